@@ -1,0 +1,7 @@
+"""Topgraft's classifier library: no HTTP here, and importing it imports nothing heavy.
+
+Data walks through the rooms in this order:
+dataset -> training -> bundle -> serving -> evaluation.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,234 @@
+"""A trained model on disk: one folder with a manifest that names and checks every file in it."""
+
+import dataclasses
+import hashlib
+import json
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+from model import durable
+from model.config import LATEST, is_model_name
+from model.errors import ModelDamagedError, ModelNotFoundError, NothingTrainedError
+from model.workspace import Workspace
+
+MANIFEST = "manifest.json"
+KERAS_MODEL = "model.keras"
+ONNX_MODEL = "model.onnx"
+RESULTS = "results.csv"
+REPORT = "report.html"
+DATASET_FILES = "dataset_files"
+PREDICTIONS = "predictions"
+LOGS = "logs"
+FORMAT_VERSION = 1
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class FileRecord:
+    """What a file of a bundle must be: its sha256 in hexadecimal and its size in bytes."""
+
+    sha256: str
+    size: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """All that must travel with the weights, so that prediction cannot drift from training.
+
+    Attributes:
+        created: start of the training, ISO 8601 in UTC.
+        versions: of topgraft, keras, tensorflow, onnx.
+        classes: names in label order.
+        image_size: height and width of the network's input, in pixels.
+        resize: how a photo becomes square (`TrainConfig.resize`).
+        scaling: how the network's first layers scale pixels (`Backbone.scaling`).
+        train_config: every option of the training.
+        dataset: path, fingerprint, counts per split and class, number of rejected images.
+        metrics: split -> name -> value.
+        temperature: what logits are divided by before softmax; 1 means not calibrated.
+        thresholds: `confidence`, below which an answer counts as unknown.
+        engine: `onnx`, or `keras` where the ONNX export failed its parity check.
+        parity: largest difference of a probability between the two, and on how many images.
+        files: path inside the bundle -> record.
+    """
+
+    name: str
+    created: str
+    versions: dict[str, str]
+    classes: tuple[str, ...]
+    backbone: str
+    image_size: int
+    resize: str
+    scaling: str
+    train_config: dict[str, Any]
+    dataset: dict[str, Any]
+    metrics: dict[str, Any]
+    temperature: float
+    thresholds: dict[str, float]
+    engine: str
+    parity: dict[str, float]
+    files: dict[str, FileRecord]
+    format_version: int = FORMAT_VERSION
+
+
+@dataclasses.dataclass(frozen=True)
+class Bundle:
+    """A trained model: its folder and its manifest."""
+
+    directory: Path
+    manifest: Manifest
+
+    @property
+    def name(self) -> str:
+        """The model's name: that of its folder."""
+        return self.directory.name
+
+    def verify(self) -> None:
+        """Read every file and compare it with the manifest.
+
+        Raises:
+            ModelDamagedError: files are missing or changed; the message names them all.
+        """
+        problems = _missing_or_resized(self.directory, self.manifest)
+        for name, record in self.manifest.files.items():
+            path = self.directory / name
+            if name not in problems and file_record(path).sha256 != record.sha256:
+                problems[name] = "its content has changed (sha256)"
+        if problems:
+            raise ModelDamagedError(_damage(self.directory, problems))
+
+
+def open_bundle(directory: Path) -> Bundle:
+    """Read the manifest of the model in `directory` and see that its files are there, with the right sizes.
+
+    Raises:
+        ModelDamagedError: something is missing, changed or of another format version.
+    """
+    path = directory / MANIFEST
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format_version"] != FORMAT_VERSION:
+            raise ModelDamagedError(
+                f"{path}: expected format_version {FORMAT_VERSION}, received {content['format_version']!r}. "
+                "The model was written by another version of topgraft: install that one, or train again."
+            )
+        files = {name: FileRecord(**record) for name, record in content.pop("files").items()}
+        manifest = Manifest(**content | {"classes": tuple(content["classes"]), "files": files})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelDamagedError(
+            f"{path}: expected the manifest of a trained model, received: {error!r}. Train or fetch the model again."
+        ) from error
+    problems = _missing_or_resized(directory, manifest)
+    if problems:
+        raise ModelDamagedError(_damage(directory, problems))
+    return Bundle(directory, manifest)
+
+
+def write_manifest(directory: Path, manifest: Manifest) -> Manifest:
+    """Write `manifest.json`, with the records of all files now in `directory`; return what was written."""
+    names = sorted(path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file())
+    records = {name: file_record(directory / name) for name in names if name != MANIFEST}
+    written = dataclasses.replace(manifest, files=records)
+    durable.write_json(directory / MANIFEST, dataclasses.asdict(written))
+    return written
+
+
+def file_record(path: Path) -> FileRecord:
+    """The sha256 and size of a file."""
+    with open(path, "rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256") if hasattr(hashlib, "file_digest") else _digest(stream)
+    return FileRecord(digest.hexdigest(), path.stat().st_size)
+
+
+def model_names(workspace: Workspace) -> list[str]:
+    """The names of the models in `models/`, oldest first; folders without a manifest are not models."""
+    return [directory.name for directory in _by_age(workspace)]
+
+
+def find_bundle(workspace: Workspace, name: str = LATEST) -> Bundle:
+    """Open a model by name; `latest` is the one most recently trained that is whole.
+
+    Raises:
+        NothingTrainedError: `latest` is asked for and there is no model.
+        ModelNotFoundError: there is no model of that name.
+        ModelDamagedError: it is not whole.
+    """
+    if name == LATEST:
+        return _latest(workspace)
+    directory = workspace.models / name
+    if not is_model_name(name) or not (directory / MANIFEST).is_file():
+        known = ", ".join(model_names(workspace)) or "none yet"
+        raise ModelNotFoundError(f"model: expected the name of a trained model, received {name!r}. There are: {known}.")
+    return open_bundle(directory)
+
+
+def remove_bundle(workspace: Workspace, name: str) -> None:
+    """Delete a model: it vanishes from the listing at once, then from the disk.
+
+    Raises:
+        ModelNotFoundError: there is no model of that name.
+    """
+    directory = workspace.models / name
+    if not is_model_name(name) or not (directory / MANIFEST).exists():
+        known = ", ".join(model_names(workspace)) or "none yet"
+        raise ModelNotFoundError(f"model: expected the name of a trained model, received {name!r}. There are: {known}.")
+    (directory / MANIFEST).unlink()
+    shutil.rmtree(directory)
+
+
+def _latest(workspace: Workspace) -> Bundle:
+    damaged: list[str] = []
+    for directory in reversed(_by_age(workspace)):
+        try:
+            return open_bundle(directory)
+        except ModelDamagedError as error:
+            log.warning("latest: skipping a damaged model: %s", error)
+            damaged.append(directory.name)
+    found = f"Only damaged ones were found: {', '.join(damaged)}. " if damaged else ""
+    raise NothingTrainedError(
+        f"expected a trained model in {workspace.models}, found none. {found}"
+        "Train one first: `topgraft train --dataset FOLDER`, or POST /v2/models/topgraft/train/."
+    )
+
+
+def _by_age(workspace: Workspace) -> list[Path]:
+    if not workspace.models.is_dir():
+        return []
+    aged = []
+    for directory in workspace.models.iterdir():
+        if is_model_name(directory.name) and (directory / MANIFEST).is_file():
+            aged.append((_created(directory / MANIFEST), directory.name, directory))
+    return [directory for *_, directory in sorted(aged)]
+
+
+def _created(manifest: Path) -> str:
+    try:
+        return str(json.loads(manifest.read_text(encoding="utf-8"))["created"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def _missing_or_resized(directory: Path, manifest: Manifest) -> dict[str, str]:
+    problems = {}
+    for name, record in manifest.files.items():
+        path = directory / name
+        if not path.is_file():
+            problems[name] = "it is missing"
+        elif path.stat().st_size != record.size:
+            problems[name] = f"expected {record.size} bytes, found {path.stat().st_size}"
+    return problems
+
+
+def _damage(directory: Path, problems: dict[str, str]) -> str:
+    listed = "; ".join(f"{name}: {problem}" for name, problem in problems.items())
+    return f"the model {directory.name} in {directory} is damaged: {listed}. Train or fetch it again, or remove it."
+
+
+def _digest(stream: Any) -> Any:
+    digest = hashlib.sha256()
+    while block := stream.read(1 << 20):
+        digest.update(block)
+    return digest

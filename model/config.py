@@ -1,0 +1,134 @@
+"""Every option of training and prediction: its type, default, meaning and bounds, stated once.
+
+Swagger, the command line, configuration files and the docs are derived from these two classes
+(`model.schema`). A value is checked when a configuration is made from the outside, never later.
+"""
+
+import dataclasses
+import re
+from typing import Any
+
+from model.backbones import BACKBONES
+
+RESIZE_MODES = ("squash", "pad", "crop")
+WEIGHTS = ("imagenet", "none")
+FINE_TUNE_MODES = ("none", "top")
+CLASS_WEIGHTS = ("none", "balanced")
+LATEST = "latest"
+
+_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+@dataclasses.dataclass(frozen=True)
+class OptionInfo:
+    """What an option means and may be.
+
+    Attributes:
+        help: one or two sentences, shown in Swagger, in `--help` and in the docs.
+        minimum, maximum: inclusive bounds of a number, in the option's own unit.
+        choices: the only values allowed; None where any is.
+    """
+
+    help: str
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] | None = None
+
+
+def option(
+    default: Any,
+    help: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    choices: tuple[str, ...] | None = None,
+) -> Any:
+    """A dataclass field that carries its own `OptionInfo`."""
+    info = OptionInfo(help, minimum, maximum, choices)
+    return dataclasses.field(default=default, metadata={"option": info})
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainConfig:
+    """What a training is asked to do."""
+
+    dataset: str = option(
+        "",
+        "Folder or archive with the labelled photos: a path, or a name inside the data/ folder. "
+        "Empty: the data/ folder itself.",
+    )
+    images_directory: str = option(
+        "",
+        "Where the paths in dataset_files/ start, when that is not the images/ folder beside it. "
+        "Relative to the dataset.",
+    )
+    name: str = option("", "Name of the new model. Empty: the time of the start, such as 2026-11-21_101500.")
+    backbone: str = option(
+        "EfficientNetLite0",
+        "Pretrained network whose features are used. The EfficientNetLite ones are installed with their "
+        "weights; the others fetch them once.",
+        choices=tuple(BACKBONES),
+    )
+    weights: str = option(
+        "imagenet", "Start from ImageNet weights, or from none (random), which also trains the backbone.", choices=WEIGHTS
+    )
+    image_size: int | None = option(
+        None, "Height and width of the images in pixels. Empty: the backbone's own.", minimum=32, maximum=1024
+    )
+    resize: str = option(
+        "squash",
+        "How a photo becomes square: squash changes its aspect, pad adds a border, crop takes the centre.",
+        choices=RESIZE_MODES,
+    )
+    epochs: int = option(100, "Most epochs for the head; it stops earlier by itself.", minimum=1, maximum=10_000)
+    patience: int = option(
+        15, "Epochs without a better validation loss after which a phase stops.", minimum=1, maximum=10_000
+    )
+    batch_size: int = option(32, "Images per step.", minimum=1, maximum=4096)
+    learning_rate: float = option(0.003, "Learning rate of the head.", minimum=1e-7, maximum=1.0)
+    l2: float | None = option(
+        None, "Strength of the head's L2 penalty. Empty: the best of several on validation.", minimum=0.0, maximum=10.0
+    )
+    fine_tune: str = option(
+        "none",
+        "After the head: top also trains the last block of the backbone, and is kept only if validation improves.",
+        choices=FINE_TUNE_MODES,
+    )
+    fine_tune_epochs: int = option(10, "Most epochs of fine-tuning.", minimum=1, maximum=1000)
+    fine_tune_learning_rate: float = option(1e-4, "Highest learning rate of fine-tuning.", minimum=1e-8, maximum=0.1)
+    class_weights: str = option(
+        "none", "balanced lets every class count the same, however many images it has.", choices=CLASS_WEIGHTS
+    )
+    val_fraction: float = option(
+        0.15, "Share of the images for validation, where the dataset has no such split.", minimum=0.05, maximum=0.5
+    )
+    test_fraction: float = option(
+        0.15, "Share of the images for the test, where the dataset has no splits at all.", minimum=0.0, maximum=0.5
+    )
+    group_pattern: str = option(
+        "",
+        "Regular expression on an image's path; images whose first group matches the same text never "
+        "land in two splits.",
+    )
+    max_bad_fraction: float = option(
+        0.1, "Refuse to train when a larger share of the images cannot be decoded.", minimum=0.0, maximum=1.0
+    )
+    seed: int = option(42, "Fixes the splits and every random choice.", minimum=0, maximum=2**31 - 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class PredictConfig:
+    """What a prediction is asked to do."""
+
+    model: str = option(LATEST, "Name of the trained model, or latest.")
+    top_k: int = option(5, "How many classes to list for each image.", minimum=1, maximum=100)
+
+
+def options_of(config_class: type) -> dict[str, tuple[dataclasses.Field[Any], OptionInfo]]:
+    """The options of a configuration class, in order: name -> (field, what it means)."""
+    return {field.name: (field, field.metadata["option"]) for field in dataclasses.fields(config_class)}
+
+
+def is_model_name(name: str) -> bool:
+    """Whether `name` can be a model's: letters, digits, dot, dash, underscore; it names one folder."""
+    return _MODEL_NAME.fullmatch(name) is not None and name != LATEST

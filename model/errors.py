@@ -1,0 +1,106 @@
+"""Every error that Topgraft raises on purpose.
+
+    TopgraftError
+    ├── ConfigError             an option has a value that cannot be used
+    │   └── TrainingBusyError   as many trainings run as are allowed
+    ├── DatasetError            a dataset cannot be used as it is
+    │   └── ArchiveError        an archive is damaged or unsafe to unpack
+    ├── ImageError              bytes that are not a picture we can decode
+    │   └── ImageTooLargeError  more pixels or bytes than allowed
+    ├── ModelError              a trained model cannot be used
+    │   ├── ModelNotFoundError  no model of that name
+    │   ├── NothingTrainedError no model at all yet
+    │   └── ModelDamagedError   files missing or changed
+    ├── WeightsError            pretrained weights cannot be read or fetched
+    ├── FetchError              a URL could not be fetched
+    │   └── FetchTooLargeError  it is larger than allowed
+    └── TrainingError           a training failed
+        └── TrainingStoppedError  it was cancelled or killed
+
+Each takes one positional string, so that it survives pickling between processes.
+`exit_status` is what the command `topgraft` returns for it.
+"""
+
+
+class TopgraftError(Exception):
+    """An error whose message tells the user what to do next."""
+
+    exit_status = 1
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class ConfigError(TopgraftError):
+    """An option has a value that cannot be used."""
+
+    exit_status = 2
+
+
+class TrainingBusyError(ConfigError):
+    """As many trainings run already as are allowed at a time."""
+
+
+class DatasetError(TopgraftError):
+    """A dataset cannot be used as it is."""
+
+    exit_status = 3
+
+
+class ArchiveError(DatasetError):
+    """An archive is damaged or unsafe to unpack."""
+
+
+class ImageError(TopgraftError):
+    """Bytes that are not a picture we can decode."""
+
+    exit_status = 3
+
+
+class ImageTooLargeError(ImageError):
+    """A picture with more pixels, or more bytes, than allowed."""
+
+
+class ModelError(TopgraftError):
+    """A trained model cannot be used."""
+
+    exit_status = 4
+
+
+class ModelNotFoundError(ModelError):
+    """There is no trained model of that name."""
+
+
+class NothingTrainedError(ModelError):
+    """There is no trained model at all yet."""
+
+
+class ModelDamagedError(ModelError):
+    """Files of a trained model are missing or have changed."""
+
+
+class WeightsError(TopgraftError):
+    """Pretrained weights cannot be read or fetched."""
+
+    exit_status = 5
+
+
+class FetchError(TopgraftError):
+    """A URL could not be fetched."""
+
+    exit_status = 5
+
+
+class FetchTooLargeError(FetchError):
+    """What a URL answers is larger than allowed."""
+
+
+class TrainingError(TopgraftError):
+    """A training failed."""
+
+
+class TrainingStoppedError(TrainingError):
+    """A training was cancelled or killed."""
+
+    exit_status = 130

@@ -1,0 +1,105 @@
+"""The values that walk between rooms: samples, datasets, predictions, the state of a training."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
+
+State = Literal["running", "done", "failed", "cancelled", "killed"]
+
+
+class Progress(Protocol):
+    """Called as work goes on, from the thread that does it."""
+
+    def __call__(self, phase: str, done: int, total: int, /, **metrics: float) -> None:
+        """`done` of `total` steps of `phase` are over; `metrics` are the latest, such as loss."""
+
+
+def no_progress(phase: str, done: int, total: int, /, **metrics: float) -> None:
+    """A `Progress` that tells nobody."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """One labelled image: where it is, its path inside the dataset (with `/`), its class index."""
+
+    path: Path
+    name: str
+    label: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """Class names in label order, and the samples of each split."""
+
+    root: Path
+    classes: tuple[str, ...]
+    train: tuple[Sample, ...]
+    val: tuple[Sample, ...]
+    test: tuple[Sample, ...]
+
+    def split(self, name: Split) -> tuple[Sample, ...]:
+        """The samples of one split."""
+        return {"train": self.train, "val": self.val, "test": self.test}[name]
+
+    @property
+    def samples(self) -> tuple[Sample, ...]:
+        """The samples of all splits: train, then val, then test."""
+        return self.train + self.val + self.test
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """What a model says of one image, or why it says nothing.
+
+    Attributes:
+        image: the name of the image, as the caller knows it.
+        labels: the top-k class names, most probable first; empty when there is an error.
+        probabilities: theirs, in [0, 1], calibrated.
+        unknown: whether the model does not know: its confidence is below its calibrated threshold.
+        error: why the image could not be classified, else None.
+    """
+
+    image: str
+    labels: tuple[str, ...] = ()
+    probabilities: tuple[float, ...] = ()
+    unknown: bool = False
+    error: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The prediction as one object of the JSON answer; `error` only where there is one."""
+        answer: dict[str, Any] = {"image": self.image}
+        if self.error is not None:
+            return answer | {"error": self.error}
+        return answer | {
+            "labels": list(self.labels),
+            "probabilities": [float(value) for value in self.probabilities],
+            "unknown": self.unknown,
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingStatus:
+    """The content of `status.json` of a training under way or over.
+
+    Attributes:
+        phase: what it is doing: check, features, head, fine_tune, export, report.
+        epoch, epochs: of the phase; images for phases without epochs.
+        eta_seconds: time left in the phase, None while unknown.
+        metrics: the latest, such as loss and val_accuracy.
+        message: one sentence for people; for a failed training, why and what to do.
+        pid: the process that trains.
+    """
+
+    name: str
+    state: State
+    phase: str = ""
+    epoch: int = 0
+    epochs: int = 0
+    eta_seconds: float | None = None
+    metrics: dict[str, float] = dataclasses.field(default_factory=dict)
+    message: str = ""
+    pid: int = 0
+    started: str = ""

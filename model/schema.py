@@ -1,0 +1,148 @@
+"""From the options of a configuration class to marshmallow fields, and from loose values to a configuration.
+
+HTTP, the command line and YAML each bring a dict; `load` turns it into the same frozen object.
+"""
+
+import dataclasses
+import difflib
+import logging
+import re
+import types
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from marshmallow import Schema, ValidationError, fields, validate
+
+from model.backbones import find_backbone
+from model.config import LATEST, OptionInfo, TrainConfig, is_model_name, options_of
+from model.errors import ConfigError
+
+Config = TypeVar("Config")
+
+log = logging.getLogger(__name__)
+
+# DEEPaaS maps exactly these classes to command line types: a subclass would become a string.
+_FIELD_OF_TYPE: dict[type, type[fields.Field]] = {
+    bool: fields.Bool,
+    int: fields.Int,
+    float: fields.Float,
+    str: fields.Str,
+}
+
+
+def fields_of(config_class: type) -> dict[str, fields.Field]:
+    """A plain marshmallow field for each option, with its default, help text, bounds and choices."""
+    hints = typing.get_type_hints(config_class)
+    return {
+        name: _field(hints[name], field.default, info) for name, (field, info) in options_of(config_class).items()
+    }
+
+
+def load(config_class: type[Config], *layers: Mapping[str, Any]) -> Config:
+    """Build a configuration from layers of loose values; a later layer wins over an earlier one.
+
+    A value of None or an empty text for an option that is not a text means "not given".
+
+    Raises:
+        ConfigError: one or more values cannot be used; the message names them all.
+    """
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        merged.update({name: value for name, value in layer.items() if not _not_given(value)})
+    problems = [_unknown_option(config_class, name) for name in merged.keys() - options_of(config_class).keys()]
+    known = {name: value for name, value in merged.items() if name in options_of(config_class)}
+    schema = Schema.from_dict(fields_of(config_class))()  # type: ignore[arg-type]
+    try:
+        values = schema.load(known)
+    except ValidationError as error:
+        problems += [_explain(name, texts, known[name]) for name, texts in error.normalized_messages().items()]
+        values = {}
+    problems += _problems_beyond_types(config_class, values)
+    if problems:
+        raise ConfigError("\n".join(sorted(problems)))
+    return config_class(**values)
+
+
+def load_file(path: Path) -> dict[str, Any]:
+    """Read a YAML file of options.
+
+    Raises:
+        ConfigError: the file is missing, is not YAML or is not a mapping of options.
+    """
+    import yaml
+
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"configuration file {path}: expected YAML with an option a line, received: {error}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
+        raise ConfigError(f"configuration file {path}: expected lines such as `epochs: 50`, received {content!r}")
+    return content
+
+
+def log_resolved(config: Any, *layers: tuple[str, Mapping[str, Any]]) -> None:
+    """Log each option once with where its value came from: the last layer that gives it, or its default."""
+    for name, value in dataclasses.asdict(config).items():
+        sources = [source for source, layer in layers if not _not_given(layer.get(name))]
+        log.info("%s = %r (%s)", name, value, sources[-1] if sources else "default")
+
+
+def _field(hint: Any, default: Any, info: OptionInfo) -> fields.Field:
+    optional = isinstance(hint, types.UnionType)
+    plain = next(part for part in typing.get_args(hint) if part is not type(None)) if optional else hint
+    checks: list[validate.Validator] = []
+    if info.choices is not None:
+        checks.append(validate.OneOf(list(info.choices)))
+    if info.minimum is not None or info.maximum is not None:
+        checks.append(validate.Range(min=info.minimum, max=info.maximum))
+    return _FIELD_OF_TYPE[plain](
+        load_default=default, allow_none=optional, validate=checks, metadata={"description": info.help}
+    )
+
+
+def _not_given(value: Any) -> bool:
+    return value is None or value == ""
+
+
+def _unknown_option(config_class: type, name: str) -> str:
+    near = difflib.get_close_matches(name, options_of(config_class), n=3)
+    hint = f" Did you mean: {', '.join(near)}?" if near else ""
+    return f"{name}: expected one of the options {', '.join(options_of(config_class))}.{hint}"
+
+
+def _explain(name: str, texts: Any, received: Any) -> str:
+    if name == "backbone" and isinstance(received, str):
+        try:
+            find_backbone(received)
+        except ConfigError as error:
+            return error.message
+    return f"{name}: {' '.join(texts)} Received: {received!r}."
+
+
+def _problems_beyond_types(config_class: type, values: Mapping[str, Any]) -> list[str]:
+    problems = []
+    if config_class is TrainConfig and values:
+        if values["name"] and not is_model_name(values["name"]):
+            problems.append(
+                f"name: expected at most 100 letters, digits, '.', '-' or '_', beginning with a letter or digit, "
+                f"and not {LATEST!r}. Received: {values['name']!r}."
+            )
+        try:
+            groups = re.compile(values["group_pattern"]).groups
+            if values["group_pattern"] and groups == 0:
+                problems.append(
+                    f"group_pattern: expected a regular expression with a group in parentheses. "
+                    f"Received: {values['group_pattern']!r}."
+                )
+        except re.error as error:
+            problems.append(f"group_pattern: expected a regular expression, received {values['group_pattern']!r}: {error}.")
+        if values["val_fraction"] + values["test_fraction"] > 0.8:
+            problems.append(
+                f"val_fraction and test_fraction: expected at most 0.8 together, to leave images for training. "
+                f"Received: {values['val_fraction']} and {values['test_fraction']}."
+            )
+    return problems

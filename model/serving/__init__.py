@@ -1,0 +1,1 @@
+"""From a bundle to answers, by ONNX Runtime and without TensorFlow."""

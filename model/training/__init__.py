@@ -1,0 +1,1 @@
+"""From a dataset to a bundle: pretrained backbones, cached features, the head, fine-tuning, export."""
