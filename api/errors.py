@@ -1,0 +1,109 @@
+"""Errors as HTTP answers, and the one table that turns Topgraft's errors into them.
+
+DEEPaaS sends an exception from the worker to the server pickled, and a worker whose exception cannot be
+unpickled never answers again. Hence each class here takes one message and says so in `__reduce__`.
+"""
+
+import contextlib
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+from aiohttp import web
+
+from model import errors
+
+log = logging.getLogger(__name__)
+
+
+class ApiError(web.HTTPException):
+    """An HTTP error that survives pickling; its body is `{"message": ...}`.
+
+    Subclasses take their status from a class of aiohttp.
+    """
+
+    def __init__(self, message: str) -> None:
+        # Not super(): some of aiohttp's classes ask for more, such as the sizes of a 413.
+        web.HTTPException.__init__(
+            self, text=json.dumps({"message": message}, ensure_ascii=False), content_type="application/json"
+        )
+        self.message = message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.message,)
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class BadRequest(ApiError, web.HTTPBadRequest):
+    """400: what was sent makes no sense."""
+
+
+class NotFound(ApiError, web.HTTPNotFound):
+    """404: there is no trained model of that name."""
+
+
+class TooLarge(ApiError, web.HTTPRequestEntityTooLarge):
+    """413: more bytes or pixels than allowed."""
+
+
+class NotAnImage(ApiError, web.HTTPUnsupportedMediaType):
+    """415: the bytes are not a picture we can decode."""
+
+
+class BadField(ApiError, web.HTTPUnprocessableEntity):
+    """422: a field has a value that cannot be used."""
+
+
+class InternalError(ApiError, web.HTTPInternalServerError):
+    """500: our own fault, never the request's."""
+
+
+class Unavailable(ApiError, web.HTTPServiceUnavailable):
+    """503: the server cannot answer until somebody acts: trains a model, repairs one, waits."""
+
+
+# A test fails when a class of model.errors is missing here.
+HTTP_ERRORS: dict[type[errors.TopgraftError], type[ApiError]] = {
+    errors.TopgraftError: InternalError,
+    errors.ConfigError: BadField,
+    errors.TrainingBusyError: Unavailable,
+    errors.DatasetError: BadRequest,
+    errors.ArchiveError: BadRequest,
+    errors.ImageError: NotAnImage,
+    errors.ImageTooLargeError: TooLarge,
+    errors.ModelError: Unavailable,
+    errors.ModelNotFoundError: NotFound,
+    errors.NothingTrainedError: Unavailable,
+    errors.ModelDamagedError: Unavailable,
+    errors.WeightsError: Unavailable,
+    errors.FetchError: BadRequest,
+    errors.FetchTooLargeError: TooLarge,
+    errors.TrainingError: InternalError,
+    errors.ExportError: InternalError,
+    errors.TrainingStoppedError: Unavailable,
+}
+
+
+def to_http(error: errors.TopgraftError) -> ApiError:
+    """The HTTP error for one of Topgraft's: that of its class, or of the nearest class above it."""
+    return next(HTTP_ERRORS[known] for known in type(error).__mro__ if known in HTTP_ERRORS)(error.message)
+
+
+@contextlib.contextmanager
+def as_http_errors() -> Iterator[None]:
+    """Raise every error inside as an `ApiError`: ours by the table, any other as a logged 500."""
+    try:
+        yield
+    except ApiError as error:
+        log.info("refused with %s: %s", error.status, error)
+        raise
+    except errors.TopgraftError as error:
+        answer = to_http(error)
+        log.info("refused with %s: %s", answer.status, answer)
+        raise answer from error
+    except Exception as error:
+        log.exception("unexpected error")
+        raise InternalError(f"unexpected error, please report it with the server's log: {error!r}") from error

@@ -1,0 +1,156 @@
+"""The seven things DEEPaaS asks of a module, each: load the configuration, call the library, render.
+
+`warm`, `train` and `predict` run in worker processes and travel there by their name.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import importlib.metadata
+import logging
+from typing import Any
+
+from marshmallow import fields
+from model.trainings import running_trainings
+
+import model
+from api.errors import BadRequest, as_http_errors
+from api.responses import RENDERERS, Answer
+from api.schemas import predict_fields, response_fields, train_fields
+from api.uploads import open_photos
+from api.worker import LISTING, MONITOR, PREDICTORS, configure_logging
+from model.config import LATEST, PredictConfig, TrainConfig
+from model.durable import to_json
+from model.errors import NothingTrainedError, TopgraftError, TrainingError
+from model.results import TrainingStatus
+from model.schema import load, log_resolved
+from model.workspace import find_workspace
+
+log = logging.getLogger(__name__)
+
+schema: dict[str, fields.Field] = response_fields()
+
+
+def get_metadata() -> dict[str, Any]:
+    """Who made this, which models there are, which trainings run; read from disk at each call.
+
+    The server calls it in its event loop: it takes milliseconds and never raises.
+    """
+    described: dict[str, Any] = dict(_package_metadata())
+    try:
+        workspace = find_workspace()
+        described |= {
+            "models": LISTING.summaries(workspace),
+            "latest": LISTING.latest(workspace),
+            "trainings": [_training_summary(status) for status in running_trainings(workspace)],
+        }
+    except TopgraftError as error:
+        described |= {"models": [], "latest": None, "trainings": [], "problem": error.message}
+    return to_json(described)
+
+
+def warm() -> None:
+    """Load the latest model, so that the first predict is as fast as the others; log what stands in the way.
+
+    It must not raise: the server would not start, and training would be out of reach.
+    """
+    configure_logging()
+    try:
+        PREDICTORS.find(find_workspace(), LATEST)
+    except NothingTrainedError as error:
+        log.info("nothing to warm: %s", error)
+    except Exception:
+        log.exception("the latest model could not be loaded; training and other models still work")
+
+
+def get_train_args() -> dict[str, fields.Field]:
+    """The arguments of `train`."""
+    return train_fields()
+
+
+def get_predict_args() -> dict[str, fields.Field]:
+    """The arguments of `predict`."""
+    return predict_fields()
+
+
+def train(**options: Any) -> dict[str, Any]:
+    """Train a model in a process of its own and wait for it.
+
+    Args:
+        options: those of `TrainConfig`; checked again here, because `deepaas-cli` does not.
+
+    Returns:
+        The result of `model.training.process.run_training`, as plain JSON types.
+
+    Raises:
+        TopgraftError: the message, which DEEPaaS shows as it is, says what to do.
+    """
+    configure_logging()
+    try:
+        from model.training.process import run_training
+
+        config = load(TrainConfig, options)
+        log_resolved(config, ("request", options))
+        workspace = find_workspace()
+        MONITOR.ensure(workspace)
+        return to_json(run_training(config, workspace))
+    except TopgraftError:
+        raise
+    except Exception as error:
+        # An exception of another library may not survive pickling, and then the worker never answers again.
+        log.exception("the training failed")
+        raise TrainingError(f"the training failed, please report it with the server's log: {error!r}") from error
+
+
+def predict(
+    image: Any = None, url: str | None = None, accept: str = "application/json", **options: Any
+) -> dict[str, Any] | bytes:
+    """Classify a photo, or each photo of a zip.
+
+    Args:
+        image: DEEPaaS's `UploadedFile`.
+        url: an http, https or data URI.
+        accept: a content type of `api.responses.RENDERERS`; any other means JSON.
+        options: those of `PredictConfig`.
+
+    Returns:
+        A JSON object (`api.schemas.response_fields`), or the bytes of the picture or table asked for.
+
+    Raises:
+        ApiError: the answer is an HTTP error.
+    """
+    configure_logging()
+    with as_http_errors(), open_photos(image, url) as photos:
+        config = load(PredictConfig, options)
+        predictor = PREDICTORS.find(find_workspace(), config.model)
+        predictions = tuple(predictor.predict(photos.images, config.top_k))
+        if not predictions:
+            raise BadRequest("expected a picture or a zip of pictures, received a zip without any.")
+        if photos.single is not None and predictions[0].error is not None:
+            predictor.decode(photos.single)  # raises the error whose class decides the status
+        render = RENDERERS.get(accept, RENDERERS["application/json"])
+        return render(Answer(predictor, predictions, photos.single))
+
+
+def _training_summary(status: TrainingStatus) -> dict[str, Any]:
+    summary = dataclasses.asdict(status)
+    del summary["pid"]
+    return summary
+
+
+@functools.cache
+def _package_metadata() -> dict[str, str]:
+    """From the installed distribution; from the code where it only lies on the path."""
+    described = {
+        "name": "topgraft",
+        "version": model.__version__,
+        "author": "The Topgraft authors",
+        "license": "Apache-2.0",
+        "summary": "Image classifiers by transfer learning: from a folder of photos to an answer in Swagger UI",
+    }
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        installed = importlib.metadata.metadata("topgraft")
+        found = {key: installed[key.capitalize()] for key in described}
+        found["license"] = found["license"] or installed["License-Expression"]
+        described |= {key: text for key, text in found.items() if text}
+    return described | {"description": described["summary"]}

@@ -1,0 +1,76 @@
+"""From predictions to an answer: one table, accepted content type -> renderer."""
+
+import csv
+import dataclasses
+import io
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from api.errors import BadRequest
+from model.durable import to_json
+from model.results import Prediction
+
+if TYPE_CHECKING:
+    from model.serving.predictor import Predictor
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What there is to render.
+
+    Attributes:
+        predictor: the model that answered.
+        predictions: at least one, in the order of the images.
+        photo: the content of the only image; None for a zip.
+    """
+
+    predictor: "Predictor"
+    predictions: tuple[Prediction, ...]
+    photo: bytes | None
+
+
+def as_json(answer: Answer) -> dict[str, Any]:
+    """The answer as in `api.schemas.response_fields`; labels and probabilities are the first image's."""
+    first = answer.predictions[0]
+    return {
+        "status": "OK",
+        "model": answer.predictor.bundle.name,
+        "labels": list(first.labels),
+        "probabilities": to_json(first.probabilities),
+        "predictions": [to_json(prediction.to_json()) for prediction in answer.predictions],
+    }
+
+
+def as_csv(answer: Answer) -> bytes:
+    """A table with a row for each image; its columns are those of `model.serving.table`."""
+    from model.serving.table import predictions_table
+
+    header, rows = predictions_table(answer.predictions)
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return table.getvalue().encode()
+
+
+def as_picture(answer: Answer) -> bytes:
+    """A PNG: the photo, what the model looked at for its first class, the most probable classes.
+
+    Raises:
+        BadRequest: there is more than one image.
+    """
+    if answer.photo is None:
+        raise BadRequest("accept: image/png shows one image, received a zip. Ask for application/json or text/csv.")
+    from model.serving.explain import answer_picture
+
+    manifest = answer.predictor.bundle.manifest
+    prediction = answer.predictions[0]
+    maps = answer.predictor.activation_maps(answer.predictor.decode(answer.photo))
+    return answer_picture(answer.photo, prediction, maps[..., manifest.classes.index(prediction.labels[0])])
+
+
+RENDERERS: dict[str, Callable[[Answer], Any]] = {
+    "application/json": as_json,
+    "text/csv": as_csv,
+    "image/png": as_picture,
+}

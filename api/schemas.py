@@ -1,0 +1,87 @@
+"""What DEEPaaS is told of the arguments and of the answer; options come from model.config alone."""
+
+from typing import Any
+
+from marshmallow import Schema, fields, validate
+
+from api.responses import RENDERERS
+from model.config import PredictConfig, TrainConfig
+from model.schema import fields_of
+
+
+def train_fields() -> dict[str, fields.Field]:
+    """The arguments of train: every option of `TrainConfig`."""
+    return fields_of(TrainConfig)
+
+
+def predict_fields() -> dict[str, fields.Field]:
+    """The arguments of predict: what to classify, every option of `PredictConfig`, the form of the answer."""
+    return {
+        "image": fields.Field(
+            load_default=None,
+            # The platform's user interface finds its kind of upload by exactly one of the words
+            # image, audio, video in this text.
+            metadata={
+                "description": "The image to classify (JPEG, PNG, TIFF, WebP, BMP, GIF), or a zip of up to 10,000. "
+                "Either this or url.",
+                "type": "file",
+                "location": "form",
+            },
+        ),
+        "url": fields.Str(
+            load_default=None,
+            allow_none=True,
+            metadata={
+                "description": "Where to fetch the photo, or the zip of photos: an http, https or data URI. "
+                "Either this or the file."
+            },
+        ),
+        **fields_of(PredictConfig),
+        "accept": fields.Str(
+            load_default="application/json",
+            # A fresh list each time: DEEPaaS appends to it.
+            validate=validate.OneOf(list(RENDERERS)),
+            metadata={
+                "description": "Form of the answer: JSON; a CSV table; or a PNG picture of the photo, "
+                "what the model looked at, and the most probable classes.",
+                "location": "headers",
+            },
+        ),
+    }
+
+
+class _Described(fields.Nested):
+    """A nested object that is documented but not checked.
+
+    The server checks answers in its event loop, where 10,000 predictions would hold up every other request.
+    """
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        return value
+
+
+class PredictionSchema(Schema):
+    """What the model says of one image: labels and probabilities, or an error."""
+
+    image = fields.Str(required=True, metadata={"description": "Name of the image."})
+    labels = fields.List(fields.Str(), metadata={"description": "Classes, most probable first."})
+    probabilities = fields.List(fields.Float(), metadata={"description": "Theirs, in [0, 1], calibrated."})
+    unknown = fields.Bool(metadata={"description": "Whether the model is not sure enough to be believed."})
+    error = fields.Str(metadata={"description": "Why this image could not be classified."})
+
+
+def response_fields() -> dict[str, fields.Field]:
+    """The JSON answer of predict; DEEPaaS answers 500 for a key that is not declared here."""
+    return {
+        "status": fields.Str(required=True, metadata={"description": "OK"}),
+        "model": fields.Str(required=True, metadata={"description": "Name of the model that answered."}),
+        "labels": fields.List(
+            fields.Str(), required=True, metadata={"description": "Classes of the first image, most probable first."}
+        ),
+        "probabilities": fields.List(
+            fields.Float(), required=True, metadata={"description": "Theirs, in [0, 1], calibrated."}
+        ),
+        "predictions": fields.List(
+            _Described(PredictionSchema), required=True, metadata={"description": "An object for each image."}
+        ),
+    }

@@ -1,0 +1,37 @@
+"""What the operator of a server sets by environment variables; read at each call, empty means unset."""
+
+import logging
+import os
+
+log = logging.getLogger(__name__)
+
+_NO = {"", "0", "false", "no", "off"}
+
+
+def max_upload_bytes() -> int:
+    """Largest upload, or answer of a URL, in bytes: TOPGRAFT_MAX_UPLOAD_MB megabytes (2**20), by default 512."""
+    return _positive_integer("TOPGRAFT_MAX_UPLOAD_MB", 512) << 20
+
+
+def models_in_memory() -> int:
+    """How many trained models each worker keeps loaded: TOPGRAFT_MODELS_IN_MEMORY, by default 2."""
+    return _positive_integer("TOPGRAFT_MODELS_IN_MEMORY", 2)
+
+
+def private_urls_allowed() -> bool:
+    """Whether a URL may lead to a private address: TOPGRAFT_ALLOW_PRIVATE_URLS, by default not."""
+    return os.environ.get("TOPGRAFT_ALLOW_PRIVATE_URLS", "").lower() not in _NO
+
+
+def tensorboard_wanted() -> bool:
+    """Whether TensorBoard is started with the first training: TOPGRAFT_TENSORBOARD, by default yes."""
+    return (os.environ.get("TOPGRAFT_TENSORBOARD") or "1").lower() not in _NO
+
+
+def _positive_integer(variable: str, default: int) -> int:
+    text = os.environ.get(variable, "").strip()
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    if text:
+        log.warning("%s: expected a whole number above 0, received %r; using %d", variable, text, default)
+    return default

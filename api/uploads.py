@@ -1,0 +1,82 @@
+"""What was sent to be classified: a file or a URL, a picture or a zip; its content decides, not its name."""
+
+import contextlib
+import dataclasses
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from model.dataset.archives import iter_zip_images
+
+from api import settings
+from api.errors import BadRequest, TooLarge
+from api.fetch import FetchLimits, fetch
+
+_ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
+
+
+@dataclasses.dataclass(frozen=True)
+class Photos:
+    """The images of one request.
+
+    Attributes:
+        images: name and content of each, read as it is asked for; can be walked once.
+        single: the content of the only picture; None for a zip.
+    """
+
+    images: Iterable[tuple[str, bytes]]
+    single: bytes | None
+
+
+@contextlib.contextmanager
+def open_photos(image: Any, url: str | None) -> Iterator[Photos]:
+    """Open the images of a request; temporary files, DEEPaaS's among them, are gone afterwards.
+
+    Args:
+        image: DEEPaaS's `UploadedFile`, or whatever else came in the file field.
+        url: an http, https or data URI.
+
+    Raises:
+        BadRequest: not exactly one of the two, or it is empty.
+        TooLarge: it is larger than allowed.
+        FetchError, ArchiveError: see `api.fetch.fetch` and `iter_zip_images`.
+    """
+    with contextlib.ExitStack() as leftovers:
+        if isinstance(getattr(image, "filename", None), str):
+            # DEEPaaS leaves it to us to delete its temporary file.
+            leftovers.callback(Path(image.filename).unlink, missing_ok=True)
+        elif image:
+            raise BadRequest("image: expected an uploaded file, received a text. Send a multipart form.")
+        if bool(image) == bool(url):
+            received = "both" if image else "neither"
+            raise BadRequest(f"expected exactly one of image (a file) and url, received {received}.")
+        if url:
+            fetched = leftovers.enter_context(tempfile.NamedTemporaryFile(prefix="topgraft-"))
+            name = _fetch(url, fetched)
+            yield _photos(Path(fetched.name), name)
+        else:
+            yield _photos(Path(image.filename), Path(image.original_filename or "image").name)
+
+
+def _fetch(url: str, stream: Any) -> str:
+    name = fetch(url, stream, FetchLimits(settings.max_upload_bytes(), private=settings.private_urls_allowed()))
+    stream.flush()
+    return name
+
+
+def _photos(path: Path, name: str) -> Photos:
+    size = path.stat().st_size
+    if size == 0:
+        raise BadRequest(f"expected a picture or a zip of pictures, received an empty file ({name}).")
+    if size > settings.max_upload_bytes():
+        raise TooLarge(
+            f"expected at most {settings.max_upload_bytes()} bytes, received {size} ({name}). Send less at a time; "
+            "the operator of this service can change the limit with TOPGRAFT_MAX_UPLOAD_MB."
+        )
+    with open(path, "rb") as stream:
+        is_zip = stream.read(4) in _ZIP_MAGICS
+    if is_zip:
+        return Photos(images=iter_zip_images(path), single=None)
+    content = path.read_bytes()
+    return Photos(images=[(name, content)], single=content)

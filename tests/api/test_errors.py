@@ -1,0 +1,76 @@
+"""Errors reach the client as JSON, survive the way from the worker to the server, and are all translated."""
+
+import inspect
+import json
+import pickle
+
+import pytest
+
+from api import errors as api_errors
+from api.errors import HTTP_ERRORS, ApiError, InternalError, as_http_errors, to_http
+from model import errors
+
+API_CLASSES = sorted(set(HTTP_ERRORS.values()) | {InternalError}, key=lambda known: known.__name__)
+MESSAGE = 'expected "a photo", received\n30,000 ä 30,000 pixels'
+
+
+@pytest.mark.parametrize("error_class", API_CLASSES)
+def test_http_errors_survive_pickling(error_class: type[ApiError]) -> None:
+    error = pickle.loads(pickle.dumps(error_class(MESSAGE)))
+    assert type(error) is error_class
+    assert str(error) == error.message == MESSAGE
+    assert error.content_type == "application/json"
+    assert json.loads(error.text) == {"message": MESSAGE}
+    assert error.status >= 400
+
+
+def test_every_error_of_the_library_is_translated() -> None:
+    known = {value for _, value in inspect.getmembers(errors, inspect.isclass) if value.__module__ == errors.__name__}
+    assert known == set(HTTP_ERRORS)
+
+
+def test_every_http_error_is_used() -> None:
+    defined = {
+        value
+        for _, value in inspect.getmembers(api_errors, inspect.isclass)
+        if issubclass(value, ApiError) and value is not ApiError
+    }
+    assert defined == set(HTTP_ERRORS.values())
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (errors.ConfigError("x"), 422),
+        (errors.DatasetError("x"), 400),
+        (errors.FetchError("x"), 400),
+        (errors.FetchTooLargeError("x"), 413),
+        (errors.ImageError("x"), 415),
+        (errors.ImageTooLargeError("x"), 413),
+        (errors.ModelNotFoundError("x"), 404),
+        (errors.NothingTrainedError("x"), 503),
+        (errors.TrainingError("x"), 500),
+    ],
+)
+def test_statuses(error: errors.TopgraftError, status: int) -> None:
+    assert to_http(error).status == status
+
+
+def test_an_unknown_subclass_takes_the_nearest_above() -> None:
+    class NewImageError(errors.ImageError):
+        pass
+
+    assert to_http(NewImageError("x")).status == 415
+
+
+def test_any_other_exception_becomes_a_logged_500(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(InternalError, match="KeyError") as raised, as_http_errors():
+        raise KeyError("surprise")
+    assert pickle.loads(pickle.dumps(raised.value)).status == 500
+    assert "Traceback" in caplog.text
+
+
+@pytest.mark.parametrize("error_class", [value for value in HTTP_ERRORS])
+def test_errors_of_the_library_survive_pickling(error_class: type[errors.TopgraftError]) -> None:
+    error = pickle.loads(pickle.dumps(error_class(MESSAGE)))
+    assert (type(error), str(error)) == (error_class, MESSAGE)
