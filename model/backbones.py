@@ -23,46 +23,42 @@ class Backbone:
         scaling: how pixels in [0, 255] become its input: `lite` (x - 127) / 128; `tf` x / 127.5 - 1;
             `torch` x / 255 normalised by the ImageNet mean and deviation; `caffe` BGR minus the
             ImageNet mean; `built_in` nothing, the network scales by itself.
-        family: the module of keras.applications that has it, or `efficientnet_lite`.
+        embedded: whether its weights are installed with Topgraft; else the network is that of
+            keras.applications, which fetches its weights once.
     """
 
     name: str
     image_size: int
     scaling: Scaling
-    family: str
-
-    @property
-    def embedded(self) -> bool:
-        """Whether its weights are installed with Topgraft, so that no network is needed."""
-        return self.family == "efficientnet_lite"
+    embedded: bool = False
 
 
-def _family(family: str, scaling: Scaling, **sizes: int) -> tuple[Backbone, ...]:
-    return tuple(Backbone(name, size, scaling, family) for name, size in sizes.items())
+def _family(scaling: Scaling, embedded: bool = False, **sizes: int) -> tuple[Backbone, ...]:
+    return tuple(Backbone(name, size, scaling, embedded) for name, size in sizes.items())
 
 
 _ROWS = (
-    *_family("efficientnet_lite", "lite", EfficientNetLite0=224, EfficientNetLite1=240, EfficientNetLite2=260),
-    *_family("convnext", "built_in", ConvNeXtTiny=224, ConvNeXtSmall=224, ConvNeXtBase=224),
-    *_family("convnext", "built_in", ConvNeXtLarge=224, ConvNeXtXLarge=224),
-    *_family("densenet", "torch", DenseNet121=224, DenseNet169=224, DenseNet201=224),
-    *_family("efficientnet", "built_in", EfficientNetB0=224, EfficientNetB1=240, EfficientNetB2=260),
-    *_family("efficientnet", "built_in", EfficientNetB3=300, EfficientNetB4=380, EfficientNetB5=456),
-    *_family("efficientnet", "built_in", EfficientNetB6=528, EfficientNetB7=600),
-    *_family("efficientnet_v2", "built_in", EfficientNetV2B0=224, EfficientNetV2B1=240),
-    *_family("efficientnet_v2", "built_in", EfficientNetV2B2=260, EfficientNetV2B3=300),
-    *_family("efficientnet_v2", "built_in", EfficientNetV2S=384, EfficientNetV2M=480, EfficientNetV2L=480),
-    *_family("inception_resnet_v2", "tf", InceptionResNetV2=299),
-    *_family("inception_v3", "tf", InceptionV3=299),
-    *_family("mobilenet", "tf", MobileNet=224),
-    *_family("mobilenet_v2", "tf", MobileNetV2=224),
-    *_family("mobilenet_v3", "built_in", MobileNetV3Small=224, MobileNetV3Large=224),
-    *_family("nasnet", "tf", NASNetMobile=224, NASNetLarge=331),
-    *_family("resnet", "caffe", ResNet50=224, ResNet101=224, ResNet152=224),
-    *_family("resnet_v2", "tf", ResNet50V2=224, ResNet101V2=224, ResNet152V2=224),
-    *_family("vgg16", "caffe", VGG16=224),
-    *_family("vgg19", "caffe", VGG19=224),
-    *_family("xception", "tf", Xception=299),
+    *_family("lite", embedded=True, EfficientNetLite0=224, EfficientNetLite1=240, EfficientNetLite2=260),
+    *_family("built_in", ConvNeXtTiny=224, ConvNeXtSmall=224, ConvNeXtBase=224),
+    *_family("built_in", ConvNeXtLarge=224, ConvNeXtXLarge=224),
+    *_family("torch", DenseNet121=224, DenseNet169=224, DenseNet201=224),
+    *_family("built_in", EfficientNetB0=224, EfficientNetB1=240, EfficientNetB2=260),
+    *_family("built_in", EfficientNetB3=300, EfficientNetB4=380, EfficientNetB5=456),
+    *_family("built_in", EfficientNetB6=528, EfficientNetB7=600),
+    *_family("built_in", EfficientNetV2B0=224, EfficientNetV2B1=240),
+    *_family("built_in", EfficientNetV2B2=260, EfficientNetV2B3=300),
+    *_family("built_in", EfficientNetV2S=384, EfficientNetV2M=480, EfficientNetV2L=480),
+    *_family("tf", InceptionResNetV2=299),
+    *_family("tf", InceptionV3=299),
+    *_family("tf", MobileNet=224),
+    *_family("tf", MobileNetV2=224),
+    *_family("built_in", MobileNetV3Small=224, MobileNetV3Large=224),
+    *_family("tf", NASNetMobile=224, NASNetLarge=331),
+    *_family("caffe", ResNet50=224, ResNet101=224, ResNet152=224),
+    *_family("tf", ResNet50V2=224, ResNet101V2=224, ResNet152V2=224),
+    *_family("caffe", VGG16=224),
+    *_family("caffe", VGG19=224),
+    *_family("tf", Xception=299),
 )
 
 BACKBONES: dict[str, Backbone] = {row.name: row for row in _ROWS}

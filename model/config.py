@@ -85,9 +85,12 @@ class TrainConfig:
         15, "Epochs without a better validation loss after which a phase stops.", minimum=1, maximum=10_000
     )
     batch_size: int = option(32, "Images per step.", minimum=1, maximum=4096)
-    learning_rate: float = option(0.003, "Learning rate of the head.", minimum=1e-7, maximum=1.0)
+    learning_rate: float = option(1.0, "Learning rate of the head.", minimum=1e-6, maximum=100.0)
     l2: float | None = option(
         None, "Strength of the head's L2 penalty. Empty: the best of several on validation.", minimum=0.0, maximum=10.0
+    )
+    refit: bool = option(
+        True, "Train the final head on training and validation images together, once these have settled its options."
     )
     fine_tune: str = option(
         "none",

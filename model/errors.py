@@ -15,7 +15,8 @@
     ├── FetchError              a URL could not be fetched
     │   └── FetchTooLargeError  it is larger than allowed
     └── TrainingError           a training failed
-        └── TrainingStoppedError  it was cancelled or killed
+        ├── TrainingStoppedError  it was cancelled or killed
+        └── ExportError           a network has no counterpart in ONNX
 
 Each takes one positional string, so that it survives pickling between processes.
 `exit_status` is what the command `topgraft` returns for it.
@@ -104,3 +105,7 @@ class TrainingStoppedError(TrainingError):
     """A training was cancelled or killed."""
 
     exit_status = 130
+
+
+class ExportError(TrainingError):
+    """A network has no counterpart in ONNX."""

@@ -1,0 +1,38 @@
+"""The ONNX graph of a trained model: the names of its ends, and a session to run it.
+
+Asked for `probabilities` alone, ONNX Runtime does not compute the rest.
+"""
+
+import os
+from pathlib import Path
+
+import onnxruntime
+
+IMAGE = "image"
+PROBABILITIES = "probabilities"
+FEATURES = "features"
+FEATURE_MAP = "feature_map"
+ACTIVATION_MAP = "activation_map"
+
+
+def open_session(graph: Path | bytes, threads: int | None = None) -> onnxruntime.InferenceSession:
+    """A session on a GPU where onnxruntime-gpu is installed and finds one, else on the CPU.
+
+    Args:
+        graph: a file, or the content of one.
+        threads: CPU threads for one batch; None means all processors given to this process.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or available_processors()
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Without this, threads spin between calls and take the processor from the other worker.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")
+    providers = [name for name in wanted if name in onnxruntime.get_available_providers()]
+    return onnxruntime.InferenceSession(graph if isinstance(graph, bytes) else str(graph), options, providers=providers)
+
+
+def available_processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
