@@ -7,24 +7,25 @@ import contextlib
 import dataclasses
 import functools
 import importlib.metadata
+import io
 import logging
 from typing import Any
 
 from marshmallow import fields
-from model.trainings import running_trainings
 
 import model
-from api.errors import BadRequest, as_http_errors
+from api.errors import BadRequest, Unavailable, as_http_errors
 from api.responses import RENDERERS, Answer
 from api.schemas import predict_fields, response_fields, train_fields
 from api.uploads import open_photos
 from api.worker import LISTING, MONITOR, PREDICTORS, configure_logging
 from model.config import LATEST, PredictConfig, TrainConfig
 from model.durable import to_json
-from model.errors import NothingTrainedError, TopgraftError, TrainingError
+from model.errors import ConfigError, NothingTrainedError, TopgraftError, TrainingError
 from model.results import TrainingStatus
 from model.schema import load, log_resolved
-from model.workspace import find_workspace
+from model.trainings import running_trainings
+from model.workspace import Workspace, find_workspace
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +105,7 @@ def train(**options: Any) -> dict[str, Any]:
 
 def predict(
     image: Any = None, url: str | None = None, accept: str = "application/json", **options: Any
-) -> dict[str, Any] | bytes:
+) -> dict[str, Any] | io.BytesIO:
     """Classify a photo, or each photo of a zip.
 
     Args:
@@ -114,7 +115,7 @@ def predict(
         options: those of `PredictConfig`.
 
     Returns:
-        A JSON object (`api.schemas.response_fields`), or the bytes of the picture or table asked for.
+        A JSON object (`api.schemas.response_fields`), or a stream of the picture or table asked for.
 
     Raises:
         ApiError: the answer is an HTTP error.
@@ -122,7 +123,7 @@ def predict(
     configure_logging()
     with as_http_errors(), open_photos(image, url) as photos:
         config = load(PredictConfig, options)
-        predictor = PREDICTORS.find(find_workspace(), config.model)
+        predictor = PREDICTORS.find(_workspace(), config.model)
         predictions = tuple(predictor.predict(photos.images, config.top_k))
         if not predictions:
             raise BadRequest("expected a picture or a zip of pictures, received a zip without any.")
@@ -130,6 +131,14 @@ def predict(
             predictor.decode(photos.single)  # raises the error whose class decides the status
         render = RENDERERS.get(accept, RENDERERS["application/json"])
         return render(Answer(predictor, predictions, photos.single))
+
+
+def _workspace() -> Workspace:
+    """The workspace; that there is none is the operator's affair, not the client's."""
+    try:
+        return find_workspace()
+    except ConfigError as error:
+        raise Unavailable(error.message) from error
 
 
 def _training_summary(status: TrainingStatus) -> dict[str, Any]:

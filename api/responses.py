@@ -1,4 +1,8 @@
-"""From predictions to an answer: one table, accepted content type -> renderer."""
+"""From predictions to an answer: one table, accepted content type -> renderer.
+
+What is not JSON is a stream in memory: `deepaas-cli` writes nothing else to a file, and without a name
+Swagger shows it in place instead of offering a download.
+"""
 
 import csv
 import dataclasses
@@ -41,7 +45,7 @@ def as_json(answer: Answer) -> dict[str, Any]:
     }
 
 
-def as_csv(answer: Answer) -> bytes:
+def as_csv(answer: Answer) -> io.BytesIO:
     """A table with a row for each image; its columns are those of `model.serving.table`."""
     from model.serving.table import predictions_table
 
@@ -50,10 +54,10 @@ def as_csv(answer: Answer) -> bytes:
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(rows)
-    return table.getvalue().encode()
+    return io.BytesIO(table.getvalue().encode())
 
 
-def as_picture(answer: Answer) -> bytes:
+def as_picture(answer: Answer) -> io.BytesIO:
     """A PNG: the photo, what the model looked at for its first class, the most probable classes.
 
     Raises:
@@ -66,7 +70,8 @@ def as_picture(answer: Answer) -> bytes:
     manifest = answer.predictor.bundle.manifest
     prediction = answer.predictions[0]
     maps = answer.predictor.activation_maps(answer.predictor.decode(answer.photo))
-    return answer_picture(answer.photo, prediction, maps[..., manifest.classes.index(prediction.labels[0])])
+    heat_map = maps[..., manifest.classes.index(prediction.labels[0])]
+    return io.BytesIO(answer_picture(answer.photo, prediction, heat_map))
 
 
 RENDERERS: dict[str, Callable[[Answer], Any]] = {

@@ -1,0 +1,152 @@
+"""A real `deepaas-run` with two workers and Topgraft's plug-in, on a free port of this machine."""
+
+import contextlib
+import dataclasses
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import requests
+
+from model.dataset.synthetic import write_demo_dataset
+
+REAL_DATASET = Path(__file__).resolve().parents[3] / "shared" / "datasets" / "phytoplankton-mini"
+
+
+@dataclasses.dataclass(frozen=True)
+class Server:
+    """A running server.
+
+    Attributes:
+        url: of the module, without a slash at the end.
+        root: of the server, where Swagger UI is.
+        home: the workspace.
+        process: of the server itself.
+    """
+
+    root: str
+    home: Path
+    process: psutil.Process
+
+    @property
+    def url(self) -> str:
+        return f"{self.root}/v2/models/topgraft"
+
+    def metadata(self) -> dict[str, Any]:
+        return requests.get(f"{self.url}/", timeout=30).json()
+
+    def predict(self, content: bytes | None = None, accept: str = "application/json", **options: Any) -> requests.Response:
+        files = None if content is None else {"image": ("photo.jpg", content)}
+        return requests.post(
+            f"{self.url}/predict/", params=options, files=files, headers={"accept": accept}, timeout=60
+        )
+
+    def start_training(self, **options: Any) -> str:
+        """The uuid of a training that was accepted."""
+        response = requests.post(f"{self.url}/train/", params=options, timeout=30)
+        assert response.status_code == 200, response.text
+        return response.json()["uuid"]
+
+    def training(self, uuid: str) -> dict[str, Any]:
+        response = requests.get(f"{self.url}/train/{uuid}", timeout=30)
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    def wait_for_training(self, uuid: str) -> dict[str, Any]:
+        return wait_for(lambda: self._when_over(uuid), seconds=240)
+
+    def _when_over(self, uuid: str) -> dict[str, Any] | None:
+        training = self.training(uuid)
+        return None if training["status"] == "running" else training
+
+
+def wait_for(condition: Callable[[], Any], seconds: float) -> Any:
+    """What `condition` returns as soon as it is true."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if result := condition():
+            return result
+        time.sleep(0.1)
+    raise AssertionError(f"waited {seconds} s in vain")
+
+
+def program(name: str) -> str:
+    """The path of a command of this environment."""
+    found = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
+    if found is None:
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+def environment(home: Path, **variables: str) -> dict[str, str]:
+    return os.environ | {
+        "DEEPAAS_V2_MODEL": "topgraft",
+        "TOPGRAFT_HOME": str(home),
+        "TOPGRAFT_TENSORBOARD": "0",
+        **variables,
+    }
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+def make_workspace(home: Path) -> Path:
+    """A workspace whose dataset `photos` is real where the datasets folder is beside the checkout, else drawn."""
+    (home / "models").mkdir(parents=True)
+    (home / "data").mkdir()
+    if REAL_DATASET.is_dir():
+        (home / "data" / "photos").symlink_to(REAL_DATASET)
+    else:
+        write_demo_dataset(home / "data" / "photos", images_per_class=12)
+    return home
+
+
+@contextlib.contextmanager
+def running_server(home: Path, **variables: str) -> Iterator[Server]:
+    """Start the server, wait until it answers, stop it with all its children."""
+    port = free_port()
+    log = home / "server.log"
+    with open(log, "wb") as output:
+        process = subprocess.Popen(
+            [program("deepaas-run"), "--listen-port", str(port), "--workers", "2", "--config-file", os.devnull],
+            env=environment(home, **variables),
+            cwd=home,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    server = Server(f"http://127.0.0.1:{port}", home, psutil.Process(process.pid))
+    try:
+        wait_for(lambda: _answers(server, process, log), seconds=90)
+        yield server
+    finally:
+        _stop(process)
+
+
+def _answers(server: Server, process: "subprocess.Popen[bytes]", log: Path) -> bool:
+    assert process.poll() is None, log.read_text()
+    with contextlib.suppress(requests.ConnectionError):
+        return requests.get(f"{server.url}/", timeout=5).ok
+    return False
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    for child in children:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()

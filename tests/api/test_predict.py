@@ -1,0 +1,259 @@
+"""From an upload to an answer: every way in, every form out, every refusal; temporary files never stay."""
+
+import base64
+import csv
+import io
+import json
+import pickle
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from marshmallow import Schema
+from PIL import Image
+
+import api
+from api import errors, plugin
+from model.bundle import Bundle
+from tests.api.conftest import Upload, photo
+
+AddModel = Callable[..., Bundle]
+MakeUpload = Callable[..., Upload]
+
+
+@pytest.fixture(autouse=True)
+def no_leftovers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whatever happens, DEEPaaS's temporary file and our own are removed."""
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
+    yield
+    assert list(scratch.iterdir()) == []
+    assert list(tmp_path.glob("tmp*")) == []
+
+
+@pytest.fixture
+def trained(add_model: AddModel, loaded: list[str]) -> None:
+    add_model("signs")
+
+
+def data_uri(content: bytes) -> str:
+    return "data:;base64," + base64.b64encode(content).decode()
+
+
+def zip_of(**contents: bytes) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, content in contents.items():
+            archive.writestr(name.replace("__", "/") + ".jpg", content)
+    return stream.getvalue()
+
+
+def refusal(**arguments: object) -> errors.ApiError:
+    with pytest.raises(errors.ApiError) as raised:
+        api.predict(**arguments)
+    error = pickle.loads(pickle.dumps(raised.value))
+    assert json.loads(error.text) == {"message": str(raised.value)}
+    assert str(error)
+    return error
+
+
+@pytest.mark.usefixtures("trained")
+def test_a_photo(upload: MakeUpload) -> None:
+    answer = api.predict(image=upload(photo(255), "my photo.jpg"))
+    assert answer == {
+        "status": "OK",
+        "model": "signs",
+        "labels": ["bright", "other", "dark"],
+        "probabilities": [1.0, 0.0, 0.0],
+        "predictions": [
+            {
+                "image": "my photo.jpg",
+                "labels": ["bright", "other", "dark"],
+                "probabilities": [1.0, 0.0, 0.0],
+                "unknown": False,
+            }
+        ],
+    }
+    assert Schema.from_dict(api.schema)().load(json.loads(json.dumps(answer))) == answer
+
+
+@pytest.mark.usefixtures("trained")
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF"])
+def test_the_content_decides_not_the_name(form: str, upload: MakeUpload) -> None:
+    answer = api.predict(image=upload(photo(10, form), "archive.zip"))
+    assert answer["labels"][0] == "dark"
+
+
+@pytest.mark.usefixtures("trained")
+def test_a_url() -> None:
+    assert api.predict(url=data_uri(photo(10)), top_k=1)["labels"] == ["dark"]
+    assert api.predict(image="", url=data_uri(zip_of(a=photo())))["predictions"][0]["image"].endswith("a.jpg")
+
+
+@pytest.mark.usefixtures("trained")
+def test_a_zip_with_a_bad_image(upload: MakeUpload) -> None:
+    content = zip_of(a=photo(10), b=photo(10)[:300], deep__c=photo(255))
+    answer = api.predict(image=upload(content, "photo.jpg"))
+    assert answer["labels"][0] == "dark"
+    first, bad, last = answer["predictions"]
+    assert (first["labels"][0], last["labels"][0]) == ("dark", "bright")
+    assert set(bad) == {"image", "error"}
+    assert "damaged" in bad["error"]
+
+
+@pytest.mark.usefixtures("trained")
+def test_a_zip_whose_first_image_is_bad(upload: MakeUpload) -> None:
+    answer = api.predict(image=upload(zip_of(a=b"text", b=photo())))
+    assert (answer["labels"], answer["probabilities"]) == ([], [])
+    assert Schema.from_dict(api.schema)().load(answer) == answer
+
+
+@pytest.mark.usefixtures("trained")
+def test_csv(upload: MakeUpload) -> None:
+    content = api.predict(image=upload(zip_of(a=photo(255), b=b"text")), accept="text/csv")
+    header, first, second = csv.reader(io.StringIO(answer_bytes(content).decode()))
+    assert header[:5] == ["image", "label", "probability", "unknown", "error"]
+    assert first[:4] == ["a.jpg", "bright", "1.000000", "false"]
+    assert (second[0], second[1]) == ("b.jpg", "")
+    assert second[4]
+
+
+@pytest.mark.usefixtures("trained")
+def test_png(upload: MakeUpload) -> None:
+    content = answer_bytes(api.predict(image=upload(photo()), accept="image/png"))
+    assert Image.open(io.BytesIO(content)).size == (1000, 500)
+    assert refusal(image=upload(zip_of(a=photo(), b=photo())), accept="image/png").status == 400
+
+
+def answer_bytes(answer: object) -> bytes:
+    """The content of an answer that is not JSON: a stream without a name, which survives pickling."""
+    assert isinstance(answer, io.BytesIO)
+    return pickle.loads(pickle.dumps(answer)).getvalue()
+
+
+@pytest.mark.usefixtures("trained")
+def test_the_same_photo_gets_the_same_answer(upload: MakeUpload) -> None:
+    answers = [json.dumps(api.predict(image=upload(photo(77)))) for _ in range(3)]
+    assert len(set(answers)) == 1
+
+
+@pytest.mark.usefixtures("trained")
+@pytest.mark.parametrize(
+    ("content", "status"),
+    [
+        (b"", 400),
+        (b"just text", 415),
+        (photo()[:300], 415),
+        (b"\x89PNG\r\n\x1a\n", 415),
+        (b"PK\x05\x06" + b"\0" * 18, 400),
+        (b"PK\x03\x04 not a zip", 400),
+        (zip_of(a=photo())[:-30], 400),
+    ],
+)
+def test_bad_files(content: bytes, status: int, upload: MakeUpload) -> None:
+    assert refusal(image=upload(content)).status == status
+    assert api.predict(image=upload(photo()))["status"] == "OK"
+
+
+@pytest.mark.usefixtures("trained")
+def test_neither_both_or_text(upload: MakeUpload) -> None:
+    assert refusal().status == 400
+    assert refusal(image="", url="").status == 400
+    assert refusal(image="/etc/passwd").status == 400
+    assert refusal(image=b"bytes").status == 400
+    assert refusal(image=upload(photo()), url=data_uri(photo())).status == 400
+
+
+@pytest.mark.usefixtures("trained")
+@pytest.mark.parametrize(
+    ("url", "status"),
+    [
+        ("file:///etc/passwd", 400),
+        ("http://127.0.0.1/", 400),
+        ("data:,", 400),
+        ("data:,text", 415),
+    ],
+)
+def test_bad_urls(url: str, status: int) -> None:
+    assert refusal(url=url).status == status
+
+
+@pytest.mark.usefixtures("trained")
+def test_too_many_bytes(upload: MakeUpload, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOPGRAFT_MAX_UPLOAD_MB", "1")
+    large = photo() + bytes(1 << 20)
+    assert refusal(image=upload(large)).status == 413
+    assert refusal(url=data_uri(large)).status == 413
+
+
+@pytest.mark.usefixtures("trained")
+def test_too_many_pixels(upload: MakeUpload) -> None:
+    stream = io.BytesIO()
+    Image.new("1", (30_000, 30_000)).save(stream, "PNG")
+    assert refusal(image=upload(stream.getvalue())).status == 413
+
+
+@pytest.mark.usefixtures("trained")
+def test_models_and_fields_that_cannot_be_used(upload: MakeUpload) -> None:
+    missing = refusal(image=upload(photo()), model="nosuch")
+    assert (missing.status, "signs" in str(missing)) == (404, True)
+    assert refusal(image=upload(photo()), model="../signs").status == 404
+    assert refusal(image=upload(photo()), top_k=0).status == 422
+    assert refusal(image=upload(photo()), top_k="many").status == 422
+
+
+@pytest.mark.usefixtures("workspace")
+def test_nothing_trained_yet(upload: MakeUpload) -> None:
+    error = refusal(image=upload(photo()))
+    assert error.status == 503
+    assert "train" in str(error)
+
+
+def test_no_workspace(tmp_path: Path, upload: MakeUpload, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOPGRAFT_HOME", str(tmp_path / "gone"))
+    assert refusal(image=upload(photo())).status == 503
+    assert "TOPGRAFT_HOME" in api.get_metadata()["problem"]
+    api.warm()
+
+
+@pytest.mark.usefixtures("loaded")
+def test_warm_never_raises(add_model: AddModel, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    api.warm()
+    assert "nothing to warm" in caplog.text
+    add_model("corrupt", content=b"corrupt")
+    api.warm()
+    assert "could not be loaded" in caplog.text
+
+
+def test_warm_loads_the_latest(add_model: AddModel, loaded: list[str], upload: MakeUpload) -> None:
+    add_model("signs")
+    api.warm()
+    api.predict(image=upload(photo()))
+    assert loaded == ["signs"]
+
+
+@pytest.mark.usefixtures("workspace")
+def test_train_checks_its_options_again() -> None:
+    """deepaas-cli does not."""
+    with pytest.raises(Exception, match="epochs") as raised:
+        api.train(epochs=-1, dataset="")
+    assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)
+
+
+@pytest.mark.usefixtures("workspace")
+def test_a_foreign_error_in_train_survives_pickling(monkeypatch: pytest.MonkeyPatch) -> None:
+    class UnpicklableError(Exception):
+        def __init__(self, first: str, second: str) -> None:
+            super().__init__(first + second)
+
+    def fail(*args: object) -> None:
+        raise UnpicklableError("disk ", "on fire")
+
+    monkeypatch.setattr(plugin, "load", fail)
+    with pytest.raises(Exception, match="disk on fire") as raised:
+        api.train(dataset="x")
+    assert "disk on fire" in str(pickle.loads(pickle.dumps(raised.value)))

@@ -1,0 +1,75 @@
+"""What DEEPaaS and the platform's user interface are told."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from marshmallow import Schema, ValidationError, fields
+
+import api
+from model.config import PredictConfig, TrainConfig, options_of
+
+# Classes that deepaas-cli maps to a type of argparse: a subclass would become a string.
+PLAIN_FIELDS = {fields.Bool, fields.Int, fields.Float, fields.Str, fields.Field}
+
+
+def test_the_plug_in_has_the_seven_names() -> None:
+    assert set(api.__all__) == {
+        *("get_metadata", "warm", "get_train_args", "train", "get_predict_args", "predict", "schema")
+    }
+
+
+def test_arguments_come_from_the_configuration() -> None:
+    assert list(api.get_train_args()) == list(options_of(TrainConfig))
+    assert set(api.get_predict_args()) == {"image", "url", "accept"} | set(options_of(PredictConfig))
+
+
+@pytest.mark.parametrize("arguments", [api.get_train_args(), api.get_predict_args()])
+def test_fields_are_plain_and_described(arguments: dict[str, fields.Field]) -> None:
+    for name, field in arguments.items():
+        assert type(field) in PLAIN_FIELDS, name
+        assert field.metadata["description"], name
+        # deepaas-cli passes the default on as it is: marshmallow's `missing` would arrive in predict.
+        json.dumps(field.load_default)
+
+
+def test_the_platform_finds_one_kind_of_upload() -> None:
+    field = api.get_predict_args()["image"]
+    assert [word for word in ("image", "audio", "video") if word in field.metadata["description"].lower()] == ["image"]
+    assert field.metadata["type"] == "file"
+    assert field.metadata["location"] == "form"
+
+
+def test_accepted_types_are_a_fresh_list() -> None:
+    """DEEPaaS appends to it."""
+    api.get_predict_args()["accept"].validate.choices.append("*/*")
+    accept = api.get_predict_args()["accept"]
+    assert accept.validate.choices == ["application/json", "text/csv", "image/png"]
+    assert accept.metadata["location"] == "headers"
+
+
+def test_number_bounds_are_enforced() -> None:
+    schema = Schema.from_dict(api.get_predict_args())()
+    assert schema.load({})["top_k"] == 5
+    with pytest.raises(ValidationError, match="top_k"):
+        schema.load({"top_k": 0})
+
+
+def test_the_answer_is_declared() -> None:
+    schema = Schema.from_dict(api.schema)()
+    prediction = {"image": "a", "labels": ["x"], "probabilities": [1.0], "unknown": False}
+    answer = {"status": "OK", "model": "m", "labels": ["x"], "probabilities": [1.0], "predictions": [prediction]}
+    assert schema.load(answer) == answer
+    with pytest.raises(ValidationError):
+        schema.load(answer | {"undeclared": 1})
+
+
+def test_asking_what_there_is_imports_nothing_heavy() -> None:
+    program = (
+        "import sys, api; api.get_metadata(); api.get_train_args(); api.get_predict_args();"
+        "heavy = {'tensorflow', 'keras', 'onnxruntime', 'pyspark', 'sklearn', 'matplotlib'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert finished.stdout.strip() == "[]", finished.stderr
