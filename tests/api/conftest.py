@@ -83,7 +83,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def add_model(workspace: Workspace) -> Callable[..., Bundle]:
     """Write a model with a manifest and a file in place of the network."""
 
-    def add(name: str, created: str = "2026-01-01T00:00:00+00:00", content: bytes = b"network", **changes: Any) -> Bundle:
+    def add(name: str, created: str = "2026-01-01T00:00:00Z", content: bytes = b"network", **changes: Any) -> Bundle:
         directory = workspace.models / name
         directory.mkdir(exist_ok=True)
         (directory / ONNX_MODEL).write_bytes(content)

@@ -43,7 +43,9 @@ class Server:
     def metadata(self) -> dict[str, Any]:
         return requests.get(f"{self.url}/", timeout=30).json()
 
-    def predict(self, content: bytes | None = None, accept: str = "application/json", **options: Any) -> requests.Response:
+    def predict(
+        self, content: bytes | None = None, accept: str = "application/json", **options: Any
+    ) -> requests.Response:
         files = None if content is None else {"image": ("photo.jpg", content)}
         return requests.post(
             f"{self.url}/predict/", params=options, files=files, headers={"accept": accept}, timeout=60

@@ -1,0 +1,100 @@
+"""TensorBoard is started beside the server, shows curves, leaves strangers alone, and dies with its parent."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import psutil
+import pytest
+import requests
+
+from api import worker
+from model.training.monitoring import PORT_VARIABLE, start_tensorboard
+from model.workspace import Workspace
+from tests.api.live import free_port, wait_for
+
+PARENT = """
+import sys, time
+from pathlib import Path
+from model.training.monitoring import start_tensorboard
+print(start_tensorboard(Path(sys.argv[1])).pid, flush=True)
+time.sleep(600)
+"""
+
+
+def write_log(directory: Path) -> None:
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+    writer = EventFileWriter(str(directory))
+    value = Summary.Value(tag="loss", simple_value=0.5)
+    writer.add_event(Event(step=1, wall_time=1.0, summary=Summary(value=[value])))
+    writer.close()
+
+
+def test_it_shows_curves_and_dies_with_its_parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # With it, TensorBoard does without TensorFlow.
+    monkeypatch.setitem(sys.modules, "tensorboard.compat.notf", types.ModuleType("notf"))
+    write_log(tmp_path / ".running" / "mine" / "bundle" / "logs")
+    port = free_port()
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(tmp_path)],
+        env=os.environ | {PORT_VARIABLE: str(port)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert parent.stdout is not None
+        tensorboard = psutil.Process(int(parent.stdout.readline()))
+
+        def tags() -> dict[str, object]:
+            with contextlib.suppress(requests.ConnectionError):
+                return requests.get(f"http://127.0.0.1:{port}/data/plugin/scalars/tags", timeout=10).json()
+            return {}
+
+        shown = wait_for(tags, seconds=60)
+        assert {run: list(named) for run, named in shown.items()} == {".running/mine/bundle/logs": ["loss"]}
+        assert tensorboard.nice() == 15
+        assert tensorboard.memory_info().rss < 300 << 20
+        family = [tensorboard, *tensorboard.children(recursive=True)]
+    finally:
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+    wait_for(lambda: not any(one.is_running() for one in family), seconds=10)
+
+
+def test_a_busy_port_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        monkeypatch.setenv(PORT_VARIABLE, str(stranger.getsockname()[1]))
+        assert start_tensorboard(tmp_path) is None
+    assert "in use" in caplog.text
+
+
+def test_a_port_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setenv(PORT_VARIABLE, "http")
+    assert start_tensorboard(tmp_path) is None
+    assert "'http'" in caplog.text
+
+
+def test_it_is_not_started_for_a_batch_job_or_when_switched_off(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(models: Path) -> None:
+        raise AssertionError("started")
+
+    monkeypatch.setattr("model.training.monitoring.start_tensorboard", never)
+    worker.Monitor().ensure(workspace)
+    monkeypatch.setattr(worker.multiprocessing, "parent_process", lambda: "the server")
+    with pytest.raises(AssertionError, match="started"):
+        worker.Monitor().ensure(workspace)
+    monkeypatch.setenv("TOPGRAFT_TENSORBOARD", "0")
+    worker.Monitor().ensure(workspace)
