@@ -37,16 +37,17 @@ def fractal_noise(size: Size, rng: np.random.Generator, coarsest: float = 4, oct
     Returns:
         float32 array (height, width), about uniform in [0, 1].
     """
-    height, width = size
-    total = np.zeros(size, np.float32)
-    weights = 0.0
+    total = np.zeros((1, 1), np.float32)
     for octave in range(octaves):
-        columns = max(2, min(width, int(coarsest * 2**octave)))
-        rows = max(2, min(height, columns * height // width))
-        hills = Image.fromarray(rng.random((rows, columns), np.float32))
-        total += np.asarray(hills.resize((width, height), Image.Resampling.BICUBIC)) * 0.5**octave
-        weights += 0.5**octave
-    return np.clip((total / weights - 0.5) * 1.4 + 0.5, 0, 1)
+        columns = max(2, min(size[1], int(coarsest * 2**octave)))
+        rows = max(2, min(size[0], columns * size[0] // size[1]))
+        total = _enlarge(total, (rows, columns)) + rng.random((rows, columns), np.float32) * 0.5**octave
+    mean, reach = 1 - 0.5**octaves, 2 - 0.5 ** (octaves - 1)
+    return np.clip((_enlarge(total, size) - mean) / reach * 1.4 + 0.5, 0, 1)
+
+
+def _enlarge(field: np.ndarray, size: Size) -> np.ndarray:
+    return np.asarray(Image.fromarray(field).resize(size[::-1], Image.Resampling.BICUBIC))
 
 
 def _mix(first: np.ndarray, second: np.ndarray, share: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ own; JPEG loses some of it. Every choice comes from one `numpy.random.Generator`
 import dataclasses
 import io
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -37,17 +38,17 @@ class Variation:
         roll, pitch, yaw: turns around the viewing, the horizontal and the vertical axis, in degrees.
         occlusion: chance that something stands in front of the object.
         exposure: factor on all pixels; photos are taken from dusk to glaring sun.
-        blur: deviation of the Gaussian blur, in pixels.
+        blur: radius of the blur of a lens out of focus, in pixels.
         motion: chance of motion blur.
         noise: deviation of the sensor's noise, in gray levels of 255.
         jpeg_quality: Pillow's quality, 1 to 95.
     """
 
-    height_share: Range = (0.15, 0.5)
+    height_share: Range = (0.25, 0.65)
     roll: Range = (-14, 14)
     pitch: Range = (-25, 25)
     yaw: Range = (-50, 50)
-    occlusion: float = 0.4
+    occlusion: float = 0.3
     exposure: Range = (0.4, 1.35)
     blur: Range = (0.0, 1.6)
     motion: float = 0.25
@@ -149,7 +150,7 @@ def _place(
     """The object seen in perspective, about `target` pixels high, somewhere in an empty picture of `size`."""
     height, width = size
     turns = [np.radians(rng.uniform(*turn)) for turn in (variation.roll, variation.pitch, variation.yaw)]
-    corners = _project(*turns, aspect=cutout.width / cutout.height) * target / 2
+    corners = _project(turns, cutout.width / cutout.height) * target / 2
     reach = np.abs(corners).max(axis=0)
     margin = np.minimum(reach * 0.9, (width * 0.45, height * 0.45))
     centre = rng.uniform(margin, (width, height) - margin)
@@ -158,11 +159,11 @@ def _place(
     return cutout.transform((width, height), Image.Transform.PERSPECTIVE, coefficients, Image.Resampling.BICUBIC)
 
 
-def _project(roll: float, pitch: float, yaw: float, aspect: float, distance: float = 3.5) -> np.ndarray:
+def _project(turns: Sequence[float], aspect: float, distance: float = 3.5) -> np.ndarray:
     """Where the corners of a rectangle of half height 1 are seen after three turns.
 
     Args:
-        roll, pitch, yaw: in radians.
+        turns: roll, pitch and yaw, in radians.
         aspect: width over height of the rectangle.
         distance: of the eye, in half heights.
 
@@ -170,6 +171,7 @@ def _project(roll: float, pitch: float, yaw: float, aspect: float, distance: flo
         float array (4, 2), clockwise from top left, relative to the centre.
     """
     rectangle = np.array([(-aspect, -1, 0), (aspect, -1, 0), (aspect, 1, 0), (-aspect, 1, 0)], np.float64)
+    roll, pitch, yaw = turns
     around_z = np.array([(np.cos(roll), -np.sin(roll), 0), (np.sin(roll), np.cos(roll), 0), (0, 0, 1)])
     around_x = np.array([(1, 0, 0), (0, np.cos(pitch), -np.sin(pitch)), (0, np.sin(pitch), np.cos(pitch))])
     around_y = np.array([(np.cos(yaw), 0, np.sin(yaw)), (0, 1, 0), (-np.sin(yaw), 0, np.cos(yaw))])
@@ -240,14 +242,14 @@ def _photograph(scene: np.ndarray, rng: np.random.Generator, variation: Variatio
     height, width = scene.shape[:2]
     if rng.random() < variation.motion:
         scene = _move(scene, rng)
-    blurred = Image.fromarray(scene.astype(np.uint8)).filter(ImageFilter.GaussianBlur(rng.uniform(*variation.blur)))
+    blurred = Image.fromarray(scene.astype(np.uint8)).filter(ImageFilter.BoxBlur(rng.uniform(*variation.blur)))
     fall_off = (_ramp((height, width), rng.uniform(0, 360)) - 0.5) * rng.uniform(0, 0.6)
     light = (rng.uniform(*variation.exposure) * (1 + fall_off)).astype(np.float32)
     tint = (1 + rng.normal(0, 0.06, 3)).astype(np.float32)
     haze = np.float32(rng.uniform(0, 0.3) if rng.random() < 0.3 else 0)
     photo = np.asarray(blurred, np.float32) * light[..., None] * tint
     photo = photo * (1 - haze) + haze * np.float32(200)
-    grain = rng.standard_normal((height, width, 3), np.float32) * np.float32(rng.uniform(*variation.noise))
+    grain = rng.standard_normal((height, width, 1), np.float32) * np.float32(rng.uniform(*variation.noise))
     return np.clip(photo + grain, 0, 255).astype(np.uint8)
 
 
@@ -256,7 +258,7 @@ def _move(scene: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     moments = int(rng.integers(3, 7))
     angle = rng.uniform(0, np.pi)
     steps = [(round(np.sin(angle) * moment), round(np.cos(angle) * moment)) for moment in range(moments)]
-    return np.mean([np.roll(scene, step, (0, 1)) for step in steps], axis=0, dtype=np.float32)
+    return sum((np.roll(scene, step, (0, 1)) for step in steps), np.zeros_like(scene)) / np.float32(moments)
 
 
 def _ramp(size: tuple[int, int], degrees: float) -> np.ndarray:

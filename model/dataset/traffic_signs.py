@@ -129,14 +129,26 @@ def _no_entry(canvas: Canvas, rng: np.random.Generator) -> None:
     canvas.bar(0.17, 0.5 - half, 0.83, 0.5 + half, canvas.paint(WHITE))
 
 
-def _speed_limit(number: str) -> Callable[[Canvas, np.random.Generator], None]:
-    def draw(canvas: Canvas, rng: np.random.Generator) -> None:
-        canvas.disc(0.47 + _RIM, METAL)
-        canvas.disc(0.47, canvas.paint(RED))
-        canvas.disc(rng.uniform(0.355, 0.39), canvas.paint(WHITE))
-        canvas.text(number, rng.uniform(0.33, 0.4), canvas.paint(BLACK), rng.uniform(0.008, 0.018))
+def _speed_limit(canvas: Canvas, rng: np.random.Generator) -> None:
+    canvas.disc(0.47 + _RIM, METAL)
+    canvas.disc(0.47, canvas.paint(RED))
+    canvas.disc(rng.uniform(0.355, 0.39), canvas.paint(WHITE))
+    number = str(rng.choice(("20", "30", "50", "60", "70", "80")))
+    canvas.text(number, rng.uniform(0.33, 0.4), canvas.paint(BLACK), rng.uniform(0.008, 0.018))
 
-    return draw
+
+def _end_of_limits(canvas: Canvas, rng: np.random.Generator) -> None:
+    canvas.disc(0.47 + _RIM, METAL)
+    canvas.disc(0.47, canvas.paint(BLACK))
+    canvas.disc(rng.uniform(0.435, 0.455), canvas.paint(WHITE))
+    black = canvas.paint(BLACK)
+    half = rng.uniform(0.008, 0.013)
+    for middle in np.arange(-2, 3) * rng.uniform(0.055, 0.07) + 0.5:
+        # The stripes are at 45 degrees and end inside the disc.
+        reach = math.sqrt(0.41**2 - 2 * (middle - 0.5) ** 2) / math.sqrt(2)
+        low, high = middle - reach, middle + reach
+        stripe = [(low, high), (high, low), (high + half, low + half), (low + half, high + half)]
+        canvas.polygon(stripe, black, half / 2)
 
 
 def _priority_road(canvas: Canvas, rng: np.random.Generator) -> None:
@@ -157,10 +169,10 @@ def _turn_right(canvas: Canvas, rng: np.random.Generator) -> None:
 
 SIGNS: dict[str, Callable[[Canvas, np.random.Generator], None]] = {
     "danger": _danger,
+    "end_of_limits": _end_of_limits,
     "no_entry": _no_entry,
     "priority_road": _priority_road,
-    "speed_limit_30": _speed_limit("30"),
-    "speed_limit_50": _speed_limit("50"),
+    "speed_limit": _speed_limit,
     "stop": _stop,
     "turn_right": _turn_right,
     "yield": _yield,
