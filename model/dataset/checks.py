@@ -1,0 +1,165 @@
+"""What may be wrong with the images of a dataset: what forbids a training, and what should be known before it."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from model.dataset.layouts import Listing, describe_problems
+from model.dataset.verdict import Kinship, Leakage, Rejected, counted
+from model.errors import DatasetError
+from model.results import SPLITS, Dataset, Sample, Split
+
+# A class with fewer images for training is learnt by luck.
+FEW_IMAGES = 10
+# The largest class has as many times the images of the smallest.
+IMBALANCE = 10
+SMALL_SIDE = 32
+LONG_ASPECT = 4
+
+_SHOWN = 5
+
+
+def refuse_unusable(
+    listing: Listing, rejected: Sequence[Rejected], kept: Sequence[Sample], max_bad_fraction: float
+) -> None:
+    """Refuse a dataset with too many undecodable images, or with a class that has no others.
+
+    Raises:
+        DatasetError: naming the share, the classes and examples.
+    """
+    problems = []
+    total = len(rejected) + len(kept)
+    if len(rejected) > max_bad_fraction * total:
+        problems.append(
+            f"{len(rejected):,} of {total:,} images cannot be decoded, {len(rejected) / total:.1%}, "
+            f"expected at most max_bad_fraction = {max_bad_fraction:.1%}. Replace or remove them, or raise it: "
+            + "; ".join(f"{item.name}: {item.reason}" for item in rejected[:_SHOWN])
+        )
+    reason_of = {item.name: item.reason for item in rejected}
+    alive = {sample.label for sample in kept}
+    lost: dict[int, list[Sample]] = defaultdict(list)
+    for split in SPLITS:
+        for sample in listing.splits[split]:
+            if sample.label not in alive:
+                lost[sample.label].append(sample)
+    for label, samples in sorted(lost.items()):
+        example = samples[0].name
+        problems.append(
+            f"all {len(samples):,} images of the class {listing.classes[label]!r} cannot be decoded, "
+            f"such as {example}: {reason_of[example]}"
+        )
+    if problems:
+        raise DatasetError(f"{listing.root}: {describe_problems(problems)}")
+
+
+def refuse_empty_splits(dataset: Dataset) -> None:
+    """Refuse a dataset without images for training in two classes or without any for validation.
+
+    Raises:
+        DatasetError: saying what is missing.
+    """
+    trained = {sample.label for sample in dataset.train}
+    if len(trained) < 2:
+        raise DatasetError(
+            f"{dataset.root}: expected images for training in two classes or more, found them in {len(trained)}. "
+            "Add images, or move some from the other splits."
+        )
+    if not dataset.val:
+        raise DatasetError(
+            f"{dataset.root}: expected a class with two images or more that are neither duplicates nor of one group, "
+            "to take one for validation; found none. Add images."
+        )
+
+
+def find_leakage(
+    dataset: Dataset, samples: Sequence[Sample], groups: Mapping[Kinship, np.ndarray]
+) -> tuple[Leakage, ...]:
+    """Images that belong together and are in different splits of `dataset`.
+
+    Args:
+        samples: all images of the dataset, in any order.
+        groups: for each kind, the group of each sample, int64 of shape (n,). What two kinds find alike is
+            told once, of the first kind.
+    """
+    split_of: dict[str, Split] = {sample.name: split for split in SPLITS for sample in dataset.split(split)}
+    found: dict[tuple[str, ...], Leakage] = {}
+    for kind, group_of in groups.items():
+        members: dict[int, list[str]] = defaultdict(list)
+        for sample, group in zip(samples, group_of.tolist(), strict=True):
+            members[group].append(sample.name)
+        for names in members.values():
+            if len({split_of[name] for name in names}) > 1:
+                together = tuple(sorted(names))
+                found.setdefault(together, Leakage(kind, tuple((split_of[name], name) for name in together)))
+    return tuple(found.values())
+
+
+def kept_together(groups: np.ndarray) -> list[str]:
+    """What to say of near duplicates where the splits are ours: `groups` is int64 (n,), the group of each image."""
+    sizes = Counter(groups.tolist())
+    several = [size for size in sizes.values() if size > 1]
+    if not several:
+        return []
+    return [
+        f"{sum(several):,} pictures are duplicates or near duplicates of another, in {len(several):,} groups; "
+        "each group was kept in one split"
+    ]
+
+
+def label_conflicts(samples: Sequence[Sample], content_hashes: Sequence[str], classes: Sequence[str]) -> list[str]:
+    """Files with the same bytes and different labels: one of the labels is wrong."""
+    by_content: dict[str, list[Sample]] = defaultdict(list)
+    for sample, content_hash in zip(samples, content_hashes, strict=True):
+        by_content[content_hash].append(sample)
+    conflicts = [same for same in by_content.values() if len({sample.label for sample in same}) > 1]
+    if not conflicts:
+        return []
+    shown = "; ".join(
+        ", ".join(f"{sample.name} ({classes[sample.label]})" for sample in same[:3]) for same in conflicts[:_SHOWN]
+    )
+    return [f"{counted(len(conflicts), 'picture')} under more than one class, where only one can be right: {shown}"]
+
+
+def class_warnings(dataset: Dataset) -> list[str]:
+    """Classes without images, with few, and very unequal ones."""
+    trained = Counter(sample.label for sample in dataset.train)
+    validated = {sample.label for sample in dataset.val}
+    names = dict(enumerate(dataset.classes))
+    none = [name for label, name in names.items() if not trained[label]]
+    few = [f"{name} ({trained[label]})" for label, name in names.items() if 0 < trained[label] < FEW_IMAGES]
+    unseen = [name for label, name in names.items() if trained[label] and label not in validated]
+    warnings = []
+    if none:
+        warnings.append(f"{_classes(none)} no image for training: the model cannot learn it")
+    if few:
+        warnings.append(f"{_classes(few)} fewer than {FEW_IMAGES} images for training")
+    if unseen:
+        warnings.append(f"{_classes(unseen)} no image for validation")
+    most, least = max(trained.values()), min(trained.values())
+    if most > IMBALANCE * least:
+        warnings.append(
+            f"the largest class has {most:,} images for training, the smallest {least:,}: "
+            "class_weights = balanced lets each class count the same"
+        )
+    return warnings
+
+
+def size_warnings(samples: Sequence[Sample], sizes: np.ndarray) -> list[str]:
+    """Pictures of odd sizes; `sizes` is (n, 2): height and width in pixels of each sample."""
+    shortest, longest = sizes.min(axis=1), sizes.max(axis=1)
+    found = []
+    for odd, what in (
+        (shortest < SMALL_SIDE, f"with a side below {SMALL_SIDE} pixels"),
+        (longest > LONG_ASPECT * shortest, f"more than {LONG_ASPECT} times as long as wide (resize = pad may help)"),
+    ):
+        positions = np.flatnonzero(odd)
+        if len(positions):
+            shown = ", ".join(f"{samples[at].name} ({sizes[at][1]} x {sizes[at][0]})" for at in positions[:_SHOWN])
+            found.append(f"{counted(len(positions), 'picture')} {what}: {shown}")
+    return found
+
+
+def _classes(names: Sequence[str]) -> str:
+    shown = ", ".join(names[: 2 * _SHOWN]) + (f" and {len(names) - 2 * _SHOWN} more" if len(names) > 2 * _SHOWN else "")
+    return f"the class {shown} has" if len(names) == 1 else f"{len(names)} classes ({shown}) have"

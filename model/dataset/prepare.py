@@ -1,0 +1,133 @@
+"""A dataset made ready: found, unpacked, every image decoded once, cleaned, checked and split."""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from model.config import TrainConfig
+from model.dataset import checks, duplicates
+from model.dataset.archives import is_archive, unpack_archive
+from model.dataset.inspection import Inspection, inspect_images
+from model.dataset.layouts import Listing, find_layout, printable
+from model.dataset.splits import split_samples
+from model.dataset.verdict import Kinship, Leakage, Rejected, Verdict, write_dataset_files
+from model.results import SPLITS, Dataset, Progress, Sample, Split, no_progress
+
+__all__ = ["Leakage", "Rejected", "Verdict", "prepare_dataset", "write_dataset_files"]
+
+_UNPACKED = "unpacked"
+_UNLISTABLE = "its name has a line end, blanks around it or is not UTF-8: rename the file"
+
+
+def prepare_dataset(
+    source: Path, config: TrainConfig, work_directory: Path, progress: Progress = no_progress
+) -> Verdict:
+    """Find out what `source` is, decode every image once, leave out the bad ones, check and split the rest.
+
+    The same files and options give the same verdict. Splits that the dataset brings are kept, and what
+    they have in common is reported; splits made here keep duplicates and groups together.
+
+    Args:
+        source: the folder or archive of the dataset; `model.dataset.layouts` knows the layouts.
+        config: `images_directory`, `val_fraction`, `test_fraction`, `group_pattern`, `max_bad_fraction`
+            and `seed` are used.
+        work_directory: where an archive is unpacked; it must outlive the use of the dataset.
+        progress: told of the phase `check`, in images.
+
+    Raises:
+        DatasetError: it cannot be trained on; the message lists all problems.
+        ArchiveError: the archive is damaged or unsafe.
+    """
+    folder = unpack_archive(source, work_directory / _UNPACKED) if is_archive(source) else source
+    listing = find_layout(folder, config.images_directory)
+    inspection = inspect_images([sample for split in SPLITS for sample in listing.splits[split]], progress)
+    rejected = (*(Rejected(printable(name), _UNLISTABLE) for name in listing.unlistable), *inspection.rejected)
+    checks.refuse_unusable(listing, rejected, inspection.samples, config.max_bad_fraction)
+
+    kinships = _kinships(inspection, config.group_pattern)
+    dataset, origin = _divide(listing, inspection.samples, _together(kinships), config)
+    checks.refuse_empty_splits(dataset)
+    return Verdict(
+        dataset=dataset,
+        rejected=rejected,
+        leakage=checks.find_leakage(dataset, inspection.samples, kinships),
+        warnings=(
+            *listing.warnings,
+            *_group_warnings(config.group_pattern, kinships),
+            *([] if listing.has_splits else checks.kept_together(kinships["near"])),
+            *checks.label_conflicts(inspection.samples, inspection.content_hashes, dataset.classes),
+            *checks.class_warnings(dataset),
+            *checks.size_warnings(inspection.samples, inspection.sizes),
+        ),
+        fingerprint=_fingerprint(inspection, dataset.classes),
+        layout=f"{listing.layout}; {origin}",
+        content_hashes={
+            sample.name: content_hash
+            for sample, content_hash in zip(inspection.samples, inspection.content_hashes, strict=True)
+        },
+        ignored=listing.ignored,
+    )
+
+
+def _kinships(inspection: Inspection, group_pattern: str) -> dict[Kinship, np.ndarray]:
+    kinships: dict[Kinship, np.ndarray] = {
+        "identical": duplicates.equal_keys(inspection.content_hashes),
+        "near": duplicates.near_duplicates(inspection.hashes, inspection.thumbnails),
+    }
+    if group_pattern:
+        pattern = re.compile(group_pattern)
+        keys = [_group_key(pattern, sample.name) for sample in inspection.samples]
+        kinships["group"] = duplicates.equal_keys(keys)
+    return kinships
+
+
+def _group_key(pattern: re.Pattern[str], name: str) -> tuple[str, str]:
+    """An image that the pattern does not match is a group of its own."""
+    match = pattern.search(name)
+    return ("name", name) if match is None or match[1] is None else ("group", match[1])
+
+
+def _group_warnings(group_pattern: str, kinships: Mapping[Kinship, np.ndarray]) -> list[str]:
+    if not group_pattern or len(np.unique(kinships["group"])) < len(kinships["group"]):
+        return []
+    return [f"group_pattern = {group_pattern!r} puts no two images into one group"]
+
+
+def _together(kinships: Mapping[Kinship, np.ndarray]) -> np.ndarray:
+    """Groups of all kinds merged: int64 (n,), the group of each image."""
+    kinds = iter(kinships.values())
+    groups = next(kinds)
+    for group_of in kinds:
+        groups = duplicates.join(groups, np.stack([np.arange(len(group_of)), group_of], axis=1))
+    return groups
+
+
+def _divide(
+    listing: Listing, samples: Sequence[Sample], groups: np.ndarray, config: TrainConfig
+) -> tuple[Dataset, str]:
+    """The dataset with all its splits, and in words where they come from."""
+    group_of = {sample.name: int(group) for sample, group in zip(samples, groups, strict=True)}
+    splits = {split: tuple(sample for sample in listing.splits[split] if sample.name in group_of) for split in SPLITS}
+    origin = "its own splits"
+    if not listing.has_splits:
+        fractions: dict[Split, float] = {"val": config.val_fraction, "test": config.test_fraction}
+        splits = split_samples(samples, [group_of[sample.name] for sample in samples], fractions, config.seed)
+        origin = f"splits made with seed {config.seed}"
+    elif not splits["val"]:
+        train_groups = [group_of[sample.name] for sample in splits["train"]]
+        splits |= split_samples(splits["train"], train_groups, {"val": config.val_fraction}, config.seed) | {
+            "test": splits["test"]
+        }
+        origin = f"validation images taken from train with seed {config.seed}"
+    return Dataset(listing.root, listing.classes, splits["train"], splits["val"], splits["test"]), origin
+
+
+def _fingerprint(inspection: Inspection, classes: Sequence[str]) -> str:
+    lines = (
+        f"{sample.name}\t{classes[sample.label]}\t{content_hash}\n"
+        for sample, content_hash in zip(inspection.samples, inspection.content_hashes, strict=True)
+    )
+    return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()

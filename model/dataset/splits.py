@@ -1,0 +1,72 @@
+"""Dividing labelled images into splits: stratified, seeded, and with no group in two of them."""
+
+import random
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Mapping, Sequence
+
+from model.results import SPLITS, Sample, Split
+
+
+def split_samples(
+    samples: Sequence[Sample], groups: Sequence[Hashable], fractions: Mapping[Split, float], seed: int
+) -> dict[Split, tuple[Sample, ...]]:
+    """Divide samples so that every class has its share in every split, and each group is in one split whole.
+
+    A class with two images has one in val, with three one in test too, whatever the fractions; a class with
+    one has it in train. Groups of many images make the shares coarser. The result depends on the order of
+    the samples only through their names: the same names, groups and seed give the same splits.
+
+    Args:
+        samples: the images; their names are distinct.
+        groups: for each sample, what it must stay together with.
+        fractions: share of the images for val and for test, in [0, 1); train gets the rest.
+        seed: fixes which images go where.
+
+    Returns:
+        the samples of train, val and test, each sorted by name.
+    """
+    order = sorted(range(len(samples)), key=lambda position: samples[position].name)
+    members: dict[Hashable, list[Sample]] = defaultdict(list)
+    for position in order:
+        members[groups[position]].append(samples[position])
+    units = list(members.values())
+    random.Random(seed).shuffle(units)
+    # Large groups first: the small ones then even out what these leave uneven.
+    units.sort(key=len, reverse=True)
+
+    quotas = _quotas(units, fractions)
+    needs = {split: Counter(quota) for split, quota in quotas.items()}
+    chosen: dict[Split, list[Sample]] = {split: [] for split in SPLITS}
+    for unit in units:
+        split = _neediest(Counter(sample.label for sample in unit), quotas, needs)
+        chosen[split] += unit
+        needs[split].subtract(sample.label for sample in unit)
+    return {split: tuple(sorted(chosen[split], key=lambda sample: sample.name)) for split in SPLITS}
+
+
+def _quotas(units: Sequence[Sequence[Sample]], fractions: Mapping[Split, float]) -> dict[Split, Counter[int]]:
+    images = Counter(sample.label for unit in units for sample in unit)
+    spread = Counter(label for unit in units for label in {sample.label for sample in unit})
+    quotas: dict[Split, Counter[int]] = {split: Counter() for split in SPLITS}
+    for label, total in images.items():
+        left = total
+        for split, groups_needed in (("val", 2), ("test", 3)):
+            fraction = fractions.get(split, 0.0)  # type: ignore[call-overload]
+            wanted = max(1, round(total * fraction)) if fraction > 0 and spread[label] >= groups_needed else 0
+            quotas[split][label] = min(wanted, left - 1)  # type: ignore[index]
+            left -= quotas[split][label]  # type: ignore[index]
+        quotas["train"][label] = left
+    return quotas
+
+
+def _neediest(
+    labels: Mapping[int, int], quotas: Mapping[Split, Mapping[int, int]], needs: Mapping[Split, Mapping[int, int]]
+) -> Split:
+    def need(split: Split) -> float:
+        return sum(
+            count * (needs[split][label] / quotas[split][label] if quotas[split][label] else -1.0)
+            for label, count in labels.items()
+        )
+
+    # `max` takes the first of equals, and train is the first of the splits.
+    return max(SPLITS, key=need)

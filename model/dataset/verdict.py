@@ -1,0 +1,175 @@
+"""What the checks of a dataset found: for the terminal, for machines, and for the files of a trained model."""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+from model import durable
+from model.dataset.layouts import CLASSES
+from model.results import SPLITS, Dataset, Split
+
+REJECTED = "rejected.csv"
+
+Kinship = Literal["identical", "near", "group"]
+
+_SHOWN = 5
+_IN_WORDS: dict[Kinship, str] = {
+    "identical": "the same file",
+    "near": "nearly the same picture",
+    "group": "one group of group_pattern",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Rejected:
+    """An image that was left out, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Leakage:
+    """Images that belong together and are in more than one split, which makes the results look too good.
+
+    Attributes:
+        kind: `identical` bytes; `near` duplicates; one `group` of `group_pattern`.
+        images: (split, name) of each.
+    """
+
+    kind: Kinship
+    images: tuple[tuple[Split, str], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """A dataset that can be trained on, and all that is worth knowing about it.
+
+    Attributes:
+        dataset: without the rejected images, and with all splits made.
+        rejected: images that cannot be decoded.
+        leakage: what the dataset's own splits have in common. Splits of ours have nothing in common.
+        warnings: sentences, each about one thing that may hurt.
+        fingerprint: sha256 over the sorted names, classes and content hashes, in hexadecimal.
+        layout: what was found, in words.
+        content_hashes: name -> sha256 of the file's bytes, in hexadecimal.
+        ignored: files that are not pictures of any class.
+    """
+
+    dataset: Dataset
+    rejected: tuple[Rejected, ...]
+    leakage: tuple[Leakage, ...]
+    warnings: tuple[str, ...]
+    fingerprint: str
+    layout: str
+    content_hashes: dict[str, str]
+    ignored: tuple[str, ...] = ()
+
+    @property
+    def counts(self) -> dict[Split, dict[str, int]]:
+        """How many images each class has in each split; classes in label order."""
+        labels = {split: Counter(sample.label for sample in self.dataset.split(split)) for split in SPLITS}
+        return {
+            split: {name: labels[split][label] for label, name in enumerate(self.dataset.classes)} for split in SPLITS
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """The verdict as plain JSON types, without the content hashes."""
+        return {
+            "layout": self.layout,
+            "root": str(self.dataset.root),
+            "classes": list(self.dataset.classes),
+            "images": len(self.dataset.samples),
+            "counts": self.counts,
+            "rejected": [dataclasses.asdict(item) for item in self.rejected],
+            "leakage": [
+                {"kind": leak.kind, "images": [{"split": split, "name": name} for split, name in leak.images]}
+                for leak in self.leakage
+            ],
+            "ignored": list(self.ignored),
+            "warnings": list(self.warnings),
+            "fingerprint": self.fingerprint,
+        }
+
+    def lines(self) -> list[str]:
+        """The verdict for a reader at a terminal, a line each, without colours."""
+        dataset = self.dataset
+        sizes = (
+            f"{len(dataset.train):,} for training, {len(dataset.val):,} for validation, {len(dataset.test):,} to test"
+        )
+        return [
+            f"Dataset   {dataset.root}",
+            f"Layout    {self.layout}",
+            f"Images    {len(dataset.samples):,} in {len(dataset.classes)} classes: {sizes}",
+            "",
+            *self._table(),
+            "",
+            *self._left_out(),
+            *self._leaks(),
+            *(f"Warning: {warning}." for warning in self.warnings),
+            self._conclusion(),
+        ]
+
+    def _table(self) -> list[str]:
+        counts = self.counts
+        width = max(len(name) for name in ("class", *self.dataset.classes))
+        return [
+            f"  {'class':<{width}}  {'train':>7}  {'val':>7}  {'test':>7}",
+            *(
+                f"  {name:<{width}}  " + "  ".join(f"{counts[split][name]:>7,}" for split in SPLITS)
+                for name in self.dataset.classes
+            ),
+        ]
+
+    def _left_out(self) -> list[str]:
+        lines = []
+        if self.rejected:
+            lines.append(f"Left out: {counted(len(self.rejected), 'image')} that cannot be decoded.")
+            lines += _first(f"  {item.name}: {item.reason}" for item in self.rejected)
+        if self.ignored:
+            shown = ", ".join(self.ignored[:_SHOWN]) + (", ..." if len(self.ignored) > _SHOWN else "")
+            lines.append(f"Ignored: {counted(len(self.ignored), 'file')} that are no pictures of a class: {shown}")
+        return lines
+
+    def _leaks(self) -> list[str]:
+        if not self.leakage:
+            return []
+        return [
+            f"Leakage: {counted(len(self.leakage), 'time')}, images that belong together are in different splits of the "
+            "dataset, so the test will look better than the model is. Move each of these to one split.",
+            *_first(
+                f"  {_IN_WORDS[leak.kind]}: {', '.join(f'{name} ({split})' for split, name in leak.images[:4])}"
+                + (", ..." if len(leak.images) > 4 else "")
+                for leak in self.leakage
+            ),
+        ]
+
+    def _conclusion(self) -> str:
+        doubts = len(self.leakage) + len(self.warnings)
+        return "Ready to train." if not doubts else "Ready to train; read the remarks above first."
+
+
+def write_dataset_files(verdict: Verdict, directory: Path) -> None:
+    """Write what was used as lists that can be read again: classes.txt, train.txt, val.txt, test.txt, rejected.csv.
+
+    `directory` is made where it does not exist; the paths in the lists start at `verdict.dataset.root`.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    durable.write_text(directory / CLASSES, "".join(f"{name}\n" for name in verdict.dataset.classes))
+    for split in SPLITS:
+        lines = (f"{sample.name} {sample.label}\n" for sample in verdict.dataset.split(split))
+        durable.write_text(directory / f"{split}.txt", "".join(lines))
+    durable.write_csv(directory / REJECTED, ("name", "reason"), [(item.name, item.reason) for item in verdict.rejected])
+
+
+def counted(number: int, thing: str) -> str:
+    """`1 image`, `2,000 images`."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
+def _first(lines: Iterable[str]) -> list[str]:
+    everything = list(lines)
+    more = len(everything) - _SHOWN
+    return everything[:_SHOWN] + ([f"  ... and {more:,} more"] if more > 0 else [])
