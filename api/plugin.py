@@ -14,7 +14,7 @@ from typing import Any
 from marshmallow import fields
 
 import model
-from api.errors import BadRequest, Unavailable, as_http_errors
+from api.errors import Unavailable, as_http_errors
 from api.responses import RENDERERS, Answer
 from api.schemas import predict_fields, response_fields, train_fields
 from api.uploads import open_photos
@@ -124,9 +124,7 @@ def predict(
     with as_http_errors(), open_photos(image, url) as photos:
         config = load(PredictConfig, options)
         predictor = PREDICTORS.find(_workspace(), config.model)
-        predictions = tuple(predictor.predict(photos.images, config.top_k))
-        if not predictions:
-            raise BadRequest("expected a picture or a zip of pictures, received a zip without any.")
+        predictions = (*predictor.predict(photos.images, config.top_k), *photos.unreadable)
         if photos.single is not None and predictions[0].error is not None:
             predictor.decode(photos.single)  # raises the error whose class decides the status
         render = RENDERERS.get(accept, RENDERERS["application/json"])

@@ -67,11 +67,7 @@ def as_picture(answer: Answer) -> io.BytesIO:
         raise BadRequest("accept: image/png shows one image, received a zip. Ask for application/json or text/csv.")
     from model.serving.explain import answer_picture
 
-    manifest = answer.predictor.bundle.manifest
-    prediction = answer.predictions[0]
-    maps = answer.predictor.activation_maps(answer.predictor.decode(answer.photo))
-    heat_map = maps[..., manifest.classes.index(prediction.labels[0])]
-    return io.BytesIO(answer_picture(answer.photo, prediction, heat_map))
+    return io.BytesIO(answer_picture(answer.predictor, answer.photo, answer.predictions[0]))
 
 
 RENDERERS: dict[str, Callable[[Answer], Any]] = {

@@ -7,11 +7,16 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from model.dataset.archives import iter_zip_images
+from model.dataset.archives import ArchiveLimits, iter_zip_images
+from model.errors import ArchiveError
+from model.results import Prediction
 
 from api import settings
 from api.errors import BadRequest, TooLarge
 from api.fetch import FetchLimits, fetch
+
+# Bounds on a zip of pictures; one at a time is in memory.
+ZIP_LIMITS = ArchiveLimits(entries=10_000, total_bytes=4 * 1024**3, entry_bytes=128 * 1024**2)
 
 _ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
 
@@ -23,10 +28,12 @@ class Photos:
     Attributes:
         images: name and content of each, read as it is asked for; can be walked once.
         single: the content of the only picture; None for a zip.
+        unreadable: files of the zip that could not be taken out of it; complete after the walk.
     """
 
     images: Iterable[tuple[str, bytes]]
-    single: bytes | None
+    single: bytes | None = None
+    unreadable: list[Prediction] = dataclasses.field(default_factory=list)
 
 
 @contextlib.contextmanager
@@ -77,6 +84,21 @@ def _photos(path: Path, name: str) -> Photos:
     with open(path, "rb") as stream:
         is_zip = stream.read(4) in _ZIP_MAGICS
     if is_zip:
-        return Photos(images=iter_zip_images(path), single=None)
+        unreadable: list[Prediction] = []
+        return Photos(_unzipped(path, name, unreadable), unreadable=unreadable)
     content = path.read_bytes()
-    return Photos(images=[(name, content)], single=content)
+    return Photos([(name, content)], single=content)
+
+
+def _unzipped(path: Path, name: str, unreadable: list[Prediction]) -> Iterator[tuple[str, bytes]]:
+    """The files of the zip; messages name it as the client does, not our temporary file."""
+
+    def named(message: str) -> str:
+        return message.replace(str(path), name)
+
+    try:
+        yield from iter_zip_images(
+            path, ZIP_LIMITS, on_error=lambda entry, why: unreadable.append(Prediction(entry, error=named(why)))
+        )
+    except ArchiveError as error:
+        raise ArchiveError(named(error.message)) from error

@@ -112,6 +112,25 @@ def test_a_zip_whose_first_image_is_bad(upload: MakeUpload) -> None:
 
 
 @pytest.mark.usefixtures("trained")
+def test_a_zip_with_a_damaged_entry(upload: MakeUpload) -> None:
+    content = bytearray(zip_of(a=photo(10), b=photo(255)))
+    content[60] ^= 0xFF
+    good, bad = api.predict(image=upload(bytes(content), "photos.zip"))["predictions"]
+    assert (good["image"], good["labels"][0]) == ("b.jpg", "bright")
+    assert bad["image"] == "a.jpg"
+    assert "photos.zip" in bad["error"]
+    assert "/tmp" not in bad["error"]
+
+
+@pytest.mark.usefixtures("trained")
+def test_messages_name_the_zip_as_the_client_does(upload: MakeUpload) -> None:
+    received = upload(zip_of(a=photo())[:-30], "photos.zip")
+    message = str(refusal(image=received))
+    assert "photos.zip" in message
+    assert received.filename not in message
+
+
+@pytest.mark.usefixtures("trained")
 def test_csv(upload: MakeUpload) -> None:
     content = api.predict(image=upload(zip_of(a=photo(255), b=b"text")), accept="text/csv")
     header, first, second = csv.reader(io.StringIO(answer_bytes(content).decode()))

@@ -1,0 +1,142 @@
+"""A person's way: Swagger UI in a real browser, train on a folder, then upload a photo and see the answer.
+
+With TOPGRAFT_SCREENSHOTS=docs/images the pictures of the documentation are written anew.
+"""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from model.dataset.synthetic import write_demo_dataset
+from tests.api.live import Server, running_server, wait_for
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+# Swagger UI pads for narrow screens and shows an answer in a box with a scroll bar.
+COMPACT = """
+.swagger-ui .wrapper { padding: 0 12px }
+.swagger-ui .response .response-col_links, .swagger-ui .col_header.response-col_links { display: none }
+.swagger-ui .highlight-code .microlight, .swagger-ui .opblock-body pre.microlight { max-height: none }
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    home = tmp_path_factory.mktemp("home")
+    (home / "models").mkdir()
+    write_demo_dataset(home / "data" / "demo", images_per_class=30)
+    with running_server(home) as running:
+        yield running
+
+
+@pytest.fixture
+def page(server: Server) -> "Iterator[playwright.Page]":
+    if not CHROMIUM.exists():
+        pytest.skip(f"{CHROMIUM} is not installed")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        page = browser.new_page(viewport={"width": 1100, "height": 1000}, device_scale_factor=1.5)
+        page.goto(f"{server.root}/api/")
+        page.add_style_tag(content=COMPACT)
+        yield page
+        browser.close()
+
+
+class Operation:
+    """One operation of the page, opened to be tried out."""
+
+    def __init__(self, page: "playwright.Page", method: str, path: str) -> None:
+        self.page = page
+        self.block = page.locator(f".opblock-{method}", has=page.locator(f'[data-path="/v2/models/topgraft/{path}"]'))
+        self.block.locator(".opblock-summary").click()
+        self.block.get_by_role("button", name="Try it out").click()
+
+    def row(self, name: str) -> "playwright.Locator":
+        return self.block.locator(f'tr[data-param-name="{name}"]')
+
+    def fill(self, name: str, value: str) -> None:
+        self.row(name).locator("input").fill(value)
+
+    def select(self, name: str, value: str) -> None:
+        self.row(name).locator("select").select_option(value)
+
+    def execute(self) -> int:
+        """Send the request; the status of the answer."""
+        with self.page.expect_response(re.compile("/v2/models/topgraft/")) as answered:
+            self.block.get_by_role("button", name="Execute").click()
+        self.block.locator(".live-responses-table").wait_for()
+        return answered.value.status
+
+    def answer(self) -> dict[str, object]:
+        text = self.block.locator(".live-responses-table .response-col_description code").first.inner_text()
+        return json.loads(text)
+
+    def close(self) -> None:
+        self.block.locator(".opblock-summary").click()
+
+
+def test_train_then_predict(page: "playwright.Page", server: Server) -> None:
+    train = Operation(page, "post", "train/")
+    train.fill("dataset", "demo")
+    train.fill("name", "traffic-signs")
+    train.select("backbone", "EfficientNetLite0")
+    assert train.execute() == 200
+    uuid = train.answer()["uuid"]
+    _screenshot(page, "swagger-train.png", train.block.locator(".opblock-summary"), train.row("image_size"))
+    train.close()
+
+    status = Operation(page, "get", "train/{uuid}")
+    status.fill("uuid", str(uuid))
+
+    def over() -> dict[str, object] | None:
+        assert status.execute() == 200
+        return None if status.answer()["status"] == "running" else status.answer()
+
+    training = wait_for(over, seconds=240)
+    assert training["status"] == "done", training
+    status.close()
+
+    photo = next(iter(sorted((server.home / "data" / "demo" / "images" / "stop").glob("*.jpg"))))
+    predict = Operation(page, "post", "predict/")
+    predict.row("image").locator("input[type=file]").set_input_files(photo)
+    assert predict.execute() == 200
+    answer = predict.answer()
+    assert answer["status"] == "OK"
+    assert answer["model"] == "traffic-signs"
+    assert answer["labels"][0] == "stop"
+    assert answer["predictions"][0]["image"] == photo.name
+
+    predict.block.locator(".responses-wrapper select.content-type, .content-type").last.select_option("image/png")
+    assert predict.execute() == 200
+    picture = predict.block.locator(".live-responses-table img")
+    wait_for(lambda: picture.evaluate("image => image.naturalWidth") > 0, seconds=10)
+    _screenshot(page, "swagger-predict.png", predict.row("image"), picture)
+
+
+def test_swagger_refuses_what_is_out_of_range(page: "playwright.Page") -> None:
+    train = Operation(page, "post", "train/")
+    train.fill("epochs", "0")
+    train.block.get_by_role("button", name="Execute").click()
+    assert train.row("epochs").locator("input.invalid").count() == 1
+
+
+def _screenshot(page: "playwright.Page", name: str, first: "playwright.Locator", last: "playwright.Locator") -> None:
+    """A picture of the page from one element down to another, where pictures are asked for."""
+    directory = os.environ.get("TOPGRAFT_SCREENSHOTS")
+    if not directory:
+        return
+    Path(directory).mkdir(parents=True, exist_ok=True)
+    margin = 12
+    boxes = [element.evaluate("e => {const b = e.getBoundingClientRect(); return [b.top + scrollY, b.bottom + scrollY]}")
+             for element in (first, last)]
+    top, bottom = boxes[0][0] - margin, boxes[1][1] + margin
+    clip = {"x": 0, "y": top, "width": page.viewport_size["width"], "height": bottom - top}
+    page.screenshot(path=Path(directory) / name, clip=clip, full_page=True)
