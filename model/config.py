@@ -98,7 +98,12 @@ class TrainConfig:
         choices=FINE_TUNE_MODES,
     )
     fine_tune_epochs: int = option(10, "Most epochs of fine-tuning.", minimum=1, maximum=1000)
-    fine_tune_learning_rate: float = option(1e-4, "Highest learning rate of fine-tuning.", minimum=1e-8, maximum=0.1)
+    fine_tune_learning_rate: float | None = option(
+        None,
+        "Highest learning rate of fine-tuning. Empty: 0.0001, or 0.001 with weights none.",
+        minimum=1e-8,
+        maximum=0.1,
+    )
     class_weights: str = option(
         "none", "balanced lets every class count the same, however many images it has.", choices=CLASS_WEIGHTS
     )

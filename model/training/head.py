@@ -84,6 +84,11 @@ class Head:
     best_epoch: int
     history: tuple[Epoch, ...]
 
+    @property
+    def val_loss(self) -> float:
+        """The validation loss of the epoch whose weights these are."""
+        return self.history[self.best_epoch - 1].val_loss
+
     def logits(self, features: np.ndarray) -> np.ndarray:
         """Logits float32 (n, classes) of features float32 (n, features)."""
         return features @ self.kernel + self.bias
@@ -130,6 +135,19 @@ def refit_head(data: LabelledFeatures, classes: int, chosen: Head, options: Head
         search.run_epoch(epoch)
     kernel, bias = search.folded(search.kernel[0], search.bias[0])
     return dataclasses.replace(chosen, kernel=kernel, bias=bias)
+
+
+def random_head(features: int, classes: int, seed: int) -> Head:
+    """An untrained head, uniform within the limits of Glorot and Bengio (2010)."""
+    limit = np.sqrt(6 / (features + classes))
+    kernel = np.random.default_rng(seed).uniform(-limit, limit, (features, classes)).astype(np.float32)
+    return Head(kernel, np.zeros(classes, np.float32), 0.0, 0, ())
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities over the last axis."""
+    exponential = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return exponential / exponential.sum(axis=-1, keepdims=True)
 
 
 def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -212,7 +230,7 @@ class _Search:
         return kernel, bias[0] - self.mean @ kernel
 
     def _step(self, inputs: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> None:
-        error = _softmax(inputs @ self.kernel + self.bias)
+        error = softmax(inputs @ self.kernel + self.bias)
         error[:, np.arange(len(labels)), labels] -= 1
         error *= (weights / len(labels))[None, :, None]
         self._descend(self.kernel, self.kernel_momentum, inputs.T @ error)
@@ -231,11 +249,6 @@ class _Search:
 def _root_mean_squared_norm(features: np.ndarray) -> np.float32:
     """One number above zero, even where all features are the same."""
     return np.float32(max(np.sqrt((features**2).sum(axis=1).mean()), 1e-6))
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    exponential = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return exponential / exponential.sum(axis=-1, keepdims=True)
 
 
 def _accuracy(logits: np.ndarray, labels: np.ndarray) -> float:

@@ -57,8 +57,10 @@ def cut_at_last_block(backbone: keras.Model) -> tuple[keras.Model, keras.Model]:
 
 def freeze_batch_normalization(network: keras.Model) -> None:
     """Keep the statistics and the scale of every BatchNormalization layer as they are, in training too."""
-    for layer in network._flatten_layers():
-        if isinstance(layer, layers.BatchNormalization):
+    for layer in network.layers:
+        if isinstance(layer, keras.Model):
+            freeze_batch_normalization(layer)
+        elif isinstance(layer, layers.BatchNormalization):
             layer.trainable = False
 
 

@@ -23,13 +23,14 @@ _CAFFE_MEAN_BGR = np.array([103.939, 116.779, 123.68])
 _FILE_NAMES = {"NASNet-mobile-no-top.h5": "nasnet_mobile_no_top.h5", "NASNet-large-no-top.h5": "nasnet_large_no_top.h5"}
 
 
-def build_backbone(backbone: Backbone, image_size: int, weights: str) -> keras.Model:
+def build_backbone(backbone: Backbone, image_size: int, weights: str, seed: int = 0) -> keras.Model:
     """A functional model from pixels to features; scaling is inside it.
 
     Args:
         backbone: a row of the table.
         image_size: height and width of its input, in pixels.
-        weights: `imagenet`, or `none` for random ones (from Keras' global seed).
+        weights: `imagenet`, or `none` for random ones.
+        seed: fixes the random ones.
 
     Returns:
         A model from uint8 (n, image_size, image_size, 3), RGB in [0, 255], to a float32 feature map
@@ -40,6 +41,7 @@ def build_backbone(backbone: Backbone, image_size: int, weights: str) -> keras.M
         ConfigError: the network cannot take images of that size.
         WeightsError: its weights cannot be read or fetched.
     """
+    keras.utils.set_random_seed(seed)
     pixels = keras.Input((image_size, image_size, 3), dtype="uint8", name="image")
     build = _embedded if backbone.embedded else _application
     network = build(backbone, image_size, weights)

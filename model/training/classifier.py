@@ -1,0 +1,251 @@
+"""Fitting a classifier to a checked dataset: features, head, fine-tuning, calibration, evaluation."""
+
+import dataclasses
+import functools
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from model.backbones import Backbone
+from model.config import TrainConfig
+from model.dataset.prepare import Verdict
+from model.errors import ExportError
+from model.evaluation.calibration import confidence_threshold, fit_temperature
+from model.results import Progress, Sample
+from model.training.features import (
+    Extract,
+    FeatureCache,
+    converted_backbone,
+    extract_features,
+    extract_with_onnx,
+)
+from model.training.head import (
+    Epoch,
+    Head,
+    HeadOptions,
+    LabelledFeatures,
+    balanced_weights,
+    random_head,
+    refit_head,
+    softmax,
+    train_head,
+)
+
+if TYPE_CHECKING:
+    import keras
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class UsedBackbone:
+    """The backbone of a classifier, in the forms that its making needs.
+
+    Attributes:
+        network: gives it as a Keras model from uint8 images to a feature map.
+        graph: it converted to ONNX, serialised; None where that is impossible.
+        extract: from images to features, by the quickest engine.
+        remark: why there is no graph, else empty.
+    """
+
+    network: Callable[[], "keras.Model"]
+    graph: bytes | None
+    extract: Extract
+    remark: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class FittedSplit:
+    """What a classifier says of a split: probabilities (n, classes) calibrated and not, and the labels (n,)."""
+
+    probabilities: np.ndarray
+    uncalibrated: np.ndarray
+    labels: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Classifier:
+    """A fitted classifier.
+
+    Attributes:
+        kernel, bias: the head, float32 (features, classes) and (classes,).
+        temperature: what logits are divided by, fitted on validation.
+        confidence_threshold: below it an answer counts as unknown, fitted on validation.
+        history: a row per epoch of every phase.
+        splits: of `val`, by the head that validation chose, before it is refitted; and of `test`,
+            where the dataset has one.
+    """
+
+    backbone: UsedBackbone
+    kernel: np.ndarray
+    bias: np.ndarray
+    temperature: float
+    confidence_threshold: float
+    history: tuple[Epoch, ...]
+    splits: Mapping[str, FittedSplit]
+
+
+def fit_classifier(
+    verdict: Verdict,
+    config: TrainConfig,
+    backbone: Backbone,
+    image_size: int,
+    work_directory: Path,
+    progress: Progress,
+) -> Classifier:
+    """Fit a classifier: frozen features and a head, then what `config` asks for beyond them.
+
+    Args:
+        work_directory: for large temporary files.
+
+    Raises:
+        WeightsError, ConfigError: the backbone cannot be built.
+        TrainingError: the training diverged.
+    """
+    fit = _Fit(verdict, config, backbone, image_size, work_directory, progress)
+    return fit.from_scratch() if config.weights == "none" else fit.from_pretrained()
+
+
+class _Fit:
+    """The parts of one fit, over the same samples and options."""
+
+    def __init__(
+        self,
+        verdict: Verdict,
+        config: TrainConfig,
+        backbone: Backbone,
+        image_size: int,
+        work_directory: Path,
+        progress: Progress,
+    ) -> None:
+        self.dataset, self.content_hashes, self.config = verdict.dataset, verdict.content_hashes, config
+        self.backbone, self.image_size = backbone, image_size
+        self.work_directory, self.progress = work_directory, progress
+        self.classes = len(verdict.dataset.classes)
+
+    def from_pretrained(self) -> Classifier:
+        """Head on frozen features; fine-tuned where asked for and better; refitted where it stayed frozen."""
+        used = self._pretrained()
+        features = self._cached_features(used)
+        train, val = self._labelled(features, self.dataset.train), self._labelled(features, self.dataset.val)
+        options = self._head_options()
+        head = train_head(train, val, self.classes, options, self._tell_epoch)
+        history = head.history
+        if self.config.fine_tune == "top":
+            network = used.network()
+            tuned = self._fine_tune(network, head)
+            history += tuned.history
+            if tuned.val_loss < head.val_loss:
+                return self._tuned_classifier(network, tuned, history)
+            log.info("fine-tuning did not improve the validation loss of %.4f: it is left out", head.val_loss)
+        both = self._labelled(features, self.dataset.train + self.dataset.val)
+        final = refit_head(both, self.classes, head, options) if self.config.refit else head
+        return self._classifier(used, features, head, final, history)
+
+    def from_scratch(self) -> Classifier:
+        """All layers from random weights."""
+        from model.training.pretrained import build_backbone
+
+        network = build_backbone(self.backbone, self.image_size, "none", self.config.seed)
+        start = random_head(network.output.shape[-1], self.classes, self.config.seed)
+        tuned = self._fine_tune(network, start)
+        return self._tuned_classifier(network, tuned, tuned.history)
+
+    def _pretrained(self) -> UsedBackbone:
+        from model.training.pretrained import build_backbone
+
+        build = functools.partial(build_backbone, self.backbone, self.image_size, "imagenet")
+        try:
+            graph = converted_backbone(self.backbone, self.image_size).read_bytes()
+        except ExportError as error:
+            return _without_graph(build(), error)
+        return UsedBackbone(build, graph, extract_with_onnx(graph))
+
+    def _fine_tune(self, network: "keras.Model", start: Head) -> Head:
+        from model.training.fine_tune import fine_tune
+
+        weights = self._weights(self.dataset.train)
+        return fine_tune(network, start, self.dataset, weights, self.config, self.work_directory, self.progress)
+
+    def _tuned_classifier(self, network: "keras.Model", head: Head, history: tuple[Epoch, ...]) -> Classifier:
+        from model.training.onnx_export import convert_backbone
+
+        try:
+            graph = convert_backbone(network).SerializeToString()
+            used = UsedBackbone(lambda: network, graph, extract_with_onnx(graph))
+        except ExportError as error:
+            used = _without_graph(network, error)
+        size, resize = (self.image_size, self.image_size), self.config.resize
+        features = extract_features(used.extract, self.dataset.samples, size, resize, self.progress)
+        return self._classifier(used, features, head, head, history)
+
+    def _classifier(
+        self, used: UsedBackbone, features: np.ndarray, chosen: Head, final: Head, history: tuple[Epoch, ...]
+    ) -> Classifier:
+        """Calibrate on validation with the head it chose, evaluate, and keep the final head."""
+        logits = {
+            "val": chosen.logits(self._rows(features, self.dataset.val)),
+            "test": final.logits(self._rows(features, self.dataset.test)),
+        }
+        labels = {"val": _labels(self.dataset.val), "test": _labels(self.dataset.test)}
+        temperature = fit_temperature(logits["val"], labels["val"])
+        probabilities = {split: softmax(values / temperature) for split, values in logits.items()}
+        return Classifier(
+            used,
+            final.kernel,
+            final.bias,
+            temperature,
+            confidence_threshold(probabilities["val"], labels["val"]),
+            history,
+            {
+                split: FittedSplit(probabilities[split], softmax(logits[split]), labels[split])
+                for split in logits
+                if len(labels[split])
+            },
+        )
+
+    def _cached_features(self, used: UsedBackbone) -> np.ndarray:
+        cache = FeatureCache(self.backbone, self.image_size, self.config.resize)
+        size = (self.image_size, self.image_size)
+        samples, resize = self.dataset.samples, self.config.resize
+        return cache.extract(used.extract, samples, self.content_hashes, size, resize, self.progress)
+
+    def _rows(self, features: np.ndarray, samples: Sequence[Sample]) -> np.ndarray:
+        """The features of some samples; `features` has a row for each of `dataset.samples`."""
+        position = {sample.name: row for row, sample in enumerate(self.dataset.samples)}
+        return features[[position[sample.name] for sample in samples]]
+
+    def _labelled(self, features: np.ndarray, samples: Sequence[Sample]) -> LabelledFeatures:
+        return LabelledFeatures(self._rows(features, samples), _labels(samples), self._weights(samples))
+
+    def _weights(self, samples: Sequence[Sample]) -> np.ndarray:
+        if self.config.class_weights == "balanced":
+            return balanced_weights(_labels(samples), self.classes)
+        return np.ones(len(samples), np.float32)
+
+    def _head_options(self) -> HeadOptions:
+        config = self.config
+        return HeadOptions(
+            config.epochs, config.patience, config.batch_size, config.learning_rate, config.l2, config.seed
+        )
+
+    def _tell_epoch(self, row: Epoch) -> None:
+        self.progress(
+            row.phase, row.epoch, self.config.epochs, loss=row.loss, val_loss=row.val_loss, val_accuracy=row.val_accuracy
+        )
+
+
+def _without_graph(network: "keras.Model", reason: ExportError) -> UsedBackbone:
+    log.warning("%s", reason)
+
+    def extract(images: np.ndarray) -> np.ndarray:
+        return np.asarray(network.predict_on_batch(images)).mean(axis=(1, 2))
+
+    return UsedBackbone(lambda: network, None, extract, reason.message)
+
+
+def _labels(samples: Sequence[Sample]) -> np.ndarray:
+    return np.array([sample.label for sample in samples], dtype=np.int64)

@@ -1,0 +1,231 @@
+"""One training, from a dataset to a published bundle.
+
+`train` runs it in this process (the command line); `model.training.process` in a child (the service).
+"""
+
+import contextlib
+import dataclasses
+import importlib.metadata
+import logging
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import model
+from model import bundle as bundles
+from model import durable
+from model.backbones import find_backbone
+from model.bundle import Manifest
+from model.config import TrainConfig
+from model.dataset.prepare import Verdict, prepare_dataset, write_dataset_files
+from model.errors import ConfigError, DatasetError, TrainingError, TrainingStoppedError
+from model.evaluation.evaluate import Evaluation
+from model.results import Progress, Split, State, TrainingStatus, no_progress
+from model.training.assessment import evaluate_splits, write_predictions, write_training_report
+from model.training.classifier import Classifier, fit_classifier
+from model.training.head import Epoch
+from model.trainings import Reservation, now, reserve
+from model.workspace import Workspace
+
+if TYPE_CHECKING:
+    from model.training.export import Exported
+
+_STATUS_INTERVAL = 0.5
+
+log = logging.getLogger(__name__)
+
+
+def train(config: TrainConfig, workspace: Workspace, progress: Progress = no_progress) -> dict[str, Any]:
+    """Train a model in this process.
+
+    Returns:
+        status, model (its name), path, metrics of each split, warnings and seconds; all plain JSON.
+
+    Raises:
+        TrainingBusyError, ConfigError: it may not start.
+        DatasetError, WeightsError, TrainingError: it could not go on; nothing is left among the models.
+        TrainingStoppedError: it was interrupted.
+    """
+    return run(reserve(config, workspace), config, workspace, progress)
+
+
+def run(
+    reservation: Reservation, config: TrainConfig, workspace: Workspace, progress: Progress = no_progress
+) -> dict[str, Any]:
+    """Carry out a reserved training; see `train`."""
+    status = _StatusFile(reservation, progress)
+    with reservation.lock, _stopped_by_sigterm():
+        try:
+            result = _Training(reservation, config, workspace, status).run()
+            reservation.publish()
+            return result
+        except (DatasetError, ConfigError):
+            reservation.remove()
+            raise
+        except (KeyboardInterrupt, TrainingStoppedError):
+            status.end("cancelled", "It was stopped before it was done.")
+            raise
+        except OSError as error:
+            failure = TrainingError(f"training {reservation.name}: could not read or write: {error}. Free some space?")
+            status.end("failed", failure.message)
+            raise failure from error
+        except Exception as error:
+            status.end("failed", str(error))
+            raise
+
+
+class _Training:
+    """The steps of one training, in their order."""
+
+    def __init__(self, reservation: Reservation, config: TrainConfig, workspace: Workspace, progress: Progress) -> None:
+        self.reservation, self.config, self.progress = reservation, config, progress
+        self.source = workspace.find_dataset(config.dataset)
+        self.backbone = find_backbone(config.backbone)
+        self.image_size = config.image_size or self.backbone.image_size
+        self.created, self.clock = now(), time.perf_counter()
+        self.bundle, self.work = reservation.bundle, reservation.directory / "work"
+
+    def run(self) -> dict[str, Any]:
+        """Check, fit, export, evaluate, report, and close the bundle with its manifest."""
+        self.bundle.mkdir()
+        self.work.mkdir()
+        verdict = prepare_dataset(self.source, self.config, self.work, self.progress)
+        for warning in verdict.warnings:
+            log.warning("dataset: %s", warning)
+        write_dataset_files(verdict, self.bundle / bundles.DATASET_FILES)
+        classifier = fit_classifier(verdict, self.config, self.backbone, self.image_size, self.work, self.progress)
+        exported = self.export(verdict, classifier)
+        self.write_history(classifier.history)
+        manifest = self.evaluate(verdict, classifier, exported)
+        bundles.write_manifest(self.bundle, manifest)
+        return self.result(manifest, (*verdict.warnings, *exported.warnings))
+
+    def export(self, verdict: Verdict, classifier: Classifier) -> Exported:
+        """model.keras and model.onnx."""
+        from model.training.export import export_classifier
+
+        self.progress("export", 0, 1)
+        size = (self.image_size, self.image_size)
+        return export_classifier(classifier, verdict.dataset.samples, size, self.config.resize, self.bundle)
+
+    def write_history(self, history: Sequence[Epoch]) -> None:
+        """results.csv, and the same numbers for TensorBoard."""
+        from model.training.tensorboard_log import write_scalars
+
+        header = [field.name for field in dataclasses.fields(Epoch)]
+        durable.write_csv(self.bundle / bundles.RESULTS, header, [dataclasses.astuple(row) for row in history])
+        write_scalars(self.bundle / bundles.LOGS, history)
+
+    def evaluate(self, verdict: Verdict, classifier: Classifier, exported: Exported) -> Manifest:
+        """The metrics of each split, predictions/, report.html; and the manifest that they go into."""
+        self.progress("report", 0, 1)
+        evaluations = evaluate_splits(verdict.dataset, classifier.splits)
+        manifest = self.manifest(verdict, classifier, exported, evaluations)
+        write_predictions(self.bundle / bundles.PREDICTIONS, verdict.dataset, evaluations)
+        write_training_report(self.bundle, manifest, verdict, classifier, evaluations)
+        return manifest
+
+    def manifest(
+        self,
+        verdict: Verdict,
+        classifier: Classifier,
+        exported: Exported,
+        evaluations: Mapping[Split, Evaluation],
+    ) -> Manifest:
+        """All that must travel with the weights, but for the records of the files."""
+        return Manifest(
+            name=self.reservation.name,
+            created=self.created,
+            versions=_versions(),
+            classes=verdict.dataset.classes,
+            backbone=self.backbone.name,
+            image_size=self.image_size,
+            resize=self.config.resize,
+            scaling=self.backbone.scaling,
+            train_config=dataclasses.asdict(self.config),
+            dataset={
+                "path": str(self.source),
+                "layout": verdict.layout,
+                "fingerprint": verdict.fingerprint,
+                "counts": verdict.counts,
+                "rejected": len(verdict.rejected),
+                "leakage": len(verdict.leakage),
+            },
+            metrics={split: evaluation.metrics for split, evaluation in evaluations.items()},
+            temperature=classifier.temperature,
+            thresholds={"confidence": classifier.confidence_threshold},
+            engine=exported.engine,
+            parity=exported.parity,
+            files={},
+        )
+
+    def result(self, manifest: Manifest, warnings: Sequence[str]) -> dict[str, Any]:
+        """What the training answers to whoever asked for it."""
+        names = ("images", "accuracy", "accuracy_interval", "macro_f1")
+        metrics = {split: {name: values[name] for name in names} for split, values in manifest.metrics.items()}
+        answer = {
+            "status": "done",
+            "model": manifest.name,
+            "path": self.reservation.destination,
+            "metrics": metrics,
+            "warnings": warnings,
+            "seconds": round(time.perf_counter() - self.clock, 1),
+        }
+        plain: dict[str, Any] = durable.to_json(answer)
+        return plain
+
+
+class _StatusFile:
+    """A `Progress` that keeps status.json up to date, and passes everything on."""
+
+    def __init__(self, reservation: Reservation, progress: Progress) -> None:
+        self._reservation, self._progress = reservation, progress
+        self._status = TrainingStatus(reservation.name, "running", pid=os.getpid(), started=now())
+        self._phase_start = self._written = time.monotonic()
+
+    def __call__(self, phase: str, done: int, total: int, /, **metrics: float) -> None:
+        moment = time.monotonic()
+        if phase != self._status.phase:
+            self._phase_start, self._written = moment, 0.0
+        left = (moment - self._phase_start) / done * (total - done) if done else None
+        self._status = dataclasses.replace(
+            self._status, phase=phase, epoch=done, epochs=total, eta_seconds=left, metrics=metrics
+        )
+        if moment - self._written > _STATUS_INTERVAL:
+            self._reservation.write_status(self._status)
+            self._written = moment
+        self._progress(phase, done, total, **metrics)
+
+    def end(self, state: State, message: str) -> None:
+        """Write down how a training that gives no model ended."""
+        with contextlib.suppress(OSError):
+            shutil.rmtree(self._reservation.directory / "work", ignore_errors=True)
+            shutil.rmtree(self._reservation.bundle, ignore_errors=True)
+            self._reservation.write_status(dataclasses.replace(self._status, state=state, message=message))
+
+
+@contextlib.contextmanager
+def _stopped_by_sigterm() -> Iterator[None]:
+    """Turn SIGTERM into TrainingStoppedError, where this is the main thread of the process."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise TrainingStoppedError("the training was asked to stop (SIGTERM).")
+
+    previous = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _versions() -> dict[str, str]:
+    packages = ("keras", "tensorflow", "onnx", "onnxruntime", "numpy")
+    return {"topgraft": model.__version__} | {name: importlib.metadata.version(name) for name in packages}

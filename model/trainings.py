@@ -1,0 +1,192 @@
+"""Trainings under way: who may start, what each is doing, which were interrupted.
+
+    models/.running/<name>/
+        status.json   what it is doing (`model.results.TrainingStatus`)
+        config.json   every option
+        lock          held (flock) by the process that trains: free means that it is gone
+        bundle/       the model being written; renamed to models/<name>/ at the end
+
+A lock, not a pid, tells whether a training is alive: the system frees it however the process ends,
+and gives its pid to somebody else.
+"""
+
+import contextlib
+import dataclasses
+import datetime
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from model import durable
+from model.config import TrainConfig
+from model.errors import ConfigError, TrainingBusyError
+from model.results import TrainingStatus
+from model.workspace import Workspace
+
+STATUS = "status.json"
+CONFIG = "config.json"
+LOCK = "lock"
+BUNDLE = "bundle"
+
+
+@dataclasses.dataclass(frozen=True)
+class Reservation:
+    """The right to run one training, and its folder. Closing `lock` gives it back.
+
+    Attributes:
+        name: of the model to be.
+        directory: models/.running/<name>/.
+        destination: models/<name>/, where the bundle goes at the end.
+        lock: the open, locked file; a child process that inherits it holds the lock too.
+    """
+
+    name: str
+    directory: Path
+    destination: Path
+    lock: IO[str]
+
+    @property
+    def bundle(self) -> Path:
+        """Where the model is written until it is whole."""
+        return self.directory / BUNDLE
+
+    def write_status(self, status: TrainingStatus) -> None:
+        """Replace status.json."""
+        durable.write_json(self.directory / STATUS, dataclasses.asdict(status))
+
+    def publish(self) -> None:
+        """Move the finished bundle into the list of models, at once and whole, and clear the folder."""
+        os.rename(self.bundle, self.destination)
+        durable.sync_directory(self.destination.parent)
+        self.remove()
+
+    def remove(self) -> None:
+        """Forget the training: its folder goes."""
+        shutil.rmtree(self.directory)
+
+
+def reserve(config: TrainConfig, workspace: Workspace) -> Reservation:
+    """Reserve a name and the right to train, or refuse at once.
+
+    Raises:
+        TrainingBusyError: as many trainings run as TOPGRAFT_MAX_TRAININGS (1) allows; it names them.
+        ConfigError: a model or training of that name exists.
+    """
+    workspace.running.mkdir(parents=True, exist_ok=True)
+    with _exclusive(workspace.running / LOCK):
+        _refuse_if_busy(workspace)
+        name = _free_name(config.name, workspace)
+        directory = workspace.running / name
+        directory.mkdir()
+        lock = open(directory / LOCK, "w")  # noqa: SIM115 - held as long as the training runs
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        durable.write_json(directory / CONFIG, dataclasses.asdict(config))
+        reservation = Reservation(name, directory, workspace.models / name, lock)
+        reservation.write_status(TrainingStatus(name, "running", phase="start", pid=os.getpid(), started=now()))
+        return reservation
+
+
+def adopt(directory: Path, lock_descriptor: int) -> tuple[Reservation, TrainConfig]:
+    """In a child process: take over the reservation whose lock it inherited, and read its options."""
+    config = TrainConfig(**json.loads((directory / CONFIG).read_text(encoding="utf-8")))
+    destination = directory.parent.parent / directory.name
+    return Reservation(directory.name, directory, destination, os.fdopen(lock_descriptor, "w")), config
+
+
+def running_trainings(workspace: Workspace) -> list[TrainingStatus]:
+    """The trainings whose process is alive, by name."""
+    return [status for status, alive in _trainings(workspace) if alive]
+
+
+def interrupted_trainings(workspace: Workspace) -> list[TrainingStatus]:
+    """The trainings that ended without a model, by name: failed, cancelled, or killed."""
+    return [
+        dataclasses.replace(status, state="killed") if status.state == "running" else status
+        for status, alive in _trainings(workspace)
+        if not alive
+    ]
+
+
+def remove_interrupted(workspace: Workspace, name: str) -> bool:
+    """Delete what an interrupted training left; False if there is none of that name."""
+    if name not in [status.name for status in interrupted_trainings(workspace)]:
+        return False
+    shutil.rmtree(workspace.running / name)
+    return True
+
+
+def now() -> str:
+    """The time in UTC as ISO 8601, to the microsecond."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat()
+
+
+def _trainings(workspace: Workspace) -> Iterator[tuple[TrainingStatus, bool]]:
+    if not workspace.running.is_dir():
+        return
+    for directory in sorted(workspace.running.iterdir()):
+        status = _read_status(directory)
+        if status is not None:
+            yield status, _is_locked(directory / LOCK)
+
+
+def _read_status(directory: Path) -> TrainingStatus | None:
+    try:
+        content: dict[str, Any] = json.loads((directory / STATUS).read_text(encoding="utf-8"))
+        return TrainingStatus(**content)
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        with open(path) as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _refuse_if_busy(workspace: Workspace) -> None:
+    allowed = _allowed_trainings()
+    running = [f"{status.name} ({status.phase})" for status in running_trainings(workspace)]
+    if len(running) >= allowed:
+        raise TrainingBusyError(
+            f"expected fewer than {allowed} trainings to run, found {len(running)}: {', '.join(running)}. "
+            "Wait until one ends, delete it, or raise TOPGRAFT_MAX_TRAININGS."
+        )
+
+
+def _allowed_trainings() -> int:
+    text = os.environ.get("TOPGRAFT_MAX_TRAININGS") or "1"
+    if not text.isdecimal() or int(text) < 1:
+        raise ConfigError(f"TOPGRAFT_MAX_TRAININGS: expected a whole number from 1, received {text!r}.")
+    return int(text)
+
+
+def _free_name(wanted: str, workspace: Workspace) -> str:
+    def taken(name: str) -> bool:
+        return (workspace.models / name).exists() or (workspace.running / name).exists()
+
+    if wanted:
+        if taken(wanted):
+            raise ConfigError(
+                f"name: expected one that is not in use, received {wanted!r}. Choose another, or remove that "
+                f"model first: topgraft models remove {wanted}"
+            )
+        return wanted
+    by_time = datetime.datetime.now().strftime("%Y-%m-%d_%H%M%S")
+    candidates = (by_time if number == 1 else f"{by_time}_{number}" for number in range(1, 1000))
+    return next(name for name in candidates if not taken(name))
+
+
+@contextlib.contextmanager
+def _exclusive(path: Path) -> Iterator[None]:
+    with open(path, "w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
