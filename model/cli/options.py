@@ -1,0 +1,107 @@
+"""Command line options: those all subcommands share, and those derived from a configuration class."""
+
+import typing
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from model import schema
+from model.config import OptionInfo, options_of
+from model.workspace import Workspace, find_workspace
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Config = TypeVar("Config")
+
+
+def _remember_workspace(context: click.Context, _parameter: click.Parameter, folder: str | None) -> None:
+    if folder is not None:
+        context.find_root().meta["workspace"] = folder
+
+
+workspace_option = click.option(
+    "--workspace",
+    metavar="FOLDER",
+    expose_value=False,
+    callback=_remember_workspace,
+    help="Where data/ and models/ are. Default: $TOPGRAFT_HOME, else here, else the checkout.",
+)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Answer with JSON on standard output.")
+
+config_file_option = click.option(
+    "--config",
+    "config_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="YAML file of options, a line each, such as `epochs: 50`. The command line wins over it.",
+)
+
+
+def current_workspace() -> Workspace:
+    """The workspace asked for by `--workspace`, before or after the subcommand's name, else the usual one."""
+    return find_workspace(click.get_current_context().find_root().meta.get("workspace"))
+
+
+def config_options(config_class: type, only: Collection[str] | None = None) -> Callable[[Command], Command]:
+    """Decorate a command with an option for each of the class's options, or for those named in `only`.
+
+    A value arrives as the text that was typed, None where nothing was: `resolve` checks all of them at once.
+    """
+    chosen = {name: row for name, row in options_of(config_class).items() if only is None or name in only}
+    hints = typing.get_type_hints(config_class)
+
+    def decorate(command: Command) -> Command:
+        for name, (field, info) in reversed(chosen.items()):
+            command = _option(name, hints[name], field.default, info)(command)
+        return command
+
+    return decorate
+
+
+def resolve(config_class: type[Config], typed: dict[str, Any], config_file: Path | None = None) -> Config:
+    """The configuration: the command line over the file over the defaults, logged once.
+
+    Raises:
+        ConfigError: values cannot be used; the message names them all.
+    """
+    from_file = schema.load_file(config_file) if config_file is not None else {}
+    config = schema.load(config_class, from_file, typed)
+    schema.log_resolved(config, (str(config_file), from_file), ("command line", typed))
+    return config
+
+
+def check_output_file(option: str, path: Path | None, suffixes: Sequence[str]) -> None:
+    """See, before any work is done, that a file to be written has a known ending and a folder to go to.
+
+    Raises:
+        UsageError: it has not.
+    """
+    if path is None:
+        return
+    if path.suffix.lower() not in suffixes:
+        raise click.UsageError(f"{option}: expected a file ending in {', '.join(suffixes)}, received {str(path)!r}.")
+    if not path.absolute().parent.is_dir():
+        raise click.UsageError(f"{option}: expected an existing folder, received {str(path.parent)!r}.")
+
+
+def _option(name: str, hint: Any, default: Any, info: OptionInfo) -> Callable[[Command], Command]:
+    flag = name.replace("_", "-")
+    if hint is bool:
+        return click.option(f"--{flag}/--no-{flag}", name, default=None, help=_help(default, info))
+    return click.option(f"--{flag}", name, type=str, metavar=_metavar(hint, info), help=_help(default, info))
+
+
+def _metavar(hint: Any, info: OptionInfo) -> str:
+    if info.choices is not None and len(info.choices) <= 5:
+        return "|".join(info.choices)
+    numbers = {int: "INTEGER", float: "NUMBER"}
+    return next((text for kind, text in numbers.items() if hint is kind or kind in typing.get_args(hint)), "TEXT")
+
+
+def _help(default: Any, info: OptionInfo) -> str:
+    facts = [f"default: {default}"] if default not in (None, "") else []
+    if info.minimum is not None and info.maximum is not None:
+        facts.append(f"{info.minimum:g} to {info.maximum:g}")
+    return f"{info.help}  [{', '.join(facts)}]" if facts else info.help

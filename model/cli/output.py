@@ -1,0 +1,132 @@
+"""What the command says: data on standard output, all else on standard error."""
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from model import durable
+from model.results import Progress
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
+
+SECONDS_BETWEEN_LINES = 1.0
+
+
+class StderrHandler(logging.Handler):
+    """Writes log records to whatever standard error is at the time, so that a progress bar can move aside."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record as a line."""
+        click.echo(self.format(record), err=True)
+
+
+def log_to_stderr() -> None:
+    """Show what Topgraft logs from INFO, what others log from WARNING."""
+    handler = StderrHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("model").setLevel(logging.INFO)
+
+
+def print_json(content: Any) -> None:
+    """Write one JSON document to standard output; see `durable.to_json` for what it may hold."""
+    click.echo(json.dumps(durable.to_json(content), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+@contextmanager
+def progress_display() -> Iterator[Progress]:
+    """A progress bar on a terminal, a line per step elsewhere; both on standard error."""
+    if not sys.stderr.isatty():
+        lines = LineProgress()
+        try:
+            yield lines
+        finally:
+            lines.flush()
+        return
+    with _bars() as bars:
+        yield BarProgress(bars)
+
+
+class LineProgress:
+    """A `Progress` of lines: the last step of each phase, and of the others at most one a second."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._phase = ""
+        self._written_at = 0.0
+        self._held_back = ""
+
+    def __call__(self, phase: str, done: int, total: int, /, **metrics: float) -> None:
+        """Write the step, or hold it back for a while."""
+        if phase != self._phase:
+            self.flush()
+            self._phase, self._written_at = phase, 0.0
+        self._held_back = " ".join([f"{phase} {done}/{total}", format_metrics(metrics)]).rstrip()
+        if done == total or self._clock() - self._written_at >= SECONDS_BETWEEN_LINES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the step held back, if any: a phase that stops early ends with it."""
+        if self._held_back:
+            click.echo(self._held_back, err=True)
+            self._held_back, self._written_at = "", self._clock()
+
+
+class BarProgress:
+    """A `Progress` of bars, one for each phase."""
+
+    def __init__(self, bars: "Bars") -> None:
+        self._bars = bars
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, phase: str, done: int, total: int, /, **metrics: float) -> None:
+        """Move the bar of the phase."""
+        if phase not in self._tasks:
+            for earlier in self._tasks.values():
+                self._bars.stop_task(earlier)
+            self._tasks[phase] = self._bars.add_task(phase, total=total, metrics="")
+        self._bars.update(self._tasks[phase], completed=done, total=total, metrics=format_metrics(metrics))
+
+
+def format_metrics(metrics: dict[str, float]) -> str:
+    """Metrics on one line, four digits each."""
+    return " ".join(f"{name}={value:.4g}" for name, value in metrics.items())
+
+
+def format_share(value: float, interval: list[float] | tuple[float, float] | None = None) -> str:
+    """A share in [0, 1] as a percentage, with its 95 % interval where there is one."""
+    text = f"{100 * value:.1f} %"
+    return f"{text} (95 % interval {100 * interval[0]:.1f} to {100 * interval[1]:.1f})" if interval else text
+
+
+def accuracy_line(metrics: dict[str, Any]) -> str:
+    """Accuracy and macro-F1 of one split, with their intervals where known."""
+    texts = [f"accuracy {format_share(metrics['accuracy'], metrics.get('accuracy_interval'))}"]
+    if "macro_f1" in metrics:
+        texts.append(f"macro-F1 {metrics['macro_f1']:.3f}")
+    if "images" in metrics:
+        texts.append(f"{metrics['images']} images")
+    return ", ".join(texts)
+
+
+def _bars() -> "Bars":
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    return Bars(
+        TextColumn("{task.description:<12}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(elapsed_when_finished=True),
+        TextColumn("{task.fields[metrics]}"),
+        console=Console(stderr=True),
+    )

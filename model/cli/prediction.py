@@ -1,0 +1,187 @@
+"""`topgraft predict`: what a model says of photos in files, folders and zips."""
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from model import durable
+from model.bundle import find_bundle
+from model.cli.options import (
+    check_output_file,
+    config_file_option,
+    config_options,
+    current_workspace,
+    json_option,
+    resolve,
+    workspace_option,
+)
+from model.cli.output import format_share, print_json, progress_display
+from model.config import PredictConfig
+from model.errors import ImageError, TopgraftError
+from model.results import Prediction, Progress, no_progress
+
+if TYPE_CHECKING:
+    from model.serving.predictor import Predictor
+
+TABLE_FORMATS = (".csv", ".json", ".jsonl")
+PICTURE_FORMATS = (".png",)
+
+
+@click.command()
+@click.argument("model", metavar="MODEL")
+@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@config_options(PredictConfig, only=("top_k",))
+@config_file_option
+@click.option(
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help=f"Write the predictions to this file: {', '.join(TABLE_FORMATS)}.",
+)
+@click.option(
+    "--picture",
+    metavar="FILE.png",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Draw the first answer: the photo, where the model looked, and the likeliest classes.",
+)
+@json_option
+@workspace_option
+def predict(
+    model: str,
+    paths: tuple[Path, ...],
+    config_file: Path | None,
+    output: Path | None,
+    picture: Path | None,
+    as_json: bool,
+    **typed: Any,
+) -> None:
+    """Classify photos: files, folders and .zip files of them.
+
+    MODEL is the name of a trained model, or latest. Photos that cannot be read are listed; the
+    exit status is 3 when none can.
+    """
+    check_output_file("--output", output, TABLE_FORMATS)
+    check_output_file("--picture", picture, PICTURE_FORMATS)
+    config = resolve(PredictConfig, typed | {"model": model}, config_file)
+    bundle = find_bundle(current_workspace(), config.model)
+    photos = Photos(paths)
+    from model.serving.predictor import load_predictor
+
+    predictor = load_predictor(bundle)
+    with progress_display() as progress:
+        predictions = predict_photos(predictor, photos, config.top_k, progress)
+    _refuse_if_none_was_read(predictions)
+    answer = {"status": "OK", "model": bundle.name, "predictions": [item.to_json() for item in predictions]}
+    if output is not None:
+        write_predictions(output, answer, predictions)
+        click.echo(f"Wrote {len(predictions)} predictions to {output}", err=True)
+    if picture is not None:
+        durable.write_bytes(picture, draw_first_answer(predictor, Photos(paths), config.top_k))
+        click.echo(f"Drew the first answer to {picture}", err=True)
+    for failed in predictions:
+        if failed.error is not None:
+            click.echo(f"Not read: {failed.image}: {failed.error}", err=True)
+    if as_json:
+        print_json(answer)
+    elif output is None:
+        click.echo("\n".join(prediction_line(item) for item in predictions if item.error is None))
+
+
+class Photos:
+    """The photos in files, folders and zips, read one after another: pairs of name and content.
+
+    Attributes:
+        unreadable: after the iteration, the files that could not be opened, and why.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._files = [file for path in paths for file in _files_of(path)]
+        self.unreadable: list[Prediction] = []
+
+    def __iter__(self) -> Iterator[tuple[str, bytes]]:
+        """Read the photos in the order given, those of a folder by name."""
+        self.unreadable.clear()
+        for path in self._files:
+            try:
+                if path.suffix.lower() == ".zip":
+                    yield from self._zipped(path)
+                else:
+                    yield str(path), path.read_bytes()
+            except (OSError, TopgraftError) as error:
+                self.unreadable.append(Prediction(image=str(path), error=str(error)))
+
+    def __len__(self) -> int:
+        """How many files there are; a zip counts as one."""
+        return len(self._files)
+
+    @staticmethod
+    def _zipped(path: Path) -> Iterator[tuple[str, bytes]]:
+        from model.dataset.archives import iter_zip_images
+
+        for name, content in iter_zip_images(path):
+            yield f"{path}/{name}", content
+
+
+def predict_photos(
+    predictor: "Predictor", photos: Photos, top_k: int, progress: Progress = no_progress
+) -> list[Prediction]:
+    """Classify the photos; those that cannot be read come with an error, files that cannot be opened last."""
+    predictions = []
+    for prediction in predictor.predict(photos, top_k=top_k):
+        predictions.append(prediction)
+        progress("predict", len(predictions), max(len(predictions), len(photos)))
+    return predictions + photos.unreadable
+
+
+def draw_first_answer(predictor: "Predictor", photos: Photos, top_k: int) -> bytes:
+    """A PNG of the first photo that can be read, where the model looked, and its likeliest classes."""
+    from model.serving.explain import answer_picture
+
+    content, prediction = next(
+        (content, prediction)
+        for name, content in photos
+        for prediction in predictor.predict([(name, content)], top_k=top_k)
+        if prediction.error is None
+    )
+    return answer_picture(predictor, content, prediction)
+
+
+def write_predictions(path: Path, answer: dict[str, Any], predictions: Sequence[Prediction]) -> None:
+    """Write predictions as the file's ending says: a table, the JSON answer, or an object a line."""
+    from model.serving.table import predictions_table
+
+    suffix = path.suffix.lower()
+    if suffix == ".csv":
+        durable.write_csv(path, *predictions_table(predictions))
+    elif suffix == ".json":
+        durable.write_json(path, answer)
+    else:
+        lines = [json.dumps(durable.to_json(item), ensure_ascii=False) for item in answer["predictions"]]
+        durable.write_text(path, "".join(f"{line}\n" for line in lines))
+
+
+def prediction_line(prediction: Prediction) -> str:
+    """The answer for one image, for a terminal: the three likeliest classes."""
+    pairs = list(zip(prediction.labels, prediction.probabilities, strict=True))[:3]
+    unknown = "  (unknown: the model is not sure)" if prediction.unknown else ""
+    return f"{prediction.image}: " + ", ".join(f"{label} {format_share(value)}" for label, value in pairs) + unknown
+
+
+def _files_of(path: Path) -> list[Path]:
+    if not path.is_dir():
+        return [path]
+    from model.dataset.images import IMAGE_SUFFIXES
+
+    suffixes = IMAGE_SUFFIXES | {".zip"}
+    return sorted(file for file in path.rglob("*") if file.suffix.lower() in suffixes and file.is_file())
+
+
+def _refuse_if_none_was_read(predictions: Sequence[Prediction]) -> None:
+    if all(item.error is not None for item in predictions):
+        listed = "".join(f"\n  {item.image}: {item.error}" for item in predictions)
+        raise ImageError(
+            f"expected at least one photo, found none that can be read.{listed or ' The folders hold no photos.'}"
+        )

@@ -1,0 +1,50 @@
+"""`topgraft train`: from a dataset to a trained model."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from model.cli.options import (
+    config_file_option,
+    config_options,
+    current_workspace,
+    json_option,
+    resolve,
+    workspace_option,
+)
+from model.cli.output import accuracy_line, print_json, progress_display
+from model.config import TrainConfig
+
+
+@click.command()
+@config_options(TrainConfig)
+@config_file_option
+@json_option
+@workspace_option
+def train(config_file: Path | None, as_json: bool, **typed: Any) -> None:
+    """Train a model on labelled photos.
+
+    The model appears in models/ when it is whole. Every option may also stand in a file given
+    by --config; the command line wins over the file.
+    """
+    config = resolve(TrainConfig, typed, config_file)
+    workspace = current_workspace()
+    from model.training.trainer import train as run_training
+
+    with progress_display() as progress:
+        result = run_training(config, workspace, progress)
+    if as_json:
+        print_json(result)
+    else:
+        click.echo("\n".join(training_lines(result)))
+
+
+def training_lines(result: dict[str, Any]) -> list[str]:
+    """What a training came to, for a terminal."""
+    lines = [f"Warning: {warning}" for warning in result["warnings"]]
+    lines.append(f"Trained {result['model']} in {result['seconds']:.0f} s: {result['path']}")
+    for split, metrics in result["metrics"].items():
+        if isinstance(metrics, dict) and "accuracy" in metrics:
+            lines.append(f"  {split}: {accuracy_line(metrics)}")
+    return lines
