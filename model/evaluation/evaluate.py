@@ -1,0 +1,128 @@
+"""Running a trained model over labelled images, and what came out."""
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model import durable
+from model.bundle import Bundle
+from model.dataset.images import read_content
+from model.dataset.verdict import Rejected
+from model.errors import DatasetError, ImageError
+from model.evaluation.metrics import evaluate_predictions
+from model.results import Progress, Sample, no_progress
+from model.serving.graph import available_processors
+from model.serving.predictor import Predictor, load_predictor
+
+PREDICTIONS_HEADER = ("image", "true", "predicted", "probability", "correct")
+BATCH_SIZE = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """What a model says of labelled images, and how good that is.
+
+    Attributes:
+        classes: names in label order.
+        samples: the images that could be read, in the order of the rows below.
+        probabilities: float32 (n, classes), calibrated.
+        labels: int64 (n,), the true classes.
+        metrics: see `model.evaluation.metrics.evaluate_predictions`.
+        errors: images that could not be read, and why; they are in none of the numbers.
+    """
+
+    classes: tuple[str, ...]
+    samples: tuple[Sample, ...]
+    probabilities: np.ndarray
+    labels: np.ndarray
+    metrics: dict[str, Any]
+    errors: tuple[Rejected, ...] = ()
+
+
+def evaluate_answers(
+    classes: Sequence[str], samples: Sequence[Sample], probabilities: np.ndarray, errors: Sequence[Rejected] = ()
+) -> Evaluation:
+    """Judge answers that are there already.
+
+    Args:
+        classes: names in label order.
+        samples: the images, with their true classes.
+        probabilities: float (n, classes), a row for each sample.
+        errors: images that there are no answers for.
+
+    Raises:
+        DatasetError: there are no samples.
+    """
+    labels = np.array([sample.label for sample in samples], dtype=np.int64)
+    metrics = evaluate_predictions(probabilities, labels, classes)
+    return Evaluation(tuple(classes), tuple(samples), probabilities, labels, metrics, tuple(errors))
+
+
+def evaluate_bundle(bundle: Bundle, samples: Sequence[Sample], progress: Progress = no_progress) -> Evaluation:
+    """Load a trained model and judge its answers; labels are indices into its own classes.
+
+    Images are decoded in threads and predicted 32 at a time, so memory does not grow with their number.
+
+    Args:
+        progress: told of the phase `evaluate`, in images.
+
+    Raises:
+        DatasetError: there are no samples, or none can be read.
+        ModelDamagedError: the model cannot be loaded.
+    """
+    predictor = load_predictor(bundle)
+    read: list[Sample] = []
+    rows: list[np.ndarray] = []
+    errors: list[Rejected] = []
+    for batch in _decoded_batches(predictor, samples):
+        pictures = [(sample, picture) for sample, picture in batch if isinstance(picture, np.ndarray)]
+        errors += [Rejected(sample.name, picture) for sample, picture in batch if isinstance(picture, str)]
+        if pictures:
+            rows.append(predictor.probabilities(np.stack([picture for _, picture in pictures])))
+            read += [sample for sample, _ in pictures]
+        progress("evaluate", len(read) + len(errors), len(samples))
+    if errors and not read:
+        raise DatasetError(
+            f"expected images that can be read, received {len(errors)} that cannot. "
+            f"The first is {errors[0].name}: {errors[0].reason}"
+        )
+    probabilities = np.concatenate(rows) if rows else np.empty((0, len(bundle.manifest.classes)), np.float32)
+    return evaluate_answers(bundle.manifest.classes, read, probabilities, errors)
+
+
+def write_predictions(path: Path, evaluation: Evaluation) -> None:
+    """Write a row per image: image, true, predicted, probability of the predicted class, correct (true or false)."""
+    answers = evaluation.probabilities.argmax(axis=1)
+    rows = (
+        (
+            sample.name,
+            evaluation.classes[sample.label],
+            evaluation.classes[answer],
+            f"{evaluation.probabilities[row, answer]:.6f}",
+            "true" if sample.label == answer else "false",
+        )
+        for row, (sample, answer) in enumerate(zip(evaluation.samples, answers.tolist(), strict=True))
+    )
+    durable.write_csv(path, PREDICTIONS_HEADER, rows)
+
+
+def _decoded_batches(
+    predictor: Predictor, samples: Sequence[Sample]
+) -> Iterator[list[tuple[Sample, np.ndarray | str]]]:
+    """Samples with their pictures, uint8 (height, width, 3), or the reason why there is none."""
+
+    def decode(sample: Sample) -> np.ndarray | str:
+        try:
+            return predictor.decode(read_content(sample.path))
+        except ImageError as error:
+            return error.message
+
+    remaining = iter(samples)
+    with ThreadPoolExecutor(available_processors()) as threads:
+        while batch := list(itertools.islice(remaining, BATCH_SIZE)):
+            yield list(zip(batch, threads.map(decode, batch), strict=True))

@@ -1,0 +1,109 @@
+"""Temperature scaling finds a temperature that is known; the threshold keeps its promise."""
+
+import numpy as np
+import pytest
+
+from model.evaluation.calibration import (
+    FALLBACK_THRESHOLD,
+    FEWEST_FOR_THRESHOLD,
+    TEMPERATURE_RANGE,
+    confidence_threshold,
+    fit_temperature,
+)
+from model.evaluation.metrics import expected_calibration_error
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    exponential = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponential / exponential.sum(axis=1, keepdims=True)
+
+
+def _draw(images: int, classes: int, temperature: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Logits whose softmax is right once they are divided by `temperature`, and labels drawn accordingly."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, 2, (images, classes))
+    thresholds = _softmax(logits).cumsum(axis=1)
+    labels = (rng.random((images, 1)) > thresholds).sum(axis=1).clip(max=classes - 1)
+    return logits * temperature, labels
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
+def test_recovers_a_known_temperature(temperature: float) -> None:
+    logits, labels = _draw(20_000, 6, temperature)
+    fitted = fit_temperature(logits, labels)
+    assert fitted == pytest.approx(temperature, rel=0.05)
+    assert expected_calibration_error(_softmax(logits / fitted), labels) < 0.02
+
+
+def test_minimises_the_cross_entropy() -> None:
+    logits, labels = _draw(5000, 4, 3.0)
+    fitted = fit_temperature(logits, labels)
+
+    def loss(temperature: float) -> float:
+        return float(-np.log(_softmax(logits / temperature)[np.arange(5000), labels]).mean())
+
+    assert loss(fitted) <= min(loss(fitted * 0.9), loss(fitted * 1.1), loss(1.0))
+
+
+@pytest.mark.parametrize("images", [1, 3, 15])
+def test_a_few_right_answers_do_not_make_it_certain(images: int) -> None:
+    labels = np.arange(images) % 3
+    probabilities = _softmax(np.eye(3)[labels] / fit_temperature(np.eye(3)[labels], labels))
+    assert TEMPERATURE_RANGE[0] <= fit_temperature(np.eye(3)[labels], labels) <= TEMPERATURE_RANGE[1]
+    assert probabilities.max() == pytest.approx((images + 1) / (images + 2))
+
+
+def test_stays_in_its_range() -> None:
+    labels = np.zeros(200, int)
+    always_wrong = np.tile([0.0, 5.0], (200, 1))
+    always_right = np.tile([0.01, 0.0], (200, 1))
+    assert fit_temperature(always_wrong, labels) == pytest.approx(TEMPERATURE_RANGE[1])
+    assert fit_temperature(always_right, labels) == pytest.approx(TEMPERATURE_RANGE[0])
+    assert fit_temperature(np.full((200, 2), 1e30), labels) > 0
+
+
+def test_without_images_nothing_is_changed() -> None:
+    assert fit_temperature(np.empty((0, 3)), np.empty(0, int)) == 1.0
+
+
+def test_logits_that_are_not_finite_are_refused() -> None:
+    with pytest.raises(ValueError, match="received NaN or infinity"):
+        fit_temperature(np.array([[np.nan, 0.0]]), np.array([0]))
+
+
+def _binary(confidence: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.stack([confidence, 1 - confidence], axis=1), np.where(right, 0, 1)
+
+
+def test_the_threshold_keeps_the_accuracy_of_what_is_accepted() -> None:
+    rng = np.random.default_rng(0)
+    confidence = rng.uniform(0.5, 1, 2000)
+    probabilities, labels = _binary(confidence, rng.random(2000) < confidence)
+    threshold = confidence_threshold(probabilities, labels, 0.9)
+    accepted = confidence >= threshold
+    assert (labels[accepted] == 0).mean() >= 0.9
+    assert threshold == pytest.approx(0.8, abs=0.05)
+
+
+def test_all_good_answers_are_accepted() -> None:
+    probabilities, labels = _binary(np.linspace(0.6, 0.99, 50), np.full(50, True))
+    assert confidence_threshold(probabilities, labels) == pytest.approx(0.6)
+
+
+def test_the_threshold_is_never_above_the_accuracy_asked_for() -> None:
+    sure_and_right = _binary(np.full(50, 0.999), np.full(50, True))
+    sure_and_wrong = _binary(np.full(50, 0.999), np.full(50, False))
+    assert confidence_threshold(*sure_and_right) == 0.95
+    assert confidence_threshold(*sure_and_wrong) == 0.95
+
+
+def test_equally_sure_answers_are_treated_alike() -> None:
+    confidence = np.array([0.9] * 20 + [0.6] * 20)
+    right = np.array([True] * 20 + [True] * 2 + [False] * 18)
+    assert confidence_threshold(*_binary(confidence, right)) == pytest.approx(0.9)
+
+
+def test_few_answers_give_the_fallback() -> None:
+    few = FEWEST_FOR_THRESHOLD - 1
+    assert confidence_threshold(*_binary(np.full(few, 0.99), np.full(few, True))) == FALLBACK_THRESHOLD
+    assert confidence_threshold(np.empty((0, 2)), np.empty(0, int)) == FALLBACK_THRESHOLD

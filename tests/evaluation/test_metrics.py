@@ -1,0 +1,161 @@
+"""Metrics against numbers worked out by hand and against scikit-learn; intervals against simulation."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model.errors import DatasetError
+from model.evaluation.metrics import (
+    ClassCounts,
+    balanced_accuracy,
+    bootstrap_interval,
+    confusion_matrix,
+    evaluate_predictions,
+    expected_calibration_error,
+    is_among_top,
+    macro_f1,
+    reliability,
+    wilson_interval,
+)
+
+INTERVALS = ("accuracy", "top5_accuracy", "macro_f1", "balanced_accuracy")
+
+
+def _answers(labels: list[int], predicted: list[int], classes: int, confidence: float = 0.7) -> tuple:
+    probabilities = np.full((len(labels), classes), (1 - confidence) / (classes - 1))
+    probabilities[np.arange(len(labels)), predicted] = confidence
+    return probabilities, np.array(labels), tuple(f"class {index}" for index in range(classes))
+
+
+def test_numbers_worked_out_by_hand() -> None:
+    # a: 3 images, 2 right. b: 2 images, 1 right. c: no images, answered once. d: neither.
+    metrics = evaluate_predictions(*_answers([0, 0, 0, 1, 1], [0, 0, 1, 1, 2], classes=4))
+    assert metrics["images"] == 5
+    assert metrics["accuracy"] == pytest.approx(3 / 5)
+    assert metrics["top5_accuracy"] == 1
+    assert metrics["confusion_matrix"] == [[2, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
+    f1 = [2 * 2 / (3 + 2), 2 * 1 / (2 + 2), 0.0, 0.0]
+    assert metrics["per_class"] == [
+        {"class": "class 0", "precision": 1.0, "recall": pytest.approx(2 / 3), "f1": f1[0], "support": 3},
+        {"class": "class 1", "precision": 0.5, "recall": 0.5, "f1": f1[1], "support": 2},
+        {"class": "class 2", "precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0},
+        {"class": "class 3", "precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0},
+    ]
+    assert metrics["macro_f1"] == pytest.approx(sum(f1) / 3)
+    assert metrics["balanced_accuracy"] == pytest.approx((2 / 3 + 1 / 2) / 2)
+    assert metrics["expected_calibration_error"] == pytest.approx(0.7 - 0.6)
+
+
+@given(st.integers(2, 7), st.integers(1, 60), st.integers(0, 2**32 - 1))
+@settings(max_examples=40, deadline=None)
+def test_agrees_with_scikit_learn(classes: int, images: int, seed: int) -> None:
+    sklearn_metrics = pytest.importorskip("sklearn.metrics")
+    rng = np.random.default_rng(seed)
+    probabilities = rng.dirichlet(np.ones(classes), images)
+    labels = rng.integers(0, classes, images)
+    predicted = probabilities.argmax(axis=1)
+    metrics = evaluate_predictions(probabilities, labels, [str(index) for index in range(classes)])
+    f1 = sklearn_metrics.f1_score(labels, predicted, average="macro", zero_division=0)
+    recalls = sklearn_metrics.recall_score(labels, predicted, average=None, labels=np.unique(labels), zero_division=0)
+    precisions = sklearn_metrics.precision_score(
+        labels, predicted, average=None, labels=range(classes), zero_division=0
+    )
+    matrix = sklearn_metrics.confusion_matrix(labels, predicted, labels=range(classes))
+    assert metrics["accuracy"] == pytest.approx(sklearn_metrics.accuracy_score(labels, predicted))
+    assert metrics["macro_f1"] == pytest.approx(f1)
+    assert metrics["balanced_accuracy"] == pytest.approx(recalls.mean())
+    assert [row["precision"] for row in metrics["per_class"]] == pytest.approx(precisions.tolist())
+    assert metrics["confusion_matrix"] == matrix.tolist()
+    for name in INTERVALS:
+        low, high = metrics[f"{name}_interval"]
+        assert 0 <= low <= metrics[name] <= high <= 1
+    assert json.loads(json.dumps(metrics)) == metrics
+
+
+def test_top_5_counts_the_true_class_among_five() -> None:
+    probabilities = np.tile(np.arange(8, 0, -1) / 36, (8, 1))
+    assert is_among_top(probabilities, np.arange(8), 5).tolist() == [True] * 5 + [False] * 3
+    metrics = evaluate_predictions(probabilities, np.arange(8), [str(index) for index in range(8)])
+    assert metrics["top5_accuracy"] == 5 / 8
+    assert metrics["accuracy"] == 1 / 8
+
+
+def test_equal_probabilities_rank_by_class_order() -> None:
+    probabilities = np.full((3, 3), 1 / 3)
+    assert is_among_top(probabilities, np.arange(3), 1).tolist() == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("successes", "trials", "expected"),
+    # Newcombe (1998), table I, method 3.
+    [(81, 263, (0.2553, 0.3662)), (15, 148, (0.0624, 0.1605)), (0, 20, (0, 0.1611)), (1, 29, (0.0061, 0.1718))],
+)
+def test_wilson_interval_has_its_published_values(
+    successes: int, trials: int, expected: tuple[float, float]
+) -> None:
+    assert wilson_interval(successes, trials) == pytest.approx(expected, abs=6e-5)
+    low, high = wilson_interval(trials - successes, trials)
+    assert (1 - high, 1 - low) == pytest.approx(expected, abs=6e-5)
+
+
+def test_bootstrap_intervals_cover_the_truth() -> None:
+    rng = np.random.default_rng(1)
+    recalls = np.array([0.9, 0.6, 0.75])
+    covered = 0
+    for trial in range(100):
+        labels = np.repeat(np.arange(3), 40)
+        right = rng.random(120) < recalls[labels]
+        matrix = confusion_matrix(labels, np.where(right, labels, (labels + 1) % 3), 3)
+        low, high = bootstrap_interval(matrix, balanced_accuracy, seed=trial)
+        covered += low <= recalls.mean() <= high
+        assert 0.05 < high - low < 0.3
+    assert covered >= 88
+
+
+def test_bootstrap_is_the_same_twice() -> None:
+    matrix = np.array([[5, 2], [1, 7]])
+    assert bootstrap_interval(matrix, macro_f1) == bootstrap_interval(matrix, macro_f1)
+    assert bootstrap_interval(matrix, macro_f1) != bootstrap_interval(matrix, macro_f1, seed=1)
+
+
+def test_a_faultless_small_test_does_not_claim_certainty() -> None:
+    metrics = evaluate_predictions(*_answers([0, 1, 1], [0, 1, 1], classes=2))
+    assert metrics["macro_f1"] == 1
+    assert metrics["macro_f1_interval"] == metrics["accuracy_interval"] == [pytest.approx(0.4385, abs=1e-3), 1.0]
+
+
+def test_metrics_of_many_matrices_at_once() -> None:
+    hits = np.array([[2, 1], [0, 0]])
+    counts = ClassCounts(hits, images=np.array([[2, 2], [1, 0]]), answers=np.array([[3, 1], [0, 1]]))
+    assert balanced_accuracy(counts) == pytest.approx([(1 + 0.5) / 2, 0])
+    assert macro_f1(counts) == pytest.approx([(4 / 5 + 2 / 3) / 2, 0])
+
+
+def test_reliability_groups_answers_by_confidence() -> None:
+    probabilities = np.array([[0.55, 0.45], [0.6, 0.4], [0.62, 0.38], [1.0, 0.0]])
+    groups = reliability(probabilities, np.array([0, 1, 0, 0]), bins=5)
+    assert [(group.low, group.high, group.images) for group in groups] == [(0.4, 0.6, 2), (0.6, 0.8, 1), (0.8, 1.0, 1)]
+    assert [group.accuracy for group in groups] == [0.5, 1, 1]
+    assert groups[0].confidence == pytest.approx(0.575)
+    error = expected_calibration_error(probabilities, np.array([0, 1, 0, 0]), bins=5)
+    assert error == pytest.approx((2 * 0.075 + 0.38 + 0) / 4)
+
+
+def test_a_thousand_classes_are_quick_enough() -> None:
+    rng = np.random.default_rng(0)
+    probabilities = rng.random((3000, 1000), np.float32)
+    metrics = evaluate_predictions(probabilities, rng.integers(0, 1000, 3000), [str(index) for index in range(1000)])
+    assert metrics["images"] == 3000
+
+
+def test_wrong_shapes_and_labels_are_named() -> None:
+    probabilities, labels, classes = _answers([0, 1], [0, 1], classes=2)
+    with pytest.raises(DatasetError, match="at least one labelled image"):
+        evaluate_predictions(probabilities[:0], labels[:0], classes)
+    with pytest.raises(ValueError, match=r"expected shape \(2, 3\).*received \(2, 2\)"):
+        evaluate_predictions(probabilities, labels, ("a", "b", "c"))
+    with pytest.raises(ValueError, match="expected 0 to 1, received 0 to 2"):
+        evaluate_predictions(probabilities, labels * 2, classes)
