@@ -74,6 +74,17 @@ def to_json(value: Any) -> Any:
     return value
 
 
+def sync_tree(directory: Path) -> None:
+    """Bring every file and folder below `directory` to the disk."""
+    for path in directory.rglob("*"):
+        if path.is_dir():
+            sync_directory(path)
+        else:
+            with open(path, "rb") as stream:
+                os.fsync(stream.fileno())
+    sync_directory(directory)
+
+
 def sync_directory(directory: Path) -> None:
     """Make a rename inside `directory` survive a power cut."""
     descriptor = os.open(directory, os.O_RDONLY)

@@ -60,6 +60,7 @@ class Reservation:
 
     def publish(self) -> None:
         """Move the finished bundle into the list of models, at once and whole, and clear the folder."""
+        durable.sync_tree(self.bundle)
         os.rename(self.bundle, self.destination)
         durable.sync_directory(self.destination.parent)
         self.remove()

@@ -14,7 +14,7 @@ from model.config import TrainConfig
 from model.dataset.prepare import Verdict
 from model.errors import ExportError
 from model.evaluation.calibration import confidence_threshold, fit_temperature
-from model.results import Progress, Sample
+from model.results import Progress, Sample, Split
 from model.training.features import (
     Extract,
     FeatureCache,
@@ -85,7 +85,7 @@ class Classifier:
     temperature: float
     confidence_threshold: float
     history: tuple[Epoch, ...]
-    splits: Mapping[str, FittedSplit]
+    splits: Mapping[Split, FittedSplit]
 
 
 def fit_classifier(
@@ -186,11 +186,11 @@ class _Fit:
         self, used: UsedBackbone, features: np.ndarray, chosen: Head, final: Head, history: tuple[Epoch, ...]
     ) -> Classifier:
         """Calibrate on validation with the head it chose, evaluate, and keep the final head."""
-        logits = {
+        logits: dict[Split, np.ndarray] = {
             "val": chosen.logits(self._rows(features, self.dataset.val)),
             "test": final.logits(self._rows(features, self.dataset.test)),
         }
-        labels = {"val": _labels(self.dataset.val), "test": _labels(self.dataset.test)}
+        labels = {split: _labels(self.dataset.split(split)) for split in logits}
         temperature = fit_temperature(logits["val"], labels["val"])
         probabilities = {split: softmax(values / temperature) for split, values in logits.items()}
         return Classifier(
