@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from model.cli.options import config_options, current_workspace, json_option, resolve, workspace_option
+from model import schema
+from model.cli.options import config_options, current_workspace, json_option, workspace_option
 from model.cli.output import print_json, progress_display
 from model.config import TrainConfig
 
@@ -26,7 +27,7 @@ def check(dataset: str, as_json: bool, **typed: Any) -> None:
     """
     from model.dataset.prepare import prepare_dataset
 
-    config = resolve(TrainConfig, typed | {"dataset": dataset})
+    config = schema.load(TrainConfig, typed, {"dataset": dataset})
     source = current_workspace().find_dataset(config.dataset)
     with tempfile.TemporaryDirectory(prefix="topgraft-check-") as work_directory, progress_display() as progress:
         verdict = prepare_dataset(source, config, Path(work_directory), progress)

