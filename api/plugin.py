@@ -23,7 +23,7 @@ from model.config import LATEST, PredictConfig, TrainConfig
 from model.durable import to_json
 from model.errors import ConfigError, NothingTrainedError, TopgraftError, TrainingError
 from model.results import TrainingStatus
-from model.schema import load, log_resolved
+from model.schema import load
 from model.trainings import running_trainings
 from model.workspace import Workspace, find_workspace
 
@@ -91,7 +91,7 @@ def train(**options: Any) -> dict[str, Any]:
         from model.training.process import run_training
 
         config = load(TrainConfig, options)
-        log_resolved(config, ("request", options))
+        log.info("training with %s", _changed_options(config))
         workspace = find_workspace()
         MONITOR.ensure(workspace)
         return to_json(run_training(config, workspace))
@@ -129,6 +129,12 @@ def predict(
             predictor.decode(photos.single)  # raises the error whose class decides the status
         render = RENDERERS.get(accept, RENDERERS["application/json"])
         return render(Answer(predictor, predictions, photos.single))
+
+
+def _changed_options(config: TrainConfig) -> str:
+    defaults = TrainConfig()
+    changed = {name: value for name, value in vars(config).items() if value != getattr(defaults, name)}
+    return ", ".join(f"{name}={value!r}" for name, value in changed.items()) or "the defaults"
 
 
 def _workspace() -> Workspace:

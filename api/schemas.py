@@ -42,8 +42,7 @@ def predict_fields() -> dict[str, fields.Field]:
             # A fresh list each time: DEEPaaS appends to it.
             validate=validate.OneOf(list(RENDERERS)),
             metadata={
-                "description": "Form of the answer: JSON; a CSV table; or a PNG picture of the photo, "
-                "what the model looked at, and the most probable classes.",
+                "description": "Form of the answer: JSON, a CSV table, or a PNG picture of what the model looked at.",
                 "location": "headers",
             },
         ),

@@ -7,13 +7,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from model.dataset.archives import ArchiveLimits, iter_zip_images
-from model.errors import ArchiveError
-from model.results import Prediction
-
 from api import settings
 from api.errors import BadRequest, TooLarge
 from api.fetch import FetchLimits, fetch
+from model.dataset.archives import ArchiveLimits, iter_zip_images
+from model.errors import ArchiveError
+from model.results import Prediction
 
 # Bounds on a zip of pictures; one at a time is in memory.
 ZIP_LIMITS = ArchiveLimits(entries=10_000, total_bytes=4 * 1024**3, entry_bytes=128 * 1024**2)

@@ -52,7 +52,8 @@ def test_a_training_shows_what_it_does(server: Server) -> None:
     assert running[0]["name"] == "watched"
     assert running[0]["phase"]
     assert {"epoch", "epochs", "eta_seconds"} <= set(running[0])
-    assert server.wait_for_training(uuid)["status"] == "done"
+    over = server.wait_for_training(uuid)
+    assert over["status"] == "done", over
     assert server.metadata()["trainings"] == []
 
 
