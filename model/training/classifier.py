@@ -167,8 +167,9 @@ class _Fit:
     def _fine_tune(self, network: "keras.Model", start: Head) -> Head:
         from model.training.fine_tune import fine_tune
 
-        weights = self._weights(self.dataset.train)
-        return fine_tune(network, start, self.dataset, weights, self.config, self.work_directory, self.progress)
+        return fine_tune(
+            network, start, self.dataset, self._weights, self.config, self.work_directory, self.progress
+        )
 
     def _tuned_classifier(self, network: "keras.Model", head: Head, history: tuple[Epoch, ...]) -> Classifier:
         from model.training.onnx_export import convert_backbone

@@ -5,7 +5,7 @@ the part that changes.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
@@ -28,7 +28,7 @@ def fine_tune(
     backbone: keras.Model,
     head: Head,
     dataset: Dataset,
-    weights: np.ndarray,
+    weights: Callable[[Sequence[Sample]], np.ndarray],
     config: TrainConfig,
     directory: Path,
     progress: Progress,
@@ -39,7 +39,7 @@ def fine_tune(
 
     Args:
         head: where the head starts.
-        weights: of each training image, float (n,) of mean 1.
+        weights: from samples to the weight of each, float (n,) of mean 1.
         directory: where the outputs of the frozen part are kept meanwhile.
 
     Returns:
@@ -51,8 +51,10 @@ def fine_tune(
     if not from_scratch:
         freeze_batch_normalization(block)
     store = _InputStore(trunk, backbone.input.shape[1:3], config, directory, progress)
-    train = _Batches(store.write("train", dataset.train), dataset.train, weights, config.batch_size, config.seed)
-    val = _Batches(store.write("val", dataset.val), dataset.val, np.ones(len(dataset.val)), config.batch_size, None)
+    train = _Batches(
+        store.write("train", dataset.train), dataset.train, weights(dataset.train), config.batch_size, config.seed
+    )
+    val = _Batches(store.write("val", dataset.val), dataset.val, weights(dataset.val), config.batch_size, None)
     epochs = config.epochs if from_scratch else config.fine_tune_epochs
     network = _trainable_network(block, head, config, epochs * len(train), from_scratch)
     recorder = _Recorder(network, config.patience, epochs, progress)

@@ -30,7 +30,7 @@ class Epoch:
     Attributes:
         phase: head or fine_tune.
         epoch: counted from 1 in each phase.
-        loss, val_loss: mean cross-entropy in nats, without the penalty.
+        loss, val_loss: mean cross-entropy in nats, weighted as the images are, without the penalty.
         accuracy, val_accuracy: in [0, 1].
         seconds: wall time of the epoch.
     """
@@ -150,11 +150,11 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return exponential / exponential.sum(axis=-1, keepdims=True)
 
 
-def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Mean negative log-likelihood, in nats, of logits (n, classes) and labels (n,)."""
+def cross_entropy(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> float:
+    """Weighted mean of the negative log-likelihood, in nats, of logits (n, classes), labels (n,) and weights (n,)."""
     shifted = logits - logits.max(axis=-1, keepdims=True)
     log_likelihood = shifted[np.arange(len(labels)), labels] - np.log(np.exp(shifted).sum(axis=-1))
-    return float(-log_likelihood.mean())
+    return float(-np.average(log_likelihood, weights=weights))
 
 
 def balanced_weights(labels: np.ndarray, classes: int) -> np.ndarray:
@@ -201,9 +201,9 @@ class _Search:
             row = Epoch(
                 "head",
                 epoch,
-                cross_entropy(logits[candidate], self.train.labels),
+                cross_entropy(logits[candidate], self.train.labels, self.train.weights),
                 _accuracy(logits[candidate], self.train.labels),
-                cross_entropy(val_logits[candidate], self.val.labels),
+                cross_entropy(val_logits[candidate], self.val.labels, self.val.weights),
                 _accuracy(val_logits[candidate], self.val.labels),
                 self.options.learning_rate,
                 seconds,

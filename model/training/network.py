@@ -35,8 +35,9 @@ def build_classifier(backbone: keras.Model, kernel: np.ndarray, bias: np.ndarray
 def cut_at_last_block(backbone: keras.Model) -> tuple[keras.Model, keras.Model]:
     """Cut a backbone in two: a trunk that stays frozen, and its last block.
 
-    The cut is the first place at the final resolution that every path goes through, so that one
-    tensor carries everything; where nothing behind it could be trained, the one at the resolution before.
+    The cut is a place at the final resolution that every path goes through, so that one tensor
+    carries everything: the narrowest, of equal ones the first. Where nothing behind it could be
+    trained, it is one at the resolution before.
     (In a NASNet each cell reads the two before it, so its only such place is near the input.)
 
     Returns:
@@ -46,7 +47,7 @@ def cut_at_last_block(backbone: keras.Model) -> tuple[keras.Model, keras.Model]:
     network = backbone.layers[-1]
     places = _bottlenecks(network)
     for resolution in sorted({tensor.shape[1] for tensor in places}):
-        cut = next(tensor for tensor in places if tensor.shape[1] == resolution)
+        cut = min((tensor for tensor in places if tensor.shape[1] == resolution), key=lambda tensor: tensor.shape[-1])
         block = keras.Model(cut, network.output, name="last_block")
         if block.trainable_weights:
             below = keras.Model(network.input, cut, name="trunk")

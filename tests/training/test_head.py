@@ -1,0 +1,115 @@
+"""The head on features whose classes are known."""
+
+import numpy as np
+import pytest
+
+from model.errors import TrainingError
+from model.training.head import (
+    Epoch,
+    HeadOptions,
+    LabelledFeatures,
+    balanced_weights,
+    cross_entropy,
+    refit_head,
+    train_head,
+)
+
+OPTIONS = HeadOptions(epochs=60, patience=15, batch_size=16, learning_rate=1.0, l2=None, seed=0)
+
+
+def _blobs(count: int, seed: int, classes: int = 3, features: int = 20, spread: float = 1.0) -> LabelledFeatures:
+    centres = np.random.default_rng(99).normal(0, 1, (classes, features))
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, classes, count)
+    values = (centres[labels] + rng.normal(0, spread, (count, features)) + 5).astype(np.float32)
+    return LabelledFeatures(values, labels, np.ones(count, np.float32))
+
+
+def test_it_separates_what_a_line_can_separate():
+    head = train_head(_blobs(200, 1, spread=0.3), _blobs(60, 2, spread=0.3), 3, OPTIONS)
+    test = _blobs(300, 3, spread=0.3)
+    assert (head.logits(test.features).argmax(axis=1) == test.labels).mean() > 0.98
+
+
+def test_it_is_as_good_as_logistic_regression_of_a_library():
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    train, val, test = _blobs(300, 1), _blobs(100, 2), _blobs(2000, 3)
+    head = train_head(train, val, 3, OPTIONS)
+    reference = linear_model.LogisticRegression(max_iter=1000).fit(train.features, train.labels)
+    ours = (head.logits(test.features).argmax(axis=1) == test.labels).mean()
+    assert ours >= reference.score(test.features, test.labels) - 0.01
+
+
+def test_the_same_seed_gives_the_same_head_to_the_bit():
+    first, second = (train_head(_blobs(100, 1), _blobs(40, 2), 3, OPTIONS) for _ in range(2))
+    assert np.array_equal(first.kernel, second.kernel) and np.array_equal(first.bias, second.bias)
+
+
+def test_it_stops_when_validation_no_longer_improves_and_keeps_the_best_epoch():
+    head = train_head(_blobs(40, 1, spread=3.0), _blobs(40, 2, spread=3.0), 3, OPTIONS)
+    assert len(head.history) < OPTIONS.epochs
+    assert head.val_loss == min(row.val_loss for row in head.history)
+    val = _blobs(40, 2, spread=3.0)
+    assert cross_entropy(head.logits(val.features), val.labels, val.weights) == pytest.approx(head.val_loss, rel=1e-4)
+
+
+def test_validation_chooses_a_stronger_penalty_for_noisier_data():
+    def chosen(spread: float) -> float:
+        return train_head(_blobs(60, 1, spread=spread), _blobs(400, 2, spread=spread), 3, OPTIONS).l2
+
+    assert chosen(6.0) > chosen(0.3)
+
+
+@pytest.mark.parametrize("l2", [0.0, 1.0, 10.0])
+def test_any_penalty_is_stable(l2):
+    head = train_head(_blobs(60, 1), _blobs(30, 2), 3, HeadOptions(100, 100, 16, 1.0, l2, 0))
+    assert np.isfinite(head.kernel).all() and head.l2 == pytest.approx(l2)
+
+
+def test_a_learning_rate_that_diverges_says_what_to_do():
+    wild = LabelledFeatures(np.full((4, 2), np.nan, np.float32), np.array([0, 1, 0, 1]), np.ones(4, np.float32))
+    with pytest.raises(TrainingError, match="Lower learning_rate"):
+        train_head(wild, wild, 2, OPTIONS)
+
+
+def test_each_epoch_is_told_with_its_numbers():
+    told: list[Epoch] = []
+    train_head(_blobs(60, 1), _blobs(30, 2), 3, OPTIONS, told.append)
+    assert [row.epoch for row in told] == list(range(1, len(told) + 1))
+    assert all(0 <= row.val_accuracy <= 1 and row.phase == "head" for row in told)
+
+
+def test_refitting_uses_all_the_data_with_what_was_chosen():
+    train, val = _blobs(30, 1), _blobs(30, 2)
+    both = LabelledFeatures(*(np.concatenate([getattr(train, name), getattr(val, name)]) for name in vars(train)))
+    chosen = train_head(train, val, 3, OPTIONS)
+    refitted = refit_head(both, 3, chosen, OPTIONS)
+    test = _blobs(2000, 3)
+    assert refitted.l2 == chosen.l2 and not np.array_equal(refitted.kernel, chosen.kernel)
+    losses = [cross_entropy(head.logits(test.features), test.labels, test.weights) for head in (refitted, chosen)]
+    assert losses[0] < losses[1]
+
+
+def test_features_that_are_all_the_same_do_not_divide_by_zero():
+    same = LabelledFeatures(np.ones((8, 4), np.float32), np.array([0, 1] * 4), np.ones(8, np.float32))
+    assert np.isfinite(train_head(same, same, 2, OPTIONS).kernel).all()
+
+
+def test_balanced_weights_let_each_class_count_the_same():
+    labels = np.array([0] * 90 + [1] * 10)
+    weights = balanced_weights(labels, 3)
+    assert weights[labels == 0].sum() == pytest.approx(weights[labels == 1].sum())
+    assert weights.mean() == pytest.approx(1)
+
+
+def test_balanced_weights_raise_the_recall_of_a_rare_class():
+    rng = np.random.default_rng(0)
+    labels = np.array([0] * 190 + [1] * 10)
+    features = rng.normal(labels[:, None] * 1.0, 1, (200, 3)).astype(np.float32)
+
+    def recall(weights: np.ndarray) -> float:
+        data = LabelledFeatures(features, labels, weights)
+        answers = train_head(data, data, 2, OPTIONS).logits(features).argmax(axis=1)
+        return float((answers[labels == 1] == 1).mean())
+
+    assert recall(balanced_weights(labels, 2)) > recall(np.ones(200, np.float32))

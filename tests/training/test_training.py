@@ -1,0 +1,291 @@
+"""Whole trainings, from a folder of photos to a model that answers."""
+
+import csv
+import dataclasses
+import errno
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.bundle import find_bundle, model_names
+from model.config import TrainConfig
+from model.dataset.images import read_image
+from model.errors import ConfigError, DatasetError, TrainingBusyError, TrainingError
+from model.serving.predictor import load_predictor
+from model.training.trainer import train
+from model.trainings import interrupted_trainings, reserve, running_trainings
+from model.workspace import Workspace
+from tests.training.conftest import CLASSES
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, shapes) -> tuple[Workspace, dict]:
+    workspace = Workspace(tmp_path_factory.mktemp("trained"))
+    workspace.models.mkdir()
+    return workspace, train(TrainConfig(dataset=str(shapes), name="shapes"), workspace)
+
+
+def test_a_training_gives_a_whole_model(trained):
+    workspace, result = trained
+    assert result["status"] == "done" and result["model"] == "shapes"
+    bundle = find_bundle(workspace, "shapes")
+    bundle.verify()
+    expected = {
+        "model.keras",
+        "model.onnx",
+        "results.csv",
+        "report.html",
+        "predictions/test.csv",
+        "dataset_files/classes.txt",
+        "dataset_files/train.txt",
+        "dataset_files/val.txt",
+        "dataset_files/test.txt",
+        "dataset_files/rejected.csv",
+    }
+    assert expected <= set(bundle.manifest.files)
+    assert any(name.startswith("logs/") for name in bundle.manifest.files)
+    assert bundle.manifest.classes == CLASSES
+    assert bundle.manifest.metrics["test"]["accuracy"] >= 0.8
+    assert bundle.manifest.parity["max_difference"] < 1e-4
+    assert list(workspace.running.glob("*/")) == []
+
+
+def test_the_result_is_plain_json(trained):
+    _, result = trained
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+
+
+def test_results_csv_has_a_row_per_epoch(trained):
+    workspace, _ = trained
+    with open(workspace.models / "shapes" / "results.csv", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [int(row["epoch"]) for row in rows] == list(range(1, len(rows) + 1))
+    assert set(rows[0]) == {
+        "phase",
+        "epoch",
+        "loss",
+        "accuracy",
+        "val_loss",
+        "val_accuracy",
+        "learning_rate",
+        "seconds",
+    }
+
+
+def test_the_model_recognises_a_new_photo(trained, tmp_path):
+    from tests.training.conftest import write_shapes
+
+    workspace, _ = trained
+    new = write_shapes(tmp_path / "new", 4, seed=77)
+    predictor = load_predictor(find_bundle(workspace))
+    photos = [(path.parent.name, path.read_bytes()) for path in sorted(new.rglob("*.jpg"))]
+    answers = list(predictor.predict(photos))
+    assert sum(answer.labels[0] == answer.image for answer in answers) >= 10
+
+
+def test_a_training_is_the_same_to_the_bit_when_repeated(trained, shapes):
+    workspace, _ = trained
+    train(TrainConfig(dataset=str(shapes), name="again"), workspace)
+    first, second = (
+        load_predictor(find_bundle(workspace, name)).probabilities(_pictures(shapes)) for name in ("shapes", "again")
+    )
+    assert np.array_equal(first, second)
+
+
+def test_the_keras_model_takes_pixels_and_answers_as_the_service_does(trained, shapes):
+    import keras
+
+    workspace, _ = trained
+    bundle = find_bundle(workspace, "shapes")
+    network = keras.models.load_model(bundle.directory / "model.keras", compile=False, safe_mode=True)
+    assert network.input.dtype == "uint8"
+    pictures = _pictures(shapes)
+    np.testing.assert_allclose(
+        np.asarray(network(pictures)), load_predictor(bundle).probabilities(pictures), atol=1e-4
+    )
+
+
+def test_a_model_without_onnx_is_served_by_keras_with_the_same_answers(trained, shapes):
+    workspace, _ = trained
+    bundle = find_bundle(workspace, "shapes")
+    by_keras = dataclasses.replace(bundle, manifest=dataclasses.replace(bundle.manifest, engine="keras"))
+    pictures = _pictures(shapes)
+    one, other = load_predictor(bundle), load_predictor(by_keras)
+    np.testing.assert_allclose(one.probabilities(pictures), other.probabilities(pictures), atol=1e-4)
+    np.testing.assert_allclose(one.activation_maps(pictures[0]), other.activation_maps(pictures[0]), atol=1e-3)
+
+
+def test_the_evidence_map_adds_up_to_the_logits(trained, shapes):
+    workspace, _ = trained
+    predictor = load_predictor(find_bundle(workspace, "shapes"))
+    picture = _pictures(shapes)[:1]
+    evidence = predictor.activation_maps(picture[0]).mean(axis=(0, 1))
+    log_odds = np.log(predictor.probabilities(picture)[0])
+    differences = (log_odds - evidence) - (log_odds - evidence).mean()
+    bias = _bias(workspace.models / "shapes" / "model.onnx")
+    np.testing.assert_allclose(differences, bias - bias.mean(), atol=1e-3)
+
+
+def test_fine_tuning_moves_weights_but_no_batch_norm_statistics(shapes):
+    import keras
+
+    from model.backbones import BACKBONES
+    from model.dataset.prepare import prepare_dataset
+    from model.results import no_progress
+    from model.training.fine_tune import fine_tune
+    from model.training.head import random_head
+    from model.training.pretrained import build_backbone
+
+    config = TrainConfig(dataset=str(shapes), fine_tune_epochs=2, fine_tune_learning_rate=1e-3)
+    work = shapes.parent / "work"
+    work.mkdir(exist_ok=True)
+    dataset = prepare_dataset(shapes, config, work).dataset
+    backbone = build_backbone(BACKBONES["EfficientNetLite0"], 64, "imagenet")
+    before = {weight.path: weight.numpy() for weight in backbone.weights}
+    head = fine_tune(
+        backbone,
+        random_head(1280, 3, 0),
+        dataset,
+        lambda samples: np.ones(len(samples), np.float32),
+        config,
+        work,
+        no_progress,
+    )
+    moved = {weight.path for weight in backbone.weights if not np.array_equal(before[weight.path], weight.numpy())}
+    assert len(head.history) == 2
+    assert moved and not any("_bn" in path for path in moved)
+    assert {path.split("/")[-2].split("_")[0] for path in moved} == {"block12", "block13", "block14", "block15", "head"}
+    keras.backend.clear_session()
+
+
+def test_fine_tuning_that_does_not_help_is_left_out(workspace, shapes):
+    config = TrainConfig(
+        dataset=str(shapes), name="m", fine_tune="top", fine_tune_epochs=1, fine_tune_learning_rate=0.1, image_size=64
+    )
+    train(config, workspace)
+    rows = (workspace.models / "m" / "results.csv").read_text().splitlines()
+    assert rows[-1].startswith("fine_tune,")
+    plain = dataclasses.replace(config, name="plain", fine_tune="none")
+    train(plain, workspace)
+    kernels = [_bias(workspace.models / name / "model.onnx") for name in ("m", "plain")]
+    assert np.array_equal(*kernels)
+
+
+@pytest.mark.slow
+def test_fine_tuning_that_helps_is_kept_and_served(workspace, shapes):
+    config = TrainConfig(
+        dataset=str(shapes), name="tuned", fine_tune="top", epochs=1, fine_tune_epochs=15, image_size=96, patience=20
+    )
+    train(config, workspace)
+    bundle = find_bundle(workspace, "tuned")
+    bundle.verify()
+    assert bundle.manifest.engine == "onnx"
+    plain = dataclasses.replace(config, name="plain", fine_tune="none")
+    train(plain, workspace)
+    assert not np.array_equal(*(_bias(workspace.models / name / "model.onnx") for name in ("tuned", "plain")))
+
+
+@pytest.mark.slow
+def test_a_network_can_be_trained_from_scratch(workspace, shapes):
+    config = TrainConfig(
+        dataset=str(shapes), name="scratch", weights="none", backbone="MobileNetV3Small", epochs=2, image_size=64
+    )
+    train(config, workspace)
+    bundle = find_bundle(workspace, "scratch")
+    bundle.verify()
+    assert bundle.manifest.parity["max_difference"] < 1e-4
+
+
+@pytest.mark.slow
+def test_a_network_without_a_counterpart_in_onnx_is_served_by_keras_and_says_so(workspace, shapes, monkeypatch):
+    from model.errors import ExportError
+
+    def refuse(network):
+        raise ExportError(f"{network.name} cannot be converted to ONNX: an operation is unknown")
+
+    monkeypatch.setenv("TOPGRAFT_CACHE", str(workspace.root / "cache"))
+    monkeypatch.setattr("model.training.onnx_export.convert_backbone", refuse)
+    result = train(TrainConfig(dataset=str(shapes), name="m", image_size=96), workspace)
+    bundle = find_bundle(workspace, "m")
+    assert bundle.manifest.engine == "keras" and "model.onnx" not in bundle.manifest.files
+    assert any("served by Keras" in warning for warning in result["warnings"])
+    assert load_predictor(bundle).probabilities(_pictures(shapes, 96)).shape == (3, 3)
+
+
+def test_features_are_made_once(workspace, shapes, monkeypatch):
+    monkeypatch.setenv("TOPGRAFT_CACHE", str(workspace.root / "cache"))
+    phases: list[list[str]] = []
+    for name in ("first", "second"):
+        phases.append([])
+        train(
+            TrainConfig(dataset=str(shapes), name=name, image_size=96),
+            workspace,
+            lambda phase, *_done, **_metrics: phases[-1].append(phase),
+        )
+    assert "features" in phases[0] and "features" not in phases[1]
+
+
+def test_a_name_in_use_is_refused_and_the_model_stays(trained, shapes):
+    workspace, _ = trained
+    before = (workspace.models / "shapes" / "manifest.json").read_bytes()
+    with pytest.raises(ConfigError, match="models remove shapes"):
+        train(TrainConfig(dataset=str(shapes), name="shapes"), workspace)
+    assert (workspace.models / "shapes" / "manifest.json").read_bytes() == before
+
+
+def test_a_second_training_is_refused_with_the_name_of_the_first(workspace, shapes):
+    first = reserve(TrainConfig(name="first"), workspace)
+    with pytest.raises(TrainingBusyError, match="first"):
+        train(TrainConfig(dataset=str(shapes)), workspace)
+    assert [status.name for status in running_trainings(workspace)] == ["first"]
+    first.lock.close()
+    assert running_trainings(workspace) == []
+    assert [(status.name, status.state) for status in interrupted_trainings(workspace)] == [("first", "killed")]
+
+
+def test_two_trainings_of_the_same_second_get_two_names(workspace, monkeypatch):
+    monkeypatch.setenv("TOPGRAFT_MAX_TRAININGS", "3")
+    names = {reserve(TrainConfig(), workspace).name for _ in range(3)}
+    assert len(names) == 3
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "many"])
+def test_a_limit_that_is_no_number_is_refused(workspace, monkeypatch, value):
+    monkeypatch.setenv("TOPGRAFT_MAX_TRAININGS", value)
+    with pytest.raises(ConfigError, match="TOPGRAFT_MAX_TRAININGS"):
+        reserve(TrainConfig(), workspace)
+
+
+def test_a_dataset_that_cannot_be_used_leaves_nothing_behind(workspace):
+    with pytest.raises(DatasetError):
+        train(TrainConfig(dataset=str(workspace.root / "missing")), workspace)
+    assert model_names(workspace) == [] and interrupted_trainings(workspace) == []
+
+
+def test_a_full_disk_leaves_the_models_whole_and_says_so(trained, shapes, monkeypatch):
+    workspace, _ = trained
+
+    def no_space(*_arguments, **_options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = model_names(workspace)
+    monkeypatch.setattr("model.training.export.export_classifier", no_space)
+    with pytest.raises(TrainingError, match="No space left on device"):
+        train(TrainConfig(dataset=str(shapes), name="full"), workspace)
+    assert model_names(workspace) == before
+    assert [(status.name, status.state) for status in interrupted_trainings(workspace)] == [("full", "failed")]
+    assert not (workspace.running / "full" / "bundle").exists()
+
+
+def _pictures(shapes: Path, size: int = 224) -> np.ndarray:
+    return np.stack([read_image(shapes / name / "000.jpg", (size, size)) for name in CLASSES])
+
+
+def _bias(graph: Path) -> np.ndarray:
+    import onnx
+    from onnx import numpy_helper
+
+    initializers = onnx.load(str(graph)).graph.initializer
+    return next(numpy_helper.to_array(value) for value in initializers if value.name == "head_bias")
