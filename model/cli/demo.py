@@ -1,5 +1,7 @@
 """`topgraft demo`: the whole way once, on photos that topgraft draws itself."""
 
+import shutil
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -18,14 +20,6 @@ from model.workspace import Workspace
 
 DEMO = "demo"
 ANSWER = "answer.png"
-NEXT = """
-Next:
-  make serve     then open http://127.0.0.1:5000/api/ and drop a photo on it
-
-With your own photos, one folder for each class (photos/cats/1.jpg, photos/dogs/2.jpg):
-  topgraft check photos
-  topgraft train --dataset photos
-  topgraft predict latest new-photo.jpg"""
 
 
 @click.command(short_help="Try it all once on photos made here.")
@@ -46,7 +40,7 @@ def demo(as_json: bool) -> None:
         print_json(result | shown)
     else:
         click.echo("\n".join([*training_lines(result), *_answer_lines(result, prediction, dataset)]))
-        click.echo(NEXT)
+        click.echo("\n".join(_next_lines(workspace)))
 
 
 def _write_dataset_once(dataset: Path) -> None:
@@ -89,3 +83,28 @@ def _answer_lines(result: dict[str, Any], prediction: Prediction, dataset: Path)
         f"Report:                  {model / REPORT}",
         f"Picture of the answer:   {dataset / ANSWER}",
     ]
+
+
+def _next_lines(workspace: Workspace) -> list[str]:
+    serve = (
+        "make serve" if (workspace.root / "Makefile").is_file() else "DEEPAAS_V2_MODEL=topgraft deepaas-run --workers 2"
+    )
+    command = _command_as_typed()
+    return [
+        "",
+        f"Next:  {serve}",
+        "and open http://127.0.0.1:5000/ui in a browser.",
+        "",
+        "With your own photos, one folder for each class (photos/cats/1.jpg, photos/dogs/2.jpg):",
+        f"  {command} check photos",
+        f"  {command} train --dataset photos",
+        f"  {command} predict latest new-photo.jpg",
+    ]
+
+
+def _command_as_typed() -> str:
+    """`topgraft` where the shell finds this very command, else its path, from here if it is below."""
+    command = Path(sys.argv[0]).absolute()
+    if shutil.which("topgraft") == str(command) or command.name != "topgraft":
+        return "topgraft"
+    return str(command.relative_to(Path.cwd())) if command.is_relative_to(Path.cwd()) else str(command)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
-SECONDS_BETWEEN_LINES = 1.0
+SECONDS_BETWEEN_LINES = 5.0
 
 
 class StderrHandler(logging.Handler):
@@ -56,7 +56,7 @@ def progress_display() -> Iterator[Progress]:
 
 
 class LineProgress:
-    """A `Progress` of lines: the last step of each phase, and of the others at most one a second."""
+    """A `Progress` of lines: the last step of each phase, and of the others at most one in five seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock

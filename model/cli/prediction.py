@@ -1,6 +1,7 @@
 """`topgraft predict`: what a model says of photos in files, folders and zips."""
 
 import json
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,12 +111,14 @@ class Photos:
                     yield from self._zipped(path)
                 else:
                     yield str(path), path.read_bytes()
-            except (OSError, TopgraftError) as error:
-                self.unreadable.append(Prediction(image=str(path), error=str(error)))
+            except OSError as error:
+                self.unreadable.append(Prediction(image=str(path), error=error.strerror or str(error)))
+            except TopgraftError as error:
+                self.unreadable.append(Prediction(image=str(path), error=error.message))
 
     def __len__(self) -> int:
-        """How many files there are; a zip counts as one."""
-        return len(self._files)
+        """How many photos there seem to be: those in a zip are counted by its own table."""
+        return sum(_entries(path) if path.suffix.lower() == ".zip" else 1 for path in self._files)
 
     @staticmethod
     def _zipped(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -129,10 +132,10 @@ def predict_photos(
     predictor: "Predictor", photos: Photos, top_k: int, progress: Progress = no_progress
 ) -> list[Prediction]:
     """Classify the photos; those that cannot be read come with an error, files that cannot be opened last."""
-    predictions = []
+    predictions, total = [], len(photos)
     for prediction in predictor.predict(photos, top_k=top_k):
         predictions.append(prediction)
-        progress("predict", len(predictions), max(len(predictions), len(photos)))
+        progress("predict", len(predictions), max(len(predictions), total))
     return predictions + photos.unreadable
 
 
@@ -143,7 +146,7 @@ def draw_first_answer(predictor: "Predictor", photos: Photos, top_k: int) -> byt
     content, prediction = next(
         (content, prediction)
         for name, content in photos
-        for prediction in predictor.predict([(name, content)], top_k=top_k)
+        for prediction in predictor.predict([(Path(name).name, content)], top_k=top_k)
         if prediction.error is None
     )
     return answer_picture(predictor, content, prediction)
@@ -177,6 +180,14 @@ def _files_of(path: Path) -> list[Path]:
 
     suffixes = IMAGE_SUFFIXES | {".zip"}
     return sorted(file for file in path.rglob("*") if file.suffix.lower() in suffixes and file.is_file())
+
+
+def _entries(path: Path) -> int:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return sum(not entry.is_dir() for entry in archive.infolist())
+    except (OSError, zipfile.BadZipFile):
+        return 1
 
 
 def _refuse_if_none_was_read(predictions: Sequence[Prediction]) -> None:
