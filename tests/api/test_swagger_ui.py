@@ -25,7 +25,7 @@ COMPACT = """
 .swagger-ui .wrapper { padding: 0 12px }
 .swagger-ui .parameters-col_name { min-width: 130px }
 .swagger-ui .curl-command, .swagger-ui .request-url, .swagger-ui .responses-inner h4,
-.swagger-ui .opblock-section-header label { display: none }
+.swagger-ui .opblock-section-header label { display: none !important }
 .swagger-ui .responses-inner { padding-top: 0 }
 """
 
@@ -106,7 +106,7 @@ def test_train_then_predict(page: "playwright.Page", server: Server) -> None:
     assert training["status"] == "done", training
     status.close()
 
-    photo = next(iter(sorted((server.home / "data" / "demo" / "images" / "stop").glob("*.jpg"))))
+    photo = {"name": "street.jpg", "mimeType": "image/jpeg", "buffer": _unseen_photo(server.home / "data" / "demo")}
     predict = Operation(page, "post", "predict/")
     predict.row("image").locator("input[type=file]").set_input_files(photo)
     assert predict.execute() == 200
@@ -114,7 +114,7 @@ def test_train_then_predict(page: "playwright.Page", server: Server) -> None:
     assert answer["status"] == "OK"
     assert answer["model"] == "traffic-signs"
     assert answer["labels"][0] == "stop"
-    assert answer["predictions"][0]["image"] == photo.name
+    assert answer["predictions"][0]["image"] == "street.jpg"
 
     predict.select("accept", "image/png")
     assert predict.execute() == 200
@@ -130,13 +130,22 @@ def test_swagger_refuses_what_is_out_of_range(page: "playwright.Page") -> None:
     assert train.row("epochs").locator("input.invalid").count() == 1
 
 
+def _unseen_photo(dataset: Path) -> bytes:
+    """A stop sign of the test split."""
+    lines = (dataset / "dataset_files" / "test.txt").read_text().splitlines()
+    name = next(line.rpartition(" ")[0] for line in lines if line.startswith("stop/"))
+    return (dataset / "images" / name).read_bytes()
+
+
 def _screenshot(page: "playwright.Page", name: str, first: "playwright.Locator", last: "playwright.Locator") -> None:
     """A picture of the page from one element down to another, where pictures are asked for."""
     directory = os.environ.get("TOPGRAFT_SCREENSHOTS")
     if not directory:
         return
     Path(directory).mkdir(parents=True, exist_ok=True)
+    page.mouse.move(0, 0)
+    page.wait_for_timeout(500)  # for the colours of what the mouse has left
     top = first.evaluate("element => element.getBoundingClientRect().top + scrollY") - 8
-    bottom = last.evaluate("element => element.getBoundingClientRect().bottom + scrollY")
+    bottom = last.evaluate("element => element.getBoundingClientRect().bottom + scrollY") + 6
     clip = {"x": 0, "y": top, "width": page.viewport_size["width"], "height": bottom - top}
     page.screenshot(path=Path(directory) / name, clip=clip, full_page=True)
