@@ -1,0 +1,33 @@
+"""Photos to measure with: the demo dataset's traffic signs, at sizes of our choice."""
+
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from model.dataset.backgrounds import draw_background
+from model.dataset.synthetic import Variation, compose_photo
+from model.dataset.traffic_signs import SIGNS, draw_sign
+
+CLASSES = tuple(SIGNS)
+
+
+def draw_photo(sign: str, seed: int, height: int, width: int, variation: Variation | None = None) -> bytes:
+    """A JPEG of a traffic sign; the same bytes for the same arguments."""
+    rng = np.random.default_rng([seed, CLASSES.index(sign), height, width])
+    return compose_photo(draw_sign(sign, rng), draw_background((height, width), rng), rng, variation or Variation())
+
+
+def write_photos(directory: Path, seeds: Iterable[int], height: int = 400, width: int = 500) -> None:
+    """Write a folder for each class with a photo for each seed, `directory/class/seed.jpg`."""
+    for sign in CLASSES:
+        (directory / sign).mkdir(parents=True, exist_ok=True)
+
+    def write(job: tuple[str, int]) -> None:
+        sign, seed = job
+        (directory / sign / f"{seed:04d}.jpg").write_bytes(draw_photo(sign, seed, height, width))
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        list(threads.map(write, [(sign, seed) for seed in seeds for sign in CLASSES]))

@@ -1,0 +1,78 @@
+"""Running things in processes of their own, and how much memory those take."""
+
+import contextlib
+import multiprocessing
+import os
+import re
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import psutil
+
+Result = TypeVar("Result")
+
+MEGABYTE = 1e6
+
+
+def program(name: str) -> str:
+    """The path of a command installed beside this Python."""
+    found = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
+    if found is None:
+        raise FileNotFoundError(f"expected the command {name} beside {sys.executable}. Install topgraft there.")
+    return found
+
+
+def in_fresh_process(function: Callable[..., Result], *arguments: object) -> Result:
+    """The result of a module-level function, called in a new interpreter."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def peak_megabytes(pid: int | None = None) -> float:
+    """The most memory that a process has ever had in RAM, without what its parent had before."""
+    status = Path(f"/proc/{pid or os.getpid()}/status").read_text(encoding="ascii")
+    found = re.search(r"VmHWM:\s+(\d+) kB", status)
+    # A process that has just ended has no memory.
+    return int(found[1]) * 1024 / MEGABYTE if found else 0.0
+
+
+def tree_megabytes(process: psutil.Process) -> tuple[float, float]:
+    """The memory of a process and all below it: proportional set size (shared pages divided), and RSS."""
+    memory = [one.memory_full_info() for one in (process, *process.children(recursive=True))]
+    return sum(one.pss for one in memory) / MEGABYTE, sum(one.rss for one in memory) / MEGABYTE
+
+
+class PeakWatcher:
+    """Watches the peak of each process below another whose command line contains a text.
+
+    Attributes:
+        peaks: pid -> megabytes.
+    """
+
+    def __init__(self, root: psutil.Process, command: str) -> None:
+        self.peaks: dict[int, float] = {}
+        self._root, self._command = root, command
+        self._stop = threading.Event()
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator["PeakWatcher"]:
+        """Watch inside the `with` block."""
+        thread = threading.Thread(target=self._watch)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._stop.set()
+            thread.join()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.1):
+            for child in self._root.children(recursive=True):
+                with contextlib.suppress(psutil.Error, OSError):
+                    if self._command in " ".join(child.cmdline()):
+                        self.peaks[child.pid] = max(self.peaks.get(child.pid, 0.0), peak_megabytes(child.pid))
