@@ -17,8 +17,8 @@ FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "JPEG2000", "PPM", "AVIF
 
 # Lower-case endings of files that mean to be a picture, whether or not it can be decoded.
 IMAGE_SUFFIXES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .gif .webp .bmp .dib .tif .tiff .avif "
-    ".jp2 .j2k .ppm .pgm .pbm .pnm .dcm .heic .heif".split()
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".avif"}
+    | {".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm", ".dcm", ".heic", ".heif"}
 )
 
 # Above as many, Pillow begins to warn of decompression bombs: a quarter of a gigabyte as RGB.
@@ -128,7 +128,7 @@ def measure_image(content: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, in
     try:
         picture = _open(content, max_pixels)
         width, height = picture.size
-        return (width, height) if _orientation(picture) in _LYING else (height, width)
+        return (width, height) if _is_lying(picture) else (height, width)
     except ImageError:
         raise
     # As in `decode_image`.
@@ -161,8 +161,7 @@ def _open(content: bytes, max_pixels: int) -> Image.Image:
 
 
 def _decode_small(picture: Image.Image, size: tuple[int, int], resize: str) -> None:
-    height, width = size if _orientation(picture) not in _LYING else size[::-1]
-    wanted = (width, height)
+    wanted = size if _is_lying(picture) else size[::-1]
     picture.draft(None, wanted if resize == "squash" else _scaled(picture.size, wanted, covering=resize == "crop"))
 
 
@@ -206,6 +205,11 @@ def _orientation(picture: Image.Image) -> int:
     # A broken EXIF block says nothing about the pixels; its readers raise anything.
     except Exception:
         return 1
+
+
+def _is_lying(picture: Image.Image) -> bool:
+    """Whether the width of an undecoded picture is its height when upright; Pillow turns TIFF by itself."""
+    return picture.format != "TIFF" and _orientation(picture) in _LYING
 
 
 def _upright(picture: Image.Image) -> Image.Image:

@@ -39,8 +39,9 @@ _FOLDER_OF_SPLIT: Mapping[str, Split] = {
     "testing": "test",
 }
 _PROBLEMS_SHOWN = 30
-_LINE = re.compile(r"(?P<name>.*?\S.*?)[ \t]+(?P<label>\S+)[ \t]*")
-_LABEL = re.compile(r"[+-]?[0-9]+")
+# A longer one is no label, and `int` is slow on very long ones.
+_LABEL = re.compile(r"[+-]?[0-9]{1,18}")
+_BLANKS = " \t"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,10 +96,10 @@ def parse_line(line: str) -> tuple[str, int] | None:
 
     The label is the last field, so that the path may hold spaces.
     """
-    match = _LINE.fullmatch(line)
-    if match is None or not _LABEL.fullmatch(match["label"]) or len(match["label"]) > 18:
-        return None
-    return match["name"], int(match["label"])
+    line = line.rstrip(_BLANKS)
+    end = max(line.rfind(blank) for blank in _BLANKS) + 1
+    name, label = line[:end].rstrip(_BLANKS), line[end:]
+    return (name, int(label)) if name and _LABEL.fullmatch(label) else None
 
 
 def is_listable(name: str) -> bool:
@@ -107,7 +108,7 @@ def is_listable(name: str) -> bool:
         name.encode()
     except UnicodeEncodeError:
         return False
-    return bool(name) and name == name.strip(" \t") and not re.search(r"[\r\n\0]", name) and name[0] != "\ufeff"
+    return bool(name) and name == name.strip(_BLANKS) and not re.search(r"[\r\n\0]", name) and name[0] != "\ufeff"
 
 
 def printable(name: str) -> str:
@@ -264,11 +265,11 @@ class _Line:
 
 def _read_classes(path: Path, problems: list[str]) -> list[str]:
     names = _read_lines(path, problems)
-    while names and not names[-1].strip():
+    while names and not names[-1].strip(_BLANKS):
         names.pop()
     first: dict[str, int] = {}
     for number, name in enumerate(names, start=1):
-        name = name.strip()
+        name = name.strip(_BLANKS)
         if not name:
             problems.append(f"{path}:{number}: expected the name of a class, found a blank line")
         elif name in first:
@@ -276,14 +277,14 @@ def _read_classes(path: Path, problems: list[str]) -> list[str]:
         first.setdefault(name, number)
     if len(names) < 2 and not problems:
         problems.append(f"{path}: expected two classes or more, one a line, found {len(names)}")
-    return [name.strip() for name in names]
+    return [name.strip(_BLANKS) for name in names]
 
 
 def _read_list(path: Path, classes: Sequence[str], problems: list[str]) -> Iterator[_Line]:
     if not path.exists():
         return
     for number, text in enumerate(_read_lines(path, problems), start=1):
-        if not text.strip():
+        if not text.strip(_BLANKS):
             continue
         where = f"{path}:{number}"
         parsed = parse_line(text)
@@ -293,7 +294,7 @@ def _read_list(path: Path, classes: Sequence[str], problems: list[str]) -> Itera
         name, label = posixpath.normpath(parsed[0]), parsed[1]
         if name.startswith(("/", "../")) or name == "..":
             problems.append(f"{where}: expected a path inside the images folder, received {name!r}")
-        elif not 0 <= label < len(classes):
+        elif classes and not 0 <= label < len(classes):
             highest = f"0 to {len(classes) - 1} ({path.with_name(CLASSES).name} has {len(classes)} classes)"
             problems.append(f"{where}: expected a label from {highest}, received {label}")
         else:

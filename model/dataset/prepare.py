@@ -64,6 +64,7 @@ def prepare_dataset(
         ),
         fingerprint=_fingerprint(inspection, dataset.classes),
         layout=f"{listing.layout}; {origin}",
+        has_splits=listing.has_splits,
         content_hashes={
             sample.name: content_hash
             for sample, content_hash in zip(inspection.samples, inspection.content_hashes, strict=True)

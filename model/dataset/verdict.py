@@ -54,6 +54,7 @@ class Verdict:
         warnings: sentences, each about one thing that may hurt.
         fingerprint: sha256 over the sorted names, classes and content hashes, in hexadecimal.
         layout: what was found, in words.
+        has_splits: whether the dataset brought its own splits.
         content_hashes: name -> sha256 of the file's bytes, in hexadecimal.
         ignored: files that are not pictures of any class.
     """
@@ -64,6 +65,7 @@ class Verdict:
     warnings: tuple[str, ...]
     fingerprint: str
     layout: str
+    has_splits: bool
     content_hashes: dict[str, str]
     ignored: tuple[str, ...] = ()
 
@@ -137,8 +139,8 @@ class Verdict:
         if not self.leakage:
             return []
         return [
-            f"Leakage: {counted(len(self.leakage), 'time')}, images that belong together are in different splits of the "
-            "dataset, so the test will look better than the model is. Move each of these to one split.",
+            f"Leakage: {counted(len(self.leakage), 'time')}, images that belong together are in different splits "
+            "of the dataset, so the test will look better than the model is. Move each of these to one split.",
             *_first(
                 f"  {_IN_WORDS[leak.kind]}: {', '.join(f'{name} ({split})' for split, name in leak.images[:4])}"
                 + (", ..." if len(leak.images) > 4 else "")

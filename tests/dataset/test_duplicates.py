@@ -1,0 +1,86 @@
+"""Near duplicates are found, and pictures that only look alike are not taken for them."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageEnhance
+
+from model.dataset.duplicates import HASH_INPUT, equal_keys, hash_image, join, near_duplicates
+from model.dataset.images import decode_image, read_image
+from model.dataset.synthetic import write_demo_dataset
+from tests.dataset.conftest import encoded, picture
+
+
+def groups_of(contents: list[bytes]) -> list[int]:
+    hashed = [hash_image(decode_image(content, (HASH_INPUT, HASH_INPUT))) for content in contents]
+    hashes, thumbnails = zip(*hashed, strict=True)
+    return near_duplicates(np.array(hashes), np.array(thumbnails)).tolist()
+
+
+def test_recompressed_scaled_and_brightened_are_near_and_others_are_not() -> None:
+    image = picture(1, (300, 400))
+    contents = [
+        encoded(image),
+        encoded(picture(2, (300, 400))),
+        encoded(image, quality=30),
+        encoded(image.resize((133, 100)), "PNG"),
+        encoded(ImageEnhance.Brightness(image).enhance(1.1)),
+    ]
+    assert groups_of(contents) == [0, 1, 0, 0, 0]
+
+
+def test_colour_and_brightness_count() -> None:
+    shape = Image.new("L", (64, 64), 0)
+    shape.paste(255, (16, 16, 48, 48))
+    signs = [
+        Image.composite(Image.new("RGB", (64, 64), color), Image.new("RGB", (64, 64), "gray"), shape)
+        for color in ("red", "blue")
+    ]
+    flat = [Image.new("RGB", (64, 64), color) for color in ("black", "white")]
+    assert groups_of([encoded(image, "PNG") for image in (*signs, *flat)]) == [0, 1, 2, 3]
+
+
+def test_plankton_on_plain_ground_are_different(shared_datasets: Path) -> None:
+    files = sorted((shared_datasets / "phytoplankton-mini" / "images").rglob("*.jpg"))
+    assert groups_of([path.read_bytes() for path in files]) == list(range(len(files)))
+
+
+def test_plankton_recompressed_is_found(shared_datasets: Path) -> None:
+    files = sorted((shared_datasets / "phytoplankton-mini" / "images").rglob("*.jpg"))
+    again = [encoded(Image.fromarray(read_image(path)), quality=50) for path in files]
+    groups = groups_of([*(path.read_bytes() for path in files), *again])
+    found = sum(groups[len(files) + number] == number for number in range(len(files)))
+    assert found >= 0.98 * len(files)
+
+
+def test_demo_pictures_are_different(tmp_path: Path) -> None:
+    write_demo_dataset(tmp_path, images_per_class=8)
+    files = sorted(tmp_path.rglob("*.jpg"))
+    assert len(files) == 64
+    assert groups_of([path.read_bytes() for path in files]) == list(range(64))
+
+
+@pytest.mark.parametrize("alike", [False, True])
+def test_many_pictures_take_little_time(alike: bool) -> None:
+    count = 6000
+    generator = np.random.default_rng(0)
+    hashes = np.packbits(generator.random((count, 144)) < (0.01 if alike else 0.5), axis=1)
+    hashes[-10:] = hashes[:10]
+    thumbnails = np.zeros((count, 192), np.uint8)
+    start = time.perf_counter()
+    groups = near_duplicates(hashes, thumbnails)
+    assert time.perf_counter() - start < 10
+    assert len(np.unique(groups)) == (1 if alike else count - 10)
+
+
+def test_groups_are_joined_through_others() -> None:
+    groups = equal_keys(["a", "b", "a", "c", "d"])
+    assert groups.tolist() == [0, 1, 0, 3, 4]
+    assert join(groups, np.array([[2, 3], [4, 4]])).tolist() == [0, 1, 0, 0, 4]
+    assert join(groups, np.empty((0, 2), np.int64)) is groups
+
+
+def test_nothing_to_compare() -> None:
+    assert near_duplicates(np.empty((0, 18), np.uint8), np.empty((0, 192), np.uint8)).tolist() == []

@@ -1,0 +1,229 @@
+"""Finding the layout, and telling all that is wrong with it at once."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.dataset.layouts import find_layout, is_listable, parse_line, printable
+from model.errors import DatasetError
+from model.results import Split
+from tests.dataset.conftest import encoded, picture
+
+PICTURE = encoded(picture(1))
+
+
+def fill(root: Path, *names: str, content: bytes = PICTURE) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    return root
+
+
+def names_of(root: Path, split: Split = "train") -> list[tuple[str, int]]:
+    return [(sample.name, sample.label) for sample in find_layout(root).splits[split]]
+
+
+def refusal(root: Path, images_directory: str = "") -> str:
+    with pytest.raises(DatasetError) as caught:
+        find_layout(root, images_directory)
+    return caught.value.message
+
+
+def test_lists(listed: Path) -> None:
+    listing = find_layout(listed)
+    assert (listing.classes, listing.has_splits, listing.root) == (("cat", "dog"), True, listed / "images")
+    assert [len(listing.splits[split]) for split in ("train", "val", "test")] == [8, 2, 2]
+    assert names_of(listed)[1] == ("photo 1.jpg", 1)
+
+
+def test_lists_with_bom_crlf_and_blanks(listed: Path) -> None:
+    fill(listed / "images", "a b/c  d.jpg", "e.jpg")
+    files = listed / "dataset_files"
+    (files / "classes.txt").write_bytes(b"\xef\xbb\xbfcat\r\ndog\r\n\r\n")
+    (files / "train.txt").write_bytes(b"\xef\xbb\xbfa b/c  d.jpg 0\r\n\r\n./e.jpg\t 1 \r\n")
+    assert find_layout(listed).classes == ("cat", "dog")
+    assert names_of(listed) == [("a b/c  d.jpg", 0), ("e.jpg", 1)]
+
+
+def test_images_directory(listed: Path) -> None:
+    (listed / "images").rename(listed / "photos")
+    message = refusal(listed)
+    assert "no such folder" in message
+    assert "They are in 'photos': set images_directory" in message
+    assert find_layout(listed, "photos").root == listed / "photos"
+    assert "nowhere" in refusal(listed, "nowhere")
+    (listed / "empty").mkdir()
+    assert "none of the listed images is there, such as 'photo 0.jpg'" in refusal(listed, "empty")
+
+
+def test_all_problems_of_lists_at_once_with_file_and_line(listed: Path) -> None:
+    files = listed / "dataset_files"
+    (files / "classes.txt").write_text("cat\n\ndog\ncat\n")
+    (files / "train.txt").write_text(
+        "photo 0.jpg 0\nphoto 1.jpg 4\nphoto 2.jpg -1\nphoto3.jpg\nphoto 4.jpg one\ngone.jpg 0\n"
+    )
+    (files / "val.txt").write_text("photo 0.jpg 0\n../secret.jpg 0\n/etc/x.jpg 1\n")
+    message = refusal(listed)
+    for part in (
+        "10 problems",
+        "classes.txt:2: expected the name of a class, found a blank line",
+        "classes.txt:4: the class 'cat' is there already, in line 1",
+        "train.txt:2: expected a label from 0 to 3 (classes.txt has 4 classes), received 4",
+        "train.txt:3: expected a label from 0 to 3 (classes.txt has 4 classes), received -1",
+        "train.txt:4: expected `path label`",
+        "train.txt:5: expected `path label` with a whole number as the label, received 'photo 4.jpg one'",
+        "train.txt:6: no such image",
+        "val.txt:1: 'photo 0.jpg' is listed already, in",
+        "val.txt:2: expected a path inside the images folder",
+        "val.txt:3: expected a path inside the images folder",
+    ):
+        assert part in message
+
+
+def test_very_many_problems_are_counted(listed: Path) -> None:
+    lines = "".join(f"gone {number}.jpg 0\n" for number in range(500))
+    (listed / "dataset_files" / "train.txt").write_text("photo 0.jpg 0\n" + lines)
+    message = refusal(listed)
+    assert "500 problems" in message
+    assert "... and 470 more" in message
+
+
+@pytest.mark.parametrize("content", ["cat\ndog\n".encode("utf-16"), b"caf\xe9\ndog\n"])
+def test_lists_of_another_encoding(listed: Path, content: bytes) -> None:
+    (listed / "dataset_files" / "classes.txt").write_bytes(content)
+    message = refusal(listed)
+    assert "classes.txt:1: expected UTF-8 text" in message
+    assert "label" not in message
+
+
+def test_lists_without_classes(listed: Path) -> None:
+    (listed / "dataset_files" / "classes.txt").unlink()
+    assert "expected classes.txt and train.txt, found test.txt, train.txt, val.txt" in refusal(listed)
+
+
+def test_one_class_in_lists(listed: Path) -> None:
+    (listed / "dataset_files" / "classes.txt").write_text("cat\n")
+    assert "expected two classes or more" in refusal(listed)
+
+
+def test_empty_train_list(listed: Path) -> None:
+    (listed / "dataset_files" / "train.txt").write_text("\n")
+    assert "train.txt: expected lines `path label`, found none" in refusal(listed)
+
+
+def test_class_folders(class_folders: Path) -> None:
+    listing = find_layout(class_folders)
+    assert (listing.classes, listing.has_splits) == (("cat", "dog", "owl"), False)
+    assert len(listing.splits["train"]) == 30
+    assert names_of(class_folders)[0] == ("cat/0.jpg", 0)
+
+
+def test_class_folders_take_pictures_and_count_the_rest(tmp_path: Path) -> None:
+    fill(tmp_path, "b/deep/x.jpg", "b/no suffix", "a/1.JPG", ".git/2.jpg", "__MACOSX/3.jpg", "b/._x.jpg", "loose.jpg")
+    fill(tmp_path, "README.txt", "a/Thumbs.db", "b/text.jpg", content=b"no picture")
+    (tmp_path / "empty").mkdir()
+    listing = find_layout(tmp_path)
+    assert listing.classes == ("a", "b")
+    assert [name for name, _ in names_of(tmp_path)] == ["a/1.JPG", "b/deep/x.jpg", "b/no suffix", "b/text.jpg"]
+    assert set(listing.ignored) == {"a/Thumbs.db", "b/._x.jpg", "README.txt", "loose.jpg"}
+    assert any("empty" in warning for warning in listing.warnings)
+    assert any("loose.jpg" in warning for warning in listing.warnings)
+
+
+def test_names_that_no_list_can_hold(tmp_path: Path) -> None:
+    fill(tmp_path, "a/1.jpg", "b/2.jpg", "b/new\nline.jpg", "b/end.jpg ")
+    (tmp_path / "b" / os.fsdecode(b"\xff.jpg")).write_bytes(PICTURE)
+    listing = find_layout(tmp_path)
+    assert len(listing.splits["train"]) == 2
+    assert sorted(map(printable, listing.unlistable)) == ["b/\\udcff.jpg", "b/end.jpg ", "b/new\\nline.jpg"]
+
+
+def test_class_name_that_no_list_can_hold(tmp_path: Path) -> None:
+    assert "expected a class name" in refusal(fill(tmp_path, "a /1.jpg", "b/2.jpg"))
+
+
+def test_links_in_a_circle_end(class_folders: Path) -> None:
+    (class_folders / "cat" / "again").symlink_to(class_folders)
+    assert find_layout(class_folders).classes == ("cat", "dog", "owl")
+
+
+def test_split_folders(tmp_path: Path) -> None:
+    fill(tmp_path, "Train/b/1.jpg", "Train/a/2.jpg", "valid/a/3.jpg", "test/c/4.jpg", "docs/5.jpg", "notes.txt")
+    listing = find_layout(tmp_path)
+    assert (listing.classes, listing.has_splits) == (("a", "b", "c"), True)
+    assert names_of(tmp_path) == [("Train/a/2.jpg", 0), ("Train/b/1.jpg", 1)]
+    assert names_of(tmp_path, "val") == [("valid/a/3.jpg", 0)]
+    assert names_of(tmp_path, "test") == [("test/c/4.jpg", 2)]
+    assert set(listing.ignored) == {"docs/", "notes.txt"}
+
+
+def test_split_folders_without_classes(tmp_path: Path) -> None:
+    fill(tmp_path, "train/1.jpg", "val/2.jpg", "validation/3.jpg")
+    message = refusal(tmp_path)
+    assert "expected one folder for val, found val and validation" in message
+    assert "train: expected a folder per class with pictures, found 1.jpg" in message
+
+
+def test_a_class_may_be_called_train(tmp_path: Path) -> None:
+    assert find_layout(fill(tmp_path, "train/1.jpg", "bus/2.jpg")).classes == ("bus", "train")
+
+
+def test_folder_that_wraps_a_dataset(tmp_path: Path) -> None:
+    fill(tmp_path, "outer/inner/a/1.jpg", "outer/inner/b/2.jpg")
+    fill(tmp_path, "outer/LICENSE", "README", content=b"text")
+    assert find_layout(tmp_path).root == tmp_path / "outer" / "inner"
+
+
+def test_several_datasets(tmp_path: Path) -> None:
+    fill(tmp_path, "one/dataset_files/classes.txt", "two/dataset_files/classes.txt")
+    assert "found several: one, two" in refusal(tmp_path)
+
+
+def test_no_such_folder_offers_the_nearest(class_folders: Path) -> None:
+    message = refusal(class_folders.with_name("anmials"))
+    assert "no such folder" in message
+    assert "Did you mean: animals?" in message
+    assert "There are: cat, dog, owl." in refusal(class_folders / "zebra" / "x")
+
+
+def test_file_that_is_no_archive(class_folders: Path) -> None:
+    assert "expected a folder or an archive, found a file" in refusal(class_folders / "cat" / "0.jpg")
+
+
+def test_unknown_layouts_say_what_was_expected_and_found(tmp_path: Path) -> None:
+    assert "found an empty folder" in refusal(tmp_path)
+    fill(tmp_path, "1.jpg", "2.jpg")
+    message = refusal(tmp_path)
+    assert "a folder per class, with its pictures" in message
+    assert "found 2 pictures and no class folders: 1.jpg, 2.jpg" in message
+
+
+def test_one_class(tmp_path: Path) -> None:
+    assert "two classes or more, found pictures of one: a" in refusal(fill(tmp_path, "a/1.jpg"))
+
+
+def test_unused_images_directory_is_told(class_folders: Path) -> None:
+    assert "was not used" in find_layout(class_folders, "photos").warnings[0]
+
+
+@given(name=st.text(min_size=1).filter(is_listable), label=st.integers(0, 10**9), blanks=st.text(" \t", min_size=1))
+def test_a_line_gives_back_name_and_label(name: str, label: int, blanks: str) -> None:
+    assert parse_line(f"{name}{blanks}{label}{blanks}") == (name, label)
+
+
+@given(st.text(st.characters(exclude_characters="\r\n")))
+def test_any_line_is_parsed_or_refused(line: str) -> None:
+    parsed = parse_line(line)
+    if parsed is not None:
+        name, label = parsed
+        assert name.strip(" \t")
+        assert line.startswith(name)
+        assert str(abs(label)) in line
+
+
+@pytest.mark.parametrize("line", ["", "a.jpg", " 1", "a.jpg 1.0", "a.jpg ٣", "a.jpg 1_0", "a.jpg 99999999999999999999"])
+def test_lines_without_path_or_label(line: str) -> None:
+    assert parse_line(line) is None
