@@ -20,12 +20,15 @@ import model
 from model import bundle as bundles
 from model import durable
 from model.backbones import find_backbone
-from model.bundle import Manifest
+from model.bundle import Bundle, Manifest
 from model.config import TrainConfig
 from model.dataset.prepare import Verdict, prepare_dataset, write_dataset_files
 from model.errors import ConfigError, DatasetError, TrainingError, TrainingStoppedError
 from model.evaluation.evaluate import Evaluation, evaluate_answers, write_predictions
+from model.evaluation.report import ReportContent, write_report
+from model.evaluation.wrong_answers import find_wrong_answers
 from model.results import Progress, Split, State, TrainingStatus, no_progress
+from model.serving.predictor import load_predictor
 from model.training.classifier import Classifier, fit_classifier
 from model.training.head import Epoch
 from model.training.tensorflow_import import import_tensorflow
@@ -135,7 +138,18 @@ class _Training:
         predictions.mkdir()
         for split, evaluation in evaluations.items():
             write_predictions(predictions / f"{split}.csv", evaluation)
-        # write_training_report(self.bundle, manifest, verdict, classifier, evaluations)
+        judged = evaluations.get("test", evaluations["val"])
+        content = ReportContent(
+            manifest,
+            evaluations,
+            [dataclasses.asdict(row) for row in classifier.history],
+            {split: answers.uncalibrated for split, answers in classifier.splits.items()},
+            verdict.rejected,
+            verdict.leakage,
+            (*verdict.warnings, *exported.warnings),
+            find_wrong_answers(judged, load_predictor(Bundle(self.bundle, manifest))),
+        )
+        write_report(self.bundle / bundles.REPORT, content)
         return manifest
 
     def manifest(
