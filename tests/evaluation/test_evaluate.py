@@ -1,0 +1,134 @@
+"""Judging a model on images: every image counts or is listed, and nothing piles up in memory."""
+
+import csv
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from model.bundle import Bundle, Manifest
+from model.errors import DatasetError
+from model.evaluation import evaluate
+from model.evaluation.evaluate import BATCH_SIZE, Evaluation, evaluate_answers, evaluate_bundle, write_predictions
+from model.evaluation.wrong_answers import find_wrong_answers
+from model.results import Sample
+from model.serving.graph import PROBABILITIES
+from model.serving.predictor import Predictor
+
+CLASSES = ("dark", "light", "other")
+GRAYS = {0: 20, 1: 230, 2: 128}
+
+
+class _ByBrightness:
+    """An engine that answers by how light a picture is, and remembers how many images came at a time."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+
+    def __call__(self, images: np.ndarray, output: str) -> np.ndarray:
+        if output != PROBABILITIES:
+            return np.ones((len(images), 2, 2, len(CLASSES)), np.float32)
+        self.batches.append(len(images))
+        light = images.mean(axis=(1, 2, 3)) / 255
+        return np.stack([1 - light, light, np.zeros(len(light))], axis=1).astype(np.float32)
+
+
+@pytest.fixture
+def engine(monkeypatch: pytest.MonkeyPatch) -> _ByBrightness:
+    engine = _ByBrightness()
+    monkeypatch.setattr(evaluate, "load_predictor", lambda bundle: Predictor(bundle, engine))
+    return engine
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    manifest = Manifest(
+        "m", "", {}, CLASSES, "EfficientNetLite0", 32, "squash", "lite", {}, {}, {}, 1.0, {}, "onnx", {}, {}
+    )
+    return Bundle(tmp_path, manifest)
+
+
+def _photos(directory: Path, labels: list[int]) -> list[Sample]:
+    samples = []
+    for index, label in enumerate(labels):
+        path = directory / f"{index}.png"
+        Image.new("RGB", (40, 30), (GRAYS[label],) * 3).save(path)
+        samples.append(Sample(path, f"{CLASSES[label]}/{index}.png", label))
+    return samples
+
+
+def test_judges_all_images_in_order_a_batch_at_a_time(engine: _ByBrightness, bundle: Bundle, tmp_path: Path) -> None:
+    samples = _photos(tmp_path, [0, 1] * 35)
+    told: list[tuple[str, int, int]] = []
+    evaluation = evaluate_bundle(
+        bundle, samples, lambda phase, done, total, /, **metrics: told.append((phase, done, total))
+    )
+    assert evaluation.samples == tuple(samples)
+    assert evaluation.probabilities.shape == (70, 3)
+    assert evaluation.labels.tolist() == [0, 1] * 35
+    assert evaluation.metrics["accuracy"] == 1
+    assert engine.batches == [BATCH_SIZE, BATCH_SIZE, 6]
+    assert told == [("evaluate", 32, 70), ("evaluate", 64, 70), ("evaluate", 70, 70)]
+
+
+def test_unreadable_images_are_listed_with_the_reason(engine: _ByBrightness, bundle: Bundle, tmp_path: Path) -> None:
+    samples = _photos(tmp_path, [0, 1, 0])
+    samples[1].path.write_text("no picture")
+    samples.append(Sample(tmp_path / "gone.png", "gone.png", 1))
+    evaluation = evaluate_bundle(bundle, samples)
+    assert [sample.name for sample in evaluation.samples] == ["dark/0.png", "dark/2.png"]
+    assert [item.name for item in evaluation.errors] == ["light/1.png", "gone.png"]
+    assert all(item.reason for item in evaluation.errors)
+    assert evaluation.metrics["images"] == 2
+
+
+def test_nothing_to_judge_is_an_error(engine: _ByBrightness, bundle: Bundle, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="at least one labelled image"):
+        evaluate_bundle(bundle, [])
+    with pytest.raises(DatasetError, match=r"received 1 that cannot. The first is gone.png"):
+        evaluate_bundle(bundle, [Sample(tmp_path / "gone.png", "gone.png", 0)])
+
+
+def test_predictions_are_a_table_with_a_row_per_image(tmp_path: Path) -> None:
+    samples = [Sample(Path(), 'a "quoted", name.jpg', 0), Sample(Path(), "b.jpg", 2)]
+    evaluation = evaluate_answers(CLASSES, samples, np.array([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3]]))
+    write_predictions(tmp_path / "test.csv", evaluation)
+    with open(tmp_path / "test.csv", newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert rows == [
+        {
+            "image": 'a "quoted", name.jpg',
+            "true": "dark",
+            "predicted": "dark",
+            "probability": "0.700000",
+            "correct": "true",
+        },
+        {"image": "b.jpg", "true": "other", "predicted": "light", "probability": "0.600000", "correct": "false"},
+    ]
+
+
+@pytest.fixture
+def mistaken(bundle: Bundle, engine: _ByBrightness, tmp_path: Path) -> Evaluation:
+    """Two dark photos and a light one, of which the second and the third are labelled wrong."""
+    samples = _photos(tmp_path, [0, 0, 1])
+    mislabelled = [samples[0], *(dataclasses.replace(sample, label=2) for sample in samples[1:])]
+    return evaluate_bundle(bundle, mislabelled)
+
+
+def test_the_surest_errors_come_first(mistaken: Evaluation, bundle: Bundle, engine: _ByBrightness) -> None:
+    wrong = find_wrong_answers(mistaken, Predictor(bundle, engine))
+    assert [(answer.true, answer.predicted) for answer in wrong] == [("other", "dark"), ("other", "light")]
+    assert wrong[0].predicted_probability > wrong[1].predicted_probability > 0.8
+    assert wrong[0].true_probability == 0
+    assert wrong[0].picture.shape == wrong[0].heat.shape == (32, 32, 3)
+    assert wrong[0].picture.dtype == wrong[0].heat.dtype == np.uint8
+    assert len(find_wrong_answers(mistaken, Predictor(bundle, engine), most=1)) == 1
+
+
+def test_an_error_whose_image_has_vanished_is_passed_over(
+    mistaken: Evaluation, bundle: Bundle, engine: _ByBrightness
+) -> None:
+    mistaken.samples[1].path.unlink()
+    assert [answer.predicted for answer in find_wrong_answers(mistaken, Predictor(bundle, engine))] == ["light"]

@@ -1,0 +1,208 @@
+"""The report: whole in one file, safe with any class name, and complete whatever there is to tell."""
+
+import dataclasses
+import html.parser
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.bundle import Manifest
+from model.config import TrainConfig
+from model.dataset.verdict import Leakage, Rejected
+from model.errors import DatasetError
+from model.evaluation import charts
+from model.evaluation.evaluate import Evaluation, evaluate_answers
+from model.evaluation.report import ReportContent, render_report, write_report
+from model.evaluation.wrong_answers import WrongAnswer
+from model.results import Sample
+
+_VOID = {"meta", "img"}
+
+
+class _Page(html.parser.HTMLParser):
+    """Collects the elements and the text of a page, and sees that every element is closed."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.text = ""
+        self._open: list[str] = []
+        self.feed(source)
+        self.close()
+        assert self._open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in _VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def _evaluation(classes: Sequence[str], images: int, wrong: int = 0, seed: int = 0) -> Evaluation:
+    rng = np.random.default_rng(seed)
+    labels = np.arange(images) % len(classes)
+    answers = np.where(np.arange(images) < wrong, (labels + 1) % len(classes), labels)
+    logits = rng.normal(0, 1, (images, len(classes)))
+    logits[np.arange(images), answers] += 9
+    exponential = np.exp(logits)
+    samples = [Sample(Path(), f"{classes[label]}/{row}.jpg", int(label)) for row, label in enumerate(labels)]
+    return evaluate_answers(classes, samples, exponential / exponential.sum(axis=1, keepdims=True))
+
+
+def _content(classes: Sequence[str], images: int = 24, wrong: int = 0) -> ReportContent:
+    counts = {"train": dict.fromkeys(classes, 7), "val": dict.fromkeys(classes, 2), "test": dict.fromkeys(classes, 3)}
+    manifest = Manifest(
+        name="survey",
+        created="2026-11-21T10:15:00+00:00",
+        versions={"topgraft": "0.1.0"},
+        classes=tuple(classes),
+        backbone="EfficientNetLite0",
+        image_size=224,
+        resize="squash",
+        scaling="lite",
+        train_config=dataclasses.asdict(TrainConfig()),
+        dataset={"path": "/photos", "fingerprint": "ab" * 32, "counts": counts, "layout": "a folder per class"},
+        metrics={},
+        temperature=1.3,
+        thresholds={"confidence": 0.5},
+        engine="onnx",
+        parity={"max_difference": 1e-7},
+        files={},
+    )
+    val, test = _evaluation(classes, images, seed=1), _evaluation(classes, images, wrong)
+    return ReportContent(manifest, {"val": val, "test": test}, _history(6), {"test": test.probabilities})
+
+
+def _history(epochs: int, fine_tuned: int = 0) -> list[dict[str, float | str]]:
+    names = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
+    phases = ["head"] * epochs + ["fine_tune"] * fine_tuned
+    return [{"phase": phase, "epoch": epoch, **dict.fromkeys(names, 0.5)} for epoch, phase in enumerate(phases, 1)]
+
+
+def _wrong_answer(name: str, true: str, predicted: str) -> WrongAnswer:
+    picture = np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8)
+    return WrongAnswer(name, true, predicted, 0.03, 0.95, picture, picture)
+
+
+def _everything(classes: Sequence[str]) -> ReportContent:
+    return dataclasses.replace(
+        _content(classes, wrong=3),
+        rejected=[Rejected(f"{classes[0]}/broken.jpg", "expected a picture, received a text")] * 30,
+        leakage=[Leakage("near", (("train", f"{classes[0]}/1.jpg"), ("test", f"{classes[0]}/2.jpg")))],
+        warnings=[f"{classes[0]} has few images"],
+        wrong_answers=[_wrong_answer(f"{classes[0]}/0.jpg", classes[0], classes[1])],
+        history=_history(5, fine_tuned=3),
+    )
+
+
+def test_one_file_that_loads_nothing_from_anywhere(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    write_report(path, _everything(("a", "b", "c")))
+    source = path.read_text(encoding="utf-8")
+    assert not re.search(r"https?:|//[a-z]|@import|url\(|<script|<link|<iframe", source)
+    links = [value or "" for name, value in _Page(source).attributes if name in ("src", "href", "srcset")]
+    assert len(links) == 2
+    assert all(link.startswith("data:image/jpeg;base64,") for link in links)
+    assert path.stat().st_size < 100_000
+
+
+@pytest.mark.parametrize(
+    "name", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "a & b's {{ 7 * 7 }}"]
+)
+def test_names_from_the_dataset_stay_text(name: str) -> None:
+    page = _Page(render_report(_everything((name, "other", "third"))))
+    assert "script" not in page.tags
+    assert page.tags.count("img") == 2
+    assert not [attribute for attribute, _ in page.attributes if attribute.startswith("on")]
+    assert name in page.text
+    assert "49" not in page.text.split("The weakest first")[1].split("What is taken")[0]
+
+
+def test_tells_the_verdict_on_the_data() -> None:
+    text = _Page(render_report(_everything(("a", "b", "c")))).text
+    assert "30 photos left out" in text
+    assert "and 22 more, in dataset_files/rejected.csv" in text
+    assert "nearly the same picture" in " ".join(text.split())
+    assert "a has few images" in text
+    clean = _Page(render_report(_content(("a", "b", "c")))).text
+    assert "Every photo could be read" in clean
+    assert "left out" not in clean
+
+
+def test_without_a_test_split_validation_is_shown_with_a_warning() -> None:
+    content = _content(("a", "b"))
+    without_test = dataclasses.replace(content, evaluations={"val": content.evaluations["val"]}, uncalibrated={})
+    text = _Page(render_report(without_test)).text
+    assert "There is no test split" in text
+    assert "There is no test split" not in _Page(render_report(content)).text
+    with pytest.raises(DatasetError, match="received none"):
+        render_report(dataclasses.replace(content, evaluations={}))
+
+
+@pytest.mark.parametrize(("wrong", "sentence"), [(0, "There are none"), (1, "1 of 24 photos is answered wrong")])
+def test_no_error_and_one_error(wrong: int, sentence: str) -> None:
+    assert sentence in _Page(render_report(_content(("a", "b", "c"), wrong=wrong))).text
+
+
+def test_least_content_that_can_be_had() -> None:
+    content = _content(("a", "b"), images=1)
+    manifest = dataclasses.replace(content.manifest, dataset={}, thresholds={}, parity={}, versions={})
+    page = _Page(render_report(ReportContent(manifest, {"val": content.evaluations["val"]})))
+    assert "The training" not in page.text
+    assert "This is rough" in page.text
+
+
+def test_epochs_without_numbers_leave_gaps() -> None:
+    history: list[dict[str, float | str | None]] = [{**row} for row in _history(3)]
+    history[1].update(val_loss=float("nan"), val_accuracy=None, loss="")
+    source = render_report(dataclasses.replace(_content(("a", "b")), history=history))
+    assert "nan" not in source.lower()
+
+
+@pytest.mark.parametrize("classes", [2, 6, 25, 60, 100])
+def test_any_number_of_classes_with_long_names(classes: int) -> None:
+    names = [f"Genus speciosissima {index} var. extraordinaria with a name that goes on" for index in range(classes)]
+    page = _Page(render_report(_content(names, images=3 * classes, wrong=classes)))
+    assert all(name in page.text for name in names)
+    assert page.tags.count("svg") == 4 + (classes > 5) + 4
+
+
+def test_the_weakest_class_comes_first_and_those_without_images_last() -> None:
+    classes = ("alpha", "beta", "gamma")
+    rows = [(0, 0), (0, 0), (0, 0), (1, 0), (1, 1)]
+    probabilities = np.eye(3)[[answer for _, answer in rows]]
+    evaluation = evaluate_answers(classes, [Sample(Path(), "x", label) for label, _ in rows], probabilities)
+    content = dataclasses.replace(_content(classes), evaluations={"test": evaluation}, uncalibrated={})
+    table = _Page(render_report(content)).text.split("The weakest first")[1].split("What is taken")[0]
+    assert table.index("beta") < table.index("alpha") < table.index("gamma")
+    assert "no photos to judge by" in table
+
+
+def test_the_phase_of_fine_tuning_is_marked() -> None:
+    assert "fine-tune" in render_report(_everything(("a", "b", "c")))
+
+
+def test_labels_are_shortened_in_the_middle() -> None:
+    assert charts.shorten("short") == "short"
+    assert charts.shorten("abcdefghij", 7) == "abc…hij"
+    assert len(charts.shorten("x" * 99, 8)) == 8
+
+
+def test_the_confusion_matrix_names_both_classes_of_a_cell() -> None:
+    svg = charts.confusion_chart([[3, 1], [0, 0]], ("yeast & co", "alga"))
+    assert "yeast &amp; co answered as alga: 1 of 4" in svg
+    assert "alga answered as alga: 0 of 0" in svg
