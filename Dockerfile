@@ -1,0 +1,28 @@
+# The service: Swagger UI on port 5000, TensorBoard on 6006.
+#
+#   docker build -t topgraft .
+#   docker run -p 5000:5000 -v "$PWD/data:/srv/topgraft/data" -v "$PWD/models:/srv/topgraft/models" topgraft
+#
+# With CUDA for an NVIDIA GPU: --build-arg extras=gpu, and run with --gpus all.
+
+ARG tag=3.11-slim-bookworm
+FROM docker.io/library/python:${tag}
+
+ARG extras=""
+
+LABEL org.opencontainers.image.title="topgraft" \
+      org.opencontainers.image.licenses="Apache-2.0"
+
+ENV PYTHONUNBUFFERED=1 \
+    PIP_NO_CACHE_DIR=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    TF_CPP_MIN_LOG_LEVEL=3 \
+    TOPGRAFT_HOME=/srv/topgraft \
+    DEEPAAS_V2_MODEL=topgraft
+
+WORKDIR /srv/topgraft
+COPY . .
+RUN pip install --editable ".[${extras}]"
+
+EXPOSE 5000 6006
+CMD ["deepaas-run", "--listen-ip", "0.0.0.0", "--listen-port", "5000", "--workers", "2"]

@@ -1,0 +1,50 @@
+"""Write docs/options.md from the options stated in model/config.py. Run it after changing them."""
+
+import typing
+from pathlib import Path
+from typing import Any
+
+from model import durable
+from model.config import OptionInfo, PredictConfig, TrainConfig, options_of
+
+PAGE = Path(__file__).with_name("options.md")
+INTRODUCTION = """\
+# Options
+
+Written by `docs/write_options.py` from `model/config.py`; do not edit.
+
+An option has the same name everywhere: a field in Swagger UI, `--image-size 260` on the command line,
+`image_size: 260` in a file given by `--config`. The command line wins over the file, the file over the default.
+"""
+
+
+def options_page() -> str:
+    """The whole page, as Markdown."""
+    parts = [INTRODUCTION]
+    for title, config_class in (("Training", TrainConfig), ("Prediction", PredictConfig)):
+        parts.append(f"\n## {title}\n\n| option | type | default | meaning |\n|---|---|---|---|\n")
+        hints = typing.get_type_hints(config_class)
+        for name, (field, info) in options_of(config_class).items():
+            default = "" if field.default in (None, "") else f"`{field.default}`"
+            parts.append(f"| `{name}` | {_kind(hints[name], info)} | {default} | {_meaning(info)} |\n")
+    return "".join(parts)
+
+
+def _kind(hint: Any, info: OptionInfo) -> str:
+    if info.choices is not None:
+        return "choice"
+    words = {bool: "yes or no", int: "whole number", float: "number", str: "text"}
+    return next(word for kind, word in words.items() if hint is kind or kind in typing.get_args(hint))
+
+
+def _meaning(info: OptionInfo) -> str:
+    meaning = info.help.replace("|", "\\|")
+    if info.minimum is not None and info.maximum is not None:
+        meaning += f" From {info.minimum:g} to {info.maximum:g}."
+    if info.choices is not None:
+        meaning += f" One of: {', '.join(f'`{choice}`' for choice in info.choices)}."
+    return meaning
+
+
+if __name__ == "__main__":
+    durable.write_text(PAGE, options_page())

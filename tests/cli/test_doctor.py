@@ -1,0 +1,49 @@
+"""The doctor tells what is missing, and keeps secrets."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.cli.conftest import Run
+
+
+def findings(text: str) -> dict[str, dict[str, Any]]:
+    return {row["name"]: row for row in json.loads(text)["findings"]}
+
+
+def test_a_good_installation_has_no_problems(run: Run) -> None:
+    ran = run("doctor", "--json")
+    assert ran.returncode == 0, ran.stdout
+    found = findings(ran.stdout)
+    assert found["tensorflow"]["status"] == "ok"
+    assert found["EfficientNetLite0"]["status"] == "ok"
+
+
+def test_secrets_are_never_shown(run: Run) -> None:
+    ran = run(
+        "doctor",
+        RCLONE_CONFIG_RSHARE_PASS="hunter2",
+        MLFLOW_TRACKING_PASSWORD="hunter2",
+        MLFLOW_TRACKING_URI="https://me:hunter2@mlflow.example.org/?token=hunter2",
+    )
+    assert ran.returncode == 0, ran.stdout
+    assert "hunter2" not in ran.stdout + ran.stderr
+    assert "https://...@mlflow.example.org/" in ran.stdout
+
+
+def test_an_empty_variable_counts_as_not_set(run: Run) -> None:
+    found = findings(run("doctor", "--json", MLFLOW_TRACKING_URI="").stdout)
+    assert found["MLFLOW_TRACKING_URI"]["status"] == "note"
+
+
+def test_a_workspace_that_is_not_there_is_a_problem(run: Run) -> None:
+    ran = run("doctor", "--json", TOPGRAFT_HOME="/nowhere")
+    assert ran.returncode == 2
+    assert findings(ran.stdout)["workspace"]["status"] == "problem"
+
+
+def test_a_cache_that_cannot_be_written_is_a_problem(run: Run, workspace: Path) -> None:
+    (workspace / "file").write_text("", encoding="utf-8")
+    ran = run("doctor", "--json", TOPGRAFT_CACHE=str(workspace / "file" / "cache"))
+    assert ran.returncode == 2
+    assert findings(ran.stdout)["cache"]["status"] == "problem"

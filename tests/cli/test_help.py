@@ -1,0 +1,55 @@
+"""`--help` is instant: it reads tables, and imports nothing that computes."""
+
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from tests.cli.conftest import COMMAND, ROOT, Run
+from tests.test_floors import HEAVY
+
+SUBCOMMANDS = (
+    [],
+    ["demo"],
+    ["check"],
+    ["train"],
+    ["evaluate"],
+    ["predict"],
+    ["models"],
+    ["models", "list"],
+    ["models", "show"],
+    ["models", "remove"],
+    ["doctor"],
+)
+
+
+@pytest.mark.parametrize("subcommand", SUBCOMMANDS, ids=" ".join)
+def test_help_is_instant(subcommand: list[str]) -> None:
+    # Processor time, not the clock's: the other tests of a busy machine must not make this one fail.
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([*COMMAND, *subcommand, "--help"], cwd=ROOT, check=True, capture_output=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
+
+
+@pytest.mark.parametrize("subcommand", SUBCOMMANDS, ids=" ".join)
+def test_help_imports_nothing_heavy(subcommand: list[str]) -> None:
+    code = (
+        f"import sys; from model.cli import main; main({[*subcommand, '--help']!r}); "
+        f"print([name for name in {(*HEAVY, 'numpy', 'PIL')!r} if name in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines()[-1] == "[]"
+
+
+def test_every_subcommand_is_in_the_help(run: Run) -> None:
+    shown = run("--help").stdout
+    assert all(subcommand[0] in shown for subcommand in SUBCOMMANDS if subcommand)
+
+
+def test_help_of_train_tells_defaults_bounds_and_choices(run: Run) -> None:
+    shown = " ".join(run("train", "--help").stdout.split())
+    assert "--resize squash|pad|crop" in shown
+    assert "default: EfficientNetLite0" in shown
+    assert "32 to 1024" in shown

@@ -1,0 +1,61 @@
+"""Progress and data, where nobody looks at a terminal."""
+
+import io
+import json
+
+import pytest
+
+from model.cli.output import BarProgress, LineProgress, format_share, print_json
+
+
+class Clock:
+    """A clock that is set by hand, in seconds."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_lines_are_written_at_most_every_five_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    progress = LineProgress(clock)
+    for step in range(1, 31):
+        progress("features", step, 30)
+        clock.now += 1
+    written = capsys.readouterr()
+    assert written.out == ""
+    assert written.err.splitlines() == [f"features {step}/30" for step in (1, 6, 11, 16, 21, 26, 30)]
+
+
+def test_a_phase_that_stops_early_ends_with_its_last_step(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = LineProgress(Clock())
+    for epoch in range(1, 20):
+        progress("head", epoch, 100, loss=1 / epoch)
+    progress("export", 0, 1)
+    progress.flush()
+    assert capsys.readouterr().err.splitlines() == ["head 1/100 loss=1", "head 19/100 loss=0.05263", "export 0/1"]
+
+
+def test_bars_show_each_phase_on_a_terminal() -> None:
+    from rich.console import Console
+    from rich.progress import Progress, TextColumn
+
+    screen = io.StringIO()
+    columns = TextColumn("{task.description} {task.completed}/{task.total} {task.fields[metrics]}")
+    with Progress(columns, console=Console(file=screen, force_terminal=True, width=80)) as bars:
+        progress = BarProgress(bars)
+        progress("features", 10, 10)
+        progress("head", 3, 100, loss=0.5)
+    assert "features 10/10" in screen.getvalue()
+    assert "head 3/100 loss=0.5" in screen.getvalue()
+
+
+def test_json_has_no_nan(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"loss": float("nan"), "name": "Köln"})
+    assert json.loads(capsys.readouterr().out) == {"loss": None, "name": "Köln"}
+
+
+def test_shares_are_percentages_with_their_interval() -> None:
+    assert format_share(0.875) == "87.5 %"
+    assert format_share(0.875, [0.5, 1.0]) == "87.5 % (95 % interval 50.0 to 100.0)"
