@@ -13,7 +13,8 @@ from model.results import Prediction
 from model.serving.graph import ACTIVATION_MAP, IMAGE, PROBABILITIES, available_processors, open_session
 from model.serving.keras_engine import keras_engine
 
-BATCH_SIZE = 16
+# Small batches stay in the processor's cache: on a CPU, 8 take less time an image than 16, and half the memory.
+BATCH_SIZE = 8
 
 Engine = Callable[[np.ndarray, str], np.ndarray]
 
