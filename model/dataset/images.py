@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from model.config import RESIZE_MODES
 from model.dataset import dicom
 from model.errors import ImageError, ImageTooLargeError
 
@@ -75,7 +76,10 @@ def decode_image(
     Raises:
         ImageTooLargeError: more than `max_pixels` pixels.
         ImageError: not a picture, or a damaged one; the message tells what came.
+        ValueError: an unknown way to resize.
     """
+    if resize not in RESIZE_MODES:
+        raise ValueError(f"resize: expected one of {', '.join(RESIZE_MODES)}, received {resize!r}")
     try:
         picture = _open(content, max_pixels)
         if size is not None:
@@ -83,7 +87,7 @@ def decode_image(
         picture.load()
         picture = _upright(_to_rgb(picture))
         return np.array(picture if size is None else _fit(picture, size, resize))
-    except ImageError:
+    except (ImageError, MemoryError):
         raise
     # A damaged file makes decoders raise anything: OSError, SyntaxError, struct.error, IndexError, zlib.error ...
     except Exception as error:
@@ -129,7 +133,7 @@ def measure_image(content: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, in
         picture = _open(content, max_pixels)
         width, height = picture.size
         return (width, height) if _is_lying(picture) else (height, width)
-    except ImageError:
+    except (ImageError, MemoryError):
         raise
     # As in `decode_image`.
     except Exception as error:
@@ -223,9 +227,7 @@ def _fit(picture: Image.Image, size: tuple[int, int], resize: str) -> Image.Imag
         return picture.resize(wanted, Image.Resampling.BILINEAR)
     if resize == "pad":
         return _pad(picture, wanted)
-    if resize == "crop":
-        return _crop(picture, wanted)
-    raise ValueError(f"resize: expected squash, pad or crop, received {resize!r}")
+    return _crop(picture, wanted)
 
 
 def _pad(picture: Image.Image, wanted: tuple[int, int]) -> Image.Image:

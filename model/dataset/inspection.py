@@ -77,7 +77,7 @@ def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterat
 
     Only a few results wait at a time, so that memory does not grow with the number of items.
     """
-    threads = min(_MOST_THREADS, len(os.sched_getaffinity(0)))
+    threads = min(_MOST_THREADS, _cores())
     with ThreadPoolExecutor(threads, thread_name_prefix="topgraft-decode") as pool:
         waiting: collections.deque[Future[Result]] = collections.deque()
         for item in items:
@@ -86,6 +86,11 @@ def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterat
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+def _cores() -> int:
+    # Not on macOS; on Linux a container may be given fewer cores than there are.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _look(sample: Sample) -> tuple[str, tuple[int, int], np.ndarray, np.ndarray] | str:

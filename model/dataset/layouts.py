@@ -78,17 +78,12 @@ def find_layout(source: Path, images_directory: str = "") -> Listing:
     Raises:
         DatasetError: no known layout, or problems in it; the message names them all.
     """
-    root = _without_wrapping(_existing_folder(source))
-    if (root / DATASET_FILES).is_dir():
-        return _read_lists(root, images_directory)
-    inner = [folder.name for folder in _folders(root) if (folder / DATASET_FILES).is_dir()]
-    if inner:
-        raise DatasetError(f"{root}: expected one dataset, found several: {', '.join(inner)}. Name one of them.")
-    listing = _read_split_folders(root) if _split_folders(root) else _read_class_folders(root)
-    if not images_directory:
-        return listing
-    unused = f"images_directory = {images_directory!r} was not used: there is no {DATASET_FILES}/ in {root}"
-    return dataclasses.replace(listing, warnings=(*listing.warnings, unused))
+    try:
+        return _find_layout(source, images_directory)
+    except OSError as error:
+        raise DatasetError(
+            f"{source}: expected folders that can be read, received: {error.strerror or error}: {error.filename}"
+        ) from error
 
 
 def parse_line(line: str) -> tuple[str, int] | None:
@@ -115,6 +110,27 @@ def printable(name: str) -> str:
     """A file name as text that can be written anywhere: what is not UTF-8 or printable is escaped."""
     text = name.encode("utf-8", errors="backslashreplace").decode()
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def describe_problems(problems: Sequence[str]) -> str:
+    """All problems in one text, one a line; of very many the first, and how many more."""
+    head = "a problem in the dataset:" if len(problems) == 1 else f"{len(problems):,} problems in the dataset:"
+    more = len(problems) - _PROBLEMS_SHOWN
+    return "\n  ".join([head, *problems[:_PROBLEMS_SHOWN], *([f"... and {more:,} more"] if more > 0 else [])])
+
+
+def _find_layout(source: Path, images_directory: str) -> Listing:
+    root = _without_wrapping(_existing_folder(source))
+    if (root / DATASET_FILES).is_dir():
+        return _read_lists(root, images_directory)
+    inner = [folder.name for folder in _folders(root) if (folder / DATASET_FILES).is_dir()]
+    if inner:
+        raise DatasetError(f"{root}: expected one dataset, found several: {', '.join(inner)}. Name one of them.")
+    listing = _read_split_folders(root) if _split_folders(root) else _read_class_folders(root)
+    if not images_directory:
+        return listing
+    unused = f"images_directory = {images_directory!r} was not used: there is no {DATASET_FILES}/ in {root}"
+    return dataclasses.replace(listing, warnings=(*listing.warnings, unused))
 
 
 def _existing_folder(source: Path) -> Path:
@@ -371,13 +387,6 @@ def _raise_all(root: Path, problems: Sequence[str]) -> None:
         raise DatasetError(f"{root}: {describe_problems(problems)}")
 
 
-def describe_problems(problems: Sequence[str]) -> str:
-    """All problems in one text, one a line; of very many the first, and how many more."""
-    head = "a problem in the dataset:" if len(problems) == 1 else f"{len(problems):,} problems in the dataset:"
-    more = len(problems) - _PROBLEMS_SHOWN
-    return "\n  ".join([head, *problems[:_PROBLEMS_SHOWN], *([f"... and {more:,} more"] if more > 0 else [])])
-
-
 def _pictures(folder: Path, root: Path) -> tuple[list[str], list[str]]:
     """The names, from `root`, of the pictures in a folder and below, and of its other files; both sorted."""
     pictures: list[str] = []
@@ -389,7 +398,7 @@ def _pictures(folder: Path, root: Path) -> tuple[list[str], list[str]]:
 
 def _walk(folder: Path) -> Iterator[Path]:
     seen: set[str] = set()
-    for directory, folders, files in os.walk(folder, followlinks=True):
+    for directory, folders, files in os.walk(folder, onerror=_raise, followlinks=True):
         # A link may lead back to a folder above it.
         real = os.path.realpath(directory)
         if real in seen:
@@ -398,6 +407,11 @@ def _walk(folder: Path) -> Iterator[Path]:
         seen.add(real)
         folders[:] = sorted(name for name in folders if not _is_hidden(name))
         yield from (Path(directory, name) for name in files)
+
+
+def _raise(error: OSError) -> NoReturn:
+    """For `os.walk`, which otherwise passes over a folder that it cannot read."""
+    raise error
 
 
 def _is_picture(path: Path) -> bool:

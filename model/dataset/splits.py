@@ -6,6 +6,9 @@ from collections.abc import Hashable, Mapping, Sequence
 
 from model.results import SPLITS, Sample, Split
 
+# A class with fewer groups has none in this split.
+_GROUPS_NEEDED: Mapping[Split, int] = {"val": 2, "test": 3}
+
 
 def split_samples(
     samples: Sequence[Sample], groups: Sequence[Hashable], fractions: Mapping[Split, float], seed: int
@@ -50,11 +53,11 @@ def _quotas(units: Sequence[Sequence[Sample]], fractions: Mapping[Split, float])
     quotas: dict[Split, Counter[int]] = {split: Counter() for split in SPLITS}
     for label, total in images.items():
         left = total
-        for split, groups_needed in (("val", 2), ("test", 3)):
-            fraction = fractions.get(split, 0.0)  # type: ignore[call-overload]
+        for split, groups_needed in _GROUPS_NEEDED.items():
+            fraction = fractions.get(split, 0.0)
             wanted = max(1, round(total * fraction)) if fraction > 0 and spread[label] >= groups_needed else 0
-            quotas[split][label] = min(wanted, left - 1)  # type: ignore[index]
-            left -= quotas[split][label]  # type: ignore[index]
+            quotas[split][label] = min(wanted, left - 1)
+            left -= quotas[split][label]
         quotas["train"][label] = left
     return quotas
 

@@ -196,7 +196,7 @@ def test_pad_keeps_the_whole_and_crop_the_centre() -> None:
 
 
 def test_unknown_resize_is_refused() -> None:
-    with pytest.raises(ImageError, match="squash, pad or crop"):
+    with pytest.raises(ValueError, match="squash, pad, crop, received 'stretch'"):
         decode_image(encoded(picture(1)), (8, 8), "stretch")
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import pickle
 import shutil
 import subprocess
@@ -239,6 +240,14 @@ def test_progress_ends_with_the_last_image(class_folders: Path, tmp_path: Path) 
     prepare_dataset(class_folders, TrainConfig(), tmp_path / "work", lambda *step, **_: steps.append(step))
     assert steps[-1] == ("check", 30, 30)
     assert [done for _, done, _ in steps] == sorted(done for _, done, _ in steps)
+
+
+def test_folder_that_cannot_be_read(class_folders: Path, prepare: Prepare, monkeypatch: pytest.MonkeyPatch) -> None:
+    def scan(path: object) -> object:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(os, "scandir", scan)
+    assert "expected folders that can be read, received: Permission denied" in refusal(prepare, class_folders)
 
 
 def test_results_come_in_order_and_few_wait() -> None:
