@@ -33,7 +33,7 @@ def split_samples(
     for position in order:
         members[groups[position]].append(samples[position])
     units = list(members.values())
-    random.Random(seed).shuffle(units)
+    random.Random(seed).shuffle(units)  # nosec B311
     # Large groups first: the small ones then even out what these leave uneven.
     units.sort(key=len, reverse=True)
 

@@ -81,6 +81,7 @@ class Verdict:
         """The verdict as plain JSON types, without the content hashes."""
         return {
             "layout": self.layout,
+            "has_splits": self.has_splits,
             "root": str(self.dataset.root),
             "classes": list(self.dataset.classes),
             "images": len(self.dataset.samples),
@@ -149,7 +150,7 @@ class Verdict:
         ]
 
     def _conclusion(self) -> str:
-        doubts = len(self.leakage) + len(self.warnings)
+        doubts = len(self.rejected) + len(self.leakage) + len(self.warnings)
         return "Ready to train." if not doubts else "Ready to train; read the remarks above first."
 
 

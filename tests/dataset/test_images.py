@@ -95,6 +95,7 @@ def test_exif_orientation_is_undone(orientation: int, file_format: str, size: tu
         assert np.abs(decoded[int(height * row), int(width * column)] - expected).max() < 40
 
 
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 def test_broken_exif_does_not_matter() -> None:
     content = encoded(picture(1), exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
     assert decode_image(content).shape == (60, 80, 3)
@@ -246,6 +247,7 @@ def test_missing_file_is_an_image_error(tmp_path: Path) -> None:
         read_image(tmp_path / "gone.jpg")
 
 
+@pytest.mark.filterwarnings("ignore:Image size:PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("side", [10_000, 30_000])
 def test_huge_png_is_refused_before_decoding(side: int) -> None:
     content = png(side, side, 8, 2, zlib.compress(b"\0" * 1000))

@@ -37,7 +37,7 @@ def split_of(verdict: Verdict) -> dict[str, str]:
 def test_lists_keep_their_splits(listed: Path, prepare: Prepare) -> None:
     verdict = prepare(listed)
     assert verdict.counts == {"train": {"cat": 4, "dog": 4}, "val": {"cat": 1, "dog": 1}, "test": {"cat": 1, "dog": 1}}
-    assert (verdict.rejected, verdict.leakage, verdict.ignored) == ((), (), ())
+    assert (verdict.rejected, verdict.leakage, verdict.ignored, verdict.has_splits) == ((), (), (), True)
     assert set(verdict.content_hashes) == {sample.name for sample in verdict.dataset.samples}
     assert all(sample.path == verdict.dataset.root / sample.name for sample in verdict.dataset.samples)
 
@@ -61,6 +61,7 @@ def test_test_list_is_optional(listed: Path, prepare: Prepare) -> None:
 
 def test_class_folders_are_divided_the_same_for_the_same_seed(class_folders: Path, prepare: Prepare) -> None:
     verdict = prepare(class_folders)
+    assert not verdict.has_splits
     assert verdict.counts["train"] == {"cat": 6, "dog": 6, "owl": 6}
     assert verdict.counts["val"] == verdict.counts["test"] == {"cat": 2, "dog": 2, "owl": 2}
     again, other = prepare(class_folders), prepare(class_folders, seed=7)
