@@ -1,0 +1,97 @@
+"""What the pages tell people to type is there, and what is there is on the pages."""
+
+import contextlib
+import io
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from model.cli.command import topgraft
+from model.cli.doctor import VARIABLES
+from tests.cli.conftest import ROOT, write_photos
+
+PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
+
+
+def fenced(language: str) -> Iterator[tuple[str, str]]:
+    for page in PAGES:
+        for block in re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S):
+            yield page.name, block
+
+
+def commands() -> Iterator[list[str]]:
+    for _, block in fenced("sh"):
+        for line in block.splitlines():
+            words = shlex.split(line, comments=True)
+            if words and words[0].endswith("topgraft"):
+                yield words[1:]
+
+
+def test_the_options_page_is_up_to_date() -> None:
+    sys.path.insert(0, str(ROOT / "docs"))
+    try:
+        from write_options import PAGE, options_page
+    finally:
+        sys.path.remove(str(ROOT / "docs"))
+    assert PAGE.read_text(encoding="utf-8") == options_page(), "run: python docs/write_options.py"
+
+
+@pytest.mark.parametrize("words", list(commands()), ids=" ".join)
+def test_every_command_on_the_pages_can_be_parsed(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pets.yaml").touch()
+    context = topgraft.make_context("topgraft", words)
+    command: click.Command = topgraft
+    rest = words
+    while isinstance(command, click.Group):
+        _, found, rest = command.resolve_command(context, rest)
+        assert found is not None
+        command = found
+    command.make_context(command.name, rest, parent=context)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_on_the_pages_leads_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
+
+
+def test_every_make_target_on_the_pages_is_in_the_makefile() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
+    used = {
+        word
+        for _, block in fenced("sh")
+        for line in block.splitlines()
+        if line.startswith("make ")
+        for word in shlex.split(line, comments=True)[1:]
+        if "=" not in word
+    }
+    assert used <= targets
+
+
+def test_every_environment_variable_is_told_by_the_doctor_and_on_the_page() -> None:
+    sources = [*(ROOT / "api").rglob("*.py"), *(ROOT / "model").rglob("*.py")]
+    read = {name for path in sources for name in re.findall(r"TOPGRAFT_[A-Z_]+", path.read_text(encoding="utf-8"))}
+    page = (ROOT / "docs" / "docker.md").read_text(encoding="utf-8")
+    assert read <= {variable.name for variable in VARIABLES}
+    assert [name for name in read if f"`{name}`" not in page] == []
+
+
+@pytest.mark.slow
+def test_the_python_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TOPGRAFT_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "models").mkdir()
+    write_photos(tmp_path / "data" / "photos")
+    [source] = [block for name, block in fenced("python") if name == "python.md"]
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(source, "python.md", "exec"), {})
+    assert printed.getvalue().splitlines()[-1].split()[0] in ("blue", "red")
