@@ -36,6 +36,7 @@ class Variation:
     Attributes:
         height_share: height of the object over that of the photo.
         roll, pitch, yaw: turns around the viewing, the horizontal and the vertical axis, in degrees.
+        pole: chance that the object stands on a pole.
         occlusion: chance that something stands in front of the object.
         exposure: factor on all pixels; photos are taken from dusk to glaring sun.
         blur: radius of the blur of a lens out of focus, in pixels.
@@ -48,6 +49,7 @@ class Variation:
     roll: Range = (-14, 14)
     pitch: Range = (-25, 25)
     yaw: Range = (-50, 50)
+    pole: float = 0.7
     occlusion: float = 0.3
     exposure: Range = (0.4, 1.35)
     blur: Range = (0.0, 1.6)
@@ -64,13 +66,13 @@ def write_demo_dataset(
 ) -> None:
     """Write photos of traffic signs, eight classes, as an AI4OS dataset: `images/` and `dataset_files/`.
 
-    Image i of a class depends on `seed` and i only, so a larger dataset holds the smaller one's images.
-    The same versions of NumPy and Pillow write the same bytes. The lists are written last: a dataset
-    that has them is whole.
+    Image i of a class depends on `seed`, the class and i only, so a larger dataset holds the smaller one's images.
+    The same versions of NumPy and Pillow write the same bytes. The lists are written last: a new
+    dataset that has them is whole.
 
     Args:
         directory: made if missing; files of the same names in it are replaced.
-        images_per_class: 3 or more; 15 % of them go to `val` and to `test`, and at least one.
+        images_per_class: 3 or more; 15 % of them, and at least one, go to each of `val` and `test`.
         seed: 0 or more.
         progress: called with the phase `synthesize` after each image.
 
@@ -99,8 +101,8 @@ def write_demo_dataset(
 
 
 def draw_demo_photo(sign: str, rng: np.random.Generator) -> bytes:
-    """One photo of a traffic sign, as JPEG bytes; 320 to 500 pixels wide, 240 to 400 high."""
-    size = int(rng.integers(240, 401)), int(rng.integers(320, 501))
+    """One photo of a traffic sign, as JPEG bytes; 320 to 480 pixels wide, 240 to 360 high."""
+    size = int(rng.integers(240, 361)), int(rng.integers(320, 481))
     return compose_photo(draw_sign(sign, rng), draw_background(size, rng), rng, Variation())
 
 
@@ -121,7 +123,7 @@ def compose_photo(cutout: Image.Image, background: np.ndarray, rng: np.random.Ge
     placed = _place(_wear(_shrink(cutout, target), rng), target, (height, width), rng, variation)
     if rng.random() < variation.occlusion:
         placed = _occlude(placed, rng)
-    scene = _paste(placed, background, rng)
+    scene = _paste(placed, background, rng, variation)
     return _encode(_photograph(scene, rng, variation), rng, variation)
 
 
@@ -216,12 +218,12 @@ def _occlude(placed: Image.Image, rng: np.random.Generator) -> Image.Image:
     return covered
 
 
-def _paste(placed: Image.Image, background: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The object on its pole in the scene, with its shadow behind it; float32 (height, width, 3)."""
+def _paste(placed: Image.Image, background: np.ndarray, rng: np.random.Generator, variation: Variation) -> np.ndarray:
+    """The object in the scene, perhaps on a pole, with its shadow behind it; float32 (height, width, 3)."""
     height, width = background.shape[:2]
     scene = Image.fromarray(background.astype(np.uint8))
     left, _, right, bottom = placed.getbbox() or (0, 0, width, height)
-    if rng.random() < 0.7:
+    if rng.random() < variation.pole:
         gray = int(rng.integers(70, 190))
         x, thickness = (left + right) / 2, max(2, int((right - left) * rng.uniform(0.05, 0.09)))
         top = bottom - (right - left) // 3

@@ -239,9 +239,7 @@ def shorten(text: str, longest: int = _LONGEST_LABEL) -> str:
     return text[:head] + "…" + text[-(longest - 1 - head) :]
 
 
-def _matrix_cell(
-    corner: tuple[float, float], cell: float, count: int, images: int, correct: bool, tooltip: str
-) -> str:
+def _matrix_cell(corner: tuple[float, float], cell: float, count: int, images: int, correct: bool, tooltip: str) -> str:
     share = count / images if images else 0.0
     opacity = 0.25 + 0.75 * share if count else 0.04
     gap = 0.5 if cell < _CELL_FOR_COUNTS else 1.0

@@ -263,7 +263,7 @@ def _settings(manifest: Manifest) -> list[tuple[str, Iterable[tuple[str, Any]]]]
                 ("image size", f"{manifest.image_size} by {manifest.image_size} pixels, {manifest.resize}"),
                 ("served by", "ONNX Runtime" if manifest.engine == "onnx" else "Keras"),
                 ("temperature", f"{manifest.temperature:.3f}"),
-                *((name.replace("_", " "), f"{value:g}") for name, value in manifest.parity.items()),
+                *((f"parity, {name.replace('_', ' ')}", f"{value:g}") for name, value in manifest.parity.items()),
             ],
         ),
         ("The dataset", [(name, manifest.dataset.get(name, "")) for name in ("path", "layout", "fingerprint")]),

@@ -93,9 +93,7 @@ def test_equal_probabilities_rank_by_class_order() -> None:
     # Newcombe (1998), table I, method 3.
     [(81, 263, (0.2553, 0.3662)), (15, 148, (0.0624, 0.1605)), (0, 20, (0, 0.1611)), (1, 29, (0.0061, 0.1718))],
 )
-def test_wilson_interval_has_its_published_values(
-    successes: int, trials: int, expected: tuple[float, float]
-) -> None:
+def test_wilson_interval_has_its_published_values(successes: int, trials: int, expected: tuple[float, float]) -> None:
     assert wilson_interval(successes, trials) == pytest.approx(expected, abs=6e-5)
     low, high = wilson_interval(trials - successes, trials)
     assert (1 - high, 1 - low) == pytest.approx(expected, abs=6e-5)

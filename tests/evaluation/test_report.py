@@ -120,9 +120,7 @@ def test_one_file_that_loads_nothing_from_anywhere(tmp_path: Path) -> None:
     assert path.stat().st_size < 100_000
 
 
-@pytest.mark.parametrize(
-    "name", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "a & b's {{ 7 * 7 }}"]
-)
+@pytest.mark.parametrize("name", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "a & b's {{ 7 * 7 }}"])
 def test_names_from_the_dataset_stay_text(name: str) -> None:
     page = _Page(render_report(_everything((name, "other", "third"))))
     assert "script" not in page.tags
