@@ -9,7 +9,8 @@ import functools
 import importlib.metadata
 import io
 import logging
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from marshmallow import fields
 
@@ -17,15 +18,18 @@ import model
 from api.errors import Unavailable, as_http_errors
 from api.responses import RENDERERS, Answer
 from api.schemas import predict_fields, response_fields, train_fields
-from api.uploads import open_photos
+from api.uploads import Photos, open_photos
 from api.worker import LISTING, MONITOR, PREDICTORS, configure_logging
 from model.config import LATEST, PredictConfig, TrainConfig
 from model.durable import to_json
 from model.errors import ConfigError, NothingTrainedError, TopgraftError, TrainingError
-from model.results import TrainingStatus
+from model.results import Prediction, TrainingStatus
 from model.schema import load
 from model.trainings import running_trainings
 from model.workspace import Workspace, find_workspace
+
+if TYPE_CHECKING:
+    from model.serving.predictor import Predictor
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +49,8 @@ def get_metadata() -> dict[str, Any]:
             "latest": LISTING.latest(workspace),
             "trainings": [_training_summary(status) for status in running_trainings(workspace)],
         }
-    except TopgraftError as error:
-        described |= {"models": [], "latest": None, "trainings": [], "problem": error.message}
+    except (TopgraftError, OSError) as error:
+        described |= {"models": [], "latest": None, "trainings": [], "problem": str(error)}
     return to_json(described)
 
 
@@ -124,11 +128,17 @@ def predict(
     with as_http_errors(), open_photos(image, url) as photos:
         config = load(PredictConfig, options)
         predictor = PREDICTORS.find(_workspace(), config.model)
-        predictions = (*predictor.predict(photos.images, config.top_k), *photos.unreadable)
-        if photos.single is not None and predictions[0].error is not None:
-            predictor.decode(photos.single)  # raises the error whose class decides the status
         render = RENDERERS.get(accept, RENDERERS["application/json"])
-        return render(Answer(predictor, predictions, photos.single))
+        return render(Answer(predictor, _predictions(predictor, photos, config.top_k), photos.single))
+
+
+def _predictions(predictor: "Predictor", photos: Photos, top_k: int) -> Iterator[Prediction]:
+    """A prediction for each photo; the error of a single one is raised instead."""
+    for prediction in predictor.predict(photos.images, top_k):
+        if prediction.error is not None and photos.single is not None:
+            predictor.decode(photos.single)  # raises the error whose class decides the status
+        yield prediction
+    yield from photos.unreadable
 
 
 def _changed_options(config: TrainConfig) -> str:

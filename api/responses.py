@@ -7,7 +7,7 @@ Swagger shows it in place instead of offering a download.
 import csv
 import dataclasses
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from api.errors import BadRequest
@@ -24,24 +24,25 @@ class Answer:
 
     Attributes:
         predictor: the model that answered.
-        predictions: at least one, in the order of the images.
+        predictions: at least one, made as they are asked for.
         photo: the content of the only image; None for a zip.
     """
 
     predictor: "Predictor"
-    predictions: tuple[Prediction, ...]
+    predictions: Iterator[Prediction]
     photo: bytes | None
 
 
 def as_json(answer: Answer) -> dict[str, Any]:
     """The answer as in `api.schemas.response_fields`; labels and probabilities are the first image's."""
-    first = answer.predictions[0]
+    predictions = list(answer.predictions)
+    first = predictions[0]
     return {
         "status": "OK",
         "model": answer.predictor.bundle.name,
         "labels": list(first.labels),
         "probabilities": to_json(first.probabilities),
-        "predictions": [to_json(prediction.to_json()) for prediction in answer.predictions],
+        "predictions": [to_json(prediction.to_json()) for prediction in predictions],
     }
 
 
@@ -49,7 +50,7 @@ def as_csv(answer: Answer) -> io.BytesIO:
     """A table with a row for each image; its columns are those of `model.serving.table`."""
     from model.serving.table import predictions_table
 
-    header, rows = predictions_table(answer.predictions)
+    header, rows = predictions_table(list(answer.predictions))
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(header)
@@ -67,7 +68,7 @@ def as_picture(answer: Answer) -> io.BytesIO:
         raise BadRequest("accept: image/png shows one image, received a zip. Ask for application/json or text/csv.")
     from model.serving.explain import answer_picture
 
-    return io.BytesIO(answer_picture(answer.predictor, answer.photo, answer.predictions[0]))
+    return io.BytesIO(answer_picture(answer.predictor, answer.photo, next(answer.predictions)))
 
 
 RENDERERS: dict[str, Callable[[Answer], Any]] = {

@@ -82,6 +82,8 @@ def _photos(path: Path, name: str) -> Photos:
         )
     with open(path, "rb") as stream:
         is_zip = stream.read(4) in _ZIP_MAGICS
+    if not is_zip and size > ZIP_LIMITS.entry_bytes:
+        raise TooLarge(f"expected a picture of at most {ZIP_LIMITS.entry_bytes} bytes, received {size} ({name}).")
     if is_zip:
         unreadable: list[Prediction] = []
         return Photos(_unzipped(path, name, unreadable), unreadable=unreadable)

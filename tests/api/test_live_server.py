@@ -93,6 +93,14 @@ def test_other_forms_of_the_answer(server: Server, real_photo: bytes) -> None:
 
 
 @pytest.mark.usefixtures("trained")
+def test_neither_server_nor_workers_load_tensorflow(server: Server, real_photo: bytes) -> None:
+    for _ in range(4):
+        server.predict(real_photo)
+    for process in (server.process, *server.process.children(recursive=True)):
+        assert not [mapped.path for mapped in process.memory_maps() if "tensorflow" in mapped.path]
+
+
+@pytest.mark.usefixtures("trained")
 @pytest.mark.parametrize(
     ("content", "options", "status"),
     [

@@ -4,6 +4,7 @@ import base64
 import csv
 import io
 import json
+import os
 import pickle
 import tempfile
 import zipfile
@@ -17,7 +18,7 @@ from PIL import Image
 import api
 from api import errors, plugin
 from model.bundle import Bundle
-from tests.api.conftest import Upload, photo
+from tests.api.conftest import FakePredictor, Upload, photo
 
 AddModel = Callable[..., Bundle]
 MakeUpload = Callable[..., Upload]
@@ -144,6 +145,11 @@ def test_csv(upload: MakeUpload) -> None:
 def test_png(upload: MakeUpload) -> None:
     content = answer_bytes(api.predict(image=upload(photo()), accept="image/png"))
     assert Image.open(io.BytesIO(content)).size == (1000, 500)
+
+
+@pytest.mark.usefixtures("trained")
+def test_a_picture_of_a_zip_is_refused_before_any_work(upload: MakeUpload, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FakePredictor, "decode", lambda *args: pytest.fail("an image was decoded"))
     assert refusal(image=upload(zip_of(a=photo(), b=photo())), accept="image/png").status == 400
 
 
@@ -206,6 +212,13 @@ def test_too_many_bytes(upload: MakeUpload, monkeypatch: pytest.MonkeyPatch) -> 
     large = photo() + bytes(1 << 20)
     assert refusal(image=upload(large)).status == 413
     assert refusal(url=data_uri(large)).status == 413
+
+
+@pytest.mark.usefixtures("trained")
+def test_a_file_too_large_for_a_picture_is_not_read(upload: MakeUpload) -> None:
+    received = upload(photo())
+    os.truncate(received.filename, 200 << 20)
+    assert refusal(image=received).status == 413
 
 
 @pytest.mark.usefixtures("trained")
