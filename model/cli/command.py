@@ -1,5 +1,6 @@
 """The command itself: its subcommands, the global options, and how an error becomes an exit status."""
 
+import errno
 import os
 import sys
 import traceback
@@ -16,11 +17,13 @@ from model.cli.models import models
 from model.cli.options import workspace_option
 from model.cli.output import log_to_stderr, print_json
 from model.cli.prediction import predict
-from model.cli.training import train
+from model.cli.training import resume, train
 from model.errors import TopgraftError
 
 EXIT_FAULT = 1
+EXIT_STORAGE = 5
 EXIT_INTERRUPTED = 130
+REFUSED_BY_THE_SYSTEM = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
 class InOrder(click.Group):
@@ -43,7 +46,7 @@ def topgraft() -> None:
     """
 
 
-for subcommand in (demo, check, train, evaluate, predict, models, doctor):
+for subcommand in (demo, check, train, resume, evaluate, predict, models, doctor):
     topgraft.add_command(subcommand)
 
 
@@ -69,6 +72,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         click.echo("Interrupted.", err=True)
         return _failed(given, "interrupted", EXIT_INTERRUPTED)
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in REFUSED_BY_THE_SYSTEM:
+            message = f"{error.filename or 'the disk'}: {error.strerror}. Is there space, and may you write there?"
+            click.echo(f"Error: {message}", err=True)
+            return _failed(given, message, EXIT_STORAGE)
         traceback.print_exc()
         click.echo("This is a fault of topgraft, not yours: please report it with the lines above.", err=True)
         return _failed(given, f"unexpected {type(error).__name__}: {error}", EXIT_FAULT)

@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 import click
 
@@ -17,6 +16,7 @@ from model.bundle import find_bundle, model_names
 from model.cli.options import current_workspace, json_option, workspace_option
 from model.cli.output import print_json
 from model.errors import ConfigError, ModelDamagedError
+from model.trainings import interrupted_trainings, running_trainings
 from model.workspace import Workspace, cache_directory
 
 EXIT_PROBLEMS = 2
@@ -103,6 +103,10 @@ def _packages() -> Iterator[Finding]:
         needed = requirement.marker is None or requirement.marker.evaluate({"extra": ""})
         if needed:
             yield _package(requirement.name, str(requirement.specifier), requirement.specifier.contains)
+    for other in importlib.metadata.entry_points(group="deepaas.v2.model"):
+        if other.name != "topgraft" and other.module == "api":
+            detail = "another DEEPaaS module with the import name api: give it an environment of its own"
+            yield Finding("packages", other.name, "problem", detail)
 
 
 def _package(name: str, bounds: str, allows: Callable[[str], bool]) -> Finding:
@@ -186,6 +190,10 @@ def _models(workspace: Workspace) -> Iterator[Finding]:
             find_bundle(workspace, name)
         except ModelDamagedError as error:
             yield Finding("models", name, "problem", error.message)
+    for status in running_trainings(workspace):
+        yield Finding("models", status.name, "ok", f"being trained: {status.phase}")
+    for status in interrupted_trainings(workspace):
+        yield Finding("models", status.name, "note", f"training {status.state}: {status.message or 'no message'}")
 
 
 def _variables() -> Iterator[Finding]:
@@ -200,10 +208,10 @@ def _variables() -> Iterator[Finding]:
 
 
 def _without_credentials(value: str) -> str:
-    parts = urlsplit(value)
-    if "@" not in parts.netloc:
-        return value
-    return parts._replace(netloc=f"...@{parts.netloc.rpartition('@')[2]}", query="").geturl()
+    """An address without the user, password and query that it may hold."""
+    scheme, separator, rest = value.rpartition("://")
+    address = rest.partition("?")[0]
+    return f"{scheme}{separator}" + (f"...@{address.rpartition('@')[2]}" if "@" in address else address)
 
 
 def _lines(findings: list[Finding]) -> Iterator[str]:

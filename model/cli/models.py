@@ -8,8 +8,11 @@ import click
 
 from model.bundle import find_bundle, model_names, remove_bundle
 from model.cli.options import current_workspace, json_option, workspace_option
-from model.cli.output import format_share, print_json
+from model.cli.output import accuracy_line, format_share, print_json
 from model.errors import ModelDamagedError
+from model.results import TrainingStatus
+from model.trainings import interrupted_trainings, remove_interrupted, running_trainings
+from model.trainings import interrupted_trainings, remove_interrupted, running_trainings
 from model.workspace import Workspace
 
 
@@ -23,9 +26,11 @@ def models() -> None:
 @json_option
 @workspace_option
 def list_models(as_json: bool) -> None:
-    """List the trained models, oldest first."""
+    """List the trained models, oldest first; then trainings under way, and interrupted ones."""
     workspace = current_workspace()
     rows = [_row(workspace, name) for name in model_names(workspace)]
+    rows += [_training_row(status) for status in running_trainings(workspace)]
+    rows += [_training_row(status) for status in interrupted_trainings(workspace)]
     if as_json:
         print_json(rows)
     elif not rows:
@@ -51,8 +56,7 @@ def show_model(name: str, as_json: bool) -> None:
         click.echo(f"  {key}: {manifest[key]}")
     click.echo(f"  classes: {', '.join(bundle.manifest.classes)}")
     for split, metrics in bundle.manifest.metrics.items():
-        if isinstance(metrics, dict) and "accuracy" in metrics:
-            click.echo(f"  {split} accuracy: {format_share(metrics['accuracy'], metrics.get('accuracy_interval'))}")
+        click.echo(f"  {split}: {accuracy_line(metrics)}")
     for file, record in bundle.manifest.files.items():
         click.echo(f"  {file}: {record.size:,} bytes")
 
@@ -63,12 +67,14 @@ def show_model(name: str, as_json: bool) -> None:
 @json_option
 @workspace_option
 def remove_models(names: tuple[str, ...], yes: bool, as_json: bool) -> None:
-    """Delete trained models for good."""
+    """Delete trained models, or what interrupted trainings left, for good."""
     workspace = current_workspace()
     if not yes:
         _confirm(names)
     for name in names:
-        remove_bundle(workspace, name)
+        if not remove_interrupted(workspace, name):
+            if not remove_interrupted(workspace, name):
+            remove_bundle(workspace, name)
         click.echo(f"Removed {name}.", err=True)
     if as_json:
         print_json({"removed": list(names)})
@@ -96,12 +102,25 @@ def _row(workspace: Workspace, name: str) -> dict[str, Any]:
     }
 
 
+def _training_row(status: TrainingStatus) -> dict[str, Any]:
+    row = {"name": status.name, "status": status.state, "phase": status.phase, "message": status.message}
+    if status.state == "running":
+        return row | {"epoch": status.epoch, "epochs": status.epochs, "eta_seconds": status.eta_seconds}
+    return row | {"resume": f"topgraft resume {status.name}"}
+
+
 def _table(rows: list[dict[str, Any]]) -> list[str]:
     width = max(len(row["name"]) for row in rows)
     lines = []
     for row in rows:
-        if row["status"] == "damaged":
-            lines.append(f"{row['name']:<{width}}  damaged: {row['message']}")
+        if row["status"] != "whole":
+            lines.append(f"{row['name']:<{width}}  {row['status']}: {row['message']}")
+            continue
+        if row["status"] == "running":
+            lines.append(f"{row['name']:<{width}}  training: {row['phase']} {row['epoch']}/{row['epochs']}")
+            continue
+        if "resume" in row:
+            lines.append(f"{row['name']:<{width}}  {row['status']} in {row['phase']}; to go on: {row['resume']}")
             continue
         accuracy = "accuracy not measured" if row["accuracy"] is None else f"accuracy {format_share(row['accuracy'])}"
         what = f"{row['backbone']}, {row['classes']} classes, {accuracy}, {row['created']}"

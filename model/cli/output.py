@@ -108,13 +108,9 @@ def format_share(value: float, interval: list[float] | tuple[float, float] | Non
 
 
 def accuracy_line(metrics: dict[str, Any]) -> str:
-    """Accuracy and macro-F1 of one split, with their intervals where known."""
-    texts = [f"accuracy {format_share(metrics['accuracy'], metrics.get('accuracy_interval'))}"]
-    if "macro_f1" in metrics:
-        texts.append(f"macro-F1 {metrics['macro_f1']:.3f}")
-    if "images" in metrics:
-        texts.append(f"{metrics['images']} images")
-    return ", ".join(texts)
+    """Accuracy with its interval, macro-F1 and the number of images of one split."""
+    accuracy = format_share(metrics["accuracy"], metrics["accuracy_interval"])
+    return f"accuracy {accuracy}, macro-F1 {metrics['macro_f1']:.3f}, {metrics['images']} images"
 
 
 def _bars() -> "Bars":

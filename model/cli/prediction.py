@@ -21,7 +21,7 @@ from model.cli.options import (
 )
 from model.cli.output import format_share, print_json, progress_display
 from model.config import PredictConfig
-from model.errors import ImageError, TopgraftError
+from model.errors import ArchiveError, ImageError
 from model.results import Prediction, Progress, no_progress
 
 if TYPE_CHECKING:
@@ -104,28 +104,35 @@ class Photos:
 
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
         """Read the photos in the order given, those of a folder by name."""
+        from model.dataset.images import read_content
+        from model.dataset.layouts import printable
+
         self.unreadable.clear()
         for path in self._files:
+            # A name that is not UTF-8 could not be written to any answer.
+            name = printable(str(path))
             try:
                 if path.suffix.lower() == ".zip":
-                    yield from self._zipped(path)
+                    yield from self._zipped(path, name)
                 else:
-                    yield str(path), path.read_bytes()
+                    yield name, read_content(path)
+            except (ArchiveError, ImageError) as error:
+                self._leave_out(name, error.message)
             except OSError as error:
-                self.unreadable.append(Prediction(image=str(path), error=error.strerror or str(error)))
-            except TopgraftError as error:
-                self.unreadable.append(Prediction(image=str(path), error=error.message))
+                self._leave_out(name, error.strerror or str(error))
 
     def __len__(self) -> int:
         """How many photos there seem to be: those in a zip are counted by its own table."""
         return sum(_entries(path) if path.suffix.lower() == ".zip" else 1 for path in self._files)
 
-    @staticmethod
-    def _zipped(path: Path) -> Iterator[tuple[str, bytes]]:
-        from model.dataset.archives import iter_zip_images
+    def _zipped(self, path: Path, name: str) -> Iterator[tuple[str, bytes]]:
+        from model.dataset.archives import DATASET_LIMITS, iter_zip_images
 
-        for name, content in iter_zip_images(path):
-            yield f"{path}/{name}", content
+        photos = iter_zip_images(path, DATASET_LIMITS, lambda entry, why: self._leave_out(f"{name}/{entry}", why))
+        yield from ((f"{name}/{entry}", content) for entry, content in photos)
+
+    def _leave_out(self, name: str, why: str) -> None:
+        self.unreadable.append(Prediction(image=name, error=why))
 
 
 def predict_photos(

@@ -1,4 +1,4 @@
-"""`topgraft train`: from a dataset to a trained model."""
+"""`topgraft train` and `topgraft resume`: from a dataset to a trained model."""
 
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,27 @@ def train(config_file: Path | None, as_json: bool, **typed: Any) -> None:
 
     with progress_display() as progress:
         result = run_training(config, workspace, progress)
+    _show(result, as_json)
+
+
+@click.command()
+@click.argument("name", metavar="NAME")
+@json_option
+@workspace_option
+def resume(name: str, as_json: bool) -> None:
+    """Go on with an interrupted training, to the result it would have had.
+
+    `topgraft models list` shows which trainings were interrupted.
+    """
+    workspace = current_workspace()
+    from model.training.trainer import resume as resume_training
+
+    with progress_display() as progress:
+        result = resume_training(name, workspace, progress)
+    _show(result, as_json)
+
+
+def _show(result: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(result)
     else:
@@ -45,6 +66,5 @@ def training_lines(result: dict[str, Any]) -> list[str]:
     lines = [f"Warning: {warning}" for warning in result["warnings"]]
     lines.append(f"Trained {result['model']} in {result['seconds']:.0f} s: {result['path']}")
     for split, metrics in result["metrics"].items():
-        if isinstance(metrics, dict) and "accuracy" in metrics:
-            lines.append(f"  {split}: {accuracy_line(metrics)}")
+        lines.append(f"  {split}: {accuracy_line(metrics)}")
     return lines

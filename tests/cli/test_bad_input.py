@@ -146,21 +146,29 @@ def test_usage_errors_are_json_too_where_json_is_asked_for(run: Run) -> None:
     assert "PATH" in json.loads(ran.stdout)["message"]
 
 
+def test_what_the_system_refuses_gives_5_without_a_trace(run: Run, workspace: Path) -> None:
+    failing = _broken_library(workspace, "(_ for _ in ()).throw(OSError(28, 'No space left on device', '/full'))")
+    ran = run("models", "list", "--json", PYTHONPATH=str(failing))
+    assert ran.returncode == 5
+    assert "Traceback" not in ran.stderr
+    assert "/full: No space left" in json.loads(ran.stdout)["message"]
+
+
 def test_a_fault_of_ours_gives_1_and_a_trace(run: Run, workspace: Path) -> None:
-    ran = run("models", "list", "--json", PYTHONPATH=str(_broken_library(workspace)))
+    ran = run("models", "list", "--json", PYTHONPATH=str(_broken_library(workspace, "1 / 0")))
     assert ran.returncode == 1
     assert "Traceback" in ran.stderr
     assert "ZeroDivisionError" in json.loads(ran.stdout)["message"]
 
 
-def _broken_library(folder: Path) -> Path:
-    """A place for PYTHONPATH from which every interpreter gets a listing that fails."""
+def _broken_library(folder: Path, failure: str) -> Path:
+    """A place for PYTHONPATH from which an interpreter gets a listing that fails."""
     from tests.cli.conftest import ROOT
 
     (folder / "sitecustomize.py").write_text(
         f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
         "import model.bundle\n"
-        "model.bundle.model_names = lambda workspace: 1 / 0\n",
+        f"model.bundle.model_names = lambda workspace: {failure}\n",
         encoding="utf-8",
     )
     return folder

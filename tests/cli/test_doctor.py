@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.cli.conftest import Run
+from tests.cli.conftest import ROOT, Run
 
 
 def findings(text: str) -> dict[str, dict[str, Any]]:
@@ -25,10 +25,12 @@ def test_secrets_are_never_shown(run: Run) -> None:
         RCLONE_CONFIG_RSHARE_PASS="hunter2",
         MLFLOW_TRACKING_PASSWORD="hunter2",
         MLFLOW_TRACKING_URI="https://me:hunter2@mlflow.example.org/?token=hunter2",
+        RCLONE_CONFIG_RSHARE_URL="https://cloud.example.org/dav?key=hunter2",
     )
     assert ran.returncode == 0, ran.stdout
     assert "hunter2" not in ran.stdout + ran.stderr
-    assert "https://...@mlflow.example.org/" in ran.stdout
+    assert "https://...@mlflow.example.org/ " in ran.stdout
+    assert "https://cloud.example.org/dav " in ran.stdout
 
 
 def test_an_empty_variable_counts_as_not_set(run: Run) -> None:
@@ -47,3 +49,13 @@ def test_a_cache_that_cannot_be_written_is_a_problem(run: Run, workspace: Path) 
     ran = run("doctor", "--json", TOPGRAFT_CACHE=str(workspace / "file" / "cache"))
     assert ran.returncode == 2
     assert findings(ran.stdout)["cache"]["status"] == "problem"
+
+
+def test_another_module_with_our_import_name_is_a_problem(run: Run, workspace: Path) -> None:
+    other = workspace / "other-1.0.dist-info"
+    other.mkdir()
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n", encoding="utf-8")
+    (other / "entry_points.txt").write_text("[deepaas.v2.model]\nother = api\n", encoding="utf-8")
+    ran = run("doctor", "--json", PYTHONPATH=f"{ROOT}:{workspace}")
+    assert ran.returncode == 2
+    assert findings(ran.stdout)["other"]["status"] == "problem"

@@ -14,6 +14,7 @@ SUBCOMMANDS = (
     ["demo"],
     ["check"],
     ["train"],
+    ["resume"],
     ["evaluate"],
     ["predict"],
     ["models"],

@@ -66,7 +66,7 @@ def test_prediction_of_files_folders_and_zips_to_each_format(trained: tuple[Path
         ran = ask(trained, "predict", "colors", *sources, "--top-k", "1", "--output", table)
         assert ran.returncode == 0, ran.stderr
         assert "cut.jpg" in ran.stderr
-        assert "nowhere.jpg: No such file or directory" in ran.stderr
+        assert "No such file or directory" in ran.stderr
 
     with open(tables[0], newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
@@ -83,6 +83,17 @@ def test_the_same_photo_gets_the_same_bytes(trained: tuple[Path, Any]) -> None:
     answers = {ask(trained, "predict", "colors", "data/photos", "--json").stdout for _ in range(2)}
     assert len(answers) == 1
     assert json.loads(answers.pop())["status"] == "OK"
+
+
+def test_a_file_name_that_is_not_utf_8_can_be_written_to_every_format(
+    trained: tuple[Path, Any], tmp_path: Path
+) -> None:
+    photo = trained[0] / "data" / "photos" / "red" / "0.jpg"
+    shutil.copyfile(photo, os.fsencode(tmp_path) + b"/caf\xe9.jpg")
+    for output in ("table.csv", "table.json", "table.jsonl"):
+        ran = ask(trained, "predict", "colors", tmp_path, "--output", tmp_path / output, "--json")
+        assert ran.returncode == 0, ran.stderr
+        assert "caf\\udce9.jpg" in json.loads(ran.stdout)["predictions"][0]["image"]
 
 
 def test_no_readable_photo_gives_3_and_lists_them(trained: tuple[Path, Any], tmp_path: Path) -> None:
@@ -166,6 +177,10 @@ def test_control_c_gives_130_and_leaves_no_model(workspace: Path, photos: Path) 
     process.communicate(timeout=60)
     assert process.returncode == 130
     assert not (workspace / "models" / "stopped").exists()
+    listed = topgraft("models", "list", "--json", cwd=workspace)
+    assert [(row["name"], row["status"]) for row in json.loads(listed.stdout)] == [("stopped", "cancelled")]
+    assert topgraft("models", "remove", "stopped", "--yes", cwd=workspace).returncode == 0
+    assert json.loads(topgraft("models", "list", "--json", cwd=workspace).stdout) == []
 
 
 @pytest.mark.slow
