@@ -12,7 +12,6 @@ from model.cli.output import accuracy_line, format_share, print_json
 from model.errors import ModelDamagedError
 from model.results import TrainingStatus
 from model.trainings import interrupted_trainings, remove_interrupted, running_trainings
-from model.trainings import interrupted_trainings, remove_interrupted, running_trainings
 from model.workspace import Workspace
 
 
@@ -73,7 +72,6 @@ def remove_models(names: tuple[str, ...], yes: bool, as_json: bool) -> None:
         _confirm(names)
     for name in names:
         if not remove_interrupted(workspace, name):
-            if not remove_interrupted(workspace, name):
             remove_bundle(workspace, name)
         click.echo(f"Removed {name}.", err=True)
     if as_json:
@@ -111,18 +109,15 @@ def _training_row(status: TrainingStatus) -> dict[str, Any]:
 
 def _table(rows: list[dict[str, Any]]) -> list[str]:
     width = max(len(row["name"]) for row in rows)
-    lines = []
-    for row in rows:
-        if row["status"] != "whole":
-            lines.append(f"{row['name']:<{width}}  {row['status']}: {row['message']}")
-            continue
-        if row["status"] == "running":
-            lines.append(f"{row['name']:<{width}}  training: {row['phase']} {row['epoch']}/{row['epochs']}")
-            continue
-        if "resume" in row:
-            lines.append(f"{row['name']:<{width}}  {row['status']} in {row['phase']}; to go on: {row['resume']}")
-            continue
-        accuracy = "accuracy not measured" if row["accuracy"] is None else f"accuracy {format_share(row['accuracy'])}"
-        what = f"{row['backbone']}, {row['classes']} classes, {accuracy}, {row['created']}"
-        lines.append(f"{row['name']:<{width}}  {what}")
-    return lines
+    return [f"{row['name']:<{width}}  {_described(row)}" for row in rows]
+
+
+def _described(row: dict[str, Any]) -> str:
+    if row["status"] == "damaged":
+        return f"damaged: {row['message']}"
+    if row["status"] == "running":
+        return f"training: {row['phase']} {row['epoch']}/{row['epochs']}"
+    if "resume" in row:
+        return f"{row['status']} in {row['phase']}; to go on: {row['resume']}"
+    accuracy = "accuracy not measured" if row["accuracy"] is None else f"accuracy {format_share(row['accuracy'])}"
+    return f"{row['backbone']}, {row['classes']} classes, {accuracy}, {row['created']}"
