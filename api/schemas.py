@@ -1,5 +1,6 @@
 """What DEEPaaS is told of the arguments and of the answer; options come from model.config alone."""
 
+import warnings
 from typing import Any
 
 from marshmallow import Schema, fields, validate
@@ -17,16 +18,10 @@ def train_fields() -> dict[str, fields.Field]:
 def predict_fields() -> dict[str, fields.Field]:
     """The arguments of predict: what to classify, every option of `PredictConfig`, the form of the answer."""
     return {
-        "image": fields.Field(
-            load_default=None,
-            # The platform's user interface finds its kind of upload by exactly one of the words
-            # image, audio, video in this text.
-            metadata={
-                "description": "The image to classify (JPEG, PNG, TIFF, WebP, BMP, GIF), or a zip of up to 10,000. "
-                "Either this or url.",
-                "type": "file",
-                "location": "form",
-            },
+        # The platform's user interface finds its kind of upload by exactly one of the words
+        # image, audio, video in this text.
+        "image": _file_field(
+            "The image to classify (JPEG, PNG, TIFF, WebP, BMP, GIF), or a zip of up to 10,000. Either this or url."
         ),
         "url": fields.Str(
             load_default=None,
@@ -47,6 +42,15 @@ def predict_fields() -> dict[str, fields.Field]:
             },
         ),
     }
+
+
+def _file_field(description: str) -> fields.Field:
+    with warnings.catch_warnings():
+        # marshmallow 4 will want another class; deepaas-cli takes a file for this one only.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return fields.Field(
+            load_default=None, metadata={"description": description, "type": "file", "location": "form"}
+        )
 
 
 class _Described(fields.Nested):

@@ -1,0 +1,26 @@
+"""What operators set by environment variables."""
+
+import pytest
+
+from api import settings
+
+
+@pytest.mark.parametrize(
+    ("text", "megabytes"), [("", 512), ("1", 1), (" 20 ", 20), ("0", 512), ("-1", 512), ("1GB", 512)]
+)
+def test_numbers(text: str, megabytes: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setenv("TOPGRAFT_MAX_UPLOAD_MB", text)
+    assert settings.max_upload_bytes() == megabytes << 20
+    assert ("TOPGRAFT_MAX_UPLOAD_MB" in caplog.text) == (text in ("0", "-1", "1GB"))
+
+
+@pytest.mark.parametrize(("text", "allowed"), [("", False), ("0", False), ("no", False), ("1", True), ("TRUE", True)])
+def test_switches(text: str, allowed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOPGRAFT_ALLOW_PRIVATE_URLS", text)
+    assert settings.private_urls_allowed() is allowed
+
+
+@pytest.mark.parametrize(("text", "wanted"), [("", True), ("0", False), ("off", False), ("1", True)])
+def test_empty_means_unset(text: str, wanted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOPGRAFT_TENSORBOARD", text)
+    assert settings.tensorboard_wanted() is wanted
