@@ -34,12 +34,12 @@ def answer_picture(predictor: Predictor, content: bytes, prediction: Prediction)
         ImageError: `content` is not a picture.
     """
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     seen = predictor.decode(content)
     best = predictor.bundle.manifest.classes.index(prediction.labels[0])
     evidence = predictor.activation_maps(seen)[..., best]
-    figure = Figure(_SIZE_INCHES, dpi=_DOTS_PER_INCH, layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)
+    figure = Figure(_SIZE_INCHES, dpi=_DOTS_PER_INCH, layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12))
     photo_axes, evidence_axes, bar_axes = figure.subplots(1, 3, width_ratios=(1, 1, 1.15))
     _show_photo(photo_axes, decode_image(content), prediction.image)
     _show_evidence(evidence_axes, seen, evidence, prediction.labels[0])
