@@ -22,7 +22,7 @@ ENV PYTHONUNBUFFERED=1 \
 
 WORKDIR /srv/topgraft
 COPY . .
-RUN pip install --editable ".[${extras}]"
+RUN pip install --editable ".${extras:+[${extras}]}"
 
 EXPOSE 5000 6006
 CMD ["deepaas-run", "--listen-ip", "0.0.0.0", "--listen-port", "5000", "--workers", "2"]
