@@ -21,7 +21,7 @@ CONSTANT = "constant"
 _PATIENCE = 120.0
 _BOUNDARY = "benchmark-boundary"
 
-_CONSTANT_PLUGIN = '''
+_CONSTANT_PLUGIN = """
 from marshmallow import fields, validate
 
 ANSWER = {
@@ -54,7 +54,7 @@ def predict(image):
 
 def train():
     return {}
-'''
+"""
 
 
 @dataclasses.dataclass(frozen=True)

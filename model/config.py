@@ -63,6 +63,9 @@ class TrainConfig:
         "Relative to the dataset.",
     )
     name: str = option("", "Name of the new model. Empty: the time of the start, such as 2026-11-21_101500.")
+    resume: str = option(
+        "", "Name of an interrupted training to go on with: its own options are used, and all others here ignored."
+    )
     backbone: str = option(
         "EfficientNetLite0",
         "Pretrained network whose features are used. The EfficientNetLite ones are installed with their "
@@ -70,7 +73,9 @@ class TrainConfig:
         choices=tuple(BACKBONES),
     )
     weights: str = option(
-        "imagenet", "Start from ImageNet weights, or from none (random), which also trains the backbone.", choices=WEIGHTS
+        "imagenet",
+        "Start from ImageNet weights, or from none (random), which trains the backbone too.",
+        choices=WEIGHTS,
     )
     image_size: int | None = option(
         None, "Height and width of the images in pixels. Empty: the backbone's own.", minimum=32, maximum=1024
@@ -103,6 +108,12 @@ class TrainConfig:
         "Highest learning rate of fine-tuning. Empty: 0.0001, or 0.001 with weights none.",
         minimum=1e-8,
         maximum=0.1,
+    )
+    time_limit_minutes: float | None = option(
+        None, "End the training after so many minutes, with the best model so far. Empty: no limit.", minimum=0.0
+    )
+    checkpoint_minutes: float = option(
+        5.0, "Write a checkpoint at least so often, besides one after each epoch.", minimum=0.0, maximum=10_000.0
     )
     class_weights: str = option(
         "none", "balanced lets every class count the same, however many images it has.", choices=CLASS_WEIGHTS

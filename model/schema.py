@@ -35,9 +35,7 @@ _FIELD_OF_TYPE: dict[type, type[fields.Field]] = {
 def fields_of(config_class: type) -> dict[str, fields.Field]:
     """A plain marshmallow field for each option, with its default, help text, bounds and choices."""
     hints = typing.get_type_hints(config_class)
-    return {
-        name: _field(hints[name], field.default, info) for name, (field, info) in options_of(config_class).items()
-    }
+    return {name: _field(hints[name], field.default, info) for name, (field, info) in options_of(config_class).items()}
 
 
 def load(config_class: type[Config], *layers: Mapping[str, Any]) -> Config:
@@ -53,7 +51,7 @@ def load(config_class: type[Config], *layers: Mapping[str, Any]) -> Config:
         merged.update({name: value for name, value in layer.items() if not _not_given(value)})
     problems = [_unknown_option(config_class, name) for name in merged.keys() - options_of(config_class).keys()]
     known = {name: value for name, value in merged.items() if name in options_of(config_class)}
-    schema = Schema.from_dict(fields_of(config_class))()  # type: ignore[arg-type]
+    schema = Schema.from_dict(fields_of(config_class))()
     try:
         values = schema.load(known)
     except ValidationError as error:
@@ -76,7 +74,9 @@ def load_file(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"configuration file {path}: expected YAML with an option a line, received: {error}") from error
+        raise ConfigError(
+            f"configuration file {path}: expected YAML with an option a line, received: {error}"
+        ) from error
     if content is None:
         return {}
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
@@ -139,7 +139,9 @@ def _problems_beyond_types(config_class: type, values: Mapping[str, Any]) -> lis
                     f"Received: {values['group_pattern']!r}."
                 )
         except re.error as error:
-            problems.append(f"group_pattern: expected a regular expression, received {values['group_pattern']!r}: {error}.")
+            problems.append(
+                f"group_pattern: expected a regular expression, received {values['group_pattern']!r}: {error}."
+            )
         if values["val_fraction"] + values["test_fraction"] > 0.8:
             problems.append(
                 f"val_fraction and test_fraction: expected at most 0.8 together, to leave images for training. "

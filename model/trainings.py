@@ -4,6 +4,7 @@
         status.json   what it is doing (`model.results.TrainingStatus`)
         config.json   every option
         lock          held (flock) by the process that trains: free means that it is gone
+        work/         checkpoints, and what else a resumed training can use again
         bundle/       the model being written; renamed to models/<name>/ at the end
 
 A lock, not a pid, tells whether a training is alive: the system frees it however the process ends,
@@ -25,12 +26,14 @@ from model import durable
 from model.config import TrainConfig
 from model.errors import ConfigError, TrainingBusyError
 from model.results import TrainingStatus
+from model.schema import load
 from model.workspace import Workspace
 
 STATUS = "status.json"
 CONFIG = "config.json"
 LOCK = "lock"
 BUNDLE = "bundle"
+WORK = "work"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,18 +44,35 @@ class Reservation:
         name: of the model to be.
         directory: models/.running/<name>/.
         destination: models/<name>/, where the bundle goes at the end.
+        started: when the training was first started, ISO 8601 in UTC.
         lock: the open, locked file; a child process that inherits it holds the lock too.
     """
 
     name: str
     directory: Path
     destination: Path
+    started: str
     lock: IO[str]
 
     @property
     def bundle(self) -> Path:
         """Where the model is written until it is whole."""
         return self.directory / BUNDLE
+
+    @property
+    def work(self) -> Path:
+        """Checkpoints and large temporary files: all that a resumed training needs."""
+        return self.directory / WORK
+
+    @property
+    def fingerprint(self) -> Path:
+        """The file that remembers which images the training began with."""
+        return self.work / "fingerprint"
+
+    @property
+    def passed_checks(self) -> bool:
+        """Whether the dataset was found good, now or before an interruption: from then on it can be resumed."""
+        return self.fingerprint.exists()
 
     def write_status(self, status: TrainingStatus) -> None:
         """Replace status.json."""
@@ -83,19 +103,48 @@ def reserve(config: TrainConfig, workspace: Workspace) -> Reservation:
         name = _free_name(config.name, workspace)
         directory = workspace.running / name
         directory.mkdir()
-        lock = open(directory / LOCK, "w")  # noqa: SIM115 - held as long as the training runs
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        reservation = Reservation(name, directory, workspace.models / name, now(), _locked(directory))
         durable.write_json(directory / CONFIG, dataclasses.asdict(config))
-        reservation = Reservation(name, directory, workspace.models / name, lock)
-        reservation.write_status(TrainingStatus(name, "running", phase="start", pid=os.getpid(), started=now()))
+        reservation.write_status(_starting(reservation))
         return reservation
+
+
+def reserve_again(name: str, workspace: Workspace) -> tuple[Reservation, TrainConfig]:
+    """Reserve the right to go on with an interrupted training; also returns its options.
+
+    Raises:
+        TrainingBusyError: as `reserve`.
+        ConfigError: there is no interrupted training of that name; it lists those there are.
+    """
+    workspace.running.mkdir(parents=True, exist_ok=True)
+    with _exclusive(workspace.running / LOCK):
+        _refuse_if_busy(workspace)
+        interrupted = {status.name: status for status in interrupted_trainings(workspace)}
+        if name not in interrupted:
+            known = ", ".join(interrupted) or "none"
+            raise ConfigError(
+                f"resume: expected the name of an interrupted training, received {name!r}. There are: {known}."
+            )
+        directory = workspace.running / name
+        started = interrupted[name].started
+        reservation = Reservation(name, directory, workspace.models / name, started, _locked(directory))
+        reservation.write_status(_starting(reservation))
+        return reservation, read_config(directory)
 
 
 def adopt(directory: Path, lock_descriptor: int) -> tuple[Reservation, TrainConfig]:
     """In a child process: take over the reservation whose lock it inherited, and read its options."""
-    config = TrainConfig(**json.loads((directory / CONFIG).read_text(encoding="utf-8")))
+    status = _read_status(directory)
+    started = status.started if status else now()
     destination = directory.parent.parent / directory.name
-    return Reservation(directory.name, directory, destination, os.fdopen(lock_descriptor, "w")), config
+    lock = os.fdopen(lock_descriptor, "w")
+    return Reservation(directory.name, directory, destination, started, lock), read_config(directory)
+
+
+def read_config(directory: Path) -> TrainConfig:
+    """The options of the training in `directory`; those that it was started without have their defaults."""
+    stored = json.loads((directory / CONFIG).read_text(encoding="utf-8"))
+    return load(TrainConfig, stored)
 
 
 def running_trainings(workspace: Workspace) -> list[TrainingStatus]:
@@ -123,6 +172,17 @@ def remove_interrupted(workspace: Workspace, name: str) -> bool:
 def now() -> str:
     """The time in UTC as ISO 8601, to the microsecond."""
     return datetime.datetime.now(datetime.timezone.utc).isoformat()
+
+
+def _locked(directory: Path) -> IO[str]:
+    """The lock file of a training, open and locked."""
+    lock = open(directory / LOCK, "w")  # noqa: SIM115 - held as long as the training runs
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return lock
+
+
+def _starting(reservation: Reservation) -> TrainingStatus:
+    return TrainingStatus(reservation.name, "running", phase="start", pid=os.getpid(), started=reservation.started)
 
 
 def _trainings(workspace: Workspace) -> Iterator[tuple[TrainingStatus, bool]]:
@@ -177,8 +237,8 @@ def _free_name(wanted: str, workspace: Workspace) -> str:
     if wanted:
         if taken(wanted):
             raise ConfigError(
-                f"name: expected one that is not in use, received {wanted!r}. Choose another, or remove that "
-                f"model first: topgraft models remove {wanted}"
+                f"name: expected one that is not in use, received {wanted!r}. Choose another, or remove that one "
+                f"first: topgraft models remove {wanted}"
             )
         return wanted
     by_time = datetime.datetime.now().strftime("%Y-%m-%d_%H%M%S")

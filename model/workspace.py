@@ -1,8 +1,8 @@
 """Where datasets, trained models and caches are, and which models are there.
 
-    <root>/data/             datasets
-    <root>/models/<name>/    one trained model each: whole, or not there
-    <root>/models/.running/  trainings under way, and the traces of interrupted ones
+<root>/data/             datasets
+<root>/models/<name>/    one trained model each: whole, or not there
+<root>/models/.running/  trainings under way, and the traces of interrupted ones
 """
 
 import dataclasses

@@ -15,6 +15,7 @@ from model.dataset.prepare import Verdict
 from model.errors import ExportError
 from model.evaluation.calibration import confidence_threshold, fit_temperature
 from model.results import Progress, Sample, Split
+from model.training.deadline import NO_DEADLINE, Deadline
 from model.training.features import (
     Extract,
     FeatureCache,
@@ -95,17 +96,19 @@ def fit_classifier(
     image_size: int,
     work_directory: Path,
     progress: Progress,
+    deadline: Deadline = NO_DEADLINE,
 ) -> Classifier:
     """Fit a classifier: frozen features and a head, then what `config` asks for beyond them.
 
     Args:
-        work_directory: for large temporary files.
+        work_directory: for checkpoints and large temporary files; what an interrupted fit left there is used again.
+        deadline: when to stop with what is best so far.
 
     Raises:
         WeightsError, ConfigError: the backbone cannot be built.
         TrainingError: the training diverged.
     """
-    fit = _Fit(verdict, config, backbone, image_size, work_directory, progress)
+    fit = _Fit(verdict, config, backbone, image_size, work_directory, progress, deadline)
     return fit.from_scratch() if config.weights == "none" else fit.from_pretrained()
 
 
@@ -120,7 +123,9 @@ class _Fit:
         image_size: int,
         work_directory: Path,
         progress: Progress,
+        deadline: Deadline,
     ) -> None:
+        self.deadline = deadline
         self.dataset, self.content_hashes, self.config = verdict.dataset, verdict.content_hashes, config
         self.backbone, self.image_size = backbone, image_size
         self.work_directory, self.progress = work_directory, progress
@@ -132,7 +137,7 @@ class _Fit:
         features = self._cached_features(used)
         train, val = self._labelled(features, self.dataset.train), self._labelled(features, self.dataset.val)
         options = self._head_options()
-        head = train_head(train, val, self.classes, options, self._tell_epoch)
+        head = train_head(train, val, self.classes, options, self._tell_epoch, self.deadline)
         history = head.history
         if self.config.fine_tune == "top":
             network = used.network()
@@ -168,7 +173,14 @@ class _Fit:
         from model.training.fine_tune import fine_tune
 
         return fine_tune(
-            network, start, self.dataset, self._weights, self.config, self.work_directory, self.progress
+            network,
+            start,
+            self.dataset,
+            self._weights,
+            self.config,
+            self.work_directory,
+            self.progress,
+            self.deadline,
         )
 
     def _tuned_classifier(self, network: "keras.Model", head: Head, history: tuple[Epoch, ...]) -> Classifier:
@@ -235,7 +247,12 @@ class _Fit:
 
     def _tell_epoch(self, row: Epoch) -> None:
         self.progress(
-            row.phase, row.epoch, self.config.epochs, loss=row.loss, val_loss=row.val_loss, val_accuracy=row.val_accuracy
+            row.phase,
+            row.epoch,
+            self.config.epochs,
+            loss=row.loss,
+            val_loss=row.val_loss,
+            val_accuracy=row.val_accuracy,
         )
 
 

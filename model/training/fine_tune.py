@@ -4,8 +4,10 @@ What lies below the trained part is run once and its output kept on disk, so an 
 the part that changes.
 """
 
+import dataclasses
+import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import keras
@@ -14,6 +16,8 @@ from keras import layers
 
 from model.config import TrainConfig
 from model.results import Dataset, Progress, Sample
+from model.training.checkpoints import Checkpoints
+from model.training.deadline import NO_DEADLINE, Deadline
 from model.training.features import decoded_batches
 from model.training.head import Epoch, Head
 from model.training.network import cut_at_last_block, freeze_batch_normalization
@@ -22,6 +26,8 @@ PHASE = "fine_tune"
 _WARM_UP = 0.1
 _LEARNING_RATE = 1e-4
 _LEARNING_RATE_FROM_SCRATCH = 1e-3
+
+log = logging.getLogger(__name__)
 
 
 def fine_tune(
@@ -32,20 +38,23 @@ def fine_tune(
     config: TrainConfig,
     directory: Path,
     progress: Progress,
+    deadline: Deadline = NO_DEADLINE,
 ) -> Head:
     """Train the last block of `backbone` (all of it where `config.weights` is none) and the head on it.
 
-    The backbone is left with the weights of the epoch of lowest validation loss.
+    The backbone is left with the weights of the epoch of lowest validation loss. A call that finds
+    checkpoints of an interrupted one in `directory` goes on from there, to the same result.
 
     Args:
         head: where the head starts.
         weights: from samples to the weight of each, float (n,) of mean 1.
-        directory: where the outputs of the frozen part are kept meanwhile.
+        directory: for the checkpoints, and for the outputs of the frozen part.
+        deadline: when to stop with what is best so far.
 
     Returns:
         The head of that epoch, with a row per epoch.
     """
-    keras.utils.set_random_seed(config.seed)
+    _make_deterministic(config.seed)
     from_scratch = config.weights == "none"
     trunk, block = (None, backbone) if from_scratch else cut_at_last_block(backbone)
     if not from_scratch:
@@ -57,10 +66,19 @@ def fine_tune(
     val = _Batches(store.write("val", dataset.val), dataset.val, weights(dataset.val), config.batch_size, None)
     epochs = config.epochs if from_scratch else config.fine_tune_epochs
     network = _trainable_network(block, head, config, epochs * len(train), from_scratch)
-    recorder = _Recorder(network, config.patience, epochs, progress)
-    network.fit(train, validation_data=val, epochs=epochs, callbacks=[recorder], shuffle=False, verbose=0)
+    loop = _Loop(network, train, val, epochs, config, Checkpoints(directory / "checkpoints"), progress, deadline)
+    history, best_epoch = loop.run()
     kernel, bias = (np.asarray(weight) for weight in network.layers[-1].weights)
-    return Head(kernel, bias, 0.0, recorder.best_epoch, tuple(recorder.history))
+    return Head(kernel, bias, 0.0, best_epoch, history)
+
+
+def _make_deterministic(seed: int) -> None:
+    """Fix the random numbers, and have TensorFlow add up in the same order each time."""
+    keras.utils.set_random_seed(seed)
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.experimental.enable_op_determinism()
 
 
 def _trainable_network(
@@ -98,88 +116,172 @@ class _InputStore:
         self._directory, self._progress = directory, progress
 
     def write(self, name: str, samples: Sequence[Sample]) -> np.ndarray:
-        """The inputs of one split, as an array (n, height, width, channels) in a file."""
-        shape = (*self._size, 3) if self._trunk is None else self._trunk.output.shape[1:]
-        dtype = np.uint8 if self._trunk is None else np.float32
-        path = self._directory / f"{PHASE}_{name}.npy"
-        stored = np.lib.format.open_memmap(path, "w+", dtype, (len(samples), *shape))
+        """The inputs of one split as an array (n, height, width, channels) in a file; a whole one is used again."""
+        shape = (len(samples), *((*self._size, 3) if self._trunk is None else self._trunk.output.shape[1:]))
+        whole = self._directory / f"{PHASE}_{name}.npy"
+        if not whole.exists():
+            partial = whole.with_suffix(".part")
+            self._fill(np.lib.format.open_memmap(partial, "w+", self._dtype, shape), samples)
+            partial.rename(whole)
+        return np.load(whole, mmap_mode="r")
+
+    @property
+    def _dtype(self) -> type:
+        return np.uint8 if self._trunk is None else np.float32
+
+    def _fill(self, stored: np.memmap, samples: Sequence[Sample]) -> None:
         done = 0
         for images in decoded_batches(samples, self._size, self._config.resize, self._config.batch_size):
             stored[done : done + len(images)] = images if self._trunk is None else self._trunk.predict_on_batch(images)
             done += len(images)
             self._progress(f"{PHASE}_inputs", done, len(samples))
-        return stored
+        stored.flush()
 
 
-class _Batches(keras.utils.PyDataset):
-    """Batches of stored inputs, labels and weights; in a new order each epoch where there is a seed."""
+class _Batches:
+    """Batches of stored inputs, labels and weights; in an order of its own for each epoch where there is a seed."""
 
     def __init__(
         self, inputs: np.ndarray, samples: Sequence[Sample], weights: np.ndarray, batch_size: int, seed: int | None
     ) -> None:
-        super().__init__()
         self._inputs, self._weights, self._seed = inputs, weights, seed
         self._labels = np.array([sample.label for sample in samples])
         self._parts = -(-len(inputs) // batch_size)
-        self._epoch = 0
-        self._arrange()
 
     def __len__(self) -> int:
         return self._parts
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        chosen = np.sort(self._order[index])
-        return self._inputs[chosen], self._labels[chosen], self._weights[chosen]
-
-    def on_epoch_end(self) -> None:
-        self._epoch += 1
-        self._arrange()
-
-    def _arrange(self) -> None:
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """The batches of an epoch from number `start` on."""
         order = np.arange(len(self._inputs))
         if self._seed is not None:
-            order = np.random.default_rng((self._seed, self._epoch)).permutation(order)
-        self._order = np.array_split(order, self._parts)
+            order = np.random.default_rng((self._seed, epoch)).permutation(order)
+        for part in np.array_split(order, self._parts)[start:]:
+            # A file is read in its own order; within a batch the order means nothing.
+            chosen = np.sort(part)
+            yield self._inputs[chosen], self._labels[chosen], self._weights[chosen]
 
 
-class _Recorder(keras.callbacks.Callback):
-    """Writes down each epoch, keeps the best weights, stops when nothing improves."""
+class _Loop:
+    """The epochs of one fine-tuning, with everything that a checkpoint must hold."""
 
-    def __init__(self, network: keras.Model, patience: int, epochs: int, progress: Progress) -> None:
-        super().__init__()
-        self.history: list[Epoch] = []
-        self.best_epoch = 0
-        self._network, self._patience, self._epochs, self._progress = network, patience, epochs, progress
-        self._best_val_loss = float("inf")
-        self._best_weights = network.get_weights()
-        self._started = 0.0
+    def __init__(
+        self,
+        network: keras.Model,
+        train: _Batches,
+        val: _Batches,
+        epochs: int,
+        config: TrainConfig,
+        checkpoints: Checkpoints,
+        progress: Progress,
+        deadline: Deadline,
+    ) -> None:
+        self._network, self._train, self._val, self._epochs = network, train, val, epochs
+        self._patience, self._interval = config.patience, config.checkpoint_minutes * 60
+        self._checkpoints, self._progress, self._deadline = checkpoints, progress, deadline
+        self._history: list[Epoch] = []
+        self._best_epoch, self._best_val_loss = 0, float("inf")
+        self._best = self._arrays(network.variables)
+        self._step = 0
+        self._seconds = 0.0
 
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
-        self._started = time.perf_counter()
+    def run(self) -> tuple[tuple[Epoch, ...], int]:
+        """All epochs that are left; the network then has the weights of the best. Returns the rows and that epoch."""
+        self._build()
+        self._restore()
+        while len(self._history) < self._epochs and not self._is_stuck() and not self._deadline.is_over():
+            self._run_epoch(len(self._history) + 1)
+        self._assign(self._network.variables, self._best)
+        return tuple(self._history), self._best_epoch
 
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
-        row = self._row(epoch + 1, logs or {})
-        self.history.append(row)
+    def _build(self) -> None:
+        """Make the variables of the metrics and the optimizer, which Keras makes at their first use."""
+        self._network.test_on_batch(*next(self._val.epoch(0)))
+        self._network.optimizer.build(self._network.trainable_variables)
+
+    def _is_stuck(self) -> bool:
+        return len(self._history) - self._best_epoch >= self._patience
+
+    def _run_epoch(self, epoch: int) -> None:
+        started = saved = time.perf_counter()
+        if self._step == 0:
+            self._network.reset_metrics()
+        for batch in self._train.epoch(epoch, self._step):
+            self._network.train_on_batch(*batch)
+            self._step += 1
+            if time.perf_counter() - saved > self._interval:
+                self._seconds += time.perf_counter() - started
+                started = saved = time.perf_counter()
+                self._save()
+        loss, accuracy = self._measured()
+        val_loss, val_accuracy = self._validate()
+        row = Epoch(
+            PHASE,
+            epoch,
+            loss,
+            accuracy,
+            val_loss,
+            val_accuracy,
+            float(np.asarray(self._network.optimizer.learning_rate)),
+            self._seconds + time.perf_counter() - started,
+        )
+        self._step, self._seconds = 0, 0.0
+        self._record(row)
+        self._save()
+
+    def _validate(self) -> tuple[float, float]:
+        self._network.reset_metrics()
+        for batch in self._val.epoch(0):
+            self._network.test_on_batch(*batch)
+        return self._measured()
+
+    def _measured(self) -> tuple[float, float]:
+        """Loss and accuracy over the batches since the metrics were reset."""
+        results = self._network.get_metrics_result()
+        return float(results["loss"]), float(results["accuracy"])
+
+    def _record(self, row: Epoch) -> None:
+        self._history.append(row)
+        if row.val_loss < self._best_val_loss:
+            self._best_val_loss, self._best_epoch = row.val_loss, row.epoch
+            self._best = self._arrays(self._network.variables)
         self._progress(
             PHASE, row.epoch, self._epochs, loss=row.loss, val_loss=row.val_loss, val_accuracy=row.val_accuracy
         )
-        if row.val_loss < self._best_val_loss:
-            self._best_val_loss, self.best_epoch = row.val_loss, row.epoch
-            self._best_weights = self._network.get_weights()
-        elif row.epoch - self.best_epoch >= self._patience:
-            self._network.stop_training = True
 
-    def on_train_end(self, logs: dict | None = None) -> None:
-        self._network.set_weights(self._best_weights)
+    def _save(self) -> None:
+        """Weights, random state, optimizer and running metrics; the best weights; the rows; the place in the epoch."""
+        arrays = self._arrays(self._state_variables(), "now_") | {
+            f"best_{key}": value for key, value in self._best.items()
+        }
+        state = {
+            "history": [dataclasses.asdict(row) for row in self._history],
+            "best_epoch": self._best_epoch,
+            "step": self._step,
+            "seconds": self._seconds,
+        }
+        self._checkpoints.save(arrays, state)
 
-    def _row(self, epoch: int, logs: dict) -> Epoch:
-        return Epoch(
-            PHASE,
-            epoch,
-            float(logs["loss"]),
-            float(logs["accuracy"]),
-            float(logs["val_loss"]),
-            float(logs["val_accuracy"]),
-            float(np.asarray(self._network.optimizer.learning_rate)),
-            time.perf_counter() - self._started,
-        )
+    def _restore(self) -> None:
+        found = self._checkpoints.latest()
+        if found is None:
+            return
+        arrays, state = found
+        self._assign(self._state_variables(), {key[4:]: value for key, value in arrays.items() if key[:4] == "now_"})
+        self._best = {key[5:]: value for key, value in arrays.items() if key[:5] == "best_"}
+        self._history = [Epoch(**row) for row in state["history"]]
+        self._best_epoch, self._step, self._seconds = state["best_epoch"], state["step"], state["seconds"]
+        self._best_val_loss = min((row.val_loss for row in self._history), default=float("inf"))
+        log.info("going on with epoch %d of fine-tuning", len(self._history) + 1)
+
+    def _state_variables(self) -> list[keras.Variable]:
+        return [*self._network.variables, *self._network.optimizer.variables, *self._network.metrics_variables]
+
+    @staticmethod
+    def _arrays(variables: Sequence[keras.Variable], prefix: str = "") -> dict[str, np.ndarray]:
+        return {f"{prefix}{number}": np.asarray(variable) for number, variable in enumerate(variables)}
+
+    @staticmethod
+    def _assign(variables: Sequence[keras.Variable], arrays: Mapping[str, np.ndarray]) -> None:
+        for number, variable in enumerate(variables):
+            variable.assign(arrays[str(number)])

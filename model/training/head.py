@@ -18,6 +18,7 @@ from collections.abc import Callable
 import numpy as np
 
 from model.errors import TrainingError
+from model.training.deadline import NO_DEADLINE, Deadline
 
 L2_CANDIDATES = (1e-5, 1e-4, 1e-3, 1e-2)
 _MOMENTUM = 0.9
@@ -100,6 +101,7 @@ def train_head(
     classes: int,
     options: HeadOptions,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    deadline: Deadline = NO_DEADLINE,
 ) -> Head:
     """Train a head and return it as it was at its epoch of lowest validation loss.
 
@@ -107,6 +109,7 @@ def train_head(
         train, val: the two splits; `val` chooses the L2 strength and the epoch.
         classes: how many there are.
         on_epoch: called after each epoch with the numbers of the candidate that leads so far.
+        deadline: when to stop with what is best so far; there is always one epoch.
 
     Raises:
         TrainingError: the loss is not finite from the first epoch on.
@@ -122,7 +125,7 @@ def train_head(
                 f"{options.learning_rate}. Lower learning_rate."
             )
         on_epoch(search.history[search.leader][-1])
-        if epoch - search.best_epoch.max() >= options.patience:
+        if epoch - search.best_epoch.max() >= options.patience or deadline.is_over():
             break
     return search.head()
 

@@ -19,7 +19,7 @@ from typing import Any
 from model import errors
 from model.config import TrainConfig
 from model.errors import TopgraftError, TrainingError, TrainingStoppedError
-from model.trainings import Reservation, adopt, reserve
+from model.trainings import Reservation, adopt, reserve, reserve_again
 from model.workspace import Workspace
 
 _PR_SET_PDEATHSIG = 1
@@ -38,7 +38,7 @@ def run_training(config: TrainConfig, workspace: Workspace) -> dict[str, Any]:
         TopgraftError: as `model.training.trainer.train`; also TrainingError when the child was
             killed, and says what to do about it.
     """
-    reservation = reserve(config, workspace)
+    reservation = reserve_again(config.resume, workspace)[0] if config.resume else reserve(config, workspace)
     with reservation.lock as lock:
         command = [sys.executable, "-m", __name__, str(reservation.directory), str(lock.fileno()), str(os.getpid())]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}

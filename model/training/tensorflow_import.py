@@ -13,15 +13,15 @@ def import_tensorflow() -> None:
     if "tensorflow" in sys.modules:
         return
     sys.stderr.flush()
-    stderr, kept = os.dup(2), tempfile.TemporaryFile()
-    os.dup2(kept.fileno(), 2)
-    try:
-        import keras  # noqa: F401 - it decides on a backend and loads that
-    except BaseException:
-        kept.seek(0)
-        os.write(stderr, kept.read())
-        raise
-    finally:
-        os.dup2(stderr, 2)
-        os.close(stderr)
-        kept.close()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as kept:
+        os.dup2(kept.fileno(), 2)
+        try:
+            import keras  # noqa: F401 - it decides on a backend and loads that
+        except BaseException:
+            kept.seek(0)
+            os.write(stderr, kept.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)

@@ -113,9 +113,7 @@ class _TensorUnpickler(pickle.Unpickler):
         return _Storage(key, dtype, length)
 
 
-def _materialise(
-    tensors: dict[str, _Tensor], storages: dict[str, Any], stream: IO[bytes]
-) -> dict[str, np.ndarray]:
+def _materialise(tensors: dict[str, _Tensor], storages: dict[str, Any], stream: IO[bytes]) -> dict[str, np.ndarray]:
     dtypes = {tensor.storage.key: tensor.storage.dtype for tensor in tensors.values()}
     for key in storages:
         length = int.from_bytes(stream.read(8), "little", signed=True)

@@ -30,9 +30,10 @@ from model.evaluation.wrong_answers import find_wrong_answers
 from model.results import Progress, Split, State, TrainingStatus, no_progress
 from model.serving.predictor import load_predictor
 from model.training.classifier import Classifier, fit_classifier
+from model.training.deadline import Deadline
 from model.training.head import Epoch
 from model.training.tensorflow_import import import_tensorflow
-from model.trainings import Reservation, now, reserve
+from model.trainings import Reservation, reserve, reserve_again
 from model.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -54,7 +55,15 @@ def train(config: TrainConfig, workspace: Workspace, progress: Progress = no_pro
         DatasetError, WeightsError, TrainingError: it could not go on; nothing is left among the models.
         TrainingStoppedError: it was interrupted.
     """
+    if config.resume:
+        return resume(config.resume, workspace, progress)
     return run(reserve(config, workspace), config, workspace, progress)
+
+
+def resume(name: str, workspace: Workspace, progress: Progress = no_progress) -> dict[str, Any]:
+    """Go on with an interrupted training in this process, to the result it would have had; see `train`."""
+    reservation, config = reserve_again(name, workspace)
+    return run(reservation, config, workspace, progress)
 
 
 def run(
@@ -67,19 +76,30 @@ def run(
             result = _Training(reservation, config, workspace, status).run()
             reservation.publish()
             return result
-        except (DatasetError, ConfigError):
-            reservation.remove()
+        except (DatasetError, ConfigError) as error:
+            if reservation.passed_checks:
+                status.end("failed", error.message)
+            else:
+                reservation.remove()
             raise
         except (KeyboardInterrupt, TrainingStoppedError):
-            status.end("cancelled", "It was stopped before it was done.")
+            status.end("cancelled", f"It was stopped before it was done. {_how_to_go_on(reservation)}")
             raise
         except OSError as error:
-            failure = TrainingError(f"training {reservation.name}: could not read or write: {error}. Free some space?")
+            free = shutil.disk_usage(reservation.directory).free / 1e9
+            failure = TrainingError(
+                f"training {reservation.name}: could not read or write: {error}. {free:.1f} GB are free in "
+                f"{reservation.destination.parent}. See to that, then go on: {_how_to_go_on(reservation)}"
+            )
             status.end("failed", failure.message)
             raise failure from error
         except Exception as error:
             status.end("failed", str(error))
             raise
+
+
+def _how_to_go_on(reservation: Reservation) -> str:
+    return f"topgraft resume {reservation.name}"
 
 
 class _Training:
@@ -90,24 +110,41 @@ class _Training:
         self.source = workspace.find_dataset(config.dataset)
         self.backbone = find_backbone(config.backbone)
         self.image_size = config.image_size or self.backbone.image_size
-        self.created, self.clock = now(), time.perf_counter()
-        self.bundle, self.work = reservation.bundle, reservation.directory / "work"
+        self.clock = time.perf_counter()
+        self.bundle, self.work = reservation.bundle, reservation.work
 
     def run(self) -> dict[str, Any]:
         """Check, fit, export, evaluate, report, and close the bundle with its manifest."""
+        deadline = Deadline.after_minutes(self.config.time_limit_minutes)
+        shutil.rmtree(self.bundle, ignore_errors=True)
         self.bundle.mkdir()
-        self.work.mkdir()
+        self.work.mkdir(exist_ok=True)
         verdict = prepare_dataset(self.source, self.config, self.work, self.progress)
         for warning in verdict.warnings:
             log.warning("dataset: %s", warning)
         write_dataset_files(verdict, self.bundle / bundles.DATASET_FILES)
         import_tensorflow()
-        classifier = fit_classifier(verdict, self.config, self.backbone, self.image_size, self.work, self.progress)
+        self.refuse_another_dataset(verdict)
+        classifier = fit_classifier(
+            verdict, self.config, self.backbone, self.image_size, self.work, self.progress, deadline
+        )
         exported = self.export(verdict, classifier)
         self.write_history(classifier.history)
         manifest = self.evaluate(verdict, classifier, exported)
         bundles.write_manifest(self.bundle, manifest)
         return self.result(manifest, (*verdict.warnings, *exported.warnings))
+
+    def refuse_another_dataset(self, verdict: Verdict) -> None:
+        """A resumed training goes on with the images it began with, or not at all."""
+        remembered = self.reservation.fingerprint
+        if not self.reservation.passed_checks:
+            durable.write_text(remembered, verdict.fingerprint)
+        elif remembered.read_text(encoding="utf-8") != verdict.fingerprint:
+            raise DatasetError(
+                f"{self.source}: expected the images that the training {self.reservation.name} began with, found "
+                "others. Put those back to resume it, or remove it and train anew: "
+                f"topgraft models remove {self.reservation.name}"
+            )
 
     def export(self, verdict: Verdict, classifier: Classifier) -> "Exported":
         """model.keras and model.onnx."""
@@ -162,7 +199,7 @@ class _Training:
         """All that must travel with the weights, but for the records of the files."""
         return Manifest(
             name=self.reservation.name,
-            created=self.created,
+            created=self.reservation.started,
             versions=_versions(),
             classes=verdict.dataset.classes,
             backbone=self.backbone.name,
@@ -207,7 +244,7 @@ class _StatusFile:
 
     def __init__(self, reservation: Reservation, progress: Progress) -> None:
         self._reservation, self._progress = reservation, progress
-        self._status = TrainingStatus(reservation.name, "running", pid=os.getpid(), started=now())
+        self._status = TrainingStatus(reservation.name, "running", pid=os.getpid(), started=reservation.started)
         self._phase_start = self._written = time.monotonic()
 
     def __call__(self, phase: str, done: int, total: int, /, **metrics: float) -> None:
@@ -224,9 +261,8 @@ class _StatusFile:
         self._progress(phase, done, total, **metrics)
 
     def end(self, state: State, message: str) -> None:
-        """Write down how a training that gives no model ended."""
+        """Write down how a training that gives no model ended; what a resumed one can use stays."""
         with contextlib.suppress(OSError):
-            shutil.rmtree(self._reservation.directory / "work", ignore_errors=True)
             shutil.rmtree(self._reservation.bundle, ignore_errors=True)
             self._reservation.write_status(dataclasses.replace(self._status, state=state, message=message))
 

@@ -344,9 +344,7 @@ def tls_port(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[int
         yield port
 
 
-def test_https_checks_the_name_in_the_url(
-    certificate: Path, tls_port: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_https_checks_the_name_in_the_url(certificate: Path, tls_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetching, "_tls_context", lambda: ssl.create_default_context(cafile=str(certificate)))
     assert _fetch(f"https://photos.example:{tls_port}/photo") == CONTENT
     with pytest.raises(FetchError, match="certificate"):

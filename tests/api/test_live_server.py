@@ -144,9 +144,7 @@ def test_a_training_that_cannot_work_says_why(server: Server) -> None:
     assert "nosuch" in training["message"]
 
 
-def test_delete_stops_the_training_and_its_child(
-    server: Server, trained: dict[str, Any], real_photo: bytes
-) -> None:
+def test_delete_stops_the_training_and_its_child(server: Server, trained: dict[str, Any], real_photo: bytes) -> None:
     import requests
 
     assert trained["status"] == "done", trained

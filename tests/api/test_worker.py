@@ -117,9 +117,7 @@ def test_the_listing(workspace: Workspace, add_model: AddModel) -> None:
     assert listing.latest(workspace) == "b"
 
 
-def test_manifests_are_read_once(
-    workspace: Workspace, add_model: AddModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_manifests_are_read_once(workspace: Workspace, add_model: AddModel, monkeypatch: pytest.MonkeyPatch) -> None:
     """The listing is made in the server's event loop."""
     listing = Listing()
     for number in range(100):

@@ -1,5 +1,6 @@
 """A training in a child process: what is left when it, or who started it, is killed."""
 
+import contextlib
 import os
 import random
 import signal
@@ -30,8 +31,7 @@ run_training(TrainConfig(dataset=sys.argv[2], name="child", image_size=96), Work
 
 def test_the_child_trains_and_the_parent_gets_the_result_without_loading_tensorflow(workspace, shapes):
     code = PARENT.replace("run_training(", "result = run_training(") + (
-        "assert result['model'] == 'child', result\n"
-        "assert not {'tensorflow', 'keras'} & set(sys.modules)\n"
+        "assert result['model'] == 'child', result\nassert not {'tensorflow', 'keras'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code, str(workspace.root), str(shapes)], check=True, timeout=120)
     find_bundle(workspace, "child").verify()
@@ -82,10 +82,8 @@ def test_kill_at_any_moment_leaves_only_whole_models(workspace, shapes):
     finished = 0
     for _ in range(20):
         parent = _start_parent(workspace, shapes)
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             parent.wait(moments.uniform(0.3, 9))
-        except subprocess.TimeoutExpired:
-            pass
         _kill(parent)
         _wait_until(lambda: running_trainings(workspace) == [], "the child to die")
         for name in model_names(workspace):
@@ -120,7 +118,9 @@ def _start_parent(workspace: Workspace, shapes: Path) -> subprocess.Popen:
 
 def _pid_of_child(workspace: Workspace) -> int:
     """The process that trains, once it has begun to look at the dataset."""
-    _wait_until(lambda: any(status.phase != "start" for status in running_trainings(workspace)), "the training to begin")
+    _wait_until(
+        lambda: any(status.phase != "start" for status in running_trainings(workspace)), "the training to begin"
+    )
     return running_trainings(workspace)[0].pid
 
 

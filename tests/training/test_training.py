@@ -2,7 +2,6 @@
 
 import csv
 import dataclasses
-import errno
 import json
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import pytest
 from model.bundle import find_bundle, model_names
 from model.config import TrainConfig
 from model.dataset.images import read_image
-from model.errors import ConfigError, DatasetError, TrainingBusyError, TrainingError
+from model.errors import ConfigError, DatasetError, TrainingBusyError
 from model.serving.predictor import load_predictor
 from model.training.trainer import train
 from model.trainings import interrupted_trainings, reserve, running_trainings
@@ -102,9 +101,7 @@ def test_the_keras_model_takes_pixels_and_answers_as_the_service_does(trained, s
     network = keras.models.load_model(bundle.directory / "model.keras", compile=False, safe_mode=True)
     assert network.input.dtype == "uint8"
     pictures = _pictures(shapes)
-    np.testing.assert_allclose(
-        np.asarray(network(pictures)), load_predictor(bundle).probabilities(pictures), atol=1e-4
-    )
+    np.testing.assert_allclose(np.asarray(network(pictures)), load_predictor(bundle).probabilities(pictures), atol=1e-4)
 
 
 def test_a_model_without_onnx_is_served_by_keras_with_the_same_answers(trained, shapes):
@@ -262,21 +259,6 @@ def test_a_dataset_that_cannot_be_used_leaves_nothing_behind(workspace):
     with pytest.raises(DatasetError):
         train(TrainConfig(dataset=str(workspace.root / "missing")), workspace)
     assert model_names(workspace) == [] and interrupted_trainings(workspace) == []
-
-
-def test_a_full_disk_leaves_the_models_whole_and_says_so(trained, shapes, monkeypatch):
-    workspace, _ = trained
-
-    def no_space(*_arguments, **_options):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    before = model_names(workspace)
-    monkeypatch.setattr("model.training.export.export_classifier", no_space)
-    with pytest.raises(TrainingError, match="No space left on device"):
-        train(TrainConfig(dataset=str(shapes), name="full"), workspace)
-    assert model_names(workspace) == before
-    assert [(status.name, status.state) for status in interrupted_trainings(workspace)] == [("full", "failed")]
-    assert not (workspace.running / "full" / "bundle").exists()
 
 
 def _pictures(shapes: Path, size: int = 224) -> np.ndarray:

@@ -1,0 +1,24 @@
+"""The time limit of a training."""
+
+import dataclasses
+import math
+import time
+
+
+@dataclasses.dataclass(frozen=True)
+class Deadline:
+    """A moment of `time.monotonic()` after which phases end in good order, with what is best so far."""
+
+    moment: float
+
+    @classmethod
+    def after_minutes(cls, minutes: float | None) -> "Deadline":
+        """The moment that many minutes from now; never, for None."""
+        return cls(math.inf if minutes is None else time.monotonic() + 60 * minutes)
+
+    def is_over(self) -> bool:
+        """Whether the moment has passed."""
+        return time.monotonic() >= self.moment
+
+
+NO_DEADLINE = Deadline(math.inf)

@@ -1,0 +1,216 @@
+"""A training that is interrupted and resumed ends as one that never was."""
+
+import csv
+import dataclasses
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.bundle import find_bundle
+from model.config import TrainConfig
+from model.errors import ConfigError, DatasetError, TrainingError
+from model.training.checkpoints import Checkpoints
+from model.training.trainer import resume, train
+from model.trainings import interrupted_trainings
+from model.workspace import Workspace
+
+FINE_TUNED = TrainConfig(
+    name="m",
+    backbone="MobileNetV3Small",
+    weights="none",
+    image_size=32,
+    epochs=4,
+    patience=10,
+    batch_size=8,
+    checkpoint_minutes=0.0,
+)
+
+
+class Interruption(KeyboardInterrupt):
+    """What a test stops a training with."""
+
+
+def _config(shapes: Path) -> TrainConfig:
+    return dataclasses.replace(FINE_TUNED, dataset=str(shapes))
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory, shapes) -> list[list[str]]:
+    """The rows of results.csv of a training that nothing stopped, without the times."""
+    workspace = Workspace(tmp_path_factory.mktemp("uninterrupted"))
+    workspace.models.mkdir()
+    train(_config(shapes), workspace)
+    return _rows(workspace)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("epoch", [1, 3])
+def test_a_training_stopped_after_an_epoch_and_resumed_has_the_same_results(workspace, shapes, uninterrupted, epoch):
+    with pytest.raises(Interruption):
+        train(_config(shapes), workspace, _stop_at("fine_tune", epoch))
+    assert [(status.name, status.state) for status in interrupted_trainings(workspace)] == [("m", "cancelled")]
+    told: list[int] = []
+    resume("m", workspace, lambda phase, done, *_total, **_metrics: told.append(done) if phase == "fine_tune" else None)
+    assert min(told) > epoch - 1
+    assert _rows(workspace) == uninterrupted
+    find_bundle(workspace, "m").verify()
+
+
+@pytest.mark.slow
+def test_the_train_option_resume_does_the_same(workspace, shapes, uninterrupted):
+    with pytest.raises(Interruption):
+        train(_config(shapes), workspace, _stop_at("fine_tune", 2))
+    train(TrainConfig(resume="m"), workspace)
+    assert _rows(workspace) == uninterrupted
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty"])
+def test_a_damaged_checkpoint_is_said_and_the_one_before_it_used(workspace, shapes, uninterrupted, damage, caplog):
+    with pytest.raises(Interruption):
+        train(_config(shapes), workspace, _stop_at("fine_tune", 3))
+    newest = max((workspace.running / "m" / "work" / "checkpoints").iterdir())
+    content = newest.read_bytes()
+    middle = len(content) // 2
+    newest.write_bytes(
+        {"cut": content[:middle], "flip": content[:middle] + b"\xff\x00" + content[middle + 2 :], "empty": b""}[damage]
+    )
+    resume("m", workspace)
+    assert "is damaged" in caplog.text
+    assert _rows(workspace) == uninterrupted
+
+
+@pytest.mark.slow
+def test_a_training_whose_dataset_vanished_for_a_while_can_be_resumed(workspace, shapes, tmp_path, uninterrupted):
+    mount = tmp_path / "mount"
+    shutil.copytree(shapes, mount)
+
+    def unmount(phase: str, done: int, _total: int, /, **_metrics: float) -> None:
+        if phase == "fine_tune_inputs" and mount.exists():
+            mount.rename(tmp_path / "elsewhere")
+
+    with pytest.raises(Exception):  # noqa: B017 - what fails first is not the point
+        train(dataclasses.replace(_config(mount), batch_size=4), workspace, unmount)
+    with pytest.raises(DatasetError):
+        resume("m", workspace)
+    assert [status.name for status in interrupted_trainings(workspace)] == ["m"]
+    (tmp_path / "elsewhere").rename(mount)
+    resume("m", workspace)
+    find_bundle(workspace, "m").verify()
+
+
+@pytest.mark.slow
+def test_a_training_is_not_resumed_with_other_images(workspace, shapes, tmp_path):
+    mine = tmp_path / "mine"
+    shutil.copytree(shapes, mine)
+    with pytest.raises(Interruption):
+        train(_config(mine), workspace, _stop_at("fine_tune", 1))
+    (mine / "circle" / "000.jpg").unlink()
+    with pytest.raises(DatasetError, match="expected the images that the training m began with"):
+        resume("m", workspace)
+
+
+def test_resuming_what_was_not_interrupted_lists_what_was(workspace):
+    with pytest.raises(ConfigError, match="There are: none"):
+        resume("nothing", workspace)
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_full_fails_the_training_and_it_can_be_resumed(workspace, shapes, uninterrupted):
+    code = (
+        "import resource, signal, sys, json\n"
+        "from pathlib import Path\n"
+        "from model.config import TrainConfig\n"
+        "from model.training.trainer import train\n"
+        "from model.workspace import Workspace\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, resource.RLIM_INFINITY))\n"
+        "train(TrainConfig(**json.loads(sys.argv[2])), Workspace(Path(sys.argv[1])))\n"
+    )
+    arguments = [str(workspace.root), json.dumps(dataclasses.asdict(_config(shapes)))]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1 and TrainingError.__name__ in done.stderr and "could not read or write" in done.stderr
+    assert not (workspace.models / "m").exists()
+    assert [(status.name, status.state) for status in interrupted_trainings(workspace)] == [("m", "failed")]
+    resume("m", workspace)
+    assert _rows(workspace) == uninterrupted
+
+
+@pytest.mark.slow
+def test_a_time_limit_ends_a_training_in_good_order(workspace, shapes):
+    config = dataclasses.replace(_config(shapes), epochs=10_000, patience=10_000, time_limit_minutes=0.15)
+    started = time.monotonic()
+    train(config, workspace)
+    assert time.monotonic() - started < 60
+    assert 1 <= len(_rows(workspace)) < 10_000
+    find_bundle(workspace, "m").verify()
+
+
+@pytest.mark.slow
+def test_a_training_killed_at_any_moment_and_resumed_has_the_same_results(workspace, shapes, uninterrupted):
+    moments = random.Random(7)
+    kills = int(os.environ.get("TOPGRAFT_TEST_KILLS", "5"))
+    killed = 0
+    for _ in range(kills):
+        child = _start(workspace, ["train", *_arguments(shapes)])
+        time.sleep(moments.uniform(2, 14))
+        child.kill()
+        child.wait()
+        if (workspace.models / "m").exists():
+            continue_with = None
+        elif interrupted_trainings(workspace):
+            killed += 1
+            continue_with = ["resume", "m"]
+        else:
+            continue_with = ["train", *_arguments(shapes)]
+        if continue_with:
+            assert _start(workspace, continue_with).wait(120) == 0
+        assert _rows(workspace) == uninterrupted
+        find_bundle(workspace, "m").verify()
+        shutil.rmtree(workspace.models)
+        workspace.models.mkdir()
+    assert killed > kills // 5
+
+
+def test_only_the_last_two_checkpoints_are_kept(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    assert checkpoints.latest() is None
+    for number in range(5):
+        checkpoints.save({"weights": np.full((2, 3), number, np.float32)}, {"number": number})
+    arrays, state = checkpoints.latest()
+    assert state == {"number": 4} and np.array_equal(arrays["weights"], np.full((2, 3), 4))
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 2
+
+
+def _arguments(shapes: Path) -> list[str]:
+    config = _config(shapes)
+    defaults = TrainConfig()
+    changed = {key: value for key, value in vars(config).items() if value != getattr(defaults, key)}
+    return [part for key, value in changed.items() for part in (f"--{key.replace('_', '-')}", str(value))]
+
+
+def _start(workspace: Workspace, arguments: list[str]) -> subprocess.Popen:
+    main = "import sys; from model.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", main, "--workspace", str(workspace.root), *arguments]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ)
+
+
+def _stop_at(phase: str, step: int):
+    def progress(now: str, done: int, _total: int, /, **_metrics: float) -> None:
+        if now == phase and done == step:
+            raise Interruption
+
+    return progress
+
+
+def _rows(workspace: Workspace) -> list[list[str]]:
+    with open(workspace.models / "m" / "results.csv", newline="") as stream:
+        return [[value for key, value in row.items() if key != "seconds"] for row in csv.DictReader(stream)]
