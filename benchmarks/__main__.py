@@ -1,0 +1,64 @@
+"""Run the benchmarks and write their tables into docs/benchmarks.md: `python -m benchmarks [NAME ...]`.
+
+Each runs in a process of its own and takes half a minute to a quarter of an hour on two processors. A table
+stands between its markers; what is around them is kept. Give names to measure only some again.
+"""
+
+import datetime
+import importlib.metadata
+import os
+import platform
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+NAMES = ("serving", "startup", "decoding", "head", "real_data", "training", "pretrained")
+PACKAGES = ("tensorflow", "keras", "onnxruntime", "pillow", "numpy", "deepaas")
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "benchmarks.md"
+
+
+def main(names: list[str]) -> int:
+    """Run the named benchmarks, or all, and return how many failed."""
+    if unknown := sorted(set(names) - set(NAMES)):
+        sys.exit(f"expected some of {', '.join(NAMES)}, received {', '.join(unknown)}")
+    failed = 0
+    for name in names or NAMES:
+        finished = subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], cwd=ROOT, stdout=subprocess.PIPE)
+        if finished.returncode:
+            failed += 1
+            continue
+        tables = finished.stdout.decode().strip()
+        print(f"{name}\n\n{tables}\n", flush=True)
+        _replace(name, f"{tables}\n\n{_machine()}")
+    return failed
+
+
+def _replace(name: str, content: str) -> None:
+    """Put `content` between the markers of `name` in the page."""
+    page = PAGE.read_text(encoding="utf-8")
+    begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
+    pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    if not pattern.search(page):
+        sys.exit(f"{PAGE}: expected the markers {begin} and {end}, found them not. Add them where the table belongs.")
+    PAGE.write_text(pattern.sub(lambda _: f"{begin}\n{content}\n{end}", page), encoding="utf-8")
+
+
+def _machine() -> str:
+    """What the numbers were measured on, and when; the load says whether it had anything else to do."""
+    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
+    return (
+        f"*{datetime.date.today().isoformat()}, {len(os.sched_getaffinity(0))} processors ({_processor()}), "
+        f"load average {os.getloadavg()[1]:.1f} over the last five minutes, Python {platform.python_version()}, "
+        f"{versions}.*"
+    )
+
+
+def _processor() -> str:
+    found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
+    return found[1].strip() if found else platform.machine()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

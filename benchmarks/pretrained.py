@@ -1,0 +1,68 @@
+"""The demo dataset needs transfer learning: ImageNet weights against random ones.
+
+How: the demo dataset (eight classes, 60 photos each) through our trainer twice: `weights=imagenet` with
+default options, and `weights=none`, which trains all layers of the same network. On two processors an epoch
+of that takes about half a minute, so it gets 12 epochs, many times the time of the other.
+
+Depends on: nothing but the seed, up to rounding; the times depend on the processors. More epochs would help
+the random weights, more photos much more.
+"""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.processes import in_fresh_process
+from benchmarks.tables import markdown_table, times, verdict
+from model.config import TrainConfig
+from model.dataset.synthetic import write_demo_dataset
+from model.workspace import Workspace
+
+IMAGES_PER_CLASS = 60
+EPOCHS_FROM_SCRATCH = 12
+
+
+def main() -> None:
+    """Print the table."""
+    with tempfile.TemporaryDirectory() as directory:
+        workspace = Workspace(Path(directory))
+        workspace.models.mkdir()
+        write_demo_dataset(workspace.data, IMAGES_PER_CLASS)
+        pretrained = in_fresh_process(run_training, TrainConfig(name="imagenet"), workspace)
+        from_scratch = TrainConfig(name="none", weights="none", epochs=EPOCHS_FROM_SCRATCH)
+        random = in_fresh_process(run_training, from_scratch, workspace)
+    print(_table(pretrained, random))
+
+
+def run_training(config: TrainConfig, workspace: Workspace) -> dict[str, Any]:
+    """As `model.training.trainer.train`."""
+    from model.training.trainer import train
+
+    return train(config, workspace)
+
+
+def _table(pretrained: dict[str, Any], random: dict[str, Any]) -> str:
+    accuracies = [result["metrics"]["test"]["accuracy"] for result in (random, pretrained)]
+    intervals = [result["metrics"]["test"]["accuracy_interval"] for result in (random, pretrained)]
+    clearly_better = intervals[0][1] < intervals[1][0]
+    rows = [
+        [
+            f"accuracy on {pretrained['metrics']['test']['images']} test photos (95 % interval)",
+            *(
+                f"{accuracy:.3f} ({low:.3f} to {high:.3f})"
+                for accuracy, (low, high) in zip(accuracies, intervals, strict=True)
+            ),
+            f"{100 * (accuracies[1] - accuracies[0]):+.0f} points",
+            verdict("intervals apart", clearly_better),
+        ],
+        [
+            "time of the training", f"{random['seconds']:.0f} s", f"{pretrained['seconds']:.0f} s",
+            times(random["seconds"] / pretrained["seconds"]), "",
+        ],
+    ]  # fmt: skip
+    header = [f"demo dataset, {8 * IMAGES_PER_CLASS} photos", f"random weights, {EPOCHS_FROM_SCRATCH} epochs"]
+    return markdown_table([*header, "ImageNet weights", "ratio", "goal"], rows)
+
+
+if __name__ == "__main__":
+    main()
