@@ -72,6 +72,7 @@ HTTP_ERRORS: dict[type[errors.TopgraftError], type[ApiError]] = {
     errors.TrainingBusyError: Unavailable,
     errors.DatasetError: BadRequest,
     errors.ArchiveError: BadRequest,
+    errors.ArchiveTooLargeError: TooLarge,
     errors.ImageError: NotAnImage,
     errors.ImageTooLargeError: TooLarge,
     errors.ModelError: Unavailable,

@@ -102,4 +102,4 @@ def _unzipped(path: Path, name: str, unreadable: list[Prediction]) -> Iterator[t
             path, ZIP_LIMITS, on_error=lambda entry, why: unreadable.append(Prediction(entry, error=named(why)))
         )
     except ArchiveError as error:
-        raise ArchiveError(named(error.message)) from error
+        raise type(error)(named(error.message)) from error

@@ -5,6 +5,7 @@
     │   └── TrainingBusyError   as many trainings run as are allowed
     ├── DatasetError            a dataset cannot be used as it is
     │   └── ArchiveError        an archive is damaged or unsafe to unpack
+    │       └── ArchiveTooLargeError  it holds more than allowed
     ├── ImageError              bytes that are not a picture we can decode
     │   └── ImageTooLargeError  more pixels or bytes than allowed
     ├── ModelError              a trained model cannot be used
@@ -51,6 +52,10 @@ class DatasetError(TopgraftError):
 
 class ArchiveError(DatasetError):
     """An archive is damaged or unsafe to unpack."""
+
+
+class ArchiveTooLargeError(ArchiveError):
+    """An archive that holds more files, or more bytes, than allowed."""
 
 
 class ImageError(TopgraftError):

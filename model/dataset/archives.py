@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, NoReturn
 
-from model.errors import ArchiveError
+from model.errors import ArchiveError, ArchiveTooLargeError
 
 _BLOCK = 1 << 20
 # tarfile takes a header's own data in one read, as long as the header claims; real ones have some hundred bytes.
@@ -124,7 +124,7 @@ def iter_zip_images(
             try:
                 with _damage_explained(f"{label}: {name}"):
                     picture = b"".join(budget.of(name)(_open_entry(archive, info, name)))
-            except _OverBudgetError:
+            except ArchiveTooLargeError:
                 raise
             except ArchiveError as error:
                 if on_error is None:
@@ -134,10 +134,6 @@ def iter_zip_images(
                 yield name, picture
     if not found:
         raise ArchiveError(f"{label}: expected pictures in it, found no file")
-
-
-class _OverBudgetError(ArchiveError):
-    """All files together are too large, or too many."""
 
 
 class _Budget:
@@ -158,7 +154,7 @@ class _Budget:
                 length += len(block)
                 self.left -= len(block)
                 if self.left < 0:
-                    raise _OverBudgetError(
+                    raise ArchiveTooLargeError(
                         f"{self.label}: expected at most {self.total:,} bytes when unpacked, received more, in {name!r}"
                     )
                 if length > self.limits.entry_bytes:
@@ -184,7 +180,7 @@ class _Names:
         """The name with `/` between its parts, safe to put below a folder; empty for the top itself."""
         self.count += 1
         if self.count > self.limits.entries:
-            raise _OverBudgetError(
+            raise ArchiveTooLargeError(
                 f"{self.label}: expected at most {self.limits.entries:,} files and folders, found more"
             )
         parts = [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
@@ -220,7 +216,7 @@ class _Guarded:
         self.last = self.stream.read(length)
         self.left -= len(self.last)
         if self.left < 0:
-            raise _OverBudgetError(f"{self.label}: refused: it unpacks to many times its size")
+            raise ArchiveTooLargeError(f"{self.label}: refused: it unpacks to many times its size")
         return self.last
 
     def seek(self, position: int) -> int:

@@ -3,7 +3,6 @@
 import collections
 import dataclasses
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
@@ -14,6 +13,7 @@ from model.dataset import duplicates
 from model.dataset.images import decode_image, measure_image, read_content
 from model.dataset.verdict import Rejected
 from model.errors import ImageError
+from model.resources import available_processors
 from model.results import Progress, Sample
 
 Item = TypeVar("Item")
@@ -73,11 +73,11 @@ def inspect_images(samples: Sequence[Sample], progress: Progress) -> Inspection:
 
 
 def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """The results of `work` in the order of `items`, from one thread for each core.
+    """The results of `work` in the order of `items`, from one thread for each processor.
 
     Only a few results wait at a time, so that memory does not grow with the number of items.
     """
-    threads = min(_MOST_THREADS, _cores())
+    threads = min(_MOST_THREADS, available_processors())
     with ThreadPoolExecutor(threads, thread_name_prefix="topgraft-decode") as pool:
         waiting: collections.deque[Future[Result]] = collections.deque()
         for item in items:
@@ -86,11 +86,6 @@ def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterat
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
-
-
-def _cores() -> int:
-    # Not on macOS; on Linux a container may be given fewer cores than there are.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _look(sample: Sample) -> tuple[str, tuple[int, int], np.ndarray, np.ndarray] | str:

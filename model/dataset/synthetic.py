@@ -7,7 +7,6 @@ own; JPEG loses some of it. Every choice comes from one `numpy.random.Generator`
 
 import dataclasses
 import io
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +18,7 @@ from model import durable
 from model.dataset.backgrounds import draw_background, fractal_noise
 from model.dataset.traffic_signs import SIGNS, draw_sign
 from model.errors import ConfigError
+from model.resources import available_processors
 from model.results import Progress, no_progress
 
 IMAGES_PER_CLASS = 60
@@ -94,7 +94,7 @@ def write_demo_dataset(
         photo = draw_demo_photo(classes[label], np.random.default_rng([seed, label, index]))
         (directory / "images" / _image_name(classes[label], index)).write_bytes(photo)
 
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
+    with ThreadPoolExecutor(available_processors()) as threads:
         for done, _ in enumerate(threads.map(write, jobs), start=1):
             progress("synthesize", done, len(jobs))
     _write_lists(directory / "dataset_files", classes, images_per_class)

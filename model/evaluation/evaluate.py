@@ -15,8 +15,8 @@ from model.dataset.images import read_content
 from model.dataset.verdict import Rejected
 from model.errors import DatasetError, ImageError
 from model.evaluation.metrics import evaluate_predictions
+from model.resources import available_processors
 from model.results import Progress, Sample, no_progress
-from model.serving.graph import available_processors
 from model.serving.predictor import Predictor, load_predictor
 
 PREDICTIONS_HEADER = ("image", "true", "predicted", "probability", "correct")

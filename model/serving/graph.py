@@ -4,10 +4,11 @@ Asked for `probabilities` alone, ONNX Runtime does not compute the rest.
 """
 
 import ctypes
-import os
 from pathlib import Path
 
 import onnxruntime
+
+from model.resources import available_processors
 
 IMAGE = "image"
 PROBABILITIES = "probabilities"
@@ -35,11 +36,6 @@ def open_session(graph: Path | bytes, threads: int | None = None) -> onnxruntime
     session = onnxruntime.InferenceSession(source, options, providers=providers)
     _give_back_free_memory()
     return session
-
-
-def available_processors() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _give_back_free_memory() -> None:

@@ -9,8 +9,9 @@ import numpy as np
 from model.bundle import ONNX_MODEL, Bundle
 from model.dataset.images import decode_image
 from model.errors import ImageError, ModelDamagedError
+from model.resources import available_processors
 from model.results import Prediction
-from model.serving.graph import ACTIVATION_MAP, IMAGE, PROBABILITIES, available_processors, open_session
+from model.serving.graph import ACTIVATION_MAP, IMAGE, PROBABILITIES, open_session
 from model.serving.keras_engine import keras_engine
 
 # Small batches stay in the processor's cache: on a CPU, 8 take less time an image than 16, and half the memory.
