@@ -90,6 +90,7 @@ def _train_with_keras(splits: Splits, classes: int) -> Trained:
     import_tensorflow()
     import keras
 
+    keras.utils.set_random_seed(0)
     moments = [time.perf_counter()]
     network = keras.Sequential([keras.Input((splits["train"].features.shape[1],)), keras.layers.Dense(classes)])
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
