@@ -104,8 +104,8 @@ class Photos:
 
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
         """Read the photos in the order given, those of a folder by name."""
+        from model.dataset.browsing import printable
         from model.dataset.images import read_content
-        from model.dataset.layouts import printable
 
         self.unreadable.clear()
         for path in self._files:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from model.dataset.layouts import Listing, describe_problems
+from model.dataset.listing import Listing, describe_problems
 from model.dataset.verdict import Kinship, Leakage, Rejected, counted
 from model.errors import DatasetError
 from model.results import SPLITS, Dataset, Sample, Split

@@ -10,8 +10,10 @@ import numpy as np
 from model.config import TrainConfig
 from model.dataset import checks, duplicates
 from model.dataset.archives import is_archive, unpack_archive
+from model.dataset.browsing import printable
 from model.dataset.inspection import Inspection, inspect_images
-from model.dataset.layouts import Listing, find_layout, printable
+from model.dataset.layouts import find_layout
+from model.dataset.listing import Listing
 from model.dataset.splits import split_samples
 from model.dataset.verdict import Kinship, Leakage, Rejected, Verdict, write_dataset_files
 from model.results import SPLITS, Dataset, Progress, Sample, Split, no_progress

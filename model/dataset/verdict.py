@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from model import durable
-from model.dataset.layouts import CLASSES
+from model.dataset.listing import CLASSES
 from model.results import SPLITS, Dataset, Split
 
 REJECTED = "rejected.csv"

@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.dataset.layouts import find_layout, is_listable, parse_line, printable
+from model.dataset.browsing import printable
+from model.dataset.layouts import find_layout
+from model.dataset.listing import is_listable
+from model.dataset.lists import parse_line
 from model.errors import DatasetError
 from model.results import Split
 from tests.dataset.conftest import encoded, picture

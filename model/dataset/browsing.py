@@ -1,0 +1,81 @@
+"""What a folder holds: pictures, other files, folders; and how to name them in a message."""
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from model.dataset.images import IMAGE_SUFFIXES, looks_like_image
+
+
+def folders_in(root: Path) -> list[Path]:
+    """The folders in a folder, without hidden ones, by name."""
+    return sorted(path for path in root.iterdir() if path.is_dir() and not is_hidden(path.name))
+
+
+def files_in(root: Path) -> list[Path]:
+    """Everything in a folder that is no folder, by name."""
+    return sorted(path for path in root.iterdir() if not path.is_dir())
+
+
+def pictures_below(folder: Path, root: Path) -> tuple[list[str], list[str]]:
+    """The names, from `root`, of the pictures in a folder and below, and of its other files; both sorted."""
+    pictures: list[str] = []
+    others: list[str] = []
+    for path in _walk(folder):
+        (pictures if is_picture(path) else others).append(path.relative_to(root).as_posix())
+    return sorted(pictures), sorted(others)
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file is meant to be a picture, by the ending of its name or by how it begins."""
+    if is_hidden(path.name):
+        return False
+    if path.suffix.lower() in IMAGE_SUFFIXES:
+        return True
+    try:
+        with open(path, "rb") as stream:
+            return looks_like_image(stream.read(16))
+    except OSError:
+        return False
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a name is the system's affair, not the user's."""
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def describe_content(root: Path) -> str:
+    """What is in a folder, for a message."""
+    names = [f"{path.name}/" for path in folders_in(root)] + [path.name for path in files_in(root)]
+    return name_some(names) if names else "an empty folder"
+
+
+def name_some(names: Sequence[str], most: int = 8) -> str:
+    """The first of some names, and how many more there are, for a message."""
+    listed = ", ".join(printable(name) for name in names[:most])
+    return f"{listed} and {len(names) - most:,} more" if len(names) > most else listed
+
+
+def printable(name: str) -> str:
+    """A file name as text that can be written anywhere: what is not UTF-8 or printable is escaped."""
+    text = name.encode("utf-8", errors="backslashreplace").decode()
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    seen: set[str] = set()
+    for directory, folders, files in os.walk(folder, onerror=_raise, followlinks=True):
+        # A link may lead back to a folder above it.
+        real = os.path.realpath(directory)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not is_hidden(name))
+        yield from (Path(directory, name) for name in files)
+
+
+def _raise(error: OSError) -> NoReturn:
+    """For `os.walk`, which otherwise passes over a folder that it cannot read."""
+    raise error
