@@ -88,6 +88,7 @@ class TrainingStatus:
         phase: what it is doing: check, features, head, fine_tune, export, report.
         epoch, epochs: of the phase; images for phases without epochs.
         eta_seconds: time left in the phase, None while unknown.
+        per_second: epochs, or images, of the phase in a second so far, None while unknown.
         metrics: the latest, such as loss and val_accuracy.
         message: one sentence for people; for a failed training, why and what to do.
         pid: the process that trains.
@@ -99,6 +100,7 @@ class TrainingStatus:
     epoch: int = 0
     epochs: int = 0
     eta_seconds: float | None = None
+    per_second: float | None = None
     metrics: dict[str, float] = dataclasses.field(default_factory=dict)
     message: str = ""
     pid: int = 0

@@ -2,23 +2,26 @@
 
 import dataclasses
 import sys
+import time
 from typing import Any
 
 import click
 
 from model.bundle import find_bundle, model_names, remove_bundle
 from model.cli.options import current_workspace, json_option, workspace_option
-from model.cli.output import accuracy_line, format_share, print_json
-from model.errors import ModelDamagedError
+from model.cli.output import accuracy_line, format_share, print_json, progress_display
+from model.errors import ModelDamagedError, TrainingStoppedError
 from model.results import TrainingStatus
 from model.trainings import interrupted_trainings, remove_interrupted, running_trainings
 from model.workspace import Workspace
+
+_SECONDS_BETWEEN_LOOKS = 0.5
 
 
 @click.group()
 @workspace_option
 def models() -> None:
-    """List, show and remove trained models."""
+    """List, show and remove trained models; watch a training."""
 
 
 @models.command("list")
@@ -60,6 +63,24 @@ def show_model(name: str, as_json: bool) -> None:
         click.echo(f"  {file}: {record.size:,} bytes")
 
 
+@models.command("watch")
+@click.argument("name", metavar="NAME")
+@workspace_option
+def watch_training(name: str) -> None:
+    """Follow a training that runs elsewhere, in the service say, until it ends."""
+    workspace = current_workspace()
+    with progress_display() as progress:
+        while (status := _running(workspace, name)) is not None:
+            progress(status.phase, status.epoch, status.epochs, **status.metrics)
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+    ended = {status.name: status for status in interrupted_trainings(workspace)}
+    if name in ended:
+        message = ended[name].message or "its process is gone."
+        raise TrainingStoppedError(f"{name} was {ended[name].state}: {message} To go on: topgraft resume {name}")
+    bundle = find_bundle(workspace, name)
+    click.echo(f"{name} is trained: {bundle.directory}")
+
+
 @models.command("remove")
 @click.argument("names", metavar="MODEL...", nargs=-1, required=True)
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -76,6 +97,10 @@ def remove_models(names: tuple[str, ...], yes: bool, as_json: bool) -> None:
         click.echo(f"Removed {name}.", err=True)
     if as_json:
         print_json({"removed": list(names)})
+
+
+def _running(workspace: Workspace, name: str) -> TrainingStatus | None:
+    return next((status for status in running_trainings(workspace) if status.name == name), None)
 
 
 def _confirm(names: tuple[str, ...]) -> None:

@@ -251,9 +251,16 @@ class _StatusFile:
         moment = time.monotonic()
         if phase != self._status.phase:
             self._phase_start, self._written = moment, 0.0
-        left = (moment - self._phase_start) / done * (total - done) if done else None
+        elapsed = moment - self._phase_start
+        speed = done / elapsed if done and elapsed else None
         self._status = dataclasses.replace(
-            self._status, phase=phase, epoch=done, epochs=total, eta_seconds=left, metrics=metrics
+            self._status,
+            phase=phase,
+            epoch=done,
+            epochs=total,
+            eta_seconds=(total - done) / speed if speed else None,
+            per_second=speed,
+            metrics=metrics,
         )
         if moment - self._written > _STATUS_INTERVAL:
             self._reservation.write_status(self._status)

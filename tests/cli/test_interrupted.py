@@ -1,0 +1,66 @@
+"""Trainings that were interrupted, or run elsewhere, as the command shows them."""
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import COMMAND, Run, environment_of_tests, topgraft
+
+
+@pytest.fixture
+def training(workspace: Path, photos: Path):
+    """A training of the dataset `photos` in a process of its own, under way."""
+    child = subprocess.Popen(
+        [*COMMAND, "train", "--dataset", "photos", "--name", "under-way", "--image-size", "64"],
+        cwd=workspace,
+        env=environment_of_tests(workspace),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    status = workspace / "models" / ".running" / "under-way" / "status.json"
+    deadline = time.monotonic() + 60
+    while not (status.exists() and json.loads(status.read_text())["phase"] != "start"):
+        assert time.monotonic() < deadline and child.poll() is None
+        time.sleep(0.02)
+    yield child
+    child.kill()
+    child.wait()
+
+
+@pytest.mark.parametrize(
+    ("number", "state", "exit_status"),
+    [(signal.SIGKILL, "killed", -9), (signal.SIGTERM, "cancelled", 130), (signal.SIGINT, "cancelled", 130)],
+)
+def test_an_interrupted_training_is_listed_with_the_command_to_resume_it(
+    training, run: Run, number: signal.Signals, state: str, exit_status: int
+):
+    stopped = time.monotonic()
+    training.send_signal(number)
+    assert training.wait(20) == exit_status
+    assert time.monotonic() - stopped < 5
+    (row,) = json.loads(run("models", "list", "--json").stdout)
+    assert (row["name"], row["status"], row["resume"]) == ("under-way", state, "topgraft resume under-way")
+    assert run("models", "remove", "under-way", "--yes").returncode == 0
+    assert json.loads(run("models", "list", "--json").stdout) == []
+
+
+@pytest.mark.slow
+def test_a_training_is_watched_until_it_is_done(training, workspace: Path):
+    watched = topgraft("models", "watch", "under-way", cwd=workspace)
+    assert watched.returncode == 0, watched.stderr
+    assert "under-way is trained" in watched.stdout
+
+
+def test_watching_a_training_that_was_killed_says_how_to_go_on(training, run: Run):
+    training.kill()
+    training.wait()
+    watched = run("models", "watch", "under-way")
+    assert watched.returncode == 130 and "topgraft resume under-way" in watched.stderr
+
+
+def test_watching_what_does_not_exist_is_an_error(run: Run):
+    assert run("models", "watch", "nothing").returncode == 4
