@@ -215,7 +215,7 @@ class _Training:
                 "rejected": len(verdict.rejected),
                 "leakage": len(verdict.leakage),
             },
-            metrics={split: evaluation.metrics for split, evaluation in evaluations.items()},
+            metrics={split: _without_matrix(evaluation.metrics) for split, evaluation in evaluations.items()},
             temperature=classifier.temperature,
             thresholds={"confidence": classifier.confidence_threshold},
             engine=exported.engine,
@@ -289,6 +289,11 @@ def _stopped_by_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, previous)
+
+
+def _without_matrix(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """The metrics without what grows with the square of the classes: report.html has it."""
+    return {name: value for name, value in metrics.items() if name != "confusion_matrix"}
 
 
 def _versions() -> dict[str, str]:
