@@ -2,6 +2,7 @@
 # make serve    Swagger UI at http://127.0.0.1:5000/api/
 # make test     the tests that take seconds each; make test-slow: the others
 # make check    format, style, types, security, floors
+# make benchmarks   measure again, and write docs/benchmarks.md
 #
 # Python 3.10 to 3.12 is needed: make demo PYTHON=python3.12
 
@@ -18,11 +19,11 @@ TEST_INSTALLED := $(VENV)/.installed-test
 CHECK_INSTALLED := $(VENV)/.installed-check
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: demo serve test test-slow check install clean help
+.PHONY: demo serve test test-slow benchmarks check install clean help
 .DELETE_ON_ERROR:
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -6
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -7
 
 demo: $(RUN_INSTALLED)
 	$(BIN)/topgraft demo
@@ -35,6 +36,9 @@ test: $(TEST_INSTALLED)
 
 test-slow: $(TEST_INSTALLED)
 	$(BIN)/python -m pytest -m "slow or browser"
+
+benchmarks: $(TEST_INSTALLED)
+	$(BIN)/python -m benchmarks
 
 check: $(CHECK_INSTALLED)
 	$(BIN)/ruff check
