@@ -112,6 +112,15 @@ class TrainConfig:
     time_limit_minutes: float | None = option(
         None, "End the training after so many minutes, with the best model so far. Empty: no limit.", minimum=0.0
     )
+    augmentation: str = option(
+        "none",
+        "Changed views of the training images to learn from: a preset (none, light, medium, strong, or auto, which "
+        "goes by the number of images per class), or operations such as flip_lr|rotate(15)|crop(0.8). No preset "
+        "flips: add flip_lr or flip_ud where things have no side.",
+    )
+    augmented_views: int = option(
+        4, "How many views of each training image, where there is an augmentation.", minimum=0, maximum=100
+    )
     checkpoint_minutes: float = option(
         5.0, "Write a checkpoint at least so often, besides one after each epoch.", minimum=0.0, maximum=10_000.0
     )

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from marshmallow import Schema, ValidationError, fields, validate
 
+from model.augmentation import parse_augmentation
 from model.backbones import find_backbone
 from model.config import LATEST, OptionInfo, TrainConfig, is_model_name, options_of
 from model.errors import ConfigError
@@ -142,6 +143,10 @@ def _problems_beyond_types(config_class: type, values: Mapping[str, Any]) -> lis
             problems.append(
                 f"group_pattern: expected a regular expression, received {values['group_pattern']!r}: {error}."
             )
+        try:
+            parse_augmentation(values["augmentation"], 0)
+        except ConfigError as error:
+            problems.append(error.message)
         if values["val_fraction"] + values["test_fraction"] > 0.8:
             problems.append(
                 f"val_fraction and test_fraction: expected at most 0.8 together, to leave images for training. "

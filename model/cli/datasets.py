@@ -7,31 +7,69 @@ from typing import Any
 import click
 
 from model import schema
-from model.cli.options import config_options, current_workspace, json_option, workspace_option
+from model.augmentation import augmentation_text, parse_augmentation
+from model.backbones import find_backbone
+from model.cli.options import (
+    check_output_file,
+    config_options,
+    current_workspace,
+    json_option,
+    workspace_option,
+)
 from model.cli.output import print_json, progress_display
 from model.config import TrainConfig
+from model.dataset.verdict import Verdict
 
 SPLIT_OPTIONS = ("val_fraction", "test_fraction", "group_pattern", "max_bad_fraction", "seed")
 DATASET_OPTIONS = ("images_directory", *SPLIT_OPTIONS)
+SHEET_FORMATS = (".png", ".jpg")
 
 
 @click.command(short_help="Look for problems in a dataset.")
 @click.argument("dataset", metavar="PATH")
 @config_options(TrainConfig, only=DATASET_OPTIONS)
+@config_options(TrainConfig, only=("augmentation",))
+@click.option(
+    "--sheet",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    default=Path("augmentation.png"),
+    help="Where --augmentation draws views of eight of the images.  [default: augmentation.png]",
+)
 @json_option
 @workspace_option
-def check(dataset: str, as_json: bool, **typed: Any) -> None:
+def check(dataset: str, sheet: Path, as_json: bool, **typed: Any) -> None:
     """Look at a dataset as a training would, and say what is in it and what is wrong.
 
     PATH is a folder, a .zip or .tar archive, or a name inside data/. Every image is decoded once.
+    With --augmentation, views of eight images are drawn as a training would see them.
     """
+    check_output_file("--sheet", sheet, SHEET_FORMATS)
     from model.dataset.prepare import prepare_dataset
 
     config = schema.load(TrainConfig, typed, {"dataset": dataset})
     source = current_workspace().find_dataset(config.dataset)
     with tempfile.TemporaryDirectory(prefix="topgraft-check-") as work_directory, progress_display() as progress:
         verdict = prepare_dataset(source, config, Path(work_directory), progress)
+        drawn = None if typed["augmentation"] is None else _draw_augmentation(verdict, config, sheet)
     if as_json:
-        print_json(verdict.to_json())
-    else:
-        click.echo("\n".join(verdict.lines()))
+        print_json(verdict.to_json() | ({"augmentation": drawn} if drawn else {}))
+        return
+    click.echo("\n".join(verdict.lines()))
+    if drawn:
+        click.echo(f"Augmentation: {drawn['operations'] or 'none'}")
+    if drawn and drawn["sheet"]:
+        click.echo(f"Views drawn: {drawn['sheet']}")
+
+
+def _draw_augmentation(verdict: Verdict, config: TrainConfig, sheet: Path) -> dict[str, Any]:
+    """Draw the sheet, unless there is nothing to draw; the operations as text, and the file."""
+    from model.training.contact_sheet import draw_contact_sheet
+
+    dataset = verdict.dataset
+    operations = parse_augmentation(config.augmentation, len(dataset.train) / len(dataset.classes))
+    if not operations:
+        return {"operations": "", "sheet": None}
+    image_size = config.image_size or find_backbone(config.backbone).image_size
+    draw_contact_sheet(verdict, operations, (image_size, image_size), config.resize, config.seed).save(sheet)
+    return {"operations": augmentation_text(operations), "sheet": sheet}

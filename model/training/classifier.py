@@ -9,19 +9,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from model.augmentation import augmentation_text, parse_augmentation
 from model.backbones import Backbone
 from model.config import TrainConfig
 from model.dataset.prepare import Verdict
 from model.errors import ExportError
 from model.evaluation.calibration import confidence_threshold, fit_temperature
 from model.results import Progress, Sample, Split
+from model.training.augment import View
 from model.training.deadline import NO_DEADLINE, Deadline
 from model.training.features import (
     Extract,
     FeatureCache,
+    as_decoded,
     converted_backbone,
     extract_features,
     extract_with_onnx,
+    look_at,
 )
 from model.training.head import (
     Epoch,
@@ -130,12 +134,14 @@ class _Fit:
         self.backbone, self.image_size = backbone, image_size
         self.work_directory, self.progress = work_directory, progress
         self.classes = len(verdict.dataset.classes)
+        self.views = _views(config, len(verdict.dataset.train) / self.classes)
 
     def from_pretrained(self) -> Classifier:
         """Head on frozen features; fine-tuned where asked for and better; refitted where it stayed frozen."""
         used = self._pretrained()
-        features = self._cached_features(used)
-        train, val = self._labelled(features, self.dataset.train), self._labelled(features, self.dataset.val)
+        features = self._cached_features(used, self.dataset.samples)
+        train = self._with_views(used, features, self.dataset.train)
+        val = self._labelled(features, self.dataset.val)
         options = self._head_options()
         head = train_head(train, val, self.classes, options, self._tell_epoch, self.deadline)
         history = head.history
@@ -146,9 +152,7 @@ class _Fit:
             if tuned.val_loss < head.val_loss:
                 return self._tuned_classifier(network, tuned, history)
             log.info("fine-tuning did not improve the validation loss of %.4f: it is left out", head.val_loss)
-        both = self._labelled(features, self.dataset.train + self.dataset.val)
-        final = refit_head(both, self.classes, head, options) if self.config.refit else head
-        return self._classifier(used, features, head, final, history)
+        return self._classifier(used, features, head, self._refitted(used, features, head), history)
 
     def from_scratch(self) -> Classifier:
         """All layers from random weights."""
@@ -158,6 +162,12 @@ class _Fit:
         start = random_head(network.output.shape[-1], self.classes, self.config.seed)
         tuned = self._fine_tune(network, start)
         return self._tuned_classifier(network, tuned, tuned.history)
+
+    def _refitted(self, used: UsedBackbone, features: np.ndarray, head: Head) -> Head:
+        if not self.config.refit:
+            return head
+        both = self._with_views(used, features, self.dataset.train + self.dataset.val)
+        return refit_head(both, self.classes, head, self._head_options())
 
     def _pretrained(self) -> UsedBackbone:
         from model.training.pretrained import build_backbone
@@ -181,6 +191,7 @@ class _Fit:
             self.work_directory,
             self.progress,
             self.deadline,
+            [as_decoded, *(look_at(view, self.content_hashes) for view in self.views)],
         )
 
     def _tuned_classifier(self, network: "keras.Model", head: Head, history: tuple[Epoch, ...]) -> Classifier:
@@ -220,11 +231,10 @@ class _Fit:
             },
         )
 
-    def _cached_features(self, used: UsedBackbone) -> np.ndarray:
+    def _cached_features(self, used: UsedBackbone, samples: Sequence[Sample], view: View | None = None) -> np.ndarray:
         cache = FeatureCache(self.backbone, self.image_size, self.config.resize)
-        size = (self.image_size, self.image_size)
-        samples, resize = self.dataset.samples, self.config.resize
-        return cache.extract(used.extract, samples, self.content_hashes, size, resize, self.progress)
+        size, resize = (self.image_size, self.image_size), self.config.resize
+        return cache.extract(used.extract, samples, self.content_hashes, size, resize, self.progress, view)
 
     def _rows(self, features: np.ndarray, samples: Sequence[Sample]) -> np.ndarray:
         """The features of some samples; `features` has a row for each of `dataset.samples`."""
@@ -233,6 +243,12 @@ class _Fit:
 
     def _labelled(self, features: np.ndarray, samples: Sequence[Sample]) -> LabelledFeatures:
         return LabelledFeatures(self._rows(features, samples), _labels(samples), self._weights(samples))
+
+    def _with_views(self, used: UsedBackbone, features: np.ndarray, samples: Sequence[Sample]) -> LabelledFeatures:
+        """As `_labelled`, then the same samples again for each augmented view."""
+        seen = [self._rows(features, samples), *(self._cached_features(used, samples, view) for view in self.views)]
+        labels, weights = _labels(samples), self._weights(samples)
+        return LabelledFeatures(np.concatenate(seen), np.tile(labels, len(seen)), np.tile(weights, len(seen)))
 
     def _weights(self, samples: Sequence[Sample]) -> np.ndarray:
         if self.config.class_weights == "balanced":
@@ -254,6 +270,15 @@ class _Fit:
             val_loss=row.val_loss,
             val_accuracy=row.val_accuracy,
         )
+
+
+def _views(config: TrainConfig, images_per_class: float) -> tuple[View, ...]:
+    """The augmented views that a training learns from, beside the images themselves."""
+    operations = parse_augmentation(config.augmentation, images_per_class)
+    if not operations or not config.augmented_views:
+        return ()
+    log.info("augmentation: %d views of each image by %s", config.augmented_views, augmentation_text(operations))
+    return tuple(View(operations, config.seed, number) for number in range(1, config.augmented_views + 1))
 
 
 def _without_graph(network: "keras.Model", reason: ExportError) -> UsedBackbone:

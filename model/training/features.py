@@ -14,14 +14,19 @@ from model.backbones import Backbone
 from model.dataset.images import read_image
 from model.results import Progress, Sample
 from model.serving.graph import FEATURES, IMAGE, available_processors, open_session
+from model.training.augment import View
 from model.workspace import cache_directory
 
 # Small batches stay in the processor's cache: 8 passes faster than 64 on a CPU.
 BATCH_SIZE = 8
-_FORMAT = 1
+_GRAPH_FORMAT = 1
+_CACHE_FORMAT = 2
 
 Extract = Callable[[np.ndarray], np.ndarray]
 """From uint8 images (n, height, width, 3) to float32 features (n, features)."""
+
+Look = Callable[[np.ndarray, Sample], np.ndarray]
+"""From a decoded image uint8 (height, width, 3) and its sample to what is seen of it, of the same shape and type."""
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +38,7 @@ def converted_backbone(backbone: Backbone, image_size: int) -> Path:
         ConfigError, WeightsError: it cannot be built.
         ExportError: it cannot be converted.
     """
-    path = cache_directory() / "backbones" / f"{backbone.name}-imagenet-{image_size}-v{_FORMAT}.onnx"
+    path = cache_directory() / "backbones" / f"{backbone.name}-imagenet-{image_size}-v{_GRAPH_FORMAT}.onnx"
     if not path.exists():
         from model.training.onnx_export import convert_backbone
         from model.training.pretrained import build_backbone
@@ -50,17 +55,28 @@ def extract_with_onnx(graph: Path | bytes) -> Extract:
     return lambda images: session.run([FEATURES], {IMAGE: images})[0]
 
 
+def as_decoded(image: np.ndarray, _sample: Sample) -> np.ndarray:
+    """A `Look` at the image itself."""
+    return image
+
+
+def look_at(view: View, content_hashes: Mapping[str, str]) -> Look:
+    """A `Look` at one augmented view; `content_hashes` is name of a sample -> sha256 of its bytes."""
+    return lambda image, sample: view.of(image, content_hashes[sample.name])
+
+
 def extract_features(
     extract: Extract,
     samples: Sequence[Sample],
     size: tuple[int, int],
     resize: str,
     progress: Progress,
+    look: Look = as_decoded,
 ) -> np.ndarray:
     """Decode images in threads and extract their features: float32 (n, features), in the order of `samples`."""
     batches = []
     done = 0
-    for images in decoded_batches(samples, size, resize, BATCH_SIZE):
+    for images in decoded_batches(samples, size, resize, BATCH_SIZE, look):
         batches.append(extract(images))
         done += len(images)
         progress("features", done, len(samples))
@@ -68,10 +84,10 @@ def extract_features(
 
 
 class FeatureCache:
-    """Features by the sha256 of the image's bytes, in one file for each way of making them."""
+    """Features by the sha256 of the image's bytes and the view of it, in one file for each way of making them."""
 
     def __init__(self, backbone: Backbone, image_size: int, resize: str) -> None:
-        key = f"{backbone.name}-imagenet-{image_size}-{resize}-v{_FORMAT}"
+        key = f"{backbone.name}-imagenet-{image_size}-{resize}-v{_CACHE_FORMAT}"
         self.path = cache_directory() / "features" / f"{key}.sqlite"
 
     def extract(
@@ -82,34 +98,38 @@ class FeatureCache:
         size: tuple[int, int],
         resize: str,
         progress: Progress,
+        view: View | None = None,
     ) -> np.ndarray:
         """As `extract_features`, for those images alone whose features are not known yet.
 
         Args:
             content_hashes: name of a sample -> sha256 of its bytes, in hexadecimal.
+            view: what is seen of each image; None for the image itself.
         """
-        hashes = [content_hashes[sample.name] for sample in samples]
-        known = self._read(hashes)
-        missing = {key: sample for key, sample in zip(hashes, samples, strict=True) if key not in known}
-        log.info("features: %d of %d images are in the cache", len(samples) - len(missing), len(samples))
+        suffix = f" {view.key}" if view else ""
+        keys = [content_hashes[sample.name] + suffix for sample in samples]
+        known = self._read(keys)
+        missing = {key: sample for key, sample in zip(keys, samples, strict=True) if key not in known}
+        log.info("features%s: %d of %d are in the cache", suffix, len(samples) - len(missing), len(samples))
         if missing:
-            fresh = extract_features(extract, list(missing.values()), size, resize, progress)
+            look = look_at(view, content_hashes) if view else as_decoded
+            fresh = extract_features(extract, list(missing.values()), size, resize, progress, look)
             known |= dict(zip(missing, fresh, strict=True))
             self._write({key: known[key] for key in missing})
-        return np.stack([known[key] for key in hashes])
+        return np.stack([known[key] for key in keys])
 
-    def _read(self, hashes: Sequence[str]) -> dict[str, np.ndarray]:
+    def _read(self, keys: Sequence[str]) -> dict[str, np.ndarray]:
         if not self.path.exists():
             return {}
         with self._connection() as connection:
-            rows = (connection.execute("SELECT features FROM features WHERE sha256 = ?", (key,)) for key in hashes)
-            found = {key: row.fetchone() for key, row in zip(hashes, rows, strict=True)}
+            rows = (connection.execute("SELECT features FROM features WHERE image = ?", (key,)) for key in keys)
+            found = {key: row.fetchone() for key, row in zip(keys, rows, strict=True)}
         return {key: np.frombuffer(row[0], np.float32) for key, row in found.items() if row}
 
     def _write(self, features: Mapping[str, np.ndarray]) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self._connection() as connection:
-            connection.execute("CREATE TABLE IF NOT EXISTS features (sha256 TEXT PRIMARY KEY, features BLOB)")
+            connection.execute("CREATE TABLE IF NOT EXISTS features (image TEXT PRIMARY KEY, features BLOB)")
             rows = [(key, np.asarray(values, np.float32).tobytes()) for key, values in features.items()]
             connection.executemany("INSERT OR REPLACE INTO features VALUES (?, ?)", rows)
 
@@ -120,14 +140,17 @@ class FeatureCache:
 
 
 def decoded_batches(
-    samples: Sequence[Sample], size: tuple[int, int], resize: str, batch_size: int
+    samples: Sequence[Sample], size: tuple[int, int], resize: str, batch_size: int, look: Look = as_decoded
 ) -> Iterator[np.ndarray]:
     """Images of `samples` as uint8 batches (at most batch_size, height, width, 3), decoded ahead in threads."""
+
+    def see(sample: Sample) -> np.ndarray:
+        return look(read_image(sample.path, size, resize), sample)
+
     with ThreadPoolExecutor(available_processors()) as pool:
         ahead: list = []
         for start in range(0, len(samples), batch_size):
-            paths = [sample.path for sample in samples[start : start + batch_size]]
-            ahead.append([pool.submit(read_image, path, size, resize) for path in paths])
+            ahead.append([pool.submit(see, sample) for sample in samples[start : start + batch_size]])
             if len(ahead) > 2:
                 yield np.stack([future.result() for future in ahead.pop(0)])
         for futures in ahead:

@@ -1,7 +1,8 @@
 """Fine-tuning: the last block of a pretrained backbone with the head, or a whole network from scratch.
 
 What lies below the trained part is run once and its output kept on disk, so an epoch costs only
-the part that changes.
+the part that changes. With augmentation this is done once for each image and each view of it; an epoch shows
+each image once, in the next of its views, and neighbours in different ones.
 """
 
 import dataclasses
@@ -18,7 +19,7 @@ from model.config import TrainConfig
 from model.results import Dataset, Progress, Sample
 from model.training.checkpoints import Checkpoints
 from model.training.deadline import NO_DEADLINE, Deadline
-from model.training.features import decoded_batches
+from model.training.features import Look, as_decoded, decoded_batches
 from model.training.head import Epoch, Head
 from model.training.network import cut_at_last_block, freeze_batch_normalization
 
@@ -39,6 +40,7 @@ def fine_tune(
     directory: Path,
     progress: Progress,
     deadline: Deadline = NO_DEADLINE,
+    looks: Sequence[Look] = (as_decoded,),
 ) -> Head:
     """Train the last block of `backbone` (all of it where `config.weights` is none) and the head on it.
 
@@ -50,6 +52,7 @@ def fine_tune(
         weights: from samples to the weight of each, float (n,) of mean 1.
         directory: for the checkpoints, and for the outputs of the frozen part.
         deadline: when to stop with what is best so far.
+        looks: the ways to see each training image.
 
     Returns:
         The head of that epoch, with a row per epoch.
@@ -60,10 +63,10 @@ def fine_tune(
     if not from_scratch:
         freeze_batch_normalization(block)
     store = _InputStore(trunk, backbone.input.shape[1:3], config, directory, progress)
-    train = _Batches(
-        store.write("train", dataset.train), dataset.train, weights(dataset.train), config.batch_size, config.seed
-    )
-    val = _Batches(store.write("val", dataset.val), dataset.val, weights(dataset.val), config.batch_size, None)
+    train_inputs = store.write("train", dataset.train, looks)
+    train = _Batches(train_inputs, dataset.train, weights(dataset.train), config.batch_size, config.seed)
+    val_inputs = store.write("val", dataset.val, [as_decoded])
+    val = _Batches(val_inputs, dataset.val, weights(dataset.val), config.batch_size, None)
     epochs = config.epochs if from_scratch else config.fine_tune_epochs
     network = _trainable_network(block, head, config, epochs * len(train), from_scratch)
     loop = _Loop(network, train, val, epochs, config, Checkpoints(directory / "checkpoints"), progress, deadline)
@@ -115,13 +118,18 @@ class _InputStore:
         self._trunk, self._size, self._config = trunk, size, config
         self._directory, self._progress = directory, progress
 
-    def write(self, name: str, samples: Sequence[Sample]) -> np.ndarray:
-        """The inputs of one split as an array (n, height, width, channels) in a file; a whole one is used again."""
-        shape = (len(samples), *((*self._size, 3) if self._trunk is None else self._trunk.output.shape[1:]))
+    def write(self, name: str, samples: Sequence[Sample], looks: Sequence[Look]) -> np.ndarray:
+        """The inputs of one split as an array in a file; a whole one is used again.
+
+        Returns:
+            (looks, n, height, width, channels).
+        """
+        inside = (*self._size, 3) if self._trunk is None else self._trunk.output.shape[1:]
+        shape = (len(looks), len(samples), *inside)
         whole = self._directory / f"{PHASE}_{name}.npy"
         if not whole.exists():
             partial = whole.with_suffix(".part")
-            self._fill(np.lib.format.open_memmap(partial, "w+", self._dtype, shape), samples)
+            self._fill(np.lib.format.open_memmap(partial, "w+", self._dtype, shape), samples, looks)
             partial.rename(whole)
         return np.load(whole, mmap_mode="r")
 
@@ -129,37 +137,44 @@ class _InputStore:
     def _dtype(self) -> type:
         return np.uint8 if self._trunk is None else np.float32
 
-    def _fill(self, stored: np.memmap, samples: Sequence[Sample]) -> None:
-        done = 0
-        for images in decoded_batches(samples, self._size, self._config.resize, self._config.batch_size):
-            stored[done : done + len(images)] = images if self._trunk is None else self._trunk.predict_on_batch(images)
-            done += len(images)
-            self._progress(f"{PHASE}_inputs", done, len(samples))
+    def _fill(self, stored: np.memmap, samples: Sequence[Sample], looks: Sequence[Look]) -> None:
+        size, resize, batch_size = self._size, self._config.resize, self._config.batch_size
+        for number, look in enumerate(looks):
+            done = 0
+            for images in decoded_batches(samples, size, resize, batch_size, look):
+                inputs = images if self._trunk is None else self._trunk.predict_on_batch(images)
+                stored[number, done : done + len(images)] = inputs
+                done += len(images)
+                self._progress(f"{PHASE}_inputs", number * len(samples) + done, len(looks) * len(samples))
         stored.flush()
 
 
 class _Batches:
-    """Batches of stored inputs, labels and weights; in an order of its own for each epoch where there is a seed."""
+    """Batches of stored inputs, labels and weights; in an order of its own for each epoch where there is a seed.
+
+    The inputs are (views, n, height, width, channels): an epoch takes each image once.
+    """
 
     def __init__(
         self, inputs: np.ndarray, samples: Sequence[Sample], weights: np.ndarray, batch_size: int, seed: int | None
     ) -> None:
         self._inputs, self._weights, self._seed = inputs, weights, seed
         self._labels = np.array([sample.label for sample in samples])
-        self._parts = -(-len(inputs) // batch_size)
+        self._parts = -(-len(samples) // batch_size)
 
     def __len__(self) -> int:
         return self._parts
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """The batches of an epoch from number `start` on."""
-        order = np.arange(len(self._inputs))
+        order = np.arange(len(self._labels))
         if self._seed is not None:
             order = np.random.default_rng((self._seed, epoch)).permutation(order)
         for part in np.array_split(order, self._parts)[start:]:
             # A file is read in its own order; within a batch the order means nothing.
             chosen = np.sort(part)
-            yield self._inputs[chosen], self._labels[chosen], self._weights[chosen]
+            view = (chosen + epoch) % len(self._inputs)
+            yield self._inputs[view, chosen], self._labels[chosen], self._weights[chosen]
 
 
 class _Loop:

@@ -1,0 +1,49 @@
+"""`topgraft check --augmentation`: a picture of what a training would see."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tests.cli.conftest import Run
+
+
+def test_it_draws_eight_images_and_seven_views_of_each(run: Run, photos: Path, workspace: Path) -> None:
+    ran = run("check", "photos", "--augmentation", "flip_lr|rotate(30)")
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines()[-2:] == [
+        "Augmentation: flip_lr(0.5)|rotate(30)",
+        "Views drawn: augmentation.png",
+    ]
+    with Image.open(workspace / "augmentation.png") as sheet:
+        pixels = np.asarray(sheet)
+    tiles = [pixels[60 + 156 * row : 180 + 156 * row, 8 + 132 * column : 128 + 132 * column] for row, column in CELLS]
+    assert all(tile.std() > 10 for tile in tiles)
+    assert len({tile.tobytes() for tile in tiles}) == len(tiles)
+    reds = [tile[..., 0].mean() > tile[..., 2].mean() for tile in tiles]
+    assert sum(reds) == len(tiles) // 2
+
+
+CELLS = [(row, column) for row in range(8) for column in range(8)]
+
+
+def test_the_same_sheet_comes_again_and_goes_where_asked(run: Run, photos: Path, workspace: Path) -> None:
+    for name in ("one.png", "two.png"):
+        ran = run("check", "photos", "--augmentation", "strong", "--sheet", name, "--json")
+        assert json.loads(ran.stdout)["augmentation"]["sheet"] == name
+    assert (workspace / "one.png").read_bytes() == (workspace / "two.png").read_bytes()
+
+
+def test_without_operations_it_says_so_and_draws_nothing(run: Run, photos: Path, workspace: Path) -> None:
+    assert run("check", "photos", "--augmentation", "none").stdout.splitlines()[-1] == "Augmentation: none"
+    assert "Augmentation" not in run("check", "photos").stdout
+    assert not (workspace / "augmentation.png").exists()
+
+
+def test_what_cannot_be_read_is_refused_before_any_work(run: Run, photos: Path) -> None:
+    ran = run("check", "photos", "--augmentation", "rotat(15)")
+    assert ran.returncode == 2 and "Did you mean rotate?" in ran.stderr and "check 1/" not in ran.stderr
+    assert run("check", "photos", "--augmentation", "light", "--sheet", "no/where.png").returncode == 2
+    ran = run("train", "--dataset", "photos", "--augmentation", "crop(7)")
+    assert ran.returncode == 2 and "crop: expected a number from 0.1 to 1" in ran.stderr

@@ -1,0 +1,88 @@
+"""The grammar of augmentation: what can be written, and what is said of what cannot."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.augmentation import OPERATIONS, PRESETS, Operation, augmentation_text, parse_augmentation
+from model.errors import ConfigError
+
+MANY = 10_000
+
+
+def numbers(name: str) -> st.SearchStrategy[float]:
+    return st.floats(OPERATIONS[name].minimum, OPERATIONS[name].maximum).map(lambda value: float(f"{value:g}"))
+
+
+operations = st.lists(
+    st.sampled_from(sorted(OPERATIONS)).flatmap(lambda name: st.builds(Operation, st.just(name), numbers(name)))
+)
+
+
+@given(operations)
+def test_what_is_written_is_read_back(chosen: list[Operation]) -> None:
+    assert parse_augmentation(augmentation_text(chosen), MANY) == tuple(chosen)
+
+
+@given(st.one_of(st.text(), st.text("|()., -+1e_" + "fliprotatecrp", max_size=30)))
+def test_any_text_is_understood_or_refused_with_itself_in_the_message(text: str) -> None:
+    try:
+        read = parse_augmentation(text, MANY)
+    except ConfigError as error:
+        assert error.message.startswith("augmentation: ")
+        assert repr(text) in error.message
+    else:
+        for operation in read:
+            info = OPERATIONS[operation.name]
+            assert info.minimum <= operation.number <= info.maximum
+
+
+def test_a_number_left_out_is_the_default_and_blanks_mean_nothing() -> None:
+    assert parse_augmentation(" flip_lr | rotate( 30 ) ", MANY) == (Operation("flip_lr", 0.5), Operation("rotate", 30))
+
+
+def test_presets_are_written_out_in_their_place() -> None:
+    assert augmentation_text(parse_augmentation("flip_lr|light|blur(2)", MANY)) == (
+        f"flip_lr(0.5)|{PRESETS['light']}|blur(2)"
+    )
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_can_be_read_and_none_flips(preset: str) -> None:
+    names = {operation.name for operation in parse_augmentation(preset, MANY)}
+    assert not names & {"flip_lr", "flip_ud"}
+    assert bool(names) == (preset != "none")
+
+
+def test_an_empty_line_is_none() -> None:
+    assert parse_augmentation("", MANY) == parse_augmentation("none", MANY) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("rotat(15)", "Did you mean rotate?"),
+        ("strnog", "Did you mean strong?"),
+        ("zzz", "expected one of the operations flip_lr, flip_ud, rotate, crop, color, blur, noise, cutout or the"),
+        ("rotate(200)", "rotate: expected a number from 0 to 180 (most degrees to turn, either way), found 200."),
+        ("crop(-0.5)", "crop: expected a number from 0.1 to 1"),
+        ("noise(much)", "found 'much'"),
+        ("noise(nan)", "noise: expected a number from 0 to 1"),
+        ("noise()", "noise: expected a number from 0 to 1"),
+        ("light(2)", "light is a preset, which takes no number"),
+        ("flip_lr||blur", "expected steps with | between them, such as flip_lr|rotate(15)|crop(0.8), found ''"),
+        ("flip_lr|", "found ''"),
+        ("rotate(1(2))", "expected steps with | between them"),
+        ("rotate, blur", "expected steps with | between them"),
+    ],
+)
+def test_what_cannot_be_read_is_told_with_what_to_write(text: str, said: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        parse_augmentation(text, MANY)
+    assert said in refused.value.message
+
+
+def test_all_wrong_steps_are_told_at_once() -> None:
+    with pytest.raises(ConfigError) as refused:
+        parse_augmentation("rotat(15)|crop(2)|blur(1)", MANY)
+    assert "rotate?" in refused.value.message and "crop: expected" in refused.value.message

@@ -1,0 +1,115 @@
+"""Augmentation in whole trainings: its views are learnt from, cached, and the same each time."""
+
+import csv
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.backbones import BACKBONES
+from model.bundle import find_bundle
+from model.config import TrainConfig
+from model.results import no_progress
+from model.training.augment import View
+from model.training.features import FeatureCache
+from model.training.trainer import resume, train
+from model.workspace import Workspace
+from tests.training.test_resume import Interruption
+
+
+def config(shapes: Path, name: str, **options: object) -> TrainConfig:
+    return TrainConfig(dataset=str(shapes), name=name, image_size=64, epochs=5, **options)
+
+
+def rows(workspace: Workspace, name: str) -> list[list[str]]:
+    with open(workspace.models / name / "results.csv", newline="") as stream:
+        return [[value for key, value in row.items() if key != "seconds"] for row in csv.DictReader(stream)]
+
+
+def features_passes(workspace: Workspace, asked: TrainConfig) -> list[int]:
+    """Train, and return how many images each pass of the backbone saw."""
+    passes: list[int] = []
+
+    def tell(phase: str, done: int, total: int, /, **_metrics: float) -> None:
+        if phase == "features" and done == total:
+            passes.append(total)
+
+    train(asked, workspace, tell)
+    return passes
+
+
+def test_views_change_the_head_and_nothing_else_is_random(workspace, shapes):
+    for name, text in (("plain", "none"), ("light", "light"), ("again", "light"), ("other", "medium")):
+        train(config(shapes, name, augmentation=text, augmented_views=2), workspace)
+    assert rows(workspace, "light") == rows(workspace, "again")
+    assert len({str(rows(workspace, name)) for name in ("plain", "light", "other")}) == 3
+    assert find_bundle(workspace, "light").manifest.train_config["augmentation"] == "light"
+
+
+def test_no_views_is_no_augmentation(workspace, shapes):
+    train(config(shapes, "plain"), workspace)
+    train(config(shapes, "none", augmentation="strong", augmented_views=0), workspace)
+    assert rows(workspace, "plain") == rows(workspace, "none")
+
+
+def test_views_are_made_once_and_one_more_view_adds_only_itself(workspace, shapes, monkeypatch):
+    monkeypatch.setenv("TOPGRAFT_CACHE", str(workspace.root / "cache"))
+    images, train_images, val_images = 36, 24, 6
+    passes = [
+        features_passes(workspace, config(shapes, name, augmentation="light", augmented_views=views))
+        for name, views in (("first", 1), ("again", 1), ("more", 2))
+    ]
+    assert passes == [[images, train_images, val_images], [], [train_images, val_images]]
+
+
+def test_the_cache_tells_views_seeds_and_operations_apart(workspace, shapes, monkeypatch):
+    from model.augmentation import Operation
+    from model.dataset.prepare import prepare_dataset
+
+    monkeypatch.setenv("TOPGRAFT_CACHE", str(workspace.root / "cache"))
+    verdict = prepare_dataset(shapes, TrainConfig(), workspace.root)
+    cache = FeatureCache(BACKBONES["EfficientNetLite0"], 16, "squash")
+    crop, noise = (Operation("crop", 0.5),), (Operation("noise", 0.2),)
+    views = [None, View(crop, 1, 1), View(crop, 1, 2), View(crop, 2, 1), View(noise, 1, 1)]
+
+    def features(view: View | None) -> np.ndarray:
+        samples = verdict.dataset.train
+        return cache.extract(flat, samples, verdict.content_hashes, (16, 16), "squash", no_progress, view)
+
+    seen = [features(view) for view in views]
+    again = [features(view) for view in views]
+    assert all(np.array_equal(one, other) for one, other in zip(seen, again, strict=True))
+    assert len({values.tobytes() for values in seen}) == len(views)
+
+
+def flat(images: np.ndarray) -> np.ndarray:
+    return images.reshape(len(images), -1).astype(np.float32)
+
+
+@pytest.mark.parametrize("weights", ["imagenet", pytest.param("none", marks=pytest.mark.slow)])
+def test_augmented_fine_tuning_can_be_interrupted_and_resumed_to_the_same_result(workspace, shapes, weights):
+    asked = config(
+        shapes,
+        "whole",
+        weights=weights,
+        backbone="EfficientNetLite0" if weights == "imagenet" else "MobileNetV3Small",
+        fine_tune="top" if weights == "imagenet" else "none",
+        fine_tune_epochs=4,
+        augmentation="flip_lr|strong",
+        augmented_views=2,
+        checkpoint_minutes=0.0,
+    )
+    train(asked, workspace)
+
+    def stop(phase: str, done: int, _total: int, /, **_metrics: float) -> None:
+        if phase == "fine_tune" and done == 2:
+            raise Interruption
+
+    with pytest.raises(Interruption):
+        train(dataclasses.replace(asked, name="cut"), workspace, stop)
+    resume("cut", workspace)
+    assert rows(workspace, "cut") == rows(workspace, "whole")
+    plain = dataclasses.replace(asked, name="plain", augmentation="none")
+    train(plain, workspace)
+    assert rows(workspace, "plain") != rows(workspace, "whole")
