@@ -100,6 +100,7 @@ def reserve(config: TrainConfig, workspace: Workspace) -> Reservation:
     workspace.running.mkdir(parents=True, exist_ok=True)
     with _exclusive(workspace.running / LOCK):
         _refuse_if_busy(workspace)
+        _remove_dead_imports(workspace)
         name = _free_name(config.name, workspace)
         directory = workspace.running / name
         directory.mkdir()
@@ -107,6 +108,20 @@ def reserve(config: TrainConfig, workspace: Workspace) -> Reservation:
         durable.write_json(directory / CONFIG, dataclasses.asdict(config))
         reservation.write_status(_starting(reservation))
         return reservation
+
+
+def reserve_import(name: str, workspace: Workspace) -> Reservation:
+    """Reserve a name for a model that comes from elsewhere. It takes no training's turn, and is no training.
+
+    Raises:
+        ConfigError: a model or training of that name exists.
+    """
+    workspace.running.mkdir(parents=True, exist_ok=True)
+    with _exclusive(workspace.running / LOCK):
+        _remove_dead_imports(workspace)
+        directory = workspace.running / _free_name(name, workspace)
+        directory.mkdir()
+        return Reservation(name, directory, workspace.models / name, now(), _locked(directory))
 
 
 def reserve_again(name: str, workspace: Workspace) -> tuple[Reservation, TrainConfig]:
@@ -221,6 +236,15 @@ def _refuse_if_busy(workspace: Workspace) -> None:
             f"expected fewer than {allowed} trainings to run, found {len(running)}: {', '.join(running)}. "
             "Wait until one ends, delete it, or raise TOPGRAFT_MAX_TRAININGS."
         )
+
+
+def _remove_dead_imports(workspace: Workspace) -> None:
+    """Remove what a killed import left: it has no status, and cannot be gone on with."""
+    for directory in workspace.running.iterdir():
+        lock = directory / LOCK
+        # One without a lock file is being removed by whoever held it.
+        if lock.exists() and not (directory / STATUS).exists() and not _is_locked(lock):
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 def _allowed_trainings() -> int:

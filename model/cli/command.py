@@ -13,6 +13,7 @@ from model.cli.datasets import check
 from model.cli.demo import demo
 from model.cli.doctor import doctor
 from model.cli.evaluation import evaluate
+from model.cli.importing import import_command
 from model.cli.models import models
 from model.cli.options import workspace_option
 from model.cli.output import log_to_stderr, print_json
@@ -46,7 +47,7 @@ def topgraft() -> None:
     """
 
 
-for subcommand in (demo, check, train, resume, evaluate, predict, models, doctor):
+for subcommand in (demo, check, train, resume, import_command, evaluate, predict, models, doctor):
     topgraft.add_command(subcommand)
 
 

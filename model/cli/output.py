@@ -108,9 +108,13 @@ def format_share(value: float, interval: list[float] | tuple[float, float] | Non
 
 
 def accuracy_line(metrics: dict[str, Any]) -> str:
-    """Accuracy with its interval, macro-F1 and the number of images of one split."""
-    accuracy = format_share(metrics["accuracy"], metrics["accuracy_interval"])
-    return f"accuracy {accuracy}, macro-F1 {metrics['macro_f1']:.3f}, {metrics['images']} images"
+    """Accuracy of one split with its interval, macro-F1 and the number of images; those of an import may lack some."""
+    parts = [f"accuracy {format_share(metrics['accuracy'], metrics.get('accuracy_interval'))}"]
+    if "macro_f1" in metrics:
+        parts.append(f"macro-F1 {metrics['macro_f1']:.3f}")
+    if "images" in metrics:
+        parts.append(f"{metrics['images']} images")
+    return ", ".join(parts)
 
 
 def _bars() -> "Bars":

@@ -11,20 +11,33 @@ HEAD = "head"
 
 
 def keras_engine(bundle: Bundle) -> Callable[[np.ndarray, str], np.ndarray]:
-    """A function from uint8 images (n, height, width, 3) and the name of an output to that output."""
+    """A function from uint8 images (n, height, width, 3) and the name of an output to that output.
+
+    Imported models have dense layers between the pooled features and the head. The activation map
+    follows them place by place, by the units that the image switches on (`model.training.importing`).
+    """
     import keras
 
     network = keras.models.load_model(bundle.directory / KERAS_MODEL, compile=False, safe_mode=True)
-    pooling, head = network.get_layer(FEATURES), network.get_layer(HEAD)
-    kernel = np.asarray(head.kernel) / bundle.manifest.temperature
+    head = network.get_layer(HEAD)
+    layers = network.layers
+    pooled_at = max(at for at, layer in enumerate(layers) if isinstance(layer, keras.layers.GlobalAveragePooling2D))
+    hidden = [layer for layer in layers[pooled_at + 1 : layers.index(head)] if isinstance(layer, keras.layers.Dense)]
+    kernels = [np.asarray(layer.kernel) for layer in hidden]
+    head_kernel = np.asarray(head.kernel) / bundle.manifest.temperature
     outputs = {
         PROBABILITIES: network,
-        FEATURES: keras.Model(network.input, pooling.output),
-        ACTIVATION_MAP: keras.Model(network.input, pooling.input),
+        FEATURES: keras.Model(network.input, head.input),
+        ACTIVATION_MAP: keras.Model(network.input, [layers[pooled_at].input, *(layer.output for layer in hidden)]),
     }
 
     def run(images: np.ndarray, output: str) -> np.ndarray:
-        answer = np.asarray(outputs[output](images, training=False))
-        return answer @ kernel if output == ACTIVATION_MAP else answer
+        answer = outputs[output](images, training=False)
+        return activation_map(*map(np.asarray, answer)) if output == ACTIVATION_MAP else np.asarray(answer)
+
+    def activation_map(places: np.ndarray, *units_of_layers: np.ndarray) -> np.ndarray:
+        for kernel, units in zip(kernels, units_of_layers, strict=True):
+            places = (places @ kernel) * (units != 0)[:, None, None]
+        return places @ head_kernel
 
     return run

@@ -60,10 +60,15 @@ def export_classifier(
         onnx.load_from_string(classifier.backbone.graph), classifier.kernel, classifier.bias, classifier.temperature
     )
     durable.write_bytes(directory / ONNX_MODEL, graph.SerializeToString())
-    return _compare(directory, _images(samples, size, resize))
+    return compare_engines(directory, _images(samples, size, resize))
 
 
-def _compare(directory: Path, images: np.ndarray) -> Exported:
+def compare_engines(directory: Path, images: np.ndarray) -> Exported:
+    """Compare the answers of model.keras and model.onnx in `directory`; remove the latter where it does not agree.
+
+    Args:
+        images: uint8 (n, height, width, 3).
+    """
     saved = keras.models.load_model(directory / KERAS_MODEL, compile=False, safe_mode=True)
     # Called eagerly it would take half a gigabyte more.
     by_keras = np.asarray(saved.predict_on_batch(images))

@@ -15,6 +15,7 @@ SUBCOMMANDS = (
     ["check"],
     ["train"],
     ["resume"],
+    ["import"],
     ["evaluate"],
     ["predict"],
     ["models"],
