@@ -1,5 +1,5 @@
 # make demo     install into .venv, train on photos made here, show the answer
-# make serve    Swagger UI at http://127.0.0.1:5000/api/
+# make serve    Swagger UI at http://127.0.0.1:5000/ui
 # make test     the tests that take seconds each; make test-slow: the others
 # make check    format, style, types, security, floors
 # make benchmarks   measure again, and write docs/benchmarks.md

@@ -10,7 +10,7 @@ import io
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from api.errors import BadRequest
+from api.errors import BadRequest, NotAnImage
 from model.durable import to_json
 from model.results import Prediction
 
@@ -34,9 +34,16 @@ class Answer:
 
 
 def as_json(answer: Answer) -> dict[str, Any]:
-    """The answer as in `api.schemas.response_fields`; labels and probabilities are the first image's."""
+    """The answer as in `api.schemas.response_fields`; labels and probabilities are the first readable image's.
+
+    Raises:
+        NotAnImage: no image can be read.
+    """
     predictions = list(answer.predictions)
-    first = predictions[0]
+    readable = [prediction for prediction in predictions if prediction.error is None]
+    if not readable:
+        raise NotAnImage(f"expected pictures, received none that can be read. The first: {predictions[0].error}")
+    first = readable[0]
     return {
         "status": "OK",
         "model": answer.predictor.bundle.name,

@@ -79,7 +79,9 @@ def response_fields() -> dict[str, fields.Field]:
         "status": fields.Str(required=True, metadata={"description": "OK"}),
         "model": fields.Str(required=True, metadata={"description": "Name of the model that answered."}),
         "labels": fields.List(
-            fields.Str(), required=True, metadata={"description": "Classes of the first image, most probable first."}
+            fields.Str(),
+            required=True,
+            metadata={"description": "Classes of the first image that could be read, most probable first."},
         ),
         "probabilities": fields.List(
             fields.Float(), required=True, metadata={"description": "Theirs, in [0, 1], calibrated."}

@@ -16,11 +16,12 @@ from typing import Any, TypeVar
 from marshmallow import Schema, ValidationError, fields, validate
 
 from model.augmentation import parse_augmentation
-from model.backbones import find_backbone
 from model.config import LATEST, OptionInfo, TrainConfig, is_model_name, options_of
 from model.errors import ConfigError
 
 Config = TypeVar("Config")
+
+_CHOICES_READ = 8
 
 log = logging.getLogger(__name__)
 
@@ -92,12 +93,23 @@ def log_resolved(config: Any, *layers: tuple[str, Mapping[str, Any]]) -> None:
         log.info("%s = %r (%s)", name, value, sources[-1] if sources else "default")
 
 
+class _OneOf(validate.OneOf):
+    """OneOf with a message that offers the nearest choices where there are too many to read."""
+
+    def _format_error(self, value: Any) -> str:
+        by_lower_case = {str(choice).lower(): str(choice) for choice in self.choices}
+        near = difflib.get_close_matches(str(value).lower(), by_lower_case, n=3, cutoff=0.4)
+        if len(by_lower_case) <= _CHOICES_READ or not near:
+            return f"Must be one of: {', '.join(by_lower_case.values())}."
+        return f"Must be a known name. Did you mean: {', '.join(by_lower_case[name] for name in near)}?"
+
+
 def _field(hint: Any, default: Any, info: OptionInfo) -> fields.Field:
     optional = isinstance(hint, types.UnionType)
     plain = next(part for part in typing.get_args(hint) if part is not type(None)) if optional else hint
     checks: list[validate.Validator] = []
     if info.choices is not None:
-        checks.append(validate.OneOf(list(info.choices)))
+        checks.append(_OneOf(list(info.choices)))
     if info.minimum is not None or info.maximum is not None:
         checks.append(validate.Range(min=info.minimum, max=info.maximum))
     return _FIELD_OF_TYPE[plain](
@@ -116,11 +128,6 @@ def _unknown_option(config_class: type, name: str) -> str:
 
 
 def _explain(name: str, texts: Any, received: Any) -> str:
-    if name == "backbone" and isinstance(received, str):
-        try:
-            find_backbone(received)
-        except ConfigError as error:
-            return error.message
     return f"{name}: {' '.join(texts)} Received: {received!r}."
 
 

@@ -36,11 +36,14 @@ class Workspace:
         return self.models / RUNNING
 
     def find_dataset(self, dataset: str) -> Path:
-        """The path meant by the option `dataset`: empty is `data/`, a name inside `data/` comes first."""
-        if not dataset:
-            return self.data
+        """The path meant by the option `dataset`: empty is `data/`, a name inside `data/` comes first.
+
+        A lone name that is nowhere is meant to be inside `data/`: that is where an error should look.
+        """
+        path = Path(dataset).expanduser()
         inside = self.data / dataset
-        return inside if not Path(dataset).is_absolute() and inside.exists() else Path(dataset).expanduser()
+        is_lone_name = len(path.parts) <= 1 and not path.exists() and self.data.is_dir()
+        return inside if not path.is_absolute() and (inside.exists() or is_lone_name) else path
 
 
 def find_workspace(explicit: str | os.PathLike[str] | None = None) -> Workspace:

@@ -89,8 +89,12 @@ def watch_training(name: str) -> None:
 def remove_models(names: tuple[str, ...], yes: bool, as_json: bool) -> None:
     """Delete trained models, or what interrupted trainings left, for good."""
     workspace = current_workspace()
+    if not yes and not sys.stdin.isatty():
+        raise click.UsageError("nobody is there to confirm the removal: add --yes.")
+    for name in names:
+        _require(workspace, name)
     if not yes:
-        _confirm(names)
+        click.confirm(f"Delete {', '.join(names)} for good?", abort=True, err=True)
     for name in names:
         if not remove_interrupted(workspace, name):
             remove_bundle(workspace, name)
@@ -103,10 +107,11 @@ def _running(workspace: Workspace, name: str) -> TrainingStatus | None:
     return next((status for status in running_trainings(workspace) if status.name == name), None)
 
 
-def _confirm(names: tuple[str, ...]) -> None:
-    if not sys.stdin.isatty():
-        raise click.UsageError("nobody is there to confirm the removal: add --yes.")
-    click.confirm(f"Delete {', '.join(names)} for good?", abort=True, err=True)
+def _require(workspace: Workspace, name: str) -> None:
+    """Raise ModelNotFoundError unless there is a model, or an interrupted training, of that name."""
+    interrupted = [status.name for status in interrupted_trainings(workspace)]
+    if name not in (*model_names(workspace), *interrupted):
+        find_bundle(workspace, name)
 
 
 def _row(workspace: Workspace, name: str) -> dict[str, Any]:

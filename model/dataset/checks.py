@@ -140,7 +140,7 @@ def class_warnings(dataset: Dataset) -> list[str]:
     if most > IMBALANCE * least:
         warnings.append(
             f"the largest class has {most:,} images for training, the smallest {least:,}: "
-            "class_weights = balanced lets each class count the same"
+            "imbalance = class_weights lets each class count the same"
         )
     return warnings
 

@@ -144,9 +144,7 @@ def _some_paths(paths: Sequence[Path]) -> str:
 
 def _refuse_layout(root: Path, folders: Sequence[Path], loose: Sequence[Path], unlistable: Sequence[str]) -> NoReturn:
     if unlistable:
-        found = (
-            f"pictures whose names have line ends, blanks around them or are not UTF-8: {name_some(unlistable)}"
-        )
+        found = f"pictures whose names have line ends, blanks around them or are not UTF-8: {name_some(unlistable)}"
     elif loose and not folders:
         found = f"{len(loose)} pictures and no class folders: {_some_paths(loose)}"
     else:

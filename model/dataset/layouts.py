@@ -40,9 +40,9 @@ def _find_layout(source: Path, images_directory: str) -> Listing:
     root = _without_wrapping(_existing_folder(source))
     if (root / DATASET_FILES).is_dir():
         return read_lists(root, images_directory)
-    inner = [folder.name for folder in folders_in(root) if (folder / DATASET_FILES).is_dir()]
-    if inner:
-        raise DatasetError(f"{root}: expected one dataset, found several: {', '.join(inner)}. Name one of them.")
+    if any((folder / DATASET_FILES).is_dir() for folder in folders_in(root)):
+        names = ", ".join(folder.name for folder in folders_in(root))
+        raise DatasetError(f"{root}: expected one dataset, found a folder of datasets: {names}. Name one of them.")
     listing = read_split_folders(root) if split_folders(root) else read_class_folders(root)
     if not images_directory:
         return listing

@@ -108,8 +108,14 @@ def test_a_zip_with_a_bad_image(upload: MakeUpload) -> None:
 @pytest.mark.usefixtures("trained")
 def test_a_zip_whose_first_image_is_bad(upload: MakeUpload) -> None:
     answer = api.predict(image=upload(zip_of(a=b"text", b=photo())))
-    assert (answer["labels"], answer["probabilities"]) == ([], [])
+    assert answer["labels"] == answer["predictions"][1]["labels"] != []
+    assert "error" in answer["predictions"][0]
     assert Schema.from_dict(api.schema)().load(answer) == answer
+
+
+@pytest.mark.usefixtures("trained")
+def test_a_zip_without_a_readable_image(upload: MakeUpload) -> None:
+    assert refusal(image=upload(zip_of(a=b"text", b=b"more text"))).status == 415
 
 
 @pytest.mark.usefixtures("trained")

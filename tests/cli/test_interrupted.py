@@ -64,3 +64,10 @@ def test_watching_a_training_that_was_killed_says_how_to_go_on(training, run: Ru
 
 def test_watching_what_does_not_exist_is_an_error(run: Run):
     assert run("models", "watch", "nothing").returncode == 4
+
+
+def test_nothing_is_removed_when_one_of_the_names_is_unknown(training, run: Run):
+    training.kill()
+    training.wait()
+    assert run("models", "remove", "under-way", "nothing", "--yes").returncode == 4
+    assert [row["name"] for row in json.loads(run("models", "list", "--json").stdout)] == ["under-way"]

@@ -13,6 +13,7 @@ from model.dataset.listing import is_listable
 from model.dataset.lists import parse_line
 from model.errors import DatasetError
 from model.results import Split
+from model.workspace import Workspace
 from tests.dataset.conftest import encoded, picture
 
 PICTURE = encoded(picture(1))
@@ -182,7 +183,7 @@ def test_folder_that_wraps_a_dataset(tmp_path: Path) -> None:
 
 def test_several_datasets(tmp_path: Path) -> None:
     fill(tmp_path, "one/dataset_files/classes.txt", "two/dataset_files/classes.txt")
-    assert "found several: one, two" in refusal(tmp_path)
+    assert "found a folder of datasets: one, two" in refusal(tmp_path)
 
 
 def test_no_such_folder_offers_the_nearest(class_folders: Path) -> None:
@@ -230,3 +231,14 @@ def test_any_line_is_parsed_or_refused(line: str) -> None:
 @pytest.mark.parametrize("line", ["", "a.jpg", " 1", "a.jpg 1.0", "a.jpg ٣", "a.jpg 1_0", "a.jpg 99999999999999999999"])
 def test_lines_without_path_or_label(line: str) -> None:
     assert parse_line(line) is None
+
+
+def test_a_name_that_is_nowhere_is_looked_for_in_the_data_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data" / "fotos").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    workspace = Workspace(tmp_path)
+    with pytest.raises(DatasetError, match="Did you mean: fotos"):
+        find_layout(workspace.find_dataset("photos"))
+    assert workspace.find_dataset("some/photos") == Path("some/photos")

@@ -1,0 +1,62 @@
+"""A predictor that cannot be loaded, and the picture of an answer."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from model.bundle import ONNX_MODEL
+from model.errors import ImageError, ModelDamagedError
+from model.results import Prediction
+from model.serving.explain import answer_picture, heat_picture
+from model.serving.predictor import Predictor, load_predictor
+from tests.serving.test_parity import CLASSES, _bundle, _photo, _saved
+
+
+def _predictor(tmp_path) -> Predictor:
+    def engine(images: np.ndarray, output: str) -> np.ndarray:
+        if output == "activation_map":
+            return np.linspace(-1, 1, 4 * len(CLASSES), dtype=np.float32).reshape(1, 2, 2, len(CLASSES))
+        return np.tile(np.float32([0.4, 0.6]), (len(images), 1))
+
+    return Predictor(_bundle(tmp_path / "m", "squash"), engine)
+
+
+@pytest.mark.parametrize("content", [b"", b"no graph"])
+def test_a_graph_that_cannot_be_loaded_is_a_damaged_model(tmp_path, content):
+    bundle = _bundle(tmp_path / "m", "squash")
+    (bundle.directory / ONNX_MODEL).write_bytes(content)
+    with pytest.raises(ModelDamagedError, match="cannot be loaded"):
+        load_predictor(bundle)
+
+
+def test_answers_come_in_order_with_the_errors_in_their_places(tmp_path):
+    good = _saved(_photo(), "PNG")
+    photos = [("a", good), ("b", b"no picture"), *((str(number), good) for number in range(40)), ("z", b"")]
+    answers = list(_predictor(tmp_path).predict(photos, top_k=1))
+    assert [answer.image for answer in answers] == [name for name, _ in photos]
+    assert [answer.image for answer in answers if answer.error] == ["b", "z"]
+    assert all(answer.labels == ("other",) for answer in answers if not answer.error)
+
+
+@pytest.mark.parametrize("label", ["other", "$x$ & <b>", "a" * 200, "鱼", "line\nbreak"])
+def test_the_picture_of_an_answer_has_its_size_whatever_the_names(tmp_path, label):
+    prediction = Prediction(label, ("one", label), (0.7, 0.3), unknown=True)
+    picture = answer_picture(_predictor(tmp_path), _saved(_photo(), "PNG"), prediction)
+    assert Image.open(io.BytesIO(picture)).size == (1000, 500)
+
+
+def test_no_picture_is_drawn_of_what_is_no_photo(tmp_path):
+    with pytest.raises(ImageError):
+        answer_picture(_predictor(tmp_path), b"no picture", Prediction("x", ("one",), (1.0,)))
+
+
+def test_heat_is_drawn_where_the_evidence_is_and_nowhere_else():
+    image = np.full((40, 40, 3), 100, np.uint8)
+    evidence = np.full((4, 4), -1.0)
+    evidence[0, 0] = 5.0
+    heat = heat_picture(image, evidence)
+    assert heat.shape == image.shape and heat.dtype == np.uint8
+    assert np.array_equal(heat[30:, 30:], image[30:, 30:])
+    assert np.abs(heat[:5, :5].astype(int) - 100).max() > 50
