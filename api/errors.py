@@ -80,6 +80,7 @@ HTTP_ERRORS: dict[type[errors.TopgraftError], type[ApiError]] = {
     errors.NothingTrainedError: Unavailable,
     errors.ModelDamagedError: Unavailable,
     errors.WeightsError: Unavailable,
+    errors.StorageError: Unavailable,
     errors.FetchError: BadRequest,
     errors.FetchTooLargeError: TooLarge,
     errors.TrainingError: InternalError,

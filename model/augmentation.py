@@ -56,7 +56,7 @@ PRESETS: Mapping[str, str] = {
 }
 
 # The first row whose number of images per class is not reached; beyond the last row, none.
-_AUTO_BELOW: tuple[tuple[float, str], ...] = ((50, "medium"), (500, "light"))
+_AUTO_BELOW: tuple[tuple[float, str], ...] = ((50, "strong"), (500, "light"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,7 +75,7 @@ def parse_augmentation(text: str, images_per_class: float) -> tuple[Operation, .
 
     Args:
         text: in the grammar above; empty means none.
-        images_per_class: training images over classes, by which `auto` decides: medium below 50, light below
+        images_per_class: training images over classes, by which `auto` decides: strong below 50, light below
             500, else none.
 
     Raises:

@@ -13,7 +13,8 @@ from model.backbones import BACKBONES
 RESIZE_MODES = ("squash", "pad", "crop")
 WEIGHTS = ("imagenet", "none")
 FINE_TUNE_MODES = ("none", "top")
-CLASS_WEIGHTS = ("none", "balanced")
+IMBALANCE = ("none", "class_weights", "sampling", "logit_adjustment")
+STOP_ON = ("val_loss", "val_accuracy", "val_macro_f1")
 LATEST = "latest"
 
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -87,8 +88,9 @@ class TrainConfig:
     )
     epochs: int = option(100, "Most epochs for the head; it stops earlier by itself.", minimum=1, maximum=10_000)
     patience: int = option(
-        15, "Epochs without a better validation loss after which a phase stops.", minimum=1, maximum=10_000
+        15, "Epochs without improvement of stop_on after which a phase stops.", minimum=1, maximum=10_000
     )
+    stop_on: str = option("val_loss", "What makes one epoch better than another.", choices=STOP_ON)
     batch_size: int = option(32, "Images per step.", minimum=1, maximum=4096)
     learning_rate: float = option(1.0, "Learning rate of the head.", minimum=1e-6, maximum=100.0)
     l2: float | None = option(
@@ -114,9 +116,9 @@ class TrainConfig:
     )
     augmentation: str = option(
         "none",
-        "Changed views of the training images to learn from: a preset (none, light, medium, strong, or auto, which "
-        "goes by the number of images per class), or operations such as flip_lr|rotate(15)|crop(0.8). No preset "
-        "flips: add flip_lr or flip_ud where things have no side.",
+        "Changed views of the training images to learn from: a preset (none, light, medium, strong, or auto: strong "
+        "below 50 images per class, light below 500, else none), or operations such as flip_lr|rotate(15)|crop(0.8). "
+        "No preset flips: add flip_lr or flip_ud where things have no side.",
     )
     augmented_views: int = option(
         4, "How many views of each training image, where there is an augmentation.", minimum=0, maximum=100
@@ -124,8 +126,21 @@ class TrainConfig:
     checkpoint_minutes: float = option(
         5.0, "Write a checkpoint at least so often, besides one after each epoch.", minimum=0.0, maximum=10_000.0
     )
-    class_weights: str = option(
-        "none", "balanced lets every class count the same, however many images it has.", choices=CLASS_WEIGHTS
+    imbalance: str = option(
+        "none",
+        "How to let every class count the same, however many images it has: class_weights weighs the images, "
+        "sampling shows those of small classes more often, logit_adjustment takes the preference for large classes "
+        "out of the answers.",
+        choices=IMBALANCE,
+    )
+    label_smoothing: float = option(
+        0.0, "Share of the target that goes to all classes alike, against overconfidence.", minimum=0.0, maximum=0.9
+    )
+    mixup: float = option(
+        0.0,
+        "Train on mixtures of two images; the larger, the more even they are, such as 0.2. 0: none.",
+        minimum=0.0,
+        maximum=10.0,
     )
     val_fraction: float = option(
         0.15, "Share of the images for validation, where the dataset has no such split.", minimum=0.05, maximum=0.5

@@ -13,6 +13,7 @@
     │   ├── NothingTrainedError no model at all yet
     │   └── ModelDamagedError   files missing or changed
     ├── WeightsError            pretrained weights cannot be read or fetched
+    ├── StorageError            files cannot be read or written: a full disk, no permission
     ├── FetchError              a URL could not be fetched
     │   └── FetchTooLargeError  it is larger than allowed
     └── TrainingError           a training failed
@@ -88,6 +89,12 @@ class ModelDamagedError(ModelError):
 
 class WeightsError(TopgraftError):
     """Pretrained weights cannot be read or fetched."""
+
+    exit_status = 5
+
+
+class StorageError(TopgraftError):
+    """Files cannot be read or written: a full disk, no permission."""
 
     exit_status = 5
 

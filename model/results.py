@@ -85,7 +85,8 @@ class TrainingStatus:
     """The content of `status.json` of a training under way or over.
 
     Attributes:
-        phase: what it is doing: check, features, head, fine_tune, export, report.
+        phase: what it is doing: start, check, prepare (loading the backbone), features, head,
+            fine_tune_inputs, fine_tune, export, report.
         epoch, epochs: of the phase; images for phases without epochs.
         eta_seconds: time left in the phase, None while unknown.
         per_second: epochs, or images, of the phase in a second so far, None while unknown.

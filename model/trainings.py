@@ -24,7 +24,7 @@ from typing import IO, Any
 
 from model import durable
 from model.config import TrainConfig
-from model.errors import ConfigError, TrainingBusyError
+from model.errors import ConfigError, StorageError, TrainingBusyError
 from model.results import TrainingStatus
 from model.schema import load
 from model.workspace import Workspace
@@ -104,9 +104,15 @@ def reserve(config: TrainConfig, workspace: Workspace) -> Reservation:
         name = _free_name(config.name, workspace)
         directory = workspace.running / name
         directory.mkdir()
-        reservation = Reservation(name, directory, workspace.models / name, now(), _locked(directory))
-        durable.write_json(directory / CONFIG, dataclasses.asdict(config))
-        reservation.write_status(_starting(reservation))
+        try:
+            reservation = Reservation(name, directory, workspace.models / name, now(), _locked(directory))
+            durable.write_json(directory / CONFIG, dataclasses.asdict(config))
+            reservation.write_status(_starting(reservation))
+        except OSError as error:
+            shutil.rmtree(directory, ignore_errors=True)
+            raise StorageError(
+                f"{workspace.running}: expected to write there, received: {error}. Free some space."
+            ) from error
         return reservation
 
 
@@ -158,7 +164,13 @@ def adopt(directory: Path, lock_descriptor: int) -> tuple[Reservation, TrainConf
 
 def read_config(directory: Path) -> TrainConfig:
     """The options of the training in `directory`; those that it was started without have their defaults."""
-    stored = json.loads((directory / CONFIG).read_text(encoding="utf-8"))
+    try:
+        stored = json.loads((directory / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"{directory / CONFIG}: expected the options of a training as JSON, received: {error}. "
+            f"Remove it and train anew: topgraft models remove {directory.name}"
+        ) from error
     return load(TrainConfig, stored)
 
 

@@ -86,3 +86,10 @@ def test_all_wrong_steps_are_told_at_once() -> None:
     with pytest.raises(ConfigError) as refused:
         parse_augmentation("rotat(15)|crop(2)|blur(1)", MANY)
     assert "rotate?" in refused.value.message and "crop: expected" in refused.value.message
+
+
+@pytest.mark.parametrize(
+    ("images_per_class", "preset"), [(17, "strong"), (49.9, "strong"), (50, "light"), (500, "none")]
+)
+def test_auto_goes_by_the_number_of_images_per_class(images_per_class: float, preset: str) -> None:
+    assert parse_augmentation("auto", images_per_class) == parse_augmentation(preset, images_per_class)

@@ -77,6 +77,19 @@ class Verdict:
             split: {name: labels[split][label] for label, name in enumerate(self.dataset.classes)} for split in SPLITS
         }
 
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What to know before trusting a training, a sentence each: images left out, leakage, warnings."""
+        remarks = []
+        if self.rejected:
+            remarks.append(f"{counted(len(self.rejected), 'image')} could not be decoded and left out: see {REJECTED}")
+        if self.leakage:
+            remarks.append(
+                f"{counted(len(self.leakage), 'time')}, images that belong together are in different splits, so the "
+                "test looks better than the model is: topgraft check lists them"
+            )
+        return (*remarks, *self.warnings)
+
     def to_json(self) -> dict[str, Any]:
         """The verdict as plain JSON types, without the content hashes."""
         return {

@@ -32,8 +32,8 @@ def keras_engine(bundle: Bundle) -> Callable[[np.ndarray, str], np.ndarray]:
     }
 
     def run(images: np.ndarray, output: str) -> np.ndarray:
-        answer = outputs[output](images, training=False)
-        return activation_map(*map(np.asarray, answer)) if output == ACTIVATION_MAP else np.asarray(answer)
+        arrays = [np.asarray(tensor) for tensor in keras.tree.flatten(outputs[output](images, training=False))]
+        return activation_map(*arrays) if output == ACTIVATION_MAP else arrays[0]
 
     def activation_map(places: np.ndarray, *units_of_layers: np.ndarray) -> np.ndarray:
         for kernel, units in zip(kernels, units_of_layers, strict=True):

@@ -17,7 +17,9 @@ from model.errors import ExportError
 from model.evaluation.calibration import confidence_threshold, fit_temperature
 from model.results import Progress, Sample, Split
 from model.training.augment import View
+from model.training.batches import balanced_weights
 from model.training.deadline import NO_DEADLINE, Deadline
+from model.training.epochs import Epoch, score
 from model.training.features import (
     Extract,
     FeatureCache,
@@ -28,11 +30,9 @@ from model.training.features import (
     look_at,
 )
 from model.training.head import (
-    Epoch,
     Head,
     HeadOptions,
     LabelledFeatures,
-    balanced_weights,
     random_head,
     refit_head,
     softmax,
@@ -149,9 +149,10 @@ class _Fit:
             network = used.network()
             tuned = self._fine_tune(network, head)
             history += tuned.history
-            if tuned.val_loss < head.val_loss:
+            stop_on = self.config.stop_on
+            if tuned.best_epoch and score(tuned.best, stop_on) < score(head.best, stop_on):
                 return self._tuned_classifier(network, tuned, history)
-            log.info("fine-tuning did not improve the validation loss of %.4f: it is left out", head.val_loss)
+            log.info("fine-tuning did not improve %s of %.4f: it is left out", stop_on, getattr(head.best, stop_on))
         return self._classifier(used, features, head, self._refitted(used, features, head), history)
 
     def from_scratch(self) -> Classifier:
@@ -174,7 +175,7 @@ class _Fit:
 
         build = functools.partial(build_backbone, self.backbone, self.image_size, "imagenet")
         try:
-            graph = converted_backbone(self.backbone, self.image_size).read_bytes()
+            graph = converted_backbone(self.backbone, self.image_size)
         except ExportError as error:
             return _without_graph(build(), error)
         return UsedBackbone(build, graph, extract_with_onnx(graph))
@@ -186,7 +187,8 @@ class _Fit:
             network,
             start,
             self.dataset,
-            self._weights,
+            self._train_weights(self.dataset.train),
+            self._val_weights(self.dataset.val),
             self.config,
             self.work_directory,
             self.progress,
@@ -242,23 +244,38 @@ class _Fit:
         return features[[position[sample.name] for sample in samples]]
 
     def _labelled(self, features: np.ndarray, samples: Sequence[Sample]) -> LabelledFeatures:
-        return LabelledFeatures(self._rows(features, samples), _labels(samples), self._weights(samples))
+        """Images to measure on."""
+        return LabelledFeatures(self._rows(features, samples), _labels(samples), self._val_weights(samples))
 
     def _with_views(self, used: UsedBackbone, features: np.ndarray, samples: Sequence[Sample]) -> LabelledFeatures:
-        """As `_labelled`, then the same samples again for each augmented view."""
-        seen = [self._rows(features, samples), *(self._cached_features(used, samples, view) for view in self.views)]
-        labels, weights = _labels(samples), self._weights(samples)
-        return LabelledFeatures(np.concatenate(seen), np.tile(labels, len(seen)), np.tile(weights, len(seen)))
+        """Images to learn from, with their augmented views."""
+        views = tuple(self._cached_features(used, samples, view) for view in self.views)
+        return LabelledFeatures(self._rows(features, samples), _labels(samples), self._train_weights(samples), views)
 
-    def _weights(self, samples: Sequence[Sample]) -> np.ndarray:
-        if self.config.class_weights == "balanced":
+    def _train_weights(self, samples: Sequence[Sample]) -> np.ndarray:
+        if self.config.imbalance == "class_weights":
+            return balanced_weights(_labels(samples), self.classes)
+        return np.ones(len(samples), np.float32)
+
+    def _val_weights(self, samples: Sequence[Sample]) -> np.ndarray:
+        """All that is done about imbalance aims at classes that count the same."""
+        if self.config.imbalance != "none":
             return balanced_weights(_labels(samples), self.classes)
         return np.ones(len(samples), np.float32)
 
     def _head_options(self) -> HeadOptions:
         config = self.config
         return HeadOptions(
-            config.epochs, config.patience, config.batch_size, config.learning_rate, config.l2, config.seed
+            epochs=config.epochs,
+            patience=config.patience,
+            batch_size=config.batch_size,
+            learning_rate=config.learning_rate,
+            l2=config.l2,
+            seed=config.seed,
+            imbalance=config.imbalance,
+            label_smoothing=config.label_smoothing,
+            mixup=config.mixup,
+            stop_on=config.stop_on,
         )
 
     def _tell_epoch(self, row: Epoch) -> None:
@@ -269,6 +286,7 @@ class _Fit:
             loss=row.loss,
             val_loss=row.val_loss,
             val_accuracy=row.val_accuracy,
+            val_macro_f1=row.val_macro_f1,
         )
 
 

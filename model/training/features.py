@@ -1,6 +1,7 @@
 """Features of images: one pass of a frozen backbone, remembered on disk by the content of each image."""
 
 import contextlib
+import hashlib
 import logging
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,8 +20,9 @@ from model.workspace import cache_directory
 
 # Small batches stay in the processor's cache: 8 passes faster than 64 on a CPU.
 BATCH_SIZE = 8
-_GRAPH_FORMAT = 1
+_GRAPH_FORMAT = 2
 _CACHE_FORMAT = 2
+_DIGEST_BYTES = 32
 
 Extract = Callable[[np.ndarray], np.ndarray]
 """From uint8 images (n, height, width, 3) to float32 features (n, features)."""
@@ -31,22 +33,41 @@ Look = Callable[[np.ndarray, Sample], np.ndarray]
 log = logging.getLogger(__name__)
 
 
-def converted_backbone(backbone: Backbone, image_size: int) -> Path:
-    """The backbone with ImageNet weights as an ONNX file in the cache; converted now if it is not there.
+def converted_backbone(backbone: Backbone, image_size: int) -> bytes:
+    """The backbone with ImageNet weights in ONNX, from the cache; converted now if it is not there, or damaged.
+
+    A file in the cache is the sha256 of what follows it, then the graph.
 
     Raises:
         ConfigError, WeightsError: it cannot be built.
         ExportError: it cannot be converted.
     """
-    path = cache_directory() / "backbones" / f"{backbone.name}-imagenet-{image_size}-v{_GRAPH_FORMAT}.onnx"
-    if not path.exists():
+    path = cache_directory() / "backbones" / f"{backbone.name}-imagenet-{image_size}-v{_GRAPH_FORMAT}.checked-onnx"
+    content = _checked(path)
+    if content is None:
         from model.training.onnx_export import convert_backbone
         from model.training.pretrained import build_backbone
 
-        graph = convert_backbone(build_backbone(backbone, image_size, "imagenet"))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        durable.write_bytes(path, graph.SerializeToString())
-    return path
+        content = convert_backbone(build_backbone(backbone, image_size, "imagenet")).SerializeToString()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            durable.write_bytes(path, hashlib.sha256(content).digest() + content)
+        except OSError as error:
+            log.warning("the converted backbone could not be kept in %s: %s", path, error)
+    return content
+
+
+def _checked(path: Path) -> bytes | None:
+    """What a file of the cache holds behind its sum, or None where it is not there or damaged."""
+    try:
+        stored = path.read_bytes()
+    except OSError:
+        return None
+    digest, content = stored[:_DIGEST_BYTES], stored[_DIGEST_BYTES:]
+    if hashlib.sha256(content).digest() == digest:
+        return content
+    log.warning("%s is damaged: it is made anew", path)
+    return None
 
 
 def extract_with_onnx(graph: Path | bytes) -> Extract:
@@ -121,17 +142,27 @@ class FeatureCache:
     def _read(self, keys: Sequence[str]) -> dict[str, np.ndarray]:
         if not self.path.exists():
             return {}
-        with self._connection() as connection:
-            rows = (connection.execute("SELECT features FROM features WHERE image = ?", (key,)) for key in keys)
-            found = {key: row.fetchone() for key, row in zip(keys, rows, strict=True)}
+        try:
+            with self._connection() as connection:
+                rows = (connection.execute("SELECT features FROM features WHERE image = ?", (key,)) for key in keys)
+                found = {key: row.fetchone() for key, row in zip(keys, rows, strict=True)}
+        except sqlite3.Error as error:
+            log.warning("the feature cache %s cannot be read (%s): it is made anew", self.path, error)
+            with contextlib.suppress(OSError):
+                self.path.unlink()
+            return {}
         return {key: np.frombuffer(row[0], np.float32) for key, row in found.items() if row}
 
     def _write(self, features: Mapping[str, np.ndarray]) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self._connection() as connection:
-            connection.execute("CREATE TABLE IF NOT EXISTS features (image TEXT PRIMARY KEY, features BLOB)")
-            rows = [(key, np.asarray(values, np.float32).tobytes()) for key, values in features.items()]
-            connection.executemany("INSERT OR REPLACE INTO features VALUES (?, ?)", rows)
+        """Remember features; where that is impossible the training goes on, and the next one makes them again."""
+        rows = [(key, np.asarray(values, np.float32).tobytes()) for key, values in features.items()]
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self._connection() as connection:
+                connection.execute("CREATE TABLE IF NOT EXISTS features (image TEXT PRIMARY KEY, features BLOB)")
+                connection.executemany("INSERT OR REPLACE INTO features VALUES (?, ?)", rows)
+        except (OSError, sqlite3.Error) as error:
+            log.warning("features could not be kept in %s (%s); TOPGRAFT_CACHE names another folder", self.path, error)
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:

@@ -8,7 +8,7 @@ each image once, in the next of its views, and neighbours in different ones.
 import dataclasses
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import keras
@@ -17,10 +17,13 @@ from keras import layers
 
 from model.config import TrainConfig
 from model.results import Dataset, Progress, Sample
+from model.serving.keras_engine import HEAD
+from model.training.batches import epoch_order, log_priors, mix, soft_targets
 from model.training.checkpoints import Checkpoints
 from model.training.deadline import NO_DEADLINE, Deadline
+from model.training.epochs import Epoch, Measured, measure, score
 from model.training.features import Look, as_decoded, decoded_batches
-from model.training.head import Epoch, Head
+from model.training.head import Head
 from model.training.network import cut_at_last_block, freeze_batch_normalization
 
 PHASE = "fine_tune"
@@ -35,7 +38,8 @@ def fine_tune(
     backbone: keras.Model,
     head: Head,
     dataset: Dataset,
-    weights: Callable[[Sequence[Sample]], np.ndarray],
+    train_weights: np.ndarray,
+    val_weights: np.ndarray,
     config: TrainConfig,
     directory: Path,
     progress: Progress,
@@ -44,12 +48,12 @@ def fine_tune(
 ) -> Head:
     """Train the last block of `backbone` (all of it where `config.weights` is none) and the head on it.
 
-    The backbone is left with the weights of the epoch of lowest validation loss. A call that finds
+    The backbone is left with the weights of the best epoch, by `config.stop_on`. A call that finds
     checkpoints of an interrupted one in `directory` goes on from there, to the same result.
 
     Args:
         head: where the head starts.
-        weights: from samples to the weight of each, float (n,) of mean 1.
+        train_weights, val_weights: of the images of these splits, float (n,) of mean 1.
         directory: for the checkpoints, and for the outputs of the frozen part.
         deadline: when to stop with what is best so far.
         looks: the ways to see each training image.
@@ -64,14 +68,15 @@ def fine_tune(
         freeze_batch_normalization(block)
     store = _InputStore(trunk, backbone.input.shape[1:3], config, directory, progress)
     train_inputs = store.write("train", dataset.train, looks)
-    train = _Batches(train_inputs, dataset.train, weights(dataset.train), config.batch_size, config.seed)
-    val_inputs = store.write("val", dataset.val, [as_decoded])
-    val = _Batches(val_inputs, dataset.val, weights(dataset.val), config.batch_size, None)
+    train = _TrainBatches(train_inputs, _labels(dataset.train), train_weights, head.kernel.shape[1], config)
+    [val_inputs] = store.write("val", dataset.val, [as_decoded])
+    val = _Validation(val_inputs, _labels(dataset.val), val_weights, config.batch_size)
     epochs = config.epochs if from_scratch else config.fine_tune_epochs
-    network = _trainable_network(block, head, config, epochs * len(train), from_scratch)
+    adjustment = log_priors(train.labels, train.classes) if config.imbalance == "logit_adjustment" else None
+    network = _trainable_network(block, head, adjustment, config, epochs * len(train), from_scratch)
     loop = _Loop(network, train, val, epochs, config, Checkpoints(directory / "checkpoints"), progress, deadline)
     history, best_epoch = loop.run()
-    kernel, bias = (np.asarray(weight) for weight in network.layers[-1].weights)
+    kernel, bias = (np.asarray(weight) for weight in network.get_layer(HEAD).weights)
     return Head(kernel, bias, 0.0, best_epoch, history)
 
 
@@ -84,11 +89,28 @@ def _make_deterministic(seed: int) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
+class _AdjustedWhileTraining(layers.Layer):
+    """Adds something to the logits in training, and passes them on as they are otherwise."""
+
+    def __init__(self, adjustment: np.ndarray) -> None:
+        super().__init__()
+        self._adjustment = adjustment
+
+    def call(self, logits: keras.KerasTensor, training: bool = False) -> keras.KerasTensor:
+        return logits + self._adjustment if training else logits
+
+
 def _trainable_network(
-    block: keras.Model, head: Head, config: TrainConfig, steps: int, from_scratch: bool
+    block: keras.Model,
+    head: Head,
+    adjustment: np.ndarray | None,
+    config: TrainConfig,
+    steps: int,
+    from_scratch: bool,
 ) -> keras.Model:
-    dense = layers.Dense(head.kernel.shape[1], name="head")
-    network = keras.Model(block.input, dense(layers.GlobalAveragePooling2D()(block.output)))
+    dense = layers.Dense(head.kernel.shape[1], name=HEAD)
+    logits = dense(layers.GlobalAveragePooling2D()(block.output))
+    network = keras.Model(block.input, logits if adjustment is None else _AdjustedWhileTraining(adjustment)(logits))
     dense.set_weights([head.kernel, head.bias])
     peak = config.fine_tune_learning_rate or (_LEARNING_RATE_FROM_SCRATCH if from_scratch else _LEARNING_RATE)
     warm_up = max(1, int(_WARM_UP * steps))
@@ -97,7 +119,7 @@ def _trainable_network(
     )
     network.compile(
         keras.optimizers.Adam(schedule),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        keras.losses.CategoricalCrossentropy(from_logits=True),
         weighted_metrics=[],
         metrics=["accuracy"],
     )
@@ -149,32 +171,50 @@ class _InputStore:
         stored.flush()
 
 
-class _Batches:
-    """Batches of stored inputs, labels and weights; in an order of its own for each epoch where there is a seed.
+class _TrainBatches:
+    """Batches of stored inputs, targets and weights, in an order of its own for each epoch.
 
-    The inputs are (views, n, height, width, channels): an epoch takes each image once.
+    The inputs are (views, n, height, width, channels): an epoch takes n images.
     """
 
     def __init__(
-        self, inputs: np.ndarray, samples: Sequence[Sample], weights: np.ndarray, batch_size: int, seed: int | None
+        self, inputs: np.ndarray, labels: np.ndarray, weights: np.ndarray, classes: int, config: TrainConfig
     ) -> None:
-        self._inputs, self._weights, self._seed = inputs, weights, seed
-        self._labels = np.array([sample.label for sample in samples])
-        self._parts = -(-len(samples) // batch_size)
+        self.labels, self.classes = labels, classes
+        self._inputs, self._weights, self._config = inputs, weights, config
+        self._parts = -(-len(labels) // config.batch_size)
 
     def __len__(self) -> int:
         return self._parts
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """The batches of an epoch from number `start` on."""
-        order = np.arange(len(self._labels))
-        if self._seed is not None:
-            order = np.random.default_rng((self._seed, epoch)).permutation(order)
-        for part in np.array_split(order, self._parts)[start:]:
+        config = self._config
+        order = epoch_order(self.labels, config.seed, epoch, config.imbalance == "sampling")
+        for number, part in list(enumerate(np.array_split(order, self._parts)))[start:]:
             # A file is read in its own order; within a batch the order means nothing.
             chosen = np.sort(part)
-            view = (chosen + epoch) % len(self._inputs)
-            yield self._inputs[view, chosen], self._labels[chosen], self._weights[chosen]
+            inputs = self._inputs[(chosen + epoch) % len(self._inputs), chosen]
+            targets = soft_targets(self.labels[chosen], self.classes, config.label_smoothing)
+            weights = self._weights[chosen]
+            if config.mixup:
+                rng = np.random.default_rng((config.seed, epoch, number))
+                inputs, targets, weights = mix(inputs, targets, weights, config.mixup, rng)
+            yield inputs, targets, weights
+
+
+class _Validation:
+    """The validation images, and how a network does on them."""
+
+    def __init__(self, inputs: np.ndarray, labels: np.ndarray, weights: np.ndarray, batch_size: int) -> None:
+        self._inputs, self._labels, self._weights, self._batch_size = inputs, labels, weights, batch_size
+
+    def measure(self, network: keras.Model) -> Measured:
+        """Loss, accuracy and macro-F1 of a network that gives logits."""
+        starts = range(0, len(self._inputs), self._batch_size)
+        batches = (self._inputs[start : start + self._batch_size] for start in starts)
+        logits = np.concatenate([network.predict_on_batch(batch) for batch in batches])
+        return measure(logits, self._labels, self._weights)
 
 
 class _Loop:
@@ -183,8 +223,8 @@ class _Loop:
     def __init__(
         self,
         network: keras.Model,
-        train: _Batches,
-        val: _Batches,
+        train: _TrainBatches,
+        val: _Validation,
         epochs: int,
         config: TrainConfig,
         checkpoints: Checkpoints,
@@ -195,7 +235,8 @@ class _Loop:
         self._patience, self._interval = config.patience, config.checkpoint_minutes * 60
         self._checkpoints, self._progress, self._deadline = checkpoints, progress, deadline
         self._history: list[Epoch] = []
-        self._best_epoch, self._best_val_loss = 0, float("inf")
+        self._stop_on = config.stop_on
+        self._best_epoch, self._best_score = 0, (float("inf"), float("inf"))
         self._best = self._arrays(network.variables)
         self._step = 0
         self._seconds = 0.0
@@ -211,7 +252,7 @@ class _Loop:
 
     def _build(self) -> None:
         """Make the variables of the metrics and the optimizer, which Keras makes at their first use."""
-        self._network.test_on_batch(*next(self._val.epoch(0)))
+        self._network.test_on_batch(*next(self._train.epoch(0)))
         self._network.optimizer.build(self._network.trainable_variables)
 
     def _is_stuck(self) -> bool:
@@ -228,40 +269,37 @@ class _Loop:
                 self._seconds += time.perf_counter() - started
                 started = saved = time.perf_counter()
                 self._save()
-        loss, accuracy = self._measured()
-        val_loss, val_accuracy = self._validate()
+        results = self._network.get_metrics_result()
+        val = self._val.measure(self._network)
         row = Epoch(
             PHASE,
             epoch,
-            loss,
-            accuracy,
-            val_loss,
-            val_accuracy,
+            float(results["loss"]),
+            float(results["accuracy"]),
+            val.loss,
+            val.accuracy,
             float(np.asarray(self._network.optimizer.learning_rate)),
             self._seconds + time.perf_counter() - started,
+            val.macro_f1,
         )
         self._step, self._seconds = 0, 0.0
         self._record(row)
         self._save()
 
-    def _validate(self) -> tuple[float, float]:
-        self._network.reset_metrics()
-        for batch in self._val.epoch(0):
-            self._network.test_on_batch(*batch)
-        return self._measured()
-
-    def _measured(self) -> tuple[float, float]:
-        """Loss and accuracy over the batches since the metrics were reset."""
-        results = self._network.get_metrics_result()
-        return float(results["loss"]), float(results["accuracy"])
-
     def _record(self, row: Epoch) -> None:
         self._history.append(row)
-        if row.val_loss < self._best_val_loss:
-            self._best_val_loss, self._best_epoch = row.val_loss, row.epoch
+        reached = score(row, self._stop_on)
+        if reached < self._best_score:
+            self._best_score, self._best_epoch = reached, row.epoch
             self._best = self._arrays(self._network.variables)
         self._progress(
-            PHASE, row.epoch, self._epochs, loss=row.loss, val_loss=row.val_loss, val_accuracy=row.val_accuracy
+            PHASE,
+            row.epoch,
+            self._epochs,
+            loss=row.loss,
+            val_loss=row.val_loss,
+            val_accuracy=row.val_accuracy,
+            val_macro_f1=row.val_macro_f1,
         )
 
     def _save(self) -> None:
@@ -286,7 +324,7 @@ class _Loop:
         self._best = {key[5:]: value for key, value in arrays.items() if key[:5] == "best_"}
         self._history = [Epoch(**row) for row in state["history"]]
         self._best_epoch, self._step, self._seconds = state["best_epoch"], state["step"], state["seconds"]
-        self._best_val_loss = min((row.val_loss for row in self._history), default=float("inf"))
+        self._best_score = min((score(row, self._stop_on) for row in self._history), default=self._best_score)
         log.info("going on with epoch %d of fine-tuning", len(self._history) + 1)
 
     def _state_variables(self) -> list[keras.Variable]:
@@ -300,3 +338,7 @@ class _Loop:
     def _assign(variables: Sequence[keras.Variable], arrays: Mapping[str, np.ndarray]) -> None:
         for number, variable in enumerate(variables):
             variable.assign(arrays[str(number)])
+
+
+def _labels(samples: Sequence[Sample]) -> np.ndarray:
+    return np.array([sample.label for sample in samples], dtype=np.int64)

@@ -18,41 +18,29 @@ from collections.abc import Callable
 import numpy as np
 
 from model.errors import TrainingError
+from model.training.batches import epoch_order, log_priors, mix, soft_targets
 from model.training.deadline import NO_DEADLINE, Deadline
+from model.training.epochs import Epoch, measure, score
 
 L2_CANDIDATES = (1e-5, 1e-4, 1e-3, 1e-2)
 _MOMENTUM = 0.9
 
 
 @dataclasses.dataclass(frozen=True)
-class Epoch:
-    """One row of `results.csv`.
+class LabelledFeatures:
+    """The images of a split as a head sees them.
 
     Attributes:
-        phase: head or fine_tune.
-        epoch: counted from 1 in each phase.
-        loss, val_loss: mean cross-entropy in nats, weighted as the images are, without the penalty.
-        accuracy, val_accuracy: in [0, 1].
-        seconds: wall time of the epoch.
+        features: float32 (n, features).
+        labels: int (n,).
+        weights: float (n,), of mean 1.
+        views: float32 (n, features) each, of augmented views of the same images.
     """
-
-    phase: str
-    epoch: int
-    loss: float
-    accuracy: float
-    val_loss: float
-    val_accuracy: float
-    learning_rate: float
-    seconds: float
-
-
-@dataclasses.dataclass(frozen=True)
-class LabelledFeatures:
-    """Features float32 (n, features), labels int (n,) and the weight of each image, float (n,) of mean 1."""
 
     features: np.ndarray
     labels: np.ndarray
     weights: np.ndarray
+    views: tuple[np.ndarray, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,11 +53,17 @@ class HeadOptions:
     learning_rate: float
     l2: float | None
     seed: int
+    imbalance: str = "none"
+    label_smoothing: float = 0.0
+    mixup: float = 0.0
+    stop_on: str = "val_loss"
 
 
 @dataclasses.dataclass(frozen=True)
 class Head:
     """A dense layer from features to logits, and how it was found.
+
+    Its logits are never adjusted, whatever `imbalance` was: see `model.training.batches.log_priors`.
 
     Attributes:
         kernel: float32 (features, classes).
@@ -86,9 +80,9 @@ class Head:
     history: tuple[Epoch, ...]
 
     @property
-    def val_loss(self) -> float:
-        """The validation loss of the epoch whose weights these are."""
-        return self.history[self.best_epoch - 1].val_loss
+    def best(self) -> Epoch:
+        """The epoch whose weights these are; there is none where `best_epoch` is 0."""
+        return self.history[self.best_epoch - 1]
 
     def logits(self, features: np.ndarray) -> np.ndarray:
         """Logits float32 (n, classes) of features float32 (n, features)."""
@@ -103,7 +97,7 @@ def train_head(
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
     deadline: Deadline = NO_DEADLINE,
 ) -> Head:
-    """Train a head and return it as it was at its epoch of lowest validation loss.
+    """Train a head and return it as it was at its best epoch, by `options.stop_on`.
 
     Args:
         train, val: the two splits; `val` chooses the L2 strength and the epoch.
@@ -119,7 +113,7 @@ def train_head(
         started = time.perf_counter()
         search.run_epoch(epoch)
         search.measure(epoch, time.perf_counter() - started)
-        if not np.isfinite(search.best_loss).any():
+        if not search.best_epoch.any():
             raise TrainingError(
                 f"the head diverged: expected a finite loss, received none with learning_rate "
                 f"{options.learning_rate}. Lower learning_rate."
@@ -153,67 +147,67 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return exponential / exponential.sum(axis=-1, keepdims=True)
 
 
-def cross_entropy(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> float:
-    """Weighted mean of the negative log-likelihood, in nats, of logits (n, classes), labels (n,) and weights (n,)."""
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    log_likelihood = shifted[np.arange(len(labels)), labels] - np.log(np.exp(shifted).sum(axis=-1))
-    return float(-np.average(log_likelihood, weights=weights))
-
-
-def balanced_weights(labels: np.ndarray, classes: int) -> np.ndarray:
-    """A weight for each image so that all classes present count the same; float32 (n,) of mean 1."""
-    counts = np.bincount(labels, minlength=classes)
-    present = np.count_nonzero(counts)
-    return (len(labels) / (present * counts[labels])).astype(np.float32)
-
-
 class _Search:
     """The weights of all candidates with their momentum, and the best of each so far."""
 
     def __init__(self, train: LabelledFeatures, val: LabelledFeatures, classes: int, options: HeadOptions) -> None:
-        self.train, self.val, self.options = train, val, options
+        self.train, self.val, self.options, self.classes = train, val, options, classes
+        adjusted = options.imbalance == "logit_adjustment"
+        self.adjustment = log_priors(train.labels, classes) if adjusted else np.zeros(classes, np.float32)
         self.mean = train.features.mean(axis=0)
         self.scale = _root_mean_squared_norm(train.features - self.mean)
         self.inputs, self.val_inputs = self._scaled(train.features), self._scaled(val.features)
+        self.looks = np.stack([self.inputs, *map(self._scaled, train.views)]) if train.views else self.inputs[None]
         strengths = L2_CANDIDATES if options.l2 is None else (options.l2,)
         self.strengths = np.array(strengths, np.float32)
         self.kernel = np.zeros((len(strengths), self.inputs.shape[1], classes), np.float32)
         self.bias = np.zeros((len(strengths), 1, classes), np.float32)
         self.kernel_momentum, self.bias_momentum = np.zeros_like(self.kernel), np.zeros_like(self.bias)
-        self.best_loss = np.full(len(strengths), np.inf)
+        self.best_score = [(np.inf, np.inf) for _ in strengths]
         self.best_epoch = np.zeros(len(strengths), int)
         self.best = [(self.kernel[0].copy(), self.bias[0].copy()) for _ in strengths]
         self.history: list[list[Epoch]] = [[] for _ in strengths]
 
     @property
     def leader(self) -> int:
-        """The candidate with the lowest validation loss so far."""
-        return int(np.argmin(self.best_loss))
+        """The candidate with the best epoch so far; of equals the first."""
+        return self.best_score.index(min(self.best_score))
 
     def run_epoch(self, epoch: int) -> None:
-        """Show every training image once, in an order fixed by the seed and the epoch."""
-        order = np.random.default_rng((self.options.seed, epoch)).permutation(len(self.inputs))
-        for batch in np.array_split(order, -(-len(order) // self.options.batch_size)):
-            self._step(self.inputs[batch], self.train.labels[batch], self.train.weights[batch])
+        """Show every training image once, in the next of its views, in an order fixed by the seed and the epoch."""
+        options = self.options
+        order = epoch_order(self.train.labels, options.seed, epoch, options.imbalance == "sampling")
+        for number, batch in enumerate(np.array_split(order, -(-len(order) // options.batch_size))):
+            inputs = self.looks[(batch + epoch) % len(self.looks), batch]
+            targets = soft_targets(self.train.labels[batch], self.classes, options.label_smoothing)
+            weights = self.train.weights[batch]
+            if options.mixup:
+                rng = np.random.default_rng((options.seed, epoch, number))
+                inputs, targets, weights = mix(inputs, targets, weights, options.mixup, rng)
+            self._step(inputs, targets, weights)
 
     def measure(self, epoch: int, seconds: float) -> None:
         """Measure every candidate after an epoch and keep those that are better than before."""
-        logits = self.inputs @ self.kernel + self.bias
+        logits = self.inputs @ self.kernel + self.bias + self.adjustment
         val_logits = self.val_inputs @ self.kernel + self.bias
         for candidate in range(len(self.strengths)):
+            train = measure(logits[candidate], self.train.labels, self.train.weights)
+            val = measure(val_logits[candidate], self.val.labels, self.val.weights)
             row = Epoch(
                 "head",
                 epoch,
-                cross_entropy(logits[candidate], self.train.labels, self.train.weights),
-                _accuracy(logits[candidate], self.train.labels),
-                cross_entropy(val_logits[candidate], self.val.labels, self.val.weights),
-                _accuracy(val_logits[candidate], self.val.labels),
+                train.loss,
+                train.accuracy,
+                val.loss,
+                val.accuracy,
                 self.options.learning_rate,
                 seconds,
+                val.macro_f1,
             )
             self.history[candidate].append(row)
-            if row.val_loss < self.best_loss[candidate]:
-                self.best_loss[candidate], self.best_epoch[candidate] = row.val_loss, epoch
+            reached = score(row, self.options.stop_on)
+            if reached < self.best_score[candidate]:
+                self.best_score[candidate], self.best_epoch[candidate] = reached, epoch
                 self.best[candidate] = (self.kernel[candidate].copy(), self.bias[candidate].copy())
 
     def head(self) -> Head:
@@ -232,10 +226,9 @@ class _Search:
         kernel = kernel / self.scale
         return kernel, bias[0] - self.mean @ kernel
 
-    def _step(self, inputs: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> None:
-        error = softmax(inputs @ self.kernel + self.bias)
-        error[:, np.arange(len(labels)), labels] -= 1
-        error *= (weights / len(labels))[None, :, None]
+    def _step(self, inputs: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> None:
+        error = softmax(inputs @ self.kernel + self.bias + self.adjustment) - targets
+        error *= (weights / len(weights))[None, :, None]
         self._descend(self.kernel, self.kernel_momentum, inputs.T @ error)
         self._descend(self.bias, self.bias_momentum, error.sum(axis=1, keepdims=True))
         self.kernel /= (1 + self.options.learning_rate * self.strengths)[:, None, None]
@@ -252,7 +245,3 @@ class _Search:
 def _root_mean_squared_norm(features: np.ndarray) -> np.float32:
     """One number above zero, even where all features are the same."""
     return np.float32(max(np.sqrt((features**2).sum(axis=1).mean()), 1e-6))
-
-
-def _accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
-    return float((logits.argmax(axis=-1) == labels).mean())

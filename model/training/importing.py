@@ -38,8 +38,8 @@ from model.evaluation.metrics import wilson_interval
 from model.results import SPLITS
 from model.serving.graph import FEATURE_MAP, FEATURES, PROBABILITIES
 from model.serving.keras_engine import HEAD
+from model.training.epochs import COLUMNS
 from model.training.export import PARITY_LIMIT, Exported, compare_engines
-from model.training.head import Epoch
 from model.training.imgclas import (
     EXPECTED,
     Preprocessing,
@@ -178,7 +178,7 @@ class _Import:
         if not difference < PARITY_LIMIT:
             raise ModelError(
                 f"{self.folder.checkpoint}: expected the imported network within {PARITY_LIMIT} of the original, found "
-                f"a difference of {difference:.2g}. Its layers are not connected as those of imgclas"
+                f"a difference of {difference:.2g}. Most likely its layers are connected otherwise than by imgclas"
             )
         log.info("the imported network agrees with the original to %.1e on %d images", difference, len(images))
         return difference
@@ -208,7 +208,7 @@ class _Import:
 
     def write_history(self) -> None:
         """results.csv, with the epochs of stats.json."""
-        header = [field.name for field in dataclasses.fields(Epoch)]
+        header = COLUMNS
         columns = {
             "loss": self.folder.stats.get("loss"),
             "accuracy": _first_of(self.folder.stats, "accuracy", "acc"),

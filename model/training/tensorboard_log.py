@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from model.training.head import Epoch
+from model.training.epochs import Epoch
 
 
 def write_scalars(directory: Path, history: Sequence[Epoch]) -> None:

@@ -23,7 +23,7 @@ from model.backbones import find_backbone
 from model.bundle import Bundle, Manifest
 from model.config import TrainConfig
 from model.dataset.prepare import Verdict, prepare_dataset, write_dataset_files
-from model.errors import ConfigError, DatasetError, TrainingError, TrainingStoppedError
+from model.errors import ConfigError, DatasetError, StorageError, TrainingStoppedError
 from model.evaluation.evaluate import Evaluation, evaluate_answers, write_predictions
 from model.evaluation.report import ReportContent, write_report
 from model.evaluation.wrong_answers import find_wrong_answers
@@ -31,7 +31,7 @@ from model.results import Progress, Split, State, TrainingStatus, no_progress
 from model.serving.predictor import load_predictor
 from model.training.classifier import Classifier, fit_classifier
 from model.training.deadline import Deadline
-from model.training.head import Epoch
+from model.training.epochs import COLUMNS, Epoch
 from model.training.tensorflow_import import import_tensorflow
 from model.trainings import Reservation, reserve, reserve_again
 from model.workspace import Workspace
@@ -52,7 +52,8 @@ def train(config: TrainConfig, workspace: Workspace, progress: Progress = no_pro
 
     Raises:
         TrainingBusyError, ConfigError: it may not start.
-        DatasetError, WeightsError, TrainingError: it could not go on; nothing is left among the models.
+        DatasetError, WeightsError, StorageError, TrainingError: it could not go on; nothing is left among
+            the models.
         TrainingStoppedError: it was interrupted.
     """
     if config.resume:
@@ -87,7 +88,7 @@ def run(
             raise
         except OSError as error:
             free = shutil.disk_usage(reservation.directory).free / 1e9
-            failure = TrainingError(
+            failure = StorageError(
                 f"training {reservation.name}: could not read or write: {error}. {free:.1f} GB are free in "
                 f"{reservation.destination.parent}. See to that, then go on: {_how_to_go_on(reservation)}"
             )
@@ -120,11 +121,11 @@ class _Training:
         self.bundle.mkdir()
         self.work.mkdir(exist_ok=True)
         verdict = prepare_dataset(self.source, self.config, self.work, self.progress)
-        for warning in verdict.warnings:
-            log.warning("dataset: %s", warning)
+        log.info("%s", "\n".join(verdict.lines()))
         write_dataset_files(verdict, self.bundle / bundles.DATASET_FILES)
-        import_tensorflow()
         self.refuse_another_dataset(verdict)
+        self.progress("prepare", 0, 1)
+        import_tensorflow()
         classifier = fit_classifier(
             verdict, self.config, self.backbone, self.image_size, self.work, self.progress, deadline
         )
@@ -132,7 +133,7 @@ class _Training:
         self.write_history(classifier.history)
         manifest = self.evaluate(verdict, classifier, exported)
         bundles.write_manifest(self.bundle, manifest)
-        return self.result(manifest, (*verdict.warnings, *exported.warnings))
+        return self.result(manifest, (*verdict.remarks, *exported.warnings))
 
     def refuse_another_dataset(self, verdict: Verdict) -> None:
         """A resumed training goes on with the images it began with, or not at all."""
@@ -158,8 +159,8 @@ class _Training:
         """results.csv, and the same numbers for TensorBoard."""
         from model.training.tensorboard_log import write_scalars
 
-        header = [field.name for field in dataclasses.fields(Epoch)]
-        durable.write_csv(self.bundle / bundles.RESULTS, header, [dataclasses.astuple(row) for row in history])
+        rows = [[getattr(row, column) for column in COLUMNS] for row in history]
+        durable.write_csv(self.bundle / bundles.RESULTS, COLUMNS, rows)
         write_scalars(self.bundle / bundles.LOGS, history)
 
     def evaluate(self, verdict: Verdict, classifier: Classifier, exported: "Exported") -> Manifest:
@@ -252,7 +253,8 @@ class _StatusFile:
         if phase != self._status.phase:
             self._phase_start, self._written = moment, 0.0
         elapsed = moment - self._phase_start
-        speed = done / elapsed if done and elapsed else None
+        # The first report of a phase comes with its first step done, in no time that could be told.
+        speed = done / elapsed if done and elapsed > _STATUS_INTERVAL else None
         self._status = dataclasses.replace(
             self._status,
             phase=phase,
@@ -262,7 +264,7 @@ class _StatusFile:
             per_second=speed,
             metrics=metrics,
         )
-        if moment - self._written > _STATUS_INTERVAL:
+        if done == total or moment - self._written > _STATUS_INTERVAL:
             self._reservation.write_status(self._status)
             self._written = moment
         self._progress(phase, done, total, **metrics)

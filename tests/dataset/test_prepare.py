@@ -198,7 +198,7 @@ def test_class_without_images_in_train(listed: Path, prepare: Prepare) -> None:
 def test_imbalance(class_folders: Path, prepare: Prepare) -> None:
     for number in range(100):
         (class_folders / "cat" / f"more {number}.jpg").write_bytes(encoded(picture(1000 + number)))
-    assert any("class_weights = balanced" in warning for warning in prepare(class_folders).warnings)
+    assert any("imbalance = class_weights" in warning for warning in prepare(class_folders).warnings)
 
 
 def test_too_few_images_to_validate(tmp_path: Path, prepare: Prepare) -> None:

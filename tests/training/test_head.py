@@ -1,18 +1,14 @@
 """The head on features whose classes are known."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from model.errors import TrainingError
-from model.training.head import (
-    Epoch,
-    HeadOptions,
-    LabelledFeatures,
-    balanced_weights,
-    cross_entropy,
-    refit_head,
-    train_head,
-)
+from model.training.batches import balanced_weights
+from model.training.epochs import Epoch, cross_entropy
+from model.training.head import HeadOptions, LabelledFeatures, refit_head, softmax, train_head
 
 OPTIONS = HeadOptions(epochs=60, patience=15, batch_size=16, learning_rate=1.0, l2=None, seed=0)
 
@@ -48,9 +44,11 @@ def test_the_same_seed_gives_the_same_head_to_the_bit():
 def test_it_stops_when_validation_no_longer_improves_and_keeps_the_best_epoch():
     head = train_head(_blobs(40, 1, spread=3.0), _blobs(40, 2, spread=3.0), 3, OPTIONS)
     assert len(head.history) < OPTIONS.epochs
-    assert head.val_loss == min(row.val_loss for row in head.history)
+    assert head.best.val_loss == min(row.val_loss for row in head.history)
     val = _blobs(40, 2, spread=3.0)
-    assert cross_entropy(head.logits(val.features), val.labels, val.weights) == pytest.approx(head.val_loss, rel=1e-4)
+    assert cross_entropy(head.logits(val.features), val.labels, val.weights) == pytest.approx(
+        head.best.val_loss, rel=1e-4
+    )
 
 
 def test_validation_chooses_a_stronger_penalty_for_noisier_data():
@@ -81,7 +79,8 @@ def test_each_epoch_is_told_with_its_numbers():
 
 def test_refitting_uses_all_the_data_with_what_was_chosen():
     train, val = _blobs(30, 1), _blobs(30, 2)
-    both = LabelledFeatures(*(np.concatenate([getattr(train, name), getattr(val, name)]) for name in vars(train)))
+    names = ("features", "labels", "weights")
+    both = LabelledFeatures(*(np.concatenate([getattr(train, name), getattr(val, name)]) for name in names))
     chosen = train_head(train, val, 3, OPTIONS)
     refitted = refit_head(both, 3, chosen, OPTIONS)
     test = _blobs(2000, 3)
@@ -95,21 +94,58 @@ def test_features_that_are_all_the_same_do_not_divide_by_zero():
     assert np.isfinite(train_head(same, same, 2, OPTIONS).kernel).all()
 
 
-def test_balanced_weights_let_each_class_count_the_same():
-    labels = np.array([0] * 90 + [1] * 10)
-    weights = balanced_weights(labels, 3)
-    assert weights[labels == 0].sum() == pytest.approx(weights[labels == 1].sum())
-    assert weights.mean() == pytest.approx(1)
-
-
-def test_balanced_weights_raise_the_recall_of_a_rare_class():
+@pytest.mark.parametrize("imbalance", ["class_weights", "sampling", "logit_adjustment"])
+def test_what_is_done_about_imbalance_raises_the_recall_of_a_rare_class(imbalance):
     rng = np.random.default_rng(0)
     labels = np.array([0] * 190 + [1] * 10)
     features = rng.normal(labels[:, None] * 1.0, 1, (200, 3)).astype(np.float32)
+    equal, balanced = np.ones(200, np.float32), balanced_weights(labels, 2)
 
-    def recall(weights: np.ndarray) -> float:
-        data = LabelledFeatures(features, labels, weights)
-        answers = train_head(data, data, 2, OPTIONS).logits(features).argmax(axis=1)
-        return float((answers[labels == 1] == 1).mean())
+    def recalls(imbalance: str, weights: np.ndarray, val_weights: np.ndarray) -> np.ndarray:
+        train, val = (LabelledFeatures(features, labels, values) for values in (weights, val_weights))
+        options = dataclasses.replace(OPTIONS, imbalance=imbalance)
+        answers = train_head(train, val, 2, options).logits(features).argmax(axis=1)
+        return np.array([(answers[labels == label] == label).mean() for label in (0, 1)])
 
-    assert recall(balanced_weights(labels, 2)) > recall(np.ones(200, np.float32))
+    plain = recalls("none", equal, equal)
+    helped = recalls(imbalance, balanced if imbalance == "class_weights" else equal, balanced)
+    assert helped[1] > plain[1] + 0.2 and helped.mean() > plain.mean()
+
+
+def test_logits_adjusted_in_training_lack_the_preference_for_the_large_class():
+    labels = np.array([0] * 90 + [1] * 10)
+    same = LabelledFeatures(np.ones((100, 4), np.float32), labels, np.ones(100, np.float32))
+    val = dataclasses.replace(same, weights=balanced_weights(labels, 2))
+    options = dataclasses.replace(OPTIONS, imbalance="logit_adjustment")
+    logits = train_head(same, val, 2, options).logits(same.features[:1])
+    assert logits[0, 0] == pytest.approx(logits[0, 1], abs=0.05)
+
+
+def test_views_are_learnt_from():
+    train, val, test = _blobs(30, 1), _blobs(100, 2), _blobs(2000, 3)
+    truth = _blobs(30, 1, spread=0.0).features
+    with_views = dataclasses.replace(train, views=(truth, truth, truth))
+    plain, better = (train_head(data, val, 3, OPTIONS).logits(test.features) for data in (train, with_views))
+    losses = [cross_entropy(logits, test.labels, test.weights) for logits in (plain, better)]
+    assert losses[1] < losses[0]
+
+
+def test_label_smoothing_and_mixup_leave_less_confident_answers_of_the_same_accuracy():
+    train, val, test = _blobs(200, 1, spread=0.5), _blobs(60, 2, spread=0.5), _blobs(500, 3, spread=0.5)
+
+    def logits(**options: float) -> np.ndarray:
+        return train_head(train, val, 3, dataclasses.replace(OPTIONS, l2=0.0, **options)).logits(test.features)
+
+    plain = logits()
+    for softened in (logits(label_smoothing=0.2), logits(mixup=1.0)):
+        assert softmax(softened).max(axis=1).mean() < softmax(plain).max(axis=1).mean()
+        accuracies = [(values.argmax(axis=1) == test.labels).mean() for values in (softened, plain)]
+        assert accuracies[0] > accuracies[1] - 0.02
+
+
+@pytest.mark.parametrize("stop_on", ["val_loss", "val_accuracy", "val_macro_f1"])
+def test_the_best_epoch_is_that_of_the_chosen_metric(stop_on):
+    options = dataclasses.replace(OPTIONS, stop_on=stop_on, l2=1e-3)
+    head = train_head(_blobs(40, 1, spread=3.0), _blobs(40, 2, spread=3.0), 3, options)
+    values = [getattr(row, stop_on) for row in head.history]
+    assert getattr(head.best, stop_on) == (min(values) if stop_on == "val_loss" else max(values))

@@ -103,8 +103,11 @@ def preprocessed(images: np.ndarray, mode: str) -> np.ndarray:
     return batch
 
 
-def with_head(backbone: keras.Model, mode: str = "tf") -> keras.Model:
-    """What imgclas puts on a backbone; random, but such that its answers differ from picture to picture."""
+def with_head(backbone: keras.Model, mode: str = "tf", spread: float = 1.0) -> keras.Model:
+    """What imgclas puts on a backbone; random, but such that its answers differ from picture to picture.
+
+    `spread` is the deviation of a class's logit over pictures.
+    """
     x = layers.GlobalAveragePooling2D()(backbone.output)
     x = layers.Dense(1024, activation="relu")(x)
     network = keras.Model(backbone.input, layers.Dense(len(CLASSES), activation="softmax")(x))
@@ -116,7 +119,7 @@ def with_head(backbone: keras.Model, mode: str = "tf") -> keras.Model:
     network(inputs, training=True)
     units = keras.Model(network.input, network.layers[-2].output).predict_on_batch(inputs)
     kernel, _ = network.layers[-1].get_weights()
-    kernel /= (units @ kernel).std(axis=0)
+    kernel *= spread / (units @ kernel).std(axis=0)
     network.layers[-1].set_weights([kernel, -(units @ kernel).mean(axis=0)])
     return network
 
@@ -549,11 +552,15 @@ def test_the_backbones_of_imgclas_are_imported(
 ) -> None:
     keras.utils.set_random_seed(3)
     backbone = getattr(keras.applications, name)(weights=None, include_top=False, input_shape=(size, size, 3))
-    network = with_head(backbone, mode)
+    # Without training a deep network magnifies rounding: at a spread of 1, ResNet50 in Keras is 1e-4 from itself
+    # in double precision (its ONNX graph 2e-5), so what is compared would be the rounding.
+    network = with_head(backbone, mode, spread=0.3)
     folder = write_folder(tmp_path / name, network, mode, file, name)
     result = import_model(folder, workspace)
     assert result["engine"] == "onnx"
     predictor = load_predictor(find_bundle(workspace, name))
     photos = [photo(seed) for seed in range(3)]
     answers = predictor.probabilities(np.stack([predictor.decode(item) for item in photos]))
-    assert np.abs(answers - original_answers(network, mode, photos)).max() < 1e-4
+    expected = original_answers(network, mode, photos)
+    assert expected.std(axis=0).max() > 0.02, "the test network answers the same for each picture"
+    assert np.abs(answers - expected).max() < 1e-4

@@ -16,7 +16,7 @@ import pytest
 
 from model.bundle import find_bundle
 from model.config import TrainConfig
-from model.errors import ConfigError, DatasetError, TrainingError
+from model.errors import ConfigError, DatasetError, StorageError
 from model.training.checkpoints import Checkpoints
 from model.training.trainer import resume, train
 from model.trainings import interrupted_trainings
@@ -137,7 +137,7 @@ def test_a_disk_that_is_full_fails_the_training_and_it_can_be_resumed(workspace,
     )
     arguments = [str(workspace.root), json.dumps(dataclasses.asdict(_config(shapes)))]
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 1 and TrainingError.__name__ in done.stderr and "could not read or write" in done.stderr
+    assert done.returncode == 1 and StorageError.__name__ in done.stderr and "could not read or write" in done.stderr
     assert not (workspace.models / "m").exists()
     assert [(status.name, status.state) for status in interrupted_trainings(workspace)] == [("m", "failed")]
     resume("m", workspace)

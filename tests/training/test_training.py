@@ -2,7 +2,9 @@
 
 import csv
 import dataclasses
+import errno
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,8 @@ import pytest
 from model.bundle import find_bundle, model_names
 from model.config import TrainConfig
 from model.dataset.images import read_image
-from model.errors import ConfigError, DatasetError, TrainingBusyError
+from model.errors import ConfigError, DatasetError, StorageError, TrainingBusyError
+from model.results import TrainingStatus
 from model.serving.predictor import load_predictor
 from model.training.trainer import train
 from model.trainings import interrupted_trainings, reserve, running_trainings
@@ -145,7 +148,8 @@ def test_fine_tuning_moves_weights_but_no_batch_norm_statistics(shapes):
         backbone,
         random_head(1280, 3, 0),
         dataset,
-        lambda samples: np.ones(len(samples), np.float32),
+        np.ones(len(dataset.train), np.float32),
+        np.ones(len(dataset.val), np.float32),
         config,
         work,
         no_progress,
@@ -253,6 +257,44 @@ def test_a_limit_that_is_no_number_is_refused(workspace, monkeypatch, value):
     monkeypatch.setenv("TOPGRAFT_MAX_TRAININGS", value)
     with pytest.raises(ConfigError, match="TOPGRAFT_MAX_TRAININGS"):
         reserve(TrainConfig(), workspace)
+
+
+def test_what_was_left_out_is_said_in_the_result(workspace, shapes, tmp_path):
+    mine = tmp_path / "mine"
+    shutil.copytree(shapes, mine)
+    (mine / "circle" / "001.jpg").write_bytes(b"no picture")
+    result = train(TrainConfig(dataset=str(mine), name="m", image_size=64), workspace)
+    assert "1 image could not be decoded and left out" in result["warnings"][0]
+    assert "circle/001.jpg" in (workspace.models / "m" / "dataset_files" / "rejected.csv").read_text()
+
+
+def test_a_disk_that_is_full_at_the_start_leaves_no_trace_of_the_training(workspace, monkeypatch):
+    def full(*_arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("model.durable.write_json", full)
+        with pytest.raises(StorageError, match="No space left"):
+            reserve(TrainConfig(name="m"), workspace)
+    reserve(TrainConfig(name="m"), workspace)
+
+
+def test_options_that_are_damaged_say_what_to_do(workspace):
+    reserve(TrainConfig(name="m"), workspace).lock.close()
+    (workspace.running / "m" / "config.json").write_text("{")
+    with pytest.raises(ConfigError, match="models remove m"):
+        train(TrainConfig(resume="m"), workspace)
+
+
+def test_time_left_is_told_only_when_it_can_be_known(workspace, shapes):
+    statuses: list[TrainingStatus] = []
+
+    def watch(*_step, **_metrics):
+        statuses.extend(running_trainings(workspace))
+
+    train(TrainConfig(dataset=str(shapes), name="m", image_size=64), workspace, watch)
+    assert {"check", "prepare", "head", "export"} <= {status.phase for status in statuses}
+    assert all(status.eta_seconds != 0 for status in statuses if status.epoch < status.epochs)
 
 
 def test_a_dataset_that_cannot_be_used_leaves_nothing_behind(workspace):

@@ -1,0 +1,75 @@
+"""The caches of features and of converted backbones: damaged or impossible to write, a training goes on."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.backbones import BACKBONES
+from model.results import Sample, no_progress
+from model.training.features import FeatureCache, converted_backbone
+from tests.training.conftest import CLASSES
+
+LITE0 = BACKBONES["EfficientNetLite0"]
+
+
+@pytest.fixture
+def samples(shapes: Path) -> list[Sample]:
+    return [Sample(shapes / name / "000.jpg", f"{name}/000.jpg", label) for label, name in enumerate(CLASSES)]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TOPGRAFT_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def _extract(samples: list[Sample], asked: list[int]) -> np.ndarray:
+    def extract(images: np.ndarray) -> np.ndarray:
+        asked.append(len(images))
+        return images.reshape(len(images), -1)[:, :5].astype(np.float32)
+
+    hashes = {sample.name: sample.name for sample in samples}
+    return FeatureCache(LITE0, 32, "squash").extract(extract, samples, hashes, (32, 32), "squash", no_progress)
+
+
+def test_features_are_extracted_once(samples):
+    asked: list[int] = []
+    first, second = _extract(samples, asked), _extract(samples, asked)
+    assert asked == [3] and np.array_equal(first, second)
+
+
+def test_a_damaged_cache_is_said_and_made_anew(samples, caplog):
+    asked: list[int] = []
+    _extract(samples, asked)
+    FeatureCache(LITE0, 32, "squash").path.write_bytes(b"garbage" * 1000)
+    _extract(samples, asked)
+    assert "is made anew" in caplog.text
+    _extract(samples, asked)
+    assert asked == [3, 3]
+
+
+def test_a_cache_that_cannot_be_written_is_said_and_done_without(samples, cache, caplog):
+    cache.write_text("a file where the folder should be")
+    assert _extract(samples, []).shape == (3, 5)
+    assert "TOPGRAFT_CACHE" in caplog.text
+
+
+def test_a_damaged_backbone_is_converted_again(cache, monkeypatch, caplog):
+    class Graph:
+        def SerializeToString(self) -> bytes:
+            return b"a graph"
+
+    converted: list[str] = []
+
+    def convert(network: object) -> Graph:
+        converted.append("once")
+        return Graph()
+
+    monkeypatch.setattr("model.training.onnx_export.convert_backbone", convert)
+    assert [converted_backbone(LITE0, 64) for _ in range(2)] == [b"a graph"] * 2
+    assert len(converted) == 1
+    (path,) = (cache / "backbones").iterdir()
+    path.write_bytes(path.read_bytes()[:-1])
+    assert converted_backbone(LITE0, 64) == b"a graph"
+    assert len(converted) == 2 and "damaged" in caplog.text

@@ -1,0 +1,78 @@
+"""Options of learning in fine-tuning: each changes the result, and none makes a resumed training differ."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.config import TrainConfig
+from model.training.epochs import Epoch
+from model.training.trainer import resume, train
+from model.workspace import Workspace
+from tests.training.conftest import write_shapes
+from tests.training.test_augmented_training import rows
+from tests.training.test_resume import FINE_TUNED, Interruption
+
+OPTIONS = [
+    {"imbalance": "class_weights"},
+    {"imbalance": "sampling"},
+    {"imbalance": "logit_adjustment"},
+    {"label_smoothing": 0.2},
+    {"mixup": 0.4},
+]
+
+
+@pytest.fixture(scope="module")
+def uneven(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve circles, twelve squares and six triangles."""
+    folder = write_shapes(tmp_path_factory.mktemp("uneven") / "uneven", 12)
+    for number in range(6, 12):
+        (folder / "triangle" / f"{number:03}.jpg").unlink()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory, uneven: Path) -> list[list[str]]:
+    """The rows of a training without any of the options."""
+    workspace = Workspace(tmp_path_factory.mktemp("plain"))
+    workspace.models.mkdir()
+    train(_config(uneven, "plain"), workspace)
+    return rows(workspace, "plain")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_an_option_changes_the_result_and_a_resumed_training_has_the_same(workspace, uneven, plain, options):
+    train(_config(uneven, "whole", **options), workspace)
+    assert rows(workspace, "whole") != plain
+
+    def stop(phase: str, done: int, _total: int, /, **_metrics: float) -> None:
+        if phase == "fine_tune" and done == 1:
+            raise Interruption
+
+    with pytest.raises(Interruption):
+        train(_config(uneven, "cut", **options), workspace, stop)
+    resume("cut", workspace)
+    assert rows(workspace, "cut") == rows(workspace, "whole")
+
+
+def test_logits_are_adjusted_in_training_only():
+    import keras
+
+    from model.training.fine_tune import _trainable_network
+    from model.training.head import Head
+
+    entrance = keras.Input((2, 2, 3))
+    block = keras.Model(entrance, keras.layers.ReLU()(entrance))
+    row = Epoch("head", 1, 1.0, 0.5, 1.0, 0.5, 1.0, 0.1, 0.5)
+    head = Head(np.ones((3, 2), np.float32), np.zeros(2, np.float32), 0.0, 1, (row,))
+    adjustment = np.array([-0.1, -2.0], np.float32)
+    network = _trainable_network(block, head, adjustment, TrainConfig(), 10, from_scratch=False)
+    inputs = np.ones((1, 2, 2, 3), np.float32)
+    np.testing.assert_allclose(network(inputs, training=True), [[2.9, 1.0]], rtol=1e-6)
+    np.testing.assert_allclose(network.predict_on_batch(inputs), [[3.0, 3.0]])
+
+
+def _config(dataset: Path, name: str, **options: object) -> TrainConfig:
+    return dataclasses.replace(FINE_TUNED, dataset=str(dataset), name=name, epochs=2, **options)
