@@ -79,11 +79,12 @@ def test_the_child_dies_with_its_parent(workspace, shapes):
 @pytest.mark.slow
 def test_kill_at_any_moment_leaves_only_whole_models(workspace, shapes):
     moments = random.Random(0)
+    longest = 1.5 * _seconds_of_a_whole_training(workspace, shapes)
     finished = 0
     for _ in range(20):
         parent = _start_parent(workspace, shapes)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            parent.wait(moments.uniform(0.3, 9))
+            parent.wait(moments.uniform(0, longest))
         _kill(parent)
         _wait_until(lambda: running_trainings(workspace) == [], "the child to die")
         for name in model_names(workspace):
@@ -93,6 +94,13 @@ def test_kill_at_any_moment_leaves_only_whole_models(workspace, shapes):
             assert status.state == "killed"
         _clear(workspace)
     assert 0 < finished < 20
+
+
+def _seconds_of_a_whole_training(workspace: Workspace, shapes: Path) -> float:
+    started = time.monotonic()
+    assert _start_parent(workspace, shapes).wait() == 0
+    _clear(workspace)
+    return time.monotonic() - started
 
 
 def _run_and_signal(workspace: Workspace, shapes: Path, number: signal.Signals) -> Exception:

@@ -159,9 +159,13 @@ def test_a_training_killed_at_any_moment_and_resumed_has_the_same_results(worksp
     moments = random.Random(7)
     kills = int(os.environ.get("TOPGRAFT_TEST_KILLS", "5"))
     killed = 0
+    started = time.monotonic()
+    assert _start(workspace, ["train", *_arguments(shapes)]).wait() == 0
+    whole = time.monotonic() - started
+    _clear(workspace)
     for _ in range(kills):
         child = _start(workspace, ["train", *_arguments(shapes)])
-        time.sleep(moments.uniform(2, 14))
+        time.sleep(moments.uniform(0, whole))
         child.kill()
         child.wait()
         if (workspace.models / "m").exists():
@@ -175,8 +179,7 @@ def test_a_training_killed_at_any_moment_and_resumed_has_the_same_results(worksp
             assert _start(workspace, continue_with).wait(120) == 0
         assert _rows(workspace) == uninterrupted
         find_bundle(workspace, "m").verify()
-        shutil.rmtree(workspace.models)
-        workspace.models.mkdir()
+        _clear(workspace)
     assert killed > kills // 5
 
 
@@ -188,6 +191,11 @@ def test_only_the_last_two_checkpoints_are_kept(tmp_path):
     arrays, state = checkpoints.latest()
     assert state == {"number": 4} and np.array_equal(arrays["weights"], np.full((2, 3), 4))
     assert len(list((tmp_path / "checkpoints").iterdir())) == 2
+
+
+def _clear(workspace: Workspace) -> None:
+    shutil.rmtree(workspace.models)
+    workspace.models.mkdir()
 
 
 def _arguments(shapes: Path) -> list[str]:
