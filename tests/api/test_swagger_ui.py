@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from model.dataset.synthetic import write_demo_dataset
-from tests.api.live import Server, running_server, wait_for
+from tests.api.live import REAL_DATASET, Server, running_server, wait_for
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -86,26 +86,9 @@ class Operation:
 
 
 def test_train_then_predict(page: "playwright.Page", server: Server) -> None:
-    train = Operation(page, "post", "train/")
-    train.fill("dataset", "demo")
-    train.fill("name", "traffic-signs")
-    train.select("backbone", "EfficientNetLite0")
-    assert train.execute() == 200
-    uuid = train.answer()["uuid"]
+    train = _start_training(page, "demo", "traffic-signs")
     _screenshot(page, "swagger-train.png", train.block.locator(".opblock-summary"), train.row("weights"))
-    train.close()
-
-    status = Operation(page, "get", "train/{uuid}")
-    status.fill("uuid", str(uuid))
-
-    def over() -> dict[str, object] | None:
-        assert status.execute() == 200
-        return None if status.answer()["status"] == "running" else status.answer()
-
-    training = wait_for(over, seconds=240)
-    assert training["status"] == "done", training
-    status.close()
-
+    _wait_until_trained(page, train)
     photo = {"name": "street.jpg", "mimeType": "image/jpeg", "buffer": _unseen_photo(server.home / "data" / "demo")}
     predict = Operation(page, "post", "predict/")
     predict.row("image").locator("input[type=file]").set_input_files(photo)
@@ -123,11 +106,53 @@ def test_train_then_predict(page: "playwright.Page", server: Server) -> None:
     _screenshot(page, "swagger-predict.png", predict.block.locator(".opblock-summary"), picture)
 
 
+def test_train_on_real_photos_then_predict_a_test_photo(page: "playwright.Page") -> None:
+    if not REAL_DATASET.is_dir():
+        pytest.skip(f"the real photos are not there: {REAL_DATASET}")
+    _wait_until_trained(page, _start_training(page, str(REAL_DATASET), "plankton"))
+    name, _, label = (REAL_DATASET / "dataset_files" / "test.txt").read_text().splitlines()[0].rpartition(" ")
+    content = (REAL_DATASET / "images" / name).read_bytes()
+    predict = Operation(page, "post", "predict/")
+    predict.fill("model", "plankton")
+    predict.row("image").locator("input[type=file]").set_input_files(
+        {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": content}
+    )
+    assert predict.execute() == 200
+    answer = predict.answer()
+    classes = (REAL_DATASET / "dataset_files" / "classes.txt").read_text().split()
+    assert answer["model"] == "plankton"
+    assert answer["labels"][0] == classes[int(label)]
+
+
 def test_swagger_refuses_what_is_out_of_range(page: "playwright.Page") -> None:
     train = Operation(page, "post", "train/")
     train.fill("epochs", "0")
     train.block.get_by_role("button", name="Execute").click()
     assert train.row("epochs").locator("input.invalid").count() == 1
+
+
+def _start_training(page: "playwright.Page", dataset: str, name: str) -> Operation:
+    train = Operation(page, "post", "train/")
+    train.fill("dataset", dataset)
+    train.fill("name", name)
+    train.select("backbone", "EfficientNetLite0")
+    assert train.execute() == 200
+    return train
+
+
+def _wait_until_trained(page: "playwright.Page", train: Operation) -> None:
+    uuid = train.answer()["uuid"]
+    train.close()
+    status = Operation(page, "get", "train/{uuid}")
+    status.fill("uuid", str(uuid))
+
+    def over() -> dict[str, object] | None:
+        assert status.execute() == 200
+        return None if status.answer()["status"] == "running" else status.answer()
+
+    training = wait_for(over, seconds=240)
+    assert training["status"] == "done", training
+    status.close()
 
 
 def _unseen_photo(dataset: Path) -> bytes:
