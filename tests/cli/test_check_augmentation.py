@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tests.cli.conftest import Run
+from model.augmentation import OPERATIONS, PRESETS
+from tests.cli.conftest import ROOT, Run
 
 
 def test_it_draws_eight_images_and_seven_views_of_each(run: Run, photos: Path, workspace: Path) -> None:
@@ -47,3 +48,13 @@ def test_what_cannot_be_read_is_refused_before_any_work(run: Run, photos: Path) 
     assert run("check", "photos", "--augmentation", "light", "--sheet", "no/where.png").returncode == 2
     ran = run("train", "--dataset", "photos", "--augmentation", "crop(7)")
     assert ran.returncode == 2 and "crop: expected a number from 0.1 to 1" in ran.stderr
+
+
+def test_the_page_tells_every_operation_and_preset() -> None:
+    page = (ROOT / "docs" / "augmentation.md").read_text(encoding="utf-8")
+    for name, info in OPERATIONS.items():
+        row = f"| `{name}` | {info.meaning} | {info.minimum:g} to {info.maximum:g} | {info.default:g} |"
+        assert row in page
+    for name, text in PRESETS.items():
+        meaning = "`{}`".format(text.replace("|", r"\|")) if text else "nothing"
+        assert f"| `{name}` | {meaning} |" in page
