@@ -1,5 +1,8 @@
 """A small dataset of photos, and a workspace to train in."""
 
+import gc
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +40,17 @@ def write_shapes(directory: Path, images_per_class: int, seed: int = 0) -> Path:
         for number in range(images_per_class):
             draw_shape(name, rng).save(directory / name / f"{number:03}.jpg", quality=90)
     return directory
+
+
+@pytest.fixture(autouse=True)
+def _forget_networks() -> Iterator[None]:
+    """Free what Keras keeps of the networks of a test: a real training has a process of its own."""
+    yield
+    if "keras" in sys.modules:
+        import keras
+
+        keras.backend.clear_session()
+        gc.collect()
 
 
 @pytest.fixture(scope="session")

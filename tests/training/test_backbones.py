@@ -38,12 +38,6 @@ SMALL_FAMILY_MEMBERS = (
 )
 
 
-@pytest.fixture(autouse=True)
-def _forget_networks():
-    yield
-    keras.backend.clear_session()
-
-
 def _reference_inputs() -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     return {

@@ -15,11 +15,9 @@ from tests.training.test_augmented_training import rows
 from tests.training.test_resume import FINE_TUNED, Interruption
 
 OPTIONS = [
-    {"imbalance": "class_weights"},
     {"imbalance": "sampling"},
     {"imbalance": "logit_adjustment"},
-    {"label_smoothing": 0.2},
-    {"mixup": 0.4},
+    {"label_smoothing": 0.2, "mixup": 0.4},
 ]
 
 
