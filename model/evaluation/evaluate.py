@@ -3,7 +3,6 @@
 import dataclasses
 import itertools
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,10 @@ import numpy as np
 from model import durable
 from model.bundle import Bundle
 from model.dataset.images import read_content
+from model.dataset.inspection import in_parallel
 from model.dataset.verdict import Rejected
 from model.errors import DatasetError, ImageError
 from model.evaluation.metrics import evaluate_predictions
-from model.resources import available_processors
 from model.results import Progress, Sample, no_progress
 from model.serving.predictor import Predictor, load_predictor
 
@@ -122,7 +121,6 @@ def _decoded_batches(
         except ImageError as error:
             return error.message
 
-    remaining = iter(samples)
-    with ThreadPoolExecutor(available_processors()) as threads:
-        while batch := list(itertools.islice(remaining, BATCH_SIZE)):
-            yield list(zip(batch, threads.map(decode, batch), strict=True))
+    decoded = zip(samples, in_parallel(decode, samples), strict=True)
+    while batch := list(itertools.islice(decoded, BATCH_SIZE)):
+        yield batch

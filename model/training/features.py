@@ -2,10 +2,10 @@
 
 import contextlib
 import hashlib
+import itertools
 import logging
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,9 @@ import numpy as np
 from model import durable
 from model.backbones import Backbone
 from model.dataset.images import read_image
+from model.dataset.inspection import in_parallel
 from model.results import Progress, Sample
-from model.serving.graph import FEATURES, IMAGE, available_processors, open_session
+from model.serving.graph import FEATURES, IMAGE, open_session
 from model.training.augment import View
 from model.workspace import cache_directory
 
@@ -178,11 +179,6 @@ def decoded_batches(
     def see(sample: Sample) -> np.ndarray:
         return look(read_image(sample.path, size, resize), sample)
 
-    with ThreadPoolExecutor(available_processors()) as pool:
-        ahead: list = []
-        for start in range(0, len(samples), batch_size):
-            ahead.append([pool.submit(see, sample) for sample in samples[start : start + batch_size]])
-            if len(ahead) > 2:
-                yield np.stack([future.result() for future in ahead.pop(0)])
-        for futures in ahead:
-            yield np.stack([future.result() for future in futures])
+    seen = in_parallel(see, samples)
+    while batch := list(itertools.islice(seen, batch_size)):
+        yield np.stack(batch)
