@@ -147,6 +147,9 @@ class FeatureCache:
             with self._connection() as connection:
                 rows = (connection.execute("SELECT features FROM features WHERE image = ?", (key,)) for key in keys)
                 found = {key: row.fetchone() for key, row in zip(keys, rows, strict=True)}
+        except sqlite3.OperationalError as error:
+            log.warning("the feature cache %s cannot be read now (%s): it is left alone", self.path, error)
+            return {}
         except sqlite3.Error as error:
             log.warning("the feature cache %s cannot be read (%s): it is made anew", self.path, error)
             with contextlib.suppress(OSError):

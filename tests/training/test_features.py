@@ -1,5 +1,7 @@
 """The caches of features and of converted backbones: damaged or impossible to write, a training goes on."""
 
+import contextlib
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +49,17 @@ def test_a_damaged_cache_is_said_and_made_anew(samples, caplog):
     assert "is made anew" in caplog.text
     _extract(samples, asked)
     assert asked == [3, 3]
+
+
+def test_a_cache_that_another_training_holds_is_left_alone(samples, monkeypatch, caplog):
+    _extract(samples, [])
+    path = FeatureCache(LITE0, 32, "squash").path
+    connect = sqlite3.connect
+    with contextlib.closing(connect(path)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        monkeypatch.setattr(sqlite3, "connect", lambda path, **_options: connect(path, timeout=0.05))
+        assert _extract(samples, []).shape == (3, 5)
+    assert path.exists() and "left alone" in caplog.text
 
 
 def test_a_cache_that_cannot_be_written_is_said_and_done_without(samples, cache, caplog):
