@@ -1,6 +1,7 @@
 """The real command in processes of its own, on pictures of two colours."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -31,6 +32,11 @@ def topgraft(*arguments: object, cwd: Path, **environment: str) -> "subprocess.C
         timeout=300,
         check=False,
     )
+
+
+def heed_interrupts() -> None:
+    """In a child about to start: undo that a shell lets what it runs in the background ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def environment_of_tests(workspace: Path) -> dict[str, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import COMMAND, Run, environment_of_tests, topgraft
+from tests.cli.conftest import COMMAND, Run, environment_of_tests, heed_interrupts, topgraft
 
 
 @pytest.fixture
@@ -20,6 +20,7 @@ def training(workspace: Path, photos: Path):
         env=environment_of_tests(workspace),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        preexec_fn=heed_interrupts,
     )
     status = workspace / "models" / ".running" / "under-way" / "status.json"
     deadline = time.monotonic() + 60

@@ -17,7 +17,7 @@ from PIL import Image
 
 from model.bundle import find_bundle
 from model.workspace import Workspace
-from tests.cli.conftest import COMMAND, Run, environment_of_tests, topgraft, write_picture
+from tests.cli.conftest import COMMAND, Run, environment_of_tests, heed_interrupts, topgraft, write_picture
 
 
 def ask(trained: tuple[Path, Any], *arguments: object) -> "subprocess.CompletedProcess[str]":
@@ -168,6 +168,7 @@ def test_control_c_gives_130_and_leaves_no_model(workspace: Path, photos: Path) 
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=heed_interrupts,
     )
     assert process.stderr is not None
     for line in process.stderr:
