@@ -91,7 +91,7 @@ def cross_validate(photos: LabelledPhotos, config: TrainConfig) -> CrossValidati
         folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed)
         for train, test in folds.split(photos.names, photos.labels, photos.groups):
             started = time.perf_counter()
-            answers[test] = _fit_and_answer(photos, train, test, config)
+            answers[test] = fit_and_answer(photos, train, test, config)
             found.seconds.append(time.perf_counter() - started)
         found.accuracies.append(float((answers == photos.labels).mean()))
         found.f1_scores.append(float(f1_score(photos.labels, answers, average="macro")))
@@ -118,7 +118,7 @@ def _mean_and_each(values: Sequence[float]) -> str:
     return f"{statistics.mean(values):.3f} ({', '.join(f'{value:.3f}' for value in values)})"
 
 
-def _fit_and_answer(photos: LabelledPhotos, train: np.ndarray, test: np.ndarray, config: TrainConfig) -> np.ndarray:
+def fit_and_answer(photos: LabelledPhotos, train: np.ndarray, test: np.ndarray, config: TrainConfig) -> np.ndarray:
     """Train on one part and answer for the other: int (len(test),), labels."""
     dataset = Path(tempfile.mkdtemp(dir=photos.directory))
     (dataset / "dataset_files").mkdir()
@@ -129,7 +129,7 @@ def _fit_and_answer(photos: LabelledPhotos, train: np.ndarray, test: np.ndarray,
         _write_lines(dataset / "dataset_files" / f"{split}.txt", lines)
     config = dataclasses.replace(config, group_pattern=photos.group_pattern)
     checked = prepare_dataset(dataset, config, dataset)
-    backbone = find_backbone(BACKBONE)
+    backbone = find_backbone(config.backbone)
     classifier = fit_classifier(checked, config, backbone, backbone.image_size, dataset, no_progress)
     label_of = {
         sample.name: label

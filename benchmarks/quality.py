@@ -1,0 +1,248 @@
+"""What fine-tuning brings, and the plain Keras recipe beside it: 5 folds of two sets of real photos and of drawn ones.
+
+How: the folds are those of `benchmarks.real_data`, one seed; each method trains on four of them, in a process of its
+own, and answers for the fifth. The recipe is that of the Keras guide "Transfer learning & fine-tuning": the
+same backbone frozen, global average pooling, a dense softmax layer, Adam at 0.001 for 20 epochs; then all of
+it, batch normalisation in inference mode, Adam at 0.00001 for 10 more. It learns from all photos of the four
+folds and gets them decoded; ours decode them, keep some back for validation, and extract features anew
+in each fold. What only the first training on a machine does, the conversion of the backbone, is not counted.
+Time is processor time of all threads, which what else the machine does hardly touches. The
+differences are paired: the photos are drawn anew 1,000 times, both methods' answers with them.
+
+Depends on: the datasets folder beside the checkout; without it, only the drawn photos are measured. It takes
+one to two hours on two processors: `python -m benchmarks.quality --rows FILE` writes each fold down, and
+goes on where it was stopped.
+"""
+
+import argparse
+import dataclasses
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import f1_score
+from sklearn.model_selection import StratifiedGroupKFold
+
+from benchmarks.processes import in_fresh_process
+from benchmarks.real_data import (
+    BACKBONE,
+    DATASETS,
+    FOLDS,
+    LabelledPhotos,
+    fit_and_answer,
+    lego_crops,
+    plankton_photos,
+)
+from benchmarks.tables import markdown_table, verdict
+from model.backbones import find_backbone
+from model.config import TrainConfig
+from model.dataset.images import read_image
+from model.dataset.synthetic import write_demo_dataset
+from model.evaluation.metrics import evaluate_predictions
+
+OURS: dict[str, dict[str, Any]] = {
+    "frozen head": {},
+    "`fine_tune = top`": {"fine_tune": "top"},
+    "`fine_tune = all`": {"fine_tune": "all"},
+}
+RECIPE_FROZEN, RECIPE = "Keras recipe, frozen part", "Keras recipe, with fine-tuning"
+RECIPE_EPOCHS = {"frozen": 20, "unfrozen": 10}
+RECIPE_LEARNING_RATES = {"frozen": 1e-3, "unfrozen": 1e-5}
+RECIPE_BATCH_SIZE = 32
+DEMO_IMAGES_PER_CLASS = 25
+SEED = 0
+RESAMPLES = 1000
+GOAL_OF_FROZEN_TIME = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Fold:
+    """The answers of one method for one fold: the labels, what it said, and its processor time in seconds."""
+
+    positions: list[int]
+    answers: list[int]
+    seconds: float
+
+
+def main() -> None:
+    """Print a table for each set of photos."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=Path, help="keep what is measured here, and use what is there")
+    rows = _Rows(parser.parse_args().rows)
+    with tempfile.TemporaryDirectory() as directory:
+        os.environ["TOPGRAFT_CACHE"] = str(Path(directory) / "cache")
+        for name, photos in _photos(Path(directory)).items():
+            print(_table(name, photos, _measure(name, photos, rows)), end="\n\n")
+
+
+def _photos(directory: Path) -> dict[str, LabelledPhotos]:
+    sets = {}
+    if DATASETS.is_dir():
+        sets["phytoplankton-mini"] = plankton_photos(directory / "plankton")
+        sets["lego-signs, crops"] = lego_crops(directory / "lego")
+    sets["demo"] = _demo_photos(directory / "demo")
+    return sets
+
+
+def _demo_photos(directory: Path) -> LabelledPhotos:
+    write_demo_dataset(directory, DEMO_IMAGES_PER_CLASS)
+    names = tuple(sorted(str(path.relative_to(directory / "images")) for path in directory.glob("images/*/*.jpg")))
+    classes = tuple(sorted({name.split("/")[0] for name in names}))
+    return LabelledPhotos(directory, names, classes, groups=names)
+
+
+class _Rows:
+    """The folds measured so far, in a file with a line for each; None keeps them nowhere."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        lines = path.read_text(encoding="utf-8").splitlines() if path and path.exists() else []
+        self._known = {tuple(row["key"]): row["folds"] for row in map(json.loads, lines)}
+
+    def measured(self, key: tuple[str, str, int], measure: Callable[[], dict[str, Fold]]) -> dict[str, Fold]:
+        """What is known by that key, or else what `measure` gives, written down."""
+        if key not in self._known:
+            self._known[key] = {name: dataclasses.asdict(fold) for name, fold in measure().items()}
+            if self._path:
+                with open(self._path, "a", encoding="utf-8") as stream:
+                    stream.write(json.dumps({"key": key, "folds": self._known[key]}) + "\n")
+        return {name: Fold(**values) for name, values in self._known[key].items()}
+
+
+def _measure(name: str, photos: LabelledPhotos, rows: _Rows) -> dict[str, list[Fold]]:
+    """For each method its folds, in their order."""
+    measured: dict[str, list[Fold]] = {}
+    folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=SEED)
+    for number, (train, test) in enumerate(folds.split(photos.names, photos.labels, photos.groups)):
+        for method, options in OURS.items():
+            config = TrainConfig(backbone=BACKBONE, **options)
+            found = rows.measured(
+                (name, method, number),
+                lambda config=config, method=method, train=train, test=test: {
+                    method: in_fresh_process(train_ours, photos, train, test, config)
+                },
+            )
+            measured.setdefault(method, []).append(found[method])
+        found = rows.measured(
+            (name, RECIPE, number),
+            lambda train=train, test=test: in_fresh_process(train_by_recipe, photos, train, test),
+        )
+        for method, fold in found.items():
+            measured.setdefault(method, []).append(fold)
+    return measured
+
+
+def train_ours(photos: LabelledPhotos, train: np.ndarray, test: np.ndarray, config: TrainConfig) -> Fold:
+    """Check, features, head, and what `config` asks for beyond; features are extracted anew."""
+    from model.training.features import converted_backbone
+    from model.training.tensorflow_import import import_tensorflow
+
+    import_tensorflow()
+    backbone = find_backbone(config.backbone)
+    converted_backbone(backbone, backbone.image_size)
+    shutil.rmtree(Path(os.environ["TOPGRAFT_CACHE"]) / "features", ignore_errors=True)
+    started = time.process_time()
+    answers = fit_and_answer(photos, train, test, config)
+    return Fold(test.tolist(), answers.tolist(), time.process_time() - started)
+
+
+def train_by_recipe(photos: LabelledPhotos, train: np.ndarray, test: np.ndarray) -> dict[str, Fold]:
+    """The recipe after its frozen part and after its whole."""
+    import keras
+
+    from model.training.pretrained import build_backbone
+
+    backbone = find_backbone(BACKBONE)
+    network = build_backbone(backbone, backbone.image_size, "imagenet")
+    network.trainable = False
+    inputs = keras.Input(network.input.shape[1:], dtype="uint8")
+    pooled = keras.layers.GlobalAveragePooling2D()(network(inputs, training=False))
+    classifier = keras.Model(inputs, keras.layers.Dense(len(photos.classes), activation="softmax")(pooled))
+    keras.utils.set_random_seed(SEED)
+    learn, look = (_decoded(photos, positions, backbone.image_size) for positions in (train, test))
+    found = {}
+    started = time.process_time()
+    for part, method in (("frozen", RECIPE_FROZEN), ("unfrozen", RECIPE)):
+        network.trainable = part == "unfrozen"
+        optimizer = keras.optimizers.Adam(RECIPE_LEARNING_RATES[part])
+        classifier.compile(optimizer, "sparse_categorical_crossentropy")
+        epochs = RECIPE_EPOCHS[part]
+        classifier.fit(learn, photos.labels[train], RECIPE_BATCH_SIZE, epochs=epochs, verbose=0)
+        seconds = time.process_time() - started
+        answers = classifier.predict(look, verbose=0).argmax(axis=1)
+        found[method] = Fold(test.tolist(), answers.tolist(), seconds)
+    return found
+
+
+def _decoded(photos: LabelledPhotos, positions: Sequence[int], image_size: int) -> np.ndarray:
+    paths = (photos.directory / "images" / photos.names[position] for position in positions)
+    return np.stack([read_image(path, (image_size, image_size)) for path in paths])
+
+
+def _table(name: str, photos: LabelledPhotos, measured: dict[str, list[Fold]]) -> str:
+    answers = {method: _answers(photos, folds) for method, folds in measured.items()}
+    seconds = {method: sum(fold.seconds for fold in folds) for method, folds in measured.items()}
+    rows = [
+        [
+            method,
+            *_with_intervals(photos, answers[method]),
+            f"{seconds[method] / 60:.1f}",
+            _against_recipe(photos.labels, answers[method], answers[RECIPE]) if method in OURS else "",
+            _goal_of_time(seconds[method], seconds[RECIPE_FROZEN]) if method == next(iter(OURS)) else "",
+        ]
+        for method in (*OURS, RECIPE_FROZEN, RECIPE)
+    ]
+    header = [
+        f"{name}: {len(photos.names)} photos, {len(photos.classes)} classes",
+        "accuracy (95 % interval)",
+        "macro-F1 (95 % interval)",
+        "processor minutes",
+        "accuracy less that of the whole recipe (95 % interval)",
+        "time, against the recipe's frozen part",
+    ]
+    return markdown_table(header, rows)
+
+
+def _answers(photos: LabelledPhotos, folds: Sequence[Fold]) -> np.ndarray:
+    """int (n,): what was said of each photo when it was in the fold held out."""
+    answers = np.full(len(photos.names), -1)
+    for fold in folds:
+        answers[fold.positions] = fold.answers
+    return answers
+
+
+def _with_intervals(photos: LabelledPhotos, answers: np.ndarray) -> list[str]:
+    certain = np.eye(len(photos.classes))[answers]
+    metrics = evaluate_predictions(certain, photos.labels, photos.classes)
+    return [
+        f"{metrics[metric]:.3f} ({metrics[f'{metric}_interval'][0]:.3f} to {metrics[f'{metric}_interval'][1]:.3f})"
+        for metric in ("accuracy", "macro_f1")
+    ]
+
+
+def _against_recipe(labels: np.ndarray, ours: np.ndarray, recipe: np.ndarray) -> str:
+    """The difference in points of accuracy and of macro-F1; the goal is missed where either is surely below 0."""
+    draws = np.random.default_rng(SEED).integers(0, len(labels), (RESAMPLES, len(labels)))
+    gained = (ours == labels).astype(float) - (recipe == labels)
+    low, high = np.percentile(100 * gained[draws].mean(axis=1), (2.5, 97.5))
+    f1_gained = [_macro_f1(labels[draw], ours[draw]) - _macro_f1(labels[draw], recipe[draw]) for draw in draws]
+    text = f"{100 * gained.mean():+.1f} ({low:+.1f} to {high:+.1f})"
+    return f"{text}; {verdict('ahead or equal within noise', high >= 0 and np.percentile(f1_gained, 97.5) >= 0)}"
+
+
+def _macro_f1(labels: np.ndarray, answers: np.ndarray) -> float:
+    return float(f1_score(labels, answers, average="macro"))
+
+
+def _goal_of_time(ours: float, recipe: float) -> str:
+    return f"1/{recipe / ours:.1f}; {verdict('a tenth', recipe >= GOAL_OF_FROZEN_TIME * ours)}"
+
+
+if __name__ == "__main__":
+    main()
