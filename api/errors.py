@@ -81,6 +81,7 @@ HTTP_ERRORS: dict[type[errors.TopgraftError], type[ApiError]] = {
     errors.ModelDamagedError: Unavailable,
     errors.WeightsError: Unavailable,
     errors.StorageError: Unavailable,
+    errors.TrackingError: Unavailable,
     errors.FetchError: BadRequest,
     errors.FetchTooLargeError: TooLarge,
     errors.TrainingError: InternalError,

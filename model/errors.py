@@ -14,6 +14,7 @@
     │   └── ModelDamagedError   files missing or changed
     ├── WeightsError            pretrained weights cannot be read or fetched
     ├── StorageError            files cannot be read or written: a full disk, no permission
+    ├── TrackingError           a training could not be logged to MLflow
     ├── FetchError              a URL could not be fetched
     │   └── FetchTooLargeError  it is larger than allowed
     └── TrainingError           a training failed
@@ -95,6 +96,12 @@ class WeightsError(TopgraftError):
 
 class StorageError(TopgraftError):
     """Files cannot be read or written: a full disk, no permission."""
+
+    exit_status = 5
+
+
+class TrackingError(TopgraftError):
+    """A training could not be logged to MLflow; its model is whole all the same."""
 
     exit_status = 5
 

@@ -57,7 +57,7 @@ def run_training(config: TrainConfig, workspace: Workspace) -> dict[str, Any]:
 
 def main(directory: str, lock_descriptor: str, parent: str) -> int:
     """In the child: train, and write one line of JSON, the result or the error, to the standard output."""
-    _die_with_parent(int(parent))
+    die_with_parent(int(parent))
     _leave_room_for_the_service()
     answer = _standard_output_for_the_answer_only()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -98,7 +98,7 @@ def _killed(name: str, number: int) -> TopgraftError:
     return TrainingStoppedError(f"training {name}: its process was ended by {signal.Signals(number).name}.")
 
 
-def _die_with_parent(parent: int) -> None:
+def die_with_parent(parent: int) -> None:
     """Ask Linux for SIGKILL when the parent dies, and end now if that has happened already."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
