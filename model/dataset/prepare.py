@@ -50,7 +50,8 @@ def prepare_dataset(
     checks.refuse_unusable(listing, rejected, inspection.samples, config.max_bad_fraction)
 
     kinships = _kinships(inspection, config.group_pattern)
-    dataset, origin = _divide(listing, inspection.samples, _together(kinships), config)
+    groups = _together(kinships)
+    dataset, origin = _divide(listing, inspection.samples, groups, config)
     checks.refuse_empty_splits(dataset)
     return Verdict(
         dataset=dataset,
@@ -72,6 +73,7 @@ def prepare_dataset(
             for sample, content_hash in zip(inspection.samples, inspection.content_hashes, strict=True)
         },
         ignored=listing.ignored,
+        groups={sample.name: int(group) for sample, group in zip(inspection.samples, groups, strict=True)},
     )
 
 

@@ -47,6 +47,37 @@ def split_samples(
     return {split: tuple(sorted(chosen[split], key=lambda sample: sample.name)) for split in SPLITS}
 
 
+def stratified_folds(samples: Sequence[Sample], groups: Sequence[Hashable], folds: int, seed: int) -> list[int]:
+    """Divide samples into parts of equal size, for cross-validation: every class is spread over all of them evenly.
+
+    Args:
+        samples: the images; their names are distinct.
+        groups: for each sample, what it must stay together with.
+        folds: how many parts, 2 or more; with fewer groups than that, some stay empty.
+        seed: fixes which images go where.
+
+    Returns:
+        for each sample, the number of its part, from 0.
+    """
+    order = sorted(range(len(samples)), key=lambda position: samples[position].name)
+    members: dict[Hashable, list[int]] = defaultdict(list)
+    for position in order:
+        members[groups[position]].append(position)
+    units = list(members.values())
+    random.Random(seed).shuffle(units)  # nosec B311
+    units.sort(key=len, reverse=True)
+
+    fold_of = [0] * len(samples)
+    labels_in: list[Counter[int]] = [Counter() for _ in range(folds)]
+    for unit in units:
+        labels = [samples[position].label for position in unit]
+        fold = min(range(folds), key=lambda fold: (sum(labels_in[fold][x] for x in labels), labels_in[fold].total()))
+        labels_in[fold].update(labels)
+        for position in unit:
+            fold_of[position] = fold
+    return fold_of
+
+
 def _quotas(units: Sequence[Sequence[Sample]], fractions: Mapping[Split, float]) -> dict[Split, Counter[int]]:
     images = Counter(sample.label for unit in units for sample in unit)
     spread = Counter(label for unit in units for label in {sample.label for sample in unit})

@@ -57,6 +57,7 @@ class Verdict:
         has_splits: whether the dataset brought its own splits.
         content_hashes: name -> sha256 of the file's bytes, in hexadecimal.
         ignored: files that are not pictures of any class.
+        groups: name -> number of the images it must stay together with: duplicates, and groups of group_pattern.
     """
 
     dataset: Dataset
@@ -68,6 +69,7 @@ class Verdict:
     has_splits: bool
     content_hashes: dict[str, str]
     ignored: tuple[str, ...] = ()
+    groups: dict[str, int] = dataclasses.field(default_factory=dict)
 
     @property
     def counts(self) -> dict[Split, dict[str, int]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.dataset.splits import split_samples
+from model.dataset.splits import split_samples, stratified_folds
 from model.results import SPLITS, Sample
 
 FRACTIONS = {"val": 0.15, "test": 0.15}
@@ -77,3 +77,17 @@ def test_seeds_differ() -> None:
     samples = samples_of(*[0] * 50)
     groups = list(range(50))
     assert split_samples(samples, groups, FRACTIONS, 0) != split_samples(samples, groups, FRACTIONS, 1)
+
+
+def test_folds_spread_every_class_evenly_and_keep_groups_together() -> None:
+    samples = samples_of(*[0] * 31, *[1] * 12, *[2] * 5)
+    groups = [position // 2 if sample.label == 0 else 1000 + position for position, sample in enumerate(samples)]
+    folds = stratified_folds(samples, groups, 5, seed=3)
+    for label, most in ((0, 8), (1, 3), (2, 1)):
+        counts = Counter(fold for sample, fold in zip(samples, folds, strict=True) if sample.label == label)
+        assert max(counts.values()) <= most and len(counts) >= 4
+    fold_of_group: dict[int, set[int]] = {}
+    for group, fold in zip(groups, folds, strict=True):
+        fold_of_group.setdefault(group, set()).add(fold)
+    assert all(len(found) == 1 for found in fold_of_group.values())
+    assert folds == stratified_folds(samples, groups, 5, seed=3) != stratified_folds(samples, groups, 5, seed=4)
