@@ -28,15 +28,7 @@ def split_samples(
     Returns:
         the samples of train, val and test, each sorted by name.
     """
-    order = sorted(range(len(samples)), key=lambda position: samples[position].name)
-    members: dict[Hashable, list[Sample]] = defaultdict(list)
-    for position in order:
-        members[groups[position]].append(samples[position])
-    units = list(members.values())
-    random.Random(seed).shuffle(units)  # nosec B311
-    # Large groups first: the small ones then even out what these leave uneven.
-    units.sort(key=len, reverse=True)
-
+    units = [[samples[position] for position in unit] for unit in _units(samples, groups, seed)]
     quotas = _quotas(units, fractions)
     needs = {split: Counter(quota) for split, quota in quotas.items()}
     chosen: dict[Split, list[Sample]] = {split: [] for split in SPLITS}
@@ -59,23 +51,27 @@ def stratified_folds(samples: Sequence[Sample], groups: Sequence[Hashable], fold
     Returns:
         for each sample, the number of its part, from 0.
     """
-    order = sorted(range(len(samples)), key=lambda position: samples[position].name)
-    members: dict[Hashable, list[int]] = defaultdict(list)
-    for position in order:
-        members[groups[position]].append(position)
-    units = list(members.values())
-    random.Random(seed).shuffle(units)  # nosec B311
-    units.sort(key=len, reverse=True)
-
     fold_of = [0] * len(samples)
     labels_in: list[Counter[int]] = [Counter() for _ in range(folds)]
-    for unit in units:
+    for unit in _units(samples, groups, seed):
         labels = [samples[position].label for position in unit]
         fold = min(range(folds), key=lambda fold: (sum(labels_in[fold][x] for x in labels), labels_in[fold].total()))
         labels_in[fold].update(labels)
         for position in unit:
             fold_of[position] = fold
     return fold_of
+
+
+def _units(samples: Sequence[Sample], groups: Sequence[Hashable], seed: int) -> list[list[int]]:
+    """The positions of each group, in an order that only the seed, the names and the sizes of the groups decide."""
+    members: dict[Hashable, list[int]] = defaultdict(list)
+    for position in sorted(range(len(samples)), key=lambda position: samples[position].name):
+        members[groups[position]].append(position)
+    units = list(members.values())
+    random.Random(seed).shuffle(units)  # nosec B311
+    # Large groups first: the small ones then even out what these leave uneven.
+    units.sort(key=len, reverse=True)
+    return units
 
 
 def _quotas(units: Sequence[Sequence[Sample]], fractions: Mapping[Split, float]) -> dict[Split, Counter[int]]:
