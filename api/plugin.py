@@ -19,13 +19,14 @@ from api.errors import Unavailable, as_http_errors
 from api.responses import RENDERERS, Answer
 from api.schemas import predict_fields, response_fields, train_fields
 from api.uploads import Photos, open_photos
-from api.worker import LISTING, MONITOR, PREDICTORS, configure_logging
+from api.worker import AUTO_RESUME, LISTING, MONITOR, PREDICTORS, configure_logging
 from model.config import LATEST, PredictConfig, TrainConfig
 from model.durable import to_json
 from model.errors import ConfigError, NothingTrainedError, TopgraftError, TrainingError
+from model.presets import changed_options, preset_options
 from model.results import Prediction, TrainingStatus
 from model.schema import load
-from model.trainings import running_trainings
+from model.trainings import unfinished_trainings
 from model.workspace import Workspace, find_workspace
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ schema: dict[str, fields.Field] = response_fields()
 
 
 def get_metadata() -> dict[str, Any]:
-    """Who made this, which models there are, which trainings run; read from disk at each call.
+    """Who made this, which models there are, how each unfinished training is; read from disk at each call.
 
     The server calls it in its event loop: it takes milliseconds and never raises.
     """
@@ -47,7 +48,7 @@ def get_metadata() -> dict[str, Any]:
         described |= {
             "models": LISTING.summaries(workspace),
             "latest": LISTING.latest(workspace),
-            "trainings": [_training_summary(status) for status in running_trainings(workspace)],
+            "trainings": [_training_summary(status) for status in unfinished_trainings(workspace)],
         }
     except (TopgraftError, OSError) as error:
         described |= {"models": [], "latest": None, "trainings": [], "problem": str(error)}
@@ -55,11 +56,16 @@ def get_metadata() -> dict[str, Any]:
 
 
 def warm() -> None:
-    """Load the latest model, so that the first predict is as fast as the others; log what stands in the way.
+    """Go on with interrupted trainings (`auto_resume`), beside all else; load the latest model, so that the first
+    predict is as fast as the others; log what stands in the way.
 
     It must not raise: the server would not start, and training would be out of reach.
     """
     configure_logging()
+    try:
+        AUTO_RESUME.start(find_workspace())
+    except Exception:
+        log.exception("interrupted trainings are not gone on with; start them by: topgraft resume NAME")
     try:
         PREDICTORS.find(find_workspace(), LATEST)
     except NothingTrainedError as error:
@@ -94,7 +100,8 @@ def train(**options: Any) -> dict[str, Any]:
     try:
         from model.training.process import run_training
 
-        config = load(TrainConfig, options)
+        # DEEPaaS sends every option, those left alone with their defaults: they must not win over the preset.
+        config = load(TrainConfig, preset_options(options), changed_options(options))
         log.info("training with %s", _changed_options(config))
         workspace = find_workspace()
         MONITOR.ensure(workspace)
@@ -156,9 +163,8 @@ def _workspace() -> Workspace:
 
 
 def _training_summary(status: TrainingStatus) -> dict[str, Any]:
-    summary = dataclasses.asdict(status)
-    del summary["pid"]
-    return summary
+    hidden = ("pid", "ticket", "checkpoint")
+    return {name: value for name, value in dataclasses.asdict(status).items() if name not in hidden}
 
 
 @functools.cache

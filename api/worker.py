@@ -130,6 +130,23 @@ class Monitor:
         self._process = start_tensorboard(workspace.models)
 
 
+class AutoResume:
+    """Goes on with the trainings that the end of the service before this one interrupted, if they have the option."""
+
+    def __init__(self) -> None:
+        self._started = False
+
+    def start(self, workspace: Workspace) -> None:
+        """Look for them beside all else, once, in a worker of the server."""
+        if self._started or multiprocessing.parent_process() is None:
+            return
+        from model.training.automatic import go_on_with_interrupted
+
+        self._started = True
+        go_on_with_interrupted(workspace)
+
+
+AUTO_RESUME = AutoResume()
 LISTING = Listing()
 PREDICTORS = Predictors(LISTING)
 MONITOR = Monitor()

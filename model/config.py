@@ -15,6 +15,8 @@ WEIGHTS = ("imagenet", "none")
 FINE_TUNE_MODES = ("none", "top")
 IMBALANCE = ("none", "class_weights", "sampling", "logit_adjustment")
 STOP_ON = ("val_loss", "val_accuracy", "val_macro_f1")
+NO_PRESET = "none"
+PRESETS = (NO_PRESET, "quick", "balanced", "best", "plankton", "imbalanced")
 LATEST = "latest"
 
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -66,6 +68,21 @@ class TrainConfig:
     name: str = option("", "Name of the new model. Empty: the time of the start, such as 2026-11-21_101500.")
     resume: str = option(
         "", "Name of an interrupted training to go on with: its own options are used, and all others here ignored."
+    )
+    queue: bool = option(
+        False, "Wait for its turn when as many trainings run as are allowed, instead of being refused at once."
+    )
+    auto_resume: bool = option(
+        False,
+        "Go on by itself when the service, or the same command with the same name, starts again after an "
+        "interruption.",
+    )
+    preset: str = option(
+        NO_PRESET,
+        "Options that go well together; what is set beside it wins. quick: seconds on any machine; balanced: a larger "
+        "backbone; best: also fine-tuned, hours without a GPU; plankton: for photos through a microscope; imbalanced: "
+        "every class counts the same.",
+        choices=PRESETS,
     )
     backbone: str = option(
         "EfficientNetLite0",
@@ -146,7 +163,17 @@ class TrainConfig:
         0.15, "Share of the images for validation, where the dataset has no such split.", minimum=0.05, maximum=0.5
     )
     test_fraction: float = option(
-        0.15, "Share of the images for the test, where the dataset has no splits at all.", minimum=0.0, maximum=0.5
+        0.15,
+        "Share of the images for the test, where the dataset has no splits at all and there is no cross-validation.",
+        minimum=0.0,
+        maximum=0.5,
+    )
+    folds: int | None = option(
+        None,
+        "Folds of cross-validation, which tells the accuracy of a frozen backbone with its head and needs no test "
+        "split. Empty: 5 below 20 images per class unless fine_tune asks for more, else none. 0 or 1: none.",
+        minimum=0,
+        maximum=100,
     )
     group_pattern: str = option(
         "",

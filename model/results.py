@@ -1,13 +1,35 @@
 """The values that walk between rooms: samples, datasets, predictions, the state of a training."""
 
 import dataclasses
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
-State = Literal["running", "done", "failed", "cancelled", "killed"]
+Measurement = Literal["test", "cross_validation", "val"]
+MEASUREMENTS: tuple[Measurement, ...] = ("test", "cross_validation", "val")
+"""What the metrics of a trained model may be of: test images; every image it could learn from, answered by a head
+that learned without it; validation images, which chose the settings. The most telling comes first."""
+
+State = Literal["queued", "running", "done", "failed", "cancelled", "killed", "interrupted"]
+"""How a training is.
+
+queued: waits for its turn. running: trains. done: is a model. failed: our own code ended it, with an error.
+cancelled: a person ended it. killed: the system killed its process, as it does when memory runs out. interrupted:
+its process went away with what it ran in, and nobody could write anything. The last four can be gone on with.
+"""
+UNDER_WAY: tuple[State, ...] = ("queued", "running")
+
+UNITS = {"check": "images", "features": "images", "fine_tune_inputs": "images", "head": "epochs", "fine_tune": "epochs"}
+"""What the steps of a phase are; those of any other are just steps."""
+
+
+def most_telling(measured: Iterable[str]) -> Measurement | None:
+    """Which of the measurements of a model to judge it by; None where there is none that is known."""
+    there = set(measured)
+    return next((name for name in MEASUREMENTS if name in there), None)
 
 
 class Progress(Protocol):
@@ -86,8 +108,8 @@ class TrainingStatus:
 
     Attributes:
         phase: what it is doing: start, check, prepare (loading the backbone), features, head,
-            fine_tune_inputs, fine_tune, export, report.
-        epoch, epochs: of the phase; images for phases without epochs.
+            cross_validation, fine_tune_inputs, fine_tune, export, report.
+        epoch, epochs: of the phase; folds of cross_validation, images for other phases without epochs.
         eta_seconds: time left in the phase, None while unknown.
         per_second: epochs, or images, of the phase in a second so far, None while unknown.
         metrics: the latest, such as loss and val_accuracy.
@@ -102,7 +124,12 @@ class TrainingStatus:
     epochs: int = 0
     eta_seconds: float | None = None
     per_second: float | None = None
+    unit: str = ""
     metrics: dict[str, float] = dataclasses.field(default_factory=dict)
     message: str = ""
     pid: int = 0
     started: str = ""
+    place: int = 0
+    ticket: int = 0
+    automatic_starts: int = 0
+    checkpoint: str = ""

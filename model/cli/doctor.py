@@ -11,13 +11,14 @@ from typing import Literal
 
 import click
 
+from model.addresses import without_credentials
 from model.backbones import BACKBONES
 from model.bundle import find_bundle, model_names
 from model.cli.options import current_workspace, json_option, workspace_option
 from model.cli.output import print_json
 from model.errors import ConfigError, ModelDamagedError
 from model.resources import available_processors
-from model.trainings import interrupted_trainings, running_trainings
+from model.trainings import interrupted_trainings, queued_trainings, running_trainings
 from model.workspace import Workspace, cache_directory
 
 EXIT_PROBLEMS = 2
@@ -50,6 +51,7 @@ VARIABLES = (
     Variable("TOPGRAFT_HOME", "the workspace: where data/ and models/ are"),
     Variable("TOPGRAFT_CACHE", "where converted backbones and features are kept"),
     Variable("TOPGRAFT_MAX_TRAININGS", "how many trainings may run at a time"),
+    Variable("TOPGRAFT_MAX_QUEUED", "how many trainings may wait for their turn"),
     Variable("TOPGRAFT_MODELS_IN_MEMORY", "how many models each worker keeps loaded"),
     Variable("TOPGRAFT_MAX_UPLOAD_MB", "the largest upload, in megabytes"),
     Variable("TOPGRAFT_ALLOW_PRIVATE_URLS", "whether a URL may lead to a private address"),
@@ -65,9 +67,11 @@ VARIABLES = (
     Variable("RCLONE_CONFIG_RSHARE_URL", "address of the storage rshare:"),
     Variable("RCLONE_CONFIG_RSHARE_USER", "its user", secret=True),
     Variable("RCLONE_CONFIG_RSHARE_PASS", "its password", secret=True),
-    Variable("MLFLOW_TRACKING_URI", "MLflow server"),
+    Variable("MLFLOW_TRACKING_URI", "MLflow server that trainings are logged to"),
     Variable("MLFLOW_TRACKING_USERNAME", "its user", secret=True),
     Variable("MLFLOW_TRACKING_PASSWORD", "its password", secret=True),
+    Variable("MLFLOW_EXPERIMENT_NAME", "the experiment, and registered model, of the trainings"),
+    Variable("TOPGRAFT_MLFLOW_SECONDS", "the longest that logging a training to MLflow may take"),
 )
 
 
@@ -79,7 +83,7 @@ def doctor(as_json: bool) -> int:
 
     Exit status 2 when something is in the way of training or predicting. Passwords are never shown.
     """
-    findings = [*_packages(), *_weights(), *_machine(), *_folders(), *_variables()]
+    findings = [*_packages(), *_weights(), *_machine(), *_folders(), *_services(), *_variables()]
     problems = [finding for finding in findings if finding.status == "problem"]
     if as_json:
         rows = [dataclasses.asdict(finding) for finding in findings]
@@ -191,10 +195,28 @@ def _models(workspace: Workspace) -> Iterator[Finding]:
             find_bundle(workspace, name)
         except ModelDamagedError as error:
             yield Finding("models", name, "problem", error.message)
-    for status in running_trainings(workspace):
+    for status in (*running_trainings(workspace), *queued_trainings(workspace)):
         yield Finding("models", status.name, "ok", f"being trained: {status.phase}")
     for status in interrupted_trainings(workspace):
         yield Finding("models", status.name, "note", f"training {status.state}: {status.message or 'no message'}")
+
+
+def _services() -> Iterator[Finding]:
+    from model.training.experiment_tracking import INSTALL, is_installed, look_at, tracking_server
+
+    try:
+        server = tracking_server()
+    except ConfigError as error:
+        yield Finding("services", "MLflow", "note", error.message)
+        return
+    if server is None:
+        yield Finding("services", "MLflow", "note", "not set; trainings are not logged")
+    elif not is_installed():
+        yield Finding("services", "MLflow", "note", f"its client is missing: {INSTALL}")
+    else:
+        wrong = look_at(server)
+        detail = f"trainings are logged to {server.address}, experiment {server.experiment}"
+        yield Finding("services", "MLflow", "note" if wrong else "ok", wrong or detail)
 
 
 def _variables() -> Iterator[Finding]:
@@ -204,15 +226,8 @@ def _variables() -> Iterator[Finding]:
         if not value:
             yield Finding("variables", variable.name, "note", f"not set ({variable.meaning})")
         else:
-            shown = "set, not shown" if variable.secret else _without_credentials(value)
+            shown = "set, not shown" if variable.secret else without_credentials(value)
             yield Finding("variables", variable.name, "ok", f"{shown} ({variable.meaning})")
-
-
-def _without_credentials(value: str) -> str:
-    """An address without the user, password and query that it may hold."""
-    scheme, separator, rest = value.rpartition("://")
-    address = rest.partition("?")[0]
-    return f"{scheme}{separator}" + (f"...@{address.rpartition('@')[2]}" if "@" in address else address)
 
 
 def _lines(findings: list[Finding]) -> Iterator[str]:

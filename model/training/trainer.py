@@ -9,11 +9,8 @@ import importlib.metadata
 import logging
 import os
 import shutil
-import signal
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from types import FrameType
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import model
@@ -27,13 +24,14 @@ from model.errors import ConfigError, DatasetError, StorageError, TrainingStoppe
 from model.evaluation.evaluate import Evaluation, evaluate_answers, write_predictions
 from model.evaluation.report import ReportContent, write_report
 from model.evaluation.wrong_answers import find_wrong_answers
-from model.results import Progress, Split, State, TrainingStatus, no_progress
+from model.results import UNITS, Progress, Split, State, no_progress
 from model.serving.predictor import load_predictor
 from model.training.classifier import Classifier, fit_classifier
 from model.training.deadline import Deadline
 from model.training.epochs import COLUMNS, Epoch
+from model.training.stopping import how_to_go_on, stopped_by_signals
 from model.training.tensorflow_import import import_tensorflow
-from model.trainings import Reservation, reserve, reserve_again
+from model.trainings import Reservation, begin, finished, outcome, reserve_again, wait_for_turn
 from model.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -56,9 +54,11 @@ def train(config: TrainConfig, workspace: Workspace, progress: Progress = no_pro
             the models.
         TrainingStoppedError: it was interrupted.
     """
-    if config.resume:
-        return resume(config.resume, workspace, progress)
-    return run(reserve(config, workspace), config, workspace, progress)
+    result = finished(config, workspace)
+    if result is not None:
+        return result
+    reservation, config = begin(config, workspace)
+    return run(reservation, config, workspace, progress)
 
 
 def resume(name: str, workspace: Workspace, progress: Progress = no_progress) -> dict[str, Any]:
@@ -72,8 +72,10 @@ def run(
 ) -> dict[str, Any]:
     """Carry out a reserved training; see `train`."""
     status = _StatusFile(reservation, progress)
-    with reservation.lock, _stopped_by_sigterm():
+    with reservation.lock, stopped_by_signals(reservation):
         try:
+            wait_for_turn(reservation, workspace)
+            status.begin()
             result = _Training(reservation, config, workspace, status).run()
             reservation.publish()
             return result
@@ -84,23 +86,19 @@ def run(
                 reservation.remove()
             raise
         except (KeyboardInterrupt, TrainingStoppedError):
-            status.end("cancelled", f"It was stopped before it was done. {_how_to_go_on(reservation)}")
+            status.end("cancelled", f"It was stopped before it was done. {how_to_go_on(reservation.name)}")
             raise
         except OSError as error:
             free = shutil.disk_usage(reservation.directory).free / 1e9
             failure = StorageError(
                 f"training {reservation.name}: could not read or write: {error}. {free:.1f} GB are free in "
-                f"{reservation.destination.parent}. See to that, then go on: {_how_to_go_on(reservation)}"
+                f"{reservation.destination.parent}. See to that. {how_to_go_on(reservation.name)}"
             )
             status.end("failed", failure.message)
             raise failure from error
         except Exception as error:
             status.end("failed", str(error))
             raise
-
-
-def _how_to_go_on(reservation: Reservation) -> str:
-    return f"topgraft resume {reservation.name}"
 
 
 class _Training:
@@ -226,18 +224,7 @@ class _Training:
 
     def result(self, manifest: Manifest, warnings: Sequence[str]) -> dict[str, Any]:
         """What the training answers to whoever asked for it."""
-        names = ("images", "accuracy", "accuracy_interval", "macro_f1")
-        metrics = {split: {name: values[name] for name in names} for split, values in manifest.metrics.items()}
-        answer = {
-            "status": "done",
-            "model": manifest.name,
-            "path": self.reservation.destination,
-            "metrics": metrics,
-            "warnings": warnings,
-            "seconds": round(time.perf_counter() - self.clock, 1),
-        }
-        plain: dict[str, Any] = durable.to_json(answer)
-        return plain
+        return outcome(manifest, self.reservation.destination, warnings, time.perf_counter() - self.clock)
 
 
 class _StatusFile:
@@ -245,16 +232,22 @@ class _StatusFile:
 
     def __init__(self, reservation: Reservation, progress: Progress) -> None:
         self._reservation, self._progress = reservation, progress
-        self._status = TrainingStatus(reservation.name, "running", pid=os.getpid(), started=reservation.started)
+        reservation.write_status(dataclasses.replace(reservation.status, pid=os.getpid()))
+        self._status = reservation.status
         self._phase_start = self._written = time.monotonic()
+        self._done_before = 0
+
+    def begin(self) -> None:
+        """It is the training's turn."""
+        self._status = self._reservation.status
 
     def __call__(self, phase: str, done: int, total: int, /, **metrics: float) -> None:
         moment = time.monotonic()
         if phase != self._status.phase:
-            self._phase_start, self._written = moment, 0.0
-        elapsed = moment - self._phase_start
-        # The first report of a phase comes with its first step done, in no time that could be told.
-        speed = done / elapsed if done and elapsed > _STATUS_INTERVAL else None
+            # The first report comes with steps done, in no time that could be told: of a resumed phase, many.
+            self._phase_start, self._written, self._done_before = moment, 0.0, done
+        elapsed, steps = moment - self._phase_start, done - self._done_before
+        speed = steps / elapsed if steps > 0 and elapsed > _STATUS_INTERVAL else None
         self._status = dataclasses.replace(
             self._status,
             phase=phase,
@@ -262,6 +255,7 @@ class _StatusFile:
             epochs=total,
             eta_seconds=(total - done) / speed if speed else None,
             per_second=speed,
+            unit=UNITS.get(phase, "steps"),
             metrics=metrics,
         )
         if done == total or moment - self._written > _STATUS_INTERVAL:
@@ -272,25 +266,9 @@ class _StatusFile:
     def end(self, state: State, message: str) -> None:
         """Write down how a training that gives no model ended; what a resumed one can use stays."""
         with contextlib.suppress(OSError):
-            shutil.rmtree(self._reservation.bundle, ignore_errors=True)
-            self._reservation.write_status(dataclasses.replace(self._status, state=state, message=message))
-
-
-@contextlib.contextmanager
-def _stopped_by_sigterm() -> Iterator[None]:
-    """Turn SIGTERM into TrainingStoppedError, where this is the main thread of the process."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise TrainingStoppedError("the training was asked to stop (SIGTERM).")
-
-    previous = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
+            if self._status.state == "running":
+                self._reservation.write_status(self._status)
+            self._reservation.end(state, message)
 
 
 def _without_matrix(metrics: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def training(workspace: Path, photos: Path):
 
 @pytest.mark.parametrize(
     ("number", "state", "exit_status"),
-    [(signal.SIGKILL, "killed", -9), (signal.SIGTERM, "cancelled", 130), (signal.SIGINT, "cancelled", 130)],
+    [(signal.SIGKILL, "interrupted", -9), (signal.SIGTERM, "cancelled", 130), (signal.SIGINT, "cancelled", 130)],
 )
 def test_an_interrupted_training_is_listed_with_the_command_to_resume_it(
     training, run: Run, number: signal.Signals, state: str, exit_status: int

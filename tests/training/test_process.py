@@ -91,7 +91,7 @@ def test_kill_at_any_moment_leaves_only_whole_models(workspace, shapes):
             find_bundle(workspace, name).verify()
             finished += 1
         for status in interrupted_trainings(workspace):
-            assert status.state == "killed"
+            assert status.state == "interrupted"
         _clear(workspace)
     assert 0 < finished < 20
 

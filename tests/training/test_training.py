@@ -243,7 +243,7 @@ def test_a_second_training_is_refused_with_the_name_of_the_first(workspace, shap
     assert [status.name for status in running_trainings(workspace)] == ["first"]
     first.lock.close()
     assert running_trainings(workspace) == []
-    assert [(status.name, status.state) for status in interrupted_trainings(workspace)] == [("first", "killed")]
+    assert [(status.name, status.state) for status in interrupted_trainings(workspace)] == [("first", "interrupted")]
 
 
 def test_two_trainings_of_the_same_second_get_two_names(workspace, monkeypatch):

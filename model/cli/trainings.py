@@ -1,0 +1,114 @@
+"""Trainings that run elsewhere, wait or were interrupted: shown, watched and cancelled."""
+
+import os
+import signal
+import time
+from typing import Any
+
+import click
+
+from model.bundle import find_bundle
+from model.cli.options import current_workspace, json_option, workspace_option
+from model.cli.output import print_json, progress_display
+from model.errors import ConfigError, TrainingError, TrainingStoppedError
+from model.results import UNDER_WAY, TrainingStatus
+from model.trainings import process_of, unfinished_trainings
+from model.workspace import Workspace
+
+_SECONDS_BETWEEN_LOOKS = 0.5
+_SECONDS_TO_CANCEL = 5.0
+
+
+def training_row(status: TrainingStatus) -> dict[str, Any]:
+    """An unfinished training as JSON; one that ended has the command to go on with it."""
+    row = {"name": status.name, "status": status.state, "phase": status.phase, "message": status.message}
+    if status.state == "queued":
+        return row | {"place": status.place}
+    if status.state == "running":
+        keys = ("epoch", "epochs", "per_second", "unit", "eta_seconds", "metrics")
+        return row | {key: getattr(status, key) for key in keys}
+    return row | {"resume": f"topgraft resume {status.name}"}
+
+
+def training_line(status: TrainingStatus) -> str:
+    """An unfinished training in a few words."""
+    if status.state == "queued":
+        return f"queued: place {status.place} in line"
+    if status.state == "running":
+        left = f"{status.eta_seconds:.0f} s left" if status.eta_seconds is not None else ""
+        steps = f"running: {status.phase} {status.epoch}/{status.epochs}"
+        return ", ".join(part for part in (steps, _rate(status), left) if part)
+    return f"{status.state} in {status.phase}; to go on: topgraft resume {status.name}"
+
+
+@click.command("watch")
+@click.argument("name", metavar="NAME")
+@workspace_option
+def watch_training(name: str) -> None:
+    """Follow a training that runs elsewhere, in the service say, until it ends."""
+    workspace = current_workspace()
+    with progress_display() as progress:
+        while (status := _status(workspace, name)) is not None and status.state in UNDER_WAY:
+            if status.state == "queued":
+                progress(f"queued, place {status.place}", 0, 1)
+            else:
+                progress(status.phase, status.epoch, status.epochs, **status.metrics | _rates(status))
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+    if status is not None:
+        raise TrainingStoppedError(f"{name} is {status.state}: {status.message} To go on: topgraft resume {name}")
+    bundle = find_bundle(workspace, name)
+    click.echo(f"{name} is trained: {bundle.directory}")
+
+
+@click.command("cancel")
+@click.argument("name", metavar="NAME")
+@json_option
+@workspace_option
+def cancel_training(name: str, as_json: bool) -> None:
+    """Stop a training that runs or waits elsewhere, within five seconds; it can be gone on with."""
+    workspace = current_workspace()
+    deadline = time.monotonic() + _SECONDS_TO_CANCEL
+    os.kill(_process(workspace, name, deadline), signal.SIGTERM)
+    while (status := _status(workspace, name)) is not None and status.state in UNDER_WAY:
+        if time.monotonic() > deadline:
+            raise TrainingError(f"{name}: still {status.state} {_SECONDS_TO_CANCEL:.0f} s after it was asked to stop.")
+        time.sleep(0.05)
+    if status is None:
+        bundle = find_bundle(workspace, name)
+        raise TrainingError(f"{name} was done before it could be cancelled: {bundle.directory}")
+    if as_json:
+        print_json(training_row(status))
+    else:
+        click.echo(f"{name}  {training_line(status)}")
+
+
+def _process(workspace: Workspace, name: str, deadline: float) -> int:
+    """The pid of a training under way; one that is about to start has none for a moment."""
+    while True:
+        status = _status(workspace, name)
+        if status is None or status.state not in UNDER_WAY:
+            under_way = [one.name for one in unfinished_trainings(workspace) if one.state in UNDER_WAY]
+            raise ConfigError(
+                f"cancel: expected the name of a training that runs or waits, received {name!r}. There are: "
+                f"{', '.join(under_way) or 'none'}."
+            )
+        pid = process_of(workspace, status)
+        if pid is not None:
+            return pid
+        if time.monotonic() > deadline:
+            raise ConfigError(
+                f"cancel: the process of {name} is not on this machine, or not in this container: cancel it there."
+            )
+        time.sleep(0.05)
+
+
+def _status(workspace: Workspace, name: str) -> TrainingStatus | None:
+    return next((status for status in unfinished_trainings(workspace) if status.name == name), None)
+
+
+def _rate(status: TrainingStatus) -> str:
+    return f"{status.per_second:.3g} {status.unit}/s" if status.per_second is not None else ""
+
+
+def _rates(status: TrainingStatus) -> dict[str, float]:
+    return {f"{status.unit}/s": status.per_second} if status.per_second is not None else {}

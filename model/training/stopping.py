@@ -1,0 +1,162 @@
+"""Stopping a training for good: by a signal, or because whoever it trains for is gone.
+
+An exception stops it in good order, but not always in time: native code keeps Python from handling a
+signal, and a library may swallow what the handler raises. Hence a thread that waits a little, writes
+the state itself and ends the process.
+"""
+
+import contextlib
+import dataclasses
+import os
+import select
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+from model.errors import TrainingStoppedError
+from model.trainings import Reservation
+
+SECONDS_TO_STOP = 3.0
+EXIT_INTERRUPTED = 130
+
+_SECONDS_BETWEEN_LOOKS = 0.25
+# How long the service may outlive a worker that it stops with itself.
+_SECONDS_OF_DOUBT = 2.0
+_STOP = (signal.SIGTERM, signal.SIGINT)
+
+
+@dataclasses.dataclass(frozen=True)
+class Process:
+    """A process, told from a later one with the same number.
+
+    Attributes:
+        pid: its number.
+        start: when it started, in ticks since the boot.
+    """
+
+    pid: int
+    start: int
+
+    @classmethod
+    def of(cls, pid: int) -> "Process":
+        """The process that has this number now; if there is none, one that is not alive."""
+        return cls(pid, _start_of(pid) or 0)
+
+    def is_alive(self) -> bool:
+        """Whether it still runs; one that only waits for its parent to notice its end does not."""
+        return _start_of(self.pid) == self.start
+
+    def outlives(self, seconds: float) -> bool:
+        """Wait at most so long for its end; whether it is alive then."""
+        deadline = time.monotonic() + seconds
+        while self.is_alive():
+            if time.monotonic() > deadline:
+                return True
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        return False
+
+
+def how_to_go_on(name: str) -> str:
+    """What to type."""
+    return f"To go on: topgraft resume {name}"
+
+
+@contextlib.contextmanager
+def stopped_by_signals(reservation: Reservation) -> Iterator[None]:
+    """Turn SIGTERM into TrainingStoppedError and SIGINT into KeyboardInterrupt, where this is the main thread.
+
+    If the training has not stopped `SECONDS_TO_STOP` after either, it is written down as cancelled and the process
+    ends. Once it is settled how the training ended, nothing is raised any more.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if reservation.ended.is_set():
+            return
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise TrainingStoppedError("the training was asked to stop (SIGTERM).")
+
+    # A shell lets what it runs in the background ignore Ctrl-C: that stays so.
+    heeded = [number for number in _STOP if signal.getsignal(number) is not signal.SIG_IGN]
+    previous = {number: signal.signal(number, stop) for number in heeded}
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    previous_writer = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    enforcer = threading.Thread(target=_enforce, args=(reader, reservation), daemon=True)
+    enforcer.start()
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(previous_writer)
+        os.close(writer)
+        enforcer.join()
+        os.close(reader)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def watch(reservation: Reservation, service: Process, worker: int | None) -> None:
+    """End this process, and those it started, soon after the service is gone, or the worker that waits for it.
+
+    With the worker alone somebody has deleted the training: it is cancelled. With the service nobody wants anything:
+    what is left says that it was running, and it counts as interrupted.
+
+    Args:
+        worker: pid of the parent; None for a training that stays when its parent goes.
+    """
+    threading.Thread(target=_watch, args=(reservation, service, worker), daemon=True).start()
+
+
+def _enforce(reader: int, reservation: Reservation) -> None:
+    """Read the numbers of signals, which the system writes whatever Python does, up to the end of the training."""
+    deadline = None
+    while deadline is None or time.monotonic() < deadline:
+        patience = None if deadline is None else max(0.0, deadline - time.monotonic())
+        if not select.select([reader], [], [], patience)[0]:
+            break
+        number = os.read(reader, 1)
+        if not number:
+            return
+        if number[0] in _STOP and deadline is None:
+            deadline = time.monotonic() + SECONDS_TO_STOP
+    _end(reservation, "It was stopped in the middle of something that could not be interrupted.")
+
+
+def _watch(reservation: Reservation, service: Process, worker: int | None) -> None:
+    while service.is_alive():
+        if worker is not None and os.getppid() != worker:
+            if service.outlives(_SECONDS_OF_DOUBT):
+                _end(reservation, "It was deleted, or the worker of the service that waited for it was killed.")
+            break
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+    _end_processes()
+
+
+def _end(reservation: Reservation, message: str) -> None:
+    with contextlib.suppress(OSError):
+        reservation.end("cancelled", f"{message} {how_to_go_on(reservation.name)}")
+    _end_processes()
+
+
+def _end_processes() -> None:
+    """End this process; with all it started, where it has a session of its own."""
+    if os.getsid(0) == os.getpid():
+        os.killpg(os.getpgrp(), signal.SIGKILL)
+    os._exit(EXIT_INTERRUPTED)
+
+
+def _start_of(pid: int) -> int | None:
+    """Field 22 of /proc/<pid>/stat; the name before may hold anything but ends with the last parenthesis."""
+    try:
+        state, *fields = (
+            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        )
+    except (OSError, ValueError):
+        return None
+    return None if state in "ZX" else int(fields[18])

@@ -1,0 +1,90 @@
+"""Going on with interrupted trainings without being asked: which, how often, and when there is nothing left to do.
+
+A training with the option `auto_resume` is gone on with when the service starts again, or when the
+command that started it is run again, as a scheduler does after it took the machine away. One that
+dies each time before it gets anywhere is not started for ever.
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from model.bundle import Bundle, find_bundle
+from model.config import TrainConfig
+from model.errors import ConfigError, TrainingError
+from model.results import TrainingStatus
+from model.trainings.folder import WORK, Reservation, read_config
+from model.trainings.listing import interrupted_trainings
+from model.trainings.outcome import outcome
+from model.workspace import Workspace
+
+MOST_STARTS = 3
+
+
+def interrupted_to_go_on_with(workspace: Workspace) -> list[str]:
+    """The trainings that a starting service goes on with: those with `auto_resume` that nobody and nothing ended."""
+    names = []
+    for status in interrupted_trainings(workspace):
+        if status.state == "interrupted" and status.automatic_starts <= MOST_STARTS:
+            try:
+                config = read_config(workspace.running / status.name)
+            except ConfigError:
+                continue
+            if config.auto_resume:
+                names.append(status.name)
+    return names
+
+
+def can_go_on_with(config: TrainConfig, workspace: Workspace) -> bool:
+    """Whether the same command, run again, finds its training to go on with.
+
+    One that was cancelled counts: schedulers end a job by SIGTERM, as people do, and here somebody runs it again.
+    One that failed would fail again.
+    """
+    if not config.auto_resume or not config.name:
+        return False
+    ended = {status.name: status.state for status in interrupted_trainings(workspace)}
+    return ended.get(config.name) in ("interrupted", "killed", "cancelled")
+
+
+def finished(config: TrainConfig, workspace: Workspace) -> dict[str, Any] | None:
+    """The result of a command run again whose model is there already; None where there is something to do.
+
+    Raises:
+        ModelDamagedError: the model is there, but not whole.
+    """
+    if not config.auto_resume or not config.name or not (workspace.models / config.name).exists():
+        return None
+    bundle: Bundle = find_bundle(workspace, config.name)
+    bundle.verify()
+    remark = f"{config.name} was trained already ({bundle.manifest.created}): there was nothing to do."
+    return outcome(bundle.manifest, bundle.directory, [remark], seconds=0.0)
+
+
+def count_start(status: TrainingStatus, before: TrainingStatus, reservation: Reservation) -> TrainingStatus:
+    """The status of a training that is gone on with automatically, with the start counted.
+
+    Args:
+        status: what it is going to be.
+        before: as it ended.
+
+    Raises:
+        TrainingError: it was started so `MOST_STARTS` times in a row without a new checkpoint; also said in
+            status.json.
+    """
+    newest = _newest_checkpoint(reservation.directory / WORK)
+    starts = 1 if newest != before.checkpoint else before.automatic_starts + 1
+    if starts > MOST_STARTS:
+        message = (
+            f"It was gone on with automatically {MOST_STARTS} times without getting to a new checkpoint, and is not "
+            f"again. See to what stops it (the log of the service tells), then: topgraft resume {reservation.name}"
+        )
+        reservation.write_status(dataclasses.replace(before, message=message, automatic_starts=starts))
+        raise TrainingError(f"training {reservation.name}: {message}")
+    return dataclasses.replace(status, automatic_starts=starts, checkpoint=newest)
+
+
+def _newest_checkpoint(work: Path) -> str:
+    """What changes with each checkpoint; `none` before the first."""
+    found = [(path.stat().st_mtime_ns, str(path.relative_to(work))) for path in work.rglob("*.ckpt")]
+    return "{} {}".format(*max(found)) if found else "none"

@@ -1,0 +1,116 @@
+"""Whose turn it is: at most TOPGRAFT_MAX_TRAININGS run at a time, the others are refused or wait in line."""
+
+import dataclasses
+import logging
+import os
+import time
+
+from model.errors import ConfigError, TrainingBusyError
+from model.results import TrainingStatus
+from model.trainings.folder import LOCK, Reservation, exclusive
+from model.trainings.listing import queued_trainings, running_trainings
+from model.workspace import Workspace
+
+_SECONDS_BETWEEN_LOOKS = 1.0
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """Whether a training may wait in line, and how many may at most.
+
+    Attributes:
+        wait: whether it would rather wait than be refused.
+        most: how many may wait; None for any number.
+    """
+
+    wait: bool = False
+    most: int | None = None
+
+
+ALWAYS = Line(wait=True)
+"""Of a training that nobody waits for: it is never refused."""
+
+
+def line_of_a_command(wait: bool) -> Line:
+    """In a process of its own nobody else is kept waiting: any number, unless TOPGRAFT_MAX_QUEUED says otherwise."""
+    return Line(wait, _whole_number("TOPGRAFT_MAX_QUEUED", None, 0))
+
+
+def line_of_the_service(wait: bool) -> Line:
+    """A waiting training keeps a worker of the service busy: none may, unless TOPGRAFT_MAX_QUEUED says otherwise."""
+    return Line(wait, _whole_number("TOPGRAFT_MAX_QUEUED", 0, 0))
+
+
+def queue_or_run(status: TrainingStatus, workspace: Workspace, line: Line) -> TrainingStatus:
+    """The first status of a training: running where there is room, else queued at the end of the line.
+
+    Call it under the lock of the workspace.
+
+    Raises:
+        TrainingBusyError: there is no room, and it may not or will not wait.
+    """
+    running, waiting = running_trainings(workspace), queued_trainings(workspace)
+    allowed = _allowed_trainings()
+    if len(running) + len(waiting) < allowed:
+        return dataclasses.replace(status, state="running", phase="start", place=0, ticket=0)
+    if not line.wait:
+        raise TrainingBusyError(f"{_found(allowed, running, waiting)} {_ADVICE}")
+    if line.most is not None and len(waiting) >= line.most:
+        raise TrainingBusyError(
+            f"{_found(allowed, running, waiting)} queue: at most {line.most} may wait in line here, since each keeps "
+            "a worker of the service busy. Raise TOPGRAFT_MAX_QUEUED and the number of workers, or train by the "
+            "command: topgraft train --queue"
+        )
+    ticket = 1 + max((other.ticket for other in waiting), default=0)
+    return dataclasses.replace(status, state="queued", phase="queued", place=len(waiting) + 1, ticket=ticket)
+
+
+def wait_for_turn(reservation: Reservation, workspace: Workspace) -> None:
+    """Return when it is the training's turn: at once, unless it is queued. First come, first served."""
+    while not _take_turn(reservation, workspace):
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+
+
+def _take_turn(reservation: Reservation, workspace: Workspace) -> bool:
+    status = reservation.status
+    if status.state != "queued":
+        return True
+    with exclusive(workspace.running / LOCK):
+        running = running_trainings(workspace)
+        ahead = [other for other in queued_trainings(workspace) if other.ticket < status.ticket]
+        if len(running) + len(ahead) < _allowed_trainings():
+            started = dataclasses.replace(status, state="running", phase="start", pid=os.getpid(), place=0, ticket=0)
+            reservation.write_status(started)
+            return True
+    current = dataclasses.replace(status, place=len(ahead) + 1, pid=os.getpid())
+    if current != status:
+        before = ", ".join(other.name for other in (*running, *ahead))
+        log.info("%s waits for its turn: place %d in line, after %s", status.name, current.place, before)
+        reservation.write_status(current)
+    return False
+
+
+_ADVICE = (
+    "Wait until one ends, cancel it (topgraft models cancel NAME), let this one wait for its turn (queue), or raise "
+    "TOPGRAFT_MAX_TRAININGS."
+)
+
+
+def _found(allowed: int, running: list[TrainingStatus], waiting: list[TrainingStatus]) -> str:
+    names = [f"{status.name} ({status.phase})" for status in (*running, *waiting)]
+    return f"expected fewer than {allowed} trainings to run or wait, found {len(names)}: {', '.join(names)}."
+
+
+def _allowed_trainings() -> int:
+    return _whole_number("TOPGRAFT_MAX_TRAININGS", 1, 1) or 1
+
+
+def _whole_number(variable: str, default: int | None, least: int) -> int | None:
+    text = os.environ.get(variable) or ""
+    if not text:
+        return default
+    if not text.isdecimal() or int(text) < least:
+        raise ConfigError(f"{variable}: expected a whole number from {least}, received {text!r}.")
+    return int(text)
