@@ -64,6 +64,16 @@ _ROWS = (
 BACKBONES: dict[str, Backbone] = {row.name: row for row in _ROWS}
 
 
+def find_backbones(names: str) -> tuple[Backbone, ...]:
+    """The rows of several names with commas between; an empty text names none, one named twice counts once.
+
+    Raises:
+        ConfigError: there is no row of one of the names.
+    """
+    given = [name.strip() for name in names.split(",") if name.strip()]
+    return tuple(find_backbone(name) for name in dict.fromkeys(given))
+
+
 def find_backbone(name: str) -> Backbone:
     """The row of that name.
 

@@ -74,8 +74,7 @@ class TrainConfig:
     )
     auto_resume: bool = option(
         False,
-        "Go on by itself when the service, or the same command with the same name, starts again after an "
-        "interruption.",
+        "Go on by itself when the service, or the same command with the same name, starts again after an interruption.",
     )
     preset: str = option(
         NO_PRESET,
@@ -102,6 +101,18 @@ class TrainConfig:
         "squash",
         "How a photo becomes square: squash changes its aspect, pad adds a border, crop takes the centre.",
         choices=RESIZE_MODES,
+    )
+    tune_minutes: float | None = option(
+        None,
+        "First try backbones and options for so many minutes, then train the best. An option that is not at its "
+        "default stays as it is. Empty: no tuning.",
+        minimum=0.05,
+        maximum=10_000.0,
+    )
+    tune_backbones: str = option(
+        "",
+        "Names of the backbones to try when tuning, with commas between. Empty: those whose weights are on this "
+        "machine, or the one in backbone where that is not the default.",
     )
     epochs: int = option(100, "Most epochs for the head; it stops earlier by itself.", minimum=1, maximum=10_000)
     patience: int = option(

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from marshmallow import Schema, ValidationError, fields, validate
 
 from model.augmentation import parse_augmentation
+from model.backbones import find_backbones
 from model.config import LATEST, OptionInfo, TrainConfig, is_model_name, options_of
 from model.errors import ConfigError
 
@@ -48,11 +49,9 @@ def load(config_class: type[Config], *layers: Mapping[str, Any]) -> Config:
     Raises:
         ConfigError: one or more values cannot be used; the message names them all.
     """
-    merged: dict[str, Any] = {}
-    for layer in layers:
-        merged.update({name: value for name, value in layer.items() if not _not_given(value)})
-    problems = [_unknown_option(config_class, name) for name in merged.keys() - options_of(config_class).keys()]
-    known = {name: value for name, value in merged.items() if name in options_of(config_class)}
+    given = merged(*layers)
+    problems = [_unknown_option(config_class, name) for name in given.keys() - options_of(config_class).keys()]
+    known = {name: value for name, value in given.items() if name in options_of(config_class)}
     schema = Schema.from_dict(fields_of(config_class))()
     try:
         values = schema.load(known)
@@ -63,6 +62,11 @@ def load(config_class: type[Config], *layers: Mapping[str, Any]) -> Config:
     if problems:
         raise ConfigError("\n".join(sorted(problems)))
     return config_class(**values)
+
+
+def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that are given, a later layer over an earlier one; None and an empty text are not given."""
+    return {name: value for layer in layers for name, value in layer.items() if not _not_given(value)}
 
 
 def load_file(path: Path) -> dict[str, Any]:
@@ -154,6 +158,12 @@ def _problems_beyond_types(config_class: type, values: Mapping[str, Any]) -> lis
             parse_augmentation(values["augmentation"], 0)
         except ConfigError as error:
             problems.append(error.message)
+        try:
+            find_backbones(values["tune_backbones"])
+        except ConfigError as error:
+            problems.append(f"tune_backbones: {error.message}")
+        if values["tune_minutes"] is not None and values["weights"] == "none":
+            problems.append("tune_minutes: expected weights imagenet, without which there are no features to tune on.")
         if values["val_fraction"] + values["test_fraction"] > 0.8:
             problems.append(
                 f"val_fraction and test_fraction: expected at most 0.8 together, to leave images for training. "
