@@ -13,7 +13,19 @@ import subprocess
 import sys
 from pathlib import Path
 
-NAMES = ("serving", "startup", "decoding", "head", "real_data", "options", "training", "pretrained")
+NAMES = (
+    "serving",
+    "startup",
+    "decoding",
+    "head",
+    "real_data",
+    "options",
+    "presets",
+    "training",
+    "pretrained",
+    "quality",
+    "faults",
+)
 PACKAGES = ("tensorflow", "keras", "onnxruntime", "pillow", "numpy", "deepaas")
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "benchmarks.md"

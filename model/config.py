@@ -78,9 +78,9 @@ class TrainConfig:
     )
     preset: str = option(
         NO_PRESET,
-        "Options that go well together; what is set beside it wins. quick: seconds on any machine; balanced: a larger "
-        "backbone; best: also fine-tuned, hours without a GPU; plankton: for photos through a microscope; imbalanced: "
-        "every class counts the same.",
+        "Options that go well together; what is set beside it wins. quick: seconds on any machine; balanced: good for "
+        "most photos; best: fine-tunes as far as photos and machine allow; plankton: photos through a microscope; "
+        "imbalanced: few large classes and many small ones.",
         choices=PRESETS,
     )
     backbone: str = option(

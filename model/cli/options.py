@@ -9,6 +9,7 @@ import click
 
 from model import schema
 from model.config import OptionInfo, options_of
+from model.presets import preset_options
 from model.workspace import Workspace, find_workspace
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -61,14 +62,17 @@ def config_options(config_class: type, only: Collection[str] | None = None) -> C
 
 
 def resolve(config_class: type[Config], typed: dict[str, Any], config_file: Path | None = None) -> Config:
-    """The configuration: the command line over the file over the defaults, logged once.
+    """The configuration: the command line over the file over the preset over the defaults, logged once.
 
     Raises:
         ConfigError: values cannot be used; the message names them all.
     """
     from_file = schema.load_file(config_file) if config_file is not None else {}
-    config = schema.load(config_class, from_file, typed)
-    schema.log_resolved(config, (str(config_file), from_file), ("command line", typed))
+    asked = schema.merged(from_file, typed)
+    preset = preset_options(asked)
+    config = schema.load(config_class, preset, asked)
+    layers = (f"preset {asked.get('preset')}", preset), (str(config_file), from_file), ("command line", typed)
+    schema.log_resolved(config, *layers)
     return config
 
 

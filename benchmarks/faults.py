@@ -1,0 +1,290 @@
+"""What trainings survive: each fault is done to a real training, which is then gone on with, and nothing may be lost.
+
+How: a small network is trained from random weights, with its head and all layers, on drawn photos, by the real
+command or by a real service. At a moment drawn at random a fault happens to it. Then `topgraft resume`, or
+the train option `resume`, goes on; where the training had not begun, it is started again. A model is lost
+unless at the end there is a whole one, every file as its sum in the manifest, whose results.csv, apart from the
+times, is that of a training to which nothing happened; and nothing may be listed as a model before.
+
+Depends on: nothing but the seed that draws the moments. `python -m benchmarks.faults --kills 50` takes about
+half an hour on two processors.
+"""
+
+import argparse
+import csv
+import dataclasses
+import json
+import os
+import random
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import psutil
+
+from benchmarks.processes import program
+from benchmarks.server import Server, running_server
+from benchmarks.tables import markdown_table, verdict
+from model.bundle import find_bundle, model_names
+from model.dataset.synthetic import write_demo_dataset
+from model.errors import TopgraftError
+from model.trainings import interrupted_trainings
+from model.workspace import Workspace
+
+NAME = "model"
+DATASET = "signs"
+IMAGES_PER_CLASS = 5
+OPTIONS = {
+    "dataset": DATASET,
+    "name": NAME,
+    "backbone": "MobileNetV3Small",
+    "weights": "none",
+    "image_size": 32,
+    "epochs": 4,
+    "batch_size": 8,
+    "checkpoint_minutes": 0,
+}
+KILLS, REPEATS = 50, 3
+FULL_DISK_BYTES = 500_000
+PATIENCE = 180.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Fault:
+    """Something that happens to a training.
+
+    Attributes:
+        name: a row of the table.
+        happen: does it to the running command; whatever it must take back, it takes back.
+        repeats: at how many moments.
+    """
+
+    name: str
+    happen: Callable[[psutil.Process, Workspace], None]
+    repeats: int
+
+
+@dataclasses.dataclass
+class Count:
+    """What came of the trials of one fault."""
+
+    trials: int = 0
+    struck: int = 0
+    lost: int = 0
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=KILLS, help=f"how often kill -9 is tried (default: {KILLS})")
+    kills = parser.parse_args().kills
+    with tempfile.TemporaryDirectory() as directory:
+        os.environ["TOPGRAFT_CACHE"] = str(Path(directory) / "cache")
+        workspace = Workspace(Path(directory))
+        workspace.models.mkdir()
+        write_demo_dataset(workspace.data / DATASET, IMAGES_PER_CLASS)
+        trials = _Trials(workspace)
+        counts = {fault.name: trials.by_command(fault) for fault in faults(kills)}
+        counts |= trials.by_service()
+    print(_table(counts))
+
+
+def faults(kills: int) -> tuple[Fault, ...]:
+    """What can happen to a training that the command runs."""
+    return (
+        Fault("`kill -9`", _send(signal.SIGKILL), kills),
+        Fault("SIGTERM", _send(signal.SIGTERM), REPEATS),
+        Fault("Ctrl-C", _send(signal.SIGINT), REPEATS),
+        Fault("`kill -9`, and the newest checkpoint cut in half", _kill_and_damage(_cut), REPEATS),
+        Fault("`kill -9`, and bits flipped in the newest checkpoint", _kill_and_damage(_flip), REPEATS),
+        Fault("the disk is full", _fill_disk, REPEATS),
+        Fault("the folder of photos vanishes, and comes back", _hide_photos, REPEATS),
+    )
+
+
+class _Trials:
+    """Trainings of the same options in one workspace, one after the other."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._moments = random.Random(0)
+        started = time.monotonic()
+        self._run("train", *_flags())
+        self._seconds = time.monotonic() - started
+        self._expected = self._rows()
+        self._clear()
+
+    def by_command(self, fault: Fault) -> Count:
+        """Do it to `topgraft train` at random moments, then see whether the model can still be had."""
+        count = Count()
+        for _ in range(fault.repeats):
+            training = self._start("train", *_flags())
+            time.sleep(self._moments.uniform(0, self._seconds))
+            count.trials += 1
+            if training.poll() is None:
+                fault.happen(psutil.Process(training.pid), self._workspace)
+                count.struck += training.wait(PATIENCE) != 0
+            count.lost += not self._is_recovered(lambda command: self._run(*command))
+            self._clear()
+        return count
+
+    def by_service(self) -> dict[str, Count]:
+        """The same to trainings of a running service: its child killed, as for memory; and DELETE."""
+        counts = {
+            "service: the training's process killed, as for memory": Count(),
+            "service: DELETE of the training": Count(),
+        }
+        ways = (_kill_child, _delete)
+        with running_server("topgraft", self._workspace.root, TOPGRAFT_TENSORBOARD="0") as server:
+            for count, strike in zip(counts.values(), ways, strict=True):
+                for _ in range(REPEATS):
+                    uuid = server.request("POST", f"/train/?{_query(OPTIONS)}")["uuid"]
+                    _wait_for_training(self._workspace)
+                    time.sleep(self._moments.uniform(0, self._seconds / 2))
+                    count.trials += 1
+                    count.struck += strike(server, uuid)
+                    _wait_until_free(self._workspace)
+                    count.lost += not self._is_recovered(lambda command: _go_on_by_http(server, command))
+                    self._clear()
+        return counts
+
+    def _is_recovered(self, go_on: Callable[[Sequence[str]], None]) -> bool:
+        listed = model_names(self._workspace)
+        if not listed:
+            interrupted = [status.name for status in interrupted_trainings(self._workspace)]
+            go_on(["resume", NAME] if interrupted else ["train", *_flags()])
+        try:
+            find_bundle(self._workspace, NAME).verify()
+        except TopgraftError:
+            return False
+        return self._rows() == self._expected
+
+    def _rows(self) -> list[dict[str, str]]:
+        with open(self._workspace.models / NAME / "results.csv", newline="", encoding="utf-8") as stream:
+            return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(stream)]
+
+    def _run(self, *arguments: str) -> None:
+        if self._start(*arguments).wait(PATIENCE) != 0:
+            raise RuntimeError(f"topgraft {' '.join(arguments)} failed, see {self._log}:\n{self._log.read_text()}")
+
+    def _start(self, *arguments: str) -> "subprocess.Popen[bytes]":
+        with open(self._log, "wb") as log:
+            return subprocess.Popen(
+                [program("topgraft"), "--workspace", str(self._workspace.root), *arguments],
+                stdout=log,
+                stderr=log,
+                # A shell lets what it runs in the background ignore Ctrl-C.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            )
+
+    @property
+    def _log(self) -> Path:
+        return self._workspace.root / "command.log"
+
+    def _clear(self) -> None:
+        names = [*model_names(self._workspace), *(s.name for s in interrupted_trainings(self._workspace))]
+        for name in names:
+            self._run("models", "remove", "--yes", name)
+
+
+def _send(number: signal.Signals) -> Callable[[psutil.Process, Workspace], None]:
+    return lambda training, workspace: training.send_signal(number)
+
+
+def _kill_and_damage(damage: Callable[[bytes], bytes]) -> Callable[[psutil.Process, Workspace], None]:
+    def happen(training: psutil.Process, workspace: Workspace) -> None:
+        training.kill()
+        training.wait()
+        checkpoints = sorted((workspace.running / NAME / "work" / "checkpoints").glob("*.ckpt"))
+        for newest in checkpoints[-1:]:
+            newest.write_bytes(damage(newest.read_bytes()))
+
+    return happen
+
+
+def _cut(content: bytes) -> bytes:
+    return content[: len(content) // 2]
+
+
+def _flip(content: bytes) -> bytes:
+    middle = len(content) // 2
+    return content[:middle] + bytes(byte ^ 0xFF for byte in content[middle : middle + 4]) + content[middle + 4 :]
+
+
+def _fill_disk(training: psutil.Process, workspace: Workspace) -> None:
+    """No file may grow any further from here on: writing fails as on a full disk."""
+    training.rlimit(psutil.RLIMIT_FSIZE, (FULL_DISK_BYTES, psutil.RLIM_INFINITY))
+
+
+def _hide_photos(training: psutil.Process, workspace: Workspace) -> None:
+    photos, away = workspace.data / DATASET, workspace.root / "unmounted"
+    photos.rename(away)
+    try:
+        training.wait(PATIENCE)
+    finally:
+        away.rename(photos)
+
+
+def _kill_child(server: Server, uuid: str) -> bool:
+    """As the system does when memory runs out; the service must say so, and go on answering."""
+    for child in server.process.children(recursive=True):
+        if "model.training.process" in " ".join(child.cmdline()):
+            child.kill()
+    while (training := server.request("GET", f"/train/{uuid}"))["status"] == "running":
+        time.sleep(0.1)
+    server.request("GET", "/")
+    return training["status"] == "error" and "memory" in training["message"]
+
+
+def _delete(server: Server, uuid: str) -> bool:
+    """DEEPaaS itself answers 500 to it, though it is done."""
+    try:
+        server.request("DELETE", f"/train/{uuid}")
+    except RuntimeError as error:
+        if "received 500" not in str(error):
+            raise
+    return True
+
+
+def _go_on_by_http(server: Server, command: Sequence[str]) -> None:
+    server.train(_query({"resume": NAME} if command[0] == "resume" else OPTIONS))
+
+
+def _wait_for_training(workspace: Workspace) -> None:
+    """Until the child has written what it does first."""
+    status = workspace.running / NAME / "status.json"
+    deadline = time.monotonic() + PATIENCE
+    while not (status.exists() and json.loads(status.read_text(encoding="utf-8"))["phase"] != "start"):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the training did not start within {PATIENCE:.0f} s")
+        time.sleep(0.05)
+
+
+def _wait_until_free(workspace: Workspace) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not (interrupted_trainings(workspace) or model_names(workspace)):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the training did not end within {PATIENCE:.0f} s")
+        time.sleep(0.05)
+
+
+def _flags() -> list[str]:
+    return [part for name, value in OPTIONS.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+
+
+def _query(options: dict[str, object]) -> str:
+    return "&".join(f"{name}={value}" for name, value in options.items())
+
+
+def _table(counts: dict[str, Count]) -> str:
+    rows = [
+        [name, str(count.trials), str(count.struck), verdict("0", count.lost == 0)] for name, count in counts.items()
+    ]
+    return markdown_table(["fault", "tried", "of these, ended the training", "models lost: goal"], rows)
+
+
+if __name__ == "__main__":
+    main()

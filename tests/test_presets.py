@@ -1,0 +1,55 @@
+"""Presets: what is in the files, and which of several values for an option wins."""
+
+from pathlib import Path
+
+import click
+import pytest
+import yaml
+
+from model import schema
+from model.cli.options import resolve
+from model.config import NO_PRESET, PRESETS, TrainConfig
+from model.errors import ConfigError
+from model.presets import changed_options, preset_options, preset_path
+
+ROOT = Path(__file__).resolve().parent.parent
+NAMES = [name for name in PRESETS if name != NO_PRESET]
+
+
+def test_every_preset_has_a_file_and_every_file_is_a_preset():
+    assert sorted(path.stem for path in (ROOT / "presets").iterdir()) == sorted(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_preset_opens_with_its_command_and_what_was_measured_and_sets_options_that_exist(name):
+    text = preset_path(name).read_text(encoding="utf-8")
+    comments = [line for line in text.splitlines() if line.startswith("#")]
+    assert text.startswith(comments[0])
+    assert any(f"topgraft train --preset {name} --dataset " in line for line in comments)
+    assert sum(line.startswith("# measured: ") for line in comments) == 1
+    options = preset_options({"preset": name})
+    assert options and schema.load(TrainConfig, options) != TrainConfig()
+
+
+def test_what_is_typed_wins_over_the_file_and_the_file_over_the_preset(tmp_path):
+    preset = preset_options({"preset": "balanced"})
+    assert {"imbalance", "resize"} <= preset.keys()
+    file = tmp_path / "mine.yaml"
+    file.write_text(yaml.safe_dump({"preset": "balanced", "resize": "crop", "imbalance": "none"}))
+    with click.Context(click.Command("train")):
+        config = resolve(TrainConfig, {"imbalance": "sampling", "resize": None}, file)
+    assert (config.imbalance, config.resize, config.preset) == ("sampling", "crop", "balanced")
+    others = preset.keys() - {"imbalance", "resize"}
+    assert {name: getattr(config, name) for name in others} == {name: preset[name] for name in others}
+
+
+def test_a_form_that_sends_every_default_leaves_the_preset_its_options():
+    sent = {name: getattr(TrainConfig(), name) for name in vars(TrainConfig())} | {"preset": "balanced", "epochs": 7}
+    assert changed_options(sent) == {"preset": "balanced", "epochs": 7}
+    config = schema.load(TrainConfig, preset_options(sent), changed_options(sent))
+    assert config.epochs == 7 and config.imbalance == preset_options(sent)["imbalance"] != TrainConfig.imbalance
+
+
+def test_a_preset_that_is_not_there_is_refused_with_those_there_are():
+    with pytest.raises(ConfigError, match="quick, balanced, best, plankton, imbalanced, received 'fastest'"):
+        preset_options({"preset": "fastest"})
