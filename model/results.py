@@ -22,7 +22,14 @@ its process went away with what it ran in, and nobody could write anything. The 
 """
 UNDER_WAY: tuple[State, ...] = ("queued", "running")
 
-UNITS = {"check": "images", "features": "images", "fine_tune_inputs": "images", "head": "epochs", "fine_tune": "epochs"}
+UNITS = {
+    "check": "images",
+    "features": "images",
+    "fine_tune_inputs": "images",
+    "head": "epochs",
+    "fine_tune": "epochs",
+    "tune": "seconds",
+}
 """What the steps of a phase are; those of any other are just steps."""
 
 
@@ -108,7 +115,7 @@ class TrainingStatus:
 
     Attributes:
         phase: what it is doing: start, check, prepare (loading the backbone), features, head,
-            cross_validation, fine_tune_inputs, fine_tune, export, report.
+            cross_validation, fine_tune_inputs, fine_tune, export, report; before features: tune.
         epoch, epochs: of the phase; folds of cross_validation, images for other phases without epochs.
         eta_seconds: time left in the phase, None while unknown.
         per_second: epochs, or images, of the phase in a second so far, None while unknown.

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from PIL import Image, ImageFilter
 
-from model.augmentation import Operation, augmentation_text
+from model.augmentation import Operation, augmentation_text, parse_augmentation
+from model.config import TrainConfig
 
 # Rec. 601, as Pillow converts to gray.
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -122,6 +123,14 @@ class View:
         """The view of an image uint8 (height, width, 3) whose file has this sha256, in hexadecimal."""
         rng = np.random.default_rng((self.seed, self.number, int(content_hash, 16)))
         return augment(image, self.operations, rng)
+
+
+def views_of(config: TrainConfig, images_per_class: float) -> tuple[View, ...]:
+    """The views that a training learns from, beside the images themselves."""
+    operations = parse_augmentation(config.augmentation, images_per_class)
+    if not operations:
+        return ()
+    return tuple(View(operations, config.seed, number) for number in range(1, config.augmented_views + 1))
 
 
 def _to_uint8(values: np.ndarray) -> np.ndarray:

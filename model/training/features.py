@@ -43,7 +43,7 @@ def converted_backbone(backbone: Backbone, image_size: int) -> bytes:
         ConfigError, WeightsError: it cannot be built.
         ExportError: it cannot be converted.
     """
-    path = cache_directory() / "backbones" / f"{backbone.name}-imagenet-{image_size}-v{_GRAPH_FORMAT}.checked-onnx"
+    path = _graph_file(backbone, image_size)
     content = _checked(path)
     if content is None:
         from model.training.onnx_export import convert_backbone
@@ -56,6 +56,15 @@ def converted_backbone(backbone: Backbone, image_size: int) -> bytes:
         except OSError as error:
             log.warning("the converted backbone could not be kept in %s: %s", path, error)
     return content
+
+
+def is_converted(backbone: Backbone, image_size: int) -> bool:
+    """Whether the cache has the backbone in ONNX, so that it need not be converted."""
+    return _graph_file(backbone, image_size).is_file()
+
+
+def _graph_file(backbone: Backbone, image_size: int) -> Path:
+    return cache_directory() / "backbones" / f"{backbone.name}-imagenet-{image_size}-v{_GRAPH_FORMAT}.checked-onnx"
 
 
 def _checked(path: Path) -> bytes | None:

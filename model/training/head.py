@@ -17,6 +17,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from model.config import TrainConfig
 from model.errors import TrainingError
 from model.training.batches import epoch_order, log_priors, mix, soft_targets
 from model.training.deadline import NO_DEADLINE, Deadline
@@ -57,6 +58,11 @@ class HeadOptions:
     label_smoothing: float = 0.0
     mixup: float = 0.0
     stop_on: str = "val_loss"
+
+    @classmethod
+    def of(cls, config: TrainConfig) -> "HeadOptions":
+        """Those of a training."""
+        return cls(**{field.name: getattr(config, field.name) for field in dataclasses.fields(cls)})
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,7 +3,6 @@
 `model.backbones` has the table; this reads its rows.
 """
 
-import os
 import urllib.parse
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from keras import layers
 from model.backbones import Backbone
 from model.errors import ConfigError, WeightsError
 from model.training import efficientnet_lite
+from model.training.keras_weights import weights_directory
 
 _IMAGENET_MEAN = np.array([0.485, 0.456, 0.406])
 _IMAGENET_DEVIATION = np.array([0.229, 0.224, 0.225])
@@ -85,7 +85,7 @@ def _application(backbone: Backbone, image_size: int, weights: str) -> keras.Mod
         )
     except ValueError as error:
         if "corrupted file" in str(error):
-            raise WeightsError(f"{backbone.name}: {error} Remove it from {_weights_directory()}.") from error
+            raise WeightsError(f"{backbone.name}: {error} Remove it from {weights_directory()}.") from error
         raise ConfigError(
             f"backbone {backbone.name} with image_size {image_size}: {error} Try image_size {backbone.image_size}."
         ) from error
@@ -101,10 +101,6 @@ def _how_to_place_weights(backbone: Backbone, failure: str) -> str:
     return (
         f"{backbone.name}: its ImageNet weights could not be fetched ({failure}). Without a network, "
         f"fetch {address or 'the weights'} elsewhere and place the file at "
-        f"{_weights_directory() / _FILE_NAMES.get(published, published)}, or use an EfficientNetLite backbone, "
+        f"{weights_directory() / _FILE_NAMES.get(published, published)}, or use an EfficientNetLite backbone, "
         "whose weights are installed."
     )
-
-
-def _weights_directory() -> Path:
-    return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "models"

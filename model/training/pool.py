@@ -1,0 +1,169 @@
+"""The images that a tuning measures candidates on, with their features by any backbone, made when first asked for."""
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from model.backbones import find_backbone
+from model.config import TrainConfig
+from model.dataset.images import read_image
+from model.dataset.prepare import Verdict
+from model.dataset.splits import stratified_folds
+from model.errors import TrainingError
+from model.results import Sample
+from model.training.augment import View, views_of
+from model.training.features import Extract, FeatureCache, converted_backbone, extract_with_onnx, is_converted
+from model.training.head import LabelledFeatures
+from model.training.trials import MeasuredBackbone
+
+# Beyond so many images a tuning learns little more about which option is better, but takes longer.
+MOST_IMAGES = 2000
+_FIRST_IMAGES = 16
+# A guess, until one has been converted.
+_SECONDS_TO_CONVERT = 15.0
+_WARM_UPS = 2
+_RUNS = 9
+_MOST_SECONDS_OF_RUNS = 2.0
+_BYTES_OF_A_WEIGHT = 4
+
+
+class NoTimeError(TrainingError):
+    """What was asked for does not fit in the time that is left."""
+
+
+class Pool:
+    """Images for training and validation, at most 2,000 of them; never those of the test split.
+
+    Attributes:
+        samples: the images.
+        labels: int (n,).
+        classes: how many there are.
+    """
+
+    def __init__(self, verdict: Verdict, seed: int, tell: Callable[[], None]) -> None:
+        dataset = verdict.dataset
+        self.samples = _at_most(MOST_IMAGES, (*dataset.train, *dataset.val), verdict, seed)
+        self.labels = np.array([sample.label for sample in self.samples], np.int64)
+        self.classes = len(dataset.classes)
+        self._images_per_class = len(dataset.train) / self.classes
+        self._content_hashes = verdict.content_hashes
+        self._tell = tell
+        self._made: dict[tuple[object, ...], LabelledFeatures] = {}
+        self._prepared: tuple[tuple[str, int], Extract, int] | None = None
+        self._slowest_conversion = _SECONDS_TO_CONVERT
+
+    def measure(self, candidate: TrainConfig, seconds_left: float) -> MeasuredBackbone:
+        """What the backbone of a candidate costs.
+
+        Raises:
+            NoTimeError: others took longer to get ready than there is time.
+            WeightsError, ConfigError, ExportError: it cannot be used.
+        """
+        size = _image_size(candidate)
+        expected = 0.0 if is_converted(find_backbone(candidate.backbone), size) else self._slowest_conversion
+        if expected > seconds_left:
+            raise NoTimeError(
+                f"converting it to ONNX would take about {expected:.0f} s, and {max(0.0, seconds_left):.0f} s of the "
+                "tuning were left for that."
+            )
+        started = time.monotonic()
+        extract, graph_bytes = self._network(candidate)
+        self._slowest_conversion = max(self._slowest_conversion, time.monotonic() - started)
+        image = read_image(self.samples[0].path, (size, size), candidate.resize)[None]
+        features = extract(image).shape[1]
+        head_bytes = _BYTES_OF_A_WEIGHT * (features + 1) * self.classes
+        return MeasuredBackbone(round(_median_ms(extract, image), 2), round((graph_bytes + head_bytes) / 1e6, 2))
+
+    def make_features(self, candidate: TrainConfig, seconds_left: float) -> None:
+        """Have the features of a candidate ready.
+
+        Raises:
+            NoTimeError: they would not be, judged by the first few images; or they were not in time.
+        """
+        key = _features_key(candidate)
+        if key in self._made:
+            return
+        views: tuple[View | None, ...] = (None, *views_of(candidate, self._images_per_class))
+        give_up = time.monotonic() + seconds_left
+        first = self.samples[:_FIRST_IMAGES]
+        self._extract(candidate, first[:1], None, give_up)
+        started = time.monotonic()
+        self._extract(candidate, first[1:], views[-1], give_up)
+        seconds_per_image = (time.monotonic() - started) / max(1, len(first) - 1)
+        estimate = seconds_per_image * len(self.samples) * len(views)
+        if estimate > seconds_left:
+            raise NoTimeError(
+                f"its features would take about {estimate:.0f} s, and {max(0.0, seconds_left):.0f} s of the tuning "
+                "were left for that."
+            )
+        features, *of_views = (self._extract(candidate, self.samples, view, give_up) for view in views)
+        weights = np.ones(len(self.samples), np.float32)
+        self._made[key] = LabelledFeatures(features, self.labels, weights, tuple(of_views))
+
+    def images(self, candidate: TrainConfig) -> LabelledFeatures:
+        """The images as the head of a candidate sees them."""
+        self.make_features(candidate, math.inf)
+        return self._made[_features_key(candidate)]
+
+    def _extract(
+        self, candidate: TrainConfig, samples: Sequence[Sample], view: View | None, give_up: float
+    ) -> np.ndarray:
+        def tell(*_step: object, **_metrics: float) -> None:
+            self._tell()
+            if time.monotonic() > give_up:
+                raise NoTimeError("the time was over before its features were made.")
+
+        size = _image_size(candidate)
+        cache = FeatureCache(find_backbone(candidate.backbone), size, candidate.resize)
+        return cache.extract(
+            lambda images: self._network(candidate)[0](images),
+            samples,
+            self._content_hashes,
+            (size, size),
+            candidate.resize,
+            tell,
+            view,
+        )
+
+    def _network(self, candidate: TrainConfig) -> tuple[Extract, int]:
+        """From images to features, and the bytes of the graph; only the last one is kept in memory."""
+        key = (candidate.backbone, _image_size(candidate))
+        if self._prepared is None or self._prepared[0] != key:
+            self._prepared = None
+            graph = converted_backbone(find_backbone(candidate.backbone), key[1])
+            self._prepared = (key, extract_with_onnx(graph), len(graph))
+        return self._prepared[1], self._prepared[2]
+
+
+def _at_most(most: int, samples: Sequence[Sample], verdict: Verdict, seed: int) -> tuple[Sample, ...]:
+    """A stratified part of the samples, which keeps groups whole."""
+    parts = math.ceil(len(samples) / most)
+    if parts == 1:
+        return tuple(samples)
+    fold_of = stratified_folds(samples, [verdict.groups[sample.name] for sample in samples], parts, seed)
+    return tuple(sample for sample, fold in zip(samples, fold_of, strict=True) if fold == 0)
+
+
+def _image_size(candidate: TrainConfig) -> int:
+    return candidate.image_size or find_backbone(candidate.backbone).image_size
+
+
+def _features_key(candidate: TrainConfig) -> tuple[object, ...]:
+    return candidate.backbone, _image_size(candidate), candidate.resize, candidate.augmentation
+
+
+def _median_ms(extract: Extract, image: np.ndarray) -> float:
+    started = time.perf_counter()
+    times = []
+    for run in range(_WARM_UPS + _RUNS):
+        before = time.perf_counter()
+        extract(image)
+        after = time.perf_counter()
+        if run >= _WARM_UPS or after - started > _MOST_SECONDS_OF_RUNS:
+            times.append(1000 * (after - before))
+        if after - started > _MOST_SECONDS_OF_RUNS:
+            break
+    return statistics.median(times)
