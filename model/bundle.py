@@ -21,6 +21,7 @@ REPORT = "report.html"
 DATASET_FILES = "dataset_files"
 PREDICTIONS = "predictions"
 LOGS = "logs"
+TUNING = "tuning.json"
 FORMAT_VERSION = 1
 
 log = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import model
 from model import bundle as bundles
 from model import durable
-from model.backbones import find_backbone
+from model.backbones import Backbone, find_backbone
 from model.bundle import Bundle, Manifest
 from model.config import TrainConfig
 from model.dataset.prepare import Verdict, prepare_dataset, write_dataset_files
@@ -36,6 +36,7 @@ from model.workspace import Workspace
 
 if TYPE_CHECKING:
     from model.training.export import Exported
+    from model.training.tuning import Tuning
 
 _STATUS_INTERVAL = 0.5
 
@@ -61,6 +62,21 @@ def train(config: TrainConfig, workspace: Workspace, progress: Progress = no_pro
     return run(reservation, config, workspace, progress)
 
 
+def tune(config: TrainConfig, workspace: Workspace, progress: Progress = no_progress) -> dict[str, Any]:
+    """Try backbones and options for `config.tune_minutes` and train nothing.
+
+    Interrupted, it can be resumed like a training, and then is one: what was chosen is trained.
+
+    Returns:
+        status, warnings, seconds and `tuning` (`model.training.tuning.Tuning`); all plain JSON.
+
+    Raises:
+        As `train`.
+    """
+    reservation, config = begin(config, workspace)
+    return run(reservation, config, workspace, progress, only_tune=True)
+
+
 def resume(name: str, workspace: Workspace, progress: Progress = no_progress) -> dict[str, Any]:
     """Go on with an interrupted training in this process, to the result it would have had; see `train`."""
     reservation, config = reserve_again(name, workspace)
@@ -68,15 +84,24 @@ def resume(name: str, workspace: Workspace, progress: Progress = no_progress) ->
 
 
 def run(
-    reservation: Reservation, config: TrainConfig, workspace: Workspace, progress: Progress = no_progress
+    reservation: Reservation,
+    config: TrainConfig,
+    workspace: Workspace,
+    progress: Progress = no_progress,
+    only_tune: bool = False,
 ) -> dict[str, Any]:
-    """Carry out a reserved training; see `train`."""
+    """Carry out a reserved training, see `train`; or only the search before it, see `tune`."""
     status = _StatusFile(reservation, progress)
     with reservation.lock, stopped_by_signals(reservation):
         try:
             wait_for_turn(reservation, workspace)
             status.begin()
-            result = _Training(reservation, config, workspace, status).run()
+            training = _Training(reservation, config, workspace, status)
+            if only_tune:
+                result = training.only_tune()
+                reservation.remove()
+                return result
+            result = training.run()
             reservation.publish()
             return result
         except (DatasetError, ConfigError) as error:
@@ -107,14 +132,41 @@ class _Training:
     def __init__(self, reservation: Reservation, config: TrainConfig, workspace: Workspace, progress: Progress) -> None:
         self.reservation, self.config, self.progress = reservation, config, progress
         self.source = workspace.find_dataset(config.dataset)
-        self.backbone = find_backbone(config.backbone)
-        self.image_size = config.image_size or self.backbone.image_size
+        self.deadline = Deadline.after_minutes(config.time_limit_minutes)
         self.clock = time.perf_counter()
         self.bundle, self.work = reservation.bundle, reservation.work
+        self.tuning: Tuning | None = None
+
+    @property
+    def backbone(self) -> Backbone:
+        """The backbone that is trained."""
+        return find_backbone(self.config.backbone)
+
+    @property
+    def image_size(self) -> int:
+        """Height and width of its input, in pixels."""
+        return self.config.image_size or self.backbone.image_size
 
     def run(self) -> dict[str, Any]:
         """Check, fit, export, evaluate, report, and close the bundle with its manifest."""
-        deadline = Deadline.after_minutes(self.config.time_limit_minutes)
+        verdict = self.prepare()
+        classifier = fit_classifier(
+            verdict, self.config, self.backbone, self.image_size, self.work, self.progress, self.deadline
+        )
+        exported = self.export(verdict, classifier)
+        self.write_history(classifier.history)
+        manifest = self.evaluate(verdict, classifier, exported)
+        bundles.write_manifest(self.bundle, manifest)
+        return self.result(manifest, (*verdict.remarks, *exported.warnings))
+
+    def only_tune(self) -> dict[str, Any]:
+        """Check, and search."""
+        verdict = self.prepare()
+        seconds = round(time.perf_counter() - self.clock, 1)
+        return self.with_tuning({"status": "done", "warnings": list(verdict.remarks), "seconds": seconds})
+
+    def prepare(self) -> Verdict:
+        """The dataset, checked; where a tuning is asked for, the options from here on are those that it chose."""
         shutil.rmtree(self.bundle, ignore_errors=True)
         self.bundle.mkdir()
         self.work.mkdir(exist_ok=True)
@@ -124,14 +176,18 @@ class _Training:
         self.refuse_another_dataset(verdict)
         self.progress("prepare", 0, 1)
         import_tensorflow()
-        classifier = fit_classifier(
-            verdict, self.config, self.backbone, self.image_size, self.work, self.progress, deadline
-        )
-        exported = self.export(verdict, classifier)
-        self.write_history(classifier.history)
-        manifest = self.evaluate(verdict, classifier, exported)
-        bundles.write_manifest(self.bundle, manifest)
-        return self.result(manifest, (*verdict.remarks, *exported.warnings))
+        if self.config.tune_minutes:
+            self.tune(verdict)
+        return verdict
+
+    def tune(self, verdict: Verdict) -> None:
+        """Choose a backbone and options, and write down what was tried."""
+        from model.training.tune import tune
+
+        self.tuning = tune(verdict, self.config, self.work, self.progress, self.deadline)
+        log.info("tuning: %s", self.tuning.reason)
+        self.config = self.tuning.config
+        durable.write_json(self.bundle / bundles.TUNING, self.tuning.to_json())
 
     def refuse_another_dataset(self, verdict: Verdict) -> None:
         """A resumed training goes on with the images it began with, or not at all."""
@@ -224,7 +280,12 @@ class _Training:
 
     def result(self, manifest: Manifest, warnings: Sequence[str]) -> dict[str, Any]:
         """What the training answers to whoever asked for it."""
-        return outcome(manifest, self.reservation.destination, warnings, time.perf_counter() - self.clock)
+        answer = outcome(manifest, self.reservation.destination, warnings, time.perf_counter() - self.clock)
+        return self.with_tuning(answer)
+
+    def with_tuning(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """An answer, with what a tuning found out where there was one."""
+        return answer if self.tuning is None else answer | {"tuning": self.tuning.to_json()}
 
 
 class _StatusFile:
