@@ -1,0 +1,96 @@
+"""The files that make a trained model one of MLflow's: what it is, what goes in and out, what it needs.
+
+They are written as MLflow documents its model format, not by MLflow's own functions: those want pandas, and load
+the network once more.
+"""
+
+import json
+import platform
+import uuid
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import yaml
+
+from model.bundle import ONNX_MODEL, Bundle
+
+MODEL = "model"
+
+
+def write_model_files(folder: Path, bundle: Bundle, run_id: str) -> None:
+    """Write MLmodel, python_env.yaml and requirements.txt for a model whose other files stand beside them.
+
+    It then loads by `mlflow.onnx` and `mlflow.pyfunc`, or by `mlflow.keras` where the Keras model serves.
+    """
+    by_onnx = bundle.manifest.engine == "onnx"
+    description = {
+        "artifact_path": MODEL,
+        "flavors": _onnx_flavors(bundle) if by_onnx else _keras_flavors(bundle),
+        "mlflow_version": mlflow.__version__,
+        "model_uuid": uuid.uuid4().hex,
+        "run_id": run_id,
+        "signature": _onnx_signature(bundle) if by_onnx else _keras_signature(bundle),
+        "utc_time_created": bundle.manifest.created.replace("T", " ").partition("+")[0],
+    }
+    packages = ("numpy", "onnx", "onnxruntime") if by_onnx else ("numpy", "keras", "tensorflow")
+    needed = ["mlflow", *(f"{name}=={bundle.manifest.versions[name]}" for name in packages)]
+    environment = {"python": platform.python_version(), "dependencies": ["-r requirements.txt"]}
+    (folder / "MLmodel").write_text(yaml.safe_dump(description), encoding="utf-8")
+    (folder / "python_env.yaml").write_text(yaml.safe_dump(environment), encoding="utf-8")
+    (folder / "requirements.txt").write_text("\n".join(needed) + "\n", encoding="utf-8")
+
+
+def _onnx_flavors(bundle: Bundle) -> dict[str, Any]:
+    onnx = {
+        "onnx_version": bundle.manifest.versions["onnx"],
+        "data": ONNX_MODEL,
+        "providers": ["CUDAExecutionProvider", "CPUExecutionProvider"],
+        "code": None,
+    }
+    return {"onnx": onnx, "python_function": _python_function("mlflow.onnx") | {"data": ONNX_MODEL}}
+
+
+def _keras_flavors(bundle: Bundle) -> dict[str, Any]:
+    # MLflow looks for model.keras inside the folder that `data` names.
+    keras = {"keras_version": bundle.manifest.versions["keras"], "data": ".", "save_exported_model": False}
+    return {"keras": keras, "python_function": _python_function("mlflow.keras")}
+
+
+def _python_function(loader: str) -> dict[str, Any]:
+    return {
+        "loader_module": loader,
+        "python_version": platform.python_version(),
+        "env": {"virtualenv": "python_env.yaml"},
+    }
+
+
+def _onnx_signature(bundle: Bundle) -> dict[str, Any]:
+    import onnx
+
+    graph = onnx.load(str(bundle.directory / ONNX_MODEL), load_external_data=False).graph
+    weights = {weight.name for weight in graph.initializer}
+    inputs = [_onnx_tensor(value) for value in graph.input if value.name not in weights]
+    return _signature(inputs, [_onnx_tensor(value) for value in graph.output])
+
+
+def _onnx_tensor(value: Any) -> dict[str, Any]:
+    from onnx.helper import tensor_dtype_to_np_dtype
+
+    tensor = value.type.tensor_type
+    shape = [dimension.dim_value or -1 for dimension in tensor.shape.dim]
+    return _tensor(value.name, tensor_dtype_to_np_dtype(tensor.elem_type).name, shape)
+
+
+def _keras_signature(bundle: Bundle) -> dict[str, Any]:
+    size = bundle.manifest.image_size
+    image = _tensor("image", "uint8", [-1, size, size, 3])
+    return _signature([image], [_tensor("probabilities", "float32", [-1, len(bundle.manifest.classes)])])
+
+
+def _tensor(name: str, dtype: str, shape: list[int]) -> dict[str, Any]:
+    return {"name": name, "type": "tensor", "tensor-spec": {"dtype": dtype, "shape": shape}}
+
+
+def _signature(inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"inputs": json.dumps(inputs), "outputs": json.dumps(outputs), "params": None}
