@@ -57,15 +57,18 @@ def train_in_child(reservation: Reservation, worker: int | None) -> dict[str, An
     Args:
         worker: pid of the process whose end cancels the training; None where only that of the service ends it.
     """
+    service = _service()
     # Held here until it is written down how the training ended: free, it would count as interrupted.
     with reservation.lock as lock:
-        child = _start(reservation, lock.fileno(), worker)
+        child = _start(reservation, lock.fileno(), service, worker)
         try:
             with _exit_at_sigterm():
                 answer, _ = child.communicate()
         except (KeyboardInterrupt, SystemExit):
             _stop(child, reservation)
             raise
+        if child.returncode == -signal.SIGKILL and not service.is_alive():
+            raise _left_alone(reservation)
         if child.returncode < 0:
             raise _killed(reservation, -child.returncode)
         return _result(reservation, answer)
@@ -92,9 +95,10 @@ def main(directory: str, lock_descriptor: str, service: str, service_start: str,
     return 0
 
 
-def _start(reservation: Reservation, lock_descriptor: int, worker: int | None) -> "subprocess.Popen[bytes]":
+def _start(
+    reservation: Reservation, lock_descriptor: int, service: Process, worker: int | None
+) -> "subprocess.Popen[bytes]":
     """The child, with a session of its own, so that it can be ended with all that it starts."""
-    service = _service()
     numbers = (lock_descriptor, service.pid, service.start, worker or 0)
     return subprocess.Popen(  # nosec B603: no shell, our own arguments
         [sys.executable, "-m", __name__, str(reservation.directory), *map(str, numbers)],
@@ -143,7 +147,13 @@ def _stop(child: "subprocess.Popen[bytes]", reservation: Reservation) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
+    _left_alone(reservation)
+
+
+def _left_alone(reservation: Reservation) -> TopgraftError:
+    """The error for a child that ended with the service."""
     _end(reservation, "interrupted", f"The service was stopped. {how_to_go_on(reservation.name)}")
+    return TrainingStoppedError(f"training {reservation.name} was interrupted: the service was stopped.")
 
 
 def _result(reservation: Reservation, answer: bytes) -> dict[str, Any]:

@@ -1,0 +1,122 @@
+"""Which trainings are gone on with by themselves, and when that stops."""
+
+import contextlib
+import threading
+from pathlib import Path
+
+import pytest
+
+from model.config import TrainConfig
+from model.errors import ConfigError, TrainingError
+from model.trainings import (
+    Reservation,
+    begin,
+    finished,
+    interrupted_to_go_on_with,
+    interrupted_trainings,
+    reserve,
+    reserve_again,
+)
+from model.trainings.turns import ALWAYS
+from model.workspace import Workspace
+
+BATCH = TrainConfig(name="batch", auto_resume=True)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    (tmp_path / "models").mkdir()
+    return Workspace(tmp_path)
+
+
+def leave(reservation: Reservation, state: str = "interrupted") -> None:
+    """End a training as it would be found later."""
+    if state != "interrupted":
+        reservation.end(state, "the reason")
+    reservation.lock.close()
+
+
+def write_checkpoint(reservation: Reservation, number: int) -> None:
+    folder = reservation.work / "checkpoints"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{number:08}.ckpt").write_bytes(b"state")
+
+
+def test_a_starting_service_goes_on_with_what_was_interrupted_and_with_nothing_else(workspace: Workspace, monkeypatch):
+    monkeypatch.setenv("TOPGRAFT_MAX_TRAININGS", "9")
+    for state in ("interrupted", "failed", "cancelled", "killed"):
+        leave(reserve(TrainConfig(name=state, auto_resume=True), workspace), state)
+    leave(reserve(TrainConfig(name="not-asked-for"), workspace))
+    running = reserve(TrainConfig(name="running", auto_resume=True), workspace)
+    assert interrupted_to_go_on_with(workspace) == ["interrupted"]
+    running.lock.close()
+
+
+def test_each_is_taken_by_one_worker(workspace: Workspace):
+    leave(reserve(BATCH, workspace))
+    taken: list[Reservation] = []
+    barrier = threading.Barrier(8)
+
+    def take() -> None:
+        barrier.wait()
+        with contextlib.suppress(ConfigError):
+            taken.append(reserve_again("batch", workspace, ALWAYS, automatic=True)[0])
+
+    threads = [threading.Thread(target=take) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(taken) == 1
+
+
+def test_the_same_command_starts_then_goes_on_then_has_nothing_to_do(workspace: Workspace):
+    first, _ = begin(BATCH, workspace)
+    leave(first)
+    second, config = begin(TrainConfig(name="batch", auto_resume=True, epochs=7), workspace)
+    assert second.started == first.started and config == BATCH
+    assert finished(BATCH, workspace) is None
+    leave(second)
+
+
+@pytest.mark.parametrize(("state", "goes_on"), [("killed", True), ("cancelled", True), ("failed", False)])
+def test_the_same_command_goes_on_unless_the_training_failed(workspace: Workspace, state: str, goes_on: bool):
+    """Schedulers end a job by SIGTERM, which cancels."""
+    leave(begin(BATCH, workspace)[0], state)
+    if goes_on:
+        assert begin(BATCH, workspace)[0].status.state == "running"
+        return
+    with pytest.raises(ConfigError, match="'batch'"):
+        begin(BATCH, workspace)
+
+
+def test_without_the_option_a_name_in_use_is_refused(workspace: Workspace):
+    leave(begin(BATCH, workspace)[0])
+    with pytest.raises(ConfigError, match="'batch'"):
+        begin(TrainConfig(name="batch"), workspace)
+
+
+def test_it_stops_after_three_starts_without_a_new_checkpoint(workspace: Workspace):
+    leave(begin(BATCH, workspace)[0])
+    for start in (1, 2, 3):
+        reservation, _ = begin(BATCH, workspace)
+        assert reservation.status.automatic_starts == start
+        leave(reservation)
+    with pytest.raises(TrainingError, match="3 times without"):
+        begin(BATCH, workspace)
+    [status] = interrupted_trainings(workspace)
+    assert status.state == "interrupted" and "topgraft resume batch" in status.message
+    assert interrupted_to_go_on_with(workspace) == []
+    asked_for, _ = reserve_again("batch", workspace)
+    assert asked_for.status.automatic_starts == 0
+    leave(asked_for)
+    assert interrupted_to_go_on_with(workspace) == ["batch"]
+
+
+def test_a_training_that_gets_on_is_started_as_often_as_needed(workspace: Workspace):
+    leave(begin(BATCH, workspace)[0])
+    for number in range(10):
+        reservation, _ = begin(BATCH, workspace)
+        assert reservation.status.automatic_starts == 1
+        write_checkpoint(reservation, number)
+        leave(reservation)
