@@ -9,6 +9,7 @@ import click
 from model.bundle import find_bundle, model_names, remove_bundle
 from model.cli.options import current_workspace, json_option, workspace_option
 from model.cli.output import accuracy_line, format_share, print_json
+from model.cli.tracking import track_model
 from model.cli.trainings import cancel_training, training_line, training_row, watch_training
 from model.errors import ModelDamagedError
 from model.trainings import interrupted_trainings, remove_interrupted, unfinished_trainings
@@ -23,6 +24,7 @@ def models() -> None:
 
 models.add_command(watch_training)
 models.add_command(cancel_training)
+models.add_command(track_model)
 
 
 @models.command("list")

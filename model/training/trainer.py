@@ -29,6 +29,7 @@ from model.serving.predictor import load_predictor
 from model.training.classifier import Classifier, fit_classifier
 from model.training.deadline import Deadline
 from model.training.epochs import COLUMNS, Epoch
+from model.training.experiment_tracking import add_tracking
 from model.training.stopping import how_to_go_on, stopped_by_signals
 from model.training.tensorflow_import import import_tensorflow
 from model.trainings import Reservation, begin, finished, outcome, reserve_again, wait_for_turn
@@ -103,7 +104,6 @@ def run(
                 return result
             result = training.run()
             reservation.publish()
-            return result
         except (DatasetError, ConfigError) as error:
             if reservation.passed_checks:
                 status.end("failed", error.message)
@@ -124,6 +124,7 @@ def run(
         except Exception as error:
             status.end("failed", str(error))
             raise
+    return add_tracking(result, reservation.destination, progress)
 
 
 class _Training:
