@@ -33,6 +33,8 @@ FLOOR_OF_LIBRARY = {
     "matplotlib": 2,
     "onnx": 3,
     "tf2onnx": 3,
+    "mlflow": 3,
+    "optuna": 3,
     "keras": 3,
     "tensorflow": 3,
 }

@@ -19,6 +19,7 @@ from model.cli.options import workspace_option
 from model.cli.output import log_to_stderr, print_json
 from model.cli.prediction import predict
 from model.cli.training import resume, train
+from model.cli.tuning import tune
 from model.errors import TopgraftError
 
 EXIT_FAULT = 1
@@ -47,7 +48,7 @@ def topgraft() -> None:
     """
 
 
-for subcommand in (demo, check, train, resume, import_command, evaluate, predict, models, doctor):
+for subcommand in (demo, check, train, tune, resume, import_command, evaluate, predict, models, doctor):
     topgraft.add_command(subcommand)
 
 

@@ -14,6 +14,7 @@ from model.cli.options import (
     workspace_option,
 )
 from model.cli.output import accuracy_line, print_json, progress_display
+from model.cli.tuning_table import show_tuning
 from model.config import TrainConfig
 
 
@@ -58,7 +59,14 @@ def _show(result: dict[str, Any], as_json: bool) -> None:
     if as_json:
         print_json(result)
     else:
-        click.echo("\n".join(training_lines(result)))
+        show_training(result)
+
+
+def show_training(result: dict[str, Any]) -> None:
+    """Write what a training came to, for a terminal."""
+    if "tuning" in result:
+        show_tuning(result["tuning"])
+    click.echo("\n".join(training_lines(result)))
 
 
 def training_lines(result: dict[str, Any]) -> list[str]:
@@ -67,4 +75,6 @@ def training_lines(result: dict[str, Any]) -> list[str]:
     lines.append(f"Trained {result['model']} in {result['seconds']:.0f} s: {result['path']}")
     for split, metrics in result["metrics"].items():
         lines.append(f"  {split}: {accuracy_line(metrics)}")
+    if "mlflow" in result:
+        lines.append(f"  MLflow: {result['mlflow']['url']}")
     return lines

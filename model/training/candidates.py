@@ -10,7 +10,7 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.samplers import TPESampler
+from optuna.samplers import RandomSampler, TPESampler
 from optuna.trial import TrialState, create_trial
 
 from model.config import IMBALANCE, TrainConfig
@@ -30,7 +30,7 @@ FEATURES = ("backbone", "resize", "augmentation")
 """The options that features depend on."""
 
 _MOST_FEATURES = 4
-_MOST_REPETITIONS = 50
+_MOST_REPETITIONS = 100
 
 
 def proposals(trials: Trials, plain: TrainConfig, free: Collection[str]) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -60,7 +60,9 @@ def proposals(trials: Trials, plain: TrainConfig, free: Collection[str]) -> Iter
     repetitions = 0
     while repetitions < _MOST_REPETITIONS:
         asked += 1
-        study.sampler = TPESampler(seed=(plain.seed + asked) % 2**32)
+        # What the estimator expects most of may have been tried: then anything that has not.
+        sampler = RandomSampler if repetitions else TPESampler
+        study.sampler = sampler(seed=(plain.seed + asked) % 2**32)
         proposed = study.ask(space)
         of_head = {name: value for name, value in proposed.params.items() if name != "features"}
         changes = features[proposed.params["features"]] | {

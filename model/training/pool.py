@@ -89,11 +89,10 @@ class Pool:
         views: tuple[View | None, ...] = (None, *views_of(candidate, self._images_per_class))
         give_up = time.monotonic() + seconds_left
         first = self.samples[:_FIRST_IMAGES]
-        self._extract(candidate, first[:1], None, give_up)
+        self._network(candidate)
         started = time.monotonic()
-        self._extract(candidate, first[1:], views[-1], give_up)
-        seconds_per_image = (time.monotonic() - started) / max(1, len(first) - 1)
-        estimate = seconds_per_image * len(self.samples) * len(views)
+        self._extract(candidate, first, views[-1], give_up)
+        estimate = (time.monotonic() - started) / len(first) * len(self.samples) * len(views)
         if estimate > seconds_left:
             raise NoTimeError(
                 f"its features would take about {estimate:.0f} s, and {max(0.0, seconds_left):.0f} s of the tuning "
