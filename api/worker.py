@@ -15,6 +15,7 @@ from model.bundle import MANIFEST, Bundle, find_bundle, open_bundle
 from model.config import LATEST, is_model_name
 from model.durable import to_json
 from model.errors import ModelDamagedError
+from model.results import most_telling
 from model.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ class Listing:
         return sorted(known.values(), key=lambda listed: (listed.created, listed.directory.name))
 
     def summaries(self, workspace: Workspace) -> list[dict[str, Any]]:
-        """For each model, newest first: name, created, classes (how many), accuracy; or its problem."""
+        """For each model, newest first: name, created, classes (how many), accuracy, macro_f1 and what these were
+        measured by; or its problem."""
         return [dict(listed.summary) for listed in reversed(self.models(workspace))]
 
     def latest(self, workspace: Workspace) -> str | None:
@@ -186,7 +188,7 @@ def _read(directory: Path, stamp: Stamp) -> _Listed:
         summary |= {
             "created": str(manifest["created"]),
             "classes": len(manifest["classes"]),
-            "accuracy": _accuracy(manifest["metrics"]),
+            **_measured(manifest["metrics"]),
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         log.warning("%s: expected a manifest, received: %r", directory / MANIFEST, error)
@@ -194,13 +196,11 @@ def _read(directory: Path, stamp: Stamp) -> _Listed:
     return _Listed(directory, stamp, summary.get("created", ""), to_json(summary))
 
 
-def _accuracy(metrics: dict[str, Any]) -> float | None:
-    """That of the test images, else of the validation images."""
-    for split in ("test", "val"):
-        accuracy = metrics.get(split, {}).get("accuracy")
-        if accuracy is not None:
-            return accuracy
-    return None
+def _measured(metrics: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """How good the model is, by the most telling measurement that there is."""
+    judged = most_telling(name for name, values in metrics.items() if values)
+    values = metrics[judged] if judged else {}
+    return {"accuracy": values.get("accuracy"), "macro_f1": values.get("macro_f1"), "measured_by": judged}
 
 
 def _is_whole(directory: Path) -> bool:

@@ -137,7 +137,7 @@ def fit_and_answer(photos: LabelledPhotos, train: np.ndarray, test: np.ndarray, 
     label_of = {
         sample.name: label
         for sample, label in zip(
-            checked.dataset.test, classifier.splits["test"].probabilities.argmax(axis=1), strict=True
+            checked.dataset.test, classifier.answers["test"].probabilities.argmax(axis=1), strict=True
         )
     }
     return np.array([label_of[photos.names[position]] for position in test])

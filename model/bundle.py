@@ -5,6 +5,7 @@ import hashlib
 import json
 import logging
 import shutil
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -93,10 +94,20 @@ class Bundle:
         Raises:
             ModelDamagedError: files are missing or changed; the message names them all.
         """
-        problems = _missing_or_resized(self.directory, self.manifest)
-        for name, record in self.manifest.files.items():
-            path = self.directory / name
-            if name not in problems and file_record(path).sha256 != record.sha256:
+        self._verify(self.manifest.files)
+
+    def verify_file(self, name: str) -> None:
+        """Read one file and compare it with the manifest; a file that the manifest does not list passes.
+
+        Raises:
+            ModelDamagedError: it is missing or changed.
+        """
+        self._verify({listed: record for listed, record in self.manifest.files.items() if listed == name})
+
+    def _verify(self, files: Mapping[str, FileRecord]) -> None:
+        problems = _missing_or_resized(self.directory, files)
+        for name, record in files.items():
+            if name not in problems and file_record(self.directory / name).sha256 != record.sha256:
                 problems[name] = "its content has changed (sha256)"
         if problems:
             raise ModelDamagedError(_damage(self.directory, problems))
@@ -122,7 +133,7 @@ def open_bundle(directory: Path) -> Bundle:
         raise ModelDamagedError(
             f"{path}: expected the manifest of a trained model, received: {error!r}. Train or fetch the model again."
         ) from error
-    problems = _missing_or_resized(directory, manifest)
+    problems = _missing_or_resized(directory, files)
     if problems:
         raise ModelDamagedError(_damage(directory, problems))
     return Bundle(directory, manifest)
@@ -180,15 +191,20 @@ def remove_bundle(workspace: Workspace, name: str) -> None:
     shutil.rmtree(directory)
 
 
-def _latest(workspace: Workspace) -> Bundle:
-    damaged: list[str] = []
+def newest_bundles(workspace: Workspace) -> Iterator[Bundle]:
+    """The models that can be opened, newest first; others are passed over with a warning in the log."""
     for directory in reversed(_by_age(workspace)):
         try:
-            return open_bundle(directory)
+            yield open_bundle(directory)
         except ModelDamagedError as error:
             log.warning("latest: skipping a damaged model: %s", error)
-            damaged.append(directory.name)
-    found = f"Only damaged ones were found: {', '.join(damaged)}. " if damaged else ""
+
+
+def _latest(workspace: Workspace) -> Bundle:
+    for bundle in newest_bundles(workspace):
+        return bundle
+    damaged = model_names(workspace)
+    found = f"Only damaged ones were found: {', '.join(reversed(damaged))}. " if damaged else ""
     raise NothingTrainedError(
         f"expected a trained model in {workspace.models}, found none. {found}"
         "Train one first: `topgraft train --dataset FOLDER`, or POST /v2/models/topgraft/train/."
@@ -212,9 +228,9 @@ def _created(manifest: Path) -> str:
         return ""
 
 
-def _missing_or_resized(directory: Path, manifest: Manifest) -> dict[str, str]:
+def _missing_or_resized(directory: Path, files: Mapping[str, FileRecord]) -> dict[str, str]:
     problems = {}
-    for name, record in manifest.files.items():
+    for name, record in files.items():
         path = directory / name
         if not path.is_file():
             problems[name] = "it is missing"

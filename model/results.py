@@ -27,6 +27,7 @@ UNITS = {
     "features": "images",
     "fine_tune_inputs": "images",
     "head": "epochs",
+    "cross_validation": "folds",
     "fine_tune": "epochs",
     "tune": "seconds",
 }

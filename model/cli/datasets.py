@@ -28,7 +28,7 @@ SHEET_FORMATS = (".png", ".jpg")
 @click.command(short_help="Look for problems in a dataset.")
 @click.argument("dataset", metavar="PATH")
 @config_options(TrainConfig, only=DATASET_OPTIONS)
-@config_options(TrainConfig, only=("augmentation",))
+@config_options(TrainConfig, only=("folds", "augmentation"))
 @click.option(
     "--sheet",
     metavar="FILE",

@@ -39,6 +39,7 @@ def evaluate(model: str, dataset: str, output: Path | None, as_json: bool, **typ
     bundle = find_bundle(workspace, model)
     # The same options on the same dataset make the same splits as in the training.
     of_training = {name: bundle.manifest.train_config.get(name) for name in SPLIT_OPTIONS}
+    of_training["folds"] = bundle.manifest.dataset.get("folds", 0)
     config = schema.load(TrainConfig, of_training, typed, {"dataset": dataset})
     source = workspace.find_dataset(config.dataset)
     from model.dataset.prepare import prepare_dataset

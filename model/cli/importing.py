@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from model.cli.options import current_workspace, json_option, workspace_option
-from model.cli.output import format_share, print_json
+from model.cli.output import accuracy_line, print_json
 
 
 @click.command("import")
@@ -40,5 +40,5 @@ def _lines(result: dict[str, Any]) -> list[str]:
     lines.append(f"  {result['backbone']}, {result['classes']} classes, photos of {size} by {size} pixels")
     lines.append(f"  largest difference of a probability to the original network: {result['max_difference']:.1e}")
     if "val" in result["metrics"]:
-        lines.append(f"  val, as its training measured: accuracy {format_share(result['metrics']['val']['accuracy'])}")
+        lines.append(f"  val, as its training measured: {accuracy_line(result['metrics']['val'])}")
     return lines

@@ -12,6 +12,7 @@ from model.cli.output import accuracy_line, format_share, print_json
 from model.cli.tracking import track_model
 from model.cli.trainings import cancel_training, training_line, training_row, watch_training
 from model.errors import ModelDamagedError
+from model.results import most_telling
 from model.trainings import interrupted_trainings, remove_interrupted, unfinished_trainings
 from model.workspace import Workspace
 
@@ -102,19 +103,26 @@ def _row(workspace: Workspace, name: str) -> dict[str, Any]:
         manifest = find_bundle(workspace, name).manifest
     except ModelDamagedError as error:
         return {"name": name, "status": "damaged", "message": error.message}
-    measured = manifest.metrics.get("test") or manifest.metrics.get("val") or {}
+    judged = most_telling(manifest.metrics)
+    measured = manifest.metrics[judged] if judged else {}
     return {
         "name": name,
         "status": "whole",
         "created": manifest.created,
         "backbone": manifest.backbone,
         "classes": len(manifest.classes),
+        "measured_by": judged,
         "accuracy": measured.get("accuracy"),
+        "accuracy_interval": measured.get("accuracy_interval"),
+        "macro_f1": measured.get("macro_f1"),
     }
 
 
 def _described(row: dict[str, Any]) -> str:
     if row["status"] == "damaged":
         return f"damaged: {row['message']}"
-    accuracy = "accuracy not measured" if row["accuracy"] is None else f"accuracy {format_share(row['accuracy'])}"
+    accuracy = "accuracy not measured"
+    if row["accuracy"] is not None:
+        f1 = "not measured" if row["macro_f1"] is None else f"{row['macro_f1']:.3f}"
+        accuracy = f"accuracy {format_share(row['accuracy'])}, macro-F1 {f1} by {row['measured_by']}"
     return f"{row['backbone']}, {row['classes']} classes, {accuracy}, {row['created']}"

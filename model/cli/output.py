@@ -108,10 +108,9 @@ def format_share(value: float, interval: list[float] | tuple[float, float] | Non
 
 
 def accuracy_line(metrics: dict[str, Any]) -> str:
-    """Accuracy of one split with its interval, macro-F1 and the number of images; those of an import may lack some."""
+    """Accuracy of one measurement with its interval, macro-F1 and number of images; an import may lack some."""
     parts = [f"accuracy {format_share(metrics['accuracy'], metrics.get('accuracy_interval'))}"]
-    if "macro_f1" in metrics:
-        parts.append(f"macro-F1 {metrics['macro_f1']:.3f}")
+    parts.append(f"macro-F1 {metrics['macro_f1']:.3f}" if "macro_f1" in metrics else "macro-F1 not measured")
     if "images" in metrics:
         parts.append(f"{metrics['images']} images")
     return ", ".join(parts)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from model import durable
-from model.bundle import find_bundle
 from model.cli.options import (
     check_output_file,
     config_file_option,
@@ -67,15 +66,15 @@ def predict(
     check_output_file("--output", output, TABLE_FORMATS)
     check_output_file("--picture", picture, PICTURE_FORMATS)
     config = resolve(PredictConfig, typed | {"model": model}, config_file)
-    bundle = find_bundle(current_workspace(), config.model)
+    workspace = current_workspace()
     photos = Photos(paths)
-    from model.serving.predictor import load_predictor
+    from model.serving.predictor import find_predictor
 
-    predictor = load_predictor(bundle)
+    predictor = find_predictor(workspace, config.model)
     with progress_display() as progress:
         predictions = predict_photos(predictor, photos, config.top_k, progress)
     _refuse_if_none_was_read(predictions)
-    answer = {"status": "OK", "model": bundle.name, "predictions": [item.to_json() for item in predictions]}
+    answer = {"status": "OK", "model": predictor.bundle.name, "predictions": [item.to_json() for item in predictions]}
     if output is not None:
         write_predictions(output, answer, predictions)
         click.echo(f"Wrote {len(predictions)} predictions to {output}", err=True)

@@ -145,6 +145,22 @@ def class_warnings(dataset: Dataset) -> list[str]:
     return warnings
 
 
+def single_group_warnings(dataset: Dataset, samples: Sequence[Sample], groups: np.ndarray) -> list[str]:
+    """Classes that cross-validation cannot measure; `groups` is int64 (n,), the group of each of `samples`."""
+    learnable = {sample.name for sample in dataset.train + dataset.val}
+    groups_of: dict[int, set[int]] = defaultdict(set)
+    for sample, group in zip(samples, groups.tolist(), strict=True):
+        if sample.name in learnable:
+            groups_of[sample.label].add(group)
+    single = [name for label, name in enumerate(dataset.classes) if len(groups_of[label]) == 1]
+    if not single:
+        return []
+    return [
+        f"{_classes(single)} a single image, or one group of images that belong together: in cross-validation it "
+        "counts as wrong, because nothing is left to learn it from"
+    ]
+
+
 def size_warnings(samples: Sequence[Sample], sizes: np.ndarray) -> list[str]:
     """Pictures of odd sizes; `sizes` is (n, 2): height and width in pixels of each sample."""
     shortest, longest = sizes.min(axis=1), sizes.max(axis=1)

@@ -20,6 +20,10 @@ from model.results import SPLITS, Dataset, Progress, Sample, Split, no_progress
 
 __all__ = ["Leakage", "Rejected", "Verdict", "prepare_dataset", "write_dataset_files"]
 
+FOLDS = 5
+# With fewer images per class on average, a test split tells next to nothing.
+FEW_FOR_A_TEST = 20
+
 _UNPACKED = "unpacked"
 _UNLISTABLE = "its name has a line end, blanks around it or is not UTF-8: rename the file"
 
@@ -34,8 +38,8 @@ def prepare_dataset(
 
     Args:
         source: the folder or archive of the dataset; `model.dataset.layouts` knows the layouts.
-        config: `images_directory`, `val_fraction`, `test_fraction`, `group_pattern`, `max_bad_fraction`
-            and `seed` are used.
+        config: `images_directory`, `val_fraction`, `test_fraction`, `folds`, `group_pattern`, `max_bad_fraction`
+            and `seed` are used, and `weights` and `fine_tune` where `folds` is empty.
         work_directory: where an archive is unpacked; it must outlive the use of the dataset.
         progress: told of the phase `check`, in images.
 
@@ -51,7 +55,8 @@ def prepare_dataset(
 
     kinships = _kinships(inspection, config.group_pattern)
     groups = _together(kinships)
-    dataset, origin = _divide(listing, inspection.samples, groups, config)
+    folds = _folds(listing, inspection.samples, groups, config)
+    dataset, origin = _divide(listing, inspection.samples, groups, config, folds)
     checks.refuse_empty_splits(dataset)
     return Verdict(
         dataset=dataset,
@@ -63,6 +68,7 @@ def prepare_dataset(
             *([] if listing.has_splits else checks.kept_together(kinships["near"])),
             *checks.label_conflicts(inspection.samples, inspection.content_hashes, dataset.classes),
             *checks.class_warnings(dataset),
+            *(checks.single_group_warnings(dataset, inspection.samples, groups) if folds else ()),
             *checks.size_warnings(inspection.samples, inspection.sizes),
         ),
         fingerprint=_fingerprint(inspection, dataset.classes),
@@ -73,6 +79,7 @@ def prepare_dataset(
             for sample, content_hash in zip(inspection.samples, inspection.content_hashes, strict=True)
         },
         ignored=listing.ignored,
+        folds=folds,
         groups={sample.name: int(group) for sample, group in zip(inspection.samples, groups, strict=True)},
     )
 
@@ -110,15 +117,29 @@ def _together(kinships: Mapping[Kinship, np.ndarray]) -> np.ndarray:
     return groups
 
 
+def _folds(listing: Listing, samples: Sequence[Sample], groups: np.ndarray, config: TrainConfig) -> int:
+    """How many folds of cross-validation there are to be, 0 for none."""
+    learnable = {sample.name for split in ("train", "val") for sample in listing.splits[split]}
+    groups = groups[[sample.name in learnable for sample in samples]]
+    folds = config.folds
+    if folds is None:
+        is_small = len(groups) < FEW_FOR_A_TEST * len(listing.classes)
+        folds = FOLDS if is_small and config.fine_tune in ("none", "auto") else 0
+    # Random weights have no features to try heads on: each fold would be a training of its own.
+    folds = 0 if config.weights == "none" else min(folds, len(np.unique(groups)))
+    return folds if folds > 1 else 0
+
+
 def _divide(
-    listing: Listing, samples: Sequence[Sample], groups: np.ndarray, config: TrainConfig
+    listing: Listing, samples: Sequence[Sample], groups: np.ndarray, config: TrainConfig, folds: int
 ) -> tuple[Dataset, str]:
     """The dataset with all its splits, and in words where they come from."""
     group_of = {sample.name: int(group) for sample, group in zip(samples, groups, strict=True)}
     splits = {split: tuple(sample for sample in listing.splits[split] if sample.name in group_of) for split in SPLITS}
     origin = "its own splits"
     if not listing.has_splits:
-        fractions: dict[Split, float] = {"val": config.val_fraction, "test": config.test_fraction}
+        # Folds measure better than two or three test images a class, which can then be learnt from.
+        fractions: dict[Split, float] = {"val": config.val_fraction, "test": 0.0 if folds else config.test_fraction}
         splits = split_samples(samples, [group_of[sample.name] for sample in samples], fractions, config.seed)
         origin = f"splits made with seed {config.seed}"
     elif not splits["val"]:

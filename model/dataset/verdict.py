@@ -57,6 +57,7 @@ class Verdict:
         has_splits: whether the dataset brought its own splits.
         content_hashes: name -> sha256 of the file's bytes, in hexadecimal.
         ignored: files that are not pictures of any class.
+        folds: how many folds of cross-validation measure a training on it; 0 where there are none.
         groups: name -> number of the images it must stay together with: duplicates, and groups of group_pattern.
     """
 
@@ -69,6 +70,7 @@ class Verdict:
     has_splits: bool
     content_hashes: dict[str, str]
     ignored: tuple[str, ...] = ()
+    folds: int = 0
     groups: dict[str, int] = dataclasses.field(default_factory=dict)
 
     @property
@@ -101,6 +103,7 @@ class Verdict:
             "classes": list(self.dataset.classes),
             "images": len(self.dataset.samples),
             "counts": self.counts,
+            "folds": self.folds,
             "rejected": [dataclasses.asdict(item) for item in self.rejected],
             "leakage": [
                 {"kind": leak.kind, "images": [{"split": split, "name": name} for split, name in leak.images]}
@@ -121,6 +124,7 @@ class Verdict:
             f"Dataset   {dataset.root}",
             f"Layout    {self.layout}",
             f"Images    {len(dataset.samples):,} in {len(dataset.classes)} classes: {sizes}",
+            *self._folds(),
             "",
             *self._table(),
             "",
@@ -129,6 +133,12 @@ class Verdict:
             *(f"Warning: {warning}." for warning in self.warnings),
             self._conclusion(),
         ]
+
+    def _folds(self) -> list[str]:
+        if not self.folds:
+            return []
+        learnable = len(self.dataset.train) + len(self.dataset.val)
+        return [f"Measured  by {self.folds}-fold cross-validation over the {learnable:,} for training and validation"]
 
     def _table(self) -> list[str]:
         counts = self.counts

@@ -19,7 +19,7 @@ from model.evaluation import charts
 from model.evaluation.evaluate import Evaluation
 from model.evaluation.metrics import TOP, expected_calibration_error, reliability
 from model.evaluation.wrong_answers import WrongAnswer
-from model.results import SPLITS, Split
+from model.results import MEASUREMENTS, SPLITS, Measurement, most_telling
 
 _TEMPLATES = Path(__file__).with_name("templates")
 _THUMBNAIL = (200, 200)
@@ -37,11 +37,11 @@ class ReportContent:
     Attributes:
         manifest: of the model; its `files` may still be empty. Used are its name, classes, settings,
             versions, temperature, `thresholds["confidence"]` and `dataset["counts"]` (split -> class -> images).
-        evaluations: of `test`, `val` or both. The report judges the model by `test`, and where there is
-            none by `val`, with a warning.
+        evaluations: of `test`, `cross_validation`, `val`, or several of these. The report judges the model by the
+            first of them that there is, and by `val` with a warning.
         history: the rows of results.csv in order: phase, epoch, loss, accuracy, val_loss, val_accuracy,
             learning_rate, seconds. Numbers may be NaN.
-        uncalibrated: split -> probabilities float (n, classes) of the same images in the same order, with
+        uncalibrated: as `evaluations` -> probabilities float (n, classes) of the same images in the same order, with
             temperature 1. They show what calibration did.
         rejected: images that were left out, as in rejected.csv.
         leakage: images that splits have in common.
@@ -50,9 +50,9 @@ class ReportContent:
     """
 
     manifest: Manifest
-    evaluations: Mapping[Split, Evaluation]
+    evaluations: Mapping[Measurement, Evaluation]
     history: Sequence[Mapping[str, Any]] = ()
-    uncalibrated: Mapping[Split, np.ndarray] = dataclasses.field(default_factory=dict)
+    uncalibrated: Mapping[Measurement, np.ndarray] = dataclasses.field(default_factory=dict)
     rejected: Sequence[Rejected] = ()
     leakage: Sequence[Leakage] = ()
     warnings: Sequence[str] = ()
@@ -63,7 +63,7 @@ def write_report(path: Path, content: ReportContent) -> None:
     """Write the report as one HTML file of some hundred kilobytes that needs nothing else.
 
     Raises:
-        DatasetError: there is no evaluation of `test` or `val`.
+        DatasetError: there is no evaluation.
     """
     durable.write_text(path, render_report(content))
 
@@ -85,16 +85,16 @@ def render_report(content: ReportContent) -> str:
 
 def _values(content: ReportContent) -> dict[str, Any]:
     """What the template needs, worked out; its keys are the names used there."""
-    split: Split = "test" if "test" in content.evaluations else "val"
-    if split not in content.evaluations:
-        raise DatasetError("report: expected an evaluation of the test or val split, received none.")
-    manifest, evaluation = content.manifest, content.evaluations[split]
+    judged = most_telling(content.evaluations)
+    if judged is None:
+        raise DatasetError(f"report: expected an evaluation of {', '.join(MEASUREMENTS)} or several, received none.")
+    manifest, evaluation = content.manifest, content.evaluations[judged]
     return {
         "manifest": manifest,
-        "split": split,
+        "judged": judged,
+        "measurements": _measurements(content.evaluations, manifest.dataset.get("folds", 0)),
         "metrics": evaluation.metrics,
         "scores": _scores(evaluation.metrics, len(manifest.classes)),
-        "validation": content.evaluations.get("val"),
         "data": _data(manifest),
         "rejected": content.rejected[:_MOST_LISTED],
         "rejected_count": len(content.rejected),
@@ -109,11 +109,29 @@ def _values(content: ReportContent) -> dict[str, Any]:
         "confusion": charts.confusion_chart(evaluation.metrics["confusion_matrix"], evaluation.classes),
         "confusions": _confusions(evaluation),
         "beside": len(manifest.classes) <= _MATRIX_BESIDE_TABLE,
-        "calibration": _calibration(content, split),
+        "calibration": _calibration(content, judged),
         "wrong_count": _wrong_count(evaluation),
         "wrong_answers": [_with_pictures(answer) for answer in content.wrong_answers],
         "settings": _settings(manifest),
     }
+
+
+def _measurements(evaluations: Mapping[Measurement, Evaluation], folds: int) -> list[dict[str, Any]]:
+    """A row for each way in which the model was measured, with words that say what it is; the most telling first."""
+    meanings: dict[Measurement, tuple[str, str]] = {
+        "test": ("Test", "Photos that the training never saw."),
+        "cross_validation": (
+            f"{folds}-fold cross-validation" if folds else "Cross-validation",
+            "Every photo was answered by a head that had learned without it and without its duplicates and its group. "
+            "The model itself has learned from all of them, so it should do as well or slightly better.",
+        ),
+        "val": ("Validation", "Photos that chose the settings: new ones will do somewhat worse."),
+    }
+    return [
+        {"name": meanings[name][0], "meaning": meanings[name][1], "metrics": evaluations[name].metrics}
+        for name in MEASUREMENTS
+        if name in evaluations
+    ]
 
 
 def _scores(metrics: Mapping[str, Any], classes: int) -> list[dict[str, Any]]:
@@ -207,10 +225,10 @@ def _confusions(evaluation: Evaluation) -> list[dict[str, Any]]:
     ]
 
 
-def _calibration(content: ReportContent, split: Split) -> dict[str, Any]:
-    evaluation = content.evaluations[split]
+def _calibration(content: ReportContent, judged: Measurement) -> dict[str, Any]:
+    evaluation = content.evaluations[judged]
     probabilities, labels = evaluation.probabilities, evaluation.labels
-    before = content.uncalibrated.get(split)
+    before = content.uncalibrated.get(judged)
     threshold = content.manifest.thresholds.get("confidence", 0.0)
     accepted = probabilities.max(axis=1) >= threshold
     right = probabilities.argmax(axis=1) == labels

@@ -41,6 +41,8 @@ def select_samples(bundle: Bundle, verdict: Verdict) -> Selection:
         return Selection("test", _relabel(dataset.test, dataset.classes, bundle))
     if seen:
         warning = "the model was trained or tuned on these very images, so the result is better than the model is"
+        if "cross_validation" in bundle.manifest.metrics:
+            warning += f": topgraft models show {bundle.name} tells what cross-validation found"
         return Selection("val", _relabel(dataset.val, dataset.classes, bundle), (warning,))
     return Selection("all", _relabel(dataset.samples, dataset.classes, bundle))
 

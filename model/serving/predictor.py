@@ -1,21 +1,26 @@
 """Answers of a trained model: encoded images in, predictions out."""
 
 import itertools
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from model.bundle import ONNX_MODEL, Bundle
+from model.bundle import KERAS_MODEL, ONNX_MODEL, Bundle, find_bundle, newest_bundles
+from model.config import LATEST
 from model.dataset.images import decode_image
 from model.errors import ImageError, ModelDamagedError
 from model.resources import available_processors
 from model.results import Prediction
 from model.serving.graph import ACTIVATION_MAP, IMAGE, PROBABILITIES, open_session
 from model.serving.keras_engine import keras_engine
+from model.workspace import Workspace
 
 # Small batches stay in the processor's cache: on a CPU, 8 take less time an image than 16, and half the memory.
 BATCH_SIZE = 8
+
+log = logging.getLogger(__name__)
 
 Engine = Callable[[np.ndarray, str], np.ndarray]
 
@@ -106,17 +111,35 @@ class Predictor:
             return error.message
 
 
+def find_predictor(workspace: Workspace, name: str = LATEST) -> Predictor:
+    """Load a model by name; `latest` is the one most recently trained that can be loaded.
+
+    Raises:
+        NothingTrainedError, ModelNotFoundError, ModelDamagedError: see `model.bundle.find_bundle`.
+    """
+    if name == LATEST:
+        for bundle in newest_bundles(workspace):
+            try:
+                return load_predictor(bundle)
+            except ModelDamagedError as error:
+                log.warning("latest: skipping a damaged model: %s", error)
+    # Where no model can be loaded, this raises, and says what to do.
+    return load_predictor(find_bundle(workspace, name))
+
+
 def load_predictor(bundle: Bundle, threads: int | None = None) -> Predictor:
-    """Load a model for serving, by the engine that its manifest names.
+    """Load a model for serving, by the engine that its manifest names, from a file that is as it was written.
 
     Args:
         threads: CPU threads for one batch; None means all processors given to this process.
 
     Raises:
-        ModelDamagedError: its files cannot be loaded.
+        ModelDamagedError: its file is missing or changed, or cannot be loaded.
     """
+    by_keras = bundle.manifest.engine == "keras"
+    bundle.verify_file(KERAS_MODEL if by_keras else ONNX_MODEL)
     try:
-        engine = keras_engine(bundle) if bundle.manifest.engine == "keras" else _onnx_engine(bundle, threads)
+        engine = keras_engine(bundle) if by_keras else _onnx_engine(bundle, threads)
     except Exception as error:
         raise ModelDamagedError(
             f"the model {bundle.name} in {bundle.directory} cannot be loaded: {error}. Train or fetch it again."

@@ -1,6 +1,58 @@
 """What a batch of training images is, for the head and for fine-tuning alike: which images, and what to answer."""
 
+from collections.abc import Iterator
+
 import numpy as np
+
+from model.config import TrainConfig
+
+Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Inputs (n, ...), targets float32 (n, classes) and weights float32 (n,)."""
+
+
+class TrainBatches:
+    """Batches of stored inputs, in an order of its own for each epoch.
+
+    Attributes:
+        images: in an epoch.
+    """
+
+    def __init__(
+        self,
+        inputs: np.ndarray,
+        labels: np.ndarray,
+        weights: np.ndarray,
+        classes: int,
+        config: TrainConfig,
+        batch_size: int,
+    ) -> None:
+        """Args:
+        inputs: (views, n, height, width, channels); an epoch takes n, each in one of its views.
+        labels, weights: of the images, (n,).
+        batch_size: the most in a batch; all are nearly equal.
+        """
+        self.images = len(labels)
+        self._inputs, self._labels, self._weights = inputs, labels, weights
+        self._classes, self._config = classes, config
+        self._parts = -(-len(labels) // batch_size)
+
+    def __len__(self) -> int:
+        return self._parts
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch from number `start` on."""
+        config = self._config
+        order = epoch_order(self._labels, config.seed, epoch, config.imbalance == "sampling")
+        for number, part in list(enumerate(np.array_split(order, self._parts)))[start:]:
+            # A file is read in its own order; within a batch the order means nothing.
+            chosen = np.sort(part)
+            inputs = self._inputs[(chosen + epoch) % len(self._inputs), chosen]
+            targets = soft_targets(self._labels[chosen], self._classes, config.label_smoothing)
+            weights = self._weights[chosen]
+            if config.mixup:
+                rng = np.random.default_rng((config.seed, epoch, number))
+                inputs, targets, weights = mix(inputs, targets, weights, config.mixup, rng)
+            yield inputs, targets, weights
 
 
 def epoch_order(labels: np.ndarray, seed: int, epoch: int, balanced: bool) -> np.ndarray:
@@ -26,7 +78,7 @@ def soft_targets(labels: np.ndarray, classes: int, smoothing: float) -> np.ndarr
 
 def mix(
     inputs: np.ndarray, targets: np.ndarray, weights: np.ndarray, strength: float, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+) -> Batch:
     """Mixup (Zhang et al., 2018): lay another image of the batch over each, in one proportion for the whole batch.
 
     Args:
@@ -54,6 +106,20 @@ def balanced_weights(labels: np.ndarray, classes: int) -> np.ndarray:
     counts = np.bincount(labels, minlength=classes)
     present = np.count_nonzero(counts)
     return (len(labels) / (present * counts[labels])).astype(np.float32)
+
+
+def learning_weights(labels: np.ndarray, classes: int, imbalance: str) -> np.ndarray:
+    """The weights of images to learn from, float32 (n,) of mean 1; `imbalance` as in TrainConfig."""
+    if imbalance == "class_weights":
+        return balanced_weights(labels, classes)
+    return np.ones(len(labels), np.float32)
+
+
+def measuring_weights(labels: np.ndarray, classes: int, imbalance: str) -> np.ndarray:
+    """The weights of images to measure on: all that is done about imbalance aims at classes that count the same."""
+    if imbalance != "none":
+        return balanced_weights(labels, classes)
+    return np.ones(len(labels), np.float32)
 
 
 def log_priors(labels: np.ndarray, classes: int) -> np.ndarray:

@@ -15,9 +15,10 @@ from model.config import TrainConfig
 from model.dataset.prepare import Verdict
 from model.errors import ExportError
 from model.evaluation.calibration import confidence_threshold, fit_temperature
-from model.results import Progress, Sample, Split
+from model.results import Measurement, Progress, Sample
 from model.training.augment import View
-from model.training.batches import balanced_weights
+from model.training.batches import learning_weights, measuring_weights
+from model.training.cross_validation import CrossValidation, FoldPlan, cross_validate
 from model.training.deadline import NO_DEADLINE, Deadline
 from model.training.epochs import Epoch, score
 from model.training.features import (
@@ -42,6 +43,15 @@ from model.training.head import (
 if TYPE_CHECKING:
     import keras
 
+_TUNED_IS_NOT_CROSS_VALIDATED = (
+    "cross-validation measured the frozen backbone, and fine-tuning did better on validation: the model is the "
+    "fine-tuned one, so that number is not its own and was left out"
+)
+_NO_TIME_TO_CROSS_VALIDATE = (
+    "the time limit left no time for cross-validation: the accuracy is that of validation images, which chose the "
+    "settings, and looks better than the model is"
+)
+
 log = logging.getLogger(__name__)
 
 
@@ -63,12 +73,12 @@ class UsedBackbone:
 
 
 @dataclasses.dataclass(frozen=True)
-class FittedSplit:
-    """What a classifier says of a split: probabilities (n, classes) calibrated and not, and the labels (n,)."""
+class Answers:
+    """What was answered to labelled images: probabilities float32 (n, classes), calibrated and not."""
 
+    samples: tuple[Sample, ...]
     probabilities: np.ndarray
     uncalibrated: np.ndarray
-    labels: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,11 +87,12 @@ class Classifier:
 
     Attributes:
         kernel, bias: the head, float32 (features, classes) and (classes,).
-        temperature: what logits are divided by, fitted on validation.
-        confidence_threshold: below it an answer counts as unknown, fitted on validation.
+        temperature: what logits are divided by, fitted on the answers of cross-validation, else on validation.
+        confidence_threshold: below it an answer counts as unknown, fitted on the same.
         history: a row per epoch of every phase.
-        splits: of `val`, by the head that validation chose, before it is refitted; and of `test`,
-            where the dataset has one.
+        answers: to `val`, by the head that validation chose, before it is refitted; to `test`, where the
+            dataset has one; and of `cross_validation`, where there was one and the backbone stayed frozen.
+        warnings: sentences for the reader of the result.
     """
 
     backbone: UsedBackbone
@@ -90,7 +101,8 @@ class Classifier:
     temperature: float
     confidence_threshold: float
     history: tuple[Epoch, ...]
-    splits: Mapping[Split, FittedSplit]
+    answers: Mapping[Measurement, Answers]
+    warnings: tuple[str, ...] = ()
 
 
 def fit_classifier(
@@ -130,7 +142,8 @@ class _Fit:
         deadline: Deadline,
     ) -> None:
         self.deadline = deadline
-        self.dataset, self.content_hashes, self.config = verdict.dataset, verdict.content_hashes, config
+        self.verdict, self.config = verdict, config
+        self.dataset, self.content_hashes = verdict.dataset, verdict.content_hashes
         self.backbone, self.image_size = backbone, image_size
         self.work_directory, self.progress = work_directory, progress
         self.classes = len(verdict.dataset.classes)
@@ -144,6 +157,7 @@ class _Fit:
         val = self._labelled(features, self.dataset.val)
         options = self._head_options()
         head = train_head(train, val, self.classes, options, self._tell_epoch, self.deadline)
+        found = self._cross_validated(used, features) if self.verdict.folds else None
         history = head.history
         if self.config.fine_tune == "top":
             network = used.network()
@@ -151,9 +165,13 @@ class _Fit:
             history += tuned.history
             stop_on = self.config.stop_on
             if tuned.best_epoch and score(tuned.best, stop_on) < score(head.best, stop_on):
-                return self._tuned_classifier(network, tuned, history)
+                classifier = self._tuned_classifier(network, tuned, history)
+                return dataclasses.replace(classifier, warnings=(_TUNED_IS_NOT_CROSS_VALIDATED,) if found else ())
             log.info("fine-tuning did not improve %s of %.4f: it is left out", stop_on, getattr(head.best, stop_on))
-        return self._classifier(used, features, head, self._refitted(used, features, head), history)
+        final = self._refitted(used, features, head, found)
+        classifier = self._classifier(used, features, head, final, history, found)
+        gave_up = self.verdict.folds and found is None
+        return dataclasses.replace(classifier, warnings=(_NO_TIME_TO_CROSS_VALIDATE,) if gave_up else ())
 
     def from_scratch(self) -> Classifier:
         """All layers from random weights."""
@@ -164,11 +182,27 @@ class _Fit:
         tuned = self._fine_tune(network, start)
         return self._tuned_classifier(network, tuned, tuned.history)
 
-    def _refitted(self, used: UsedBackbone, features: np.ndarray, head: Head) -> Head:
+    def _cross_validated(self, used: UsedBackbone, features: np.ndarray) -> CrossValidation | None:
+        config, verdict = self.config, self.verdict
+        samples = self.dataset.train + self.dataset.val
+        return cross_validate(
+            samples,
+            self._with_views(used, features, samples),
+            self.classes,
+            FoldPlan(verdict.groups, verdict.folds, config.val_fraction, config.seed, config.refit),
+            self._head_options(),
+            lambda done: self.progress("cross_validation", done, verdict.folds),
+            self.deadline,
+        )
+
+    def _refitted(self, used: UsedBackbone, features: np.ndarray, head: Head, found: CrossValidation | None) -> Head:
+        """The head learned again from validation images too, with the L2 strength and epochs that were settled."""
         if not self.config.refit:
             return head
         both = self._with_views(used, features, self.dataset.train + self.dataset.val)
-        return refit_head(both, self.classes, head, self._head_options())
+        # Several folds choose better than the few validation images of one division.
+        settled = head if found is None else dataclasses.replace(head, l2=found.l2, best_epoch=found.epochs)
+        return refit_head(both, self.classes, settled, self._head_options())
 
     def _pretrained(self) -> UsedBackbone:
         from model.training.pretrained import build_backbone
@@ -187,8 +221,8 @@ class _Fit:
             network,
             start,
             self.dataset,
-            self._train_weights(self.dataset.train),
-            self._val_weights(self.dataset.val),
+            learning_weights(_labels(self.dataset.train), self.classes, self.config.imbalance),
+            measuring_weights(_labels(self.dataset.val), self.classes, self.config.imbalance),
             self.config,
             self.work_directory,
             self.progress,
@@ -209,29 +243,33 @@ class _Fit:
         return self._classifier(used, features, head, head, history)
 
     def _classifier(
-        self, used: UsedBackbone, features: np.ndarray, chosen: Head, final: Head, history: tuple[Epoch, ...]
+        self,
+        used: UsedBackbone,
+        features: np.ndarray,
+        chosen: Head,
+        final: Head,
+        history: tuple[Epoch, ...],
+        found: CrossValidation | None = None,
     ) -> Classifier:
-        """Calibrate on validation with the head it chose, evaluate, and keep the final head."""
-        logits: dict[Split, np.ndarray] = {
-            "val": chosen.logits(self._rows(features, self.dataset.val)),
-            "test": final.logits(self._rows(features, self.dataset.test)),
+        """Calibrate on images that had no part in the weights, and keep the final head with its answers."""
+        dataset = self.dataset
+        samples: dict[Measurement, tuple[Sample, ...]] = {"val": dataset.val, "test": dataset.test}
+        logits: dict[Measurement, np.ndarray] = {
+            "val": chosen.logits(self._rows(features, dataset.val)),
+            "test": final.logits(self._rows(features, dataset.test)),
         }
-        labels = {split: _labels(self.dataset.split(split)) for split in logits}
-        temperature = fit_temperature(logits["val"], labels["val"])
-        probabilities = {split: softmax(values / temperature) for split, values in logits.items()}
-        return Classifier(
-            used,
-            final.kernel,
-            final.bias,
-            temperature,
-            confidence_threshold(probabilities["val"], labels["val"]),
-            history,
-            {
-                split: FittedSplit(probabilities[split], softmax(logits[split]), labels[split])
-                for split in logits
-                if len(labels[split])
-            },
-        )
+        if found is not None:
+            samples["cross_validation"], logits["cross_validation"] = dataset.train + dataset.val, found.logits
+        calibrating: Measurement = "val" if found is None else "cross_validation"
+        labels = _labels(samples[calibrating])
+        temperature = fit_temperature(logits[calibrating], labels)
+        answers = {
+            name: Answers(samples[name], softmax(values / temperature), softmax(values))
+            for name, values in logits.items()
+            if samples[name]
+        }
+        threshold = confidence_threshold(answers[calibrating].probabilities, labels)
+        return Classifier(used, final.kernel, final.bias, temperature, threshold, history, answers)
 
     def _cached_features(self, used: UsedBackbone, samples: Sequence[Sample], view: View | None = None) -> np.ndarray:
         cache = FeatureCache(self.backbone, self.image_size, self.config.resize)
@@ -245,23 +283,16 @@ class _Fit:
 
     def _labelled(self, features: np.ndarray, samples: Sequence[Sample]) -> LabelledFeatures:
         """Images to measure on."""
-        return LabelledFeatures(self._rows(features, samples), _labels(samples), self._val_weights(samples))
+        labels = _labels(samples)
+        weights = measuring_weights(labels, self.classes, self.config.imbalance)
+        return LabelledFeatures(self._rows(features, samples), labels, weights)
 
     def _with_views(self, used: UsedBackbone, features: np.ndarray, samples: Sequence[Sample]) -> LabelledFeatures:
         """Images to learn from, with their augmented views."""
         views = tuple(self._cached_features(used, samples, view) for view in self.views)
-        return LabelledFeatures(self._rows(features, samples), _labels(samples), self._train_weights(samples), views)
-
-    def _train_weights(self, samples: Sequence[Sample]) -> np.ndarray:
-        if self.config.imbalance == "class_weights":
-            return balanced_weights(_labels(samples), self.classes)
-        return np.ones(len(samples), np.float32)
-
-    def _val_weights(self, samples: Sequence[Sample]) -> np.ndarray:
-        """All that is done about imbalance aims at classes that count the same."""
-        if self.config.imbalance != "none":
-            return balanced_weights(_labels(samples), self.classes)
-        return np.ones(len(samples), np.float32)
+        labels = _labels(samples)
+        weights = learning_weights(labels, self.classes, self.config.imbalance)
+        return LabelledFeatures(self._rows(features, samples), labels, weights, views)
 
     def _head_options(self) -> HeadOptions:
         config = self.config

@@ -24,12 +24,13 @@ from model.errors import ConfigError, DatasetError, StorageError, TrainingStoppe
 from model.evaluation.evaluate import Evaluation, evaluate_answers, write_predictions
 from model.evaluation.report import ReportContent, write_report
 from model.evaluation.wrong_answers import find_wrong_answers
-from model.results import UNITS, Progress, Split, State, no_progress
+from model.results import UNITS, Measurement, Progress, State, most_telling, no_progress
 from model.serving.predictor import load_predictor
 from model.training.classifier import Classifier, fit_classifier
 from model.training.deadline import Deadline
 from model.training.epochs import COLUMNS, Epoch
 from model.training.experiment_tracking import add_tracking
+from model.training.ignored_options import ignored_options
 from model.training.stopping import how_to_go_on, stopped_by_signals
 from model.training.tensorflow_import import import_tensorflow
 from model.trainings import Reservation, begin, finished, outcome, reserve_again, wait_for_turn
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
     from model.training.tuning import Tuning
 
 _STATUS_INTERVAL = 0.5
+_TUNED_ON_THE_SAME = (
+    "tuning chose the options on the very images of cross-validation, whose accuracy looks slightly better for it"
+)
 
 log = logging.getLogger(__name__)
 
@@ -158,7 +162,7 @@ class _Training:
         self.write_history(classifier.history)
         manifest = self.evaluate(verdict, classifier, exported)
         bundles.write_manifest(self.bundle, manifest)
-        return self.result(manifest, (*verdict.remarks, *exported.warnings))
+        return self.result(manifest, (*verdict.remarks, *self.warnings(verdict, classifier, exported)))
 
     def only_tune(self) -> dict[str, Any]:
         """Check, and search."""
@@ -210,6 +214,14 @@ class _Training:
         size = (self.image_size, self.image_size)
         return export_classifier(classifier, verdict.dataset.samples, size, self.config.resize, self.bundle)
 
+    def warnings(self, verdict: Verdict, classifier: Classifier, exported: "Exported") -> tuple[str, ...]:
+        """What to know of the training itself."""
+        ignored = ignored_options(
+            self.config, has_splits=verdict.has_splits, cross_validated="cross_validation" in classifier.answers
+        )
+        tuned = [_TUNED_ON_THE_SAME] if self.tuning and "cross_validation" in classifier.answers else []
+        return (*ignored, *tuned, *classifier.warnings, *exported.warnings)
+
     def write_history(self, history: Sequence[Epoch]) -> None:
         """results.csv, and the same numbers for TensorBoard."""
         from model.training.tensorboard_log import write_scalars
@@ -219,27 +231,27 @@ class _Training:
         write_scalars(self.bundle / bundles.LOGS, history)
 
     def evaluate(self, verdict: Verdict, classifier: Classifier, exported: "Exported") -> Manifest:
-        """The metrics of each split, predictions/, report.html; and the manifest that they go into."""
+        """The metrics of each measurement, predictions/, report.html; and the manifest that they go into."""
         self.progress("report", 0, 1)
         dataset = verdict.dataset
         evaluations = {
-            split: evaluate_answers(dataset.classes, dataset.split(split), answers.probabilities)
-            for split, answers in classifier.splits.items()
+            name: evaluate_answers(dataset.classes, answers.samples, answers.probabilities)
+            for name, answers in classifier.answers.items()
         }
         manifest = self.manifest(verdict, classifier, exported, evaluations)
         predictions = self.bundle / bundles.PREDICTIONS
         predictions.mkdir()
-        for split, evaluation in evaluations.items():
-            write_predictions(predictions / f"{split}.csv", evaluation)
-        judged = evaluations.get("test", evaluations["val"])
+        for name, evaluation in evaluations.items():
+            write_predictions(predictions / f"{name}.csv", evaluation)
+        judged = evaluations[most_telling(evaluations) or "val"]
         content = ReportContent(
             manifest,
             evaluations,
             [dataclasses.asdict(row) for row in classifier.history],
-            {split: answers.uncalibrated for split, answers in classifier.splits.items()},
+            {name: answers.uncalibrated for name, answers in classifier.answers.items()},
             verdict.rejected,
             verdict.leakage,
-            (*verdict.warnings, *exported.warnings),
+            (*verdict.warnings, *self.warnings(verdict, classifier, exported)),
             find_wrong_answers(judged, load_predictor(Bundle(self.bundle, manifest))),
         )
         write_report(self.bundle / bundles.REPORT, content)
@@ -250,7 +262,7 @@ class _Training:
         verdict: Verdict,
         classifier: Classifier,
         exported: "Exported",
-        evaluations: Mapping[Split, Evaluation],
+        evaluations: Mapping[Measurement, Evaluation],
     ) -> Manifest:
         """All that must travel with the weights, but for the records of the files."""
         return Manifest(
@@ -268,10 +280,11 @@ class _Training:
                 "layout": verdict.layout,
                 "fingerprint": verdict.fingerprint,
                 "counts": verdict.counts,
+                "folds": verdict.folds,
                 "rejected": len(verdict.rejected),
                 "leakage": len(verdict.leakage),
             },
-            metrics={split: _without_matrix(evaluation.metrics) for split, evaluation in evaluations.items()},
+            metrics={name: _without_matrix(evaluation.metrics) for name, evaluation in evaluations.items()},
             temperature=classifier.temperature,
             thresholds={"confidence": classifier.confidence_threshold},
             engine=exported.engine,

@@ -111,7 +111,8 @@ def test_the_listing(workspace: Workspace, add_model: AddModel) -> None:
     (workspace.models / "not-a-model").mkdir()
     names = {summary["name"]: summary for summary in listing.summaries(workspace)}
     assert list(names) == ["b", "a", "damaged"]
-    assert names["a"] == {"name": "a", "created": OLD, "classes": 3, "accuracy": 0.9}
+    measured = {"accuracy": 0.9, "macro_f1": None, "measured_by": "test"}
+    assert names["a"] == {"name": "a", "created": OLD, "classes": 3} | measured
     assert names["b"]["accuracy"] is None
     assert "manifest.json" in names["damaged"]["problem"]
     assert listing.latest(workspace) == "b"

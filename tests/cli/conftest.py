@@ -92,7 +92,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     workspace = tmp_path_factory.mktemp("trained")
     (workspace / "models").mkdir()
     write_photos(workspace / "data" / "photos")
-    (workspace / "options.yaml").write_text("epochs: 3\nname: from-file\nseed: 7\n", encoding="utf-8")
+    (workspace / "options.yaml").write_text("epochs: 3\nname: from-file\nseed: 7\nfolds: 0\n", encoding="utf-8")
     ran = topgraft(
         *("train", "--dataset", "photos", "--name", "colors", "--config", "options.yaml", "--json"), cwd=workspace
     )

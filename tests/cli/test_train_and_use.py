@@ -148,6 +148,24 @@ def test_evaluation_refuses_classes_that_the_model_does_not_know(trained: tuple[
     assert "green" in ran.stderr
 
 
+def test_latest_passes_over_a_newer_model_with_changed_weights(trained: tuple[Path, Any], workspace: Path) -> None:
+    for name, created in (("older", "2026-01-01T00:00:00+00:00"), ("newer", "2026-01-02T00:00:00+00:00")):
+        copy = workspace / "models" / name
+        shutil.copytree(trained[0] / "models" / "colors", copy)
+        manifest = json.loads((copy / "manifest.json").read_text(encoding="utf-8"))
+        (copy / "manifest.json").write_text(json.dumps(manifest | {"created": created}), encoding="utf-8")
+    weights = workspace / "models" / "newer" / "model.onnx"
+    content = bytearray(weights.read_bytes())
+    content[len(content) // 2] ^= 0x40
+    weights.write_bytes(content)
+    photo = trained[0] / "data" / "photos" / "red" / "0.jpg"
+    ran = topgraft("predict", "latest", photo, "--json", cwd=workspace)
+    assert ran.returncode == 0, ran.stderr
+    assert json.loads(ran.stdout)["model"] == "older"
+    assert "skipping a damaged model" in ran.stderr and "newer" in ran.stderr
+    assert topgraft("predict", "newer", photo, cwd=workspace).returncode == 4
+
+
 def test_a_damaged_model_is_told_and_can_be_removed(trained: tuple[Path, Any], run: Run, workspace: Path) -> None:
     shutil.copytree(trained[0] / "models" / "colors", workspace / "models" / "hurt")
     (workspace / "models" / "hurt" / "model.onnx").write_bytes(b"cut")

@@ -55,8 +55,8 @@ def listed(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def prepare(tmp_path: Path) -> Callable[..., Verdict]:
-    """`prepare_dataset` with options by name."""
-    return lambda source, **options: prepare_dataset(source, TrainConfig(**options), tmp_path / "work")
+    """`prepare_dataset` with options by name; few images are divided as many are."""
+    return lambda source, **options: prepare_dataset(source, TrainConfig(**{"folds": 0} | options), tmp_path / "work")
 
 
 @pytest.fixture(scope="session")

@@ -39,7 +39,7 @@ def test_a_training_gives_a_whole_model(trained):
         "model.onnx",
         "results.csv",
         "report.html",
-        "predictions/test.csv",
+        "predictions/cross_validation.csv",
         "dataset_files/classes.txt",
         "dataset_files/train.txt",
         "dataset_files/val.txt",
@@ -49,9 +49,24 @@ def test_a_training_gives_a_whole_model(trained):
     assert expected <= set(bundle.manifest.files)
     assert any(name.startswith("logs/") for name in bundle.manifest.files)
     assert bundle.manifest.classes == CLASSES
-    assert bundle.manifest.metrics["test"]["accuracy"] >= 0.8
+    assert bundle.manifest.metrics["cross_validation"]["accuracy"] >= 0.8
     assert bundle.manifest.parity["max_difference"] < 1e-4
     assert list(workspace.running.glob("*/")) == []
+
+
+def test_few_images_are_measured_by_cross_validation_and_all_learned_from(trained):
+    workspace, result = trained
+    assert list(result["metrics"]) == ["val", "cross_validation"]
+    told = result["metrics"]["cross_validation"]
+    low, high = told["accuracy_interval"]
+    assert told["images"] == 36 and low < told["accuracy"] <= high and 0 < told["macro_f1"] <= 1
+    directory = workspace.models / "shapes"
+    with open(directory / "predictions" / "cross_validation.csv", newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len({row["image"] for row in rows}) == 36
+    assert np.mean([row["correct"] == "true" for row in rows]) == pytest.approx(told["accuracy"])
+    report = (directory / "report.html").read_text(encoding="utf-8")
+    assert "5-fold cross-validation" in report and "learned without it" in report
 
 
 def test_the_result_is_plain_json(trained):

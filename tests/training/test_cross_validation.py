@@ -1,0 +1,174 @@
+"""Cross-validation: every image is answered by a head that knows nothing of it, and the answer is honest."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.config import TrainConfig
+from model.dataset.prepare import prepare_dataset
+from model.evaluation.metrics import wilson_interval
+from model.results import Sample
+from model.training.cross_validation import CrossValidation, FoldPlan, cross_validate
+from model.training.deadline import Deadline
+from model.training.head import HeadOptions, LabelledFeatures
+from model.training.ignored_options import ignored_options
+from model.training.trainer import train
+from model.workspace import Workspace
+from tests.training.conftest import CLASSES
+
+OPTIONS = HeadOptions(epochs=60, patience=10, batch_size=16, learning_rate=1.0, l2=None, seed=0)
+CENTRES = np.random.default_rng(0).normal(0, 1, (3, 20)).astype(np.float32)
+
+
+def _samples(labels: np.ndarray) -> list[Sample]:
+    return [Sample(Path(), f"{number:04}.jpg", int(label)) for number, label in enumerate(labels)]
+
+
+def _blobs(labels: np.ndarray, seed: int, spread: float = 1.5) -> LabelledFeatures:
+    noise = np.random.default_rng(seed).normal(0, spread, (len(labels), 20))
+    return LabelledFeatures((CENTRES[labels] + noise).astype(np.float32), labels, np.ones(len(labels), np.float32))
+
+
+def _run(images: LabelledFeatures, groups: np.ndarray | None = None, seed: int = 0) -> CrossValidation:
+    samples = _samples(images.labels)
+    groups = np.arange(len(samples)) if groups is None else groups
+    group_of = {sample.name: int(group) for sample, group in zip(samples, groups, strict=True)}
+    found = cross_validate(samples, images, 3, FoldPlan(group_of, 5, 0.15, seed, refit=True), OPTIONS)
+    assert found is not None
+    return found
+
+
+def _accuracy(found: CrossValidation, labels: np.ndarray) -> float:
+    return float((found.logits.argmax(axis=1) == labels).mean())
+
+
+def test_labels_without_meaning_are_guessed_no_better_than_by_chance():
+    labels = np.random.default_rng(1).integers(0, 3, 300)
+    noise = dataclasses.replace(_blobs(np.zeros(300, int), 2), labels=labels)
+    low, high = wilson_interval(100, 300)
+    assert low < _accuracy(_run(noise), labels) < high
+
+
+def test_copies_in_one_group_tell_nothing_of_each_other():
+    labels = np.repeat(np.random.default_rng(1).integers(0, 3, 75), 4)
+    features = np.repeat(np.random.default_rng(2).normal(0, 1, (75, 100)), 4, axis=0).astype(np.float32)
+    copies = LabelledFeatures(features, labels, np.ones(300, np.float32))
+    low, high = wilson_interval(25, 75)
+    assert low < _accuracy(_run(copies, np.repeat(np.arange(75), 4)), labels) < high
+    # The same images, taken for strangers: this is the leakage that the groups prevent.
+    assert _accuracy(_run(copies), labels) > 0.9
+
+
+def test_the_accuracy_is_that_on_new_images():
+    labels, many = np.tile(np.arange(3), 15), np.tile(np.arange(3), 1000)
+    new = _blobs(many, seed=99)
+    claimed, true = [], []
+    for seed in range(6):
+        images = _blobs(labels, seed)
+        found = _run(images, seed=seed)
+        claimed.append(_accuracy(found, labels))
+        head = _head_of_all(images, found)
+        true.append(float((head.logits(new.features).argmax(axis=1) == many).mean()))
+    assert np.mean(claimed) == pytest.approx(np.mean(true), abs=0.05)
+
+
+def _head_of_all(images: LabelledFeatures, found: CrossValidation):
+    from model.training.head import Head, refit_head
+
+    settled = Head(np.zeros((20, 3), np.float32), np.zeros(3, np.float32), found.l2, found.epochs, ())
+    return refit_head(images, 3, settled, OPTIONS)
+
+
+def test_every_image_has_an_answer_and_the_same_seed_gives_the_same():
+    images = _blobs(np.tile(np.arange(3), 8), 3)
+    first, second = _run(images), _run(images)
+    assert np.array_equal(first.logits, second.logits) and (first.l2, first.epochs) == (second.l2, second.epochs)
+    assert (np.abs(first.logits).sum(axis=1) > 0).all() and first.epochs >= 1
+
+
+def test_a_class_of_one_image_is_answered_wrong_and_breaks_nothing():
+    images = _blobs(np.array([0, 1, 2, 0, 1]), 4, spread=0.1)
+    found = _run(images)
+    assert found.logits[2].argmax() != 2 and np.isfinite(found.logits).all()
+
+
+def test_a_passed_deadline_leaves_no_half_answer():
+    images = _blobs(np.tile(np.arange(3), 8), 3)
+    samples = _samples(images.labels)
+    plan = FoldPlan({sample.name: row for row, sample in enumerate(samples)}, 5, 0.15, 0, True)
+    assert cross_validate(samples, images, 3, plan, OPTIONS, deadline=Deadline.after_minutes(0)) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "folds", "has_test"),
+    [
+        ({}, 5, False),
+        ({"folds": 3}, 3, False),
+        ({"folds": 0}, 0, True),
+        ({"folds": 1}, 0, True),
+        ({"weights": "none", "folds": 5}, 0, True),
+        ({"fine_tune": "top"}, 0, True),
+        ({"fine_tune": "top", "folds": 4}, 4, False),
+    ],
+)
+def test_few_images_are_cross_validated_instead_of_tested(shapes, tmp_path, changes, folds, has_test):
+    verdict = prepare_dataset(shapes, TrainConfig(**changes), tmp_path)
+    assert (verdict.folds, bool(verdict.dataset.test)) == (folds, has_test)
+    assert any("cross-validation" in line for line in verdict.lines()) == bool(folds)
+
+
+def test_many_images_are_tested(shapes, tmp_path):
+    for name in CLASSES:
+        (tmp_path / "many" / name).mkdir(parents=True)
+        for copy in range(2):
+            for photo in (shapes / name).iterdir():
+                shutil.copy(photo, tmp_path / "many" / name / f"{copy}{photo.name}")
+    verdict = prepare_dataset(tmp_path / "many", TrainConfig(), tmp_path)
+    assert verdict.folds == 0 and verdict.dataset.test
+
+
+def test_a_test_split_of_the_dataset_stays_a_test(shapes, tmp_path):
+    for name in CLASSES:
+        for number, photo in enumerate(sorted((shapes / name).iterdir())):
+            target = tmp_path / "own" / ("test" if number < 4 else "train") / name / photo.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(photo, target)
+    verdict = prepare_dataset(tmp_path / "own", TrainConfig(), tmp_path)
+    assert verdict.folds == 5 and len(verdict.dataset.test) == 12
+    assert {sample.name.split("/")[0] for sample in verdict.dataset.train + verdict.dataset.val} == {"train"}
+
+
+def test_a_class_that_cannot_be_measured_is_named(shapes, tmp_path):
+    mine = tmp_path / "mine"
+    shutil.copytree(shapes, mine)
+    for photo in sorted((mine / "circle").iterdir())[1:]:
+        photo.unlink()
+    warnings = prepare_dataset(mine, TrainConfig(), tmp_path).warnings
+    assert any("circle" in warning and "counts as wrong" in warning for warning in warnings)
+
+
+def test_a_time_limit_without_time_for_cross_validation_is_told(workspace: Workspace, shapes):
+    result = train(TrainConfig(dataset=str(shapes), name="m", image_size=64, time_limit_minutes=0.0), workspace)
+    assert set(result["metrics"]) == {"val"}
+    assert any("no time for cross-validation" in warning for warning in result["warnings"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({}, set()),
+        ({"weights": "none", "l2": 0.1, "refit": False, "fine_tune": "top"}, {"l2", "refit", "fine_tune"}),
+        ({"weights": "none", "folds": 5}, {"folds"}),
+        ({"weights": "none", "folds": 0}, set()),
+        ({"weights": "none", "fine_tune_learning_rate": 0.01, "augmentation": "light"}, set()),
+        ({"fine_tune_epochs": 3}, {"fine_tune_epochs"}),
+        ({"fine_tune": "top", "fine_tune_epochs": 3}, set()),
+        ({"augmented_views": 9}, {"augmented_views"}),
+    ],
+)
+def test_options_without_effect_are_named(changes, named):
+    told = ignored_options(TrainConfig(**changes), has_splits=False, cross_validated=False)
+    assert {name for sentence in told for name in sentence.partition(":")[0].split(", ")} == named
