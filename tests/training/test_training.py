@@ -178,7 +178,13 @@ def test_fine_tuning_moves_weights_but_no_batch_norm_statistics(shapes):
 
 def test_fine_tuning_that_does_not_help_is_left_out(workspace, shapes):
     config = TrainConfig(
-        dataset=str(shapes), name="m", fine_tune="top", fine_tune_epochs=1, fine_tune_learning_rate=0.1, image_size=64
+        dataset=str(shapes),
+        name="m",
+        fine_tune="top",
+        fine_tune_epochs=1,
+        fine_tune_learning_rate=0.1,
+        image_size=64,
+        folds=0,
     )
     train(config, workspace)
     rows = (workspace.models / "m" / "results.csv").read_text().splitlines()
