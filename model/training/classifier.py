@@ -5,22 +5,24 @@ import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from model.augmentation import augmentation_text, parse_augmentation
+from model.augmentation import augmentation_text
 from model.backbones import Backbone
 from model.config import TrainConfig
+from model.dataset.labels import labels_of
 from model.dataset.prepare import Verdict
 from model.errors import ExportError
 from model.evaluation.calibration import confidence_threshold, fit_temperature
+from model.evaluation.paired import compare_paired
 from model.results import Measurement, Progress, Sample
-from model.training.augment import View
+from model.training.augment import View, views_of
 from model.training.batches import learning_weights, measuring_weights
 from model.training.cross_validation import CrossValidation, FoldPlan, cross_validate
 from model.training.deadline import NO_DEADLINE, Deadline
-from model.training.epochs import Epoch, score
+from model.training.epochs import Epoch
 from model.training.features import (
     Extract,
     FeatureCache,
@@ -29,6 +31,15 @@ from model.training.features import (
     extract_features,
     extract_with_onnx,
     look_at,
+)
+from model.training.fine_tuning_choice import (
+    Choice,
+    Circumstances,
+    choose_fine_tuning,
+    leaving_time,
+    measured_seconds_per_image,
+    remembered,
+    seconds_to_finish,
 )
 from model.training.head import (
     Head,
@@ -42,6 +53,8 @@ from model.training.head import (
 
 if TYPE_CHECKING:
     import keras
+
+    from model.training.fine_tune import Part, Tuned
 
 _TUNED_IS_NOT_CROSS_VALIDATED = (
     "cross-validation measured the frozen backbone, and fine-tuning did better on validation: the model is the "
@@ -93,6 +106,7 @@ class Classifier:
         answers: to `val`, by the head that validation chose, before it is refitted; to `test`, where the
             dataset has one; and of `cross_validation`, where there was one and the backbone stayed frozen.
         warnings: sentences for the reader of the result.
+        remarks: more of them, where nothing is wrong: what was chosen, and what fine-tuning brought.
     """
 
     backbone: UsedBackbone
@@ -103,6 +117,7 @@ class Classifier:
     history: tuple[Epoch, ...]
     answers: Mapping[Measurement, Answers]
     warnings: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 def fit_classifier(
@@ -147,7 +162,11 @@ class _Fit:
         self.backbone, self.image_size = backbone, image_size
         self.work_directory, self.progress = work_directory, progress
         self.classes = len(verdict.dataset.classes)
-        self.views = _views(config, len(verdict.dataset.train) / self.classes)
+        self.remarks: list[str] = []
+        self.views = views_of(config, len(verdict.dataset.train) / self.classes)
+        if self.views:
+            operations = augmentation_text(self.views[0].operations)
+            log.info("augmentation: %d views of each image by %s", len(self.views), operations)
 
     def from_pretrained(self) -> Classifier:
         """Head on frozen features; fine-tuned where asked for and better; refitted where it stayed frozen."""
@@ -155,19 +174,18 @@ class _Fit:
         features = self._cached_features(used, self.dataset.samples)
         train = self._with_views(used, features, self.dataset.train)
         val = self._labelled(features, self.dataset.val)
-        options = self._head_options()
+        options = HeadOptions.of(self.config)
         head = train_head(train, val, self.classes, options, self._tell_epoch, self.deadline)
         found = self._cross_validated(used, features) if self.verdict.folds else None
         history = head.history
-        if self.config.fine_tune == "top":
+        part = self._part_to_tune(used)
+        if part is not None:
             network = used.network()
-            tuned = self._fine_tune(network, head)
-            history += tuned.history
-            stop_on = self.config.stop_on
-            if tuned.best_epoch and score(tuned.best, stop_on) < score(head.best, stop_on):
-                classifier = self._tuned_classifier(network, tuned, history)
+            tuned = self._fine_tune(network, head, part, measured_seconds_per_image(used.extract, self.image_size))
+            history += tuned.head.history
+            if self._is_better(tuned, head.logits(val.features), val):
+                classifier = self._tuned_classifier(network, tuned.head, history)
                 return dataclasses.replace(classifier, warnings=(_TUNED_IS_NOT_CROSS_VALIDATED,) if found else ())
-            log.info("fine-tuning did not improve %s of %.4f: it is left out", stop_on, getattr(head.best, stop_on))
         final = self._refitted(used, features, head, found)
         classifier = self._classifier(used, features, head, final, history, found)
         gave_up = self.verdict.folds and found is None
@@ -179,8 +197,49 @@ class _Fit:
 
         network = build_backbone(self.backbone, self.image_size, "none", self.config.seed)
         start = random_head(network.output.shape[-1], self.classes, self.config.seed)
-        tuned = self._fine_tune(network, start)
-        return self._tuned_classifier(network, tuned, tuned.history)
+        tuned = self._fine_tune(network, start, "scratch", 0.0)
+        return self._tuned_classifier(network, tuned.head, tuned.head.history)
+
+    def _part_to_tune(self, used: UsedBackbone) -> "Part | None":
+        wanted: Any = self.config.fine_tune
+        if wanted == "auto":
+            choice = remembered(self.work_directory / "fine_tune.json", lambda: self._choice(used))
+            self._remark(f"fine_tune = auto chose {choice.fine_tune}: {choice.reason}")
+            wanted = choice.fine_tune
+        return None if wanted == "none" else wanted
+
+    def _choice(self, used: UsedBackbone) -> Choice:
+        from model.training.hardware import gpus
+
+        dataset = self.dataset
+        return choose_fine_tuning(
+            Circumstances(
+                images=len(dataset.samples),
+                train_images=len(dataset.train),
+                val_images=len(dataset.val),
+                classes=self.classes,
+                views=1 + len(self.views),
+                epochs=self.config.fine_tune_epochs,
+                seconds_per_image=measured_seconds_per_image(used.extract, self.image_size),
+                gpu=bool(gpus()),
+                seconds_left=self.deadline.seconds_left(),
+            )
+        )
+
+    def _is_better(self, tuned: "Tuned", head_logits: np.ndarray, val: LabelledFeatures) -> bool:
+        """Whether fine-tuning improved validation beyond chance."""
+        if not tuned.head.best_epoch:
+            self._remark("fine-tuning was left out: the time was over before its first epoch, or it diverged")
+            return False
+        config = self.config
+        found = compare_paired(head_logits, tuned.val_logits, val.labels, val.weights, config.stop_on, config.seed)
+        kept = "was kept" if found.is_better else "was left out, as that may be chance"
+        self._remark(f"fine-tuning reached {found}, and {kept}")
+        return found.is_better
+
+    def _remark(self, sentence: str) -> None:
+        log.info("%s", sentence)
+        self.remarks.append(sentence)
 
     def _cross_validated(self, used: UsedBackbone, features: np.ndarray) -> CrossValidation | None:
         config, verdict = self.config, self.verdict
@@ -190,7 +249,7 @@ class _Fit:
             self._with_views(used, features, samples),
             self.classes,
             FoldPlan(verdict.groups, verdict.folds, config.val_fraction, config.seed, config.refit),
-            self._head_options(),
+            HeadOptions.of(self.config),
             lambda done: self.progress("cross_validation", done, verdict.folds),
             self.deadline,
         )
@@ -202,7 +261,7 @@ class _Fit:
         both = self._with_views(used, features, self.dataset.train + self.dataset.val)
         # Several folds choose better than the few validation images of one division.
         settled = head if found is None else dataclasses.replace(head, l2=found.l2, best_epoch=found.epochs)
-        return refit_head(both, self.classes, settled, self._head_options())
+        return refit_head(both, self.classes, settled, HeadOptions.of(self.config))
 
     def _pretrained(self) -> UsedBackbone:
         from model.training.pretrained import build_backbone
@@ -214,19 +273,21 @@ class _Fit:
             return _without_graph(build(), error)
         return UsedBackbone(build, graph, extract_with_onnx(graph))
 
-    def _fine_tune(self, network: "keras.Model", start: Head) -> Head:
+    def _fine_tune(self, network: "keras.Model", start: Head, part: "Part", seconds_per_image: float) -> "Tuned":
         from model.training.fine_tune import fine_tune
 
+        dataset, imbalance = self.dataset, self.config.imbalance
         return fine_tune(
             network,
             start,
-            self.dataset,
-            learning_weights(_labels(self.dataset.train), self.classes, self.config.imbalance),
-            measuring_weights(_labels(self.dataset.val), self.classes, self.config.imbalance),
+            part,
+            dataset,
+            learning_weights(labels_of(dataset.train), self.classes, imbalance),
+            measuring_weights(labels_of(dataset.val), self.classes, imbalance),
             self.config,
             self.work_directory,
             self.progress,
-            self.deadline,
+            leaving_time(self.deadline, seconds_to_finish(len(dataset.samples), seconds_per_image)),
             [as_decoded, *(look_at(view, self.content_hashes) for view in self.views)],
         )
 
@@ -261,7 +322,7 @@ class _Fit:
         if found is not None:
             samples["cross_validation"], logits["cross_validation"] = dataset.train + dataset.val, found.logits
         calibrating: Measurement = "val" if found is None else "cross_validation"
-        labels = _labels(samples[calibrating])
+        labels = labels_of(samples[calibrating])
         temperature = fit_temperature(logits[calibrating], labels)
         answers = {
             name: Answers(samples[name], softmax(values / temperature), softmax(values))
@@ -269,7 +330,16 @@ class _Fit:
             if samples[name]
         }
         threshold = confidence_threshold(answers[calibrating].probabilities, labels)
-        return Classifier(used, final.kernel, final.bias, temperature, threshold, history, answers)
+        return Classifier(
+            used,
+            final.kernel,
+            final.bias,
+            temperature,
+            threshold,
+            history,
+            answers,
+            remarks=tuple(self.remarks),
+        )
 
     def _cached_features(self, used: UsedBackbone, samples: Sequence[Sample], view: View | None = None) -> np.ndarray:
         cache = FeatureCache(self.backbone, self.image_size, self.config.resize)
@@ -283,31 +353,16 @@ class _Fit:
 
     def _labelled(self, features: np.ndarray, samples: Sequence[Sample]) -> LabelledFeatures:
         """Images to measure on."""
-        labels = _labels(samples)
+        labels = labels_of(samples)
         weights = measuring_weights(labels, self.classes, self.config.imbalance)
         return LabelledFeatures(self._rows(features, samples), labels, weights)
 
     def _with_views(self, used: UsedBackbone, features: np.ndarray, samples: Sequence[Sample]) -> LabelledFeatures:
         """Images to learn from, with their augmented views."""
         views = tuple(self._cached_features(used, samples, view) for view in self.views)
-        labels = _labels(samples)
+        labels = labels_of(samples)
         weights = learning_weights(labels, self.classes, self.config.imbalance)
         return LabelledFeatures(self._rows(features, samples), labels, weights, views)
-
-    def _head_options(self) -> HeadOptions:
-        config = self.config
-        return HeadOptions(
-            epochs=config.epochs,
-            patience=config.patience,
-            batch_size=config.batch_size,
-            learning_rate=config.learning_rate,
-            l2=config.l2,
-            seed=config.seed,
-            imbalance=config.imbalance,
-            label_smoothing=config.label_smoothing,
-            mixup=config.mixup,
-            stop_on=config.stop_on,
-        )
 
     def _tell_epoch(self, row: Epoch) -> None:
         self.progress(
@@ -321,15 +376,6 @@ class _Fit:
         )
 
 
-def _views(config: TrainConfig, images_per_class: float) -> tuple[View, ...]:
-    """The augmented views that a training learns from, beside the images themselves."""
-    operations = parse_augmentation(config.augmentation, images_per_class)
-    if not operations or not config.augmented_views:
-        return ()
-    log.info("augmentation: %d views of each image by %s", config.augmented_views, augmentation_text(operations))
-    return tuple(View(operations, config.seed, number) for number in range(1, config.augmented_views + 1))
-
-
 def _without_graph(network: "keras.Model", reason: ExportError) -> UsedBackbone:
     log.warning("%s", reason)
 
@@ -337,7 +383,3 @@ def _without_graph(network: "keras.Model", reason: ExportError) -> UsedBackbone:
         return np.asarray(network.predict_on_batch(images)).mean(axis=(1, 2))
 
     return UsedBackbone(lambda: network, None, extract, reason.message)
-
-
-def _labels(samples: Sequence[Sample]) -> np.ndarray:
-    return np.array([sample.label for sample in samples], dtype=np.int64)

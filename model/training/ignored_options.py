@@ -19,6 +19,8 @@ def ignored_options(config: TrainConfig, *, has_splits: bool, cross_validated: b
         reasons.append(((*_OF_PRETRAINED, *folds), "weights = none trains all layers at once, from random numbers"))
     elif config.fine_tune == "none":
         reasons.append((_OF_FINE_TUNING, "fine_tune = none leaves the backbone as it is"))
+    if config.tune_minutes is None:
+        reasons.append((("tune_backbones",), "without tune_minutes nothing is tuned"))
     if config.augmentation == "none":
         reasons.append((("augmented_views",), "augmentation = none makes no views"))
     if has_splits:
