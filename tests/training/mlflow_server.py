@@ -34,9 +34,9 @@ class MlflowServer:
     address: str
     python: Path
 
-    def get(self, path: str, **parameters: Any) -> dict[str, Any]:
+    def get(self, endpoint: str, /, **parameters: Any) -> dict[str, Any]:
         """What the REST API answers."""
-        answer = requests.get(f"{self.address}/api/2.0/mlflow/{path}", params=parameters, timeout=30)
+        answer = requests.get(f"{self.address}/api/2.0/mlflow/{endpoint}", params=parameters, timeout=30)
         assert answer.status_code == 200, answer.text
         return answer.json()
 
