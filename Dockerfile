@@ -3,12 +3,13 @@
 #   docker build -t topgraft .
 #   docker run -p 5000:5000 -v "$PWD/data:/srv/topgraft/data" -v "$PWD/models:/srv/topgraft/models" topgraft
 #
-# With CUDA for an NVIDIA GPU: --build-arg extras=gpu, and run with --gpus all.
+# With CUDA for an NVIDIA GPU: --build-arg extras=gpu,mlflow, and run with --gpus all.
 
 ARG tag=3.11-slim-bookworm
 FROM docker.io/library/python:${tag}
 
-ARG extras=""
+# The platform names an MLflow server, hence its client.
+ARG extras="mlflow"
 
 LABEL org.opencontainers.image.title="topgraft" \
       org.opencontainers.image.licenses="Apache-2.0"

@@ -34,7 +34,8 @@ def write_model_files(folder: Path, bundle: Bundle, run_id: str) -> None:
         "utc_time_created": bundle.manifest.created.replace("T", " ").partition("+")[0],
     }
     packages = ("numpy", "onnx", "onnxruntime") if by_onnx else ("numpy", "keras", "tensorflow")
-    needed = ["mlflow", *(f"{name}=={bundle.manifest.versions[name]}" for name in packages)]
+    known = bundle.manifest.versions
+    needed = ["mlflow", *(f"{name}=={known[name]}" if name in known else name for name in packages)]
     environment = {"python": platform.python_version(), "dependencies": ["-r requirements.txt"]}
     (folder / "MLmodel").write_text(yaml.safe_dump(description), encoding="utf-8")
     (folder / "python_env.yaml").write_text(yaml.safe_dump(environment), encoding="utf-8")
@@ -43,7 +44,7 @@ def write_model_files(folder: Path, bundle: Bundle, run_id: str) -> None:
 
 def _onnx_flavors(bundle: Bundle) -> dict[str, Any]:
     onnx = {
-        "onnx_version": bundle.manifest.versions["onnx"],
+        "onnx_version": bundle.manifest.versions.get("onnx", ""),
         "data": ONNX_MODEL,
         "providers": ["CUDAExecutionProvider", "CPUExecutionProvider"],
         "code": None,
@@ -53,7 +54,7 @@ def _onnx_flavors(bundle: Bundle) -> dict[str, Any]:
 
 def _keras_flavors(bundle: Bundle) -> dict[str, Any]:
     # MLflow looks for model.keras inside the folder that `data` names.
-    keras = {"keras_version": bundle.manifest.versions["keras"], "data": ".", "save_exported_model": False}
+    keras = {"keras_version": bundle.manifest.versions.get("keras", ""), "data": ".", "save_exported_model": False}
     return {"keras": keras, "python_function": _python_function("mlflow.keras")}
 
 
