@@ -11,6 +11,7 @@ from model.bundle import find_bundle
 from model.cli.options import current_workspace, json_option, workspace_option
 from model.cli.output import print_json, progress_display
 from model.errors import ConfigError, TrainingError, TrainingStoppedError
+from model.processes import Process
 from model.results import UNDER_WAY, TrainingStatus
 from model.trainings import process_of, unfinished_trainings
 from model.workspace import Workspace
@@ -68,11 +69,11 @@ def cancel_training(name: str, as_json: bool) -> None:
     """Stop a training that runs or waits elsewhere, within five seconds; it can be gone on with."""
     workspace = current_workspace()
     deadline = time.monotonic() + _SECONDS_TO_CANCEL
-    os.kill(_process(workspace, name, deadline), signal.SIGTERM)
-    while (status := _status(workspace, name)) is not None and status.state in UNDER_WAY:
-        if time.monotonic() > deadline:
-            raise TrainingError(f"{name}: still {status.state} {_SECONDS_TO_CANCEL:.0f} s after it was asked to stop.")
-        time.sleep(0.05)
+    process = Process.of(_pid(workspace, name, deadline))
+    os.kill(process.pid, signal.SIGTERM)
+    if process.outlives(deadline - time.monotonic()):
+        raise TrainingError(f"{name}: its process still runs {_SECONDS_TO_CANCEL:.0f} s after it was asked to stop.")
+    status = _status(workspace, name)
     if status is None:
         bundle = find_bundle(workspace, name)
         raise TrainingError(f"{name} was done before it could be cancelled: {bundle.directory}")
@@ -82,7 +83,7 @@ def cancel_training(name: str, as_json: bool) -> None:
         click.echo(f"{name}  {training_line(status)}")
 
 
-def _process(workspace: Workspace, name: str, deadline: float) -> int:
+def _pid(workspace: Workspace, name: str, deadline: float) -> int:
     """The pid of a training under way; one that is about to start has none for a moment."""
     while True:
         status = _status(workspace, name)

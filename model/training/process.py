@@ -23,8 +23,9 @@ from typing import Any
 from model import errors
 from model.config import TrainConfig
 from model.errors import TopgraftError, TrainingError, TrainingStoppedError
+from model.processes import Process
 from model.results import State
-from model.training.stopping import SECONDS_TO_STOP, Process, how_to_go_on, watch
+from model.training.stopping import SECONDS_TO_STOP, how_to_go_on, watch
 from model.trainings import Reservation, adopt, begin, finished
 from model.workspace import Workspace
 

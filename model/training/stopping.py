@@ -6,17 +6,16 @@ the state itself and ends the process.
 """
 
 import contextlib
-import dataclasses
 import os
 import select
 import signal
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from types import FrameType
 
 from model.errors import TrainingStoppedError
+from model.processes import Process
 from model.trainings import Reservation
 
 SECONDS_TO_STOP = 3.0
@@ -26,37 +25,6 @@ _SECONDS_BETWEEN_LOOKS = 0.25
 # How long the service may outlive a worker that it stops with itself.
 _SECONDS_OF_DOUBT = 2.0
 _STOP = (signal.SIGTERM, signal.SIGINT)
-
-
-@dataclasses.dataclass(frozen=True)
-class Process:
-    """A process, told from a later one with the same number.
-
-    Attributes:
-        pid: its number.
-        start: when it started, in ticks since the boot.
-    """
-
-    pid: int
-    start: int
-
-    @classmethod
-    def of(cls, pid: int) -> "Process":
-        """The process that has this number now; if there is none, one that is not alive."""
-        return cls(pid, _start_of(pid) or 0)
-
-    def is_alive(self) -> bool:
-        """Whether it still runs; one that only waits for its parent to notice its end does not."""
-        return _start_of(self.pid) == self.start
-
-    def outlives(self, seconds: float) -> bool:
-        """Wait at most so long for its end; whether it is alive then."""
-        deadline = time.monotonic() + seconds
-        while self.is_alive():
-            if time.monotonic() > deadline:
-                return True
-            time.sleep(_SECONDS_BETWEEN_LOOKS)
-        return False
 
 
 def how_to_go_on(name: str) -> str:
@@ -149,14 +117,3 @@ def _end_processes() -> None:
     if os.getsid(0) == os.getpid():
         os.killpg(os.getpgrp(), signal.SIGKILL)
     os._exit(EXIT_INTERRUPTED)
-
-
-def _start_of(pid: int) -> int | None:
-    """Field 22 of /proc/<pid>/stat; the name before may hold anything but ends with the last parenthesis."""
-    try:
-        state, *fields = (
-            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-        )
-    except (OSError, ValueError):
-        return None
-    return None if state in "ZX" else int(fields[18])

@@ -15,7 +15,7 @@ from model.errors import ConfigError, TrainingError
 from model.results import TrainingStatus
 from model.trainings.folder import WORK, Reservation, read_config
 from model.trainings.listing import interrupted_trainings
-from model.trainings.outcome import outcome
+from model.trainings.outcome import outcome, tuning_in
 from model.workspace import Workspace
 
 MOST_STARTS = 3
@@ -58,7 +58,7 @@ def finished(config: TrainConfig, workspace: Workspace) -> dict[str, Any] | None
     bundle: Bundle = find_bundle(workspace, config.name)
     bundle.verify()
     remark = f"{config.name} was trained already ({bundle.manifest.created}): there was nothing to do."
-    return outcome(bundle.manifest, bundle.directory, [remark], seconds=0.0)
+    return outcome(bundle.manifest, bundle.directory, [remark], seconds=0.0) | tuning_in(bundle.directory)
 
 
 def count_start(status: TrainingStatus, before: TrainingStatus, reservation: Reservation) -> TrainingStatus:

@@ -1,11 +1,12 @@
 """What a training answers to whoever asked for it."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from model import durable
-from model.bundle import Manifest
+from model.bundle import TUNING, Manifest
 
 _METRICS = ("images", "accuracy", "accuracy_interval", "macro_f1")
 
@@ -26,3 +27,9 @@ def outcome(manifest: Manifest, path: Path, warnings: Sequence[str], seconds: fl
         }
     )
     return plain
+
+
+def tuning_in(bundle: Path) -> dict[str, Any]:
+    """`tuning` of an answer, from what is in the folder of a model; nothing where there was no tuning."""
+    path = bundle / TUNING
+    return {"tuning": json.loads(path.read_text(encoding="utf-8"))} if path.is_file() else {}

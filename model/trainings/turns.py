@@ -69,27 +69,31 @@ def queue_or_run(status: TrainingStatus, workspace: Workspace, line: Line) -> Tr
 
 def wait_for_turn(reservation: Reservation, workspace: Workspace) -> None:
     """Return when it is the training's turn: at once, unless it is queued. First come, first served."""
-    while not _take_turn(reservation, workspace):
+    told = ""
+    while ahead := _take_turn(reservation, workspace):
+        names = ", ".join(status.name for status in ahead)
+        if names != told:
+            log.info("%s waits for its turn, after %s", reservation.name, names)
+            told = names
         time.sleep(_SECONDS_BETWEEN_LOOKS)
 
 
-def _take_turn(reservation: Reservation, workspace: Workspace) -> bool:
+def _take_turn(reservation: Reservation, workspace: Workspace) -> list[TrainingStatus]:
+    """Begin if there is room; else the trainings before this one."""
     status = reservation.status
     if status.state != "queued":
-        return True
+        return []
     with exclusive(workspace.running / LOCK):
         running = running_trainings(workspace)
         ahead = [other for other in queued_trainings(workspace) if other.ticket < status.ticket]
         if len(running) + len(ahead) < _allowed_trainings():
             started = dataclasses.replace(status, state="running", phase="start", pid=os.getpid(), place=0, ticket=0)
             reservation.write_status(started)
-            return True
+            return []
     current = dataclasses.replace(status, place=len(ahead) + 1, pid=os.getpid())
     if current != status:
-        before = ", ".join(other.name for other in (*running, *ahead))
-        log.info("%s waits for its turn: place %d in line, after %s", status.name, current.place, before)
         reservation.write_status(current)
-    return False
+    return [*running, *ahead]
 
 
 _ADVICE = (

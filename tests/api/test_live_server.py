@@ -4,6 +4,7 @@ import io
 import json
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import psutil
 import pytest
 from PIL import Image
 
+from model.trainings import unfinished_trainings
+from model.workspace import Workspace
 from tests.api.conftest import photo
 from tests.api.live import Server, environment, make_workspace, program, running_server, wait_for
 
@@ -51,7 +54,8 @@ def test_a_training_shows_what_it_does(server: Server) -> None:
     running = wait_for(lambda: server.metadata()["trainings"], seconds=30)
     assert running[0]["name"] == "watched"
     assert running[0]["phase"]
-    assert {"epoch", "epochs", "eta_seconds"} <= set(running[0])
+    assert running[0]["state"] == "running"
+    assert {"epoch", "epochs", "eta_seconds", "per_second", "unit"} <= set(running[0])
     over = server.wait_for_training(uuid)
     assert over["status"] == "done", over
     assert server.metadata()["trainings"] == []
@@ -161,8 +165,10 @@ def test_delete_stops_the_training_and_its_child(server: Server, trained: dict[s
     assert server.predict(real_photo).status_code == 200
 
     requests.delete(f"{server.url}/train/{uuid}", timeout=30)
-    wait_for(lambda: not any(_is_alive(child) for child in started), seconds=10)
-    wait_for(lambda: not server.metadata()["trainings"], seconds=10)
+    wait_for(lambda: not any(_is_alive(child) for child in started), seconds=5)
+    [deleted] = server.metadata()["trainings"]
+    assert (deleted["name"], deleted["state"]) == ("endless", "cancelled")
+    assert "topgraft resume endless" in deleted["message"]
     assert "endless" not in [listed["name"] for listed in server.metadata()["models"]]
     # The worker that takes the place of the killed one is cold, but works.
     for _ in range(4):
@@ -171,8 +177,52 @@ def test_delete_stops_the_training_and_its_child(server: Server, trained: dict[s
     assert again["status"] == "done", again
 
 
+def test_a_new_service_goes_on_with_what_the_end_of_the_one_before_interrupted(tmp_path: Path) -> None:
+    home = make_workspace(tmp_path / "home")
+    with running_server(home) as before:
+        before.start_training(name="batch", auto_resume=True, **ENDLESS)
+        wait_for(lambda: _phase(before, "batch") == "fine_tune", seconds=120)
+        processes = [before.process, *before.process.children(recursive=True)]
+        before.process.terminate()
+        wait_for(lambda: not any(_is_alive(process) for process in processes), seconds=15)
+    [left] = unfinished_trainings(Workspace(home))
+    assert (left.name, left.state) == ("batch", "interrupted")
+
+    with running_server(home) as after:
+        wait_for(lambda: _phase(after, "batch") == "fine_tune", seconds=120)
+        [again] = after.metadata()["trainings"]
+        assert (again["name"], again["state"], again["automatic_starts"]) == ("batch", "running", 1)
+        children = after.process.children(recursive=True)
+        assert len([child for child in children if "model.training.process" in child.cmdline()]) == 1
+        # It is nobody's request: deleting another training, which kills a worker, leaves it alone.
+        for worker in [child for child in after.process.children() if "spawn_main" in " ".join(child.cmdline())]:
+            worker.kill()
+        time.sleep(4)
+        assert _phase(after, "batch") == "fine_tune"
+        cancelled = subprocess.run(
+            [program("topgraft"), "models", "cancel", "batch"], env=environment(home), timeout=30
+        )
+        assert cancelled.returncode == 0
+        assert [one["state"] for one in after.metadata()["trainings"]] == ["cancelled"]
+        assert not [child for child in children if "model.training.process" in _command_line(child)]
+
+
+def _phase(server: Server, name: str) -> str | None:
+    return next((one["phase"] for one in server.metadata()["trainings"] if one["name"] == name), None)
+
+
+def _command_line(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline() if _is_alive(process) else []
+    except psutil.Error:
+        return []
+
+
 def _is_alive(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_no_temporary_file_is_left(

@@ -1,0 +1,135 @@
+"""Waiting in line, cancelling from elsewhere, and a batch job that is run again, by the real command."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model.config import TrainConfig
+from model.trainings import Reservation, reserve
+from model.workspace import Workspace
+from tests.cli.conftest import COMMAND, Run, environment_of_tests, heed_interrupts
+
+TRAIN = ("train", "--dataset", "photos", "--name", "mine", "--image-size", "64", "--epochs", "3")
+
+
+@pytest.fixture
+def other(workspace: Path) -> Iterator[Reservation]:
+    """A training that runs, so that there is no room."""
+    reservation = reserve(TrainConfig(name="other"), Workspace(workspace))
+    yield reservation
+    reservation.lock.close()
+
+
+def start(workspace: Path, *arguments: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [*COMMAND, *arguments],
+        cwd=workspace,
+        env=environment_of_tests(workspace),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=heed_interrupts,
+    )
+
+
+def status(workspace: Path, name: str = "mine") -> dict[str, Any]:
+    path = workspace / "models" / ".running" / name / "status.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def wait_for_status(workspace: Path, child: "subprocess.Popen[str]", **wanted: Any) -> None:
+    deadline = time.monotonic() + 60
+    while not wanted.items() <= status(workspace).items():
+        assert time.monotonic() < deadline and child.poll() is None, (status(workspace), child.communicate()[0])
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("by", ["ctrl-c", "command"])
+def test_a_queued_training_is_listed_and_can_be_cancelled(
+    workspace: Path, photos: Path, other: Reservation, run: Run, by: str
+):
+    waiting = start(workspace, *TRAIN, "--queue")
+    wait_for_status(workspace, waiting, state="queued", place=1, pid=waiting.pid)
+    assert "mine   queued: place 1 in line" in run("models", "list").stdout
+    started = time.monotonic()
+    if by == "ctrl-c":
+        waiting.send_signal(signal.SIGINT)
+    else:
+        cancelled = run("models", "cancel", "mine", "--json")
+        assert cancelled.returncode == 0, cancelled.stderr
+        row = json.loads(cancelled.stdout)
+        assert (row["status"], row["resume"]) == ("cancelled", "topgraft resume mine")
+    assert waiting.wait(10) == 130
+    assert time.monotonic() - started < 5
+    assert status(workspace)["state"] == "cancelled"
+    assert run("models", "remove", "mine", "--yes").returncode == 0
+
+
+@pytest.mark.slow  # TensorFlow is loaded
+def test_a_queued_training_trains_when_its_turn_comes(workspace: Path, photos: Path, other: Reservation):
+    waiting = start(workspace, *TRAIN, "--queue", "--json")
+    wait_for_status(workspace, waiting, state="queued", place=1)
+    time.sleep(2)
+    other.lock.close()
+    said, _ = waiting.communicate(timeout=120)
+    assert waiting.returncode == 0, said
+    assert "mine waits for its turn, after other" in said
+    assert (workspace / "models" / "mine" / "manifest.json").exists()
+
+
+def test_without_the_option_a_second_training_is_refused(workspace: Path, photos: Path, other: Reservation, run: Run):
+    refused = run(*TRAIN)
+    assert refused.returncode == 2
+    assert "other (start)" in refused.stderr and "queue" in refused.stderr
+
+
+def test_cancel_names_what_can_be_cancelled(workspace: Path, other: Reservation, run: Run):
+    refused = run("models", "cancel", "nothing")
+    assert refused.returncode == 2 and "There are: other" in refused.stderr
+
+
+def test_cancel_spares_a_process_that_has_only_the_same_number(workspace: Path, other: Reservation, run: Run):
+    """As after a restart of the machine, or in another container."""
+    bystander = subprocess.Popen(["sleep", "60"])
+    other.write_status(dataclasses.replace(other.status, pid=bystander.pid))
+    refused = run("models", "cancel", "other")
+    assert refused.returncode == 2 and "not on this machine" in refused.stderr
+    assert bystander.poll() is None
+    bystander.kill()
+    bystander.wait()
+
+
+@pytest.mark.slow  # TensorFlow is loaded, twice
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["machine gone", "asked to go"])
+def test_a_batch_job_run_again_goes_on_and_then_has_nothing_to_do(
+    workspace: Path, photos: Path, run: Run, number: signal.Signals
+):
+    job = (*TRAIN, "--auto-resume", "--json")
+    preempted = start(workspace, *job)
+    deadline = time.monotonic() + 60
+    while not (workspace / "models" / ".running" / "mine" / "work" / "fingerprint").exists():
+        assert time.monotonic() < deadline and preempted.poll() is None
+        time.sleep(0.02)
+    os.kill(preempted.pid, number)
+    preempted.communicate(timeout=20)
+    started = status(workspace)["started"]
+
+    again = run(*job)
+    assert again.returncode == 0, again.stderr
+    manifest = json.loads((workspace / "models" / "mine" / "manifest.json").read_text())
+    assert manifest["created"] == started
+
+    once_more = run(*job)
+    assert once_more.returncode == 0, once_more.stderr
+    result = json.loads(once_more.stdout)
+    assert (result["status"], result["seconds"]) == ("done", 0)
+    assert result["metrics"] == json.loads(again.stdout)["metrics"]
+    assert "nothing to do" in result["warnings"][0]
