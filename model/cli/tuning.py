@@ -20,6 +20,7 @@ from model.cli.output import print_json, progress_display
 from model.cli.training import show_training
 from model.cli.tuning_table import show_tuning
 from model.config import TrainConfig, options_of
+from model.errors import ConfigError
 
 _DEFAULT_MINUTES = 5.0
 _OF_TUNING = ("resume", "tune_minutes", "tune_backbones")
@@ -63,6 +64,11 @@ def tune(only_tune: bool, output: Path | None, config_file: Path | None, as_json
 
     with progress_display() as progress:
         result = (trainer.tune if only_tune else trainer.train)(config, workspace, progress)
+    if "tuning" not in result:
+        raise ConfigError(
+            f"name: {config.name} was trained already, and not tuned before. Choose another name, or remove that model "
+            f"first: topgraft models remove {config.name}"
+        )
     if output is not None:
         _write_options(output, result["tuning"]["options"])
     if as_json:

@@ -26,6 +26,7 @@ from model.training.process import run_training
 from model.training.trials import MeasuredBackbone, Trial, Trials
 from model.training.tune import tune
 from model.training.tuning import Tuning
+from model.trainings.automatic import finished
 
 SECONDS = 8
 QUICK = TrainConfig(
@@ -246,7 +247,7 @@ def test_keras_looks_for_the_weights_where_they_are_looked_for_here(name, tmp_pa
 # A whole training in a child process, as the service runs it.
 @pytest.mark.slow
 def test_a_training_with_tune_minutes_trains_what_was_chosen_and_keeps_the_table(workspace, shapes):
-    config = dataclasses.replace(QUICK, dataset=str(shapes), name="m")
+    config = dataclasses.replace(QUICK, dataset=str(shapes), name="m", auto_resume=True)
     result = run_training(config, workspace)
     bundle = find_bundle(workspace, "m")
     bundle.verify()
@@ -257,6 +258,7 @@ def test_a_training_with_tune_minutes_trains_what_was_chosen_and_keeps_the_table
     trained = bundle.manifest.train_config
     assert bundle.manifest.backbone == chosen["backbone"]
     assert chosen["options"].items() <= trained.items() and trained["tune_minutes"] is None
+    assert finished(config, workspace)["tuning"] == stored
 
 
 def _is(trial: Trial, config: TrainConfig) -> bool:
