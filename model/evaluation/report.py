@@ -47,6 +47,7 @@ class ReportContent:
         leakage: images that splits have in common.
         warnings: sentences about the dataset or the training.
         wrong_answers: from `model.evaluation.wrong_answers.find_wrong_answers`.
+        tuning: the content of tuning.json, where the training was tuned.
     """
 
     manifest: Manifest
@@ -57,6 +58,7 @@ class ReportContent:
     leakage: Sequence[Leakage] = ()
     warnings: Sequence[str] = ()
     wrong_answers: Sequence[WrongAnswer] = ()
+    tuning: Mapping[str, Any] | None = None
 
 
 def write_report(path: Path, content: ReportContent) -> None:
@@ -112,6 +114,7 @@ def _values(content: ReportContent) -> dict[str, Any]:
         "calibration": _calibration(content, judged),
         "wrong_count": _wrong_count(evaluation),
         "wrong_answers": [_with_pictures(answer) for answer in content.wrong_answers],
+        "tuning": content.tuning,
         "settings": _settings(manifest),
     }
 

@@ -204,3 +204,28 @@ def test_the_confusion_matrix_names_both_classes_of_a_cell() -> None:
     svg = charts.confusion_chart([[3, 1], [0, 0]], ("yeast & co", "alga"))
     assert "yeast &amp; co answered as alga: 1 of 4" in svg
     assert "alga answered as alga: 0 of 0" in svg
+
+
+def test_a_tuning_is_shown_with_what_was_chosen_and_what_was_not_tried() -> None:
+    row = {
+        "accuracy": 0.9,
+        "accuracy_interval": [0.8, 0.95],
+        "macro_f1": 0.88,
+        "loss": 0.31,
+        "latency_ms": 5.2,
+        "size_mb": 13.5,
+    }
+    tuning = {
+        "trials": 2,
+        "images": 24,
+        "reason": "Better beyond noise.",
+        "rows": [
+            {**row, "backbone": "EfficientNetLite0", "options": {}, "chosen": False},
+            {**row, "backbone": "EfficientNetLite1", "options": {"resize": "pad", "l2": 0.01}, "chosen": True},
+        ],
+        "left_out": {"ResNet50": "its features would take about 90 s."},
+    }
+    page = _Page(render_report(dataclasses.replace(_content("ab"), tuning=tuning)))
+    assert "EfficientNetLite1, chosen" in page.text and "resize = pad, l2 = 0.01" in page.text
+    assert "as they are" in page.text and "ResNet50 was not tried: its features would take about 90 s." in page.text
+    assert "Which backbone?" not in _Page(render_report(_content("ab"))).text
