@@ -5,31 +5,26 @@ the address that was checked: no second look-up can lead elsewhere. A redirect i
 same way. Proxies of the environment are not used: they would resolve the name themselves.
 """
 
-import base64
-import binascii
 import contextlib
 import dataclasses
 import functools
 import http.client
-import ipaddress
-import logging
 import socket
 import ssl
 import threading
 import time
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import IO
 
+from api.data_uri import decode_data_uri
+from api.public_addresses import find_addresses
 from model.errors import FetchError, FetchTooLargeError
-
-log = logging.getLogger(__name__)
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _BLOCK = 1 << 16
 _MAX_URL = 8192
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
-_GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
+_MAX_SHOWN = 200
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,12 +36,14 @@ class FetchLimits:
         seconds: from the start to the last byte, redirects included.
         redirects: most hops.
         private: whether addresses that are not public are allowed.
+        ports: that may be connected to.
     """
 
     max_bytes: int
     seconds: float = 30.0
     redirects: int = 5
     private: bool = False
+    ports: Container[int] = (80, 443)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,65 +66,45 @@ def fetch(url: str, stream: IO[bytes], limits: FetchLimits) -> str:
         FetchTooLargeError: the content is larger than allowed.
     """
     if url[:5].lower() == "data:":
-        stream.write(_decode_data_uri(url, limits.max_bytes))
+        stream.write(decode_data_uri(url, limits.max_bytes))
         return "data URI"
     deadline = time.monotonic() + limits.seconds
     for _ in range(limits.redirects + 1):
-        target = _parse(url)
+        target = _parse(url, limits.ports)
         location = _get(target, stream, limits, deadline)
         if location is None:
             return urllib.parse.unquote(target.path.partition("?")[0].rpartition("/")[2]) or target.host
-        url = urllib.parse.urljoin(url, location)
+        url = _redirected(url, location)
     raise FetchError(f"url: expected at most {limits.redirects} redirects, received more. Give the last address.")
 
 
-def is_public(address: str) -> bool:
-    """Whether an IP address belongs to the public internet, looking through IPv6 forms of IPv4 addresses."""
-    ip = ipaddress.ip_address(address)
-    if isinstance(ip, ipaddress.IPv6Address):
-        embedded = ip.ipv4_mapped or ip.sixtofour or (ipaddress.IPv4Address(ip.packed[-4:]) if ip in _NAT64 else None)
-        if embedded is not None:
-            return is_public(str(embedded))
-        return ip in _GLOBAL_UNICAST and ip.is_global and ip.teredo is None
-    return ip.is_global and not ip.is_multicast
+def _redirected(url: str, location: str) -> str:
+    try:
+        return urllib.parse.urljoin(url, location)
+    except ValueError as error:
+        raise FetchError(
+            f"url: expected a redirect to http://HOST/PATH, received {location[:_MAX_SHOWN]!r}."
+        ) from error
 
 
-def _decode_data_uri(uri: str, max_bytes: int) -> bytes:
-    header, comma, payload = uri.partition(",")
-    if not comma:
-        raise FetchError("url: expected data:[type][;base64],CONTENT, received a data URI without a comma.")
-    if len(payload) > 3 * max_bytes:
-        raise FetchTooLargeError(f"url: expected a data URI of at most {max_bytes} bytes, received more.")
-    content = urllib.parse.unquote_to_bytes(payload)
-    if header.lower().endswith(";base64"):
-        try:
-            content = base64.b64decode(content + b"=" * (-len(content) % 4), validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise FetchError(
-                f"url: expected base64 after the comma of the data URI, received: {error}. "
-                "In a query string a + must be written %2B."
-            ) from error
-    if len(content) > max_bytes:
-        raise FetchTooLargeError(f"url: expected a data URI of at most {max_bytes} bytes, received {len(content)}.")
-    return content
-
-
-def _parse(url: str) -> _Target:
+def _parse(url: str, ports: Container[int]) -> _Target:
     if len(url) > _MAX_URL:
         raise FetchError(f"url: expected at most {_MAX_URL} characters, received {len(url)}.")
     if any(character <= " " or character in "\\\x7f" for character in url):
-        raise FetchError(f"url: expected no spaces, control characters or backslashes, received {url[:200]!r}.")
+        raise FetchError(f"url: expected no spaces, control characters or backslashes, received {url[:_MAX_SHOWN]!r}.")
     try:
         parts = urllib.parse.urlsplit(url)
         port = parts.port
         host = parts.hostname or ""
         host = host if ":" in host else host.encode("idna").decode()
     except ValueError as error:
-        raise FetchError(f"url: expected http://HOST/PATH, received {url[:200]!r}: {error}.") from error
+        raise FetchError(f"url: expected http://HOST/PATH, received {url[:_MAX_SHOWN]!r}: {error}.") from error
     if parts.scheme not in ("http", "https") or not host:
-        raise FetchError(f"url: expected an http, https or data URI, received {url[:200]!r}.")
+        raise FetchError(f"url: expected an http, https or data URI, received {url[:_MAX_SHOWN]!r}.")
     if parts.username is not None or parts.password is not None:
         raise FetchError("url: expected no user name or password in it. Use a public or pre-signed address.")
+    if "%" in host:
+        raise FetchError("url: expected a host without a % in it: neither an escape nor a zone of this machine.")
     default = 443 if parts.scheme == "https" else 80
     path = urllib.parse.quote(parts.path or "/", safe="/%:@!$&'()*+,;=~")
     query = urllib.parse.quote(parts.query, safe="/%:@!$&'()*+,;=~?")
@@ -135,35 +112,57 @@ def _parse(url: str) -> _Target:
     return _Target(
         scheme=parts.scheme,
         host=host,
-        port=default if port is None else port,
+        port=_checked_port(default if port is None else port, ports),
         path=f"{path}?{query}" if query else path,
         host_header=bracketed if port in (None, default) else f"{bracketed}:{port}",
     )
 
 
+def _checked_port(port: int, ports: Container[int]) -> int:
+    if port not in ports:
+        raise FetchError(
+            f"url: expected a port for http or https, received {port}. "
+            "The operator of this service can allow others with TOPGRAFT_URL_PORTS."
+        )
+    return port
+
+
 def _get(target: _Target, stream: IO[bytes], limits: FetchLimits, deadline: float) -> str | None:
     """Write the body into `stream` and return None, or return where a redirect leads."""
-    addresses = _checked_addresses(target, limits, deadline)
+    addresses = find_addresses(target.host, target.port, deadline, limits.private)
     try:
         with _connected(target, addresses, deadline) as connection:
             connection.request("GET", target.path, headers=_headers(target))
             response = connection.getresponse()
             if response.status in _REDIRECTS and response.headers.get("Location"):
                 return response.headers["Location"]
-            if response.status != 200:
-                raise FetchError(f"url: expected the photo, {target.host} answered {response.status}.")
+            _check_head(response, target)
             _copy_body(response, stream, limits.max_bytes, deadline)
     except (OSError, http.client.HTTPException, ValueError) as error:
         if time.monotonic() >= deadline:
             expected = f"the photo within {limits.seconds:g} s"
             raise FetchError(f"url: expected {expected}, {target.host} was slower.") from error
-        received = str(error) or type(error).__name__
+        received = _printable(str(error) or type(error).__name__)
         raise FetchError(f"url: expected an answer from {target.host}, received: {received}.") from error
     return None
 
 
 def _headers(target: _Target) -> dict[str, str]:
     return {"Host": target.host_header, "User-Agent": "topgraft", "Accept-Encoding": "identity", "Connection": "close"}
+
+
+def _check_head(response: http.client.HTTPResponse, target: _Target) -> None:
+    if response.status != 200:
+        raise FetchError(f"url: expected the photo, {target.host} answered {response.status}.")
+    encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+    # Nothing is unpacked here, so that nothing small can become large.
+    if encoding not in ("", "identity"):
+        raise FetchError(f"url: expected the photo as it is, {target.host} sent it packed: {_printable(encoding)}.")
+
+
+def _printable(text: str) -> str:
+    """Words of a stranger, fit for a log."""
+    return "".join(character if character.isprintable() else "?" for character in text[:_MAX_SHOWN])
 
 
 def _copy_body(response: http.client.HTTPResponse, stream: IO[bytes], max_bytes: int, deadline: float) -> None:
@@ -184,58 +183,34 @@ def _copy_body(response: http.client.HTTPResponse, stream: IO[bytes], max_bytes:
         raise ConnectionError(f"{received} of {expected} bytes")
 
 
-def _checked_addresses(target: _Target, limits: FetchLimits, deadline: float) -> list[str]:
-    addresses = _resolve(target, deadline)
-    if not limits.private and not all(is_public(address) for address in addresses):
-        log.warning("url: refused %s, which resolves to %s", target.host, ", ".join(addresses))
-        raise FetchError(
-            f"url: expected a host on the public internet, received {target.host}. "
-            "The operator of this service can allow others with TOPGRAFT_ALLOW_PRIVATE_URLS=1."
-        )
-    return addresses
-
-
-def _resolve(target: _Target, deadline: float) -> list[str]:
-    """All addresses of the host, looked up in a thread: the system's resolver takes no deadline."""
-    found: list[str] = []
-    problem: list[OSError] = []
-
-    def look_up() -> None:
-        try:
-            records = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
-            found.extend(dict.fromkeys(str(record[4][0]) for record in records))
-        except (OSError, UnicodeError) as error:
-            problem.append(OSError(str(error)))
-
-    thread = threading.Thread(target=look_up, daemon=True)
-    thread.start()
-    thread.join(max(0.0, deadline - time.monotonic()))
-    if not found:
-        cause = problem[0] if problem else None
-        raise FetchError(f"url: expected a host that can be found, received {target.host}.") from cause
-    return list(found)
-
-
 @contextlib.contextmanager
 def _connected(target: _Target, addresses: list[str], deadline: float) -> Iterator[http.client.HTTPConnection]:
     """A connection to one of `addresses` that is cut at the deadline, whatever the other side does."""
     connection = http.client.HTTPConnection(target.host, target.port)
+    connection.auto_open = 0  # it would look the name up again
+    with _linked(target, addresses, deadline) as link:
+        # A timeout of the socket starts anew with each byte: only hanging up bounds the whole.
+        watchdog = threading.Timer(max(0.0, deadline - time.monotonic()), _hang_up, [link])
+        watchdog.daemon = True
+        watchdog.start()
+        try:
+            if isinstance(link, ssl.SSLSocket):
+                link.do_handshake()
+            connection.sock = link
+            yield connection
+        finally:
+            watchdog.cancel()
+            connection.close()
+
+
+def _linked(target: _Target, addresses: list[str], deadline: float) -> socket.socket:
+    """A socket to one of `addresses`, for https one that will encrypt."""
     link = _connect(target, addresses, deadline)
-    if target.scheme == "https":
-        link = _tls_context().wrap_socket(link, server_hostname=target.host, do_handshake_on_connect=False)
-    # A timeout of the socket starts anew with each byte: only hanging up bounds the whole.
-    watchdog = threading.Timer(max(0.0, deadline - time.monotonic()), _hang_up, [link])
-    watchdog.daemon = True
-    watchdog.start()
-    try:
-        if isinstance(link, ssl.SSLSocket):
-            link.do_handshake()
-        connection.sock = link
-        yield connection
-    finally:
-        watchdog.cancel()
-        connection.close()
-        link.close()
+    if target.scheme == "http":
+        return link
+    with link:  # which the wrapped one leaves empty
+        name = target.host.removesuffix(".")  # as certificates name it
+        return _tls_context().wrap_socket(link, server_hostname=name, do_handshake_on_connect=False)
 
 
 def _connect(target: _Target, addresses: list[str], deadline: float) -> socket.socket:

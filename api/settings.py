@@ -5,6 +5,8 @@ import os
 
 log = logging.getLogger(__name__)
 
+WEB_PORTS = frozenset((80, 443))
+
 _NO = {"", "0", "false", "no", "off"}
 
 
@@ -16,6 +18,18 @@ def max_upload_bytes() -> int:
 def models_in_memory() -> int:
     """How many trained models each worker keeps loaded: TOPGRAFT_MODELS_IN_MEMORY, by default 2."""
     return _positive_integer("TOPGRAFT_MODELS_IN_MEMORY", 2)
+
+
+def url_ports() -> frozenset[int]:
+    """The ports that a URL may name: TOPGRAFT_URL_PORTS, separated by commas, by default 80 and 443."""
+    text = os.environ.get("TOPGRAFT_URL_PORTS", "").strip()
+    if not text:
+        return WEB_PORTS
+    ports = [port.strip() for port in text.split(",")]
+    if all(port.isdecimal() and 0 < int(port) < 1 << 16 for port in ports):
+        return frozenset(map(int, ports))
+    log.warning("TOPGRAFT_URL_PORTS: expected numbers such as 80,443,8443, received %r; using 80 and 443", text)
+    return WEB_PORTS
 
 
 def private_urls_allowed() -> bool:

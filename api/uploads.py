@@ -2,16 +2,16 @@
 
 import contextlib
 import dataclasses
+import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from api import settings
 from api.errors import BadRequest, TooLarge
 from api.fetch import FetchLimits, fetch
 from model.dataset.archives import ArchiveLimits, iter_zip_images
-from model.errors import ArchiveError
 from model.results import Prediction
 
 # Bounds on a zip of pictures; one at a time is in memory.
@@ -37,7 +37,7 @@ class Photos:
 
 @contextlib.contextmanager
 def open_photos(image: Any, url: str | None) -> Iterator[Photos]:
-    """Open the images of a request; temporary files, DEEPaaS's among them, are gone afterwards.
+    """Open the images of a request; DEEPaaS's temporary file is gone from the folder at once.
 
     Args:
         image: DEEPaaS's `UploadedFile`, or whatever else came in the file field.
@@ -48,31 +48,36 @@ def open_photos(image: Any, url: str | None) -> Iterator[Photos]:
         TooLarge: it is larger than allowed.
         FetchError, ArchiveError: see `api.fetch.fetch` and `iter_zip_images`.
     """
-    with contextlib.ExitStack() as leftovers:
+    with contextlib.ExitStack() as streams:
+        upload = None
         if isinstance(getattr(image, "filename", None), str):
-            # DEEPaaS leaves it to us to delete its temporary file.
-            leftovers.callback(Path(image.filename).unlink, missing_ok=True)
+            upload = streams.enter_context(_taken(Path(image.filename)))
         elif image:
             raise BadRequest("image: expected an uploaded file, received a text. Send a multipart form.")
-        if bool(image) == bool(url):
-            received = "both" if image else "neither"
+        if (upload is None) == (not url):
+            received = "neither" if upload is None else "both"
             raise BadRequest(f"expected exactly one of image (a file) and url, received {received}.")
-        if url:
-            fetched = leftovers.enter_context(tempfile.NamedTemporaryFile(prefix="topgraft-"))
-            name = _fetch(url, fetched)
-            yield _photos(Path(fetched.name), name)
+        if upload is not None:
+            yield _photos(upload, Path(image.original_filename or "image").name)
         else:
-            yield _photos(Path(image.filename), Path(image.original_filename or "image").name)
+            fetched = streams.enter_context(tempfile.TemporaryFile(prefix="topgraft-"))
+            yield _photos(fetched, fetch(str(url), fetched, _fetch_limits()))
 
 
-def _fetch(url: str, stream: Any) -> str:
-    name = fetch(url, stream, FetchLimits(settings.max_upload_bytes(), private=settings.private_urls_allowed()))
-    stream.flush()
-    return name
+def _fetch_limits() -> FetchLimits:
+    return FetchLimits(settings.max_upload_bytes(), private=settings.private_urls_allowed(), ports=settings.url_ports())
 
 
-def _photos(path: Path, name: str) -> Photos:
-    size = path.stat().st_size
+def _taken(path: Path) -> IO[bytes]:
+    """The file, open, and its name deleted: nothing is left even if this process is killed."""
+    try:
+        return open(path, "rb")
+    finally:
+        path.unlink(missing_ok=True)  # DEEPaaS leaves it to us
+
+
+def _photos(stream: IO[bytes], name: str) -> Photos:
+    size = stream.seek(0, os.SEEK_END)
     if size == 0:
         raise BadRequest(f"expected a picture or a zip of pictures, received an empty file ({name}).")
     if size > settings.max_upload_bytes():
@@ -80,26 +85,16 @@ def _photos(path: Path, name: str) -> Photos:
             f"expected at most {settings.max_upload_bytes()} bytes, received {size} ({name}). Send less at a time; "
             "the operator of this service can change the limit with TOPGRAFT_MAX_UPLOAD_MB."
         )
-    with open(path, "rb") as stream:
-        is_zip = stream.read(4) in _ZIP_MAGICS
-    if not is_zip and size > ZIP_LIMITS.entry_bytes:
-        raise TooLarge(f"expected a picture of at most {ZIP_LIMITS.entry_bytes} bytes, received {size} ({name}).")
-    if is_zip:
+    stream.seek(0)
+    if stream.read(4) in _ZIP_MAGICS:
         unreadable: list[Prediction] = []
-        return Photos(_unzipped(path, name, unreadable), unreadable=unreadable)
-    content = path.read_bytes()
+
+        def leave_out(entry: str, why: str) -> None:
+            unreadable.append(Prediction(entry, error=why))
+
+        return Photos(iter_zip_images(stream, ZIP_LIMITS, leave_out, label=name), unreadable=unreadable)
+    if size > ZIP_LIMITS.entry_bytes:
+        raise TooLarge(f"expected a picture of at most {ZIP_LIMITS.entry_bytes} bytes, received {size} ({name}).")
+    stream.seek(0)
+    content = stream.read()
     return Photos([(name, content)], single=content)
-
-
-def _unzipped(path: Path, name: str, unreadable: list[Prediction]) -> Iterator[tuple[str, bytes]]:
-    """The files of the zip; messages name it as the client does, not our temporary file."""
-
-    def named(message: str) -> str:
-        return message.replace(str(path), name)
-
-    try:
-        yield from iter_zip_images(
-            path, ZIP_LIMITS, on_error=lambda entry, why: unreadable.append(Prediction(entry, error=named(why)))
-        )
-    except ArchiveError as error:
-        raise type(error)(named(error.message)) from error

@@ -90,9 +90,10 @@ def unpack_archive(archive: Path, directory: Path, limits: ArchiveLimits = DATAS
 
 
 def iter_zip_images(
-    content: bytes | Path,
+    content: bytes | Path | IO[bytes],
     limits: ArchiveLimits = UPLOAD_LIMITS,
     on_error: Callable[[str, str], None] | None = None,
+    label: str | None = None,
 ) -> Iterator[tuple[str, bytes]]:
     """The files of a zip, one in memory at a time: (name inside the zip, bytes).
 
@@ -100,21 +101,21 @@ def iter_zip_images(
     the decoder to say.
 
     Args:
-        content: the bytes of the zip, or its path.
+        content: the bytes of the zip, its path, or an open file, which is left open.
         limits: when to stop.
         on_error: called with (name, why) for a file that is damaged, encrypted or larger than
             `limits.entry_bytes`, which is then skipped; None raises instead.
+        label: what messages call the zip; by default its path, if it has one.
 
     Raises:
         ArchiveError: not a zip, unsafe, over a limit, or no file in it.
     """
-    label = "the zip" if isinstance(content, bytes) else str(content)
-    length = len(content) if isinstance(content, bytes) else content.stat().st_size
-    budget = _Budget(label, limits, length)
+    label = label or (str(content) if isinstance(content, Path) else "the zip")
     found = False
     with contextlib.ExitStack() as stack:
         with _damage_explained(label):
-            stream = io.BytesIO(content) if isinstance(content, bytes) else stack.enter_context(open(content, "rb"))
+            stream = stack.enter_context(_as_stream(content))
+            budget = _Budget(label, limits, stream.seek(0, os.SEEK_END))
             archive = stack.enter_context(zipfile.ZipFile(stream))
             infos = _checked_infos(archive, _Names(label, limits))
         for name, info in infos:
@@ -134,6 +135,12 @@ def iter_zip_images(
                 yield name, picture
     if not found:
         raise ArchiveError(f"{label}: expected pictures in it, found no file")
+
+
+def _as_stream(content: bytes | Path | IO[bytes]) -> contextlib.AbstractContextManager[IO[bytes]]:
+    if isinstance(content, bytes):
+        return io.BytesIO(content)
+    return open(content, "rb") if isinstance(content, Path) else contextlib.nullcontext(content)
 
 
 class _Budget:

@@ -24,3 +24,12 @@ def test_switches(text: str, allowed: bool, monkeypatch: pytest.MonkeyPatch) -> 
 def test_empty_means_unset(text: str, wanted: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOPGRAFT_TENSORBOARD", text)
     assert settings.tensorboard_wanted() is wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "ports"), [("", {80, 443}), (" 8443 ", {8443}), ("80, 9000", {80, 9000}), ("0", {80, 443}), ("web", {80, 443})]
+)
+def test_ports(text: str, ports: set[int], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    monkeypatch.setenv("TOPGRAFT_URL_PORTS", text)
+    assert settings.url_ports() == ports
+    assert ("TOPGRAFT_URL_PORTS" in caplog.text) == (text in ("0", "web"))

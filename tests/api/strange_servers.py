@@ -1,0 +1,241 @@
+"""Servers that behave as no server should, one that nobody may reach, and a resolver that lies."""
+
+import contextlib
+import dataclasses
+import gzip
+import io
+import random
+import socket
+import struct
+import threading
+import time
+import urllib.parse
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from socket import create_connection, getaddrinfo  # the real ones, whatever a test replaces
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import photo
+from tests.api.url_tricks import NAMES, PUBLIC
+
+PHOTO = photo()
+_OK = "HTTP/1.1 200 OK\r\n"
+
+
+@dataclasses.dataclass(frozen=True)
+class Script:
+    """What a server does with a connection: it waits, sends, and then repeats something until the other hangs up."""
+
+    send: bytes
+    repeat: bytes | None = None
+    pause: float = 0.0
+    wait: float = 0.0
+
+
+def answer(body: bytes, *headers: str, status: str = _OK) -> Script:
+    return Script(head(*headers, status=status) + body)
+
+
+def head(*headers: str, status: str = _OK) -> bytes:
+    return (status + "".join(f"{header}\r\n" for header in headers) + "\r\n").encode()
+
+
+def redirect(location: str, wait: float = 0.0) -> Script:
+    return Script(head(f"Location: {location}", status="HTTP/1.1 302 Found\r\n"), wait=wait)
+
+
+def pages(port: int) -> dict[str, Script]:
+    """What the public server answers, by the path; `port` is that of the server nobody may reach."""
+    length = f"Content-Length: {len(PHOTO)}"
+    chunked = head("Transfer-Encoding: chunked")
+    return {
+        "photo.jpg": answer(PHOTO, length),
+        "again": redirect(f"http://rebinding.example:{port}/"),
+        "loop": redirect("/loop"),
+        "slow-loop": redirect("/slow-loop", wait=0.12),
+        "nowhere": Script(head(status="HTTP/1.1 302 Found\r\n")),
+        "refresh": answer(b"<html>", f"Refresh: 0; url=http://127.0.0.1:{port}/"),
+        "silent": Script(b"", b"", 0.05),
+        "slow-head": Script(_OK.encode() + b"X-Slow: ", b"x", 0.05),
+        "slow-body": Script(head("Content-Length: 100000"), b"x", 0.05),
+        "endless-continue": Script(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        "endless-headers": Script(_OK.encode(), b"X-Header: value\r\n" * 100),
+        "endless-header": Script(_OK.encode() + b"X-Header: ", b"x" * (1 << 16)),
+        "endless-body": Script(head(), b"x" * (1 << 16)),
+        "endless-chunks": Script(chunked, b"10000\r\n" + b"x" * (1 << 16) + b"\r\n"),
+        "endless-trailers": Script(chunked + b"0\r\n", b"X-Trailer: value\r\n" * 100),
+        "large": Script(head("Content-Length: 1000000000000"), b"x" * (1 << 16)),
+        "length-too-large": answer(PHOTO, "Content-Length: 100000"),
+        "length-too-small": answer(PHOTO, "Content-Length: 300"),
+        "length-negative": answer(PHOTO, "Content-Length: -5"),
+        "length-word": answer(PHOTO, "Content-Length: many"),
+        "no-length": answer(PHOTO),
+        "chunks": Script(chunked + b"%x\r\n" % len(PHOTO) + PHOTO + b"\r\n0\r\n\r\n"),
+        "chunks-garbage": Script(chunked + b"garbage\r\n" + PHOTO),
+        "chunks-negative": Script(chunked + b"-5\r\n" + PHOTO),
+        "chunks-cut": Script(chunked + b"ffff\r\n" + PHOTO),
+        "gzip-bomb": answer(gzip.compress(bytes(100_000_000), 1), "Content-Encoding: gzip"),
+        "encoding": answer(PHOTO, "Content-Encoding: \x1b[2J"),
+        "gzip": answer(gzip.compress(PHOTO)),
+        "zip-bomb": answer(_zip_bomb()),
+        "pixels": answer(_many_pixels()),
+        "html": answer(b"<html>a photo</html>", "Content-Type: image/jpeg"),
+        "photo-as-html": answer(PHOTO, "Content-Type: text/html"),
+        "empty": answer(b"", "Content-Length: 0"),
+        "part": answer(PHOTO, length, status="HTTP/1.1 206 Partial Content\r\n"),
+        "error": answer(PHOTO, length, status="HTTP/1.1 500 Oops\r\n"),
+        "no-http": Script(PHOTO),
+        "escapes": Script(b"\x1b[2J\x1b]0;owned\x07\r\n"),
+    }
+
+
+def _zip_bomb() -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for index in range(2):
+            archive.writestr(f"{index}.jpg", bytes(60 << 20))
+    return stream.getvalue()
+
+
+def _many_pixels() -> bytes:
+    """A PNG of a few bytes that claims 60,000 x 60,000 pixels."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    )
+
+
+@contextlib.contextmanager
+def listening(address: str, port: int, take: Callable[[socket.socket, int], None]) -> Iterator[int]:
+    """A server that gives each connection and its peer's port to `take`, one after another; its own port."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.create_server((address, port), family=family) as listener:
+
+        def accept() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, peer = listener.accept()
+                    take(connection, peer[1])
+
+        threading.Thread(target=accept, daemon=True).start()
+        try:
+            yield listener.getsockname()[1]
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
+
+
+class Forbidden:
+    """A server on this machine that nobody may reach; it counts who does."""
+
+    def __init__(self, port: int = 0) -> None:
+        # Not one that the system gives out: who was given it before may still call.
+        self.port = port or random.randrange(15_000, 30_000)
+        self._peers: list[int] = []
+
+    @contextlib.contextmanager
+    def listening(self) -> Iterator[None]:
+        with contextlib.ExitStack() as listeners:
+            # All addresses of this machine: 127.8.9.10 is one as well.
+            listeners.enter_context(listening("0.0.0.0", self.port, self._take))
+            with contextlib.suppress(OSError):  # where there is no IPv6
+                listeners.enter_context(listening("::1", self.port, self._take))
+            yield
+
+    def connections(self) -> int:
+        """How many have come so far. Connections are taken in turn, so that one of our own is behind them all."""
+        with create_connection(("127.0.0.1", self.port)) as own:
+            deadline = time.monotonic() + 5
+            while own.getsockname()[1] not in self._peers:
+                assert time.monotonic() < deadline
+                time.sleep(0.001)
+            self._peers.remove(own.getsockname()[1])
+        return len(self._peers)
+
+    def _take(self, connection: socket.socket, peer: int) -> None:
+        self._peers.append(peer)
+        threading.Thread(target=self._serve, args=[connection], daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.settimeout(5)
+            connection.recv(1 << 16)
+            connection.sendall(head(f"Content-Length: {len(PHOTO)}") + PHOTO)
+
+
+class Stranger:
+    """The public server: what it does is in `pages`, and it remembers the heads of the requests."""
+
+    def __init__(self, forbidden_port: int) -> None:
+        self.heads: list[bytes] = []
+        self._pages = pages(forbidden_port)
+
+    def take(self, connection: socket.socket, peer: int) -> None:
+        threading.Thread(target=self._serve, args=[connection], daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            connection.settimeout(5)
+            request = connection.recv(1 << 16)
+            self.heads.append(request)
+            path, _, query = request.split()[1].decode().partition("?")
+            play(redirect(urllib.parse.unquote(query)) if path == "/away" else self._pages[path.strip("/")], connection)
+
+
+def play(script: Script, connection: socket.socket) -> None:
+    time.sleep(script.wait)
+    connection.sendall(script.send)
+    if script.repeat is None:
+        # Read before closing: what is unread would reset the connection, and the answer be lost.
+        connection.shutdown(socket.SHUT_WR)
+        connection.recv(1 << 16)
+        return
+    deadline = time.monotonic() + 3
+    while time.monotonic() < deadline:
+        connection.sendall(script.repeat)
+        time.sleep(script.pause)
+
+
+class Network:
+    """The resolver and the connections of the process under test.
+
+    Names are looked up in `NAMES`, addresses by the system. Connections to the public address go to the public
+    server; those to this machine are made as asked for; any other is noted and fails.
+
+    Attributes:
+        looked_up: the names, in order.
+        tried: the addresses that connections were made to, in order.
+    """
+
+    def __init__(self, public_port: int) -> None:
+        self.looked_up: list[str] = []
+        self.tried: list[str] = []
+        self._public_port = public_port
+
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(socket, "getaddrinfo", self.getaddrinfo)
+        monkeypatch.setattr(socket, "create_connection", self.create_connection)
+
+    def getaddrinfo(self, host: str, port: int, *args: Any, **kwargs: Any) -> list[Any]:
+        name = host.rstrip(".").lower()
+        if name in NAMES:
+            answers = NAMES[name]
+            found = answers[min(self.looked_up.count(name), len(answers) - 1)]
+            self.looked_up.append(name)
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in found]
+        numeric = 0 if name == "localhost" else socket.AI_NUMERICHOST
+        return getaddrinfo(host, port, *args, **kwargs, flags=numeric)
+
+    def create_connection(self, address: tuple[str, int], timeout: float) -> socket.socket:
+        self.tried.append(address[0])
+        if address[0] == PUBLIC:
+            return create_connection(("127.0.0.1", self._public_port), timeout)
+        if address[0].startswith("127.") or address[0] in ("0.0.0.0", "::1"):
+            return create_connection(address, timeout)
+        raise ConnectionRefusedError("no way there")
