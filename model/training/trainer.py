@@ -52,7 +52,7 @@ def train(config: TrainConfig, workspace: Workspace, progress: Progress = no_pro
     """Train a model in this process.
 
     Returns:
-        status, model (its name), path, metrics of each split, warnings and seconds; all plain JSON.
+        status, model (its name), path, metrics of each split, warnings, remarks and seconds; all plain JSON.
 
     Raises:
         TrainingBusyError, ConfigError: it may not start.
@@ -162,7 +162,8 @@ class _Training:
         self.write_history(classifier.history)
         manifest = self.evaluate(verdict, classifier, exported)
         bundles.write_manifest(self.bundle, manifest)
-        return self.result(manifest, (*verdict.remarks, *self.warnings(verdict, classifier, exported)))
+        warnings = (*verdict.remarks, *self.warnings(verdict, classifier, exported))
+        return self.result(manifest, warnings) | {"remarks": list(classifier.remarks)}
 
     def only_tune(self) -> dict[str, Any]:
         """Check, and search."""
@@ -251,8 +252,9 @@ class _Training:
             {name: answers.uncalibrated for name, answers in classifier.answers.items()},
             verdict.rejected,
             verdict.leakage,
-            (*verdict.warnings, *self.warnings(verdict, classifier, exported)),
+            (*verdict.warnings, *self.warnings(verdict, classifier, exported), *classifier.remarks),
             find_wrong_answers(judged, load_predictor(Bundle(self.bundle, manifest))),
+            None if self.tuning is None else self.tuning.to_json(),
         )
         write_report(self.bundle / bundles.REPORT, content)
         return manifest

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from model.backbones import BACKBONES
-from model.bundle import TUNING, find_bundle
+from model.bundle import REPORT, TUNING, find_bundle
 from model.config import TrainConfig
 from model.dataset.prepare import Verdict, prepare_dataset
 from model.errors import ConfigError, WeightsError
@@ -259,6 +259,7 @@ def test_a_training_with_tune_minutes_trains_what_was_chosen_and_keeps_the_table
     assert bundle.manifest.backbone == chosen["backbone"]
     assert chosen["options"].items() <= trained.items() and trained["tune_minutes"] is None
     assert finished(config, workspace)["tuning"] == stored
+    assert "Which backbone?" in (bundle.directory / REPORT).read_text(encoding="utf-8")
 
 
 def _is(trial: Trial, config: TrainConfig) -> bool:
