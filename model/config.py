@@ -12,7 +12,7 @@ from model.backbones import BACKBONES
 
 RESIZE_MODES = ("squash", "pad", "crop")
 WEIGHTS = ("imagenet", "none")
-FINE_TUNE_MODES = ("none", "top")
+FINE_TUNE_MODES = ("none", "top", "all", "auto")
 IMBALANCE = ("none", "class_weights", "sampling", "logit_adjustment")
 STOP_ON = ("val_loss", "val_accuracy", "val_macro_f1")
 NO_PRESET = "none"
@@ -129,7 +129,8 @@ class TrainConfig:
     )
     fine_tune: str = option(
         "none",
-        "After the head: top also trains the last block of the backbone, and is kept only if validation improves.",
+        "After the head: top also trains the last block of the backbone, all the whole of it; auto decides by the "
+        "number of images and the time there is. Kept only if validation improves beyond chance.",
         choices=FINE_TUNE_MODES,
     )
     fine_tune_epochs: int = option(10, "Most epochs of fine-tuning.", minimum=1, maximum=1000)

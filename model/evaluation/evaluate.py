@@ -12,6 +12,7 @@ from model import durable
 from model.bundle import Bundle
 from model.dataset.images import read_content
 from model.dataset.inspection import in_parallel
+from model.dataset.labels import labels_of
 from model.dataset.verdict import Rejected
 from model.errors import DatasetError, ImageError
 from model.evaluation.metrics import evaluate_predictions
@@ -57,7 +58,7 @@ def evaluate_answers(
     Raises:
         DatasetError: there are no samples.
     """
-    labels = np.array([sample.label for sample in samples], dtype=np.int64)
+    labels = labels_of(samples)
     metrics = evaluate_predictions(probabilities, labels, classes)
     return Evaluation(tuple(classes), tuple(samples), probabilities, labels, metrics, tuple(errors))
 

@@ -16,6 +16,10 @@ class Deadline:
         """The moment that many minutes from now; never, for None."""
         return cls(math.inf if minutes is None else time.monotonic() + 60 * minutes)
 
+    def seconds_left(self) -> float:
+        """Until the moment; 0 once it has passed, infinite where there is none."""
+        return max(0.0, self.moment - time.monotonic())
+
     def is_over(self) -> bool:
         """Whether the moment has passed."""
         return time.monotonic() >= self.moment

@@ -22,6 +22,7 @@ class Epoch:
         learning_rate: at the end of the epoch.
         seconds: wall time of the epoch.
         val_macro_f1: in [0, 1], over the classes that occur among the validation images or the answers.
+        waiting: share of the time of the training steps that was spent waiting for batches, in [0, 1].
     """
 
     phase: str
@@ -33,6 +34,7 @@ class Epoch:
     learning_rate: float
     seconds: float
     val_macro_f1: float
+    waiting: float = 0.0
 
 
 COLUMNS = ("phase", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")

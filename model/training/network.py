@@ -3,6 +3,9 @@
 Only layers of Keras itself, so that loading a saved model needs no code of ours.
 """
 
+import itertools
+from collections.abc import Iterator
+
 import keras
 import numpy as np
 from keras import layers
@@ -56,6 +59,24 @@ def cut_at_last_block(backbone: keras.Model) -> tuple[keras.Model, keras.Model]:
     raise ValueError(f"{network.name}: expected a network with weights to train, found none")
 
 
+def copy_network(network: keras.Model, dtype: str | None = None) -> keras.Model:
+    """The same network with weights of its own.
+
+    Args:
+        dtype: what its layers compute in, such as `mixed_float16`; None for what they do now.
+    """
+
+    def copy_layer(layer: keras.Operation) -> keras.Operation:
+        config = layer.get_config()
+        if dtype is not None and isinstance(layer, layers.Layer):
+            config["dtype"] = dtype
+        return type(layer).from_config(config)
+
+    copy = keras.models.clone_model(network, clone_function=copy_layer, recursive=True)
+    copy.set_weights(network.get_weights())
+    return copy
+
+
 def freeze_batch_normalization(network: keras.Model) -> None:
     """Keep the statistics and the scale of every BatchNormalization layer as they are, in training too."""
     for layer in network.layers:
@@ -65,17 +86,48 @@ def freeze_batch_normalization(network: keras.Model) -> None:
             layer.trainable = False
 
 
+def stages(network: keras.Model) -> list[list[layers.Layer]]:
+    """The layers with weights in groups, the uppermost first: one for each resolution.
+
+    A layer belongs to the resolution of the next place at or after it that every path goes through, so that the
+    side paths of a block count with it.
+
+    Args:
+        network: a backbone, or a part of one, that ends in a feature map.
+    """
+    pairs = _layers_with_resolution(network)
+    return [[layer for layer, _ in group] for _, group in itertools.groupby(pairs, key=lambda pair: pair[1])]
+
+
+def _layers_with_resolution(network: keras.Model) -> Iterator[tuple[layers.Layer, int]]:
+    """From the output down."""
+    resolutions = {id(tensor): tensor.shape[1] for tensor in _bottlenecks(network)}
+    resolution = network.output.shape[1]
+    for operation in reversed(network.operations):
+        resolution = resolutions.get(id(_output(operation)), resolution)
+        if isinstance(operation, keras.Model) and not isinstance(operation, keras.Sequential):
+            yield from _layers_with_resolution(operation)
+        elif isinstance(operation, layers.Layer) and operation.weights:
+            yield operation, resolution
+
+
 def _bottlenecks(network: keras.Model) -> list[keras.KerasTensor]:
     """The 4-dimensional tensors inside that every path from input to output goes through, input first."""
     last_use = {id(network.output): len(network.operations)}
     for position, operation in enumerate(network.operations):
-        for tensor in keras.tree.flatten(operation.input):
+        for tensor in operation._inbound_nodes[0].input_tensors:
             last_use[id(tensor)] = max(position, last_use.get(id(tensor), 0))
     found: list[keras.KerasTensor] = []
     alive: set[int] = set()
     for position, operation in enumerate(network.operations):
-        alive.add(id(operation.output))
+        output = _output(operation)
+        alive.add(id(output))
         alive = {tensor for tensor in alive if last_use[tensor] > position}
-        if alive == {id(operation.output)} and len(operation.output.shape) == 4:
-            found.append(operation.output)
+        if alive == {id(output)} and len(output.shape) == 4:
+            found.append(output)
     return [tensor for tensor in found if tensor is not network.output and tensor is not network.input]
+
+
+def _output(operation: keras.Operation) -> keras.KerasTensor:
+    """Where it stands in the network around it: `output` of a model is inside that."""
+    return operation._inbound_nodes[0].output_tensors[0]

@@ -58,7 +58,7 @@ def test_an_option_changes_the_result_and_a_resumed_training_has_the_same(worksp
 def test_logits_are_adjusted_in_training_only():
     import keras
 
-    from model.training.fine_tune import _trainable_network
+    from model.training.fine_tune import trainable_network
     from model.training.head import Head
 
     entrance = keras.Input((2, 2, 3))
@@ -66,7 +66,7 @@ def test_logits_are_adjusted_in_training_only():
     row = Epoch("head", 1, 1.0, 0.5, 1.0, 0.5, 1.0, 0.1, 0.5)
     head = Head(np.ones((3, 2), np.float32), np.zeros(2, np.float32), 0.0, 1, (row,))
     adjustment = np.array([-0.1, -2.0], np.float32)
-    network = _trainable_network(block, head, adjustment, TrainConfig(), 10, from_scratch=False)
+    network = trainable_network(block, head, "all", adjustment, 10)
     inputs = np.ones((1, 2, 2, 3), np.float32)
     np.testing.assert_allclose(network(inputs, training=True), [[2.9, 1.0]], rtol=1e-6)
     np.testing.assert_allclose(network.predict_on_batch(inputs), [[3.0, 3.0]])

@@ -1,0 +1,132 @@
+"""fine_tune = auto: whether fine-tuning is worth its time, and of how much of the backbone."""
+
+import dataclasses
+import json
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from model import durable
+from model.training.deadline import Deadline
+from model.training.features import BATCH_SIZE, Extract
+
+# With fewer, hardly any improvement stands out from chance (`model.evaluation.paired`), so none would be kept.
+LEAST_VAL_IMAGES = 30
+# Below these a backbone learns the images by heart; above, the more of it follows, the better.
+LEAST_PER_CLASS_FOR_TOP = 20
+LEAST_PER_CLASS_FOR_ALL = 50
+LEAST_IMAGES_FOR_ALL = 500
+# How long the frozen backbone takes for an image by ONNX Runtime is 1: a training step in Keras on a CPU costs this,
+FORWARD_BY_KERAS = 2.0
+STEP_OF_TOP = 1.0
+STEP_OF_ALL = 4.0
+# and on a GPU at least so many times less.
+GPU_SPEEDUP = 10.0
+# Compiling the steps before fine-tuning, and converting the network after it.
+COMPILING_SECONDS = 30.0
+CONVERTING_SECONDS = 30.0
+# What may be estimated wrongly.
+MARGIN = 1.5
+MINUTES_WITHOUT_LIMIT = 60.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Circumstances:
+    """What the choice depends on.
+
+    Attributes:
+        images: of all splits.
+        train_images, val_images, classes: how many.
+        views: of each training image, the image itself among them.
+        epochs: the most of fine-tuning.
+        seconds_per_image: of the frozen backbone by ONNX Runtime, with the processors of this process.
+        gpu: whether Keras has one.
+        seconds_left: of the time limit; infinite without one.
+    """
+
+    images: int
+    train_images: int
+    val_images: int
+    classes: int
+    views: int
+    epochs: int
+    seconds_per_image: float
+    gpu: bool
+    seconds_left: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """none, top or all, and why in a sentence."""
+
+    fine_tune: str
+    reason: str
+
+
+def choose_fine_tuning(given: Circumstances) -> Choice:
+    """What is worth its time: nothing for few images, the last block for more, the whole backbone for many.
+
+    Only what surely fits into the time left, or an hour where there is no limit, is chosen.
+    """
+    per_class = given.train_images / given.classes
+    if given.val_images < LEAST_VAL_IMAGES:
+        return Choice("none", f"{given.val_images} validation images are too few to tell an improvement from chance")
+    if per_class < LEAST_PER_CLASS_FOR_TOP:
+        return Choice("none", f"{per_class:.0f} training images per class are too few to learn more than a head")
+    budget = given.seconds_left if math.isfinite(given.seconds_left) else 60 * MINUTES_WITHOUT_LIMIT
+    times = {part: MARGIN * estimated_seconds(given, part) for part in ("top", "all")}
+    in_words = {part: f"may take {seconds / 60:.1f} of {budget / 60:.1f} minutes" for part, seconds in times.items()}
+    images = f"{given.train_images:,} training images, {per_class:.0f} per class"
+    many = given.train_images >= LEAST_IMAGES_FOR_ALL and per_class >= LEAST_PER_CLASS_FOR_ALL
+    if many and times["all"] <= budget:
+        return Choice("all", f"{images}, are enough for the whole backbone, and that {in_words['all']}")
+    if times["top"] > budget:
+        return Choice("none", f"even its last block {in_words['top']}")
+    why_not_all = f"the whole backbone {in_words['all']}" if many else "are too few for the whole backbone"
+    return Choice("top", f"{images}: {why_not_all}; the last block {in_words['top']}")
+
+
+def estimated_seconds(given: Circumstances, part: str) -> float:
+    """How long fine-tuning `top` or `all` takes at most, with all that comes after it."""
+    forward = given.seconds_per_image / (GPU_SPEEDUP if given.gpu else 1)
+    seen = given.views * given.train_images + given.val_images
+    step, stored = (STEP_OF_ALL, 0.0) if part == "all" else (STEP_OF_TOP, FORWARD_BY_KERAS)
+    epoch = step * given.train_images + (step / 2) * given.val_images
+    return (
+        COMPILING_SECONDS
+        + stored * forward * seen
+        + given.epochs * epoch * forward
+        + seconds_to_finish(given.images, given.seconds_per_image)
+    )
+
+
+def seconds_to_finish(images: int, seconds_per_image: float) -> float:
+    """How long it takes from a tuned backbone to a model: to convert it, and to answer all images."""
+    return CONVERTING_SECONDS + images * seconds_per_image
+
+
+def leaving_time(deadline: Deadline, seconds: float) -> Deadline:
+    """The deadline of fine-tuning, so that so many seconds are left after it, but at most half of all."""
+    left = deadline.seconds_left()
+    return deadline if math.isinf(left) else Deadline(deadline.moment - min(seconds, left / 2))
+
+
+def measured_seconds_per_image(extract: Extract, image_size: int) -> float:
+    """How long the frozen backbone takes for an image, measured on a batch."""
+    images = np.zeros((BATCH_SIZE, image_size, image_size, 3), np.uint8)
+    extract(images)
+    started = time.perf_counter()
+    extract(images)
+    return (time.perf_counter() - started) / BATCH_SIZE
+
+
+def remembered(path: Path, choose: Callable[[], Choice]) -> Choice:
+    """The choice in a file, made and written now where there is none: a resumed training keeps to it."""
+    if path.exists():
+        return Choice(**json.loads(path.read_text(encoding="utf-8")))
+    choice = choose()
+    durable.write_json(path, dataclasses.asdict(choice))
+    return choice

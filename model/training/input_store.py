@@ -1,0 +1,77 @@
+"""What enters the trained part of a network, made once and kept in files mapped to memory."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from model.results import Progress, Sample
+from model.training.features import Look, decoded_batches
+
+
+class InputStore:
+    """Decoded images, or what a frozen trunk makes of them: 100,000 of them need no memory."""
+
+    def __init__(
+        self,
+        trunk: keras.Model | None,
+        size: tuple[int, int],
+        resize: str,
+        batch_size: int,
+        directory: Path,
+        phase: str,
+        progress: Progress,
+    ) -> None:
+        """Args:
+        trunk: from uint8 images to the inputs; None where the images themselves are.
+        size, resize: of the images, see `model.dataset.images.read_image`.
+        batch_size: images that pass through the trunk together.
+        directory: for the files; they begin with the name of the phase.
+        progress: told of `<phase>_inputs`, in images.
+        """
+        self._trunk, self._size, self._resize, self._batch_size = trunk, size, resize, batch_size
+        self._directory, self._phase, self._progress = directory, phase, progress
+
+    def write(self, name: str, samples: Sequence[Sample], looks: Sequence[Look]) -> np.ndarray:
+        """The inputs of one split as an array in a file; a whole one is used again.
+
+        Returns:
+            (looks, n, height, width, channels): uint8 images, or float32 from the trunk.
+
+        Raises:
+            OSError: they find no room on the disk.
+        """
+        whole = self._directory / f"{self._phase}_{name}.npy"
+        if not whole.exists():
+            inside = (*self._size, 3) if self._trunk is None else self._trunk.output.shape[1:]
+            partial = whole.with_suffix(".part")
+            stored = np.lib.format.open_memmap(partial, "w+", self._dtype, (len(looks), len(samples), *inside))
+            _claim(partial)
+            self._fill(stored, samples, looks)
+            partial.rename(whole)
+        return np.load(whole, mmap_mode="r")
+
+    @property
+    def _dtype(self) -> type:
+        return np.uint8 if self._trunk is None else np.float32
+
+    def _fill(self, stored: np.memmap, samples: Sequence[Sample], looks: Sequence[Look]) -> None:
+        for number, look in enumerate(looks):
+            done = 0
+            for images in decoded_batches(samples, self._size, self._resize, self._batch_size, look):
+                inputs = images if self._trunk is None else self._trunk.predict_on_batch(images)
+                stored[number, done : done + len(images)] = inputs
+                done += len(images)
+                self._progress(f"{self._phase}_inputs", number * len(samples) + done, len(looks) * len(samples))
+        stored.flush()
+
+
+def _claim(path: Path) -> None:
+    """Take the room of a file on the disk now: a full disk met while filling it would kill the process."""
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.posix_fallocate(descriptor, 0, os.fstat(descriptor).st_size)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,79 @@
+"""How fast each weight learns in fine-tuning: by the step, and by the depth below the head."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from model.training.network import stages
+
+_WARM_UP = 0.1
+# Howard and Ruder (2018): each layer group learns 2.6 times more slowly than the one above it.
+_SLOWER_PER_STAGE = 2.6
+
+
+def learning_rate(step: int, steps: int, peak: float) -> float:
+    """The rate of one step: linear warm-up over the first tenth, then a cosine down to nearly 0; always above 0.
+
+    Goyal et al. (2017) for the warm-up, Loshchilov and Hutter (2017) for the cosine.
+
+    Args:
+        step: counted from 0.
+        steps: of the whole training.
+        peak: the highest rate.
+    """
+    warm_up = max(1, int(_WARM_UP * steps))
+    if step < warm_up:
+        return peak * (step + 1) / warm_up
+    return peak * (1 + math.cos(math.pi * (step - warm_up + 1) / (steps - warm_up + 1))) / 2
+
+
+def factors_by_depth(network: keras.Model, block: keras.Model) -> list[float]:
+    """What the rate is multiplied by for each of `network.trainable_variables`, in (0, 1].
+
+    1 for the head; below it discriminative rates (Howard and Ruder, 2018), with the layers of one resolution as a
+    group.
+
+    Args:
+        network: `block` and the head on it.
+        block: ends in a feature map.
+    """
+    factors = {
+        id(variable): _SLOWER_PER_STAGE**-depth
+        for depth, stage in enumerate(stages(block), start=1)
+        for layer in stage
+        for variable in layer.trainable_variables
+    }
+    return [factors.get(id(variable), 1.0) for variable in network.trainable_variables]
+
+
+class LayerwiseAdam(keras.optimizers.Adam):
+    """Adam (Kingma and Ba, 2015) with a factor on the rate of each variable, and a running average of each.
+
+    The average is exponential (Polyak and Juditsky, 1992); it starts with the values at `build`.
+    """
+
+    def __init__(self, factors: Sequence[float], average_momentum: float, **options: Any) -> None:
+        """Args:
+        factors: one for each trainable variable, in order.
+        average_momentum: share of the average that stays at each step, in [0, 1); 0 makes it the weights.
+        """
+        super().__init__(**options)
+        self._factors, self._average_momentum = factors, average_momentum
+
+    def build(self, variables: Sequence[keras.Variable]) -> None:
+        """Make the state for these variables, in the order of the factors."""
+        if self.built:
+            return
+        super().build(variables)
+        self.averages = self.add_optimizer_variables(variables, "average")
+        for average, variable in zip(self.averages, variables, strict=True):
+            average.assign(variable)
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """One step of one variable and of its average."""
+        index = self._get_variable_index(variable)
+        super().update_step(gradient, variable, learning_rate * self._factors[index])
+        average, kept = self.averages[index], self._average_momentum
+        self.assign(average, keras.ops.add(average * kept, keras.ops.multiply(variable, 1 - kept)))

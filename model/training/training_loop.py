@@ -1,0 +1,243 @@
+"""The epochs of a fine-tuning: steps, validation, the best weights, and checkpoints of all of it."""
+
+import contextlib
+import dataclasses
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+
+import keras
+import numpy as np
+
+from model.results import Progress
+from model.training.batches import TrainBatches
+from model.training.checkpoints import Checkpoints
+from model.training.deadline import Deadline
+from model.training.epochs import Epoch, measure, score
+from model.training.learning_rates import LayerwiseAdam, learning_rate
+from model.training.prefetch import PreparedAhead
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """How long to train, how fast, and what is best.
+
+    Attributes:
+        phase: the name of it, in rows and progress.
+        epochs: the most of them.
+        least_epochs: so many, whatever the deadline; an epoch that meets it ends early.
+        peak: the highest learning rate.
+        patience: epochs without a better one, after which it ends.
+        stop_on: what makes one epoch better than another (`model.training.epochs.score`).
+        checkpoint_seconds: the longest time between two checkpoints, besides one after each epoch.
+    """
+
+    phase: str
+    epochs: int
+    least_epochs: int
+    peak: float
+    patience: int
+    stop_on: str
+    checkpoint_seconds: float
+
+
+class Validation:
+    """The validation images, and what a network says of them."""
+
+    def __init__(self, inputs: np.ndarray, labels: np.ndarray, weights: np.ndarray, batch_size: int) -> None:
+        """Args:
+        inputs: (n, ...).
+        labels, weights: (n,); the weights count for the loss only.
+        """
+        self.labels, self.weights = labels, weights
+        self._inputs, self._batch_size = inputs, batch_size
+
+    def logits(self, network: keras.Model) -> np.ndarray:
+        """Float32 (n, classes), by a network that gives logits."""
+        starts = range(0, len(self._inputs), self._batch_size)
+        batches = (self._inputs[start : start + self._batch_size] for start in starts)
+        return np.concatenate([network.predict_on_batch(batch) for batch in batches])
+
+
+@dataclasses.dataclass
+class _Running:
+    """How far an epoch has come.
+
+    Attributes:
+        step: batches done.
+        images: in them.
+        loss, right: sums over these images, of the loss and of right answers.
+        seconds, waited: wall time, and the part of it spent waiting for batches.
+    """
+
+    step: int = 0
+    images: int = 0
+    loss: float = 0.0
+    right: float = 0.0
+    seconds: float = 0.0
+    waited: float = 0.0
+
+
+class TrainingLoop:
+    """The epochs of one training, with everything that a checkpoint must hold.
+
+    Validation is measured with the running averages of the weights, and these are what is kept.
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        train: TrainBatches,
+        val: Validation,
+        plan: Plan,
+        checkpoints: Checkpoints,
+        progress: Progress,
+        deadline: Deadline,
+    ) -> None:
+        """Args:
+        network: gives logits; compiled with a `LayerwiseAdam`, its loss scaled or not, and the metric accuracy.
+        deadline: when to end with what is best so far.
+        """
+        self._network, self._train, self._val, self._plan = network, train, val, plan
+        self._checkpoints, self._progress, self._deadline = checkpoints, progress, deadline
+        network.optimizer.build(network.trainable_variables)
+        self._optimizer: LayerwiseAdam = getattr(network.optimizer, "inner_optimizer", network.optimizer)
+        self._history: list[Epoch] = []
+        self._best_epoch, self._best_score = 0, (float("inf"), float("inf"))
+        self._best = _arrays(network.variables)
+        self._running = _Running()
+
+    def run(self) -> tuple[tuple[Epoch, ...], int]:
+        """All epochs that are left; the network then has the weights of the best. Returns the rows and that epoch."""
+        self._restore()
+        while not self._is_over():
+            self._run_epoch(len(self._history) + 1)
+        _assign(self._network.variables, self._best)
+        return tuple(self._history), self._best_epoch
+
+    def _is_over(self) -> bool:
+        done = len(self._history)
+        stuck = done - self._best_epoch >= self._plan.patience
+        return done >= self._plan.epochs or stuck or self._must_end()
+
+    def _must_end(self) -> bool:
+        return len(self._history) >= self._plan.least_epochs and self._deadline.is_over()
+
+    def _run_epoch(self, epoch: int) -> None:
+        running = self._running
+        started, before = time.perf_counter(), running.seconds
+        saved, waited_before = started, running.waited
+        batches = PreparedAhead(self._train.epoch(epoch, running.step))
+        for batch in batches:
+            self._step(epoch, *batch)
+            running.seconds = before + time.perf_counter() - started
+            running.waited = waited_before + batches.waited
+            if self._deadline.is_over():
+                break
+            if time.perf_counter() - saved > self._plan.checkpoint_seconds:
+                self._save()
+                saved = time.perf_counter()
+        self._end_epoch(epoch)
+
+    def _step(self, epoch: int, inputs: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> None:
+        steps = len(self._train)
+        position = (epoch - 1) * steps + self._running.step
+        self._optimizer.learning_rate = learning_rate(position, self._plan.epochs * steps, self._plan.peak)
+        self._network.reset_metrics()
+        results = self._network.train_on_batch(inputs, targets, weights, return_dict=True)
+        self._running.step += 1
+        self._running.images += len(inputs)
+        self._running.loss += float(results["loss"]) * len(inputs)
+        self._running.right += float(results["accuracy"]) * len(inputs)
+
+    def _end_epoch(self, epoch: int) -> None:
+        """Measure, record and keep an epoch, with the averaged weights in the network."""
+        running = self._running
+        measuring = time.perf_counter()
+        with self._averaged_weights():
+            val = measure(self._val.logits(self._network), self._val.labels, self._val.weights)
+            row = Epoch(
+                self._plan.phase,
+                epoch,
+                running.loss / running.images,
+                running.right / running.images,
+                val.loss,
+                val.accuracy,
+                float(np.asarray(self._optimizer.learning_rate)),
+                running.seconds + time.perf_counter() - measuring,
+                val.macro_f1,
+                running.waited / running.seconds,
+            )
+            self._record(row)
+        self._running = _Running()
+        self._tell(row)
+        self._save()
+
+    @contextlib.contextmanager
+    def _averaged_weights(self) -> Iterator[None]:
+        trained = self._network.trainable_variables
+        now = _arrays(trained)
+        _assign(trained, _arrays(self._optimizer.averages))
+        yield
+        _assign(trained, now)
+
+    def _record(self, row: Epoch) -> None:
+        self._history.append(row)
+        reached = score(row, self._plan.stop_on)
+        if reached < self._best_score:
+            self._best_score, self._best_epoch = reached, row.epoch
+            self._best = _arrays(self._network.variables)
+
+    def _tell(self, row: Epoch) -> None:
+        log.info("%s, epoch %d: %.0f %% of the time spent waiting for input", row.phase, row.epoch, 100 * row.waiting)
+        self._progress(
+            row.phase,
+            row.epoch,
+            self._plan.epochs,
+            loss=row.loss,
+            val_loss=row.val_loss,
+            val_accuracy=row.val_accuracy,
+            val_macro_f1=row.val_macro_f1,
+            waiting=row.waiting,
+        )
+
+    def _save(self) -> None:
+        """Weights, random state and optimizer with its averages; the best weights; the rows; the place in the epoch."""
+        arrays = {f"now_{key}": value for key, value in _arrays(self._state_variables()).items()}
+        arrays |= {f"best_{key}": value for key, value in self._best.items()}
+        state = {
+            "history": [dataclasses.asdict(row) for row in self._history],
+            "best_epoch": self._best_epoch,
+            "running": dataclasses.asdict(self._running),
+        }
+        self._checkpoints.save(arrays, state)
+
+    def _restore(self) -> None:
+        found = self._checkpoints.latest()
+        if found is None:
+            return
+        arrays, state = found
+        _assign(self._state_variables(), _with_prefix(arrays, "now_"))
+        self._best = _with_prefix(arrays, "best_")
+        self._history = [Epoch(**row) for row in state["history"]]
+        self._best_epoch, self._running = state["best_epoch"], _Running(**state["running"])
+        self._best_score = min((score(row, self._plan.stop_on) for row in self._history), default=self._best_score)
+        log.info("going on with epoch %d of %s", len(self._history) + 1, self._plan.phase)
+
+    def _state_variables(self) -> list[keras.Variable]:
+        return [*self._network.variables, *self._network.optimizer.variables]
+
+
+def _arrays(variables: Sequence[keras.Variable]) -> dict[str, np.ndarray]:
+    return {str(number): np.array(variable) for number, variable in enumerate(variables)}
+
+
+def _assign(variables: Sequence[keras.Variable], arrays: Mapping[str, np.ndarray]) -> None:
+    for number, variable in enumerate(variables):
+        variable.assign(arrays[str(number)])
+
+
+def _with_prefix(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
