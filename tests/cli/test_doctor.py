@@ -38,6 +38,13 @@ def test_an_empty_variable_counts_as_not_set(run: Run) -> None:
     assert found["MLFLOW_TRACKING_URI"]["status"] == "note"
 
 
+def test_an_mlflow_server_that_does_not_answer_is_said_but_no_problem(run: Run) -> None:
+    ran = run("doctor", "--json", MLFLOW_TRACKING_URI="http://me:hunter2@127.0.0.1:1")
+    assert ran.returncode == 0 and "hunter2" not in ran.stdout
+    found = findings(ran.stdout)["MLflow"]
+    assert found["status"] == "note" and "http://127.0.0.1:1 cannot be reached" in found["detail"]
+
+
 def test_a_workspace_that_is_not_there_is_a_problem(run: Run) -> None:
     ran = run("doctor", "--json", TOPGRAFT_HOME="/nowhere")
     assert ran.returncode == 2

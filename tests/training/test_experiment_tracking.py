@@ -226,19 +226,35 @@ def test_a_look_tells_a_server_from_what_is_none(hanging: str) -> None:
     assert time.monotonic() - start < 5
 
 
-def test_the_logging_dies_with_the_training(finished: Path, hanging: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_the_logging_ends_with_who_waits_for_it(
+    finished: Path, hanging: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", hanging)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "500")
     code = "import sys; from pathlib import Path; from model.training.experiment_tracking import add_tracking\n"
     code += "add_tracking({'warnings': []}, Path(sys.argv[1]))"
-    parent = subprocess.Popen([sys.executable, "-c", code, str(finished)])
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code, str(finished)], stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
+    )
     wait_until(lambda: psutil.Process(parent.pid).children() != [], "the child to start")
     [child] = psutil.Process(parent.pid).children()
     wait_until(lambda: child.net_connections() != [], "the child to ask the server")
-    parent.send_signal(signal.SIGKILL)
-    parent.wait()
+    parent.send_signal(number)
+    _, said = parent.communicate(timeout=30)
     wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, "the child to die")
     open_bundle(finished).verify()
+    if number == signal.SIGINT:
+        assert "small is trained; its logging to MLflow was stopped: topgraft models track small" in said
+        assert list(temporary.iterdir()) == []
+
+
+def heed_interrupts() -> None:
+    """In a child about to start: undo that a shell lets what it runs in the background ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_until(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
