@@ -21,7 +21,9 @@ from model.training.trials import MeasuredBackbone
 
 # Beyond so many images a tuning learns little more about which option is better, but takes longer.
 MOST_IMAGES = 2000
+# The speed is told by so many images, and may change by so much.
 _FIRST_IMAGES = 16
+_DOUBT = 1.1
 # A guess, until one has been converted.
 _SECONDS_TO_CONVERT = 15.0
 _WARM_UPS = 2
@@ -81,24 +83,17 @@ class Pool:
         """Have the features of a candidate ready.
 
         Raises:
-            NoTimeError: they would not be, judged by the first few images; or they were not in time.
+            NoTimeError: they would not be in time, judged by the first of them.
         """
         key = _features_key(candidate)
         if key in self._made:
             return
         views: tuple[View | None, ...] = (None, *views_of(candidate, self._images_per_class))
         give_up = time.monotonic() + seconds_left
-        first = self.samples[:_FIRST_IMAGES]
-        self._network(candidate)
-        started = time.monotonic()
-        self._extract(candidate, first, views[-1], give_up)
-        estimate = (time.monotonic() - started) / len(first) * len(self.samples) * len(views)
-        if estimate > seconds_left:
-            raise NoTimeError(
-                f"its features would take about {estimate:.0f} s, and {max(0.0, seconds_left):.0f} s of the tuning "
-                "were left for that."
-            )
-        features, *of_views = (self._extract(candidate, self.samples, view, give_up) for view in views)
+        features, *of_views = (
+            self._extract(candidate, view, _Watch(self._tell, give_up, len(views) - number))
+            for number, view in enumerate(views)
+        )
         weights = np.ones(len(self.samples), np.float32)
         self._made[key] = LabelledFeatures(features, self.labels, weights, tuple(of_views))
 
@@ -107,23 +102,16 @@ class Pool:
         self.make_features(candidate, math.inf)
         return self._made[_features_key(candidate)]
 
-    def _extract(
-        self, candidate: TrainConfig, samples: Sequence[Sample], view: View | None, give_up: float
-    ) -> np.ndarray:
-        def tell(*_step: object, **_metrics: float) -> None:
-            self._tell()
-            if time.monotonic() > give_up:
-                raise NoTimeError("the time was over before its features were made.")
-
+    def _extract(self, candidate: TrainConfig, view: View | None, watch: "_Watch") -> np.ndarray:
         size = _image_size(candidate)
         cache = FeatureCache(find_backbone(candidate.backbone), size, candidate.resize)
         return cache.extract(
             lambda images: self._network(candidate)[0](images),
-            samples,
+            self.samples,
             self._content_hashes,
             (size, size),
             candidate.resize,
-            tell,
+            watch,
             view,
         )
 
@@ -135,6 +123,27 @@ class Pool:
             graph = converted_backbone(find_backbone(candidate.backbone), key[1])
             self._prepared = (key, extract_with_onnx(graph), len(graph))
         return self._prepared[1], self._prepared[2]
+
+
+class _Watch:
+    """A `Progress` that gives up as soon as it sees that features will not be made in time."""
+
+    def __init__(self, tell: Callable[[], None], give_up: float, passes: int) -> None:
+        self._tell, self._give_up, self._passes = tell, give_up, passes
+        self._first: tuple[float, int] | None = None
+
+    def __call__(self, phase: str, done: int, total: int, /, **metrics: float) -> None:
+        self._tell()
+        now = time.monotonic()
+        # The first batch takes longer: the network is read.
+        started, done_then = self._first = self._first or (now, done)
+        enough = done - done_then >= _FIRST_IMAGES
+        expected = (now - started) / (done - done_then) * (total * self._passes - done) if enough else 0.0
+        left = self._give_up - now
+        if expected > _DOUBT * left:
+            raise NoTimeError(
+                f"its features would take {expected:.0f} s more, and {max(0.0, left):.0f} s of the tuning were left."
+            )
 
 
 def _at_most(most: int, samples: Sequence[Sample], verdict: Verdict, seed: int) -> tuple[Sample, ...]:

@@ -20,7 +20,7 @@ from model.training.candidates import GRID, proposals
 from model.training.choice import choose
 from model.training.held_out import HeldOut, Measure
 from model.training.keras_weights import ready_backbones, weights_directory, weights_file
-from model.training.pool import Pool
+from model.training.pool import NoTimeError, Pool
 from model.training.pretrained import build_backbone
 from model.training.process import run_training
 from model.training.trials import MeasuredBackbone, Trial, Trials
@@ -154,6 +154,16 @@ def test_a_backbone_whose_features_do_not_fit_in_the_time_is_not_begun(verdict, 
     tuning = tune(verdict, config, tmp_path, no_progress)
     assert [row.backbone for row in tuning.rows] == ["EfficientNetLite0"]
     assert "would take about" in tuning.left_out["EfficientNetLite2"]
+
+
+def test_features_that_will_not_be_in_time_are_given_up_early(verdict):
+    candidate = dataclasses.replace(
+        QUICK, backbone="EfficientNetLite0", augmentation="noise(0.37)", augmented_views=100, seed=1234
+    )
+    started = time.monotonic()
+    with pytest.raises(NoTimeError, match="its features would take"):
+        Pool(verdict, 0, lambda: None).make_features(candidate, 3.0)
+    assert time.monotonic() - started < 5
 
 
 def test_of_many_images_a_part_is_taken_that_has_every_class(verdict, monkeypatch):
