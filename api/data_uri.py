@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from model.errors import FetchError, FetchTooLargeError
 
 # For a picture; what is larger is a file.
-_MAX_CHARACTERS = 64 << 20
+MAX_CHARACTERS = 64 << 20
 _BLOCK = 1 << 16
 
 
@@ -22,7 +22,7 @@ def decode_data_uri(uri: str, max_bytes: int) -> bytes:
     header, comma, payload = uri.partition(",")
     if not comma:
         raise FetchError("url: expected data:[type][;base64],CONTENT, received a data URI without a comma.")
-    if len(payload) > min(_MAX_CHARACTERS, 3 * max_bytes):
+    if len(payload) > min(MAX_CHARACTERS, 3 * max_bytes):
         raise _too_large(max_bytes)
     content = b"".join(_percent_decoded(payload))
     if header.lower().endswith(";base64"):
@@ -52,5 +52,5 @@ def _percent_decoded(text: str) -> Iterator[bytes]:
 
 def _too_large(max_bytes: int) -> FetchTooLargeError:
     return FetchTooLargeError(
-        f"url: expected a data URI of at most {min(_MAX_CHARACTERS, max_bytes)} bytes, received more. Send a file."
+        f"url: expected a data URI of at most {min(MAX_CHARACTERS, max_bytes)} bytes, received more. Send a file."
     )

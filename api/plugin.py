@@ -16,6 +16,7 @@ from marshmallow import fields
 
 import model
 from api.errors import Unavailable, as_http_errors
+from api.incoming import guard_server
 from api.responses import RENDERERS, Answer
 from api.schemas import predict_fields, response_fields, train_fields
 from api.uploads import Photos, open_photos
@@ -81,6 +82,8 @@ def get_train_args() -> dict[str, fields.Field]:
 
 def get_predict_args() -> dict[str, fields.Field]:
     """The arguments of `predict`."""
+    # All that DEEPaaS calls in its own process while requests can still be given a limit.
+    guard_server()
     return predict_fields()
 
 

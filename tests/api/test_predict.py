@@ -17,6 +17,7 @@ from PIL import Image
 
 import api
 from api import errors, plugin
+from api.uploads import open_photos
 from model.bundle import Bundle
 from tests.api.conftest import FakePredictor, Upload, photo
 
@@ -135,6 +136,17 @@ def test_messages_name_the_zip_as_the_client_does(upload: MakeUpload) -> None:
     message = str(refusal(image=received))
     assert "photos.zip" in message
     assert received.filename not in message
+
+
+def test_the_file_has_no_name_while_it_is_worked_on(upload: MakeUpload) -> None:
+    """A worker that is killed leaves nothing behind."""
+    received = upload(zip_of(a=photo(), b=photo()))
+    with open_photos(received, None) as photos:
+        assert not Path(received.filename).exists()
+        assert [name for name, _ in photos.images] == ["a.jpg", "b.jpg"]
+    with open_photos(None, data_uri(photo())) as photos:
+        assert os.listdir(tempfile.gettempdir()) == []
+        assert photos.single == photo()
 
 
 @pytest.mark.usefixtures("trained")

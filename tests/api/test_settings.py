@@ -27,7 +27,8 @@ def test_empty_means_unset(text: str, wanted: bool, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    ("text", "ports"), [("", {80, 443}), (" 8443 ", {8443}), ("80, 9000", {80, 9000}), ("0", {80, 443}), ("web", {80, 443})]
+    ("text", "ports"),
+    [("", {80, 443}), (" 8443 ", {8443}), ("80, 9000", {80, 9000}), ("0", {80, 443}), ("web", {80, 443})],
 )
 def test_ports(text: str, ports: set[int], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setenv("TOPGRAFT_URL_PORTS", text)

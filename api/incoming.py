@@ -1,0 +1,89 @@
+"""Requests as they arrive, in the server's own process: refused while they arrive if too large or damaged.
+
+DEEPaaS receives a request whole before a worker sees any of it, unpacks what is packed, has no limit of its own,
+and answers 500 for a form that cannot be read.
+"""
+
+import codecs
+import logging
+import sys
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from api import settings
+from api.data_uri import MAX_CHARACTERS
+from api.errors import ApiError, BadRequest, TooLarge
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+# For the names and other fields of a form.
+_FORM_OVERHEAD = 1 << 20
+
+
+def guard_server() -> None:
+    """Have this process's DEEPaaS, if it is starting one, check requests as they arrive."""
+    server = sys.modules.get("deepaas.api")
+    application: web.Application | None = getattr(server, "APP", None)
+    if application is not None and not application.frozen and check_request not in application.middlewares:
+        application.middlewares.append(check_request)
+
+
+@web.middleware
+async def check_request(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Receive the form of a request within its limit, then let it be handled.
+
+    Raises:
+        BadRequest: the form cannot be read.
+        TooLarge: the request is larger than allowed, as announced or as unpacked.
+    """
+    limit = _limit(request)
+    if (request.content_length or 0) > limit:
+        raise _too_large(limit)
+    _check_charset(request)
+    limited = request.clone(client_max_size=limit)
+    try:
+        await _receive_form(limited)
+        return await handler(limited)
+    except web.HTTPRequestEntityTooLarge as error:
+        raise error if isinstance(error, ApiError) else _too_large(limit) from error
+
+
+async def _receive_form(request: web.Request) -> None:
+    """The request keeps what was received; a body that is no form is left for the handler to read."""
+    try:
+        await request.post()
+    except (web.HTTPException, MemoryError):
+        raise
+    except ConnectionError as error:
+        log.info("the client hung up before its request was whole")
+        raise BadRequest("expected the whole request, the connection was closed.") from error
+    except OSError:
+        raise  # a full disk is not the client's affair
+    except Exception as error:
+        # There are many ways for a form to be wrong, and as many classes of errors in aiohttp.
+        raise BadRequest(f"expected a form that can be read, received: {error!r}.") from error
+
+
+def _check_charset(request: web.Request) -> None:
+    try:
+        codecs.lookup(request.charset or "utf-8")
+    except LookupError as error:
+        raise BadRequest(f"expected a charset such as utf-8, received {request.charset!r}.") from error
+
+
+def _limit(request: web.Request) -> int:
+    """In bytes: a file goes to the disk as it arrives, any other body is in memory as a whole."""
+    is_file = request.content_type == "multipart/form-data"
+    most = settings.max_upload_bytes() if is_file else min(settings.max_upload_bytes(), MAX_CHARACTERS)
+    own = request.client_max_size or sys.maxsize  # deepaas-run --client-max-size
+    return min(most + _FORM_OVERHEAD, own)
+
+
+def _too_large(limit: int) -> TooLarge:
+    return TooLarge(
+        f"expected a request of at most {limit} bytes, received more. Send less at a time, or a file for a text; "
+        "the operator of this service can change the limit with TOPGRAFT_MAX_UPLOAD_MB."
+    )

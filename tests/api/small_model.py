@@ -1,0 +1,59 @@
+"""A model that a real server loads in no time: the mean colour of the photo decides."""
+
+from pathlib import Path
+
+import numpy as np
+
+from model.bundle import ONNX_MODEL, Manifest, write_manifest
+from model.serving.graph import ACTIVATION_MAP, IMAGE, PROBABILITIES
+
+CLASSES = ("red", "green", "blue")
+_SIZE = 8
+
+
+def write_small_model(directory: Path) -> None:
+    """Write a whole model into a new folder of `models/`."""
+    directory.mkdir(parents=True)
+    _write_graph(directory / ONNX_MODEL)
+    manifest = Manifest(
+        name=directory.name,
+        created="2026-01-01T00:00:00Z",
+        versions={},
+        classes=CLASSES,
+        backbone="EfficientNetLite0",
+        image_size=_SIZE,
+        resize="squash",
+        scaling="lite",
+        train_config={},
+        dataset={},
+        metrics={"test": {"accuracy": 0.9}},
+        temperature=1.0,
+        thresholds={},
+        engine="onnx",
+        parity={},
+        files={},
+    )
+    write_manifest(directory, manifest)
+
+
+def _write_graph(path: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    scale = numpy_helper.from_array(np.float32(1 / 16), "scale")
+    axes = numpy_helper.from_array(np.array([1, 2]), "axes")
+    nodes = [
+        helper.make_node("Cast", [IMAGE], ["colours"], to=TensorProto.FLOAT),
+        helper.make_node("Mul", ["colours", "scale"], [ACTIVATION_MAP]),
+        helper.make_node("ReduceMean", [ACTIVATION_MAP, "axes"], ["logits"], keepdims=0),
+        helper.make_node("Softmax", ["logits"], [PROBABILITIES]),
+    ]
+    image = helper.make_tensor_value_info(IMAGE, TensorProto.UINT8, ["n", _SIZE, _SIZE, 3])
+    outputs = [
+        helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["n", 3]),
+        helper.make_tensor_value_info(ACTIVATION_MAP, TensorProto.FLOAT, ["n", _SIZE, _SIZE, 3]),
+    ]
+    graph = helper.make_graph(nodes, "small", [image], outputs, [scale, axes])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.checker.check_model(model)
+    path.write_bytes(model.SerializeToString())

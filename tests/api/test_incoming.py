@@ -1,0 +1,153 @@
+"""Requests as they arrive in the server's own process."""
+
+import asyncio
+import gzip
+import json
+import sys
+import types
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession, web
+
+from api.incoming import check_request, guard_server
+
+FORM = {"Content-Type": "multipart/form-data; boundary=xx"}
+FILE = b'--xx\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n'
+END = b"\r\n--xx--\r\n"
+LARGE = 3 << 20
+
+
+async def _sizes(request: web.Request) -> web.Response:
+    """Answers how large what came is, as a handler of DEEPaaS would read it."""
+    if request.content_type == "application/json":
+        return web.json_response(len(json.dumps(await request.json())))
+    form = await request.post()
+    return web.json_response({name: len(part.file.read()) for name, part in form.items()})
+
+
+def _answers(send: Callable[[int], Awaitable[Any]], client_max_size: int = 0) -> Any:
+    """What `send`, given the port of a server like DEEPaaS's, returns."""
+
+    async def run() -> Any:
+        application = web.Application(client_max_size=client_max_size, middlewares=[check_request])
+        below = web.Application()
+        below.router.add_post("/predict/", _sizes)
+        application.add_subapp("/v2", below)
+        runner = web.AppRunner(application, shutdown_timeout=0.1)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            return await send(runner.addresses[0][1])
+        finally:
+            await runner.cleanup()
+
+    return asyncio.run(run())
+
+
+def _post(body: Any, headers: dict[str, str], client_max_size: int = 0) -> tuple[int, Any]:
+    async def send(port: int) -> tuple[int, Any]:
+        url = f"http://127.0.0.1:{port}/v2/predict/"
+        async with ClientSession() as client, client.post(url, data=body, headers=headers) as response:
+            return response.status, await response.json()
+
+    return _answers(send, client_max_size)
+
+
+@pytest.fixture(autouse=True)
+def limit_of_two_megabytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOPGRAFT_MAX_UPLOAD_MB", "1")
+
+
+def test_what_is_whole_and_small_is_handled() -> None:
+    assert _post(FILE + b"x" * 1000 + END, FORM) == (200, {"image": 1000})
+    assert _post(b'{"a": 1}', {"Content-Type": "application/json"}) == (200, 8)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (FILE + b"x" * LARGE + END, FORM),
+        (gzip.compress(FILE + b"x" * LARGE + END), FORM | {"Content-Encoding": "gzip"}),
+        (b'"' + b"x" * LARGE + b'"', {"Content-Type": "application/json"}),
+        (b"url=" + b"x" * LARGE, {"Content-Type": "application/x-www-form-urlencoded"}),
+    ],
+    ids=["file", "packed", "json", "form"],
+)
+@pytest.mark.parametrize("announced", [True, False])
+def test_what_is_too_large_is_refused(body: bytes, headers: dict[str, str], announced: bool) -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield body
+
+    status, answer = _post(body if announced else chunks(), headers)
+    assert status == 413
+    assert "at most 2097152 bytes" in answer["message"]
+    assert "TOPGRAFT_MAX_UPLOAD_MB" in answer["message"]
+
+
+def test_what_is_announced_as_too_large_is_refused_before_it_comes() -> None:
+    async def send(port: int) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"POST /v2/predict/ HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999\r\n\r\n")
+        answer = await asyncio.wait_for(reader.readline(), 5)
+        writer.close()
+        return answer
+
+    assert _answers(send).startswith(b"HTTP/1.1 413")
+
+
+def test_the_server_may_allow_less() -> None:
+    assert _post(FILE + b"x" * 2000 + END, FORM, client_max_size=1000)[0] == 413
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        (b"no boundary", FORM),
+        (b"--xx\r\nContent-Disposition: form-data\r\n\r\nno name" + END, FORM),
+        (b"--xx\r\nno header\r\n\r\nabc" + END, FORM),
+        (b"--xx\r\nContent-Type: multipart/mixed; boundary=yy\r\n\r\n--yy\r\n\r\na\r\n--yy--" + END, FORM),
+        (FILE.replace(b"\r\n\r\n", b"\r\nContent-Transfer-Encoding: nosuch\r\n\r\n") + b"abc" + END, FORM),
+        (b'--xx\r\nContent-Disposition: form-data; name="model"\r\n\r\n\xff\xfe' + END, FORM),
+        (FILE, {"Content-Type": "multipart/form-data"}),
+        (b"a=1", {"Content-Type": "application/x-www-form-urlencoded; charset=nosuch"}),
+        (b"a=\xff", {"Content-Type": "application/x-www-form-urlencoded"}),
+        (b"{}", {"Content-Type": "application/json; charset=nosuch"}),
+    ],
+)
+def test_a_damaged_form_is_the_clients_fault(body: bytes, headers: dict[str, str]) -> None:
+    status, answer = _post(body, headers)
+    assert (status, "expected" in answer["message"]) == (400, True), answer
+
+
+def test_a_client_that_hangs_up_is_no_error_of_the_server(caplog: pytest.LogCaptureFixture) -> None:
+    async def send(port: int) -> None:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        head = "POST /v2/predict/ HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n"
+        writer.write(f"{head}Content-Type: {FORM['Content-Type']}\r\n\r\n".encode() + FILE + b"half")
+        await writer.drain()
+        await asyncio.sleep(0.2)
+        writer.close()
+        await asyncio.sleep(0.2)
+
+    caplog.set_level("INFO")
+    _answers(send)
+    assert "hung up" in caplog.text
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_the_application_of_deepaas_is_guarded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    application = web.Application()
+    monkeypatch.setitem(sys.modules, "deepaas.api", types.SimpleNamespace(APP=application))
+    guard_server()
+    guard_server()
+    assert list(application.middlewares) == [check_request]
+
+
+def test_without_a_server_there_is_nothing_to_guard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "deepaas.api", types.SimpleNamespace(APP=None))
+    guard_server()
+    monkeypatch.delitem(sys.modules, "deepaas.api")
+    guard_server()
+    assert "deepaas.api" not in sys.modules
