@@ -65,6 +65,21 @@ def test_a_training_stopped_after_an_epoch_and_resumed_has_the_same_results(work
 
 
 @pytest.mark.slow
+def test_fine_tuning_of_a_whole_backbone_goes_on_with_its_averaged_weights(workspace, shapes):
+    config = dataclasses.replace(
+        _config(shapes), backbone="EfficientNetLite0", weights="imagenet", fine_tune="all", epochs=1, fine_tune_epochs=3
+    )
+    train(config, workspace)
+    expected = _rows(workspace), (workspace.models / "m" / "predictions" / "val.csv").read_text()
+    _clear(workspace)
+    with pytest.raises(Interruption):
+        train(config, workspace, _stop_at("fine_tune", 2))
+    result = resume("m", workspace)
+    assert "was kept" in result["remarks"][0]
+    assert (_rows(workspace), (workspace.models / "m" / "predictions" / "val.csv").read_text()) == expected
+
+
+@pytest.mark.slow
 def test_the_train_option_resume_does_the_same(workspace, shapes, uninterrupted):
     with pytest.raises(Interruption):
         train(_config(shapes), workspace, _stop_at("fine_tune", 2))
