@@ -5,6 +5,10 @@ import os
 from pathlib import Path
 
 _CGROUP = Path("/sys/fs/cgroup")
+_PROC = Path("/proc")
+_MEBIBYTE = 2**20
+# Where the system does not tell, nothing is refused for want of memory.
+_UNKNOWN = 2**63 - 1
 
 
 def available_processors(cgroup: Path = _CGROUP) -> int:
@@ -37,4 +41,80 @@ def _nomad_cores(text: str) -> int | None:
         spans = [part.split("-") for part in text.split(",")]
         return sum(int(span[-1]) - int(span[0]) + 1 for span in spans)
     except ValueError:
+        return None
+
+
+def available_memory(cgroup: Path = _CGROUP, proc: Path = _PROC) -> int:
+    """How much memory this container was given, in bytes.
+
+    The least of: that of the machine; the limit of its cgroup (version 2 or 1); and NOMAD_MEMORY_LIMIT, in MiB.
+    """
+    limits = [_meminfo(proc, "MemTotal"), _cgroup_limit(cgroup), _nomad_memory()]
+    return min((limit for limit in limits if limit is not None), default=_UNKNOWN)
+
+
+def spare_memory(cgroup: Path = _CGROUP, proc: Path = _PROC) -> int:
+    """How much more memory this process can take before something is killed, in bytes; 0 when there is none.
+
+    The least of: what the machine has left; what the cgroup has left, its file cache counted as free; and
+    NOMAD_MEMORY_LIMIT without what this process takes already.
+    """
+    spare = [_meminfo(proc, "MemAvailable")]
+    limit, used = _cgroup_limit(cgroup), _cgroup_use(cgroup)
+    if limit is not None and used is not None:
+        spare.append(limit - used)
+    nomad = _nomad_memory()
+    if nomad is not None:
+        spare.append(nomad - _own_memory(proc))
+    return max(0, min((left for left in spare if left is not None), default=_UNKNOWN))
+
+
+def _cgroup_limit(cgroup: Path) -> int | None:
+    """None for `max`, too; where there is no limit, version 1 gives a number larger than any machine."""
+    return _number(cgroup / "memory.max") or _number(cgroup / "memory" / "memory.limit_in_bytes")
+
+
+def _cgroup_use(cgroup: Path) -> int | None:
+    """Without the pages of files that the system gives up first, as a Kubernetes working set."""
+    for used, statistics, cached in (
+        (cgroup / "memory.current", cgroup / "memory.stat", "inactive_file"),
+        (cgroup / "memory" / "memory.usage_in_bytes", cgroup / "memory" / "memory.stat", "total_inactive_file"),
+    ):
+        total = _number(used)
+        if total is not None:
+            return total - (_field(statistics, cached) or 0)
+    return None
+
+
+def _nomad_memory() -> int | None:
+    text = (os.environ.get("NOMAD_MEMORY_LIMIT") or "").strip()
+    return int(text) * _MEBIBYTE if text.isdecimal() and int(text) else None
+
+
+def _meminfo(proc: Path, name: str) -> int | None:
+    kibibytes = _field(proc / "meminfo", f"{name}:")
+    return None if kibibytes is None else kibibytes * 1024
+
+
+def _own_memory(proc: Path) -> int:
+    try:
+        pages = int((proc / "self" / "statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _field(path: Path, name: str) -> int | None:
+    """The number behind a name, in a file of lines `name number ...`."""
+    try:
+        rows = [line.split() for line in path.read_text().splitlines()]
+        return next((int(row[1]) for row in rows if row[:1] == [name]), None)
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _number(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):
         return None

@@ -1,15 +1,19 @@
-"""The processors that a container was given, not those it sees."""
+"""The processors and the memory that a container was given, not those it sees."""
 
 import os
+from pathlib import Path
 
 import pytest
 
-from model.resources import available_processors
+from model.resources import available_memory, available_processors, spare_memory
+
+GIB = 2**30
 
 
 @pytest.fixture(autouse=True)
 def _visible(monkeypatch):
     monkeypatch.delenv("NOMAD_CPU_CORES", raising=False)
+    monkeypatch.delenv("NOMAD_MEMORY_LIMIT", raising=False)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _process: set(range(16)))
 
 
@@ -44,3 +48,63 @@ def test_the_cores_that_nomad_reserved_count(tmp_path, monkeypatch, text, expect
 def test_a_file_that_makes_no_sense_is_no_limit(tmp_path):
     (tmp_path / "cpu.max").write_text("garbage")
     assert available_processors(tmp_path) == 16
+
+
+@pytest.fixture
+def machine(tmp_path) -> Path:
+    """A machine of 16 GiB, 10 of them free; this process takes 256 pages."""
+    proc = tmp_path / "proc"
+    (proc / "self").mkdir(parents=True)
+    (proc / "meminfo").write_text(f"MemTotal:       {16 * GIB // 1024} kB\nMemAvailable:   {10 * GIB // 1024} kB\n")
+    (proc / "self" / "statm").write_text("9999 256 3 4 5 6 7\n")
+    return proc
+
+
+def test_without_limits_the_memory_of_the_machine_counts(tmp_path, machine):
+    assert available_memory(tmp_path, machine) == 16 * GIB
+    assert spare_memory(tmp_path, machine) == 10 * GIB
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [("max", 16 * GIB), (str(4 * GIB), 4 * GIB), (str(64 * GIB), 16 * GIB), ("garbage", 16 * GIB)],
+)
+def test_the_memory_limit_of_a_cgroup_of_version_2_counts(tmp_path, machine, limit, expected):
+    (tmp_path / "memory.max").write_text(limit + "\n")
+    assert available_memory(tmp_path, machine) == expected
+
+
+def test_what_a_cgroup_of_version_2_has_left_counts_and_its_file_cache_is_free(tmp_path, machine):
+    (tmp_path / "memory.max").write_text(str(4 * GIB))
+    (tmp_path / "memory.current").write_text(str(3 * GIB))
+    (tmp_path / "memory.stat").write_text(f"anon 1\ninactive_file {GIB}\nactive_file 5\n")
+    assert spare_memory(tmp_path, machine) == 2 * GIB
+
+
+def test_a_cgroup_of_version_1_counts(tmp_path, machine):
+    folder = tmp_path / "memory"
+    folder.mkdir()
+    (folder / "memory.limit_in_bytes").write_text("9223372036854771712")
+    (folder / "memory.usage_in_bytes").write_text(str(3 * GIB))
+    (folder / "memory.stat").write_text(f"cache 7\ntotal_inactive_file {GIB}\n")
+    assert (available_memory(tmp_path, machine), spare_memory(tmp_path, machine)) == (16 * GIB, 10 * GIB)
+    (folder / "memory.limit_in_bytes").write_text(str(3 * GIB))
+    assert (available_memory(tmp_path, machine), spare_memory(tmp_path, machine)) == (3 * GIB, GIB)
+
+
+def test_more_than_allowed_leaves_nothing_rather_than_less(tmp_path, machine):
+    (tmp_path / "memory.max").write_text(str(GIB))
+    (tmp_path / "memory.current").write_text(str(2 * GIB))
+    assert spare_memory(tmp_path, machine) == 0
+
+
+@pytest.mark.parametrize(("text", "expected"), [("2048", 2 * GIB), ("", 16 * GIB), ("lots", 16 * GIB), ("0", 16 * GIB)])
+def test_the_memory_that_nomad_reserved_counts(tmp_path, machine, monkeypatch, text, expected):
+    monkeypatch.setenv("NOMAD_MEMORY_LIMIT", text)
+    assert available_memory(tmp_path, machine) == expected
+    own = 256 * os.sysconf("SC_PAGE_SIZE") if expected == 2 * GIB else expected - 10 * GIB
+    assert spare_memory(tmp_path, machine) == expected - own
+
+
+def test_the_memory_of_this_machine_is_known():
+    assert 0 < spare_memory() <= available_memory() <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

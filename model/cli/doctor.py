@@ -17,7 +17,7 @@ from model.bundle import find_bundle, model_names
 from model.cli.options import current_workspace, json_option, workspace_option
 from model.cli.output import print_json
 from model.errors import ConfigError, ModelDamagedError
-from model.resources import available_processors
+from model.resources import available_memory, available_processors, spare_memory
 from model.trainings import interrupted_trainings, queued_trainings, running_trainings
 from model.workspace import Workspace, cache_directory
 
@@ -149,8 +149,7 @@ def _embedded_weights(backbone: str) -> Finding:
 
 def _machine() -> Iterator[Finding]:
     yield Finding("machine", "cores", "ok", str(available_processors()))
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    yield Finding("machine", "memory", "ok", f"{memory / 1e9:.1f} GB")
+    yield Finding("machine", "memory", "ok", f"{available_memory() / 1e9:.1f} GB, {spare_memory() / 1e9:.1f} GB free")
     yield _gpu()
     for program, use in (("rclone", "needed only for storages"), ("chromium", "needed only for the browser tests")):
         found = shutil.which(program)

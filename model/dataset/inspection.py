@@ -13,13 +13,15 @@ from model.dataset import duplicates
 from model.dataset.images import decode_image, measure_image, read_content
 from model.dataset.verdict import Rejected
 from model.errors import ImageError
-from model.resources import available_processors
+from model.resources import available_memory, available_processors
 from model.results import Progress, Sample
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _MOST_THREADS = 32
+# For a photo of 24 megapixels and what is made of it.
+_BYTES_FOR_A_THREAD = 250_000_000
 # Decoded results waiting for their turn, for each thread: it bounds memory.
 _AHEAD = 4
 _PROGRESS_STEPS = 200
@@ -73,11 +75,12 @@ def inspect_images(samples: Sequence[Sample], progress: Progress) -> Inspection:
 
 
 def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """The results of `work` in the order of `items`, from one thread for each processor.
+    """The results of `work` in the order of `items`, from one thread for each processor, fewer with little memory.
 
     Only a few results wait at a time, so that memory does not grow with the number of items.
     """
-    threads = min(_MOST_THREADS, available_processors())
+    room = available_memory() // _BYTES_FOR_A_THREAD
+    threads = max(1, min(_MOST_THREADS, available_processors(), room))
     with ThreadPoolExecutor(threads, thread_name_prefix="topgraft-decode") as pool:
         waiting: collections.deque[Future[Result]] = collections.deque()
         for item in items:

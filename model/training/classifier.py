@@ -50,6 +50,7 @@ from model.training.head import (
     softmax,
     train_head,
 )
+from model.training.memory import memory_remark, refuse_too_many_features
 
 if TYPE_CHECKING:
     import keras
@@ -87,11 +88,17 @@ class UsedBackbone:
 
 @dataclasses.dataclass(frozen=True)
 class Answers:
-    """What was answered to labelled images: probabilities float32 (n, classes), calibrated and not."""
+    """What was answered to labelled images.
+
+    Attributes:
+        probabilities, uncalibrated: float32 (n, classes), divided by the temperature before softmax and not.
+        folds: of cross-validation; 0 where the model itself answered.
+    """
 
     samples: tuple[Sample, ...]
     probabilities: np.ndarray
     uncalibrated: np.ndarray
+    folds: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,6 +179,7 @@ class _Fit:
         """Head on frozen features; fine-tuned where asked for and better; refitted where it stayed frozen."""
         used = self._pretrained()
         features = self._cached_features(used, self.dataset.samples)
+        refuse_too_many_features(*features.shape, len(self.views))
         train = self._with_views(used, features, self.dataset.train)
         val = self._labelled(features, self.dataset.val)
         options = HeadOptions.of(self.config)
@@ -275,7 +283,13 @@ class _Fit:
 
     def _fine_tune(self, network: "keras.Model", start: Head, part: "Part", seconds_per_image: float) -> "Tuned":
         from model.training.fine_tune import fine_tune
+        from model.training.hardware import gpus
+        from model.training.network import cut_at_last_block
 
+        trained = cut_at_last_block(network)[1] if part == "top" else network
+        too_much = "" if gpus() else memory_remark(trained, self.config.batch_size, part == "scratch")
+        if too_much:
+            self._remark(too_much)
         dataset, imbalance = self.dataset, self.config.imbalance
         return fine_tune(
             network,
@@ -329,6 +343,8 @@ class _Fit:
             for name, values in logits.items()
             if samples[name]
         }
+        if found is not None:
+            answers["cross_validation"] = dataclasses.replace(answers["cross_validation"], folds=self.verdict.folds)
         threshold = confidence_threshold(answers[calibrating].probabilities, labels)
         return Classifier(
             used,

@@ -1,0 +1,80 @@
+"""Too little memory is told before it kills."""
+
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from model.config import TrainConfig
+from model.dataset import inspection
+from model.errors import TrainingError
+from model.training import memory
+from model.training.memory import refuse_too_many_features
+from model.training.trainer import train
+
+
+def test_features_that_do_not_fit_are_refused_with_what_to_lower(monkeypatch):
+    monkeypatch.setattr(memory, "spare_memory", lambda: 2_000_000_000)
+    refuse_too_many_features(images=50_000, features=1280, views=0)
+    with pytest.raises(TrainingError, match=r"5 views, about 5\.1 GB, found 2\.0 GB. Lower augmented_views"):
+        refuse_too_many_features(images=50_000, features=1280, views=4)
+    with pytest.raises(TrainingError, match="Lower the backbone's size"):
+        refuse_too_many_features(images=500_000, features=1280, views=0)
+
+
+@pytest.mark.slow  # TensorFlow is loaded
+def test_a_training_without_memory_for_its_views_fails_before_it_makes_them(workspace, shapes, monkeypatch):
+    monkeypatch.setattr(memory, "spare_memory", lambda: 1_000_000)
+    config = TrainConfig(dataset=str(shapes), name="m", image_size=96, augmentation="light", augmented_views=50)
+    with pytest.raises(TrainingError, match="51 views"):
+        train(config, workspace)
+
+
+def test_few_threads_decode_where_there_is_little_memory(monkeypatch):
+    monkeypatch.setattr(inspection, "available_processors", lambda: 8)
+    monkeypatch.setattr(inspection, "available_memory", lambda: 600_000_000)
+    threads: set[int] = set()
+
+    def work(item: int) -> int:
+        threads.add(threading.get_ident())
+        return item
+
+    assert list(inspection.in_parallel(work, range(200))) == list(range(200))
+    assert len(threads) <= 2
+
+
+MEASURE = """
+import resource, sys
+import numpy as np
+from model.backbones import find_backbone
+from model.training.fine_tune import trainable_network
+from model.training.head import random_head
+from model.training.memory import fine_tuning_bytes
+from model.training.pretrained import build_backbone
+batch = 32
+network = build_backbone(find_backbone("MobileNetV3Small"), 224, "none", 0)
+trained = trainable_network(network, random_head(576, 3, 0), "scratch", None, 10)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+images = np.zeros((batch, 224, 224, 3), np.uint8)
+for _ in range(3):
+    trained.train_on_batch(images, np.eye(3, dtype=np.float32)[np.arange(batch) % 3], np.ones(batch, np.float32))
+after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print((after - before) * 1024, fine_tuning_bytes(network, batch, True))
+"""
+
+
+@pytest.mark.slow  # TensorFlow in a process of its own
+def test_the_estimate_of_fine_tuning_is_of_the_right_size():
+    ran = subprocess.run([sys.executable, "-c", MEASURE], capture_output=True, text=True, check=True)
+    measured, estimated = map(int, ran.stdout.split()[-2:])
+    assert estimated / 2 < measured < estimated * 2
+
+
+@pytest.mark.slow  # trains a network
+def test_the_result_says_that_fine_tuning_may_not_fit(workspace, shapes, monkeypatch):
+    monkeypatch.setattr(memory, "spare_memory", lambda: 100_000_000)
+    config = TrainConfig(
+        dataset=str(shapes), name="m", backbone="MobileNetV3Small", weights="none", image_size=32, epochs=1
+    )
+    assert any("lower batch_size (now 32)" in remark for remark in train(config, workspace)["remarks"])
