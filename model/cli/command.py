@@ -17,6 +17,7 @@ from model.cli.importing import import_command
 from model.cli.models import models
 from model.cli.options import workspace_option
 from model.cli.output import log_to_stderr, print_json
+from model.cli.page import page
 from model.cli.prediction import predict
 from model.cli.training import resume, train
 from model.cli.tuning import tune
@@ -48,7 +49,7 @@ def topgraft() -> None:
     """
 
 
-for subcommand in (demo, check, train, tune, resume, import_command, evaluate, predict, models, doctor):
+for subcommand in (demo, check, train, tune, resume, import_command, evaluate, predict, page, models, doctor):
     topgraft.add_command(subcommand)
 
 

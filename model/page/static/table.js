@@ -1,0 +1,22 @@
+// The answers as the table that the service gives as text/csv: the same columns, the same digits.
+
+export function answersTable(photos) {
+  const answered = photos.filter((photo) => photo.state === "answered" || photo.state === "failed");
+  const ranks = Math.max(1, ...answered.map((photo) => photo.answer?.labels.length ?? 1));
+  const header = ["image", "label", "probability", "unknown", "error"];
+  for (let rank = 2; rank <= ranks; rank += 1) header.push(`label_${rank}`, `probability_${rank}`);
+  const lines = [header, ...answered.map((photo) => row(photo, ranks))];
+  return lines.map((cells) => `${cells.map(quoted).join(",")}\n`).join("");
+}
+
+function row({ name, answer, error }, ranks) {
+  if (!answer) return [name, "", "", "", error.message, ...Array(2 * (ranks - 1)).fill("")];
+  const pairs = answer.labels.map((label, rank) => [label, answer.probabilities[rank].toFixed(6)]);
+  while (pairs.length < ranks) pairs.push(["", ""]);
+  const [first, ...others] = pairs;
+  return [name, ...first, String(answer.unknown), "", ...others.flat()];
+}
+
+function quoted(cell) {
+  return /[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell;
+}
