@@ -86,12 +86,13 @@ def _photos(directory: Path) -> dict[str, LabelledPhotos]:
     if DATASETS.is_dir():
         sets["phytoplankton-mini"] = plankton_photos(directory / "plankton")
         sets["lego-signs, crops"] = lego_crops(directory / "lego")
-    sets["demo"] = _demo_photos(directory / "demo")
+    sets["demo"] = demo_photos(directory / "demo", DEMO_IMAGES_PER_CLASS)
     return sets
 
 
-def _demo_photos(directory: Path) -> LabelledPhotos:
-    write_demo_dataset(directory, DEMO_IMAGES_PER_CLASS)
+def demo_photos(directory: Path, images_per_class: int) -> LabelledPhotos:
+    """Traffic signs as the demo draws them, in a new folder."""
+    write_demo_dataset(directory, images_per_class)
     names = tuple(sorted(str(path.relative_to(directory / "images")) for path in directory.glob("images/*/*.jpg")))
     classes = tuple(sorted({name.split("/")[0] for name in names}))
     return LabelledPhotos(directory, names, classes, groups=names)

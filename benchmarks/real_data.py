@@ -33,7 +33,7 @@ from model.dataset.images import read_image
 from model.dataset.prepare import prepare_dataset
 from model.errors import ImageError
 from model.results import no_progress
-from model.training.classifier import fit_classifier
+from model.training.classifier import Classifier, fit_classifier
 
 DATASETS = Path(__file__).resolve().parents[2] / "shared" / "datasets"
 PLANKTON, LEGO = DATASETS / "phytoplankton-mini", DATASETS / "lego-signs"
@@ -122,6 +122,15 @@ def _mean_and_each(values: Sequence[float]) -> str:
 
 def fit_and_answer(photos: LabelledPhotos, train: np.ndarray, test: np.ndarray, config: TrainConfig) -> np.ndarray:
     """Train on one part and answer for the other: int (len(test),), labels."""
+    answers = fit(photos, train, test, config).answers["test"]
+    label_of = {
+        sample.name: label for sample, label in zip(answers.samples, answers.probabilities.argmax(axis=1), strict=True)
+    }
+    return np.array([label_of[photos.names[position]] for position in test])
+
+
+def fit(photos: LabelledPhotos, train: np.ndarray, test: np.ndarray, config: TrainConfig) -> Classifier:
+    """Train on the photos at some positions, as on a dataset that brings those at others as its test split."""
     dataset = Path(tempfile.mkdtemp(dir=photos.directory))
     (dataset / "dataset_files").mkdir()
     (dataset / "images").symlink_to(photos.directory / "images")
@@ -133,14 +142,7 @@ def fit_and_answer(photos: LabelledPhotos, train: np.ndarray, test: np.ndarray, 
     checked = prepare_dataset(dataset, config, dataset)
     backbone = find_backbone(config.backbone)
     image_size = config.image_size or backbone.image_size
-    classifier = fit_classifier(checked, config, backbone, image_size, dataset, no_progress)
-    label_of = {
-        sample.name: label
-        for sample, label in zip(
-            checked.dataset.test, classifier.answers["test"].probabilities.argmax(axis=1), strict=True
-        )
-    }
-    return np.array([label_of[photos.names[position]] for position in test])
+    return fit_classifier(checked, config, backbone, image_size, dataset, no_progress)
 
 
 def plankton_photos(directory: Path) -> LabelledPhotos:

@@ -183,7 +183,7 @@ class TrainConfig:
     folds: int | None = option(
         None,
         "Folds of cross-validation, which tells the accuracy of a frozen backbone with its head and needs no test "
-        "split. Empty: 5 below 20 images per class unless fine_tune asks for more, else none. 0 or 1: none.",
+        "split. Empty: up to 10 below 20 images per class, unless fine_tune asks for more; else none. 0 or 1: none.",
         minimum=0,
         maximum=100,
     )

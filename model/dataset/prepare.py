@@ -20,7 +20,9 @@ from model.results import SPLITS, Dataset, Progress, Sample, Split, no_progress
 
 __all__ = ["Leakage", "Rejected", "Verdict", "prepare_dataset", "write_dataset_files"]
 
-FOLDS = 5
+MOST_FOLDS = 10
+# What 10 folds gain on more images, they cost in time.
+MANY_IMAGES, FOLDS_OF_MANY = 500, 5
 # With fewer images per class on average, a test split tells next to nothing.
 FEW_FOR_A_TEST = 20
 
@@ -123,11 +125,21 @@ def _folds(listing: Listing, samples: Sequence[Sample], groups: np.ndarray, conf
     groups = groups[[sample.name in learnable for sample in samples]]
     folds = config.folds
     if folds is None:
-        is_small = len(groups) < FEW_FOR_A_TEST * len(listing.classes)
-        folds = FOLDS if is_small and config.fine_tune in ("none", "auto") else 0
+        per_class = len(groups) / len(listing.classes)
+        is_small = per_class < FEW_FOR_A_TEST and config.fine_tune in ("none", "auto")
+        folds = _automatic_folds(len(groups), per_class) if is_small else 0
     # Random weights have no features to try heads on: each fold would be a training of its own.
     folds = 0 if config.weights == "none" else min(folds, len(np.unique(groups)))
     return folds if folds > 1 else 0
+
+
+def _automatic_folds(images: int, per_class: float) -> int:
+    """Many, to learn from nearly all images; not more than images in a class, so that each fold has every class.
+
+    Where a fold has one class and not the other, the one held out is the rarer for it among those left to learn
+    from, and found less often than it would be.
+    """
+    return max(2, min(FOLDS_OF_MANY if images > MANY_IMAGES else MOST_FOLDS, int(per_class)))
 
 
 def _divide(

@@ -45,7 +45,11 @@ class Evaluation:
 
 
 def evaluate_answers(
-    classes: Sequence[str], samples: Sequence[Sample], probabilities: np.ndarray, errors: Sequence[Rejected] = ()
+    classes: Sequence[str],
+    samples: Sequence[Sample],
+    probabilities: np.ndarray,
+    errors: Sequence[Rejected] = (),
+    folds: int = 0,
 ) -> Evaluation:
     """Judge answers that are there already.
 
@@ -54,12 +58,13 @@ def evaluate_answers(
         samples: the images, with their true classes.
         probabilities: float (n, classes), a row for each sample.
         errors: images that there are no answers for.
+        folds: how many, where the answers are those of cross-validation.
 
     Raises:
         DatasetError: there are no samples.
     """
     labels = labels_of(samples)
-    metrics = evaluate_predictions(probabilities, labels, classes)
+    metrics = evaluate_predictions(probabilities, labels, classes, folds)
     return Evaluation(tuple(classes), tuple(samples), probabilities, labels, metrics, tuple(errors))
 
 

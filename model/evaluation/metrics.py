@@ -31,13 +31,16 @@ class ReliabilityBin:
     accuracy: float
 
 
-def evaluate_predictions(probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
+def evaluate_predictions(
+    probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str], folds: int = 0
+) -> dict[str, Any]:
     """All metrics of one set of predictions, as plain JSON types.
 
     Args:
         probabilities: float (n, classes).
         labels: int (n,), the true classes.
         classes: the names in label order.
+        folds: how many, where the predictions are those of cross-validation: intervals are wider then.
 
     Returns:
         `images`: n.
@@ -45,7 +48,7 @@ def evaluate_predictions(probabilities: np.ndarray, labels: np.ndarray, classes:
         `macro_f1`: mean F1 of the classes that occur among labels or answers.
         `balanced_accuracy`: mean recall of the classes that occur among labels.
         `<metric>_interval`: [low, high] of each of these four; 95 %, by Wilson's score for shares and
-        by bootstrap for means over classes, see `wilson_interval` and `bootstrap_interval`.
+        by bootstrap for means over classes, see `wilson_interval`, `bootstrap_interval` and `independent_share`.
         `expected_calibration_error`: see `expected_calibration_error`.
         `per_class`: for each class, in order: `class`, `precision`, `recall`, `f1`, `support`. A
         precision without answers, or a recall without images, is 0.
@@ -60,16 +63,17 @@ def evaluate_predictions(probabilities: np.ndarray, labels: np.ndarray, classes:
     counts = _class_counts(matrix)
     images, right = len(labels), int(np.trace(matrix))
     among_top = int(is_among_top(probabilities, labels, TOP).sum())
+    share = independent_share(folds)
     return {
         "images": images,
         "accuracy": right / images,
-        "accuracy_interval": list(wilson_interval(right, images)),
+        "accuracy_interval": list(wilson_interval(right * share, images * share)),
         "top5_accuracy": among_top / images,
-        "top5_accuracy_interval": list(wilson_interval(among_top, images)),
+        "top5_accuracy_interval": list(wilson_interval(among_top * share, images * share)),
         "macro_f1": float(macro_f1(counts)),
-        "macro_f1_interval": list(bootstrap_interval(matrix, macro_f1)),
+        "macro_f1_interval": list(bootstrap_interval(matrix, macro_f1, share=share)),
         "balanced_accuracy": float(balanced_accuracy(counts)),
-        "balanced_accuracy_interval": list(bootstrap_interval(matrix, balanced_accuracy)),
+        "balanced_accuracy_interval": list(bootstrap_interval(matrix, balanced_accuracy, share=share)),
         "expected_calibration_error": expected_calibration_error(probabilities, labels),
         "per_class": _per_class(matrix, classes),
         "confusion_matrix": matrix.tolist(),
@@ -107,7 +111,19 @@ def balanced_accuracy(counts: ClassCounts) -> np.ndarray:
     return _mean_of_present(_share(counts.hits, counts.images), counts.images)
 
 
-def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
+def independent_share(folds: int) -> float:
+    """For how much of an image each one counts in an interval: 1, and about a half in cross-validation.
+
+    The folds learn from largely the same images, so they err together. Nadeau and Bengio (2003) correct the variance
+    of a mean over k folds from 1 / k to 1 / k + images tested / images trained on, which is 1 / k + 1 / (k - 1).
+
+    Args:
+        folds: k; fewer than 2 mean that there was no cross-validation.
+    """
+    return (folds - 1) / (2 * folds - 1) if folds > 1 else 1.0
+
+
+def wilson_interval(successes: float, trials: float) -> tuple[float, float]:
     """95 % interval of a share (Wilson, 1927): right also for few trials and for shares near 0 and 1."""
     share, spread = successes / trials, _Z**2 / trials
     centre = (share + spread / 2) / (1 + spread)
@@ -118,7 +134,7 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
 
 
 def bootstrap_interval(
-    matrix: np.ndarray, metric: Callable[[ClassCounts], np.ndarray], seed: int = 0
+    matrix: np.ndarray, metric: Callable[[ClassCounts], np.ndarray], seed: int = 0, share: float = 1.0
 ) -> tuple[float, float]:
     """95 % interval of a metric by the percentile bootstrap (Efron and Tibshirani, 1993).
 
@@ -130,10 +146,11 @@ def bootstrap_interval(
         matrix: the confusion matrix, int (classes, classes).
         metric: from the counts of the classes to the metric.
         seed: the same one gives the same interval.
+        share: for how much of an image each one counts, see `independent_share`.
     """
     images, right = int(matrix.sum()), int(np.trace(matrix))
     if right in (0, images):
-        return wilson_interval(right, images)
+        return wilson_interval(right * share, images * share)
     true, answered = np.nonzero(matrix)
     cells = matrix[true, answered]
     draws = np.random.default_rng(seed).multinomial(images, cells / images, size=_RESAMPLES)
@@ -145,8 +162,8 @@ def bootstrap_interval(
         )
     )
     value = float(metric(_class_counts(matrix)))
-    low, high = np.percentile(values, (2.5, 97.5))
-    return min(float(low), value), max(float(high), value)
+    low, high = value + (np.percentile(values, (2.5, 97.5)) - value) / math.sqrt(share)
+    return max(min(float(low), value), 0.0), min(max(float(high), value), 1.0)
 
 
 def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = CALIBRATION_BINS) -> list[ReliabilityBin]:

@@ -236,7 +236,7 @@ class _Training:
         self.progress("report", 0, 1)
         dataset = verdict.dataset
         evaluations = {
-            name: evaluate_answers(dataset.classes, answers.samples, answers.probabilities)
+            name: evaluate_answers(dataset.classes, answers.samples, answers.probabilities, folds=answers.folds)
             for name, answers in classifier.answers.items()
         }
         manifest = self.manifest(verdict, classifier, exported, evaluations)

@@ -15,6 +15,7 @@ from model.evaluation.metrics import (
     confusion_matrix,
     evaluate_predictions,
     expected_calibration_error,
+    independent_share,
     is_among_top,
     macro_f1,
     reliability,
@@ -157,3 +158,21 @@ def test_wrong_shapes_and_labels_are_named() -> None:
         evaluate_predictions(probabilities, labels, ("a", "b", "c"))
     with pytest.raises(ValueError, match="expected 0 to 1, received 0 to 2"):
         evaluate_predictions(probabilities, labels * 2, classes)
+
+
+def test_intervals_of_cross_validation_are_wider_around_the_same_numbers() -> None:
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 3
+    probabilities = rng.dirichlet((1, 1, 1), 60) + 0.3 * np.eye(3)[labels]
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    independent, folded = (evaluate_predictions(probabilities, labels, ("a", "b", "c"), folds) for folds in (0, 10))
+    for name in ("accuracy", "macro_f1", "balanced_accuracy"):
+        assert folded[name] == independent[name] < 1
+        (low, high), (wide_low, wide_high) = independent[f"{name}_interval"], folded[f"{name}_interval"]
+        assert 0 <= wide_low < low < folded[name] < high < wide_high <= 1
+        assert 1.2 < (wide_high - wide_low) / (high - low) < 1.5
+
+
+def test_an_image_counts_for_about_a_half_in_cross_validation() -> None:
+    assert [independent_share(folds) for folds in (0, 1)] == [1.0, 1.0]
+    assert independent_share(2) == pytest.approx(1 / 3) and independent_share(10) == pytest.approx(9 / 19)

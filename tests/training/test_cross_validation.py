@@ -105,7 +105,7 @@ def test_a_passed_deadline_leaves_no_half_answer():
 @pytest.mark.parametrize(
     ("changes", "folds", "has_test"),
     [
-        ({}, 5, False),
+        ({}, 10, False),
         ({"folds": 3}, 3, False),
         ({"folds": 0}, 0, True),
         ({"folds": 1}, 0, True),
@@ -137,7 +137,7 @@ def test_a_test_split_of_the_dataset_stays_a_test(shapes, tmp_path):
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(photo, target)
     verdict = prepare_dataset(tmp_path / "own", TrainConfig(), tmp_path)
-    assert verdict.folds == 5 and len(verdict.dataset.test) == 12
+    assert verdict.folds == 8 and len(verdict.dataset.test) == 12
     assert {sample.name.split("/")[0] for sample in verdict.dataset.train + verdict.dataset.val} == {"train"}
 
 
