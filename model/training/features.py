@@ -17,6 +17,7 @@ from model.dataset.inspection import in_parallel
 from model.results import Progress, Sample
 from model.serving.graph import FEATURES, IMAGE, open_session
 from model.training.augment import View
+from model.training.out_of_memory import with_batches_that_fit
 from model.workspace import cache_directory
 
 # Small batches stay in the processor's cache: 8 passes faster than 64 on a CPU.
@@ -108,10 +109,19 @@ def extract_features(
     batches = []
     done = 0
     for images in decoded_batches(samples, size, resize, BATCH_SIZE, look):
-        batches.append(extract(images))
+        batches.append(_extract_in_parts(extract, images))
         done += len(images)
         progress("features", done, len(samples))
     return np.concatenate(batches)
+
+
+def _extract_in_parts(extract: Extract, images: np.ndarray) -> np.ndarray:
+    """All at once, or in as many parts as the memory of a GPU asks for."""
+
+    def work(size: int) -> np.ndarray:
+        return np.concatenate([extract(images[start : start + size]) for start in range(0, len(images), size)])
+
+    return with_batches_that_fit(work, len(images))
 
 
 class FeatureCache:

@@ -9,6 +9,7 @@ import numpy as np
 
 from model.results import Progress, Sample
 from model.training.features import Look, decoded_batches
+from model.training.out_of_memory import with_batches_that_fit
 
 
 class InputStore:
@@ -27,7 +28,7 @@ class InputStore:
         """Args:
         trunk: from uint8 images to the inputs; None where the images themselves are.
         size, resize: of the images, see `model.dataset.images.read_image`.
-        batch_size: images that pass through the trunk together.
+        batch_size: images that pass through the trunk together, at most.
         directory: for the files; they begin with the name of the phase.
         progress: told of `<phase>_inputs`, in images.
         """
@@ -49,7 +50,7 @@ class InputStore:
             partial = whole.with_suffix(".part")
             stored = np.lib.format.open_memmap(partial, "w+", self._dtype, (len(looks), len(samples), *inside))
             _claim(partial)
-            self._fill(stored, samples, looks)
+            with_batches_that_fit(lambda size: self._fill(stored, samples, looks, size), self._batch_size)
             partial.rename(whole)
         return np.load(whole, mmap_mode="r")
 
@@ -57,10 +58,10 @@ class InputStore:
     def _dtype(self) -> type:
         return np.uint8 if self._trunk is None else np.float32
 
-    def _fill(self, stored: np.memmap, samples: Sequence[Sample], looks: Sequence[Look]) -> None:
+    def _fill(self, stored: np.memmap, samples: Sequence[Sample], looks: Sequence[Look], batch_size: int) -> None:
         for number, look in enumerate(looks):
             done = 0
-            for images in decoded_batches(samples, self._size, self._resize, self._batch_size, look):
+            for images in decoded_batches(samples, self._size, self._resize, batch_size, look):
                 inputs = images if self._trunk is None else self._trunk.predict_on_batch(images)
                 stored[number, done : done + len(images)] = inputs
                 done += len(images)
