@@ -19,6 +19,7 @@ NAMES = (
     "decoding",
     "head",
     "real_data",
+    "small_data",
     "options",
     "presets",
     "training",
