@@ -79,7 +79,7 @@ def _features() -> tuple[Splits, int]:
 def _train_with_numpy(splits: Splits, classes: int, l2: float | None) -> Trained:
     options = HeadOptions(EPOCHS, EPOCHS, BATCH_SIZE, LEARNING_RATE, l2, seed=0)
     moments = [time.perf_counter()]
-    head = train_head(splits["train"], splits["val"], classes, options, lambda _: moments.append(time.perf_counter()))
+    head = train_head(splits["train"], splits["val"], classes, options, lambda *_: moments.append(time.perf_counter()))
     milliseconds = 1000 * statistics.median(np.diff(moments)[1:])
     return Trained(milliseconds, _accuracy(head.logits(splits["test"].features), splits["test"]))
 

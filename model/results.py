@@ -27,9 +27,8 @@ UNITS = {
     "features": "images",
     "fine_tune_inputs": "images",
     "head": "epochs",
-    "cross_validation": "folds",
     "fine_tune": "epochs",
-    "tune": "seconds",
+    "cross_validation": "folds",
 }
 """What the steps of a phase are; those of any other are just steps."""
 

@@ -50,6 +50,7 @@ from model.training.head import (
     softmax,
     train_head,
 )
+from model.training.journal import NO_JOURNAL, Journal
 from model.training.memory import memory_remark, refuse_too_many_features
 
 if TYPE_CHECKING:
@@ -135,18 +136,20 @@ def fit_classifier(
     work_directory: Path,
     progress: Progress,
     deadline: Deadline = NO_DEADLINE,
+    journal: Journal = NO_JOURNAL,
 ) -> Classifier:
     """Fit a classifier: frozen features and a head, then what `config` asks for beyond them.
 
     Args:
         work_directory: for checkpoints and large temporary files; what an interrupted fit left there is used again.
         deadline: when to stop with what is best so far.
+        journal: told of each epoch, and of the features that come out.
 
     Raises:
         WeightsError, ConfigError: the backbone cannot be built.
         TrainingError: the training diverged.
     """
-    fit = _Fit(verdict, config, backbone, image_size, work_directory, progress, deadline)
+    fit = _Fit(verdict, config, backbone, image_size, work_directory, progress, deadline, journal)
     return fit.from_scratch() if config.weights == "none" else fit.from_pretrained()
 
 
@@ -162,13 +165,15 @@ class _Fit:
         work_directory: Path,
         progress: Progress,
         deadline: Deadline,
+        journal: Journal,
     ) -> None:
-        self.deadline = deadline
+        self.deadline, self.journal = deadline, journal
         self.verdict, self.config = verdict, config
         self.dataset, self.content_hashes = verdict.dataset, verdict.content_hashes
         self.backbone, self.image_size = backbone, image_size
         self.work_directory, self.progress = work_directory, progress
         self.classes = len(verdict.dataset.classes)
+        self.warnings: list[str] = []
         self.remarks: list[str] = []
         self.views = views_of(config, len(verdict.dataset.train) / self.classes)
         if self.views:
@@ -179,7 +184,7 @@ class _Fit:
         """Head on frozen features; fine-tuned where asked for and better; refitted where it stayed frozen."""
         used = self._pretrained()
         features = self._cached_features(used, self.dataset.samples)
-        refuse_too_many_features(*features.shape, len(self.views))
+        refuse_too_many_features(len(features), features.shape[1], len(self.views))
         train = self._with_views(used, features, self.dataset.train)
         val = self._labelled(features, self.dataset.val)
         options = HeadOptions.of(self.config)
@@ -192,12 +197,13 @@ class _Fit:
             tuned = self._fine_tune(network, head, part, measured_seconds_per_image(used.extract, self.image_size))
             history += tuned.head.history
             if self._is_better(tuned, head.logits(val.features), val):
-                classifier = self._tuned_classifier(network, tuned.head, history)
-                return dataclasses.replace(classifier, warnings=(_TUNED_IS_NOT_CROSS_VALIDATED,) if found else ())
+                if found:
+                    self.warnings.append(_TUNED_IS_NOT_CROSS_VALIDATED)
+                return self._tuned_classifier(network, tuned.head, history)
+        if self.verdict.folds and found is None:
+            self.warnings.append(_NO_TIME_TO_CROSS_VALIDATE)
         final = self._refitted(used, features, head, found)
-        classifier = self._classifier(used, features, head, final, history, found)
-        gave_up = self.verdict.folds and found is None
-        return dataclasses.replace(classifier, warnings=(_NO_TIME_TO_CROSS_VALIDATE,) if gave_up else ())
+        return self._classifier(used, features, head, final, history, found)
 
     def from_scratch(self) -> Classifier:
         """All layers from random weights."""
@@ -289,9 +295,10 @@ class _Fit:
         trained = cut_at_last_block(network)[1] if part == "top" else network
         too_much = "" if gpus() else memory_remark(trained, self.config.batch_size, part == "scratch")
         if too_much:
-            self._remark(too_much)
+            log.warning("%s", too_much)
+            self.warnings.append(too_much)
         dataset, imbalance = self.dataset, self.config.imbalance
-        return fine_tune(
+        tuned = fine_tune(
             network,
             start,
             part,
@@ -303,7 +310,14 @@ class _Fit:
             self.progress,
             leaving_time(self.deadline, seconds_to_finish(len(dataset.samples), seconds_per_image)),
             [as_decoded, *(look_at(view, self.content_hashes) for view in self.views)],
+            self.journal,
         )
+        if tuned.batch_size < self.config.batch_size:
+            self.warnings.append(
+                f"the memory of the GPU was too small for batches of {self.config.batch_size} images: fine-tuning "
+                f"ended with batches of {tuned.batch_size}"
+            )
+        return tuned
 
     def _tuned_classifier(self, network: "keras.Model", head: Head, history: tuple[Epoch, ...]) -> Classifier:
         from model.training.onnx_export import convert_backbone
@@ -327,6 +341,7 @@ class _Fit:
         found: CrossValidation | None = None,
     ) -> Classifier:
         """Calibrate on images that had no part in the weights, and keep the final head with its answers."""
+        self.journal.features(features)
         dataset = self.dataset
         samples: dict[Measurement, tuple[Sample, ...]] = {"val": dataset.val, "test": dataset.test}
         logits: dict[Measurement, np.ndarray] = {
@@ -354,7 +369,8 @@ class _Fit:
             threshold,
             history,
             answers,
-            remarks=tuple(self.remarks),
+            tuple(self.warnings),
+            tuple(self.remarks),
         )
 
     def _cached_features(self, used: UsedBackbone, samples: Sequence[Sample], view: View | None = None) -> np.ndarray:
@@ -380,7 +396,8 @@ class _Fit:
         weights = learning_weights(labels, self.classes, self.config.imbalance)
         return LabelledFeatures(self._rows(features, samples), labels, weights, views)
 
-    def _tell_epoch(self, row: Epoch) -> None:
+    def _tell_epoch(self, row: Epoch, val_logits: np.ndarray) -> None:
+        self.journal.epoch(row, val_logits)
         self.progress(
             row.phase,
             row.epoch,

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from model import durable
 from model.config import TrainConfig
 from model.dataset.labels import labels_of
 from model.results import Dataset, Progress
@@ -24,8 +25,10 @@ from model.training.deadline import NO_DEADLINE, Deadline
 from model.training.features import Look, as_decoded
 from model.training.head import Head
 from model.training.input_store import InputStore
+from model.training.journal import NO_JOURNAL, Journal
 from model.training.learning_rates import LayerwiseAdam, factors_by_depth
 from model.training.network import copy_network, cut_at_last_block, freeze_batch_normalization
+from model.training.out_of_memory import with_batches_that_fit
 from model.training.training_loop import Plan, TrainingLoop, Validation
 
 PHASE = "fine_tune"
@@ -43,10 +46,12 @@ class Tuned:
     Attributes:
         head: of the best epoch, with a row per epoch; its `best_epoch` is 0 where the time was over before the first.
         val_logits: float32 (n, classes), of the validation images.
+        batch_size: the most images in a step; smaller than asked for where the memory of a GPU was too small.
     """
 
     head: Head
     val_logits: np.ndarray
+    batch_size: int
 
 
 def fine_tune(
@@ -61,11 +66,13 @@ def fine_tune(
     progress: Progress,
     deadline: Deadline = NO_DEADLINE,
     looks: Sequence[Look] = (as_decoded,),
+    journal: Journal = NO_JOURNAL,
 ) -> Tuned:
     """Train a part of `backbone`, and the head on it.
 
     The backbone is left with the weights of the best epoch, by `config.stop_on`. A call that finds
-    checkpoints of an interrupted one in `directory` goes on from there, to the same result.
+    checkpoints of an interrupted one in `directory` goes on from there, to the same result. Where the memory of
+    a GPU runs out, it goes on with half the batch size from the last checkpoint.
 
     Args:
         head: where the head starts.
@@ -73,6 +80,10 @@ def fine_tune(
         directory: for the checkpoints, and for the outputs of the frozen part.
         deadline: when to stop with what is best so far.
         looks: the ways to see each training image.
+        journal: told of each epoch.
+
+    Raises:
+        TrainingError: the memory of the GPU is too small for a single image.
     """
     _make_deterministic(config.seed)
     trunk, block = cut_at_last_block(backbone) if part == "top" else (None, backbone)
@@ -83,17 +94,22 @@ def fine_tune(
     labels, classes = labels_of(dataset.train), head.kernel.shape[1]
     adjustment = log_priors(labels, classes) if config.imbalance == "logit_adjustment" else None
 
-    train = TrainBatches(train_inputs, labels, train_weights, classes, config, config.batch_size)
-    val = Validation(val_inputs, labels_of(dataset.val), val_weights, config.batch_size)
-    copy = copy_network(block)
-    network = trainable_network(copy, head, part, adjustment, len(train))
-    loop = TrainingLoop(
-        network, train, val, _plan(config, part), Checkpoints(directory / "checkpoints"), progress, deadline
-    )
-    history, best_epoch = loop.run()
-    block.set_weights(copy.get_weights())
-    kernel, bias = (np.asarray(weight) for weight in network.get_layer(HEAD).weights)
-    return Tuned(Head(kernel, bias, 0.0, best_epoch, history), val.logits(network))
+    checkpoints, smaller = Checkpoints(directory / "checkpoints"), directory / "batch_size.txt"
+
+    def attempt(batch_size: int) -> Tuned:
+        durable.write_text(smaller, str(batch_size))
+        train = TrainBatches(train_inputs, labels, train_weights, classes, config, batch_size)
+        val = Validation(val_inputs, labels_of(dataset.val), val_weights, batch_size)
+        copy = copy_network(block)
+        network = trainable_network(copy, head, part, adjustment, len(train))
+        loop = TrainingLoop(network, train, val, _plan(config, part), checkpoints, progress, deadline, journal)
+        history, best_epoch = loop.run()
+        block.set_weights(copy.get_weights())
+        kernel, bias = (np.asarray(weight) for weight in network.get_layer(HEAD).weights)
+        return Tuned(Head(kernel, bias, 0.0, best_epoch, history), val.logits(network), batch_size)
+
+    first = int(smaller.read_text(encoding="utf-8")) if smaller.exists() else config.batch_size
+    return with_batches_that_fit(attempt, first)
 
 
 def trainable_network(

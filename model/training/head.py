@@ -100,7 +100,7 @@ def train_head(
     val: LabelledFeatures,
     classes: int,
     options: HeadOptions,
-    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+    on_epoch: Callable[[Epoch, np.ndarray], None] = lambda epoch, val_logits: None,
     deadline: Deadline = NO_DEADLINE,
 ) -> Head:
     """Train a head and return it as it was at its best epoch, by `options.stop_on`.
@@ -108,7 +108,8 @@ def train_head(
     Args:
         train, val: the two splits; `val` chooses the L2 strength and the epoch.
         classes: how many there are.
-        on_epoch: called after each epoch with the numbers of the candidate that leads so far.
+        on_epoch: called after each epoch with the numbers of the candidate that leads so far, and its logits
+            float32 (n, classes) of the validation images.
         deadline: when to stop with what is best so far; there is always one epoch.
 
     Raises:
@@ -124,7 +125,7 @@ def train_head(
                 f"the head diverged: expected a finite loss, received none with learning_rate "
                 f"{options.learning_rate}. Lower learning_rate."
             )
-        on_epoch(search.history[search.leader][-1])
+        on_epoch(search.history[search.leader][-1], search.val_logits[search.leader])
         if epoch - search.best_epoch.max() >= options.patience or deadline.is_over():
             break
     return search.head()
@@ -173,6 +174,7 @@ class _Search:
         self.best_epoch = np.zeros(len(strengths), int)
         self.best = [(self.kernel[0].copy(), self.bias[0].copy()) for _ in strengths]
         self.history: list[list[Epoch]] = [[] for _ in strengths]
+        self.val_logits = np.zeros((len(strengths), len(val.labels), classes), np.float32)
 
     @property
     def leader(self) -> int:
@@ -195,10 +197,10 @@ class _Search:
     def measure(self, epoch: int, seconds: float) -> None:
         """Measure every candidate after an epoch and keep those that are better than before."""
         logits = self.inputs @ self.kernel + self.bias + self.adjustment
-        val_logits = self.val_inputs @ self.kernel + self.bias
+        self.val_logits = self.val_inputs @ self.kernel + self.bias
         for candidate in range(len(self.strengths)):
             train = measure(logits[candidate], self.train.labels, self.train.weights)
-            val = measure(val_logits[candidate], self.val.labels, self.val.weights)
+            val = measure(self.val_logits[candidate], self.val.labels, self.val.weights)
             row = Epoch(
                 "head",
                 epoch,

@@ -3,11 +3,9 @@
 `train` runs it in this process (the command line); `model.training.process` in a child (the service).
 """
 
-import contextlib
 import dataclasses
 import importlib.metadata
 import logging
-import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
@@ -24,13 +22,14 @@ from model.errors import ConfigError, DatasetError, StorageError, TrainingStoppe
 from model.evaluation.evaluate import Evaluation, evaluate_answers, write_predictions
 from model.evaluation.report import ReportContent, write_report
 from model.evaluation.wrong_answers import find_wrong_answers
-from model.results import UNITS, Measurement, Progress, State, most_telling, no_progress
+from model.results import Measurement, Progress, most_telling, no_progress
 from model.serving.predictor import load_predictor
 from model.training.classifier import Classifier, fit_classifier
 from model.training.deadline import Deadline
 from model.training.epochs import COLUMNS, Epoch
 from model.training.experiment_tracking import add_tracking
 from model.training.ignored_options import ignored_options
+from model.training.status_file import StatusFile
 from model.training.stopping import how_to_go_on, stopped_by_signals
 from model.training.tensorflow_import import import_tensorflow
 from model.trainings import Reservation, begin, finished, outcome, reserve_again, wait_for_turn
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
     from model.training.export import Exported
     from model.training.tuning import Tuning
 
-_STATUS_INTERVAL = 0.5
 _TUNED_ON_THE_SAME = (
     "tuning chose the options on the very images of cross-validation, whose accuracy looks slightly better for it"
 )
@@ -96,7 +94,7 @@ def run(
     only_tune: bool = False,
 ) -> dict[str, Any]:
     """Carry out a reserved training, see `train`; or only the search before it, see `tune`."""
-    status = _StatusFile(reservation, progress)
+    status = StatusFile(reservation, progress)
     with reservation.lock, stopped_by_signals(reservation):
         try:
             wait_for_turn(reservation, workspace)
@@ -155,15 +153,24 @@ class _Training:
     def run(self) -> dict[str, Any]:
         """Check, fit, export, evaluate, report, and close the bundle with its manifest."""
         verdict = self.prepare()
-        classifier = fit_classifier(
-            verdict, self.config, self.backbone, self.image_size, self.work, self.progress, self.deadline
-        )
+        classifier = self.fit(verdict)
         exported = self.export(verdict, classifier)
         self.write_history(classifier.history)
         manifest = self.evaluate(verdict, classifier, exported)
         bundles.write_manifest(self.bundle, manifest)
         warnings = (*verdict.remarks, *self.warnings(verdict, classifier, exported))
         return self.result(manifest, warnings) | {"remarks": list(classifier.remarks)}
+
+    def fit(self, verdict: Verdict) -> Classifier:
+        """The classifier, told to TensorBoard as it comes about."""
+        from model.training.tensorboard_log import TensorBoardLog
+
+        journal = TensorBoardLog(self.bundle / bundles.LOGS, verdict.dataset, self.config.resize)
+        classifier = fit_classifier(
+            verdict, self.config, self.backbone, self.image_size, self.work, self.progress, self.deadline, journal
+        )
+        journal.finish(classifier.history)
+        return classifier
 
     def only_tune(self) -> dict[str, Any]:
         """Check, and search."""
@@ -224,12 +231,9 @@ class _Training:
         return (*ignored, *tuned, *classifier.warnings, *exported.warnings)
 
     def write_history(self, history: Sequence[Epoch]) -> None:
-        """results.csv, and the same numbers for TensorBoard."""
-        from model.training.tensorboard_log import write_scalars
-
+        """results.csv."""
         rows = [[getattr(row, column) for column in COLUMNS] for row in history]
         durable.write_csv(self.bundle / bundles.RESULTS, COLUMNS, rows)
-        write_scalars(self.bundle / bundles.LOGS, history)
 
     def evaluate(self, verdict: Verdict, classifier: Classifier, exported: "Exported") -> Manifest:
         """The metrics of each measurement, predictions/, report.html; and the manifest that they go into."""
@@ -302,50 +306,6 @@ class _Training:
     def with_tuning(self, answer: dict[str, Any]) -> dict[str, Any]:
         """An answer, with what a tuning found out where there was one."""
         return answer if self.tuning is None else answer | {"tuning": self.tuning.to_json()}
-
-
-class _StatusFile:
-    """A `Progress` that keeps status.json up to date, and passes everything on."""
-
-    def __init__(self, reservation: Reservation, progress: Progress) -> None:
-        self._reservation, self._progress = reservation, progress
-        reservation.write_status(dataclasses.replace(reservation.status, pid=os.getpid()))
-        self._status = reservation.status
-        self._phase_start = self._written = time.monotonic()
-        self._done_before = 0
-
-    def begin(self) -> None:
-        """It is the training's turn."""
-        self._status = self._reservation.status
-
-    def __call__(self, phase: str, done: int, total: int, /, **metrics: float) -> None:
-        moment = time.monotonic()
-        if phase != self._status.phase:
-            # The first report comes with steps done, in no time that could be told: of a resumed phase, many.
-            self._phase_start, self._written, self._done_before = moment, 0.0, done
-        elapsed, steps = moment - self._phase_start, done - self._done_before
-        speed = steps / elapsed if steps > 0 and elapsed > _STATUS_INTERVAL else None
-        self._status = dataclasses.replace(
-            self._status,
-            phase=phase,
-            epoch=done,
-            epochs=total,
-            eta_seconds=(total - done) / speed if speed else None,
-            per_second=speed,
-            unit=UNITS.get(phase, "steps"),
-            metrics=metrics,
-        )
-        if done == total or moment - self._written > _STATUS_INTERVAL:
-            self._reservation.write_status(self._status)
-            self._written = moment
-        self._progress(phase, done, total, **metrics)
-
-    def end(self, state: State, message: str) -> None:
-        """Write down how a training that gives no model ended; what a resumed one can use stays."""
-        with contextlib.suppress(OSError):
-            if self._status.state == "running":
-                self._reservation.write_status(self._status)
-            self._reservation.end(state, message)
 
 
 def _without_matrix(metrics: Mapping[str, Any]) -> dict[str, Any]:

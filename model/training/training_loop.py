@@ -14,8 +14,11 @@ from model.training.batches import TrainBatches
 from model.training.checkpoints import Checkpoints
 from model.training.deadline import Deadline
 from model.training.epochs import Epoch, measure, score
+from model.training.journal import NO_JOURNAL, Journal
 from model.training.learning_rates import LayerwiseAdam, learning_rate
 from model.training.prefetch import PreparedAhead
+
+_SECONDS_BETWEEN_STEPS_TOLD = 2.0
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +87,7 @@ class TrainingLoop:
     """The epochs of one training, with everything that a checkpoint must hold.
 
     Validation is measured with the running averages of the weights, and these are what is kept.
+    A checkpoint of a training with larger batches is gone on with at the same place in its epoch.
     """
 
     def __init__(
@@ -95,6 +99,7 @@ class TrainingLoop:
         checkpoints: Checkpoints,
         progress: Progress,
         deadline: Deadline,
+        journal: Journal = NO_JOURNAL,
     ) -> None:
         """Args:
         network: gives logits; compiled with a `LayerwiseAdam`, its loss scaled or not, and the metric accuracy.
@@ -102,6 +107,7 @@ class TrainingLoop:
         """
         self._network, self._train, self._val, self._plan = network, train, val, plan
         self._checkpoints, self._progress, self._deadline = checkpoints, progress, deadline
+        self._journal = journal
         network.optimizer.build(network.trainable_variables)
         self._optimizer: LayerwiseAdam = getattr(network.optimizer, "inner_optimizer", network.optimizer)
         self._history: list[Epoch] = []
@@ -112,6 +118,8 @@ class TrainingLoop:
     def run(self) -> tuple[tuple[Epoch, ...], int]:
         """All epochs that are left; the network then has the weights of the best. Returns the rows and that epoch."""
         self._restore()
+        for row in self._history:
+            self._journal.epoch(row, None)
         while not self._is_over():
             self._run_epoch(len(self._history) + 1)
         _assign(self._network.variables, self._best)
@@ -128,7 +136,7 @@ class TrainingLoop:
     def _run_epoch(self, epoch: int) -> None:
         running = self._running
         started, before = time.perf_counter(), running.seconds
-        saved, waited_before = started, running.waited
+        saved, told, waited_before = started, started, running.waited
         batches = PreparedAhead(self._train.epoch(epoch, running.step))
         for batch in batches:
             self._step(epoch, *batch)
@@ -136,6 +144,9 @@ class TrainingLoop:
             running.waited = waited_before + batches.waited
             if self._deadline.is_over():
                 break
+            if time.perf_counter() - told > _SECONDS_BETWEEN_STEPS_TOLD:
+                self._tell_step()
+                told = time.perf_counter()
             if time.perf_counter() - saved > self._plan.checkpoint_seconds:
                 self._save()
                 saved = time.perf_counter()
@@ -157,7 +168,8 @@ class TrainingLoop:
         running = self._running
         measuring = time.perf_counter()
         with self._averaged_weights():
-            val = measure(self._val.logits(self._network), self._val.labels, self._val.weights)
+            val_logits = self._val.logits(self._network)
+            val = measure(val_logits, self._val.labels, self._val.weights)
             row = Epoch(
                 self._plan.phase,
                 epoch,
@@ -173,6 +185,7 @@ class TrainingLoop:
             self._record(row)
         self._running = _Running()
         self._tell(row)
+        self._journal.epoch(row, val_logits)
         self._save()
 
     @contextlib.contextmanager
@@ -189,6 +202,19 @@ class TrainingLoop:
         if reached < self._best_score:
             self._best_score, self._best_epoch = reached, row.epoch
             self._best = _arrays(self._network.variables)
+
+    def _tell_step(self) -> None:
+        """So that an epoch of many minutes shows that it moves."""
+        running = self._running
+        self._progress(
+            self._plan.phase,
+            len(self._history),
+            self._plan.epochs,
+            step=running.step,
+            steps=len(self._train),
+            images_per_second=running.images / running.seconds,
+            loss=running.loss / running.images,
+        )
 
     def _tell(self, row: Epoch) -> None:
         log.info("%s, epoch %d: %.0f %% of the time spent waiting for input", row.phase, row.epoch, 100 * row.waiting)
@@ -208,6 +234,7 @@ class TrainingLoop:
         arrays = {f"now_{key}": value for key, value in _arrays(self._state_variables()).items()}
         arrays |= {f"best_{key}": value for key, value in self._best.items()}
         state = {
+            "steps": len(self._train),
             "history": [dataclasses.asdict(row) for row in self._history],
             "best_epoch": self._best_epoch,
             "running": dataclasses.asdict(self._running),
@@ -224,6 +251,7 @@ class TrainingLoop:
         self._history = [Epoch(**row) for row in state["history"]]
         self._best_epoch, self._running = state["best_epoch"], _Running(**state["running"])
         self._best_score = min((score(row, self._plan.stop_on) for row in self._history), default=self._best_score)
+        self._running.step = self._running.step * len(self._train) // state["steps"]
         log.info("going on with epoch %d of %s", len(self._history) + 1, self._plan.phase)
 
     def _state_variables(self) -> list[keras.Variable]:

@@ -72,7 +72,13 @@ def test_a_learning_rate_that_diverges_says_what_to_do():
 
 def test_each_epoch_is_told_with_its_numbers():
     told: list[Epoch] = []
-    train_head(_blobs(60, 1), _blobs(30, 2), 3, OPTIONS, told.append)
+    val = _blobs(30, 2)
+
+    def on_epoch(row: Epoch, val_logits: np.ndarray) -> None:
+        assert (val_logits.argmax(axis=-1) == val.labels).mean() == row.val_accuracy
+        told.append(row)
+
+    train_head(_blobs(60, 1), val, 3, OPTIONS, on_epoch)
     assert [row.epoch for row in told] == list(range(1, len(told) + 1))
     assert all(0 <= row.val_accuracy <= 1 and row.phase == "head" for row in told)
 
