@@ -122,6 +122,9 @@ def _write_names(
     picture.paste(down, (0, margin))
     # Turned to read upwards, the first name comes out at the left.
     picture.paste(across.transpose(Image.Transpose.ROTATE_90), (margin, 0))
+    draw = ImageDraw.Draw(picture)
+    draw.text((4, margin - 4), "true", BLUE, font, "ls")
+    draw.text((margin - 4, 4), "answered", BLUE, font, "ra")
 
 
 def _shade(colour: str, share: float) -> tuple[int, ...]:

@@ -166,8 +166,8 @@ def test_delete_stops_the_training_and_its_child(server: Server, trained: dict[s
 
     requests.delete(f"{server.url}/train/{uuid}", timeout=30)
     wait_for(lambda: not any(_is_alive(child) for child in started), seconds=5)
-    [deleted] = server.metadata()["trainings"]
-    assert (deleted["name"], deleted["state"]) == ("endless", "cancelled")
+    [deleted] = [one for one in server.metadata()["trainings"] if one["name"] == "endless"]
+    assert deleted["state"] == "cancelled"
     assert "topgraft resume endless" in deleted["message"]
     assert "endless" not in [listed["name"] for listed in server.metadata()["models"]]
     # The worker that takes the place of the killed one is cold, but works.
@@ -175,6 +175,24 @@ def test_delete_stops_the_training_and_its_child(server: Server, trained: dict[s
         assert server.predict(real_photo).status_code == 200
     again = server.wait_for_training(server.start_training(name="again", **QUICK))
     assert again["status"] == "done", again
+
+
+def test_a_training_killed_for_its_memory_says_what_to_lower_and_the_service_answers_on(
+    server: Server, trained: dict[str, Any], real_photo: bytes
+) -> None:
+    """The out-of-memory killer of the kernel sends this signal, and to the largest process."""
+    assert trained["status"] == "done", trained
+    uuid = server.start_training(name="hungry", **ENDLESS)
+    wait_for(lambda: _phase(server, "hungry") not in (None, "start"), seconds=60)
+    [child] = [one for one in server.process.children(recursive=True) if "model.training.process" in _command_line(one)]
+    child.kill()
+    over = server.wait_for_training(uuid)
+    assert over["status"] == "error"
+    assert "memory" in over["message"] and "batch_size" in over["message"]
+    [killed] = [one for one in server.metadata()["trainings"] if one["name"] == "hungry"]
+    assert killed["state"] == "killed" and "topgraft resume hungry" in killed["message"]
+    for _ in range(4):
+        assert server.predict(real_photo).status_code == 200
 
 
 def test_a_new_service_goes_on_with_what_the_end_of_the_one_before_interrupted(tmp_path: Path) -> None:

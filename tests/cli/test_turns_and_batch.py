@@ -85,6 +85,14 @@ def test_a_queued_training_trains_when_its_turn_comes(workspace: Path, photos: P
     assert (workspace / "models" / "mine" / "manifest.json").exists()
 
 
+def test_a_running_training_is_listed_with_its_speed_and_the_time_left(workspace: Path, other: Reservation, run: Run):
+    speed = {"per_second": 5.25, "unit": "images", "eta_seconds": 5.7}
+    other.write_status(dataclasses.replace(other.status, phase="features", epoch=10, epochs=40, **speed))
+    assert run("models", "list").stdout == "other  running: features 10/40, 5.25 images/s, 6 s left\n"
+    [row] = json.loads(run("models", "list", "--json").stdout)
+    assert speed.items() <= row.items()
+
+
 def test_without_the_option_a_second_training_is_refused(workspace: Path, photos: Path, other: Reservation, run: Run):
     refused = run(*TRAIN)
     assert refused.returncode == 2
