@@ -12,6 +12,7 @@ from typing import Any
 from model import durable
 from model.config import LATEST, is_model_name
 from model.errors import ModelDamagedError, ModelNotFoundError, NothingTrainedError
+from model.promotion import order_for_latest
 from model.workspace import Workspace
 
 MANIFEST = "manifest.json"
@@ -23,6 +24,7 @@ DATASET_FILES = "dataset_files"
 PREDICTIONS = "predictions"
 LOGS = "logs"
 TUNING = "tuning.json"
+TRAINING_FEATURES = "training_features.npz"
 FORMAT_VERSION = 1
 
 log = logging.getLogger(__name__)
@@ -51,7 +53,9 @@ class Manifest:
         dataset: path, fingerprint, counts per split and class, number of rejected images.
         metrics: split -> name -> value.
         temperature: what logits are divided by before softmax; 1 means not calibrated.
-        thresholds: `confidence`, below which an answer counts as unknown.
+        thresholds: `confidence`, below which an answer counts as unknown; `confidence_by_class`, class name -> the
+            same for answers that name this class, where enough is known of it; `distance` from the training
+            images, beyond which an image counts as unknown, where they are remembered in a file.
         engine: `onnx`, or `keras` where the ONNX export failed its parity check.
         parity: largest difference of a probability between the two, and on how many images.
         files: path inside the bundle -> record.
@@ -69,7 +73,7 @@ class Manifest:
     dataset: dict[str, Any]
     metrics: dict[str, Any]
     temperature: float
-    thresholds: dict[str, float]
+    thresholds: dict[str, Any]
     engine: str
     parity: dict[str, float]
     files: dict[str, FileRecord]
@@ -103,6 +107,22 @@ class Bundle:
             ModelDamagedError: it is missing or changed.
         """
         self._verify({listed: record for listed, record in self.manifest.files.items() if listed == name})
+
+    def read_file(self, name: str) -> bytes:
+        """The content of one file that the manifest lists: what was compared is what is returned.
+
+        Raises:
+            ModelDamagedError: it is missing or changed.
+        """
+        try:
+            content = (self.directory / name).read_bytes()
+        except OSError as error:
+            problem = f"it cannot be read: {error.strerror or error}"
+            raise ModelDamagedError(_damage(self.directory, {name: problem})) from error
+        record = self.manifest.files.get(name)
+        if record is not None and hashlib.sha256(content).hexdigest() != record.sha256:
+            raise ModelDamagedError(_damage(self.directory, {name: "its content has changed (sha256)"}))
+        return content
 
     def _verify(self, files: Mapping[str, FileRecord]) -> None:
         problems = _missing_or_resized(self.directory, files)
@@ -161,7 +181,7 @@ def model_names(workspace: Workspace) -> list[str]:
 
 
 def find_bundle(workspace: Workspace, name: str = LATEST) -> Bundle:
-    """Open a model by name; `latest` is the one most recently trained that is whole.
+    """Open a model by name; `latest` is the one promoted, else the newest, that is whole.
 
     Raises:
         NothingTrainedError: `latest` is asked for and there is no model.
@@ -191,17 +211,20 @@ def remove_bundle(workspace: Workspace, name: str) -> None:
     shutil.rmtree(directory)
 
 
-def newest_bundles(workspace: Workspace) -> Iterator[Bundle]:
-    """The models that can be opened, newest first; others are passed over with a warning in the log."""
-    for directory in reversed(_by_age(workspace)):
+def latest_bundles(workspace: Workspace) -> Iterator[Bundle]:
+    """The models that `latest` may mean, in the order to try; damaged ones are passed over with a warning."""
+    order = order_for_latest(workspace, model_names(workspace)[::-1])
+    for warning in order.warnings:
+        log.warning(warning)
+    for name in order.names:
         try:
-            yield open_bundle(directory)
+            yield open_bundle(workspace.models / name)
         except ModelDamagedError as error:
             log.warning("latest: skipping a damaged model: %s", error)
 
 
 def _latest(workspace: Workspace) -> Bundle:
-    for bundle in newest_bundles(workspace):
+    for bundle in latest_bundles(workspace):
         return bundle
     damaged = model_names(workspace)
     found = f"Only damaged ones were found: {', '.join(reversed(damaged))}. " if damaged else ""

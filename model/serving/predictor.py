@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from model.bundle import KERAS_MODEL, ONNX_MODEL, Bundle, find_bundle, newest_bundles
+from model.bundle import KERAS_MODEL, ONNX_MODEL, Bundle, find_bundle, latest_bundles
 from model.config import LATEST
 from model.dataset.images import decode_image
 from model.errors import ImageError, ModelDamagedError
@@ -112,13 +112,13 @@ class Predictor:
 
 
 def find_predictor(workspace: Workspace, name: str = LATEST) -> Predictor:
-    """Load a model by name; `latest` is the one most recently trained that can be loaded.
+    """Load a model by name; `latest` is the one promoted, else the newest, that can be loaded.
 
     Raises:
         NothingTrainedError, ModelNotFoundError, ModelDamagedError: see `model.bundle.find_bundle`.
     """
     if name == LATEST:
-        for bundle in newest_bundles(workspace):
+        for bundle in latest_bundles(workspace):
             try:
                 return load_predictor(bundle)
             except ModelDamagedError as error:
@@ -137,9 +137,11 @@ def load_predictor(bundle: Bundle, threads: int | None = None) -> Predictor:
         ModelDamagedError: its file is missing or changed, or cannot be loaded.
     """
     by_keras = bundle.manifest.engine == "keras"
-    bundle.verify_file(KERAS_MODEL if by_keras else ONNX_MODEL)
+    network = None if by_keras else bundle.read_file(ONNX_MODEL)
+    if network is None:
+        bundle.verify_file(KERAS_MODEL)
     try:
-        engine = keras_engine(bundle) if by_keras else _onnx_engine(bundle, threads)
+        engine = keras_engine(bundle) if network is None else _onnx_engine(network, threads)
     except Exception as error:
         raise ModelDamagedError(
             f"the model {bundle.name} in {bundle.directory} cannot be loaded: {error}. Train or fetch it again."
@@ -147,6 +149,6 @@ def load_predictor(bundle: Bundle, threads: int | None = None) -> Predictor:
     return Predictor(bundle, engine)
 
 
-def _onnx_engine(bundle: Bundle, threads: int | None) -> Engine:
-    session = open_session(bundle.directory / ONNX_MODEL, threads)
+def _onnx_engine(network: bytes, threads: int | None) -> Engine:
+    session = open_session(network, threads)
     return lambda images, output: session.run([output], {IMAGE: images})[0]
