@@ -133,8 +133,8 @@ def _refusal(request: web.Request) -> Answer | None:
 
 
 def _plain_name(name: str) -> str:
-    """A name of a picture without folders and control characters, for a header."""
-    return re.sub(r"[\x00-\x1f\x7f]", " ", name.replace("\\", "/").rpartition("/")[2])[-LONGEST_NAME:] or "photo"
+    """A name of a picture without its folders, and without what ends a field in the header of a form."""
+    return re.sub(r'[\x00-\x1f\x7f";]', "_", name.replace("\\", "/").rpartition("/")[2])[-LONGEST_NAME:] or "photo"
 
 
 def _response(answer: Answer) -> web.Response:

@@ -66,7 +66,7 @@ class Service:
             options: of `PredictConfig`, as text.
             accept: one of `ANSWER_TYPES`.
         """
-        form = aiohttp.FormData()
+        form = aiohttp.FormData(quote_fields=False)  # the name as it is, not percent-encoded
         form.add_field("image", picture, filename=name, content_type="application/octet-stream")
         return await self._ask(
             "POST", f"{self._module}predict/", self._seconds, params=options, data=form, headers={"Accept": accept}

@@ -107,9 +107,13 @@ async function lookAtService() {
 }
 
 async function keepLooking() {
-  await lookAtService();
-  const seconds = SECONDS_BETWEEN_LOOKS[queue.held ? "away" : "there"];
-  setTimeout(keepLooking, 1000 * seconds);
+  let looked = -Infinity;
+  for (;;) {
+    const due = queue.held || performance.now() - looked >= 1000 * SECONDS_BETWEEN_LOOKS.there;
+    if (due) await lookAtService();
+    if (due) looked = performance.now();
+    await new Promise((resolve) => setTimeout(resolve, 1000 * SECONDS_BETWEEN_LOOKS.away));
+  }
 }
 
 function listModels({ models: listed, latest }) {
@@ -142,10 +146,13 @@ function gone(name) {
 
 function heldUp(error) {
   // A model that is gone or damaged comes back only if somebody sees to it; a service may come back by itself.
-  const aboutTheModel = error.status === 404 || error.status === 503;
-  if (aboutTheModel) notice(`${error.message} Choose another model, or`, "Start again");
-  else notice(error.message);
-  lookAtService();
+  if (error.status === 404 || error.status === 503) {
+    notice(`${error.message} Choose another model, or`, "Start again");
+    lookAtService();
+  } else {
+    notice(error.message);
+    showService("service not found", "no");
+  }
 }
 
 function askAgain() {

@@ -1,0 +1,385 @@
+"""People's way: the page in a real browser, before a real service with a model trained here.
+
+With TOPGRAFT_SCREENSHOTS=docs/images the picture of the documentation is written anew.
+"""
+
+import csv
+import io
+import os
+import shutil
+import subprocess
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.api.live import Server, running_server
+from tests.api.test_swagger_ui import CHROMIUM, FLAGS
+from tests.cli.conftest import COMMAND, ROOT
+from tests.page.live import CLASSES, Line, free_port, photo, running_page, write_photos
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
+
+DESKTOP = {"viewport": {"width": 1180, "height": 900}}
+PHONE = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True, "device_scale_factor": 2}
+LEAST_TOUCH_TARGET = 44
+OWNED = "<img src=x onerror=\"document.title='owned'\">"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A service with a model `odd`, whose class names are."""
+    home = tmp_path_factory.mktemp("home")
+    (home / "models").mkdir()
+    write_photos(home / "data" / "odd")
+    arguments = ("train", "--dataset", "odd", "--name", "odd", "--epochs", "30", "--folds", "0")
+    environment = os.environ | {"TOPGRAFT_HOME": str(home), "PYTHONPATH": str(ROOT)}
+    training = subprocess.Popen([*COMMAND, *arguments], cwd=home, env=environment)
+    try:
+        with running_server(home) as running:
+            assert training.wait(120) == 0
+            yield running
+    finally:
+        training.kill()
+
+
+@pytest.fixture(scope="module")
+def line(server: Server) -> Iterator[Line]:
+    address = urlsplit(server.root)
+    carries = Line(free_port(), (str(address.hostname), int(address.port or 0)))
+    yield carries
+    carries.cut()
+
+
+@pytest.fixture(scope="module")
+def url(line: Line, server: Server) -> Iterator[str]:
+    with running_page(f"http://127.0.0.1:{line.port}", server.home) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[playwright.Browser]":
+    if not CHROMIUM.exists():
+        pytest.skip(f"{CHROMIUM} is not installed")
+    with playwright.sync_playwright() as driver:
+        running = driver.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        yield running
+        running.close()
+
+
+class Visit:
+    """Somebody at the page, and what the browser complained of."""
+
+    def __init__(self, context: "playwright.BrowserContext", url: str) -> None:
+        self.page = context.new_page()
+        self.complaints: list[str] = []
+        self.addresses: set[str] = set()
+        self.asking = self.most_asking = 0
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", self._hear)
+        self.page.on("request", self._begin)
+        self.page.on("requestfinished", self._end)
+        self.page.on("requestfailed", self._end)
+        self.page.goto(url)
+
+    def add(self, *photos: tuple[str, bytes]) -> None:
+        given = [{"name": name, "mimeType": "image/jpeg", "buffer": content} for name, content in photos]
+        self.page.set_input_files("#photos", given)
+
+    def ready(self) -> None:
+        self.page.wait_for_selector("#model:not([disabled])")
+
+    def done(self, total: int) -> None:
+        """Wait until all photos have their answer."""
+        self.page.get_by_text(f"{total} of {total}", exact=False).first.wait_for(timeout=30_000)
+
+    def card(self, name: str) -> "playwright.Locator":
+        return self.page.locator(".card", has=self.page.locator(".file bdi", has_text=name))
+
+    def shown(self, name: str) -> str:
+        return self.card(name).locator(".best").inner_text()
+
+    def table(self) -> str:
+        with self.page.expect_download() as download:
+            self.page.get_by_role("button", name="Download CSV").click()
+        return Path(download.value.path()).read_bytes().decode("utf-8-sig")
+
+    def _hear(self, message: "playwright.ConsoleMessage") -> None:
+        # A refused photo is an answer, which the browser reports as a failed request.
+        if message.type == "error" and "Failed to load resource" not in message.text:
+            self.complaints.append(message.text)
+
+    def _begin(self, request: "playwright.Request") -> None:
+        self.addresses.add(request.url)
+        self.asking += "api/predict" in request.url
+        self.most_asking = max(self.most_asking, self.asking)
+
+    def _end(self, request: "playwright.Request") -> None:
+        self.asking -= "api/predict" in request.url
+
+
+@pytest.fixture
+def visit(browser: "playwright.Browser", url: str, line: Line, request: Any) -> Iterator[Visit]:
+    line.cut()
+    line.join()
+    context = browser.new_context(**getattr(request, "param", DESKTOP))
+    context.set_default_timeout(15_000)
+    visit = Visit(context, url)
+    visit.ready()
+    yield visit
+    assert visit.complaints == []
+    assert all(address.startswith((url, "blob:")) for address in visit.addresses)
+    assert visit.page.title() == "Topgraft"
+    context.close()
+
+
+def each_class() -> list[tuple[str, bytes]]:
+    return [(f"photo-{label}.jpg", photo((colour,), seed=9 + label)) for label, colour in enumerate(CLASSES.values())]
+
+
+def unknown_photo(server: Server) -> bytes:
+    """A photo of which the model says that it does not know."""
+    colours = list(CLASSES.values())
+    for seed in range(40):
+        content = photo(tuple(colours[(seed + step) % 6] for step in range(2 + seed % 5)), seed)
+        if server.predict(content).json()["predictions"][0]["unknown"]:
+            return content
+    raise AssertionError("the model claims to know each of 40 mixtures")
+
+
+def test_a_folder_is_dropped_and_the_table_is_that_of_the_api(visit: Visit, server: Server, tmp_path: Path) -> None:
+    folder = tmp_path / "cruise" / "day 1"
+    folder.mkdir(parents=True)
+    photos = dict(each_class())
+    for name, content in photos.items():
+        (folder / name).write_bytes(content)
+    (folder / ".DS_Store").write_bytes(b"no photo")
+    (folder / "notes.txt").write_text("no photo")
+    (folder / "photo-7.jpg").write_bytes(b"damaged")
+    drop(visit.page, tmp_path / "cruise")
+    visit.done(7)
+    for label, name in enumerate(CLASSES):
+        assert visit.shown(f"photo-{label}.jpg") == name
+    assert "received text" in visit.card("photo-7.jpg").locator(".state").inner_text()
+    assert visit.page.locator("#show-failed").inner_text() == "Errors 1"
+    assert visit.page.locator("#progress").is_hidden()
+
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as entries:
+        for path in sorted(folder.glob("photo-*")):
+            entries.write(path, path.relative_to(tmp_path))
+    expected = list(csv.reader(io.StringIO(server.predict(archive.getvalue(), "text/csv").content.decode())))
+    received = list(csv.reader(io.StringIO(visit.table())))
+    assert received[0] == expected[0]
+    assert received[:-1] == expected[:-1]
+    # What is wrong with a damaged file is said a little differently of one alone.
+    assert received[-1][:4] == expected[-1][:4] and received[-1][4]
+
+
+def test_bars_and_numbers_are_those_of_the_api(visit: Visit, server: Server) -> None:
+    content = each_class()[0][1]
+    answer = server.predict(content, top_k=3).json()
+    visit.page.locator("#top-k").fill("3")
+    visit.page.locator("#top-k").blur()
+    visit.add(("one.jpg", content))
+    visit.done(1)
+    rows = visit.card("one.jpg").locator(".bars li")
+    assert rows.locator(".label").all_inner_texts() == answer["labels"]
+    shares = [
+        row.evaluate("bar => bar.clientWidth / bar.parentElement.clientWidth")
+        for row in rows.locator(".meter span").all()
+    ]
+    assert shares == pytest.approx(answer["probabilities"], abs=0.02)
+    visit.page.locator("#top-k").fill("2")
+    visit.page.locator("#top-k").blur()
+    playwright.expect(rows).to_have_count(2)
+    visit.page.locator("#top-k").fill("0")
+    visit.page.locator("#top-k").blur()
+    assert visit.page.locator("#top-k:invalid").count() == 1
+    assert rows.count() == 2
+
+
+def test_what_the_model_does_not_know_is_said_in_words(visit: Visit, server: Server) -> None:
+    visit.add(("strange.jpg", unknown_photo(server)), ("plain.jpg", each_class()[0][1]))
+    visit.done(2)
+    assert visit.shown("strange.jpg").endswith("Unknown")
+    assert "not sure enough" in visit.card("strange.jpg").locator(".words").inner_text()
+    playwright.expect(visit.page.locator("#live")).to_contain_text("strange.jpg: unknown. The model is not sure enough")
+    assert "true" in visit.table()
+    visit.page.get_by_role("button", name="Unknown 1").click()
+    assert visit.card("strange.jpg").is_visible() and not visit.card("plain.jpg").is_visible()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [f"{OWNED}.jpg", "'\"><script>document.title='owned'</script>.jpg", "🦠 أزرق 深蓝 ${1}.jpg"],
+    ids=["image", "script", "letters"],
+)
+def test_no_name_becomes_anything_but_text(visit: Visit, name: str) -> None:
+    visit.add((name, each_class()[5][1]), (f"bad {name}", b"damaged"))
+    visit.done(2)
+    assert visit.page.locator(".file bdi").all_inner_texts() == [name, f"bad {name}"]
+    assert visit.card(name).first.locator(".best bdi").inner_text() == OWNED
+    visit.card(name).first.locator(".look").click()
+    visit.page.locator("#heat-picture").wait_for()
+    assert visit.page.locator("#heat-title").inner_text() == name
+    assert visit.page.locator("main script, main img:not([src^='blob:']):not([hidden])").count() == 0
+    visit.page.keyboard.press("Escape")
+    assert name in [row[0] for row in csv.reader(io.StringIO(visit.table()))]
+
+
+def test_all_by_keyboard(visit: Visit) -> None:
+    page = visit.page
+    with page.expect_file_chooser() as chooser:
+        tab_to(page, "choose-photos")
+        page.keyboard.press("Enter")
+    chooser.value.set_files([{"name": "one.jpg", "mimeType": "image/jpeg", "buffer": each_class()[1][1]}])
+    visit.done(1)
+    playwright.expect(page.locator("#live")).to_contain_text("one.jpg: 深蓝色")
+    tab_to(page, "model")
+    tab_to(page, "top-k")
+    tab_to(page, "csv")
+    with page.expect_download():
+        page.keyboard.press("Enter")
+    tab_to(page, "look")
+    page.keyboard.press("Enter")
+    page.locator("#heat-picture").wait_for()
+    assert (
+        page.locator("#heat-picture").get_attribute("alt")
+        == "The photo, what speaks for 深蓝色 in it, and the likeliest classes."
+    )
+    page.keyboard.press("Escape")
+    assert page.locator("#heat").is_hidden()
+    assert page.evaluate("document.activeElement.classList.contains('look')")
+    with page.expect_file_chooser():
+        page.keyboard.press("Shift+Tab")
+        tab_to(page, "choose-folder", key="Shift+Tab")
+        page.keyboard.press(" ")
+
+
+@pytest.mark.parametrize("visit", [PHONE, PHONE | {"color_scheme": "dark"}], indirect=True, ids=["light", "dark"])
+def test_on_a_phone(visit: Visit) -> None:
+    page = visit.page
+    for moment in ("empty", "answered", "picture"):
+        if moment == "answered":
+            visit.add(*each_class(), ("x" * 200 + ".jpg", b"damaged"))
+            visit.done(7)
+        if moment == "picture":
+            visit.card("photo-4.jpg").locator(".look").tap()
+            page.locator("#heat-picture").wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") == 360, moment
+        for target in page.locator("button:visible, select:visible, input:visible, a:visible").all():
+            box = target.bounding_box()
+            assert box["height"] >= LEAST_TOUCH_TARGET, (moment, target.inner_text())
+    assert page.locator("#heat-frame").evaluate("frame => frame.scrollLeft") > 0
+    red, green, blue = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)")
+    dark = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
+    assert (red + green + blue < 150) == dark
+
+
+def test_a_hundred_photos_a_few_at_a_time_cancelled_and_gone_on_with(visit: Visit) -> None:
+    page = visit.page
+    content = each_class()[2][1]
+    visit.add(*((f"{index:03}.jpg", content) for index in range(100)))
+    page.locator(".card[data-state=answered]").nth(4).wait_for(state="attached")
+    page.locator("#cancel").click()
+    over = page.evaluate("document.querySelector('#progress').value")
+    assert 5 <= over < 100
+    playwright.expect(page.locator(".card[data-state=stopped]")).to_have_count(100 - int(over))
+    assert page.locator("#go-on").is_visible()
+    assert len(visit.table().splitlines()) == 1 + over
+    page.locator("#go-on").click()
+    visit.done(100)
+    assert visit.most_asking <= 3
+    table = list(csv.reader(io.StringIO(visit.table())))
+    assert [row[0] for row in table[1:]] == [f"{index:03}.jpg" for index in range(100)]
+    assert len({tuple(row[1:]) for row in table[1:]}) == 1
+    page.locator("#clear").click()
+    assert page.locator(".card").count() == 0 and page.locator("#results").is_hidden()
+
+
+def test_a_service_that_goes_away_is_waited_for(visit: Visit, line: Line) -> None:
+    visit.add(each_class()[0])
+    visit.done(1)
+    line.cut()
+    visit.add(*each_class()[1:4])
+    playwright.expect(visit.page.locator("#notice")).to_contain_text("deepaas-run --workers 2")
+    assert visit.page.locator("#service").get_attribute("data-there") == "no"
+    assert visit.page.locator(".card[data-state=failed]").count() == 0
+    line.join()
+    visit.done(4)
+    assert visit.page.locator(".card[data-state=answered]").count() == 4
+    playwright.expect(visit.page.locator("#notice")).to_be_hidden()
+
+
+def test_a_service_that_is_not_there_yet_is_told_of_and_waited_for(
+    browser: "playwright.Browser", url: str, line: Line
+) -> None:
+    line.cut()
+    context = browser.new_context(**DESKTOP)
+    visit = Visit(context, url)
+    playwright.expect(visit.page.locator("#notice")).to_contain_text("No DEEPaaS service answers")
+    visit.add(each_class()[0])
+    line.join()
+    visit.ready()
+    visit.done(1)
+    assert visit.shown("photo-0.jpg") == "red"
+    context.close()
+
+
+def test_a_model_deleted_midway_leaves_the_photos_to_another(visit: Visit, server: Server) -> None:
+    doomed = server.home / "models" / "doomed"
+    shutil.copytree(server.home / "models" / "odd", doomed)
+    visit.page.reload()
+    visit.ready()
+    visit.page.select_option("#model", "doomed")
+    visit.add(each_class()[0])
+    visit.done(1)
+    shutil.rmtree(doomed)
+    visit.add(*each_class()[1:4])
+    playwright.expect(visit.page.locator("#notice")).to_contain_text("Choose another model")
+    assert visit.page.locator(".card[data-state=failed]").count() == 0
+    visit.page.select_option("#model", "odd")
+    visit.done(4)
+    playwright.expect(visit.page.locator("#counts")).to_have_text("4 of 4 by odd")
+    playwright.expect(visit.page.locator("#notice")).to_be_hidden()
+
+
+def test_a_photo_too_large_is_refused_and_the_others_are_not(visit: Visit, tmp_path: Path) -> None:
+    large = tmp_path / "large.tif"
+    with open(large, "wb") as file:
+        file.truncate((128 << 20) + 1)
+    small = tmp_path / "small.jpg"
+    small.write_bytes(each_class()[0][1])
+    visit.page.set_input_files("#photos", [large, small])
+    visit.done(2)
+    assert "at most 128 MB" in visit.card("large.tif").locator(".state").inner_text()
+    assert visit.shown("small.jpg") == "red"
+
+
+def drop(page: "playwright.Page", path: Path) -> None:
+    """Drag a file or folder of the disk onto the page, as a person does."""
+    devtools = page.context.new_cdp_session(page)
+    data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        devtools.send("Input.dispatchDragEvent", {"type": kind, "x": 600, "y": 250, "data": data})
+
+
+def tab_to(page: "playwright.Page", name: str, key: str = "Tab") -> None:
+    """Press a key until the element of that id or class has the focus, which must be seen."""
+    for _ in range(15):
+        page.keyboard.press(key)
+        found, outline = page.evaluate(
+            "name => [document.activeElement.id === name || document.activeElement.classList.contains(name),"
+            " getComputedStyle(document.activeElement).outlineStyle]",
+            name,
+        )
+        if found:
+            assert outline == "solid", name
+            return
+    raise AssertionError(f"the keyboard does not reach {name}")
