@@ -46,13 +46,17 @@ def get_metadata() -> dict[str, Any]:
     described: dict[str, Any] = dict(_package_metadata())
     try:
         workspace = find_workspace()
+        latest = LISTING.latest(workspace)
         described |= {
             "models": LISTING.summaries(workspace),
-            "latest": LISTING.latest(workspace),
+            "latest": latest.name,
+            "latest_promoted": latest.promoted,
+            "warnings": latest.warnings,
             "trainings": [_training_summary(status) for status in unfinished_trainings(workspace)],
         }
     except (TopgraftError, OSError) as error:
-        described |= {"models": [], "latest": None, "trainings": [], "problem": str(error)}
+        nothing: dict[str, Any] = {"models": [], "latest": None, "latest_promoted": False, "warnings": []}
+        described |= nothing | {"trainings": [], "problem": str(error)}
     return to_json(described)
 
 
@@ -137,9 +141,10 @@ def predict(
     configure_logging()
     with as_http_errors(), open_photos(image, url) as photos:
         config = load(PredictConfig, options)
-        predictor = PREDICTORS.find(_workspace(), config.model)
+        predictor, warnings = PREDICTORS.find(_workspace(), config.model)
         render = RENDERERS.get(accept, RENDERERS["application/json"])
-        return render(Answer(predictor, _predictions(predictor, photos, config.top_k), photos.single))
+        predictions = _predictions(predictor, photos, config.top_k)
+        return render(Answer(predictor, predictions, photos.single, warnings=warnings))
 
 
 def _predictions(predictor: "Predictor", photos: Photos, top_k: int) -> Iterator[Prediction]:

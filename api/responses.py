@@ -26,11 +26,13 @@ class Answer:
         predictor: the model that answered.
         predictions: at least one, made as they are asked for.
         photo: the content of the only image; None for a zip.
+        warnings: what the client should know of the choice of the model.
     """
 
     predictor: "Predictor"
     predictions: Iterator[Prediction]
     photo: bytes | None
+    warnings: tuple[str, ...] = ()
 
 
 def as_json(answer: Answer) -> dict[str, Any]:
@@ -44,9 +46,11 @@ def as_json(answer: Answer) -> dict[str, Any]:
     if not readable:
         raise NotAnImage(f"expected pictures, received none that can be read. The first: {predictions[0].error}")
     first = readable[0]
+    told = {"warnings": list(answer.warnings)} if answer.warnings else {}
     return {
         "status": "OK",
         "model": answer.predictor.bundle.name,
+        **told,
         "labels": list(first.labels),
         "probabilities": to_json(first.probabilities),
         "predictions": [to_json(prediction.to_json()) for prediction in predictions],

@@ -78,6 +78,10 @@ def response_fields() -> dict[str, fields.Field]:
     return {
         "status": fields.Str(required=True, metadata={"description": "OK"}),
         "model": fields.Str(required=True, metadata={"description": "Name of the model that answered."}),
+        "warnings": fields.List(
+            fields.Str(),
+            metadata={"description": "Only where latest passed over a model: which, and why."},
+        ),
         "labels": fields.List(
             fields.Str(),
             required=True,

@@ -1,5 +1,6 @@
 """Models are found as they are on disk now, and only as many as allowed stay in memory."""
 
+import logging
 import os
 import shutil
 import time
@@ -7,10 +8,13 @@ from collections.abc import Callable
 
 import pytest
 
-from api.worker import Listing, Predictors
+from api.listing import Listing
+from api.predictors import Predictors
 from model.bundle import MANIFEST, ONNX_MODEL, Bundle
 from model.errors import ModelDamagedError, ModelNotFoundError, NothingTrainedError
+from model.promotion import promote, roll_back
 from model.workspace import Workspace
+from tests.api.conftest import FakePredictor
 
 AddModel = Callable[..., Bundle]
 OLD, NEW, NEWER = (f"2026-01-0{day}T00:00:00+00:00" for day in (1, 2, 3))
@@ -25,10 +29,10 @@ def test_latest_is_the_newest_without_a_restart(
     workspace: Workspace, add_model: AddModel, predictors: Predictors, loaded: list[str]
 ) -> None:
     add_model("b-old", OLD)
-    assert predictors.find(workspace, "latest").bundle.name == "b-old"
+    assert predictors.find(workspace, "latest").predictor.bundle.name == "b-old"
     add_model("a-new", NEW)
-    assert predictors.find(workspace, "latest").bundle.name == "a-new"
-    assert predictors.find(workspace, "latest").bundle.name == "a-new"
+    assert predictors.find(workspace, "latest").predictor.bundle.name == "a-new"
+    assert predictors.find(workspace, "latest").predictor.bundle.name == "a-new"
     assert loaded == ["b-old", "a-new"]
 
 
@@ -38,8 +42,8 @@ def test_a_changed_manifest_reloads(
     add_model("a")
     predictors.find(workspace, "a")
     add_model("a", temperature=2.0)
-    assert predictors.find(workspace, "a").bundle.manifest.temperature == 2.0
-    assert predictors.find(workspace, "latest").bundle.manifest.temperature == 2.0
+    assert predictors.find(workspace, "a").predictor.bundle.manifest.temperature == 2.0
+    assert predictors.find(workspace, "latest").predictor.bundle.manifest.temperature == 2.0
     assert loaded == ["a", "a"]
 
 
@@ -87,7 +91,7 @@ def test_latest_skips_damaged_models(
     add_model("corrupt", NEW, content=b"corrupt")
     add_model("truncated", NEWER)
     os.truncate(workspace.models / "truncated" / ONNX_MODEL, 1)
-    assert predictors.find(workspace, "latest").bundle.name == "good"
+    assert predictors.find(workspace, "latest").predictor.bundle.name == "good"
     for name in ("corrupt", "truncated"):
         with pytest.raises(ModelDamagedError, match=name):
             predictors.find(workspace, name)
@@ -101,9 +105,127 @@ def test_latest_with_nothing_but_damaged_models(
         predictors.find(workspace, "latest")
 
 
+def test_a_model_that_is_damaged_while_it_is_in_memory_answers_no_more(
+    workspace: Workspace, add_model: AddModel, predictors: Predictors, loaded: list[str]
+) -> None:
+    """Each worker would say something else: those that have it in memory, and those that have not."""
+    add_model("good", OLD)
+    add_model("hurt", NEW)
+    assert predictors.find(workspace, "latest").predictor.bundle.name == "hurt"
+    network = workspace.models / "hurt" / ONNX_MODEL
+    whole = network.read_bytes()
+    network.write_bytes(b"corrupt")
+    found = predictors.find(workspace, "latest")
+    assert found.predictor.bundle.name == "good"
+    assert len(found.warnings) == 1 and "hurt" in found.warnings[0]
+    with pytest.raises(ModelDamagedError, match="hurt"):
+        predictors.find(workspace, "hurt")
+    network.write_bytes(whole)
+    assert predictors.find(workspace, "latest") == (predictors.find(workspace, "hurt").predictor, ())
+
+
+def test_a_damaged_model_is_not_loaded_with_every_request_but_again_after_a_while(
+    workspace: Workspace, add_model: AddModel, loaded: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    now = [0.0]
+    predictors = Predictors(Listing(), clock=lambda: now[0])
+    add_model("good", OLD)
+    add_model("corrupt", NEW, content=b"corrupt")
+    for _ in range(3):
+        assert predictors.find(workspace, "latest").predictor.bundle.name == "good"
+    assert loaded == ["corrupt", "good"]
+    assert caplog.text.count("skipping a damaged model") == 1
+    now[0] += 60
+    predictors.find(workspace, "latest")
+    assert loaded == ["corrupt", "good", "corrupt"]
+
+
+def test_a_model_replaced_while_it_is_being_loaded_is_looked_for_again(
+    workspace: Workspace, add_model: AddModel, predictors: Predictors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_model("a")
+    seen: list[float] = []
+
+    def load(bundle: Bundle, threads: int | None = None) -> FakePredictor:
+        seen.append(bundle.manifest.temperature)
+        if len(seen) == 1:
+            add_model("a", content=b"another network", temperature=2.0)
+            raise ModelDamagedError("the manifest is of one model and the network of another")
+        return FakePredictor(bundle)
+
+    monkeypatch.setattr("model.serving.predictor.load_predictor", load)
+    assert predictors.find(workspace, "a").predictor.bundle.manifest.temperature == 2.0
+    assert seen == [1.0, 2.0]
+
+
+def test_a_model_removed_while_it_is_being_loaded_is_gone(
+    workspace: Workspace, add_model: AddModel, predictors: Predictors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_model("a")
+
+    def load(bundle: Bundle, threads: int | None = None) -> FakePredictor:
+        shutil.rmtree(bundle.directory)
+        raise ModelDamagedError("it cannot be read")
+
+    monkeypatch.setattr("model.serving.predictor.load_predictor", load)
+    with pytest.raises(ModelNotFoundError):
+        predictors.find(workspace, "a")
+
+
+def test_a_promoted_model_is_the_latest_until_it_is_rolled_back(
+    workspace: Workspace, add_model: AddModel, predictors: Predictors, loaded: list[str]
+) -> None:
+    def latest() -> str:
+        return predictors.find(workspace, "latest").predictor.bundle.name
+
+    for name, created in (("a", OLD), ("b", NEW), ("c", NEWER)):
+        add_model(name, created)
+    listing = Listing()
+    assert (latest(), listing.latest(workspace)) == ("c", ("c", False, []))
+    promote(workspace, "a")
+    promote(workspace, "b")
+    assert (latest(), listing.latest(workspace)) == ("b", ("b", True, []))
+    assert roll_back(workspace) == "a"
+    assert (latest(), listing.latest(workspace)) == ("a", ("a", True, []))
+    assert roll_back(workspace) is None
+    assert (latest(), listing.latest(workspace)) == ("c", ("c", False, []))
+
+
+def test_a_promoted_model_that_is_removed_or_damaged_gives_way_with_a_warning(
+    workspace: Workspace,
+    add_model: AddModel,
+    predictors: Predictors,
+    loaded: list[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for name, created in (("a", OLD), ("b", NEW), ("c", NEWER)):
+        add_model(name, created)
+        promote(workspace, name) if name != "c" else None
+    (workspace.models / "b" / ONNX_MODEL).write_bytes(b"")
+    caplog.set_level(logging.WARNING)
+    found = predictors.find(workspace, "latest")
+    assert found.predictor.bundle.name == "a" and "b" in found.warnings[0]
+    assert Listing().latest(workspace) == ("a", False, list(found.warnings))
+    shutil.rmtree(workspace.models / "b")
+    found = predictors.find(workspace, "latest")
+    assert found.predictor.bundle.name == "a" and "not there any more" in found.warnings[0]
+    assert found.warnings[0] in caplog.text
+    shutil.rmtree(workspace.models / "a")
+    assert predictors.find(workspace, "latest").predictor.bundle.name == "c"
+
+
+def test_a_history_of_promotions_that_cannot_be_read_does_not_stop_the_service(
+    workspace: Workspace, add_model: AddModel, predictors: Predictors, loaded: list[str]
+) -> None:
+    add_model("a")
+    (workspace.models / "promoted.json").write_text("{")
+    found = predictors.find(workspace, "latest")
+    assert found.predictor.bundle.name == "a" and "promoted.json" in found.warnings[0]
+
+
 def test_the_listing(workspace: Workspace, add_model: AddModel) -> None:
     listing = Listing()
-    assert (listing.summaries(workspace), listing.latest(workspace)) == ([], None)
+    assert (listing.summaries(workspace), listing.latest(workspace).name) == ([], None)
     add_model("a", OLD)
     add_model("b", NEW, metrics={"val": {"accuracy": float("nan")}, "test": {}})
     add_model("damaged")
@@ -115,7 +237,7 @@ def test_the_listing(workspace: Workspace, add_model: AddModel) -> None:
     assert names["a"] == {"name": "a", "created": OLD, "classes": 3} | measured
     assert names["b"]["accuracy"] is None
     assert "manifest.json" in names["damaged"]["problem"]
-    assert listing.latest(workspace) == "b"
+    assert listing.latest(workspace).name == "b"
 
 
 def test_manifests_are_read_once(workspace: Workspace, add_model: AddModel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,6 +250,6 @@ def test_manifests_are_read_once(workspace: Workspace, add_model: AddModel, monk
     assert len(listing.summaries(workspace)) == 100
     assert time.perf_counter() - start < 0.02
     reads: list[object] = []
-    monkeypatch.setattr("api.worker._read", lambda directory, stamp: reads.append(directory))
+    monkeypatch.setattr("api.listing._read", lambda directory, stamp: reads.append(directory))
     listing.models(workspace)
     assert reads == []
