@@ -1,4 +1,4 @@
-"""`topgraft models`: the trained models, listed, shown and removed."""
+"""`topgraft models`: the trained models, listed, shown, promoted and removed."""
 
 import dataclasses
 import sys
@@ -12,6 +12,7 @@ from model.cli.output import accuracy_line, format_share, print_json
 from model.cli.tracking import track_model
 from model.cli.trainings import cancel_training, training_line, training_row, watch_training
 from model.errors import ModelDamagedError
+from model.promotion import order_for_latest, promote, roll_back
 from model.results import most_telling
 from model.trainings import interrupted_trainings, remove_interrupted, unfinished_trainings
 from model.workspace import Workspace
@@ -20,7 +21,7 @@ from model.workspace import Workspace
 @click.group()
 @workspace_option
 def models() -> None:
-    """List, show and remove trained models; watch and cancel trainings."""
+    """List, show, promote and remove trained models; watch and cancel trainings."""
 
 
 models.add_command(watch_training)
@@ -34,8 +35,12 @@ models.add_command(track_model)
 def list_models(as_json: bool) -> None:
     """List the trained models, oldest first; then trainings that run, wait, or ended without a model."""
     workspace = current_workspace()
-    rows = [_row(workspace, name) for name in model_names(workspace)]
+    names = model_names(workspace)
+    order = order_for_latest(workspace, names[::-1])
+    rows = [_row(workspace, name) | {"promoted": order.promoted and name == order.names[0]} for name in names]
     trainings = unfinished_trainings(workspace)
+    for warning in order.warnings:
+        click.echo(warning, err=True)
     if as_json:
         print_json(rows + [training_row(status) for status in trainings])
     elif not rows and not trainings:
@@ -67,6 +72,41 @@ def show_model(name: str, as_json: bool) -> None:
         click.echo(f"  {split}: {accuracy_line(metrics)}")
     for file, record in bundle.manifest.files.items():
         click.echo(f"  {file}: {record.size:,} bytes")
+
+
+@models.command("promote")
+@click.argument("name", metavar="MODEL")
+@json_option
+@workspace_option
+def promote_model(name: str, as_json: bool) -> None:
+    """Let `latest` mean MODEL, whatever is trained after it, until it is rolled back.
+
+    A running service follows with its next answer.
+    """
+    workspace = current_workspace()
+    bundle = find_bundle(workspace, name)
+    bundle.verify()
+    promote(workspace, bundle.name)
+    click.echo(f"latest is {bundle.name} now. Back to what it was before: topgraft models rollback", err=True)
+    if as_json:
+        print_json({"latest": bundle.name, "promoted": True})
+
+
+@models.command("rollback")
+@json_option
+@workspace_option
+def roll_back_promotion(as_json: bool) -> None:
+    """Take the last promotion back: `latest` means what it meant before."""
+    workspace = current_workspace()
+    roll_back(workspace)
+    order = order_for_latest(workspace, model_names(workspace)[::-1])
+    latest = order.names[0] if order.names else None
+    why = "it was promoted before" if order.promoted else "the newest model: none is promoted"
+    click.echo(f"latest is {latest or 'no model'} now, {why}.", err=True)
+    for warning in order.warnings:
+        click.echo(warning, err=True)
+    if as_json:
+        print_json({"latest": latest, "promoted": order.promoted})
 
 
 @models.command("remove")
@@ -125,4 +165,5 @@ def _described(row: dict[str, Any]) -> str:
     if row["accuracy"] is not None:
         f1 = "not measured" if row["macro_f1"] is None else f"{row['macro_f1']:.3f}"
         accuracy = f"accuracy {format_share(row['accuracy'])}, macro-F1 {f1} by {row['measured_by']}"
-    return f"{row['backbone']}, {row['classes']} classes, {accuracy}, {row['created']}"
+    promoted = ", promoted: this is latest" if row["promoted"] else ""
+    return f"{row['backbone']}, {row['classes']} classes, {accuracy}, {row['created']}{promoted}"
