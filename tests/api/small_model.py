@@ -11,15 +11,27 @@ CLASSES = ("red", "green", "blue")
 _SIZE = 8
 
 
-def write_small_model(directory: Path) -> None:
-    """Write a whole model into a new folder of `models/`."""
+def write_small_model(
+    directory: Path,
+    classes: tuple[str, str, str] = CLASSES,
+    created: str = "2026-01-01T00:00:00Z",
+    always: int | None = None,
+) -> None:
+    """Write a whole model into a new folder of `models/`.
+
+    Args:
+        always: the class that it answers whatever it sees.
+    """
     directory.mkdir(parents=True)
-    _write_graph(directory / ONNX_MODEL)
+    bias = np.zeros(3, np.float32)
+    if always is not None:
+        bias[always] = 100
+    _write_graph(directory / ONNX_MODEL, bias)
     manifest = Manifest(
         name=directory.name,
-        created="2026-01-01T00:00:00Z",
+        created=created,
         versions={},
-        classes=CLASSES,
+        classes=classes,
         backbone="EfficientNetLite0",
         image_size=_SIZE,
         resize="squash",
@@ -36,16 +48,18 @@ def write_small_model(directory: Path) -> None:
     write_manifest(directory, manifest)
 
 
-def _write_graph(path: Path) -> None:
+def _write_graph(path: Path, bias: np.ndarray) -> None:
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
     scale = numpy_helper.from_array(np.float32(1 / 16), "scale")
+    preference = numpy_helper.from_array(bias, "bias")
     axes = numpy_helper.from_array(np.array([1, 2]), "axes")
     nodes = [
         helper.make_node("Cast", [IMAGE], ["colours"], to=TensorProto.FLOAT),
         helper.make_node("Mul", ["colours", "scale"], [ACTIVATION_MAP]),
-        helper.make_node("ReduceMean", [ACTIVATION_MAP, "axes"], ["logits"], keepdims=0),
+        helper.make_node("ReduceMean", [ACTIVATION_MAP, "axes"], ["pooled"], keepdims=0),
+        helper.make_node("Add", ["pooled", "bias"], ["logits"]),
         helper.make_node("Softmax", ["logits"], [PROBABILITIES]),
     ]
     image = helper.make_tensor_value_info(IMAGE, TensorProto.UINT8, ["n", _SIZE, _SIZE, 3])
@@ -53,7 +67,7 @@ def _write_graph(path: Path) -> None:
         helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["n", 3]),
         helper.make_tensor_value_info(ACTIVATION_MAP, TensorProto.FLOAT, ["n", _SIZE, _SIZE, 3]),
     ]
-    graph = helper.make_graph(nodes, "small", [image], outputs, [scale, axes])
+    graph = helper.make_graph(nodes, "small", [image], outputs, [scale, axes, preference])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString())
