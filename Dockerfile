@@ -26,5 +26,5 @@ WORKDIR /srv/topgraft
 COPY . .
 RUN pip install --editable ".${extras:+[${extras}]}"
 
-EXPOSE 5000 6006
+EXPOSE 5000 6006 8080
 CMD ["deepaas-run", "--listen-ip", "0.0.0.0", "--listen-port", "5000", "--workers", "2"]

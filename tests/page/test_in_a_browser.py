@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.api.live import Server, running_server
+from model.dataset.synthetic import write_demo_dataset
+from tests.api.live import REAL_DATASET, Server, running_server
 from tests.api.test_swagger_ui import CHROMIUM, FLAGS
 from tests.cli.conftest import COMMAND, ROOT
 from tests.page.live import CLASSES, Line, free_port, photo, running_page, write_photos
@@ -205,11 +206,14 @@ def test_bars_and_numbers_are_those_of_the_api(visit: Visit, server: Server) -> 
 
 
 def test_what_the_model_does_not_know_is_said_in_words(visit: Visit, server: Server) -> None:
-    visit.add(("strange.jpg", unknown_photo(server)), ("plain.jpg", each_class()[0][1]))
+    content = unknown_photo(server)
+    closest = server.predict(content).json()["labels"][0]
+    visit.add(("strange.jpg", content), ("plain.jpg", each_class()[0][1]))
     visit.done(2)
     assert visit.shown("strange.jpg").endswith("Unknown")
-    assert "not sure enough" in visit.card("strange.jpg").locator(".words").inner_text()
-    playwright.expect(visit.page.locator("#live")).to_contain_text("strange.jpg: unknown. The model is not sure enough")
+    words = visit.card("strange.jpg").locator(".words").inner_text()
+    assert "the model" in words.lower() and f"Closest: \u2068{closest}\u2069" in words
+    playwright.expect(visit.page.locator("#live")).to_contain_text(f"strange.jpg: unknown. {words}")
     assert "true" in visit.table()
     visit.page.get_by_role("button", name="Unknown 1").click()
     assert visit.card("strange.jpg").is_visible() and not visit.card("plain.jpg").is_visible()
@@ -360,6 +364,23 @@ def test_a_photo_too_large_is_refused_and_the_others_are_not(visit: Visit, tmp_p
     visit.done(2)
     assert "at most 128 MB" in visit.card("large.tif").locator(".state").inner_text()
     assert visit.shown("small.jpg") == "red"
+
+
+@pytest.mark.skipif("TOPGRAFT_SCREENSHOTS" not in os.environ, reason="made where TOPGRAFT_SCREENSHOTS names a folder")
+def test_the_picture_of_the_documentation(visit: Visit, server: Server) -> None:
+    write_demo_dataset(server.home / "data" / "demo", images_per_class=3)
+    sign = next((server.home / "data" / "demo").rglob("stop/*.jpg"))
+    training = server.wait_for_training(server.start_training(dataset=str(REAL_DATASET), name="plankton"))
+    assert training["status"] == "done", training
+    visit.page.reload()
+    visit.ready()
+    visit.page.select_option("#model", "plankton")
+    photos = [sorted(folder.iterdir())[1] for folder in sorted((REAL_DATASET / "images").iterdir())]
+    visit.add(*((f"photo-{path.name[-8:]}", path.read_bytes()) for path in photos), ("on-land.jpg", sign.read_bytes()))
+    visit.done(7)
+    assert visit.shown("on-land.jpg").endswith("Unknown")
+    visit.page.locator(".card img:visible").nth(6).wait_for()
+    visit.page.screenshot(path=Path(os.environ["TOPGRAFT_SCREENSHOTS"]) / "page.png", full_page=True)
 
 
 def drop(page: "playwright.Page", path: Path) -> None:

@@ -6,6 +6,13 @@ const STATES = {
   stopped: "Cancelled",
 };
 
+// By the `unknown_reason` of an answer.
+const WHY_UNKNOWN = {
+  confidence: "The model is not sure enough to say.",
+  features: "It is unlike all that the model learned from.",
+  "confidence and features": "The model is not sure, and it is unlike all that it learned from.",
+};
+
 export class Card {
   constructor(photo, { look, again }) {
     this.photo = photo;
@@ -60,7 +67,7 @@ export function percent(share) {
 
 function whyUnknown(answer) {
   const closest = `Closest: ${isolated(answer.labels[0])}, ${percent(answer.probabilities[0])}.`;
-  return `The model is not sure enough to say. ${closest}`;
+  return `${WHY_UNKNOWN[answer.unknown_reason] ?? WHY_UNKNOWN.confidence} ${closest}`;
 }
 
 function bar(label, share) {
