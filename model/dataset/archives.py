@@ -27,6 +27,9 @@ _BLOCK = 1 << 20
 # tarfile takes a header's own data in one read, as long as the header claims; real ones have some hundred bytes.
 _MOST_AT_ONCE = 16 * _BLOCK
 _TAR_OVERHEAD = 4096
+# An entry of a zip's table has 46 bytes, its name and perhaps as much again in extra fields.
+_TABLE_BYTES_PER_ENTRY = 400
+_SHORTEST_TABLE = 4 * _BLOCK
 _SLACK = 64 * _BLOCK
 
 
@@ -116,7 +119,7 @@ def iter_zip_images(
         with _damage_explained(label):
             stream = stack.enter_context(_as_stream(content))
             budget = _Budget(label, limits, stream.seek(0, os.SEEK_END))
-            archive = stack.enter_context(zipfile.ZipFile(stream))
+            archive = stack.enter_context(_open_zip(stream, label, limits))
             infos = _checked_infos(archive, _Names(label, limits))
         for name, info in infos:
             if _is_hidden(name):
@@ -135,6 +138,15 @@ def iter_zip_images(
                 yield name, picture
     if not found:
         raise ArchiveError(f"{label}: expected pictures in it, found no file")
+
+
+def count_zip_files(content: Path | IO[bytes], limits: ArchiveLimits = DATASET_LIMITS) -> int:
+    """How many files the table of a zip lists, hidden ones not counted; 0 where it cannot be read."""
+    with contextlib.suppress(ArchiveError, OSError), contextlib.ExitStack() as stack, _damage_explained("the zip"):
+        stream = stack.enter_context(_as_stream(content))
+        archive = stack.enter_context(_open_zip(stream, "the zip", limits))
+        return sum(not info.is_dir() and not _is_hidden(info.filename) for info in archive.infolist())
+    return 0
 
 
 def _as_stream(content: bytes | Path | IO[bytes]) -> contextlib.AbstractContextManager[IO[bytes]]:
@@ -171,6 +183,33 @@ class _Budget:
                 yield block
 
         return blocks
+
+
+class _BoundedReads:
+    """The stream of a zip for zipfile, which takes the whole table of contents in one read, however long."""
+
+    def __init__(self, stream: IO[bytes], label: str, limits: ArchiveLimits) -> None:
+        self.stream = stream
+        self.label = label
+        self.entries = limits.entries
+        self.most = max(_SHORTEST_TABLE, limits.entries * _TABLE_BYTES_PER_ENTRY)
+
+    def read(self, length: int = -1) -> bytes:
+        if length > self.most:
+            raise ArchiveTooLargeError(
+                f"{self.label}: expected at most {self.entries:,} files and folders, found a table of contents of "
+                f"{length:,} bytes"
+            )
+        return self.stream.read(length)
+
+    def seek(self, position: int, whence: int = os.SEEK_SET) -> int:
+        return self.stream.seek(position, whence)
+
+    def tell(self) -> int:
+        return self.stream.tell()
+
+    def seekable(self) -> bool:
+        return True
 
 
 class _Names:
@@ -261,8 +300,12 @@ def _decompressed(stream: IO[bytes], kind: str) -> IO[bytes]:
     return lzma.LZMAFile(stream) if kind == "xz" else stream
 
 
+def _open_zip(stream: IO[bytes], label: str, limits: ArchiveLimits) -> zipfile.ZipFile:
+    return zipfile.ZipFile(_BoundedReads(stream, label, limits))
+
+
 def _zip_entries(stream: IO[bytes], names: _Names) -> Iterator[tuple[str, IO[bytes]]]:
-    with zipfile.ZipFile(stream) as archive:
+    with _open_zip(stream, names.label, names.limits) as archive:
         for name, info in _checked_infos(archive, names):
             yield name, _open_entry(archive, info, name)
 

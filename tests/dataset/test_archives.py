@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.dataset.archives import ArchiveLimits, is_archive, iter_zip_images, unpack_archive
+from model.dataset.archives import ArchiveLimits, count_zip_files, is_archive, iter_zip_images, unpack_archive
 from model.dataset.prepare import Verdict
 from model.errors import ArchiveError
 
@@ -287,6 +287,28 @@ def test_zip_images_tell_of_a_bad_entry_and_go_on() -> None:
 def test_zip_images_refused_whole(content: bytes, limits: ArchiveLimits, message: str) -> None:
     with pytest.raises(ArchiveError, match=message):
         list(iter_zip_images(content, limits, lambda name, why: None))
+
+
+def test_the_files_of_a_zip_are_counted_without_unpacking(tmp_path: Path) -> None:
+    content = zipped({"a/": b"", "a/1.jpg": b"one", "2.jpg": b"", "__MACOSX/a/._1.jpg": b"", ".DS_Store": b""})
+    assert count_zip_files(_file(tmp_path, content)) == 2
+    stream = io.BytesIO(content)
+    assert count_zip_files(stream) == 2 and not stream.closed
+    assert count_zip_files(_file(tmp_path, b"no zip")) == count_zip_files(tmp_path / "missing") == 0
+
+
+def test_a_table_of_contents_that_is_longer_than_allowed_is_not_read(tmp_path: Path) -> None:
+    """Two hundred thousand entries of one byte each would be objects of a hundred megabytes before any is counted."""
+    entry = zipped({"x": b""})
+    table_at = entry.index(b"PK\x01\x02")
+    table = entry[table_at : entry.index(b"PK\x05\x06")] * 200_000
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, len(table), table_at, 0)
+    content = entry[:table_at] + table + end
+    limits = ArchiveLimits(entries=10_000)
+    assert "table of contents" in refusal(tmp_path, content, limits)
+    with pytest.raises(ArchiveError, match="table of contents"):
+        next(iter_zip_images(content, limits))
+    assert count_zip_files(io.BytesIO(content), limits) == 0
 
 
 @pytest.mark.parametrize("suffix", ["zip", "tar.gz"])
