@@ -143,13 +143,12 @@ def predict(
         config = load(PredictConfig, options)
         predictor, warnings = PREDICTORS.find(_workspace(), config.model)
         render = RENDERERS.get(accept, RENDERERS["application/json"])
-        predictions = _predictions(predictor, photos, config.top_k)
-        return render(Answer(predictor, predictions, photos.single, warnings=warnings))
+        return render(Answer(predictor, _predictions(predictor, photos, config), photos.single, config, warnings))
 
 
-def _predictions(predictor: "Predictor", photos: Photos, top_k: int) -> Iterator[Prediction]:
+def _predictions(predictor: "Predictor", photos: Photos, config: PredictConfig) -> Iterator[Prediction]:
     """A prediction for each photo; the error of a single one is raised instead."""
-    for prediction in predictor.predict(photos.images, top_k):
+    for prediction in predictor.predict(photos.images, config):
         if prediction.error is not None and photos.single is not None:
             predictor.decode(photos.single)  # raises the error whose class decides the status
         yield prediction

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from api.errors import BadRequest, NotAnImage
+from model.config import PREDICT_DEFAULTS, PredictConfig
 from model.durable import to_json
 from model.results import Prediction
 
@@ -26,12 +27,14 @@ class Answer:
         predictor: the model that answered.
         predictions: at least one, made as they are asked for.
         photo: the content of the only image; None for a zip.
+        config: what was asked for.
         warnings: what the client should know of the choice of the model.
     """
 
     predictor: "Predictor"
     predictions: Iterator[Prediction]
     photo: bytes | None
+    config: PredictConfig = PREDICT_DEFAULTS
     warnings: tuple[str, ...] = ()
 
 
@@ -51,6 +54,7 @@ def as_json(answer: Answer) -> dict[str, Any]:
         "status": "OK",
         "model": answer.predictor.bundle.name,
         **told,
+        "unknown_judged_by": list(answer.predictor.judged_by),
         "labels": list(first.labels),
         "probabilities": to_json(first.probabilities),
         "predictions": [to_json(prediction.to_json()) for prediction in predictions],
@@ -70,16 +74,18 @@ def as_csv(answer: Answer) -> io.BytesIO:
 
 
 def as_picture(answer: Answer) -> io.BytesIO:
-    """A PNG: the photo, what the model looked at for its first class, the most probable classes.
+    """A PNG: the photo, what speaks for its first class or the one asked for, the most probable classes.
 
     Raises:
         BadRequest: there is more than one image.
+        ConfigError: the class asked for is none of the model's.
     """
     if answer.photo is None:
         raise BadRequest("accept: image/png shows one image, received a zip. Ask for application/json or text/csv.")
     from model.serving.explain import answer_picture
 
-    return io.BytesIO(answer_picture(answer.predictor, answer.photo, next(answer.predictions)))
+    prediction = next(answer.predictions)
+    return io.BytesIO(answer_picture(answer.predictor, answer.photo, prediction, answer.config.explain_class))
 
 
 RENDERERS: dict[str, Callable[[Answer], Any]] = {

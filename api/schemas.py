@@ -63,13 +63,35 @@ class _Described(fields.Nested):
         return value
 
 
+class NeighbourSchema(Schema):
+    """A training image like the one asked about."""
+
+    image = fields.Str(metadata={"description": "Its path inside the dataset."})
+    label = fields.Str(metadata={"description": "Its class."})
+    distance = fields.Float(metadata={"description": "Of the features, in [0, 2]; near 0 for the same image."})
+
+
 class PredictionSchema(Schema):
     """What the model says of one image: labels and probabilities, or an error."""
 
     image = fields.Str(required=True, metadata={"description": "Name of the image."})
     labels = fields.List(fields.Str(), metadata={"description": "Classes, most probable first."})
     probabilities = fields.List(fields.Float(), metadata={"description": "Theirs, in [0, 1], calibrated."})
-    unknown = fields.Bool(metadata={"description": "Whether the model is not sure enough to be believed."})
+    unknown = fields.Bool(metadata={"description": "Whether the model does not know what this is."})
+    unknown_reason = fields.Str(
+        metadata={
+            "description": "Only where unknown: confidence (the model is not sure enough), features (the image is like "
+            "none of those trained on), or confidence and features."
+        }
+    )
+    unknown_explanation = fields.Str(metadata={"description": "Only where unknown: the same, with the numbers."})
+    distance = fields.Float(
+        metadata={"description": "How far the features are from those of the training images, in [0, 2]."}
+    )
+    neighbours = fields.List(
+        fields.Nested(NeighbourSchema),
+        metadata={"description": "The most similar training images, nearest first, if asked for."},
+    )
     error = fields.Str(metadata={"description": "Why this image could not be classified."})
 
 
@@ -81,6 +103,14 @@ def response_fields() -> dict[str, fields.Field]:
         "warnings": fields.List(
             fields.Str(),
             metadata={"description": "Only where latest passed over a model: which, and why."},
+        ),
+        "unknown_judged_by": fields.List(
+            fields.Str(),
+            required=True,
+            metadata={
+                "description": "What unknown images are told by: confidence, and features where the model remembers "
+                "its training images. Empty for an imported model, which calls nothing unknown."
+            },
         ),
         "labels": fields.List(
             fields.Str(),

@@ -195,6 +195,13 @@ class TrainConfig:
     max_bad_fraction: float = option(
         0.1, "Refuse to train when a larger share of the images cannot be decoded.", minimum=0.0, maximum=1.0
     )
+    wanted_accuracy: float = option(
+        0.95,
+        "Share of right answers wanted among those that are sure enough: answers less sure than what keeps it on "
+        "validation images are marked unknown.",
+        minimum=0.5,
+        maximum=1.0,
+    )
     seed: int = option(42, "Fixes the splits and every random choice.", minimum=0, maximum=2**31 - 1)
 
 
@@ -204,6 +211,29 @@ class PredictConfig:
 
     model: str = option(LATEST, "Name of the trained model, or latest.")
     top_k: int = option(5, "How many classes to list for each image.", minimum=1, maximum=100)
+    neighbours: int = option(
+        0, "How many of the most similar training images to name for each image.", minimum=0, maximum=20
+    )
+    unknown_confidence: float | None = option(
+        None,
+        "Call an image unknown when its highest probability is below this. Empty: the model's own threshold for the "
+        "class, found on validation images. 0: never.",
+        minimum=0.0,
+        maximum=1.0,
+    )
+    unknown_distance: float | None = option(
+        None,
+        "Call an image unknown when its features are farther than this from those of the training images. Empty: the "
+        "model's own threshold, found on validation images. 2: never.",
+        minimum=0.0,
+        maximum=2.0,
+    )
+    explain_class: str = option(
+        "", "In a picture of the answer: the class whose evidence is shown. Empty: the most probable one."
+    )
+
+
+PREDICT_DEFAULTS = PredictConfig()
 
 
 def options_of(config_class: type) -> dict[str, tuple[dataclasses.Field[Any], OptionInfo]]:

@@ -79,6 +79,25 @@ class Dataset:
         return self.train + self.val + self.test
 
 
+UnknownReason = Literal["", "confidence", "features", "confidence and features"]
+"""Why an image counts as unknown: the model is not sure enough, or the image is far from all training images."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Neighbour:
+    """A training image that is like another image.
+
+    Attributes:
+        image: its path inside the dataset.
+        label: the name of its class.
+        distance: of the features, each brought to length 1: 0 for the same image, up to 2.
+    """
+
+    image: str
+    label: str
+    distance: float
+
+
 @dataclasses.dataclass(frozen=True)
 class Prediction:
     """What a model says of one image, or why it says nothing.
@@ -87,8 +106,13 @@ class Prediction:
         image: the name of the image, as the caller knows it.
         labels: the top-k class names, most probable first; empty when there is an error.
         probabilities: theirs, in [0, 1], calibrated.
-        unknown: whether the model does not know: its confidence is below its calibrated threshold.
+        unknown: whether the model does not know: its confidence is below its threshold, or the image is
+            farther from the training images than the threshold allows.
         error: why the image could not be classified, else None.
+        unknown_reason: which of the two, or both; empty where it is not unknown.
+        unknown_explanation: the same with the numbers.
+        distance: from the training images; None where the model does not remember them.
+        neighbours: the most similar training images, nearest first, as many as were asked for.
     """
 
     image: str
@@ -96,17 +120,28 @@ class Prediction:
     probabilities: tuple[float, ...] = ()
     unknown: bool = False
     error: str | None = None
+    unknown_reason: UnknownReason = ""
+    unknown_explanation: str = ""
+    distance: float | None = None
+    neighbours: tuple[Neighbour, ...] | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The prediction as one object of the JSON answer; `error` only where there is one."""
+        """The prediction as one object of the JSON answer, with those keys only that there is something to say of."""
         answer: dict[str, Any] = {"image": self.image}
         if self.error is not None:
             return answer | {"error": self.error}
-        return answer | {
+        answer |= {
             "labels": list(self.labels),
             "probabilities": [float(value) for value in self.probabilities],
             "unknown": self.unknown,
         }
+        if self.unknown:
+            answer |= {"unknown_reason": self.unknown_reason, "unknown_explanation": self.unknown_explanation}
+        if self.distance is not None:
+            answer["distance"] = float(self.distance)
+        if self.neighbours is not None:
+            answer["neighbours"] = [dataclasses.asdict(neighbour) for neighbour in self.neighbours]
+        return answer
 
 
 @dataclasses.dataclass(frozen=True)

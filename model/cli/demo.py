@@ -14,7 +14,7 @@ from model.cli.options import current_workspace, json_option, workspace_option
 from model.cli.output import print_json, progress_display
 from model.cli.prediction import Photos, draw_first_answer, predict_photos, prediction_line
 from model.cli.training import training_lines
-from model.config import TrainConfig
+from model.config import PredictConfig, TrainConfig
 from model.results import Prediction
 from model.workspace import Workspace
 
@@ -68,8 +68,8 @@ def _classify_first_test_photo(dataset: Path, model: str, workspace: Workspace) 
     first_line = (dataset / "dataset_files" / "test.txt").read_text(encoding="utf-8").splitlines()[0]
     photo = dataset / "images" / first_line.rpartition(" ")[0]
     predictor = load_predictor(find_bundle(workspace, model))
-    [prediction] = predict_photos(predictor, Photos([photo]), top_k=5)
-    durable.write_bytes(dataset / ANSWER, draw_first_answer(predictor, Photos([photo]), top_k=5))
+    [prediction] = predict_photos(predictor, Photos([photo]), PredictConfig())
+    durable.write_bytes(dataset / ANSWER, draw_first_answer(predictor, Photos([photo]), PredictConfig()))
     return photo, prediction
 
 

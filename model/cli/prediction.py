@@ -19,7 +19,7 @@ from model.cli.options import (
     workspace_option,
 )
 from model.cli.output import format_share, print_json, progress_display
-from model.config import PredictConfig
+from model.config import PredictConfig, options_of
 from model.errors import ArchiveError, ImageError
 from model.results import Prediction, Progress, no_progress
 
@@ -33,7 +33,7 @@ PICTURE_FORMATS = (".png",)
 @click.command()
 @click.argument("model", metavar="MODEL")
 @click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@config_options(PredictConfig, only=("top_k",))
+@config_options(PredictConfig, only=[name for name in options_of(PredictConfig) if name != "model"])
 @config_file_option
 @click.option(
     "--output",
@@ -72,14 +72,19 @@ def predict(
 
     predictor = find_predictor(workspace, config.model)
     with progress_display() as progress:
-        predictions = predict_photos(predictor, photos, config.top_k, progress)
+        predictions = predict_photos(predictor, photos, config, progress)
     _refuse_if_none_was_read(predictions)
-    answer = {"status": "OK", "model": predictor.bundle.name, "predictions": [item.to_json() for item in predictions]}
+    answer = {
+        "status": "OK",
+        "model": predictor.bundle.name,
+        "unknown_judged_by": list(predictor.judged_by),
+        "predictions": [item.to_json() for item in predictions],
+    }
     if output is not None:
         write_predictions(output, answer, predictions)
         click.echo(f"Wrote {len(predictions)} predictions to {output}", err=True)
     if picture is not None:
-        durable.write_bytes(picture, draw_first_answer(predictor, Photos(paths), config.top_k))
+        durable.write_bytes(picture, draw_first_answer(predictor, Photos(paths), config))
         click.echo(f"Drew the first answer to {picture}", err=True)
     for failed in predictions:
         if failed.error is not None:
@@ -135,27 +140,27 @@ class Photos:
 
 
 def predict_photos(
-    predictor: "Predictor", photos: Photos, top_k: int, progress: Progress = no_progress
+    predictor: "Predictor", photos: Photos, config: PredictConfig, progress: Progress = no_progress
 ) -> list[Prediction]:
     """Classify the photos; those that cannot be read come with an error, files that cannot be opened last."""
     predictions, total = [], len(photos)
-    for prediction in predictor.predict(photos, top_k=top_k):
+    for prediction in predictor.predict(photos, config):
         predictions.append(prediction)
         progress("predict", len(predictions), max(len(predictions), total))
     return predictions + photos.unreadable
 
 
-def draw_first_answer(predictor: "Predictor", photos: Photos, top_k: int) -> bytes:
+def draw_first_answer(predictor: "Predictor", photos: Photos, config: PredictConfig) -> bytes:
     """A PNG of the first photo that can be read, where the model looked, and its likeliest classes."""
     from model.serving.explain import answer_picture
 
     content, prediction = next(
         (content, prediction)
         for name, content in photos
-        for prediction in predictor.predict([(Path(name).name, content)], top_k=top_k)
+        for prediction in predictor.predict([(Path(name).name, content)], config)
         if prediction.error is None
     )
-    return answer_picture(predictor, content, prediction)
+    return answer_picture(predictor, content, prediction, config.explain_class)
 
 
 def write_predictions(path: Path, answer: dict[str, Any], predictions: Sequence[Prediction]) -> None:
@@ -175,8 +180,10 @@ def write_predictions(path: Path, answer: dict[str, Any], predictions: Sequence[
 def prediction_line(prediction: Prediction) -> str:
     """The answer for one image, for a terminal: the three likeliest classes."""
     pairs = list(zip(prediction.labels, prediction.probabilities, strict=True))[:3]
-    unknown = "  (unknown: the model is not sure)" if prediction.unknown else ""
-    return f"{prediction.image}: " + ", ".join(f"{label} {format_share(value)}" for label, value in pairs) + unknown
+    answer = f"{prediction.image}: " + ", ".join(f"{label} {format_share(value)}" for label, value in pairs)
+    unknown = f"  (unknown: {prediction.unknown_explanation})" if prediction.unknown else ""
+    alike = ", ".join(f"{near.image} ({near.label}) {near.distance:.3f}" for near in prediction.neighbours or ())
+    return answer + unknown + (f"\n  most alike: {alike}" if alike else "")
 
 
 def _files_of(path: Path) -> list[Path]:

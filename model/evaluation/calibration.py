@@ -1,11 +1,15 @@
 """Making a model's confidence mean what it says, from its answers on validation images."""
 
+import math
+
 import numpy as np
 
 TEMPERATURE_RANGE = (0.25, 10.0)
 WANTED_ACCURACY = 0.95
 FEWEST_FOR_THRESHOLD = 20
 FALLBACK_THRESHOLD = 0.5
+FEWEST_OF_A_CLASS = 50
+SHARE_WITHIN_DISTANCE = 0.99
 _HALVINGS = 40
 
 
@@ -86,3 +90,39 @@ def confidence_threshold(
     last_of_equals = np.append(confidence[1:] < confidence[:-1], True)
     good = np.flatnonzero(last_of_equals & (accuracy >= wanted_accuracy))
     return min(float(confidence[good[-1]]), wanted_accuracy) if len(good) else wanted_accuracy
+
+
+def thresholds_by_class(
+    probabilities: np.ndarray, labels: np.ndarray, wanted_accuracy: float = WANTED_ACCURACY
+) -> dict[int, float]:
+    """The confidence threshold of each class that was answered often enough, by its position.
+
+    It is that of `confidence_threshold` for the validation images that were answered as this class, which are
+    what a user sees under its name: a class that is often wrongly named must be surer of itself. Of a class
+    named fewer than 50 times too little is known, and the common threshold holds.
+
+    Args:
+        probabilities, labels, wanted_accuracy: as for `confidence_threshold`.
+    """
+    answers = probabilities.argmax(axis=1)
+    named, counts = np.unique(answers, return_counts=True)
+    return {
+        int(label): confidence_threshold(probabilities[answers == label], labels[answers == label], wanted_accuracy)
+        for label, count in zip(named, counts, strict=True)
+        if count >= FEWEST_OF_A_CLASS
+    }
+
+
+def distance_threshold(distances: np.ndarray, share: float = SHARE_WITHIN_DISTANCE) -> float:
+    """The distance from all training images beyond which an image counts as unknown.
+
+    A new image of the same kind is within it in `share` of the cases: it is the smallest of `distances` that
+    as many are within, counted as for conformal prediction (Vovk et al., 2005), which for few images is the largest.
+
+    Args:
+        distances: (n,), of images that are not among the training images; n at least 1.
+        share: in (0, 1].
+    """
+    ordered = np.sort(distances)
+    place = math.ceil((len(ordered) + 1) * share) - 1
+    return float(ordered[min(place, len(ordered) - 1)])

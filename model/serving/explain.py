@@ -1,51 +1,55 @@
-"""An answer as a picture: the photo, where the evidence is, the most probable classes."""
+"""An answer as a picture: the photo, where the evidence is, the most probable classes.
+
+Colours are of Okabe and Ito (2008), which readers with any colour vision tell apart, and the map of the evidence
+grows lighter with it.
+"""
 
 import io
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from model.dataset.images import decode_image
 from model.results import Prediction
+from model.serving.lettering import Colour, draw_text
 from model.serving.predictor import Predictor
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+_SIZE = (1000, 500)
+_MARGIN, _COLUMN, _GAP = 18, 310, 18
+_TOP, _BOTTOM = 112, 456
+_MOST_BARS = 9
+_INK, _GRAY, _FAINT = (27, 36, 48), (95, 104, 114), (224, 228, 232)
+_BLUE, _VERMILION, _SHADOW = (0, 114, 178), (213, 94, 0), (150, 156, 164)
 
-_SIZE_INCHES = (10, 5)
-_DOTS_PER_INCH = 100
-_BLUE, _GRAY = "#0072B2", "#8C8C8C"
-_LONGEST_LABEL = 28
 
-
-def answer_picture(predictor: Predictor, content: bytes, prediction: Prediction) -> bytes:
+def answer_picture(predictor: Predictor, content: bytes, prediction: Prediction, explain_class: str = "") -> bytes:
     """Draw what `predictor` said of one image.
 
     Args:
         content: the encoded image.
         prediction: its answer, without an error.
+        explain_class: the class whose evidence is shown; empty for the most probable one.
 
     Returns:
-        A PNG of 1000 x 500 pixels. Its colours differ in lightness too, for readers who do not tell
-        red from green.
+        A PNG of 1000 x 500 pixels.
 
     Raises:
         ImageError: `content` is not a picture.
+        ConfigError: there is no such class.
     """
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-
-    seen = predictor.decode(content)
-    best = predictor.bundle.manifest.classes.index(prediction.labels[0])
-    evidence = predictor.activation_maps(seen)[..., best]
-    figure = Figure(_SIZE_INCHES, dpi=_DOTS_PER_INCH, layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12))
-    photo_axes, evidence_axes, bar_axes = figure.subplots(1, 3, width_ratios=(1, 1, 1.15))
-    _show_photo(photo_axes, decode_image(content), prediction.image)
-    _show_evidence(evidence_axes, seen, evidence, prediction.labels[0])
-    _show_probabilities(bar_axes, prediction)
+    explained = explain_class or prediction.labels[0]
+    position = predictor.class_index(explained)
+    photo, seen = decode_image(content), predictor.decode(content)
+    evidence = predictor.activation_maps(seen)[..., position]
+    # A squashed photo can be shown as it was: the map stretches with it.
+    below = photo if predictor.bundle.manifest.resize == "squash" else seen
+    picture = Image.new("RGB", _SIZE, "white")
+    _draw_heading(picture, prediction)
+    _draw_picture(picture, _column(0), "the photo", photo)
+    _draw_evidence(picture, _column(1), explained, below, evidence)
+    _draw_probabilities(picture, _column(2), prediction)
     png = io.BytesIO()
-    figure.savefig(png, format="png")
+    picture.save(png, "PNG")
     return png.getvalue()
 
 
@@ -70,35 +74,69 @@ def heat_picture(image: np.ndarray, evidence: np.ndarray) -> np.ndarray:
     return (image * (1 - opacity) + colours * opacity).astype(np.uint8)
 
 
-def _show_photo(axes: "Axes", photo: np.ndarray, name: str) -> None:
-    axes.imshow(photo)
-    axes.set_axis_off()
-    axes.set_title(_short(name), fontsize=11)
+def _column(number: int) -> int:
+    """The left edge of a column, in pixels."""
+    return _MARGIN + number * (_COLUMN + _GAP)
 
 
-def _show_evidence(axes: "Axes", seen: np.ndarray, evidence: np.ndarray, label: str) -> None:
-    axes.imshow(heat_picture(seen, evidence))
-    axes.set_axis_off()
-    axes.set_title(f"evidence for {_short(label)}", fontsize=11)
-
-
-def _show_probabilities(axes: "Axes", prediction: Prediction) -> None:
-    labels = [_short(label) for label in prediction.labels[:10]]
-    values = prediction.probabilities[:10]
-    colours = [_GRAY if prediction.unknown or position else _BLUE for position in range(len(values))]
-    positions = range(len(values))
-    axes.barh(positions, values, color=colours, height=0.35, align="edge")
-    for position, (label, value) in enumerate(zip(labels, values, strict=True)):
-        weight: Any = "bold" if position == 0 else "normal"
-        axes.text(0, position - 0.06, label, va="bottom", fontsize=11, weight=weight)
-        axes.text(1, position - 0.06, f"{value:.1%}", va="bottom", ha="right", fontsize=11, weight=weight)
-    axes.set_xlim(0, 1)
-    axes.set_ylim(max(5, len(values)) - 0.3, -0.6)
-    axes.set_axis_off()
+def _draw_heading(picture: Image.Image, prediction: Prediction) -> None:
+    """The answer in large letters; below it why it is unknown, or the name of the image."""
+    whole = _SIZE[0] - 2 * _MARGIN
     if prediction.unknown:
-        axes.set_title("not sure: below the threshold", fontsize=11)
+        draw_text(picture, (_MARGIN, 42), "Unknown", 26, whole, _VERMILION, bold=True)
+        draw_text(picture, (_MARGIN, 68), prediction.unknown_explanation, 15, whole, _INK)
+        return
+    share = f"{prediction.probabilities[0]:.1%}"
+    draw_text(picture, (_SIZE[0] - _MARGIN, 42), share, 26, 130, _BLUE, bold=True, align="right")
+    draw_text(picture, (_MARGIN, 42), prediction.labels[0], 26, whole - 150, _INK, bold=True)
+    draw_text(picture, (_MARGIN, 68), prediction.image, 15, whole, _GRAY)
 
 
-def _short(text: str) -> str:
-    shown = text if len(text) <= _LONGEST_LABEL else text[: _LONGEST_LABEL - 1] + "…"
-    return shown.replace("$", r"\$")
+def _draw_picture(picture: Image.Image, left: int, caption: str, pixels: np.ndarray) -> int:
+    """Fit an image into a column, under its caption; returns the height of its lower edge."""
+    draw_text(picture, (left, _TOP - 10), caption, 15, _COLUMN, _GRAY)
+    image = Image.fromarray(pixels)
+    scale = min(_COLUMN / image.width, (_BOTTOM - _TOP) / image.height)
+    fitted = image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
+    picture.paste(fitted, (left, _TOP))
+    return _TOP + fitted.height
+
+
+def _draw_evidence(picture: Image.Image, left: int, label: str, image: np.ndarray, evidence: np.ndarray) -> None:
+    speaks = evidence.max() > 0
+    caption = f"evidence for {label}" if speaks else f"nothing here speaks for {label}"
+    small = Image.fromarray(image)
+    small.thumbnail((2 * _COLUMN, 2 * _COLUMN))
+    bottom = _draw_picture(picture, left, caption, heat_picture(np.asarray(small), evidence))
+    if speaks:
+        _draw_scale(picture, left, bottom + 12)
+
+
+def _draw_scale(picture: Image.Image, left: int, top: int) -> None:
+    """What the colours of the evidence mean."""
+    from matplotlib import colormaps
+
+    strip = colormaps["inferno"](np.linspace(0, 1, 150))[None, :, :3] * 255
+    picture.paste(Image.fromarray(strip.astype(np.uint8)).resize((150, 8)), (left + 44, top + 2))
+    draw_text(picture, (left, top + 11), "little", 13, 40, _GRAY)
+    draw_text(picture, (left + 202, top + 11), "much", 13, 60, _GRAY)
+
+
+def _draw_probabilities(picture: Image.Image, left: int, prediction: Prediction) -> None:
+    draw_text(picture, (left, _TOP - 10), "probabilities", 15, _COLUMN, _GRAY)
+    rows = list(zip(prediction.labels, prediction.probabilities, strict=True))[:_MOST_BARS]
+    for place, (label, value) in enumerate(rows):
+        sure = place == 0 and not prediction.unknown
+        _draw_bar(picture, (left, _TOP + 38 * place), label, value, _BLUE if sure else _SHADOW, bold=place == 0)
+
+
+def _draw_bar(
+    picture: Image.Image, corner: tuple[int, int], label: str, value: float, colour: Colour, bold: bool
+) -> None:
+    left, top = corner
+    draw_text(picture, (left, top + 15), label, 15, _COLUMN - 70, _INK, bold)
+    draw_text(picture, (left + _COLUMN, top + 15), f"{value:.1%}", 15, 65, _INK, bold, align="right")
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle((left, top + 22, left + _COLUMN - 1, top + 29), _FAINT)
+    if round(_COLUMN * value):
+        draw.rectangle((left, top + 22, left + round(_COLUMN * value) - 1, top + 29), colour)

@@ -1,5 +1,6 @@
 """Serving by Keras, for a model whose ONNX export failed its parity check: slower, and it loads TensorFlow."""
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
@@ -10,8 +11,8 @@ from model.serving.graph import ACTIVATION_MAP, FEATURES, PROBABILITIES
 HEAD = "head"
 
 
-def keras_engine(bundle: Bundle) -> Callable[[np.ndarray, str], np.ndarray]:
-    """A function from uint8 images (n, height, width, 3) and the name of an output to that output.
+def keras_engine(bundle: Bundle) -> Callable[..., list[np.ndarray]]:
+    """A function from uint8 images (n, height, width, 3) and the names of outputs to these outputs.
 
     Imported models have dense layers between the pooled features and the head. The activation map
     follows them place by place, by the units that the image switches on (`model.training.importing`).
@@ -25,15 +26,23 @@ def keras_engine(bundle: Bundle) -> Callable[[np.ndarray, str], np.ndarray]:
     hidden = [layer for layer in layers[pooled_at + 1 : layers.index(head)] if isinstance(layer, keras.layers.Dense)]
     kernels = [np.asarray(layer.kernel) for layer in hidden]
     head_kernel = np.asarray(head.kernel) / bundle.manifest.temperature
-    outputs = {
-        PROBABILITIES: network,
-        FEATURES: keras.Model(network.input, head.input),
-        ACTIVATION_MAP: keras.Model(network.input, [layers[pooled_at].input, *(layer.output for layer in hidden)]),
+    tensors = {
+        PROBABILITIES: [network.output],
+        FEATURES: [head.input],
+        ACTIVATION_MAP: [layers[pooled_at].input, *(layer.output for layer in hidden)],
     }
 
-    def run(images: np.ndarray, output: str) -> np.ndarray:
-        arrays = [np.asarray(tensor) for tensor in keras.tree.flatten(outputs[output](images, training=False))]
-        return activation_map(*arrays) if output == ACTIVATION_MAP else arrays[0]
+    @functools.cache
+    def network_to(outputs: tuple[str, ...]) -> keras.Model:
+        return keras.Model(network.input, [tensor for output in outputs for tensor in tensors[output]])
+
+    def run(images: np.ndarray, *outputs: str) -> list[np.ndarray]:
+        found = iter(keras.tree.flatten(network_to(outputs)(images, training=False)))
+        parts = [[np.asarray(next(found)) for _ in tensors[output]] for output in outputs]
+        return [
+            activation_map(*arrays) if output == ACTIVATION_MAP else arrays[0]
+            for output, arrays in zip(outputs, parts, strict=True)
+        ]
 
     def activation_map(places: np.ndarray, *units_of_layers: np.ndarray) -> np.ndarray:
         for kernel, units in zip(kernels, units_of_layers, strict=True):

@@ -1,20 +1,24 @@
 """Answers of a trained model: encoded images in, predictions out."""
 
+import difflib
 import itertools
 import logging
+import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from model.bundle import KERAS_MODEL, ONNX_MODEL, Bundle, find_bundle, latest_bundles
-from model.config import LATEST
+from model.bundle import KERAS_MODEL, ONNX_MODEL, TRAINING_FEATURES, Bundle, find_bundle, latest_bundles
+from model.config import LATEST, PREDICT_DEFAULTS, PredictConfig
 from model.dataset.images import decode_image
-from model.errors import ImageError, ModelDamagedError
+from model.errors import ConfigError, ImageError, ModelDamagedError
 from model.resources import available_processors
-from model.results import Prediction
-from model.serving.graph import ACTIVATION_MAP, IMAGE, PROBABILITIES, open_session
+from model.results import Neighbour, Prediction
+from model.serving.graph import ACTIVATION_MAP, FEATURES, IMAGE, PROBABILITIES, open_session
+from model.serving.judgement import judge
 from model.serving.keras_engine import keras_engine
+from model.serving.training_features import TrainingFeatures, neighbour_distances, read_training_features
 from model.workspace import Workspace
 
 # Small batches stay in the processor's cache: on a CPU, 8 take less time an image than 16, and half the memory.
@@ -22,7 +26,8 @@ BATCH_SIZE = 8
 
 log = logging.getLogger(__name__)
 
-Engine = Callable[[np.ndarray, str], np.ndarray]
+Engine = Callable[..., list[np.ndarray]]
+"""From uint8 images (n, height, width, 3), and names of outputs as in `model.serving.graph`, to these outputs."""
 
 
 class Predictor:
@@ -31,10 +36,12 @@ class Predictor:
     Attributes:
         bundle: the model on disk that it came from.
         size: (height, width) of the network's input, in pixels.
+        memory: the features of its training images; None where the bundle has none.
     """
 
-    def __init__(self, bundle: Bundle, engine: Engine) -> None:
+    def __init__(self, bundle: Bundle, engine: Engine, memory: TrainingFeatures | None = None) -> None:
         self.bundle = bundle
+        self.memory = memory
         self.size = (bundle.manifest.image_size, bundle.manifest.image_size)
         self._engine = engine
 
@@ -48,7 +55,7 @@ class Predictor:
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Calibrated probabilities float32 (n, classes) of images uint8 (n, height, width, 3)."""
-        return self._engine(images, PROBABILITIES)
+        return self._engine(images, PROBABILITIES)[0]
 
     def activation_maps(self, image: np.ndarray) -> np.ndarray:
         """Where the evidence for each class is: float32 (map_height, map_width, classes).
@@ -59,50 +66,113 @@ class Predictor:
         Args:
             image: uint8 (height, width, 3).
         """
-        return self._engine(image[None], ACTIVATION_MAP)[0]
+        return self._engine(image[None], ACTIVATION_MAP)[0][0]
+
+    @property
+    def judged_by(self) -> tuple[str, ...]:
+        """What this model tells unknown images by: `confidence`, `features`, both or neither."""
+        thresholds = self.bundle.manifest.thresholds
+        by_features = ("features",) if self.memory is not None and "distance" in thresholds else ()
+        return (("confidence",) if "confidence" in thresholds else ()) + by_features
+
+    def class_index(self, name: str) -> int:
+        """The position of a class.
+
+        Raises:
+            ConfigError: there is no such class.
+        """
+        classes = self.bundle.manifest.classes
+        if name not in classes:
+            near = difflib.get_close_matches(name, classes, n=3, cutoff=0.4) or classes[:8]
+            raise ConfigError(
+                f"explain_class: expected one of the {len(classes)} classes of {self.bundle.name}, such as "
+                f"{', '.join(near)}; received {name!r}."
+            )
+        return classes.index(name)
 
     def predict(
-        self, images: Iterable[tuple[str, bytes]], top_k: int = 5, batch_size: int = BATCH_SIZE
+        self,
+        images: Iterable[tuple[str, bytes]],
+        config: PredictConfig = PREDICT_DEFAULTS,
+        batch_size: int = BATCH_SIZE,
     ) -> Iterator[Prediction]:
         """Predict encoded images, in their order, a batch at a time.
 
         Args:
             images: pairs of a name and an encoded image.
-            top_k: how many classes to list, at most as many as there are.
+            config: how many classes and neighbours to list, and thresholds in place of the model's own.
 
         Yields:
             A prediction for each image; one that cannot be decoded has its `error` set.
+
+        Raises:
+            ConfigError: it asks for what needs the features of training images, and the model has none.
         """
+        self._refuse_what_needs_memory(config)
         stream = iter(images)
         first = list(itertools.islice(stream, 2))
         if len(first) == 1:
-            yield from self._predict_batch([(first[0][0], self._decode_or_error(first[0][1]))], top_k)
+            yield from self._predict_batch([(first[0][0], self._decode_or_error(first[0][1]))], config)
             return
         stream = itertools.chain(first, stream)
         with ThreadPoolExecutor(available_processors()) as pool:
             while batch := list(itertools.islice(stream, batch_size)):
                 decoded = pool.map(self._decode_or_error, [content for _, content in batch])
                 names = [name for name, _ in batch]
-                yield from self._predict_batch(list(zip(names, decoded, strict=True)), top_k)
+                yield from self._predict_batch(list(zip(names, decoded, strict=True)), config)
 
-    def _predict_batch(self, batch: list[tuple[str, np.ndarray | str]], top_k: int) -> Iterator[Prediction]:
+    def _predict_batch(self, batch: list[tuple[str, np.ndarray | str]], config: PredictConfig) -> Iterator[Prediction]:
         pictures = [picture for _, picture in batch if isinstance(picture, np.ndarray)]
-        rows = iter(self.probabilities(np.stack(pictures)) if pictures else ())
+        rows = self._answers(np.stack(pictures)) if pictures else iter(())
         for name, picture in batch:
             if isinstance(picture, str):
                 yield Prediction(name, error=picture)
             else:
-                yield self._prediction(name, next(rows), top_k)
+                yield self._prediction(name, *next(rows), config)
 
-    def _prediction(self, name: str, probabilities: np.ndarray, top_k: int) -> Prediction:
+    def _answers(self, images: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+        """For each image its probabilities (classes,), and its distances (n,) from the training images."""
+        if self.memory is None:
+            return ((row, None) for row in self.probabilities(images))
+        probabilities, features = self._engine(images, PROBABILITIES, FEATURES)
+        return zip(probabilities, self.memory.distances(features), strict=True)
+
+    def _prediction(
+        self, name: str, probabilities: np.ndarray, distances: np.ndarray | None, config: PredictConfig
+    ) -> Prediction:
         manifest = self.bundle.manifest
-        order = np.argsort(-probabilities, kind="stable")[:top_k]
+        order = np.argsort(-probabilities, kind="stable")[: config.top_k]
+        labels = tuple(manifest.classes[index] for index in order)
+        values = tuple(float(probabilities[index]) for index in order)
+        distance = None if distances is None else float(neighbour_distances(distances[None])[0])
+        found = judge(labels[0], values[0], distance, manifest.thresholds, config)
         return Prediction(
             name,
-            tuple(manifest.classes[index] for index in order),
-            tuple(float(probabilities[index]) for index in order),
-            bool(probabilities[order[0]] < manifest.thresholds.get("confidence", 0.0)),
+            labels,
+            values,
+            unknown=bool(found.reason),
+            unknown_reason=found.reason,
+            unknown_explanation=found.explanation,
+            distance=distance,
+            neighbours=self._neighbours(distances, config.neighbours),
         )
+
+    def _neighbours(self, distances: np.ndarray | None, count: int) -> tuple[Neighbour, ...] | None:
+        if self.memory is None or distances is None or not count:
+            return None
+        classes = self.bundle.manifest.classes
+        return tuple(
+            Neighbour(self.memory.names[row], classes[self.memory.labels[row]], float(distances[row]))
+            for row in np.argsort(distances, kind="stable")[:count]
+        )
+
+    def _refuse_what_needs_memory(self, config: PredictConfig) -> None:
+        asked = "neighbours" if config.neighbours else "unknown_distance" if config.unknown_distance is not None else ""
+        if asked and self.memory is None:
+            raise ConfigError(
+                f"{asked}: expected a model that remembers its training images; {self.bundle.name} does not: it was "
+                f"imported, or trained by an older version. Leave {asked} out, or train it again."
+            )
 
     def _decode_or_error(self, content: bytes) -> np.ndarray | str:
         try:
@@ -146,9 +216,22 @@ def load_predictor(bundle: Bundle, threads: int | None = None) -> Predictor:
         raise ModelDamagedError(
             f"the model {bundle.name} in {bundle.directory} cannot be loaded: {error}. Train or fetch it again."
         ) from error
-    return Predictor(bundle, engine)
+    return Predictor(bundle, engine, _memory(bundle))
+
+
+def _memory(bundle: Bundle) -> TrainingFeatures | None:
+    if TRAINING_FEATURES not in bundle.manifest.files:
+        return None
+    content = bundle.read_file(TRAINING_FEATURES)
+    try:
+        return read_training_features(content)
+    except (ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise ModelDamagedError(
+            f"the model {bundle.name}: expected features of training images in {TRAINING_FEATURES}, received: {error}. "
+            "Train or fetch it again."
+        ) from error
 
 
 def _onnx_engine(network: bytes, threads: int | None) -> Engine:
     session = open_session(network, threads)
-    return lambda images, output: session.run([output], {IMAGE: images})[0]
+    return lambda images, *outputs: session.run(list(outputs), {IMAGE: images})

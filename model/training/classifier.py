@@ -15,9 +15,11 @@ from model.config import TrainConfig
 from model.dataset.labels import labels_of
 from model.dataset.prepare import Verdict
 from model.errors import ExportError
-from model.evaluation.calibration import confidence_threshold, fit_temperature
+from model.evaluation.calibration import fit_temperature
 from model.evaluation.paired import compare_paired
+from model.evaluation.unknown import confidence_thresholds, farthest_known
 from model.results import Measurement, Progress, Sample
+from model.serving.training_features import TrainingFeatures, remember_features
 from model.training.augment import View, views_of
 from model.training.batches import learning_weights, measuring_weights
 from model.training.cross_validation import CrossValidation, FoldPlan, cross_validate
@@ -109,7 +111,9 @@ class Classifier:
     Attributes:
         kernel, bias: the head, float32 (features, classes) and (classes,).
         temperature: what logits are divided by, fitted on the answers of cross-validation, else on validation.
-        confidence_threshold: below it an answer counts as unknown, fitted on the same.
+        thresholds: what tells that an image is unknown, as in `model.bundle.Manifest`; those of confidence are
+            fitted on the same answers.
+        memory: the features of the training images.
         history: a row per epoch of every phase.
         answers: to `val`, by the head that validation chose, before it is refitted; to `test`, where the
             dataset has one; and of `cross_validation`, where there was one and the backbone stayed frozen.
@@ -121,7 +125,8 @@ class Classifier:
     kernel: np.ndarray
     bias: np.ndarray
     temperature: float
-    confidence_threshold: float
+    thresholds: Mapping[str, Any]
+    memory: TrainingFeatures
     history: tuple[Epoch, ...]
     answers: Mapping[Measurement, Answers]
     warnings: tuple[str, ...] = ()
@@ -329,7 +334,7 @@ class _Fit:
             used = _without_graph(network, error)
         size, resize = (self.image_size, self.image_size), self.config.resize
         features = extract_features(used.extract, self.dataset.samples, size, resize, self.progress)
-        return self._classifier(used, features, head, head, history)
+        return self._classifier(used, features, head, head, history, frozen=False)
 
     def _classifier(
         self,
@@ -339,6 +344,7 @@ class _Fit:
         final: Head,
         history: tuple[Epoch, ...],
         found: CrossValidation | None = None,
+        frozen: bool = True,
     ) -> Classifier:
         """Calibrate on images that had no part in the weights, and keep the final head with its answers."""
         self.journal.features(features)
@@ -360,13 +366,19 @@ class _Fit:
         }
         if found is not None:
             answers["cross_validation"] = dataclasses.replace(answers["cross_validation"], folds=self.verdict.folds)
-        threshold = confidence_threshold(answers[calibrating].probabilities, labels)
+        probabilities, wanted = answers[calibrating].probabilities, self.config.wanted_accuracy
+        thresholds = confidence_thresholds(probabilities, labels, dataset.classes, wanted)
+        learned_from = self._rows(features, dataset.train)
+        names = [sample.name for sample in dataset.train]
+        memory = remember_features(learned_from, labels_of(dataset.train), names, self.config.seed)
+        thresholds["distance"] = farthest_known(memory, self._rows(features, dataset.val), frozen)
         return Classifier(
             used,
             final.kernel,
             final.bias,
             temperature,
-            threshold,
+            thresholds,
+            memory,
             history,
             answers,
             tuple(self.warnings),

@@ -215,10 +215,11 @@ class _Training:
             )
 
     def export(self, verdict: Verdict, classifier: Classifier) -> "Exported":
-        """model.keras and model.onnx."""
+        """model.keras, model.onnx and training_features.npz."""
         from model.training.export import export_classifier
 
         self.progress("export", 0, 1)
+        classifier.memory.save(self.bundle / bundles.TRAINING_FEATURES)
         size = (self.image_size, self.image_size)
         return export_classifier(classifier, verdict.dataset.samples, size, self.config.resize, self.bundle)
 
@@ -292,7 +293,7 @@ class _Training:
             },
             metrics={name: _without_matrix(evaluation.metrics) for name, evaluation in evaluations.items()},
             temperature=classifier.temperature,
-            thresholds={"confidence": classifier.confidence_threshold},
+            thresholds=dict(classifier.thresholds),
             engine=exported.engine,
             parity=exported.parity,
             files={},

@@ -11,6 +11,7 @@ from PIL import Image
 
 from api import plugin, worker
 from model.bundle import ONNX_MODEL, Bundle, Manifest, open_bundle, write_manifest
+from model.config import PREDICT_DEFAULTS, PredictConfig
 from model.dataset.images import decode_image
 from model.errors import ImageError, ModelDamagedError
 from model.results import Prediction
@@ -32,6 +33,7 @@ class FakePredictor:
     """Says `bright` or `dark`; sees the mean of the pixels."""
 
     size = (8, 8)
+    judged_by = ("confidence",)
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
@@ -41,15 +43,20 @@ class FakePredictor:
     def decode(self, content: bytes) -> np.ndarray:
         return decode_image(content, self.size)
 
-    def predict(self, images: Iterable[tuple[str, bytes]], top_k: int = 5) -> Iterator[Prediction]:
+    def predict(
+        self, images: Iterable[tuple[str, bytes]], config: PredictConfig = PREDICT_DEFAULTS
+    ) -> Iterator[Prediction]:
         for name, content in images:
             try:
                 brightness = float(self.decode(content).mean() / 255)
             except ImageError as error:
                 yield Prediction(name, error=error.message)
                 continue
-            ranked = sorted(zip((1 - brightness, brightness, 0.0), CLASSES, strict=True), reverse=True)[:top_k]
+            ranked = sorted(zip((1 - brightness, brightness, 0.0), CLASSES, strict=True), reverse=True)[: config.top_k]
             yield Prediction(name, tuple(label for _, label in ranked), tuple(value for value, _ in ranked))
+
+    def class_index(self, name: str) -> int:
+        return CLASSES.index(name)
 
     def activation_maps(self, image: np.ndarray) -> np.ndarray:
         return np.ones((2, 2, len(CLASSES)), np.float32)

@@ -68,6 +68,7 @@ def test_a_photo(upload: MakeUpload) -> None:
     assert answer == {
         "status": "OK",
         "model": "signs",
+        "unknown_judged_by": ["confidence"],
         "labels": ["bright", "other", "dark"],
         "probabilities": [1.0, 0.0, 0.0],
         "predictions": [

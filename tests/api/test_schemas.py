@@ -59,7 +59,14 @@ def test_number_bounds_are_enforced() -> None:
 def test_the_answer_is_declared() -> None:
     schema = Schema.from_dict(api.schema)()
     prediction = {"image": "a", "labels": ["x"], "probabilities": [1.0], "unknown": False}
-    answer = {"status": "OK", "model": "m", "labels": ["x"], "probabilities": [1.0], "predictions": [prediction]}
+    answer = {
+        "status": "OK",
+        "model": "m",
+        "unknown_judged_by": [],
+        "labels": ["x"],
+        "probabilities": [1.0],
+        "predictions": [prediction],
+    }
     assert schema.load(answer) == answer
     with pytest.raises(ValidationError):
         schema.load(answer | {"undeclared": 1})

@@ -12,6 +12,7 @@ from PIL import Image
 from api import plugin, worker
 from model.bundle import FORMAT_VERSION, Bundle, Manifest, write_manifest
 from model.cli.prediction import Photos, predict_photos
+from model.config import PredictConfig
 from model.evaluation.evaluate import evaluate_bundle
 from model.results import Sample
 from model.serving.predictor import Predictor
@@ -55,9 +56,9 @@ class RecordingPredictor(Predictor):
     def __init__(self, bundle: Bundle) -> None:
         self.seen: list[np.ndarray] = []
 
-        def engine(images: np.ndarray, _output: str) -> np.ndarray:
+        def engine(images: np.ndarray, *_outputs: str) -> list[np.ndarray]:
             self.seen += list(images)
-            return np.tile(np.float32([0.9, 0.1]), (len(images), 1))
+            return [np.tile(np.float32([0.9, 0.1]), (len(images), 1))]
 
         super().__init__(bundle, engine)
 
@@ -74,7 +75,7 @@ def test_training_evaluation_service_and_command_see_the_same_tensor(photo, resi
 
     trained_on = next(decoded_batches([Sample(path, "photo", 0)], (SIZE, SIZE), resize, 1))[0]
     evaluate_bundle(bundle, [Sample(path, "photo", 0)])
-    predict_photos(predictor, Photos([path]), top_k=1)
+    predict_photos(predictor, Photos([path]), PredictConfig())
     _ask_the_service(path, tmp_path, monkeypatch)
 
     assert trained_on.shape == (SIZE, SIZE, 3) and trained_on.dtype == np.uint8

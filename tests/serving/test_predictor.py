@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from model.bundle import ONNX_MODEL
+from model.config import PredictConfig
 from model.errors import ImageError, ModelDamagedError
 from model.results import Prediction
 from model.serving.explain import answer_picture, heat_picture
@@ -15,10 +16,10 @@ from tests.serving.test_parity import CLASSES, _bundle, _photo, _saved
 
 
 def _predictor(tmp_path) -> Predictor:
-    def engine(images: np.ndarray, output: str) -> np.ndarray:
-        if output == "activation_map":
-            return np.linspace(-1, 1, 4 * len(CLASSES), dtype=np.float32).reshape(1, 2, 2, len(CLASSES))
-        return np.tile(np.float32([0.4, 0.6]), (len(images), 1))
+    def engine(images: np.ndarray, *outputs: str) -> list[np.ndarray]:
+        if outputs == ("activation_map",):
+            return [np.linspace(-1, 1, 4 * len(CLASSES), dtype=np.float32).reshape(1, 2, 2, len(CLASSES))]
+        return [np.tile(np.float32([0.4, 0.6]), (len(images), 1))]
 
     return Predictor(_bundle(tmp_path / "m", "squash"), engine)
 
@@ -34,7 +35,7 @@ def test_a_graph_that_cannot_be_loaded_is_a_damaged_model(tmp_path, content):
 def test_answers_come_in_order_with_the_errors_in_their_places(tmp_path):
     good = _saved(_photo(), "PNG")
     photos = [("a", good), ("b", b"no picture"), *((str(number), good) for number in range(40)), ("z", b"")]
-    answers = list(_predictor(tmp_path).predict(photos, top_k=1))
+    answers = list(_predictor(tmp_path).predict(photos, PredictConfig(top_k=1)))
     assert [answer.image for answer in answers] == [name for name, _ in photos]
     assert [answer.image for answer in answers if answer.error] == ["b", "z"]
     assert all(answer.labels == ("other",) for answer in answers if not answer.error)

@@ -195,10 +195,10 @@ def test_both_engines_have_the_same_outputs_and_the_activation_map_is_grad_cam(i
     pixels = predictor.decode(photo(3))
     maps = predictor.activation_maps(pixels)
     assert maps.dtype == np.float32 and maps.shape[-1] == len(CLASSES) and np.isfinite(maps).all()
-    assert np.allclose(maps, by_keras(pixels[None], ACTIVATION_MAP)[0], atol=1e-3 * np.abs(maps).max())
-    assert np.allclose(predictor.probabilities(pixels[None]), by_keras(pixels[None], PROBABILITIES), atol=1e-4)
-    features = predictor._engine(pixels[None], FEATURES)
-    assert features.shape == (1, 1024) and np.allclose(features, by_keras(pixels[None], FEATURES), atol=1e-3)
+    assert np.allclose(maps, by_keras(pixels[None], ACTIVATION_MAP)[0][0], atol=1e-3 * np.abs(maps).max())
+    assert np.allclose(predictor.probabilities(pixels[None]), by_keras(pixels[None], PROBABILITIES)[0], atol=1e-4)
+    features = predictor._engine(pixels[None], FEATURES)[0]
+    assert features.shape == (1, 1024) and np.allclose(features, by_keras(pixels[None], FEATURES)[0], atol=1e-3)
 
     pooling = next(layer for layer in imported.network.layers if isinstance(layer, layers.GlobalAveragePooling2D))
     feature_map = keras.Model(imported.network.input, pooling.input)(preprocessed(pixels[None], imported.mode))
@@ -533,7 +533,7 @@ def test_a_head_that_is_built_otherwise_is_imported_too(workspace: Workspace, fo
     predictor = load_predictor(bundle)
     pixels = predictor.decode(photo(1))
     maps = predictor.activation_maps(pixels)
-    assert np.allclose(maps, keras_engine(bundle)(pixels[None], ACTIVATION_MAP)[0], atol=1e-5)
+    assert np.allclose(maps, keras_engine(bundle)(pixels[None], ACTIVATION_MAP)[0][0], atol=1e-5)
 
 
 @pytest.mark.slow

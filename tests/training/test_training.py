@@ -37,6 +37,7 @@ def test_a_training_gives_a_whole_model(trained):
     expected = {
         "model.keras",
         "model.onnx",
+        "training_features.npz",
         "results.csv",
         "report.html",
         "predictions/cross_validation.csv",

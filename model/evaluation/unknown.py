@@ -1,0 +1,48 @@
+"""What a new model takes along to tell that it does not know: thresholds, and the features of its training images."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from model.evaluation.calibration import (
+    FEWEST_FOR_THRESHOLD,
+    confidence_threshold,
+    distance_threshold,
+    thresholds_by_class,
+)
+from model.serving.training_features import TrainingFeatures, distances_among, neighbour_distances
+
+
+def confidence_thresholds(
+    probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str], wanted_accuracy: float
+) -> dict[str, Any]:
+    """`confidence` and `confidence_by_class` of `model.bundle.Manifest.thresholds`.
+
+    Args:
+        probabilities: float (n, classes), calibrated, of images that the head did not learn from.
+        labels: int (n,), the true classes.
+        classes: names in label order.
+        wanted_accuracy: that answers above the thresholds should have, in (0, 1].
+    """
+    by_class = thresholds_by_class(probabilities, labels, wanted_accuracy)
+    return {
+        "confidence": confidence_threshold(probabilities, labels, wanted_accuracy),
+        "confidence_by_class": {classes[label]: threshold for label, threshold in by_class.items()},
+    }
+
+
+def farthest_known(memory: TrainingFeatures, val_features: np.ndarray, frozen: bool) -> float:
+    """`distance` of `model.bundle.Manifest.thresholds`.
+
+    Args:
+        memory: of the training images.
+        val_features: float32 (n, features) of the validation images.
+        frozen: whether the backbone has never seen the training images. Then few validation images are helped out by
+            the distance of each training image from all the others; a backbone that learned from them has drawn them
+            together.
+    """
+    distances = neighbour_distances(memory.distances(val_features)) if len(val_features) else np.empty(0)
+    if len(distances) < FEWEST_FOR_THRESHOLD and (frozen or not len(distances)):
+        distances = np.concatenate([distances, distances_among(memory)])
+    return distance_threshold(distances)
