@@ -3,7 +3,8 @@
 import click
 
 DEFAULT_API = "http://127.0.0.1:5000"
-EVERYWHERE = "0.0.0.0"  # nosec B104: compared with, not listened on
+# Compared with, not listened on.
+EVERYWHERE = "0.0.0.0"  # nosec B104
 
 
 @click.command(short_help="Serve a page to classify photos in a browser.")

@@ -242,8 +242,9 @@ function summary() {
 }
 
 setInterval(() => {
-  if (!unsaid.length) return;
-  const some = unsaid.splice(0);
+  // Some may have been asked about again since.
+  const some = unsaid.splice(0).filter((photo) => photo.answer || photo.error);
+  if (!some.length) return;
   if (queue.busy ? some.length <= WORDS_AT_ONCE : queue.photos.length <= WORDS_AT_ONCE) say(some.map(inWords).join(" "));
   else say(summary());
 }, 1000 * SECONDS_BETWEEN_WORDS);

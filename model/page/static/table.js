@@ -3,18 +3,18 @@
 export function answersTable(photos) {
   const answered = photos.filter((photo) => photo.state === "answered" || photo.state === "failed");
   const ranks = Math.max(1, ...answered.map((photo) => photo.answer?.labels.length ?? 1));
-  const header = ["image", "label", "probability", "unknown", "error"];
+  const header = ["image", "label", "probability", "unknown", "error", "unknown_reason"];
   for (let rank = 2; rank <= ranks; rank += 1) header.push(`label_${rank}`, `probability_${rank}`);
   const lines = [header, ...answered.map((photo) => row(photo, ranks))];
   return lines.map((cells) => `${cells.map(quoted).join(",")}\n`).join("");
 }
 
 function row({ name, answer, error }, ranks) {
-  if (!answer) return [name, "", "", "", error.message, ...Array(2 * (ranks - 1)).fill("")];
+  if (!answer) return [name, "", "", "", error.message, "", ...Array(2 * (ranks - 1)).fill("")];
   const pairs = answer.labels.map((label, rank) => [label, answer.probabilities[rank].toFixed(6)]);
   while (pairs.length < ranks) pairs.push(["", ""]);
   const [first, ...others] = pairs;
-  return [name, ...first, String(answer.unknown), "", ...others.flat()];
+  return [name, ...first, String(answer.unknown), "", answer.unknown_reason ?? "", ...others.flat()];
 }
 
 function quoted(cell) {
