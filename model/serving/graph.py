@@ -34,12 +34,12 @@ def open_session(graph: Path | bytes, threads: int | None = None) -> onnxruntime
     providers = [name for name in wanted if name in onnxruntime.get_available_providers()]
     source = graph if isinstance(graph, bytes) else str(graph)
     session = onnxruntime.InferenceSession(source, options, providers=providers)
-    _give_back_free_memory()
+    give_back_free_memory()
     return session
 
 
-def _give_back_free_memory() -> None:
-    """Return to the system what reading a graph took and freed: twice its size, which glibc keeps otherwise."""
+def give_back_free_memory() -> None:
+    """Return to the system what was freed and glibc keeps: twice the size of a graph that was read, all of a picture."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)

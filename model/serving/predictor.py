@@ -15,6 +15,7 @@ from model.dataset.images import decode_image
 from model.errors import ConfigError, ImageError, ModelDamagedError
 from model.resources import available_processors
 from model.results import Neighbour, Prediction
+from model.serving.batches import RoomForPixels, batches
 from model.serving.graph import ACTIVATION_MAP, FEATURES, IMAGE, PROBABILITIES, open_session
 from model.serving.judgement import judge
 from model.serving.keras_engine import keras_engine
@@ -44,6 +45,7 @@ class Predictor:
         self.memory = memory
         self.size = (bundle.manifest.image_size, bundle.manifest.image_size)
         self._engine = engine
+        self._room = RoomForPixels()
 
     def decode(self, content: bytes) -> np.ndarray:
         """An encoded image as the network's input: uint8 (height, width, 3).
@@ -116,7 +118,7 @@ class Predictor:
             return
         stream = itertools.chain(first, stream)
         with ThreadPoolExecutor(available_processors()) as pool:
-            while batch := list(itertools.islice(stream, batch_size)):
+            for batch in batches(stream, batch_size):
                 decoded = pool.map(self._decode_or_error, [content for _, content in batch])
                 names = [name for name, _ in batch]
                 yield from self._predict_batch(list(zip(names, decoded, strict=True)), config)
@@ -176,7 +178,8 @@ class Predictor:
 
     def _decode_or_error(self, content: bytes) -> np.ndarray | str:
         try:
-            return self.decode(content)
+            with self._room.for_image(content):
+                return self.decode(content)
         except ImageError as error:
             return error.message
 
