@@ -22,6 +22,11 @@ ENV PYTHONUNBUFFERED=1 \
     TOPGRAFT_HOME=/srv/topgraft \
     DEEPAAS_V2_MODEL=topgraft
 
+# For pictures of answers: names of classes in Chinese, Japanese, Korean, and emoji.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends fonts-wqy-microhei fonts-noto-color-emoji \
+    && rm -rf /var/lib/apt/lists/*
+
 WORKDIR /srv/topgraft
 COPY . .
 RUN pip install --editable ".${extras:+[${extras}]}"

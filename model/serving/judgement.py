@@ -7,8 +7,6 @@ from typing import Any
 from model.config import PredictConfig
 from model.results import UnknownReason
 
-CONFIDENCE, FEATURES = "confidence", "features"
-
 
 @dataclasses.dataclass(frozen=True)
 class Judgement:
@@ -39,8 +37,8 @@ def judge(
         said.append(f"the distance {distance:.3f} from the training images is above {most:.3f}")
     reasons: dict[tuple[bool, bool], UnknownReason] = {
         (False, False): "",
-        (True, False): CONFIDENCE,
-        (False, True): FEATURES,
+        (True, False): "confidence",
+        (False, True): "features",
         (True, True): "confidence and features",
     }
     return Judgement(reasons[unsure, far], " and ".join(said))

@@ -1,19 +1,24 @@
 """Predictions as a table: a row per image, for spreadsheets."""
 
-from collections.abc import Sequence
-from typing import Any
+import importlib.util
+import itertools
+from collections.abc import Iterable, Sequence
+from typing import IO, Any
 
+from model.errors import ConfigError
 from model.results import Prediction
+
+_ROWS_AT_A_TIME = 1000
 
 
 def predictions_table(predictions: Sequence[Prediction]) -> tuple[list[str], list[list[Any]]]:
     """The header and the rows of a table of predictions.
 
-    Columns: image, label, probability, unknown, error, then label_2, probability_2 and so on down to
-    the longest answer. An image that could not be classified has an error and is empty elsewhere.
+    Columns: image, label, probability, unknown, error, unknown_reason, then label_2, probability_2 and so on
+    down to the longest answer. An image that could not be classified has an error and is empty elsewhere.
     """
     ranks = max((len(item.labels) for item in predictions), default=1)
-    header = ["image", "label", "probability", "unknown", "error"]
+    header = ["image", "label", "probability", "unknown", "error", "unknown_reason"]
     for rank in range(2, ranks + 1):
         header += [f"label_{rank}", f"probability_{rank}"]
     return header, [_row(item, ranks) for item in predictions]
@@ -21,9 +26,49 @@ def predictions_table(predictions: Sequence[Prediction]) -> tuple[list[str], lis
 
 def _row(prediction: Prediction, ranks: int) -> list[Any]:
     if prediction.error is not None:
-        return [prediction.image, "", "", "", prediction.error] + [""] * 2 * (ranks - 1)
+        return [prediction.image, "", "", "", prediction.error, ""] + [""] * 2 * (ranks - 1)
     pairs = [(label, f"{value:.6f}") for label, value in zip(prediction.labels, prediction.probabilities, strict=True)]
     pairs += [("", "")] * (ranks - len(pairs))
     first, others = pairs[0], pairs[1:]
-    row = [prediction.image, *first, str(prediction.unknown).lower(), ""]
+    row = [prediction.image, *first, str(prediction.unknown).lower(), "", prediction.unknown_reason]
     return row + [cell for pair in others for cell in pair]
+
+
+def require_parquet() -> None:
+    """See, before any work is done, that Parquet can be written.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if importlib.util.find_spec("pyarrow") is None:
+        raise ConfigError(
+            "expected the library pyarrow, by which .parquet files are written; it is not installed. "
+            "Install it (pip install 'topgraft[parquet]'), or choose .csv or .jsonl."
+        )
+
+
+def write_parquet(stream: IO[bytes], predictions: Iterable[Prediction]) -> None:
+    """Write predictions as Parquet, a row per image, a thousand at a time.
+
+    Columns: image, label, probability, unknown, unknown_reason, distance, error, and the lists labels and
+    probabilities; null where there is nothing to say.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    text, number = pyarrow.string(), pyarrow.float64()
+    columns = {"image": text, "label": text, "probability": number, "unknown": pyarrow.bool_(), "unknown_reason": text}
+    columns |= {"distance": number, "error": text}
+    columns |= {"labels": pyarrow.list_(text), "probabilities": pyarrow.list_(number)}
+    schema = pyarrow.schema(columns.items())
+    rows = map(_parquet_row, predictions)
+    with pyarrow.parquet.ParquetWriter(stream, schema) as writer:
+        while some := list(itertools.islice(rows, _ROWS_AT_A_TIME)):
+            writer.write_table(pyarrow.Table.from_pylist(some, schema))
+
+
+def _parquet_row(prediction: Prediction) -> dict[str, Any]:
+    if prediction.error is not None:
+        return {"image": prediction.image, "error": prediction.error}
+    first = {"label": prediction.labels[0], "probability": prediction.probabilities[0]}
+    return prediction.to_json() | first

@@ -8,7 +8,9 @@ from model.evaluation.calibration import (
     FEWEST_FOR_THRESHOLD,
     TEMPERATURE_RANGE,
     confidence_threshold,
+    distance_threshold,
     fit_temperature,
+    thresholds_by_class,
 )
 from model.evaluation.metrics import expected_calibration_error
 
@@ -107,3 +109,24 @@ def test_few_answers_give_the_fallback() -> None:
     few = FEWEST_FOR_THRESHOLD - 1
     assert confidence_threshold(*_binary(np.full(few, 0.99), np.full(few, True))) == FALLBACK_THRESHOLD
     assert confidence_threshold(np.empty((0, 2)), np.empty(0, int)) == FALLBACK_THRESHOLD
+
+
+def test_a_class_that_is_often_named_wrongly_must_be_surer_than_the_others():
+    rng = np.random.default_rng(0)
+    confidence = rng.uniform(0.5, 1.0, 300)
+    named, labels = np.repeat([0, 1, 2], [150, 120, 30]), np.repeat([0, 1, 2], [150, 120, 30])
+    labels[150:] = np.where(confidence[150:] < 0.8, 0, labels[150:])
+    probabilities = np.full((300, 3), 0.0)
+    probabilities[np.arange(300), named] = confidence
+    thresholds = thresholds_by_class(probabilities, labels, 0.9)
+    assert set(thresholds) == {0, 1}
+    assert thresholds[0] == pytest.approx(confidence[:150].min()) and 0.7 < thresholds[1] <= 0.9
+    accepted = (named == 1) & (confidence >= thresholds[1])
+    assert (labels == named)[accepted].mean() >= 0.9
+
+
+def test_no_more_new_images_than_wanted_are_beyond_the_distance():
+    rng = np.random.default_rng(0)
+    found = [(rng.random(1000) > distance_threshold(rng.random(199), 0.95)).mean() for _ in range(200)]
+    assert np.mean(found) == pytest.approx(0.05, abs=0.005)
+    assert distance_threshold(np.array([0.2, 0.7, 0.3]), 0.95) == 0.7

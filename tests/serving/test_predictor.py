@@ -8,7 +8,7 @@ from PIL import Image
 
 from model.bundle import ONNX_MODEL
 from model.config import PredictConfig
-from model.errors import ImageError, ModelDamagedError
+from model.errors import ConfigError, ImageError, ModelDamagedError
 from model.results import Prediction
 from model.serving.explain import answer_picture, heat_picture
 from model.serving.predictor import Predictor, load_predictor
@@ -46,6 +46,15 @@ def test_the_picture_of_an_answer_has_its_size_whatever_the_names(tmp_path, labe
     prediction = Prediction(label, ("one", label), (0.7, 0.3), unknown=True)
     picture = answer_picture(_predictor(tmp_path), _saved(_photo(), "PNG"), prediction)
     assert Image.open(io.BytesIO(picture)).size == (1000, 500)
+
+
+def test_the_evidence_is_that_of_the_class_asked_for(tmp_path):
+    predictor, content = _predictor(tmp_path), _saved(_photo(), "PNG")
+    prediction = Prediction("photo", CLASSES, (0.7, 0.3))
+    pictures = [answer_picture(predictor, content, prediction, name) for name in ("", *CLASSES)]
+    assert pictures[0] == pictures[1] != pictures[2]
+    with pytest.raises(ConfigError, match=r"explain_class: .* such as other; received 'othr'"):
+        answer_picture(predictor, content, prediction, "othr")
 
 
 def test_no_picture_is_drawn_of_what_is_no_photo(tmp_path):
