@@ -108,9 +108,10 @@ class Predictor:
             A prediction for each image; one that cannot be decoded has its `error` set.
 
         Raises:
-            ConfigError: it asks for what needs the features of training images, and the model has none.
+            ConfigError: it names a class that the model does not have, or asks for what needs the features of
+                training images where there are none.
         """
-        self._refuse_what_needs_memory(config)
+        self._refuse_what_it_cannot_do(config)
         stream = iter(images)
         first = list(itertools.islice(stream, 2))
         if len(first) == 1:
@@ -168,7 +169,9 @@ class Predictor:
             for row in np.argsort(distances, kind="stable")[:count]
         )
 
-    def _refuse_what_needs_memory(self, config: PredictConfig) -> None:
+    def _refuse_what_it_cannot_do(self, config: PredictConfig) -> None:
+        if config.explain_class:
+            self.class_index(config.explain_class)
         asked = "neighbours" if config.neighbours else "unknown_distance" if config.unknown_distance is not None else ""
         if asked and self.memory is None:
             raise ConfigError(

@@ -8,7 +8,9 @@ import pytest
 from marshmallow import Schema, ValidationError, fields
 
 import api
+from api.schemas import NeighbourSchema, PredictionSchema
 from model.config import PredictConfig, TrainConfig, options_of
+from model.results import Neighbour, Prediction
 
 # Classes that deepaas-cli maps to a type of argparse: a subclass would become a string.
 PLAIN_FIELDS = {fields.Bool, fields.Int, fields.Float, fields.Str, fields.Field}
@@ -70,6 +72,14 @@ def test_the_answer_is_declared() -> None:
     assert schema.load(answer) == answer
     with pytest.raises(ValidationError):
         schema.load(answer | {"undeclared": 1})
+
+
+def test_all_that_a_prediction_can_say_is_described() -> None:
+    found = Prediction("a", ("x",), (0.4,), True, None, "features", "far", 1.0, (Neighbour("b", "x", 0.5),)).to_json()
+    assert set(found) | {"error"} == set(PredictionSchema().fields)
+    assert set(found["neighbours"][0]) == set(NeighbourSchema().fields)
+    assert PredictionSchema().load(found) == found
+    assert set(Prediction("a", ("x",), (1.0,)).to_json()) == {"image", "labels", "probabilities", "unknown"}
 
 
 def test_asking_what_there_is_imports_nothing_heavy() -> None:

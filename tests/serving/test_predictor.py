@@ -55,6 +55,8 @@ def test_the_evidence_is_that_of_the_class_asked_for(tmp_path):
     assert pictures[0] == pictures[1] != pictures[2]
     with pytest.raises(ConfigError, match=r"explain_class: .* such as other; received 'othr'"):
         answer_picture(predictor, content, prediction, "othr")
+    with pytest.raises(ConfigError, match="explain_class"):
+        next(predictor.predict([("photo", content)], PredictConfig(explain_class="othr")))
 
 
 def test_no_picture_is_drawn_of_what_is_no_photo(tmp_path):

@@ -3,15 +3,17 @@
 import csv
 import dataclasses
 import errno
+import io
 import json
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from model.bundle import find_bundle, model_names
-from model.config import TrainConfig
+from model.config import PredictConfig, TrainConfig
 from model.dataset.images import read_image
 from model.errors import ConfigError, DatasetError, StorageError, TrainingBusyError
 from model.results import TrainingStatus
@@ -121,6 +123,20 @@ def test_the_keras_model_takes_pixels_and_answers_as_the_service_does(trained, s
     assert network.input.dtype == "uint8"
     pictures = _pictures(shapes)
     np.testing.assert_allclose(np.asarray(network(pictures)), load_predictor(bundle).probabilities(pictures), atol=1e-4)
+
+
+def test_a_model_knows_its_training_images_again_and_what_is_far_from_them(trained, shapes):
+    workspace, _ = trained
+    predictor = load_predictor(find_bundle(workspace, "shapes"))
+    assert predictor.judged_by == ("confidence", "features")
+    name = predictor.memory.names[0]
+    noise = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)).save(noise, "PNG")
+    photos = [(name, (shapes / name).read_bytes()), ("noise", noise.getvalue())]
+    known, unlike = predictor.predict(photos, PredictConfig(neighbours=2))
+    assert (known.neighbours[0].image, known.neighbours[0].label) == (name, name.split("/")[0])
+    assert known.neighbours[0].distance < 0.02 and known.unknown_reason in ("", "confidence")
+    assert unlike.unknown and "features" in unlike.unknown_reason and unlike.distance > known.distance
 
 
 def test_a_model_without_onnx_is_served_by_keras_with_the_same_answers(trained, shapes):
