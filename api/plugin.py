@@ -17,6 +17,7 @@ from marshmallow import fields
 import model
 from api.errors import Unavailable, as_http_errors
 from api.incoming import guard_server
+from api.progress import logged
 from api.responses import RENDERERS, Answer
 from api.schemas import predict_fields, response_fields, train_fields
 from api.uploads import Photos, open_photos
@@ -143,7 +144,10 @@ def predict(
         config = load(PredictConfig, options)
         predictor, warnings = PREDICTORS.find(_workspace(), config.model)
         render = RENDERERS.get(accept, RENDERERS["application/json"])
-        return render(Answer(predictor, _predictions(predictor, photos, config), photos.single, config, warnings))
+        predictions = _predictions(predictor, photos, config)
+        if photos.single is None:
+            predictions = logged(predictions, photos.name, photos.total)
+        return render(Answer(predictor, predictions, photos.single, config, warnings))
 
 
 def _predictions(predictor: "Predictor", photos: Photos, config: PredictConfig) -> Iterator[Prediction]:

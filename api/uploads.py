@@ -11,7 +11,7 @@ from typing import IO, Any
 from api import settings
 from api.errors import BadRequest, TooLarge
 from api.fetch import FetchLimits, fetch
-from model.dataset.archives import ArchiveLimits, iter_zip_images
+from model.dataset.archives import ArchiveLimits, count_zip_files, iter_zip_images
 from model.results import Prediction
 
 # Bounds on a zip of pictures; one at a time is in memory.
@@ -28,11 +28,15 @@ class Photos:
         images: name and content of each, read as it is asked for; can be walked once.
         single: the content of the only picture; None for a zip.
         unreadable: files of the zip that could not be taken out of it; complete after the walk.
+        name: what the client calls the picture or the zip.
+        total: how many images there are, as far as a zip's own table tells.
     """
 
     images: Iterable[tuple[str, bytes]]
     single: bytes | None = None
     unreadable: list[Prediction] = dataclasses.field(default_factory=list)
+    name: str = ""
+    total: int = 1
 
 
 @contextlib.contextmanager
@@ -92,9 +96,11 @@ def _photos(stream: IO[bytes], name: str) -> Photos:
         def leave_out(entry: str, why: str) -> None:
             unreadable.append(Prediction(entry, error=why))
 
-        return Photos(iter_zip_images(stream, ZIP_LIMITS, leave_out, label=name), unreadable=unreadable)
+        total = count_zip_files(stream, ZIP_LIMITS)
+        images = iter_zip_images(stream, ZIP_LIMITS, leave_out, label=name)
+        return Photos(images, unreadable=unreadable, name=name, total=total)
     if size > ZIP_LIMITS.entry_bytes:
         raise TooLarge(f"expected a picture of at most {ZIP_LIMITS.entry_bytes} bytes, received {size} ({name}).")
     stream.seek(0)
     content = stream.read()
-    return Photos([(name, content)], single=content)
+    return Photos([(name, content)], single=content, name=name)

@@ -143,6 +143,20 @@ class Prediction:
             answer["neighbours"] = [dataclasses.asdict(neighbour) for neighbour in self.neighbours]
         return answer
 
+    @classmethod
+    def from_json(cls, answer: dict[str, Any]) -> "Prediction":
+        """The prediction that `to_json` made this object of.
+
+        Raises:
+            KeyError, TypeError: it is another object.
+        """
+        known = {field.name: answer[field.name] for field in dataclasses.fields(cls) if field.name in answer}
+        for name in ("labels", "probabilities"):
+            known[name] = tuple(known.get(name, ()))
+        if "neighbours" in known:
+            known["neighbours"] = tuple(Neighbour(**neighbour) for neighbour in known["neighbours"])
+        return cls(**known)
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainingStatus:

@@ -1,7 +1,8 @@
 """`topgraft predict`: what a model says of photos in files, folders and zips."""
 
-import json
-import zipfile
+import os
+import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from model import durable
+from model.bundle import MANIFEST, file_record
+from model.cli.answers import kept_answers, write_answers
 from model.cli.options import (
     check_output_file,
     config_file_option,
@@ -26,8 +29,9 @@ from model.results import Prediction, Progress, no_progress
 if TYPE_CHECKING:
     from model.serving.predictor import Predictor
 
-TABLE_FORMATS = (".csv", ".json", ".jsonl")
+TABLE_FORMATS = (".csv", ".json", ".jsonl", ".parquet")
 PICTURE_FORMATS = (".png",)
+LIST_SUFFIX = ".txt"
 
 
 @click.command()
@@ -58,10 +62,10 @@ def predict(
     as_json: bool,
     **typed: Any,
 ) -> None:
-    """Classify photos: files, folders and .zip files of them.
+    """Classify photos: files, folders, .zip files, and .txt files with a path on each line.
 
     MODEL is the name of a trained model, or latest. Photos that cannot be read are listed; the
-    exit status is 3 when none can.
+    exit status is 3 when none can. With --output, the same command goes on with an interrupted run.
     """
     check_output_file("--output", output, TABLE_FORMATS)
     check_output_file("--picture", picture, PICTURE_FORMATS)
@@ -69,20 +73,19 @@ def predict(
     workspace = current_workspace()
     photos = Photos(paths)
     from model.serving.predictor import find_predictor
+    from model.serving.table import require_parquet
 
+    if output is not None and output.suffix.lower() == ".parquet":
+        require_parquet()
     predictor = find_predictor(workspace, config.model)
-    with progress_display() as progress:
-        predictions = predict_photos(predictor, photos, config, progress)
-    _refuse_if_none_was_read(predictions)
-    answer = {
-        "status": "OK",
-        "model": predictor.bundle.name,
-        "unknown_judged_by": list(predictor.judged_by),
-        "predictions": [item.to_json() for item in predictions],
-    }
+    head = {"status": "OK", "model": predictor.bundle.name, "unknown_judged_by": list(predictor.judged_by)}
     if output is not None:
-        write_predictions(output, answer, predictions)
+        predictions = predict_to_file(predictor, photos, config, output, head)
         click.echo(f"Wrote {len(predictions)} predictions to {output}", err=True)
+    else:
+        with progress_display() as progress:
+            predictions = list(predict_photos(predictor, photos, config, progress))
+        _refuse_if_none_was_read(predictions)
     if picture is not None:
         durable.write_bytes(picture, draw_first_answer(predictor, Photos(paths), config))
         click.echo(f"Drew the first answer to {picture}", err=True)
@@ -90,20 +93,22 @@ def predict(
         if failed.error is not None:
             click.echo(f"Not read: {failed.image}: {failed.error}", err=True)
     if as_json:
-        print_json(answer)
+        print_json(head | {"predictions": [item.to_json() for item in predictions]})
     elif output is None:
         click.echo("\n".join(prediction_line(item) for item in predictions if item.error is None))
 
 
 class Photos:
-    """The photos in files, folders and zips, read one after another: pairs of name and content.
+    """The photos in files, folders, zips and lists, read one after another: pairs of name and content.
 
     Attributes:
+        answered: how often each name has its answer already: so often it is left out.
         unreadable: after the iteration, the files that could not be opened, and why.
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._files = [file for path in paths for file in _files_of(path)]
+        self.answered: Counter[str] = Counter()
         self.unreadable: list[Prediction] = []
 
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
@@ -112,13 +117,14 @@ class Photos:
         from model.dataset.images import read_content
 
         self.unreadable.clear()
+        self._left = self.answered.copy()
         for path in self._files:
             # A name that is not UTF-8 could not be written to any answer.
             name = printable(str(path))
             try:
                 if path.suffix.lower() == ".zip":
                     yield from self._zipped(path, name)
-                else:
+                elif not self._has_answer(name):
                     yield name, read_content(path)
             except (ArchiveError, ImageError) as error:
                 self._leave_out(name, error.message)
@@ -127,27 +133,62 @@ class Photos:
 
     def __len__(self) -> int:
         """How many photos there seem to be: those in a zip are counted by its own table."""
-        return sum(_entries(path) if path.suffix.lower() == ".zip" else 1 for path in self._files)
+        from model.dataset.archives import count_zip_files
+
+        return sum(count_zip_files(path) or 1 if path.suffix.lower() == ".zip" else 1 for path in self._files)
 
     def _zipped(self, path: Path, name: str) -> Iterator[tuple[str, bytes]]:
         from model.dataset.archives import DATASET_LIMITS, iter_zip_images
 
         photos = iter_zip_images(path, DATASET_LIMITS, lambda entry, why: self._leave_out(f"{name}/{entry}", why))
-        yield from ((f"{name}/{entry}", content) for entry, content in photos)
+        for entry, content in photos:
+            if not self._has_answer(f"{name}/{entry}"):
+                yield f"{name}/{entry}", content
 
     def _leave_out(self, name: str, why: str) -> None:
-        self.unreadable.append(Prediction(image=name, error=why))
+        if not self._has_answer(name):
+            self.unreadable.append(Prediction(image=name, error=why))
+
+    def _has_answer(self, name: str) -> bool:
+        self._left[name] -= 1
+        return self._left[name] >= 0
 
 
 def predict_photos(
     predictor: "Predictor", photos: Photos, config: PredictConfig, progress: Progress = no_progress
+) -> Iterator[Prediction]:
+    """Classify the photos that have no answer yet; those that cannot be read come with an error, files that cannot
+    be opened last."""
+    start, before = time.monotonic(), photos.answered.total()
+    total = len(photos)
+    for done, prediction in enumerate(predictor.predict(photos, config), before + 1):
+        yield prediction
+        rate = (done - before) / max(time.monotonic() - start, 1e-9)
+        progress("predict", done, max(done, total), images_per_second=rate)
+    yield from photos.unreadable
+
+
+def predict_to_file(
+    predictor: "Predictor", photos: Photos, config: PredictConfig, output: Path, head: dict[str, Any]
 ) -> list[Prediction]:
-    """Classify the photos; those that cannot be read come with an error, files that cannot be opened last."""
-    predictions, total = [], len(photos)
-    for prediction in predictor.predict(photos, config):
-        predictions.append(prediction)
-        progress("predict", len(predictions), max(len(predictions), total))
-    return predictions + photos.unreadable
+    """Classify the photos into a file, going on where an interrupted run stopped; return all predictions in it.
+
+    Raises:
+        ConfigError: the interrupted run had another model or other options.
+        ImageError: no photo can be read.
+    """
+    options = {name: value for name, value in vars(config).items() if name != "model"}
+    manifest = file_record(predictor.bundle.directory / MANIFEST).sha256
+    run = {"model": predictor.bundle.name, "manifest_sha256": manifest, **options}
+    with kept_answers(output, run) as answers, progress_display() as progress:
+        photos.answered = answers.images.copy()
+        for prediction in predict_photos(predictor, photos, config, progress):
+            answers.add(prediction)
+        predictions = list(answers)
+        if any(prediction.error is None for prediction in predictions):
+            write_answers(output, answers, head)
+    _refuse_if_none_was_read(predictions)
+    return predictions
 
 
 def draw_first_answer(predictor: "Predictor", photos: Photos, config: PredictConfig) -> bytes:
@@ -163,20 +204,6 @@ def draw_first_answer(predictor: "Predictor", photos: Photos, config: PredictCon
     return answer_picture(predictor, content, prediction, config.explain_class)
 
 
-def write_predictions(path: Path, answer: dict[str, Any], predictions: Sequence[Prediction]) -> None:
-    """Write predictions as the file's ending says: a table, the JSON answer, or an object a line."""
-    from model.serving.table import predictions_table
-
-    suffix = path.suffix.lower()
-    if suffix == ".csv":
-        durable.write_csv(path, *predictions_table(predictions))
-    elif suffix == ".json":
-        durable.write_json(path, answer)
-    else:
-        lines = [json.dumps(durable.to_json(item), ensure_ascii=False) for item in answer["predictions"]]
-        durable.write_text(path, "".join(f"{line}\n" for line in lines))
-
-
 def prediction_line(prediction: Prediction) -> str:
     """The answer for one image, for a terminal: the three likeliest classes."""
     pairs = list(zip(prediction.labels, prediction.probabilities, strict=True))[:3]
@@ -187,20 +214,16 @@ def prediction_line(prediction: Prediction) -> str:
 
 
 def _files_of(path: Path) -> list[Path]:
+    if path.suffix.lower() == LIST_SUFFIX and path.is_file():
+        # Paths are bytes to the system, and may be in any encoding.
+        lines = [os.fsdecode(line.strip(b"\r")) for line in path.read_bytes().split(b"\n")]
+        return [file for line in lines if line.strip() for file in _files_of(path.parent / line)]
     if not path.is_dir():
         return [path]
     from model.dataset.images import IMAGE_SUFFIXES
 
     suffixes = IMAGE_SUFFIXES | {".zip"}
     return sorted(file for file in path.rglob("*") if file.suffix.lower() in suffixes and file.is_file())
-
-
-def _entries(path: Path) -> int:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return sum(not entry.is_dir() for entry in archive.infolist())
-    except (OSError, zipfile.BadZipFile):
-        return 1
 
 
 def _refuse_if_none_was_read(predictions: Sequence[Prediction]) -> None:

@@ -17,8 +17,10 @@ from PIL import Image
 
 import api
 from api import errors, plugin
+from api.progress import logged
 from api.uploads import open_photos
 from model.bundle import Bundle
+from model.results import Prediction
 from tests.api.conftest import FakePredictor, Upload, photo
 
 AddModel = Callable[..., Bundle]
@@ -308,3 +310,22 @@ def test_a_foreign_error_in_train_survives_pickling(monkeypatch: pytest.MonkeyPa
     with pytest.raises(Exception, match="disk on fire") as raised:
         api.train(dataset="x")
     assert "disk on fire" in str(pickle.loads(pickle.dumps(raised.value)))
+
+
+def test_the_log_tells_every_few_seconds_how_far_a_zip_is(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    times = iter([0.0, *(2.0 * second for second in range(100))])
+    predictions = [Prediction(str(index)) for index in range(8)]
+    assert list(logged(predictions, "photos.zip", 8, clock=lambda: next(times))) == predictions
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines[0].startswith("photos.zip: 4 of 8 images, ") and lines[0].endswith(" images/s")
+    assert lines[-1].startswith("photos.zip: all 8 images in ") and 2 <= len(lines) <= 4
+
+
+@pytest.mark.usefixtures("trained")
+def test_a_zip_is_logged_and_a_photo_is_not(upload: MakeUpload, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    api.predict(image=upload(photo()))
+    assert "images/s" not in caplog.text
+    api.predict(image=upload(zip_of(a=photo(), b=b"text"), "photos.zip"))
+    assert "photos.zip: all 2 images in" in caplog.text
