@@ -248,14 +248,14 @@ def _states(workspace: Workspace) -> list[tuple[str, str]]:
     return [(status.name, status.state) for status in unfinished_trainings(workspace)]
 
 
-def _processes_of(workspace: Workspace) -> list[int]:
-    """All that runs for this workspace, but for this process."""
-    found = [process for process in psutil.process_iter() if process.pid != os.getpid()]
-    return [process.pid for process in found if str(workspace.root) in _command_line(process)]
+def _processes_of(workspace: Workspace, program: str = "") -> list[int]:
+    """All that runs for this workspace, but for this process; or those of a program."""
+    lines = {process.pid: _command_line(process) for process in psutil.process_iter() if process.pid != os.getpid()}
+    return [pid for pid, line in lines.items() if str(workspace.root) in line and program in line]
 
 
 def _trainers(workspace: Workspace) -> list[int]:
-    return [pid for pid in _processes_of(workspace) if "-m model.training.process" in _command_line(psutil.Process(pid))]
+    return _processes_of(workspace, "-m model.training.process")
 
 
 def _command_line(process: psutil.Process) -> str:
