@@ -329,3 +329,21 @@ def test_a_zip_is_logged_and_a_photo_is_not(upload: MakeUpload, caplog: pytest.L
     assert "images/s" not in caplog.text
     api.predict(image=upload(zip_of(a=photo(), b=b"text"), "photos.zip"))
     assert "photos.zip: all 2 images in" in caplog.text
+
+
+@pytest.mark.slow  # ten thousand pictures, twice
+@pytest.mark.usefixtures("trained")
+def test_a_zip_of_ten_thousand_has_a_row_for_each_and_one_more_is_refused(upload: MakeUpload) -> None:
+    stream = io.BytesIO()
+    tiny = photo(size=(8, 8))
+    with zipfile.ZipFile(stream, "w") as archive:
+        for index in range(10_000):
+            archive.writestr(f"{index}.jpg", tiny if index % 100 else b"text")
+    predictions = api.predict(image=upload(stream.getvalue(), "photos.zip"))["predictions"]
+    assert [answer["image"] for answer in predictions] == [f"{index}.jpg" for index in range(10_000)]
+    assert sum("error" in answer for answer in predictions) == 100
+    table = api.predict(image=upload(stream.getvalue(), "photos.zip"), accept="text/csv").read()
+    assert table.count(b"\n") == 10_001
+    with zipfile.ZipFile(stream, "a") as archive:
+        archive.writestr("10000.jpg", tiny)
+    assert refusal(image=upload(stream.getvalue(), "photos.zip")).status == 413
