@@ -17,6 +17,7 @@ NAMES = (
     "serving",
     "startup",
     "decoding",
+    "unknown",
     "head",
     "real_data",
     "small_data",

@@ -18,6 +18,7 @@ from model import durable
 MOST_IMAGES = 20_000
 MOST_AXES = 256
 NEIGHBOUR = 3
+_FEW_IMAGES = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +26,7 @@ class TrainingFeatures:
     """The features of training images.
 
     Attributes:
-        axes: float32 (features, at most 256), orthonormal columns.
+        axes: float32 (at most 256, features), orthonormal rows.
         vectors: float32 (n, axes + 1), each of length 1.
         labels: int32 (n,), positions in the manifest's classes.
         names: paths of the images inside their dataset.
@@ -70,7 +71,7 @@ def read_training_features(content: bytes) -> TrainingFeatures:
         names = tuple(arrays["names"].tobytes().decode("utf-8").split("\0"))
         axes, vectors = arrays["axes"].astype(np.float32), arrays["vectors"].astype(np.float32)
         labels = arrays["labels"]
-    if not len(names) == len(labels) == len(vectors) or vectors.shape[1] != axes.shape[1] + 1:
+    if not len(names) == len(labels) == len(vectors) or vectors.shape[1] != len(axes) + 1:
         raise ValueError(
             f"expected as many names and labels as vectors, received {len(names)}, {len(labels)} and {vectors.shape}"
         )
@@ -98,7 +99,7 @@ def remember_features(
 def project(features: np.ndarray, axes: np.ndarray) -> np.ndarray:
     """Vectors float32 (n, axes + 1) of length 1 of features (n, features): along the axes, and beside them."""
     whole = _of_length_1(features)
-    along = whole @ axes
+    along = _products(whole, axes)
     beside = np.sqrt(np.maximum(1 - (along**2).sum(axis=1, keepdims=True), 0))
     return np.concatenate([along, beside], axis=1)
 
@@ -129,10 +130,10 @@ def _principal_axes(vectors: np.ndarray) -> np.ndarray:
     images, features = vectors.shape
     count = min(MOST_AXES, images, features)
     if images < features:
-        axes = np.linalg.svd(vectors, full_matrices=False)[2].T
+        axes = np.linalg.svd(vectors, full_matrices=False)[2]
     else:
-        axes = np.linalg.eigh(vectors.T @ vectors)[1][:, ::-1]
-    return np.ascontiguousarray(axes[:, :count], np.float32)
+        axes = np.linalg.eigh(vectors.T @ vectors)[1].T[::-1]
+    return np.ascontiguousarray(axes[:count], np.float32)
 
 
 def _of_length_1(features: np.ndarray) -> np.ndarray:
@@ -142,4 +143,12 @@ def _of_length_1(features: np.ndarray) -> np.ndarray:
 
 def _distances(vectors: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Between vectors of length 1: float32 (m, n)."""
-    return np.sqrt(np.maximum(2 - 2 * (vectors @ others.T), 0))
+    return np.sqrt(np.maximum(2 - 2 * _products(vectors, others), 0))
+
+
+def _products(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The inner product of each of `rows` with each of `others`: float32 (m, n)."""
+    if len(rows) > _FEW_IMAGES:
+        return rows @ others.T
+    # Not @: for a few rows it wakes threads, and on a busy machine waits for them a hundred times longer than it works.
+    return np.einsum("ij,kj->ik", rows, others)

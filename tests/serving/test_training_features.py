@@ -45,7 +45,7 @@ def test_distances_are_those_of_whole_features_where_no_axis_is_left_out(images)
 def test_no_distance_is_larger_than_between_whole_features_where_axes_are_left_out():
     features, asked = _features(400, features=600), _features(5, seed=1, features=600)
     memory = remember_features(features, np.zeros(400, int), _names(400))
-    assert memory.axes.shape == (600, MOST_AXES)
+    assert memory.axes.shape == (MOST_AXES, 600)
     whole, remembered = _whole_distances(asked, features), memory.distances(asked)
     assert (remembered <= whole + 1e-3).all()
     assert np.corrcoef(whole.ravel(), remembered.ravel())[0, 1] > 0.5
