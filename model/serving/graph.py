@@ -39,7 +39,7 @@ def open_session(graph: Path | bytes, threads: int | None = None) -> onnxruntime
 
 
 def give_back_free_memory() -> None:
-    """Return to the system what was freed and glibc keeps: twice the size of a graph that was read, all of a picture."""
+    """Return to the system what was freed and glibc keeps: twice a graph that was read, all of a picture."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
