@@ -18,6 +18,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -50,6 +51,7 @@ OPTIONS = {
 KILLS, REPEATS = 50, 3
 FULL_DISK_BYTES = 500_000
 PATIENCE = 180.0
+SECONDS_TO_END = 5.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,16 +139,16 @@ class _Trials:
             "service: the training's process killed, as for memory": Count(),
             "service: DELETE of the training": Count(),
         }
-        ways = (_kill_child, _delete)
+        ways = ((_kill_child, "killed"), (_delete, "cancelled"))
         with running_server("topgraft", self._workspace.root, TOPGRAFT_TENSORBOARD="0") as server:
-            for count, strike in zip(counts.values(), ways, strict=True):
+            for count, (strike, state) in zip(counts.values(), ways, strict=True):
                 for _ in range(REPEATS):
                     uuid = server.request("POST", f"/train/?{_query(OPTIONS)}")["uuid"]
                     _wait_for_training(self._workspace)
                     time.sleep(self._moments.uniform(0, self._seconds / 2))
                     count.trials += 1
-                    count.struck += strike(server, uuid)
-                    _wait_until_free(self._workspace)
+                    strike(server, uuid)
+                    count.struck += _ended_as(state, self._workspace)
                     count.lost += not self._is_recovered(lambda command: _go_on_by_http(server, command))
                     self._clear()
         return counts
@@ -155,10 +157,16 @@ class _Trials:
         listed = model_names(self._workspace)
         if not listed:
             interrupted = [status.name for status in interrupted_trainings(self._workspace)]
-            go_on(["resume", NAME] if interrupted else ["train", *_flags()])
+            command = ["resume", NAME] if interrupted else ["train", *_flags()]
+            try:
+                go_on(command)
+            except RuntimeError as error:
+                print(error, file=sys.stderr)
+                return False
         try:
             find_bundle(self._workspace, NAME).verify()
-        except TopgraftError:
+        except TopgraftError as error:
+            print(error, file=sys.stderr)
             return False
         return self._rows() == self._expected
 
@@ -228,25 +236,20 @@ def _hide_photos(training: psutil.Process, workspace: Workspace) -> None:
         away.rename(photos)
 
 
-def _kill_child(server: Server, uuid: str) -> bool:
-    """As the system does when memory runs out; the service must say so, and go on answering."""
+def _kill_child(server: Server, uuid: str) -> None:
+    """As the system does when memory runs out."""
     for child in server.process.children(recursive=True):
         if "model.training.process" in " ".join(child.cmdline()):
             child.kill()
-    while (training := server.request("GET", f"/train/{uuid}"))["status"] == "running":
-        time.sleep(0.1)
-    server.request("GET", "/")
-    return training["status"] == "error" and "memory" in training["message"]
 
 
-def _delete(server: Server, uuid: str) -> bool:
+def _delete(server: Server, uuid: str) -> None:
     """DEEPaaS itself answers 500 to it, though it is done."""
     try:
         server.request("DELETE", f"/train/{uuid}")
     except RuntimeError as error:
         if "received 500" not in str(error):
             raise
-    return True
 
 
 def _go_on_by_http(server: Server, command: Sequence[str]) -> None:
@@ -263,12 +266,16 @@ def _wait_for_training(workspace: Workspace) -> None:
         time.sleep(0.05)
 
 
-def _wait_until_free(workspace: Workspace) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not (interrupted_trainings(workspace) or model_names(workspace)):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"the training did not end within {PATIENCE:.0f} s")
+def _ended_as(state: str, workspace: Workspace) -> bool:
+    """Whether the training ends in that state within five seconds; one that was done already is not ended by it."""
+    deadline = time.monotonic() + SECONDS_TO_END
+    while time.monotonic() < deadline:
+        if model_names(workspace):
+            return False
+        if any(status.state == state for status in interrupted_trainings(workspace)):
+            return True
         time.sleep(0.05)
+    raise TimeoutError(f"expected the training to be {state} within {SECONDS_TO_END:.0f} s")
 
 
 def _flags() -> list[str]:
