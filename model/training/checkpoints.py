@@ -49,12 +49,19 @@ class Checkpoints:
 
     def latest(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
         """The newest checkpoint that is whole: its arrays and its state. Damaged ones are said and passed over."""
-        for path in reversed(self._files()):
+        files = self._files()
+        while files:
+            path = files.pop()
             content = path.read_bytes()
             digest, archive = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
             if hashlib.sha256(archive).digest() == digest:
                 return _unpack(archive)
-            log.warning("the checkpoint %s is damaged: the one before it is used", path)
+            instead = (
+                f"{files[-1].name}, the one before it, is tried"
+                if files
+                else "there is none before it, so it begins anew"
+            )
+            log.warning("the checkpoint %s is damaged: %s", path, instead)
         return None
 
     def _files(self) -> list[Path]:

@@ -1,0 +1,32 @@
+"""Checkpoints that a crash or a disk has damaged."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.training.checkpoints import Checkpoints
+
+
+def _save(directory: Path, number: int) -> None:
+    Checkpoints(directory).save({"weights": np.full(3, number)}, {"epoch": number})
+
+
+def _damage(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def test_of_two_the_whole_one_is_used_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    for number in (1, 2):
+        _save(tmp_path, number)
+    _damage(tmp_path / "00000002.ckpt")
+    found = Checkpoints(tmp_path).latest()
+    assert found is not None and found[1] == {"epoch": 1}
+    assert "00000001.ckpt, the one before it, is tried" in caplog.text
+
+
+def test_where_none_is_whole_it_is_said_that_it_begins_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    _save(tmp_path, 1)
+    _damage(tmp_path / "00000001.ckpt")
+    assert Checkpoints(tmp_path).latest() is None
+    assert "begins anew" in caplog.text and "is tried" not in caplog.text
