@@ -150,9 +150,11 @@ def _free_name(wanted: str, workspace: Workspace) -> str:
 
     if wanted:
         if taken(wanted):
+            interrupted = any(status.name == wanted for status in interrupted_trainings(workspace))
+            go_on = f"It is an interrupted training; to go on with it: topgraft resume {wanted}. Or choose"
             raise ConfigError(
-                f"name: expected one that is not in use, received {wanted!r}. Choose another, or remove that one "
-                f"first: topgraft models remove {wanted}"
+                f"name: expected one that is not in use, received {wanted!r}. {go_on if interrupted else 'Choose'} "
+                f"another, or remove that one first: topgraft models remove {wanted}"
             )
         return wanted
     by_time = datetime.datetime.now().strftime("%Y-%m-%d_%H%M%S")

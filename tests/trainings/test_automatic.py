@@ -92,8 +92,15 @@ def test_the_same_command_goes_on_unless_the_training_failed(workspace: Workspac
 
 def test_without_the_option_a_name_in_use_is_refused(workspace: Workspace):
     leave(begin(BATCH, workspace)[0])
-    with pytest.raises(ConfigError, match="'batch'"):
+    with pytest.raises(ConfigError, match="'batch'.* topgraft resume batch.* topgraft models remove batch"):
         begin(TrainConfig(name="batch"), workspace)
+
+
+def test_the_name_of_a_model_is_refused_without_advice_to_resume_it(workspace: Workspace):
+    (workspace.models / "batch").mkdir()
+    with pytest.raises(ConfigError, match="topgraft models remove batch") as caught:
+        begin(TrainConfig(name="batch"), workspace)
+    assert "resume" not in caught.value.message
 
 
 def test_it_stops_after_three_starts_without_a_new_checkpoint(workspace: Workspace):
