@@ -57,9 +57,7 @@ class Checkpoints:
             if hashlib.sha256(archive).digest() == digest:
                 return _unpack(archive)
             instead = (
-                f"{files[-1].name}, the one before it, is tried"
-                if files
-                else "there is none before it, so it begins anew"
+                f"{files[-1].name}, the one before it, is tried" if files else "without one before it, it begins anew"
             )
             log.warning("the checkpoint %s is damaged: %s", path, instead)
         return None

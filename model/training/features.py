@@ -5,7 +5,8 @@ import hashlib
 import itertools
 import logging
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,9 @@ BATCH_SIZE = 8
 _GRAPH_FORMAT = 2
 _CACHE_FORMAT = 2
 _DIGEST_BYTES = 32
+# What a kill may lose, whichever comes first.
+_MOST_IMAGES_UNWRITTEN = 256
+_MOST_SECONDS_UNWRITTEN = 30.0
 
 Extract = Callable[[np.ndarray], np.ndarray]
 """From uint8 images (n, height, width, 3) to float32 features (n, features)."""
@@ -106,13 +110,19 @@ def extract_features(
     look: Look = as_decoded,
 ) -> np.ndarray:
     """Decode images in threads and extract their features: float32 (n, features), in the order of `samples`."""
-    batches = []
+    return np.concatenate(list(_batches_of_features(extract, samples, size, resize, progress, look)))
+
+
+def _batches_of_features(
+    extract: Extract, samples: Sequence[Sample], size: tuple[int, int], resize: str, progress: Progress, look: Look
+) -> Iterator[np.ndarray]:
+    """As `extract_features`, of `BATCH_SIZE` images at a time; the last batch may have fewer."""
     done = 0
     for images in decoded_batches(samples, size, resize, BATCH_SIZE, look):
-        batches.append(_extract_in_parts(extract, images))
+        features = _extract_in_parts(extract, images)
         done += len(images)
         progress("features", done, len(samples))
-    return np.concatenate(batches)
+        yield features
 
 
 def _extract_in_parts(extract: Extract, images: np.ndarray) -> np.ndarray:
@@ -127,9 +137,15 @@ def _extract_in_parts(extract: Extract, images: np.ndarray) -> np.ndarray:
 class FeatureCache:
     """Features by the sha256 of the image's bytes and the view of it, in one file for each way of making them."""
 
-    def __init__(self, backbone: Backbone, image_size: int, resize: str) -> None:
+    def __init__(
+        self, backbone: Backbone, image_size: int, resize: str, kept: Callable[[str, int], None] | None = None
+    ) -> None:
+        """Args:
+        kept: told what has been made and of how many images, each time that it is safe on disk.
+        """
         key = f"{backbone.name}-imagenet-{image_size}-{resize}-v{_CACHE_FORMAT}"
         self.path = cache_directory() / "features" / f"{key}.sqlite"
+        self._kept = kept
 
     def extract(
         self,
@@ -143,6 +159,9 @@ class FeatureCache:
     ) -> np.ndarray:
         """As `extract_features`, for those images alone whose features are not known yet.
 
+        They are remembered as they come, whole batches at a time in the order of `samples`: one that goes on after
+        an interruption makes the same batches of the rest, and so the same features to the last bit.
+
         Args:
             content_hashes: name of a sample -> sha256 of its bytes, in hexadecimal.
             view: what is seen of each image; None for the image itself.
@@ -154,10 +173,32 @@ class FeatureCache:
         log.info("features%s: %d of %d are in the cache", suffix, len(samples) - len(missing), len(samples))
         if missing:
             look = look_at(view, content_hashes) if view else as_decoded
-            fresh = extract_features(extract, list(missing.values()), size, resize, progress, look)
-            known |= dict(zip(missing, fresh, strict=True))
-            self._write({key: known[key] for key in missing})
+            batches = _batches_of_features(extract, list(missing.values()), size, resize, progress, look)
+            known |= self._remembered(list(missing), batches, self.path.stem + suffix, len(known))
         return np.stack([known[key] for key in keys])
+
+    def _remembered(
+        self, keys: Sequence[str], batches: Iterable[np.ndarray], made: str, before: int
+    ) -> dict[str, np.ndarray]:
+        """The features in `batches` by their keys, written down as they come; not after it once was impossible.
+
+        Args:
+            made: what they are, for `kept`.
+            before: how many images had theirs already.
+        """
+        features: dict[str, np.ndarray] = {}
+        unwritten: dict[str, np.ndarray] = {}
+        left, possible, written = iter(keys), True, time.monotonic()
+        for batch in batches:
+            unwritten |= dict(zip(itertools.islice(left, len(batch)), batch, strict=True))
+            full = len(unwritten) >= _MOST_IMAGES_UNWRITTEN or time.monotonic() - written >= _MOST_SECONDS_UNWRITTEN
+            if full or len(features) + len(unwritten) == len(keys):
+                possible = possible and self._write(unwritten)
+                features |= unwritten
+                unwritten, written = {}, time.monotonic()
+                if possible and self._kept:
+                    self._kept(made, before + len(features))
+        return features
 
     def _read(self, keys: Sequence[str]) -> dict[str, np.ndarray]:
         if not self.path.exists():
@@ -176,8 +217,8 @@ class FeatureCache:
             return {}
         return {key: np.frombuffer(row[0], np.float32) for key, row in found.items() if row}
 
-    def _write(self, features: Mapping[str, np.ndarray]) -> None:
-        """Remember features; where that is impossible the training goes on, and the next one makes them again."""
+    def _write(self, features: Mapping[str, np.ndarray]) -> bool:
+        """Remember features; where that is impossible (False) the training goes on, and the next makes them again."""
         rows = [(key, np.asarray(values, np.float32).tobytes()) for key, values in features.items()]
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -186,6 +227,8 @@ class FeatureCache:
                 connection.executemany("INSERT OR REPLACE INTO features VALUES (?, ?)", rows)
         except (OSError, sqlite3.Error) as error:
             log.warning("features could not be kept in %s (%s); TOPGRAFT_CACHE names another folder", self.path, error)
+            return False
+        return True
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from model.backbones import BACKBONES
-from model.results import Sample, no_progress
+from model.results import Progress, Sample, no_progress
 from model.training.features import FeatureCache, converted_backbone
 from tests.training.conftest import CLASSES
 
@@ -39,6 +39,34 @@ def test_features_are_extracted_once(samples):
     asked: list[int] = []
     first, second = _extract(samples, asked), _extract(samples, asked)
     assert asked == [3] and np.array_equal(first, second)
+
+
+def test_an_interrupted_extraction_goes_on_with_the_rest_to_the_same_features(shapes, monkeypatch, tmp_path):
+    monkeypatch.setattr("model.training.features._MOST_IMAGES_UNWRITTEN", 16)
+    samples = [Sample(path, path.name + path.parent.name, 0) for path in sorted(shapes.rglob("*.jpg"))]
+    hashes = {sample.name: sample.name for sample in samples}
+    asked: list[int] = []
+
+    def extract(images: np.ndarray) -> np.ndarray:
+        """Features that depend on the batch, as those of a network may in their last bits."""
+        asked.append(len(images))
+        return images.reshape(len(images), -1)[:, :5] + images.mean(dtype=np.float32)
+
+    def run(progress: Progress) -> np.ndarray:
+        return FeatureCache(LITE0, 32, "squash").extract(extract, samples, hashes, (32, 32), "squash", progress)
+
+    def interrupt(_phase: str, done: int, _total: int, /, **_metrics: float) -> None:
+        if done == 24:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(interrupt)
+    assert asked == [8, 8, 8]
+    asked.clear()
+    resumed = run(no_progress)
+    assert asked == [8, 8, 4]
+    monkeypatch.setenv("TOPGRAFT_CACHE", str(tmp_path / "another"))
+    assert np.array_equal(resumed, run(no_progress))
 
 
 def test_a_damaged_cache_is_said_and_made_anew(samples, caplog):
