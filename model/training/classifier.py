@@ -34,6 +34,7 @@ from model.training.features import (
     extract_with_onnx,
     look_at,
 )
+from model.training.features_kept import FeaturesKept
 from model.training.fine_tuning_choice import (
     Choice,
     Circumstances,
@@ -386,7 +387,8 @@ class _Fit:
         )
 
     def _cached_features(self, used: UsedBackbone, samples: Sequence[Sample], view: View | None = None) -> np.ndarray:
-        cache = FeatureCache(self.backbone, self.image_size, self.config.resize)
+        kept = FeaturesKept(self.work_directory)
+        cache = FeatureCache(self.backbone, self.image_size, self.config.resize, kept)
         size, resize = (self.image_size, self.image_size), self.config.resize
         return cache.extract(used.extract, samples, self.content_hashes, size, resize, self.progress, view)
 

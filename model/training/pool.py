@@ -45,14 +45,24 @@ class Pool:
         classes: how many there are.
     """
 
-    def __init__(self, verdict: Verdict, seed: int, tell: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        verdict: Verdict,
+        seed: int,
+        tell: Callable[[], None],
+        kept: Callable[[str, int], None] | None = None,
+    ) -> None:
+        """Args:
+        tell: called as features are made.
+        kept: as `FeatureCache` takes it.
+        """
         dataset = verdict.dataset
         self.samples = _at_most(MOST_IMAGES, (*dataset.train, *dataset.val), verdict, seed)
         self.labels = np.array([sample.label for sample in self.samples], np.int64)
         self.classes = len(dataset.classes)
         self._images_per_class = len(dataset.train) / self.classes
         self._content_hashes = verdict.content_hashes
-        self._tell = tell
+        self._tell, self._kept = tell, kept
         self._made: dict[tuple[object, ...], LabelledFeatures] = {}
         self._prepared: tuple[tuple[str, int], Extract, int] | None = None
         self._slowest_conversion = _SECONDS_TO_CONVERT
@@ -104,7 +114,7 @@ class Pool:
 
     def _extract(self, candidate: TrainConfig, view: View | None, watch: "_Watch") -> np.ndarray:
         size = _image_size(candidate)
-        cache = FeatureCache(find_backbone(candidate.backbone), size, candidate.resize)
+        cache = FeatureCache(find_backbone(candidate.backbone), size, candidate.resize, self._kept)
         return cache.extract(
             lambda images: self._network(candidate)[0](images),
             self.samples,

@@ -24,6 +24,7 @@ from model.training.candidates import GRID, proposals
 from model.training.choice import choose
 from model.training.cross_validation import FoldPlan
 from model.training.deadline import NO_DEADLINE, Deadline
+from model.training.features_kept import FeaturesKept
 from model.training.head import HeadOptions
 from model.training.held_out import Measure, hold_out
 from model.training.keras_weights import ready_backbones
@@ -82,7 +83,7 @@ class _Search:
         self.progress, self.deadline = progress, deadline
         self.started, self.used_before = time.monotonic(), self.trials.seconds
         self.budget = 60 * (config.tune_minutes or 0.0)
-        self.pool = Pool(verdict, config.seed, self.tell)
+        self.pool = Pool(verdict, config.seed, self.tell, FeaturesKept(work_directory))
         labels, classes = self.pool.labels, self.pool.classes
         self.measure = Measure(labels, classes, config.stop_on, measuring_weights(labels, classes, config.imbalance))
         self.plans = _plans(verdict, config, len(labels))

@@ -13,12 +13,14 @@ from model.bundle import Bundle, find_bundle
 from model.config import TrainConfig
 from model.errors import ConfigError, TrainingError
 from model.results import TrainingStatus
-from model.trainings.folder import WORK, Reservation, read_config
+from model.trainings.folder import FEATURES_KEPT, WORK, Reservation, read_config
 from model.trainings.listing import interrupted_trainings
 from model.trainings.outcome import outcome, tuning_in
 from model.workspace import Workspace
 
 MOST_STARTS = 3
+# Checkpoints and trials of a tuning, inputs of a fine-tuning, and how many images have their features.
+_LASTING = ("*.ckpt", "*.npy", FEATURES_KEPT)
 
 
 def interrupted_to_go_on_with(workspace: Workspace) -> list[str]:
@@ -69,14 +71,14 @@ def count_start(status: TrainingStatus, before: TrainingStatus, reservation: Res
         before: as it ended.
 
     Raises:
-        TrainingError: it was started so `MOST_STARTS` times in a row without a new checkpoint; also said in
+        TrainingError: it was started so `MOST_STARTS` times in a row without getting further; also said in
             status.json.
     """
-    newest = _newest_checkpoint(reservation.directory / WORK)
+    newest = _newest_work(reservation.directory / WORK)
     starts = 1 if newest != before.checkpoint else before.automatic_starts + 1
     if starts > MOST_STARTS:
         message = (
-            f"It was gone on with automatically {MOST_STARTS} times without getting to a new checkpoint, and is not "
+            f"It was gone on with automatically {MOST_STARTS} times without getting any further, and is not "
             f"again. See to what stops it (the log of the service tells), then: topgraft resume {reservation.name}"
         )
         reservation.write_status(dataclasses.replace(before, message=message, automatic_starts=starts))
@@ -84,7 +86,8 @@ def count_start(status: TrainingStatus, before: TrainingStatus, reservation: Res
     return dataclasses.replace(status, automatic_starts=starts, checkpoint=newest)
 
 
-def _newest_checkpoint(work: Path) -> str:
-    """What changes with each checkpoint; `none` before the first."""
-    found = [(path.stat().st_mtime_ns, str(path.relative_to(work))) for path in work.rglob("*.ckpt")]
+def _newest_work(work: Path) -> str:
+    """What changes with all that the next start need not do again; `none` before the first of it."""
+    files = (path for pattern in _LASTING for path in work.rglob(pattern))
+    found = [(path.stat().st_mtime_ns, str(path.relative_to(work))) for path in files]
     return "{} {}".format(*max(found)) if found else "none"

@@ -24,6 +24,7 @@ CONFIG = "config.json"
 LOCK = "lock"
 BUNDLE = "bundle"
 WORK = "work"
+FEATURES_KEPT = "features_kept.json"
 
 # Whoever asks whether a training is alive holds its lock for a moment.
 _SECONDS_OF_A_LOOK = 1.0
@@ -64,6 +65,11 @@ class Reservation:
     def fingerprint(self) -> Path:
         """The file that remembers which images the training began with."""
         return self.work / "fingerprint"
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it has found its dataset, now or before an interruption."""
+        return self.work.exists()
 
     @property
     def passed_checks(self) -> bool:

@@ -1,13 +1,19 @@
 """Which trainings are gone on with by themselves, and when that stops."""
 
 import contextlib
+import shutil
 import threading
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from model.backbones import BACKBONES
 from model.config import TrainConfig
 from model.errors import ConfigError, TrainingError
+from model.results import Sample
+from model.training.features import FeatureCache
+from model.training.features_kept import FeaturesKept
 from model.trainings import (
     Reservation,
     begin,
@@ -18,7 +24,7 @@ from model.trainings import (
     reserve_again,
 )
 from model.trainings.turns import ALWAYS
-from model.workspace import Workspace
+from model.workspace import Workspace, cache_directory
 
 BATCH = TrainConfig(name="batch", auto_resume=True)
 
@@ -92,7 +98,7 @@ def test_the_same_command_goes_on_unless_the_training_failed(workspace: Workspac
 
 def test_without_the_option_a_name_in_use_is_refused(workspace: Workspace):
     leave(begin(BATCH, workspace)[0])
-    with pytest.raises(ConfigError, match="'batch'.* topgraft resume batch.* topgraft models remove batch"):
+    with pytest.raises(ConfigError, match=r"'batch'.* topgraft resume batch.* topgraft models remove batch"):
         begin(TrainConfig(name="batch"), workspace)
 
 
@@ -103,7 +109,7 @@ def test_the_name_of_a_model_is_refused_without_advice_to_resume_it(workspace: W
     assert "resume" not in caught.value.message
 
 
-def test_it_stops_after_three_starts_without_a_new_checkpoint(workspace: Workspace):
+def test_it_stops_after_three_starts_that_get_no_further(workspace: Workspace):
     leave(begin(BATCH, workspace)[0])
     for start in (1, 2, 3):
         reservation, _ = begin(BATCH, workspace)
@@ -127,3 +133,61 @@ def test_a_training_that_gets_on_is_started_as_often_as_needed(workspace: Worksp
         assert reservation.status.automatic_starts == 1
         write_checkpoint(reservation, number)
         leave(reservation)
+
+
+def extract(reservation: Reservation, images: int, killed_after: int) -> None:
+    """Make features as a training does whose head alone is trained, up to a kill."""
+
+    def kill(_phase: str, done: int, _total: int, /, **_metrics: float) -> None:
+        if done > killed_after:
+            raise KeyboardInterrupt
+
+    samples = [Sample(reservation.directory.parent / f"{number}.png", str(number), 0) for number in range(images)]
+    for number, sample in enumerate(samples):
+        Image.new("RGB", (8, 8), (number, 0, 0)).save(sample.path)
+    reservation.work.mkdir(exist_ok=True)
+    cache = FeatureCache(BACKBONES["EfficientNetLite0"], 8, "squash", FeaturesKept(reservation.work))
+    hashes = {sample.name: sample.name for sample in samples}
+    with contextlib.suppress(KeyboardInterrupt):
+        cache.extract(lambda batch: batch.mean(axis=(1, 2)), samples, hashes, (8, 8), "squash", kill)
+
+
+@pytest.fixture
+def small_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOPGRAFT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr("model.training.features._MOST_IMAGES_UNWRITTEN", 8)
+
+
+def test_a_training_without_checkpoints_gets_on_by_its_features(workspace: Workspace, small_steps: None):
+    leave(begin(BATCH, workspace)[0])
+    for _ in range(5):
+        reservation, _ = begin(BATCH, workspace)
+        assert reservation.status.automatic_starts == 1
+        extract(reservation, images=48, killed_after=8)
+        leave(reservation)
+
+
+def test_features_that_go_with_the_machine_each_time_do_not_count(workspace: Workspace, small_steps: None):
+    leave(begin(BATCH, workspace)[0])
+    with pytest.raises(TrainingError, match="3 times without"):
+        for _ in range(5):
+            reservation, _ = begin(BATCH, workspace)
+            extract(reservation, images=24, killed_after=8)
+            leave(reservation)
+            shutil.rmtree(cache_directory())
+    assert interrupted_to_go_on_with(workspace) == []
+
+
+@pytest.mark.parametrize("file", ["fine_tune_train.npy", "tune/00000001.ckpt"])
+def test_inputs_of_a_fine_tuning_and_trials_of_a_tuning_count(workspace: Workspace, file: str):
+    leave(begin(BATCH, workspace)[0])
+    starts = []
+    for number in range(3):
+        reservation, _ = begin(BATCH, workspace)
+        starts.append(reservation.status.automatic_starts)
+        if number == 1:
+            path = reservation.work / file
+            path.parent.mkdir(parents=True)
+            path.write_bytes(b"content")
+        leave(reservation)
+    assert starts == [1, 2, 1]
