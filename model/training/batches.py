@@ -39,6 +39,11 @@ class TrainBatches:
     def __len__(self) -> int:
         return self._parts
 
+    @property
+    def smallest_batch(self) -> int:
+        """How many images the smallest batch has."""
+        return self.images // self._parts
+
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from number `start` on."""
         config = self._config

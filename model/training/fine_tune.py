@@ -23,12 +23,14 @@ from model.training.batches import TrainBatches, log_priors
 from model.training.checkpoints import Checkpoints
 from model.training.deadline import NO_DEADLINE, Deadline
 from model.training.features import Look, as_decoded
+from model.training.hardware import devices, gpus, make_reproducible, precision
 from model.training.head import Head
 from model.training.input_store import InputStore
 from model.training.journal import NO_JOURNAL, Journal
 from model.training.learning_rates import LayerwiseAdam, factors_by_depth
 from model.training.network import copy_network, cut_at_last_block, freeze_batch_normalization
 from model.training.out_of_memory import with_batches_that_fit
+from model.training.replicas import MirroredLossScale
 from model.training.training_loop import Plan, TrainingLoop, Validation
 
 PHASE = "fine_tune"
@@ -85,7 +87,8 @@ def fine_tune(
     Raises:
         TrainingError: the memory of the GPU is too small for a single image.
     """
-    _make_deterministic(config.seed)
+    present = gpus()
+    make_reproducible(config.seed, present)
     trunk, block = cut_at_last_block(backbone) if part == "top" else (None, backbone)
     size = backbone.input.shape[1:3]
     store = InputStore(trunk, size, config.resize, config.batch_size, directory, PHASE, progress)
@@ -100,13 +103,16 @@ def fine_tune(
         durable.write_text(smaller, str(batch_size))
         train = TrainBatches(train_inputs, labels, train_weights, classes, config, batch_size)
         val = Validation(val_inputs, labels_of(dataset.val), val_weights, batch_size)
-        copy = copy_network(block)
-        network = trainable_network(copy, head, part, adjustment, len(train))
-        loop = TrainingLoop(network, train, val, _plan(config, part), checkpoints, progress, deadline, journal)
+        used = devices(present, min(train.smallest_batch, val.smallest_batch))
+        with used.scope():
+            copy = copy_network(block, precision(present))
+            network = trainable_network(copy, head, part, adjustment, len(train))
+        plan = _plan(config, part)
+        loop = TrainingLoop(network, train, val, plan, used, checkpoints, progress, deadline, journal)
         history, best_epoch = loop.run()
         block.set_weights(copy.get_weights())
         kernel, bias = (np.asarray(weight) for weight in network.get_layer(HEAD).weights)
-        return Tuned(Head(kernel, bias, 0.0, best_epoch, history), val.logits(network), batch_size)
+        return Tuned(Head(kernel, bias, 0.0, best_epoch, history), val.logits(network, used), batch_size)
 
     first = int(smaller.read_text(encoding="utf-8")) if smaller.exists() else config.batch_size
     return with_batches_that_fit(attempt, first)
@@ -132,8 +138,9 @@ def trainable_network(
     else:
         freeze_batch_normalization(block)
         factors, momentum = factors_by_depth(network, block), 1 - 1 / steps_per_epoch
+    adam = LayerwiseAdam(factors, momentum)
     network.compile(
-        LayerwiseAdam(factors, momentum),
+        MirroredLossScale(adam) if "float16" in str(block.output.dtype) else adam,
         keras.losses.CategoricalCrossentropy(from_logits=True),
         weighted_metrics=[],
         metrics=["accuracy"],
@@ -164,12 +171,3 @@ def _plan(config: TrainConfig, part: Part) -> Plan:
         stop_on=config.stop_on,
         checkpoint_seconds=config.checkpoint_minutes * 60,
     )
-
-
-def _make_deterministic(seed: int) -> None:
-    """Fix the random numbers, and have TensorFlow add up in the same order each time."""
-    keras.utils.set_random_seed(seed)
-    if keras.backend.backend() == "tensorflow":
-        import tensorflow as tf
-
-        tf.config.experimental.enable_op_determinism()

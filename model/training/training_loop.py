@@ -10,13 +10,14 @@ import keras
 import numpy as np
 
 from model.results import Progress
-from model.training.batches import TrainBatches
+from model.training.batches import Batch, TrainBatches
 from model.training.checkpoints import Checkpoints
 from model.training.deadline import Deadline
 from model.training.epochs import Epoch, measure, score
 from model.training.journal import NO_JOURNAL, Journal
 from model.training.learning_rates import LayerwiseAdam, learning_rate
 from model.training.prefetch import PreparedAhead
+from model.training.replicas import Devices
 
 _SECONDS_BETWEEN_STEPS_TOLD = 2.0
 
@@ -55,13 +56,16 @@ class Validation:
         labels, weights: (n,); the weights count for the loss only.
         """
         self.labels, self.weights = labels, weights
-        self._inputs, self._batch_size = inputs, batch_size
+        self._batches = np.array_split(inputs, -(-len(labels) // batch_size))
 
-    def logits(self, network: keras.Model) -> np.ndarray:
+    @property
+    def smallest_batch(self) -> int:
+        """How many images the smallest of its batches has."""
+        return min(map(len, self._batches))
+
+    def logits(self, network: keras.Model, devices: Devices) -> np.ndarray:
         """Float32 (n, classes), by a network that gives logits."""
-        starts = range(0, len(self._inputs), self._batch_size)
-        batches = (self._inputs[start : start + self._batch_size] for start in starts)
-        return np.concatenate([network.predict_on_batch(batch) for batch in batches])
+        return np.concatenate([network.predict_on_batch(devices.inputs(batch)) for batch in self._batches])
 
 
 @dataclasses.dataclass
@@ -96,6 +100,7 @@ class TrainingLoop:
         train: TrainBatches,
         val: Validation,
         plan: Plan,
+        devices: Devices,
         checkpoints: Checkpoints,
         progress: Progress,
         deadline: Deadline,
@@ -103,12 +108,15 @@ class TrainingLoop:
     ) -> None:
         """Args:
         network: gives logits; compiled with a `LayerwiseAdam`, its loss scaled or not, and the metric accuracy.
+        devices: in whose scope it was made.
         deadline: when to end with what is best so far.
         """
-        self._network, self._train, self._val, self._plan = network, train, val, plan
+        self._network, self._train, self._val, self._plan, self._devices = network, train, val, plan, devices
         self._checkpoints, self._progress, self._deadline = checkpoints, progress, deadline
         self._journal = journal
-        network.optimizer.build(network.trainable_variables)
+        with devices.scope():
+            network.optimizer.build(network.trainable_variables)
+            devices.build(network, train.epoch(1))
         self._optimizer: LayerwiseAdam = getattr(network.optimizer, "inner_optimizer", network.optimizer)
         self._history: list[Epoch] = []
         self._best_epoch, self._best_score = 0, (float("inf"), float("inf"))
@@ -139,7 +147,7 @@ class TrainingLoop:
         saved, told, waited_before = started, started, running.waited
         batches = PreparedAhead(self._train.epoch(epoch, running.step))
         for batch in batches:
-            self._step(epoch, *batch)
+            self._step(epoch, batch)
             running.seconds = before + time.perf_counter() - started
             running.waited = waited_before + batches.waited
             if self._deadline.is_over():
@@ -152,23 +160,24 @@ class TrainingLoop:
                 saved = time.perf_counter()
         self._end_epoch(epoch)
 
-    def _step(self, epoch: int, inputs: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> None:
+    def _step(self, epoch: int, batch: Batch) -> None:
         steps = len(self._train)
         position = (epoch - 1) * steps + self._running.step
         self._optimizer.learning_rate = learning_rate(position, self._plan.epochs * steps, self._plan.peak)
         self._network.reset_metrics()
-        results = self._network.train_on_batch(inputs, targets, weights, return_dict=True)
+        results = self._network.train_on_batch(*self._devices.batch(batch), return_dict=True)
+        images = len(batch[0])
         self._running.step += 1
-        self._running.images += len(inputs)
-        self._running.loss += float(results["loss"]) * len(inputs)
-        self._running.right += float(results["accuracy"]) * len(inputs)
+        self._running.images += images
+        self._running.loss += float(results["loss"]) * images
+        self._running.right += float(results["accuracy"]) * images
 
     def _end_epoch(self, epoch: int) -> None:
         """Measure, record and keep an epoch, with the averaged weights in the network."""
         running = self._running
         measuring = time.perf_counter()
         with self._averaged_weights():
-            val_logits = self._val.logits(self._network)
+            val_logits = self._val.logits(self._network, self._devices)
             val = measure(val_logits, self._val.labels, self._val.weights)
             row = Epoch(
                 self._plan.phase,

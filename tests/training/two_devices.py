@@ -1,0 +1,58 @@
+"""Run by a test in a process of its own, where the CPU is divided into two devices before TensorFlow starts.
+
+Fine-tunes the same network three times: on one device, on both, and on both in mixed precision. Writes a line of
+JSON: for each, the loss of each epoch, the validation logits, and the types of the weights.
+"""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from model.backbones import BACKBONES
+from model.config import TrainConfig
+from model.dataset.prepare import prepare_dataset
+from model.results import no_progress
+from model.training import fine_tune
+from model.training.head import random_head
+from model.training.pretrained import build_backbone
+from model.training.replicas import Devices, Mirrored, OneDevice
+
+
+def main(photos: str) -> None:
+    [processor] = tf.config.list_physical_devices("CPU")
+    tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 2)
+    both = ("CPU:0", "CPU:1")
+    print(
+        json.dumps(
+            {
+                "one": _tuned(Path(photos), OneDevice(), "float32"),
+                "two": _tuned(Path(photos), Mirrored(both), "float32"),
+                "mixed": _tuned(Path(photos), Mirrored(both), "mixed_float16"),
+            }
+        )
+    )
+
+
+def _tuned(photos: Path, used: Devices, precision: str) -> dict:
+    fine_tune.devices = lambda present, smallest_batch: used
+    fine_tune.precision = lambda present: precision
+    config = TrainConfig(fine_tune_epochs=3, fine_tune_learning_rate=3e-4, batch_size=9)
+    with tempfile.TemporaryDirectory() as directory:
+        dataset = prepare_dataset(photos, config, Path(directory)).dataset
+        backbone = build_backbone(BACKBONES["EfficientNetLite0"], 32, "imagenet")
+        weights = (np.linspace(0.5, 1.5, len(split)).astype(np.float32) for split in (dataset.train, dataset.val))
+        start = random_head(backbone.output.shape[-1], 3, 0)
+        tuned = fine_tune.fine_tune(backbone, start, "top", dataset, *weights, config, Path(directory), no_progress)
+    return {
+        "losses": [row.loss for row in tuned.head.history],
+        "logits": tuned.val_logits.tolist(),
+        "types": sorted({str(weight.dtype) for weight in backbone.weights}),
+    }
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
