@@ -39,6 +39,10 @@ def most_telling(measured: Iterable[str]) -> Measurement | None:
     return next((name for name in MEASUREMENTS if name in there), None)
 
 
+SECONDS_LEFT = "eta_seconds"
+"""The metric of a `Progress` that tells how long the phase will still take."""
+
+
 class Progress(Protocol):
     """Called as work goes on, from the thread that does it."""
 
@@ -170,6 +174,7 @@ class TrainingStatus:
         per_second: epochs, or images, of the phase in a second so far, None while unknown.
         metrics: the latest, such as loss and val_accuracy.
         message: one sentence for people; for a failed training, why and what to do.
+        error: of a failed training, the name of the class of its error (`model.errors`).
         pid: the process that trains.
     """
 
@@ -183,9 +188,18 @@ class TrainingStatus:
     unit: str = ""
     metrics: dict[str, float] = dataclasses.field(default_factory=dict)
     message: str = ""
+    error: str = ""
     pid: int = 0
     started: str = ""
     place: int = 0
     ticket: int = 0
     automatic_starts: int = 0
     checkpoint: str = ""
+
+    @property
+    def pace(self) -> dict[str, float]:
+        """For a `Progress`, where known: images or epochs in a second, as `images/s`, and `eta_seconds`."""
+        if self.per_second is None:
+            return {}
+        pace = {f"{self.unit}/s": self.per_second}
+        return pace if self.eta_seconds is None else pace | {SECONDS_LEFT: self.eta_seconds}

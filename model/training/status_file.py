@@ -46,11 +46,15 @@ class StatusFile:
         if done == total or moment - self._written > _SECONDS_BETWEEN_WRITINGS:
             self._reservation.write_status(self._status)
             self._written = moment
-        self._progress(phase, done, total, **metrics)
+        self._progress(phase, done, total, **metrics | self._status.pace)
 
-    def end(self, state: State, message: str) -> None:
-        """Write down how a training that gives no model ended; what a resumed one can use stays."""
+    def end(self, state: State, message: str, error: BaseException | None = None) -> None:
+        """Write down how a training that gives no model ended; what a resumed one can use stays.
+
+        Args:
+            error: what made it fail, if it did.
+        """
         with contextlib.suppress(OSError):
             if self._status.state == "running":
                 self._reservation.write_status(self._status)
-            self._reservation.end(state, message)
+            self._reservation.end(state, message, type(error).__name__ if error else "")

@@ -108,7 +108,7 @@ def run(
             reservation.publish()
         except (DatasetError, ConfigError) as error:
             if reservation.passed_checks:
-                status.end("failed", error.message)
+                status.end("failed", error.message, error)
             else:
                 reservation.remove()
             raise
@@ -121,10 +121,10 @@ def run(
                 f"training {reservation.name}: could not read or write: {error}. {free:.1f} GB are free in "
                 f"{reservation.destination.parent}. See to that. {how_to_go_on(reservation.name)}"
             )
-            status.end("failed", failure.message)
+            status.end("failed", failure.message, failure)
             raise failure from error
         except Exception as error:
-            status.end("failed", str(error))
+            status.end("failed", str(error), error)
             raise
     return add_tracking(result, reservation.destination, progress)
 

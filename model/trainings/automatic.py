@@ -11,7 +11,7 @@ from typing import Any
 
 from model.bundle import Bundle, find_bundle
 from model.config import TrainConfig
-from model.errors import ConfigError, TrainingError
+from model.errors import ConfigError, StorageError, TrainingError
 from model.results import TrainingStatus
 from model.trainings.folder import FEATURES_KEPT, WORK, Reservation, read_config
 from model.trainings.listing import interrupted_trainings
@@ -24,10 +24,14 @@ _LASTING = ("*.ckpt", "*.npy", FEATURES_KEPT)
 
 
 def interrupted_to_go_on_with(workspace: Workspace) -> list[str]:
-    """The trainings that a starting service goes on with: those with `auto_resume` that nobody and nothing ended."""
+    """The trainings that a starting service goes on with: those with `auto_resume` that nobody ended.
+
+    Nothing ended them, or a disk that was full or a mount that was away, which may be over by now.
+    """
     names = []
     for status in interrupted_trainings(workspace):
-        if status.state == "interrupted" and status.automatic_starts <= MOST_STARTS:
+        may_go_on = status.state == "interrupted" or _failed_by_storage(status)
+        if may_go_on and status.automatic_starts <= MOST_STARTS:
             try:
                 config = read_config(workspace.running / status.name)
             except ConfigError:
@@ -41,12 +45,12 @@ def can_go_on_with(config: TrainConfig, workspace: Workspace) -> bool:
     """Whether the same command, run again, finds its training to go on with.
 
     One that was cancelled counts: schedulers end a job by SIGTERM, as people do, and here somebody runs it again.
-    One that failed would fail again.
+    One that failed would fail again, but for a disk that was full or a mount that was away.
     """
     if not config.auto_resume or not config.name:
         return False
-    ended = {status.name: status.state for status in interrupted_trainings(workspace)}
-    return ended.get(config.name) in ("interrupted", "killed", "cancelled")
+    ended = next((status for status in interrupted_trainings(workspace) if status.name == config.name), None)
+    return ended is not None and (ended.state != "failed" or _failed_by_storage(ended))
 
 
 def finished(config: TrainConfig, workspace: Workspace) -> dict[str, Any] | None:
@@ -84,6 +88,10 @@ def count_start(status: TrainingStatus, before: TrainingStatus, reservation: Res
         reservation.write_status(dataclasses.replace(before, message=message, automatic_starts=starts))
         raise TrainingError(f"training {reservation.name}: {message}")
     return dataclasses.replace(status, automatic_starts=starts, checkpoint=newest)
+
+
+def _failed_by_storage(status: TrainingStatus) -> bool:
+    return status.state == "failed" and status.error == StorageError.__name__
 
 
 def _newest_work(work: Path) -> str:

@@ -87,7 +87,7 @@ class Reservation:
             if not self.ended.is_set():
                 durable.write_json(self.directory / STATUS, dataclasses.asdict(status))
 
-    def end(self, state: State, message: str) -> None:
+    def end(self, state: State, message: str, error: str = "") -> None:
         """Write down how a training that gives no model ended; the first to say so is right.
 
         What a resumed one can use stays, the unfinished model goes.
@@ -98,7 +98,7 @@ class Reservation:
                 return
             self.ended.set()
             ending = dataclasses.replace(
-                status, state=state, message=message, eta_seconds=None, per_second=None, place=0
+                status, state=state, message=message, error=error, eta_seconds=None, per_second=None, place=0
             )
             durable.write_json(self.directory / STATUS, dataclasses.asdict(ending))
             shutil.rmtree(self.bundle, ignore_errors=True)

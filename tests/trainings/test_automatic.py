@@ -35,10 +35,10 @@ def workspace(tmp_path: Path) -> Workspace:
     return Workspace(tmp_path)
 
 
-def leave(reservation: Reservation, state: str = "interrupted") -> None:
+def leave(reservation: Reservation, state: str = "interrupted", error: str = "") -> None:
     """End a training as it would be found later."""
     if state != "interrupted":
-        reservation.end(state, "the reason")
+        reservation.end(state, "the reason", error)
     reservation.lock.close()
 
 
@@ -52,9 +52,10 @@ def test_a_starting_service_goes_on_with_what_was_interrupted_and_with_nothing_e
     monkeypatch.setenv("TOPGRAFT_MAX_TRAININGS", "9")
     for state in ("interrupted", "failed", "cancelled", "killed"):
         leave(reserve(TrainConfig(name=state, auto_resume=True), workspace), state)
+    leave(reserve(TrainConfig(name="disk-full", auto_resume=True), workspace), "failed", "StorageError")
     leave(reserve(TrainConfig(name="not-asked-for"), workspace))
     running = reserve(TrainConfig(name="running", auto_resume=True), workspace)
-    assert interrupted_to_go_on_with(workspace) == ["interrupted"]
+    assert interrupted_to_go_on_with(workspace) == ["disk-full", "interrupted"]
     running.lock.close()
 
 
@@ -85,15 +86,38 @@ def test_the_same_command_starts_then_goes_on_then_has_nothing_to_do(workspace: 
     leave(second)
 
 
-@pytest.mark.parametrize(("state", "goes_on"), [("killed", True), ("cancelled", True), ("failed", False)])
-def test_the_same_command_goes_on_unless_the_training_failed(workspace: Workspace, state: str, goes_on: bool):
+@pytest.mark.parametrize(
+    ("state", "error", "goes_on"),
+    [
+        ("killed", "", True),
+        ("cancelled", "", True),
+        ("failed", "StorageError", True),
+        ("failed", "DatasetError", False),
+        ("failed", "ConfigError", False),
+        ("failed", "KeyError", False),
+        ("failed", "", False),
+    ],
+)
+def test_the_same_command_goes_on_unless_the_training_failed_by_its_own_fault(
+    workspace: Workspace, state: str, error: str, goes_on: bool
+):
     """Schedulers end a job by SIGTERM, which cancels."""
-    leave(begin(BATCH, workspace)[0], state)
+    leave(begin(BATCH, workspace)[0], state, error)
     if goes_on:
-        assert begin(BATCH, workspace)[0].status.state == "running"
+        status = begin(BATCH, workspace)[0].status
+        assert (status.state, status.error) == ("running", "")
         return
     with pytest.raises(ConfigError, match="'batch'"):
         begin(BATCH, workspace)
+
+
+def test_a_disk_that_stays_full_is_tried_three_times(workspace: Workspace):
+    leave(begin(BATCH, workspace)[0], "failed", "StorageError")
+    for _ in range(3):
+        leave(begin(BATCH, workspace)[0], "failed", "StorageError")
+    with pytest.raises(TrainingError, match="3 times without"):
+        begin(BATCH, workspace)
+    assert interrupted_to_go_on_with(workspace) == []
 
 
 def test_without_the_option_a_name_in_use_is_refused(workspace: Workspace):
