@@ -1,7 +1,8 @@
 """Run the benchmarks and write their tables into docs/benchmarks.md: `python -m benchmarks [NAME ...]`.
 
-Each runs in a process of its own and takes half a minute to a quarter of an hour on two processors. A table
-stands between its markers; what is around them is kept. Give names to measure only some again.
+Each runs in a process of its own. On two processors most take half a minute to a quarter of an hour, `faults` half an
+hour, and `quality` one to two hours. A table stands between its markers; what is around them is kept. Give names to
+measure only some again.
 """
 
 import datetime
