@@ -40,7 +40,7 @@ class ReportContent:
         evaluations: of `test`, `cross_validation`, `val`, or several of these. The report judges the model by the
             first of them that there is, and by `val` with a warning.
         history: the rows of results.csv in order: phase, epoch, loss, accuracy, val_loss, val_accuracy,
-            learning_rate, seconds. Numbers may be NaN.
+            learning_rate, seconds, val_macro_f1. Numbers may be NaN.
         uncalibrated: as `evaluations` -> probabilities float (n, classes) of the same images in the same order, with
             temperature 1. They show what calibration did.
         rejected: images that were left out, as in rejected.csv.

@@ -37,7 +37,17 @@ class Epoch:
     waiting: float = 0.0
 
 
-COLUMNS = ("phase", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds")
+COLUMNS = (
+    "phase",
+    "epoch",
+    "loss",
+    "accuracy",
+    "val_loss",
+    "val_accuracy",
+    "learning_rate",
+    "seconds",
+    "val_macro_f1",
+)
 """The columns of results.csv."""
 
 

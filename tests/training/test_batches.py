@@ -81,3 +81,4 @@ def test_epochs_equal_in_the_chosen_metric_differ_in_loss_and_a_diverged_one_is_
 
 def test_the_columns_of_results_csv_are_numbers_of_an_epoch():
     assert set(COLUMNS) < set(vars(Epoch)["__dataclass_fields__"])
+    assert {"val_loss", "val_accuracy", "val_macro_f1"} < set(COLUMNS)

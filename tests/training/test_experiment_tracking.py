@@ -324,7 +324,7 @@ def test_a_training_is_a_run_with_its_parameters_metrics_report_and_model(
         rows = list(csv.DictReader(stream))
     assert {row["phase"] for row in rows} == {"head", "fine_tune"}
     for phase in ("head", "fine_tune"):
-        for metric in ("loss", "val_loss", "val_accuracy", "learning_rate"):
+        for metric in ("loss", "val_loss", "val_accuracy", "learning_rate", "val_macro_f1"):
             expected = [(int(row["epoch"]), float(row[metric])) for row in rows if row["phase"] == phase]
             assert mlflow_server.history(run_id, f"{phase}/{metric}") == expected
     final = values(run["data"]["metrics"])

@@ -91,7 +91,9 @@ def test_results_csv_has_a_row_per_epoch(trained):
         "val_accuracy",
         "learning_rate",
         "seconds",
+        "val_macro_f1",
     }
+    assert all(0 <= float(row["val_macro_f1"]) <= 1 for row in rows)
 
 
 def test_the_model_recognises_a_new_photo(trained, tmp_path):
