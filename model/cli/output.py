@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from model import durable
-from model.results import Progress
+from model.results import SECONDS_LEFT, Progress
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -69,7 +69,7 @@ class LineProgress:
         if phase != self._phase:
             self.flush()
             self._phase, self._written_at = phase, 0.0
-        self._held_back = " ".join([f"{phase} {done}/{total}", format_metrics(metrics)]).rstrip()
+        self._held_back = " ".join([f"{phase} {done}/{total}", format_metrics(metrics), _time_left(metrics)]).rstrip()
         if done == total or self._clock() - self._written_at >= SECONDS_BETWEEN_LINES:
             self.flush()
 
@@ -97,8 +97,12 @@ class BarProgress:
 
 
 def format_metrics(metrics: dict[str, float]) -> str:
-    """Metrics on one line, four digits each."""
-    return " ".join(f"{name}={value:.4g}" for name, value in metrics.items())
+    """Metrics on one line, four digits each; the time left is not one of them."""
+    return " ".join(f"{name}={value:.4g}" for name, value in metrics.items() if name != SECONDS_LEFT)
+
+
+def _time_left(metrics: dict[str, float]) -> str:
+    return f"({metrics[SECONDS_LEFT]:.0f} s left)" if metrics.get(SECONDS_LEFT, 0.0) > 0 else ""
 
 
 def format_share(value: float, interval: list[float] | tuple[float, float] | None = None) -> str:

@@ -53,7 +53,7 @@ def watch_training(name: str) -> None:
             if status.state == "queued":
                 progress(f"queued, place {status.place}", 0, 1)
             else:
-                progress(status.phase, status.epoch, status.epochs, **status.metrics | _rates(status))
+                progress(status.phase, status.epoch, status.epochs, **status.metrics | status.pace)
             time.sleep(_SECONDS_BETWEEN_LOOKS)
     if status is not None:
         raise TrainingStoppedError(f"{name} is {status.state}: {status.message} To go on: topgraft resume {name}")
@@ -109,7 +109,3 @@ def _status(workspace: Workspace, name: str) -> TrainingStatus | None:
 
 def _rate(status: TrainingStatus) -> str:
     return f"{status.per_second:.3g} {status.unit}/s" if status.per_second is not None else ""
-
-
-def _rates(status: TrainingStatus) -> dict[str, float]:
-    return {f"{status.unit}/s": status.per_second} if status.per_second is not None else {}

@@ -37,6 +37,12 @@ def test_a_phase_that_stops_early_ends_with_its_last_step(capsys: pytest.Capture
     assert capsys.readouterr().err.splitlines() == ["head 1/100 loss=1", "head 19/100 loss=0.05263", "export 0/1"]
 
 
+def test_lines_tell_the_pace_and_the_time_left(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = LineProgress(Clock())
+    progress("head", 10, 100, **{"loss": 0.5, "epochs/s": 4.0, "eta_seconds": 22.5})
+    assert capsys.readouterr().err == "head 10/100 loss=0.5 epochs/s=4 (22 s left)\n"
+
+
 def test_bars_show_each_phase_on_a_terminal() -> None:
     from rich.console import Console
     from rich.progress import Progress, TextColumn
@@ -46,9 +52,10 @@ def test_bars_show_each_phase_on_a_terminal() -> None:
     with Progress(columns, console=Console(file=screen, force_terminal=True, width=80)) as bars:
         progress = BarProgress(bars)
         progress("features", 10, 10)
-        progress("head", 3, 100, loss=0.5)
+        progress("head", 3, 100, **{"loss": 0.5, "epochs/s": 4.0, "eta_seconds": 24.25})
     assert "features 10/10" in screen.getvalue()
-    assert "head 3/100 loss=0.5" in screen.getvalue()
+    assert "head 3/100 loss=0.5 epochs/s=4" in screen.getvalue()
+    assert "eta" not in screen.getvalue()
 
 
 def test_json_has_no_nan(capsys: pytest.CaptureFixture[str]) -> None:

@@ -46,6 +46,16 @@ def test_images_are_counted_from_the_first_report_of_the_phase(reservation: Rese
     assert speed(reservation.status) == (10.0, "images", 6.0)
 
 
+def test_the_display_is_told_the_pace_and_the_time_left(reservation: Reservation, clock: Clock):
+    told: list[dict[str, float]] = []
+    progress = StatusFile(reservation, lambda _phase, _done, _total, /, **metrics: told.append(metrics))
+    progress("head", 0, 100)
+    clock.seconds += 4
+    progress("head", 8, 100, loss=0.5)
+    assert told == [{}, {"loss": 0.5, "epochs/s": 2.0, "eta_seconds": 46.0}]
+    assert reservation.status.metrics == {"loss": 0.5}
+
+
 def test_a_phase_that_is_gone_on_with_is_not_taken_for_a_fast_one(reservation: Reservation, clock: Clock):
     progress = StatusFile(reservation, no_progress)
     progress("fine_tune", 90, 100)
