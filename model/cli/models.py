@@ -18,10 +18,13 @@ from model.trainings import interrupted_trainings, remove_interrupted, unfinishe
 from model.workspace import Workspace
 
 
-@click.group()
+@click.group(invoke_without_command=True)
 @workspace_option
-def models() -> None:
-    """List, show, promote and remove trained models; watch and cancel trainings."""
+@click.pass_context
+def models(context: click.Context) -> None:
+    """List, show, promote and remove trained models; watch and cancel trainings. Alone, it lists them."""
+    if context.invoked_subcommand is None:
+        context.invoke(list_models, as_json=False)
 
 
 models.add_command(watch_training)

@@ -89,6 +89,7 @@ def test_a_running_training_is_listed_with_its_speed_and_the_time_left(workspace
     speed = {"per_second": 5.25, "unit": "images", "eta_seconds": 5.7}
     other.write_status(dataclasses.replace(other.status, phase="features", epoch=10, epochs=40, **speed))
     assert run("models", "list").stdout == "other  running: features 10/40, 5.25 images/s, 6 s left\n"
+    assert run("models").stdout == run("models", "list").stdout
     [row] = json.loads(run("models", "list", "--json").stdout)
     assert speed.items() <= row.items()
 
