@@ -21,6 +21,15 @@ def available_processors(cgroup: Path = _CGROUP) -> int:
     return max(1, min(limit for limit in limits if limit is not None))
 
 
+def blas_threads() -> dict[str, str]:
+    """Environment variables that keep NumPy's linear algebra on these processors; read when NumPy is imported.
+
+    What the environment says of them already stays.
+    """
+    threads = str(available_processors())
+    return {name: os.environ.get(name) or threads for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+
+
 def _quota(cgroup: Path) -> int | None:
     try:
         if (cgroup / "cpu.max").exists():

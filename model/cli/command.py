@@ -22,6 +22,7 @@ from model.cli.prediction import predict
 from model.cli.training import resume, train
 from model.cli.tuning import tune
 from model.errors import TopgraftError
+from model.resources import blas_threads
 
 EXIT_FAULT = 1
 EXIT_STORAGE = 5
@@ -62,6 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     # TensorFlow reports every missing GPU library as an error, which frightens and helps nobody.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.update(blas_threads())
     log_to_stderr()
     try:
         return topgraft.main(given, prog_name="topgraft", standalone_mode=False) or 0

@@ -24,6 +24,7 @@ from model import errors
 from model.config import TrainConfig
 from model.errors import TopgraftError, TrainingError, TrainingStoppedError
 from model.processes import Process
+from model.resources import blas_threads
 from model.results import State
 from model.training.stopping import SECONDS_TO_STOP, how_to_go_on, watch
 from model.trainings import Reservation, adopt, begin, finished
@@ -106,7 +107,7 @@ def _start(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         pass_fds=[lock_descriptor],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        env=os.environ | blas_threads() | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
         start_new_session=True,
     )
 
