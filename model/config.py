@@ -141,7 +141,10 @@ class TrainConfig:
         maximum=0.1,
     )
     time_limit_minutes: float | None = option(
-        None, "End the training after so many minutes, with the best model so far. Empty: no limit.", minimum=0.0
+        None,
+        "End learning after so many minutes, with the best model so far; time before an interruption counts. Checks "
+        "of the dataset count, what follows (export, report) comes on top. Empty: no limit.",
+        minimum=0.0,
     )
     augmentation: str = option(
         "none",

@@ -176,6 +176,7 @@ class TrainingStatus:
         message: one sentence for people; for a failed training, why and what to do.
         error: of a failed training, the name of the class of its error (`model.errors`).
         pid: the process that trains.
+        seconds_used: how long it has trained, before interruptions too; turns waited for do not count.
     """
 
     name: str
@@ -195,6 +196,7 @@ class TrainingStatus:
     ticket: int = 0
     automatic_starts: int = 0
     checkpoint: str = ""
+    seconds_used: float = 0.0
 
     @property
     def pace(self) -> dict[str, float]:

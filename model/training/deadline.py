@@ -12,9 +12,14 @@ class Deadline:
     moment: float
 
     @classmethod
-    def after_minutes(cls, minutes: float | None) -> "Deadline":
-        """The moment that many minutes from now; never, for None."""
-        return cls(math.inf if minutes is None else time.monotonic() + 60 * minutes)
+    def after_minutes(cls, minutes: float | None, used: float = 0.0) -> "Deadline":
+        """The moment that many minutes from now; never, for None.
+
+        Args:
+            minutes: of the training as a whole.
+            used: seconds that it took before it was interrupted.
+        """
+        return cls(math.inf if minutes is None else time.monotonic() + 60 * minutes - used)
 
     def seconds_left(self) -> float:
         """Until the moment; 0 once it has passed, infinite where there is none."""

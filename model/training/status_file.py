@@ -18,12 +18,14 @@ class StatusFile:
         self._reservation, self._progress = reservation, progress
         reservation.write_status(dataclasses.replace(reservation.status, pid=os.getpid()))
         self._status = reservation.status
-        self._phase_start = self._written = time.monotonic()
+        self._begun = self._phase_start = self._written = time.monotonic()
+        self._used_before = self._status.seconds_used
         self._done_before = 0.0
 
     def begin(self) -> None:
         """It is the training's turn."""
         self._status = self._reservation.status
+        self._begun = time.monotonic()
 
     def __call__(self, phase: str, done: int, total: int, /, **metrics: float) -> None:
         moment = time.monotonic()
@@ -42,6 +44,7 @@ class StatusFile:
             per_second=speed,
             unit=UNITS.get(phase, "steps"),
             metrics=metrics,
+            seconds_used=self._used_before + moment - self._begun,
         )
         if done == total or moment - self._written > _SECONDS_BETWEEN_WRITINGS:
             self._reservation.write_status(self._status)

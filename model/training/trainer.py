@@ -135,7 +135,7 @@ class _Training:
     def __init__(self, reservation: Reservation, config: TrainConfig, workspace: Workspace, progress: Progress) -> None:
         self.reservation, self.config, self.progress = reservation, config, progress
         self.source = workspace.find_dataset(config.dataset)
-        self.deadline = Deadline.after_minutes(config.time_limit_minutes)
+        self.deadline = Deadline.after_minutes(config.time_limit_minutes, reservation.status.seconds_used)
         self.clock = time.perf_counter()
         self.bundle, self.work = reservation.bundle, reservation.work
         self.tuning: Tuning | None = None

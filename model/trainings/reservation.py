@@ -113,7 +113,8 @@ def reserve_again(
         config = read_config(directory)
         line = line or line_of_a_command(wait=False)
         line = dataclasses.replace(line, wait=line.wait or config.queue)
-        status = queue_or_run(TrainingStatus(name, "running", started=ended.started), workspace, line)
+        begun = TrainingStatus(name, "running", started=ended.started, seconds_used=ended.seconds_used)
+        status = queue_or_run(begun, workspace, line)
         with contextlib.ExitStack() as undo:
             lock = undo.enter_context(take_lock(directory))
             reservation = Reservation(name, directory, workspace.models / name, ended.started, lock)

@@ -7,8 +7,9 @@ import pytest
 from model.config import TrainConfig
 from model.results import TrainingStatus, no_progress
 from model.training import status_file
+from model.training.deadline import Deadline
 from model.training.status_file import StatusFile
-from model.trainings import Reservation, reserve
+from model.trainings import Reservation, reserve, reserve_again
 from model.workspace import Workspace
 
 
@@ -62,6 +63,23 @@ def test_a_phase_that_is_gone_on_with_is_not_taken_for_a_fast_one(reservation: R
     clock.seconds += 10
     progress("fine_tune", 91, 100)
     assert speed(reservation.status) == (0.1, "epochs", 90.0)
+
+
+def test_the_time_before_an_interruption_counts_for_the_time_limit(reservation: Reservation, clock: Clock):
+    workspace = Workspace(reservation.destination.parent.parent)
+    for run in (1, 2):
+        progress = StatusFile(reservation, no_progress)
+        clock.seconds += 1000  # waiting for its turn
+        progress.begin()
+        clock.seconds += 40
+        progress("features", 48, 108)
+        assert reservation.status.seconds_used == 40 * run
+        reservation.lock.close()
+        reservation, _ = reserve_again("a", workspace)
+    assert reservation.status.seconds_used == 80
+    left = Deadline.after_minutes(2, reservation.status.seconds_used).seconds_left()
+    assert left == pytest.approx(40, abs=5)
+    assert Deadline.after_minutes(1, reservation.status.seconds_used).is_over()
 
 
 def test_within_a_long_epoch_the_steps_count(reservation: Reservation, clock: Clock):
