@@ -75,6 +75,12 @@ def test_the_estimate_of_fine_tuning_is_of_the_right_size():
 def test_the_result_says_that_fine_tuning_may_not_fit(workspace, shapes, monkeypatch):
     monkeypatch.setattr(memory, "spare_memory", lambda: 100_000_000)
     config = TrainConfig(
-        dataset=str(shapes), name="m", backbone="MobileNetV3Small", weights="none", image_size=32, epochs=1
+        dataset=str(shapes),
+        name="m",
+        backbone="MobileNetV3Small",
+        weights="none",
+        image_size=32,
+        epochs=1,
+        fine_tune_epochs=1,
     )
-    assert any("lower batch_size (now 32)" in remark for remark in train(config, workspace)["remarks"])
+    assert any("lower batch_size (now 32)" in warning for warning in train(config, workspace)["warnings"])
