@@ -115,11 +115,21 @@ def read_content(path: Path) -> bytes:
         ImageError: it cannot be read.
     """
     try:
-        if (length := path.stat().st_size) > MAX_BYTES:
-            raise ImageTooLargeError(f"expected a picture of at most {MAX_BYTES:,} bytes, received {length:,}")
-        return path.read_bytes()
+        return read_bytes(path)
     except OSError as error:
         raise ImageError(f"expected a file that can be read, received: {error.strerror or error}") from error
+
+
+def read_bytes(path: Path) -> bytes:
+    """As `read_content`, for who tells a missing file from a missing disk.
+
+    Raises:
+        ImageTooLargeError: it has more than `MAX_BYTES` bytes.
+        OSError: it cannot be read.
+    """
+    if (length := path.stat().st_size) > MAX_BYTES:
+        raise ImageTooLargeError(f"expected a picture of at most {MAX_BYTES:,} bytes, received {length:,}")
+    return path.read_bytes()
 
 
 def measure_image(content: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:

@@ -10,7 +10,8 @@ from typing import TypeVar
 import numpy as np
 
 from model.dataset import duplicates
-from model.dataset.images import decode_image, measure_image, read_content
+from model.dataset.images import decode_image, measure_image
+from model.dataset.storage import read_photo
 from model.dataset.verdict import Rejected
 from model.errors import ImageError
 from model.resources import available_memory, available_processors
@@ -46,7 +47,11 @@ class Inspection:
 
 
 def inspect_images(samples: Sequence[Sample], progress: Progress) -> Inspection:
-    """Decode each image once, with one thread for each core; `progress` is told in the phase `check`."""
+    """Decode each image once, with one thread for each core; `progress` is told in the phase `check`.
+
+    Raises:
+        StorageError: the disk or mount of the dataset stayed away; no photo is rejected for that.
+    """
     total = len(samples)
     rejected: list[Rejected] = []
     kept: list[int] = []
@@ -83,17 +88,21 @@ def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterat
     threads = max(1, min(_MOST_THREADS, available_processors(), room))
     with ThreadPoolExecutor(threads, thread_name_prefix="topgraft-decode") as pool:
         waiting: collections.deque[Future[Result]] = collections.deque()
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) >= _AHEAD * threads:
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) >= _AHEAD * threads:
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        finally:
+            for result in waiting:
+                result.cancel()
 
 
 def _look(sample: Sample) -> tuple[str, tuple[int, int], np.ndarray, np.ndarray] | str:
     try:
-        content = read_content(sample.path)
+        content = read_photo(sample)
         image = decode_image(content, (duplicates.HASH_INPUT, duplicates.HASH_INPUT))
         return (hashlib.sha256(content).hexdigest(), measure_image(content), *duplicates.hash_image(image))
     except ImageError as error:

@@ -10,9 +10,9 @@ import numpy as np
 
 from model import durable
 from model.bundle import Bundle
-from model.dataset.images import read_content
 from model.dataset.inspection import in_parallel
 from model.dataset.labels import labels_of
+from model.dataset.storage import read_photo
 from model.dataset.verdict import Rejected
 from model.errors import DatasetError, ImageError
 from model.evaluation.metrics import evaluate_predictions
@@ -123,7 +123,7 @@ def _decoded_batches(
 
     def decode(sample: Sample) -> np.ndarray | str:
         try:
-            return predictor.decode(read_content(sample.path))
+            return predictor.decode(read_photo(sample))
         except ImageError as error:
             return error.message
 

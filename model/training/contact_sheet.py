@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from model.augmentation import Operation, augmentation_text
-from model.dataset.images import read_image
+from model.dataset.storage import read_sample
 from model.dataset.verdict import Verdict
 from model.results import Sample
 from model.training.augment import View
@@ -38,7 +38,7 @@ def draw_contact_sheet(
         draw.text((_GAP + column * pitch, _TITLE + _GAP), label, "black", font)
     for row, sample in enumerate(chosen):
         top = 2 * _TITLE + row * row_pitch
-        image = read_image(sample.path, size, resize)
+        image = read_sample(sample, size, resize)
         content_hash = verdict.content_hashes[sample.name]
         views = [View(operations, seed, number).of(image, content_hash) for number in range(1, VIEWS + 1)]
         for column, pixels in enumerate((image, *views)):

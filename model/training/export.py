@@ -11,7 +11,7 @@ import onnx
 
 from model import durable
 from model.bundle import KERAS_MODEL, ONNX_MODEL
-from model.dataset.images import read_image
+from model.dataset.storage import read_sample
 from model.results import Sample
 from model.serving.graph import IMAGE, PROBABILITIES, open_session
 from model.training.classifier import Classifier
@@ -89,4 +89,4 @@ def compare_engines(directory: Path, images: np.ndarray) -> Exported:
 
 def _images(samples: Sequence[Sample], size: tuple[int, int], resize: str) -> np.ndarray:
     positions = np.unique(np.linspace(0, len(samples) - 1, PARITY_IMAGES).astype(int))
-    return np.stack([read_image(samples[position].path, size, resize) for position in positions])
+    return np.stack([read_sample(samples[position], size, resize) for position in positions])

@@ -13,8 +13,8 @@ import numpy as np
 
 from model import durable
 from model.backbones import Backbone
-from model.dataset.images import read_image
 from model.dataset.inspection import in_parallel
+from model.dataset.storage import read_sample
 from model.results import Progress, Sample
 from model.serving.graph import FEATURES, IMAGE, open_session
 from model.training.augment import View
@@ -242,7 +242,7 @@ def decoded_batches(
     """Images of `samples` as uint8 batches (at most batch_size, height, width, 3), decoded ahead in threads."""
 
     def see(sample: Sample) -> np.ndarray:
-        return look(read_image(sample.path, size, resize), sample)
+        return look(read_sample(sample, size, resize), sample)
 
     seen = in_parallel(see, samples)
     while batch := list(itertools.islice(seen, batch_size)):

@@ -9,9 +9,9 @@ import numpy as np
 
 from model.backbones import find_backbone
 from model.config import TrainConfig
-from model.dataset.images import read_image
 from model.dataset.prepare import Verdict
 from model.dataset.splits import stratified_folds
+from model.dataset.storage import read_sample
 from model.errors import TrainingError
 from model.results import Sample
 from model.training.augment import View, views_of
@@ -84,7 +84,7 @@ class Pool:
         started = time.monotonic()
         extract, graph_bytes = self._network(candidate)
         self._slowest_conversion = max(self._slowest_conversion, time.monotonic() - started)
-        image = read_image(self.samples[0].path, (size, size), candidate.resize)[None]
+        image = read_sample(self.samples[0], (size, size), candidate.resize)[None]
         features = extract(image).shape[1]
         head_bytes = _BYTES_OF_A_WEIGHT * (features + 1) * self.classes
         return MeasuredBackbone(round(_median_ms(extract, image), 2), round((graph_bytes + head_bytes) / 1e6, 2))

@@ -18,6 +18,7 @@ from model.backbones import Backbone, find_backbone
 from model.bundle import Bundle, Manifest
 from model.config import TrainConfig
 from model.dataset.prepare import Verdict, prepare_dataset, write_dataset_files
+from model.dataset.storage import wait_for_dataset
 from model.errors import ConfigError, DatasetError, StorageError, TrainingStoppedError
 from model.evaluation.evaluate import Evaluation, evaluate_answers, write_predictions
 from model.evaluation.report import ReportContent, write_report
@@ -115,6 +116,10 @@ def run(
         except (KeyboardInterrupt, TrainingStoppedError):
             status.end("cancelled", f"It was stopped before it was done. {how_to_go_on(reservation.name)}")
             raise
+        except StorageError as error:
+            failure = StorageError(f"training {reservation.name}: {error.message} {how_to_go_on(reservation.name)}")
+            status.end("failed", failure.message, failure)
+            raise failure from error
         except OSError as error:
             free = shutil.disk_usage(reservation.directory).free / 1e9
             failure = StorageError(
@@ -135,6 +140,8 @@ class _Training:
     def __init__(self, reservation: Reservation, config: TrainConfig, workspace: Workspace, progress: Progress) -> None:
         self.reservation, self.config, self.progress = reservation, config, progress
         self.source = workspace.find_dataset(config.dataset)
+        if reservation.has_begun:
+            wait_for_dataset(self.source)
         self.deadline = Deadline.after_minutes(config.time_limit_minutes, reservation.status.seconds_used)
         self.clock = time.perf_counter()
         self.bundle, self.work = reservation.bundle, reservation.work
