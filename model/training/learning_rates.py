@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from model.training.network import stages
 
@@ -69,7 +70,8 @@ class LayerwiseAdam(keras.optimizers.Adam):
         super().build(variables)
         self.averages = self.add_optimizer_variables(variables, "average")
         for average, variable in zip(self.averages, variables, strict=True):
-            average.assign(variable)
+            # A copy: JAX gives the memory of one array away in a step, and must not meet it twice.
+            average.assign(np.array(variable))
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
         """One step of one variable and of its average."""
