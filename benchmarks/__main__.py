@@ -27,6 +27,7 @@ NAMES = (
     "training",
     "pretrained",
     "quality",
+    "steps",
     "faults",
 )
 PACKAGES = ("tensorflow", "keras", "onnxruntime", "pillow", "numpy", "deepaas")

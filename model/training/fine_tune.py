@@ -145,6 +145,7 @@ def trainable_network(
         weighted_metrics=[],
         metrics=["accuracy"],
     )
+    network.optimizer.build(network.trainable_variables)
     return network
 
 

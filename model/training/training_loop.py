@@ -107,7 +107,7 @@ class TrainingLoop:
         journal: Journal = NO_JOURNAL,
     ) -> None:
         """Args:
-        network: gives logits; compiled with a `LayerwiseAdam`, its loss scaled or not, and the metric accuracy.
+        network: gives logits; compiled with a `LayerwiseAdam`, built, its loss scaled or not, and the metric accuracy.
         devices: in whose scope it was made.
         deadline: when to end with what is best so far.
         """
@@ -115,7 +115,6 @@ class TrainingLoop:
         self._checkpoints, self._progress, self._deadline = checkpoints, progress, deadline
         self._journal = journal
         with devices.scope():
-            network.optimizer.build(network.trainable_variables)
             devices.build(network, train.epoch(1))
         self._optimizer: LayerwiseAdam = getattr(network.optimizer, "inner_optimizer", network.optimizer)
         self._history: list[Epoch] = []
