@@ -27,12 +27,12 @@ class _ByBrightness:
     def __init__(self) -> None:
         self.batches: list[int] = []
 
-    def __call__(self, images: np.ndarray, output: str) -> np.ndarray:
+    def __call__(self, images: np.ndarray, output: str) -> list[np.ndarray]:
         if output != PROBABILITIES:
-            return np.ones((len(images), 2, 2, len(CLASSES)), np.float32)
+            return [np.ones((len(images), 2, 2, len(CLASSES)), np.float32)]
         self.batches.append(len(images))
         light = images.mean(axis=(1, 2, 3)) / 255
-        return np.stack([1 - light, light, np.zeros(len(light))], axis=1).astype(np.float32)
+        return [np.stack([1 - light, light, np.zeros(len(light))], axis=1).astype(np.float32)]
 
 
 @pytest.fixture
@@ -87,6 +87,8 @@ def test_unreadable_images_are_listed_with_the_reason(engine: _ByBrightness, bun
 def test_nothing_to_judge_is_an_error(engine: _ByBrightness, bundle: Bundle, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="at least one labelled image"):
         evaluate_bundle(bundle, [])
+    # A folder with nothing in it would be a mount that is away.
+    (tmp_path / "other.png").touch()
     with pytest.raises(DatasetError, match=r"received 1 that cannot. The first is gone.png"):
         evaluate_bundle(bundle, [Sample(tmp_path / "gone.png", "gone.png", 0)])
 

@@ -75,7 +75,7 @@ def test_training_evaluation_service_and_command_see_the_same_tensor(photo, resi
 
     trained_on = next(decoded_batches([Sample(path, "photo", 0)], (SIZE, SIZE), resize, 1))[0]
     evaluate_bundle(bundle, [Sample(path, "photo", 0)])
-    predict_photos(predictor, Photos([path]), PredictConfig())
+    assert len(list(predict_photos(predictor, Photos([path]), PredictConfig()))) == 1
     _ask_the_service(path, tmp_path, monkeypatch)
 
     assert trained_on.shape == (SIZE, SIZE, 3) and trained_on.dtype == np.uint8

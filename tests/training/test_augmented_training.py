@@ -57,7 +57,7 @@ def test_views_are_made_once_and_one_more_view_adds_only_itself(workspace, shape
     monkeypatch.setenv("TOPGRAFT_CACHE", str(workspace.root / "cache"))
     images, train_images, val_images = 36, 24, 6
     passes = [
-        features_passes(workspace, config(shapes, name, augmentation="light", augmented_views=views))
+        features_passes(workspace, config(shapes, name, augmentation="light", augmented_views=views, folds=0))
         for name, views in (("first", 1), ("again", 1), ("more", 2))
     ]
     assert passes == [[images, train_images, val_images], [], [train_images, val_images]]
