@@ -87,7 +87,8 @@ def flat(images: np.ndarray) -> np.ndarray:
     return images.reshape(len(images), -1).astype(np.float32)
 
 
-@pytest.mark.parametrize("weights", ["imagenet", pytest.param("none", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("weights", ["imagenet", "none"])
 def test_augmented_fine_tuning_can_be_interrupted_and_resumed_to_the_same_result(workspace, shapes, weights):
     asked = config(
         shapes,
