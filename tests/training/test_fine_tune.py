@@ -1,5 +1,6 @@
 """What fine-tuning changes in a network, and what it leaves alone."""
 
+import math
 from pathlib import Path
 
 import keras
@@ -8,17 +9,16 @@ import pytest
 
 from model.backbones import BACKBONES
 from model.config import TrainConfig
+from model.dataset.images import read_image
+from model.dataset.labels import labels_of
 from model.dataset.prepare import prepare_dataset
 from model.results import Dataset, no_progress
+from model.training.checkpoints import Checkpoints
 from model.training.deadline import Deadline
+from model.training.epochs import cross_entropy
 from model.training.fine_tune import Tuned, fine_tune
 from model.training.head import random_head
 from model.training.pretrained import build_backbone
-
-LITE0_STAGES = {
-    "7 x 7": {"head", "block15", "block14", "block13", "block12"},
-    "14 x 14": {"block10", "block9", "block8", "block7", "block6"},
-}
 
 
 @pytest.fixture(scope="module")
@@ -59,3 +59,39 @@ def test_weights_move_but_neither_statistics_nor_scale_of_batch_normalization(pa
     else:
         blocks = {path.split("/")[-2].split("_")[0] for path in moved}
         assert moved < kernels and blocks == {"block12", "block13", "block14", "block15", "head"}
+
+
+class _OverAfter(Deadline):
+    """Over once it has been asked so many times."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__(math.inf)
+        object.__setattr__(self, "_left", iter(range(times)))
+
+    def is_over(self) -> bool:
+        return next(self._left, None) is None
+
+
+@pytest.mark.parametrize(("part", "asked", "epochs"), [("top", 0, 0), ("top", 1, 1), ("scratch", 0, 1)])
+def test_an_epoch_ends_early_when_the_time_is_over(part, asked, epochs, dataset, tmp_path):
+    backbone = build_backbone(BACKBONES["MobileNetV3Small"], 32, "none")
+    before = backbone.get_weights()
+    tuned = _tune(backbone, part, dataset, tmp_path, _OverAfter(asked), batch_size=6, fine_tune_epochs=9, epochs=9)
+    assert len(tuned.head.history) == tuned.head.best_epoch == epochs
+    assert tuned.val_logits.shape == (len(dataset.val), 3)
+    unchanged = all(np.array_equal(old, new) for old, new in zip(before, backbone.get_weights(), strict=True))
+    assert unchanged == (epochs == 0)
+
+
+def test_what_is_measured_and_kept_are_the_averaged_weights(dataset, tmp_path):
+    backbone = build_backbone(BACKBONES["EfficientNetLite0"], 64, "imagenet")
+    tuned = _tune(backbone, "top", dataset, tmp_path, batch_size=6)
+    images = np.stack([read_image(sample.path, (64, 64)) for sample in dataset.val])
+    logits = tuned.head.logits(np.asarray(backbone.predict_on_batch(images)).mean(axis=(1, 2)))
+    np.testing.assert_allclose(tuned.val_logits, logits, atol=1e-3)
+    labels = labels_of(dataset.val)
+    assert tuned.head.best.val_loss == pytest.approx(cross_entropy(logits, labels, np.ones(len(labels))), abs=1e-3)
+    arrays, _ = Checkpoints(tmp_path / "checkpoints").latest()
+    now = {values.tobytes() for name, values in arrays.items() if name.startswith("now_")}
+    kept = [values for name, values in arrays.items() if name.startswith("best_") and values.ndim == 4]
+    assert kept and all(values.tobytes() in now for values in kept) == (tuned.head.best_epoch == 2)

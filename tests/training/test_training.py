@@ -184,6 +184,12 @@ def test_fine_tuning_that_does_not_help_is_left_out(workspace, shapes):
     assert remark in (workspace.models / "m" / "report.html").read_text()
 
 
+def test_auto_says_what_it_chose_and_why(workspace, shapes):
+    result = train(TrainConfig(dataset=str(shapes), name="m", fine_tune="auto", image_size=64, folds=0), workspace)
+    [remark] = result["remarks"]
+    assert remark.startswith("fine_tune = auto chose none: 6 validation images are too few")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("part", ["top", "all"])
 def test_fine_tuning_that_helps_is_kept_and_served(workspace, shapes, part):

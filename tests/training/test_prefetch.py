@@ -1,0 +1,65 @@
+"""Batches are made ahead, in order, and no further than they are wanted."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from model.training.prefetch import PreparedAhead
+
+
+def test_items_come_in_order_and_two_at_most_are_ahead():
+    made: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(10):
+            made.append(number)
+            yield number
+
+    taken = []
+    for item in PreparedAhead(items()):
+        time.sleep(0.01)
+        taken.append(item)
+        assert len(made) <= len(taken) + 2
+    assert taken == list(range(10))
+
+
+def test_items_are_made_while_the_one_before_is_worked_on():
+    def items() -> Iterator[int]:
+        for number in range(8):
+            time.sleep(0.02)
+            yield number
+
+    prepared = PreparedAhead(items())
+    started = time.perf_counter()
+    for _ in prepared:
+        time.sleep(0.04)
+    whole = time.perf_counter() - started
+    assert prepared.waited < whole / 2
+    idle = PreparedAhead(items())
+    list(idle)
+    assert idle.waited > 0.1
+
+
+def test_an_error_reaches_whoever_takes_the_items():
+    def items() -> Iterator[int]:
+        yield 1
+        raise OSError("the disk is gone")
+
+    taken = []
+    with pytest.raises(OSError, match="the disk is gone"):
+        taken.extend(PreparedAhead(items()))
+
+
+def test_no_thread_is_left_of_a_loop_that_is_broken_off():
+    def items() -> Iterator[int]:
+        yield from range(1000)
+
+    for item in PreparedAhead(items()):
+        if item == 3:
+            break
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline and any(thread.name.startswith("prefetch") for thread in threading.enumerate()):
+        time.sleep(0.01)
+    assert not any(thread.name.startswith("prefetch") for thread in threading.enumerate())
