@@ -45,22 +45,25 @@ def test_few_threads_decode_where_there_is_little_memory(monkeypatch):
 
 
 MEASURE = """
-import resource, sys
 import numpy as np
 from model.backbones import find_backbone
 from model.training.fine_tune import trainable_network
 from model.training.head import random_head
 from model.training.memory import fine_tuning_bytes
 from model.training.pretrained import build_backbone
+
+def peak():
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmHWM"))
+
 batch = 32
 network = build_backbone(find_backbone("MobileNetV3Small"), 224, "none", 0)
 trained = trainable_network(network, random_head(576, 3, 0), "scratch", None, 10)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+before = peak()
 images = np.zeros((batch, 224, 224, 3), np.uint8)
 for _ in range(3):
     trained.train_on_batch(images, np.eye(3, dtype=np.float32)[np.arange(batch) % 3], np.ones(batch, np.float32))
-after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-print((after - before) * 1024, fine_tuning_bytes(network, batch, True))
+print(peak() - before, fine_tuning_bytes(network, batch, True))
 """
 
 
