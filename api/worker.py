@@ -24,7 +24,7 @@ class Monitor:
         runs = self._process is not None and self._process.poll() is None
         if runs or not is_server or not settings.tensorboard_wanted():
             return
-        from model.training.monitoring import start_tensorboard
+        from model.training.tracking.monitoring import start_tensorboard
 
         self._process = start_tensorboard(workspace.models)
 

@@ -157,7 +157,7 @@ def train_by_recipe(photos: LabelledPhotos, train: np.ndarray, test: np.ndarray)
     """The recipe after its frozen part and after its whole."""
     import keras
 
-    from model.training.pretrained import build_backbone
+    from model.training.networks.pretrained import build_backbone
 
     backbone = find_backbone(BACKBONE)
     network = build_backbone(backbone, backbone.image_size, "imagenet")

@@ -40,7 +40,7 @@ class Step:
 def main() -> None:
     """Print the table."""
     import_tensorflow()
-    from model.training.hardware import gpus, precision
+    from model.training.fine_tuning.hardware import gpus, precision
 
     rows = []
     for part in ("top", "all"):
@@ -59,8 +59,8 @@ def main() -> None:
 
 
 def _network(part: str, precision: str) -> "keras.Model":
-    from model.training.fine_tune import trainable_network
-    from model.training.network import copy_network, cut_at_last_block
+    from model.training.fine_tuning.fine_tune import trainable_network
+    from model.training.networks.network import copy_network, cut_at_last_block
 
     backbone = _backbone()
     block = copy_network(cut_at_last_block(backbone)[1] if part == "top" else backbone, precision)
@@ -78,7 +78,7 @@ def _plain() -> "keras.Model":
 
 
 def _backbone() -> "keras.Model":
-    from model.training.pretrained import build_backbone
+    from model.training.networks.pretrained import build_backbone
 
     backbone = find_backbone("EfficientNetLite0")
     return build_backbone(backbone, backbone.image_size, "imagenet")

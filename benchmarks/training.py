@@ -112,7 +112,7 @@ def train_with_keras(root: Path) -> Run:
     import keras
     import tensorflow as tf
 
-    from model.training.pretrained import build_backbone
+    from model.training.networks.pretrained import build_backbone
 
     def decode(path: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         pixels = tf.io.decode_jpeg(tf.io.read_file(path), channels=3)

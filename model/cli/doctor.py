@@ -202,7 +202,7 @@ def _models(workspace: Workspace) -> Iterator[Finding]:
 
 
 def _services() -> Iterator[Finding]:
-    from model.training.experiment_tracking import INSTALL, is_installed, look_at, tracking_server
+    from model.training.tracking.experiment_tracking import INSTALL, is_installed, look_at, tracking_server
 
     try:
         server = tracking_server()

@@ -24,7 +24,7 @@ def import_command(source: Path, name: str, as_json: bool) -> None:
     from model.training.tensorflow_import import import_tensorflow
 
     import_tensorflow()
-    from model.training.importing import import_model
+    from model.training.imports.importing import import_model
 
     result = import_model(source, workspace, name)
     if as_json:

@@ -15,7 +15,7 @@ def keras_engine(bundle: Bundle) -> Callable[..., list[np.ndarray]]:
     """A function from uint8 images (n, height, width, 3) and the names of outputs to these outputs.
 
     Imported models have dense layers between the pooled features and the head. The activation map
-    follows them place by place, by the units that the image switches on (`model.training.importing`).
+    follows them place by place, by the units that the image switches on (`model.training.imports.importing`).
     """
     import keras
 

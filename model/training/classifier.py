@@ -35,7 +35,7 @@ from model.training.features import (
     look_at,
 )
 from model.training.features_kept import FeaturesKept
-from model.training.fine_tuning_choice import (
+from model.training.fine_tuning.choice import (
     Choice,
     Circumstances,
     choose_fine_tuning,
@@ -53,13 +53,13 @@ from model.training.head import (
     softmax,
     train_head,
 )
-from model.training.journal import NO_JOURNAL, Journal
 from model.training.memory import memory_remark, refuse_too_many_features
+from model.training.tracking.journal import NO_JOURNAL, Journal
 
 if TYPE_CHECKING:
     import keras
 
-    from model.training.fine_tune import Part, Tuned
+    from model.training.fine_tuning.fine_tune import Part, Tuned
 
 _TUNED_IS_NOT_CROSS_VALIDATED = (
     "cross-validation measured the frozen backbone, and fine-tuning did better on validation: the model is the "
@@ -213,7 +213,7 @@ class _Fit:
 
     def from_scratch(self) -> Classifier:
         """All layers from random weights."""
-        from model.training.pretrained import build_backbone
+        from model.training.networks.pretrained import build_backbone
 
         network = build_backbone(self.backbone, self.image_size, "none", self.config.seed)
         start = random_head(network.output.shape[-1], self.classes, self.config.seed)
@@ -229,7 +229,7 @@ class _Fit:
         return None if wanted == "none" else wanted
 
     def _choice(self, used: UsedBackbone) -> Choice:
-        from model.training.hardware import gpus
+        from model.training.fine_tuning.hardware import gpus
 
         dataset = self.dataset
         return choose_fine_tuning(
@@ -284,7 +284,7 @@ class _Fit:
         return refit_head(both, self.classes, settled, HeadOptions.of(self.config))
 
     def _pretrained(self) -> UsedBackbone:
-        from model.training.pretrained import build_backbone
+        from model.training.networks.pretrained import build_backbone
 
         build = functools.partial(build_backbone, self.backbone, self.image_size, "imagenet")
         try:
@@ -294,9 +294,9 @@ class _Fit:
         return UsedBackbone(build, graph, extract_with_onnx(graph))
 
     def _fine_tune(self, network: "keras.Model", start: Head, part: "Part", seconds_per_image: float) -> "Tuned":
-        from model.training.fine_tune import fine_tune
-        from model.training.hardware import gpus
-        from model.training.network import cut_at_last_block
+        from model.training.fine_tuning.fine_tune import fine_tune
+        from model.training.fine_tuning.hardware import gpus
+        from model.training.networks.network import cut_at_last_block
 
         trained = cut_at_last_block(network)[1] if part == "top" else network
         too_much = "" if gpus() else memory_remark(trained, self.config.batch_size, part == "scratch")
@@ -326,7 +326,7 @@ class _Fit:
         return tuned
 
     def _tuned_classifier(self, network: "keras.Model", head: Head, history: tuple[Epoch, ...]) -> Classifier:
-        from model.training.onnx_export import convert_backbone
+        from model.training.networks.onnx_export import convert_backbone
 
         try:
             graph = convert_backbone(network).SerializeToString()

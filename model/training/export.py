@@ -15,8 +15,8 @@ from model.dataset.storage import read_sample
 from model.results import Sample
 from model.serving.graph import IMAGE, PROBABILITIES, open_session
 from model.training.classifier import Classifier
-from model.training.network import build_classifier
-from model.training.onnx_export import attach_head
+from model.training.networks.network import build_classifier
+from model.training.networks.onnx_export import attach_head
 
 PARITY_LIMIT = 1e-4
 PARITY_IMAGES = 8

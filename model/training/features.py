@@ -18,7 +18,7 @@ from model.dataset.storage import read_sample
 from model.results import Progress, Sample
 from model.serving.graph import FEATURES, IMAGE, open_session
 from model.training.augment import View
-from model.training.out_of_memory import with_batches_that_fit
+from model.training.fine_tuning.out_of_memory import with_batches_that_fit
 from model.workspace import cache_directory
 
 # Small batches stay in the processor's cache: 8 passes faster than 64 on a CPU.
@@ -51,8 +51,8 @@ def converted_backbone(backbone: Backbone, image_size: int) -> bytes:
     path = _graph_file(backbone, image_size)
     content = _checked(path)
     if content is None:
-        from model.training.onnx_export import convert_backbone
-        from model.training.pretrained import build_backbone
+        from model.training.networks.onnx_export import convert_backbone
+        from model.training.networks.pretrained import build_backbone
 
         content = convert_backbone(build_backbone(backbone, image_size, "imagenet")).SerializeToString()
         try:

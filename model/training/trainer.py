@@ -28,17 +28,17 @@ from model.serving.predictor import load_predictor
 from model.training.classifier import Classifier, fit_classifier
 from model.training.deadline import Deadline
 from model.training.epochs import COLUMNS, Epoch
-from model.training.experiment_tracking import add_tracking
 from model.training.ignored_options import ignored_options
 from model.training.status_file import StatusFile
 from model.training.stopping import how_to_go_on, stopped_by_signals
 from model.training.tensorflow_import import import_tensorflow
+from model.training.tracking.experiment_tracking import add_tracking
 from model.trainings import Reservation, begin, finished, outcome, reserve_again, wait_for_turn
 from model.workspace import Workspace
 
 if TYPE_CHECKING:
     from model.training.export import Exported
-    from model.training.tuning import Tuning
+    from model.training.tuning.table import Tuning
 
 _TUNED_ON_THE_SAME = (
     "tuning chose the options on the very images of cross-validation, whose accuracy looks slightly better for it"
@@ -72,7 +72,7 @@ def tune(config: TrainConfig, workspace: Workspace, progress: Progress = no_prog
     Interrupted, it can be resumed like a training, and then is one: what was chosen is trained.
 
     Returns:
-        status, warnings, seconds and `tuning` (`model.training.tuning.Tuning`); all plain JSON.
+        status, warnings, seconds and `tuning` (`model.training.tuning.table.Tuning`); all plain JSON.
 
     Raises:
         As `train`.
@@ -170,7 +170,7 @@ class _Training:
 
     def fit(self, verdict: Verdict) -> Classifier:
         """The classifier, told to TensorBoard as it comes about."""
-        from model.training.tensorboard_log import TensorBoardLog
+        from model.training.tracking.tensorboard_log import TensorBoardLog
 
         journal = TensorBoardLog(self.bundle / bundles.LOGS, verdict.dataset, self.config.resize)
         classifier = fit_classifier(
@@ -202,7 +202,7 @@ class _Training:
 
     def tune(self, verdict: Verdict) -> None:
         """Choose a backbone and options, and write down what was tried."""
-        from model.training.tune import tune
+        from model.training.tuning.search import tune
 
         self.tuning = tune(verdict, self.config, self.work, self.progress, self.deadline)
         log.info("tuning: %s", self.tuning.reason)

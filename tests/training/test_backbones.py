@@ -12,10 +12,10 @@ import pytest
 
 from model.backbones import BACKBONES, find_backbone
 from model.errors import ConfigError, WeightsError
-from model.training import efficientnet_lite
-from model.training.network import cut_at_last_block
-from model.training.pretrained import build_backbone
-from model.training.torch_weights import read_state_dict, read_torch_weights
+from model.training.networks import efficientnet_lite
+from model.training.networks.network import cut_at_last_block
+from model.training.networks.pretrained import build_backbone
+from model.training.networks.torch_weights import read_state_dict, read_torch_weights
 
 LOGITS = Path(__file__).parent / "data" / "efficientnet-lite-logits.npz"
 LITES = ("EfficientNetLite0", "EfficientNetLite1", "EfficientNetLite2")

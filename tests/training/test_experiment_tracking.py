@@ -23,7 +23,7 @@ from model.config import TrainConfig
 from model.dataset.images import read_image
 from model.errors import ConfigError, TrackingError
 from model.serving.predictor import load_predictor
-from model.training.experiment_tracking import (
+from model.training.tracking.experiment_tracking import (
     TrackingServer,
     add_tracking,
     log_model,
@@ -235,7 +235,9 @@ def test_the_logging_ends_with_who_waits_for_it(
     monkeypatch.setenv("TMPDIR", str(temporary))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", hanging)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "500")
-    code = "import sys; from pathlib import Path; from model.training.experiment_tracking import add_tracking\n"
+    code = (
+        "import sys; from pathlib import Path; from model.training.tracking.experiment_tracking import add_tracking\n"
+    )
     code += "add_tracking({'warnings': []}, Path(sys.argv[1]))"
     parent = subprocess.Popen(
         [sys.executable, "-c", code, str(finished)], stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts

@@ -107,7 +107,7 @@ def test_a_damaged_backbone_is_converted_again(cache, monkeypatch, caplog):
         converted.append("once")
         return Graph()
 
-    monkeypatch.setattr("model.training.onnx_export.convert_backbone", convert)
+    monkeypatch.setattr("model.training.networks.onnx_export.convert_backbone", convert)
     assert [converted_backbone(LITE0, 64) for _ in range(2)] == [b"a graph"] * 2
     assert len(converted) == 1
     (path,) = (cache / "backbones").iterdir()

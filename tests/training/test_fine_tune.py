@@ -16,9 +16,9 @@ from model.results import Dataset, no_progress
 from model.training.checkpoints import Checkpoints
 from model.training.deadline import Deadline
 from model.training.epochs import cross_entropy
-from model.training.fine_tune import Tuned, fine_tune
+from model.training.fine_tuning.fine_tune import Tuned, fine_tune
 from model.training.head import random_head
-from model.training.pretrained import build_backbone
+from model.training.networks.pretrained import build_backbone
 
 
 @pytest.fixture(scope="module")

@@ -58,7 +58,7 @@ def test_an_option_changes_the_result_and_a_resumed_training_has_the_same(worksp
 def test_logits_are_adjusted_in_training_only():
     import keras
 
-    from model.training.fine_tune import trainable_network
+    from model.training.fine_tuning.fine_tune import trainable_network
     from model.training.head import Head
 
     entrance = keras.Input((2, 2, 3))

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from model.training.deadline import NO_DEADLINE, Deadline
-from model.training.fine_tuning_choice import (
+from model.training.fine_tuning.choice import (
     Choice,
     Circumstances,
     choose_fine_tuning,

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.training.hardware import Gpu, devices, gpus, precision
-from model.training.replicas import OneDevice, evened
+from model.training.fine_tuning.hardware import Gpu, devices, gpus, precision
+from model.training.fine_tuning.replicas import OneDevice, evened
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 H200, P100, UNKNOWN = Gpu("GPU:0", (9, 0)), Gpu("GPU:1", (6, 0)), Gpu("GPU:2", (0, 0))

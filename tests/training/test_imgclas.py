@@ -27,7 +27,7 @@ from model.serving.explain import answer_picture
 from model.serving.graph import ACTIVATION_MAP, FEATURES, PROBABILITIES
 from model.serving.keras_engine import keras_engine
 from model.serving.predictor import load_predictor
-from model.training.importing import import_model
+from model.training.imports.importing import import_model
 from model.trainings import LOCK, interrupted_trainings, reserve
 from model.workspace import Workspace
 

@@ -47,10 +47,10 @@ def test_few_threads_decode_where_there_is_little_memory(monkeypatch):
 MEASURE = """
 import numpy as np
 from model.backbones import find_backbone
-from model.training.fine_tune import trainable_network
+from model.training.fine_tuning.fine_tune import trainable_network
 from model.training.head import random_head
 from model.training.memory import fine_tuning_bytes
-from model.training.pretrained import build_backbone
+from model.training.networks.pretrained import build_backbone
 
 def peak():
     with open("/proc/self/status") as status:

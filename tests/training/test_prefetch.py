@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from model.training.prefetch import PreparedAhead
+from model.training.fine_tuning.prefetch import PreparedAhead
 
 
 def test_items_come_in_order_and_two_at_most_are_ahead():

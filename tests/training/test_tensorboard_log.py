@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from model.results import Dataset, Sample
-from model.training.epoch_pictures import Thumbnails, draw_confusion_matrix, draw_surest_errors
 from model.training.epochs import Epoch
-from model.training.projector import principal_components, write_projector
-from model.training.tensorboard_log import PICTURES, TensorBoardLog
+from model.training.tracking.epoch_pictures import Thumbnails, draw_confusion_matrix, draw_surest_errors
+from model.training.tracking.projector import principal_components, write_projector
+from model.training.tracking.tensorboard_log import PICTURES, TensorBoardLog
 from tests.training.conftest import CLASSES
 
 
@@ -194,5 +194,5 @@ def test_principal_components_are_those_of_the_singular_value_decomposition():
 
 
 def test_tensorflow_is_not_needed():
-    code = "import sys, model.training.tensorboard_log; assert not {'tensorflow', 'keras'} & set(sys.modules)"
+    code = "import sys, model.training.tracking.tensorboard_log; assert not {'tensorflow', 'keras'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -225,7 +225,7 @@ def test_a_network_without_a_counterpart_in_onnx_is_served_by_keras_and_says_so(
         raise ExportError(f"{network.name} cannot be converted to ONNX: an operation is unknown")
 
     monkeypatch.setenv("TOPGRAFT_CACHE", str(workspace.root / "cache"))
-    monkeypatch.setattr("model.training.onnx_export.convert_backbone", refuse)
+    monkeypatch.setattr("model.training.networks.onnx_export.convert_backbone", refuse)
     result = train(TrainConfig(dataset=str(shapes), name="m", image_size=96), workspace)
     bundle = find_bundle(workspace, "m")
     assert bundle.manifest.engine == "keras" and "model.onnx" not in bundle.manifest.files

@@ -15,17 +15,17 @@ from model.config import TrainConfig
 from model.dataset.prepare import Verdict, prepare_dataset
 from model.errors import ConfigError, WeightsError
 from model.results import Sample, no_progress
-from model.training import pool
-from model.training.candidates import GRID, proposals
-from model.training.choice import choose
-from model.training.held_out import HeldOut, Measure
-from model.training.keras_weights import ready_backbones, weights_directory, weights_file
-from model.training.pool import NoTimeError, Pool
-from model.training.pretrained import build_backbone
+from model.training.networks.keras_weights import ready_backbones, weights_directory, weights_file
+from model.training.networks.pretrained import build_backbone
 from model.training.process import run_training
-from model.training.trials import MeasuredBackbone, Trial, Trials
-from model.training.tune import tune
-from model.training.tuning import Tuning
+from model.training.tuning import pool
+from model.training.tuning.candidates import GRID, proposals
+from model.training.tuning.choice import choose
+from model.training.tuning.held_out import HeldOut, Measure
+from model.training.tuning.pool import NoTimeError, Pool
+from model.training.tuning.search import tune
+from model.training.tuning.table import Tuning
+from model.training.tuning.trials import MeasuredBackbone, Trial, Trials
 from model.trainings.automatic import finished
 
 SECONDS = 8

@@ -15,7 +15,7 @@ from optuna.trial import TrialState, create_trial
 
 from model.config import IMBALANCE, TrainConfig
 from model.training.head import L2_CANDIDATES
-from model.training.trials import Trial, Trials
+from model.training.tuning.trials import Trial, Trials
 
 GRID: dict[str, tuple[Any, ...]] = {
     "l2": (None, *L2_CANDIDATES),

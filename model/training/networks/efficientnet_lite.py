@@ -16,7 +16,7 @@ import numpy as np
 from keras import layers
 
 from model.errors import WeightsError
-from model.training.torch_weights import read_torch_weights
+from model.training.networks.torch_weights import read_torch_weights
 
 _EPSILON = 1e-3
 _STEM_CHANNELS = 32

@@ -40,15 +40,15 @@ from model.serving.graph import FEATURE_MAP, FEATURES, PROBABILITIES
 from model.serving.keras_engine import HEAD
 from model.training.epochs import COLUMNS
 from model.training.export import PARITY_LIMIT, Exported, compare_engines
-from model.training.imgclas import (
+from model.training.imports.imgclas import (
     EXPECTED,
     Preprocessing,
     TrainedFolder,
     find_trained_folder,
     read_trained_folder,
 )
-from model.training.onnx_export import attach_head, convert_backbone
-from model.training.untrusted_network import load_untrusted_network
+from model.training.imports.untrusted_network import load_untrusted_network
+from model.training.networks.onnx_export import attach_head, convert_backbone
 from model.trainings import Reservation, now, reserve_import
 from model.workspace import Workspace
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import keras
 
-from model.training.replicas import Devices, Mirrored, OneDevice
+from model.training.fine_tuning.replicas import Devices, Mirrored, OneDevice
 
 # Tensor cores, which multiply 16-bit numbers several times as fast, came with this one.
 _TENSOR_CORES = (7, 0)

@@ -21,9 +21,9 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 from model.dataset.labels import labels_of
 from model.results import Dataset
-from model.training.epoch_pictures import Thumbnails, draw_confusion_matrix, draw_surest_errors
 from model.training.epochs import Epoch
-from model.training.projector import write_projector
+from model.training.tracking.epoch_pictures import Thumbnails, draw_confusion_matrix, draw_surest_errors
+from model.training.tracking.projector import write_projector
 
 PICTURES = "pictures"
 _SHARE_OF_TIME = 1 / 20
@@ -32,7 +32,7 @@ _FIRST_SECONDS = 0.3
 
 
 class TensorBoardLog:
-    """A `model.training.journal.Journal` in files that TensorBoard shows while they grow."""
+    """A `model.training.tracking.journal.Journal` in files that TensorBoard shows while they grow."""
 
     def __init__(self, directory: Path, dataset: Dataset, resize: str) -> None:
         """Args:
@@ -48,7 +48,7 @@ class TensorBoardLog:
         self._started, self._spent, self._last_cost = time.perf_counter(), 0.0, _FIRST_SECONDS
 
     def epoch(self, row: Epoch, val_logits: np.ndarray | None) -> None:
-        """See `model.training.journal.Journal`."""
+        """See `model.training.tracking.journal.Journal`."""
         if row.phase not in self._curves:
             self._draw()
             self._curves[row.phase] = _Curves(self._directory / row.phase, len(self._dataset.train))
@@ -59,7 +59,7 @@ class TensorBoardLog:
                 self._draw()
 
     def features(self, features: np.ndarray) -> None:
-        """See `model.training.journal.Journal`."""
+        """See `model.training.tracking.journal.Journal`."""
         write_projector(self._directory / PICTURES, features, self._dataset, self._thumbnails)
 
     def finish(self, history: Sequence[Epoch]) -> None:

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from model.training.held_out import Measure
-from model.training.trials import MeasuredBackbone, Trial
+from model.training.tuning.held_out import Measure
+from model.training.tuning.trials import MeasuredBackbone, Trial
 
 _RESAMPLES = 500
 _IN_WORDS = {"val_loss": "loss", "val_accuracy": "accuracy", "val_macro_f1": "macro-F1"}

@@ -20,17 +20,17 @@ from model.dataset.prepare import Verdict
 from model.errors import ConfigError, DatasetError, ExportError, WeightsError
 from model.results import Progress
 from model.training.batches import measuring_weights
-from model.training.candidates import GRID, proposals
-from model.training.choice import choose
 from model.training.cross_validation import FoldPlan
 from model.training.deadline import NO_DEADLINE, Deadline
 from model.training.features_kept import FeaturesKept
 from model.training.head import HeadOptions
-from model.training.held_out import Measure, hold_out
-from model.training.keras_weights import ready_backbones
-from model.training.pool import NoTimeError, Pool
-from model.training.trials import Trial, Trials
-from model.training.tuning import Tuning, rows_of
+from model.training.networks.keras_weights import ready_backbones
+from model.training.tuning.candidates import GRID, proposals
+from model.training.tuning.choice import choose
+from model.training.tuning.held_out import Measure, hold_out
+from model.training.tuning.pool import NoTimeError, Pool
+from model.training.tuning.table import Tuning, rows_of
+from model.training.tuning.trials import Trial, Trials
 
 FOLDS = 5
 _FEWEST_IMAGES = 3

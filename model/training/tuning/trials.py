@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from model.training.checkpoints import Checkpoints
-from model.training.held_out import HeldOut
+from model.training.tuning.held_out import HeldOut
 
 Changes = Mapping[str, Any]
 """The options of a trial that differ from those that the tuning began with: name -> value."""

@@ -10,7 +10,7 @@ from PIL import Image
 from model import durable
 from model.dataset.inspection import in_parallel
 from model.results import SPLITS, Dataset
-from model.training.epoch_pictures import Thumbnails
+from model.training.tracking.epoch_pictures import Thumbnails
 
 MOST_IMAGES = 2000
 _COMPONENTS = 50

@@ -1,4 +1,4 @@
-"""In a child process: log one trained model to an MLflow server; see `model.training.experiment_tracking`.
+"""In a child process: log one trained model to an MLflow server; see `model.training.tracking.experiment_tracking`.
 
 Whatever is logged twice is the same twice: a run that was not finished is found by the checksum of its model's
 manifest, and gone on with.
@@ -25,8 +25,8 @@ from mlflow.utils.validation import MAX_METRICS_PER_BATCH, MAX_PARAMS_TAGS_PER_B
 
 from model.bundle import MANIFEST, PREDICTIONS, REPORT, RESULTS, Bundle, Manifest, file_record, open_bundle
 from model.errors import TrackingError
-from model.training.experiment_tracking import Outcome, TrackingServer, tracking_server, write_outcome
-from model.training.mlflow_model import MODEL, write_model_files
+from model.training.tracking.experiment_tracking import Outcome, TrackingServer, tracking_server, write_outcome
+from model.training.tracking.mlflow_model import MODEL, write_model_files
 
 _PR_SET_PDEATHSIG = 1
 # The limit of servers before MLflow 2.8; later ones allow more.

@@ -18,7 +18,7 @@ def build_classifier(backbone: keras.Model, kernel: np.ndarray, bias: np.ndarray
     """The whole model.
 
     Args:
-        backbone: from uint8 images to a feature map (`model.training.pretrained`).
+        backbone: from uint8 images to a feature map (`model.training.networks.pretrained`).
         kernel: float32 (features, classes) of the head.
         bias: float32 (classes,).
         temperature: what logits are divided by before softmax (Guo et al., 2017), above 0.

@@ -9,7 +9,7 @@ import numpy as np
 
 from model.results import Progress, Sample
 from model.training.features import Look, decoded_batches
-from model.training.out_of_memory import with_batches_that_fit
+from model.training.fine_tuning.out_of_memory import with_batches_that_fit
 
 
 class InputStore:

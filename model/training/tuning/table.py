@@ -8,9 +8,9 @@ import numpy as np
 from model import durable
 from model.config import TrainConfig
 from model.evaluation.metrics import wilson_interval
-from model.training.choice import Choice, choose, resamples_of
-from model.training.held_out import Measure
-from model.training.trials import Trial, Trials
+from model.training.tuning.choice import Choice, choose, resamples_of
+from model.training.tuning.held_out import Measure
+from model.training.tuning.trials import Trial, Trials
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Row:
         trials: how many candidates with this backbone were tried.
         loss: calibrated cross-entropy in nats of images held out.
         accuracy, macro_f1: of the same, in [0, 1], each with its 95 % interval.
-        latency_ms, size_mb: see `model.training.trials.MeasuredBackbone`.
+        latency_ms, size_mb: see `model.training.tuning.trials.MeasuredBackbone`.
         chosen: whether this is what was chosen.
     """
 

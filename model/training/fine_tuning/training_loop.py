@@ -14,10 +14,10 @@ from model.training.batches import Batch, TrainBatches
 from model.training.checkpoints import Checkpoints
 from model.training.deadline import Deadline
 from model.training.epochs import Epoch, measure, score
-from model.training.journal import NO_JOURNAL, Journal
-from model.training.learning_rates import LayerwiseAdam, learning_rate
-from model.training.prefetch import PreparedAhead
-from model.training.replicas import Devices
+from model.training.fine_tuning.learning_rates import LayerwiseAdam, learning_rate
+from model.training.fine_tuning.prefetch import PreparedAhead
+from model.training.fine_tuning.replicas import Devices
+from model.training.tracking.journal import NO_JOURNAL, Journal
 
 _SECONDS_BETWEEN_STEPS_TOLD = 2.0
 

@@ -4,8 +4,8 @@ At the end, when the model is whole and in its place, not as the training goes: 
 training that was killed and resumed is still one run, and whatever MLflow does, the model stays. To watch a training,
 there are status.json and TensorBoard.
 
-By a child process (`model.training.mlflow_run`): it can be ended at the deadline wherever it hangs, be it in name
-resolution or in an upload, and the settings that MLflow's client reads from the environment are its own.
+By a child process (`mlflow_run.py`): it can be ended at the deadline wherever it hangs, be it in name resolution or
+in an upload, and the settings that MLflow's client reads from the environment are its own.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ from model.addresses import without_credentials
 from model.errors import ConfigError, TopgraftError, TrackingError
 from model.results import Progress, no_progress
 
-CHILD = "model.training.mlflow_run"
+CHILD = "model.training.tracking.mlflow_run"
 OUTCOME = "outcome.json"
 DEFAULT_EXPERIMENT = "topgraft"
 DEFAULT_SECONDS = 60.0

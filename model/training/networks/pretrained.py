@@ -12,8 +12,8 @@ from keras import layers
 
 from model.backbones import Backbone
 from model.errors import ConfigError, WeightsError
-from model.training import efficientnet_lite
-from model.training.keras_weights import weights_directory
+from model.training.networks import efficientnet_lite
+from model.training.networks.keras_weights import weights_directory
 
 _IMAGENET_MEAN = np.array([0.485, 0.456, 0.406])
 _IMAGENET_DEVIATION = np.array([0.229, 0.224, 0.225])

@@ -17,7 +17,7 @@ from model.results import Sample
 from model.training.augment import View, views_of
 from model.training.features import Extract, FeatureCache, converted_backbone, extract_with_onnx, is_converted
 from model.training.head import LabelledFeatures
-from model.training.trials import MeasuredBackbone
+from model.training.tuning.trials import MeasuredBackbone
 
 # Beyond so many images a tuning learns little more about which option is better, but takes longer.
 MOST_IMAGES = 2000

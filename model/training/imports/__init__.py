@@ -1,0 +1,1 @@
+"""Models trained elsewhere, taken over as data, never as code."""

@@ -1,0 +1,1 @@
+"""Backbones as Keras networks: built, their weights read, cut, frozen, and converted to ONNX."""
