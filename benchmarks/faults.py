@@ -1,10 +1,11 @@
 """What trainings survive: each fault is done to a real training, which is then gone on with, and nothing may be lost.
 
-How: a small network is trained from random weights, with its head and all layers, on drawn photos, by the real
-command or by a real service. At a moment drawn at random a fault happens to it. Then `topgraft resume`, or
-the train option `resume`, goes on; where the training had not begun, it is started again. A model is lost
-unless at the end there is a whole one, every file as its sum in the manifest, whose results.csv, apart from the
-times, is that of a training to which nothing happened; and nothing may be listed as a model before.
+How: a small network is trained on drawn photos, by the real command or by a real service. At a moment drawn at random
+a fault happens to it. Then `topgraft resume`, or the train option `resume`, goes on; where the training had not
+begun, it is started again. A model is lost unless at the end there is a whole one, every file as its sum in the
+manifest, whose results.csv, apart from the times, and whose predictions are those of a training to which nothing
+happened; and nothing may be listed as a model before. `kill -9` is done to three kinds of training, as each keeps
+other things to go on from; all other faults to the one from random weights, which writes the most.
 
 Depends on: nothing but the seed that draws the moments. `python -m benchmarks.faults --kills 50` takes about
 half an hour on two processors.
@@ -38,16 +39,11 @@ from model.workspace import Workspace
 NAME = "model"
 DATASET = "signs"
 IMAGES_PER_CLASS = 5
-OPTIONS = {
-    "dataset": DATASET,
-    "name": NAME,
-    "backbone": "MobileNetV3Small",
-    "weights": "none",
-    "image_size": 32,
-    "epochs": 4,
-    "batch_size": 8,
-    "checkpoint_minutes": 0,
-}
+Options = dict[str, str | int]
+EVERY_TRAINING: Options = {"dataset": DATASET, "name": NAME, "checkpoint_minutes": 0, "batch_size": 8, "epochs": 4}
+FROM_RANDOM_WEIGHTS = EVERY_TRAINING | {"backbone": "MobileNetV3Small", "weights": "none", "image_size": 32}
+FROZEN = EVERY_TRAINING | {"image_size": 96, "augmentation": "light"}
+FINE_TUNED = EVERY_TRAINING | {"image_size": 64, "fine_tune": "top", "fine_tune_epochs": 3}
 KILLS, REPEATS = 50, 3
 FULL_DISK_BYTES = 500_000
 PATIENCE = 180.0
@@ -88,42 +84,38 @@ def main() -> None:
         workspace = Workspace(Path(directory))
         workspace.models.mkdir()
         write_demo_dataset(workspace.data / DATASET, IMAGES_PER_CLASS)
-        trials = _Trials(workspace)
-        counts = {fault.name: trials.by_command(fault) for fault in faults(kills)}
+        counts = {}
+        for kind, options in (("fine-tuned", FINE_TUNED), ("a frozen backbone", FROZEN)):
+            fault = Fault(f"`kill -9`, {kind}", _send(signal.SIGKILL), kills * 3 // 10)
+            counts[fault.name] = _Trials(workspace, options).by_command(fault)
+        trials = _Trials(workspace, FROM_RANDOM_WEIGHTS)
+        fault = Fault("`kill -9`, from random weights", _send(signal.SIGKILL), kills - 2 * (kills * 3 // 10))
+        counts[fault.name] = trials.by_command(fault)
+        counts |= {fault.name: trials.by_command(fault) for fault in OTHER_FAULTS}
         counts |= trials.by_service()
     print(_table(counts))
-
-
-def faults(kills: int) -> tuple[Fault, ...]:
-    """What can happen to a training that the command runs."""
-    return (
-        Fault("`kill -9`", _send(signal.SIGKILL), kills),
-        Fault("SIGTERM", _send(signal.SIGTERM), REPEATS),
-        Fault("Ctrl-C", _send(signal.SIGINT), REPEATS),
-        Fault("`kill -9`, and the newest checkpoint cut in half", _kill_and_damage(_cut), REPEATS),
-        Fault("`kill -9`, and bits flipped in the newest checkpoint", _kill_and_damage(_flip), REPEATS),
-        Fault("the disk is full", _fill_disk, REPEATS),
-        Fault("the folder of photos vanishes, and comes back", _hide_photos, REPEATS),
-    )
 
 
 class _Trials:
     """Trainings of the same options in one workspace, one after the other."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, options: Options) -> None:
         self._workspace = workspace
+        self._options = options
         self._moments = random.Random(0)
-        started = time.monotonic()
-        self._run("train", *_flags())
-        self._seconds = time.monotonic() - started
-        self._expected = self._rows()
-        self._clear()
+        # The first one also fills the cache of converted backbones.
+        for _ in range(2):
+            started = time.monotonic()
+            self._run("train", *self._flags())
+            self._seconds = time.monotonic() - started
+            self._expected = self._learned()
+            self._clear()
 
     def by_command(self, fault: Fault) -> Count:
         """Do it to `topgraft train` at random moments, then see whether the model can still be had."""
         count = Count()
         for _ in range(fault.repeats):
-            training = self._start("train", *_flags())
+            training = self._start("train", *self._flags())
             time.sleep(self._moments.uniform(0, self._seconds))
             count.trials += 1
             if training.poll() is None:
@@ -140,16 +132,17 @@ class _Trials:
             "service: DELETE of the training": Count(),
         }
         ways = ((_kill_child, "killed"), (_delete, "cancelled"))
+        query = _query(self._options)
         with running_server("topgraft", self._workspace.root, TOPGRAFT_TENSORBOARD="0") as server:
             for count, (strike, state) in zip(counts.values(), ways, strict=True):
                 for _ in range(REPEATS):
-                    uuid = server.request("POST", f"/train/?{_query(OPTIONS)}")["uuid"]
+                    uuid = server.request("POST", f"/train/?{query}")["uuid"]
                     _wait_for_training(self._workspace)
                     time.sleep(self._moments.uniform(0, self._seconds / 2))
                     count.trials += 1
                     strike(server, uuid)
                     count.struck += _ended_as(state, self._workspace)
-                    count.lost += not self._is_recovered(lambda command: _go_on_by_http(server, command))
+                    count.lost += not self._is_recovered(lambda command: _go_on_by_http(server, command, query))
                     self._clear()
         return counts
 
@@ -157,7 +150,7 @@ class _Trials:
         listed = model_names(self._workspace)
         if not listed:
             interrupted = [status.name for status in interrupted_trainings(self._workspace)]
-            command = ["resume", NAME] if interrupted else ["train", *_flags()]
+            command = ["resume", NAME] if interrupted else ["train", *self._flags()]
             try:
                 go_on(command)
             except RuntimeError as error:
@@ -168,11 +161,14 @@ class _Trials:
         except TopgraftError as error:
             print(error, file=sys.stderr)
             return False
-        return self._rows() == self._expected
+        return self._learned() == self._expected
 
-    def _rows(self) -> list[dict[str, str]]:
-        with open(self._workspace.models / NAME / "results.csv", newline="", encoding="utf-8") as stream:
-            return [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(stream)]
+    def _learned(self) -> tuple[list[dict[str, str]], list[str]]:
+        """The rows of results.csv without their times, and the predictions for the images held out."""
+        model = self._workspace.models / NAME
+        with open(model / "results.csv", newline="", encoding="utf-8") as stream:
+            rows = [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(stream)]
+        return rows, [path.read_text(encoding="utf-8") for path in sorted((model / "predictions").iterdir())]
 
     def _run(self, *arguments: str) -> None:
         if self._start(*arguments).wait(PATIENCE) != 0:
@@ -187,6 +183,9 @@ class _Trials:
                 # A shell lets what it runs in the background ignore Ctrl-C.
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
+
+    def _flags(self) -> list[str]:
+        return [part for name, value in self._options.items() for part in (f"--{name.replace('_', '-')}", str(value))]
 
     @property
     def _log(self) -> Path:
@@ -252,8 +251,8 @@ def _delete(server: Server, uuid: str) -> None:
             raise
 
 
-def _go_on_by_http(server: Server, command: Sequence[str]) -> None:
-    server.train(_query({"resume": NAME} if command[0] == "resume" else OPTIONS))
+def _go_on_by_http(server: Server, command: Sequence[str], query: str) -> None:
+    server.train(_query({"resume": NAME}) if command[0] == "resume" else query)
 
 
 def _wait_for_training(workspace: Workspace) -> None:
@@ -278,11 +277,7 @@ def _ended_as(state: str, workspace: Workspace) -> bool:
     raise TimeoutError(f"expected the training to be {state} within {SECONDS_TO_END:.0f} s")
 
 
-def _flags() -> list[str]:
-    return [part for name, value in OPTIONS.items() for part in (f"--{name.replace('_', '-')}", str(value))]
-
-
-def _query(options: dict[str, object]) -> str:
+def _query(options: Options) -> str:
     return "&".join(f"{name}={value}" for name, value in options.items())
 
 
@@ -291,6 +286,16 @@ def _table(counts: dict[str, Count]) -> str:
         [name, str(count.trials), str(count.struck), verdict("0", count.lost == 0)] for name, count in counts.items()
     ]
     return markdown_table(["fault", "tried", "of these, ended the training", "models lost: goal"], rows)
+
+
+OTHER_FAULTS = (
+    Fault("SIGTERM", _send(signal.SIGTERM), REPEATS),
+    Fault("Ctrl-C", _send(signal.SIGINT), REPEATS),
+    Fault("`kill -9`, and the newest checkpoint cut in half", _kill_and_damage(_cut), REPEATS),
+    Fault("`kill -9`, and bits flipped in the newest checkpoint", _kill_and_damage(_flip), REPEATS),
+    Fault("the disk is full", _fill_disk, REPEATS),
+    Fault("the folder of photos vanishes, and comes back", _hide_photos, REPEATS),
+)
 
 
 if __name__ == "__main__":

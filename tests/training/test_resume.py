@@ -71,13 +71,28 @@ def test_fine_tuning_of_a_whole_backbone_goes_on_with_its_averaged_weights(works
         _config(shapes), backbone="EfficientNetLite0", weights="imagenet", fine_tune="all", epochs=1, fine_tune_epochs=3
     )
     train(config, workspace)
-    expected = _rows(workspace), (workspace.models / "m" / "predictions" / "val.csv").read_text()
+    expected = _rows(workspace), _predictions(workspace)
     _clear(workspace)
     with pytest.raises(Interruption):
         train(config, workspace, _stop_at("fine_tune", 2))
     result = resume("m", workspace)
     assert "was kept" in result["remarks"][0]
-    assert (_rows(workspace), (workspace.models / "m" / "predictions" / "val.csv").read_text()) == expected
+    assert (_rows(workspace), _predictions(workspace)) == expected
+
+
+@pytest.mark.slow
+def test_a_frozen_backbone_s_training_stopped_in_any_phase_and_resumed_has_the_same_results(workspace, shapes):
+    config = TrainConfig(dataset=str(shapes), name="m", image_size=64, epochs=6, augmentation="light")
+    phases: dict[str, int] = {}
+    train(config, workspace, lambda phase, done, *_total, **_metrics: phases.update({phase: done}))
+    expected = _rows(workspace), _predictions(workspace)
+    for phase in ("head", "cross_validation", "export"):
+        _clear(workspace)
+        with pytest.raises(Interruption):
+            train(config, workspace, _stop_at(phase, phases[phase]))
+        assert not (workspace.models / "m").exists()
+        resume("m", workspace)
+        assert (_rows(workspace), _predictions(workspace)) == expected, phase
 
 
 @pytest.mark.slow
@@ -239,3 +254,8 @@ def _stop_at(phase: str, step: int):
 def _rows(workspace: Workspace) -> list[list[str]]:
     with open(workspace.models / "m" / "results.csv", newline="") as stream:
         return [[value for key, value in row.items() if key != "seconds"] for row in csv.DictReader(stream)]
+
+
+def _predictions(workspace: Workspace) -> dict[str, str]:
+    folder = workspace.models / "m" / "predictions"
+    return {path.name: path.read_text() for path in sorted(folder.iterdir())}
