@@ -14,6 +14,13 @@
     │   └── ModelDamagedError   files missing or changed
     ├── WeightsError            pretrained weights cannot be read or fetched
     ├── StorageError            files cannot be read or written: a full disk, no permission
+    │   ├── StorageSettingsError      a storage is not configured, or wrongly
+    │   ├── StorageRefusedError       it refuses the user, the password or the act (401, 403)
+    │   ├── StorageNotFoundError      nothing is there under that name (404)
+    │   ├── StorageFullError          no space is left, here or there
+    │   ├── StorageBusyError          it is locked or overloaded for the moment (423, 429, 5xx)
+    │   ├── StorageUnreachableError   it does not answer
+    │   └── StorageDamagedError       what arrived is not what was sent
     ├── TrackingError           a training could not be logged to MLflow
     ├── FetchError              a URL could not be fetched
     │   └── FetchTooLargeError  it is larger than allowed
@@ -98,6 +105,36 @@ class StorageError(TopgraftError):
     """Files cannot be read or written: a full disk, no permission."""
 
     exit_status = 5
+
+
+class StorageSettingsError(StorageError):
+    """A storage is not configured, or wrongly; or rclone is missing."""
+
+    exit_status = 2
+
+
+class StorageRefusedError(StorageError):
+    """A storage refuses the user, the password or the act; never tried again, for it may lock the user out."""
+
+
+class StorageNotFoundError(StorageError):
+    """A storage has nothing under that name."""
+
+
+class StorageFullError(StorageError):
+    """A storage, or the local disk, has no space left."""
+
+
+class StorageBusyError(StorageError):
+    """A storage is locked or overloaded for the moment: worth another try."""
+
+
+class StorageUnreachableError(StorageError):
+    """A storage does not answer: worth another try."""
+
+
+class StorageDamagedError(StorageError):
+    """What arrived is not what was sent."""
 
 
 class TrackingError(TopgraftError):

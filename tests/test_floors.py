@@ -22,6 +22,7 @@ FLOOR_OF_ROOM = {
     "model.bundle": 1,
     "model.page": 1,
     "model.dataset": 1,
+    "model.storage": 1,
     "model": 0,
     "api": 4,
 }
