@@ -25,7 +25,9 @@ from model.evaluation.report import ReportContent, write_report
 from model.evaluation.wrong_answers import find_wrong_answers
 from model.results import Measurement, Progress, most_telling, no_progress
 from model.serving.predictor import load_predictor
+from model.training.augment import views_of
 from model.training.classifier import Classifier, fit_classifier
+from model.training.contact_sheet import draw_contact_sheet
 from model.training.deadline import Deadline
 from model.training.epochs import COLUMNS, Epoch
 from model.training.ignored_options import ignored_options
@@ -173,6 +175,10 @@ class _Training:
         from model.training.tracking.tensorboard_log import TensorBoardLog
 
         journal = TensorBoardLog(self.bundle / bundles.LOGS, verdict.dataset, self.config.resize)
+        views = views_of(self.config, len(verdict.dataset.train) / len(verdict.dataset.classes))
+        if views:
+            size = (self.image_size, self.image_size)
+            journal.views(draw_contact_sheet(verdict, views[0].operations, size, self.config.resize, self.config.seed))
         classifier = fit_classifier(
             verdict, self.config, self.backbone, self.image_size, self.work, self.progress, self.deadline, journal
         )

@@ -16,6 +16,7 @@ from model.training.features import FeatureCache
 from model.training.trainer import resume, train
 from model.workspace import Workspace
 from tests.training.test_resume import Interruption
+from tests.training.test_tensorboard_log import pictures
 
 
 def config(shapes: Path, name: str, **options: object) -> TrainConfig:
@@ -45,6 +46,9 @@ def test_views_change_the_head_and_nothing_else_is_random(workspace, shapes):
     assert rows(workspace, "light") == rows(workspace, "again")
     assert len({str(rows(workspace, name)) for name in ("plain", "light", "other")}) == 3
     assert find_bundle(workspace, "light").manifest.train_config["augmentation"] == "light"
+    [(step, sheet)] = pictures(workspace.models / "light" / "logs", "augmentation")
+    assert step == 0 and sheet.size == (1060, 1304)
+    assert pictures(workspace.models / "plain" / "logs", "augmentation") == []
 
 
 def test_no_views_is_no_augmentation(workspace, shapes):

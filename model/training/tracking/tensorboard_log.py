@@ -1,8 +1,8 @@
 """A training for TensorBoard, written as it goes on; without TensorFlow.
 
     logs/head/, logs/fine_tune/   curves: the numbers of each epoch, learning rate and images per second
-    logs/pictures/                confusion matrix and surest errors of the validation images, and the features of
-                                  images for the projector
+    logs/pictures/                what the augmentation makes of images; confusion matrix and surest errors of the
+                                  validation images; the features of images for the projector
 
 Pictures are drawn as often as costs at most a twentieth of the time, and once at the end of each phase.
 """
@@ -46,6 +46,10 @@ class TensorBoardLog:
         self._pictures = _EventFile(directory / PICTURES)
         self._undrawn: tuple[Epoch, np.ndarray] | None = None
         self._started, self._spent, self._last_cost = time.perf_counter(), 0.0, _FIRST_SECONDS
+
+    def views(self, contact_sheet: Image.Image) -> None:
+        """Show what the augmentation makes of images."""
+        self._pictures.add_pictures(0, {"augmentation": contact_sheet})
 
     def epoch(self, row: Epoch, val_logits: np.ndarray | None) -> None:
         """See `model.training.tracking.journal.Journal`."""
