@@ -29,6 +29,9 @@ UNITS = {
     "head": "epochs",
     "fine_tune": "epochs",
     "cross_validation": "folds",
+    "download": "kB",
+    "upload": "kB",
+    "verify": "kB",
 }
 """What the steps of a phase are; those of any other are just steps."""
 
@@ -117,6 +120,7 @@ class Prediction:
         unknown_explanation: the same with the numbers.
         distance: from the training images; None where the model does not remember them.
         neighbours: the most similar training images, nearest first, as many as were asked for.
+        components: of the features, along the first axes of the training images; no part of the answer.
     """
 
     image: str
@@ -128,6 +132,7 @@ class Prediction:
     unknown_explanation: str = ""
     distance: float | None = None
     neighbours: tuple[Neighbour, ...] | None = None
+    components: tuple[float, ...] | None = dataclasses.field(default=None, compare=False)
 
     def to_json(self) -> dict[str, Any]:
         """The prediction as one object of the JSON answer, with those keys only that there is something to say of."""

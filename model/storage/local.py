@@ -1,0 +1,104 @@
+"""A folder of this machine as a storage."""
+
+import os
+import shutil
+from pathlib import Path
+
+from model import durable
+from model.errors import StorageDamagedError, StorageNotFoundError
+from model.results import Progress, no_progress
+from model.storage.interface import DOWNLOAD, UPLOAD, Entry
+from model.storage.sums import sha256_of
+
+_BLOCK = 1 << 20
+
+
+class Local:
+    """The `Storage` that a local path names; see there."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def place(self, name: str = "") -> str:
+        """The path."""
+        return str(self._path(name))
+
+    def entry(self, name: str = "") -> Entry | None:
+        """What is there under that name."""
+        path = self._path(name)
+        if not path.exists():
+            return None
+        return Entry("", 0, 0.0, is_folder=True) if path.is_dir() else _file(path, "")
+
+    def exists(self, name: str = "") -> bool:
+        """Whether something is there under that name."""
+        return self._path(name).exists()
+
+    def list(self, name: str = "") -> list[Entry]:
+        """All files below a folder."""
+        folder = self._path(name)
+        if not folder.is_dir():
+            raise StorageNotFoundError(f"{folder}: expected a folder, found none.")
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        return sorted((_file(path, path.relative_to(folder).as_posix()) for path in files), key=lambda file: file.name)
+
+    def space(self) -> int | None:
+        """Free bytes on its disk."""
+        existing = next(folder for folder in (self._root, *self._root.absolute().parents) if folder.exists())
+        return shutil.disk_usage(existing).free
+
+    def fetch(self, name: str, destination: Path, progress: Progress = no_progress) -> None:
+        """Copy a file, or the files of a folder."""
+        if not self._path(name).exists():
+            raise StorageNotFoundError(f"{self.place(name)}: expected a file or a folder, found nothing.")
+        _copy(self._path(name), destination, DOWNLOAD, progress)
+
+    def push(self, source: Path, name: str, progress: Progress = no_progress) -> None:
+        """Copy a file, or the files of a folder, to here."""
+        _copy(source, self._path(name), UPLOAD, progress)
+
+    def move(self, name: str, new_name: str) -> None:
+        """Give a file another name."""
+        self._path(new_name).parent.mkdir(parents=True, exist_ok=True)
+        os.replace(self._path(name), self._path(new_name))
+
+    def remove(self, name: str) -> None:
+        """Delete a file."""
+        self._path(name).unlink()
+
+    def _path(self, name: str) -> Path:
+        return self._root / name if name else self._root
+
+
+def _file(path: Path, name: str) -> Entry:
+    status = path.stat()
+    return Entry(name, status.st_size, status.st_mtime)
+
+
+def _copy(source: Path, destination: Path, phase: str, progress: Progress) -> None:
+    pairs = [(source, destination)]
+    if source.is_dir():
+        pairs = [(path, destination / path.relative_to(source)) for path in source.rglob("*") if path.is_file()]
+    total = sum(path.stat().st_size for path, _ in pairs)
+    done = 0
+    for path, target in sorted(pairs):
+        done += path.stat().st_size
+        if not _is_same(path, target):
+            _copy_file(path, target)
+        progress(phase, done // 1000, total // 1000)
+
+
+def _is_same(path: Path, target: Path) -> bool:
+    if not target.is_file():
+        return False
+    here, there = path.stat(), target.stat()
+    return (here.st_size, here.st_mtime_ns) == (there.st_size, there.st_mtime_ns)
+
+
+def _copy_file(path: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "rb") as content:
+        durable.replace_file(target, lambda stream: shutil.copyfileobj(content, stream, _BLOCK))
+    shutil.copystat(path, target)
+    if sha256_of(path) != sha256_of(target):
+        raise StorageDamagedError(f"{target}: expected the content of {path}, found another. Is the disk sound?")

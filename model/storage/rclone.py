@@ -1,0 +1,277 @@
+"""A storage that rclone speaks to: Nextcloud and other WebDAV, S3 and many more."""
+
+import datetime
+import hashlib
+import json
+import logging
+import os
+import re
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from model.errors import (
+    StorageDamagedError,
+    StorageError,
+    StorageFullError,
+    StorageNotFoundError,
+)
+from model.results import Progress, no_progress
+from model.storage import lookups
+from model.storage.failures import with_retries
+from model.storage.interface import DOWNLOAD, UPLOAD, VERIFY, Entry
+from model.storage.places import Place
+from model.storage.runs import run_rclone
+from model.storage.settings import webdav_account
+from model.storage.sums import sha256_of, sum_of
+from model.storage.webdav import move_over
+
+TRANSFERS = 8
+# Not `.part`, which Nextcloud refuses.
+_UPLOADING = ".uploading"
+_SECONDS_UNTIL_FORGOTTEN = 24 * 3600.0
+_CHECKED_SUMS = ("sha256", "sha1", "md5")
+_WITHOUT_FOLDERS = ("s3", "b2", "swift", "google cloud storage", "azureblob", "oracleobjectstorage")
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)")
+
+log = logging.getLogger(__name__)
+
+
+class Rclone:
+    """The `Storage` that `remote:path` names; see there."""
+
+    def __init__(self, root: Place, settings: Mapping[str, str]) -> None:
+        self._root = root
+        self._settings = settings
+
+    def place(self, name: str = "") -> str:
+        """`remote:path`."""
+        return str(self._root / name)
+
+    def entry(self, name: str = "") -> Entry | None:
+        """What is there under that name."""
+        place = self._root / name
+        try:
+            content = self._run(f"look at {place}", ["lsjson", "--stat", "--hash", str(place)])
+        except StorageNotFoundError:
+            return None
+        entry = _entry(json.loads(content), "")
+        return entry if not entry.is_folder or self._is_there(place) else None
+
+    def exists(self, name: str = "") -> bool:
+        """Whether something is there under that name."""
+        return self.entry(name) is not None
+
+    def list(self, name: str = "") -> list[Entry]:
+        """All files below a folder."""
+        place = self._root / name
+        arguments = ["lsjson", "--recursive", "--files-only", "--no-mimetype", "--fast-list", str(place)]
+        content = self._run(f"list {place}", arguments)
+        return sorted((_entry(row, row["Path"]) for row in json.loads(content)), key=lambda file: file.name)
+
+    def space(self) -> int | None:
+        """Free bytes; None where the storage does not say, as without a quota."""
+        return with_retries(lambda: lookups.free_bytes(str(self._root)))
+
+    def fetch(self, name: str, destination: Path, progress: Progress = no_progress) -> None:
+        """Bring a file, or the files of a folder; a file goes on at the byte where an interrupted one stopped."""
+        entry = self._known(name)
+        if entry.is_folder:
+            self._copy_folder(
+                str(self._root / name), str(destination.absolute()), f"fetch {self.place(name)}", DOWNLOAD, progress
+            )
+        else:
+            self._fetch_file(self._root / name, entry, destination, progress)
+
+    def push(self, source: Path, name: str, progress: Progress = no_progress) -> None:
+        """Send a file: under a name of its own, read back, moved into place. Or the files of a folder, one by one."""
+        place = self._root / name
+        self._require_space(source)
+        if source.is_dir():
+            self._copy_folder(str(source.absolute()), str(place), f"send {source} to {place}", UPLOAD, progress)
+            return
+        temporary = place.parent / f".{place.name}.{uuid.uuid4().hex[:12]}{_UPLOADING}"
+        try:
+            self._send(source, temporary, progress)
+            self._compare(source, temporary, progress)
+            self._move(temporary, place)
+        except BaseException:
+            self._give_up(temporary)
+            raise
+        self._forget_old_uploads(place)
+
+    def move(self, name: str, new_name: str) -> None:
+        """Give a file another name; a Nextcloud's link to what was there stays."""
+        self._move(self._root / name, self._root / new_name)
+
+    def remove(self, name: str) -> None:
+        """Delete a file."""
+        place = self._root / name
+        self._run(f"delete {place}", ["deletefile", str(place)])
+
+    def _run(self, doing: str, arguments: Sequence[str], **streams: Any) -> bytes:
+        return with_retries(lambda: run_rclone(doing, arguments, **streams))
+
+    def _known(self, name: str) -> Entry:
+        entry = self.entry(name)
+        if entry is None:
+            raise StorageNotFoundError(f"{self.place(name)}: expected a file or a folder, found nothing there (404).")
+        return entry
+
+    def _is_there(self, place: Place) -> bool:
+        """Whether a folder is: in a storage of objects any name could be one, and is as soon as something is in it."""
+        if self._settings.get("type") not in _WITHOUT_FOLDERS or not place.path:
+            return True
+        return bool(json.loads(self._run(f"list {place}", ["lsjson", "--no-mimetype", str(place)])))
+
+    def _copy_folder(self, source: str, target: str, doing: str, phase: str, progress: Progress) -> None:
+        """rclone's own copy: what is there with the same size and time is left, the rest appears whole, one by one."""
+        arguments = ["copy", "--transfers", str(TRANSFERS), "--checkers", str(TRANSFERS), "--fast-list", source, target]
+        self._run(doing, arguments, tell=_told(phase, progress))
+
+    def _fetch_file(self, place: Place, entry: Entry, destination: Path, progress: Progress) -> None:
+        part = destination.with_name(f".{destination.name}.{_identity(place, entry)}.fetching")
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        doing = f"fetch {place}"
+
+        def go_on() -> None:
+            with open(part, "ab") as stream:
+                there = stream.tell()
+                if there < entry.size:
+                    take = _taken(stream, there, entry.size, progress)
+                    run_rclone(doing, ["cat", "--offset", str(there), str(place)], take=take)
+
+        try:
+            with_retries(go_on)
+        except OSError as error:
+            raise StorageFullError(f"{doing}: cannot write {part}: {error.strerror or error}.") from error
+        _require_content(part, entry, doing)
+        os.utime(part, (entry.modified, entry.modified))
+        with open(part, "rb") as stream:
+            os.fsync(stream.fileno())
+        os.replace(part, destination)
+
+    def _require_space(self, source: Path) -> None:
+        needed = sum(path.stat().st_size for path in (source, *source.rglob("*")) if path.is_file())
+        free = self.space()
+        if free is not None and free < needed:
+            raise StorageFullError(
+                f"{self._root}: expected {needed:,} bytes free to send {source}, found {free:,}. Nothing was sent. "
+                "Make room there, or ask for more."
+            )
+
+    def _send(self, source: Path, temporary: Place, progress: Progress) -> None:
+        arguments = ["copyto", "--no-check-dest", str(source.absolute()), str(temporary)]
+        self._run(f"send {source} to {temporary.parent}", arguments, tell=_told(UPLOAD, progress))
+
+    def _compare(self, source: Path, there: Place, progress: Progress) -> None:
+        """Read back what was sent; the sums that a server keeps may be only those it was told."""
+        digest = hashlib.sha256()
+        read, total = 0, source.stat().st_size
+
+        def take(block: bytes) -> None:
+            nonlocal read
+            digest.update(block)
+            read += len(block)
+            progress(VERIFY, read // 1000, total // 1000)
+
+        def read_back() -> None:
+            nonlocal digest, read
+            digest, read = hashlib.sha256(), 0
+            run_rclone(f"read back {there}", ["cat", str(there)], take=take)
+
+        with_retries(read_back)
+        if digest.hexdigest() != sha256_of(source):
+            raise StorageDamagedError(
+                f"{there.parent}: expected the content of {source} (sha256), received another after the upload. What "
+                "was there before is untouched. Try again."
+            )
+
+    def _move(self, place: Place, new_place: Place) -> None:
+        doing = f"move {place} to {new_place}"
+        if self._settings["type"] == "webdav":
+            account = webdav_account(place.remote)
+            self._make_folder(new_place.parent)
+            with_retries(lambda: move_over(account, place.path, new_place.path, doing))
+        else:
+            self._run(doing, ["moveto", "--ignore-times", str(place), str(new_place)])
+
+    def _make_folder(self, place: Place) -> None:
+        self._run(f"make the folder {place}", ["mkdir", str(place)])
+
+    def _give_up(self, temporary: Place) -> None:
+        try:
+            run_rclone(f"delete {temporary}", ["deletefile", str(temporary)])
+        except StorageError as error:
+            log.info("%s is left: %s", temporary, error.message)
+
+    def _forget_old_uploads(self, place: Place) -> None:
+        """Remove what uploads of this name that were killed left behind, a day after."""
+        left = re.compile(re.escape(f".{place.name}.") + "[0-9a-f]{12}" + re.escape(_UPLOADING))
+        try:
+            rows = json.loads(run_rclone(f"list {place.parent}", ["lsjson", "--files-only", str(place.parent)]))
+            for entry in (_entry(row, row["Path"]) for row in rows):
+                if left.fullmatch(entry.name) and entry.modified < time.time() - _SECONDS_UNTIL_FORGOTTEN:
+                    self._give_up(place.parent / entry.name)
+        except StorageError as error:
+            log.info("old uploads were not looked for: %s", error.message)
+
+
+def _entry(row: Mapping[str, Any], name: str) -> Entry:
+    if row["IsDir"]:
+        return Entry(name, 0, 0.0, is_folder=True)
+    return Entry(name, row["Size"], _seconds(row["ModTime"]), hashes=row.get("Hashes") or {})
+
+
+def _seconds(time_with_zone: str) -> float:
+    """Seconds since 1970 of a time as RFC 3339 has it, with any number of digits; 0 where it is none."""
+    match = _TIME.fullmatch(time_with_zone)
+    if match is None:
+        return 0.0
+    date, fraction, zone = match.groups()
+    return datetime.datetime.fromisoformat(date + zone.replace("Z", "+00:00")).timestamp() + float(fraction or 0)
+
+
+def _identity(place: Place, entry: Entry) -> str:
+    """Tells this version of a file from any other, so that no two are ever put together."""
+    text = f"{place}\0{entry.size}\0{entry.modified}\0{sorted(entry.hashes.items())}"
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _taken(stream: IO[bytes], done: int, total: int, progress: Progress) -> Callable[[bytes], None]:
+    """Writes blocks, and tells how far they have come."""
+
+    def take(block: bytes) -> None:
+        nonlocal done
+        stream.write(block)
+        done += len(block)
+        progress(DOWNLOAD, done // 1000, total // 1000)
+
+    return take
+
+
+def _told(phase: str, progress: Progress) -> Callable[[dict[str, Any]], None]:
+    """Hands rclone's statistics on."""
+
+    def tell(statistics: dict[str, Any]) -> None:
+        total = max(statistics.get("totalBytes", 0), statistics.get("bytes", 0)) // 1000
+        progress(phase, statistics.get("bytes", 0) // 1000, total)
+
+    return tell
+
+
+def _require_content(part: Path, entry: Entry, doing: str) -> None:
+    """See that a fetched file has the size that was listed, and the sum where the storage has one."""
+    wrong = ""
+    size = part.stat().st_size
+    if size != entry.size:
+        wrong = f"expected {entry.size:,} bytes, received {size:,}"
+    known = next((name for name in _CHECKED_SUMS if entry.hashes.get(name)), None)
+    if not wrong and known is not None:
+        expected, received = entry.hashes[known], sum_of(part, known)
+        wrong = f"expected {known} {expected}, received {received}" if expected != received else ""
+    if wrong:
+        part.unlink()
+        raise StorageDamagedError(f"{doing}: {wrong}; it was thrown away. Try again: it may have changed meanwhile.")

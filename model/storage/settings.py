@@ -1,0 +1,189 @@
+"""How the remotes are configured: by variables RCLONE_CONFIG_<REMOTE>_<OPTION>, else in rclone's configuration file.
+
+The platform sets the variables of `rshare:` to empty texts where nothing is configured: empty is not set.
+"""
+
+import base64
+import dataclasses
+import json
+import os
+import re
+import shutil
+import subprocess
+
+from model.addresses import without_credentials
+from model.errors import StorageSettingsError
+from model.storage.failures import failure
+
+INSTALL = "pip install 'topgraft[storage]' brings it, or see rclone.org/install"
+
+_SECONDS_FOR_SETTINGS = 30.0
+# rclone's own, public, in fs/config/obscure: it hides passwords from eyes, not from anybody who knows it.
+_OBSCURE_KEY = bytes.fromhex("9c935b48730a554d6bfd7c63c886a92bd390198eb8128afbf4de162b8b95f638")
+_OBSCURE_IV_BYTES = 16
+# One try each: what is worth another is tried again by `failures.with_retries`, and a refusal by nobody.
+_DEFAULTS = {
+    "RCLONE_RETRIES": "1",
+    "RCLONE_LOW_LEVEL_RETRIES": "1",
+    "RCLONE_CONTIMEOUT": "15s",
+    "RCLONE_TIMEOUT": "5m",
+    "RCLONE_ASK_PASSWORD": "false",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class WebDavAccount:
+    """How to speak HTTP with a WebDAV remote; the password is never shown.
+
+    Attributes:
+        url: of the remote's root, without a `/` at the end, such as https://HOST/remote.php/dav/files/USER.
+        user: for Basic authorisation.
+        vendor: rclone's name of the kind of server, such as nextcloud.
+    """
+
+    url: str
+    user: str
+    password: str = dataclasses.field(repr=False)
+    vendor: str = ""
+
+
+def rclone_program() -> str:
+    """The path of rclone.
+
+    Raises:
+        StorageSettingsError: it is not installed.
+    """
+    found = shutil.which("rclone")
+    if found is None:
+        raise StorageSettingsError(
+            f"expected the program rclone, which speaks to storages; it is not there. {INSTALL}."
+        )
+    return found
+
+
+def prepare_environment() -> None:
+    """Forget the empty variables of remotes, and give rclone its limits where nobody else has.
+
+    In this process's environment, for rclone-python hands it on as it is.
+    """
+    for name in [name for name, value in os.environ.items() if name.startswith("RCLONE_CONFIG") and not value.strip()]:
+        del os.environ[name]
+    for name, value in _DEFAULTS.items():
+        os.environ.setdefault(name, value)
+
+
+def require_remote(remote: str) -> dict[str, str]:
+    """The settings of a remote, by their names in rclone's configuration file; a password is obscured.
+
+    Raises:
+        StorageSettingsError: rclone is missing, or there is no such remote; the message tells how to set it.
+    """
+    prepare_environment()
+    settings = remote_settings(remote)
+    if not settings.get("type"):
+        raise StorageSettingsError(
+            f"{remote}: expected a configured storage, found none of that name. {how_to_configure(remote)}"
+        )
+    return settings
+
+
+def remote_settings(remote: str) -> dict[str, str]:
+    """The settings of a remote, the environment's over the file's; empty where there are none."""
+    return _in_file(remote) | _in_environment(remote)
+
+
+def how_to_configure(remote: str) -> str:
+    """What to set for a remote to be there."""
+    prefix = _prefix(remote)
+    return (
+        f"Set {prefix}TYPE=webdav, {prefix}VENDOR=nextcloud, {prefix}URL=https://HOST/remote.php/dav/files/USER, "
+        f"{prefix}USER and {prefix}PASS (the app password after `rclone obscure -`), or run `rclone config`."
+    )
+
+
+def webdav_account(remote: str) -> WebDavAccount:
+    """Address, user and password of a WebDAV remote, for what is done over HTTP beside rclone, such as links.
+
+    Never print it, log it or put it into a command.
+
+    Raises:
+        StorageSettingsError: the remote is not configured, or not WebDAV, or its password cannot be read.
+    """
+    settings = require_remote(remote)
+    if settings["type"] != "webdav" or not settings.get("url"):
+        raise StorageSettingsError(
+            f"{remote}: expected a remote of type webdav with a url, as a Nextcloud is; "
+            f"received type {settings['type']!r}. {how_to_configure(remote)}"
+        )
+    return WebDavAccount(
+        url=settings["url"].rstrip("/"),
+        user=settings.get("user", ""),
+        password=_revealed(settings.get("pass", ""), remote),
+        vendor=settings.get("vendor", ""),
+    )
+
+
+def wrong_url(settings: dict[str, str]) -> str:
+    """What is wrong with the url of a WebDAV remote, and what to write instead; empty where nothing is."""
+    url = settings.get("url", "")
+    if settings.get("type") != "webdav":
+        return ""
+    shown = without_credentials(url)
+    if not re.match(r"https?://[^/]", url):
+        return f"url: expected https://HOST/..., received {shown!r}"
+    if settings.get("vendor") == "nextcloud" and not re.search(r"/dav/files/[^/]+/?$", url):
+        base = re.sub(r"/(remote\.php|public\.php|index\.php)(/.*)?$", "", shown).rstrip("/")
+        return (
+            f"url: expected {base}/remote.php/dav/files/USER with the user's name at its end, as vendor nextcloud "
+            f"needs it, received {shown!r}"
+        )
+    return ""
+
+
+def _in_file(remote: str) -> dict[str, str]:
+    # The password of an encrypted configuration comes from RCLONE_CONFIG_PASS; nobody is there to be asked.
+    ran = subprocess.run(
+        [rclone_program(), "config", "dump"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=_SECONDS_FOR_SETTINGS,
+        check=False,
+    )
+    if ran.returncode != 0:
+        raise failure("read rclone's settings", ["failed to load config", ran.stderr.decode(errors="replace")])
+    found = json.loads(ran.stdout).get(remote, {})
+    return {name: str(value) for name, value in found.items() if value != ""}
+
+
+def _in_environment(remote: str) -> dict[str, str]:
+    prefix = _prefix(remote)
+    return {
+        name.removeprefix(prefix).lower(): value
+        for name, value in os.environ.items()
+        if name.startswith(prefix) and value.strip()
+    }
+
+
+def _prefix(remote: str) -> str:
+    return f"RCLONE_CONFIG_{re.sub('[^A-Za-z0-9]', '_', remote).upper()}_"
+
+
+def _revealed(obscured: str, remote: str) -> str:
+    """The password behind rclone's `obscure`: base64 of an IV and AES-256-CTR under a public key.
+
+    Not by `rclone reveal`, which takes it as an argument that every user of the machine can read.
+    """
+    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+    if not obscured:
+        return ""
+    try:
+        content = base64.urlsafe_b64decode(obscured + "=" * (-len(obscured) % 4))
+        iv, hidden = content[:_OBSCURE_IV_BYTES], content[_OBSCURE_IV_BYTES:]
+        decryptor = Cipher(algorithms.AES(_OBSCURE_KEY), modes.CTR(iv)).decryptor()
+        return (decryptor.update(hidden) + decryptor.finalize()).decode()
+    except ValueError:
+        raise StorageSettingsError(
+            f"{remote}: expected its password as `rclone obscure -` writes it, received another form. Set "
+            f"{_prefix(remote)}PASS to what `rclone obscure -` answers."
+        ) from None
