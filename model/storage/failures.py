@@ -5,7 +5,6 @@ rclone's exit status does not tell a wrong password from a full disk: its messag
 
 import logging
 import re
-import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -74,11 +73,7 @@ def failure(doing: str, messages: Sequence[str]) -> StorageError:
     return StorageError(f"{doing}: failed. Received: {said}. `topgraft doctor --storage` looks at the storage.")
 
 
-def with_retries(
-    work: Callable[[], Result],
-    pauses: Sequence[float] = SECONDS_BETWEEN_TRIES,
-    sleep: Callable[[float], None] = time.sleep,
-) -> Result:
+def with_retries(work: Callable[[], Result], pauses: Sequence[float] = SECONDS_BETWEEN_TRIES) -> Result:
     """Do `work`, again after each of the pauses (seconds) while the storage is busy or silent; never after a refusal.
 
     Raises:
