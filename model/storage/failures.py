@@ -17,6 +17,8 @@ Result = TypeVar("Result")
 SECONDS_BETWEEN_TRIES = (1.0, 2.0, 4.0, 8.0)
 _MESSAGES_SHOWN = 3
 
+log = logging.getLogger(__name__)
+
 # The first that matches counts: what is more certain comes first.
 _KINDS: tuple[tuple[type[StorageError], str, str], ...] = (
     (
@@ -83,12 +85,11 @@ def with_retries(work: Callable[[], Result], pauses: Sequence[float] = SECONDS_B
         try:
             return work()
         except (StorageBusyError, StorageUnreachableError) as error:
-            logging.getLogger(__name__).warning("%s Trying again in %g s.", error.message, pause)
-        sleep(pause)
+            log.warning("%s Trying again in %g s.", error.message, pause)
+        time.sleep(pause)
     return work()
 
 
 def _shown(message: str) -> str:
-    return re.sub(r"\w+://[^\s\"'<>]+", lambda match: without_credentials(match[0]), " ".join(message.split())).rstrip(
-        "."
-    )
+    line = " ".join(message.split()).rstrip(".")
+    return re.sub(r"\w+://[^\s\"'<>]+", lambda address: without_credentials(address[0]), line)

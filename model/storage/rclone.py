@@ -79,9 +79,8 @@ class Rclone:
         """Bring a file, or the files of a folder; a file goes on at the byte where an interrupted one stopped."""
         entry = self._known(name)
         if entry.is_folder:
-            self._copy_folder(
-                str(self._root / name), str(destination.absolute()), f"fetch {self.place(name)}", DOWNLOAD, progress
-            )
+            place, doing = self.place(name), f"fetch {self.place(name)}"
+            self._copy_folder(place, str(destination.absolute()), doing, DOWNLOAD, progress)
         else:
             self._fetch_file(self._root / name, entry, destination, progress)
 

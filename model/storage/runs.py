@@ -1,7 +1,8 @@
 """rclone as a process: started by a list of arguments, never by a shell; watched by its log; ended with us.
 
 Its output goes to a caller block by block, its log (`--use-json-log`) tells how far it is and why it failed. A process
-that neither sends nor logs any progress for a while is ended. Whatever ends the caller, an exception or kill -9, ends it.
+that neither sends nor logs any progress for a while is ended. Whatever ends the caller, an exception or kill -9, ends
+it.
 """
 
 import contextlib

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from urllib.parse import quote
 
 import requests
+from requests.auth import HTTPBasicAuth
 
+from model.errors import StorageError
 from model.storage.failures import failure
 from model.storage.runs import patience
 from model.storage.settings import WebDavAccount
@@ -49,7 +51,7 @@ def request(
             method,
             address_of(account, path),
             headers=headers,
-            auth=(account.user.encode(), account.password.encode()),
+            auth=HTTPBasicAuth(account.user.encode(), account.password.encode()),
             timeout=(_SECONDS_TO_CONNECT, patience()),
             allow_redirects=False,
             stream=True,
@@ -59,6 +61,6 @@ def request(
         raise failure(doing, [f"connection aborted: {error}"]) from error
 
 
-def refusal(doing: str, answer: requests.Response) -> Exception:
+def refusal(doing: str, answer: requests.Response) -> StorageError:
     """The error for an answer that is not what was hoped for."""
     return failure(doing, [f"{answer.status_code} {answer.reason}"])
