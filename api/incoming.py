@@ -14,6 +14,7 @@ from aiohttp import web
 from api import settings
 from api.data_uri import MAX_CHARACTERS
 from api.errors import ApiError, BadRequest, TooLarge
+from model.errors import TopgraftError, TrainingStoppedError
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,7 @@ def guard_server() -> None:
     server = sys.modules.get("deepaas.api")
     application: web.Application | None = getattr(server, "APP", None)
     if application is not None and not application.frozen and check_request not in application.middlewares:
-        application.middlewares.append(check_request)
+        application.middlewares.extend((check_request, answer_deletion))
 
 
 @web.middleware
@@ -49,6 +50,19 @@ async def check_request(request: web.Request, handler: Handler) -> web.StreamRes
         return await handler(limited)
     except web.HTTPRequestEntityTooLarge as error:
         raise error if isinstance(error, ApiError) else _too_large(limit) from error
+
+
+@web.middleware
+async def answer_deletion(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Tell how the training ended that a request deletes; DEEPaaS answers 500 if it did not end well."""
+    try:
+        return await handler(request)
+    except (TopgraftError, ApiError) as error:
+        if request.method != "DELETE":
+            raise
+        status = "cancelled" if isinstance(error, TrainingStoppedError) else "error"
+        described = {"uuid": request.match_info.get("uuid"), "status": status, "message": error.message}
+        return web.json_response(described)
 
 
 async def _receive_form(request: web.Request) -> None:

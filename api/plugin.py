@@ -22,6 +22,7 @@ from api.responses import RENDERERS, Answer
 from api.schemas import predict_fields, response_fields, train_fields
 from api.uploads import Photos, open_photos
 from api.worker import AUTO_RESUME, LISTING, MONITOR, PREDICTORS, configure_logging
+from api.workers import take_over_workers
 from model.config import LATEST, PredictConfig, TrainConfig
 from model.durable import to_json
 from model.errors import ConfigError, NothingTrainedError, TopgraftError, TrainingError
@@ -87,8 +88,9 @@ def get_train_args() -> dict[str, fields.Field]:
 
 def get_predict_args() -> dict[str, fields.Field]:
     """The arguments of `predict`."""
-    # All that DEEPaaS calls in its own process while requests can still be given a limit.
+    # All that DEEPaaS calls in its own process while requests can still be given a limit, and workers be replaced.
     guard_server()
+    take_over_workers()
     return predict_fields()
 
 

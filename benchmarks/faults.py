@@ -243,12 +243,7 @@ def _kill_child(server: Server, uuid: str) -> None:
 
 
 def _delete(server: Server, uuid: str) -> None:
-    """DEEPaaS itself answers 500 to it, though it is done."""
-    try:
-        server.request("DELETE", f"/train/{uuid}")
-    except RuntimeError as error:
-        if "received 500" not in str(error):
-            raise
+    server.request("DELETE", f"/train/{uuid}")
 
 
 def _go_on_by_http(server: Server, command: Sequence[str], query: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, web
 
-from api.incoming import check_request, guard_server
+from api.incoming import answer_deletion, check_request, guard_server
 
 FORM = {"Content-Type": "multipart/form-data; boundary=xx"}
 FILE = b'--xx\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n'
@@ -142,7 +142,7 @@ def test_the_application_of_deepaas_is_guarded_once(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "deepaas.api", types.SimpleNamespace(APP=application))
     guard_server()
     guard_server()
-    assert list(application.middlewares) == [check_request]
+    assert list(application.middlewares) == [check_request, answer_deletion]
 
 
 def test_without_a_server_there_is_nothing_to_guard(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -164,7 +164,8 @@ def test_delete_stops_the_training_and_its_child(server: Server, trained: dict[s
     assert "endless" in second["message"]
     assert server.predict(real_photo).status_code == 200
 
-    requests.delete(f"{server.url}/train/{uuid}", timeout=30)
+    answer = requests.delete(f"{server.url}/train/{uuid}", timeout=30)
+    assert (answer.status_code, answer.json()["status"]) == (200, "cancelled")
     wait_for(lambda: not any(_is_alive(child) for child in started), seconds=5)
     [deleted] = [one for one in server.metadata()["trainings"] if one["name"] == "endless"]
     assert deleted["state"] == "cancelled"

@@ -1,0 +1,116 @@
+"""Workers of a real server that are killed: whoever waits is answered within seconds, and the next requests are."""
+
+import io
+import time
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import psutil
+import pytest
+import requests
+
+from tests.api.conftest import photo
+from tests.api.live import Server, make_workspace, running_server, wait_for
+from tests.api.small_model import write_small_model
+
+pytestmark = pytest.mark.slow
+
+PHOTO = photo(size=(64, 48))
+WORKERS = 2
+# Far below the time that a hanging request takes.
+SECONDS = 10.0
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    home = make_workspace(tmp_path_factory.mktemp("home"))
+    write_small_model(home / "models" / "small")
+    with running_server(home) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def long_work() -> bytes:
+    """A zip that keeps a worker busy for longer than a test lasts."""
+    stream = io.BytesIO()
+    large = photo(size=(3000, 2000))
+    with zipfile.ZipFile(stream, "w") as archive:
+        for index in range(2000):
+            archive.writestr(f"{index}.jpg", large)
+    return stream.getvalue()
+
+
+def _workers(server: Server) -> list[psutil.Process]:
+    return [child for child in server.process.children() if "spawn_main" in " ".join(child.cmdline())]
+
+
+def _answers(server: Server, count: int) -> list[int]:
+    """The statuses of so many requests at once; one that hangs is an error."""
+    address = f"{server.url}/predict/"
+    with ThreadPoolExecutor(count) as clients:
+        sent = [
+            clients.submit(requests.post, address, files={"image": ("a.jpg", PHOTO)}, timeout=SECONDS)
+            for _ in range(count)
+        ]
+        return [answer.result().status_code for answer in sent]
+
+
+def _busy(server: Server) -> psutil.Process:
+    def find() -> psutil.Process | None:
+        shares = {worker: worker.cpu_percent(0.2) for worker in _workers(server)}
+        return next((worker for worker, share in shares.items() if share > 30), None)
+
+    return wait_for(find, seconds=SECONDS)
+
+
+def test_idle_workers(server: Server) -> None:
+    killed = _workers(server)
+    assert len(killed) == WORKERS
+    for worker in killed:
+        worker.kill()
+    assert _answers(server, 2 * WORKERS) == [200] * 2 * WORKERS
+    wait_for(lambda: len(_workers(server)) == WORKERS, seconds=SECONDS)
+    assert not set(killed) & set(_workers(server))
+
+
+def test_a_worker_in_the_midst_of_a_request(server: Server, long_work: bytes) -> None:
+    with ThreadPoolExecutor(1) as client:
+        waiting = client.submit(server.predict, long_work)
+        _busy(server).kill()
+        killed_at = time.monotonic()
+        answer = waiting.result()
+    assert time.monotonic() - killed_at < SECONDS
+    assert answer.status_code == 503
+    assert "memory" in answer.json()["message"] and "try again" in answer.json()["message"]
+    assert _answers(server, 2 * WORKERS) == [200] * 2 * WORKERS
+
+
+def test_all_workers_in_the_midst_of_requests_and_others_waiting(server: Server, long_work: bytes) -> None:
+    with ThreadPoolExecutor(WORKERS) as clients:
+        waiting = [clients.submit(server.predict, long_work) for _ in range(WORKERS)]
+        wait_for(lambda: all(worker.cpu_percent(0.2) > 30 for worker in _workers(server)), seconds=SECONDS)
+        with ThreadPoolExecutor(1) as other:
+            others = other.submit(_answers, server, 3)
+            time.sleep(0.5)
+            for worker in _workers(server):
+                worker.kill()
+            assert others.result() == [200] * 3
+        assert [answer.result().status_code for answer in waiting] == [503] * WORKERS
+
+
+def test_the_worker_of_a_training(server: Server) -> None:
+    uuid = server.start_training(dataset="photos", name="lost")
+    running = wait_for(lambda: server.metadata()["trainings"], seconds=SECONDS)
+    assert [one["name"] for one in running] == ["lost"]
+    [worker] = [one for one in _workers(server) if one.children()]
+    [training] = worker.children()
+    worker.kill()
+    over = wait_for(lambda: server.training(uuid) if server.training(uuid)["status"] != "running" else None, SECONDS)
+    assert over["status"] == "error" and "memory" in over["message"]
+    wait_for(lambda: not training.is_running(), seconds=SECONDS)
+    [left] = server.metadata()["trainings"]
+    assert left["state"] == "cancelled" and "topgraft resume lost" in left["message"]
+    assert _answers(server, 2 * WORKERS) == [200] * 2 * WORKERS
+    deleted = requests.delete(f"{server.url}/train/{uuid}", timeout=SECONDS)
+    assert (deleted.status_code, deleted.json()["status"]) == (200, "error")
