@@ -42,7 +42,12 @@ def write_text(path: Path, content: str) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Replace `path` by `content` as indented JSON; see `to_json` for what it may hold."""
-    write_text(path, json.dumps(to_json(content), indent=2, ensure_ascii=False) + "\n")
+    write_text(path, json_text(content))
+
+
+def json_text(content: Any) -> str:
+    """The text that `write_json` writes."""
+    return json.dumps(to_json(content), indent=2, ensure_ascii=False) + "\n"
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

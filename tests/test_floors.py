@@ -18,6 +18,7 @@ FLOOR_OF_ROOM = {
     "model.training": 3,
     "model.evaluation": 2,
     "model.serving": 2,
+    "model.publishing": 2,
     "model.trainings": 1,
     "model.bundle": 1,
     "model.page": 1,

@@ -13,8 +13,10 @@ from model.cli.datasets import check
 from model.cli.demo import demo
 from model.cli.doctor import doctor
 from model.cli.evaluation import evaluate
+from model.cli.exporting import export
 from model.cli.importing import import_command
 from model.cli.models import models
+from model.cli.monitor import monitor
 from model.cli.options import workspace_option
 from model.cli.output import log_to_stderr, print_json
 from model.cli.page import page
@@ -50,7 +52,7 @@ def topgraft() -> None:
     """
 
 
-for subcommand in (demo, check, train, tune, resume, import_command, evaluate, predict, page, models, doctor):
+for subcommand in (demo, check, train, tune, resume, import_command, export, evaluate, predict, page, models, doctor):
     topgraft.add_command(subcommand)
 
 

@@ -23,6 +23,7 @@ from model.errors import ConfigError, DatasetError, StorageError, TrainingStoppe
 from model.evaluation.evaluate import Evaluation, evaluate_answers, write_predictions
 from model.evaluation.report import ReportContent, write_report
 from model.evaluation.wrong_answers import find_wrong_answers
+from model.publishing.card import model_card
 from model.results import Measurement, Progress, most_telling, no_progress
 from model.serving.predictor import load_predictor
 from model.training.augment import views_of
@@ -166,6 +167,7 @@ class _Training:
         exported = self.export(verdict, classifier)
         self.write_history(classifier.history)
         manifest = self.evaluate(verdict, classifier, exported)
+        durable.write_text(self.bundle / bundles.MODEL_CARD, model_card(manifest))
         bundles.write_manifest(self.bundle, manifest)
         warnings = (*verdict.remarks, *self.warnings(verdict, classifier, exported))
         return self.result(manifest, warnings) | {"remarks": list(classifier.remarks)}

@@ -35,6 +35,7 @@ from model.dataset.archives import is_archive, unpack_archive
 from model.dataset.listing import CLASSES, DATASET_FILES
 from model.errors import ArchiveError, ConfigError, ExportError, ModelError
 from model.evaluation.metrics import wilson_interval
+from model.publishing.card import model_card
 from model.results import SPLITS
 from model.serving.graph import FEATURE_MAP, FEATURES, PROBABILITIES
 from model.serving.keras_engine import HEAD
@@ -157,7 +158,9 @@ class _Import:
         exported = self.export(parts, network, images)
         self.write_dataset_files()
         self.write_history()
-        manifest = bundles.write_manifest(self.bundle, self.manifest(exported, difference))
+        described = self.manifest(exported, difference)
+        durable.write_text(self.bundle / bundles.MODEL_CARD, model_card(described))
+        manifest = bundles.write_manifest(self.bundle, described)
         return {
             "status": "done",
             "model": manifest.name,

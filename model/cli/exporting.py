@@ -1,0 +1,82 @@
+"""`topgraft export`: a trained model as an archive, or in a form that other programs run."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from model.bundle import Bundle, find_bundle
+from model.cli.options import current_workspace, json_option, workspace_option
+from model.cli.output import print_json
+
+ARCHIVE = "archive"
+# Those of `model.training.formats`, which needs TensorFlow.
+FORMATS = (ARCHIVE, "onnx", "saved_model", "litert", "keras")
+
+
+@click.command()
+@click.argument("name", metavar="MODEL")
+@click.option(
+    "--format", "form", type=click.Choice(FORMATS), default=ARCHIVE, show_default=True, help="What to make of it."
+)
+@click.option(
+    "--output",
+    metavar="PATH",
+    type=click.Path(path_type=Path),
+    help="The archive, or the folder of another format. Default: MODEL.tar.xz, or MODEL-FORMAT, here.",
+)
+@json_option
+@workspace_option
+def export(name: str, form: str, output: Path | None, as_json: bool) -> None:
+    """Export a trained model. MODEL is a name, or latest.
+
+    \b
+    archive      MODEL.tar.xz and MODEL.tar.xz.sha256: all of the model, for topgraft import. The
+                 same model gives the same bytes.
+    onnx         for ONNX Runtime
+    saved_model  for TensorFlow Serving
+    litert       for LiteRT (TensorFlow Lite), on phones and small boards
+    keras        for Keras 3
+
+    The last four are written only if they answer as the model does, into a folder with the names of
+    the classes and a program that shows how to use them.
+    """
+    bundle = find_bundle(current_workspace(), name)
+    answer = _export_archive(bundle, output) if form == ARCHIVE else _export_form(bundle, form, output)
+    if as_json:
+        print_json({"status": "done", "model": bundle.name, "format": form} | answer)
+
+
+def _export_archive(bundle: Bundle, output: Path | None) -> dict[str, Any]:
+    from model.publishing.archive import SUFFIX, write_archive
+
+    path = output or Path(bundle.name + SUFFIX)
+    if not path.name.endswith(SUFFIX) or not path.absolute().parent.is_dir():
+        raise click.UsageError(f"--output: expected a file {SUFFIX} in an existing folder, received {str(path)!r}.")
+    archive = write_archive(bundle, path)
+    click.echo(f"{archive.path}: {archive.size:,} bytes, {len(archive.files)} files", err=True)
+    click.echo(f"  sha256 {archive.sha256}", err=True)
+    click.echo(f"To use it elsewhere: topgraft import {archive.path.name}", err=True)
+    return {"path": archive.path, "sha256": archive.sha256, "size": archive.size, "files": list(archive.files)}
+
+
+def _export_form(bundle: Bundle, form: str, output: Path | None) -> dict[str, Any]:
+    from model.training.tensorflow_import import import_tensorflow
+
+    import_tensorflow()
+    from model.training.formats.exporting import export_form
+
+    exported = export_form(bundle, form, output or Path(f"{bundle.name}-{form}"))
+    click.echo(
+        f"{exported.directory}: answers as {bundle.name} does, to {exported.max_difference:.1e} of a probability, on "
+        f"{exported.compared_on}",
+        err=True,
+    )
+    click.echo(f"To try it: python {exported.directory / exported.program} PHOTO. The program:\n", err=True)
+    click.echo(exported.usage, err=True)
+    return {
+        "path": exported.directory,
+        "max_difference": exported.max_difference,
+        "compared_on": exported.compared_on,
+        "usage": exported.usage,
+    }

@@ -1,0 +1,91 @@
+"""The model card: what a model answers, how well, from what it learned, how to call it, and where not to trust it.
+
+The sections are those of Mitchell et al., "Model Cards for Model Reporting" (2019), as far as a manifest knows them.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
+from model.bundle import Manifest
+from model.publishing.rendering import render
+from model.results import SPLITS, most_telling
+
+_ROWS = (("accuracy", "accuracy"), ("macro_f1", "macro-F1"), ("balanced_accuracy", "balanced accuracy"))
+_TOP5 = ("top5_accuracy", "top-5 accuracy")
+_TOP = 5
+_MEASURED_ON = {
+    "test": "test photos that took no part in the training",
+    "cross_validation": "photos of the training, each answered by a head that learned without it (cross-validation)",
+    "val": "validation photos, which chose the settings: new photos may be answered less well",
+}
+FEW_PHOTOS = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class About:
+    """What only a person can say of a model.
+
+    Attributes:
+        title: for people; the model's name where it is empty.
+        author: of the model; empty where nobody said.
+        license: of the weights, as its SPDX identifier.
+        summary: one sentence.
+    """
+
+    title: str = ""
+    author: str = ""
+    license: str = ""
+    summary: str = ""
+
+
+NOTHING_SAID = About()
+
+
+def model_card(manifest: Manifest, about: About = NOTHING_SAID) -> str:
+    """The card as Markdown; the same manifest gives the same text."""
+    return render("model_card.md.jinja", card_values(manifest, about))
+
+
+def card_values(manifest: Manifest, about: About = NOTHING_SAID) -> dict[str, Any]:
+    """What the card's template, and those of the child module, are filled with."""
+    measured = most_telling(manifest.metrics)
+    metrics = manifest.metrics[measured] if measured else {}
+    counts = manifest.dataset.get("counts") or {}
+    return {
+        "manifest": manifest,
+        "title": about.title or manifest.name,
+        "author": about.author,
+        "license": about.license,
+        "summary": about.summary or summary_of(manifest),
+        "measured_on": _MEASURED_ON[measured] if measured else "",
+        "images": metrics.get("images"),
+        "metrics": _metrics(metrics, len(manifest.classes)),
+        "per_class": metrics.get("per_class", []),
+        "few": [row["class"] for row in metrics.get("per_class", []) if row["support"] < FEW_PHOTOS],
+        "few_photos": FEW_PHOTOS,
+        "calibration_error": metrics.get("expected_calibration_error"),
+        "splits": [split for split in SPLITS if split in counts],
+        "counts": counts,
+        "totals": {split: sum(of_class.values()) for split, of_class in counts.items()},
+        "dataset": PurePath(str(manifest.dataset.get("path", ""))).name,
+        "imported": manifest.train_config.get("imported"),
+    }
+
+
+def summary_of(manifest: Manifest) -> str:
+    """One sentence that says what the model does."""
+    classes = manifest.classes
+    named = ", ".join(classes) if len(classes) <= 6 else f"{', '.join(classes[:5])} and {len(classes) - 5} more"
+    return f"Tells photos of {len(classes)} classes apart: {named}."
+
+
+def _metrics(metrics: Mapping[str, Any], classes: int) -> list[dict[str, Any]]:
+    """A row for each number that was measured: its name, its value and its 95 % interval, None where unknown."""
+    rows = (*_ROWS, _TOP5) if classes > _TOP else _ROWS
+    return [
+        {"name": name, "value": metrics[key], "interval": metrics.get(f"{key}_interval")}
+        for key, name in rows
+        if metrics.get(key) is not None
+    ]

@@ -1,0 +1,31 @@
+"""The model card: numbers with their intervals, names as text whatever is in them, and what is not known said so."""
+
+import dataclasses
+
+from model.bundle import Bundle
+from model.publishing.card import About, model_card
+
+
+def test_the_card_tells_classes_metrics_with_intervals_data_and_limits(bundle: Bundle) -> None:
+    card = model_card(bundle.manifest, About(title="Colours of things", author="A. Person", license="CC-BY-4.0"))
+    assert card.startswith("# Colours of things\n")
+    assert "| accuracy | 0.875 | 0.739 to 0.945 |" in card
+    assert "| balanced accuracy | 0.800 | unknown |" in card
+    assert "Measured on 40 test photos" in card
+    assert "| red | 30 | 10 | 13 |" in card and "| all | 90 | 30 | 39 |" in card
+    assert "A. Person" in card and "CC-BY-4.0" in card
+    assert "hardly known: red, blue." in card
+    assert "/data" not in card, "where the dataset lies on this machine is nobody's business"
+
+
+def test_a_card_of_a_model_that_nobody_measured_says_so(bundle: Bundle) -> None:
+    unknown = dataclasses.replace(bundle.manifest, metrics={}, dataset={}, thresholds={}, train_config={}, versions={})
+    card = model_card(unknown)
+    assert "It was not measured." in card and "Nothing is known of it." in card
+
+
+def test_names_of_classes_stay_text(bundle: Bundle) -> None:
+    strange = ("<script>", "a|b", "[x](javascript:y)")
+    card = model_card(dataclasses.replace(bundle.manifest, classes=strange, metrics={}))
+    assert "<script>" not in card.replace("\\<script\\>", "")
+    assert "a\\|b" in card and "\\[x\\]" in card
