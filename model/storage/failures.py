@@ -5,6 +5,7 @@ rclone's exit status does not tell a wrong password from a full disk: its messag
 
 import logging
 import re
+import time
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 

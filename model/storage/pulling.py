@@ -1,0 +1,281 @@
+"""A dataset from a storage into a folder of this machine.
+
+What is there already, with the same size and time, is not fetched again; what an interrupted pull fetched is kept; and
+nothing is deleted because a listing does not show it: with another user's name in its address a server lists nothing
+at all. An archive is unpacked beside the folder and then moved into it.
+"""
+
+import dataclasses
+import fcntl
+import glob
+import hashlib
+import json
+import logging
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from model import durable
+from model.dataset.archives import is_archive, unpack_archive
+from model.errors import (
+    ArchiveError,
+    StorageBusyError,
+    StorageDamagedError,
+    StorageNotFoundError,
+    StorageUnreachableError,
+)
+from model.results import Progress, no_progress
+from model.storage.interface import DOWNLOAD, Entry, Storage
+from model.storage.nextcloud import fetch_zip, may_offer_zip, unpack_zip
+from model.storage.opening import open_storage
+from model.storage.packing import verify_unpacked
+from model.storage.places import is_remote, parse_place
+from model.storage.settings import remote_settings
+from model.workspace import cache_directory
+
+MARKER = ".topgraft-pull.json"
+
+# Below, asking for each file is as fast as a zip of the whole folder.
+_MANY_FILES = 20
+# Servers keep whole seconds, some of them two.
+_SECONDS_ALIKE = 2.0
+# What a killed rclone leaves.
+_PARTIAL = re.compile(r"\.[0-9a-f]{8}\.partial$")
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pulled:
+    """What a pull came to.
+
+    Attributes:
+        source: `remote:path`.
+        directory: where it is now.
+        way: `archive`, `zip` (the server packed the folder), `files` (one by one) or `unchanged` (all was there).
+        files: how many there are in the storage.
+        fetched: how many of them came over now.
+        bytes: the size of what came over, as files.
+        only_here: files in the folder that the storage does not have; they were left.
+    """
+
+    source: str
+    directory: str
+    way: str
+    files: int
+    fetched: int
+    bytes: int
+    only_here: int
+    seconds: float
+
+
+def pull(source: str, directory: Path, progress: Progress = no_progress, mirror: bool = False) -> Pulled:
+    """Bring a folder, or what is in an archive, into `directory`.
+
+    Args:
+        source: `remote:path`, or a local path.
+        directory: made where it is not there; what is in it and not in the storage stays.
+        progress: told of the phase `download`, in kilobytes.
+        mirror: remove what is not in the storage; only for folders that are nobody's own, such as copies in the cache.
+
+    Raises:
+        StorageError: see `model.storage.interface.Storage`; StorageNotFoundError also where the folder is empty.
+        ArchiveError: the archive is damaged or unsafe; nothing of it is in `directory`.
+    """
+    with _alone(directory):
+        work = _Pull(source, directory, progress, mirror)
+        return work.run()
+
+
+def is_whole(directory: Path) -> bool:
+    """Whether a pull into the folder was carried to its end."""
+    return (directory / MARKER).is_file()
+
+
+class _Pull:
+    """One pull, with what its steps share."""
+
+    def __init__(self, source: str, directory: Path, progress: Progress, mirror: bool) -> None:
+        self.source, self.directory, self.progress, self.mirror = source, directory, progress, mirror
+        self.storage: Storage = open_storage(source)
+        self.start = time.monotonic()
+        self.staging = directory.with_name(f".{directory.name}.unpacking")
+
+    def run(self) -> Pulled:
+        """Fetch what is missing."""
+        entry = self.storage.entry()
+        if entry is None:
+            raise StorageNotFoundError(
+                f"{self.source}: expected a folder or an archive, found nothing there (404). See to the path."
+            )
+        self.directory.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            return self.folder() if entry.is_folder else self.file(entry)
+        finally:
+            shutil.rmtree(self.staging, ignore_errors=True)
+
+    def file(self, entry: Entry) -> Pulled:
+        """An archive, unpacked; any other file as it is."""
+        marker = _read_marker(self.directory)
+        identity = {"source": self.source, "size": entry.size, "modified": entry.modified}
+        if _names(marker, identity) and not self.missing(marker["files"]):
+            return self.pulled("unchanged", len(marker["files"]), 0, 0, marker["files"])
+        name = self.source.replace(":", "/").rstrip("/").rpartition("/")[2]
+        archive = self.directory.with_name(f".{self.directory.name}.{name}")
+        self.storage.fetch("", archive, self.progress)
+        for older in archive.parent.glob(f".{glob.escape(archive.name)}.*.fetching"):
+            older.unlink()
+        if not is_archive(archive):
+            self.directory.mkdir(exist_ok=True)
+            os.replace(archive, self.directory / name)
+            return self.pulled("files", 1, 1, entry.size, {name: entry.size})
+        try:
+            unpack_archive(archive, self.staging)
+            verify_unpacked(self.staging)
+        finally:
+            archive.unlink()
+        files = _sizes(self.staging)
+        durable.write_json(self.staging / MARKER, identity | {"files": files})
+        self.take_over(self.staging)
+        return self.pulled("archive", len(files), len(files), entry.size, files)
+
+    def folder(self) -> Pulled:
+        """The files of a folder: those that are missing here, or are others than there."""
+        there = self.storage.list()
+        if not there:
+            raise StorageNotFoundError(
+                f"{self.source}: expected files, received an empty listing. Nothing here was touched. See to the path "
+                "and to the user's name at the end of the storage's address: a wrong one lists nothing."
+            )
+        files = {entry.name: entry.size for entry in there}
+        changed = [entry for entry in there if not self.is_here(entry)]
+        size = sum(entry.size for entry in changed)
+        way = "unchanged"
+        if changed:
+            (self.directory / MARKER).unlink(missing_ok=True)
+            way = self.fetch(there, changed, size)
+            self.require_all(files)
+        if changed or not is_whole(self.directory):
+            durable.write_json(self.directory / MARKER, {"source": self.source, "files": files})
+        return self.pulled(way, len(files), len(changed), size, files)
+
+    def fetch(self, there: list[Entry], changed: list[Entry], size: int) -> str:
+        """By one zip where that is worth it and offered; the rest, or all, file by file."""
+        way = "files"
+        if len(changed) >= _MANY_FILES and 2 * len(changed) >= len(there) and self.zip(there, size):
+            way = "zip"
+        if any(not self.is_here(entry) for entry in changed):
+            self.storage.fetch("", self.directory, self.progress)
+        return way
+
+    def zip(self, there: list[Entry], size: int) -> bool:
+        """Fetch the folder as a zip; whether that worked: otherwise the files come one by one."""
+        if not is_remote(self.source) or not may_offer_zip(remote_settings(parse_place(self.source).remote)):
+            return False
+        place = parse_place(self.source)
+        archive = self.directory.with_name(f".{self.directory.name}.zip")
+
+        def told(done: int) -> None:
+            self.progress(DOWNLOAD, min(done, size) // 1000, size // 1000)
+
+        try:
+            if not fetch_zip(place, archive, told):
+                return False
+            unpack_zip(archive, place, self.staging)
+        except (StorageBusyError, StorageUnreachableError, ArchiveError) as error:
+            log.warning("%s Going on file by file.", error.message)
+            return False
+        finally:
+            archive.unlink(missing_ok=True)
+        for entry in there:
+            path = self.staging / entry.name
+            if path.is_file() and path.stat().st_size == entry.size:
+                os.utime(path, (entry.modified, entry.modified))
+            else:
+                path.unlink(missing_ok=True)
+        self.take_over(self.staging)
+        return True
+
+    def take_over(self, unpacked: Path) -> None:
+        """Move what was unpacked into the folder: at once where that is new, else file by file, each whole."""
+        durable.sync_tree(unpacked)
+        if self.mirror:
+            shutil.rmtree(self.directory, ignore_errors=True)
+        if not self.directory.exists() or not any(self.directory.iterdir()):
+            os.replace(unpacked, self.directory)
+            return
+        (self.directory / MARKER).unlink(missing_ok=True)
+        files = sorted(path for path in unpacked.rglob("*") if path.is_file())
+        # The marker tells that all is there.
+        for path in sorted(files, key=lambda path: path.name == MARKER):
+            target = self.directory / path.relative_to(unpacked)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(path, target)
+
+    def is_here(self, entry: Entry) -> bool:
+        """Whether a file is here as it is there."""
+        try:
+            status = (self.directory / entry.name).stat()
+        except OSError:
+            return False
+        return status.st_size == entry.size and abs(status.st_mtime - entry.modified) <= _SECONDS_ALIKE
+
+    def missing(self, files: Mapping[str, int]) -> list[str]:
+        """The names of files that are not here, or with another size."""
+        return [name for name, size in files.items() if _size(self.directory / name) != size]
+
+    def require_all(self, files: Mapping[str, int]) -> None:
+        """A copy that some files did not come through is not whole, whatever rclone says."""
+        missing = self.missing(files)
+        if missing:
+            raise StorageDamagedError(
+                f"{self.source}: expected {len(files):,} files here as they are there, but {len(missing):,} are "
+                f"missing or have another size, such as {missing[0]}. The others are in {self.directory}; run it again."
+            )
+
+    def pulled(self, way: str, files: int, fetched: int, size: int, names: Mapping[str, int]) -> Pulled:
+        """What it came to; the files that only this folder has are counted, or removed from a mirror."""
+        extra = [name for name in _sizes(self.directory) if name not in names]
+        for name in extra:
+            if self.mirror or _PARTIAL.search(name):
+                (self.directory / name).unlink()
+        extra = [name for name in extra if (self.directory / name).exists()]
+        seconds = round(time.monotonic() - self.start, 2)
+        return Pulled(self.source, str(self.directory), way, files, fetched, size, len(extra), seconds)
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Wait until no other process pulls into the folder."""
+    locks = cache_directory() / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    with open(locks / hashlib.sha256(str(directory.absolute()).encode()).hexdigest(), "w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def _read_marker(directory: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads((directory / MARKER).read_text(encoding="utf-8"))
+        return content
+    except (OSError, ValueError):
+        return {}
+
+
+def _names(marker: Mapping[str, Any], identity: Mapping[str, Any]) -> bool:
+    return "files" in marker and all(marker.get(key) == value for key, value in identity.items())
+
+
+def _sizes(directory: Path) -> dict[str, int]:
+    """The files that a person sees in a folder: name -> size."""
+    found = {path.relative_to(directory): path for path in directory.rglob("*") if path.is_file()}
+    return {name.as_posix(): path.stat().st_size for name, path in found.items() if not name.name.startswith(".")}
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else -1
