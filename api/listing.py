@@ -13,6 +13,7 @@ from model.durable import to_json
 from model.errors import ModelDamagedError
 from model.promotion import Order, order_for_latest
 from model.results import most_telling
+from model.usage.store import version_of
 from model.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ class Listed:
     Attributes:
         files: those that the manifest lists, relative to the directory.
         summary: what the metadata of the service tell of it.
+        version: `model.usage.store.version_of` the manifest; empty where that cannot be read.
     """
 
     directory: Path
@@ -38,6 +40,7 @@ class Listed:
     created: str
     files: tuple[str, ...]
     summary: dict[str, Any]
+    version: str = ""
 
     @property
     def name(self) -> str:
@@ -139,6 +142,7 @@ def _stamp(path: Path) -> Stamp | None:
 def _read(directory: Path, stamp: Stamp) -> Listed:
     summary: dict[str, Any] = {"name": directory.name}
     files: tuple[str, ...] = ()
+    version = ""
     try:
         manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
         summary |= {
@@ -147,10 +151,12 @@ def _read(directory: Path, stamp: Stamp) -> Listed:
             **_measured(manifest["metrics"]),
         }
         files = tuple(manifest["files"])
+        hashes = {path: record["sha256"] for path, record in manifest["files"].items()}
+        version = version_of(manifest["created"], hashes)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         log.warning("%s: expected a manifest, received: %r", directory / MANIFEST, error)
         summary["problem"] = "its manifest.json cannot be read: train or fetch it again, or remove it"
-    return Listed(directory, stamp, summary.get("created", ""), files, to_json(summary))
+    return Listed(directory, stamp, summary.get("created", ""), files, to_json(summary), version)
 
 
 def _measured(metrics: dict[str, dict[str, Any]]) -> dict[str, Any]:

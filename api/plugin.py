@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import fields
 
 import model
+from api import settings
 from api.errors import Unavailable, as_http_errors
 from api.incoming import guard_server
 from api.progress import logged
 from api.responses import RENDERERS, Answer
 from api.schemas import predict_fields, response_fields, train_fields
 from api.uploads import Photos, open_photos
-from api.worker import AUTO_RESUME, LISTING, MONITOR, PREDICTORS, configure_logging
+from api.worker import AUTO_RESUME, LISTING, MONITOR, PREDICTORS, USAGE, USAGE_READER, configure_logging
 from api.workers import take_over_workers
 from model.config import LATEST, PredictConfig, TrainConfig
 from model.durable import to_json
@@ -56,6 +57,8 @@ def get_metadata() -> dict[str, Any]:
             "warnings": latest.warnings,
             "trainings": [_training_summary(status) for status in unfinished_trainings(workspace)],
         }
+        if settings.monitor_wanted():
+            described["usage"] = USAGE_READER.summary(workspace, LISTING)
     except (TopgraftError, OSError) as error:
         nothing: dict[str, Any] = {"models": [], "latest": None, "latest_promoted": False, "warnings": []}
         described |= nothing | {"trainings": [], "problem": str(error)}
@@ -142,11 +145,11 @@ def predict(
         ApiError: the answer is an HTTP error.
     """
     configure_logging()
-    with as_http_errors(), open_photos(image, url) as photos:
+    with USAGE.request(accept) as request, as_http_errors(), open_photos(image, url) as photos:
         config = load(PredictConfig, options)
         predictor, warnings = PREDICTORS.find(_workspace(), config.model)
         render = RENDERERS.get(accept, RENDERERS["application/json"])
-        predictions = _predictions(predictor, photos, config)
+        predictions = request.counted(_predictions(predictor, photos, config), predictor.bundle, photos.single is None)
         if photos.single is None:
             predictions = logged(predictions, photos.name, photos.total)
         return render(Answer(predictor, predictions, photos.single, config, warnings))

@@ -42,6 +42,11 @@ def tensorboard_wanted() -> bool:
     return (os.environ.get("TOPGRAFT_TENSORBOARD") or "1").lower() not in _NO
 
 
+def monitor_wanted() -> bool:
+    """Whether answers are counted: TOPGRAFT_MONITOR, by default not."""
+    return os.environ.get("TOPGRAFT_MONITOR", "").lower() not in _NO
+
+
 def _positive_integer(variable: str, default: int) -> int:
     text = os.environ.get(variable, "").strip()
     if text.isdecimal() and int(text) > 0:

@@ -7,6 +7,7 @@ import subprocess
 from api import settings
 from api.listing import Listing
 from api.predictors import Predictors
+from api.usage import Usage, UsageReader
 from model.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -49,6 +50,8 @@ AUTO_RESUME = AutoResume()
 LISTING = Listing()
 PREDICTORS = Predictors(LISTING)
 MONITOR = Monitor()
+USAGE = Usage()
+USAGE_READER = UsageReader()
 
 
 def configure_logging() -> None:

@@ -26,6 +26,7 @@ PREDICTIONS = "predictions"
 LOGS = "logs"
 TUNING = "tuning.json"
 TRAINING_FEATURES = "training_features.npz"
+HELD_OUT_FEATURES = "held_out_features.npz"
 FORMAT_VERSION = 1
 
 log = logging.getLogger(__name__)

@@ -3,6 +3,7 @@
 <root>/data/             datasets
 <root>/models/<name>/    one trained model each: whole, or not there
 <root>/models/.running/  trainings under way, and the traces of interrupted ones
+<root>/models/.monitor/  what the service was asked and answered, where it counts that
 """
 
 import dataclasses
@@ -12,6 +13,7 @@ from pathlib import Path
 from model.errors import ConfigError
 
 RUNNING = ".running"
+MONITOR = ".monitor"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +36,11 @@ class Workspace:
     def running(self) -> Path:
         """Trainings under way."""
         return self.models / RUNNING
+
+    @property
+    def monitor(self) -> Path:
+        """What the service counts."""
+        return self.models / MONITOR
 
     def find_dataset(self, dataset: str) -> Path:
         """The path meant by the option `dataset`: empty is `data/`, a name inside `data/` comes first.

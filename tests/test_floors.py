@@ -20,6 +20,7 @@ FLOOR_OF_ROOM = {
     "model.serving": 2,
     "model.publishing": 2,
     "model.trainings": 1,
+    "model.usage": 1,
     "model.bundle": 1,
     "model.page": 1,
     "model.dataset": 1,

@@ -52,7 +52,21 @@ def topgraft() -> None:
     """
 
 
-for subcommand in (demo, check, train, tune, resume, import_command, export, evaluate, predict, page, models, doctor):
+for subcommand in (
+    demo,
+    check,
+    train,
+    tune,
+    resume,
+    import_command,
+    export,
+    evaluate,
+    predict,
+    page,
+    models,
+    monitor,
+    doctor,
+):
     topgraft.add_command(subcommand)
 
 

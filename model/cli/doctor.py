@@ -56,6 +56,7 @@ VARIABLES = (
     Variable("TOPGRAFT_MAX_UPLOAD_MB", "the largest upload, in megabytes"),
     Variable("TOPGRAFT_ALLOW_PRIVATE_URLS", "whether a URL may lead to a private address"),
     Variable("TOPGRAFT_URL_PORTS", "the ports that a URL may name"),
+    Variable("TOPGRAFT_MONITOR", "whether the service counts what it answers"),
     Variable("TOPGRAFT_TENSORBOARD", "whether TensorBoard is started with the first training"),
     Variable("TOPGRAFT_TENSORBOARD_HOST", "address that TensorBoard listens on"),
     Variable("DEEPAAS_V2_MODEL", "the module that deepaas-run serves; should be topgraft"),

@@ -12,6 +12,7 @@ from model.evaluation.calibration import (
     thresholds_by_class,
 )
 from model.serving.training_features import TrainingFeatures, distances_among, neighbour_distances
+from model.usage.held_out import MOST_IMAGES
 
 
 def confidence_thresholds(
@@ -30,6 +31,23 @@ def confidence_thresholds(
         "confidence": confidence_threshold(probabilities, labels, wanted_accuracy),
         "confidence_by_class": {classes[label]: threshold for label, threshold in by_class.items()},
     }
+
+
+def describe_held_out(memory: TrainingFeatures, features: np.ndarray, seed: int = 0) -> np.ndarray:
+    """What the photos of a service are compared with to tell drift: `model.usage.held_out`.
+
+    Args:
+        memory: of the training images.
+        features: float32 (n, features) of images that are not among them; of more than `MOST_IMAGES`, some are chosen.
+        seed: fixes the choice.
+
+    Returns:
+        float32 (at most `MOST_IMAGES`, 1 + components): distance and components of each image.
+    """
+    if len(features) > MOST_IMAGES:
+        features = features[np.random.default_rng(seed).choice(len(features), MOST_IMAGES, replace=False)]
+    vectors = memory.vectors_of(features)
+    return np.column_stack([neighbour_distances(memory.distances_of(vectors)), memory.components_of(vectors)])
 
 
 def farthest_known(memory: TrainingFeatures, val_features: np.ndarray, frozen: bool) -> float:

@@ -133,15 +133,22 @@ class Predictor:
             else:
                 yield self._prediction(name, *next(rows), config)
 
-    def _answers(self, images: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
-        """For each image its probabilities (classes,), and its distances (n,) from the training images."""
+    def _answers(self, images: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray | None, np.ndarray | None]]:
+        """For each image its probabilities (classes,), its distances (n,) from the training images, its components."""
         if self.memory is None:
-            return ((row, None) for row in self.probabilities(images))
+            return ((row, None, None) for row in self.probabilities(images))
         probabilities, features = self._engine(images, PROBABILITIES, FEATURES)
-        return zip(probabilities, self.memory.distances(features), strict=True)
+        vectors = self.memory.vectors_of(features)
+        distances, components = self.memory.distances_of(vectors), self.memory.components_of(vectors)
+        return zip(probabilities, distances, components, strict=True)
 
     def _prediction(
-        self, name: str, probabilities: np.ndarray, distances: np.ndarray | None, config: PredictConfig
+        self,
+        name: str,
+        probabilities: np.ndarray,
+        distances: np.ndarray | None,
+        components: np.ndarray | None,
+        config: PredictConfig,
     ) -> Prediction:
         manifest = self.bundle.manifest
         order = np.argsort(-probabilities, kind="stable")[: config.top_k]
@@ -158,6 +165,7 @@ class Predictor:
             unknown_explanation=found.explanation,
             distance=distance,
             neighbours=self._neighbours(distances, config.neighbours),
+            components=None if components is None else tuple(components.tolist()),
         )
 
     def _neighbours(self, distances: np.ndarray | None, count: int) -> tuple[Neighbour, ...] | None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from model import durable
+from model.usage.held_out import COMPONENTS
 
 MOST_IMAGES = 20_000
 MOST_AXES = 256
@@ -46,7 +47,19 @@ class TrainingFeatures:
         Returns:
             float32 (m, n), in [0, 2]; at most 1.42 where features are not negative, as behind a ReLU.
         """
-        return _distances(project(features, self.axes), self.vectors)
+        return self.distances_of(self.vectors_of(features))
+
+    def vectors_of(self, features: np.ndarray) -> np.ndarray:
+        """Images as they are remembered: `project` on the axes."""
+        return project(features, self.axes)
+
+    def distances_of(self, vectors: np.ndarray) -> np.ndarray:
+        """As `distances`, of `vectors_of` the features."""
+        return _distances(vectors, self.vectors)
+
+    def components_of(self, vectors: np.ndarray) -> np.ndarray:
+        """What drift is told by, float32 (m, at most `COMPONENTS`): how long the vectors are along the first axes."""
+        return vectors[:, : min(COMPONENTS, len(self.axes))]
 
     def save(self, path: Path) -> None:
         """Write a compressed .npz; the vectors in half precision, which moves a distance by less than 0.001."""

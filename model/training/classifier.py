@@ -17,7 +17,7 @@ from model.dataset.prepare import Verdict
 from model.errors import ExportError
 from model.evaluation.calibration import fit_temperature
 from model.evaluation.paired import compare_paired
-from model.evaluation.unknown import confidence_thresholds, farthest_known
+from model.evaluation.unknown import confidence_thresholds, describe_held_out, farthest_known
 from model.results import Measurement, Progress, Sample
 from model.serving.training_features import TrainingFeatures, remember_features
 from model.training.augment import View, views_of
@@ -115,6 +115,7 @@ class Classifier:
         thresholds: what tells that an image is unknown, as in `model.bundle.Manifest`; those of confidence are
             fitted on the same answers.
         memory: the features of the training images.
+        held_out: what the images of `val` and `test` are like, of which `memory` has none.
         history: a row per epoch of every phase.
         answers: to `val`, by the head that validation chose, before it is refitted; to `test`, where the
             dataset has one; and of `cross_validation`, where there was one and the backbone stayed frozen.
@@ -128,6 +129,7 @@ class Classifier:
     temperature: float
     thresholds: Mapping[str, Any]
     memory: TrainingFeatures
+    held_out: np.ndarray
     history: tuple[Epoch, ...]
     answers: Mapping[Measurement, Answers]
     warnings: tuple[str, ...] = ()
@@ -380,6 +382,7 @@ class _Fit:
             temperature,
             thresholds,
             memory,
+            describe_held_out(memory, self._rows(features, dataset.val + dataset.test), self.config.seed),
             history,
             answers,
             tuple(self.warnings),

@@ -37,6 +37,7 @@ from model.training.stopping import how_to_go_on, stopped_by_signals
 from model.training.tensorflow_import import import_tensorflow
 from model.training.tracking.experiment_tracking import add_tracking
 from model.trainings import Reservation, begin, finished, outcome, reserve_again, wait_for_turn
+from model.usage.held_out import write_held_out
 from model.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -230,11 +231,12 @@ class _Training:
             )
 
     def export(self, verdict: Verdict, classifier: Classifier) -> "Exported":
-        """model.keras, model.onnx and training_features.npz."""
+        """model.keras, model.onnx, training_features.npz and held_out_features.npz."""
         from model.training.export import export_classifier
 
         self.progress("export", 0, 1)
         classifier.memory.save(self.bundle / bundles.TRAINING_FEATURES)
+        write_held_out(self.bundle / bundles.HELD_OUT_FEATURES, classifier.held_out)
         size = (self.image_size, self.image_size)
         return export_classifier(classifier, verdict.dataset.samples, size, self.config.resize, self.bundle)
 

@@ -1,0 +1,125 @@
+"""What this worker answers, counted where the operator wants it (TOPGRAFT_MONITOR), and told in the metadata."""
+
+import contextlib
+import logging
+import time
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from api import settings
+from api.errors import ApiError
+from api.listing import Listed, Listing
+from model.bundle import Bundle
+from model.errors import ConfigError
+from model.results import Prediction
+from model.usage.record import Record
+from model.usage.recorder import Recorder
+from model.usage.store import NO_MODEL, UsageStore, Watched, days_before, read_day, today, watched
+from model.usage.summary import short_summary
+from model.usage.window import DAYS, within
+from model.workspace import Workspace, find_workspace
+
+log = logging.getLogger(__name__)
+
+_FORMS = {"application/json": "json", "text/csv": "csv", "image/png": "png"}
+
+
+class CountedRequest:
+    """What one request brings."""
+
+    def __init__(self) -> None:
+        self.of = NO_MODEL
+        self.record = Record()
+        self.is_zip = False
+
+    def counted(self, predictions: Iterable[Prediction], bundle: Bundle, is_zip: bool) -> Iterator[Prediction]:
+        """The same predictions, each counted for the model as it goes by."""
+        self.of, self.is_zip = watched(bundle.name, bundle.manifest), is_zip
+        return self._counted(predictions)
+
+    def _counted(self, predictions: Iterable[Prediction]) -> Iterator[Prediction]:
+        for prediction in predictions:
+            self.record.add_prediction(prediction)
+            yield prediction
+
+
+class UncountedRequest:
+    """Counts nothing."""
+
+    def counted(self, predictions: Iterator[Prediction], bundle: Bundle, is_zip: bool) -> Iterator[Prediction]:
+        """The same predictions."""
+        return predictions
+
+
+class Usage:
+    """Counts the requests to this worker."""
+
+    def __init__(self) -> None:
+        self._recorders: dict[Workspace, Recorder] = {}
+
+    @contextlib.contextmanager
+    def request(self, accept: str) -> Iterator[CountedRequest | UncountedRequest]:
+        """Count what is answered inside, and how: by its form, or by the status of its error."""
+        if not settings.monitor_wanted():
+            yield UncountedRequest()
+            return
+        start = time.perf_counter()
+        counted = CountedRequest()
+        try:
+            yield counted
+        except ApiError as error:
+            counted.record.add_error(error.status)
+            raise
+        else:
+            counted.record.add_answer(_FORMS.get(accept, "json"), time.perf_counter() - start, counted.is_zip)
+        finally:
+            self._keep(counted)
+
+    def _keep(self, counted: CountedRequest) -> None:
+        with contextlib.suppress(ConfigError):  # no workspace: the answer was an error that says so
+            workspace = find_workspace()
+            self._recorders.setdefault(workspace, Recorder(workspace)).add(counted.of, counted.record)
+
+
+class UsageReader:
+    """Tells what was counted; a file is read again only when it has changed."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, tuple[tuple[int, int, int], Record | None]] = {}
+        self._asked: set[Path] = set()
+
+    def summary(self, workspace: Workspace, listing: Listing) -> dict[str, Any]:
+        """The last days in short: for each model that answered anything, and for requests without a model."""
+        store = UsageStore(workspace)
+        listed = listing.models(workspace)
+        models = [(one.name, self._last_days(store, _watched(one)), store.drift(_watched(one))) for one in listed]
+        without = self._last_days(store, NO_MODEL)
+        self._known = {path: known for path, known in self._known.items() if path in self._asked}
+        self._asked = set()
+        return {
+            "days": DAYS,
+            "models": [short_summary(name, record, drift) for name, record, drift in models if record is not None],
+            "errors_without_model": {} if without is None else dict(without.errors),
+        }
+
+    def _last_days(self, store: UsageStore, of: Watched) -> Record | None:
+        since = days_before(today(), DAYS - 1)
+        read = {day: self._read(path) for day, path in store.day_files(of).items() if day >= since}
+        found = {day: record for day, record in read.items() if record is not None}
+        return within(found) if found else None
+
+    def _read(self, path: Path) -> Record | None:
+        self._asked.add(path)
+        try:
+            status = path.stat()
+        except OSError:
+            return None
+        stamp = (status.st_mtime_ns, status.st_size, status.st_ino)
+        if path not in self._known or self._known[path][0] != stamp:
+            self._known[path] = stamp, read_day(path)
+        return self._known[path][1]
+
+
+def _watched(listed: Listed) -> Watched:
+    return Watched(listed.name, listed.version)

@@ -1,0 +1,103 @@
+"""`topgraft monitor`: what the service was asked and answered, and whether the photos are still like the training's."""
+
+import logging
+import sys
+from typing import Any
+
+import click
+
+from model.bundle import Bundle, find_bundle, model_names
+from model.cli.monitor_table import show_all, show_model
+from model.cli.options import current_workspace, json_option, workspace_option
+from model.cli.output import print_json
+from model.errors import ModelDamagedError
+from model.usage.store import KEPT_DAYS, NO_MODEL, UsageStore, watched
+from model.usage.window import DAYS, within
+from model.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+
+@click.command()
+@click.argument("name", metavar="[MODEL]", required=False)
+@click.option(
+    "--days",
+    type=click.IntRange(1, KEPT_DAYS),
+    default=DAYS,
+    show_default=True,
+    help="How many days to look back on, today included.",
+)
+@click.option("--reset", is_flag=True, help="Forget what was counted, for MODEL or for all.")
+@click.option("--yes", is_flag=True, help="Do not ask before forgetting.")
+@json_option
+@workspace_option
+def monitor(name: str | None, days: int, reset: bool, yes: bool, as_json: bool) -> None:
+    """Show what the service counted: classes, confidence, unknown photos, drift, errors and latency.
+
+    The service counts where the environment variable TOPGRAFT_MONITOR is 1. MODEL is a name, or latest; without it,
+    all models are shown, a line each.
+    """
+    workspace = current_workspace()
+    if reset:
+        _reset(workspace, name, yes, as_json)
+    elif name is None:
+        _show_all(workspace, days, as_json)
+    else:
+        bundle = find_bundle(workspace, name)
+        summary = {"days": days, **_summary(workspace, bundle, days)}
+        print_json(summary) if as_json else show_model(summary)
+
+
+def _show_all(workspace: Workspace, days: int, as_json: bool) -> None:
+    counted = set(UsageStore(workspace).models())
+    bundles = [bundle for name in model_names(workspace) if name in counted for bundle in _whole(workspace, name)]
+    models = [_summary(workspace, bundle, days) for bundle in bundles]
+    without_model = within(UsageStore(workspace).days(NO_MODEL), days)
+    summary = {
+        "days": days,
+        "models": [one for one in models if one["by_day"]],
+        "errors_without_model": dict(without_model.errors),
+    }
+    if as_json:
+        print_json(summary)
+    elif not summary["models"] and not without_model.errors:
+        click.echo(f"Nothing was counted in {workspace.monitor}. Start the service with TOPGRAFT_MONITOR=1.")
+    else:
+        show_all(summary)
+
+
+def _whole(workspace: Workspace, name: str) -> list[Bundle]:
+    try:
+        return [find_bundle(workspace, name)]
+    except ModelDamagedError as error:
+        log.warning("%s", error.message)
+        return []
+
+
+def _summary(workspace: Workspace, bundle: Bundle, days: int) -> dict[str, Any]:
+    from model.usage.drift import judge_drift
+    from model.usage.held_out import read_held_out
+    from model.usage.summary import full_summary
+
+    by_day = UsageStore(workspace).days(watched(bundle.name, bundle.manifest))
+    record = within(by_day, days)
+    train_counts = bundle.manifest.dataset.get("counts", {}).get("train", {})
+    held_out = read_held_out(bundle)
+    drift = judge_drift(held_out, record.sample.rows)
+    drift_by_day = {day: judge_drift(held_out, one.sample.rows) for day, one in by_day.items()}
+    return full_summary(bundle.name, record, drift, by_day, drift_by_day, train_counts)
+
+
+def _reset(workspace: Workspace, name: str | None, yes: bool, as_json: bool) -> None:
+    store = UsageStore(workspace)
+    if name is not None and name not in store.models():
+        name = find_bundle(workspace, name).name
+    if not yes and not sys.stdin.isatty():
+        raise click.UsageError("nobody is there to confirm that counts are forgotten: add --yes.")
+    what = "all models" if name is None else name
+    if not yes:
+        click.confirm(f"Forget what was counted for {what}?", abort=True, err=True)
+    store.reset(name)
+    click.echo(f"Forgot what was counted for {what}.", err=True)
+    if as_json:
+        print_json({"reset": name})

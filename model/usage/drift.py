@@ -1,0 +1,136 @@
+"""Whether the photos that a model is asked about are still like those that it was made with.
+
+Each photo is described by its distance from the training images and by the first components of its features. Each of
+these numbers is compared between the photos asked about and the held-out images by the two-sample test of Kolmogorov
+and Smirnov; the p-values are multiplied as Holm (A simple sequentially rejective multiple test procedure, 1979) does,
+so that looking at several numbers raises no more false alarms than looking at one. Rabanser et al. (Failing loudly,
+2019) find such tests on each of a few components among the best ways to notice that data have changed.
+
+The effect is the statistic of the test: the largest difference between the two cumulative shares, 0 where both are
+alike, 1 where no value of one lies among the other's. Unlike the p-value it does not grow with the number of photos.
+"""
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, Literal
+
+from model.usage.sample import SCALE, Row
+
+if TYPE_CHECKING:
+    import numpy as np
+
+FEWEST_PHOTOS = 50
+FEWEST_HELD_OUT = 10
+LEVEL = 0.01
+"""How seldom photos that are still alike may be called drifted, for each look at them."""
+
+Verdict = Literal["not judged", "too few photos", "no drift seen", "drift"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """One number, compared.
+
+    Attributes:
+        name: `distance`, or `component 1` and so on.
+        effect: largest difference of the cumulative shares, in [0, 1].
+        p_value: that an effect as large comes about by chance, corrected for the number of comparisons.
+        median, held_out_median: of the photos asked about, and of the held-out images.
+    """
+
+    name: str
+    effect: float
+    p_value: float
+    median: float
+    held_out_median: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Drift:
+    """What a look found.
+
+    Attributes:
+        reason: the verdict in a sentence.
+        photos: different photos that were looked at, at most `model.usage.sample.MOST_ROWS`.
+        held_out: images they were compared with.
+        p_value, effect: of the comparison that is least like chance; None where nothing was compared.
+        comparisons: all of them.
+    """
+
+    verdict: Verdict
+    reason: str
+    photos: int = 0
+    held_out: int = 0
+    p_value: float | None = None
+    effect: float | None = None
+    comparisons: tuple[Comparison, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The drift as one JSON object."""
+        return dataclasses.asdict(self)
+
+
+def judge_drift(held_out: "np.ndarray | None", photos: list[Row]) -> Drift:
+    """Compare photos with held-out images.
+
+    Args:
+        held_out: int (n, numbers), as of `model.usage.held_out.read_held_out`.
+        photos: of as many numbers each.
+    """
+    if held_out is None:
+        return Drift(
+            "not judged", "the model has no held-out features: it was imported, or trained by an older version"
+        )
+    # Late, like scipy: the server's own process reads of drift, and does without arrays.
+    import numpy as np
+
+    asked = np.array(photos, np.int64).reshape(len(photos), -1)
+    if len(held_out) < FEWEST_HELD_OUT:
+        reason = f"the model was trained with {len(held_out)} held-out images, and {FEWEST_HELD_OUT} are needed"
+        return Drift("not judged", reason, len(asked), len(held_out))
+    if len(asked) < FEWEST_PHOTOS:
+        reason = f"{len(asked)} different photos so far, and {FEWEST_PHOTOS} are needed"
+        return Drift("too few photos", reason, len(asked), len(held_out))
+    comparisons = _compare(held_out, asked)
+    least = min(comparisons, key=lambda found: (found.p_value, -found.effect))
+    drifted = least.p_value < LEVEL
+    return Drift(
+        "drift" if drifted else "no drift seen",
+        _reason(least, drifted),
+        len(asked),
+        len(held_out),
+        least.p_value,
+        least.effect,
+        comparisons,
+    )
+
+
+def _compare(held_out: "np.ndarray", asked: "np.ndarray") -> tuple[Comparison, ...]:
+    import numpy as np
+    from scipy.stats import ks_2samp
+
+    found = [ks_2samp(ours, theirs) for ours, theirs in zip(asked.T, held_out.T, strict=True)]
+    corrected = holm([float(result.pvalue) for result in found])
+    names = ["distance", *(f"component {number}" for number in range(1, len(found)))]
+    medians, held_out_medians = np.median(asked, axis=0) / SCALE, np.median(held_out, axis=0) / SCALE
+    return tuple(
+        Comparison(name, float(result.statistic), p_value, float(median), float(held_out_median))
+        for name, result, p_value, median, held_out_median in zip(
+            names, found, corrected, medians, held_out_medians, strict=True
+        )
+    )
+
+
+def holm(p_values: list[float]) -> list[float]:
+    """Corrected p-values, in the same order: the smallest times their number, the next times one less, and so on."""
+    corrected, largest = [0.0] * len(p_values), 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        corrected[place] = largest
+    return corrected
+
+
+def _reason(least: Comparison, drifted: bool) -> str:
+    if not drifted:
+        return f"the photos are as different from the held-out images as chance makes them (p = {least.p_value:.2g})"
+    direction = f"median {least.median:.3f}, of held-out images {least.held_out_median:.3f}"
+    return f"{least.name} has changed: {direction}, effect {least.effect:.2f}, p = {least.p_value:.2g}"

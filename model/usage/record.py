@@ -1,0 +1,140 @@
+"""What is counted of a model's answers: sums of bounded size, which can be added up over workers and days."""
+
+import dataclasses
+from collections import Counter
+from typing import Any
+
+from model.results import Prediction
+from model.usage.durations import LAST_STEP, step_of
+from model.usage.sample import Sample
+
+BINS = 20
+"""Of a histogram of confidences: each is a twentieth of [0, 1]."""
+
+_FORMAT = 1
+_LARGEST = 2**53
+
+
+@dataclasses.dataclass
+class Record:
+    """Counts.
+
+    Attributes:
+        photos: that were classified.
+        unreadable: images in zips that were not.
+        confidence: class -> how many answers named it first, by their probability: `BINS` counts.
+        unknown: why -> how many of the photos were called unknown (`model.results.UnknownReason`).
+        answers: form -> how many requests were answered so.
+        errors: HTTP status -> how many requests were refused with it.
+        durations: form of the answer to a single photo, or `zip` -> step (`model.usage.durations`) -> how many.
+        sample: of the photos: distance from the training images, then the components of the features.
+    """
+
+    photos: int = 0
+    unreadable: int = 0
+    confidence: dict[str, list[int]] = dataclasses.field(default_factory=dict)
+    unknown: Counter[str] = dataclasses.field(default_factory=Counter)
+    answers: Counter[str] = dataclasses.field(default_factory=Counter)
+    errors: Counter[str] = dataclasses.field(default_factory=Counter)
+    durations: dict[str, Counter[int]] = dataclasses.field(default_factory=dict)
+    sample: Sample = dataclasses.field(default_factory=Sample)
+
+    def add_prediction(self, prediction: Prediction) -> None:
+        """Count what was said of one image."""
+        if prediction.error is not None:
+            self.unreadable += 1
+            return
+        self.photos += 1
+        bins = self.confidence.setdefault(prediction.labels[0], [0] * BINS)
+        bins[min(BINS - 1, int(BINS * prediction.probabilities[0]))] += 1
+        if prediction.unknown:
+            self.unknown[prediction.unknown_reason] += 1
+        if prediction.distance is not None and prediction.components is not None:
+            self.sample.add((prediction.distance, *prediction.components))
+
+    def add_answer(self, form: str, seconds: float, is_zip: bool) -> None:
+        """Count a request that was answered."""
+        self.answers[form] += 1
+        self.durations.setdefault("zip" if is_zip else form, Counter())[step_of(seconds)] += 1
+
+    def add_error(self, status: int) -> None:
+        """Count a request that was refused."""
+        self.errors[str(status)] += 1
+
+    def merge(self, other: "Record") -> None:
+        """Add another record to this one."""
+        self.photos += other.photos
+        self.unreadable += other.unreadable
+        for label, counts in other.confidence.items():
+            mine = self.confidence.get(label, [0] * BINS)
+            self.confidence[label] = [one + more for one, more in zip(mine, counts, strict=True)]
+        self.unknown += other.unknown
+        self.answers += other.answers
+        self.errors += other.errors
+        for form, steps in other.durations.items():
+            self.durations.setdefault(form, Counter()).update(steps)
+        self.sample.merge(other.sample)
+
+    def to_json(self) -> dict[str, Any]:
+        """The record as one JSON object."""
+        return {
+            "format": _FORMAT,
+            "photos": self.photos,
+            "unreadable": self.unreadable,
+            "confidence": self.confidence,
+            "unknown": self.unknown,
+            "answers": self.answers,
+            "errors": self.errors,
+            "durations": self.durations,
+            "sample": self.sample.rows,
+        }
+
+    @classmethod
+    def from_json(cls, content: Any) -> "Record":
+        """The record that `to_json` made this object of.
+
+        Raises:
+            ValueError, KeyError, TypeError, AttributeError: it is another object.
+        """
+        if content["format"] != _FORMAT:
+            raise ValueError(f"expected format {_FORMAT}, received {content['format']!r}")
+        return cls(
+            _count(content["photos"]),
+            _count(content["unreadable"]),
+            {label: _bins(counts) for label, counts in content["confidence"].items()},
+            _counter(content["unknown"]),
+            _counter(content["answers"]),
+            _counter(content["errors"]),
+            {form: _steps(steps) for form, steps in content["durations"].items()},
+            Sample(_rows(content["sample"])),
+        )
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or not 0 <= value <= _LARGEST:
+        raise ValueError(f"expected a count, received {value!r}")
+    return value
+
+
+def _counter(counts: Any) -> Counter[str]:
+    return Counter({name: _count(count) for name, count in counts.items()})
+
+
+def _bins(counts: Any) -> list[int]:
+    if len(counts) != BINS:
+        raise ValueError(f"expected {BINS} counts, received {len(counts)}")
+    return [_count(count) for count in counts]
+
+
+def _steps(counts: Any) -> Counter[int]:
+    steps = Counter({int(step): _count(count) for step, count in counts.items()})
+    if not all(0 <= step <= LAST_STEP for step in steps):
+        raise ValueError(f"expected steps from 0 to {LAST_STEP}, received {sorted(steps)}")
+    return steps
+
+
+def _rows(rows: Any) -> list[tuple[int, ...]]:
+    found = [tuple(row) for row in rows]
+    if len({len(row) for row in found}) > 1 or not all(type(value) is int for row in found for value in row):
+        raise ValueError("expected a sample of rows of as many whole numbers each")
+    return found

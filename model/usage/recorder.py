@@ -1,0 +1,81 @@
+"""Counting in a worker: in memory at once, on disk every few seconds and at the end, beside the requests."""
+
+import atexit
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from model.usage.looks import Looks, look_in_a_process_of_its_own
+from model.usage.record import Record
+from model.usage.store import NO_MODEL, UsageStore, Watched, today
+from model.workspace import Workspace
+
+SECONDS_BETWEEN_WRITES = 3.0
+
+log = logging.getLogger(__name__)
+
+
+class Recorder:
+    """Collects records and adds them to those on disk. Safe to use from several threads at once.
+
+    Args:
+        seconds_between_writes: at least; what is newer is lost when the process is killed.
+        look: looks at the drift of the model in a folder, and writes down what it sees.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        seconds_between_writes: float = SECONDS_BETWEEN_WRITES,
+        look: Callable[[Path], None] = look_in_a_process_of_its_own,
+    ) -> None:
+        self._store = UsageStore(workspace)
+        self._looks = Looks(workspace, self._store, look)
+        self._seconds = seconds_between_writes
+        self._new: dict[tuple[Watched, str], Record] = {}
+        self._lock, self._writing = threading.Lock(), threading.Lock()
+        self._any_new = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._problem = ""
+
+    def add(self, of: Watched, record: Record) -> None:
+        """Add what one request brought."""
+        with self._lock:
+            self._new.setdefault((of, today()), Record()).merge(record)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._write_now_and_then, name="usage", daemon=True)
+                self._thread.start()
+                atexit.register(self.write)
+        self._any_new.set()
+
+    def write(self) -> None:
+        """Add to the disk what is new; what cannot be written stays for the next time, and the log says why."""
+        with self._writing:
+            self._any_new.clear()
+            with self._lock:
+                new, self._new = self._new, {}
+            for (of, day), record in new.items():
+                self._write_or_keep(of, day, record)
+
+    def _write_or_keep(self, of: Watched, day: str, record: Record) -> None:
+        try:
+            self._store.add(of, day, record)
+        except OSError as error:
+            with self._lock:
+                self._new.setdefault((of, day), Record()).merge(record)
+            self._any_new.set()
+            if str(error) != self._problem:
+                log.warning("what was counted cannot be written yet: %s", error)
+            self._problem = str(error)
+        else:
+            self._problem = ""
+
+    def _write_now_and_then(self) -> None:
+        pause = threading.Event()
+        while self._any_new.wait():
+            pause.wait(self._seconds)
+            with self._lock:
+                models = {of for of, _ in self._new if of != NO_MODEL}
+            self.write()
+            self._looks.start(models)

@@ -1,0 +1,67 @@
+"""A sample of the photos that a model was asked about, as a few numbers for each.
+
+A bottom-k sample (Cohen and Kaplan, Summarizing data using bottom-k sketches, 2007): each row has a hash, and those
+with the smallest hashes are kept. It is a uniform sample of *different* photos, however often each came (a health
+check sends the same one for ever), and the sample of two workers, or days, together is that of all their photos.
+"""
+
+import hashlib
+import math
+import struct
+from collections.abc import Iterable, Sequence
+
+MOST_ROWS = 500
+# Stored as whole numbers: the last digits of a feature differ with the size of the batch that a photo came in.
+SCALE = 10_000
+_HASHES = 2**64
+_LARGEST = 32_767
+
+Row = tuple[int, ...]
+
+
+class Sample:
+    """At most `MOST_ROWS` rows: those with the smallest hashes of all that were added."""
+
+    def __init__(self, rows: Iterable[Row] = ()) -> None:
+        self._rows: dict[int, Row] = {}
+        self._limit = _HASHES
+        self._add(rows)
+
+    def add(self, values: Sequence[float]) -> None:
+        """Add a photo, described by the same number of values as all others; one that is not finite is left out."""
+        if all(map(math.isfinite, values)):
+            self._add([tuple(max(-_LARGEST, min(_LARGEST, round(SCALE * value))) for value in values)])
+
+    def merge(self, other: "Sample") -> None:
+        """Add what another sample holds."""
+        self._add(other._rows.values())
+
+    @property
+    def rows(self) -> list[Row]:
+        """What is kept, in units of 1 / `SCALE`, the smallest hash first."""
+        return [self._rows[key] for key in sorted(self._rows)[:MOST_ROWS]]
+
+    @property
+    def distinct(self) -> int:
+        """How many different photos were added: exact up to `MOST_ROWS`, then an estimate within about 5 %.
+
+        Beyer et al. (On synopses for distinct-value estimation under multiset operations, 2007): of n hashes, the
+        k-th smallest is near k / n of their range.
+        """
+        keys = sorted(self._rows)[:MOST_ROWS]
+        return len(keys) if len(keys) < MOST_ROWS else round((MOST_ROWS - 1) * _HASHES / keys[-1])
+
+    def _add(self, rows: Iterable[Row]) -> None:
+        for row in rows:
+            key = _hash(row)
+            if key < self._limit:
+                self._rows[key] = row
+        # Seldom, so that a photo costs no sorting.
+        if len(self._rows) > 2 * MOST_ROWS:
+            kept = sorted(self._rows)[:MOST_ROWS]
+            self._rows = {key: self._rows[key] for key in kept}
+            self._limit = kept[-1]
+
+
+def _hash(row: Row) -> int:
+    return int.from_bytes(hashlib.blake2b(struct.pack(f"{len(row)}h", *row), digest_size=8).digest(), "big")

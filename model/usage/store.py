@@ -1,0 +1,170 @@
+"""The records on disk: a file per model, version and day, added to by every worker, kept for `KEPT_DAYS`."""
+
+import contextlib
+import datetime
+import fcntl
+import hashlib
+import json
+import logging
+import re
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from model import durable
+from model.bundle import Manifest
+from model.usage.record import Record
+from model.workspace import Workspace
+
+KEPT_DAYS = 90
+DRIFT = "drift.json"
+
+_LOCK = "lock"
+_SECONDS_FOR_THE_LOCK = 2.0
+_OF_A_DAY = re.compile(r"\d{4}-\d{2}-\d{2}\.(json|damaged)")
+
+log = logging.getLogger(__name__)
+
+
+class Watched(NamedTuple):
+    """What a record is of: a version of a model."""
+
+    model: str
+    version: str
+
+
+NO_MODEL = Watched(".requests", "")
+"""The record of requests for which no model was found."""
+
+
+def version_of(created: str, files: Mapping[str, str]) -> str:
+    """A name for a model as it is now; another one when any of its files is another.
+
+    Args:
+        created: as in the manifest.
+        files: path -> sha256, as in the manifest.
+    """
+    return hashlib.sha256(json.dumps([created, sorted(files.items())]).encode()).hexdigest()[:16]
+
+
+def watched(name: str, manifest: Manifest) -> Watched:
+    """What the record of this model is of."""
+    return Watched(name, version_of(manifest.created, {path: record.sha256 for path, record in manifest.files.items()}))
+
+
+def today() -> str:
+    """The day in UTC, as `2026-11-21`."""
+    return datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+
+
+def days_before(day: str, count: int) -> str:
+    """The day that was `count` days before another."""
+    return (datetime.date.fromisoformat(day) - datetime.timedelta(days=count)).isoformat()
+
+
+class UsageStore:
+    """The records of a workspace."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._root = workspace.monitor
+
+    def folder(self, of: Watched) -> Path:
+        """Where the records of a version of a model are."""
+        return self._root / of.model / of.version
+
+    def add(self, of: Watched, day: str, record: Record) -> Record:
+        """Add a record to that of a day; returns the sum.
+
+        Raises:
+            OSError: it cannot be written, or another process holds the lock. Nothing is added then.
+        """
+        self._root.mkdir(parents=True, exist_ok=True)
+        with self._alone():
+            folder = self.folder(of)
+            path = folder / f"{day}.json"
+            if not path.exists():
+                self._remove_old(days_before(day, KEPT_DAYS))
+                folder.mkdir(parents=True, exist_ok=True)
+            total = _read_or_put_aside(path)
+            total.merge(record)
+            durable.write_text(path, json.dumps(total.to_json(), ensure_ascii=False) + "\n")
+        return total
+
+    def day_files(self, of: Watched) -> dict[str, Path]:
+        """Day -> its file, oldest first."""
+        found = (path for path in sorted(self.folder(of).glob("*.json")) if _OF_A_DAY.fullmatch(path.name))
+        return {path.stem: path for path in found}
+
+    def days(self, of: Watched) -> dict[str, Record]:
+        """The record of each day, oldest first; a damaged one is left out, with a warning."""
+        read = {day: read_day(path) for day, path in self.day_files(of).items()}
+        return {day: record for day, record in read.items() if record is not None}
+
+    def models(self) -> list[str]:
+        """The names of the models of which anything is recorded, of whatever version."""
+        with contextlib.suppress(OSError):
+            return sorted(path.name for path in self._root.iterdir() if path.is_dir() and path.name != NO_MODEL.model)
+        return []
+
+    def drift(self, of: Watched) -> dict[str, Any] | None:
+        """What was last found out of the drift of a model (`model.usage.drift.Drift` as JSON), if anything was."""
+        try:
+            content = json.loads((self.folder(of) / DRIFT).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return content if isinstance(content, dict) else None
+
+    def reset(self, model: str | None = None) -> None:
+        """Forget what was counted for one model, all its versions, or everything.
+
+        Workers go on with what they have counted since they last wrote.
+        """
+        if not self._root.is_dir():
+            return
+        with self._alone():
+            for folder in [self._root / model] if model else [path for path in self._root.iterdir() if path.is_dir()]:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _remove_old(self, before: str) -> None:
+        """Remove the files of days before `before`, and the folders that had none later."""
+        for folder in [*filter(Path.is_dir, self._root.glob("*/*")), self.folder(NO_MODEL)]:
+            days = [path for path in folder.glob("*") if _OF_A_DAY.fullmatch(path.name)]
+            for path in days:
+                if path.stem < before:
+                    path.unlink(missing_ok=True)
+            if days and all(path.stem < before for path in days):
+                shutil.rmtree(folder, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        with open(self._root / _LOCK, "w") as stream:
+            deadline = time.monotonic() + _SECONDS_FOR_THE_LOCK
+            while True:
+                try:
+                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > deadline:
+                        raise
+                    time.sleep(0.01)
+            yield
+
+
+def read_day(path: Path) -> Record | None:
+    """The record of a day; None, and a warning, where the file is damaged; None where it is gone."""
+    try:
+        return Record.from_json(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        log.warning("%s: expected counts of a day, received: %r. It is left out; it may be deleted.", path, error)
+        return None
+
+
+def _read_or_put_aside(path: Path) -> Record:
+    found = read_day(path)
+    if found is None and path.exists():
+        path.replace(path.with_suffix(".damaged"))
+    return Record() if found is None else found

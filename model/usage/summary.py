@@ -1,0 +1,116 @@
+"""Counts made readable: shares, quantiles and verdicts, for the metadata of the service and for the command."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from model.usage.drift import Drift
+from model.usage.durations import quantile
+from model.usage.record import BINS, Record
+
+_QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+
+
+def short_summary(name: str, record: Record, drift: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A model in a few numbers.
+
+    Args:
+        drift: what the last look found, as JSON; None where there was none.
+    """
+    looked = None if drift is None else _verdict(drift) | {"looked": drift.get("looked")}
+    return {"name": name, **_counts(record), "latency_ms": latency_ms(record), "drift": looked}
+
+
+def full_summary(
+    name: str,
+    record: Record,
+    drift: Drift,
+    by_day: Mapping[str, Record],
+    drift_by_day: Mapping[str, Drift],
+    train_counts: Mapping[str, int],
+) -> dict[str, Any]:
+    """All that there is to say of a model.
+
+    Args:
+        record: of the days looked at.
+        drift: of the same.
+        by_day, drift_by_day: the record of each day kept, oldest first, and what a look at it alone finds.
+        train_counts: class -> number of training images.
+    """
+    return {
+        "name": name,
+        **_counts(record),
+        "classes": class_rows(record, train_counts),
+        "confidence_histogram": total_histogram(record.confidence.values()),
+        "unknown_reasons": dict(record.unknown),
+        "latency_ms": latency_ms(record),
+        "drift": drift.to_json(),
+        "by_day": [
+            {"day": day, **_counts(one), "latency_ms": latency_ms(one), "drift": _verdict(drift_by_day[day].to_json())}
+            for day, one in by_day.items()
+        ],
+    }
+
+
+def class_rows(record: Record, train_counts: Mapping[str, int]) -> list[dict[str, Any]]:
+    """For each class of the answers or the training, the most frequent answer first: how often, how sure, and its
+    share among the training images."""
+    named = {label: sum(counts) for label, counts in record.confidence.items()}
+    trained = sum(train_counts.values())
+    return [
+        {
+            "class": label,
+            "photos": named.get(label, 0),
+            "share": _share(named.get(label, 0), record.photos),
+            "share_in_training": _share(train_counts.get(label, 0), trained),
+            "mean_confidence": mean_confidence(record.confidence.get(label, [])),
+            "confidence_histogram": record.confidence.get(label, [0] * BINS),
+        }
+        for label in sorted({**train_counts, **named}, key=lambda label: (-named.get(label, 0), label))
+    ]
+
+
+def mean_confidence(histogram: Sequence[int]) -> float | None:
+    """The mean of the probabilities in a histogram, to within half a bin; None where there are none."""
+    images = sum(histogram)
+    if not images:
+        return None
+    return sum(count * (place + 0.5) / BINS for place, count in enumerate(histogram)) / images
+
+
+def total_histogram(histograms: Any) -> list[int]:
+    """The sum of histograms."""
+    return [sum(counts) for counts in zip([0] * BINS, *histograms, strict=True)]
+
+
+def latency_ms(record: Record) -> dict[str, dict[str, float]]:
+    """Form of the answer to a single photo, or `zip` -> quantile -> milliseconds, to a tenth of themselves."""
+    return {
+        form: {name: _rounded(1000 * (quantile(steps, share) or 0.0)) for name, share in _QUANTILES.items()}
+        for form, steps in sorted(record.durations.items())
+    }
+
+
+def _verdict(drift: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: drift.get(key) for key in ("verdict", "reason", "p_value", "effect")}
+
+
+def _counts(record: Record) -> dict[str, Any]:
+    unknown = sum(record.unknown.values())
+    return {
+        "photos": record.photos,
+        "different_photos": record.sample.distinct or None,
+        "unreadable": record.unreadable,
+        "unknown": unknown,
+        "unknown_share": _share(unknown, record.photos),
+        "mean_confidence": mean_confidence(total_histogram(record.confidence.values())),
+        "answers": dict(record.answers),
+        "errors": dict(record.errors),
+    }
+
+
+def _share(part: int, whole: int) -> float | None:
+    return round(part / whole, 4) if whole else None
+
+
+def _rounded(milliseconds: float) -> float:
+    return round(milliseconds, 1 if milliseconds < 100 else 0)
