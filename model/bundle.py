@@ -59,8 +59,10 @@ class Manifest:
             same for answers that name this class, where enough is known of it; `distance` from the training
             images, beyond which an image counts as unknown, where they are remembered in a file.
         engine: `onnx`, or `keras` where the ONNX export failed its parity check.
-        parity: largest difference of a probability between the two, and on how many images.
+        parity: largest difference of a probability between the two, and on how many images; of an int8 network, its
+            validation accuracy and that of the float32 one.
         files: path inside the bundle -> record.
+        precision: `float32`, or `int8` (`TrainConfig.precision`), of the network in model.onnx.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Manifest:
     parity: dict[str, float]
     files: dict[str, FileRecord]
     format_version: int = FORMAT_VERSION
+    precision: str = "float32"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -68,7 +68,7 @@ def show_model(name: str, as_json: bool) -> None:
         print_json(manifest)
         return
     click.echo(f"{bundle.name}  {bundle.directory}")
-    for key in ("created", "backbone", "image_size", "resize", "engine", "temperature"):
+    for key in ("created", "backbone", "image_size", "resize", "engine", "precision", "temperature"):
         click.echo(f"  {key}: {manifest[key]}")
     click.echo(f"  classes: {', '.join(bundle.manifest.classes)}")
     for split, metrics in bundle.manifest.metrics.items():

@@ -282,7 +282,7 @@ def _settings(manifest: Manifest) -> list[tuple[str, Iterable[tuple[str, Any]]]]
             [
                 ("backbone", manifest.backbone),
                 ("image size", f"{manifest.image_size} by {manifest.image_size} pixels, {manifest.resize}"),
-                ("served by", "ONNX Runtime" if manifest.engine == "onnx" else "Keras"),
+                ("served by", f"ONNX Runtime in {manifest.precision}" if manifest.engine == "onnx" else "Keras"),
                 ("temperature", f"{manifest.temperature:.3f}"),
                 *((f"parity, {name.replace('_', ' ')}", f"{value:g}") for name, value in manifest.parity.items()),
             ],

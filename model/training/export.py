@@ -32,11 +32,13 @@ class Exported:
         engine: `onnx`, or `keras` where ONNX is impossible or does not agree.
         parity: `max_difference` of a probability and the number of `images` it was measured on.
         warnings: why the engine is not ONNX.
+        precision: `float32`, or `int8` (`model.training.int8`).
     """
 
     engine: str
     parity: dict[str, float]
     warnings: tuple[str, ...] = ()
+    precision: str = "float32"
 
 
 def export_classifier(
@@ -87,6 +89,11 @@ def compare_engines(directory: Path, images: np.ndarray) -> Exported:
     return Exported("keras", parity, (warning,))
 
 
+def evenly_spread(samples: Sequence[Sample], number: int) -> list[Sample]:
+    """At most `number` samples, from the first to the last."""
+    positions = np.unique(np.linspace(0, len(samples) - 1, number).astype(int))
+    return [samples[position] for position in positions]
+
+
 def _images(samples: Sequence[Sample], size: tuple[int, int], resize: str) -> np.ndarray:
-    positions = np.unique(np.linspace(0, len(samples) - 1, PARITY_IMAGES).astype(int))
-    return np.stack([read_sample(samples[position], size, resize) for position in positions])
+    return np.stack([read_sample(sample, size, resize) for sample in evenly_spread(samples, PARITY_IMAGES)])

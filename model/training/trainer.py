@@ -238,7 +238,13 @@ class _Training:
         classifier.memory.save(self.bundle / bundles.TRAINING_FEATURES)
         write_held_out(self.bundle / bundles.HELD_OUT_FEATURES, classifier.held_out)
         size = (self.image_size, self.image_size)
-        return export_classifier(classifier, verdict.dataset.samples, size, self.config.resize, self.bundle)
+        dataset = verdict.dataset
+        exported = export_classifier(classifier, dataset.samples, size, self.config.resize, self.bundle)
+        if self.config.precision == "float32":
+            return exported
+        from model.training.int8 import export_in_int8
+
+        return export_in_int8(exported, dataset.train, dataset.val, size, self.config.resize, self.bundle)
 
     def warnings(self, verdict: Verdict, classifier: Classifier, exported: "Exported") -> tuple[str, ...]:
         """What to know of the training itself."""
@@ -330,6 +336,7 @@ def _without_matrix(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """The metrics without what grows with the square of the classes: report.html has it."""
     return {name: value for name, value in metrics.items() if name != "confusion_matrix"}
 
+            precision=exported.precision,
 
 def _versions() -> dict[str, str]:
     packages = ("keras", "tensorflow", "onnx", "onnxruntime", "numpy")

@@ -1,0 +1,66 @@
+"""A network in int8 is small and answers as well, or it is not used."""
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from model.bundle import ONNX_MODEL, find_bundle
+from model.config import TrainConfig
+from model.serving.predictor import load_predictor
+from model.training import int8
+from model.training.networks.quantization import quantize
+from model.training.trainer import train
+
+
+def config(shapes, **options: object) -> TrainConfig:
+    return TrainConfig(dataset=str(shapes), name="m", image_size=64, folds=0, precision="int8", **options)
+
+
+@pytest.mark.slow  # calibrates a network
+def test_an_int8_network_is_small_and_answers_like_the_float32_one(workspace, shapes, monkeypatch):
+    float32: list[bytes] = []
+
+    def keep(graph, images):
+        float32.append(graph.read_bytes())
+        return quantize(graph, images)
+
+    monkeypatch.setattr(int8, "quantize", keep)
+    result = train(config(shapes), workspace)
+    bundle = find_bundle(workspace, "m")
+    bundle.verify()
+    assert bundle.manifest.precision == "int8" and "int8" not in str(result["warnings"])
+    assert bundle.manifest.parity["val_accuracy_int8"] >= bundle.manifest.parity["val_accuracy_float32"] - 0.005
+    content = (bundle.directory / ONNX_MODEL).read_bytes()
+    assert len(content) < len(float32[0]) / 3
+    before, after = (onnxruntime.InferenceSession(graph) for graph in (float32[0], content))
+    images = np.random.default_rng(0).integers(0, 256, (8, 64, 64, 3), np.uint8)
+    expected, found = (session.run(None, {"image": images}) for session in (before, after))
+    assert [one.shape for one in expected] == [one.shape for one in found]
+    assert 0 < np.abs(expected[0] - found[0]).max() < 0.3
+    photos = [(path.name, path.read_bytes()) for path in sorted((shapes / "circle").iterdir())]
+    answers = list(load_predictor(bundle).predict(photos))
+    assert [answer.labels[0] for answer in answers].count("circle") > len(answers) * 0.8
+    assert "ONNX Runtime in int8" in (bundle.directory / "report.html").read_text()
+
+
+def test_an_int8_network_that_answers_worse_is_refused(workspace, shapes, monkeypatch):
+    monkeypatch.setattr(int8, "quantize", lambda graph, images: _wrong(graph))
+    result = train(config(shapes), workspace)
+    [warning] = [warning for warning in result["warnings"] if "int8" in warning]
+    assert "was refused" in warning and "0.5% at most may be lost" in warning
+    bundle = find_bundle(workspace, "m")
+    assert bundle.manifest.precision == "float32"
+    assert bundle.manifest.parity["val_accuracy_int8"] < 0.5 < bundle.manifest.parity["val_accuracy_float32"]
+
+
+def _wrong(graph) -> bytes:
+    """The same graph with the classes of its head in another order."""
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.load(graph)
+    for tensor in model.graph.initializer:
+        if tensor.name in ("head_kernel", "head_bias"):
+            rolled = np.roll(numpy_helper.to_array(tensor), 1, axis=-1)
+            tensor.CopyFrom(numpy_helper.from_array(rolled, tensor.name))
+    return model.SerializeToString()
