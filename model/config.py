@@ -58,8 +58,8 @@ class TrainConfig:
 
     dataset: str = option(
         "",
-        "Folder or archive with the labelled photos: a path, or a name inside the data/ folder. "
-        "Empty: the data/ folder itself.",
+        "Folder or archive with the labelled photos: a path, a name inside the data/ folder, or remote:path in a "
+        "storage such as rshare:photos. Empty: the data/ folder itself.",
     )
     images_directory: str = option(
         "",
@@ -67,6 +67,11 @@ class TrainConfig:
         "Relative to the dataset.",
     )
     name: str = option("", "Name of the new model. Empty: the time of the start, such as 2026-11-21_101500.")
+    upload_to: str = option(
+        "",
+        "Send the model to this folder of a storage when it is trained, such as rshare:models. If that fails the model "
+        "stays here, and the result tells the command that sends it. Empty: nowhere.",
+    )
     resume: str = option(
         "", "Name of an interrupted training to go on with: its own options are used, and all others here ignored."
     )

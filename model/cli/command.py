@@ -21,6 +21,7 @@ from model.cli.options import workspace_option
 from model.cli.output import log_to_stderr, print_json
 from model.cli.page import page
 from model.cli.prediction import predict
+from model.cli.storage import pack, pull, push
 from model.cli.training import resume, train
 from model.cli.tuning import tune
 from model.errors import TopgraftError
@@ -60,6 +61,9 @@ for subcommand in (
     resume,
     import_command,
     export,
+    pull,
+    push,
+    pack,
     evaluate,
     predict,
     page,

@@ -19,6 +19,7 @@ from model.cli.options import (
 from model.cli.output import print_json, progress_display
 from model.config import TrainConfig
 from model.dataset.verdict import Verdict
+from model.storage.copies import dataset_folder, output_file
 
 SPLIT_OPTIONS = ("val_fraction", "test_fraction", "group_pattern", "max_bad_fraction", "seed")
 DATASET_OPTIONS = ("images_directory", *SPLIT_OPTIONS)
@@ -41,15 +42,16 @@ SHEET_FORMATS = (".png", ".jpg")
 def check(dataset: str, sheet: Path, as_json: bool, **typed: Any) -> None:
     """Look at a dataset as a training would, and say what is in it and what is wrong.
 
-    PATH is a folder, a .zip or .tar archive, or a name inside data/. Every image is decoded once.
-    With --augmentation, views of eight images are drawn as a training would see them.
+    PATH is a folder, a .zip or .tar archive, a name inside data/, or remote:path of one. Every image
+    is decoded once. With --augmentation, views of eight images are drawn as a training would see them.
     """
     check_output_file("--sheet", sheet, SHEET_FORMATS)
     from model.dataset.prepare import prepare_dataset
 
     config = schema.load(TrainConfig, typed, {"dataset": dataset})
-    source = current_workspace().find_dataset(config.dataset)
+    workspace = current_workspace()
     with tempfile.TemporaryDirectory(prefix="topgraft-check-") as work_directory, progress_display() as progress:
+        source = dataset_folder(workspace, config.dataset, progress)
         verdict = prepare_dataset(source, config, Path(work_directory), progress)
         drawn = None if typed["augmentation"] is None else _draw_augmentation(verdict, config, sheet)
     if as_json:
@@ -71,5 +73,7 @@ def _draw_augmentation(verdict: Verdict, config: TrainConfig, sheet: Path) -> di
     if not operations:
         return {"operations": "", "sheet": None}
     image_size = config.image_size or find_backbone(config.backbone).image_size
-    draw_contact_sheet(verdict, operations, (image_size, image_size), config.resize, config.seed).save(sheet)
+    drawn = draw_contact_sheet(verdict, operations, (image_size, image_size), config.resize, config.seed)
+    with output_file(sheet) as local:
+        drawn.save(local)
     return {"operations": augmentation_text(operations), "sheet": sheet}

@@ -18,6 +18,7 @@ from model.cli.options import current_workspace, json_option, workspace_option
 from model.cli.output import print_json
 from model.errors import ConfigError, ModelDamagedError
 from model.resources import available_memory, available_processors, spare_memory
+from model.storage.diagnosis import DEFAULT_REMOTE, look_at
 from model.trainings import interrupted_trainings, queued_trainings, running_trainings
 from model.workspace import Workspace, cache_directory
 
@@ -66,9 +67,12 @@ VARIABLES = (
     Variable("NOMAD_CPU_CORES", "cores the platform grants"),
     Variable("NOMAD_MEMORY_LIMIT", "memory the platform grants, in MB"),
     Variable("RCLONE_CONFIG", "rclone's configuration file"),
+    Variable("RCLONE_CONFIG_RSHARE_TYPE", "what the storage rshare: is, such as webdav"),
+    Variable("RCLONE_CONFIG_RSHARE_VENDOR", "whose, such as nextcloud"),
     Variable("RCLONE_CONFIG_RSHARE_URL", "address of the storage rshare:"),
     Variable("RCLONE_CONFIG_RSHARE_USER", "its user", secret=True),
     Variable("RCLONE_CONFIG_RSHARE_PASS", "its password", secret=True),
+    Variable("TOPGRAFT_STORAGE_SECONDS", "after how many seconds without a byte a transfer is given up"),
     Variable("MLFLOW_TRACKING_URI", "MLflow server that trainings are logged to"),
     Variable("MLFLOW_TRACKING_USERNAME", "its user", secret=True),
     Variable("MLFLOW_TRACKING_PASSWORD", "its password", secret=True),
@@ -78,14 +82,25 @@ VARIABLES = (
 
 
 @click.command(short_help="Say what is installed and what is missing.")
+@click.option(
+    "--storage",
+    metavar="REMOTE",
+    is_flag=False,
+    flag_value=DEFAULT_REMOTE,
+    help=f"Look at a storage instead: whether it can be used, and if not why. Default: {DEFAULT_REMOTE}",
+)
 @json_option
 @workspace_option
-def doctor(as_json: bool) -> int:
+def doctor(storage: str | None, as_json: bool) -> int:
     """Say what is installed, which variables are set and what is missing.
 
-    Exit status 2 when something is in the way of training or predicting. Passwords are never shown.
+    Exit status 2 when something is in the way of training or predicting, or of using the storage. Passwords are
+    never shown.
     """
-    findings = [*_packages(), *_weights(), *_machine(), *_folders(), *_services(), *_variables()]
+    if storage is not None:
+        findings = _storage(storage)
+    else:
+        findings = [*_packages(), *_weights(), *_machine(), *_folders(), *_services(), *_variables()]
     problems = [finding for finding in findings if finding.status == "problem"]
     if as_json:
         rows = [dataclasses.asdict(finding) for finding in findings]
@@ -94,6 +109,11 @@ def doctor(as_json: bool) -> int:
         click.echo("\n".join(_lines(findings)))
         click.echo(f"\n{len(problems)} problem(s) found." if problems else "\nAll that is needed is here.")
     return EXIT_PROBLEMS if problems else 0
+
+
+def _storage(where: str) -> list[Finding]:
+    looks = look_at(where if ":" in where else f"{where}:")
+    return [Finding("storage", look.name, "ok" if look.works else "problem", look.detail) for look in looks]
 
 
 def _packages() -> Iterator[Finding]:

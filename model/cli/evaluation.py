@@ -13,6 +13,8 @@ from model.cli.datasets import DATASET_OPTIONS, SPLIT_OPTIONS
 from model.cli.options import check_output_file, config_options, current_workspace, json_option, workspace_option
 from model.cli.output import accuracy_line, print_json, progress_display
 from model.config import TrainConfig
+from model.storage import is_remote
+from model.storage.copies import dataset_folder, output_file
 
 
 @click.command()
@@ -41,22 +43,23 @@ def evaluate(model: str, dataset: str, output: Path | None, as_json: bool, **typ
     of_training = {name: bundle.manifest.train_config.get(name) for name in SPLIT_OPTIONS}
     of_training["folds"] = bundle.manifest.dataset.get("folds", 0)
     config = schema.load(TrainConfig, of_training, typed, {"dataset": dataset})
-    source = workspace.find_dataset(config.dataset)
     from model.dataset.prepare import prepare_dataset
     from model.evaluation.evaluate import evaluate_bundle, write_predictions
     from model.evaluation.selection import select_samples
 
     with tempfile.TemporaryDirectory(prefix="topgraft-evaluate-") as work_directory, progress_display() as progress:
+        source = dataset_folder(workspace, config.dataset, progress)
         verdict = prepare_dataset(source, config, Path(work_directory), progress)
         selection = select_samples(bundle, verdict)
         evaluation = evaluate_bundle(bundle, selection.samples, progress)
     if output is not None:
-        write_predictions(output, evaluation)
+        with output_file(output) as local:
+            write_predictions(local, evaluation)
         click.echo(f"Wrote {len(evaluation.samples)} predictions to {output}", err=True)
     answer = {
         "status": "done",
         "model": bundle.name,
-        "dataset": source,
+        "dataset": dataset if is_remote(dataset) else source,
         "split": selection.split,
         "metrics": evaluation.metrics,
         "unreadable": [dataclasses.asdict(item) for item in (*verdict.rejected, *evaluation.errors)],

@@ -10,6 +10,7 @@ import click
 from model import schema
 from model.config import OptionInfo, options_of
 from model.presets import preset_options
+from model.storage.places import is_remote
 from model.workspace import Workspace, find_workspace
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -86,7 +87,7 @@ def check_output_file(option: str, path: Path | None, suffixes: Sequence[str]) -
         return
     if path.suffix.lower() not in suffixes:
         raise click.UsageError(f"{option}: expected a file ending in {', '.join(suffixes)}, received {str(path)!r}.")
-    if not path.absolute().parent.is_dir():
+    if not is_remote(str(path)) and not path.absolute().parent.is_dir():
         raise click.UsageError(f"{option}: expected an existing folder, received {str(path.parent)!r}.")
 
 

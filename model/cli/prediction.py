@@ -3,7 +3,7 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from model.cli.output import format_share, print_json, progress_display
 from model.config import PredictConfig, options_of
 from model.errors import ArchiveError, ImageError
 from model.results import Prediction, Progress, no_progress
+from model.storage.copies import local_paths, output_file
 
 if TYPE_CHECKING:
     from model.serving.predictor import Predictor
@@ -36,7 +37,7 @@ LIST_SUFFIX = ".txt"
 
 @click.command()
 @click.argument("model", metavar="MODEL")
-@click.argument("paths", metavar="PATH...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("named", metavar="PATH...", nargs=-1, required=True)
 @config_options(PredictConfig, only=[name for name in options_of(PredictConfig) if name != "model"])
 @config_file_option
 @click.option(
@@ -55,7 +56,7 @@ LIST_SUFFIX = ".txt"
 @workspace_option
 def predict(
     model: str,
-    paths: tuple[Path, ...],
+    named: tuple[str, ...],
     config_file: Path | None,
     output: Path | None,
     picture: Path | None,
@@ -66,12 +67,15 @@ def predict(
 
     MODEL is the name of a trained model, or latest. Photos that cannot be read are listed; the
     exit status is 3 when none can. With --output, the same command goes on with an interrupted run.
+    A PATH, and FILE of --output, may be remote:path in a storage.
     """
     check_output_file("--output", output, TABLE_FORMATS)
     check_output_file("--picture", picture, PICTURE_FORMATS)
     config = resolve(PredictConfig, typed | {"model": model}, config_file)
     workspace = current_workspace()
-    photos = Photos(paths)
+    with progress_display() as progress:
+        paths = local_paths(named, progress)
+    photos = Photos(paths.paths, paths.name_of)
     from model.serving.predictor import find_predictor
     from model.serving.table import require_parquet
 
@@ -80,14 +84,16 @@ def predict(
     predictor = find_predictor(workspace, config.model)
     head = {"status": "OK", "model": predictor.bundle.name, "unknown_judged_by": list(predictor.judged_by)}
     if output is not None:
-        predictions = predict_to_file(predictor, photos, config, output, head)
+        with output_file(output) as local:
+            predictions = predict_to_file(predictor, photos, config, local, head)
         click.echo(f"Wrote {len(predictions)} predictions to {output}", err=True)
     else:
         with progress_display() as progress:
             predictions = list(predict_photos(predictor, photos, config, progress))
         _refuse_if_none_was_read(predictions)
     if picture is not None:
-        durable.write_bytes(picture, draw_first_answer(predictor, Photos(paths), config))
+        with output_file(picture) as local:
+            durable.write_bytes(local, draw_first_answer(predictor, Photos(paths.paths), config))
         click.echo(f"Drew the first answer to {picture}", err=True)
     for failed in predictions:
         if failed.error is not None:
@@ -106,7 +112,8 @@ class Photos:
         unreadable: after the iteration, the files that could not be opened, and why.
     """
 
-    def __init__(self, paths: Sequence[Path]) -> None:
+    def __init__(self, paths: Sequence[Path], name_of: Callable[[Path], str] = str) -> None:
+        self._name_of = name_of
         self._files = [file for path in paths for file in _files_of(path)]
         self.answered: Counter[str] = Counter()
         self.unreadable: list[Prediction] = []
@@ -120,7 +127,7 @@ class Photos:
         self._left = self.answered.copy()
         for path in self._files:
             # A name that is not UTF-8 could not be written to any answer.
-            name = printable(str(path))
+            name = printable(self._name_of(path))
             try:
                 if path.suffix.lower() == ".zip":
                     yield from self._zipped(path, name)

@@ -76,6 +76,8 @@ def training_lines(result: dict[str, Any]) -> list[str]:
     lines.append(f"Trained {result['model']} in {result['seconds']:.0f} s: {result['path']}")
     for split, metrics in result["metrics"].items():
         lines.append(f"  {split}: {accuracy_line(metrics)}")
+    if "upload" in result:
+        lines.append(f"  sent to {result['upload']['place']}, sha256 {result['upload']['sha256']}")
     if "mlflow" in result:
         lines.append(f"  MLflow: {result['mlflow']['url']}")
     return lines

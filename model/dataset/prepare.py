@@ -17,6 +17,7 @@ from model.dataset.listing import Listing
 from model.dataset.splits import split_samples
 from model.dataset.verdict import Kinship, Leakage, Rejected, Verdict, write_dataset_files
 from model.results import SPLITS, Dataset, Progress, Sample, Split, no_progress
+from model.storage.packing import verify_unpacked
 
 __all__ = ["Leakage", "Rejected", "Verdict", "prepare_dataset", "write_dataset_files"]
 
@@ -49,7 +50,10 @@ def prepare_dataset(
         DatasetError: it cannot be trained on; the message lists all problems.
         ArchiveError: the archive is damaged or unsafe.
     """
-    folder = unpack_archive(source, work_directory / _UNPACKED) if is_archive(source) else source
+    folder = source
+    if is_archive(source):
+        folder = unpack_archive(source, work_directory / _UNPACKED)
+        verify_unpacked(folder)
     listing = find_layout(folder, config.images_directory)
     inspection = inspect_images([sample for split in SPLITS for sample in listing.splits[split]], progress)
     rejected = (*(Rejected(printable(name), _UNLISTABLE) for name in listing.unlistable), *inspection.rejected)

@@ -1,12 +1,13 @@
 """Arguments of commands that may be `remote:path`: a copy here to work on, and a file there at the end."""
 
+import dataclasses
 import hashlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from model.errors import StorageNotFoundError
+from model.errors import StorageError, StorageNotFoundError
 from model.results import Progress, no_progress
 from model.storage.opening import open_storage
 from model.storage.places import is_remote, parse_place
@@ -40,6 +41,42 @@ def kept_copy(where: str) -> Path:
     return cache_directory() / "storage" / hashlib.sha256(str(place).encode()).hexdigest()[:16] / place.name
 
 
+@dataclasses.dataclass(frozen=True)
+class Paths:
+    """Paths to read from, and what they are called: local ones as they are, copies as `remote:path`."""
+
+    paths: tuple[Path, ...]
+    copies: dict[Path, str]
+
+    def name_of(self, path: Path) -> str:
+        """What a file at, or below, one of the paths is called."""
+        for root, remote in self.copies.items():
+            if path == root:
+                return remote
+            if path.is_relative_to(root):
+                return f"{remote.rstrip('/')}/{path.relative_to(root).as_posix()}"
+        return str(path)
+
+
+def local_paths(named: Sequence[str], progress: Progress = no_progress) -> Paths:
+    """The files and folders named, those in storages as copies, as far as they have changed; archives unpacked.
+
+    Raises:
+        StorageError, ArchiveError: as `model.storage.pulling.pull`.
+    """
+    paths: list[Path] = []
+    copies: dict[Path, str] = {}
+    for name in named:
+        if is_remote(name):
+            copy = kept_copy(name)
+            is_plain_file = pull(name, copy, progress, mirror=True).way == "file"
+            paths.append(copy / copy.name if is_plain_file else copy)
+            copies[paths[-1]] = name
+        else:
+            paths.append(Path(name))
+    return Paths(tuple(paths), copies)
+
+
 @contextmanager
 def local_file(where: str, progress: Progress = no_progress) -> Iterator[Path]:
     """The path of a file, or folder, to read: a local one as it is, one in a storage as a copy for as long as needed.
@@ -60,7 +97,7 @@ def local_file(where: str, progress: Progress = no_progress) -> Iterator[Path]:
 
 
 @contextmanager
-def output_file(where: Path | None, progress: Progress = no_progress) -> Iterator[Path | None]:
+def output_file(where: Path, progress: Progress = no_progress) -> Iterator[Path]:
     """A local path to write a file to; one named `remote:path` is pushed when the block ends without an error.
 
     It stays in the cache until it is there, so that what was begun can be gone on with.
@@ -68,7 +105,7 @@ def output_file(where: Path | None, progress: Progress = no_progress) -> Iterato
     Raises:
         StorageError: it could not be pushed; the message says where the file is.
     """
-    if where is None or not is_remote(str(where)):
+    if not is_remote(str(where)):
         yield where
         return
     storage = open_storage(str(where))
@@ -76,5 +113,8 @@ def output_file(where: Path | None, progress: Progress = no_progress) -> Iterato
     local.parent.mkdir(parents=True, exist_ok=True)
     yield local
     if local.is_file():
-        storage.push(local, "", progress)
+        try:
+            storage.push(local, "", progress)
+        except StorageError as error:
+            raise type(error)(f"{error.message} What was written is in {local}.") from error
         local.unlink()

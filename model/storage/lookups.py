@@ -1,4 +1,4 @@
-"""What rclone-python is enough for: which remotes there are, and the space that one has left.
+"""What rclone-python is enough for: which remotes there are, what is in a folder, and the space that is left.
 
 It puts each path between double quotes into one line for a shell, so every path goes through `in_double_quotes`.
 It knows no timeout and no cancelling either: all else is done by `model.storage.runs`.
@@ -50,7 +50,17 @@ def free_bytes(place: str) -> int | None:
     return None if free is None else int(free)
 
 
-def _ask(doing: str, function: str, *arguments: str) -> Any:
+def names_in(place: str) -> list[str]:
+    """The names of what is in a folder of `remote:path`, folders with a `/` at the end.
+
+    Raises:
+        StorageError: it is not there, it refused, or did not answer.
+    """
+    rows = _ask(f"list {place}", "ls", in_double_quotes(place), max_depth=1)
+    return sorted(row["Name"] + "/" * row["IsDir"] for row in rows)
+
+
+def _ask(doing: str, function: str, *arguments: str, **options: Any) -> Any:
     rclone_program()
     prepare_environment()
     from rclone_python import rclone
@@ -59,6 +69,6 @@ def _ask(doing: str, function: str, *arguments: str) -> Any:
     # It logs whole commands, to standard output.
     rclone.set_log_level(logging.CRITICAL)
     try:
-        return getattr(rclone, function)(*arguments)
+        return getattr(rclone, function)(*arguments, **options)
     except RcloneException as error:
         raise failure(doing, error.error_msg.splitlines()) from None

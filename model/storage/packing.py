@@ -64,7 +64,7 @@ def pack_folder(folder: Path, archive: Path, progress: Progress = no_progress) -
 
 
 def verify_unpacked(folder: Path) -> None:
-    """Compare the files of an unpacked archive with its index; one without an index passes.
+    """Compare the files of an unpacked archive with its index, which is then removed; without an index all passes.
 
     Raises:
         ArchiveError: files are missing or changed; the message names them.
@@ -78,6 +78,7 @@ def verify_unpacked(folder: Path) -> None:
                 f"{folder}: expected what its index lists, found otherwise: {'; '.join(problems[:_PROBLEMS_SHOWN])}"
                 f"{more}. Fetch or pack it anew."
             )
+        index.unlink()
 
 
 def _problems(folder: Path, index: Path) -> Iterator[str]:

@@ -38,8 +38,6 @@ from model.storage.places import is_remote, parse_place
 from model.storage.settings import remote_settings
 from model.workspace import cache_directory
 
-MARKER = ".topgraft-pull.json"
-
 # Below, asking for each file is as fast as a zip of the whole folder.
 _MANY_FILES = 20
 # Servers keep whole seconds, some of them two.
@@ -57,7 +55,8 @@ class Pulled:
     Attributes:
         source: `remote:path`.
         directory: where it is now.
-        way: `archive`, `zip` (the server packed the folder), `files` (one by one) or `unchanged` (all was there).
+        way: `archive`, `zip` (the server packed the folder), `files` (one by one), `file` (one that is no archive) or
+            `unchanged` (all was there).
         files: how many there are in the storage.
         fetched: how many of them came over now.
         bytes: the size of what came over, as files.
@@ -94,7 +93,7 @@ def pull(source: str, directory: Path, progress: Progress = no_progress, mirror:
 
 def is_whole(directory: Path) -> bool:
     """Whether a pull into the folder was carried to its end."""
-    return (directory / MARKER).is_file()
+    return directory.is_dir() and _marker(directory).is_file()
 
 
 class _Pull:
@@ -133,15 +132,15 @@ class _Pull:
         if not is_archive(archive):
             self.directory.mkdir(exist_ok=True)
             os.replace(archive, self.directory / name)
-            return self.pulled("files", 1, 1, entry.size, {name: entry.size})
+            return self.pulled("file", 1, 1, entry.size, {name: entry.size})
         try:
             unpack_archive(archive, self.staging)
             verify_unpacked(self.staging)
         finally:
             archive.unlink()
         files = _sizes(self.staging)
-        durable.write_json(self.staging / MARKER, identity | {"files": files})
         self.take_over(self.staging)
+        durable.write_json(_marker(self.directory), identity | {"files": files})
         return self.pulled("archive", len(files), len(files), entry.size, files)
 
     def folder(self) -> Pulled:
@@ -157,11 +156,11 @@ class _Pull:
         size = sum(entry.size for entry in changed)
         way = "unchanged"
         if changed:
-            (self.directory / MARKER).unlink(missing_ok=True)
+            _marker(self.directory).unlink(missing_ok=True)
             way = self.fetch(there, changed, size)
             self.require_all(files)
         if changed or not is_whole(self.directory):
-            durable.write_json(self.directory / MARKER, {"source": self.source, "files": files})
+            durable.write_json(_marker(self.directory), {"source": self.source, "files": files})
         return self.pulled(way, len(files), len(changed), size, files)
 
     def fetch(self, there: list[Entry], changed: list[Entry], size: int) -> str:
@@ -204,15 +203,13 @@ class _Pull:
     def take_over(self, unpacked: Path) -> None:
         """Move what was unpacked into the folder: at once where that is new, else file by file, each whole."""
         durable.sync_tree(unpacked)
+        _marker(self.directory).unlink(missing_ok=True)
         if self.mirror:
             shutil.rmtree(self.directory, ignore_errors=True)
         if not self.directory.exists() or not any(self.directory.iterdir()):
             os.replace(unpacked, self.directory)
             return
-        (self.directory / MARKER).unlink(missing_ok=True)
-        files = sorted(path for path in unpacked.rglob("*") if path.is_file())
-        # The marker tells that all is there.
-        for path in sorted(files, key=lambda path: path.name == MARKER):
+        for path in sorted(path for path in unpacked.rglob("*") if path.is_file()):
             target = self.directory / path.relative_to(unpacked)
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(path, target)
@@ -252,16 +249,21 @@ class _Pull:
 @contextmanager
 def _alone(directory: Path) -> Iterator[None]:
     """Wait until no other process pulls into the folder."""
-    locks = cache_directory() / "locks"
-    locks.mkdir(parents=True, exist_ok=True)
-    with open(locks / hashlib.sha256(str(directory.absolute()).encode()).hexdigest(), "w") as stream:
+    lock = _marker(directory).with_suffix(".lock")
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with open(lock, "w") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
 
 
+def _marker(directory: Path) -> Path:
+    """Remembers what was pulled into the folder, to its end; in the cache, for the folder is the user's."""
+    return cache_directory() / "pulls" / f"{hashlib.sha256(str(directory.absolute()).encode()).hexdigest()[:32]}.json"
+
+
 def _read_marker(directory: Path) -> dict[str, Any]:
     try:
-        content: dict[str, Any] = json.loads((directory / MARKER).read_text(encoding="utf-8"))
+        content: dict[str, Any] = json.loads(_marker(directory).read_text(encoding="utf-8"))
         return content
     except (OSError, ValueError):
         return {}

@@ -6,15 +6,16 @@ nothing. A server's own MOVE replaces it at once (RFC 4918, section 9.9), and a 
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 from urllib.parse import quote
-
-import requests
-from requests.auth import HTTPBasicAuth
 
 from model.errors import StorageError
 from model.storage.failures import failure
 from model.storage.runs import patience
 from model.storage.settings import WebDavAccount
+
+if TYPE_CHECKING:
+    import requests
 
 _SECONDS_TO_CONNECT = 15.0
 _MOVED = (201, 204)
@@ -40,12 +41,15 @@ def move_over(account: WebDavAccount, path: str, new_path: str, doing: str) -> N
 @contextmanager
 def request(
     account: WebDavAccount, method: str, path: str, headers: dict[str, str], doing: str
-) -> Iterator[requests.Response]:
+) -> "Iterator[requests.Response]":
     """Send a request without a body; its answer's content is left to be read block by block.
 
     Raises:
         StorageUnreachableError: no answer, or it broke off while it was read.
     """
+    import requests
+    from requests.auth import HTTPBasicAuth
+
     try:
         with requests.request(
             method,
@@ -61,6 +65,6 @@ def request(
         raise failure(doing, [f"connection aborted: {error}"]) from error
 
 
-def refusal(doing: str, answer: requests.Response) -> StorageError:
+def refusal(doing: str, answer: "requests.Response") -> StorageError:
     """The error for an answer that is not what was hoped for."""
     return failure(doing, [f"{answer.status_code} {answer.reason}"])

@@ -24,8 +24,12 @@ from model.evaluation.evaluate import Evaluation, evaluate_answers, write_predic
 from model.evaluation.report import ReportContent, write_report
 from model.evaluation.wrong_answers import find_wrong_answers
 from model.publishing.card import model_card
+from model.publishing.upload import add_upload
 from model.results import Measurement, Progress, most_telling, no_progress
 from model.serving.predictor import load_predictor
+from model.storage import is_remote, parse_place
+from model.storage.copies import dataset_folder
+from model.storage.settings import require_remote
 from model.training.augment import views_of
 from model.training.classifier import Classifier, fit_classifier
 from model.training.contact_sheet import draw_contact_sheet
@@ -135,6 +139,7 @@ def run(
         except Exception as error:
             status.end("failed", str(error), error)
             raise
+    result = add_upload(result, workspace, config.upload_to, progress)
     return add_tracking(result, reservation.destination, progress)
 
 
@@ -143,9 +148,10 @@ class _Training:
 
     def __init__(self, reservation: Reservation, config: TrainConfig, workspace: Workspace, progress: Progress) -> None:
         self.reservation, self.config, self.progress = reservation, config, progress
-        self.source = workspace.find_dataset(config.dataset)
-        if reservation.has_begun:
-            wait_for_dataset(self.source)
+        self.workspace = workspace
+        self.begun_before = reservation.has_begun
+        if not is_remote(config.dataset) and self.begun_before:
+            wait_for_dataset(workspace.find_dataset(config.dataset))
         self.deadline = Deadline.after_minutes(config.time_limit_minutes, reservation.status.seconds_used)
         self.clock = time.perf_counter()
         self.bundle, self.work = reservation.bundle, reservation.work
@@ -155,6 +161,12 @@ class _Training:
     def backbone(self) -> Backbone:
         """The backbone that is trained."""
         return find_backbone(self.config.backbone)
+
+    @property
+    def source(self) -> str:
+        """What the dataset is, as a person reads it: a path, or `remote:path`."""
+        named = self.config.dataset
+        return named if is_remote(named) else str(self.workspace.find_dataset(named))
 
     @property
     def image_size(self) -> int:
@@ -199,7 +211,11 @@ class _Training:
         shutil.rmtree(self.bundle, ignore_errors=True)
         self.bundle.mkdir()
         self.work.mkdir(exist_ok=True)
-        verdict = prepare_dataset(self.source, self.config, self.work, self.progress)
+        if self.config.upload_to:
+            # What could not be sent in the end is better known before.
+            require_remote(parse_place(self.config.upload_to).remote)
+        source = dataset_folder(self.workspace, self.config.dataset, self.progress, may_be_old=self.begun_before)
+        verdict = prepare_dataset(source, self.config, self.work, self.progress)
         log.info("%s", "\n".join(verdict.lines()))
         write_dataset_files(verdict, self.bundle / bundles.DATASET_FILES)
         self.refuse_another_dataset(verdict)
@@ -306,7 +322,7 @@ class _Training:
             scaling=self.backbone.scaling,
             train_config=dataclasses.asdict(self.config),
             dataset={
-                "path": str(self.source),
+                "path": self.source,
                 "layout": verdict.layout,
                 "fingerprint": verdict.fingerprint,
                 "counts": verdict.counts,

@@ -1,0 +1,80 @@
+"""A trained model into a storage, as one archive; after a training, without ever harming it."""
+
+import dataclasses
+import logging
+import shlex
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from model import durable
+from model.bundle import Bundle, find_bundle
+from model.errors import TopgraftError
+from model.publishing.archive import CHECKSUM_SUFFIX, SUFFIX, write_archive
+from model.results import Progress, no_progress
+from model.storage import open_storage
+from model.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Uploaded:
+    """An archive of a model in a storage: where it is, its sha256 and size in bytes, and the seconds it took."""
+
+    place: str
+    sha256: str
+    size: int
+    seconds: float
+
+
+def push_model(bundle: Bundle, where: str, progress: Progress = no_progress) -> Uploaded:
+    """Send a model as `NAME.tar.xz`, with its checksum in `NAME.tar.xz.sha256`, into the folder `where`.
+
+    What has that name there is replaced at once by what was sent and read back, or stays as it is.
+
+    Args:
+        where: a folder, as `remote:path` or a local path.
+
+    Raises:
+        ModelDamagedError: the model is not whole.
+        StorageError, ConfigError: it could not be sent.
+    """
+    started = time.monotonic()
+    storage = open_storage(where)
+    with tempfile.TemporaryDirectory(prefix="topgraft-push-") as directory:
+        archive = write_archive(bundle, Path(directory) / f"{bundle.name}{SUFFIX}")
+        storage.push(archive.path, archive.path.name, progress)
+        checksum = archive.path.name + CHECKSUM_SUFFIX
+        storage.push(archive.path.with_name(checksum), checksum)
+    place = storage.place(archive.path.name)
+    return Uploaded(place, archive.sha256, archive.size, round(time.monotonic() - started, 2))
+
+
+def add_upload(
+    result: dict[str, Any], workspace: Workspace, where: str, progress: Progress = no_progress
+) -> dict[str, Any]:
+    """Send the model of a training that is done to the storage of its option `upload_to`, where there is one.
+
+    Args:
+        result: of the training, with its `model` and `warnings`.
+
+    Returns:
+        The result with `upload` (`Uploaded`); or with one more warning, which has the command to repeat. Never raises
+        for want of the storage: the model is whole.
+    """
+    if not where:
+        return result
+    command = f"topgraft push {result['model']} {shlex.quote(where)}"
+    try:
+        uploaded = push_model(find_bundle(workspace, result["model"]), where, progress)
+    except (TopgraftError, OSError) as error:
+        warning = f"The upload failed: {error} The model is whole. To send it later: {command}"
+        log.warning("%s", warning)
+        return result | {"warnings": [*result["warnings"], warning]}
+    except BaseException:
+        log.warning("%s is trained; its upload was stopped: %s", result["model"], command)
+        raise
+    log.info("sent to %s", uploaded.place)
+    return result | {"upload": durable.to_json(dataclasses.asdict(uploaded))}
