@@ -4,8 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from model.bundle import ONNX_MODEL, Manifest, write_manifest
-from model.serving.graph import ACTIVATION_MAP, IMAGE, PROBABILITIES
+from model.bundle import HELD_OUT_FEATURES, ONNX_MODEL, TRAINING_FEATURES, Manifest, write_manifest
+from model.evaluation.unknown import describe_held_out
+from model.serving.graph import ACTIVATION_MAP, FEATURES, IMAGE, PROBABILITIES
+from model.serving.training_features import remember_features
+from model.usage.held_out import write_held_out
 
 CLASSES = ("red", "green", "blue")
 _SIZE = 8
@@ -16,17 +19,22 @@ def write_small_model(
     classes: tuple[str, str, str] = CLASSES,
     created: str = "2026-01-01T00:00:00Z",
     always: int | None = None,
+    learned_colours: np.ndarray | None = None,
 ) -> None:
     """Write a whole model into a new folder of `models/`.
 
     Args:
         always: the class that it answers whatever it sees.
+        learned_colours: mean colours (n, 3) of the photos that it was made with, every other one held out; None for a
+            model that remembers none.
     """
     directory.mkdir(parents=True)
     bias = np.zeros(3, np.float32)
     if always is not None:
         bias[always] = 100
     _write_graph(directory / ONNX_MODEL, bias)
+    if learned_colours is not None:
+        _write_features(directory, learned_colours)
     manifest = Manifest(
         name=directory.name,
         created=created,
@@ -48,6 +56,14 @@ def write_small_model(
     write_manifest(directory, manifest)
 
 
+def _write_features(directory: Path, colours: np.ndarray) -> None:
+    features = (colours / 16).astype(np.float32)
+    learned, held_out = features[::2], features[1::2]
+    memory = remember_features(learned, learned.argmax(axis=1), [f"{row}.jpg" for row in range(len(learned))])
+    memory.save(directory / TRAINING_FEATURES)
+    write_held_out(directory / HELD_OUT_FEATURES, describe_held_out(memory, held_out))
+
+
 def _write_graph(path: Path, bias: np.ndarray) -> None:
     import onnx
     from onnx import TensorProto, helper, numpy_helper
@@ -58,13 +74,14 @@ def _write_graph(path: Path, bias: np.ndarray) -> None:
     nodes = [
         helper.make_node("Cast", [IMAGE], ["colours"], to=TensorProto.FLOAT),
         helper.make_node("Mul", ["colours", "scale"], [ACTIVATION_MAP]),
-        helper.make_node("ReduceMean", [ACTIVATION_MAP, "axes"], ["pooled"], keepdims=0),
-        helper.make_node("Add", ["pooled", "bias"], ["logits"]),
+        helper.make_node("ReduceMean", [ACTIVATION_MAP, "axes"], [FEATURES], keepdims=0),
+        helper.make_node("Add", [FEATURES, "bias"], ["logits"]),
         helper.make_node("Softmax", ["logits"], [PROBABILITIES]),
     ]
     image = helper.make_tensor_value_info(IMAGE, TensorProto.UINT8, ["n", _SIZE, _SIZE, 3])
     outputs = [
         helper.make_tensor_value_info(PROBABILITIES, TensorProto.FLOAT, ["n", 3]),
+        helper.make_tensor_value_info(FEATURES, TensorProto.FLOAT, ["n", 3]),
         helper.make_tensor_value_info(ACTIVATION_MAP, TensorProto.FLOAT, ["n", _SIZE, _SIZE, 3]),
     ]
     graph = helper.make_graph(nodes, "small", [image], outputs, [scale, axes, preference])

@@ -1,0 +1,131 @@
+"""Drift: seldom called where there is none, seen where there is one, and said to be unknown where too little is."""
+
+import functools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.evaluation.unknown import describe_held_out
+from model.serving.training_features import TrainingFeatures, remember_features
+from model.usage.drift import FEWEST_HELD_OUT, FEWEST_PHOTOS, LEVEL, Drift, holm, judge_drift
+from model.usage.sample import MOST_ROWS, SCALE, Sample
+
+FEATURES = 200
+CLASSES = 4
+LOOKS = 150
+
+
+def features(rng: np.random.Generator, count: int, mix: tuple[float, ...] = (1, 1, 1, 1)) -> np.ndarray:
+    """Of photos of some classes, as behind a ReLU."""
+    centres = np.random.default_rng(7).gamma(1.0, size=(CLASSES, FEATURES))
+    labels = rng.choice(CLASSES, count, p=np.array(mix) / sum(mix))
+    return np.maximum(centres[labels] + rng.normal(0, 0.4, (count, FEATURES)), 0).astype(np.float32)
+
+
+@functools.cache
+def model() -> tuple[np.ndarray, TrainingFeatures]:
+    """The photos that a model was made of, and what it remembers of them."""
+    learned = features(np.random.default_rng(0), 100)
+    return learned, remember_features(learned, np.zeros(100, int), [str(number) for number in range(100)])
+
+
+def described(asked: np.ndarray) -> np.ndarray:
+    """Photos as the model describes them."""
+    parts = [asked[start : start + 1000] for start in range(0, len(asked), 1000)]
+    return np.concatenate([describe_held_out(model()[1], part) for part in parts])
+
+
+def compare(held_out: np.ndarray, asked: np.ndarray) -> Drift:
+    """A look, both being described."""
+    sample = Sample()
+    for row in asked.tolist():
+        sample.add(row)
+    return judge_drift(np.round(held_out * SCALE).astype(int), sample.rows)
+
+
+def look(rng: np.random.Generator, asked: np.ndarray, held_out: int = 60) -> Drift:
+    """Compare photos with held-out ones."""
+    return compare(described(features(rng, held_out)), described(asked))
+
+
+def alarms(looks: int, held_out: np.ndarray | None = None) -> float:
+    """How many looks at photos of the same kind call them drifted; each time other photos are held out, or these."""
+    rng = np.random.default_rng(1)
+    asked = described(features(rng, looks * 120)).reshape(looks, 120, -1)
+    others = described(features(rng, looks * 60)).reshape(looks, 60, -1)
+    pairs = zip(others if held_out is None else [held_out] * looks, asked, strict=True)
+    seen = [compare(*pair).verdict for pair in pairs]
+    assert set(seen) <= {"drift", "no drift seen"}
+    return seen.count("drift") / looks
+
+
+def test_photos_of_the_same_kind_raise_no_more_false_alarms_than_the_level_allows() -> None:
+    # At a rate of LEVEL, more than seven of 150 come about less than once in a thousand times.
+    assert alarms(LOOKS) <= 7 / LOOKS
+    assert LEVEL == 0.01
+
+
+def test_compared_with_the_photos_that_the_model_was_made_of_many_would_be_drift() -> None:
+    """What held-out images are for; and the test above can fail."""
+    assert alarms(20, described(model()[0])) > 0.2
+
+
+@pytest.mark.parametrize(
+    ("change", "least_power"),
+    [
+        ("another kind of photos", 1.0),
+        ("a brighter camera", 0.9),
+        ("one class only", 0.95),
+        ("noise", 1.0),
+    ],
+)
+def test_photos_of_another_kind_are_seen(change: str, least_power: float) -> None:
+    rng = np.random.default_rng(2)
+
+    def changed() -> np.ndarray:
+        if change == "another kind of photos":
+            return rng.gamma(1.0, size=(FEWEST_PHOTOS, FEATURES)).astype(np.float32)
+        if change == "a brighter camera":
+            return features(rng, 200) + np.linspace(0, 0.5, FEATURES, dtype=np.float32)
+        if change == "one class only":
+            return features(rng, 200, (1, 0, 0, 0))
+        return np.abs(rng.normal(size=(FEWEST_PHOTOS, FEATURES))).astype(np.float32)
+
+    seen = [look(rng, changed()) for _ in range(20)]
+    assert sum(drift.verdict == "drift" for drift in seen) / 20 >= least_power
+    told = seen[0]
+    assert told.effect is not None and told.effect > 0.2 and told.p_value is not None and told.p_value < LEVEL
+    assert "has changed" in told.reason and f"effect {told.effect:.2f}" in told.reason
+
+
+def test_the_effect_does_not_grow_with_the_number_of_photos_but_the_certainty_does() -> None:
+    rng = np.random.default_rng(3)
+    mix = (3.0, 1.0, 1.0, 1.0)
+    few, many = (look(rng, features(rng, count, mix), held_out=2000) for count in (60, MOST_ROWS))
+    assert few.p_value is not None and many.p_value is not None and many.p_value < 1e-6 < few.p_value
+    assert few.effect is not None and many.effect is not None and many.effect < 1.5 * few.effect
+
+
+def test_too_little_is_not_judged() -> None:
+    rng = np.random.default_rng(0)
+    few = look(rng, features(rng, FEWEST_PHOTOS - 1))
+    assert (few.verdict, few.p_value, few.photos) == ("too few photos", None, FEWEST_PHOTOS - 1)
+    repeated = look(rng, np.repeat(features(rng, 3), 100, axis=0))
+    assert (repeated.verdict, repeated.photos) == ("too few photos", 3)
+    assert look(rng, features(rng, 100), held_out=FEWEST_HELD_OUT - 1).verdict == "not judged"
+    assert "older version" in judge_drift(None, [(1, 2)]).reason
+    assert look(rng, features(rng, FEWEST_PHOTOS), held_out=FEWEST_HELD_OUT).p_value is not None
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_corrected_p_values_reject_what_the_procedure_of_holm_rejects(p_values: list[float]) -> None:
+    corrected = holm(p_values)
+    for level in (0.01, 0.05, 0.5):
+        rejected: set[int] = set()
+        for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+            if (len(p_values) - rank) * p_values[place] >= level:
+                break
+            rejected.add(place)
+        assert {place for place, value in enumerate(corrected) if value < level} == rejected

@@ -1,0 +1,22 @@
+"""Latency in steps: any quantile within a tenth."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from model.usage.durations import LAST_STEP, quantile, step_of
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.95, 0.99, 1.0])
+def test_a_quantile_is_within_a_tenth_of_the_true_one(share: float) -> None:
+    seconds = np.random.default_rng(0).lognormal(-3, 1.2, 5000)
+    found = quantile(Counter(map(step_of, seconds)), share)
+    expected = np.quantile(seconds, share, method="inverted_cdf")
+    assert found == pytest.approx(expected, rel=0.1)
+
+
+def test_what_takes_no_time_or_an_age_is_counted_too() -> None:
+    assert step_of(0.0) == step_of(-1.0) == 0
+    assert step_of(1e9) == LAST_STEP
+    assert quantile({}, 0.5) is None

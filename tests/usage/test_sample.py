@@ -1,0 +1,53 @@
+"""A sample of different photos: uniform, the same in whatever order and parts they came, never too large."""
+
+import numpy as np
+import pytest
+
+from model.usage.sample import MOST_ROWS, Sample
+
+
+def photos(count: int, seed: int = 0) -> list[tuple[float, ...]]:
+    return [tuple(row) for row in np.random.default_rng(seed).normal(size=(count, 3)).tolist()]
+
+
+def sample_of(rows: list[tuple[float, ...]]) -> Sample:
+    sample = Sample()
+    for row in rows:
+        sample.add(row)
+    return sample
+
+
+@pytest.mark.parametrize("count", [0, 1, 499, 500, 501, 5000])
+def test_the_sample_of_two_workers_is_that_of_all_their_photos(count: int) -> None:
+    rows = photos(count)
+    together = sample_of(rows[: count // 3])
+    together.merge(sample_of(rows[count // 3 :][::-1]))
+    assert together.rows == sample_of(rows).rows
+    assert len(together.rows) == min(count, MOST_ROWS)
+    assert Sample(together.rows).rows == together.rows
+
+
+def test_a_photo_that_is_sent_over_and_over_counts_once() -> None:
+    rows = photos(40)
+    again = [row for row in rows for _ in range(50)] + [rows[0]] * 5000
+    assert sample_of(again).rows == sample_of(rows).rows
+    assert sample_of(again).distinct == 40
+
+
+def test_early_and_late_photos_are_sampled_alike() -> None:
+    rows = [(number / 10_000, 0.0, 0.0) for number in range(10_000)]
+    places = np.array([row[0] for row in sample_of(rows).rows])
+    # 500 of 10,000: the mean of a uniform sample is within four standard errors of the middle.
+    assert abs(places.mean() - 5000) < 4 * 10_000 / np.sqrt(12 * MOST_ROWS)
+
+
+def test_how_many_different_photos_there_were_is_estimated() -> None:
+    assert sample_of(photos(400)).distinct == 400
+    estimates = [sample_of(photos(3000, seed)).distinct / 3000 for seed in range(10)]
+    assert max(abs(np.array(estimates) - 1)) < 0.15
+    assert abs(np.mean(estimates) - 1) < 0.05
+
+
+def test_what_is_no_number_is_left_out_and_what_is_huge_is_bounded() -> None:
+    sample = sample_of([(float("nan"), 0.0, 0.0), (0.0, float("inf"), 0.0), (1e30, -1e30, 0.5)])
+    assert sample.rows == [(32_767, -32_767, 5000)]

@@ -1,0 +1,138 @@
+"""Records on disk: summed over processes that write at once, never half written, never too many."""
+
+import dataclasses
+import json
+import logging
+import multiprocessing
+from pathlib import Path
+
+import pytest
+
+from model.bundle import open_bundle
+from model.results import Prediction
+from model.usage.record import BINS, Record
+from model.usage.sample import MOST_ROWS
+from model.usage.store import KEPT_DAYS, NO_MODEL, UsageStore, Watched, days_before, today, watched
+from model.workspace import Workspace
+from tests.api.small_model import write_small_model
+
+PETS = Watched("pets", "0123456789abcdef")
+DAY = "2026-11-21"
+WRITERS, WRITES = 4, 25
+
+
+def record(photos: int = 1, first: int = 0) -> Record:
+    made = Record()
+    for number in range(first, first + photos):
+        unsure = Prediction("a", ("cat", "dog"), (0.9, 0.1), True, None, "confidence", distance=0.25)
+        made.add_prediction(dataclasses.replace(unsure, components=(number / 5000, 0.5)))
+    made.add_answer("json", 0.01, is_zip=False)
+    made.add_error(415)
+    return made
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    (tmp_path / "models").mkdir()
+    return Workspace(tmp_path)
+
+
+@pytest.fixture
+def store(workspace: Workspace) -> UsageStore:
+    return UsageStore(workspace)
+
+
+def test_what_is_written_is_what_is_read(store: UsageStore) -> None:
+    whole = record(3)
+    whole.add_prediction(Prediction("b", error="no picture"))
+    whole.add_prediction(Prediction("c", ("dog", "cat"), (1.0, 0.0)))
+    whole.add_answer("json", 2.0, is_zip=True)
+    store.add(PETS, DAY, whole)
+    read = store.days(PETS)[DAY]
+    assert read.to_json() == whole.to_json()
+    assert (read.photos, read.unreadable, read.unknown["confidence"], read.errors["415"]) == (4, 1, 3, 1)
+    assert read.confidence["cat"][18] == 3 and read.confidence["dog"][BINS - 1] == 1
+    assert set(read.durations) == {"json", "zip"} and read.sample.distinct == 3
+
+
+def _write(root: Path, writer: int) -> None:
+    store = UsageStore(Workspace(root))
+    for number in range(WRITES):
+        store.add(PETS, DAY, record(2, first=1000 * writer + 2 * number))
+
+
+def test_no_count_is_lost_among_processes_that_write_at_once(workspace: Workspace, store: UsageStore) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    writers = [spawn.Process(target=_write, args=(workspace.root, writer)) for writer in range(WRITERS)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
+    total = store.days(PETS)[DAY]
+    assert total.photos == total.sample.distinct == 2 * WRITERS * WRITES
+    assert total.answers["json"] == total.errors["415"] == WRITERS * WRITES
+    assert sorted(path.name for path in store.folder(PETS).iterdir()) == [f"{DAY}.json"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", "null", '{"format": 2}', '{"format": 1, "photos": -1}', '{"format": 1, "photos": "many"}', b"\xff"],
+)
+def test_a_damaged_file_is_left_out_with_a_warning_and_counting_goes_on(
+    store: UsageStore, caplog: pytest.LogCaptureFixture, content: str | bytes
+) -> None:
+    store.add(PETS, DAY, record())
+    store.add(PETS, "2026-11-20", record())
+    path = store.folder(PETS) / f"{DAY}.json"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with caplog.at_level(logging.WARNING):
+        assert list(store.days(PETS)) == ["2026-11-20"]
+    assert str(path) in caplog.text
+    store.add(PETS, DAY, record(5))
+    assert store.days(PETS)[DAY].photos == 5
+    assert path.with_suffix(".damaged").exists()
+
+
+def test_a_number_of_the_sample_that_is_none_is_damage(store: UsageStore) -> None:
+    store.add(PETS, DAY, record())
+    path = store.folder(PETS) / f"{DAY}.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"sample": [[1, 2, 3], [1, 2]]}))
+    assert store.days(PETS) == {}
+
+
+def test_days_are_kept_for_a_while_and_no_file_grows_without_end(store: UsageStore) -> None:
+    kept, old = days_before(today(), KEPT_DAYS), days_before(today(), KEPT_DAYS + 1)
+    gone = Watched("pets", "another version")
+    for of, day in ((PETS, old), (PETS, kept), (gone, old), (NO_MODEL, old)):
+        store.add(of, day, record())
+    store.add(PETS, today(), record(3 * MOST_ROWS))
+    assert list(store.days(PETS)) == [kept, today()]
+    assert not store.folder(gone).exists() and store.days(NO_MODEL) == {}
+    size = (store.folder(PETS) / f"{today()}.json").stat().st_size
+    store.add(PETS, today(), record(3 * MOST_ROWS, first=3 * MOST_ROWS))
+    assert (store.folder(PETS) / f"{today()}.json").stat().st_size < 1.1 * size
+
+
+def test_another_manifest_is_another_version(workspace: Workspace) -> None:
+    write_small_model(workspace.models / "pets")
+    first = watched("pets", open_bundle(workspace.models / "pets").manifest)
+    (workspace.models / "pets").rename(workspace.models / "away")
+    write_small_model(workspace.models / "pets", created="2026-02-01T00:00:00Z")
+    again = watched("pets", open_bundle(workspace.models / "pets").manifest)
+    (workspace.models / "pets").rename(workspace.models / "away2")
+    write_small_model(workspace.models / "pets", always=1)
+    other = watched("pets", open_bundle(workspace.models / "pets").manifest)
+    assert len({first, again, other}) == 3
+    assert first == watched("pets", open_bundle(workspace.models / "away").manifest)
+
+
+def test_a_reset_forgets_one_model_or_all(store: UsageStore) -> None:
+    cars = Watched("cars", "v")
+    for of in (PETS, cars, NO_MODEL):
+        store.add(of, DAY, record())
+    assert store.models() == ["cars", "pets"]
+    store.reset("pets")
+    assert store.models() == ["cars"] and store.days(NO_MODEL)
+    store.reset()
+    assert store.models() == [] and store.days(NO_MODEL) == {}
