@@ -1,24 +1,26 @@
-"""`topgraft import`: a model that another module has trained."""
+"""`topgraft import`: a model that was trained elsewhere, by us or by another module."""
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 from model.cli.options import current_workspace, json_option, workspace_option
-from model.cli.output import accuracy_line, print_json
+from model.cli.output import accuracy_line, print_json, progress_display
+from model.results import most_telling
 
 
 @click.command("import")
-@click.argument("source", metavar="SOURCE", type=click.Path(path_type=Path))
+@click.argument("source", metavar="SOURCE", type=str)
 @click.option("--name", default="", metavar="TEXT", help="Name of the new model. Default: that of the folder.")
+@click.option("--sha256", default="", metavar="HEX", help="What the archive must have. Default: ARCHIVE.sha256.")
 @json_option
 @workspace_option
-def import_command(source: Path, name: str, as_json: bool) -> None:
-    """Import a model trained by imgclas.
+def import_command(source: str, name: str, sha256: str, as_json: bool) -> None:
+    """Import a model that was trained elsewhere.
 
-    SOURCE is its folder, with conf/, ckpts/ and dataset_files/, or a .tar.xz, .tar.gz, .tar or
-    .zip of it. The new model answers as the original does on a photo brought to its size.
+    SOURCE is what topgraft export has written, or a model trained by imgclas: its folder, with
+    conf/, ckpts/ and dataset_files/, or a .tar.xz, .tar.gz, .tar or .zip of it. It may be a path,
+    https://..., or remote:path. Everything in it is checked and taken for data, never for code.
     """
     workspace = current_workspace()
     from model.training.tensorflow_import import import_tensorflow
@@ -26,7 +28,8 @@ def import_command(source: Path, name: str, as_json: bool) -> None:
     import_tensorflow()
     from model.training.imports.importing import import_model
 
-    result = import_model(source, workspace, name)
+    with progress_display() as progress:
+        result = import_model(source, workspace, name, sha256, progress)
     if as_json:
         print_json(result)
     else:
@@ -38,7 +41,9 @@ def _lines(result: dict[str, Any]) -> list[str]:
     lines.append(f"Imported {result['model']} in {result['seconds']:.0f} s: {result['path']}")
     size = result["image_size"]
     lines.append(f"  {result['backbone']}, {result['classes']} classes, photos of {size} by {size} pixels")
-    lines.append(f"  largest difference of a probability to the original network: {result['max_difference']:.1e}")
-    if "val" in result["metrics"]:
-        lines.append(f"  val, as its training measured: {accuracy_line(result['metrics']['val'])}")
+    if result["max_difference"] is not None:
+        lines.append(f"  largest difference of a probability to the original network: {result['max_difference']:.1e}")
+    judged = most_telling(result["metrics"])
+    if judged:
+        lines.append(f"  {judged}, as its training measured: {accuracy_line(result['metrics'][judged])}")
     return lines

@@ -22,6 +22,14 @@ from model.evaluation.wrong_answers import WrongAnswer
 from model.results import MEASUREMENTS, SPLITS, Measurement, most_telling
 
 _TEMPLATES = Path(__file__).with_name("templates")
+
+# Whatever follows it, a browser runs no script and fetches nothing: a report may come with somebody else's model.
+SAFE_BEGINNING = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
+"""
 _THUMBNAIL = (200, 200)
 _MOST_LISTED = 8
 _MOST_CONFUSIONS = 10
@@ -82,7 +90,7 @@ def render_report(content: ReportContent) -> str:
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["percent"] = lambda share, digits=1: f"{share:.{digits}%}"
-    return environment.get_template("report.html.jinja").render(_values(content))
+    return SAFE_BEGINNING + environment.get_template("report.html.jinja").render(_values(content))
 
 
 def _values(content: ReportContent) -> dict[str, Any]:

@@ -30,17 +30,17 @@ import model
 from model import bundle as bundles
 from model import durable
 from model.bundle import Manifest
-from model.config import is_model_name
 from model.dataset.archives import is_archive, unpack_archive
 from model.dataset.listing import CLASSES, DATASET_FILES
-from model.errors import ArchiveError, ConfigError, ExportError, ModelError
+from model.errors import ArchiveError, ExportError, ModelError
 from model.evaluation.metrics import wilson_interval
 from model.publishing.card import model_card
-from model.results import SPLITS
+from model.results import SPLITS, Progress, no_progress
 from model.serving.graph import FEATURE_MAP, FEATURES, PROBABILITIES
 from model.serving.keras_engine import HEAD
 from model.training.epochs import COLUMNS
 from model.training.export import PARITY_LIMIT, Exported, compare_engines
+from model.training.imports.bundle_import import find_bundle_folder, import_bundle
 from model.training.imports.imgclas import (
     EXPECTED,
     Preprocessing,
@@ -48,9 +48,11 @@ from model.training.imports.imgclas import (
     find_trained_folder,
     read_trained_folder,
 )
+from model.training.imports.publishing_import import importing_as
+from model.training.imports.sources import local_source
 from model.training.imports.untrusted_network import load_untrusted_network
 from model.training.networks.onnx_export import attach_head, convert_backbone
-from model.trainings import Reservation, now, reserve_import
+from model.trainings import Reservation, now
 from model.workspace import Workspace
 
 _ARCHIVE_SUFFIXES = re.compile(r"(\.tar)?\.(xz|gz|bz2|tgz|txz|tar|zip)$", re.IGNORECASE)
@@ -83,34 +85,42 @@ class ImportedNetwork:
     head: DenseLayer
 
 
-def import_model(source: Path, workspace: Workspace, name: str = "") -> dict[str, Any]:
-    """Make a model that answers as one trained by imgclas does on an image brought to its size.
+def import_model(
+    source: Path | str, workspace: Workspace, name: str = "", sha256: str = "", progress: Progress = no_progress
+) -> dict[str, Any]:
+    """Take over a model of Topgraft as it is, or make one that answers as one trained by imgclas does.
 
     Args:
-        source: the folder of the trained model, or an archive of it; nothing in it is changed.
+        source: the folder of the trained model, or an archive of it, also as https://... or remote:path; nothing in
+            it is changed.
         name: of the new model; empty takes that of the folder.
+        sha256: what the archive must have; empty takes what `<archive>.sha256` says, where it lies beside it.
+        progress: told of a download.
 
     Returns:
         status, model (its name), path, backbone, classes, image_size, engine, metrics, max_difference of a
-        probability to the original network, warnings and seconds; all plain JSON.
+        probability to the original network (of one by imgclas), warnings and seconds; all plain JSON.
 
     Raises:
         ModelError: the source is not such a model, is damaged, or holds code.
         ConfigError: the name is in use, or cannot be a model's.
+        FetchError, StorageError: the source could not be fetched, or has another sha256.
     """
     clock = time.perf_counter()
-    with _unpacked(source) as root:
-        folder = read_trained_folder(find_trained_folder(root))
-        reservation = reserve_import(_name(name, folder, source, root), workspace)
-        with reservation.lock:
-            try:
-                result = _Import(source, folder, reservation).run()
-                reservation.publish()
-            except BaseException:
-                shutil.rmtree(reservation.directory, ignore_errors=True)
-                raise
+    with local_source(str(source), sha256, progress) as path, _unpacked(path) as root:
+        ours = find_bundle_folder(root)
+        if ours is not None:
+            result = import_bundle(ours, workspace, name or ("" if ours != root else _without_suffix(path)))
+        else:
+            result = _import_imgclas(root, path, workspace, name)
     answer: dict[str, Any] = durable.to_json(result | {"seconds": round(time.perf_counter() - clock, 1)})
     return answer
+
+
+def _import_imgclas(root: Path, source: Path, workspace: Workspace, name: str) -> dict[str, Any]:
+    folder = read_trained_folder(find_trained_folder(root))
+    with importing_as(_name(name, folder, source, root), workspace) as reservation:
+        return _Import(source, folder, reservation).run()
 
 
 @contextlib.contextmanager
@@ -130,13 +140,11 @@ def _unpacked(source: Path) -> Iterator[Path]:
 
 def _name(wanted: str, folder: TrainedFolder, source: Path, root: Path) -> str:
     of_archive = folder.directory == root and not source.is_dir()
-    name = wanted or (_ARCHIVE_SUFFIXES.sub("", source.name) if of_archive else folder.directory.name)
-    if not is_model_name(name):
-        raise ConfigError(
-            "name: expected at most 100 letters, digits, '.', '-' or '_', beginning with a letter or digit, and not "
-            f"'latest'. Received: {name!r}. Choose one with --name."
-        )
-    return name
+    return wanted or (_without_suffix(source) if of_archive else folder.directory.name)
+
+
+def _without_suffix(archive: Path) -> str:
+    return _ARCHIVE_SUFFIXES.sub("", archive.name)
 
 
 class _Import:
@@ -149,7 +157,6 @@ class _Import:
     def run(self) -> dict[str, Any]:
         """Load, rebuild, compare, export, and close the bundle with its manifest."""
         self.bundle.mkdir()
-        self.work.mkdir()
         original = load_untrusted_network(self.folder.checkpoint, self.work)
         parts = take_apart(original, self.folder)
         network = build_network(parts)

@@ -8,6 +8,8 @@ but the checked description and the weights. The optimizer and other training st
 Files of Keras 2 describe some layers in ways that Keras 3 refuses; the copy is brought up to date.
 """
 
+import contextlib
+import importlib
 import json
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -36,8 +38,14 @@ _LAYERS = frozenset(
 _SMALL_PARTS = ("initializers", "regularizers", "constraints")
 _DATA = frozenset({"DTypePolicy", "Policy", "__keras_tensor__", "__tuple__", "__tensor__", "__numpy__"})
 _OPERATIONS = frozenset({"Add", "Subtract", "Multiply", "TrueDivide", "Divide"})
-_INCEPTION_RESNET = "keras.src.applications.inception_resnet_v2"
+_APPLICATIONS = "keras.src.applications"
 _SCALE_LAYER = "CustomScaleLayer"
+# Layers that networks of Keras itself bring along, and where it has them: nothing but arithmetic.
+_BROUGHT_ALONG = {
+    _SCALE_LAYER: "inception_resnet_v2",
+    "LayerScale": "convnext",
+    "StochasticDepth": "convnext",
+}
 
 # Arguments of Keras 2 that say nothing: its separable convolutions have one group and no kernel as such.
 _EMPTY_ARGUMENTS = {
@@ -59,11 +67,30 @@ def load_untrusted_network(checkpoint: Path, work_directory: Path) -> keras.Mode
     Raises:
         ModelError: the file is damaged, or describes something that is not a plain layer of Keras.
     """
+    with _damage_explained(checkpoint):
+        safe = _copy(checkpoint, work_directory)
+        return keras.models.load_model(safe, custom_objects=_brought_along(), compile=False, safe_mode=True)
+
+
+def check_untrusted_network(checkpoint: Path, work_directory: Path) -> None:
+    """See that a network could be loaded by `load_untrusted_network`, without loading it.
+
+    Raises:
+        ModelError: as there.
+    """
+    with _damage_explained(checkpoint):
+        _copy(checkpoint, work_directory)
+
+
+def _copy(checkpoint: Path, work_directory: Path) -> Path:
     copy = _copy_keras if checkpoint.suffix == ".keras" else _copy_h5
+    return copy(checkpoint, work_directory)
+
+
+@contextlib.contextmanager
+def _damage_explained(checkpoint: Path) -> Iterator[None]:
     try:
-        safe = copy(checkpoint, work_directory)
-        custom = {_SCALE_LAYER: _scale_layer()}
-        network = keras.models.load_model(safe, custom_objects=custom, compile=False, safe_mode=True)
+        yield
     except ModelError:
         raise
     except OSError as error:
@@ -74,7 +101,6 @@ def load_untrusted_network(checkpoint: Path, work_directory: Path) -> keras.Mode
     # A damaged file makes h5py and Keras raise anything: RuntimeError, KeyError, TypeError, ValueError ...
     except Exception as error:
         raise _damaged(checkpoint, error) from error
-    return network
 
 
 def _damaged(checkpoint: Path, error: Exception) -> ModelError:
@@ -175,8 +201,8 @@ def _is_known(item: Mapping[str, Any]) -> bool:
     name, module = item["class_name"], item.get("module")
     if not isinstance(name, str) or item.get("registered_name") not in (None, name):
         return False
-    if name == _SCALE_LAYER:
-        return module in (None, _INCEPTION_RESNET)
+    if name in _BROUGHT_ALONG:
+        return module in (None, f"{_APPLICATIONS}.{_BROUGHT_ALONG[name]}")
     if module == "keras.src.ops.numpy":
         return name in _OPERATIONS
     if name == "function":
@@ -236,9 +262,9 @@ def _refuse_unsafe_data(group: h5py.Group, checkpoint: Path) -> None:
             _refuse_unsafe_data(item, checkpoint)
 
 
-def _scale_layer() -> type[keras.layers.Layer]:
-    """The one layer that InceptionResNetV2 of Keras itself brings along; files name it without saying where it is."""
-    from keras.src.applications.inception_resnet_v2 import CustomScaleLayer
-
-    layer: type[keras.layers.Layer] = CustomScaleLayer
-    return layer
+def _brought_along() -> dict[str, type[keras.layers.Layer]]:
+    """These layers by their names; files of Keras 2 name the first without saying where it is."""
+    return {
+        name: getattr(importlib.import_module(f"{_APPLICATIONS}.{module}"), name)
+        for name, module in _BROUGHT_ALONG.items()
+    }

@@ -1,0 +1,56 @@
+"""An ONNX graph that a stranger has written: it is data, and names no file and no code of this machine.
+
+A tensor of a graph may lie in another file, which ONNX Runtime would read; a node may belong to a domain whose
+operators come from a library. Both are refused, in subgraphs too: https://onnx.ai/onnx/repo-docs/IR.html.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnx
+from google.protobuf.message import DecodeError
+
+from model.errors import ModelError
+
+_DOMAINS = frozenset({"", "ai.onnx"})
+
+
+def check_untrusted_graph(path: Path) -> None:
+    """See that a graph holds all of its tensors, and operators of ONNX itself only.
+
+    Raises:
+        ModelError: it does not, or is no graph.
+    """
+    try:
+        graph = onnx.load(str(path), load_external_data=False)
+    except (DecodeError, ValueError) as error:
+        raise ModelError(f"{path.name}: expected an ONNX graph, received: {error}. Fetch the model again.") from error
+    problems = sorted(set(_problems(graph)))
+    if problems:
+        raise ModelError(
+            f"{path.name}: expected a graph that needs nothing but itself, found {'; '.join(problems[:5])}. It is not "
+            "imported: ask its author for a model as Topgraft exports it."
+        )
+
+
+def _problems(model: onnx.ModelProto) -> Iterator[str]:
+    if model.functions or model.training_info:
+        yield "functions or training steps of its own"
+    yield from _problems_of_graph(model.graph)
+
+
+def _problems_of_graph(graph: onnx.GraphProto) -> Iterator[str]:
+    tensors = [*graph.initializer]
+    tensors += [part for sparse in graph.sparse_initializer for part in (sparse.values, sparse.indices)]
+    for node in graph.node:
+        if node.domain not in _DOMAINS or not onnx.defs.has(node.op_type, node.domain):
+            yield f"the operator {node.domain or 'ai.onnx'}.{node.op_type}, which ONNX does not have"
+        for attribute in node.attribute:
+            tensors += [attribute.t, *attribute.tensors]
+            for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+                tensors += [sparse.values, sparse.indices]
+            for subgraph in (attribute.g, *attribute.graphs):
+                yield from _problems_of_graph(subgraph)
+    for tensor in tensors:
+        if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
+            yield f"the tensor {tensor.name!r}, which lies in another file"
