@@ -81,7 +81,8 @@ def _summary(workspace: Workspace, bundle: Bundle, days: int) -> dict[str, Any]:
 
     by_day = UsageStore(workspace).days(watched(bundle.name, bundle.manifest))
     record = within(by_day, days)
-    train_counts = bundle.manifest.dataset.get("counts", {}).get("train", {})
+    counts = bundle.manifest.dataset.get("counts", {}).get("train", {})
+    train_counts = {label: counts.get(label, 0) for label in bundle.manifest.classes}
     held_out = read_held_out(bundle)
     drift = judge_drift(held_out, record.sample.rows)
     drift_by_day = {day: judge_drift(held_out, one.sample.rows) for day, one in by_day.items()}

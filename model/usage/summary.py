@@ -34,7 +34,7 @@ def full_summary(
         record: of the days looked at.
         drift: of the same.
         by_day, drift_by_day: the record of each day kept, oldest first, and what a look at it alone finds.
-        train_counts: class -> number of training images.
+        train_counts: class -> number of training images, for every class.
     """
     return {
         "name": name,
@@ -52,8 +52,7 @@ def full_summary(
 
 
 def class_rows(record: Record, train_counts: Mapping[str, int]) -> list[dict[str, Any]]:
-    """For each class of the answers or the training, the most frequent answer first: how often, how sure, and its
-    share among the training images."""
+    """For each class, the most frequent answer first: how often, how sure, and its share among training images."""
     named = {label: sum(counts) for label, counts in record.confidence.items()}
     trained = sum(train_counts.values())
     return [

@@ -1,0 +1,122 @@
+"""Use and drift in a real server with two workers: the metadata, a killed worker, the command."""
+
+import io
+import json
+import subprocess
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+
+from model.bundle import open_bundle
+from model.usage.store import UsageStore, today, watched
+from model.workspace import Workspace
+from tests.api.live import Server, environment, program, running_server, wait_for
+from tests.api.small_model import write_small_model
+
+pytestmark = pytest.mark.slow
+
+REQUESTS = 80
+# How many more seconds a count may take to be on disk than are between writes, on a busy machine.
+SECONDS = 20
+
+
+def colours(seed: int, count: int, darkest: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(darkest, 256, (count, 3))
+
+
+def picture(colour: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", (24, 24), tuple(map(int, colour))).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def zip_of(pictures: list[bytes]) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for number, content in enumerate(pictures):
+            archive.writestr(f"{number}.png", content)
+    return stream.getvalue()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    home = tmp_path_factory.mktemp("home")
+    write_small_model(home / "models" / "small", learned_colours=colours(0, 400))
+    with running_server(home, TOPGRAFT_MONITOR="1") as running:
+        yield running
+
+
+def told(server: Server) -> dict[str, Any]:
+    """What the metadata tell of the model."""
+    return next(iter(server.metadata()["usage"]["models"]), {"photos": 0, "drift": None})
+
+
+def monitor(server: Server, *arguments: str) -> str:
+    ran = subprocess.run(
+        [program("topgraft"), "monitor", *arguments],
+        env=environment(server.home),
+        check=True,
+        timeout=60,
+        capture_output=True,
+        text=True,
+    )
+    return ran.stdout
+
+
+def test_two_workers_count_together_and_tell_drift_when_it_comes(server: Server) -> None:
+    photos = [picture(colour) for colour in colours(1, REQUESTS)]
+    with ThreadPoolExecutor(4) as clients:
+        answers = list(clients.map(server.predict, photos))
+    assert {answer.status_code for answer in answers} == {200}
+    assert server.predict(b"no picture").status_code == 415
+    assert server.predict(photos[0], model="nosuch").status_code == 404
+    assert server.predict(photos[0], "image/png").status_code == 200
+
+    wait_for(lambda: told(server)["photos"] == REQUESTS + 1, SECONDS)
+    seen = wait_for(lambda: _judged(server, "no drift seen"), 2 * SECONDS)
+    assert seen["answers"] == {"json": REQUESTS, "png": 1} and seen["errors"] == {"415": 1}
+    assert seen["different_photos"] == REQUESTS
+    assert 0 < seen["latency_ms"]["json"]["p50"] <= seen["latency_ms"]["json"]["p99"]
+    assert server.metadata()["usage"]["errors_without_model"] == {"404": 1}
+
+    assert server.predict(zip_of([picture(colour) for colour in colours(2, 200, darkest=128)])).status_code == 200
+    wait_for(lambda: told(server)["photos"] == REQUESTS + 201, SECONDS)
+    table = monitor(server, "small")
+    assert "Drift: drift: " in table and "red" in table and today() in table
+    [row] = json.loads(monitor(server, "small", "--json"))["by_day"]
+    assert (row["photos"], row["drift"]["verdict"]) == (REQUESTS + 201, "drift")
+
+
+def _judged(server: Server, verdict: str) -> dict[str, Any] | None:
+    model = told(server)
+    return model if model["drift"] is not None and model["drift"]["verdict"] == verdict else None
+
+
+def test_killed_workers_lose_a_few_seconds_at_most_and_leave_nothing_behind(server: Server) -> None:
+    before = told(server)["photos"]
+    for colour in colours(3, 10):
+        assert server.predict(picture(colour)).status_code == 200
+    wait_for(lambda: told(server)["photos"] == before + 10, SECONDS)
+    for worker in _workers(server.process):
+        worker.kill()
+    bundle = open_bundle(server.home / "models" / "small")
+    store = UsageStore(Workspace(server.home))
+    of = watched("small", bundle.manifest)
+    assert store.days(of)[today()].photos == before + 10
+    assert {path.name for path in store.folder(of).iterdir()} == {f"{today()}.json", "drift.json"}
+    assert {path.name for path in Path(server.home / "models" / ".monitor").iterdir()} == {"lock", "small", ".requests"}
+    # Those that take their place go on.
+    for colour in colours(4, 4):
+        assert server.predict(picture(colour)).status_code == 200
+    wait_for(lambda: told(server)["photos"] == before + 14, SECONDS)
+
+
+def _workers(server: psutil.Process) -> list[psutil.Process]:
+    return [child for child in server.children() if "spawn_main" in " ".join(child.cmdline())]

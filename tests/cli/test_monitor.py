@@ -1,0 +1,113 @@
+"""`topgraft monitor`: a line for each model, all of one, as a table and as JSON; and forgetting."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from model.bundle import open_bundle
+from model.cli.command import main, topgraft
+from model.results import Prediction
+from model.usage.record import Record
+from model.usage.store import NO_MODEL, UsageStore, Watched, days_before, today, watched
+from model.workspace import Workspace
+from tests.api.small_model import write_small_model
+
+CLASSES = ("[red]", "绿色", "blue")
+
+
+def monitor(home: Path, *arguments: str) -> Result:
+    ran = CliRunner().invoke(topgraft, ["monitor", "--workspace", str(home), *arguments], catch_exceptions=False)
+    assert ran.exit_code == 0, ran.output
+    return ran
+
+
+def record_of(count: int, shift: float = 0.0) -> Record:
+    """Photos of the first class, at some place among the model's."""
+    record = Record()
+    for distance, *components in np.random.default_rng(count).normal(0.1 + shift, 0.02, (count, 4)).tolist():
+        prediction = Prediction("a", CLASSES[:2], (0.9, 0.1), distance=distance, components=tuple(components))
+        record.add_prediction(prediction)
+        record.add_answer("json", 0.008, is_zip=False)
+    return record
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    colours = np.random.default_rng(0).integers(0, 256, (80, 3))
+    write_small_model(tmp_path / "models" / "small", CLASSES, learned_colours=colours)
+    write_small_model(tmp_path / "models" / "unused", CLASSES)
+    return tmp_path
+
+
+@pytest.fixture
+def small(home: Path) -> Watched:
+    return watched("small", open_bundle(home / "models" / "small").manifest)
+
+
+@pytest.fixture
+def store(home: Path) -> UsageStore:
+    return UsageStore(Workspace(home))
+
+
+@pytest.fixture
+def used(store: UsageStore, small: Watched) -> None:
+    """Two days of use, and one too long ago."""
+    store.add(small, days_before(today(), 20), record_of(7))
+    store.add(small, days_before(today(), 1), record_of(10))
+    latest = record_of(60, shift=0.5)
+    latest.add_error(415)
+    store.add(small, today(), latest)
+    refused = Record()
+    refused.add_error(404)
+    store.add(NO_MODEL, today(), refused)
+
+
+def test_nothing_counted_says_how_to_count(home: Path) -> None:
+    assert "TOPGRAFT_MONITOR=1" in monitor(home).stdout
+    assert json.loads(monitor(home, "--json").stdout)["models"] == []
+
+
+@pytest.mark.usefixtures("used")
+def test_all_models_are_a_line_each(home: Path) -> None:
+    lines = monitor(home).stdout.splitlines()
+    [line] = [line for line in lines if line.startswith("small")]
+    assert line.split()[1] == "70" and "drift (effect" in line
+    assert not any(line.startswith("unused") for line in lines)
+    assert any("404 1" in line for line in lines)
+
+
+@pytest.mark.usefixtures("used")
+def test_one_model_is_told_whole(home: Path) -> None:
+    table = monitor(home, "small").stdout
+    for expected in ("70 photos", "[red]", "绿色", "0.90 to 0.95", "json", "Drift: drift:", days_before(today(), 20)):
+        assert expected in table, expected
+    summary = json.loads(monitor(home, "small", "--json").stdout)
+    assert summary["photos"] == 70 and summary["days"] == 7
+    assert summary["classes"][0]["class"] == "[red]" and summary["classes"][0]["share"] == 1.0
+    assert summary["latency_ms"]["json"]["p50"] == pytest.approx(8, rel=0.1)
+    assert [row["drift"]["verdict"] for row in summary["by_day"]] == ["too few photos", "too few photos", "drift"]
+    assert summary["drift"]["p_value"] < 0.01 and summary["drift"]["effect"] > 0.5
+    assert json.loads(monitor(home, "small", "--days", "30", "--json").stdout)["photos"] == 77
+
+
+@pytest.mark.usefixtures("used")
+def test_a_model_that_remembers_no_photos_is_not_judged(home: Path, store: UsageStore) -> None:
+    unused = watched("unused", open_bundle(home / "models" / "unused").manifest)
+    store.add(unused, today(), record_of(60))
+    assert json.loads(monitor(home, "unused", "--json").stdout)["drift"]["verdict"] == "not judged"
+    assert {model["name"] for model in json.loads(monitor(home, "--json").stdout)["models"]} == {"small", "unused"}
+
+
+@pytest.mark.usefixtures("used")
+def test_forgetting_is_asked_for(home: Path, store: UsageStore, small: Watched) -> None:
+    assert main(["monitor", "--workspace", str(home), "--reset"]) == 2
+    assert main(["monitor", "--workspace", str(home), "nosuch", "--reset", "--yes"]) == 4
+    assert main(["monitor", "--workspace", str(home), "../models", "--reset", "--yes"]) == 4
+    assert store.days(small)
+    assert json.loads(monitor(home, "small", "--reset", "--yes", "--json").stdout) == {"reset": "small"}
+    assert store.days(small) == {} and store.days(NO_MODEL)
+    monitor(home, "--reset", "--yes")
+    assert store.days(NO_MODEL) == {}
