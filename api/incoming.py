@@ -1,10 +1,9 @@
 """Requests as they arrive, in the server's own process: refused while they arrive if too large or damaged.
 
 DEEPaaS receives a request whole before a worker sees any of it, unpacks what is packed, has no limit of its own,
-and answers 500 for a form that cannot be read.
+and answers 500 for a form, and for some JSON, that cannot be read.
 """
 
-import codecs
 import logging
 import sys
 from collections.abc import Awaitable, Callable
@@ -22,6 +21,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 # For the names and other fields of a form.
 _FORM_OVERHEAD = 1 << 20
+_LONGEST_REASON = 200
+_PACKINGS = ("", "identity", "gzip")
 
 
 def guard_server() -> None:
@@ -34,19 +35,20 @@ def guard_server() -> None:
 
 @web.middleware
 async def check_request(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Receive the form of a request within its limit, then let it be handled.
+    """Receive the form or JSON of a request within its limit, then let it be handled.
 
     Raises:
-        BadRequest: the form cannot be read.
+        BadRequest: it cannot be read.
         TooLarge: the request is larger than allowed, as announced or as unpacked.
     """
     limit = _limit(request)
     if (request.content_length or 0) > limit:
         raise _too_large(limit)
     _check_charset(request)
+    _check_packing(request)
     limited = request.clone(client_max_size=limit)
     try:
-        await _receive_form(limited)
+        await _receive(limited)
         return await handler(limited)
     except web.HTTPRequestEntityTooLarge as error:
         raise error if isinstance(error, ApiError) else _too_large(limit) from error
@@ -65,10 +67,11 @@ async def answer_deletion(request: web.Request, handler: Handler) -> web.StreamR
         return web.json_response(described)
 
 
-async def _receive_form(request: web.Request) -> None:
-    """The request keeps what was received; a body that is no form is left for the handler to read."""
+async def _receive(request: web.Request) -> None:
+    """The request keeps what was received; a body that is neither form nor JSON is left for the handler to read."""
+    kind, read = ("JSON", request.json) if _is_json(request) else ("a form", request.post)
     try:
-        await request.post()
+        await read()
     except (web.HTTPException, MemoryError):
         raise
     except ConnectionError as error:
@@ -77,15 +80,27 @@ async def _receive_form(request: web.Request) -> None:
     except OSError:
         raise  # a full disk is not the client's affair
     except Exception as error:
-        # There are many ways for a form to be wrong, and as many classes of errors in aiohttp.
-        raise BadRequest(f"expected a form that can be read, received: {error!r}.") from error
+        # There are many ways to be wrong, and as many classes of errors in aiohttp; some quote the whole body.
+        why = f"{type(error).__name__}: {error}"[:_LONGEST_REASON]
+        raise BadRequest(f"expected {kind} that can be read, received: {why}") from error
+
+
+def _is_json(request: web.Request) -> bool:
+    return request.body_exists and request.content_type.endswith(("/json", "+json"))
 
 
 def _check_charset(request: web.Request) -> None:
     try:
-        codecs.lookup(request.charset or "utf-8")
-    except LookupError as error:
+        "".encode(request.charset or "utf-8")
+    except (LookupError, UnicodeError) as error:
         raise BadRequest(f"expected a charset such as utf-8, received {request.charset!r}.") from error
+
+
+def _check_packing(request: web.Request) -> None:
+    """aiohttp would wait for ever for the end of a deflated body that has none."""
+    packing = request.headers.get("Content-Encoding", "")
+    if packing.lower() not in _PACKINGS:
+        raise BadRequest(f"expected a body as it is, or packed with gzip, received one packed with {packing!r}.")
 
 
 def _limit(request: web.Request) -> int:

@@ -14,6 +14,7 @@ from aiohttp import ClientSession, web
 from api.incoming import answer_deletion, check_request, guard_server
 
 FORM = {"Content-Type": "multipart/form-data; boundary=xx"}
+JSON = {"Content-Type": "application/json"}
 FILE = b'--xx\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n'
 END = b"\r\n--xx--\r\n"
 LARGE = 3 << 20
@@ -97,6 +98,24 @@ def test_what_is_announced_as_too_large_is_refused_before_it_comes() -> None:
     assert _answers(send).startswith(b"HTTP/1.1 413")
 
 
+@pytest.mark.parametrize("packing", ["deflate", "nosuch"])
+def test_no_packing_but_gzip_is_read(packing: str) -> None:
+    """With deflate, aiohttp waits for ever for what comes after the head and has no end."""
+
+    async def send(port: int) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        head = f"Content-Type: application/json\r\nContent-Encoding: {packing}\r\nContent-Length: 1\r\n\r\n"
+        writer.write(f"POST /v2/predict/ HTTP/1.1\r\nHost: x\r\n{head}".encode())
+        await asyncio.sleep(0.05)
+        writer.write(b"x")
+        answer = await asyncio.wait_for(reader.read(500), 5)
+        writer.close()
+        return answer
+
+    answer = _answers(send)
+    assert answer.startswith(b"HTTP/1.1 400") and b"gzip" in answer
+
+
 def test_the_server_may_allow_less() -> None:
     assert _post(FILE + b"x" * 2000 + END, FORM, client_max_size=1000)[0] == 413
 
@@ -113,12 +132,21 @@ def test_the_server_may_allow_less() -> None:
         (FILE, {"Content-Type": "multipart/form-data"}),
         (b"a=1", {"Content-Type": "application/x-www-form-urlencoded; charset=nosuch"}),
         (b"a=\xff", {"Content-Type": "application/x-www-form-urlencoded"}),
-        (b"{}", {"Content-Type": "application/json; charset=nosuch"}),
+        (b"{}", JSON | {"Content-Type": "application/json; charset=nosuch"}),
+        (b"{}", JSON | {"Content-Type": "application/json; charset=base64"}),
+        (b"{}", JSON | {"Content-Type": "application/json; charset=undefined"}),
+        (b"{", JSON),
+        (b'{"a": "\xff"}' + b"x" * 10_000, JSON),
+        (b'{"a": ' + b"1" * 5000 + b"}", JSON),
+        (b"[" * 100_000 + b"]" * 100_000, JSON),
+        (b'{"a": ' * 50_000, {"Content-Type": "application/geo+json"}),
+        (b"not packed", JSON | {"Content-Encoding": "gzip"}),
     ],
 )
-def test_a_damaged_form_is_the_clients_fault(body: bytes, headers: dict[str, str]) -> None:
+def test_what_cannot_be_read_is_the_clients_fault(body: bytes, headers: dict[str, str]) -> None:
     status, answer = _post(body, headers)
     assert (status, "expected" in answer["message"]) == (400, True), answer
+    assert len(answer["message"]) < 500
 
 
 def test_a_client_that_hangs_up_is_no_error_of_the_server(caplog: pytest.LogCaptureFixture) -> None:
