@@ -1,0 +1,172 @@
+"""The repository of a child module: complete, valid, safe against strange names, and its own test passes."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from model.bundle import Bundle
+from model.errors import ConfigError
+from model.publishing.card import About
+from model.publishing.child_module import ChildOptions, slug_of, write_child_module
+from model.workspace import Workspace
+from tests.cli.conftest import ROOT
+
+URL = "https://cloud.example.org/s/4qkGHebtx24Y5r4/download"
+SHA256 = "ab" * 32
+OPTIONS = ChildOptions(About("Colours of things", "A. Person; B. Person", "CC-BY-4.0"))
+FILES = {
+    "Dockerfile",
+    "Jenkinsfile",
+    "JenkinsConstants.groovy",
+    ".sqa/config.yml",
+    ".sqa/docker-compose.yml",
+    ".gitignore",
+    ".zenodo.json",
+    "LICENSE",
+    "README.md",
+    "VERSION",
+    "ai4-metadata.yml",
+    "metadata.json",
+    "tests/test_served_model.py",
+    "tests/data/sample.png",
+    "tests/data/expected.json",
+}
+
+
+def validate(path: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    """Run the hub's validator."""
+    pytest.importorskip("ai4_metadata")
+    command = [sys.executable, "-c", "from ai4_metadata.cli import main; main()", "validate", *options, str(path)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+
+
+def test_it_holds_what_the_hub_expects(bundle: Bundle, tmp_path: Path) -> None:
+    written = write_child_module(bundle, URL, SHA256, tmp_path / "child", OPTIONS)
+    assert set(written.files) == FILES and written.kept == ()
+    child = tmp_path / "child"
+    dockerfile = (child / "Dockerfile").read_text()
+    assert "ARG tag=latest\nFROM ai4oshub/topgraft:${tag}" in dockerfile
+    assert URL in dockerfile and SHA256 in dockerfile and "--insecure" not in dockerfile
+    constants = (child / "JenkinsConstants.groovy").read_text()
+    assert "base_cpu_tag = 'latest'" in constants and "base_gpu_tag = 'gpu'" in constants
+    readme = (child / "README.md").read_text()
+    assert readme.startswith("# Colours of things") and "0.739 to 0.945" in readme
+    for name in (".sqa/config.yml", ".sqa/docker-compose.yml"):
+        assert yaml.safe_load((child / name).read_text())
+    assert json.loads((child / ".zenodo.json").read_text())["creators"] == [
+        {"name": "A. Person"},
+        {"name": "B. Person"},
+    ]
+
+
+def test_its_metadata_is_complete_and_valid(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_RUN", "0123abcd")
+    monkeypatch.setenv("NOMAD_JOB_ID", "")
+    options = dataclasses.replace(OPTIONS, dataset_url="https://zenodo.org/records/1")
+    write_child_module(bundle, URL, SHA256, tmp_path / "child", options)
+    metadata = yaml.safe_load((tmp_path / "child" / "ai4-metadata.yml").read_text())
+    assert metadata["links"]["weights"] == URL and metadata["links"]["base_model"].startswith("https://")
+    assert metadata["links"]["dataset"] == "https://zenodo.org/records/1"
+    assert metadata["provenance"] == {"mlflow_run": "0123abcd"}
+    assert metadata["categories"] == ["AI4 pre trained", "AI4 trainable", "AI4 inference"]
+    assert {"inference", "training"} == set(metadata["resources"])
+    for name, version in (("ai4-metadata.yml", "2.3.0"), ("metadata.json", "1.0.0")):
+        ran = validate(tmp_path / "child" / name, "--metadata-version", version)
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_strange_names_stay_text_everywhere(bundle: Bundle, tmp_path: Path) -> None:
+    strange = 'A "b" $(touch PWNED) `touch PWNED` ${HOME} \\ é\nRUN touch PWNED'
+    options = ChildOptions(About(strange, strange, "", strange))
+    write_child_module(bundle, URL, SHA256, tmp_path / "child", options)
+    child = tmp_path / "child"
+    dockerfile = (child / "Dockerfile").read_text()
+    assert not any(line.startswith("RUN touch") for line in dockerfile.splitlines())
+    assert r"\$(touch PWNED)" in dockerfile and r"\`touch" in dockerfile
+    flat = " ".join(strange.split())
+    assert yaml.safe_load((child / "ai4-metadata.yml").read_text())["title"] == flat
+    assert json.loads((child / "metadata.json").read_text())["title"] == flat
+    assert json.loads((child / ".zenodo.json").read_text())["title"] == flat
+
+
+def test_written_again_it_keeps_what_a_person_has_changed(bundle: Bundle, tmp_path: Path) -> None:
+    child = tmp_path / "child"
+    write_child_module(bundle, URL, SHA256, child, OPTIONS)
+    (child / "README.md").write_text("mine")
+    written = write_child_module(bundle, URL, "cd" * 32, child, OPTIONS)
+    assert written.kept == ("README.md",) and (child / "README.md").read_text() == "mine"
+    assert "cd" * 32 in (child / "Dockerfile").read_text()
+    assert write_child_module(bundle, URL, "cd" * 32, child, OPTIONS).kept == ("README.md",)
+
+
+def test_a_folder_of_something_else_is_left_alone(bundle: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("years of work")
+    with pytest.raises(ConfigError, match="holds something else"):
+        write_child_module(bundle, URL, SHA256, tmp_path / "mine", OPTIONS)
+
+
+@pytest.mark.parametrize(
+    ("url", "sha256", "changed"),
+    [
+        ("http://cloud.example.org/x", SHA256, {}),
+        ("https://user:secret@cloud.example.org/x", SHA256, {}),
+        ('https://cloud.example.org/x" && touch PWNED', SHA256, {}),
+        (URL, "abc", {}),
+        (URL, SHA256, {"base": "Bad Name"}),
+        (URL, SHA256, {"tag": "a b"}),
+    ],
+)
+def test_what_cannot_be_used_is_refused(
+    bundle: Bundle, tmp_path: Path, url: str, sha256: str, changed: dict[str, str]
+) -> None:
+    with pytest.raises(ConfigError) as refused:
+        write_child_module(bundle, url, sha256, tmp_path / "child", dataclasses.replace(OPTIONS, **changed))
+    assert "secret" not in str(refused.value) and not (tmp_path / "child").exists()
+
+
+def test_git_is_initialised_on_request(bundle: Bundle, tmp_path: Path) -> None:
+    write_child_module(bundle, URL, SHA256, tmp_path / "child", OPTIONS, git=True)
+    assert (tmp_path / "child" / ".git").is_dir()
+    assert write_child_module(bundle, URL, SHA256, tmp_path / "child", OPTIONS, git=True).kept == ()
+
+
+def test_a_title_becomes_the_name_of_a_repository() -> None:
+    assert slug_of("Plankton: Ártico / 2026!") == "plankton-rtico-2026"
+    assert slug_of("海") == "model"
+
+
+def run_own_test(child: Path, workspace: Workspace) -> "subprocess.CompletedProcess[str]":
+    """Run the test of a child module as its README tells, with the service of this environment."""
+    environment = os.environ | {
+        "TOPGRAFT_HOME": str(workspace.root),
+        "TOPGRAFT_TENSORBOARD": "0",
+        "PYTHONPATH": str(ROOT),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
+    environment.pop("MODULE_URL", None)
+    return subprocess.run(
+        [sys.executable, "tests/test_served_model.py"],
+        cwd=child,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+
+
+@pytest.mark.slow  # starts a real server
+def test_its_own_test_passes_and_fails_for_another_model(bundle: Bundle, workspace: Workspace, tmp_path: Path) -> None:
+    child = tmp_path / "child"
+    write_child_module(bundle, URL, SHA256, child, OPTIONS)
+    ran = run_own_test(child, workspace)
+    assert ran.returncode == 0 and "OK" in ran.stderr, ran.stderr
+    expected = json.loads((child / "tests" / "data" / "expected.json").read_text())
+    (child / "tests" / "data" / "expected.json").write_text(json.dumps(expected | {"probability": 0.0}))
+    assert "FAILED" in run_own_test(child, workspace).stderr
