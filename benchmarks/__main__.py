@@ -16,6 +16,7 @@ from pathlib import Path
 
 NAMES = (
     "serving",
+    "latency",
     "startup",
     "decoding",
     "unknown",

@@ -70,6 +70,10 @@ class Server:
     process: psutil.Process
     seconds_to_ready: float
 
+    def connection(self) -> "contextlib.closing[http.client.HTTPConnection]":
+        """For several requests, as a context."""
+        return contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60))
+
     def request(self, method: str, path: str) -> Any:
         """The JSON answer to a request without a body; `path` starts at the module."""
         return _request(self.port, method, f"/v2/models/{self.module}{path}")
@@ -95,13 +99,28 @@ class Upload:
     content_type: str = f"multipart/form-data; boundary={_BOUNDARY}"
 
 
-def photo_upload(module: str, photo: bytes) -> Upload:
-    """The multipart form that a browser would send."""
+def photo_upload(module: str, photo: bytes, model: str = "") -> Upload:
+    """The multipart form that a browser would send, for `model` where there is a choice."""
     head = (
         f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="photo.jpg"\r\n'
         "Content-Type: image/jpeg\r\n\r\n"
     )
-    return Upload(f"/v2/models/{module}/predict/", head.encode() + photo + f"\r\n--{_BOUNDARY}--\r\n".encode())
+    path = f"/v2/models/{module}/predict/" + (f"?model={model}" if model else "")
+    return Upload(path, head.encode() + photo + f"\r\n--{_BOUNDARY}--\r\n".encode())
+
+
+def send(connection: http.client.HTTPConnection, upload: Upload, keep_alive: bool) -> None:
+    """Ask, and wait for the answer.
+
+    Raises:
+        RuntimeError: it is an error.
+    """
+    headers = {"Content-Type": upload.content_type, "Connection": "keep-alive" if keep_alive else "close"}
+    connection.request("POST", upload.path, upload.body, headers)
+    response = connection.getresponse()
+    content = response.read()
+    if response.status != 200:
+        raise RuntimeError(f"expected status 200, received {response.status}: {content[:500]!r}")
 
 
 @contextlib.contextmanager

@@ -9,12 +9,10 @@ Depends on: the processors (the workers, the server and the client share them) a
 """
 
 import contextlib
-import http.client
 import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,7 +20,7 @@ import numpy as np
 
 from benchmarks.photos import draw_photo, write_photos
 from benchmarks.processes import program, tree_megabytes, tree_processor_seconds
-from benchmarks.server import CONSTANT, WORKERS, Server, Upload, photo_upload, running_server
+from benchmarks.server import CONSTANT, WORKERS, Server, Upload, photo_upload, running_server, send
 from benchmarks.tables import markdown_table, times, verdict
 from model.dataset.synthetic import Variation
 
@@ -103,10 +101,10 @@ def _summary(server: Server, latencies: dict[bool, list[float]], rates: dict[boo
 
 def _latencies(server: Server, upload: Upload, count: int, keep_alive: bool) -> list[float]:
     seconds = []
-    with _connection(server) as connection:
+    with server.connection() as connection:
         for _ in range(count):
             started = time.perf_counter()
-            _predict(connection, upload, keep_alive)
+            send(connection, upload, keep_alive)
             seconds.append(time.perf_counter() - started)
     return seconds
 
@@ -116,9 +114,9 @@ def _rate(server: Server, upload: Upload, keep_alive: bool) -> float:
 
     def ask_until_the_deadline(_: int) -> int:
         answered = 0
-        with _connection(server) as connection:
+        with server.connection() as connection:
             while time.perf_counter() < deadline:
-                _predict(connection, upload, keep_alive)
+                send(connection, upload, keep_alive)
                 answered += 1
         return answered
 
@@ -126,21 +124,6 @@ def _rate(server: Server, upload: Upload, keep_alive: bool) -> float:
     with ThreadPoolExecutor(CLIENTS) as clients:
         answered = sum(clients.map(ask_until_the_deadline, range(CLIENTS)))
     return answered / (time.perf_counter() - started)
-
-
-@contextlib.contextmanager
-def _connection(server: Server) -> Iterator[http.client.HTTPConnection]:
-    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)) as connection:
-        yield connection
-
-
-def _predict(connection: http.client.HTTPConnection, upload: Upload, keep_alive: bool) -> None:
-    headers = {"Content-Type": upload.content_type, "Connection": "keep-alive" if keep_alive else "close"}
-    connection.request("POST", upload.path, upload.body, headers)
-    response = connection.getresponse()
-    content = response.read()
-    if response.status != 200:
-        raise RuntimeError(f"expected status 200, received {response.status}: {content[:500]!r}")
 
 
 def _table(ready: dict[str, float], measured: dict[str, dict[str, float]]) -> str:
