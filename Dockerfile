@@ -32,4 +32,4 @@ COPY . .
 RUN pip install --editable ".${extras:+[${extras}]}"
 
 EXPOSE 5000 6006 8080
-CMD ["deepaas-run", "--listen-ip", "0.0.0.0", "--listen-port", "5000", "--workers", "2"]
+CMD ["topgraft", "serve", "--host", "0.0.0.0", "--port", "5000", "--workers", "2"]

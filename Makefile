@@ -29,7 +29,7 @@ demo: $(RUN_INSTALLED)
 	$(BIN)/topgraft demo
 
 serve: $(RUN_INSTALLED)
-	DEEPAAS_V2_MODEL=topgraft $(BIN)/deepaas-run --listen-ip $(HOST) --listen-port $(PORT) --workers $(WORKERS)
+	$(BIN)/topgraft serve --host $(HOST) --port $(PORT) --workers $(WORKERS)
 
 test: $(TEST_INSTALLED)
 	$(BIN)/python -m pytest

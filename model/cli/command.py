@@ -22,6 +22,7 @@ from model.cli.output import log_to_stderr, print_json
 from model.cli.page import page
 from model.cli.prediction import predict
 from model.cli.publishing import child_module
+from model.cli.serve import serve
 from model.cli.storage import pack, pull, push
 from model.cli.training import resume, train
 from model.cli.tuning import tune
@@ -68,6 +69,7 @@ for subcommand in (
     child_module,
     evaluate,
     predict,
+    serve,
     page,
     models,
     monitor,

@@ -86,9 +86,7 @@ def _answer_lines(result: dict[str, Any], prediction: Prediction, dataset: Path)
 
 
 def _next_lines(workspace: Workspace) -> list[str]:
-    serve = (
-        "make serve" if (workspace.root / "Makefile").is_file() else "DEEPAAS_V2_MODEL=topgraft deepaas-run --workers 2"
-    )
+    serve = "make serve" if (workspace.root / "Makefile").is_file() else "topgraft serve"
     command = _command_as_typed()
     return [
         "",

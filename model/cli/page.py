@@ -14,7 +14,7 @@ EVERYWHERE = "0.0.0.0"  # nosec B104
 def page(host: str, port: int, api: str) -> None:
     """Serve a page on which people drop photos, and see what the models say of them.
 
-    It needs the DEEPaaS service, and waits for it where it is not running yet: deepaas-run, or make serve.
+    It needs the DEEPaaS service, and waits for it where it is not running yet: topgraft serve.
     """
     from model.page.server import run
     from model.page.service import checked_url

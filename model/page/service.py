@@ -22,7 +22,7 @@ SECONDS_FOR_A_PICTURE = 180
 MAX_ANSWER_BYTES = 32 << 20
 ANSWER_TYPES = ("application/json", "image/png")
 
-START = "DEEPAAS_V2_MODEL=topgraft deepaas-run --workers 2"
+START = "topgraft serve"
 
 
 class Answer(NamedTuple):

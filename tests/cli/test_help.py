@@ -23,6 +23,7 @@ SUBCOMMANDS = (
     ["models", "show"],
     ["models", "remove"],
     ["doctor"],
+    ["serve"],
     ["page"],
 )
 

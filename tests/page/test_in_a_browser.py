@@ -316,7 +316,7 @@ def test_a_service_that_goes_away_is_waited_for(visit: Visit, line: Line) -> Non
     visit.done(1)
     line.cut()
     visit.add(*each_class()[1:4])
-    playwright.expect(visit.page.locator("#notice")).to_contain_text("deepaas-run --workers 2")
+    playwright.expect(visit.page.locator("#notice")).to_contain_text("topgraft serve")
     assert visit.page.locator("#service").get_attribute("data-there") == "no"
     assert visit.page.locator(".card[data-state=failed]").count() == 0
     line.join()
