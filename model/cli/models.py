@@ -19,12 +19,15 @@ from model.workspace import Workspace
 
 
 @click.group(invoke_without_command=True)
+@json_option
 @workspace_option
 @click.pass_context
-def models(context: click.Context) -> None:
+def models(context: click.Context, as_json: bool) -> None:
     """List, show, promote and remove trained models; watch and cancel trainings. Alone, it lists them."""
     if context.invoked_subcommand is None:
-        context.invoke(list_models, as_json=False)
+        context.invoke(list_models, as_json=as_json)
+    elif as_json:
+        raise click.UsageError("--json: expected it behind the subcommand, such as: topgraft models list --json")
 
 
 models.add_command(watch_training)

@@ -43,7 +43,7 @@ def test_an_interrupted_training_is_listed_with_the_command_to_resume_it(
     training.send_signal(number)
     assert training.wait(20) == exit_status
     assert time.monotonic() - stopped < 5
-    (row,) = json.loads(run("models", "list", "--json").stdout)
+    (row,) = json.loads(run("models", "--json").stdout)
     assert (row["name"], row["status"], row["resume"]) == ("under-way", state, "topgraft resume under-way")
     assert run("models", "remove", "under-way", "--yes").returncode == 0
     assert json.loads(run("models", "list", "--json").stdout) == []
