@@ -20,6 +20,7 @@ NAMES = (
     "startup",
     "decoding",
     "unknown",
+    "drift",
     "head",
     "real_data",
     "small_data",

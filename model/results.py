@@ -120,7 +120,7 @@ class Prediction:
         unknown_explanation: the same with the numbers.
         distance: from the training images; None where the model does not remember them.
         neighbours: the most similar training images, nearest first, as many as were asked for.
-        components: of the features, along the first axes of the training images; no part of the answer.
+        components: of the features, along axes of the training images; no part of the answer.
     """
 
     image: str

@@ -47,7 +47,9 @@ def describe_held_out(memory: TrainingFeatures, features: np.ndarray, seed: int 
     if len(features) > MOST_IMAGES:
         features = features[np.random.default_rng(seed).choice(len(features), MOST_IMAGES, replace=False)]
     vectors = memory.vectors_of(features)
-    return np.column_stack([neighbour_distances(memory.distances_of(vectors)), memory.components_of(vectors)])
+    components = memory.components_of(vectors)
+    described = [] if components is None else [components]
+    return np.column_stack([neighbour_distances(memory.distances_of(vectors)), *described])
 
 
 def farthest_known(memory: TrainingFeatures, val_features: np.ndarray, frozen: bool) -> float:

@@ -139,8 +139,9 @@ class Predictor:
             return ((row, None, None) for row in self.probabilities(images))
         probabilities, features = self._engine(images, PROBABILITIES, FEATURES)
         vectors = self.memory.vectors_of(features)
-        distances, components = self.memory.distances_of(vectors), self.memory.components_of(vectors)
-        return zip(probabilities, distances, components, strict=True)
+        components = self.memory.components_of(vectors)
+        described = [None] * len(vectors) if components is None else components
+        return zip(probabilities, self.memory.distances_of(vectors), described, strict=True)
 
     def _prediction(
         self,

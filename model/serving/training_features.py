@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from model import durable
-from model.usage.held_out import COMPONENTS
 
 MOST_IMAGES = 20_000
 MOST_AXES = 256
 NEIGHBOUR = 3
+FIRST_AXES = 4
+CLASS_AXES = 8
 _FEW_IMAGES = 32
 
 
@@ -31,12 +32,15 @@ class TrainingFeatures:
         vectors: float32 (n, axes + 1), each of length 1.
         labels: int32 (n,), positions in the manifest's classes.
         names: paths of the images inside their dataset.
+        directions: float32 (components, axes + 1), of vectors: what drift is told by. The first axes, then those along
+            which the means of the classes lie apart. None for a model of an older version.
     """
 
     axes: np.ndarray
     vectors: np.ndarray
     labels: np.ndarray
     names: tuple[str, ...]
+    directions: np.ndarray | None = None
 
     def distances(self, features: np.ndarray) -> np.ndarray:
         """The distance of each image from each training image.
@@ -57,9 +61,9 @@ class TrainingFeatures:
         """As `distances`, of `vectors_of` the features."""
         return _distances(vectors, self.vectors)
 
-    def components_of(self, vectors: np.ndarray) -> np.ndarray:
-        """What drift is told by, float32 (m, at most `COMPONENTS`): how long the vectors are along the first axes."""
-        return vectors[:, : min(COMPONENTS, len(self.axes))]
+    def components_of(self, vectors: np.ndarray) -> np.ndarray | None:
+        """How long the vectors are along the directions: float32 (m, components), None where there are none."""
+        return None if self.directions is None else _products(vectors, self.directions)
 
     def save(self, path: Path) -> None:
         """Write a compressed .npz; the vectors in half precision, which moves a distance by less than 0.001."""
@@ -68,6 +72,7 @@ class TrainingFeatures:
             stream,
             axes=self.axes.astype(np.float16),
             vectors=self.vectors.astype(np.float16),
+            **({} if self.directions is None else {"directions": self.directions.astype(np.float16)}),
             labels=self.labels.astype(np.int32),
             names=np.frombuffer("\0".join(self.names).encode("utf-8", "replace"), np.uint8),
         )
@@ -84,11 +89,12 @@ def read_training_features(content: bytes) -> TrainingFeatures:
         names = tuple(arrays["names"].tobytes().decode("utf-8").split("\0"))
         axes, vectors = arrays["axes"].astype(np.float32), arrays["vectors"].astype(np.float32)
         labels = arrays["labels"]
+        directions = arrays["directions"].astype(np.float32) if "directions" in arrays else None
     if not len(names) == len(labels) == len(vectors) or vectors.shape[1] != len(axes) + 1:
         raise ValueError(
             f"expected as many names and labels as vectors, received {len(names)}, {len(labels)} and {vectors.shape}"
         )
-    return TrainingFeatures(axes, _of_length_1(vectors), labels, names)
+    return TrainingFeatures(axes, _of_length_1(vectors), labels, names, directions)
 
 
 def remember_features(
@@ -106,7 +112,8 @@ def remember_features(
         chosen = np.sort(np.random.default_rng(seed).choice(len(features), most, replace=False))
         features, labels, names = features[chosen], labels[chosen], [names[position] for position in chosen]
     axes = _principal_axes(_of_length_1(features))
-    return TrainingFeatures(axes, project(features, axes), labels.astype(np.int32), tuple(names))
+    vectors = project(features, axes)
+    return TrainingFeatures(axes, vectors, labels.astype(np.int32), tuple(names), _directions(vectors, labels))
 
 
 def project(features: np.ndarray, axes: np.ndarray) -> np.ndarray:
@@ -147,6 +154,17 @@ def _principal_axes(vectors: np.ndarray) -> np.ndarray:
     else:
         axes = np.linalg.eigh(vectors.T @ vectors)[1].T[::-1]
     return np.ascontiguousarray(axes[:count], np.float32)
+
+
+def _directions(vectors: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """A change of what is photographed moves the first axes; of how often each class is, those between the classes."""
+    first = np.eye(min(FIRST_AXES, vectors.shape[1] - 1), vectors.shape[1], dtype=np.float32)
+    means = np.stack([vectors[labels == label].mean(axis=0) for label in np.unique(labels)])
+    most = min(CLASS_AXES, len(means) - 1, vectors.shape[1])
+    apart = means - means.mean(axis=0)
+    between = np.linalg.eigh(apart.T @ apart)[1].T[::-1][:most]
+    # As they are saved: held-out images and new ones are described alike.
+    return np.concatenate([first, between]).astype(np.float16).astype(np.float32)
 
 
 def _of_length_1(features: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Whether the photos that a model is asked about are still like those that it was made with.
 
-Each photo is described by its distance from the training images and by the first components of its features. Each of
+Each photo is described by its distance from the training images and by components of its features. Each of
 these numbers is compared between the photos asked about and the held-out images by the two-sample test of Kolmogorov
 and Smirnov; the p-values are multiplied as Holm (A simple sequentially rejective multiple test procedure, 1979) does,
 so that looking at several numbers raises no more false alarms than looking at one. Rabanser et al. (Failing loudly,
@@ -31,7 +31,7 @@ class Comparison:
     """One number, compared.
 
     Attributes:
-        name: `distance`, or `component 1` and so on.
+        name: `distance`, or `axis 1` and so on: `model.serving.training_features.TrainingFeatures.directions`.
         effect: largest difference of the cumulative shares, in [0, 1].
         p_value: that an effect as large comes about by chance, corrected for the number of comparisons.
         median, held_out_median: of the photos asked about, and of the held-out images.
@@ -110,7 +110,7 @@ def _compare(held_out: "np.ndarray", asked: "np.ndarray") -> tuple[Comparison, .
 
     found = [ks_2samp(ours, theirs) for ours, theirs in zip(asked.T, held_out.T, strict=True)]
     corrected = holm([float(result.pvalue) for result in found])
-    names = ["distance", *(f"component {number}" for number in range(1, len(found)))]
+    names = ["distance", *(f"axis {number}" for number in range(1, len(found)))]
     medians, held_out_medians = np.median(asked, axis=0) / SCALE, np.median(held_out, axis=0) / SCALE
     return tuple(
         Comparison(name, float(result.statistic), p_value, float(median), float(held_out_median))

@@ -14,9 +14,6 @@ from model.bundle import HELD_OUT_FEATURES, Bundle
 from model.errors import ModelDamagedError
 from model.usage.sample import SCALE
 
-COMPONENTS = 8
-"""Of the features, along the axes on which training images have most of their length."""
-
 MOST_IMAGES = 2000
 
 

@@ -16,6 +16,8 @@ from model.workspace import Workspace
 from tests.api.small_model import write_small_model
 
 CLASSES = ("[red]", "绿色", "blue")
+# The distance, three axes of the features, and two between the three classes.
+NUMBERS = 6
 
 
 def monitor(home: Path, *arguments: str) -> Result:
@@ -27,7 +29,7 @@ def monitor(home: Path, *arguments: str) -> Result:
 def record_of(count: int, shift: float = 0.0) -> Record:
     """Photos of the first class, at some place among the model's."""
     record = Record()
-    for distance, *components in np.random.default_rng(count).normal(0.1 + shift, 0.02, (count, 4)).tolist():
+    for distance, *components in np.random.default_rng(count).normal(0.1 + shift, 0.02, (count, NUMBERS)).tolist():
         prediction = Prediction("a", CLASSES[:2], (0.9, 0.1), distance=distance, components=tuple(components))
         record.add_prediction(prediction)
         record.add_answer("json", 0.008, is_zip=False)

@@ -20,6 +20,8 @@ from model.results import TrainingStatus
 from model.serving.predictor import load_predictor
 from model.training.trainer import train
 from model.trainings import interrupted_trainings, reserve, running_trainings
+from model.usage.held_out import read_held_out
+from model.usage.sample import SCALE
 from model.workspace import Workspace
 from tests.training.conftest import CLASSES
 
@@ -40,6 +42,7 @@ def test_a_training_gives_a_whole_model(trained):
         "model.keras",
         "model.onnx",
         "training_features.npz",
+        "held_out_features.npz",
         "results.csv",
         "report.html",
         "predictions/cross_validation.csv",
@@ -94,6 +97,26 @@ def test_results_csv_has_a_row_per_epoch(trained):
         "val_macro_f1",
     }
     assert all(0 <= float(row["val_macro_f1"]) <= 1 for row in rows)
+
+
+def test_what_photos_are_compared_with_is_described_as_the_service_describes_them(trained):
+    workspace, _ = trained
+    bundle = find_bundle(workspace, "shapes")
+    held_out = read_held_out(bundle) / SCALE
+    source = Path(bundle.manifest.dataset["path"])
+    names = [
+        line.rpartition(" ")[0]
+        for split in ("val", "test")
+        for line in (bundle.directory / "dataset_files" / f"{split}.txt").read_text(encoding="utf-8").splitlines()
+    ]
+    found = {path.relative_to(source).as_posix(): path for path in source.rglob("*") if path.is_file()}
+    places = [next(path for place, path in found.items() if place.endswith(name)) for name in names]
+    contents = [(path.name, path.read_bytes()) for path in places]
+    answers = list(load_predictor(bundle).predict(contents))
+    described = np.array([(answer.distance, *answer.components) for answer in answers])
+    # Two axes lie between three classes; the other numbers are the distance and the first axes.
+    assert described.shape == held_out.shape == (len(names), 1 + 4 + len(CLASSES) - 1)
+    assert np.abs(described - held_out).max() < 0.005
 
 
 def test_the_model_recognises_a_new_photo(trained, tmp_path):

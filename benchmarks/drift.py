@@ -1,0 +1,197 @@
+"""How seldom drift is called where there is none, how often where there is one, and what counting costs.
+
+How: EfficientNet-Lite0, photos of the demo dataset's eight signs. A model remembers 30 of each. Of the others, 100 are
+drawn at random to be held out, and 50 or 100 to be asked about, unchanged or changed, again and again; a look says
+`drift` with p < 0.01 after Holm's correction. The costs are those of the code in a worker: counting a request of one
+photo, all of which a client waits for; writing to the disk, which a thread does every three seconds while there is
+something new; and a look, which a process of its own takes every ten minutes.
+
+Depends on: nothing; ../shared/datasets beside the checkout adds a row. `--quick` measures a tenth, to try it out.
+"""
+
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageFilter
+
+from api.usage import CountedRequest
+from benchmarks.photos import CLASSES, write_photos
+from benchmarks.real_data import DATASETS, PLANKTON
+from benchmarks.tables import markdown_table
+from model.backbones import find_backbone
+from model.bundle import Bundle, FileRecord, Manifest
+from model.dataset.images import read_image
+from model.evaluation.unknown import describe_held_out
+from model.results import Prediction
+from model.serving.training_features import TrainingFeatures, remember_features
+from model.training.features import Extract, converted_backbone, extract_with_onnx
+from model.usage.drift import Drift, judge_drift
+from model.usage.record import Record
+from model.usage.recorder import Recorder
+from model.usage.sample import SCALE
+from model.usage.store import UsageStore, watched
+from model.workspace import Workspace
+
+BACKBONE = find_backbone("EfficientNetLite0")
+PHOTOS_PER_CLASS = 90
+LEARNED_PER_CLASS = 30
+HELD_OUT = 100
+ASKED = (50, 100)
+LOOKS = 500
+NOISE_IMAGES = 100
+NUMBERS = 13
+REQUESTS = 2000
+WRITES = 20
+_BATCH = 8
+
+Change = Callable[[Image.Image], Image.Image]
+CHANGES: dict[str, Change] = {
+    "half as bright": lambda photo: photo.point(lambda value: value // 2),
+    "four fifths as bright": lambda photo: photo.point(lambda value: value * 4 // 5),
+    "blurred by 1 pixel of 224": lambda photo: photo.filter(ImageFilter.GaussianBlur(1)),
+    "without colour": lambda photo: photo.convert("L").convert("RGB"),
+}
+
+
+def main(arguments: list[str]) -> None:
+    """Print the tables."""
+    part = 10 if "--quick" in arguments else 1
+    with tempfile.TemporaryDirectory() as directory:
+        asked = _asked(Path(directory))
+    header = ["photos asked about", *(f"{count} photos: looks that say drift" for count in ASKED), "median effect"]
+    print(markdown_table(header, [_row(title, *item, LOOKS // part) for title, item in asked.items()]))
+    print()
+    print(markdown_table(["what counting costs", ""], _costs(REQUESTS // part, WRITES // part)))
+
+
+def _asked(directory: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Title -> rows of the photos of the known kind, from which some are held out; rows of those asked about."""
+    extract = extract_with_onnx(converted_backbone(BACKBONE, BACKBONE.image_size))
+    write_photos(directory, range(PHOTOS_PER_CLASS))
+    by_class = [[_read(path) for path in sorted((directory / name).glob("*.jpg"))] for name in CLASSES]
+    memory = _memory(extract, [photos[:LEARNED_PER_CLASS] for photos in by_class])
+    others = [photos[LEARNED_PER_CLASS:] for photos in by_class]
+    all_others = [photo for photos in others for photo in photos]
+
+    def rows(photos: list[Image.Image]) -> np.ndarray:
+        return np.round(SCALE * describe_held_out(memory, _features(extract, photos))).astype(int)
+
+    known = rows(all_others)
+    found = {"of the same kind": (known, known)}
+    found |= {title: (known, rows([change(photo) for photo in all_others])) for title, change in CHANGES.items()}
+    of_half = [photo for photos in others[: len(others) // 2] for photo in photos]
+    found["four of the eight classes only"] = known, rows(of_half)
+    found["one class only"] = known, rows(others[0])
+    if DATASETS.is_dir():
+        plankton = [path for path in sorted(PLANKTON.rglob("*")) if path.suffix.lower() in (".jpg", ".jpeg", ".png")]
+        found["phytoplankton"] = known, rows([_read(path) for path in plankton])
+    found["noise"] = known, rows(list(_noise()))
+    return found
+
+
+def _memory(extract: Extract, by_class: list[list[Image.Image]]) -> TrainingFeatures:
+    labels = np.repeat(np.arange(len(by_class)), LEARNED_PER_CLASS)
+    features = _features(extract, [photo for photos in by_class for photo in photos])
+    return remember_features(features, labels, [str(number) for number in range(len(labels))])
+
+
+def _read(path: Path) -> Image.Image:
+    return Image.fromarray(read_image(path, (BACKBONE.image_size, BACKBONE.image_size), "squash"))
+
+
+def _noise() -> Iterator[Image.Image]:
+    rng = np.random.default_rng(0)
+    for _ in range(NOISE_IMAGES):
+        yield Image.fromarray(rng.integers(0, 256, (BACKBONE.image_size, BACKBONE.image_size, 3), np.uint8))
+
+
+def _features(extract: Extract, photos: list[Image.Image]) -> np.ndarray:
+    batches = (np.stack(photos[start : start + _BATCH]) for start in range(0, len(photos), _BATCH))  # type: ignore[arg-type]
+    return np.concatenate([extract(batch) for batch in batches])
+
+
+def _row(title: str, known: np.ndarray, asked: np.ndarray, looks: int) -> list[str]:
+    same = known is asked
+    enough = [count for count in ASKED if count <= len(asked)]
+    seen = {count: [_look(known, asked, count, same, seed) for seed in range(looks)] for count in enough}
+    shares = {count: sum(drift.verdict == "drift" for drift in drifts) / looks for count, drifts in seen.items()}
+    effect = statistics.median(drift.effect or 0.0 for drift in seen[enough[-1]])
+    return [title, *(f"{100 * shares[count]:.1f} %" if count in shares else "" for count in ASKED), f"{effect:.2f}"]
+
+
+def _look(known: np.ndarray, asked: np.ndarray, count: int, same: bool, seed: int) -> Drift:
+    """One at photos drawn at random; where both are of one set, none is drawn for both."""
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(known))
+    rest = order[HELD_OUT:] if same else rng.permutation(len(asked))
+    return judge_drift(known[order[:HELD_OUT]], list(map(tuple, asked[rest[:count]].tolist())))
+
+
+def _costs(requests: int, writes: int) -> list[list[str]]:
+    rng = np.random.default_rng(0)
+    predictions = [_prediction(row) for row in rng.normal(0.3, 0.2, (max(requests, 1000), NUMBERS)).tolist()]
+    bundle = Bundle(Path("pets"), _manifest())
+    of = watched("pets", bundle.manifest)
+    with tempfile.TemporaryDirectory() as directory:
+        workspace = Workspace(Path(directory))
+        recorder = Recorder(workspace, seconds_between_writes=3600, look=lambda model: None)
+        seconds = []
+        for prediction in predictions[:requests]:
+            start = time.perf_counter()
+            request = CountedRequest()
+            list(request.counted([prediction], bundle, is_zip=False))
+            request.record.add_answer("json", 0.01, is_zip=False)
+            recorder.add(request.of, request.record)
+            seconds.append(time.perf_counter() - start)
+        full = Record()
+        for prediction in predictions:
+            full.add_prediction(prediction)
+        written = [_timed(lambda: UsageStore(workspace).add(of, "2026-01-01", full)) for _ in range(writes)]
+        size = (UsageStore(workspace).folder(of) / "2026-01-01.json").stat().st_size
+    held_out = np.round(SCALE * rng.normal(0.3, 0.2, (2000, NUMBERS))).astype(int)
+    looked = [_timed(lambda: judge_drift(held_out, full.sample.rows)) for _ in range(writes)]
+    return [
+        ["counting a request of one photo, which the client waits for", f"{1e6 * statistics.median(seconds):.0f} µs"],
+        ["the same, 99 of 100", f"{1e6 * np.quantile(seconds, 0.99):.0f} µs"],
+        ["adding to the file of the day, with 500 photos sampled", f"{1e3 * statistics.median(written):.0f} ms"],
+        ["size of that file", f"{size / 1000:.0f} kB"],
+        ["a look at 500 photos and 2,000 held out, its process started", f"{1e3 * statistics.median(looked):.0f} ms"],
+    ]
+
+
+def _timed(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def _prediction(row: list[float]) -> Prediction:
+    return Prediction("a", ("cat", "dog"), (0.9, 0.1), distance=row[0], components=tuple(row[1:]))
+
+
+def _manifest() -> Manifest:
+    files = {f"file-{number}": FileRecord("0" * 64, number) for number in range(20)}
+    names = ("versions", "train_config", "dataset", "metrics", "thresholds", "parity")
+    empty: dict[str, dict] = {name: {} for name in names}
+    return Manifest(
+        name="pets",
+        created="2026-01-01T00:00:00Z",
+        classes=("cat", "dog"),
+        backbone=BACKBONE.name,
+        image_size=BACKBONE.image_size,
+        resize="squash",
+        scaling=BACKBONE.scaling,
+        temperature=1.0,
+        engine="onnx",
+        files=files,
+        **empty,
+    )
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
