@@ -76,13 +76,13 @@ def failure(doing: str, messages: Sequence[str]) -> StorageError:
     return StorageError(f"{doing}: failed. Received: {said}. `topgraft doctor --storage` looks at the storage.")
 
 
-def with_retries(work: Callable[[], Result], pauses: Sequence[float] = SECONDS_BETWEEN_TRIES) -> Result:
-    """Do `work`, again after each of the pauses (seconds) while the storage is busy or silent; never after a refusal.
+def with_retries(work: Callable[[], Result]) -> Result:
+    """Do `work`, again after each of `SECONDS_BETWEEN_TRIES` while the storage is busy or silent; never if refused.
 
     Raises:
         StorageError: of the last try.
     """
-    for pause in pauses:
+    for pause in SECONDS_BETWEEN_TRIES:
         try:
             return work()
         except (StorageBusyError, StorageUnreachableError) as error:
@@ -92,5 +92,5 @@ def with_retries(work: Callable[[], Result], pauses: Sequence[float] = SECONDS_B
 
 
 def _shown(message: str) -> str:
-    line = " ".join(message.split()).rstrip(".")
+    line = " ".join(re.sub(r"<[^>]*>", " ", message).split()).rstrip(".")
     return re.sub(r"\w+://[^\s\"'<>]+", lambda address: without_credentials(address[0]), line)

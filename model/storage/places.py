@@ -9,6 +9,7 @@ from model.errors import ConfigError
 # As rclone allows them, but for blanks at the end. No comma: rclone takes what follows one for options, such as the
 # address of another server, which would be sent the password.
 _REMOTE = re.compile(r"(?P<remote>[\w.+@][\w.+@ -]*):(?!//)(?P<path>.*)", re.DOTALL)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _LOOKS_REMOTE = re.compile(r"[^/]*:(?!//)")
 
 
@@ -24,7 +25,12 @@ class Place:
         return f"{self.remote}:{self.path}"
 
     def __truediv__(self, name: str) -> "Place":
-        """What is under `name` in it; an empty name is the place itself."""
+        """What is under `name` in it; an empty name is the place itself.
+
+        Raises:
+            ConfigError: the name has control characters.
+        """
+        _refuse_control_characters(name)
         return Place(self.remote, posixpath.join(self.path, name) if name else self.path)
 
     @property
@@ -53,11 +59,18 @@ def parse_place(where: str) -> Place:
         ConfigError: it is something else; rclone's `:backend,option=...:` is refused too, for it can send the
             password of a remote elsewhere.
     """
+    _refuse_control_characters(where)
     match = _REMOTE.fullmatch(where)
     parts = [part for part in (match["path"] if match else "").split("/") if part not in ("", ".")]
-    if match is None or ".." in parts or "\0" in where:
+    if match is None or ".." in parts:
         raise ConfigError(
             f"expected remote:path, such as rshare:photos/plankton, received {where!r}. A remote's name has letters, "
             "digits and _ . + @ - only, the path no '..'. For a local file with a colon in its name, write ./NAME"
         )
     return Place(match["remote"].rstrip(), "/".join(parts))
+
+
+def _refuse_control_characters(name: str) -> None:
+    """rclone shows a line end in a name as another character, and finds what has it under neither."""
+    if _CONTROL.search(name):
+        raise ConfigError(f"expected a name without line ends and other control characters, received {name!r}.")

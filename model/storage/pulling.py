@@ -45,6 +45,8 @@ _SECONDS_ALIKE = 2.0
 # What a killed rclone leaves.
 _PARTIAL = re.compile(r"\.[0-9a-f]{8}\.partial$")
 
+_MARKED_SYMBOL = re.compile("\u201b(?=[\u2400-\u2421])")
+
 log = logging.getLogger(__name__)
 
 
@@ -217,14 +219,14 @@ class _Pull:
     def is_here(self, entry: Entry) -> bool:
         """Whether a file is here as it is there."""
         try:
-            status = (self.directory / entry.name).stat()
+            status = (self.directory / _local_name(entry.name)).stat()
         except OSError:
             return False
         return status.st_size == entry.size and abs(status.st_mtime - entry.modified) <= _SECONDS_ALIKE
 
     def missing(self, files: Mapping[str, int]) -> list[str]:
         """The names of files that are not here, or with another size."""
-        return [name for name, size in files.items() if _size(self.directory / name) != size]
+        return [name for name, size in files.items() if _size(self.directory / _local_name(name)) != size]
 
     def require_all(self, files: Mapping[str, int]) -> None:
         """A copy that some files did not come through is not whole, whatever rclone says."""
@@ -237,7 +239,8 @@ class _Pull:
 
     def pulled(self, way: str, files: int, fetched: int, size: int, names: Mapping[str, int]) -> Pulled:
         """What it came to; the files that only this folder has are counted, or removed from a mirror."""
-        extra = [name for name in _sizes(self.directory) if name not in names]
+        known = {_local_name(name) for name in names}
+        extra = [name for name in _sizes(self.directory) if name not in known]
         for name in extra:
             if self.mirror or _PARTIAL.search(name):
                 (self.directory / name).unlink()
@@ -277,6 +280,11 @@ def _sizes(directory: Path) -> dict[str, int]:
     """The files that a person sees in a folder: name -> size."""
     found = {path.relative_to(directory): path for path in directory.rglob("*") if path.is_file()}
     return {name.as_posix(): path.stat().st_size for name, path in found.items() if not name.name.startswith(".")}
+
+
+def _local_name(name: str) -> str:
+    """What rclone calls a file here whose name has a control character there: without the mark before its symbol."""
+    return _MARKED_SYMBOL.sub("", name)
 
 
 def _size(path: Path) -> int:

@@ -1,6 +1,7 @@
 """A storage that rclone speaks to: Nextcloud and other WebDAV, S3 and many more."""
 
 import datetime
+import errno
 import hashlib
 import json
 import logging
@@ -24,13 +25,14 @@ from model.storage.failures import with_retries
 from model.storage.interface import DOWNLOAD, UPLOAD, VERIFY, Entry
 from model.storage.places import Place
 from model.storage.runs import run_rclone
-from model.storage.settings import webdav_account
+from model.storage.settings import account_of
 from model.storage.sums import sha256_of, sum_of
 from model.storage.webdav import move_over
 
 TRANSFERS = 8
 # Not `.part`, which Nextcloud refuses.
 _UPLOADING = ".uploading"
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _SECONDS_UNTIL_FORGOTTEN = 24 * 3600.0
 _CHECKED_SUMS = ("sha256", "sha1", "md5")
 _WITHOUT_FOLDERS = ("s3", "b2", "swift", "google cloud storage", "azureblob", "oracleobjectstorage")
@@ -103,6 +105,8 @@ class Rclone:
 
     def move(self, name: str, new_name: str) -> None:
         """Give a file another name; a Nextcloud's link to what was there stays."""
+        folder = (self._root / new_name).parent
+        self._run(f"make the folder {folder}", ["mkdir", str(folder)])
         self._move(self._root / name, self._root / new_name)
 
     def remove(self, name: str) -> None:
@@ -145,7 +149,8 @@ class Rclone:
         try:
             with_retries(go_on)
         except OSError as error:
-            raise StorageFullError(f"{doing}: cannot write {part}: {error.strerror or error}.") from error
+            kind = StorageFullError if error.errno in _NO_SPACE else StorageError
+            raise kind(f"{doing}: cannot write {part}: {error.strerror or error}. What came so far is kept.") from error
         _require_content(part, entry, doing)
         os.utime(part, (entry.modified, entry.modified))
         with open(part, "rb") as stream:
@@ -191,14 +196,10 @@ class Rclone:
     def _move(self, place: Place, new_place: Place) -> None:
         doing = f"move {place} to {new_place}"
         if self._settings["type"] == "webdav":
-            account = webdav_account(place.remote)
-            self._make_folder(new_place.parent)
+            account = account_of(place.remote, self._settings)
             with_retries(lambda: move_over(account, place.path, new_place.path, doing))
         else:
             self._run(doing, ["moveto", "--ignore-times", str(place), str(new_place)])
-
-    def _make_folder(self, place: Place) -> None:
-        self._run(f"make the folder {place}", ["mkdir", str(place)])
 
     def _give_up(self, temporary: Place) -> None:
         try:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from model.errors import ConfigError, StorageError, StorageUnreachableError
+from model.errors import ConfigError, StorageUnreachableError
 from model.storage import launch
 from model.storage.failures import failure
 from model.storage.settings import rclone_program
@@ -114,21 +114,17 @@ class _Log:
 @contextlib.contextmanager
 def _started(command: list[str]) -> "Iterator[subprocess.Popen[bytes]]":
     launcher = [sys.executable, "-I", "-S", str(Path(launch.__file__)), str(os.getpid())]
-    child = subprocess.Popen(
+    with subprocess.Popen(
         [*launcher, *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    try:
-        with child:
-            try:
-                yield child
-            except BaseException:
-                child.terminate()
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    child.wait(_SECONDS_TO_END)
-                child.kill()
-                raise
-    except OSError as error:
-        raise StorageError(f"{command[0]}: {error.strerror or error}") from error
+    ) as child:
+        try:
+            yield child
+        except BaseException:
+            child.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                child.wait(_SECONDS_TO_END)
+            child.kill()
+            raise
 
 
 def _read(child: "subprocess.Popen[bytes]", take: Take, log: _Log, doing: str) -> None:

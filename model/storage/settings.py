@@ -10,6 +10,9 @@ import os
 import re
 import shutil
 import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
 
 from model.addresses import without_credentials
 from model.errors import StorageSettingsError
@@ -48,12 +51,15 @@ class WebDavAccount:
 
 
 def rclone_program() -> str:
-    """The path of rclone.
+    """The path of rclone: on the PATH, else beside this Python, which then goes on the PATH for rclone-python.
 
     Raises:
         StorageSettingsError: it is not installed.
     """
     found = shutil.which("rclone")
+    beside = str(Path(sys.executable).parent)
+    if found is None and (found := shutil.which("rclone", path=beside)) is not None:
+        os.environ["PATH"] = os.pathsep.join(filter(None, (os.environ.get("PATH"), beside)))
     if found is None:
         raise StorageSettingsError(
             f"expected the program rclone, which speaks to storages; it is not there. {INSTALL}."
@@ -109,11 +115,15 @@ def webdav_account(remote: str) -> WebDavAccount:
     Raises:
         StorageSettingsError: the remote is not configured, or not WebDAV, or its password cannot be read.
     """
-    settings = require_remote(remote)
-    if settings["type"] != "webdav" or not settings.get("url"):
+    return account_of(remote, require_remote(remote))
+
+
+def account_of(remote: str, settings: Mapping[str, str]) -> WebDavAccount:
+    """The same from the settings of the remote."""
+    if settings.get("type") != "webdav" or not settings.get("url"):
         raise StorageSettingsError(
             f"{remote}: expected a remote of type webdav with a url, as a Nextcloud is; "
-            f"received type {settings['type']!r}. {how_to_configure(remote)}"
+            f"received type {settings.get('type')!r}. {how_to_configure(remote)}"
         )
     return WebDavAccount(
         url=settings["url"].rstrip("/"),

@@ -1,0 +1,70 @@
+"""Whatever goes wrong on the way: nothing is lost, nothing half has its name, and the same call gets there later."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from benchmarks import storage_faults
+from benchmarks.storage_faults import ROWS, Row, Scene, scene_in
+
+# One of each kind; what tells little more is with the slow ones.
+FAST = (
+    "push: the server dies in the middle, for good",
+    "push: the quota is too small",
+    "push: wrong password (401)",
+    "push: locked (423), then not",
+    "push: other bytes come back than were sent",
+    "pull: wrong checksum in an archive",
+)
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    with scene_in(tmp_path_factory.mktemp("scene")) as scene:
+        yield scene
+
+
+def rows() -> Iterator[object]:
+    for row in ROWS:
+        yield pytest.param(row, id=row.name, marks=[] if row.name in FAST else [pytest.mark.slow])
+
+
+@pytest.fixture(autouse=True)
+def clean_environment() -> None:
+    """The scene has its own."""
+
+
+@pytest.mark.parametrize("row", rows())
+def test_a_fault_is_told_for_what_it_is_and_harms_nothing(row: Row, scene: Scene) -> None:
+    outcome = storage_faults.play(scene, row)
+    assert (outcome.answer, outcome.harmed) == (row.expected, 0)
+
+
+def test_the_storage_password_is_in_no_error(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    from benchmarks.storage_servers import PASSWORD
+    from model.errors import StorageError
+    from model.storage.settings import remote_settings
+
+    scene.reset()
+    scene.proxy.faults = [storage_faults.Fault("", "status", status=401)]
+    with pytest.raises(StorageError) as raised:
+        scene.act("push")
+    said = raised.value.message + caplog.text
+    assert PASSWORD not in said and remote_settings("rshare")["pass"] not in said and "401" in said
+
+
+@pytest.mark.slow
+def test_a_full_disk_here_is_told_and_harms_nothing(scene: Scene) -> None:
+    outcome = storage_faults.fill_disk(scene)
+    assert (outcome.answer, outcome.harmed) == ("StorageFullError", 0)
+
+
+@pytest.mark.slow
+def test_two_pushes_at_once_leave_one_of_the_two_whole(scene: Scene) -> None:
+    assert storage_faults.push_twice_at_once(scene).harmed == 0
+
+
+@pytest.mark.slow
+def test_a_killed_push_or_pull_leaves_nothing_half(scene: Scene) -> None:
+    assert storage_faults.kill_pushes(scene, 3).harmed == 0
+    assert storage_faults.kill_pulls(scene, 3).harmed == 0

@@ -1,0 +1,172 @@
+"""Datasets from storages: incremental, never deleting, verified, by one zip where the server offers it."""
+
+import io
+import json
+import os
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.storage_servers import Fault, FaultyProxy, StorageServer
+from model.errors import ArchiveError, StorageNotFoundError, StorageRefusedError
+from model.storage.copies import dataset_folder, kept_copy, local_paths, output_file
+from model.storage.packing import INDEX, pack_folder, verify_unpacked
+from model.storage.pulling import pull
+from model.workspace import Workspace
+from tests.storage.conftest import use
+
+
+def write_files(folder: Path, count: int = 3) -> dict[str, bytes]:
+    contents = {f"{'ab'[index % 2]}/{index} ü.bin": os.urandom(50 + index) for index in range(count)}
+    for name, content in contents.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+    return contents
+
+
+def content_of(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def there(webdav: StorageServer, tmp_path: Path) -> Path:
+    """An empty folder in the storage, under its own name."""
+    folder = webdav.folder / tmp_path.name
+    folder.mkdir()
+    return folder
+
+
+def test_a_folder_comes_once_then_only_what_has_changed(there: Path, tmp_path: Path) -> None:
+    contents = write_files(there)
+    here = tmp_path / "here"
+    assert (pull(f"rshare:{there.name}", here).way, content_of(here)) == ("files", contents)
+    assert pull(f"rshare:{there.name}", here).way == "unchanged"
+    (there / "a" / "0 ü.bin").write_bytes(b"another size")
+    pulled = pull(f"rshare:{there.name}", here)
+    assert (pulled.fetched, (here / "a" / "0 ü.bin").read_bytes()) == (1, b"another size")
+
+
+def test_nothing_here_is_deleted_not_even_by_an_empty_listing(there: Path, tmp_path: Path) -> None:
+    write_files(there)
+    here = tmp_path / "here"
+    here.mkdir()
+    (here / "mine.txt").write_text("mine")
+    assert pull(f"rshare:{there.name}", here).only_here == 1
+    kept = content_of(here)
+    for path in there.rglob("*.bin"):
+        path.unlink()
+    with pytest.raises(StorageNotFoundError, match="empty listing"):
+        pull(f"rshare:{there.name}", here)
+    assert content_of(here) == kept
+
+
+def test_a_packed_dataset_comes_as_it_was(there: Path, tmp_path: Path) -> None:
+    contents = write_files(tmp_path / "photos")
+    first, second = tmp_path / "1.tar", tmp_path / "2.tar"
+    packed = pack_folder(tmp_path / "photos", first)
+    os.utime(tmp_path / "photos" / "a" / "0 ü.bin", (1, 1))
+    assert pack_folder(tmp_path / "photos", second).sha256 == packed.sha256, "the same files, the same bytes"
+    (there / "photos.tar").write_bytes(first.read_bytes())
+    here = tmp_path / "here"
+    assert pull(f"rshare:{there.name}/photos.tar", here).way == "archive"
+    assert content_of(here) == contents
+    assert pull(f"rshare:{there.name}/photos.tar", here).way == "unchanged"
+    (here / "b" / "1 ü.bin").unlink()
+    assert pull(f"rshare:{there.name}/photos.tar", here).way == "archive"
+    assert content_of(here) == contents
+
+
+def test_an_archive_whose_files_are_not_those_of_its_index_is_refused(tmp_path: Path) -> None:
+    write_files(tmp_path / "photos")
+    pack_folder(tmp_path / "photos", tmp_path / "photos.tar")
+    with tarfile.open(tmp_path / "photos.tar") as tar:
+        tar.extractall(tmp_path / "out", filter="data")
+    (tmp_path / "out" / "a" / "0 ü.bin").write_bytes(b"x" * 50)
+    (tmp_path / "out" / "b" / "1 ü.bin").unlink()
+    with pytest.raises(ArchiveError, match=r"0 ü\.bin has another content .*1 ü\.bin is missing"):
+        verify_unpacked(tmp_path / "out")
+    assert json.loads((tmp_path / "out" / INDEX).read_text())["format"] == 1
+
+
+def test_an_unsafe_archive_leaves_nothing(there: Path, tmp_path: Path) -> None:
+    with tarfile.open(there / "evil.tar", "w") as tar:
+        member = tarfile.TarInfo("../evil.txt")
+        member.size = 4
+        tar.addfile(member, io.BytesIO(b"evil"))
+    with pytest.raises(ArchiveError, match="leads outside"):
+        pull(f"rshare:{there.name}/evil.tar", tmp_path / "in" / "here")
+    assert content_of(tmp_path / "in") == {} and not (tmp_path / "evil.txt").exists()
+
+
+@pytest.fixture
+def nextcloud(webdav: StorageServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
+    """A server that hands out folders as zips."""
+    with FaultyProxy(webdav, zips=True) as proxy:
+        use(monkeypatch, proxy.environment(vendor="nextcloud"))
+        yield proxy
+
+
+def test_many_small_files_come_as_one_zip(nextcloud: FaultyProxy, there: Path, tmp_path: Path) -> None:
+    contents = write_files(there, 30)
+    pulled = pull(f"rshare:{there.name}", tmp_path / "here")
+    assert (pulled.way, content_of(tmp_path / "here")) == ("zip", contents)
+    assert nextcloud.count("GET") == 1
+    assert pull(f"rshare:{there.name}", tmp_path / "here").way == "unchanged"
+
+
+def test_a_zip_that_breaks_off_is_made_up_for_file_by_file(nextcloud: FaultyProxy, there: Path, tmp_path: Path) -> None:
+    contents = write_files(there, 25)
+    nextcloud.faults = [Fault("GET", "hang up", times=1)]
+    assert (pull(f"rshare:{there.name}", tmp_path / "here").way, content_of(tmp_path / "here")) == ("files", contents)
+
+
+def test_a_refused_zip_is_not_tried_another_way(nextcloud: FaultyProxy, there: Path, tmp_path: Path) -> None:
+    write_files(there, 25)
+    nextcloud.faults = [Fault("GET", "status", status=401)]
+    with pytest.raises(StorageRefusedError):
+        pull(f"rshare:{there.name}", tmp_path / "here")
+    assert nextcloud.count("GET") == 1
+
+
+def test_the_copy_of_a_dataset_follows_the_storage(there: Path, tmp_path: Path) -> None:
+    write_files(there)
+    workspace, name = Workspace(tmp_path), f"rshare:{there.name}"
+    assert dataset_folder(workspace, name) == kept_copy(name)
+    (there / "b" / "1 ü.bin").unlink()
+    assert sorted(content_of(dataset_folder(workspace, name, may_be_old=True))) == [
+        "a/0 ü.bin",
+        "a/2 ü.bin",
+        "b/1 ü.bin",
+    ]
+    assert sorted(content_of(dataset_folder(workspace, name))) == ["a/0 ü.bin", "a/2 ü.bin"]
+
+
+def test_files_and_folders_are_called_what_they_are_called_there(there: Path, tmp_path: Path) -> None:
+    write_files(there)
+    folder, file = f"rshare:{there.name}", f"rshare:{there.name}/a/0 ü.bin"
+    paths = local_paths([folder, file, str(tmp_path)])
+    assert paths.name_of(paths.paths[0] / "b" / "1 ü.bin") == f"{folder}/b/1 ü.bin"
+    assert paths.name_of(paths.paths[1]) == file and paths.paths[1].read_bytes()
+    assert paths.paths[2] == tmp_path
+
+
+def test_an_output_goes_to_the_storage_when_it_is_whole(there: Path) -> None:
+    where = Path(f"rshare:{there.name}/answers.csv")
+    with pytest.raises(KeyError), output_file(where) as local:
+        local.write_text("half")
+        raise KeyError
+    assert os.listdir(there) == []
+    with output_file(where) as local:
+        assert local.read_text() == "half", "what was begun can be gone on with"
+        local.write_text("whole")
+    assert (there / "answers.csv").read_text() == "whole" and not local.exists()
+
+
+def test_pulled_names_in_a_zip_keep_their_content(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        archive.writestr("a/1.bin", b"1")
+    assert pull(str(tmp_path / "photos.zip"), tmp_path / "here").way == "archive"
+    assert content_of(tmp_path / "here") == {"a/1.bin": b"1"}
