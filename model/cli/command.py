@@ -21,7 +21,7 @@ from model.cli.options import workspace_option
 from model.cli.output import log_to_stderr, print_json
 from model.cli.page import page
 from model.cli.prediction import predict
-from model.cli.publishing import child_module
+from model.cli.publishing import child_module, publish
 from model.cli.serve import serve
 from model.cli.storage import pack, pull, push
 from model.cli.training import resume, train
@@ -66,6 +66,7 @@ for subcommand in (
     pull,
     push,
     pack,
+    publish,
     child_module,
     evaluate,
     predict,

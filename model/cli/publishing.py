@@ -1,17 +1,20 @@
-"""`topgraft child-module`: the repository with which the hub builds an image of a trained model."""
+"""`topgraft publish`, and `child-module`: the repository with which the hub builds an image of a trained model."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import click
 
 from model.bundle import find_bundle
 from model.cli.options import Command, current_workspace, json_option, workspace_option
-from model.cli.output import print_json
+from model.cli.output import print_json, progress_display
+from model.durable import to_json
 
 if TYPE_CHECKING:
     from model.publishing.child_module import ChildModule, ChildOptions
+    from model.publishing.publish import Publication
 
 _CHILD_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("title", {"help": "For people. Default: the model's name."}),
@@ -41,14 +44,14 @@ def child_options(command: Command) -> Command:
     return command
 
 
-def read_child_options(given: dict[str, Any], expires: str = "") -> "ChildOptions":
+def read_child_options(given: dict[str, Any]) -> "ChildOptions":
     """These options as the library takes them."""
     from model.publishing.card import About
     from model.publishing.child_module import ChildOptions
 
     about = About(given["title"], given["author"], given["license"], given["summary"])
     names = ("repository", "base", "tag", "gpu_tag", "version", "dataset_url", "sample")
-    return ChildOptions(about, **{name: given[name] for name in names}, expires=expires)
+    return ChildOptions(about, **{name: given[name] for name in names})
 
 
 @click.command("child-module")
@@ -75,6 +78,66 @@ def child_module(name: str, weights_url: str, sha256: str, out: Path, git: bool,
         print_json({"status": "done", "model": bundle.name, "path": out} | answer)
     else:
         click.echo("\n".join(child_lines(written)))
+
+
+@click.command()
+@click.argument("name", metavar="MODEL")
+@click.option("--to", required=True, metavar="REMOTE", help="Folder in a Nextcloud, as remote:path.")
+@click.option("--out", metavar="DIR", type=click.Path(path_type=Path, file_okay=False), help="Of the child module.")
+@click.option("--expires", default="", metavar="YYYY-MM-DD", help="Last day of the link. Default: it does not end.")
+@click.option("--password-file", metavar="FILE", type=click.File(), help="Password of the link: first line of FILE.")
+@child_options
+@click.option("--git", is_flag=True, help="Make the child module a git repository.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@json_option
+@workspace_option
+def publish(
+    name: str,
+    to: str,
+    out: Path | None,
+    expires: str,
+    password_file: IO[str] | None,
+    git: bool,
+    dry_run: bool,
+    as_json: bool,
+    **given: Any,
+) -> None:
+    """Publish MODEL: send it to a Nextcloud, link it, see that the link works, write its child module.
+
+    It can be repeated: what is done already is found and kept, the link too.
+    """
+    workspace = current_workspace()
+    bundle = find_bundle(workspace, name)
+    from model.publishing.publish import PublishOptions, plan
+    from model.publishing.publish import publish as publish_bundle
+
+    password = password_file.readline().rstrip("\n") if password_file else ""
+    options = PublishOptions(to, read_child_options(given), out, expires, password, git)
+    if dry_run:
+        steps = plan(bundle, workspace, options)
+        if as_json:
+            print_json({"status": "planned", "model": bundle.name, "plan": steps})
+        else:
+            click.echo("\n".join(steps))
+        return
+    with progress_display() as progress:
+        publication = publish_bundle(bundle, workspace, options, progress)
+    if as_json:
+        print_json({"status": "done"} | to_json(dataclasses.asdict(publication)))
+    else:
+        click.echo("\n".join(_publication_lines(publication)))
+
+
+def _publication_lines(publication: "Publication") -> list[str]:
+    link, archive = publication.link, publication.archive
+    sent = f"{archive.size:,} bytes" if publication.sent else "there already"
+    lines = [
+        f"{publication.place}: {sent}",
+        f"{link.url}: {'made now' if link.is_new else 'there already'}; what it answers has the right sha256",
+        f"  sha256 {archive.sha256}",
+    ]
+    lines += [f"Note: {remark}" for remark in publication.remarks]
+    return lines if publication.child is None else [*lines, *child_lines(publication.child)]
 
 
 def child_lines(written: "ChildModule") -> list[str]:

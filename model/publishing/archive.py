@@ -79,7 +79,7 @@ def _content(bundle: Bundle) -> dict[str, Path | bytes]:
 def _pack(content: dict[str, Path | bytes], folder: str, stream: IO[bytes]) -> None:
     with (
         lzma.LZMAFile(stream, "w", check=lzma.CHECK_CRC64, preset=_XZ_PRESET) as packed,
-        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,  # type: ignore[call-overload]
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as archive,
     ):
         for name, source in content.items():
             entry = tarfile.TarInfo(f"{folder}/{name}")

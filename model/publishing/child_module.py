@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import re
+import shutil
 import subprocess
 import sys
 import urllib.parse
@@ -282,13 +283,8 @@ def _expected(bundle: Bundle, sample: str, photo: bytes) -> dict[str, Any]:
 
 def _initialise(directory: Path) -> None:
     try:
-        subprocess.run(
-            ["git", "init", "--quiet", "--initial-branch=main"],
-            cwd=directory,
-            check=True,
-            capture_output=True,
-            text=True,
-        )
+        command = [shutil.which("git") or "git", "init", "--quiet", "--initial-branch=main"]
+        subprocess.run(command, cwd=directory, check=True, capture_output=True, text=True)
     except (OSError, subprocess.CalledProcessError) as error:
         reason = getattr(error, "stderr", "") or str(error)
         raise ConfigError(f"git: expected to make {directory} a repository, received: {reason.strip()}.") from error

@@ -35,14 +35,16 @@ def is_url(source: str) -> bool:
     return source.lower().startswith(("https://", "http://"))
 
 
-def download(url: str, path: Path, sha256: str = "", progress: Progress = no_progress, password: str = "") -> str:
+def download(
+    url: str, path: Path, sha256: str = "", progress: Progress = no_progress, password: str | None = None
+) -> str:
     """Fetch a URL into the new file `path`; return the sha256 of what came, in hexadecimal.
 
     Args:
         url: https; http is taken for this machine, and where a sha256 tells that nobody changed it on the way.
         sha256: what the content must have; empty takes any.
         progress: told of the phase `download`, in kilobytes.
-        password: of a public link of Nextcloud that asks for one.
+        password: of a public link of Nextcloud that asks for one; None or empty where it does not.
 
     Raises:
         FetchError: no such address, it is not there, refused, or not safe to use.
@@ -85,7 +87,9 @@ def is_this_machine(host: str) -> bool:
         return host == "localhost"
 
 
-def _fetch(url: str, shown: str, stream: IO[bytes], has_checksum: bool, progress: Progress, password: str) -> None:
+def _fetch(
+    url: str, shown: str, stream: IO[bytes], has_checksum: bool, progress: Progress, password: str | None
+) -> None:
     """Fetch what is not in `stream` yet."""
     done = stream.seek(0, 2)
     headers = {"User-Agent": "topgraft", "Accept-Encoding": "identity"}

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
-from google.protobuf.message import DecodeError
 
 from model.errors import ModelError
 
@@ -23,7 +22,8 @@ def check_untrusted_graph(path: Path) -> None:
     """
     try:
         graph = onnx.load(str(path), load_external_data=False)
-    except (DecodeError, ValueError) as error:
+    # The parser of protobuf raises classes of its own.
+    except Exception as error:
         raise ModelError(f"{path.name}: expected an ONNX graph, received: {error}. Fetch the model again.") from error
     problems = sorted(set(_problems(graph)))
     if problems:

@@ -1,0 +1,194 @@
+"""From a trained model to what the hub needs: archive, upload, public link, proof that it works, child module.
+
+Each step looks first whether it is done, so the whole can be repeated after whatever went wrong.
+"""
+
+import dataclasses
+import datetime
+import fcntl
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from model import durable
+from model.bundle import Bundle
+from model.errors import ConfigError, StorageDamagedError
+from model.publishing.archive import CHECKSUM_SUFFIX, SUFFIX, Archive, write_archive
+from model.publishing.child_module import ChildModule, ChildOptions, slug_of, write_child_module
+from model.publishing.download import download
+from model.publishing.public_link import PublicLink, SharedFiles
+from model.results import Progress, no_progress
+from model.storage import Storage, open_storage, parse_place, webdav_account
+from model.workspace import Workspace
+
+PUBLISHED = "published"
+RECORD = "publication.json"
+_LOCK = ".lock"
+
+
+@dataclasses.dataclass(frozen=True)
+class PublishOptions:
+    """What to publish, and how.
+
+    Attributes:
+        to: folder in a Nextcloud, as `remote:path`.
+        child: what only a person can say of the child module.
+        out: where its repository goes; None is `published/MODEL/` in the workspace.
+        expires: the last day of the link, as an ISO date; empty for none.
+        password: of the link; empty for none.
+        git: whether the child module becomes a git repository.
+    """
+
+    to: str
+    child: ChildOptions = dataclasses.field(default_factory=ChildOptions)
+    out: Path | None = None
+    expires: str = ""
+    password: str = dataclasses.field(default="", repr=False)
+    git: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Publication:
+    """What was done.
+
+    Attributes:
+        place: of the archive in the storage, as `remote:path`.
+        sent: whether it had to be sent, or was there as it is.
+        child: the child module; None where the link has a password.
+        remarks: consequences to know of.
+    """
+
+    model: str
+    archive: Archive
+    place: str
+    sent: bool
+    link: PublicLink
+    child: ChildModule | None
+    remarks: tuple[str, ...]
+
+
+def publish(
+    bundle: Bundle, workspace: Workspace, options: PublishOptions, progress: Progress = no_progress
+) -> Publication:
+    """Publish a model; what is done already is found and kept.
+
+    Raises:
+        ConfigError, StorageSettingsError: the options, or the settings of the storage, cannot be used.
+        ModelDamagedError: the model is not whole.
+        StorageError, FetchError: it could not be sent, linked or fetched again; repeating goes on from there.
+    """
+    check(options)
+    place = parse_place(options.to) / f"{bundle.name}{SUFFIX}"
+    shared = SharedFiles(webdav_account(place.remote))
+    storage = open_storage(options.to)
+    folder = workspace.root / PUBLISHED / bundle.name
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder):
+        archive = write_archive(bundle, folder / place.name)
+        sent = _send(archive, storage, progress)
+        link = shared.link(place, options.expires, options.password)
+        _prove(link, archive, folder, options.password, progress)
+        child = None
+        if not link.has_password:
+            described = dataclasses.replace(options.child, expires=link.expires)
+            out = options.out or folder / slug_of(described.about.title or bundle.name)
+            child = write_child_module(bundle, link.url, archive.sha256, out, described, options.git)
+        record = {"place": str(place), "link": link.url, "expires": link.expires, "sha256": archive.sha256}
+        durable.write_json(folder / RECORD, record)
+    return Publication(bundle.name, archive, str(place), sent, link, child, tuple(_remarks(link, options)))
+
+
+def plan(bundle: Bundle, workspace: Workspace, options: PublishOptions) -> list[str]:
+    """What `publish` would do, in sentences; nothing is written or sent.
+
+    Raises:
+        ConfigError, StorageSettingsError, ModelDamagedError: as `publish`.
+    """
+    check(options)
+    bundle.verify()
+    place = parse_place(options.to) / f"{bundle.name}{SUFFIX}"
+    SharedFiles(webdav_account(place.remote))
+    folder = workspace.root / PUBLISHED / bundle.name
+    size = sum(record.size for record in bundle.manifest.files.values())
+    out = options.out or folder / slug_of(options.child.about.title or bundle.name)
+    ends = f"ending on {options.expires}" if options.expires else "without an end"
+    secret = "with a password" if options.password else "without a password"
+    steps = [
+        f"pack {len(bundle.manifest.files)} files, {size:,} bytes, as {folder / place.name}",
+        f"send it to {place}, unless it is there as it is",
+        f"make a public link to it, {ends} and {secret}, or use the one that is there",
+        "fetch it through the link as anybody would, and compare the sha256",
+    ]
+    steps += [] if options.password else [f"write the repository of the child module: {out}"]
+    return [f"{number}. {step}" for number, step in enumerate(steps, start=1)]
+
+
+def check(options: PublishOptions) -> None:
+    """See that the day is one to come.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if not options.expires:
+        return
+    try:
+        day = datetime.date.fromisoformat(options.expires)
+    except ValueError as error:
+        raise ConfigError(f"expires: expected a day as YYYY-MM-DD, received {options.expires!r}.") from error
+    if day <= datetime.datetime.now(datetime.timezone.utc).date():
+        raise ConfigError(f"expires: expected a day to come, received {options.expires}.")
+
+
+def _send(archive: Archive, storage: Storage, progress: Progress) -> bool:
+    """Send the archive and its checksum, unless they are there; whether that was needed."""
+    name, checksum = archive.path.name, archive.path.name + CHECKSUM_SUFFIX
+    there, sums = storage.entry(name), storage.entry(checksum)
+    if there is not None and sums is not None and there.size == archive.size:
+        with tempfile.TemporaryDirectory(prefix="topgraft-publish-") as directory:
+            storage.fetch(checksum, Path(directory) / checksum)
+            if (Path(directory) / checksum).read_text(encoding="utf-8", errors="replace").startswith(archive.sha256):
+                return False
+    storage.push(archive.path, name, progress)
+    # Last, so that where a checksum is, what it tells of is there.
+    storage.push(archive.path.with_name(checksum), checksum)
+    return True
+
+
+def _prove(link: PublicLink, archive: Archive, folder: Path, password: str, progress: Progress) -> None:
+    """Fetch the archive as anybody would."""
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".proof-") as directory:
+        try:
+            download(link.url, Path(directory) / archive.path.name, archive.sha256, progress, password)
+        except StorageDamagedError as error:
+            raise StorageDamagedError(
+                f"{error.message} The upload was compared before, so it is the link that answers otherwise: open "
+                f"{link.page} in a private window. To send the model anew, delete it there and publish again."
+            ) from error
+
+
+def _remarks(link: PublicLink, options: PublishOptions) -> Iterator[str]:
+    yield (
+        "Everybody who has the link can read all of the model: report.html shows photos it was measured on, and "
+        "manifest.json tells where the dataset lay and every option of the training."
+    )
+    if link.expires:
+        set_by = "" if link.expires == options.expires else " (set by the server, or by an earlier link)"
+        yield (
+            f"The link ends on {link.expires}{set_by}: from then on it answers 404, and the image of the child module "
+            "cannot be built any more. Images that were built go on working."
+        )
+    if link.has_password:
+        yield (
+            "The link asks for a password, which the hub cannot give: no child module was written. Those who may have "
+            f"the model open {link.page}, with the password that you give them by another way, and then: "
+            "topgraft import FILE."
+        )
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until nobody else on this machine publishes this model."""
+    with open(folder / _LOCK, "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,157 @@
+"""Publishing to a Nextcloud: one archive, one link, proof that it works, a child module; and again without harm."""
+
+import dataclasses
+import datetime
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from model.bundle import Bundle, find_bundle
+from model.cli import main
+from model.errors import (
+    ConfigError,
+    StorageDamagedError,
+    StorageNotFoundError,
+    StorageRefusedError,
+    StorageSettingsError,
+)
+from model.publishing.public_link import SharedFiles
+from model.publishing.publish import PublishOptions, plan, publish
+from model.storage import WebDavAccount, parse_place
+from model.workspace import Workspace
+from tests.publishing.conftest import write_model
+from tests.publishing.nextcloud import FOLDER, NAME, PASSWORD, SHARED, TOKEN, Nextcloud, nextcloud
+
+OPTIONS = PublishOptions(f"rshare:{FOLDER}")
+SECRET = "Str0ng-Sh4re-Pw"
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nextcloud]:
+    """A Nextcloud, as the remote `rshare:`."""
+    with nextcloud(tmp_path / "cloud", monkeypatch) as running:
+        yield running
+
+
+@pytest.fixture
+def published(workspace: Workspace) -> Bundle:
+    """A model of the name that the recorded exchanges are about."""
+    write_model(workspace.models / NAME)
+    return find_bundle(workspace, NAME)
+
+
+def a_month_from_now() -> str:
+    return (datetime.datetime.now(datetime.timezone.utc).date() + datetime.timedelta(days=30)).isoformat()
+
+
+def test_it_sends_links_proves_and_writes_the_child_module_and_repeats_without_harm(
+    cloud: Nextcloud, published: Bundle, workspace: Workspace
+) -> None:
+    first = publish(published, workspace, OPTIONS)
+    assert first.sent and first.link.is_new
+    assert first.link.url == f"{cloud.url}/s/{TOKEN}/download"
+    sent = cloud.root / SHARED[1:]
+    assert sent.read_bytes() == first.archive.path.read_bytes()
+    assert sorted(path.name for path in sent.parent.iterdir()) == [sent.name, f"{sent.name}.sha256"]
+    assert first.child is not None
+    dockerfile = (first.child.directory / "Dockerfile").read_text()
+    assert first.link.url in dockerfile and first.archive.sha256 in dockerfile
+    before = sent.stat().st_mtime_ns
+
+    second = publish(published, workspace, OPTIONS)
+    assert not second.sent and not second.link.is_new and sent.stat().st_mtime_ns == before
+    assert second.link.url == first.link.url and len(cloud.shares) == 1
+    assert sum(line.startswith("POST") for line in cloud.asked) == 1
+    assert second.child is not None and second.child.kept == ()
+
+
+def test_a_link_that_answers_something_else_is_found_out(
+    cloud: Nextcloud, published: Bundle, workspace: Workspace
+) -> None:
+    cloud.page = b"<html>something else</html>"
+    with pytest.raises(StorageDamagedError, match="private window"):
+        publish(published, workspace, OPTIONS)
+    assert not list((workspace.root / "published").rglob("Dockerfile"))
+
+
+def test_an_end_is_set_told_and_written_into_the_readme(
+    cloud: Nextcloud, published: Bundle, workspace: Workspace
+) -> None:
+    publish(published, workspace, OPTIONS)
+    day = a_month_from_now()
+    done = publish(published, workspace, dataclasses.replace(OPTIONS, expires=day))
+    assert done.link.expires == day and not done.link.is_new and len(cloud.shares) == 1
+    assert any(f"ends on {day}" in remark for remark in done.remarks)
+    assert done.child is not None and f"ends on {day}" in (done.child.directory / "README.md").read_text()
+    assert publish(published, workspace, OPTIONS).link.expires == day, "the same link is used, and its end told"
+
+
+def test_a_password_is_set_proved_and_leaves_no_trace(
+    cloud: Nextcloud, published: Bundle, workspace: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    done = publish(published, workspace, dataclasses.replace(OPTIONS, password=SECRET))
+    assert done.link.has_password and done.child is None
+    assert any("asks for a password" in remark for remark in done.remarks)
+    assert SECRET not in caplog.text and PASSWORD not in caplog.text and SECRET not in str(done)
+    written = [path.read_bytes() for path in workspace.root.rglob("*") if path.is_file()]
+    assert not any(SECRET.encode() in content or PASSWORD.encode() in content for content in written)
+    publish(published, workspace, OPTIONS)
+    assert len(cloud.shares) == 2, "a link that asks for a password is no use to the hub: another is made"
+
+
+def links_of(cloud: Nextcloud) -> SharedFiles:
+    (cloud.root / SHARED[1:]).write_bytes(b"x")
+    return SharedFiles(WebDavAccount(f"{cloud.url}/remote.php/dav/files/alice", "alice", PASSWORD, "nextcloud"))
+
+
+def test_what_the_server_does_not_take_is_told_in_its_words(cloud: Nextcloud) -> None:
+    place, links = parse_place(f"rshare:{SHARED}"), links_of(cloud)
+    with pytest.raises(ConfigError, match="most common ones"):
+        links.link(place, password="abc")
+    with pytest.raises(ConfigError, match="Expiration date is in the past"):
+        links.link(place, expires="2099-01-01")
+    (cloud.root / SHARED[1:]).unlink()
+    with pytest.raises(StorageNotFoundError, match="file/folder does not exist"):
+        links.link(place)
+
+
+def test_a_wrong_password_is_told_and_never_tried_again(cloud: Nextcloud) -> None:
+    cloud.refuses = True
+    with pytest.raises(StorageRefusedError, match="401: Unauthorised") as refused:
+        links_of(cloud).link(parse_place(f"rshare:{SHARED}"))
+    assert len(cloud.asked) == 1 and PASSWORD not in str(refused.value)
+
+
+def test_a_dry_run_tells_the_steps_and_does_nothing(
+    cloud: Nextcloud, published: Bundle, workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = ["--workspace", str(workspace.root)]
+    assert main([*place, "publish", NAME, "--to", f"rshare:{FOLDER}", "--dry-run", "--json"]) == 0
+    steps = json.loads(capsys.readouterr().out)["plan"]
+    assert len(steps) == 5 and f"rshare:{FOLDER}/{NAME}.tar.xz" in steps[1]
+    assert cloud.asked == [] and not (workspace.root / "published").exists()
+    assert list((cloud.root / FOLDER).iterdir()) == []
+
+
+def test_the_command_tells_what_is_left_for_a_person(
+    cloud: Nextcloud, published: Bundle, workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = ["--workspace", str(workspace.root)]
+    assert main([*place, "publish", NAME, "--to", f"rshare:{FOLDER}", "--title", "Colours", "--author", "A"]) == 0
+    said = capsys.readouterr().out
+    assert "what it answers has the right sha256" in said and "Left to do:" in said and "Note: Everybody" in said
+    assert (workspace.root / "published" / NAME / "colours" / "README.md").is_file()
+
+
+def test_a_day_that_is_over_and_a_storage_without_links_are_refused_before_anything_is_sent(
+    published: Bundle, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ConfigError, match="a day to come"):
+        plan(published, workspace, dataclasses.replace(OPTIONS, expires="2020-01-01"))
+    account = WebDavAccount("https://other.example.org/dav", "u", "p")
+    with pytest.raises(StorageSettingsError, match="child-module --weights-url"):
+        SharedFiles(account)
