@@ -21,13 +21,13 @@ TUNE = ("tune", "--dataset", "photos", "--backbones", "EfficientNetLite0", "--im
 # Two tunings and a training, with a backbone to convert.
 @pytest.mark.slow
 def test_a_tuning_that_is_killed_is_resumed_and_trains_what_it_chooses(workspace: Path, photos: Path, run: Run):
-    _kill_after_trials(workspace, 3)
+    _kill_after_trials(workspace, 1)
     [row] = json.loads(run("models", "list", "--json").stdout)
     assert row["phase"] == "tune" and row["resume"] == "topgraft resume tuned"
     resumed = run("resume", "tuned", "--json")
     assert resumed.returncode == 0, resumed.stderr
     tuning = json.loads(resumed.stdout)["tuning"]
-    assert tuning["trials"] > 3 and tuning["seconds"] < 1.1 * 60 * MINUTES
+    assert tuning["trials"] > 1 and tuning["seconds"] < 1.1 * 60 * MINUTES
     assert json.loads(run("models", "show", "tuned", "--json").stdout)["files"]["tuning.json"]["size"] > 0
 
     shown = run(*TUNE, "--minutes", "0.05", "--no-train", "--output", "chosen.yaml")

@@ -97,7 +97,7 @@ def test_a_training_goes_on_with_smaller_batches_and_says_so(workspace, shapes, 
     options = vars(FINE_TUNED) | {"dataset": str(shapes), "epochs": 3, "folds": 0, "test_fraction": 0.0}
     result = train(TrainConfig(**options), workspace, watch)
     assert [warning for warning in result["warnings"] if "fine-tuning ended with batches of 4" in warning]
-    assert epochs == [1, 2, 3]
+    assert epochs == sorted(epochs) and set(epochs) == {1, 2, 3}
     smaller = sizes[good_steps + 1 :]
     images_of_an_epoch = 30
     left = 3 * images_of_an_epoch - sum(sizes[:good_steps])

@@ -22,6 +22,8 @@ from model.training.process import run_training
 from model.trainings import interrupted_trainings, running_trainings, unfinished_trainings
 from model.workspace import Workspace
 
+KILLS = int(os.environ.get("TOPGRAFT_TEST_KILLS", "8"))
+
 # It trains until it is stopped.
 ENDLESS = {
     "name": "child",
@@ -188,7 +190,7 @@ def test_kill_at_any_moment_leaves_only_whole_models(workspace, shapes):
     moments = random.Random(0)
     longest = 1.5 * _seconds_of_a_whole_training(workspace, shapes)
     finished = 0
-    for _ in range(20):
+    for _ in range(KILLS):
         parent = _start_parent(workspace, shapes)
         with contextlib.suppress(subprocess.TimeoutExpired):
             parent.wait(moments.uniform(0, longest))
@@ -200,7 +202,7 @@ def test_kill_at_any_moment_leaves_only_whole_models(workspace, shapes):
         for status in interrupted_trainings(workspace):
             assert status.state == "interrupted"
         _clear(workspace)
-    assert 0 < finished < 20
+    assert 0 < finished < KILLS
 
 
 def _seconds_of_a_whole_training(workspace: Workspace, shapes: Path) -> float:
