@@ -19,7 +19,7 @@ def show_all(summary: dict[str, Any]) -> None:
         ("model",), ("photos", "unknown", "confidence", "unreadable", "errors", "ms p50", "ms p99"), ("drift",)
     )
     for model in summary["models"]:
-        latency = _fastest_form(model["latency_ms"])
+        latency, latest = _fastest_form(model["latency_ms"]), _drift_of_the_latest_day(model)
         table.add_row(
             model["name"],
             f"{model['photos']:,}",
@@ -29,7 +29,7 @@ def show_all(summary: dict[str, Any]) -> None:
             str(sum(model["errors"].values())),
             _milliseconds(latency, "p50"),
             _milliseconds(latency, "p99"),
-            _verdict(model["drift"]),
+            _verdict(model["drift"]) + (f"; drift on {latest['day']}" if latest else ""),
         )
     console.print(f"The last {summary['days']} days")
     console.print(table)
@@ -49,6 +49,8 @@ def show_model(summary: dict[str, Any]) -> None:
         _say(console, f"Errors: {_counts(summary['errors'])}; {summary['unreadable']} unreadable images in zips")
     drift = summary["drift"]
     _say(console, f"Drift: {drift['verdict']}: {drift['reason']}", bold=drift["verdict"] == "drift")
+    if latest := _drift_of_the_latest_day(summary):
+        _say(console, f"On {latest['day']} alone: drift: {latest['drift']['reason']}", bold=True)
     console.print()
     for table in (_classes(summary), _confidence(summary), _latency(summary), _comparisons(drift), _by_day(summary)):
         if table.row_count:
@@ -139,6 +141,13 @@ def _verdict(drift: dict[str, Any]) -> str:
     if drift["p_value"] is None:
         return str(drift["verdict"])
     return f"{drift['verdict']} (effect {drift['effect']:.2f}, p = {drift['p_value']:.2g})"
+
+
+def _drift_of_the_latest_day(summary: dict[str, Any]) -> dict[str, Any] | None:
+    """The latest day that could be judged, if it has drifted and all days together have not."""
+    judged = [row for row in summary["by_day"] if row["drift"]["p_value"] is not None]
+    hidden = summary["drift"]["verdict"] != "drift" and judged and judged[-1]["drift"]["verdict"] == "drift"
+    return judged[-1] if hidden else None
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -5,18 +5,39 @@ A process of its own, because the library with the test takes more memory than a
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from model import durable
 from model.bundle import open_bundle
 from model.trainings import now
-from model.usage.drift import judge_drift
+from model.usage.drift import FEWEST_PHOTOS, judge_drift
 from model.usage.held_out import read_held_out
-from model.usage.store import DRIFT, UsageStore, watched
+from model.usage.record import Record
+from model.usage.store import DRIFT, UsageStore, days_before, today, watched
 from model.usage.window import DAYS, within
 from model.workspace import Workspace
 
+if TYPE_CHECKING:
+    import numpy as np
+
 _NICENESS = 10
+
+
+def look(held_out: "np.ndarray | None", days: Mapping[str, Record]) -> dict[str, Any]:
+    """The drift of the last days together as JSON (`model.usage.drift.Drift`), and of the latest that can be judged.
+
+    Among many photos of the days before, those of one day would not be noticed.
+
+    Args:
+        held_out: as of `model.usage.held_out.read_held_out`.
+        days: day -> its record, oldest first.
+    """
+    since = days_before(today(), DAYS - 1)
+    enough = [day for day, record in days.items() if day >= since and record.sample.distinct >= FEWEST_PHOTOS]
+    latest = {"day": enough[-1], **judge_drift(held_out, days[enough[-1]].sample.rows).to_json()} if enough else None
+    return {**judge_drift(held_out, within(days).sample.rows).to_json(), "days": DAYS, "latest_day": latest}
 
 
 def main(model: str) -> int:
@@ -24,8 +45,8 @@ def main(model: str) -> int:
     os.nice(_NICENESS)
     bundle = open_bundle(Path(model))
     store, of = UsageStore(Workspace(bundle.directory.parent.parent)), watched(bundle.name, bundle.manifest)
-    drift = judge_drift(read_held_out(bundle), within(store.days(of)).sample.rows)
-    durable.write_json(store.folder(of) / DRIFT, drift.to_json() | {"looked": now(), "days": DAYS})
+    seen = look(read_held_out(bundle), store.days(of))
+    durable.write_json(store.folder(of) / DRIFT, seen | {"looked": now()})
     return 0
 
 

@@ -16,8 +16,12 @@ def short_summary(name: str, record: Record, drift: Mapping[str, Any] | None) ->
     Args:
         drift: what the last look found, as JSON; None where there was none.
     """
-    looked = None if drift is None else _verdict(drift) | {"looked": drift.get("looked")}
-    return {"name": name, **_counts(record), "latency_ms": latency_ms(record), "drift": looked}
+    seen = None
+    if drift is not None:
+        latest = drift.get("latest_day")
+        latest_day = {"day": latest["day"], **_verdict(latest)} if latest else None
+        seen = _verdict(drift) | {"looked": drift.get("looked"), "latest_day": latest_day}
+    return {"name": name, **_counts(record), "latency_ms": latency_ms(record), "drift": seen}
 
 
 def full_summary(

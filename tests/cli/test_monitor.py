@@ -10,7 +10,10 @@ from click.testing import CliRunner, Result
 from model.bundle import open_bundle
 from model.cli.command import main, topgraft
 from model.results import Prediction
+from model.usage.held_out import read_held_out
+from model.usage.look import look
 from model.usage.record import Record
+from model.usage.sample import SCALE
 from model.usage.store import NO_MODEL, UsageStore, Watched, days_before, today, watched
 from model.workspace import Workspace
 from tests.api.small_model import write_small_model
@@ -93,6 +96,25 @@ def test_one_model_is_told_whole(home: Path) -> None:
     assert [row["drift"]["verdict"] for row in summary["by_day"]] == ["too few photos", "too few photos", "drift"]
     assert summary["drift"]["p_value"] < 0.01 and summary["drift"]["effect"] > 0.5
     assert json.loads(monitor(home, "small", "--days", "30", "--json").stdout)["photos"] == 77
+
+
+def test_a_day_that_differs_is_told_where_all_days_together_hide_it(
+    home: Path, store: UsageStore, small: Watched
+) -> None:
+    write = UsageStore(Workspace(home)).add
+    held_out = read_held_out(open_bundle(home / "models" / "small"))
+    assert held_out is not None
+    usual = Record()
+    # Each a little off, so that they are different photos.
+    for row in np.concatenate([held_out / SCALE + number * 2e-4 for number in range(10)]).tolist():
+        usual.add_prediction(Prediction("a", CLASSES, (0.9, 0.1, 0.0), distance=row[0], components=tuple(row[1:])))
+    write(small, days_before(today(), 1), usual)
+    write(small, today(), record_of(60, shift=0.5))
+    summary = json.loads(monitor(home, "small", "--json").stdout)
+    assert (summary["drift"]["verdict"], summary["by_day"][-1]["drift"]["verdict"]) == ("no drift seen", "drift")
+    assert f"On {today()} alone: drift: " in monitor(home, "small").stdout
+    assert f"; drift on {today()}" in monitor(home).stdout
+    assert look(held_out, store.days(small))["latest_day"]["verdict"] == "drift"
 
 
 @pytest.mark.usefixtures("used")
