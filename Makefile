@@ -17,6 +17,8 @@ VENV_BUILT := $(VENV)/.built
 RUN_INSTALLED := $(VENV)/.installed
 TEST_INSTALLED := $(VENV)/.installed-test
 CHECK_INSTALLED := $(VENV)/.installed-check
+# Two at a time, as training tests take memory, and much of the time is waiting.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 .PHONY: demo serve test test-slow benchmarks check install clean help
@@ -32,10 +34,10 @@ serve: $(RUN_INSTALLED)
 	$(BIN)/topgraft serve --host $(HOST) --port $(PORT) --workers $(WORKERS)
 
 test: $(TEST_INSTALLED)
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-slow: $(TEST_INSTALLED)
-	$(BIN)/python -m pytest -m "slow or browser"
+	$(PYTEST) -m "slow or browser"
 
 benchmarks: $(TEST_INSTALLED)
 	$(BIN)/python -m benchmarks
