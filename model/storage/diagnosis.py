@@ -58,8 +58,8 @@ def _server(where: str, settings: dict[str, str]) -> Iterator[Look]:
     storage = open_storage(where)
     entry = storage.entry()
     if entry is None:
-        place = parse_place(where)
-        detail = f"{where}: it answers, but nothing is there (404). There are: {_names_in(str(place.parent))}"
+        top = f"{parse_place(where).remote}:"
+        detail = f"{where}: it answers, but nothing is there (404). In {top} there is {_names_in(top)}"
         yield Look("path", False, detail)
         return
     what = f"a file of {entry.size:,} bytes" if not entry.is_folder else f"a folder with {_names_in(where)}"

