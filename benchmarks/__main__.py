@@ -1,8 +1,8 @@
 """Run the benchmarks and write their tables into docs/benchmarks.md: `python -m benchmarks [NAME ...]`.
 
-Each runs in a process of its own. On two processors most take half a minute to a quarter of an hour, `faults` half an
-hour, and `quality` one to two hours. A table stands between its markers; what is around them is kept. Give names to
-measure only some again.
+Each runs in a process of its own. On two processors most take half a minute to a quarter of an hour, `faults` and
+`robustness` most of an hour each, and `quality` one to two hours. A table stands between its markers; what is around
+them is kept. Give names to measure only some again.
 """
 
 import datetime
@@ -17,6 +17,7 @@ from pathlib import Path
 NAMES = (
     "serving",
     "latency",
+    "robustness",
     "startup",
     "decoding",
     "unknown",

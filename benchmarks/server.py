@@ -124,23 +124,26 @@ def send(connection: http.client.HTTPConnection, upload: Upload, keep_alive: boo
 
 
 @contextlib.contextmanager
-def running_server(module: str, home: Path, **variables: str) -> Iterator[Server]:
+def running_server(module: str, home: Path, supervised: bool = False, **variables: str) -> Iterator[Server]:
     """Start `deepaas-run` with two workers, wait until it answers, stop it with all its children.
 
     Args:
         module: `topgraft` or `constant`.
         home: where it runs and writes server.log; for `topgraft`, the workspace.
+        supervised: whether it is started by `topgraft serve`, whose process is then that of the server.
         variables: of its environment.
     """
     environment = os.environ | {"DEEPAAS_V2_MODEL": module, "TOPGRAFT_HOME": str(home)} | variables
     if module == CONSTANT:
         environment["PYTHONPATH"] = str(_install_constant_plugin(home))
     port = _free_port()
-    command = [program("deepaas-run"), "--listen-port", str(port), "--workers", str(WORKERS)]
+    command = [program("deepaas-run"), "--listen-port", str(port), "--config-file", os.devnull]
+    if supervised:
+        command = [program("topgraft"), "serve", "--port", str(port)]
     started = time.perf_counter()
     with open(home / "server.log", "wb") as log:
         process = subprocess.Popen(
-            [*command, "--config-file", os.devnull], env=environment, cwd=home, stdout=log, stderr=subprocess.STDOUT
+            [*command, "--workers", str(WORKERS)], env=environment, cwd=home, stdout=log, stderr=subprocess.STDOUT
         )
     try:
         _wait_until_it_answers(process, port, module, home / "server.log")

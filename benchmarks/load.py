@@ -1,0 +1,191 @@
+"""Mixed load on a running service: requests of many kinds from several clients, and trainings beside them."""
+
+import contextlib
+import dataclasses
+import http.client
+import io
+import random
+import shutil
+import threading
+import time
+import urllib.parse
+import zipfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from benchmarks.server import Server, photo_upload
+from model.workspace import Workspace
+
+CLIENTS = 4
+PATIENCE = 60.0
+BROKEN_OFF = 0
+LOST = -1
+MODEL = "signs"
+_PHOTOS_IN_ZIP = 8
+# One at a time runs: seconds from its start to its cancellation, or None to let it end.
+_TRAININGS = (2.0, None, 10.0, 0.2, 20.0)
+_TRAINING = {
+    "dataset": "signs",
+    "name": "beside",
+    "backbone": "MobileNetV3Small",
+    "weights": "none",
+    "image_size": 32,
+    "epochs": 10,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    """A request that is sent over and over.
+
+    Attributes:
+        status: what must come of it; BROKEN_OFF where the client hangs up.
+        query: options of predict.
+        sent: the share of the body that the client sends before it hangs up; 1: it waits for the answer.
+    """
+
+    name: str
+    status: int
+    body: bytes = b""
+    query: str = ""
+    accept: str = "application/json"
+    sent: float = 1.0
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What came of the load, or of a part of it."""
+
+    seconds: dict[str, list[float]] = dataclasses.field(default_factory=dict)
+    unexpected: Counter[tuple[str, int]] = dataclasses.field(default_factory=Counter)
+    trainings: Counter[str] = dataclasses.field(default_factory=Counter)
+
+    def add(self, kind: Kind, status: int, seconds: float) -> None:
+        """Count an answer, or that none came."""
+        self.seconds.setdefault(kind.name, []).append(seconds)
+        if status != kind.status:
+            self.unexpected[kind.name, status] += 1
+
+    @property
+    def requests(self) -> int:
+        """How many were sent."""
+        return sum(map(len, self.seconds.values()))
+
+    @property
+    def lost(self) -> int:
+        """How many clients waited in vain."""
+        return sum(count for (_, status), count in self.unexpected.items() if status == LOST)
+
+    @property
+    def server_errors(self) -> int:
+        """How many answers had a status of 500 or more."""
+        return sum(count for (_, status), count in self.unexpected.items() if status >= 500)
+
+
+def kinds(photo: bytes) -> tuple[Kind, ...]:
+    """All kinds, each as often as the others."""
+    archive = _zip(photo)
+    only = f"model={MODEL}"
+    return (
+        Kind("a photo, JSON", 200, photo, only),
+        Kind("a photo, CSV", 200, photo, only, accept="text/csv"),
+        Kind("a photo, PNG", 200, photo, only, accept="image/png"),
+        Kind("the newest model", 200, photo),
+        Kind("a zip of photos, JSON", 200, archive, only),
+        Kind("a zip of photos, CSV", 200, archive, only, accept="text/csv"),
+        Kind("bytes that are no photo", 415, b"no photo" * 1000, only),
+        Kind("half a photo", 415, photo[: len(photo) // 2], only),
+        Kind("half a zip", 400, archive[: len(archive) // 2], only),
+        Kind("a model that is not there", 404, photo, "model=nosuch"),
+        Kind("a wrong option", 422, photo, "top_k=0"),
+        Kind("an address of this machine", 400, b"", "url=http%3A%2F%2F127.0.0.1%2F"),
+        Kind("broken off in the photo", BROKEN_OFF, photo, only, sent=0.5),
+        Kind("broken off before the answer", BROKEN_OFF, archive, only, sent=0.999999),
+    )
+
+
+def put_under_load(server: Server, every: tuple[Kind, ...], minutes: float, trainings: Workspace | None) -> Outcome:
+    """Send requests of all kinds for so long; where a workspace is given, start and cancel trainings in it beside."""
+    outcome, lock = Outcome(), threading.Lock()
+    end = time.monotonic() + 60 * minutes
+
+    def ask(seed: int) -> None:
+        draw = random.Random(seed)
+        while time.monotonic() < end:
+            kind = draw.choice(every)
+            started = time.perf_counter()
+            status = answer(server, kind)
+            with lock:
+                outcome.add(kind, status, time.perf_counter() - started)
+
+    threads = [threading.Thread(target=ask, args=(seed,)) for seed in range(CLIENTS)]
+    if trainings is not None:
+        threads.append(threading.Thread(target=_train, args=(server, trainings, end, outcome.trainings)))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return outcome
+
+
+def answer(server: Server, kind: Kind) -> int:
+    """Send it; the status of the answer, LOST if none came in time, BROKEN_OFF if it was not waited for."""
+    upload = photo_upload("topgraft", kind.body)
+    body = upload.body if kind.body else b""
+    headers = {"Accept": kind.accept, "Connection": "close", "Content-Length": str(len(body))}
+    if body:
+        headers["Content-Type"] = upload.content_type
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=PATIENCE)
+    try:
+        with contextlib.closing(connection):
+            connection.request("POST", f"{upload.path}?{kind.query}", body[: int(len(body) * kind.sent)], headers)
+            if kind.sent < 1:
+                return BROKEN_OFF
+            response = connection.getresponse()
+            response.read()
+            return response.status
+    except (OSError, http.client.HTTPException):
+        return LOST
+
+
+def _zip(photo: bytes) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for index in range(_PHOTOS_IN_ZIP):
+            archive.writestr(f"{index}.jpg", photo)
+    return stream.getvalue()
+
+
+def _train(server: Server, workspace: Workspace, end: float, counts: Counter[str]) -> None:
+    """One training after the other, some of which are cancelled; each is taken out of the way afterwards."""
+    for patience in _again(_TRAININGS):
+        if time.monotonic() > end:
+            return
+        uuid = server.request("POST", f"/train/?{_query(_TRAINING)}")["uuid"]
+        status = _wait(server, uuid, PATIENCE * 3 if patience is None else patience)
+        deleted = server.request("DELETE", f"/train/{uuid}")["status"]
+        counts[deleted if status == "running" else status] += 1
+        _remove(workspace)
+
+
+def _wait(server: Server, uuid: str, seconds: float) -> str:
+    deadline = time.monotonic() + seconds
+    while (status := server.request("GET", f"/train/{uuid}")["status"]) == "running" and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return str(status)
+
+
+def _remove(workspace: Workspace) -> None:
+    """The model, or what is left of the training once its process has seen that it was cancelled."""
+    time.sleep(1)
+    for folder in (workspace.models / str(_TRAINING["name"]), workspace.running / str(_TRAINING["name"])):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _query(options: Mapping[str, object]) -> str:
+    return urllib.parse.urlencode(options)
+
+
+def _again(values: tuple[float | None, ...]) -> Iterator[float | None]:
+    while True:
+        yield from values

@@ -1,0 +1,160 @@
+"""How hard the service is to break: mixed load, trainings beside it, killed processes, drawn requests.
+
+How: `topgraft serve` with two workers and an EfficientNet-Lite0 trained for this. Four clients send requests of all
+kinds, good, bad and broken off, each drawn by chance; one more starts trainings, one after the other, of which
+some are cancelled. A lost answer is a connection that is closed, or silent for a minute, though the client waits. The
+memory is the sum of the proportional set sizes of the server and its workers, twice a minute or oftener; the slope is
+that of a line through the means of twenty parts of the time after the first tenth, with its 95 % interval by
+Student's t. Cancelling a training replaces the worker that waited for it: hence a second run without trainings.
+Then processes are killed, three times each, while a client waits for a large zip. At last,
+tests/api/test_openapi.py sends requests drawn from the server's description of itself.
+
+Depends on: the processors, which clients, server and trainings share. `--minutes 30` takes most of an hour.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.load import LOST, MODEL, Kind, Outcome, answer, kinds, put_under_load
+from benchmarks.photos import draw_photo, write_photos
+from benchmarks.processes import program
+from benchmarks.server import Server, running_server
+from benchmarks.service_kills import Kills, kill_processes
+from benchmarks.service_memory import Memory
+from benchmarks.tables import markdown_table, median_and_range, verdict
+from model.workspace import Workspace
+
+MINUTES, REQUESTS = 30.0, 5000
+SECONDS_TO_BE_BACK = 10.0
+_ROOT = Path(__file__).resolve().parents[1]
+
+Run = tuple[Outcome, Memory]
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="of load beside trainings; a third more without")
+    parser.add_argument("--requests", type=int, default=REQUESTS, help="drawn from the description of the server")
+    parser.add_argument("--quick", action="store_true", help="a try in two minutes: --minutes 0.7 --requests 200")
+    given = parser.parse_args()
+    minutes, requests = (0.7, 200) if given.quick else (given.minutes, given.requests)
+    photo = draw_photo("stop", 10_000, 400, 500)
+    with tempfile.TemporaryDirectory() as directory:
+        workspace = _workspace(Path(directory))
+        with running_server("topgraft", workspace.root, supervised=True, TOPGRAFT_TENSORBOARD="0") as server:
+            every = kinds(photo)
+            for kind in every:
+                answer(server, kind)
+            beside = _load(server, every, minutes, workspace)
+            alone = _load(server, every, minutes / 3, None)
+            kills = kill_processes(server, photo)
+    tables = (_load_table(beside, alone), _kinds_table(every, beside[0], alone[0]), _kills_table(kills))
+    print("\n\n".join((*tables, _drawn_table(requests))))
+
+
+def _workspace(home: Path) -> Workspace:
+    (home / "models").mkdir()
+    write_photos(home / "data" / "signs", range(6))
+    command = [program("topgraft"), "train", "--dataset", "signs", "--name", MODEL, "--workspace", str(home)]
+    subprocess.run([*command, "--json"], check=True, stdout=subprocess.DEVNULL)
+    return Workspace(home)
+
+
+def _load(server: Server, every: tuple[Kind, ...], minutes: float, trainings: Workspace | None) -> Run:
+    with Memory(server.process, every=min(20.0, minutes)) as memory:
+        outcome = put_under_load(server, every, minutes, trainings)
+    return outcome, memory
+
+
+def _load_table(beside: Run, alone: Run) -> str:
+    runs = (beside, alone)
+
+    def row(name: str, cells: Sequence[str], goal: str = "") -> list[str]:
+        return [name, *cells, goal]
+
+    outcomes, memories = [outcome for outcome, _ in runs], [memory for _, memory in runs]
+    lost, errors = (sum(counts) for counts in zip(*((one.lost, one.server_errors) for one in outcomes), strict=True))
+    unexpected = [sum(one.unexpected.values()) for one in outcomes]
+    rows = [
+        row("minutes", [f"{_minutes(memory):.1f}" for memory in memories]),
+        row("requests", [f"{one.requests:,}" for one in outcomes]),
+        row("lost answers", [str(one.lost) for one in outcomes], verdict("0", lost == 0)),
+        row("answers 5xx", [str(one.server_errors) for one in outcomes], verdict("0", errors == 0)),
+        row("other statuses than expected", list(map(str, unexpected)), verdict("0", sum(unexpected) == 0)),
+        row("trainings: done", [str(one.trainings["done"]) for one in outcomes]),
+        row("trainings: cancelled", [str(one.trainings["cancelled"]) for one in outcomes]),
+        row("trainings: failed", [str(one.trainings["error"]) for one in outcomes], _no_failure(outcomes)),
+        row("restarts of the service", [str(len(memory.mains) - 1) for memory in memories], _no_restart(memories)),
+        row("memory at the end (PSS)", [f"{memory.samples[-1][1]:.0f} MB" for memory in memories]),
+        row("memory at its highest", [f"{memory.highest():.0f} MB" for memory in memories]),
+        row("slope of the memory", [str(memory.slope(1)) for memory in memories], _flat(memories, 1)),
+        row("slope, main process", [str(memory.slope(2)) for memory in memories], _flat(memories, 2)),
+    ]
+    return markdown_table(["mixed load, four clients", "trainings beside", "no trainings", "goal"], rows)
+
+
+def _minutes(memory: Memory) -> float:
+    return (memory.samples[-1][0] - memory.samples[0][0]) * 60
+
+
+def _no_failure(outcomes: Sequence[Outcome]) -> str:
+    return verdict("0", not any(outcome.trainings["error"] for outcome in outcomes))
+
+
+def _no_restart(memories: Sequence[Memory]) -> str:
+    return verdict("0", all(len(memory.mains) == 1 for memory in memories))
+
+
+def _flat(memories: Sequence[Memory], column: int) -> str:
+    return verdict("0 within the interval, or below", all(memory.slope(column).low <= 0 for memory in memories))
+
+
+def _kinds_table(every: Sequence[Kind], beside: Outcome, alone: Outcome) -> str:
+    rows = []
+    for kind in every:
+        expected = str(kind.status) if kind.status else "hangs up"
+        cells = [cell for outcome in (beside, alone) for cell in _times(outcome.seconds.get(kind.name, []))]
+        rows.append([kind.name, expected, *cells])
+    header = ["request", "expected", "trainings beside: sent", "p50", "p99", "no trainings: sent", "p50", "p99"]
+    return markdown_table(header, rows)
+
+
+def _times(seconds: Sequence[float]) -> list[str]:
+    if len(seconds) < 2:
+        return [str(len(seconds)), "", ""]
+    percentiles = statistics.quantiles(seconds, n=100, method="inclusive")
+    return [str(len(seconds)), f"{1000 * percentiles[49]:.0f} ms", f"{1000 * percentiles[98]:.0f} ms"]
+
+
+def _kills_table(kills: dict[str, Kills]) -> str:
+    rows = []
+    for name, came in kills.items():
+        got = ", ".join("closed" if status == LOST else str(status) for status in sorted(set(came.statuses)))
+        in_time = max(came.back) < SECONDS_TO_BE_BACK
+        goal = verdict(f"below {SECONDS_TO_BE_BACK:.0f} s", in_time)
+        rows.append([name, got, median_and_range(came.waited, 1), median_and_range(came.back, 1), goal])
+    header = ["killed while a client waits", "it gets", "after", "another is answered with 200 after", "goal"]
+    return markdown_table(header, rows)
+
+
+def _drawn_table(requests: int) -> str:
+    """Runs the test that checks each answer; it ends at the first that is wrong, late, or a 5xx."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-m", "slow", "tests/api/test_openapi.py"],
+        cwd=_ROOT,
+        env=os.environ | {"TOPGRAFT_TEST_REQUESTS": str(requests)},
+        stdout=sys.stderr,
+    )
+    goal = verdict("no 5xx, each within 10 s", ran.returncode == 0)
+    return markdown_table(["drawn from the OpenAPI description", "requests", "goal"], [["", f"{requests:,}", goal]])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""The memory of a running service over time, and whether it grows."""
+
+import dataclasses
+import threading
+import time
+
+import numpy as np
+import psutil
+from scipy import stats
+
+from benchmarks.processes import MEGABYTE
+
+PARTS = 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Slope:
+    """Megabytes in an hour, with the ends of the 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:+.1f} MB/h ({self.low:+.1f} to {self.high:+.1f})"
+
+
+class Memory:
+    """The memory of the server and its workers, sampled by a thread.
+
+    Attributes:
+        samples: moment in hours, megabytes of all, megabytes of the main process.
+        mains: main processes seen: more than one means that it was restarted.
+    """
+
+    def __init__(self, supervisor: psutil.Process, every: float) -> None:
+        self.samples: list[tuple[float, float, float]] = []
+        self.mains: set[psutil.Process] = set()
+        self._supervisor, self._every = supervisor, every
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> "Memory":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def slope(self, column: int) -> Slope:
+        """Of a line through the means of the parts of the time; 1: of all processes, 2: of the main one."""
+        settled = np.array(self.samples)[len(self.samples) // 10 :]
+        means = np.array([part.mean(axis=0) for part in np.array_split(settled, PARTS) if len(part)])
+        line = stats.linregress(means[:, 0], means[:, column])
+        margin = float(stats.t.ppf(0.975, len(means) - 2)) * line.stderr
+        return Slope(line.slope, line.slope - margin, line.slope + margin)
+
+    def highest(self) -> float:
+        """Of all samples, in megabytes."""
+        return max(sample[1] for sample in self.samples)
+
+    def _watch(self) -> None:
+        while not self._stop.wait(self._every):
+            try:
+                [main] = self._supervisor.children()
+                workers = [child for child in main.children() if "spawn_main" in " ".join(child.cmdline())]
+                sizes = [process.memory_full_info().pss / MEGABYTE for process in (main, *workers)]
+            except (psutil.Error, ValueError):
+                continue  # one of them is being replaced
+            self.mains.add(main)
+            self.samples.append((time.monotonic() / 3600, sum(sizes), sizes[0]))
