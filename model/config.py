@@ -204,11 +204,6 @@ class TrainConfig:
     max_bad_fraction: float = option(
         0.1, "Refuse to train when a larger share of the images cannot be decoded.", minimum=0.0, maximum=1.0
     )
-    wanted_accuracy: float = option(
-        0.95,
-        "Share of right answers wanted among those that are sure enough: answers less sure than what keeps it on "
-        "validation images are marked unknown.",
-        minimum=0.5,
     precision: str = option(
         "float32",
         "Of the network that is served: int8 is a quarter of the size and answers faster on most processors. It is "
@@ -216,6 +211,11 @@ class TrainConfig:
         "accuracy would be lost.",
         choices=PRECISIONS,
     )
+    wanted_accuracy: float = option(
+        0.95,
+        "Share of right answers wanted among those that are sure enough: answers less sure than what keeps it on "
+        "validation images are marked unknown.",
+        minimum=0.5,
         maximum=1.0,
     )
     seed: int = option(42, "Fixes the splits and every random choice.", minimum=0, maximum=2**31 - 1)
