@@ -10,6 +10,7 @@ import dataclasses
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -68,13 +69,16 @@ class TrainingFeatures:
     def save(self, path: Path) -> None:
         """Write a compressed .npz; the vectors in half precision, which moves a distance by less than 0.001."""
         stream = io.BytesIO()
+        directions: dict[str, Any] = {}
+        if self.directions is not None:
+            directions["directions"] = self.directions.astype(np.float16)
         np.savez_compressed(
             stream,
             axes=self.axes.astype(np.float16),
             vectors=self.vectors.astype(np.float16),
-            **({} if self.directions is None else {"directions": self.directions.astype(np.float16)}),
             labels=self.labels.astype(np.int32),
             names=np.frombuffer("\0".join(self.names).encode("utf-8", "replace"), np.uint8),
+            **directions,
         )
         durable.write_bytes(path, stream.getvalue())
 

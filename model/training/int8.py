@@ -10,11 +10,14 @@ import numpy as np
 from model import durable
 from model.bundle import ONNX_MODEL
 from model.dataset.labels import labels_of
+from model.evaluation.unknown import describe_held_out
 from model.results import Sample
-from model.serving.graph import IMAGE, PROBABILITIES, open_session
+from model.serving.graph import FEATURES, IMAGE, PROBABILITIES, open_session
+from model.serving.training_features import TrainingFeatures
 from model.training.export import Exported, evenly_spread
 from model.training.features import decoded_batches
 from model.training.networks.quantization import quantize
+from model.usage.held_out import MOST_IMAGES
 
 MOST_ACCURACY_LOST = 0.005
 CALIBRATION_IMAGES = 128
@@ -60,6 +63,23 @@ def export_in_int8(
         )
     durable.write_bytes(graph, quantized)
     return dataclasses.replace(exported, precision="int8")
+
+
+def held_out_in_int8(
+    directory: Path, memory: TrainingFeatures, samples: Sequence[Sample], size: tuple[int, int], resize: str
+) -> np.ndarray:
+    """What held-out images are like to the int8 network, whose features differ a little from those in float32.
+
+    Args:
+        directory: where the int8 graph is.
+        samples: held-out images; of more than `MOST_IMAGES`, some are chosen.
+
+    Returns:
+        As `model.evaluation.unknown.describe_held_out`.
+    """
+    session = open_session(directory / ONNX_MODEL)
+    batches = decoded_batches(evenly_spread(samples, MOST_IMAGES), size, resize, _BATCH_SIZE)
+    return describe_held_out(memory, np.concatenate([session.run([FEATURES], {IMAGE: batch})[0] for batch in batches]))
 
 
 def _refused(exported: Exported, reason: str) -> Exported:

@@ -258,9 +258,14 @@ class _Training:
         exported = export_classifier(classifier, dataset.samples, size, self.config.resize, self.bundle)
         if self.config.precision == "float32":
             return exported
-        from model.training.int8 import export_in_int8
+        from model.training.int8 import export_in_int8, held_out_in_int8
 
-        return export_in_int8(exported, dataset.train, dataset.val, size, self.config.resize, self.bundle)
+        exported = export_in_int8(exported, dataset.train, dataset.val, size, self.config.resize, self.bundle)
+        held_out = dataset.val + dataset.test
+        if exported.precision == "int8" and held_out:
+            rows = held_out_in_int8(self.bundle, classifier.memory, held_out, size, self.config.resize)
+            write_held_out(self.bundle / bundles.HELD_OUT_FEATURES, rows)
+        return exported
 
     def warnings(self, verdict: Verdict, classifier: Classifier, exported: "Exported") -> tuple[str, ...]:
         """What to know of the training itself."""
@@ -336,6 +341,7 @@ class _Training:
             engine=exported.engine,
             parity=exported.parity,
             files={},
+            precision=exported.precision,
         )
 
     def result(self, manifest: Manifest, warnings: Sequence[str]) -> dict[str, Any]:
@@ -352,7 +358,6 @@ def _without_matrix(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """The metrics without what grows with the square of the classes: report.html has it."""
     return {name: value for name, value in metrics.items() if name != "confusion_matrix"}
 
-            precision=exported.precision,
 
 def _versions() -> dict[str, str]:
     packages = ("keras", "tensorflow", "onnx", "onnxruntime", "numpy")

@@ -10,6 +10,9 @@ from model.serving.predictor import load_predictor
 from model.training import int8
 from model.training.networks.quantization import quantize
 from model.training.trainer import train
+from model.usage.held_out import read_held_out
+from model.usage.sample import SCALE
+from tests.training.conftest import held_out_as_served
 
 
 def config(shapes, **options: object) -> TrainConfig:
@@ -40,6 +43,8 @@ def test_an_int8_network_is_small_and_answers_like_the_float32_one(workspace, sh
     photos = [(path.name, path.read_bytes()) for path in sorted((shapes / "circle").iterdir())]
     answers = list(load_predictor(bundle).predict(photos))
     assert [answer.labels[0] for answer in answers].count("circle") > len(answers) * 0.8
+    # Not as the float32 network saw them: new photos would seem to have drifted.
+    assert np.abs(held_out_as_served(bundle) - read_held_out(bundle) / SCALE).max() < 0.005
     assert "ONNX Runtime in int8" in (bundle.directory / "report.html").read_text()
 
 

@@ -23,7 +23,7 @@ from model.trainings import interrupted_trainings, reserve, running_trainings
 from model.usage.held_out import read_held_out
 from model.usage.sample import SCALE
 from model.workspace import Workspace
-from tests.training.conftest import CLASSES
+from tests.training.conftest import CLASSES, held_out_as_served
 
 
 @pytest.fixture(scope="module")
@@ -102,20 +102,9 @@ def test_results_csv_has_a_row_per_epoch(trained):
 def test_what_photos_are_compared_with_is_described_as_the_service_describes_them(trained):
     workspace, _ = trained
     bundle = find_bundle(workspace, "shapes")
-    held_out = read_held_out(bundle) / SCALE
-    source = Path(bundle.manifest.dataset["path"])
-    names = [
-        line.rpartition(" ")[0]
-        for split in ("val", "test")
-        for line in (bundle.directory / "dataset_files" / f"{split}.txt").read_text(encoding="utf-8").splitlines()
-    ]
-    found = {path.relative_to(source).as_posix(): path for path in source.rglob("*") if path.is_file()}
-    places = [next(path for place, path in found.items() if place.endswith(name)) for name in names]
-    contents = [(path.name, path.read_bytes()) for path in places]
-    answers = list(load_predictor(bundle).predict(contents))
-    described = np.array([(answer.distance, *answer.components) for answer in answers])
+    held_out, described = read_held_out(bundle) / SCALE, held_out_as_served(bundle)
     # Two axes lie between three classes; the other numbers are the distance and the first axes.
-    assert described.shape == held_out.shape == (len(names), 1 + 4 + len(CLASSES) - 1)
+    assert described.shape == held_out.shape == (len(described), 1 + 4 + len(CLASSES) - 1)
     assert np.abs(described - held_out).max() < 0.005
 
 
