@@ -1,5 +1,7 @@
 """What is remembered of training images: distances as of the whole features, neighbours in order, damage told."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -59,6 +61,17 @@ def test_what_is_saved_is_what_is_read(tmp_path):
     asked = _features(4, seed=1)
     np.testing.assert_allclose(read.distances(asked), memory.distances(asked), atol=1e-3)
     assert np.diag(read.distances(_features(50))).max() < 0.01
+
+
+def test_a_file_of_an_older_version_has_no_axes_to_tell_drift_by(tmp_path):
+    memory = remember_features(_features(50), np.arange(50) % 3, _names(50))
+    dataclasses.replace(memory, directions=None).save(tmp_path / "old.npz")
+    memory.save(tmp_path / "new.npz")
+    old, new = (read_training_features((tmp_path / name).read_bytes()) for name in ("old.npz", "new.npz"))
+    vectors = old.vectors_of(_features(4, seed=1))
+    assert old.components_of(vectors) is None
+    assert np.array_equal(new.components_of(vectors), memory.components_of(vectors))
+    assert new.components_of(vectors).shape == (4, 4 + 2)
 
 
 def test_of_too_many_images_some_are_remembered_the_same_each_time():
