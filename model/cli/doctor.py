@@ -64,6 +64,8 @@ VARIABLES = (
     Variable("KERAS_HOME", "where Keras keeps the weights it fetches"),
     Variable("CUDA_VISIBLE_DEVICES", "which GPUs may be used"),
     Variable("monitorPORT", "port of TensorBoard"),
+    Variable("MLFLOW_RUN", "run that a child module names as its provenance"),
+    Variable("NOMAD_JOB_ID", "job of the platform that a child module names as its provenance"),
     Variable("NOMAD_CPU_CORES", "cores the platform grants"),
     Variable("NOMAD_MEMORY_LIMIT", "memory the platform grants, in MB"),
     Variable("RCLONE_CONFIG", "rclone's configuration file"),
