@@ -32,6 +32,8 @@ NAMES = (
     "quality",
     "steps",
     "faults",
+    "storage",
+    "storage_faults",
 )
 PACKAGES = ("tensorflow", "keras", "onnxruntime", "pillow", "numpy", "deepaas")
 ROOT = Path(__file__).resolve().parents[1]

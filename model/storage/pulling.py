@@ -204,7 +204,6 @@ class _Pull:
 
     def take_over(self, unpacked: Path) -> None:
         """Move what was unpacked into the folder: at once where that is new, else file by file, each whole."""
-        durable.sync_tree(unpacked)
         _marker(self.directory).unlink(missing_ok=True)
         if self.mirror:
             shutil.rmtree(self.directory, ignore_errors=True)
