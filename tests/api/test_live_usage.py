@@ -86,6 +86,10 @@ def test_two_workers_count_together_and_tell_drift_when_it_comes(server: Server)
     assert 0 < seen["latency_ms"]["json"]["p50"] <= seen["latency_ms"]["json"]["p99"]
     assert server.metadata()["usage"]["errors_without_model"] == {"404": 1}
 
+    # The library with the test takes memory: only the process that looks has loaded it.
+    for process in (server.process, *_workers(server.process)):
+        assert not [mapped.path for mapped in process.memory_maps() if "/scipy/" in mapped.path]
+
     assert server.predict(zip_of([picture(colour) for colour in colours(2, 200, darkest=128)])).status_code == 200
     wait_for(lambda: told(server)["photos"] == REQUESTS + 201, SECONDS)
     table = monitor(server, "small")
