@@ -75,6 +75,11 @@ class TrainConfig:
     resume: str = option(
         "", "Name of an interrupted training to go on with: its own options are used, and all others here ignored."
     )
+    import_from: str = option(
+        "",
+        "Instead of training, take over the model in this folder or archive, which another Topgraft has exported or "
+        "imgclas has trained: a path or remote:path. Of the other options name alone counts.",
+    )
     queue: bool = option(
         False, "Wait for its turn when as many trainings run as are allowed, instead of being refused at once."
     )

@@ -73,7 +73,8 @@ def training_lines(result: dict[str, Any]) -> list[str]:
     """What a training came to, for a terminal."""
     lines = [f"Warning: {warning}" for warning in result["warnings"]]
     lines += [f"{remark[0].upper()}{remark[1:]}" for remark in result.get("remarks", [])]
-    lines.append(f"Trained {result['model']} in {result['seconds']:.0f} s: {result['path']}")
+    verb = "Imported" if "imported_from" in result else "Trained"
+    lines.append(f"{verb} {result['model']} in {result['seconds']:.0f} s: {result['path']}")
     for split, metrics in result["metrics"].items():
         lines.append(f"  {split}: {accuracy_line(metrics)}")
     if "upload" in result:

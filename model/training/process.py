@@ -26,6 +26,7 @@ from model.errors import TopgraftError, TrainingError, TrainingStoppedError
 from model.processes import Process
 from model.resources import blas_threads
 from model.results import State
+from model.training.imports.process import take_over_in_child
 from model.training.stopping import SECONDS_TO_STOP, how_to_go_on, watch
 from model.trainings import Reservation, adopt, begin, finished
 from model.workspace import Workspace
@@ -49,6 +50,8 @@ def run_training(config: TrainConfig, workspace: Workspace) -> dict[str, Any]:
     result = finished(config, workspace)
     if result is not None:
         return result
+    if config.import_from:
+        return take_over_in_child(config, workspace)
     reservation, _ = begin(config, workspace, in_service=_is_worker())
     return train_in_child(reservation, worker=os.getpid())
 

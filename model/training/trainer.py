@@ -36,6 +36,7 @@ from model.training.contact_sheet import draw_contact_sheet
 from model.training.deadline import Deadline
 from model.training.epochs import COLUMNS, Epoch
 from model.training.ignored_options import ignored_options
+from model.training.imports.process import take_over
 from model.training.status_file import StatusFile
 from model.training.stopping import how_to_go_on, stopped_by_signals
 from model.training.tensorflow_import import import_tensorflow
@@ -70,6 +71,8 @@ def train(config: TrainConfig, workspace: Workspace, progress: Progress = no_pro
     result = finished(config, workspace)
     if result is not None:
         return result
+    if config.import_from:
+        return take_over(config, workspace, progress)
     reservation, config = begin(config, workspace)
     return run(reservation, config, workspace, progress)
 

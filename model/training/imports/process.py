@@ -1,0 +1,108 @@
+"""An import asked for as a training, by `TrainConfig.import_from`: in this process, or in a child for the service.
+
+The child keeps TensorFlow out of the service's worker, and ends with it.
+"""
+
+import importlib
+import json
+import logging
+import os
+import subprocess  # nosec B404: starts this very module
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from model import errors
+from model.config import TrainConfig
+from model.errors import ConfigError, TopgraftError, TrainingError
+from model.publishing.download import is_url
+from model.results import Progress, no_progress
+from model.workspace import Workspace
+
+log = logging.getLogger(__name__)
+
+
+def take_over(config: TrainConfig, workspace: Workspace, progress: Progress = no_progress) -> dict[str, Any]:
+    """Import the model that `config` names, in this process.
+
+    Returns:
+        As `model.training.imports.importing.import_model`, and `imported_from`.
+
+    Raises:
+        ConfigError: it is a URL, which a service must not fetch for whoever asks it to.
+        TopgraftError: as `import_model`.
+    """
+    _refuse_urls(config)
+    from model.training.tensorflow_import import import_tensorflow
+
+    import_tensorflow()
+    importing = importlib.import_module("model.training.imports.importing")
+    result: dict[str, Any] = importing.import_model(config.import_from, workspace, config.name, progress=progress)
+    return result | {"imported_from": config.import_from}
+
+
+def take_over_in_child(config: TrainConfig, workspace: Workspace) -> dict[str, Any]:
+    """As `take_over`, in a child process that ends when this one does.
+
+    Raises:
+        TrainingError: the child ended without an answer.
+    """
+    _refuse_urls(config)
+    child = subprocess.Popen(  # nosec B603: no shell, our own arguments
+        [sys.executable, "-m", __name__, str(workspace.root), config.import_from, config.name],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+    )
+    if child.stdin is None or child.stdout is None:
+        raise AssertionError("Popen was asked for pipes")
+    # Its standard input stays open as long as this process lives.
+    with child, child.stdin:
+        answer = child.stdout.read()
+    try:
+        outcome = json.loads(answer)
+    except ValueError:
+        raise TrainingError(
+            f"import of {config.import_from}: its process ended without a result (status {child.returncode}), as when "
+            "memory runs out. See the log of the service."
+        ) from None
+    if "result" in outcome:
+        result: dict[str, Any] = outcome["result"]
+        return result
+    raise getattr(errors, outcome["error"])(outcome["message"])
+
+
+def main(root: str, source: str, name: str) -> int:
+    """In the child: import, and write one line of JSON, the result or the error, to the standard output."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    answer = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    # What libraries print goes to the standard error from here on.
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    try:
+        outcome: dict[str, Any] = {"result": take_over(TrainConfig(import_from=source, name=name), Workspace(Path(root)))}
+    except TopgraftError as error:
+        outcome = {"error": type(error).__name__, "message": error.message}
+    except Exception as error:
+        log.exception("the import of %s failed", source)
+        outcome = {"error": TrainingError.__name__, "message": f"import of {source} failed: {error!r}"}
+    with answer:
+        json.dump(outcome, answer)
+    return 0
+
+
+def _end_with_parent() -> None:
+    """The parent never writes: its end of the pipe closes when it goes."""
+    os.read(0, 1)
+    os._exit(1)
+
+
+def _refuse_urls(config: TrainConfig) -> None:
+    if is_url(config.import_from):
+        raise ConfigError(
+            f"import_from: expected a path or remote:path, received {config.import_from!r}. By URL: topgraft import URL"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
