@@ -52,8 +52,12 @@ class Storage(Protocol):
     def space(self) -> int | None:
         """Free bytes; None where the storage does not say."""
 
-    def fetch(self, name: str, destination: Path, progress: Progress = no_progress) -> None:
+    def fetch(self, name: str, destination: Path, progress: Progress = no_progress, entry: Entry | None = None) -> None:
         """Bring a file to the path `destination`, or the files of a folder into the folder `destination`.
+
+        Args:
+            progress: told of the phase `download`.
+            entry: what `self.entry(name)` has just told, where that is known; saves asking again.
 
         Files appear whole, one by one; what was fetched before an interruption is not fetched again; nothing in
         `destination` is deleted.

@@ -47,7 +47,7 @@ class Local:
         existing = next(folder for folder in (self._root, *self._root.absolute().parents) if folder.exists())
         return shutil.disk_usage(existing).free
 
-    def fetch(self, name: str, destination: Path, progress: Progress = no_progress) -> None:
+    def fetch(self, name: str, destination: Path, progress: Progress = no_progress, entry: Entry | None = None) -> None:
         """Copy a file, or the files of a folder."""
         if not self._path(name).exists():
             raise StorageNotFoundError(f"{self.place(name)}: expected a file or a folder, found nothing.")

@@ -128,7 +128,7 @@ class _Pull:
             return self.pulled("unchanged", len(marker["files"]), 0, 0, marker["files"])
         name = self.source.replace(":", "/").rstrip("/").rpartition("/")[2]
         archive = self.directory.with_name(f".{self.directory.name}.{name}")
-        self.storage.fetch("", archive, self.progress)
+        self.storage.fetch("", archive, self.progress, entry)
         for older in archive.parent.glob(f".{glob.escape(archive.name)}.*.fetching"):
             older.unlink()
         if not is_archive(archive):

@@ -77,9 +77,9 @@ class Rclone:
         """Free bytes; None where the storage does not say, as without a quota."""
         return with_retries(lambda: lookups.free_bytes(str(self._root)))
 
-    def fetch(self, name: str, destination: Path, progress: Progress = no_progress) -> None:
+    def fetch(self, name: str, destination: Path, progress: Progress = no_progress, entry: Entry | None = None) -> None:
         """Bring a file, or the files of a folder; a file goes on at the byte where an interrupted one stopped."""
-        entry = self._known(name)
+        entry = entry or self._known(name)
         if entry.is_folder:
             place, doing = self.place(name), f"fetch {self.place(name)}"
             self._copy_folder(place, str(destination.absolute()), doing, DOWNLOAD, progress)

@@ -30,7 +30,7 @@ _DEFAULTS = {
     "RCLONE_LOW_LEVEL_RETRIES": "1",
     "RCLONE_CONTIMEOUT": "15s",
     "RCLONE_TIMEOUT": "5m",
-    "RCLONE_ASK_PASSWORD": "false",
+    "RCLONE_ASK_PASSWORD": "false",  # nosec B105: it asks nobody
 }
 
 
@@ -95,7 +95,9 @@ def require_remote(remote: str) -> dict[str, str]:
 
 def remote_settings(remote: str) -> dict[str, str]:
     """The settings of a remote, the environment's over the file's; empty where there are none."""
-    return _in_file(remote) | _in_environment(remote)
+    named = _in_environment(remote)
+    is_complete = "type" in named and ("url" in named or named["type"] != "webdav")
+    return named if is_complete else _in_file(remote) | named
 
 
 def how_to_configure(remote: str) -> str:

@@ -2,12 +2,18 @@
 
 import json
 import os
+import signal
+import subprocess
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from benchmarks.storage_servers import PASSWORD, Fault, FaultyProxy, StorageServer
-from tests.cli.conftest import topgraft, write_photos
+from model.trainings import interrupted_trainings
+from model.workspace import Workspace
+from tests.cli.conftest import COMMAND, environment_of_tests, heed_interrupts, topgraft, write_photos
 
 
 def rclone_variables() -> dict[str, str]:
@@ -42,6 +48,36 @@ def test_what_cannot_be_done_is_told(
     ran = topgraft(*arguments, cwd=tmp_path, **rclone_variables())
     assert (ran.returncode, ran.stdout) == (status, "")
     assert said in ran.stderr and PASSWORD not in ran.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_cancelling_a_training_ends_its_transfer(number: signal.Signals, webdav: StorageServer, tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    (webdav.folder / "large.tar").write_bytes(os.urandom(2_000_000))
+    training = psutil.Popen(
+        [*COMMAND, "train", "--dataset", "rshare:large.tar", "--name", "pets"],
+        cwd=tmp_path,
+        env=environment_of_tests(tmp_path) | rclone_variables() | {"RCLONE_BWLIMIT": "10k"},
+        stderr=subprocess.DEVNULL,
+        preexec_fn=heed_interrupts,
+    )
+    transfer = _wait_for(training, "cat")
+    training.send_signal(number)
+    assert training.wait(10) == 130
+    transfer.wait(2)
+    [status] = interrupted_trainings(Workspace(tmp_path))
+    assert (status.state, status.phase) == ("cancelled", "download")
+
+
+def _wait_for(training: psutil.Process, argument: str) -> psutil.Process:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        for child in training.children():
+            if child.name() == "rclone" and argument in child.cmdline():
+                time.sleep(1)  # the first bytes are told
+                return child
+        time.sleep(0.05)
+    raise AssertionError("the transfer was not started")
 
 
 @pytest.mark.slow
