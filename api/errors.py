@@ -104,7 +104,7 @@ def to_http(error: errors.TopgraftError) -> ApiError:
 
 @contextlib.contextmanager
 def as_http_errors() -> Iterator[None]:
-    """Raise every error inside as an `ApiError`: ours by the table, any other as a logged 500."""
+    """Raise every error inside as an `ApiError`: ours by the table, want of memory as 503, others as a logged 500."""
     try:
         yield
     except ApiError as error:
@@ -114,6 +114,9 @@ def as_http_errors() -> Iterator[None]:
         answer = to_http(error)
         log.info("refused with %s: %s", answer.status, answer)
         raise answer from error
+    except MemoryError as error:
+        log.exception("out of memory")
+        raise Unavailable("there is too little memory for this now. Send less at a time, or try again.") from error
     except Exception as error:
         log.exception("unexpected error")
         raise InternalError(f"unexpected error, please report it with the server's log: {error!r}") from error

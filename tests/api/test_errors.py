@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from api import errors as api_errors
-from api.errors import HTTP_ERRORS, ApiError, InternalError, as_http_errors, to_http
+from api.errors import HTTP_ERRORS, ApiError, InternalError, Unavailable, as_http_errors, to_http
 from model import errors
 
 API_CLASSES = sorted(set(HTTP_ERRORS.values()) | {InternalError}, key=lambda known: known.__name__)
@@ -68,6 +68,11 @@ def test_any_other_exception_becomes_a_logged_500(caplog: pytest.LogCaptureFixtu
         raise KeyError("surprise")
     assert pickle.loads(pickle.dumps(raised.value)).status == 500
     assert "Traceback" in caplog.text
+
+
+def test_too_little_memory_is_told_so() -> None:
+    with pytest.raises(Unavailable, match="Send less at a time"), as_http_errors():
+        raise MemoryError
 
 
 @pytest.mark.parametrize("error_class", [value for value in HTTP_ERRORS])
