@@ -55,12 +55,12 @@ class Storage(Protocol):
     def fetch(self, name: str, destination: Path, progress: Progress = no_progress, entry: Entry | None = None) -> None:
         """Bring a file to the path `destination`, or the files of a folder into the folder `destination`.
 
+        Files appear whole, one by one; what was fetched before an interruption is not fetched again; nothing in
+        `destination` is deleted.
+
         Args:
             progress: told of the phase `download`.
             entry: what `self.entry(name)` has just told, where that is known; saves asking again.
-
-        Files appear whole, one by one; what was fetched before an interruption is not fetched again; nothing in
-        `destination` is deleted.
         """
 
     def push(self, source: Path, name: str, progress: Progress = no_progress) -> None:

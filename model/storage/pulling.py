@@ -26,6 +26,7 @@ from model.errors import (
     ArchiveError,
     StorageBusyError,
     StorageDamagedError,
+    StorageFullError,
     StorageNotFoundError,
     StorageUnreachableError,
 )
@@ -128,6 +129,7 @@ class _Pull:
             return self.pulled("unchanged", len(marker["files"]), 0, 0, marker["files"])
         name = self.source.replace(":", "/").rstrip("/").rpartition("/")[2]
         archive = self.directory.with_name(f".{self.directory.name}.{name}")
+        self.require_room(entry.size)
         self.storage.fetch("", archive, self.progress, entry)
         for older in archive.parent.glob(f".{glob.escape(archive.name)}.*.fetching"):
             older.unlink()
@@ -158,6 +160,7 @@ class _Pull:
         size = sum(entry.size for entry in changed)
         way = "unchanged"
         if changed:
+            self.require_room(size)
             _marker(self.directory).unlink(missing_ok=True)
             way = self.fetch(there, changed, size)
             self.require_all(files)
@@ -214,6 +217,15 @@ class _Pull:
             target = self.directory / path.relative_to(unpacked)
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(path, target)
+
+    def require_room(self, size: int) -> None:
+        """A disk that is too small is better known before than after an hour."""
+        free = shutil.disk_usage(self.directory.parent).free
+        if free < size:
+            raise StorageFullError(
+                f"{self.source}: expected {size:,} bytes free in {self.directory.parent}, found {free:,}. Nothing was "
+                "fetched. Make room there, or name another folder."
+            )
 
     def is_here(self, entry: Entry) -> bool:
         """Whether a file is here as it is there."""

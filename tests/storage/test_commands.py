@@ -50,7 +50,7 @@ def test_what_cannot_be_done_is_told(
     assert said in ran.stderr and PASSWORD not in ran.stderr
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_cancelling_a_training_ends_its_transfer(number: signal.Signals, webdav: StorageServer, tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     (webdav.folder / "large.tar").write_bytes(os.urandom(2_000_000))

@@ -9,12 +9,10 @@ from benchmarks.storage_faults import ROWS, Row, Scene, scene_in
 
 # One of each kind; what tells little more is with the slow ones.
 FAST = (
-    "push: the server dies in the middle, for good",
     "push: the quota is too small",
     "push: wrong password (401)",
     "push: locked (423), then not",
     "push: other bytes come back than were sent",
-    "pull: wrong checksum in an archive",
 )
 
 
@@ -66,5 +64,5 @@ def test_two_pushes_at_once_leave_one_of_the_two_whole(scene: Scene) -> None:
 
 @pytest.mark.slow
 def test_a_killed_push_or_pull_leaves_nothing_half(scene: Scene) -> None:
-    assert storage_faults.kill_pushes(scene, 3).harmed == 0
-    assert storage_faults.kill_pulls(scene, 3).harmed == 0
+    assert storage_faults.kill_pushes(scene, 2).harmed == 0
+    assert storage_faults.kill_pulls(scene, 2).harmed == 0

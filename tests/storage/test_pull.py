@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import shutil
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.storage_servers import Fault, FaultyProxy, StorageServer
-from model.errors import ArchiveError, StorageNotFoundError, StorageRefusedError
+from model.errors import ArchiveError, StorageFullError, StorageNotFoundError, StorageRefusedError
 from model.storage.copies import dataset_folder, kept_copy, local_paths, output_file
 from model.storage.packing import INDEX, pack_folder, verify_unpacked
 from model.storage.pulling import pull
@@ -170,3 +171,13 @@ def test_pulled_names_in_a_zip_keep_their_content(tmp_path: Path) -> None:
         archive.writestr("a/1.bin", b"1")
     assert pull(str(tmp_path / "photos.zip"), tmp_path / "here").way == "archive"
     assert content_of(tmp_path / "here") == {"a/1.bin": b"1"}
+
+
+def test_a_disk_here_that_is_too_small_is_told_before(
+    there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_files(there)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10})())
+    with pytest.raises(StorageFullError, match="found 10"):
+        pull(f"rshare:{there.name}", tmp_path / "here")
+    assert not (tmp_path / "here").exists()
