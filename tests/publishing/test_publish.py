@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.nextcloud_server import FOLDER, NAME, SHARED, TOKEN, Nextcloud, nextcloud
+from benchmarks.storage_servers import PASSWORD
 from model.bundle import Bundle, find_bundle
 from model.cli import main
 from model.errors import (
@@ -23,7 +25,6 @@ from model.publishing.publish import PublishOptions, plan, publish
 from model.storage import WebDavAccount, parse_place
 from model.workspace import Workspace
 from tests.publishing.conftest import write_model
-from tests.publishing.nextcloud import FOLDER, NAME, PASSWORD, SHARED, TOKEN, Nextcloud, nextcloud
 
 OPTIONS = PublishOptions(f"rshare:{FOLDER}")
 SECRET = "Str0ng-Sh4re-Pw"
@@ -32,7 +33,10 @@ SECRET = "Str0ng-Sh4re-Pw"
 @pytest.fixture
 def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nextcloud]:
     """A Nextcloud, as the remote `rshare:`."""
-    with nextcloud(tmp_path / "cloud", monkeypatch) as running:
+    with nextcloud(tmp_path / "cloud") as running:
+        (running.root / FOLDER).mkdir(parents=True)
+        for name, value in running.environment().items():
+            monkeypatch.setenv(name, value)
         yield running
 
 

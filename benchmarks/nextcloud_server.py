@@ -1,7 +1,7 @@
 """A Nextcloud on loopback: files by a real `rclone serve webdav`, the share API replayed as a real one answered.
 
-`data/nextcloud.json` holds exchanges recorded from Nextcloud 31. What is asked must be what was asked then, word for
-word; the answers are those of then, with the token of then.
+`nextcloud_server.json` holds exchanges recorded from Nextcloud 31. What is asked must be what was asked then, word for
+word but for the path; the answers are those of then, with the token of then.
 """
 
 import base64
@@ -11,23 +11,16 @@ import hashlib
 import http.client
 import http.server
 import json
-import shutil
-import socket
-import subprocess
-import sys
 import threading
-import time
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
+from benchmarks.storage_servers import NEXTCLOUD_ROOT, PASSWORD, USER, StorageServer, webdav_server
 
-RECORDED = json.loads((Path(__file__).parent / "data" / "nextcloud.json").read_text(encoding="utf-8"))
-USER, PASSWORD = "alice", "app-password of alice"
+RECORDED = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
 TOKEN = RECORDED["01_create_file_share"]["answer"]["ocs"]["data"]["token"]
-FILES = f"/remote.php/dav/files/{USER}"
 FOLDER, NAME = "pub/run1", "model"
 SHARED = f"/{FOLDER}/{NAME}.tar.xz"
 
@@ -38,7 +31,8 @@ class Nextcloud:
 
     Attributes:
         url: without a slash at the end.
-        root: the folder with the user's files.
+        files: the server of its files.
+        shared: path of the one file that there may be links to.
         shares: the links there are, as the share API lists them.
         asked: `METHOD path` of the requests to the share API and to links.
         refuses: whether it takes the password for wrong.
@@ -46,66 +40,48 @@ class Nextcloud:
     """
 
     url: str
-    root: Path
-    webdav: int = 0
+    files: StorageServer
+    shared: str
     shares: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     asked: list[str] = dataclasses.field(default_factory=list)
     refuses: bool = False
     page: bytes = b""
 
+    @property
+    def root(self) -> Path:
+        """The folder with the user's files."""
+        return self.files.folder
 
-@contextlib.contextmanager
-def nextcloud(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nextcloud]:
-    """Start it, and make it the remote `rshare:` of this process."""
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:/usr/bin:/bin")
-    program = shutil.which("rclone")
-    if program is None:
-        pytest.skip("no rclone")
-    (root / FOLDER).mkdir(parents=True)
-    cloud = Nextcloud("", root)
-    with _webdav(program, root) as port, _front(cloud) as front:
-        cloud.url, cloud.webdav = f"http://127.0.0.1:{front}", port
-        settings = {"TYPE": "webdav", "VENDOR": "nextcloud", "URL": cloud.url + FILES, "USER": USER}
-        settings["PASS"] = subprocess.run(
-            [program, "obscure", "-"], input=PASSWORD, capture_output=True, text=True, check=True
-        ).stdout.strip()
-        for name, value in settings.items():
-            monkeypatch.setenv(f"RCLONE_CONFIG_RSHARE_{name}", value)
-        yield cloud
+    @property
+    def shared_file(self) -> Path:
+        """The one file that there may be links to."""
+        return self.root / self.shared[1:]
+
+    def environment(self) -> dict[str, str]:
+        """The variables that make it the remote `rshare:`."""
+        return self.files.environment(url=self.url + NEXTCLOUD_ROOT, vendor="nextcloud")
 
 
 @contextlib.contextmanager
-def _webdav(program: str, root: Path) -> Iterator[int]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    address = ["--addr", f"127.0.0.1:{port}", "--baseurl", FILES, "--vfs-cache-mode", "off"]
-    server = subprocess.Popen([program, "serve", "webdav", str(root), *address], stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(200):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            time.sleep(0.05)
-        yield port
-    finally:
-        server.kill()
-        server.wait()
+def nextcloud(root: Path, shared: str = SHARED) -> Iterator[Nextcloud]:
+    """Start one whose files are in the new folder `root`."""
+    root.mkdir(parents=True)
+    with webdav_server(root, NEXTCLOUD_ROOT) as files:
+        cloud = Nextcloud("", files, shared)
 
+        class Handler(_Handler):
+            nextcloud = cloud
 
-@contextlib.contextmanager
-def _front(cloud: Nextcloud) -> Iterator[int]:
-    class Handler(_Handler):
-        nextcloud = cloud
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield server.server_address[1]
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        cloud.url = f"http://127.0.0.1:{server.server_address[1]}"
+        try:
+            yield cloud
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join()
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -126,7 +102,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def do_PATCH(self) -> None:
         """Nextcloud's way to ask for the sum of a file that was sent."""
         self._body()
-        path = urllib.parse.unquote(self.path.removeprefix(FILES)).lstrip("/")
+        path = urllib.parse.unquote(self.path.removeprefix(NEXTCLOUD_ROOT)).lstrip("/")
         total = hashlib.sha1((self.nextcloud.root / path).read_bytes()).hexdigest()
         self._send(204, {"OC-Checksum": f"SHA1:{total}"}, b"")
 
@@ -151,8 +127,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if not self._allowed():
             self._send(401, {}, b"")
             return
-        connection = http.client.HTTPConnection("127.0.0.1", self.nextcloud.webdav)
-        skipped = ("transfer-encoding", "content-length", "authorization", "connection")
+        connection = http.client.HTTPConnection(urllib.parse.urlsplit(self.nextcloud.files.url).netloc)
+        skipped = ("transfer-encoding", "content-length", "connection")
         headers = {name: value for name, value in self.headers.items() if name.lower() not in skipped}
         connection.request(self.command, self.path, body, headers)
         answer = connection.getresponse()
@@ -170,16 +146,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         assert self.headers["OCS-APIRequest"] == "true" and self.headers["Accept"] == "application/json"
         if self.command == "GET":
             query = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query)
-            asked = RECORDED["03_list_by_path"]["request"]["path"]
-            assert query == urllib.parse.parse_qs(urllib.parse.urlsplit(asked).query)
+            assert query == {"path": [self.nextcloud.shared]}
             listing = json.loads(json.dumps(RECORDED["04_list_path_not_shared"]["answer"]))
             listing["ocs"]["data"] = self.nextcloud.shares
-            is_there = (self.nextcloud.root / SHARED[1:]).is_file()
-            self._json(listing) if is_there else self._replay("05_list_path_missing")
+            self._json(listing) if self.nextcloud.shared_file.is_file() else self._replay("05_list_path_missing")
             return
         details = dict(urllib.parse.parse_qsl(body))
         if self.command == "POST":
             expected = dict(urllib.parse.parse_qsl(RECORDED["01_create_file_share"]["request"]["body"]))
+            expected["path"] = self.nextcloud.shared
             assert {name: details.get(name) for name in expected} == expected
         if len(details.get("password", "0123456789")) < 10:
             self._replay("40_create_weak_password")
@@ -217,7 +192,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         elif self.path.startswith(f"/public.php/dav/files/{TOKEN}/"):
             given = base64.b64decode(self.headers.get("Authorization", "Basic ")[6:]).decode()
             allowed = not share["password"] or given.startswith("anonymous:")
-            content = self.nextcloud.page or (self.nextcloud.root / SHARED[1:]).read_bytes()
+            content = self.nextcloud.page or self.nextcloud.shared_file.read_bytes()
             self._send(200 if allowed else 401, {}, content if allowed else b"")
         else:
             self._send(200, {"Content-Type": "text/html"}, b"<html>password, please</html>")
