@@ -289,8 +289,14 @@ def _names(marker: Mapping[str, Any], identity: Mapping[str, Any]) -> bool:
 
 def _sizes(directory: Path) -> dict[str, int]:
     """The files that a person sees in a folder: name -> size."""
-    found = {path.relative_to(directory): path for path in directory.rglob("*") if path.is_file()}
-    return {name.as_posix(): path.stat().st_size for name, path in found.items() if not name.name.startswith(".")}
+    found = {}
+    for folder, _, names in os.walk(directory):
+        inside = os.path.relpath(folder, directory)
+        for name in names:
+            if not name.startswith("."):
+                path = name if inside == os.curdir else f"{inside}/{name}"
+                found[path] = os.path.getsize(f"{folder}/{name}")
+    return found
 
 
 def _local_name(name: str) -> str:
