@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.storage_servers import NEXTCLOUD_ROOT, PASSWORD, USER, StorageServer, webdav_server
+from model import durable
 
 RECORDED = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
 TOKEN = RECORDED["01_create_file_share"]["answer"]["ocs"]["data"]["token"]
 FOLDER, NAME = "pub/run1", "model"
 SHARED = f"/{FOLDER}/{NAME}.tar.xz"
+_UPLOADS = f"/remote.php/dav/uploads/{USER}/"
 
 
 @dataclasses.dataclass
@@ -34,6 +36,7 @@ class Nextcloud:
         files: the server of its files.
         shared: path of the one file that there may be links to.
         shares: the links there are, as the share API lists them.
+        chunks: path -> content, of large files on their way.
         asked: `METHOD path` of the requests to the share API and to links.
         refuses: whether it takes the password for wrong.
         page: what a link answers in place of the file, such as a page that asks for a password.
@@ -43,6 +46,7 @@ class Nextcloud:
     files: StorageServer
     shared: str
     shares: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    chunks: dict[str, bytes] = dataclasses.field(default_factory=dict)
     asked: list[str] = dataclasses.field(default_factory=list)
     refuses: bool = False
     page: bytes = b""
@@ -90,6 +94,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def do_any(self) -> None:
         body = self._body()
+        if self.path.startswith(_UPLOADS):
+            self._upload(body)
+            return
         if self.path.startswith("/remote.php/"):
             self._files(body)
             return
@@ -138,6 +145,21 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             kept["Content-Length"] = answer.headers.get("Content-Length", "0")
         self._send(answer.status, kept, content)
         connection.close()
+
+    def _upload(self, body: bytes) -> None:
+        """A large file comes in chunks, and has its name at the end, by one MOVE."""
+        if not self._allowed():
+            self._send(401, {}, b"")
+            return
+        chunks, folder = self.nextcloud.chunks, self.path.rpartition("/")[0]
+        if self.command == "PUT":
+            chunks[self.path] = body
+        elif self.command == "MOVE":
+            names = sorted(path for path in chunks if path.startswith(f"{folder}/"))
+            content = b"".join(chunks.pop(path) for path in names)
+            path = urllib.parse.urlsplit(self.headers["Destination"]).path.removeprefix(NEXTCLOUD_ROOT)
+            durable.write_bytes(self.nextcloud.root / urllib.parse.unquote(path)[1:], content)
+        self._send(204 if self.command == "DELETE" else 201, {}, b"")
 
     def _shares(self, body: str) -> None:
         if not self._allowed():

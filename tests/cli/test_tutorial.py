@@ -1,0 +1,109 @@
+"""The tutorial, typed as it stands on the page: from photos in a Nextcloud to the repository of a child module.
+
+The Nextcloud is on loopback, the photos are drawn. Of the image, all is done that needs no container engine: the
+instruction of the Dockerfile that fetches the model runs, and the child module's own test asks what it brought.
+"""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from benchmarks.nextcloud_server import TOKEN, Nextcloud, nextcloud
+from benchmarks.storage_servers import PASSWORD, USER
+from tests.cli.conftest import CLASSES, ROOT, environment_of_tests, write_photos, write_picture
+
+PAGE = ROOT / "docs" / "tutorial.md"
+CHILD = Path("published/pets/pets-of-the-street")
+
+
+def blocks() -> list[str]:
+    return re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+
+
+def what_the_reader_fills_in(cloud: Nextcloud) -> dict[str, str]:
+    return {"NEXTCLOUD": cloud.url, "NEXTCLOUD_USER": USER, "NEXTCLOUD_PASSWORD": PASSWORD}
+
+
+@pytest.fixture
+def cloud(tmp_path: Path) -> Iterator[Nextcloud]:
+    with nextcloud(tmp_path / "cloud", "/models/pets.tar.xz") as running:
+        yield running
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Path:
+    """The folder to work in, with photos, and one that the model will not have seen."""
+    folder = tmp_path / "work"
+    (folder / "models").mkdir(parents=True)
+    write_photos(folder / "data" / "photos")
+    write_picture(folder / "new-photo.jpg", "red", seed=999)
+    return folder
+
+
+def shell(script: str, here: Path, **environment: str) -> str:
+    """Run it as a person types it, up to the first command that fails; what it wrote."""
+    usual = {name: value for name, value in environment_of_tests(here).items() if not name.startswith("RCLONE_")}
+    usual |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "RCLONE_CONFIG": os.devnull}
+    ran = subprocess.run(
+        ["bash", "-eu", "-o", "pipefail", "-c", script],
+        cwd=here,
+        env=usual | environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert ran.returncode == 0, f"{ran.stdout}\n{ran.stderr}"
+    return ran.stdout + ran.stderr
+
+
+@pytest.mark.slow  # a training, two services
+def test_the_tutorial_leads_from_photos_in_a_nextcloud_to_a_module_of_the_hub(cloud: Nextcloud, here: Path) -> None:
+    fill_in, *steps, image = blocks()
+    values = what_the_reader_fills_in(cloud)
+    assert set(re.findall(r"\bNEXTCLOUD\w*", fill_in)) == set(values) and image.startswith("docker build")
+
+    said = shell("".join(steps), here, **values)
+
+    assert PASSWORD not in said
+    assert "All that is needed is here." in said and "PROBLEM" not in said
+    assert re.search(r"^new-photo\.jpg: red \d", said, re.M), said
+    assert (here / "answer.png").is_file() and (cloud.root / "datasets" / "photos.tar").is_file()
+    link = f"{cloud.url}/s/{TOKEN}/download"
+    assert f"{link}: made now" in said and f"{link}: there already" in said, "one link, used again"
+    assert len(cloud.shares) == 1
+    check_child_module(here / CHILD, link, cloud)
+    check_what_the_image_would_hold(here / CHILD, here)
+
+
+def check_child_module(child: Path, link: str, cloud: Nextcloud) -> None:
+    metadata = yaml.safe_load((child / "ai4-metadata.yml").read_text())
+    assert (metadata["title"], metadata["links"]["weights"]) == ("Pets of the street", link)
+    assert metadata["links"]["dataset"] == "https://zenodo.org/records/1"
+    assert (child / ".git").is_dir() and "A. Person" in (child / "README.md").read_text()
+    expected = json.loads((child / "tests" / "data" / "expected.json").read_text())
+    assert expected["model"] == "pets" and expected["label"] in CLASSES
+    there, kept = cloud.shared_file, child.parent / "pets.tar.xz"
+    assert there.read_bytes() == kept.read_bytes()
+    assert sorted(path.name for path in there.parent.iterdir()) == ["pets.tar.xz", "pets.tar.xz.sha256"]
+
+
+def check_what_the_image_would_hold(child: Path, here: Path) -> None:
+    """Run what the build would, into another workspace, and the test of the child module there."""
+    text = (child / "Dockerfile").read_text().replace("\\\n", "")
+    arguments = dict(shlex.split(line)[1].split("=", 1) for line in re.findall(r"^ARG weights_\w+=.*", text, re.M))
+    [instruction] = re.findall(r"^RUN (.*)", text, re.M)
+    image = here / "image"
+    (image / "models" / "of-the-base").mkdir(parents=True)
+    shell(instruction, here, TOPGRAFT_HOME=str(image), **arguments)
+    assert [path.name for path in (image / "models").iterdir() if not path.name.startswith(".")] == ["pets"]
+    own_test = f"python3 {shlex.quote(str(child / 'tests' / 'test_served_model.py'))}"
+    assert "\nOK" in shell(own_test, here, TOPGRAFT_HOME=str(image), TOPGRAFT_TENSORBOARD="0")
