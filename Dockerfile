@@ -1,35 +1,72 @@
-# The service: Swagger UI on port 5000, TensorBoard on 6006.
+# The service: Swagger UI on port 5000, TensorBoard on 6006, an IDE on 8888 where `deep-start` is asked for one.
 #
 #   docker build -t topgraft .
 #   docker run -p 5000:5000 -v "$PWD/data:/srv/topgraft/data" -v "$PWD/models:/srv/topgraft/models" topgraft
 #
-# With CUDA for an NVIDIA GPU: --build-arg extras=gpu,mlflow, and run with --gpus all.
+# With CUDA for NVIDIA GPUs: --build-arg tag=2.19.0-gpu, and run with --gpus all; see docker/README.md.
+# The hub's pipeline gives `tag`, of the base image, and `branch`, of this repository; see JenkinsConstants.groovy.
 
-ARG tag=3.11-slim-bookworm
-FROM docker.io/library/python:${tag}
+ARG tag=2.19.0
+FROM tensorflow/tensorflow:${tag}
 
-# The platform names an MLflow server, hence its client.
-ARG extras="mlflow"
+# What follows asks for it again: an argument before FROM ends there.
+ARG tag
 
-LABEL org.opencontainers.image.title="topgraft" \
-      org.opencontainers.image.licenses="Apache-2.0"
-
-ENV PYTHONUNBUFFERED=1 \
+ENV LANG=C.UTF-8 \
+    SHELL=/bin/bash \
+    PYTHONUNBUFFERED=1 \
     PIP_NO_CACHE_DIR=1 \
     PIP_DISABLE_PIP_VERSION_CHECK=1 \
+    PIP_ROOT_USER_ACTION=ignore \
+    PIP_BREAK_SYSTEM_PACKAGES=1 \
     TF_CPP_MIN_LOG_LEVEL=3 \
     ORT_DISABLE_TELEMETRY=1 \
     TOPGRAFT_HOME=/srv/topgraft \
+    TOPGRAFT_TENSORBOARD_HOST=0.0.0.0 \
+    RCLONE_CONFIG=/srv/.rclone/rclone.conf \
     DEEPAAS_V2_MODEL=topgraft
 
-# For pictures of answers: names of classes in Chinese, Japanese, Korean, and emoji.
+# git, curl, ps: of deep-start and the IDEs it installs. Fonts: for names of classes on pictures of answers. Base images
+# of several releases are built on, each with versions of its own.
+# hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends fonts-wqy-microhei fonts-noto-color-emoji \
-    && rm -rf /var/lib/apt/lists/*
+    && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
+        ca-certificates curl git procps fonts-noto-color-emoji fonts-wqy-microhei \
+    && rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/dpkg.log
 
+# Starts DEEPaaS, JupyterLab or VS Code, as the platform asks.
+ARG deep_start=https://github.com/ai4os/deep-start
+RUN git clone --quiet --depth 1 "${deep_start}" /srv/.deep-start \
+    && ln -s /srv/.deep-start/deep-start.sh /usr/local/bin/deep-start
+
+# The dependencies: a layer that only another setup.cfg makes anew. The platform names an MLflow server, hence its
+# client. rclone is fetched by checksum.
+ARG extras=mlflow
 WORKDIR /srv/topgraft
-COPY . .
-RUN pip install --editable ".${extras:+[${extras}]}"
+COPY setup.cfg docker/requirements.py docker/rclone.txt /tmp/dependencies/
+RUN python3 /tmp/dependencies/requirements.py /tmp/dependencies/setup.cfg \
+        --tag "${tag}" --extras "${extras}" > /tmp/dependencies/requirements.txt \
+    && python3 -m pip install -r /tmp/dependencies/requirements.txt \
+    && python3 -m pip install --require-hashes -r /tmp/dependencies/rclone.txt \
+    && mkdir -p /srv/.rclone && touch /srv/.rclone/rclone.conf \
+    && rm -rf /tmp/dependencies
 
-EXPOSE 5000 6006 8080
+COPY . .
+RUN python3 -m pip install --no-deps --editable . && mkdir -p data models
+
+ARG branch=main
+LABEL org.opencontainers.image.title="topgraft" \
+      org.opencontainers.image.description="Image classifiers by transfer learning, served by DEEPaaS" \
+      org.opencontainers.image.source="https://github.com/ai4os-hub/topgraft" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.base.name="docker.io/tensorflow/tensorflow:${tag}" \
+      topgraft.branch="${branch}"
+
+EXPOSE 5000 6006 8888
+
+HEALTHCHECK --interval=30s --timeout=10s --start-period=60s \
+    CMD ["curl", "--fail", "--silent", "--output", "/dev/null", "http://127.0.0.1:5000/v2/models/"]
+
+# What must hold before anything starts is in the entry point: the platform replaces CMD.
+ENTRYPOINT ["/srv/topgraft/docker/entrypoint.sh"]
 CMD ["topgraft", "serve", "--host", "0.0.0.0", "--port", "5000", "--workers", "2"]
