@@ -5,6 +5,7 @@ import io
 import json
 import math
 import os
+import re
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -28,6 +29,14 @@ def replace_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove the temporary files that killed processes left beside `path`, while nobody else writes it."""
+    left = re.compile(re.escape(f".{path.name}.") + "[0-9a-f]{32}")
+    for other in path.parent.glob(".*"):
+        if left.fullmatch(other.name):
+            other.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

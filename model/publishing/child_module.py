@@ -33,7 +33,7 @@ from model.publishing.rendering import render
 from model.serving.predictor import load_predictor
 
 LICENSE = "LICENSE"
-# Of each file that was written, its sha256: what differs later was changed by a person.
+# Of each file that was written, its sha256, of one being replaced both: what differs was changed by a person.
 WRITTEN = ".topgraft-child.json"
 _FILES = {
     "Dockerfile": "Dockerfile.jinja",
@@ -114,13 +114,17 @@ def write_child_module(
     _check(weights_url, sha256, options)
     before = _written_before(directory)
     files = _files(bundle, weights_url, sha256.lower(), options)
-    kept = tuple(name for name in files if _is_changed(directory / name, before.get(name)))
-    for name, content in files.items():
-        if name not in kept:
-            (directory / name).parent.mkdir(parents=True, exist_ok=True)
-            durable.write_bytes(directory / name, content)
-    written = {name: hashlib.sha256(content).hexdigest() for name, content in files.items() if name not in kept}
-    durable.write_json(directory / WRITTEN, before | written)
+    kept = tuple(name for name in files if _is_changed(directory / name, before.get(name, [])))
+    ours = {name: content for name, content in files.items() if name not in kept}
+    sums = {name: [hashlib.sha256(content).hexdigest()] for name, content in ours.items()}
+    directory.mkdir(parents=True, exist_ok=True)
+    # First, with the sums of old and new: whoever repeats this after it was killed knows both for ours.
+    durable.write_json(directory / WRITTEN, before | {name: [*before.get(name, []), *sums[name]] for name in ours})
+    for name, content in ours.items():
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        durable.remove_leftovers(directory / name)
+        durable.write_bytes(directory / name, content)
+    durable.write_json(directory / WRITTEN, before | sums)
     if git:
         _initialise(directory)
     return ChildModule(directory, tuple(files), kept, _to_do(bundle, options))
@@ -150,8 +154,9 @@ def _check(weights_url: str, sha256: str, options: ChildOptions) -> None:
         raise ConfigError("tag: expected a tag of the base image such as latest, received nothing.")
 
 
-def _written_before(directory: Path) -> dict[str, str]:
+def _written_before(directory: Path) -> dict[str, list[str]]:
     marker = directory / WRITTEN
+    durable.remove_leftovers(marker)
     if marker.is_file():
         return dict(json.loads(marker.read_text(encoding="utf-8")))
     if directory.exists() and (not directory.is_dir() or any(path.name != ".git" for path in directory.iterdir())):
@@ -162,8 +167,8 @@ def _written_before(directory: Path) -> dict[str, str]:
     return {}
 
 
-def _is_changed(path: Path, written: str | None) -> bool:
-    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() != written
+def _is_changed(path: Path, written: list[str]) -> bool:
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() not in written
 
 
 def _files(bundle: Bundle, weights_url: str, sha256: str, options: ChildOptions) -> dict[str, bytes]:

@@ -6,6 +6,8 @@ Each step looks first whether it is done, so the whole can be repeated after wha
 import dataclasses
 import datetime
 import fcntl
+import logging
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +20,7 @@ from model.publishing.archive import CHECKSUM_SUFFIX, SUFFIX, Archive, write_arc
 from model.publishing.child_module import ChildModule, ChildOptions, slug_of, write_child_module
 from model.publishing.download import download
 from model.publishing.public_link import PublicLink, SharedFiles
+from model.publishing.upload import send_archive
 from model.results import Progress, no_progress
 from model.storage import Storage, open_storage, parse_place, webdav_account
 from model.workspace import Workspace
@@ -25,6 +28,9 @@ from model.workspace import Workspace
 PUBLISHED = "published"
 RECORD = "publication.json"
 _LOCK = ".lock"
+_PROOF = ".proof-"
+
+log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,10 +91,19 @@ def publish(
     folder = workspace.root / PUBLISHED / bundle.name
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
+        _remove_leftovers(folder, place.name)
         archive = write_archive(bundle, folder / place.name)
         sent = _send(archive, storage, progress)
         link = shared.link(place, options.expires, options.password)
-        _prove(link, archive, folder, options.password, progress)
+        try:
+            _prove(link, archive, folder, options.password, progress)
+        except StorageDamagedError:
+            if sent:
+                raise
+            # Only the checksum there was known to be ours, not what it tells of.
+            send_archive(archive, storage, progress)
+            sent = True
+            _prove(link, archive, folder, options.password, progress)
         child = None
         if not link.has_password:
             described = dataclasses.replace(options.child, expires=link.expires)
@@ -149,21 +164,19 @@ def _send(archive: Archive, storage: Storage, progress: Progress) -> bool:
             storage.fetch(checksum, Path(directory) / checksum)
             if (Path(directory) / checksum).read_text(encoding="utf-8", errors="replace").startswith(archive.sha256):
                 return False
-    storage.push(archive.path, name, progress)
-    # Last, so that where a checksum is, what it tells of is there.
-    storage.push(archive.path.with_name(checksum), checksum)
+    send_archive(archive, storage, progress)
     return True
 
 
 def _prove(link: PublicLink, archive: Archive, folder: Path, password: str, progress: Progress) -> None:
     """Fetch the archive as anybody would."""
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".proof-") as directory:
+    with tempfile.TemporaryDirectory(dir=folder, prefix=_PROOF) as directory:
         try:
             download(link.url, Path(directory) / archive.path.name, archive.sha256, progress, password)
         except StorageDamagedError as error:
             raise StorageDamagedError(
                 f"{error.message} The upload was compared before, so it is the link that answers otherwise: open "
-                f"{link.page} in a private window. To send the model anew, delete it there and publish again."
+                f"{link.page} in a private window, and see what everybody sees."
             ) from error
 
 
@@ -186,9 +199,20 @@ def _remarks(link: PublicLink, options: PublishOptions) -> Iterator[str]:
         )
 
 
+def _remove_leftovers(folder: Path, archive: str) -> None:
+    """Remove what a publish that was killed has left."""
+    durable.remove_leftovers(folder / archive)
+    for proof in folder.glob(f"{_PROOF}*"):
+        shutil.rmtree(proof, ignore_errors=True)
+
+
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Wait until nobody else on this machine publishes this model."""
     with open(folder / _LOCK, "w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.info("%s: another command publishes this model; this one goes on after it.", folder)
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield

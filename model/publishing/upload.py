@@ -11,9 +11,9 @@ from typing import Any
 from model import durable
 from model.bundle import Bundle, find_bundle
 from model.errors import TopgraftError
-from model.publishing.archive import CHECKSUM_SUFFIX, SUFFIX, write_archive
+from model.publishing.archive import CHECKSUM_SUFFIX, SUFFIX, Archive, write_archive
 from model.results import Progress, no_progress
-from model.storage import open_storage
+from model.storage import Storage, open_storage
 from model.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -45,11 +45,16 @@ def push_model(bundle: Bundle, where: str, progress: Progress = no_progress) -> 
     storage = open_storage(where)
     with tempfile.TemporaryDirectory(prefix="topgraft-push-") as directory:
         archive = write_archive(bundle, Path(directory) / f"{bundle.name}{SUFFIX}")
-        storage.push(archive.path, archive.path.name, progress)
-        checksum = archive.path.name + CHECKSUM_SUFFIX
-        storage.push(archive.path.with_name(checksum), checksum)
+        send_archive(archive, storage, progress)
     place = storage.place(archive.path.name)
     return Uploaded(place, archive.sha256, archive.size, round(time.monotonic() - started, 2))
+
+
+def send_archive(archive: Archive, storage: Storage, progress: Progress = no_progress) -> None:
+    """Send an archive and its checksum; wherever this stops, no checksum is beside another archive than its own."""
+    name, checksum = archive.path.name, archive.path.name + CHECKSUM_SUFFIX
+    storage.push(archive.path, name, progress, before_replacing=lambda: storage.remove(checksum))
+    storage.push(archive.path.with_name(checksum), checksum)
 
 
 def add_upload(

@@ -1,6 +1,7 @@
 """What every storage can do, and what it says of the things in it."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -63,15 +64,25 @@ class Storage(Protocol):
             entry: what `self.entry(name)` has just told, where that is known; saves asking again.
         """
 
-    def push(self, source: Path, name: str, progress: Progress = no_progress) -> None:
+    def push(
+        self,
+        source: Path,
+        name: str,
+        progress: Progress = no_progress,
+        before_replacing: Callable[[], None] | None = None,
+    ) -> None:
         """Put a file, or the files of a folder, under `name`.
 
         A file is sent under a name of its own, read back, compared, and only then put in place of what was there; a
         folder appears file by file, each whole.
+
+        Args:
+            progress: told of the phases `upload` and `verify`.
+            before_replacing: called when a file is there whole, right before it is put in place.
         """
 
     def move(self, name: str, new_name: str) -> None:
         """Give a file another name, in place of what was there."""
 
     def remove(self, name: str) -> None:
-        """Delete a file."""
+        """Delete a file, where there is one."""

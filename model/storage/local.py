@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from model import durable
@@ -53,8 +54,16 @@ class Local:
             raise StorageNotFoundError(f"{self.place(name)}: expected a file or a folder, found nothing.")
         _copy(self._path(name), destination, DOWNLOAD, progress)
 
-    def push(self, source: Path, name: str, progress: Progress = no_progress) -> None:
+    def push(
+        self,
+        source: Path,
+        name: str,
+        progress: Progress = no_progress,
+        before_replacing: Callable[[], None] | None = None,
+    ) -> None:
         """Copy a file, or the files of a folder, to here."""
+        if before_replacing is not None:
+            before_replacing()
         _copy(source, self._path(name), UPLOAD, progress)
 
     def move(self, name: str, new_name: str) -> None:
@@ -63,8 +72,8 @@ class Local:
         os.replace(self._path(name), self._path(new_name))
 
     def remove(self, name: str) -> None:
-        """Delete a file."""
-        self._path(name).unlink()
+        """Delete a file, where there is one."""
+        self._path(name).unlink(missing_ok=True)
 
     def _path(self, name: str) -> Path:
         return self._root / name if name else self._root

@@ -1,5 +1,6 @@
 """A storage that rclone speaks to: Nextcloud and other WebDAV, S3 and many more."""
 
+import contextlib
 import datetime
 import errno
 import hashlib
@@ -86,7 +87,13 @@ class Rclone:
         else:
             self._fetch_file(self._root / name, entry, destination, progress)
 
-    def push(self, source: Path, name: str, progress: Progress = no_progress) -> None:
+    def push(
+        self,
+        source: Path,
+        name: str,
+        progress: Progress = no_progress,
+        before_replacing: Callable[[], None] | None = None,
+    ) -> None:
         """Send a file: under a name of its own, read back, moved into place. Or the files of a folder, one by one."""
         place = self._root / name
         self._require_space(source)
@@ -97,6 +104,8 @@ class Rclone:
         try:
             self._send(source, temporary, progress)
             self._compare(source, temporary, progress)
+            if before_replacing is not None:
+                before_replacing()
             self._move(temporary, place)
         except BaseException:
             self._give_up(temporary)
@@ -110,9 +119,10 @@ class Rclone:
         self._move(self._root / name, self._root / new_name)
 
     def remove(self, name: str) -> None:
-        """Delete a file."""
+        """Delete a file, where there is one."""
         place = self._root / name
-        self._run(f"delete {place}", ["deletefile", str(place)])
+        with contextlib.suppress(StorageNotFoundError):
+            self._run(f"delete {place}", ["deletefile", str(place)])
 
     def _run(self, doing: str, arguments: Sequence[str], **streams: Any) -> bytes:
         return with_retries(lambda: run_rclone(doing, arguments, **streams))
@@ -204,6 +214,8 @@ class Rclone:
     def _give_up(self, temporary: Place) -> None:
         try:
             run_rclone(f"delete {temporary}", ["deletefile", str(temporary)])
+        except StorageNotFoundError:
+            return
         except StorageError as error:
             log.info("%s is left: %s", temporary, error.message)
 

@@ -1,15 +1,19 @@
 """The repository of a child module: complete, valid, safe against strange names, and its own test passes."""
 
+import contextlib
 import dataclasses
+import itertools
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
+from model import durable
 from model.bundle import Bundle
 from model.errors import ConfigError
 from model.publishing.card import About
@@ -103,6 +107,43 @@ def test_written_again_it_keeps_what_a_person_has_changed(bundle: Bundle, tmp_pa
     assert written.kept == ("README.md",) and (child / "README.md").read_text() == "mine"
     assert "cd" * 32 in (child / "Dockerfile").read_text()
     assert write_child_module(bundle, URL, "cd" * 32, child, OPTIONS).kept == ("README.md",)
+
+
+def test_where_its_writing_stops_the_same_command_completes_it(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = content_of(write_child_module(bundle, URL, SHA256, tmp_path / "whole", OPTIONS).directory)
+    earlier = content_of(write_child_module(bundle, URL, "cd" * 32, tmp_path / "earlier", OPTIONS).directory)
+    for state in ("new", "written before"):
+        for moment in (0, 7, len(FILES) + 1):
+            child = tmp_path / f"{state} {moment}"
+            if state == "written before":
+                write_child_module(bundle, URL, "cd" * 32, child, OPTIONS)
+            with monkeypatch.context() as patched, contextlib.suppress(KeyboardInterrupt):
+                patched.setattr(durable, "replace_file", stopping_at(moment, durable.replace_file))
+                write_child_module(bundle, URL, SHA256, child, OPTIONS)
+            left = content_of(child)
+            assert all(content in (whole[name], earlier[name]) for name, content in left.items() if name in FILES)
+            assert write_child_module(bundle, URL, SHA256, child, OPTIONS).kept == ()
+            assert content_of(child) == whole, (state, moment)
+
+
+def content_of(folder: Path) -> dict[str, bytes]:
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def stopping_at(moment: int, replace_file: Callable[..., None]) -> Callable[..., None]:
+    """The same, but that writing the file of that number ends as by `kill -9`, with half of it in a hidden one."""
+    calls = itertools.count()
+
+    def replace_or_stop(path: Path, write: Callable[..., object]) -> None:
+        if next(calls) == moment:
+            path.with_name(f".{path.name}.{'ab' * 16}").write_bytes(b"half")
+            raise KeyboardInterrupt
+        replace_file(path, write)
+
+    return replace_or_stop
 
 
 def test_a_folder_of_something_else_is_left_alone(bundle: Bundle, tmp_path: Path) -> None:

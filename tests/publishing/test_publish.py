@@ -6,12 +6,13 @@ import json
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmarks.nextcloud_server import FOLDER, NAME, SHARED, TOKEN, Nextcloud, nextcloud
 from benchmarks.storage_servers import PASSWORD
-from model.bundle import Bundle, find_bundle
+from model.bundle import Bundle, file_record, find_bundle, write_manifest
 from model.cli import main
 from model.errors import (
     ConfigError,
@@ -22,7 +23,9 @@ from model.errors import (
 )
 from model.publishing.public_link import SharedFiles
 from model.publishing.publish import PublishOptions, plan, publish
+from model.publishing.upload import push_model
 from model.storage import WebDavAccount, parse_place
+from model.storage.rclone import Rclone
 from model.workspace import Workspace
 from tests.publishing.conftest import write_model
 
@@ -79,6 +82,64 @@ def test_a_link_that_answers_something_else_is_found_out(
     with pytest.raises(StorageDamagedError, match="private window"):
         publish(published, workspace, OPTIONS)
     assert not list((workspace.root / "published").rglob("Dockerfile"))
+
+
+def test_an_archive_that_another_publish_has_put_in_its_place_is_replaced_by_repeating(
+    cloud: Nextcloud, published: Bundle, workspace: Workspace
+) -> None:
+    content = publish(published, workspace, OPTIONS).archive.path.read_bytes()
+    cloud.shared_file.write_bytes(bytes(len(content)))
+    assert publish(published, workspace, OPTIONS).sent and cloud.shared_file.read_bytes() == content
+
+
+def test_where_an_upload_stops_no_checksum_is_beside_another_archive(
+    cloud: Nextcloud, published: Bundle, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push_model(published, OPTIONS.to)
+    checksum = cloud.shared_file.with_name(f"{cloud.shared_file.name}.sha256")
+    write_manifest(published.directory, dataclasses.replace(published.manifest, temperature=2.0))
+    changed = find_bundle(workspace, NAME)
+    push = Rclone.push
+
+    def stop_at_the_checksum(self: Rclone, source: Path, name: str, *more: Any, **named: Any) -> None:
+        if name.endswith(".sha256"):
+            raise KeyboardInterrupt
+        push(self, source, name, *more, **named)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Rclone, "push", stop_at_the_checksum)
+        push_model(changed, OPTIONS.to)
+    assert not checksum.exists()
+    push_model(changed, OPTIONS.to)
+    assert checksum.read_text().startswith(file_record(cloud.shared_file).sha256)
+
+
+def test_an_upload_that_fails_leaves_the_archive_and_its_checksum(
+    cloud: Nextcloud, published: Bundle, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push_model(published, OPTIONS.to)
+    before = {path.name: path.read_bytes() for path in cloud.shared_file.parent.iterdir()}
+    write_manifest(published.directory, dataclasses.replace(published.manifest, temperature=2.0))
+
+    def other_bytes_came_back(*_: object) -> None:
+        raise StorageDamagedError("other bytes came back than were sent")
+
+    monkeypatch.setattr(Rclone, "_compare", other_bytes_came_back)
+    with pytest.raises(StorageDamagedError):
+        push_model(find_bundle(workspace, NAME), OPTIONS.to)
+    assert {path.name: path.read_bytes() for path in cloud.shared_file.parent.iterdir()} == before
+
+
+def test_what_a_killed_publish_left_is_removed_by_the_next(
+    cloud: Nextcloud, published: Bundle, workspace: Workspace
+) -> None:
+    folder = workspace.root / "published" / NAME
+    (folder / ".proof-killed").mkdir(parents=True)
+    (folder / ".proof-killed" / f"{NAME}.tar.xz").write_bytes(b"half")
+    (folder / f".{NAME}.tar.xz.{'ab' * 16}").write_bytes(b"half")
+    publish(published, workspace, OPTIONS)
+    hidden = sorted(path.name for path in folder.iterdir() if path.name.startswith("."))
+    assert hidden == [".lock"]
 
 
 def test_an_end_is_set_told_and_written_into_the_readme(
