@@ -46,7 +46,7 @@ FROZEN = EVERY_TRAINING | {"image_size": 96, "augmentation": "light"}
 FINE_TUNED = EVERY_TRAINING | {"image_size": 64, "fine_tune": "top", "fine_tune_epochs": 3}
 KILLS, REPEATS = 50, 3
 FULL_DISK_BYTES = 500_000
-PATIENCE = 180.0
+PATIENCE = 1200.0
 SECONDS_TO_END = 5.0
 
 
@@ -123,6 +123,7 @@ class _Trials:
                 count.struck += training.wait(PATIENCE) != 0
             count.lost += not self._is_recovered(lambda command: self._run(*command))
             self._clear()
+            print(f"{fault.name}: {count}", file=sys.stderr, flush=True)
         return count
 
     def by_service(self) -> dict[str, Count]:
