@@ -32,7 +32,7 @@ ENV LANG=C.UTF-8 \
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
         ca-certificates curl git procps fonts-noto-color-emoji fonts-wqy-microhei \
-    && rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/dpkg.log
+    && apt-get clean && rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/dpkg.log
 
 # Starts DEEPaaS, JupyterLab or VS Code, as the platform asks.
 ARG deep_start=https://github.com/ai4os/deep-start

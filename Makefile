@@ -46,6 +46,7 @@ check: $(CHECK_INSTALLED)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/hadolint Dockerfile .sqa/Dockerfile
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive api model
 	$(BIN)/python -m pytest tests/test_floors.py
 

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-# From 1.27 on it may need CUDA 13; the base images have CUDA 12.
+# From 1.27 on it needs CUDA 13; the base images have CUDA 12.
 ONNX_RUNTIME_ON_GPU = "onnxruntime-gpu>=1.20,<1.27"
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 

