@@ -34,6 +34,8 @@ NAMES = (
     "faults",
     "storage",
     "storage_faults",
+    "publishing",
+    "publishing_faults",
 )
 PACKAGES = ("tensorflow", "keras", "onnxruntime", "pillow", "numpy", "deepaas")
 ROOT = Path(__file__).resolve().parents[1]

@@ -11,6 +11,7 @@ import hashlib
 import http.client
 import http.server
 import json
+import sys
 import threading
 import urllib.parse
 from collections.abc import Iterator
@@ -76,7 +77,7 @@ def nextcloud(root: Path, shared: str = SHARED) -> Iterator[Nextcloud]:
         class Handler(_Handler):
             nextcloud = cloud
 
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server = _Server(("127.0.0.1", 0), Handler)
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         cloud.url = f"http://127.0.0.1:{server.server_address[1]}"
@@ -86,6 +87,13 @@ def nextcloud(root: Path, shared: str = SHARED) -> Iterator[Nextcloud]:
             server.shutdown()
             server.server_close()
             thread.join()
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that were killed."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -118,13 +126,19 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding") != "chunked":
-            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            return self._read(int(self.headers.get("Content-Length") or 0))
         blocks = []
-        while length := int(self.rfile.readline(), 16):
-            blocks.append(self.rfile.read(length))
+        while length := int(self.rfile.readline() or b"-1", 16):
+            blocks.append(self._read(length))
             self.rfile.readline()
         self.rfile.readline()
         return b"".join(blocks)
+
+    def _read(self, length: int) -> bytes:
+        content = self.rfile.read(length) if length > 0 else b""
+        if len(content) != length:
+            raise ConnectionResetError(f"expected {length} bytes of the request, received {len(content)}")
+        return content
 
     def _allowed(self) -> bool:
         expected = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()

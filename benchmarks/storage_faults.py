@@ -215,7 +215,7 @@ def main() -> None:
         outcomes["two pushes to one name at once"] = push_twice_at_once(scene)
         outcomes["push: `kill -9`"] = kill_pushes(scene, kills)
         outcomes["pull: `kill -9`"] = kill_pulls(scene, kills)
-    print(_table(outcomes))
+    print(outcomes_table(outcomes))
 
 
 @contextlib.contextmanager
@@ -290,12 +290,12 @@ def _killed(scene: Scene, times: int, act: str, start: Callable[[], "subprocess.
         time.sleep(moments.uniform(0, usual))
         child.send_signal(signal.SIGKILL)
         child.wait()
-        _wait_for_rclone_to_end()
+        wait_for_rclone_to_end()
         outcome.harmed += not (scene.is_whole() and scene.recovers(act))
     return outcome
 
 
-def _wait_for_rclone_to_end() -> None:
+def wait_for_rclone_to_end() -> None:
     """The system ends it with its parent, a moment later."""
     deadline = time.monotonic() + SECONDS_TO_END
     while any(_is_transfer(process) for process in psutil.process_iter(["cmdline"])):
@@ -331,7 +331,8 @@ def _content(folder: Path) -> dict[str, bytes]:
     return {name: path.read_bytes() for name, path in found.items() if not _PARTIAL.search(name)}
 
 
-def _table(outcomes: dict[str, Outcome]) -> str:
+def outcomes_table(outcomes: dict[str, Outcome]) -> str:
+    """A row for each fault, and whether any did harm."""
     header = ["fault", "trials", "answer", "lost, half, or not to be repeated"]
     rows = [[name, str(one.trials), one.answer, str(one.harmed)] for name, one in outcomes.items()]
     harmed = sum(one.harmed for one in outcomes.values())

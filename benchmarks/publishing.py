@@ -1,0 +1,83 @@
+"""How long it takes to publish a model, and whether exporting it is reproducible.
+
+How: EfficientNetLite0 is trained on a few drawn photos; `topgraft export` and `topgraft publish`, to a Nextcloud on
+loopback, are timed as a whole, each in a process of its own: packing, upload, reading back, public link, download
+through it, child module; then the same again, with all of it done. The model is exported again from a copy elsewhere,
+whose files have other times, and the sha256 compared. A network in between adds the time of its bytes, three times.
+
+Depends on: nothing. `python -m benchmarks.publishing` takes less than two minutes on two processors.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.nextcloud_server import nextcloud
+from benchmarks.processes import program
+from benchmarks.tables import markdown_table, verdict
+from model.dataset.synthetic import write_demo_dataset
+from model.workspace import Workspace
+
+MODEL = "pets"
+IMAGES_PER_CLASS = 4
+REPEATS = 3
+GOAL_SECONDS = 30.0
+
+
+def main() -> None:
+    """Print the table."""
+    with tempfile.TemporaryDirectory() as directory:
+        root = Path(directory)
+        workspace = train_model(root / "workspace")
+        with nextcloud(root / "cloud", f"/models/{MODEL}.tar.xz") as cloud:
+            environment = os.environ | cloud.environment()
+            export = _seconds(["export", MODEL], workspace, environment)
+            first = _seconds(["publish", MODEL, "--to", "rshare:models"], workspace, environment)
+            again = _seconds(["publish", MODEL, "--to", "rshare:models"], workspace, environment)
+        exported = workspace.root / f"{MODEL}.tar.xz"
+        reproducible = _is_reproducible(exported, root / "elsewhere", workspace)
+        size = f"{exported.stat().st_size / 1e6:.1f} MB"
+    print(_table({f"`topgraft export`: {size}": export, "`topgraft publish`": first, "the same again": again}))
+    print(f"\n{verdict(f'Goal: published within {GOAL_SECONDS:.0f} s', first <= GOAL_SECONDS)}")
+    print(f"\n{verdict('Goal: a copy of the model elsewhere exports to the same bytes', reproducible)}")
+
+
+def train_model(root: Path) -> Workspace:
+    """A new workspace with the model `pets`."""
+    (root / "models").mkdir(parents=True)
+    write_demo_dataset(root / "data" / "signs", IMAGES_PER_CLASS)
+    workspace = Workspace(root)
+    _seconds(["train", "--dataset", "signs", "--name", MODEL], workspace, dict(os.environ))
+    return workspace
+
+
+def _seconds(arguments: Sequence[str], workspace: Workspace, environment: dict[str, str]) -> float:
+    started = time.perf_counter()
+    command = [program("topgraft"), *arguments]
+    ran = subprocess.run(command, cwd=workspace.root, env=environment, capture_output=True, text=True)
+    taken = time.perf_counter() - started
+    if ran.returncode:
+        sys.exit(f"topgraft {' '.join(arguments)} failed:\n{ran.stderr}")
+    return taken
+
+
+def _is_reproducible(exported: Path, elsewhere: Path, workspace: Workspace) -> bool:
+    """Whether a copy, every file of it as old as the copy, exports to the same bytes."""
+    shutil.copytree(workspace.models, elsewhere / "models", copy_function=shutil.copyfile)
+    _seconds(["export", MODEL], Workspace(elsewhere), dict(os.environ))
+    contents = [path.read_bytes() for path in (exported, elsewhere / exported.name)]
+    return len({hashlib.sha256(content).digest() for content in contents}) == 1
+
+
+def _table(rows: dict[str, float]) -> str:
+    return markdown_table(["model", "time"], [[name, f"{seconds:.1f} s"] for name, seconds in rows.items()])
+
+
+if __name__ == "__main__":
+    main()

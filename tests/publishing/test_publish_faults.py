@@ -1,0 +1,38 @@
+"""Publishing killed, and twice at once: nothing is lost, nothing half has its final name, repeating completes it."""
+
+import dataclasses
+from collections.abc import Iterator
+
+import pytest
+
+from benchmarks import publishing_faults
+from benchmarks.publishing import MODEL
+from benchmarks.publishing_faults import Scene, scene_in
+from model.workspace import Workspace
+from tests.publishing.conftest import write_model
+
+pytestmark = pytest.mark.slow  # many processes, one after the other
+
+KILLS = 2
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    root = tmp_path_factory.mktemp("scene")
+    write_model(root / "workspace" / "models" / MODEL)
+    with scene_in(root, Workspace(root / "workspace")) as scene:
+        yield scene
+
+
+def test_two_that_publish_one_model_at_once_are_both_done(scene: Scene) -> None:
+    outcome = publishing_faults.publish_twice_at_once(scene, trials=1)
+    assert dataclasses.astuple(outcome) == (1, "done", 0)
+
+
+def test_of_two_models_of_one_name_published_at_once_one_stays_whole(scene: Scene) -> None:
+    assert publishing_faults.publish_others_at_once(scene, trials=1).harmed == 0
+
+
+def test_a_killed_publish_loses_nothing_and_can_be_repeated(scene: Scene) -> None:
+    outcome = publishing_faults.kill(scene, KILLS)
+    assert (outcome.trials, outcome.harmed) == (KILLS, 0)
