@@ -1,7 +1,7 @@
 """Images without a Docker engine: buildah builds and runs them, on a base that is made once and kept.
 
-The base stands for tensorflow/tensorflow: Debian, Python and tensorflow-cpu of the same version, under the name that the
-Dockerfile asks for, so that it is found here. What runs has a network of its own, with nothing in it but loopback.
+The base stands for tensorflow/tensorflow: Debian, Python and tensorflow-cpu of the same version, under the name that
+the Dockerfile asks for, so that it is found here. What runs has a network of its own, with nothing in it but loopback.
 """
 
 import contextlib

@@ -100,7 +100,7 @@ def test_each_base_image_gets_what_fits_it(tag: str, installed: tuple[str, ...],
     assert {line for line in lines if re.match(r"(tensorflow|onnxruntime)\b", line)} == expected
     config = configparser.ConfigParser(interpolation=None)
     config.read(ROOT / "setup.cfg")
-    wanted = config["options"]["install_requires"].split("\n") + ["mlflow-skinny>=3.1,<4"]
+    wanted = [*config["options"]["install_requires"].split("\n"), "mlflow-skinny>=3.1,<4"]
     assert len(lines) == len([line for line in wanted if line])
 
 

@@ -77,7 +77,7 @@ def test_it_serves_without_a_network_with_two_workers(
         models = json.loads(service.ask("curl", "--silent", "http://127.0.0.1:5000/v2/models/").stdout)
         assert [model["id"] for model in models["models"]] == ["topgraft"]
         url = "http://127.0.0.1:5000/v2/models/topgraft/predict/"
-        answered = service.ask("curl", "--silent", "-F", f"image=@/photos/photo.jpg", url)
+        answered = service.ask("curl", "--silent", "-F", "image=@/photos/photo.jpg", url)
         assert json.loads(answered.stdout)["model"] == NAME, answered.stdout + answered.stderr
         workers = service.ask("pgrep", "--full", "--count", "multiprocessing[.]spawn import spawn_main")
         assert int(workers.stdout) == 2
