@@ -80,7 +80,7 @@ def test_asked_to_go_it_goes_at_once_and_run_again_it_trains_sends_and_succeeds(
     assert not (workspace / "sent").exists()
 
     again = job(*OPTIONS, **target)
-    said, problems = again.communicate(timeout=300)
+    _, problems = again.communicate(timeout=300)
     assert again.returncode == 0, problems
     assert (workspace / "models" / "mine" / "manifest.json").exists()
     assert (workspace / "sent" / "mine.tar.xz").exists()
