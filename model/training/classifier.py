@@ -111,6 +111,7 @@ class Classifier:
 
     Attributes:
         kernel, bias: the head, float32 (features, classes) and (classes,).
+        chosen: the head that validation chose, before it learned from validation images too.
         temperature: what logits are divided by, fitted on the answers of cross-validation, else on validation.
         thresholds: what tells that an image is unknown, as in `model.bundle.Manifest`; those of confidence are
             fitted on the same answers.
@@ -126,6 +127,7 @@ class Classifier:
     backbone: UsedBackbone
     kernel: np.ndarray
     bias: np.ndarray
+    chosen: Head
     temperature: float
     thresholds: Mapping[str, Any]
     memory: TrainingFeatures
@@ -379,6 +381,7 @@ class _Fit:
             used,
             final.kernel,
             final.bias,
+            chosen,
             temperature,
             thresholds,
             memory,

@@ -2,32 +2,37 @@
 
 import dataclasses
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from model import durable
 from model.bundle import ONNX_MODEL
+from model.config import TrainConfig
 from model.dataset.labels import labels_of
 from model.evaluation.unknown import describe_held_out
-from model.results import Sample
-from model.serving.graph import FEATURES, IMAGE, PROBABILITIES, open_session
-from model.serving.training_features import TrainingFeatures
+from model.results import Dataset, Sample
+from model.serving.graph import FEATURES, IMAGE, open_session
+from model.training.classifier import Answers, Classifier
 from model.training.export import Exported, evenly_spread
 from model.training.features import decoded_batches
+from model.training.head import Head, softmax
 from model.training.networks.quantization import quantize
-from model.usage.held_out import MOST_IMAGES
 
 MOST_ACCURACY_LOST = 0.005
 CALIBRATION_IMAGES = 128
 _BATCH_SIZE = 32
+_CROSS_VALIDATED_IN_FLOAT32 = (
+    "the model answers in int8; cross-validation measured it in float32, and its accuracy may differ by a little"
+)
 
 log = logging.getLogger(__name__)
 
 
 def export_in_int8(
     exported: Exported,
+    chosen: Head,
     train: Sequence[Sample],
     val: Sequence[Sample],
     size: tuple[int, int],
@@ -38,6 +43,8 @@ def export_in_int8(
 
     Args:
         exported: what is in `directory`; where that is served by Keras, there is no graph and nothing is changed.
+        chosen: the head to measure both graphs with, one that has not learned from `val`: the one in them may have,
+            and is then right about these images whatever their features are.
         train: where calibration images are taken from, evenly.
         val: what accuracy is measured on, with both graphs.
         size: (height, width) of the network's input.
@@ -51,8 +58,12 @@ def export_in_int8(
     graph = directory / ONNX_MODEL
     [images] = decoded_batches(evenly_spread(train, CALIBRATION_IMAGES), size, resize, CALIBRATION_IMAGES)
     quantized = quantize(graph, images)
-    whole, smaller = _correct((graph, quantized), val, size, resize).mean(axis=0)
-    measured = {"val_accuracy_float32": float(whole), "val_accuracy_int8": float(smaller)}
+    labels = labels_of(val)
+    whole, smaller = (
+        float((chosen.logits(features).argmax(axis=1) == labels).mean())
+        for features in _features((graph, quantized), val, size, resize)
+    )
+    measured = {"val_accuracy_float32": whole, "val_accuracy_int8": smaller}
     exported = dataclasses.replace(exported, parity={**exported.parity, **measured})
     log.info("validation accuracy %.4f with float32, %.4f with int8", whole, smaller)
     if whole - smaller > MOST_ACCURACY_LOST:
@@ -65,21 +76,32 @@ def export_in_int8(
     return dataclasses.replace(exported, precision="int8")
 
 
-def held_out_in_int8(
-    directory: Path, memory: TrainingFeatures, samples: Sequence[Sample], size: tuple[int, int], resize: str
-) -> np.ndarray:
-    """What held-out images are like to the int8 network, whose features differ a little from those in float32.
+def as_answered_in_int8(
+    classifier: Classifier, dataset: Dataset, size: tuple[int, int], config: TrainConfig, directory: Path
+) -> Classifier:
+    """The classifier with what the int8 graph says of validation and test images, and how it sees them.
 
     Args:
+        size: (height, width) of the network's input.
         directory: where the int8 graph is.
-        samples: held-out images; of more than `MOST_IMAGES`, some are chosen.
-
-    Returns:
-        As `model.evaluation.unknown.describe_held_out`.
     """
-    session = open_session(directory / ONNX_MODEL)
-    batches = decoded_batches(evenly_spread(samples, MOST_IMAGES), size, resize, _BATCH_SIZE)
-    return describe_held_out(memory, np.concatenate([session.run([FEATURES], {IMAGE: batch})[0] for batch in batches]))
+    samples = dataset.val + dataset.test
+    [features] = _features([directory / ONNX_MODEL], samples, size, config.resize)
+    val, test = np.split(features, [len(dataset.val)])
+    answers = {**classifier.answers, "val": _answers(classifier, dataset.val, classifier.chosen.logits(val))}
+    if dataset.test:
+        answers["test"] = _answers(classifier, dataset.test, test @ classifier.kernel + classifier.bias)
+    told = (_CROSS_VALIDATED_IN_FLOAT32,) if "cross_validation" in answers else ()
+    return dataclasses.replace(
+        classifier,
+        answers=answers,
+        held_out=describe_held_out(classifier.memory, features, config.seed),
+        warnings=(*classifier.warnings, *told),
+    )
+
+
+def _answers(classifier: Classifier, samples: tuple[Sample, ...], logits: np.ndarray) -> Answers:
+    return Answers(samples, softmax(logits / classifier.temperature), softmax(logits))
 
 
 def _refused(exported: Exported, reason: str) -> Exported:
@@ -87,15 +109,13 @@ def _refused(exported: Exported, reason: str) -> Exported:
     return dataclasses.replace(exported, warnings=(*exported.warnings, warning))
 
 
-def _correct(
+def _features(
     graphs: Sequence[Path | bytes], samples: Sequence[Sample], size: tuple[int, int], resize: str
-) -> np.ndarray:
-    """Which answers of each graph are right: bool (samples, graphs)."""
+) -> list[np.ndarray]:
+    """What the head of each graph is given: float32 (samples, features)."""
     sessions = [open_session(graph) for graph in graphs]
-
-    def answers() -> Iterator[np.ndarray]:
-        for images in decoded_batches(samples, size, resize, _BATCH_SIZE):
-            given = [session.run([PROBABILITIES], {IMAGE: images})[0].argmax(axis=1) for session in sessions]
-            yield np.stack(given, axis=1)
-
-    return np.concatenate(list(answers())) == labels_of(samples)[:, None]
+    found: list[list[np.ndarray]] = [[] for _ in graphs]
+    for images in decoded_batches(samples, size, resize, _BATCH_SIZE):
+        for session, rows in zip(sessions, found, strict=True):
+            rows.append(session.run([FEATURES], {IMAGE: images})[0])
+    return [np.concatenate(rows) for rows in found]

@@ -181,6 +181,7 @@ class _Training:
         verdict = self.prepare()
         classifier = self.fit(verdict)
         exported = self.export(verdict, classifier)
+        classifier = self.as_served(verdict, classifier, exported)
         self.write_history(classifier.history)
         manifest = self.evaluate(verdict, classifier, exported)
         durable.write_text(self.bundle / bundles.MODEL_CARD, model_card(manifest))
@@ -250,25 +251,30 @@ class _Training:
             )
 
     def export(self, verdict: Verdict, classifier: Classifier) -> "Exported":
-        """model.keras, model.onnx, training_features.npz and held_out_features.npz."""
+        """model.keras, model.onnx and training_features.npz."""
         from model.training.export import export_classifier
 
         self.progress("export", 0, 1)
         classifier.memory.save(self.bundle / bundles.TRAINING_FEATURES)
-        write_held_out(self.bundle / bundles.HELD_OUT_FEATURES, classifier.held_out)
         size = (self.image_size, self.image_size)
         dataset = verdict.dataset
         exported = export_classifier(classifier, dataset.samples, size, self.config.resize, self.bundle)
         if self.config.precision == "float32":
             return exported
-        from model.training.int8 import export_in_int8, held_out_in_int8
+        from model.training.int8 import export_in_int8
 
-        exported = export_in_int8(exported, dataset.train, dataset.val, size, self.config.resize, self.bundle)
-        held_out = dataset.val + dataset.test
-        if exported.precision == "int8" and held_out:
-            rows = held_out_in_int8(self.bundle, classifier.memory, held_out, size, self.config.resize)
-            write_held_out(self.bundle / bundles.HELD_OUT_FEATURES, rows)
-        return exported
+        resize = self.config.resize
+        return export_in_int8(exported, classifier.chosen, dataset.train, dataset.val, size, resize, self.bundle)
+
+    def as_served(self, verdict: Verdict, classifier: Classifier, exported: "Exported") -> Classifier:
+        """The classifier with the answers of the network that serves, and held_out_features.npz."""
+        if exported.precision == "int8":
+            from model.training.int8 import as_answered_in_int8
+
+            size = (self.image_size, self.image_size)
+            classifier = as_answered_in_int8(classifier, verdict.dataset, size, self.config, self.bundle)
+        write_held_out(self.bundle / bundles.HELD_OUT_FEATURES, classifier.held_out)
+        return classifier
 
     def warnings(self, verdict: Verdict, classifier: Classifier, exported: "Exported") -> tuple[str, ...]:
         """What to know of the training itself."""
