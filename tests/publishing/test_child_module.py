@@ -5,6 +5,7 @@ import dataclasses
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -83,6 +84,15 @@ def test_its_metadata_is_complete_and_valid(bundle: Bundle, tmp_path: Path, monk
     for name, version in (("ai4-metadata.yml", "2.3.0"), ("metadata.json", "1.0.0")):
         ran = validate(tmp_path / "child" / name, "--metadata-version", version)
         assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_hadolint_has_nothing_to_say(bundle: Bundle, tmp_path: Path) -> None:
+    hadolint = shutil.which("hadolint", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    if hadolint is None:
+        pytest.skip('hadolint is not installed: pip install "topgraft[dev]"')
+    write_child_module(bundle, URL, SHA256, tmp_path / "child", OPTIONS)
+    ran = subprocess.run([hadolint, str(tmp_path / "child" / "Dockerfile")], capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout) == (0, "")
 
 
 def test_strange_names_stay_text_everywhere(bundle: Bundle, tmp_path: Path) -> None:
