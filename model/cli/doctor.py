@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 from collections.abc import Callable, Iterator
+from ctypes.util import find_library
 from pathlib import Path
 from typing import Literal
 
@@ -63,6 +64,7 @@ VARIABLES = (
     Variable("TOPGRAFT_TENSORBOARD", "whether TensorBoard is started with the first training"),
     Variable("TOPGRAFT_TENSORBOARD_HOST", "address that TensorBoard listens on"),
     Variable("DEEPAAS_V2_MODEL", "the module that deepaas-run serves; should be topgraft"),
+    Variable("OS_DEFAULT__WORKERS", "how many workers deepaas-run starts where it is not told"),
     Variable("KERAS_HOME", "where Keras keeps the weights it fetches"),
     Variable("CUDA_VISIBLE_DEVICES", "which GPUs may be used"),
     Variable("monitorPORT", "port of TensorBoard"),
@@ -191,9 +193,10 @@ def _gpu() -> Finding:
     if not Path("/dev/nvidiactl").exists():
         return Finding("machine", "GPU", "note", "none found; everything runs on the CPU")
     installed = {distribution.metadata["Name"].lower() for distribution in importlib.metadata.distributions()}
-    if not any(name.startswith("nvidia-cudnn") for name in installed):
+    # By pip, or by the system, as in the image for GPUs.
+    if not any(name.startswith("nvidia-cudnn") for name in installed) and find_library("cudnn") is None:
         return Finding("machine", "GPU", "note", "an NVIDIA GPU, unused for want of CUDA: pip install 'topgraft[gpu]'")
-    return Finding("machine", "GPU", "ok", "an NVIDIA GPU, and the CUDA packages for TensorFlow")
+    return Finding("machine", "GPU", "ok", "an NVIDIA GPU, and CUDA for TensorFlow")
 
 
 def _folders() -> Iterator[Finding]:

@@ -1,9 +1,13 @@
 """The doctor tells what is missing, and keeps secrets."""
 
+import importlib.metadata
 import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from model.cli.doctor import _package
 from tests.cli.conftest import ROOT, Run
 
 
@@ -66,3 +70,19 @@ def test_another_module_with_our_import_name_is_a_problem(run: Run, workspace: P
     ran = run("doctor", "--json", PYTHONPATH=f"{ROOT}:{workspace}")
     assert ran.returncode == 2
     assert findings(ran.stdout)["other"]["status"] == "problem"
+
+
+@pytest.mark.parametrize(
+    ("name", "other"), [("tensorflow", "tensorflow-cpu"), ("onnxruntime", "onnxruntime-gpu"), ("numpy", "numpy-gpu")]
+)
+def test_a_package_under_its_other_name_is_there(name: str, other: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = importlib.metadata.version
+
+    def version(asked: str) -> str:
+        if asked == name:
+            raise importlib.metadata.PackageNotFoundError(asked)
+        return "2.19.0" if asked == other else real(asked)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    finding = _package(name, ">=2.19,<3", lambda version: version == "2.19.0")
+    assert finding.status == ("problem" if name == "numpy" else "ok")
