@@ -15,23 +15,32 @@ def predictions_table(predictions: Sequence[Prediction]) -> tuple[list[str], lis
     """The header and the rows of a table of predictions.
 
     Columns: image, label, probability, unknown, error, unknown_reason, then label_2, probability_2 and so on
-    down to the longest answer. An image that could not be classified has an error and is empty elsewhere.
+    down to the longest answer, then neighbour_1, neighbour_label_1, neighbour_distance_1 and so on where similar
+    training images were asked for. An image that could not be classified has an error and is empty elsewhere.
     """
     ranks = max((len(item.labels) for item in predictions), default=1)
+    neighbours = max((len(item.neighbours or ()) for item in predictions), default=0)
     header = ["image", "label", "probability", "unknown", "error", "unknown_reason"]
     for rank in range(2, ranks + 1):
         header += [f"label_{rank}", f"probability_{rank}"]
-    return header, [_row(item, ranks) for item in predictions]
+    for rank in range(1, neighbours + 1):
+        header += [f"neighbour_{rank}", f"neighbour_label_{rank}", f"neighbour_distance_{rank}"]
+    return header, [_filled(_row(item, ranks), len(header)) for item in predictions]
 
 
 def _row(prediction: Prediction, ranks: int) -> list[Any]:
     if prediction.error is not None:
-        return [prediction.image, "", "", "", prediction.error, ""] + [""] * 2 * (ranks - 1)
+        return [prediction.image, "", "", "", prediction.error]
     pairs = [(label, f"{value:.6f}") for label, value in zip(prediction.labels, prediction.probabilities, strict=True)]
     pairs += [("", "")] * (ranks - len(pairs))
     first, others = pairs[0], pairs[1:]
+    near = [(alike.image, alike.label, f"{alike.distance:.6f}") for alike in prediction.neighbours or ()]
     row = [prediction.image, *first, str(prediction.unknown).lower(), "", prediction.unknown_reason]
-    return row + [cell for pair in others for cell in pair]
+    return row + [cell for cells in (*others, *near) for cell in cells]
+
+
+def _filled(row: list[Any], columns: int) -> list[Any]:
+    return row + [""] * (columns - len(row))
 
 
 def require_parquet() -> None:
@@ -50,16 +59,18 @@ def require_parquet() -> None:
 def write_parquet(stream: IO[bytes], predictions: Iterable[Prediction]) -> None:
     """Write predictions as Parquet, a row per image, a thousand at a time.
 
-    Columns: image, label, probability, unknown, unknown_reason, distance, error, and the lists labels and
-    probabilities; null where there is nothing to say.
+    Columns: image, label, probability, unknown, unknown_reason, unknown_explanation, distance, error, the lists labels
+    and probabilities, and neighbours, a list of image, label and distance; null where there is nothing to say.
     """
     import pyarrow
     import pyarrow.parquet
 
     text, number = pyarrow.string(), pyarrow.float64()
     columns = {"image": text, "label": text, "probability": number, "unknown": pyarrow.bool_(), "unknown_reason": text}
-    columns |= {"distance": number, "error": text}
+    columns |= {"unknown_explanation": text, "distance": number, "error": text}
     columns |= {"labels": pyarrow.list_(text), "probabilities": pyarrow.list_(number)}
+    neighbour = pyarrow.struct({"image": text, "label": text, "distance": number})
+    columns |= {"neighbours": pyarrow.list_(neighbour)}
     schema = pyarrow.schema(columns.items())
     rows = map(_parquet_row, predictions)
     with pyarrow.parquet.ParquetWriter(stream, schema) as writer:

@@ -1,0 +1,47 @@
+"""Whatever an answer says, the table of it says too."""
+
+import io
+
+import pytest
+
+from model.results import Neighbour, Prediction
+from model.serving.table import predictions_table, write_parquet
+
+NEAR = (Neighbour("cats/1.jpg", "cat", 0.25), Neighbour("dogs/2.jpg", "dog", 0.5))
+ANSWERS = [
+    Prediction("a.jpg", ("cat", "dog"), (0.75, 0.25), distance=0.25, neighbours=NEAR),
+    Prediction("b.jpg", ("dog", "cat"), (0.5, 0.5), True, None, "features", "it is far", 1.5, NEAR[:1]),
+    Prediction("c.jpg", error="no picture"),
+]
+
+
+def test_neighbours_have_columns_behind_all_others_where_they_were_asked_for():
+    header, rows = predictions_table(ANSWERS)
+    assert header[6:] == [
+        "label_2",
+        "probability_2",
+        "neighbour_1",
+        "neighbour_label_1",
+        "neighbour_distance_1",
+        "neighbour_2",
+        "neighbour_label_2",
+        "neighbour_distance_2",
+    ]
+    assert [row[8:] for row in rows] == [
+        ["cats/1.jpg", "cat", "0.250000", "dogs/2.jpg", "dog", "0.500000"],
+        ["cats/1.jpg", "cat", "0.250000", "", "", ""],
+        [""] * 6,
+    ]
+    assert all(len(row) == len(header) for row in rows)
+    header, _ = predictions_table(ANSWERS[2:])
+    assert header[-1] == "unknown_reason"
+
+
+def test_parquet_leaves_nothing_out():
+    parquet = pytest.importorskip("pyarrow.parquet")
+    stream = io.BytesIO()
+    write_parquet(stream, ANSWERS)
+    rows = parquet.read_table(stream).to_pylist()
+    for row, answer in zip(rows, ANSWERS, strict=True):
+        said = answer.to_json()
+        assert {name: row[name] for name in said} == said
