@@ -1,5 +1,6 @@
 """`topgraft predict`: what a model says of photos in files, folders and zips."""
 
+import codecs
 import os
 import time
 from collections import Counter
@@ -23,7 +24,7 @@ from model.cli.options import (
 )
 from model.cli.output import format_share, print_json, progress_display
 from model.config import PredictConfig, options_of
-from model.errors import ArchiveError, ImageError
+from model.errors import ArchiveError, ConfigError, ImageError
 from model.results import Prediction, Progress, no_progress
 from model.storage.copies import local_paths, output_file
 
@@ -220,11 +221,18 @@ def prediction_line(prediction: Prediction) -> str:
     return answer + unknown + (f"\n  most alike: {alike}" if alike else "")
 
 
-def _files_of(path: Path) -> list[Path]:
+def _files_of(path: Path, lists: tuple[Path, ...] = ()) -> list[Path]:
+    """The files that a path stands for; `lists` are those that led to it."""
     if path.suffix.lower() == LIST_SUFFIX and path.is_file():
-        # Paths are bytes to the system, and may be in any encoding.
-        lines = [os.fsdecode(line.strip(b"\r")) for line in path.read_bytes().split(b"\n")]
-        return [file for line in lines if line.strip() for file in _files_of(path.parent / line)]
+        own = path.resolve()
+        if own in lists:
+            raise ConfigError(
+                f"{path}: expected a list of photos, received one that leads back to itself. Take its name out of it."
+            )
+        # Paths are bytes to the system, and may be in any encoding; editors of Windows begin a text with a mark.
+        content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+        lines = [os.fsdecode(line.strip(b"\r")) for line in content.split(b"\n")]
+        return [file for line in lines if line.strip() for file in _files_of(path.parent / line, (*lists, own))]
     if not path.is_dir():
         return [path]
     from model.dataset.images import IMAGE_SUFFIXES

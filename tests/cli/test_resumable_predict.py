@@ -127,6 +127,23 @@ def test_a_list_of_paths_is_followed_from_its_own_folder(home: Path, capsys: pyt
     assert len(json.loads(capsys.readouterr().out)["predictions"]) == 8
 
 
+def test_a_list_written_by_a_windows_editor_begins_with_its_first_photo(home: Path) -> None:
+    (home / "some.txt").write_bytes("photos/01.jpg\r\nphotos/02.jpg\r\n".encode("utf-8-sig"))
+    assert main(["predict", "small", "some.txt", "--output", "answers.csv"]) == 0
+    rows = list(csv.DictReader((home / "answers.csv").read_text().splitlines()))
+    assert [(row["image"], row["error"]) for row in rows] == [("photos/01.jpg", ""), ("photos/02.jpg", "")]
+
+
+def test_a_list_that_names_itself_is_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / "one.txt").write_text("photos/01.jpg\nphotos/two.txt\n")
+    (home / "photos" / "two.txt").write_text("02.jpg\n../one.txt\n")
+    assert main(["predict", "small", "one.txt"]) == 2
+    assert "one.txt: expected a list of photos, received one that leads back to itself" in capsys.readouterr().err
+    (home / "photos" / "two.txt").write_text("02.jpg\n")
+    assert main(["predict", "small", "one.txt", "photos/two.txt", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["predictions"]) == 3
+
+
 def test_parquet_has_the_same_answers(home: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     assert main(["predict", "small", "photos", "--output", "answers.parquet"]) == 0
