@@ -20,6 +20,7 @@ from model.cli.output import print_json, progress_display
 from model.config import TrainConfig
 from model.dataset.verdict import Verdict
 from model.storage.copies import dataset_folder, output_file
+from model.storage.places import is_remote
 
 SPLIT_OPTIONS = ("val_fraction", "test_fraction", "group_pattern", "max_bad_fraction", "seed")
 DATASET_OPTIONS = ("images_directory", *SPLIT_OPTIONS)
@@ -57,7 +58,7 @@ def check(dataset: str, sheet: Path, as_json: bool, **typed: Any) -> None:
     if as_json:
         print_json(verdict.to_json() | ({"augmentation": drawn} if drawn else {}))
         return
-    click.echo("\n".join(verdict.lines()))
+    click.echo("\n".join(verdict.lines(config.dataset if is_remote(config.dataset) else "")))
     if drawn:
         click.echo(f"Augmentation: {drawn['operations'] or 'none'}")
     if drawn and drawn["sheet"]:

@@ -12,6 +12,7 @@ import click
 
 from model import durable
 from model.results import SECONDS_LEFT, Progress
+from model.storage.interface import DOWNLOAD, UPLOAD, VERIFY
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -63,21 +64,24 @@ class LineProgress:
         self._phase = ""
         self._written_at = 0.0
         self._held_back = ""
+        self._written = ""
 
     def __call__(self, phase: str, done: int, total: int, /, **metrics: float) -> None:
         """Write the step, or hold it back for a while."""
         if phase != self._phase:
             self.flush()
             self._phase, self._written_at = phase, 0.0
-        self._held_back = " ".join([f"{phase} {done}/{total}", format_metrics(metrics), _time_left(metrics)]).rstrip()
+        step = f"{phase} {done}/{total}{_unit(phase)}"
+        self._held_back = " ".join([step, format_metrics(metrics), _time_left(metrics)]).rstrip()
         if done == total or self._clock() - self._written_at >= SECONDS_BETWEEN_LINES:
             self.flush()
 
     def flush(self) -> None:
         """Write the step held back, if any: a phase that stops early ends with it."""
-        if self._held_back:
+        if self._held_back and self._held_back != self._written:
             click.echo(self._held_back, err=True)
-            self._held_back, self._written_at = "", self._clock()
+            self._written_at = self._clock()
+        self._written, self._held_back = self._held_back or self._written, ""
 
 
 class BarProgress:
@@ -93,12 +97,17 @@ class BarProgress:
             for earlier in self._tasks.values():
                 self._bars.stop_task(earlier)
             self._tasks[phase] = self._bars.add_task(phase, total=total, metrics="")
-        self._bars.update(self._tasks[phase], completed=done, total=total, metrics=format_metrics(metrics))
+        shown = f"{_unit(phase)} {format_metrics(metrics)}".strip()
+        self._bars.update(self._tasks[phase], completed=done, total=total, metrics=shown)
 
 
 def format_metrics(metrics: dict[str, float]) -> str:
     """Metrics on one line, four digits each; the time left is not one of them."""
     return " ".join(f"{name}={value:.4g}" for name, value in metrics.items() if name != SECONDS_LEFT)
+
+
+def _unit(phase: str) -> str:
+    return " kB" if phase in (DOWNLOAD, UPLOAD, VERIFY) else ""
 
 
 def _time_left(metrics: dict[str, float]) -> str:

@@ -14,6 +14,7 @@ from model.storage.packing import Packed, pack_folder
 from model.storage.pulling import Pulled
 from model.storage.pulling import pull as pull_dataset
 
+_PACKED = ".tar"
 _WAYS = {
     "unchanged": "nothing had changed",
     "archive": "unpacked from an archive",
@@ -35,6 +36,8 @@ def pull(source: str, directory: Path | None, as_json: bool) -> None:
     name in data/. What is there already is not fetched again, an interrupted pull goes on, and
     nothing in DIR is deleted.
     """
+    if not is_remote(source) and not Path(source).exists():
+        raise _not_remote("REMOTE", source, "rshare:datasets/photos.tar", f"rshare:{source}")
     target = directory or current_workspace().data / _name_of(source)
     with progress_display() as progress:
         pulled = pull_dataset(source, target, progress)
@@ -55,6 +58,8 @@ def push(model: str, where: str, as_json: bool) -> None:
     MODEL is a name, or latest; REMOTE a folder, as remote:path. The model goes there as one archive,
     is read back and compared, and then takes its name at once; what fails leaves all as it was.
     """
+    if not is_remote(where) and not Path(where).is_dir():
+        raise _not_remote("REMOTE", where, "rshare:models", f"{where.strip('/')}:")
     bundle = find_bundle(current_workspace(), model)
     from model.publishing.upload import push_model
 
@@ -79,7 +84,10 @@ def pack(dataset: str, target: str | None, as_json: bool) -> None:
     default NAME.tar here. Thousands of small files travel many times faster so.
     """
     folder = current_workspace().find_dataset(dataset)
-    where = target or f"{folder.absolute().name}.tar"
+    where = target or f"{folder.absolute().name}{_PACKED}"
+    if not where.lower().endswith(_PACKED):
+        meant = f"{where.rstrip('/')}/{folder.name}{_PACKED}" if is_remote(where) else f"{Path(where).stem}{_PACKED}"
+        raise click.UsageError(f"FILE.tar: expected a name ending in {_PACKED}, such as {meant}, received {where!r}.")
     with progress_display() as progress:
         if not is_remote(where):
             packed = pack_folder(folder, Path(where), progress)
@@ -93,6 +101,14 @@ def pack(dataset: str, target: str | None, as_json: bool) -> None:
         print_json(dataclasses.asdict(packed))
     else:
         click.echo(_packed_line(packed))
+
+
+def _not_remote(argument: str, received: str, example: str, meant: str) -> click.UsageError:
+    """The error for a name without a colon that is nothing here either: a remote's colon is easily forgotten."""
+    return click.UsageError(
+        f"{argument}: expected remote:path, such as {example}, or a folder that exists, received {received!r}. "
+        f"Do you mean {meant}?"
+    )
 
 
 def _name_of(source: str) -> str:

@@ -114,14 +114,19 @@ class Verdict:
             "fingerprint": self.fingerprint,
         }
 
-    def lines(self) -> list[str]:
-        """The verdict for a reader at a terminal, a line each, without colours."""
+    def lines(self, fetched_from: str = "") -> list[str]:
+        """The verdict for a reader at a terminal, a line each, without colours.
+
+        Args:
+            fetched_from: what the reader calls the dataset, where it is a copy of one in a storage.
+        """
         dataset = self.dataset
+        root = f"{fetched_from}, fetched into {dataset.root}" if fetched_from else str(dataset.root)
         sizes = (
             f"{len(dataset.train):,} for training, {len(dataset.val):,} for validation, {len(dataset.test):,} to test"
         )
         return [
-            f"Dataset   {dataset.root}",
+            f"Dataset   {root}",
             f"Layout    {self.layout}",
             f"Images    {len(dataset.samples):,} in {len(dataset.classes)} classes: {sizes}",
             *self._folds(),

@@ -25,7 +25,7 @@ _BLOCK = 1 << 16
 _SECONDS_TO_CONNECT, _SECONDS_OF_SILENCE = 15.0, 60.0
 _REDIRECTS = 5
 _BUSY = frozenset({423, 425, 429, 500, 502, 503, 504})
-_KILOBYTE = 1024
+_KILOBYTE = 1000
 
 log = logging.getLogger(__name__)
 

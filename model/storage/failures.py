@@ -17,11 +17,18 @@ Result = TypeVar("Result")
 
 SECONDS_BETWEEN_TRIES = (1.0, 2.0, 4.0, 8.0)
 _MESSAGES_SHOWN = 3
+# Time and level, where rclone does not write JSON.
+_LOG_HEAD = re.compile(r"^\s*\d{4}/\d\d/\d\d \d\d:\d\d:\d\d [A-Z]+\s*:\s*")
 
 log = logging.getLogger(__name__)
 
 # The first that matches counts: what is more certain comes first.
 _KINDS: tuple[tuple[type[StorageError], str, str], ...] = (
+    (
+        errors.StorageSettingsError,
+        r"couldn't decrypt password",
+        "Its password, in RCLONE_CONFIG_RSHARE_PASS where it is rshare:, must be as `rclone obscure -` writes it",
+    ),
     (
         errors.StorageSettingsError,
         r"didn't find section|didn't find backend|looks incorrect|error reading section|unsupported protocol scheme|"
@@ -92,5 +99,5 @@ def with_retries(work: Callable[[], Result]) -> Result:
 
 
 def _shown(message: str) -> str:
-    line = " ".join(re.sub(r"<[^>]*>", " ", message).split()).rstrip(".")
+    line = " ".join(_LOG_HEAD.sub("", re.sub(r"<[^>]*>", " ", message)).split()).rstrip(".")
     return re.sub(r"\w+://[^\s\"'<>]+", lambda address: without_credentials(address[0]), line)

@@ -269,7 +269,9 @@ def _told(phase: str, progress: Progress) -> Callable[[dict[str, Any]], None]:
 
     def tell(statistics: dict[str, Any]) -> None:
         total = max(statistics.get("totalBytes", 0), statistics.get("bytes", 0)) // 1000
-        progress(phase, statistics.get("bytes", 0) // 1000, total)
+        # Before it knows the total there is nothing to tell.
+        if total:
+            progress(phase, statistics.get("bytes", 0) // 1000, total)
 
     return tell
 

@@ -220,7 +220,8 @@ class _Training:
             require_remote(parse_place(self.config.upload_to).remote)
         source = dataset_folder(self.workspace, self.config.dataset, self.progress, may_be_old=self.begun_before)
         verdict = prepare_dataset(source, self.config, self.work, self.progress)
-        log.info("%s", "\n".join(verdict.lines()))
+        named = self.config.dataset if is_remote(self.config.dataset) else ""
+        log.info("%s", "\n".join(verdict.lines(named)))
         write_dataset_files(verdict, self.bundle / bundles.DATASET_FILES)
         self.refuse_another_dataset(verdict)
         self.progress("prepare", 0, 1)

@@ -37,6 +37,14 @@ def test_a_phase_that_stops_early_ends_with_its_last_step(capsys: pytest.Capture
     assert capsys.readouterr().err.splitlines() == ["head 1/100 loss=1", "head 19/100 loss=0.05263", "export 0/1"]
 
 
+def test_transfers_are_told_in_kilobytes_and_nothing_twice(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = LineProgress(Clock())
+    for phase, done in (("upload", 450), ("upload", 450), ("verify", 450), ("verify", 450)):
+        progress(phase, done, 450)
+    progress("check", 16, 16)
+    assert capsys.readouterr().err.splitlines() == ["upload 450/450 kB", "verify 450/450 kB", "check 16/16"]
+
+
 def test_lines_tell_the_pace_and_the_time_left(capsys: pytest.CaptureFixture[str]) -> None:
     progress = LineProgress(Clock())
     progress("head", 10, 100, **{"loss": 0.5, "epochs/s": 4.0, "eta_seconds": 22.5})

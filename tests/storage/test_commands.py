@@ -13,6 +13,7 @@ import pytest
 from benchmarks.storage_servers import PASSWORD, Fault, FaultyProxy, StorageServer
 from model.trainings import interrupted_trainings
 from model.workspace import Workspace
+from tests.api.small_model import write_small_model
 from tests.cli.conftest import COMMAND, environment_of_tests, heed_interrupts, topgraft, write_photos
 
 
@@ -39,15 +40,36 @@ def test_a_dataset_is_packed_into_a_storage_and_pulled_out_of_it(webdav: Storage
         (("pull", "elsewhere:x", "here"), 2, "RCLONE_CONFIG_ELSEWHERE_TYPE"),
         (("pull", "rshare,url=evil:x", "here"), 2, "remote:path"),
         (("check", "rshare:none"), 5, "404"),
+        (("pull", "photos"), 2, "remote:path"),
+        (("pack", "photos", "rshare:sets"), 2, "rshare:sets/photos.tar"),
+        (("pack", "photos", "photos.zip"), 2, "photos.tar"),
+        (("push", "pets", "rshare"), 2, "rshare:"),
     ],
 )
 def test_what_cannot_be_done_is_told(
     arguments: tuple[str, ...], status: int, said: str, webdav: StorageServer, tmp_path: Path
 ) -> None:
-    (tmp_path / "models").mkdir()
+    write_small_model(tmp_path / "models" / "pets")
+    (tmp_path / "data" / "photos").mkdir(parents=True)
     ran = topgraft(*arguments, cwd=tmp_path, **rclone_variables())
     assert (ran.returncode, ran.stdout) == (status, "")
     assert said in ran.stderr and PASSWORD not in ran.stderr
+    assert {path.name for path in tmp_path.iterdir()} <= {"data", "models", "cache"}
+
+
+def test_a_password_that_is_not_obscured_is_told_with_what_to_do(webdav: StorageServer, tmp_path: Path) -> None:
+    variables = rclone_variables() | {"RCLONE_CONFIG_RSHARE_PASS": "my plain password"}
+    ran = topgraft("doctor", "--storage", cwd=tmp_path, **variables)
+    assert ran.returncode == 2 and "RCLONE_CONFIG_RSHARE_PASS" in ran.stdout and "rclone obscure -" in ran.stdout
+    assert "CRITICAL" not in ran.stdout and "my plain password" not in ran.stdout + ran.stderr
+
+
+def test_a_dataset_in_a_storage_is_called_as_it_was_named(webdav: StorageServer, tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    write_photos(webdav.folder / "named" / "photos")
+    ran = topgraft("check", "rshare:named/photos", cwd=tmp_path, **rclone_variables())
+    assert ran.stdout.startswith("Dataset   rshare:named/photos, fetched into /")
+    assert "download" in ran.stderr and " kB" in ran.stderr and " 0/0" not in ran.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
