@@ -54,6 +54,7 @@ class Worker:
         self.process.start()
         # So that the pipe ends with the process.
         its_end.close()
+        self._asking_how_it_ended = threading.Lock()
 
     def ask(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> "asyncio.Future[Any]":
         """What `function` returns or raises in the process; WorkerDied, or WorkerDiedIdle, if that ends before."""
@@ -85,6 +86,13 @@ class Worker:
         """End the process; a training is written down as interrupted."""
         self.process.terminate()
 
+    def how_it_ended(self) -> str:
+        """How the process has ended, in words; it is waited for a little if it is about to."""
+        # The system tells one who waits, and to another at the same time that there is no such process.
+        with self._asking_how_it_ended:
+            self.process.join(_SECONDS_TO_END)
+            return _how_it_ended(self.process.exitcode)
+
     def _call(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, BaseException | None]:
         died: type[WorkerDied] = WorkerDiedIdle
         try:
@@ -93,8 +101,7 @@ class Worker:
             died = WorkerDied
             outcome: tuple[Any, BaseException | None] = self._pipe.recv()
         except (EOFError, OSError):
-            self.process.join(_SECONDS_TO_END)
-            return None, died(_how_it_ended(self.process.exitcode))
+            return None, died(self.how_it_ended())
         except Exception as error:
             log.exception("what was asked, or the answer, could not be passed on")
             return None, InternalError(f"could not be passed to the process that works, or back: {error!r}")
@@ -180,7 +187,7 @@ class Workers:
 
     def _replace(self, worker: Worker) -> None:
         self._take_out(worker)
-        log.warning("worker %s %s; another takes its place", worker.process.pid, _how_it_ended(worker.process.exitcode))
+        log.warning("worker %s %s; another takes its place", worker.process.pid, worker.how_it_ended())
         self._loop.call_later(_SECONDS_BEFORE_ANOTHER, self._start, self._warm)
 
     def _take_out(self, worker: Worker) -> None:

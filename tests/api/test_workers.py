@@ -9,13 +9,14 @@ import sys
 import time
 import types
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from deepaas.model.v2 import wrapper
 
 from api.errors import BadRequest, InternalError, Unavailable
-from api.workers import Workers, take_over_workers
+from api.workers import Worker, Workers, take_over_workers
 from model.errors import TrainingStoppedError
 
 
@@ -101,6 +102,17 @@ def test_a_worker_that_dies_is_answered_for_and_replaced(caplog: pytest.LogCaptu
 
     _with_one_worker(ask)
     assert "takes its place" in caplog.text
+    assert "status None" not in caplog.text
+
+
+def test_how_a_process_ended_is_known_to_all_who_ask_at_once() -> None:
+    for _ in range(5):
+        worker = Worker(None)
+        with ThreadPoolExecutor(8) as threads:
+            asked = [threads.submit(worker.how_it_ended) for _ in range(8)]
+            worker.kill()
+        told = {question.result() for question in asked}
+        assert told == {"was killed (SIGKILL), as the system does when memory runs out"}
 
 
 def test_cancelling_ends_the_process_and_is_no_cancellation_for_who_waits() -> None:
