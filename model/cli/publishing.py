@@ -22,7 +22,10 @@ _CHILD_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("license", {"help": "Of the weights, as SPDX has it, such as CC-BY-4.0."}),
     ("summary", {"help": "One sentence. Default: one that names the classes."}),
     ("repository", {"help": "URL of its code. Default: one of its title in the hub."}),
-    ("base", {"default": "topgraft", "show_default": True, "help": "Image to build on; of ai4oshub without a /."}),
+    (
+        "base",
+        {"default": "topgraft", "show_default": True, "help": "Image to build on; without a / one of ai4oshub."},
+    ),
     ("tag", {"default": "latest", "show_default": True, "help": "Its tag."}),
     ("gpu_tag", {"default": "gpu", "show_default": True, "help": "Its tag for GPUs; empty for none."}),
     ("version", {"default": "1.0.0", "show_default": True, "help": "Of the child module."}),
@@ -83,7 +86,12 @@ def child_module(name: str, weights_url: str, sha256: str, out: Path, git: bool,
 @click.command()
 @click.argument("name", metavar="MODEL")
 @click.option("--to", required=True, metavar="REMOTE", help="Folder in a Nextcloud, as remote:path.")
-@click.option("--out", metavar="DIR", type=click.Path(path_type=Path, file_okay=False), help="Of the child module.")
+@click.option(
+    "--out",
+    metavar="DIR",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Of the child module. Default: in published/.",
+)
 @click.option("--expires", default="", metavar="YYYY-MM-DD", help="Last day of the link. Default: it does not end.")
 @click.option("--password-file", metavar="FILE", type=click.File(), help="Password of the link: first line of FILE.")
 @child_options
@@ -104,7 +112,8 @@ def publish(
 ) -> None:
     """Publish MODEL: send it to a Nextcloud, link it, see that the link works, write its child module.
 
-    It can be repeated: what is done already is found and kept, the link too.
+    Everybody who has the link can read all of the model, with the photos that its report shows. It can
+    be repeated: what is done already is found and kept, the link too. MODEL is a name, or latest.
     """
     workspace = current_workspace()
     bundle = find_bundle(workspace, name)

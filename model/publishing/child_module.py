@@ -298,13 +298,13 @@ def _initialise(directory: Path) -> None:
 def _to_do(bundle: Bundle, options: ChildOptions) -> tuple[str, ...]:
     steps = []
     if not options.about.author:
-        steps.append("say who made the model: --author (README.md, .zenodo.json, Dockerfile)")
+        steps.append('say who made the model: the same command and --author "A. Person; B. Person"')
     if not options.about.license:
-        steps.append("say under which license its weights may be used: --license, such as CC-BY-4.0")
+        steps.append("say under which license its weights may be used: the same command and --license CC-BY-4.0, say")
     if options.sample is None:
-        steps.append("give the test a photo of your own, if you may publish one: --sample")
+        steps.append("give the test a photo of your own, if you may publish one: the same command and --sample PHOTO")
     if not options.dataset_url and not bundle.manifest.train_config.get("imported"):
-        steps.append("say where the training data can be had, if it can: --dataset-url")
+        steps.append("say where the training data can be had, if it can: the same command and --dataset-url URL")
     steps.append("read README.md, and put it right where the card knows less than you")
     steps.append("put the repository into the hub, and ask there for it to be listed in the catalogue")
     return tuple(steps)

@@ -21,6 +21,7 @@ from model.publishing.card import About
 from model.publishing.child_module import ChildOptions, slug_of, write_child_module
 from model.workspace import Workspace
 from tests.cli.conftest import ROOT
+from tests.publishing.serving import serving
 
 URL = "https://cloud.example.org/s/4qkGHebtx24Y5r4/download"
 SHA256 = "ab" * 32
@@ -210,6 +211,17 @@ def run_own_test(child: Path, workspace: Workspace) -> "subprocess.CompletedProc
         text=True,
         timeout=240,
     )
+
+
+def test_what_the_service_answers_instead_is_told_by_its_own_test(
+    bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = write_child_module(bundle, URL, SHA256, tmp_path / "child", OPTIONS).directory
+    with serving({}) as server:
+        environment = {**os.environ, "MODULE_URL": server.address}
+        command = [sys.executable, "tests/test_served_model.py"]
+        ran = subprocess.run(command, cwd=child, env=environment, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 1 and "expected an answer for the photo, received 501" in ran.stderr
 
 
 @pytest.mark.slow  # starts a real server
