@@ -27,7 +27,7 @@ def requirements(setup: Path, tag: str, extras: Sequence[str], installed: set[st
         setup: setup.cfg.
         tag: of the base image; with `gpu` in it there is CUDA.
         extras: names of groups of extras_require.
-        installed: names of what the base image has, in small letters.
+        installed: names of what the base image has, in small letters, with `-` between words.
 
     Raises:
         SystemExit: setup.cfg has no such extra.
@@ -60,7 +60,8 @@ def main() -> None:
     parser.add_argument("--tag", default="", help="of the base image")
     parser.add_argument("--extras", default="", help="with commas between")
     arguments = parser.parse_args()
-    installed = {found.metadata["Name"].lower() for found in importlib.metadata.distributions()}
+    # Wheels may write tensorflow_cpu for the same.
+    installed = {found.metadata["Name"].lower().replace("_", "-") for found in importlib.metadata.distributions()}
     extras = [extra for extra in arguments.extras.replace(" ", "").split(",") if extra]
     sys.stdout.writelines(f"{line}\n" for line in requirements(arguments.setup, arguments.tag, extras, installed))
 

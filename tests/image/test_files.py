@@ -82,6 +82,7 @@ def test_hadolint_has_nothing_to_say(path: str) -> None:
     [
         ("2.19.0", (), {"tensorflow>=2.19,<3", "onnxruntime>=1.20,<2"}),
         ("2.19.0", ("tensorflow-cpu",), {"tensorflow-cpu>=2.19,<3", "onnxruntime>=1.20,<2"}),
+        ("2.19.0", ("tensorflow_cpu",), {"tensorflow-cpu>=2.19,<3", "onnxruntime>=1.20,<2"}),
         ("2.19.0-gpu", ("tensorflow",), {"tensorflow>=2.19,<3", "onnxruntime-gpu>=1.20,<1.27"}),
     ],
 )
