@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.storage_servers import NEXTCLOUD_ROOT, PASSWORD, USER, StorageServer, webdav_server
-from model import durable
 
 RECORDED = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
 TOKEN = RECORDED["01_create_file_share"]["answer"]["ocs"]["data"]["token"]
@@ -148,17 +147,21 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if not self._allowed():
             self._send(401, {}, b"")
             return
+        self._pass_on(self.command, self.path, body)
+
+    def _pass_on(self, method: str, path: str, body: bytes) -> None:
+        """Let the server of files answer."""
         connection = http.client.HTTPConnection(urllib.parse.urlsplit(self.nextcloud.files.url).netloc)
         skipped = ("transfer-encoding", "content-length", "connection")
         headers = {name: value for name, value in self.headers.items() if name.lower() not in skipped}
-        connection.request(self.command, self.path, body, headers)
-        answer = connection.getresponse()
-        content = answer.read()
+        with contextlib.closing(connection):
+            connection.request(method, path, body, headers)
+            answer = connection.getresponse()
+            content = answer.read()
         kept = {name: value for name, value in answer.getheaders() if name.lower() not in skipped}
-        if self.command == "HEAD":
+        if method == "HEAD":
             kept["Content-Length"] = answer.headers.get("Content-Length", "0")
         self._send(answer.status, kept, content)
-        connection.close()
 
     def _upload(self, body: bytes) -> None:
         """A large file comes in chunks, and has its name at the end, by one MOVE."""
@@ -166,13 +169,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._send(401, {}, b"")
             return
         chunks, folder = self.nextcloud.chunks, self.path.rpartition("/")[0]
-        if self.command == "PUT":
-            chunks[self.path] = body
-        elif self.command == "MOVE":
+        if self.command == "MOVE":
             names = sorted(path for path in chunks if path.startswith(f"{folder}/"))
             content = b"".join(chunks.pop(path) for path in names)
-            path = urllib.parse.urlsplit(self.headers["Destination"]).path.removeprefix(NEXTCLOUD_ROOT)
-            durable.write_bytes(self.nextcloud.root / urllib.parse.unquote(path)[1:], content)
+            self._pass_on("PUT", urllib.parse.urlsplit(self.headers["Destination"]).path, content)
+            return
+        if self.command == "PUT":
+            chunks[self.path] = body
         self._send(204 if self.command == "DELETE" else 201, {}, b"")
 
     def _shares(self, body: str) -> None:

@@ -48,12 +48,12 @@ def main() -> None:
     print(f"\n{verdict('Goal: a copy of the model elsewhere exports to the same bytes', reproducible)}")
 
 
-def train_model(root: Path) -> Workspace:
-    """A new workspace with the model `pets`."""
+def train_model(root: Path, *options: str) -> Workspace:
+    """A new workspace with the model `pets`, trained with these options."""
     (root / "models").mkdir(parents=True)
     write_demo_dataset(root / "data" / "signs", IMAGES_PER_CLASS)
     workspace = Workspace(root)
-    _seconds(["train", "--dataset", "signs", "--name", MODEL], workspace, dict(os.environ))
+    _seconds(["train", "--dataset", "signs", "--name", MODEL, *options], workspace, dict(os.environ))
     return workspace
 
 
