@@ -3,7 +3,8 @@
     python3 requirements.py setup.cfg --tag 2.19.0-gpu --extras mlflow > requirements.txt
 
 Base images differ from what setup.cfg names. Those without CUDA hold TensorFlow as `tensorflow-cpu`: asking for
-`tensorflow` would install it a second time. Where the tag says that there is a GPU, ONNX Runtime is the one that uses
+`tensorflow` would install it a second time, and so would a newer version, which pip takes where others fit that better.
+Hence the one of the base image is asked for. Where the tag says that there is a GPU, ONNX Runtime is the one that uses
 it; both at once would overwrite each other. Only the standard library is there to run this.
 """
 
@@ -12,7 +13,7 @@ import configparser
 import importlib.metadata
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 # From 1.27 on it needs CUDA 13; the base images have CUDA 12.
@@ -20,14 +21,14 @@ ONNX_RUNTIME_ON_GPU = "onnxruntime-gpu>=1.20,<1.27"
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
-def requirements(setup: Path, tag: str, extras: Sequence[str], installed: set[str]) -> Iterator[str]:
+def requirements(setup: Path, tag: str, extras: Sequence[str], installed: Mapping[str, str]) -> Iterator[str]:
     """The requirements of an installation, as lines of a requirements file.
 
     Args:
         setup: setup.cfg.
         tag: of the base image; with `gpu` in it there is CUDA.
         extras: names of groups of extras_require.
-        installed: names of what the base image has, in small letters, with `-` between words.
+        installed: what the base image has, name -> version; names in small letters, with `-` between words.
 
     Raises:
         SystemExit: setup.cfg has no such extra.
@@ -43,11 +44,12 @@ def requirements(setup: Path, tag: str, extras: Sequence[str], installed: set[st
             yield _for_this_base(line, tag, installed)
 
 
-def _for_this_base(requirement: str, tag: str, installed: set[str]) -> str:
+def _for_this_base(requirement: str, tag: str, installed: Mapping[str, str]) -> str:
     found = _NAME.match(requirement)
     name = found.group().lower() if found else ""
-    if name == "tensorflow" and "tensorflow-cpu" in installed:
-        return requirement.replace("tensorflow", "tensorflow-cpu", 1)
+    if name == "tensorflow":
+        here = next((other for other in ("tensorflow-cpu", "tensorflow") if other in installed), None)
+        return f"{requirement.replace(name, here, 1)},=={installed[here]}" if here else requirement
     if name == "onnxruntime" and "gpu" in tag:
         return ONNX_RUNTIME_ON_GPU
     return requirement
@@ -61,7 +63,8 @@ def main() -> None:
     parser.add_argument("--extras", default="", help="with commas between")
     arguments = parser.parse_args()
     # Wheels may write tensorflow_cpu for the same.
-    installed = {found.metadata["Name"].lower().replace("_", "-") for found in importlib.metadata.distributions()}
+    found = importlib.metadata.distributions()
+    installed = {one.metadata["Name"].lower().replace("_", "-"): one.version for one in found}
     extras = [extra for extra in arguments.extras.replace(" ", "").split(",") if extra]
     sys.stdout.writelines(f"{line}\n" for line in requirements(arguments.setup, arguments.tag, extras, installed))
 

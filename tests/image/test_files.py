@@ -81,15 +81,16 @@ def test_hadolint_has_nothing_to_say(path: str) -> None:
     ("tag", "installed", "expected"),
     [
         ("2.19.0", (), {"tensorflow>=2.19,<3", "onnxruntime>=1.20,<2"}),
-        ("2.19.0", ("tensorflow-cpu",), {"tensorflow-cpu>=2.19,<3", "onnxruntime>=1.20,<2"}),
-        ("2.19.0", ("tensorflow_cpu",), {"tensorflow-cpu>=2.19,<3", "onnxruntime>=1.20,<2"}),
-        ("2.19.0-gpu", ("tensorflow",), {"tensorflow>=2.19,<3", "onnxruntime-gpu>=1.20,<1.27"}),
+        ("2.19.0", ("tensorflow-cpu",), {"tensorflow-cpu>=2.19,<3,==2.19.0", "onnxruntime>=1.20,<2"}),
+        ("2.19.0", ("tensorflow_cpu",), {"tensorflow-cpu>=2.19,<3,==2.19.0", "onnxruntime>=1.20,<2"}),
+        ("2.19.0-gpu", ("tensorflow",), {"tensorflow>=2.19,<3,==2.19.0", "onnxruntime-gpu>=1.20,<1.27"}),
     ],
 )
 def test_each_base_image_gets_what_fits_it(tag: str, installed: tuple[str, ...], expected: set[str], tmp_path: Path):
     for name in installed:
-        (tmp_path / f"{name}-1.dist-info").mkdir()
-        (tmp_path / f"{name}-1.dist-info" / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+        metadata = tmp_path / f"{name}-2.19.0.dist-info" / "METADATA"
+        metadata.parent.mkdir()
+        metadata.write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 2.19.0\n")
     # -S and -I: without what is installed here.
     code = f"import sys, runpy; sys.path.append({str(tmp_path)!r}); sys.argv = sys.argv[1:]; "
     program = str(ROOT / "docker" / "requirements.py")
