@@ -15,9 +15,11 @@ from typing import Any
 
 from model import errors
 from model.config import TrainConfig
-from model.errors import ConfigError, TopgraftError, TrainingError
+from model.errors import ConfigError, ModelError, TopgraftError, TrainingError
 from model.publishing.download import is_url
 from model.results import Progress, no_progress
+from model.storage import is_remote, parse_place
+from model.storage.settings import require_remote
 from model.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -31,9 +33,10 @@ def take_over(config: TrainConfig, workspace: Workspace, progress: Progress = no
 
     Raises:
         ConfigError: it is a URL, which a service must not fetch for whoever asks it to.
+        ModelError, StorageSettingsError: there is no such path or remote.
         TopgraftError: as `import_model`.
     """
-    _refuse_urls(config)
+    _check_source(config.import_from)
     from model.training.tensorflow_import import import_tensorflow
 
     import_tensorflow()
@@ -48,7 +51,7 @@ def take_over_in_child(config: TrainConfig, workspace: Workspace) -> dict[str, A
     Raises:
         TrainingError: the child ended without an answer.
     """
-    _refuse_urls(config)
+    _check_source(config.import_from)
     child = subprocess.Popen(  # nosec B603: no shell, our own arguments
         [sys.executable, "-m", __name__, str(workspace.root), config.import_from, config.name],
         stdin=subprocess.PIPE,
@@ -97,11 +100,16 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _refuse_urls(config: TrainConfig) -> None:
-    if is_url(config.import_from):
+def _check_source(source: str) -> None:
+    """Refuse at once what needs no TensorFlow to be refused."""
+    if is_url(source):
         raise ConfigError(
-            f"import_from: expected a path or remote:path, received {config.import_from!r}. By URL: topgraft import URL"
+            f"import_from: expected a path or remote:path, received {source!r}. By URL: topgraft import URL"
         )
+    if is_remote(source):
+        require_remote(parse_place(source).remote)
+    elif not os.path.exists(source):
+        raise ModelError(f"{source}: expected the folder or archive of a trained model, found nothing.")
 
 
 if __name__ == "__main__":
