@@ -83,7 +83,8 @@ def main(root: str, source: str, name: str) -> int:
     # What libraries print goes to the standard error from here on.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     try:
-        outcome: dict[str, Any] = {"result": take_over(TrainConfig(import_from=source, name=name), Workspace(Path(root)))}
+        config = TrainConfig(import_from=source, name=name)
+        outcome: dict[str, Any] = {"result": take_over(config, Workspace(Path(root)))}
     except TopgraftError as error:
         outcome = {"error": type(error).__name__, "message": error.message}
     except Exception as error:
