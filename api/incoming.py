@@ -6,18 +6,16 @@ and answers 500 for a form, and for some JSON, that cannot be read.
 
 import logging
 import sys
-from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
 from api import settings
+from api.abandoned import Handler, give_up_abandoned
 from api.data_uri import MAX_CHARACTERS
 from api.errors import ApiError, BadRequest, TooLarge
 from model.errors import TopgraftError, TrainingStoppedError
 
 log = logging.getLogger(__name__)
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 # For the names and other fields of a form.
 _FORM_OVERHEAD = 1 << 20
@@ -30,7 +28,7 @@ def guard_server() -> None:
     server = sys.modules.get("deepaas.api")
     application: web.Application | None = getattr(server, "APP", None)
     if application is not None and not application.frozen and check_request not in application.middlewares:
-        application.middlewares.extend((check_request, answer_deletion))
+        application.middlewares.extend((check_request, answer_deletion, give_up_abandoned))
 
 
 @web.middleware

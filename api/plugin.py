@@ -22,7 +22,7 @@ from api.progress import logged
 from api.responses import RENDERERS, Answer
 from api.schemas import predict_fields, response_fields, train_fields
 from api.uploads import Photos, open_photos
-from api.worker import AUTO_RESUME, LISTING, MONITOR, PREDICTORS, USAGE, USAGE_READER, configure_logging
+from api.worker import AUTO_RESUME, LISTING, MONITOR, PREDICTORS, USAGE, USAGE_READER, WANTED, configure_logging
 from api.workers import take_over_workers
 from model.config import LATEST, PredictConfig, TrainConfig
 from model.durable import to_json
@@ -149,7 +149,8 @@ def predict(
         config = load(PredictConfig, options)
         predictor, warnings = PREDICTORS.find(_workspace(), config.model)
         render = RENDERERS.get(accept, RENDERERS["application/json"])
-        predictions = request.counted(_predictions(predictor, photos, config), predictor.bundle, photos.single is None)
+        wanted = WANTED.checked(_predictions(predictor, photos, config))
+        predictions = request.counted(wanted, predictor.bundle, photos.single is None)
         if photos.single is None:
             predictions = logged(predictions, photos.name, photos.total)
         return render(Answer(predictor, predictions, photos.single, config, warnings))

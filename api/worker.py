@@ -7,6 +7,7 @@ import subprocess
 from api import settings
 from api.listing import Listing
 from api.predictors import Predictors
+from api.still_wanted import StillWanted
 from api.usage import Usage, UsageReader
 from model.workspace import Workspace
 
@@ -52,6 +53,7 @@ PREDICTORS = Predictors(LISTING)
 MONITOR = Monitor()
 USAGE = Usage()
 USAGE_READER = UsageReader()
+WANTED = StillWanted()
 
 
 def configure_logging() -> None:

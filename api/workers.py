@@ -8,17 +8,18 @@ way requests hang for ever. Here each worker has a pipe of its own, which ends w
 import asyncio
 import atexit
 import contextlib
+import functools
 import logging
-import multiprocessing
-import signal
 import sys
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import datetime
-from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
-from api.errors import InternalError, Unavailable
+from aiohttp import web
+
+from api.errors import Unavailable
+from api.worker_process import Warm, Worker, WorkerDied, WorkerDiedIdle
 from model.errors import TrainingStoppedError
 
 log = logging.getLogger(__name__)
@@ -27,85 +28,8 @@ log = logging.getLogger(__name__)
 _SECONDS_BEFORE_ANOTHER = 1.0
 # How often something is asked anew that no process has begun with.
 _ATTEMPTS = 3
-# For the system to tell how a process has ended that has.
-_SECONDS_TO_END = 1.0
 
-_BEGUN = "begun"
-
-Warm = Callable[[], Any]
-
-
-class WorkerDied(Exception):
-    """The process is gone, and with it what it was asked."""
-
-
-class WorkerDiedIdle(WorkerDied):
-    """It had not begun with what it was asked."""
-
-
-class Worker:
-    """A process that calls functions, one after the other."""
-
-    def __init__(self, warm: Warm | None) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pipe, its_end = context.Pipe()
-        # Not a daemon: those may have no processes of their own.
-        self.process = context.Process(target=_work, args=(its_end, warm), daemon=False)
-        self.process.start()
-        # So that the pipe ends with the process.
-        its_end.close()
-        self._asking_how_it_ended = threading.Lock()
-
-    def ask(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> "asyncio.Future[Any]":
-        """What `function` returns or raises in the process; WorkerDied, or WorkerDiedIdle, if that ends before."""
-        loop = asyncio.get_running_loop()
-        answer = loop.create_future()
-
-        def settle(outcome: Any, error: BaseException | None) -> None:
-            if answer.done():
-                return
-            if error is None:
-                answer.set_result(outcome)
-            else:
-                answer.set_exception(error)
-
-        def wait() -> None:
-            outcome = self._call(function, arguments)
-            # The server may have stopped meanwhile.
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(settle, *outcome)
-
-        threading.Thread(target=wait, daemon=True, name="waits for a worker").start()
-        return answer
-
-    def kill(self) -> None:
-        """End the process, whatever it does."""
-        self.process.kill()
-
-    def terminate(self) -> None:
-        """End the process; a training is written down as interrupted."""
-        self.process.terminate()
-
-    def how_it_ended(self) -> str:
-        """How the process has ended, in words; it is waited for a little if it is about to."""
-        # The system tells one who waits, and to another at the same time that there is no such process.
-        with self._asking_how_it_ended:
-            self.process.join(_SECONDS_TO_END)
-            return _how_it_ended(self.process.exitcode)
-
-    def _call(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, BaseException | None]:
-        died: type[WorkerDied] = WorkerDiedIdle
-        try:
-            self._pipe.send((function, arguments))
-            self._pipe.recv()
-            died = WorkerDied
-            outcome: tuple[Any, BaseException | None] = self._pipe.recv()
-        except (EOFError, OSError):
-            return None, died(self.how_it_ended())
-        except Exception as error:
-            log.exception("what was asked, or the answer, could not be passed on")
-            return None, InternalError(f"could not be passed to the process that works, or back: {error!r}")
-        return outcome
+Function = Callable[..., Any]
 
 
 class Workers:
@@ -114,68 +38,117 @@ class Workers:
     Args:
         count: how many processes.
         warm: what the process that replaces another calls first; DEEPaaS itself sees to the first ones.
+        stoppable: the function that looks whether its answer is still wanted (`StillWanted`), as the `func` of a
+            partial; None where there is none.
     """
 
-    def __init__(self, count: int, warm: Warm) -> None:
+    def __init__(self, count: int, warm: Warm, stoppable: Function | None = None) -> None:
         self._warm = warm
+        self._stoppable = stoppable
         self._loop = asyncio.get_running_loop()
         self._alive: set[Worker] = set()
         self._free: asyncio.Queue[Worker] = asyncio.Queue()
+        self._waiting: set[asyncio.Task[Any] | None] = set()
+        self._uploads: set[Path] = set()
+        self._stopping = False
         self._closed = False
         for _ in range(count):
             self._start(None)
         # A server that ends before it serves cleans up nothing, and would wait for its processes for ever.
         atexit.register(self.shutdown)
 
-    async def apply(self, function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
-        """Call it in a free process; when cancelled, end the process.
+    def apply(self, function: Function, *arguments: Any) -> Coroutine[Any, Any, dict[str, Any]]:
+        """Call it in a free process. When cancelled: what no process has begun with never begins, what is `stoppable`
+        is told to stop, and for all else the process is ended. Uploads among its arguments are deleted at the end.
 
         Returns:
             `output`, and `finish_date` as DEEPaaS reads it.
 
         Raises:
-            Unavailable: the process died.
+            Unavailable: the process died, or the service is being stopped.
             TrainingStoppedError: this was cancelled; DEEPaaS would make a 500 of the cancellation itself.
         """
-        try:
-            output = await self._answer(function, arguments)
-        except WorkerDied as error:
-            raise Unavailable(f"the process that worked on it {error}. Another takes its place: try again.") from error
-        return {"output": output, "finish_date": datetime.now().isoformat(" ", "microseconds")}
+        # At once: a task that is cancelled before its first step does nothing at all.
+        uploads = _uploads(function)
+        self._uploads |= uploads
+        return self._apply(function, arguments, uploads)
+
+    async def refuse_waiting(self, _: web.Application) -> None:
+        """Answer those for whom no process is free, now and from now on, that the service is being stopped."""
+        self._stopping = True
+        for task in self._waiting:
+            if task is not None:
+                task.cancel()
 
     def shutdown(self) -> None:
-        """End all processes."""
+        """End all processes, and delete uploads that none has taken."""
         self._closed = True
         atexit.unregister(self.shutdown)
         for worker in self._alive:
             worker.terminate()
+        self._delete(self._uploads.copy())
 
-    async def _answer(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    async def _apply(self, function: Function, arguments: tuple[Any, ...], uploads: set[Path]) -> dict[str, Any]:
+        try:
+            output = await self._answer(function, arguments)
+        except WorkerDied as error:
+            raise Unavailable(f"the process that worked on it {error}. Another takes its place: try again.") from error
+        finally:
+            self._delete(uploads)
+        return {"output": output, "finish_date": datetime.now().isoformat(" ", "microseconds")}
+
+    def _delete(self, uploads: set[Path]) -> None:
+        for upload in uploads:
+            upload.unlink(missing_ok=True)  # the worker that takes it deletes it as well
+        self._uploads -= uploads
+
+    async def _answer(self, function: Function, arguments: tuple[Any, ...]) -> Any:
         for _ in range(_ATTEMPTS):
             with contextlib.suppress(WorkerDiedIdle):
                 return await self._ask_one(function, arguments)
         return await self._ask_one(function, arguments)
 
-    async def _ask_one(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    async def _ask_one(self, function: Function, arguments: tuple[Any, ...]) -> Any:
         worker = None
         try:
             worker = await self._next()
-            return await worker.ask(function, arguments)
+            answer = worker.ask(function, arguments)
+            answer.add_done_callback(functools.partial(self._make_free, worker))
+            return await asyncio.shield(answer)
         except asyncio.CancelledError:
             if self._closed:
                 raise
             if worker is not None:
-                self._take_out(worker)
-                self._start(self._warm)
+                self._stop(worker, function)
             raise TrainingStoppedError("it was cancelled.") from None
-        finally:
-            if worker in self._alive:
-                self._free.put_nowait(worker)
 
     async def _next(self) -> Worker:
-        while (worker := await self._free.get()) not in self._alive:
-            pass
-        return worker
+        task = asyncio.current_task()
+        self._waiting.add(task)
+        try:
+            while not self._stopping:
+                if (worker := await self._free.get()) in self._alive:
+                    return worker
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
+        finally:
+            self._waiting.discard(task)
+        raise Unavailable("the service is being stopped: ask again when it runs anew.")
+
+    def _make_free(self, worker: Worker, answer: "asyncio.Future[Any]") -> None:
+        # Whoever asked may not be there to see an error.
+        if not answer.cancelled():
+            answer.exception()
+        if worker in self._alive:
+            self._free.put_nowait(worker)
+
+    def _stop(self, worker: Worker, function: Function) -> None:
+        if self._stoppable is not None and getattr(function, "func", None) is self._stoppable:
+            worker.give_up()
+        else:
+            self._take_out(worker)
+            self._start(self._warm)
 
     def _start(self, warm: Warm | None) -> None:
         if self._closed:
@@ -208,39 +181,15 @@ def take_over_workers() -> None:
         if type(pool) is not getattr(wrapper_module, "CancellablePool", None):
             log.warning("this version of DEEPaaS is not known: if a worker is killed, restart the service")
             continue
-        wrapper._executor = Workers(len(pool._free), wrapper.model_obj.warm)
+        predict = wrapper_module.ModelWrapper.predict_wrap
+        wrapper._executor = Workers(len(pool._free), wrapper.model_obj.warm, stoppable=predict)
+        wrapper._app.on_shutdown.append(wrapper._executor.refuse_waiting)
         for unused in pool._free:
             unused.terminate()
 
 
-def _work(pipe: Connection, warm: Warm | None) -> None:
-    """In the process: answer what comes, up to the end of the server."""
-    with contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
-        if warm is not None:
-            warm()
-        while True:
-            function, arguments = pipe.recv()
-            pipe.send(_BEGUN)
-            outcome = _outcome(function, arguments)
-            try:
-                pipe.send(outcome)
-            except OSError:
-                raise
-            except Exception as error:
-                # Nothing of it was sent: it is pickled as a whole before.
-                pipe.send((None, InternalError(f"the answer cannot be passed on: {error!r}")))
-
-
-def _outcome(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[Any, BaseException | None]:
-    try:
-        return function(*arguments), None
-    except Exception as error:
-        return None, error
-
-
-def _how_it_ended(exit_status: int | None) -> str:
-    if exit_status == -signal.SIGKILL:
-        return "was killed (SIGKILL), as the system does when memory runs out"
-    if exit_status is not None and exit_status < 0:
-        return f"was ended by {signal.Signals(-exit_status).name}"
-    return f"has ended (status {exit_status})"
+def _uploads(function: Function) -> set[Path]:
+    """The temporary files that DEEPaaS has made of what a client sent."""
+    sent = getattr(function, "keywords", {}).values()
+    names = [getattr(one, "filename", None) for one in sent]
+    return {Path(name) for name in names if isinstance(name, str)}

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, web
 
+from api.abandoned import give_up_abandoned
 from api.incoming import answer_deletion, check_request, guard_server
 
 FORM = {"Content-Type": "multipart/form-data; boundary=xx"}
@@ -170,7 +171,7 @@ def test_the_application_of_deepaas_is_guarded_once(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "deepaas.api", types.SimpleNamespace(APP=application))
     guard_server()
     guard_server()
-    assert list(application.middlewares) == [check_request, answer_deletion]
+    assert list(application.middlewares) == [check_request, answer_deletion, give_up_abandoned]
 
 
 def test_without_a_server_there_is_nothing_to_guard(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """The worker processes of the service, without a service around them."""
 
 import asyncio
+import functools
 import inspect
 import os
 import re
@@ -10,13 +11,17 @@ import time
 import types
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from deepaas.model.v2 import wrapper
 
 from api.errors import BadRequest, InternalError, Unavailable
-from api.workers import Worker, Workers, take_over_workers
+from api.worker import WANTED
+from api.worker_process import Worker
+from api.workers import Workers, take_over_workers
 from model.errors import TrainingStoppedError
 
 
@@ -52,9 +57,9 @@ def die(number: int) -> None:
     os.kill(os.getpid(), number)
 
 
-def _with_one_worker(ask: Callable[[Workers], Awaitable[None]]) -> None:
+def _with_one_worker(ask: Callable[[Workers], Awaitable[None]], stoppable: Callable[..., Any] | None = None) -> None:
     async def run() -> None:
-        workers = Workers(1, ready)
+        workers = Workers(1, ready, stoppable)
         try:
             await asyncio.wait_for(ask(workers), 30)
         finally:
@@ -130,10 +135,87 @@ def test_cancelling_ends_the_process_and_is_no_cancellation_for_who_waits() -> N
     _with_one_worker(ask)
 
 
+def count_until_given_up(marks: Path, upload: Any = None) -> None:
+    with open(marks, "ab", buffering=0) as stream:
+        while True:
+            stream.write(b".")
+            WANTED.check()
+            time.sleep(0.01)
+
+
+def _length(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+async def _grows(path: Path) -> None:
+    before = _length(path)
+    while _length(path) == before:
+        await asyncio.sleep(0.01)
+
+
+def test_what_looks_whether_it_is_wanted_is_stopped_in_the_same_process_and_what_waits_never_begins(
+    tmp_path: Path,
+) -> None:
+    begun, never_begun = tmp_path / "begun", tmp_path / "never begun"
+    sent = tmp_path / "sent"
+    sent.touch()
+    upload = wrapper.UploadedFile("image", str(sent))
+
+    async def ask(workers: Workers) -> None:
+        pid = (await workers.apply(os.getpid))["output"]
+        running = asyncio.create_task(workers.apply(functools.partial(count_until_given_up, begun)))
+        await _grows(begun)
+        queued = asyncio.create_task(workers.apply(functools.partial(count_until_given_up, never_begun, upload=upload)))
+        await asyncio.sleep(0.05)
+        assert sent.exists()
+        for task in (queued, running):
+            task.cancel()
+            with pytest.raises(TrainingStoppedError):
+                await task
+        assert not sent.exists()
+        assert (await workers.apply(os.getpid))["output"] == pid
+        written = _length(begun)
+        # The last one given up was another: this is not stopped by it.
+        again = asyncio.create_task(workers.apply(functools.partial(count_until_given_up, begun)))
+        await _grows(begun)
+        await _grows(begun)
+        assert not again.done() and _length(begun) > written
+        again.cancel()
+        with pytest.raises(TrainingStoppedError):
+            await again
+
+    _with_one_worker(ask, stoppable=count_until_given_up)
+    assert not never_begun.exists()
+
+
+def test_who_waits_is_refused_when_the_service_stops_and_no_upload_stays(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("waiting", "never started")]
+    for path in paths:
+        path.touch()
+    waiting, never_started = (functools.partial(abs, upload=wrapper.UploadedFile("image", str(path))) for path in paths)
+
+    async def ask(workers: Workers) -> None:
+        running = asyncio.create_task(workers.apply(time.sleep, 0.5))
+        await asyncio.sleep(0.05)
+        refused = asyncio.create_task(workers.apply(waiting))
+        await asyncio.sleep(0.05)
+        await workers.refuse_waiting(web.Application())
+        with pytest.raises(Unavailable, match="being stopped"):
+            await refused
+        assert not paths[0].exists()
+        assert (await running)["output"] is None
+        workers.apply(never_started).close()
+        workers.shutdown()
+        assert not paths[1].exists()
+
+    _with_one_worker(ask)
+
+
 def test_deepaas_is_as_we_know_it() -> None:
     assert set(inspect.signature(wrapper.CancellablePool.apply).parameters) == {"self", "fn", "args"}
     assert inspect.iscoroutinefunction(wrapper.CancellablePool.apply)
     assert "self._free = {self._new_pool()" in inspect.getsource(wrapper.CancellablePool.__init__)
+    assert isinstance(inspect.getattr_static(wrapper.ModelWrapper, "predict_wrap"), staticmethod)
     uses = re.findall(r"self\._executor\b(.*)", inspect.getsource(wrapper.ModelWrapper))
     assert uses == [" = self._init_executor()", ".shutdown()", ".apply(fn))"]
 

@@ -1,0 +1,126 @@
+"""Clients of a real server that hang up before they are answered, and a server that is stopped: nothing goes on."""
+
+import contextlib
+import io
+import signal
+import socket
+import time
+import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+
+from tests.api.conftest import photo
+from tests.api.live import Server, running_server, wait_for
+from tests.api.small_model import write_small_model
+
+pytestmark = pytest.mark.slow
+
+PHOTO = photo(size=(64, 48))
+# Far below the time that the zips take.
+SECONDS = 15.0
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Path:
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def server(tmp_path: Path, scratch: Path) -> Iterator[Server]:
+    home = tmp_path / "home"
+    (home / "data").mkdir(parents=True)
+    write_small_model(home / "models" / "small")
+    with running_server(home, TMPDIR=str(scratch)) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def long_work() -> bytes:
+    """A zip of a megabyte that keeps a worker busy for longer than a test lasts."""
+    stream = io.BytesIO()
+    large = photo(form="PNG", size=(1500, 1000))
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for index in range(5000):
+            archive.writestr(f"{index}.png", large)
+    return stream.getvalue()
+
+
+def _send(server: Server, name: str, content: bytes) -> socket.socket:
+    """Send a whole upload, and do not wait for the answer."""
+    address = urlsplit(server.url)
+    connection = socket.create_connection((str(address.hostname), int(address.port or 0)), timeout=30)
+    part = f'--xx\r\nContent-Disposition: form-data; name="image"; filename="{name}"\r\n\r\n'.encode()
+    body = part + content + b"\r\n--xx--\r\n"
+    head = f"POST {address.path}/predict/ HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+    connection.sendall(f"{head}Content-Type: multipart/form-data; boundary=xx\r\n\r\n".encode() + body)
+    return connection
+
+
+def _workers(server: Server) -> list[psutil.Process]:
+    return [child for child in server.process.children() if "spawn_main" in " ".join(child.cmdline())]
+
+
+@contextlib.contextmanager
+def _all_busy(server: Server, scratch: Path, long_work: bytes) -> Iterator[list[socket.socket]]:
+    """Clients for whom every worker is at work, until they hang up or this ends."""
+    clients = [_send(server, "long.zip", long_work) for _ in _workers(server)]
+    try:
+        wait_for(lambda: all(worker.cpu_percent(0.2) > 20 for worker in _workers(server)), SECONDS)
+        wait_for(lambda: not list(scratch.iterdir()), SECONDS)
+        yield clients
+    finally:
+        for client in clients:
+            client.close()
+
+
+def _log(server: Server) -> str:
+    return (server.home / "server.log").read_text()
+
+
+def test_work_for_clients_that_hang_up_stops_and_what_waits_for_them_never_begins(
+    server: Server, scratch: Path, long_work: bytes
+) -> None:
+    workers = _workers(server)
+    assert len(workers) == 2
+    with _all_busy(server, scratch, long_work) as clients:
+        waiting = _send(server, "waiting.zip", long_work)
+        wait_for(lambda: list(scratch.iterdir()), SECONDS)
+        waiting.close()
+        wait_for(lambda: "given up" in _log(server), SECONDS)
+        assert list(scratch.iterdir()) == []
+        for client in clients:
+            client.close()
+        hung_up = time.monotonic()
+        assert server.predict(PHOTO).status_code == 200
+        assert time.monotonic() - hung_up < SECONDS
+    wait_for(lambda: max(worker.cpu_percent(0.5) for worker in workers) < 20, SECONDS)
+    assert _log(server).count("its request is given up") == 3
+    assert _log(server).count("refused with 503: the client has gone") == 2
+    assert "Error handling request" not in _log(server)
+    # They have loaded the model, and trainings that go on beside all else are theirs.
+    assert _workers(server) == workers
+    assert list(scratch.iterdir()) == []
+
+
+def test_a_server_that_is_stopped_leaves_no_upload_and_answers_who_waits(
+    server: Server, scratch: Path, long_work: bytes
+) -> None:
+    with _all_busy(server, scratch, long_work) as clients, ThreadPoolExecutor(3) as others:
+        waiting = [others.submit(server.predict, PHOTO) for _ in range(3)]
+        wait_for(lambda: len(list(scratch.iterdir())) == 3, SECONDS)
+        server.process.send_signal(signal.SIGTERM)
+        answers = [answer.result(SECONDS) for answer in waiting]
+        assert [answer.status_code for answer in answers] == [503] * 3
+        assert "stopped" in answers[0].json()["message"]
+        assert list(scratch.iterdir()) == []
+        for client in clients:
+            client.close()
+        wait_for(lambda: not server.process.is_running() or server.process.status() == psutil.STATUS_ZOMBIE, SECONDS)
+    assert list(scratch.iterdir()) == []
