@@ -6,14 +6,17 @@ import http.client
 import io
 import random
 import shutil
+import sys
 import threading
 import time
 import urllib.parse
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from benchmarks.server import Server, photo_upload
+from model.trainings import running_trainings
 from model.workspace import Workspace
 
 CLIENTS = 4
@@ -162,22 +165,27 @@ def _train(server: Server, workspace: Workspace, end: float, counts: Counter[str
         if time.monotonic() > end:
             return
         uuid = server.request("POST", f"/train/?{_query(_TRAINING)}")["uuid"]
-        status = _wait(server, uuid, PATIENCE * 3 if patience is None else patience)
-        deleted = server.request("DELETE", f"/train/{uuid}")["status"]
-        counts[deleted if status == "running" else status] += 1
+        seen = _wait(server, uuid, PATIENCE * 3 if patience is None else patience)
+        deleted = server.request("DELETE", f"/train/{uuid}")
+        ended = deleted if seen["status"] == "running" else seen
+        counts[ended["status"]] += 1
+        if ended["status"] not in ("done", "cancelled"):
+            print(f"a training: {ended}", file=sys.stderr, flush=True)
         _remove(workspace)
 
 
-def _wait(server: Server, uuid: str, seconds: float) -> str:
+def _wait(server: Server, uuid: str, seconds: float) -> dict[str, Any]:
     deadline = time.monotonic() + seconds
-    while (status := server.request("GET", f"/train/{uuid}")["status"]) == "running" and time.monotonic() < deadline:
+    while (seen := server.request("GET", f"/train/{uuid}"))["status"] == "running" and time.monotonic() < deadline:
         time.sleep(0.1)
-    return str(status)
+    return dict(seen)
 
 
 def _remove(workspace: Workspace) -> None:
-    """The model, or what is left of the training once its process has seen that it was cancelled."""
+    """The model, or what is left of the training once its process has ended."""
     time.sleep(1)
+    while running_trainings(workspace):
+        time.sleep(0.1)
     for folder in (workspace.models / str(_TRAINING["name"]), workspace.running / str(_TRAINING["name"])):
         shutil.rmtree(folder, ignore_errors=True)
 
