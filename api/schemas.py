@@ -7,6 +7,7 @@ from marshmallow import Schema, fields, validate
 
 from api.responses import RENDERERS
 from model.config import PredictConfig, TrainConfig
+from model.dataset.images import FORMAT_NAMES
 from model.schema import fields_of
 
 
@@ -20,9 +21,7 @@ def predict_fields() -> dict[str, fields.Field]:
     return {
         # The platform's user interface finds its kind of upload by exactly one of the words
         # image, audio, video in this text.
-        "image": _file_field(
-            "The image to classify (JPEG, PNG, TIFF, WebP, BMP, GIF), or a zip of up to 10,000. Either this or url."
-        ),
+        "image": _file_field(f"The image to classify ({FORMAT_NAMES}), or a zip of up to 10,000. Either this or url."),
         "url": fields.Str(
             load_default=None,
             allow_none=True,

@@ -14,7 +14,21 @@ from model.dataset import dicom
 from model.errors import ImageError, ImageTooLargeError
 
 # Pillow knows more, but some of those start programs (EPS) and some recognise almost anything (TGA).
-FORMATS = ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "JPEG2000", "PPM", "AVIF")
+_NAMES = {
+    "JPEG": "JPEG",
+    "PNG": "PNG",
+    "TIFF": "TIFF",
+    "WEBP": "WebP",
+    "GIF": "GIF",
+    "BMP": "BMP",
+    "AVIF": "AVIF",
+    "JPEG2000": "JPEG 2000",
+    "PPM": "PPM",
+}
+FORMATS = tuple(_NAMES)
+
+# As people are told of them.
+FORMAT_NAMES = ", ".join(_NAMES.values())
 
 # Lower-case endings of files that mean to be a picture, whether or not it can be decoded.
 IMAGE_SUFFIXES = frozenset(
@@ -263,7 +277,7 @@ def _scaled(size: tuple[int, int], wanted: tuple[int, int], covering: bool) -> t
 
 
 def _explain(content: bytes, error: Exception) -> str:
-    expected = "expected a picture (JPEG, PNG, TIFF, WebP, GIF, BMP, AVIF, JPEG 2000)"
+    expected = f"expected a picture ({FORMAT_NAMES})"
     if isinstance(error, UnidentifiedImageError):
         return f"{expected}, received {_describe(content)}"
     return f"{expected}, received a damaged one of {len(content):,} bytes: {error or type(error).__name__}"

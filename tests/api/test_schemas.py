@@ -3,13 +3,16 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from marshmallow import Schema, ValidationError, fields
 
 import api
-from api.schemas import NeighbourSchema, PredictionSchema
+from api.schemas import NeighbourSchema, PredictionSchema, predict_fields
 from model.config import PredictConfig, TrainConfig, options_of
+from model.dataset.images import FORMAT_NAMES, decode_image
+from model.errors import ImageError
 from model.results import Neighbour, Prediction
 
 # Classes that deepaas-cli maps to a type of argparse: a subclass would become a string.
@@ -90,3 +93,13 @@ def test_asking_what_there_is_imports_nothing_heavy() -> None:
     )
     finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert finished.stdout.strip() == "[]", finished.stderr
+
+
+def test_refusal_lists_the_formats_that_the_service_and_the_guide_list() -> None:
+    with pytest.raises(ImageError) as caught:
+        decode_image(b"text")
+    assert f"({FORMAT_NAMES})" in caught.value.message
+    assert f"({FORMAT_NAMES})" in predict_fields()["image"].metadata["description"]
+    guide = Path(__file__).resolve().parents[2] / "docs" / "datasets.md"
+    *others, last = FORMAT_NAMES.split(", ")
+    assert f"{', '.join(others)} and {last}, whatever the file is called" in " ".join(guide.read_text().split())
