@@ -166,6 +166,46 @@ def test_a_client_that_hangs_up_is_no_error_of_the_server(caplog: pytest.LogCapt
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
+def _ends(path: str) -> list[str]:
+    """How the handler of `path` ended whose client hung up after a whole request."""
+    ends: list[str] = []
+    begun = asyncio.Event()
+
+    async def handle(_: web.Request) -> web.Response:
+        begun.set()
+        try:
+            await asyncio.sleep(0.3)
+        except asyncio.CancelledError:
+            ends.append("cancelled")
+            raise
+        ends.append("finished")
+        return web.Response()
+
+    async def run() -> None:
+        application = web.Application(middlewares=[give_up_abandoned])
+        application.router.add_post("/{name}/", handle)
+        runner = web.AppRunner(application, shutdown_timeout=1.0)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            _, writer = await asyncio.open_connection("127.0.0.1", runner.addresses[0][1])
+            writer.write(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n".encode())
+            await begun.wait()
+            writer.close()
+            await asyncio.sleep(0.5)
+        finally:
+            await runner.cleanup()
+
+    asyncio.run(run())
+    return ends
+
+
+def test_only_predictions_are_given_up_when_the_client_has_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.abandoned._SECONDS_BETWEEN_LOOKS", 0.05)
+    assert _ends("/predict/") == ["cancelled"]
+    assert _ends("/train/") == ["finished"]
+
+
 def test_the_application_of_deepaas_is_guarded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     application = web.Application()
     monkeypatch.setitem(sys.modules, "deepaas.api", types.SimpleNamespace(APP=application))
