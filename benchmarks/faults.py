@@ -18,7 +18,6 @@ import json
 import os
 import random
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -61,7 +60,7 @@ class Fault:
     """
 
     name: str
-    happen: Callable[[psutil.Process, Workspace], None]
+    happen: Callable[[psutil.Popen, Workspace], None]
     repeats: int
 
 
@@ -119,7 +118,7 @@ class _Trials:
             time.sleep(self._moments.uniform(0, self._seconds))
             count.trials += 1
             if training.poll() is None:
-                fault.happen(psutil.Process(training.pid), self._workspace)
+                fault.happen(training, self._workspace)
                 count.struck += training.wait(PATIENCE) != 0
             count.lost += not self._is_recovered(lambda command: self._run(*command))
             self._clear()
@@ -175,9 +174,9 @@ class _Trials:
         if self._start(*arguments).wait(PATIENCE) != 0:
             raise RuntimeError(f"topgraft {' '.join(arguments)} failed, see {self._log}:\n{self._log.read_text()}")
 
-    def _start(self, *arguments: str) -> "subprocess.Popen[bytes]":
+    def _start(self, *arguments: str) -> psutil.Popen:
         with open(self._log, "wb") as log:
-            return subprocess.Popen(
+            return psutil.Popen(
                 [program("topgraft"), "--workspace", str(self._workspace.root), *arguments],
                 stdout=log,
                 stderr=log,
@@ -198,12 +197,12 @@ class _Trials:
             self._run("models", "remove", "--yes", name)
 
 
-def _send(number: signal.Signals) -> Callable[[psutil.Process, Workspace], None]:
+def _send(number: signal.Signals) -> Callable[[psutil.Popen, Workspace], None]:
     return lambda training, workspace: training.send_signal(number)
 
 
-def _kill_and_damage(damage: Callable[[bytes], bytes]) -> Callable[[psutil.Process, Workspace], None]:
-    def happen(training: psutil.Process, workspace: Workspace) -> None:
+def _kill_and_damage(damage: Callable[[bytes], bytes]) -> Callable[[psutil.Popen, Workspace], None]:
+    def happen(training: psutil.Popen, workspace: Workspace) -> None:
         training.kill()
         training.wait()
         checkpoints = sorted((workspace.running / NAME / "work" / "checkpoints").glob("*.ckpt"))
@@ -222,12 +221,12 @@ def _flip(content: bytes) -> bytes:
     return content[:middle] + bytes(byte ^ 0xFF for byte in content[middle : middle + 4]) + content[middle + 4 :]
 
 
-def _fill_disk(training: psutil.Process, workspace: Workspace) -> None:
+def _fill_disk(training: psutil.Popen, workspace: Workspace) -> None:
     """No file may grow any further from here on: writing fails as on a full disk."""
     training.rlimit(psutil.RLIMIT_FSIZE, (FULL_DISK_BYTES, psutil.RLIM_INFINITY))
 
 
-def _hide_photos(training: psutil.Process, workspace: Workspace) -> None:
+def _hide_photos(training: psutil.Popen, workspace: Workspace) -> None:
     photos, away = workspace.data / DATASET, workspace.root / "unmounted"
     photos.rename(away)
     try:
