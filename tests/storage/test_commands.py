@@ -1,5 +1,6 @@
 """The commands, with storages where paths are: pack, pull, train, push, predict."""
 
+import contextlib
 import json
 import os
 import signal
@@ -95,9 +96,11 @@ def _wait_for(training: psutil.Process, argument: str) -> psutil.Process:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         for child in training.children():
-            if child.name() == "rclone" and argument in child.cmdline():
-                time.sleep(1)  # the first bytes are told
-                return child
+            # One that has just ended has no command line any more.
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if child.name() == "rclone" and argument in child.cmdline():
+                    time.sleep(1)  # the first bytes are told
+                    return child
         time.sleep(0.05)
     raise AssertionError("the transfer was not started")
 

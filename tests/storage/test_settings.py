@@ -1,5 +1,6 @@
 """How a storage is configured, what doctor says of it, and that its password goes nowhere."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -146,8 +147,9 @@ def _wait_for_rclone(parent: psutil.Process) -> psutil.Process:
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         for child in parent.children():
-            if child.name() == "rclone":
-                return child
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if child.name() == "rclone":
+                    return child
         time.sleep(0.02)
     raise AssertionError("rclone was not started")
 
