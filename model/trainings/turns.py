@@ -6,7 +6,7 @@ import os
 import time
 
 from model.errors import ConfigError, TrainingBusyError
-from model.results import TrainingStatus
+from model.results import UNDER_WAY, TrainingStatus
 from model.trainings.folder import LOCK, Reservation, exclusive
 from model.trainings.listing import queued_trainings, running_trainings
 from model.workspace import Workspace
@@ -51,7 +51,7 @@ def queue_or_run(status: TrainingStatus, workspace: Workspace, line: Line) -> Tr
     Raises:
         TrainingBusyError: there is no room, and it may not or will not wait.
     """
-    running, waiting = running_trainings(workspace), queued_trainings(workspace)
+    running, waiting = _taking_room(workspace), queued_trainings(workspace)
     allowed = _allowed_trainings()
     if len(running) + len(waiting) < allowed:
         return dataclasses.replace(status, state="running", phase="start", place=0, ticket=0)
@@ -84,7 +84,7 @@ def _take_turn(reservation: Reservation, workspace: Workspace) -> list[TrainingS
     if status.state != "queued":
         return []
     with exclusive(workspace.running / LOCK):
-        running = running_trainings(workspace)
+        running = _taking_room(workspace)
         ahead = [other for other in queued_trainings(workspace) if other.ticket < status.ticket]
         if len(running) + len(ahead) < _allowed_trainings():
             started = dataclasses.replace(status, state="running", phase="start", pid=os.getpid(), place=0, ticket=0)
@@ -94,6 +94,11 @@ def _take_turn(reservation: Reservation, workspace: Workspace) -> list[TrainingS
     if current != status:
         reservation.write_status(current)
     return [*running, *ahead]
+
+
+def _taking_room(workspace: Workspace) -> list[TrainingStatus]:
+    """The trainings that run; one that has written how it ended gives its memory back within moments."""
+    return [status for status in running_trainings(workspace) if status.state in UNDER_WAY]
 
 
 _ADVICE = (

@@ -19,7 +19,7 @@ from model.bundle import find_bundle, model_names
 from model.config import TrainConfig
 from model.errors import DatasetError, TrainingBusyError, TrainingError, TrainingStoppedError
 from model.training.process import run_training
-from model.trainings import interrupted_trainings, running_trainings, unfinished_trainings
+from model.trainings import begin, interrupted_trainings, running_trainings, unfinished_trainings
 from model.workspace import Workspace
 
 KILLS = int(os.environ.get("TOPGRAFT_TEST_KILLS", "8"))
@@ -203,6 +203,16 @@ def test_kill_at_any_moment_leaves_only_whole_models(workspace, shapes):
             assert status.state == "interrupted"
         _clear(workspace)
     assert 0 < finished < KILLS
+
+
+def test_a_training_that_is_cancelled_but_not_gone_yet_takes_no_room(workspace, shapes):
+    first, _ = begin(TrainConfig(dataset=str(shapes), name="first"), workspace)
+    with first.lock:
+        with pytest.raises(TrainingBusyError, match="first"):
+            begin(TrainConfig(dataset=str(shapes), name="second"), workspace)
+        first.end("cancelled", "Somebody has cancelled it.")
+        second, _ = begin(TrainConfig(dataset=str(shapes), name="second"), workspace)
+        second.lock.close()
 
 
 def _seconds_of_a_whole_training(workspace: Workspace, shapes: Path) -> float:
