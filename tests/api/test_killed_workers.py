@@ -96,7 +96,9 @@ def test_all_workers_in_the_midst_of_requests_and_others_waiting(server: Server,
             for worker in _workers(server):
                 worker.kill()
             assert others.result() == [200] * 3
-        assert [answer.result().status_code for answer in waiting] == [503] * WORKERS
+        # One that its worker had not begun with is done by another.
+        statuses = {answer.result().status_code for answer in waiting}
+        assert 503 in statuses and statuses <= {200, 503}
 
 
 def test_the_worker_of_a_training(server: Server) -> None:

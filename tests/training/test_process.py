@@ -22,7 +22,7 @@ from model.training.process import run_training
 from model.trainings import begin, interrupted_trainings, running_trainings, unfinished_trainings
 from model.workspace import Workspace
 
-KILLS = int(os.environ.get("TOPGRAFT_TEST_KILLS", "8"))
+KILLS = int(os.environ.get("TOPGRAFT_TEST_KILLS", "6"))
 
 # It trains until it is stopped.
 ENDLESS = {
