@@ -198,7 +198,8 @@ def _median_seconds(work: Callable[[], object], times: int) -> float:
 
 def _megabytes_of_a_worker(home: Path, case: Case, photo: bytes) -> float:
     """Of the larger of two workers that have answered with one model: the one that they load when they start."""
-    subprocess.run([program("topgraft"), "models", "promote", case.name, "--workspace", str(home)], check=True)
+    command = [program("topgraft"), "models", "promote", case.name, "--workspace", str(home)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     with running_server("topgraft", home, TOPGRAFT_TENSORBOARD="0") as server:
         _ask(server, photo_upload("topgraft", photo, case.name), 4, 2.0)
         children = server.process.children(recursive=True)
