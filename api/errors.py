@@ -16,6 +16,9 @@ from model import errors
 
 log = logging.getLogger(__name__)
 
+# A worker that was lost is replaced within two or three.
+_SECONDS_TO_RETRY_AFTER = 5
+
 
 class ApiError(web.HTTPException):
     """An HTTP error that survives pickling; its body is `{"message": ...}`.
@@ -65,6 +68,14 @@ class Unavailable(ApiError, web.HTTPServiceUnavailable):
     """503: the server cannot answer until somebody acts: trains a model, repairs one, waits."""
 
 
+class TryAgain(Unavailable):
+    """503 with Retry-After: nobody needs to act, the same request can be answered in some seconds."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.headers["Retry-After"] = str(_SECONDS_TO_RETRY_AFTER)
+
+
 # A test fails when a class of model.errors is missing here.
 HTTP_ERRORS: dict[type[errors.TopgraftError], type[ApiError]] = {
     errors.TopgraftError: InternalError,
@@ -85,7 +96,7 @@ HTTP_ERRORS: dict[type[errors.TopgraftError], type[ApiError]] = {
     errors.StorageRefusedError: Unavailable,
     errors.StorageNotFoundError: BadRequest,
     errors.StorageFullError: Unavailable,
-    errors.StorageBusyError: Unavailable,
+    errors.StorageBusyError: TryAgain,
     errors.StorageUnreachableError: Unavailable,
     errors.StorageDamagedError: Unavailable,
     errors.TrackingError: Unavailable,
@@ -116,7 +127,7 @@ def as_http_errors() -> Iterator[None]:
         raise answer from error
     except MemoryError as error:
         log.exception("out of memory")
-        raise Unavailable("there is too little memory for this now. Send less at a time, or try again.") from error
+        raise TryAgain("there is too little memory for this now. Send less at a time, or try again.") from error
     except Exception as error:
         log.exception("unexpected error")
         raise InternalError(f"unexpected error, please report it with the server's log: {error!r}") from error

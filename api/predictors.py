@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from api import settings
+from api.errors import TryAgain
 from api.listing import Listed, Listing, State, skipping
 from model.bundle import find_bundle, open_bundle
 from model.config import LATEST
-from model.errors import ModelDamagedError, ModelError
+from model.errors import ModelDamagedError
 from model.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -65,14 +66,14 @@ class Predictors:
 
         Raises:
             NothingTrainedError, ModelNotFoundError, ModelDamagedError: see `model.bundle.find_bundle`.
-            ModelError: it is being replaced over and over.
+            TryAgain: it is being replaced over and over.
         """
         for _ in range(_ATTEMPTS):
             try:
                 return self._latest(workspace) if name == LATEST else Found(self._named(workspace, name))
             except _ChangedMeanwhileError:
                 log.info("the model %s was changed while it was being loaded: looking again", name)
-        raise ModelError(f"the model {name} is being replaced at this moment. Ask again.")
+        raise TryAgain(f"the model {name} is being replaced at this moment. Ask again.")
 
     def _named(self, workspace: Workspace, name: str) -> "Predictor":
         listed = self._listing.find(workspace, name)

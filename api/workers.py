@@ -18,7 +18,7 @@ from typing import Any
 
 from aiohttp import web
 
-from api.errors import Unavailable
+from api.errors import TryAgain
 from api.worker_process import Warm, Worker, WorkerDied, WorkerDiedIdle
 from model.errors import TrainingStoppedError
 
@@ -65,7 +65,7 @@ class Workers:
             `output`, and `finish_date` as DEEPaaS reads it.
 
         Raises:
-            Unavailable: the process died, or the service is being stopped.
+            TryAgain: the process died, or the service is being stopped.
             TrainingStoppedError: this was cancelled; DEEPaaS would make a 500 of the cancellation itself.
         """
         # At once: a task that is cancelled before its first step does nothing at all.
@@ -92,7 +92,7 @@ class Workers:
         try:
             output = await self._answer(function, arguments)
         except WorkerDied as error:
-            raise Unavailable(f"the process that worked on it {error}. Another takes its place: try again.") from error
+            raise TryAgain(f"the process that worked on it {error}. Another takes its place: try again.") from error
         finally:
             self._delete(uploads)
         return {"output": output, "finish_date": datetime.now().isoformat(" ", "microseconds")}
@@ -134,7 +134,7 @@ class Workers:
                 raise
         finally:
             self._waiting.discard(task)
-        raise Unavailable("the service is being stopped: ask again when it runs anew.")
+        raise TryAgain("the service is being stopped: ask again when it runs anew.")
 
     def _make_free(self, worker: Worker, answer: "asyncio.Future[Any]") -> None:
         # Whoever asked may not be there to see an error.

@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from api import errors as api_errors
-from api.errors import HTTP_ERRORS, ApiError, InternalError, Unavailable, as_http_errors, to_http
+from api.errors import HTTP_ERRORS, ApiError, InternalError, TryAgain, as_http_errors, to_http
 from model import errors
 
 API_CLASSES = sorted(set(HTTP_ERRORS.values()) | {InternalError}, key=lambda known: known.__name__)
@@ -71,8 +71,15 @@ def test_any_other_exception_becomes_a_logged_500(caplog: pytest.LogCaptureFixtu
 
 
 def test_too_little_memory_is_told_so() -> None:
-    with pytest.raises(Unavailable, match="Send less at a time"), as_http_errors():
+    with pytest.raises(TryAgain, match="Send less at a time"), as_http_errors():
         raise MemoryError
+
+
+def test_a_client_is_told_when_to_ask_again_only_where_that_helps() -> None:
+    passing = pickle.loads(pickle.dumps(TryAgain("short of memory")))
+    assert (passing.status, passing.headers["Retry-After"].isdecimal()) == (503, True)
+    damaged = to_http(errors.ModelDamagedError("repair it"))
+    assert (damaged.status, "Retry-After" in damaged.headers) == (503, False)
 
 
 @pytest.mark.parametrize("error_class", [value for value in HTTP_ERRORS])

@@ -131,6 +131,8 @@ def test_a_server_that_is_away(tmp_path: Path) -> None:
         response = _request(proxy, "GET", "/v2/models/topgraft/", headers=BEARER)
     assert response.status_code == 503
     assert "does not answer" in json.loads(response.text)["message"]
+    assert response.headers["Retry-After"].isdecimal()
+    assert "max-age" in response.headers["Strict-Transport-Security"]
 
 
 @pytest.mark.browser

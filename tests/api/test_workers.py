@@ -18,7 +18,7 @@ import pytest
 from aiohttp import web
 from deepaas.model.v2 import wrapper
 
-from api.errors import BadRequest, InternalError, Unavailable
+from api.errors import BadRequest, InternalError, TryAgain
 from api.worker import WANTED
 from api.worker_process import Worker
 from api.workers import Workers, take_over_workers
@@ -94,10 +94,10 @@ def test_a_worker_that_dies_is_answered_for_and_replaced(caplog: pytest.LogCaptu
     async def ask(workers: Workers) -> None:
         pid = (await workers.apply(os.getpid))["output"]
         waiting = asyncio.gather(*(workers.apply(abs, -number) for number in range(3)))
-        with pytest.raises(Unavailable, match="memory"):
+        with pytest.raises(TryAgain, match="memory"):
             await workers.apply(die, signal.SIGKILL)
         assert [answer["output"] for answer in await waiting] == [0, 1, 2]
-        with pytest.raises(Unavailable, match="SIGSEGV"):
+        with pytest.raises(TryAgain, match="SIGSEGV"):
             await workers.apply(die, signal.SIGSEGV)
         idle = (await workers.apply(os.getpid))["output"]
         assert idle != pid
@@ -200,7 +200,7 @@ def test_who_waits_is_refused_when_the_service_stops_and_no_upload_stays(tmp_pat
         refused = asyncio.create_task(workers.apply(waiting))
         await asyncio.sleep(0.05)
         await workers.refuse_waiting(web.Application())
-        with pytest.raises(Unavailable, match="being stopped"):
+        with pytest.raises(TryAgain, match="being stopped"):
             await refused
         assert not paths[0].exists()
         assert (await running)["output"] is None
