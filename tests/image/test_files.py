@@ -16,7 +16,7 @@ import yaml
 
 from tests.cli.conftest import ROOT
 from tests.image.buildah import base_tag
-from tests.publishing.test_child_module import validate
+from tests.publishing.test_child_module import mounted, validate
 
 ENTRY_POINT = ROOT / "docker" / "entrypoint.sh"
 NAME = {"type": "string", "pattern": r"^[a-zA-Z0-9._-]+$"}
@@ -194,6 +194,14 @@ def test_the_pipeline_runs_environments_that_tox_has() -> None:
             assert check["container"] in compose["services"]
             assert all(f"testenv:{name}" in tox for name in check["tox"]["testenv"])
     assert {"qc_style", "qc_functional", "qc_security"} == set(criteria)
+
+
+def test_the_checks_are_built_with_tox_and_see_the_whole_repository() -> None:
+    """As the hub's library starts them: `docker-compose -f .sqa/docker-compose.yml --project-directory WORKSPACE/`."""
+    service = read_yaml(".sqa/docker-compose.yml")["services"]["checks"]
+    dockerfile = ROOT / service["build"]["context"] / service["build"]["dockerfile"]
+    assert re.search(r"pip install .*\btox\b", dockerfile.read_text(encoding="utf-8"))
+    assert mounted(service, ROOT) == ROOT and (ROOT / "tox.ini").is_file()
 
 
 @pytest.mark.parametrize(("path", "version"), [("ai4-metadata.yml", "2.3.0"), ("metadata.json", "1.0.0")])

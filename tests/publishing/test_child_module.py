@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -85,6 +86,24 @@ def test_its_metadata_is_complete_and_valid(bundle: Bundle, tmp_path: Path, monk
     for name, version in (("ai4-metadata.yml", "2.3.0"), ("metadata.json", "1.0.0")):
         ran = validate(tmp_path / "child" / name, "--metadata-version", version)
         assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def mounted(service: dict[str, Any], project: Path) -> Path:
+    """The folder that a service of `.sqa/docker-compose.yml` works in; relative paths count from `project`."""
+    [volume] = service["volumes"]
+    assert volume["type"] == "bind" and volume["target"] == service["working_dir"]
+    return (project / volume["source"]).resolve()
+
+
+def test_its_checks_see_the_whole_repository(bundle: Bundle, tmp_path: Path) -> None:
+    child = write_child_module(bundle, URL, SHA256, tmp_path / "child", OPTIONS).directory
+    service = yaml.safe_load((child / ".sqa" / "docker-compose.yml").read_text())["services"]["checks"]
+    assert "build" not in service and service["image"].startswith("python:")
+    commands = yaml.safe_load((child / ".sqa" / "config.yml").read_text())["sqa_criteria"]["qc_style"]["repos"]
+    [check] = commands.values()
+    named = {word for command in check["commands"] for word in command.split() if "." in word or word == "Dockerfile"}
+    assert check["container"] == "checks" and named >= {"Dockerfile", "ai4-metadata.yml", "metadata.json"}
+    assert all((mounted(service, child) / name).is_file() for name in named)
 
 
 def test_hadolint_has_nothing_to_say(bundle: Bundle, tmp_path: Path) -> None:
