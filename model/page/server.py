@@ -138,7 +138,8 @@ def _plain_name(name: str) -> str:
 
 
 def _response(answer: Answer) -> web.Response:
-    return web.Response(status=answer.status, body=answer.body, content_type=answer.content_type)
+    headers = {"Retry-After": answer.retry_after} if answer.retry_after else {}
+    return web.Response(status=answer.status, body=answer.body, content_type=answer.content_type, headers=headers)
 
 
 @web.middleware

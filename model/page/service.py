@@ -26,11 +26,16 @@ START = "topgraft serve"
 
 
 class Answer(NamedTuple):
-    """What the service said: an HTTP status, and a JSON object or a PNG picture."""
+    """What the service said: an HTTP status, and a JSON object or a PNG picture.
+
+    Attributes:
+        retry_after: the header of that name, with an error that passes by itself; else empty.
+    """
 
     status: int
     content_type: str
     body: bytes
+    retry_after: str = ""
 
 
 class Service:
@@ -108,7 +113,7 @@ class Service:
             return failure(
                 502, f"expected at most {MAX_ANSWER_BYTES} bytes of answer from {self.address}, received more."
             )
-        return Answer(response.status, response.content_type, body)
+        return Answer(response.status, response.content_type, body, response.headers.get("Retry-After", ""))
 
     def _absent(self, what: str) -> Answer:
         message = f"{what} Start it: {START}"

@@ -12,12 +12,14 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
+import psutil
 import pytest
+from PIL import Image
 
 from model.dataset.synthetic import write_demo_dataset
-from tests.api.live import REAL_DATASET, Server, running_server
+from tests.api.live import REAL_DATASET, Server, running_server, wait_for
 from tests.api.test_swagger_ui import CHROMIUM, FLAGS
 from tests.cli.conftest import COMMAND, ROOT
 from tests.page.live import CLASSES, Line, free_port, photo, running_page, write_photos
@@ -105,6 +107,17 @@ class Visit:
     def shown(self, name: str) -> str:
         return self.card(name).locator(".best").inner_text()
 
+    def count_questions(self) -> list[str]:
+        """The names of the photos that are asked about from now on."""
+        asked: list[str] = []
+
+        def note(request: "playwright.Request") -> None:
+            if "api/predict" in request.url:
+                asked.extend(parse_qs(urlsplit(request.url).query)["name"])
+
+        self.page.on("request", note)
+        return asked
+
     def table(self) -> str:
         with self.page.expect_download() as download:
             self.page.get_by_role("button", name="Download CSV").click()
@@ -141,6 +154,20 @@ def visit(browser: "playwright.Browser", url: str, line: Line, request: Any) -> 
 
 def each_class() -> list[tuple[str, bytes]]:
     return [(f"photo-{label}.jpg", photo((colour,), seed=9 + label)) for label, colour in enumerate(CLASSES.values())]
+
+
+def large_picture() -> bytes:
+    """A PNG that is small to send and keeps a worker busy for a second."""
+    stream = io.BytesIO()
+    Image.new("RGB", (8000, 8000), "red").save(stream, "PNG", compress_level=1)
+    return stream.getvalue()
+
+
+def busy_worker(server: Server) -> psutil.Process:
+    """The worker that has been given something to do."""
+    workers = [child for child in server.process.children() if "spawn_main" in " ".join(child.cmdline())]
+    before = {worker: worker.cpu_times().user for worker in workers}
+    return wait_for(lambda: next((one for one in workers if one.cpu_times().user > before[one] + 0.15), None), 15)
 
 
 def unknown_photo(server: Server) -> bytes:
@@ -323,6 +350,58 @@ def test_a_service_that_goes_away_is_waited_for(visit: Visit, line: Line) -> Non
     visit.done(4)
     assert visit.page.locator(".card[data-state=answered]").count() == 4
     playwright.expect(visit.page.locator("#notice")).to_be_hidden()
+
+
+def test_a_worker_that_is_lost_is_waited_for_and_what_it_has_answered_stays(visit: Visit, server: Server) -> None:
+    visit.add(each_class()[0])
+    visit.done(1)
+    asked = visit.count_questions()
+    visit.add(("large.png", large_picture()), *each_class()[1:3])
+    busy_worker(server).kill()
+    playwright.expect(visit.page.locator("#notice")).to_contain_text("Another takes its place")
+    assert visit.page.locator("#notice-action").is_hidden()
+    visit.done(4)
+    assert visit.page.locator(".card[data-state=failed]").count() == 0
+    playwright.expect(visit.page.locator("#notice")).to_be_hidden()
+    assert "photo-0.jpg" not in asked
+
+
+def test_a_proxy_that_speaks_for_the_service_is_waited_for(visit: Visit) -> None:
+    def refuse(route: "playwright.Route") -> None:
+        route.fulfill(status=503, content_type="text/html", body="<h1>503 Service Temporarily Unavailable</h1>")
+
+    visit.page.route("**/api/predict?*", refuse, times=2)
+    visit.add(each_class()[0])
+    playwright.expect(visit.page.locator("#notice")).to_contain_text("status 503")
+    assert visit.page.locator("#notice-action").is_hidden()
+    visit.done(1)
+    assert visit.shown("photo-0.jpg") == "red"
+
+
+def test_a_damaged_model_waits_for_a_person_who_starts_again_with_the_rest(visit: Visit, server: Server) -> None:
+    hurt = server.home / "models" / "hurt"
+    shutil.copytree(server.home / "models" / "odd", hurt)
+    try:
+        visit.page.reload()
+        visit.ready()
+        visit.page.select_option("#model", "hurt")
+        visit.add(each_class()[0], ("text.jpg", b"no photo"))
+        visit.done(2)
+        whole = (hurt / "model.onnx").read_bytes()
+        (hurt / "model.onnx").write_bytes(whole[:1000])
+        asked = visit.count_questions()
+        visit.add(*each_class()[1:4])
+        start_again = visit.page.get_by_role("button", name="Start again")
+        start_again.wait_for()
+        assert "hurt" in visit.page.locator("#notice-text").inner_text()
+        (hurt / "model.onnx").write_bytes(whole)
+        start_again.click()
+        visit.done(5)
+        assert visit.page.locator(".card[data-state=answered]").count() == 4
+        assert visit.page.locator("#counts").inner_text() == "5 of 5 by hurt"
+        assert {"photo-1.jpg", "photo-2.jpg", "photo-3.jpg"} == set(asked)
+    finally:
+        shutil.rmtree(hurt)
 
 
 def test_a_service_that_is_not_there_yet_is_told_of_and_waited_for(

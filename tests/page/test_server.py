@@ -212,6 +212,20 @@ async def test_requests_of_other_sites_are_refused(page: Page, behind: Service) 
 
 
 @page_test
+async def test_an_error_that_passes_says_when_to_ask_again(page: Page, behind: Service) -> None:
+    async def stop(_request: web.Request) -> web.Response:
+        return web.json_response({"message": "being stopped"}, status=503, headers={"Retry-After": "5"})
+
+    async def refuse(_request: web.Request) -> web.Response:
+        return web.json_response({"message": "damaged"}, status=503)
+
+    for answer, seconds in ((stop, "5"), (refuse, None)):
+        behind.answer = answer
+        response = await page.post("/api/predict", data=b"x", headers=HEADERS)
+        assert (response.status, response.headers.get("Retry-After")) == (503, seconds)
+
+
+@page_test
 async def test_an_error_of_the_service_is_passed_on_with_its_message(page: Page, behind: Service) -> None:
     async def refuse(_request: web.Request) -> web.Response:
         return web.json_response({"message": "no model 'pets'"}, status=404)

@@ -11,6 +11,8 @@ import { thumbnail } from "./thumbnail.js";
 const AT_ONCE = 3;
 const LATEST = "latest";
 const SECONDS_BETWEEN_LOOKS = { there: 15, away: 3 };
+// A service that answers, but not this: it is asked less and less often, up to so many times more seldom.
+const MOST_SELDOM = 16;
 const SECONDS_BETWEEN_WORDS = 1.5;
 const WORDS_AT_ONCE = 3;
 const MEASURED_BY = { test: "on test photos", cross_validation: "by cross-validation", val: "on validation photos" };
@@ -22,6 +24,7 @@ const unsaid = [];
 const models = { listed: "", maxBytes: Infinity };
 // All answers on the page are of one model: that which answered first, where the latest is asked for.
 let answering = null;
+let holdUps = 0;
 
 const queue = new Queue({
   ask,
@@ -36,6 +39,7 @@ async function ask(photo, signal) {
     throw new ServiceError(`The file is too large: ${size} MB, at most ${most} MB are accepted.`, { status: 413 });
   }
   const answer = await classify(photo, answering ?? part("model").value, part("top-k").value, signal);
+  holdUps = 0;
   if (!signal.aborted) answering = answer.model;
   return answer;
 }
@@ -109,11 +113,16 @@ async function lookAtService() {
 async function keepLooking() {
   let looked = -Infinity;
   for (;;) {
-    const due = queue.held || performance.now() - looked >= 1000 * SECONDS_BETWEEN_LOOKS.there;
+    const due = performance.now() - looked >= 1000 * secondsToNextLook();
     if (due) await lookAtService();
     if (due) looked = performance.now();
     await new Promise((resolve) => setTimeout(resolve, 1000 * SECONDS_BETWEEN_LOOKS.away));
   }
+}
+
+function secondsToNextLook() {
+  if (!queue.held) return SECONDS_BETWEEN_LOOKS.there;
+  return holdUps < 2 ? 0 : SECONDS_BETWEEN_LOOKS.away * Math.min(2 ** (holdUps - 1), MOST_SELDOM);
 }
 
 function listModels({ models: listed, latest }) {
@@ -145,27 +154,44 @@ function gone(name) {
 }
 
 function heldUp(error) {
-  // A model that is gone or damaged comes back only if somebody sees to it; a service may come back by itself.
-  if (error.status === 404 || error.status === 503) {
-    notice(`${error.message} Choose another model, or`, "Start again");
-    lookAtService();
-  } else {
+  if (error.passes) {
+    holdUps += 1;
     notice(error.message);
-    showService("service not found", "no");
+    if (error.status !== 503) showService("service not found", "no");
+    return;
   }
+  // A model that is gone or damaged comes back only if somebody sees to it.
+  if (answering !== null) showChosen(answering);
+  notice(`${error.message} Choose another model, or`, "Start again");
+  lookAtService();
+}
+
+// The one that answers, where it has to be chosen against: choosing the latest is then a change.
+function showChosen(name) {
+  const select = part("model");
+  if (![...select.options].some((option) => option.value === name)) select.append(gone(name));
+  select.value = name;
 }
 
 function askAgain() {
   answering = null;
+  holdUps = 0;
   if (!part("settings").reportValidity()) return;
   notice("");
   queue.again();
   lookAtService();
 }
 
+function startAgain() {
+  holdUps = 0;
+  notice("");
+  queue.again(queue.photos.filter(({ answer, error }) => !answer && (error?.againMayHelp ?? true)));
+  lookAtService();
+}
+
 part("settings").addEventListener("change", askAgain);
 part("settings").addEventListener("submit", (event) => event.preventDefault());
-part("notice-action").addEventListener("click", askAgain);
+part("notice-action").addEventListener("click", startAgain);
 
 // ---- what is shown
 

@@ -3,7 +3,7 @@
 // States of a photo: waiting, asking, answered, failed, stopped. A question that fails because of the service, not
 // of the photo, holds up the queue: the photo waits again, and nothing is asked before `goOn`.
 
-const MOST_TRIES = 3;
+const MOST_TRIES = 5;
 
 export class Queue {
   #ask;

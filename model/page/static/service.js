@@ -1,11 +1,13 @@
 // The two requests of the page, and what can come of them.
 
-// An answer that is an error; `holdsUp` where the next photo would get the same one.
+// An answer that is an error; `holdsUp` where the next photo would get the same one, `passes` where that lasts only
+// for a while.
 export class ServiceError extends Error {
-  constructor(message, { status = 0, holdsUp = false } = {}) {
+  constructor(message, { status = 0, holdsUp = false, passes = false } = {}) {
     super(message);
     this.status = status;
-    this.holdsUp = holdsUp;
+    this.holdsUp = holdsUp || passes;
+    this.passes = passes;
     this.againMayHelp = status < 400 || status >= 500;
   }
 }
@@ -51,12 +53,18 @@ async function send(path, request) {
     response = await fetch(path, request);
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new ServiceError("The server of this page does not answer. Is “topgraft page” still running?", { holdsUp: true });
+    throw new ServiceError("The server of this page does not answer. Is “topgraft page” still running?", { passes: true });
   }
   if (response.ok) return response;
-  // 404: no such model. 502: no service. 503: nothing trained yet, or a damaged model.
-  const holdsUp = [404, 502, 503].includes(response.status);
-  throw new ServiceError(await messageOf(response), { status: response.status, holdsUp });
+  // 404: no such model. 503 of the service itself: nothing trained yet, or a damaged model.
+  const holdsUp = response.status === 404 || response.status === 503;
+  throw new ServiceError(await messageOf(response), { status: response.status, holdsUp, passes: passes(response) });
+}
+
+// 502: no service. 503: it says when to ask again, or a proxy on the way to this page speaks in its place.
+function passes({ status, headers }) {
+  const ofService = (headers.get("Content-Type") ?? "").startsWith("application/json");
+  return status === 502 || (status === 503 && (headers.has("Retry-After") || !ofService));
 }
 
 async function messageOf(response) {
