@@ -33,10 +33,14 @@ def replace_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
 def remove_leftovers(path: Path) -> None:
     """Remove the temporary files that killed processes left beside `path`, while nobody else writes it."""
+    for other in leftovers(path):
+        other.unlink(missing_ok=True)
+
+
+def leftovers(path: Path) -> list[Path]:
+    """The temporary files beside `path`: of processes that were killed, or that write it now."""
     left = re.compile(re.escape(f".{path.name}.") + "[0-9a-f]{32}")
-    for other in path.parent.glob(".*"):
-        if left.fullmatch(other.name):
-            other.unlink(missing_ok=True)
+    return [other for other in path.parent.glob(".*") if left.fullmatch(other.name)]
 
 
 def write_bytes(path: Path, content: bytes) -> None:

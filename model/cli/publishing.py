@@ -13,7 +13,8 @@ from model.cli.output import print_json, progress_display
 from model.durable import to_json
 
 if TYPE_CHECKING:
-    from model.publishing.child_module import ChildModule, ChildOptions
+    from model.publishing.child_module import ChildModule
+    from model.publishing.child_options import ChildOptions
     from model.publishing.publish import Publication
 
 _CHILD_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
@@ -50,7 +51,7 @@ def child_options(command: Command) -> Command:
 def read_child_options(given: dict[str, Any]) -> "ChildOptions":
     """These options as the library takes them."""
     from model.publishing.card import About
-    from model.publishing.child_module import ChildOptions
+    from model.publishing.child_options import ChildOptions
 
     about = About(given["title"], given["author"], given["license"], given["summary"])
     names = ("repository", "base", "tag", "gpu_tag", "version", "dataset_url", "sample")

@@ -6,7 +6,6 @@ The templates are files of `docker/child/`. What a person has changed in a repos
 import dataclasses
 import datetime
 import hashlib
-import io
 import json
 import logging
 import os
@@ -14,21 +13,15 @@ import re
 import shutil
 import subprocess
 import sys
-import urllib.parse
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from model import durable
-from model.addresses import without_credentials
 from model.backbones import BACKBONES
 from model.bundle import Bundle
-from model.dataset.images import looks_like_image, read_content
 from model.errors import ConfigError
-from model.publishing.card import About, model_card, summary_of
-from model.publishing.download import is_this_machine
-from model.publishing.photos import draw_photos
+from model.publishing.card import model_card, summary_of
+from model.publishing.child_options import ChildOptions, check_options, check_weights, read_sample
 from model.publishing.rendering import render
 from model.serving.predictor import load_predictor
 
@@ -49,10 +42,6 @@ _FILES = {
     "metadata.json": "metadata.json.jinja",
     "tests/test_served_model.py": "test_served_model.py.jinja",
 }
-_SHA256 = re.compile("[0-9a-fA-F]{64}")
-_TAG = re.compile(r"[\w][\w.-]{0,127}")
-_IMAGE = re.compile(r"[a-z0-9]([a-z0-9._/:-]*[a-z0-9])?")
-_SAMPLE_PIXELS = 256
 _PROVENANCE = {"mlflow_run": "MLFLOW_RUN", "nomad_job": "NOMAD_JOB_ID"}
 _LITE = "https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite"
 _KERAS = "https://keras.io/api/applications/"
@@ -60,32 +49,6 @@ _MEGABYTE = 1_000_000
 _SERVICE_MB = 900
 
 log = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True)
-class ChildOptions:
-    """What only a person can say of a child module.
-
-    Attributes:
-        about: title, author, license and summary.
-        repository: where its code will be; empty is a repository of its name in the hub.
-        base: the image it is built on; without a `/` it is one of ai4oshub.
-        tag, gpu_tag: of that image; an empty `gpu_tag` means that there is none for GPUs.
-        version: of the child module.
-        dataset_url: where the training data can be had; empty where it cannot.
-        sample: a photo for the test; None takes a drawn one, for a repository is public.
-        expires: the day on which the link to the weights ends, as an ISO date; empty where it does not.
-    """
-
-    about: About = dataclasses.field(default_factory=About)
-    repository: str = ""
-    base: str = "topgraft"
-    tag: str = "latest"
-    gpu_tag: str = "gpu"
-    version: str = "1.0.0"
-    dataset_url: str = ""
-    sample: Path | None = None
-    expires: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,7 +74,9 @@ def write_child_module(
     Raises:
         ConfigError: the URL, sha256, base or tags cannot be used, or the folder holds something else.
     """
-    _check(weights_url, sha256, options)
+    check_weights(weights_url, sha256)
+    check_child_module(directory, options)
+    durable.remove_leftovers(directory / WRITTEN)
     before = _written_before(directory)
     files = _files(bundle, weights_url, sha256.lower(), options)
     kept = tuple(name for name in files if _is_changed(directory / name, before.get(name, [])))
@@ -130,36 +95,28 @@ def write_child_module(
     return ChildModule(directory, tuple(files), kept, _to_do(bundle, options))
 
 
+def check_child_module(directory: Path, options: ChildOptions) -> None:
+    """See that a child module with these options can be written into `directory`; nothing is changed.
+
+    Raises:
+        ConfigError: base, tags or sample cannot be used, or the folder holds something else.
+    """
+    check_options(options)
+    _written_before(directory)
+    templates()
+
+
 def slug_of(title: str) -> str:
     """A title as the name of a repository and an image."""
     return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:60].strip("-") or "model"
 
 
-def _check(weights_url: str, sha256: str, options: ChildOptions) -> None:
-    parts = urllib.parse.urlsplit(weights_url)
-    safe = parts.scheme == "https" or (parts.scheme == "http" and is_this_machine(parts.hostname or ""))
-    if not safe or not parts.hostname or parts.username or any(character <= " " for character in weights_url):
-        raise ConfigError(
-            f"weights-url: expected https://HOST/PATH without a user, received {without_credentials(weights_url)!r}. "
-            "Over plain http only this machine itself is taken, for trying it."
-        )
-    if not _SHA256.fullmatch(sha256):
-        raise ConfigError(f"sha256: expected the 64 hexadecimal digits of the archive, received {sha256!r}.")
-    if not _IMAGE.fullmatch(options.base):
-        raise ConfigError(f"base: expected the name of an image such as topgraft, received {options.base!r}.")
-    for name in (options.tag, options.gpu_tag):
-        if name and not _TAG.fullmatch(name):
-            raise ConfigError(f"tag: expected a tag of an image such as latest, received {name!r}.")
-    if not options.tag:
-        raise ConfigError("tag: expected a tag of the base image such as latest, received nothing.")
-
-
 def _written_before(directory: Path) -> dict[str, list[str]]:
     marker = directory / WRITTEN
-    durable.remove_leftovers(marker)
     if marker.is_file():
         return dict(json.loads(marker.read_text(encoding="utf-8")))
-    if directory.exists() and (not directory.is_dir() or any(path.name != ".git" for path in directory.iterdir())):
+    ours = {directory / ".git", *durable.leftovers(marker)}
+    if directory.exists() and (not directory.is_dir() or any(path not in ours for path in directory.iterdir())):
         raise ConfigError(
             f"{directory}: expected a new or empty folder, or a child module written before; it holds something else. "
             "Choose another with --out."
@@ -172,7 +129,7 @@ def _is_changed(path: Path, written: list[str]) -> bool:
 
 
 def _files(bundle: Bundle, weights_url: str, sha256: str, options: ChildOptions) -> dict[str, bytes]:
-    suffix, photo = _sample(options.sample)
+    suffix, photo = read_sample(options.sample)
     sample = f"sample{suffix}"
     values = _values(bundle, weights_url, sha256, sample, options)
     folder = templates()
@@ -257,21 +214,6 @@ def _size(bundle: Bundle) -> int:
 
 def _today() -> str:
     return datetime.datetime.now(datetime.timezone.utc).date().isoformat()
-
-
-def _sample(path: Path | None) -> tuple[str, bytes]:
-    """The suffix and the bytes of the photo for the test."""
-    if path is not None:
-        content = read_content(path)
-        if not looks_like_image(content):
-            raise ConfigError(f"sample: expected a photo, received {path}.")
-        return path.suffix.lower() or ".jpg", content
-    picture = Image.open(io.BytesIO(draw_photos(1)[0]))
-    picture.thumbnail((_SAMPLE_PIXELS, _SAMPLE_PIXELS))
-    stream = io.BytesIO()
-    # PNG: every version of a decoder reads the same pixels.
-    picture.save(stream, "PNG")
-    return ".png", stream.getvalue()
 
 
 def _expected(bundle: Bundle, sample: str, photo: bytes) -> dict[str, Any]:

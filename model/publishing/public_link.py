@@ -54,7 +54,11 @@ class PublicLink:
 
 
 class SharedFiles:
-    """The public links of an account."""
+    """The public links of an account.
+
+    Attributes:
+        address: what every link begins with.
+    """
 
     def __init__(self, account: WebDavAccount) -> None:
         """Take the account apart.
@@ -69,7 +73,7 @@ class SharedFiles:
                 "another storage, send the model by `topgraft push`, make it public there, and write the repository by "
                 "`topgraft child-module --weights-url URL --sha256 HEX`."
             )
-        self._base = found["base"]
+        self.address: str = found["base"]
         self._folder = urllib.parse.unquote(found["folder"] or "").rstrip("/")
         self._account = account
 
@@ -106,8 +110,8 @@ class SharedFiles:
         # The address in the answer can lack the port behind a proxy; it only tells which form this server has.
         token = urllib.parse.quote(str(share["token"]), safe="")
         through = "/index.php" if "/index.php/s/" in str(share.get("url", "")) else ""
-        page = f"{self._base}{through}/s/{token}"
-        url = f"{self._base}/public.php/dav/files/{token}/" if has_password else f"{page}/download"
+        page = f"{self.address}{through}/s/{token}"
+        url = f"{self.address}/public.php/dav/files/{token}/" if has_password else f"{page}/download"
         return PublicLink(url, page, _end_of(share), has_password, is_new)
 
     def _ask(self, method: str, name: str, query: dict[str, str], details: dict[str, str] | None = None) -> Any:
@@ -115,7 +119,7 @@ class SharedFiles:
         try:
             answer = requests.request(
                 method,
-                f"{self._base}{_SHARES}{name}",
+                f"{self.address}{_SHARES}{name}",
                 params=query,
                 data=details,
                 headers={"OCS-APIRequest": "true", "Accept": "application/json"},
@@ -125,8 +129,8 @@ class SharedFiles:
             )
         except requests.RequestException as error:
             raise StorageUnreachableError(
-                f"public link: expected an answer of {self._base}, received {type(error).__name__}. See that it can be "
-                "reached from here."
+                f"public link: expected an answer of {self.address}, received {type(error).__name__}. See that it can "
+                "be reached from here."
             ) from error
         if answer.status_code != 200:
             raise _refusal(answer, method)
@@ -134,7 +138,7 @@ class SharedFiles:
             return answer.json()["ocs"]["data"]
         except (ValueError, KeyError, TypeError) as error:
             raise StorageError(
-                f"public link: expected JSON of the share API of {self._base}, received {answer.text[:100]!r}. "
+                f"public link: expected JSON of the share API of {self.address}, received {answer.text[:100]!r}. "
                 "See that this is a Nextcloud with sharing switched on."
             ) from error
 

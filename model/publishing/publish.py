@@ -14,10 +14,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from model import durable
+from model.addresses import without_credentials
 from model.bundle import Bundle
-from model.errors import ConfigError, StorageDamagedError
+from model.errors import ConfigError, StorageDamagedError, StorageSettingsError
 from model.publishing.archive import CHECKSUM_SUFFIX, SUFFIX, Archive, write_archive
-from model.publishing.child_module import ChildModule, ChildOptions, slug_of, write_child_module
+from model.publishing.child_module import ChildModule, check_child_module, slug_of, write_child_module
+from model.publishing.child_options import ChildOptions, is_safe_address
 from model.publishing.download import download
 from model.publishing.public_link import PublicLink, SharedFiles
 from model.publishing.upload import send_archive
@@ -84,11 +86,12 @@ def publish(
         ModelDamagedError: the model is not whole.
         StorageError, FetchError: it could not be sent, linked or fetched again; repeating goes on from there.
     """
-    check(options)
     place = parse_place(options.to) / f"{bundle.name}{SUFFIX}"
     shared = SharedFiles(webdav_account(place.remote))
-    storage = open_storage(options.to)
     folder = workspace.root / PUBLISHED / bundle.name
+    out = _child_folder(bundle, folder, options)
+    check(options, shared.address, out)
+    storage = open_storage(options.to)
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
         _remove_leftovers(folder, place.name)
@@ -107,7 +110,6 @@ def publish(
         child = None
         if not link.has_password:
             described = dataclasses.replace(options.child, expires=link.expires)
-            out = options.out or folder / slug_of(described.about.title or bundle.name)
             child = write_child_module(bundle, link.url, archive.sha256, out, described, options.git)
         record = {"place": str(place), "link": link.url, "expires": link.expires, "sha256": archive.sha256}
         durable.write_json(folder / RECORD, record)
@@ -120,13 +122,12 @@ def plan(bundle: Bundle, workspace: Workspace, options: PublishOptions) -> list[
     Raises:
         ConfigError, StorageSettingsError, ModelDamagedError: as `publish`.
     """
-    check(options)
-    bundle.verify()
     place = parse_place(options.to) / f"{bundle.name}{SUFFIX}"
-    SharedFiles(webdav_account(place.remote))
     folder = workspace.root / PUBLISHED / bundle.name
+    out = _child_folder(bundle, folder, options)
+    check(options, SharedFiles(webdav_account(place.remote)).address, out)
+    bundle.verify()
     size = sum(record.size for record in bundle.manifest.files.values())
-    out = options.out or folder / slug_of(options.child.about.title or bundle.name)
     ends = f"ending on {options.expires}" if options.expires else "without an end"
     secret = "with a password" if options.password else "without a password"
     steps = [
@@ -139,20 +140,42 @@ def plan(bundle: Bundle, workspace: Workspace, options: PublishOptions) -> list[
     return [f"{number}. {step}" for number, step in enumerate(steps, start=1)]
 
 
-def check(options: PublishOptions) -> None:
-    """See that the day is one to come.
+def check(options: PublishOptions, address: str, out: Path) -> None:
+    """See before anything is sent that all of it can be done.
+
+    Args:
+        address: of the Nextcloud, which the link will begin with.
+        out: where the child module is to be written.
 
     Raises:
-        ConfigError: it is not.
+        ConfigError: the day is over, or a child module cannot be written from these options, or not there.
+        StorageSettingsError: no image can be built from a link of this Nextcloud.
     """
-    if not options.expires:
+    _check_day(options.expires)
+    if options.password:
+        return
+    if not is_safe_address(address):
+        raise StorageSettingsError(
+            f"{parse_place(options.to).remote}: expected a url with https://HOST and no user in it, for the image of a "
+            f"child module is built from public links to it; received {without_credentials(address)!r}. Correct the "
+            "url, or give --password-file for a link without a child module."
+        )
+    check_child_module(out, options.child)
+
+
+def _check_day(expires: str) -> None:
+    if not expires:
         return
     try:
-        day = datetime.date.fromisoformat(options.expires)
+        day = datetime.date.fromisoformat(expires)
     except ValueError as error:
-        raise ConfigError(f"expires: expected a day as YYYY-MM-DD, received {options.expires!r}.") from error
+        raise ConfigError(f"expires: expected a day as YYYY-MM-DD, received {expires!r}.") from error
     if day <= datetime.datetime.now(datetime.timezone.utc).date():
-        raise ConfigError(f"expires: expected a day to come, received {options.expires}.")
+        raise ConfigError(f"expires: expected a day to come, received {expires}.")
+
+
+def _child_folder(bundle: Bundle, folder: Path, options: PublishOptions) -> Path:
+    return options.out or folder / slug_of(options.child.about.title or bundle.name)
 
 
 def _send(archive: Archive, storage: Storage, progress: Progress) -> bool:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from model.publishing.archive import write_archive
-from model.publishing.child_module import ChildOptions, write_child_module
+from model.publishing.child_module import write_child_module
+from model.publishing.child_options import ChildOptions
 from tests.api.conftest import photo
 from tests.cli.conftest import ROOT
 from tests.image.buildah import Images, Running, base_tag, open_images, running, why_not_here

@@ -19,7 +19,8 @@ from model import durable
 from model.bundle import Bundle
 from model.errors import ConfigError
 from model.publishing.card import About
-from model.publishing.child_module import ChildOptions, slug_of, write_child_module
+from model.publishing.child_module import slug_of, write_child_module
+from model.publishing.child_options import ChildOptions
 from model.workspace import Workspace
 from tests.cli.conftest import ROOT
 from tests.publishing.serving import serving

@@ -21,6 +21,8 @@ from model.errors import (
     StorageRefusedError,
     StorageSettingsError,
 )
+from model.publishing.child_module import WRITTEN
+from model.publishing.photos import draw_photos
 from model.publishing.public_link import SharedFiles
 from model.publishing.publish import PublishOptions, plan, publish
 from model.publishing.upload import push_model
@@ -212,8 +214,59 @@ def test_the_command_tells_what_is_left_for_a_person(
     assert (workspace.root / "published" / NAME / "colours" / "README.md").is_file()
 
 
-def test_a_day_that_is_over_and_a_storage_without_links_are_refused_before_anything_is_sent(
+@pytest.mark.parametrize(
+    ("child", "reason"),
+    [
+        ({"base": "Bad Name"}, "base: expected"),
+        ({"tag": "a b"}, "tag: expected"),
+        ({"sample": "notes.txt"}, "sample: expected a photo"),
+        ({"sample": "broken.jpg"}, "sample: expected a photo"),
+        ({}, "holds something else"),
+    ],
+)
+def test_what_stops_the_child_module_is_told_before_anything_is_sent(
+    cloud: Nextcloud, published: Bundle, workspace: Workspace, tmp_path: Path, child: dict[str, Any], reason: str
+) -> None:
+    (tmp_path / "notes.txt").write_text("no photo")
+    (tmp_path / "broken.jpg").write_bytes(draw_photos(1)[0][:500])
+    if "sample" in child:
+        child = child | {"sample": tmp_path / child["sample"]}
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "thesis.tex").write_text("years of work")
+    out = None if child else tmp_path / "thesis"
+    options = dataclasses.replace(OPTIONS, child=dataclasses.replace(OPTIONS.child, **child), out=out)
+    for do in (plan, publish):
+        with pytest.raises(ConfigError, match=reason):
+            do(published, workspace, options)
+    assert cloud.asked == [] and list((cloud.root / FOLDER).iterdir()) == []
+    with_password = dataclasses.replace(options, password=SECRET)
+    assert len(plan(published, workspace, with_password)) == 4, "no child module follows from such a link"
+
+
+def test_links_over_plain_http_are_refused_before_anything_is_sent(
     published: Bundle, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"TYPE": "webdav", "VENDOR": "nextcloud", "URL": "http://cloud.example.org/remote.php/dav/files/alice"}
+    for name, value in settings.items():
+        monkeypatch.setenv(f"RCLONE_CONFIG_RSHARE_{name}", value)
+    for do in (plan, publish):
+        with pytest.raises(StorageSettingsError, match=r"https://HOST.*'http://cloud\.example\.org'"):
+            do(published, workspace, OPTIONS)
+    assert len(plan(published, workspace, dataclasses.replace(OPTIONS, password=SECRET))) == 4
+
+
+def test_a_dry_run_leaves_what_another_command_is_writing(
+    cloud: Nextcloud, published: Bundle, workspace: Workspace, tmp_path: Path
+) -> None:
+    half = tmp_path / "child" / f".{WRITTEN}.{'ab' * 16}"
+    half.parent.mkdir()
+    half.write_bytes(b"half")
+    assert len(plan(published, workspace, dataclasses.replace(OPTIONS, out=half.parent))) == 5
+    assert half.is_file()
+
+
+def test_a_day_that_is_over_and_a_storage_without_links_are_refused_before_anything_is_sent(
+    cloud: Nextcloud, published: Bundle, workspace: Workspace
 ) -> None:
     with pytest.raises(ConfigError, match="a day to come"):
         plan(published, workspace, dataclasses.replace(OPTIONS, expires="2020-01-01"))
