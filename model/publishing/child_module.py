@@ -22,7 +22,7 @@ from model.bundle import Bundle
 from model.errors import ConfigError
 from model.publishing.card import model_card, summary_of
 from model.publishing.child_options import ChildOptions, check_options, check_weights, read_sample
-from model.publishing.rendering import render
+from model.publishing.rendering import docker_string, render
 from model.serving.predictor import load_predictor
 
 LICENSE = "LICENSE"
@@ -92,7 +92,9 @@ def write_child_module(
     durable.write_json(directory / WRITTEN, before | sums)
     if git:
         _initialise(directory)
-    return ChildModule(directory, tuple(files), kept, _to_do(bundle, options))
+    old = _naming_other_weights(directory, {name: files[name] for name in kept}, weights_url, sha256.lower())
+    first = [f"{', '.join(old)}: kept with other weights: set them to {weights_url}, sha256 {sha256.lower()}"] * bool(old)
+    return ChildModule(directory, tuple(files), kept, (*first, *_to_do(bundle, options)))
 
 
 def check_child_module(directory: Path, options: ChildOptions) -> None:
@@ -126,6 +128,16 @@ def _written_before(directory: Path) -> dict[str, list[str]]:
 
 def _is_changed(path: Path, written: list[str]) -> bool:
     return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() not in written
+
+
+def _naming_other_weights(directory: Path, kept: dict[str, bytes], weights_url: str, sha256: str) -> list[str]:
+    """Which of the files that were kept lack what is written there now: the URL, or the sha256, of the weights."""
+    values = {value.encode() for value in (weights_url, docker_string(weights_url)[1:-1], sha256)}
+    return [
+        name
+        for name, content in kept.items()
+        if any(value in content and value not in (directory / name).read_bytes() for value in values)
+    ]
 
 
 def _files(bundle: Bundle, weights_url: str, sha256: str, options: ChildOptions) -> dict[str, bytes]:

@@ -17,6 +17,7 @@ import yaml
 
 from model import durable
 from model.bundle import Bundle
+from model.cli.publishing import child_lines
 from model.errors import ConfigError
 from model.publishing.card import About
 from model.publishing.child_module import slug_of, write_child_module
@@ -138,6 +139,23 @@ def test_written_again_it_keeps_what_a_person_has_changed(bundle: Bundle, tmp_pa
     assert written.kept == ("README.md",) and (child / "README.md").read_text() == "mine"
     assert "cd" * 32 in (child / "Dockerfile").read_text()
     assert write_child_module(bundle, URL, "cd" * 32, child, OPTIONS).kept == ("README.md",)
+
+
+def test_a_file_that_was_changed_and_names_old_weights_is_the_first_thing_left_to_do(
+    bundle: Bundle, tmp_path: Path
+) -> None:
+    child, other = tmp_path / "child", URL.replace("/s/", "/index.php/s/")
+    write_child_module(bundle, URL, SHA256, child, OPTIONS)
+    for name in ("Dockerfile", "VERSION"):
+        (child / name).write_text((child / name).read_text() + "# mine\n")
+    assert not any(SHA256 in step for step in write_child_module(bundle, URL, SHA256, child, OPTIONS).to_do)
+    for url, sha256 in ((URL, "cd" * 32), (other, SHA256)):
+        written = write_child_module(bundle, url, sha256, child, OPTIONS)
+        assert written.kept == ("Dockerfile", "VERSION")
+        assert written.to_do[0].startswith("Dockerfile: ") and url in written.to_do[0] and sha256 in written.to_do[0]
+        assert written.to_do[0] in "\n".join(child_lines(written))
+    (child / "Dockerfile").write_text((child / "Dockerfile").read_text().replace(URL, other))
+    assert not any(SHA256 in step for step in write_child_module(bundle, other, SHA256, child, OPTIONS).to_do)
 
 
 def test_where_its_writing_stops_the_same_command_completes_it(
