@@ -92,9 +92,8 @@ def write_child_module(
     durable.write_json(directory / WRITTEN, before | sums)
     if git:
         _initialise(directory)
-    old = _naming_other_weights(directory, {name: files[name] for name in kept}, weights_url, sha256.lower())
-    first = [f"{', '.join(old)}: kept with other weights: set them to {weights_url}, sha256 {sha256.lower()}"] * bool(old)
-    return ChildModule(directory, tuple(files), kept, (*first, *_to_do(bundle, options)))
+    outdated = _outdated(directory, {name: files[name] for name in kept}, weights_url, sha256.lower())
+    return ChildModule(directory, tuple(files), kept, (*outdated, *_to_do(bundle, options)))
 
 
 def check_child_module(directory: Path, options: ChildOptions) -> None:
@@ -130,14 +129,16 @@ def _is_changed(path: Path, written: list[str]) -> bool:
     return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() not in written
 
 
-def _naming_other_weights(directory: Path, kept: dict[str, bytes], weights_url: str, sha256: str) -> list[str]:
-    """Which of the files that were kept lack what is written there now: the URL, or the sha256, of the weights."""
+def _outdated(directory: Path, kept: dict[str, bytes], weights_url: str, sha256: str) -> tuple[str, ...]:
+    """What to do where files that were kept lack the URL or the sha256 of the weights, which ours would name."""
     values = {value.encode() for value in (weights_url, docker_string(weights_url)[1:-1], sha256)}
-    return [
+    names = [
         name
-        for name, content in kept.items()
-        if any(value in content and value not in (directory / name).read_bytes() for value in values)
+        for name, ours in kept.items()
+        if any(value in ours and value not in (directory / name).read_bytes() for value in values)
     ]
+    told = f"{', '.join(names)}: kept as you have changed it, with other weights: set {weights_url} and sha256 {sha256}"
+    return (told,) if names else ()
 
 
 def _files(bundle: Bundle, weights_url: str, sha256: str, options: ChildOptions) -> dict[str, bytes]:
