@@ -9,14 +9,33 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 
-from benchmarks.load import PATIENCE, Kind, answer
+from benchmarks.load import LOST, PATIENCE, Kind, answer
 from benchmarks.server import Server
 
 REPEATS = 3
+SECONDS_TO_BE_BACK = 10.0
 # Some seconds of work.
 _PHOTOS = 500
 _SECONDS_TO_BE_BUSY = 1.0
 _SECONDS_TO_SETTLE = 3.0
+_IN_TIME = f"below {SECONDS_TO_BE_BACK:.0f} s"
+
+
+@dataclasses.dataclass(frozen=True)
+class Victim:
+    """A sort of process of a supervised service.
+
+    Attributes:
+        choose: finds one to be killed.
+        status: what the client that waits meanwhile is to get.
+        expectation: the same in words, and when.
+        works_on: whether its request is worked on all the same.
+    """
+
+    choose: Callable[[Server], psutil.Process]
+    status: int
+    expectation: str
+    works_on: bool = False
 
 
 @dataclasses.dataclass
@@ -24,30 +43,47 @@ class Kills:
     """What came of killing one process, several times.
 
     Attributes:
+        victim: that process.
+        in_peace: seconds until that client is answered where nothing is killed.
         statuses: of the answers that the client got who waited meanwhile.
         waited: seconds from the kill to that answer.
         back: seconds from the kill until another request was answered with 200.
     """
 
+    victim: Victim
+    in_peace: float
     statuses: list[int] = dataclasses.field(default_factory=list)
     waited: list[float] = dataclasses.field(default_factory=list)
     back: list[float] = dataclasses.field(default_factory=list)
+
+    def as_expected(self) -> bool:
+        """Whether the client that waited always got what it should, and in time."""
+        most = SECONDS_TO_BE_BACK + (self.in_peace if self.victim.works_on else 0.0)
+        return set(self.statuses) == {self.victim.status} and max(self.waited) < most
 
 
 def kill_processes(server: Server, photo: bytes) -> dict[str, Kills]:
     """Kill each sort of process that a supervised service has, while a zip of many photos is worked on."""
     large = Kind("large", 200, _zip(photo))
     small = Kind("small", 200, photo)
-    return {name: _kill(server, choose, large, small) for name, choose in _VICTIMS.items()}
+    in_peace = _seconds(server, large)
+    return {name: _kill(server, Kills(victim, in_peace), large, small) for name, victim in _VICTIMS.items()}
 
 
-def _kill(server: Server, choose: Callable[[Server], psutil.Process], large: Kind, small: Kind) -> Kills:
-    kills = Kills()
+def _seconds(server: Server, kind: Kind) -> float:
+    started = time.perf_counter()
+    status, moment = _answer_and_moment(server, kind)
+    if status != kind.status:
+        raise RuntimeError(f"expected status {kind.status} of a zip left in peace, received {status}")
+    return moment - started
+
+
+def _kill(server: Server, kills: Kills, large: Kind, small: Kind) -> Kills:
     for _ in range(REPEATS):
         with ThreadPoolExecutor(1) as client:
             waiting = client.submit(_answer_and_moment, server, large)
             time.sleep(_SECONDS_TO_BE_BUSY)
-            victim = choose(server)
+            victim = kills.victim.choose(server)
             victim.kill()
             killed = time.perf_counter()
             while answer(server, small) != small.status and time.perf_counter() - killed < PATIENCE:
@@ -84,8 +120,8 @@ def _workers(server: Server) -> list[psutil.Process]:
     return [worker for _, worker in sorted(shares, key=lambda pair: -pair[0])]
 
 
-_VICTIMS: dict[str, Callable[[Server], psutil.Process]] = {
-    "the worker of the request": lambda server: _workers(server)[0],
-    "an idle worker": lambda server: _workers(server)[-1],
-    "the main process": _main_process,
+_VICTIMS = {
+    "the worker of the request": Victim(lambda server: _workers(server)[0], 503, f"503, {_IN_TIME}"),
+    "an idle worker": Victim(lambda server: _workers(server)[-1], 200, f"200, {_IN_TIME} more than in peace", True),
+    "the main process": Victim(_main_process, LOST, f"closed, {_IN_TIME}"),
 }

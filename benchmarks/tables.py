@@ -15,9 +15,10 @@ def times(value: float, digits: int = 1) -> str:
     return f"{value:.{digits}f}x"
 
 
-def verdict(goal: str, met: bool) -> str:
-    """A goal and whether it was met."""
-    return f"{goal}: {'met' if met else '**missed**'}"
+def verdict(goal: str, met: bool | None) -> str:
+    """A goal and whether it was met; None where what was measured does not tell."""
+    word = {True: "met", False: "**missed**", None: "not decided"}[None if met is None else bool(met)]
+    return f"{goal}: {word}"
 
 
 def median_and_range(values: Sequence[float], digits: int = 2, unit: str = "s") -> str:
