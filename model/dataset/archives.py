@@ -140,6 +140,27 @@ def iter_zip_images(
         raise ArchiveError(f"{label}: expected pictures in it, found no file")
 
 
+def iter_archive_files(
+    archive: Path, is_wanted: Callable[[str], bool], limits: ArchiveLimits = DATASET_LIMITS
+) -> Iterator[tuple[str, bytes]]:
+    """Some files of an archive, in its order and one in memory at a time: (name inside it, bytes).
+
+    Args:
+        archive: as for `unpack_archive`; what is not wanted is passed over, and what comes after the last file asked
+            for is not read at all.
+        is_wanted: told the name of each file.
+        limits: when to stop.
+
+    Raises:
+        ArchiveError: damaged, encrypted, unsafe, or over a limit, as far as it is read.
+    """
+    with open(archive, "rb") as stream, _damage_explained(str(archive)):
+        budget = _Budget(str(archive), limits, archive.stat().st_size)
+        for name, content in _entries(stream, str(archive), budget):
+            if is_wanted(name):
+                yield name, b"".join(budget.of(name)(content))
+
+
 def count_zip_files(content: Path | IO[bytes], limits: ArchiveLimits = DATASET_LIMITS) -> int:
     """How many files the table of a zip lists, hidden ones not counted; 0 where it cannot be read."""
     with contextlib.suppress(ArchiveError, OSError), contextlib.ExitStack() as stack, _damage_explained("the zip"):

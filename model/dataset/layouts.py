@@ -37,7 +37,7 @@ def find_layout(source: Path, images_directory: str = "") -> Listing:
 
 
 def _find_layout(source: Path, images_directory: str) -> Listing:
-    root = _without_wrapping(_existing_folder(source))
+    root = without_wrapping(_existing_folder(source))
     if (root / DATASET_FILES).is_dir():
         return read_lists(root, images_directory)
     if any((folder / DATASET_FILES).is_dir() for folder in folders_in(root)):
@@ -62,7 +62,7 @@ def _existing_folder(source: Path) -> Path:
     raise DatasetError(f"{source}: no such folder or archive. Looked in {parent}. {offer}")
 
 
-def _without_wrapping(root: Path) -> Path:
+def without_wrapping(root: Path) -> Path:
     """The folder that holds the dataset: archives often hold one folder with everything in it."""
     while True:
         folders = folders_in(root)

@@ -1,5 +1,6 @@
 """Each form of a model answers as the model does, and its program runs as it is."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,12 +13,17 @@ from model.dataset.synthetic import write_demo_dataset
 from model.errors import ConfigError, ModelError
 from model.publishing.photos import draw_photos, find_photos
 from model.serving.predictor import load_predictor
+from model.storage.copies import kept_copy
+from model.storage.pulling import pull
 from model.training.formats import exporting
 from model.training.formats.exporting import FORMS, export_form
 from model.training.imports.importing import import_model
 from model.workspace import Workspace
 from tests.publishing.conftest import write_model
 from tests.training.test_imgclas import CLASSES, small_backbone, with_head, write_folder
+
+LISTS = "lists in dataset_files/; its own splits"
+PLANKTON = Path(__file__).resolve().parents[3] / "shared" / "datasets" / "phytoplankton-mini"
 
 
 @pytest.fixture(scope="module")
@@ -73,11 +79,65 @@ def test_a_folder_that_is_there_is_left_alone(bundle: Bundle, tmp_path: Path) ->
         export_form(bundle, "onnx", tmp_path / "onnx")
 
 
+def trained_on(place: str, lists: Path, directory: Path, layout: str = LISTS) -> Bundle:
+    """A model that knows its test photos from the list in the folder `lists`, and their place."""
+    bundle = write_model(directory, dataset={"path": place, "layout": layout})
+    (bundle.directory / "dataset_files" / "test.txt").write_text((lists / "test.txt").read_text())
+    return bundle
+
+
+@pytest.mark.skipif(not PLANKTON.is_dir(), reason=f"there are no photos in {PLANKTON}")
+def test_a_form_is_compared_on_real_test_photos_of_an_archive(tmp_path: Path) -> None:
+    archive = shutil.make_archive(str(tmp_path / "plankton"), "gztar", PLANKTON.parent, PLANKTON.name)
+    bundle = trained_on(archive, PLANKTON / "dataset_files", tmp_path / "models" / "plankton")
+    exported = export_form(bundle, "onnx", tmp_path / "onnx")
+    assert exported.compared_on == "8 test photos of its dataset" and exported.max_difference < 1e-4
+
+
+@pytest.mark.parametrize("form", ["zip", "tar", "gztar"])
+def test_photos_of_an_archive_are_those_below_its_images_folder(tmp_path: Path, form: str) -> None:
+    signs = tmp_path / "wrapped" / "signs"
+    write_demo_dataset(signs, images_per_class=3)
+    shutil.copytree(signs / "images", signs / "a-thumbnails")
+    for thumbnail in (signs / "a-thumbnails").rglob("*.jpg"):
+        thumbnail.write_bytes(draw_photos(1)[0])
+    archive = shutil.make_archive(str(tmp_path / "signs"), form, tmp_path / "wrapped")
+    in_archive = trained_on(archive, signs / "dataset_files", tmp_path / "models" / "archive")
+    in_folder = trained_on(str(signs), signs / "dataset_files", tmp_path / "models" / "folder")
+    found, expected = find_photos(in_archive, 99), find_photos(in_folder, 99)
+    assert found.origin == expected.origin and sorted(found.content) == sorted(expected.content)
+    by_folders = shutil.make_archive(str(tmp_path / "folders"), form, signs / "images")
+    in_folders = trained_on(by_folders, signs / "dataset_files", tmp_path / "models" / "folders", "a folder per class")
+    assert sorted(find_photos(in_folders, 99).content) == sorted(expected.content)
+
+
+def test_an_archive_that_is_cut_off_stops_no_export(tmp_path: Path) -> None:
+    write_demo_dataset(tmp_path / "signs", images_per_class=3)
+    archive = Path(shutil.make_archive(str(tmp_path / "signs"), "tar", tmp_path / "signs"))
+    bundle = trained_on(str(archive), tmp_path / "signs" / "dataset_files", tmp_path / "models" / "signs")
+    archive.write_bytes(archive.read_bytes()[:3000])
+    assert "drawn" in find_photos(bundle).origin
+
+
+def test_photos_of_a_dataset_in_a_storage_are_taken_from_its_copy_where_that_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOPGRAFT_CACHE", str(tmp_path / "cache"))
+    signs = tmp_path / "wrapped" / "signs"
+    write_demo_dataset(signs, images_per_class=3)
+    archive = shutil.make_archive(str(tmp_path / "signs"), "tar", tmp_path / "wrapped")
+    place = "rshare:datasets/signs.tar"
+    bundle = trained_on(place, signs / "dataset_files", tmp_path / "models" / "signs")
+    shutil.copytree(signs, kept_copy(place))
+    assert "drawn" in find_photos(bundle).origin, "a copy that was not carried to its end"
+    shutil.rmtree(kept_copy(place))
+    pull(archive, kept_copy(place), mirror=True)
+    assert find_photos(bundle).origin == "8 test photos of its dataset"
+
+
 def test_photos_of_its_own_test_split_are_taken_where_they_are(tmp_path: Path) -> None:
     write_demo_dataset(tmp_path / "signs", images_per_class=3)
-    bundle = write_model(tmp_path / "models" / "signs", dataset={"path": str(tmp_path / "signs")})
-    assert "drawn" in find_photos(bundle).origin
-    listed = (tmp_path / "signs" / "dataset_files" / "test.txt").read_text()
-    (bundle.directory / "dataset_files" / "test.txt").write_text(listed)
+    assert "drawn" in find_photos(write_model(tmp_path / "models" / "unknown")).origin
+    bundle = trained_on(str(tmp_path / "signs"), tmp_path / "signs" / "dataset_files", tmp_path / "models" / "signs")
     photos = find_photos(bundle, 5)
     assert photos.origin == "5 test photos of its dataset" and photos.decode(bundle).shape == (5, 8, 8, 3)
