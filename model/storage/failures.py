@@ -6,7 +6,7 @@ rclone's exit status does not tell a wrong password from a full disk: its messag
 import logging
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from model import errors
@@ -22,63 +22,92 @@ _LOG_HEAD = re.compile(r"^\s*\d{4}/\d\d/\d\d \d\d:\d\d:\d\d [A-Z]+\s*:\s*")
 
 log = logging.getLogger(__name__)
 
+# What was said is read without names and addresses: a photo may be called 403.jpg, a folder quota.
+_QUOTED = re.compile(r"""\"(?:[^"\\]|\\.)*\"|(?<![\w)])'[^']*'(?!\w)""")
+_ADDRESS = re.compile(r"\w+://\S+")
+_PATH = re.compile(r"(?<![^\s(])/\S*")
+# No part of a path, of a file's name or of a longer word; a number is no port and no count either.
+_WORD = r"(?<![\w./])(?:{})(?![\w/]|\.\w)"
+_STATUS = r"(?<![\w./-])(?<![\w\]]:)(?:{})(?![\w/-]|\.\w| bytes| more)"
+
+
+def _words(words: str, statuses: str = "") -> re.Pattern[str]:
+    pattern = _WORD.format(words) + (f"|{_STATUS.format(statuses)}" if statuses else "")
+    return re.compile(pattern, re.IGNORECASE)
+
+
 # The first that matches counts: what is more certain comes first.
-_KINDS: tuple[tuple[type[StorageError], str, str], ...] = (
+_KINDS: tuple[tuple[type[StorageError], re.Pattern[str], str], ...] = (
     (
         errors.StorageSettingsError,
-        r"couldn't decrypt password",
+        _words("couldn't decrypt password"),
         "Its password, in RCLONE_CONFIG_RSHARE_PASS where it is rshare:, must be as `rclone obscure -` writes it",
     ),
     (
         errors.StorageSettingsError,
-        r"didn't find section|didn't find backend|looks incorrect|error reading section|unsupported protocol scheme|"
-        r"failed to load config|couldn't decrypt|failed to decrypt|invalid port|failed to parse|missing host|no Host",
+        _words(
+            r"didn't find section|didn't find backend|looks incorrect|error reading section|unsupported protocol scheme"
+            r"|failed to load config|couldn't decrypt|failed to decrypt|invalid port|failed to parse|missing host"
+            r"|no Host"
+        ),
         "`topgraft doctor --storage` tells what is wrong with its settings",
     ),
     (
+        errors.StorageDamagedError,
+        _words(r"corrupted on transfer|hash(es)? differ|sizes differ"),
+        "Try again",
+    ),
+    (
         errors.StorageRefusedError,
-        r"\b40[13]\b|unauthori[sz]ed|forbidden|InvalidAccessKeyId|SignatureDoesNotMatch|AccessDenied",
+        _words(r"unauthori[sz]ed|forbidden|InvalidAccessKeyId|SignatureDoesNotMatch|AccessDenied", "40[13]"),
         "See to the user, the (app) password and what this user may do there; it was not tried again",
     ),
     (
         errors.StorageFullError,
-        r"\b(507|413)\b|insufficient storage|quota|no space left|disk full|file too large|EntityTooLarge",
+        _words(
+            r"insufficient storage|InsufficientStorage|\w*quota\w*|no space left|disk full|file too large"
+            r"|EntityTooLarge",
+            "507|413",
+        ),
         "Make room, or ask for more",
     ),
     (
         errors.StorageBusyError,
-        r"\b(423|425|429|50[0-4]|509)\b|\blocked\b|SlowDown|service unavailable|bad gateway",
+        _words(r"locked|SlowDown|service unavailable|bad gateway", "423|425|429|50[0-4]|509"),
         "It was tried again for a while. Try later",
     ),
     (
         errors.StorageNotFoundError,
-        r"\b404\b|not found|no such file or directory|NoSuchBucket|NoSuchKey|doesn't exist",
+        _words(r"not found|no such file or directory|NoSuchBucket|NoSuchKey|doesn't exist", "404"),
         "See to the path; `topgraft doctor --storage` lists what is there",
     ),
     (
         errors.StorageUnreachableError,
-        r"connection refused|connection reset|no such host|timeout|timed out|deadline exceeded|unreachable|\bEOF\b|"
-        r"broken pipe|tls:|x509|certificate|dial tcp|network|connection closed|connection aborted|Max retries|"
-        r"IncompleteRead",
+        _words(
+            r"connection refused|connection reset|no such host|timeout|timed out|deadline exceeded|unreachable|EOF"
+            r"|broken pipe|tls|x509|certificate|dial tcp|network|connection closed|connection aborted|Max retries"
+            r"|IncompleteRead"
+        ),
         "See that the server runs and can be reached from here; what was transferred is kept",
     ),
-    (
-        errors.StorageDamagedError,
-        r"corrupted on transfer|hash(es)? differ|sizes differ|checksum",
-        "Try again",
-    ),
+    (errors.StorageDamagedError, _words("checksum"), "Try again"),
 )
 
 
-def failure(doing: str, messages: Sequence[str]) -> StorageError:
+def failure(doing: str, messages: Sequence[str], names: Iterable[str] = ()) -> StorageError:
     """The error for what was being done, such as "fetch rshare:a", and what was said about it.
 
     Nothing of it shows credentials that an address in a message may hold.
+
+    Args:
+        names: paths, `remote:path` and names of files that were handled: they say nothing of what went wrong.
     """
-    distinct = list(dict.fromkeys(_shown(message) for message in messages if message.strip()))
-    said = "; ".join(distinct[-_MESSAGES_SHOWN:]) or "nothing"
+    distinct = {_shown(message): message for message in messages if message.strip()}
+    last = list(distinct)[-_MESSAGES_SHOWN:]
+    said = "; ".join(last) or "nothing"
+    told = "; ".join(_told(distinct[shown], names) for shown in last)
     for kind, pattern, advice in _KINDS:
-        if re.search(pattern, said, re.IGNORECASE):
+        if pattern.search(told):
             return kind(f"{doing}: failed. Received: {said}. {advice}.")
     return StorageError(f"{doing}: failed. Received: {said}. `topgraft doctor --storage` looks at the storage.")
 
@@ -99,5 +128,27 @@ def with_retries(work: Callable[[], Result]) -> Result:
 
 
 def _shown(message: str) -> str:
-    line = " ".join(_LOG_HEAD.sub("", re.sub(r"<[^>]*>", " ", message)).split()).rstrip(".")
-    return re.sub(r"\w+://[^\s\"'<>]+", lambda address: without_credentials(address[0]), line)
+    return re.sub(r"\w+://[^\s\"'<>]+", lambda address: without_credentials(address[0]), _line(message))
+
+
+def _told(message: str, names: Iterable[str]) -> str:
+    """A message without the names and addresses in it."""
+    text = _line(message)
+    parts = {part for name in names for part in _parts(name) if part in text}
+    for part in sorted(parts, key=len, reverse=True):
+        exact = re.escape(part)
+        # One without a / could be a word, or a status: where it is meant as a name, a / or a colon is beside it.
+        pattern = rf"(?<!\w){exact}(?!\w)" if "/" in part else rf"(?<=/){exact}(?!\w)|(?<!\w){exact}(?=:)"
+        text = re.sub(pattern, " ", text)
+    for unread in (_QUOTED, _ADDRESS, _PATH):
+        text = unread.sub(" ", text)
+    return text
+
+
+def _parts(name: str) -> set[str]:
+    """How a message may call what has this name: `remote:path`, the path alone, or the last part of it."""
+    return {name, name.partition(":")[2], name.rstrip("/").rpartition("/")[2]} - {"", "/"}
+
+
+def _line(message: str) -> str:
+    return " ".join(_LOG_HEAD.sub("", re.sub(r"<[^>]*>", " ", message)).split()).rstrip(".")

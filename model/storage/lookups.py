@@ -71,4 +71,4 @@ def _ask(doing: str, function: str, *arguments: str, **options: Any) -> Any:
     try:
         return getattr(rclone, function)(*arguments, **options)
     except RcloneException as error:
-        raise failure(doing, error.error_msg.splitlines()) from None
+        raise failure(doing, error.error_msg.splitlines(), arguments) from None

@@ -57,7 +57,8 @@ def run_rclone(doing: str, arguments: Sequence[str], take: Take | None = None, t
     with _started([rclone_program(), *arguments, *_LOG_FLAGS]) as child:
         _read(child, take or collected.append, log, doing)
         if child.wait() != 0:
-            raise failure(doing, log.errors or log.notices)
+            handled = [argument for argument in arguments if not argument.startswith("-")]
+            raise failure(doing, log.errors or log.notices, [*handled, *log.names])
     return b"".join(collected)
 
 
@@ -83,6 +84,7 @@ class _Log:
     def __init__(self, tell: Tell | None) -> None:
         self.errors: list[str] = []
         self.notices: list[str] = []
+        self.names: set[str] = set()
         self._tell = tell
         self._begun = b""
         self._moved: tuple[Any, ...] = ()
@@ -99,6 +101,7 @@ class _Log:
             self.notices.append(line.decode(errors="replace"))
             return False
         if record.get("level") in _WORTH_READING:
+            self.names.add(str(record.get("object", "")))
             self.errors.append(str(record.get("msg", "")))
         elif "stats" not in record:
             self.notices.append(str(record.get("msg", "")))

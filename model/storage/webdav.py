@@ -62,7 +62,7 @@ def request(
         ) as answer:
             yield answer
     except requests.RequestException as error:
-        raise failure(doing, [f"connection aborted: {error}"]) from error
+        raise failure(doing, [f"connection aborted: {error}"], [path]) from error
 
 
 def refusal(doing: str, answer: "requests.Response") -> StorageError:
