@@ -51,8 +51,11 @@ def check(dataset: str, sheet: Path, as_json: bool, **typed: Any) -> None:
 
     config = schema.load(TrainConfig, typed, {"dataset": dataset})
     workspace = current_workspace()
-    with tempfile.TemporaryDirectory(prefix="topgraft-check-") as work_directory, progress_display() as progress:
-        source = dataset_folder(workspace, config.dataset, progress)
+    with (
+        tempfile.TemporaryDirectory(prefix="topgraft-check-") as work_directory,
+        progress_display() as progress,
+        dataset_folder(workspace, config.dataset, "topgraft check", progress) as source,
+    ):
         verdict = prepare_dataset(source, config, Path(work_directory), progress)
         drawn = None if typed["augmentation"] is None else _draw_augmentation(verdict, config, sheet)
     if as_json:

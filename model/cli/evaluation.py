@@ -47,8 +47,11 @@ def evaluate(model: str, dataset: str, output: Path | None, as_json: bool, **typ
     from model.evaluation.evaluate import evaluate_bundle, write_predictions
     from model.evaluation.selection import select_samples
 
-    with tempfile.TemporaryDirectory(prefix="topgraft-evaluate-") as work_directory, progress_display() as progress:
-        source = dataset_folder(workspace, config.dataset, progress)
+    with (
+        tempfile.TemporaryDirectory(prefix="topgraft-evaluate-") as work_directory,
+        progress_display() as progress,
+        dataset_folder(workspace, config.dataset, f"topgraft evaluate {bundle.name}", progress) as source,
+    ):
         verdict = prepare_dataset(source, config, Path(work_directory), progress)
         selection = select_samples(bundle, verdict)
         evaluation = evaluate_bundle(bundle, selection.samples, progress)

@@ -75,7 +75,8 @@ def predict(
     config = resolve(PredictConfig, typed | {"model": model}, config_file)
     workspace = current_workspace()
     with progress_display() as progress:
-        paths = local_paths(named, progress)
+        copies = local_paths(named, f"topgraft predict {config.model}", progress)
+        paths = click.get_current_context().with_resource(copies)
     photos = Photos(paths.paths, paths.name_of)
     from model.serving.predictor import find_predictor
     from model.serving.table import require_parquet

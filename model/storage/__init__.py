@@ -14,6 +14,7 @@ webdav.py      what rclone would do otherwise than we need: move over a file at 
 failures.py    what went wrong, in our errors; and trying again
 packing.py     a folder as one tar with an index and sums
 pulling.py     a dataset from a storage into a folder; nextcloud.py: a folder as one zip
+uses.py        who pulls into a folder, and who uses what is in it
 copies.py      arguments of commands that may be `remote:path`
 models.py      a trained model into a storage
 diagnosis.py   what is wrong with a storage

@@ -4,35 +4,40 @@ import dataclasses
 import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from model.errors import StorageError, StorageNotFoundError
 from model.results import Progress, no_progress
 from model.storage.opening import open_storage
 from model.storage.places import is_remote, parse_place
-from model.storage.pulling import is_whole, pull
+from model.storage.pulling import pulled_copy
 from model.workspace import Workspace, cache_directory
 
 
+@contextmanager
 def dataset_folder(
-    workspace: Workspace, dataset: str, progress: Progress = no_progress, may_be_old: bool = False
-) -> Path:
+    workspace: Workspace, dataset: str, user: str, progress: Progress = no_progress, may_be_old: bool = False
+) -> Iterator[Path]:
     """The folder or archive that the option `dataset` means; one in a storage is fetched, as far as it has changed.
 
+    As long as the block lasts no other command changes the copy of one in a storage; a process that is killed ends it.
+
     Args:
+        user: who reads it, such as "the training pets", for messages to others.
         may_be_old: take the copy that is here, where a whole one is, without asking the storage: for a training that
             goes on with what it began with.
 
     Raises:
+        StorageBusyError: it has changed in the storage, and somebody else reads the copy; the message says who.
         StorageError, ArchiveError: as `model.storage.pulling.pull`.
     """
     if not is_remote(dataset):
-        return workspace.find_dataset(dataset)
+        yield workspace.find_dataset(dataset)
+        return
     folder = kept_copy(dataset)
-    if not (may_be_old and is_whole(folder)):
-        pull(dataset, folder, progress, mirror=True)
-    return folder
+    with pulled_copy(dataset, folder, user, progress, may_be_old):
+        yield folder
 
 
 def kept_copy(where: str) -> Path:
@@ -58,23 +63,31 @@ class Paths:
         return str(path)
 
 
-def local_paths(named: Sequence[str], progress: Progress = no_progress) -> Paths:
+@contextmanager
+def local_paths(named: Sequence[str], user: str, progress: Progress = no_progress) -> Iterator[Paths]:
     """The files and folders named, those in storages as copies, as far as they have changed; archives unpacked.
 
+    As long as the block lasts no other command changes these copies.
+
+    Args:
+        user: who reads them, for messages to others.
+
     Raises:
-        StorageError, ArchiveError: as `model.storage.pulling.pull`.
+        StorageError, ArchiveError: as `dataset_folder`.
     """
     paths: list[Path] = []
     copies: dict[Path, str] = {}
-    for name in named:
-        if is_remote(name):
-            copy = kept_copy(name)
-            is_plain_file = pull(name, copy, progress, mirror=True).way == "file"
-            paths.append(copy / copy.name if is_plain_file else copy)
-            copies[paths[-1]] = name
-        else:
-            paths.append(Path(name))
-    return Paths(tuple(paths), copies)
+    with ExitStack() as held:
+        for name in named:
+            if is_remote(name):
+                copy = kept_copy(name)
+                pulled = held.enter_context(pulled_copy(name, copy, user, progress))
+                is_plain_file = pulled is not None and pulled.way == "file"
+                paths.append(copy / copy.name if is_plain_file else copy)
+                copies[paths[-1]] = name
+            else:
+                paths.append(Path(name))
+        yield Paths(tuple(paths), copies)
 
 
 @contextmanager

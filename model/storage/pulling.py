@@ -5,10 +5,9 @@ nothing is deleted because a listing does not show it: with another user's name 
 at all. An archive is unpacked beside the folder and then moved into it.
 """
 
+import contextlib
 import dataclasses
-import fcntl
 import glob
-import hashlib
 import json
 import logging
 import os
@@ -16,7 +15,6 @@ import re
 import shutil
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +35,7 @@ from model.storage.opening import open_storage
 from model.storage.packing import verify_unpacked
 from model.storage.places import is_remote, parse_place
 from model.storage.settings import remote_settings
-from model.workspace import cache_directory
+from model.storage.uses import in_use, note_of, only_pull, require_unused
 
 # Below, asking for each file is as fast as a zip of the whole folder.
 _MANY_FILES = 20
@@ -89,9 +87,31 @@ def pull(source: str, directory: Path, progress: Progress = no_progress, mirror:
         StorageError: see `model.storage.interface.Storage`; StorageNotFoundError also where the folder is empty.
         ArchiveError: the archive is damaged or unsafe; nothing of it is in `directory`.
     """
-    with _alone(directory):
-        work = _Pull(source, directory, progress, mirror)
-        return work.run()
+    with only_pull(directory):
+        return _Pull(source, directory, progress, mirror).run()
+
+
+@contextlib.contextmanager
+def pulled_copy(
+    source: str, directory: Path, user: str, progress: Progress = no_progress, may_be_old: bool = False
+) -> Iterator[Pulled | None]:
+    """Bring a folder, or what is in an archive, into a folder of the cache, which no pull changes inside the block.
+
+    Args:
+        user: who uses it, for messages to others.
+        may_be_old: take what is here, where it is whole, without asking the storage; None is what comes of it.
+
+    Raises:
+        StorageBusyError: it has changed in the storage, and somebody uses what is here.
+        StorageError, ArchiveError: as `pull`.
+    """
+    with contextlib.ExitStack() as held:
+        with only_pull(directory):
+            pulled = None
+            if not (may_be_old and is_whole(directory)):
+                pulled = _Pull(source, directory, progress, mirror=True).run()
+            held.enter_context(in_use(directory, user))
+        yield pulled
 
 
 def is_whole(directory: Path) -> bool:
@@ -129,6 +149,9 @@ class _Pull:
             return self.pulled("unchanged", len(marker["files"]), 0, 0, marker["files"])
         name = self.source.replace(":", "/").rstrip("/").rpartition("/")[2]
         archive = self.directory.with_name(f".{self.directory.name}.{name}")
+        if self.is_here(dataclasses.replace(entry, name=name)):
+            return self.pulled("file", 1, 0, 0, {name: entry.size})
+        require_unused(self.directory, self.source)
         self.require_room(entry.size)
         self.storage.fetch("", archive, self.progress, entry)
         for older in archive.parent.glob(f".{glob.escape(archive.name)}.*.fetching"):
@@ -160,6 +183,7 @@ class _Pull:
         size = sum(entry.size for entry in changed)
         way = "unchanged"
         if changed:
+            require_unused(self.directory, self.source)
             self.require_room(size)
             _marker(self.directory).unlink(missing_ok=True)
             way = self.fetch(there, changed, size)
@@ -252,27 +276,19 @@ class _Pull:
         """What it came to; the files that only this folder has are counted, or removed from a mirror."""
         known = {_local_name(name) for name in names}
         extra = [name for name in _sizes(self.directory) if name not in known]
-        for name in extra:
-            if self.mirror or _PARTIAL.search(name):
-                (self.directory / name).unlink()
-        extra = [name for name in extra if (self.directory / name).exists()]
+        unwanted = [name for name in extra if self.mirror or _PARTIAL.search(name)]
+        if unwanted:
+            require_unused(self.directory, self.source)
+        for name in unwanted:
+            (self.directory / name).unlink()
         seconds = round(time.monotonic() - self.start, 2)
-        return Pulled(self.source, str(self.directory), way, files, fetched, size, len(extra), seconds)
-
-
-@contextmanager
-def _alone(directory: Path) -> Iterator[None]:
-    """Wait until no other process pulls into the folder."""
-    lock = _marker(directory).with_suffix(".lock")
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with open(lock, "w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
+        only_here = len(extra) - len(unwanted)
+        return Pulled(self.source, str(self.directory), way, files, fetched, size, only_here, seconds)
 
 
 def _marker(directory: Path) -> Path:
-    """Remembers what was pulled into the folder, to its end; in the cache, for the folder is the user's."""
-    return cache_directory() / "pulls" / f"{hashlib.sha256(str(directory.absolute()).encode()).hexdigest()[:32]}.json"
+    """Remembers what was pulled into the folder, to its end."""
+    return note_of(directory, "json")
 
 
 def _read_marker(directory: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 `train` runs it in this process (the command line); `model.training.process` in a child (the service).
 """
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import logging
@@ -107,11 +108,11 @@ def run(
 ) -> dict[str, Any]:
     """Carry out a reserved training, see `train`; or only the search before it, see `tune`."""
     status = StatusFile(reservation, progress)
-    with reservation.lock, stopped_by_signals(reservation):
+    with reservation.lock, contextlib.ExitStack() as held, stopped_by_signals(reservation):
         try:
             wait_for_turn(reservation, workspace)
             status.begin()
-            training = _Training(reservation, config, workspace, status)
+            training = _Training(reservation, config, workspace, status, held)
             if only_tune:
                 result = training.only_tune()
                 reservation.remove()
@@ -149,9 +150,16 @@ def run(
 class _Training:
     """The steps of one training, in their order."""
 
-    def __init__(self, reservation: Reservation, config: TrainConfig, workspace: Workspace, progress: Progress) -> None:
+    def __init__(
+        self,
+        reservation: Reservation,
+        config: TrainConfig,
+        workspace: Workspace,
+        progress: Progress,
+        held: contextlib.ExitStack,
+    ) -> None:
         self.reservation, self.config, self.progress = reservation, config, progress
-        self.workspace = workspace
+        self.workspace, self.held = workspace, held
         self.begun_before = reservation.has_begun
         if not is_remote(config.dataset) and self.begun_before:
             wait_for_dataset(workspace.find_dataset(config.dataset))
@@ -218,7 +226,9 @@ class _Training:
         if self.config.upload_to:
             # What could not be sent in the end is better known before.
             require_remote(parse_place(self.config.upload_to).remote)
-        source = dataset_folder(self.workspace, self.config.dataset, self.progress, may_be_old=self.begun_before)
+        user = f"the training {self.reservation.name}"
+        copy = dataset_folder(self.workspace, self.config.dataset, user, self.progress, may_be_old=self.begun_before)
+        source = self.held.enter_context(copy)
         verdict = prepare_dataset(source, self.config, self.work, self.progress)
         named = self.config.dataset if is_remote(self.config.dataset) else ""
         log.info("%s", "\n".join(verdict.lines(named)))

@@ -39,6 +39,14 @@ def webdav(webdav_process: StorageServer, monkeypatch: pytest.MonkeyPatch) -> St
 
 
 @pytest.fixture
+def there(webdav: StorageServer, tmp_path: Path) -> Path:
+    """An empty folder in the storage, under its own name."""
+    folder = webdav.folder / tmp_path.name
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
 def proxy(webdav_process: StorageServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
     """The same behind a proxy that can be told to fail, as `rshare:`."""
     with FaultyProxy(webdav_process) as between:

@@ -32,14 +32,6 @@ def content_of(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.fixture
-def there(webdav: StorageServer, tmp_path: Path) -> Path:
-    """An empty folder in the storage, under its own name."""
-    folder = webdav.folder / tmp_path.name
-    folder.mkdir()
-    return folder
-
-
 def test_a_folder_comes_once_then_only_what_has_changed(there: Path, tmp_path: Path) -> None:
     contents = write_files(there)
     here = tmp_path / "here"
@@ -135,23 +127,22 @@ def test_a_refused_zip_is_not_tried_another_way(nextcloud: FaultyProxy, there: P
 def test_the_copy_of_a_dataset_follows_the_storage(there: Path, tmp_path: Path) -> None:
     write_files(there)
     workspace, name = Workspace(tmp_path), f"rshare:{there.name}"
-    assert dataset_folder(workspace, name) == kept_copy(name)
+    with dataset_folder(workspace, name, "a test") as folder:
+        assert folder == kept_copy(name)
     (there / "b" / "1 ü.bin").unlink()
-    assert sorted(content_of(dataset_folder(workspace, name, may_be_old=True))) == [
-        "a/0 ü.bin",
-        "a/2 ü.bin",
-        "b/1 ü.bin",
-    ]
-    assert sorted(content_of(dataset_folder(workspace, name))) == ["a/0 ü.bin", "a/2 ü.bin"]
+    with dataset_folder(workspace, name, "a test", may_be_old=True) as folder:
+        assert sorted(content_of(folder)) == ["a/0 ü.bin", "a/2 ü.bin", "b/1 ü.bin"]
+    with dataset_folder(workspace, name, "a test") as folder:
+        assert sorted(content_of(folder)) == ["a/0 ü.bin", "a/2 ü.bin"]
 
 
 def test_files_and_folders_are_called_what_they_are_called_there(there: Path, tmp_path: Path) -> None:
     write_files(there)
     folder, file = f"rshare:{there.name}", f"rshare:{there.name}/a/0 ü.bin"
-    paths = local_paths([folder, file, str(tmp_path)])
-    assert paths.name_of(paths.paths[0] / "b" / "1 ü.bin") == f"{folder}/b/1 ü.bin"
-    assert paths.name_of(paths.paths[1]) == file and paths.paths[1].read_bytes()
-    assert paths.paths[2] == tmp_path
+    with local_paths([folder, file, str(tmp_path)], "a test") as paths:
+        assert paths.name_of(paths.paths[0] / "b" / "1 ü.bin") == f"{folder}/b/1 ü.bin"
+        assert paths.name_of(paths.paths[1]) == file and paths.paths[1].read_bytes()
+        assert paths.paths[2] == tmp_path
 
 
 def test_an_output_goes_to_the_storage_when_it_is_whole(there: Path) -> None:

@@ -1,0 +1,145 @@
+"""The copy of a dataset that somebody reads: no other command takes it away, and nobody waits for ever."""
+
+import errno
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmarks.storage_servers import StorageServer
+from model.errors import StorageBusyError
+from model.storage import uses
+from model.storage.copies import dataset_folder, local_paths
+from model.storage.packing import pack_folder
+from model.workspace import Workspace
+from tests.cli.conftest import COMMAND, environment_of_tests, topgraft, write_photos
+from tests.storage.test_pull import content_of, write_files
+
+HOLD = """
+import sys
+from pathlib import Path
+from model.storage.copies import dataset_folder
+from model.workspace import Workspace
+
+with dataset_folder(Workspace(Path()), sys.argv[1], "the training pets"):
+    print("holds", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("packed", [True, False], ids=["archive", "folder"])
+def test_a_copy_in_use_is_left_as_it_is_and_its_user_named(packed: bool, there: Path, tmp_path: Path) -> None:
+    workspace, name = Workspace(tmp_path), f"rshare:{there.name}" + "/photos.tar" * packed
+    photos = tmp_path / "photos" if packed else there
+    before = write_files(photos)
+    if packed:
+        pack_folder(photos, there / "photos.tar")
+    with dataset_folder(workspace, name, "the training pets") as folder:
+        with dataset_folder(workspace, name, "topgraft check"):
+            assert content_of(folder) == before, "nothing has changed: both may use it"
+        (photos / "a" / "0 ü.bin").write_bytes(b"another size")
+        (photos / "b" / "1 ü.bin").unlink()
+        if packed:
+            pack_folder(photos, there / "photos.tar")
+        said = rf"in use by the training pets \(process {os.getpid()} on .*topgraft pull"
+        with pytest.raises(StorageBusyError, match=said), dataset_folder(workspace, name, "topgraft check"):
+            pass
+        with dataset_folder(workspace, name, "the training pets again", may_be_old=True):
+            assert content_of(folder) == before
+    with dataset_folder(workspace, name, "topgraft check") as folder:
+        assert sorted(content_of(folder)) == ["a/0 ü.bin", "a/2 ü.bin"]
+
+
+def test_a_copy_in_use_loses_no_file_that_the_storage_has_no_more(there: Path, tmp_path: Path) -> None:
+    before = write_files(there)
+    workspace, name = Workspace(tmp_path), f"rshare:{there.name}"
+    with dataset_folder(workspace, name, "the training pets") as folder:
+        (there / "b" / "1 ü.bin").unlink()
+        with pytest.raises(StorageBusyError), local_paths([name], "topgraft predict latest"):
+            pass
+        assert content_of(folder) == before
+
+
+def test_a_single_file_may_be_used_by_several(there: Path) -> None:
+    write_files(there)
+    name = f"rshare:{there.name}/a/0 ü.bin"
+    with local_paths([name], "topgraft predict a") as first, local_paths([name, name], "topgraft predict b") as second:
+        assert first.paths * 2 == second.paths and first.paths[0].is_file()
+
+
+def test_a_killed_user_holds_nothing(there: Path, tmp_path: Path) -> None:
+    write_files(there)
+    name = f"rshare:{there.name}"
+    command = [sys.executable, "-c", HOLD, name]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as user:
+        assert user.stdout is not None and user.stdout.readline() == b"holds\n"
+        (there / "b" / "1 ü.bin").unlink()
+        with pytest.raises(StorageBusyError, match=rf"the training pets \(process {user.pid} "):
+            dataset_folder(Workspace(tmp_path), name, "topgraft check").__enter__()
+        user.send_signal(signal.SIGKILL)
+    with dataset_folder(Workspace(tmp_path), name, "topgraft check") as folder:
+        assert sorted(content_of(folder)) == ["a/0 ü.bin", "a/2 ü.bin"]
+        assert len(list(uses.note_of(folder, "uses").iterdir())) == 1, "what the killed one left is gone"
+
+
+def test_where_nothing_can_be_locked_it_is_said_and_gone_on(
+    there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    write_files(there)
+    workspace, name = Workspace(tmp_path), f"rshare:{there.name}"
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with dataset_folder(workspace, name, "the training pets") as folder:
+        (there / "b" / "1 ü.bin").unlink()
+        with dataset_folder(workspace, name, "topgraft check"):
+            assert sorted(content_of(folder)) == ["a/0 ü.bin", "a/2 ü.bin"]
+    assert "No locks available" in caplog.text and "going on without" in caplog.text
+
+
+def test_a_cache_that_cannot_be_written_is_said_and_a_whole_copy_used(
+    there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def read_only(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    before = write_files(there)
+    workspace, name = Workspace(tmp_path), f"rshare:{there.name}"
+    with dataset_folder(workspace, name, "the training pets"):
+        pass
+    monkeypatch.setattr(Path, "mkdir", read_only)
+    with dataset_folder(workspace, name, "the training pets", may_be_old=True) as folder:
+        assert content_of(folder) == before
+    assert "Read-only file system" in caplog.text
+
+
+@pytest.mark.slow  # a training in a process of its own
+def test_no_command_takes_the_dataset_from_a_training_that_runs(webdav: StorageServer, tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    write_photos(webdav.folder / "held")
+    variables = {name: value for name, value in os.environ.items() if name.startswith("RCLONE_")}
+    options = ("--dataset", "rshare:held", "--name", "pets", "--epochs", "2", "--folds", "0", "--json")
+    environment = environment_of_tests(tmp_path) | variables
+    command = [*COMMAND, "train", *options]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE) as child:
+        _wait_for_a_user(Path(environment["TOPGRAFT_CACHE"]))
+        next((webdav.folder / "held").rglob("*.jpg")).unlink()
+        checked = topgraft("check", "rshare:held", cwd=tmp_path, **variables)
+        said, _ = child.communicate()
+    assert checked.returncode == 5 and "in use by the training pets" in checked.stderr, checked.stderr
+    assert (child.returncode, json.loads(said)["status"]) == (0, "done")
+    assert topgraft("check", "rshare:held", cwd=tmp_path, **variables).returncode == 0
+
+
+def _wait_for_a_user(cache: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not list(cache.glob("pulls/*.uses/*")):
+        assert time.monotonic() < deadline, "the training has not begun to use its dataset"
+        time.sleep(0.05)
