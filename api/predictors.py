@@ -52,9 +52,14 @@ class _Damaged:
 
 
 class Predictors:
-    """At most TOPGRAFT_MODELS_IN_MEMORY models; the one unused for longest goes first."""
+    """At most TOPGRAFT_MODELS_IN_MEMORY models; the one unused for longest goes first.
+
+    Attributes:
+        workers: how many processes of this service have models, and share its processors.
+    """
 
     def __init__(self, listing: Listing, clock: Callable[[], float] = time.monotonic) -> None:
+        self.workers = 1
         self._listing = listing
         self._clock = clock
         self._loaded: OrderedDict[Path, _Loaded] = OrderedDict()
@@ -133,7 +138,7 @@ class Predictors:
         # Make room first, so that there are never more in memory than allowed.
         while len(self._loaded) >= settings.models_in_memory():
             self._loaded.popitem(last=False)
-        return load_predictor(bundle)
+        return load_predictor(bundle, settings.threads(self.workers))
 
     def _tell(self, warnings: tuple[str, ...]) -> None:
         """Log what is new of it: the same warnings come with every request."""

@@ -1,7 +1,10 @@
 """What the operator of a server sets by environment variables; read at each call, empty means unset."""
 
 import logging
+import math
 import os
+
+from model.resources import available_processors
 
 log = logging.getLogger(__name__)
 
@@ -18,6 +21,26 @@ def max_upload_bytes() -> int:
 def models_in_memory() -> int:
     """How many trained models each worker keeps loaded: TOPGRAFT_MODELS_IN_MEMORY, by default 2."""
     return _positive_integer("TOPGRAFT_MODELS_IN_MEMORY", 2)
+
+
+def threads(workers: int) -> int:
+    """How many threads decode, and compute a batch, in each worker: TOPGRAFT_THREADS, by default all processors.
+
+    `share` gives each of the workers its part of the processors, rounded up; a number is bounded by the processors.
+
+    Args:
+        workers: of this service.
+    """
+    most = available_processors()
+    text = os.environ.get("TOPGRAFT_THREADS", "").strip().lower()
+    if text == "share":
+        return math.ceil(most / workers)
+    if text.isdecimal() and int(text) > 0:
+        return min(int(text), most)
+    if text not in ("", "all"):
+        log.warning("TOPGRAFT_THREADS: expected all, share or a number above 0, received %r; using all", text)
+    # Whoever is alone in asking is answered soonest so; workers that compute at the same time share by turns.
+    return most
 
 
 def url_ports() -> frozenset[int]:

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from api.errors import InternalError
-from api.worker import WANTED
+from api.worker import PREDICTORS, WANTED
 
 log = logging.getLogger(__name__)
 
@@ -32,13 +32,18 @@ class WorkerDiedIdle(WorkerDied):
 
 
 class Worker:
-    """A process that calls functions, one after the other."""
+    """A process that calls functions, one after the other.
 
-    def __init__(self, warm: Warm | None) -> None:
+    Args:
+        warm: what it calls first.
+        workers: how many there are of it.
+    """
+
+    def __init__(self, warm: Warm | None, workers: int = 1) -> None:
         context = multiprocessing.get_context("spawn")
         self._pipe, its_end = context.Pipe()
         # Not a daemon: those may have no processes of their own.
-        self.process = context.Process(target=_work, args=(its_end, warm), daemon=False)
+        self.process = context.Process(target=_work, args=(its_end, warm, workers), daemon=False)
         self.process.start()
         # So that the pipe ends with the process.
         its_end.close()
@@ -139,10 +144,11 @@ class _Requests:
         return self._given_up >= self._number
 
 
-def _work(pipe: Connection, warm: Warm | None) -> None:
+def _work(pipe: Connection, warm: Warm | None, workers: int) -> None:
     """In the process: answer what comes, up to the end of the server."""
     requests = _Requests(pipe)
     WANTED.listen(requests.is_given_up)
+    PREDICTORS.workers = workers
     with contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
         if warm is not None:
             warm()

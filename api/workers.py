@@ -43,6 +43,7 @@ class Workers:
     """
 
     def __init__(self, count: int, warm: Warm, stoppable: Function | None = None) -> None:
+        self._count = count
         self._warm = warm
         self._stoppable = stoppable
         self._loop = asyncio.get_running_loop()
@@ -153,7 +154,7 @@ class Workers:
     def _start(self, warm: Warm | None) -> None:
         if self._closed:
             return
-        worker = Worker(warm)
+        worker = Worker(warm, self._count)
         self._alive.add(worker)
         self._free.put_nowait(worker)
         self._loop.add_reader(worker.process.sentinel, self._replace, worker)

@@ -40,11 +40,14 @@ class Predictor:
         memory: the features of its training images; None where the bundle has none.
     """
 
-    def __init__(self, bundle: Bundle, engine: Engine, memory: TrainingFeatures | None = None) -> None:
+    def __init__(
+        self, bundle: Bundle, engine: Engine, memory: TrainingFeatures | None = None, threads: int | None = None
+    ) -> None:
         self.bundle = bundle
         self.memory = memory
         self.size = (bundle.manifest.image_size, bundle.manifest.image_size)
         self._engine = engine
+        self._threads = threads
         self._room = RoomForPixels()
 
     def decode(self, content: bytes) -> np.ndarray:
@@ -118,7 +121,7 @@ class Predictor:
             yield from self._predict_batch([(first[0][0], self._decode_or_error(first[0][1]))], config)
             return
         stream = itertools.chain(first, stream)
-        with ThreadPoolExecutor(available_processors()) as pool:
+        with ThreadPoolExecutor(self._threads or available_processors()) as pool:
             for batch in batches(stream, batch_size):
                 decoded = pool.map(self._decode_or_error, [content for _, content in batch])
                 names = [name for name, _ in batch]
@@ -216,7 +219,8 @@ def load_predictor(bundle: Bundle, threads: int | None = None) -> Predictor:
     """Load a model for serving, by the engine that its manifest names, from a file that is as it was written.
 
     Args:
-        threads: CPU threads for one batch; None means all processors given to this process.
+        threads: CPU threads for one batch, and as many that decode; None means all processors given to this process.
+            TensorFlow, where that serves, takes no notice.
 
     Raises:
         ModelDamagedError: its file is missing or changed, or cannot be loaded.
@@ -231,7 +235,7 @@ def load_predictor(bundle: Bundle, threads: int | None = None) -> Predictor:
         raise ModelDamagedError(
             f"the model {bundle.name} in {bundle.directory} cannot be loaded: {error}. Train or fetch it again."
         ) from error
-    return Predictor(bundle, engine, _memory(bundle))
+    return Predictor(bundle, engine, _memory(bundle), threads)
 
 
 def _memory(bundle: Bundle) -> TrainingFeatures | None:

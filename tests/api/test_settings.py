@@ -14,6 +14,28 @@ def test_numbers(text: str, megabytes: int, monkeypatch: pytest.MonkeyPatch, cap
     assert ("TOPGRAFT_MAX_UPLOAD_MB" in caplog.text) == (text in ("0", "-1", "1GB"))
 
 
+@pytest.mark.parametrize(
+    ("text", "workers", "threads"),
+    [("", 2, 6), ("all", 2, 6), (" Share ", 2, 3), ("share", 4, 2), ("share", 9, 1), ("2", 2, 2), ("99", 2, 6)],
+)
+def test_threads_are_all_processors_a_share_or_a_number(
+    text: str, workers: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "available_processors", lambda: 6)
+    monkeypatch.setenv("TOPGRAFT_THREADS", text)
+    assert settings.threads(workers) == threads
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "half"])
+def test_threads_that_make_no_sense_are_told_of(
+    text: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(settings, "available_processors", lambda: 6)
+    monkeypatch.setenv("TOPGRAFT_THREADS", text)
+    assert settings.threads(2) == 6
+    assert "TOPGRAFT_THREADS" in caplog.text
+
+
 @pytest.mark.parametrize(("text", "allowed"), [("", False), ("0", False), ("no", False), ("1", True), ("TRUE", True)])
 def test_switches(text: str, allowed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOPGRAFT_ALLOW_PRIVATE_URLS", text)

@@ -140,6 +140,24 @@ def test_a_damaged_model_is_not_loaded_with_every_request_but_again_after_a_whil
     assert loaded == ["corrupt", "good", "corrupt"]
 
 
+def test_a_model_is_loaded_with_this_workers_share_of_the_processors(
+    workspace: Workspace, add_model: AddModel, predictors: Predictors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[int | None] = []
+
+    def load(bundle: Bundle, threads: int | None = None) -> FakePredictor:
+        given.append(threads)
+        return FakePredictor(bundle)
+
+    monkeypatch.setattr("model.serving.predictor.load_predictor", load)
+    monkeypatch.setattr("api.settings.available_processors", lambda: 6)
+    monkeypatch.setenv("TOPGRAFT_THREADS", "share")
+    predictors.workers = 3
+    add_model("a")
+    predictors.find(workspace, "a")
+    assert given == [2]
+
+
 def test_a_model_replaced_while_it_is_being_loaded_is_looked_for_again(
     workspace: Workspace, add_model: AddModel, predictors: Predictors, monkeypatch: pytest.MonkeyPatch
 ) -> None:

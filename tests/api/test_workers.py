@@ -19,7 +19,7 @@ from aiohttp import web
 from deepaas.model.v2 import wrapper
 
 from api.errors import BadRequest, InternalError, TryAgain
-from api.worker import WANTED
+from api.worker import PREDICTORS, WANTED
 from api.worker_process import Worker
 from api.workers import Workers, take_over_workers
 from model.errors import TrainingStoppedError
@@ -88,6 +88,25 @@ def test_what_a_worker_returns_and_raises_comes_back() -> None:
         assert await workers.apply(os.getpid) is not None
 
     _with_one_worker(ask)
+
+
+def how_many_workers() -> int:
+    return PREDICTORS.workers
+
+
+def test_a_worker_knows_how_many_there_are_and_so_does_the_one_that_takes_its_place() -> None:
+    async def run() -> None:
+        workers = Workers(2, ready)
+        try:
+            told = await asyncio.gather(*(workers.apply(how_many_workers) for _ in range(2)))
+            with pytest.raises(TryAgain):
+                await workers.apply(die, signal.SIGKILL)
+            told += await asyncio.gather(*(workers.apply(how_many_workers) for _ in range(4)))
+            assert [answer["output"] for answer in told] == [2] * 6
+        finally:
+            workers.shutdown()
+
+    asyncio.run(run())
 
 
 def test_a_worker_that_dies_is_answered_for_and_replaced(caplog: pytest.LogCaptureFixture) -> None:
