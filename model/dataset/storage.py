@@ -5,6 +5,7 @@ out of the dataset in silence, or be called damaged.
 """
 
 import errno
+import logging
 import os
 import time
 from pathlib import Path, PurePosixPath
@@ -15,7 +16,10 @@ from model.dataset.images import decode_image, read_bytes, read_content
 from model.errors import ImageError, StorageError
 from model.results import Sample
 
-SECONDS_BETWEEN_TRIES = (1.0, 2.0, 3.0, 4.0)
+# Two minutes: a network mount that is away for one, as while its server starts again, ends nothing.
+SECONDS_BETWEEN_TRIES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 30.0, 30.0)
+
+log = logging.getLogger(__name__)
 
 # Where the rest of the dataset is there, these are about the one file.
 _OF_THE_FILE = frozenset(
@@ -34,7 +38,7 @@ _OF_THE_FILE = frozenset(
 
 
 def read_photo(sample: Sample) -> bytes:
-    """The bytes of a photo; while its disk or mount is away, it is tried again for about ten seconds.
+    """The bytes of a photo; while its disk or mount is away, it is tried again for two minutes.
 
     Raises:
         ImageTooLargeError: it has more than `model.dataset.images.MAX_BYTES` bytes.
@@ -43,7 +47,7 @@ def read_photo(sample: Sample) -> bytes:
     """
     root = _root(sample)
     for seconds in (0.0, *SECONDS_BETWEEN_TRIES):
-        time.sleep(seconds)
+        _wait(seconds, root)
         try:
             return read_bytes(sample.path)
         except OSError as error:
@@ -67,13 +71,13 @@ def read_sample(sample: Sample, size: tuple[int, int] | None = None, resize: str
 
 
 def wait_for_dataset(source: Path) -> None:
-    """Return once the folder or file of a dataset is there; tried again for about ten seconds.
+    """Return once the folder or file of a dataset is there; tried again for two minutes.
 
     Raises:
         StorageError: it stayed away.
     """
     for seconds in (0.0, *SECONDS_BETWEEN_TRIES):
-        time.sleep(seconds)
+        _wait(seconds, source)
         if not is_away(source):
             return
     raise _away(source, "missing or empty")
@@ -89,6 +93,12 @@ def is_away(root: Path) -> bool:
             return next(entries, None) is None
     except OSError:
         return True
+
+
+def _wait(seconds: float, root: Path) -> None:
+    if seconds:
+        log.warning("%s cannot be read at this moment: trying again in %.0f s", root, seconds)
+        time.sleep(seconds)
 
 
 def _root(sample: Sample) -> Path:
