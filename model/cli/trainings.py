@@ -56,7 +56,10 @@ def watch_training(name: str) -> None:
                 progress(status.phase, status.epoch, status.epochs, **status.metrics | status.pace)
             time.sleep(_SECONDS_BETWEEN_LOOKS)
     if status is not None:
-        raise TrainingStoppedError(f"{name} is {status.state}: {status.message} To go on: topgraft resume {name}")
+        advice = f"To go on: topgraft resume {name}"
+        message = f"{name} is {status.state}: {status.message}"
+        ended = TrainingError if status.state == "failed" else TrainingStoppedError
+        raise ended(message if advice in message else f"{message} {advice}")
     bundle = find_bundle(workspace, name)
     click.echo(f"{name} is trained: {bundle.directory}")
 

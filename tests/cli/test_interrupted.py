@@ -63,6 +63,17 @@ def test_watching_a_training_that_was_killed_says_how_to_go_on(training, run: Ru
     assert watched.returncode == 130 and "topgraft resume under-way" in watched.stderr
 
 
+def test_watching_a_training_that_failed_says_how_to_go_on_once_and_is_an_error(training, workspace: Path, run: Run):
+    training.kill()
+    training.wait()
+    path = workspace / "models" / ".running" / "under-way" / "status.json"
+    status = json.loads(path.read_text())
+    message = "The GPU is gone. To go on: topgraft resume under-way"
+    path.write_text(json.dumps(status | {"state": "failed", "message": message}))
+    watched = run("models", "watch", "under-way")
+    assert watched.returncode == 1 and watched.stderr.count("topgraft resume under-way") == 1
+
+
 def test_watching_what_does_not_exist_is_an_error(run: Run):
     assert run("models", "watch", "nothing").returncode == 4
 
