@@ -76,7 +76,7 @@ def parse_augmentation(text: str, images_per_class: float) -> tuple[Operation, .
     Args:
         text: in the grammar above; empty means none.
         images_per_class: training images over classes, by which `auto` decides: strong below 50, light below
-            500, else none.
+            500, else none; infinite where a head alone is trained.
 
     Raises:
         ConfigError: steps cannot be understood; the message names them all.

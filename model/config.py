@@ -159,8 +159,9 @@ class TrainConfig:
     )
     augmentation: str = option(
         "none",
-        "Changed views of the training images to learn from: a preset (none, light, medium, strong, or auto: strong "
-        "below 50 images per class, light below 500, else none), or operations such as flip_lr|rotate(15)|crop(0.8). "
+        "Changed views of the training images to learn from: a preset (none, light, medium, strong, or auto: none "
+        "where a head alone is trained; where the backbone is too, strong below 50 images per class, light below 500), "
+        "or operations such as flip_lr|rotate(15)|crop(0.8). "
         "No preset flips: add flip_lr or flip_ud where things have no side.",
     )
     augmented_views: int = option(

@@ -6,6 +6,7 @@ at no strength (0; for `crop` 1) the image comes back as it was.
 """
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -127,7 +128,9 @@ class View:
 
 def views_of(config: TrainConfig, images_per_class: float) -> tuple[View, ...]:
     """The views that a training learns from, beside the images themselves."""
-    operations = parse_augmentation(config.augmentation, images_per_class)
+    # Features of a frozen backbone gain nothing by it (docs/benchmarks.md, "options").
+    is_frozen = config.fine_tune == "none" and config.weights != "none"
+    operations = parse_augmentation(config.augmentation, math.inf if is_frozen else images_per_class)
     if not operations:
         return ()
     return tuple(View(operations, config.seed, number) for number in range(1, config.augmented_views + 1))

@@ -5,7 +5,8 @@ import pytest
 
 from model import augmentation
 from model.augmentation import Operation, parse_augmentation
-from model.training.augment import OPERATIONS, View, augment
+from model.config import TrainConfig
+from model.training.augment import OPERATIONS, View, augment, views_of
 
 NO_STRENGTH = {"crop": 1.0}
 SIZES = [(48, 64), (33, 17), (1, 1), (1, 9)]
@@ -145,3 +146,12 @@ def test_presets_change_a_picture_and_leave_it_recognisable(preset: str) -> None
     seen = augment(smooth, parse_augmentation(preset, 0), np.random.default_rng(0))
     assert not np.array_equal(seen, smooth)
     assert np.corrcoef(seen.ravel(), smooth.ravel())[0, 1] > 0.7
+
+
+@pytest.mark.parametrize(
+    ("options", "count"),
+    [({}, 0), ({"fine_tune": "all"}, 4), ({"fine_tune": "auto"}, 4), ({"weights": "none"}, 4)],
+    ids=str,
+)
+def test_auto_makes_no_views_for_a_head_alone(options, count):
+    assert len(views_of(TrainConfig(augmentation="auto", **options), images_per_class=20)) == count
