@@ -51,8 +51,10 @@ def _cells(found: CrossValidation) -> list[str]:
 
 def _accuracy(found: CrossValidation) -> str:
     """The mean, and the lowest and highest of the seeds; of the folds, where there is but one seed."""
-    values = found.accuracies if len(found.accuracies) > 1 else found.accuracies_of_folds
-    return f"{statistics.mean(found.accuracies):.3f} ({min(values):.3f} to {max(values):.3f})"
+    of_seeds = len(found.accuracies) > 1
+    values = found.accuracies if of_seeds else found.accuracies_of_folds
+    of = "seeds" if of_seeds else "folds"
+    return f"{statistics.mean(found.accuracies):.3f} ({of}: {min(values):.3f} to {max(values):.3f})"
 
 
 def _write_into(path: Path, found: dict[str, CrossValidation]) -> None:

@@ -50,6 +50,7 @@ OURS: dict[str, dict[str, Any]] = {
     "frozen head": {},
     "`fine_tune = top`": {"fine_tune": "top"},
     "`fine_tune = all`": {"fine_tune": "all"},
+    "`fine_tune = auto`": {"fine_tune": "auto"},
 }
 RECIPE_FROZEN, RECIPE = "Keras recipe, frozen part", "Keras recipe, with fine-tuning"
 RECIPE_EPOCHS = {"frozen": 20, "unfrozen": 10}

@@ -14,11 +14,11 @@ from model.training.deadline import Deadline
 from model.training.features import BATCH_SIZE, Extract
 
 # With fewer, hardly any improvement stands out from chance (`model.evaluation.paired`), so none would be kept.
-LEAST_VAL_IMAGES = 30
-# Below these a backbone learns the images by heart; above, the more of it follows, the better.
-LEAST_PER_CLASS_FOR_TOP = 20
-LEAST_PER_CLASS_FOR_ALL = 50
-LEAST_IMAGES_FOR_ALL = 500
+LEAST_VAL_IMAGES = 20
+# With fewer, cross-validation says more of the model than fine-tuning adds to it. With so many the whole backbone was
+# as good as its last block on two sets of photos, and better on one (docs/benchmarks.md, "quality").
+LEAST_PER_CLASS = 15
+LEAST_IMAGES_FOR_ALL = 100
 # How long the frozen backbone takes for an image by ONNX Runtime is 1: a training step in Keras on a CPU costs this,
 FORWARD_BY_KERAS = 2.0
 STEP_OF_TOP = 1.0
@@ -74,13 +74,13 @@ def choose_fine_tuning(given: Circumstances) -> Choice:
     per_class = given.train_images / given.classes
     if given.val_images < LEAST_VAL_IMAGES:
         return Choice("none", f"{given.val_images} validation images are too few to tell an improvement from chance")
-    if per_class < LEAST_PER_CLASS_FOR_TOP:
+    if per_class < LEAST_PER_CLASS:
         return Choice("none", f"{per_class:.0f} training images per class are too few to learn more than a head")
     budget = given.seconds_left if math.isfinite(given.seconds_left) else 60 * MINUTES_WITHOUT_LIMIT
     times = {part: MARGIN * estimated_seconds(given, part) for part in ("top", "all")}
     in_words = {part: f"may take {seconds / 60:.1f} of {budget / 60:.1f} minutes" for part, seconds in times.items()}
     images = f"{given.train_images:,} training images, {per_class:.0f} per class"
-    many = given.train_images >= LEAST_IMAGES_FOR_ALL and per_class >= LEAST_PER_CLASS_FOR_ALL
+    many = given.train_images >= LEAST_IMAGES_FOR_ALL
     if many and times["all"] <= budget:
         return Choice("all", f"{images}, are enough for the whole backbone, and that {in_words['all']}")
     if times["top"] > budget:
