@@ -5,7 +5,9 @@ a fault happens to it. Then `topgraft resume`, or the train option `resume`, goe
 begun, it is started again. A model is lost unless at the end there is a whole one, every file as its sum in the
 manifest, whose results.csv, apart from the times, and whose predictions are those of a training to which nothing
 happened; and nothing may be listed as a model before. `kill -9` is done to three kinds of training, as each keeps
-other things to go on from; all other faults to the one from random weights, which writes the most.
+other things to go on from; all other faults to the one from random weights, which writes the most. Features are made
+anew in each training. A fault that comes when there is nothing left for it to do, as to photos that were all read
+already, counts as tried, but not as met; a damaged checkpoint must be told of.
 
 Depends on: nothing but the seed that draws the moments. `python -m benchmarks.faults --kills 50` takes about
 half an hour on two processors.
@@ -17,6 +19,7 @@ import dataclasses
 import json
 import os
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -33,7 +36,7 @@ from model.bundle import find_bundle, model_names
 from model.dataset.synthetic import write_demo_dataset
 from model.errors import TopgraftError
 from model.trainings import interrupted_trainings
-from model.workspace import Workspace
+from model.workspace import Workspace, cache_directory
 
 NAME = "model"
 DATASET = "signs"
@@ -45,6 +48,8 @@ FROZEN = EVERY_TRAINING | {"image_size": 96, "augmentation": "light"}
 FINE_TUNED = EVERY_TRAINING | {"image_size": 64, "fine_tune": "top", "fine_tune_epochs": 3}
 KILLS, REPEATS = 50, 3
 FULL_DISK_BYTES = 500_000
+SECONDS_AWAY = 60.0
+LOG = "command.log"
 PATIENCE = 1200.0
 SECONDS_TO_END = 5.0
 
@@ -55,13 +60,16 @@ class Fault:
 
     Attributes:
         name: a row of the table.
-        happen: does it to the running command; whatever it must take back, it takes back.
+        happen: does it to the running command; whatever it must take back, it takes back. Returns whether there was
+            anything to do it to.
         repeats: at how many moments.
+        told: what the log of the command that goes on must then say; empty where nothing.
     """
 
     name: str
-    happen: Callable[[psutil.Popen, Workspace], None]
+    happen: Callable[[psutil.Popen, Workspace], bool]
     repeats: int
+    told: str = ""
 
 
 @dataclasses.dataclass
@@ -69,7 +77,8 @@ class Count:
     """What came of the trials of one fault."""
 
     trials: int = 0
-    struck: int = 0
+    met: int = 0
+    ended: int = 0
     lost: int = 0
 
 
@@ -117,10 +126,11 @@ class _Trials:
             training = self._start("train", *self._flags())
             time.sleep(self._moments.uniform(0, self._seconds))
             count.trials += 1
-            if training.poll() is None:
-                fault.happen(training, self._workspace)
-                count.struck += training.wait(PATIENCE) != 0
-            count.lost += not self._is_recovered(lambda command: self._run(*command))
+            met = training.poll() is None and fault.happen(training, self._workspace)
+            count.met += met
+            count.ended += training.wait(PATIENCE) != 0
+            recovered = self._is_recovered(lambda command: self._run(*command))
+            count.lost += not (recovered and (fault.told in self._log.read_text() or not met))
             self._clear()
             print(f"{fault.name}: {count}", file=sys.stderr, flush=True)
         return count
@@ -141,7 +151,9 @@ class _Trials:
                     time.sleep(self._moments.uniform(0, self._seconds / 2))
                     count.trials += 1
                     strike(server, uuid)
-                    count.struck += _ended_as(state, self._workspace)
+                    ended = _ended_as(state, self._workspace)
+                    count.met += ended
+                    count.ended += ended
                     count.lost += not self._is_recovered(lambda command: _go_on_by_http(server, command, query))
                     self._clear()
         return counts
@@ -189,27 +201,41 @@ class _Trials:
 
     @property
     def _log(self) -> Path:
-        return self._workspace.root / "command.log"
+        return self._workspace.root / LOG
 
     def _clear(self) -> None:
         names = [*model_names(self._workspace), *(s.name for s in interrupted_trainings(self._workspace))]
         for name in names:
             self._run("models", "remove", "--yes", name)
+        shutil.rmtree(cache_directory() / "features", ignore_errors=True)
 
 
-def _send(number: signal.Signals) -> Callable[[psutil.Popen, Workspace], None]:
-    return lambda training, workspace: training.send_signal(number)
-
-
-def _kill_and_damage(damage: Callable[[bytes], bytes]) -> Callable[[psutil.Popen, Workspace], None]:
-    def happen(training: psutil.Popen, workspace: Workspace) -> None:
-        training.kill()
-        training.wait()
-        checkpoints = sorted((workspace.running / NAME / "work" / "checkpoints").glob("*.ckpt"))
-        for newest in checkpoints[-1:]:
-            newest.write_bytes(damage(newest.read_bytes()))
+def _send(number: signal.Signals) -> Callable[[psutil.Popen, Workspace], bool]:
+    def happen(training: psutil.Popen, workspace: Workspace) -> bool:
+        training.send_signal(number)
+        return training.wait(PATIENCE) != 0
 
     return happen
+
+
+def _kill_and_damage(damage: Callable[[bytes], bytes]) -> Callable[[psutil.Popen, Workspace], bool]:
+    """As soon as there is a checkpoint."""
+
+    def happen(training: psutil.Popen, workspace: Workspace) -> bool:
+        while not _checkpoints(workspace) and training.poll() is None:
+            time.sleep(0.01)
+        training.kill()
+        training.wait()
+        checkpoints = _checkpoints(workspace)
+        if checkpoints:
+            checkpoints[-1].write_bytes(damage(checkpoints[-1].read_bytes()))
+        return bool(checkpoints)
+
+    return happen
+
+
+def _checkpoints(workspace: Workspace) -> list[Path]:
+    return sorted((workspace.running / NAME / "work" / "checkpoints").glob("*.ckpt"))
 
 
 def _cut(content: bytes) -> bytes:
@@ -221,18 +247,23 @@ def _flip(content: bytes) -> bytes:
     return content[:middle] + bytes(byte ^ 0xFF for byte in content[middle : middle + 4]) + content[middle + 4 :]
 
 
-def _fill_disk(training: psutil.Popen, workspace: Workspace) -> None:
+def _fill_disk(training: psutil.Popen, workspace: Workspace) -> bool:
     """No file may grow any further from here on: writing fails as on a full disk."""
     training.rlimit(psutil.RLIMIT_FSIZE, (FULL_DISK_BYTES, psutil.RLIM_INFINITY))
+    return training.wait(PATIENCE) != 0
 
 
-def _hide_photos(training: psutil.Popen, workspace: Workspace) -> None:
+def _hide_photos(training: psutil.Popen, workspace: Workspace) -> bool:
+    """For a minute, or until the training has ended."""
     photos, away = workspace.data / DATASET, workspace.root / "unmounted"
     photos.rename(away)
     try:
-        training.wait(PATIENCE)
+        training.wait(SECONDS_AWAY)
+    except psutil.TimeoutExpired:
+        pass
     finally:
         away.rename(photos)
+    return "trying again in" in (workspace.root / LOG).read_text(encoding="utf-8")
 
 
 def _kill_child(server: Server, uuid: str) -> None:
@@ -278,18 +309,25 @@ def _query(options: Options) -> str:
 
 def _table(counts: dict[str, Count]) -> str:
     rows = [
-        [name, str(count.trials), str(count.struck), verdict("0", count.lost == 0)] for name, count in counts.items()
+        [
+            name,
+            str(count.trials),
+            str(count.met),
+            str(count.ended),
+            verdict("0", count.lost == 0) if count.met else "never met a training",
+        ]
+        for name, count in counts.items()
     ]
-    return markdown_table(["fault", "tried", "of these, ended the training", "models lost: goal"], rows)
+    return markdown_table(["fault", "tried", "met the training at work", "ended it", "models lost: goal"], rows)
 
 
 OTHER_FAULTS = (
     Fault("SIGTERM", _send(signal.SIGTERM), REPEATS),
     Fault("Ctrl-C", _send(signal.SIGINT), REPEATS),
-    Fault("`kill -9`, and the newest checkpoint cut in half", _kill_and_damage(_cut), REPEATS),
-    Fault("`kill -9`, and bits flipped in the newest checkpoint", _kill_and_damage(_flip), REPEATS),
+    Fault("`kill -9`, and the newest checkpoint cut in half", _kill_and_damage(_cut), REPEATS, "is damaged"),
+    Fault("`kill -9`, and bits flipped in the newest checkpoint", _kill_and_damage(_flip), REPEATS, "is damaged"),
     Fault("the disk is full", _fill_disk, REPEATS),
-    Fault("the folder of photos vanishes, and comes back", _hide_photos, REPEATS),
+    Fault("the folder of photos vanishes for a minute", _hide_photos, REPEATS),
 )
 
 
