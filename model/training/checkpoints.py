@@ -4,7 +4,8 @@ import hashlib
 import io
 import json
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,23 @@ class Checkpoints:
 
     def _files(self) -> list[Path]:
         return sorted(self._directory.glob("*.ckpt"))
+
+
+class TimedCheckpoints(Checkpoints):
+    """Checkpoints that are also written when the last one is long ago."""
+
+    def __init__(self, directory: Path, seconds: float) -> None:
+        """Args:
+        seconds: the longest time between two of them, as far as it is asked for.
+        """
+        super().__init__(directory)
+        self._seconds, self._saved = seconds, time.monotonic()
+
+    def save_if_due(self, state: Callable[[], tuple[Mapping[str, np.ndarray], Mapping[str, Any]]]) -> None:
+        """Write one where it is time to; only then is `state` asked for the arrays and the rest."""
+        if time.monotonic() - self._saved > self._seconds:
+            self.save(*state())
+            self._saved = time.monotonic()
 
 
 def _unpack(archive: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

@@ -22,6 +22,7 @@ from model.results import Measurement, Progress, Sample
 from model.serving.training_features import TrainingFeatures, remember_features
 from model.training.augment import View, views_of
 from model.training.batches import learning_weights, measuring_weights
+from model.training.checkpoints import Checkpoints, TimedCheckpoints
 from model.training.cross_validation import CrossValidation, FoldPlan, cross_validate
 from model.training.deadline import NO_DEADLINE, Deadline
 from model.training.epochs import Epoch
@@ -65,10 +66,13 @@ _TUNED_IS_NOT_CROSS_VALIDATED = (
     "cross-validation measured the frozen backbone, and fine-tuning did better on validation: the model is the "
     "fine-tuned one, so that number is not its own and was left out"
 )
+# A head takes seconds, and without it the features were made for nothing.
+_LEAST_SECONDS_OF_HEAD = 20.0
 _NO_TIME_TO_CROSS_VALIDATE = (
     "the time limit left no time for cross-validation: the accuracy is that of validation images, which chose the "
     "settings, and looks better than the model is"
 )
+_NO_TIME_TO_REFIT = "the time limit left no time to train the head again on training and validation images together"
 
 log = logging.getLogger(__name__)
 
@@ -197,8 +201,7 @@ class _Fit:
         refuse_too_many_features(len(features), features.shape[1], len(self.views))
         train = self._with_views(used, features, self.dataset.train)
         val = self._labelled(features, self.dataset.val)
-        options = HeadOptions.of(self.config)
-        head = train_head(train, val, self.classes, options, self._tell_epoch, self.deadline)
+        head = self._head(train, val)
         found = self._cross_validated(used, features) if self.verdict.folds else None
         history = head.history
         part = self._part_to_tune(used)
@@ -223,6 +226,25 @@ class _Fit:
         start = random_head(network.output.shape[-1], self.classes, self.config.seed)
         tuned = self._fine_tune(network, start, "scratch", 0.0)
         return self._tuned_classifier(network, tuned.head, tuned.head.history)
+
+    def _head(self, train: LabelledFeatures, val: LabelledFeatures) -> Head:
+        """The head that validation chooses; one that an interrupted fit has trained is taken as it is."""
+        config = self.config
+        head = train_head(
+            train,
+            val,
+            self.classes,
+            HeadOptions.of(config),
+            self._tell_epoch,
+            self.deadline.at_least(_LEAST_SECONDS_OF_HEAD),
+            TimedCheckpoints(self.work_directory / "head", 60 * config.checkpoint_minutes),
+        )
+        if head.cut_short:
+            self.warnings.append(
+                f"the time limit ended the training of the head after epoch {len(head.history)} of {config.epochs} at "
+                "most, while it may still have become better: raise time_limit_minutes"
+            )
+        return head
 
     def _part_to_tune(self, used: UsedBackbone) -> "Part | None":
         wanted: Any = self.config.fine_tune
@@ -276,11 +298,15 @@ class _Fit:
             HeadOptions.of(self.config),
             lambda done: self.progress("cross_validation", done, verdict.folds),
             self.deadline,
+            Checkpoints(self.work_directory / "folds"),
         )
 
     def _refitted(self, used: UsedBackbone, features: np.ndarray, head: Head, found: CrossValidation | None) -> Head:
         """The head learned again from validation images too, with the L2 strength and epochs that were settled."""
         if not self.config.refit:
+            return head
+        if self.deadline.is_over() and sum(row.seconds for row in head.history) > _LEAST_SECONDS_OF_HEAD:
+            self.warnings.append(_NO_TIME_TO_REFIT)
             return head
         both = self._with_views(used, features, self.dataset.train + self.dataset.val)
         # Several folds choose better than the few validation images of one division.
@@ -416,7 +442,7 @@ class _Fit:
         weights = learning_weights(labels, self.classes, self.config.imbalance)
         return LabelledFeatures(self._rows(features, samples), labels, weights, views)
 
-    def _tell_epoch(self, row: Epoch, val_logits: np.ndarray) -> None:
+    def _tell_epoch(self, row: Epoch, val_logits: np.ndarray | None) -> None:
         self.journal.epoch(row, val_logits)
         self.progress(
             row.phase,

@@ -8,12 +8,14 @@ images left to learn from, as in a training, so that nothing about the held-out 
 import dataclasses
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from model.dataset.splits import split_samples, stratified_folds
 from model.results import Sample
 from model.training.batches import learning_weights, measuring_weights
+from model.training.checkpoints import Checkpoints
 from model.training.deadline import NO_DEADLINE, Deadline
 from model.training.head import Head, HeadOptions, LabelledFeatures, refit_head, train_head
 
@@ -60,6 +62,7 @@ def cross_validate(
     options: HeadOptions,
     on_fold: Callable[[int], None] = lambda fold: None,
     deadline: Deadline = NO_DEADLINE,
+    checkpoints: Checkpoints | None = None,
 ) -> CrossValidation | None:
     """Answer every image by a head that has learned without it.
 
@@ -68,6 +71,7 @@ def cross_validate(
         images: their features and views; the weights are worked out anew for each fold.
         on_fold: called after each fold with the number of folds that are done.
         deadline: when to give up.
+        checkpoints: folds that an interrupted call left there are not done again.
 
     Returns:
         None where the deadline has passed before the last fold: some images then have no answer.
@@ -78,21 +82,22 @@ def cross_validate(
     fold_of = np.array(
         stratified_folds(samples, [plan.groups[sample.name] for sample in samples], plan.folds, plan.seed)
     )
-    logits = np.zeros((len(samples), classes), np.float32)
-    heads = []
-    for done, fold in enumerate(np.unique(fold_of), start=1):
+    found = None if checkpoints is None else checkpoints.latest()
+    logits = np.zeros((len(samples), classes), np.float32) if found is None else found[0]["logits"]
+    chosen: dict[str, list[Any]] = {"l2": [], "epochs": []} if found is None else found[1]
+    done_before = len(chosen["l2"])
+    for done, fold in enumerate(np.unique(fold_of)[done_before:], start=done_before + 1):
         if deadline.is_over():
             return None
         held_out = fold_of == fold
         head = _fit(samples, images, np.flatnonzero(~held_out), classes, plan, options)
         logits[held_out] = head.logits(images.features[held_out])
-        heads.append(head)
+        chosen["l2"].append(head.l2)
+        chosen["epochs"].append(head.best_epoch)
+        if checkpoints is not None:
+            checkpoints.save({"logits": logits}, chosen)
         on_fold(done)
-    return CrossValidation(
-        logits,
-        statistics.median_low(head.l2 for head in heads),
-        statistics.median_low(head.best_epoch for head in heads),
-    )
+    return CrossValidation(logits, statistics.median_low(chosen["l2"]), statistics.median_low(chosen["epochs"]))
 
 
 def _fit(

@@ -21,6 +21,10 @@ class Deadline:
         """
         return cls(math.inf if minutes is None else time.monotonic() + 60 * minutes - used)
 
+    def at_least(self, seconds: float) -> "Deadline":
+        """This moment, or that many seconds from now where that is later."""
+        return Deadline(max(self.moment, time.monotonic() + seconds))
+
     def seconds_left(self) -> float:
         """Until the moment; 0 once it has passed, infinite where there is none."""
         return max(0.0, self.moment - time.monotonic())

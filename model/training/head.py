@@ -13,13 +13,15 @@ All candidates see the same batches and do not touch each other: the weights hav
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
 from model.config import TrainConfig
 from model.errors import TrainingError
 from model.training.batches import epoch_order, log_priors, mix, soft_targets
+from model.training.checkpoints import TimedCheckpoints
 from model.training.deadline import NO_DEADLINE, Deadline
 from model.training.epochs import Epoch, measure, score
 
@@ -77,6 +79,7 @@ class Head:
         l2: strength of the penalty.
         best_epoch: the epoch whose weights these are.
         history: a row per epoch.
+        cut_short: whether the time was over while it may still have become better.
     """
 
     kernel: np.ndarray
@@ -84,6 +87,7 @@ class Head:
     l2: float
     best_epoch: int
     history: tuple[Epoch, ...]
+    cut_short: bool = False
 
     @property
     def best(self) -> Epoch:
@@ -100,8 +104,9 @@ def train_head(
     val: LabelledFeatures,
     classes: int,
     options: HeadOptions,
-    on_epoch: Callable[[Epoch, np.ndarray], None] = lambda epoch, val_logits: None,
+    on_epoch: Callable[[Epoch, np.ndarray | None], None] = lambda epoch, val_logits: None,
     deadline: Deadline = NO_DEADLINE,
+    checkpoints: TimedCheckpoints | None = None,
 ) -> Head:
     """Train a head and return it as it was at its best epoch, by `options.stop_on`.
 
@@ -109,14 +114,21 @@ def train_head(
         train, val: the two splits; `val` chooses the L2 strength and the epoch.
         classes: how many there are.
         on_epoch: called after each epoch with the numbers of the candidate that leads so far, and its logits
-            float32 (n, classes) of the validation images.
+            float32 (n, classes) of the validation images; None for those of an epoch before an interruption.
         deadline: when to stop with what is best so far; there is always one epoch.
+        checkpoints: what an interrupted call left there is gone on with, to the same head; a finished one is kept.
 
     Raises:
         TrainingError: the loss is not finite from the first epoch on.
     """
     search = _Search(train, val, classes, options)
-    for epoch in range(1, options.epochs + 1):
+    if checkpoints is not None and (found := checkpoints.latest()) is not None:
+        search.restore(*found)
+        for row in search.history[search.leader]:
+            on_epoch(row, None)
+    done_before = search.epochs_done
+    while not search.is_over(deadline):
+        epoch = search.epochs_done + 1
         started = time.perf_counter()
         search.run_epoch(epoch)
         search.measure(epoch, time.perf_counter() - started)
@@ -126,8 +138,10 @@ def train_head(
                 f"{options.learning_rate}. Lower learning_rate."
             )
         on_epoch(search.history[search.leader][-1], search.val_logits[search.leader])
-        if epoch - search.best_epoch.max() >= options.patience or deadline.is_over():
-            break
+        if checkpoints is not None:
+            checkpoints.save_if_due(search.state)
+    if checkpoints is not None and search.epochs_done > done_before:
+        checkpoints.save(*search.state())
     return search.head()
 
 
@@ -154,6 +168,9 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return exponential / exponential.sum(axis=-1, keepdims=True)
 
 
+_CHANGING = ("kernel", "bias", "kernel_momentum", "bias_momentum", "best_epoch")
+
+
 class _Search:
     """The weights of all candidates with their momentum, and the best of each so far."""
 
@@ -175,6 +192,43 @@ class _Search:
         self.best = [(self.kernel[0].copy(), self.bias[0].copy()) for _ in strengths]
         self.history: list[list[Epoch]] = [[] for _ in strengths]
         self.val_logits = np.zeros((len(strengths), len(val.labels), classes), np.float32)
+
+        self.cut_short = False
+
+    @property
+    def epochs_done(self) -> int:
+        """How many there were."""
+        return len(self.history[0])
+
+    def is_over(self, deadline: Deadline) -> bool:
+        """Whether there were all epochs, none was better for long, or the time is over; there is always one."""
+        done = self.epochs_done
+        if not done or self.cut_short:
+            return self.cut_short
+        if done >= self.options.epochs or done - self.best_epoch.max() >= self.options.patience:
+            return True
+        self.cut_short = deadline.is_over()
+        return self.cut_short
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Arrays and plain JSON values that `restore` goes on from; beside them an epoch depends on its number."""
+        arrays = {name: getattr(self, name) for name in _CHANGING}
+        arrays |= {f"best_kernel_{number}": kernel for number, (kernel, _) in enumerate(self.best)}
+        arrays |= {f"best_bias_{number}": bias for number, (_, bias) in enumerate(self.best)}
+        history = [[dataclasses.asdict(row) for row in rows] for rows in self.history]
+        return arrays, {"history": history, "cut_short": self.cut_short}
+
+    def restore(self, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
+        """Be what `state` told."""
+        for name in _CHANGING:
+            setattr(self, name, arrays[name])
+        numbers = range(len(self.strengths))
+        self.best = [(arrays[f"best_kernel_{number}"], arrays[f"best_bias_{number}"]) for number in numbers]
+        self.history = [[Epoch(**row) for row in rows] for rows in state["history"]]
+        self.best_score = [
+            min((score(row, self.options.stop_on) for row in rows), default=(np.inf, np.inf)) for rows in self.history
+        ]
+        self.cut_short = state["cut_short"]
 
     @property
     def leader(self) -> int:
@@ -227,6 +281,7 @@ class _Search:
             float(self.strengths[self.leader]),
             int(self.best_epoch[self.leader]),
             tuple(self.history[self.leader]),
+            self.cut_short,
         )
 
     def folded(self, kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

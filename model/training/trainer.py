@@ -20,10 +20,11 @@ from model.bundle import Bundle, Manifest
 from model.config import TrainConfig
 from model.dataset.prepare import Verdict, prepare_dataset, write_dataset_files
 from model.dataset.storage import wait_for_dataset
-from model.errors import ConfigError, DatasetError, StorageError, TrainingStoppedError
+from model.errors import ConfigError, DatasetError, StorageError, TopgraftError, TrainingStoppedError
 from model.evaluation.evaluate import Evaluation, evaluate_answers, write_predictions
 from model.evaluation.report import ReportContent, write_report
 from model.evaluation.wrong_answers import find_wrong_answers
+from model.provenance import write_job
 from model.publishing.card import model_card
 from model.publishing.upload import add_upload
 from model.results import Measurement, Progress, most_telling, no_progress
@@ -140,8 +141,12 @@ def run(
             )
             status.end("failed", failure.message, failure)
             raise failure from error
+        except TopgraftError as error:
+            status.end("failed", error.message, error)
+            raise
         except Exception as error:
-            status.end("failed", str(error), error)
+            # Such as a GPU that is gone: what was learned is there still.
+            status.end("failed", f"{error} {how_to_go_on(reservation.name)}", error)
             raise
     result = add_upload(result, workspace, config.upload_to, progress)
     return add_tracking(result, reservation.destination, progress)
@@ -193,6 +198,7 @@ class _Training:
         self.write_history(classifier.history)
         manifest = self.evaluate(verdict, classifier, exported)
         durable.write_text(self.bundle / bundles.MODEL_CARD, model_card(manifest))
+        write_job(self.bundle)
         bundles.write_manifest(self.bundle, manifest)
         warnings = (*verdict.remarks, *self.warnings(verdict, classifier, exported))
         return self.result(manifest, warnings) | {"remarks": list(classifier.remarks)}

@@ -22,6 +22,7 @@ from model.bundle import Manifest, find_bundle, open_bundle, write_manifest
 from model.config import TrainConfig
 from model.dataset.images import read_image
 from model.errors import ConfigError, TrackingError
+from model.provenance import provenance_of
 from model.serving.predictor import load_predictor
 from model.training.tracking.experiment_tracking import (
     TrackingServer,
@@ -296,8 +297,14 @@ def refused_at(server: MlflowServer, refused: Callable[[str, str], int | None], 
 
 @pytest.mark.slow
 def test_a_training_is_a_run_with_its_parameters_metrics_report_and_model(
-    mlflow_server: MlflowServer, experiment: str, workspace: Workspace, shapes: Path
+    mlflow_server: MlflowServer,
+    experiment: str,
+    workspace: Workspace,
+    shapes: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("NOMAD_JOB_ID", "a-job")
+    monkeypatch.setenv("NOMAD_ALLOC_ID", "")
     config = TrainConfig(
         dataset=str(shapes), name="shapes", epochs=5, image_size=96, fine_tune="top", fine_tune_epochs=2
     )
@@ -315,6 +322,7 @@ def test_a_training_is_a_run_with_its_parameters_metrics_report_and_model(
         "version": "1",
     }
     assert run["info"]["run_name"] == "shapes" and run["info"]["status"] == "FINISHED"
+    assert provenance_of(bundle.directory) == {"mlflow_run": run_id, "nomad_job": "a-job"}
 
     parameters = values(run["data"]["params"])
     for name, value in bundle.manifest.train_config.items():

@@ -16,6 +16,7 @@ from model.results import Dataset, no_progress
 from model.training.checkpoints import Checkpoints
 from model.training.deadline import Deadline
 from model.training.epochs import cross_entropy
+from model.training.fine_tuning import fine_tune as fine_tuning
 from model.training.fine_tuning.fine_tune import Tuned, fine_tune
 from model.training.head import random_head
 from model.training.networks.pretrained import build_backbone
@@ -72,13 +73,20 @@ class _OverAfter(Deadline):
         return next(self._left, None) is None
 
 
-@pytest.mark.parametrize(("part", "asked", "epochs"), [("top", 0, 0), ("top", 1, 1), ("scratch", 0, 1)])
-def test_an_epoch_ends_early_when_the_time_is_over(part, asked, epochs, dataset, tmp_path):
+@pytest.mark.parametrize(
+    ("part", "steps", "epochs"), [("top", None, 0), ("top", 0, 0), ("top", 1, 1), ("scratch", 0, 1)]
+)
+def test_an_epoch_ends_early_when_the_time_is_over_and_inputs_without_an_epoch_are_not_made(
+    part, steps, epochs, dataset, tmp_path
+):
     backbone = build_backbone(BACKBONES["MobileNetV3Small"], 32, "none")
     before = backbone.get_weights()
-    tuned = _tune(backbone, part, dataset, tmp_path, _OverAfter(asked), batch_size=6, fine_tune_epochs=9, epochs=9)
+    batches_of_inputs = sum(-(-len(split) // 6) for split in (dataset.train, dataset.val)) if part == "top" else 0
+    deadline = _OverAfter(1 if steps is None else batches_of_inputs + steps)
+    tuned = _tune(backbone, part, dataset, tmp_path, deadline, batch_size=6, fine_tune_epochs=9, epochs=9)
     assert len(tuned.head.history) == tuned.head.best_epoch == epochs
-    assert tuned.val_logits.shape == (len(dataset.val), 3)
+    assert tuned.val_logits.shape == (0 if steps is None else len(dataset.val), 3)
+    assert bool(list(tmp_path.glob("*.npy"))) == (steps is not None)
     unchanged = all(np.array_equal(old, new) for old, new in zip(before, backbone.get_weights(), strict=True))
     assert unchanged == (epochs == 0)
 
@@ -95,3 +103,16 @@ def test_what_is_measured_and_kept_are_the_averaged_weights(dataset, tmp_path):
     now = {values.tobytes() for name, values in arrays.items() if name.startswith("now_")}
     kept = [values for name, values in arrays.items() if name.startswith("best_") and values.ndim == 4]
     assert kept and all(values.tobytes() in now for values in kept) == (tuned.head.best_epoch == 2)
+
+
+@pytest.mark.parametrize("precisions", [("mixed_float16", "float32"), ("float32", "mixed_float16")], ids=" to ".join)
+def test_a_fine_tuning_begun_with_a_gpu_goes_on_without_it_and_the_other_way_round(
+    precisions, dataset, tmp_path, monkeypatch
+):
+    rows = []
+    for epochs, precision in zip((1, 2), precisions, strict=True):
+        monkeypatch.setattr(fine_tuning, "precision", lambda present, wanted=precision: wanted)
+        backbone = build_backbone(BACKBONES["MobileNetV3Small"], 32, "none")
+        rows.append(_tune(backbone, "top", dataset, tmp_path, fine_tune_epochs=epochs).head.history)
+    assert len(rows[1]) == 2 and rows[1][0] == rows[0][0]
+    assert all(math.isfinite(row.val_loss) for row in rows[1])

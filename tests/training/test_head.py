@@ -1,12 +1,15 @@
 """The head on features whose classes are known."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
 
 from model.errors import TrainingError
 from model.training.batches import balanced_weights
+from model.training.checkpoints import TimedCheckpoints
+from model.training.deadline import Deadline
 from model.training.epochs import Epoch, cross_entropy
 from model.training.head import HeadOptions, LabelledFeatures, refit_head, softmax, train_head
 
@@ -155,3 +158,46 @@ def test_the_best_epoch_is_that_of_the_chosen_metric(stop_on):
     head = train_head(_blobs(40, 1, spread=3.0), _blobs(40, 2, spread=3.0), 3, options)
     values = [getattr(row, stop_on) for row in head.history]
     assert getattr(head.best, stop_on) == (min(values) if stop_on == "val_loss" else max(values))
+
+
+class _OverAt(Deadline):
+    """Over once a head has had so many epochs."""
+
+    def __init__(self, epochs: int) -> None:
+        super().__init__(math.inf)
+        object.__setattr__(self, "_left", iter(range(epochs - 1)))
+
+    def is_over(self) -> bool:
+        return next(self._left, None) is None
+
+
+def test_a_head_that_the_time_limit_ended_says_so():
+    train, val = _blobs(60, 1), _blobs(30, 2)
+    cut = train_head(train, val, 3, OPTIONS, deadline=_OverAt(2))
+    assert cut.cut_short and len(cut.history) == 2
+    assert not train_head(train, val, 3, OPTIONS).cut_short
+
+
+def test_a_head_goes_on_from_its_last_checkpoint_to_the_same_end(tmp_path):
+    train, val = _blobs(60, 1), _blobs(30, 2)
+    expected = train_head(train, val, 3, OPTIONS)
+
+    def stop(row: Epoch, val_logits: np.ndarray | None) -> None:
+        if row.epoch == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_head(train, val, 3, OPTIONS, stop, checkpoints=TimedCheckpoints(tmp_path, 0.0))
+    told: list[tuple[int, bool]] = []
+
+    def on_epoch(row: Epoch, val_logits: np.ndarray | None) -> None:
+        told.append((row.epoch, val_logits is None))
+
+    resumed = train_head(train, val, 3, OPTIONS, on_epoch, checkpoints=TimedCheckpoints(tmp_path, 0.0))
+    assert told == [(epoch, epoch < 5) for epoch in range(1, len(expected.history) + 1)]
+    assert np.array_equal(resumed.kernel, expected.kernel) and np.array_equal(resumed.bias, expected.bias)
+    assert (resumed.l2, resumed.best_epoch) == (expected.l2, expected.best_epoch)
+    files = sorted(path.name for path in tmp_path.iterdir())
+    again = train_head(train, val, 3, OPTIONS, deadline=_OverAt(1), checkpoints=TimedCheckpoints(tmp_path, 0.0))
+    assert np.array_equal(again.kernel, expected.kernel) and not again.cut_short
+    assert sorted(path.name for path in tmp_path.iterdir()) == files

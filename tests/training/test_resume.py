@@ -21,7 +21,7 @@ from model.errors import ConfigError, DatasetError, StorageError
 from model.training.checkpoints import Checkpoints
 from model.training.trainer import resume, train
 from model.trainings import interrupted_trainings
-from model.workspace import Workspace
+from model.workspace import Workspace, cache_directory
 
 FINE_TUNED = TrainConfig(
     name="m",
@@ -81,18 +81,40 @@ def test_fine_tuning_of_a_whole_backbone_goes_on_with_its_averaged_weights(works
 
 
 @pytest.mark.slow
-def test_a_frozen_backbone_s_training_stopped_in_any_phase_and_resumed_has_the_same_results(workspace, shapes):
+def test_a_frozen_backbone_s_training_stopped_in_any_phase_and_resumed_has_the_same_results(
+    workspace, shapes, tmp_path, monkeypatch
+):
+    known, cache = cache_directory() / "backbones", tmp_path / "cache"
+    known.mkdir(parents=True, exist_ok=True)
+    cache.mkdir()
+    (cache / "backbones").symlink_to(known)
+    monkeypatch.setenv("TOPGRAFT_CACHE", str(cache))
     config = TrainConfig(dataset=str(shapes), name="m", image_size=64, epochs=6, augmentation="light")
     phases: dict[str, int] = {}
     train(config, workspace, lambda phase, done, *_total, **_metrics: phases.update({phase: done}))
     expected = _rows(workspace), _predictions(workspace)
-    for phase in ("head", "cross_validation", "export"):
+    for phase in ("features", "head", "cross_validation", "export"):
         _clear(workspace)
+        shutil.rmtree(cache / "features")
         with pytest.raises(Interruption):
             train(config, workspace, _stop_at(phase, phases[phase]))
         assert not (workspace.models / "m").exists()
         resume("m", workspace)
         assert (_rows(workspace), _predictions(workspace)) == expected, phase
+
+
+@pytest.mark.slow
+def test_what_was_learned_before_an_interruption_outlives_the_time_limit(workspace, shapes):
+    config = TrainConfig(dataset=str(shapes), name="m", image_size=64, epochs=6, time_limit_minutes=1000.0)
+    train(config, workspace)
+    expected = _rows(workspace), _predictions(workspace)
+    _clear(workspace)
+    with pytest.raises(Interruption):
+        train(config, workspace, _stop_at("export", 0))
+    status = json.loads((workspace.running / "m" / "status.json").read_text())
+    (workspace.running / "m" / "status.json").write_text(json.dumps(status | {"seconds_used": 60_001.0}))
+    assert not [warning for warning in resume("m", workspace)["warnings"] if "time limit" in warning]
+    assert (_rows(workspace), _predictions(workspace)) == expected
 
 
 @pytest.mark.slow

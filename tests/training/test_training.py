@@ -17,6 +17,7 @@ from model.config import PredictConfig, TrainConfig
 from model.dataset.images import read_image
 from model.errors import ConfigError, DatasetError, StorageError, TrainingBusyError
 from model.results import TrainingStatus
+from model.serving.keras_engine import keras_engine
 from model.serving.predictor import load_predictor
 from model.training.trainer import train
 from model.trainings import interrupted_trainings, reserve, running_trainings
@@ -161,6 +162,27 @@ def test_a_model_without_onnx_is_served_by_keras_with_the_same_answers(trained, 
     one, other = load_predictor(bundle), load_predictor(by_keras)
     np.testing.assert_allclose(one.probabilities(pictures), other.probabilities(pictures), atol=1e-4)
     np.testing.assert_allclose(one.activation_maps(pictures[0]), other.activation_maps(pictures[0]), atol=1e-3)
+
+
+def test_keras_serves_by_a_graph_that_answers_as_its_layers_do(trained, shapes, monkeypatch):
+    import keras
+
+    workspace, _ = trained
+    bundle = find_bundle(workspace, "shapes")
+    network = keras.models.load_model(bundle.directory / "model.keras", compile=False, safe_mode=True)
+    pictures = _pictures(shapes)
+    layer_by_layer = np.asarray(network(pictures, training=False))
+    engine = keras_engine(bundle)
+
+    def refuse(*_arguments, **_options):
+        raise AssertionError("expected the graph that was made when the model was loaded")
+
+    monkeypatch.setattr(keras.layers.Layer, "__call__", refuse)
+    for count in (len(pictures), 1, 2):
+        np.testing.assert_allclose(engine(pictures[:count], "probabilities")[0], layer_by_layer[:count], atol=1e-5)
+    features, probabilities = engine(pictures, "features", "probabilities")
+    assert features.shape[0] == len(pictures) and features.shape[1] > probabilities.shape[1]
+    np.testing.assert_allclose(probabilities, layer_by_layer, atol=1e-5)
 
 
 def test_the_evidence_map_adds_up_to_the_logits(trained, shapes):

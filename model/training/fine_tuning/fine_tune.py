@@ -24,7 +24,7 @@ from model.training.checkpoints import Checkpoints
 from model.training.deadline import NO_DEADLINE, Deadline
 from model.training.features import Look, as_decoded
 from model.training.fine_tuning.hardware import devices, gpus, make_reproducible, precision
-from model.training.fine_tuning.input_store import InputStore
+from model.training.fine_tuning.input_store import InputStore, NoTimeForInputsError
 from model.training.fine_tuning.learning_rates import LayerwiseAdam, factors_by_depth
 from model.training.fine_tuning.out_of_memory import with_batches_that_fit
 from model.training.fine_tuning.replicas import MirroredLossScale
@@ -47,7 +47,7 @@ class Tuned:
 
     Attributes:
         head: of the best epoch, with a row per epoch; its `best_epoch` is 0 where the time was over before the first.
-        val_logits: float32 (n, classes), of the validation images.
+        val_logits: float32 (n, classes), of the validation images; none where the time was over before that.
         batch_size: the most images in a step; smaller than asked for where the memory of a GPU was too small.
     """
 
@@ -91,10 +91,16 @@ def fine_tune(
     make_reproducible(config.seed, present)
     trunk, block = cut_at_last_block(backbone) if part == "top" else (None, backbone)
     size = backbone.input.shape[1:3]
-    store = InputStore(trunk, size, config.resize, config.batch_size, directory, PHASE, progress)
-    train_inputs = store.write("train", dataset.train, looks)
-    [val_inputs] = store.write("val", dataset.val, [as_decoded])
-    labels, classes = labels_of(dataset.train), head.kernel.shape[1]
+    plan, classes = _plan(config, part), head.kernel.shape[1]
+    time_for_inputs = NO_DEADLINE if plan.least_epochs else deadline
+    store = InputStore(trunk, size, config.resize, config.batch_size, directory, PHASE, progress, time_for_inputs)
+    try:
+        train_inputs = store.write("train", dataset.train, looks)
+        [val_inputs] = store.write("val", dataset.val, [as_decoded])
+    except NoTimeForInputsError:
+        untouched = dataclasses.replace(head, best_epoch=0, history=())
+        return Tuned(untouched, np.empty((0, classes), np.float32), config.batch_size)
+    labels = labels_of(dataset.train)
     adjustment = log_priors(labels, classes) if config.imbalance == "logit_adjustment" else None
 
     checkpoints, smaller = Checkpoints(directory / "checkpoints"), directory / "batch_size.txt"
@@ -107,7 +113,6 @@ def fine_tune(
         with used.scope():
             copy = copy_network(block, precision(present))
             network = trainable_network(copy, head, part, adjustment, len(train))
-        plan = _plan(config, part)
         loop = TrainingLoop(network, train, val, plan, used, checkpoints, progress, deadline, journal)
         history, best_epoch = loop.run()
         block.set_weights(copy.get_weights())

@@ -8,8 +8,13 @@ import keras
 import numpy as np
 
 from model.results import Progress, Sample
+from model.training.deadline import NO_DEADLINE, Deadline
 from model.training.features import Look, decoded_batches
 from model.training.fine_tuning.out_of_memory import with_batches_that_fit
+
+
+class NoTimeForInputsError(Exception):
+    """The time was over before all inputs were made."""
 
 
 class InputStore:
@@ -24,6 +29,7 @@ class InputStore:
         directory: Path,
         phase: str,
         progress: Progress,
+        deadline: Deadline = NO_DEADLINE,
     ) -> None:
         """Args:
         trunk: from uint8 images to the inputs; None where the images themselves are.
@@ -31,9 +37,10 @@ class InputStore:
         batch_size: images that pass through the trunk together, at most.
         directory: for the files; they begin with the name of the phase.
         progress: told of `<phase>_inputs`, in images.
+        deadline: when to give up.
         """
         self._trunk, self._size, self._resize, self._batch_size = trunk, size, resize, batch_size
-        self._directory, self._phase, self._progress = directory, phase, progress
+        self._directory, self._phase, self._progress, self._deadline = directory, phase, progress, deadline
 
     def write(self, name: str, samples: Sequence[Sample], looks: Sequence[Look]) -> np.ndarray:
         """The inputs of one split as an array in a file; a whole one is used again.
@@ -43,6 +50,7 @@ class InputStore:
 
         Raises:
             OSError: they find no room on the disk.
+            NoTimeForInputsError: the time was over before.
         """
         whole = self._directory / f"{self._phase}_{name}.npy"
         if not whole.exists():
@@ -62,6 +70,8 @@ class InputStore:
         for number, look in enumerate(looks):
             done = 0
             for images in decoded_batches(samples, self._size, self._resize, batch_size, look):
+                if self._deadline.is_over():
+                    raise NoTimeForInputsError
                 inputs = images if self._trunk is None else self._trunk.predict_on_batch(images)
                 stored[number, done : done + len(images)] = inputs
                 done += len(images)

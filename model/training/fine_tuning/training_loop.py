@@ -91,7 +91,8 @@ class TrainingLoop:
     """The epochs of one training, with everything that a checkpoint must hold.
 
     Validation is measured with the running averages of the weights, and these are what is kept.
-    A checkpoint of a training with larger batches is gone on with at the same place in its epoch.
+    A checkpoint of a training with larger batches, or in another precision, is gone on with at the same place in
+    its epoch.
     """
 
     def __init__(
@@ -240,6 +241,7 @@ class TrainingLoop:
     def _save(self) -> None:
         """Weights, random state and optimizer with its averages; the best weights; the rows; the place in the epoch."""
         arrays = {f"now_{key}": value for key, value in _arrays(self._state_variables()).items()}
+        arrays |= {f"scale_{key}": value for key, value in _arrays(self._loss_scale_variables()).items()}
         arrays |= {f"best_{key}": value for key, value in self._best.items()}
         state = {
             "steps": len(self._train),
@@ -255,6 +257,8 @@ class TrainingLoop:
             return
         arrays, state = found
         _assign(self._state_variables(), _with_prefix(arrays, "now_"))
+        if loss_scale := _with_prefix(arrays, "scale_"):
+            _assign(self._loss_scale_variables(), loss_scale)
         self._best = _with_prefix(arrays, "best_")
         self._history = [Epoch(**row) for row in state["history"]]
         self._best_epoch, self._running = state["best_epoch"], _Running(**state["running"])
@@ -263,7 +267,12 @@ class TrainingLoop:
         log.info("going on with epoch %d of %s", len(self._history) + 1, self._plan.phase)
 
     def _state_variables(self) -> list[keras.Variable]:
-        return [*self._network.variables, *self._network.optimizer.variables]
+        return [*self._network.variables, *self._optimizer.variables]
+
+    def _loss_scale_variables(self) -> list[keras.Variable]:
+        """Those that only a training in mixed precision has: it may go on without its GPU, or on another."""
+        of_adam = set(map(id, self._optimizer.variables))
+        return [variable for variable in self._network.optimizer.variables if id(variable) not in of_adam]
 
 
 def _arrays(variables: Sequence[keras.Variable]) -> dict[str, np.ndarray]:

@@ -16,6 +16,7 @@ from model.bundle import Bundle, Manifest, open_bundle
 from model.dataset.browsing import name_some
 from model.errors import ModelError
 from model.evaluation.report import SAFE_BEGINNING
+from model.provenance import TRACKED
 from model.publishing.photos import draw_photos
 from model.serving.predictor import load_predictor
 from model.serving.training_features import read_training_features
@@ -23,7 +24,7 @@ from model.training.imports.untrusted_graph import check_untrusted_graph
 from model.training.imports.untrusted_network import check_untrusted_network
 
 _KNOWN = re.compile(
-    r"model\.(keras|onnx)|results\.csv|report\.html|MODEL_CARD\.md|tuning\.json|\w+\.npz"
+    r"model\.(keras|onnx)|results\.csv|report\.html|MODEL_CARD\.md|tuning\.json|provenance\.json|\w+\.npz"
     r"|dataset_files/\w+\.(txt|csv)|predictions/\w+\.csv"
     r"|logs/([\w.-]+/)*(events\.out\.tfevents\.[\w.-]+|[\w.-]+\.(tsv|jpg|pbtxt))"
 )
@@ -67,7 +68,7 @@ def check_untrusted_bundle(directory: Path, work_directory: Path) -> Bundle:
 def _check_names(bundle: Bundle) -> None:
     there = {path.relative_to(bundle.directory).as_posix() for path in bundle.directory.rglob("*") if path.is_file()}
     listed = set(bundle.manifest.files)
-    unlisted = sorted(there - listed - {bundles.MANIFEST})
+    unlisted = sorted(there - listed - {bundles.MANIFEST, TRACKED})
     strange = sorted(name for name in listed if not _KNOWN.fullmatch(name))
     if unlisted or strange:
         found = [f"{name_some(unlisted)} not in the manifest"] if unlisted else []

@@ -27,6 +27,7 @@ import requests
 from model import durable
 from model.addresses import without_credentials
 from model.errors import ConfigError, TopgraftError, TrackingError
+from model.provenance import remember_run
 from model.results import Progress, no_progress
 
 CHILD = "model.training.tracking.mlflow_run"
@@ -168,6 +169,8 @@ def add_tracking(result: dict[str, Any], directory: Path, progress: Progress = n
 def log_model(directory: Path, server: TrackingServer) -> Outcome:
     """Log the model in `directory` as one run: parameters, metrics, report and model; the run it has is gone on with.
 
+    The run is remembered beside the model: see `model.provenance`.
+
     Raises:
         TrackingError: it could not, or not within `server.seconds`; says how far it came, never a password.
     """
@@ -179,6 +182,7 @@ def log_model(directory: Path, server: TrackingServer) -> Outcome:
         ended = _run_child(directory, Path(folder), server)
         outcome = _read_outcome(Path(folder), server)
         if outcome.done:
+            remember_run(directory, outcome.run())
             return outcome
         reason = outcome.error or ended or f"its process failed: {_last_line(Path(folder) / _LOG)}"
     raise TrackingError(_without_secrets(_failure(outcome, reason, server), server))
