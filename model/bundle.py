@@ -13,6 +13,7 @@ from model import durable
 from model.config import LATEST, is_model_name
 from model.errors import ModelDamagedError, ModelNotFoundError, NothingTrainedError
 from model.promotion import order_for_latest
+from model.provenance import TRACKED
 from model.workspace import Workspace
 
 MANIFEST = "manifest.json"
@@ -165,9 +166,12 @@ def open_bundle(directory: Path) -> Bundle:
 
 
 def write_manifest(directory: Path, manifest: Manifest) -> Manifest:
-    """Write `manifest.json`, with the records of all files now in `directory`; return what was written."""
+    """Write `manifest.json`, with the records of all files now in `directory`; return what was written.
+
+    What is written beside a whole model later, `mlflow_run.json`, has none.
+    """
     names = sorted(path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file())
-    records = {name: file_record(directory / name) for name in names if name != MANIFEST}
+    records = {name: file_record(directory / name) for name in names if name not in (MANIFEST, TRACKED)}
     written = dataclasses.replace(manifest, files=records)
     durable.write_json(directory / MANIFEST, dataclasses.asdict(written))
     return written

@@ -8,7 +8,6 @@ import datetime
 import hashlib
 import json
 import logging
-import os
 import re
 import shutil
 import subprocess
@@ -20,6 +19,7 @@ from model import durable
 from model.backbones import BACKBONES
 from model.bundle import Bundle
 from model.errors import ConfigError
+from model.provenance import provenance_of
 from model.publishing.card import model_card, summary_of
 from model.publishing.child_options import ChildOptions, check_options, check_weights, read_sample
 from model.publishing.rendering import docker_string, render
@@ -42,7 +42,6 @@ _FILES = {
     "metadata.json": "metadata.json.jinja",
     "tests/test_served_model.py": "test_served_model.py.jinja",
 }
-_PROVENANCE = {"mlflow_run": "MLFLOW_RUN", "nomad_job": "NOMAD_JOB_ID"}
 _LITE = "https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite"
 _KERAS = "https://keras.io/api/applications/"
 _MEGABYTE = 1_000_000
@@ -198,7 +197,7 @@ def _values(bundle: Bundle, weights_url: str, sha256: str, sample: str, options:
         "tags": ["image classification", "transfer learning", "topgraft", manifest.backbone],
         "memory_mb": _SERVICE_MB + 3 * _size(bundle) // _MEGABYTE,
         "storage_mb": 1 + 2 * _size(bundle) // _MEGABYTE,
-        "provenance": {name: os.environ[key] for name, key in _PROVENANCE.items() if os.environ.get(key, "").strip()},
+        "provenance": provenance_of(bundle.directory),
         "card": model_card(named, about),
     }
 

@@ -76,7 +76,6 @@ def test_it_holds_what_the_hub_expects(bundle: Bundle, tmp_path: Path) -> None:
 
 def test_its_metadata_is_complete_and_valid(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_RUN", "0123abcd")
-    monkeypatch.setenv("NOMAD_JOB_ID", "")
     options = dataclasses.replace(OPTIONS, dataset_url="https://zenodo.org/records/1")
     write_child_module(bundle, URL, SHA256, tmp_path / "child", options)
     metadata = yaml.safe_load((tmp_path / "child" / "ai4-metadata.yml").read_text())

@@ -17,6 +17,7 @@ from onnx import helper
 from model.bundle import Bundle, find_bundle, model_names, open_bundle, write_manifest
 from model.errors import ConfigError, FetchError, ModelDamagedError, ModelError, StorageDamagedError
 from model.evaluation.report import SAFE_BEGINNING
+from model.provenance import provenance_of, remember_run, write_job
 from model.publishing.archive import write_archive
 from model.publishing.download import download
 from model.training.imports.importing import import_model
@@ -50,6 +51,19 @@ def test_an_exported_model_arrives_as_it_was_and_exports_to_the_same_bytes(
     imported.verify()
     assert result["model"] == "colours" and result["warnings"] == []
     assert write_archive(imported, tmp_path / "again.tar.xz").sha256 == archive.sha256
+
+
+def test_where_it_was_trained_comes_with_it(
+    bundle: Bundle, elsewhere: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NOMAD_JOB_ID", "training-job")
+    write_job(bundle.directory)
+    monkeypatch.delenv("NOMAD_JOB_ID")
+    write_manifest(bundle.directory, bundle.manifest)
+    remember_run(bundle.directory, {"run_id": "0123abcd"})
+    import_model(bundle.directory, elsewhere)
+    imported = find_bundle(elsewhere, "colours")
+    assert provenance_of(imported.directory) == {"mlflow_run": "0123abcd", "nomad_job": "training-job"}
 
 
 def test_a_url_is_fetched_and_its_sha256_counts(bundle: Bundle, elsewhere: Workspace, tmp_path: Path) -> None:

@@ -1,0 +1,69 @@
+"""Where a model was trained: the job of the platform that it was trained in, and its run in MLflow.
+
+The job is known before the manifest is closed: it is a file of the model, and goes wherever that goes. The run is made
+from the whole model, and carries the sha256 of its manifest: what is remembered of it lies beside the model's files and
+is none of them, so that the same model stays the same bytes, logged or not.
+"""
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from model import durable
+
+PROVENANCE = "provenance.json"
+TRACKED = "mlflow_run.json"
+_OF_THE_JOB = {"nomad_job": "NOMAD_JOB_ID", "nomad_allocation": "NOMAD_ALLOC_ID"}
+_LARGEST = 100_000
+
+log = logging.getLogger(__name__)
+
+
+def write_job(directory: Path) -> None:
+    """Write `provenance.json` into a model that is being trained in a job of the platform; elsewhere nothing."""
+    job = {name: _variable(key) for name, key in _OF_THE_JOB.items() if _variable(key)}
+    if job:
+        durable.write_json(directory / PROVENANCE, job)
+
+
+def remember_run(directory: Path, run: Mapping[str, str]) -> None:
+    """Write `mlflow_run.json` beside the files of a model; where that cannot be, say so and go on.
+
+    Args:
+        run: experiment, run_id, url, registered_model, version.
+    """
+    try:
+        durable.write_json(directory / TRACKED, dict(run))
+    except OSError as error:
+        log.warning("%s: its run in MLflow cannot be remembered: %s", directory / TRACKED, error)
+
+
+def provenance_of(directory: Path) -> dict[str, str]:
+    """What a child module of the model says of its origin: `mlflow_run`, `nomad_job` and `nomad_allocation`, as known.
+
+    MLFLOW_RUN and TOPGRAFT_NOMAD_JOB of whoever asks count more than what the model remembers; the job that they
+    themselves run in does not count.
+    """
+    job = _read(directory / PROVENANCE)
+    known = {"mlflow_run": _read(directory / TRACKED).get("run_id", "")}
+    known |= {name: job.get(name, "") for name in _OF_THE_JOB}
+    if _variable("MLFLOW_RUN"):
+        known["mlflow_run"] = _variable("MLFLOW_RUN")
+    if _variable("TOPGRAFT_NOMAD_JOB"):
+        known |= {"nomad_job": _variable("TOPGRAFT_NOMAD_JOB"), "nomad_allocation": ""}
+    return {name: value for name, value in known.items() if value}
+
+
+def _variable(name: str) -> str:
+    return os.environ.get(name, "").strip()
+
+
+def _read(path: Path) -> dict[str, str]:
+    """The texts of a small JSON file; of a model that came from elsewhere it can hold anything."""
+    try:
+        content = json.loads(path.read_bytes()) if path.stat().st_size <= _LARGEST else {}
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return {name: text for name, text in content.items() if isinstance(text, str)} if isinstance(content, dict) else {}

@@ -1,0 +1,87 @@
+"""What is said of a model's origin is the training's, not that of whoever publishes it."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from model.bundle import Bundle, open_bundle, write_manifest
+from model.provenance import PROVENANCE, TRACKED, provenance_of, remember_run, write_job
+from model.publishing.archive import write_archive
+from model.publishing.child_module import write_child_module
+from model.publishing.child_options import ChildOptions
+from tests.publishing.conftest import write_model
+
+RUN = {
+    "experiment": "topgraft",
+    "run_id": "0123abcd",
+    "url": "https://mlflow.example.org/#/experiments/1/runs/0123abcd",
+}
+
+
+@pytest.fixture(autouse=True)
+def _nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MLFLOW_RUN", "TOPGRAFT_NOMAD_JOB", "NOMAD_JOB_ID", "NOMAD_ALLOC_ID"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bundle:
+    """A model trained in a job of the platform, and published from another."""
+    bundle = write_model(tmp_path / "models" / "colours")
+    with monkeypatch.context() as in_the_job:
+        in_the_job.setenv("NOMAD_JOB_ID", "training-job")
+        in_the_job.setenv("NOMAD_ALLOC_ID", "training-allocation")
+        write_job(bundle.directory)
+        write_manifest(bundle.directory, bundle.manifest)
+    monkeypatch.setenv("NOMAD_JOB_ID", "job-that-publishes")
+    monkeypatch.setenv("NOMAD_ALLOC_ID", "allocation-that-publishes")
+    return open_bundle(bundle.directory)
+
+
+def test_the_job_of_the_training_is_named_and_not_that_of_the_publisher(trained: Bundle, tmp_path: Path) -> None:
+    assert PROVENANCE in trained.manifest.files
+    assert provenance_of(trained.directory) == {"nomad_job": "training-job", "nomad_allocation": "training-allocation"}
+    other = write_model(tmp_path / "models" / "trained-elsewhere")
+    assert provenance_of(other.directory) == {}
+    child = write_child_module(other, "https://example.org/x", "ab" * 32, tmp_path / "child", ChildOptions()).directory
+    assert "provenance" not in (child / "ai4-metadata.yml").read_text()
+
+
+def test_a_training_outside_of_any_job_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NOMAD_JOB_ID", " ")
+    write_job(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_publisher_says_counts_more(trained: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    remember_run(trained.directory, RUN)
+    assert provenance_of(trained.directory)["mlflow_run"] == "0123abcd"
+    monkeypatch.setenv("MLFLOW_RUN", "of-the-publisher")
+    monkeypatch.setenv("TOPGRAFT_NOMAD_JOB", "another-job")
+    assert provenance_of(trained.directory) == {"mlflow_run": "of-the-publisher", "nomad_job": "another-job"}
+
+
+def test_a_model_that_is_logged_later_is_whole_and_packs_to_the_same_bytes(trained: Bundle, tmp_path: Path) -> None:
+    before = write_archive(trained, tmp_path / "before.tar.xz")
+    remember_run(trained.directory, RUN)
+    bundle = open_bundle(trained.directory)
+    bundle.verify()
+    assert write_archive(bundle, tmp_path / "after.tar.xz").sha256 == before.sha256
+    assert TRACKED not in write_manifest(bundle.directory, bundle.manifest).files and TRACKED not in before.files
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"run_id": {"a": 1}}', "[" * 100_000, '{"run_id": "' + "x" * 200_000])
+def test_a_file_that_says_nothing_of_use_is_passed_over(tmp_path: Path, content: str) -> None:
+    for name in (TRACKED, PROVENANCE):
+        (tmp_path / name).write_text(content)
+    assert provenance_of(tmp_path) == {}
+
+
+def test_a_model_that_cannot_be_written_to_is_logged_all_the_same(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    remember_run(tmp_path / "gone", RUN)
+    assert "cannot be remembered" in caplog.text
+    remember_run(tmp_path, RUN)
+    assert json.loads((tmp_path / TRACKED).read_text()) == RUN
