@@ -17,6 +17,7 @@ from pathlib import Path
 NAMES = (
     "serving",
     "latency",
+    "threads",
     "robustness",
     "startup",
     "decoding",

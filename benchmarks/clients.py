@@ -1,0 +1,69 @@
+"""Clients that ask a running server over and over, several at once."""
+
+import dataclasses
+import statistics
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from benchmarks.server import Server, Upload, send
+
+# Of fewer, the 99th percentile is no more than the slowest.
+LEAST_FOR_P99 = 100
+
+
+@dataclasses.dataclass
+class Answers:
+    """What clients got: seconds of each answer, and answers in a second in each round."""
+
+    seconds: list[float] = dataclasses.field(default_factory=list)
+    rates: list[float] = dataclasses.field(default_factory=list)
+
+    def add(self, other: "Answers") -> None:
+        """Another round, or several."""
+        self.seconds += other.seconds
+        self.rates += other.rates
+
+    def percentile(self, percent: float) -> float:
+        """In milliseconds."""
+        return 1000 * float(np.percentile(self.seconds, percent))
+
+    def cell(self) -> str:
+        """Median, 95th and 99th percentile and rate, for a table; a dash for the 99th of few answers."""
+        percentiles = [f"{self.percentile(percent):.0f}" for percent in (50, 95, 99)]
+        if len(self.seconds) < LEAST_FOR_P99:
+            percentiles[-1] = "-"
+        return f"{' / '.join(percentiles)} ms, {statistics.median(self.rates):.0f} /s"
+
+
+def pooled(parts: Iterable[Answers]) -> Answers:
+    """All of them as one."""
+    whole = Answers()
+    for part in parts:
+        whole.add(part)
+    return whole
+
+
+def ask(
+    server: Server, upload: Upload, clients: int, seconds: float, least: int = 0, most_seconds: float = 60.0
+) -> Answers:
+    """One round: ask for so long, and on until there are `least` answers, but no longer than `most_seconds`."""
+    taken: list[float] = []
+    started = time.perf_counter()
+
+    def goes_on() -> bool:
+        passed = time.perf_counter() - started
+        return passed < seconds or (len(taken) < least and passed < most_seconds)
+
+    def ask_on(_: int) -> None:
+        with server.connection() as connection:
+            while goes_on():
+                asked = time.perf_counter()
+                send(connection, upload, keep_alive=True)
+                taken.append(time.perf_counter() - asked)
+
+    with ThreadPoolExecutor(clients) as pool:
+        list(pool.map(ask_on, range(clients)))
+    return Answers(taken, [len(taken) / (time.perf_counter() - started)])

@@ -1,0 +1,113 @@
+"""Threads of a worker: all processors for each, or to each its share (`TOPGRAFT_THREADS`).
+
+How: two `deepaas-run` with two workers each on loopback serve the same EfficientNet-Lite0, trained for this: one whose
+workers use as many threads as there are processors, and one whose workers use that number divided by two, rounded up.
+Clients ask one for seconds, then the other, over and over, each time the other one first; the ratio is that of the
+rates of two such neighbours.
+
+Depends on: the number of processors, and what else runs there. On one processor there is nothing to choose.
+"""
+
+import argparse
+import contextlib
+import io
+import itertools
+import statistics
+import subprocess
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from benchmarks.clients import Answers, ask
+from benchmarks.photos import draw_photo, write_photos
+from benchmarks.processes import program
+from benchmarks.server import Server, Upload, photo_upload, running_server
+from benchmarks.tables import markdown_table
+from model.dataset.synthetic import Variation
+
+THREADS = ("all", "share")
+ROUNDS, SECONDS = 6, 2.5
+PHOTOS_IN_ZIP = 48
+MODEL = "signs"
+
+Case = tuple[str, int]
+"""What is sent, and by how many clients at once."""
+
+CASES: tuple[Case, ...] = (("a photo", 1), ("a photo", 4), ("a photo", 16), ("a zip", 1), ("a zip", 4))
+PHOTOS_OF = {"a photo": 1, "a zip": PHOTOS_IN_ZIP}
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="a try: two short rounds")
+    rounds, seconds = (2, 0.3) if parser.parse_args().quick else (ROUNDS, SECONDS)
+    with tempfile.TemporaryDirectory() as directory:
+        workspace = _workspace(Path(directory) / "workspace")
+        with _running_servers(Path(directory), workspace) as servers:
+            answers = _measure(servers, rounds, seconds)
+    print(_table(answers))
+
+
+def _workspace(home: Path) -> Path:
+    (home / "models").mkdir(parents=True)
+    write_photos(home / "data" / "signs", range(6))
+    command = [program("topgraft"), "train", "--dataset", "signs", "--name", MODEL, "--workspace", str(home)]
+    subprocess.run([*command, "--json"], check=True, stdout=subprocess.DEVNULL)
+    return home
+
+
+@contextlib.contextmanager
+def _running_servers(directory: Path, workspace: Path) -> Iterator[dict[str, Server]]:
+    with contextlib.ExitStack() as stack:
+        servers = {}
+        for threads in THREADS:
+            (directory / threads).mkdir()
+            variables = {"TOPGRAFT_HOME": str(workspace), "TOPGRAFT_THREADS": threads}
+            servers[threads] = stack.enter_context(running_server("topgraft", directory / threads, **variables))
+        yield servers
+
+
+def _measure(servers: dict[str, Server], rounds: int, seconds: float) -> dict[tuple[Case, str], Answers]:
+    """Answers to each case, a rate for each round, by either server."""
+    photo = draw_photo("stop", 1000, 400, 500, Variation(jpeg_quality=(90, 90)))
+    uploads = {"a photo": photo_upload("topgraft", photo, MODEL), "a zip": _zip_upload(photo)}
+    for server in servers.values():
+        ask(server, uploads["a photo"], 4, 1.0)
+    answers = {(case, threads): Answers() for case, threads in itertools.product(CASES, THREADS)}
+    for number, (sent, clients) in itertools.product(range(rounds), CASES):
+        for threads in THREADS if number % 2 == 0 else reversed(THREADS):
+            answers[(sent, clients), threads].add(ask(servers[threads], uploads[sent], clients, seconds))
+    return answers
+
+
+def _zip_upload(photo: bytes) -> Upload:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for number in range(PHOTOS_IN_ZIP):
+            archive.writestr(f"{number}.jpg", photo)
+    return photo_upload("topgraft", stream.getvalue(), MODEL)
+
+
+def _table(answers: dict[tuple[Case, str], Answers]) -> str:
+    rows = []
+    for sent, clients in CASES:
+        every, share = (answers[(sent, clients), threads] for threads in THREADS)
+        ratios = [one / other for one, other in zip(share.rates, every.rates, strict=True)]
+        middle, low, high = statistics.median(ratios), min(ratios), max(ratios)
+        rows.append(
+            [
+                f"{sent}, {clients} client{'s' * (clients > 1)}",
+                *(f"{one.percentile(50):.0f} ms" for one in (every, share)),
+                *(f"{PHOTOS_OF[sent] * statistics.median(one.rates):.0f} /s" for one in (every, share)),
+                f"{middle:.2f}x ({low:.2f} to {high:.2f})",
+            ]
+        )
+    header = [f"two workers, photos of 500 x 400, a zip of {PHOTOS_IN_ZIP}"]
+    header += ["`all`: median", "`share`: median", "`all`: photos", "`share`: photos", "`share` against `all`"]
+    return markdown_table(header, rows)
+
+
+if __name__ == "__main__":
+    main()
