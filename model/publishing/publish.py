@@ -6,6 +6,7 @@ Each step looks first whether it is done, so the whole can be repeated after wha
 import dataclasses
 import datetime
 import fcntl
+import json
 import logging
 import shutil
 import tempfile
@@ -42,7 +43,8 @@ class PublishOptions:
     Attributes:
         to: folder in a Nextcloud, as `remote:path`.
         child: what only a person can say of the child module.
-        out: where its repository goes; None is `published/MODEL/` in the workspace.
+        out: where its repository goes; None is where it went before, at first a folder in `published/MODEL/` of the
+            workspace, named after the title.
         expires: the last day of the link, as an ISO date; empty for none.
         password: of the link; empty for none.
         git: whether the child module becomes a git repository.
@@ -89,11 +91,12 @@ def publish(
     place = parse_place(options.to) / f"{bundle.name}{SUFFIX}"
     shared = SharedFiles(webdav_account(place.remote))
     folder = workspace.root / PUBLISHED / bundle.name
-    out = _child_folder(bundle, folder, options)
-    check(options, shared.address, out)
+    check(options, shared.address, _child_folder(bundle, folder, options))
     storage = open_storage(options.to)
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
+        # Only now: another command may have written it while this one waited.
+        out = _child_folder(bundle, folder, options)
         _remove_leftovers(folder, place.name)
         archive = write_archive(bundle, folder / place.name)
         sent = _send(archive, storage, progress)
@@ -107,12 +110,13 @@ def publish(
             send_archive(archive, storage, progress)
             sent = True
             _prove(link, archive, folder, options.password, progress)
+        record = {"place": str(place), "link": link.url, "expires": link.expires, "sha256": archive.sha256}
+        # Before the child module: a title given when this is repeated after a kill leads to the folder begun.
+        durable.write_json(folder / RECORD, record | {"child": _named_from(folder, out)})
         child = None
         if not link.has_password:
             described = dataclasses.replace(options.child, expires=link.expires)
             child = write_child_module(bundle, link.url, archive.sha256, out, described, options.git)
-        record = {"place": str(place), "link": link.url, "expires": link.expires, "sha256": archive.sha256}
-        durable.write_json(folder / RECORD, record)
     return Publication(bundle.name, archive, str(place), sent, link, child, tuple(_remarks(link, options)))
 
 
@@ -175,7 +179,26 @@ def _check_day(expires: str) -> None:
 
 
 def _child_folder(bundle: Bundle, folder: Path, options: PublishOptions) -> Path:
+    """The folder asked for, else that of the first publication while it is there, else one named after the title."""
+    before = _recorded_child(folder)
+    if options.out is None and before is not None and before.is_dir():
+        return before
     return options.out or folder / slug_of(options.child.about.title or bundle.name)
+
+
+def _recorded_child(folder: Path) -> Path | None:
+    """Where the child module was written before; None where nothing, or nothing of use, tells."""
+    try:
+        named = json.loads((folder / RECORD).read_text(encoding="utf-8"))["child"]
+        return folder / named if named else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _named_from(folder: Path, out: Path) -> str:
+    """The path of what is in the folder as from there, so that a workspace can be moved; else the absolute one."""
+    inside = out.absolute().is_relative_to(folder.absolute())
+    return str(out.absolute().relative_to(folder.absolute()) if inside else out.absolute())
 
 
 def _send(archive: Archive, storage: Storage, progress: Progress) -> bool:

@@ -4,7 +4,8 @@ import dataclasses
 import datetime
 import json
 import logging
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from benchmarks.nextcloud_server import FOLDER, NAME, SHARED, TOKEN, Nextcloud, nextcloud
 from benchmarks.storage_servers import PASSWORD
+from model import durable
 from model.bundle import Bundle, file_record, find_bundle, write_manifest
 from model.cli import main
 from model.errors import (
@@ -21,10 +23,12 @@ from model.errors import (
     StorageRefusedError,
     StorageSettingsError,
 )
+from model.publishing.card import About
 from model.publishing.child_module import WRITTEN
+from model.publishing.child_options import ChildOptions
 from model.publishing.photos import draw_photos
 from model.publishing.public_link import SharedFiles
-from model.publishing.publish import PublishOptions, plan, publish
+from model.publishing.publish import RECORD, PublishOptions, plan, publish
 from model.publishing.upload import push_model
 from model.storage import WebDavAccount, parse_place
 from model.storage.rclone import Rclone
@@ -75,6 +79,62 @@ def test_it_sends_links_proves_and_writes_the_child_module_and_repeats_without_h
     assert second.link.url == first.link.url and len(cloud.shares) == 1
     assert sum(line.startswith("POST") for line in cloud.asked) == 1
     assert second.child is not None and second.child.kept == ()
+
+
+def titled(title: str, out: Path | None = None) -> PublishOptions:
+    return dataclasses.replace(OPTIONS, child=ChildOptions(About(title)), out=out)
+
+
+def repositories(folder: Path) -> list[str]:
+    return sorted(path.parent.relative_to(folder).as_posix() for path in folder.rglob(WRITTEN))
+
+
+def test_another_title_changes_the_child_module_that_is_there(
+    cloud: Nextcloud, published: Bundle, workspace: Workspace, tmp_path: Path
+) -> None:
+    first = publish(published, workspace, OPTIONS)
+    again = publish(published, workspace, titled("Colours of things"))
+    assert first.child is not None and again.child is not None
+    assert again.child.directory == first.child.directory
+    assert repositories(workspace.root / "published") == [f"{NAME}/{NAME}"]
+    assert "Colours of things" in (again.child.directory / "README.md").read_text()
+    assert str(first.child.directory) in plan(published, workspace, titled("Another"))[-1]
+
+    moved = shutil.copytree(workspace.root / "published", tmp_path / "moved" / "published")
+    assert str(moved / NAME / NAME) in plan(published, Workspace(tmp_path / "moved"), titled("Another"))[-1]
+
+    elsewhere = publish(published, workspace, titled("Another", out=tmp_path / "elsewhere"))
+    assert elsewhere.child is not None and elsewhere.child.directory == tmp_path / "elsewhere"
+    assert str(tmp_path / "elsewhere") in plan(published, workspace, OPTIONS)[-1]
+    shutil.rmtree(tmp_path / "elsewhere")
+    assert str(workspace.root / "published" / NAME / "another") in plan(published, workspace, titled("Another"))[-1]
+
+
+def test_a_title_given_after_a_kill_leads_to_the_child_module_begun(
+    cloud: Nextcloud, published: Bundle, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace_file = durable.replace_file
+
+    def stop_at_the_readme(path: Path, write: Callable[..., object]) -> None:
+        if path.name == "README.md":
+            raise KeyboardInterrupt
+        replace_file(path, write)
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(durable, "replace_file", stop_at_the_readme)
+        publish(published, workspace, OPTIONS)
+    publish(published, workspace, titled("Colours of things"))
+    assert repositories(workspace.root / "published") == [f"{NAME}/{NAME}"]
+
+
+@pytest.mark.parametrize("record", ["", "[]", "{}", '{"child": ""}', '{"child": 7}'])
+def test_a_record_that_names_no_folder_stops_nothing(
+    cloud: Nextcloud, published: Bundle, workspace: Workspace, record: str
+) -> None:
+    folder = workspace.root / "published" / NAME
+    folder.mkdir(parents=True)
+    (folder / RECORD).write_text(record)
+    assert str(folder / "colours-of-things") in plan(published, workspace, titled("Colours of things"))[-1]
 
 
 def test_a_link_that_answers_something_else_is_found_out(
