@@ -1,0 +1,45 @@
+"""The images are small: no layer keeps a cache, lists of packages or a compiler. What is built is looked into, too."""
+
+import pytest
+
+from tests.cli.conftest import ROOT
+from tests.image.layers import left_in_layers
+
+APT = "apt-get update && apt-get install --yes --no-install-recommends"
+CLEAN = "rm -rf /var/lib/apt/lists/*"
+
+
+@pytest.mark.parametrize("path", ["Dockerfile", ".sqa/Dockerfile", "docker/child/Dockerfile.jinja"])
+def test_nothing_is_left_that_the_image_does_not_need(path: str) -> None:
+    assert left_in_layers((ROOT / path).read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("instructions", "expected"),
+    [
+        (f"RUN {APT} git\nRUN {CLEAN}", "/var/lib/apt/lists"),
+        (f"RUN {CLEAN} && {APT} git", "/var/lib/apt/lists"),
+        (f"RUN apt-get install --yes git \\\n # words\n && {CLEAN}", "only recommended"),
+        (f"RUN {APT} \\\n gcc && {CLEAN}\nRUN apt-get purge --yes gcc", "compilers: gcc"),
+        (f"run {APT} build-essential && {CLEAN}", "compilers: build-essential"),
+        ("RUN pip install tox", "the cache of pip"),
+        ("RUN python3 -m pip install --no-cache-dir tox && pip3 install numpy", "pip3 install numpy"),
+        ("RUN pip install tox\nENV PIP_NO_CACHE_DIR=1", "the cache of pip"),
+    ],
+)
+def test_what_would_be_left_is_seen(instructions: str, expected: str) -> None:
+    [left] = left_in_layers(f"ARG tag=1\nFROM base:${{tag}}\n{instructions}\n")
+    assert expected in left
+
+
+@pytest.mark.parametrize(
+    "instructions",
+    [
+        f"RUN {APT} gcc && pip install --no-cache-dir numpy && apt-get purge --yes gcc && {CLEAN}",
+        "ENV LANG=C.UTF-8 \\\n    PIP_NO_CACHE_DIR=1\nRUN pip install tox",
+        "RUN --mount=type=cache,target=/root/.cache/pip pip install tox",
+        f"RUN {APT} gcc\nFROM base\nRUN {APT} git && {CLEAN}",
+    ],
+)
+def test_what_is_taken_out_in_its_layer_is_not_left(instructions: str) -> None:
+    assert left_in_layers(f"FROM base\n{instructions}\n") == []
