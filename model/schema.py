@@ -5,6 +5,7 @@ HTTP, the command line and YAML each bring a dict; `load` turns it into the same
 
 import dataclasses
 import difflib
+import functools
 import logging
 import re
 import types
@@ -52,9 +53,8 @@ def load(config_class: type[Config], *layers: Mapping[str, Any]) -> Config:
     given = merged(*layers)
     problems = [_unknown_option(config_class, name) for name in given.keys() - options_of(config_class).keys()]
     known = {name: value for name, value in given.items() if name in options_of(config_class)}
-    schema = Schema.from_dict(fields_of(config_class))()
     try:
-        values = schema.load(known)
+        values = _schema_of(typing.cast(type, config_class)).load(known)
     except ValidationError as error:
         problems += [_explain(name, texts, known[name]) for name, texts in error.normalized_messages().items()]
         values = {}
@@ -62,6 +62,12 @@ def load(config_class: type[Config], *layers: Mapping[str, Any]) -> Config:
     if problems:
         raise ConfigError("\n".join(sorted(problems)))
     return config_class(**values)
+
+
+@functools.cache
+def _schema_of(config_class: type) -> Schema:
+    # Made once: making one takes many times as long as using it, and each request to the service uses one.
+    return Schema.from_dict(fields_of(config_class))()
 
 
 def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
