@@ -80,7 +80,10 @@ def check_weights(weights_url: str, sha256: str) -> None:
 
 def is_safe_address(url: str) -> bool:
     """Whether it is https, or this machine, and holds no user: what may be in a public repository."""
-    parts = urllib.parse.urlsplit(url)
+    try:
+        parts = urllib.parse.urlsplit(url)
+    except ValueError:
+        return False
     host = parts.hostname or ""
     safe = parts.scheme == "https" or (parts.scheme == "http" and is_this_machine(host))
     return safe and bool(host) and not parts.username and not any(character <= " " for character in url)

@@ -207,6 +207,7 @@ def test_a_folder_of_something_else_is_left_alone(bundle: Bundle, tmp_path: Path
         ("http://cloud.example.org/x", SHA256, {}),
         ("https://user:secret@cloud.example.org/x", SHA256, {}),
         ('https://cloud.example.org/x" && touch PWNED', SHA256, {}),
+        ("https://[cloud.example.org/x", SHA256, {}),
         (URL, "abc", {}),
         (URL, SHA256, {"base": "Bad Name"}),
         (URL, SHA256, {"tag": "a b"}),
