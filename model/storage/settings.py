@@ -31,6 +31,8 @@ _DEFAULTS = {
     "RCLONE_CONTIMEOUT": "15s",
     "RCLONE_TIMEOUT": "5m",
     "RCLONE_ASK_PASSWORD": "false",  # nosec B105: it asks nobody
+    # Where no file of a folder came, that fails too, and hides why. Versions before 1.66 know no such times.
+    "RCLONE_NO_UPDATE_DIR_MODTIME": "true",
 }
 
 
