@@ -27,11 +27,12 @@ class ApiError(web.HTTPException):
     """
 
     def __init__(self, message: str) -> None:
+        # It may quote what a client sent, and that hold half of a surrogate pair, which cannot be encoded.
+        self.message = message.encode(errors="backslashreplace").decode()
         # Not super(): some of aiohttp's classes ask for more, such as the sizes of a 413.
         web.HTTPException.__init__(
-            self, text=json.dumps({"message": message}, ensure_ascii=False), content_type="application/json"
+            self, text=json.dumps({"message": self.message}, ensure_ascii=False), content_type="application/json"
         )
-        self.message = message
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.message,)

@@ -19,6 +19,7 @@ from typing import IO
 
 from api.data_uri import decode_data_uri
 from api.public_addresses import find_addresses
+from model.dataset.browsing import printable
 from model.errors import FetchError, FetchTooLargeError
 
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -58,13 +59,14 @@ class _Target:
 
 
 def fetch(url: str, stream: IO[bytes], limits: FetchLimits) -> str:
-    """Write what `url` (http, https or data) names into `stream`; return a name for it.
+    """Write what `url` (http, https or data) names into `stream`; return a printable name for it.
 
     Raises:
         FetchError: the URL cannot be used, leads to an address that is not public, or does not answer
             with the content in time.
         FetchTooLargeError: the content is larger than allowed.
     """
+    _check_characters(url)
     if url[:5].lower() == "data:":
         stream.write(decode_data_uri(url, limits.max_bytes))
         return "data URI"
@@ -73,9 +75,20 @@ def fetch(url: str, stream: IO[bytes], limits: FetchLimits) -> str:
         target = _parse(url, limits.ports)
         location = _get(target, stream, limits, deadline)
         if location is None:
-            return urllib.parse.unquote(target.path.partition("?")[0].rpartition("/")[2]) or target.host
+            return printable(urllib.parse.unquote(target.path.partition("?")[0].rpartition("/")[2])) or target.host
         url = _redirected(url, location)
     raise FetchError(f"url: expected at most {limits.redirects} redirects, received more. Give the last address.")
+
+
+def _check_characters(url: str) -> None:
+    """Refuse halves of surrogate pairs: JSON can name them, and bytes that are not UTF-8 become such."""
+    try:
+        url.encode()
+    except UnicodeEncodeError as error:
+        received = f"{url[error.start]!r} after {error.start} characters"
+        raise FetchError(
+            f"url: expected what can be written as UTF-8, received {received}. Escape it as %XX."
+        ) from error
 
 
 def _redirected(url: str, location: str) -> str:

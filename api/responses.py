@@ -70,7 +70,8 @@ def as_csv(answer: Answer) -> io.BytesIO:
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(rows)
-    return io.BytesIO(table.getvalue().encode())
+    # A manifest made elsewhere can name classes with half of a surrogate pair.
+    return io.BytesIO(table.getvalue().encode(errors="backslashreplace"))
 
 
 def as_picture(answer: Answer) -> io.BytesIO:

@@ -12,6 +12,7 @@ from api import settings
 from api.errors import BadRequest, TooLarge
 from api.fetch import FetchLimits, fetch
 from model.dataset.archives import ArchiveLimits, count_zip_files, iter_zip_images
+from model.dataset.browsing import printable
 from model.results import Prediction
 
 # Bounds on a zip of pictures; one at a time is in memory.
@@ -28,7 +29,7 @@ class Photos:
         images: name and content of each, read as it is asked for; can be walked once.
         single: the content of the only picture; None for a zip.
         unreadable: files of the zip that could not be taken out of it; complete after the walk.
-        name: what the client calls the picture or the zip.
+        name: what the client calls the picture or the zip, printable.
         total: how many images there are, as far as a zip's own table tells.
     """
 
@@ -62,7 +63,7 @@ def open_photos(image: Any, url: str | None) -> Iterator[Photos]:
             received = "neither" if upload is None else "both"
             raise BadRequest(f"expected exactly one of image (a file) and url, received {received}.")
         if upload is not None:
-            yield _photos(upload, Path(image.original_filename or "image").name)
+            yield _photos(upload, _plain_name(image.original_filename))
         else:
             fetched = streams.enter_context(tempfile.TemporaryFile(prefix="topgraft-"))
             yield _photos(fetched, fetch(str(url), fetched, _fetch_limits()))
@@ -78,6 +79,11 @@ def _taken(path: Path) -> IO[bytes]:
         return open(path, "rb")
     finally:
         path.unlink(missing_ok=True)  # DEEPaaS leaves it to us
+
+
+def _plain_name(sent: str | None) -> str:
+    """The name without its folders, as it can be written anywhere: a header may hold bytes that are not UTF-8."""
+    return printable(Path(sent or "").name) or "image"
 
 
 def _photos(stream: IO[bytes], name: str) -> Photos:

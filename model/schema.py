@@ -10,7 +10,7 @@ import logging
 import re
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -117,7 +117,7 @@ class _OneOf(validate.OneOf):
 def _field(hint: Any, default: Any, info: OptionInfo) -> fields.Field:
     optional = isinstance(hint, types.UnionType)
     plain = next(part for part in typing.get_args(hint) if part is not type(None)) if optional else hint
-    checks: list[validate.Validator] = []
+    checks: list[Callable[[Any], Any]] = [_check_text] if plain is str and info.choices is None else []
     if info.choices is not None:
         checks.append(_OneOf(list(info.choices)))
     if info.minimum is not None or info.maximum is not None:
@@ -125,6 +125,14 @@ def _field(hint: Any, default: Any, info: OptionInfo) -> fields.Field:
     return _FIELD_OF_TYPE[plain](
         load_default=default, allow_none=optional, validate=checks, metadata={"description": info.help}
     )
+
+
+def _check_text(value: str) -> None:
+    """Refuse halves of surrogate pairs: no file, log or answer could be written with them."""
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ValidationError("Must be text that can be written as UTF-8.") from error
 
 
 def _not_given(value: Any) -> bool:

@@ -24,6 +24,12 @@ def test_http_errors_survive_pickling(error_class: type[ApiError]) -> None:
     assert error.status >= 400
 
 
+@pytest.mark.parametrize("error_class", API_CLASSES)
+def test_what_no_answer_can_be_written_with_is_escaped(error_class: type[ApiError]) -> None:
+    error = pickle.loads(pickle.dumps(error_class("received \udce9t\udce9.jpg")))
+    assert json.loads(error.body) == {"message": "received \\udce9t\\udce9.jpg"} == {"message": str(error)}
+
+
 def test_every_error_of_the_library_is_translated() -> None:
     known = {value for _, value in inspect.getmembers(errors, inspect.isclass) if value.__module__ == errors.__name__}
     assert known == set(HTTP_ERRORS)

@@ -89,8 +89,10 @@ TEXTS = st.one_of(
     ),
     st.text(max_size=20),
 )
+# Only JSON can name halves of surrogate pairs.
+HALVES = st.sampled_from(["\ud800", "data:,\ud800", "http://example.org/\udfff.jpg", "small\udce9"])
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | TEXTS,
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXTS | HALVES,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
     max_leaves=5,
 )
@@ -99,6 +101,10 @@ BODIES = st.one_of(
     st.sampled_from([PHOTO, b"[" * 100_000, b'{"top_k": ' + b"1" * 5000 + b"}"]),
     st.binary(max_size=20).map(lambda more: PHOTO[:300] + more),
 )
+# As clients send it whose names are Latin-1, or any bytes at all.
+NO_UTF8 = [b"\xe9t\xe9.jpg", b"\xff", b"\xed\xa0\x80.png", b"a\tb\xe2\x80\xa8.zip"]
+RAW_NAMES = st.sampled_from(NO_UTF8) | st.binary(max_size=20)
+RAW_FORM = "multipart/form-data; boundary=xx"
 CONTENT_TYPES = st.one_of(
     st.sampled_from(
         [
@@ -119,6 +125,12 @@ METHODS = st.sampled_from(["POST"] * 6 + ["GET", "DELETE", "PUT", "OPTIONS", "HE
 ACCEPT = st.sampled_from(["application/json", "image/png", "text/csv", "*/*", "text/html", "a, b;q=0", ""])
 
 
+def _named(name: bytes, content: bytes) -> bytes:
+    """A form with one file, of whatever bytes its name is."""
+    head = b'--xx\r\nContent-Disposition: form-data; name="image"; filename="' + name + b'"\r\n\r\n'
+    return head + content + b"\r\n--xx--\r\n"
+
+
 def _ways(names: list[str]) -> st.SearchStrategy[dict[str, Any]]:
     """Fields in a query, a form, a file form or JSON, or a body that is none of these."""
     fields = st.dictionaries(st.sampled_from(names) | TEXTS, TEXTS, max_size=2)
@@ -130,6 +142,13 @@ def _ways(names: list[str]) -> st.SearchStrategy[dict[str, Any]]:
         st.fixed_dictionaries({"data": fields}),
         st.fixed_dictionaries({"files": files, "params": fields}),
         st.fixed_dictionaries({"data": fields, "files": files, "params": fields}),
+        st.fixed_dictionaries(
+            {
+                "data": st.builds(_named, RAW_NAMES, st.just(PHOTO) | BODIES),
+                "type": st.just(RAW_FORM),
+                "params": st.just({}) | fields,
+            }
+        ),
         st.fixed_dictionaries({"data": any_json.map(json.dumps), "type": st.just("application/json")}),
         st.fixed_dictionaries({"data": BODIES, "type": CONTENT_TYPES}, optional={"packing": PACKINGS}),
     )
@@ -152,3 +171,21 @@ def test_the_same_fields_in_other_ways(server: Server, description: schemathesis
         _check(_answer(method, url, headers=headers, **way))
 
     send()
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/csv", "image/png"])
+@pytest.mark.parametrize(("content", "status"), [(PHOTO, 200), (b"", 400), (b"no picture", 415)])
+def test_names_of_files_that_are_not_utf8(server: Server, accept: str, content: bytes, status: int) -> None:
+    headers = {"Accept": accept, "Content-Type": RAW_FORM}
+    for name in NO_UTF8:
+        answer = _answer("POST", f"{server.url}/predict/", data=_named(name, content), headers=headers)
+        assert answer.status_code == status, answer.text
+
+
+@pytest.mark.parametrize("action", ["predict", "train"])
+def test_halves_of_surrogate_pairs_in_json(server: Server, description: schemathesis.BaseSchema, action: str) -> None:
+    url = f"{server.url}/{action}/"
+    for name in _names(description, urlsplit(url).path):
+        if name not in ("image", "accept"):
+            answer = _answer("POST", url, json={name: "\ud800"})
+            assert answer.status_code in (400, 422) and name in answer.json() | {"url": ""}, (name, answer.text)

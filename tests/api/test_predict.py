@@ -18,6 +18,7 @@ from PIL import Image
 import api
 from api import errors, plugin
 from api.progress import logged
+from api.responses import Answer, as_csv
 from api.uploads import open_photos
 from model.bundle import Bundle
 from model.results import Prediction
@@ -141,6 +142,33 @@ def test_messages_name_the_zip_as_the_client_does(upload: MakeUpload) -> None:
     assert received.filename not in message
 
 
+@pytest.mark.usefixtures("trained")
+def test_a_name_that_is_not_utf8_is_escaped_in_every_answer_and_refusal(
+    upload: MakeUpload, caplog: pytest.LogCaptureFixture
+) -> None:
+    """aiohttp makes halves of surrogate pairs of such bytes in a header, which nothing can be written with."""
+    caplog.set_level("INFO")
+    name = b"\xe9t\xe9\n.jpg".decode(errors="surrogateescape")
+    escaped = "\\udce9t\\udce9\\n.jpg"
+    assert api.predict(image=upload(photo(), name))["predictions"][0]["image"] == escaped
+    table = answer_bytes(api.predict(image=upload(photo(), name), accept="text/csv")).decode()
+    assert table.splitlines()[1].startswith(f"{escaped},bright,")
+    picture = answer_bytes(api.predict(image=upload(photo(), name), accept="image/png"))
+    assert Image.open(io.BytesIO(picture)).size == (1000, 500)
+    for content in (b"", zip_of(a=photo())[:-30]):
+        error = refusal(image=upload(content, name))
+        assert error.status == 400 and escaped in str(error)
+    api.predict(image=upload(zip_of(a=photo(), b=b"text"), name))
+    assert f"{escaped}: all 2 images" in caplog.text
+    assert not [record for record in caplog.records if "\n" in record.getMessage()]
+
+
+def test_a_class_that_no_file_can_name_is_escaped_in_a_table(add_model: AddModel) -> None:
+    predictions = iter([Prediction("a.jpg", ("\ud800", "red"), (0.9, 0.1))])
+    table = as_csv(Answer(FakePredictor(add_model("signs")), predictions, b"")).read()
+    assert table.splitlines()[1] == b"a.jpg,\\ud800,0.900000,false,,,red,0.100000"
+
+
 def test_the_file_has_no_name_while_it_is_worked_on(upload: MakeUpload) -> None:
     """A worker that is killed leaves nothing behind."""
     received = upload(zip_of(a=photo(), b=photo()))
@@ -221,6 +249,8 @@ def test_neither_both_or_text(upload: MakeUpload) -> None:
         ("http://127.0.0.1/", 400),
         ("data:,", 400),
         ("data:,text", 415),
+        ("data:,\ud800", 400),
+        ("http://example.org/\udfff.jpg", 400),
     ],
 )
 def test_bad_urls(url: str, status: int) -> None:

@@ -12,8 +12,9 @@ import api
 from api.schemas import NeighbourSchema, PredictionSchema, predict_fields
 from model.config import PredictConfig, TrainConfig, options_of
 from model.dataset.images import FORMAT_NAMES, decode_image
-from model.errors import ImageError
+from model.errors import ConfigError, ImageError
 from model.results import Neighbour, Prediction
+from model.schema import load
 
 # Classes that deepaas-cli maps to a type of argparse: a subclass would become a string.
 PLAIN_FIELDS = {fields.Bool, fields.Int, fields.Float, fields.Str, fields.Field}
@@ -59,6 +60,19 @@ def test_number_bounds_are_enforced() -> None:
     assert schema.load({})["top_k"] == 5
     with pytest.raises(ValidationError, match="top_k"):
         schema.load({"top_k": 0})
+
+
+@pytest.mark.parametrize("arguments", [api.get_train_args(), api.get_predict_args()])
+def test_no_option_takes_what_nothing_can_be_written_with(arguments: dict[str, fields.Field]) -> None:
+    texts = [name for name, field in arguments.items() if type(field) is fields.Str and name != "url"]
+    with pytest.raises(ValidationError) as refused:
+        Schema.from_dict(arguments)().load({name: "caf\udce9" for name in texts})
+    assert set(refused.value.messages) == set(texts)
+
+
+def test_an_option_that_cannot_be_written_is_named_with_what_was_received() -> None:
+    with pytest.raises(ConfigError, match=r"dataset: .* UTF-8\. Received: 'caf\\udce9'"):
+        load(TrainConfig, {"dataset": "caf\udce9"})
 
 
 def test_the_answer_is_declared() -> None:

@@ -32,6 +32,7 @@ PERCENT = "a host without a % in it"
 NO_ANSWER = "an answer from public.example"
 SLOW = "public.example was slower"
 NOT_A_PICTURE = "expected a picture"
+NOT_UTF8 = "what can be written as UTF-8"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -179,6 +180,9 @@ WRITING = (
     Trick("letters that end in CR and LF bytes", "http://public.example/photo.jpg?\u560d\u560a", 200),
     Trick("a null", "http://127.0.0.1:{port}\0.public.example/", message=NO_CONTROLS),
     Trick("a very long URL", "http://public.example/" + "a" * 10_000, message="at most 8192 characters"),
+    Trick("half of a surrogate pair in the host", "http://public\ud800.example/", message=NOT_UTF8),
+    Trick("half of one in the path", "http://public.example/\udfff.jpg", message=NOT_UTF8),
+    Trick("a byte that is not UTF-8", "http://public.example/photo.jpg?\udce9", message=NOT_UTF8),
     Trick("port 22", "http://public.example:22/", message=OTHER_PORT),
     Trick("port 25", "http://public.example:25/", message=OTHER_PORT),
     Trick("port 6379", "http://public.example:6379/", message=OTHER_PORT),
@@ -257,6 +261,8 @@ DATA_URIS = (
     Trick("too large", "data:," + "x" * 2_000_000, 413, "data URI of at most"),
     Trick("too large, escaped", "data:," + "%20" * 1_100_000, 413, "data URI of at most"),
     Trick("too large, in base64", "data:;base64," + "YWJj" * 500_000, 413, "data URI of at most"),
+    Trick("half of a surrogate pair", "data:,\ud800", message=NOT_UTF8),
+    Trick("half of one in base64", "data:image/png;base64,iVBOR\udce9", message=NOT_UTF8),
     Trick("an address inside", "data:http://127.0.0.1:{port}/,x", 415, NOT_A_PICTURE),
 )
 
