@@ -17,7 +17,7 @@ import stat
 import tarfile
 import uuid
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, NoReturn
 
@@ -90,6 +90,26 @@ def unpack_archive(archive: Path, directory: Path, limits: ArchiveLimits = DATAS
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return directory
+
+
+def unkept_names(names: Iterable[str]) -> list[str]:
+    """Those of the names of files that `unpack_archive` would refuse, or give another name.
+
+    Raises:
+        ArchiveTooLargeError: they are more than an archive may hold.
+    """
+    known = _Names("the archive", DATASET_LIMITS)
+    unkept = []
+    for name in names:
+        try:
+            is_kept = known.add(name, is_folder=False) == name
+        except ArchiveTooLargeError:
+            raise
+        except ArchiveError:
+            is_kept = False
+        if not is_kept:
+            unkept.append(name)
+    return unkept
 
 
 def iter_zip_images(

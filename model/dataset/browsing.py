@@ -27,6 +27,22 @@ def pictures_below(folder: Path, root: Path) -> tuple[list[str], list[str]]:
     return sorted(pictures), sorted(others)
 
 
+def files_below(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
+    """Whatever is no folder, in a folder and below, hidden ones too; links are followed, but not back to `above`.
+
+    Args:
+        above: the real paths of the folders that led here.
+    """
+    real = os.path.realpath(folder)
+    if real in above:
+        return
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            yield from files_below(path, above | {real})
+        else:
+            yield path
+
+
 def is_picture(path: Path) -> bool:
     """Whether a file is meant to be a picture, by the ending of its name or by how it begins."""
     if is_hidden(path.name):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from model import durable
+from model.dataset.browsing import files_below
 from model.errors import StorageDamagedError, StorageNotFoundError
 from model.results import Progress, no_progress
 from model.storage.interface import DOWNLOAD, UPLOAD, Entry
@@ -40,7 +41,7 @@ class Local:
         folder = self._path(name)
         if not folder.is_dir():
             raise StorageNotFoundError(f"{folder}: expected a folder, found none.")
-        files = [path for path in folder.rglob("*") if path.is_file()]
+        files = [path for path in files_below(folder) if path.is_file()]
         return sorted((_file(path, path.relative_to(folder).as_posix()) for path in files), key=lambda file: file.name)
 
     def space(self) -> int | None:
@@ -87,7 +88,7 @@ def _file(path: Path, name: str) -> Entry:
 def _copy(source: Path, destination: Path, phase: str, progress: Progress) -> None:
     pairs = [(source, destination)]
     if source.is_dir():
-        pairs = [(path, destination / path.relative_to(source)) for path in source.rglob("*") if path.is_file()]
+        pairs = [(path, destination / path.relative_to(source)) for path in files_below(source) if path.is_file()]
     total = sum(path.stat().st_size for path, _ in pairs)
     done = 0
     for path, target in sorted(pairs):

@@ -9,12 +9,15 @@ The same files give the same bytes: times, owners and rights are left out. Hidde
 import dataclasses
 import io
 import json
+import logging
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from model import durable
+from model.dataset.archives import unkept_names
+from model.dataset.browsing import files_below, name_some
 from model.errors import ArchiveError, DatasetError
 from model.results import Progress, no_progress
 from model.storage.sums import sha256_of
@@ -24,6 +27,8 @@ PACK = "pack"
 
 _FORMAT = 1
 _PROBLEMS_SHOWN = 10
+
+log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +49,8 @@ def pack_folder(folder: Path, archive: Path, progress: Progress = no_progress) -
         progress: told of the phase `pack`, in files.
 
     Raises:
-        DatasetError: no folder, or no file in it.
+        DatasetError: no folder, no file in it, or one whose name an archive does not keep.
+        ArchiveTooLargeError: more files than an archive may hold.
     """
     files = _files_of(folder)
     rows = [{"name": name, "size": path.stat().st_size, "sha256": sha256_of(path)} for name, path in files.items()]
@@ -109,11 +115,25 @@ def _rows(index: Path) -> list[dict[str, Any]]:
 def _files_of(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise DatasetError(f"{folder}: expected a folder to pack, found none.")
-    found = {path.relative_to(folder): path for path in folder.rglob("*") if path.is_file()}
-    files = {name.as_posix(): path for name, path in found.items() if not _is_hidden(name)}
+    found = {path.relative_to(folder): path for path in files_below(folder)}
+    seen = {name.as_posix(): path for name, path in found.items() if not _is_hidden(name)}
+    files = {name: path for name, path in sorted(seen.items()) if path.is_file()}
+    if len(files) < len(seen):
+        log.warning("%s: left out, for they lead to no file: %s", folder, name_some(sorted(seen.keys() - files.keys())))
     if not files:
         raise DatasetError(f"{folder}: expected files to pack, found none.")
-    return dict(sorted(files.items()))
+    _require_kept(folder, files)
+    return files
+
+
+def _require_kept(folder: Path, names: Iterable[str]) -> None:
+    """What could not be unpacked again is better known before."""
+    unkept = unkept_names(names)
+    if unkept:
+        raise DatasetError(
+            f"{folder}: expected names that an archive keeps, received {name_some(unkept)}. A backslash ends the name "
+            "of a folder there, and a letter with a colon is a disk. Rename them. Nothing was packed."
+        )
 
 
 def _is_hidden(name: Path) -> bool:

@@ -10,10 +10,11 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from model.dataset.browsing import files_below
 from model.errors import (
     StorageDamagedError,
     StorageError,
@@ -142,6 +143,8 @@ class Rclone:
     def _copy_folder(self, source: str, target: str, doing: str, phase: str, progress: Progress) -> None:
         """rclone's own copy: what is there with the same size and time is left, the rest appears whole, one by one."""
         arguments = ["copy", "--transfers", str(TRANSFERS), "--checkers", str(TRANSFERS), "--fast-list", source, target]
+        if phase == UPLOAD:
+            arguments.append("--copy-links")
         self._run(doing, arguments, tell=_told(phase, progress))
 
     def _fetch_file(self, place: Place, entry: Entry, destination: Path, progress: Progress) -> None:
@@ -168,7 +171,7 @@ class Rclone:
         os.replace(part, destination)
 
     def _require_space(self, source: Path) -> None:
-        needed = sum(path.stat().st_size for path in (source, *source.rglob("*")) if path.is_file())
+        needed = sum(path.stat().st_size for path in _files_of(source))
         free = self.space()
         if free is not None and free < needed:
             raise StorageFullError(
@@ -229,6 +232,12 @@ class Rclone:
                     self._give_up(place.parent / entry.name)
         except StorageError as error:
             log.info("old uploads were not looked for: %s", error.message)
+
+
+def _files_of(source: Path) -> Iterator[Path]:
+    if not source.is_dir():
+        return iter([source])
+    return (path for path in files_below(source) if path.is_file())
 
 
 def _entry(row: Mapping[str, Any], name: str) -> Entry:
