@@ -52,7 +52,11 @@ class Worker:
         self._number = 0
 
     def ask(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> "asyncio.Future[Any]":
-        """What `function` returns or raises in the process; WorkerDied, or WorkerDiedIdle, if that ends before."""
+        """What `function` returns or raises in the process; WorkerDied, or WorkerDiedIdle, if that ends before.
+
+        Raises:
+            RuntimeError: there is no room for another thread; nothing was asked.
+        """
         loop = asyncio.get_running_loop()
         answer = loop.create_future()
         self._number += 1
@@ -79,7 +83,8 @@ class Worker:
         """Have it leave what it was asked last, unless that is done; it stops where it looks (`StillWanted`)."""
         # It may be busy, and another thread still be sending what it was asked.
         number = self._number
-        threading.Thread(target=self._give_up, args=(number,), daemon=True, name="gives up a request").start()
+        with contextlib.suppress(RuntimeError):  # no room for another thread: it is finished then
+            threading.Thread(target=self._give_up, args=(number,), daemon=True, name="gives up a request").start()
 
     def kill(self) -> None:
         """End the process, whatever it does."""

@@ -66,7 +66,7 @@ class Workers:
             `output`, and `finish_date` as DEEPaaS reads it.
 
         Raises:
-            TryAgain: the process died, or the service is being stopped.
+            TryAgain: the process died, the service is being stopped, or there is no room for another thread.
             TrainingStoppedError: this was cancelled; DEEPaaS would make a 500 of the cancellation itself.
         """
         # At once: a task that is cancelled before its first step does nothing at all.
@@ -113,7 +113,7 @@ class Workers:
         worker = None
         try:
             worker = await self._next()
-            answer = worker.ask(function, arguments)
+            answer = self._ask(worker, function, arguments)
             answer.add_done_callback(functools.partial(self._make_free, worker))
             return await asyncio.shield(answer)
         except asyncio.CancelledError:
@@ -122,6 +122,13 @@ class Workers:
             if worker is not None:
                 self._stop(worker, function)
             raise TrainingStoppedError("it was cancelled.") from None
+
+    def _ask(self, worker: Worker, function: Function, arguments: tuple[Any, ...]) -> "asyncio.Future[Any]":
+        try:
+            return worker.ask(function, arguments)
+        except RuntimeError as error:
+            self._free.put_nowait(worker)
+            raise TryAgain(f"the server has no room for another thread at this moment: {error}. Ask again.") from error
 
     async def _next(self) -> Worker:
         task = asyncio.current_task()
@@ -154,10 +161,16 @@ class Workers:
     def _start(self, warm: Warm | None) -> None:
         if self._closed:
             return
-        worker = Worker(warm, self._count)
+        try:
+            worker = Worker(warm, self._count)
+            self._loop.add_reader(worker.process.sentinel, self._replace, worker)
+        except OSError as error:
+            # Too many open files or processes, or too little memory: that passes.
+            log.warning("a worker cannot be started, it is tried again in a moment: %s", error)
+            self._loop.call_later(_SECONDS_BEFORE_ANOTHER, self._start, warm)
+            return
         self._alive.add(worker)
         self._free.put_nowait(worker)
-        self._loop.add_reader(worker.process.sentinel, self._replace, worker)
 
     def _replace(self, worker: Worker) -> None:
         self._take_out(worker)

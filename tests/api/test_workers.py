@@ -1,15 +1,18 @@
 """The worker processes of the service, without a service around them."""
 
 import asyncio
+import contextlib
 import functools
 import inspect
 import os
 import re
+import resource
 import signal
 import sys
+import threading
 import time
 import types
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -150,6 +153,64 @@ def test_cancelling_ends_the_process_and_is_no_cancellation_for_who_waits() -> N
             with pytest.raises(TrainingStoppedError):
                 await task
         assert (await workers.apply(os.getpid))["output"] != pid
+
+    _with_one_worker(ask)
+
+
+@contextlib.contextmanager
+def no_more_files() -> Iterator[None]:
+    """As where too many are open: none can be opened here, nor a process be started."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_a_worker_that_cannot_be_started_is_tried_again_until_it_can(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.workers._SECONDS_BEFORE_ANOTHER", 0.05)
+
+    async def ask(workers: Workers) -> None:
+        pid = (await workers.apply(os.getpid))["output"]
+        with no_more_files():
+            os.kill(pid, signal.SIGKILL)
+            waiting = asyncio.create_task(workers.apply(abs, -1))
+            while caplog.text.count("cannot be started") < 2:
+                await asyncio.sleep(0.05)
+            assert not waiting.done()
+        assert (await waiting)["output"] == 1
+
+    _with_one_worker(ask)
+    assert "Too many open files" in caplog.text
+
+
+def test_cancelling_is_told_so_even_if_no_worker_can_be_started() -> None:
+    async def ask(workers: Workers) -> None:
+        pid = (await workers.apply(os.getpid))["output"]
+        running = asyncio.create_task(workers.apply(time.sleep, 1000))
+        await asyncio.sleep(0.1)
+        with no_more_files():
+            running.cancel()
+            with pytest.raises(TrainingStoppedError):
+                await running
+        assert (await workers.apply(os.getpid))["output"] != pid
+
+    _with_one_worker(ask)
+
+
+def test_without_room_for_a_thread_who_asks_is_refused_and_the_worker_stays() -> None:
+    async def ask(workers: Workers) -> None:
+        pid = (await workers.apply(os.getpid))["output"]
+        size = threading.stack_size(1 << 47)  # more than there are addresses
+        try:
+            with pytest.raises(TryAgain, match="thread"):
+                await workers.apply(os.getpid)
+        finally:
+            threading.stack_size(size)
+        assert (await workers.apply(os.getpid))["output"] == pid
 
     _with_one_worker(ask)
 
