@@ -80,6 +80,7 @@ class Fault:
         times: how many of them; after that they go well.
         status: of the answer, for `status`.
         where: a part of the path.
+        share: of the answer, that comes before a `cut download`.
     """
 
     method: str
@@ -87,6 +88,7 @@ class Fault:
     times: int = 1_000_000
     status: int = 0
     where: str = ""
+    share: float = 0.5
 
 
 class FaultyProxy:
@@ -166,12 +168,12 @@ class _Handler(BaseHTTPRequestHandler):
             if body_out:
                 return self._answer(207, {"Content-Type": "application/xml"}, body_out)
         if self.owner.zips and self.command == "GET" and self.headers.get("Accept") == "application/zip":
-            return self._zip()
+            return self._zip(_cut_of(fault))
         status, headers, content = self._ask(body)
         if fault is not None and fault.act == "corrupt" and content:
             middle = len(content) // 2
             content = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
-        self._answer(status, headers, content, cut=fault is not None and fault.act == "cut download")
+        self._answer(status, headers, content, _cut_of(fault))
 
     do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = do_OPTIONS = handle_any
     do_PROPFIND = do_PROPPATCH = do_MKCOL = do_MOVE = do_COPY = handle_any
@@ -193,7 +195,7 @@ class _Handler(BaseHTTPRequestHandler):
             kept = {name: value for name, value in answer.getheaders() if name.lower() not in _NOT_PASSED_ON}
             return answer.status, kept, answer.read()
 
-    def _answer(self, status: int, headers: Mapping[str, str], content: bytes, cut: bool = False) -> None:
+    def _answer(self, status: int, headers: Mapping[str, str], content: bytes, cut: float = 1.0) -> None:
         self.owner.seen.append((self.command, unquote(self.path), status))
         self.send_response(status)
         for name, value in headers.items():
@@ -203,19 +205,19 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "HEAD":
             return
         with contextlib.suppress(ConnectionError):
-            self.wfile.write(content[: len(content) // 2] if cut else content)
-        if cut:
+            self.wfile.write(content[: int(len(content) * cut)])
+        if cut < 1:
             self._hang_up()
 
-    def _zip(self) -> None:
-        """The folder's files in a folder of its name, with the headers of a Nextcloud."""
+    def _zip(self, cut: float) -> None:
+        """The folder's files in a folder of its name, as a Nextcloud packs them: the sizes are told behind each."""
         name = unquote(self.path).removeprefix(urlsplit(self.owner.url).path).strip("/")
         folder = self.owner.upstream.folder / name
         packed = io.BytesIO()
-        with zipfile.ZipFile(packed, "w") as archive:
+        with zipfile.ZipFile(_Unseekable(packed), "w") as archive:
             for path in sorted(path for path in folder.rglob("*") if path.is_file()):
                 archive.write(path, f"{folder.name}/{path.relative_to(folder).as_posix()}" if name else path.name)
-        self._answer(200, {"Content-Type": "application/zip", "Accept-Ranges": "bytes"}, packed.getvalue())
+        self._answer(200, {"Content-Type": "application/zip", "Accept-Ranges": "bytes"}, packed.getvalue(), cut)
 
     def _hang_up(self) -> None:
         self.owner.seen.append((self.command, unquote(self.path), 0))
@@ -223,6 +225,26 @@ class _Handler(BaseHTTPRequestHandler):
         with contextlib.suppress(OSError):
             self.wfile.flush()
             self.connection.shutdown(socket.SHUT_RDWR)
+
+
+class _Unseekable(io.RawIOBase):
+    """A stream that can only be written to."""
+
+    def __init__(self, stream: io.BytesIO) -> None:
+        self._stream = stream
+
+    def write(self, content: Any) -> int:
+        """Append."""
+        return self._stream.write(content)
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+
+def _cut_of(fault: Fault | None) -> float:
+    """What part of an answer comes."""
+    return fault.share if fault is not None and fault.act == "cut download" else 1.0
 
 
 def obscured(password: str) -> str:

@@ -20,7 +20,7 @@ from model.dataset.traffic_signs import SIGNS
 from model.errors import ArchiveError, ConfigError, ImageError
 from model.storage import is_remote
 from model.storage.copies import kept_copy
-from model.storage.pulling import is_whole
+from model.storage.pulled_files import is_whole
 
 PHOTOS = 8
 # The first that is there: where no photos were held back, those of validation are next best.

@@ -13,7 +13,8 @@ runs.py        rclone as a process (launch.py): an argument list, its log, its e
 webdav.py      what rclone would do otherwise than we need: move over a file at once
 failures.py    what went wrong, in our errors; and trying again
 packing.py     a folder as one tar with an index and sums
-pulling.py     a dataset from a storage into a folder; nextcloud.py: a folder as one zip
+pulling.py     a dataset from a storage into a folder; pulled_files.py: what is in it
+zipped_folder.py, nextcloud.py, broken_zip.py     a folder as one zip, and what is whole of a zip that broke off
 uses.py        who pulls into a folder, and who uses what is in it
 copies.py      arguments of commands that may be `remote:path`
 models.py      a trained model into a storage

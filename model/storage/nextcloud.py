@@ -10,7 +10,8 @@ from model.storage.settings import webdav_account
 from model.storage.webdav import refusal, request
 
 _VENDORS = ("nextcloud", "owncloud")
-_BLOCK = 1 << 20
+# Of an answer that breaks off, the block that is being read is lost.
+_BLOCK = 1 << 16
 _NOT_OFFERED = (400, 404, 405, 406, 415, 501)
 
 
@@ -54,6 +55,8 @@ def unpack_zip(archive: Path, place: Place, directory: Path) -> Path:
     inner = unpacked / place.name
     if place.path and [entry.name for entry in unpacked.iterdir()] == [place.name] and inner.is_dir():
         aside = directory.with_name(f"{directory.name}.inner")
+        # One that was killed between the two renames has left it.
+        shutil.rmtree(aside, ignore_errors=True)
         inner.rename(aside)
         shutil.rmtree(unpacked)
         aside.rename(directory)

@@ -8,7 +8,6 @@ at all. An archive is unpacked beside the folder and then moved into it.
 import contextlib
 import dataclasses
 import glob
-import json
 import logging
 import os
 import re
@@ -16,7 +15,6 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from model import durable
 from model.dataset.archives import is_archive, unpack_archive
@@ -29,13 +27,12 @@ from model.errors import (
     StorageUnreachableError,
 )
 from model.results import Progress, no_progress
-from model.storage.interface import DOWNLOAD, Entry, Storage
-from model.storage.nextcloud import fetch_zip, may_offer_zip, unpack_zip
+from model.storage.interface import Entry, Storage
 from model.storage.opening import open_storage
 from model.storage.packing import verify_unpacked
-from model.storage.places import is_remote, parse_place
-from model.storage.settings import remote_settings
-from model.storage.uses import in_use, note_of, only_pull, require_unused
+from model.storage.pulled_files import is_of, is_whole, local_name, marker_of, read_marker, size_of, sizes_in
+from model.storage.uses import in_use, only_pull, require_unused
+from model.storage.zipped_folder import ZippedFolder
 
 # Below, asking for each file is as fast as a zip of the whole folder.
 _MANY_FILES = 20
@@ -43,8 +40,6 @@ _MANY_FILES = 20
 _SECONDS_ALIKE = 2.0
 # What a killed rclone leaves.
 _PARTIAL = re.compile(r"\.[0-9a-f]{8}\.partial$")
-
-_MARKED_SYMBOL = re.compile("\u201b(?=[\u2400-\u2421])")
 
 log = logging.getLogger(__name__)
 
@@ -114,11 +109,6 @@ def pulled_copy(
         yield pulled
 
 
-def is_whole(directory: Path) -> bool:
-    """Whether a pull into the folder was carried to its end."""
-    return directory.is_dir() and _marker(directory).is_file()
-
-
 class _Pull:
     """One pull, with what its steps share."""
 
@@ -136,16 +126,23 @@ class _Pull:
                 f"{self.source}: expected a folder or an archive, found nothing there (404). See to the path."
             )
         self.directory.parent.mkdir(parents=True, exist_ok=True)
+        self.remove_leftovers()
         try:
             return self.folder() if entry.is_folder else self.file(entry)
         finally:
             shutil.rmtree(self.staging, ignore_errors=True)
 
+    def remove_leftovers(self) -> None:
+        """Of pulls that were killed while they unpacked: hidden folders, under names of their own."""
+        inner = self.staging.with_name(f"{self.staging.name}.inner")
+        for left in (self.staging, inner, *inner.parent.glob(f".{glob.escape(self.staging.name)}.*")):
+            shutil.rmtree(left, ignore_errors=True)
+
     def file(self, entry: Entry) -> Pulled:
         """An archive, unpacked; any other file as it is."""
-        marker = _read_marker(self.directory)
+        marker = read_marker(self.directory)
         identity = {"source": self.source, "size": entry.size, "modified": entry.modified}
-        if _names(marker, identity) and not self.missing(marker["files"]):
+        if is_of(marker, identity) and not self.missing(marker["files"]):
             return self.pulled("unchanged", len(marker["files"]), 0, 0, marker["files"])
         name = self.source.replace(":", "/").rstrip("/").rpartition("/")[2]
         archive = self.directory.with_name(f".{self.directory.name}.{name}")
@@ -165,9 +162,9 @@ class _Pull:
             verify_unpacked(self.staging)
         finally:
             archive.unlink()
-        files = _sizes(self.staging)
+        files = sizes_in(self.staging)
         self.take_over(self.staging)
-        durable.write_json(_marker(self.directory), identity | {"files": files})
+        durable.write_json(marker_of(self.directory), identity | {"files": files})
         return self.pulled("archive", len(files), len(files), entry.size, files)
 
     def folder(self) -> Pulled:
@@ -185,55 +182,49 @@ class _Pull:
         if changed:
             require_unused(self.directory, self.source)
             self.require_room(size)
-            _marker(self.directory).unlink(missing_ok=True)
+            marker_of(self.directory).unlink(missing_ok=True)
             way = self.fetch(there, changed, size)
             self.require_all(files)
         if changed or not is_whole(self.directory):
-            durable.write_json(_marker(self.directory), {"source": self.source, "files": files})
+            durable.write_json(marker_of(self.directory), {"source": self.source, "files": files})
         return self.pulled(way, len(files), len(changed), size, files)
 
     def fetch(self, there: list[Entry], changed: list[Entry], size: int) -> str:
         """By one zip where that is worth it and offered; the rest, or all, file by file."""
+        zipped = ZippedFolder(self.source, self.directory, self.staging, there)
+        if zipped.keep_whole():
+            self.add(self.staging)
+            changed = [entry for entry in changed if not self.is_here(entry)]
         way = "files"
-        if len(changed) >= _MANY_FILES and 2 * len(changed) >= len(there) and self.zip(there, size):
+        if len(changed) >= _MANY_FILES and 2 * len(changed) >= len(there) and self.zip(zipped, size):
             way = "zip"
         if any(not self.is_here(entry) for entry in changed):
             self.storage.fetch("", self.directory, self.progress)
         return way
 
-    def zip(self, there: list[Entry], size: int) -> bool:
-        """Fetch the folder as a zip; whether that worked: otherwise the files come one by one."""
-        if not is_remote(self.source) or not may_offer_zip(remote_settings(parse_place(self.source).remote)):
-            return False
-        place = parse_place(self.source)
-        archive = self.directory.with_name(f".{self.directory.name}.zip")
-
-        def told(done: int) -> None:
-            self.progress(DOWNLOAD, min(done, size) // 1000, size // 1000)
-
+    def zip(self, zipped: ZippedFolder, size: int) -> bool:
+        """Fetch the folder as a zip; whether that worked: otherwise what did not come whole comes file by file."""
         try:
-            if not fetch_zip(place, archive, told):
+            if not zipped.fetch(self.progress, size):
                 return False
-            unpack_zip(archive, place, self.staging)
         except (StorageBusyError, StorageUnreachableError, ArchiveError) as error:
-            log.warning("%s Going on file by file.", error.message)
+            kept = zipped.keep_whole()
+            if kept:
+                self.add(self.staging)
+            log.warning("%s %d of its files came whole. Going on file by file.", error.message, kept)
             return False
-        finally:
-            archive.unlink(missing_ok=True)
-        for entry in there:
-            path = self.staging / entry.name
-            if path.is_file() and path.stat().st_size == entry.size:
-                os.utime(path, (entry.modified, entry.modified))
-            else:
-                path.unlink(missing_ok=True)
         self.take_over(self.staging)
         return True
 
     def take_over(self, unpacked: Path) -> None:
-        """Move what was unpacked into the folder: at once where that is new, else file by file, each whole."""
-        _marker(self.directory).unlink(missing_ok=True)
+        """Let the folder have all that was unpacked; in a mirror, nothing else."""
+        marker_of(self.directory).unlink(missing_ok=True)
         if self.mirror:
             shutil.rmtree(self.directory, ignore_errors=True)
+        self.add(unpacked)
+
+    def add(self, unpacked: Path) -> None:
+        """Move what was unpacked into the folder: at once where that is new, else file by file, each whole."""
         if not self.directory.exists() or not any(self.directory.iterdir()):
             os.replace(unpacked, self.directory)
             return
@@ -254,14 +245,14 @@ class _Pull:
     def is_here(self, entry: Entry) -> bool:
         """Whether a file is here as it is there."""
         try:
-            status = (self.directory / _local_name(entry.name)).stat()
+            status = (self.directory / local_name(entry.name)).stat()
         except OSError:
             return False
         return status.st_size == entry.size and abs(status.st_mtime - entry.modified) <= _SECONDS_ALIKE
 
     def missing(self, files: Mapping[str, int]) -> list[str]:
         """The names of files that are not here, or with another size."""
-        return [name for name, size in files.items() if _size(self.directory / _local_name(name)) != size]
+        return [name for name, size in files.items() if size_of(self.directory / local_name(name)) != size]
 
     def require_all(self, files: Mapping[str, int]) -> None:
         """A copy that some files did not come through is not whole, whatever rclone says."""
@@ -274,8 +265,8 @@ class _Pull:
 
     def pulled(self, way: str, files: int, fetched: int, size: int, names: Mapping[str, int]) -> Pulled:
         """What it came to; the files that only this folder has are counted, or removed from a mirror."""
-        known = {_local_name(name) for name in names}
-        extra = [name for name in _sizes(self.directory) if name not in known]
+        known = {local_name(name) for name in names}
+        extra = [name for name in sizes_in(self.directory) if name not in known]
         unwanted = [name for name in extra if self.mirror or _PARTIAL.search(name)]
         if unwanted:
             require_unused(self.directory, self.source)
@@ -284,41 +275,3 @@ class _Pull:
         seconds = round(time.monotonic() - self.start, 2)
         only_here = len(extra) - len(unwanted)
         return Pulled(self.source, str(self.directory), way, files, fetched, size, only_here, seconds)
-
-
-def _marker(directory: Path) -> Path:
-    """Remembers what was pulled into the folder, to its end."""
-    return note_of(directory, "json")
-
-
-def _read_marker(directory: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(_marker(directory).read_text(encoding="utf-8"))
-        return content
-    except (OSError, ValueError):
-        return {}
-
-
-def _names(marker: Mapping[str, Any], identity: Mapping[str, Any]) -> bool:
-    return "files" in marker and all(marker.get(key) == value for key, value in identity.items())
-
-
-def _sizes(directory: Path) -> dict[str, int]:
-    """The files that a person sees in a folder: name -> size."""
-    found = {}
-    for folder, _, names in os.walk(directory):
-        inside = os.path.relpath(folder, directory)
-        for name in names:
-            if not name.startswith("."):
-                path = name if inside == os.curdir else f"{inside}/{name}"
-                found[path] = os.path.getsize(f"{folder}/{name}")
-    return found
-
-
-def _local_name(name: str) -> str:
-    """What rclone calls a file here whose name has a control character there: without the mark before its symbol."""
-    return _MARKED_SYMBOL.sub("", name)
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else -1

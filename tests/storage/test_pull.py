@@ -4,6 +4,9 @@ import io
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import tarfile
 import zipfile
 from collections.abc import Iterator
@@ -20,8 +23,8 @@ from model.workspace import Workspace
 from tests.storage.conftest import use
 
 
-def write_files(folder: Path, count: int = 3) -> dict[str, bytes]:
-    contents = {f"{'ab'[index % 2]}/{index} ü.bin": os.urandom(50 + index) for index in range(count)}
+def write_files(folder: Path, count: int = 3, size: int = 50) -> dict[str, bytes]:
+    contents = {f"{'ab'[index % 2]}/{index} ü.bin": os.urandom(size + index) for index in range(count)}
     for name, content in contents.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(content)
@@ -114,6 +117,67 @@ def test_a_zip_that_breaks_off_is_made_up_for_file_by_file(nextcloud: FaultyProx
     contents = write_files(there, 25)
     nextcloud.faults = [Fault("GET", "hang up", times=1)]
     assert (pull(f"rshare:{there.name}", tmp_path / "here").way, content_of(tmp_path / "here")) == ("files", contents)
+
+
+@pytest.mark.parametrize("mirror", [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_a_zip_that_breaks_off_late_costs_only_what_did_not_come(
+    mirror: bool, nextcloud: FaultyProxy, there: Path, tmp_path: Path
+) -> None:
+    contents = write_files(there, 40, size=30_000)
+    nextcloud.faults = [Fault("GET", "cut download", times=1, share=0.9)]
+    assert pull(f"rshare:{there.name}", tmp_path / "here", mirror=mirror).way == "files"
+    assert content_of(tmp_path / "here") == contents and sorted(os.listdir(tmp_path)) == ["cache", "here"]
+    assert 2 <= nextcloud.count("GET") <= 1 + 8, "the members that came whole are not asked for again"
+    assert pull(f"rshare:{there.name}", tmp_path / "here").way == "unchanged", "they have the times of the storage"
+
+
+def killed_while_fetching(source: str, here: Path) -> None:
+    """Pull in a process that is killed when half of the zip is there."""
+    code = (
+        "import sys, os, signal; from pathlib import Path; from model.storage import zipped_folder as z\n"
+        "fetch = z.fetch_zip\n"
+        "def fetch_and_die(place, target, told):\n"
+        "    fetch(place, target, told)\n"
+        "    os.truncate(target, target.stat().st_size // 2)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+        "z.fetch_zip = fetch_and_die\n"
+        "from model.storage.pulling import pull; pull(sys.argv[1], Path(sys.argv[2]))"
+    )
+    assert subprocess.run([sys.executable, "-c", code, source, str(here)], check=False).returncode == -signal.SIGKILL
+
+
+def test_a_zip_whose_fetching_was_killed_is_gone_on_with(nextcloud: FaultyProxy, there: Path, tmp_path: Path) -> None:
+    contents = write_files(there, 40)
+    killed_while_fetching(f"rshare:{there.name}", tmp_path / "here")
+    nextcloud.seen.clear()
+    assert pull(f"rshare:{there.name}", tmp_path / "here").way == "files"
+    assert content_of(tmp_path / "here") == contents and sorted(os.listdir(tmp_path)) == ["cache", "here"]
+    assert nextcloud.count("GET") <= 21
+
+
+@pytest.mark.slow
+def test_what_a_killed_pull_left_of_an_older_folder_is_not_taken(
+    nextcloud: FaultyProxy, there: Path, tmp_path: Path
+) -> None:
+    contents = write_files(there, 40)
+    killed_while_fetching(f"rshare:{there.name}", tmp_path / "here")
+    first = there / "a" / "0 ü.bin"
+    contents["a/0 ü.bin"] = os.urandom(50)
+    first.write_bytes(contents["a/0 ü.bin"])
+    os.utime(first, (1_700_000_000, 1_700_000_000))
+    assert pull(f"rshare:{there.name}", tmp_path / "here").way == "zip"
+    assert content_of(tmp_path / "here") == contents and sorted(os.listdir(tmp_path)) == ["cache", "here"]
+
+
+def test_a_pull_killed_between_two_renames_stops_no_later_one(
+    nextcloud: FaultyProxy, there: Path, tmp_path: Path
+) -> None:
+    contents = write_files(there, 30)
+    for left in (".here.unpacking.inner", ".here.unpacking", "..here.unpacking.0123"):
+        (tmp_path / left / "a").mkdir(parents=True)
+        (tmp_path / left / "a" / "old.bin").write_bytes(b"old")
+    assert pull(f"rshare:{there.name}", tmp_path / "here").way == "zip"
+    assert content_of(tmp_path / "here") == contents and sorted(os.listdir(tmp_path)) == ["cache", "here"]
 
 
 def test_a_refused_zip_is_not_tried_another_way(nextcloud: FaultyProxy, there: Path, tmp_path: Path) -> None:
