@@ -38,14 +38,21 @@ def stopped_by_signals(reservation: Reservation) -> Iterator[None]:
 
     If the training has not stopped `SECONDS_TO_STOP` after either, it is written down as cancelled and the process
     ends. Once it is settled how the training ended, nothing is raised any more.
+
+    Raises:
+        TrainingStoppedError: for any other error, too, that comes after a signal: a library that is interrupted, say
+            while it is being imported, makes another of it.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
+    asked = threading.Event()
+
     def stop(number: int, frame: FrameType | None) -> None:
         if reservation.ended.is_set():
             return
+        asked.set()
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         raise TrainingStoppedError("the training was asked to stop (SIGTERM).")
@@ -60,6 +67,12 @@ def stopped_by_signals(reservation: Reservation) -> Iterator[None]:
     enforcer.start()
     try:
         yield
+    except TrainingStoppedError:
+        raise
+    except Exception as error:
+        if asked.is_set():
+            raise TrainingStoppedError("the training was asked to stop.") from error
+        raise
     finally:
         signal.set_wakeup_fd(previous_writer)
         os.close(writer)

@@ -109,17 +109,18 @@ def run(
 ) -> dict[str, Any]:
     """Carry out a reserved training, see `train`; or only the search before it, see `tune`."""
     status = StatusFile(reservation, progress)
-    with reservation.lock, contextlib.ExitStack() as held, stopped_by_signals(reservation):
+    with reservation.lock, contextlib.ExitStack() as held:
         try:
-            wait_for_turn(reservation, workspace)
-            status.begin()
-            training = _Training(reservation, config, workspace, status, held)
-            if only_tune:
-                result = training.only_tune()
-                reservation.remove()
-                return result
-            result = training.run()
-            reservation.publish()
+            with stopped_by_signals(reservation):
+                wait_for_turn(reservation, workspace)
+                status.begin()
+                training = _Training(reservation, config, workspace, status, held)
+                if only_tune:
+                    result = training.only_tune()
+                    reservation.remove()
+                    return result
+                result = training.run()
+                reservation.publish()
         except (DatasetError, ConfigError) as error:
             if reservation.passed_checks:
                 status.end("failed", error.message, error)

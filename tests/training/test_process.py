@@ -19,7 +19,8 @@ from model.bundle import find_bundle, model_names
 from model.config import TrainConfig
 from model.errors import DatasetError, TrainingBusyError, TrainingError, TrainingStoppedError
 from model.training.process import run_training
-from model.trainings import begin, interrupted_trainings, running_trainings, unfinished_trainings
+from model.training.stopping import stopped_by_signals
+from model.trainings import begin, interrupted_trainings, reserve, running_trainings, unfinished_trainings
 from model.workspace import Workspace
 
 KILLS = int(os.environ.get("TOPGRAFT_TEST_KILLS", "6"))
@@ -162,6 +163,19 @@ def test_a_training_that_cannot_be_interrupted_is_cancelled_all_the_same(workspa
     assert time.monotonic() - started < 5
     [status] = interrupted_trainings(workspace)
     assert status.state == "cancelled" and "topgraft resume deaf" in status.message
+
+
+def test_an_interrupted_library_that_makes_another_error_of_it_does_not_fail_the_training(workspace):
+    reservation = reserve(TrainConfig(name="interrupted"), workspace)
+    with reservation.lock:
+        with pytest.raises(TrainingStoppedError), stopped_by_signals(reservation):
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(5)
+            except TrainingStoppedError as error:
+                raise ImportError("a native library could not be loaded") from error
+        with pytest.raises(ImportError), stopped_by_signals(reservation):
+            raise ImportError("it is not installed")
 
 
 def test_a_second_training_is_refused_at_once_while_a_child_runs(workspace, shapes):
