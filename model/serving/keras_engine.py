@@ -2,13 +2,20 @@
 
 import functools
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from model.bundle import KERAS_MODEL, Bundle
 from model.serving.graph import ACTIVATION_MAP, FEATURES, PROBABILITIES
 
+if TYPE_CHECKING:
+    import keras
+
 HEAD = "head"
+
+# Computed together: whoever asks for one of them mostly wants the other as well, and it costs nothing.
+_ANSWER = (PROBABILITIES, FEATURES)
 
 
 def keras_engine(bundle: Bundle) -> Callable[..., list[np.ndarray]]:
@@ -16,6 +23,8 @@ def keras_engine(bundle: Bundle) -> Callable[..., list[np.ndarray]]:
 
     Imported models have dense layers between the pooled features and the head. The activation map
     follows them place by place, by the units that the image switches on (`model.training.imports.importing`).
+
+    With TensorFlow, what an answer takes is made a graph here; the activation map, when it is first asked for.
     """
     import keras
 
@@ -33,20 +42,34 @@ def keras_engine(bundle: Bundle) -> Callable[..., list[np.ndarray]]:
     }
 
     @functools.cache
-    def network_to(outputs: tuple[str, ...]) -> keras.Model:
-        return keras.Model(network.input, [tensor for output in outputs for tensor in tensors[output]])
+    def network_to(outputs: tuple[str, ...]) -> Callable[[np.ndarray], Any]:
+        return _compiled(keras.Model(network.input, [tensor for output in outputs for tensor in tensors[output]]))
 
     def run(images: np.ndarray, *outputs: str) -> list[np.ndarray]:
-        found = iter(keras.tree.flatten(network_to(outputs)(images, training=False)))
-        parts = [[np.asarray(next(found)) for _ in tensors[output]] for output in outputs]
-        return [
-            activation_map(*arrays) if output == ACTIVATION_MAP else arrays[0]
-            for output, arrays in zip(outputs, parts, strict=True)
-        ]
+        computed = _ANSWER if set(outputs) <= set(_ANSWER) else outputs
+        found = iter(keras.tree.flatten(network_to(computed)(images)))
+        parts = {output: [np.asarray(next(found)) for _ in tensors[output]] for output in computed}
+        return [activation_map(*parts[output]) if output == ACTIVATION_MAP else parts[output][0] for output in outputs]
 
     def activation_map(places: np.ndarray, *units_of_layers: np.ndarray) -> np.ndarray:
         for kernel, units in zip(kernels, units_of_layers, strict=True):
             places = (places @ kernel) * (units != 0)[:, None, None]
         return places @ head_kernel
 
+    # The first call makes the graph: no client is to wait for that.
+    run(np.zeros((1, bundle.manifest.image_size, bundle.manifest.image_size, 3), np.uint8), *_ANSWER)
     return run
+
+
+def _compiled(network: "keras.Model") -> Callable[[np.ndarray], Any]:
+    """The network in inference, for any number of images; called layer by layer, Python takes most of the time."""
+    import keras
+
+    def infer(images: Any) -> Any:
+        return network(images, training=False)
+
+    if keras.backend.backend() != "tensorflow":
+        return infer
+    import tensorflow as tf
+
+    return tf.function(infer, input_signature=[tf.TensorSpec(network.input.shape, network.input.dtype)])
