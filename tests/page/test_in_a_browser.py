@@ -370,7 +370,7 @@ def test_a_proxy_that_speaks_for_the_service_is_waited_for(visit: Visit) -> None
     def refuse(route: "playwright.Route") -> None:
         route.fulfill(status=503, content_type="text/html", body="<h1>503 Service Temporarily Unavailable</h1>")
 
-    visit.page.route("**/api/predict?*", refuse, times=2)
+    visit.page.route("**/api/predict?*", refuse, times=1)
     visit.add(each_class()[0])
     playwright.expect(visit.page.locator("#notice")).to_contain_text("status 503")
     assert visit.page.locator("#notice-action").is_hidden()
