@@ -60,7 +60,8 @@ def check_options(options: ChildOptions) -> None:
             raise ConfigError(f"tag: expected a tag of an image such as latest, received {name!r}.")
     if not options.tag:
         raise ConfigError("tag: expected a tag of the base image such as latest, received nothing.")
-    read_sample(options.sample)
+    if options.sample is not None:
+        read_sample(options.sample)
 
 
 def check_weights(weights_url: str, sha256: str) -> None:
