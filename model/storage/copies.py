@@ -91,8 +91,11 @@ def local_paths(named: Sequence[str], user: str, progress: Progress = no_progres
 
 
 @contextmanager
-def local_file(where: str, progress: Progress = no_progress) -> Iterator[Path]:
+def local_file(where: str, progress: Progress = no_progress, beside: Sequence[str] = ()) -> Iterator[Path]:
     """The path of a file, or folder, to read: a local one as it is, one in a storage as a copy for as long as needed.
+
+    Args:
+        beside: what the names of files end in that are fetched too, where there are such, such as `.sha256`.
 
     Raises:
         StorageError: it could not be fetched.
@@ -103,9 +106,14 @@ def local_file(where: str, progress: Progress = no_progress) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="topgraft-fetched-") as directory:
         target = Path(directory) / parse_place(where).name
         storage = open_storage(where)
-        if not storage.exists():
+        entry = storage.entry()
+        if entry is None:
             raise StorageNotFoundError(f"{where}: expected a file, found nothing there (404). See to the path.")
-        storage.fetch("", target, progress)
+        for suffix in beside if not entry.is_folder else ():
+            other = open_storage(f"{where}{suffix}")
+            if other.exists():
+                other.fetch("", target.with_name(target.name + suffix))
+        storage.fetch("", target, progress, entry)
         yield target
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from model.bundle import file_record
 from model.errors import ConfigError, ModelDamagedError
-from model.publishing.archive import read_checksum
+from model.publishing.archive import CHECKSUM_SUFFIX, read_checksum
 from model.publishing.download import download, is_url
 from model.results import Progress, no_progress
 from model.storage.copies import local_file
@@ -24,7 +24,8 @@ def local_source(source: str, sha256: str = "", progress: Progress = no_progress
 
     Args:
         source: a folder, an archive, https://..., or remote:path.
-        sha256: what the archive must have; where it is empty and `<archive>.sha256` lies beside it, that counts.
+        sha256: what the archive must have; where it is empty and `<archive>.sha256` lies beside it, here or in a
+            storage, that counts. A URL has nothing beside it.
 
     Raises:
         ConfigError: `sha256` is none, or the source is a folder, which has none.
@@ -38,7 +39,7 @@ def local_source(source: str, sha256: str = "", progress: Progress = no_progress
             download(source, path, sha256, progress)
             yield path
         return
-    with local_file(source, progress) as path:
+    with local_file(source, progress, beside=[CHECKSUM_SUFFIX]) as path:
         expected = sha256 or (read_checksum(path) if path.is_file() else None)
         if expected is not None:
             _require_sha256(path, expected)
