@@ -1,13 +1,19 @@
 """`topgraft export`: a trained model as an archive, or in a form that other programs run."""
 
+import dataclasses
+import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from model.bundle import Bundle, find_bundle
 from model.cli.options import current_workspace, json_option, workspace_option
-from model.cli.output import print_json
+from model.cli.output import print_json, progress_display
+from model.storage import is_remote, open_storage, parse_place
+
+if TYPE_CHECKING:
+    from model.publishing.archive import Archive
 
 ARCHIVE = "archive"
 # Those of `model.training.formats`, which needs TensorFlow.
@@ -23,7 +29,8 @@ FORMATS = (ARCHIVE, "onnx", "saved_model", "litert", "keras")
     "--output",
     metavar="PATH",
     type=click.Path(path_type=Path),
-    help="The archive, or the folder of another format. Default: MODEL.tar.xz, or MODEL-FORMAT, here.",
+    help="The archive, also as remote:path, or the folder of another format. Default: MODEL.tar.xz, or MODEL-FORMAT, "
+    "here.",
 )
 @json_option
 @workspace_option
@@ -51,16 +58,36 @@ def _export_archive(bundle: Bundle, output: Path | None) -> dict[str, Any]:
     from model.publishing.archive import SUFFIX, write_archive
 
     path = output or Path(bundle.name + SUFFIX)
-    if not path.name.endswith(SUFFIX) or not path.absolute().parent.is_dir():
+    has_folder = is_remote(str(path)) or path.absolute().parent.is_dir()
+    if not path.name.endswith(SUFFIX) or not has_folder:
         raise click.UsageError(f"--output: expected a file {SUFFIX} in an existing folder, received {str(path)!r}.")
-    archive = write_archive(bundle, path)
+    archive = _archive_in_storage(bundle, str(path)) if is_remote(str(path)) else write_archive(bundle, path)
     click.echo(f"{archive.path}: {archive.size:,} bytes, {len(archive.files)} files", err=True)
     click.echo(f"  sha256 {archive.sha256}", err=True)
-    click.echo(f"To use it elsewhere: topgraft import {archive.path.name}", err=True)
+    named = path if is_remote(str(path)) else path.name
+    click.echo(f"To use it elsewhere: topgraft import {named}", err=True)
     return {"path": archive.path, "sha256": archive.sha256, "size": archive.size, "files": list(archive.files)}
 
 
+def _archive_in_storage(bundle: Bundle, where: str) -> "Archive":
+    """The archive and its checksum, as `topgraft push` sends them, under a name of its own."""
+    from model.publishing.archive import write_archive
+    from model.publishing.upload import send_archive
+
+    place = parse_place(where)
+    storage = open_storage(str(place.parent))
+    with tempfile.TemporaryDirectory(prefix="topgraft-export-") as directory, progress_display() as progress:
+        archive = write_archive(bundle, Path(directory) / place.name)
+        send_archive(archive, storage, progress)
+    return dataclasses.replace(archive, path=Path(where))
+
+
 def _export_form(bundle: Bundle, form: str, output: Path | None) -> dict[str, Any]:
+    if output is not None and is_remote(str(output)):
+        raise click.UsageError(
+            f"--output: expected a folder on this machine for {form}, received {str(output)!r}. Only the archive can "
+            "be sent at once."
+        )
     from model.training.tensorflow_import import import_tensorflow
 
     import_tensorflow()

@@ -10,11 +10,36 @@ import click
 from model import schema
 from model.config import OptionInfo, options_of
 from model.presets import preset_options
-from model.storage.places import is_remote
+from model.storage.copies import local_file
+from model.storage.places import is_remote, parse_place
+from model.storage.settings import require_remote
 from model.workspace import Workspace, find_workspace
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Config = TypeVar("Config")
+
+
+class LocalPath(click.Path):
+    """A path on this machine: `remote:path` is refused rather than taken for the name of a file here."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path."""
+        if is_remote(str(value)):
+            self.fail(
+                f"expected a path on this machine, received {str(value)!r}. If that is one, write ./{value}", param, ctx
+            )
+        return super().convert(value, param, ctx)
+
+
+class FileToRead(click.Path):
+    """A file on this machine, which has to be there, or `remote:path` of one; see `model.storage.copies.local_file`."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, exists=True, dir_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path, as a `Path` either way."""
+        return Path(value) if is_remote(str(value)) else super().convert(value, param, ctx)
 
 
 def _remember_workspace(context: click.Context, _parameter: click.Parameter, folder: str | None) -> None:
@@ -25,6 +50,7 @@ def _remember_workspace(context: click.Context, _parameter: click.Parameter, fol
 workspace_option = click.option(
     "--workspace",
     metavar="FOLDER",
+    type=LocalPath(),
     expose_value=False,
     callback=_remember_workspace,
     help="Where data/ and models/ are. Default: $TOPGRAFT_HOME, else here, else the checkout.",
@@ -36,7 +62,7 @@ config_file_option = click.option(
     "--config",
     "config_file",
     metavar="FILE",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    type=FileToRead(),
     help="YAML file of options, a line each, such as `epochs: 50`. The command line wins over it.",
 )
 
@@ -67,8 +93,9 @@ def resolve(config_class: type[Config], typed: dict[str, Any], config_file: Path
 
     Raises:
         ConfigError: values cannot be used; the message names them all.
+        StorageError: a file in a storage cannot be fetched.
     """
-    from_file = schema.load_file(config_file) if config_file is not None else {}
+    from_file = _options_in(config_file) if config_file is not None else {}
     asked = schema.merged(from_file, typed)
     preset = preset_options(asked)
     config = schema.load(config_class, preset, asked)
@@ -77,17 +104,25 @@ def resolve(config_class: type[Config], typed: dict[str, Any], config_file: Path
     return config
 
 
+def _options_in(file: Path) -> dict[str, Any]:
+    with local_file(str(file)) as local:
+        return schema.load_file(local)
+
+
 def check_output_file(option: str, path: Path | None, suffixes: Sequence[str]) -> None:
     """See, before any work is done, that a file to be written has a known ending and a folder to go to.
 
     Raises:
         UsageError: it has not.
+        StorageError, ConfigError: it is to go to a storage that is not configured.
     """
     if path is None:
         return
     if path.suffix.lower() not in suffixes:
         raise click.UsageError(f"{option}: expected a file ending in {', '.join(suffixes)}, received {str(path)!r}.")
-    if not is_remote(str(path)) and not path.absolute().parent.is_dir():
+    if is_remote(str(path)):
+        require_remote(parse_place(str(path)).remote)
+    elif not path.absolute().parent.is_dir():
         raise click.UsageError(f"{option}: expected an existing folder, received {str(path.parent)!r}.")
 
 

@@ -68,7 +68,7 @@ def predict(
 
     MODEL is the name of a trained model, or latest. Photos that cannot be read are listed; the
     exit status is 3 when none can. With --output, the same command goes on with an interrupted run.
-    A PATH, and FILE of --output, may be remote:path in a storage.
+    A PATH, and any FILE, may be remote:path in a storage.
     """
     check_output_file("--output", output, TABLE_FORMATS)
     check_output_file("--picture", picture, PICTURE_FORMATS)

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from model.bundle import find_bundle
-from model.cli.options import Command, current_workspace, json_option, workspace_option
+from model.cli.options import Command, LocalPath, current_workspace, json_option, workspace_option
 from model.cli.output import print_json, progress_display
 from model.durable import to_json
 
@@ -36,7 +36,7 @@ _CHILD_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
 
 def child_options(command: Command) -> Command:
     """Decorate a command with what only a person can say of a child module."""
-    sample = click.Path(path_type=Path, exists=True, dir_okay=False)
+    sample = LocalPath(path_type=Path, exists=True, dir_okay=False)
     command = click.option("--sample", type=sample, metavar="PHOTO", help="For its test. Default: a drawn one.")(
         command
     )
@@ -62,7 +62,7 @@ def read_child_options(given: dict[str, Any]) -> "ChildOptions":
 @click.argument("name", metavar="MODEL")
 @click.option("--weights-url", required=True, metavar="URL", help="Of the model's archive: topgraft export makes it.")
 @click.option("--sha256", required=True, metavar="HEX", help="Of that archive.")
-@click.option("--out", required=True, metavar="DIR", type=click.Path(path_type=Path, file_okay=False), help="Where to.")
+@click.option("--out", required=True, metavar="DIR", type=LocalPath(path_type=Path, file_okay=False), help="Where to.")
 @child_options
 @click.option("--git", is_flag=True, help="Make it a git repository.")
 @json_option
@@ -90,7 +90,7 @@ def child_module(name: str, weights_url: str, sha256: str, out: Path, git: bool,
 @click.option(
     "--out",
     metavar="DIR",
-    type=click.Path(path_type=Path, file_okay=False),
+    type=LocalPath(path_type=Path, file_okay=False),
     help="Of the child module. Default: in published/.",
 )
 @click.option("--expires", default="", metavar="YYYY-MM-DD", help="Last day of the link. Default: it does not end.")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from model.bundle import find_bundle
-from model.cli.options import current_workspace, json_option, workspace_option
+from model.cli.options import LocalPath, current_workspace, json_option, workspace_option
 from model.cli.output import print_json, progress_display
 from model.storage import is_remote, open_storage, parse_place
 from model.storage.packing import Packed, pack_folder
@@ -26,7 +26,7 @@ _WAYS = {
 
 @click.command()
 @click.argument("source", metavar="REMOTE")
-@click.argument("directory", metavar="[DIR]", required=False, type=click.Path(path_type=Path, file_okay=False))
+@click.argument("directory", metavar="[DIR]", required=False, type=LocalPath(path_type=Path, file_okay=False))
 @json_option
 @workspace_option
 def pull(source: str, directory: Path | None, as_json: bool) -> None:

@@ -21,6 +21,7 @@ from model.cli.training import show_training
 from model.cli.tuning_table import show_tuning
 from model.config import TrainConfig, options_of
 from model.errors import ConfigError
+from model.storage.copies import output_file
 
 _DEFAULT_MINUTES = 5.0
 _OF_TUNING = ("resume", "tune_minutes", "tune_backbones")
@@ -70,7 +71,9 @@ def tune(only_tune: bool, output: Path | None, config_file: Path | None, as_json
             f"first: topgraft models remove {config.name}"
         )
     if output is not None:
-        _write_options(output, result["tuning"]["options"])
+        with output_file(output) as local:
+            _write_options(local, result["tuning"]["options"])
+        click.echo(f"Wrote the chosen options to {output}: topgraft train --config {output}", err=True)
     if as_json:
         print_json(result)
     elif only_tune:
@@ -84,4 +87,3 @@ def _write_options(path: Path, options: dict[str, Any]) -> None:
 
     chosen = {name: value for name, value in options.items() if name not in _OF_ONE_TRAINING}
     durable.write_text(path, yaml.safe_dump(chosen, sort_keys=False, allow_unicode=True))
-    click.echo(f"Wrote the chosen options to {path}: topgraft train --config {path}", err=True)

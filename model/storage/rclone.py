@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import errno
+import functools
 import hashlib
 import json
 import logging
@@ -77,7 +78,11 @@ class Rclone:
 
     def space(self) -> int | None:
         """Free bytes; None where the storage does not say, as without a quota."""
-        return with_retries(lambda: lookups.free_bytes(str(self._root)))
+        # Some storages say nothing of a folder that is not there yet.
+        for place in (self._root, Place(self._root.remote, "")):
+            with contextlib.suppress(StorageNotFoundError):
+                return with_retries(functools.partial(lookups.free_bytes, str(place)))
+        return None
 
     def fetch(self, name: str, destination: Path, progress: Progress = no_progress, entry: Entry | None = None) -> None:
         """Bring a file, or the files of a folder; a file goes on at the byte where an interrupted one stopped."""

@@ -30,11 +30,13 @@ def test_a_tuning_that_is_killed_is_resumed_and_trains_what_it_chooses(workspace
     assert tuning["trials"] > 1 and tuning["seconds"] < 1.1 * 60 * MINUTES
     assert json.loads(run("models", "show", "tuned", "--json").stdout)["files"]["tuning.json"]["size"] > 0
 
-    shown = run(*TUNE, "--minutes", "0.05", "--no-train", "--output", "chosen.yaml")
+    # A folder of this machine as a storage.
+    storage = {"RCLONE_CONFIG_KEPT_TYPE": "alias", "RCLONE_CONFIG_KEPT_REMOTE": str(workspace / "kept")}
+    shown = run(*TUNE, "--minutes", "0.05", "--no-train", "--output", "kept:chosen.yaml", **storage)
     assert shown.returncode == 0, shown.stderr
     assert "EfficientNetLite0" in shown.stdout and "accuracy (95 % interval)" in shown.stdout
     assert [row["name"] for row in json.loads(run("models", "list", "--json").stdout)] == ["tuned"]
-    options = yaml.safe_load((workspace / "chosen.yaml").read_text(encoding="utf-8"))
+    options = yaml.safe_load((workspace / "kept" / "chosen.yaml").read_text(encoding="utf-8"))
     assert {"dataset": "photos", "image_size": 64, "epochs": 10}.items() <= options.items()
     load(TrainConfig, options)
 

@@ -1,0 +1,98 @@
+"""Files that options name: in a storage where that is offered, refused where it is not."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from model.cli.command import topgraft
+from model.errors import ConfigError, ModelDamagedError, StorageNotFoundError, StorageSettingsError
+from model.training.imports.sources import local_source
+from tests.publishing.conftest import write_model
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of this machine as the storage `kept:`, for rclone to read and write; and here an empty folder."""
+    monkeypatch.setenv("RCLONE_CONFIG_KEPT_TYPE", "alias")
+    monkeypatch.setenv("RCLONE_CONFIG_KEPT_REMOTE", str(tmp_path / "kept"))
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    return tmp_path / "kept"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A workspace with the model `pets`."""
+    write_model(tmp_path / "home" / "models" / "pets")
+    return tmp_path / "home"
+
+
+def run(home: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(topgraft, [*arguments, "--workspace", str(home)], catch_exceptions=False)
+
+
+def test_options_are_read_from_a_file_in_a_storage(kept: Path, home: Path) -> None:
+    (kept / "pets.yaml").write_text("top_k: a dozen\n")
+    with pytest.raises(ConfigError, match="a dozen"):
+        run(home, "predict", "pets", "1.jpg", "--config", "kept:pets.yaml")
+    with pytest.raises(StorageNotFoundError, match=r"kept:none\.yaml"):
+        run(home, "predict", "pets", "1.jpg", "--config", "kept:none.yaml")
+    assert "does not exist" in run(home, "predict", "pets", "1.jpg", "--config", "none.yaml").output
+
+
+def test_a_model_goes_to_a_storage_by_export_and_its_checksum_there_counts(kept: Path, home: Path) -> None:
+    ran = run(home, "export", "pets", "--output", "kept:models/other.tar.xz", "--json")
+    answer = json.loads(ran.stdout)
+    assert answer["path"] == "kept:models/other.tar.xz" and "topgraft import kept:models/other.tar.xz" in ran.stderr
+    assert sorted(os.listdir(kept / "models")) == ["other.tar.xz", "other.tar.xz.sha256"]
+    assert os.listdir() == []
+    with local_source("kept:models/other.tar.xz") as path:
+        assert path.stat().st_size == answer["size"]
+    (kept / "models" / "other.tar.xz.sha256").write_text(f"{'0' * 64}  other.tar.xz\n")
+    with pytest.raises(ModelDamagedError, match="expected the sha256 0000"), local_source("kept:models/other.tar.xz"):
+        pass
+    (kept / "models" / "other.tar.xz.sha256").unlink()
+    with local_source("kept:models/other.tar.xz") as path:
+        assert path.is_file()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("export", "pets", "--format", "onnx", "--output", "kept:pets-onnx"),
+        ("child-module", "pets", "--weights-url", "https://h/x", "--sha256", "0", "--out", "kept:child"),
+        (
+            "child-module",
+            "pets",
+            "--weights-url",
+            "https://h/x",
+            "--sha256",
+            "0",
+            "--out",
+            "o",
+            "--sample",
+            "kept:1.jpg",
+        ),
+        ("publish", "pets", "--to", "kept:models", "--out", "kept:child"),
+        ("pull", "kept:photos", "kept:elsewhere"),
+    ],
+)
+def test_where_only_this_machine_will_do_a_storage_is_refused(
+    arguments: tuple[str, ...], kept: Path, home: Path
+) -> None:
+    ran = run(home, *arguments)
+    assert ran.exit_code == 2 and "on this machine" in ran.output and os.listdir() == os.listdir(kept) == []
+
+
+def test_a_workspace_is_no_storage(kept: Path) -> None:
+    ran = CliRunner().invoke(topgraft, ["models", "list", "--workspace", "kept:home"])
+    assert ran.exit_code == 2 and "./kept:home" in ran.output
+
+
+def test_an_output_to_a_storage_that_is_not_configured_is_told_before_any_work(home: Path) -> None:
+    with pytest.raises(StorageSettingsError, match="RCLONE_CONFIG_NOWHERE_TYPE"):
+        run(home, "tune", "--dataset", "none", "--output", "nowhere:pets.yaml")
