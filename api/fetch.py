@@ -19,6 +19,7 @@ from typing import IO
 
 from api.data_uri import decode_data_uri
 from api.public_addresses import find_addresses
+from api.temporary import FULL
 from model.dataset.browsing import printable
 from model.errors import FetchError, FetchTooLargeError
 
@@ -65,6 +66,7 @@ def fetch(url: str, stream: IO[bytes], limits: FetchLimits) -> str:
         FetchError: the URL cannot be used, leads to an address that is not public, or does not answer
             with the content in time.
         FetchTooLargeError: the content is larger than allowed.
+        OSError: `stream` cannot be written.
     """
     _check_characters(url)
     if url[:5].lower() == "data:":
@@ -152,6 +154,8 @@ def _get(target: _Target, stream: IO[bytes], limits: FetchLimits, deadline: floa
             _check_head(response, target)
             _copy_body(response, stream, limits.max_bytes, deadline)
     except (OSError, http.client.HTTPException, ValueError) as error:
+        if isinstance(error, OSError) and error.errno in FULL:
+            raise  # by the stream, not by the other side
         if time.monotonic() >= deadline:
             expected = f"the photo within {limits.seconds:g} s"
             raise FetchError(f"url: expected {expected}, {target.host} was slower.") from error

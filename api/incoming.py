@@ -4,8 +4,11 @@ DEEPaaS receives a request whole before a worker sees any of it, unpacks what is
 and answers 500 for a form, and for some JSON, that cannot be read.
 """
 
+import contextlib
 import logging
 import sys
+import traceback
+from collections.abc import Iterator
 
 from aiohttp import web
 
@@ -13,6 +16,7 @@ from api import settings
 from api.abandoned import Handler, give_up_abandoned
 from api.data_uri import MAX_CHARACTERS
 from api.errors import ApiError, BadRequest, TooLarge
+from api.temporary import temporary_folder_explained
 from model.errors import TopgraftError, TrainingStoppedError
 
 log = logging.getLogger(__name__)
@@ -38,6 +42,7 @@ async def check_request(request: web.Request, handler: Handler) -> web.StreamRes
     Raises:
         BadRequest: it cannot be read.
         TooLarge: the request is larger than allowed, as announced or as unpacked.
+        Unavailable: there is no room for its files.
     """
     limit = _limit(request)
     if (request.content_length or 0) > limit:
@@ -46,8 +51,12 @@ async def check_request(request: web.Request, handler: Handler) -> web.StreamRes
     _check_packing(request)
     limited = request.clone(client_max_size=limit)
     try:
-        await _receive(limited)
-        return await handler(limited)
+        with temporary_folder_explained():
+            await _receive(limited)
+        try:
+            return await handler(limited)
+        finally:
+            await _close_files(limited)
     except web.HTTPRequestEntityTooLarge as error:
         raise error if isinstance(error, ApiError) else _too_large(limit) from error
 
@@ -69,18 +78,36 @@ async def _receive(request: web.Request) -> None:
     """The request keeps what was received; a body that is neither form nor JSON is left for the handler to read."""
     kind, read = ("JSON", request.json) if _is_json(request) else ("a form", request.post)
     try:
-        await read()
+        with _room_given_back():
+            await read()
     except (web.HTTPException, MemoryError):
         raise
     except ConnectionError as error:
         log.info("the client hung up before its request was whole")
         raise BadRequest("expected the whole request, the connection was closed.") from error
     except OSError:
-        raise  # a full disk is not the client's affair
+        raise  # a full disk is not the client's fault
     except Exception as error:
         # There are many ways to be wrong, and as many classes of errors in aiohttp; some quote the whole body.
         why = f"{type(error).__name__}: {error}"[:_LONGEST_REASON]
         raise BadRequest(f"expected {kind} that can be read, received: {why}") from error
+
+
+@contextlib.contextmanager
+def _room_given_back() -> Iterator[None]:
+    """An error holds the frames it went through, and they the file that was written, until garbage is collected."""
+    try:
+        yield
+    except Exception as error:
+        traceback.clear_frames(error.__traceback__)
+        raise
+
+
+async def _close_files(request: web.Request) -> None:
+    """aiohttp closes those of its own request only, not of a clone: they would take room until garbage is collected."""
+    for field in (await request.post()).values():
+        if isinstance(field, web.FileField):
+            field.file.close()
 
 
 def _is_json(request: web.Request) -> bool:

@@ -11,6 +11,7 @@ from typing import IO, Any
 from api import settings
 from api.errors import BadRequest, TooLarge
 from api.fetch import FetchLimits, fetch
+from api.temporary import temporary_folder_explained
 from model.dataset.archives import ArchiveLimits, count_zip_files, iter_zip_images
 from model.dataset.browsing import printable
 from model.results import Prediction
@@ -51,6 +52,7 @@ def open_photos(image: Any, url: str | None) -> Iterator[Photos]:
     Raises:
         BadRequest: not exactly one of the two, or it is empty.
         TooLarge: it is larger than allowed.
+        Unavailable: there is no room for what a URL names.
         FetchError, ArchiveError: see `api.fetch.fetch` and `iter_zip_images`.
     """
     with contextlib.ExitStack() as streams:
@@ -65,8 +67,19 @@ def open_photos(image: Any, url: str | None) -> Iterator[Photos]:
         if upload is not None:
             yield _photos(upload, _plain_name(image.original_filename))
         else:
-            fetched = streams.enter_context(tempfile.TemporaryFile(prefix="topgraft-"))
-            yield _photos(fetched, fetch(str(url), fetched, _fetch_limits()))
+            fetched, name = _fetched(str(url))
+            yield _photos(streams.enter_context(fetched), name)
+
+
+def _fetched(url: str) -> tuple[IO[bytes], str]:
+    """What a URL names, in a file without a name of its own, and how to call it."""
+    # A file that could not be written whole fails once more when it is closed: that must be inside as well.
+    with temporary_folder_explained(), contextlib.ExitStack() as on_error:
+        stream = on_error.enter_context(tempfile.TemporaryFile(prefix="topgraft-"))
+        name = fetch(url, stream, _fetch_limits())
+        stream.flush()
+        on_error.pop_all()
+    return stream, name
 
 
 def _fetch_limits() -> FetchLimits:

@@ -19,6 +19,7 @@ from typing import Any
 from aiohttp import web
 
 from api.errors import TryAgain
+from api.temporary import handing_on
 from api.worker_process import Warm, Worker, WorkerDied, WorkerDiedIdle
 from model.errors import TrainingStoppedError
 
@@ -196,6 +197,7 @@ def take_over_workers() -> None:
             log.warning("this version of DEEPaaS is not known: if a worker is killed, restart the service")
             continue
         predict = wrapper_module.ModelWrapper.predict_wrap
+        wrapper.predict = handing_on(wrapper.predict, wrapper_module.UploadedFile)
         wrapper._executor = Workers(len(pool._free), wrapper.model_obj.warm, stoppable=predict)
         wrapper._app.on_shutdown.append(wrapper._executor.refuse_waiting)
         for unused in pool._free:

@@ -296,6 +296,10 @@ def test_deepaas_is_as_we_know_it() -> None:
     assert inspect.iscoroutinefunction(wrapper.CancellablePool.apply)
     assert "self._free = {self._new_pool()" in inspect.getsource(wrapper.CancellablePool.__init__)
     assert isinstance(inspect.getattr_static(wrapper.ModelWrapper, "predict_wrap"), staticmethod)
+    taken = re.search(r"UploadedFile\((.*?)\)", inspect.getsource(wrapper.ModelWrapper.predict), re.DOTALL)
+    assert taken is not None
+    assert re.findall(r"(\w+)=", taken[1]) == ["name", "filename", "content_type", "original_filename"]
+    assert "isinstance(val, web.FileField)" in inspect.getsource(wrapper.ModelWrapper.predict)
     uses = re.findall(r"self\._executor\b(.*)", inspect.getsource(wrapper.ModelWrapper))
     assert uses == [" = self._init_executor()", ".shutdown()", ".apply(fn))"]
 

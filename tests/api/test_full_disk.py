@@ -1,0 +1,173 @@
+"""A temporary folder that is full: a clear refusal at each place where it is written to, and nothing torn is left."""
+
+import asyncio
+import base64
+import contextlib
+import io
+import resource
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession, web
+from deepaas.model.v2.wrapper import UploadedFile
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from api.errors import Unavailable
+from api.fetch import FetchLimits
+from api.incoming import check_request
+from api.temporary import handing_on
+from api.uploads import open_photos
+from tests.api.conftest import photo
+from tests.api.live import running_server
+from tests.api.small_model import write_small_model
+from tests.api.strange_servers import PHOTO, Script, head, listening, play
+
+ROOM = 1 << 18
+# Above what aiohttp keeps in memory.
+LARGE = 3 << 19
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, size: int) -> Iterator[None]:
+    """A file system of its own of so many bytes, in a folder."""
+    if shutil.which("mount") is None:
+        pytest.skip("there is no command to mount a file system")
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    mounted = subprocess.run(command, capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+@contextlib.contextmanager
+def small_files(size: int) -> Iterator[None]:
+    """No file may grow beyond so many bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.fixture(params=["disk", "files"])
+def scratch(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The temporary folder, without room for `LARGE`."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    with small_disk(folder, ROOM) if request.param == "disk" else small_files(ROOM):
+        yield folder
+        assert list(folder.iterdir()) == []
+        assert shutil.disk_usage(folder).used == 0 or request.param == "files"
+
+
+def _served(handle: Callable[[web.Request], Awaitable[web.Response]], body: bytes) -> tuple[int, Any]:
+    """Status and JSON of the answer to a form with one file."""
+
+    async def run() -> tuple[int, Any]:
+        application = web.Application(client_max_size=0, middlewares=[check_request])
+        application.router.add_post("/predict/", handle)
+        runner = web.AppRunner(application, shutdown_timeout=0.1)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            url = f"http://127.0.0.1:{runner.addresses[0][1]}/predict/"
+            async with ClientSession() as client, client.post(url, data={"image": io.BytesIO(body)}) as response:
+                return response.status, await response.json()
+        finally:
+            await runner.cleanup()
+
+    return asyncio.run(run())
+
+
+def test_while_an_upload_is_received(scratch: Path) -> None:
+    async def never(_: web.Request) -> web.Response:
+        pytest.fail("it was handled")
+
+    status, answer = _served(never, bytes(LARGE))
+    assert status == 503
+    assert str(scratch) in answer["message"] and "TMPDIR" in answer["message"]
+
+
+_NO_HEADERS: CIMultiDictProxy[str] = CIMultiDictProxy(CIMultiDict())
+
+
+def _field(content: bytes, name: str = "image") -> web.FileField:
+    return web.FileField(name, "a.jpg", io.BufferedReader(io.BytesIO(content)), "image/jpeg", _NO_HEADERS)
+
+
+def test_while_uploads_are_handed_on(scratch: Path) -> None:
+    predict = handing_on(lambda **options: pytest.fail("it was handed on"), UploadedFile)
+    with pytest.raises(Unavailable, match="cannot be kept in"):
+        predict(other=_field(b"fits", "other"), image=_field(bytes(LARGE)))
+
+
+def test_while_a_data_uri_is_kept(scratch: Path) -> None:
+    uri = "data:;base64," + base64.b64encode(bytes(LARGE)).decode()
+    with pytest.raises(Unavailable, match="cannot be kept in"), open_photos(None, uri):
+        pytest.fail("it was opened")
+
+
+def test_while_a_url_is_fetched_and_it_is_not_the_other_servers_fault(
+    scratch: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = Script(head(f"Content-Length: {LARGE}") + bytes(LARGE))
+    with listening("127.0.0.1", 0, lambda connection, _: _answer(connection, script)) as port:
+        limits = FetchLimits(4 << 20, private=True, ports=[port])
+        monkeypatch.setattr("api.uploads._fetch_limits", lambda: limits)
+        with pytest.raises(Unavailable, match="cannot be kept in"), open_photos(None, f"http://127.0.0.1:{port}/"):
+            pytest.fail("it was opened")
+
+
+def _answer(connection: Any, script: Script) -> None:
+    with connection, contextlib.suppress(OSError):
+        connection.recv(1 << 16)
+        play(script, connection)
+
+
+def test_a_folder_that_is_not_there_is_told_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    with pytest.raises(Unavailable, match="No such file"), open_photos(None, "data:,x"):
+        pytest.fail("it was opened")
+
+
+def test_what_fits_is_handed_on_as_deepaas_does_and_its_field_takes_no_more_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    field = _field(PHOTO)
+    options = handing_on(lambda **given: given, UploadedFile)(image=field, top_k=3)
+    [path] = tmp_path.iterdir()
+    assert options == {"image": UploadedFile("image", str(path), "image/jpeg", "a.jpg"), "top_k": 3}
+    assert path.read_bytes() == PHOTO and path.stat().st_mode & 0o077 == 0
+    assert field.file.closed
+
+
+@pytest.mark.slow  # a whole server
+def test_a_server_goes_on_answering_what_there_is_room_for(tmp_path: Path) -> None:
+    home, folder = tmp_path / "home", tmp_path / "scratch"
+    for path in (home / "data", folder):
+        path.mkdir(parents=True)
+    write_small_model(home / "models" / "small")
+    with small_disk(folder, 5 << 20), running_server(home, TMPDIR=str(folder)) as server:
+        for megabytes in (8, 3, 8, 3):
+            # Of three there is room for one copy, not for the second, which the worker is given.
+            refused = server.predict(photo() + bytes(megabytes << 20))
+            assert refused.status_code == 503, refused.text
+            assert str(folder) in refused.json()["message"]
+            assert server.predict(photo() + bytes(2 << 20)).status_code == 200
+            _nothing_left(folder)
+
+
+def _nothing_left(folder: Path) -> None:
+    assert list(folder.iterdir()) == []
+    assert shutil.disk_usage(folder).used == 0
