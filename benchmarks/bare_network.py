@@ -1,0 +1,129 @@
+"""What there is without a server: the bare call of ONNX Runtime, decoding, and a batch through the library."""
+
+import dataclasses
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from model.bundle import ONNX_MODEL, open_bundle
+
+BATCHES = (8, 32)
+_SINGLE_CALLS = 30
+
+
+@dataclasses.dataclass(frozen=True)
+class Round:
+    """Seconds for each photo, all taken one shortly after the other.
+
+    Attributes:
+        single: of a bare call with one photo, the median.
+        in_batches: of bare calls with many, by how many.
+        library: of `predict` with encoded photos, which it decodes.
+    """
+
+    single: float
+    in_batches: dict[int, float]
+    library: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Bare:
+    """Of one network.
+
+    Attributes:
+        decoding: seconds by the name of a photo, the median.
+    """
+
+    decoding: dict[str, float]
+    rounds: tuple[Round, ...]
+
+    @property
+    def network(self) -> float:
+        """Seconds of the bare call for one photo."""
+        return statistics.median(one.single for one in self.rounds)
+
+    @property
+    def best_batch(self) -> int:
+        """The batch size with which the bare call takes least for a photo."""
+        return min(BATCHES, key=lambda size: statistics.median(one.in_batches[size] for one in self.rounds))
+
+    @property
+    def network_in_batch(self) -> float:
+        """Seconds of the bare call for each photo of its best batch."""
+        return statistics.median(one.in_batches[self.best_batch] for one in self.rounds)
+
+    @property
+    def library_in_batch(self) -> float:
+        """Seconds of the library for each photo of a batch, with decoding."""
+        return statistics.median(one.library for one in self.rounds)
+
+    @property
+    def share(self) -> float:
+        """The library's throughput as a part of that of the bare call: the median of the rounds."""
+        return statistics.median(one.in_batches[self.best_batch] / one.library for one in self.rounds)
+
+    def reaches(self, share: float) -> bool | None:
+        """Whether the library has this share; None where a photo takes longer in a batch than alone:
+        something else was at work."""
+        return None if self.network_in_batch > self.network else self.share >= share
+
+
+def measure(directory: Path, photos: Mapping[str, bytes], in_batch: str, count: int, rounds: int) -> Bare:
+    """Measure a model, in this process, with the session that a worker has.
+
+    Args:
+        photos: encoded, by name.
+        in_batch: the name of that of which batches are made.
+        count: how many photos go through the library, and through bare calls, in each of the rounds.
+    """
+    from model.dataset.images import decode_image
+    from model.serving.graph import IMAGE, PROBABILITIES, open_session
+    from model.serving.predictor import load_predictor
+
+    bundle = open_bundle(directory)
+    size = (bundle.manifest.image_size, bundle.manifest.image_size)
+    session = open_session(directory / ONNX_MODEL)
+    predictor = load_predictor(bundle)
+    image = decode_image(photos[in_batch], size)[None]
+    batches = {many: np.repeat(image, many, axis=0) for many in BATCHES}
+    encoded = [(f"{number}.jpg", photos[in_batch]) for number in range(count)]
+
+    def call(images: np.ndarray) -> None:
+        session.run([PROBABILITIES], {IMAGE: images})
+
+    def in_batches(many: int) -> float:
+        calls = max(1, count // many)
+        return _seconds(lambda: [call(batches[many]) for _ in range(calls)]) / (calls * many)
+
+    works: dict[object, Callable[[], float]] = {
+        "single": lambda: median_seconds(lambda: call(image), _SINGLE_CALLS),
+        **{many: lambda many=many: in_batches(many) for many in BATCHES},
+        "library": lambda: _seconds(lambda: list(predictor.predict(encoded))) / count,
+    }
+    for images in (image, *batches.values()):
+        call(images)
+    found = []
+    for number in range(rounds):
+        # There and back again: what changes slowly on the machine meets all alike.
+        order = list(works) if number % 2 == 0 else list(reversed(works))
+        taken = {name: works[name]() for name in order}
+        found.append(Round(taken["single"], {many: taken[many] for many in BATCHES}, taken["library"]))
+    decoding = {
+        name: median_seconds(lambda photo=photo: decode_image(photo, size), 30) for name, photo in photos.items()
+    }
+    return Bare(decoding, tuple(found))
+
+
+def median_seconds(work: Callable[[], object], times: int) -> float:
+    """Of so many calls, after one that does not count."""
+    work()
+    return statistics.median(_seconds(work) for _ in range(times))
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
