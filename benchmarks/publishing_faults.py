@@ -15,21 +15,18 @@ import contextlib
 import copy
 import dataclasses
 import os
-import random
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
 from benchmarks.nextcloud_server import Nextcloud, nextcloud
 from benchmarks.publishing import MODEL, train_model
-from benchmarks.storage_faults import ROOT, Outcome, outcomes_table, wait_for_rclone_to_end
+from benchmarks.storage_faults import ROOT, Outcome, kill_at_random, outcomes_table, wait_for_beginning
 from model.bundle import file_record, find_bundle, write_manifest
 from model.errors import TopgraftError
 from model.publishing.archive import CHECKSUM_SUFFIX
@@ -188,37 +185,17 @@ def publish_others_at_once(scene: Scene, trials: int) -> Outcome:
 
 
 def kill(scene: Scene, trials: int) -> Outcome:
-    """At moments between the beginning of its work and its usual end."""
-    moments = random.Random(1)
-    scene.reset()
-    usual = _seconds_of_work(scene.workspace)
-    outcome = Outcome(trials, "killed")
-    for _ in range(trials):
-        scene.reset()
-        child = _start(scene.workspace)
-        time.sleep(moments.uniform(0, usual))
-        child.send_signal(signal.SIGKILL)
-        child.wait()
-        wait_for_rclone_to_end()
-        outcome.harmed += not (scene.is_whole() and scene.recovers())
-    return outcome
-
-
-def _seconds_of_work(workspace: Workspace) -> float:
-    child = _start(workspace)
-    began = time.monotonic()
-    if child.wait() != 0:
-        sys.exit("publishing failed without any fault")
-    return time.monotonic() - began
+    """At moments between the beginning of its work and its usual end; one that had ended by then is not counted."""
+    return kill_at_random(
+        lambda: _start(scene.workspace), scene.reset, lambda: scene.is_whole() and scene.recovers(), trials
+    )
 
 
 def _start(workspace: Workspace) -> "subprocess.Popen[bytes]":
     """A process that publishes, its work just begun."""
     command = [sys.executable, "-c", _PUBLISH, str(workspace.root), MODEL, f"rshare:{FOLDER}"]
     child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
-    assert child.stdout is not None
-    child.stdout.readline()
-    child.stdout.close()
+    wait_for_beginning(child)
     return child
 
 

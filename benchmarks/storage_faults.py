@@ -1,9 +1,10 @@
 """What files in storages survive: each fault is done to real transfers, and nothing may be lost or half.
 
 How: a real WebDAV server (rclone's) keeps an archive; a newer one is pushed in its place, or files are pulled, while
-something goes wrong: by a proxy in between, by a limit of the system, or by `kill -9` at moments drawn at random. After
-each, the archive there must be the old one or the new one, byte for byte, and every file here must be whole. Then, with
-all well again, the same call must succeed.
+something goes wrong: by a proxy in between, by a limit of the system, or by `kill -9` at moments drawn at random
+between the beginning of the transfer and its usual end; one that had ended by then is not counted, and another is
+tried. After each, the archive there must be the old one or the new one, byte for byte, and every file here must be
+whole. Then, with all well again, the same call must succeed.
 
 Depends on: nothing but the seed that draws the moments. `python -m benchmarks.storage_faults --kills 20` takes one to
 two minutes on two processors.
@@ -42,13 +43,17 @@ FILES, FILE_BYTES = 40, 20_000
 PAUSES = (0.05, 0.05, 0.05)
 FULL_DISK_BYTES = 300_000
 SECONDS_TO_END = 5.0
+# For each kill: more often it hardly ends before.
+TRIES_FOR_A_KILL = 10
 ROOT = Path(__file__).resolve().parents[1]
 
 # Under which rclone writes a file, until it has its name.
 _PARTIAL = re.compile(r"\.[0-9a-f]{8}\.partial$")
-_PUSH = "import sys; from pathlib import Path; from model.storage import open_storage; "
+# All is imported, and the transfer begins.
+_BEGINS = "print('begins', flush=True); "
+_PUSH = f"import sys; from pathlib import Path; from model.storage import open_storage; {_BEGINS}"
 _PUSH += "open_storage(sys.argv[1]).push(Path(sys.argv[2]), sys.argv[3])"
-_PULL = "import sys; from pathlib import Path; from model.storage.pulling import pull; "
+_PULL = f"import sys; from pathlib import Path; from model.storage.pulling import pull; {_BEGINS}"
 _PULL += "pull(sys.argv[1], Path(sys.argv[2]))"
 
 
@@ -57,7 +62,7 @@ class Outcome:
     """What came of the trials of one fault.
 
     Attributes:
-        trials: how many.
+        trials: how many; of kills, those that came before the end.
         answer: the class of error that a trial ended with; `done` where it got over the fault.
         harmed: how many left something lost or half, or could not be repeated afterwards.
     """
@@ -253,15 +258,13 @@ def push_twice_at_once(scene: Scene) -> Outcome:
 
 
 def kill_pushes(scene: Scene, times: int) -> Outcome:
-    """kill -9 of the process that pushes, at a moment between its start and its usual end."""
-    scene.reset()
-    return _killed(scene, times, "push", lambda: _start(_PUSH, f"rshare:{FOLDER}", str(scene.source), NAME))
+    """kill -9 of the process that pushes, as in `kill_at_random`."""
+    return _kill(scene, "push", times, _PUSH, f"rshare:{FOLDER}", str(scene.source), NAME)
 
 
 def kill_pulls(scene: Scene, times: int) -> Outcome:
     """The same of the process that pulls the folder of photos."""
-    scene.reset()
-    return _killed(scene, times, "pull", lambda: _start(_PULL, "rshare:photos", str(scene.here)))
+    return _kill(scene, "pull", times, _PULL, "rshare:photos", str(scene.here))
 
 
 def fill_disk(scene: Scene) -> Outcome:
@@ -278,21 +281,54 @@ def fill_disk(scene: Scene) -> Outcome:
     return Outcome(1, answer, int(not (scene.is_whole() and scene.recovers("pull packed"))))
 
 
-def _killed(scene: Scene, times: int, act: str, start: Callable[[], "subprocess.Popen[bytes]"]) -> Outcome:
+def _kill(scene: Scene, act: str, times: int, *command: str) -> Outcome:
+    def survives() -> bool:
+        return scene.is_whole() and scene.recovers(act)
+
+    return kill_at_random(lambda: _begun(*command), scene.reset, survives, times)
+
+
+def kill_at_random(
+    start: Callable[[], "subprocess.Popen[bytes]"], reset: Callable[[], None], survives: Callable[[], bool], times: int
+) -> Outcome:
+    """kill -9 of a process, at moments drawn between its beginning and its usual end, until so many were killed.
+
+    Args:
+        start: returns the process when its work has just begun.
+        reset: called before each start.
+        survives: called after each kill: whether nothing was lost, and the same can be done again.
+    """
     moments = random.Random(1)
-    began = time.monotonic()
-    start().wait()
-    usual = time.monotonic() - began
-    outcome = Outcome(times, "killed")
-    for _ in range(times):
-        scene.reset()
-        child = start()
-        time.sleep(moments.uniform(0, usual))
-        child.send_signal(signal.SIGKILL)
-        child.wait()
+    reset()
+    usual = _seconds_of(start())
+    outcome = Outcome(0, "killed")
+    tries = 0
+    while outcome.trials < times:
+        tries += 1
+        if tries > TRIES_FOR_A_KILL * times:
+            sys.exit(f"expected {times} kills before the end, came to {outcome.trials} in {tries} tries")
+        reset()
+        with start() as child:
+            time.sleep(moments.uniform(0, usual))
+            child.send_signal(signal.SIGKILL)
         wait_for_rclone_to_end()
-        outcome.harmed += not (scene.is_whole() and scene.recovers(act))
+        outcome.trials += child.returncode == -signal.SIGKILL
+        outcome.harmed += not survives()
     return outcome
+
+
+def _seconds_of(child: "subprocess.Popen[bytes]") -> float:
+    began = time.monotonic()
+    if child.wait() != 0:
+        sys.exit(f"it failed without any fault: {child.args}")
+    return time.monotonic() - began
+
+
+def wait_for_beginning(child: "subprocess.Popen[bytes]") -> None:
+    """Return when a process has written its first line: its work begins."""
+    assert child.stdout is not None
+    child.stdout.readline()
+    child.stdout.close()
 
 
 def wait_for_rclone_to_end() -> None:
@@ -310,7 +346,14 @@ def _is_transfer(process: psutil.Process) -> bool:
 
 
 def _start(code: str, *arguments: str, **options: Any) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen([sys.executable, "-c", code, *arguments], cwd=ROOT, **options)
+    return subprocess.Popen([sys.executable, "-c", code, *arguments], cwd=ROOT, stdout=subprocess.PIPE, **options)
+
+
+def _begun(code: str, *arguments: str) -> "subprocess.Popen[bytes]":
+    """Such a process, its transfer just begun."""
+    child = _start(code, *arguments)
+    wait_for_beginning(child)
+    return child
 
 
 def _answer_to(act: Callable[[], None]) -> str:

@@ -1,5 +1,7 @@
 """Whatever goes wrong on the way: nothing is lost, nothing half has its name, and the same call gets there later."""
 
+import dataclasses
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -64,5 +66,20 @@ def test_two_pushes_at_once_leave_one_of_the_two_whole(scene: Scene) -> None:
 
 @pytest.mark.slow
 def test_a_killed_push_or_pull_leaves_nothing_half(scene: Scene) -> None:
-    assert storage_faults.kill_pushes(scene, 2).harmed == 0
-    assert storage_faults.kill_pulls(scene, 2).harmed == 0
+    for kill in (storage_faults.kill_pushes, storage_faults.kill_pulls):
+        assert dataclasses.astuple(kill(scene, 2)) == (2, "killed", 0)
+
+
+def test_a_process_that_has_ended_before_it_could_be_killed_counts_for_no_kill(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends_at_once = ([True, True, False] * 4).__iter__()
+
+    def start() -> "subprocess.Popen[bytes]":
+        seconds = 0 if next(ends_at_once) else 30
+        child = subprocess.Popen(["sleep", str(seconds)])
+        if not seconds:
+            child.wait()
+        return child
+
+    looked: list[bool] = []
+    outcome = storage_faults.kill_at_random(start, lambda: None, lambda: looked.append(True) or True, 3)
+    assert (outcome.trials, len(looked)) == (3, 8), "the first tells how long it takes; two of three had ended"
