@@ -247,7 +247,8 @@ def _remarks(link: PublicLink, options: PublishOptions) -> Iterator[str]:
 
 def _remove_leftovers(folder: Path, archive: str) -> None:
     """Remove what a publish that was killed has left."""
-    durable.remove_leftovers(folder / archive)
+    for name in (archive, RECORD):
+        durable.remove_leftovers(folder / name)
     for proof in folder.glob(f"{_PROOF}*"):
         shutil.rmtree(proof, ignore_errors=True)
 

@@ -199,6 +199,7 @@ def test_what_a_killed_publish_left_is_removed_by_the_next(
     (folder / ".proof-killed").mkdir(parents=True)
     (folder / ".proof-killed" / f"{NAME}.tar.xz").write_bytes(b"half")
     (folder / f".{NAME}.tar.xz.{'ab' * 16}").write_bytes(b"half")
+    (folder / f".{RECORD}.{'ab' * 16}").write_bytes(b"half")
     publish(published, workspace, OPTIONS)
     hidden = sorted(path.name for path in folder.iterdir() if path.name.startswith("."))
     assert hidden == [".lock"]
