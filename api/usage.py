@@ -76,6 +76,11 @@ class Usage:
         finally:
             self._keep(counted)
 
+    def write(self) -> None:
+        """Write down what is only in memory."""
+        for recorder in list(self._recorders.values()):
+            recorder.write()
+
     def _keep(self, counted: CountedRequest) -> None:
         with contextlib.suppress(ConfigError):  # no workspace: the answer was an error that says so
             workspace = find_workspace()

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
+from api.ending import GoodEnding
 from api.errors import InternalError
-from api.worker import PREDICTORS, WANTED
+from api.worker import PREDICTORS, USAGE, WANTED
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +92,7 @@ class Worker:
         self.process.kill()
 
     def terminate(self) -> None:
-        """End the process; a training is written down as interrupted."""
+        """End the process; a training is written down as interrupted, and what was counted is written."""
         self.process.terminate()
 
     def how_it_ended(self) -> str:
@@ -152,6 +153,7 @@ class _Requests:
 def _work(pipe: Connection, warm: Warm | None, workers: int) -> None:
     """In the process: answer what comes, up to the end of the server."""
     requests = _Requests(pipe)
+    ending = GoodEnding(USAGE.write)
     WANTED.listen(requests.is_given_up)
     PREDICTORS.workers = workers
     with contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
@@ -159,6 +161,7 @@ def _work(pipe: Connection, warm: Warm | None, workers: int) -> None:
             warm()
         while True:
             function, arguments = requests.next()
+            ending.hold()
             pipe.send(_BEGUN)
             outcome = _outcome(function, arguments)
             try:

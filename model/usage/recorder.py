@@ -1,4 +1,7 @@
-"""Counting in a worker: in memory at once, on disk every few seconds and at the end, beside the requests."""
+"""Counting in a worker: in memory at once, on disk every few seconds, beside the requests, and at the end.
+
+The end is that of Python; who ends the process otherwise, as by a signal, calls `Recorder.write` before.
+"""
 
 import atexit
 import logging

@@ -122,5 +122,15 @@ def test_killed_workers_lose_a_few_seconds_at_most_and_leave_nothing_behind(serv
     wait_for(lambda: told(server)["photos"] == before + 14, SECONDS)
 
 
+def test_a_service_that_is_stopped_has_written_all_it_counted(server: Server) -> None:
+    before = told(server)["photos"]
+    for colour in colours(5, 6):
+        assert server.predict(picture(colour)).status_code == 200
+    server.process.terminate()
+    server.process.wait(10)
+    of = watched("small", open_bundle(server.home / "models" / "small").manifest)
+    assert UsageStore(Workspace(server.home)).days(of)[today()].photos == before + 6
+
+
 def _workers(server: psutil.Process) -> list[psutil.Process]:
     return [child for child in server.children() if "spawn_main" in " ".join(child.cmdline())]

@@ -1,0 +1,109 @@
+"""Worker processes that are asked to end: what they have counted is on disk, and nothing keeps them."""
+
+import asyncio
+import contextlib
+import fcntl
+import signal
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from api.errors import BadRequest
+from api.worker import USAGE
+from api.worker_process import Worker, WorkerDied, WorkerDiedIdle
+from model.training.process import _exit_at_sigterm
+from model.usage.store import NO_MODEL, UsageStore
+from model.workspace import Workspace
+
+COUNTED = 3
+
+
+@pytest.fixture(autouse=True)
+def counting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOPGRAFT_MONITOR", "1")
+
+
+def refuse_some() -> None:
+    for _ in range(COUNTED):
+        with contextlib.suppress(BadRequest), USAGE.request("application/json"):
+            raise BadRequest("no")
+
+
+def wait_as_for_a_training(begun: Path) -> None:
+    with _exit_at_sigterm():
+        begun.touch()
+        time.sleep(1000)
+
+
+def _ended(ask: Callable[[Worker], Awaitable[None]]) -> int | None:
+    """How a worker ended that has counted, and then whatever `ask` does with it."""
+
+    async def run() -> int | None:
+        worker = Worker(None)
+        try:
+            await worker.ask(refuse_some, ())
+            await asyncio.wait_for(ask(worker), 20)
+            worker.process.join(10)
+            return worker.process.exitcode
+        finally:
+            worker.kill()
+
+    return asyncio.run(run())
+
+
+def _counted(workspace: Workspace) -> int:
+    days = UsageStore(workspace).days(NO_MODEL)
+    return sum(day.errors["400"] for day in days.values())
+
+
+@contextlib.contextmanager
+def _locked(workspace: Workspace) -> Iterator[None]:
+    """Nobody can write down what was counted."""
+    workspace.monitor.mkdir(exist_ok=True)
+    with open(workspace.monitor / "lock", "w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+
+
+def test_what_was_counted_is_written_first_and_nothing_begun_meanwhile(workspace: Workspace) -> None:
+    async def ask(worker: Worker) -> None:
+        assert _counted(workspace) == 0
+        with _locked(workspace):
+            worker.terminate()
+            await asyncio.sleep(0.2)
+            asked = worker.ask(abs, (-1,))
+            await asyncio.sleep(0.2)
+            assert not asked.done()
+        # As of a worker that was ended at once: another is asked.
+        with pytest.raises(WorkerDiedIdle, match="SIGTERM"):
+            await asked
+
+    assert _ended(ask) == -signal.SIGTERM
+    assert _counted(workspace) == COUNTED
+
+
+def test_what_cannot_be_written_does_not_keep_it(workspace: Workspace) -> None:
+    async def ask(worker: Worker) -> None:
+        with _locked(workspace):
+            worker.terminate()
+            started = time.monotonic()
+            worker.process.join(10)
+            assert time.monotonic() - started < 3
+
+    assert _ended(ask) == -signal.SIGALRM
+    assert _counted(workspace) == 0
+
+
+def test_one_that_waits_for_a_training_ends_it_and_writes_as_well(workspace: Workspace, tmp_path: Path) -> None:
+    async def ask(worker: Worker) -> None:
+        waiting = worker.ask(wait_as_for_a_training, (tmp_path / "begun",))
+        while not (tmp_path / "begun").exists():
+            await asyncio.sleep(0.02)
+        worker.terminate()
+        with pytest.raises(WorkerDied, match="143"):
+            await waiting
+
+    assert _ended(ask) == 128 + signal.SIGTERM
+    assert _counted(workspace) == COUNTED
