@@ -12,8 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from api.errors import BadRequest, NotAnImage
 from model.config import PREDICT_DEFAULTS, PredictConfig
+from model.dataset.browsing import printable
 from model.durable import to_json
 from model.results import Prediction
+
+# Of files that cannot be read, in a message.
+_MOST_SHOWN = 3
 
 if TYPE_CHECKING:
     from model.serving.predictor import Predictor
@@ -42,12 +46,12 @@ def as_json(answer: Answer) -> dict[str, Any]:
     """The answer as in `api.schemas.response_fields`; labels and probabilities are the first readable image's.
 
     Raises:
-        NotAnImage: no image can be read.
+        NotAnImage: no image of a zip can be read.
     """
     predictions = list(answer.predictions)
     readable = [prediction for prediction in predictions if prediction.error is None]
     if not readable:
-        raise NotAnImage(f"expected pictures, received none that can be read. The first: {predictions[0].error}")
+        raise NotAnImage(_none_can_be_read(predictions))
     first = readable[0]
     told = {"warnings": list(answer.warnings)} if answer.warnings else {}
     return {
@@ -59,6 +63,15 @@ def as_json(answer: Answer) -> dict[str, Any]:
         "probabilities": to_json(first.probabilities),
         "predictions": [to_json(prediction.to_json()) for prediction in predictions],
     }
+
+
+def _none_can_be_read(predictions: list[Prediction]) -> str:
+    shown = "; ".join(printable(f"{one.image}: {one.error}") for one in predictions[:_MOST_SHOWN])
+    more = f"; and {len(predictions) - _MOST_SHOWN:,} more" if len(predictions) > _MOST_SHOWN else ""
+    return (
+        f"expected a zip of pictures, received one of which 0 of {len(predictions):,} files can be read: "
+        f"{shown}{more}. Ask for text/csv to get a row for each."
+    )
 
 
 def as_csv(answer: Answer) -> io.BytesIO:

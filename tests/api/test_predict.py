@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import re
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
@@ -120,7 +121,21 @@ def test_a_zip_whose_first_image_is_bad(upload: MakeUpload) -> None:
 
 @pytest.mark.usefixtures("trained")
 def test_a_zip_without_a_readable_image(upload: MakeUpload) -> None:
-    assert refusal(image=upload(zip_of(a=b"text", b=b"more text"))).status == 415
+    contents = {f"photo{number}": b"text" for number in range(4)} | {"line\nbreak": photo()[:300]}
+    error = refusal(image=upload(zip_of(**dict(sorted(contents.items())))))
+    assert error.status == 415
+    assert re.search(
+        r"0 of 5 files can be read: line\\nbreak\.jpg: .*damaged.*; photo0\.jpg: .*; photo1\.jpg: .*; and 2 more",
+        str(error),
+    )
+    assert "\n" not in str(error) and "text/csv" in str(error)
+    assert "more" not in str(refusal(image=upload(zip_of(a=b"text"))))
+
+
+@pytest.mark.usefixtures("trained")
+def test_a_table_of_a_zip_without_a_readable_image_has_a_row_for_each(upload: MakeUpload) -> None:
+    table = answer_bytes(api.predict(image=upload(zip_of(a=b"text", b=b"more text")), accept="text/csv")).decode()
+    assert [row[0] for row in csv.reader(io.StringIO(table))] == ["image", "a.jpg", "b.jpg"]
 
 
 @pytest.mark.usefixtures("trained")
