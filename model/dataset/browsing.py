@@ -1,11 +1,15 @@
 """What a folder holds: pictures, other files, folders; and how to name them in a message."""
 
 import os
+import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
 from model.dataset.images import IMAGE_SUFFIXES, looks_like_image
+
+# They make a name look like another one.
+_TURNS = frozenset(("LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"))
 
 
 def folders_in(root: Path) -> list[Path]:
@@ -74,9 +78,17 @@ def name_some(names: Sequence[str], most: int = 8) -> str:
 
 
 def printable(name: str) -> str:
-    """A file name as text that can be written anywhere: what is not UTF-8 or printable is escaped."""
+    """A file name as one line of text that can be written anywhere.
+
+    What is not UTF-8, controls, line breaks and what turns the direction of writing is escaped; joined emoji and
+    spaces of any kind stay, so that whoever sent a name knows it again.
+    """
     text = name.encode("utf-8", errors="backslashreplace").decode()
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    return "".join(char.encode("unicode_escape").decode() if _breaks_a_line(char) else char for char in text)
+
+
+def _breaks_a_line(char: str) -> bool:
+    return unicodedata.category(char) in ("Cc", "Zl", "Zp") or unicodedata.bidirectional(char) in _TURNS
 
 
 def _walk(folder: Path) -> Iterator[Path]:

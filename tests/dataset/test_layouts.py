@@ -242,3 +242,18 @@ def test_a_name_that_is_nowhere_is_looked_for_in_the_data_folder(
     with pytest.raises(DatasetError, match="Did you mean: fotos"):
         find_layout(workspace.find_dataset("photos"))
     assert workspace.find_dataset("some/photos") == Path("some/photos")
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("Bildschirmfoto um 10.15.32\u202fAM.png", "Bildschirmfoto um 10.15.32\u202fAM.png"),
+        ("\U0001f468\u200d\U0001f52c.jpg", "\U0001f468\u200d\U0001f52c.jpg"),
+        ("\u0639\u0631\u0628\u064a.jpg", "\u0639\u0631\u0628\u064a.jpg"),
+        ("new\nline\u2028.jpg", "new\\nline\\u2028.jpg"),
+        ("\udce9t\udce9.jpg", "\\udce9t\\udce9.jpg"),
+        ("\u202egpj.exe", "\\u202egpj.exe"),
+    ],
+)
+def test_a_name_is_shown_as_it_is_but_for_what_breaks_a_line_or_turns_it(name: str, shown: str):
+    assert printable(name) == shown
