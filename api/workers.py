@@ -171,7 +171,11 @@ class Workers:
             self._loop.call_later(_SECONDS_BEFORE_ANOTHER, self._start, warm)
             return
         self._alive.add(worker)
-        self._free.put_nowait(worker)
+        try:
+            # One that is still being made ready would keep a request waiting that another has time for.
+            worker.ask(_be_ready, ()).add_done_callback(functools.partial(self._make_free, worker))
+        except RuntimeError:  # no room for another thread: it is free all the same
+            self._free.put_nowait(worker)
 
     def _replace(self, worker: Worker) -> None:
         self._take_out(worker)
@@ -182,6 +186,10 @@ class Workers:
         self._loop.remove_reader(worker.process.sentinel)
         self._alive.discard(worker)
         worker.kill()
+
+
+def _be_ready() -> None:
+    """What a worker is asked first: it answers when it has started and is warm."""
 
 
 def take_over_workers() -> None:

@@ -132,6 +132,29 @@ def test_a_worker_that_dies_is_answered_for_and_replaced(caplog: pytest.LogCaptu
     assert "status None" not in caplog.text
 
 
+def warm_for_long() -> None:
+    time.sleep(4)
+
+
+def test_a_worker_that_is_being_made_ready_keeps_no_request_that_another_can_answer() -> None:
+    async def ask() -> None:
+        workers = Workers(2, warm_for_long)
+        try:
+            answers = await asyncio.gather(*(workers.apply(time.sleep, 0.5) for _ in range(2)))
+            assert len(answers) == 2
+            with pytest.raises(TryAgain):
+                await workers.apply(die, signal.SIGKILL)
+            await asyncio.sleep(0.3)
+            started = time.monotonic()
+            for _ in range(4):
+                await workers.apply(os.getpid)
+            assert time.monotonic() - started < 3
+        finally:
+            workers.shutdown()
+
+    asyncio.run(asyncio.wait_for(ask(), 30))
+
+
 def test_how_a_process_ended_is_known_to_all_who_ask_at_once() -> None:
     for _ in range(5):
         worker = Worker(None)
@@ -275,6 +298,7 @@ def test_who_waits_is_refused_when_the_service_stops_and_no_upload_stays(tmp_pat
     waiting, never_started = (functools.partial(abs, upload=wrapper.UploadedFile("image", str(path))) for path in paths)
 
     async def ask(workers: Workers) -> None:
+        await workers.apply(os.getpid)
         running = asyncio.create_task(workers.apply(time.sleep, 0.5))
         await asyncio.sleep(0.05)
         refused = asyncio.create_task(workers.apply(waiting))
