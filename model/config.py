@@ -154,7 +154,8 @@ class TrainConfig:
     time_limit_minutes: float | None = option(
         None,
         "End learning after so many minutes, with the best model so far; time before an interruption counts. Checks "
-        "of the dataset count, what follows (export, report) comes on top. Empty: no limit.",
+        "of the dataset and features count; a head gets 20 seconds all the same, and what follows (export, report) "
+        "comes on top. Empty: no limit.",
         minimum=0.0,
     )
     augmentation: str = option(
@@ -168,7 +169,10 @@ class TrainConfig:
         4, "How many views of each training image, where there is an augmentation.", minimum=0, maximum=100
     )
     checkpoint_minutes: float = option(
-        5.0, "Write a checkpoint at least so often, besides one after each epoch.", minimum=0.0, maximum=10_000.0
+        5.0,
+        "Write a checkpoint at least so often, besides one after each epoch of fine-tuning and each fold.",
+        minimum=0.0,
+        maximum=10_000.0,
     )
     imbalance: str = option(
         "none",

@@ -236,10 +236,11 @@ def _files_of(path: Path, lists: tuple[Path, ...] = ()) -> list[Path]:
         return [file for line in lines if line.strip() for file in _files_of(path.parent / line, (*lists, own))]
     if not path.is_dir():
         return [path]
+    from model.dataset.browsing import files_below
     from model.dataset.images import IMAGE_SUFFIXES
 
     suffixes = IMAGE_SUFFIXES | {".zip"}
-    return sorted(file for file in path.rglob("*") if file.suffix.lower() in suffixes and file.is_file())
+    return sorted(file for file in files_below(path) if file.suffix.lower() in suffixes and file.is_file())
 
 
 def _refuse_if_none_was_read(predictions: Sequence[Prediction]) -> None:

@@ -130,7 +130,8 @@ class Service:
 
 def failure(status: int, message: str) -> Answer:
     """An `Answer` that says in words what is wrong, in the form of those of the service."""
-    return Answer(status, "application/json", json.dumps({"message": message}, ensure_ascii=False).encode())
+    # A message can quote headers of the service that are not UTF-8.
+    return Answer(status, "application/json", json.dumps({"message": message}).encode())
 
 
 @contextlib.asynccontextmanager

@@ -231,6 +231,8 @@ def load_predictor(bundle: Bundle, threads: int | None = None) -> Predictor:
         bundle.verify_file(KERAS_MODEL)
     try:
         engine = keras_engine(bundle) if network is None else _onnx_engine(network, threads)
+    except MemoryError:
+        raise  # the model may be whole
     except Exception as error:
         raise ModelDamagedError(
             f"the model {bundle.name} in {bundle.directory} cannot be loaded: {error}. Train or fetch it again."

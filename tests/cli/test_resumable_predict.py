@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from model.cli.command import main
+from model.cli.prediction import Photos
 from model.results import Neighbour, Prediction
 from model.serving.predictor import Predictor
 from tests.api.conftest import photo
@@ -113,6 +114,13 @@ def test_another_model_or_option_than_that_of_the_interrupted_run_is_refused(
     (home / "answers.csv.part").write_text("something else\n")
     assert main(command) == 2
     assert (home / "answers.csv.part").read_text() == "something else\n"
+
+
+def test_a_linked_folder_is_read_as_a_dataset_s_is(home: Path) -> None:
+    (home / "all").mkdir()
+    (home / "all" / "linked").symlink_to(home / "photos")
+    photos = Photos([home / "all"])
+    assert sum(1 for _ in photos) == sum(1 for _ in Photos([home / "photos"])) > 0
 
 
 def test_a_list_of_paths_is_followed_from_its_own_folder(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,6 +32,17 @@ def test_a_graph_that_cannot_be_loaded_is_a_damaged_model(tmp_path, content):
         load_predictor(bundle)
 
 
+def test_a_model_is_not_called_damaged_for_want_of_memory(tmp_path, monkeypatch):
+    def no_memory(*_arguments):
+        raise MemoryError
+
+    bundle = _bundle(tmp_path / "m", "squash")
+    (bundle.directory / ONNX_MODEL).write_bytes(b"")
+    monkeypatch.setattr("model.serving.predictor.open_session", no_memory)
+    with pytest.raises(MemoryError):
+        load_predictor(bundle)
+
+
 def test_answers_come_in_order_with_the_errors_in_their_places(tmp_path):
     good = _saved(_photo(), "PNG")
     photos = [("a", good), ("b", b"no picture"), *((str(number), good) for number in range(40)), ("z", b"")]
