@@ -18,12 +18,12 @@ from model import durable
 from model.addresses import without_credentials
 from model.bundle import Bundle
 from model.errors import ConfigError, StorageDamagedError, StorageSettingsError
-from model.publishing.archive import CHECKSUM_SUFFIX, SUFFIX, Archive, write_archive
+from model.publishing.archive import SUFFIX, Archive, write_archive
 from model.publishing.child_module import ChildModule, check_child_module, slug_of, write_child_module
 from model.publishing.child_options import ChildOptions, is_safe_address
 from model.publishing.download import download
 from model.publishing.public_link import PublicLink, SharedFiles
-from model.publishing.upload import send_archive
+from model.publishing.upload import send_archive, sent_checksum, withdraw_checksum
 from model.results import Progress, no_progress
 from model.storage import Storage, open_storage, parse_place, webdav_account
 from model.workspace import Workspace
@@ -102,14 +102,14 @@ def publish(
         sent = _send(archive, storage, progress)
         link = shared.link(place, options.expires, options.password)
         try:
-            _prove(link, archive, folder, options.password, progress)
-        except StorageDamagedError:
+            if not sent:
+                sent = _send_if_another_is_there(link, archive, storage, folder, options.password, progress)
             if sent:
-                raise
-            # Only the checksum there was known to be ours, not what it tells of.
-            send_archive(archive, storage, progress)
-            sent = True
-            _prove(link, archive, folder, options.password, progress)
+                _prove(link, archive, folder, options.password, progress)
+        except StorageDamagedError:
+            # Another publish came between: its archive must not stay beside our checksum.
+            withdraw_checksum(archive, storage)
+            raise
         record = {"place": str(place), "link": link.url, "expires": link.expires, "sha256": archive.sha256}
         # Before the child module: a title given when this is repeated after a kill leads to the folder begun.
         durable.write_json(folder / RECORD, record | {"child": _named_from(folder, out)})
@@ -203,15 +203,23 @@ def _named_from(folder: Path, out: Path) -> str:
 
 def _send(archive: Archive, storage: Storage, progress: Progress) -> bool:
     """Send the archive and its checksum, unless they are there; whether that was needed."""
-    name, checksum = archive.path.name, archive.path.name + CHECKSUM_SUFFIX
-    there, sums = storage.entry(name), storage.entry(checksum)
-    if there is not None and sums is not None and there.size == archive.size:
-        with tempfile.TemporaryDirectory(prefix="topgraft-publish-") as directory:
-            storage.fetch(checksum, Path(directory) / checksum)
-            if (Path(directory) / checksum).read_text(encoding="utf-8", errors="replace").startswith(archive.sha256):
-                return False
+    there = storage.entry(archive.path.name)
+    if there is not None and there.size == archive.size and sent_checksum(archive, storage) == archive.sha256:
+        return False
     send_archive(archive, storage, progress)
     return True
+
+
+def _send_if_another_is_there(
+    link: PublicLink, archive: Archive, storage: Storage, folder: Path, password: str, progress: Progress
+) -> bool:
+    """Send an archive whose checksum alone is known to be there; whether that was needed."""
+    try:
+        _prove(link, archive, folder, password, progress)
+    except StorageDamagedError:
+        send_archive(archive, storage, progress)
+        return True
+    return False
 
 
 def _prove(link: PublicLink, archive: Archive, folder: Path, password: str, progress: Progress) -> None:

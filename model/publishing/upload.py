@@ -57,6 +57,22 @@ def send_archive(archive: Archive, storage: Storage, progress: Progress = no_pro
     storage.push(archive.path.with_name(checksum), checksum)
 
 
+def withdraw_checksum(archive: Archive, storage: Storage) -> None:
+    """Remove the checksum that lies in the storage if it is that of this archive, where another archive is there."""
+    if sent_checksum(archive, storage) == archive.sha256:
+        storage.remove(archive.path.name + CHECKSUM_SUFFIX)
+
+
+def sent_checksum(archive: Archive, storage: Storage) -> str:
+    """The sha256 in the checksum that lies in the storage for an archive of this name; empty where there is none."""
+    name = archive.path.name + CHECKSUM_SUFFIX
+    if storage.entry(name) is None:
+        return ""
+    with tempfile.TemporaryDirectory(prefix="topgraft-checksum-") as directory:
+        storage.fetch(name, Path(directory) / name)
+        return (Path(directory) / name).read_text(encoding="utf-8", errors="replace").partition(" ")[0]
+
+
 def add_upload(
     result: dict[str, Any], workspace: Workspace, where: str, progress: Progress = no_progress
 ) -> dict[str, Any]:

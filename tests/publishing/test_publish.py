@@ -176,6 +176,25 @@ def test_where_an_upload_stops_no_checksum_is_beside_another_archive(
     assert checksum.read_text().startswith(file_record(cloud.shared_file).sha256)
 
 
+def test_who_finds_the_archive_of_another_publish_leaves_no_checksum_beside_it(
+    cloud: Nextcloud, published: Bundle, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = publish(published, workspace, OPTIONS).archive.path.read_bytes()
+    write_manifest(published.directory, dataclasses.replace(published.manifest, temperature=2.0))
+    push = Rclone.push
+
+    def replaced_by_another(self: Rclone, source: Path, name: str, *more: Any, **named: Any) -> None:
+        push(self, source, name, *more, **named)
+        cloud.shared_file.write_bytes(content)
+
+    with monkeypatch.context() as patched, pytest.raises(StorageDamagedError):
+        patched.setattr(Rclone, "push", replaced_by_another)
+        publish(find_bundle(workspace, NAME), workspace, OPTIONS)
+    assert not cloud.shared_file.with_name(f"{cloud.shared_file.name}.sha256").exists()
+    assert cloud.shared_file.read_bytes() == content
+    assert publish(find_bundle(workspace, NAME), workspace, OPTIONS).sent
+
+
 def test_an_upload_that_fails_leaves_the_archive_and_its_checksum(
     cloud: Nextcloud, published: Bundle, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
