@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from model import schema
-from model.augmentation import augmentation_text, parse_augmentation
+from model.augmentation import AUTO, augmentation_text, parse_augmentation
 from model.backbones import find_backbone
 from model.cli.options import (
     check_output_file,
@@ -44,7 +44,8 @@ def check(dataset: str, sheet: Path, as_json: bool, **typed: Any) -> None:
     """Look at a dataset as a training would, and say what is in it and what is wrong.
 
     PATH is a folder, a .zip or .tar archive, a name inside data/, or remote:path of one. Every image
-    is decoded once. With --augmentation, views of eight images are drawn as a training would see them.
+    is decoded once. With --augmentation, views of eight images are drawn as a training would see them that has
+    them: for a head alone, auto is none.
     """
     check_output_file("--sheet", sheet, SHEET_FORMATS)
     from model.dataset.prepare import prepare_dataset
@@ -64,6 +65,8 @@ def check(dataset: str, sheet: Path, as_json: bool, **typed: Any) -> None:
     click.echo("\n".join(verdict.lines(config.dataset if is_remote(config.dataset) else "")))
     if drawn:
         click.echo(f"Augmentation: {drawn['operations'] or 'none'}")
+        if drawn["operations"] and AUTO in config.augmentation:
+            click.echo("That is where the backbone is trained too: for a head alone, auto is none.")
     if drawn and drawn["sheet"]:
         click.echo(f"Views drawn: {drawn['sheet']}")
 

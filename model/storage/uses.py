@@ -89,10 +89,11 @@ def _user(path: Path) -> str | None:
     """Who holds this; None where nobody does any more: it is removed."""
     try:
         with open(path, "r+", encoding="utf-8") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return stream.read()  # its file may be gone by now
             _remove(path)
-    except BlockingIOError:
-        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
     except OSError as error:

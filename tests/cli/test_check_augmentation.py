@@ -58,3 +58,8 @@ def test_the_page_tells_every_operation_and_preset() -> None:
     for name, text in PRESETS.items():
         meaning = "`{}`".format(text.replace("|", r"\|")) if text else "nothing"
         assert f"| `{name}` | {meaning} |" in page
+
+
+def test_that_auto_is_none_for_a_head_alone_is_told(photos: Path, run: Run):
+    assert "for a head alone, auto is none" in run("check", "photos", "--augmentation", "auto").stdout
+    assert "for a head alone" not in run("check", "photos", "--augmentation", "light").stdout

@@ -144,3 +144,20 @@ def _wait_for_a_user(cache: Path) -> None:
     while not list(cache.glob("pulls/*.uses/*")):
         assert time.monotonic() < deadline, "the training has not begun to use its dataset"
         time.sleep(0.05)
+
+
+def test_a_user_that_ends_while_it_is_looked_at_is_no_failure_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "photos"
+    note = uses.note_of(copy, "uses") / "one"
+    note.parent.mkdir(parents=True)
+    note.write_text("the training pets")
+
+    def held_and_let_go(*_arguments: object) -> None:
+        note.unlink()
+        raise BlockingIOError
+
+    monkeypatch.setattr(uses.fcntl, "flock", held_and_let_go)
+    with pytest.raises(StorageBusyError, match="in use by the training pets"):
+        uses.require_unused(copy, "rshare:photos")
