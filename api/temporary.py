@@ -12,7 +12,7 @@ from typing import Any
 
 from aiohttp import web
 
-from api.errors import Unavailable
+from api.errors import TryAgain
 
 log = logging.getLogger(__name__)
 
@@ -24,13 +24,15 @@ Function = Callable[..., Any]
 
 @contextlib.contextmanager
 def temporary_folder_explained() -> Iterator[None]:
-    """Raise Unavailable for an OSError inside, which must be one of the temporary folder."""
+    """Raise TryAgain for an OSError inside, which must be one of the temporary folder."""
     try:
         yield
     except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise TryAgain(f"{error.strerror}: the server has no room for another file now. Try again.") from error
         log.error("what was sent cannot be kept in the temporary folder: %s", error)
         folder = tempfile.tempdir or "the temporary folder of the server"
-        raise Unavailable(
+        raise TryAgain(
             f"what was sent cannot be kept in {folder}: {error.strerror or error}. Send less, or try again later; the "
             "operator of this service can make room there, or name another folder by TMPDIR."
         ) from error

@@ -38,7 +38,7 @@ class Workers:
 
     Args:
         count: how many processes.
-        warm: what the process that replaces another calls first; DEEPaaS itself sees to the first ones.
+        warm: what each process calls first. DEEPaaS asks for it too, as often as there are processes, but not each.
         stoppable: the function that looks whether its answer is still wanted (`StillWanted`), as the `func` of a
             partial; None where there is none.
     """
@@ -55,7 +55,7 @@ class Workers:
         self._stopping = False
         self._closed = False
         for _ in range(count):
-            self._start(None)
+            self._start()
         # A server that ends before it serves cleans up nothing, and would wait for its processes for ever.
         atexit.register(self.shutdown)
 
@@ -157,18 +157,18 @@ class Workers:
             worker.give_up()
         else:
             self._take_out(worker)
-            self._start(self._warm)
+            self._start()
 
-    def _start(self, warm: Warm | None) -> None:
+    def _start(self) -> None:
         if self._closed:
             return
         try:
-            worker = Worker(warm, self._count)
+            worker = Worker(self._warm, self._count)
             self._loop.add_reader(worker.process.sentinel, self._replace, worker)
         except OSError as error:
             # Too many open files or processes, or too little memory: that passes.
             log.warning("a worker cannot be started, it is tried again in a moment: %s", error)
-            self._loop.call_later(_SECONDS_BEFORE_ANOTHER, self._start, warm)
+            self._loop.call_later(_SECONDS_BEFORE_ANOTHER, self._start)
             return
         self._alive.add(worker)
         try:
@@ -180,7 +180,7 @@ class Workers:
     def _replace(self, worker: Worker) -> None:
         self._take_out(worker)
         log.warning("worker %s %s; another takes its place", worker.process.pid, worker.how_it_ended())
-        self._loop.call_later(_SECONDS_BEFORE_ANOTHER, self._start, self._warm)
+        self._loop.call_later(_SECONDS_BEFORE_ANOTHER, self._start)
 
     def _take_out(self, worker: Worker) -> None:
         self._loop.remove_reader(worker.process.sentinel)

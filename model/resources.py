@@ -9,6 +9,15 @@ _PROC = Path("/proc")
 _MEBIBYTE = 2**20
 # Where the system does not tell, nothing is refused for want of memory.
 _UNKNOWN = 2**63 - 1
+# How TensorFlow, JAX and ONNX Runtime say it.
+_OUT_OF_MEMORY = (
+    "MemoryError",
+    "ResourceExhaustedError",
+    "RESOURCE_EXHAUSTED",
+    "Failed to allocate memory",
+    "out of memory",
+    "bad_alloc",
+)
 
 
 def available_processors(cgroup: Path = _CGROUP) -> int:
@@ -127,3 +136,9 @@ def _number(path: Path) -> int | None:
         return int(path.read_text())
     except (OSError, ValueError):
         return None
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that this machine, or its GPU, has no memory left."""
+    said = f"{type(error).__name__}: {error}"
+    return any(sign in said for sign in _OUT_OF_MEMORY)

@@ -6,8 +6,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from model.dataset.images import IMAGE_SUFFIXES, looks_like_image
-
 # They make a name look like another one.
 _TURNS = frozenset(("LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"))
 
@@ -51,6 +49,9 @@ def is_picture(path: Path) -> bool:
     """Whether a file is meant to be a picture, by the ending of its name or by how it begins."""
     if is_hidden(path.name):
         return False
+    # Storages, and with them the command's help, walk folders without ever looking at a picture.
+    from model.dataset.images import IMAGE_SUFFIXES, looks_like_image
+
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return True
     try:

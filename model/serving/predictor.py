@@ -13,7 +13,7 @@ from model.bundle import KERAS_MODEL, ONNX_MODEL, TRAINING_FEATURES, Bundle, fin
 from model.config import LATEST, PREDICT_DEFAULTS, PredictConfig
 from model.dataset.images import decode_image
 from model.errors import ConfigError, ImageError, ModelDamagedError
-from model.resources import available_processors
+from model.resources import available_processors, is_out_of_memory
 from model.results import Neighbour, Prediction
 from model.serving.batches import RoomForPixels, batches
 from model.serving.graph import ACTIVATION_MAP, FEATURES, IMAGE, PROBABILITIES, open_session
@@ -224,6 +224,7 @@ def load_predictor(bundle: Bundle, threads: int | None = None) -> Predictor:
 
     Raises:
         ModelDamagedError: its file is missing or changed, or cannot be loaded.
+        MemoryError: there is too little memory for it.
     """
     by_keras = bundle.manifest.engine == "keras"
     network = None if by_keras else bundle.read_file(ONNX_MODEL)
@@ -231,9 +232,9 @@ def load_predictor(bundle: Bundle, threads: int | None = None) -> Predictor:
         bundle.verify_file(KERAS_MODEL)
     try:
         engine = keras_engine(bundle) if network is None else _onnx_engine(network, threads)
-    except MemoryError:
-        raise  # the model may be whole
     except Exception as error:
+        if is_out_of_memory(error):
+            raise MemoryError(f"{bundle.name} cannot be loaded: {error}") from error
         raise ModelDamagedError(
             f"the model {bundle.name} in {bundle.directory} cannot be loaded: {error}. Train or fetch it again."
         ) from error

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import fcntl
+import hashlib
 import signal
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from api import ending
 from api.errors import BadRequest
 from api.worker import USAGE
 from api.worker_process import Worker, WorkerDied, WorkerDiedIdle
@@ -25,6 +27,15 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOPGRAFT_MONITOR", "1")
 
 
+def be_patient() -> None:
+    ending.SECONDS_TO_WRITE = 30.0
+
+
+def compute_for_minutes(begun: Path) -> None:
+    begun.touch()
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 1_000_000_000)
+
+
 def refuse_some() -> None:
     for _ in range(COUNTED):
         with contextlib.suppress(BadRequest), USAGE.request("application/json"):
@@ -37,12 +48,13 @@ def wait_as_for_a_training(begun: Path) -> None:
         time.sleep(1000)
 
 
-def _ended(ask: Callable[[Worker], Awaitable[None]]) -> int | None:
+def _ended(ask: Callable[[Worker], Awaitable[None]], prepare: Callable[[], None] = be_patient) -> int | None:
     """How a worker ended that has counted, and then whatever `ask` does with it."""
 
     async def run() -> int | None:
         worker = Worker(None)
         try:
+            await worker.ask(prepare, ())
             await worker.ask(refuse_some, ())
             await asyncio.wait_for(ask(worker), 20)
             worker.process.join(10)
@@ -92,8 +104,24 @@ def test_what_cannot_be_written_does_not_keep_it(workspace: Workspace) -> None:
             worker.process.join(10)
             assert time.monotonic() - started < 3
 
-    assert _ended(ask) == -signal.SIGALRM
+    assert _ended(ask, prepare=int) == -signal.SIGALRM
     assert _counted(workspace) == 0
+
+
+def test_native_code_that_takes_minutes_keeps_neither_the_counts_nor_the_end(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    async def ask(worker: Worker) -> None:
+        computing = worker.ask(compute_for_minutes, (tmp_path / "begun",))
+        while not (tmp_path / "begun").exists():
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(0.2)
+        worker.terminate()
+        with pytest.raises(WorkerDied):
+            await asyncio.wait_for(computing, 10)
+
+    assert _ended(ask) == -signal.SIGALRM
+    assert _counted(workspace) == COUNTED
 
 
 def test_one_that_waits_for_a_training_ends_it_and_writes_as_well(workspace: Workspace, tmp_path: Path) -> None:

@@ -32,9 +32,10 @@ def test_a_graph_that_cannot_be_loaded_is_a_damaged_model(tmp_path, content):
         load_predictor(bundle)
 
 
-def test_a_model_is_not_called_damaged_for_want_of_memory(tmp_path, monkeypatch):
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("Exception during initialization: std::bad_alloc")])
+def test_a_model_is_not_called_damaged_for_want_of_memory(tmp_path, monkeypatch, error):
     def no_memory(*_arguments):
-        raise MemoryError
+        raise error
 
     bundle = _bundle(tmp_path / "m", "squash")
     (bundle.directory / ONNX_MODEL).write_bytes(b"")

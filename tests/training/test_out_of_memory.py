@@ -6,8 +6,9 @@ import pytest
 
 from model.config import TrainConfig
 from model.errors import TrainingError
+from model.resources import is_out_of_memory
 from model.training.features import extract_features
-from model.training.fine_tuning.out_of_memory import is_out_of_memory, with_batches_that_fit
+from model.training.fine_tuning.out_of_memory import with_batches_that_fit
 from model.training.trainer import train
 from tests.training.test_resume import FINE_TUNED
 

@@ -6,19 +6,11 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from model.errors import TrainingError
+from model.resources import is_out_of_memory
 
 T = TypeVar("T")
 
-# How TensorFlow, JAX and ONNX Runtime say it.
-_SIGNS = ("ResourceExhaustedError", "RESOURCE_EXHAUSTED", "Failed to allocate memory", "out of memory")
-
 log = logging.getLogger(__name__)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of a computing library says that the device has no memory left."""
-    said = f"{type(error).__name__}: {error}"
-    return any(sign in said for sign in _SIGNS)
 
 
 def with_batches_that_fit(work: Callable[[int], T], batch_size: int) -> T:
@@ -38,8 +30,8 @@ def with_batches_that_fit(work: Callable[[int], T], batch_size: int) -> T:
                 raise
             if batch_size == 1:
                 raise TrainingError(
-                    "expected enough memory on the GPU for a single image at a time, found too little. Lower "
-                    "image_size, take a smaller backbone, or end what else uses the GPU."
+                    "expected enough memory, that of the GPU where there is one, for a single image at a time, found "
+                    "too little. Lower image_size, take a smaller backbone, or end what else uses the memory."
                 ) from error
             log.warning("out of memory with %d images at a time: trying %d", batch_size, batch_size // 2)
         batch_size //= 2
