@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -31,6 +31,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.browser]
 DESKTOP = {"viewport": {"width": 1180, "height": 900}}
 PHONE = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True, "device_scale_factor": 2}
 LEAST_TOUCH_TARGET = 44
+QUESTIONS = "**/api/predict?*"
+SECONDS_BETWEEN_LOOKS = 3
+KEEP_NOTICES = """() => {
+  window.noticed = [];
+  const keep = ({ addedNodes }) => addedNodes.forEach((node) => noticed.push(node.textContent));
+  const observer = new MutationObserver((changes) => changes.forEach(keep));
+  observer.observe(document.querySelector("#notice"), { childList: true, subtree: true });
+}"""
 OWNED = "<img src=x onerror=\"document.title='owned'\">"
 
 
@@ -117,6 +125,13 @@ class Visit:
 
         self.page.on("request", note)
         return asked
+
+    def keep_notices(self) -> None:
+        """Keep all that the notice and its button say from now on: it may come and go between two looks of a test."""
+        self.page.evaluate(KEEP_NOTICES)
+
+    def noticed(self) -> str:
+        return "\n".join(self.page.evaluate("window.noticed"))
 
     def table(self) -> str:
         with self.page.expect_download() as download:
@@ -356,11 +371,12 @@ def test_a_worker_that_is_lost_is_waited_for_and_what_it_has_answered_stays(visi
     visit.add(each_class()[0])
     visit.done(1)
     asked = visit.count_questions()
+    visit.keep_notices()
     visit.add(("large.png", large_picture()), *each_class()[1:3])
     busy_worker(server).kill()
-    playwright.expect(visit.page.locator("#notice")).to_contain_text("Another takes its place")
-    assert visit.page.locator("#notice-action").is_hidden()
     visit.done(4)
+    assert "Another takes its place" in visit.noticed()
+    assert "Start again" not in visit.noticed()
     assert visit.page.locator(".card[data-state=failed]").count() == 0
     playwright.expect(visit.page.locator("#notice")).to_be_hidden()
     assert "photo-0.jpg" not in asked
@@ -370,12 +386,65 @@ def test_a_proxy_that_speaks_for_the_service_is_waited_for(visit: Visit) -> None
     def refuse(route: "playwright.Route") -> None:
         route.fulfill(status=503, content_type="text/html", body="<h1>503 Service Temporarily Unavailable</h1>")
 
-    visit.page.route("**/api/predict?*", refuse, times=1)
+    visit.page.route(QUESTIONS, refuse, times=1)
+    visit.keep_notices()
     visit.add(each_class()[0])
-    playwright.expect(visit.page.locator("#notice")).to_contain_text("status 503")
-    assert visit.page.locator("#notice-action").is_hidden()
+    visit.done(1)
+    assert "status 503" in visit.noticed()
+    assert "Start again" not in visit.noticed()
+    assert visit.shown("photo-0.jpg") == "red"
+
+
+def test_photos_added_after_a_clear_wait_for_none_of_those_before(visit: Visit) -> None:
+    page = visit.page
+    hold_up_four_times(visit)
+    page.locator("#clear").click()
+    with page.expect_request(QUESTIONS):
+        visit.add(each_class()[1])
+    playwright.expect(page.locator("#notice")).to_be_visible()
+    page.unroute(QUESTIONS)
+    page.clock.run_for(1000 * SECONDS_BETWEEN_LOOKS)
+    visit.done(1)
+    assert visit.shown("photo-1.jpg") == "深蓝色"
+
+
+def test_a_service_that_restarts_after_many_hold_ups_is_soon_found(visit: Visit, line: Line) -> None:
+    page = visit.page
+    hold_up_four_times(visit)
+    page.unroute(QUESTIONS)
+    line.cut()
+    pass_time(page, lambda: page.locator("#service").get_attribute("data-there") == "no")
+    line.join()
+    page.clock.run_for(1000 * SECONDS_BETWEEN_LOOKS)
     visit.done(1)
     assert visit.shown("photo-0.jpg") == "red"
+
+
+def hold_up_four_times(visit: Visit) -> None:
+    """One photo is asked about and loses its worker, and again; the page's clock stands still afterwards."""
+
+    def lose_worker(route: "playwright.Route") -> None:
+        route.fulfill(status=503, headers={"Retry-After": "1"}, json={"message": "the worker was lost"})
+
+    visit.page.clock.install(time=0)
+    visit.page.reload()
+    visit.ready()
+    visit.page.clock.pause_at(60)
+    visit.page.route(QUESTIONS, lose_worker)
+    asked = visit.count_questions()
+    visit.add(each_class()[0])
+    pass_time(visit.page, lambda: len(asked) == 4)
+    playwright.expect(visit.page.locator("#notice")).to_be_visible()
+
+
+def pass_time(page: "playwright.Page", until: Callable[[], bool]) -> None:
+    """Let the page's clock go on from look to look."""
+
+    def goes_on() -> bool:
+        page.clock.run_for(1000 * SECONDS_BETWEEN_LOOKS)
+        return until()
+
+    wait_for(goes_on, 15)
 
 
 def test_a_damaged_model_waits_for_a_person_who_starts_again_with_the_rest(visit: Visit, server: Server) -> None:

@@ -94,6 +94,8 @@ async function lookAtService() {
     found = await fetchModels();
   } catch (error) {
     showService(error.status === 502 ? "service not found" : "no answer", "no");
+    // When it answers again it has been started anew, and what it failed at before tells nothing of it.
+    holdUps = 0;
     queue.hold();
     notice(error.message);
     return;
@@ -293,11 +295,13 @@ part("go-on").addEventListener("click", () => {
 part("clear").addEventListener("click", () => {
   for (const photo of queue.photos) if (photo.thumbnail) URL.revokeObjectURL(photo.thumbnail);
   answering = null;
+  holdUps = 0;
   cards.clear();
   unsaid.length = 0;
   queue.clear();
   part("cards").replaceChildren();
   showResults(false);
+  lookAtService();
   part("choose-photos").focus();
 });
 part("csv").addEventListener("click", () => {
