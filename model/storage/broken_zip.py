@@ -31,7 +31,7 @@ class _Member:
 
 
 def keep_whole_members(archive: Path, sizes: Mapping[str, int], inner: str, directory: Path) -> list[str]:
-    """Write the members that came whole into a folder; nothing else is written, and nothing raised for damage.
+    """Write the members that came whole into a folder; nothing else stays there, and nothing is raised for damage.
 
     Args:
         sizes: of the files that the folder has: name -> bytes; no other member is written.
@@ -40,6 +40,9 @@ def keep_whole_members(archive: Path, sizes: Mapping[str, int], inner: str, dire
 
     Returns:
         The names written.
+
+    Raises:
+        OSError: it cannot be written; the members before are there whole.
     """
     kept = []
     with open(archive, "rb") as stream:
@@ -85,19 +88,27 @@ def _has_long_sizes(extra: bytes) -> bool:
 
 def _is_whole(stream: IO[bytes], member: _Member, size: int, path: Path | None) -> bool:
     """Whether a member is there to its end, with its sum; written to `path` then, if that is one."""
-    crc, length = 0, 0
     if path is None:
         length = sum(len(block) for block in _blocks(stream, member, size))
-    else:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "wb") as target:
-            for block in _blocks(stream, member, size):
-                target.write(block)
-                crc, length = zlib.crc32(block, crc), length + len(block)
-    is_whole = length == size and crc == _sum_of(stream, member)
-    if path is not None and not is_whole:
-        path.unlink()
+        return length == size and _sum_of(stream, member) == 0
+    is_whole = False
+    try:
+        is_whole = _write(path, stream, member, size)
+    finally:
+        if not is_whole:
+            path.unlink(missing_ok=True)
     return is_whole
+
+
+def _write(path: Path, stream: IO[bytes], member: _Member, size: int) -> bool:
+    """Write what is there of a member; whether that is all of it, with its sum."""
+    crc, length = 0, 0
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "wb") as target:
+        for block in _blocks(stream, member, size):
+            target.write(block)
+            crc, length = zlib.crc32(block, crc), length + len(block)
+    return length == size and crc == _sum_of(stream, member)
 
 
 def _blocks(stream: IO[bytes], member: _Member, size: int) -> Iterator[bytes]:

@@ -181,22 +181,24 @@ class _Pull:
         way = "unchanged"
         if changed:
             require_unused(self.directory, self.source)
-            self.require_room(size)
-            marker_of(self.directory).unlink(missing_ok=True)
-            way = self.fetch(there, changed, size)
+            way = self.fetch(there, changed)
             self.require_all(files)
         if changed or not is_whole(self.directory):
             durable.write_json(marker_of(self.directory), {"source": self.source, "files": files})
         return self.pulled(way, len(files), len(changed), size, files)
 
-    def fetch(self, there: list[Entry], changed: list[Entry], size: int) -> str:
-        """By one zip where that is worth it and offered; the rest, or all, file by file."""
+    def fetch(self, there: list[Entry], changed: list[Entry]) -> str:
+        """By one zip where that is worth it, offered, and has room; the rest, or all, file by file."""
         zipped = ZippedFolder(self.source, self.directory, self.staging, there)
-        if zipped.keep_whole():
-            self.add(self.staging)
+        # What a killed pull left takes the room that is asked for next.
+        if self.keep_whole(zipped):
             changed = [entry for entry in changed if not self.is_here(entry)]
+        size = sum(entry.size for entry in changed)
+        self.require_room(size)
+        marker_of(self.directory).unlink(missing_ok=True)
         way = "files"
-        if len(changed) >= _MANY_FILES and 2 * len(changed) >= len(there) and self.zip(zipped, size):
+        is_worth_it = len(changed) >= _MANY_FILES and 2 * len(changed) >= len(there)
+        if is_worth_it and self.free() >= zipped.most_bytes() and self.zip(zipped, size):
             way = "zip"
         if any(not self.is_here(entry) for entry in changed):
             self.storage.fetch("", self.directory, self.progress)
@@ -207,14 +209,20 @@ class _Pull:
         try:
             if not zipped.fetch(self.progress, size):
                 return False
-        except (StorageBusyError, StorageUnreachableError, ArchiveError) as error:
-            kept = zipped.keep_whole()
-            if kept:
-                self.add(self.staging)
-            log.warning("%s %d of its files came whole. Going on file by file.", error.message, kept)
+        except (StorageBusyError, StorageUnreachableError, ArchiveError, OSError) as error:
+            kept = self.keep_whole(zipped)
+            log.warning("%s %d of its files came whole. Going on file by file.", error, kept)
             return False
         self.take_over(self.staging)
         return True
+
+    def keep_whole(self, zipped: ZippedFolder) -> int:
+        """Let the folder have what came whole in a zip that broke off; how many files."""
+        kept = zipped.keep_whole()
+        if kept:
+            marker_of(self.directory).unlink(missing_ok=True)
+            self.add(self.staging)
+        return kept
 
     def take_over(self, unpacked: Path) -> None:
         """Let the folder have all that was unpacked; in a mirror, nothing else."""
@@ -235,12 +243,16 @@ class _Pull:
 
     def require_room(self, size: int) -> None:
         """A disk that is too small is better known before than after an hour."""
-        free = shutil.disk_usage(self.directory.parent).free
+        free = self.free()
         if free < size:
             raise StorageFullError(
                 f"{self.source}: expected {size:,} bytes free in {self.directory.parent}, found {free:,}. Nothing was "
                 "fetched. Make room there, or name another folder."
             )
+
+    def free(self) -> int:
+        """Bytes on the disk of the folder."""
+        return shutil.disk_usage(self.directory.parent).free
 
     def is_here(self, entry: Entry) -> bool:
         """Whether a file is here as it is there."""

@@ -2,6 +2,7 @@
 
 import glob
 import hashlib
+import logging
 import os
 import shutil
 from collections.abc import Sequence
@@ -15,6 +16,10 @@ from model.storage.places import is_remote, parse_place
 from model.storage.settings import remote_settings
 
 _SUFFIX = ".zipped"
+# Two headers in the zip, and a last block of the disk that is not full.
+_BYTES_BESIDE_EACH = 8192
+
+log = logging.getLogger(__name__)
 
 
 class ZippedFolder:
@@ -42,6 +47,7 @@ class ZippedFolder:
 
         Raises:
             StorageError, ArchiveError: refused, or it broke off.
+            OSError: it cannot be written, as where the disk is full.
         """
         if not is_remote(self._source) or not may_offer_zip(remote_settings(parse_place(self._source).remote)):
             return False
@@ -57,17 +63,30 @@ class ZippedFolder:
         self._remember_times()
         return True
 
+    def most_bytes(self) -> int:
+        """The room that the zip and the files unpacked from it take together, at most."""
+        return sum(2 * entry.size + _BYTES_BESIDE_EACH for entry in self._there)
+
     def keep_whole(self) -> int:
-        """Unpack the files that came whole in a zip that broke off, and remove it; how many they are."""
-        kept = 0
-        if self._archive.is_file():
-            sizes = {entry.name: entry.size for entry in self._there}
-            shutil.rmtree(self._staging, ignore_errors=True)
-            kept = len(keep_whole_members(self._archive, sizes, f"{parse_place(self._source).name}/", self._staging))
-            self._remember_times()
-        for left in self._archive.parent.glob(f".{glob.escape(self._directory.name)}.{'[0-9a-f]' * 12}{_SUFFIX}"):
-            left.unlink()
-        return kept
+        """Unpack what came whole in a zip that broke off, as far as the disk has room, and remove it; how many files.
+
+        Nothing is raised for a full disk: the zip is what fills it, and without it the rest can be fetched.
+        """
+        try:
+            return self._unpack_whole() if self._archive.is_file() else 0
+        finally:
+            for left in self._archive.parent.glob(f".{glob.escape(self._directory.name)}.{'[0-9a-f]' * 12}{_SUFFIX}"):
+                left.unlink()
+
+    def _unpack_whole(self) -> int:
+        shutil.rmtree(self._staging, ignore_errors=True)
+        sizes = {entry.name: entry.size for entry in self._there}
+        try:
+            keep_whole_members(self._archive, sizes, f"{parse_place(self._source).name}/", self._staging)
+        except OSError as error:
+            log.warning("%s: not all that came of the zip could be unpacked: %s.", self._source, error)
+        self._remember_times()
+        return sum((self._staging / entry.name).is_file() for entry in self._there)
 
     def _remember_times(self) -> None:
         """Give the files the times that the storage tells; one that is not as it was listed is removed."""

@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -11,11 +12,13 @@ import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmarks.storage_servers import Fault, FaultyProxy, StorageServer
 from model.errors import ArchiveError, StorageFullError, StorageNotFoundError, StorageRefusedError
+from model.storage import zipped_folder
 from model.storage.copies import dataset_folder, kept_copy, local_paths, output_file
 from model.storage.packing import INDEX, pack_folder, verify_unpacked
 from model.storage.pulling import pull
@@ -153,6 +156,65 @@ def test_a_zip_whose_fetching_was_killed_is_gone_on_with(nextcloud: FaultyProxy,
     assert pull(f"rshare:{there.name}", tmp_path / "here").way == "files"
     assert content_of(tmp_path / "here") == contents and sorted(os.listdir(tmp_path)) == ["cache", "here"]
     assert nextcloud.count("GET") <= 21
+
+
+def small_disk(room: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a disk have so much room, less what is in the pulled folder and what hides beside it."""
+
+    def usage(path: Path) -> shutil._ntuple_diskusage:
+        beside = [path for path in folder.iterdir() if path.is_file()]
+        used = sum(path.stat().st_size for path in [*beside, *(folder / "here").rglob("*")] if path.is_file())
+        return shutil._ntuple_diskusage(room, used, room - used)
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+
+
+def test_what_a_killed_pull_left_on_a_small_disk_is_taken_before_room_is_asked_for(
+    nextcloud: FaultyProxy, there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents = write_files(there, 40, size=10_000)
+    killed_while_fetching(f"rshare:{there.name}", tmp_path / "here")
+    small_disk(460_000, tmp_path, monkeypatch)
+    assert pull(f"rshare:{there.name}", tmp_path / "here").way == "files"
+    assert content_of(tmp_path / "here") == contents and sorted(os.listdir(tmp_path)) == ["cache", "here"]
+
+
+def test_without_room_for_a_zip_and_its_files_they_come_one_by_one(
+    nextcloud: FaultyProxy, there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents = write_files(there, 25, size=10_000)
+    small_disk(400_000, tmp_path, monkeypatch)
+    assert pull(f"rshare:{there.name}", tmp_path / "here").way == "files"
+    assert content_of(tmp_path / "here") == contents and nextcloud.count("GET") == 25
+
+
+@pytest.mark.parametrize("full_while", ["fetching", "unpacking"])
+def test_a_disk_that_gets_full_in_a_zip_costs_no_whole_file_and_leaves_nothing_behind(
+    full_while: str, nextcloud: FaultyProxy, there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents = write_files(there, 25)
+    (there / "b" / "large.bin").write_bytes(contents.setdefault("b/large.bin", os.urandom(9_000)))
+    fetch, keep, unlimited = zipped_folder.fetch_zip, zipped_folder.ZippedFolder.keep_whole, resource.RLIM_INFINITY
+
+    # No file may grow beyond a limit: a disk that is full, until the zip that fills it is gone.
+    def fetch_onto_a_full_disk(*arguments: Any) -> bool:
+        if full_while == "fetching":
+            resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, unlimited))
+        fetched = fetch(*arguments)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, unlimited))
+        return fetched
+
+    def keep_and_have_room(zipped: zipped_folder.ZippedFolder) -> int:
+        try:
+            return keep(zipped)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (unlimited, unlimited))
+
+    monkeypatch.setattr(zipped_folder, "fetch_zip", fetch_onto_a_full_disk)
+    monkeypatch.setattr(zipped_folder.ZippedFolder, "keep_whole", keep_and_have_room)
+    assert pull(f"rshare:{there.name}", tmp_path / "here").way == "files"
+    assert content_of(tmp_path / "here") == contents and sorted(os.listdir(tmp_path)) == ["cache", "here"]
+    assert nextcloud.count("GET") < len(contents), "the members that came whole are not asked for again"
 
 
 @pytest.mark.slow
