@@ -10,6 +10,7 @@ from model import schema
 from model.augmentation import AUTO, augmentation_text, parse_augmentation
 from model.backbones import find_backbone
 from model.cli.options import (
+    PathOrRemote,
     check_output_file,
     config_options,
     current_workspace,
@@ -34,7 +35,7 @@ SHEET_FORMATS = (".png", ".jpg")
 @click.option(
     "--sheet",
     metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=PathOrRemote(dir_okay=False),
     default=Path("augmentation.png"),
     help="Where --augmentation draws views of eight of the images.  [default: augmentation.png]",
 )

@@ -10,7 +10,14 @@ import click
 from model import schema
 from model.bundle import find_bundle
 from model.cli.datasets import DATASET_OPTIONS, SPLIT_OPTIONS
-from model.cli.options import check_output_file, config_options, current_workspace, json_option, workspace_option
+from model.cli.options import (
+    PathOrRemote,
+    check_output_file,
+    config_options,
+    current_workspace,
+    json_option,
+    workspace_option,
+)
 from model.cli.output import accuracy_line, print_json, progress_display
 from model.config import TrainConfig
 from model.storage import is_remote
@@ -24,7 +31,7 @@ from model.storage.copies import dataset_folder, output_file
 @click.option(
     "--output",
     metavar="FILE.csv",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=PathOrRemote(dir_okay=False),
     help="Write a row for each photo: its class, the model's answer and its probability.",
 )
 @json_option

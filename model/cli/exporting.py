@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from model.bundle import Bundle, find_bundle
-from model.cli.options import current_workspace, json_option, workspace_option
+from model.cli.options import PathOrRemote, current_workspace, json_option, workspace_option
 from model.cli.output import print_json, progress_display
 from model.storage import is_remote, open_storage, parse_place
 
@@ -28,7 +28,7 @@ FORMATS = (ARCHIVE, "onnx", "saved_model", "litert", "keras")
 @click.option(
     "--output",
     metavar="PATH",
-    type=click.Path(path_type=Path),
+    type=PathOrRemote(),
     help="The archive, also as remote:path, or the folder of another format. Default: MODEL.tar.xz, or MODEL-FORMAT, "
     "here.",
 )
@@ -64,7 +64,7 @@ def _export_archive(bundle: Bundle, output: Path | None) -> dict[str, Any]:
     archive = _archive_in_storage(bundle, str(path)) if is_remote(str(path)) else write_archive(bundle, path)
     click.echo(f"{archive.path}: {archive.size:,} bytes, {len(archive.files)} files", err=True)
     click.echo(f"  sha256 {archive.sha256}", err=True)
-    named = path if is_remote(str(path)) else path.name
+    named = path if is_remote(str(path)) else f"./{path.name}" if is_remote(path.name) else path.name
     click.echo(f"To use it elsewhere: topgraft import {named}", err=True)
     return {"path": archive.path, "sha256": archive.sha256, "size": archive.size, "files": list(archive.files)}
 

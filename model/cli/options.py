@@ -19,6 +19,24 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 Config = TypeVar("Config")
 
 
+class PathOrRemote(click.Path):
+    """A path on this machine or `remote:path`, as a `Path` of which `is_remote` says the same as of what was typed."""
+
+    def __init__(self, exists: bool = False, dir_okay: bool = True) -> None:
+        super().__init__(path_type=Path, exists=exists, dir_okay=dir_okay)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path; one on this machine is looked at as `click.Path` does."""
+        return Path(value) if is_remote(str(value)) else _unmistakable(super().convert(value, param, ctx))
+
+
+class FileToRead(PathOrRemote):
+    """A file on this machine, which has to be there, or `remote:path` of one; see `model.storage.copies.local_file`."""
+
+    def __init__(self) -> None:
+        super().__init__(exists=True, dir_okay=False)
+
+
 class LocalPath(click.Path):
     """A path on this machine: `remote:path` is refused rather than taken for the name of a file here."""
 
@@ -28,18 +46,12 @@ class LocalPath(click.Path):
             self.fail(
                 f"expected a path on this machine, received {str(value)!r}. If that is one, write ./{value}", param, ctx
             )
-        return super().convert(value, param, ctx)
+        return _unmistakable(super().convert(value, param, ctx))
 
 
-class FileToRead(click.Path):
-    """A file on this machine, which has to be there, or `remote:path` of one; see `model.storage.copies.local_file`."""
-
-    def __init__(self) -> None:
-        super().__init__(path_type=Path, exists=True, dir_okay=False)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The path, as a `Path` either way."""
-        return Path(value) if is_remote(str(value)) else super().convert(value, param, ctx)
+def _unmistakable(path: Any) -> Any:
+    """A local path; absolute where pathlib has taken away the `./` that told it from `remote:path`."""
+    return path.absolute() if isinstance(path, Path) and is_remote(str(path)) else path
 
 
 def _remember_workspace(context: click.Context, _parameter: click.Parameter, folder: str | None) -> None:

@@ -14,6 +14,7 @@ from model import durable
 from model.bundle import MANIFEST, file_record
 from model.cli.answers import kept_answers, write_answers
 from model.cli.options import (
+    PathOrRemote,
     check_output_file,
     config_file_option,
     config_options,
@@ -44,13 +45,13 @@ LIST_SUFFIX = ".txt"
 @click.option(
     "--output",
     metavar="FILE",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=PathOrRemote(dir_okay=False),
     help=f"Write the predictions to this file: {', '.join(TABLE_FORMATS)}.",
 )
 @click.option(
     "--picture",
     metavar="FILE.png",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=PathOrRemote(dir_okay=False),
     help="Draw the first answer: the photo, where the model looked, and the likeliest classes.",
 )
 @json_option

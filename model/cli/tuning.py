@@ -8,6 +8,7 @@ import click
 
 from model import durable
 from model.cli.options import (
+    PathOrRemote,
     check_output_file,
     config_file_option,
     config_options,
@@ -42,7 +43,7 @@ _OF_ONE_TRAINING = ("name", "resume", "queue", "auto_resume", "preset", "tune_mi
 @click.option("--no-train", "only_tune", is_flag=True, help="Only show the table.")
 @click.option(
     "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=PathOrRemote(dir_okay=False),
     metavar="FILE",
     help="YAML file to write the chosen options to, for --config.",
 )

@@ -4,11 +4,13 @@ import json
 import os
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
 from model.cli.command import topgraft
 from model.errors import ConfigError, ModelDamagedError, StorageNotFoundError, StorageSettingsError
+from model.storage import is_remote
 from model.training.imports.sources import local_source
 from tests.publishing.conftest import write_model
 
@@ -96,3 +98,34 @@ def test_a_workspace_is_no_storage(kept: Path) -> None:
 def test_an_output_to_a_storage_that_is_not_configured_is_told_before_any_work(home: Path) -> None:
     with pytest.raises(StorageSettingsError, match="RCLONE_CONFIG_NOWHERE_TYPE"):
         run(home, "tune", "--dataset", "none", "--output", "nowhere:pets.yaml")
+
+
+def options_with_paths() -> dict[str, click.Path]:
+    """The options and arguments of all commands that a command receives as a `Path`."""
+    return {
+        f"{name} {parameter.name}": parameter.type
+        for name, command in topgraft.commands.items()
+        for parameter in command.params
+        if isinstance(parameter.type, click.Path) and parameter.type.type is Path
+    }
+
+
+@pytest.mark.parametrize("option", options_with_paths())
+def test_a_local_file_with_a_colon_is_named_with_a_dot_and_a_slash(option: str, kept: Path) -> None:
+    takes = options_with_paths()[option]
+    named = Path("kept:1.yaml")
+    named.mkdir() if not takes.file_okay else named.touch()
+    path = takes.convert("./kept:1.yaml", None, None)
+    assert not is_remote(str(path)) and path.samefile("./kept:1.yaml")
+
+
+def test_an_archive_with_a_colon_in_its_name_is_exported_here(kept: Path, home: Path) -> None:
+    ran = run(home, "export", "pets", "--output", "./kept:1.tar.xz")
+    assert sorted(os.listdir()) == ["kept:1.tar.xz", "kept:1.tar.xz.sha256"] and os.listdir(kept) == []
+    assert "topgraft import ./kept:1.tar.xz" in ran.stderr
+
+
+def test_options_are_read_from_a_file_with_a_colon_in_its_name(kept: Path, home: Path) -> None:
+    Path("kept:1.yaml").write_text("top_k: a dozen\n")
+    with pytest.raises(ConfigError, match="a dozen"):
+        run(home, "predict", "pets", "1.jpg", "--config", "./kept:1.yaml")
