@@ -24,6 +24,7 @@ from model.errors import (
 )
 from model.results import Progress, no_progress
 from model.storage import lookups
+from model.storage.circles import without_circles
 from model.storage.failures import with_retries
 from model.storage.interface import DOWNLOAD, UPLOAD, VERIFY, Entry
 from model.storage.places import Place
@@ -104,7 +105,8 @@ class Rclone:
         place = self._root / name
         self._require_space(source)
         if source.is_dir():
-            self._copy_folder(str(source.absolute()), str(place), f"send {source} to {place}", UPLOAD, progress)
+            with without_circles(source) as folder:
+                self._copy_folder(str(folder.absolute()), str(place), f"send {source} to {place}", UPLOAD, progress)
             return
         temporary = place.parent / f".{place.name}.{uuid.uuid4().hex[:12]}{_UPLOADING}"
         try:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.storage_servers import StorageServer
 from model.dataset.archives import unpack_archive
 from model.dataset.browsing import pictures_below
 from model.errors import DatasetError
@@ -57,12 +58,20 @@ def test_a_name_that_an_archive_does_not_keep_is_refused_before_packing(name: st
 
 
 def test_linked_folders_go_to_a_storage_and_come_from_it(linked: Path, root: str, tmp_path: Path) -> None:
-    (linked / "cats" / "all").unlink()
     storage = open_storage(root)
     storage.push(linked, "set")
     assert [entry.name for entry in storage.list("set")] == LINKED
     storage.fetch("set", tmp_path / "back")
     assert sorted(content_of(tmp_path / "back")) == LINKED
+
+
+def test_of_a_folder_with_a_circle_every_name_goes_to_a_storage(linked: Path, webdav: StorageServer) -> None:
+    """rclone passes over names in a list of files that end in a line end, or have its own mark for others."""
+    names = ["cats/line end\r", "cats/ blank", "cats/#1", "cats/[a]*", "cats/not UTF-8 \udcff"]
+    for name in names:
+        (linked / name).write_bytes(b"1")
+    open_storage("rshare:").push(linked, "circle")
+    assert len(open_storage("rshare:circle").list()) == len(LINKED + names)
 
 
 def test_a_local_storage_follows_links_but_never_in_circles(linked: Path, tmp_path: Path) -> None:
