@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from benchmarks.storage_servers import PASSWORD, Fault, FaultyProxy, StorageServer
-from model.trainings import interrupted_trainings
+from model.trainings import interrupted_trainings, running_trainings
 from model.workspace import Workspace
 from tests.api.small_model import write_small_model
 from tests.cli.conftest import COMMAND, environment_of_tests, heed_interrupts, topgraft, write_photos
@@ -85,6 +85,10 @@ def test_cancelling_a_training_ends_its_transfer(number: signal.Signals, webdav:
         preexec_fn=heed_interrupts,
     )
     transfer = _wait_for(training, "cat")
+    deadline = time.monotonic() + 30
+    while not any(status.phase == "download" for status in running_trainings(Workspace(tmp_path))):
+        assert time.monotonic() < deadline, "nothing of the transfer was told"
+        time.sleep(0.05)
     training.send_signal(number)
     assert training.wait(10) == 130
     transfer.wait(2)
