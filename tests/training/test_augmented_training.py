@@ -41,6 +41,7 @@ def features_passes(workspace: Workspace, asked: TrainConfig) -> list[int]:
     return passes
 
 
+@pytest.mark.slow
 def test_views_change_the_head_and_nothing_else_is_random(workspace, shapes):
     for name, text in (("plain", "none"), ("light", "light"), ("again", "light"), ("other", "medium")):
         train(config(shapes, name, augmentation=text, augmented_views=2), workspace)
@@ -58,6 +59,7 @@ def test_no_views_is_no_augmentation(workspace, shapes):
     assert rows(workspace, "plain") == rows(workspace, "none")
 
 
+@pytest.mark.slow
 def test_views_are_made_once_and_one_more_view_adds_only_itself(workspace, shapes, monkeypatch):
     monkeypatch.setenv("TOPGRAFT_CACHE", str(workspace.root / "cache"))
     images, train_images, val_images = 36, 24, 6

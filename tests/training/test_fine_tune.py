@@ -45,7 +45,7 @@ def _tune(
     )
 
 
-@pytest.mark.parametrize("part", ["top", "all"])
+@pytest.mark.parametrize("part", ["top", pytest.param("all", marks=pytest.mark.slow)])
 def test_weights_move_but_neither_statistics_nor_scale_of_batch_normalization(part, dataset, tmp_path):
     backbone = build_backbone(BACKBONES["EfficientNetLite0"], 64, "imagenet")
     before = {weight.path: weight.numpy() for weight in backbone.weights}
@@ -74,7 +74,8 @@ class _OverAfter(Deadline):
 
 
 @pytest.mark.parametrize(
-    ("part", "steps", "epochs"), [("top", None, 0), ("top", 0, 0), ("top", 1, 1), ("scratch", 0, 1)]
+    ("part", "steps", "epochs"),
+    [("top", None, 0), ("top", 0, 0), ("top", 1, 1), pytest.param("scratch", 0, 1, marks=pytest.mark.slow)],
 )
 def test_an_epoch_ends_early_when_the_time_is_over_and_inputs_without_an_epoch_are_not_made(
     part, steps, epochs, dataset, tmp_path
@@ -105,7 +106,11 @@ def test_what_is_measured_and_kept_are_the_averaged_weights(dataset, tmp_path):
     assert kept and all(values.tobytes() in now for values in kept) == (tuned.head.best_epoch == 2)
 
 
-@pytest.mark.parametrize("precisions", [("mixed_float16", "float32"), ("float32", "mixed_float16")], ids=" to ".join)
+@pytest.mark.parametrize(
+    "precisions",
+    [("mixed_float16", "float32"), pytest.param(("float32", "mixed_float16"), marks=pytest.mark.slow)],
+    ids=" to ".join,
+)
 def test_a_fine_tuning_begun_with_a_gpu_goes_on_without_it_and_the_other_way_round(
     precisions, dataset, tmp_path, monkeypatch
 ):
