@@ -148,7 +148,8 @@ def _wait_for_rclone(parent: psutil.Process) -> psutil.Process:
     while time.monotonic() < deadline:
         for child in parent.children():
             with contextlib.suppress(psutil.NoSuchProcess):
-                if child.name() == "rclone":
+                # For a moment it has the name already, and no command line yet.
+                if child.name() == "rclone" and child.cmdline():
                     return child
         time.sleep(0.02)
     raise AssertionError("rclone was not started")
