@@ -91,6 +91,7 @@ HTTP_ERRORS: dict[type[errors.TopgraftError], type[ApiError]] = {
     errors.ModelNotFoundError: NotFound,
     errors.NothingTrainedError: Unavailable,
     errors.ModelDamagedError: Unavailable,
+    errors.ModelBusyError: TryAgain,
     errors.WeightsError: Unavailable,
     errors.StorageError: Unavailable,
     errors.StorageSettingsError: Unavailable,

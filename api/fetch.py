@@ -20,8 +20,8 @@ from typing import IO
 from api.data_uri import decode_data_uri
 from api.public_addresses import find_addresses
 from api.temporary import FULL
-from model.dataset.browsing import printable
 from model.errors import FetchError, FetchTooLargeError
+from model.files.browsing import printable
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _BLOCK = 1 << 16

@@ -12,11 +12,11 @@ from collections.abc import Iterator
 
 from aiohttp import web
 
-from api import settings
 from api.abandoned import Handler, give_up_abandoned
 from api.data_uri import MAX_CHARACTERS
 from api.errors import ApiError, BadRequest, TooLarge
 from api.temporary import temporary_folder_explained
+from model import environment
 from model.errors import TopgraftError, TrainingStoppedError
 
 log = logging.getLogger(__name__)
@@ -131,7 +131,7 @@ def _check_packing(request: web.Request) -> None:
 def _limit(request: web.Request) -> int:
     """In bytes: a file goes to the disk as it arrives, any other body is in memory as a whole."""
     is_file = request.content_type == "multipart/form-data"
-    most = settings.max_upload_bytes() if is_file else min(settings.max_upload_bytes(), MAX_CHARACTERS)
+    most = environment.max_upload_bytes() if is_file else min(environment.max_upload_bytes(), MAX_CHARACTERS)
     own = request.client_max_size or sys.maxsize  # deepaas-run --client-max-size
     return min(most + _FORM_OVERHEAD, own)
 

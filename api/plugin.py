@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import fields
 
 import model
-from api import settings
 from api.errors import Unavailable, as_http_errors
 from api.incoming import guard_server
 from api.progress import logged
@@ -24,13 +23,14 @@ from api.schemas import predict_fields, response_fields, train_fields
 from api.uploads import Photos, open_photos
 from api.worker import AUTO_RESUME, LISTING, MONITOR, PREDICTORS, USAGE, USAGE_READER, WANTED, configure_logging
 from api.workers import take_over_workers
+from model import environment
 from model.config import LATEST, PredictConfig, TrainConfig
 from model.durable import to_json
 from model.errors import ConfigError, NothingTrainedError, TopgraftError, TrainingError
 from model.presets import changed_options, preset_options
 from model.results import Prediction, TrainingStatus
+from model.runs import unfinished_trainings
 from model.schema import load
-from model.trainings import unfinished_trainings
 from model.workspace import Workspace, find_workspace
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def get_metadata() -> dict[str, Any]:
             "warnings": latest.warnings,
             "trainings": [_training_summary(status) for status in unfinished_trainings(workspace)],
         }
-        if settings.monitor_wanted():
+        if environment.monitor_wanted():
             described["usage"] = USAGE_READER.summary(workspace, LISTING)
     except (TopgraftError, OSError) as error:
         nothing: dict[str, Any] = {"models": [], "latest": None, "latest_promoted": False, "warnings": []}
@@ -104,14 +104,14 @@ def train(**options: Any) -> dict[str, Any]:
         options: those of `TrainConfig`; checked again here, because `deepaas-cli` does not.
 
     Returns:
-        The result of `model.training.process.run_training`, as plain JSON types.
+        The result of `model.runs.process.run_training`, as plain JSON types.
 
     Raises:
         TopgraftError: the message, which DEEPaaS shows as it is, says what to do.
     """
     configure_logging()
     try:
-        from model.training.process import run_training
+        from model.runs.process import run_training
 
         # DEEPaaS sends every option, those left alone with their defaults: they must not win over the preset.
         config = load(TrainConfig, preset_options(options), changed_options(options))

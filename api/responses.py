@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from api.errors import BadRequest, NotAnImage
 from model.config import PREDICT_DEFAULTS, PredictConfig
-from model.dataset.browsing import printable
 from model.durable import to_json
+from model.files.browsing import printable
 from model.results import Prediction
 
 # Of files that cannot be read, in a message.

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from api import settings
 from api.errors import BadRequest, TooLarge
 from api.fetch import FetchLimits, fetch
 from api.temporary import temporary_folder_explained
-from model.dataset.archives import ArchiveLimits, count_zip_files, iter_zip_images
-from model.dataset.browsing import printable
+from model import environment
+from model.files.archives import ArchiveLimits, count_zip_files, iter_zip_images
+from model.files.browsing import printable
 from model.results import Prediction
 
 # Bounds on a zip of pictures; one at a time is in memory.
@@ -83,7 +83,9 @@ def _fetched(url: str) -> tuple[IO[bytes], str]:
 
 
 def _fetch_limits() -> FetchLimits:
-    return FetchLimits(settings.max_upload_bytes(), private=settings.private_urls_allowed(), ports=settings.url_ports())
+    return FetchLimits(
+        environment.max_upload_bytes(), private=environment.private_urls_allowed(), ports=environment.url_ports()
+    )
 
 
 def _taken(path: Path) -> IO[bytes]:
@@ -103,9 +105,9 @@ def _photos(stream: IO[bytes], name: str) -> Photos:
     size = stream.seek(0, os.SEEK_END)
     if size == 0:
         raise BadRequest(f"expected a picture or a zip of pictures, received an empty file ({name}).")
-    if size > settings.max_upload_bytes():
+    if size > environment.max_upload_bytes():
         raise TooLarge(
-            f"expected at most {settings.max_upload_bytes()} bytes, received {size} ({name}). Send less at a time; "
+            f"expected at most {environment.max_upload_bytes()} bytes, received {size} ({name}). Send less at a time; "
             "the operator of this service can change the limit with TOPGRAFT_MAX_UPLOAD_MB."
         )
     stream.seek(0)

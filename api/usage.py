@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from api import settings
 from api.errors import ApiError
-from api.listing import Listed, Listing
+from model import environment
 from model.bundle import Bundle
 from model.errors import ConfigError
+from model.registry import Listed, Listing
 from model.results import Prediction
 from model.usage.record import Record
 from model.usage.recorder import Recorder
@@ -61,7 +61,7 @@ class Usage:
     @contextlib.contextmanager
     def request(self, accept: str) -> Iterator[CountedRequest | UncountedRequest]:
         """Count what is answered inside, and how: by its form, or by the status of its error."""
-        if not settings.monitor_wanted():
+        if not environment.monitor_wanted():
             yield UncountedRequest()
             return
         start = time.perf_counter()

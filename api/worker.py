@@ -4,11 +4,11 @@ import logging
 import multiprocessing
 import subprocess
 
-from api import settings
-from api.listing import Listing
-from api.predictors import Predictors
 from api.still_wanted import StillWanted
 from api.usage import Usage, UsageReader
+from model import environment
+from model.registry import Listing
+from model.serving.model_cache import Predictors
 from model.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -24,9 +24,9 @@ class Monitor:
         """Start TensorBoard unless it runs, is switched off, or this is a batch job where nobody would look."""
         is_server = multiprocessing.parent_process() is not None
         runs = self._process is not None and self._process.poll() is None
-        if runs or not is_server or not settings.tensorboard_wanted():
+        if runs or not is_server or not environment.tensorboard_wanted():
             return
-        from model.training.tracking.monitoring import start_tensorboard
+        from model.tracking.monitoring import start_tensorboard
 
         self._process = start_tensorboard(workspace.models)
 
@@ -41,7 +41,7 @@ class AutoResume:
         """Look for them beside all else, once, in a worker of the server."""
         if self._started or multiprocessing.parent_process() is None:
             return
-        from model.training.automatic import go_on_with_interrupted
+        from model.runs.auto_resume import go_on_with_interrupted
 
         self._started = True
         go_on_with_interrupted(workspace)

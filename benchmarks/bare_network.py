@@ -80,7 +80,7 @@ def measure(directory: Path, photos: Mapping[str, bytes], in_batch: str, count: 
         count: how many photos go through the library, and through bare calls, in each of the rounds.
     """
     from model.dataset.images import decode_image
-    from model.serving.graph import IMAGE, PROBABILITIES, open_session
+    from model.features.onnx_session import IMAGE, PROBABILITIES, open_session
     from model.serving.predictor import load_predictor
 
     bundle = open_bundle(directory)

@@ -28,8 +28,9 @@ from benchmarks.real_data import LEGO
 from benchmarks.tables import markdown_table, times, verdict
 from model.backbones import find_backbone
 from model.dataset.images import read_image
-from model.dataset.synthetic import Variation
-from model.training.features import converted_backbone, extract_with_onnx
+from model.features.extraction import extract_with_onnx
+from model.networks.converted_backbone import converted_backbone
+from model.synthesis.composition import Variation
 
 WIDTH, HEIGHT = 2000, 1500
 SIZE = (224, 224)

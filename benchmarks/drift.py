@@ -27,9 +27,10 @@ from model.backbones import find_backbone
 from model.bundle import Bundle, FileRecord, Manifest
 from model.dataset.images import read_image
 from model.evaluation.unknown import describe_held_out
+from model.features.extraction import Extract, extract_with_onnx
+from model.networks.converted_backbone import converted_backbone
 from model.results import Prediction
-from model.serving.training_features import TrainingFeatures, remember_features
-from model.training.features import Extract, converted_backbone, extract_with_onnx
+from model.serving.reference_features import TrainingFeatures, remember_features
 from model.usage.drift import Drift, judge_drift
 from model.usage.record import Record
 from model.usage.recorder import Recorder

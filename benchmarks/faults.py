@@ -33,9 +33,9 @@ from benchmarks.processes import program
 from benchmarks.server import Server, running_server
 from benchmarks.tables import markdown_table, verdict
 from model.bundle import find_bundle, model_names
-from model.dataset.synthetic import write_demo_dataset
 from model.errors import TopgraftError
-from model.trainings import interrupted_trainings
+from model.runs import interrupted_trainings
+from model.synthesis.composition import write_demo_dataset
 from model.workspace import Workspace, cache_directory
 
 NAME = "model"
@@ -269,7 +269,7 @@ def _hide_photos(training: psutil.Popen, workspace: Workspace) -> bool:
 def _kill_child(server: Server, uuid: str) -> None:
     """As the system does when memory runs out."""
     for child in server.process.children(recursive=True):
-        if "model.training.process" in " ".join(child.cmdline()):
+        if "model.runs.process" in " ".join(child.cmdline()):
             child.kill()
 
 

@@ -21,11 +21,12 @@ from benchmarks.tables import markdown_table, times
 from model.backbones import find_backbone
 from model.config import TrainConfig
 from model.dataset.prepare import prepare_dataset
-from model.dataset.synthetic import write_demo_dataset
+from model.features.extraction import extract_features, extract_with_onnx
+from model.networks.converted_backbone import converted_backbone
+from model.networks.tensorflow_import import import_tensorflow
 from model.results import SPLITS, no_progress
-from model.training.features import converted_backbone, extract_features, extract_with_onnx
+from model.synthesis.composition import write_demo_dataset
 from model.training.head import HeadOptions, LabelledFeatures, train_head
-from model.training.tensorflow_import import import_tensorflow
 
 EPOCHS = 30
 BATCH_SIZE = 32

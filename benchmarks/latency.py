@@ -35,7 +35,7 @@ from benchmarks.processes import MEGABYTE, in_fresh_process, program
 from benchmarks.server import CONSTANT, Upload, photo_upload, running_server, send
 from benchmarks.tables import markdown_table, verdict
 from model.bundle import ONNX_MODEL, open_bundle, write_manifest
-from model.dataset.synthetic import Variation
+from model.synthesis.composition import Variation
 
 PICTURE = Path(__file__).resolve().parents[1] / "docs" / "images" / "latency.png"
 CLIENTS = (1, 4, 16)

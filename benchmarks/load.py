@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from benchmarks.server import Server, photo_upload
-from model.trainings import running_trainings
+from model.runs import running_trainings
 from model.workspace import Workspace
 
 CLIENTS = 4

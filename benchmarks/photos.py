@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from model.dataset.backgrounds import draw_background
-from model.dataset.synthetic import Variation, compose_photo
-from model.dataset.traffic_signs import SIGNS, draw_sign
+from model.synthesis.backgrounds import draw_background
+from model.synthesis.composition import Variation, compose_photo
+from model.synthesis.traffic_signs import SIGNS, draw_sign
 
 CLASSES = tuple(SIGNS)
 

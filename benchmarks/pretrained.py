@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks.processes import in_fresh_process
 from benchmarks.tables import markdown_table, times, verdict
 from model.config import TrainConfig
-from model.dataset.synthetic import write_demo_dataset
+from model.synthesis.composition import write_demo_dataset
 from model.workspace import Workspace
 
 IMAGES_PER_CLASS = 60
@@ -35,8 +35,8 @@ def main() -> None:
 
 
 def run_training(config: TrainConfig, workspace: Workspace) -> dict[str, Any]:
-    """As `model.training.trainer.train`."""
-    from model.training.trainer import train
+    """As `model.runs.trainer.train`."""
+    from model.runs.trainer import train
 
     return train(config, workspace)
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from benchmarks.nextcloud_server import nextcloud
 from benchmarks.processes import program
 from benchmarks.tables import markdown_table, verdict
-from model.dataset.synthetic import write_demo_dataset
+from model.synthesis.composition import write_demo_dataset
 from model.workspace import Workspace
 
 MODEL = "pets"

@@ -43,8 +43,8 @@ from benchmarks.tables import markdown_table, verdict
 from model.backbones import find_backbone
 from model.config import TrainConfig
 from model.dataset.images import read_image
-from model.dataset.synthetic import write_demo_dataset
 from model.evaluation.metrics import evaluate_predictions
+from model.synthesis.composition import write_demo_dataset
 
 OURS: dict[str, dict[str, Any]] = {
     "frozen head": {},
@@ -142,8 +142,8 @@ def _measure(name: str, photos: LabelledPhotos, rows: _Rows) -> dict[str, list[F
 
 def train_ours(photos: LabelledPhotos, train: np.ndarray, test: np.ndarray, config: TrainConfig) -> Fold:
     """Check, features, head, and what `config` asks for beyond; features are extracted anew."""
-    from model.training.features import converted_backbone
-    from model.training.tensorflow_import import import_tensorflow
+    from model.networks.converted_backbone import converted_backbone
+    from model.networks.tensorflow_import import import_tensorflow
 
     import_tensorflow()
     backbone = find_backbone(config.backbone)
@@ -158,7 +158,7 @@ def train_by_recipe(photos: LabelledPhotos, train: np.ndarray, test: np.ndarray)
     """The recipe after its frozen part and after its whole."""
     import keras
 
-    from model.training.networks.pretrained import build_backbone
+    from model.networks.pretrained import build_backbone
 
     backbone = find_backbone(BACKBONE)
     network = build_backbone(backbone, backbone.image_size, "imagenet")

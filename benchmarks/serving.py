@@ -22,7 +22,7 @@ from benchmarks.photos import draw_photo, write_photos
 from benchmarks.processes import program, tree_megabytes, tree_processor_seconds
 from benchmarks.server import CONSTANT, WORKERS, Server, Upload, photo_upload, running_server, send
 from benchmarks.tables import markdown_table, times, verdict
-from model.dataset.synthetic import Variation
+from model.synthesis.composition import Variation
 
 ROUNDS = 5
 REQUESTS_PER_ROUND = 60

@@ -18,8 +18,8 @@ import numpy as np
 
 from benchmarks.tables import markdown_table, times
 from model.backbones import find_backbone
+from model.networks.tensorflow_import import import_tensorflow
 from model.training.head import random_head
-from model.training.tensorflow_import import import_tensorflow
 
 if TYPE_CHECKING:
     import keras
@@ -59,8 +59,8 @@ def main() -> None:
 
 
 def _network(part: str, precision: str) -> "keras.Model":
+    from model.networks.network import copy_network, cut_at_last_block
     from model.training.fine_tuning.fine_tune import trainable_network
-    from model.training.networks.network import copy_network, cut_at_last_block
 
     backbone = _backbone()
     block = copy_network(cut_at_last_block(backbone)[1] if part == "top" else backbone, precision)
@@ -78,7 +78,7 @@ def _plain() -> "keras.Model":
 
 
 def _backbone() -> "keras.Model":
-    from model.training.networks.pretrained import build_backbone
+    from model.networks.pretrained import build_backbone
 
     backbone = find_backbone("EfficientNetLite0")
     return build_backbone(backbone, backbone.image_size, "imagenet")

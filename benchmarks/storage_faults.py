@@ -32,8 +32,8 @@ import psutil
 from benchmarks.storage_servers import NEXTCLOUD_ROOT, Fault, FaultyProxy, webdav_server
 from benchmarks.tables import markdown_table, verdict
 from model.errors import TopgraftError
+from model.files.packing import pack_folder
 from model.storage import failures, open_storage
-from model.storage.packing import pack_folder
 from model.storage.pulling import pull
 
 KILLS = 20

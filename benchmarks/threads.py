@@ -24,7 +24,7 @@ from benchmarks.photos import draw_photo, write_photos
 from benchmarks.processes import program
 from benchmarks.server import Server, Upload, photo_upload, running_server
 from benchmarks.tables import markdown_table
-from model.dataset.synthetic import Variation
+from model.synthesis.composition import Variation
 
 THREADS = ("all", "share")
 ROUNDS, SECONDS = 6, 2.5

@@ -85,9 +85,10 @@ def main() -> None:
 def train_with_topgraft(root: Path, work_directory: Path) -> Run:
     """Check, features, head: as a training does; a work directory used before would hold checkpoints."""
     from model.dataset.prepare import prepare_dataset
+    from model.features.extraction import extract_features
+    from model.networks.converted_backbone import converted_backbone
+    from model.networks.tensorflow_import import import_tensorflow
     from model.training.classifier import fit_classifier
-    from model.training.features import converted_backbone, extract_features
-    from model.training.tensorflow_import import import_tensorflow
 
     import_tensorflow()
     config = TrainConfig(backbone=BACKBONE, epochs=EPOCHS)
@@ -112,7 +113,7 @@ def train_with_keras(root: Path) -> Run:
     import keras
     import tensorflow as tf
 
-    from model.training.networks.pretrained import build_backbone
+    from model.networks.pretrained import build_backbone
 
     def decode(path: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         pixels = tf.io.decode_jpeg(tf.io.read_file(path), channels=3)
@@ -179,7 +180,7 @@ def _train_over_http(root: Path) -> tuple[list[float], float]:
     for training in range(HTTP_TRAININGS):
         # Other photos for each, so that none finds its features in the cache.
         _write_sixteen_photos(root / "data" / f"small{training}", 1000 + 10 * training)
-    with _server(root) as server, PeakWatcher(server.process, "model.training.process").watching() as watcher:
+    with _server(root) as server, PeakWatcher(server.process, "model.runs.process").watching() as watcher:
         seconds = [server.train(f"dataset=small{training}")[0] for training in range(HTTP_TRAININGS)]
         server.train(f"dataset=signs&epochs={EPOCHS}")
     return seconds, max(watcher.peaks.values())

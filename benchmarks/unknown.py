@@ -37,14 +37,15 @@ from benchmarks.tables import markdown_table
 from model.backbones import find_backbone
 from model.config import TrainConfig
 from model.evaluation.calibration import confidence_threshold, distance_threshold, fit_temperature
+from model.features.extraction import FeatureCache, extract_with_onnx
+from model.networks.converted_backbone import converted_backbone
 from model.results import Sample, no_progress
-from model.serving.training_features import (
+from model.serving.reference_features import (
     NEIGHBOUR,
     TrainingFeatures,
     neighbour_distances,
     remember_features,
 )
-from model.training.features import FeatureCache, converted_backbone, extract_with_onnx
 from model.training.head import HeadOptions, LabelledFeatures, softmax, train_head
 
 BACKBONE = find_backbone("EfficientNetLite0")

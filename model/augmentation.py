@@ -5,7 +5,7 @@
 
 Steps are applied in the order written, which matters: a patch cut out before a rotation is turned with it.
 No preset flips, because signs and text have a side; where the photographed things have none, write
-`flip_lr|flip_ud|medium`. What each operation does to pixels is in `model.training.augment`.
+`flip_lr|flip_ud|medium`. What each operation does to pixels is in `model.features.views`.
 """
 
 import dataclasses

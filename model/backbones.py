@@ -1,7 +1,7 @@
 """The table of backbones: what each is called, eats and comes from. To add one, add a row.
 
 Nothing here needs Keras, so that Swagger, `--help` and error messages can read the table;
-`model.training.networks.pretrained` builds the networks.
+`model.networks.pretrained` builds the networks.
 """
 
 import dataclasses

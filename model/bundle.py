@@ -281,3 +281,13 @@ def _digest(stream: Any) -> Any:
     while block := stream.read(1 << 20):
         digest.update(block)
     return digest
+
+
+def version_of(created: str, files: Mapping[str, str]) -> str:
+    """A name for a model as it is now; another one when any of its files is another.
+
+    Args:
+        created: as in the manifest.
+        files: path -> sha256, as in the manifest.
+    """
+    return hashlib.sha256(json.dumps([created, sorted(files.items())]).encode()).hexdigest()[:16]

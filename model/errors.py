@@ -95,6 +95,10 @@ class ModelDamagedError(ModelError):
     """Files of a trained model are missing or have changed."""
 
 
+class ModelBusyError(ModelError):
+    """A trained model is being replaced at this moment: worth another try."""
+
+
 class WeightsError(TopgraftError):
     """Pretrained weights cannot be read or fetched."""
 

@@ -5,6 +5,7 @@ from the whole model, and carries the sha256 of its manifest: what is remembered
 is none of them, so that the same model stays the same bytes, logged or not.
 """
 
+import datetime
 import json
 import logging
 import os
@@ -67,3 +68,8 @@ def _read(path: Path) -> dict[str, str]:
     except (OSError, ValueError, RecursionError):
         return {}
     return {name: text for name, text in content.items() if isinstance(text, str)} if isinstance(content, dict) else {}
+
+
+def utc_now() -> str:
+    """The time in UTC as ISO 8601, to the microsecond."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat()

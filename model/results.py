@@ -1,9 +1,12 @@
 """The values that walk between rooms: samples, datasets, predictions, the state of a training."""
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
@@ -210,3 +213,10 @@ class TrainingStatus:
             return {}
         pace = {f"{self.unit}/s": self.per_second}
         return pace if self.eta_seconds is None else pace | {SECONDS_LEFT: self.eta_seconds}
+
+
+def labels_of(samples: Sequence[Sample]) -> "np.ndarray":
+    """The class indices of samples, int64 (n,)."""
+    import numpy as np
+
+    return np.array([sample.label for sample in samples], dtype=np.int64)

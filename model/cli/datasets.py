@@ -74,7 +74,7 @@ def check(dataset: str, sheet: Path, as_json: bool, **typed: Any) -> None:
 
 def _draw_augmentation(verdict: Verdict, config: TrainConfig, sheet: Path) -> dict[str, Any]:
     """Draw the sheet, unless there is nothing to draw; the operations as text, and the file."""
-    from model.training.contact_sheet import draw_contact_sheet
+    from model.features.contact_sheet import draw_contact_sheet
 
     dataset = verdict.dataset
     operations = parse_augmentation(config.augmentation, len(dataset.train) / len(dataset.classes))

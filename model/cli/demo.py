@@ -44,7 +44,7 @@ def demo(as_json: bool) -> None:
 
 
 def _write_dataset_once(dataset: Path) -> None:
-    from model.dataset.synthetic import write_demo_dataset
+    from model.synthesis.composition import write_demo_dataset
 
     if (dataset / "dataset_files" / "classes.txt").is_file():
         return
@@ -54,7 +54,7 @@ def _write_dataset_once(dataset: Path) -> None:
 
 
 def _train(dataset: Path, workspace: Workspace) -> dict[str, Any]:
-    from model.training.trainer import train
+    from model.runs.trainer import train
 
     name = f"{DEMO}-{time.strftime('%Y-%m-%d_%H%M%S')}"
     click.echo("Training EfficientNetLite0, pretrained on ImageNet, to tell them apart", err=True)

@@ -19,8 +19,8 @@ from model.cli.options import current_workspace, json_option, workspace_option
 from model.cli.output import print_json
 from model.errors import ConfigError, ModelDamagedError
 from model.resources import available_memory, available_processors, spare_memory
+from model.runs import interrupted_trainings, queued_trainings, running_trainings
 from model.storage.diagnosis import DEFAULT_REMOTE, look_at
-from model.trainings import interrupted_trainings, queued_trainings, running_trainings
 from model.workspace import Workspace, cache_directory
 
 EXIT_PROBLEMS = 2
@@ -239,7 +239,7 @@ def _models(workspace: Workspace) -> Iterator[Finding]:
 
 
 def _services() -> Iterator[Finding]:
-    from model.training.tracking.experiment_tracking import INSTALL, is_installed, look_at, tracking_server
+    from model.tracking.experiment_tracking import INSTALL, is_installed, look_at, tracking_server
 
     try:
         server = tracking_server()

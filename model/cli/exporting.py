@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from model.publishing.archive import Archive
 
 ARCHIVE = "archive"
-# Those of `model.training.formats`, which needs TensorFlow.
+# Those of `model.export`, which needs TensorFlow.
 FORMATS = (ARCHIVE, "onnx", "saved_model", "litert", "keras")
 
 
@@ -88,10 +88,10 @@ def _export_form(bundle: Bundle, form: str, output: Path | None) -> dict[str, An
             f"--output: expected a folder on this machine for {form}, received {str(output)!r}. Only the archive can "
             "be sent at once."
         )
-    from model.training.tensorflow_import import import_tensorflow
+    from model.networks.tensorflow_import import import_tensorflow
 
     import_tensorflow()
-    from model.training.formats.exporting import export_form
+    from model.export.formats import export_form
 
     exported = export_form(bundle, form, output or Path(f"{bundle.name}-{form}"))
     click.echo(

@@ -23,10 +23,10 @@ def import_command(source: str, name: str, sha256: str, as_json: bool) -> None:
     https://..., or remote:path. Everything in it is checked and taken for data, never for code.
     """
     workspace = current_workspace()
-    from model.training.tensorflow_import import import_tensorflow
+    from model.networks.tensorflow_import import import_tensorflow
 
     import_tensorflow()
-    from model.training.imports.importing import import_model
+    from model.runs.import_run import import_model
 
     with progress_display() as progress:
         result = import_model(source, workspace, name, sha256, progress)

@@ -14,7 +14,7 @@ from model.cli.trainings import cancel_training, training_line, training_row, wa
 from model.errors import ModelDamagedError
 from model.promotion import order_for_latest, promote, roll_back
 from model.results import most_telling
-from model.trainings import interrupted_trainings, remove_interrupted, unfinished_trainings
+from model.runs import interrupted_trainings, remove_interrupted, unfinished_trainings
 from model.workspace import Workspace
 
 

@@ -75,8 +75,8 @@ def _whole(workspace: Workspace, name: str) -> list[Bundle]:
 
 
 def _summary(workspace: Workspace, bundle: Bundle, days: int) -> dict[str, Any]:
+    from model.serving.held_out_features import read_held_out
     from model.usage.drift import judge_drift
-    from model.usage.held_out import read_held_out
     from model.usage.summary import full_summary
 
     by_day = UsageStore(workspace).days(watched(bundle.name, bundle.manifest))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from model import durable
-from model.bundle import MANIFEST, file_record
+from model.bundle import MANIFEST
 from model.cli.answers import kept_answers, write_answers
 from model.cli.options import (
     PathOrRemote,
@@ -26,6 +26,7 @@ from model.cli.options import (
 from model.cli.output import format_share, print_json, progress_display
 from model.config import PredictConfig, options_of
 from model.errors import ArchiveError, ConfigError, ImageError
+from model.files.checksums import sha256_of
 from model.results import Prediction, Progress, no_progress
 from model.storage.copies import local_paths, output_file
 
@@ -123,8 +124,8 @@ class Photos:
 
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
         """Read the photos in the order given, those of a folder by name."""
-        from model.dataset.browsing import printable
         from model.dataset.images import read_content
+        from model.files.browsing import printable
 
         self.unreadable.clear()
         self._left = self.answered.copy()
@@ -143,12 +144,12 @@ class Photos:
 
     def __len__(self) -> int:
         """How many photos there seem to be: those in a zip are counted by its own table."""
-        from model.dataset.archives import count_zip_files
+        from model.files.archives import count_zip_files
 
         return sum(count_zip_files(path) or 1 if path.suffix.lower() == ".zip" else 1 for path in self._files)
 
     def _zipped(self, path: Path, name: str) -> Iterator[tuple[str, bytes]]:
-        from model.dataset.archives import DATASET_LIMITS, iter_zip_images
+        from model.files.archives import DATASET_LIMITS, iter_zip_images
 
         photos = iter_zip_images(path, DATASET_LIMITS, lambda entry, why: self._leave_out(f"{name}/{entry}", why))
         for entry, content in photos:
@@ -188,7 +189,7 @@ def predict_to_file(
         ImageError: no photo can be read.
     """
     options = {name: value for name, value in vars(config).items() if name != "model"}
-    manifest = file_record(predictor.bundle.directory / MANIFEST).sha256
+    manifest = sha256_of(predictor.bundle.directory / MANIFEST)
     run = {"model": predictor.bundle.name, "manifest_sha256": manifest, **options}
     with kept_answers(output, run) as answers, progress_display() as progress:
         photos.answered = answers.images.copy()
@@ -237,8 +238,8 @@ def _files_of(path: Path, lists: tuple[Path, ...] = ()) -> list[Path]:
         return [file for line in lines if line.strip() for file in _files_of(path.parent / line, (*lists, own))]
     if not path.is_dir():
         return [path]
-    from model.dataset.browsing import files_below
     from model.dataset.images import IMAGE_SUFFIXES
+    from model.files.browsing import files_below
 
     suffixes = IMAGE_SUFFIXES | {".zip"}
     return sorted(file for file in files_below(path) if file.suffix.lower() in suffixes and file.is_file())

@@ -19,7 +19,7 @@ def track_model(name: str, as_json: bool) -> None:
     logged.
     """
     bundle = find_bundle(current_workspace(), name)
-    from model.training.tracking.experiment_tracking import log_model, tracking_server
+    from model.tracking.experiment_tracking import log_model, tracking_server
 
     server = tracking_server()
     if server is None:

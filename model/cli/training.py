@@ -31,7 +31,7 @@ def train(config_file: Path | None, as_json: bool, **typed: Any) -> None:
     """
     config = resolve(TrainConfig, typed, config_file)
     workspace = current_workspace()
-    from model.training.trainer import train as run_training
+    from model.runs.trainer import train as run_training
 
     with progress_display() as progress:
         result = run_training(config, workspace, progress)
@@ -48,7 +48,7 @@ def resume(name: str, as_json: bool) -> None:
     `topgraft models list` shows which trainings were interrupted.
     """
     workspace = current_workspace()
-    from model.training.trainer import resume as resume_training
+    from model.runs.trainer import resume as resume_training
 
     with progress_display() as progress:
         result = resume_training(name, workspace, progress)

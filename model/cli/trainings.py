@@ -13,7 +13,7 @@ from model.cli.output import print_json, progress_display
 from model.errors import ConfigError, TrainingError, TrainingStoppedError
 from model.processes import Process
 from model.results import UNDER_WAY, TrainingStatus
-from model.trainings import process_of, unfinished_trainings
+from model.runs import process_of, unfinished_trainings
 from model.workspace import Workspace
 
 _SECONDS_BETWEEN_LOOKS = 0.5

@@ -62,7 +62,7 @@ def tune(only_tune: bool, output: Path | None, config_file: Path | None, as_json
     if config.tune_minutes is None:
         config = dataclasses.replace(config, tune_minutes=_DEFAULT_MINUTES)
     workspace = current_workspace()
-    from model.training import trainer
+    from model.runs import trainer
 
     with progress_display() as progress:
         result = (trainer.tune if only_tune else trainer.train)(config, workspace, progress)

@@ -11,7 +11,7 @@ def show_tuning(tuning: dict[str, Any]) -> None:
     """Write the table of a tuning, and why its choice was made, to standard output.
 
     Args:
-        tuning: `model.training.tuning.table.Tuning` as JSON.
+        tuning: `model.tuning.table.Tuning` as JSON.
     """
     from rich.console import Console
 

@@ -4,17 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from model.dataset.browsing import (
-    describe_content,
-    files_in,
-    folders_in,
-    is_picture,
-    name_some,
-    pictures_below,
-    printable,
-)
+from model.dataset.image_files import is_picture, pictures_below
 from model.dataset.listing import EXPECTED, Listing, is_listable, raise_all
 from model.errors import DatasetError
+from model.files.browsing import describe_content, files_in, folders_in, name_some, printable
 from model.results import SPLITS, Sample, Split
 
 FOLDER_OF_SPLIT: Mapping[str, Split] = {

@@ -11,7 +11,7 @@ import numpy as np
 
 from model.dataset import duplicates
 from model.dataset.images import decode_image, measure_image
-from model.dataset.storage import read_photo
+from model.dataset.reading import read_photo
 from model.dataset.verdict import Rejected
 from model.errors import ImageError
 from model.resources import available_memory, available_processors

@@ -11,11 +11,12 @@ import dataclasses
 import difflib
 from pathlib import Path
 
-from model.dataset.browsing import files_in, folders_in, is_hidden, is_picture, name_some
 from model.dataset.folders import FOLDER_OF_SPLIT, read_class_folders, read_split_folders, split_folders
+from model.dataset.image_files import is_picture
 from model.dataset.listing import DATASET_FILES, EXPECTED, Listing
 from model.dataset.lists import read_lists
 from model.errors import DatasetError
+from model.files.browsing import files_in, folders_in, is_hidden, name_some
 
 
 def find_layout(source: Path, images_directory: str = "") -> Listing:

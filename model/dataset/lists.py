@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from model.dataset.browsing import describe_content, folders_in
 from model.dataset.listing import BLANKS, CLASSES, DATASET_FILES, IMAGES, Listing, raise_all
 from model.errors import DatasetError
+from model.files.browsing import describe_content, folders_in
 from model.results import SPLITS, Sample
 
 # A longer one is no label, and `int` is slow on very long ones.

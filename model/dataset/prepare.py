@@ -9,15 +9,15 @@ import numpy as np
 
 from model.config import TrainConfig
 from model.dataset import checks, duplicates
-from model.dataset.archives import is_archive, unpack_archive
-from model.dataset.browsing import printable
 from model.dataset.inspection import Inspection, inspect_images
 from model.dataset.layouts import find_layout
 from model.dataset.listing import Listing
 from model.dataset.splits import split_samples
 from model.dataset.verdict import Kinship, Leakage, Rejected, Verdict, write_dataset_files
+from model.files.archives import is_archive, unpack_archive
+from model.files.browsing import printable
+from model.files.packing import verify_unpacked
 from model.results import SPLITS, Dataset, Progress, Sample, Split, no_progress
-from model.storage.packing import verify_unpacked
 
 __all__ = ["Leakage", "Rejected", "Verdict", "prepare_dataset", "write_dataset_files"]
 

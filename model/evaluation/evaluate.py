@@ -11,12 +11,11 @@ import numpy as np
 from model import durable
 from model.bundle import Bundle
 from model.dataset.inspection import in_parallel
-from model.dataset.labels import labels_of
-from model.dataset.storage import read_photo
+from model.dataset.reading import read_photo
 from model.dataset.verdict import Rejected
 from model.errors import DatasetError, ImageError
 from model.evaluation.metrics import evaluate_predictions
-from model.results import Progress, Sample, no_progress
+from model.results import Progress, Sample, labels_of, no_progress
 from model.serving.predictor import Predictor, load_predictor
 
 PREDICTIONS_HEADER = ("image", "true", "predicted", "probability", "correct")

@@ -11,8 +11,8 @@ from model.evaluation.calibration import (
     distance_threshold,
     thresholds_by_class,
 )
-from model.serving.training_features import TrainingFeatures, distances_among, neighbour_distances
-from model.usage.held_out import MOST_IMAGES
+from model.serving.held_out_features import MOST_IMAGES
+from model.serving.reference_features import TrainingFeatures, distances_among, neighbour_distances
 
 
 def confidence_thresholds(
@@ -34,7 +34,7 @@ def confidence_thresholds(
 
 
 def describe_held_out(memory: TrainingFeatures, features: np.ndarray, seed: int = 0) -> np.ndarray:
-    """What the photos of a service are compared with to tell drift: `model.usage.held_out`.
+    """What the photos of a service are compared with to tell drift: `model.serving.held_out_features`.
 
     Args:
         memory: of the training images.

@@ -9,7 +9,7 @@ from pathlib import PurePath
 from typing import Any
 
 from model.bundle import Manifest
-from model.publishing.rendering import render
+from model.files.rendering import render
 from model.results import SPLITS, most_telling
 
 _ROWS = (("accuracy", "accuracy"), ("macro_f1", "macro-F1"), ("balanced_accuracy", "balanced accuracy"))

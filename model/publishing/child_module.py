@@ -19,10 +19,10 @@ from model import durable
 from model.backbones import BACKBONES
 from model.bundle import Bundle
 from model.errors import ConfigError
+from model.files.rendering import docker_string, render
 from model.provenance import provenance_of
 from model.publishing.card import model_card, summary_of
 from model.publishing.child_options import ChildOptions, check_options, check_weights, read_sample
-from model.publishing.rendering import docker_string, render
 from model.serving.predictor import load_predictor
 
 LICENSE = "LICENSE"

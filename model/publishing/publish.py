@@ -21,11 +21,11 @@ from model.errors import ConfigError, StorageDamagedError, StorageSettingsError
 from model.publishing.archive import SUFFIX, Archive, write_archive
 from model.publishing.child_module import ChildModule, check_child_module, slug_of, write_child_module
 from model.publishing.child_options import ChildOptions, is_safe_address
-from model.publishing.download import download
 from model.publishing.public_link import PublicLink, SharedFiles
 from model.publishing.upload import send_archive, sent_checksum, withdraw_checksum
 from model.results import Progress, no_progress
 from model.storage import Storage, open_storage, parse_place, webdav_account
+from model.storage.download import download
 from model.workspace import Workspace
 
 PUBLISHED = "published"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from model.dataset.images import MAX_PIXELS, measure_image
 from model.errors import ImageError
-from model.serving.graph import give_back_free_memory
+from model.features.onnx_session import give_back_free_memory
 
 _MOST_BYTES = 64 * 1024 * 1024
 # What the decoder frees of a smaller one is soon used again.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from model.bundle import KERAS_MODEL, Bundle
-from model.serving.graph import ACTIVATION_MAP, FEATURES, PROBABILITIES
+from model.features.onnx_session import ACTIVATION_MAP, FEATURES, PROBABILITIES
 
 if TYPE_CHECKING:
     import keras
@@ -22,7 +22,7 @@ def keras_engine(bundle: Bundle) -> Callable[..., list[np.ndarray]]:
     """A function from uint8 images (n, height, width, 3) and the names of outputs to these outputs.
 
     Imported models have dense layers between the pooled features and the head. The activation map
-    follows them place by place, by the units that the image switches on (`model.training.imports.importing`).
+    follows them place by place, by the units that the image switches on (`model.importing.imgclas_import`).
 
     With TensorFlow, what an answer takes is made a graph here; the activation map, when it is first asked for.
     """

@@ -13,13 +13,13 @@ from model.bundle import KERAS_MODEL, ONNX_MODEL, TRAINING_FEATURES, Bundle, fin
 from model.config import LATEST, PREDICT_DEFAULTS, PredictConfig
 from model.dataset.images import decode_image
 from model.errors import ConfigError, ImageError, ModelDamagedError
+from model.features.onnx_session import ACTIVATION_MAP, FEATURES, IMAGE, PROBABILITIES, open_session
 from model.resources import available_processors, is_out_of_memory
 from model.results import Neighbour, Prediction
 from model.serving.batches import RoomForPixels, batches
-from model.serving.graph import ACTIVATION_MAP, FEATURES, IMAGE, PROBABILITIES, open_session
 from model.serving.judgement import judge
 from model.serving.keras_engine import keras_engine
-from model.serving.training_features import TrainingFeatures, neighbour_distances, read_training_features
+from model.serving.reference_features import TrainingFeatures, neighbour_distances, read_training_features
 from model.workspace import Workspace
 
 # Small batches stay in the processor's cache: on a CPU, 8 take less time an image than 16, and half the memory.
@@ -28,7 +28,7 @@ BATCH_SIZE = 8
 log = logging.getLogger(__name__)
 
 Engine = Callable[..., list[np.ndarray]]
-"""From uint8 images (n, height, width, 3), and names of outputs as in `model.serving.graph`, to these outputs."""
+"""From uint8 images (n, height, width, 3), and names of outputs (`model.features.onnx_session`), to these outputs."""
 
 
 class Predictor:

@@ -10,14 +10,14 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from model.dataset.browsing import files_below
+from model.files.browsing import files_below
 
 
 @contextlib.contextmanager
 def without_circles(folder: Path) -> Iterator[Path]:
     """The folder itself; where links in it lead back to a folder above them, one of links to each of its files.
 
-    Its files are those of `model.dataset.browsing.files_below`, in both cases.
+    Its files are those of `model.files.browsing.files_below`, in both cases.
     """
     if not _leads_back(folder):
         yield folder

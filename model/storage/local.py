@@ -6,11 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from model import durable
-from model.dataset.browsing import files_below
 from model.errors import StorageDamagedError, StorageNotFoundError
+from model.files.browsing import files_below
+from model.files.checksums import sha256_of
 from model.results import Progress, no_progress
 from model.storage.interface import DOWNLOAD, UPLOAD, Entry
-from model.storage.sums import sha256_of
 
 _BLOCK = 1 << 20
 

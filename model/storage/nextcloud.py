@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from model.dataset.archives import unpack_archive
+from model.files.archives import unpack_archive
 from model.storage.places import Place
 from model.storage.settings import webdav_account
 from model.storage.webdav import refusal, request

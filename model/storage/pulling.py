@@ -17,7 +17,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from model import durable
-from model.dataset.archives import is_archive, unpack_archive
 from model.errors import (
     ArchiveError,
     StorageBusyError,
@@ -26,10 +25,11 @@ from model.errors import (
     StorageNotFoundError,
     StorageUnreachableError,
 )
+from model.files.archives import is_archive, unpack_archive
+from model.files.packing import verify_unpacked
 from model.results import Progress, no_progress
 from model.storage.interface import Entry, Storage
 from model.storage.opening import open_storage
-from model.storage.packing import verify_unpacked
 from model.storage.pulled_files import is_of, is_whole, local_name, marker_of, read_marker, size_of, sizes_in
 from model.storage.uses import in_use, only_pull, require_unused
 from model.storage.zipped_folder import ZippedFolder

@@ -15,13 +15,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from model.dataset.browsing import files_below
 from model.errors import (
     StorageDamagedError,
     StorageError,
     StorageFullError,
     StorageNotFoundError,
 )
+from model.files.browsing import files_below
+from model.files.checksums import sha256_of, sum_of
 from model.results import Progress, no_progress
 from model.storage import lookups
 from model.storage.circles import without_circles
@@ -30,7 +31,6 @@ from model.storage.interface import DOWNLOAD, UPLOAD, VERIFY, Entry
 from model.storage.places import Place
 from model.storage.runs import run_rclone
 from model.storage.settings import account_of
-from model.storage.sums import sha256_of, sum_of
 from model.storage.webdav import move_over
 
 TRANSFERS = 8

@@ -8,8 +8,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from model.files.partial_zip import keep_whole_members
 from model.results import Progress
-from model.storage.broken_zip import keep_whole_members
 from model.storage.interface import DOWNLOAD, Entry
 from model.storage.nextcloud import fetch_zip, may_offer_zip, unpack_zip
 from model.storage.places import is_remote, parse_place

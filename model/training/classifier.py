@@ -12,30 +12,22 @@ import numpy as np
 from model.augmentation import augmentation_text
 from model.backbones import Backbone
 from model.config import TrainConfig
-from model.dataset.labels import labels_of
 from model.dataset.prepare import Verdict
 from model.errors import ExportError
 from model.evaluation.calibration import fit_temperature
 from model.evaluation.paired import compare_paired
 from model.evaluation.unknown import confidence_thresholds, describe_held_out, farthest_known
-from model.results import Measurement, Progress, Sample
-from model.serving.training_features import TrainingFeatures, remember_features
-from model.training.augment import View, views_of
+from model.features.extraction import Extract, FeatureCache, as_decoded, extract_features, extract_with_onnx, look_at
+from model.features.kept import FeaturesKept
+from model.features.views import View, views_of
+from model.networks.converted_backbone import converted_backbone
+from model.results import Measurement, Progress, Sample, labels_of
+from model.serving.reference_features import TrainingFeatures, remember_features
 from model.training.batches import learning_weights, measuring_weights
 from model.training.checkpoints import Checkpoints, TimedCheckpoints
 from model.training.cross_validation import CrossValidation, FoldPlan, cross_validate
 from model.training.deadline import NO_DEADLINE, Deadline
 from model.training.epochs import Epoch
-from model.training.features import (
-    Extract,
-    FeatureCache,
-    as_decoded,
-    converted_backbone,
-    extract_features,
-    extract_with_onnx,
-    look_at,
-)
-from model.training.features_kept import FeaturesKept
 from model.training.fine_tuning.choice import (
     Choice,
     Circumstances,
@@ -54,8 +46,8 @@ from model.training.head import (
     softmax,
     train_head,
 )
+from model.training.journal import NO_JOURNAL, Journal
 from model.training.memory import memory_remark, refuse_too_many_features
-from model.training.tracking.journal import NO_JOURNAL, Journal
 
 if TYPE_CHECKING:
     import keras
@@ -220,7 +212,7 @@ class _Fit:
 
     def from_scratch(self) -> Classifier:
         """All layers from random weights."""
-        from model.training.networks.pretrained import build_backbone
+        from model.networks.pretrained import build_backbone
 
         network = build_backbone(self.backbone, self.image_size, "none", self.config.seed)
         start = random_head(network.output.shape[-1], self.classes, self.config.seed)
@@ -314,7 +306,7 @@ class _Fit:
         return refit_head(both, self.classes, settled, HeadOptions.of(self.config))
 
     def _pretrained(self) -> UsedBackbone:
-        from model.training.networks.pretrained import build_backbone
+        from model.networks.pretrained import build_backbone
 
         build = functools.partial(build_backbone, self.backbone, self.image_size, "imagenet")
         try:
@@ -324,9 +316,9 @@ class _Fit:
         return UsedBackbone(build, graph, extract_with_onnx(graph))
 
     def _fine_tune(self, network: "keras.Model", start: Head, part: "Part", seconds_per_image: float) -> "Tuned":
+        from model.networks.network import cut_at_last_block
         from model.training.fine_tuning.fine_tune import fine_tune
         from model.training.fine_tuning.hardware import gpus
-        from model.training.networks.network import cut_at_last_block
 
         trained = cut_at_last_block(network)[1] if part == "top" else network
         too_much = "" if gpus() else memory_remark(trained, self.config.batch_size, part == "scratch")
@@ -356,7 +348,7 @@ class _Fit:
         return tuned
 
     def _tuned_classifier(self, network: "keras.Model", head: Head, history: tuple[Epoch, ...]) -> Classifier:
-        from model.training.networks.onnx_export import convert_backbone
+        from model.networks.onnx_export import convert_backbone
 
         try:
             graph = convert_backbone(network).SerializeToString()

@@ -31,7 +31,7 @@ class Comparison:
     """One number, compared.
 
     Attributes:
-        name: `distance`, or `axis 1` and so on: `model.serving.training_features.TrainingFeatures.directions`.
+        name: `distance`, or `axis 1` and so on: `model.serving.reference_features.TrainingFeatures.directions`.
         effect: largest difference of the cumulative shares, in [0, 1].
         p_value: that an effect as large comes about by chance, corrected for the number of comparisons.
         median, held_out_median: of the photos asked about, and of the held-out images.
@@ -73,7 +73,7 @@ def judge_drift(held_out: "np.ndarray | None", photos: list[Row]) -> Drift:
     """Compare photos with held-out images.
 
     Args:
-        held_out: int (n, numbers), as of `model.usage.held_out.read_held_out`.
+        held_out: int (n, numbers), as of `model.serving.held_out_features.read_held_out`.
         photos: of as many numbers each.
     """
     if held_out is None:

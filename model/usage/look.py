@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from model import durable
 from model.bundle import open_bundle
-from model.trainings import now
+from model.provenance import utc_now
+from model.serving.held_out_features import read_held_out
 from model.usage.drift import FEWEST_PHOTOS, judge_drift
-from model.usage.held_out import read_held_out
 from model.usage.record import Record
 from model.usage.store import DRIFT, UsageStore, days_before, today, watched
 from model.usage.window import DAYS, within
@@ -31,7 +31,7 @@ def look(held_out: "np.ndarray | None", days: Mapping[str, Record]) -> dict[str,
     Among many photos of the days before, those of one day would not be noticed.
 
     Args:
-        held_out: as of `model.usage.held_out.read_held_out`.
+        held_out: as of `model.serving.held_out_features.read_held_out`.
         days: day -> its record, oldest first.
     """
     since = days_before(today(), DAYS - 1)
@@ -46,7 +46,7 @@ def main(model: str) -> int:
     bundle = open_bundle(Path(model))
     store, of = UsageStore(Workspace(bundle.directory.parent.parent)), watched(bundle.name, bundle.manifest)
     seen = look(read_held_out(bundle), store.days(of))
-    durable.write_json(store.folder(of) / DRIFT, seen | {"looked": now()})
+    durable.write_json(store.folder(of) / DRIFT, seen | {"looked": utc_now()})
     return 0
 
 

@@ -10,9 +10,9 @@ import math
 import struct
 from collections.abc import Iterable, Sequence
 
+from model.serving.held_out_features import SCALE
+
 MOST_ROWS = 500
-# Stored as whole numbers: the last digits of a feature differ with the size of the batch that a photo came in.
-SCALE = 10_000
 _HASHES = 2**64
 _LARGEST = 32_767
 

@@ -3,18 +3,17 @@
 import contextlib
 import datetime
 import fcntl
-import hashlib
 import json
 import logging
 import re
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from model import durable
-from model.bundle import Manifest
+from model.bundle import Manifest, version_of
 from model.usage.record import Record
 from model.workspace import Workspace
 
@@ -37,16 +36,6 @@ class Watched(NamedTuple):
 
 NO_MODEL = Watched(".requests", "")
 """The record of requests for which no model was found."""
-
-
-def version_of(created: str, files: Mapping[str, str]) -> str:
-    """A name for a model as it is now; another one when any of its files is another.
-
-    Args:
-        created: as in the manifest.
-        files: path -> sha256, as in the manifest.
-    """
-    return hashlib.sha256(json.dumps([created, sorted(files.items())]).encode()).hexdigest()[:16]
 
 
 def watched(name: str, manifest: Manifest) -> Watched:

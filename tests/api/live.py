@@ -16,7 +16,7 @@ import psutil
 import pytest
 import requests
 
-from model.dataset.synthetic import write_demo_dataset
+from model.synthesis.composition import write_demo_dataset
 
 REAL_DATASET = Path(__file__).resolve().parents[3] / "shared" / "datasets" / "phytoplankton-mini"
 

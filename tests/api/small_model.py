@@ -6,9 +6,9 @@ import numpy as np
 
 from model.bundle import HELD_OUT_FEATURES, ONNX_MODEL, TRAINING_FEATURES, Manifest, write_manifest
 from model.evaluation.unknown import describe_held_out
-from model.serving.graph import ACTIVATION_MAP, FEATURES, IMAGE, PROBABILITIES
-from model.serving.training_features import remember_features
-from model.usage.held_out import write_held_out
+from model.features.onnx_session import ACTIVATION_MAP, FEATURES, IMAGE, PROBABILITIES
+from model.serving.held_out_features import write_held_out
+from model.serving.reference_features import remember_features
 
 CLASSES = ("red", "green", "blue")
 _SIZE = 8

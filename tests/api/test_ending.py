@@ -15,7 +15,7 @@ from api import ending
 from api.errors import BadRequest
 from api.worker import USAGE
 from api.worker_process import Worker, WorkerDied, WorkerDiedIdle
-from model.training.process import _exit_at_sigterm
+from model.runs.process import _exit_at_sigterm
 from model.usage.store import NO_MODEL, UsageStore
 from model.workspace import Workspace
 

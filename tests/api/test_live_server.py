@@ -13,7 +13,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from model.trainings import unfinished_trainings
+from model.runs import unfinished_trainings
 from model.workspace import Workspace
 from tests.api.conftest import photo
 from tests.api.live import Server, environment, make_workspace, program, running_server, wait_for
@@ -185,7 +185,7 @@ def test_a_training_killed_for_its_memory_says_what_to_lower_and_the_service_ans
     assert trained["status"] == "done", trained
     uuid = server.start_training(name="hungry", **ENDLESS)
     wait_for(lambda: _phase(server, "hungry") not in (None, "start"), seconds=60)
-    [child] = [one for one in server.process.children(recursive=True) if "model.training.process" in _command_line(one)]
+    [child] = [one for one in server.process.children(recursive=True) if "model.runs.process" in _command_line(one)]
     child.kill()
     over = server.wait_for_training(uuid)
     assert over["status"] == "error"
@@ -212,7 +212,7 @@ def test_a_new_service_goes_on_with_what_the_end_of_the_one_before_interrupted(t
         [again] = after.metadata()["trainings"]
         assert (again["name"], again["state"], again["automatic_starts"]) == ("batch", "running", 1)
         children = after.process.children(recursive=True)
-        assert len([child for child in children if "model.training.process" in child.cmdline()]) == 1
+        assert len([child for child in children if "model.runs.process" in child.cmdline()]) == 1
         # It is nobody's request: deleting another training, which kills a worker, leaves it alone.
         for worker in [child for child in after.process.children() if "spawn_main" in " ".join(child.cmdline())]:
             worker.kill()
@@ -223,7 +223,7 @@ def test_a_new_service_goes_on_with_what_the_end_of_the_one_before_interrupted(t
         )
         assert cancelled.returncode == 0
         assert [one["state"] for one in after.metadata()["trainings"]] == ["cancelled"]
-        assert not [child for child in children if "model.training.process" in _command_line(child)]
+        assert not [child for child in children if "model.runs.process" in _command_line(child)]
 
 
 def _phase(server: Server, name: str) -> str | None:

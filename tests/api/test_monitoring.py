@@ -13,14 +13,14 @@ import pytest
 import requests
 
 from api import worker
-from model.training.tracking.monitoring import PORT_VARIABLE, start_tensorboard
+from model.tracking.monitoring import PORT_VARIABLE, start_tensorboard
 from model.workspace import Workspace
 from tests.api.live import free_port, wait_for
 
 PARENT = """
 import sys, time
 from pathlib import Path
-from model.training.tracking.monitoring import start_tensorboard
+from model.tracking.monitoring import start_tensorboard
 print(start_tensorboard(Path(sys.argv[1])).pid, flush=True)
 time.sleep(600)
 """
@@ -93,7 +93,7 @@ def test_it_is_not_started_for_a_batch_job_or_when_switched_off(
     def never(models: Path) -> None:
         raise AssertionError("started")
 
-    monkeypatch.setattr("model.training.tracking.monitoring.start_tensorboard", never)
+    monkeypatch.setattr("model.tracking.monitoring.start_tensorboard", never)
     worker.Monitor().ensure(workspace)
     monkeypatch.setattr(worker.multiprocessing, "parent_process", lambda: "the server")
     with pytest.raises(AssertionError, match="started"):

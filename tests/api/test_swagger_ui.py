@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from model.dataset.synthetic import write_demo_dataset
+from model.synthesis.composition import write_demo_dataset
 from tests.api.live import REAL_DATASET, Server, running_server, wait_for
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

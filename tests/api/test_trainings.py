@@ -6,7 +6,7 @@ import pytest
 
 from api import plugin
 from model.config import TrainConfig
-from model.trainings import reserve
+from model.runs import reserve
 from model.workspace import Workspace
 
 

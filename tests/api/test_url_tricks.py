@@ -10,8 +10,8 @@ import pytest
 from api import uploads
 from api.errors import ApiError, as_http_errors
 from api.fetch import FetchLimits
-from api.settings import WEB_PORTS
 from model.dataset.images import decode_image
+from model.environment import WEB_PORTS
 from tests.api.strange_servers import Forbidden, Network, Stranger, listening
 from tests.api.url_tricks import PUBLIC, TRICKS, Trick
 

@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 import pytest
 
-from api.listing import Listing
-from api.predictors import Predictors
 from model.bundle import MANIFEST, ONNX_MODEL, Bundle
 from model.errors import ModelDamagedError, ModelNotFoundError, NothingTrainedError
 from model.promotion import promote, roll_back
+from model.registry import Listing
+from model.serving.model_cache import Predictors
 from model.workspace import Workspace
 from tests.api.conftest import FakePredictor
 
@@ -150,7 +150,7 @@ def test_a_model_is_loaded_with_this_workers_share_of_the_processors(
         return FakePredictor(bundle)
 
     monkeypatch.setattr("model.serving.predictor.load_predictor", load)
-    monkeypatch.setattr("api.settings.available_processors", lambda: 6)
+    monkeypatch.setattr("model.environment.available_processors", lambda: 6)
     monkeypatch.setenv("TOPGRAFT_THREADS", "share")
     predictors.workers = 3
     add_model("a")
@@ -268,6 +268,6 @@ def test_manifests_are_read_once(workspace: Workspace, add_model: AddModel, monk
     assert len(listing.summaries(workspace)) == 100
     assert time.perf_counter() - start < 0.02
     reads: list[object] = []
-    monkeypatch.setattr("api.listing._read", lambda directory, stamp: reads.append(directory))
+    monkeypatch.setattr("model.registry._read", lambda directory, stamp: reads.append(directory))
     listing.models(workspace)
     assert reads == []

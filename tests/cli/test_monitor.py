@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from model.bundle import open_bundle
 from model.cli.command import main, topgraft
 from model.results import Prediction
-from model.usage.held_out import read_held_out
+from model.serving.held_out_features import read_held_out
 from model.usage.look import look
 from model.usage.record import Record
 from model.usage.sample import SCALE

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from model.config import TrainConfig
-from model.trainings import Reservation, reserve
+from model.runs import Reservation, reserve
 from model.workspace import Workspace
 from tests.cli.conftest import COMMAND, Run, environment_of_tests, heed_interrupts
 

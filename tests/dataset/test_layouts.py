@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.dataset.browsing import printable
 from model.dataset.layouts import find_layout
 from model.dataset.listing import is_listable
 from model.dataset.lists import parse_line
 from model.errors import DatasetError
+from model.files.browsing import printable
 from model.results import Split
 from model.workspace import Workspace
 from tests.dataset.conftest import encoded, picture

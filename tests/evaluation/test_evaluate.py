@@ -13,8 +13,8 @@ from model.errors import DatasetError
 from model.evaluation import evaluate
 from model.evaluation.evaluate import BATCH_SIZE, Evaluation, evaluate_answers, evaluate_bundle, write_predictions
 from model.evaluation.wrong_answers import find_wrong_answers
+from model.features.onnx_session import PROBABILITIES
 from model.results import Sample
-from model.serving.graph import PROBABILITIES
 from model.serving.predictor import Predictor
 
 CLASSES = ("dark", "light", "other")

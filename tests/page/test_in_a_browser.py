@@ -18,7 +18,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from model.dataset.synthetic import write_demo_dataset
+from model.synthesis.composition import write_demo_dataset
 from tests.api.live import REAL_DATASET, Server, running_server, wait_for
 from tests.api.test_swagger_ui import CHROMIUM, FLAGS
 from tests.cli.conftest import COMMAND, ROOT

@@ -23,10 +23,10 @@ from model.errors import (
     StorageRefusedError,
     StorageSettingsError,
 )
+from model.export.comparison_photos import draw_photos
 from model.publishing.card import About
 from model.publishing.child_module import WRITTEN
 from model.publishing.child_options import ChildOptions
-from model.publishing.photos import draw_photos
 from model.publishing.public_link import SharedFiles
 from model.publishing.publish import RECORD, PublishOptions, plan, publish
 from model.publishing.upload import push_model

@@ -14,9 +14,9 @@ from model.bundle import FORMAT_VERSION, Bundle, Manifest, write_manifest
 from model.cli.prediction import Photos, predict_photos
 from model.config import PredictConfig
 from model.evaluation.evaluate import evaluate_bundle
+from model.features.extraction import decoded_batches
 from model.results import Sample
 from model.serving.predictor import Predictor
-from model.training.features import decoded_batches
 
 SIZE = 64
 CLASSES = ("one", "other")

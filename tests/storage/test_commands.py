@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from benchmarks.storage_servers import PASSWORD, Fault, FaultyProxy, StorageServer
-from model.trainings import interrupted_trainings, running_trainings
+from model.runs import interrupted_trainings, running_trainings
 from model.workspace import Workspace
 from tests.api.small_model import write_small_model
 from tests.cli.conftest import COMMAND, environment_of_tests, heed_interrupts, topgraft, write_photos

@@ -13,9 +13,9 @@ import pytest
 
 from benchmarks.storage_servers import StorageServer
 from model.errors import StorageBusyError
+from model.files.packing import pack_folder
 from model.storage import uses
 from model.storage.copies import dataset_folder, local_paths
-from model.storage.packing import pack_folder
 from model.workspace import Workspace
 from tests.cli.conftest import COMMAND, environment_of_tests, topgraft, write_photos
 from tests.storage.test_pull import content_of, write_files

@@ -10,8 +10,8 @@ from click.testing import CliRunner, Result
 
 from model.cli.command import topgraft
 from model.errors import ConfigError, ModelDamagedError, StorageNotFoundError, StorageSettingsError
+from model.importing.sources import local_source
 from model.storage import is_remote
-from model.training.imports.sources import local_source
 from tests.publishing.conftest import write_model
 
 

@@ -18,9 +18,9 @@ import pytest
 
 from benchmarks.storage_servers import Fault, FaultyProxy, StorageServer
 from model.errors import ArchiveError, StorageFullError, StorageNotFoundError, StorageRefusedError
+from model.files.packing import INDEX, pack_folder, verify_unpacked
 from model.storage import zipped_folder
 from model.storage.copies import dataset_folder, kept_copy, local_paths, output_file
-from model.storage.packing import INDEX, pack_folder, verify_unpacked
 from model.storage.pulling import pull
 from model.workspace import Workspace
 from tests.storage.conftest import use

@@ -13,8 +13,8 @@ import pytest
 
 from benchmarks.storage_servers import obscured
 from model.errors import StorageBusyError, StorageRefusedError
+from model.files.partial_zip import keep_whole_members
 from model.storage import open_storage, parse_place
-from model.storage.broken_zip import keep_whole_members
 from model.storage.nextcloud import fetch_zip, unpack_zip
 from tests.storage.conftest import use
 

@@ -14,10 +14,10 @@ import numpy as np
 from model.backbones import BACKBONES
 from model.config import TrainConfig
 from model.dataset.prepare import prepare_dataset
+from model.networks.pretrained import build_backbone
 from model.results import no_progress
 from model.training.fine_tuning.fine_tune import fine_tune
 from model.training.head import random_head
-from model.training.networks.pretrained import build_backbone
 
 
 def main(model: str, pictures: str, photos: str, work: str) -> None:

@@ -10,14 +10,14 @@ import pytest
 from model.backbones import BACKBONES
 from model.bundle import find_bundle
 from model.config import TrainConfig
+from model.features.extraction import FeatureCache
+from model.features.views import View
 from model.results import no_progress
-from model.training.augment import View
-from model.training.features import FeatureCache
-from model.training.tracking.tensorboard_log import PICTURES
-from model.training.trainer import resume, train
+from model.runs.trainer import resume, train
+from model.tracking.tensorboard_log import PICTURES
 from model.workspace import Workspace
-from tests.training.test_resume import Interruption
-from tests.training.test_tensorboard_log import pictures, read
+from tests.runs.test_resume import Interruption
+from tests.tracking.test_tensorboard_log import pictures, read
 
 
 def config(shapes: Path, name: str, **options: object) -> TrainConfig:

@@ -11,13 +11,13 @@ from model.config import TrainConfig
 from model.dataset.prepare import prepare_dataset
 from model.evaluation.metrics import wilson_interval
 from model.results import Sample
+from model.runs.trainer import train
 from model.training.cross_validation import CrossValidation, FoldPlan, cross_validate
 from model.training.deadline import Deadline
 from model.training.head import HeadOptions, LabelledFeatures
 from model.training.ignored_options import ignored_options
-from model.training.trainer import train
 from model.workspace import Workspace
-from tests.training.conftest import CLASSES
+from tests.support.shapes import CLASSES
 
 OPTIONS = HeadOptions(epochs=60, patience=10, batch_size=16, learning_rate=1.0, l2=None, seed=0)
 CENTRES = np.random.default_rng(0).normal(0, 1, (3, 20)).astype(np.float32)

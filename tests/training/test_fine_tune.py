@@ -10,16 +10,15 @@ import pytest
 from model.backbones import BACKBONES
 from model.config import TrainConfig
 from model.dataset.images import read_image
-from model.dataset.labels import labels_of
 from model.dataset.prepare import prepare_dataset
-from model.results import Dataset, no_progress
+from model.networks.pretrained import build_backbone
+from model.results import Dataset, labels_of, no_progress
 from model.training.checkpoints import Checkpoints
 from model.training.deadline import Deadline
 from model.training.epochs import cross_entropy
 from model.training.fine_tuning import fine_tune as fine_tuning
 from model.training.fine_tuning.fine_tune import Tuned, fine_tune
 from model.training.head import random_head
-from model.training.networks.pretrained import build_backbone
 
 
 @pytest.fixture(scope="module")

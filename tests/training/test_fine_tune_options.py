@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from model.config import TrainConfig
+from model.runs.trainer import resume, train
 from model.training.epochs import Epoch
-from model.training.trainer import resume, train
 from model.workspace import Workspace
-from tests.training.conftest import write_shapes
+from tests.runs.test_resume import FINE_TUNED, Interruption
+from tests.support.shapes import write_shapes
 from tests.training.test_augmented_training import rows
-from tests.training.test_resume import FINE_TUNED, Interruption
 
 DRAWN_AT_RANDOM = {"imbalance": "sampling", "label_smoothing": 0.2, "mixup": 0.4}
 

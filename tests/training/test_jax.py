@@ -12,9 +12,9 @@ import pytest
 
 from model.backbones import BACKBONES
 from model.dataset.images import read_image
+from model.networks.network import build_classifier
+from model.networks.pretrained import build_backbone
 from model.training.head import random_head
-from model.training.networks.network import build_classifier
-from model.training.networks.pretrained import build_backbone
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

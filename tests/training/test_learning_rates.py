@@ -6,9 +6,9 @@ import pytest
 from keras import layers
 
 from model.backbones import BACKBONES
+from model.networks.network import copy_network, cut_at_last_block, stages
+from model.networks.pretrained import build_backbone
 from model.training.fine_tuning.learning_rates import LayerwiseAdam, factors_by_depth, learning_rate
-from model.training.networks.network import copy_network, cut_at_last_block, stages
-from model.training.networks.pretrained import build_backbone
 
 
 def test_the_rate_warms_up_then_falls_as_a_cosine_and_never_reaches_zero():

@@ -9,9 +9,9 @@ import pytest
 from model.config import TrainConfig
 from model.dataset import inspection
 from model.errors import TrainingError
+from model.runs.trainer import train
 from model.training import memory
 from model.training.memory import refuse_too_many_features
-from model.training.trainer import train
 
 
 def test_features_that_do_not_fit_are_refused_with_what_to_lower(monkeypatch):
@@ -50,7 +50,7 @@ from model.backbones import find_backbone
 from model.training.fine_tuning.fine_tune import trainable_network
 from model.training.head import random_head
 from model.training.memory import fine_tuning_bytes
-from model.training.networks.pretrained import build_backbone
+from model.networks.pretrained import build_backbone
 
 def peak():
     with open("/proc/self/status") as status:

@@ -9,7 +9,7 @@ import pytest
 from model.resources import blas_threads
 
 TENSORFLOW = """
-from model.training.tensorflow_import import import_tensorflow
+from model.networks.tensorflow_import import import_tensorflow
 import_tensorflow()
 import tensorflow as tf
 tf.zeros(1)

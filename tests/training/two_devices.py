@@ -15,11 +15,11 @@ import tensorflow as tf
 from model.backbones import BACKBONES
 from model.config import TrainConfig
 from model.dataset.prepare import prepare_dataset
+from model.networks.pretrained import build_backbone
 from model.results import no_progress
 from model.training.fine_tuning import fine_tune
 from model.training.fine_tuning.replicas import Devices, Mirrored, OneDevice
 from model.training.head import random_head
-from model.training.networks.pretrained import build_backbone
 
 
 def main(photos: str) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.evaluation.unknown import describe_held_out
-from model.serving.training_features import TrainingFeatures, remember_features
+from model.serving.reference_features import TrainingFeatures, remember_features
 from model.usage.drift import FEWEST_HELD_OUT, FEWEST_PHOTOS, LEVEL, Drift, holm, judge_drift
 from model.usage.sample import MOST_ROWS, SCALE, Sample
 

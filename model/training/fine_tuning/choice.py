@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from model import durable
+from model.features.extraction import BATCH_SIZE, Extract
 from model.training.deadline import Deadline
-from model.training.features import BATCH_SIZE, Extract
 
 # With fewer, hardly any improvement stands out from chance (`model.evaluation.paired`), so none would be kept.
 LEAST_VAL_IMAGES = 20

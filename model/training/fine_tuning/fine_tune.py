@@ -16,22 +16,21 @@ from keras import layers
 
 from model import durable
 from model.config import TrainConfig
-from model.dataset.labels import labels_of
-from model.results import Dataset, Progress
+from model.features.extraction import Look, as_decoded
+from model.features.out_of_memory import with_batches_that_fit
+from model.networks.network import copy_network, cut_at_last_block, freeze_batch_normalization
+from model.results import Dataset, Progress, labels_of
 from model.serving.keras_engine import HEAD
 from model.training.batches import TrainBatches, log_priors
 from model.training.checkpoints import Checkpoints
 from model.training.deadline import NO_DEADLINE, Deadline
-from model.training.features import Look, as_decoded
 from model.training.fine_tuning.hardware import devices, gpus, make_reproducible, precision
 from model.training.fine_tuning.input_store import InputStore, NoTimeForInputsError
 from model.training.fine_tuning.learning_rates import LayerwiseAdam, factors_by_depth
-from model.training.fine_tuning.out_of_memory import with_batches_that_fit
 from model.training.fine_tuning.replicas import MirroredLossScale
 from model.training.fine_tuning.training_loop import Plan, TrainingLoop, Validation
 from model.training.head import Head
-from model.training.networks.network import copy_network, cut_at_last_block, freeze_batch_normalization
-from model.training.tracking.journal import NO_JOURNAL, Journal
+from model.training.journal import NO_JOURNAL, Journal
 
 PHASE = "fine_tune"
 _LEARNING_RATE = 1e-4

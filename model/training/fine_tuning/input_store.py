@@ -7,10 +7,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from model.features.extraction import Look, decoded_batches
+from model.features.out_of_memory import with_batches_that_fit
 from model.results import Progress, Sample
 from model.training.deadline import NO_DEADLINE, Deadline
-from model.training.features import Look, decoded_batches
-from model.training.fine_tuning.out_of_memory import with_batches_that_fit
 
 
 class NoTimeForInputsError(Exception):

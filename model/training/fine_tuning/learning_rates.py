@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from model.training.networks.network import stages
+from model.networks.network import stages
 
 _WARM_UP = 0.1
 # Howard and Ruder (2018): each layer group learns 2.6 times more slowly than the one above it.

@@ -17,7 +17,7 @@ from model.training.epochs import Epoch, measure, score
 from model.training.fine_tuning.learning_rates import LayerwiseAdam, learning_rate
 from model.training.fine_tuning.prefetch import PreparedAhead
 from model.training.fine_tuning.replicas import Devices
-from model.training.tracking.journal import NO_JOURNAL, Journal
+from model.training.journal import NO_JOURNAL, Journal
 
 _SECONDS_BETWEEN_STEPS_TOLD = 2.0
 

@@ -1,0 +1,107 @@
+"""Photos to compare two forms of a model on: those of its own test split where they still are, else drawn ones."""
+
+import contextlib
+import dataclasses
+import itertools
+import posixpath
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from model.bundle import DATASET_FILES, Bundle
+from model.dataset.images import decode_image, read_content
+from model.dataset.layouts import without_wrapping
+from model.dataset.listing import IMAGES
+from model.dataset.lists import parse_line
+from model.errors import ArchiveError, ConfigError, ImageError
+from model.files.archives import is_archive, iter_archive_files
+from model.storage import is_remote
+from model.storage.copies import kept_copy
+from model.storage.pulled_files import is_whole
+from model.synthesis.composition import draw_demo_photo
+from model.synthesis.traffic_signs import SIGNS
+
+PHOTOS = 8
+# The first that is there: where no photos were held back, those of validation are next best.
+_LISTS = ("test", "val", "train")
+
+
+@dataclasses.dataclass(frozen=True)
+class Photos:
+    """Encoded photos, and where they are from, in words that fit after "on"."""
+
+    content: tuple[bytes, ...]
+    origin: str
+
+    def decode(self, bundle: Bundle) -> np.ndarray:
+        """As the network's input: uint8 (n, size, size, 3)."""
+        size = (bundle.manifest.image_size, bundle.manifest.image_size)
+        return np.stack([decode_image(photo, size, bundle.manifest.resize) for photo in self.content])
+
+
+def find_photos(bundle: Bundle, count: int = PHOTOS) -> Photos:
+    """Photos of the dataset that the model was trained on, or drawn ones where none can be read any more."""
+    for split in _LISTS:
+        found = tuple(itertools.islice(_photos_of(bundle, split), count))
+        if found:
+            return Photos(found, f"{len(found)} {split} photos of its dataset")
+    return Photos(draw_photos(count), f"{count} drawn photos, for those of its dataset cannot be read here")
+
+
+def draw_photos(count: int) -> tuple[bytes, ...]:
+    """Photos of drawn traffic signs in a scene, as JPEG bytes; always the same."""
+    signs = itertools.islice(itertools.cycle(SIGNS), count)
+    return tuple(draw_demo_photo(sign, np.random.default_rng([0, number])) for number, sign in enumerate(signs))
+
+
+def _photos_of(bundle: Bundle, split: str) -> Iterator[bytes]:
+    """Those of a split that can be read here: in a folder, in an archive, or in the copy of what lies in a storage."""
+    listed = bundle.directory / DATASET_FILES / f"{split}.txt"
+    source = _source(str(bundle.manifest.dataset.get("path", "")))
+    if source is None or not listed.is_file():
+        return
+    lines = map(parse_line, listed.read_text(encoding="utf-8", errors="replace").splitlines())
+    names = [parsed[0] for parsed in lines if parsed is not None]
+    images = str(bundle.manifest.train_config.get("images_directory") or IMAGES)
+    has_lists = f"{DATASET_FILES}/" in str(bundle.manifest.dataset.get("layout", ""))
+    found = _in_folder(source, names, images)
+    if not source.is_dir():
+        found = _in_archive(source, frozenset(names), images if has_lists else "")
+    for content in found:
+        with contextlib.suppress(ImageError):
+            decode_image(content, (1, 1))
+            yield content
+
+
+def _source(place: str) -> Path | None:
+    """The folder or archive of a dataset, or the whole copy of one in a storage; None where there is none here."""
+    if is_remote(place):
+        with contextlib.suppress(ConfigError):
+            copy = kept_copy(place)
+            return copy if is_whole(copy) else None
+        return None
+    return Path(place) if place and (Path(place).is_dir() or is_archive(Path(place))) else None
+
+
+def _in_folder(source: Path, names: Sequence[str], images: str) -> Iterator[bytes]:
+    root = without_wrapping(source)
+    for name in names:
+        for folder in (root / images, root):
+            with contextlib.suppress(ImageError):
+                yield read_content(folder / name)
+                break
+
+
+def _in_archive(source: Path, names: Collection[str], images: str) -> Iterator[bytes]:
+    """Those whose path ends with one of the names, below the folder `images` where that is not empty."""
+    folder = posixpath.normpath(images)
+    before = "" if folder == "." else f"/{folder}"
+
+    def is_wanted(path: str) -> bool:
+        parts = f"/{path}".split("/")
+        ends = (("/".join(parts[:at]), "/".join(parts[at:])) for at in range(1, len(parts)))
+        return any(end in names and beginning.endswith(before) for beginning, end in ends)
+
+    with contextlib.suppress(ArchiveError, OSError):
+        yield from (content for _, content in iter_archive_files(source, is_wanted))

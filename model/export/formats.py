@@ -1,0 +1,100 @@
+"""Writing a model in another form, with a program that shows its use, once it is seen to answer the same."""
+
+import dataclasses
+import logging
+import os
+import shutil
+import uuid
+from pathlib import Path
+
+import numpy as np
+
+from model import durable
+from model.bundle import KERAS_MODEL, ONNX_MODEL, Bundle
+from model.errors import ConfigError, ModelError
+from model.export import runtimes
+from model.export.comparison_photos import find_photos
+from model.export.model_files import PARITY_LIMIT
+from model.export.runtimes import Run, Write
+from model.export.usage_program import PROGRAM, usage_program
+from model.serving.predictor import load_predictor
+
+CLASSES = "classes.txt"
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Form:
+    """One form: the name of its file or folder, how to write and how to run it."""
+
+    file: str
+    write: Write
+    run: Run
+
+
+FORMS = {
+    "onnx": Form(ONNX_MODEL, runtimes.write_onnx, runtimes.run_onnx),
+    "saved_model": Form(runtimes.SAVED_MODEL, runtimes.write_saved_model, runtimes.run_saved_model),
+    "litert": Form(runtimes.LITERT_MODEL, runtimes.write_litert, runtimes.run_litert),
+    "keras": Form(KERAS_MODEL, runtimes.write_keras, runtimes.run_keras),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportedForm:
+    """What was written.
+
+    Attributes:
+        directory: holds the model, `classes.txt` and the program.
+        usage: the text of the program.
+        program: the name of its file.
+        max_difference: the largest of a probability from the served model's.
+        compared_on: the photos it was measured on, in words.
+    """
+
+    directory: Path
+    usage: str
+    program: str
+    max_difference: float
+    compared_on: str
+
+
+def export_form(bundle: Bundle, name: str, directory: Path) -> ExportedForm:
+    """Write a model in the form `name` (a key of `FORMS`) into the new folder `directory`: whole, or not at all.
+
+    Raises:
+        ConfigError: the folder is there already.
+        ModelError: the model has no such form, or one that answers otherwise by 0.0001 or more.
+    """
+    if directory.exists():
+        raise ConfigError(f"{directory}: expected a name that is free. Remove it, or choose another with --output.")
+    bundle.verify()
+    form = FORMS[name]
+    staging = directory.with_name(f".{directory.name}.{uuid.uuid4().hex}")
+    staging.mkdir(parents=True)
+    try:
+        form.write(bundle, staging / form.file)
+        photos = find_photos(bundle)
+        images = photos.decode(bundle)
+        difference = float(np.abs(form.run(staging / form.file, images) - _expected(bundle, name, images)).max())
+        log.info("%s as %s agrees with the served model to %.1e on %s", bundle.name, name, difference, photos.origin)
+        if not difference < PARITY_LIMIT:
+            raise ModelError(
+                f"{bundle.name}: expected {name} within {PARITY_LIMIT} of the served model on {photos.origin}, found a "
+                f"difference of {difference:.2g}. Nothing was written. Use another format."
+            )
+        usage = usage_program(bundle.manifest, name, form.file)
+        durable.write_text(staging / CLASSES, "".join(f"{label}\n" for label in bundle.manifest.classes))
+        durable.write_text(staging / PROGRAM, usage)
+        os.rename(staging, directory)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    return ExportedForm(directory, usage, PROGRAM, difference, photos.origin)
+
+
+def _expected(bundle: Bundle, name: str, images: np.ndarray) -> np.ndarray:
+    """What the served model answers; where that computes in int8, the other forms have what it was made from."""
+    if bundle.manifest.precision == "float32" or name == "onnx":
+        return load_predictor(bundle).probabilities(images)
+    return runtimes.run_keras(bundle.directory / KERAS_MODEL, images)

@@ -1,0 +1,115 @@
+"""Each form of a model: how it is written from the bundle, and how it is run to see that it answers the same."""
+
+import shutil
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from model.bundle import KERAS_MODEL, ONNX_MODEL, Bundle
+from model.errors import ExportError, ModelError
+from model.features.onnx_session import IMAGE, PROBABILITIES, open_session
+
+Write = Callable[[Bundle, Path], None]
+Run = Callable[[Path, np.ndarray], np.ndarray]
+"""From a file or folder, and images uint8 (n, height, width, 3), to probabilities float32 (n, classes)."""
+
+SAVED_MODEL = "saved_model"
+LITERT_MODEL = "model.tflite"
+
+
+def write_onnx(bundle: Bundle, path: Path) -> None:
+    """The ONNX graph that serves.
+
+    Raises:
+        ModelError: the model has none, for it did not answer as the Keras model does.
+    """
+    if ONNX_MODEL not in bundle.manifest.files:
+        raise ModelError(
+            f"{bundle.name}: expected a model with {ONNX_MODEL}; this one is served by Keras, for its ONNX form "
+            "did not agree with it. Export it as keras, saved_model or litert."
+        )
+    shutil.copyfile(bundle.directory / ONNX_MODEL, path)
+
+
+def run_onnx(path: Path, images: np.ndarray) -> np.ndarray:
+    """Answers of ONNX Runtime."""
+    probabilities: np.ndarray = open_session(path).run([PROBABILITIES], {IMAGE: images})[0]
+    return probabilities
+
+
+def write_keras(bundle: Bundle, path: Path) -> None:
+    """The Keras model."""
+    shutil.copyfile(bundle.directory / KERAS_MODEL, path)
+
+
+def run_keras(path: Path, images: np.ndarray) -> np.ndarray:
+    """Answers of Keras."""
+    network = keras.models.load_model(path, compile=False, safe_mode=True)
+    return np.asarray(network.predict_on_batch(images))
+
+
+def write_saved_model(bundle: Bundle, path: Path) -> None:
+    """A TensorFlow SavedModel for TensorFlow Serving, with the endpoint `serve` and any batch size."""
+    _load(bundle).export(str(path), format="tf_saved_model", verbose=False)
+
+
+def run_saved_model(path: Path, images: np.ndarray) -> np.ndarray:
+    """Answers of TensorFlow, without Keras."""
+    import tensorflow as tf
+
+    # Its variables live as long as this name.
+    loaded = tf.saved_model.load(str(path))
+    return np.asarray(loaded.serve(tf.constant(images)))
+
+
+def write_litert(bundle: Bundle, path: Path) -> None:
+    """A LiteRT (TensorFlow Lite) file in float32, for one photo at a time.
+
+    Raises:
+        ExportError: an operation of the network has no counterpart there.
+    """
+    import tensorflow as tf
+
+    with tempfile.TemporaryDirectory(dir=path.parent) as directory:
+        # Converted directly, a network would leave its weights behind.
+        write_saved_model(bundle, Path(directory))
+        converter = tf.lite.TFLiteConverter.from_saved_model(directory)
+        try:
+            path.write_bytes(converter.convert())
+        # What has no counterpart is told by exceptions of several kinds.
+        except Exception as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ExportError(f"{bundle.name} cannot be converted to LiteRT: {reason}") from error
+
+
+def run_litert(path: Path, images: np.ndarray) -> np.ndarray:
+    """Answers of the LiteRT interpreter, photo by photo."""
+    interpreter = _interpreter(path)
+    interpreter.allocate_tensors()
+    [entry], [answer] = interpreter.get_input_details(), interpreter.get_output_details()
+
+    def run(image: np.ndarray) -> np.ndarray:
+        interpreter.set_tensor(entry["index"], image[None])
+        interpreter.invoke()
+        probabilities: np.ndarray = interpreter.get_tensor(answer["index"])[0]
+        return probabilities
+
+    return np.stack([run(image) for image in images])
+
+
+def _interpreter(path: Path) -> Any:
+    import tensorflow as tf
+
+    with warnings.catch_warnings():
+        # It recommends the package ai-edge-litert, which is the same interpreter.
+        warnings.simplefilter("ignore")
+        return tf.lite.Interpreter(model_path=str(path))
+
+
+def _load(bundle: Bundle) -> keras.Model:
+    return keras.models.load_model(bundle.directory / KERAS_MODEL, compile=False, safe_mode=True)

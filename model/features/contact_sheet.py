@@ -1,0 +1,61 @@
+"""A picture of what an augmentation does to one's own images: a row for each, the image first, then views of it."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from model.augmentation import Operation, augmentation_text
+from model.dataset.reading import read_sample
+from model.dataset.verdict import Verdict
+from model.features.views import View
+from model.results import Sample
+
+IMAGES = 8
+VIEWS = 7
+_TILE = 128
+_GAP = 4
+_TITLE = 28
+_FONT_SIZE = 13
+
+
+def draw_contact_sheet(
+    verdict: Verdict, operations: tuple[Operation, ...], size: tuple[int, int], resize: str, seed: int
+) -> Image.Image:
+    """Draw the first seven views of eight training images, of as many classes as there are, as a training sees them.
+
+    Args:
+        size, resize: height and width in pixels, and how an image gets there.
+    """
+    chosen = _of_all_classes(verdict.dataset.train)
+    labels = ["image", *(f"view {number}" for number in range(1, VIEWS + 1))]
+    pitch, row_pitch = _TILE + _GAP, _TILE + _TITLE
+    sheet = Image.new("RGB", (_GAP + pitch * len(labels), 2 * _TITLE + row_pitch * len(chosen)), "white")
+    draw = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(_FONT_SIZE)
+    draw.text((_GAP, _GAP), augmentation_text(operations), "black", font)
+    for column, label in enumerate(labels):
+        draw.text((_GAP + column * pitch, _TITLE + _GAP), label, "black", font)
+    for row, sample in enumerate(chosen):
+        top = 2 * _TITLE + row * row_pitch
+        image = read_sample(sample, size, resize)
+        content_hash = verdict.content_hashes[sample.name]
+        views = [View(operations, seed, number).of(image, content_hash) for number in range(1, VIEWS + 1)]
+        for column, pixels in enumerate((image, *views)):
+            sheet.paste(_tile(pixels), (_GAP + column * pitch, top))
+        draw.text((_GAP, top + _TILE + _GAP), f"{verdict.dataset.classes[sample.label]}: {sample.name}", "black", font)
+    return sheet
+
+
+def _of_all_classes(samples: Sequence[Sample]) -> list[Sample]:
+    """The first of each class, then the second of each, and so on."""
+    seen: dict[int, int] = {}
+    ranks = []
+    for position, sample in enumerate(samples):
+        seen[sample.label] = seen.get(sample.label, 0) + 1
+        ranks.append((seen[sample.label], sample.label, position))
+    return [samples[position] for _, _, position in sorted(sorted(ranks)[:IMAGES], key=lambda rank: rank[1:])]
+
+
+def _tile(pixels: np.ndarray) -> Image.Image:
+    return Image.fromarray(pixels).resize((_TILE, _TILE), Image.Resampling.LANCZOS)

@@ -1,0 +1,1 @@
+"""General file tools: archives, folders, checksums, packing, text templates."""

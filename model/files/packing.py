@@ -1,0 +1,146 @@
+"""A folder as one tar with an index: the form in which many small files are kept in a storage.
+
+    .topgraft-index.json    first: format, and of each file its name, size and sha256
+    cats/1.jpg ...          then the files, by name
+
+The same files give the same bytes: times, owners and rights are left out. Hidden files are too.
+"""
+
+import dataclasses
+import io
+import json
+import logging
+import tarfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from model import durable
+from model.errors import ArchiveError, DatasetError
+from model.files.archives import unkept_names
+from model.files.browsing import files_below, name_some
+from model.files.checksums import sha256_of
+from model.results import Progress, no_progress
+
+INDEX = ".topgraft-index.json"
+PACK = "pack"
+
+_FORMAT = 1
+_PROBLEMS_SHOWN = 10
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Packed:
+    """What a folder was packed into: the tar, how many files it holds, their bytes, and its own size and sha256."""
+
+    archive: str
+    files: int
+    content_bytes: int
+    size: int
+    sha256: str
+
+
+def pack_folder(folder: Path, archive: Path, progress: Progress = no_progress) -> Packed:
+    """Write the files of a folder into a tar, whole or not at all, in place of what was there.
+
+    Args:
+        progress: told of the phase `pack`, in files.
+
+    Raises:
+        DatasetError: no folder, no file in it, or one whose name an archive does not keep.
+        ArchiveTooLargeError: more files than an archive may hold.
+    """
+    files = _files_of(folder)
+    rows = [{"name": name, "size": path.stat().st_size, "sha256": sha256_of(path)} for name, path in files.items()]
+    index = json.dumps({"format": _FORMAT, "files": rows}).encode()
+
+    def write(stream: IO[bytes]) -> None:
+        with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar:
+            tar.addfile(_member(INDEX, len(index)), io.BytesIO(index))
+            for done, row in enumerate(rows, 1):
+                with open(files[str(row["name"])], "rb") as content:
+                    tar.addfile(_member(str(row["name"]), int(str(row["size"]))), content)
+                progress(PACK, done, len(rows))
+
+    durable.replace_file(archive, write)
+    content_bytes = sum(int(str(row["size"])) for row in rows)
+    return Packed(str(archive), len(rows), content_bytes, archive.stat().st_size, sha256_of(archive))
+
+
+def verify_unpacked(folder: Path) -> None:
+    """Compare the files of an unpacked archive with its index, which is then removed; without an index all passes.
+
+    Raises:
+        ArchiveError: files are missing or changed; the message names them.
+    """
+    index = folder / INDEX
+    if index.is_file():
+        problems = list(_problems(folder, index))
+        if problems:
+            more = f" and {len(problems) - _PROBLEMS_SHOWN} more" if len(problems) > _PROBLEMS_SHOWN else ""
+            raise ArchiveError(
+                f"{folder}: expected what its index lists, found otherwise: {'; '.join(problems[:_PROBLEMS_SHOWN])}"
+                f"{more}. Fetch or pack it anew."
+            )
+        index.unlink()
+
+
+def _problems(folder: Path, index: Path) -> Iterator[str]:
+    for row in _rows(index):
+        path = folder / row["name"]
+        if not path.is_file():
+            yield f"{row['name']} is missing"
+        elif path.stat().st_size != row["size"] or sha256_of(path) != row["sha256"]:
+            yield f"{row['name']} has another content (sha256)"
+
+
+def _rows(index: Path) -> list[dict[str, Any]]:
+    try:
+        content = json.loads(index.read_text(encoding="utf-8"))
+        if content["format"] != _FORMAT:
+            raise ArchiveError(
+                f"{index}: expected format {_FORMAT}, received {content['format']!r}: packed by another version of "
+                "topgraft. Pack it anew."
+            )
+        rows: list[dict[str, Any]] = [{key: row[key] for key in ("name", "size", "sha256")} for row in content["files"]]
+        return rows
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArchiveError(
+            f"{index}: expected the index of a packed folder, received {error!r}. Pack it anew."
+        ) from error
+
+
+def _files_of(folder: Path) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise DatasetError(f"{folder}: expected a folder to pack, found none.")
+    found = {path.relative_to(folder): path for path in files_below(folder)}
+    seen = {name.as_posix(): path for name, path in found.items() if not _is_hidden(name)}
+    files = {name: path for name, path in sorted(seen.items()) if path.is_file()}
+    if len(files) < len(seen):
+        log.warning("%s: left out, for they lead to no file: %s", folder, name_some(sorted(seen.keys() - files.keys())))
+    if not files:
+        raise DatasetError(f"{folder}: expected files to pack, found none.")
+    _require_kept(folder, files)
+    return files
+
+
+def _require_kept(folder: Path, names: Iterable[str]) -> None:
+    """What could not be unpacked again is better known before."""
+    unkept = unkept_names(names)
+    if unkept:
+        raise DatasetError(
+            f"{folder}: expected names that an archive keeps, received {name_some(unkept)}. A backslash ends the name "
+            "of a folder there, and a letter with a colon is a disk. Rename them. Nothing was packed."
+        )
+
+
+def _is_hidden(name: Path) -> bool:
+    return any(part.startswith(".") or part == "__MACOSX" for part in name.parts)
+
+
+def _member(name: str, size: int) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = size, 0o644
+    return member

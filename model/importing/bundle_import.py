@@ -1,0 +1,63 @@
+"""A model that Topgraft has trained elsewhere becomes one of this workspace: the same files, seen to be only data."""
+
+import dataclasses
+import os
+import shutil
+from pathlib import Path
+
+from model.bundle import MANIFEST, REPORT, Manifest
+from model.errors import ModelError
+from model.importing.untrusted_bundle import check_untrusted_bundle
+
+
+@dataclasses.dataclass(frozen=True)
+class Imported:
+    """What an import made.
+
+    Attributes:
+        manifest: of the new model, as written.
+        max_difference: of a probability to the original network; None where the model is the same.
+        warnings: what the user should know of it.
+    """
+
+    manifest: Manifest
+    max_difference: float | None
+    warnings: tuple[str, ...]
+
+
+def find_bundle_folder(root: Path) -> Path | None:
+    """The folder of a trained model: `root`, or the only folder in it; None where there is no manifest."""
+    inside = [path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    places = [root, *inside] if len(inside) == 1 else [root]
+    return next((place for place in places if (place / MANIFEST).is_file()), None)
+
+
+def import_bundle(folder: Path, destination: Path, work: Path) -> Imported:
+    """Copy a model, when each of its files is whole, known and only data.
+
+    Args:
+        folder: holds manifest.json; it is only read.
+        destination: the folder of the new model; must not exist.
+        work: an empty folder for temporary files.
+
+    Raises:
+        ModelError, ModelDamagedError: as `check_untrusted_bundle`.
+    """
+    # The copy is what is looked at, so that nobody can exchange a file after the look.
+    _copy_files(folder, destination)
+    manifest = check_untrusted_bundle(destination, work).manifest
+    left_out = (folder / REPORT).exists() and REPORT not in manifest.files
+    warning = f"{REPORT} was left out: it does not forbid scripts, as reports do since version 0.1.0"
+    return Imported(manifest, max_difference=None, warnings=(warning,) if left_out else ())
+
+
+def _copy_files(folder: Path, destination: Path) -> None:
+    for directory, folders, files in os.walk(folder):
+        place = destination / Path(directory).relative_to(folder)
+        place.mkdir(parents=True)
+        for name in (*folders, *files):
+            path = Path(directory) / name
+            if path.is_symlink() or not (path.is_dir() or path.is_file()):
+                raise ModelError(f"{path}: expected files and folders only, found a link or a device.")
+        for name in files:
+            shutil.copyfile(Path(directory) / name, place / name)

@@ -1,0 +1,300 @@
+"""The folder of a trained model of `imgclas`, the AI4OS module ai4os-image-classification-tf.
+
+    conf/conf.json             every option; needed are some of its groups `model` and `dataset`
+    ckpts/                     final_model.h5, or as .keras; or best_model
+    dataset_files/classes.txt  names of the classes, in label order
+    dataset_files/train.txt    and val.txt, test.txt: lines `path label`; may be missing
+    stats/stats.json           loss and accuracy of each epoch; may be missing
+
+Everything here reads and nothing writes. What is needed and wrong is told all at once; what is
+only good to know and cannot be read becomes a warning.
+"""
+
+import dataclasses
+import datetime
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from model.dataset.listing import CLASSES, DATASET_FILES
+from model.dataset.lists import parse_line
+from model.errors import ModelError
+from model.files.browsing import describe_content
+from model.results import SPLITS
+
+CONF = "conf/conf.json"
+CHECKPOINTS = "ckpts"
+STATS = "stats/stats.json"
+MODES = ("tf", "torch", "caffe")
+
+_BEST_FIRST = ("final_model.h5", "final_model.keras", "best_model.keras", "best_model.h5")
+_FORMATS = (".h5", ".keras")
+_TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2}_\d{6}")
+_LARGEST_IMAGE = 4096
+
+EXPECTED = f"""the folder of a model trained by imgclas, or a .tar.xz, .tar.gz, .tar or .zip of it, with
+  {CONF}
+  {CHECKPOINTS}/{_BEST_FIRST[0]} (or .keras, or best_model)
+  {DATASET_FILES}/{CLASSES}"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Preprocessing:
+    """How imgclas turns RGB pixels in [0, 255] into the network's input.
+
+    Attributes:
+        mode: after the mean is subtracted, `caffe` swaps to BGR, `tf` divides by 127.5, `torch` by `deviation`.
+        mean, deviation: of red, green and blue; 1 for a mode that does not use the deviation.
+    """
+
+    mode: str
+    mean: tuple[float, float, float]
+    deviation: tuple[float, float, float]
+
+    def apply(self, images: np.ndarray) -> np.ndarray:
+        """Pixels (n, height, width, 3) as imgclas feeds them: float32 of the same shape."""
+        centred = images.astype(np.float32) - np.array(self.mean, np.float32)
+        if self.mode == "caffe":
+            return np.ascontiguousarray(centred[..., ::-1])
+        divisor = 127.5 if self.mode == "tf" else np.array(self.deviation)
+        return (centred / divisor).astype(np.float32)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainedFolder:
+    """What is known of a model trained by imgclas, apart from its network.
+
+    Attributes:
+        checkpoint: the file with the network.
+        conf: conf.json as it is.
+        backbone: name of the pretrained network, as conf.json has it.
+        image_size: height and width of the network's input, in pixels.
+        counts: split -> class -> images, of the splits whose lists are there.
+        stats: name -> a value for each epoch, as far as stats.json can be read.
+        warnings: what could not be read, in sentences.
+    """
+
+    directory: Path
+    checkpoint: Path
+    conf: dict[str, Any]
+    backbone: str
+    image_size: int
+    preprocessing: Preprocessing
+    classes: tuple[str, ...]
+    counts: dict[str, dict[str, int]]
+    stats: dict[str, list[float]]
+    warnings: tuple[str, ...]
+
+    @property
+    def started(self) -> str | None:
+        """When the training began, ISO 8601, taken for UTC; None where the folder's name is not a timestamp."""
+        if not _TIMESTAMP.fullmatch(self.directory.name):
+            return None
+        try:
+            moment = datetime.datetime.strptime(self.directory.name, "%Y-%m-%d_%H%M%S")
+        except ValueError:
+            return None
+        return moment.replace(tzinfo=datetime.timezone.utc).isoformat()
+
+    @property
+    def final_epoch(self) -> dict[str, float]:
+        """The values of the last epoch, by their names in stats.json; empty where another epoch's weights are used."""
+        if not self.checkpoint.name.startswith("final_model"):
+            return {}
+        return {name: values[-1] for name, values in self.stats.items() if values}
+
+
+def find_trained_folder(root: Path) -> Path:
+    """The folder of a trained model: `root`, or the only folder in it, and so on down."""
+    folder = root
+    while not any((folder / name).exists() for name in ("conf", CHECKPOINTS, DATASET_FILES)):
+        inside = [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
+        if len(inside) != 1:
+            raise ModelError(f"{root}: expected {EXPECTED}\nfound {describe_content(folder)}")
+        folder = inside[0]
+    return folder
+
+
+def read_trained_folder(directory: Path) -> TrainedFolder:
+    """Read all but the network.
+
+    Raises:
+        ModelError: something needed is missing or makes no sense; the message tells all of it.
+    """
+    problems: list[str] = []
+    checkpoint = _find_checkpoint(directory / CHECKPOINTS, problems)
+    classes = _read_classes(directory / DATASET_FILES / CLASSES, problems)
+    conf = _read_conf(directory / CONF, problems)
+    settings = _Settings(conf, problems) if conf is not None else None
+    if settings is not None and classes and settings.classes not in (None, len(classes)):
+        problems.append(
+            f"{CONF} has model.num_classes {settings.classes}, {DATASET_FILES}/{CLASSES} names {len(classes)} classes: "
+            "expected as many. Put back the classes.txt of this training"
+        )
+    if problems or checkpoint is None or conf is None or settings is None:
+        listed = "\n  ".join(problems)
+        raise ModelError(
+            f"{directory}: cannot be imported:\n  {listed}\nExpected {EXPECTED}\nFound {describe_content(directory)}"
+        )
+    warnings: list[str] = []
+    return TrainedFolder(
+        directory,
+        checkpoint,
+        conf,
+        settings.backbone,
+        settings.image_size,
+        settings.preprocessing,
+        classes,
+        _count_images(directory / DATASET_FILES, classes, warnings),
+        _read_stats(directory / STATS, warnings),
+        tuple(warnings),
+    )
+
+
+def _find_checkpoint(directory: Path, problems: list[str]) -> Path | None:
+    for name in _BEST_FIRST:
+        if (directory / name).is_file():
+            return directory / name
+    others = sorted(path for path in directory.glob("*") if path.suffix in _FORMATS and path.is_file())
+    if len(others) == 1:
+        return others[0]
+    if others:
+        problems.append(
+            f"{CHECKPOINTS}/: expected {_BEST_FIRST[0]}, or one file of the network, found several: "
+            f"{', '.join(path.name for path in others)}. Rename the one to use in a copy of the folder"
+        )
+        return None
+    found = describe_content(directory) if directory.is_dir() else "no such folder"
+    problems.append(
+        f"no checkpoint: expected {CHECKPOINTS}/{_BEST_FIRST[0]}, .keras, or best_model, found in {CHECKPOINTS}/: "
+        f"{found}. A training of imgclas that failed leaves such a folder, without a model"
+    )
+    return None
+
+
+def _read_classes(path: Path, problems: list[str]) -> tuple[str, ...]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else f"not UTF-8: {error.reason}"
+        problems.append(f"{DATASET_FILES}/{CLASSES}: expected the name of a class a line, found: {reason}")
+        return ()
+    # imgclas skips blank lines too.
+    names = [name for name in (line.strip() for line in text.split("\n")) if name]
+    repeated = sorted(name for name, times in Counter(names).items() if times > 1)
+    if not names or repeated:
+        found = f"more than once: {', '.join(repeated)}" if repeated else "none"
+        problems.append(f"{DATASET_FILES}/{CLASSES}: expected different names of classes, one a line, found {found}")
+    return tuple(names)
+
+
+def _read_conf(path: Path, problems: list[str]) -> dict[str, Any] | None:
+    try:
+        conf = json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        problems.append(f"{CONF}: expected the options of the training, found: {error.strerror}")
+        return None
+    except (ValueError, RecursionError) as error:
+        problems.append(f"{CONF}: expected JSON, received: {error}")
+        return None
+    if not isinstance(conf, dict):
+        problems.append(f"{CONF}: expected groups of options such as `model`, received {str(conf)[:100]!r}")
+        return None
+    return conf
+
+
+class _Settings:
+    """The options that the network's input depends on, checked; each problem is added to `problems`."""
+
+    def __init__(self, conf: Mapping[str, Any], problems: list[str]) -> None:
+        self._conf, self._problems = conf, problems
+        self.backbone = self._backbone()
+        self.image_size = self._image_size()
+        self.classes = self._classes()
+        self.preprocessing = self._preprocessing()
+
+    def _backbone(self) -> str:
+        name = self._value("model", "modelname")
+        if not isinstance(name, str) or not name:
+            self._refuse("model", "modelname", "the name of a network such as 'Xception'", name)
+        return str(name)
+
+    def _image_size(self) -> int:
+        size = self._value("model", "image_size")
+        if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= _LARGEST_IMAGE:
+            self._refuse("model", "image_size", f"a number of pixels from 1 to {_LARGEST_IMAGE}", size)
+            return 0
+        return size
+
+    def _classes(self) -> int | None:
+        classes = self._value("model", "num_classes")
+        if classes is not None and (isinstance(classes, bool) or not isinstance(classes, int)):
+            self._refuse("model", "num_classes", "a whole number", classes)
+            return None
+        return classes
+
+    def _preprocessing(self) -> Preprocessing:
+        mode = self._value("model", "preprocess_mode")
+        if mode not in MODES:
+            self._refuse("model", "preprocess_mode", f"one of {', '.join(MODES)}, as the training used", mode)
+        ones = (1.0, 1.0, 1.0)
+        return Preprocessing(
+            str(mode), self._triple("mean_RGB"), self._triple("std_RGB", 0) if mode == "torch" else ones
+        )
+
+    def _triple(self, name: str, above: float = -math.inf) -> tuple[float, float, float]:
+        values = self._value("dataset", name)
+        if isinstance(values, list) and len(values) == 3 and all(_is_number(value, above) for value in values):
+            return (float(values[0]), float(values[1]), float(values[2]))
+        bound = "" if above == -math.inf else f" above {above}"
+        self._refuse("dataset", name, f"three numbers{bound}, for red, green and blue", values)
+        return (0.0, 0.0, 0.0)
+
+    def _value(self, group: str, name: str) -> Any:
+        options = self._conf.get(group)
+        return options.get(name) if isinstance(options, dict) else None
+
+    def _refuse(self, group: str, name: str, expected: str, received: Any) -> None:
+        found = "nothing" if received is None else repr(received)[:100]
+        self._problems.append(f"{CONF}: {group}.{name}: expected {expected}, found {found}")
+
+
+def _is_number(value: Any, above: float) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value > above
+
+
+def _count_images(directory: Path, classes: tuple[str, ...], warnings: list[str]) -> dict[str, dict[str, int]]:
+    counts: dict[str, dict[str, int]] = {}
+    for split in SPLITS:
+        path = directory / f"{split}.txt"
+        if not path.is_file():
+            continue
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
+        lines = [line for line in re.split(r"\r\n|\n|\r", text) if line.strip()]
+        labels = Counter(parsed[1] for parsed in map(parse_line, lines) if parsed is not None)
+        counts[split] = {name: labels[label] for label, name in enumerate(classes)}
+        left_out = len(lines) - sum(counts[split].values())
+        if left_out:
+            warnings.append(f"{DATASET_FILES}/{path.name}: {left_out:,} of {len(lines):,} lines name no known class")
+    return counts
+
+
+def _read_stats(path: Path, warnings: list[str]) -> dict[str, list[float]]:
+    if not path.is_file():
+        return {}
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        return {
+            name: [float(value) for value in values]
+            for name, values in content.items()
+            if isinstance(values, list) and all(isinstance(value, (int, float)) for value in values)
+        }
+    except (OSError, ValueError, RecursionError, AttributeError) as error:
+        warnings.append(f"{STATS}: cannot be read, so no metrics are known: {error}")
+        return {}

@@ -1,0 +1,405 @@
+"""A model trained by imgclas becomes one of ours: the same network behind the same preprocessing, as a bundle.
+
+imgclas puts a dense ReLU layer between the pooled features and the classes. The gradient of a class's
+logit with respect to the feature map is then the product of the two kernels over the units that the
+image switches on, the same at each place. So Grad-CAM (Selvaraju et al., 2017) needs no backward pass:
+the activation map is the feature map times the first kernel, without the units that are off, times
+the second kernel.
+"""
+
+import dataclasses
+import importlib.metadata
+import logging
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import onnx
+from keras import layers
+from onnx import helper, numpy_helper
+from PIL import Image
+
+import model
+from model import bundle as bundles
+from model import durable
+from model.bundle import Manifest
+from model.dataset.listing import CLASSES, DATASET_FILES
+from model.errors import ExportError, ModelError
+from model.evaluation.metrics import wilson_interval
+from model.export.model_files import PARITY_LIMIT, Exported, compare_engines
+from model.features.onnx_session import FEATURE_MAP, FEATURES, PROBABILITIES
+from model.importing.bundle_import import Imported
+from model.importing.imgclas import (
+    Preprocessing,
+    TrainedFolder,
+)
+from model.importing.untrusted_network import load_untrusted_network
+from model.networks.onnx_export import attach_head, convert_backbone
+from model.provenance import utc_now
+from model.publishing.card import model_card
+from model.results import SPLITS
+from model.serving.keras_engine import HEAD
+from model.training.epochs import COLUMNS
+
+_CELLS_OF_TEST_IMAGES = (2, 3, 5, 8, 16, 64)
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class DenseLayer:
+    """A dense layer: kernel float32 (inputs, units), bias (units,), and `relu` or `linear` behind it."""
+
+    kernel: np.ndarray
+    bias: np.ndarray
+    activation: str
+
+
+@dataclasses.dataclass(frozen=True)
+class ImportedNetwork:
+    """A network in the parts that ours are made of.
+
+    Attributes:
+        backbone: from uint8 images (n, size, size, 3) to a feature map, its preprocessing inside.
+        hidden: the dense layers between the pooled features and the head.
+        head: the last one, from which softmax makes probabilities.
+    """
+
+    backbone: keras.Model
+    hidden: tuple[DenseLayer, ...]
+    head: DenseLayer
+
+
+def import_imgclas(source: Path, folder: TrainedFolder, name: str, destination: Path, work: Path) -> Imported:
+    """Make a model that answers as one trained by imgclas does.
+
+    Args:
+        source: where the model comes from, as the user named it.
+        folder: the trained model, as read from there.
+        name: of the new model.
+        destination: the folder of the new model; must not exist.
+        work: an empty folder for temporary files.
+
+    Raises:
+        ModelError: the network cannot be imported, or answers otherwise than the original.
+    """
+    return _Import(source, folder, name, destination, work).run()
+
+
+class _Import:
+    """The steps of one import, in their order."""
+
+    def __init__(self, source: Path, folder: TrainedFolder, name: str, bundle: Path, work: Path) -> None:
+        self.source, self.folder, self.name = source, folder, name
+        self.bundle, self.work = bundle, work
+        self.started = utc_now()
+
+    def run(self) -> Imported:
+        """Load, rebuild, compare, export, and close the bundle with its manifest."""
+        self.bundle.mkdir()
+        original = load_untrusted_network(self.folder.checkpoint, self.work)
+        parts = take_apart(original, self.folder)
+        network = build_network(parts)
+        images = _test_images(self.folder.image_size)
+        difference = self.compare_with_original(original, network, images)
+        exported = self.export(parts, network, images)
+        self.write_dataset_files()
+        self.write_history()
+        described = self.manifest(exported, difference)
+        durable.write_text(self.bundle / bundles.MODEL_CARD, model_card(described))
+        manifest = bundles.write_manifest(self.bundle, described)
+        return Imported(manifest, difference, (*self.folder.warnings, *exported.warnings))
+
+    def compare_with_original(self, original: keras.Model, network: keras.Model, images: np.ndarray) -> float:
+        """The largest difference of a probability between the new network and what imgclas would have answered."""
+        expected = np.asarray(original.predict_on_batch(self.folder.preprocessing.apply(images)))
+        difference = float(np.abs(np.asarray(network.predict_on_batch(images)) - expected).max())
+        if not difference < PARITY_LIMIT:
+            raise ModelError(
+                f"{self.folder.checkpoint}: expected the imported network within {PARITY_LIMIT} of the original, found "
+                f"a difference of {difference:.2g}. Most likely its layers are connected otherwise than by imgclas"
+            )
+        log.info("the imported network agrees with the original to %.1e on %d images", difference, len(images))
+        return difference
+
+    def export(self, parts: ImportedNetwork, network: keras.Model, images: np.ndarray) -> Exported:
+        """model.keras and model.onnx."""
+        network.save(self.bundle / bundles.KERAS_MODEL)
+        try:
+            graph = convert_backbone(parts.backbone)
+        except ExportError as error:
+            return Exported("keras", {"images": 0}, (f"It is served by Keras: {error.message}",))
+        for layer in parts.hidden:
+            graph = attach_hidden_layer(graph, layer)
+        graph = attach_head(graph, parts.head.kernel, parts.head.bias, temperature=1.0)
+        durable.write_bytes(self.bundle / bundles.ONNX_MODEL, graph.SerializeToString())
+        return compare_engines(self.bundle, images)
+
+    def write_dataset_files(self) -> None:
+        """classes.txt, and the lists as they are."""
+        directory = self.bundle / bundles.DATASET_FILES
+        directory.mkdir()
+        durable.write_text(directory / CLASSES, "".join(f"{name}\n" for name in self.folder.classes))
+        for split in SPLITS:
+            path = self.folder.directory / DATASET_FILES / f"{split}.txt"
+            if path.is_file():
+                shutil.copyfile(path, directory / path.name)
+
+    def write_history(self) -> None:
+        """results.csv, with the epochs of stats.json."""
+        header = COLUMNS
+        columns = {
+            "loss": self.folder.stats.get("loss"),
+            "accuracy": _first_of(self.folder.stats, "accuracy", "acc"),
+            "val_loss": self.folder.stats.get("val_loss"),
+            "val_accuracy": _first_of(self.folder.stats, "val_accuracy", "val_acc"),
+            "learning_rate": _first_of(self.folder.stats, "lr", "learning_rate"),
+        }
+        epochs = max((len(values) for values in columns.values() if values), default=0)
+        if epochs:
+            rows = [
+                {"phase": "imgclas", "epoch": epoch + 1}
+                | {name: values[epoch] for name, values in columns.items() if values and epoch < len(values)}
+                for epoch in range(epochs)
+            ]
+            durable.write_csv(
+                self.bundle / bundles.RESULTS, header, [[row.get(name, "") for name in header] for row in rows]
+            )
+
+    def manifest(self, exported: Exported, difference: float) -> Manifest:
+        """All that is known of the model, and where it came from."""
+        folder = self.folder
+        imported = {
+            "module": "imgclas",
+            "path": str(self.source.absolute()),
+            "checkpoint": folder.checkpoint.relative_to(folder.directory).as_posix(),
+            "sha256": bundles.file_record(folder.checkpoint).sha256,
+            "imported": self.started,
+            "max_difference_to_original": difference,
+            "preprocessing": dataclasses.asdict(folder.preprocessing),
+        }
+        return Manifest(
+            name=self.name,
+            created=folder.started or self.started,
+            versions=_versions(),
+            classes=folder.classes,
+            backbone=folder.backbone,
+            image_size=folder.image_size,
+            resize="squash",
+            scaling=folder.preprocessing.mode,
+            train_config={"imported": imported, "conf": folder.conf},
+            dataset={"layout": "imported from imgclas", "counts": folder.counts},
+            metrics=_metrics(folder),
+            temperature=1.0,
+            thresholds={},
+            engine=exported.engine,
+            parity=exported.parity,
+            files={},
+        )
+
+
+def take_apart(original: keras.Model, folder: TrainedFolder) -> ImportedNetwork:
+    """Find the backbone and the dense layers of a network, and put its preprocessing before it.
+
+    Raises:
+        ModelError: it is not a backbone, GlobalAveragePooling2D, dense layers and softmax, or of another size or
+            number of classes than its conf.json and classes.txt say.
+    """
+    _check_ends(original, folder)
+    pooling, tail = _split_at_pooling(original, folder)
+    dense = _dense_layers(tail, folder)
+    body = keras.Model(original.input, pooling.input)
+    body.name = re.sub(r"\W", "_", folder.backbone) or "backbone"
+    pixels = keras.Input((folder.image_size, folder.image_size, 3), dtype="uint8", name="image")
+    feature_map = body(preprocess(pixels, folder.preprocessing))
+    backbone = keras.Model(pixels, feature_map, name=f"{body.name}_from_pixels")
+    return ImportedNetwork(backbone, tuple(dense[:-1]), dense[-1])
+
+
+def preprocess(pixels: keras.KerasTensor, preprocessing: Preprocessing) -> keras.KerasTensor:
+    """The preprocessing of imgclas as built-in layers: from uint8 RGB (n, height, width, 3) to the network's input."""
+    mean = np.array(preprocessing.mean)
+    if preprocessing.mode == "caffe":
+        centred = layers.Rescaling(1.0, (-mean).tolist(), name="centring", dtype="float32")(pixels)
+        swap = layers.Conv2D(3, 1, use_bias=False, trainable=False, name="rgb_to_bgr", dtype="float32")
+        swapped = swap(centred)
+        swap.set_weights([np.eye(3, dtype="float32")[::-1].reshape(1, 1, 3, 3)])
+        return swapped
+    divisor = np.full(3, 127.5) if preprocessing.mode == "tf" else np.array(preprocessing.deviation)
+    scale, offset = (1 / divisor).tolist(), (-mean / divisor).tolist()
+    return layers.Rescaling(scale, offset, name="scaling", dtype="float32")(pixels)
+
+
+def build_network(parts: ImportedNetwork) -> keras.Model:
+    """The whole model, from uint8 images to float32 probabilities, of layers of Keras itself.
+
+    The output of the last hidden layer is named `features`, as the head's input is in our own models.
+    """
+    value = layers.GlobalAveragePooling2D(name="pooling" if parts.hidden else FEATURES, dtype="float32")(
+        parts.backbone.output
+    )
+    last = len(parts.hidden) - 1
+    for position, layer in enumerate(parts.hidden):
+        name = FEATURES if position == last else f"hidden_{position + 1}"
+        value = _dense(layer, name, layer.activation, value)
+    logits = _dense(parts.head, HEAD, "linear", value)
+    probabilities = layers.Softmax(name=PROBABILITIES, dtype="float32")(logits)
+    return keras.Model(parts.backbone.input, probabilities, name=f"{parts.backbone.name}_classifier")
+
+
+def attach_hidden_layer(backbone: onnx.ModelProto, layer: DenseLayer) -> onnx.ModelProto:
+    """A copy of a converted backbone with a dense layer at its end, for `attach_head` or another such layer.
+
+    Its `features` become the layer's output (n, units). Its `feature_map` becomes what each place
+    gives to each unit, before the bias: (n, height, width, units), zero for units that are off. Its product
+    with the head's kernel is Grad-CAM.
+    """
+    extended = onnx.ModelProto()
+    extended.CopyFrom(backbone)
+    graph = extended.graph
+    depth = sum(node.name.startswith("hidden_layer") for node in graph.node)
+    features, feature_map = f"{FEATURES}_{depth}", f"{FEATURE_MAP}_{depth}"
+    _rename_tensors(graph, {FEATURES: features, FEATURE_MAP: feature_map})
+    kernel, bias, values, places, mask = (f"{name}_{depth}" for name in ("kernel", "bias", "sums", "places", "mask"))
+    graph.initializer.extend([numpy_helper.from_array(layer.kernel, kernel), numpy_helper.from_array(layer.bias, bias)])
+    graph.node.append(helper.make_node("Gemm", [features, kernel, bias], [values], name=f"hidden_layer_{depth}"))
+    graph.node.append(helper.make_node("MatMul", [feature_map, kernel], [places]))
+    if layer.activation == "relu":
+        zero, axes, on, wide = (f"{name}_{depth}" for name in ("zero", "axes", "on", "wide"))
+        graph.initializer.append(numpy_helper.from_array(np.zeros((), np.float32), zero))
+        graph.initializer.append(numpy_helper.from_array(np.array([1, 2]), axes))
+        graph.node.extend(
+            [
+                helper.make_node("Relu", [values], [FEATURES]),
+                helper.make_node("Greater", [values, zero], [on]),
+                helper.make_node("Cast", [on], [mask], to=onnx.TensorProto.FLOAT),
+                helper.make_node("Unsqueeze", [mask, axes], [wide]),
+                helper.make_node("Mul", [places, wide], [FEATURE_MAP]),
+            ]
+        )
+    else:
+        graph.node.append(helper.make_node("Identity", [values], [FEATURES]))
+        graph.node.append(helper.make_node("Identity", [places], [FEATURE_MAP]))
+    del graph.output[:]
+    units = layer.kernel.shape[1]
+    for name, shape in ((FEATURES, ["n", units]), (FEATURE_MAP, ["n", "height", "width", units])):
+        graph.output.append(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape))
+    return extended
+
+
+def _rename_tensors(graph: onnx.GraphProto, new_names: dict[str, str]) -> None:
+    for node in graph.node:
+        node.input[:] = [new_names.get(name, name) for name in node.input]
+        node.output[:] = [new_names.get(name, name) for name in node.output]
+
+
+def _dense(layer: DenseLayer, name: str, activation: str, value: keras.KerasTensor) -> keras.KerasTensor:
+    dense = layers.Dense(layer.kernel.shape[1], activation, name=name, dtype="float32")
+    output = dense(value)
+    dense.set_weights([layer.kernel, layer.bias])
+    return output
+
+
+def _check_ends(original: keras.Model, folder: TrainedFolder) -> None:
+    checkpoint, size, classes = folder.checkpoint, folder.image_size, len(folder.classes)
+    if len(original.inputs) != 1 or len(original.outputs) != 1:
+        raise ModelError(
+            f"{checkpoint}: expected a network with one input and one output, found {len(original.inputs)} and "
+            f"{len(original.outputs)}"
+        )
+    shape = tuple(original.inputs[0].shape[1:])
+    wanted = (size, size, 3)
+    if len(shape) != 3 or any(found not in (None, expected) for found, expected in zip(shape, wanted, strict=True)):
+        raise ModelError(
+            f"{checkpoint}: expected images of {size} by {size} pixels and 3 channels as conf.json says, found a "
+            f"network for inputs {shape}"
+        )
+    if tuple(original.outputs[0].shape[1:]) != (classes,):
+        raise ModelError(
+            f"{checkpoint}: expected probabilities of the {classes} classes in dataset_files/classes.txt, found a "
+            f"network with outputs {tuple(original.outputs[0].shape[1:])}. Put back the classes.txt of this training"
+        )
+
+
+def _split_at_pooling(
+    original: keras.Model, folder: TrainedFolder
+) -> tuple[keras.layers.Layer, Sequence[keras.layers.Layer]]:
+    places = [
+        position
+        for position, layer in enumerate(original.layers)
+        if isinstance(layer, layers.GlobalAveragePooling2D) and layer.data_format == "channels_last"
+    ]
+    if not places:
+        raise _other_structure(folder, original.layers[-4:])
+    return original.layers[places[-1]], original.layers[places[-1] + 1 :]
+
+
+def _dense_layers(tail: Sequence[keras.layers.Layer], folder: TrainedFolder) -> list[DenseLayer]:
+    found: list[DenseLayer] = []
+    for layer in tail:
+        if isinstance(layer, layers.Dropout):
+            continue
+        activation = _activation(layer)
+        if isinstance(layer, layers.Dense):
+            kernel = np.asarray(layer.kernel, np.float32)
+            bias = np.asarray(layer.bias, np.float32) if layer.use_bias else np.zeros(layer.units, np.float32)
+            found.append(DenseLayer(kernel, bias, activation))
+        elif activation and found and found[-1].activation == "linear":
+            found[-1] = dataclasses.replace(found[-1], activation=activation)
+        else:
+            raise _other_structure(folder, tail)
+    activations = [layer.activation for layer in found]
+    if activations[-1:] != ["softmax"] or not set(activations[:-1]) <= {"relu", "linear"}:
+        raise _other_structure(folder, tail)
+    return found
+
+
+def _activation(layer: keras.layers.Layer) -> str:
+    """The name of a layer's activation; empty for a layer that has none."""
+    if isinstance(layer, (layers.Dense, layers.Activation)):
+        return str(getattr(layer.activation, "__name__", layer.activation))
+    return "softmax" if isinstance(layer, layers.Softmax) else ""
+
+
+def _other_structure(folder: TrainedFolder, found: Sequence[keras.layers.Layer]) -> ModelError:
+    named = ", ".join(f"{type(layer).__name__} {_activation(layer)}".strip() for layer in found) or "nothing"
+    return ModelError(
+        f"{folder.checkpoint}: expected a backbone, GlobalAveragePooling2D, then dense layers with relu and a last "
+        f"one with softmax, as imgclas makes them; found at its end: {named}"
+    )
+
+
+def _test_images(size: int) -> np.ndarray:
+    """Pictures with coarse and fine structure, uint8 (n, size, size, 3): those of the training are elsewhere."""
+    rng = np.random.default_rng(0)
+    grids = [rng.integers(0, 256, (cells, cells, 3), np.uint8) for cells in _CELLS_OF_TEST_IMAGES]
+    return np.stack(
+        [np.asarray(Image.fromarray(grid).resize((size, size), Image.Resampling.BICUBIC)) for grid in grids]
+    )
+
+
+def _metrics(folder: TrainedFolder) -> dict[str, Any]:
+    """What imgclas measured on the validation images after the last epoch."""
+    last = folder.final_epoch
+    accuracy = last.get("val_accuracy", last.get("val_acc"))
+    if accuracy is None or not 0 <= accuracy <= 1:
+        return {}
+    images = sum(folder.counts.get("val", {}).values())
+    measured: dict[str, Any] = {"accuracy": accuracy}
+    if images:
+        interval = wilson_interval(round(accuracy * images), images)
+        measured |= {"images": images, "accuracy_interval": list(interval)}
+    return {"val": measured | {"measured_by": "imgclas"}}
+
+
+def _first_of(stats: dict[str, list[float]], *names: str) -> list[float] | None:
+    return next((stats[name] for name in names if name in stats), None)
+
+
+def _versions() -> dict[str, str]:
+    packages = ("keras", "tensorflow", "onnx", "onnxruntime", "numpy")
+    return {"topgraft": model.__version__} | {name: importlib.metadata.version(name) for name in packages}

@@ -1,0 +1,61 @@
+"""Pretrained backbones in ONNX, converted once and kept in the cache."""
+
+import hashlib
+import logging
+from pathlib import Path
+
+from model import durable
+from model.backbones import Backbone
+from model.workspace import cache_directory
+
+_GRAPH_FORMAT = 2
+_DIGEST_BYTES = 32
+
+log = logging.getLogger(__name__)
+
+
+def converted_backbone(backbone: Backbone, image_size: int) -> bytes:
+    """The backbone with ImageNet weights in ONNX, from the cache; converted now if it is not there, or damaged.
+
+    A file in the cache is the sha256 of what follows it, then the graph.
+
+    Raises:
+        ConfigError, WeightsError: it cannot be built.
+        ExportError: it cannot be converted.
+    """
+    path = _graph_file(backbone, image_size)
+    content = _checked(path)
+    if content is None:
+        # Keras is loaded only where a conversion is needed.
+        from model.networks.onnx_export import convert_backbone
+        from model.networks.pretrained import build_backbone
+
+        content = convert_backbone(build_backbone(backbone, image_size, "imagenet")).SerializeToString()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            durable.write_bytes(path, hashlib.sha256(content).digest() + content)
+        except OSError as error:
+            log.warning("the converted backbone could not be kept in %s: %s", path, error)
+    return content
+
+
+def is_converted(backbone: Backbone, image_size: int) -> bool:
+    """Whether the cache has the backbone in ONNX, so that it need not be converted."""
+    return _graph_file(backbone, image_size).is_file()
+
+
+def _graph_file(backbone: Backbone, image_size: int) -> Path:
+    return cache_directory() / "backbones" / f"{backbone.name}-imagenet-{image_size}-v{_GRAPH_FORMAT}.checked-onnx"
+
+
+def _checked(path: Path) -> bytes | None:
+    """What a file of the cache holds behind its sum, or None where it is not there or damaged."""
+    try:
+        stored = path.read_bytes()
+    except OSError:
+        return None
+    digest, content = stored[:_DIGEST_BYTES], stored[_DIGEST_BYTES:]
+    if hashlib.sha256(content).digest() == digest:
+        return content
+    log.warning("%s is damaged: it is made anew", path)
+    return None

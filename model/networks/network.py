@@ -1,0 +1,133 @@
+"""The classifier in Keras: a backbone, pooled features, the head, calibrated probabilities.
+
+Only layers of Keras itself, so that loading a saved model needs no code of ours.
+"""
+
+import itertools
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+from keras import layers
+
+from model.features.onnx_session import FEATURES, PROBABILITIES
+from model.serving.keras_engine import HEAD
+
+
+def build_classifier(backbone: keras.Model, kernel: np.ndarray, bias: np.ndarray, temperature: float) -> keras.Model:
+    """The whole model.
+
+    Args:
+        backbone: from uint8 images to a feature map (`model.networks.pretrained`).
+        kernel: float32 (features, classes) of the head.
+        bias: float32 (classes,).
+        temperature: what logits are divided by before softmax (Guo et al., 2017), above 0.
+
+    Returns:
+        A model from uint8 (n, height, width, 3) in [0, 255] to float32 probabilities (n, classes).
+    """
+    features = layers.GlobalAveragePooling2D(name=FEATURES, dtype="float32")(backbone.output)
+    head = layers.Dense(kernel.shape[1], name=HEAD, dtype="float32")
+    logits = head(features)
+    head.set_weights([kernel, bias])
+    calibrated = layers.Rescaling(1 / temperature, name="temperature", dtype="float32")(logits)
+    probabilities = layers.Softmax(name=PROBABILITIES, dtype="float32")(calibrated)
+    return keras.Model(backbone.input, probabilities, name=f"{backbone.name}_classifier")
+
+
+def cut_at_last_block(backbone: keras.Model) -> tuple[keras.Model, keras.Model]:
+    """Cut a backbone in two: a trunk that stays frozen, and its last block.
+
+    The cut is a place at the final resolution that every path goes through, so that one tensor
+    carries everything: the narrowest, of equal ones the first. Where nothing behind it could be
+    trained, it is one at the resolution before.
+    (In a NASNet each cell reads the two before it, so its only such place is near the input.)
+
+    Returns:
+        The trunk, from uint8 images to the tensor at the cut, and the block, from that tensor to the
+        feature map. Both share their layers with `backbone`.
+    """
+    network = backbone.layers[-1]
+    places = _bottlenecks(network)
+    for resolution in sorted({tensor.shape[1] for tensor in places}):
+        cut = min((tensor for tensor in places if tensor.shape[1] == resolution), key=lambda tensor: tensor.shape[-1])
+        block = keras.Model(cut, network.output, name="last_block")
+        if block.trainable_weights:
+            below = keras.Model(network.input, cut, name="trunk")
+            scaled = network._inbound_nodes[-1].input_tensors[0]
+            return keras.Model(backbone.input, below(scaled), name="trunk_from_pixels"), block
+    raise ValueError(f"{network.name}: expected a network with weights to train, found none")
+
+
+def copy_network(network: keras.Model, dtype: str | None = None) -> keras.Model:
+    """The same network with weights of its own.
+
+    Args:
+        dtype: what its layers compute in, such as `mixed_float16`; None for what they do now.
+    """
+
+    def copy_layer(layer: keras.Operation) -> keras.Operation:
+        config = layer.get_config()
+        if dtype is not None and isinstance(layer, layers.Layer):
+            config["dtype"] = dtype
+        return type(layer).from_config(config)
+
+    copy = keras.models.clone_model(network, clone_function=copy_layer, recursive=True)
+    copy.set_weights(network.get_weights())
+    return copy
+
+
+def freeze_batch_normalization(network: keras.Model) -> None:
+    """Keep the statistics and the scale of every BatchNormalization layer as they are, in training too."""
+    for layer in network.layers:
+        if isinstance(layer, keras.Model):
+            freeze_batch_normalization(layer)
+        elif isinstance(layer, layers.BatchNormalization):
+            layer.trainable = False
+
+
+def stages(network: keras.Model) -> list[list[layers.Layer]]:
+    """The layers with weights in groups, the uppermost first: one for each resolution.
+
+    A layer belongs to the resolution of the next place at or after it that every path goes through, so that the
+    side paths of a block count with it.
+
+    Args:
+        network: a backbone, or a part of one, that ends in a feature map.
+    """
+    pairs = _layers_with_resolution(network)
+    return [[layer for layer, _ in group] for _, group in itertools.groupby(pairs, key=lambda pair: pair[1])]
+
+
+def _layers_with_resolution(network: keras.Model) -> Iterator[tuple[layers.Layer, int]]:
+    """From the output down."""
+    resolutions = {id(tensor): tensor.shape[1] for tensor in _bottlenecks(network)}
+    resolution = network.output.shape[1]
+    for operation in reversed(network.operations):
+        resolution = resolutions.get(id(_output(operation)), resolution)
+        if isinstance(operation, keras.Model) and not isinstance(operation, keras.Sequential):
+            yield from _layers_with_resolution(operation)
+        elif isinstance(operation, layers.Layer) and operation.weights:
+            yield operation, resolution
+
+
+def _bottlenecks(network: keras.Model) -> list[keras.KerasTensor]:
+    """The 4-dimensional tensors inside that every path from input to output goes through, input first."""
+    last_use = {id(network.output): len(network.operations)}
+    for position, operation in enumerate(network.operations):
+        for tensor in operation._inbound_nodes[0].input_tensors:
+            last_use[id(tensor)] = max(position, last_use.get(id(tensor), 0))
+    found: list[keras.KerasTensor] = []
+    alive: set[int] = set()
+    for position, operation in enumerate(network.operations):
+        output = _output(operation)
+        alive.add(id(output))
+        alive = {tensor for tensor in alive if last_use[tensor] > position}
+        if alive == {id(output)} and len(output.shape) == 4:
+            found.append(output)
+    return [tensor for tensor in found if tensor is not network.output and tensor is not network.input]
+
+
+def _output(operation: keras.Operation) -> keras.KerasTensor:
+    """Where it stands in the network around it: `output` of a model is inside that."""
+    return operation._inbound_nodes[0].output_tensors[0]

@@ -1,0 +1,106 @@
+"""Building a backbone in Keras: from uint8 pixels to its last feature map, with its weights.
+
+`model.backbones` has the table; this reads its rows.
+"""
+
+import urllib.parse
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import layers
+
+from model.backbones import Backbone
+from model.errors import ConfigError, WeightsError
+from model.networks import efficientnet_lite
+from model.networks.keras_weights import weights_directory
+
+_IMAGENET_MEAN = np.array([0.485, 0.456, 0.406])
+_IMAGENET_DEVIATION = np.array([0.229, 0.224, 0.225])
+_CAFFE_MEAN_BGR = np.array([103.939, 116.779, 123.68])
+
+# Keras names these two files other than their addresses do.
+_FILE_NAMES = {"NASNet-mobile-no-top.h5": "nasnet_mobile_no_top.h5", "NASNet-large-no-top.h5": "nasnet_large_no_top.h5"}
+
+
+def build_backbone(backbone: Backbone, image_size: int, weights: str, seed: int = 0) -> keras.Model:
+    """A functional model from pixels to features; scaling is inside it.
+
+    Args:
+        backbone: a row of the table.
+        image_size: height and width of its input, in pixels.
+        weights: `imagenet`, or `none` for random ones.
+        seed: fixes the random ones.
+
+    Returns:
+        A model from uint8 (n, image_size, image_size, 3), RGB in [0, 255], to a float32 feature map
+        (n, map_height, map_width, channels): scaling, then the network itself, nested in it as the
+        layer `backbone.name`.
+
+    Raises:
+        ConfigError: the network cannot take images of that size.
+        WeightsError: its weights cannot be read or fetched.
+    """
+    keras.utils.set_random_seed(seed)
+    pixels = keras.Input((image_size, image_size, 3), dtype="uint8", name="image")
+    build = _embedded if backbone.embedded else _application
+    network = build(backbone, image_size, weights)
+    network.name = backbone.name
+    return keras.Model(pixels, network(_scale(pixels, backbone)), name=f"{backbone.name}_from_pixels")
+
+
+def _scale(pixels: keras.KerasTensor, backbone: Backbone) -> keras.KerasTensor:
+    """Scaling as built-in layers, so that the saved model needs no code of ours to load."""
+    if backbone.scaling == "lite":
+        return layers.Rescaling(1 / 128, -127 / 128, name="scaling")(pixels)
+    if backbone.scaling == "tf":
+        return layers.Rescaling(1 / 127.5, -1.0, name="scaling")(pixels)
+    if backbone.scaling == "torch":
+        scale, offset = 1 / (255 * _IMAGENET_DEVIATION), -_IMAGENET_MEAN / _IMAGENET_DEVIATION
+        return layers.Rescaling(scale.tolist(), offset.tolist(), name="scaling")(pixels)
+    as_float = layers.Rescaling(1.0, name="scaling")(pixels)
+    if backbone.scaling == "built_in":
+        return as_float
+    swap = layers.Conv2D(3, 1, use_bias=False, trainable=False, name="rgb_to_bgr")
+    swapped = swap(as_float)
+    swap.set_weights([np.eye(3, dtype="float32")[::-1].reshape(1, 1, 3, 3)])
+    return layers.Rescaling(1.0, (-_CAFFE_MEAN_BGR).tolist(), name="centring")(swapped)
+
+
+def _embedded(backbone: Backbone, image_size: int, weights: str) -> keras.Model:
+    scaled = keras.Input((image_size, image_size, 3))
+    network = keras.Model(scaled, efficientnet_lite.feature_map(scaled, backbone.name))
+    if weights == "imagenet":
+        efficientnet_lite.load_imagenet_weights(network, backbone.name)
+    return network
+
+
+def _application(backbone: Backbone, image_size: int, weights: str) -> keras.Model:
+    build = getattr(keras.applications, backbone.name)
+    try:
+        return build(
+            include_top=False,
+            weights=None if weights == "none" else weights,
+            input_shape=(image_size, image_size, 3),
+        )
+    except ValueError as error:
+        if "corrupted file" in str(error):
+            raise WeightsError(f"{backbone.name}: {error} Remove it from {weights_directory()}.") from error
+        raise ConfigError(
+            f"backbone {backbone.name} with image_size {image_size}: {error} Try image_size {backbone.image_size}."
+        ) from error
+    except Exception as error:
+        if "URL fetch failure" not in str(error):
+            raise
+        raise WeightsError(_how_to_place_weights(backbone, str(error))) from error
+
+
+def _how_to_place_weights(backbone: Backbone, failure: str) -> str:
+    address = next((word for word in failure.split() if word.startswith("http")), "").rstrip(":")
+    published = Path(urllib.parse.urlparse(address).path).name
+    return (
+        f"{backbone.name}: its ImageNet weights could not be fetched ({failure}). Without a network, "
+        f"fetch {address or 'the weights'} elsewhere and place the file at "
+        f"{weights_directory() / _FILE_NAMES.get(published, published)}, or use an EfficientNetLite backbone, "
+        "whose weights are installed."
+    )

@@ -1,0 +1,125 @@
+"""One import, from its source to a model in the workspace: a whole model or nothing."""
+
+import contextlib
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from model import durable
+from model.config import is_model_name
+from model.errors import ArchiveError, ConfigError, ModelError
+from model.files.archives import is_archive, unpack_archive
+from model.importing.bundle_import import Imported, find_bundle_folder, import_bundle
+from model.importing.imgclas import EXPECTED, TrainedFolder, find_trained_folder, read_trained_folder
+from model.importing.sources import local_source
+from model.results import Progress, no_progress
+from model.runs import Reservation, reserve_import
+from model.workspace import Workspace
+
+_ARCHIVE_SUFFIXES = re.compile(r"(\.tar)?\.(xz|gz|bz2|tgz|txz|tar|zip)$", re.IGNORECASE)
+
+
+def import_model(
+    source: Path | str, workspace: Workspace, name: str = "", sha256: str = "", progress: Progress = no_progress
+) -> dict[str, Any]:
+    """Take over a model of Topgraft as it is, or make one that answers as one trained by imgclas does.
+
+    Args:
+        source: the folder of the trained model, or an archive of it, also as https://... or remote:path; nothing in
+            it is changed.
+        name: of the new model; empty takes that of the folder.
+        sha256: what the archive must have; empty takes what `<archive>.sha256` says, where it lies beside it.
+        progress: told of a download.
+
+    Returns:
+        status, model (its name), path, backbone, classes, image_size, engine, metrics, max_difference of a
+        probability to the original network (of one by imgclas), warnings and seconds; all plain JSON.
+
+    Raises:
+        ModelError: the source is not such a model, is damaged, or holds code.
+        ConfigError: the name is in use, or cannot be a model's.
+        FetchError, StorageError: the source could not be fetched, or has another sha256.
+    """
+    clock = time.perf_counter()
+    with local_source(str(source), sha256, progress) as path, _unpacked(path) as root:
+        ours = find_bundle_folder(root)
+        if ours is not None:
+            with _importing_as(name or (_without_suffix(path) if ours == root else ours.name), workspace) as run:
+                return _result(import_bundle(ours, run.bundle, run.work), run, clock)
+        # Building the network takes TensorFlow; refusing a source does not.
+        from model.importing.imgclas_import import import_imgclas
+
+        folder = read_trained_folder(find_trained_folder(root))
+        with _importing_as(_name(name, folder, path, root), workspace) as run:
+            return _result(import_imgclas(path, folder, run.name, run.bundle, run.work), run, clock)
+
+
+def _result(imported: Imported, run: Reservation, clock: float) -> dict[str, Any]:
+    manifest = imported.manifest
+    result: dict[str, Any] = durable.to_json(
+        {
+            "status": "done",
+            "model": run.name,
+            "path": run.destination,
+            "backbone": manifest.backbone,
+            "classes": len(manifest.classes),
+            "image_size": manifest.image_size,
+            "engine": manifest.engine,
+            "metrics": manifest.metrics,
+            "max_difference": imported.max_difference,
+            "warnings": imported.warnings,
+            "seconds": round(time.perf_counter() - clock, 1),
+        }
+    )
+    return result
+
+
+@contextlib.contextmanager
+def _importing_as(name: str, workspace: Workspace) -> Iterator[Reservation]:
+    """A place for a model of that name, which is published at the end of the block; after an error nothing stays.
+
+    Raises:
+        ConfigError: the name is in use, or cannot be a model's.
+    """
+    if not is_model_name(name):
+        raise ConfigError(
+            "name: expected at most 100 letters, digits, '.', '-' or '_', beginning with a letter or digit, and not "
+            f"'latest'. Received: {name!r}. Choose one with --name."
+        )
+    reservation = reserve_import(name, workspace)
+    with reservation.lock:
+        try:
+            reservation.work.mkdir()
+            yield reservation
+            reservation.publish()
+        except BaseException:
+            shutil.rmtree(reservation.directory, ignore_errors=True)
+            raise
+
+
+@contextlib.contextmanager
+def _unpacked(source: Path) -> Iterator[Path]:
+    if source.is_dir():
+        yield source.resolve()
+        return
+    if not is_archive(source):
+        found = "a file that is no archive" if source.exists() else "nothing"
+        raise ModelError(f"{source}: expected {EXPECTED}\nfound {found}")
+    with tempfile.TemporaryDirectory(prefix="topgraft-import-") as directory:
+        try:
+            yield unpack_archive(source, Path(directory) / "unpacked")
+        except ArchiveError as error:
+            raise ModelError(error.message) from error
+
+
+def _name(wanted: str, folder: TrainedFolder, source: Path, root: Path) -> str:
+    of_archive = folder.directory == root and not source.is_dir()
+    return wanted or (_without_suffix(source) if of_archive else folder.directory.name)
+
+
+def _without_suffix(archive: Path) -> str:
+    return _ARCHIVE_SUFFIXES.sub("", archive.name)

@@ -1,0 +1,154 @@
+"""Fetching what a person at the command names by URL: whole, over TLS, and checked.
+
+Unlike `api.fetch`, which keeps a client of the service out of its network, this goes wherever the person may go,
+through the proxies of the environment too. A transfer that breaks off goes on where it stopped.
+"""
+
+import ipaddress
+import logging
+import urllib.parse
+from pathlib import Path
+from typing import IO
+
+import requests
+
+from model.addresses import without_credentials
+from model.errors import FetchError, FetchTooLargeError, StorageBusyError, StorageDamagedError, StorageUnreachableError
+from model.files.checksums import sha256_of
+from model.results import Progress, no_progress
+from model.storage.failures import with_retries
+
+MAX_BYTES = 8 * 1024**3
+PHASE = "download"
+# What is lost when a transfer breaks off.
+_BLOCK = 1 << 16
+_SECONDS_TO_CONNECT, _SECONDS_OF_SILENCE = 15.0, 60.0
+_REDIRECTS = 5
+_BUSY = frozenset({423, 425, 429, 500, 502, 503, 504})
+_KILOBYTE = 1000
+
+log = logging.getLogger(__name__)
+
+
+def is_url(source: str) -> bool:
+    """Whether it is an address for `download` rather than a path."""
+    return source.lower().startswith(("https://", "http://"))
+
+
+def download(
+    url: str, path: Path, sha256: str = "", progress: Progress = no_progress, password: str | None = None
+) -> str:
+    """Fetch a URL into the new file `path`; return the sha256 of what came, in hexadecimal.
+
+    Args:
+        url: https; http is taken for this machine, and where a sha256 tells that nobody changed it on the way.
+        sha256: what the content must have; empty takes any.
+        progress: told of the phase `download`, in kilobytes.
+        password: of a public link of Nextcloud that asks for one; None or empty where it does not.
+
+    Raises:
+        FetchError: no such address, it is not there, refused, or not safe to use.
+        StorageBusyError, StorageUnreachableError: it did not answer, also when tried again.
+        StorageDamagedError: the content has another sha256.
+    """
+    _require_safe(url, sha256)
+    shown = without_credentials(url)
+    with open(path, "xb") as stream:
+        with_retries(lambda: _fetch(url, shown, stream, bool(sha256), progress, password))
+    received = sha256_of(path)
+    if sha256 and received != sha256.lower():
+        raise StorageDamagedError(
+            f"{shown}: expected content with the sha256 {sha256.lower()}, received {received}. It was changed, or the "
+            "link answers with something else, such as a page that asks for a password. Nothing was kept."
+        )
+    return received
+
+
+def _require_safe(url: str, sha256: str) -> None:
+    try:
+        parts = urllib.parse.urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError as error:
+        raise FetchError(f"url: expected https://HOST/PATH, received {url[:200]!r}: {error}.") from error
+    if parts.scheme.lower() not in ("https", "http") or not host:
+        raise FetchError(f"url: expected https://HOST/PATH, received {without_credentials(url)[:200]!r}.")
+    if parts.scheme.lower() == "http" and not sha256 and not is_this_machine(host):
+        raise FetchError(
+            f"{without_credentials(url)}: expected https, for over http anybody on the way can change the content. Use "
+            "https, or give the sha256 that it must have."
+        )
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether a host name or address is the loopback one."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _fetch(
+    url: str, shown: str, stream: IO[bytes], has_checksum: bool, progress: Progress, password: str | None
+) -> None:
+    """Fetch what is not in `stream` yet."""
+    done = stream.seek(0, 2)
+    headers = {"User-Agent": "topgraft", "Accept-Encoding": "identity"}
+    if done:
+        headers["Range"] = f"bytes={done}-"
+    try:
+        with requests.Session() as session:
+            session.max_redirects = _REDIRECTS
+            with session.get(
+                url,
+                headers=headers,
+                auth=("anonymous", password) if password else _no_credentials,
+                stream=True,
+                timeout=(_SECONDS_TO_CONNECT, _SECONDS_OF_SILENCE),
+            ) as answer:
+                if urllib.parse.urlsplit(answer.url).scheme != urllib.parse.urlsplit(url).scheme and not has_checksum:
+                    _require_safe(answer.url, "")
+                _check_status(answer, shown, bool(done))
+                if answer.status_code == 200:
+                    stream.seek(0)
+                    stream.truncate()
+                _copy(answer, stream, shown, progress)
+    except (requests.exceptions.SSLError, requests.TooManyRedirects, requests.exceptions.InvalidURL) as error:
+        raise FetchError(f"{shown}: cannot be fetched: {_reason(error)}. See to the address.") from error
+    except requests.RequestException as error:
+        raise StorageUnreachableError(
+            f"{shown}: expected an answer, received: {_reason(error)}. See that it can be reached from here."
+        ) from error
+
+
+def _no_credentials(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Instead of what ~/.netrc may have for the host."""
+    return request
+
+
+def _check_status(answer: requests.Response, shown: str, resumed: bool) -> None:
+    if answer.status_code == 200 or (resumed and answer.status_code == 206):
+        return
+    said = f"{shown}: expected the file, received {answer.status_code} {answer.reason}."
+    if answer.status_code in _BUSY:
+        raise StorageBusyError(f"{said} The server is busy; it was tried again for a while. Try later.")
+    hints = {401: "It asks for a password.", 404: "The link was deleted, has expired, or is mistyped."}
+    raise FetchError(f"{said} {hints.get(answer.status_code, 'See to the address.')}")
+
+
+def _copy(answer: requests.Response, stream: IO[bytes], shown: str, progress: Progress) -> None:
+    done = stream.tell()
+    total = done + int(answer.headers.get("Content-Length") or 0)
+    for block in answer.iter_content(_BLOCK):
+        stream.write(block)
+        done += len(block)
+        if done > MAX_BYTES:
+            raise FetchTooLargeError(f"{shown}: expected at most {MAX_BYTES:,} bytes, the server sends more.")
+        progress(PHASE, done // _KILOBYTE, max(done, total) // _KILOBYTE)
+    stream.flush()
+    # With a length known in advance, requests itself notices only some of the broken transfers.
+    if total and done < total:
+        raise StorageUnreachableError(f"{shown}: expected {total:,} bytes, received {done:,}. The transfer broke off.")
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -1,0 +1,292 @@
+"""Photos made by pasting cut-outs on backgrounds, and the demo dataset made that way.
+
+A photo goes through what happens to a real one, in this order: the object is turned, seen in
+perspective, worn and shaded; it stands in a scene, partly hidden; light, lens and sensor add their
+own; JPEG loses some of it. Every choice comes from one `numpy.random.Generator`.
+"""
+
+import dataclasses
+import io
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+from model import durable
+from model.errors import ConfigError
+from model.resources import available_processors
+from model.results import Progress, no_progress
+from model.synthesis.backgrounds import draw_background, fractal_noise
+from model.synthesis.traffic_signs import SIGNS, draw_sign
+
+IMAGES_PER_CLASS = 60
+VAL_SHARE = 0.15
+TEST_SHARE = 0.15
+LEAST_IMAGES_PER_CLASS = 3
+
+Range = tuple[float, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Variation:
+    """How much photos differ: each is drawn uniformly from these ranges, each effect with its chance.
+
+    Attributes:
+        height_share: height of the object over that of the photo.
+        roll, pitch, yaw: turns around the viewing, the horizontal and the vertical axis, in degrees.
+        pole: chance that the object stands on a pole.
+        occlusion: chance that something stands in front of the object.
+        exposure: factor on all pixels; photos are taken from dusk to glaring sun.
+        blur: radius of the blur of a lens out of focus, in pixels.
+        motion: chance of motion blur.
+        noise: deviation of the sensor's noise, in gray levels of 255.
+        jpeg_quality: Pillow's quality, 1 to 95.
+    """
+
+    height_share: Range = (0.25, 0.65)
+    roll: Range = (-14, 14)
+    pitch: Range = (-25, 25)
+    yaw: Range = (-50, 50)
+    pole: float = 0.7
+    occlusion: float = 0.3
+    exposure: Range = (0.4, 1.35)
+    blur: Range = (0.0, 1.6)
+    motion: float = 0.25
+    noise: Range = (1.0, 12.0)
+    jpeg_quality: Range = (18, 92)
+
+
+def write_demo_dataset(
+    directory: Path,
+    images_per_class: int = IMAGES_PER_CLASS,
+    seed: int = 0,
+    progress: Progress = no_progress,
+) -> None:
+    """Write photos of traffic signs, eight classes, as an AI4OS dataset: `images/` and `dataset_files/`.
+
+    Image i of a class depends on `seed`, the class and i only, so a larger dataset holds the smaller one's images.
+    The same versions of NumPy and Pillow write the same bytes. The lists are written last: a new
+    dataset that has them is whole.
+
+    Args:
+        directory: made if missing; files of the same names in it are replaced.
+        images_per_class: 3 or more; 15 % of them, and at least one, go to each of `val` and `test`.
+        seed: 0 or more.
+        progress: called with the phase `synthesize` after each image.
+
+    Raises:
+        ConfigError: fewer than 3 images per class, or a negative seed.
+    """
+    if images_per_class < LEAST_IMAGES_PER_CLASS or seed < 0:
+        raise ConfigError(
+            f"expected images_per_class of {LEAST_IMAGES_PER_CLASS} or more and a seed of 0 or more, "
+            f"received {images_per_class} and {seed}."
+        )
+    classes = tuple(SIGNS)
+    for name in classes:
+        (directory / "images" / name).mkdir(parents=True, exist_ok=True)
+    jobs = [(label, index) for label in range(len(classes)) for index in range(images_per_class)]
+
+    def write(job: tuple[int, int]) -> None:
+        label, index = job
+        photo = draw_demo_photo(classes[label], np.random.default_rng([seed, label, index]))
+        (directory / "images" / _image_name(classes[label], index)).write_bytes(photo)
+
+    with ThreadPoolExecutor(available_processors()) as threads:
+        for done, _ in enumerate(threads.map(write, jobs), start=1):
+            progress("synthesize", done, len(jobs))
+    _write_lists(directory / "dataset_files", classes, images_per_class)
+
+
+def draw_demo_photo(sign: str, rng: np.random.Generator) -> bytes:
+    """One photo of a traffic sign, as JPEG bytes; 320 to 480 pixels wide, 240 to 360 high."""
+    size = int(rng.integers(240, 361)), int(rng.integers(320, 481))
+    return compose_photo(draw_sign(sign, rng), draw_background(size, rng), rng, Variation())
+
+
+def compose_photo(cutout: Image.Image, background: np.ndarray, rng: np.random.Generator, variation: Variation) -> bytes:
+    """Paste an object on a background and take a photo of it.
+
+    Args:
+        cutout: RGBA, transparent around the object; drawn larger than it will be seen.
+        background: float32 array (height, width, 3), RGB, in [0, 255].
+        rng: where every choice comes from.
+        variation: how far the choices may go.
+
+    Returns:
+        The bytes of a JPEG file.
+    """
+    height, width = background.shape[:2]
+    target = rng.uniform(*variation.height_share) * height
+    placed = _place(_wear(_shrink(cutout, target), rng), target, (height, width), rng, variation)
+    if rng.random() < variation.occlusion:
+        placed = _occlude(placed, rng)
+    scene = _paste(placed, background, rng, variation)
+    return _encode(_photograph(scene, rng, variation), rng, variation)
+
+
+def _shrink(cutout: Image.Image, target: float) -> Image.Image:
+    """Most of the reduction to `target` pixels, because the perspective transform does not smooth."""
+    height = max(8, round(target * 1.5))
+    width = max(8, round(height * cutout.width / cutout.height))
+    return cutout.resize((width, height), Image.Resampling.LANCZOS)
+
+
+def _wear(cutout: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Dirt, and light that falls from one side."""
+    pixels = np.asarray(cutout, np.float32)
+    size = pixels.shape[:2]
+    dirt = np.clip((fractal_noise((64, 64), rng, 4) - rng.uniform(0.45, 0.8)) * 4, 0, 1) * rng.uniform(0, 0.55)
+    light = _ramp((64, 64), rng.uniform(0, 360)) * rng.uniform(0, 0.5) + rng.uniform(0.6, 0.9)
+    shade = Image.fromarray((light * (1 - dirt)).astype(np.float32))
+    factor = np.asarray(shade.resize(size[::-1], Image.Resampling.BICUBIC))[..., None]
+    worn = np.concatenate([np.clip(pixels[..., :3] * factor, 0, 255), pixels[..., 3:]], axis=-1)
+    return Image.fromarray(worn.astype(np.uint8), "RGBA")
+
+
+def _place(
+    cutout: Image.Image, target: float, size: tuple[int, int], rng: np.random.Generator, variation: Variation
+) -> Image.Image:
+    """The object seen in perspective, about `target` pixels high, somewhere in an empty picture of `size`."""
+    height, width = size
+    turns = [np.radians(rng.uniform(*turn)) for turn in (variation.roll, variation.pitch, variation.yaw)]
+    corners = _project(turns, cutout.width / cutout.height) * target / 2
+    reach = np.abs(corners).max(axis=0)
+    margin = np.minimum(reach * 0.9, (width * 0.45, height * 0.45))
+    centre = rng.uniform(margin, (width, height) - margin)
+    corners_inside = np.array([(0, 0), (1, 0), (1, 1), (0, 1)], np.float64) * cutout.size
+    coefficients = tuple(_homography(corners + centre, corners_inside))
+    return cutout.transform((width, height), Image.Transform.PERSPECTIVE, coefficients, Image.Resampling.BICUBIC)
+
+
+def _project(turns: Sequence[float], aspect: float, distance: float = 3.5) -> np.ndarray:
+    """Where the corners of a rectangle of half height 1 are seen after three turns.
+
+    Args:
+        turns: roll, pitch and yaw, in radians.
+        aspect: width over height of the rectangle.
+        distance: of the eye, in half heights.
+
+    Returns:
+        float array (4, 2), clockwise from top left, relative to the centre.
+    """
+    rectangle = np.array([(-aspect, -1, 0), (aspect, -1, 0), (aspect, 1, 0), (-aspect, 1, 0)], np.float64)
+    roll, pitch, yaw = turns
+    around_z = np.array([(np.cos(roll), -np.sin(roll), 0), (np.sin(roll), np.cos(roll), 0), (0, 0, 1)])
+    around_x = np.array([(1, 0, 0), (0, np.cos(pitch), -np.sin(pitch)), (0, np.sin(pitch), np.cos(pitch))])
+    around_y = np.array([(np.cos(yaw), 0, np.sin(yaw)), (0, 1, 0), (-np.sin(yaw), 0, np.cos(yaw))])
+    turned = rectangle @ (around_y @ around_x @ around_z).T
+    return turned[:, :2] * distance / (distance + turned[:, 2:])
+
+
+def _homography(source: np.ndarray, destination: np.ndarray) -> np.ndarray:
+    """The eight coefficients Pillow wants to map four points (4, 2) of the output to four of the input."""
+    rows, values = [], []
+    for (x, y), (u, v) in zip(source, destination, strict=True):
+        rows += [(x, y, 1, 0, 0, 0, -u * x, -u * y), (0, 0, 0, x, y, 1, -v * x, -v * y)]
+        values += [u, v]
+    return np.linalg.solve(np.array(rows), np.array(values))
+
+
+def _occlude(placed: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Leaves, a pole or a sticker in front of the object."""
+    left, top, right, bottom = placed.getbbox() or (0, 0, *placed.size)
+    wide, high = right - left, bottom - top
+    covered = placed.copy()
+    draw = ImageDraw.Draw(covered)
+    kind = rng.integers(3)
+    if kind == 0:
+        angle = rng.uniform(0, 2 * np.pi)
+        around = np.array((left + wide / 2 * (1 + 0.8 * np.cos(angle)), top + high / 2 * (1 + 0.8 * np.sin(angle))))
+        for x, y in around + rng.normal(0, 0.16, (int(rng.integers(12, 40)), 2)) * (wide, high):
+            across, up = rng.uniform(0.03, 0.09, 2) * high
+            green = int(rng.integers(50, 130))
+            leaf = (green * 2 // 3, green, green // 3, 255)
+            draw.ellipse((x - across, y - up, x + across, y + up), fill=leaf)
+    elif kind == 1:
+        x, lean = left + wide * rng.uniform(0.1, 0.9), rng.normal(0, 0.12) * high
+        gray = int(rng.integers(50, 170))
+        pole = (gray, gray, gray, 255)
+        draw.line((x - lean, 0, x + lean, placed.height), fill=pole, width=max(2, int(high * rng.uniform(0.05, 0.16))))
+    else:
+        x, y = left + wide * rng.uniform(0.2, 0.7), top + high * rng.uniform(0.2, 0.7)
+        across, up = rng.uniform(0.1, 0.24, 2) * (wide, high)
+        sticker = (*(int(channel) for channel in rng.integers(30, 245, 3)), 255)
+        draw.rectangle((x, y, x + across, y + up), fill=sticker)
+    return covered
+
+
+def _paste(placed: Image.Image, background: np.ndarray, rng: np.random.Generator, variation: Variation) -> np.ndarray:
+    """The object in the scene, perhaps on a pole, with its shadow behind it; float32 (height, width, 3)."""
+    height, width = background.shape[:2]
+    scene = Image.fromarray(background.astype(np.uint8))
+    left, _, right, bottom = placed.getbbox() or (0, 0, width, height)
+    if rng.random() < variation.pole:
+        gray = int(rng.integers(70, 190))
+        x, thickness = (left + right) / 2, max(2, int((right - left) * rng.uniform(0.05, 0.09)))
+        top = bottom - (right - left) // 3
+        pole = ImageDraw.Draw(scene)
+        pole.rectangle((x - thickness, top, x + thickness, height), fill=(gray, gray, gray + 4))
+        pole.rectangle((x, top, x + thickness, height), fill=(gray * 3 // 4,) * 3)
+    alpha = placed.getchannel("A")
+    shadow = Image.new("L", placed.size)
+    shadow.paste(alpha, (int(rng.integers(-6, 7)), int(rng.integers(0, 8))))
+    shadow = shadow.filter(ImageFilter.BoxBlur(3)).point(lambda value: value * 0.35)
+    scene.paste((20, 20, 24), (0, 0), shadow)
+    scene.paste(placed.convert("RGB"), (0, 0), alpha)
+    return np.asarray(scene, np.float32)
+
+
+def _photograph(scene: np.ndarray, rng: np.random.Generator, variation: Variation) -> np.ndarray:
+    """What light, lens and sensor do; uint8 (height, width, 3)."""
+    height, width = scene.shape[:2]
+    if rng.random() < variation.motion:
+        scene = _move(scene, rng)
+    blurred = Image.fromarray(scene.astype(np.uint8)).filter(ImageFilter.BoxBlur(rng.uniform(*variation.blur)))
+    fall_off = (_ramp((height, width), rng.uniform(0, 360)) - 0.5) * rng.uniform(0, 0.6)
+    light = (rng.uniform(*variation.exposure) * (1 + fall_off)).astype(np.float32)
+    tint = (1 + rng.normal(0, 0.06, 3)).astype(np.float32)
+    haze = np.float32(rng.uniform(0, 0.3) if rng.random() < 0.3 else 0)
+    photo = np.asarray(blurred, np.float32) * light[..., None] * tint
+    photo = photo * (1 - haze) + haze * np.float32(200)
+    grain = rng.standard_normal((height, width, 1), np.float32) * np.float32(rng.uniform(*variation.noise))
+    return np.clip(photo + grain, 0, 255).astype(np.uint8)
+
+
+def _move(scene: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Motion blur: the mean of the scene at several moments."""
+    moments = int(rng.integers(3, 7))
+    angle = rng.uniform(0, np.pi)
+    steps = [(round(np.sin(angle) * moment), round(np.cos(angle) * moment)) for moment in range(moments)]
+    return sum((np.roll(scene, step, (0, 1)) for step in steps), np.zeros_like(scene)) / np.float32(moments)
+
+
+def _ramp(size: tuple[int, int], degrees: float) -> np.ndarray:
+    """A plane that rises in one direction, in about [0, 1]; (height, width)."""
+    down, across = np.linspace(-0.5, 0.5, size[0])[:, None], np.linspace(-0.5, 0.5, size[1])[None, :]
+    return 0.5 + (down * np.sin(np.radians(degrees)) + across * np.cos(np.radians(degrees))) / np.sqrt(2)
+
+
+def _encode(photo: np.ndarray, rng: np.random.Generator, variation: Variation) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(photo).save(stream, "JPEG", quality=round(rng.uniform(*variation.jpeg_quality)))
+    return stream.getvalue()
+
+
+def _image_name(sign: str, index: int) -> str:
+    return f"{sign}/{index:03d}.jpg"
+
+
+def _write_lists(directory: Path, classes: tuple[str, ...], images_per_class: int) -> None:
+    """Photos are independent of each other, so the first of each class can train and the last can test."""
+    val = max(1, round(images_per_class * VAL_SHARE))
+    test = max(1, round(images_per_class * TEST_SHARE))
+    train = images_per_class - val - test
+    splits = {"train": range(train), "val": range(train, train + val), "test": range(train + val, images_per_class)}
+    directory.mkdir(exist_ok=True)
+    durable.write_text(directory / "classes.txt", "".join(f"{name}\n" for name in classes))
+    for split, indices in splits.items():
+        lines = [f"{_image_name(name, index)} {label}\n" for label, name in enumerate(classes) for index in indices]
+        durable.write_text(directory / f"{split}.txt", "".join(lines))

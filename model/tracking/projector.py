@@ -1,0 +1,77 @@
+"""The features of images for TensorBoard's projector: a cloud of thumbnails to turn around and to search in."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import scipy.linalg
+from PIL import Image
+
+from model import durable
+from model.dataset.inspection import in_parallel
+from model.results import SPLITS, Dataset
+from model.tracking.epoch_figures import Thumbnails
+
+MOST_IMAGES = 2000
+_COMPONENTS = 50
+_THUMBNAIL = 48
+_QUALITY = 80
+_FEATURES, _METADATA, _SPRITE = "features.tsv", "metadata.tsv", "sprite.jpg"
+_CONFIG = f"""embeddings {{
+  tensor_name: "features"
+  tensor_path: "{_FEATURES}"
+  metadata_path: "{_METADATA}"
+  sprite {{
+    image_path: "{_SPRITE}"
+    single_image_dim: {_THUMBNAIL}
+    single_image_dim: {_THUMBNAIL}
+  }}
+}}
+"""
+
+
+def write_projector(directory: Path, features: np.ndarray, dataset: Dataset, thumbnails: Thumbnails) -> None:
+    """Write the features of at most 2,000 images, spread over all splits and classes, as TensorBoard wants them.
+
+    Args:
+        directory: of a run of TensorBoard.
+        features: float32 (n, features), of all samples of the dataset; reduced to their first 50 principal components.
+    """
+    if len(features) < 2:
+        return
+    chosen = np.unique(np.linspace(0, len(features) - 1, MOST_IMAGES).round().astype(int))
+    splits = [split for split in SPLITS for _ in dataset.split(split)]
+    samples = [dataset.samples[row] for row in chosen]
+    metadata = [
+        (dataset.classes[sample.label], splits[row], sample.name) for row, sample in zip(chosen, samples, strict=True)
+    ]
+    pictures = in_parallel(lambda sample: thumbnails.read(sample, _THUMBNAIL), samples)
+    _grid(np.stack(list(pictures))).save(directory / _SPRITE, quality=_QUALITY)
+    durable.write_text(directory / _METADATA, _table([("class", "split", "image"), *metadata]))
+    components = principal_components(features[chosen], _COMPONENTS)
+    durable.write_text(directory / _FEATURES, _table([[f"{value:.4g}" for value in row] for row in components]))
+    durable.write_text(directory / "projector_config.pbtxt", _CONFIG)
+
+
+def principal_components(features: np.ndarray, most: int) -> np.ndarray:
+    """Features float (n, features) turned onto the directions in which they vary most, the first `most` of these."""
+    centred = (features - features.mean(axis=0)).astype(np.float64)
+    last = centred.shape[1] - 1
+    _, directions = scipy.linalg.eigh(centred.T @ centred, subset_by_index=(max(0, last + 1 - most), last))
+    turned: np.ndarray = centred @ directions[:, ::-1]
+    return turned
+
+
+def _table(rows: Iterable[Sequence[str]]) -> str:
+    cleaned = ([" ".join(value.split()) for value in row] for row in rows)
+    return "".join("\t".join(row) + "\n" for row in cleaned)
+
+
+def _grid(pictures: np.ndarray) -> Image.Image:
+    """A square of pictures uint8 (n, side, side, 3), row by row."""
+    side = int(np.ceil(np.sqrt(len(pictures))))
+    padded = np.zeros((side * side, *pictures.shape[1:]), np.uint8)
+    padded[: len(pictures)] = pictures
+    height, width = pictures.shape[1:3]
+    rows = padded.reshape(side, side, height, width, 3).swapaxes(1, 2)
+    return Image.fromarray(rows.reshape(side * height, side * width, 3))

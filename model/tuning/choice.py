@@ -1,0 +1,71 @@
+"""Choosing among the trials of a tuning: the simplest that is as good as the best.
+
+The one-standard-error rule (Breiman et al., 1984): the best of many trials is best by luck too, so whatever is
+not worse than it by more than the standard error of their difference counts as equally good. Of these the
+simplest is chosen: first the one with the fewest options changed, then that of the smallest model.
+"""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from model.tuning.held_out import Measure
+from model.tuning.trials import MeasuredBackbone, Trial
+
+_RESAMPLES = 500
+_IN_WORDS = {"val_loss": "loss", "val_accuracy": "accuracy", "val_macro_f1": "macro-F1"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """The trial chosen, and a sentence that says why."""
+
+    trial: Trial
+    reason: str
+
+
+def choose(
+    trials: Sequence[Trial], plain: Trial, measure: Measure, backbones: Mapping[str, MeasuredBackbone], seed: int
+) -> Choice:
+    """Choose one of `trials`; it is never worse than `plain`.
+
+    Args:
+        trials: one or more.
+        plain: that of them with the fewest changes.
+        backbones: by name; trials that name none in their changes have the plain one.
+        seed: of the bootstrap.
+    """
+    resamples = resamples_of(len(measure.labels), seed)
+    best = min(trials, key=lambda trial: trial.value)
+
+    def error(trial: Trial, other: Trial) -> float:
+        return measure.standard_error(trial.held_out, other.held_out, resamples)
+
+    def is_equal_to_best(trial: Trial) -> bool:
+        if trial is best:
+            return True
+        sound = math.isfinite(trial.value) and trial.value <= plain.value
+        return sound and trial.value - best.value <= error(trial, best)
+
+    def complexity(trial: Trial) -> tuple[int, float, float]:
+        size = backbones[trial.changes["backbone"]].size_mb if "backbone" in trial.changes else 0.0
+        return len(trial.changes), size, trial.value
+
+    equal = [trial for trial in trials if is_equal_to_best(trial)]
+    chosen = min(equal, key=complexity)
+    metric = _IN_WORDS[measure.stop_on]
+    if chosen is plain:
+        return Choice(chosen, f"None of {len(trials)} trials beats the {metric} of the plain options beyond noise.")
+    gain, noise = plain.value - chosen.value, error(plain, chosen)
+    return Choice(
+        chosen,
+        f"Of {len(trials)} trials, {len(equal)} have the best {metric} or one equal within noise, and this is the "
+        f"simplest: better than the plain options by {gain:.3g}, with a standard error of {noise:.2g}.",
+    )
+
+
+def resamples_of(images: int, seed: int) -> np.ndarray:
+    """Images drawn anew with replacement: how often each is in each of 500 resamples, int (500, images)."""
+    return np.random.default_rng(seed).multinomial(images, np.full(images, 1 / images), _RESAMPLES)

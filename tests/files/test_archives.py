@@ -1,0 +1,326 @@
+"""Archives: whole ones are unpacked, unsafe ones leave nothing behind."""
+
+import io
+import os
+import stat
+import struct
+import tarfile
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from model.dataset.prepare import Verdict
+from model.errors import ArchiveError
+from model.files.archives import ArchiveLimits, count_zip_files, is_archive, iter_zip_images, unpack_archive
+
+FILES = {"a/1.jpg": b"one", "a/2 3.jpg": b"two" * 1000, "b/empty": b""}
+
+
+def zipped(files: Mapping[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", compression) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return stream.getvalue()
+
+
+def tarred(files: Mapping[str, bytes], mode: str = "w") -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode=mode) as archive:  # type: ignore[call-overload]
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return stream.getvalue()
+
+
+def tarred_member(member: tarfile.TarInfo) -> bytes:
+    stream = io.BytesIO()
+    with tarfile.open(fileobj=stream, mode="w") as archive:
+        archive.addfile(member)
+    return stream.getvalue()
+
+
+def unpacked(root: Path) -> dict[str, bytes]:
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def refusal(tmp_path: Path, content: bytes, limits: ArchiveLimits | None = None) -> str:
+    """The message of the refusal; nothing must be left but the archive."""
+    room = tmp_path / "room"
+    room.mkdir(exist_ok=True)
+    archive = room / "archive"
+    archive.write_bytes(content)
+    with pytest.raises(ArchiveError) as caught:
+        unpack_archive(archive, room / "out", limits or ArchiveLimits())
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["archive", "room"]
+    return caught.value.message
+
+
+@pytest.mark.parametrize("mode", ["zip", "w", "w:gz", "w:bz2", "w:xz"])
+def test_every_kind_is_known_by_its_content(tmp_path: Path, mode: str) -> None:
+    archive = tmp_path / "archive"
+    archive.write_bytes(zipped(FILES) if mode == "zip" else tarred(FILES, mode))
+    assert is_archive(archive)
+    assert unpacked(unpack_archive(archive, tmp_path / "deep" / "out")) == FILES
+    assert unpacked(unpack_archive(archive, tmp_path / "deep" / "out")) == FILES
+    assert os.listdir(tmp_path / "deep") == ["out"]
+
+
+def test_no_archive(tmp_path: Path) -> None:
+    assert not is_archive(tmp_path)
+    assert not is_archive(tmp_path / "missing")
+    assert "expected a .zip, .tar" in refusal(tmp_path, b"hello")
+
+
+@pytest.mark.parametrize(
+    "name", ["../x", "a/../../x", "/etc/x", "\\x", "..\\x", "a\\..\\..\\x", "C:\\x", "c:x", "a/..", "//host/x"]
+)
+@pytest.mark.parametrize("pack", [zipped, tarred])
+def test_paths_that_lead_outside(tmp_path: Path, name: str, pack: Callable[[Mapping[str, bytes]], bytes]) -> None:
+    assert "leads outside" in refusal(tmp_path, pack({"good.jpg": b"x", name: b"y"}))
+
+
+@pytest.mark.parametrize(
+    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE, b"Z"]
+)
+def test_links_and_devices_in_a_tar(tmp_path: Path, kind: bytes) -> None:
+    member = tarfile.TarInfo("thing")
+    member.type, member.linkname = kind, "target"
+    assert "link or a device" in refusal(tmp_path, tarred_member(member))
+
+
+def _file(tmp_path: Path, content: bytes) -> Path:
+    path = tmp_path / "archive"
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFCHR, stat.S_IFIFO, stat.S_IFSOCK])
+def test_links_and_devices_in_a_zip(tmp_path: Path, kind: int) -> None:
+    info = zipfile.ZipInfo("thing")
+    info.external_attr = (kind | 0o777) << 16
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr(info, "/etc/passwd")
+    assert "link or a device" in refusal(tmp_path, stream.getvalue())
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("names", [("x", "x"), ("x", "./x"), ("x/y", "x"), ("x", "x/y"), ("a\\b", "a/b")])
+def test_names_there_twice(tmp_path: Path, names: tuple[str, str]) -> None:
+    streams = io.BytesIO(), io.BytesIO()
+    with zipfile.ZipFile(streams[0], "w") as zip_file, tarfile.open(fileobj=streams[1], mode="w") as tar:
+        for name in names:
+            zip_file.writestr(name, "x")
+            tar.addfile(tarfile.TarInfo(name))
+    for stream in streams:
+        assert "there twice" in refusal(tmp_path, stream.getvalue())
+
+
+def test_folders_may_be_named_before_their_files(tmp_path: Path) -> None:
+    content = zipped({"./": b"", "a/": b"", "a/1": b"x"})
+    assert unpacked(unpack_archive(_file(tmp_path, content), tmp_path / "out")) == {"a/1": b"x"}
+
+
+@pytest.mark.parametrize("pack", [zipped, tarred])
+def test_limits(tmp_path: Path, pack: Callable[[Mapping[str, bytes]], bytes]) -> None:
+    content = pack({"1": b"x" * 600, "2": b"y" * 600})
+    assert "at most 1 files and folders" in refusal(tmp_path, content, ArchiveLimits(entries=1))
+    assert "at most 1,000 bytes when unpacked" in refusal(tmp_path, content, ArchiveLimits(total_bytes=1000))
+    assert "files of at most 500 bytes, '1' is larger" in refusal(tmp_path, content, ArchiveLimits(entry_bytes=500))
+
+
+def test_zip_bomb_is_stopped_by_its_ratio(tmp_path: Path) -> None:
+    bomb = zipped({"zeros": bytes(200 * 1024**2)})
+    assert len(bomb) < 250_000
+    assert "expected at most" in refusal(tmp_path, bomb)
+
+
+def test_zip_header_that_lies_about_its_size(tmp_path: Path) -> None:
+    honest = zipped({"1": b"x" * 10_000})
+    lying = honest.replace(struct.pack("<L", 10_000), struct.pack("<L", 10))
+    assert "damaged" in refusal(tmp_path, lying)
+
+
+@pytest.mark.parametrize("mode", ["w:gz", "w:xz", "w:bz2"])
+def test_tar_bomb_is_stopped_by_its_ratio(tmp_path: Path, mode: str) -> None:
+    assert "expected at most" in refusal(tmp_path, tarred({"zeros": bytes(80 * 1024**2)}, mode))
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_tar_header_that_claims_gigabytes_for_itself(tmp_path: Path, kind: bytes) -> None:
+    member = tarfile.TarInfo("header")
+    member.type, member.size = kind, 8 * 1024**3
+    content = member.tobuf(tarfile.GNU_FORMAT) + bytes(1024)
+    assert "claims" in refusal(tmp_path, content)
+
+
+def test_tar_of_endless_headers(tmp_path: Path) -> None:
+    member = tarfile.TarInfo("long")
+    member.type, member.size = tarfile.GNUTYPE_LONGNAME, 4
+    content = (member.tobuf(tarfile.GNU_FORMAT) + b"name" + bytes(508)) * 5000
+    assert "damaged" in refusal(tmp_path, content)
+
+
+def test_sparse_tar_is_counted(tmp_path: Path) -> None:
+    header = bytearray(tarfile.TarInfo("holes").tobuf(tarfile.GNU_FORMAT))
+    header[156:157] = tarfile.GNUTYPE_SPARSE
+    header[483:495] = b"%011o\0" % (1 << 32)
+    header[148:156] = b"%06o\0 " % (sum(header[:148]) + sum(header[156:]) + 8 * 32)
+    assert "expected at most" in refusal(tmp_path, bytes(header) + bytes(1024))
+
+
+@pytest.mark.parametrize("keep", [0.3, 0.6, 0.9])
+@pytest.mark.parametrize("mode", ["zip", "w", "w:gz", "w:xz"])
+def test_truncated(tmp_path: Path, mode: str, keep: float) -> None:
+    files = {str(number): os.urandom(20_000) for number in range(5)}
+    content = zipped(files) if mode == "zip" else tarred(files, mode)
+    assert refusal(tmp_path, content[: int(len(content) * keep)])
+
+
+def test_tar_with_a_damaged_header_in_the_middle(tmp_path: Path) -> None:
+    content = bytearray(tarred({"1": b"x", "2": b"y"}))
+    content[1024 + 10] ^= 1
+    assert "a header is damaged" in refusal(tmp_path, bytes(content))
+
+
+def test_damaged_data(tmp_path: Path) -> None:
+    content = bytearray(zipped({"1": b"x" * 1000}, zipfile.ZIP_STORED))
+    content[500] ^= 1
+    assert "damaged" in refusal(tmp_path, bytes(content))
+
+
+def test_encrypted_and_exotic_zips(tmp_path: Path) -> None:
+    content = bytearray(zipped({"1": b"x"}))
+    content[6] |= 1
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    assert "encrypted" in refusal(tmp_path, bytes(content))
+    assert "otherwise than by deflate" in refusal(tmp_path, zipped({"1": b"x"}, zipfile.ZIP_LZMA))
+
+
+def test_place_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(ArchiveError, match="cannot be unpacked into"):
+        unpack_archive(_file(tmp_path, zipped(FILES)), tmp_path / "file" / "out")
+    with pytest.raises(ArchiveError, match="File name too long"):
+        unpack_archive(_file(tmp_path, zipped({"x" * 300: b""})), tmp_path / "out")
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    names=st.lists(st.text("ab./\\:", min_size=1, max_size=8), min_size=1, max_size=5),
+    as_tar=st.booleans(),
+)
+def test_any_names_stay_inside(names: list[str], as_tar: bool) -> None:
+    files = dict.fromkeys(names, b"x")
+    with tempfile.TemporaryDirectory() as directory:
+        room = Path(directory, "room")
+        room.mkdir()
+        archive = _file(room, tarred(files) if as_tar else zipped(files))
+        try:
+            unpack_archive(archive, room / "out")
+            assert all((room / "out") in path.parents for path in (room / "out").rglob("*"))
+        except ArchiveError:
+            assert os.listdir(room) == ["archive"]
+        assert os.listdir(directory) == ["room"]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=6),
+    as_tar=st.booleans(),
+)
+def test_any_damage_is_refused_or_harmless(changes: list[tuple[float, int]], as_tar: bool) -> None:
+    content = bytearray(tarred(FILES) if as_tar else zipped(FILES))
+    for place, value in changes:
+        content[int(place * len(content))] = value
+    with tempfile.TemporaryDirectory() as directory:
+        archive = _file(Path(directory), bytes(content))
+        try:
+            unpack_archive(archive, Path(directory, "out"))
+        except ArchiveError:
+            assert os.listdir(directory) == ["archive"]
+
+
+def test_zip_images_skip_what_no_user_put_there() -> None:
+    content = zipped(
+        {"a/": b"", "a/1.jpg": b"one", "__MACOSX/a/._1.jpg": b"", ".DS_Store": b"", "readme.txt": b"hello"}
+    )
+    assert list(iter_zip_images(content)) == [("a/1.jpg", b"one"), ("readme.txt", b"hello")]
+
+
+def test_zip_images_from_a_path(tmp_path: Path) -> None:
+    assert dict(iter_zip_images(_file(tmp_path, zipped(FILES)))) == FILES
+
+
+def test_zip_images_tell_of_a_bad_entry_and_go_on() -> None:
+    content = bytearray(zipped({"1": b"x" * 100, "2": b"y" * 100, "3": b"z" * 5000}, zipfile.ZIP_STORED))
+    content[content.index(b"x" * 100)] ^= 1
+    errors: dict[str, str] = {}
+    limits = ArchiveLimits(entry_bytes=1000)
+    assert list(iter_zip_images(bytes(content), limits, errors.__setitem__)) == [("2", b"y" * 100)]
+    assert list(errors) == ["1", "3"]
+    assert "damaged" in errors["1"]
+    assert "at most 1,000 bytes" in errors["3"]
+    with pytest.raises(ArchiveError, match="damaged"):
+        list(iter_zip_images(bytes(content), limits))
+
+
+@pytest.mark.parametrize(
+    ("content", "limits", "message"),
+    [
+        (b"no zip", ArchiveLimits(), "damaged"),
+        (zipped({}), ArchiveLimits(), "found no file"),
+        (zipped({".hidden": b"x"}), ArchiveLimits(), "found no file"),
+        (zipped({"../x": b"x"}), ArchiveLimits(), "leads outside"),
+        (zipped({"1": b"", "2": b""}), ArchiveLimits(entries=1), "at most 1 files"),
+        (zipped({"1": b"x" * 60, "2": b"y" * 60}), ArchiveLimits(total_bytes=100), "at most 100 bytes"),
+    ],
+)
+def test_zip_images_refused_whole(content: bytes, limits: ArchiveLimits, message: str) -> None:
+    with pytest.raises(ArchiveError, match=message):
+        list(iter_zip_images(content, limits, lambda name, why: None))
+
+
+def test_the_files_of_a_zip_are_counted_without_unpacking(tmp_path: Path) -> None:
+    content = zipped({"a/": b"", "a/1.jpg": b"one", "2.jpg": b"", "__MACOSX/a/._1.jpg": b"", ".DS_Store": b""})
+    assert count_zip_files(_file(tmp_path, content)) == 2
+    stream = io.BytesIO(content)
+    assert count_zip_files(stream) == 2 and not stream.closed
+    assert count_zip_files(_file(tmp_path, b"no zip")) == count_zip_files(tmp_path / "missing") == 0
+
+
+def test_a_table_of_contents_that_is_longer_than_allowed_is_not_read(tmp_path: Path) -> None:
+    """Two hundred thousand entries of one byte each would be objects of a hundred megabytes before any is counted."""
+    entry = zipped({"x": b""})
+    table_at = entry.index(b"PK\x01\x02")
+    table = entry[table_at : entry.index(b"PK\x05\x06")] * 200_000
+    end = struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, 0xFFFF, 0xFFFF, len(table), table_at, 0)
+    content = entry[:table_at] + table + end
+    limits = ArchiveLimits(entries=10_000)
+    assert "table of contents" in refusal(tmp_path, content, limits)
+    with pytest.raises(ArchiveError, match="table of contents"):
+        next(iter_zip_images(content, limits))
+    assert count_zip_files(io.BytesIO(content), limits) == 0
+
+
+@pytest.mark.parametrize("suffix", ["zip", "tar.gz"])
+def test_dataset_in_an_archive_with_a_top_folder(
+    class_folders: Path, tmp_path: Path, prepare: Callable[..., Verdict], suffix: str
+) -> None:
+    files = {f"top/{path.relative_to(class_folders)}": path.read_bytes() for path in class_folders.rglob("*.jpg")}
+    archive = tmp_path / f"animals.{suffix}"
+    archive.write_bytes(zipped(files) if suffix == "zip" else tarred(files, "w:gz"))
+    verdict = prepare(archive)
+    assert verdict.fingerprint == prepare(class_folders).fingerprint
+    assert all(sample.path.is_file() for sample in verdict.dataset.samples)
+    assert zlib.crc32(verdict.dataset.train[0].path.read_bytes()) == zlib.crc32(
+        (class_folders / verdict.dataset.train[0].name).read_bytes()
+    )

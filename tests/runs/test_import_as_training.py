@@ -1,0 +1,77 @@
+"""An import that is asked for as a training: from Swagger UI, or by the train command of a batch job."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import psutil
+import pytest
+
+from model.bundle import find_bundle, model_names
+from model.cli import main
+from model.config import TrainConfig
+from model.errors import ConfigError, ModelError
+from model.runs.import_process import take_over_in_child
+from model.workspace import Workspace
+from tests.importing.test_imgclas import folder, network
+
+__all__ = ["folder", "network"]
+
+
+def test_the_train_option_import_from_takes_a_model_over(
+    workspace: Workspace, folder: Path, network: keras.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from api import plugin
+
+    monkeypatch.setenv("TOPGRAFT_HOME", str(workspace.root))
+    monkeypatch.setenv("TOPGRAFT_TENSORBOARD", "0")
+    result = plugin.train(import_from=str(folder), name="terns")
+    assert (result["status"], result["model"], result["imported_from"]) == ("done", "terns", str(folder))
+    find_bundle(workspace, "terns").verify()
+    with pytest.raises(ConfigError, match="terns"):
+        plugin.train(import_from=str(folder), name="terns")
+
+
+def test_the_train_command_does_the_same(workspace: Workspace, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    arguments = ["train", "--import-from", str(folder), "--name", "terns", "--workspace", str(workspace.root)]
+    assert main(arguments) == 0
+    assert "Imported terns in" in capfd.readouterr().out
+    find_bundle(workspace, "terns").verify()
+
+
+def test_what_is_no_model_is_an_error_as_in_the_command(workspace: Workspace, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="found nothing"):
+        take_over_in_child(TrainConfig(import_from=str(tmp_path / "nothing")), workspace)
+    assert model_names(workspace) == []
+
+
+def test_a_service_fetches_no_url_for_whoever_asks_it_to(workspace: Workspace) -> None:
+    with pytest.raises(ConfigError, match="topgraft import URL"):
+        take_over_in_child(TrainConfig(import_from="https://127.0.0.1/model.tar.xz"), workspace)
+
+
+def test_the_child_ends_with_its_parent(workspace: Workspace, folder: Path) -> None:
+    code = (
+        "import json, sys\nfrom pathlib import Path\n"
+        "from model.config import TrainConfig\nfrom model.runs.import_process import take_over_in_child\n"
+        "from model.workspace import Workspace\n"
+        "take_over_in_child(TrainConfig(**json.loads(sys.argv[2])), Workspace(Path(sys.argv[1])))\n"
+    )
+    options = json.dumps({"import_from": str(folder), "name": "terns"})
+    parent = subprocess.Popen([sys.executable, "-c", code, str(workspace.root), options])
+    deadline = time.monotonic() + 60
+    while not (children := psutil.Process(parent.pid).children()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    # Its thread that watches must be there.
+    while children[0].num_threads() < 2:
+        assert time.monotonic() < deadline and children[0].is_running()
+        time.sleep(0.02)
+    parent.kill()
+    parent.wait()
+    psutil.wait_procs(children, timeout=5)
+    assert not children[0].is_running()
+    assert model_names(workspace) == []

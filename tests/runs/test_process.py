@@ -1,0 +1,318 @@
+"""A training in a child process: what is left when it, or who started it, is killed."""
+
+import contextlib
+import dataclasses
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from model.bundle import find_bundle, model_names
+from model.config import TrainConfig
+from model.errors import DatasetError, TrainingBusyError, TrainingError, TrainingStoppedError
+from model.runs import begin, interrupted_trainings, reserve, running_trainings, unfinished_trainings
+from model.runs.process import run_training
+from model.runs.stopping import stopped_by_signals
+from model.workspace import Workspace
+
+KILLS = int(os.environ.get("TOPGRAFT_TEST_KILLS", "6"))
+
+# It trains until it is stopped.
+ENDLESS = {
+    "name": "child",
+    "backbone": "MobileNetV3Small",
+    "weights": "none",
+    "image_size": 32,
+    "epochs": 10_000,
+    "patience": 10_000,
+}
+
+# As DEEPaaS does it: a main process, and a worker that a pool has spawned.
+SERVICE = """
+import json, multiprocessing, sys, time
+from pathlib import Path
+from model.config import TrainConfig
+from model.runs.process import run_training
+from model.workspace import Workspace
+pool = multiprocessing.get_context("spawn").Pool(1)
+pool.apply_async(run_training, (TrainConfig(**json.loads(sys.argv[2])), Workspace(Path(sys.argv[1]))))
+print(pool._pool[0].pid, flush=True)
+sys.stdin.readline()
+pool.terminate()
+"""
+
+PARENT = """
+import sys
+from pathlib import Path
+from model.config import TrainConfig
+from model.runs.process import run_training
+from model.workspace import Workspace
+run_training(TrainConfig(dataset=sys.argv[2], name="child", image_size=96), Workspace(Path(sys.argv[1])))
+"""
+
+
+def test_the_child_trains_and_the_parent_gets_the_result_without_loading_tensorflow(workspace, shapes):
+    code = PARENT.replace("run_training(", "result = run_training(") + (
+        "assert result['model'] == 'child', result\nassert not {'tensorflow', 'keras'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(workspace.root), str(shapes)], check=True, timeout=120)
+    find_bundle(workspace, "child").verify()
+
+
+def test_an_error_of_the_child_arrives_as_it_was_raised(workspace):
+    with pytest.raises(DatasetError, match="nowhere"):
+        run_training(TrainConfig(dataset=str(workspace.root / "nowhere")), workspace)
+    assert running_trainings(workspace) == []
+
+
+def test_a_child_killed_as_for_its_memory_is_an_error_that_says_so(workspace, shapes):
+    """The kernel's out-of-memory killer sends the same signal, and nothing else can be seen of it."""
+    raised = _run_and_signal(workspace, shapes, signal.SIGKILL)
+    assert type(raised) is TrainingError and "batch_size" in raised.message
+    [status] = interrupted_trainings(workspace)
+    assert (status.name, status.state) == ("child", "killed")
+    assert "batch_size" in status.message and "topgraft resume child" in status.message
+    assert _processes_of(workspace) == []
+
+
+def test_a_child_asked_to_stop_is_cancelled(workspace, shapes):
+    raised = _run_and_signal(workspace, shapes, signal.SIGTERM)
+    assert isinstance(raised, TrainingStoppedError)
+    assert running_trainings(workspace) == [] and model_names(workspace) == []
+    assert _states(workspace) == [("child", "cancelled")]
+
+
+def test_a_child_that_crashes_has_failed(workspace, shapes):
+    raised = _run_and_signal(workspace, shapes, signal.SIGSEGV)
+    assert type(raised) is TrainingError and "SIGSEGV" in raised.message
+    assert _states(workspace) == [("child", "failed")]
+
+
+@pytest.mark.parametrize(
+    ("who", "number", "state"),
+    [
+        # DEEPaaS kills the worker to delete a training.
+        ("worker", signal.SIGKILL, "cancelled"),
+        # It asks its workers to end when it is stopped itself.
+        ("worker", signal.SIGTERM, "interrupted"),
+        ("service", signal.SIGKILL, "interrupted"),
+    ],
+)
+def test_whoever_the_child_trains_for_ends_it_within_five_seconds(workspace, shapes, who, number, state):
+    with _service(workspace, TrainConfig(dataset=str(shapes), **ENDLESS)) as (service, worker):
+        _pid_of_child(workspace)
+        assert len(_trainers(workspace)) == 1
+        started = time.monotonic()
+        os.kill(worker if who == "worker" else service.pid, number)
+        if who == "service":
+            service.wait()
+        _wait_until(lambda: running_trainings(workspace) == [], "the training to end", 5)
+        _wait_until(lambda: _trainers(workspace) == [], "the child to be gone", 5)
+        assert time.monotonic() - started < 5
+        assert _states(workspace) == [("child", state)]
+        assert model_names(workspace) == []
+
+
+def test_a_service_that_stops_in_good_order_leaves_an_interrupted_training(workspace, shapes):
+    with _service(workspace, TrainConfig(dataset=str(shapes), **ENDLESS)) as (service, _worker):
+        _pid_of_child(workspace)
+        service.communicate(b"stop\n", timeout=20)
+        _wait_until(lambda: _processes_of(workspace) == [], "all to be gone", 5)
+    assert _states(workspace) == [("child", "interrupted")]
+
+
+DEAF = """
+import signal, sys, time
+from pathlib import Path
+from model.config import TrainConfig
+from model.runs.stopping import stopped_by_signals
+from model.runs import reserve
+from model.workspace import Workspace
+reservation = reserve(TrainConfig(name="deaf"), Workspace(Path(sys.argv[1])))
+with reservation.lock, stopped_by_signals(reservation):
+    {}
+"""
+# A callback into Python from native code, such as a data pipeline's, prints what is raised in it and goes on.
+SWALLOWS = """while True:
+        try:
+            print("ready", flush=True)
+            time.sleep(60)
+        except Exception:
+            pass"""
+# Python's handlers run between two of its instructions: here, minutes later.
+NATIVE = 'import hashlib; print("ready", flush=True); hashlib.pbkdf2_hmac("sha256", b"", b"", 1_000_000_000)'
+
+
+@pytest.mark.parametrize("busy", [SWALLOWS, NATIVE], ids=["swallowed", "native code"])
+def test_a_training_that_cannot_be_interrupted_is_cancelled_all_the_same(workspace, busy):
+    code = DEAF.format(busy)
+    training = subprocess.Popen([sys.executable, "-c", code, str(workspace.root)], stdout=subprocess.PIPE)
+    assert training.stdout.readline()
+    time.sleep(0.5)
+    started = time.monotonic()
+    training.terminate()
+    assert training.wait(10) == 130
+    assert time.monotonic() - started < 5
+    [status] = interrupted_trainings(workspace)
+    assert status.state == "cancelled" and "topgraft resume deaf" in status.message
+
+
+def test_an_interrupted_library_that_makes_another_error_of_it_does_not_fail_the_training(workspace):
+    reservation = reserve(TrainConfig(name="interrupted"), workspace)
+    with reservation.lock:
+        with pytest.raises(TrainingStoppedError), stopped_by_signals(reservation):
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(5)
+            except TrainingStoppedError as error:
+                raise ImportError("a native library could not be loaded") from error
+        with pytest.raises(ImportError), stopped_by_signals(reservation):
+            raise ImportError("it is not installed")
+
+
+def test_a_second_training_is_refused_at_once_while_a_child_runs(workspace, shapes):
+    parent = _start_parent(workspace, shapes)
+    try:
+        pid = _pid_of_child(workspace)
+        started = time.monotonic()
+        with pytest.raises(TrainingBusyError, match="child"):
+            run_training(TrainConfig(dataset=str(shapes)), workspace)
+        assert time.monotonic() - started < 1
+        assert pid != parent.pid
+    finally:
+        _kill(parent)
+
+
+def test_the_child_dies_with_its_parent(workspace, shapes):
+    parent = _start_parent(workspace, shapes)
+    pid = _pid_of_child(workspace)
+    _kill(parent)
+    _wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the child to die", 5)
+    assert _states(workspace) == [("child", "interrupted")] and model_names(workspace) == []
+
+
+@pytest.mark.slow
+def test_kill_at_any_moment_leaves_only_whole_models(workspace, shapes):
+    moments = random.Random(0)
+    longest = 1.5 * _seconds_of_a_whole_training(workspace, shapes)
+    finished = 0
+    for _ in range(KILLS):
+        parent = _start_parent(workspace, shapes)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            parent.wait(moments.uniform(0, longest))
+        _kill(parent)
+        _wait_until(lambda: running_trainings(workspace) == [], "the child to die")
+        for name in model_names(workspace):
+            find_bundle(workspace, name).verify()
+            finished += 1
+        for status in interrupted_trainings(workspace):
+            assert status.state == "interrupted"
+        _clear(workspace)
+    assert 0 < finished < KILLS
+
+
+def test_a_training_that_is_cancelled_but_not_gone_yet_takes_no_room(workspace, shapes):
+    first, _ = begin(TrainConfig(dataset=str(shapes), name="first"), workspace)
+    with first.lock:
+        with pytest.raises(TrainingBusyError, match="first"):
+            begin(TrainConfig(dataset=str(shapes), name="second"), workspace)
+        first.end("cancelled", "Somebody has cancelled it.")
+        second, _ = begin(TrainConfig(dataset=str(shapes), name="second"), workspace)
+        second.lock.close()
+
+
+def _seconds_of_a_whole_training(workspace: Workspace, shapes: Path) -> float:
+    started = time.monotonic()
+    assert _start_parent(workspace, shapes).wait() == 0
+    _clear(workspace)
+    return time.monotonic() - started
+
+
+def _run_and_signal(workspace: Workspace, shapes: Path, number: signal.Signals) -> Exception:
+    raised: list[Exception] = []
+
+    def run() -> None:
+        try:
+            run_training(TrainConfig(dataset=str(shapes), name="child", image_size=96), workspace)
+        except Exception as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    os.kill(_pid_of_child(workspace), number)
+    thread.join(30)
+    assert not thread.is_alive() and raised
+    return raised[0]
+
+
+def _start_parent(workspace: Workspace, shapes: Path) -> subprocess.Popen:
+    return subprocess.Popen([sys.executable, "-c", PARENT, str(workspace.root), str(shapes)], stderr=subprocess.DEVNULL)
+
+
+@contextlib.contextmanager
+def _service(workspace: Workspace, config: TrainConfig):
+    """A service with one worker that trains; and the worker's pid."""
+    options = json.dumps(dataclasses.asdict(config))
+    command = [sys.executable, "-c", SERVICE, str(workspace.root), options]
+    service = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        yield service, int(service.stdout.readline())
+    finally:
+        _kill(service)
+        _wait_until(lambda: _trainers(workspace) == [], "no training to be left")
+
+
+def _states(workspace: Workspace) -> list[tuple[str, str]]:
+    return [(status.name, status.state) for status in unfinished_trainings(workspace)]
+
+
+def _processes_of(workspace: Workspace, program: str = "") -> list[int]:
+    """All that runs for this workspace, but for this process; or those of a program."""
+    lines = {process.pid: _command_line(process) for process in psutil.process_iter() if process.pid != os.getpid()}
+    return [pid for pid, line in lines.items() if str(workspace.root) in line and program in line]
+
+
+def _trainers(workspace: Workspace) -> list[int]:
+    return _processes_of(workspace, "-m model.runs.process")
+
+
+def _command_line(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+def _pid_of_child(workspace: Workspace) -> int:
+    """The process that trains, once it has begun to look at the dataset."""
+    _wait_until(
+        lambda: any(status.phase != "start" for status in running_trainings(workspace)), "the training to begin"
+    )
+    return running_trainings(workspace)[0].pid
+
+
+def _kill(process: subprocess.Popen) -> None:
+    process.kill()
+    process.wait()
+
+
+def _clear(workspace: Workspace) -> None:
+    import shutil
+
+    shutil.rmtree(workspace.models)
+    workspace.models.mkdir()
+
+
+def _wait_until(condition, what: str, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
+        time.sleep(0.05)

@@ -1,0 +1,135 @@
+"""Who waits for a turn, how long, and in which order."""
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from model.config import TrainConfig
+from model.errors import ConfigError, TrainingBusyError
+from model.runs import Reservation, begin, queued_trainings, reserve, running_trainings, wait_for_turn
+from model.runs import queue as turns
+from model.workspace import Workspace
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    (tmp_path / "models").mkdir()
+    monkeypatch.setattr(turns, "_SECONDS_BETWEEN_LOOKS", 0.02)
+    return Workspace(tmp_path)
+
+
+class Queue:
+    """Reserves trainings that may wait, and keeps them: forgotten, a lock is closed."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+        self._held: list[Reservation] = []
+
+    def __call__(self, name: str) -> Reservation:
+        self._held.append(reserve(TrainConfig(name=name, queue=True), self._workspace))
+        return self._held[-1]
+
+
+@pytest.fixture
+def queue(workspace: Workspace) -> Queue:
+    return Queue(workspace)
+
+
+def names(statuses) -> list[str]:
+    return [status.name for status in statuses]
+
+
+def test_turns_come_in_the_order_of_arrival_whatever_the_names(workspace: Workspace, queue: Queue):
+    running = queue("m")
+    waiting = [queue(name) for name in ("z", "a", "k")]
+    assert [(status.name, status.place) for status in queued_trainings(workspace)] == [("z", 1), ("a", 2), ("k", 3)]
+    order: list[str] = []
+
+    def train(reservation: Reservation) -> None:
+        wait_for_turn(reservation, workspace)
+        order.append(reservation.name)
+        assert names(running_trainings(workspace)) == [reservation.name]
+        time.sleep(0.05)
+        reservation.end("failed", "over")
+        reservation.lock.close()
+
+    threads = [threading.Thread(target=train, args=(reservation,)) for reservation in reversed(waiting)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.2)
+    assert order == []
+    running.lock.close()
+    for thread in threads:
+        thread.join(10)
+    assert order == ["z", "a", "k"]
+
+
+def test_a_waiter_that_died_is_no_longer_in_line(workspace: Workspace, queue: Queue):
+    running = queue("running")
+    dead, waiting = queue("dead"), queue("waiting")
+    dead.lock.close()
+    running.lock.close()
+    started = time.monotonic()
+    wait_for_turn(waiting, workspace)
+    assert time.monotonic() - started < 5
+    assert names(running_trainings(workspace)) == ["waiting"]
+
+
+def test_nobody_overtakes_those_who_wait(workspace: Workspace, queue: Queue):
+    """The room is free for a moment, before the first in line has noticed."""
+    running = queue("running")
+    queue("waiting")
+    running.lock.close()
+    with pytest.raises(TrainingBusyError, match="waiting"):
+        reserve(TrainConfig(name="late"), workspace)
+    assert names(queued_trainings(workspace)) == ["waiting"]
+
+
+def test_several_run_where_that_is_allowed(workspace: Workspace, queue: Queue, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TOPGRAFT_MAX_TRAININGS", "2")
+    first, _second, third, fourth = (queue(name) for name in ("first", "second", "third", "fourth"))
+    assert names(running_trainings(workspace)) == ["first", "second"]
+    first.lock.close()
+    wait_for_turn(third, workspace)
+    assert names(running_trainings(workspace)) == ["second", "third"]
+    assert [(status.name, status.place) for status in queued_trainings(workspace)] == [("fourth", 1)]
+    assert fourth.status.state == "queued"
+
+
+def test_a_training_that_will_not_wait_is_refused_and_told_that_it_could(workspace: Workspace, queue: Queue):
+    queue("running")
+    with pytest.raises(TrainingBusyError, match="queue"):
+        begin(TrainConfig(name="b"), workspace)
+
+
+def test_in_the_service_none_waits_unless_the_deployer_allows_it(workspace: Workspace, queue: Queue, monkeypatch):
+    queue("running")
+    with pytest.raises(TrainingBusyError, match=r"at most 0 may wait.*TOPGRAFT_MAX_QUEUED"):
+        begin(TrainConfig(name="b", queue=True), workspace, in_service=True)
+    monkeypatch.setenv("TOPGRAFT_MAX_QUEUED", "1")
+    allowed, _ = begin(TrainConfig(name="b", queue=True), workspace, in_service=True)
+    assert allowed.status.place == 1
+    with pytest.raises(TrainingBusyError, match="at most 1"):
+        begin(TrainConfig(name="c", queue=True), workspace, in_service=True)
+
+
+@pytest.mark.parametrize("text", ["-1", "many", "1.5"])
+def test_a_limit_that_makes_no_sense_is_named(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, text: str):
+    monkeypatch.setenv("TOPGRAFT_MAX_QUEUED", text)
+    with pytest.raises(ConfigError, match=f"TOPGRAFT_MAX_QUEUED.*{text}"):
+        begin(TrainConfig(name="b", queue=True), workspace)
+
+
+def test_waiting_costs_next_to_nothing(workspace: Workspace, queue: Queue, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(turns, "_SECONDS_BETWEEN_LOOKS", 1.0)
+    running, waiting = queue("running"), queue("waiting")
+    thread = threading.Thread(target=wait_for_turn, args=(waiting, workspace))
+    thread.start()
+    before = time.process_time()
+    time.sleep(2)
+    spent = time.process_time() - before
+    running.lock.close()
+    thread.join(10)
+    assert not thread.is_alive() and spent < 0.2

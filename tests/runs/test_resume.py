@@ -1,0 +1,282 @@
+"""A training that is interrupted and resumed ends as one that never was."""
+
+import csv
+import dataclasses
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.bundle import find_bundle
+from model.config import TrainConfig
+from model.dataset import reading as storage
+from model.errors import ConfigError, DatasetError, StorageError
+from model.runs import interrupted_trainings
+from model.runs.trainer import resume, train
+from model.training.checkpoints import Checkpoints
+from model.workspace import Workspace, cache_directory
+
+FINE_TUNED = TrainConfig(
+    name="m",
+    backbone="MobileNetV3Small",
+    weights="none",
+    image_size=32,
+    epochs=4,
+    patience=10,
+    batch_size=8,
+    checkpoint_minutes=0.0,
+)
+
+
+class Interruption(KeyboardInterrupt):
+    """What a test stops a training with."""
+
+
+def _config(shapes: Path) -> TrainConfig:
+    return dataclasses.replace(FINE_TUNED, dataset=str(shapes))
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory, shapes) -> list[list[str]]:
+    """The rows of results.csv of a training that nothing stopped, without the times."""
+    workspace = Workspace(tmp_path_factory.mktemp("uninterrupted"))
+    workspace.models.mkdir()
+    train(_config(shapes), workspace)
+    return _rows(workspace)
+
+
+@pytest.mark.slow
+def test_a_training_stopped_after_an_epoch_and_resumed_has_the_same_results(workspace, shapes, uninterrupted):
+    epoch = 3
+    with pytest.raises(Interruption):
+        train(_config(shapes), workspace, _stop_at("fine_tune", epoch))
+    assert [(status.name, status.state) for status in interrupted_trainings(workspace)] == [("m", "cancelled")]
+    told: list[int] = []
+    resume("m", workspace, lambda phase, done, *_total, **_metrics: told.append(done) if phase == "fine_tune" else None)
+    assert min(told) > epoch - 1
+    assert _rows(workspace) == uninterrupted
+    find_bundle(workspace, "m").verify()
+
+
+@pytest.mark.slow
+def test_fine_tuning_of_a_whole_backbone_goes_on_with_its_averaged_weights(workspace, shapes):
+    config = dataclasses.replace(
+        _config(shapes), backbone="EfficientNetLite0", weights="imagenet", fine_tune="all", epochs=1, fine_tune_epochs=3
+    )
+    train(config, workspace)
+    expected = _rows(workspace), _predictions(workspace)
+    _clear(workspace)
+    with pytest.raises(Interruption):
+        train(config, workspace, _stop_at("fine_tune", 2))
+    result = resume("m", workspace)
+    assert "was kept" in result["remarks"][0]
+    assert (_rows(workspace), _predictions(workspace)) == expected
+
+
+@pytest.mark.slow
+def test_a_frozen_backbone_s_training_stopped_in_any_phase_and_resumed_has_the_same_results(
+    workspace, shapes, tmp_path, monkeypatch
+):
+    known, cache = cache_directory() / "backbones", tmp_path / "cache"
+    known.mkdir(parents=True, exist_ok=True)
+    cache.mkdir()
+    (cache / "backbones").symlink_to(known)
+    monkeypatch.setenv("TOPGRAFT_CACHE", str(cache))
+    config = TrainConfig(dataset=str(shapes), name="m", image_size=64, epochs=6, augmentation="light")
+    phases: dict[str, int] = {}
+    train(config, workspace, lambda phase, done, *_total, **_metrics: phases.update({phase: done}))
+    expected = _rows(workspace), _predictions(workspace)
+    for phase in ("features", "head", "cross_validation", "export"):
+        _clear(workspace)
+        shutil.rmtree(cache / "features")
+        with pytest.raises(Interruption):
+            train(config, workspace, _stop_at(phase, phases[phase]))
+        assert not (workspace.models / "m").exists()
+        resume("m", workspace)
+        assert (_rows(workspace), _predictions(workspace)) == expected, phase
+
+
+@pytest.mark.slow
+def test_what_was_learned_before_an_interruption_outlives_the_time_limit(workspace, shapes):
+    config = TrainConfig(dataset=str(shapes), name="m", image_size=64, epochs=6, time_limit_minutes=1000.0)
+    train(config, workspace)
+    expected = _rows(workspace), _predictions(workspace)
+    _clear(workspace)
+    with pytest.raises(Interruption):
+        train(config, workspace, _stop_at("export", 0))
+    status = json.loads((workspace.running / "m" / "status.json").read_text())
+    (workspace.running / "m" / "status.json").write_text(json.dumps(status | {"seconds_used": 60_001.0}))
+    assert not [warning for warning in resume("m", workspace)["warnings"] if "time limit" in warning]
+    assert (_rows(workspace), _predictions(workspace)) == expected
+
+
+@pytest.mark.slow
+def test_the_train_option_resume_does_the_same(workspace, shapes, uninterrupted):
+    with pytest.raises(Interruption):
+        train(_config(shapes), workspace, _stop_at("fine_tune", 1))
+    train(TrainConfig(resume="m"), workspace)
+    assert _rows(workspace) == uninterrupted
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", ["cut", "flip"])
+def test_a_damaged_checkpoint_is_said_and_the_one_before_it_used(workspace, shapes, uninterrupted, damage, caplog):
+    with pytest.raises(Interruption):
+        train(_config(shapes), workspace, _stop_at("fine_tune", 3))
+    newest = max((workspace.running / "m" / "work" / "checkpoints").iterdir())
+    content = newest.read_bytes()
+    middle = len(content) // 2
+    damaged = {"cut": content[:middle], "flip": content[:middle] + b"\xff\x00" + content[middle + 2 :]}
+    newest.write_bytes(damaged[damage])
+    resume("m", workspace)
+    assert "is damaged" in caplog.text
+    assert _rows(workspace) == uninterrupted
+
+
+@pytest.mark.slow
+def test_a_training_whose_dataset_vanished_for_a_while_can_be_resumed(workspace, shapes, tmp_path, monkeypatch):
+    monkeypatch.setattr(storage, "SECONDS_BETWEEN_TRIES", (0.01, 0.01))
+    mount = tmp_path / "mount"
+    shutil.copytree(shapes, mount)
+
+    def unmount(phase: str, done: int, _total: int, /, **_metrics: float) -> None:
+        if phase == "fine_tune_inputs" and mount.exists():
+            mount.rename(tmp_path / "elsewhere")
+
+    with pytest.raises(StorageError, match="See to its disk or mount"):
+        train(dataclasses.replace(_config(mount), batch_size=4), workspace, unmount)
+    with pytest.raises(StorageError):
+        resume("m", workspace)
+    assert [status.name for status in interrupted_trainings(workspace)] == ["m"]
+    (tmp_path / "elsewhere").rename(mount)
+    resume("m", workspace)
+    find_bundle(workspace, "m").verify()
+
+
+@pytest.mark.slow
+def test_a_training_is_not_resumed_with_other_images(workspace, shapes, tmp_path):
+    mine = tmp_path / "mine"
+    shutil.copytree(shapes, mine)
+    with pytest.raises(Interruption):
+        train(_config(mine), workspace, _stop_at("fine_tune", 1))
+    (mine / "circle" / "000.jpg").unlink()
+    with pytest.raises(DatasetError, match="expected the images that the training m began with"):
+        resume("m", workspace)
+
+
+def test_resuming_what_was_not_interrupted_lists_what_was(workspace):
+    with pytest.raises(ConfigError, match="There are: none"):
+        resume("nothing", workspace)
+
+
+@pytest.mark.slow
+def test_a_disk_that_is_full_fails_the_training_and_it_can_be_resumed(workspace, shapes, uninterrupted):
+    code = (
+        "import resource, signal, sys, json\n"
+        "from pathlib import Path\n"
+        "from model.config import TrainConfig\n"
+        "from model.runs.trainer import train\n"
+        "from model.workspace import Workspace\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, resource.RLIM_INFINITY))\n"
+        "train(TrainConfig(**json.loads(sys.argv[2])), Workspace(Path(sys.argv[1])))\n"
+    )
+    arguments = [str(workspace.root), json.dumps(dataclasses.asdict(_config(shapes)))]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1 and StorageError.__name__ in done.stderr and "could not read or write" in done.stderr
+    assert not (workspace.models / "m").exists()
+    assert [(status.name, status.state) for status in interrupted_trainings(workspace)] == [("m", "failed")]
+    resume("m", workspace)
+    assert _rows(workspace) == uninterrupted
+
+
+@pytest.mark.slow
+def test_a_time_limit_ends_a_training_in_good_order(workspace, shapes):
+    config = dataclasses.replace(_config(shapes), epochs=10_000, patience=10_000, time_limit_minutes=0.15)
+    started = time.monotonic()
+    train(config, workspace)
+    assert time.monotonic() - started < 180
+    assert 1 <= len(_rows(workspace)) < 10_000
+    find_bundle(workspace, "m").verify()
+
+
+@pytest.mark.slow
+def test_a_training_killed_at_any_moment_and_resumed_has_the_same_results(workspace, shapes, uninterrupted):
+    moments = random.Random(7)
+    kills = int(os.environ.get("TOPGRAFT_TEST_KILLS", "2"))
+    killed = 0
+    started = time.monotonic()
+    assert _start(workspace, ["train", *_arguments(shapes)]).wait() == 0
+    whole = time.monotonic() - started
+    _clear(workspace)
+    for _ in range(kills):
+        child = _start(workspace, ["train", *_arguments(shapes)])
+        time.sleep(moments.uniform(0, whole))
+        child.kill()
+        child.wait()
+        if (workspace.models / "m").exists():
+            continue_with = None
+        elif interrupted_trainings(workspace):
+            killed += 1
+            continue_with = ["resume", "m"]
+        else:
+            continue_with = ["train", *_arguments(shapes)]
+        if continue_with:
+            assert _start(workspace, continue_with).wait(120) == 0
+        assert _rows(workspace) == uninterrupted
+        find_bundle(workspace, "m").verify()
+        _clear(workspace)
+    assert killed > 0
+
+
+def test_only_the_last_two_checkpoints_are_kept(tmp_path):
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    assert checkpoints.latest() is None
+    for number in range(5):
+        checkpoints.save({"weights": np.full((2, 3), number, np.float32)}, {"number": number})
+    arrays, state = checkpoints.latest()
+    assert state == {"number": 4} and np.array_equal(arrays["weights"], np.full((2, 3), 4))
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 2
+
+
+def _clear(workspace: Workspace) -> None:
+    shutil.rmtree(workspace.models)
+    workspace.models.mkdir()
+
+
+def _arguments(shapes: Path) -> list[str]:
+    config = _config(shapes)
+    defaults = TrainConfig()
+    changed = {key: value for key, value in vars(config).items() if value != getattr(defaults, key)}
+    return [part for key, value in changed.items() for part in (f"--{key.replace('_', '-')}", str(value))]
+
+
+def _start(workspace: Workspace, arguments: list[str]) -> subprocess.Popen:
+    main = "import sys; from model.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", main, "--workspace", str(workspace.root), *arguments]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ)
+
+
+def _stop_at(phase: str, step: int):
+    def progress(now: str, done: int, _total: int, /, **_metrics: float) -> None:
+        if now == phase and done == step:
+            raise Interruption
+
+    return progress
+
+
+def _rows(workspace: Workspace) -> list[list[str]]:
+    with open(workspace.models / "m" / "results.csv", newline="") as stream:
+        return [[value for key, value in row.items() if key != "seconds"] for row in csv.DictReader(stream)]
+
+
+def _predictions(workspace: Workspace) -> dict[str, str]:
+    folder = workspace.models / "m" / "predictions"
+    return {path.name: path.read_text() for path in sorted(folder.iterdir())}

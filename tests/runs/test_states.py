@@ -1,0 +1,170 @@
+"""The state of each training, whatever its status.json was left saying."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from model import durable
+from model.config import TrainConfig
+from model.errors import ConfigError, TrainingBusyError
+from model.results import TrainingStatus
+from model.runs import (
+    Reservation,
+    interrupted_trainings,
+    process_of,
+    queued_trainings,
+    remove_interrupted,
+    reserve,
+    reserve_again,
+    running_trainings,
+    unfinished_trainings,
+)
+from model.runs.folder import STATUS, is_locked
+from model.workspace import Workspace
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    (tmp_path / "models").mkdir()
+    return Workspace(tmp_path)
+
+
+def states(workspace: Workspace) -> list[tuple[str, str]]:
+    return [(status.name, status.state) for status in unfinished_trainings(workspace)]
+
+
+def test_a_training_whose_lock_is_held_runs_and_without_its_process_it_is_interrupted(workspace: Workspace):
+    reservation = reserve(TrainConfig(name="a"), workspace)
+    assert states(workspace) == [("a", "running")]
+    reservation.lock.close()
+    assert states(workspace) == [("a", "interrupted")]
+    assert "process is gone" in interrupted_trainings(workspace)[0].message
+
+
+def test_a_queued_training_without_its_process_is_interrupted_too_and_can_be_gone_on_with(workspace: Workspace):
+    first = reserve(TrainConfig(name="first"), workspace)
+    waiting = reserve(TrainConfig(name="waiting", queue=True), workspace)
+    assert states(workspace) == [("first", "running"), ("waiting", "queued")]
+    waiting.lock.close()
+    assert states(workspace) == [("first", "running"), ("waiting", "interrupted")]
+    first.lock.close()
+    again, config = reserve_again("waiting", workspace)
+    assert config.queue and states(workspace) == [("waiting", "running"), ("first", "interrupted")]
+    again.lock.close()
+    assert remove_interrupted(workspace, "waiting") and states(workspace) == [("first", "interrupted")]
+
+
+@pytest.mark.parametrize("state", ["failed", "cancelled", "killed", "interrupted"])
+def test_an_ending_that_was_written_stays_and_only_the_first_counts(workspace: Workspace, state):
+    reservation = reserve(TrainConfig(name="a"), workspace)
+    (reservation.bundle).mkdir()
+    reservation.end(state, "the reason")
+    reservation.end("failed", "another reason")
+    reservation.write_status(TrainingStatus("a", "running"))
+    reservation.lock.close()
+    [status] = interrupted_trainings(workspace)
+    assert (status.state, status.message, reservation.bundle.exists()) == (state, "the reason", False)
+    reserve_again("a", workspace)[0].lock.close()
+    assert states(workspace) == [("a", "interrupted")]
+
+
+def test_the_parent_does_not_overwrite_what_the_child_wrote(workspace: Workspace):
+    of_the_parent = reserve(TrainConfig(name="a"), workspace)
+    of_the_child = Reservation("a", of_the_parent.directory, of_the_parent.destination, "", of_the_parent.lock)
+    of_the_child.end("cancelled", "by the child")
+    of_the_parent.end("killed", "as the parent sees it")
+    assert of_the_parent.status.state == "cancelled"
+
+
+def test_a_training_killed_just_after_its_model_was_published_is_done(workspace: Workspace):
+    reservation = reserve(TrainConfig(name="a"), workspace)
+    (workspace.models / "a").mkdir()
+    durable.write_json(workspace.models / "a" / "manifest.json", {"created": reservation.started})
+    reservation.lock.close()
+    assert unfinished_trainings(workspace) == []
+    with pytest.raises(ConfigError, match="There are: none"):
+        reserve_again("a", workspace)
+    reserve(TrainConfig(name="b"), workspace)
+    assert not reservation.directory.exists()
+
+
+def test_a_model_of_another_origin_does_not_hide_a_training_of_its_name(workspace: Workspace):
+    reserve(TrainConfig(name="a"), workspace).lock.close()
+    (workspace.models / "a").mkdir()
+    durable.write_json(workspace.models / "a" / "manifest.json", {"created": "2020-01-01"})
+    assert states(workspace) == [("a", "interrupted")]
+
+
+def test_a_status_of_another_version_is_understood(workspace: Workspace):
+    reservation = reserve(TrainConfig(name="a"), workspace)
+    content = json.loads((reservation.directory / STATUS).read_text()) | {"unheard_of": 1}
+    durable.write_json(reservation.directory / STATUS, content)
+    assert states(workspace) == [("a", "running")]
+
+
+def test_a_training_can_be_taken_while_others_look_at_it(workspace: Workspace):
+    """A look holds the lock for a moment."""
+    reserve(TrainConfig(name="a"), workspace).lock.close()
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.is_set():
+            is_locked(workspace.running / "a")
+
+    lookers = [threading.Thread(target=look) for _ in range(2)]
+    for looker in lookers:
+        looker.start()
+    try:
+        for _ in range(20):
+            reserve_again("a", workspace)[0].lock.close()
+    finally:
+        over.set()
+        for looker in lookers:
+            looker.join()
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from model.config import TrainConfig
+from model.runs import reserve
+from model.workspace import Workspace
+held = reserve(TrainConfig(name="a", queue=True), Workspace(Path(sys.argv[1])))
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_the_process_of_a_training_is_known_by_its_open_lock_not_by_its_number(workspace: Workspace):
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(workspace.root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        assert holder.stdout.readline()
+        [status] = running_trainings(workspace)
+        assert process_of(workspace, dataclasses.replace(status, pid=holder.pid)) == holder.pid
+        # Alive, but no training of ours; never there; not known yet.
+        for pid in (os.getpid(), 2**22 + 1, 0):
+            assert process_of(workspace, dataclasses.replace(status, pid=pid)) is None
+    finally:
+        holder.kill()
+        holder.communicate()
+
+
+def test_a_second_training_may_not_take_what_runs(workspace: Workspace, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TOPGRAFT_MAX_TRAININGS", "5")
+    running = reserve(TrainConfig(name="a"), workspace)
+    for refused in (lambda: reserve_again("a", workspace), lambda: reserve(TrainConfig(name="a"), workspace)):
+        with pytest.raises(ConfigError, match="'a'"):
+            refused()
+    assert not queued_trainings(workspace)
+    monkeypatch.setenv("TOPGRAFT_MAX_TRAININGS", "1")
+    with pytest.raises(TrainingBusyError, match="a \\(start\\)"):
+        reserve(TrainConfig(name="b"), workspace)
+    running.lock.close()

@@ -1,0 +1,47 @@
+"""A training whose dataset is out of reach for a while."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import pytest
+
+from model.config import TrainConfig
+from model.dataset import reading as storage
+from model.errors import StorageError
+from model.runs import interrupted_to_go_on_with, interrupted_trainings
+from model.runs.trainer import train
+from model.workspace import Workspace
+from tests.runs.test_resume import Interruption
+
+
+def test_a_mount_lost_during_the_checks_keeps_the_training_to_go_on_by_itself(
+    workspace: Workspace, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(storage, "SECONDS_BETWEEN_TRIES", (0.01, 0.01))
+    mount, elsewhere = tmp_path / "mount", tmp_path / "elsewhere"
+    shutil.copytree(shapes, mount)
+    config = TrainConfig(dataset=str(mount), name="m", auto_resume=True)
+
+    def unmount(_phase: str, _done: int, _total: int, /, **_metrics: float) -> None:
+        if not elsewhere.exists():
+            mount.rename(elsewhere)
+            mount.mkdir()
+
+    def stop_after_the_checks(phase: str, done: int, total: int, /, **_metrics: float) -> None:
+        if (phase, done) == ("check", total):
+            raise Interruption
+
+    with pytest.raises(StorageError, match="To go on: topgraft resume m"):
+        train(config, workspace, unmount)
+    [status] = interrupted_trainings(workspace)
+    assert (status.state, status.error) == ("failed", "StorageError")
+    assert interrupted_to_go_on_with(workspace) == ["m"]
+    with pytest.raises(StorageError, match="missing or empty"):
+        train(config, workspace)
+    mount.rmdir()
+    elsewhere.rename(mount)
+    with pytest.raises(Interruption):
+        train(dataclasses.replace(config, epochs=3), workspace, stop_after_the_checks)
+    [status] = interrupted_trainings(workspace)
+    assert (status.state, status.automatic_starts) == ("cancelled", 2)

@@ -1,0 +1,368 @@
+"""Whole trainings, from a folder of photos to a model that answers."""
+
+import csv
+import dataclasses
+import errno
+import io
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from model.bundle import find_bundle, model_names
+from model.config import PredictConfig, TrainConfig
+from model.dataset.images import read_image
+from model.errors import ConfigError, DatasetError, StorageError, TrainingBusyError
+from model.results import TrainingStatus
+from model.runs import interrupted_trainings, reserve, running_trainings
+from model.runs.trainer import train
+from model.serving.held_out_features import read_held_out
+from model.serving.keras_engine import keras_engine
+from model.serving.predictor import load_predictor
+from model.usage.sample import SCALE
+from model.workspace import Workspace
+from tests.support.held_out import held_out_as_served
+from tests.support.shapes import CLASSES
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, shapes) -> tuple[Workspace, dict]:
+    workspace = Workspace(tmp_path_factory.mktemp("trained"))
+    workspace.models.mkdir()
+    return workspace, train(TrainConfig(dataset=str(shapes), name="shapes"), workspace)
+
+
+def test_a_training_gives_a_whole_model(trained):
+    workspace, result = trained
+    assert result["status"] == "done" and result["model"] == "shapes"
+    bundle = find_bundle(workspace, "shapes")
+    bundle.verify()
+    expected = {
+        "model.keras",
+        "model.onnx",
+        "training_features.npz",
+        "held_out_features.npz",
+        "results.csv",
+        "report.html",
+        "predictions/cross_validation.csv",
+        "dataset_files/classes.txt",
+        "dataset_files/train.txt",
+        "dataset_files/val.txt",
+        "dataset_files/test.txt",
+        "dataset_files/rejected.csv",
+    }
+    assert expected <= set(bundle.manifest.files)
+    assert any(name.startswith("logs/") for name in bundle.manifest.files)
+    assert bundle.manifest.classes == CLASSES
+    assert bundle.manifest.metrics["cross_validation"]["accuracy"] >= 0.8
+    assert bundle.manifest.parity["max_difference"] < 1e-4
+    assert list(workspace.running.glob("*/")) == []
+
+
+def test_few_images_are_measured_by_cross_validation_and_all_learned_from(trained):
+    workspace, result = trained
+    assert list(result["metrics"]) == ["val", "cross_validation"]
+    told = result["metrics"]["cross_validation"]
+    low, high = told["accuracy_interval"]
+    assert told["images"] == 36 and low < told["accuracy"] <= high and 0 < told["macro_f1"] <= 1
+    directory = workspace.models / "shapes"
+    with open(directory / "predictions" / "cross_validation.csv", newline="", encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len({row["image"] for row in rows}) == 36
+    assert np.mean([row["correct"] == "true" for row in rows]) == pytest.approx(told["accuracy"])
+    report = (directory / "report.html").read_text(encoding="utf-8")
+    assert "10-fold cross-validation" in report and "learned without it" in report
+
+
+def test_the_result_is_plain_json(trained):
+    _, result = trained
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+
+
+def test_results_csv_has_a_row_per_epoch(trained):
+    workspace, _ = trained
+    with open(workspace.models / "shapes" / "results.csv", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [int(row["epoch"]) for row in rows] == list(range(1, len(rows) + 1))
+    assert set(rows[0]) == {
+        "phase",
+        "epoch",
+        "loss",
+        "accuracy",
+        "val_loss",
+        "val_accuracy",
+        "learning_rate",
+        "seconds",
+        "val_macro_f1",
+    }
+    assert all(0 <= float(row["val_macro_f1"]) <= 1 for row in rows)
+
+
+def test_what_photos_are_compared_with_is_described_as_the_service_describes_them(trained):
+    workspace, _ = trained
+    bundle = find_bundle(workspace, "shapes")
+    held_out, described = read_held_out(bundle) / SCALE, held_out_as_served(bundle)
+    # Two axes lie between three classes; the other numbers are the distance and the first axes.
+    assert described.shape == held_out.shape == (len(described), 1 + 4 + len(CLASSES) - 1)
+    assert np.abs(described - held_out).max() < 0.005
+
+
+def test_the_model_recognises_a_new_photo(trained, tmp_path):
+    from tests.support.shapes import write_shapes
+
+    workspace, _ = trained
+    new = write_shapes(tmp_path / "new", 4, seed=77)
+    predictor = load_predictor(find_bundle(workspace))
+    photos = [(path.parent.name, path.read_bytes()) for path in sorted(new.rglob("*.jpg"))]
+    answers = list(predictor.predict(photos))
+    assert sum(answer.labels[0] == answer.image for answer in answers) >= 10
+
+
+def test_a_training_is_the_same_to_the_bit_when_repeated(trained, shapes):
+    workspace, _ = trained
+    train(TrainConfig(dataset=str(shapes), name="again"), workspace)
+    first, second = (
+        load_predictor(find_bundle(workspace, name)).probabilities(_pictures(shapes)) for name in ("shapes", "again")
+    )
+    assert np.array_equal(first, second)
+
+
+def test_the_keras_model_takes_pixels_and_answers_as_the_service_does(trained, shapes):
+    import keras
+
+    workspace, _ = trained
+    bundle = find_bundle(workspace, "shapes")
+    network = keras.models.load_model(bundle.directory / "model.keras", compile=False, safe_mode=True)
+    assert network.input.dtype == "uint8"
+    pictures = _pictures(shapes)
+    np.testing.assert_allclose(np.asarray(network(pictures)), load_predictor(bundle).probabilities(pictures), atol=1e-4)
+
+
+def test_a_model_knows_its_training_images_again_and_what_is_far_from_them(trained, shapes):
+    workspace, _ = trained
+    predictor = load_predictor(find_bundle(workspace, "shapes"))
+    assert predictor.judged_by == ("confidence", "features")
+    name = predictor.memory.names[0]
+    noise = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)).save(noise, "PNG")
+    photos = [(name, (shapes / name).read_bytes()), ("noise", noise.getvalue())]
+    known, unlike = predictor.predict(photos, PredictConfig(neighbours=2))
+    assert (known.neighbours[0].image, known.neighbours[0].label) == (name, name.split("/")[0])
+    assert known.neighbours[0].distance < 0.02 and known.unknown_reason in ("", "confidence")
+    assert unlike.unknown and "features" in unlike.unknown_reason and unlike.distance > known.distance
+
+
+def test_a_model_without_onnx_is_served_by_keras_with_the_same_answers(trained, shapes):
+    workspace, _ = trained
+    bundle = find_bundle(workspace, "shapes")
+    by_keras = dataclasses.replace(bundle, manifest=dataclasses.replace(bundle.manifest, engine="keras"))
+    pictures = _pictures(shapes)
+    one, other = load_predictor(bundle), load_predictor(by_keras)
+    np.testing.assert_allclose(one.probabilities(pictures), other.probabilities(pictures), atol=1e-4)
+    np.testing.assert_allclose(one.activation_maps(pictures[0]), other.activation_maps(pictures[0]), atol=1e-3)
+
+
+def test_keras_serves_by_a_graph_that_answers_as_its_layers_do(trained, shapes, monkeypatch):
+    import keras
+
+    workspace, _ = trained
+    bundle = find_bundle(workspace, "shapes")
+    network = keras.models.load_model(bundle.directory / "model.keras", compile=False, safe_mode=True)
+    pictures = _pictures(shapes)
+    layer_by_layer = np.asarray(network(pictures, training=False))
+    engine = keras_engine(bundle)
+
+    def refuse(*_arguments, **_options):
+        raise AssertionError("expected the graph that was made when the model was loaded")
+
+    monkeypatch.setattr(keras.layers.Layer, "__call__", refuse)
+    for count in (len(pictures), 1, 2):
+        np.testing.assert_allclose(engine(pictures[:count], "probabilities")[0], layer_by_layer[:count], atol=1e-5)
+    features, probabilities = engine(pictures, "features", "probabilities")
+    assert features.shape[0] == len(pictures) and features.shape[1] > probabilities.shape[1]
+    np.testing.assert_allclose(probabilities, layer_by_layer, atol=1e-5)
+
+
+def test_the_evidence_map_adds_up_to_the_logits(trained, shapes):
+    workspace, _ = trained
+    predictor = load_predictor(find_bundle(workspace, "shapes"))
+    picture = _pictures(shapes)[:1]
+    evidence = predictor.activation_maps(picture[0]).mean(axis=(0, 1))
+    log_odds = np.log(predictor.probabilities(picture)[0])
+    differences = (log_odds - evidence) - (log_odds - evidence).mean()
+    bias = _bias(workspace.models / "shapes" / "model.onnx")
+    np.testing.assert_allclose(differences, bias - bias.mean(), atol=1e-3)
+
+
+def test_fine_tuning_that_does_not_help_is_left_out(workspace, shapes):
+    config = TrainConfig(
+        dataset=str(shapes),
+        name="m",
+        fine_tune="top",
+        fine_tune_epochs=1,
+        fine_tune_learning_rate=0.1,
+        image_size=64,
+        folds=0,
+    )
+    result = train(config, workspace)
+    rows = (workspace.models / "m" / "results.csv").read_text().splitlines()
+    assert rows[-1].startswith("fine_tune,")
+    plain = dataclasses.replace(config, name="plain", fine_tune="none")
+    train(plain, workspace)
+    kernels = [_bias(workspace.models / name / "model.onnx") for name in ("m", "plain")]
+    assert np.array_equal(*kernels)
+    [remark] = result["remarks"]
+    assert "fine-tuning reached val_loss" in remark and "left out" in remark
+    assert remark in (workspace.models / "m" / "report.html").read_text()
+
+
+def test_auto_says_what_it_chose_and_why(workspace, shapes):
+    result = train(TrainConfig(dataset=str(shapes), name="m", fine_tune="auto", image_size=64, folds=0), workspace)
+    [remark] = result["remarks"]
+    assert remark.startswith("fine_tune = auto chose none: 6 validation images are too few")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["top", "all"])
+def test_fine_tuning_that_helps_is_kept_and_served(workspace, shapes, part):
+    config = TrainConfig(
+        dataset=str(shapes), name="tuned", fine_tune=part, epochs=1, fine_tune_epochs=15, image_size=96, patience=20
+    )
+    result = train(config, workspace)
+    assert "was kept" in result["remarks"][0]
+    bundle = find_bundle(workspace, "tuned")
+    bundle.verify()
+    assert bundle.manifest.engine == "onnx" and bundle.manifest.parity["max_difference"] < 1e-4
+    plain = dataclasses.replace(config, name="plain", fine_tune="none")
+    train(plain, workspace)
+    assert not np.array_equal(*(_bias(workspace.models / name / "model.onnx") for name in ("tuned", "plain")))
+
+
+@pytest.mark.slow
+def test_a_network_can_be_trained_from_scratch(workspace, shapes):
+    config = TrainConfig(
+        dataset=str(shapes), name="scratch", weights="none", backbone="MobileNetV3Small", epochs=2, image_size=64
+    )
+    train(config, workspace)
+    bundle = find_bundle(workspace, "scratch")
+    bundle.verify()
+    assert bundle.manifest.parity["max_difference"] < 1e-4
+
+
+@pytest.mark.slow
+def test_a_network_without_a_counterpart_in_onnx_is_served_by_keras_and_says_so(workspace, shapes, monkeypatch):
+    from model.errors import ExportError
+
+    def refuse(network):
+        raise ExportError(f"{network.name} cannot be converted to ONNX: an operation is unknown")
+
+    monkeypatch.setenv("TOPGRAFT_CACHE", str(workspace.root / "cache"))
+    monkeypatch.setattr("model.networks.onnx_export.convert_backbone", refuse)
+    result = train(TrainConfig(dataset=str(shapes), name="m", image_size=96), workspace)
+    bundle = find_bundle(workspace, "m")
+    assert bundle.manifest.engine == "keras" and "model.onnx" not in bundle.manifest.files
+    assert any("served by Keras" in warning for warning in result["warnings"])
+    assert load_predictor(bundle).probabilities(_pictures(shapes, 96)).shape == (3, 3)
+
+
+def test_features_are_made_once(workspace, shapes, monkeypatch):
+    monkeypatch.setenv("TOPGRAFT_CACHE", str(workspace.root / "cache"))
+    phases: list[list[str]] = []
+    for name in ("first", "second"):
+        phases.append([])
+        train(
+            TrainConfig(dataset=str(shapes), name=name, image_size=96),
+            workspace,
+            lambda phase, *_done, **_metrics: phases[-1].append(phase),
+        )
+    assert "features" in phases[0] and "features" not in phases[1]
+
+
+def test_a_name_in_use_is_refused_and_the_model_stays(trained, shapes):
+    workspace, _ = trained
+    before = (workspace.models / "shapes" / "manifest.json").read_bytes()
+    with pytest.raises(ConfigError, match="models remove shapes"):
+        train(TrainConfig(dataset=str(shapes), name="shapes"), workspace)
+    assert (workspace.models / "shapes" / "manifest.json").read_bytes() == before
+
+
+def test_a_second_training_is_refused_with_the_name_of_the_first(workspace, shapes):
+    first = reserve(TrainConfig(name="first"), workspace)
+    with pytest.raises(TrainingBusyError, match="first"):
+        train(TrainConfig(dataset=str(shapes)), workspace)
+    assert [status.name for status in running_trainings(workspace)] == ["first"]
+    first.lock.close()
+    assert running_trainings(workspace) == []
+    assert [(status.name, status.state) for status in interrupted_trainings(workspace)] == [("first", "interrupted")]
+
+
+def test_two_trainings_of_the_same_second_get_two_names(workspace, monkeypatch):
+    monkeypatch.setenv("TOPGRAFT_MAX_TRAININGS", "3")
+    names = {reserve(TrainConfig(), workspace).name for _ in range(3)}
+    assert len(names) == 3
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "many"])
+def test_a_limit_that_is_no_number_is_refused(workspace, monkeypatch, value):
+    monkeypatch.setenv("TOPGRAFT_MAX_TRAININGS", value)
+    with pytest.raises(ConfigError, match="TOPGRAFT_MAX_TRAININGS"):
+        reserve(TrainConfig(), workspace)
+
+
+def test_what_was_left_out_is_said_in_the_result(workspace, shapes, tmp_path):
+    mine = tmp_path / "mine"
+    shutil.copytree(shapes, mine)
+    (mine / "circle" / "001.jpg").write_bytes(b"no picture")
+    result = train(TrainConfig(dataset=str(mine), name="m", image_size=64), workspace)
+    assert "1 image could not be decoded and left out" in result["warnings"][0]
+    assert "circle/001.jpg" in (workspace.models / "m" / "dataset_files" / "rejected.csv").read_text()
+
+
+def test_a_disk_that_is_full_at_the_start_leaves_no_trace_of_the_training(workspace, monkeypatch):
+    def full(*_arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("model.durable.write_json", full)
+        with pytest.raises(StorageError, match="No space left"):
+            reserve(TrainConfig(name="m"), workspace)
+    reserve(TrainConfig(name="m"), workspace)
+
+
+def test_options_that_are_damaged_say_what_to_do(workspace):
+    reserve(TrainConfig(name="m"), workspace).lock.close()
+    (workspace.running / "m" / "config.json").write_text("{")
+    with pytest.raises(ConfigError, match="models remove m"):
+        train(TrainConfig(resume="m"), workspace)
+
+
+def test_time_left_is_told_only_when_it_can_be_known(workspace, shapes):
+    statuses: list[TrainingStatus] = []
+
+    def watch(*_step, **_metrics):
+        statuses.extend(running_trainings(workspace))
+
+    train(TrainConfig(dataset=str(shapes), name="m", image_size=64), workspace, watch)
+    assert {"check", "prepare", "head", "export"} <= {status.phase for status in statuses}
+    assert all(status.eta_seconds != 0 for status in statuses if status.epoch < status.epochs)
+
+
+def test_a_dataset_that_cannot_be_used_leaves_nothing_behind(workspace):
+    with pytest.raises(DatasetError):
+        train(TrainConfig(dataset=str(workspace.root / "missing")), workspace)
+    assert model_names(workspace) == [] and interrupted_trainings(workspace) == []
+
+
+def _pictures(shapes: Path, size: int = 224) -> np.ndarray:
+    return np.stack([read_image(shapes / name / "000.jpg", (size, size)) for name in CLASSES])
+
+
+def _bias(graph: Path) -> np.ndarray:
+    import onnx
+    from onnx import numpy_helper
+
+    initializers = onnx.load(str(graph)).graph.initializer
+    return next(numpy_helper.to_array(value) for value in initializers if value.name == "head_bias")

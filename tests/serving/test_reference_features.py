@@ -1,0 +1,173 @@
+"""What is remembered of training images: distances as of the whole features, neighbours in order, damage told."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from model.bundle import TRAINING_FEATURES, Bundle, write_manifest
+from model.config import PredictConfig
+from model.errors import ConfigError, ModelDamagedError
+from model.evaluation.unknown import farthest_known
+from model.serving.predictor import Predictor, _memory
+from model.serving.reference_features import (
+    MOST_AXES,
+    distances_among,
+    neighbour_distances,
+    read_training_features,
+    remember_features,
+)
+from tests.serving.test_parity import CLASSES, _bundle, _photo, _saved
+
+FEATURES = 40
+
+
+def _features(images: int, seed: int = 0, features: int = FEATURES) -> np.ndarray:
+    return np.random.default_rng(seed).gamma(1.0, size=(images, features)).astype(np.float32)
+
+
+def _names(images: int) -> list[str]:
+    return [f"ä b/{number}.jpg" for number in range(images)]
+
+
+def _whole_distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    one, other = (values / np.linalg.norm(values, axis=1, keepdims=True) for values in (one, other))
+    return np.linalg.norm(one[:, None] - other[None], axis=2)
+
+
+@pytest.mark.parametrize("images", [3, 30, 100])
+def test_distances_are_those_of_whole_features_where_no_axis_is_left_out(images):
+    features, asked = _features(images, features=10), _features(5, seed=1, features=10)
+    memory = remember_features(features, np.zeros(images, int), _names(images))
+    if images >= 10:
+        np.testing.assert_allclose(memory.distances(asked), _whole_distances(asked, features), atol=1e-3)
+    np.testing.assert_allclose(memory.distances(features), _whole_distances(features, features), atol=2e-3)
+
+
+def test_no_distance_is_larger_than_between_whole_features_where_axes_are_left_out():
+    features, asked = _features(400, features=600), _features(5, seed=1, features=600)
+    memory = remember_features(features, np.zeros(400, int), _names(400))
+    assert memory.axes.shape == (MOST_AXES, 600)
+    whole, remembered = _whole_distances(asked, features), memory.distances(asked)
+    assert (remembered <= whole + 1e-3).all()
+    assert np.corrcoef(whole.ravel(), remembered.ravel())[0, 1] > 0.5
+
+
+def test_what_is_saved_is_what_is_read(tmp_path):
+    memory = remember_features(_features(50), np.arange(50) % 3, _names(50))
+    memory.save(tmp_path / "features.npz")
+    read = read_training_features((tmp_path / "features.npz").read_bytes())
+    assert read.names == memory.names and np.array_equal(read.labels, memory.labels)
+    asked = _features(4, seed=1)
+    np.testing.assert_allclose(read.distances(asked), memory.distances(asked), atol=1e-3)
+    assert np.diag(read.distances(_features(50))).max() < 0.01
+
+
+def test_a_file_of_an_older_version_has_no_axes_to_tell_drift_by(tmp_path):
+    memory = remember_features(_features(50), np.arange(50) % 3, _names(50))
+    dataclasses.replace(memory, directions=None).save(tmp_path / "old.npz")
+    memory.save(tmp_path / "new.npz")
+    old, new = (read_training_features((tmp_path / name).read_bytes()) for name in ("old.npz", "new.npz"))
+    vectors = old.vectors_of(_features(4, seed=1))
+    assert old.components_of(vectors) is None
+    assert np.array_equal(new.components_of(vectors), memory.components_of(vectors))
+    assert new.components_of(vectors).shape == (4, 4 + 2)
+
+
+def test_of_too_many_images_some_are_remembered_the_same_each_time():
+    features, names = _features(50), _names(50)
+    one, other = (remember_features(features, np.arange(50), names, seed=1, most=20) for _ in range(2))
+    assert one.names == other.names and len(one.names) == len(one.vectors) == 20
+    assert [names[label] for label in one.labels] == list(one.names)
+
+
+def test_the_distance_of_an_image_is_to_the_third_nearest_or_the_farthest_there_is():
+    distances = np.array([[0.4, 0.1, 0.3, 0.2], [1.0, 1.0, 0.5, 0.0]])
+    assert neighbour_distances(distances).tolist() == [0.3, 1.0]
+    assert neighbour_distances(distances[:, :2]).tolist() == [0.4, 1.0]
+
+
+def test_an_image_does_not_count_among_its_own_neighbours():
+    memory = remember_features(_features(6), np.zeros(6, int), _names(6))
+    expected = np.sort(_whole_distances(_features(6), _features(6)), axis=1)[:, 3]
+    np.testing.assert_allclose(distances_among(memory), expected, atol=2e-3)
+
+
+@pytest.mark.parametrize("frozen", [True, False])
+def test_few_validation_images_are_helped_out_by_training_images_the_backbone_has_not_seen(frozen):
+    memory = remember_features(_features(60), np.zeros(60, int), _names(60))
+    alike = _features(5)
+    threshold = farthest_known(memory, alike, frozen)
+    of_validation = neighbour_distances(memory.distances(alike)).max()
+    assert threshold > of_validation if frozen else threshold == pytest.approx(of_validation)
+    many = _features(30)
+    assert farthest_known(memory, many, frozen) == pytest.approx(neighbour_distances(memory.distances(many)).max())
+
+
+def _predictor(tmp_path, images: int = 30, **thresholds: float) -> tuple[Predictor, np.ndarray]:
+    """One whose every image has the features of the first training image."""
+    features = _features(images)
+    memory = remember_features(features, np.arange(images) % 2, _names(images))
+
+    def engine(pictures: np.ndarray, *outputs: str) -> list[np.ndarray]:
+        of = {"probabilities": np.float32([0.3, 0.7]), "features": features[0]}
+        return [np.tile(of[output], (len(pictures), 1)) for output in outputs]
+
+    bundle = _bundle(tmp_path / "m", "squash")
+    bundle.manifest.thresholds.update(thresholds)
+    return Predictor(bundle, engine, memory), features
+
+
+def test_neighbours_are_the_nearest_training_images_with_their_classes(tmp_path):
+    predictor, features = _predictor(tmp_path, distance=2.0, confidence=0.5)
+    [answer] = predictor.predict([("a", _saved(_photo(), "PNG"))], PredictConfig(neighbours=4))
+    order = np.argsort(_whole_distances(features[:1], features)[0])[:4]
+    assert [near.image for near in answer.neighbours] == [_names(30)[row] for row in order]
+    assert [near.label for near in answer.neighbours] == [CLASSES[row % 2] for row in order]
+    assert answer.neighbours[0].distance < 0.01 and answer.distance == answer.neighbours[2].distance
+    assert not answer.unknown and predictor.judged_by == ("confidence", "features")
+    assert len(answer.to_json()["neighbours"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "asked", "reason"),
+    [
+        ({"confidence": 0.6, "distance": 2.0}, {}, ""),
+        ({"confidence": 0.8, "distance": 2.0}, {}, "confidence"),
+        ({"confidence": 0.6, "distance": 0.1}, {}, "features"),
+        ({"confidence": 0.8, "distance": 0.1}, {}, "confidence and features"),
+        ({"confidence": 0.8, "distance": 0.1}, {"unknown_confidence": 0.0, "unknown_distance": 2.0}, ""),
+        ({"confidence": 0.0, "distance": 2.0}, {"unknown_confidence": 0.9}, "confidence"),
+        ({"confidence": 0.8, "confidence_by_class": {"other": 0.6}}, {}, ""),
+        ({"confidence": 0.6, "confidence_by_class": {"other": 0.8}}, {}, "confidence"),
+        ({}, {}, ""),
+    ],
+)
+def test_unknown_says_by_what(tmp_path, thresholds, asked, reason):
+    predictor, _ = _predictor(tmp_path, **thresholds)
+    [answer] = predictor.predict([("a", _saved(_photo(), "PNG"))], PredictConfig(**asked))
+    assert (answer.unknown, answer.unknown_reason) == (bool(reason), reason)
+    told = answer.to_json()
+    assert ("unknown_explanation" in told) == answer.unknown
+    if reason == "features":
+        assert "from the training images is above 0.100" in told["unknown_explanation"]
+
+
+@pytest.mark.parametrize("asked", [{"neighbours": 3}, {"unknown_distance": 0.5}])
+def test_a_model_that_remembers_nothing_refuses_what_needs_it_and_says_what_it_judges_by(tmp_path, asked):
+    predictor, _ = _predictor(tmp_path, confidence=0.5, distance=0.1)
+    forgetful = Predictor(predictor.bundle, predictor._engine)
+    assert forgetful.judged_by == ("confidence",)
+    [answer] = forgetful.predict([("a", _saved(_photo(), "PNG"))])
+    assert answer.distance is None and not answer.unknown
+    with pytest.raises(ConfigError, match="remembers its training images"):
+        next(forgetful.predict([("a", _saved(_photo(), "PNG"))], PredictConfig(**asked)))
+
+
+def test_a_damaged_file_of_features_is_a_damaged_model(tmp_path):
+    bundle = _bundle(tmp_path / "m", "squash")
+    assert _memory(bundle) is None
+    (bundle.directory / TRAINING_FEATURES).write_bytes(b"no features")
+    listed = Bundle(bundle.directory, write_manifest(bundle.directory, bundle.manifest))
+    with pytest.raises(ModelDamagedError, match=TRAINING_FEATURES):
+        _memory(listed)

@@ -1,0 +1,1 @@
+"""What several tests need: photos, servers and faults to test against."""

@@ -1,0 +1,18 @@
+"""What the service answers to the held-out images of a model."""
+
+from pathlib import Path
+
+import numpy as np
+
+from model.bundle import Bundle
+from model.serving.predictor import load_predictor
+
+
+def held_out_as_served(bundle: Bundle) -> np.ndarray:
+    """What the service says of the validation and test images: distance and components of each, in their order."""
+    folder = bundle.directory / "dataset_files"
+    lines = [line for split in ("val", "test") for line in (folder / f"{split}.txt").read_text().splitlines()]
+    photos = [path for path in Path(bundle.manifest.dataset["path"]).rglob("*") if path.is_file()]
+    named = [next(path for path in photos if path.as_posix().endswith(line.rpartition(" ")[0])) for line in lines]
+    answers = load_predictor(bundle).predict([(path.name, path.read_bytes()) for path in named])
+    return np.array([(answer.distance, *answer.components) for answer in answers])

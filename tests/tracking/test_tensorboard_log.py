@@ -1,0 +1,198 @@
+"""A training in TensorBoard: read back with TensorBoard's own reader, while it goes on and afterwards."""
+
+import io
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from model.results import Dataset, Sample
+from model.tracking.epoch_figures import Thumbnails, draw_confusion_matrix, draw_surest_errors
+from model.tracking.projector import principal_components, write_projector
+from model.tracking.tensorboard_log import PICTURES, TensorBoardLog
+from model.training.epochs import Epoch
+from tests.support.shapes import CLASSES
+
+
+@pytest.fixture(autouse=True)
+def _without_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """TensorBoard's reader then does without, and loads in no time."""
+    monkeypatch.setitem(sys.modules, "tensorboard.compat.notf", types.ModuleType("notf"))
+
+
+@pytest.fixture
+def dataset(shapes: Path) -> Dataset:
+    """Nine images to train on, nine to validate on."""
+    samples = [
+        Sample(shapes / name / f"{number:03}.jpg", f"{name}/{number:03}.jpg", label)
+        for number in range(6)
+        for label, name in enumerate(CLASSES)
+    ]
+    return Dataset(shapes, CLASSES, tuple(samples[:9]), tuple(samples[9:]), ())
+
+
+def row(epoch: int, phase: str = "head", loss: float | None = None) -> Epoch:
+    return Epoch(phase, epoch, loss or 1 / epoch, 0.5, 2 / epoch, 0.4, 0.001 * epoch, 0.5, 0.3)
+
+
+def logits_of(answers: list[int]) -> np.ndarray:
+    return 4 * np.eye(3, dtype=np.float32)[answers]
+
+
+def read(directory: Path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    return EventAccumulator(str(directory), size_guidance={"images": 0, "tensors": 0, "scalars": 0}).Reload()
+
+
+def curve(directory: Path, tag: str) -> list[tuple[int, float]]:
+    return [(event.step, round(event.value, 5)) for event in read(directory).Scalars(tag)]
+
+
+def pictures(logs: Path, tag: str) -> list[tuple[int, Image.Image]]:
+    events = read(logs / PICTURES).Images(tag)
+    return [(event.step, Image.open(io.BytesIO(event.encoded_image_string))) for event in events]
+
+
+def test_each_epoch_can_be_seen_at_once(tmp_path, dataset):
+    log = TensorBoardLog(tmp_path, dataset, "squash")
+    for epoch in (1, 2):
+        log.epoch(row(epoch), logits_of([0, 1, 2] * 3))
+        assert curve(tmp_path / "head", "val_loss")[-1] == (epoch, 2 / epoch)
+    assert curve(tmp_path / "head", "learning_rate") == [(1, 0.001), (2, 0.002)]
+    assert curve(tmp_path / "head", "images_per_second") == [(1, 18.0), (2, 18.0)]
+    log.finish([row(1), row(2)])
+
+
+def test_each_phase_has_curves_and_ends_with_pictures(tmp_path, dataset):
+    log = TensorBoardLog(tmp_path, dataset, "squash")
+    rows = [row(1), row(2), row(1, "fine_tune")]
+    for one in rows:
+        log.epoch(one, logits_of([0, 1, 1] * 3))
+    log.finish(rows)
+    assert curve(tmp_path / "head", "loss") == [(1, 1.0), (2, 0.5)]
+    assert curve(tmp_path / "fine_tune", "loss") == [(1, 1.0)]
+    for phase, step in (("head", 2), ("fine_tune", 1)):
+        for kind in ("confusion_matrix", "surest_errors"):
+            [(drawn_at, picture)] = pictures(tmp_path, f"{kind}/{phase}")
+            assert drawn_at == step and min(picture.size) > 100
+
+
+def test_pictures_cost_a_twentieth_of_the_time_at_most(tmp_path, dataset):
+    import time
+
+    log = TensorBoardLog(tmp_path, dataset, "squash")
+    started = time.perf_counter()
+    for epoch in range(1, 101):
+        log.epoch(row(epoch), logits_of([0, 1, 1] * 3))
+    quick = time.perf_counter() - started
+    log._started -= 60  # as if it had gone on for a minute
+    log.epoch(row(101), logits_of([0, 1, 1] * 3))
+    log.finish([row(epoch) for epoch in range(1, 102)])
+    assert quick < 1
+    assert [step for step, _ in pictures(tmp_path, "confusion_matrix/head")] == [101]
+
+
+def test_of_several_heads_the_curves_of_the_winner_are_left(tmp_path, dataset):
+    """While they learn side by side the best so far is shown."""
+    log = TensorBoardLog(tmp_path, dataset, "squash")
+    log.epoch(row(1, loss=5.0), logits_of([0] * 9))
+    log.epoch(row(2, loss=0.5), logits_of([0] * 9))
+    log.finish([row(1, loss=1.0), row(2, loss=0.5)])
+    assert curve(tmp_path / "head", "loss") == [(1, 1.0), (2, 0.5)]
+
+
+def test_a_training_that_is_gone_on_with_shows_each_epoch_once(tmp_path, dataset):
+    """The third epoch was shown, and its checkpoint was not written any more."""
+    killed = TensorBoardLog(tmp_path, dataset, "squash")
+    for epoch in (1, 2, 3):
+        killed.epoch(row(epoch, "fine_tune", loss=9.0), logits_of([0] * 9))
+    again = TensorBoardLog(tmp_path, dataset, "squash")
+    for epoch in (1, 2):
+        again.epoch(row(epoch, "fine_tune"), None)
+    # With half the batch size the loop begins anew from its checkpoint, in the same process.
+    for epoch in (1, 2):
+        again.epoch(row(epoch, "fine_tune"), None)
+    for epoch in (3, 4):
+        again.epoch(row(epoch, "fine_tune"), logits_of([0] * 9))
+    again.finish([row(epoch, "fine_tune") for epoch in (1, 2, 3, 4)])
+    assert curve(tmp_path / "fine_tune", "loss") == [(epoch, round(1 / epoch, 5)) for epoch in (1, 2, 3, 4)]
+    assert len(list((tmp_path / "fine_tune").iterdir())) == 1
+
+
+def test_the_confusion_matrix_has_true_classes_down_and_answers_across():
+    answers, labels = np.array([0, 0, 1]), np.array([0, 0, 0])
+    pixels = np.asarray(draw_confusion_matrix(answers, labels, ["a", "b"]))
+    blue_and_orange = [
+        np.argwhere((np.abs(pixels.astype(int) - colour) < 40).all(axis=-1)).mean(axis=0)
+        for colour in ((51, 142, 193), (243, 191, 152))
+    ]
+    right, wrong = blue_and_orange
+    # Both in the upper row; the wrong answer to the right of the right one.
+    assert abs(right[0] - wrong[0]) < 5 and wrong[1] - right[1] > 30
+
+
+@pytest.mark.parametrize("classes", [2, 40, 300])
+def test_a_confusion_matrix_stays_small_with_many_classes(classes: int):
+    labels = np.arange(classes)
+    picture = draw_confusion_matrix(labels, labels, [f"a class with a long name {number}" for number in labels])
+    assert max(picture.size) < 800
+
+
+def test_the_surest_errors_come_first_and_a_vanished_image_is_gray(tmp_path, dataset):
+    unsure, sure = 1.0, 5.0
+    logits = logits_of([sample.label for sample in dataset.val])
+    logits[4] = unsure * np.eye(3)[(dataset.val[4].label + 1) % 3]
+    logits[7] = sure * np.eye(3)[(dataset.val[7].label + 1) % 3]
+    thumbnails = Thumbnails("squash")
+    sheet = np.asarray(draw_surest_errors(logits, dataset.val, dataset.classes, thumbnails))
+    assert np.array_equal(sheet[6:118, 6:118], thumbnails.read(dataset.val[7], 112))
+    assert np.array_equal(sheet[6:118, 124:236], thumbnails.read(dataset.val[4], 112))
+    gone = Sample(tmp_path / "gone.jpg", "gone.jpg", 0)
+    assert (thumbnails.read(gone, 8) == 128).all()
+    all_right = draw_surest_errors(
+        logits_of([sample.label for sample in dataset.val]), dataset.val, dataset.classes, thumbnails
+    )
+    assert all_right.size[0] > 100
+
+
+def test_the_projector_gets_features_labels_and_thumbnails(tmp_path, dataset):
+    from google.protobuf import text_format
+    from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
+
+    features = np.random.default_rng(0).normal(size=(18, 30)).astype(np.float32)
+    write_projector(tmp_path, features, dataset, Thumbnails("squash"))
+    [embedding] = text_format.Parse((tmp_path / "projector_config.pbtxt").read_text(), ProjectorConfig()).embeddings
+    values = np.loadtxt(tmp_path / embedding.tensor_path, delimiter="\t")
+    header, *lines = [line.split("\t") for line in (tmp_path / embedding.metadata_path).read_text().splitlines()]
+    assert (values.shape, header, len(lines)) == ((18, 30), ["class", "split", "image"], 18)
+    assert lines[0] == ["circle", "train", "circle/000.jpg"] and lines[17] == ["triangle", "val", "triangle/005.jpg"]
+    sprite = Image.open(tmp_path / embedding.sprite.image_path)
+    # Distances, which the projector shows, are those of the features.
+    distances = [np.linalg.norm(rows[:, None] - rows[None], axis=-1) for rows in (features, values)]
+    np.testing.assert_allclose(*distances, rtol=0.01, atol=0.01)
+    assert sprite.size == (5 * 48, 5 * 48) and list(embedding.sprite.single_image_dim) == [48, 48]
+
+
+def test_no_more_than_two_thousand_images_are_projected(tmp_path, dataset):
+    many = Dataset(dataset.root, CLASSES, dataset.train * 300, dataset.val * 2, ())
+    features = np.zeros((len(many.samples), 4), np.float32)
+    write_projector(tmp_path, features, many, Thumbnails("squash"))
+    lines = (tmp_path / "metadata.tsv").read_text().splitlines()[1:]
+    assert len(lines) == 2000 and {line.split("\t")[1] for line in lines} == {"train", "val"}
+
+
+def test_principal_components_are_those_of_the_singular_value_decomposition():
+    features = np.random.default_rng(1).normal(size=(40, 12)) * np.arange(1, 13)
+    centred = features - features.mean(axis=0)
+    left, scale, _ = np.linalg.svd(centred, full_matrices=False)
+    np.testing.assert_allclose(np.abs(principal_components(features, 5)), np.abs(left[:, :5] * scale[:5]), rtol=1e-6)
+
+
+def test_tensorflow_is_not_needed():
+    code = "import sys, model.tracking.tensorboard_log; assert not {'tensorflow', 'keras'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)

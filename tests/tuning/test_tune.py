@@ -1,0 +1,278 @@
+"""A search for a backbone and options: within its time, never on test images, and the same again."""
+
+import dataclasses
+import json
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.backbones import BACKBONES
+from model.bundle import REPORT, TUNING, find_bundle
+from model.config import TrainConfig
+from model.dataset.prepare import Verdict, prepare_dataset
+from model.errors import ConfigError, WeightsError
+from model.networks.keras_weights import ready_backbones, weights_directory, weights_file
+from model.networks.pretrained import build_backbone
+from model.results import Sample, no_progress
+from model.runs.process import run_training
+from model.runs.resumption import finished
+from model.tuning import pool
+from model.tuning.candidates import GRID, proposals
+from model.tuning.choice import choose
+from model.tuning.held_out import HeldOut, Measure
+from model.tuning.pool import NoTimeError, Pool
+from model.tuning.search import tune
+from model.tuning.table import Tuning
+from model.tuning.trials import MeasuredBackbone, Trial, Trials
+
+SECONDS = 8
+QUICK = TrainConfig(
+    tune_minutes=SECONDS / 60,
+    tune_backbones="EfficientNetLite0",
+    image_size=64,
+    resize="pad",
+    augmented_views=1,
+    epochs=15,
+    folds=0,
+)
+
+
+class Interruption(KeyboardInterrupt):
+    """What a test stops a tuning with."""
+
+
+@pytest.fixture(scope="module")
+def verdict(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Verdict:
+    return prepare_dataset(shapes, QUICK, tmp_path_factory.mktemp("work"))
+
+
+@pytest.fixture(scope="module")
+def tuned(verdict: Verdict, tmp_path_factory: pytest.TempPathFactory) -> tuple[Tuning, Trials, float]:
+    """A tuning, its trials, and the seconds that it took."""
+    work = tmp_path_factory.mktemp("tuned")
+    tune(verdict, dataclasses.replace(QUICK, tune_minutes=0.05), tmp_path_factory.mktemp("warm-up"), no_progress)
+    started = time.monotonic()
+    tuning = tune(verdict, QUICK, work, no_progress)
+    return tuning, Trials(work / "tune"), time.monotonic() - started
+
+
+def test_the_time_is_used_and_kept_to(tuned):
+    tuning, trials, seconds = tuned
+    slowest = max(trial.seconds for trial in trials.done)
+    assert 0.5 * SECONDS < seconds < 1.05 * SECONDS + slowest
+    assert tuning.trials == len(trials.done) > 5
+
+
+def test_the_chosen_options_are_as_good_as_those_before_or_better(tuned):
+    tuning, trials, _ = tuned
+    plain = trials.done[0]
+    [chosen] = [trial for trial in trials.done if _is(trial, tuning.config)]
+    assert plain.changes == {} and chosen.value <= plain.value
+
+
+def test_what_the_user_has_set_stays_and_the_rest_is_searched(tuned):
+    tuning, trials, _ = tuned
+    changed = {name for trial in trials.done for name in trial.changes}
+    assert {"augmentation", "l2", "learning_rate"} < changed <= {"augmentation", *GRID} - {"imbalance"}
+    assert (tuning.config.resize, tuning.config.image_size, tuning.config.epochs) == ("pad", 64, 15)
+
+
+def test_the_table_has_what_a_backbone_is_worth_and_costs(tuned):
+    [row] = tuned[0].rows
+    assert row.backbone == "EfficientNetLite0" and row.chosen and row.trials == tuned[0].trials
+    assert row.accuracy_interval[0] <= row.accuracy <= row.accuracy_interval[1]
+    assert row.macro_f1_interval[0] <= row.macro_f1 <= row.macro_f1_interval[1]
+    assert row.latency_ms > 0 and 5 < row.size_mb < 50
+    assert json.loads(json.dumps(tuned[0].to_json()))["reason"]
+
+
+def test_no_candidate_is_tried_twice(tuned):
+    tried = [json.dumps(trial.changes, sort_keys=True) for trial in tuned[1].done]
+    assert len(set(tried)) == len(tried)
+
+
+def test_test_images_are_never_looked_at_and_the_same_seed_tries_the_same(verdict, tuned, tmp_path):
+    dataset = verdict.dataset
+    poisoned = tuple(Sample(Path("/nowhere"), test.name, (test.label + 1) % 3) for test in dataset.test)
+    assert poisoned
+    elsewhere = dataclasses.replace(verdict, dataset=dataclasses.replace(dataset, test=poisoned))
+    tune(elsewhere, dataclasses.replace(QUICK, tune_minutes=0.07), tmp_path, no_progress)
+    again, first = Trials(tmp_path / "tune").done, tuned[1].done
+    of_head = [trial for trial in again if trial.asked is not None]
+    assert of_head, "there was no time for what is compared"
+    by_changes = {json.dumps(trial.changes): trial for trial in first}
+    same = [
+        (trial, by_changes[json.dumps(trial.changes)]) for trial in again if json.dumps(trial.changes) in by_changes
+    ]
+    assert len(same) > 3
+    assert all(one.value == other.value for one, other in same)
+
+
+def test_an_interrupted_tuning_goes_on_with_its_trials_and_the_time_left(verdict, tuned, tmp_path):
+    def stop(_phase: str, _done: int, _total: int, /, **metrics: float) -> None:
+        if metrics["trials"] == 5:
+            raise Interruption
+
+    with pytest.raises(Interruption):
+        tune(verdict, QUICK, tmp_path, stop)
+    before = Trials(tmp_path / "tune")
+    assert len(before.done) == 5 and not before.finished
+    started = time.monotonic()
+    tune(verdict, QUICK, tmp_path, no_progress)
+    assert time.monotonic() - started < SECONDS - before.seconds + 2
+    after = Trials(tmp_path / "tune")
+    assert [trial.seconds for trial in after.done[:5]] == [trial.seconds for trial in before.done]
+    uninterrupted = tuned[1].done
+    common = min(len(after.done), len(uninterrupted))
+    assert [trial.changes for trial in after.done[:common]] == [trial.changes for trial in uninterrupted[:common]]
+    assert common > 5
+
+
+def test_a_finished_tuning_is_not_done_again(verdict, tuned, tmp_path):
+    config = dataclasses.replace(QUICK, tune_minutes=0.05)
+    first = tune(verdict, config, tmp_path, no_progress)
+    started = time.monotonic()
+    assert tune(verdict, config, tmp_path, no_progress) == first
+    assert time.monotonic() - started < 1
+
+
+def test_a_backbone_that_cannot_be_used_is_left_out_with_the_reason(verdict, tmp_path):
+    config = dataclasses.replace(QUICK, tune_minutes=0.05, tune_backbones="InceptionV3,EfficientNetLite0")
+    tuning = tune(verdict, config, tmp_path, no_progress)
+    assert [row.backbone for row in tuning.rows] == ["EfficientNetLite0"]
+    assert "image_size" in tuning.left_out["InceptionV3"]
+    with pytest.raises(ConfigError, match="InceptionV3: backbone InceptionV3 with image_size 64"):
+        tune(verdict, dataclasses.replace(config, tune_backbones="InceptionV3"), tmp_path / "alone", no_progress)
+
+
+def test_a_backbone_whose_features_do_not_fit_in_the_time_is_not_begun(verdict, tmp_path, monkeypatch):
+    monkeypatch.setattr(pool, "is_converted", lambda backbone, size: False)
+    config = dataclasses.replace(QUICK, tune_minutes=0.05, tune_backbones="EfficientNetLite0,EfficientNetLite2")
+    tuning = tune(verdict, config, tmp_path, no_progress)
+    assert [row.backbone for row in tuning.rows] == ["EfficientNetLite0"]
+    assert "would take about" in tuning.left_out["EfficientNetLite2"]
+
+
+def test_features_that_will_not_be_in_time_are_given_up_early(verdict):
+    candidate = dataclasses.replace(
+        QUICK, backbone="EfficientNetLite0", augmentation="noise(0.37)", augmented_views=100, seed=1234
+    )
+    started = time.monotonic()
+    with pytest.raises(NoTimeError, match="its features would take"):
+        Pool(verdict, 0, lambda: None).make_features(candidate, 3.0)
+    assert time.monotonic() - started < 5
+
+
+def test_of_many_images_a_part_is_taken_that_has_every_class(verdict, monkeypatch):
+    monkeypatch.setattr(pool, "MOST_IMAGES", 12)
+    part = Pool(verdict, 0, lambda: None)
+    assert len(part.samples) <= 12 and set(part.labels) == {0, 1, 2}
+    assert not {sample.name for sample in part.samples} & {sample.name for sample in verdict.dataset.test}
+
+
+def _trial(labels: np.ndarray, right: float, changes: dict, seed: int) -> Trial:
+    """A trial that is right about a share of the images, drawn with the seed, and says so."""
+    is_right = np.random.default_rng(seed).permutation(len(labels)) < right * len(labels)
+    answers = np.where(is_right, labels, (labels + 1) % 3)
+    held_out = HeldOut(np.where(is_right, 0.1, 2.0).astype(np.float32), answers[None].astype(np.int16))
+    return Trial(changes, _measure(labels).of(held_out), held_out, 1.0)
+
+
+def _measure(labels: np.ndarray) -> Measure:
+    return Measure(labels, 3, "val_loss", np.ones(len(labels)))
+
+
+@pytest.mark.parametrize(
+    ("plain", "others", "expected"),
+    [
+        (0.80, {"mixup": 0.801, "l2": 0.79}, {}),
+        (0.60, {"mixup": 0.90, "l2": 0.70}, {"mixup": 0.90}),
+        (0.90, {"mixup": 0.70, "l2": 0.60}, {}),
+    ],
+    ids=["equal within noise", "clearly better", "clearly worse"],
+)
+def test_the_plain_options_are_kept_unless_others_are_better_beyond_noise(plain, others, expected):
+    labels = np.arange(600) % 3
+    trials = [_trial(labels, plain, {}, 0)]
+    trials += [_trial(labels, right, {name: right}, seed) for seed, (name, right) in enumerate(others.items(), 1)]
+    assert choose(trials, trials[0], _measure(labels), {}, 0).trial.changes == expected
+
+
+def test_of_equally_good_candidates_the_one_of_the_smallest_model_is_chosen():
+    labels = np.arange(600) % 3
+    sizes = {"small": MeasuredBackbone(9.0, 5.0), "large": MeasuredBackbone(1.0, 50.0)}
+    trials = [_trial(labels, 0.5, {}, 0)]
+    trials += [_trial(labels, 0.9, {"backbone": name}, 1) for name in ("large", "small")]
+    trials.append(_trial(labels, 0.901, {"backbone": "small", "mixup": 0.1}, 1))
+    assert choose(trials, trials[0], _measure(labels), sizes, 0).trial.changes == {"backbone": "small"}
+
+
+def test_a_candidate_that_diverged_is_not_chosen():
+    labels = np.arange(60) % 3
+    lost = HeldOut(np.full(60, np.inf, np.float32), np.zeros((1, 60), np.int16))
+    trials = [_trial(labels, 0.5, {}, 0), Trial({"learning_rate": 3.0}, math.inf, lost, 1.0)]
+    assert choose(trials, trials[0], _measure(labels), {}, 0).trial is trials[0]
+
+
+def test_the_sampler_proposes_every_candidate_once(tmp_path):
+    labels = np.arange(60) % 3
+    trials = Trials(tmp_path / "tune")
+    trials.done = [_trial(labels, 0.5, {}, 0), _trial(labels, 0.6, {"resize": "crop"}, 0)]
+    for asked, changes in proposals(trials, TrainConfig(), ["mixup", "label_smoothing"]):
+        trials.done.append(dataclasses.replace(_trial(labels, 0.5, changes, asked), asked=asked))
+    tried = {json.dumps(trial.changes, sort_keys=True) for trial in trials.done}
+    assert len(tried) == len(trials.done) == 2 * len(GRID["mixup"]) * len(GRID["label_smoothing"])
+
+
+def test_backbones_whose_weights_are_here_are_tried_the_smallest_first(tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    weights_directory().mkdir()
+    for name, size in (("VGG16", 30), ("MobileNetV3Small", 10), ("EfficientNetV2B0", 20)):
+        weights_file(BACKBONES[name]).write_bytes(bytes(size))
+    names = [backbone.name for backbone in ready_backbones()]
+    assert names[:3] == ["EfficientNetLite0", "EfficientNetLite1", "EfficientNetLite2"]
+    assert names[3:] == ["MobileNetV3Small", "EfficientNetV2B0", "VGG16"]
+
+
+# Builds a network of each kind of file name, to hear which file Keras asks for.
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["MobileNetV3Small", "EfficientNetV2B0", "ConvNeXtTiny", "VGG16"])
+def test_keras_looks_for_the_weights_where_they_are_looked_for_here(name, tmp_path, monkeypatch):
+    def refuse(*_arguments, **_options):
+        from urllib.error import URLError
+
+        raise URLError("no network")
+
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setattr("keras.src.utils.file_utils.urlretrieve", refuse)
+    monkeypatch.setattr("keras.src.utils.file_utils.config.keras_home", lambda: str(tmp_path))
+    with pytest.raises(WeightsError) as caught:
+        build_backbone(BACKBONES[name], BACKBONES[name].image_size, "imagenet")
+    assert str(weights_file(BACKBONES[name])) in caught.value.message
+
+
+# A whole training in a child process, as the service runs it.
+@pytest.mark.slow
+def test_a_training_with_tune_minutes_trains_what_was_chosen_and_keeps_the_table(workspace, shapes):
+    config = dataclasses.replace(QUICK, dataset=str(shapes), name="m", auto_resume=True)
+    result = run_training(config, workspace)
+    bundle = find_bundle(workspace, "m")
+    bundle.verify()
+    assert TUNING in bundle.manifest.files
+    stored = json.loads((bundle.directory / TUNING).read_text())
+    assert stored == result["tuning"]
+    [chosen] = [row for row in stored["rows"] if row["chosen"]]
+    trained = bundle.manifest.train_config
+    assert bundle.manifest.backbone == chosen["backbone"]
+    assert chosen["options"].items() <= trained.items() and trained["tune_minutes"] is None
+    assert finished(config, workspace)["tuning"] == stored
+    assert "Which backbone?" in (bundle.directory / REPORT).read_text(encoding="utf-8")
+
+
+def _is(trial: Trial, config: TrainConfig) -> bool:
+    names = {"augmentation", *GRID}
+    plain = dataclasses.asdict(QUICK)
+    return all(getattr(config, name) == trial.changes.get(name, plain[name]) for name in names)
