@@ -24,7 +24,7 @@ from benchmarks.photos import CLASSES, write_photos
 from benchmarks.real_data import DATASETS, PLANKTON
 from benchmarks.tables import markdown_table
 from model.backbones import find_backbone
-from model.bundle import Bundle, FileRecord, Manifest
+from model.bundle import FEATURE_SCALE, Bundle, FileRecord, Manifest
 from model.dataset.images import read_image
 from model.evaluation.unknown import describe_held_out
 from model.features.extraction import Extract, extract_with_onnx
@@ -34,7 +34,6 @@ from model.serving.reference_features import TrainingFeatures, remember_features
 from model.usage.drift import Drift, judge_drift
 from model.usage.record import Record
 from model.usage.recorder import Recorder
-from model.usage.sample import SCALE
 from model.usage.store import UsageStore, watched
 from model.workspace import Workspace
 
@@ -80,7 +79,7 @@ def _asked(directory: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     all_others = [photo for photos in others for photo in photos]
 
     def rows(photos: list[Image.Image]) -> np.ndarray:
-        return np.round(SCALE * describe_held_out(memory, _features(extract, photos))).astype(int)
+        return np.round(FEATURE_SCALE * describe_held_out(memory, _features(extract, photos))).astype(int)
 
     known = rows(all_others)
     found = {"of the same kind": (known, known)}
@@ -154,7 +153,7 @@ def _costs(requests: int, writes: int) -> list[list[str]]:
             full.add_prediction(prediction)
         written = [_timed(lambda: UsageStore(workspace).add(of, "2026-01-01", full)) for _ in range(writes)]
         size = (UsageStore(workspace).folder(of) / "2026-01-01.json").stat().st_size
-    held_out = np.round(SCALE * rng.normal(0.3, 0.2, (2000, NUMBERS))).astype(int)
+    held_out = np.round(FEATURE_SCALE * rng.normal(0.3, 0.2, (2000, NUMBERS))).astype(int)
     looked = [_timed(lambda: judge_drift(held_out, full.sample.rows)) for _ in range(writes)]
     return [
         ["counting a request of one photo, which the client waits for", f"{1e6 * statistics.median(seconds):.0f} µs"],

@@ -28,6 +28,8 @@ LOGS = "logs"
 TUNING = "tuning.json"
 TRAINING_FEATURES = "training_features.npz"
 HELD_OUT_FEATURES = "held_out_features.npz"
+# Held-out features are whole numbers of 1 / FEATURE_SCALE: the last digits of a feature depend on the batch size.
+FEATURE_SCALE = 10_000
 FORMAT_VERSION = 1
 
 log = logging.getLogger(__name__)

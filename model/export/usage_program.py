@@ -1,5 +1,7 @@
 """The program that shows how an exported model is used: it runs as it is, and needs nothing of Topgraft."""
 
+from pathlib import Path
+
 from model.bundle import Manifest
 from model.files.rendering import render
 
@@ -14,4 +16,4 @@ def usage_program(manifest: Manifest, form: str, file: str) -> str:
         file: the name of the model beside the program.
     """
     values = {"form": form, "file": file, "size": manifest.image_size, "resize": manifest.resize}
-    return render("predict.py.jinja", values)
+    return render("predict.py.jinja", values, Path(__file__).with_name("templates"))

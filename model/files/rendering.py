@@ -7,10 +7,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-TEMPLATES = Path(__file__).parent / "templates"
 
-
-def render(template: str, values: dict[str, Any], directory: Path = TEMPLATES) -> str:
+def render(template: str, values: dict[str, Any], directory: Path) -> str:
     """The text of a template; a value that it names and nobody gave is an error of ours.
 
     Filters beside those of Jinja, for a text that a person gave: `text` inside Markdown; `quoted` as a JSON string,

@@ -5,7 +5,7 @@ The sections are those of Mitchell et al., "Model Cards for Model Reporting" (20
 
 import dataclasses
 from collections.abc import Mapping
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import Any
 
 from model.bundle import Manifest
@@ -45,7 +45,7 @@ NOTHING_SAID = About()
 
 def model_card(manifest: Manifest, about: About = NOTHING_SAID) -> str:
     """The card as Markdown; the same manifest gives the same text."""
-    return render("model_card.md.jinja", card_values(manifest, about))
+    return render("model_card.md.jinja", card_values(manifest, about), Path(__file__).with_name("templates"))
 
 
 def card_values(manifest: Manifest, about: About = NOTHING_SAID) -> dict[str, Any]:

@@ -1,7 +1,1 @@
 """From a bundle to answers, by ONNX Runtime and without TensorFlow."""
-
-import os
-
-# From 1.29 on, ONNX Runtime tells its makers what it runs, unless this is set before it is imported.
-if not os.environ.get("ORT_DISABLE_TELEMETRY"):
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"

@@ -10,12 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from model import durable
-from model.bundle import HELD_OUT_FEATURES, Bundle
+from model.bundle import FEATURE_SCALE, HELD_OUT_FEATURES, Bundle
 from model.errors import ModelDamagedError
 
 MOST_IMAGES = 2000
-# Stored as whole numbers: the last digits of a feature differ with the size of the batch that a photo came in.
-SCALE = 10_000
 
 
 def write_held_out(path: Path, rows: np.ndarray) -> None:
@@ -25,12 +23,12 @@ def write_held_out(path: Path, rows: np.ndarray) -> None:
         rows: float32 (n, 1 + components), of each image the distance from the training images and its components.
     """
     stream = io.BytesIO()
-    np.savez_compressed(stream, rows=np.round(rows * SCALE).astype(np.int16))
+    np.savez_compressed(stream, rows=np.round(rows * FEATURE_SCALE).astype(np.int16))
     durable.write_bytes(path, stream.getvalue())
 
 
 def read_held_out(bundle: Bundle) -> np.ndarray | None:
-    """Rows of distance and components, int (n, 1 + components), in units of 1 / `SCALE`; None where there are none.
+    """Rows of distance and components, int (n, 1 + components), in units of 1 / `FEATURE_SCALE`; None without them.
 
     Raises:
         ModelDamagedError: the file is missing, changed, or something else.

@@ -13,7 +13,8 @@ alike, 1 where no value of one lies among the other's. Unlike the p-value it doe
 import dataclasses
 from typing import TYPE_CHECKING, Any, Literal
 
-from model.usage.sample import SCALE, Row
+from model.bundle import FEATURE_SCALE
+from model.usage.sample import Row
 
 if TYPE_CHECKING:
     import numpy as np
@@ -111,7 +112,7 @@ def _compare(held_out: "np.ndarray", asked: "np.ndarray") -> tuple[Comparison, .
     found = [ks_2samp(ours, theirs) for ours, theirs in zip(asked.T, held_out.T, strict=True)]
     corrected = holm([float(result.pvalue) for result in found])
     names = ["distance", *(f"axis {number}" for number in range(1, len(found)))]
-    medians, held_out_medians = np.median(asked, axis=0) / SCALE, np.median(held_out, axis=0) / SCALE
+    medians, held_out_medians = np.median(asked, axis=0) / FEATURE_SCALE, np.median(held_out, axis=0) / FEATURE_SCALE
     return tuple(
         Comparison(name, float(result.statistic), p_value, float(median), float(held_out_median))
         for name, result, p_value, median, held_out_median in zip(

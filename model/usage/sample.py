@@ -10,7 +10,7 @@ import math
 import struct
 from collections.abc import Iterable, Sequence
 
-from model.serving.held_out_features import SCALE
+from model.bundle import FEATURE_SCALE
 
 MOST_ROWS = 500
 _HASHES = 2**64
@@ -30,7 +30,7 @@ class Sample:
     def add(self, values: Sequence[float]) -> None:
         """Add a photo, described by the same number of values as all others; one that is not finite is left out."""
         if all(map(math.isfinite, values)):
-            self._add([tuple(max(-_LARGEST, min(_LARGEST, round(SCALE * value))) for value in values)])
+            self._add([tuple(max(-_LARGEST, min(_LARGEST, round(FEATURE_SCALE * value))) for value in values)])
 
     def merge(self, other: "Sample") -> None:
         """Add what another sample holds."""
@@ -38,7 +38,7 @@ class Sample:
 
     @property
     def rows(self) -> list[Row]:
-        """What is kept, in units of 1 / `SCALE`, the smallest hash first."""
+        """What is kept, in units of 1 / `FEATURE_SCALE`, the smallest hash first."""
         return [self._rows[key] for key in sorted(self._rows)[:MOST_ROWS]]
 
     @property

@@ -7,13 +7,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from model.bundle import open_bundle
+from model.bundle import FEATURE_SCALE, open_bundle
 from model.cli.command import main, topgraft
 from model.results import Prediction
 from model.serving.held_out_features import read_held_out
 from model.usage.look import look
 from model.usage.record import Record
-from model.usage.sample import SCALE
 from model.usage.store import NO_MODEL, UsageStore, Watched, days_before, today, watched
 from model.workspace import Workspace
 from tests.api.small_model import write_small_model
@@ -106,7 +105,7 @@ def test_a_day_that_differs_is_told_where_all_days_together_hide_it(
     assert held_out is not None
     usual = Record()
     # Each a little off, so that they are different photos.
-    for row in np.concatenate([held_out / SCALE + number * 2e-4 for number in range(10)]).tolist():
+    for row in np.concatenate([held_out / FEATURE_SCALE + number * 2e-4 for number in range(10)]).tolist():
         usual.add_prediction(Prediction("a", CLASSES, (0.9, 0.1, 0.0), distance=row[0], components=tuple(row[1:])))
     write(small, days_before(today(), 1), usual)
     write(small, today(), record_of(60, shift=0.5))

@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 from onnx import numpy_helper
 
-from model.bundle import ONNX_MODEL, find_bundle
+from model.bundle import FEATURE_SCALE, ONNX_MODEL, find_bundle
 from model.config import TrainConfig
 from model.export import int8
 from model.features.onnx_session import FEATURES
@@ -16,7 +16,6 @@ from model.networks.quantization import quantize
 from model.runs.trainer import train
 from model.serving.held_out_features import read_held_out
 from model.serving.predictor import load_predictor
-from model.usage.sample import SCALE
 from tests.support.held_out import held_out_as_served
 
 
@@ -49,7 +48,7 @@ def test_an_int8_network_is_small_and_answers_like_the_float32_one(workspace, sh
     answers = list(load_predictor(bundle).predict(photos))
     assert [answer.labels[0] for answer in answers].count("circle") > len(answers) * 0.8
     # Not as the float32 network saw them: new photos would seem to have drifted.
-    assert np.abs(held_out_as_served(bundle) - read_held_out(bundle) / SCALE).max() < 0.005
+    assert np.abs(held_out_as_served(bundle) - read_held_out(bundle) / FEATURE_SCALE).max() < 0.005
     # What is told of the test is what the network that answers says.
     with open(bundle.directory / "predictions" / "test.csv", newline="", encoding="utf-8") as stream:
         told = {row["image"]: float(row["probability"]) for row in csv.DictReader(stream)}

@@ -1,5 +1,14 @@
-"""The workspace with the model `colours`, as for publishing."""
+"""The model `colours`, in a workspace of its own."""
 
-from tests.publishing.conftest import bundle, workspace
+from pathlib import Path
 
-__all__ = ["bundle", "workspace"]
+import pytest
+
+from model.bundle import Bundle
+from tests.publishing.conftest import NAME, write_model
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Bundle:
+    """The model `colours`."""
+    return write_model(tmp_path / "models" / NAME)

@@ -201,8 +201,8 @@ def test_a_tensor_outside_its_storage_is_refused():
     Persistent(stream, protocol=2).dump(collections.OrderedDict(weight=_OutOfBounds()))
     content = _legacy_file(stream.getvalue()) + pickle.dumps(["0"], protocol=2)
     content += struct.pack("<q", 4) + np.zeros(4, np.float32).tobytes()
-    content = content.replace(b"ctests.training.test_backbones\n_FloatStorage", b"ctorch\nFloatStorage")
-    content = content.replace(b"ctests.training.test_backbones\n_rebuild", b"ctorch._utils\n_rebuild_tensor_v2")
+    content = content.replace(b"ctests.networks.test_backbones\n_FloatStorage", b"ctorch\nFloatStorage")
+    content = content.replace(b"ctests.networks.test_backbones\n_rebuild", b"ctorch._utils\n_rebuild_tensor_v2")
     with pytest.raises(WeightsError, match="outside its storage"):
         read_state_dict(io.BytesIO(content), "out-of-bounds.pth")
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.bundle import find_bundle, model_names
+from model.bundle import FEATURE_SCALE, find_bundle, model_names
 from model.config import PredictConfig, TrainConfig
 from model.dataset.images import read_image
 from model.errors import ConfigError, DatasetError, StorageError, TrainingBusyError
@@ -22,7 +22,6 @@ from model.runs.trainer import train
 from model.serving.held_out_features import read_held_out
 from model.serving.keras_engine import keras_engine
 from model.serving.predictor import load_predictor
-from model.usage.sample import SCALE
 from model.workspace import Workspace
 from tests.support.held_out import held_out_as_served
 from tests.support.shapes import CLASSES
@@ -104,7 +103,7 @@ def test_results_csv_has_a_row_per_epoch(trained):
 def test_what_photos_are_compared_with_is_described_as_the_service_describes_them(trained):
     workspace, _ = trained
     bundle = find_bundle(workspace, "shapes")
-    held_out, described = read_held_out(bundle) / SCALE, held_out_as_served(bundle)
+    held_out, described = read_held_out(bundle) / FEATURE_SCALE, held_out_as_served(bundle)
     # Two axes lie between three classes; the other numbers are the distance and the first axes.
     assert described.shape == held_out.shape == (len(described), 1 + 4 + len(CLASSES) - 1)
     assert np.abs(described - held_out).max() < 0.005

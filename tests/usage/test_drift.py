@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from model.bundle import FEATURE_SCALE
 from model.evaluation.unknown import describe_held_out
 from model.serving.reference_features import TrainingFeatures, remember_features
 from model.usage.drift import FEWEST_HELD_OUT, FEWEST_PHOTOS, LEVEL, Drift, holm, judge_drift
-from model.usage.sample import MOST_ROWS, SCALE, Sample
+from model.usage.sample import MOST_ROWS, Sample
 
 FEATURES = 200
 CLASSES = 4
@@ -44,7 +45,7 @@ def compare(held_out: np.ndarray, asked: np.ndarray) -> Drift:
     sample = Sample()
     for row in asked.tolist():
         sample.add(row)
-    return judge_drift(np.round(held_out * SCALE).astype(int), sample.rows)
+    return judge_drift(np.round(held_out * FEATURE_SCALE).astype(int), sample.rows)
 
 
 def look(rng: np.random.Generator, asked: np.ndarray, held_out: int = 60) -> Drift:
@@ -71,13 +72,13 @@ def test_photos_of_the_same_kind_raise_no_more_false_alarms_than_the_level_allow
 def test_few_photos_sent_again_and_again_would_be_taken_for_many_if_each_time_counted() -> None:
     """What a sample of different photos is for; and the test above can fail."""
     rng = np.random.default_rng(1)
-    held_out = np.round(described(features(rng, 60)) * SCALE).astype(int)
+    held_out = np.round(described(features(rng, 60)) * FEATURE_SCALE).astype(int)
     alarmed = 0
     for _ in range(20):
         again = np.repeat(described(features(rng, 15)), 8, axis=0)
-        rows = np.round(again * SCALE).astype(int).tolist()
+        rows = np.round(again * FEATURE_SCALE).astype(int).tolist()
         alarmed += judge_drift(held_out, list(map(tuple, rows))).verdict == "drift"
-        assert compare(held_out / SCALE, again).verdict == "too few photos"
+        assert compare(held_out / FEATURE_SCALE, again).verdict == "too few photos"
     assert alarmed >= 5
 
 

@@ -30,9 +30,9 @@ def test_it_is_imported_only_after_the_room_that_silences_it() -> None:
     importers = {path: names for path, names in imported.items() if any(map(_is_onnxruntime, names))}
     assert importers
     for path, names in importers.items():
-        in_the_room = path.parent == ROOT / "model" / "serving"
-        first = next(name for name in names if _is_onnxruntime(name) or name.startswith("model.serving"))
-        assert in_the_room or first.startswith("model.serving"), path
+        in_the_room = path.parent == ROOT / "model" / "features"
+        first = next(name for name in names if _is_onnxruntime(name) or name.startswith("model.features"))
+        assert in_the_room or first.startswith("model.features"), path
 
 
 def _is_onnxruntime(name: str) -> bool:
