@@ -1,6 +1,6 @@
-"""Tricks to make a server fetch what it should not, and what must come of each.
+"""URLs that try to make the server fetch what it should not, each with the expected status and message.
 
-`docs/write_security.py` writes them into docs/security.md, `tests/api/test_url_tricks.py` plays them.
+`tests/api/test_url_tricks.py` runs them; docs/security.md counts them by kind.
 """
 
 import dataclasses
