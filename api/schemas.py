@@ -8,12 +8,12 @@ from marshmallow import Schema, fields, validate
 from api.responses import RENDERERS
 from model.config import PredictConfig, TrainConfig
 from model.dataset.images import FORMAT_NAMES
-from model.schema import fields_of
+from model.schema import fields_of, former_fields_of
 
 
 def train_fields() -> dict[str, fields.Field]:
-    """The arguments of train: every option of `TrainConfig`."""
-    return fields_of(TrainConfig)
+    """Arguments of train: every option of `TrainConfig`, and the former names of renamed ones."""
+    return fields_of(TrainConfig) | former_fields_of(TrainConfig)
 
 
 def predict_fields() -> dict[str, fields.Field]:

@@ -18,7 +18,7 @@ from marshmallow import Schema, ValidationError, fields, validate
 
 from model.augmentation import parse_augmentation
 from model.backbones import find_backbones
-from model.config import LATEST, OptionInfo, TrainConfig, is_model_name, options_of
+from model.config import LATEST, RENAMED_OPTIONS, OptionInfo, TrainConfig, is_model_name, options_of
 from model.errors import ConfigError
 
 Config = TypeVar("Config")
@@ -40,6 +40,16 @@ def fields_of(config_class: type) -> dict[str, fields.Field]:
     """A plain marshmallow field for each option, with its default, help text, bounds and choices."""
     hints = typing.get_type_hints(config_class)
     return {name: _field(hints[name], field.default, info) for name, (field, info) in options_of(config_class).items()}
+
+
+def former_fields_of(config_class: type) -> dict[str, fields.Field]:
+    """Optional marshmallow field for each former name of an option, so that a form may still send it."""
+    current = fields_of(config_class)
+    former = {old: current[new] for old, new in RENAMED_OPTIONS.items() if new in current}
+    for old, field in former.items():
+        field.load_default, field.allow_none = None, True
+        field.metadata["description"] = f"Deprecated: use {RENAMED_OPTIONS[old]}."
+    return former
 
 
 def load(config_class: type[Config], *layers: Mapping[str, Any]) -> Config:
@@ -71,8 +81,22 @@ def _schema_of(config_class: type) -> Schema:
 
 
 def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
-    """The values that are given, a later layer over an earlier one; None and an empty text are not given."""
-    return {name: value for layer in layers for name, value in layer.items() if not _not_given(value)}
+    """Values of all layers under the current names of their options; a later layer takes precedence.
+
+    None and an empty string mean "not given". A former name of an option is accepted with a deprecation warning.
+    """
+    return {name: value for layer in layers for name, value in _given(layer).items()}
+
+
+def _given(layer: Mapping[str, Any]) -> dict[str, Any]:
+    """Given values of a layer by the current names of their options; a current name overrides a former one."""
+    given = {name: value for name, value in layer.items() if not _not_given(value)}
+    for former, current in RENAMED_OPTIONS.items():
+        if former in given:
+            log.warning("the option %s is deprecated: use %s, its new name", former, current)
+            value = given.pop(former)
+            given.setdefault(current, value)
+    return given
 
 
 def load_file(path: Path) -> dict[str, Any]:
@@ -98,8 +122,9 @@ def load_file(path: Path) -> dict[str, Any]:
 
 def log_resolved(config: Any, *layers: tuple[str, Mapping[str, Any]]) -> None:
     """Log each option once with where its value came from: the last layer that gives it, or its default."""
+    given = [(source, _given(layer)) for source, layer in layers]
     for name, value in dataclasses.asdict(config).items():
-        sources = [source for source, layer in layers if not _not_given(layer.get(name))]
+        sources = [source for source, layer in given if name in layer]
         log.info("%s = %r (%s)", name, value, sources[-1] if sources else "default")
 
 

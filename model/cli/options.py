@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from model import schema
-from model.config import OptionInfo, options_of
+from model.config import RENAMED_OPTIONS, OptionInfo, options_of
 from model.presets import preset_options
 from model.storage.copies import local_file
 from model.storage.places import is_remote, parse_place
@@ -95,6 +95,9 @@ def config_options(config_class: type, only: Collection[str] | None = None) -> C
     def decorate(command: Command) -> Command:
         for name, (field, info) in reversed(chosen.items()):
             command = _option(name, hints[name], field.default, info)(command)
+        for former, current in RENAMED_OPTIONS.items():
+            if current in chosen:
+                command = click.option(f"--{former.replace('_', '-')}", former, type=str, hidden=True)(command)
         return command
 
     return decorate

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 TEMPERATURE_RANGE = (0.25, 10.0)
-WANTED_ACCURACY = 0.95
+TARGET_ACCURACY = 0.95
 FEWEST_FOR_THRESHOLD = 20
 FALLBACK_THRESHOLD = 0.5
 FEWEST_OF_A_CLASS = 50
@@ -58,23 +58,23 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def confidence_threshold(
-    probabilities: np.ndarray, labels: np.ndarray, wanted_accuracy: float = WANTED_ACCURACY
+    probabilities: np.ndarray, labels: np.ndarray, target_accuracy: float = TARGET_ACCURACY
 ) -> float:
     """The confidence below which an answer counts as unknown.
 
     As many validation answers as possible are accepted, the surest first, while the accepted ones are
-    right in `wanted_accuracy` of the cases; the threshold is the lowest confidence accepted. So where all
+    right in `target_accuracy` of the cases; the threshold is the lowest confidence accepted. So where all
     answers together are good enough, only what is less sure than all of them is unknown.
 
     Few answers tell little, so two things are taken from the probabilities themselves, which are
     calibrated: with fewer than 20 answers the threshold is 0.5, below which an answer is more likely
-    wrong than right; and it is never above `wanted_accuracy`, where an answer is likely enough to be
+    wrong than right; and it is never above `target_accuracy`, where an answer is likely enough to be
     right by itself.
 
     Args:
         probabilities: float (n, classes) of validation images, calibrated.
         labels: int (n,), the true classes.
-        wanted_accuracy: in (0, 1].
+        target_accuracy: in (0, 1].
 
     Returns:
         A confidence in [0, 1].
@@ -88,12 +88,12 @@ def confidence_threshold(
     accuracy = np.cumsum(right) / np.arange(1, len(labels) + 1)
     # Equally sure answers are accepted or refused together.
     last_of_equals = np.append(confidence[1:] < confidence[:-1], True)
-    good = np.flatnonzero(last_of_equals & (accuracy >= wanted_accuracy))
-    return min(float(confidence[good[-1]]), wanted_accuracy) if len(good) else wanted_accuracy
+    good = np.flatnonzero(last_of_equals & (accuracy >= target_accuracy))
+    return min(float(confidence[good[-1]]), target_accuracy) if len(good) else target_accuracy
 
 
 def thresholds_by_class(
-    probabilities: np.ndarray, labels: np.ndarray, wanted_accuracy: float = WANTED_ACCURACY
+    probabilities: np.ndarray, labels: np.ndarray, target_accuracy: float = TARGET_ACCURACY
 ) -> dict[int, float]:
     """The confidence threshold of each class that was answered often enough, by its position.
 
@@ -102,12 +102,12 @@ def thresholds_by_class(
     named fewer than 50 times too little is known, and the common threshold holds.
 
     Args:
-        probabilities, labels, wanted_accuracy: as for `confidence_threshold`.
+        probabilities, labels, target_accuracy: as for `confidence_threshold`.
     """
     answers = probabilities.argmax(axis=1)
     named, counts = np.unique(answers, return_counts=True)
     return {
-        int(label): confidence_threshold(probabilities[answers == label], labels[answers == label], wanted_accuracy)
+        int(label): confidence_threshold(probabilities[answers == label], labels[answers == label], target_accuracy)
         for label, count in zip(named, counts, strict=True)
         if count >= FEWEST_OF_A_CLASS
     }

@@ -16,7 +16,7 @@ from model.serving.reference_features import TrainingFeatures, distances_among, 
 
 
 def confidence_thresholds(
-    probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str], wanted_accuracy: float
+    probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str], target_accuracy: float
 ) -> dict[str, Any]:
     """`confidence` and `confidence_by_class` of `model.bundle.Manifest.thresholds`.
 
@@ -24,11 +24,11 @@ def confidence_thresholds(
         probabilities: float (n, classes), calibrated, of images that the head did not learn from.
         labels: int (n,), the true classes.
         classes: names in label order.
-        wanted_accuracy: that answers above the thresholds should have, in (0, 1].
+        target_accuracy: that answers above the thresholds should have, in (0, 1].
     """
-    by_class = thresholds_by_class(probabilities, labels, wanted_accuracy)
+    by_class = thresholds_by_class(probabilities, labels, target_accuracy)
     return {
-        "confidence": confidence_threshold(probabilities, labels, wanted_accuracy),
+        "confidence": confidence_threshold(probabilities, labels, target_accuracy),
         "confidence_by_class": {classes[label]: threshold for label, threshold in by_class.items()},
     }
 

@@ -32,6 +32,7 @@ from model.publishing.card import model_card
 from model.publishing.upload import add_upload
 from model.results import Measurement, Progress, most_telling, no_progress
 from model.runs import Reservation, begin, finished, outcome, reserve_again, wait_for_turn
+from model.runs.ignored_options import ignored_options
 from model.runs.import_process import take_over
 from model.runs.status_file import StatusFile
 from model.runs.stopping import how_to_go_on, stopped_by_signals
@@ -44,7 +45,6 @@ from model.tracking.experiment_tracking import add_tracking
 from model.training.classifier import Classifier, fit_classifier
 from model.training.deadline import Deadline
 from model.training.epochs import COLUMNS, Epoch
-from model.training.ignored_options import ignored_options
 from model.workspace import Workspace
 
 if TYPE_CHECKING:

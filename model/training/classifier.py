@@ -389,7 +389,7 @@ class _Fit:
         }
         if found is not None:
             answers["cross_validation"] = dataclasses.replace(answers["cross_validation"], folds=self.verdict.folds)
-        probabilities, wanted = answers[calibrating].probabilities, self.config.wanted_accuracy
+        probabilities, wanted = answers[calibrating].probabilities, self.config.target_accuracy
         thresholds = confidence_thresholds(probabilities, labels, dataset.classes, wanted)
         learned_from = self._rows(features, dataset.train)
         names = [sample.name for sample in dataset.train]

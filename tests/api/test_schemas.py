@@ -10,7 +10,7 @@ from marshmallow import Schema, ValidationError, fields
 
 import api
 from api.schemas import NeighbourSchema, PredictionSchema, predict_fields
-from model.config import PredictConfig, TrainConfig, options_of
+from model.config import RENAMED_OPTIONS, PredictConfig, TrainConfig, options_of
 from model.dataset.images import FORMAT_NAMES, decode_image
 from model.errors import ConfigError, ImageError
 from model.results import Neighbour, Prediction
@@ -27,7 +27,7 @@ def test_the_plug_in_has_the_seven_names() -> None:
 
 
 def test_arguments_come_from_the_configuration() -> None:
-    assert list(api.get_train_args()) == list(options_of(TrainConfig))
+    assert list(api.get_train_args()) == [*options_of(TrainConfig), *RENAMED_OPTIONS]
     assert set(api.get_predict_args()) == {"image", "url", "accept"} | set(options_of(PredictConfig))
 
 

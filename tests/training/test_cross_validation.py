@@ -11,11 +11,11 @@ from model.config import TrainConfig
 from model.dataset.prepare import prepare_dataset
 from model.evaluation.metrics import wilson_interval
 from model.results import Sample
+from model.runs.ignored_options import ignored_options
 from model.runs.trainer import train
 from model.training.cross_validation import CrossValidation, FoldPlan, cross_validate
 from model.training.deadline import Deadline
 from model.training.head import HeadOptions, LabelledFeatures
-from model.training.ignored_options import ignored_options
 from model.workspace import Workspace
 from tests.support.shapes import CLASSES
 
