@@ -29,7 +29,6 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.processes import program
 from benchmarks.server import Server, running_server
 from benchmarks.tables import markdown_table, verdict
 from model.bundle import find_bundle, model_names
@@ -37,6 +36,7 @@ from model.errors import TopgraftError
 from model.runs import interrupted_trainings
 from model.synthesis.composition import write_demo_dataset
 from model.workspace import Workspace, cache_directory
+from tests.support.processes import program
 
 NAME = "model"
 DATASET = "signs"

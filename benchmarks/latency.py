@@ -31,11 +31,11 @@ from benchmarks import bare_network
 from benchmarks.bare_network import Bare, median_seconds
 from benchmarks.clients import LEAST_FOR_P99, Answers, ask, pooled
 from benchmarks.photos import draw_photo, write_photos
-from benchmarks.processes import MEGABYTE, in_fresh_process, program
 from benchmarks.server import CONSTANT, Upload, photo_upload, running_server, send
 from benchmarks.tables import markdown_table, verdict
 from model.bundle import ONNX_MODEL, open_bundle, write_manifest
 from model.synthesis.composition import Variation
+from tests.support.processes import MEGABYTE, in_fresh_process, program
 
 PICTURE = Path(__file__).resolve().parents[1] / "docs" / "images" / "latency.png"
 CLIENTS = (1, 4, 16)

@@ -12,11 +12,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.processes import in_fresh_process
 from benchmarks.tables import markdown_table, times, verdict
 from model.config import TrainConfig
 from model.synthesis.composition import write_demo_dataset
 from model.workspace import Workspace
+from tests.support.processes import in_fresh_process
 
 IMAGES_PER_CLASS = 60
 EPOCHS_FROM_SCRATCH = 12

@@ -18,11 +18,11 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.nextcloud_server import nextcloud
-from benchmarks.processes import program
 from benchmarks.tables import markdown_table, verdict
 from model.synthesis.composition import write_demo_dataset
 from model.workspace import Workspace
+from tests.support.nextcloud_server import nextcloud
+from tests.support.processes import program
 
 MODEL = "pets"
 IMAGES_PER_CLASS = 4

@@ -24,7 +24,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
-from benchmarks.nextcloud_server import Nextcloud, nextcloud
 from benchmarks.publishing import MODEL, train_model
 from benchmarks.storage_faults import ROOT, Outcome, kill_at_random, outcomes_table, wait_for_beginning
 from model.bundle import file_record, find_bundle, write_manifest
@@ -33,6 +32,7 @@ from model.publishing.archive import CHECKSUM_SUFFIX
 from model.publishing.child_module import WRITTEN
 from model.publishing.publish import PUBLISHED, PublishOptions, publish
 from model.workspace import Workspace
+from tests.support.nextcloud_server import Nextcloud, nextcloud
 
 KILLS, TIMES_AT_ONCE = 20, 3
 SMALL = ("--backbone", "MobileNetV3Small", "--weights", "none", "--image-size", "32", "--epochs", "2", "--folds", "0")

@@ -29,7 +29,6 @@ import numpy as np
 from sklearn.metrics import f1_score
 from sklearn.model_selection import StratifiedGroupKFold
 
-from benchmarks.processes import in_fresh_process
 from benchmarks.real_data import (
     BACKBONE,
     DATASETS,
@@ -45,6 +44,7 @@ from model.config import TrainConfig
 from model.dataset.images import read_image
 from model.evaluation.metrics import evaluate_predictions
 from model.synthesis.composition import write_demo_dataset
+from tests.support.processes import in_fresh_process
 
 OURS: dict[str, dict[str, Any]] = {
     "frozen head": {},

@@ -25,12 +25,12 @@ from pathlib import Path
 
 from benchmarks.load import LOST, MODEL, Kind, Outcome, answer, kinds, put_under_load
 from benchmarks.photos import draw_photo, write_photos
-from benchmarks.processes import program
 from benchmarks.server import Server, running_server
 from benchmarks.service_kills import SECONDS_TO_BE_BACK, Kills, kill_processes
 from benchmarks.service_memory import Memory, Slope
 from benchmarks.tables import markdown_table, median_and_range, verdict
 from model.workspace import Workspace
+from tests.support.processes import program
 
 MINUTES, REQUESTS = 30.0, 5000
 MEGABYTES_PER_HOUR = 5.0

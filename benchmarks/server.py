@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks.processes import program
+from tests.support.processes import program
 
 WORKERS = 2
 CONSTANT = "constant"

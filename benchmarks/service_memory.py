@@ -8,7 +8,7 @@ import numpy as np
 import psutil
 from scipy import stats
 
-from benchmarks.processes import MEGABYTE
+from tests.support.processes import MEGABYTE
 
 PARTS = 20
 

@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.photos import draw_photo, write_photos
-from benchmarks.processes import program, tree_megabytes, tree_processor_seconds
 from benchmarks.server import CONSTANT, WORKERS, Server, Upload, photo_upload, running_server, send
 from benchmarks.tables import markdown_table, times, verdict
 from model.synthesis.composition import Variation
+from tests.support.processes import program, tree_megabytes, tree_processor_seconds
 
 ROUNDS = 5
 REQUESTS_PER_ROUND = 60

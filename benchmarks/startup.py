@@ -9,8 +9,8 @@ import subprocess
 import sys
 import time
 
-from benchmarks.processes import program
 from benchmarks.tables import markdown_table, median_and_range, verdict
+from tests.support.processes import program
 
 ROUNDS = 9
 HELP_GOAL = 0.5

@@ -21,9 +21,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.processes import program
-from benchmarks.storage_servers import webdav_server
 from benchmarks.tables import markdown_table, median_and_range, times, verdict
+from tests.support.processes import program
+from tests.support.storage_servers import webdav_server
 
 FILES, FILE_BYTES = 2_000, 10_000
 FOLDERS = 20

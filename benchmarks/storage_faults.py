@@ -29,12 +29,12 @@ from unittest import mock
 
 import psutil
 
-from benchmarks.storage_servers import NEXTCLOUD_ROOT, Fault, FaultyProxy, webdav_server
 from benchmarks.tables import markdown_table, verdict
 from model.errors import TopgraftError
 from model.files.packing import pack_folder
 from model.storage import failures, open_storage
 from model.storage.pulling import pull
+from tests.support.storage_servers import NEXTCLOUD_ROOT, Fault, FaultyProxy, webdav_server
 
 KILLS = 20
 FOLDER, NAME = "models", "pets.tar.xz"

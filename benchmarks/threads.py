@@ -21,10 +21,10 @@ from pathlib import Path
 
 from benchmarks.clients import Answers, ask
 from benchmarks.photos import draw_photo, write_photos
-from benchmarks.processes import program
 from benchmarks.server import Server, Upload, photo_upload, running_server
 from benchmarks.tables import markdown_table
 from model.synthesis.composition import Variation
+from tests.support.processes import program
 
 THREADS = ("all", "share")
 ROUNDS, SECONDS = 6, 2.5

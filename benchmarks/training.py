@@ -25,12 +25,12 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.photos import CLASSES, write_photos
-from benchmarks.processes import PeakWatcher, in_fresh_process, peak_megabytes, program
 from benchmarks.server import Server, running_server
 from benchmarks.tables import markdown_table, median_and_range, times, verdict
 from model.backbones import find_backbone
 from model.config import TrainConfig
 from model.results import Sample, no_progress
+from tests.support.processes import PeakWatcher, in_fresh_process, peak_megabytes, program
 
 PHOTOS_PER_CLASS = {"train": 106, "val": 19, "held_out": 50}
 EPOCHS = 10

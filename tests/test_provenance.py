@@ -10,7 +10,7 @@ from model.provenance import PROVENANCE, TRACKED, provenance_of, remember_run, w
 from model.publishing.archive import write_archive
 from model.publishing.child_module import write_child_module
 from model.publishing.child_options import ChildOptions
-from tests.publishing.conftest import write_model
+from tests.support.small_model import write_model
 
 RUN = {
     "experiment": "topgraft",

@@ -14,9 +14,10 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from tests.api.conftest import photo
-from tests.api.live import Server, running_server, wait_for
-from tests.api.small_model import write_small_model
+from tests.support.deepaas_server import Server, running_server
+from tests.support.photos import photo
+from tests.support.small_model import write_small_model
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -72,8 +73,8 @@ def _all_busy(server: Server, scratch: Path, long_work: bytes) -> Iterator[list[
     """Clients for whom every worker is at work, until they hang up or this ends."""
     clients = [_send(server, "long.zip", long_work) for _ in _workers(server)]
     try:
-        wait_for(lambda: all(worker.cpu_percent(0.2) > 20 for worker in _workers(server)), SECONDS)
-        wait_for(lambda: not list(scratch.iterdir()), SECONDS)
+        wait_until(lambda: all(worker.cpu_percent(0.2) > 20 for worker in _workers(server)), SECONDS)
+        wait_until(lambda: not list(scratch.iterdir()), SECONDS)
         yield clients
     finally:
         for client in clients:
@@ -91,16 +92,16 @@ def test_work_for_clients_that_hang_up_stops_and_what_waits_for_them_never_begin
     assert len(workers) == 2
     with _all_busy(server, scratch, long_work) as clients:
         waiting = _send(server, "waiting.zip", long_work)
-        wait_for(lambda: list(scratch.iterdir()), SECONDS)
+        wait_until(lambda: list(scratch.iterdir()), SECONDS)
         waiting.close()
-        wait_for(lambda: "given up" in _log(server), SECONDS)
+        wait_until(lambda: "given up" in _log(server), SECONDS)
         assert list(scratch.iterdir()) == []
         for client in clients:
             client.close()
         hung_up = time.monotonic()
         assert server.predict(PHOTO).status_code == 200
         assert time.monotonic() - hung_up < SECONDS
-    wait_for(lambda: max(worker.cpu_percent(0.5) for worker in workers) < 20, SECONDS)
+    wait_until(lambda: max(worker.cpu_percent(0.5) for worker in workers) < 20, SECONDS)
     assert _log(server).count("its request is given up") == 3
     assert _log(server).count("refused with 503: the client has gone") == 2
     assert "Error handling request" not in _log(server)
@@ -114,7 +115,7 @@ def test_a_server_that_is_stopped_leaves_no_upload_and_answers_who_waits(
 ) -> None:
     with _all_busy(server, scratch, long_work) as clients, ThreadPoolExecutor(3) as others:
         waiting = [others.submit(server.predict, PHOTO) for _ in range(3)]
-        wait_for(lambda: len(list(scratch.iterdir())) == 3, SECONDS)
+        wait_until(lambda: len(list(scratch.iterdir())) == 3, SECONDS)
         server.process.send_signal(signal.SIGTERM)
         answers = [answer.result(SECONDS) for answer in waiting]
         assert [answer.status_code for answer in answers] == [503] * 3
@@ -122,5 +123,5 @@ def test_a_server_that_is_stopped_leaves_no_upload_and_answers_who_waits(
         assert list(scratch.iterdir()) == []
         for client in clients:
             client.close()
-        wait_for(lambda: not server.process.is_running() or server.process.status() == psutil.STATUS_ZOMBIE, SECONDS)
+        wait_until(lambda: not server.process.is_running() or server.process.status() == psutil.STATUS_ZOMBIE, SECONDS)
     assert list(scratch.iterdir()) == []

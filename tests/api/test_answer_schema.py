@@ -15,8 +15,9 @@ import api
 from api.schemas import NeighbourSchema, PredictionSchema, response_fields
 from model.results import Neighbour, Prediction
 from model.workspace import Workspace
-from tests.api.conftest import Upload, photo
-from tests.api.small_model import write_small_model
+from tests.support.fake_predictor import Upload
+from tests.support.photos import photo
+from tests.support.small_model import write_small_model
 
 SCHEMA: dict[str, Any] = json.loads((Path(__file__).parents[2] / "docs" / "answer.schema.json").read_text())
 KINDS = {fields.Str: "string", fields.Bool: "boolean", fields.Float: "number", fields.List: "array"}

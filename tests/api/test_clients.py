@@ -20,9 +20,10 @@ import jsonschema
 import pytest
 from PIL import Image
 
-from tests.api.conftest import photo
-from tests.api.live import Server, environment, program, running_server
-from tests.api.small_model import write_small_model
+from tests.support.deepaas_server import Server, environment, running_server
+from tests.support.photos import photo
+from tests.support.processes import program
+from tests.support.small_model import write_small_model
 
 pytestmark = pytest.mark.slow
 

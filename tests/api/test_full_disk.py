@@ -22,10 +22,10 @@ from api.fetch import FetchLimits
 from api.incoming import check_request
 from api.temporary import handing_on
 from api.uploads import open_photos
-from tests.api.conftest import photo
-from tests.api.live import running_server
-from tests.api.small_model import write_small_model
-from tests.api.strange_servers import PHOTO, Script, head, listening, play
+from tests.support.deepaas_server import running_server
+from tests.support.photos import photo
+from tests.support.small_model import write_small_model
+from tests.support.strange_servers import PHOTO, Script, head, listening, play
 
 ROOM = 1 << 18
 # Above what aiohttp keeps in memory.

@@ -10,9 +10,10 @@ import psutil
 import pytest
 import requests
 
-from tests.api.conftest import photo
-from tests.api.live import Server, make_workspace, running_server, wait_for
-from tests.api.small_model import write_small_model
+from tests.support.deepaas_server import Server, make_workspace, running_server
+from tests.support.photos import photo
+from tests.support.small_model import write_small_model
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -61,7 +62,7 @@ def _busy(server: Server) -> psutil.Process:
         shares = {worker: worker.cpu_percent(0.2) for worker in _workers(server)}
         return next((worker for worker, share in shares.items() if share > 30), None)
 
-    return wait_for(find, seconds=SECONDS)
+    return wait_until(find, seconds=SECONDS)
 
 
 def test_idle_workers(server: Server) -> None:
@@ -70,7 +71,7 @@ def test_idle_workers(server: Server) -> None:
     for worker in killed:
         worker.kill()
     assert _answers(server, 2 * WORKERS) == [200] * 2 * WORKERS
-    wait_for(lambda: len(_workers(server)) == WORKERS, seconds=SECONDS)
+    wait_until(lambda: len(_workers(server)) == WORKERS, seconds=SECONDS)
     assert not set(killed) & set(_workers(server))
 
 
@@ -89,7 +90,7 @@ def test_a_worker_in_the_midst_of_a_request(server: Server, long_work: bytes) ->
 def test_all_workers_in_the_midst_of_requests_and_others_waiting(server: Server, long_work: bytes) -> None:
     with ThreadPoolExecutor(WORKERS) as clients:
         waiting = [clients.submit(server.predict, long_work) for _ in range(WORKERS)]
-        wait_for(lambda: all(worker.cpu_percent(0.2) > 30 for worker in _workers(server)), seconds=SECONDS)
+        wait_until(lambda: all(worker.cpu_percent(0.2) > 30 for worker in _workers(server)), seconds=SECONDS)
         with ThreadPoolExecutor(1) as other:
             others = other.submit(_answers, server, 3)
             time.sleep(0.5)
@@ -103,14 +104,14 @@ def test_all_workers_in_the_midst_of_requests_and_others_waiting(server: Server,
 
 def test_the_worker_of_a_training(server: Server) -> None:
     uuid = server.start_training(dataset="photos", name="lost")
-    running = wait_for(lambda: server.metadata()["trainings"], seconds=SECONDS)
+    running = wait_until(lambda: server.metadata()["trainings"], seconds=SECONDS)
     assert [one["name"] for one in running] == ["lost"]
     [worker] = [one for one in _workers(server) if one.children()]
     [training] = worker.children()
     worker.kill()
-    over = wait_for(lambda: server.training(uuid) if server.training(uuid)["status"] != "running" else None, SECONDS)
+    over = wait_until(lambda: server.training(uuid) if server.training(uuid)["status"] != "running" else None, SECONDS)
     assert over["status"] == "error" and "memory" in over["message"]
-    wait_for(lambda: not training.is_running() or training.status() == psutil.STATUS_ZOMBIE, seconds=SECONDS)
+    wait_until(lambda: not training.is_running() or training.status() == psutil.STATUS_ZOMBIE, seconds=SECONDS)
     [left] = server.metadata()["trainings"]
     assert left["state"] == "cancelled" and "topgraft resume lost" in left["message"]
     assert _answers(server, 2 * WORKERS) == [200] * 2 * WORKERS

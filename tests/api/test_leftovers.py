@@ -15,9 +15,10 @@ import psutil
 import pytest
 import requests
 
-from tests.api.conftest import photo
-from tests.api.live import Server, running_server, wait_for
-from tests.api.small_model import write_small_model
+from tests.support.deepaas_server import Server, running_server
+from tests.support.photos import photo
+from tests.support.small_model import write_small_model
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -114,7 +115,7 @@ def _memory(server: Server) -> int:
 
 def _rest(server: Server) -> None:
     """Wait until nothing is worked on any more."""
-    wait_for(lambda: max(process.cpu_percent(0.1) for process in _processes(server)) < 20, seconds=20)
+    wait_until(lambda: max(process.cpu_percent(0.1) for process in _processes(server)) < 20, seconds=20)
 
 
 def test_nothing_stays_behind(server: Server, scratch: Path) -> None:

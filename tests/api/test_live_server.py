@@ -15,8 +15,10 @@ from PIL import Image
 
 from model.runs import unfinished_trainings
 from model.workspace import Workspace
-from tests.api.conftest import photo
-from tests.api.live import Server, environment, make_workspace, program, running_server, wait_for
+from tests.support.deepaas_server import Server, environment, make_workspace, running_server
+from tests.support.photos import photo
+from tests.support.processes import program
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -51,7 +53,7 @@ def test_nothing_trained_yet(server: Server) -> None:
 
 def test_a_training_shows_what_it_does(server: Server) -> None:
     uuid = server.start_training(name="watched", **QUICK)
-    running = wait_for(lambda: server.metadata()["trainings"], seconds=30)
+    running = wait_until(lambda: server.metadata()["trainings"], seconds=30)
     assert running[0]["name"] == "watched"
     assert running[0]["phase"]
     assert running[0]["state"] == "running"
@@ -154,7 +156,7 @@ def test_delete_stops_the_training_and_its_child(server: Server, trained: dict[s
     assert trained["status"] == "done", trained
     before = {child.pid for child in server.process.children(recursive=True)}
     uuid = server.start_training(name="endless", **ENDLESS)
-    wait_for(lambda: [one for one in server.metadata()["trainings"] if one["phase"] == "fine_tune"], seconds=120)
+    wait_until(lambda: [one for one in server.metadata()["trainings"] if one["phase"] == "fine_tune"], seconds=120)
     started = [child for child in server.process.children(recursive=True) if child.pid not in before]
     assert started
 
@@ -166,7 +168,7 @@ def test_delete_stops_the_training_and_its_child(server: Server, trained: dict[s
 
     answer = requests.delete(f"{server.url}/train/{uuid}", timeout=30)
     assert (answer.status_code, answer.json()["status"]) == (200, "cancelled")
-    wait_for(lambda: not any(_is_alive(child) for child in started), seconds=5)
+    wait_until(lambda: not any(_is_alive(child) for child in started), seconds=5)
     [deleted] = [one for one in server.metadata()["trainings"] if one["name"] == "endless"]
     assert deleted["state"] == "cancelled"
     assert "topgraft resume endless" in deleted["message"]
@@ -184,7 +186,7 @@ def test_a_training_killed_for_its_memory_says_what_to_lower_and_the_service_ans
     """The out-of-memory killer of the kernel sends this signal, and to the largest process."""
     assert trained["status"] == "done", trained
     uuid = server.start_training(name="hungry", **ENDLESS)
-    wait_for(lambda: _phase(server, "hungry") not in (None, "start"), seconds=60)
+    wait_until(lambda: _phase(server, "hungry") not in (None, "start"), seconds=60)
     [child] = [one for one in server.process.children(recursive=True) if "model.runs.process" in _command_line(one)]
     child.kill()
     over = server.wait_for_training(uuid)
@@ -200,15 +202,15 @@ def test_a_new_service_goes_on_with_what_the_end_of_the_one_before_interrupted(t
     home = make_workspace(tmp_path / "home")
     with running_server(home) as before:
         before.start_training(name="batch", auto_resume=True, **ENDLESS)
-        wait_for(lambda: _phase(before, "batch") == "fine_tune", seconds=120)
+        wait_until(lambda: _phase(before, "batch") == "fine_tune", seconds=120)
         processes = [before.process, *before.process.children(recursive=True)]
         before.process.terminate()
-        wait_for(lambda: not any(_is_alive(process) for process in processes), seconds=15)
+        wait_until(lambda: not any(_is_alive(process) for process in processes), seconds=15)
     [left] = unfinished_trainings(Workspace(home))
     assert (left.name, left.state) == ("batch", "interrupted")
 
     with running_server(home) as after:
-        wait_for(lambda: _phase(after, "batch") == "fine_tune", seconds=120)
+        wait_until(lambda: _phase(after, "batch") == "fine_tune", seconds=120)
         [again] = after.metadata()["trainings"]
         assert (again["name"], again["state"], again["automatic_starts"]) == ("batch", "running", 1)
         children = after.process.children(recursive=True)

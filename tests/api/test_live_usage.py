@@ -17,8 +17,10 @@ from PIL import Image
 from model.bundle import open_bundle
 from model.usage.store import UsageStore, today, watched
 from model.workspace import Workspace
-from tests.api.live import Server, environment, program, running_server, wait_for
-from tests.api.small_model import write_small_model
+from tests.support.deepaas_server import Server, environment, running_server
+from tests.support.processes import program
+from tests.support.small_model import write_small_model
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -79,8 +81,8 @@ def test_two_workers_count_together_and_tell_drift_when_it_comes(server: Server)
     assert server.predict(photos[0], model="nosuch").status_code == 404
     assert server.predict(photos[0], "image/png").status_code == 200
 
-    wait_for(lambda: told(server)["photos"] == REQUESTS + 1, SECONDS)
-    seen = wait_for(lambda: _judged(server, "no drift seen"), 2 * SECONDS)
+    wait_until(lambda: told(server)["photos"] == REQUESTS + 1, SECONDS)
+    seen = wait_until(lambda: _judged(server, "no drift seen"), 2 * SECONDS)
     assert seen["answers"] == {"json": REQUESTS, "png": 1} and seen["errors"] == {"415": 1}
     assert seen["different_photos"] == REQUESTS
     assert 0 < seen["latency_ms"]["json"]["p50"] <= seen["latency_ms"]["json"]["p99"]
@@ -91,7 +93,7 @@ def test_two_workers_count_together_and_tell_drift_when_it_comes(server: Server)
         assert not [mapped.path for mapped in process.memory_maps() if "/scipy/" in mapped.path]
 
     assert server.predict(zip_of([picture(colour) for colour in colours(2, 200, darkest=128)])).status_code == 200
-    wait_for(lambda: told(server)["photos"] == REQUESTS + 201, SECONDS)
+    wait_until(lambda: told(server)["photos"] == REQUESTS + 201, SECONDS)
     table = monitor(server, "small")
     assert "Drift: drift: " in table and "red" in table and today() in table
     [row] = json.loads(monitor(server, "small", "--json"))["by_day"]
@@ -107,7 +109,7 @@ def test_killed_workers_lose_a_few_seconds_at_most_and_leave_nothing_behind(serv
     before = told(server)["photos"]
     for colour in colours(3, 10):
         assert server.predict(picture(colour)).status_code == 200
-    wait_for(lambda: told(server)["photos"] == before + 10, SECONDS)
+    wait_until(lambda: told(server)["photos"] == before + 10, SECONDS)
     for worker in _workers(server.process):
         worker.kill()
     bundle = open_bundle(server.home / "models" / "small")
@@ -119,7 +121,7 @@ def test_killed_workers_lose_a_few_seconds_at_most_and_leave_nothing_behind(serv
     # Those that take their place go on.
     for colour in colours(4, 4):
         assert server.predict(picture(colour)).status_code == 200
-    wait_for(lambda: told(server)["photos"] == before + 14, SECONDS)
+    wait_until(lambda: told(server)["photos"] == before + 14, SECONDS)
 
 
 def test_a_service_that_is_stopped_has_written_all_it_counted(server: Server) -> None:

@@ -15,7 +15,8 @@ import requests
 from api import worker
 from model.tracking.monitoring import PORT_VARIABLE, start_tensorboard
 from model.workspace import Workspace
-from tests.api.live import free_port, wait_for
+from tests.support.ports import free_port
+from tests.support.waiting import wait_until
 
 PARENT = """
 import sys, time
@@ -60,7 +61,7 @@ def test_it_shows_curves_and_dies_with_its_parent(tmp_path: Path) -> None:
                 return requests.get(f"http://127.0.0.1:{port}/data/plugin/scalars/tags", timeout=10).json()
             return {}
 
-        shown = wait_for(tags, seconds=60)
+        shown = wait_until(tags, seconds=60)
         assert {run: list(named) for run, named in shown.items()} == {".running/mine/bundle/logs": ["loss"]}
         assert tensorboard.nice() == 15
         assert tensorboard.memory_info().rss < 300 << 20
@@ -68,7 +69,7 @@ def test_it_shows_curves_and_dies_with_its_parent(tmp_path: Path) -> None:
     finally:
         parent.send_signal(signal.SIGKILL)
         parent.wait()
-    wait_for(lambda: not any(one.is_running() for one in family), seconds=10)
+    wait_until(lambda: not any(one.is_running() for one in family), seconds=10)
 
 
 def test_a_busy_port_is_left_alone(

@@ -16,9 +16,9 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from tests.api.conftest import photo
-from tests.api.live import Server, running_server
-from tests.api.small_model import write_small_model
+from tests.support.deepaas_server import Server, running_server
+from tests.support.photos import photo
+from tests.support.small_model import write_small_model
 
 pytestmark = pytest.mark.slow
 

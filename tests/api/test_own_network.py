@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.own_network import CANNOT_START, OWN_PUBLIC
 from tests.api.url_tricks import NOT_PUBLIC
+from tests.support.own_network import CANNOT_START, OWN_PUBLIC
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMESPACES = ["unshare", "--map-root-user", "--net", "--mount"]
@@ -24,7 +24,7 @@ def outcomes() -> dict[str, tuple[str, int]]:
     if subprocess.run([*NAMESPACES, "true"], capture_output=True).returncode:
         pytest.skip("this machine does not let its users make network namespaces")
     ran = subprocess.run(
-        [*NAMESPACES, sys.executable, "-W", "ignore", "-m", "tests.api.own_network"],
+        [*NAMESPACES, sys.executable, "-W", "ignore", "-m", "tests.support.own_network"],
         cwd=ROOT,
         capture_output=True,
         text=True,

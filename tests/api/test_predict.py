@@ -23,7 +23,8 @@ from api.responses import Answer, as_csv
 from api.uploads import open_photos
 from model.bundle import Bundle
 from model.results import Prediction
-from tests.api.conftest import FakePredictor, Upload, photo
+from tests.support.fake_predictor import FakePredictor, Upload
+from tests.support.photos import photo
 
 AddModel = Callable[..., Bundle]
 MakeUpload = Callable[..., Upload]

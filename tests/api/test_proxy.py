@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 
-from tests.api.conftest import photo
-from tests.api.live import Server, free_port, running_server
-from tests.api.proxy import PASSWORD, TOKEN, USER, Proxy, running_proxy
-from tests.api.small_model import CLASSES, write_small_model
+from tests.support.deepaas_server import Server, running_server
+from tests.support.nginx import PASSWORD, TOKEN, USER, Proxy, running_proxy
+from tests.support.photos import photo
+from tests.support.ports import free_port
+from tests.support.small_model import CLASSES, write_small_model
 
 pytestmark = pytest.mark.slow
 

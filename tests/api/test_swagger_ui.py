@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from model.synthesis.composition import write_demo_dataset
-from tests.api.live import REAL_DATASET, Server, running_server, wait_for
+from tests.support.deepaas_server import REAL_DATASET, Server, running_server
+from tests.support.waiting import wait_until
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -102,7 +103,7 @@ def test_train_then_predict(page: "playwright.Page", server: Server) -> None:
     predict.select("accept", "image/png")
     assert predict.execute() == 200
     picture = predict.block.locator(".live-responses-table img")
-    wait_for(lambda: picture.evaluate("image => image.naturalWidth") > 0, seconds=10)
+    wait_until(lambda: picture.evaluate("image => image.naturalWidth") > 0, seconds=10)
     _screenshot(page, "swagger-predict.png", predict.block.locator(".opblock-summary"), picture)
 
 
@@ -150,7 +151,7 @@ def _wait_until_trained(page: "playwright.Page", train: Operation) -> None:
         assert status.execute() == 200
         return None if status.answer()["status"] == "running" else status.answer()
 
-    training = wait_for(over, seconds=240)
+    training = wait_until(over, seconds=240)
     assert training["status"] == "done", training
     status.close()
 

@@ -12,8 +12,8 @@ from api.errors import ApiError, as_http_errors
 from api.fetch import FetchLimits
 from model.dataset.images import decode_image
 from model.environment import WEB_PORTS
-from tests.api.strange_servers import Forbidden, Network, Stranger, listening
-from tests.api.url_tricks import GROUPS, PUBLIC, TRICKS, Trick
+from tests.api.url_tricks import GROUPS, TRICKS, Trick
+from tests.support.strange_servers import PUBLIC, Forbidden, Network, Stranger, listening
 
 ROOT = Path(__file__).resolve().parents[2]
 

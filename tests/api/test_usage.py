@@ -16,8 +16,9 @@ from model.config import PREDICT_DEFAULTS
 from model.usage.record import Record
 from model.usage.store import NO_MODEL, UsageStore, Watched, watched
 from model.workspace import Workspace
-from tests.api.conftest import Upload, photo
-from tests.api.small_model import write_small_model
+from tests.support.fake_predictor import Upload
+from tests.support.photos import photo
+from tests.support.small_model import write_small_model
 
 Send = Callable[..., Any]
 

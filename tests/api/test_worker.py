@@ -14,7 +14,7 @@ from model.promotion import promote, roll_back
 from model.registry import Listing
 from model.serving.model_cache import Predictors
 from model.workspace import Workspace
-from tests.api.conftest import FakePredictor
+from tests.support.fake_predictor import FakePredictor
 
 AddModel = Callable[..., Bundle]
 OLD, NEW, NEWER = (f"2026-01-0{day}T00:00:00+00:00" for day in (1, 2, 3))

@@ -6,22 +6,6 @@
 import dataclasses
 import urllib.parse
 
-# The names that the resolver of the test knows: each look-up takes the next answer, the last one stays.
-PUBLIC = "93.184.215.14"
-NAMES: dict[str, tuple[tuple[str, ...], ...]] = {
-    "public.example": ((PUBLIC,),),
-    "xn--mller-kva.example": ((PUBLIC,),),
-    "private.example": (("127.0.0.1",),),
-    "six.example": (("::1",),),
-    "mixed.example": ((PUBLIC, "127.0.0.1"),),
-    "mapped.example": (("::ffff:127.0.0.1",),),
-    "nat64.example": (("64:ff9b::7f00:1",),),
-    "zero.example": (("0.0.0.0",),),
-    "metadata.example": (("169.254.169.254",),),
-    "rebinding.example": ((PUBLIC,), ("127.0.0.1",)),
-    "flapping.example": (("127.0.0.1",), (PUBLIC,)),
-}
-
 NOT_PUBLIC = "a host that can be found on the public internet"
 NO_CONTROLS = "no spaces, control characters or backslashes"
 NOT_A_URL = "expected http://HOST/PATH"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import CLASSES, IMAGES_PER_CLASS, Run, write_picture
+from tests.support.command import Run
+from tests.support.photos import CLASSES, IMAGES_PER_CLASS, write_picture
 
 
 def write_lists(dataset: Path, classes: str, train: str) -> None:
@@ -163,7 +164,7 @@ def test_a_fault_of_ours_gives_1_and_a_trace(run: Run, workspace: Path) -> None:
 
 def _broken_library(folder: Path, failure: str) -> Path:
     """A place for PYTHONPATH from which an interpreter gets a listing that fails."""
-    from tests.cli.conftest import ROOT
+    from tests.support.command import ROOT
 
     (folder / "sitecustomize.py").write_text(
         f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import COMMAND, ROOT, environment_of_tests, heed_interrupts
+from tests.support.command import COMMAND, ROOT, environment_of_tests, heed_interrupts
 
 SCRIPT = ROOT / "pipelines" / "batch.sh"
 OPTIONS = ("--image-size", "64", "--epochs", "3", "--folds", "0")

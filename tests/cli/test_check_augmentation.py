@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from model.augmentation import OPERATIONS, PRESETS
-from tests.cli.conftest import ROOT, Run
+from tests.support.command import ROOT, Run
 
 
 def test_it_draws_eight_images_and_seven_views_of_each(run: Run, photos: Path, workspace: Path) -> None:

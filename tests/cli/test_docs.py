@@ -13,7 +13,8 @@ import pytest
 
 from model.cli.command import topgraft
 from model.cli.doctor import VARIABLES
-from tests.cli.conftest import ROOT, write_photos
+from tests.support.command import ROOT
+from tests.support.photos import write_photos
 
 PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from model.cli.doctor import _package
-from tests.cli.conftest import ROOT, Run
+from tests.support.command import ROOT, Run
 
 
 def findings(text: str) -> dict[str, dict[str, Any]]:

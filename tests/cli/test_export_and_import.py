@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.conftest import topgraft
+from tests.support.command import topgraft
 
 
 @pytest.mark.slow  # trains, and imports by a process that loads TensorFlow

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.cli.conftest import COMMAND, ROOT, Run
+from tests.support.command import COMMAND, ROOT, Run
 from tests.test_floors import HEAVY
 
 SUBCOMMANDS = (

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import COMMAND, Run, environment_of_tests, heed_interrupts, topgraft
+from tests.support.command import COMMAND, Run, environment_of_tests, heed_interrupts, topgraft
 
 
 @pytest.fixture

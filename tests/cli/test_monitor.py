@@ -15,7 +15,7 @@ from model.usage.look import look
 from model.usage.record import Record
 from model.usage.store import NO_MODEL, UsageStore, Watched, days_before, today, watched
 from model.workspace import Workspace
-from tests.api.small_model import write_small_model
+from tests.support.small_model import write_small_model
 
 CLASSES = ("[red]", "绿色", "blue")
 # The distance, three axes of the features, and two between the three classes.

@@ -13,7 +13,7 @@ from model.cli.command import main
 from model.errors import ConfigError
 from model.promotion import PROMOTED, promote, read_history, roll_back
 from model.workspace import Workspace
-from tests.api.small_model import write_small_model
+from tests.support.small_model import write_small_model
 
 Ask = Callable[..., int]
 

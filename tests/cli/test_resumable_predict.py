@@ -17,9 +17,9 @@ from model.cli.command import main
 from model.cli.prediction import Photos
 from model.results import Neighbour, Prediction
 from model.serving.predictor import Predictor
-from tests.api.conftest import photo
-from tests.api.small_model import write_small_model
-from tests.cli.conftest import COMMAND, heed_interrupts
+from tests.support.command import COMMAND, heed_interrupts
+from tests.support.photos import photo
+from tests.support.small_model import write_small_model
 
 PHOTO = photo()
 

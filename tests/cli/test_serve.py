@@ -17,10 +17,13 @@ import requests
 
 from model.errors import ConfigError
 from model.supervisor import Address, keep_running
-from tests.api.conftest import photo
-from tests.api.live import Server, environment, free_port, make_workspace, program, wait_for
-from tests.api.small_model import write_small_model
-from tests.cli.conftest import ROOT, Run
+from tests.support.command import ROOT, Run
+from tests.support.deepaas_server import Server, environment, make_workspace
+from tests.support.photos import photo
+from tests.support.ports import free_port
+from tests.support.processes import program
+from tests.support.small_model import write_small_model
+from tests.support.waiting import wait_until
 
 SECONDS = 20.0
 # A server that is there at once, and a supervisor without patience.
@@ -55,7 +58,7 @@ def _is_alive(process: psutil.Process) -> bool:
 def _supervisor(command: list[str], url: str, home: Path) -> Iterator[psutil.Process]:
     process = subprocess.Popen(command, cwd=home, env=environment(home, PYTHONPATH=str(ROOT)))
     try:
-        wait_for(lambda: _is_served(url), seconds=60)
+        wait_until(lambda: _is_served(url), seconds=60)
         yield psutil.Process(process.pid)
     finally:
         process.terminate()
@@ -76,7 +79,7 @@ def test_a_server_that_ends_or_hangs_is_started_anew(other: tuple[psutil.Process
     for number in (signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM):
         [server] = supervisor.children()
         server.send_signal(number)
-        wait_for(lambda server=server: server not in supervisor.children() and _is_served(url), seconds=SECONDS)
+        wait_until(lambda server=server: server not in supervisor.children() and _is_served(url), seconds=SECONDS)
         assert not _is_alive(server)
 
 
@@ -84,7 +87,7 @@ def test_a_server_ends_with_its_supervisor(other: tuple[psutil.Process, str]) ->
     supervisor, url = other
     [server] = supervisor.children()
     supervisor.kill()
-    wait_for(lambda: not _is_alive(server), seconds=SECONDS)
+    wait_until(lambda: not _is_alive(server), seconds=SECONDS)
     assert not _is_served(url)
 
 
@@ -111,7 +114,7 @@ def test_the_service_is_there_again_after_its_main_process_is_killed(tmp_path: P
         [main] = supervisor.children()
         assert server.predict(photo()).status_code == 200
         server.start_training(dataset="photos", name="batch", auto_resume=True)
-        wait_for(lambda: [one["state"] for one in server.metadata()["trainings"]] == ["running"], seconds=SECONDS)
+        wait_until(lambda: [one["state"] for one in server.metadata()["trainings"]] == ["running"], seconds=SECONDS)
         before = _children(supervisor)
         lost: list[requests.RequestException] = []
         hanging = threading.Thread(target=_ask_in_vain, args=(server, lost))
@@ -121,16 +124,16 @@ def test_the_service_is_there_again_after_its_main_process_is_killed(tmp_path: P
         main.kill()
         hanging.join(5)
         assert not hanging.is_alive() and len(lost) == 1
-        wait_for(lambda: _is_served(f"{server.url}/"), seconds=SECONDS)
+        wait_until(lambda: _is_served(f"{server.url}/"), seconds=SECONDS)
         assert server.predict(photo()).status_code == 200
-        wait_for(lambda: not any(map(_is_alive, before)), seconds=5)
-        resumed = wait_for(lambda: [one for one in server.metadata()["trainings"] if one["state"] == "running"], 30)
+        wait_until(lambda: not any(map(_is_alive, before)), seconds=5)
+        resumed = wait_until(lambda: [one for one in server.metadata()["trainings"] if one["state"] == "running"], 30)
         assert [(one["name"], one["automatic_starts"]) for one in resumed] == [("batch", 1)]
 
         left = _children(supervisor)
         os.kill(supervisor.pid, signal.SIGTERM)
         assert supervisor.wait(SECONDS) in (0, None)
-        wait_for(lambda: not any(map(_is_alive, left)), seconds=5)
+        wait_until(lambda: not any(map(_is_alive, left)), seconds=5)
 
 
 def _ask_in_vain(server: Server, lost: list[requests.RequestException]) -> None:

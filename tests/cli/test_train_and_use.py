@@ -17,7 +17,8 @@ from PIL import Image
 
 from model.bundle import find_bundle
 from model.workspace import Workspace
-from tests.cli.conftest import COMMAND, Run, environment_of_tests, heed_interrupts, topgraft, write_picture
+from tests.support.command import COMMAND, Run, environment_of_tests, heed_interrupts, topgraft
+from tests.support.photos import write_picture
 
 
 def ask(trained: tuple[Path, Any], *arguments: object) -> "subprocess.CompletedProcess[str]":

@@ -12,7 +12,7 @@ import yaml
 
 from model.config import TrainConfig
 from model.schema import load
-from tests.cli.conftest import COMMAND, Run, environment_of_tests
+from tests.support.command import COMMAND, Run, environment_of_tests
 
 MINUTES = 0.3
 TUNE = ("tune", "--dataset", "photos", "--backbones", "EfficientNetLite0", "--image-size", "64", "--epochs", "10")

@@ -15,7 +15,7 @@ import pytest
 from model.config import TrainConfig
 from model.runs import Reservation, reserve
 from model.workspace import Workspace
-from tests.cli.conftest import COMMAND, Run, environment_of_tests, heed_interrupts
+from tests.support.command import COMMAND, Run, environment_of_tests, heed_interrupts
 
 TRAIN = ("train", "--dataset", "photos", "--name", "mine", "--image-size", "64", "--epochs", "3")
 

@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from benchmarks.nextcloud_server import TOKEN, Nextcloud, nextcloud
-from benchmarks.storage_servers import PASSWORD, USER
-from tests.cli.conftest import CLASSES, ROOT, environment_of_tests, write_photos, write_picture
+from tests.support.command import ROOT, environment_of_tests
+from tests.support.nextcloud_server import TOKEN, Nextcloud, nextcloud
+from tests.support.photos import CLASSES, write_photos, write_picture
+from tests.support.storage_servers import PASSWORD, USER
 
 PAGE = ROOT / "docs" / "tutorial.md"
 CHILD = Path("published/pets/pets-of-the-street")

@@ -1,28 +1,13 @@
 """Pictures and datasets made by the tests themselves."""
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from model.config import TrainConfig
 from model.dataset.prepare import Verdict, prepare_dataset
-
-
-def picture(seed: int, size: tuple[int, int] = (60, 80)) -> Image.Image:
-    """A picture unlike that of any other seed: coarse coloured noise, (height, width) in pixels."""
-    coarse = np.random.default_rng(seed).integers(30, 220, (15, 20, 3), dtype=np.uint8)
-    return Image.fromarray(coarse).resize(size[::-1], Image.Resampling.BICUBIC)
-
-
-def encoded(image: Image.Image, file_format: str = "JPEG", **options: object) -> bytes:
-    """The bytes of a file with the picture."""
-    stream = io.BytesIO()
-    image.save(stream, file_format, **options)
-    return stream.getvalue()
+from tests.support.photos import encoded, picture
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from PIL import Image, ImageEnhance
 from model.dataset.duplicates import HASH_INPUT, equal_keys, hash_image, join, near_duplicates
 from model.dataset.images import decode_image, read_image
 from model.synthesis.composition import write_demo_dataset
-from tests.dataset.conftest import encoded, picture
+from tests.support.photos import encoded, picture
 
 
 def groups_of(contents: list[bytes]) -> list[int]:

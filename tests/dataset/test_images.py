@@ -15,7 +15,7 @@ from PIL import Image
 
 from model.dataset.images import PADDING, decode_image, measure_image, read_image
 from model.errors import ImageError, ImageTooLargeError
-from tests.dataset.conftest import encoded, picture
+from tests.support.photos import encoded, picture
 
 GRAY_RAMP = np.linspace(0, 65535, 256).round().astype(np.uint16).reshape(16, 16)
 

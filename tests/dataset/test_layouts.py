@@ -14,7 +14,7 @@ from model.errors import DatasetError
 from model.files.browsing import printable
 from model.results import Split
 from model.workspace import Workspace
-from tests.dataset.conftest import encoded, picture
+from tests.support.photos import encoded, picture
 
 PICTURE = encoded(picture(1))
 

@@ -19,7 +19,7 @@ from model.dataset.inspection import in_parallel, inspect_images
 from model.dataset.prepare import Leakage, Rejected, Verdict, write_dataset_files
 from model.errors import DatasetError
 from model.results import SPLITS, Sample, no_progress
-from tests.dataset.conftest import encoded, picture
+from tests.support.photos import encoded, picture
 
 Prepare = Callable[..., Verdict]
 

@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.cli.conftest import ROOT
+from tests.support.command import ROOT
 
 BASE = "docker.io/tensorflow/tensorflow"
 PACKAGES = "python3,python3-pip,python3-venv,ca-certificates"

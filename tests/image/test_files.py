@@ -14,9 +14,9 @@ import jsonschema
 import pytest
 import yaml
 
-from tests.cli.conftest import ROOT
 from tests.image.buildah import base_tag
 from tests.publishing.test_child_module import mounted, validate
+from tests.support.command import ROOT
 
 ENTRY_POINT = ROOT / "docker" / "entrypoint.sh"
 NAME = {"type": "string", "pattern": r"^[a-zA-Z0-9._-]+$"}

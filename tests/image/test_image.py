@@ -10,11 +10,11 @@ import pytest
 from model.publishing.archive import write_archive
 from model.publishing.child_module import write_child_module
 from model.publishing.child_options import ChildOptions
-from tests.api.conftest import photo
-from tests.cli.conftest import ROOT
 from tests.image.buildah import Images, Running, base_tag, open_images, running, why_not_here
-from tests.publishing.conftest import NAME, write_model
-from tests.publishing.serving import Answer, serving
+from tests.support.command import ROOT
+from tests.support.http_server import Answer, serving
+from tests.support.photos import photo
+from tests.support.small_model import NAME, write_model
 
 pytestmark = [
     pytest.mark.slow,  # an image is built: minutes

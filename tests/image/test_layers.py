@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.cli.conftest import ROOT
 from tests.image.layers import left_in_layers
+from tests.support.command import ROOT
 
 APT = "apt-get update && apt-get install --yes --no-install-recommends"
 CLEAN = "rm -rf /var/lib/apt/lists/*"

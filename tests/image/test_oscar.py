@@ -10,10 +10,11 @@ from typing import Any
 import jsonschema
 import pytest
 
-from tests.api.conftest import photo
-from tests.api.live import environment, program
-from tests.api.small_model import write_small_model
-from tests.cli.conftest import ROOT
+from tests.support.command import ROOT
+from tests.support.deepaas_server import environment
+from tests.support.photos import photo
+from tests.support.processes import program
+from tests.support.small_model import write_small_model
 
 SCRIPT = ROOT / "docker" / "oscar" / "script.sh"
 SCHEMA = json.loads((ROOT / "docs" / "answer.schema.json").read_text())

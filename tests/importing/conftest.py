@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from model.bundle import Bundle
-from tests.publishing.conftest import NAME, write_model
+from tests.support.small_model import NAME, write_model
 
 
 @pytest.fixture

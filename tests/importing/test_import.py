@@ -22,7 +22,7 @@ from model.publishing.archive import write_archive
 from model.runs.import_run import import_model
 from model.storage.download import download
 from model.workspace import Workspace
-from tests.publishing.serving import Answer, serving
+from tests.support.http_server import Answer, serving
 
 
 class Touch:

@@ -19,10 +19,13 @@ import pytest
 from PIL import Image
 
 from model.synthesis.composition import write_demo_dataset
-from tests.api.live import REAL_DATASET, Server, running_server, wait_for
 from tests.api.test_swagger_ui import CHROMIUM, FLAGS
-from tests.cli.conftest import COMMAND, ROOT
-from tests.page.live import CLASSES, Line, free_port, photo, running_page, write_photos
+from tests.page.photos import CLASSES, photo, write_photos
+from tests.support.command import COMMAND, ROOT
+from tests.support.deepaas_server import REAL_DATASET, Server, running_server
+from tests.support.page_server import Line, running_page
+from tests.support.ports import free_port
+from tests.support.waiting import wait_until
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -182,7 +185,7 @@ def busy_worker(server: Server) -> psutil.Process:
     """The worker that has been given something to do."""
     workers = [child for child in server.process.children() if "spawn_main" in " ".join(child.cmdline())]
     before = {worker: worker.cpu_times().user for worker in workers}
-    return wait_for(lambda: next((one for one in workers if one.cpu_times().user > before[one] + 0.15), None), 15)
+    return wait_until(lambda: next((one for one in workers if one.cpu_times().user > before[one] + 0.15), None), 15)
 
 
 def unknown_photo(server: Server) -> bytes:
@@ -374,7 +377,7 @@ def test_a_worker_that_is_lost_is_waited_for_and_what_it_has_answered_stays(visi
     visit.keep_notices()
     visit.add(("large.png", large_picture()), *each_class()[1:3])
     busy_worker(server).kill()
-    wait_for(lambda: "Another takes its place" in visit.noticed(), 15)
+    wait_until(lambda: "Another takes its place" in visit.noticed(), 15)
     visit.done(4)
     assert "Start again" not in visit.noticed()
     assert visit.page.locator(".card[data-state=failed]").count() == 0
@@ -444,7 +447,7 @@ def pass_time(page: "playwright.Page", until: Callable[[], bool]) -> None:
         page.clock.run_for(1000 * SECONDS_BETWEEN_LOOKS)
         return until()
 
-    wait_for(goes_on, 15)
+    wait_until(goes_on, 15)
 
 
 def test_a_damaged_model_waits_for_a_person_who_starts_again_with_the_rest(visit: Visit, server: Server) -> None:

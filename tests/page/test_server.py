@@ -20,8 +20,8 @@ from model.errors import ConfigError
 from model.page import server, service
 from model.page.server import make_app
 from model.page.service import checked_url
-from tests.api.live import free_port
-from tests.cli.conftest import COMMAND, environment_of_tests, heed_interrupts
+from tests.support.command import COMMAND, environment_of_tests, heed_interrupts
+from tests.support.ports import free_port
 
 STATIC = Path(str(resources.files("model.page") / "static"))
 PICTURE = bytes(range(256)) * 1000

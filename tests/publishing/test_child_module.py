@@ -23,8 +23,8 @@ from model.publishing.card import About
 from model.publishing.child_module import slug_of, write_child_module
 from model.publishing.child_options import ChildOptions
 from model.workspace import Workspace
-from tests.cli.conftest import ROOT
-from tests.publishing.serving import serving
+from tests.support.command import ROOT
+from tests.support.http_server import serving
 
 URL = "https://cloud.example.org/s/4qkGHebtx24Y5r4/download"
 SHA256 = "ab" * 32

@@ -5,7 +5,7 @@ import json
 import yaml
 
 import model
-from tests.cli.conftest import ROOT
+from tests.support.command import ROOT
 
 
 def test_citation_and_zenodo_name_this_version() -> None:

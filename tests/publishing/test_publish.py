@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 
-from benchmarks.nextcloud_server import FOLDER, NAME, SHARED, TOKEN, Nextcloud, nextcloud
-from benchmarks.storage_servers import PASSWORD
 from model import durable
 from model.bundle import Bundle, file_record, find_bundle, write_manifest
 from model.cli import main
@@ -33,7 +31,9 @@ from model.publishing.upload import push_model
 from model.storage import WebDavAccount, parse_place
 from model.storage.rclone import Rclone
 from model.workspace import Workspace
-from tests.publishing.conftest import write_model
+from tests.support.nextcloud_server import FOLDER, NAME, SHARED, TOKEN, Nextcloud, nextcloud
+from tests.support.small_model import write_model
+from tests.support.storage_servers import PASSWORD
 
 OPTIONS = PublishOptions(f"rshare:{FOLDER}")
 SECRET = "Str0ng-Sh4re-Pw"

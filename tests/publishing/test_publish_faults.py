@@ -9,7 +9,7 @@ from benchmarks import publishing_faults
 from benchmarks.publishing import MODEL
 from benchmarks.publishing_faults import Scene, scene_in
 from model.workspace import Workspace
-from tests.publishing.conftest import write_model
+from tests.support.small_model import write_model
 
 pytestmark = pytest.mark.slow  # many processes, one after the other
 

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from model.serving.batches import RoomForPixels, batches
-from tests.api.conftest import photo
-from tests.api.small_model import write_small_model
+from tests.support.photos import photo
+from tests.support.small_model import write_small_model
 
 # A zip in the place of an upload, in a process that believes to have eight processors.
 ASK = """

@@ -6,8 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.storage_servers import BUCKET, NEXTCLOUD_ROOT, FaultyProxy, StorageServer, s3_server, webdav_server
 from model.storage import failures
+from tests.support.storage_servers import (
+    BUCKET,
+    NEXTCLOUD_ROOT,
+    FaultyProxy,
+    StorageServer,
+    s3_server,
+    use,
+    webdav_server,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -18,11 +26,6 @@ def clean_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RCLONE_CONFIG", os.devnull)
     monkeypatch.setenv("TOPGRAFT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(failures, "SECONDS_BETWEEN_TRIES", (0.05, 0.05, 0.05))
-
-
-def use(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchmarks.storage_servers import PASSWORD, Fault, FaultyProxy, StorageServer
 from model.runs import interrupted_trainings, running_trainings
 from model.workspace import Workspace
-from tests.api.small_model import write_small_model
-from tests.cli.conftest import COMMAND, environment_of_tests, heed_interrupts, topgraft, write_photos
+from tests.support.command import COMMAND, environment_of_tests, heed_interrupts, topgraft
+from tests.support.photos import write_photos
+from tests.support.small_model import write_small_model
+from tests.support.storage_servers import PASSWORD, Fault, FaultyProxy, StorageServer
 
 
 def rclone_variables() -> dict[str, str]:

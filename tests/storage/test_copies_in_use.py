@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.storage_servers import StorageServer
 from model.errors import StorageBusyError
 from model.files.packing import pack_folder
 from model.storage import uses
 from model.storage.copies import dataset_folder, local_paths
 from model.workspace import Workspace
-from tests.cli.conftest import COMMAND, environment_of_tests, topgraft, write_photos
 from tests.storage.test_pull import content_of, write_files
+from tests.support.command import COMMAND, environment_of_tests, topgraft
+from tests.support.photos import write_photos
+from tests.support.storage_servers import StorageServer
 
 HOLD = """
 import sys

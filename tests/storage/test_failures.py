@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.storage_servers import Fault, FaultyProxy
 from model.errors import (
     StorageBusyError,
     StorageDamagedError,
@@ -17,6 +16,7 @@ from model.errors import (
 )
 from model.storage.failures import failure
 from model.storage.pulling import pull
+from tests.support.storage_servers import Fault, FaultyProxy
 
 URL = "https://cloud.example/remote.php/dav/files/alice"
 

@@ -41,9 +41,9 @@ def test_a_fault_is_told_for_what_it_is_and_harms_nothing(row: Row, scene: Scene
 
 
 def test_the_storage_password_is_in_no_error(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
-    from benchmarks.storage_servers import PASSWORD
     from model.errors import StorageError
     from model.storage.settings import remote_settings
+    from tests.support.storage_servers import PASSWORD
 
     scene.reset()
     scene.proxy.faults = [storage_faults.Fault("", "status", status=401)]

@@ -12,7 +12,7 @@ from model.cli.command import topgraft
 from model.errors import ConfigError, ModelDamagedError, StorageNotFoundError, StorageSettingsError
 from model.importing.sources import local_source
 from model.storage import is_remote
-from tests.publishing.conftest import write_model
+from tests.support.small_model import write_model
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.storage_servers import StorageServer
 from model.dataset.image_files import pictures_below
 from model.errors import DatasetError
 from model.files.archives import unpack_archive
 from model.files.packing import pack_folder, verify_unpacked
 from model.storage import open_storage
 from tests.storage.test_pull import content_of
+from tests.support.storage_servers import StorageServer
 
 
 @pytest.fixture

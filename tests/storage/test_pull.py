@@ -16,14 +16,13 @@ from typing import Any
 
 import pytest
 
-from benchmarks.storage_servers import Fault, FaultyProxy, StorageServer
 from model.errors import ArchiveError, StorageFullError, StorageNotFoundError, StorageRefusedError
 from model.files.packing import INDEX, pack_folder, verify_unpacked
 from model.storage import zipped_folder
 from model.storage.copies import dataset_folder, kept_copy, local_paths, output_file
 from model.storage.pulling import pull
 from model.workspace import Workspace
-from tests.storage.conftest import use
+from tests.support.storage_servers import Fault, FaultyProxy, StorageServer, use
 
 
 def write_files(folder: Path, count: int = 3, size: int = 50) -> dict[str, bytes]:

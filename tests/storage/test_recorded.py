@@ -11,12 +11,11 @@ from typing import Any
 
 import pytest
 
-from benchmarks.storage_servers import obscured
 from model.errors import StorageBusyError, StorageRefusedError
 from model.files.partial_zip import keep_whole_members
 from model.storage import open_storage, parse_place
 from model.storage.nextcloud import fetch_zip, unpack_zip
-from tests.storage.conftest import use
+from tests.support.storage_servers import obscured, use
 
 RECORDED = json.loads(Path(__file__).with_name("nextcloud_exchanges.json").read_text(encoding="utf-8"))
 

@@ -10,13 +10,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchmarks.storage_servers import BUCKET, PASSWORD, USER, Fault, FaultyProxy, StorageServer
 from model.errors import ConfigError, StorageSettingsError, StorageUnreachableError
 from model.storage import open_storage, webdav_account
 from model.storage.diagnosis import Look, look_at
 from model.storage.runs import run_rclone
-from tests.cli.conftest import topgraft
-from tests.storage.conftest import use
+from tests.support.command import topgraft
+from tests.support.storage_servers import BUCKET, PASSWORD, USER, Fault, FaultyProxy, StorageServer, use
 
 
 def found(where: str) -> tuple[Look, ...]:

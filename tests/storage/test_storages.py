@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.storage_servers import Fault, FaultyProxy, StorageServer
 from model.errors import ConfigError, StorageError, StorageNotFoundError
 from model.storage import Place, is_remote, open_storage, parse_place
 from model.storage.lookups import in_double_quotes, names_in
+from tests.support.storage_servers import Fault, FaultyProxy, StorageServer
 
 NASTY = "$(touch PWNED) `touch PWNED` \"'; touch PWNED # & é \u4e2d %20 -rf"
 

@@ -33,15 +33,10 @@ from model.tracking.experiment_tracking import (
     tracking_server,
 )
 from model.workspace import Workspace
+from tests.support.http_server import http_server
+from tests.support.mlflow_server import MlflowServer, answer, running_mlflow_server, spoiling_proxy
+from tests.support.ports import free_port
 from tests.support.shapes import CLASSES
-from tests.tracking.mlflow_server import (
-    MlflowServer,
-    answer,
-    free_port,
-    http_server,
-    running_mlflow_server,
-    spoiling_proxy,
-)
 
 PASSWORD = "hunter2/@%"
 RESULT: dict[str, Any] = {"status": "done", "warnings": ["an earlier one"]}

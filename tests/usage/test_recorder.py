@@ -14,7 +14,7 @@ import pytest
 from model.usage.recorder import SECONDS_BETWEEN_WRITES, Recorder
 from model.usage.store import NO_MODEL, UsageStore, today
 from model.workspace import Workspace
-from tests.api.live import wait_for
+from tests.support.waiting import wait_until
 from tests.usage.test_store import PETS, record
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,10 +49,10 @@ def test_it_writes_by_itself_and_not_with_every_request(workspace: Workspace) ->
     recorder = Recorder(workspace, seconds_between_writes=0.3, look=lambda model: None)
     recorder.add(PETS, record())
     assert photos(workspace) == 0
-    wait_for(lambda: photos(workspace) == 1, seconds=5)
+    wait_until(lambda: photos(workspace) == 1, seconds=5)
     recorder.add(NO_MODEL, record(0))
     recorder.add(PETS, record(first=1))
-    wait_for(lambda: photos(workspace) == 2, seconds=5)
+    wait_until(lambda: photos(workspace) == 2, seconds=5)
     assert UsageStore(workspace).days(NO_MODEL)[today()].errors == {"415": 1}
     assert SECONDS_BETWEEN_WRITES <= 5
 
@@ -141,6 +141,6 @@ def test_a_look_that_fails_is_told_and_not_tried_again_at_once(
     with caplog.at_level(logging.WARNING):
         for number in range(3):
             recorder.add(PETS, record(first=number))
-            wait_for(lambda expected=number + 1: photos(workspace) == expected, seconds=5)
-        wait_for(lambda: "held out of what?" in caplog.text, seconds=5)
+            wait_until(lambda expected=number + 1: photos(workspace) == expected, seconds=5)
+        wait_until(lambda: "held out of what?" in caplog.text, seconds=5)
     assert looked == [workspace.models / "pets"]

@@ -14,7 +14,7 @@ from model.usage.record import BINS, Record
 from model.usage.sample import MOST_ROWS
 from model.usage.store import KEPT_DAYS, NO_MODEL, UsageStore, Watched, days_before, today, watched
 from model.workspace import Workspace
-from tests.api.small_model import write_small_model
+from tests.support.small_model import write_small_model
 
 PETS = Watched("pets", "0123456789abcdef")
 DAY = "2026-11-21"

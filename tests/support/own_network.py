@@ -18,8 +18,7 @@ import urllib.request
 from api.fetch import FetchLimits, fetch
 from api.public_addresses import is_public
 from model.errors import FetchError
-from tests.api.strange_servers import Forbidden, Stranger, listening
-from tests.api.url_tricks import NAMES, PUBLIC
+from tests.support.strange_servers import NAMES, PUBLIC, Forbidden, Stranger, listening
 
 CANNOT_START = 77
 OWN_PUBLIC = "93.184.215.1"

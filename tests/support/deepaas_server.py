@@ -3,20 +3,18 @@
 import contextlib
 import dataclasses
 import os
-import shutil
-import socket
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
-import pytest
 import requests
 
 from model.synthesis.composition import write_demo_dataset
+from tests.support.ports import free_port
+from tests.support.processes import program
+from tests.support.waiting import wait_until
 
 REAL_DATASET = Path(__file__).resolve().parents[3] / "shared" / "datasets" / "phytoplankton-mini"
 
@@ -63,29 +61,11 @@ class Server:
         return response.json()
 
     def wait_for_training(self, uuid: str) -> dict[str, Any]:
-        return wait_for(lambda: self._when_over(uuid), seconds=240)
+        return wait_until(lambda: self._when_over(uuid), seconds=240)
 
     def _when_over(self, uuid: str) -> dict[str, Any] | None:
         training = self.training(uuid)
         return None if training["status"] == "running" else training
-
-
-def wait_for(condition: Callable[[], Any], seconds: float) -> Any:
-    """What `condition` returns as soon as it is true."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if result := condition():
-            return result
-        time.sleep(0.1)
-    raise AssertionError(f"waited {seconds} s in vain")
-
-
-def program(name: str) -> str:
-    """The path of a command of this environment."""
-    found = shutil.which(name, path=str(Path(sys.executable).parent)) or shutil.which(name)
-    if found is None:
-        pytest.skip(f"{name} is not installed")
-    return found
 
 
 def environment(home: Path, **variables: str) -> dict[str, str]:
@@ -95,11 +75,6 @@ def environment(home: Path, **variables: str) -> dict[str, str]:
         "TOPGRAFT_TENSORBOARD": "0",
         **variables,
     }
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
 
 
 def make_workspace(home: Path) -> Path:
@@ -128,7 +103,7 @@ def running_server(home: Path, **variables: str) -> Iterator[Server]:
         )
     server = Server(f"http://127.0.0.1:{port}", home, psutil.Process(process.pid))
     try:
-        wait_for(lambda: _answers(server, process, log), seconds=90)
+        wait_until(lambda: _answers(server, process, log), seconds=90)
         yield server
     finally:
         _stop(process)

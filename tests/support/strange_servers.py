@@ -18,9 +18,23 @@ from typing import Any
 
 import pytest
 
-from tests.api.conftest import photo
-from tests.api.url_tricks import NAMES, PUBLIC
+from tests.support.photos import photo
 
+# The names that the resolver of the test knows: each look-up takes the next answer, the last one stays.
+PUBLIC = "93.184.215.14"
+NAMES: dict[str, tuple[tuple[str, ...], ...]] = {
+    "public.example": ((PUBLIC,),),
+    "xn--mller-kva.example": ((PUBLIC,),),
+    "private.example": (("127.0.0.1",),),
+    "six.example": (("::1",),),
+    "mixed.example": ((PUBLIC, "127.0.0.1"),),
+    "mapped.example": (("::ffff:127.0.0.1",),),
+    "nat64.example": (("64:ff9b::7f00:1",),),
+    "zero.example": (("0.0.0.0",),),
+    "metadata.example": (("169.254.169.254",),),
+    "rebinding.example": ((PUBLIC,), ("127.0.0.1",)),
+    "flapping.example": (("127.0.0.1",), (PUBLIC,)),
+}
 PHOTO = photo()
 _OK = "HTTP/1.1 200 OK\r\n"
 

@@ -9,15 +9,18 @@ import re
 import socket
 import subprocess
 import threading
-import time
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from benchmarks.processes import program
+import pytest
+
+from tests.support.ports import free_port, is_listening
+from tests.support.processes import program
+from tests.support.waiting import wait_until
 
 USER, PASSWORD = "alice", "a secret with $ and ä"
 ACCESS_KEY, SECRET_KEY = "topgraft-key", "topgraft-secret"
@@ -52,7 +55,7 @@ class StorageServer:
 @contextlib.contextmanager
 def webdav_server(folder: Path, base: str = "", vendor: str = "other") -> Iterator[StorageServer]:
     """rclone's WebDAV server for the files of a folder, below the path `base`."""
-    port = _free_port()
+    port = free_port()
     arguments = ["webdav", str(folder), "--user", USER, "--pass", PASSWORD, "--dir-cache-time", "50ms"]
     with _serving(port, *arguments, *(["--baseurl", base] if base else [])):
         url = f"http://127.0.0.1:{port}{base}"
@@ -62,7 +65,7 @@ def webdav_server(folder: Path, base: str = "", vendor: str = "other") -> Iterat
 @contextlib.contextmanager
 def s3_server(folder: Path) -> Iterator[StorageServer]:
     """rclone's S3 server with one bucket, `BUCKET`, in a folder."""
-    port = _free_port()
+    port = free_port()
     (folder / BUCKET).mkdir(parents=True, exist_ok=True)
     with _serving(port, "s3", str(folder), "--auth-key", f"{ACCESS_KEY},{SECRET_KEY}"):
         url = f"http://127.0.0.1:{port}"
@@ -276,28 +279,13 @@ def _serving(port: int, *arguments: str) -> Iterator[None]:
         env={name: value for name, value in os.environ.items() if not re.match("RCLONE_", name)},
     )
     try:
-        _wait_until(lambda: _listens(port))
+        wait_until(lambda: is_listening(port), PATIENCE)
         yield
     finally:
         server.kill()
         server.wait()
 
 
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
-
-
-def _listens(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-        return True
-    return False
-
-
-def _wait_until(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not done():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"rclone's server did not start within {PATIENCE:.0f} s")
-        time.sleep(0.05)
+def use(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)

@@ -6,19 +6,20 @@ import fcntl
 import http.client
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+
+from tests.support.http_server import answer, http_server
+from tests.support.ports import free_port
 
 # What people have who load a registered model: MLflow and what the model's requirements.txt asks for.
 PACKAGES = ("mlflow>=3.1,<4", "onnx>=1.17,<2", "onnxruntime>=1.20,<2")
@@ -134,34 +135,6 @@ def spoiling_proxy(server: MlflowServer, refuse: Refuse) -> Iterator[str]:
 
     with http_server(Proxy) as address:
         yield address
-
-
-@contextlib.contextmanager
-def http_server(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    """A server on a free port of this machine."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-def answer(handler: BaseHTTPRequestHandler, status: int, body: bytes) -> None:
-    """Send one answer."""
-    handler.send_response(status)
-    handler.send_header("Content-Length", str(len(body)))
-    handler.end_headers()
-    handler.wfile.write(body)
-
-
-def free_port() -> int:
-    """A port where nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _environment_of_server() -> Path:

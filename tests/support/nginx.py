@@ -5,14 +5,14 @@ import dataclasses
 import os
 import re
 import shutil
-import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.api.live import free_port, wait_for
+from tests.support.ports import free_port, is_listening
+from tests.support.waiting import wait_until
 
 SITE = Path(__file__).resolve().parents[2] / "docker" / "nginx.conf"
 USER, PASSWORD = "ada", "correct horse"
@@ -50,7 +50,7 @@ def running_proxy(directory: Path, upstream_port: int) -> Iterator[Proxy]:
         [nginx, "-p", str(directory), "-e", str(log), "-c", str(directory / "nginx.conf")], stderr=subprocess.PIPE
     )
     try:
-        wait_for(lambda: process.poll() is not None or _listens(https), seconds=10)
+        wait_until(lambda: process.poll() is not None or is_listening(https), seconds=10)
         assert process.poll() is None, log.read_text()
         yield Proxy(f"https://localhost:{https}", f"http://localhost:{http}", directory / "tls.crt")
     finally:
@@ -104,9 +104,3 @@ http {{
     include {directory / "site.conf"};
 }}
 """
-
-
-def _listens(port: int) -> bool:
-    with contextlib.suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port), timeout=1):
-        return True
-    return False

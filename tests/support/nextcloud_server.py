@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.storage_servers import NEXTCLOUD_ROOT, PASSWORD, USER, StorageServer, webdav_server
+from tests.support.storage_servers import NEXTCLOUD_ROOT, PASSWORD, USER, StorageServer, webdav_server
 
 RECORDED = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
 TOKEN = RECORDED["01_create_file_share"]["answer"]["ocs"]["data"]["token"]

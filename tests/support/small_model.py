@@ -1,10 +1,11 @@
 """A model that a real server loads in no time: the mean colour of the photo decides."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 
-from model.bundle import HELD_OUT_FEATURES, ONNX_MODEL, TRAINING_FEATURES, Manifest, write_manifest
+from model.bundle import HELD_OUT_FEATURES, ONNX_MODEL, TRAINING_FEATURES, Bundle, Manifest, open_bundle, write_manifest
 from model.evaluation.unknown import describe_held_out
 from model.features.onnx_session import ACTIVATION_MAP, FEATURES, IMAGE, PROBABILITIES
 from model.serving.held_out_features import write_held_out
@@ -12,6 +13,7 @@ from model.serving.reference_features import remember_features
 
 CLASSES = ("red", "green", "blue")
 _SIZE = 8
+NAME = "colours"
 
 
 def write_small_model(
@@ -88,3 +90,38 @@ def _write_graph(path: Path, bias: np.ndarray) -> None:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString())
+
+
+def write_model(directory: Path, **changed: object) -> Bundle:
+    """A whole model, its manifest changed as told."""
+    write_small_model(directory)
+    (directory / "dataset_files").mkdir()
+    (directory / "dataset_files" / "classes.txt").write_text("".join(f"{name}\n" for name in CLASSES))
+    counts = {split: dict.fromkeys(CLASSES, number) for split, number in (("train", 30), ("val", 10), ("test", 13))}
+    known = {
+        "versions": {"topgraft": "0.1.0"},
+        "train_config": {"weights": "imagenet"},
+        "dataset": {"path": "/data/my photos", "counts": counts, "fingerprint": "0" * 64},
+        "metrics": {"test": measured()},
+        "thresholds": {"confidence": 0.5},
+    }
+    write_manifest(directory, dataclasses.replace(open_bundle(directory).manifest, **(known | changed)))
+    return open_bundle(directory)
+
+
+def measured() -> dict[str, object]:
+    """Metrics of 40 test photos."""
+    rows = [
+        {"class": name, "precision": 0.9, "recall": 0.8, "f1": 0.85, "support": support}
+        for name, support in zip(CLASSES, (18, 21, 1), strict=True)
+    ]
+    return {
+        "images": 40,
+        "accuracy": 0.875,
+        "accuracy_interval": [0.739, 0.945],
+        "macro_f1": 0.85,
+        "macro_f1_interval": [0.71, 0.93],
+        "balanced_accuracy": 0.8,
+        "expected_calibration_error": 0.031,
+        "per_class": rows,
+    }
