@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from model.bundle import ONNX_MODEL, open_bundle
+from model.bundle import open_bundle
+from model.bundle_files import ONNX_MODEL
 
 BATCHES = (8, 32)
 _SINGLE_CALLS = 30

@@ -33,7 +33,8 @@ from benchmarks.clients import LEAST_FOR_P99, Answers, ask, pooled
 from benchmarks.photos import draw_photo, write_photos
 from benchmarks.server import CONSTANT, Upload, photo_upload, running_server, send
 from benchmarks.tables import markdown_table, verdict
-from model.bundle import ONNX_MODEL, open_bundle, write_manifest
+from model.bundle import open_bundle, write_manifest
+from model.bundle_files import ONNX_MODEL
 from model.synthesis.composition import Variation
 from tests.support.processes import MEGABYTE, in_fresh_process, program
 

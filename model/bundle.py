@@ -10,27 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from model import durable
+from model.bundle_files import MANIFEST, MLFLOW_RUN
 from model.config import LATEST, is_model_name
 from model.errors import ModelDamagedError, ModelNotFoundError, NothingTrainedError
+from model.manifest_migration import FORMAT_VERSION, migrate
 from model.promotion import order_for_latest
-from model.provenance import TRACKED
 from model.workspace import Workspace
 
-MANIFEST = "manifest.json"
-KERAS_MODEL = "model.keras"
-ONNX_MODEL = "model.onnx"
-RESULTS = "results.csv"
-REPORT = "report.html"
-MODEL_CARD = "MODEL_CARD.md"
-DATASET_FILES = "dataset_files"
-PREDICTIONS = "predictions"
-LOGS = "logs"
-TUNING = "tuning.json"
-TRAINING_FEATURES = "training_features.npz"
-HELD_OUT_FEATURES = "held_out_features.npz"
 # Held-out features are whole numbers of 1 / FEATURE_SCALE: the last digits of a feature depend on the batch size.
 FEATURE_SCALE = 10_000
-FORMAT_VERSION = 1
+ENGINES = ("onnx", "keras")
 
 log = logging.getLogger(__name__)
 
@@ -145,16 +134,11 @@ def open_bundle(directory: Path) -> Bundle:
     """Read the manifest of the model in `directory` and see that its files are there, with the right sizes.
 
     Raises:
-        ModelDamagedError: something is missing, changed or of another format version.
+        ModelDamagedError: something is missing or changed, or the format version is newer than this Topgraft's.
     """
     path = directory / MANIFEST
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format_version"] != FORMAT_VERSION:
-            raise ModelDamagedError(
-                f"{path}: expected format_version {FORMAT_VERSION}, received {content['format_version']!r}. "
-                "The model was written by another version of topgraft: install that one, or train again."
-            )
+        content = migrate(json.loads(path.read_text(encoding="utf-8")), str(path))
         files = {name: FileRecord(**record) for name, record in content.pop("files").items()}
         manifest = Manifest(**content | {"classes": tuple(content["classes"]), "files": files})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -173,7 +157,7 @@ def write_manifest(directory: Path, manifest: Manifest) -> Manifest:
     What is written beside a whole model later, `mlflow_run.json`, has none.
     """
     names = sorted(path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file())
-    records = {name: file_record(directory / name) for name in names if name not in (MANIFEST, TRACKED)}
+    records = {name: file_record(directory / name) for name in names if name not in (MANIFEST, MLFLOW_RUN)}
     written = dataclasses.replace(manifest, files=records)
     durable.write_json(directory / MANIFEST, dataclasses.asdict(written))
     return written

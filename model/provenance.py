@@ -13,9 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from model import durable
+from model.bundle_files import MLFLOW_RUN, PROVENANCE
 
-PROVENANCE = "provenance.json"
-TRACKED = "mlflow_run.json"
 _OF_THE_JOB = {"nomad_job": "NOMAD_JOB_ID", "nomad_allocation": "NOMAD_ALLOC_ID"}
 _LARGEST = 100_000
 
@@ -36,9 +35,9 @@ def remember_run(directory: Path, run: Mapping[str, str]) -> None:
         run: experiment, run_id, url, registered_model, version.
     """
     try:
-        durable.write_json(directory / TRACKED, dict(run))
+        durable.write_json(directory / MLFLOW_RUN, dict(run))
     except OSError as error:
-        log.warning("%s: its run in MLflow cannot be remembered: %s", directory / TRACKED, error)
+        log.warning("%s: its run in MLflow cannot be remembered: %s", directory / MLFLOW_RUN, error)
 
 
 def provenance_of(directory: Path) -> dict[str, str]:
@@ -48,7 +47,7 @@ def provenance_of(directory: Path) -> dict[str, str]:
     themselves run in does not count.
     """
     job = _read(directory / PROVENANCE)
-    known = {"mlflow_run": _read(directory / TRACKED).get("run_id", "")}
+    known = {"mlflow_run": _read(directory / MLFLOW_RUN).get("run_id", "")}
     known |= {name: job.get(name, "") for name in _OF_THE_JOB}
     if _variable("MLFLOW_RUN"):
         known["mlflow_run"] = _variable("MLFLOW_RUN")

@@ -7,7 +7,8 @@ import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from model.bundle import MANIFEST, open_bundle, version_of
+from model.bundle import open_bundle, version_of
+from model.bundle_files import MANIFEST
 from model.config import is_model_name
 from model.durable import to_json
 from model.errors import ModelDamagedError

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from model.bundle import Bundle, open_bundle, write_manifest
-from model.provenance import PROVENANCE, TRACKED, provenance_of, remember_run, write_job
+from model.provenance import MLFLOW_RUN, PROVENANCE, provenance_of, remember_run, write_job
 from model.publishing.archive import write_archive
 from model.publishing.child_module import write_child_module
 from model.publishing.child_options import ChildOptions
@@ -68,12 +68,12 @@ def test_a_model_that_is_logged_later_is_whole_and_packs_to_the_same_bytes(train
     bundle = open_bundle(trained.directory)
     bundle.verify()
     assert write_archive(bundle, tmp_path / "after.tar.xz").sha256 == before.sha256
-    assert TRACKED not in write_manifest(bundle.directory, bundle.manifest).files and TRACKED not in before.files
+    assert MLFLOW_RUN not in write_manifest(bundle.directory, bundle.manifest).files and MLFLOW_RUN not in before.files
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"run_id": {"a": 1}}', "[" * 100_000, '{"run_id": "' + "x" * 200_000])
 def test_a_file_that_says_nothing_of_use_is_passed_over(tmp_path: Path, content: str) -> None:
-    for name in (TRACKED, PROVENANCE):
+    for name in (MLFLOW_RUN, PROVENANCE):
         (tmp_path / name).write_text(content)
     assert provenance_of(tmp_path) == {}
 
@@ -84,4 +84,4 @@ def test_a_model_that_cannot_be_written_to_is_logged_all_the_same(
     remember_run(tmp_path / "gone", RUN)
     assert "cannot be remembered" in caplog.text
     remember_run(tmp_path, RUN)
-    assert json.loads((tmp_path / TRACKED).read_text()) == RUN
+    assert json.loads((tmp_path / MLFLOW_RUN).read_text()) == RUN

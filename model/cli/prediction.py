@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from model import durable
-from model.bundle import MANIFEST
+from model.bundle_files import MANIFEST
 from model.cli.answers import kept_answers, write_answers
 from model.cli.options import (
     PathOrRemote,

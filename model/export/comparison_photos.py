@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from model.bundle import DATASET_FILES, Bundle
+from model.bundle import Bundle
+from model.bundle_files import DATASET_FILES
 from model.dataset.images import decode_image, read_content
 from model.dataset.layouts import without_wrapping
 from model.dataset.listing import IMAGES

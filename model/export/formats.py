@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from model import durable
-from model.bundle import KERAS_MODEL, ONNX_MODEL, Bundle
+from model.bundle import Bundle
+from model.bundle_files import KERAS_MODEL, ONNX_MODEL
 from model.errors import ConfigError, ModelError
 from model.export import runtimes
 from model.export.comparison_photos import find_photos

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from model import durable
-from model.bundle import ONNX_MODEL
+from model.bundle_files import ONNX_MODEL
 from model.config import TrainConfig
 from model.evaluation.unknown import describe_held_out
 from model.export.model_files import Exported, evenly_spread

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 
 from model import durable
-from model.bundle import KERAS_MODEL, ONNX_MODEL
+from model.bundle_files import KERAS_MODEL, ONNX_MODEL
 from model.dataset.reading import read_sample
 from model.features.onnx_session import IMAGE, PROBABILITIES, open_session
 from model.networks.network import build_classifier

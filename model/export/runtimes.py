@@ -10,7 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from model.bundle import KERAS_MODEL, ONNX_MODEL, Bundle
+from model.bundle import Bundle
+from model.bundle_files import KERAS_MODEL, ONNX_MODEL
 from model.errors import ExportError, ModelError
 from model.features.onnx_session import IMAGE, PROBABILITIES, open_session
 

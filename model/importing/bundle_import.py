@@ -5,7 +5,8 @@ import os
 import shutil
 from pathlib import Path
 
-from model.bundle import MANIFEST, REPORT, Manifest
+from model.bundle import Manifest
+from model.bundle_files import MANIFEST, REPORT
 from model.errors import ModelError
 from model.importing.untrusted_bundle import check_untrusted_bundle
 

@@ -25,7 +25,7 @@ from PIL import Image
 
 import model
 from model import bundle as bundles
-from model import durable
+from model import bundle_files, durable
 from model.bundle import Manifest
 from model.dataset.listing import CLASSES, DATASET_FILES
 from model.errors import ExportError, ModelError
@@ -110,7 +110,7 @@ class _Import:
         self.write_dataset_files()
         self.write_history()
         described = self.manifest(exported, difference)
-        durable.write_text(self.bundle / bundles.MODEL_CARD, model_card(described))
+        durable.write_text(self.bundle / bundle_files.MODEL_CARD, model_card(described))
         manifest = bundles.write_manifest(self.bundle, described)
         return Imported(manifest, difference, (*self.folder.warnings, *exported.warnings))
 
@@ -128,7 +128,7 @@ class _Import:
 
     def export(self, parts: ImportedNetwork, network: keras.Model, images: np.ndarray) -> Exported:
         """model.keras and model.onnx."""
-        network.save(self.bundle / bundles.KERAS_MODEL)
+        network.save(self.bundle / bundle_files.KERAS_MODEL)
         try:
             graph = convert_backbone(parts.backbone)
         except ExportError as error:
@@ -136,12 +136,12 @@ class _Import:
         for layer in parts.hidden:
             graph = attach_hidden_layer(graph, layer)
         graph = attach_head(graph, parts.head.kernel, parts.head.bias, temperature=1.0)
-        durable.write_bytes(self.bundle / bundles.ONNX_MODEL, graph.SerializeToString())
+        durable.write_bytes(self.bundle / bundle_files.ONNX_MODEL, graph.SerializeToString())
         return compare_engines(self.bundle, images)
 
     def write_dataset_files(self) -> None:
         """classes.txt, and the lists as they are."""
-        directory = self.bundle / bundles.DATASET_FILES
+        directory = self.bundle / bundle_files.DATASET_FILES
         directory.mkdir()
         durable.write_text(directory / CLASSES, "".join(f"{name}\n" for name in self.folder.classes))
         for split in SPLITS:
@@ -167,7 +167,7 @@ class _Import:
                 for epoch in range(epochs)
             ]
             durable.write_csv(
-                self.bundle / bundles.RESULTS, header, [[row.get(name, "") for name in header] for row in rows]
+                self.bundle / bundle_files.RESULTS, header, [[row.get(name, "") for name in header] for row in rows]
             )
 
     def manifest(self, exported: Exported, difference: float) -> Manifest:

@@ -12,26 +12,21 @@ from pathlib import Path
 import numpy as np
 
 from model import bundle as bundles
-from model.bundle import Bundle, Manifest, open_bundle
+from model import bundle_files
+from model.bundle import ENGINES, Bundle, Manifest, open_bundle
+from model.bundle_files import MLFLOW_RUN, BundleFile, find_bundle_file
+from model.config import RESIZE_MODES
 from model.errors import ModelError
 from model.evaluation.report import SAFE_BEGINNING
 from model.export.comparison_photos import draw_photos
 from model.files.browsing import name_some
 from model.importing.untrusted_graph import check_untrusted_graph
 from model.importing.untrusted_network import check_untrusted_network
-from model.provenance import TRACKED
 from model.serving.predictor import load_predictor
 from model.serving.reference_features import read_training_features
 
-_KNOWN = re.compile(
-    r"model\.(keras|onnx)|results\.csv|report\.html|MODEL_CARD\.md|tuning\.json|provenance\.json|\w+\.npz"
-    r"|dataset_files/\w+\.(txt|csv)|predictions/\w+\.csv"
-    r"|logs/([\w.-]+/)*(events\.out\.tfevents\.[\w.-]+|[\w.-]+\.(tsv|jpg|pbtxt))"
-)
 _LEADS_ELSEWHERE = re.compile(rb"[/\\\\]|\.\.")
 _LARGEST_IMAGE = 4096
-_RESIZE = ("squash", "pad", "crop")
-_ENGINES = ("onnx", "keras")
 
 
 def check_untrusted_bundle(directory: Path, work_directory: Path) -> Bundle:
@@ -50,16 +45,8 @@ def check_untrusted_bundle(directory: Path, work_directory: Path) -> Bundle:
     _check_names(bundle)
     bundle.verify()
     _check_manifest(bundle.manifest, directory.name)
-    files = bundle.manifest.files
-    if bundles.ONNX_MODEL in files:
-        check_untrusted_graph(directory / bundles.ONNX_MODEL)
-    if bundles.KERAS_MODEL in files:
-        check_untrusted_network(directory / bundles.KERAS_MODEL, work_directory)
-    for name in files:
-        if name.endswith(".npz"):
-            _check_arrays(directory / name)
-        elif name.endswith(".pbtxt"):
-            _check_settings_of_tensorboard(directory / name)
+    for name in bundle.manifest.files:
+        _check_content(directory / name, find_bundle_file(name), work_directory)
     bundle = _without_unsafe_report(bundle)
     _check_answers(bundle)
     return bundle
@@ -68,12 +55,26 @@ def check_untrusted_bundle(directory: Path, work_directory: Path) -> Bundle:
 def _check_names(bundle: Bundle) -> None:
     there = {path.relative_to(bundle.directory).as_posix() for path in bundle.directory.rglob("*") if path.is_file()}
     listed = set(bundle.manifest.files)
-    unlisted = sorted(there - listed - {bundles.MANIFEST, TRACKED})
-    strange = sorted(name for name in listed if not _KNOWN.fullmatch(name))
+    unlisted = sorted(there - listed - {bundle_files.MANIFEST, MLFLOW_RUN})
+    strange = sorted(name for name in listed if find_bundle_file(name) is None)
     if unlisted or strange:
         found = [f"{name_some(unlisted)} not in the manifest"] if unlisted else []
         found += [f"{name_some(strange)}, which a model does not have"] if strange else []
         raise ModelError(f"{bundle.name}: expected the files of a trained model, found {' and '.join(found)}.")
+
+
+def _check_content(path: Path, row: BundleFile | None, work_directory: Path) -> None:
+    """Check a file by the kind of its content; text and the report, which is checked on its own, are only data."""
+    if row is None:
+        raise AssertionError(f"{path}: the names of all files were checked before")
+    if row.content == "onnx":
+        check_untrusted_graph(path)
+    elif row.content == "keras":
+        check_untrusted_network(path, work_directory)
+    elif row.content == "arrays":
+        _check_arrays(path)
+    elif row.content == "tensorboard settings":
+        _check_settings_of_tensorboard(path)
 
 
 def _check_manifest(manifest: Manifest, name: str) -> None:
@@ -83,7 +84,7 @@ def _check_manifest(manifest: Manifest, name: str) -> None:
         problems.append("classes: expected different names")
     if not isinstance(manifest.image_size, int) or not 1 <= manifest.image_size <= _LARGEST_IMAGE:
         problems.append(f"image_size: expected 1 to {_LARGEST_IMAGE}, received {manifest.image_size!r}")
-    if manifest.resize not in _RESIZE or manifest.engine not in _ENGINES:
+    if manifest.resize not in RESIZE_MODES or manifest.engine not in ENGINES:
         problems.append(f"resize, engine: unknown values {manifest.resize!r}, {manifest.engine!r}")
     if not isinstance(manifest.temperature, (int, float)) or not 0 < manifest.temperature < math.inf:
         problems.append(f"temperature: expected a number above 0, received {manifest.temperature!r}")
@@ -93,17 +94,17 @@ def _check_manifest(manifest: Manifest, name: str) -> None:
     for field in ("versions", "train_config", "dataset", "metrics", "thresholds", "parity"):
         if not isinstance(getattr(manifest, field), dict):
             problems.append(f"{field}: expected an object")
-    engine_file = bundles.ONNX_MODEL if manifest.engine == "onnx" else bundles.KERAS_MODEL
+    engine_file = bundle_files.ONNX_MODEL if manifest.engine == "onnx" else bundle_files.KERAS_MODEL
     if engine_file not in manifest.files:
         problems.append(f"files: expected {engine_file}, which serves it")
     if problems:
-        raise ModelError(f"{name}: {bundles.MANIFEST} cannot be used: {'; '.join(problems)}.")
+        raise ModelError(f"{name}: {bundle_files.MANIFEST} cannot be used: {'; '.join(problems)}.")
 
 
 def _check_arrays(path: Path) -> None:
     """Arrays of numbers only: anything else in such a file is a pickle, which is code."""
     try:
-        if path.name == bundles.TRAINING_FEATURES:
+        if path.name == bundle_files.TRAINING_FEATURES:
             read_training_features(path.read_bytes())
         with np.load(path, allow_pickle=False) as arrays:
             for name in arrays.files:
@@ -120,8 +121,8 @@ def _check_settings_of_tensorboard(path: Path) -> None:
 
 def _without_unsafe_report(bundle: Bundle) -> Bundle:
     """Our reports begin with a policy that lets no script run, whatever follows it."""
-    report = bundle.directory / bundles.REPORT
-    if bundles.REPORT not in bundle.manifest.files or report.read_bytes().startswith(SAFE_BEGINNING.encode()):
+    report = bundle.directory / bundle_files.REPORT
+    if bundle_files.REPORT not in bundle.manifest.files or report.read_bytes().startswith(SAFE_BEGINNING.encode()):
         return bundle
     report.unlink()
     return Bundle(bundle.directory, bundles.write_manifest(bundle.directory, bundle.manifest))

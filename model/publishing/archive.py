@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import IO
 
 from model import durable
-from model.bundle import MANIFEST, MODEL_CARD, Bundle, FileRecord, file_record
+from model.bundle import Bundle, FileRecord, file_record
+from model.bundle_files import MANIFEST, MODEL_CARD
 from model.publishing.card import model_card
 
 SUFFIX = ".tar.xz"

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from model.bundle import MANIFEST
+from model.bundle_files import MANIFEST
 from model.results import UNDER_WAY, TrainingStatus
 from model.runs.folder import LOCK, is_locked, read_status
 from model.workspace import Workspace

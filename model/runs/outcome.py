@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from model import durable
-from model.bundle import TUNING, Manifest
+from model.bundle import Manifest
+from model.bundle_files import TUNING
 
 _METRICS = ("images", "accuracy", "accuracy_interval", "macro_f1")
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import model
 from model import bundle as bundles
-from model import durable
+from model import bundle_files, durable
 from model.backbones import Backbone, find_backbone
 from model.bundle import Bundle, Manifest
 from model.config import TrainConfig
@@ -198,7 +198,7 @@ class _Training:
         classifier = self.as_served(verdict, classifier, exported)
         self.write_history(classifier.history)
         manifest = self.evaluate(verdict, classifier, exported)
-        durable.write_text(self.bundle / bundles.MODEL_CARD, model_card(manifest))
+        durable.write_text(self.bundle / bundle_files.MODEL_CARD, model_card(manifest))
         write_job(self.bundle)
         bundles.write_manifest(self.bundle, manifest)
         warnings = (*verdict.remarks, *self.warnings(verdict, classifier, exported))
@@ -208,7 +208,7 @@ class _Training:
         """The classifier, told to TensorBoard as it comes about."""
         from model.tracking.tensorboard_log import TensorBoardLog
 
-        journal = TensorBoardLog(self.bundle / bundles.LOGS, verdict.dataset, self.config.resize)
+        journal = TensorBoardLog(self.bundle / bundle_files.LOGS, verdict.dataset, self.config.resize)
         views = views_of(self.config, len(verdict.dataset.train) / len(verdict.dataset.classes))
         if views:
             size = (self.image_size, self.image_size)
@@ -239,7 +239,7 @@ class _Training:
         verdict = prepare_dataset(source, self.config, self.work, self.progress)
         named = self.config.dataset if is_remote(self.config.dataset) else ""
         log.info("%s", "\n".join(verdict.lines(named)))
-        write_dataset_files(verdict, self.bundle / bundles.DATASET_FILES)
+        write_dataset_files(verdict, self.bundle / bundle_files.DATASET_FILES)
         self.refuse_another_dataset(verdict)
         self.progress("prepare", 0, 1)
         import_tensorflow()
@@ -254,7 +254,7 @@ class _Training:
         self.tuning = tune(verdict, self.config, self.work, self.progress, self.deadline)
         log.info("tuning: %s", self.tuning.reason)
         self.config = self.tuning.config
-        durable.write_json(self.bundle / bundles.TUNING, self.tuning.to_json())
+        durable.write_json(self.bundle / bundle_files.TUNING, self.tuning.to_json())
 
     def refuse_another_dataset(self, verdict: Verdict) -> None:
         """A resumed training goes on with the images it began with, or not at all."""
@@ -273,7 +273,7 @@ class _Training:
         from model.export.model_files import export_classifier
 
         self.progress("export", 0, 1)
-        classifier.memory.save(self.bundle / bundles.TRAINING_FEATURES)
+        classifier.memory.save(self.bundle / bundle_files.TRAINING_FEATURES)
         size = (self.image_size, self.image_size)
         dataset = verdict.dataset
         exported = export_classifier(classifier, dataset.samples, size, self.config.resize, self.bundle)
@@ -291,7 +291,7 @@ class _Training:
 
             size = (self.image_size, self.image_size)
             classifier = as_answered_in_int8(classifier, verdict.dataset, size, self.config, self.bundle)
-        write_held_out(self.bundle / bundles.HELD_OUT_FEATURES, classifier.held_out)
+        write_held_out(self.bundle / bundle_files.HELD_OUT_FEATURES, classifier.held_out)
         return classifier
 
     def warnings(self, verdict: Verdict, classifier: Classifier, exported: "Exported") -> tuple[str, ...]:
@@ -305,7 +305,7 @@ class _Training:
     def write_history(self, history: Sequence[Epoch]) -> None:
         """results.csv."""
         rows = [[getattr(row, column) for column in COLUMNS] for row in history]
-        durable.write_csv(self.bundle / bundles.RESULTS, COLUMNS, rows)
+        durable.write_csv(self.bundle / bundle_files.RESULTS, COLUMNS, rows)
 
     def evaluate(self, verdict: Verdict, classifier: Classifier, exported: "Exported") -> Manifest:
         """The metrics of each measurement, predictions/, report.html; and the manifest that they go into."""
@@ -316,7 +316,7 @@ class _Training:
             for name, answers in classifier.answers.items()
         }
         manifest = self.manifest(verdict, classifier, exported, evaluations)
-        predictions = self.bundle / bundles.PREDICTIONS
+        predictions = self.bundle / bundle_files.PREDICTIONS
         predictions.mkdir()
         for name, evaluation in evaluations.items():
             write_predictions(predictions / f"{name}.csv", evaluation)
@@ -332,7 +332,7 @@ class _Training:
             find_wrong_answers(judged, load_predictor(Bundle(self.bundle, manifest))),
             None if self.tuning is None else self.tuning.to_json(),
         )
-        write_report(self.bundle / bundles.REPORT, content)
+        write_report(self.bundle / bundle_files.REPORT, content)
         return manifest
 
     def manifest(

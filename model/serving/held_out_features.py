@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from model import durable
-from model.bundle import FEATURE_SCALE, HELD_OUT_FEATURES, Bundle
+from model.bundle import FEATURE_SCALE, Bundle
+from model.bundle_files import HELD_OUT_FEATURES
 from model.errors import ModelDamagedError
 
 MOST_IMAGES = 2000

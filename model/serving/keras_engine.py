@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from model.bundle import KERAS_MODEL, Bundle
+from model.bundle import Bundle
+from model.bundle_files import KERAS_MODEL
 from model.features.onnx_session import ACTIVATION_MAP, FEATURES, PROBABILITIES
 
 if TYPE_CHECKING:

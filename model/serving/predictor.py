@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from model.bundle import KERAS_MODEL, ONNX_MODEL, TRAINING_FEATURES, Bundle, find_bundle, latest_bundles
+from model.bundle import Bundle, find_bundle, latest_bundles
+from model.bundle_files import KERAS_MODEL, ONNX_MODEL, TRAINING_FEATURES
 from model.config import LATEST, PREDICT_DEFAULTS, PredictConfig
 from model.dataset.images import decode_image
 from model.errors import ConfigError, ImageError, ModelDamagedError

@@ -13,7 +13,8 @@ from typing import Any
 import mlflow
 import yaml
 
-from model.bundle import ONNX_MODEL, Bundle
+from model.bundle import Bundle
+from model.bundle_files import ONNX_MODEL
 
 MODEL = "model"
 

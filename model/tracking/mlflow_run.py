@@ -23,7 +23,8 @@ from mlflow.entities import Metric, Param, Run
 from mlflow.exceptions import MlflowException
 from mlflow.utils.validation import MAX_METRICS_PER_BATCH, MAX_PARAMS_TAGS_PER_BATCH
 
-from model.bundle import MANIFEST, PREDICTIONS, REPORT, RESULTS, Bundle, Manifest, file_record, open_bundle
+from model.bundle import Bundle, Manifest, file_record, open_bundle
+from model.bundle_files import MANIFEST, PREDICTIONS, REPORT, RESULTS
 from model.errors import TrackingError
 from model.tracking.experiment_tracking import Outcome, TrackingServer, tracking_server, write_outcome
 from model.tracking.mlflow_model import MODEL, write_model_files

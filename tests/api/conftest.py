@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from api import plugin, worker
-from model.bundle import ONNX_MODEL, Bundle, Manifest, open_bundle, write_manifest
+from model.bundle import Bundle, Manifest, open_bundle, write_manifest
+from model.bundle_files import ONNX_MODEL
 from model.workspace import Workspace
 from tests.support.fake_predictor import CLASSES, FakePredictor, Upload
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from model.bundle import MANIFEST, ONNX_MODEL
+from model.bundle_files import MANIFEST, ONNX_MODEL
 from model.promotion import promote, roll_back
 from model.workspace import Workspace
 from tests.support.deepaas_server import Server, running_server

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
-from model.bundle import MANIFEST, ONNX_MODEL, Bundle
+from model.bundle import Bundle
+from model.bundle_files import MANIFEST, ONNX_MODEL
 from model.errors import ModelDamagedError, ModelNotFoundError, NothingTrainedError
 from model.promotion import promote, roll_back
 from model.registry import Listing

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from model.bundle import ONNX_MODEL, find_bundle
+from model.bundle import find_bundle
+from model.bundle_files import ONNX_MODEL
 from model.cli.command import main
 from model.errors import ConfigError
 from model.promotion import PROMOTED, promote, read_history, roll_back

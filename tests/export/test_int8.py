@@ -8,7 +8,8 @@ import onnxruntime
 import pytest
 from onnx import numpy_helper
 
-from model.bundle import FEATURE_SCALE, ONNX_MODEL, find_bundle
+from model.bundle import FEATURE_SCALE, find_bundle
+from model.bundle_files import ONNX_MODEL
 from model.config import TrainConfig
 from model.export import int8
 from model.features.onnx_session import FEATURES

@@ -10,11 +10,12 @@ import pytest
 from PIL import Image
 
 from api import plugin, worker
-from model.bundle import FORMAT_VERSION, Bundle, Manifest, write_manifest
+from model.bundle import Bundle, Manifest, write_manifest
 from model.cli.prediction import Photos, predict_photos
 from model.config import PredictConfig
 from model.evaluation.evaluate import evaluate_bundle
 from model.features.extraction import decoded_batches
+from model.manifest_migration import FORMAT_VERSION
 from model.results import Sample
 from model.serving.predictor import Predictor
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.bundle import ONNX_MODEL
+from model.bundle_files import ONNX_MODEL
 from model.config import PredictConfig
 from model.errors import ConfigError, ImageError, ModelDamagedError
 from model.results import Prediction

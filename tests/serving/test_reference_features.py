@@ -5,7 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from model.bundle import TRAINING_FEATURES, Bundle, write_manifest
+from model.bundle import Bundle, write_manifest
+from model.bundle_files import TRAINING_FEATURES
 from model.config import PredictConfig
 from model.errors import ConfigError, ModelDamagedError
 from model.evaluation.unknown import farthest_known

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from model.bundle import ONNX_MODEL, Bundle
+from model.bundle import Bundle
+from model.bundle_files import ONNX_MODEL
 from model.config import PREDICT_DEFAULTS, PredictConfig
 from model.dataset.images import decode_image
 from model.errors import ImageError, ModelDamagedError

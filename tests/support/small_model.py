@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from model.bundle import HELD_OUT_FEATURES, ONNX_MODEL, TRAINING_FEATURES, Bundle, Manifest, open_bundle, write_manifest
+from model.bundle import Bundle, Manifest, open_bundle, write_manifest
+from model.bundle_files import HELD_OUT_FEATURES, ONNX_MODEL, TRAINING_FEATURES
 from model.evaluation.unknown import describe_held_out
 from model.features.onnx_session import ACTIVATION_MAP, FEATURES, IMAGE, PROBABILITIES
 from model.serving.held_out_features import write_held_out

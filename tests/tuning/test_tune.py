@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from model.backbones import BACKBONES
-from model.bundle import REPORT, TUNING, find_bundle
+from model.bundle import find_bundle
+from model.bundle_files import REPORT, TUNING
 from model.config import TrainConfig
 from model.dataset.prepare import Verdict, prepare_dataset
 from model.errors import ConfigError, WeightsError

@@ -1,0 +1,54 @@
+"""Manifests of older format versions, migrated step by step to the current one when they are read.
+
+The file on disk stays as it was written. To change the format: raise `FORMAT_VERSION`, add a step from the version
+before to `STEPS`, and commit a small model of the version before to `tests/bundle_formats/`.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from model.config import RENAMED_OPTIONS
+from model.errors import ModelDamagedError
+
+FORMAT_VERSION = 2
+
+
+def migrate(content: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Manifest in the current format.
+
+    Args:
+        content: manifest as read from JSON.
+        where: the file, for the message.
+
+    Raises:
+        ModelDamagedError: the format version is newer than this Topgraft knows, or is no version.
+        KeyError, TypeError, AttributeError: the content is no manifest.
+    """
+    migrated = dict(content)
+    version = migrated["format_version"]
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise ModelDamagedError(f"{where}: expected format_version 1 to {FORMAT_VERSION}, received {version!r}.")
+    if version > FORMAT_VERSION:
+        raise ModelDamagedError(
+            f"{where}: expected format_version {FORMAT_VERSION} or older, received {version}. The model was written by "
+            f"Topgraft {_writer(migrated)}: install that version or a newer one, or train again."
+        )
+    for step in range(version, FORMAT_VERSION):
+        migrated = STEPS[step](migrated)
+    return migrated | {"format_version": FORMAT_VERSION}
+
+
+def _rename_options(content: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 to 2: options in `train_config` have their current names."""
+    options = {RENAMED_OPTIONS.get(name, name): value for name, value in content["train_config"].items()}
+    return content | {"train_config": options}
+
+
+def _writer(content: Mapping[str, Any]) -> str:
+    """Version of Topgraft that wrote a manifest, as far as it says so."""
+    versions = content.get("versions")
+    return str(versions.get("topgraft", "of a later version")) if isinstance(versions, dict) else "of a later version"
+
+
+STEPS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _rename_options}
+"""Format version -> the step from it to the next one."""

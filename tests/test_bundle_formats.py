@@ -1,0 +1,83 @@
+"""Models of every format version that Topgraft has ever written: each of them loads and predicts for ever."""
+
+import io
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from model.bundle import open_bundle
+from model.bundle_files import BUNDLE_FILES
+from model.config import TrainConfig
+from model.errors import ModelDamagedError
+from model.manifest_migration import FORMAT_VERSION, STEPS
+from model.schema import load
+from model.serving.predictor import load_predictor
+
+ROOT = Path(__file__).resolve().parent.parent
+FORMATS = ROOT / "tests" / "bundle_formats"
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A copy of the model in the current format."""
+    return Path(shutil.copytree(FORMATS / f"format_{FORMAT_VERSION}", tmp_path / "model"))
+
+
+def edit_manifest(model: Path, **changes: object) -> None:
+    path = model / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+@pytest.mark.parametrize("version", range(1, FORMAT_VERSION + 1))
+def test_a_model_of_every_format_version_loads_and_predicts(version: int) -> None:
+    directory = FORMATS / f"format_{version}"
+    assert json.loads((directory / "manifest.json").read_text())["format_version"] == version
+    bundle = open_bundle(directory)
+    bundle.verify()
+    photo = io.BytesIO()
+    Image.new("RGB", (32, 24), (200, 40, 40)).save(photo, "PNG")
+    (prediction,) = load_predictor(bundle).predict([("red.png", photo.getvalue())])
+    assert (prediction.labels[0], prediction.unknown, bundle.manifest.format_version) == ("red", False, FORMAT_VERSION)
+    assert load(TrainConfig, bundle.manifest.train_config).target_accuracy == 0.95
+
+
+def test_there_is_a_migration_step_from_every_older_version() -> None:
+    assert list(STEPS) == list(range(1, FORMAT_VERSION))
+
+
+def test_reading_an_older_model_changes_no_file_of_it(tmp_path: Path) -> None:
+    model = Path(shutil.copytree(FORMATS / "format_1", tmp_path / "model"))
+    before = (model / "manifest.json").read_bytes()
+    assert "wanted_accuracy" not in open_bundle(model).manifest.train_config
+    assert (model / "manifest.json").read_bytes() == before
+
+
+def test_a_newer_format_version_is_refused_with_the_version_to_install(model: Path) -> None:
+    edit_manifest(model, format_version=FORMAT_VERSION + 1, versions={"topgraft": "7.1.0"})
+    with pytest.raises(ModelDamagedError, match=r"written by Topgraft 7\.1\.0: install that version or a newer one"):
+        open_bundle(model)
+
+
+@pytest.mark.parametrize("version", [0, -1, True, "2", None, 1.5])
+def test_what_is_no_format_version_is_refused(model: Path, version: object) -> None:
+    edit_manifest(model, format_version=version)
+    with pytest.raises(ModelDamagedError, match=rf"expected format_version 1 to {FORMAT_VERSION}"):
+        open_bundle(model)
+
+
+@pytest.mark.parametrize("missing", ["format_version", "train_config", "classes"])
+def test_a_manifest_without_a_field_is_damaged(model: Path, missing: str) -> None:
+    path = model / "manifest.json"
+    content = json.loads(path.read_text())
+    del content[missing]
+    path.write_text(json.dumps(content | ({"format_version": 1} if missing != "format_version" else {})))
+    with pytest.raises(ModelDamagedError, match="expected the manifest of a trained model"):
+        open_bundle(model)
+
+
+def test_the_docs_name_every_file_of_a_model() -> None:
+    page = (ROOT / "docs" / "model-on-disk.md").read_text(encoding="utf-8")
+    assert [row.path for row in BUNDLE_FILES if f"`{row.path}`" not in page] == []
