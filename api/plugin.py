@@ -21,7 +21,7 @@ from api.progress import logged
 from api.responses import RENDERERS, Answer
 from api.schemas import predict_fields, response_fields, train_fields
 from api.uploads import Photos, open_photos
-from api.worker import AUTO_RESUME, LISTING, MONITOR, PREDICTORS, USAGE, USAGE_READER, WANTED, configure_logging
+from api.worker import AUTO_RESUME, MODEL_CACHE, MONITOR, REGISTRY, USAGE, USAGE_READER, WANTED, configure_logging
 from api.workers import take_over_workers
 from model import environment
 from model.config import LATEST, PredictConfig, TrainConfig
@@ -49,16 +49,16 @@ def get_metadata() -> dict[str, Any]:
     described: dict[str, Any] = dict(_package_metadata())
     try:
         workspace = find_workspace()
-        latest = LISTING.latest(workspace)
+        latest = REGISTRY.latest(workspace)
         described |= {
-            "models": LISTING.summaries(workspace),
+            "models": REGISTRY.summaries(workspace),
             "latest": latest.name,
             "latest_promoted": latest.promoted,
-            "warnings": latest.warnings,
+            "warnings": list(latest.warnings),
             "trainings": [_training_summary(status) for status in unfinished_trainings(workspace)],
         }
         if environment.monitor_wanted():
-            described["usage"] = USAGE_READER.summary(workspace, LISTING)
+            described["usage"] = USAGE_READER.summary(workspace, REGISTRY)
     except (TopgraftError, OSError) as error:
         nothing: dict[str, Any] = {"models": [], "latest": None, "latest_promoted": False, "warnings": []}
         described |= nothing | {"trainings": [], "problem": str(error)}
@@ -77,7 +77,7 @@ def warm() -> None:
     except Exception:
         log.exception("interrupted trainings are not gone on with; start them by: topgraft resume NAME")
     try:
-        PREDICTORS.find(find_workspace(), LATEST)
+        MODEL_CACHE.find(find_workspace(), LATEST)
     except NothingTrainedError as error:
         log.info("nothing to warm: %s", error)
     except Exception:
@@ -147,7 +147,7 @@ def predict(
     configure_logging()
     with USAGE.request(accept) as request, as_http_errors(), open_photos(image, url) as photos:
         config = load(PredictConfig, options)
-        predictor, warnings = PREDICTORS.find(_workspace(), config.model)
+        predictor, warnings = MODEL_CACHE.find(_workspace(), config.model)
         render = RENDERERS.get(accept, RENDERERS["application/json"])
         wanted = WANTED.checked(_predictions(predictor, photos, config))
         predictions = request.counted(wanted, predictor.bundle, photos.single is None)

@@ -11,7 +11,7 @@ from api.errors import ApiError
 from model import environment
 from model.bundle import Bundle
 from model.errors import ConfigError
-from model.registry import Listed, Listing
+from model.registry import RegisteredModel, Registry
 from model.results import Prediction
 from model.usage.record import Record
 from model.usage.recorder import Recorder
@@ -94,11 +94,11 @@ class UsageReader:
         self._known: dict[Path, tuple[tuple[int, int, int], Record | None]] = {}
         self._asked: set[Path] = set()
 
-    def summary(self, workspace: Workspace, listing: Listing) -> dict[str, Any]:
+    def summary(self, workspace: Workspace, registry: Registry) -> dict[str, Any]:
         """The last days in short: for each model that answered anything, and for requests without a model."""
         store = UsageStore(workspace)
-        listed = listing.models(workspace)
-        models = [(one.name, self._last_days(store, _watched(one)), store.drift(_watched(one))) for one in listed]
+        registered = registry.models(workspace)
+        models = [(one.name, self._last_days(store, _watched(one)), store.drift(_watched(one))) for one in registered]
         without = self._last_days(store, NO_MODEL)
         self._known = {path: known for path, known in self._known.items() if path in self._asked}
         self._asked = set()
@@ -126,5 +126,5 @@ class UsageReader:
         return self._known[path][1]
 
 
-def _watched(listed: Listed) -> Watched:
-    return Watched(listed.name, listed.version)
+def _watched(model: RegisteredModel) -> Watched:
+    return Watched(model.name, model.version)

@@ -7,8 +7,8 @@ import subprocess
 from api.still_wanted import StillWanted
 from api.usage import Usage, UsageReader
 from model import environment
-from model.registry import Listing
-from model.serving.model_cache import Predictors
+from model.registry import Registry
+from model.serving.model_cache import ModelCache
 from model.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -48,8 +48,8 @@ class AutoResume:
 
 
 AUTO_RESUME = AutoResume()
-LISTING = Listing()
-PREDICTORS = Predictors(LISTING)
+REGISTRY = Registry()
+MODEL_CACHE = ModelCache(REGISTRY)
 MONITOR = Monitor()
 USAGE = Usage()
 USAGE_READER = UsageReader()

@@ -12,7 +12,7 @@ from typing import Any
 
 from api.ending import GoodEnding
 from api.errors import InternalError
-from api.worker import PREDICTORS, USAGE, WANTED
+from api.worker import MODEL_CACHE, USAGE, WANTED
 
 log = logging.getLogger(__name__)
 
@@ -155,7 +155,7 @@ def _work(pipe: Connection, warm: Warm | None, workers: int) -> None:
     requests = _Requests(pipe)
     ending = GoodEnding(USAGE.write)
     WANTED.listen(requests.is_given_up)
-    PREDICTORS.workers = workers
+    MODEL_CACHE.workers = workers
     with contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
         if warm is not None:
             warm()

@@ -31,8 +31,8 @@ import psutil
 
 from benchmarks.server import Server, running_server
 from benchmarks.tables import markdown_table, verdict
-from model.bundle import find_bundle, model_names
 from model.errors import TopgraftError
+from model.registry import find_bundle, model_names
 from model.runs import interrupted_trainings
 from model.synthesis.composition import write_demo_dataset
 from model.workspace import Workspace, cache_directory

@@ -26,11 +26,12 @@ from unittest import mock
 
 from benchmarks.publishing import MODEL, train_model
 from benchmarks.storage_faults import ROOT, Outcome, kill_at_random, outcomes_table, wait_for_beginning
-from model.bundle import file_record, find_bundle, write_manifest
+from model.bundle import file_record, write_manifest
 from model.errors import TopgraftError
 from model.publishing.archive import CHECKSUM_SUFFIX
 from model.publishing.child_module import WRITTEN
 from model.publishing.publish import PUBLISHED, PublishOptions, publish
+from model.registry import find_bundle
 from model.workspace import Workspace
 from tests.support.nextcloud_server import Nextcloud, nextcloud
 
@@ -47,7 +48,7 @@ _HIDDEN = re.compile(r"(^|/)(\.[^/]+\.([0-9a-f]{32}|[0-9a-f]{12}\.uploading)|\.p
 _PUBLISH = """
 import sys
 from pathlib import Path
-from model.bundle import find_bundle
+from model.registry import find_bundle
 from model.publishing.publish import PublishOptions, publish
 from model.workspace import Workspace
 

@@ -3,25 +3,18 @@
 import dataclasses
 import hashlib
 import json
-import logging
-import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from model import durable
 from model.bundle_files import MANIFEST, MLFLOW_RUN
-from model.config import LATEST, is_model_name
-from model.errors import ModelDamagedError, ModelNotFoundError, NothingTrainedError
+from model.errors import ModelDamagedError
 from model.manifest_migration import FORMAT_VERSION, migrate
-from model.promotion import order_for_latest
-from model.workspace import Workspace
 
 # Held-out features are whole numbers of 1 / FEATURE_SCALE: the last digits of a feature depend on the batch size.
 FEATURE_SCALE = 10_000
 ENGINES = ("onnx", "keras")
-
-log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,82 +161,6 @@ def file_record(path: Path) -> FileRecord:
     with open(path, "rb") as stream:
         digest = hashlib.file_digest(stream, "sha256") if hasattr(hashlib, "file_digest") else _digest(stream)
     return FileRecord(digest.hexdigest(), path.stat().st_size)
-
-
-def model_names(workspace: Workspace) -> list[str]:
-    """The names of the models in `models/`, oldest first; folders without a manifest are not models."""
-    return [directory.name for directory in _by_age(workspace)]
-
-
-def find_bundle(workspace: Workspace, name: str = LATEST) -> Bundle:
-    """Open a model by name; `latest` is the one promoted, else the newest, that is whole.
-
-    Raises:
-        NothingTrainedError: `latest` is asked for and there is no model.
-        ModelNotFoundError: there is no model of that name.
-        ModelDamagedError: it is not whole.
-    """
-    if name == LATEST:
-        return _latest(workspace)
-    directory = workspace.models / name
-    if not is_model_name(name) or not (directory / MANIFEST).is_file():
-        known = ", ".join(model_names(workspace)) or "none yet"
-        raise ModelNotFoundError(f"model: expected the name of a trained model, received {name!r}. There are: {known}.")
-    return open_bundle(directory)
-
-
-def remove_bundle(workspace: Workspace, name: str) -> None:
-    """Delete a model: it vanishes from the listing at once, then from the disk.
-
-    Raises:
-        ModelNotFoundError: there is no model of that name.
-    """
-    directory = workspace.models / name
-    if not is_model_name(name) or not (directory / MANIFEST).exists():
-        known = ", ".join(model_names(workspace)) or "none yet"
-        raise ModelNotFoundError(f"model: expected the name of a trained model, received {name!r}. There are: {known}.")
-    (directory / MANIFEST).unlink()
-    shutil.rmtree(directory)
-
-
-def latest_bundles(workspace: Workspace) -> Iterator[Bundle]:
-    """The models that `latest` may mean, in the order to try; damaged ones are passed over with a warning."""
-    order = order_for_latest(workspace, model_names(workspace)[::-1])
-    for warning in order.warnings:
-        log.warning(warning)
-    for name in order.names:
-        try:
-            yield open_bundle(workspace.models / name)
-        except ModelDamagedError as error:
-            log.warning("latest: skipping a damaged model: %s", error)
-
-
-def _latest(workspace: Workspace) -> Bundle:
-    for bundle in latest_bundles(workspace):
-        return bundle
-    damaged = model_names(workspace)
-    found = f"Only damaged ones were found: {', '.join(reversed(damaged))}. " if damaged else ""
-    raise NothingTrainedError(
-        f"expected a trained model in {workspace.models}, found none. {found}"
-        "Train one first: `topgraft train --dataset FOLDER`, or POST /v2/models/topgraft/train/."
-    )
-
-
-def _by_age(workspace: Workspace) -> list[Path]:
-    if not workspace.models.is_dir():
-        return []
-    aged = []
-    for directory in workspace.models.iterdir():
-        if is_model_name(directory.name) and (directory / MANIFEST).is_file():
-            aged.append((_created(directory / MANIFEST), directory.name, directory))
-    return [directory for *_, directory in sorted(aged)]
-
-
-def _created(manifest: Path) -> str:
-    try:
-        return str(json.loads(manifest.read_text(encoding="utf-8"))["created"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
 
 
 def _missing_or_resized(directory: Path, files: Mapping[str, FileRecord]) -> dict[str, str]:

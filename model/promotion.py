@@ -1,18 +1,17 @@
-"""Which trained model `latest` means when people have chosen one: `models/promoted.json`.
+"""Promotions and rollbacks of models, kept as a history in `models/promoted.json`.
 
-The file is the history of these choices. The promotions that were not rolled back stand on each other: a rollback
-takes the uppermost away, and the one below counts again.
+Promotions form a stack: a rollback removes the top one, and the promotion below applies again. `model.registry` decides
+from it which model is `latest`.
 """
 
 import contextlib
 import dataclasses
 import datetime
 import fcntl
-import itertools
 import json
 import os
-from collections.abc import Iterator, Sequence
-from typing import Any, Final, Literal, NamedTuple
+from collections.abc import Iterator
+from typing import Any, Final, Literal
 
 from model import durable
 from model.config import is_model_name
@@ -25,12 +24,12 @@ ROLLBACK: Final = "rollback"
 
 
 @dataclasses.dataclass(frozen=True)
-class Choice:
-    """One line of the history.
+class HistoryEntry:
+    """One entry of the history.
 
     Attributes:
         time: ISO 8601 in UTC.
-        model: that was promoted, or whose promotion was taken back.
+        model: name of the model that was promoted, or whose promotion was rolled back.
     """
 
     time: str
@@ -38,42 +37,17 @@ class Choice:
     model: str
 
 
-class Order(NamedTuple):
-    """What `latest` means.
+def promoted_models(workspace: Workspace) -> list[str]:
+    """The names of the promoted models, the last promotion first; a model may be deleted, or occur more than once.
 
-    Attributes:
-        names: the models to try, in this order: those promoted, uppermost first, then the newest.
-        promoted: whether the first of them is there because it was promoted.
-        warnings: why a promotion does not count.
+    Raises:
+        ConfigError: the history cannot be read.
     """
-
-    names: list[str]
-    promoted: bool
-    warnings: list[str]
-
-
-def order_for_latest(workspace: Workspace, newest_first: Sequence[str]) -> Order:
-    """In which order `latest` tries the models that there are.
-
-    Args:
-        newest_first: the names of all models, by age.
-    """
-    try:
-        standing = list(reversed(_standing(read_history(workspace))))
-    except ConfigError as error:
-        return Order(list(newest_first), False, [f"latest: promotions are ignored: {error.message}"])
-    there = set(newest_first)
-    gone = list(itertools.takewhile(lambda name: name not in there, standing))
-    warnings = [
-        f"latest: the promoted model {name} is not there any more. Promote another, or roll back."
-        for name in dict.fromkeys(gone)
-    ]
-    promoted = [name for name in standing if name in there]
-    return Order(list(dict.fromkeys([*promoted, *newest_first])), bool(promoted), warnings)
+    return _promoted(read_history(workspace))[::-1]
 
 
 def promote(workspace: Workspace, name: str) -> None:
-    """Let `latest` mean this model from now on. Whether it is whole is for the caller to see to.
+    """Make a model `latest`. The caller verifies its files before.
 
     Raises:
         ConfigError: the history cannot be read.
@@ -83,21 +57,21 @@ def promote(workspace: Workspace, name: str) -> None:
 
 
 def roll_back(workspace: Workspace) -> str | None:
-    """Take the uppermost promotion back; return the model that is promoted now, None where there is none.
+    """Undo the last promotion; return the name of the model that is promoted now, None if there is none.
 
     Raises:
         ConfigError: no model is promoted, or the history cannot be read.
     """
     with _locked(workspace):
-        standing = _standing(read_history(workspace))
-        if not standing:
+        promoted = _promoted(read_history(workspace))
+        if not promoted:
             raise ConfigError("expected a promoted model to roll back from, found none: latest is the newest model.")
-        _append(workspace, ROLLBACK, standing[-1])
-        return standing[-2] if len(standing) > 1 else None
+        _append(workspace, ROLLBACK, promoted[-1])
+        return promoted[-2] if len(promoted) > 1 else None
 
 
-def read_history(workspace: Workspace) -> list[Choice]:
-    """Every choice so far, oldest first.
+def read_history(workspace: Workspace) -> list[HistoryEntry]:
+    """All promotions and rollbacks, oldest first.
 
     Raises:
         ConfigError: the file cannot be read.
@@ -105,7 +79,7 @@ def read_history(workspace: Workspace) -> list[Choice]:
     path = workspace.models / PROMOTED
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))["history"]
-        return [_choice(row) for row in rows]
+        return [_entry(row) for row in rows]
     except FileNotFoundError:
         return []
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -115,27 +89,27 @@ def read_history(workspace: Workspace) -> list[Choice]:
         ) from error
 
 
-def _choice(row: dict[str, Any]) -> Choice:
-    choice = Choice(**row)
-    if choice.action not in (PROMOTE, ROLLBACK) or not is_model_name(choice.model):
+def _entry(row: dict[str, Any]) -> HistoryEntry:
+    entry = HistoryEntry(**row)
+    if entry.action not in (PROMOTE, ROLLBACK) or not is_model_name(entry.model):
         raise ValueError(row)
-    return choice
+    return entry
 
 
-def _standing(history: list[Choice]) -> list[str]:
-    standing: list[str] = []
-    for choice in history:
-        if choice.action == PROMOTE:
-            standing.append(choice.model)
-        elif standing:
-            standing.pop()
-    return standing
+def _promoted(history: list[HistoryEntry]) -> list[str]:
+    promoted: list[str] = []
+    for entry in history:
+        if entry.action == PROMOTE:
+            promoted.append(entry.model)
+        elif promoted:
+            promoted.pop()
+    return promoted
 
 
 def _append(workspace: Workspace, action: Literal["promote", "rollback"], name: str) -> None:
     now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-    history = [*read_history(workspace), Choice(now, action, name)]
-    durable.write_json(workspace.models / PROMOTED, {"history": [dataclasses.asdict(choice) for choice in history]})
+    history = [*read_history(workspace), HistoryEntry(now, action, name)]
+    durable.write_json(workspace.models / PROMOTED, {"history": [dataclasses.asdict(entry) for entry in history]})
 
 
 @contextlib.contextmanager

@@ -1,38 +1,47 @@
-"""The models of a workspace as they are on disk now, read again only where something has changed."""
+"""The trained models of a workspace: which models there are, and which of them is `latest`.
+
+`latest` is the model promoted last, otherwise the newest one. Models that are deleted or damaged are skipped with a
+warning.
+"""
 
 import dataclasses
 import json
 import logging
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Generic, TypeVar
 
-from model.bundle import open_bundle, version_of
+from model.bundle import Bundle, open_bundle, version_of
 from model.bundle_files import MANIFEST
-from model.config import is_model_name
+from model.config import LATEST, is_model_name
 from model.durable import to_json
-from model.errors import ModelDamagedError
-from model.promotion import Order, order_for_latest
+from model.errors import ConfigError, ModelDamagedError, ModelError, ModelNotFoundError, NothingTrainedError
+from model.promotion import promoted_models
 from model.results import most_telling
 from model.workspace import Workspace
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 Stamp = tuple[int, int, int]
-"""What changes when a file is replaced: time of the change in nanoseconds, size, inode."""
+"""Modification time in nanoseconds, size and inode of a file: at least one changes when the file is replaced."""
 
 State = tuple[Stamp | None, ...]
-"""The stamps of all files of a model, None for one that is not there."""
+"""The stamps of all files of a model, None for a missing file."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Listed:
-    """A model as it stands in the listing, read from the manifest with this stamp.
+class RegisteredModel:
+    """A model as described by its manifest, without opening the network.
 
     Attributes:
-        files: those that the manifest lists, relative to the directory.
-        summary: what the metadata of the service tell of it.
-        version: `model.bundle.version_of` the manifest; empty where that cannot be read.
+        stamp: that of the manifest when it was read.
+        files: the files that the manifest lists, relative to the directory.
+        summary: the description of the model in the metadata of the service.
+        version: `model.bundle.version_of` the manifest; empty if the manifest cannot be read.
     """
 
     directory: Path
@@ -48,78 +57,172 @@ class Listed:
         return self.directory.name
 
     def state(self) -> State:
-        """How its files are now, the manifest first."""
-        # Looked at with each request: paths as text, which takes a third of the time.
+        """The current stamps of its files, the manifest first."""
+        # Called with each request: paths as text take a third of the time.
         return tuple(_stamp(f"{self.directory}/{name}") for name in (MANIFEST, *self.files))
 
+    def open(self) -> Bundle:
+        """Open the model.
 
-class Latest(NamedTuple):
-    """What `latest` is.
+        Raises:
+            ModelDamagedError: files are missing, or have another size than the manifest says.
+        """
+        return open_bundle(self.directory)
+
+
+@dataclasses.dataclass(frozen=True)
+class Latest(Generic[T]):
+    """The model that `latest` stands for.
 
     Attributes:
-        name: None where no model is whole.
-        promoted: whether it is the latest because it was promoted.
-        warnings: which models come first and why they do not count.
+        name: its name; None if no model can be opened.
+        promoted: whether it is `latest` because it was promoted.
+        warnings: the models that were skipped, with the reasons.
+        opened: the model as `open_model` returned it, or the error if no model can be opened.
     """
 
     name: str | None
     promoted: bool
-    warnings: list[str]
+    warnings: tuple[str, ...]
+    opened: T | ModelError
+
+    def get(self) -> T:
+        """The opened model.
+
+        Raises:
+            NothingTrainedError: there is no model.
+            ModelDamagedError: all models are damaged.
+        """
+        if isinstance(self.opened, ModelError):
+            raise self.opened
+        return self.opened
 
 
-class Listing:
+class Registry:
     """The models of a workspace. A manifest is read again only when it has changed."""
 
     def __init__(self) -> None:
-        self._known: dict[Path, Listed] = {}
+        self._known: dict[Path, RegisteredModel] = {}
 
-    def models(self, workspace: Workspace) -> list[Listed]:
-        """The models now in `models/`, oldest first."""
+    def models(self, workspace: Workspace) -> list[RegisteredModel]:
+        """The models now in `models/`, oldest first; folders without a manifest are not models."""
         stamps = _stamps(workspace.models)
-        self._known = {directory: self._listed(directory, stamp) for directory, stamp in stamps.items()}
-        return sorted(self._known.values(), key=lambda listed: (listed.created, listed.directory.name))
+        self._known = {directory: self._registered(directory, stamp) for directory, stamp in stamps.items()}
+        return sorted(self._known.values(), key=lambda model: (model.created, model.name))
 
-    def find(self, workspace: Workspace, name: str) -> Listed | None:
-        """The model of that name, if there is one."""
+    def find(self, workspace: Workspace, name: str) -> RegisteredModel:
+        """The model of that name; `latest` is no name here.
+
+        Raises:
+            ModelNotFoundError: there is no model of that name.
+        """
         directory = workspace.models / name
         stamp = _stamp(directory / MANIFEST) if is_model_name(name) else None
         if stamp is None:
-            return None
-        self._known[directory] = self._listed(directory, stamp)
+            known = ", ".join(model_names(workspace)) or "none yet"
+            raise ModelNotFoundError(
+                f"model: expected the name of a trained model, received {name!r}. There are: {known}."
+            )
+        self._known[directory] = self._registered(directory, stamp)
         return self._known[directory]
 
     def summaries(self, workspace: Workspace) -> list[dict[str, Any]]:
-        """For each model, newest first: name, created, classes (how many), accuracy, macro_f1 and what these were
-        measured by; or its problem."""
-        return [dict(listed.summary) for listed in reversed(self.models(workspace))]
+        """For each model, newest first: name, created, classes (how many), accuracy, macro_f1 and the split these were
+        measured on; or its problem."""
+        return [dict(model.summary) for model in reversed(self.models(workspace))]
 
-    def candidates(self, workspace: Workspace) -> tuple[list[Listed], Order]:
-        """The models in the order in which `latest` tries them, and how that order came about."""
-        models = {listed.name: listed for listed in reversed(self.models(workspace))}
-        order = order_for_latest(workspace, list(models))
-        return [models[name] for name in order.names], order
+    def latest(self, workspace: Workspace) -> Latest[Bundle]:
+        """The first candidate for `latest` whose files are all there, with the right sizes."""
+        return self.open_latest(workspace, RegisteredModel.open)
 
-    def latest(self, workspace: Workspace) -> Latest:
-        """The first candidate that is whole, by the sizes of its files."""
-        candidates, order = self.candidates(workspace)
-        warnings = list(order.warnings)
-        for listed in candidates:
+    def open_latest(self, workspace: Workspace, open_model: Callable[[RegisteredModel], T]) -> Latest[T]:
+        """The first candidate for `latest` that `open_model` can open.
+
+        Args:
+            open_model: raises ModelDamagedError for a model that cannot be used.
+        """
+        candidates, promoted, skipped = self._candidates(workspace)
+        damaged: list[ModelDamagedError] = []
+        for model in candidates:
             try:
-                open_bundle(listed.directory)
+                opened = open_model(model)
             except ModelDamagedError as error:
-                warnings.append(skipping(error))
+                damaged.append(error)
+                skipped.append(f"latest: skipping a damaged model: {error.message}")
             else:
-                return Latest(listed.name, order.promoted and listed is candidates[0], warnings)
-        return Latest(None, False, warnings)
+                return Latest(model.name, promoted and not damaged, tuple(skipped), opened)
+        return Latest(None, False, tuple(skipped), _no_model(workspace, damaged))
 
-    def _listed(self, directory: Path, stamp: Stamp) -> Listed:
+    def _candidates(self, workspace: Workspace) -> tuple[list[RegisteredModel], bool, list[str]]:
+        """The models in the order to try them, whether the first one was promoted, and warnings."""
+        models = {model.name: model for model in reversed(self.models(workspace))}
+        try:
+            promoted = promoted_models(workspace)
+        except ConfigError as error:
+            return list(models.values()), False, [f"latest: promotions are ignored: {error.message}"]
+        existing = [name for name in promoted if name in models]
+        deleted = promoted[: promoted.index(existing[0])] if existing else promoted
+        warnings = [
+            f"latest: the promoted model {name} does not exist any more. Promote another one, or roll back."
+            for name in dict.fromkeys(deleted)
+        ]
+        return [models[name] for name in dict.fromkeys([*existing, *models])], bool(existing), warnings
+
+    def _registered(self, directory: Path, stamp: Stamp) -> RegisteredModel:
         known = self._known.get(directory)
         return known if known is not None and known.stamp == stamp else _read(directory, stamp)
 
 
-def skipping(error: ModelDamagedError) -> str:
-    """What is told when `latest` passes over a model."""
-    return f"latest: skipping a damaged model: {error.message}"
+def model_names(workspace: Workspace) -> list[str]:
+    """The names of the models in `models/`, oldest first."""
+    return [model.name for model in Registry().models(workspace)]
+
+
+def find_bundle(workspace: Workspace, name: str = LATEST) -> Bundle:
+    """Open a model by its name, or the one that `latest` stands for.
+
+    Raises:
+        NothingTrainedError: the name is `latest`, and there is no model.
+        ModelNotFoundError: there is no model of that name.
+        ModelDamagedError: files are missing, or have another size than the manifest says.
+    """
+    return find_model(workspace, name, RegisteredModel.open)
+
+
+def find_model(workspace: Workspace, name: str, open_model: Callable[[RegisteredModel], T]) -> T:
+    """Open a model by its name, or the one that `latest` stands for, as `open_model` does; log models that are skipped.
+
+    Raises:
+        NothingTrainedError, ModelNotFoundError, ModelDamagedError: see `find_bundle`.
+    """
+    if name != LATEST:
+        return open_model(Registry().find(workspace, name))
+    latest = Registry().open_latest(workspace, open_model)
+    for warning in latest.warnings:
+        log.warning(warning)
+    return latest.get()
+
+
+def remove_bundle(workspace: Workspace, name: str) -> None:
+    """Delete a model: first its manifest, so that it is no longer listed, then its folder.
+
+    Raises:
+        ModelNotFoundError: there is no model of that name.
+    """
+    directory = Registry().find(workspace, name).directory
+    (directory / MANIFEST).unlink()
+    shutil.rmtree(directory)
+
+
+def _no_model(workspace: Workspace, damaged: list[ModelDamagedError]) -> ModelError:
+    if damaged:
+        return ModelDamagedError(
+            f"expected an intact model in {workspace.models}, found {len(damaged)}, all damaged. {damaged[0].message}"
+        )
+    return NothingTrainedError(
+        f"expected a trained model in {workspace.models}, found none. "
+        "Train one first: `topgraft train --dataset FOLDER`, or POST /v2/models/topgraft/train/."
+    )
 
 
 def _stamps(models: Path) -> dict[Path, Stamp]:
@@ -140,7 +243,7 @@ def _stamp(path: Path | str) -> Stamp | None:
     return status.st_mtime_ns, status.st_size, status.st_ino
 
 
-def _read(directory: Path, stamp: Stamp) -> Listed:
+def _read(directory: Path, stamp: Stamp) -> RegisteredModel:
     summary: dict[str, Any] = {"name": directory.name}
     files: tuple[str, ...] = ()
     version = ""
@@ -152,16 +255,15 @@ def _read(directory: Path, stamp: Stamp) -> Listed:
             **_measured(manifest["metrics"]),
         }
         files = tuple(manifest["files"])
-        hashes = {path: record["sha256"] for path, record in manifest["files"].items()}
-        version = version_of(manifest["created"], hashes)
+        checksums = {path: record["sha256"] for path, record in manifest["files"].items()}
+        version = version_of(manifest["created"], checksums)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        log.warning("%s: expected a manifest, received: %r", directory / MANIFEST, error)
-        summary["problem"] = "its manifest.json cannot be read: train or fetch it again, or remove it"
-    return Listed(directory, stamp, summary.get("created", ""), files, to_json(summary), version)
+        summary["problem"] = f"its manifest.json cannot be read ({error!r}): train or fetch it again, or remove it"
+    return RegisteredModel(directory, stamp, summary.get("created", ""), files, to_json(summary), version)
 
 
 def _measured(metrics: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """How good the model is, by the most telling measurement that there is."""
-    judged = most_telling(name for name, values in metrics.items() if values)
-    values = metrics[judged] if judged else {}
-    return {"accuracy": values.get("accuracy"), "macro_f1": values.get("macro_f1"), "measured_by": judged}
+    """Accuracy and macro-F1 on the most telling split that was measured."""
+    split = most_telling(name for name, values in metrics.items() if values)
+    values = metrics[split] if split else {}
+    return {"accuracy": values.get("accuracy"), "macro_f1": values.get("macro_f1"), "measured_by": split}

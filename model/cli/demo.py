@@ -9,13 +9,13 @@ from typing import Any
 import click
 
 from model import durable
-from model.bundle import find_bundle
 from model.bundle_files import REPORT, RESULTS
 from model.cli.options import current_workspace, json_option, workspace_option
 from model.cli.output import print_json, progress_display
 from model.cli.prediction import Photos, draw_first_answer, predict_photos, prediction_line
 from model.cli.training import training_lines
 from model.config import PredictConfig, TrainConfig
+from model.registry import find_bundle
 from model.results import Prediction
 from model.workspace import Workspace
 

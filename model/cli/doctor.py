@@ -14,10 +14,10 @@ import click
 
 from model.addresses import without_credentials
 from model.backbones import BACKBONES
-from model.bundle import find_bundle, model_names
 from model.cli.options import current_workspace, json_option, workspace_option
 from model.cli.output import print_json
 from model.errors import ConfigError, ModelDamagedError
+from model.registry import find_bundle, model_names
 from model.resources import available_memory, available_processors, spare_memory
 from model.runs import interrupted_trainings, queued_trainings, running_trainings
 from model.storage.diagnosis import DEFAULT_REMOTE, look_at

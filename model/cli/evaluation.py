@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from model import schema
-from model.bundle import find_bundle
 from model.cli.datasets import DATASET_OPTIONS, SPLIT_OPTIONS
 from model.cli.options import (
     PathOrRemote,
@@ -20,6 +19,7 @@ from model.cli.options import (
 )
 from model.cli.output import accuracy_line, print_json, progress_display
 from model.config import TrainConfig
+from model.registry import find_bundle
 from model.storage import is_remote
 from model.storage.copies import dataset_folder, output_file
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from model.bundle import Bundle, find_bundle
+from model.bundle import Bundle
 from model.cli.options import PathOrRemote, current_workspace, json_option, workspace_option
 from model.cli.output import print_json, progress_display
+from model.registry import find_bundle
 from model.storage import is_remote, open_storage, parse_place
 
 if TYPE_CHECKING:

@@ -6,13 +6,13 @@ from typing import Any
 
 import click
 
-from model.bundle import find_bundle, model_names, remove_bundle
 from model.cli.options import current_workspace, json_option, workspace_option
 from model.cli.output import accuracy_line, format_share, print_json
 from model.cli.tracking import track_model
 from model.cli.trainings import cancel_training, training_line, training_row, watch_training
 from model.errors import ModelDamagedError
-from model.promotion import order_for_latest, promote, roll_back
+from model.promotion import promote, roll_back
+from model.registry import Registry, find_bundle, model_names, remove_bundle
 from model.results import most_telling
 from model.runs import interrupted_trainings, remove_interrupted, unfinished_trainings
 from model.workspace import Workspace
@@ -41,11 +41,11 @@ models.add_command(track_model)
 def list_models(as_json: bool) -> None:
     """List the trained models, oldest first; then trainings that run, wait, or ended without a model."""
     workspace = current_workspace()
-    names = model_names(workspace)
-    order = order_for_latest(workspace, names[::-1])
-    rows = [_row(workspace, name) | {"promoted": order.promoted and name == order.names[0]} for name in names]
+    latest = Registry().latest(workspace)
+    promoted = latest.name if latest.promoted else None
+    rows = [_row(workspace, name) | {"promoted": name == promoted} for name in model_names(workspace)]
     trainings = unfinished_trainings(workspace)
-    for warning in order.warnings:
+    for warning in latest.warnings:
         click.echo(warning, err=True)
     if as_json:
         print_json(rows + [training_row(status) for status in trainings])
@@ -85,15 +85,15 @@ def show_model(name: str, as_json: bool) -> None:
 @json_option
 @workspace_option
 def promote_model(name: str, as_json: bool) -> None:
-    """Let `latest` mean MODEL, whatever is trained after it, until it is rolled back.
+    """Make MODEL the latest, whatever is trained after it, until it is rolled back.
 
-    A running service follows with its next answer.
+    A running service uses it from its next prediction on.
     """
     workspace = current_workspace()
     bundle = find_bundle(workspace, name)
     bundle.verify()
     promote(workspace, bundle.name)
-    click.echo(f"latest is {bundle.name} now. Back to what it was before: topgraft models rollback", err=True)
+    click.echo(f"latest is now {bundle.name}. Undo with: topgraft models rollback", err=True)
     if as_json:
         print_json({"latest": bundle.name, "promoted": True})
 
@@ -102,17 +102,16 @@ def promote_model(name: str, as_json: bool) -> None:
 @json_option
 @workspace_option
 def roll_back_promotion(as_json: bool) -> None:
-    """Take the last promotion back: `latest` means what it meant before."""
+    """Undo the last promotion: `latest` is again the model it was before."""
     workspace = current_workspace()
     roll_back(workspace)
-    order = order_for_latest(workspace, model_names(workspace)[::-1])
-    latest = order.names[0] if order.names else None
-    why = "it was promoted before" if order.promoted else "the newest model: none is promoted"
-    click.echo(f"latest is {latest or 'no model'} now, {why}.", err=True)
-    for warning in order.warnings:
+    latest = Registry().latest(workspace)
+    why = "which was promoted before" if latest.promoted else "the newest model: none is promoted"
+    click.echo(f"latest is now {latest.name or 'no model'}, {why}.", err=True)
+    for warning in latest.warnings:
         click.echo(warning, err=True)
     if as_json:
-        print_json({"latest": latest, "promoted": order.promoted})
+        print_json({"latest": latest.name, "promoted": latest.promoted})
 
 
 @models.command("remove")

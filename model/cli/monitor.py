@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
-from model.bundle import Bundle, find_bundle, model_names
+from model.bundle import Bundle
 from model.cli.monitor_table import show_all, show_model
 from model.cli.options import current_workspace, json_option, workspace_option
 from model.cli.output import print_json
 from model.errors import ModelDamagedError
+from model.registry import find_bundle, model_names
 from model.usage.store import KEPT_DAYS, NO_MODEL, UsageStore, watched
 from model.usage.window import DAYS, within
 from model.workspace import Workspace

@@ -7,10 +7,10 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from model.bundle import find_bundle
 from model.cli.options import Command, LocalPath, current_workspace, json_option, workspace_option
 from model.cli.output import print_json, progress_display
 from model.durable import to_json
+from model.registry import find_bundle
 
 if TYPE_CHECKING:
     from model.publishing.child_module import ChildModule

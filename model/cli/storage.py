@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from model.bundle import find_bundle
 from model.cli.options import LocalPath, current_workspace, json_option, workspace_option
 from model.cli.output import print_json, progress_display
 from model.files.packing import Packed, pack_folder
+from model.registry import find_bundle
 from model.storage import is_remote, open_storage, parse_place
 from model.storage.pulling import Pulled
 from model.storage.pulling import pull as pull_dataset

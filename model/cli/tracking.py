@@ -2,10 +2,10 @@
 
 import click
 
-from model.bundle import find_bundle
 from model.cli.options import current_workspace, json_option, workspace_option
 from model.cli.output import print_json
 from model.errors import ConfigError
+from model.registry import find_bundle
 
 
 @click.command("track")

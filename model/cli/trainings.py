@@ -7,11 +7,11 @@ from typing import Any
 
 import click
 
-from model.bundle import find_bundle
 from model.cli.options import current_workspace, json_option, workspace_option
 from model.cli.output import print_json, progress_display
 from model.errors import ConfigError, TrainingError, TrainingStoppedError
 from model.processes import Process
+from model.registry import find_bundle
 from model.results import UNDER_WAY, TrainingStatus
 from model.runs import process_of, unfinished_trainings
 from model.workspace import Workspace

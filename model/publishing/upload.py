@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from model import durable
-from model.bundle import Bundle, find_bundle
+from model.bundle import Bundle
 from model.errors import TopgraftError
 from model.publishing.archive import CHECKSUM_SUFFIX, SUFFIX, Archive, write_archive
+from model.registry import find_bundle
 from model.results import Progress, no_progress
 from model.storage import Storage, open_storage
 from model.workspace import Workspace

@@ -9,10 +9,11 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from model.bundle import Bundle, find_bundle
+from model.bundle import Bundle
 from model.config import TrainConfig
 from model.errors import ConfigError, StorageError, TrainingError
 from model.features.kept import FEATURES_KEPT
+from model.registry import find_bundle
 from model.results import TrainingStatus
 from model.runs.folder import WORK, Reservation, read_config
 from model.runs.listing import interrupted_trainings

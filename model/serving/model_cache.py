@@ -1,4 +1,4 @@
-"""Trained models in memory, each as it is on disk now: one that was replaced, damaged or removed answers no more."""
+"""Loaded models, kept in memory as long as their files are unchanged on disk."""
 
 import dataclasses
 import logging
@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from model import environment
-from model.bundle import find_bundle, open_bundle
 from model.config import LATEST
 from model.errors import ModelBusyError, ModelDamagedError
-from model.registry import Listed, Listing, State, skipping
+from model.registry import RegisteredModel, Registry, State
 from model.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -20,21 +19,21 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# How often a model is looked for again that is replaced while it is being loaded.
+# Attempts to load a model that is replaced while it is being loaded.
 _ATTEMPTS = 5
-# A model that cannot be loaded may be whole: memory may have been short.
-_SECONDS_BEFORE_LOADING_AGAIN = 30.0
+# A model that could not be loaded may be intact: memory may have been short.
+_SECONDS_BEFORE_RETRY = 30.0
 
 
 class Found(NamedTuple):
-    """The model of a request, and what the client should know of the choice."""
+    """The model for a request, and warnings about its choice for the client."""
 
     predictor: "Predictor"
     warnings: tuple[str, ...] = ()
 
 
-class _ChangedMeanwhileError(Exception):
-    """A model was replaced or removed while it was looked at."""
+class _ModelChangedError(Exception):
+    """A model was replaced or removed while it was being loaded."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,98 +49,86 @@ class _Damaged:
     until: float
 
 
-class Predictors:
-    """At most TOPGRAFT_MODELS_IN_MEMORY models; the one unused for longest goes first.
+class ModelCache:
+    """A least-recently-used cache of at most TOPGRAFT_MODELS_IN_MEMORY models.
+
+    A model whose files were replaced, damaged or removed is not served from memory.
 
     Attributes:
-        workers: how many processes of this service have models, and share its processors.
+        workers: number of worker processes that load models and share the processors.
     """
 
-    def __init__(self, listing: Listing, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, registry: Registry, clock: Callable[[], float] = time.monotonic) -> None:
         self.workers = 1
-        self._listing = listing
+        self._registry = registry
         self._clock = clock
         self._loaded: OrderedDict[Path, _Loaded] = OrderedDict()
         self._damaged: dict[Path, _Damaged] = {}
-        self._told: tuple[str, ...] = ()
+        self._logged: tuple[str, ...] = ()
 
     def find(self, workspace: Workspace, name: str) -> Found:
-        """The model of that name as it is on disk now; `latest` is the one promoted, else the newest, that is whole.
+        """Return the model of that name, or the one that `latest` stands for, as it is on disk now.
 
         Raises:
-            NothingTrainedError, ModelNotFoundError, ModelDamagedError: see `model.bundle.find_bundle`.
-            ModelBusyError: it is being replaced over and over.
+            NothingTrainedError, ModelNotFoundError, ModelDamagedError: see `model.registry.find_bundle`.
+            ModelBusyError: it is replaced again and again.
         """
         for _ in range(_ATTEMPTS):
             try:
-                return self._latest(workspace) if name == LATEST else Found(self._named(workspace, name))
-            except _ChangedMeanwhileError:
-                log.info("the model %s was changed while it was being loaded: looking again", name)
-        raise ModelBusyError(f"the model {name} is being replaced at this moment. Ask again.")
+                return self._find(workspace, name)
+            except _ModelChangedError:
+                log.info("the model %s was changed while it was being loaded: trying again", name)
+        raise ModelBusyError(f"the model {name} is being replaced at the moment. Try again.")
 
-    def _named(self, workspace: Workspace, name: str) -> "Predictor":
-        listed = self._listing.find(workspace, name)
-        if listed is None:
-            find_bundle(workspace, name)
-            raise _ChangedMeanwhileError
-        return self._current(listed)
+    def _find(self, workspace: Workspace, name: str) -> Found:
+        if name != LATEST:
+            return Found(self._current(self._registry.find(workspace, name)))
+        latest = self._registry.open_latest(workspace, self._current)
+        self._log_new(latest.warnings)
+        return Found(latest.get(), latest.warnings)
 
-    def _latest(self, workspace: Workspace) -> Found:
-        candidates, order = self._listing.candidates(workspace)
-        warnings = list(order.warnings)
-        for listed in candidates:
-            try:
-                predictor = self._current(listed)
-            except ModelDamagedError as error:
-                warnings.append(skipping(error))
-            else:
-                self._tell(tuple(warnings))
-                return Found(predictor, tuple(warnings))
-        self._tell(tuple(warnings))
-        # None is whole: this raises, and says what to do.
-        return Found(self._load(find_bundle(workspace).directory))
-
-    def _current(self, listed: Listed) -> "Predictor":
-        state = listed.state()
-        if state[0] != listed.stamp:
-            raise _ChangedMeanwhileError
-        loaded = self._loaded.get(listed.directory)
+    def _current(self, model: RegisteredModel) -> "Predictor":
+        """Return the model from memory if its files are unchanged, otherwise load it."""
+        state = model.state()
+        if state[0] != model.stamp:
+            raise _ModelChangedError
+        loaded = self._loaded.get(model.directory)
         if loaded is not None and loaded.state == state:
-            self._loaded.move_to_end(listed.directory)
+            self._loaded.move_to_end(model.directory)
             return loaded.predictor
-        self._refuse_if_known_to_be_damaged(listed, state)
+        self._refuse_if_known_to_be_damaged(model, state)
         try:
-            predictor = self._load(listed.directory)
+            predictor = self._load(model)
         except ModelDamagedError as error:
-            if listed.state() != state:
-                raise _ChangedMeanwhileError from error
-            until = self._clock() + _SECONDS_BEFORE_LOADING_AGAIN
-            self._damaged[listed.directory] = _Damaged(state, error.message, until)
+            if model.state() != state:
+                raise _ModelChangedError from error
+            until = self._clock() + _SECONDS_BEFORE_RETRY
+            self._damaged[model.directory] = _Damaged(state, error.message, until)
             raise
-        self._loaded[listed.directory] = _Loaded(state, predictor)
-        log.info("loaded the model %s", listed.name)
+        self._loaded[model.directory] = _Loaded(state, predictor)
+        log.info("loaded the model %s", model.name)
         return predictor
 
-    def _refuse_if_known_to_be_damaged(self, listed: Listed, state: State) -> None:
-        """Comparing files with the manifest takes longer than an answer."""
-        damaged = self._damaged.pop(listed.directory, None)
+    def _refuse_if_known_to_be_damaged(self, model: RegisteredModel, state: State) -> None:
+        """Verifying files against the manifest takes longer than a prediction."""
+        damaged = self._damaged.pop(model.directory, None)
         if damaged is not None and damaged.state == state and self._clock() < damaged.until:
-            self._damaged[listed.directory] = damaged
+            self._damaged[model.directory] = damaged
             raise ModelDamagedError(damaged.message)
 
-    def _load(self, directory: Path) -> "Predictor":
+    def _load(self, model: RegisteredModel) -> "Predictor":
         from model.serving.predictor import load_predictor
 
-        self._loaded.pop(directory, None)
-        bundle = open_bundle(directory)
+        self._loaded.pop(model.directory, None)
+        bundle = model.open()
         # Make room first, so that there are never more in memory than allowed.
         while len(self._loaded) >= environment.models_in_memory():
             self._loaded.popitem(last=False)
         return load_predictor(bundle, environment.threads(self.workers))
 
-    def _tell(self, warnings: tuple[str, ...]) -> None:
-        """Log what is new of it: the same warnings come with every request."""
+    def _log_new(self, warnings: tuple[str, ...]) -> None:
+        """Log warnings that differ from those of the last request."""
         for warning in warnings:
-            if warning not in self._told:
+            if warning not in self._logged:
                 log.warning(warning)
-        self._told = warnings
+        self._logged = warnings

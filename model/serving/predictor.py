@@ -9,12 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from model.bundle import Bundle, find_bundle, latest_bundles
+from model.bundle import Bundle
 from model.bundle_files import KERAS_MODEL, ONNX_MODEL, TRAINING_FEATURES
 from model.config import LATEST, PREDICT_DEFAULTS, PredictConfig
 from model.dataset.images import decode_image
 from model.errors import ConfigError, ImageError, ModelDamagedError
 from model.features.onnx_session import ACTIVATION_MAP, FEATURES, IMAGE, PROBABILITIES, open_session
+from model.registry import find_model
 from model.resources import available_processors, is_out_of_memory
 from model.results import Neighbour, Prediction
 from model.serving.batches import RoomForPixels, batches
@@ -201,19 +202,12 @@ class Predictor:
 
 
 def find_predictor(workspace: Workspace, name: str = LATEST) -> Predictor:
-    """Load a model by name; `latest` is the one promoted, else the newest, that can be loaded.
+    """Load a model by its name, or the one that `latest` stands for.
 
     Raises:
-        NothingTrainedError, ModelNotFoundError, ModelDamagedError: see `model.bundle.find_bundle`.
+        NothingTrainedError, ModelNotFoundError, ModelDamagedError: see `model.registry.find_bundle`.
     """
-    if name == LATEST:
-        for bundle in latest_bundles(workspace):
-            try:
-                return load_predictor(bundle)
-            except ModelDamagedError as error:
-                log.warning("latest: skipping a damaged model: %s", error)
-    # Where no model can be loaded, this raises, and says what to do.
-    return load_predictor(find_bundle(workspace, name))
+    return find_model(workspace, name, lambda model: load_predictor(model.open()))
 
 
 def load_predictor(bundle: Bundle, threads: int | None = None) -> Predictor:

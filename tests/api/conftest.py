@@ -18,9 +18,9 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """An empty workspace that the plug-in finds, and a process that remembers nothing."""
     (tmp_path / "models").mkdir()
     monkeypatch.setenv("TOPGRAFT_HOME", str(tmp_path))
-    listing = worker.Listing()
-    monkeypatch.setattr(plugin, "LISTING", listing)
-    monkeypatch.setattr(plugin, "PREDICTORS", worker.Predictors(listing))
+    registry = worker.Registry()
+    monkeypatch.setattr(plugin, "REGISTRY", registry)
+    monkeypatch.setattr(plugin, "MODEL_CACHE", worker.ModelCache(registry))
     return Workspace(tmp_path)
 
 

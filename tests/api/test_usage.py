@@ -68,7 +68,7 @@ def counted(usage: worker.Usage, workspace: Workspace, of: Watched) -> Record:
 
 
 def of(workspace: Workspace, name: str) -> Watched:
-    from model.bundle import find_bundle
+    from model.registry import find_bundle
 
     return watched(name, find_bundle(workspace, name).manifest)
 

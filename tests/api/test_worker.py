@@ -12,8 +12,8 @@ from model.bundle import Bundle
 from model.bundle_files import MANIFEST, ONNX_MODEL
 from model.errors import ModelDamagedError, ModelNotFoundError, NothingTrainedError
 from model.promotion import promote, roll_back
-from model.registry import Listing
-from model.serving.model_cache import Predictors
+from model.registry import Latest, Registry
+from model.serving.model_cache import ModelCache
 from model.workspace import Workspace
 from tests.support.fake_predictor import FakePredictor
 
@@ -22,36 +22,40 @@ OLD, NEW, NEWER = (f"2026-01-0{day}T00:00:00+00:00" for day in (1, 2, 3))
 
 
 @pytest.fixture
-def predictors() -> Predictors:
-    return Predictors(Listing())
+def cache() -> ModelCache:
+    return ModelCache(Registry())
+
+
+def _described(latest: Latest[Bundle]) -> tuple[str | None, bool, tuple[str, ...]]:
+    return latest.name, latest.promoted, latest.warnings
 
 
 def test_latest_is_the_newest_without_a_restart(
-    workspace: Workspace, add_model: AddModel, predictors: Predictors, loaded: list[str]
+    workspace: Workspace, add_model: AddModel, cache: ModelCache, loaded: list[str]
 ) -> None:
     add_model("b-old", OLD)
-    assert predictors.find(workspace, "latest").predictor.bundle.name == "b-old"
+    assert cache.find(workspace, "latest").predictor.bundle.name == "b-old"
     add_model("a-new", NEW)
-    assert predictors.find(workspace, "latest").predictor.bundle.name == "a-new"
-    assert predictors.find(workspace, "latest").predictor.bundle.name == "a-new"
+    assert cache.find(workspace, "latest").predictor.bundle.name == "a-new"
+    assert cache.find(workspace, "latest").predictor.bundle.name == "a-new"
     assert loaded == ["b-old", "a-new"]
 
 
 def test_a_changed_manifest_reloads(
-    workspace: Workspace, add_model: AddModel, predictors: Predictors, loaded: list[str]
+    workspace: Workspace, add_model: AddModel, cache: ModelCache, loaded: list[str]
 ) -> None:
     add_model("a")
-    predictors.find(workspace, "a")
+    cache.find(workspace, "a")
     add_model("a", temperature=2.0)
-    assert predictors.find(workspace, "a").predictor.bundle.manifest.temperature == 2.0
-    assert predictors.find(workspace, "latest").predictor.bundle.manifest.temperature == 2.0
+    assert cache.find(workspace, "a").predictor.bundle.manifest.temperature == 2.0
+    assert cache.find(workspace, "latest").predictor.bundle.manifest.temperature == 2.0
     assert loaded == ["a", "a"]
 
 
 def test_memory_is_bounded(
     workspace: Workspace,
     add_model: AddModel,
-    predictors: Predictors,
+    cache: ModelCache,
     loaded: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -59,90 +63,90 @@ def test_memory_is_bounded(
     for name in "abc":
         add_model(name)
     for name in "abacaba":
-        predictors.find(workspace, name)
+        cache.find(workspace, name)
     # c took the place of b, the one unused for longest; then b that of c.
     assert loaded == ["a", "b", "c", "b"]
 
 
 def test_a_removed_model_is_gone(
-    workspace: Workspace, add_model: AddModel, predictors: Predictors, loaded: list[str]
+    workspace: Workspace, add_model: AddModel, cache: ModelCache, loaded: list[str]
 ) -> None:
     add_model("a")
-    predictors.find(workspace, "a")
+    cache.find(workspace, "a")
     shutil.rmtree(workspace.models / "a")
     with pytest.raises(ModelNotFoundError, match="none yet"):
-        predictors.find(workspace, "a")
+        cache.find(workspace, "a")
     with pytest.raises(NothingTrainedError, match="topgraft train"):
-        predictors.find(workspace, "latest")
+        cache.find(workspace, "latest")
 
 
 @pytest.mark.parametrize("name", ["missing", "../models/a", "a/../a", ".running", "", "a\0", "/etc"])
 def test_names_that_are_not_models(
-    name: str, workspace: Workspace, add_model: AddModel, predictors: Predictors, loaded: list[str]
+    name: str, workspace: Workspace, add_model: AddModel, cache: ModelCache, loaded: list[str]
 ) -> None:
     add_model("a")
     with pytest.raises(ModelNotFoundError):
-        predictors.find(workspace, name)
+        cache.find(workspace, name)
 
 
 def test_latest_skips_damaged_models(
-    workspace: Workspace, add_model: AddModel, predictors: Predictors, loaded: list[str]
+    workspace: Workspace, add_model: AddModel, cache: ModelCache, loaded: list[str]
 ) -> None:
     add_model("good", OLD)
     add_model("corrupt", NEW, content=b"corrupt")
     add_model("truncated", NEWER)
     os.truncate(workspace.models / "truncated" / ONNX_MODEL, 1)
-    assert predictors.find(workspace, "latest").predictor.bundle.name == "good"
+    assert cache.find(workspace, "latest").predictor.bundle.name == "good"
     for name in ("corrupt", "truncated"):
         with pytest.raises(ModelDamagedError, match=name):
-            predictors.find(workspace, name)
+            cache.find(workspace, name)
 
 
 def test_latest_with_nothing_but_damaged_models(
-    workspace: Workspace, add_model: AddModel, predictors: Predictors, loaded: list[str]
+    workspace: Workspace, add_model: AddModel, cache: ModelCache, loaded: list[str]
 ) -> None:
     add_model("corrupt", content=b"corrupt")
     with pytest.raises(ModelDamagedError, match="corrupt"):
-        predictors.find(workspace, "latest")
+        cache.find(workspace, "latest")
 
 
 def test_a_model_that_is_damaged_while_it_is_in_memory_answers_no_more(
-    workspace: Workspace, add_model: AddModel, predictors: Predictors, loaded: list[str]
+    workspace: Workspace, add_model: AddModel, cache: ModelCache, loaded: list[str]
 ) -> None:
     """Each worker would say something else: those that have it in memory, and those that have not."""
     add_model("good", OLD)
     add_model("hurt", NEW)
-    assert predictors.find(workspace, "latest").predictor.bundle.name == "hurt"
+    assert cache.find(workspace, "latest").predictor.bundle.name == "hurt"
     network = workspace.models / "hurt" / ONNX_MODEL
     whole = network.read_bytes()
     network.write_bytes(b"corrupt")
-    found = predictors.find(workspace, "latest")
+    found = cache.find(workspace, "latest")
     assert found.predictor.bundle.name == "good"
     assert len(found.warnings) == 1 and "hurt" in found.warnings[0]
     with pytest.raises(ModelDamagedError, match="hurt"):
-        predictors.find(workspace, "hurt")
+        cache.find(workspace, "hurt")
     network.write_bytes(whole)
-    assert predictors.find(workspace, "latest") == (predictors.find(workspace, "hurt").predictor, ())
+    assert cache.find(workspace, "latest") == (cache.find(workspace, "hurt").predictor, ())
 
 
 def test_a_damaged_model_is_not_loaded_with_every_request_but_again_after_a_while(
     workspace: Workspace, add_model: AddModel, loaded: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     now = [0.0]
-    predictors = Predictors(Listing(), clock=lambda: now[0])
+    cache = ModelCache(Registry(), clock=lambda: now[0])
     add_model("good", OLD)
     add_model("corrupt", NEW, content=b"corrupt")
     for _ in range(3):
-        assert predictors.find(workspace, "latest").predictor.bundle.name == "good"
+        assert cache.find(workspace, "latest").predictor.bundle.name == "good"
     assert loaded == ["corrupt", "good"]
     assert caplog.text.count("skipping a damaged model") == 1
     now[0] += 60
-    predictors.find(workspace, "latest")
+    cache.find(workspace, "latest")
     assert loaded == ["corrupt", "good", "corrupt"]
 
 
 def test_a_model_is_loaded_with_this_workers_share_of_the_processors(
-    workspace: Workspace, add_model: AddModel, predictors: Predictors, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, add_model: AddModel, cache: ModelCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[int | None] = []
 
@@ -153,14 +157,14 @@ def test_a_model_is_loaded_with_this_workers_share_of_the_processors(
     monkeypatch.setattr("model.serving.predictor.load_predictor", load)
     monkeypatch.setattr("model.environment.available_processors", lambda: 6)
     monkeypatch.setenv("TOPGRAFT_THREADS", "share")
-    predictors.workers = 3
+    cache.workers = 3
     add_model("a")
-    predictors.find(workspace, "a")
+    cache.find(workspace, "a")
     assert given == [2]
 
 
 def test_a_model_replaced_while_it_is_being_loaded_is_looked_for_again(
-    workspace: Workspace, add_model: AddModel, predictors: Predictors, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, add_model: AddModel, cache: ModelCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_model("a")
     seen: list[float] = []
@@ -173,12 +177,12 @@ def test_a_model_replaced_while_it_is_being_loaded_is_looked_for_again(
         return FakePredictor(bundle)
 
     monkeypatch.setattr("model.serving.predictor.load_predictor", load)
-    assert predictors.find(workspace, "a").predictor.bundle.manifest.temperature == 2.0
+    assert cache.find(workspace, "a").predictor.bundle.manifest.temperature == 2.0
     assert seen == [1.0, 2.0]
 
 
 def test_a_model_removed_while_it_is_being_loaded_is_gone(
-    workspace: Workspace, add_model: AddModel, predictors: Predictors, monkeypatch: pytest.MonkeyPatch
+    workspace: Workspace, add_model: AddModel, cache: ModelCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_model("a")
 
@@ -188,32 +192,32 @@ def test_a_model_removed_while_it_is_being_loaded_is_gone(
 
     monkeypatch.setattr("model.serving.predictor.load_predictor", load)
     with pytest.raises(ModelNotFoundError):
-        predictors.find(workspace, "a")
+        cache.find(workspace, "a")
 
 
 def test_a_promoted_model_is_the_latest_until_it_is_rolled_back(
-    workspace: Workspace, add_model: AddModel, predictors: Predictors, loaded: list[str]
+    workspace: Workspace, add_model: AddModel, cache: ModelCache, loaded: list[str]
 ) -> None:
     def latest() -> str:
-        return predictors.find(workspace, "latest").predictor.bundle.name
+        return cache.find(workspace, "latest").predictor.bundle.name
 
     for name, created in (("a", OLD), ("b", NEW), ("c", NEWER)):
         add_model(name, created)
-    listing = Listing()
-    assert (latest(), listing.latest(workspace)) == ("c", ("c", False, []))
+    registry = Registry()
+    assert (latest(), _described(registry.latest(workspace))) == ("c", ("c", False, ()))
     promote(workspace, "a")
     promote(workspace, "b")
-    assert (latest(), listing.latest(workspace)) == ("b", ("b", True, []))
+    assert (latest(), _described(registry.latest(workspace))) == ("b", ("b", True, ()))
     assert roll_back(workspace) == "a"
-    assert (latest(), listing.latest(workspace)) == ("a", ("a", True, []))
+    assert (latest(), _described(registry.latest(workspace))) == ("a", ("a", True, ()))
     assert roll_back(workspace) is None
-    assert (latest(), listing.latest(workspace)) == ("c", ("c", False, []))
+    assert (latest(), _described(registry.latest(workspace))) == ("c", ("c", False, ()))
 
 
 def test_a_promoted_model_that_is_removed_or_damaged_gives_way_with_a_warning(
     workspace: Workspace,
     add_model: AddModel,
-    predictors: Predictors,
+    cache: ModelCache,
     loaded: list[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -222,53 +226,53 @@ def test_a_promoted_model_that_is_removed_or_damaged_gives_way_with_a_warning(
         promote(workspace, name) if name != "c" else None
     (workspace.models / "b" / ONNX_MODEL).write_bytes(b"")
     caplog.set_level(logging.WARNING)
-    found = predictors.find(workspace, "latest")
+    found = cache.find(workspace, "latest")
     assert found.predictor.bundle.name == "a" and "b" in found.warnings[0]
-    assert Listing().latest(workspace) == ("a", False, list(found.warnings))
+    assert _described(Registry().latest(workspace)) == ("a", False, found.warnings)
     shutil.rmtree(workspace.models / "b")
-    found = predictors.find(workspace, "latest")
-    assert found.predictor.bundle.name == "a" and "not there any more" in found.warnings[0]
+    found = cache.find(workspace, "latest")
+    assert found.predictor.bundle.name == "a" and "does not exist any more" in found.warnings[0]
     assert found.warnings[0] in caplog.text
     shutil.rmtree(workspace.models / "a")
-    assert predictors.find(workspace, "latest").predictor.bundle.name == "c"
+    assert cache.find(workspace, "latest").predictor.bundle.name == "c"
 
 
 def test_a_history_of_promotions_that_cannot_be_read_does_not_stop_the_service(
-    workspace: Workspace, add_model: AddModel, predictors: Predictors, loaded: list[str]
+    workspace: Workspace, add_model: AddModel, cache: ModelCache, loaded: list[str]
 ) -> None:
     add_model("a")
     (workspace.models / "promoted.json").write_text("{")
-    found = predictors.find(workspace, "latest")
+    found = cache.find(workspace, "latest")
     assert found.predictor.bundle.name == "a" and "promoted.json" in found.warnings[0]
 
 
-def test_the_listing(workspace: Workspace, add_model: AddModel) -> None:
-    listing = Listing()
-    assert (listing.summaries(workspace), listing.latest(workspace).name) == ([], None)
+def test_the_registry(workspace: Workspace, add_model: AddModel) -> None:
+    registry = Registry()
+    assert (registry.summaries(workspace), registry.latest(workspace).name) == ([], None)
     add_model("a", OLD)
     add_model("b", NEW, metrics={"val": {"accuracy": float("nan")}, "test": {}})
     add_model("damaged")
     (workspace.models / "damaged" / MANIFEST).write_text("{}")
     (workspace.models / "not-a-model").mkdir()
-    names = {summary["name"]: summary for summary in listing.summaries(workspace)}
+    names = {summary["name"]: summary for summary in registry.summaries(workspace)}
     assert list(names) == ["b", "a", "damaged"]
     measured = {"accuracy": 0.9, "macro_f1": None, "measured_by": "test"}
     assert names["a"] == {"name": "a", "created": OLD, "classes": 3} | measured
     assert names["b"]["accuracy"] is None
     assert "manifest.json" in names["damaged"]["problem"]
-    assert listing.latest(workspace).name == "b"
+    assert registry.latest(workspace).name == "b"
 
 
 def test_manifests_are_read_once(workspace: Workspace, add_model: AddModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The listing is made in the server's event loop."""
-    listing = Listing()
+    """The metadata are read in the server's event loop."""
+    registry = Registry()
     for number in range(100):
         add_model(f"m{number}")
-    listing.summaries(workspace)
+    registry.summaries(workspace)
     start = time.perf_counter()
-    assert len(listing.summaries(workspace)) == 100
+    assert len(registry.summaries(workspace)) == 100
     assert time.perf_counter() - start < 0.02
     reads: list[object] = []
     monkeypatch.setattr("model.registry._read", lambda directory, stamp: reads.append(directory))
-    listing.models(workspace)
+    registry.models(workspace)
     assert reads == []

@@ -22,7 +22,7 @@ from aiohttp import web
 from deepaas.model.v2 import wrapper
 
 from api.errors import BadRequest, InternalError, TryAgain
-from api.worker import PREDICTORS, WANTED
+from api.worker import MODEL_CACHE, WANTED
 from api.worker_process import Worker
 from api.workers import Workers, take_over_workers
 from model.errors import TrainingStoppedError
@@ -94,7 +94,7 @@ def test_what_a_worker_returns_and_raises_comes_back() -> None:
 
 
 def how_many_workers() -> int:
-    return PREDICTORS.workers
+    return MODEL_CACHE.workers
 
 
 def test_a_worker_knows_how_many_there_are_and_so_does_the_one_that_takes_its_place() -> None:

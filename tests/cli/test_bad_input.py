@@ -168,8 +168,8 @@ def _broken_library(folder: Path, failure: str) -> Path:
 
     (folder / "sitecustomize.py").write_text(
         f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
-        "import model.bundle\n"
-        f"model.bundle.model_names = lambda workspace: {failure}\n",
+        "import model.registry\n"
+        f"model.registry.model_names = lambda workspace: {failure}\n",
         encoding="utf-8",
     )
     return folder

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from model.bundle import find_bundle
 from model.bundle_files import ONNX_MODEL
 from model.cli.command import main
 from model.errors import ConfigError
 from model.promotion import PROMOTED, promote, read_history, roll_back
+from model.registry import find_bundle
 from model.workspace import Workspace
 from tests.support.small_model import write_small_model
 
@@ -46,7 +46,7 @@ def test_promotions_stand_on_each_other(models: Path, capsys: pytest.CaptureFixt
     assert json.loads(capsys.readouterr().out) == {"latest": "c", "promoted": False}
     assert main(["models", "rollback"]) == 2
     assert "newest" in capsys.readouterr().err
-    assert [choice.action for choice in read_history(Workspace(models.parent))] == ["promote"] * 2 + ["rollback"] * 2
+    assert [entry.action for entry in read_history(Workspace(models.parent))] == ["promote"] * 2 + ["rollback"] * 2
 
 
 def test_a_model_that_is_unknown_or_damaged_is_not_promoted(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -65,9 +65,9 @@ def test_a_promoted_model_that_is_removed_gives_way_with_a_warning(
     assert main(["models", "promote", "a"]) == 0
     shutil.rmtree(models / "a")
     assert latest(models) == "c"
-    assert "promoted model a is not there any more" in caplog.text
+    assert "promoted model a does not exist any more" in caplog.text
     assert main(["models", "list"]) == 0
-    assert "promoted model a is not there any more" in capsys.readouterr().err
+    assert "promoted model a does not exist any more" in capsys.readouterr().err
 
 
 def test_a_history_that_cannot_be_read_is_never_written_over(models: Path) -> None:

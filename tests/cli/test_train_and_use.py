@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from model.bundle import find_bundle
+from model.registry import find_bundle
 from model.workspace import Workspace
 from tests.support.command import COMMAND, Run, environment_of_tests, heed_interrupts, topgraft
 from tests.support.photos import write_picture

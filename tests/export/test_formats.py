@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.bundle import Bundle, find_bundle
+from model.bundle import Bundle
 from model.errors import ConfigError, ModelError
 from model.export import formats as exporting
 from model.export.comparison_photos import draw_photos, find_photos
 from model.export.formats import FORMS, export_form
+from model.registry import find_bundle
 from model.runs.import_run import import_model
 from model.serving.predictor import load_predictor
 from model.storage.copies import kept_copy

@@ -8,12 +8,13 @@ import onnxruntime
 import pytest
 from onnx import numpy_helper
 
-from model.bundle import FEATURE_SCALE, find_bundle
+from model.bundle import FEATURE_SCALE
 from model.bundle_files import ONNX_MODEL
 from model.config import TrainConfig
 from model.export import int8
 from model.features.onnx_session import FEATURES
 from model.networks.quantization import quantize
+from model.registry import find_bundle
 from model.runs.trainer import train
 from model.serving.held_out_features import read_held_out
 from model.serving.predictor import load_predictor

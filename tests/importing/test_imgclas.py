@@ -18,12 +18,12 @@ import pytest
 from keras import layers
 from PIL import Image
 
-from model.bundle import find_bundle, model_names
 from model.cli import main
 from model.config import TrainConfig
 from model.dataset.images import decode_image
 from model.errors import ConfigError, ModelError
 from model.features.onnx_session import ACTIVATION_MAP, FEATURES, PROBABILITIES
+from model.registry import find_bundle, model_names
 from model.runs import LOCK, interrupted_trainings, reserve
 from model.runs.import_run import import_model
 from model.serving.explain import answer_picture

@@ -14,11 +14,12 @@ import onnx
 import pytest
 from onnx import helper
 
-from model.bundle import Bundle, find_bundle, model_names, open_bundle, write_manifest
+from model.bundle import Bundle, open_bundle, write_manifest
 from model.errors import ConfigError, FetchError, ModelDamagedError, ModelError, StorageDamagedError
 from model.evaluation.report import SAFE_BEGINNING
 from model.provenance import provenance_of, remember_run, write_job
 from model.publishing.archive import write_archive
+from model.registry import find_bundle, model_names
 from model.runs.import_run import import_model
 from model.storage.download import download
 from model.workspace import Workspace

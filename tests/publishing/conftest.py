@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from model.bundle import Bundle, find_bundle
+from model.bundle import Bundle
+from model.registry import find_bundle
 from model.workspace import Workspace
 from tests.support.small_model import NAME, write_model
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from model import durable
-from model.bundle import Bundle, file_record, find_bundle, write_manifest
+from model.bundle import Bundle, file_record, write_manifest
 from model.cli import main
 from model.errors import (
     ConfigError,
@@ -28,6 +28,7 @@ from model.publishing.child_options import ChildOptions
 from model.publishing.public_link import SharedFiles
 from model.publishing.publish import RECORD, PublishOptions, plan, publish
 from model.publishing.upload import push_model
+from model.registry import find_bundle
 from model.storage import WebDavAccount, parse_place
 from model.storage.rclone import Rclone
 from model.workspace import Workspace

@@ -10,10 +10,10 @@ import keras
 import psutil
 import pytest
 
-from model.bundle import find_bundle, model_names
 from model.cli import main
 from model.config import TrainConfig
 from model.errors import ConfigError, ModelError
+from model.registry import find_bundle, model_names
 from model.runs.import_process import take_over_in_child
 from model.workspace import Workspace
 from tests.importing.test_imgclas import folder, network

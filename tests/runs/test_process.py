@@ -15,9 +15,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from model.bundle import find_bundle, model_names
 from model.config import TrainConfig
 from model.errors import DatasetError, TrainingBusyError, TrainingError, TrainingStoppedError
+from model.registry import find_bundle, model_names
 from model.runs import begin, interrupted_trainings, reserve, running_trainings, unfinished_trainings
 from model.runs.process import run_training
 from model.runs.stopping import stopped_by_signals

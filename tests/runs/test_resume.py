@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.bundle import find_bundle
 from model.config import TrainConfig
 from model.dataset import reading as storage
 from model.errors import ConfigError, DatasetError, StorageError
+from model.registry import find_bundle
 from model.runs import interrupted_trainings
 from model.runs.trainer import resume, train
 from model.training.checkpoints import Checkpoints

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.bundle import FEATURE_SCALE, find_bundle, model_names
+from model.bundle import FEATURE_SCALE
 from model.config import PredictConfig, TrainConfig
 from model.dataset.images import read_image
 from model.errors import ConfigError, DatasetError, StorageError, TrainingBusyError
+from model.registry import find_bundle, model_names
 from model.results import TrainingStatus
 from model.runs import interrupted_trainings, reserve, running_trainings
 from model.runs.trainer import train

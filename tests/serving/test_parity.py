@@ -87,9 +87,9 @@ def test_training_evaluation_service_and_command_see_the_same_tensor(photo, resi
 
 def _ask_the_service(path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOPGRAFT_HOME", str(home))
-    listing = worker.Listing()
-    monkeypatch.setattr(plugin, "LISTING", listing)
-    monkeypatch.setattr(plugin, "PREDICTORS", worker.Predictors(listing))
+    registry = worker.Registry()
+    monkeypatch.setattr(plugin, "REGISTRY", registry)
+    monkeypatch.setattr(plugin, "MODEL_CACHE", worker.ModelCache(registry))
     uploaded = home / "uploaded"
     uploaded.write_bytes(path.read_bytes())
     plugin.predict(image=SimpleNamespace(filename=str(uploaded), original_filename="photo"))

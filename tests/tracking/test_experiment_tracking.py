@@ -18,11 +18,12 @@ import numpy as np
 import psutil
 import pytest
 
-from model.bundle import Manifest, find_bundle, open_bundle, write_manifest
+from model.bundle import Manifest, open_bundle, write_manifest
 from model.config import TrainConfig
 from model.dataset.images import read_image
 from model.errors import ConfigError, TrackingError
 from model.provenance import provenance_of
+from model.registry import find_bundle
 from model.runs.trainer import resume, train
 from model.serving.predictor import load_predictor
 from model.tracking.experiment_tracking import (

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from model.backbones import BACKBONES
-from model.bundle import find_bundle
 from model.config import TrainConfig
 from model.features.extraction import FeatureCache
 from model.features.views import View
+from model.registry import find_bundle
 from model.results import no_progress
 from model.runs.trainer import resume, train
 from model.tracking.tensorboard_log import PICTURES

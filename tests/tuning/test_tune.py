@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from model.backbones import BACKBONES
-from model.bundle import find_bundle
 from model.bundle_files import REPORT, TUNING
 from model.config import TrainConfig
 from model.dataset.prepare import Verdict, prepare_dataset
 from model.errors import ConfigError, WeightsError
 from model.networks.keras_weights import ready_backbones, weights_directory, weights_file
 from model.networks.pretrained import build_backbone
+from model.registry import find_bundle
 from model.results import Sample, no_progress
 from model.runs.process import run_training
 from model.runs.resumption import finished
