@@ -26,7 +26,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from scipy.special import logsumexp
+from scipy.special import logsumexp, softmax
 from sklearn.covariance import ledoit_wolf_shrinkage
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
@@ -46,7 +46,7 @@ from model.serving.reference_features import (
     neighbour_distances,
     remember_features,
 )
-from model.training.head import HeadOptions, LabelledFeatures, softmax, train_head
+from model.training.head import HeadOptions, LabelledFeatures, train_head
 
 BACKBONE = find_backbone("EfficientNetLite0")
 DRAWN_PER_CLASS = 30
@@ -171,7 +171,7 @@ def _fitted(known: Photos, seed: int) -> tuple[Fitted, Photos]:
 
 
 def _by_probability(fitted: Fitted, features: np.ndarray) -> np.ndarray:
-    return 1 - softmax(fitted.logits(features)).max(axis=1)
+    return 1 - softmax(fitted.logits(features), axis=-1).max(axis=1)
 
 
 def _by_energy(fitted: Fitted, features: np.ndarray) -> np.ndarray:
@@ -243,8 +243,8 @@ def _rates(experiment: Experiment, is_unknown: Callable[[Fitted, np.ndarray], np
 
 
 def _unsure(fitted: Fitted, features: np.ndarray) -> np.ndarray:
-    threshold = confidence_threshold(softmax(fitted.logits(fitted.val.features)), fitted.val.labels)
-    return softmax(fitted.logits(features)).max(axis=1) < threshold
+    threshold = confidence_threshold(softmax(fitted.logits(fitted.val.features), axis=-1), fitted.val.labels)
+    return softmax(fitted.logits(features), axis=-1).max(axis=1) < threshold
 
 
 def _far(fitted: Fitted, features: np.ndarray, share: float) -> np.ndarray:

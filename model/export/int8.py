@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from scipy.special import softmax
 
 from model import durable
 from model.bundle_files import ONNX_MODEL
@@ -17,7 +18,7 @@ from model.features.onnx_session import FEATURES, IMAGE, open_session
 from model.networks.quantization import quantize
 from model.results import Dataset, Sample, labels_of
 from model.training.classifier import Answers, Classifier
-from model.training.head import Head, softmax
+from model.training.head import Head
 
 MOST_ACCURACY_LOST = 0.005
 CALIBRATION_IMAGES = 128
@@ -100,7 +101,7 @@ def as_answered_in_int8(
 
 
 def _answers(classifier: Classifier, samples: tuple[Sample, ...], logits: np.ndarray) -> Answers:
-    return Answers(samples, softmax(logits / classifier.temperature), softmax(logits))
+    return Answers(samples, softmax(logits / classifier.temperature, axis=-1), softmax(logits, axis=-1))
 
 
 def _refused(exported: Exported, reason: str) -> Exported:

@@ -29,7 +29,7 @@ from model import bundle_files, durable
 from model.bundle import Manifest
 from model.dataset.listing import CLASSES, DATASET_FILES
 from model.errors import ExportError, ModelError
-from model.evaluation.metrics import wilson_interval
+from model.evaluation.resampling import wilson_interval
 from model.export.model_files import PARITY_LIMIT, Exported, compare_engines
 from model.features.onnx_session import FEATURE_MAP, FEATURES, PROBABILITIES
 from model.importing.bundle_import import Imported

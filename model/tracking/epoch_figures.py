@@ -5,12 +5,12 @@ from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from scipy.special import softmax
 
 from model.dataset.images import read_image
 from model.errors import ImageError
 from model.evaluation.charts import BLUE, ORANGE, shorten
 from model.results import Sample
-from model.training.head import softmax
 
 MOST_ERRORS = 16
 TILE = 112
@@ -87,7 +87,7 @@ def draw_surest_errors(
     Args:
         logits: float (n, classes), of the n samples.
     """
-    probabilities = softmax(logits)
+    probabilities = softmax(logits, axis=-1)
     answers, confidence = probabilities.argmax(axis=-1), probabilities.max(axis=-1)
     wrong = [row for row in np.argsort(-confidence, kind="stable") if answers[row] != samples[row].label][:MOST_ERRORS]
     rows = max(1, -(-len(wrong) // _ERRORS_IN_A_ROW))

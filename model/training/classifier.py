@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.special import softmax
 
 from model.augmentation import augmentation_text
 from model.backbones import Backbone
@@ -43,7 +44,6 @@ from model.training.head import (
     LabelledFeatures,
     random_head,
     refit_head,
-    softmax,
     train_head,
 )
 from model.training.journal import NO_JOURNAL, Journal
@@ -383,7 +383,7 @@ class _Fit:
         labels = labels_of(samples[calibrating])
         temperature = fit_temperature(logits[calibrating], labels)
         answers = {
-            name: Answers(samples[name], softmax(values / temperature), softmax(values))
+            name: Answers(samples[name], softmax(values / temperature, axis=-1), softmax(values, axis=-1))
             for name, values in logits.items()
             if samples[name]
         }

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from model.evaluation.metrics import ClassCounts, macro_f1
+from model.evaluation.metrics import ClassCounts, cross_entropies, macro_f1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +87,4 @@ def score(epoch: Epoch, stop_on: str) -> tuple[float, float]:
 
 def cross_entropy(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> float:
     """Weighted mean of the negative log-likelihood, in nats, of logits (n, classes), labels (n,) and weights (n,)."""
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    log_likelihood = shifted[np.arange(len(labels)), labels] - np.log(np.exp(shifted).sum(axis=-1))
-    return float(-np.average(log_likelihood, weights=weights))
+    return float(np.average(cross_entropies(logits, labels), weights=weights))

@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from scipy.special import softmax
 
 from model.config import TrainConfig
 from model.errors import TrainingError
@@ -162,12 +163,6 @@ def random_head(features: int, classes: int, seed: int) -> Head:
     return Head(kernel, np.zeros(classes, np.float32), 0.0, 0, ())
 
 
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities over the last axis."""
-    exponential = np.exp(logits - logits.max(axis=-1, keepdims=True))
-    return exponential / exponential.sum(axis=-1, keepdims=True)
-
-
 _CHANGING = ("kernel", "bias", "kernel_momentum", "bias_momentum", "best_epoch")
 
 
@@ -290,7 +285,7 @@ class _Search:
         return kernel, bias[0] - self.mean @ kernel
 
     def _step(self, inputs: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> None:
-        error = softmax(inputs @ self.kernel + self.bias + self.adjustment) - targets
+        error = softmax(inputs @ self.kernel + self.bias + self.adjustment, axis=-1) - targets
         error *= (weights / len(weights))[None, :, None]
         self._descend(self.kernel, self.kernel_momentum, inputs.T @ error)
         self._descend(self.bias, self.bias_momentum, error.sum(axis=1, keepdims=True))

@@ -11,10 +11,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from model.tuning.held_out import Measure
+from model.evaluation.paired import PairedMetric
+from model.evaluation.resampling import resample
 from model.tuning.trials import MeasuredBackbone, Trial
 
-_RESAMPLES = 500
+RESAMPLES = 500
 _IN_WORDS = {"val_loss": "loss", "val_accuracy": "accuracy", "val_macro_f1": "macro-F1"}
 
 
@@ -27,7 +28,7 @@ class Choice:
 
 
 def choose(
-    trials: Sequence[Trial], plain: Trial, measure: Measure, backbones: Mapping[str, MeasuredBackbone], seed: int
+    trials: Sequence[Trial], plain: Trial, metric: PairedMetric, backbones: Mapping[str, MeasuredBackbone], seed: int
 ) -> Choice:
     """Choose one of `trials`; it is never worse than `plain`.
 
@@ -37,11 +38,11 @@ def choose(
         backbones: by name; trials that name none in their changes have the plain one.
         seed: of the bootstrap.
     """
-    resamples = resamples_of(len(measure.labels), seed)
+    resamples = resample(np.ones_like(metric.labels), seed, RESAMPLES)
     best = min(trials, key=lambda trial: trial.value)
 
     def error(trial: Trial, other: Trial) -> float:
-        return measure.standard_error(trial.held_out, other.held_out, resamples)
+        return metric.standard_error(trial.predictions, other.predictions, resamples)
 
     def is_equal_to_best(trial: Trial) -> bool:
         if trial is best:
@@ -55,17 +56,12 @@ def choose(
 
     equal = [trial for trial in trials if is_equal_to_best(trial)]
     chosen = min(equal, key=complexity)
-    metric = _IN_WORDS[measure.stop_on]
+    name = _IN_WORDS[metric.name]
     if chosen is plain:
-        return Choice(chosen, f"None of {len(trials)} trials beats the {metric} of the plain options beyond noise.")
+        return Choice(chosen, f"None of {len(trials)} trials beats the {name} of the plain options beyond noise.")
     gain, noise = plain.value - chosen.value, error(plain, chosen)
     return Choice(
         chosen,
-        f"Of {len(trials)} trials, {len(equal)} have the best {metric} or one equal within noise, and this is the "
+        f"Of {len(trials)} trials, {len(equal)} have the best {name} or one equal within noise, and this is the "
         f"simplest: better than the plain options by {gain:.3g}, with a standard error of {noise:.2g}.",
     )
-
-
-def resamples_of(images: int, seed: int) -> np.ndarray:
-    """Images drawn anew with replacement: how often each is in each of 500 resamples, int (500, images)."""
-    return np.random.default_rng(seed).multinomial(images, np.full(images, 1 / images), _RESAMPLES)

@@ -18,6 +18,7 @@ from model.backbones import find_backbones
 from model.config import RESIZE_MODES, TrainConfig
 from model.dataset.prepare import Verdict
 from model.errors import ConfigError, DatasetError, ExportError, WeightsError
+from model.evaluation.paired import PairedMetric
 from model.features.kept import FeaturesKept
 from model.networks.keras_weights import ready_backbones
 from model.results import Progress
@@ -27,7 +28,7 @@ from model.training.deadline import NO_DEADLINE, Deadline
 from model.training.head import HeadOptions
 from model.tuning.candidates import GRID, proposals
 from model.tuning.choice import choose
-from model.tuning.held_out import Measure, hold_out
+from model.tuning.out_of_fold import predict_out_of_fold
 from model.tuning.pool import NoTimeError, Pool
 from model.tuning.table import Tuning, rows_of
 from model.tuning.trials import Trial, Trials
@@ -85,7 +86,9 @@ class _Search:
         self.budget = 60 * (config.tune_minutes or 0.0)
         self.pool = Pool(verdict, config.seed, self.tell, FeaturesKept(work_directory))
         labels, classes = self.pool.labels, self.pool.classes
-        self.measure = Measure(labels, classes, config.stop_on, measuring_weights(labels, classes, config.imbalance))
+        self.metric = PairedMetric(
+            labels, classes, config.stop_on, measuring_weights(labels, classes, config.imbalance)
+        )
         self.plans = _plans(verdict, config, len(labels))
         self.free = _left_at_default(config) & (GRID.keys() | _PICTURES.keys())
         if config.stop_on != "val_macro_f1":
@@ -168,20 +171,20 @@ class _Search:
         candidate = dataclasses.replace(self.plain, **changes)
         options = HeadOptions.of(candidate)
         images = self.pool.images(candidate)
-        held_out = hold_out(self.pool.samples, images, self.pool.classes, self.plans, options)
+        predictions = predict_out_of_fold(self.pool.samples, images, self.pool.classes, self.plans, options)
         seconds = time.monotonic() - started
-        self.trials.done.append(Trial(dict(changes), self.measure.of(held_out), held_out, seconds, asked))
+        self.trials.done.append(Trial(dict(changes), self.metric.cost(predictions), predictions, seconds, asked))
         self.trials.save(self.used)
         self.tell()
 
     def tuning(self) -> Tuning:
         """The choice among the trials, and the table."""
         plain = self.trials.done[0]
-        choice = choose(self.trials.done, plain, self.measure, self.trials.backbones, self.plain.seed)
+        choice = choose(self.trials.done, plain, self.metric, self.trials.backbones, self.plain.seed)
         chosen = dataclasses.replace(self.plain, **choice.trial.changes, tune_minutes=None, tune_backbones="")
         return Tuning(
             config=chosen,
-            rows=rows_of(self.trials, self.plain, choice, self.measure),
+            rows=rows_of(self.trials, self.plain, choice, self.metric),
             left_out=self.trials.left_out,
             reason=choice.reason,
             trials=len(self.trials.done),
@@ -222,8 +225,8 @@ class _Search:
         metrics = {"trials": float(len(self.trials.done))}
         if self.trials.done:
             best = self.leader()
-            metrics["best_loss"] = float(best.held_out.losses.mean())
-            metrics["best_accuracy"] = float((best.held_out.answers == self.pool.labels).mean())
+            metrics["best_loss"] = float(best.predictions.losses.mean())
+            metrics["best_accuracy"] = float((best.predictions.predicted == self.pool.labels).mean())
         self.progress("tune", done, total, **metrics)
 
 

@@ -7,9 +7,9 @@ import numpy as np
 
 from model import durable
 from model.config import TrainConfig
-from model.evaluation.metrics import wilson_interval
-from model.tuning.choice import Choice, choose, resamples_of
-from model.tuning.held_out import Measure
+from model.evaluation.paired import PairedMetric
+from model.evaluation.resampling import percentile_interval, resample, wilson_interval
+from model.tuning.choice import RESAMPLES, Choice, choose
 from model.tuning.trials import Trial, Trials
 
 
@@ -75,7 +75,7 @@ class Tuning:
         return plain
 
 
-def rows_of(trials: Trials, plain: TrainConfig, choice: Choice, measure: Measure) -> tuple[Row, ...]:
+def rows_of(trials: Trials, plain: TrainConfig, choice: Choice, metric: PairedMetric) -> tuple[Row, ...]:
     """A row for each backbone that was tried, in the order in which they were."""
     by_backbone: dict[str, list[Trial]] = {}
     for trial in trials.done:
@@ -83,26 +83,26 @@ def rows_of(trials: Trials, plain: TrainConfig, choice: Choice, measure: Measure
     rows = []
     for backbone, tried in by_backbone.items():
         chosen = choice.trial in tried
-        trial = choice.trial if chosen else choose(tried, tried[0], measure, trials.backbones, plain.seed).trial
-        rows.append(_row(trials, backbone, trial, len(tried), measure, chosen, plain.seed))
+        trial = choice.trial if chosen else choose(tried, tried[0], metric, trials.backbones, plain.seed).trial
+        rows.append(_row(trials, backbone, trial, len(tried), metric, chosen, plain.seed))
     return tuple(rows)
 
 
-def _row(trials: Trials, backbone: str, trial: Trial, tried: int, measure: Measure, chosen: bool, seed: int) -> Row:
-    images = len(measure.labels)
-    accuracy = float((trial.held_out.answers == measure.labels).mean())
-    resampled = measure.macro_f1(trial.held_out, resamples_of(images, seed))
-    low, high = np.percentile(resampled, (2.5, 97.5))
+def _row(trials: Trials, backbone: str, trial: Trial, tried: int, metric: PairedMetric, chosen: bool, seed: int) -> Row:
+    images = len(metric.labels)
+    accuracy = float((trial.predictions.predicted == metric.labels).mean())
+    resampled = metric.macro_f1(trial.predictions, resample(np.ones(images, int), seed, RESAMPLES))
+    macro_f1 = float(metric.macro_f1(trial.predictions, np.ones((1, images)))[0])
     cost = trials.backbones[backbone]
     return Row(
         backbone=backbone,
         options={name: value for name, value in trial.changes.items() if name != "backbone"},
         trials=tried,
-        loss=float(trial.held_out.losses.mean()),
+        loss=float(trial.predictions.losses.mean()),
         accuracy=accuracy,
         accuracy_interval=wilson_interval(round(accuracy * images), images),
-        macro_f1=float(measure.macro_f1(trial.held_out, np.ones((1, images)))[0]),
-        macro_f1_interval=(float(low), float(high)),
+        macro_f1=macro_f1,
+        macro_f1_interval=percentile_interval(macro_f1, resampled),
         latency_ms=cost.latency_ms,
         size_mb=cost.size_mb,
         chosen=chosen,

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from model.evaluation.paired import ScoredPredictions
 from model.training.checkpoints import Checkpoints
-from model.tuning.held_out import HeldOut
 
 Changes = Mapping[str, Any]
 """The options of a trial that differ from those that the tuning began with: name -> value."""
@@ -21,14 +21,14 @@ class Trial:
     Attributes:
         changes: what distinguishes it.
         value: by which candidates are compared, the lower, the better; infinite where it cannot be trained.
-        held_out: the answers that the value comes from.
+        predictions: the out-of-fold predictions that the value comes from.
         seconds: what it took.
         asked: how many candidates the sampler had been asked for before this one; None where nobody was asked.
     """
 
     changes: dict[str, Any]
     value: float
-    held_out: HeldOut
+    predictions: ScoredPredictions
     seconds: float
     asked: int | None = None
 
@@ -86,8 +86,8 @@ class Trials:
         }
         arrays = {}
         if self.done:
-            arrays["losses"] = np.stack([trial.held_out.losses for trial in self.done])
-            arrays["answers"] = np.stack([trial.held_out.answers for trial in self.done])
+            arrays["losses"] = np.stack([trial.predictions.losses for trial in self.done])
+            arrays["answers"] = np.stack([trial.predictions.predicted for trial in self.done])
         self._checkpoints.save(arrays, state)
 
     def _restore(self) -> None:
@@ -95,7 +95,9 @@ class Trials:
         if saved is None:
             return
         arrays, state = saved
-        answers = (HeldOut(arrays["losses"][row], arrays["answers"][row]) for row in range(len(state["trials"])))
-        self.done = [Trial(held_out=held_out, **row) for row, held_out in zip(state["trials"], answers, strict=True)]
+        self.done = [
+            Trial(predictions=ScoredPredictions(arrays["losses"][index], arrays["answers"][index]), **row)
+            for index, row in enumerate(state["trials"])
+        ]
         self.backbones = {name: MeasuredBackbone(**measured) for name, measured in state["backbones"].items()}
         self.left_out, self.seconds, self.finished = state["left_out"], state["seconds"], state["finished"]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.special import softmax
 
 from model.evaluation.calibration import (
     FALLBACK_THRESHOLD,
@@ -15,16 +16,11 @@ from model.evaluation.calibration import (
 from model.evaluation.metrics import expected_calibration_error
 
 
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    exponential = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return exponential / exponential.sum(axis=1, keepdims=True)
-
-
 def _draw(images: int, classes: int, temperature: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Logits whose softmax is right once they are divided by `temperature`, and labels drawn accordingly."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(0, 2, (images, classes))
-    thresholds = _softmax(logits).cumsum(axis=1)
+    thresholds = softmax(logits, axis=-1).cumsum(axis=1)
     labels = (rng.random((images, 1)) > thresholds).sum(axis=1).clip(max=classes - 1)
     return logits * temperature, labels
 
@@ -34,7 +30,7 @@ def test_recovers_a_known_temperature(temperature: float) -> None:
     logits, labels = _draw(20_000, 6, temperature)
     fitted = fit_temperature(logits, labels)
     assert fitted == pytest.approx(temperature, rel=0.05)
-    assert expected_calibration_error(_softmax(logits / fitted), labels) < 0.02
+    assert expected_calibration_error(softmax(logits / fitted, axis=-1), labels) < 0.02
 
 
 def test_minimises_the_cross_entropy() -> None:
@@ -42,7 +38,7 @@ def test_minimises_the_cross_entropy() -> None:
     fitted = fit_temperature(logits, labels)
 
     def loss(temperature: float) -> float:
-        return float(-np.log(_softmax(logits / temperature)[np.arange(5000), labels]).mean())
+        return float(-np.log(softmax(logits / temperature, axis=-1)[np.arange(5000), labels]).mean())
 
     assert loss(fitted) <= min(loss(fitted * 0.9), loss(fitted * 1.1), loss(1.0))
 
@@ -50,7 +46,7 @@ def test_minimises_the_cross_entropy() -> None:
 @pytest.mark.parametrize("images", [1, 3, 15])
 def test_a_few_right_answers_do_not_make_it_certain(images: int) -> None:
     labels = np.arange(images) % 3
-    probabilities = _softmax(np.eye(3)[labels] / fit_temperature(np.eye(3)[labels], labels))
+    probabilities = softmax(np.eye(3)[labels] / fit_temperature(np.eye(3)[labels], labels), axis=-1)
     assert TEMPERATURE_RANGE[0] <= fit_temperature(np.eye(3)[labels], labels) <= TEMPERATURE_RANGE[1]
     assert probabilities.max() == pytest.approx((images + 1) / (images + 2))
 

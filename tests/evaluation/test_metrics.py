@@ -13,14 +13,14 @@ from model.evaluation.metrics import (
     balanced_accuracy,
     bootstrap_interval,
     confusion_matrix,
+    cross_entropies,
     evaluate_predictions,
     expected_calibration_error,
-    independent_share,
-    is_among_top,
+    is_in_top,
     macro_f1,
     reliability,
-    wilson_interval,
 )
+from model.evaluation.resampling import effective_fraction, resample, wilson_interval
 
 INTERVALS = ("accuracy", "top5_accuracy", "macro_f1", "balanced_accuracy")
 
@@ -78,7 +78,7 @@ def test_agrees_with_scikit_learn(classes: int, images: int, seed: int) -> None:
 
 def test_top_5_counts_the_true_class_among_five() -> None:
     probabilities = np.tile(np.arange(8, 0, -1) / 36, (8, 1))
-    assert is_among_top(probabilities, np.arange(8), 5).tolist() == [True] * 5 + [False] * 3
+    assert is_in_top(probabilities, np.arange(8), 5).tolist() == [True] * 5 + [False] * 3
     metrics = evaluate_predictions(probabilities, np.arange(8), [str(index) for index in range(8)])
     assert metrics["top5_accuracy"] == 5 / 8
     assert metrics["accuracy"] == 1 / 8
@@ -86,7 +86,7 @@ def test_top_5_counts_the_true_class_among_five() -> None:
 
 def test_equal_probabilities_rank_by_class_order() -> None:
     probabilities = np.full((3, 3), 1 / 3)
-    assert is_among_top(probabilities, np.arange(3), 1).tolist() == [True, False, False]
+    assert is_in_top(probabilities, np.arange(3), 1).tolist() == [True, False, False]
 
 
 @pytest.mark.parametrize(
@@ -98,6 +98,34 @@ def test_wilson_interval_has_its_published_values(successes: int, trials: int, e
     assert wilson_interval(successes, trials) == pytest.approx(expected, abs=6e-5)
     low, high = wilson_interval(trials - successes, trials)
     assert (1 - high, 1 - low) == pytest.approx(expected, abs=6e-5)
+
+
+@pytest.mark.parametrize(("successes", "trials"), [(0, 7), (3, 7), (7, 7), (950, 1000)])
+def test_wilson_interval_of_whole_numbers_is_that_of_scipy(successes: int, trials: int) -> None:
+    from scipy.stats import binomtest
+
+    interval = binomtest(successes, trials).proportion_ci(method="wilson")
+    assert wilson_interval(successes, trials) == pytest.approx((interval.low, interval.high), abs=1e-7)
+
+
+def test_intervals_stay_what_they_were() -> None:
+    matrix = np.array([[5, 2, 2], [1, 7, 3], [4, 2, 9]])
+    assert bootstrap_interval(matrix, macro_f1) == pytest.approx((0.41467264814039007, 0.7458441619950571), abs=1e-12)
+    wide = bootstrap_interval(matrix, balanced_accuracy, fraction=effective_fraction(5))
+    assert wide == pytest.approx((0.32894484056248763, 0.8587431917211328), abs=1e-12)
+
+
+def test_a_resample_has_as_many_images_drawn_with_replacement() -> None:
+    counts = resample(np.ones(50, int), seed=0, resamples=200)
+    assert counts.shape == (200, 50) and (counts.sum(axis=1) == 50).all()
+    # An image is missing from (1 - 1/n)^n of the resamples, about 1/e.
+    assert (counts == 0).mean() == pytest.approx(0.98**50, abs=0.02)
+    assert (resample(np.array([0, 3, 1]), seed=0)[:, 0] == 0).all()
+
+
+def test_cross_entropies_are_those_of_the_probabilities() -> None:
+    logits = np.array([[0.0, 1.0], [1000.0, 0.0]])
+    assert cross_entropies(logits, np.array([1, 0])) == pytest.approx([np.log(1 + np.exp(-1)), 0.0])
 
 
 def test_bootstrap_intervals_cover_the_truth() -> None:
@@ -128,7 +156,7 @@ def test_a_faultless_small_test_does_not_claim_certainty() -> None:
 
 def test_metrics_of_many_matrices_at_once() -> None:
     hits = np.array([[2, 1], [0, 0]])
-    counts = ClassCounts(hits, images=np.array([[2, 2], [1, 0]]), answers=np.array([[3, 1], [0, 1]]))
+    counts = ClassCounts(hits, support=np.array([[2, 2], [1, 0]]), predicted=np.array([[3, 1], [0, 1]]))
     assert balanced_accuracy(counts) == pytest.approx([(1 + 0.5) / 2, 0])
     assert macro_f1(counts) == pytest.approx([(4 / 5 + 2 / 3) / 2, 0])
 
@@ -174,5 +202,5 @@ def test_intervals_of_cross_validation_are_wider_around_the_same_numbers() -> No
 
 
 def test_an_image_counts_for_about_a_half_in_cross_validation() -> None:
-    assert [independent_share(folds) for folds in (0, 1)] == [1.0, 1.0]
-    assert independent_share(2) == pytest.approx(1 / 3) and independent_share(10) == pytest.approx(9 / 19)
+    assert [effective_fraction(folds) for folds in (0, 1)] == [1.0, 1.0]
+    assert effective_fraction(2) == pytest.approx(1 / 3) and effective_fraction(10) == pytest.approx(9 / 19)

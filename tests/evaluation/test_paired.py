@@ -60,7 +60,7 @@ def test_a_comparison_is_the_same_each_time_and_in_pieces(monkeypatch):
     labels = rng.integers(0, 3, 60)
     base, new = rng.normal(size=(2, 60, 3))
     whole = compare_paired(base, new, labels, np.ones(60), "val_loss")
-    monkeypatch.setattr("model.evaluation.paired._NUMBERS_AT_A_TIME", 1000)
+    monkeypatch.setattr("model.evaluation.paired._MAX_CHUNK", 1000)
     assert compare_paired(base, new, labels, np.ones(60), "val_loss") == whole
 
 

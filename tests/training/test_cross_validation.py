@@ -9,7 +9,7 @@ import pytest
 
 from model.config import TrainConfig
 from model.dataset.prepare import prepare_dataset
-from model.evaluation.metrics import wilson_interval
+from model.evaluation.resampling import wilson_interval
 from model.results import Sample
 from model.runs.ignored_options import ignored_options
 from model.runs.trainer import train

@@ -14,6 +14,7 @@ from model.bundle_files import REPORT, TUNING
 from model.config import TrainConfig
 from model.dataset.prepare import Verdict, prepare_dataset
 from model.errors import ConfigError, WeightsError
+from model.evaluation.paired import PairedMetric, ScoredPredictions
 from model.networks.keras_weights import ready_backbones, weights_directory, weights_file
 from model.networks.pretrained import build_backbone
 from model.registry import find_bundle
@@ -23,7 +24,6 @@ from model.runs.resumption import finished
 from model.tuning import pool
 from model.tuning.candidates import GRID, proposals
 from model.tuning.choice import choose
-from model.tuning.held_out import HeldOut, Measure
 from model.tuning.pool import NoTimeError, Pool
 from model.tuning.search import tune
 from model.tuning.table import Tuning
@@ -178,12 +178,12 @@ def _trial(labels: np.ndarray, right: float, changes: dict, seed: int) -> Trial:
     """A trial that is right about a share of the images, drawn with the seed, and says so."""
     is_right = np.random.default_rng(seed).permutation(len(labels)) < right * len(labels)
     answers = np.where(is_right, labels, (labels + 1) % 3)
-    held_out = HeldOut(np.where(is_right, 0.1, 2.0).astype(np.float32), answers[None].astype(np.int16))
-    return Trial(changes, _measure(labels).of(held_out), held_out, 1.0)
+    predictions = ScoredPredictions(np.where(is_right, 0.1, 2.0).astype(np.float32), answers[None].astype(np.int16))
+    return Trial(changes, _metric(labels).cost(predictions), predictions, 1.0)
 
 
-def _measure(labels: np.ndarray) -> Measure:
-    return Measure(labels, 3, "val_loss", np.ones(len(labels)))
+def _metric(labels: np.ndarray) -> PairedMetric:
+    return PairedMetric(labels, 3, "val_loss", np.ones(len(labels)))
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_the_plain_options_are_kept_unless_others_are_better_beyond_noise(plain,
     labels = np.arange(600) % 3
     trials = [_trial(labels, plain, {}, 0)]
     trials += [_trial(labels, right, {name: right}, seed) for seed, (name, right) in enumerate(others.items(), 1)]
-    assert choose(trials, trials[0], _measure(labels), {}, 0).trial.changes == expected
+    assert choose(trials, trials[0], _metric(labels), {}, 0).trial.changes == expected
 
 
 def test_of_equally_good_candidates_the_one_of_the_smallest_model_is_chosen():
@@ -208,14 +208,14 @@ def test_of_equally_good_candidates_the_one_of_the_smallest_model_is_chosen():
     trials = [_trial(labels, 0.5, {}, 0)]
     trials += [_trial(labels, 0.9, {"backbone": name}, 1) for name in ("large", "small")]
     trials.append(_trial(labels, 0.901, {"backbone": "small", "mixup": 0.1}, 1))
-    assert choose(trials, trials[0], _measure(labels), sizes, 0).trial.changes == {"backbone": "small"}
+    assert choose(trials, trials[0], _metric(labels), sizes, 0).trial.changes == {"backbone": "small"}
 
 
 def test_a_candidate_that_diverged_is_not_chosen():
     labels = np.arange(60) % 3
-    lost = HeldOut(np.full(60, np.inf, np.float32), np.zeros((1, 60), np.int16))
+    lost = ScoredPredictions(np.full(60, np.inf, np.float32), np.zeros((1, 60), np.int16))
     trials = [_trial(labels, 0.5, {}, 0), Trial({"learning_rate": 3.0}, math.inf, lost, 1.0)]
-    assert choose(trials, trials[0], _measure(labels), {}, 0).trial is trials[0]
+    assert choose(trials, trials[0], _metric(labels), {}, 0).trial is trials[0]
 
 
 def test_the_sampler_proposes_every_candidate_once(tmp_path):
