@@ -138,12 +138,9 @@ def test_a_server_that_is_away(tmp_path: Path) -> None:
 
 @pytest.mark.browser
 def test_swagger_ui_predicts_behind_it(proxy: Proxy) -> None:
-    from tests.api.test_swagger_ui import CHROMIUM, FLAGS, Operation, playwright
+    from tests.support.browser import Operation, running_chromium
 
-    if not CHROMIUM.exists():
-        pytest.skip(f"{CHROMIUM} is not installed")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+    with running_chromium() as browser:
         context = browser.new_context(
             ignore_https_errors=True, http_credentials={"username": USER, "password": PASSWORD}
         )
@@ -155,4 +152,3 @@ def test_swagger_ui_predicts_behind_it(proxy: Proxy) -> None:
         )
         assert predict.execute() == 200
         assert predict.answer()["model"] == "small"
-        browser.close()

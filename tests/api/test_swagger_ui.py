@@ -3,24 +3,19 @@
 With TOPGRAFT_SCREENSHOTS=docs/images the pictures of the documentation are written anew.
 """
 
-import json
 import os
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from model.synthesis.composition import write_demo_dataset
+from tests.support.browser import Operation, playwright, running_chromium
 from tests.support.deepaas_server import REAL_DATASET, Server, running_server
 from tests.support.waiting import wait_until
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
-CHROMIUM = Path("/usr/bin/chromium")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 # What takes room in a picture and tells a reader nothing.
 COMPACT = """
 .swagger-ui .wrapper { padding: 0 12px }
@@ -42,48 +37,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def page(server: Server) -> "Iterator[playwright.Page]":
-    if not CHROMIUM.exists():
-        pytest.skip(f"{CHROMIUM} is not installed")
-    with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+    with running_chromium() as browser:
         page = browser.new_page(viewport={"width": 1100, "height": 1000}, device_scale_factor=1.5)
         page.goto(f"{server.root}/api")
         page.add_style_tag(content=COMPACT)
         yield page
-        browser.close()
-
-
-class Operation:
-    """One operation of the page, opened to be tried out."""
-
-    def __init__(self, page: "playwright.Page", method: str, path: str) -> None:
-        self.page = page
-        self.block = page.locator(f".opblock-{method}", has=page.locator(f'[data-path="/v2/models/topgraft/{path}"]'))
-        self.block.locator(".opblock-summary").click()
-        self.block.get_by_role("button", name="Try it out").click()
-
-    def row(self, name: str) -> "playwright.Locator":
-        return self.block.locator(f'tr[data-param-name="{name}"]')
-
-    def fill(self, name: str, value: str) -> None:
-        self.row(name).locator("input").fill(value)
-
-    def select(self, name: str, value: str) -> None:
-        self.row(name).locator("select").select_option(value)
-
-    def execute(self) -> int:
-        """Send the request; the status of the answer."""
-        with self.page.expect_response(re.compile("/v2/models/topgraft/")) as answered:
-            self.block.get_by_role("button", name="Execute").click()
-        self.block.locator(".live-responses-table").wait_for()
-        return answered.value.status
-
-    def answer(self) -> dict[str, object]:
-        text = self.block.locator(".live-responses-table .response-col_description code").first.inner_text()
-        return json.loads(text)
-
-    def close(self) -> None:
-        self.block.locator(".opblock-summary").click()
 
 
 def test_train_then_predict(page: "playwright.Page", server: Server) -> None:

@@ -20,7 +20,7 @@ from model.storage.copies import kept_copy
 from model.storage.pulling import pull
 from model.synthesis.composition import write_demo_dataset
 from model.workspace import Workspace
-from tests.importing.test_imgclas import CLASSES, small_backbone, with_head, write_folder
+from tests.support.imgclas_models import CLASSES, small_backbone, with_head, write_folder
 from tests.support.small_model import write_model
 
 LISTS = "lists in dataset_files/; its own splits"

@@ -10,7 +10,7 @@ from model.features.extraction import extract_features
 from model.features.out_of_memory import with_batches_that_fit
 from model.resources import is_out_of_memory
 from model.runs.trainer import train
-from tests.runs.test_resume import FINE_TUNED
+from tests.support.trainings import FINE_TUNED
 
 
 class XlaRuntimeError(RuntimeError):

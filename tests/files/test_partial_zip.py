@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from model.files.partial_zip import keep_whole_members
-from tests.storage.test_pull import content_of
+from tests.support.files import content_of
 
 
 class Stream(io.RawIOBase):

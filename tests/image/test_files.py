@@ -15,8 +15,8 @@ import pytest
 import yaml
 
 from tests.image.buildah import base_tag
-from tests.publishing.test_child_module import mounted, validate
 from tests.support.command import ROOT
+from tests.support.hub import mounted, validate
 
 ENTRY_POINT = ROOT / "docker" / "entrypoint.sh"
 NAME = {"type": "string", "pattern": r"^[a-zA-Z0-9._-]+$"}

@@ -19,15 +19,13 @@ import pytest
 from PIL import Image
 
 from model.synthesis.composition import write_demo_dataset
-from tests.api.test_swagger_ui import CHROMIUM, FLAGS
 from tests.page.photos import CLASSES, photo, write_photos
+from tests.support.browser import playwright, running_chromium
 from tests.support.command import COMMAND, ROOT
 from tests.support.deepaas_server import REAL_DATASET, Server, running_server
 from tests.support.page_server import Line, running_page
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
-
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
@@ -78,12 +76,8 @@ def url(line: Line, server: Server) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> "Iterator[playwright.Browser]":
-    if not CHROMIUM.exists():
-        pytest.skip(f"{CHROMIUM} is not installed")
-    with playwright.sync_playwright() as driver:
-        running = driver.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+    with running_chromium() as running:
         yield running
-        running.close()
 
 
 class Visit:

@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -25,6 +24,7 @@ from model.publishing.child_options import ChildOptions
 from model.workspace import Workspace
 from tests.support.command import ROOT
 from tests.support.http_server import serving
+from tests.support.hub import mounted, validate
 
 URL = "https://cloud.example.org/s/4qkGHebtx24Y5r4/download"
 SHA256 = "ab" * 32
@@ -46,13 +46,6 @@ FILES = {
     "tests/data/sample.png",
     "tests/data/expected.json",
 }
-
-
-def validate(path: Path, *options: str) -> "subprocess.CompletedProcess[str]":
-    """Run the hub's validator."""
-    pytest.importorskip("ai4_metadata")
-    command = [sys.executable, "-c", "from ai4_metadata.cli import app; app()", "validate", *options, str(path)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
 
 
 def test_it_holds_what_the_hub_expects(bundle: Bundle, tmp_path: Path) -> None:
@@ -87,13 +80,6 @@ def test_its_metadata_is_complete_and_valid(bundle: Bundle, tmp_path: Path, monk
     for name, version in (("ai4-metadata.yml", "2.3.0"), ("metadata.json", "1.0.0")):
         ran = validate(tmp_path / "child" / name, "--metadata-version", version)
         assert ran.returncode == 0, ran.stdout + ran.stderr
-
-
-def mounted(service: dict[str, Any], project: Path) -> Path:
-    """The folder that a service of `.sqa/docker-compose.yml` works in; relative paths count from `project`."""
-    [volume] = service["volumes"]
-    assert volume["type"] == "bind" and volume["target"] == service["working_dir"]
-    return (project / volume["source"]).resolve()
 
 
 def test_its_checks_see_the_whole_repository(bundle: Bundle, tmp_path: Path) -> None:

@@ -16,9 +16,18 @@ from model.errors import ConfigError, ModelError
 from model.registry import find_bundle, model_names
 from model.runs.import_process import take_over_in_child
 from model.workspace import Workspace
-from tests.importing.test_imgclas import folder, network
+from tests.support.imgclas_models import NAME, small_network, write_folder
 
-__all__ = ["folder", "network"]
+
+@pytest.fixture(scope="module")
+def network() -> keras.Model:
+    return small_network()
+
+
+@pytest.fixture
+def folder(tmp_path: Path, network: keras.Model) -> Path:
+    """A folder that can be imported."""
+    return write_folder(tmp_path / NAME, network)
 
 
 def test_the_train_option_import_from_takes_a_model_over(

@@ -1,6 +1,5 @@
 """A training that is interrupted and resumed ends as one that never was."""
 
-import csv
 import dataclasses
 import json
 import os
@@ -22,21 +21,7 @@ from model.runs import interrupted_trainings
 from model.runs.trainer import resume, train
 from model.training.checkpoints import Checkpoints
 from model.workspace import Workspace, cache_directory
-
-FINE_TUNED = TrainConfig(
-    name="m",
-    backbone="MobileNetV3Small",
-    weights="none",
-    image_size=32,
-    epochs=4,
-    patience=10,
-    batch_size=8,
-    checkpoint_minutes=0.0,
-)
-
-
-class Interruption(KeyboardInterrupt):
-    """What a test stops a training with."""
+from tests.support.trainings import FINE_TUNED, Interruption, rows
 
 
 def _config(shapes: Path) -> TrainConfig:
@@ -49,7 +34,7 @@ def uninterrupted(tmp_path_factory, shapes) -> list[list[str]]:
     workspace = Workspace(tmp_path_factory.mktemp("uninterrupted"))
     workspace.models.mkdir()
     train(_config(shapes), workspace)
-    return _rows(workspace)
+    return rows(workspace)
 
 
 @pytest.mark.slow
@@ -61,7 +46,7 @@ def test_a_training_stopped_after_an_epoch_and_resumed_has_the_same_results(work
     told: list[int] = []
     resume("m", workspace, lambda phase, done, *_total, **_metrics: told.append(done) if phase == "fine_tune" else None)
     assert min(told) > epoch - 1
-    assert _rows(workspace) == uninterrupted
+    assert rows(workspace) == uninterrupted
     find_bundle(workspace, "m").verify()
 
 
@@ -71,13 +56,13 @@ def test_fine_tuning_of_a_whole_backbone_goes_on_with_its_averaged_weights(works
         _config(shapes), backbone="EfficientNetLite0", weights="imagenet", fine_tune="all", epochs=1, fine_tune_epochs=3
     )
     train(config, workspace)
-    expected = _rows(workspace), _predictions(workspace)
+    expected = rows(workspace), _predictions(workspace)
     _clear(workspace)
     with pytest.raises(Interruption):
         train(config, workspace, _stop_at("fine_tune", 2))
     result = resume("m", workspace)
     assert "was kept" in result["remarks"][0]
-    assert (_rows(workspace), _predictions(workspace)) == expected
+    assert (rows(workspace), _predictions(workspace)) == expected
 
 
 @pytest.mark.slow
@@ -92,7 +77,7 @@ def test_a_frozen_backbone_s_training_stopped_in_any_phase_and_resumed_has_the_s
     config = TrainConfig(dataset=str(shapes), name="m", image_size=64, epochs=6, augmentation="light")
     phases: dict[str, int] = {}
     train(config, workspace, lambda phase, done, *_total, **_metrics: phases.update({phase: done}))
-    expected = _rows(workspace), _predictions(workspace)
+    expected = rows(workspace), _predictions(workspace)
     for phase in ("features", "head", "cross_validation", "export"):
         _clear(workspace)
         shutil.rmtree(cache / "features")
@@ -100,21 +85,21 @@ def test_a_frozen_backbone_s_training_stopped_in_any_phase_and_resumed_has_the_s
             train(config, workspace, _stop_at(phase, phases[phase]))
         assert not (workspace.models / "m").exists()
         resume("m", workspace)
-        assert (_rows(workspace), _predictions(workspace)) == expected, phase
+        assert (rows(workspace), _predictions(workspace)) == expected, phase
 
 
 @pytest.mark.slow
 def test_what_was_learned_before_an_interruption_outlives_the_time_limit(workspace, shapes):
     config = TrainConfig(dataset=str(shapes), name="m", image_size=64, epochs=6, time_limit_minutes=1000.0)
     train(config, workspace)
-    expected = _rows(workspace), _predictions(workspace)
+    expected = rows(workspace), _predictions(workspace)
     _clear(workspace)
     with pytest.raises(Interruption):
         train(config, workspace, _stop_at("export", 0))
     status = json.loads((workspace.running / "m" / "status.json").read_text())
     (workspace.running / "m" / "status.json").write_text(json.dumps(status | {"seconds_used": 60_001.0}))
     assert not [warning for warning in resume("m", workspace)["warnings"] if "time limit" in warning]
-    assert (_rows(workspace), _predictions(workspace)) == expected
+    assert (rows(workspace), _predictions(workspace)) == expected
 
 
 @pytest.mark.slow
@@ -122,7 +107,7 @@ def test_the_train_option_resume_does_the_same(workspace, shapes, uninterrupted)
     with pytest.raises(Interruption):
         train(_config(shapes), workspace, _stop_at("fine_tune", 1))
     train(TrainConfig(resume="m"), workspace)
-    assert _rows(workspace) == uninterrupted
+    assert rows(workspace) == uninterrupted
 
 
 @pytest.mark.slow
@@ -137,7 +122,7 @@ def test_a_damaged_checkpoint_is_said_and_the_one_before_it_used(workspace, shap
     newest.write_bytes(damaged[damage])
     resume("m", workspace)
     assert "is damaged" in caplog.text
-    assert _rows(workspace) == uninterrupted
+    assert rows(workspace) == uninterrupted
 
 
 @pytest.mark.slow
@@ -194,7 +179,7 @@ def test_a_disk_that_is_full_fails_the_training_and_it_can_be_resumed(workspace,
     assert not (workspace.models / "m").exists()
     assert [(status.name, status.state) for status in interrupted_trainings(workspace)] == [("m", "failed")]
     resume("m", workspace)
-    assert _rows(workspace) == uninterrupted
+    assert rows(workspace) == uninterrupted
 
 
 @pytest.mark.slow
@@ -203,7 +188,7 @@ def test_a_time_limit_ends_a_training_in_good_order(workspace, shapes):
     started = time.monotonic()
     train(config, workspace)
     assert time.monotonic() - started < 180
-    assert 1 <= len(_rows(workspace)) < 10_000
+    assert 1 <= len(rows(workspace)) < 10_000
     find_bundle(workspace, "m").verify()
 
 
@@ -230,7 +215,7 @@ def test_a_training_killed_at_any_moment_and_resumed_has_the_same_results(worksp
             continue_with = ["train", *_arguments(shapes)]
         if continue_with:
             assert _start(workspace, continue_with).wait(120) == 0
-        assert _rows(workspace) == uninterrupted
+        assert rows(workspace) == uninterrupted
         find_bundle(workspace, "m").verify()
         _clear(workspace)
     assert killed > 0
@@ -270,11 +255,6 @@ def _stop_at(phase: str, step: int):
             raise Interruption
 
     return progress
-
-
-def _rows(workspace: Workspace) -> list[list[str]]:
-    with open(workspace.models / "m" / "results.csv", newline="") as stream:
-        return [[value for key, value in row.items() if key != "seconds"] for row in csv.DictReader(stream)]
 
 
 def _predictions(workspace: Workspace) -> dict[str, str]:

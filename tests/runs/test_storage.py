@@ -12,7 +12,7 @@ from model.errors import StorageError
 from model.runs import interrupted_to_go_on_with, interrupted_trainings
 from model.runs.trainer import train
 from model.workspace import Workspace
-from tests.runs.test_resume import Interruption
+from tests.support.trainings import Interruption
 
 
 def test_a_mount_lost_during_the_checks_keeps_the_training_to_go_on_by_itself(

@@ -16,8 +16,8 @@ from model.files.packing import pack_folder
 from model.storage import uses
 from model.storage.copies import dataset_folder, local_paths
 from model.workspace import Workspace
-from tests.storage.test_pull import content_of, write_files
 from tests.support.command import COMMAND, environment_of_tests, topgraft
+from tests.support.files import content_of, write_files
 from tests.support.photos import write_photos
 from tests.support.storage_servers import StorageServer
 

@@ -10,7 +10,7 @@ from model.errors import DatasetError
 from model.files.archives import unpack_archive
 from model.files.packing import pack_folder, verify_unpacked
 from model.storage import open_storage
-from tests.storage.test_pull import content_of
+from tests.support.files import content_of
 from tests.support.storage_servers import StorageServer
 
 

@@ -22,19 +22,8 @@ from model.storage import zipped_folder
 from model.storage.copies import dataset_folder, kept_copy, local_paths, output_file
 from model.storage.pulling import pull
 from model.workspace import Workspace
+from tests.support.files import content_of, write_files
 from tests.support.storage_servers import Fault, FaultyProxy, StorageServer, use
-
-
-def write_files(folder: Path, count: int = 3, size: int = 50) -> dict[str, bytes]:
-    contents = {f"{'ab'[index % 2]}/{index} ü.bin": os.urandom(size + index) for index in range(count)}
-    for name, content in contents.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
-    return contents
-
-
-def content_of(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_a_folder_comes_once_then_only_what_has_changed(there: Path, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """A training in TensorBoard: read back with TensorBoard's own reader, while it goes on and afterwards."""
 
-import io
 import subprocess
 import sys
 import types
@@ -13,8 +12,9 @@ from PIL import Image
 from model.results import Dataset, Sample
 from model.tracking.epoch_figures import Thumbnails, draw_confusion_matrix, draw_surest_errors
 from model.tracking.projector import principal_components, write_projector
-from model.tracking.tensorboard_log import PICTURES, TensorBoardLog
+from model.tracking.tensorboard_log import TensorBoardLog
 from model.training.epochs import Epoch
+from tests.support.event_files import curve, pictures
 from tests.support.shapes import CLASSES
 
 
@@ -41,21 +41,6 @@ def row(epoch: int, phase: str = "head", loss: float | None = None) -> Epoch:
 
 def logits_of(answers: list[int]) -> np.ndarray:
     return 4 * np.eye(3, dtype=np.float32)[answers]
-
-
-def read(directory: Path):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    return EventAccumulator(str(directory), size_guidance={"images": 0, "tensors": 0, "scalars": 0}).Reload()
-
-
-def curve(directory: Path, tag: str) -> list[tuple[int, float]]:
-    return [(event.step, round(event.value, 5)) for event in read(directory).Scalars(tag)]
-
-
-def pictures(logs: Path, tag: str) -> list[tuple[int, Image.Image]]:
-    events = read(logs / PICTURES).Images(tag)
-    return [(event.step, Image.open(io.BytesIO(event.encoded_image_string))) for event in events]
 
 
 def test_each_epoch_can_be_seen_at_once(tmp_path, dataset):

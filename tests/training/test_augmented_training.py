@@ -1,6 +1,5 @@
 """Augmentation in whole trainings: its views are learnt from, cached, and the same each time."""
 
-import csv
 import dataclasses
 from pathlib import Path
 
@@ -16,17 +15,12 @@ from model.results import no_progress
 from model.runs.trainer import resume, train
 from model.tracking.tensorboard_log import PICTURES
 from model.workspace import Workspace
-from tests.runs.test_resume import Interruption
-from tests.tracking.test_tensorboard_log import pictures, read
+from tests.support.event_files import pictures, read
+from tests.support.trainings import Interruption, rows
 
 
 def config(shapes: Path, name: str, **options: object) -> TrainConfig:
     return TrainConfig(dataset=str(shapes), name=name, image_size=64, epochs=5, **options)
-
-
-def rows(workspace: Workspace, name: str) -> list[list[str]]:
-    with open(workspace.models / name / "results.csv", newline="") as stream:
-        return [[value for key, value in row.items() if key != "seconds"] for row in csv.DictReader(stream)]
 
 
 def features_passes(workspace: Workspace, asked: TrainConfig) -> list[int]:

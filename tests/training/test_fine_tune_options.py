@@ -10,9 +10,8 @@ from model.config import TrainConfig
 from model.runs.trainer import resume, train
 from model.training.epochs import Epoch
 from model.workspace import Workspace
-from tests.runs.test_resume import FINE_TUNED, Interruption
 from tests.support.shapes import write_shapes
-from tests.training.test_augmented_training import rows
+from tests.support.trainings import FINE_TUNED, Interruption, rows
 
 DRAWN_AT_RANDOM = {"imbalance": "sampling", "label_smoothing": 0.2, "mixup": 0.4}
 

@@ -15,7 +15,7 @@ from model.usage.recorder import SECONDS_BETWEEN_WRITES, Recorder
 from model.usage.store import NO_MODEL, UsageStore, today
 from model.workspace import Workspace
 from tests.support.waiting import wait_until
-from tests.usage.test_store import PETS, record
+from tests.usage.records import PETS, record
 
 ROOT = Path(__file__).resolve().parents[2]
 # Counts, says so, and then waits to be ended in one way or the other.
@@ -24,7 +24,7 @@ import sys, time
 from pathlib import Path
 from model.usage.recorder import Recorder
 from model.workspace import Workspace
-from tests.usage.test_store import PETS, record
+from tests.usage.records import PETS, record
 recorder = Recorder(Workspace(Path(sys.argv[1])), look=lambda model: None)
 for number in range(3):
     recorder.add(PETS, record(first=number))

@@ -1,6 +1,5 @@
 """Records on disk: summed over processes that write at once, never half written, never too many."""
 
-import dataclasses
 import json
 import logging
 import multiprocessing
@@ -10,25 +9,15 @@ import pytest
 
 from model.bundle import open_bundle
 from model.results import Prediction
-from model.usage.record import BINS, Record
+from model.usage.record import BINS
 from model.usage.sample import MOST_ROWS
 from model.usage.store import KEPT_DAYS, NO_MODEL, UsageStore, Watched, days_before, today, watched
 from model.workspace import Workspace
 from tests.support.small_model import write_small_model
+from tests.usage.records import PETS, record
 
-PETS = Watched("pets", "0123456789abcdef")
 DAY = "2026-11-21"
 WRITERS, WRITES = 4, 25
-
-
-def record(photos: int = 1, first: int = 0) -> Record:
-    made = Record()
-    for number in range(first, first + photos):
-        unsure = Prediction("a", ("cat", "dog"), (0.9, 0.1), True, None, "confidence", distance=0.25)
-        made.add_prediction(dataclasses.replace(unsure, components=(number / 5000, 0.5)))
-    made.add_answer("json", 0.01, is_zip=False)
-    made.add_error(415)
-    return made
 
 
 @pytest.fixture
