@@ -96,10 +96,10 @@ def as_picture(answer: Answer) -> io.BytesIO:
     """
     if answer.photo is None:
         raise BadRequest("accept: image/png shows one image, received a zip. Ask for application/json or text/csv.")
-    from model.serving.explain import answer_picture
+    from model.serving.prediction_figure import draw_prediction
 
     prediction = next(answer.predictions)
-    return io.BytesIO(answer_picture(answer.predictor, answer.photo, prediction, answer.config.explain_class))
+    return io.BytesIO(draw_prediction(answer.predictor, answer.photo, prediction, answer.config.explain_class))
 
 
 RENDERERS: dict[str, Callable[[Answer], Any]] = {

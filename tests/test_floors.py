@@ -51,7 +51,7 @@ LIGHT_MODULES = ("model.serving.model_cache",)
 FIRST_ROOM_OF_LIBRARY = {
     "onnxruntime": "model.features",
     "sklearn": "model.features",
-    "matplotlib": "model.features",
+    "freetype": "model.features",
     "onnx": "model.networks",
     "tf2onnx": "model.networks",
     "mlflow": "model.networks",

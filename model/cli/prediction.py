@@ -204,7 +204,7 @@ def predict_to_file(
 
 def draw_first_answer(predictor: "Predictor", photos: Photos, config: PredictConfig) -> bytes:
     """A PNG of the first photo that can be read, where the model looked, and its likeliest classes."""
-    from model.serving.explain import answer_picture
+    from model.serving.prediction_figure import draw_prediction
 
     content, prediction = next(
         (content, prediction)
@@ -212,7 +212,7 @@ def draw_first_answer(predictor: "Predictor", photos: Photos, config: PredictCon
         for prediction in predictor.predict([(Path(name).name, content)], config)
         if prediction.error is None
     )
-    return answer_picture(predictor, content, prediction, config.explain_class)
+    return draw_prediction(predictor, content, prediction, config.explain_class)
 
 
 def prediction_line(prediction: Prediction) -> str:

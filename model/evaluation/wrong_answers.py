@@ -7,7 +7,7 @@ import numpy as np
 from model.dataset.images import read_content
 from model.errors import ImageError
 from model.evaluation.evaluate import Evaluation
-from model.serving.explain import heat_picture
+from model.serving.prediction_figure import overlay_activation
 from model.serving.predictor import Predictor
 
 MOST_SHOWN = 12
@@ -68,5 +68,5 @@ def _explain(evaluation: Evaluation, row: int, picture: np.ndarray, predictor: P
         true_probability=float(probabilities[label]),
         predicted_probability=float(probabilities[answer]),
         picture=picture,
-        heat=heat_picture(picture, predictor.activation_maps(picture)[..., answer]),
+        heat=overlay_activation(picture, predictor.activation_maps(picture)[..., answer]),
     )

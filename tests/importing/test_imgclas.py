@@ -25,8 +25,8 @@ from model.features.onnx_session import ACTIVATION_MAP, FEATURES, PROBABILITIES
 from model.registry import find_bundle, model_names
 from model.runs import LOCK, interrupted_trainings, reserve
 from model.runs.import_run import import_model
-from model.serving.explain import answer_picture
 from model.serving.keras_engine import keras_engine
+from model.serving.prediction_figure import draw_prediction
 from model.serving.predictor import load_predictor
 from model.workspace import Workspace
 from tests.support.imgclas_models import (
@@ -160,7 +160,7 @@ def test_the_source_is_never_changed_and_nothing_is_left_behind(imported: Import
 def test_the_answer_can_be_drawn(imported: Imported) -> None:
     predictor = load_predictor(find_bundle(imported.workspace, NAME))
     [prediction] = predictor.predict([("photo", photo(1))])
-    assert answer_picture(predictor, photo(1), prediction).startswith(b"\x89PNG")
+    assert draw_prediction(predictor, photo(1), prediction).startswith(b"\x89PNG")
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from model.bundle_files import ONNX_MODEL
 from model.config import PredictConfig
 from model.errors import ConfigError, ImageError, ModelDamagedError
 from model.results import Prediction
-from model.serving.explain import answer_picture, heat_picture
+from model.serving.prediction_figure import draw_prediction, overlay_activation
 from model.serving.predictor import Predictor, load_predictor
 from tests.serving.test_parity import CLASSES, _bundle, _photo, _saved
 
@@ -56,31 +56,31 @@ def test_answers_come_in_order_with_the_errors_in_their_places(tmp_path):
 @pytest.mark.parametrize("label", ["other", "$x$ & <b>", "a" * 200, "鱼", "line\nbreak"])
 def test_the_picture_of_an_answer_has_its_size_whatever_the_names(tmp_path, label):
     prediction = Prediction(label, ("one", label), (0.7, 0.3), unknown=True)
-    picture = answer_picture(_predictor(tmp_path), _saved(_photo(), "PNG"), prediction)
+    picture = draw_prediction(_predictor(tmp_path), _saved(_photo(), "PNG"), prediction)
     assert Image.open(io.BytesIO(picture)).size == (1000, 500)
 
 
 def test_the_evidence_is_that_of_the_class_asked_for(tmp_path):
     predictor, content = _predictor(tmp_path), _saved(_photo(), "PNG")
     prediction = Prediction("photo", CLASSES, (0.7, 0.3))
-    pictures = [answer_picture(predictor, content, prediction, name) for name in ("", *CLASSES)]
+    pictures = [draw_prediction(predictor, content, prediction, name) for name in ("", *CLASSES)]
     assert pictures[0] == pictures[1] != pictures[2]
     with pytest.raises(ConfigError, match=r"explain_class: .* such as other; received 'othr'"):
-        answer_picture(predictor, content, prediction, "othr")
+        draw_prediction(predictor, content, prediction, "othr")
     with pytest.raises(ConfigError, match="explain_class"):
         next(predictor.predict([("photo", content)], PredictConfig(explain_class="othr")))
 
 
 def test_no_picture_is_drawn_of_what_is_no_photo(tmp_path):
     with pytest.raises(ImageError):
-        answer_picture(_predictor(tmp_path), b"no picture", Prediction("x", ("one",), (1.0,)))
+        draw_prediction(_predictor(tmp_path), b"no picture", Prediction("x", ("one",), (1.0,)))
 
 
 def test_heat_is_drawn_where_the_evidence_is_and_nowhere_else():
     image = np.full((40, 40, 3), 100, np.uint8)
     evidence = np.full((4, 4), -1.0)
     evidence[0, 0] = 5.0
-    heat = heat_picture(image, evidence)
+    heat = overlay_activation(image, evidence)
     assert heat.shape == image.shape and heat.dtype == np.uint8
     assert np.array_equal(heat[30:, 30:], image[30:, 30:])
     assert np.abs(heat[:5, :5].astype(int) - 100).max() > 50

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.serving import lettering
-from model.serving.lettering import draw_text, shorten, text_width
+from model.serving import text_rendering
+from model.serving.text_rendering import draw_text, shorten, text_width
 
 
 @pytest.fixture(autouse=True)
-def only_the_font_of_matplotlib(monkeypatch):
+def packaged_fonts_only(monkeypatch):
     """So that these tests are the same on every machine."""
-    caches = (lettering._system_fonts, lettering._font_with, lettering._tell_missing)
-    monkeypatch.setattr(lettering, "_FONT_DIRECTORIES", ())
+    caches = (text_rendering._system_fonts, text_rendering._font_of, text_rendering._log_missing)
+    monkeypatch.setattr(text_rendering, "_SYSTEM_FONT_FOLDERS", ())
     for cache in caches:
         cache.cache_clear()
     yield
@@ -57,14 +57,14 @@ def test_what_no_font_has_is_written_as_its_code_or_its_name_and_logged_once(cap
 
 
 def test_arabic_is_joined_and_runs_from_right_to_left():
-    shown = lettering._in_visual_order("سمك")
+    shown = text_rendering._in_visual_order("سمك")
     # Initial seen at the right, medial meem, final kaf at the left.
     assert [unicodedata.name(char) for char in shown] == [
         "ARABIC LETTER KAF FINAL FORM",
         "ARABIC LETTER MEEM MEDIAL FORM",
         "ARABIC LETTER SEEN INITIAL FORM",
     ]
-    assert lettering._in_visual_order("fish 鱼") == "fish 鱼"
+    assert text_rendering._in_visual_order("fish 鱼") == "fish 鱼"
     seen_first = _drawn("س" + "\N{ARABIC LETTER ALEF}" * 8)
     columns = np.flatnonzero(seen_first.any(axis=0))
     left, right = np.array_split(seen_first[:, columns[0] : columns[-1] + 1], 2, axis=1)
@@ -78,11 +78,11 @@ def test_fonts_of_the_system_fill_the_gaps(monkeypatch, tmp_path):
     path.parent.mkdir()
     _write_font(path, "鱼")
     (tmp_path / "broken.ttf").write_bytes(b"no font")
-    monkeypatch.setattr(lettering, "_FONT_DIRECTORIES", (str(tmp_path),))
-    lettering._system_fonts.cache_clear()
-    lettering._font_with.cache_clear()
-    pieces = list(lettering._pieces("a鱼b", bold=False))
-    assert [(piece.text, piece.font.name) for piece in pieces] == [
+    monkeypatch.setattr(text_rendering, "_SYSTEM_FONT_FOLDERS", (str(tmp_path),))
+    text_rendering._system_fonts.cache_clear()
+    text_rendering._font_of.cache_clear()
+    runs = list(text_rendering._runs("a鱼b", bold=False))
+    assert [(run.text, run.font.name) for run in runs] == [
         ("a", "DejaVuSans.ttf"),
         ("鱼", "fish.ttf"),
         ("b", "DejaVuSans.ttf"),
