@@ -6,7 +6,6 @@ from it which model is `latest`.
 
 import contextlib
 import dataclasses
-import datetime
 import fcntl
 import json
 import os
@@ -16,6 +15,7 @@ from typing import Any, Final, Literal
 from model import durable
 from model.config import is_model_name
 from model.errors import ConfigError
+from model.provenance import utc_now
 from model.workspace import Workspace
 
 PROMOTED = "promoted.json"
@@ -107,7 +107,7 @@ def _promoted(history: list[HistoryEntry]) -> list[str]:
 
 
 def _append(workspace: Workspace, action: Literal["promote", "rollback"], name: str) -> None:
-    now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    now = utc_now("seconds")
     history = [*read_history(workspace), HistoryEntry(now, action, name)]
     durable.write_json(workspace.models / PROMOTED, {"history": [dataclasses.asdict(entry) for entry in history]})
 

@@ -6,13 +6,14 @@ is none of them, so that the same model stays the same bytes, logged or not.
 """
 
 import datetime
+import importlib.metadata
 import json
 import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from model import durable
+from model import __version__, durable
 from model.bundle_files import MLFLOW_RUN, PROVENANCE
 
 _OF_THE_JOB = {"nomad_job": "NOMAD_JOB_ID", "nomad_allocation": "NOMAD_ALLOC_ID"}
@@ -69,6 +70,17 @@ def _read(path: Path) -> dict[str, str]:
     return {name: text for name, text in content.items() if isinstance(text, str)} if isinstance(content, dict) else {}
 
 
-def utc_now() -> str:
-    """The time in UTC as ISO 8601, to the microsecond."""
-    return datetime.datetime.now(datetime.timezone.utc).isoformat()
+def utc_now(timespec: str = "auto") -> str:
+    """The time in UTC as ISO 8601, to the microsecond; `timespec` as of `datetime.isoformat`."""
+    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec=timespec)
+
+
+def utc_today() -> str:
+    """The date in UTC, as `2026-11-21`."""
+    return datetime.datetime.now(datetime.timezone.utc).date().isoformat()
+
+
+def installed_versions() -> dict[str, str]:
+    """Versions of topgraft and of the libraries that a model depends on: name -> version."""
+    packages = ("keras", "tensorflow", "onnx", "onnxruntime", "numpy")
+    return {"topgraft": __version__} | {name: importlib.metadata.version(name) for name in packages}

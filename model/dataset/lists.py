@@ -3,13 +3,14 @@
 import dataclasses
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from model import durable
 from model.dataset.listing import BLANKS, CLASSES, DATASET_FILES, IMAGES, Listing, raise_all
 from model.errors import DatasetError
 from model.files.browsing import describe_content, folders_in
-from model.results import SPLITS, Sample
+from model.results import SPLITS, Sample, Split
 
 # A longer one is no label, and `int` is slow on very long ones.
 _LABEL = re.compile(r"[+-]?[0-9]{1,18}")
@@ -39,6 +40,25 @@ def read_lists(root: Path, images_directory: str) -> Listing:
         },
         has_splits=True,
     )
+
+
+def write_lists(directory: Path, classes: Iterable[str], splits: Mapping[Split, Iterable[tuple[str, int]]]) -> None:
+    """Write a dataset as lists, the form that `read_lists` reads; the folder is created if it does not exist.
+
+    Args:
+        directory: folder of the lists, such as `dataset_files/`.
+        classes: names in label order.
+        splits: split -> path and label of each image.
+    """
+    write_classes(directory, classes)
+    for split, images in splits.items():
+        durable.write_text(directory / f"{split}.txt", "".join(f"{name} {label}\n" for name, label in images))
+
+
+def write_classes(directory: Path, classes: Iterable[str]) -> None:
+    """Write `classes.txt`, one name per line in label order; the folder is created if it does not exist."""
+    directory.mkdir(parents=True, exist_ok=True)
+    durable.write_text(directory / CLASSES, "".join(f"{name}\n" for name in classes))
 
 
 def parse_line(line: str) -> tuple[str, int] | None:

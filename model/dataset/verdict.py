@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from model import durable
-from model.dataset.listing import CLASSES
+from model.dataset.lists import write_lists
 from model.results import SPLITS, Dataset, Split
 
 REJECTED = "rejected.csv"
@@ -185,15 +185,13 @@ class Verdict:
 
 
 def write_dataset_files(verdict: Verdict, directory: Path) -> None:
-    """Write what was used as lists that can be read again: classes.txt, train.txt, val.txt, test.txt, rejected.csv.
+    """Write the dataset as used: classes.txt, train.txt, val.txt, test.txt and rejected.csv.
 
-    `directory` is made where it does not exist; the paths in the lists start at `verdict.dataset.root`.
+    `directory` is created if it does not exist; the paths in the lists are relative to `verdict.dataset.root`.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    durable.write_text(directory / CLASSES, "".join(f"{name}\n" for name in verdict.dataset.classes))
-    for split in SPLITS:
-        lines = (f"{sample.name} {sample.label}\n" for sample in verdict.dataset.split(split))
-        durable.write_text(directory / f"{split}.txt", "".join(lines))
+    dataset = verdict.dataset
+    splits = {split: ((sample.name, sample.label) for sample in dataset.split(split)) for split in SPLITS}
+    write_lists(directory, dataset.classes, splits)
     durable.write_csv(directory / REJECTED, ("name", "reason"), [(item.name, item.reason) for item in verdict.rejected])
 
 

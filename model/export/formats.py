@@ -12,6 +12,7 @@ import numpy as np
 from model import durable
 from model.bundle import Bundle
 from model.bundle_files import KERAS_MODEL, ONNX_MODEL
+from model.dataset.lists import write_classes
 from model.errors import ConfigError, ModelError
 from model.export import runtimes
 from model.export.comparison_photos import find_photos
@@ -19,8 +20,6 @@ from model.export.model_files import PARITY_LIMIT
 from model.export.runtimes import Run, Write
 from model.export.usage_program import PROGRAM, usage_program
 from model.serving.predictor import load_predictor
-
-CLASSES = "classes.txt"
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +85,7 @@ def export_form(bundle: Bundle, name: str, directory: Path) -> ExportedForm:
                 f"difference of {difference:.2g}. Nothing was written. Use another format."
             )
         usage = usage_program(bundle.manifest, name, form.file)
-        durable.write_text(staging / CLASSES, "".join(f"{label}\n" for label in bundle.manifest.classes))
+        write_classes(staging, bundle.manifest.classes)
         durable.write_text(staging / PROGRAM, usage)
         os.rename(staging, directory)
     finally:

@@ -8,7 +8,6 @@ the second kernel.
 """
 
 import dataclasses
-import importlib.metadata
 import logging
 import re
 import shutil
@@ -23,11 +22,11 @@ from keras import layers
 from onnx import helper, numpy_helper
 from PIL import Image
 
-import model
 from model import bundle as bundles
 from model import bundle_files, durable
 from model.bundle import Manifest
-from model.dataset.listing import CLASSES, DATASET_FILES
+from model.dataset.listing import DATASET_FILES
+from model.dataset.lists import write_classes
 from model.errors import ExportError, ModelError
 from model.evaluation.resampling import wilson_interval
 from model.export.model_files import PARITY_LIMIT, Exported, compare_engines
@@ -39,7 +38,7 @@ from model.importing.imgclas import (
 )
 from model.importing.untrusted_network import load_untrusted_network
 from model.networks.onnx_export import attach_head, convert_backbone
-from model.provenance import utc_now
+from model.provenance import installed_versions, utc_now
 from model.publishing.card import model_card
 from model.results import SPLITS
 from model.serving.keras_engine import HEAD
@@ -142,8 +141,7 @@ class _Import:
     def write_dataset_files(self) -> None:
         """classes.txt, and the lists as they are."""
         directory = self.bundle / bundle_files.DATASET_FILES
-        directory.mkdir()
-        durable.write_text(directory / CLASSES, "".join(f"{name}\n" for name in self.folder.classes))
+        write_classes(directory, self.folder.classes)
         for split in SPLITS:
             path = self.folder.directory / DATASET_FILES / f"{split}.txt"
             if path.is_file():
@@ -185,7 +183,7 @@ class _Import:
         return Manifest(
             name=self.name,
             created=folder.started or self.started,
-            versions=_versions(),
+            versions=installed_versions(),
             classes=folder.classes,
             backbone=folder.backbone,
             image_size=folder.image_size,
@@ -398,8 +396,3 @@ def _metrics(folder: TrainedFolder) -> dict[str, Any]:
 
 def _first_of(stats: dict[str, list[float]], *names: str) -> list[float] | None:
     return next((stats[name] for name in names if name in stats), None)
-
-
-def _versions() -> dict[str, str]:
-    packages = ("keras", "tensorflow", "onnx", "onnxruntime", "numpy")
-    return {"topgraft": model.__version__} | {name: importlib.metadata.version(name) for name in packages}

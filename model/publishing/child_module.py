@@ -4,7 +4,6 @@ The templates are files of `docker/child/`. What a person has changed in a repos
 """
 
 import dataclasses
-import datetime
 import hashlib
 import json
 import logging
@@ -20,7 +19,7 @@ from model.backbones import BACKBONES
 from model.bundle import Bundle
 from model.errors import ConfigError
 from model.files.rendering import docker_string, render
-from model.provenance import provenance_of
+from model.provenance import provenance_of, utc_today
 from model.publishing.card import model_card, summary_of
 from model.publishing.child_options import ChildOptions, check_options, check_weights, read_sample
 from model.serving.predictor import load_predictor
@@ -191,8 +190,8 @@ def _values(bundle: Bundle, weights_url: str, sha256: str, sample: str, options:
         "sample": sample,
         "dataset_url": options.dataset_url,
         "expires": options.expires,
-        "created": manifest.created[:10] or _today(),
-        "updated": _today(),
+        "created": manifest.created[:10] or utc_today(),
+        "updated": utc_today(),
         "base_model": _base_model(bundle),
         "tags": ["image classification", "transfer learning", "topgraft", manifest.backbone],
         "memory_mb": _SERVICE_MB + 3 * _size(bundle) // _MEGABYTE,
@@ -222,10 +221,6 @@ def _base_model(bundle: Bundle) -> str:
 
 def _size(bundle: Bundle) -> int:
     return sum(record.size for record in bundle.manifest.files.values())
-
-
-def _today() -> str:
-    return datetime.datetime.now(datetime.timezone.utc).date().isoformat()
 
 
 def _expected(bundle: Bundle, sample: str, photo: bytes) -> dict[str, Any]:

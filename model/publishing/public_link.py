@@ -5,7 +5,6 @@ password as for WebDAV are used; nothing of them is ever shown.
 """
 
 import dataclasses
-import datetime
 import re
 import urllib.parse
 from collections.abc import Mapping
@@ -23,6 +22,7 @@ from model.errors import (
     StorageSettingsError,
     StorageUnreachableError,
 )
+from model.provenance import utc_today
 from model.storage.failures import with_retries
 from model.storage.places import Place
 from model.storage.settings import WebDavAccount
@@ -145,8 +145,7 @@ class SharedFiles:
 
 def _is_alive(share: Mapping[str, Any]) -> bool:
     """Whether it is a public link that has not ended."""
-    today = datetime.datetime.now(datetime.timezone.utc).date().isoformat()
-    return share.get("share_type") == _PUBLIC_LINK and (not _end_of(share) or _end_of(share) >= today)
+    return share.get("share_type") == _PUBLIC_LINK and (not _end_of(share) or _end_of(share) >= utc_today())
 
 
 def _end_of(share: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
-"""From a trained model to what the hub needs: archive, upload, public link, proof that it works, child module.
+"""Publishing a trained model: archive, upload, public link, check of the link, child module.
 
-Each step looks first whether it is done, so the whole can be repeated after whatever went wrong.
+`publish` and `plan` walk the same list of steps.
 """
 
 import dataclasses
@@ -10,7 +10,7 @@ import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,13 +18,14 @@ from model import durable
 from model.addresses import without_credentials
 from model.bundle import Bundle
 from model.errors import ConfigError, StorageDamagedError, StorageSettingsError
+from model.provenance import utc_today
 from model.publishing.archive import SUFFIX, Archive, write_archive
 from model.publishing.child_module import ChildModule, check_child_module, slug_of, write_child_module
 from model.publishing.child_options import ChildOptions, is_safe_address
 from model.publishing.public_link import PublicLink, SharedFiles
 from model.publishing.upload import send_archive, sent_checksum, withdraw_checksum
 from model.results import Progress, no_progress
-from model.storage import Storage, open_storage, parse_place, webdav_account
+from model.storage import open_storage, parse_place, webdav_account
 from model.storage.download import download
 from model.workspace import Workspace
 
@@ -38,15 +39,15 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class PublishOptions:
-    """What to publish, and how.
+    """Options of publishing.
 
     Attributes:
         to: folder in a Nextcloud, as `remote:path`.
-        child: what only a person can say of the child module.
-        out: where its repository goes; None is where it went before, at first a folder in `published/MODEL/` of the
-            workspace, named after the title.
-        expires: the last day of the link, as an ISO date; empty for none.
-        password: of the link; empty for none.
+        child: options of the child module.
+        out: folder of the child module; None: the folder of the previous publication, or one named after the title
+            in `published/MODEL/` of the workspace.
+        expires: last day of the link, as an ISO date; empty: the link does not expire.
+        password: password of the link; empty: none.
         git: whether the child module becomes a git repository.
     """
 
@@ -60,13 +61,13 @@ class PublishOptions:
 
 @dataclasses.dataclass(frozen=True)
 class Publication:
-    """What was done.
+    """Result of publishing.
 
     Attributes:
-        place: of the archive in the storage, as `remote:path`.
-        sent: whether it had to be sent, or was there as it is.
-        child: the child module; None where the link has a password.
-        remarks: consequences to know of.
+        place: path of the archive in the remote storage, as `remote:path`.
+        sent: whether the archive had to be uploaded; False if the same archive was there.
+        child: the child module; None if the link has a password.
+        remarks: consequences that the user should know.
     """
 
     model: str
@@ -81,78 +82,176 @@ class Publication:
 def publish(
     bundle: Bundle, workspace: Workspace, options: PublishOptions, progress: Progress = no_progress
 ) -> Publication:
-    """Publish a model; what is done already is found and kept.
+    """Publish a model: pack, upload, link, check the link, write the child module.
+
+    Each step first checks whether it is done, so publishing can be repeated after any failure.
 
     Raises:
-        ConfigError, StorageSettingsError: the options, or the settings of the storage, cannot be used.
-        ModelDamagedError: the model is not whole.
-        StorageError, FetchError: it could not be sent, linked or fetched again; repeating goes on from there.
+        ConfigError, StorageSettingsError: the options, or the settings of the remote storage, cannot be used.
+        ModelDamagedError: files of the model are missing or have changed.
+        StorageError, FetchError: the archive could not be uploaded, linked or downloaded again.
     """
-    place = parse_place(options.to) / f"{bundle.name}{SUFFIX}"
-    shared = SharedFiles(webdav_account(place.remote))
-    folder = workspace.root / PUBLISHED / bundle.name
-    check(options, shared.address, _child_folder(bundle, folder, options))
-    storage = open_storage(options.to)
-    folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder):
-        # Only now: another command may have written it while this one waited.
-        out = _child_folder(bundle, folder, options)
-        _remove_leftovers(folder, place.name)
-        archive = write_archive(bundle, folder / place.name)
-        sent = _send(archive, storage, progress)
-        link = shared.link(place, options.expires, options.password)
-        try:
-            if not sent:
-                sent = _send_if_another_is_there(link, archive, storage, folder, options.password, progress)
-            if sent:
-                _prove(link, archive, folder, options.password, progress)
-        except StorageDamagedError:
-            # Another publish came between: its archive must not stay beside our checksum.
-            withdraw_checksum(archive, storage)
-            raise
-        record = {"place": str(place), "link": link.url, "expires": link.expires, "sha256": archive.sha256}
-        # Before the child module: a title given when this is repeated after a kill leads to the folder begun.
-        durable.write_json(folder / RECORD, record | {"child": _named_from(folder, out)})
-        child = None
-        if not link.has_password:
-            described = dataclasses.replace(options.child, expires=link.expires)
-            child = write_child_module(bundle, link.url, archive.sha256, out, described, options.git)
-    return Publication(bundle.name, archive, str(place), sent, link, child, tuple(_remarks(link, options)))
+    run = _Run(bundle, workspace, options, progress)
+    run.check()
+    run.folder.mkdir(parents=True, exist_ok=True)
+    with _alone(run.folder):
+        # Only now: another command may have written a child module while this one waited.
+        run.out = _child_folder(bundle, run.folder, options)
+        _remove_leftovers(run.folder, run.place.name)
+        for step in STEPS:
+            step.run(run)
+    return run.publication()
 
 
 def plan(bundle: Bundle, workspace: Workspace, options: PublishOptions) -> list[str]:
-    """What `publish` would do, in sentences; nothing is written or sent.
+    """Numbered descriptions of the steps of `publish`; nothing is written or sent.
 
     Raises:
         ConfigError, StorageSettingsError, ModelDamagedError: as `publish`.
     """
-    place = parse_place(options.to) / f"{bundle.name}{SUFFIX}"
-    folder = workspace.root / PUBLISHED / bundle.name
-    out = _child_folder(bundle, folder, options)
-    check(options, SharedFiles(webdav_account(place.remote)).address, out)
+    run = _Run(bundle, workspace, options, no_progress)
+    run.check()
     bundle.verify()
-    size = sum(record.size for record in bundle.manifest.files.values())
-    ends = f"ending on {options.expires}" if options.expires else "without an end"
-    secret = "with a password" if options.password else "without a password"
-    steps = [
-        f"pack {len(bundle.manifest.files)} files, {size:,} bytes, as {folder / place.name}",
-        f"send it to {place}, unless it is there as it is",
-        f"make a public link to it, {ends} and {secret}, or use the one that is there",
-        "fetch it through the link as anybody would, and compare the sha256",
-    ]
-    steps += [] if options.password else [f"write the repository of the child module: {out}"]
-    return [f"{number}. {step}" for number, step in enumerate(steps, start=1)]
+    described = [step.describe(run) for step in STEPS if step.is_needed(options)]
+    return [f"{number}. {text}" for number, text in enumerate(described, start=1)]
+
+
+class _Run:
+    """One publication: what its steps share, and what each of them has found or made.
+
+    Attributes:
+        place: of the archive in the remote storage.
+        folder: `published/MODEL/` of the workspace.
+        out: folder of the child module.
+        sent: whether the archive had to be uploaded.
+    """
+
+    archive: Archive
+    link: PublicLink
+
+    def __init__(self, bundle: Bundle, workspace: Workspace, options: PublishOptions, progress: Progress) -> None:
+        self.bundle, self.options, self.progress = bundle, options, progress
+        self.place = parse_place(options.to) / f"{bundle.name}{SUFFIX}"
+        self.shared = SharedFiles(webdav_account(self.place.remote))
+        self.folder = workspace.root / PUBLISHED / bundle.name
+        self.out = _child_folder(bundle, self.folder, options)
+        self.sent = False
+        self.child: ChildModule | None = None
+
+    def check(self) -> None:
+        """Check before anything is sent that every step can be done; see `check`."""
+        check(self.options, self.shared.address, self.out)
+        self.storage = open_storage(self.options.to)
+
+    def describe_packing(self) -> str:
+        files = self.bundle.manifest.files
+        size = sum(record.size for record in files.values())
+        return f"pack {len(files)} files, {size:,} bytes, into {self.folder / self.place.name}"
+
+    def pack(self) -> None:
+        """Write the archive; the same model gives the same bytes."""
+        self.archive = write_archive(self.bundle, self.folder / self.place.name)
+
+    def describe_upload(self) -> str:
+        return f"upload it to {self.place}, unless the same archive is there"
+
+    def upload(self) -> None:
+        """Upload the archive and its checksum, unless they are there."""
+        entry = self.storage.entry(self.archive.path.name)
+        is_same_size = entry is not None and entry.size == self.archive.size
+        if not is_same_size or sent_checksum(self.archive, self.storage) != self.archive.sha256:
+            self._send()
+
+    def describe_link(self) -> str:
+        expires = f"expiring on {self.options.expires}" if self.options.expires else "without an expiry date"
+        password = "with a password" if self.options.password else "without a password"
+        return f"create a public link to it, {expires} and {password}, or use the existing one"
+
+    def make_link(self) -> None:
+        """Create the public link, or find the existing one."""
+        self.link = self.shared.link(self.place, self.options.expires, self.options.password)
+
+    def describe_check(self) -> str:
+        return "download it through the link, as anyone would, and compare the sha256"
+
+    def check_link(self) -> None:
+        """Download the archive through the link; upload it again if only its checksum was the same."""
+        try:
+            if not self.sent:
+                try:
+                    self._download()
+                except StorageDamagedError:
+                    self._send()
+            if self.sent:
+                self._download()
+        except StorageDamagedError:
+            # Another publication came between: its archive must not stay beside our checksum.
+            withdraw_checksum(self.archive, self.storage)
+            raise
+        link, sha256 = self.link, self.archive.sha256
+        record = {"place": str(self.place), "link": link.url, "expires": link.expires, "sha256": sha256}
+        # Before the child module: a title given when this is repeated after a kill leads to the folder begun.
+        durable.write_json(self.folder / RECORD, record | {"child": _named_from(self.folder, self.out)})
+
+    def describe_child_module(self) -> str:
+        return f"write the repository of the child module: {self.out}"
+
+    def write_child_module(self) -> None:
+        """Write the repository of the child module; the hub cannot open a link with a password."""
+        if not self.link.has_password:
+            described = dataclasses.replace(self.options.child, expires=self.link.expires)
+            self.child = write_child_module(
+                self.bundle, self.link.url, self.archive.sha256, self.out, described, self.options.git
+            )
+
+    def publication(self) -> Publication:
+        """Result of all steps."""
+        remarks = tuple(_remarks(self.link, self.options))
+        return Publication(self.bundle.name, self.archive, str(self.place), self.sent, self.link, self.child, remarks)
+
+    def _send(self) -> None:
+        send_archive(self.archive, self.storage, self.progress)
+        self.sent = True
+
+    def _download(self) -> None:
+        with tempfile.TemporaryDirectory(dir=self.folder, prefix=_PROOF) as directory:
+            path = Path(directory) / self.archive.path.name
+            try:
+                download(self.link.url, path, self.archive.sha256, self.progress, self.options.password)
+            except StorageDamagedError as error:
+                raise StorageDamagedError(
+                    f"{error.message} The upload was verified before, so the link serves something else: open "
+                    f"{self.link.page} in a private window and check what visitors see."
+                ) from error
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """A step of publishing: its description for `plan`, its action for `publish`, and the options that need it."""
+
+    describe: Callable[[_Run], str]
+    run: Callable[[_Run], None]
+    is_needed: Callable[[PublishOptions], bool] = lambda options: True
+
+
+STEPS = (
+    Step(_Run.describe_packing, _Run.pack),
+    Step(_Run.describe_upload, _Run.upload),
+    Step(_Run.describe_link, _Run.make_link),
+    Step(_Run.describe_check, _Run.check_link),
+    Step(_Run.describe_child_module, _Run.write_child_module, lambda options: not options.password),
+)
 
 
 def check(options: PublishOptions, address: str, out: Path) -> None:
-    """See before anything is sent that all of it can be done.
+    """Check the options before anything is sent.
 
     Args:
-        address: of the Nextcloud, which the link will begin with.
-        out: where the child module is to be written.
+        address: address of the Nextcloud, with which the link will begin.
+        out: folder of the child module.
 
     Raises:
-        ConfigError: the day is over, or a child module cannot be written from these options, or not there.
+        ConfigError: the day has passed, or a child module cannot be written from these options, or not there.
         StorageSettingsError: no image can be built from a link of this Nextcloud.
     """
     _check_day(options.expires)
@@ -160,9 +259,9 @@ def check(options: PublishOptions, address: str, out: Path) -> None:
         return
     if not is_safe_address(address):
         raise StorageSettingsError(
-            f"{parse_place(options.to).remote}: expected a url with https://HOST and no user in it, for the image of a "
-            f"child module is built from public links to it; received {without_credentials(address)!r}. Correct the "
-            "url, or give --password-file for a link without a child module."
+            f"{parse_place(options.to).remote}: expected a url with https://HOST and without a user, because the image "
+            f"of a child module is built from public links to it; received {without_credentials(address)!r}. Correct "
+            "the url, or use --password-file for a link without a child module."
         )
     check_child_module(out, options.child)
 
@@ -174,12 +273,12 @@ def _check_day(expires: str) -> None:
         day = datetime.date.fromisoformat(expires)
     except ValueError as error:
         raise ConfigError(f"expires: expected a day as YYYY-MM-DD, received {expires!r}.") from error
-    if day <= datetime.datetime.now(datetime.timezone.utc).date():
-        raise ConfigError(f"expires: expected a day to come, received {expires}.")
+    if day.isoformat() <= utc_today():
+        raise ConfigError(f"expires: expected a future day, received {expires}.")
 
 
 def _child_folder(bundle: Bundle, folder: Path, options: PublishOptions) -> Path:
-    """The folder asked for, else that of the first publication while it is there, else one named after the title."""
+    """Folder of the child module: the requested one, that of the previous publication, or one named after the title."""
     before = _recorded_child(folder)
     if options.out is None and before is not None and before.is_dir():
         return before
@@ -187,7 +286,7 @@ def _child_folder(bundle: Bundle, folder: Path, options: PublishOptions) -> Path
 
 
 def _recorded_child(folder: Path) -> Path | None:
-    """Where the child module was written before; None where nothing, or nothing of use, tells."""
+    """Folder of the child module of the previous publication; None if none is recorded."""
     try:
         named = json.loads((folder / RECORD).read_text(encoding="utf-8"))["child"]
         return folder / named if named else None
@@ -196,65 +295,31 @@ def _recorded_child(folder: Path) -> Path | None:
 
 
 def _named_from(folder: Path, out: Path) -> str:
-    """The path of what is in the folder as from there, so that a workspace can be moved; else the absolute one."""
+    """Path relative to the folder if it is inside, so that a workspace can be moved; otherwise absolute."""
     inside = out.absolute().is_relative_to(folder.absolute())
     return str(out.absolute().relative_to(folder.absolute()) if inside else out.absolute())
 
 
-def _send(archive: Archive, storage: Storage, progress: Progress) -> bool:
-    """Send the archive and its checksum, unless they are there; whether that was needed."""
-    there = storage.entry(archive.path.name)
-    if there is not None and there.size == archive.size and sent_checksum(archive, storage) == archive.sha256:
-        return False
-    send_archive(archive, storage, progress)
-    return True
-
-
-def _send_if_another_is_there(
-    link: PublicLink, archive: Archive, storage: Storage, folder: Path, password: str, progress: Progress
-) -> bool:
-    """Send an archive whose checksum alone is known to be there; whether that was needed."""
-    try:
-        _prove(link, archive, folder, password, progress)
-    except StorageDamagedError:
-        send_archive(archive, storage, progress)
-        return True
-    return False
-
-
-def _prove(link: PublicLink, archive: Archive, folder: Path, password: str, progress: Progress) -> None:
-    """Fetch the archive as anybody would."""
-    with tempfile.TemporaryDirectory(dir=folder, prefix=_PROOF) as directory:
-        try:
-            download(link.url, Path(directory) / archive.path.name, archive.sha256, progress, password)
-        except StorageDamagedError as error:
-            raise StorageDamagedError(
-                f"{error.message} The upload was compared before, so it is the link that answers otherwise: open "
-                f"{link.page} in a private window, and see what everybody sees."
-            ) from error
-
-
 def _remarks(link: PublicLink, options: PublishOptions) -> Iterator[str]:
     yield (
-        "Everybody who has the link can read all of the model: report.html shows photos it was measured on, and "
-        "manifest.json tells where the dataset lay and every option of the training."
+        "Anyone with the link can read the whole model: report.html shows photos of the dataset, and manifest.json "
+        "contains the path of the dataset and every option of the training."
     )
     if link.expires:
         set_by = "" if link.expires == options.expires else " (set by the server, or by an earlier link)"
         yield (
-            f"The link ends on {link.expires}{set_by}: from then on it answers 404, and the image of the child module "
-            "cannot be built any more. Images that were built go on working."
+            f"The link expires on {link.expires}{set_by}: after that it returns 404, and the image of the child module "
+            "can no longer be built. Images built before keep working."
         )
     if link.has_password:
         yield (
-            "The link asks for a password, which the hub cannot give: no child module was written. Those who may have "
-            f"the model open {link.page}, with the password that you give them by another way, and then: "
-            "topgraft import FILE."
+            "The link has a password, which the hub cannot enter: no child module was written. To use the model, open "
+            f"{link.page}, enter the password (share it separately), download the file, then run: topgraft import FILE."
         )
 
 
 def _remove_leftovers(folder: Path, archive: str) -> None:
-    """Remove what a publish that was killed has left."""
+    """Remove temporary files of a publication that was killed."""
     for name in (archive, RECORD):
         durable.remove_leftovers(folder / name)
     for proof in folder.glob(f"{_PROOF}*"):

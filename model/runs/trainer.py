@@ -5,14 +5,12 @@
 
 import contextlib
 import dataclasses
-import importlib.metadata
 import logging
 import shutil
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import model
 from model import bundle as bundles
 from model import bundle_files, durable
 from model.backbones import Backbone, find_backbone
@@ -27,7 +25,7 @@ from model.evaluation.wrong_answers import find_wrong_answers
 from model.features.contact_sheet import draw_contact_sheet
 from model.features.views import views_of
 from model.networks.tensorflow_import import import_tensorflow
-from model.provenance import write_job
+from model.provenance import installed_versions, write_job
 from model.publishing.card import model_card
 from model.publishing.upload import add_upload
 from model.results import Measurement, Progress, most_telling, no_progress
@@ -346,7 +344,7 @@ class _Training:
         return Manifest(
             name=self.reservation.name,
             created=self.reservation.started,
-            versions=_versions(),
+            versions=installed_versions(),
             classes=verdict.dataset.classes,
             backbone=self.backbone.name,
             image_size=self.image_size,
@@ -384,8 +382,3 @@ class _Training:
 def _without_matrix(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """The metrics without what grows with the square of the classes: report.html has it."""
     return {name: value for name, value in metrics.items() if name != "confusion_matrix"}
-
-
-def _versions() -> dict[str, str]:
-    packages = ("keras", "tensorflow", "onnx", "onnxruntime", "numpy")
-    return {"topgraft": model.__version__} | {name: importlib.metadata.version(name) for name in packages}

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from model import durable
+from model.dataset.lists import write_lists
 from model.errors import ConfigError
 from model.resources import available_processors
-from model.results import Progress, no_progress
+from model.results import Progress, Split, no_progress
 from model.synthesis.backgrounds import draw_background, fractal_noise
 from model.synthesis.traffic_signs import SIGNS, draw_sign
 
@@ -284,9 +284,13 @@ def _write_lists(directory: Path, classes: tuple[str, ...], images_per_class: in
     val = max(1, round(images_per_class * VAL_SHARE))
     test = max(1, round(images_per_class * TEST_SHARE))
     train = images_per_class - val - test
-    splits = {"train": range(train), "val": range(train, train + val), "test": range(train + val, images_per_class)}
-    directory.mkdir(exist_ok=True)
-    durable.write_text(directory / "classes.txt", "".join(f"{name}\n" for name in classes))
-    for split, indices in splits.items():
-        lines = [f"{_image_name(name, index)} {label}\n" for label, name in enumerate(classes) for index in indices]
-        durable.write_text(directory / f"{split}.txt", "".join(lines))
+    splits: dict[Split, range] = {
+        "train": range(train),
+        "val": range(train, train + val),
+        "test": range(train + val, images_per_class),
+    }
+    images = {
+        split: [(_image_name(name, index), label) for label, name in enumerate(classes) for index in indices]
+        for split, indices in splits.items()
+    }
+    write_lists(directory, classes, images)

@@ -232,7 +232,7 @@ def test_an_end_is_set_told_and_written_into_the_readme(
     day = a_month_from_now()
     done = publish(published, workspace, dataclasses.replace(OPTIONS, expires=day))
     assert done.link.expires == day and not done.link.is_new and len(cloud.shares) == 1
-    assert any(f"ends on {day}" in remark for remark in done.remarks)
+    assert any(f"expires on {day}" in remark for remark in done.remarks)
     assert done.child is not None and f"ends on {day}" in (done.child.directory / "README.md").read_text()
     assert publish(published, workspace, OPTIONS).link.expires == day, "the same link is used, and its end told"
 
@@ -243,7 +243,7 @@ def test_a_password_is_set_proved_and_leaves_no_trace(
     caplog.set_level(logging.DEBUG)
     done = publish(published, workspace, dataclasses.replace(OPTIONS, password=SECRET))
     assert done.link.has_password and done.child is None
-    assert any("asks for a password" in remark for remark in done.remarks)
+    assert any("has a password" in remark for remark in done.remarks)
     assert SECRET not in caplog.text and PASSWORD not in caplog.text and SECRET not in str(done)
     written = [path.read_bytes() for path in workspace.root.rglob("*") if path.is_file()]
     assert not any(SECRET.encode() in content or PASSWORD.encode() in content for content in written)
@@ -291,7 +291,7 @@ def test_the_command_tells_what_is_left_for_a_person(
     place = ["--workspace", str(workspace.root)]
     assert main([*place, "publish", NAME, "--to", f"rshare:{FOLDER}", "--title", "Colours", "--author", "A"]) == 0
     said = capsys.readouterr().out
-    assert "what it answers has the right sha256" in said and "Left to do:" in said and "Note: Everybody" in said
+    assert "what it answers has the right sha256" in said and "Left to do:" in said and "Note: Anyone" in said
     assert (workspace.root / "published" / NAME / "colours" / "README.md").is_file()
 
 
@@ -341,7 +341,7 @@ def test_a_dry_run_leaves_what_another_command_is_writing(
 def test_a_day_that_is_over_and_a_storage_without_links_are_refused_before_anything_is_sent(
     settings: None, published: Bundle, workspace: Workspace
 ) -> None:
-    with pytest.raises(ConfigError, match="a day to come"):
+    with pytest.raises(ConfigError, match="a future day"):
         plan(published, workspace, dataclasses.replace(OPTIONS, expires="2020-01-01"))
     account = WebDavAccount("https://other.example.org/dav", "u", "p")
     with pytest.raises(StorageSettingsError, match="child-module --weights-url"):
