@@ -13,11 +13,11 @@ from model.bundle import Bundle
 from model.errors import ConfigError
 from model.registry import RegisteredModel, Registry
 from model.results import Prediction
+from model.usage.drift_check import DAYS, sum_of_last_days
 from model.usage.record import Record
 from model.usage.recorder import Recorder
 from model.usage.store import NO_MODEL, UsageStore, Watched, days_before, read_day, today, watched
 from model.usage.summary import short_summary
-from model.usage.window import DAYS, within
 from model.workspace import Workspace, find_workspace
 
 log = logging.getLogger(__name__)
@@ -112,7 +112,7 @@ class UsageReader:
         since = days_before(today(), DAYS - 1)
         read = {day: self._read(path) for day, path in store.day_files(of).items() if day >= since}
         found = {day: record for day, record in read.items() if record is not None}
-        return within(found) if found else None
+        return sum_of_last_days(found) if found else None
 
     def _read(self, path: Path) -> Record | None:
         self._asked.add(path)

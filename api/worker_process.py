@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import logging
 import multiprocessing
-import signal
 import threading
 from collections.abc import Callable
 from multiprocessing.connection import Connection
@@ -13,6 +12,7 @@ from typing import Any
 from api.ending import GoodEnding
 from api.errors import InternalError
 from api.worker import MODEL_CACHE, USAGE, WANTED
+from model.processes import describe_exit
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +100,7 @@ class Worker:
         # The system tells one who waits, and to another at the same time that there is no such process.
         with self._asking_how_it_ended:
             self.process.join(_SECONDS_TO_END)
-            return _how_it_ended(self.process.exitcode)
+            return describe_exit(self.process.exitcode)
 
     def _give_up(self, number: int) -> None:
         with contextlib.suppress(OSError):
@@ -179,11 +179,3 @@ def _outcome(function: Callable[..., Any], arguments: tuple[Any, ...]) -> tuple[
         return function(*arguments), None
     except Exception as error:
         return None, error
-
-
-def _how_it_ended(exit_status: int | None) -> str:
-    if exit_status == -signal.SIGKILL:
-        return "was killed (SIGKILL), as the system does when memory runs out"
-    if exit_status is not None and exit_status < 0:
-        return f"was ended by {signal.Signals(-exit_status).name}"
-    return f"has ended (status {exit_status})"

@@ -139,7 +139,7 @@ def _costs(requests: int, writes: int) -> list[list[str]]:
     of = watched("pets", bundle.manifest)
     with tempfile.TemporaryDirectory() as directory:
         workspace = Workspace(Path(directory))
-        recorder = Recorder(workspace, seconds_between_writes=3600, look=lambda model: None)
+        recorder = Recorder(workspace, seconds_between_writes=3600, check=lambda model: None)
         seconds = []
         for prediction in predictions[:requests]:
             start = time.perf_counter()

@@ -5,7 +5,6 @@ and see to their end themselves.
 """
 
 import contextlib
-import ctypes
 import dataclasses
 import http.client
 import logging
@@ -19,11 +18,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import FrameType
 
 from model.errors import ConfigError
+from model.processes import describe_exit, start_child
 
 log = logging.getLogger(__name__)
 
 _STOP = (signal.SIGTERM, signal.SIGINT)
-_PR_SET_PDEATHSIG = 1
 # Of the addresses that mean every address.
 _NEAR = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # nosec B104: not listened on here
 
@@ -128,8 +127,9 @@ class _Supervisor:
 
     def _run_once(self) -> str:
         """Start the server, watch it, end what is left of it; why it had to end."""
-        server = subprocess.Popen(  # nosec B603: no shell, our own command
-            list(self._command), env=dict(self._environment), start_new_session=True, preexec_fn=_die_with_parent
+        # In good order where this process is killed.
+        server = start_child(
+            self._command, number=signal.SIGTERM, env=dict(self._environment), stdin=None, start_new_session=True
         )
         try:
             return self._watch(server)
@@ -142,7 +142,7 @@ class _Supervisor:
         while not self._asked_to_stop.wait(self._patience.between_looks):
             _reap_all_but(server.pid)
             if server.poll() is not None:
-                return _how_it_ended(server.returncode)
+                return describe_exit(server.returncode)
             if is_ready and time.monotonic() - asked < self._patience.between_questions:
                 continue
             asked = time.monotonic()
@@ -176,17 +176,8 @@ class _Supervisor:
                 signal.signal(number, handler)
 
 
-def _die_with_parent() -> None:
-    """In the server, before it is one: end in good order when the supervisor is killed."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-
-
 def _reap_all_but(server: int) -> None:
     """In a container this is process 1, which gets every process whose parent has gone, and must see to its end."""
     with contextlib.suppress(ChildProcessError):
         while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) and ended.si_pid != server:
             os.waitpid(ended.si_pid, 0)
-
-
-def _how_it_ended(status: int) -> str:
-    return f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"

@@ -12,8 +12,8 @@ from model.cli.options import current_workspace, json_option, workspace_option
 from model.cli.output import print_json
 from model.errors import ModelDamagedError
 from model.registry import find_bundle, model_names
+from model.usage.drift_check import DAYS, sum_of_last_days
 from model.usage.store import KEPT_DAYS, NO_MODEL, UsageStore, watched
-from model.usage.window import DAYS, within
 from model.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ def _show_all(workspace: Workspace, days: int, as_json: bool) -> None:
     counted = set(UsageStore(workspace).models())
     bundles = [bundle for name in model_names(workspace) if name in counted for bundle in _whole(workspace, name)]
     models = [_summary(workspace, bundle, days) for bundle in bundles]
-    without_model = within(UsageStore(workspace).days(NO_MODEL), days)
+    without_model = sum_of_last_days(UsageStore(workspace).days(NO_MODEL), days)
     summary = {
         "days": days,
         "models": [one for one in models if one["by_day"]],
@@ -81,7 +81,7 @@ def _summary(workspace: Workspace, bundle: Bundle, days: int) -> dict[str, Any]:
     from model.usage.summary import full_summary
 
     by_day = UsageStore(workspace).days(watched(bundle.name, bundle.manifest))
-    record = within(by_day, days)
+    record = sum_of_last_days(by_day, days)
     counts = bundle.manifest.dataset.get("counts", {}).get("train", {})
     train_counts = {label: counts.get(label, 0) for label in bundle.manifest.classes}
     held_out = read_held_out(bundle)

@@ -3,25 +3,19 @@
 The child keeps TensorFlow out of the service's worker, and ends with it.
 """
 
-import json
-import logging
 import os
-import subprocess  # nosec B404: starts this very module
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
-from model import errors
 from model.config import TrainConfig
-from model.errors import ConfigError, ModelError, TopgraftError, TrainingError
+from model.errors import ConfigError, ModelError, TrainingError
+from model.processes import answer_parent, run_child
 from model.results import Progress, no_progress
 from model.storage import is_remote, parse_place
 from model.storage.download import is_url
 from model.storage.settings import require_remote
 from model.workspace import Workspace
-
-log = logging.getLogger(__name__)
 
 
 def take_over(config: TrainConfig, workspace: Workspace, progress: Progress = no_progress) -> dict[str, Any]:
@@ -52,53 +46,17 @@ def take_over_in_child(config: TrainConfig, workspace: Workspace) -> dict[str, A
         TrainingError: the child ended without an answer.
     """
     _check_source(config.import_from)
-    child = subprocess.Popen(  # nosec B603: no shell, our own arguments
-        [sys.executable, "-m", __name__, str(workspace.root), config.import_from, config.name],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+    task = f"import of {config.import_from}"
+    result: dict[str, Any] = run_child(
+        __name__, workspace.root, config.import_from, config.name, task=task, failure=TrainingError
     )
-    if child.stdin is None or child.stdout is None:
-        raise AssertionError("Popen was asked for pipes")
-    # Its standard input stays open as long as this process lives.
-    with child, child.stdin:
-        answer = child.stdout.read()
-    try:
-        outcome = json.loads(answer)
-    except ValueError:
-        raise TrainingError(
-            f"import of {config.import_from}: its process ended without a result (status {child.returncode}), as when "
-            "memory runs out. See the log of the service."
-        ) from None
-    if "result" in outcome:
-        result: dict[str, Any] = outcome["result"]
-        return result
-    raise getattr(errors, outcome["error"])(outcome["message"])
+    return result
 
 
 def main(root: str, source: str, name: str) -> int:
-    """In the child: import, and write one line of JSON, the result or the error, to the standard output."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    answer = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    # What libraries print goes to the standard error from here on.
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    try:
-        config = TrainConfig(import_from=source, name=name)
-        outcome: dict[str, Any] = {"result": take_over(config, Workspace(Path(root)))}
-    except TopgraftError as error:
-        outcome = {"error": type(error).__name__, "message": error.message}
-    except Exception as error:
-        log.exception("the import of %s failed", source)
-        outcome = {"error": TrainingError.__name__, "message": f"import of {source} failed: {error!r}"}
-    with answer:
-        json.dump(outcome, answer)
-    return 0
-
-
-def _end_with_parent() -> None:
-    """The parent never writes: its end of the pipe closes when it goes."""
-    os.read(0, 1)
-    os._exit(1)
+    """In the child: import, and answer the parent."""
+    config = TrainConfig(import_from=source, name=name)
+    return answer_parent(lambda: take_over(config, Workspace(Path(root))), f"import of {source}")
 
 
 def _check_source(source: str) -> None:

@@ -6,7 +6,6 @@ training in DEEPaaS, which kills the worker, stops it.
 """
 
 import contextlib
-import json
 import logging
 import multiprocessing
 import os
@@ -19,10 +18,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from model import errors
 from model.config import TrainConfig
 from model.errors import TopgraftError, TrainingError, TrainingStoppedError
-from model.processes import Process
+from model.processes import Process, answer_parent, python_command, python_environment, read_answer
 from model.resources import blas_threads
 from model.results import State
 from model.runs import Reservation, adopt, begin, finished
@@ -79,27 +77,18 @@ def train_in_child(reservation: Reservation, worker: int | None) -> dict[str, An
 
 
 def main(directory: str, lock_descriptor: str, service: str, service_start: str, worker: str) -> int:
-    """In the child: train, and write one line of JSON, the result or the error, to the standard output."""
+    """In the child: train, and answer the parent."""
     reservation, config = adopt(Path(directory), int(lock_descriptor))
     watch(reservation, Process(int(service), int(service_start)), int(worker) or None)
     _leave_room_for_the_service()
-    answer = _standard_output_for_the_answer_only()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    from model.runs import trainer
 
-    try:
-        outcome: dict[str, Any] = {
-            "result": trainer.run(reservation, config, Workspace(reservation.destination.parent.parent))
-        }
-    except TopgraftError as error:
-        outcome = {"error": type(error).__name__, "message": error.message}
-    except Exception as error:
-        log.exception("training %s failed", reservation.name)
-        outcome = {"error": TrainingError.__name__, "message": f"training {reservation.name} failed: {error!r}"}
-    # Nobody reads it when the process that waited has been killed, and the training went on.
-    with contextlib.suppress(BrokenPipeError), answer:
-        answer.write(json.dumps(outcome))
-    return 0
+    def train() -> dict[str, Any]:
+        from model.runs import trainer
+
+        return trainer.run(reservation, config, Workspace(reservation.destination.parent.parent))
+
+    return answer_parent(train, f"training {reservation.name}")
 
 
 def _start(
@@ -108,11 +97,11 @@ def _start(
     """The child, with a session of its own, so that it can be ended with all that it starts."""
     numbers = (lock_descriptor, service.pid, service.start, worker or 0)
     return subprocess.Popen(  # nosec B603: no shell, our own arguments
-        [sys.executable, "-m", __name__, str(reservation.directory), *map(str, numbers)],
+        python_command(__name__, reservation.directory, *numbers),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         pass_fds=[lock_descriptor],
-        env=os.environ | blas_threads() | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        env=python_environment(**blas_threads()),
         start_new_session=True,
     )
 
@@ -165,7 +154,8 @@ def _left_alone(reservation: Reservation) -> TopgraftError:
 
 def _result(reservation: Reservation, answer: bytes) -> dict[str, Any]:
     try:
-        outcome = json.loads(answer)
+        result: dict[str, Any] = read_answer(answer)
+        return result
     except ValueError:
         message = (
             f"training {reservation.name}: its process ended without a result. "
@@ -173,10 +163,6 @@ def _result(reservation: Reservation, answer: bytes) -> dict[str, Any]:
         )
         _end(reservation, "failed", message)
         raise TrainingError(message) from None
-    if "result" in outcome:
-        result: dict[str, Any] = outcome["result"]
-        return result
-    raise getattr(errors, outcome["error"])(outcome["message"])
 
 
 def _killed(reservation: Reservation, number: int) -> TopgraftError:
@@ -211,13 +197,6 @@ def _leave_room_for_the_service() -> None:
     processors = sorted(os.sched_getaffinity(0))
     if len(processors) > 2:
         os.sched_setaffinity(0, processors[1:])
-
-
-def _standard_output_for_the_answer_only() -> Any:
-    """What libraries print goes to the standard error from here on."""
-    answer = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    return answer
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@
 places.py      `remote:path`
 interface.py   what every storage can do; local.py and rclone.py do it
 settings.py    how a remote is configured; `webdav_account` for what is done over HTTP beside rclone
-runs.py        rclone as a process (launch.py): an argument list, its log, its end; lookups.py: through rclone-python
+runs.py        rclone as a process: an argument list, its log, its end; lookups.py: through rclone-python
 webdav.py      what rclone would do otherwise than we need: move over a file at once
 failures.py    what went wrong, in our errors; and trying again
 packing.py     a folder as one tar with an index and sums

@@ -10,14 +10,12 @@ import json
 import os
 import selectors
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 from model.errors import ConfigError, StorageUnreachableError
-from model.storage import launch
+from model.processes import start_child
 from model.storage.failures import failure
 from model.storage.settings import rclone_program
 
@@ -116,10 +114,7 @@ class _Log:
 
 @contextlib.contextmanager
 def _started(command: list[str]) -> "Iterator[subprocess.Popen[bytes]]":
-    launcher = [sys.executable, "-I", "-S", str(Path(launch.__file__)), str(os.getpid())]
-    with subprocess.Popen(
-        [*launcher, *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as child:
+    with start_child(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as child:
         try:
             yield child
         except BaseException:

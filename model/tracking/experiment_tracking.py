@@ -14,9 +14,7 @@ import json
 import logging
 import math
 import os
-import signal
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,7 @@ import requests
 from model import durable
 from model.addresses import without_credentials
 from model.errors import ConfigError, TopgraftError, TrackingError
+from model.processes import describe_exit, python_command, python_environment, start_child
 from model.provenance import remember_run
 from model.results import Progress, no_progress
 
@@ -220,11 +219,9 @@ def _seconds() -> float:
 
 def _run_child(directory: Path, folder: Path, server: TrackingServer) -> str:
     """Let the child log the model until it ends or time is up; how it was ended, empty if it ended by itself."""
-    command = [sys.executable, "-m", CHILD, str(directory), str(folder), str(os.getpid())]
+    command = python_command(CHILD, directory, folder)
     with open(folder / _LOG, "wb") as output:
-        child = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=_environment(server)
-        )
+        child = start_child(command, stdout=output, stderr=output, env=_environment(server))
         try:
             child.wait(server.seconds)
         except subprocess.TimeoutExpired:
@@ -232,18 +229,17 @@ def _run_child(directory: Path, folder: Path, server: TrackingServer) -> str:
         finally:
             child.kill()
             child.wait()
-    return f"its process was ended by {signal.Signals(-child.returncode).name}" if child.returncode < 0 else ""
+    return f"its process {describe_exit(child.returncode)}" if child.returncode < 0 else ""
 
 
 def _environment(server: TrackingServer) -> dict[str, str]:
     """The environment of the child: the server and what its client needs to know, nothing empty."""
-    kept = {name: value for name, value in os.environ.items() if value or not name.startswith("MLFLOW_")}
+    kept = {name: value for name, value in python_environment().items() if value or not name.startswith("MLFLOW_")}
     of_server = {
         "MLFLOW_TRACKING_URI": server.address,
         "MLFLOW_TRACKING_USERNAME": server.user,
         "MLFLOW_TRACKING_PASSWORD": server.password,
         "MLFLOW_EXPERIMENT_NAME": server.experiment,
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
     }
     return {name: value for name, value in (_CLIENT_SETTINGS | kept | of_server).items() if value}
 

@@ -5,13 +5,10 @@ manifest, and gone on with.
 """
 
 import csv
-import ctypes
 import dataclasses
 import datetime
 import math
-import os
 import platform
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -29,7 +26,6 @@ from model.errors import TrackingError
 from model.tracking.experiment_tracking import Outcome, TrackingServer, tracking_server, write_outcome
 from model.tracking.mlflow_model import MODEL, write_model_files
 
-_PR_SET_PDEATHSIG = 1
 # The limit of servers before MLflow 2.8; later ones allow more.
 _LONGEST_PARAMETER = 500
 _LONGEST_REASON = 300
@@ -38,9 +34,8 @@ _INCOMPLETE = "topgraft.incomplete"
 _HTTP_STATUS_OF = {"UNAUTHENTICATED": 401, "PERMISSION_DENIED": 403}
 
 
-def main(directory: str, folder: str, parent: str) -> int:
+def main(directory: str, folder: str) -> int:
     """Log the model in `directory`; tell in `folder` how far it came."""
-    _die_with_parent(int(parent))
     server = tracking_server()
     if server is None:
         raise TrackingError("MLFLOW_TRACKING_URI: expected the address of an MLflow server, received none.")
@@ -223,13 +218,6 @@ def final_metrics(manifest: Manifest, moment: int) -> Iterator[Metric]:
             elif name.endswith("_interval") and value is not None:
                 for end, limit in zip(("low", "high"), value, strict=True):
                     yield Metric(f"{split}/{name.removesuffix('_interval')}_{end}", limit, moment, 0)
-
-
-def _die_with_parent(parent: int) -> None:
-    """Ask Linux for SIGKILL when the parent dies, and end now if that has happened already."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 def _start(manifest: Manifest) -> int:

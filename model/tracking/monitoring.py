@@ -8,21 +8,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+from model.processes import start_child
+
 log = logging.getLogger(__name__)
 
 DEFAULT_PORT = 6006
 # Spelled so by the platform.
 PORT_VARIABLE = "monitorPORT"
 
-# Runs in the child: dies with its parent, however that ends, gives way to it, and is TensorBoard.
-# With a module of the name `notf` it does without TensorFlow: a tenth of a gigabyte instead of two thirds.
-_LAUNCHER = """
-import ctypes, os, signal, sys, types
-PR_SET_PDEATHSIG = 1
-ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-if os.getppid() != int(sys.argv.pop(1)):
-    sys.exit("the server is gone already")
-os.nice(15)
+_NICENESS = 15
+# With a module named `notf` TensorBoard runs without TensorFlow: a tenth of a gigabyte instead of two thirds.
+_TENSORBOARD = """
+import sys, types
 sys.modules["tensorboard.compat.notf"] = types.ModuleType("notf")
 from tensorboard.main import run_main
 run_main()
@@ -50,12 +47,8 @@ def start_tensorboard(models: Path) -> "subprocess.Popen[bytes] | None":
         return None
     log.info("starting TensorBoard on http://%s:%s", host, port)
     options = ["--logdir", str(models), "--host", host, "--port", port]
-    return subprocess.Popen(
-        [sys.executable, "-c", _LAUNCHER, str(os.getpid()), *options],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    command = [sys.executable, "-c", _TENSORBOARD, *options]
+    return start_child(command, _NICENESS, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def _why_not_free(host: str, port: int) -> OSError | None:

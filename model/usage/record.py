@@ -1,16 +1,22 @@
 """What is counted of a model's answers: sums of bounded size, which can be added up over workers and days."""
 
 import dataclasses
+import math
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from model.results import Prediction
-from model.usage.durations import LAST_STEP, step_of
 from model.usage.sample import Sample
 
 BINS = 20
 """Of a histogram of confidences: each is a twentieth of [0, 1]."""
 
+LAST_STEP = 101
+"""The longest duration, of more than an hour; see `step_of`."""
+
+_SHORTEST = 1e-4
+_STEPS_PER_DOUBLING = 4
 _FORMAT = 1
 _LARGEST = 2**53
 
@@ -26,7 +32,7 @@ class Record:
         unknown: why -> how many of the photos were called unknown (`model.results.UnknownReason`).
         answers: form -> how many requests were answered so.
         errors: HTTP status -> how many requests were refused with it.
-        durations: form of the answer to a single photo, or `zip` -> step (`model.usage.durations`) -> how many.
+        durations: form of the answer to a single photo, or `zip` -> step (`step_of`) -> how many.
         sample: of the photos: distance from the training images, then the components of the features.
     """
 
@@ -108,6 +114,29 @@ class Record:
             {form: _steps(steps) for form, steps in content["durations"].items()},
             Sample(_rows(content["sample"])),
         )
+
+
+def step_of(seconds: float) -> int:
+    """The step of a duration, from 0 to `LAST_STEP`.
+
+    Steps grow by a fifth: any quantile is known within a tenth, in bounded size.
+    """
+    return min(LAST_STEP, max(0, math.floor(_STEPS_PER_DOUBLING * math.log2(max(seconds, _SHORTEST) / _SHORTEST))))
+
+
+def quantile(counts: Mapping[int, int], share: float) -> float | None:
+    """The duration in seconds that `share` of all stay within, to a tenth of itself; None where there are none.
+
+    Args:
+        counts: step -> how many.
+        share: in [0, 1].
+    """
+    left = share * sum(counts.values())
+    for step in sorted(counts):
+        left -= counts[step]
+        if left <= 0:
+            return float(_SHORTEST * 2 ** ((step + 0.5) / _STEPS_PER_DOUBLING))
+    return None
 
 
 def _count(value: Any) -> int:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from model.usage.looks import Looks, look_in_a_process_of_its_own
+from model.usage.drift_check import DriftChecks, check_in_child
 from model.usage.record import Record
 from model.usage.store import NO_MODEL, UsageStore, Watched, today
 from model.workspace import Workspace
@@ -24,17 +24,17 @@ class Recorder:
 
     Args:
         seconds_between_writes: at least; what is newer is lost when the process is killed.
-        look: looks at the drift of the model in a folder, and writes down what it sees.
+        check: checks the drift of the model in a folder and writes the result.
     """
 
     def __init__(
         self,
         workspace: Workspace,
         seconds_between_writes: float = SECONDS_BETWEEN_WRITES,
-        look: Callable[[Path], None] = look_in_a_process_of_its_own,
+        check: Callable[[Path], None] = check_in_child,
     ) -> None:
         self._store = UsageStore(workspace)
-        self._looks = Looks(workspace, self._store, look)
+        self._drift_checks = DriftChecks(workspace, self._store, check)
         self._seconds = seconds_between_writes
         self._new: dict[tuple[Watched, str], Record] = {}
         self._lock, self._writing = threading.Lock(), threading.Lock()
@@ -81,4 +81,4 @@ class Recorder:
             with self._lock:
                 models = {of for of, _ in self._new if of != NO_MODEL}
             self.write()
-            self._looks.start(models)
+            self._drift_checks.start(models)

@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from model.usage.drift import Drift
-from model.usage.durations import quantile
-from model.usage.record import BINS, Record
+from model.usage.record import BINS, Record, quantile
 
 _QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
@@ -14,7 +13,7 @@ def short_summary(name: str, record: Record, drift: Mapping[str, Any] | None) ->
     """A model in a few numbers.
 
     Args:
-        drift: what the last look found, as JSON; None where there was none.
+        drift: what the last check found, as JSON; None where there was none.
     """
     seen = None
     if drift is not None:
@@ -35,9 +34,9 @@ def full_summary(
     """All that there is to say of a model.
 
     Args:
-        record: of the days looked at.
+        record: of the days checked.
         drift: of the same.
-        by_day, drift_by_day: the record of each day kept, oldest first, and what a look at it alone finds.
+        by_day, drift_by_day: the record of each day kept, oldest first, and what a check of it alone finds.
         train_counts: class -> number of training images, for every class.
     """
     return {

@@ -30,8 +30,8 @@ def usage(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[wor
     counting = worker.Usage()
     monkeypatch.setattr(plugin, "USAGE", counting)
     monkeypatch.setattr(plugin, "USAGE_READER", worker.UsageReader())
-    # A look starts a process: that is for the live server.
-    monkeypatch.setattr("model.usage.looks.Looks.start", lambda self, models: None)
+    # A drift check starts a process: that is for the live server.
+    monkeypatch.setattr("model.usage.drift_check.DriftChecks.start", lambda self, models: None)
     yield counting
 
 

@@ -11,7 +11,7 @@ from model.bundle import FEATURE_SCALE, open_bundle
 from model.cli.command import main, topgraft
 from model.results import Prediction
 from model.serving.held_out_features import read_held_out
-from model.usage.look import look
+from model.usage.drift_check import drift_of_last_days
 from model.usage.record import Record
 from model.usage.store import NO_MODEL, UsageStore, Watched, days_before, today, watched
 from model.workspace import Workspace
@@ -113,7 +113,7 @@ def test_a_day_that_differs_is_told_where_all_days_together_hide_it(
     assert (summary["drift"]["verdict"], summary["by_day"][-1]["drift"]["verdict"]) == ("no drift seen", "drift")
     assert f"On {today()} alone: drift: " in monitor(home, "small").stdout
     assert f"; drift on {today()}" in monitor(home).stdout
-    assert look(held_out, store.days(small))["latest_day"]["verdict"] == "drift"
+    assert drift_of_last_days(held_out, store.days(small))["latest_day"]["verdict"] == "drift"
 
 
 @pytest.mark.usefixtures("used")

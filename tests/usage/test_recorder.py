@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from model.errors import ModelDamagedError
 from model.usage.recorder import SECONDS_BETWEEN_WRITES, Recorder
 from model.usage.store import NO_MODEL, UsageStore, today
 from model.workspace import Workspace
@@ -25,7 +26,7 @@ from pathlib import Path
 from model.usage.recorder import Recorder
 from model.workspace import Workspace
 from tests.usage.records import PETS, record
-recorder = Recorder(Workspace(Path(sys.argv[1])), look=lambda model: None)
+recorder = Recorder(Workspace(Path(sys.argv[1])), check=lambda model: None)
 for number in range(3):
     recorder.add(PETS, record(first=number))
 recorder.write()
@@ -46,7 +47,7 @@ def photos(workspace: Workspace) -> int:
 
 
 def test_it_writes_by_itself_and_not_with_every_request(workspace: Workspace) -> None:
-    recorder = Recorder(workspace, seconds_between_writes=0.3, look=lambda model: None)
+    recorder = Recorder(workspace, seconds_between_writes=0.3, check=lambda model: None)
     recorder.add(PETS, record())
     assert photos(workspace) == 0
     wait_until(lambda: photos(workspace) == 1, seconds=5)
@@ -70,14 +71,14 @@ def test_a_worker_that_ends_writes_all_and_a_killed_one_loses_the_last_seconds_o
     worker.communicate(timeout=20)
     assert photos(workspace) == counted
     # It left no lock and no file that would stand in the way of the worker after it.
-    Recorder(workspace, look=lambda model: None)._store.add(PETS, today(), record(first=9))
+    Recorder(workspace, check=lambda model: None)._store.add(PETS, today(), record(first=9))
     assert photos(workspace) == counted + 1
     assert not [path for path in workspace.monitor.rglob(".*")]
 
 
 def test_what_cannot_be_written_is_kept_and_told_once(workspace: Workspace, caplog: pytest.LogCaptureFixture) -> None:
     workspace.monitor.write_text("in the way")
-    recorder = Recorder(workspace, seconds_between_writes=1000, look=lambda model: None)
+    recorder = Recorder(workspace, seconds_between_writes=1000, check=lambda model: None)
     with caplog.at_level(logging.WARNING):
         for number in range(3):
             recorder.add(PETS, record(first=number))
@@ -89,7 +90,7 @@ def test_what_cannot_be_written_is_kept_and_told_once(workspace: Workspace, capl
 
 
 def test_a_lock_that_is_never_given_back_holds_nobody_up_for_long(workspace: Workspace) -> None:
-    recorder = Recorder(workspace, seconds_between_writes=1000, look=lambda model: None)
+    recorder = Recorder(workspace, seconds_between_writes=1000, check=lambda model: None)
     workspace.monitor.mkdir()
     with open(workspace.monitor / "lock", "w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
@@ -103,7 +104,7 @@ def test_a_lock_that_is_never_given_back_holds_nobody_up_for_long(workspace: Wor
 
 
 def test_after_a_reset_only_what_is_new_counts(workspace: Workspace) -> None:
-    recorder = Recorder(workspace, seconds_between_writes=1000, look=lambda model: None)
+    recorder = Recorder(workspace, seconds_between_writes=1000, check=lambda model: None)
     recorder.add(PETS, record(5))
     recorder.write()
     UsageStore(workspace).reset()
@@ -113,7 +114,7 @@ def test_after_a_reset_only_what_is_new_counts(workspace: Workspace) -> None:
 
 
 def test_threads_count_together(workspace: Workspace) -> None:
-    recorder = Recorder(workspace, seconds_between_writes=0.01, look=lambda model: None)
+    recorder = Recorder(workspace, seconds_between_writes=0.01, check=lambda model: None)
 
     def count(thread: int) -> None:
         for number in range(200):
@@ -128,19 +129,19 @@ def test_threads_count_together(workspace: Workspace) -> None:
     assert photos(workspace) == 800
 
 
-def test_a_look_that_fails_is_told_and_not_tried_again_at_once(
+def test_a_drift_check_that_fails_is_logged_and_not_tried_again_at_once(
     workspace: Workspace, caplog: pytest.LogCaptureFixture
 ) -> None:
-    looked: list[Path] = []
+    checked: list[Path] = []
 
-    def look(model: Path) -> None:
-        looked.append(model)
-        raise subprocess.CalledProcessError(1, "look", stderr=b"Traceback\nModelDamagedError: held out of what?\n")
+    def check(model: Path) -> None:
+        checked.append(model)
+        raise ModelDamagedError("held out of what?")
 
-    recorder = Recorder(workspace, seconds_between_writes=0.05, look=look)
+    recorder = Recorder(workspace, seconds_between_writes=0.05, check=check)
     with caplog.at_level(logging.WARNING):
         for number in range(3):
             recorder.add(PETS, record(first=number))
             wait_until(lambda expected=number + 1: photos(workspace) == expected, seconds=5)
         wait_until(lambda: "held out of what?" in caplog.text, seconds=5)
-    assert looked == [workspace.models / "pets"]
+    assert checked == [workspace.models / "pets"]

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from model.usage.durations import LAST_STEP, quantile, step_of
+from model.usage.record import LAST_STEP, quantile, step_of
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.95, 0.99, 1.0])

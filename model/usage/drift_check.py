@@ -1,0 +1,140 @@
+"""Drift checks: when to check a model, in a child process, and what is written down beside its counts.
+
+The test loads a library that takes more memory than all else in a worker but its models; hence the child process.
+"""
+
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from model import durable
+from model.errors import ModelError, TopgraftError
+from model.processes import answer_parent, run_child
+from model.provenance import utc_now
+from model.usage.drift import FEWEST_PHOTOS, judge_drift
+from model.usage.record import Record
+from model.usage.store import DRIFT, UsageStore, Watched, days_before, today, watched
+from model.workspace import Workspace
+
+if TYPE_CHECKING:
+    import numpy as np
+
+DAYS = 7
+"""Days that are summed up and checked, today included, unless another number is requested."""
+
+SECONDS_BETWEEN_CHECKS = 600.0
+_MIN_SECONDS_BETWEEN_CHECKS = 10.0
+_SECONDS_FOR_A_CHECK = 60.0
+_NICENESS = 10
+
+log = logging.getLogger(__name__)
+
+
+class DriftChecks:
+    """The drift checks of one worker; those of another worker are known by what they wrote.
+
+    Args:
+        check: checks the model in a folder and writes the result, such as `check_in_child`.
+    """
+
+    def __init__(self, workspace: Workspace, store: UsageStore, check: Callable[[Path], None]) -> None:
+        self._workspace, self._store, self._check = workspace, store, check
+        self._not_before: dict[Watched, float] = {}
+        self._waiting: set[Watched] = set()
+        self._thread: threading.Thread | None = None
+
+    def start(self, models: Collection[Watched]) -> None:
+        """Check the models that are due, in a thread: a check takes a second or more."""
+        self._waiting.update(models)
+        if self._thread is not None and self._thread.is_alive():
+            return
+        now, self._waiting = self._waiting, set()
+        self._thread = threading.Thread(target=self._check_due, args=(now,), name="drift", daemon=True)
+        self._thread.start()
+
+    def _check_due(self, models: Collection[Watched]) -> None:
+        for of in models:
+            if time.monotonic() >= self._not_before.get(of, 0.0) and self._is_due(of):
+                pause = _MIN_SECONDS_BETWEEN_CHECKS if self._succeeds(of) else SECONDS_BETWEEN_CHECKS
+                self._not_before[of] = time.monotonic() + pause
+
+    def _is_due(self, of: Watched) -> bool:
+        if self._seconds_since_last(of) > SECONDS_BETWEEN_CHECKS:
+            return True
+        # The first verdict is due as soon as there are enough photos.
+        last = self._store.drift(of) or {}
+        too_few = last.get("verdict") == "too few photos"
+        return too_few and sum_of_last_days(self._store.days(of)).sample.distinct >= FEWEST_PHOTOS
+
+    def _seconds_since_last(self, of: Watched) -> float:
+        try:
+            return time.time() - (self._store.folder(of) / DRIFT).stat().st_mtime
+        except OSError:
+            return float("inf")
+
+    def _succeeds(self, of: Watched) -> bool:
+        try:
+            self._check(self._workspace.models / of.model)
+        except (TopgraftError, OSError) as error:
+            log.warning("the drift of %s could not be checked: %s", of.model, error)
+            return False
+        return True
+
+
+def sum_of_last_days(days: Mapping[str, Record], count: int = DAYS) -> Record:
+    """The sum of the records of the last `count` days."""
+    since = days_before(today(), count - 1)
+    total = Record()
+    for day, record in days.items():
+        if day >= since:
+            total.merge(record)
+    return total
+
+
+def drift_of_last_days(held_out: "np.ndarray | None", days: Mapping[str, Record]) -> dict[str, Any]:
+    """The drift of the last days together as JSON (`model.usage.drift.Drift`), and of the latest that can be judged.
+
+    Among many photos of the days before, those of one day would not be noticed.
+
+    Args:
+        held_out: as of `model.serving.held_out_features.read_held_out`.
+        days: day -> its record, oldest first.
+    """
+    since = days_before(today(), DAYS - 1)
+    enough = [day for day, record in days.items() if day >= since and record.sample.distinct >= FEWEST_PHOTOS]
+    latest = {"day": enough[-1], **judge_drift(held_out, days[enough[-1]].sample.rows).to_json()} if enough else None
+    together = judge_drift(held_out, sum_of_last_days(days).sample.rows)
+    return {**together.to_json(), "days": DAYS, "latest_day": latest}
+
+
+def check_in_child(model: Path) -> None:
+    """Check the drift of the model in this folder in a child process.
+
+    Raises:
+        TopgraftError, OSError: it could not be checked.
+    """
+    task = f"drift check of {model.name}"
+    run_child(__name__, model, task=task, failure=ModelError, niceness=_NICENESS, seconds=_SECONDS_FOR_A_CHECK)
+
+
+def main(model: str) -> int:
+    """In the child: check the last days, and write the result to drift.json."""
+    return answer_parent(lambda: _check(Path(model)), f"drift check of {Path(model).name}")
+
+
+def _check(model: Path) -> None:
+    from model.bundle import open_bundle
+    from model.serving.held_out_features import read_held_out
+
+    bundle = open_bundle(model)
+    store, of = UsageStore(Workspace(bundle.directory.parent.parent)), watched(bundle.name, bundle.manifest)
+    drift = drift_of_last_days(read_held_out(bundle), store.days(of))
+    durable.write_json(store.folder(of) / DRIFT, drift | {"looked": utc_now()})
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
