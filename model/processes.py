@@ -181,7 +181,7 @@ def describe_exit(status: int | None) -> str:
 
 
 class Process:
-    """A process of this machine, told apart from a later one with the same pid.
+    """A process of this machine, distinct from a later one with the same pid.
 
     Attributes:
         pid: process ID.

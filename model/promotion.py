@@ -4,23 +4,23 @@ Promotions form a stack: a rollback removes the top one, and the promotion below
 from it which model is `latest`.
 """
 
-import contextlib
 import dataclasses
-import fcntl
 import json
-import os
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import Any, Final, Literal
 
 from model import durable
 from model.config import is_model_name
 from model.errors import ConfigError
+from model.locks import exclusive
 from model.provenance import utc_now
 from model.workspace import Workspace
 
 PROMOTED = "promoted.json"
 PROMOTE: Final = "promote"
 ROLLBACK: Final = "rollback"
+
+_UNGUARDED = "Do not promote or roll back from two processes at the same time: one of the two could be lost."
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,12 +112,6 @@ def _append(workspace: Workspace, action: Literal["promote", "rollback"], name: 
     durable.write_json(workspace.models / PROMOTED, {"history": [dataclasses.asdict(entry) for entry in history]})
 
 
-@contextlib.contextmanager
-def _locked(workspace: Workspace) -> Iterator[None]:
+def _locked(workspace: Workspace) -> AbstractContextManager[None]:
     """One writer at a time; the lock is on the folder, so that no file is left behind."""
-    descriptor = os.open(workspace.models, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+    return exclusive(workspace.models, _UNGUARDED)

@@ -4,7 +4,6 @@ Until then they are in `OUTPUT.part`: a line that says what the run was asked fo
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import time
@@ -17,9 +16,11 @@ import click
 
 from model import durable
 from model.errors import ConfigError
+from model.locks import lock
 from model.results import Prediction
 
 _SECONDS_BETWEEN_SYNCS = 5.0
+_UNGUARDED = "Do not write the same output from two commands at the same time."
 
 
 class KeptAnswers:
@@ -111,7 +112,7 @@ def kept_answers(output: Path, run: dict[str, Any]) -> Iterator[KeptAnswers]:
     path = output.with_name(f"{output.name}.part")
     with open(path, "a+b") as stream:
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(stream, path, _UNGUARDED)
         except BlockingIOError as error:
             raise ConfigError(f"{path}: another command is writing it. Wait for it, or choose another file.") from error
         answers = KeptAnswers(path, stream, run)

@@ -5,19 +5,19 @@
 
 import dataclasses
 import datetime
-import fcntl
 import json
 import logging
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from model import durable
 from model.addresses import without_credentials
 from model.bundle import Bundle
 from model.errors import ConfigError, StorageDamagedError, StorageSettingsError
+from model.locks import exclusive
 from model.provenance import utc_today
 from model.publishing.archive import SUFFIX, Archive, write_archive
 from model.publishing.child_module import ChildModule, check_child_module, slug_of, write_child_module
@@ -33,6 +33,7 @@ PUBLISHED = "published"
 RECORD = "publication.json"
 _LOCK = ".lock"
 _PROOF = ".proof-"
+_UNGUARDED = "Do not publish the same model from two commands at the same time."
 
 log = logging.getLogger(__name__)
 
@@ -326,13 +327,7 @@ def _remove_leftovers(folder: Path, archive: str) -> None:
         shutil.rmtree(proof, ignore_errors=True)
 
 
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Wait until nobody else on this machine publishes this model."""
-    with open(folder / _LOCK, "w", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            log.info("%s: another command publishes this model; this one goes on after it.", folder)
-            fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def _alone(folder: Path) -> AbstractContextManager[None]:
+    """Wait until no other process of this machine publishes this model."""
+    message = f"{folder}: another command publishes this model; this one starts after it."
+    return exclusive(folder / _LOCK, _UNGUARDED, message=message)

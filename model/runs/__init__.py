@@ -3,7 +3,7 @@
     models/.running/<name>/
         status.json   what it is doing (`model.results.TrainingStatus`)
         config.json   every option
-        lock          held (flock) by the process that trains: free means that it is gone
+        lock          held by the process that trains (`model.locks`): free means that it is gone
         work/         checkpoints, and what else a resumed training can use again
         bundle/       the model being written; renamed to models/<name>/ at the end
 

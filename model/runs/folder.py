@@ -1,22 +1,21 @@
 """The folder of one training: its status, its options, and the lock that tells whether it is alive."""
 
-import contextlib
 import dataclasses
-import fcntl
 import json
 import os
 import shutil
 import threading
-import time
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from model import durable
 from model.config import TrainConfig
 from model.errors import ConfigError, TrainingBusyError
+from model.locks import FileLock, exclusive, is_held
 from model.results import UNDER_WAY, State, TrainingStatus
 from model.schema import load
+from model.workspace import Workspace
 
 STATUS = "status.json"
 CONFIG = "config.json"
@@ -24,8 +23,12 @@ LOCK = "lock"
 BUNDLE = "bundle"
 WORK = "work"
 
-# Whoever asks whether a training is alive holds its lock for a moment.
-_SECONDS_OF_A_LOOK = 1.0
+# A process that checks whether a training is alive holds its lock for a moment.
+_SECONDS_OF_A_CHECK = 1.0
+_UNGUARDED = (
+    "Start trainings one after the other, and from one machine only: two that start at the same moment can both run, "
+    "and trainings of other machines count as interrupted."
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Reservation:
         directory: models/.running/<name>/.
         destination: models/<name>/, where the bundle goes at the end.
         started: when the training was first started, ISO 8601 in UTC.
-        lock: the open, locked file; a child process that inherits it holds the lock too.
+        lock: a child process that inherits it holds it too.
         ended: set once it is settled how the training ended, from then on nothing else can be said of it.
     """
 
@@ -45,7 +48,7 @@ class Reservation:
     directory: Path
     destination: Path
     started: str
-    lock: IO[str]
+    lock: FileLock
     ended: threading.Event = dataclasses.field(default_factory=threading.Event, compare=False)
     _writing: threading.Lock = dataclasses.field(default_factory=threading.Lock, compare=False, repr=False)
 
@@ -139,40 +142,23 @@ def read_config(directory: Path) -> TrainConfig:
     return load(TrainConfig, stored)
 
 
-def take_lock(directory: Path) -> IO[str]:
-    """The lock file of a training, open and locked.
+def take_lock(directory: Path) -> FileLock:
+    """Take the lock of a training.
 
     Raises:
         TrainingBusyError: another process has it.
     """
-    lock = open(directory / LOCK, "w")  # noqa: SIM115 - held as long as the training runs
-    deadline = time.monotonic() + _SECONDS_OF_A_LOOK
-    while True:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return lock
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                lock.close()
-                raise TrainingBusyError(f"the training {directory.name} is running in another process.") from None
-            time.sleep(0.01)
+    try:
+        return FileLock.take(directory / LOCK, _UNGUARDED, _SECONDS_OF_A_CHECK)
+    except BlockingIOError:
+        raise TrainingBusyError(f"the training {directory.name} is running in another process.") from None
 
 
 def is_locked(directory: Path) -> bool:
     """Whether a process holds the lock of a training."""
-    try:
-        with open(directory / LOCK) as stream:
-            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
+    return is_held(directory / LOCK)
 
 
-@contextlib.contextmanager
-def exclusive(path: Path) -> Iterator[None]:
-    """Hold the lock file `path` alone; wait for it."""
-    with open(path, "w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
+def exclusive_workspace(workspace: Workspace) -> AbstractContextManager[None]:
+    """Wait for the right to reserve trainings of a workspace, and hold it alone."""
+    return exclusive(workspace.running / LOCK, _UNGUARDED)

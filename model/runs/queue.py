@@ -7,7 +7,7 @@ import time
 
 from model.errors import ConfigError, TrainingBusyError
 from model.results import UNDER_WAY, TrainingStatus
-from model.runs.folder import LOCK, Reservation, exclusive
+from model.runs.folder import Reservation, exclusive_workspace
 from model.runs.listing import queued_trainings, running_trainings
 from model.workspace import Workspace
 
@@ -83,7 +83,7 @@ def _take_turn(reservation: Reservation, workspace: Workspace) -> list[TrainingS
     status = reservation.status
     if status.state != "queued":
         return []
-    with exclusive(workspace.running / LOCK):
+    with exclusive_workspace(workspace):
         running = _taking_room(workspace)
         ahead = [other for other in queued_trainings(workspace) if other.ticket < status.ticket]
         if len(running) + len(ahead) < _allowed_trainings():

@@ -10,6 +10,7 @@ from pathlib import Path
 from model import durable
 from model.config import TrainConfig
 from model.errors import ConfigError, StorageError
+from model.locks import FileLock
 from model.provenance import utc_now
 from model.results import TrainingStatus
 from model.runs.folder import (
@@ -17,7 +18,7 @@ from model.runs.folder import (
     LOCK,
     STATUS,
     Reservation,
-    exclusive,
+    exclusive_workspace,
     is_locked,
     read_config,
     read_status,
@@ -54,7 +55,7 @@ def reserve(config: TrainConfig, workspace: Workspace, line: Line | None = None)
         ConfigError: a model or training of that name exists.
     """
     workspace.running.mkdir(parents=True, exist_ok=True)
-    with exclusive(workspace.running / LOCK):
+    with exclusive_workspace(workspace):
         _remove_remains(workspace)
         started = utc_now()
         status = queue_or_run(TrainingStatus("", "running", started=started), workspace, line or Line(config.queue))
@@ -80,7 +81,7 @@ def reserve_import(name: str, workspace: Workspace) -> Reservation:
         ConfigError: a model or training of that name exists.
     """
     workspace.running.mkdir(parents=True, exist_ok=True)
-    with exclusive(workspace.running / LOCK):
+    with exclusive_workspace(workspace):
         _remove_remains(workspace)
         directory = workspace.running / _free_name(name, workspace)
         directory.mkdir()
@@ -102,7 +103,7 @@ def reserve_again(
         TrainingError: it was gone on with automatically too often.
     """
     workspace.running.mkdir(parents=True, exist_ok=True)
-    with exclusive(workspace.running / LOCK):
+    with exclusive_workspace(workspace):
         interrupted = {status.name: status for status in interrupted_trainings(workspace)}
         if name not in interrupted:
             known = ", ".join(interrupted) or "none"
@@ -127,8 +128,7 @@ def adopt(directory: Path, lock_descriptor: int) -> tuple[Reservation, TrainConf
     """In a child process: take over the reservation whose lock it inherited, and read its options."""
     status = read_status(directory) or TrainingStatus(directory.name, "running", started=utc_now())
     destination = directory.parent.parent / directory.name
-    os.set_inheritable(lock_descriptor, False)
-    lock = os.fdopen(lock_descriptor, "w")
+    lock = FileLock.inherit(directory / LOCK, lock_descriptor)
     reservation = Reservation(directory.name, directory, destination, status.started, lock)
     reservation.write_status(dataclasses.replace(status, pid=os.getpid()))
     return reservation, read_config(directory)

@@ -1,7 +1,7 @@
 """Who pulls into a folder, and who uses what is in it: no pull changes files that a training still reads.
 
     CACHE/pulls/HASH.json      what was pulled into the folder, to its end
-    CACHE/pulls/HASH.lock      held (flock) by the pull into the folder
+    CACHE/pulls/HASH.lock      held (`model.locks`) by the pull into the folder
     CACHE/pulls/HASH.uses/ID   one for each that uses its files, held as long as it does; says who it is
 
 A lock, not a pid, tells whether somebody is alive: the system frees it however the process ends. Nobody waits for a
@@ -9,9 +9,7 @@ user: a pull that would change something is refused, so that nothing here can wa
 """
 
 import contextlib
-import fcntl
 import hashlib
-import logging
 import os
 import socket
 import uuid
@@ -19,9 +17,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from model.errors import StorageBusyError
+from model.locks import exclusive, lock, warn_unguarded
 from model.workspace import cache_directory
 
-log = logging.getLogger(__name__)
+_UNGUARDED = "Do not pull into it while something else uses it."
 
 
 def note_of(directory: Path, kind: str) -> Path:
@@ -35,16 +34,11 @@ def only_pull(directory: Path) -> Iterator[None]:
     """Wait until no other process pulls into the folder, and let none do so; warns where that cannot be had."""
     with contextlib.ExitStack() as held:
         try:
-            lock = note_of(directory, "lock")
-            lock.parent.mkdir(parents=True, exist_ok=True)
-            stream = held.enter_context(open(lock, "w"))
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                log.warning("Waiting for another pull into %s.", directory)
-                fcntl.flock(stream, fcntl.LOCK_EX)
+            path = note_of(directory, "lock")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            held.enter_context(exclusive(path, _UNGUARDED, message=f"Waiting for another pull into {directory}."))
         except OSError as error:
-            _warn(directory, error)
+            warn_unguarded(directory, error, _UNGUARDED)
         yield
 
 
@@ -64,9 +58,9 @@ def in_use(directory: Path, user: str) -> Iterator[None]:
             held.callback(_remove, path)
             stream.write(f"{user} (process {os.getpid()} on {socket.gethostname()})")
             stream.flush()
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(stream, directory, _UNGUARDED)
         except OSError as error:
-            _warn(directory, error)
+            warn_unguarded(directory, error, _UNGUARDED)
         yield
 
 
@@ -90,23 +84,17 @@ def _user(path: Path) -> str | None:
     try:
         with open(path, "r+", encoding="utf-8") as stream:
             try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                lock(stream, path, _UNGUARDED)
             except BlockingIOError:
                 return stream.read()  # its file may be gone by now
             _remove(path)
     except FileNotFoundError:
         return None
     except OSError as error:
-        _warn(path, error)
+        warn_unguarded(path.parent, error, _UNGUARDED)
     return None
 
 
 def _remove(path: Path) -> None:
     with contextlib.suppress(OSError):
         path.unlink()
-
-
-def _warn(path: Path, error: OSError) -> None:
-    log.warning(
-        "%s: cannot be locked (%s): going on without. Do not pull into it while something else uses it.", path, error
-    )

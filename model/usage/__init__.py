@@ -1,7 +1,7 @@
 """What a service was asked and what it answered, in numbers of bounded size; no image is kept.
 
     models/.monitor/
-        lock                        held (flock) while a file is changed
+        lock                        held (`model.locks`) while a file is changed
         <model>/<version>/          a model as it is now; another manifest is another version
             2026-11-21.json         what happened on that day (`model.usage.record.Record`), in UTC
             drift.json              whether its photos are still like those that it was made with

@@ -2,18 +2,16 @@
 
 import contextlib
 import datetime
-import fcntl
 import json
 import logging
 import re
 import shutil
-import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from model import durable
 from model.bundle import Manifest, version_of
+from model.locks import exclusive
 from model.usage.record import Record
 from model.workspace import Workspace
 
@@ -22,6 +20,7 @@ DRIFT = "drift.json"
 
 _LOCK = "lock"
 _SECONDS_FOR_THE_LOCK = 2.0
+_UNGUARDED = "What two workers count at the same moment can be lost: run the service with one worker for exact counts."
 _OF_A_DAY = re.compile(r"\d{4}-\d{2}-\d{2}\.(json|damaged)")
 
 log = logging.getLogger(__name__)
@@ -126,19 +125,8 @@ class UsageStore:
             if days and all(path.stem < before for path in days):
                 shutil.rmtree(folder, ignore_errors=True)
 
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        with open(self._root / _LOCK, "w") as stream:
-            deadline = time.monotonic() + _SECONDS_FOR_THE_LOCK
-            while True:
-                try:
-                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        raise
-                    time.sleep(0.01)
-            yield
+    def _alone(self) -> contextlib.AbstractContextManager[None]:
+        return exclusive(self._root / _LOCK, _UNGUARDED, wait=_SECONDS_FOR_THE_LOCK)
 
 
 def read_day(path: Path) -> Record | None:

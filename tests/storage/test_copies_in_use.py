@@ -159,6 +159,6 @@ def test_a_user_that_ends_while_it_is_looked_at_is_no_failure_of_its_own(
         note.unlink()
         raise BlockingIOError
 
-    monkeypatch.setattr(uses.fcntl, "flock", held_and_let_go)
+    monkeypatch.setattr(fcntl, "flock", held_and_let_go)
     with pytest.raises(StorageBusyError, match="in use by the training pets"):
         uses.require_unused(copy, "rshare:photos")

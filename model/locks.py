@@ -1,0 +1,223 @@
+"""Locks of files among the processes of a machine, and what holds where the file system has none.
+
+A lock is held as long as its file is open: the system frees it however the process ends. On file systems without
+locks (NFS without lockd, Lustre mounted without flock) work goes on, and a warning says once for each folder what is
+not guaranteed.
+"""
+
+import contextlib
+import errno
+import fcntl
+import logging
+import math
+import os
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from model.processes import Process
+
+_UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
+_SECONDS_BETWEEN_TRIES = 0.01
+
+log = logging.getLogger(__name__)
+_warned: set[tuple[Path, str]] = set()
+
+
+class _UnsupportedError(OSError):
+    """The file system has no locks."""
+
+
+class FileLock:
+    """An exclusive lock of a file, held until it is closed or the process ends, and by children that inherit it.
+
+    Where the file system has no locks, the holder is known by what is written in the file: the pid and start time of
+    each process that holds it. See `is_held`.
+    """
+
+    def __init__(self, path: Path, descriptor: int, is_supported: bool) -> None:
+        self._path, self._descriptor, self._is_supported = path, descriptor, is_supported
+
+    @classmethod
+    def take(cls, path: Path, unguarded: str, seconds: float = 0.0) -> "FileLock":
+        """Open and lock a file, which is made where it is missing.
+
+        Args:
+            path: the lock file.
+            unguarded: what is not guaranteed without locks, a sentence; for the warning.
+            seconds: how long to wait for another process that holds it.
+
+        Raises:
+            BlockingIOError: another process holds it.
+            OSError: it cannot be opened.
+        """
+        descriptor = _open(path)
+        try:
+            is_supported = lock(descriptor, path, unguarded, seconds)
+            if not is_supported:
+                if _holders(path):
+                    raise BlockingIOError(errno.EWOULDBLOCK, "held by another process", str(path))
+                _add_holder(path)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return cls(path, descriptor, is_supported)
+
+    @classmethod
+    def inherit(cls, path: Path, descriptor: int) -> "FileLock":
+        """In a child process: the lock that its parent passed on by this descriptor. The child now holds it too."""
+        os.set_inheritable(descriptor, False)
+        try:
+            # Of the same open file the lock is already held.
+            _flock(descriptor, fcntl.LOCK_EX)
+        except _UnsupportedError:
+            _add_holder(path)
+            return cls(path, descriptor, is_supported=False)
+        return cls(path, descriptor, is_supported=True)
+
+    def fileno(self) -> int:
+        """The file descriptor; -1 once it is closed."""
+        return self._descriptor
+
+    def close(self) -> None:
+        """Free the lock, unless a child holds it too."""
+        if self._descriptor >= 0:
+            if not self._is_supported:
+                _remove_holder(self._path)
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> "FileLock":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+
+@contextlib.contextmanager
+def exclusive(path: Path, unguarded: str, wait: float = math.inf, message: str = "") -> Iterator[None]:
+    """Hold the lock of a file, or of a folder, alone.
+
+    Args:
+        path: a folder, or a file, which is made where it is missing.
+        unguarded: what is not guaranteed without locks, a sentence; for the warning.
+        wait: seconds to wait for another process that holds it.
+        message: logged before waiting.
+
+    Raises:
+        BlockingIOError: another process still holds it.
+        OSError: it cannot be opened.
+    """
+    descriptor = _open(path)
+    try:
+        try:
+            lock(descriptor, path, unguarded)
+        except BlockingIOError:
+            if message and wait > 0:
+                log.warning("%s", message)
+            lock(descriptor, path, unguarded, wait)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def lock(file: int | IO[Any], path: Path, unguarded: str, seconds: float = 0.0) -> bool:
+    """Lock an open file or folder alone; return False, after a warning, where the file system has no locks.
+
+    Args:
+        path: of the file, for the warning.
+        unguarded, seconds: as of `FileLock.take`.
+
+    Raises:
+        BlockingIOError: another process holds it.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            _flock(file, fcntl.LOCK_EX | (0 if seconds == math.inf else fcntl.LOCK_NB))
+            return True
+        except _UnsupportedError as error:
+            warn_unguarded(path if path.is_dir() else path.parent, error.strerror, unguarded)
+            return False
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(_SECONDS_BETWEEN_TRIES)
+
+
+def is_held(path: Path) -> bool:
+    """Whether a process holds the lock of this file, by the pids written in it where there are no locks."""
+    try:
+        with open(path, "rb") as stream:
+            _flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except _UnsupportedError:
+        return bool(_holders(path))
+    except OSError:
+        return False
+    return False
+
+
+def warn_unguarded(folder: Path, reason: object, unguarded: str) -> None:
+    """Log, once for each folder, that it cannot be locked and what is therefore not guaranteed."""
+    if (folder, unguarded) not in _warned:
+        _warned.add((folder, unguarded))
+        log.warning("%s: cannot be locked (%s): going on without. %s", folder, reason, unguarded)
+
+
+def _open(path: Path) -> int:
+    if path.is_dir():
+        return os.open(path, os.O_RDONLY)
+    return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+
+
+def _flock(file: int | IO[Any], operation: int) -> None:
+    """Lock as `fcntl.flock` does.
+
+    Raises:
+        BlockingIOError: another process holds it.
+        _UnsupportedError: the file system has no locks, as NFS has none for folders.
+    """
+    try:
+        fcntl.flock(file, operation)
+    except OSError as error:
+        is_folder = stat.S_ISDIR(os.fstat(file if isinstance(file, int) else file.fileno()).st_mode)
+        if error.errno in _UNSUPPORTED or (error.errno == errno.EBADF and is_folder):
+            raise _UnsupportedError(error.errno, error.strerror) from error
+        raise
+
+
+def _holders(path: Path) -> list[Process]:
+    """The living processes written in a lock file; those of other machines count as ended."""
+    written = []
+    try:
+        lines = path.read_text(encoding="ascii", errors="replace").splitlines()
+    except OSError:
+        return []
+    for line in lines:
+        with contextlib.suppress(ValueError):
+            pid, start = map(int, line.split())
+            written.append(Process(pid, start))
+    return [process for process in written if process.is_alive()]
+
+
+def _add_holder(path: Path) -> None:
+    process = Process.of(os.getpid())
+    with open(path, "a", encoding="ascii") as stream:
+        stream.write(f"{process.pid} {process.start}\n")
+
+
+def _remove_holder(path: Path) -> None:
+    others = [process for process in _holders(path) if process.pid != os.getpid()]
+    # The folder of the file may be gone.
+    with contextlib.suppress(OSError):
+        path.write_text("".join(f"{process.pid} {process.start}\n" for process in others), encoding="ascii")
