@@ -71,7 +71,6 @@ STILL_BEING_REWRITTEN = frozenset(
         "model/importing",
         "model/networks",
         "model/page",
-        "model/processes.py",
         "model/provenance.py",
         "model/publishing",
         "model/registry.py",
