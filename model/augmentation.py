@@ -38,14 +38,14 @@ class OperationInfo:
 
 
 OPERATIONS: Mapping[str, OperationInfo] = {
-    "flip_lr": OperationInfo("chance to swap left and right", 0, 1, 0.5),
-    "flip_ud": OperationInfo("chance to swap top and bottom", 0, 1, 0.5),
-    "rotate": OperationInfo("most degrees to turn, either way", 0, 180, 15),
-    "crop": OperationInfo("least share of each side to keep, enlarged to the whole", 0.1, 1, 0.8),
-    "color": OperationInfo("most to change brightness, contrast and saturation, as a share of each", 0, 1, 0.2),
-    "blur": OperationInfo("greatest radius of the blur, in pixels", 0, 20, 1),
-    "noise": OperationInfo("greatest deviation of the noise, as a share of white", 0, 1, 0.02),
-    "cutout": OperationInfo("greatest share of each side to paint over", 0, 1, 0.2),
+    "flip_lr": OperationInfo("probability of a horizontal flip", 0, 1, 0.5),
+    "flip_ud": OperationInfo("probability of a vertical flip", 0, 1, 0.5),
+    "rotate": OperationInfo("maximum rotation in degrees, in either direction", 0, 180, 15),
+    "crop": OperationInfo("minimum fraction of each side to keep; the crop is enlarged to full size", 0.1, 1, 0.8),
+    "color": OperationInfo("maximum relative change of brightness, contrast and saturation", 0, 1, 0.2),
+    "blur": OperationInfo("maximum blur radius in pixels", 0, 20, 1),
+    "noise": OperationInfo("maximum standard deviation of the noise, as a fraction of white", 0, 1, 0.02),
+    "cutout": OperationInfo("maximum fraction of each side to mask", 0, 1, 0.2),
 }
 
 PRESETS: Mapping[str, str] = {
