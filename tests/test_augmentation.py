@@ -64,7 +64,10 @@ def test_an_empty_line_is_none() -> None:
         ("rotat(15)", "Did you mean rotate?"),
         ("strnog", "Did you mean strong?"),
         ("zzz", "expected one of the operations flip_lr, flip_ud, rotate, crop, color, blur, noise, cutout or the"),
-        ("rotate(200)", "rotate: expected a number from 0 to 180 (maximum rotation in degrees, in either direction), found 200."),
+        (
+            "rotate(200)",
+            "rotate: expected a number from 0 to 180 (maximum rotation in degrees, in either direction), found 200.",
+        ),
         ("crop(-0.5)", "crop: expected a number from 0.1 to 1"),
         ("noise(much)", "found 'much'"),
         ("noise(nan)", "noise: expected a number from 0 to 1"),
