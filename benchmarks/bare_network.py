@@ -85,10 +85,10 @@ def measure(directory: Path, photos: Mapping[str, bytes], in_batch: str, count: 
     from model.serving.predictor import load_predictor
 
     bundle = open_bundle(directory)
-    size = (bundle.manifest.image_size, bundle.manifest.image_size)
+    spec = bundle.manifest.input_spec
     session = open_session(directory / ONNX_MODEL)
     predictor = load_predictor(bundle)
-    image = decode_image(photos[in_batch], size)[None]
+    image = decode_image(photos[in_batch], spec)[None]
     batches = {many: np.repeat(image, many, axis=0) for many in BATCHES}
     encoded = [(f"{number}.jpg", photos[in_batch]) for number in range(count)]
 
@@ -113,7 +113,7 @@ def measure(directory: Path, photos: Mapping[str, bytes], in_batch: str, count: 
         taken = {name: works[name]() for name in order}
         found.append(Round(taken["single"], {many: taken[many] for many in BATCHES}, taken["library"]))
     decoding = {
-        name: median_seconds(lambda photo=photo: decode_image(photo, size), 30) for name, photo in photos.items()
+        name: median_seconds(lambda photo=photo: decode_image(photo, spec), 30) for name, photo in photos.items()
     }
     return Bare(decoding, tuple(found))
 

@@ -30,6 +30,7 @@ from model.backbones import find_backbone
 from model.dataset.images import read_image
 from model.features.extraction import extract_with_onnx
 from model.networks.converted_backbone import converted_backbone
+from model.results import InputSpec
 from model.synthesis.composition import Variation
 
 WIDTH, HEIGHT = 2000, 1500
@@ -62,7 +63,7 @@ def read_with_plain_pillow(path: Path) -> np.ndarray:
 
 def read_with_topgraft(path: Path) -> np.ndarray:
     """The one decoder of training and serving."""
-    return read_image(path, SIZE)
+    return read_image(path, InputSpec(*SIZE))
 
 
 def _row(name: str, paths: list[Path]) -> list[str]:

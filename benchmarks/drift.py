@@ -29,7 +29,7 @@ from model.dataset.images import read_image
 from model.evaluation.unknown import describe_held_out
 from model.features.extraction import Extract, extract_with_onnx
 from model.networks.converted_backbone import converted_backbone
-from model.results import Prediction
+from model.results import InputSpec, Prediction
 from model.serving.reference_features import TrainingFeatures, remember_features
 from model.usage.drift import Drift, judge_drift
 from model.usage.record import Record
@@ -101,7 +101,7 @@ def _memory(extract: Extract, by_class: list[list[Image.Image]]) -> TrainingFeat
 
 
 def _read(path: Path) -> Image.Image:
-    return Image.fromarray(read_image(path, (BACKBONE.image_size, BACKBONE.image_size), "squash"))
+    return Image.fromarray(read_image(path, InputSpec.square(BACKBONE.image_size)))
 
 
 def _noise() -> Iterator[Image.Image]:

@@ -24,7 +24,7 @@ from model.dataset.prepare import prepare_dataset
 from model.features.extraction import extract_features, extract_with_onnx
 from model.networks.converted_backbone import converted_backbone
 from model.networks.tensorflow_import import import_tensorflow
-from model.results import SPLITS, no_progress
+from model.results import SPLITS, InputSpec, no_progress
 from model.synthesis.composition import write_demo_dataset
 from model.training.head import HeadOptions, LabelledFeatures, train_head
 
@@ -63,7 +63,7 @@ def main() -> None:
 
 def _features() -> tuple[Splits, int]:
     backbone = find_backbone("EfficientNetLite0")
-    size = (backbone.image_size, backbone.image_size)
+    spec = InputSpec.square(backbone.image_size)
     extract = extract_with_onnx(converted_backbone(backbone, backbone.image_size))
     with tempfile.TemporaryDirectory() as directory:
         write_demo_dataset(Path(directory))
@@ -71,7 +71,7 @@ def _features() -> tuple[Splits, int]:
         splits = {}
         for split in SPLITS:
             samples = dataset.split(split)
-            features = extract_features(extract, samples, size, "squash", no_progress)
+            features = extract_features(extract, samples, spec, no_progress)
             labels = np.array([sample.label for sample in samples])
             splits[split] = LabelledFeatures(features, labels, np.ones(len(samples), np.float32))
     return splits, len(dataset.classes)

@@ -43,6 +43,7 @@ from model.backbones import find_backbone
 from model.config import TrainConfig
 from model.dataset.images import read_image
 from model.evaluation.metrics import evaluate_predictions
+from model.results import InputSpec
 from model.synthesis.composition import write_demo_dataset
 from tests.support.processes import in_fresh_process
 
@@ -184,7 +185,7 @@ def train_by_recipe(photos: LabelledPhotos, train: np.ndarray, test: np.ndarray)
 
 def _decoded(photos: LabelledPhotos, positions: Sequence[int], image_size: int) -> np.ndarray:
     paths = (photos.directory / "images" / photos.names[position] for position in positions)
-    return np.stack([read_image(path, (image_size, image_size)) for path in paths])
+    return np.stack([read_image(path, InputSpec.square(image_size)) for path in paths])
 
 
 def _table(name: str, photos: LabelledPhotos, measured: dict[str, list[Fold]]) -> str:

@@ -27,7 +27,6 @@ from sklearn.metrics import f1_score
 from sklearn.model_selection import StratifiedGroupKFold
 
 from benchmarks.tables import markdown_table, verdict
-from model.backbones import find_backbone
 from model.config import TrainConfig
 from model.dataset.images import read_image
 from model.dataset.prepare import prepare_dataset
@@ -140,9 +139,7 @@ def fit(photos: LabelledPhotos, train: np.ndarray, test: np.ndarray, config: Tra
         _write_lines(dataset / "dataset_files" / f"{split}.txt", lines)
     config = dataclasses.replace(config, group_pattern=photos.group_pattern)
     checked = prepare_dataset(dataset, config, dataset)
-    backbone = find_backbone(config.backbone)
-    image_size = config.image_size or backbone.image_size
-    return fit_classifier(checked, config, backbone, image_size, dataset, no_progress)
+    return fit_classifier(checked, config, dataset, no_progress)
 
 
 def plankton_photos(directory: Path) -> LabelledPhotos:

@@ -29,7 +29,7 @@ from benchmarks.server import Server, running_server
 from benchmarks.tables import markdown_table, median_and_range, times, verdict
 from model.backbones import find_backbone
 from model.config import TrainConfig
-from model.results import Sample, no_progress
+from model.results import InputSpec, Sample, no_progress
 from tests.support.processes import PeakWatcher, in_fresh_process, peak_megabytes, program
 
 PHOTOS_PER_CLASS = {"train": 106, "val": 19, "held_out": 50}
@@ -91,19 +91,19 @@ def train_with_topgraft(root: Path, work_directory: Path) -> Run:
     from model.training.classifier import fit_classifier
 
     import_tensorflow()
-    config = TrainConfig(backbone=BACKBONE, epochs=EPOCHS)
+    config = TrainConfig(backbone=BACKBONE, epochs=EPOCHS, image_size=IMAGE_SIZE)
     backbone = find_backbone(BACKBONE)
     clock = _Clock()
     converted_backbone(backbone, IMAGE_SIZE)
     clock.lap("conversion")
     verdict_of_dataset = prepare_dataset(root / "data" / "signs", config, work_directory)
     clock.lap("check")
-    classifier = fit_classifier(verdict_of_dataset, config, backbone, IMAGE_SIZE, work_directory, no_progress)
+    classifier = fit_classifier(verdict_of_dataset, config, work_directory, no_progress)
     clock.lap("features and head")
     memory = peak_megabytes()
     held_out = _samples(root / "held_out")
-    size = (IMAGE_SIZE, IMAGE_SIZE)
-    features = extract_features(classifier.backbone.extract, held_out, size, config.resize, no_progress)
+    spec = InputSpec.from_config(config)
+    features = extract_features(classifier.backbone.extract, held_out, spec, no_progress)
     answers = (features @ classifier.kernel + classifier.bias).argmax(axis=1)
     return Run(clock.parts, _accuracy(answers, held_out), memory)
 

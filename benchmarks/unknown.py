@@ -39,7 +39,7 @@ from model.config import TrainConfig
 from model.evaluation.calibration import confidence_threshold, distance_threshold, fit_temperature
 from model.features.extraction import FeatureCache, extract_with_onnx
 from model.networks.converted_backbone import converted_backbone
-from model.results import Sample, no_progress
+from model.results import InputSpec, Sample, no_progress
 from model.serving.reference_features import (
     NEIGHBOUR,
     TrainingFeatures,
@@ -99,9 +99,8 @@ def _features(directory: Path) -> dict[str, Photos]:
     sources = {"signs": demo_photos(directory / "signs", DRAWN_PER_CLASS), "noise": _noise(directory / "noise")}
     if DATASETS.is_dir():
         sources["plankton"] = plankton_photos(directory / "plankton")
-    size = (BACKBONE.image_size, BACKBONE.image_size)
     extract = extract_with_onnx(converted_backbone(BACKBONE, BACKBONE.image_size))
-    cache = FeatureCache(BACKBONE, BACKBONE.image_size, "squash")
+    cache = FeatureCache(BACKBONE, InputSpec.square(BACKBONE.image_size))
     features = {}
     for name, photos in sources.items():
         samples = [
@@ -109,7 +108,7 @@ def _features(directory: Path) -> dict[str, Photos]:
             for path, label in zip(photos.names, photos.labels, strict=True)
         ]
         hashes = {sample.name: hashlib.sha256(sample.path.read_bytes()).hexdigest() for sample in samples}
-        found = cache.extract(extract, samples, hashes, size, "squash", no_progress)
+        found = cache.extract(extract, samples, hashes, no_progress)
         features[name] = Photos(found, photos.labels)
     return features
 

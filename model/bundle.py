@@ -11,6 +11,7 @@ from model import durable
 from model.bundle_files import MANIFEST, MLFLOW_RUN
 from model.errors import ModelDamagedError
 from model.manifest_migration import FORMAT_VERSION, migrate
+from model.results import InputSpec
 
 # Held-out features are whole numbers of 1 / FEATURE_SCALE: the last digits of a feature depend on the batch size.
 FEATURE_SCALE = 10_000
@@ -68,6 +69,11 @@ class Manifest:
     files: dict[str, FileRecord]
     format_version: int = FORMAT_VERSION
     precision: str = "float32"
+
+    @property
+    def input_spec(self) -> InputSpec:
+        """The input of the network: image size, and how an image is resized to it."""
+        return InputSpec.square(self.image_size, self.resize)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,6 +5,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from model.backbones import find_backbone
+from model.config import RESIZE_MODES, TrainConfig
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -58,6 +61,47 @@ class Progress(Protocol):
 
 def no_progress(phase: str, done: int, total: int, /, **metrics: float) -> None:
     """A `Progress` that tells nobody."""
+
+
+@dataclasses.dataclass(frozen=True)
+class InputSpec:
+    """The input of a network: images uint8 (height, width, 3), and how an image is resized to that.
+
+    Attributes:
+        height, width: in pixels.
+        resize: `squash` changes the aspect ratio, `pad` adds a gray border, `crop` takes the centre.
+
+    Raises:
+        ValueError: an unknown way to resize.
+    """
+
+    height: int
+    width: int
+    resize: str = "squash"
+
+    def __post_init__(self) -> None:
+        if self.resize not in RESIZE_MODES:
+            raise ValueError(f"resize: expected one of {', '.join(RESIZE_MODES)}, received {self.resize!r}")
+
+    @classmethod
+    def square(cls, side: int, resize: str = "squash") -> "InputSpec":
+        """The input with this height and width, in pixels."""
+        return cls(side, side, resize)
+
+    @classmethod
+    def from_config(cls, config: TrainConfig) -> "InputSpec":
+        """The input of the network that a training makes."""
+        return cls.square(config.image_size or find_backbone(config.backbone).image_size, config.resize)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.height, self.width
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """The shape of one image: (height, width, 3)."""
+        return self.height, self.width, 3
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,7 +8,6 @@ import click
 
 from model import schema
 from model.augmentation import AUTO, augmentation_text, parse_augmentation
-from model.backbones import find_backbone
 from model.cli.options import (
     PathOrRemote,
     check_output_file,
@@ -20,6 +19,7 @@ from model.cli.options import (
 from model.cli.output import print_json, progress_display
 from model.config import TrainConfig
 from model.dataset.verdict import Verdict
+from model.results import InputSpec
 from model.storage.copies import dataset_folder, output_file
 from model.storage.places import is_remote
 
@@ -80,8 +80,7 @@ def _draw_augmentation(verdict: Verdict, config: TrainConfig, sheet: Path) -> di
     operations = parse_augmentation(config.augmentation, len(dataset.train) / len(dataset.classes))
     if not operations:
         return {"operations": "", "sheet": None}
-    image_size = config.image_size or find_backbone(config.backbone).image_size
-    drawn = draw_contact_sheet(verdict, operations, (image_size, image_size), config.resize, config.seed)
+    drawn = draw_contact_sheet(verdict, operations, InputSpec.from_config(config), config.seed)
     with output_file(sheet) as local:
         drawn.save(local)
     return {"operations": augmentation_text(operations), "sheet": sheet}

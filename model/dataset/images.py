@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from model.config import RESIZE_MODES
 from model.dataset import dicom
 from model.errors import ImageError, ImageTooLargeError
+from model.results import InputSpec
 
 # Pillow knows more, but some of those start programs (EPS) and some recognise almost anything (TGA).
 _NAMES = {
@@ -69,19 +69,16 @@ _SIGNATURES = (
 )
 
 
-def decode_image(
-    content: bytes, size: tuple[int, int] | None = None, resize: str = "squash", max_pixels: int = MAX_PIXELS
-) -> np.ndarray:
-    """Decode a picture, upright as its EXIF says, and bring it to `size`.
+def decode_image(content: bytes, spec: InputSpec | None = None, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Decode an image, upright as its EXIF orientation says, and resize it to the input of a network.
 
-    A JPEG much larger than `size` is decoded at 1/2, 1/4 or 1/8 of its scale (DCT scaling), never below
-    `size`. Transparent parts become white. Of several frames the first is taken. 16-bit channels are scaled
+    A JPEG much larger than the input is decoded at 1/2, 1/4 or 1/8 of its scale (DCT scaling), never below
+    the input's size. Transparent parts become white. Of several frames the first is taken. 16-bit channels are scaled
     by their full range; for 32-bit integers and floats see `_to_8_bits`.
 
     Args:
         content: the bytes of the file.
-        size: (height, width) in pixels; None keeps the picture's own.
-        resize: `squash` changes the aspect, `pad` adds a gray border, `crop` takes the centre.
+        spec: the size to resize to, and how; None keeps the size of the image.
         max_pixels: a picture with more is refused by its header, before anything is decoded.
 
     Returns:
@@ -90,17 +87,14 @@ def decode_image(
     Raises:
         ImageTooLargeError: more than `max_pixels` pixels.
         ImageError: not a picture, or a damaged one; the message tells what came.
-        ValueError: an unknown way to resize.
     """
-    if resize not in RESIZE_MODES:
-        raise ValueError(f"resize: expected one of {', '.join(RESIZE_MODES)}, received {resize!r}")
     try:
         picture = _open(content, max_pixels)
-        if size is not None:
-            _decode_small(picture, size, resize)
+        if spec is not None:
+            _decode_small(picture, spec)
         picture.load()
         picture = _upright(_to_rgb(picture))
-        return np.array(picture if size is None else _fit(picture, size, resize))
+        return np.array(picture if spec is None else _fit(picture, spec))
     except (ImageError, MemoryError):
         raise
     # A damaged file makes decoders raise anything: OSError, SyntaxError, struct.error, IndexError, zlib.error ...
@@ -108,7 +102,7 @@ def decode_image(
         raise ImageError(_explain(content, error)) from error
 
 
-def read_image(path: Path, size: tuple[int, int] | None = None, resize: str = "squash") -> np.ndarray:
+def read_image(path: Path, spec: InputSpec | None = None) -> np.ndarray:
     """Decode the picture in a file as `decode_image` does; the messages of its errors begin with `path`.
 
     Raises:
@@ -116,7 +110,7 @@ def read_image(path: Path, size: tuple[int, int] | None = None, resize: str = "s
         ImageError: no such file, not a picture, or a damaged one.
     """
     try:
-        return decode_image(read_content(path), size, resize)
+        return decode_image(read_content(path), spec)
     except ImageError as error:
         raise type(error)(f"{path}: {error.message}") from error
 
@@ -188,9 +182,11 @@ def _open(content: bytes, max_pixels: int) -> Image.Image:
     return picture
 
 
-def _decode_small(picture: Image.Image, size: tuple[int, int], resize: str) -> None:
-    wanted = size if _is_lying(picture) else size[::-1]
-    picture.draft(None, wanted if resize == "squash" else _scaled(picture.size, wanted, covering=resize == "crop"))
+def _decode_small(picture: Image.Image, spec: InputSpec) -> None:
+    wanted = spec.size if _is_lying(picture) else spec.size[::-1]
+    if spec.resize != "squash":
+        wanted = _scaled(picture.size, wanted, covering=spec.resize == "crop")
+    picture.draft(None, wanted)
 
 
 def _to_rgb(picture: Image.Image) -> Image.Image:
@@ -245,11 +241,11 @@ def _upright(picture: Image.Image) -> Image.Image:
     return picture if method is None else picture.transpose(method)
 
 
-def _fit(picture: Image.Image, size: tuple[int, int], resize: str) -> Image.Image:
-    wanted = size[::-1]
-    if resize == "squash":
+def _fit(picture: Image.Image, spec: InputSpec) -> Image.Image:
+    wanted = spec.size[::-1]
+    if spec.resize == "squash":
         return picture.resize(wanted, Image.Resampling.BILINEAR)
-    if resize == "pad":
+    if spec.resize == "pad":
         return _pad(picture, wanted)
     return _crop(picture, wanted)
 

@@ -15,7 +15,7 @@ from model.dataset.reading import read_photo
 from model.dataset.verdict import Rejected
 from model.errors import ImageError
 from model.resources import available_memory, available_processors
-from model.results import Progress, Sample
+from model.results import InputSpec, Progress, Sample
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -26,6 +26,7 @@ _BYTES_FOR_A_THREAD = 250_000_000
 # Decoded results waiting for their turn, for each thread: it bounds memory.
 _AHEAD = 4
 _PROGRESS_STEPS = 200
+_HASH_INPUT = InputSpec.square(duplicates.HASH_INPUT)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +104,7 @@ def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterat
 def _look(sample: Sample) -> tuple[str, tuple[int, int], np.ndarray, np.ndarray] | str:
     try:
         content = read_photo(sample)
-        image = decode_image(content, (duplicates.HASH_INPUT, duplicates.HASH_INPUT))
+        image = decode_image(content, _HASH_INPUT)
         return (hashlib.sha256(content).hexdigest(), measure_image(content), *duplicates.hash_image(image))
     except ImageError as error:
         return error.message

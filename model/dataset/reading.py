@@ -14,7 +14,7 @@ import numpy as np
 
 from model.dataset.images import decode_image, read_bytes, read_content
 from model.errors import ImageError, StorageError
-from model.results import Sample
+from model.results import InputSpec, Sample
 
 # Two minutes: a network mount that is away for one, as while its server starts again, ends nothing.
 SECONDS_BETWEEN_TRIES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 30.0, 30.0)
@@ -58,14 +58,14 @@ def read_photo(sample: Sample) -> bytes:
     raise _away(root, f"{sample.path}: {last.strerror or last}") from last
 
 
-def read_sample(sample: Sample, size: tuple[int, int] | None = None, resize: str = "squash") -> np.ndarray:
+def read_sample(sample: Sample, spec: InputSpec | None = None) -> np.ndarray:
     """The pixels of a photo, as `model.dataset.images.read_image` gives them; read as `read_photo` does.
 
     Raises:
         ImageTooLargeError, ImageError, StorageError: as `read_photo` and `decode_image`.
     """
     try:
-        return decode_image(read_photo(sample), size, resize)
+        return decode_image(read_photo(sample), spec)
     except ImageError as error:
         raise type(error)(f"{sample.path}: {error.message}") from error
 

@@ -17,6 +17,7 @@ from model.dataset.listing import IMAGES
 from model.dataset.lists import parse_line
 from model.errors import ArchiveError, ConfigError, ImageError
 from model.files.archives import is_archive, iter_archive_files
+from model.results import InputSpec
 from model.storage import is_remote
 from model.storage.copies import kept_copy
 from model.storage.pulled_files import is_whole
@@ -37,8 +38,8 @@ class Photos:
 
     def decode(self, bundle: Bundle) -> np.ndarray:
         """As the network's input: uint8 (n, size, size, 3)."""
-        size = (bundle.manifest.image_size, bundle.manifest.image_size)
-        return np.stack([decode_image(photo, size, bundle.manifest.resize) for photo in self.content])
+        spec = bundle.manifest.input_spec
+        return np.stack([decode_image(photo, spec) for photo in self.content])
 
 
 def find_photos(bundle: Bundle, count: int = PHOTOS) -> Photos:
@@ -71,7 +72,7 @@ def _photos_of(bundle: Bundle, split: str) -> Iterator[bytes]:
         found = _in_archive(source, frozenset(names), images if has_lists else "")
     for content in found:
         with contextlib.suppress(ImageError):
-            decode_image(content, (1, 1))
+            decode_image(content, InputSpec.square(1))
             yield content
 
 

@@ -10,13 +10,12 @@ from scipy.special import softmax
 
 from model import durable
 from model.bundle_files import ONNX_MODEL
-from model.config import TrainConfig
 from model.evaluation.unknown import describe_held_out
 from model.export.model_files import Exported, evenly_spread
 from model.features.extraction import decoded_batches
 from model.features.onnx_session import FEATURES, IMAGE, open_session
 from model.networks.quantization import quantize
-from model.results import Dataset, Sample, labels_of
+from model.results import Dataset, InputSpec, Sample, labels_of
 from model.training.classifier import Answers, Classifier
 from model.training.head import Head
 
@@ -35,8 +34,7 @@ def export_in_int8(
     chosen: Head,
     train: Sequence[Sample],
     val: Sequence[Sample],
-    size: tuple[int, int],
-    resize: str,
+    spec: InputSpec,
     directory: Path,
 ) -> Exported:
     """Put an int8 graph in the place of model.onnx, unless more than half a point of validation accuracy is lost.
@@ -47,7 +45,7 @@ def export_in_int8(
             and is then right about these images whatever their features are.
         train: where calibration images are taken from, evenly.
         val: what accuracy is measured on, with both graphs.
-        size: (height, width) of the network's input.
+        spec: the input of the network.
 
     Returns:
         `exported`, its parity with `val_accuracy_float32` and `val_accuracy_int8`, and a warning where the int8
@@ -56,12 +54,12 @@ def export_in_int8(
     if exported.engine != "onnx":
         return _refused(exported, "only a model that ONNX Runtime serves can be")
     graph = directory / ONNX_MODEL
-    [images] = decoded_batches(evenly_spread(train, CALIBRATION_IMAGES), size, resize, CALIBRATION_IMAGES)
+    [images] = decoded_batches(evenly_spread(train, CALIBRATION_IMAGES), spec, CALIBRATION_IMAGES)
     quantized = quantize(graph, images)
     labels = labels_of(val)
     whole, smaller = (
         float((chosen.logits(features).argmax(axis=1) == labels).mean())
-        for features in _features((graph, quantized), val, size, resize)
+        for features in _features((graph, quantized), val, spec)
     )
     measured = {"val_accuracy_float32": whole, "val_accuracy_int8": smaller}
     exported = dataclasses.replace(exported, parity={**exported.parity, **measured})
@@ -77,16 +75,16 @@ def export_in_int8(
 
 
 def as_answered_in_int8(
-    classifier: Classifier, dataset: Dataset, size: tuple[int, int], config: TrainConfig, directory: Path
+    classifier: Classifier, dataset: Dataset, spec: InputSpec, seed: int, directory: Path
 ) -> Classifier:
     """The classifier with what the int8 graph says of validation and test images, and how it sees them.
 
     Args:
-        size: (height, width) of the network's input.
+        spec: the input of the network.
         directory: where the int8 graph is.
     """
     samples = dataset.val + dataset.test
-    [features] = _features([directory / ONNX_MODEL], samples, size, config.resize)
+    [features] = _features([directory / ONNX_MODEL], samples, spec)
     val, test = np.split(features, [len(dataset.val)])
     answers = {**classifier.answers, "val": _answers(classifier, dataset.val, classifier.chosen.logits(val))}
     if dataset.test:
@@ -95,7 +93,7 @@ def as_answered_in_int8(
     return dataclasses.replace(
         classifier,
         answers=answers,
-        held_out=describe_held_out(classifier.memory, features, config.seed),
+        held_out=describe_held_out(classifier.memory, features, seed),
         warnings=(*classifier.warnings, *told),
     )
 
@@ -109,13 +107,11 @@ def _refused(exported: Exported, reason: str) -> Exported:
     return dataclasses.replace(exported, warnings=(*exported.warnings, warning))
 
 
-def _features(
-    graphs: Sequence[Path | bytes], samples: Sequence[Sample], size: tuple[int, int], resize: str
-) -> list[np.ndarray]:
+def _features(graphs: Sequence[Path | bytes], samples: Sequence[Sample], spec: InputSpec) -> list[np.ndarray]:
     """What the head of each graph is given: float32 (samples, features)."""
     sessions = [open_session(graph) for graph in graphs]
     found: list[list[np.ndarray]] = [[] for _ in graphs]
-    for images in decoded_batches(samples, size, resize, _BATCH_SIZE):
+    for images in decoded_batches(samples, spec, _BATCH_SIZE):
         for session, rows in zip(sessions, found, strict=True):
             rows.append(session.run([FEATURES], {IMAGE: images})[0])
     return [np.concatenate(rows) for rows in found]

@@ -15,7 +15,7 @@ from model.dataset.reading import read_sample
 from model.features.onnx_session import IMAGE, PROBABILITIES, open_session
 from model.networks.network import build_classifier
 from model.networks.onnx_export import attach_head
-from model.results import Sample
+from model.results import InputSpec, Sample
 from model.training.classifier import Classifier
 
 PARITY_LIMIT = 1e-4
@@ -41,16 +41,14 @@ class Exported:
     precision: str = "float32"
 
 
-def export_classifier(
-    classifier: Classifier, samples: Sequence[Sample], size: tuple[int, int], resize: str, directory: Path
-) -> Exported:
+def export_classifier(classifier: Classifier, samples: Sequence[Sample], spec: InputSpec, directory: Path) -> Exported:
     """Write the model twice into `directory` and compare the files' answers on real images.
 
     A model whose ONNX form differs by more than 1e-4 keeps that file out, and is served by Keras.
 
     Args:
         samples: where the images for the comparison are taken from, evenly.
-        size: (height, width) of the network's input.
+        spec: the input of the network.
     """
     network = build_classifier(
         classifier.backbone.network(), classifier.kernel, classifier.bias, classifier.temperature
@@ -62,7 +60,7 @@ def export_classifier(
         onnx.load_from_string(classifier.backbone.graph), classifier.kernel, classifier.bias, classifier.temperature
     )
     durable.write_bytes(directory / ONNX_MODEL, graph.SerializeToString())
-    return compare_engines(directory, _images(samples, size, resize))
+    return compare_engines(directory, _images(samples, spec))
 
 
 def compare_engines(directory: Path, images: np.ndarray) -> Exported:
@@ -95,5 +93,5 @@ def evenly_spread(samples: Sequence[Sample], number: int) -> list[Sample]:
     return [samples[position] for position in positions]
 
 
-def _images(samples: Sequence[Sample], size: tuple[int, int], resize: str) -> np.ndarray:
-    return np.stack([read_sample(sample, size, resize) for sample in evenly_spread(samples, PARITY_IMAGES)])
+def _images(samples: Sequence[Sample], spec: InputSpec) -> np.ndarray:
+    return np.stack([read_sample(sample, spec) for sample in evenly_spread(samples, PARITY_IMAGES)])

@@ -9,7 +9,7 @@ from model.augmentation import Operation, augmentation_text
 from model.dataset.reading import read_sample
 from model.dataset.verdict import Verdict
 from model.features.views import View
-from model.results import Sample
+from model.results import InputSpec, Sample
 
 IMAGES = 8
 VIEWS = 7
@@ -19,13 +19,11 @@ _TITLE = 28
 _FONT_SIZE = 13
 
 
-def draw_contact_sheet(
-    verdict: Verdict, operations: tuple[Operation, ...], size: tuple[int, int], resize: str, seed: int
-) -> Image.Image:
+def draw_contact_sheet(verdict: Verdict, operations: tuple[Operation, ...], spec: InputSpec, seed: int) -> Image.Image:
     """Draw the first seven views of eight training images, of as many classes as there are, as a training sees them.
 
     Args:
-        size, resize: height and width in pixels, and how an image gets there.
+        spec: the input of the network.
     """
     chosen = _of_all_classes(verdict.dataset.train)
     labels = ["image", *(f"view {number}" for number in range(1, VIEWS + 1))]
@@ -38,7 +36,7 @@ def draw_contact_sheet(
         draw.text((_GAP + column * pitch, _TITLE + _GAP), label, "black", font)
     for row, sample in enumerate(chosen):
         top = 2 * _TITLE + row * row_pitch
-        image = read_sample(sample, size, resize)
+        image = read_sample(sample, spec)
         content_hash = verdict.content_hashes[sample.name]
         views = [View(operations, seed, number).of(image, content_hash) for number in range(1, VIEWS + 1)]
         for column, pixels in enumerate((image, *views)):

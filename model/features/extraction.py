@@ -16,7 +16,7 @@ from model.dataset.reading import read_sample
 from model.features.onnx_session import FEATURES, IMAGE, open_session
 from model.features.out_of_memory import with_batches_that_fit
 from model.features.views import View
-from model.results import Progress, Sample
+from model.results import InputSpec, Progress, Sample
 from model.workspace import cache_directory
 
 # Small batches stay in the processor's cache: 8 passes faster than 64 on a CPU.
@@ -54,21 +54,20 @@ def look_at(view: View, content_hashes: Mapping[str, str]) -> Look:
 def extract_features(
     extract: Extract,
     samples: Sequence[Sample],
-    size: tuple[int, int],
-    resize: str,
+    spec: InputSpec,
     progress: Progress,
     look: Look = as_decoded,
 ) -> np.ndarray:
     """Decode images in threads and extract their features: float32 (n, features), in the order of `samples`."""
-    return np.concatenate(list(_batches_of_features(extract, samples, size, resize, progress, look)))
+    return np.concatenate(list(_batches_of_features(extract, samples, spec, progress, look)))
 
 
 def _batches_of_features(
-    extract: Extract, samples: Sequence[Sample], size: tuple[int, int], resize: str, progress: Progress, look: Look
+    extract: Extract, samples: Sequence[Sample], spec: InputSpec, progress: Progress, look: Look
 ) -> Iterator[np.ndarray]:
     """As `extract_features`, of `BATCH_SIZE` images at a time; the last batch may have fewer."""
     done = 0
-    for images in decoded_batches(samples, size, resize, BATCH_SIZE, look):
+    for images in decoded_batches(samples, spec, BATCH_SIZE, look):
         features = _extract_in_parts(extract, images)
         done += len(images)
         progress("features", done, len(samples))
@@ -87,13 +86,12 @@ def _extract_in_parts(extract: Extract, images: np.ndarray) -> np.ndarray:
 class FeatureCache:
     """Features by the sha256 of the image's bytes and the view of it, in one file for each way of making them."""
 
-    def __init__(
-        self, backbone: Backbone, image_size: int, resize: str, kept: Callable[[str, int], None] | None = None
-    ) -> None:
+    def __init__(self, backbone: Backbone, spec: InputSpec, kept: Callable[[str, int], None] | None = None) -> None:
         """Args:
         kept: told what has been made and of how many images, each time that it is safe on disk.
         """
-        key = f"{backbone.name}-imagenet-{image_size}-{resize}-v{_CACHE_FORMAT}"
+        key = f"{backbone.name}-imagenet-{spec.height}-{spec.resize}-v{_CACHE_FORMAT}"
+        self._spec = spec
         self.path = cache_directory() / "features" / f"{key}.sqlite"
         self._kept = kept
 
@@ -102,8 +100,6 @@ class FeatureCache:
         extract: Extract,
         samples: Sequence[Sample],
         content_hashes: Mapping[str, str],
-        size: tuple[int, int],
-        resize: str,
         progress: Progress,
         view: View | None = None,
     ) -> np.ndarray:
@@ -123,7 +119,7 @@ class FeatureCache:
         log.info("features%s: %d of %d are in the cache", suffix, len(samples) - len(missing), len(samples))
         if missing:
             look = look_at(view, content_hashes) if view else as_decoded
-            batches = _batches_of_features(extract, list(missing.values()), size, resize, progress, look)
+            batches = _batches_of_features(extract, list(missing.values()), self._spec, progress, look)
             known |= self._remembered(list(missing), batches, self.path.stem + suffix, len(known))
         return np.stack([known[key] for key in keys])
 
@@ -187,12 +183,12 @@ class FeatureCache:
 
 
 def decoded_batches(
-    samples: Sequence[Sample], size: tuple[int, int], resize: str, batch_size: int, look: Look = as_decoded
+    samples: Sequence[Sample], spec: InputSpec, batch_size: int, look: Look = as_decoded
 ) -> Iterator[np.ndarray]:
     """Images of `samples` as uint8 batches (at most batch_size, height, width, 3), decoded ahead in threads."""
 
     def see(sample: Sample) -> np.ndarray:
-        return look(read_sample(sample, size, resize), sample)
+        return look(read_sample(sample, spec), sample)
 
     seen = in_parallel(see, samples)
     while batch := list(itertools.islice(seen, batch_size)):

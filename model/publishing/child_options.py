@@ -13,6 +13,7 @@ from model.dataset.images import decode_image, looks_like_image, read_content
 from model.errors import ConfigError, ImageError
 from model.export.comparison_photos import draw_photos
 from model.publishing.card import About
+from model.results import InputSpec
 from model.storage.download import is_this_machine
 
 _SHA256 = re.compile("[0-9a-fA-F]{64}")
@@ -100,7 +101,7 @@ def read_sample(path: Path | None) -> tuple[str, bytes]:
         return ".png", _drawn_sample()
     try:
         content = read_content(path)
-        decode_image(content, (1, 1))
+        decode_image(content, InputSpec.square(1))
     except ImageError as error:
         raise ConfigError(f"sample: expected a photo, received {path}: {error.message}") from error
     if not looks_like_image(content):

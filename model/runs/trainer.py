@@ -28,7 +28,7 @@ from model.networks.tensorflow_import import import_tensorflow
 from model.provenance import installed_versions, write_job
 from model.publishing.card import model_card
 from model.publishing.upload import add_upload
-from model.results import Measurement, Progress, most_telling, no_progress
+from model.results import InputSpec, Measurement, Progress, most_telling, no_progress
 from model.runs import Reservation, begin, finished, outcome, reserve_again, wait_for_turn
 from model.runs.ignored_options import ignored_options
 from model.runs.import_process import take_over
@@ -184,9 +184,9 @@ class _Training:
         return named if is_remote(named) else str(self.workspace.find_dataset(named))
 
     @property
-    def image_size(self) -> int:
-        """Height and width of its input, in pixels."""
-        return self.config.image_size or self.backbone.image_size
+    def spec(self) -> InputSpec:
+        """The input of its network."""
+        return InputSpec.from_config(self.config)
 
     def run(self) -> dict[str, Any]:
         """Check, fit, export, evaluate, report, and close the bundle with its manifest."""
@@ -209,11 +209,8 @@ class _Training:
         journal = TensorBoardLog(self.bundle / bundle_files.LOGS, verdict.dataset, self.config.resize)
         views = views_of(self.config, len(verdict.dataset.train) / len(verdict.dataset.classes))
         if views:
-            size = (self.image_size, self.image_size)
-            journal.views(draw_contact_sheet(verdict, views[0].operations, size, self.config.resize, self.config.seed))
-        classifier = fit_classifier(
-            verdict, self.config, self.backbone, self.image_size, self.work, self.progress, self.deadline, journal
-        )
+            journal.views(draw_contact_sheet(verdict, views[0].operations, self.spec, self.config.seed))
+        classifier = fit_classifier(verdict, self.config, self.work, self.progress, self.deadline, journal)
         journal.finish(classifier.history)
         return classifier
 
@@ -272,23 +269,20 @@ class _Training:
 
         self.progress("export", 0, 1)
         classifier.memory.save(self.bundle / bundle_files.TRAINING_FEATURES)
-        size = (self.image_size, self.image_size)
         dataset = verdict.dataset
-        exported = export_classifier(classifier, dataset.samples, size, self.config.resize, self.bundle)
+        exported = export_classifier(classifier, dataset.samples, self.spec, self.bundle)
         if self.config.precision == "float32":
             return exported
         from model.export.int8 import export_in_int8
 
-        resize = self.config.resize
-        return export_in_int8(exported, classifier.chosen, dataset.train, dataset.val, size, resize, self.bundle)
+        return export_in_int8(exported, classifier.chosen, dataset.train, dataset.val, self.spec, self.bundle)
 
     def as_served(self, verdict: Verdict, classifier: Classifier, exported: "Exported") -> Classifier:
         """The classifier with the answers of the network that serves, and held_out_features.npz."""
         if exported.precision == "int8":
             from model.export.int8 import as_answered_in_int8
 
-            size = (self.image_size, self.image_size)
-            classifier = as_answered_in_int8(classifier, verdict.dataset, size, self.config, self.bundle)
+            classifier = as_answered_in_int8(classifier, verdict.dataset, self.spec, self.config.seed, self.bundle)
         write_held_out(self.bundle / bundle_files.HELD_OUT_FEATURES, classifier.held_out)
         return classifier
 
@@ -347,8 +341,8 @@ class _Training:
             versions=installed_versions(),
             classes=verdict.dataset.classes,
             backbone=self.backbone.name,
-            image_size=self.image_size,
-            resize=self.config.resize,
+            image_size=self.spec.height,
+            resize=self.spec.resize,
             scaling=self.backbone.scaling,
             train_config=dataclasses.asdict(self.config),
             dataset={

@@ -58,7 +58,7 @@ def keras_engine(bundle: Bundle) -> Callable[..., list[np.ndarray]]:
         return places @ head_kernel
 
     # The first call makes the graph: no client is to wait for that.
-    run(np.zeros((1, bundle.manifest.image_size, bundle.manifest.image_size, 3), np.uint8), *_ANSWER)
+    run(np.zeros((1, *bundle.manifest.input_spec.shape), np.uint8), *_ANSWER)
     return run
 
 

@@ -38,7 +38,7 @@ class Predictor:
 
     Attributes:
         bundle: the model on disk that it came from.
-        size: (height, width) of the network's input, in pixels.
+        spec: the input of the network.
         memory: the features of its training images; None where the bundle has none.
     """
 
@@ -47,7 +47,7 @@ class Predictor:
     ) -> None:
         self.bundle = bundle
         self.memory = memory
-        self.size = (bundle.manifest.image_size, bundle.manifest.image_size)
+        self.spec = bundle.manifest.input_spec
         self._engine = engine
         self._threads = threads
         self._room = RoomForPixels()
@@ -58,7 +58,7 @@ class Predictor:
         Raises:
             ImageError: the bytes are not a picture, or one with too many pixels.
         """
-        return decode_image(content, self.size, self.bundle.manifest.resize)
+        return decode_image(content, self.spec)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Calibrated probabilities float32 (n, classes) of images uint8 (n, height, width, 3)."""

@@ -10,7 +10,7 @@ from scipy.special import softmax
 from model.dataset.images import read_image
 from model.errors import ImageError
 from model.evaluation.charts import BLUE, ORANGE, shorten
-from model.results import Sample
+from model.results import InputSpec, Sample
 
 MOST_ERRORS = 16
 TILE = 112
@@ -37,7 +37,7 @@ class Thumbnails:
     def read(self, sample: Sample, side: int) -> np.ndarray:
         """The image as uint8 (side, side, 3); gray where it can no longer be read."""
         try:
-            return read_image(sample.path, (side, side), self._resize)
+            return read_image(sample.path, InputSpec.square(side, self._resize))
         except ImageError:
             return np.full((side, side, 3), 128, np.uint8)
 

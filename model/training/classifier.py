@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import softmax
 
 from model.augmentation import augmentation_text
-from model.backbones import Backbone
+from model.backbones import find_backbone
 from model.config import TrainConfig
 from model.dataset.prepare import Verdict
 from model.errors import ExportError
@@ -22,7 +22,7 @@ from model.features.extraction import Extract, FeatureCache, as_decoded, extract
 from model.features.kept import FeaturesKept
 from model.features.views import View, views_of
 from model.networks.converted_backbone import converted_backbone
-from model.results import Measurement, Progress, Sample, labels_of
+from model.results import InputSpec, Measurement, Progress, Sample, labels_of
 from model.serving.reference_features import TrainingFeatures, remember_features
 from model.training.batches import learning_weights, measuring_weights
 from model.training.checkpoints import Checkpoints, TimedCheckpoints
@@ -137,8 +137,6 @@ class Classifier:
 def fit_classifier(
     verdict: Verdict,
     config: TrainConfig,
-    backbone: Backbone,
-    image_size: int,
     work_directory: Path,
     progress: Progress,
     deadline: Deadline = NO_DEADLINE,
@@ -155,7 +153,7 @@ def fit_classifier(
         WeightsError, ConfigError: the backbone cannot be built.
         TrainingError: the training diverged.
     """
-    fit = _Fit(verdict, config, backbone, image_size, work_directory, progress, deadline, journal)
+    fit = _Fit(verdict, config, work_directory, progress, deadline, journal)
     return fit.from_scratch() if config.weights == "none" else fit.from_pretrained()
 
 
@@ -166,8 +164,6 @@ class _Fit:
         self,
         verdict: Verdict,
         config: TrainConfig,
-        backbone: Backbone,
-        image_size: int,
         work_directory: Path,
         progress: Progress,
         deadline: Deadline,
@@ -176,7 +172,7 @@ class _Fit:
         self.deadline, self.journal = deadline, journal
         self.verdict, self.config = verdict, config
         self.dataset, self.content_hashes = verdict.dataset, verdict.content_hashes
-        self.backbone, self.image_size = backbone, image_size
+        self.backbone, self.spec = find_backbone(config.backbone), InputSpec.from_config(config)
         self.work_directory, self.progress = work_directory, progress
         self.classes = len(verdict.dataset.classes)
         self.warnings: list[str] = []
@@ -199,7 +195,7 @@ class _Fit:
         part = self._part_to_tune(used)
         if part is not None:
             network = used.network()
-            tuned = self._fine_tune(network, head, part, measured_seconds_per_image(used.extract, self.image_size))
+            tuned = self._fine_tune(network, head, part, measured_seconds_per_image(used.extract, self.spec))
             history += tuned.head.history
             if self._is_better(tuned, head.logits(val.features), val):
                 if found:
@@ -214,7 +210,7 @@ class _Fit:
         """All layers from random weights."""
         from model.networks.pretrained import build_backbone
 
-        network = build_backbone(self.backbone, self.image_size, "none", self.config.seed)
+        network = build_backbone(self.backbone, self.spec.height, "none", self.config.seed)
         start = random_head(network.output.shape[-1], self.classes, self.config.seed)
         tuned = self._fine_tune(network, start, "scratch", 0.0)
         return self._tuned_classifier(network, tuned.head, tuned.head.history)
@@ -258,7 +254,7 @@ class _Fit:
                 classes=self.classes,
                 views=1 + len(self.views),
                 epochs=self.config.fine_tune_epochs,
-                seconds_per_image=measured_seconds_per_image(used.extract, self.image_size),
+                seconds_per_image=measured_seconds_per_image(used.extract, self.spec),
                 gpu=bool(gpus()),
                 seconds_left=self.deadline.seconds_left(),
             )
@@ -308,9 +304,9 @@ class _Fit:
     def _pretrained(self) -> UsedBackbone:
         from model.networks.pretrained import build_backbone
 
-        build = functools.partial(build_backbone, self.backbone, self.image_size, "imagenet")
+        build = functools.partial(build_backbone, self.backbone, self.spec.height, "imagenet")
         try:
-            graph = converted_backbone(self.backbone, self.image_size)
+            graph = converted_backbone(self.backbone, self.spec.height)
         except ExportError as error:
             return _without_graph(build(), error)
         return UsedBackbone(build, graph, extract_with_onnx(graph))
@@ -355,8 +351,7 @@ class _Fit:
             used = UsedBackbone(lambda: network, graph, extract_with_onnx(graph))
         except ExportError as error:
             used = _without_graph(network, error)
-        size, resize = (self.image_size, self.image_size), self.config.resize
-        features = extract_features(used.extract, self.dataset.samples, size, resize, self.progress)
+        features = extract_features(used.extract, self.dataset.samples, self.spec, self.progress)
         return self._classifier(used, features, head, head, history, frozen=False)
 
     def _classifier(
@@ -412,9 +407,8 @@ class _Fit:
 
     def _cached_features(self, used: UsedBackbone, samples: Sequence[Sample], view: View | None = None) -> np.ndarray:
         kept = FeaturesKept(self.work_directory)
-        cache = FeatureCache(self.backbone, self.image_size, self.config.resize, kept)
-        size, resize = (self.image_size, self.image_size), self.config.resize
-        return cache.extract(used.extract, samples, self.content_hashes, size, resize, self.progress, view)
+        cache = FeatureCache(self.backbone, self.spec, kept)
+        return cache.extract(used.extract, samples, self.content_hashes, self.progress, view)
 
     def _rows(self, features: np.ndarray, samples: Sequence[Sample]) -> np.ndarray:
         """The features of some samples; `features` has a row for each of `dataset.samples`."""

@@ -16,7 +16,7 @@ from model.errors import TrainingError
 from model.features.extraction import Extract, FeatureCache, extract_with_onnx
 from model.features.views import View, views_of
 from model.networks.converted_backbone import converted_backbone, is_converted
-from model.results import Sample
+from model.results import InputSpec, Sample
 from model.training.head import LabelledFeatures
 from model.tuning.trials import MeasuredBackbone
 
@@ -75,8 +75,8 @@ class Pool:
             NoTimeError: others took longer to get ready than there is time.
             WeightsError, ConfigError, ExportError: it cannot be used.
         """
-        size = _image_size(candidate)
-        expected = 0.0 if is_converted(find_backbone(candidate.backbone), size) else self._slowest_conversion
+        spec = InputSpec.from_config(candidate)
+        expected = 0.0 if is_converted(find_backbone(candidate.backbone), spec.height) else self._slowest_conversion
         if expected > seconds_left:
             raise NoTimeError(
                 f"converting it to ONNX would take about {expected:.0f} s, and {max(0.0, seconds_left):.0f} s of the "
@@ -85,7 +85,7 @@ class Pool:
         started = time.monotonic()
         extract, graph_bytes = self._network(candidate)
         self._slowest_conversion = max(self._slowest_conversion, time.monotonic() - started)
-        image = read_sample(self.samples[0], (size, size), candidate.resize)[None]
+        image = read_sample(self.samples[0], spec)[None]
         features = extract(image).shape[1]
         head_bytes = _BYTES_OF_A_WEIGHT * (features + 1) * self.classes
         return MeasuredBackbone(round(_median_ms(extract, image), 2), round((graph_bytes + head_bytes) / 1e6, 2))
@@ -114,21 +114,18 @@ class Pool:
         return self._made[_features_key(candidate)]
 
     def _extract(self, candidate: TrainConfig, view: View | None, watch: "_Watch") -> np.ndarray:
-        size = _image_size(candidate)
-        cache = FeatureCache(find_backbone(candidate.backbone), size, candidate.resize, self._kept)
+        cache = FeatureCache(find_backbone(candidate.backbone), InputSpec.from_config(candidate), self._kept)
         return cache.extract(
             lambda images: self._network(candidate)[0](images),
             self.samples,
             self._content_hashes,
-            (size, size),
-            candidate.resize,
             watch,
             view,
         )
 
     def _network(self, candidate: TrainConfig) -> tuple[Extract, int]:
         """From images to features, and the bytes of the graph; only the last one is kept in memory."""
-        key = (candidate.backbone, _image_size(candidate))
+        key = (candidate.backbone, InputSpec.from_config(candidate).height)
         if self._prepared is None or self._prepared[0] != key:
             self._prepared = None
             graph = converted_backbone(find_backbone(candidate.backbone), key[1])
@@ -166,12 +163,8 @@ def _at_most(most: int, samples: Sequence[Sample], verdict: Verdict, seed: int) 
     return tuple(sample for sample, fold in zip(samples, fold_of, strict=True) if fold == 0)
 
 
-def _image_size(candidate: TrainConfig) -> int:
-    return candidate.image_size or find_backbone(candidate.backbone).image_size
-
-
 def _features_key(candidate: TrainConfig) -> tuple[object, ...]:
-    return candidate.backbone, _image_size(candidate), candidate.resize, candidate.augmentation
+    return candidate.backbone, InputSpec.from_config(candidate), candidate.augmentation
 
 
 def _median_ms(extract: Extract, image: np.ndarray) -> float:

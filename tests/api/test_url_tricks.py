@@ -12,6 +12,7 @@ from api.errors import ApiError, as_http_errors
 from api.fetch import FetchLimits
 from model.dataset.images import decode_image
 from model.environment import WEB_PORTS
+from model.results import InputSpec
 from tests.api.url_tricks import GROUPS, TRICKS, Trick
 from tests.support.strange_servers import PUBLIC, Forbidden, Network, Stranger, listening
 
@@ -59,7 +60,7 @@ def _play(
         with as_http_errors(), uploads.open_photos(None, trick.url.replace("{port}", str(forbidden.port))) as photos:
             contents = [content for _, content in photos.images]
             if photos.single is not None:
-                decode_image(contents[0], (8, 8))
+                decode_image(contents[0], InputSpec.square(8))
     except ApiError as error:
         return error
     return None

@@ -9,12 +9,13 @@ from PIL import Image, ImageEnhance
 
 from model.dataset.duplicates import HASH_INPUT, equal_keys, hash_image, join, near_duplicates
 from model.dataset.images import decode_image, read_image
+from model.results import InputSpec
 from model.synthesis.composition import write_demo_dataset
 from tests.support.photos import encoded, picture
 
 
 def groups_of(contents: list[bytes]) -> list[int]:
-    hashed = [hash_image(decode_image(content, (HASH_INPUT, HASH_INPUT))) for content in contents]
+    hashed = [hash_image(decode_image(content, InputSpec.square(HASH_INPUT))) for content in contents]
     hashes, thumbnails = zip(*hashed, strict=True)
     return near_duplicates(np.array(hashes), np.array(thumbnails)).tolist()
 

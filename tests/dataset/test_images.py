@@ -15,6 +15,7 @@ from PIL import Image
 
 from model.dataset.images import PADDING, decode_image, measure_image, read_image
 from model.errors import ImageError, ImageTooLargeError
+from model.results import InputSpec
 from tests.support.photos import encoded, picture
 
 GRAY_RAMP = np.linspace(0, 65535, 256).round().astype(np.uint16).reshape(16, 16)
@@ -86,7 +87,7 @@ def test_exif_orientation_is_undone(orientation: int, file_format: str, size: tu
     exif = Image.Exif()
     exif[0x0112] = orientation
     content = encoded(Image.fromarray(np.ascontiguousarray(stored)), file_format, exif=exif)
-    decoded = decode_image(content, size)
+    decoded = decode_image(content, None if size is None else InputSpec(*size))
     height, width = size or (160, 240)
     assert decoded.shape == (height, width, 3)
     assert measure_image(content) == (160, 240)
@@ -183,29 +184,31 @@ def test_first_frame_counts(file_format: str) -> None:
 def test_every_resize_gives_the_size(resize: str, shape: tuple[int, int]) -> None:
     for file_format in ("JPEG", "PNG"):
         content = encoded(Image.new("RGB", shape[::-1], "red"), file_format)
-        assert decode_image(content, (64, 48), resize).shape == (64, 48, 3)
+        assert decode_image(content, InputSpec(64, 48, resize)).shape == (64, 48, 3)
 
 
 def test_pad_keeps_the_whole_and_crop_the_centre() -> None:
     wide = Image.new("RGB", (400, 100), "red")
     wide.paste("blue", (150, 0, 250, 100))
     content = encoded(wide, "PNG")
-    padded = decode_image(content, (100, 100), "pad")
+    padded = decode_image(content, InputSpec.square(100, "pad"))
     assert tuple(padded[0, 50]) == PADDING
     assert tuple(padded[50, 5]) == (255, 0, 0)
-    assert np.array_equal(np.unique(decode_image(content, (100, 100), "crop").reshape(-1, 3), axis=0), [[0, 0, 255]])
+    assert np.array_equal(
+        np.unique(decode_image(content, InputSpec.square(100, "crop")).reshape(-1, 3), axis=0), [[0, 0, 255]]
+    )
 
 
 def test_unknown_resize_is_refused() -> None:
     with pytest.raises(ValueError, match="squash, pad, crop, received 'stretch'"):
-        decode_image(encoded(picture(1)), (8, 8), "stretch")
+        InputSpec.square(8, "stretch")
 
 
 @pytest.mark.parametrize("resize", ["squash", "pad", "crop"])
 def test_scaled_decoding_is_close_to_plain(resize: str) -> None:
     image = picture(3, (1200, 1600))
-    scaled = decode_image(encoded(image, quality=95), (150, 150), resize)
-    plain = decode_image(encoded(image, "PNG"), (150, 150), resize)
+    scaled = decode_image(encoded(image, quality=95), InputSpec.square(150, resize))
+    plain = decode_image(encoded(image, "PNG"), InputSpec.square(150, resize))
     assert np.abs(scaled.astype(int) - plain).mean() < 3
 
 
@@ -232,7 +235,7 @@ def test_refusal_tells_what_came(content: bytes, received: str) -> None:
 def test_truncated_file_is_refused(file_format: str) -> None:
     content = encoded(picture(5, (300, 400)), file_format)
     with pytest.raises(ImageError):
-        decode_image(content[: len(content) * 2 // 3], (32, 32))
+        decode_image(content[: len(content) * 2 // 3], InputSpec.square(32))
 
 
 def test_text_renamed_to_jpg_names_its_path(tmp_path: Path) -> None:
@@ -282,7 +285,7 @@ def test_damage_gives_pixels_or_an_image_error(file_format: str, changes: list[t
 
 def test_really_truncated_photo(shared_datasets: Path) -> None:
     with pytest.raises(ImageError, match=r"small_IMG_1533\.jpg: .*truncated"):
-        read_image(shared_datasets / "lego-signs" / "images" / "small_IMG_1533.jpg", (224, 224))
+        read_image(shared_datasets / "lego-signs" / "images" / "small_IMG_1533.jpg", InputSpec.square(224))
 
 
 def test_dicom_without_pydicom_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

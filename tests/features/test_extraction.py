@@ -10,7 +10,7 @@ import pytest
 from model.backbones import BACKBONES
 from model.features.extraction import FeatureCache
 from model.networks.converted_backbone import converted_backbone
-from model.results import Progress, Sample, no_progress
+from model.results import InputSpec, Progress, Sample, no_progress
 from tests.support.shapes import CLASSES
 
 LITE0 = BACKBONES["EfficientNetLite0"]
@@ -33,7 +33,7 @@ def _extract(samples: list[Sample], asked: list[int]) -> np.ndarray:
         return images.reshape(len(images), -1)[:, :5].astype(np.float32)
 
     hashes = {sample.name: sample.name for sample in samples}
-    return FeatureCache(LITE0, 32, "squash").extract(extract, samples, hashes, (32, 32), "squash", no_progress)
+    return FeatureCache(LITE0, InputSpec.square(32)).extract(extract, samples, hashes, no_progress)
 
 
 def test_features_are_extracted_once(samples):
@@ -54,7 +54,7 @@ def test_an_interrupted_extraction_goes_on_with_the_rest_to_the_same_features(sh
         return images.reshape(len(images), -1)[:, :5] + images.mean(dtype=np.float32)
 
     def run(progress: Progress) -> np.ndarray:
-        return FeatureCache(LITE0, 32, "squash").extract(extract, samples, hashes, (32, 32), "squash", progress)
+        return FeatureCache(LITE0, InputSpec.square(32)).extract(extract, samples, hashes, progress)
 
     def interrupt(_phase: str, done: int, _total: int, /, **_metrics: float) -> None:
         if done == 24:
@@ -73,7 +73,7 @@ def test_an_interrupted_extraction_goes_on_with_the_rest_to_the_same_features(sh
 def test_a_damaged_cache_is_said_and_made_anew(samples, caplog):
     asked: list[int] = []
     _extract(samples, asked)
-    FeatureCache(LITE0, 32, "squash").path.write_bytes(b"garbage" * 1000)
+    FeatureCache(LITE0, InputSpec.square(32)).path.write_bytes(b"garbage" * 1000)
     _extract(samples, asked)
     assert "is made anew" in caplog.text
     _extract(samples, asked)
@@ -82,7 +82,7 @@ def test_a_damaged_cache_is_said_and_made_anew(samples, caplog):
 
 def test_a_cache_that_another_training_holds_is_left_alone(samples, monkeypatch, caplog):
     _extract(samples, [])
-    path = FeatureCache(LITE0, 32, "squash").path
+    path = FeatureCache(LITE0, InputSpec.square(32)).path
     connect = sqlite3.connect
     with contextlib.closing(connect(path)) as other:
         other.execute("BEGIN EXCLUSIVE")

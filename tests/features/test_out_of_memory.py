@@ -9,6 +9,7 @@ from model.errors import TrainingError
 from model.features.extraction import extract_features
 from model.features.out_of_memory import with_batches_that_fit
 from model.resources import is_out_of_memory
+from model.results import InputSpec
 from model.runs.trainer import train
 from tests.support.trainings import FINE_TUNED
 
@@ -72,8 +73,8 @@ def test_features_are_extracted_in_smaller_parts(shapes):
             raise RuntimeError("Failed to allocate memory for requested buffer of size 1")
         return images.mean(axis=(1, 2))
 
-    features = extract_features(extract, samples, (16, 16), "squash", no_progress)
-    whole = extract_features(lambda images: images.mean(axis=(1, 2)), samples, (16, 16), "squash", no_progress)
+    features = extract_features(extract, samples, InputSpec.square(16), no_progress)
+    whole = extract_features(lambda images: images.mean(axis=(1, 2)), samples, InputSpec.square(16), no_progress)
     assert np.array_equal(features, whole)
 
 

@@ -13,7 +13,7 @@ from model.config import TrainConfig
 from model.errors import ConfigError, TrainingError
 from model.features.extraction import FeatureCache
 from model.features.kept import FeaturesKept
-from model.results import Sample
+from model.results import InputSpec, Sample
 from model.runs import (
     Reservation,
     begin,
@@ -170,10 +170,10 @@ def extract(reservation: Reservation, images: int, killed_after: int) -> None:
     for number, sample in enumerate(samples):
         Image.new("RGB", (8, 8), (number, 0, 0)).save(sample.path)
     reservation.work.mkdir(exist_ok=True)
-    cache = FeatureCache(BACKBONES["EfficientNetLite0"], 8, "squash", FeaturesKept(reservation.work))
+    cache = FeatureCache(BACKBONES["EfficientNetLite0"], InputSpec.square(8), FeaturesKept(reservation.work))
     hashes = {sample.name: sample.name for sample in samples}
     with contextlib.suppress(KeyboardInterrupt):
-        cache.extract(lambda batch: batch.mean(axis=(1, 2)), samples, hashes, (8, 8), "squash", kill)
+        cache.extract(lambda batch: batch.mean(axis=(1, 2)), samples, hashes, kill)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from model.config import PredictConfig, TrainConfig
 from model.dataset.images import read_image
 from model.errors import ConfigError, DatasetError, StorageError, TrainingBusyError
 from model.registry import find_bundle, model_names
-from model.results import TrainingStatus
+from model.results import InputSpec, TrainingStatus
 from model.runs import interrupted_trainings, reserve, running_trainings
 from model.runs.trainer import train
 from model.serving.held_out_features import read_held_out
@@ -357,7 +357,7 @@ def test_a_dataset_that_cannot_be_used_leaves_nothing_behind(workspace):
 
 
 def _pictures(shapes: Path, size: int = 224) -> np.ndarray:
-    return np.stack([read_image(shapes / name / "000.jpg", (size, size)) for name in CLASSES])
+    return np.stack([read_image(shapes / name / "000.jpg", InputSpec.square(size)) for name in CLASSES])
 
 
 def _bias(graph: Path) -> np.ndarray:

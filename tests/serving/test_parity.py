@@ -16,7 +16,7 @@ from model.config import PredictConfig
 from model.evaluation.evaluate import evaluate_bundle
 from model.features.extraction import decoded_batches
 from model.manifest_migration import FORMAT_VERSION
-from model.results import Sample
+from model.results import InputSpec, Sample
 from model.serving.predictor import Predictor
 
 SIZE = 64
@@ -74,7 +74,7 @@ def test_training_evaluation_service_and_command_see_the_same_tensor(photo, resi
     monkeypatch.setattr("model.serving.predictor.load_predictor", lambda *_arguments: predictor)
     monkeypatch.setattr("model.evaluation.evaluate.load_predictor", lambda *_arguments: predictor)
 
-    trained_on = next(decoded_batches([Sample(path, "photo", 0)], (SIZE, SIZE), resize, 1))[0]
+    trained_on = next(decoded_batches([Sample(path, "photo", 0)], InputSpec.square(SIZE, resize), 1))[0]
     evaluate_bundle(bundle, [Sample(path, "photo", 0)])
     assert len(list(predict_photos(predictor, Photos([path]), PredictConfig()))) == 1
     _ask_the_service(path, tmp_path, monkeypatch)

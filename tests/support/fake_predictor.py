@@ -10,7 +10,7 @@ from model.bundle_files import ONNX_MODEL
 from model.config import PREDICT_DEFAULTS, PredictConfig
 from model.dataset.images import decode_image
 from model.errors import ImageError, ModelDamagedError
-from model.results import Prediction
+from model.results import InputSpec, Prediction
 
 CLASSES = ("dark", "bright", "other")
 
@@ -27,7 +27,7 @@ class Upload(NamedTuple):
 class FakePredictor:
     """Says `bright` or `dark`; sees the mean of the pixels."""
 
-    size = (8, 8)
+    spec = InputSpec.square(8)
     judged_by = ("confidence",)
 
     def __init__(self, bundle: Bundle) -> None:
@@ -36,7 +36,7 @@ class FakePredictor:
             raise ModelDamagedError(f"the model {bundle.name} cannot be loaded")
 
     def decode(self, content: bytes) -> np.ndarray:
-        return decode_image(content, self.size)
+        return decode_image(content, self.spec)
 
     def predict(
         self, images: Iterable[tuple[str, bytes]], config: PredictConfig = PREDICT_DEFAULTS

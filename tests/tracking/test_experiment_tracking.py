@@ -24,6 +24,7 @@ from model.dataset.images import read_image
 from model.errors import ConfigError, TrackingError
 from model.provenance import provenance_of
 from model.registry import find_bundle
+from model.results import InputSpec
 from model.runs.trainer import resume, train
 from model.serving.predictor import load_predictor
 from model.tracking.experiment_tracking import (
@@ -360,7 +361,7 @@ def test_the_registered_version_is_the_whole_model_and_answers_as_the_service_do
     bundle = open_bundle(downloaded)
     bundle.verify()
 
-    pictures = np.stack([read_image(shapes / name / "000.jpg", (96, 96)) for name in CLASSES])
+    pictures = np.stack([read_image(shapes / name / "000.jpg", InputSpec.square(96)) for name in CLASSES])
     np.save(tmp_path / "pictures.npy", pictures)
     code = """
 import json, sys, numpy, mlflow.onnx, mlflow.pyfunc

@@ -11,7 +11,7 @@ from model.config import TrainConfig
 from model.features.extraction import FeatureCache
 from model.features.views import View
 from model.registry import find_bundle
-from model.results import no_progress
+from model.results import InputSpec, no_progress
 from model.runs.trainer import resume, train
 from model.tracking.tensorboard_log import PICTURES
 from model.workspace import Workspace
@@ -70,13 +70,13 @@ def test_the_cache_tells_views_seeds_and_operations_apart(workspace, shapes, mon
 
     monkeypatch.setenv("TOPGRAFT_CACHE", str(workspace.root / "cache"))
     verdict = prepare_dataset(shapes, TrainConfig(), workspace.root)
-    cache = FeatureCache(BACKBONES["EfficientNetLite0"], 16, "squash")
+    cache = FeatureCache(BACKBONES["EfficientNetLite0"], InputSpec.square(16))
     crop, noise = (Operation("crop", 0.5),), (Operation("noise", 0.2),)
     views = [None, View(crop, 1, 1), View(crop, 1, 2), View(crop, 2, 1), View(noise, 1, 1)]
 
     def features(view: View | None) -> np.ndarray:
         samples = verdict.dataset.train
-        return cache.extract(flat, samples, verdict.content_hashes, (16, 16), "squash", no_progress, view)
+        return cache.extract(flat, samples, verdict.content_hashes, no_progress, view)
 
     seen = [features(view) for view in views]
     again = [features(view) for view in views]

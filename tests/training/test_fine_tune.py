@@ -12,7 +12,7 @@ from model.config import TrainConfig
 from model.dataset.images import read_image
 from model.dataset.prepare import prepare_dataset
 from model.networks.pretrained import build_backbone
-from model.results import Dataset, labels_of, no_progress
+from model.results import Dataset, InputSpec, labels_of, no_progress
 from model.training.checkpoints import Checkpoints
 from model.training.deadline import Deadline
 from model.training.epochs import cross_entropy
@@ -94,7 +94,7 @@ def test_an_epoch_ends_early_when_the_time_is_over_and_inputs_without_an_epoch_a
 def test_what_is_measured_and_kept_are_the_averaged_weights(dataset, tmp_path):
     backbone = build_backbone(BACKBONES["EfficientNetLite0"], 64, "imagenet")
     tuned = _tune(backbone, "top", dataset, tmp_path, batch_size=6)
-    images = np.stack([read_image(sample.path, (64, 64)) for sample in dataset.val])
+    images = np.stack([read_image(sample.path, InputSpec.square(64)) for sample in dataset.val])
     logits = tuned.head.logits(np.asarray(backbone.predict_on_batch(images)).mean(axis=(1, 2)))
     np.testing.assert_allclose(tuned.val_logits, logits, atol=1e-3)
     labels = labels_of(dataset.val)

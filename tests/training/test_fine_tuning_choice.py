@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from model.results import InputSpec
 from model.training.deadline import NO_DEADLINE, Deadline
 from model.training.fine_tuning.choice import (
     Choice,
@@ -74,4 +75,6 @@ def test_a_choice_is_made_once(tmp_path):
 
 
 def test_the_speed_of_a_backbone_is_measured_per_image():
-    assert measured_seconds_per_image(lambda images: time.sleep(0.08), 8) == pytest.approx(0.01, abs=0.005)
+    assert measured_seconds_per_image(lambda images: time.sleep(0.08), InputSpec.square(8)) == pytest.approx(
+        0.01, abs=0.005
+    )

@@ -14,6 +14,7 @@ from model.backbones import BACKBONES
 from model.dataset.images import read_image
 from model.networks.network import build_classifier
 from model.networks.pretrained import build_backbone
+from model.results import InputSpec
 from model.training.head import random_head
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -26,7 +27,7 @@ def test_a_model_answers_and_fine_tuning_learns_with_jax(shapes, tmp_path):
     backbone = build_backbone(BACKBONES["EfficientNetLite0"], 64, "imagenet")
     network = build_classifier(backbone, head.kernel, head.bias, temperature=0.5)
     network.save(tmp_path / "model.keras")
-    pictures = np.stack([read_image(path, (64, 64)) for path in sorted(shapes.rglob("*.jpg"))[::6]])
+    pictures = np.stack([read_image(path, InputSpec.square(64)) for path in sorted(shapes.rglob("*.jpg"))[::6]])
     np.save(tmp_path / "pictures.npy", pictures)
     arguments = (tmp_path / "model.keras", tmp_path / "pictures.npy", shapes, tmp_path)
     ran = subprocess.run(

@@ -11,6 +11,7 @@ import numpy as np
 
 from model import durable
 from model.features.extraction import BATCH_SIZE, Extract
+from model.results import InputSpec
 from model.training.deadline import Deadline
 
 # With fewer, hardly any improvement stands out from chance (`model.evaluation.paired`), so none would be kept.
@@ -114,9 +115,9 @@ def leaving_time(deadline: Deadline, seconds: float) -> Deadline:
     return deadline if math.isinf(left) else Deadline(deadline.moment - min(seconds, left / 2))
 
 
-def measured_seconds_per_image(extract: Extract, image_size: int) -> float:
+def measured_seconds_per_image(extract: Extract, spec: InputSpec) -> float:
     """How long the frozen backbone takes for an image, measured on a batch."""
-    images = np.zeros((BATCH_SIZE, image_size, image_size, 3), np.uint8)
+    images = np.zeros((BATCH_SIZE, *spec.shape), np.uint8)
     extract(images)
     started = time.perf_counter()
     extract(images)

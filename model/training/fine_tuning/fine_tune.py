@@ -19,7 +19,7 @@ from model.config import TrainConfig
 from model.features.extraction import Look, as_decoded
 from model.features.out_of_memory import with_batches_that_fit
 from model.networks.network import copy_network, cut_at_last_block, freeze_batch_normalization
-from model.results import Dataset, Progress, labels_of
+from model.results import Dataset, InputSpec, Progress, labels_of
 from model.serving.keras_engine import HEAD
 from model.training.batches import TrainBatches, log_priors
 from model.training.checkpoints import Checkpoints
@@ -89,10 +89,11 @@ def fine_tune(
     present = gpus()
     make_reproducible(config.seed, present)
     trunk, block = cut_at_last_block(backbone) if part == "top" else (None, backbone)
-    size = backbone.input.shape[1:3]
+    height, width = backbone.input.shape[1:3]
+    spec = InputSpec(height, width, config.resize)
     plan, classes = _plan(config, part), head.kernel.shape[1]
     time_for_inputs = NO_DEADLINE if plan.least_epochs else deadline
-    store = InputStore(trunk, size, config.resize, config.batch_size, directory, PHASE, progress, time_for_inputs)
+    store = InputStore(trunk, spec, config.batch_size, directory, PHASE, progress, time_for_inputs)
     try:
         train_inputs = store.write("train", dataset.train, looks)
         [val_inputs] = store.write("val", dataset.val, [as_decoded])

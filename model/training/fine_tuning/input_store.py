@@ -9,7 +9,7 @@ import numpy as np
 
 from model.features.extraction import Look, decoded_batches
 from model.features.out_of_memory import with_batches_that_fit
-from model.results import Progress, Sample
+from model.results import InputSpec, Progress, Sample
 from model.training.deadline import NO_DEADLINE, Deadline
 
 
@@ -23,8 +23,7 @@ class InputStore:
     def __init__(
         self,
         trunk: keras.Model | None,
-        size: tuple[int, int],
-        resize: str,
+        spec: InputSpec,
         batch_size: int,
         directory: Path,
         phase: str,
@@ -33,13 +32,13 @@ class InputStore:
     ) -> None:
         """Args:
         trunk: from uint8 images to the inputs; None where the images themselves are.
-        size, resize: of the images, see `model.dataset.images.read_image`.
+        spec: the input of the network, to which the images are resized.
         batch_size: images that pass through the trunk together, at most.
         directory: for the files; they begin with the name of the phase.
         progress: told of `<phase>_inputs`, in images.
         deadline: when to give up.
         """
-        self._trunk, self._size, self._resize, self._batch_size = trunk, size, resize, batch_size
+        self._trunk, self._spec, self._batch_size = trunk, spec, batch_size
         self._directory, self._phase, self._progress, self._deadline = directory, phase, progress, deadline
 
     def write(self, name: str, samples: Sequence[Sample], looks: Sequence[Look]) -> np.ndarray:
@@ -54,7 +53,7 @@ class InputStore:
         """
         whole = self._directory / f"{self._phase}_{name}.npy"
         if not whole.exists():
-            inside = (*self._size, 3) if self._trunk is None else self._trunk.output.shape[1:]
+            inside = self._spec.shape if self._trunk is None else self._trunk.output.shape[1:]
             partial = whole.with_suffix(".part")
             stored = np.lib.format.open_memmap(partial, "w+", self._dtype, (len(looks), len(samples), *inside))
             _claim(partial)
@@ -69,7 +68,7 @@ class InputStore:
     def _fill(self, stored: np.memmap, samples: Sequence[Sample], looks: Sequence[Look], batch_size: int) -> None:
         for number, look in enumerate(looks):
             done = 0
-            for images in decoded_batches(samples, self._size, self._resize, batch_size, look):
+            for images in decoded_batches(samples, self._spec, batch_size, look):
                 if self._deadline.is_over():
                     raise NoTimeForInputsError
                 inputs = images if self._trunk is None else self._trunk.predict_on_batch(images)
