@@ -1,7 +1,7 @@
-"""Errors as HTTP answers, and the one table that turns Topgraft's errors into them.
+"""HTTP errors, and the table that maps Topgraft's errors to them.
 
-DEEPaaS sends an exception from the worker to the server pickled, and a worker whose exception cannot be
-unpickled never answers again. Hence each class here takes one message and says so in `__reduce__`.
+DEEPaaS pickles an exception in the worker and unpickles it in the server; a worker whose exception cannot be unpickled
+never responds again. Hence each class here takes a single message, which `__reduce__` returns.
 """
 
 import contextlib
@@ -16,20 +16,17 @@ from model import errors
 
 log = logging.getLogger(__name__)
 
-# A worker that was lost is replaced within two or three.
+# A worker that died is replaced within two or three seconds.
 _SECONDS_TO_RETRY_AFTER = 5
 
 
 class ApiError(web.HTTPException):
-    """An HTTP error that survives pickling; its body is `{"message": ...}`.
-
-    Subclasses take their status from a class of aiohttp.
-    """
+    """A picklable HTTP error with the body `{"message": ...}`; subclasses inherit their status from aiohttp."""
 
     def __init__(self, message: str) -> None:
-        # It may quote what a client sent, and that hold half of a surrogate pair, which cannot be encoded.
+        # The message may quote a lone surrogate sent by a client, which cannot be encoded.
         self.message = message.encode(errors="backslashreplace").decode()
-        # Not super(): some of aiohttp's classes ask for more, such as the sizes of a 413.
+        # Not super(): some classes of aiohttp require more arguments, such as the sizes of a 413.
         web.HTTPException.__init__(
             self, text=json.dumps({"message": self.message}, ensure_ascii=False), content_type="application/json"
         )
@@ -42,7 +39,7 @@ class ApiError(web.HTTPException):
 
 
 class BadRequest(ApiError, web.HTTPBadRequest):
-    """400: what was sent makes no sense."""
+    """400: the request is malformed."""
 
 
 class NotFound(ApiError, web.HTTPNotFound):
@@ -54,30 +51,30 @@ class TooLarge(ApiError, web.HTTPRequestEntityTooLarge):
 
 
 class NotAnImage(ApiError, web.HTTPUnsupportedMediaType):
-    """415: the bytes are not a picture we can decode."""
+    """415: the content is not an image that can be decoded."""
 
 
 class BadField(ApiError, web.HTTPUnprocessableEntity):
-    """422: a field has a value that cannot be used."""
+    """422: a field has an invalid value."""
 
 
 class InternalError(ApiError, web.HTTPInternalServerError):
-    """500: our own fault, never the request's."""
+    """500: an error of the service, never of the request."""
 
 
 class Unavailable(ApiError, web.HTTPServiceUnavailable):
-    """503: the server cannot answer until somebody acts: trains a model, repairs one, waits."""
+    """503: the service cannot answer until a condition changes, for example until a model is trained or repaired."""
 
 
 class TryAgain(Unavailable):
-    """503 with Retry-After: nobody needs to act, the same request can be answered in some seconds."""
+    """503 with Retry-After: the same request can succeed in some seconds, without any action."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.headers["Retry-After"] = str(_SECONDS_TO_RETRY_AFTER)
 
 
-# A test fails when a class of model.errors is missing here.
+# A test fails if a class of model.errors is missing here.
 HTTP_ERRORS: dict[type[errors.TopgraftError], type[ApiError]] = {
     errors.TopgraftError: InternalError,
     errors.ConfigError: BadField,
@@ -111,13 +108,13 @@ HTTP_ERRORS: dict[type[errors.TopgraftError], type[ApiError]] = {
 
 
 def to_http(error: errors.TopgraftError) -> ApiError:
-    """The HTTP error for one of Topgraft's: that of its class, or of the nearest class above it."""
+    """The HTTP error for an error of Topgraft: that of its class, or of the nearest base class in the table."""
     return next(HTTP_ERRORS[known] for known in type(error).__mro__ if known in HTTP_ERRORS)(error.message)
 
 
 @contextlib.contextmanager
 def as_http_errors() -> Iterator[None]:
-    """Raise every error inside as an `ApiError`: ours by the table, want of memory as 503, others as a logged 500."""
+    """Raise every error inside as an `ApiError`: by the table, for lack of memory as 503, any other as a logged 500."""
     try:
         yield
     except ApiError as error:
@@ -129,7 +126,7 @@ def as_http_errors() -> Iterator[None]:
         raise answer from error
     except MemoryError as error:
         log.exception("out of memory")
-        raise TryAgain("there is too little memory for this now. Send less at a time, or try again.") from error
+        raise TryAgain("the server has too little memory at the moment. Send less at a time, or try again.") from error
     except Exception as error:
         log.exception("unexpected error")
         raise InternalError(f"unexpected error, please report it with the server's log: {error!r}") from error

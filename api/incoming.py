@@ -1,7 +1,7 @@
-"""Requests as they arrive, in the server's own process: refused while they arrive if too large or damaged.
+"""Middleware of the server that checks requests while they arrive, and refuses those that are too large or malformed.
 
-DEEPaaS receives a request whole before a worker sees any of it, unpacks what is packed, has no limit of its own,
-and answers 500 for a form, and for some JSON, that cannot be read.
+DEEPaaS itself receives a request as a whole, decompresses it, has no size limit, and responds with 500 to a malformed
+form and to some malformed JSON.
 """
 
 import contextlib
@@ -12,46 +12,46 @@ from collections.abc import Iterator
 
 from aiohttp import web
 
-from api.abandoned import Handler, give_up_abandoned
+from api.cancellation import Handler, cancel_if_disconnected
 from api.data_uri import MAX_CHARACTERS
 from api.errors import ApiError, BadRequest, TooLarge
-from api.temporary import temporary_folder_explained
+from api.temporary import explain_temporary_errors
 from model import environment
 from model.errors import TopgraftError, TrainingStoppedError
 
 log = logging.getLogger(__name__)
 
-# For the names and other fields of a form.
+# Bytes for the names and the other fields of a form.
 _FORM_OVERHEAD = 1 << 20
-_LONGEST_REASON = 200
-_PACKINGS = ("", "identity", "gzip")
+_MAX_REASON_CHARACTERS = 200
+_CONTENT_ENCODINGS = ("", "identity", "gzip")
 
 
 def guard_server() -> None:
-    """Have this process's DEEPaaS, if it is starting one, check requests as they arrive."""
+    """Add the middlewares to the DEEPaaS server in this process, if one is starting."""
     server = sys.modules.get("deepaas.api")
     application: web.Application | None = getattr(server, "APP", None)
     if application is not None and not application.frozen and check_request not in application.middlewares:
-        application.middlewares.extend((check_request, answer_deletion, give_up_abandoned))
+        application.middlewares.extend((check_request, describe_deletion, cancel_if_disconnected))
 
 
 @web.middleware
 async def check_request(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Receive the form or JSON of a request within its limit, then let it be handled.
+    """Receive the form or JSON of a request within its size limit, then handle it.
 
     Raises:
-        BadRequest: it cannot be read.
-        TooLarge: the request is larger than allowed, as announced or as unpacked.
-        Unavailable: there is no room for its files.
+        BadRequest: the body is malformed.
+        TooLarge: the request is larger than allowed, as announced or after decompression.
+        Unavailable: there is no space for its files.
     """
     limit = _limit(request)
     if (request.content_length or 0) > limit:
         raise _too_large(limit)
     _check_charset(request)
-    _check_packing(request)
+    _check_content_encoding(request)
     limited = request.clone(client_max_size=limit)
     try:
-        with temporary_folder_explained():
+        with explain_temporary_errors():
             await _receive(limited)
         try:
             return await handler(limited)
@@ -62,8 +62,8 @@ async def check_request(request: web.Request, handler: Handler) -> web.StreamRes
 
 
 @web.middleware
-async def answer_deletion(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Tell how the training ended that a request deletes; DEEPaaS answers 500 if it did not end well."""
+async def describe_deletion(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Respond to DELETE with how the training ended; DEEPaaS responds with 500 if it was cancelled or failed."""
     try:
         return await handler(request)
     except (TopgraftError, ApiError) as error:
@@ -75,27 +75,27 @@ async def answer_deletion(request: web.Request, handler: Handler) -> web.StreamR
 
 
 async def _receive(request: web.Request) -> None:
-    """The request keeps what was received; a body that is neither form nor JSON is left for the handler to read."""
+    """Read the form or JSON, which the request caches; a body of another type is left to the handler."""
     kind, read = ("JSON", request.json) if _is_json(request) else ("a form", request.post)
     try:
-        with _room_given_back():
+        with _release_files_of_errors():
             await read()
     except (web.HTTPException, MemoryError):
         raise
     except ConnectionError as error:
-        log.info("the client hung up before its request was whole")
-        raise BadRequest("expected the whole request, the connection was closed.") from error
+        log.info("the client disconnected before its request was complete")
+        raise BadRequest("expected a complete request, the connection was closed.") from error
     except OSError:
         raise  # a full disk is not the client's fault
     except Exception as error:
-        # There are many ways to be wrong, and as many classes of errors in aiohttp; some quote the whole body.
-        why = f"{type(error).__name__}: {error}"[:_LONGEST_REASON]
-        raise BadRequest(f"expected {kind} that can be read, received: {why}") from error
+        # aiohttp raises many classes of errors for malformed bodies; some quote the whole body.
+        reason = f"{type(error).__name__}: {error}"[:_MAX_REASON_CHARACTERS]
+        raise BadRequest(f"expected {kind} that can be read, received: {reason}") from error
 
 
 @contextlib.contextmanager
-def _room_given_back() -> Iterator[None]:
-    """An error holds the frames it went through, and they the file that was written, until garbage is collected."""
+def _release_files_of_errors() -> Iterator[None]:
+    """Clear the frames of an error: they hold the file that was being written until garbage is collected."""
     try:
         yield
     except Exception as error:
@@ -104,7 +104,7 @@ def _room_given_back() -> Iterator[None]:
 
 
 async def _close_files(request: web.Request) -> None:
-    """aiohttp closes those of its own request only, not of a clone: they would take room until garbage is collected."""
+    """Close the uploaded files: aiohttp does not close those of a cloned request, and they take up space until then."""
     for field in (await request.post()).values():
         if isinstance(field, web.FileField):
             field.file.close()
@@ -121,23 +121,23 @@ def _check_charset(request: web.Request) -> None:
         raise BadRequest(f"expected a charset such as utf-8, received {request.charset!r}.") from error
 
 
-def _check_packing(request: web.Request) -> None:
-    """aiohttp would wait for ever for the end of a deflated body that has none."""
-    packing = request.headers.get("Content-Encoding", "")
-    if packing.lower() not in _PACKINGS:
-        raise BadRequest(f"expected a body as it is, or packed with gzip, received one packed with {packing!r}.")
+def _check_content_encoding(request: web.Request) -> None:
+    """Refuse encodings other than gzip: aiohttp waits for ever for the end of a truncated deflate body."""
+    encoding = request.headers.get("Content-Encoding", "")
+    if encoding.lower() not in _CONTENT_ENCODINGS:
+        raise BadRequest(f"expected a body without Content-Encoding, or with gzip, received {encoding!r}.")
 
 
 def _limit(request: web.Request) -> int:
-    """In bytes: a file goes to the disk as it arrives, any other body is in memory as a whole."""
+    """Size limit in bytes; lower for bodies other than uploads, which are kept in memory."""
     is_file = request.content_type == "multipart/form-data"
-    most = environment.max_upload_bytes() if is_file else min(environment.max_upload_bytes(), MAX_CHARACTERS)
+    allowed = environment.max_upload_bytes() if is_file else min(environment.max_upload_bytes(), MAX_CHARACTERS)
     own = request.client_max_size or sys.maxsize  # deepaas-run --client-max-size
-    return min(most + _FORM_OVERHEAD, own)
+    return min(allowed + _FORM_OVERHEAD, own)
 
 
 def _too_large(limit: int) -> TooLarge:
     return TooLarge(
-        f"expected a request of at most {limit} bytes, received more. Send less at a time, or a file for a text; "
+        f"expected a request of at most {limit} bytes, received more. Send less at a time, or a file instead of text; "
         "the operator of this service can change the limit with TOPGRAFT_MAX_UPLOAD_MB."
     )

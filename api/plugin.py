@@ -1,6 +1,6 @@
-"""The seven things DEEPaaS asks of a module, each: load the configuration, call the library, render.
+"""The seven names that DEEPaaS imports from a module; each function loads options, calls the library and renders.
 
-`warm`, `train` and `predict` run in worker processes and travel there by their name.
+`warm`, `train` and `predict` run in worker processes, where they are looked up by name.
 """
 
 import contextlib
@@ -17,12 +17,20 @@ from marshmallow import fields
 import model
 from api.errors import Unavailable, as_http_errors
 from api.incoming import guard_server
-from api.progress import logged
-from api.responses import RENDERERS, Answer
+from api.responses import RENDERERS, Answer, log_progress
 from api.schemas import predict_fields, response_fields, train_fields
 from api.uploads import Photos, open_photos
-from api.worker import AUTO_RESUME, MODEL_CACHE, MONITOR, REGISTRY, USAGE, USAGE_READER, WANTED, configure_logging
-from api.workers import take_over_workers
+from api.worker_pool import install_worker_pool
+from api.worker_state import (
+    AUTO_RESUME,
+    CANCELLATION,
+    MODEL_CACHE,
+    MONITOR,
+    REGISTRY,
+    USAGE,
+    USAGE_READER,
+    configure_logging,
+)
 from model import environment
 from model.config import LATEST, PredictConfig, TrainConfig
 from model.durable import to_json
@@ -42,7 +50,7 @@ schema: dict[str, fields.Field] = response_fields()
 
 
 def get_metadata() -> dict[str, Any]:
-    """Who made this, which models there are, how each unfinished training is; read from disk at each call.
+    """Metadata of the package, the trained models and the unfinished trainings, read from disk at each call.
 
     The server calls it in its event loop: it takes milliseconds and never raises.
     """
@@ -60,60 +68,59 @@ def get_metadata() -> dict[str, Any]:
         if environment.monitor_wanted():
             described["usage"] = USAGE_READER.summary(workspace, REGISTRY)
     except (TopgraftError, OSError) as error:
-        nothing: dict[str, Any] = {"models": [], "latest": None, "latest_promoted": False, "warnings": []}
-        described |= nothing | {"trainings": [], "problem": str(error)}
+        empty: dict[str, Any] = {"models": [], "latest": None, "latest_promoted": False, "warnings": []}
+        described |= empty | {"trainings": [], "problem": str(error)}
     return to_json(described)
 
 
 def warm() -> None:
-    """Go on with interrupted trainings (`auto_resume`), beside all else; load the latest model, so that the first
-    predict is as fast as the others; log what stands in the way.
+    """Warm up a worker: resume interrupted trainings (`auto_resume`) in the background, load the latest model.
 
-    It must not raise: the server would not start, and training would be out of reach.
+    Errors are logged, not raised: the server would not start, and training would not be available.
     """
     configure_logging()
     try:
         AUTO_RESUME.start(find_workspace())
     except Exception:
-        log.exception("interrupted trainings are not gone on with; start them by: topgraft resume NAME")
+        log.exception("could not resume interrupted trainings; resume them with: topgraft resume NAME")
     try:
         MODEL_CACHE.find(find_workspace(), LATEST)
     except NothingTrainedError as error:
-        log.info("nothing to warm: %s", error)
+        log.info("no model to load: %s", error)
     except Exception:
         log.exception("the latest model could not be loaded; training and other models still work")
 
 
 def get_train_args() -> dict[str, fields.Field]:
-    """The arguments of `train`."""
+    """Arguments of `train`."""
     return train_fields()
 
 
 def get_predict_args() -> dict[str, fields.Field]:
-    """The arguments of `predict`."""
-    # All that DEEPaaS calls in its own process while requests can still be given a limit, and workers be replaced.
+    """Arguments of `predict`; in a starting server, also installs the request checks and the worker pool."""
+    # The only function DEEPaaS calls in the server process before it starts serving.
     guard_server()
-    take_over_workers()
+    install_worker_pool()
     return predict_fields()
 
 
 def train(**options: Any) -> dict[str, Any]:
-    """Train a model in a process of its own and wait for it.
+    """Train a model in a child process and wait for it.
 
     Args:
-        options: those of `TrainConfig`; checked again here, because `deepaas-cli` does not.
+        options: options of `TrainConfig`; validated here, because `deepaas-cli` does not validate them.
 
     Returns:
         The result of `model.runs.process.run_training`, as plain JSON types.
 
     Raises:
-        TopgraftError: the message, which DEEPaaS shows as it is, says what to do.
+        TopgraftError: DEEPaaS shows its message as the error of the training.
     """
     configure_logging()
     try:
         from model.runs.process import run_training
 
-        # DEEPaaS sends every option, those left alone with their defaults: they must not win over the preset.
+        # DEEPaaS passes every option, unset ones with their defaults, which must not override the preset.
         config = load(TrainConfig, preset_options(options), changed_options(options))
         log.info("training with %s", _changed_options(config))
         workspace = find_workspace()
@@ -122,7 +129,7 @@ def train(**options: Any) -> dict[str, Any]:
     except TopgraftError:
         raise
     except Exception as error:
-        # An exception of another library may not survive pickling, and then the worker never answers again.
+        # An exception of another library may not be picklable, and the worker would never respond again.
         log.exception("the training failed")
         raise TrainingError(f"the training failed, please report it with the server's log: {error!r}") from error
 
@@ -130,37 +137,37 @@ def train(**options: Any) -> dict[str, Any]:
 def predict(
     image: Any = None, url: str | None = None, accept: str = "application/json", **options: Any
 ) -> dict[str, Any] | io.BytesIO:
-    """Classify a photo, or each photo of a zip.
+    """Classify an image, or each image of a zip archive.
 
     Args:
         image: DEEPaaS's `UploadedFile`.
         url: an http, https or data URI.
         accept: a content type of `api.responses.RENDERERS`; any other means JSON.
-        options: those of `PredictConfig`.
+        options: options of `PredictConfig`.
 
     Returns:
-        A JSON object (`api.schemas.response_fields`), or a stream of the picture or table asked for.
+        A JSON object (`api.schemas.response_fields`), or a stream with the requested figure or table.
 
     Raises:
-        ApiError: the answer is an HTTP error.
+        ApiError: an HTTP error.
     """
     configure_logging()
     with USAGE.request(accept) as request, as_http_errors(), open_photos(image, url) as photos:
         config = load(PredictConfig, options)
         predictor, warnings = MODEL_CACHE.find(_workspace(), config.model)
         render = RENDERERS.get(accept, RENDERERS["application/json"])
-        wanted = WANTED.checked(_predictions(predictor, photos, config))
-        predictions = request.counted(wanted, predictor.bundle, photos.single is None)
+        predictions = CANCELLATION.checked(_predictions(predictor, photos, config))
+        predictions = request.counted(predictions, predictor.bundle, photos.single is None)
         if photos.single is None:
-            predictions = logged(predictions, photos.name, photos.total)
+            predictions = log_progress(predictions, photos.name, photos.total)
         return render(Answer(predictor, predictions, photos.single, config, warnings))
 
 
 def _predictions(predictor: "Predictor", photos: Photos, config: PredictConfig) -> Iterator[Prediction]:
-    """A prediction for each photo; the error of a single one is raised instead."""
+    """Predict each image; the error of a single image is raised instead of returned."""
     for prediction in predictor.predict(photos.images, config):
         if prediction.error is not None and photos.single is not None:
-            predictor.decode(photos.single)  # raises the error whose class decides the status
+            predictor.decode(photos.single)  # raises the error, whose class determines the status
         yield prediction
     yield from photos.unreadable
 
@@ -172,7 +179,7 @@ def _changed_options(config: TrainConfig) -> str:
 
 
 def _workspace() -> Workspace:
-    """The workspace; that there is none is the operator's affair, not the client's."""
+    """The workspace; if there is none, the operator must act, not the client: 503."""
     try:
         return find_workspace()
     except ConfigError as error:
@@ -186,13 +193,13 @@ def _training_summary(status: TrainingStatus) -> dict[str, Any]:
 
 @functools.cache
 def _package_metadata() -> dict[str, str]:
-    """From the installed distribution; from the code where it only lies on the path."""
+    """Metadata of the installed distribution; defaults if the package is only on the path."""
     described = {
         "name": "topgraft",
         "version": model.__version__,
         "author": "The Topgraft authors",
         "license": "Apache-2.0",
-        "summary": "Image classifiers by transfer learning: from a folder of photos to an answer in Swagger UI",
+        "summary": "Image classifiers by transfer learning: from a folder of photos to predictions in Swagger UI",
     }
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
         installed = importlib.metadata.metadata("topgraft")

@@ -1,13 +1,15 @@
-"""From predictions to an answer: one table, accepted content type -> renderer.
+"""Rendering of predictions as a response: one table, accepted content type -> renderer.
 
-What is not JSON is a stream in memory: `deepaas-cli` writes nothing else to a file, and without a name
-Swagger shows it in place instead of offering a download.
+Responses other than JSON are streams in memory: `deepaas-cli` writes nothing else to a file, and Swagger shows a
+stream without a name in place instead of offering a download.
 """
 
 import csv
 import dataclasses
 import io
-from collections.abc import Callable, Iterator
+import logging
+import time
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from api.errors import BadRequest, NotAnImage
@@ -16,23 +18,26 @@ from model.durable import to_json
 from model.files.browsing import printable
 from model.results import Prediction
 
-# Of files that cannot be read, in a message.
-_MOST_SHOWN = 3
-
 if TYPE_CHECKING:
     from model.serving.predictor import Predictor
+
+log = logging.getLogger(__name__)
+
+# Unreadable files listed in an error message.
+_MAX_SHOWN = 3
+_SECONDS_BETWEEN_LINES = 5.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Answer:
-    """What there is to render.
+    """The content of a response.
 
     Attributes:
-        predictor: the model that answered.
-        predictions: at least one, made as they are asked for.
-        photo: the content of the only image; None for a zip.
-        config: what was asked for.
-        warnings: what the client should know of the choice of the model.
+        predictor: the model that was used.
+        predictions: at least one, computed lazily.
+        photo: the content of the only image; None for a zip archive.
+        config: the options of the request.
+        warnings: about the choice of the model.
     """
 
     predictor: "Predictor"
@@ -43,21 +48,21 @@ class Answer:
 
 
 def as_json(answer: Answer) -> dict[str, Any]:
-    """The answer as in `api.schemas.response_fields`; labels and probabilities are the first readable image's.
+    """A JSON object as in `api.schemas.response_fields`; `labels` are those of the first readable image.
 
     Raises:
-        NotAnImage: no image of a zip can be read.
+        NotAnImage: no image of a zip archive can be read.
     """
     predictions = list(answer.predictions)
     readable = [prediction for prediction in predictions if prediction.error is None]
     if not readable:
-        raise NotAnImage(_none_can_be_read(predictions))
+        raise NotAnImage(_describe_unreadable(predictions))
     first = readable[0]
-    told = {"warnings": list(answer.warnings)} if answer.warnings else {}
+    warnings = {"warnings": list(answer.warnings)} if answer.warnings else {}
     return {
         "status": "OK",
         "model": answer.predictor.bundle.name,
-        **told,
+        **warnings,
         "unknown_judged_by": list(answer.predictor.judged_by),
         "labels": list(first.labels),
         "probabilities": to_json(first.probabilities),
@@ -65,17 +70,17 @@ def as_json(answer: Answer) -> dict[str, Any]:
     }
 
 
-def _none_can_be_read(predictions: list[Prediction]) -> str:
-    shown = "; ".join(printable(f"{one.image}: {one.error}") for one in predictions[:_MOST_SHOWN])
-    more = f"; and {len(predictions) - _MOST_SHOWN:,} more" if len(predictions) > _MOST_SHOWN else ""
+def _describe_unreadable(predictions: list[Prediction]) -> str:
+    shown = "; ".join(printable(f"{one.image}: {one.error}") for one in predictions[:_MAX_SHOWN])
+    more = f"; and {len(predictions) - _MAX_SHOWN:,} more" if len(predictions) > _MAX_SHOWN else ""
     return (
-        f"expected a zip of pictures, received one of which 0 of {len(predictions):,} files can be read: "
-        f"{shown}{more}. Ask for text/csv to get a row for each."
+        f"expected a zip of images, received one of which 0 of {len(predictions):,} files can be read: "
+        f"{shown}{more}. Request text/csv to get a row for each."
     )
 
 
 def as_csv(answer: Answer) -> io.BytesIO:
-    """A table with a row for each image; its columns are those of `model.serving.table`."""
+    """A CSV table with a row per image and the columns of `model.serving.table`."""
     from model.serving.table import predictions_table
 
     header, rows = predictions_table(list(answer.predictions))
@@ -83,19 +88,19 @@ def as_csv(answer: Answer) -> io.BytesIO:
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(rows)
-    # A manifest made elsewhere can name classes with half of a surrogate pair.
+    # An imported manifest can contain lone surrogates in class names.
     return io.BytesIO(table.getvalue().encode(errors="backslashreplace"))
 
 
 def as_picture(answer: Answer) -> io.BytesIO:
-    """A PNG: the photo, what speaks for its first class or the one asked for, the most probable classes.
+    """A PNG figure: the image, the class activation map of `explain_class` or the top class, the top classes.
 
     Raises:
         BadRequest: there is more than one image.
-        ConfigError: the class asked for is none of the model's.
+        ConfigError: the model has no class `explain_class`.
     """
     if answer.photo is None:
-        raise BadRequest("accept: image/png shows one image, received a zip. Ask for application/json or text/csv.")
+        raise BadRequest("accept: image/png shows one image, received a zip. Request application/json or text/csv.")
     from model.serving.prediction_figure import draw_prediction
 
     prediction = next(answer.predictions)
@@ -107,3 +112,24 @@ RENDERERS: dict[str, Callable[[Answer], Any]] = {
     "text/csv": as_csv,
     "image/png": as_picture,
 }
+
+
+def log_progress(
+    predictions: Iterable[Prediction], name: str, total: int, clock: Callable[[], float] = time.monotonic
+) -> Iterator[Prediction]:
+    """Pass predictions through; log their number and rate every five seconds, and the total time at the end.
+
+    Args:
+        name: the name of the archive given by the client.
+        total: the expected number of predictions.
+    """
+    start = last = clock()
+    done = 0
+    for prediction in predictions:
+        done += 1
+        if clock() - last >= _SECONDS_BETWEEN_LINES:
+            last = clock()
+            log.info("%s: %d of %d images, %.1f images/s", name, done, max(done, total), done / (last - start))
+        yield prediction
+    seconds = max(clock() - start, 1e-9)
+    log.info("%s: all %d images in %.1f s, %.1f images/s", name, done, seconds, done / seconds)

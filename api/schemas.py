@@ -1,4 +1,4 @@
-"""What DEEPaaS is told of the arguments and of the answer; options come from model.config alone."""
+"""Schemas of arguments and answers for DEEPaaS; the options themselves are defined in model.config."""
 
 import warnings
 from typing import Any
@@ -17,16 +17,16 @@ def train_fields() -> dict[str, fields.Field]:
 
 
 def predict_fields() -> dict[str, fields.Field]:
-    """The arguments of predict: what to classify, every option of `PredictConfig`, the form of the answer."""
+    """Arguments of predict: an image or a URL, every option of `PredictConfig`, and the content type of the answer."""
     return {
-        # The platform's user interface finds its kind of upload by exactly one of the words
+        # The platform's user interface chooses the kind of upload by exactly one of the words
         # image, audio, video in this text.
         "image": _file_field(f"The image to classify ({FORMAT_NAMES}), or a zip of up to 10,000. Either this or url."),
         "url": fields.Str(
             load_default=None,
             allow_none=True,
             metadata={
-                "description": "Where to fetch the photo, or the zip of photos: an http, https or data URI. "
+                "description": "URL of the image, or of a zip of images: an http, https or data URI. "
                 "Either this or the file."
             },
         ),
@@ -36,7 +36,7 @@ def predict_fields() -> dict[str, fields.Field]:
             # A fresh list each time: DEEPaaS appends to it.
             validate=validate.OneOf(list(RENDERERS)),
             metadata={
-                "description": "Form of the answer: JSON, a CSV table, or a PNG picture of what the model looked at.",
+                "description": "Content type of the answer: JSON, a CSV table, or a PNG figure with an activation map.",
                 "location": "headers",
             },
         ),
@@ -45,7 +45,7 @@ def predict_fields() -> dict[str, fields.Field]:
 
 def _file_field(description: str) -> fields.Field:
     with warnings.catch_warnings():
-        # marshmallow 4 will want another class; deepaas-cli takes a file for this one only.
+        # deepaas-cli accepts a file for this class only, which marshmallow 4 deprecates.
         warnings.simplefilter("ignore", DeprecationWarning)
         return fields.Field(
             load_default=None, metadata={"description": description, "type": "file", "location": "form"}
@@ -53,9 +53,9 @@ def _file_field(description: str) -> fields.Field:
 
 
 class _Described(fields.Nested):
-    """A nested object that is documented but not checked.
+    """A nested object that is documented but not validated.
 
-    The server checks answers in its event loop, where 10,000 predictions would hold up every other request.
+    The server validates answers in its event loop, where 10,000 predictions would block every other request.
     """
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
@@ -63,63 +63,65 @@ class _Described(fields.Nested):
 
 
 class NeighbourSchema(Schema):
-    """A training image like the one asked about."""
+    """A training image similar to the classified one."""
 
-    image = fields.Str(metadata={"description": "Its path inside the dataset."})
-    label = fields.Str(metadata={"description": "Its class."})
-    distance = fields.Float(metadata={"description": "Of the features, in [0, 2]; near 0 for the same image."})
+    image = fields.Str(metadata={"description": "Path of the training image inside the dataset."})
+    label = fields.Str(metadata={"description": "Class of the training image."})
+    distance = fields.Float(metadata={"description": "Distance of the features, in [0, 2]; near 0 for the same image."})
 
 
 class PredictionSchema(Schema):
-    """What the model says of one image: labels and probabilities, or an error."""
+    """Prediction for one image: labels and probabilities, or an error."""
 
     image = fields.Str(required=True, metadata={"description": "Name of the image."})
     labels = fields.List(fields.Str(), metadata={"description": "Classes, most probable first."})
-    probabilities = fields.List(fields.Float(), metadata={"description": "Theirs, in [0, 1], calibrated."})
-    unknown = fields.Bool(metadata={"description": "Whether the model does not know what this is."})
+    probabilities = fields.List(fields.Float(), metadata={"description": "Of the labels, in [0, 1], calibrated."})
+    unknown = fields.Bool(metadata={"description": "Whether the model does not recognize the image."})
     unknown_reason = fields.Str(
         metadata={
-            "description": "Only where unknown: confidence (the model is not sure enough), features (the image is like "
-            "none of those trained on), or confidence and features."
+            "description": "Only if unknown: confidence (below the threshold), features (out-of-distribution), or "
+            "confidence and features."
         }
     )
-    unknown_explanation = fields.Str(metadata={"description": "Only where unknown: the same, with the numbers."})
+    unknown_explanation = fields.Str(metadata={"description": "Only if unknown: the reason with its numbers, as text."})
     distance = fields.Float(
-        metadata={"description": "How far the features are from those of the training images, in [0, 2]."}
+        metadata={"description": "Distance of the features from those of the training images, in [0, 2]."}
     )
     neighbours = fields.List(
         fields.Nested(NeighbourSchema),
-        metadata={"description": "The most similar training images, nearest first, if asked for."},
+        metadata={"description": "The most similar training images, nearest first, if requested."},
     )
     error = fields.Str(metadata={"description": "Why this image could not be classified."})
 
 
 def response_fields() -> dict[str, fields.Field]:
-    """The JSON answer of predict; DEEPaaS answers 500 for a key that is not declared here."""
+    """Fields of the JSON answer of predict; DEEPaaS responds with 500 to a key that is not declared here."""
     return {
         "status": fields.Str(required=True, metadata={"description": "OK"}),
-        "model": fields.Str(required=True, metadata={"description": "Name of the model that answered."}),
+        "model": fields.Str(required=True, metadata={"description": "Name of the model that was used."}),
         "warnings": fields.List(
             fields.Str(),
-            metadata={"description": "Only where latest passed over a model: which, and why."},
+            metadata={"description": "Only if latest skipped a model: which one, and why."},
         ),
         "unknown_judged_by": fields.List(
             fields.Str(),
             required=True,
             metadata={
-                "description": "What unknown images are told by: confidence, and features where the model remembers "
-                "its training images. Empty for an imported model, which calls nothing unknown."
+                "description": "Criteria for unknown images: confidence, and features if the model has the reference "
+                "features of its training images. Empty for an imported model, which marks no image as unknown."
             },
         ),
         "labels": fields.List(
             fields.Str(),
             required=True,
-            metadata={"description": "Classes of the first image that could be read, most probable first."},
+            metadata={"description": "Classes of the first readable image, most probable first."},
         ),
         "probabilities": fields.List(
-            fields.Float(), required=True, metadata={"description": "Theirs, in [0, 1], calibrated."}
+            fields.Float(),
+            required=True,
+            metadata={"description": "Of the labels, in [0, 1], calibrated."},
         ),
         "predictions": fields.List(
-            _Described(PredictionSchema), required=True, metadata={"description": "An object for each image."}
+            _Described(PredictionSchema), required=True, metadata={"description": "One object per image."}
         ),
     }

@@ -1,4 +1,4 @@
-"""The temporary folder, where what is sent lies until a worker takes it: it may be full, or not be there."""
+"""Uploads in the temporary folder of the server, and the errors if that is full or missing."""
 
 import contextlib
 import errno
@@ -17,34 +17,37 @@ from api.errors import TryAgain
 log = logging.getLogger(__name__)
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""The errors of a system that has no room for a file."""
+"""Error numbers of the system if there is no space for a file."""
 
 Function = Callable[..., Any]
 
 
 @contextlib.contextmanager
-def temporary_folder_explained() -> Iterator[None]:
-    """Raise TryAgain for an OSError inside, which must be one of the temporary folder."""
+def explain_temporary_errors() -> Iterator[None]:
+    """Raise TryAgain for an OSError inside, which must come from writing to the temporary folder."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.EMFILE, errno.ENFILE):
-            raise TryAgain(f"{error.strerror}: the server has no room for another file now. Try again.") from error
-        log.error("what was sent cannot be kept in the temporary folder: %s", error)
+            raise TryAgain(
+                f"{error.strerror}: the server cannot open another file at the moment. Try again."
+            ) from error
+        log.error("the content of a request cannot be stored in the temporary folder: %s", error)
         folder = tempfile.tempdir or "the temporary folder of the server"
         raise TryAgain(
-            f"what was sent cannot be kept in {folder}: {error.strerror or error}. Send less, or try again later; the "
-            "operator of this service can make room there, or name another folder by TMPDIR."
+            f"the content of the request cannot be stored in {folder}: {error.strerror or error}. Send less, or try "
+            "again later; the operator of this service can free some space there, or set TMPDIR to another folder."
         ) from error
 
 
-def handing_on(predict: Function, uploaded_file: Function) -> Function:
-    """`predict` of DEEPaaS, given files in place of the fields of a form.
+def passing_files(predict: Function, uploaded_file: Function) -> Function:
+    """Wrap DEEPaaS's `predict` so that it receives files instead of form fields.
 
-    It would make them itself: with the whole content in memory, and what is written of one stays when the disk is full.
+    DEEPaaS would write the files itself: with the whole content in memory, and without deleting an incomplete file
+    when the disk is full.
 
     Args:
-        uploaded_file: DEEPaaS's `UploadedFile`.
+        uploaded_file: the class `UploadedFile` of DEEPaaS.
     """
 
     @functools.wraps(predict)
@@ -52,19 +55,19 @@ def handing_on(predict: Function, uploaded_file: Function) -> Function:
         with contextlib.ExitStack() as on_error:
             for name, value in options.items():
                 if isinstance(value, web.FileField):
-                    path = _file_of(value)
+                    path = _write_file(value)
                     on_error.callback(path.unlink, missing_ok=True)
                     options[name] = uploaded_file(value.name, str(path), value.content_type, value.filename)
-            answer = predict(**options)
+            result = predict(**options)
             on_error.pop_all()
-        return answer
+        return result
 
     return predict_with_files
 
 
-def _file_of(field: web.FileField) -> Path:
-    """A new file with the content of a field, whose own file is closed: each takes its room."""
-    with temporary_folder_explained():
+def _write_file(field: web.FileField) -> Path:
+    """Write the content of a form field to a new file; close the field's own file, which takes as much space."""
+    with explain_temporary_errors():
         descriptor, name = tempfile.mkstemp()
         try:
             with open(descriptor, "wb") as copy:

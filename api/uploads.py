@@ -1,4 +1,4 @@
-"""What was sent to be classified: a file or a URL, a picture or a zip; its content decides, not its name."""
+"""The images of a request: an uploaded file or a URL, a single image or a zip archive, as its content shows."""
 
 import contextlib
 import dataclasses
@@ -10,13 +10,13 @@ from typing import IO, Any
 
 from api.errors import BadRequest, TooLarge
 from api.fetch import FetchLimits, fetch
-from api.temporary import temporary_folder_explained
+from api.temporary import explain_temporary_errors
 from model import environment
 from model.files.archives import ArchiveLimits, count_zip_files, iter_zip_images
 from model.files.browsing import printable
 from model.results import Prediction
 
-# Bounds on a zip of pictures; one at a time is in memory.
+# Limits of a zip archive; one image at a time is in memory.
 ZIP_LIMITS = ArchiveLimits(entries=10_000, total_bytes=4 * 1024**3, entry_bytes=128 * 1024**2)
 
 _ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
@@ -27,11 +27,11 @@ class Photos:
     """The images of one request.
 
     Attributes:
-        images: name and content of each, read as it is asked for; can be walked once.
-        single: the content of the only picture; None for a zip.
-        unreadable: files of the zip that could not be taken out of it; complete after the walk.
-        name: what the client calls the picture or the zip, printable.
-        total: how many images there are, as far as a zip's own table tells.
+        images: name and content of each image, read lazily; can be iterated once.
+        single: the content of the only image; None for a zip archive.
+        unreadable: files that could not be extracted from the archive; complete after the iteration.
+        name: the name of the image or archive given by the client, printable.
+        total: the number of images, for a zip archive as its central directory states it.
     """
 
     images: Iterable[tuple[str, bytes]]
@@ -43,24 +43,24 @@ class Photos:
 
 @contextlib.contextmanager
 def open_photos(image: Any, url: str | None) -> Iterator[Photos]:
-    """Open the images of a request; DEEPaaS's temporary file is gone from the folder at once.
+    """Open the images of a request; the temporary file of DEEPaaS is unlinked at once.
 
     Args:
-        image: DEEPaaS's `UploadedFile`, or whatever else came in the file field.
+        image: DEEPaaS's `UploadedFile`, or any other value of the file field.
         url: an http, https or data URI.
 
     Raises:
-        BadRequest: not exactly one of the two, or it is empty.
+        BadRequest: not exactly one of the two was given, or it is empty.
         TooLarge: it is larger than allowed.
-        Unavailable: there is no room for what a URL names.
+        Unavailable: there is no space for the content of the URL.
         FetchError, ArchiveError: see `api.fetch.fetch` and `iter_zip_images`.
     """
     with contextlib.ExitStack() as streams:
         upload = None
         if isinstance(getattr(image, "filename", None), str):
-            upload = streams.enter_context(_taken(Path(image.filename)))
+            upload = streams.enter_context(_open_and_unlink(Path(image.filename)))
         elif image:
-            raise BadRequest("image: expected an uploaded file, received a text. Send a multipart form.")
+            raise BadRequest("image: expected an uploaded file, received text. Send a multipart form.")
         if (upload is None) == (not url):
             received = "neither" if upload is None else "both"
             raise BadRequest(f"expected exactly one of image (a file) and url, received {received}.")
@@ -72,9 +72,9 @@ def open_photos(image: Any, url: str | None) -> Iterator[Photos]:
 
 
 def _fetched(url: str) -> tuple[IO[bytes], str]:
-    """What a URL names, in a file without a name of its own, and how to call it."""
-    # A file that could not be written whole fails once more when it is closed: that must be inside as well.
-    with temporary_folder_explained(), contextlib.ExitStack() as on_error:
+    """Fetch a URL into an unnamed temporary file; return the file and a printable name."""
+    # Closing an incompletely written file raises again: that must be inside as well.
+    with explain_temporary_errors(), contextlib.ExitStack() as on_error:
         stream = on_error.enter_context(tempfile.TemporaryFile(prefix="topgraft-"))
         name = fetch(url, stream, _fetch_limits())
         stream.flush()
@@ -88,23 +88,23 @@ def _fetch_limits() -> FetchLimits:
     )
 
 
-def _taken(path: Path) -> IO[bytes]:
-    """The file, open, and its name deleted: nothing is left even if this process is killed."""
+def _open_and_unlink(path: Path) -> IO[bytes]:
+    """Open a file and delete its name: nothing is left even if this process is killed."""
     try:
         return open(path, "rb")
     finally:
-        path.unlink(missing_ok=True)  # DEEPaaS leaves it to us
+        path.unlink(missing_ok=True)  # DEEPaaS does not delete it
 
 
 def _plain_name(sent: str | None) -> str:
-    """The name without its folders, as it can be written anywhere: a header may hold bytes that are not UTF-8."""
+    """The file name without folders, printable: a header may contain bytes that are not UTF-8."""
     return printable(Path(sent or "").name) or "image"
 
 
 def _photos(stream: IO[bytes], name: str) -> Photos:
     size = stream.seek(0, os.SEEK_END)
     if size == 0:
-        raise BadRequest(f"expected a picture or a zip of pictures, received an empty file ({name}).")
+        raise BadRequest(f"expected an image or a zip of images, received an empty file ({name}).")
     if size > environment.max_upload_bytes():
         raise TooLarge(
             f"expected at most {environment.max_upload_bytes()} bytes, received {size} ({name}). Send less at a time; "
@@ -114,14 +114,14 @@ def _photos(stream: IO[bytes], name: str) -> Photos:
     if stream.read(4) in _ZIP_MAGICS:
         unreadable: list[Prediction] = []
 
-        def leave_out(entry: str, why: str) -> None:
-            unreadable.append(Prediction(entry, error=why))
+        def add_unreadable(entry: str, reason: str) -> None:
+            unreadable.append(Prediction(entry, error=reason))
 
         total = count_zip_files(stream, ZIP_LIMITS)
-        images = iter_zip_images(stream, ZIP_LIMITS, leave_out, label=name)
+        images = iter_zip_images(stream, ZIP_LIMITS, add_unreadable, label=name)
         return Photos(images, unreadable=unreadable, name=name, total=total)
     if size > ZIP_LIMITS.entry_bytes:
-        raise TooLarge(f"expected a picture of at most {ZIP_LIMITS.entry_bytes} bytes, received {size} ({name}).")
+        raise TooLarge(f"expected an image of at most {ZIP_LIMITS.entry_bytes} bytes, received {size} ({name}).")
     stream.seek(0)
     content = stream.read()
     return Photos([(name, content)], single=content, name=name)

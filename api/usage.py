@@ -1,4 +1,4 @@
-"""What this worker answers, counted where the operator wants it (TOPGRAFT_MONITOR), and told in the metadata."""
+"""Usage statistics of this worker, recorded if TOPGRAFT_MONITOR is set, and their summary in the metadata."""
 
 import contextlib
 import logging
@@ -22,11 +22,11 @@ from model.workspace import Workspace, find_workspace
 
 log = logging.getLogger(__name__)
 
-_FORMS = {"application/json": "json", "text/csv": "csv", "image/png": "png"}
+_FORMATS = {"application/json": "json", "text/csv": "csv", "image/png": "png"}
 
 
 class CountedRequest:
-    """What one request brings."""
+    """A request with the counts of its predictions."""
 
     def __init__(self) -> None:
         self.of = NO_MODEL
@@ -34,7 +34,7 @@ class CountedRequest:
         self.is_zip = False
 
     def counted(self, predictions: Iterable[Prediction], bundle: Bundle, is_zip: bool) -> Iterator[Prediction]:
-        """The same predictions, each counted for the model as it goes by."""
+        """Pass predictions through and count each for the model."""
         self.of, self.is_zip = watched(bundle.name, bundle.manifest), is_zip
         return self._counted(predictions)
 
@@ -45,22 +45,22 @@ class CountedRequest:
 
 
 class UncountedRequest:
-    """Counts nothing."""
+    """A request whose predictions are not counted."""
 
     def counted(self, predictions: Iterator[Prediction], bundle: Bundle, is_zip: bool) -> Iterator[Prediction]:
-        """The same predictions."""
+        """Pass predictions through."""
         return predictions
 
 
 class Usage:
-    """Counts the requests to this worker."""
+    """Counter of the requests to this worker."""
 
     def __init__(self) -> None:
         self._recorders: dict[Workspace, Recorder] = {}
 
     @contextlib.contextmanager
     def request(self, accept: str) -> Iterator[CountedRequest | UncountedRequest]:
-        """Count what is answered inside, and how: by its form, or by the status of its error."""
+        """Count the request handled inside: by the format of its response, or by the status of its error."""
         if not environment.monitor_wanted():
             yield UncountedRequest()
             return
@@ -72,36 +72,36 @@ class Usage:
             counted.record.add_error(error.status)
             raise
         else:
-            counted.record.add_answer(_FORMS.get(accept, "json"), time.perf_counter() - start, counted.is_zip)
+            counted.record.add_answer(_FORMATS.get(accept, "json"), time.perf_counter() - start, counted.is_zip)
         finally:
-            self._keep(counted)
+            self._add(counted)
 
     def write(self) -> None:
-        """Write down what is only in memory."""
+        """Write counts that are only in memory to disk."""
         for recorder in list(self._recorders.values()):
             recorder.write()
 
-    def _keep(self, counted: CountedRequest) -> None:
-        with contextlib.suppress(ConfigError):  # no workspace: the answer was an error that says so
+    def _add(self, counted: CountedRequest) -> None:
+        with contextlib.suppress(ConfigError):  # no workspace: the response was an error that says so
             workspace = find_workspace()
             self._recorders.setdefault(workspace, Recorder(workspace)).add(counted.of, counted.record)
 
 
 class UsageReader:
-    """Tells what was counted; a file is read again only when it has changed."""
+    """Reader of recorded usage; a file is read again only when it has changed."""
 
     def __init__(self) -> None:
         self._known: dict[Path, tuple[tuple[int, int, int], Record | None]] = {}
-        self._asked: set[Path] = set()
+        self._visited: set[Path] = set()
 
     def summary(self, workspace: Workspace, registry: Registry) -> dict[str, Any]:
-        """The last days in short: for each model that answered anything, and for requests without a model."""
+        """Summarize the last days, for each model that was used and for requests without a model."""
         store = UsageStore(workspace)
         registered = registry.models(workspace)
         models = [(one.name, self._last_days(store, _watched(one)), store.drift(_watched(one))) for one in registered]
         without = self._last_days(store, NO_MODEL)
-        self._known = {path: known for path, known in self._known.items() if path in self._asked}
-        self._asked = set()
+        self._known = {path: known for path, known in self._known.items() if path in self._visited}
+        self._visited = set()
         return {
             "days": DAYS,
             "models": [short_summary(name, record, drift) for name, record, drift in models if record is not None],
@@ -115,7 +115,7 @@ class UsageReader:
         return sum_of_last_days(found) if found else None
 
     def _read(self, path: Path) -> Record | None:
-        self._asked.add(path)
+        self._visited.add(path)
         try:
             status = path.stat()
         except OSError:

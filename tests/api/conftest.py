@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from api import plugin, worker
+from api import plugin, worker_state
 from model.bundle import Bundle, Manifest, open_bundle, write_manifest
 from model.bundle_files import ONNX_MODEL
 from model.workspace import Workspace
@@ -18,9 +18,9 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     """An empty workspace that the plug-in finds, and a process that remembers nothing."""
     (tmp_path / "models").mkdir()
     monkeypatch.setenv("TOPGRAFT_HOME", str(tmp_path))
-    registry = worker.Registry()
+    registry = worker_state.Registry()
     monkeypatch.setattr(plugin, "REGISTRY", registry)
-    monkeypatch.setattr(plugin, "MODEL_CACHE", worker.ModelCache(registry))
+    monkeypatch.setattr(plugin, "MODEL_CACHE", worker_state.ModelCache(registry))
     return Workspace(tmp_path)
 
 

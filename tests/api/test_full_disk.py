@@ -20,7 +20,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from api.errors import Unavailable
 from api.fetch import FetchLimits
 from api.incoming import check_request
-from api.temporary import handing_on
+from api.temporary import passing_files
 from api.uploads import open_photos
 from tests.support.deepaas_server import running_server
 from tests.support.photos import photo
@@ -106,14 +106,14 @@ def _field(content: bytes, name: str = "image") -> web.FileField:
 
 
 def test_while_uploads_are_handed_on(scratch: Path) -> None:
-    predict = handing_on(lambda **options: pytest.fail("it was handed on"), UploadedFile)
-    with pytest.raises(Unavailable, match="cannot be kept in"):
+    predict = passing_files(lambda **options: pytest.fail("it was called"), UploadedFile)
+    with pytest.raises(Unavailable, match="cannot be stored in"):
         predict(other=_field(b"fits", "other"), image=_field(bytes(LARGE)))
 
 
 def test_while_a_data_uri_is_kept(scratch: Path) -> None:
     uri = "data:;base64," + base64.b64encode(bytes(LARGE)).decode()
-    with pytest.raises(Unavailable, match="cannot be kept in"), open_photos(None, uri):
+    with pytest.raises(Unavailable, match="cannot be stored in"), open_photos(None, uri):
         pytest.fail("it was opened")
 
 
@@ -124,7 +124,7 @@ def test_while_a_url_is_fetched_and_it_is_not_the_other_servers_fault(
     with listening("127.0.0.1", 0, lambda connection, _: _answer(connection, script)) as port:
         limits = FetchLimits(4 << 20, private=True, ports=[port])
         monkeypatch.setattr("api.uploads._fetch_limits", lambda: limits)
-        with pytest.raises(Unavailable, match="cannot be kept in"), open_photos(None, f"http://127.0.0.1:{port}/"):
+        with pytest.raises(Unavailable, match="cannot be stored in"), open_photos(None, f"http://127.0.0.1:{port}/"):
             pytest.fail("it was opened")
 
 
@@ -145,7 +145,7 @@ def test_what_fits_is_handed_on_as_deepaas_does_and_its_field_takes_no_more_room
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     field = _field(PHOTO)
-    options = handing_on(lambda **given: given, UploadedFile)(image=field, top_k=3)
+    options = passing_files(lambda **given: given, UploadedFile)(image=field, top_k=3)
     [path] = tmp_path.iterdir()
     assert options == {"image": UploadedFile("image", str(path), "image/jpeg", "a.jpg"), "top_k": 3}
     assert path.read_bytes() == PHOTO and path.stat().st_mode & 0o077 == 0

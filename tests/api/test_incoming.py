@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, web
 
-from api.abandoned import give_up_abandoned
-from api.incoming import answer_deletion, check_request, guard_server
+from api.cancellation import cancel_if_disconnected
+from api.incoming import check_request, describe_deletion, guard_server
 
 FORM = {"Content-Type": "multipart/form-data; boundary=xx"}
 JSON = {"Content-Type": "application/json"}
@@ -162,7 +162,7 @@ def test_a_client_that_hangs_up_is_no_error_of_the_server(caplog: pytest.LogCapt
 
     caplog.set_level("INFO")
     _answers(send)
-    assert "hung up" in caplog.text
+    assert "disconnected" in caplog.text
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
@@ -182,7 +182,7 @@ def _ends(path: str) -> list[str]:
         return web.Response()
 
     async def run() -> None:
-        application = web.Application(middlewares=[give_up_abandoned])
+        application = web.Application(middlewares=[cancel_if_disconnected])
         application.router.add_post("/{name}/", handle)
         runner = web.AppRunner(application, shutdown_timeout=1.0)
         await runner.setup()
@@ -201,7 +201,7 @@ def _ends(path: str) -> list[str]:
 
 
 def test_only_predictions_are_given_up_when_the_client_has_gone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.abandoned._SECONDS_BETWEEN_LOOKS", 0.05)
+    monkeypatch.setattr("api.cancellation._SECONDS_BETWEEN_CHECKS", 0.05)
     assert _ends("/predict/") == ["cancelled"]
     assert _ends("/train/") == ["finished"]
 
@@ -211,7 +211,7 @@ def test_the_application_of_deepaas_is_guarded_once(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "deepaas.api", types.SimpleNamespace(APP=application))
     guard_server()
     guard_server()
-    assert list(application.middlewares) == [check_request, answer_deletion, give_up_abandoned]
+    assert list(application.middlewares) == [check_request, describe_deletion, cancel_if_disconnected]
 
 
 def test_without_a_server_there_is_nothing_to_guard(monkeypatch: pytest.MonkeyPatch) -> None:

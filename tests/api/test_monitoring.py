@@ -12,7 +12,7 @@ import psutil
 import pytest
 import requests
 
-from api import worker
+from api import worker_state
 from model.tracking.monitoring import PORT_VARIABLE, start_tensorboard
 from model.workspace import Workspace
 from tests.support.ports import free_port
@@ -95,9 +95,9 @@ def test_it_is_not_started_for_a_batch_job_or_when_switched_off(
         raise AssertionError("started")
 
     monkeypatch.setattr("model.tracking.monitoring.start_tensorboard", never)
-    worker.Monitor().ensure(workspace)
-    monkeypatch.setattr(worker.multiprocessing, "parent_process", lambda: "the server")
+    worker_state.Monitor().ensure(workspace)
+    monkeypatch.setattr(worker_state.multiprocessing, "parent_process", lambda: "the server")
     with pytest.raises(AssertionError, match="started"):
-        worker.Monitor().ensure(workspace)
+        worker_state.Monitor().ensure(workspace)
     monkeypatch.setenv("TOPGRAFT_TENSORBOARD", "0")
-    worker.Monitor().ensure(workspace)
+    worker_state.Monitor().ensure(workspace)

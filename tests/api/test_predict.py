@@ -18,8 +18,7 @@ from PIL import Image
 
 import api
 from api import errors, plugin
-from api.progress import logged
-from api.responses import Answer, as_csv
+from api.responses import Answer, as_csv, log_progress
 from api.uploads import open_photos
 from model.bundle import Bundle
 from model.results import Prediction
@@ -322,7 +321,7 @@ def test_no_workspace(tmp_path: Path, upload: MakeUpload, monkeypatch: pytest.Mo
 def test_warm_never_raises(add_model: AddModel, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     api.warm()
-    assert "nothing to warm" in caplog.text
+    assert "no model to load" in caplog.text
     add_model("corrupt", content=b"corrupt")
     api.warm()
     assert "could not be loaded" in caplog.text
@@ -362,7 +361,7 @@ def test_the_log_tells_every_few_seconds_how_far_a_zip_is(caplog: pytest.LogCapt
     caplog.set_level("INFO")
     times = iter([0.0, *(2.0 * second for second in range(100))])
     predictions = [Prediction(str(index)) for index in range(8)]
-    assert list(logged(predictions, "photos.zip", 8, clock=lambda: next(times))) == predictions
+    assert list(log_progress(predictions, "photos.zip", 8, clock=lambda: next(times))) == predictions
     lines = [record.getMessage() for record in caplog.records]
     assert lines[0].startswith("photos.zip: 4 of 8 images, ") and lines[0].endswith(" images/s")
     assert lines[-1].startswith("photos.zip: all 8 images in ") and 2 <= len(lines) <= 4

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from api import plugin, worker
+from api import plugin, worker_state
 from api.errors import ApiError
 from model.config import PREDICT_DEFAULTS
 from model.usage.record import Record
@@ -24,12 +24,12 @@ Send = Callable[..., Any]
 
 
 @pytest.fixture
-def usage(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[worker.Usage]:
+def usage(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Iterator[worker_state.Usage]:
     """A process that counts, and has written all it counted when asked to."""
     monkeypatch.setenv("TOPGRAFT_MONITOR", "1")
-    counting = worker.Usage()
+    counting = worker_state.Usage()
     monkeypatch.setattr(plugin, "USAGE", counting)
-    monkeypatch.setattr(plugin, "USAGE_READER", worker.UsageReader())
+    monkeypatch.setattr(plugin, "USAGE_READER", worker_state.UsageReader())
     # A drift check starts a process: that is for the live server.
     monkeypatch.setattr("model.usage.drift_check.DriftChecks.start", lambda self, models: None)
     yield counting
@@ -57,7 +57,7 @@ def zip_of(**entries: bytes) -> bytes:
     return stream.getvalue()
 
 
-def counted(usage: worker.Usage, workspace: Workspace, of: Watched) -> Record:
+def counted(usage: worker_state.Usage, workspace: Workspace, of: Watched) -> Record:
     """All of it, on disk."""
     for recorder in usage._recorders.values():
         recorder.write()
@@ -84,7 +84,7 @@ def test_nothing_is_counted_unless_asked_for(
 
 
 def test_answers_and_errors_are_counted_by_their_kind(
-    workspace: Workspace, usage: worker.Usage, send: Send, loaded: list[str], add_model: Any
+    workspace: Workspace, usage: worker_state.Usage, send: Send, loaded: list[str], add_model: Any
 ) -> None:
     add_model("one")
     for accept in ("application/json", "*/*", "text/csv", "image/png"):
@@ -112,7 +112,7 @@ def test_answers_and_errors_are_counted_by_their_kind(
 
 
 def test_a_model_that_was_replaced_starts_anew(
-    workspace: Workspace, usage: worker.Usage, send: Send, loaded: list[str], add_model: Any
+    workspace: Workspace, usage: worker_state.Usage, send: Send, loaded: list[str], add_model: Any
 ) -> None:
     add_model("one")
     send(photo())
@@ -126,7 +126,7 @@ def test_a_model_that_was_replaced_starts_anew(
 
 
 def test_the_metadata_tell_the_last_days_in_short(
-    workspace: Workspace, usage: worker.Usage, send: Send, loaded: list[str], add_model: Any
+    workspace: Workspace, usage: worker_state.Usage, send: Send, loaded: list[str], add_model: Any
 ) -> None:
     add_model("one")
     add_model("unused")
@@ -142,7 +142,7 @@ def test_the_metadata_tell_the_last_days_in_short(
 
 
 def test_a_damaged_file_of_counts_does_not_stop_the_metadata(
-    workspace: Workspace, usage: worker.Usage, send: Send, loaded: list[str], add_model: Any
+    workspace: Workspace, usage: worker_state.Usage, send: Send, loaded: list[str], add_model: Any
 ) -> None:
     add_model("one")
     send(photo())
@@ -156,7 +156,7 @@ def test_a_damaged_file_of_counts_does_not_stop_the_metadata(
 
 
 def test_of_a_photo_only_numbers_are_kept_and_the_same_one_counts_once_for_drift(
-    workspace: Workspace, usage: worker.Usage, send: Send
+    workspace: Workspace, usage: worker_state.Usage, send: Send
 ) -> None:
     colours = np.random.default_rng(0).integers(0, 256, (40, 3))
     write_small_model(workspace.models / "small", learned_colours=colours)
@@ -169,7 +169,7 @@ def test_of_a_photo_only_numbers_are_kept_and_the_same_one_counts_once_for_drift
     assert {file.suffix for file in workspace.monitor.rglob("*") if file.is_file()} <= {".json", ""}
 
 
-def test_what_a_zip_holds_is_compared_too(workspace: Workspace, usage: worker.Usage, send: Send) -> None:
+def test_what_a_zip_holds_is_compared_too(workspace: Workspace, usage: worker_state.Usage, send: Send) -> None:
     rng = np.random.default_rng(0)
     write_small_model(workspace.models / "small", learned_colours=rng.integers(0, 256, (40, 3)))
     send(zip_of(**{f"p{number}": coloured(colour) for number, colour in enumerate(rng.integers(0, 256, (12, 3)))}))
@@ -186,7 +186,9 @@ def coloured(colour: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-def test_no_workspace_is_the_error_it_was(usage: worker.Usage, send: Send, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_workspace_is_the_error_it_was(
+    usage: worker_state.Usage, send: Send, monkeypatch: pytest.MonkeyPatch
+) -> None:
     content = photo()
     monkeypatch.setenv("TOPGRAFT_HOME", str(Path("/nonexistent")))
     assert refused(send, content) == 503

@@ -371,7 +371,7 @@ def test_a_worker_that_is_lost_is_waited_for_and_what_it_has_answered_stays(visi
     visit.keep_notices()
     visit.add(("large.png", large_picture()), *each_class()[1:3])
     busy_worker(server).kill()
-    wait_until(lambda: "Another takes its place" in visit.noticed(), 15)
+    wait_until(lambda: "A new one is starting" in visit.noticed(), 15)
     visit.done(4)
     assert "Start again" not in visit.noticed()
     assert visit.page.locator(".card[data-state=failed]").count() == 0

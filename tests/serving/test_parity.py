@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from api import plugin, worker
+from api import plugin, worker_state
 from model.bundle import Bundle, Manifest, write_manifest
 from model.cli.prediction import Photos, predict_photos
 from model.config import PredictConfig
@@ -87,9 +87,9 @@ def test_training_evaluation_service_and_command_see_the_same_tensor(photo, resi
 
 def _ask_the_service(path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOPGRAFT_HOME", str(home))
-    registry = worker.Registry()
+    registry = worker_state.Registry()
     monkeypatch.setattr(plugin, "REGISTRY", registry)
-    monkeypatch.setattr(plugin, "MODEL_CACHE", worker.ModelCache(registry))
+    monkeypatch.setattr(plugin, "MODEL_CACHE", worker_state.ModelCache(registry))
     uploaded = home / "uploaded"
     uploaded.write_bytes(path.read_bytes())
     plugin.predict(image=SimpleNamespace(filename=str(uploaded), original_filename="photo"))

@@ -22,15 +22,15 @@ from aiohttp import web
 from deepaas.model.v2 import wrapper
 
 from api.errors import BadRequest, InternalError, TryAgain
-from api.worker import MODEL_CACHE, WANTED
+from api.worker_pool import WorkerPool, install_worker_pool
 from api.worker_process import Worker
-from api.workers import Workers, take_over_workers
+from api.worker_state import CANCELLATION, MODEL_CACHE
 from model.errors import TrainingStoppedError
 
 
 @pytest.fixture(autouse=True)
 def no_pause_before_another(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.workers._SECONDS_BEFORE_ANOTHER", 0.0)
+    monkeypatch.setattr("api.worker_pool._SECONDS_BEFORE_RESTART", 0.0)
 
 
 class Unpicklable(Exception):
@@ -60,9 +60,11 @@ def die(number: int) -> None:
     os.kill(os.getpid(), number)
 
 
-def _with_one_worker(ask: Callable[[Workers], Awaitable[None]], stoppable: Callable[..., Any] | None = None) -> None:
+def _with_one_worker(
+    ask: Callable[[WorkerPool], Awaitable[None]], cancellable: Callable[..., Any] | None = None
+) -> None:
     async def run() -> None:
-        workers = Workers(1, ready, stoppable)
+        workers = WorkerPool(1, ready, cancellable)
         try:
             await asyncio.wait_for(ask(workers), 30)
         finally:
@@ -72,7 +74,7 @@ def _with_one_worker(ask: Callable[[Workers], Awaitable[None]], stoppable: Calla
 
 
 def test_what_a_worker_returns_and_raises_comes_back() -> None:
-    async def ask(workers: Workers) -> None:
+    async def ask(workers: WorkerPool) -> None:
         answer = await workers.apply(os.getpid)
         assert answer["output"] != os.getpid()
         # As DEEPaaS reads it.
@@ -99,7 +101,7 @@ def how_many_workers() -> int:
 
 def test_a_worker_knows_how_many_there_are_and_so_does_the_one_that_takes_its_place() -> None:
     async def run() -> None:
-        workers = Workers(2, ready)
+        workers = WorkerPool(2, ready)
         try:
             told = await asyncio.gather(*(workers.apply(how_many_workers) for _ in range(2)))
             with pytest.raises(TryAgain):
@@ -113,7 +115,7 @@ def test_a_worker_knows_how_many_there_are_and_so_does_the_one_that_takes_its_pl
 
 
 def test_a_worker_that_dies_is_answered_for_and_replaced(caplog: pytest.LogCaptureFixture) -> None:
-    async def ask(workers: Workers) -> None:
+    async def ask(workers: WorkerPool) -> None:
         pid = (await workers.apply(os.getpid))["output"]
         waiting = asyncio.gather(*(workers.apply(abs, -number) for number in range(3)))
         with pytest.raises(TryAgain, match="memory"):
@@ -128,7 +130,7 @@ def test_a_worker_that_dies_is_answered_for_and_replaced(caplog: pytest.LogCaptu
         assert (await workers.apply(abs, -1))["output"] == 1
 
     _with_one_worker(ask)
-    assert "takes its place" in caplog.text
+    assert "starting a new one" in caplog.text
     assert "status None" not in caplog.text
 
 
@@ -138,7 +140,7 @@ def warm_for_long() -> None:
 
 def test_a_worker_that_is_being_made_ready_keeps_no_request_that_another_can_answer() -> None:
     async def ask() -> None:
-        workers = Workers(2, warm_for_long)
+        workers = WorkerPool(2, warm_for_long)
         try:
             answers = await asyncio.gather(*(workers.apply(time.sleep, 0.5) for _ in range(2)))
             assert len(answers) == 2
@@ -159,14 +161,14 @@ def test_how_a_process_ended_is_known_to_all_who_ask_at_once() -> None:
     for _ in range(5):
         worker = Worker(None)
         with ThreadPoolExecutor(8) as threads:
-            asked = [threads.submit(worker.how_it_ended) for _ in range(8)]
+            asked = [threads.submit(worker.describe_exit) for _ in range(8)]
             worker.kill()
         told = {question.result() for question in asked}
         assert told == {"was killed (SIGKILL), as the system does when memory runs out"}
 
 
 def test_cancelling_ends_the_process_and_is_no_cancellation_for_who_waits() -> None:
-    async def ask(workers: Workers) -> None:
+    async def ask(workers: WorkerPool) -> None:
         pid = (await workers.apply(os.getpid))["output"]
         running = asyncio.create_task(workers.apply(time.sleep, 1000))
         queued = asyncio.create_task(workers.apply(time.sleep, 1000))
@@ -194,9 +196,9 @@ def no_more_files() -> Iterator[None]:
 def test_a_worker_that_cannot_be_started_is_tried_again_until_it_can(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("api.workers._SECONDS_BEFORE_ANOTHER", 0.05)
+    monkeypatch.setattr("api.worker_pool._SECONDS_BEFORE_RESTART", 0.05)
 
-    async def ask(workers: Workers) -> None:
+    async def ask(workers: WorkerPool) -> None:
         pid = (await workers.apply(os.getpid))["output"]
         with no_more_files():
             os.kill(pid, signal.SIGKILL)
@@ -211,7 +213,7 @@ def test_a_worker_that_cannot_be_started_is_tried_again_until_it_can(
 
 
 def test_cancelling_is_told_so_even_if_no_worker_can_be_started() -> None:
-    async def ask(workers: Workers) -> None:
+    async def ask(workers: WorkerPool) -> None:
         pid = (await workers.apply(os.getpid))["output"]
         running = asyncio.create_task(workers.apply(time.sleep, 1000))
         await asyncio.sleep(0.1)
@@ -225,7 +227,7 @@ def test_cancelling_is_told_so_even_if_no_worker_can_be_started() -> None:
 
 
 def test_without_room_for_a_thread_who_asks_is_refused_and_the_worker_stays() -> None:
-    async def ask(workers: Workers) -> None:
+    async def ask(workers: WorkerPool) -> None:
         pid = (await workers.apply(os.getpid))["output"]
         size = threading.stack_size(1 << 47)  # more than there are addresses
         try:
@@ -242,7 +244,7 @@ def count_until_given_up(marks: Path, upload: Any = None) -> None:
     with open(marks, "ab", buffering=0) as stream:
         while True:
             stream.write(b".")
-            WANTED.check()
+            CANCELLATION.check()
             time.sleep(0.01)
 
 
@@ -264,7 +266,7 @@ def test_what_looks_whether_it_is_wanted_is_stopped_in_the_same_process_and_what
     sent.touch()
     upload = wrapper.UploadedFile("image", str(sent))
 
-    async def ask(workers: Workers) -> None:
+    async def ask(workers: WorkerPool) -> None:
         pid = (await workers.apply(os.getpid))["output"]
         running = asyncio.create_task(workers.apply(functools.partial(count_until_given_up, begun)))
         await _grows(begun)
@@ -287,7 +289,7 @@ def test_what_looks_whether_it_is_wanted_is_stopped_in_the_same_process_and_what
         with pytest.raises(TrainingStoppedError):
             await again
 
-    _with_one_worker(ask, stoppable=count_until_given_up)
+    _with_one_worker(ask, cancellable=count_until_given_up)
     assert not never_begun.exists()
 
 
@@ -297,14 +299,14 @@ def test_who_waits_is_refused_when_the_service_stops_and_no_upload_stays(tmp_pat
         path.touch()
     waiting, never_started = (functools.partial(abs, upload=wrapper.UploadedFile("image", str(path))) for path in paths)
 
-    async def ask(workers: Workers) -> None:
+    async def ask(workers: WorkerPool) -> None:
         await workers.apply(os.getpid)
         running = asyncio.create_task(workers.apply(time.sleep, 0.5))
         await asyncio.sleep(0.05)
         refused = asyncio.create_task(workers.apply(waiting))
         await asyncio.sleep(0.05)
         await workers.refuse_waiting(web.Application())
-        with pytest.raises(TryAgain, match="being stopped"):
+        with pytest.raises(TryAgain, match="is stopping"):
             await refused
         assert not paths[0].exists()
         assert (await running)["output"] is None
@@ -333,6 +335,6 @@ def test_another_deepaas_is_left_alone(monkeypatch: pytest.MonkeyPatch, caplog: 
 
     other = types.SimpleNamespace(model_obj=api, _executor="another pool")
     monkeypatch.setitem(sys.modules, "deepaas.model", types.SimpleNamespace(V2_MODELS={"topgraft": other}))
-    take_over_workers()
+    install_worker_pool()
     assert other._executor == "another pool"
-    assert "not known" in caplog.text
+    assert "unknown version" in caplog.text

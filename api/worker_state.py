@@ -1,10 +1,10 @@
-"""What a process of the server remembers from one request to the next; nothing else in `api` has a memory."""
+"""State that a worker process of the server keeps between requests; no other file in `api` keeps any."""
 
 import logging
 import multiprocessing
 import subprocess
 
-from api.still_wanted import StillWanted
+from api.cancellation import Cancellation
 from api.usage import Usage, UsageReader
 from model import environment
 from model.registry import Registry
@@ -15,13 +15,13 @@ log = logging.getLogger(__name__)
 
 
 class Monitor:
-    """The TensorBoard that this process has started, if any."""
+    """The TensorBoard process started by this process, if any."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
 
     def ensure(self, workspace: Workspace) -> None:
-        """Start TensorBoard unless it runs, is switched off, or this is a batch job where nobody would look."""
+        """Start TensorBoard unless it is running or disabled; a batch job (`deepaas-cli`) never starts it."""
         is_server = multiprocessing.parent_process() is not None
         runs = self._process is not None and self._process.poll() is None
         if runs or not is_server or not environment.tensorboard_wanted():
@@ -32,13 +32,13 @@ class Monitor:
 
 
 class AutoResume:
-    """Goes on with the trainings that the end of the service before this one interrupted, if they have the option."""
+    """Resumes trainings with the option `auto_resume` that were interrupted when the service ended."""
 
     def __init__(self) -> None:
         self._started = False
 
     def start(self, workspace: Workspace) -> None:
-        """Look for them beside all else, once, in a worker of the server."""
+        """Start resuming in the background, once per worker process of a server."""
         if self._started or multiprocessing.parent_process() is None:
             return
         from model.runs.auto_resume import go_on_with_interrupted
@@ -53,11 +53,11 @@ MODEL_CACHE = ModelCache(REGISTRY)
 MONITOR = Monitor()
 USAGE = Usage()
 USAGE_READER = UsageReader()
-WANTED = StillWanted()
+CANCELLATION = Cancellation()
 
 
 def configure_logging() -> None:
-    """Let INFO of our own code through in a worker, where DEEPaaS configures nothing."""
+    """Log messages of our own code from level INFO on; DEEPaaS configures no logging in worker processes."""
     if logging.getLogger().handlers:
         return
     logging.basicConfig(format="%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s")

@@ -94,7 +94,7 @@ def test_work_for_clients_that_hang_up_stops_and_what_waits_for_them_never_begin
         waiting = _send(server, "waiting.zip", long_work)
         wait_until(lambda: list(scratch.iterdir()), SECONDS)
         waiting.close()
-        wait_until(lambda: "given up" in _log(server), SECONDS)
+        wait_until(lambda: "is cancelled" in _log(server), SECONDS)
         assert list(scratch.iterdir()) == []
         for client in clients:
             client.close()
@@ -102,8 +102,8 @@ def test_work_for_clients_that_hang_up_stops_and_what_waits_for_them_never_begin
         assert server.predict(PHOTO).status_code == 200
         assert time.monotonic() - hung_up < SECONDS
     wait_until(lambda: max(worker.cpu_percent(0.5) for worker in workers) < 20, SECONDS)
-    assert _log(server).count("its request is given up") == 3
-    assert _log(server).count("refused with 503: the client has gone") == 2
+    assert _log(server).count("its request is cancelled") == 3
+    assert _log(server).count("refused with 503: the client disconnected") == 2
     assert "Error handling request" not in _log(server)
     # They have loaded the model, and trainings that go on beside all else are theirs.
     assert _workers(server) == workers
@@ -119,7 +119,7 @@ def test_a_server_that_is_stopped_leaves_no_upload_and_answers_who_waits(
         server.process.send_signal(signal.SIGTERM)
         answers = [answer.result(SECONDS) for answer in waiting]
         assert [answer.status_code for answer in answers] == [503] * 3
-        assert "stopped" in answers[0].json()["message"]
+        assert "stopping" in answers[0].json()["message"]
         assert list(scratch.iterdir()) == []
         for client in clients:
             client.close()

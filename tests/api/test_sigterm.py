@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from api import ending
+from api import worker_process
 from api.errors import BadRequest
-from api.worker import USAGE
 from api.worker_process import Worker, WorkerDied, WorkerDiedIdle
+from api.worker_state import USAGE
 from model.runs.process import _exit_at_sigterm
 from model.usage.store import NO_MODEL, UsageStore
 from model.workspace import Workspace
@@ -28,7 +28,7 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def be_patient() -> None:
-    ending.SECONDS_TO_WRITE = 30.0
+    worker_process.SECONDS_TO_SAVE = 30.0
 
 
 def compute_for_minutes(begun: Path) -> None:
@@ -54,8 +54,8 @@ def _ended(ask: Callable[[Worker], Awaitable[None]], prepare: Callable[[], None]
     async def run() -> int | None:
         worker = Worker(None)
         try:
-            await worker.ask(prepare, ())
-            await worker.ask(refuse_some, ())
+            await worker.call(prepare, ())
+            await worker.call(refuse_some, ())
             await asyncio.wait_for(ask(worker), 20)
             worker.process.join(10)
             return worker.process.exitcode
@@ -85,7 +85,7 @@ def test_what_was_counted_is_written_first_and_nothing_begun_meanwhile(workspace
         with _locked(workspace):
             worker.terminate()
             await asyncio.sleep(0.2)
-            asked = worker.ask(abs, (-1,))
+            asked = worker.call(abs, (-1,))
             await asyncio.sleep(0.2)
             assert not asked.done()
         # As of a worker that was ended at once: another is asked.
@@ -112,7 +112,7 @@ def test_native_code_that_takes_minutes_keeps_neither_the_counts_nor_the_end(
     workspace: Workspace, tmp_path: Path
 ) -> None:
     async def ask(worker: Worker) -> None:
-        computing = worker.ask(compute_for_minutes, (tmp_path / "begun",))
+        computing = worker.call(compute_for_minutes, (tmp_path / "begun",))
         while not (tmp_path / "begun").exists():
             await asyncio.sleep(0.02)
         await asyncio.sleep(0.2)
@@ -126,7 +126,7 @@ def test_native_code_that_takes_minutes_keeps_neither_the_counts_nor_the_end(
 
 def test_one_that_waits_for_a_training_ends_it_and_writes_as_well(workspace: Workspace, tmp_path: Path) -> None:
     async def ask(worker: Worker) -> None:
-        waiting = worker.ask(wait_as_for_a_training, (tmp_path / "begun",))
+        waiting = worker.call(wait_as_for_a_training, (tmp_path / "begun",))
         while not (tmp_path / "begun").exists():
             await asyncio.sleep(0.02)
         worker.terminate()

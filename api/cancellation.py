@@ -1,0 +1,79 @@
+"""Cancellation of predictions whose client has disconnected, on both sides: in the server and in the worker process."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+
+from aiohttp import web
+
+from api.errors import Unavailable
+from model.errors import TrainingStoppedError
+from model.results import Prediction
+
+log = logging.getLogger(__name__)
+
+_SECONDS_BETWEEN_CHECKS = 1.0
+# nginx logs this status for a client that disconnected; no client receives it.
+_CLIENT_CLOSED_REQUEST = 499
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@web.middleware
+async def cancel_if_disconnected(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Middleware of the server: cancel the handler of a prediction when its client disconnects.
+
+    `api.worker_pool.WorkerPool.apply` passes the cancellation on to the worker process.
+    """
+    if request.method != "POST" or not request.path.rstrip("/").endswith("/predict"):
+        return await handler(request)
+    response = asyncio.ensure_future(handler(request))
+    try:
+        while not (await asyncio.wait({response}, timeout=_SECONDS_BETWEEN_CHECKS))[0]:
+            if _is_disconnected(request):
+                return await _cancelled(response)
+        return await response
+    finally:
+        response.cancel()
+
+
+def _is_disconnected(request: web.Request) -> bool:
+    return request.transport is None or request.transport.is_closing()
+
+
+async def _cancelled(response: "asyncio.Future[web.StreamResponse]") -> web.Response:
+    response.cancel()
+    with contextlib.suppress(asyncio.CancelledError, TrainingStoppedError):
+        await response
+    log.info("the client disconnected before the response: its request is cancelled")
+    return web.Response(status=_CLIENT_CLOSED_REQUEST)
+
+
+class Cancellation:
+    """Cancellation of the current request, as seen in a worker process.
+
+    Without a source, as in `deepaas-cli`, no request is ever cancelled.
+    """
+
+    def __init__(self) -> None:
+        self._is_cancelled: Callable[[], bool] | None = None
+
+    def set_source(self, is_cancelled: Callable[[], bool]) -> None:
+        """Set the function that says whether the current request is cancelled."""
+        self._is_cancelled = is_cancelled
+
+    def check(self) -> None:
+        """Raise an error if the current request is cancelled.
+
+        Raises:
+            Unavailable: the client disconnected.
+        """
+        if self._is_cancelled is not None and self._is_cancelled():
+            raise Unavailable("the client disconnected; the request was cancelled.")
+
+    def checked(self, predictions: Iterable[Prediction]) -> Iterator[Prediction]:
+        """Pass predictions through; raise Unavailable as soon as the request is cancelled."""
+        for prediction in predictions:
+            self.check()
+            yield prediction

@@ -1,0 +1,223 @@
+"""The pool of worker processes: a process that dies is replaced, and its request receives an error.
+
+DEEPaaS uses a `multiprocessing.Pool` of one process per worker. If that process is killed, the pool starts another one
+but never reports the lost result; a process killed while it waits for work keeps the pool's lock. In both cases
+requests hang for ever. Here each worker has its own pipe, which closes when the process ends.
+"""
+
+import asyncio
+import atexit
+import contextlib
+import functools
+import logging
+import sys
+from collections.abc import Callable, Coroutine
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from api.errors import TryAgain
+from api.temporary import passing_files
+from api.worker_process import Warm, Worker, WorkerDied, WorkerDiedIdle
+from model.errors import TrainingStoppedError
+
+log = logging.getLogger(__name__)
+
+# A pause, so that processes that die at once, for example for lack of memory, do not keep the machine busy.
+_SECONDS_BEFORE_RESTART = 1.0
+# Further attempts for a call that no process has started.
+_RETRIES = 3
+
+Function = Callable[..., Any]
+
+
+class WorkerPool:
+    """Worker processes that replace DEEPaaS's `CancellablePool`, with the same two methods `apply` and `shutdown`.
+
+    Args:
+        count: the number of processes.
+        warm: called first in each process. DEEPaaS calls it once per process too, but not in each.
+        cancellable: the function that checks for cancellation (`api.cancellation.Cancellation`), as the `func` of a
+            partial; None if there is none.
+    """
+
+    def __init__(self, count: int, warm: Warm, cancellable: Function | None = None) -> None:
+        self._count = count
+        self._warm = warm
+        self._cancellable = cancellable
+        self._loop = asyncio.get_running_loop()
+        self._alive: set[Worker] = set()
+        self._free: asyncio.Queue[Worker] = asyncio.Queue()
+        self._waiting: set[asyncio.Task[Any] | None] = set()
+        self._uploads: set[Path] = set()
+        self._stopping = False
+        self._closed = False
+        for _ in range(count):
+            self._start()
+        # A server that ends before it serves cleans up nothing, and would wait for its processes for ever.
+        atexit.register(self.shutdown)
+
+    def apply(self, function: Function, *arguments: Any) -> Coroutine[Any, Any, dict[str, Any]]:
+        """Call a function in a free process; delete the uploads among its arguments afterwards.
+
+        Cancellation: a call that has not started is dropped; a running `cancellable` function is asked to stop; for any
+        other running function the process is killed and replaced.
+
+        Returns:
+            `output`, and `finish_date` in the format of DEEPaaS.
+
+        Raises:
+            TryAgain: the process died, the service is stopping, or no thread can be started.
+            TrainingStoppedError: this call was cancelled; DEEPaaS would turn asyncio's own error into a 500.
+        """
+        # Before the coroutine starts: a task cancelled before its first step runs none of it.
+        uploads = _uploads(function)
+        self._uploads |= uploads
+        return self._apply(function, arguments, uploads)
+
+    async def refuse_waiting(self, _: web.Application) -> None:
+        """Refuse all calls that wait for a free process, now and from now on: the service is stopping."""
+        self._stopping = True
+        for task in self._waiting:
+            if task is not None:
+                task.cancel()
+
+    def shutdown(self) -> None:
+        """Terminate all processes and delete the uploads that none of them has opened."""
+        self._closed = True
+        atexit.unregister(self.shutdown)
+        for worker in self._alive:
+            worker.terminate()
+        self._delete(self._uploads.copy())
+
+    async def _apply(self, function: Function, arguments: tuple[Any, ...], uploads: set[Path]) -> dict[str, Any]:
+        try:
+            output = await self._call_with_retries(function, arguments)
+        except WorkerDied as error:
+            message = f"the worker processing this request {error}. A new one is starting: please retry."
+            raise TryAgain(message) from error
+        finally:
+            self._delete(uploads)
+        return {"output": output, "finish_date": datetime.now().isoformat(" ", "microseconds")}
+
+    def _delete(self, uploads: set[Path]) -> None:
+        for upload in uploads:
+            upload.unlink(missing_ok=True)  # the worker that opens an upload deletes it as well
+        self._uploads -= uploads
+
+    async def _call_with_retries(self, function: Function, arguments: tuple[Any, ...]) -> Any:
+        for _ in range(_RETRIES):
+            with contextlib.suppress(WorkerDiedIdle):
+                return await self._call(function, arguments)
+        return await self._call(function, arguments)
+
+    async def _call(self, function: Function, arguments: tuple[Any, ...]) -> Any:
+        worker = None
+        try:
+            worker = await self._next()
+            future = self._send(worker, function, arguments)
+            future.add_done_callback(functools.partial(self._make_free, worker))
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            if self._closed:
+                raise
+            if worker is not None:
+                self._cancel(worker, function)
+            raise TrainingStoppedError("it was cancelled.") from None
+
+    def _send(self, worker: Worker, function: Function, arguments: tuple[Any, ...]) -> "asyncio.Future[Any]":
+        try:
+            return worker.call(function, arguments)
+        except RuntimeError as error:
+            self._free.put_nowait(worker)
+            raise TryAgain(f"the server cannot start another thread at the moment: {error}. Try again.") from error
+
+    async def _next(self) -> Worker:
+        """Wait for a free worker."""
+        task = asyncio.current_task()
+        self._waiting.add(task)
+        try:
+            while not self._stopping:
+                if (worker := await self._free.get()) in self._alive:
+                    return worker
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
+        finally:
+            self._waiting.discard(task)
+        raise TryAgain("the service is stopping: retry after it has restarted.")
+
+    def _make_free(self, worker: Worker, future: "asyncio.Future[Any]") -> None:
+        # Mark the error as retrieved: the caller may have been cancelled.
+        if not future.cancelled():
+            future.exception()
+        if worker in self._alive:
+            self._free.put_nowait(worker)
+
+    def _cancel(self, worker: Worker, function: Function) -> None:
+        if self._cancellable is not None and getattr(function, "func", None) is self._cancellable:
+            worker.cancel()
+        else:
+            self._remove(worker)
+            self._start()
+
+    def _start(self) -> None:
+        if self._closed:
+            return
+        try:
+            worker = Worker(self._warm, self._count)
+            self._loop.add_reader(worker.process.sentinel, self._replace, worker)
+        except OSError as error:
+            # Too many open files or processes, or too little memory: temporary conditions.
+            log.warning("a worker cannot be started and will be started again in a moment: %s", error)
+            self._loop.call_later(_SECONDS_BEFORE_RESTART, self._start)
+            return
+        self._alive.add(worker)
+        try:
+            # Free only once it is warm: until then another worker may answer a request sooner.
+            worker.call(_warmed_up, ()).add_done_callback(functools.partial(self._make_free, worker))
+        except RuntimeError:  # no thread can be started: it counts as free at once
+            self._free.put_nowait(worker)
+
+    def _replace(self, worker: Worker) -> None:
+        self._remove(worker)
+        log.warning("worker %s %s; starting a new one", worker.process.pid, worker.describe_exit())
+        self._loop.call_later(_SECONDS_BEFORE_RESTART, self._start)
+
+    def _remove(self, worker: Worker) -> None:
+        self._loop.remove_reader(worker.process.sentinel)
+        self._alive.discard(worker)
+        worker.kill()
+
+
+def _warmed_up() -> None:
+    """The first call to each worker: it returns when the worker has started and is warm."""
+
+
+def install_worker_pool() -> None:
+    """Replace the pool of DEEPaaS in this process with a `WorkerPool`, if a server is starting in it."""
+    wrapper_module = sys.modules.get("deepaas.model.v2.wrapper")
+    if wrapper_module is None:
+        return
+    for wrapper in sys.modules["deepaas.model"].V2_MODELS.values():
+        pool: Any = getattr(wrapper, "_executor", None)
+        if wrapper.model_obj is not sys.modules["api"] or isinstance(pool, WorkerPool):
+            continue
+        if type(pool) is not getattr(wrapper_module, "CancellablePool", None):
+            log.warning("unknown version of DEEPaaS, its own pool is used: restart the service if a worker is killed")
+            continue
+        predict = wrapper_module.ModelWrapper.predict_wrap
+        wrapper.predict = passing_files(wrapper.predict, wrapper_module.UploadedFile)
+        wrapper._executor = WorkerPool(len(pool._free), wrapper.model_obj.warm, cancellable=predict)
+        wrapper._app.on_shutdown.append(wrapper._executor.refuse_waiting)
+        for unused in pool._free:
+            unused.terminate()
+
+
+def _uploads(function: Function) -> set[Path]:
+    """The temporary files of uploads among the arguments of a call."""
+    arguments = getattr(function, "keywords", {}).values()
+    names = [getattr(argument, "filename", None) for argument in arguments]
+    return {Path(name) for name in names if isinstance(name, str)}
