@@ -12,7 +12,8 @@ from api.errors import BadRequest, TooLarge
 from api.fetch import FetchLimits, fetch
 from api.temporary import explain_temporary_errors
 from model import environment
-from model.files.archives import ArchiveLimits, count_zip_files, iter_zip_images
+from model.files.archive_limits import ArchiveLimits
+from model.files.archives import count_zip_files, iter_zip_images
 from model.files.browsing import printable
 from model.results import Prediction
 

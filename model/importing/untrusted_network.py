@@ -21,7 +21,8 @@ import h5py
 import keras
 
 from model.errors import ArchiveError, ModelError
-from model.files.archives import DATASET_LIMITS, unpack_archive
+from model.files.archive_limits import DATASET_LIMITS
+from model.files.archives import unpack_archive
 from model.files.browsing import name_some
 
 Description = dict[str, Any]

@@ -19,6 +19,7 @@ from model.dataset.inspection import in_parallel, inspect_images
 from model.dataset.prepare import Leakage, Rejected, Verdict, write_dataset_files
 from model.errors import DatasetError
 from model.results import SPLITS, Sample, no_progress
+from tests.support.files import tarred, zipped
 from tests.support.photos import encoded, picture
 
 Prepare = Callable[..., Verdict]
@@ -292,3 +293,17 @@ def test_checking_needs_no_heavy_import() -> None:
     heavy = ("tensorflow", "keras", "onnxruntime", "sklearn", "matplotlib", "scipy", "imagehash")
     code = f"import sys, model.dataset.prepare; print([name for name in {heavy} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("suffix", ["zip", "tar.gz"])
+def test_dataset_in_an_archive_with_a_top_folder(
+    class_folders: Path, tmp_path: Path, prepare: Prepare, suffix: str
+) -> None:
+    files = {f"top/{path.relative_to(class_folders)}": path.read_bytes() for path in class_folders.rglob("*.jpg")}
+    archive = tmp_path / f"animals.{suffix}"
+    archive.write_bytes(zipped(files) if suffix == "zip" else tarred(files, "w:gz"))
+    verdict = prepare(archive)
+    assert verdict.fingerprint == prepare(class_folders).fingerprint
+    assert all(sample.path.is_file() for sample in verdict.dataset.samples)
+    first = verdict.dataset.train[0]
+    assert first.path.read_bytes() == (class_folders / first.name).read_bytes()
