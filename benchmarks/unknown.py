@@ -17,7 +17,6 @@ the cache of trainings: a second run takes a minute less.
 """
 
 import dataclasses
-import hashlib
 import statistics
 import tempfile
 import time
@@ -38,6 +37,7 @@ from model.backbones import find_backbone
 from model.config import TrainConfig
 from model.evaluation.calibration import confidence_threshold, distance_threshold, fit_temperature
 from model.features.extraction import FeatureCache, extract_with_onnx
+from model.files.checksums import file_sha256
 from model.networks.converted_backbone import converted_backbone
 from model.results import InputSpec, Sample, no_progress
 from model.serving.reference_features import (
@@ -107,7 +107,7 @@ def _features(directory: Path) -> dict[str, Photos]:
             Sample(photos.directory / "images" / path, path, int(label))
             for path, label in zip(photos.names, photos.labels, strict=True)
         ]
-        hashes = {sample.name: hashlib.sha256(sample.path.read_bytes()).hexdigest() for sample in samples}
+        hashes = {sample.name: file_sha256(sample.path) for sample in samples}
         found = cache.extract(extract, samples, hashes, no_progress)
         features[name] = Photos(found, photos.labels)
     return features

@@ -10,6 +10,7 @@ from typing import Any
 from model import durable
 from model.bundle_files import MANIFEST, MLFLOW_RUN
 from model.errors import ModelDamagedError
+from model.files.checksums import file_sha256
 from model.manifest_migration import FORMAT_VERSION, migrate
 from model.results import InputSpec
 
@@ -164,9 +165,7 @@ def write_manifest(directory: Path, manifest: Manifest) -> Manifest:
 
 def file_record(path: Path) -> FileRecord:
     """The sha256 and size of a file."""
-    with open(path, "rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256") if hasattr(hashlib, "file_digest") else _digest(stream)
-    return FileRecord(digest.hexdigest(), path.stat().st_size)
+    return FileRecord(file_sha256(path), path.stat().st_size)
 
 
 def _missing_or_resized(directory: Path, files: Mapping[str, FileRecord]) -> dict[str, str]:
@@ -183,13 +182,6 @@ def _missing_or_resized(directory: Path, files: Mapping[str, FileRecord]) -> dic
 def _damage(directory: Path, problems: dict[str, str]) -> str:
     listed = "; ".join(f"{name}: {problem}" for name, problem in problems.items())
     return f"the model {directory.name} in {directory} is damaged: {listed}. Train or fetch it again, or remove it."
-
-
-def _digest(stream: Any) -> Any:
-    digest = hashlib.sha256()
-    while block := stream.read(1 << 20):
-        digest.update(block)
-    return digest
 
 
 def version_of(created: str, files: Mapping[str, str]) -> str:

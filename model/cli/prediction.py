@@ -26,7 +26,7 @@ from model.cli.options import (
 from model.cli.output import format_share, print_json, progress_display
 from model.config import PredictConfig, options_of
 from model.errors import ArchiveError, ConfigError, ImageError
-from model.files.checksums import sha256_of
+from model.files.checksums import file_sha256
 from model.results import Prediction, Progress, no_progress
 from model.storage.copies import local_paths, output_file
 
@@ -149,7 +149,8 @@ class Photos:
         return sum(count_zip_files(path) or 1 if path.suffix.lower() == ".zip" else 1 for path in self._files)
 
     def _zipped(self, path: Path, name: str) -> Iterator[tuple[str, bytes]]:
-        from model.files.archives import DATASET_LIMITS, iter_zip_images
+        from model.files.archive_limits import DATASET_LIMITS
+        from model.files.archives import iter_zip_images
 
         photos = iter_zip_images(path, DATASET_LIMITS, lambda entry, why: self._leave_out(f"{name}/{entry}", why))
         for entry, content in photos:
@@ -189,7 +190,7 @@ def predict_to_file(
         ImageError: no photo can be read.
     """
     options = {name: value for name, value in vars(config).items() if name != "model"}
-    manifest = sha256_of(predictor.bundle.directory / MANIFEST)
+    manifest = file_sha256(predictor.bundle.directory / MANIFEST)
     run = {"model": predictor.bundle.name, "manifest_sha256": manifest, **options}
     with kept_answers(output, run) as answers, progress_display() as progress:
         photos.answered = answers.images.copy()

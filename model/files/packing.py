@@ -17,9 +17,9 @@ from typing import IO, Any
 
 from model import durable
 from model.errors import ArchiveError, DatasetError
-from model.files.archives import unkept_names
+from model.files.archive_limits import unkept_names
 from model.files.browsing import files_below, name_some
-from model.files.checksums import sha256_of
+from model.files.checksums import file_sha256
 from model.results import Progress, no_progress
 
 INDEX = ".topgraft-index.json"
@@ -53,7 +53,7 @@ def pack_folder(folder: Path, archive: Path, progress: Progress = no_progress) -
         ArchiveTooLargeError: more files than an archive may hold.
     """
     files = _files_of(folder)
-    rows = [{"name": name, "size": path.stat().st_size, "sha256": sha256_of(path)} for name, path in files.items()]
+    rows = [{"name": name, "size": path.stat().st_size, "sha256": file_sha256(path)} for name, path in files.items()]
     index = json.dumps({"format": _FORMAT, "files": rows}).encode()
 
     def write(stream: IO[bytes]) -> None:
@@ -66,7 +66,7 @@ def pack_folder(folder: Path, archive: Path, progress: Progress = no_progress) -
 
     durable.replace_file(archive, write)
     content_bytes = sum(int(str(row["size"])) for row in rows)
-    return Packed(str(archive), len(rows), content_bytes, archive.stat().st_size, sha256_of(archive))
+    return Packed(str(archive), len(rows), content_bytes, archive.stat().st_size, file_sha256(archive))
 
 
 def verify_unpacked(folder: Path) -> None:
@@ -92,7 +92,7 @@ def _problems(folder: Path, index: Path) -> Iterator[str]:
         path = folder / row["name"]
         if not path.is_file():
             yield f"{row['name']} is missing"
-        elif path.stat().st_size != row["size"] or sha256_of(path) != row["sha256"]:
+        elif path.stat().st_size != row["size"] or file_sha256(path) != row["sha256"]:
             yield f"{row['name']} has another content (sha256)"
 
 
@@ -119,7 +119,7 @@ def _files_of(folder: Path) -> dict[str, Path]:
     seen = {name.as_posix(): path for name, path in found.items() if not _is_hidden(name)}
     files = {name: path for name, path in sorted(seen.items()) if path.is_file()}
     if len(files) < len(seen):
-        log.warning("%s: left out, for they lead to no file: %s", folder, name_some(sorted(seen.keys() - files.keys())))
+        log.warning("%s: left out links to missing files: %s", folder, name_some(sorted(seen.keys() - files.keys())))
     if not files:
         raise DatasetError(f"{folder}: expected files to pack, found none.")
     _require_kept(folder, files)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from model.errors import ConfigError, ModelDamagedError
-from model.files.checksums import sha256_of
+from model.files.checksums import file_sha256
 from model.publishing.archive import CHECKSUM_SUFFIX, read_checksum
 from model.results import Progress, no_progress
 from model.storage.copies import local_file
@@ -55,7 +55,7 @@ def _file_name(url: str) -> str:
 def _require_sha256(path: Path, expected: str) -> None:
     if not path.is_file():
         raise ConfigError(f"sha256: expected an archive, for a folder has none; received {path}.")
-    received = sha256_of(path)
+    received = file_sha256(path)
     if received != expected.lower():
         raise ModelDamagedError(
             f"{path}: expected the sha256 {expected.lower()}, received {received}. Fetch it again: nothing was read."

@@ -18,6 +18,7 @@ from model import durable
 from model.backbones import BACKBONES
 from model.bundle import Bundle
 from model.errors import ConfigError
+from model.files.checksums import file_sha256
 from model.files.rendering import docker_string, render
 from model.provenance import provenance_of, utc_today
 from model.publishing.card import model_card, summary_of
@@ -124,7 +125,7 @@ def _written_before(directory: Path) -> dict[str, list[str]]:
 
 
 def _is_changed(path: Path, written: list[str]) -> bool:
-    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() not in written
+    return path.is_file() and file_sha256(path) not in written
 
 
 def _outdated(directory: Path, kept: dict[str, bytes], weights_url: str, sha256: str) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ import requests
 
 from model.addresses import without_credentials
 from model.errors import FetchError, FetchTooLargeError, StorageBusyError, StorageDamagedError, StorageUnreachableError
-from model.files.checksums import sha256_of
+from model.files.checksums import file_sha256
 from model.results import Progress, no_progress
 from model.storage.failures import with_retries
 
@@ -55,7 +55,7 @@ def download(
     shown = without_credentials(url)
     with open(path, "xb") as stream:
         with_retries(lambda: _fetch(url, shown, stream, bool(sha256), progress, password))
-    received = sha256_of(path)
+    received = file_sha256(path)
     if sha256 and received != sha256.lower():
         raise StorageDamagedError(
             f"{shown}: expected content with the sha256 {sha256.lower()}, received {received}. It was changed, or the "

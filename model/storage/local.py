@@ -8,7 +8,7 @@ from pathlib import Path
 from model import durable
 from model.errors import StorageDamagedError, StorageNotFoundError
 from model.files.browsing import files_below
-from model.files.checksums import sha256_of
+from model.files.checksums import file_sha256
 from model.results import Progress, no_progress
 from model.storage.interface import DOWNLOAD, UPLOAD, Entry
 
@@ -110,5 +110,5 @@ def _copy_file(path: Path, target: Path) -> None:
     with open(path, "rb") as content:
         durable.replace_file(target, lambda stream: shutil.copyfileobj(content, stream, _BLOCK))
     shutil.copystat(path, target)
-    if sha256_of(path) != sha256_of(target):
+    if file_sha256(path) != file_sha256(target):
         raise StorageDamagedError(f"{target}: expected the content of {path}, found another. Is the disk sound?")

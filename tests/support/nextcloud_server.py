@@ -7,7 +7,6 @@ word but for the path; the answers are those of then, with the token of then.
 import base64
 import contextlib
 import dataclasses
-import hashlib
 import http.client
 import http.server
 import json
@@ -18,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from model.files.checksums import file_checksum
 from tests.support.storage_servers import NEXTCLOUD_ROOT, PASSWORD, USER, StorageServer, webdav_server
 
 RECORDED = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
@@ -117,7 +117,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Nextcloud's way to ask for the sum of a file that was sent."""
         self._body()
         path = urllib.parse.unquote(self.path.removeprefix(NEXTCLOUD_ROOT)).lstrip("/")
-        total = hashlib.sha1((self.nextcloud.root / path).read_bytes()).hexdigest()
+        total = file_checksum(self.nextcloud.root / path, "sha1")
         self._send(204, {"OC-Checksum": f"SHA1:{total}"}, b"")
 
     do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = do_any
