@@ -20,7 +20,7 @@ from model.files.archives import is_archive, iter_archive_files
 from model.results import InputSpec
 from model.storage import is_remote
 from model.storage.copies import kept_copy
-from model.storage.pulled_files import is_whole
+from model.storage.pulling import is_whole
 from model.synthesis.composition import draw_demo_photo
 from model.synthesis.traffic_signs import SIGNS
 

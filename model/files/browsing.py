@@ -1,66 +1,94 @@
-"""What a folder holds: files and folders; and how to name them in a message."""
+"""Contents of folders, and names of files in messages."""
 
+import contextlib
 import os
+import tempfile
 import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-# They make a name look like another one.
-_TURNS = frozenset(("LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"))
+# Controls of the writing direction make a name look like another one.
+_DIRECTION_CONTROLS = frozenset(("LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"))
 
 
 def folders_in(root: Path) -> list[Path]:
-    """The folders in a folder, without hidden ones, by name."""
+    """Folders in a folder, sorted by name, without hidden ones."""
     return sorted(path for path in root.iterdir() if path.is_dir() and not is_hidden(path.name))
 
 
 def files_in(root: Path) -> list[Path]:
-    """Everything in a folder that is no folder, by name."""
+    """Everything in a folder that is not a folder, sorted by name."""
     return sorted(path for path in root.iterdir() if not path.is_dir())
 
 
-def files_below(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
-    """Whatever is no folder, in a folder and below, hidden ones too; links are followed, but not back to `above`.
+def files_below(folder: Path, parents: frozenset[str] = frozenset()) -> Iterator[Path]:
+    """Everything in a folder and below that is not a folder, hidden files included.
+
+    Links are followed, except those that lead back to one of `parents`.
 
     Args:
-        above: the real paths of the folders that led here.
+        parents: real paths of the folders above `folder`.
     """
     real = os.path.realpath(folder)
-    if real in above:
+    if real in parents:
         return
     for path in sorted(folder.iterdir()):
         if path.is_dir():
-            yield from files_below(path, above | {real})
+            yield from files_below(path, parents | {real})
         else:
             yield path
 
 
+@contextlib.contextmanager
+def without_link_loops(folder: Path) -> Iterator[Path]:
+    """The folder itself or, if links in it lead back to a folder above them, a temporary folder of links to its files.
+
+    Its files are those of `files_below` in both cases. Programs that follow links, such as `rclone copy --copy-links`,
+    would follow a loop until the system stops them. rclone's `--files-from-raw` is no way out: it skips names that end
+    in a carriage return or hold rclone's own mark of quoted characters, without an error.
+    """
+    if not _has_link_loop(folder):
+        yield folder
+        return
+    with tempfile.TemporaryDirectory(prefix="topgraft-send-") as directory:
+        for path in files_below(folder):
+            link = Path(directory) / path.relative_to(folder)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(path.absolute())
+        yield Path(directory)
+
+
+def _has_link_loop(folder: Path, parents: frozenset[str] = frozenset()) -> bool:
+    real = os.path.realpath(folder)
+    return real in parents or any(_has_link_loop(path, parents | {real}) for path in folder.iterdir() if path.is_dir())
+
+
 def is_hidden(name: str) -> bool:
-    """Whether a name is the system's affair, not the user's."""
+    """Whether a file name is hidden, or made by macOS."""
     return name.startswith(".") or name == "__MACOSX"
 
 
 def describe_content(root: Path) -> str:
-    """What is in a folder, for a message."""
+    """Summary of the content of a folder, for a message."""
     names = [f"{path.name}/" for path in folders_in(root)] + [path.name for path in files_in(root)]
     return name_some(names) if names else "an empty folder"
 
 
-def name_some(names: Sequence[str], most: int = 8) -> str:
-    """The first of some names, and how many more there are, for a message."""
-    listed = ", ".join(printable(name) for name in names[:most])
-    return f"{listed} and {len(names) - most:,} more" if len(names) > most else listed
+def name_some(names: Sequence[str], limit: int = 8) -> str:
+    """The first names, and the number of the others, for a message."""
+    listed = ", ".join(printable(name) for name in names[:limit])
+    return f"{listed} and {len(names) - limit:,} more" if len(names) > limit else listed
 
 
 def printable(name: str) -> str:
-    """A file name as one line of text that can be written anywhere.
+    """A file name as one line of valid text.
 
-    What is not UTF-8, controls, line breaks and what turns the direction of writing is escaped; joined emoji and
-    spaces of any kind stay, so that whoever sent a name knows it again.
+    Invalid UTF-8, control characters, line breaks and bidirectional controls are escaped. Joined emoji and spaces of
+    any kind stay, so that the user recognises the name.
     """
     text = name.encode("utf-8", errors="backslashreplace").decode()
-    return "".join(char.encode("unicode_escape").decode() if _breaks_a_line(char) else char for char in text)
+    return "".join(char.encode("unicode_escape").decode() if _needs_escape(char) else char for char in text)
 
 
-def _breaks_a_line(char: str) -> bool:
-    return unicodedata.category(char) in ("Cc", "Zl", "Zp") or unicodedata.bidirectional(char) in _TURNS
+def _needs_escape(char: str) -> bool:
+    return unicodedata.category(char) in ("Cc", "Zl", "Zp") or unicodedata.bidirectional(char) in _DIRECTION_CONTROLS

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from model.errors import StorageError, StorageNotFoundError
 from model.results import Progress, no_progress
-from model.storage.opening import open_storage
+from model.storage import open_storage
 from model.storage.places import is_remote, parse_place
 from model.storage.pulling import pulled_copy
 from model.workspace import Workspace, cache_directory

@@ -5,9 +5,8 @@ from collections.abc import Iterator
 
 from model.addresses import without_credentials
 from model.errors import ConfigError, StorageError
-from model.storage import lookups
+from model.storage import lookups, open_storage
 from model.storage.nextcloud import may_offer_zip
-from model.storage.opening import open_storage
 from model.storage.places import parse_place
 from model.storage.settings import how_to_configure, prepare_environment, rclone_program, remote_settings, wrong_url
 

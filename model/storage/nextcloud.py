@@ -1,63 +1,97 @@
-"""A folder of a Nextcloud as one zip: thousands of small files in one answer."""
+"""A folder of a Nextcloud as one zip: thousands of small files in one answer, unpacked while it arrives."""
 
-import shutil
-from collections.abc import Callable, Mapping
+import contextlib
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from model.files.archives import unpack_archive
+from model.files.streamed_zip import iter_streamed_zip
+from model.results import Progress
+from model.storage.interface import DOWNLOAD, Entry
 from model.storage.places import Place
 from model.storage.settings import webdav_account
 from model.storage.webdav import refusal, request
 
 _VENDORS = ("nextcloud", "owncloud")
-# Of an answer that breaks off, the block that is being read is lost.
+# When an answer breaks off, the block that is being read is lost.
 _BLOCK = 1 << 16
 _NOT_OFFERED = (400, 404, 405, 406, 415, 501)
+_ARRIVING = "arriving"
 
 
 def may_offer_zip(settings: Mapping[str, str]) -> bool:
-    """Whether a remote is of a kind that hands out folders as zips; whether it really does, only asking tells."""
+    """Whether a remote is of a kind that offers folders as zips; whether it does is known only from its answer."""
     return settings.get("type") == "webdav" and settings.get("vendor") in _VENDORS
 
 
-def fetch_zip(place: Place, target: Path, told: Callable[[int], object]) -> bool:
-    """Fetch a folder as a zip into the file `target`; False where the server does not offer that.
+def fetch_as_zip(
+    place: Place,
+    listed: Collection[Entry],
+    requested: Collection[str],
+    directory: Path,
+    staging: Path,
+    progress: Progress,
+) -> bool:
+    """Fetch files of a folder by one zip that the server makes; False where it does not offer that.
+
+    The zip is unpacked while it arrives and never stored. A file is written in `staging` and moved into `directory`
+    when it is whole, so the files that arrived before an interruption are kept.
 
     Args:
-        told: called with the number of bytes so far.
+        listed: all files of the folder.
+        requested: names of the files to write.
+        staging: folder on the file system of `directory`; created if missing.
+        progress: called with the phase `download`, in kilobytes.
 
     Raises:
-        StorageError: refused, or it broke off.
+        StorageError: refused, or the transfer broke off.
+        ArchiveError: the zip is cut off, damaged, unsafe, or holds files that are not listed.
+        OSError: a file cannot be written, for example because the disk is full.
     """
+    files = {entry.name: entry for entry in listed}
+    sizes = {entry.name: entry.size for entry in listed}
+    total = sum(sizes.values())
+    with _zip_blocks(place) as blocks:
+        if blocks is None:
+            return False
+        counted = _counted(blocks, lambda done: progress(DOWNLOAD, min(done, total) // 1000, total // 1000))
+        for name, content in iter_streamed_zip(counted, sizes, f"{place.name}/", f"{place} as a zip"):
+            if name in requested:
+                _write(directory / name, content, files[name].modified, staging)
+            else:
+                for _ in content:
+                    pass
+    return True
+
+
+@contextlib.contextmanager
+def _zip_blocks(place: Place) -> Iterator[Iterable[bytes] | None]:
+    """The zip of a folder, block by block as it arrives; None where the server does not offer that."""
     doing = f"fetch {place} as a zip"
     with request(webdav_account(place.remote), "GET", f"{place.path}/", {"Accept": "application/zip"}, doing) as answer:
         kind = answer.headers.get("Content-Type", "")
         if answer.status_code in _NOT_OFFERED or (answer.ok and not kind.startswith("application/zip")):
-            return False
-        if answer.status_code != 200:
+            yield None
+        elif answer.status_code != 200:
             raise refusal(doing, answer)
-        length = 0
-        with open(target, "wb") as stream:
-            for block in answer.iter_content(_BLOCK):
-                stream.write(block)
-                length += len(block)
-                told(length)
-    return True
+        else:
+            yield answer.iter_content(_BLOCK)
 
 
-def unpack_zip(archive: Path, place: Place, directory: Path) -> Path:
-    """Unpack such a zip, whose names begin with that of the folder, so that `directory` is the folder.
+def _counted(blocks: Iterable[bytes], report: Callable[[int], object]) -> Iterator[bytes]:
+    """The same blocks; calls `report` with the number of bytes so far."""
+    length = 0
+    for block in blocks:
+        length += len(block)
+        report(length)
+        yield block
 
-    Raises:
-        ArchiveError: it is cut short, damaged or unsafe.
-    """
-    unpacked = unpack_archive(archive, directory)
-    inner = unpacked / place.name
-    if place.path and [entry.name for entry in unpacked.iterdir()] == [place.name] and inner.is_dir():
-        aside = directory.with_name(f"{directory.name}.inner")
-        # One that was killed between the two renames has left it.
-        shutil.rmtree(aside, ignore_errors=True)
-        inner.rename(aside)
-        shutil.rmtree(unpacked)
-        aside.rename(directory)
-    return directory
+
+def _write(path: Path, content: Iterable[bytes], modified: float, staging: Path) -> None:
+    """Write a file so that it appears whole, with the time that the remote lists."""
+    staging.mkdir(parents=True, exist_ok=True)
+    with open(staging / _ARRIVING, "wb") as stream:
+        stream.writelines(content)
+    os.utime(staging / _ARRIVING, (modified, modified))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(staging / _ARRIVING, path)

@@ -1,13 +1,14 @@
-"""A dataset from a storage into a folder of this machine.
+"""Datasets from a remote into a local folder.
 
-What is there already, with the same size and time, is not fetched again; what an interrupted pull fetched is kept; and
-nothing is deleted because a listing does not show it: with another user's name in its address a server lists nothing
-at all. An archive is unpacked beside the folder and then moved into it.
+Files that exist locally with the same size and time are not fetched again, files that an interrupted pull fetched are
+kept, and nothing is deleted because a listing does not show it: with another user's name in its address a server lists
+nothing at all. An archive is unpacked next to the folder and then moved into it.
 """
 
 import contextlib
 import dataclasses
 import glob
+import json
 import logging
 import os
 import re
@@ -15,6 +16,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from model import durable
 from model.errors import (
@@ -28,35 +30,37 @@ from model.errors import (
 from model.files.archives import is_archive, unpack_archive
 from model.files.packing import verify_unpacked
 from model.results import Progress, no_progress
+from model.storage import open_storage
 from model.storage.interface import Entry, Storage
-from model.storage.opening import open_storage
-from model.storage.pulled_files import is_of, is_whole, local_name, marker_of, read_marker, size_of, sizes_in
-from model.storage.uses import in_use, only_pull, require_unused
-from model.storage.zipped_folder import ZippedFolder
+from model.storage.nextcloud import fetch_as_zip, may_offer_zip
+from model.storage.places import is_remote, parse_place
+from model.storage.settings import remote_settings
+from model.storage.uses import in_use, note_of, only_pull, require_unused
 
-# Below, asking for each file is as fast as a zip of the whole folder.
-_MANY_FILES = 20
+# Below this number, one request per file is as fast as a zip of the whole folder.
+_MIN_FILES_FOR_ZIP = 20
 # Servers keep whole seconds, some of them two.
-_SECONDS_ALIKE = 2.0
-# What a killed rclone leaves.
+_TIME_TOLERANCE_SECONDS = 2.0
+# Left by a killed rclone.
 _PARTIAL = re.compile(r"\.[0-9a-f]{8}\.partial$")
+_MARKED_SYMBOL = re.compile("\u201b(?=[\u2400-\u2421])")
 
 log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
 class Pulled:
-    """What a pull came to.
+    """Result of a pull.
 
     Attributes:
         source: `remote:path`.
-        directory: where it is now.
-        way: `archive`, `zip` (the server packed the folder), `files` (one by one), `file` (one that is no archive) or
-            `unchanged` (all was there).
-        files: how many there are in the storage.
-        fetched: how many of them came over now.
-        bytes: the size of what came over, as files.
-        only_here: files in the folder that the storage does not have; they were left.
+        directory: local folder.
+        way: `archive`, `zip` (the server packed the folder), `files` (one by one), `file` (a file that is not an
+            archive) or `unchanged` (all files were up to date).
+        files: number of files in the remote.
+        fetched: number of files transferred by this pull.
+        bytes: size of the transferred files.
+        only_here: number of files in the folder that the remote does not have; they were kept.
     """
 
     source: str
@@ -70,16 +74,17 @@ class Pulled:
 
 
 def pull(source: str, directory: Path, progress: Progress = no_progress, mirror: bool = False) -> Pulled:
-    """Bring a folder, or what is in an archive, into `directory`.
+    """Bring a folder, or the content of an archive, into `directory`.
 
     Args:
         source: `remote:path`, or a local path.
-        directory: made where it is not there; what is in it and not in the storage stays.
-        progress: told of the phase `download`, in kilobytes.
-        mirror: remove what is not in the storage; only for folders that are nobody's own, such as copies in the cache.
+        directory: created if missing; files in it that the remote does not have are kept.
+        progress: called with the phase `download`, in kilobytes.
+        mirror: remove files that the remote does not have; only for folders that belong to no user, such as copies in
+            the cache.
 
     Raises:
-        StorageError: see `model.storage.interface.Storage`; StorageNotFoundError also where the folder is empty.
+        StorageError: see `model.storage.interface.Storage`; StorageNotFoundError also if the folder is empty.
         ArchiveError: the archive is damaged or unsafe; nothing of it is in `directory`.
     """
     with only_pull(directory):
@@ -90,14 +95,14 @@ def pull(source: str, directory: Path, progress: Progress = no_progress, mirror:
 def pulled_copy(
     source: str, directory: Path, user: str, progress: Progress = no_progress, may_be_old: bool = False
 ) -> Iterator[Pulled | None]:
-    """Bring a folder, or what is in an archive, into a folder of the cache, which no pull changes inside the block.
+    """Bring a folder, or the content of an archive, into a folder of the cache, which no pull changes inside the block.
 
     Args:
-        user: who uses it, for messages to others.
-        may_be_old: take what is here, where it is whole, without asking the storage; None is what comes of it.
+        user: user of the copy, such as "the training pets", for messages of other processes.
+        may_be_old: use a complete local copy without asking the remote; the block then gets None.
 
     Raises:
-        StorageBusyError: it has changed in the storage, and somebody uses what is here.
+        StorageBusyError: the remote has changed, and another process uses the copy.
         StorageError, ArchiveError: as `pull`.
     """
     with contextlib.ExitStack() as held:
@@ -109,8 +114,13 @@ def pulled_copy(
         yield pulled
 
 
+def is_whole(directory: Path) -> bool:
+    """Whether a pull into the folder was completed."""
+    return directory.is_dir() and _marker_path(directory).is_file()
+
+
 class _Pull:
-    """One pull, with what its steps share."""
+    """One pull; its attributes are shared by the steps."""
 
     def __init__(self, source: str, directory: Path, progress: Progress, mirror: bool) -> None:
         self.source, self.directory, self.progress, self.mirror = source, directory, progress, mirror
@@ -119,11 +129,11 @@ class _Pull:
         self.staging = directory.with_name(f".{directory.name}.unpacking")
 
     def run(self) -> Pulled:
-        """Fetch what is missing."""
+        """Fetch the files that are missing or out of date."""
         entry = self.storage.entry()
         if entry is None:
             raise StorageNotFoundError(
-                f"{self.source}: expected a folder or an archive, found nothing there (404). See to the path."
+                f"{self.source}: expected a folder or an archive, found nothing (404). Check the path."
             )
         self.directory.parent.mkdir(parents=True, exist_ok=True)
         self.remove_leftovers()
@@ -133,16 +143,16 @@ class _Pull:
             shutil.rmtree(self.staging, ignore_errors=True)
 
     def remove_leftovers(self) -> None:
-        """Of pulls that were killed while they unpacked: hidden folders, under names of their own."""
-        inner = self.staging.with_name(f"{self.staging.name}.inner")
-        for left in (self.staging, inner, *inner.parent.glob(f".{glob.escape(self.staging.name)}.*")):
+        """Remove the hidden folders of pulls that were killed while they unpacked."""
+        unpacking = self.staging.parent.glob(f".{glob.escape(self.staging.name)}.*")
+        for left in (self.staging, *unpacking):
             shutil.rmtree(left, ignore_errors=True)
 
     def file(self, entry: Entry) -> Pulled:
-        """An archive, unpacked; any other file as it is."""
-        marker = read_marker(self.directory)
+        """Pull an archive, unpacked, or any other file as it is."""
+        marker = _read_marker(self.directory)
         identity = {"source": self.source, "size": entry.size, "modified": entry.modified}
-        if is_of(marker, identity) and not self.missing(marker["files"]):
+        if _describes(marker, identity) and not self.missing(marker["files"]):
             return self.pulled("unchanged", len(marker["files"]), 0, 0, marker["files"])
         name = self.source.replace(":", "/").rstrip("/").rpartition("/")[2]
         archive = self.directory.with_name(f".{self.directory.name}.{name}")
@@ -162,77 +172,64 @@ class _Pull:
             verify_unpacked(self.staging)
         finally:
             archive.unlink()
-        files = sizes_in(self.staging)
+        files = _sizes_in(self.staging)
         self.take_over(self.staging)
-        durable.write_json(marker_of(self.directory), identity | {"files": files})
+        durable.write_json(_marker_path(self.directory), identity | {"files": files})
         return self.pulled("archive", len(files), len(files), entry.size, files)
 
     def folder(self) -> Pulled:
-        """The files of a folder: those that are missing here, or are others than there."""
-        there = self.storage.list()
-        if not there:
+        """Pull the files of a folder that are missing locally or differ."""
+        listed = self.storage.list()
+        if not listed:
             raise StorageNotFoundError(
-                f"{self.source}: expected files, received an empty listing. Nothing here was touched. See to the path "
-                "and to the user's name at the end of the storage's address: a wrong one lists nothing."
+                f"{self.source}: expected files, received an empty listing. No local file was changed. Check the path, "
+                "and the user name at the end of the remote's URL: with a wrong one the server lists nothing."
             )
-        files = {entry.name: entry.size for entry in there}
-        changed = [entry for entry in there if not self.is_here(entry)]
+        files = {entry.name: entry.size for entry in listed}
+        changed = [entry for entry in listed if not self.is_here(entry)]
         size = sum(entry.size for entry in changed)
         way = "unchanged"
         if changed:
             require_unused(self.directory, self.source)
-            way = self.fetch(there, changed)
+            way = self.fetch(listed, changed)
             self.require_all(files)
         if changed or not is_whole(self.directory):
-            durable.write_json(marker_of(self.directory), {"source": self.source, "files": files})
+            durable.write_json(_marker_path(self.directory), {"source": self.source, "files": files})
         return self.pulled(way, len(files), len(changed), size, files)
 
-    def fetch(self, there: list[Entry], changed: list[Entry]) -> str:
-        """By one zip where that is worth it, offered, and has room; the rest, or all, file by file."""
-        zipped = ZippedFolder(self.source, self.directory, self.staging, there)
-        # What a killed pull left takes the room that is asked for next.
-        if self.keep_whole(zipped):
-            changed = [entry for entry in changed if not self.is_here(entry)]
-        size = sum(entry.size for entry in changed)
-        self.require_room(size)
-        marker_of(self.directory).unlink(missing_ok=True)
-        way = "files"
-        is_worth_it = len(changed) >= _MANY_FILES and 2 * len(changed) >= len(there)
-        if is_worth_it and self.free() >= zipped.most_bytes() and self.zip(zipped, size):
-            way = "zip"
+    def fetch(self, listed: list[Entry], changed: list[Entry]) -> str:
+        """Fetch by one zip if many files changed and the server offers it; the rest, or all, file by file."""
+        self.require_room(sum(entry.size for entry in changed))
+        _marker_path(self.directory).unlink(missing_ok=True)
+        is_worth_a_zip = len(changed) >= _MIN_FILES_FOR_ZIP and 2 * len(changed) >= len(listed)
+        way = "zip" if is_worth_a_zip and self.fetch_zip(listed, changed) else "files"
         if any(not self.is_here(entry) for entry in changed):
             self.storage.fetch("", self.directory, self.progress)
         return way
 
-    def zip(self, zipped: ZippedFolder, size: int) -> bool:
-        """Fetch the folder as a zip; whether that worked: otherwise what did not come whole comes file by file."""
-        try:
-            if not zipped.fetch(self.progress, size):
-                return False
-        except (StorageBusyError, StorageUnreachableError, ArchiveError, OSError) as error:
-            kept = self.keep_whole(zipped)
-            log.warning("%s %d of its files came whole. Going on file by file.", error, kept)
+    def fetch_zip(self, listed: list[Entry], changed: list[Entry]) -> bool:
+        """Fetch the changed files by a zip of the folder; False if not offered, or broken off after some files."""
+        if not is_remote(self.source):
             return False
-        self.take_over(self.staging)
-        return True
-
-    def keep_whole(self, zipped: ZippedFolder) -> int:
-        """Let the folder have what came whole in a zip that broke off; how many files."""
-        kept = zipped.keep_whole()
-        if kept:
-            marker_of(self.directory).unlink(missing_ok=True)
-            self.add(self.staging)
-        return kept
+        place = parse_place(self.source)
+        if not may_offer_zip(remote_settings(place.remote)):
+            return False
+        requested = {entry.name for entry in changed}
+        try:
+            return fetch_as_zip(place, listed, requested, self.directory, self.staging, self.progress)
+        except (StorageBusyError, StorageUnreachableError, ArchiveError, OSError) as error:
+            arrived = sum(self.is_here(entry) for entry in changed)
+            log.warning("%s %d of %d files arrived. Fetching the others one by one.", error, arrived, len(changed))
+            return False
 
     def take_over(self, unpacked: Path) -> None:
-        """Let the folder have all that was unpacked; in a mirror, nothing else."""
-        marker_of(self.directory).unlink(missing_ok=True)
+        """Move the unpacked files into the folder; a mirror keeps no others.
+
+        A new folder appears at once, files are added to an existing one by one, each whole.
+        """
+        _marker_path(self.directory).unlink(missing_ok=True)
         if self.mirror:
             shutil.rmtree(self.directory, ignore_errors=True)
-        self.add(unpacked)
-
-    def add(self, unpacked: Path) -> None:
-        """Move what was unpacked into the folder: at once where that is new, else file by file, each whole."""
         if not self.directory.exists() or not any(self.directory.iterdir()):
             os.replace(unpacked, self.directory)
             return
@@ -242,48 +239,85 @@ class _Pull:
             os.replace(path, target)
 
     def require_room(self, size: int) -> None:
-        """A disk that is too small is better known before than after an hour."""
-        free = self.free()
+        """Raise StorageFullError before the transfer if the disk is too small."""
+        free = shutil.disk_usage(self.directory.parent).free
         if free < size:
             raise StorageFullError(
                 f"{self.source}: expected {size:,} bytes free in {self.directory.parent}, found {free:,}. Nothing was "
-                "fetched. Make room there, or name another folder."
+                "fetched. Free some space, or choose another folder."
             )
 
-    def free(self) -> int:
-        """Bytes on the disk of the folder."""
-        return shutil.disk_usage(self.directory.parent).free
-
     def is_here(self, entry: Entry) -> bool:
-        """Whether a file is here as it is there."""
+        """Whether the local file has the size and time of the remote one."""
         try:
-            status = (self.directory / local_name(entry.name)).stat()
+            status = (self.directory / _local_name(entry.name)).stat()
         except OSError:
             return False
-        return status.st_size == entry.size and abs(status.st_mtime - entry.modified) <= _SECONDS_ALIKE
+        return status.st_size == entry.size and abs(status.st_mtime - entry.modified) <= _TIME_TOLERANCE_SECONDS
 
     def missing(self, files: Mapping[str, int]) -> list[str]:
-        """The names of files that are not here, or with another size."""
-        return [name for name, size in files.items() if size_of(self.directory / local_name(name)) != size]
+        """Names of files that are missing locally, or have another size."""
+        return [name for name, size in files.items() if _size_of(self.directory / _local_name(name)) != size]
 
     def require_all(self, files: Mapping[str, int]) -> None:
-        """A copy that some files did not come through is not whole, whatever rclone says."""
+        """Raise StorageDamagedError if files are missing, even if rclone reported success."""
         missing = self.missing(files)
         if missing:
             raise StorageDamagedError(
-                f"{self.source}: expected {len(files):,} files here as they are there, but {len(missing):,} are "
-                f"missing or have another size, such as {missing[0]}. The others are in {self.directory}; run it again."
+                f"{self.source}: expected {len(files):,} files, but {len(missing):,} are missing or have another size, "
+                f"such as {missing[0]}. The others are in {self.directory}. Run the command again."
             )
 
     def pulled(self, way: str, files: int, fetched: int, size: int, names: Mapping[str, int]) -> Pulled:
-        """What it came to; the files that only this folder has are counted, or removed from a mirror."""
-        known = {local_name(name) for name in names}
-        extra = [name for name in sizes_in(self.directory) if name not in known]
-        unwanted = [name for name in extra if self.mirror or _PARTIAL.search(name)]
-        if unwanted:
+        """The result; files that only the local folder has are counted, or removed from a mirror."""
+        known = {_local_name(name) for name in names}
+        extra = [name for name in _sizes_in(self.directory) if name not in known]
+        surplus = [name for name in extra if self.mirror or _PARTIAL.search(name)]
+        if surplus:
             require_unused(self.directory, self.source)
-        for name in unwanted:
+        for name in surplus:
             (self.directory / name).unlink()
         seconds = round(time.monotonic() - self.start, 2)
-        only_here = len(extra) - len(unwanted)
+        only_here = len(extra) - len(surplus)
         return Pulled(self.source, str(self.directory), way, files, fetched, size, only_here, seconds)
+
+
+def _marker_path(directory: Path) -> Path:
+    """JSON file that records a completed pull into the folder: its source, and the names and sizes of the files."""
+    return note_of(directory, "json")
+
+
+def _read_marker(directory: Path) -> dict[str, Any]:
+    """Content of the marker; empty if there is none."""
+    try:
+        content: dict[str, Any] = json.loads(_marker_path(directory).read_text(encoding="utf-8"))
+        return content
+    except (OSError, ValueError):
+        return {}
+
+
+def _describes(marker: Mapping[str, Any], identity: Mapping[str, Any]) -> bool:
+    """Whether a marker records this version of the source."""
+    return "files" in marker and all(marker.get(key) == value for key, value in identity.items())
+
+
+def _sizes_in(directory: Path) -> dict[str, int]:
+    """Files in a folder that are not hidden: name -> bytes."""
+    found = {}
+    for folder, _, names in os.walk(directory):
+        inside = os.path.relpath(folder, directory)
+        for name in names:
+            if not name.startswith("."):
+                path = name if inside == os.curdir else f"{inside}/{name}"
+                found[path] = os.path.getsize(f"{folder}/{name}")
+    return found
+
+
+def _local_name(name: str) -> str:
+    """Local name that rclone gives a file whose remote name has a control character: without its mark of the symbol."""
+    return _MARKED_SYMBOL.sub("", name)
+
+
+def _size_of(path: Path) -> int:
+    """Bytes of a file; -1 if it does not exist."""
+    return path.stat().st_size if path.is_file() else -1

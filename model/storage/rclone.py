@@ -21,11 +21,10 @@ from model.errors import (
     StorageFullError,
     StorageNotFoundError,
 )
-from model.files.browsing import files_below
-from model.files.checksums import sha256_of, sum_of
+from model.files.browsing import files_below, without_link_loops
+from model.files.checksums import file_checksum, file_sha256
 from model.results import Progress, no_progress
 from model.storage import lookups
-from model.storage.circles import without_circles
 from model.storage.failures import with_retries
 from model.storage.interface import DOWNLOAD, UPLOAD, VERIFY, Entry
 from model.storage.places import Place
@@ -105,7 +104,7 @@ class Rclone:
         place = self._root / name
         self._require_space(source)
         if source.is_dir():
-            with without_circles(source) as folder:
+            with without_link_loops(source) as folder:
                 self._copy_folder(str(folder.absolute()), str(place), f"send {source} to {place}", UPLOAD, progress)
             return
         temporary = place.parent / f".{place.name}.{uuid.uuid4().hex[:12]}{_UPLOADING}"
@@ -207,7 +206,7 @@ class Rclone:
             run_rclone(f"read back {there}", ["cat", str(there)], take=take)
 
         with_retries(read_back)
-        if digest.hexdigest() != sha256_of(source):
+        if digest.hexdigest() != file_sha256(source):
             raise StorageDamagedError(
                 f"{there.parent}: expected the content of {source} (sha256), received another after the upload. What "
                 "was there before is untouched. Try again."
@@ -300,7 +299,7 @@ def _require_content(part: Path, entry: Entry, doing: str) -> None:
         wrong = f"expected {entry.size:,} bytes, received {size:,}"
     known = next((name for name in _CHECKED_SUMS if entry.hashes.get(name)), None)
     if not wrong and known is not None:
-        expected, received = entry.hashes[known], sum_of(part, known)
+        expected, received = entry.hashes[known], file_checksum(part, known)
         wrong = f"expected {known} {expected}, received {received}" if expected != received else ""
     if wrong:
         part.unlink()

@@ -1,7 +1,7 @@
 """Datasets from storages: incremental, never deleting, verified, by one zip where the server offers it."""
 
 import io
-import json
+import itertools
 import os
 import resource
 import shutil
@@ -17,9 +17,12 @@ from typing import Any
 import pytest
 
 from model.errors import ArchiveError, StorageFullError, StorageNotFoundError, StorageRefusedError
-from model.files.packing import INDEX, pack_folder, verify_unpacked
-from model.storage import zipped_folder
+from model.files.packing import pack_folder
+from model.files.streamed_zip import iter_streamed_zip
+from model.storage import nextcloud as nextcloud_module
+from model.storage import pulling
 from model.storage.copies import dataset_folder, kept_copy, local_paths, output_file
+from model.storage.nextcloud import fetch_as_zip
 from model.storage.pulling import pull
 from model.workspace import Workspace
 from tests.support.files import content_of, write_files
@@ -52,11 +55,7 @@ def test_nothing_here_is_deleted_not_even_by_an_empty_listing(there: Path, tmp_p
 
 def test_a_packed_dataset_comes_as_it_was(there: Path, tmp_path: Path) -> None:
     contents = write_files(tmp_path / "photos")
-    first, second = tmp_path / "1.tar", tmp_path / "2.tar"
-    packed = pack_folder(tmp_path / "photos", first)
-    os.utime(tmp_path / "photos" / "a" / "0 ü.bin", (1, 1))
-    assert pack_folder(tmp_path / "photos", second).sha256 == packed.sha256, "the same files, the same bytes"
-    (there / "photos.tar").write_bytes(first.read_bytes())
+    pack_folder(tmp_path / "photos", there / "photos.tar")
     here = tmp_path / "here"
     assert pull(f"rshare:{there.name}/photos.tar", here).way == "archive"
     assert content_of(here) == contents
@@ -64,18 +63,6 @@ def test_a_packed_dataset_comes_as_it_was(there: Path, tmp_path: Path) -> None:
     (here / "b" / "1 ü.bin").unlink()
     assert pull(f"rshare:{there.name}/photos.tar", here).way == "archive"
     assert content_of(here) == contents
-
-
-def test_an_archive_whose_files_are_not_those_of_its_index_is_refused(tmp_path: Path) -> None:
-    write_files(tmp_path / "photos")
-    pack_folder(tmp_path / "photos", tmp_path / "photos.tar")
-    with tarfile.open(tmp_path / "photos.tar") as tar:
-        tar.extractall(tmp_path / "out", filter="data")
-    (tmp_path / "out" / "a" / "0 ü.bin").write_bytes(b"x" * 50)
-    (tmp_path / "out" / "b" / "1 ü.bin").unlink()
-    with pytest.raises(ArchiveError, match=r"0 ü\.bin has another content .*1 ü\.bin is missing"):
-        verify_unpacked(tmp_path / "out")
-    assert json.loads((tmp_path / "out" / INDEX).read_text())["format"] == 1
 
 
 def test_an_unsafe_archive_leaves_nothing(there: Path, tmp_path: Path) -> None:
@@ -123,27 +110,34 @@ def test_a_zip_that_breaks_off_late_costs_only_what_did_not_come(
 
 
 def killed_while_fetching(source: str, here: Path) -> None:
-    """Pull in a process that is killed when half of the zip is there."""
+    """Pull in a process that is killed in the middle of a file, when half of the zip has arrived."""
     code = (
-        "import sys, os, signal; from pathlib import Path; from model.storage import zipped_folder as z\n"
-        "fetch = z.fetch_zip\n"
-        "def fetch_and_die(place, target, told):\n"
-        "    fetch(place, target, told)\n"
-        "    os.truncate(target, target.stat().st_size // 2)\n"
-        "    os.kill(os.getpid(), signal.SIGKILL)\n"
-        "z.fetch_zip = fetch_and_die\n"
+        "import sys, os, signal; from pathlib import Path; from model.storage import nextcloud\n"
+        "unzip = nextcloud.iter_streamed_zip\n"
+        "def die_halfway(blocks, sizes, *arguments):\n"
+        "    def half_and_die(content):\n"
+        "        yield next(content)[:5]\n"
+        "        (Path(sys.argv[2]).parent / '.here.unpacking' / 'arriving').stat()\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    for number, (name, content) in enumerate(unzip(blocks, sizes, *arguments)):\n"
+        "        yield name, half_and_die(content) if number == len(sizes) // 2 else content\n"
+        "nextcloud.iter_streamed_zip = die_halfway\n"
         "from model.storage.pulling import pull; pull(sys.argv[1], Path(sys.argv[2]))"
     )
     assert subprocess.run([sys.executable, "-c", code, source, str(here)], check=False).returncode == -signal.SIGKILL
 
 
-def test_a_zip_whose_fetching_was_killed_is_gone_on_with(nextcloud: FaultyProxy, there: Path, tmp_path: Path) -> None:
+def test_a_pull_that_was_killed_in_a_zip_is_resumed(nextcloud: FaultyProxy, there: Path, tmp_path: Path) -> None:
     contents = write_files(there, 40)
     killed_while_fetching(f"rshare:{there.name}", tmp_path / "here")
+    kept = content_of(tmp_path / "here")
+    assert len(kept) == 20 and kept.items() <= contents.items(), "whole files only"
+    (there / sorted(contents)[-1]).unlink()
+    del contents[sorted(contents)[-1]]
     nextcloud.seen.clear()
     assert pull(f"rshare:{there.name}", tmp_path / "here").way == "files"
     assert content_of(tmp_path / "here") == contents and sorted(os.listdir(tmp_path)) == ["cache", "here"]
-    assert nextcloud.count("GET") <= 21
+    assert nextcloud.count("GET") == 19
 
 
 def small_disk(room: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,52 +151,52 @@ def small_disk(room: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(shutil, "disk_usage", usage)
 
 
-def test_what_a_killed_pull_left_on_a_small_disk_is_taken_before_room_is_asked_for(
+def test_what_a_killed_pull_left_counts_where_room_is_asked_for(
     nextcloud: FaultyProxy, there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contents = write_files(there, 40, size=10_000)
     killed_while_fetching(f"rshare:{there.name}", tmp_path / "here")
-    small_disk(460_000, tmp_path, monkeypatch)
-    assert pull(f"rshare:{there.name}", tmp_path / "here").way == "files"
+    small_disk(410_000, tmp_path, monkeypatch)
+    assert pull(f"rshare:{there.name}", tmp_path / "here").fetched == 20
     assert content_of(tmp_path / "here") == contents and sorted(os.listdir(tmp_path)) == ["cache", "here"]
 
 
-def test_without_room_for_a_zip_and_its_files_they_come_one_by_one(
+def test_a_zip_needs_no_more_room_than_its_files(
     nextcloud: FaultyProxy, there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contents = write_files(there, 25, size=10_000)
-    small_disk(400_000, tmp_path, monkeypatch)
-    assert pull(f"rshare:{there.name}", tmp_path / "here").way == "files"
-    assert content_of(tmp_path / "here") == contents and nextcloud.count("GET") == 25
+    small_disk(sum(map(len, contents.values())), tmp_path, monkeypatch)
+    taken = []
+
+    def unzip_and_look(*arguments: Any) -> Iterator[tuple[str, Iterator[bytes]]]:
+        for name, content in iter_streamed_zip(*arguments):
+            taken.append(sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()))
+            yield name, content
+
+    monkeypatch.setattr(nextcloud_module, "iter_streamed_zip", unzip_and_look)
+    assert pull(f"rshare:{there.name}", tmp_path / "here").way == "zip"
+    assert content_of(tmp_path / "here") == contents and nextcloud.count("GET") == 1
+    whole = [0, *itertools.accumulate(len(contents[name]) for name in sorted(contents))][:-1]
+    assert taken == whole, "only the files that have arrived are on the disk"
 
 
-@pytest.mark.parametrize("full_while", ["fetching", "unpacking"])
 def test_a_disk_that_gets_full_in_a_zip_costs_no_whole_file_and_leaves_nothing_behind(
-    full_while: str, nextcloud: FaultyProxy, there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    nextcloud: FaultyProxy, there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contents = write_files(there, 25)
     (there / "b" / "large.bin").write_bytes(contents.setdefault("b/large.bin", os.urandom(9_000)))
-    fetch, keep, unlimited = zipped_folder.fetch_zip, zipped_folder.ZippedFolder.keep_whole, resource.RLIM_INFINITY
 
-    # No file may grow beyond a limit: a disk that is full, until the zip that fills it is gone.
     def fetch_onto_a_full_disk(*arguments: Any) -> bool:
-        if full_while == "fetching":
-            resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, unlimited))
-        fetched = fetch(*arguments)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, unlimited))
-        return fetched
-
-    def keep_and_have_room(zipped: zipped_folder.ZippedFolder) -> int:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, resource.RLIM_INFINITY))
         try:
-            return keep(zipped)
+            return fetch_as_zip(*arguments)
         finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (unlimited, unlimited))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
-    monkeypatch.setattr(zipped_folder, "fetch_zip", fetch_onto_a_full_disk)
-    monkeypatch.setattr(zipped_folder.ZippedFolder, "keep_whole", keep_and_have_room)
+    monkeypatch.setattr(pulling, "fetch_as_zip", fetch_onto_a_full_disk)
     assert pull(f"rshare:{there.name}", tmp_path / "here").way == "files"
     assert content_of(tmp_path / "here") == contents and sorted(os.listdir(tmp_path)) == ["cache", "here"]
-    assert nextcloud.count("GET") < len(contents), "the members that came whole are not asked for again"
+    assert nextcloud.count("GET") == 2, "the files that came whole are not asked for again"
 
 
 @pytest.mark.slow
@@ -219,11 +213,11 @@ def test_what_a_killed_pull_left_of_an_older_folder_is_not_taken(
     assert content_of(tmp_path / "here") == contents and sorted(os.listdir(tmp_path)) == ["cache", "here"]
 
 
-def test_a_pull_killed_between_two_renames_stops_no_later_one(
+def test_what_a_killed_pull_was_unpacking_stops_no_later_one(
     nextcloud: FaultyProxy, there: Path, tmp_path: Path
 ) -> None:
     contents = write_files(there, 30)
-    for left in (".here.unpacking.inner", ".here.unpacking", "..here.unpacking.0123"):
+    for left in (".here.unpacking", "..here.unpacking.0123"):
         (tmp_path / left / "a").mkdir(parents=True)
         (tmp_path / left / "a" / "old.bin").write_bytes(b"old")
     assert pull(f"rshare:{there.name}", tmp_path / "here").way == "zip"

@@ -1,8 +1,11 @@
 """What a real Nextcloud answered, replayed: its listing, its zip of a folder, its refusals."""
 
 import base64
+import contextlib
 import json
+import struct
 import threading
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,10 +14,12 @@ from typing import Any
 
 import pytest
 
-from model.errors import StorageBusyError, StorageRefusedError
-from model.files.partial_zip import keep_whole_members
-from model.storage import open_storage, parse_place
-from model.storage.nextcloud import fetch_zip, unpack_zip
+from model.errors import ArchiveError, StorageBusyError, StorageRefusedError
+from model.files.streamed_zip import iter_streamed_zip
+from model.results import no_progress
+from model.storage import Entry, open_storage, parse_place
+from model.storage.nextcloud import fetch_as_zip
+from tests.support.files import content_of
 from tests.support.storage_servers import obscured, use
 
 RECORDED = json.loads(Path(__file__).with_name("nextcloud_exchanges.json").read_text(encoding="utf-8"))
@@ -66,25 +71,41 @@ def test_its_listing_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert entries[0].modified == 1795227061.0
 
 
+CARD = Entry("README.md", 5, 1795227061.0)
+
+
+def fetch_card(directory: Path) -> bool:
+    staging = directory.with_name("staging")
+    return fetch_as_zip(parse_place("rshare:run1"), [CARD], ["README.md"], directory, staging, no_progress)
+
+
 def test_its_zip_of_a_folder_is_unpacked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    told: list[int] = []
-    place = parse_place("rshare:run1")
     with replay("33b_zip_two", monkeypatch) as requests:
-        assert fetch_zip(place, tmp_path / "run1.zip", told.append)
-    assert requests[0][0] == "GET" and requests[0][1].endswith("/run1/") and told == [285]
-    assert (unpack_zip(tmp_path / "run1.zip", place, tmp_path / "run1") / "README.md").read_bytes() == b"card\n"
+        assert fetch_card(tmp_path / "run1")
+    assert requests[0][0] == "GET" and requests[0][1].endswith("/run1/")
+    assert content_of(tmp_path) == {"run1/README.md": b"card\n"}
+    assert (tmp_path / "run1" / "README.md").stat().st_mtime == CARD.modified
 
 
-def test_what_is_whole_of_its_zip_is_kept_where_it_breaks_off(tmp_path: Path) -> None:
+def test_its_zip_stores_files_and_keeps_their_sizes_for_the_end() -> None:
+    """The reason for a reader of our own: without the listing, no reader knows where a file of it ends."""
     content = base64.b64decode(RECORDED["33b_zip_two"]["response"]["body_base64"])
-    kept = []
+    flags, method = struct.unpack_from("<2H", content, 6)
+    sizes_in_zip64_field = struct.unpack_from("<2Q", content, 30 + len("README.md") + 4)
+    assert (bool(flags & 8), method, sizes_in_zip64_field) == (True, zipfile.ZIP_STORED, (0, 0))
+
+
+def test_wherever_its_zip_breaks_off_only_a_whole_file_is_kept() -> None:
+    content = base64.b64decode(RECORDED["33b_zip_two"]["response"]["body_base64"])
+    whole: list[list[bytes]] = []
     for end in range(len(content)):
-        (tmp_path / "broken.zip").write_bytes(content[:end])
-        kept.append(keep_whole_members(tmp_path / "broken.zip", {"README.md": 5}, "run1/", tmp_path / "out"))
-    # Its only member ends where its sum does.
+        whole.append([])
+        with contextlib.suppress(ArchiveError):
+            for _, blocks in iter_streamed_zip([content[:end]], {"README.md": 5}, "run1/", "the zip"):
+                whole[-1].append(b"".join(blocks))
+    # Its only file ends where its checksum does.
     end = content.index(b"PK\x01\x02")
-    assert kept == [[]] * end + [["README.md"]] * (len(content) - end)
-    assert (tmp_path / "out" / "README.md").read_bytes() == b"card\n"
+    assert whole == [[]] * end + [[b"card\n"]] * (len(content) - end)
 
 
 @pytest.mark.parametrize(
@@ -96,8 +117,8 @@ def test_its_refusals_are_told_apart(name: str, error: type[Exception], monkeypa
     assert len(requests) == (1 if error is StorageRefusedError else 4), "a refusal is never tried again"
 
 
-def test_what_is_no_zip_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_answer_that_is_not_a_zip_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with replay("60_deleted_dav", monkeypatch), pytest.raises(StorageBusyError):
-        fetch_zip(parse_place("rshare:run1"), tmp_path / "x.zip", lambda done: None)
+        fetch_card(tmp_path / "run1")
     with replay("23_page", monkeypatch):
-        assert not fetch_zip(parse_place("rshare:run1"), tmp_path / "x.zip", lambda done: None)
+        assert not fetch_card(tmp_path / "run1")

@@ -1,0 +1,167 @@
+"""Files of a zip, unpacked while it arrives and before its table of contents is known.
+
+A server that packs while it sends, such as Nextcloud, stores files uncompressed and writes the size and the CRC-32 of
+each behind it ("data descriptor", PKWARE APPNOTE.TXT 6.3.10, sections 4.3.7 and 4.3.9). Where such a file ends is
+known only from the listing of the folder, so general streaming readers refuse these zips.
+"""
+
+import dataclasses
+import io
+import struct
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+
+from model.errors import ArchiveError
+from model.files.archive_limits import BLOCK, DATASET_LIMITS, ArchiveLimits, ByteBudget, MemberNames
+
+_HEADER = struct.Struct("<4s5H3I2H")
+_FILE_SIGNATURE, _DESCRIPTOR_SIGNATURE = b"PK\x03\x04", b"PK\x07\x08"
+_TABLE_SIGNATURES = (b"PK\x01\x02", b"PK\x05\x06", b"PK\x06\x06")
+_DESCRIPTOR, _ZIP64_DESCRIPTOR = struct.Struct("<4sI2I"), struct.Struct("<4sI2Q")
+_ENCRYPTED_FLAG, _DESCRIPTOR_FLAG, _UTF8_FLAG = 0x1, 0x8, 0x800
+_STORED, _DEFLATED = 0, 8
+_ZIP64_FIELD = 1
+
+
+def iter_streamed_zip(
+    blocks: Iterable[bytes], sizes: Mapping[str, int], prefix: str, label: str, limits: ArchiveLimits = DATASET_LIMITS
+) -> Iterator[tuple[str, Iterator[bytes]]]:
+    """Name and content of each file of a zip, in its order, one block in memory at a time.
+
+    A content must be read to its end before the next file is asked for; only there are size and CRC-32 compared.
+
+    Args:
+        blocks: the zip, as it arrives; nothing from its table of contents on is read.
+        sizes: listed files of the folder: name -> bytes. The zip may hold no others.
+        prefix: beginning of the names in the zip that the listed names do not have, such as `photos/`; may be missing
+            there too.
+        label: name of the zip in messages.
+        limits: upper limits.
+
+    Raises:
+        ArchiveError: broken off, damaged, encrypted, unsafe, over a limit, or with a file that is not listed. The files
+            before are whole.
+    """
+    budget = ByteBudget(label, limits)
+    names = MemberNames(label, limits)
+    stream: io.BufferedReader = io.BufferedReader(_BlockStream(blocks, budget), BLOCK)
+    while (header := _read_header(stream, label)) is not None:
+        if header.name.endswith("/"):
+            names.add(header.name, is_folder=True)
+            for _ in budget.blocks(header.name, _Content(stream, header, 0, label)):
+                pass
+            continue
+        name = _listed_name(header.name, sizes, prefix)
+        if name is None or names.add(name, is_folder=False) != name:
+            raise ArchiveError(f"{label}: expected the listed files only, found {header.name!r}.")
+        yield name, budget.blocks(name, _Content(stream, header, sizes[name], label))
+
+
+def _listed_name(name: str, sizes: Mapping[str, int], prefix: str) -> str | None:
+    """Listed name of a file of the zip; None where none or two are possible."""
+    listed = {name, name.removeprefix(prefix)} & sizes.keys()
+    return listed.pop() if len(listed) == 1 else None
+
+
+class _BlockStream(io.RawIOBase):
+    """Blocks of bytes as a stream; counts them as they arrive."""
+
+    def __init__(self, blocks: Iterable[bytes], budget: ByteBudget) -> None:
+        self._blocks = iter(blocks)
+        self._budget = budget
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "memoryview[int]") -> int:  # type: ignore[override]
+        if not self._rest:
+            self._rest = next(filter(None, self._blocks), b"")
+            self._budget.archive_bytes += len(self._rest)
+        length = min(len(buffer), len(self._rest))
+        buffer[:length], self._rest = self._rest[:length], self._rest[length:]
+        return length
+
+
+@dataclasses.dataclass(frozen=True)
+class _Header:
+    name: str
+    method: int
+    has_descriptor: bool
+    has_zip64_field: bool
+    crc: int
+
+
+def _read_header(stream: io.BufferedReader, label: str) -> _Header | None:
+    """Header of the next file or folder; None at the table of contents."""
+    start = stream.read(_HEADER.size)
+    if start.startswith(_TABLE_SIGNATURES):
+        return None
+    if len(start) < _HEADER.size or not start.startswith(_FILE_SIGNATURE):
+        raise ArchiveError(f"{label}: expected another file or the table of contents, found neither: it broke off.")
+    _, _, flags, method, _, _, crc, _, _, name_bytes, extra_bytes = _HEADER.unpack(start)
+    name = stream.read(name_bytes).decode("utf-8" if flags & _UTF8_FLAG else "cp437", errors="replace")
+    extra = stream.read(extra_bytes)
+    if flags & _ENCRYPTED_FLAG or method not in (_STORED, _DEFLATED):
+        raise ArchiveError(f"{label}: {name!r} is encrypted, or compressed by another method than deflate.")
+    return _Header(name, method, bool(flags & _DESCRIPTOR_FLAG), _has_zip64_field(extra), crc)
+
+
+def _has_zip64_field(extra: bytes) -> bool:
+    while len(extra) >= 4:
+        kind, length = struct.unpack_from("<2H", extra)
+        if kind == _ZIP64_FIELD:
+            return True
+        extra = extra[4 + length :]
+    return False
+
+
+class _Content:
+    """Content of one file; leaves the stream behind it and its descriptor."""
+
+    def __init__(self, stream: io.BufferedReader, header: _Header, size: int, label: str) -> None:
+        self._stream, self._header, self._size, self._label = stream, header, size, label
+        self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        self._crc = self._length = 0
+
+    def read(self, length: int) -> bytes:
+        """At most `length` bytes; empty at the end, after size and CRC-32 have been compared.
+
+        Raises:
+            ArchiveError: the content is longer or shorter than listed, or changed.
+        """
+        is_stored = self._header.method == _STORED
+        block = self._stream.read(min(length, self._size - self._length)) if is_stored else self._inflate(length)
+        self._crc, self._length = zlib.crc32(block, self._crc), self._length + len(block)
+        if self._length > self._size or (not block and not self._is_whole()):
+            raise ArchiveError(
+                f"{self._label}: expected {self._header.name!r} with {self._size:,} bytes and their CRC-32, received "
+                "something else: it broke off or has changed."
+            )
+        return block
+
+    def _inflate(self, length: int) -> bytes:
+        while not self._inflater.eof and (pending := self._stream.peek(1)):
+            try:
+                block = self._inflater.decompress(pending, length)
+            except zlib.error as error:
+                raise ArchiveError(f"{self._label}: {self._header.name!r} is damaged: {error}.") from error
+            unused = len(self._inflater.unconsumed_tail) + len(self._inflater.unused_data)
+            self._stream.read(len(pending) - unused)
+            if block:
+                return block
+        return b""
+
+    def _is_whole(self) -> bool:
+        return self._length == self._size and (self._crc, self._size) == self._expected()
+
+    def _expected(self) -> tuple[int, int] | None:
+        """CRC-32 and size by the zip, in the header or in the descriptor behind the content; None where cut off."""
+        if not self._header.has_descriptor:
+            return self._header.crc, self._size
+        layout = _ZIP64_DESCRIPTOR if self._header.has_zip64_field else _DESCRIPTOR
+        descriptor = self._stream.read(layout.size)
+        if len(descriptor) < layout.size or not descriptor.startswith(_DESCRIPTOR_SIGNATURE):
+            return None
+        _, crc, _, size = layout.unpack(descriptor)
+        return crc, size

@@ -1,0 +1,181 @@
+"""A zip is unpacked while it arrives: whole files and nothing else, wherever it breaks off, within bounds."""
+
+import io
+import itertools
+import os
+import stat
+import struct
+import tracemalloc
+import zipfile
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from model.errors import ArchiveError, ArchiveTooLargeError
+from model.files.archive_limits import ArchiveLimits
+from model.files.streamed_zip import iter_streamed_zip
+from tests.support.files import zipped
+
+
+class Unseekable(io.RawIOBase):
+    """A stream in which zipfile cannot seek, so that it writes sizes and checksums behind each file, like Nextcloud."""
+
+    def __init__(self) -> None:
+        self.content = b""
+
+    def write(self, content: Any) -> int:
+        self.content += bytes(content)
+        return len(content)
+
+    def writable(self) -> bool:
+        return True
+
+
+def zipped_folder(contents: Mapping[str, bytes], method: int, streamed: bool, large: bool = False) -> bytes:
+    stream = Unseekable() if streamed else io.BytesIO()
+    with zipfile.ZipFile(stream, "w", method) as archive:  # type: ignore[arg-type]
+        archive.writestr("photos/a/", b"")
+        for name, content in contents.items():
+            with archive.open(f"photos/{name}", "w", force_zip64=large) as member:
+                member.write(content)
+    return stream.content if isinstance(stream, Unseekable) else stream.getvalue()
+
+
+def unpacked(
+    blocks: Iterable[bytes], sizes: Mapping[str, int], limits: ArchiveLimits | None = None
+) -> tuple[dict[str, bytes], str]:
+    """The files that came whole, and the error that ended it."""
+    whole = {}
+    try:
+        for name, content in iter_streamed_zip(blocks, sizes, "photos/", "the zip", limits or ArchiveLimits()):
+            whole[name] = b"".join(content)
+    except ArchiveError as error:
+        return whole, error.message
+    return whole, ""
+
+
+CONTENTS = {"a/1.bin": os.urandom(700), "a/2 ü.bin": b"", "PK.bin": b"PK\x07\x08PK\x03\x04" * 9, "z.bin": b"z" * 500}
+SIZES = {name: len(content) for name, content in CONTENTS.items()}
+
+
+@pytest.mark.parametrize("large", [True, False], ids=["zip64", "zip"])
+@pytest.mark.parametrize("streamed", [True, False])
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_wherever_it_breaks_off_only_whole_files_come(method: int, streamed: bool, large: bool) -> None:
+    content = zipped_folder(CONTENTS, method, streamed, large)
+    table = content.index(b"PK\x01\x02")
+    numbers = []
+    for end in (*range(0, len(content), 17), len(content)):
+        whole, error = unpacked([content[:end]], SIZES)
+        assert list(whole.items()) == list(CONTENTS.items())[: len(whole)]
+        assert bool(error) == (end < table + 4) or end < table + 46
+        numbers.append(len(whole))
+    assert numbers == sorted(numbers) and set(numbers) == {0, 1, 2, 3, 4}
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+@pytest.mark.parametrize("length", [1, 7, 100])
+def test_the_size_of_the_blocks_that_arrive_does_not_matter(method: int, length: int) -> None:
+    content = zipped_folder(CONTENTS, method, streamed=True)
+    blocks = [content[start : start + length] for start in range(0, len(content), length)]
+    assert unpacked([b"", *blocks], SIZES) == (CONTENTS, "")
+
+
+def test_a_changed_byte_is_found_by_the_checksum() -> None:
+    content = zipped_folder(CONTENTS, zipfile.ZIP_STORED, streamed=True)
+    whole, error = unpacked([content.replace(b"z" * 500, b"z" * 499 + b"y")], SIZES)
+    assert list(whole) == list(CONTENTS)[:3] and "'photos/z.bin' with 500 bytes and their CRC-32" in error
+
+
+@pytest.mark.parametrize(
+    "name", ["../out.bin", "/tmp/out.bin", "a\\b.bin", "photos//etc/x", "C:x"], ids=["up", "absolute", "\\", "//", "C:"]
+)
+def test_an_unsafe_name_is_refused_whatever_the_listing_says(name: str) -> None:
+    content = zipped({"photos/good.bin": b"good", name: b"evil"})
+    whole, error = unpacked([content], {"good.bin": 4, name.removeprefix("photos/"): 4})
+    assert whole == {"good.bin": b"good"} and ("leads outside" in error or repr(name) in error)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_a_name_that_occurs_twice_is_refused() -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for content in (b"1", b"2"):
+            archive.writestr("photos/x.bin", content)
+    whole, error = unpacked([stream.getvalue()], {"x.bin": 1})
+    assert whole == {"x.bin": b"1"} and "occurs twice" in error
+
+
+@pytest.mark.parametrize("sizes", [{}, {"x.bin": 3}, {"x.bin": 5}, {"x.bin": 4, "photos/x.bin": 4}])
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_file_that_is_not_listed_so_or_could_be_two_is_refused(sizes: dict[str, int], method: int) -> None:
+    whole, error = unpacked([zipped({"photos/x.bin": b"what"}, method)], sizes)
+    assert whole == {} and "photos/x.bin" in error
+
+
+def test_a_link_is_no_more_than_a_file_with_its_target() -> None:
+    info = zipfile.ZipInfo("photos/link")
+    info.external_attr = (stat.S_IFLNK | 0o777) << 16
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr(info, "/etc/passwd")
+    assert unpacked([stream.getvalue()], {"link": 11}) == ({"link": b"/etc/passwd"}, "")
+
+
+def test_encrypted_and_exotic_zips_are_refused() -> None:
+    content = bytearray(zipped({"x.bin": b"x"}))
+    content[6] |= 1
+    for refused in (bytes(content), zipped({"x.bin": b"x"}, zipfile.ZIP_LZMA)):
+        assert "encrypted, or compressed by another method" in unpacked([refused], {"x.bin": 1})[1]
+
+
+@pytest.mark.parametrize(
+    ("limits", "message"),
+    [
+        (ArchiveLimits(entries=2), "at most 2 files and folders"),
+        (ArchiveLimits(total_bytes=150), "at most 150 bytes when unpacked"),
+        (ArchiveLimits(entry_bytes=99), "at most 99 bytes"),
+    ],
+)
+def test_number_and_sizes_are_limited(limits: ArchiveLimits, message: str) -> None:
+    files = {str(number): b"x" * 100 for number in range(3)}
+    assert message in unpacked([zipped(files)], dict.fromkeys(files, 100), limits)[1]
+
+
+def test_a_zip_that_unpacks_to_many_times_its_size_is_refused() -> None:
+    size = 80 * 1024**2
+    with pytest.raises(ArchiveTooLargeError, match="bytes when unpacked"):
+        for _, content in iter_streamed_zip([zipped({"zeros": bytes(size)})], {"zeros": size}, "", "the zip"):
+            for _ in content:
+                pass
+
+
+def test_a_server_that_sends_folders_for_ever_is_cut_off() -> None:
+    header = struct.Struct("<4s5H3I2H")
+
+    def folders() -> Iterator[bytes]:
+        for number in itertools.count():
+            name = f"{number}/".encode()
+            yield header.pack(b"PK\x03\x04", 20, 0, 0, 0, 0, 0, 0, 0, len(name), 0) + name
+
+    assert "at most 1,000 files and folders" in unpacked(folders(), {}, ArchiveLimits(entries=1_000))[1]
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_large_file_takes_little_memory(method: int) -> None:
+    size = 48 * 1024**2
+    content = zipped({"zeros": bytes(size)}, method)
+    blocks = (content[start : start + 65_536] for start in range(0, len(content), 65_536))
+    tracemalloc.start()
+    try:
+        for _, parts in iter_streamed_zip(blocks, {"zeros": size}, "", "the zip"):
+            assert sum(map(len, parts)) == size
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * 1024**2
+
+
+def test_what_is_not_a_zip_is_refused() -> None:
+    assert unpacked([b"<html>"], {"x": 1})[1] and unpacked([], {"x": 1})[1]
