@@ -121,9 +121,7 @@ class MemberNames:
 
     def refuse(self, name: str, reason: str) -> NoReturn:
         """Raise the ArchiveError for a member that must not be unpacked."""
-        raise ArchiveError(
-            f"{self.label}: refused, nothing was unpacked: {name!r}: {reason}. Create the archive again without it"
-        )
+        raise ArchiveError(f"{self.label}: refused: {name!r}: {reason}. Create the archive again without it")
 
 
 def unkept_names(names: Iterable[str]) -> list[str]:

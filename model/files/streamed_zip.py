@@ -146,8 +146,8 @@ class _Content:
                 block = self._inflater.decompress(pending, length)
             except zlib.error as error:
                 raise ArchiveError(f"{self._label}: {self._header.name!r} is damaged: {error}.") from error
-            unused = len(self._inflater.unconsumed_tail) + len(self._inflater.unused_data)
-            self._stream.read(len(pending) - unused)
+            left = self._inflater.unused_data if self._inflater.eof else self._inflater.unconsumed_tail
+            self._stream.read(len(pending) - len(left))
             if block:
                 return block
         return b""

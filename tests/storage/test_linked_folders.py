@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.storage_servers import StorageServer
 from model.storage import open_storage
 from tests.support.files import LINKED_FILES, content_of, write_linked_folder
+from tests.support.storage_servers import StorageServer
 
 
 @pytest.fixture
