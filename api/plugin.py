@@ -111,7 +111,7 @@ def train(**options: Any) -> dict[str, Any]:
         options: options of `TrainConfig`; validated here, because `deepaas-cli` does not validate them.
 
     Returns:
-        The result of `model.runs.process.run_training`, as plain JSON types.
+        The `model.training_result.TrainingResult` as plain JSON types.
 
     Raises:
         TopgraftError: DEEPaaS shows its message as the error of the training.
@@ -125,7 +125,7 @@ def train(**options: Any) -> dict[str, Any]:
         log.info("training with %s", _changed_options(config))
         workspace = find_workspace()
         MONITOR.ensure(workspace)
-        return to_json(run_training(config, workspace))
+        return run_training(config, workspace).to_json()
     except TopgraftError:
         raise
     except Exception as error:

@@ -10,11 +10,11 @@ the random weights, more photos much more.
 
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from benchmarks.tables import markdown_table, times, verdict
 from model.config import TrainConfig
 from model.synthesis.composition import write_demo_dataset
+from model.training_result import TrainingResult
 from model.workspace import Workspace
 from tests.support.processes import in_fresh_process
 
@@ -34,20 +34,20 @@ def main() -> None:
     print(_table(pretrained, random))
 
 
-def run_training(config: TrainConfig, workspace: Workspace) -> dict[str, Any]:
+def run_training(config: TrainConfig, workspace: Workspace) -> TrainingResult:
     """As `model.runs.trainer.train`."""
     from model.runs.trainer import train
 
     return train(config, workspace)
 
 
-def _table(pretrained: dict[str, Any], random: dict[str, Any]) -> str:
-    accuracies = [result["metrics"]["test"]["accuracy"] for result in (random, pretrained)]
-    intervals = [result["metrics"]["test"]["accuracy_interval"] for result in (random, pretrained)]
+def _table(pretrained: TrainingResult, random: TrainingResult) -> str:
+    accuracies = [result.metrics["test"]["accuracy"] for result in (random, pretrained)]
+    intervals = [result.metrics["test"]["accuracy_interval"] for result in (random, pretrained)]
     clearly_better = intervals[0][1] < intervals[1][0]
     rows = [
         [
-            f"accuracy on {pretrained['metrics']['test']['images']} test photos (95 % interval)",
+            f"accuracy on {pretrained.metrics['test']['images']} test photos (95 % interval)",
             *(
                 f"{accuracy:.3f} ({low:.3f} to {high:.3f})"
                 for accuracy, (low, high) in zip(accuracies, intervals, strict=True)
@@ -56,8 +56,8 @@ def _table(pretrained: dict[str, Any], random: dict[str, Any]) -> str:
             verdict("intervals apart", clearly_better),
         ],
         [
-            "time of the training", f"{random['seconds']:.0f} s", f"{pretrained['seconds']:.0f} s",
-            times(random["seconds"] / pretrained["seconds"]), "",
+            "time of the training", f"{random.seconds:.0f} s", f"{pretrained.seconds:.0f} s",
+            times(random.seconds / pretrained.seconds), "",
         ],
     ]  # fmt: skip
     header = [f"demo dataset, {8 * IMAGES_PER_CLASS} photos", f"random weights, {EPOCHS_FROM_SCRATCH} epochs"]

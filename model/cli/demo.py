@@ -4,7 +4,6 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -17,6 +16,7 @@ from model.cli.training import training_lines
 from model.config import PredictConfig, TrainConfig
 from model.registry import find_bundle
 from model.results import Prediction
+from model.training_result import TrainingResult
 from model.workspace import Workspace
 
 DEMO = "demo"
@@ -35,10 +35,10 @@ def demo(as_json: bool) -> None:
     dataset = workspace.data / DEMO
     _write_dataset_once(dataset)
     result = _train(dataset, workspace)
-    photo, prediction = _classify_first_test_photo(dataset, result["model"], workspace)
+    photo, prediction = _classify_first_test_photo(dataset, result.model, workspace)
     if as_json:
         shown = {"photo": photo, "prediction": prediction.to_json(), "picture": dataset / ANSWER}
-        print_json(result | shown)
+        print_json(result.to_json() | shown)
     else:
         click.echo("\n".join([*training_lines(result), *_answer_lines(result, prediction, dataset)]))
         click.echo("\n".join(_next_lines(workspace)))
@@ -54,7 +54,7 @@ def _write_dataset_once(dataset: Path) -> None:
         write_demo_dataset(dataset, progress=progress)
 
 
-def _train(dataset: Path, workspace: Workspace) -> dict[str, Any]:
+def _train(dataset: Path, workspace: Workspace) -> TrainingResult:
     from model.runs.trainer import train
 
     name = f"{DEMO}-{time.strftime('%Y-%m-%d_%H%M%S')}"
@@ -74,14 +74,13 @@ def _classify_first_test_photo(dataset: Path, model: str, workspace: Workspace) 
     return photo, prediction
 
 
-def _answer_lines(result: dict[str, Any], prediction: Prediction, dataset: Path) -> list[str]:
-    model = Path(result["path"])
+def _answer_lines(result: TrainingResult, prediction: Prediction, dataset: Path) -> list[str]:
     return [
         f"A photo it has never seen: {prediction_line(prediction)}",
         "",
-        f"The model:               {model}",
-        f"Accuracy by epoch:       {model / RESULTS}",
-        f"Report:                  {model / REPORT}",
+        f"The model:               {result.path}",
+        f"Accuracy by epoch:       {result.path / RESULTS}",
+        f"Report:                  {result.path / REPORT}",
         f"Picture of the answer:   {dataset / ANSWER}",
     ]
 

@@ -1,12 +1,11 @@
 """`topgraft import`: a model that was trained elsewhere, by us or by another module."""
 
-from typing import Any
-
 import click
 
 from model.cli.options import current_workspace, json_option, workspace_option
 from model.cli.output import accuracy_line, print_json, progress_display
 from model.results import most_telling
+from model.training_result import ImportResult
 
 
 @click.command("import")
@@ -31,19 +30,19 @@ def import_command(source: str, name: str, sha256: str, as_json: bool) -> None:
     with progress_display() as progress:
         result = import_model(source, workspace, name, sha256, progress)
     if as_json:
-        print_json(result)
+        print_json(result.to_json())
     else:
         click.echo("\n".join(_lines(result)))
 
 
-def _lines(result: dict[str, Any]) -> list[str]:
-    lines = [f"Warning: {warning}." for warning in result["warnings"]]
-    lines.append(f"Imported {result['model']} in {result['seconds']:.0f} s: {result['path']}")
-    size = result["image_size"]
-    lines.append(f"  {result['backbone']}, {result['classes']} classes, photos of {size} by {size} pixels")
-    if result["max_difference"] is not None:
-        lines.append(f"  largest difference of a probability to the original network: {result['max_difference']:.1e}")
-    judged = most_telling(result["metrics"])
+def _lines(result: ImportResult) -> list[str]:
+    lines = [f"Warning: {warning}." for warning in result.warnings]
+    lines.append(f"Imported {result.model} in {result.seconds:.0f} s: {result.path}")
+    size = result.image_size
+    lines.append(f"  {result.backbone}, {result.classes} classes, photos of {size} by {size} pixels")
+    if result.max_difference is not None:
+        lines.append(f"  largest difference of a probability to the original network: {result.max_difference:.1e}")
+    judged = most_telling(result.metrics)
     if judged:
-        lines.append(f"  {judged}, as its training measured: {accuracy_line(result['metrics'][judged])}")
+        lines.append(f"  {judged}, as its training measured: {accuracy_line(result.metrics[judged])}")
     return lines

@@ -1,5 +1,7 @@
 """`topgraft models track`: a trained model, logged to MLflow."""
 
+import dataclasses
+
 import click
 
 from model.cli.options import current_workspace, json_option, workspace_option
@@ -26,6 +28,6 @@ def track_model(name: str, as_json: bool) -> None:
         raise ConfigError("MLFLOW_TRACKING_URI: expected the address of an MLflow server, received none. Set it.")
     run = log_model(bundle.directory, server).run()
     if as_json:
-        print_json(run)
+        print_json(dataclasses.asdict(run))
     else:
-        click.echo(f"{bundle.name} is version {run['version']} of {run['registered_model']}: {run['url']}")
+        click.echo(f"{bundle.name} is version {run.version} of {run.registered_model}: {run.url}")

@@ -16,6 +16,7 @@ from model.cli.options import (
 from model.cli.output import accuracy_line, print_json, progress_display
 from model.cli.tuning_table import show_tuning
 from model.config import TrainConfig
+from model.training_result import ImportResult, TrainingResult
 
 
 @click.command()
@@ -55,30 +56,30 @@ def resume(name: str, as_json: bool) -> None:
     _show(result, as_json)
 
 
-def _show(result: dict[str, Any], as_json: bool) -> None:
+def _show(result: TrainingResult, as_json: bool) -> None:
     if as_json:
-        print_json(result)
+        print_json(result.to_json())
     else:
         show_training(result)
 
 
-def show_training(result: dict[str, Any]) -> None:
-    """Write what a training came to, for a terminal."""
-    if "tuning" in result:
-        show_tuning(result["tuning"])
+def show_training(result: TrainingResult) -> None:
+    """Write the result of a training to the terminal, with the table of its search where it had one."""
+    if result.tuning is not None:
+        show_tuning(result.tuning)
     click.echo("\n".join(training_lines(result)))
 
 
-def training_lines(result: dict[str, Any]) -> list[str]:
-    """What a training came to, for a terminal."""
-    lines = [f"Warning: {warning}" for warning in result["warnings"]]
-    lines += [f"{remark[0].upper()}{remark[1:]}" for remark in result.get("remarks", [])]
-    verb = "Imported" if "imported_from" in result else "Trained"
-    lines.append(f"{verb} {result['model']} in {result['seconds']:.0f} s: {result['path']}")
-    for split, metrics in result["metrics"].items():
-        lines.append(f"  {split}: {accuracy_line(metrics)}")
-    if "upload" in result:
-        lines.append(f"  sent to {result['upload']['place']}, sha256 {result['upload']['sha256']}")
-    if "mlflow" in result:
-        lines.append(f"  MLflow: {result['mlflow']['url']}")
+def training_lines(result: TrainingResult) -> list[str]:
+    """The result of a training, for a terminal."""
+    lines = [f"Warning: {warning}" for warning in result.warnings]
+    lines += [f"{remark[0].upper()}{remark[1:]}" for remark in result.remarks]
+    verb = "Imported" if isinstance(result, ImportResult) else "Trained"
+    lines.append(f"{verb} {result.model} in {result.seconds:.0f} s: {result.path}")
+    for measurement, metrics in result.metrics.items():
+        lines.append(f"  {measurement}: {accuracy_line(metrics)}")
+    if result.upload is not None:
+        lines.append(f"  sent to {result.upload.place}, sha256 {result.upload.sha256}")
+    if result.mlflow is not None:
+        lines.append(f"  MLflow: {result.mlflow.url}")
     return lines

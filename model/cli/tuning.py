@@ -23,6 +23,7 @@ from model.cli.tuning_table import show_tuning
 from model.config import TrainConfig, options_of
 from model.errors import ConfigError
 from model.storage.copies import output_file
+from model.training_result import TrainingResult, TuningResult
 
 _DEFAULT_MINUTES = 5.0
 _OF_TUNING = ("resume", "tune_minutes", "tune_backbones")
@@ -64,21 +65,22 @@ def tune(only_tune: bool, output: Path | None, config_file: Path | None, as_json
     workspace = current_workspace()
     from model.runs import trainer
 
+    result: TrainingResult | TuningResult
     with progress_display() as progress:
         result = (trainer.tune if only_tune else trainer.train)(config, workspace, progress)
-    if "tuning" not in result:
+    if result.tuning is None:
         raise ConfigError(
             f"name: {config.name} was trained already, and not tuned before. Choose another name, or remove that model "
             f"first: topgraft models remove {config.name}"
         )
     if output is not None:
         with output_file(output) as local:
-            _write_options(local, result["tuning"]["options"])
+            _write_options(local, result.tuning.options)
         click.echo(f"Wrote the chosen options to {output}: topgraft train --config {output}", err=True)
     if as_json:
-        print_json(result)
-    elif only_tune:
-        show_tuning(result["tuning"])
+        print_json(result.to_json())
+    elif isinstance(result, TuningResult):
+        show_tuning(result.tuning)
     else:
         show_training(result)
 

@@ -6,28 +6,17 @@ import shlex
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
-from model import durable
 from model.bundle import Bundle
 from model.errors import TopgraftError
 from model.publishing.archive import CHECKSUM_SUFFIX, SUFFIX, Archive, write_archive
 from model.registry import find_bundle
 from model.results import Progress, no_progress
 from model.storage import Storage, open_storage
+from model.training_result import TrainingResult, Uploaded
 from model.workspace import Workspace
 
 log = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True)
-class Uploaded:
-    """An archive of a model in a storage: where it is, its sha256 and size in bytes, and the seconds it took."""
-
-    place: str
-    sha256: str
-    size: int
-    seconds: float
 
 
 def push_model(bundle: Bundle, where: str, progress: Progress = no_progress) -> Uploaded:
@@ -75,28 +64,25 @@ def sent_checksum(archive: Archive, storage: Storage) -> str:
 
 
 def add_upload(
-    result: dict[str, Any], workspace: Workspace, where: str, progress: Progress = no_progress
-) -> dict[str, Any]:
-    """Send the model of a training that is done to the storage of its option `upload_to`, where there is one.
-
-    Args:
-        result: of the training, with its `model` and `warnings`.
+    result: TrainingResult, workspace: Workspace, where: str, progress: Progress = no_progress
+) -> TrainingResult:
+    """Send the model of a finished training to the remote storage that its option `upload_to` names, if any.
 
     Returns:
-        The result with `upload` (`Uploaded`); or with one more warning, which has the command to repeat. Never raises
-        for want of the storage: the model is whole.
+        The result with `upload`. If the upload fails, the model is whole and the result has one more warning, with the
+        command that repeats the upload.
     """
     if not where:
         return result
-    command = f"topgraft push {result['model']} {shlex.quote(where)}"
+    command = f"topgraft push {result.model} {shlex.quote(where)}"
     try:
-        uploaded = push_model(find_bundle(workspace, result["model"]), where, progress)
+        uploaded = push_model(find_bundle(workspace, result.model), where, progress)
     except (TopgraftError, OSError) as error:
         warning = f"The upload failed: {error} The model is whole. To send it later: {command}"
         log.warning("%s", warning)
-        return result | {"warnings": [*result["warnings"], warning]}
+        return result.with_warning(warning)
     except BaseException:
-        log.warning("%s is trained; its upload was stopped: %s", result["model"], command)
+        log.warning("%s is trained; its upload was stopped: %s", result.model, command)
         raise
     log.info("sent to %s", uploaded.place)
-    return result | {"upload": durable.to_json(dataclasses.asdict(uploaded))}
+    return dataclasses.replace(result, upload=uploaded)

@@ -20,7 +20,6 @@ from model.runs.listing import (
     running_trainings,
     unfinished_trainings,
 )
-from model.runs.outcome import outcome
 from model.runs.queue import wait_for_turn
 from model.runs.reservation import adopt, begin, reserve, reserve_again, reserve_import
 from model.runs.resumption import finished, interrupted_to_go_on_with
@@ -37,7 +36,6 @@ __all__ = [
     "finished",
     "interrupted_to_go_on_with",
     "interrupted_trainings",
-    "outcome",
     "process_of",
     "queued_trainings",
     "read_config",

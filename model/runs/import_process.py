@@ -3,6 +3,7 @@
 The child keeps TensorFlow out of the service's worker, and ends with it.
 """
 
+import dataclasses
 import os
 import sys
 from pathlib import Path
@@ -15,14 +16,12 @@ from model.results import Progress, no_progress
 from model.storage import is_remote, parse_place
 from model.storage.download import is_url
 from model.storage.settings import require_remote
+from model.training_result import ImportResult, TrainingResult
 from model.workspace import Workspace
 
 
-def take_over(config: TrainConfig, workspace: Workspace, progress: Progress = no_progress) -> dict[str, Any]:
+def take_over(config: TrainConfig, workspace: Workspace, progress: Progress = no_progress) -> ImportResult:
     """Import the model that `config` names, in this process.
-
-    Returns:
-        As `model.runs.import_run.import_model`, and `imported_from`.
 
     Raises:
         ConfigError: it is a URL, which a service must not fetch for whoever asks it to.
@@ -36,10 +35,10 @@ def take_over(config: TrainConfig, workspace: Workspace, progress: Progress = no
     from model.runs.import_run import import_model
 
     result = import_model(config.import_from, workspace, config.name, progress=progress)
-    return result | {"imported_from": config.import_from}
+    return dataclasses.replace(result, imported_from=config.import_from)
 
 
-def take_over_in_child(config: TrainConfig, workspace: Workspace) -> dict[str, Any]:
+def take_over_in_child(config: TrainConfig, workspace: Workspace) -> TrainingResult:
     """As `take_over`, in a child process that ends when this one does.
 
     Raises:
@@ -50,13 +49,13 @@ def take_over_in_child(config: TrainConfig, workspace: Workspace) -> dict[str, A
     result: dict[str, Any] = run_child(
         __name__, workspace.root, config.import_from, config.name, task=task, failure=TrainingError
     )
-    return result
+    return TrainingResult.from_json(result)
 
 
 def main(root: str, source: str, name: str) -> int:
     """In the child: import, and answer the parent."""
     config = TrainConfig(import_from=source, name=name)
-    return answer_parent(lambda: take_over(config, Workspace(Path(root))), f"import of {source}")
+    return answer_parent(lambda: take_over(config, Workspace(Path(root))).to_json(), f"import of {source}")
 
 
 def _check_source(source: str) -> None:

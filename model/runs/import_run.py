@@ -7,9 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from model import durable
 from model.config import is_model_name
 from model.errors import ArchiveError, ConfigError, ModelError
 from model.files.archives import is_archive, unpack_archive
@@ -18,6 +16,7 @@ from model.importing.imgclas import EXPECTED, TrainedFolder, find_trained_folder
 from model.importing.sources import local_source
 from model.results import Progress, no_progress
 from model.runs import Reservation, reserve_import
+from model.training_result import ImportResult
 from model.workspace import Workspace
 
 _ARCHIVE_SUFFIXES = re.compile(r"(\.tar)?\.(xz|gz|bz2|tgz|txz|tar|zip)$", re.IGNORECASE)
@@ -25,7 +24,7 @@ _ARCHIVE_SUFFIXES = re.compile(r"(\.tar)?\.(xz|gz|bz2|tgz|txz|tar|zip)$", re.IGN
 
 def import_model(
     source: Path | str, workspace: Workspace, name: str = "", sha256: str = "", progress: Progress = no_progress
-) -> dict[str, Any]:
+) -> ImportResult:
     """Take over a model of Topgraft as it is, or make one that answers as one trained by imgclas does.
 
     Args:
@@ -34,10 +33,6 @@ def import_model(
         name: of the new model; empty takes that of the folder.
         sha256: what the archive must have; empty takes what `<archive>.sha256` says, where it lies beside it.
         progress: told of a download.
-
-    Returns:
-        status, model (its name), path, backbone, classes, image_size, engine, metrics, max_difference of a
-        probability to the original network (of one by imgclas), warnings and seconds; all plain JSON.
 
     Raises:
         ModelError: the source is not such a model, is damaged, or holds code.
@@ -58,24 +53,20 @@ def import_model(
             return _result(import_imgclas(path, folder, run.name, run.bundle, run.work), run, clock)
 
 
-def _result(imported: Imported, run: Reservation, clock: float) -> dict[str, Any]:
+def _result(imported: Imported, run: Reservation, clock: float) -> ImportResult:
     manifest = imported.manifest
-    result: dict[str, Any] = durable.to_json(
-        {
-            "status": "done",
-            "model": run.name,
-            "path": run.destination,
-            "backbone": manifest.backbone,
-            "classes": len(manifest.classes),
-            "image_size": manifest.image_size,
-            "engine": manifest.engine,
-            "metrics": manifest.metrics,
-            "max_difference": imported.max_difference,
-            "warnings": imported.warnings,
-            "seconds": round(time.perf_counter() - clock, 1),
-        }
+    return ImportResult(
+        model=run.name,
+        path=run.destination,
+        metrics=manifest.metrics,
+        warnings=imported.warnings,
+        seconds=round(time.perf_counter() - clock, 1),
+        backbone=manifest.backbone,
+        classes=len(manifest.classes),
+        image_size=manifest.image_size,
+        engine=manifest.engine,
+        max_difference=imported.max_difference,
     )
-    return result
 
 
 @contextlib.contextmanager

@@ -26,6 +26,7 @@ from model.results import State
 from model.runs import Reservation, adopt, begin, finished
 from model.runs.import_process import take_over_in_child
 from model.runs.stopping import SECONDS_TO_STOP, how_to_go_on, watch
+from model.training_result import TrainingResult
 from model.workspace import Workspace
 
 _NICENESS = 5
@@ -34,11 +35,8 @@ _SECONDS_TO_END = SECONDS_TO_STOP + 1
 log = logging.getLogger(__name__)
 
 
-def run_training(config: TrainConfig, workspace: Workspace) -> dict[str, Any]:
+def run_training(config: TrainConfig, workspace: Workspace) -> TrainingResult:
     """Train in a child process and wait for it.
-
-    Returns:
-        As `model.runs.trainer.train`.
 
     Raises:
         TopgraftError: as `model.runs.trainer.train`; also TrainingError when the child was
@@ -53,7 +51,7 @@ def run_training(config: TrainConfig, workspace: Workspace) -> dict[str, Any]:
     return train_in_child(reservation, worker=os.getpid())
 
 
-def train_in_child(reservation: Reservation, worker: int | None) -> dict[str, Any]:
+def train_in_child(reservation: Reservation, worker: int | None) -> TrainingResult:
     """Carry out a reserved training in a child process and wait for it; see `run_training`.
 
     Args:
@@ -86,7 +84,7 @@ def main(directory: str, lock_descriptor: str, service: str, service_start: str,
     def train() -> dict[str, Any]:
         from model.runs import trainer
 
-        return trainer.run(reservation, config, Workspace(reservation.destination.parent.parent))
+        return trainer.run(reservation, config, Workspace(reservation.destination.parent.parent)).to_json()
 
     return answer_parent(train, f"training {reservation.name}")
 
@@ -152,10 +150,9 @@ def _left_alone(reservation: Reservation) -> TopgraftError:
     return TrainingStoppedError(f"training {reservation.name} was interrupted: the service was stopped.")
 
 
-def _result(reservation: Reservation, answer: bytes) -> dict[str, Any]:
+def _result(reservation: Reservation, answer: bytes) -> TrainingResult:
     try:
-        result: dict[str, Any] = read_answer(answer)
-        return result
+        answered = read_answer(answer)
     except ValueError:
         message = (
             f"training {reservation.name}: its process ended without a result. "
@@ -163,6 +160,7 @@ def _result(reservation: Reservation, answer: bytes) -> dict[str, Any]:
         )
         _end(reservation, "failed", message)
         raise TrainingError(message) from None
+    return TrainingResult.from_json(answered)
 
 
 def _killed(reservation: Reservation, number: int) -> TopgraftError:

@@ -6,10 +6,11 @@ dies each time before it gets anywhere is not started for ever.
 """
 
 import dataclasses
+import json
 from pathlib import Path
-from typing import Any
 
 from model.bundle import Bundle
+from model.bundle_files import TUNING
 from model.config import TrainConfig
 from model.errors import ConfigError, StorageError, TrainingError
 from model.features.kept import FEATURES_KEPT
@@ -17,7 +18,7 @@ from model.registry import find_bundle
 from model.results import TrainingStatus
 from model.runs.folder import WORK, Reservation, read_config
 from model.runs.listing import interrupted_trainings
-from model.runs.outcome import outcome, tuning_in
+from model.training_result import TrainingResult, Tuning, summarize
 from model.workspace import Workspace
 
 MOST_STARTS = 3
@@ -55,7 +56,7 @@ def can_go_on_with(config: TrainConfig, workspace: Workspace) -> bool:
     return ended is not None and (ended.state != "failed" or _failed_by_storage(ended))
 
 
-def finished(config: TrainConfig, workspace: Workspace) -> dict[str, Any] | None:
+def finished(config: TrainConfig, workspace: Workspace) -> TrainingResult | None:
     """The result of a command run again whose model is there already; None where there is something to do.
 
     Raises:
@@ -66,7 +67,14 @@ def finished(config: TrainConfig, workspace: Workspace) -> dict[str, Any] | None
     bundle: Bundle = find_bundle(workspace, config.name)
     bundle.verify()
     remark = f"{config.name} was trained already ({bundle.manifest.created}): there was nothing to do."
-    return outcome(bundle.manifest, bundle.directory, [remark], seconds=0.0) | tuning_in(bundle.directory)
+    return TrainingResult(
+        bundle.name, bundle.directory, summarize(bundle.manifest.metrics), (remark,), 0.0, _tuning_of(bundle)
+    )
+
+
+def _tuning_of(bundle: Bundle) -> Tuning | None:
+    path = bundle.directory / TUNING
+    return Tuning.from_json(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
 
 
 def count_start(status: TrainingStatus, before: TrainingStatus, reservation: Reservation) -> TrainingStatus:

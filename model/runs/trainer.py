@@ -8,7 +8,7 @@ import dataclasses
 import logging
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from model import bundle as bundles
@@ -29,7 +29,7 @@ from model.provenance import installed_versions, write_job
 from model.publishing.card import model_card
 from model.publishing.upload import add_upload
 from model.results import InputSpec, Measurement, Progress, most_telling, no_progress
-from model.runs import Reservation, begin, finished, outcome, reserve_again, wait_for_turn
+from model.runs import Reservation, begin, finished, reserve_again, wait_for_turn
 from model.runs.ignored_options import ignored_options
 from model.runs.import_process import take_over
 from model.runs.status_file import StatusFile
@@ -43,11 +43,11 @@ from model.tracking.experiment_tracking import add_tracking
 from model.training.classifier import Classifier, fit_classifier
 from model.training.deadline import Deadline
 from model.training.epochs import COLUMNS, Epoch
+from model.training_result import TrainingResult, Tuning, TuningResult, summarize
 from model.workspace import Workspace
 
 if TYPE_CHECKING:
     from model.export.model_files import Exported
-    from model.tuning.table import Tuning
 
 _TUNED_ON_THE_SAME = (
     "tuning chose the options on the very images of cross-validation, whose accuracy looks slightly better for it"
@@ -56,17 +56,13 @@ _TUNED_ON_THE_SAME = (
 log = logging.getLogger(__name__)
 
 
-def train(config: TrainConfig, workspace: Workspace, progress: Progress = no_progress) -> dict[str, Any]:
+def train(config: TrainConfig, workspace: Workspace, progress: Progress = no_progress) -> TrainingResult:
     """Train a model in this process.
 
-    Returns:
-        status, model (its name), path, metrics of each split, warnings, remarks and seconds; all plain JSON.
-
     Raises:
-        TrainingBusyError, ConfigError: it may not start.
-        DatasetError, WeightsError, StorageError, TrainingError: it could not go on; nothing is left among
-            the models.
-        TrainingStoppedError: it was interrupted.
+        TrainingBusyError, ConfigError: the training may not start.
+        DatasetError, WeightsError, StorageError, TrainingError: the training failed; no model was written.
+        TrainingStoppedError: the training was interrupted.
     """
     result = finished(config, workspace)
     if result is not None:
@@ -77,48 +73,50 @@ def train(config: TrainConfig, workspace: Workspace, progress: Progress = no_pro
     return run(reservation, config, workspace, progress)
 
 
-def tune(config: TrainConfig, workspace: Workspace, progress: Progress = no_progress) -> dict[str, Any]:
-    """Try backbones and options for `config.tune_minutes` and train nothing.
+def tune(config: TrainConfig, workspace: Workspace, progress: Progress = no_progress) -> TuningResult:
+    """Search backbones and hyperparameters for `config.tune_minutes` and train nothing.
 
-    Interrupted, it can be resumed like a training, and then is one: what was chosen is trained.
-
-    Returns:
-        status, warnings, seconds and `tuning` (`model.tuning.table.Tuning`); all plain JSON.
+    An interrupted search is resumed as a training: it trains with the chosen options at the end.
 
     Raises:
         As `train`.
     """
     reservation, config = begin(config, workspace)
-    return run(reservation, config, workspace, progress, only_tune=True)
+    with _started(reservation, config, workspace, progress) as training:
+        result = training.only_tune()
+        reservation.remove()
+    return result
 
 
-def resume(name: str, workspace: Workspace, progress: Progress = no_progress) -> dict[str, Any]:
-    """Go on with an interrupted training in this process, to the result it would have had; see `train`."""
+def resume(name: str, workspace: Workspace, progress: Progress = no_progress) -> TrainingResult:
+    """Resume an interrupted training in this process, to the result it would have had; see `train`."""
     reservation, config = reserve_again(name, workspace)
     return run(reservation, config, workspace, progress)
 
 
 def run(
-    reservation: Reservation,
-    config: TrainConfig,
-    workspace: Workspace,
-    progress: Progress = no_progress,
-    only_tune: bool = False,
-) -> dict[str, Any]:
-    """Carry out a reserved training, see `train`; or only the search before it, see `tune`."""
+    reservation: Reservation, config: TrainConfig, workspace: Workspace, progress: Progress = no_progress
+) -> TrainingResult:
+    """Carry out a reserved training; see `train`."""
+    with _started(reservation, config, workspace, progress) as training:
+        result = training.run()
+        reservation.publish()
+    result = add_upload(result, workspace, config.upload_to, progress)
+    return add_tracking(result, progress)
+
+
+@contextlib.contextmanager
+def _started(
+    reservation: Reservation, config: TrainConfig, workspace: Workspace, progress: Progress
+) -> Iterator["_Training"]:
+    """A reserved training when its turn has come; status.json tells how the block ended, where it did not succeed."""
     status = StatusFile(reservation, progress)
     with reservation.lock, contextlib.ExitStack() as held:
         try:
             with stopped_by_signals(reservation):
                 wait_for_turn(reservation, workspace)
                 status.begin()
-                training = _Training(reservation, config, workspace, status, held)
-                if only_tune:
-                    result = training.only_tune()
-                    reservation.remove()
-                    return result
-                result = training.run()
-                reservation.publish()
+                yield _Training(reservation, config, workspace, status, held)
         except (DatasetError, ConfigError) as error:
             if reservation.passed_checks:
                 status.end("failed", error.message, error)
@@ -147,8 +145,6 @@ def run(
             # Such as a GPU that is gone: what was learned is there still.
             status.end("failed", f"{error} {how_to_go_on(reservation.name)}", error)
             raise
-    result = add_upload(result, workspace, config.upload_to, progress)
-    return add_tracking(result, reservation.destination, progress)
 
 
 class _Training:
@@ -188,7 +184,12 @@ class _Training:
         """The input of its network."""
         return InputSpec.from_config(self.config)
 
-    def run(self) -> dict[str, Any]:
+    @property
+    def seconds(self) -> float:
+        """The time since the start of this process's part of the training."""
+        return round(time.perf_counter() - self.clock, 1)
+
+    def run(self) -> TrainingResult:
         """Check, fit, export, evaluate, report, and close the bundle with its manifest."""
         verdict = self.prepare()
         classifier = self.fit(verdict)
@@ -200,7 +201,15 @@ class _Training:
         write_job(self.bundle)
         bundles.write_manifest(self.bundle, manifest)
         warnings = (*verdict.remarks, *self.warnings(verdict, classifier, exported))
-        return self.result(manifest, warnings) | {"remarks": list(classifier.remarks)}
+        return TrainingResult(
+            manifest.name,
+            self.reservation.destination,
+            summarize(manifest.metrics),
+            warnings,
+            self.seconds,
+            self.tuning,
+            classifier.remarks,
+        )
 
     def fit(self, verdict: Verdict) -> Classifier:
         """The classifier, told to TensorBoard as it comes about."""
@@ -214,11 +223,12 @@ class _Training:
         journal.finish(classifier.history)
         return classifier
 
-    def only_tune(self) -> dict[str, Any]:
+    def only_tune(self) -> TuningResult:
         """Check, and search."""
         verdict = self.prepare()
-        seconds = round(time.perf_counter() - self.clock, 1)
-        return self.with_tuning({"status": "done", "warnings": list(verdict.remarks), "seconds": seconds})
+        if self.tuning is None:
+            raise ConfigError("tune_minutes: expected the minutes to search, received none.")
+        return TuningResult(self.tuning, verdict.remarks, self.seconds)
 
     def prepare(self) -> Verdict:
         """The dataset, checked; where a tuning is asked for, the options from here on are those that it chose."""
@@ -362,15 +372,6 @@ class _Training:
             files={},
             precision=exported.precision,
         )
-
-    def result(self, manifest: Manifest, warnings: Sequence[str]) -> dict[str, Any]:
-        """What the training answers to whoever asked for it."""
-        answer = outcome(manifest, self.reservation.destination, warnings, time.perf_counter() - self.clock)
-        return self.with_tuning(answer)
-
-    def with_tuning(self, answer: dict[str, Any]) -> dict[str, Any]:
-        """An answer, with what a tuning found out where there was one."""
-        return answer if self.tuning is None else answer | {"tuning": self.tuning.to_json()}
 
 
 def _without_matrix(metrics: Mapping[str, Any]) -> dict[str, Any]:

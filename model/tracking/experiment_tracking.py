@@ -17,7 +17,6 @@ import os
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import requests
@@ -28,6 +27,7 @@ from model.errors import ConfigError, TopgraftError, TrackingError
 from model.processes import describe_exit, python_command, python_environment, start_child
 from model.provenance import remember_run
 from model.results import Progress, no_progress
+from model.training_result import TrackedRun, TrainingResult
 
 CHILD = "model.tracking.mlflow_run"
 OUTCOME = "outcome.json"
@@ -102,10 +102,9 @@ class Outcome:
     error: str = ""
     http_status: int = 0
 
-    def run(self) -> dict[str, str]:
-        """What the result of a training says of its run."""
-        names = ("experiment", "run_id", "url", "registered_model", "version")
-        return {name: getattr(self, name) for name in names}
+    def run(self) -> TrackedRun:
+        """The run, for the result of a training."""
+        return TrackedRun(self.experiment, self.run_id, self.url, self.registered_model, self.version)
 
 
 def tracking_server() -> TrackingServer | None:
@@ -137,16 +136,14 @@ def is_installed() -> bool:
     return importlib.util.find_spec("mlflow") is not None
 
 
-def add_tracking(result: dict[str, Any], directory: Path, progress: Progress = no_progress) -> dict[str, Any]:
-    """Log a training that is done, where the environment names a server.
-
-    Args:
-        result: of the training, with its `warnings`.
-        directory: the model, whole and in its place.
+def add_tracking(result: TrainingResult, progress: Progress = no_progress) -> TrainingResult:
+    """Log a finished training to MLflow, if the environment names a server.
 
     Returns:
-        The result with `mlflow`, its run; or with one more warning. Never raises for want of MLflow.
+        The result with `mlflow`. If MLflow fails, the model is whole and the result has one more warning, with the
+        command that repeats the logging.
     """
+    directory = result.path
     try:
         server = tracking_server()
         if server is None:
@@ -157,12 +154,12 @@ def add_tracking(result: dict[str, Any], directory: Path, progress: Progress = n
     except (TopgraftError, OSError) as error:
         warning = f"{error} The model is whole. To log it later: {_how_to_log(directory)}"
         log.warning("%s", warning)
-        return result | {"warnings": [*result["warnings"], warning]}
+        return result.with_warning(warning)
     except BaseException:
         log.warning("%s is trained; its logging to MLflow was stopped: %s", directory.name, _how_to_log(directory))
         raise
     log.info("logged to MLflow: %s", outcome.url)
-    return result | {"mlflow": outcome.run()}
+    return dataclasses.replace(result, mlflow=outcome.run())
 
 
 def log_model(directory: Path, server: TrackingServer) -> Outcome:
@@ -181,7 +178,7 @@ def log_model(directory: Path, server: TrackingServer) -> Outcome:
         ended = _run_child(directory, Path(folder), server)
         outcome = _read_outcome(Path(folder), server)
         if outcome.done:
-            remember_run(directory, outcome.run())
+            remember_run(directory, dataclasses.asdict(outcome.run()))
             return outcome
         reason = outcome.error or ended or f"its process failed: {_last_line(Path(folder) / _LOG)}"
     raise TrackingError(_without_secrets(_failure(outcome, reason, server), server))

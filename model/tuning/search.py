@@ -26,11 +26,12 @@ from model.training.batches import measuring_weights
 from model.training.cross_validation import FoldPlan
 from model.training.deadline import NO_DEADLINE, Deadline
 from model.training.head import HeadOptions
+from model.training_result import Tuning
 from model.tuning.candidates import GRID, proposals
 from model.tuning.choice import choose
 from model.tuning.out_of_fold import predict_out_of_fold
 from model.tuning.pool import NoTimeError, Pool
-from model.tuning.table import Tuning, rows_of
+from model.tuning.table import rows_of
 from model.tuning.trials import Trial, Trials
 
 FOLDS = 5

@@ -37,7 +37,7 @@ def test_an_int8_network_is_small_and_answers_like_the_float32_one(workspace, sh
     result = train(config(shapes), workspace)
     bundle = find_bundle(workspace, "m")
     bundle.verify()
-    assert bundle.manifest.precision == "int8" and "int8" not in str(result["warnings"])
+    assert bundle.manifest.precision == "int8" and "int8" not in str(result.warnings)
     assert bundle.manifest.parity["val_accuracy_int8"] >= bundle.manifest.parity["val_accuracy_float32"] - 0.005
     content = (bundle.directory / ONNX_MODEL).read_bytes()
     assert len(content) < len(float32[0]) / 3
@@ -62,7 +62,7 @@ def test_an_int8_network_is_small_and_answers_like_the_float32_one(workspace, sh
 def test_an_int8_network_that_answers_worse_is_refused(workspace, shapes, monkeypatch):
     monkeypatch.setattr(int8, "quantize", lambda graph, images: _wrong(graph))
     result = train(config(shapes), workspace)
-    [warning] = [warning for warning in result["warnings"] if "int8" in warning]
+    [warning] = [warning for warning in result.warnings if "int8" in warning]
     assert "was refused" in warning and "0.5% at most may be lost" in warning
     bundle = find_bundle(workspace, "m")
     assert bundle.manifest.precision == "float32"

@@ -98,7 +98,7 @@ def test_a_training_goes_on_with_smaller_batches_and_says_so(workspace, shapes, 
     monkeypatch.setattr(keras.Model, "train_on_batch", on_a_small_gpu)
     options = vars(FINE_TUNED) | {"dataset": str(shapes), "epochs": 3, "folds": 0, "test_fraction": 0.0}
     result = train(TrainConfig(**options), workspace, watch)
-    assert [warning for warning in result["warnings"] if "fine-tuning ended with batches of 4" in warning]
+    assert [warning for warning in result.warnings if "fine-tuning ended with batches of 4" in warning]
     assert epochs == sorted(epochs) and set(epochs) == {1, 2, 3}
     smaller = sizes[good_steps + 1 :]
     images_of_an_epoch = 30

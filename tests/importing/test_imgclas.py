@@ -28,6 +28,7 @@ from model.runs.import_run import import_model
 from model.serving.keras_engine import keras_engine
 from model.serving.prediction_figure import draw_prediction
 from model.serving.predictor import load_predictor
+from model.training_result import ImportResult
 from model.workspace import Workspace
 from tests.support.imgclas_models import (
     CLASSES,
@@ -64,7 +65,7 @@ class Imported:
     mode: str
     folder: Path
     workspace: Workspace
-    result: dict[str, Any]
+    result: ImportResult
     before: dict[str, str]
 
 
@@ -142,13 +143,14 @@ def test_the_manifest_tells_where_the_model_comes_from(imported: Imported) -> No
     assert origin["module"] == "imgclas" and origin["checkpoint"] == f"ckpts/{checkpoint.name}"
     assert origin["sha256"] == hashlib.sha256(checkpoint.read_bytes()).hexdigest()
     assert manifest.dataset["counts"]["train"] == dict(zip(CLASSES, (1, 1, 2), strict=True))
-    assert imported.result["warnings"] == ["dataset_files/train.txt: 1 of 5 lines name no known class"]
+    assert imported.result.warnings == ("dataset_files/train.txt: 1 of 5 lines name no known class",)
     if checkpoint.name.startswith("final_model"):
         assert manifest.metrics["val"]["accuracy"] == 0.5 and manifest.metrics["val"]["images"] == 2
     else:
         assert manifest.metrics == {}
     assert (bundle.directory / "results.csv").read_text().splitlines()[1].startswith("imgclas,1,0.9,0.5,")
-    assert json.loads(json.dumps(imported.result)) == imported.result
+    answer = imported.result.to_json()
+    assert json.loads(json.dumps(answer)) == answer
 
 
 def test_the_source_is_never_changed_and_nothing_is_left_behind(imported: Imported) -> None:
@@ -202,7 +204,7 @@ def test_an_archive_is_imported_by_the_command_and_used_by_it(
 
 def test_an_archive_without_a_top_folder_gives_its_own_name(workspace: Workspace, folder: Path) -> None:
     archive = shutil.make_archive(str(folder.parent / "my-terns"), "gztar", folder)
-    assert import_model(Path(archive), workspace)["model"] == "my-terns"
+    assert import_model(Path(archive), workspace).model == "my-terns"
 
 
 def test_a_name_that_no_model_can_have_is_refused(workspace: Workspace, folder: Path) -> None:
@@ -220,7 +222,7 @@ def test_what_a_killed_import_left_is_cleared_away(workspace: Workspace, folder:
     shutil.rmtree(left)
     (left / "bundle").mkdir(parents=True)
     (left / LOCK).touch()
-    assert import_model(folder, workspace)["model"] == NAME
+    assert import_model(folder, workspace).model == NAME
 
 
 def edit_conf(folder: Path, group: str, name: str, value: Any) -> None:
@@ -412,7 +414,7 @@ def test_a_keras_file_with_anything_else_in_it_is_refused(
 def test_how_it_was_compiled_is_left_behind(workspace: Workspace, folder: Path) -> None:
     with h5py.File(folder / "ckpts" / "final_model.h5", "r+") as file:
         file.attrs["training_config"] = json.dumps({"optimizer_config": {"class_name": "customAdam", "config": {}}})
-    assert import_model(folder, workspace)["status"] == "done"
+    assert import_model(folder, workspace).model == NAME
 
 
 def test_a_file_as_keras_2_wrote_it_is_read(workspace: Workspace, folder: Path, network: keras.Model) -> None:
@@ -446,7 +448,7 @@ def test_a_head_that_is_built_otherwise_is_imported_too(workspace: Workspace, fo
     x = layers.Activation("softmax")(layers.Dense(len(CLASSES))(x))
     network = keras.Model(backbone.input, x)
     save_as(folder, network, "epoch-30.keras")
-    assert import_model(folder, workspace)["max_difference"] < 1e-4
+    assert import_model(folder, workspace).max_difference < 1e-4
     bundle = find_bundle(workspace, NAME)
     predictor = load_predictor(bundle)
     pixels = predictor.decode(photo(1))
@@ -464,7 +466,7 @@ def test_a_deep_backbone_of_imgclas_is_imported(workspace: Workspace, tmp_path: 
     network = with_head(backbone, mode, spread=0.3)
     folder = write_folder(tmp_path / name, network, mode, file, name)
     result = import_model(folder, workspace)
-    assert result["engine"] == "onnx"
+    assert result.engine == "onnx"
     predictor = load_predictor(find_bundle(workspace, name))
     photos = [photo(seed) for seed in range(3)]
     answers = predictor.probabilities(np.stack([predictor.decode(item) for item in photos]))

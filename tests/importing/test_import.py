@@ -50,7 +50,7 @@ def test_an_exported_model_arrives_as_it_was_and_exports_to_the_same_bytes(
     result = import_model(archive.path, elsewhere)
     imported = find_bundle(elsewhere, "colours")
     imported.verify()
-    assert result["model"] == "colours" and result["warnings"] == []
+    assert result.model == "colours" and result.warnings == ()
     assert write_archive(imported, tmp_path / "again.tar.xz").sha256 == archive.sha256
 
 
@@ -177,7 +177,7 @@ def test_a_report_that_could_run_scripts_stays_behind(bundle: Bundle, elsewhere:
     (bundle.directory / "report.html").write_text("<script>alert(1)</script>")
     rewritten(bundle)
     result = import_model(bundle.directory, elsewhere, "one")
-    assert "report.html was left out" in result["warnings"][0]
+    assert "report.html was left out" in result.warnings[0]
     imported = find_bundle(elsewhere, "one")
     imported.verify()
     assert not (imported.directory / "report.html").exists()
@@ -186,7 +186,7 @@ def test_a_report_that_could_run_scripts_stays_behind(bundle: Bundle, elsewhere:
 def test_a_report_of_ours_comes_along(bundle: Bundle, elsewhere: Workspace) -> None:
     (bundle.directory / "report.html").write_text(SAFE_BEGINNING + "<title>report</title>")
     rewritten(bundle)
-    assert import_model(bundle.directory, elsewhere)["warnings"] == []
+    assert import_model(bundle.directory, elsewhere).warnings == ()
     assert (elsewhere.models / "colours" / "report.html").is_file()
 
 

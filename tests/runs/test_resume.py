@@ -61,7 +61,7 @@ def test_fine_tuning_of_a_whole_backbone_goes_on_with_its_averaged_weights(works
     with pytest.raises(Interruption):
         train(config, workspace, _stop_at("fine_tune", 2))
     result = resume("m", workspace)
-    assert "was kept" in result["remarks"][0]
+    assert "was kept" in result.remarks[0]
     assert (rows(workspace), _predictions(workspace)) == expected
 
 
@@ -98,7 +98,7 @@ def test_what_was_learned_before_an_interruption_outlives_the_time_limit(workspa
         train(config, workspace, _stop_at("export", 0))
     status = json.loads((workspace.running / "m" / "status.json").read_text())
     (workspace.running / "m" / "status.json").write_text(json.dumps(status | {"seconds_used": 60_001.0}))
-    assert not [warning for warning in resume("m", workspace)["warnings"] if "time limit" in warning]
+    assert not [warning for warning in resume("m", workspace).warnings if "time limit" in warning]
     assert (rows(workspace), _predictions(workspace)) == expected
 
 

@@ -23,13 +23,14 @@ from model.runs.trainer import train
 from model.serving.held_out_features import read_held_out
 from model.serving.keras_engine import keras_engine
 from model.serving.predictor import load_predictor
+from model.training_result import TrainingResult
 from model.workspace import Workspace
 from tests.support.held_out import held_out_as_served
 from tests.support.shapes import CLASSES
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory, shapes) -> tuple[Workspace, dict]:
+def trained(tmp_path_factory, shapes) -> tuple[Workspace, TrainingResult]:
     workspace = Workspace(tmp_path_factory.mktemp("trained"))
     workspace.models.mkdir()
     return workspace, train(TrainConfig(dataset=str(shapes), name="shapes"), workspace)
@@ -37,7 +38,7 @@ def trained(tmp_path_factory, shapes) -> tuple[Workspace, dict]:
 
 def test_a_training_gives_a_whole_model(trained):
     workspace, result = trained
-    assert result["status"] == "done" and result["model"] == "shapes"
+    assert result.model == "shapes"
     bundle = find_bundle(workspace, "shapes")
     bundle.verify()
     expected = {
@@ -64,8 +65,8 @@ def test_a_training_gives_a_whole_model(trained):
 
 def test_few_images_are_measured_by_cross_validation_and_all_learned_from(trained):
     workspace, result = trained
-    assert list(result["metrics"]) == ["val", "cross_validation"]
-    told = result["metrics"]["cross_validation"]
+    assert list(result.metrics) == ["val", "cross_validation"]
+    told = result.metrics["cross_validation"]
     low, high = told["accuracy_interval"]
     assert told["images"] == 36 and low < told["accuracy"] <= high and 0 < told["macro_f1"] <= 1
     directory = workspace.models / "shapes"
@@ -79,7 +80,9 @@ def test_few_images_are_measured_by_cross_validation_and_all_learned_from(traine
 
 def test_the_result_is_plain_json(trained):
     _, result = trained
-    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    answer = result.to_json()
+    assert json.loads(json.dumps(answer, allow_nan=False)) == answer and answer["status"] == "done"
+    assert TrainingResult.from_json(answer) == result
 
 
 def test_results_csv_has_a_row_per_epoch(trained):
@@ -214,14 +217,14 @@ def test_fine_tuning_that_does_not_help_is_left_out(workspace, shapes):
     train(plain, workspace)
     kernels = [_bias(workspace.models / name / "model.onnx") for name in ("m", "plain")]
     assert np.array_equal(*kernels)
-    [remark] = result["remarks"]
+    [remark] = result.remarks
     assert "fine-tuning reached val_loss" in remark and "left out" in remark
     assert remark in (workspace.models / "m" / "report.html").read_text()
 
 
 def test_auto_says_what_it_chose_and_why(workspace, shapes):
     result = train(TrainConfig(dataset=str(shapes), name="m", fine_tune="auto", image_size=64, folds=0), workspace)
-    [remark] = result["remarks"]
+    [remark] = result.remarks
     assert remark.startswith("fine_tune = auto chose none: 6 validation images are too few")
 
 
@@ -232,7 +235,7 @@ def test_fine_tuning_that_helps_is_kept_and_served(workspace, shapes, part):
         dataset=str(shapes), name="tuned", fine_tune=part, epochs=1, fine_tune_epochs=15, image_size=96, patience=20
     )
     result = train(config, workspace)
-    assert "was kept" in result["remarks"][0]
+    assert "was kept" in result.remarks[0]
     bundle = find_bundle(workspace, "tuned")
     bundle.verify()
     assert bundle.manifest.engine == "onnx" and bundle.manifest.parity["max_difference"] < 1e-4
@@ -264,7 +267,7 @@ def test_a_network_without_a_counterpart_in_onnx_is_served_by_keras_and_says_so(
     result = train(TrainConfig(dataset=str(shapes), name="m", image_size=96), workspace)
     bundle = find_bundle(workspace, "m")
     assert bundle.manifest.engine == "keras" and "model.onnx" not in bundle.manifest.files
-    assert any("served by Keras" in warning for warning in result["warnings"])
+    assert any("served by Keras" in warning for warning in result.warnings)
     assert load_predictor(bundle).probabilities(_pictures(shapes, 96)).shape == (3, 3)
 
 
@@ -317,7 +320,7 @@ def test_what_was_left_out_is_said_in_the_result(workspace, shapes, tmp_path):
     shutil.copytree(shapes, mine)
     (mine / "circle" / "001.jpg").write_bytes(b"no picture")
     result = train(TrainConfig(dataset=str(mine), name="m", image_size=64), workspace)
-    assert "1 image could not be decoded and left out" in result["warnings"][0]
+    assert "1 image could not be decoded and left out" in result.warnings[0]
     assert "circle/001.jpg" in (workspace.models / "m" / "dataset_files" / "rejected.csv").read_text()
 
 

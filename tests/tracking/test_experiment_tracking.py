@@ -34,6 +34,7 @@ from model.tracking.experiment_tracking import (
     look_at,
     tracking_server,
 )
+from model.training_result import TrackedRun, TrainingResult
 from model.workspace import Workspace
 from tests.support.http_server import http_server
 from tests.support.mlflow_server import MlflowServer, answer, running_mlflow_server, spoiling_proxy
@@ -41,7 +42,18 @@ from tests.support.ports import free_port
 from tests.support.shapes import CLASSES
 
 PASSWORD = "hunter2/@%"
-RESULT: dict[str, Any] = {"status": "done", "warnings": ["an earlier one"]}
+
+
+def result_of(directory: Path) -> TrainingResult:
+    """The result of a training that wrote the model in `directory`, with a warning."""
+    return TrainingResult(directory.name, directory, {}, ("an earlier one",), 1.0)
+
+
+def logged_run(directory: Path) -> TrackedRun:
+    """The run of the model in `directory`, logged now."""
+    run = add_tracking(result_of(directory)).mlflow
+    assert run is not None
+    return run
 
 
 @pytest.fixture(autouse=True)
@@ -125,21 +137,22 @@ def warning_of(directory: Path, address: str, monkeypatch: pytest.MonkeyPatch) -
     """Log the model to `address`; the warning that this ends with, the model and all else being as before."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address.replace("http://", "http://me:hunter2%2F%40%25@"))
     environment = dict(os.environ)
-    result = add_tracking(RESULT, directory)
+    result = add_tracking(result_of(directory))
     open_bundle(directory).verify()
     assert dict(os.environ) == environment
     assert psutil.Process().children(recursive=True) == []
-    assert "mlflow" not in result and result["warnings"][0] == "an earlier one"
-    [warning] = result["warnings"][1:]
+    assert result.mlflow is None and result.warnings[0] == "an earlier one"
+    [warning] = result.warnings[1:]
     assert "hunter2" not in warning
     assert warning.endswith("The model is whole. To log it later: topgraft models track small")
     return warning
 
 
 def test_without_an_address_nothing_happens(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert add_tracking(RESULT, finished) is RESULT
+    result = result_of(finished)
+    assert add_tracking(result) is result
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
-    assert add_tracking(RESULT, finished) is RESULT
+    assert add_tracking(result) is result
 
 
 def test_a_server_that_is_down_is_a_warning(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,14 +207,14 @@ def test_an_address_of_another_kind_is_a_warning(finished: Path, monkeypatch: py
     with pytest.raises(ConfigError, match="such as http://127") as raised:
         tracking_server()
     assert "hunter2" not in raised.value.message
-    assert raised.value.message in add_tracking(RESULT, finished)["warnings"][1]
+    assert raised.value.message in add_tracking(result_of(finished)).warnings[1]
 
 
 @pytest.mark.parametrize("seconds", ["soon", "0", "-1", "nan", "inf"])
 def test_a_limit_that_is_no_time_is_a_warning(finished: Path, monkeypatch: pytest.MonkeyPatch, seconds: str) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
     monkeypatch.setenv("TOPGRAFT_MLFLOW_SECONDS", seconds)
-    assert "TOPGRAFT_MLFLOW_SECONDS" in add_tracking(RESULT, finished)["warnings"][1]
+    assert "TOPGRAFT_MLFLOW_SECONDS" in add_tracking(result_of(finished)).warnings[1]
 
 
 def test_empty_variables_count_as_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,7 +247,8 @@ def test_the_logging_ends_with_who_waits_for_it(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", hanging)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "500")
     code = "import sys; from pathlib import Path; from model.tracking.experiment_tracking import add_tracking\n"
-    code += "add_tracking({'warnings': []}, Path(sys.argv[1]))"
+    code += "from model.training_result import TrainingResult\n"
+    code += "add_tracking(TrainingResult('small', Path(sys.argv[1]), {}, (), 1.0))"
     parent = subprocess.Popen(
         [sys.executable, "-c", code, str(finished)], stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
     )
@@ -304,12 +318,12 @@ def test_a_training_is_a_run_with_its_parameters_metrics_report_and_model(
         dataset=str(shapes), name="shapes", epochs=5, image_size=96, fine_tune="top", fine_tune_epochs=2
     )
     result = train(config, workspace)
-    assert result["status"] == "done" and not any("MLflow" in warning for warning in result["warnings"])
+    assert not any("MLflow" in warning for warning in result.warnings)
     bundle = find_bundle(workspace, "shapes")
     bundle.verify()
     [run] = mlflow_server.runs(experiment)
     run_id = run["info"]["run_id"]
-    assert result["mlflow"] == {
+    assert result.to_json()["mlflow"] == {
         "experiment": experiment,
         "run_id": run_id,
         "url": f"{mlflow_server.address}/#/experiments/{run['info']['experiment_id']}/runs/{run_id}",
@@ -349,8 +363,9 @@ def test_a_training_is_a_run_with_its_parameters_metrics_report_and_model(
 def test_the_registered_version_is_the_whole_model_and_answers_as_the_service_does(
     mlflow_server: MlflowServer, experiment: str, workspace: Workspace, shapes: Path, tmp_path: Path
 ) -> None:
-    run = train(TrainConfig(dataset=str(shapes), name="shapes", epochs=5, image_size=96), workspace)["mlflow"]
-    version = f"models:/{run['registered_model']}/{run['version']}"
+    run = train(TrainConfig(dataset=str(shapes), name="shapes", epochs=5, image_size=96), workspace).mlflow
+    assert run is not None
+    version = f"models:/{run.registered_model}/{run.version}"
     downloaded = tmp_path / "elsewhere" / "models" / "shapes"
     downloaded.mkdir(parents=True)
     mlflow_server.execute(
@@ -390,15 +405,16 @@ def test_a_training_that_was_interrupted_and_resumed_is_one_run(
         train(TrainConfig(dataset=str(shapes), name="shapes", epochs=3, image_size=96), workspace, interrupt)
     result = resume("shapes", workspace)
     [run] = mlflow_server.runs(experiment)
-    assert result["mlflow"]["run_id"] == run["info"]["run_id"] and result["mlflow"]["version"] == "1"
+    assert result.mlflow is not None
+    assert result.mlflow.run_id == run["info"]["run_id"] and result.mlflow.version == "1"
 
 
 @pytest.mark.slow
 def test_a_model_logged_twice_has_one_run_with_everything_once(
     mlflow_server: MlflowServer, experiment: str, finished: Path
 ) -> None:
-    first, second = (add_tracking(RESULT, finished)["mlflow"] for _ in range(2))
-    assert first == second and first["version"] == "1"
+    first, second = (add_tracking(result_of(finished)).mlflow for _ in range(2))
+    assert first == second and first is not None and first.version == "1"
     [run] = mlflow_server.runs(experiment)
     assert mlflow_server.history(run["info"]["run_id"], "head/loss") == [(1, 0.9), (2, 0.5)]
     # What is not finite is left out.
@@ -417,7 +433,7 @@ def test_a_refused_upload_keeps_the_numbers_and_is_completed_later(
     assert run["info"]["status"] == "FAILED" and "403" in values(run["data"]["tags"])["topgraft.incomplete"]
     assert values(run["data"]["metrics"])["test/accuracy"] == 0.75
 
-    assert add_tracking(RESULT, finished)["mlflow"]["run_id"] == run["info"]["run_id"]
+    assert logged_run(finished).run_id == run["info"]["run_id"]
     [run] = mlflow_server.runs(experiment)
     assert run["info"]["status"] == "FINISHED" and "topgraft.incomplete" not in values(run["data"]["tags"])
 
@@ -448,7 +464,7 @@ def test_a_server_that_dies_halfway_leaves_a_run_to_go_on_with(
     assert "expected to upload the model" in refused_at(mlflow_server, die_at_the_model, finished)
     [begun] = mlflow_server.runs(experiment)
     assert begun["info"]["status"] == "RUNNING"
-    assert add_tracking(RESULT, finished)["mlflow"]["run_id"] == begun["info"]["run_id"]
+    assert logged_run(finished).run_id == begun["info"]["run_id"]
     [run] = mlflow_server.runs(experiment)
     assert run["info"]["status"] == "FINISHED"
 

@@ -152,8 +152,8 @@ def test_a_class_that_cannot_be_measured_is_named(shapes, tmp_path):
 
 def test_a_time_limit_without_time_for_cross_validation_is_told(workspace: Workspace, shapes):
     result = train(TrainConfig(dataset=str(shapes), name="m", image_size=64, time_limit_minutes=0.0), workspace)
-    assert set(result["metrics"]) == {"val"}
-    assert any("no time for cross-validation" in warning for warning in result["warnings"])
+    assert set(result.metrics) == {"val"}
+    assert any("no time for cross-validation" in warning for warning in result.warnings)
 
 
 @pytest.mark.parametrize(

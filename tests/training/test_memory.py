@@ -86,4 +86,4 @@ def test_the_result_says_that_fine_tuning_may_not_fit(workspace, shapes, monkeyp
         epochs=1,
         fine_tune_epochs=1,
     )
-    assert any("lower batch_size (now 32)" in warning for warning in train(config, workspace)["warnings"])
+    assert any("lower batch_size (now 32)" in warning for warning in train(config, workspace).warnings)

@@ -21,12 +21,12 @@ from model.registry import find_bundle
 from model.results import Sample, no_progress
 from model.runs.process import run_training
 from model.runs.resumption import finished
+from model.training_result import Tuning
 from model.tuning import pool
 from model.tuning.candidates import GRID, proposals
 from model.tuning.choice import choose
 from model.tuning.pool import NoTimeError, Pool
 from model.tuning.search import tune
-from model.tuning.table import Tuning
 from model.tuning.trials import MeasuredBackbone, Trial, Trials
 
 SECONDS = 8
@@ -264,12 +264,13 @@ def test_a_training_with_tune_minutes_trains_what_was_chosen_and_keeps_the_table
     bundle.verify()
     assert TUNING in bundle.manifest.files
     stored = json.loads((bundle.directory / TUNING).read_text())
-    assert stored == result["tuning"]
+    assert result.tuning is not None and result.tuning.to_json() == stored
     [chosen] = [row for row in stored["rows"] if row["chosen"]]
     trained = bundle.manifest.train_config
     assert bundle.manifest.backbone == chosen["backbone"]
     assert chosen["options"].items() <= trained.items() and trained["tune_minutes"] is None
-    assert finished(config, workspace)["tuning"] == stored
+    again = finished(config, workspace)
+    assert again is not None and again.tuning == result.tuning
     assert "Which backbone?" in (bundle.directory / REPORT).read_text(encoding="utf-8")
 
 
