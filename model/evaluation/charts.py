@@ -1,8 +1,7 @@
-"""Charts as inline SVG, drawn by hand: a few kilobytes each, sharp on paper, nothing to load.
+"""Charts as inline SVG: a few kilobytes each, sharp in print, nothing to load.
 
-Colours are of Okabe and Ito (2008), which readers with any colour vision tell apart; wherever a
-colour matters, a dash, a place or a number says the same. Lengths are in the SVG's own units.
-Every text from outside is escaped here.
+Colours are those of Okabe and Ito (2008), distinguishable with any colour vision; whatever a colour encodes, a dash, a
+position or a number encodes as well. Lengths are in SVG units. All text is escaped here.
 """
 
 import dataclasses
@@ -17,15 +16,15 @@ from model.evaluation.metrics import ReliabilityBin
 BLUE, ORANGE, GRAY = "#0072B2", "#D55E00", "#7A8288"
 _INK, _FAINT = "#39424E", "#E3E7EB"
 
-_LONGEST_LABEL = 26
-_LARGEST_CELL, _SMALLEST_CELL, _MATRIX_WIDTH = 46.0, 9.0, 900.0
+_MAX_LABEL = 26
+_MAX_CELL, _MIN_CELL, _MATRIX_WIDTH = 46.0, 9.0, 900.0
 _CLASSES_BETWEEN_GUIDES = 5
-# Below these sizes of a cell, numbers in it and slanted labels above it are no longer readable.
+# In smaller cells, numbers, and slanted labels above them, are not readable.
 _CELL_FOR_COUNTS, _CELL_FOR_SLANT = 17.0, 20.0
 
 
 class Svg(str):
-    """The source of an SVG in which all text from outside is escaped; a template inserts it as it is."""
+    """SVG source with all text escaped; a template inserts it verbatim."""
 
     def __html__(self) -> str:
         return self
@@ -33,7 +32,7 @@ class Svg(str):
 
 @dataclasses.dataclass(frozen=True)
 class Series:
-    """A line of a chart: points (x, y); those that are not finite are left out."""
+    """Line of a chart: points (x, y); non-finite points are left out."""
 
     name: str
     points: Sequence[tuple[float, float]]
@@ -44,14 +43,14 @@ class Series:
 
 @dataclasses.dataclass(frozen=True)
 class Mark:
-    """A vertical line with a label, at `x`."""
+    """Vertical line with a label, at `x`."""
 
     x: float
     label: str
 
 
 class _Plot:
-    """A frame with axes, and the scales from data to places in it."""
+    """Axes, and the scales from data to SVG coordinates."""
 
     width, height = 460, 270
     left, right, top, bottom = 50, 22, 30, 42
@@ -62,7 +61,7 @@ class _Plot:
         self._title = title
         self._text((self.left + self.width - self.right) / 2, self.height - 6, x_label, anchor="middle")
 
-    def place(self, x: float, y: float) -> tuple[float, float]:
+    def project(self, x: float, y: float) -> tuple[float, float]:
         across = (x - self.x_range[0]) / (self.x_range[1] - self.x_range[0])
         up = (y - self.y_range[0]) / (self.y_range[1] - self.y_range[0])
         inner_width = self.width - self.left - self.right
@@ -71,23 +70,23 @@ class _Plot:
 
     def grid(self, x_ticks: Sequence[float], y_ticks: Sequence[float], percent: tuple[bool, bool]) -> None:
         for value in y_ticks:
-            _, y = self.place(self.x_range[0], value)
+            _, y = self.project(self.x_range[0], value)
             self.parts.append(f'<path d="M{self.left} {y:.1f}H{self.width - self.right}" stroke="{_FAINT}"/>')
             self._text(self.left - 7, y + 4, _tick(value, percent[1]), anchor="end")
         for value in x_ticks:
-            x, _ = self.place(value, self.y_range[0])
+            x, _ = self.project(value, self.y_range[0])
             self._text(x, self.height - self.bottom + 17, _tick(value, percent[0]), anchor="middle")
 
     def line(self, series: Series) -> None:
-        places = [self.place(x, y) for x, y in series.points if math.isfinite(x) and math.isfinite(y)]
-        if not places:
+        points = [self.project(x, y) for x, y in series.points if math.isfinite(x) and math.isfinite(y)]
+        if not points:
             return
         dash = ' stroke-dasharray="5 4"' if series.dashed else ""
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-        look = f'stroke="{series.colour}" stroke-width="{series.width:g}"{dash}'
-        self.parts.append(f'<polyline points="{path}" fill="none" stroke-linejoin="round" {look}/>')
-        if len(places) == 1:
-            self.dot(*places[0], 3, series.colour)
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+        style = f'stroke="{series.colour}" stroke-width="{series.width:g}"{dash}'
+        self.parts.append(f'<polyline points="{path}" fill="none" stroke-linejoin="round" {style}/>')
+        if len(points) == 1:
+            self.dot(*points[0], 3, series.colour)
 
     def dot(self, x: float, y: float, radius: float, colour: str, tooltip: str = "") -> None:
         title = f"<title>{escape(tooltip)}</title>" if tooltip else ""
@@ -96,12 +95,12 @@ class _Plot:
         )
 
     def mark(self, mark: Mark) -> None:
-        x, _ = self.place(mark.x, self.y_range[0])
+        x, _ = self.project(mark.x, self.y_range[0])
         self.parts.append(
             f'<path d="M{x:.1f} {self.top}V{self.height - self.bottom}" stroke="{GRAY}" stroke-dasharray="2 3"/>'
         )
-        on_left = x > self.width * 0.75
-        anchor, shift = ("end", -5) if on_left else ("start", 5)
+        near_right_edge = x > self.width * 0.75
+        anchor, shift = ("end", -5) if near_right_edge else ("start", 5)
         halo = "paint-order:stroke;stroke:#fff;stroke-width:4px"
         self.parts.append(_text(x + shift, self.height - self.bottom - 6, mark.label, anchor, halo))
 
@@ -121,20 +120,20 @@ class _Plot:
 
 
 def line_chart(
-    title: str, series: Sequence[Series], x_label: str, marks: Sequence[Mark] = (), share: bool = False
+    title: str, series: Sequence[Series], x_label: str, marks: Sequence[Mark] = (), percent: bool = False
 ) -> Svg:
-    """Lines over a common x, counted from 1.
+    """Line chart over a common x, counted from 1.
 
     Args:
-        title: for readers who hear the page.
-        share: y is a share, shown in percent, and reaches up to 1; else y starts at 0.
+        title: for screen readers.
+        percent: y is a fraction, shown in percent, with 1 as its upper limit; otherwise y starts at 0.
     """
     points = [point for item in series for point in item.points if math.isfinite(point[1])]
     last = max((x for x, _ in points), default=1)
     low, high = min((y for _, y in points), default=0), max((y for _, y in points), default=1)
-    y_range = (math.floor(low * 10) / 10, 1.0) if share else (0.0, high * 1.05)
+    y_range = (math.floor(low * 10) / 10, 1.0) if percent else (0.0, high * 1.05)
     plot = _Plot((min(1, last), last), y_range, x_label, title)
-    plot.grid(_whole_ticks(last), _ticks(*y_range), percent=(False, share))
+    plot.grid(_whole_ticks(last), _ticks(*y_range), percent=(False, percent))
     for mark in marks:
         plot.mark(mark)
     for item in series:
@@ -144,8 +143,8 @@ def line_chart(
 
 
 def reliability_diagram(before: Sequence[ReliabilityBin], after: Sequence[ReliabilityBin]) -> Svg:
-    """How often answers are right by how sure the model is; the area of a dot is its number of images."""
-    plot = _Plot((0, 1), (0, 1), "confidence of the answer", "Reliability diagram")
+    """Reliability diagram: accuracy by confidence; the area of a dot is proportional to its number of images."""
+    plot = _Plot((0, 1), (0, 1), "confidence", "Reliability diagram")
     plot.grid(_ticks(0, 1), _ticks(0, 1), percent=(True, True))
     ideal = Series("ideal", [(0, 0), (1, 1)], GRAY, dashed=True)
     drawn = [ideal]
@@ -157,27 +156,27 @@ def reliability_diagram(before: Sequence[ReliabilityBin], after: Sequence[Reliab
         plot.line(drawn[-1])
         images = sum(group.images for group in groups)
         for group in groups:
-            tooltip = f"{name}: {group.images} images, {group.confidence:.0%} sure, {group.accuracy:.0%} right"
+            tooltip = f"{name}: {group.images} images, confidence {group.confidence:.0%}, accuracy {group.accuracy:.0%}"
             radius = max(2.5, 13 * math.sqrt(group.images / images))
-            plot.dot(*plot.place(group.confidence, group.accuracy), radius, colour, tooltip)
+            plot.dot(*plot.project(group.confidence, group.accuracy), radius, colour, tooltip)
     plot.legend(drawn)
     return plot.svg()
 
 
 def coverage_chart(probabilities: np.ndarray, labels: np.ndarray, threshold: float) -> Svg:
-    """Accuracy of the answers kept, by the share kept, the surest first; and where the threshold is."""
+    """Accuracy by coverage: accuracy of the most confident predictions by their fraction; marks the threshold."""
     confidence = probabilities.max(axis=1)
     order = np.argsort(-confidence, kind="stable")
-    right = (probabilities.argmax(axis=1) == labels)[order]
+    correct = (probabilities.argmax(axis=1) == labels)[order]
     kept = np.arange(1, len(labels) + 1)
-    accuracy = np.cumsum(right) / kept
+    accuracy = np.cumsum(correct) / kept
     # A few hundred points look the same as thousands.
     shown = np.unique(np.linspace(0, len(labels) - 1, 300).astype(int))
     points = list(zip((kept / len(labels))[shown].tolist(), accuracy[shown].tolist(), strict=True))
     y_range = (math.floor(float(accuracy.min()) * 10) / 10, 1.0)
-    plot = _Plot((0, 1), y_range, "share of the photos that get an answer", "Accuracy by coverage")
+    plot = _Plot((0, 1), y_range, "coverage: fraction of photos accepted", "Accuracy by coverage")
     plot.grid(_ticks(0, 1), _ticks(*y_range), percent=(True, True))
-    series = Series("accuracy of these answers", points, BLUE)
+    series = Series("accuracy of accepted predictions", points, BLUE)
     plot.line(series)
     plot.mark(Mark(float((confidence >= threshold).mean()), "threshold"))
     plot.legend([series])
@@ -185,32 +184,32 @@ def coverage_chart(probabilities: np.ndarray, labels: np.ndarray, threshold: flo
 
 
 def interval_bar(value: float, low: float, high: float) -> Svg:
-    """A number in [0, 1] as a dot on a scale, and its interval as a bar behind it."""
-    place = [6 + 188 * number for number in (low, high, value)]
+    """Number in [0, 1] as a dot on a scale, with its interval as a bar."""
+    xs = [6 + 188 * number for number in (low, high, value)]
     return _svg(
         200,
         14,
         f"{value:.1%}, interval {low:.1%} to {high:.1%}",
         [
             f'<path d="M6 7H194" stroke="{_FAINT}" stroke-width="4" stroke-linecap="round"/>',
-            f'<path d="M{place[0]:.1f} 7H{place[1]:.1f}" stroke="{BLUE}" stroke-opacity=".45" stroke-width="8"/>',
-            f'<circle cx="{place[2]:.1f}" cy="7" r="4.5" fill="{BLUE}"/>',
+            f'<path d="M{xs[0]:.1f} 7H{xs[1]:.1f}" stroke="{BLUE}" stroke-opacity=".45" stroke-width="8"/>',
+            f'<circle cx="{xs[2]:.1f}" cy="7" r="4.5" fill="{BLUE}"/>',
         ],
     )
 
 
 def confusion_chart(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> Svg:
-    """True classes down, answers across; blue is right, orange wrong, darker is a larger share of the true class."""
+    """Confusion matrix: rows are true classes, columns predicted; darker is a larger fraction of the row."""
     labels = [shorten(name) for name in classes]
     longest = max(len(label) for label in labels)
-    cell = min(_LARGEST_CELL, max(_SMALLEST_CELL, (_MATRIX_WIDTH - 6 * longest) / len(classes)))
+    cell = min(_MAX_CELL, max(_MIN_CELL, (_MATRIX_WIDTH - 6 * longest) / len(classes)))
     font = min(12.0, max(6.0, cell * 0.82))
     side, label_space = cell * len(classes), longest * font * 0.56 + 14
     slanted = cell >= _CELL_FOR_SLANT
     top = label_space * (0.72 if slanted else 1.0) + 22
     right = label_space * 0.7 if slanted else 8
     bold = "font-weight:600"
-    parts = [_text(label_space, 12, "answered", style=bold), _text(0, top - 6, "true", style=bold)]
+    parts = [_text(label_space, 12, "predicted", style=bold), _text(0, top - 6, "true", style=bold)]
     for index, (label, name) in enumerate(zip(labels, classes, strict=True)):
         middle = (index + 0.5) * cell
         parts.append(_text(label_space - 6, top + middle + font * 0.35, label, "end", f"font-size:{font:.1f}px", name))
@@ -226,13 +225,13 @@ def confusion_chart(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> 
         for column, count in enumerate(counts):
             if count or row == column:
                 corner = (label_space + column * cell, top + row * cell)
-                tooltip = f"{classes[row]} answered as {classes[column]}: {count} of {images}"
+                tooltip = f"{classes[row]} predicted as {classes[column]}: {count} of {images}"
                 parts.append(_matrix_cell(corner, cell, count, images, row == column, tooltip))
     return _svg(label_space + side + right, top + side + 4, "Confusion matrix", parts, shrink_only=True)
 
 
-def shorten(text: str, longest: int = _LONGEST_LABEL) -> str:
-    """The text, cut with an ellipsis in the middle so that both ends still tell."""
+def shorten(text: str, longest: int = _MAX_LABEL) -> str:
+    """The text, shortened by an ellipsis in the middle."""
     if len(text) <= longest:
         return text
     head = longest // 2
@@ -240,8 +239,8 @@ def shorten(text: str, longest: int = _LONGEST_LABEL) -> str:
 
 
 def _matrix_cell(corner: tuple[float, float], cell: float, count: int, images: int, correct: bool, tooltip: str) -> str:
-    share = count / images if images else 0.0
-    opacity = 0.25 + 0.75 * share if count else 0.04
+    fraction = count / images if images else 0.0
+    opacity = 0.25 + 0.75 * fraction if count else 0.04
     gap = 0.5 if cell < _CELL_FOR_COUNTS else 1.0
     x, y, side = corner[0] + gap, corner[1] + gap, cell - 2 * gap
     box = (

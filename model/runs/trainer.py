@@ -19,9 +19,10 @@ from model.config import TrainConfig
 from model.dataset.prepare import Verdict, prepare_dataset, write_dataset_files
 from model.dataset.reading import wait_for_dataset
 from model.errors import ConfigError, DatasetError, StorageError, TopgraftError, TrainingStoppedError
+from model.evaluation.confident_errors import find_confident_errors
 from model.evaluation.evaluate import Evaluation, evaluate_answers, write_predictions
-from model.evaluation.report import ReportContent, write_report
-from model.evaluation.wrong_answers import find_wrong_answers
+from model.evaluation.report.content import ReportContent
+from model.evaluation.report.render import write_report
 from model.features.contact_sheet import draw_contact_sheet
 from model.features.views import views_of
 from model.networks.tensorflow_import import import_tensorflow
@@ -331,7 +332,7 @@ class _Training:
             verdict.rejected,
             verdict.leakage,
             (*verdict.warnings, *self.warnings(verdict, classifier, exported), *classifier.remarks),
-            find_wrong_answers(judged, load_predictor(Bundle(self.bundle, manifest))),
+            find_confident_errors(judged, load_predictor(Bundle(self.bundle, manifest))),
             None if self.tuning is None else self.tuning.to_json(),
         )
         write_report(self.bundle / bundle_files.REPORT, content)

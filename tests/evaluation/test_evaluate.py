@@ -11,8 +11,8 @@ from PIL import Image
 from model.bundle import Bundle, Manifest
 from model.errors import DatasetError
 from model.evaluation import evaluate
+from model.evaluation.confident_errors import find_confident_errors
 from model.evaluation.evaluate import BATCH_SIZE, Evaluation, evaluate_answers, evaluate_bundle, write_predictions
-from model.evaluation.wrong_answers import find_wrong_answers
 from model.features.onnx_session import PROBABILITIES
 from model.results import Sample
 from model.serving.predictor import Predictor
@@ -119,18 +119,18 @@ def mistaken(bundle: Bundle, engine: _ByBrightness, tmp_path: Path) -> Evaluatio
     return evaluate_bundle(bundle, mislabelled)
 
 
-def test_the_surest_errors_come_first(mistaken: Evaluation, bundle: Bundle, engine: _ByBrightness) -> None:
-    wrong = find_wrong_answers(mistaken, Predictor(bundle, engine))
+def test_the_most_confident_errors_come_first(mistaken: Evaluation, bundle: Bundle, engine: _ByBrightness) -> None:
+    wrong = find_confident_errors(mistaken, Predictor(bundle, engine))
     assert [(answer.true, answer.predicted) for answer in wrong] == [("other", "dark"), ("other", "light")]
     assert wrong[0].predicted_probability > wrong[1].predicted_probability > 0.8
     assert wrong[0].true_probability == 0
-    assert wrong[0].picture.shape == wrong[0].heat.shape == (32, 32, 3)
-    assert wrong[0].picture.dtype == wrong[0].heat.dtype == np.uint8
-    assert len(find_wrong_answers(mistaken, Predictor(bundle, engine), most=1)) == 1
+    assert wrong[0].image.shape == wrong[0].overlay.shape == (32, 32, 3)
+    assert wrong[0].image.dtype == wrong[0].overlay.dtype == np.uint8
+    assert len(find_confident_errors(mistaken, Predictor(bundle, engine), limit=1)) == 1
 
 
 def test_an_error_whose_image_has_vanished_is_passed_over(
     mistaken: Evaluation, bundle: Bundle, engine: _ByBrightness
 ) -> None:
     mistaken.samples[1].path.unlink()
-    assert [answer.predicted for answer in find_wrong_answers(mistaken, Predictor(bundle, engine))] == ["light"]
+    assert [answer.predicted for answer in find_confident_errors(mistaken, Predictor(bundle, engine))] == ["light"]

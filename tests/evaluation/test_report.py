@@ -13,10 +13,11 @@ from model.bundle import Manifest
 from model.config import TrainConfig
 from model.dataset.verdict import Leakage, Rejected
 from model.errors import DatasetError
-from model.evaluation import charts
+from model.evaluation import charts, report
+from model.evaluation.confident_errors import ConfidentError
 from model.evaluation.evaluate import Evaluation, evaluate_answers
-from model.evaluation.report import ReportContent, render_report, write_report
-from model.evaluation.wrong_answers import WrongAnswer
+from model.evaluation.report.content import ReportContent
+from model.evaluation.report.render import SECTIONS, render_report, write_report
 from model.results import Sample
 
 _VOID = {"meta", "img"}
@@ -93,9 +94,9 @@ def _history(epochs: int, fine_tuned: int = 0) -> list[dict[str, float | str]]:
     return [{"phase": phase, "epoch": epoch, **dict.fromkeys(names, 0.5)} for epoch, phase in enumerate(phases, 1)]
 
 
-def _wrong_answer(name: str, true: str, predicted: str) -> WrongAnswer:
+def _confident_error(name: str, true: str, predicted: str) -> ConfidentError:
     picture = np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8)
-    return WrongAnswer(name, true, predicted, 0.03, 0.95, picture, picture)
+    return ConfidentError(name, true, predicted, 0.03, 0.95, picture, picture)
 
 
 def _everything(classes: Sequence[str]) -> ReportContent:
@@ -104,7 +105,7 @@ def _everything(classes: Sequence[str]) -> ReportContent:
         rejected=[Rejected(f"{classes[0]}/broken.jpg", "expected a picture, received a text")] * 30,
         leakage=[Leakage("near", (("train", f"{classes[0]}/1.jpg"), ("test", f"{classes[0]}/2.jpg")))],
         warnings=[f"{classes[0]} has few images"],
-        wrong_answers=[_wrong_answer(f"{classes[0]}/0.jpg", classes[0], classes[1])],
+        confident_errors=[_confident_error(f"{classes[0]}/0.jpg", classes[0], classes[1])],
         history=_history(5, fine_tuned=3),
     )
 
@@ -127,17 +128,17 @@ def test_names_from_the_dataset_stay_text(name: str) -> None:
     assert page.tags.count("img") == 2
     assert not [attribute for attribute, _ in page.attributes if attribute.startswith("on")]
     assert name in page.text
-    assert "49" not in page.text.split("The weakest first")[1].split("What is taken")[0]
+    assert "49" not in page.text.split("lowest first")[1].split("Confusion matrix")[0]
 
 
 def test_tells_the_verdict_on_the_data() -> None:
     text = _Page(render_report(_everything(("a", "b", "c")))).text
     assert "30 photos left out" in text
     assert "and 22 more, in dataset_files/rejected.csv" in text
-    assert "nearly the same picture" in " ".join(text.split())
+    assert "near duplicates" in " ".join(text.split())
     assert "a has few images" in text
     clean = _Page(render_report(_content(("a", "b", "c")))).text
-    assert "Every photo could be read" in clean
+    assert "All photos could be read" in clean
     assert "left out" not in clean
 
 
@@ -145,13 +146,15 @@ def test_without_a_test_split_validation_is_shown_with_a_warning() -> None:
     content = _content(("a", "b"))
     without_test = dataclasses.replace(content, evaluations={"val": content.evaluations["val"]}, uncalibrated={})
     text = _Page(render_report(without_test)).text
-    assert "There is no test split" in text
-    assert "There is no test split" not in _Page(render_report(content)).text
+    assert "There is no test set" in text
+    assert "There is no test set" not in _Page(render_report(content)).text
     with pytest.raises(DatasetError, match="received none"):
         render_report(dataclasses.replace(content, evaluations={}))
 
 
-@pytest.mark.parametrize(("wrong", "sentence"), [(0, "There are none"), (1, "1 of 24 photos is answered wrong")])
+@pytest.mark.parametrize(
+    ("wrong", "sentence"), [(0, "There are no errors"), (1, "1 of 24 photos is predicted incorrectly")]
+)
 def test_no_error_and_one_error(wrong: int, sentence: str) -> None:
     assert sentence in _Page(render_report(_content(("a", "b", "c"), wrong=wrong))).text
 
@@ -160,8 +163,8 @@ def test_least_content_that_can_be_had() -> None:
     content = _content(("a", "b"), images=1)
     manifest = dataclasses.replace(content.manifest, dataset={}, thresholds={}, parity={}, versions={})
     page = _Page(render_report(ReportContent(manifest, {"val": content.evaluations["val"]})))
-    assert "The training" not in page.text
-    assert "This is rough" in page.text
+    assert "overfitting" not in page.text
+    assert "The interval is wide" in page.text
 
 
 def test_epochs_without_numbers_leave_gaps() -> None:
@@ -185,9 +188,19 @@ def test_the_weakest_class_comes_first_and_those_without_images_last() -> None:
     probabilities = np.eye(3)[[answer for _, answer in rows]]
     evaluation = evaluate_answers(classes, [Sample(Path(), "x", label) for label, _ in rows], probabilities)
     content = dataclasses.replace(_content(classes), evaluations={"test": evaluation}, uncalibrated={})
-    table = _Page(render_report(content)).text.split("The weakest first")[1].split("What is taken")[0]
+    table = _Page(render_report(content)).text.split("lowest first")[1].split("Confusion matrix")[0]
     assert table.index("beta") < table.index("alpha") < table.index("gamma")
-    assert "no photos to judge by" in table
+    assert "no photos evaluated" in table
+
+
+def test_a_section_is_a_template_and_a_row_of_the_table() -> None:
+    content = _content(("a", "b"))
+    templates = Path(report.__path__[0]) / "sections"
+    assert {f"{name}.html.jinja" for name, _ in SECTIONS} == {path.name for path in templates.glob("*.jinja")}
+    settings = [section for section in SECTIONS if section[0] == "settings"]
+    text = _Page(render_report(content, settings)).text
+    assert "Training options" in text and "Confusion matrix" not in text
+    assert "Settings" not in _Page(render_report(content, [("settings", lambda content: None)])).text
 
 
 def test_the_phase_of_fine_tuning_is_marked() -> None:
@@ -202,8 +215,8 @@ def test_labels_are_shortened_in_the_middle() -> None:
 
 def test_the_confusion_matrix_names_both_classes_of_a_cell() -> None:
     svg = charts.confusion_chart([[3, 1], [0, 0]], ("yeast & co", "alga"))
-    assert "yeast &amp; co answered as alga: 1 of 4" in svg
-    assert "alga answered as alga: 0 of 0" in svg
+    assert "yeast &amp; co predicted as alga: 1 of 4" in svg
+    assert "alga predicted as alga: 0 of 0" in svg
 
 
 def test_a_tuning_is_shown_with_what_was_chosen_and_what_was_not_tried() -> None:
@@ -226,6 +239,6 @@ def test_a_tuning_is_shown_with_what_was_chosen_and_what_was_not_tried() -> None
         "left_out": {"ResNet50": "its features would take about 90 s."},
     }
     page = _Page(render_report(dataclasses.replace(_content("ab"), tuning=tuning)))
-    assert "EfficientNetLite1, chosen" in page.text and "resize = pad, l2 = 0.01" in page.text
-    assert "as they are" in page.text and "ResNet50 was not tried: its features would take about 90 s." in page.text
-    assert "Which backbone?" not in _Page(render_report(_content("ab"))).text
+    assert "EfficientNetLite1, selected" in page.text and "resize = pad, l2 = 0.01" in page.text
+    assert "unchanged" in page.text and "ResNet50 was not evaluated: its features would take about 90 s." in page.text
+    assert "Hyperparameter search" not in _Page(render_report(_content("ab"))).text

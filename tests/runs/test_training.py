@@ -75,7 +75,7 @@ def test_few_images_are_measured_by_cross_validation_and_all_learned_from(traine
     assert len({row["image"] for row in rows}) == 36
     assert np.mean([row["correct"] == "true" for row in rows]) == pytest.approx(told["accuracy"])
     report = (directory / "report.html").read_text(encoding="utf-8")
-    assert "10-fold cross-validation" in report and "learned without it" in report
+    assert "10-fold cross-validation" in report and "trained without it" in report
 
 
 def test_the_result_is_plain_json(trained):

@@ -271,7 +271,7 @@ def test_a_training_with_tune_minutes_trains_what_was_chosen_and_keeps_the_table
     assert chosen["options"].items() <= trained.items() and trained["tune_minutes"] is None
     again = finished(config, workspace)
     assert again is not None and again.tuning == result.tuning
-    assert "Which backbone?" in (bundle.directory / REPORT).read_text(encoding="utf-8")
+    assert "Hyperparameter search" in (bundle.directory / REPORT).read_text(encoding="utf-8")
 
 
 def _is(trial: Trial, config: TrainConfig) -> bool:

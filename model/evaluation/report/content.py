@@ -1,0 +1,65 @@
+"""Content of a report, from which each section takes what it shows."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from model.bundle import Manifest
+from model.dataset.verdict import Leakage, Rejected
+from model.errors import DatasetError
+from model.evaluation.confident_errors import ConfidentError
+from model.evaluation.evaluate import Evaluation
+from model.results import MEASUREMENTS, Measurement, most_telling
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportContent:
+    """Content of a report. Only `manifest` and one evaluation are required; sections without content are left out.
+
+    Attributes:
+        manifest: of the model; its `files` may still be empty. The report shows its name, classes, settings,
+            versions, temperature, `thresholds["confidence"]` and `dataset["counts"]` (split -> class -> images).
+        evaluations: on `test`, `cross_validation`, `val`, or several of these. The report shows the first of them
+            that is present in detail, and `val` with a warning.
+        history: rows of results.csv in order: phase, epoch, loss, accuracy, val_loss, val_accuracy, learning_rate,
+            seconds, val_macro_f1. Numbers may be NaN.
+        uncalibrated: as `evaluations` -> probabilities float (n, classes) of the same images in the same order, with
+            temperature 1; they show the effect of calibration.
+        rejected: images that were left out, as in rejected.csv.
+        leakage: images that splits have in common.
+        warnings: sentences about the dataset or the training.
+        confident_errors: from `model.evaluation.confident_errors.find_confident_errors`.
+        tuning: content of tuning.json, if there was a hyperparameter search.
+
+    Raises:
+        DatasetError: there is no evaluation.
+    """
+
+    manifest: Manifest
+    evaluations: Mapping[Measurement, Evaluation]
+    history: Sequence[Mapping[str, Any]] = ()
+    uncalibrated: Mapping[Measurement, np.ndarray] = dataclasses.field(default_factory=dict)
+    rejected: Sequence[Rejected] = ()
+    leakage: Sequence[Leakage] = ()
+    warnings: Sequence[str] = ()
+    confident_errors: Sequence[ConfidentError] = ()
+    tuning: Mapping[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if most_telling(self.evaluations) is None:
+            names = ", ".join(MEASUREMENTS)
+            raise DatasetError(f"report: expected an evaluation on one or several of {names}, received none.")
+
+    @property
+    def measurement(self) -> Measurement:
+        """Name of the evaluation that the report shows in detail."""
+        name = most_telling(self.evaluations)
+        assert name is not None
+        return name
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """The evaluation that the report shows in detail."""
+        return self.evaluations[self.measurement]

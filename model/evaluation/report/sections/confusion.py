@@ -1,0 +1,41 @@
+"""Confusion matrix and the most frequent confusions."""
+
+from typing import Any
+
+import numpy as np
+
+from model.evaluation import charts
+from model.evaluation.evaluate import Evaluation
+from model.evaluation.report.content import ReportContent
+
+_MAX_CONFUSIONS = 10
+# With more classes, the matrix takes the whole width.
+_MAX_CLASSES_SIDE_BY_SIDE = 12
+
+
+def values(content: ReportContent) -> dict[str, Any]:
+    """Values of confusion.html.jinja."""
+    evaluation = content.evaluation
+    return {
+        "matrix": charts.confusion_chart(evaluation.metrics["confusion_matrix"], evaluation.classes),
+        "confusions": _confusions(evaluation),
+        "side_by_side": len(evaluation.classes) <= _MAX_CLASSES_SIDE_BY_SIDE,
+    }
+
+
+def _confusions(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """Pairs of true and predicted class with the most errors."""
+    matrix = np.array(evaluation.metrics["confusion_matrix"])
+    errors = matrix - np.diag(np.diag(matrix))
+    order = np.argsort(-errors, axis=None, kind="stable")[:_MAX_CONFUSIONS]
+    pairs = np.transpose(np.unravel_index(order, errors.shape)).tolist()
+    return [
+        {
+            "true": evaluation.classes[true],
+            "predicted": evaluation.classes[predicted],
+            "count": int(errors[true, predicted]),
+            "images": int(matrix[true].sum()),
+        }
+        for true, predicted in pairs
+        if errors[true, predicted] > 0
+    ]
