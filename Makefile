@@ -2,6 +2,7 @@
 # make serve    Swagger UI at http://127.0.0.1:5000/ui
 # make test     the tests that take seconds each; make test-slow: the others
 # make check    format, style, types, security, floors
+# make coverage by room, of the last: make test COVERAGE=1
 # make benchmarks   measure again, and write docs/benchmarks.md
 #
 # Python 3.10 to 3.12 is needed: make demo PYTHON=python3.12
@@ -18,14 +19,14 @@ RUN_INSTALLED := $(VENV)/.installed
 TEST_INSTALLED := $(VENV)/.installed-test
 CHECK_INSTALLED := $(VENV)/.installed-check
 # Two at a time, as training tests take memory, and much of the time is waiting.
-PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
+PYTEST = $(BIN)/python $(if $(COVERAGE),-m coverage run) -m pytest -n 2 --dist worksteal --durations=25
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: demo serve test test-slow benchmarks check install clean help
+.PHONY: demo serve test test-slow coverage benchmarks check install clean help
 .DELETE_ON_ERROR:
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -7
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -8
 
 demo: $(RUN_INSTALLED)
 	$(BIN)/topgraft demo
@@ -34,10 +35,15 @@ serve: $(RUN_INSTALLED)
 	$(BIN)/topgraft serve --host $(HOST) --port $(PORT) --workers $(WORKERS)
 
 test: $(TEST_INSTALLED)
+	$(if $(COVERAGE),$(BIN)/python -m coverage erase)
 	$(PYTEST)
 
 test-slow: $(TEST_INSTALLED)
 	$(PYTEST) -m "slow or browser"
+
+coverage: $(TEST_INSTALLED)
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage json --quiet -o - | $(BIN)/python .ci/coverage_by_room.py
 
 benchmarks: $(TEST_INSTALLED)
 	$(BIN)/python -m benchmarks
@@ -75,5 +81,5 @@ $(VENV_BUILT):
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist *.egg-info .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
