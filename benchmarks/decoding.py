@@ -28,7 +28,7 @@ from benchmarks.real_data import LEGO
 from benchmarks.tables import markdown_table, times, verdict
 from model.backbones import find_backbone
 from model.dataset.images import read_image
-from model.features.extraction import extract_with_onnx
+from model.features.extractor import FeatureExtractor
 from model.networks.converted_backbone import converted_backbone
 from model.results import InputSpec
 from model.synthesis.composition import Variation
@@ -93,7 +93,7 @@ def _seconds(decode: Decode, paths: list[Path]) -> float:
 
 
 def _cosines(paths: list[Path]) -> np.ndarray:
-    extract = extract_with_onnx(converted_backbone(find_backbone("EfficientNetLite0"), SIZE[0]))
+    extract = FeatureExtractor(converted_backbone(find_backbone("EfficientNetLite0"), SIZE[0]), InputSpec(*SIZE))
 
     def features(decode: Decode) -> np.ndarray:
         raw = np.concatenate([extract(decode(path)[None]) for path in paths])

@@ -27,7 +27,7 @@ from model.backbones import find_backbone
 from model.bundle import FEATURE_SCALE, Bundle, FileRecord, Manifest
 from model.dataset.images import read_image
 from model.evaluation.unknown import describe_held_out
-from model.features.extraction import Extract, extract_with_onnx
+from model.features.extractor import Extract, FeatureExtractor
 from model.networks.converted_backbone import converted_backbone
 from model.results import InputSpec, Prediction
 from model.serving.reference_features import TrainingFeatures, remember_features
@@ -71,7 +71,7 @@ def main(arguments: list[str]) -> None:
 
 def _asked(directory: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Title -> rows of the photos of the known kind, from which some are held out; rows of those asked about."""
-    extract = extract_with_onnx(converted_backbone(BACKBONE, BACKBONE.image_size))
+    extract = FeatureExtractor(converted_backbone(BACKBONE, BACKBONE.image_size), InputSpec.square(BACKBONE.image_size))
     write_photos(directory, range(PHOTOS_PER_CLASS))
     by_class = [[_read(path) for path in sorted((directory / name).glob("*.jpg"))] for name in CLASSES]
     memory = _memory(extract, [photos[:LEARNED_PER_CLASS] for photos in by_class])

@@ -21,7 +21,7 @@ from benchmarks.tables import markdown_table, times
 from model.backbones import find_backbone
 from model.config import TrainConfig
 from model.dataset.prepare import prepare_dataset
-from model.features.extraction import extract_features, extract_with_onnx
+from model.features.extractor import FeatureExtractor, extract_features
 from model.networks.converted_backbone import converted_backbone
 from model.networks.tensorflow_import import import_tensorflow
 from model.results import SPLITS, InputSpec, no_progress
@@ -64,7 +64,7 @@ def main() -> None:
 def _features() -> tuple[Splits, int]:
     backbone = find_backbone("EfficientNetLite0")
     spec = InputSpec.square(backbone.image_size)
-    extract = extract_with_onnx(converted_backbone(backbone, backbone.image_size))
+    extract = FeatureExtractor(converted_backbone(backbone, backbone.image_size), spec)
     with tempfile.TemporaryDirectory() as directory:
         write_demo_dataset(Path(directory))
         dataset = prepare_dataset(Path(directory), TrainConfig(), Path(directory)).dataset

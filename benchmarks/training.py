@@ -85,7 +85,7 @@ def main() -> None:
 def train_with_topgraft(root: Path, work_directory: Path) -> Run:
     """Check, features, head: as a training does; a work directory used before would hold checkpoints."""
     from model.dataset.prepare import prepare_dataset
-    from model.features.extraction import extract_features
+    from model.features.extractor import extract_features
     from model.networks.converted_backbone import converted_backbone
     from model.networks.tensorflow_import import import_tensorflow
     from model.training.classifier import fit_classifier

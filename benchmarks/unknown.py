@@ -36,7 +36,8 @@ from benchmarks.tables import markdown_table
 from model.backbones import find_backbone
 from model.config import TrainConfig
 from model.evaluation.calibration import confidence_threshold, distance_threshold, fit_temperature
-from model.features.extraction import FeatureCache, extract_with_onnx
+from model.features.cache import FeatureCache
+from model.features.extractor import FeatureExtractor
 from model.files.checksums import file_sha256
 from model.networks.converted_backbone import converted_backbone
 from model.results import InputSpec, Sample, no_progress
@@ -99,7 +100,7 @@ def _features(directory: Path) -> dict[str, Photos]:
     sources = {"signs": demo_photos(directory / "signs", DRAWN_PER_CLASS), "noise": _noise(directory / "noise")}
     if DATASETS.is_dir():
         sources["plankton"] = plankton_photos(directory / "plankton")
-    extract = extract_with_onnx(converted_backbone(BACKBONE, BACKBONE.image_size))
+    extract = FeatureExtractor(converted_backbone(BACKBONE, BACKBONE.image_size), InputSpec.square(BACKBONE.image_size))
     cache = FeatureCache(BACKBONE, InputSpec.square(BACKBONE.image_size))
     features = {}
     for name, photos in sources.items():

@@ -1,5 +1,6 @@
 """How much of the machine is really ours: a container sees all processors, whatever it was given."""
 
+import ctypes
 import math
 import os
 from pathlib import Path
@@ -136,6 +137,13 @@ def _number(path: Path) -> int | None:
         return int(path.read_text())
     except (OSError, ValueError):
         return None
+
+
+def release_free_memory() -> None:
+    """Return freed memory that the C library keeps to the system: twice an ONNX graph, or a large decoded image."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

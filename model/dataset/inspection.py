@@ -1,37 +1,26 @@
 """Decoding every image of a dataset once, in parallel, keeping what checks need and no pixels."""
 
-import collections
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from collections.abc import Sequence
 
 import numpy as np
 
 from model.dataset import duplicates
-from model.dataset.images import decode_image, measure_image
+from model.dataset.images import measure_image
+from model.dataset.pipeline import decode_within_budget, in_threads
 from model.dataset.reading import read_photo
 from model.dataset.verdict import Rejected
 from model.errors import ImageError
-from model.resources import available_memory, available_processors
 from model.results import InputSpec, Progress, Sample
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
-
-_MOST_THREADS = 32
-# For a photo of 24 megapixels and what is made of it.
-_BYTES_FOR_A_THREAD = 250_000_000
-# Decoded results waiting for their turn, for each thread: it bounds memory.
-_AHEAD = 4
 _PROGRESS_STEPS = 200
 _HASH_INPUT = InputSpec.square(duplicates.HASH_INPUT)
 
 
 @dataclasses.dataclass(frozen=True)
 class Inspection:
-    """What was learnt of the n images that can be decoded, in their order, and which cannot.
+    """Facts about the n images that can be decoded, in their order, and the list of those that cannot.
 
     Attributes:
         content_hashes: sha256 of each file's bytes, in hexadecimal.
@@ -48,10 +37,10 @@ class Inspection:
 
 
 def inspect_images(samples: Sequence[Sample], progress: Progress) -> Inspection:
-    """Decode each image once, with one thread for each core; `progress` is told in the phase `check`.
+    """Decode each image once, in threads; `progress` reports the phase `check`.
 
     Raises:
-        StorageError: the disk or mount of the dataset stayed away; no photo is rejected for that.
+        StorageError: the disk or mount of the dataset cannot be reached; no photo is rejected for that.
     """
     total = len(samples)
     rejected: list[Rejected] = []
@@ -60,11 +49,11 @@ def inspect_images(samples: Sequence[Sample], progress: Progress) -> Inspection:
     sizes = np.zeros((total, 2), np.int32)
     hashes = np.zeros((total, duplicates.HASH_BYTES), np.uint8)
     thumbnails = np.zeros((total, duplicates.THUMBNAIL**2 * 3), np.uint8)
-    for position, look in enumerate(in_parallel(_look, samples)):
-        if isinstance(look, str):
-            rejected.append(Rejected(samples[position].name, look))
+    for position, found in enumerate(in_threads(_inspect, samples)):
+        if isinstance(found, str):
+            rejected.append(Rejected(samples[position].name, found))
         else:
-            content_hash, sizes[position], hashes[position], thumbnails[position] = look
+            content_hash, sizes[position], hashes[position], thumbnails[position] = found
             content_hashes.append(content_hash)
             kept.append(position)
         done = position + 1
@@ -80,31 +69,10 @@ def inspect_images(samples: Sequence[Sample], progress: Progress) -> Inspection:
     )
 
 
-def in_parallel(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """The results of `work` in the order of `items`, from one thread for each processor, fewer with little memory.
-
-    Only a few results wait at a time, so that memory does not grow with the number of items.
-    """
-    room = available_memory() // _BYTES_FOR_A_THREAD
-    threads = max(1, min(_MOST_THREADS, available_processors(), room))
-    with ThreadPoolExecutor(threads, thread_name_prefix="topgraft-decode") as pool:
-        waiting: collections.deque[Future[Result]] = collections.deque()
-        try:
-            for item in items:
-                waiting.append(pool.submit(work, item))
-                if len(waiting) >= _AHEAD * threads:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for result in waiting:
-                result.cancel()
-
-
-def _look(sample: Sample) -> tuple[str, tuple[int, int], np.ndarray, np.ndarray] | str:
+def _inspect(sample: Sample) -> tuple[str, tuple[int, int], np.ndarray, np.ndarray] | str:
     try:
         content = read_photo(sample)
-        image = decode_image(content, _HASH_INPUT)
+        image = decode_within_budget(content, _HASH_INPUT)
         return (hashlib.sha256(content).hexdigest(), measure_image(content), *duplicates.hash_image(image))
     except ImageError as error:
         return error.message

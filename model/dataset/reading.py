@@ -9,6 +9,7 @@ import logging
 import os
 import time
 from pathlib import Path, PurePosixPath
+from typing import NoReturn
 
 import numpy as np
 
@@ -67,7 +68,12 @@ def read_sample(sample: Sample, spec: InputSpec | None = None) -> np.ndarray:
     try:
         return decode_image(read_photo(sample), spec)
     except ImageError as error:
-        raise type(error)(f"{sample.path}: {error.message}") from error
+        raise_with_path(sample, error)
+
+
+def raise_with_path(sample: Sample, error: ImageError) -> NoReturn:
+    """Raise an error of the same class whose message begins with the path of the sample."""
+    raise type(error)(f"{sample.path}: {error.message}") from error
 
 
 def wait_for_dataset(source: Path) -> None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +10,13 @@ import numpy as np
 
 from model import durable
 from model.bundle import Bundle
-from model.dataset.inspection import in_parallel
+from model.dataset.pipeline import decoded
 from model.dataset.reading import read_photo
 from model.dataset.verdict import Rejected
 from model.errors import DatasetError, ImageError
 from model.evaluation.metrics import evaluate_predictions
 from model.results import Progress, Sample, labels_of, no_progress
-from model.serving.predictor import Predictor, load_predictor
+from model.serving.predictor import load_predictor
 
 PREDICTIONS_HEADER = ("image", "true", "predicted", "probability", "correct")
 BATCH_SIZE = 32
@@ -83,12 +83,13 @@ def evaluate_bundle(bundle: Bundle, samples: Sequence[Sample], progress: Progres
     read: list[Sample] = []
     rows: list[np.ndarray] = []
     errors: list[Rejected] = []
-    for batch in _decoded_batches(predictor, samples):
-        pictures = [(sample, picture) for sample, picture in batch if isinstance(picture, np.ndarray)]
-        errors += [Rejected(sample.name, picture) for sample, picture in batch if isinstance(picture, str)]
-        if pictures:
-            rows.append(predictor.probabilities(np.stack([picture for _, picture in pictures])))
-            read += [sample for sample, _ in pictures]
+    images = zip(samples, decoded(samples, read_photo, predictor.spec, on_error=_reject), strict=True)
+    while batch := list(itertools.islice(images, BATCH_SIZE)):
+        decodable = [(sample, image) for sample, image in batch if isinstance(image, np.ndarray)]
+        errors += [image for _, image in batch if isinstance(image, Rejected)]
+        if decodable:
+            rows.append(predictor.probabilities(np.stack([image for _, image in decodable])))
+            read += [sample for sample, _ in decodable]
         progress("evaluate", len(read) + len(errors), len(samples))
     if errors and not read:
         raise DatasetError(
@@ -115,17 +116,5 @@ def write_predictions(path: Path, evaluation: Evaluation) -> None:
     durable.write_csv(path, PREDICTIONS_HEADER, rows)
 
 
-def _decoded_batches(
-    predictor: Predictor, samples: Sequence[Sample]
-) -> Iterator[list[tuple[Sample, np.ndarray | str]]]:
-    """Samples with their pictures, uint8 (height, width, 3), or the reason why there is none."""
-
-    def decode(sample: Sample) -> np.ndarray | str:
-        try:
-            return predictor.decode(read_photo(sample))
-        except ImageError as error:
-            return error.message
-
-    decoded = zip(samples, in_parallel(decode, samples), strict=True)
-    while batch := list(itertools.islice(decoded, BATCH_SIZE)):
-        yield batch
+def _reject(sample: Sample, error: ImageError) -> Rejected:
+    return Rejected(sample.name, error.message)

@@ -10,9 +10,9 @@ from scipy.special import softmax
 
 from model import durable
 from model.bundle_files import ONNX_MODEL
+from model.dataset.pipeline import decoded_batches
 from model.evaluation.unknown import describe_held_out
 from model.export.model_files import Exported, evenly_spread
-from model.features.extraction import decoded_batches
 from model.features.onnx_session import FEATURES, IMAGE, open_session
 from model.networks.quantization import quantize
 from model.results import Dataset, InputSpec, Sample, labels_of

@@ -1,4 +1,4 @@
-"""A picture of what an augmentation does to one's own images: a row for each, the image first, then views of it."""
+"""A contact sheet of an augmentation: a row for each image, the image first, then augmented views of it."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ _FONT_SIZE = 13
 
 
 def draw_contact_sheet(verdict: Verdict, operations: tuple[Operation, ...], spec: InputSpec, seed: int) -> Image.Image:
-    """Draw the first seven views of eight training images, of as many classes as there are, as a training sees them.
+    """Draw the first seven views of eight training images of different classes, as they are used in a training.
 
     Args:
         spec: the input of the network.
@@ -38,7 +38,7 @@ def draw_contact_sheet(verdict: Verdict, operations: tuple[Operation, ...], spec
         top = 2 * _TITLE + row * row_pitch
         image = read_sample(sample, spec)
         content_hash = verdict.content_hashes[sample.name]
-        views = [View(operations, seed, number).of(image, content_hash) for number in range(1, VIEWS + 1)]
+        views = [View(operations, seed, number).apply(image, content_hash) for number in range(1, VIEWS + 1)]
         for column, pixels in enumerate((image, *views)):
             sheet.paste(_tile(pixels), (_GAP + column * pitch, top))
         draw.text((_GAP, top + _TILE + _GAP), f"{verdict.dataset.classes[sample.label]}: {sample.name}", "black", font)

@@ -3,12 +3,11 @@
 Asked for `probabilities` alone, ONNX Runtime does not compute the rest.
 """
 
-import ctypes
 from pathlib import Path
 
 import onnxruntime
 
-from model.resources import available_processors
+from model.resources import available_processors, release_free_memory
 
 IMAGE = "image"
 PROBABILITIES = "probabilities"
@@ -34,12 +33,5 @@ def open_session(graph: Path | bytes, threads: int | None = None) -> onnxruntime
     providers = [name for name in wanted if name in onnxruntime.get_available_providers()]
     source = graph if isinstance(graph, bytes) else str(graph)
     session = onnxruntime.InferenceSession(source, options, providers=providers)
-    give_back_free_memory()
+    release_free_memory()
     return session
-
-
-def give_back_free_memory() -> None:
-    """Return to the system what was freed and glibc keeps: twice a graph that was read, all of a picture."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)

@@ -1,4 +1,4 @@
-"""Out of memory on a GPU: the same work again with half as many images at a time."""
+"""Handling a GPU that runs out of memory: repeat the work with half the batch size."""
 
 import gc
 import logging
@@ -14,13 +14,13 @@ log = logging.getLogger(__name__)
 
 
 def with_batches_that_fit(work: Callable[[int], T], batch_size: int) -> T:
-    """Do work with this many images at a time; half as many, and so on, where the memory of the device runs out.
+    """Call `work` with a batch size, halved each time the memory of the device runs out.
 
     Args:
-        work: from the batch size to its result; begun anew with the next.
+        work: from a batch size to a result; it is repeated as a whole.
 
     Raises:
-        TrainingError: there is too little for a single image.
+        TrainingError: the memory is too small for a single image.
     """
     while True:
         try:
@@ -31,9 +31,9 @@ def with_batches_that_fit(work: Callable[[int], T], batch_size: int) -> T:
             if batch_size == 1:
                 raise TrainingError(
                     "expected enough memory, that of the GPU where there is one, for a single image at a time, found "
-                    "too little. Lower image_size, take a smaller backbone, or end what else uses the memory."
+                    "too little. Lower image_size, choose a smaller backbone, or end other programs that use it."
                 ) from error
             log.warning("out of memory with %d images at a time: trying %d", batch_size, batch_size // 2)
         batch_size //= 2
-        # The error is gone now, and with it what held the tensors of the failed work, but for circles.
+        # The error is gone now, and its references to the tensors of the failed work, except for cycles.
         gc.collect()

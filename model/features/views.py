@@ -1,8 +1,8 @@
 """The operations of augmentation, on pixels.
 
-Every operation takes and gives uint8 (height, width, 3), RGB, of the same height and width, and draws all its
-choices from the `numpy.random.Generator` it is given. Its number is that of `model.augmentation.OPERATIONS`;
-at no strength (0; for `crop` 1) the image comes back as it was.
+Every operation takes and returns an RGB image uint8 (height, width, 3) of the same size, and draws its random numbers
+from the `numpy.random.Generator` it is given. Its number is that of `model.augmentation.OPERATIONS`;
+with no strength (0; for `crop` 1) the image is returned unchanged.
 """
 
 import dataclasses
@@ -14,6 +14,7 @@ from PIL import Image, ImageFilter
 
 from model.augmentation import Operation, augmentation_text, parse_augmentation
 from model.config import TrainConfig
+from model.dataset.pipeline import Transform
 
 # Rec. 601, as Pillow converts to gray.
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -33,7 +34,7 @@ def flip_ud(image: np.ndarray, chance: float, rng: np.random.Generator) -> np.nd
 
 
 def rotate(image: np.ndarray, degrees: float, rng: np.random.Generator) -> np.ndarray:
-    """Turn around the centre; what comes in at the corners is the image mirrored at its border."""
+    """Rotate around the centre; the corners are filled with the image mirrored at its border."""
     angle = rng.uniform(-degrees, degrees)
     height, width = image.shape[:2]
     border = int(np.ceil((np.hypot(height, width) - min(height, width)) / 2))
@@ -42,12 +43,12 @@ def rotate(image: np.ndarray, degrees: float, rng: np.random.Generator) -> np.nd
     return np.ascontiguousarray(turned[border : border + height, border : border + width])
 
 
-def crop(image: np.ndarray, least_share: float, rng: np.random.Generator) -> np.ndarray:
-    """Enlarge a part of the image, of the same aspect, to the whole."""
+def crop(image: np.ndarray, min_fraction: float, rng: np.random.Generator) -> np.ndarray:
+    """Enlarge a part of the image with the same aspect ratio to the whole size."""
     height, width = image.shape[:2]
-    share = rng.uniform(least_share, 1)
-    left, top = rng.random(2) * (1 - share) * (width, height)
-    box = (left, top, left + share * width, top + share * height)
+    fraction = rng.uniform(min_fraction, 1)
+    left, top = rng.random(2) * (1 - fraction) * (width, height)
+    box = (left, top, left + fraction * width, top + fraction * height)
     return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BICUBIC, box))
 
 
@@ -72,10 +73,10 @@ def noise(image: np.ndarray, deviation: float, rng: np.random.Generator) -> np.n
     return _to_uint8(image + scale * rng.standard_normal(image.shape, np.float32))
 
 
-def cutout(image: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    """Paint a rectangle over with the mean colour of the image (DeVries and Taylor, 2017)."""
+def cutout(image: np.ndarray, fraction: float, rng: np.random.Generator) -> np.ndarray:
+    """Cover a rectangle with the mean colour of the image (DeVries and Taylor, 2017)."""
     size = np.array(image.shape[:2])
-    covered = np.rint(rng.uniform(0, share, 2) * size).astype(int)
+    covered = np.rint(rng.uniform(0, fraction, 2) * size).astype(int)
     top, left = rng.integers(0, size - covered, endpoint=True)
     painted = image.copy()
     painted[top : top + covered[0], left : left + covered[1]] = np.rint(image.mean(axis=(0, 1)))
@@ -103,12 +104,12 @@ def augment(image: np.ndarray, operations: Sequence[Operation], rng: np.random.G
 
 @dataclasses.dataclass(frozen=True)
 class View:
-    """One way to see each image of a dataset; the same image has the same view each time.
+    """An augmented view of each image of a dataset; the same image has the same view each time.
 
     Attributes:
         operations: applied in their order.
         seed: of the training.
-        number: which view of an image this is.
+        number: of the view, from 1.
     """
 
     operations: tuple[Operation, ...]
@@ -117,18 +118,23 @@ class View:
 
     @property
     def key(self) -> str:
-        """What distinguishes this view from all others, as text."""
+        """A text that identifies the view."""
         return f"{augmentation_text(self.operations)} seed={self.seed} view={self.number}"
 
-    def of(self, image: np.ndarray, content_hash: str) -> np.ndarray:
+    def apply(self, image: np.ndarray, content_hash: str) -> np.ndarray:
         """The view of an image uint8 (height, width, 3) whose file has this sha256, in hexadecimal."""
         rng = np.random.default_rng((self.seed, self.number, int(content_hash, 16)))
         return augment(image, self.operations, rng)
 
 
+def view_transform(view: View, content_hashes: Mapping[str, str]) -> Transform:
+    """A transform to a view of each sample; `content_hashes` maps the name of a sample to the sha256 of its bytes."""
+    return lambda image, sample: view.apply(image, content_hashes[sample.name])
+
+
 def views_of(config: TrainConfig, images_per_class: float) -> tuple[View, ...]:
-    """The views that a training learns from, beside the images themselves."""
-    # Features of a frozen backbone gain nothing by it (docs/benchmarks.md, "options").
+    """The augmented views that a training learns from, besides the images themselves."""
+    # Features of a frozen backbone gain nothing from augmentation (docs/benchmarks.md, "options").
     is_frozen = config.fine_tune == "none" and config.weights != "none"
     operations = parse_augmentation(config.augmentation, math.inf if is_frozen else images_per_class)
     if not operations:

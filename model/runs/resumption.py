@@ -13,17 +13,17 @@ from model.bundle import Bundle
 from model.bundle_files import TUNING
 from model.config import TrainConfig
 from model.errors import ConfigError, StorageError, TrainingError
-from model.features.kept import FEATURES_KEPT
 from model.registry import find_bundle
 from model.results import TrainingStatus
 from model.runs.folder import WORK, Reservation, read_config
 from model.runs.listing import interrupted_trainings
+from model.training.checkpoints import CACHED_FEATURES
 from model.training_result import TrainingResult, Tuning, summarize
 from model.workspace import Workspace
 
 MOST_STARTS = 3
 # Checkpoints and trials of a tuning, inputs of a fine-tuning, and how many images have their features.
-_LASTING = ("*.ckpt", "*.npy", FEATURES_KEPT)
+_LASTING = ("*.ckpt", "*.npy", CACHED_FEATURES)
 
 
 def interrupted_to_go_on_with(workspace: Workspace) -> list[str]:

@@ -1,11 +1,9 @@
 """Answers of a trained model: encoded images in, predictions out."""
 
 import difflib
-import itertools
 import logging
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
@@ -13,19 +11,16 @@ from model.bundle import Bundle
 from model.bundle_files import KERAS_MODEL, ONNX_MODEL, TRAINING_FEATURES
 from model.config import LATEST, PREDICT_DEFAULTS, PredictConfig
 from model.dataset.images import decode_image
+from model.dataset.pipeline import BATCH_SIZE, decoded, encoded_batches
 from model.errors import ConfigError, ImageError, ModelDamagedError
 from model.features.onnx_session import ACTIVATION_MAP, FEATURES, IMAGE, PROBABILITIES, open_session
 from model.registry import find_model
-from model.resources import available_processors, is_out_of_memory
+from model.resources import is_out_of_memory
 from model.results import Neighbour, Prediction
-from model.serving.batches import RoomForPixels, batches
 from model.serving.judgement import judge
 from model.serving.keras_engine import keras_engine
 from model.serving.reference_features import TrainingFeatures, neighbour_distances, read_training_features
 from model.workspace import Workspace
-
-# Small batches stay in the processor's cache: on a CPU, 8 take less time an image than 16, and half the memory.
-BATCH_SIZE = 8
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +45,6 @@ class Predictor:
         self.spec = bundle.manifest.input_spec
         self._engine = engine
         self._threads = threads
-        self._room = RoomForPixels()
 
     def decode(self, content: bytes) -> np.ndarray:
         """An encoded image as the network's input: uint8 (height, width, 3).
@@ -117,26 +111,14 @@ class Predictor:
                 training images where there are none.
         """
         self._refuse_what_it_cannot_do(config)
-        stream = iter(images)
-        first = list(itertools.islice(stream, 2))
-        if len(first) == 1:
-            yield from self._predict_batch([(first[0][0], self._decode_or_error(first[0][1]))], config)
-            return
-        stream = itertools.chain(first, stream)
-        with ThreadPoolExecutor(self._threads or available_processors()) as pool:
-            for batch in batches(stream, batch_size):
-                decoded = pool.map(self._decode_or_error, [content for _, content in batch])
-                names = [name for name, _ in batch]
-                yield from self._predict_batch(list(zip(names, decoded, strict=True)), config)
-
-    def _predict_batch(self, batch: list[tuple[str, np.ndarray | str]], config: PredictConfig) -> Iterator[Prediction]:
-        pictures = [picture for _, picture in batch if isinstance(picture, np.ndarray)]
-        rows = self._answers(np.stack(pictures)) if pictures else iter(())
-        for name, picture in batch:
-            if isinstance(picture, str):
-                yield Prediction(name, error=picture)
-            else:
-                yield self._prediction(name, *next(rows), config)
+        for batch in encoded_batches(images, batch_size):
+            # A single image needs no thread.
+            threads = 1 if len(batch) == 1 else self._threads
+            found = list(decoded(batch, _content, self.spec, threads, _failed))
+            decodable = [image for image in found if isinstance(image, np.ndarray)]
+            rows = self._answers(np.stack(decodable)) if decodable else iter(())
+            for (name, _), image in zip(batch, found, strict=True):
+                yield image if isinstance(image, Prediction) else self._prediction(name, *next(rows), config)
 
     def _answers(self, images: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray | None, np.ndarray | None]]:
         """For each image its probabilities (classes,), its distances (n,) from the training images, its components."""
@@ -193,12 +175,13 @@ class Predictor:
                 f"imported, or trained by an older version. Leave {asked} out, or train it again."
             )
 
-    def _decode_or_error(self, content: bytes) -> np.ndarray | str:
-        try:
-            with self._room.for_image(content):
-                return self.decode(content)
-        except ImageError as error:
-            return error.message
+
+def _content(image: tuple[str, bytes]) -> bytes:
+    return image[1]
+
+
+def _failed(image: tuple[str, bytes], error: ImageError) -> Prediction:
+    return Prediction(image[0], error=error.message)
 
 
 def find_predictor(workspace: Workspace, name: str = LATEST) -> Predictor:

@@ -8,7 +8,7 @@ import scipy.linalg
 from PIL import Image
 
 from model import durable
-from model.dataset.inspection import in_parallel
+from model.dataset.pipeline import in_threads
 from model.results import SPLITS, Dataset
 from model.tracking.epoch_figures import Thumbnails
 
@@ -45,7 +45,7 @@ def write_projector(directory: Path, features: np.ndarray, dataset: Dataset, thu
     metadata = [
         (dataset.classes[sample.label], splits[row], sample.name) for row, sample in zip(chosen, samples, strict=True)
     ]
-    pictures = in_parallel(lambda sample: thumbnails.read(sample, _THUMBNAIL), samples)
+    pictures = in_threads(lambda sample: thumbnails.read(sample, _THUMBNAIL), samples)
     _grid(np.stack(list(pictures))).save(directory / _SPRITE, quality=_QUALITY)
     durable.write_text(directory / _METADATA, _table([("class", "split", "image"), *metadata]))
     components = principal_components(features[chosen], _COMPONENTS)

@@ -1,4 +1,4 @@
-"""Checkpoints of a training: written aside and renamed, checked by their sum, the last two kept."""
+"""Checkpoints of a training: written atomically, verified by checksum, the last two kept."""
 
 import hashlib
 import io
@@ -14,6 +14,8 @@ import numpy as np
 from model import durable
 
 KEPT = 2
+# The name of a file in the work directory of a training, see `CachedCounts`.
+CACHED_FEATURES = "cached_features.json"
 _STATE = "state"
 _DIGEST_BYTES = 32
 
@@ -23,15 +25,15 @@ log = logging.getLogger(__name__)
 class Checkpoints:
     """The checkpoints in one folder.
 
-    A file is the sha256 of what follows it, then an .npz archive of the arrays with the rest of the
-    state as JSON: no pickle.
+    A file holds the sha256 of its remaining bytes, then an .npz archive of the arrays and of the state as JSON:
+    no pickle.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
     def save(self, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
-        """Write a checkpoint; only when it is on disk are older ones than the one before it removed.
+        """Write a checkpoint, then remove all but it and the one before it.
 
         Args:
             state: plain JSON values.
@@ -49,7 +51,7 @@ class Checkpoints:
             path.unlink()
 
     def latest(self) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
-        """The newest checkpoint that is whole: its arrays and its state. Damaged ones are said and passed over."""
+        """Arrays and state of the newest intact checkpoint, or None; damaged ones are skipped with a warning."""
         files = self._files()
         while files:
             path = files.pop()
@@ -57,9 +59,7 @@ class Checkpoints:
             digest, archive = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
             if hashlib.sha256(archive).digest() == digest:
                 return _unpack(archive)
-            instead = (
-                f"{files[-1].name}, the one before it, is tried" if files else "without one before it, it begins anew"
-            )
+            instead = f"trying the previous one, {files[-1].name}" if files else "there is no other, starting again"
             log.warning("the checkpoint %s is damaged: %s", path, instead)
         return None
 
@@ -68,20 +68,48 @@ class Checkpoints:
 
 
 class TimedCheckpoints(Checkpoints):
-    """Checkpoints that are also written when the last one is long ago."""
+    """Checkpoints written at a minimum interval of time."""
 
     def __init__(self, directory: Path, seconds: float) -> None:
         """Args:
-        seconds: the longest time between two of them, as far as it is asked for.
+        seconds: the interval after which `save_if_due` writes one.
         """
         super().__init__(directory)
         self._seconds, self._saved = seconds, time.monotonic()
 
     def save_if_due(self, state: Callable[[], tuple[Mapping[str, np.ndarray], Mapping[str, Any]]]) -> None:
-        """Write one where it is time to; only then is `state` asked for the arrays and the rest."""
+        """Write a checkpoint if the interval is over; only then is `state` called, for its arrays and state."""
         if time.monotonic() - self._saved > self._seconds:
             self.save(*state())
             self._saved = time.monotonic()
+
+
+class CachedCounts:
+    """For each kind of features, the most images of a training that had them in the cache, in a file of the training.
+
+    The cache is shared by all trainings. The file changes only when a number grows, which shows that the training
+    has progressed; filling a cache again that was lost with its machine does not change it.
+    """
+
+    def __init__(self, work_directory: Path) -> None:
+        self._path = work_directory / CACHED_FEATURES
+
+    def __call__(self, kind: str, images: int) -> None:
+        """Record that so many images have features of this kind.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        counts = self._read()
+        if images > counts.get(kind, 0):
+            durable.write_json(self._path, counts | {kind: images})
+
+    def _read(self) -> dict[str, int]:
+        try:
+            counts: dict[str, int] = json.loads(self._path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        return counts
 
 
 def _unpack(archive: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

@@ -18,14 +18,14 @@ from model.errors import ExportError
 from model.evaluation.calibration import fit_temperature
 from model.evaluation.paired import compare_paired
 from model.evaluation.unknown import confidence_thresholds, describe_held_out, farthest_known
-from model.features.extraction import Extract, FeatureCache, as_decoded, extract_features, extract_with_onnx, look_at
-from model.features.kept import FeaturesKept
-from model.features.views import View, views_of
+from model.features.cache import FeatureCache
+from model.features.extractor import Extract, FeatureExtractor, extract_features
+from model.features.views import View, view_transform, views_of
 from model.networks.converted_backbone import converted_backbone
 from model.results import InputSpec, Measurement, Progress, Sample, labels_of
 from model.serving.reference_features import TrainingFeatures, remember_features
 from model.training.batches import learning_weights, measuring_weights
-from model.training.checkpoints import Checkpoints, TimedCheckpoints
+from model.training.checkpoints import CachedCounts, Checkpoints, TimedCheckpoints
 from model.training.cross_validation import CrossValidation, FoldPlan, cross_validate
 from model.training.deadline import NO_DEADLINE, Deadline
 from model.training.epochs import Epoch
@@ -309,7 +309,7 @@ class _Fit:
             graph = converted_backbone(self.backbone, self.spec.height)
         except ExportError as error:
             return _without_graph(build(), error)
-        return UsedBackbone(build, graph, extract_with_onnx(graph))
+        return UsedBackbone(build, graph, FeatureExtractor(graph, self.spec))
 
     def _fine_tune(self, network: "keras.Model", start: Head, part: "Part", seconds_per_image: float) -> "Tuned":
         from model.networks.network import cut_at_last_block
@@ -333,7 +333,7 @@ class _Fit:
             self.work_directory,
             self.progress,
             leaving_time(self.deadline, seconds_to_finish(len(dataset.samples), seconds_per_image)),
-            [as_decoded, *(look_at(view, self.content_hashes) for view in self.views)],
+            [None, *(view_transform(view, self.content_hashes) for view in self.views)],
             self.journal,
         )
         if tuned.batch_size < self.config.batch_size:
@@ -348,7 +348,7 @@ class _Fit:
 
         try:
             graph = convert_backbone(network).SerializeToString()
-            used = UsedBackbone(lambda: network, graph, extract_with_onnx(graph))
+            used = UsedBackbone(lambda: network, graph, FeatureExtractor(graph, self.spec))
         except ExportError as error:
             used = _without_graph(network, error)
         features = extract_features(used.extract, self.dataset.samples, self.spec, self.progress)
@@ -406,8 +406,7 @@ class _Fit:
         )
 
     def _cached_features(self, used: UsedBackbone, samples: Sequence[Sample], view: View | None = None) -> np.ndarray:
-        kept = FeaturesKept(self.work_directory)
-        cache = FeatureCache(self.backbone, self.spec, kept)
+        cache = FeatureCache(self.backbone, self.spec, CachedCounts(self.work_directory))
         return cache.extract(used.extract, samples, self.content_hashes, self.progress, view)
 
     def _rows(self, features: np.ndarray, samples: Sequence[Sample]) -> np.ndarray:

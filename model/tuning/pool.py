@@ -13,7 +13,8 @@ from model.dataset.prepare import Verdict
 from model.dataset.reading import read_sample
 from model.dataset.splits import stratified_folds
 from model.errors import TrainingError
-from model.features.extraction import Extract, FeatureCache, extract_with_onnx
+from model.features.cache import FeatureCache
+from model.features.extractor import Extract, FeatureExtractor
 from model.features.views import View, views_of
 from model.networks.converted_backbone import converted_backbone, is_converted
 from model.results import InputSpec, Sample
@@ -51,11 +52,11 @@ class Pool:
         verdict: Verdict,
         seed: int,
         tell: Callable[[], None],
-        kept: Callable[[str, int], None] | None = None,
+        on_saved: Callable[[str, int], None] | None = None,
     ) -> None:
         """Args:
         tell: called as features are made.
-        kept: as `FeatureCache` takes it.
+        on_saved: see `FeatureCache`.
         """
         dataset = verdict.dataset
         self.samples = _at_most(MOST_IMAGES, (*dataset.train, *dataset.val), verdict, seed)
@@ -63,7 +64,7 @@ class Pool:
         self.classes = len(dataset.classes)
         self._images_per_class = len(dataset.train) / self.classes
         self._content_hashes = verdict.content_hashes
-        self._tell, self._kept = tell, kept
+        self._tell, self._on_saved = tell, on_saved
         self._made: dict[tuple[object, ...], LabelledFeatures] = {}
         self._prepared: tuple[tuple[str, int], Extract, int] | None = None
         self._slowest_conversion = _SECONDS_TO_CONVERT
@@ -114,7 +115,7 @@ class Pool:
         return self._made[_features_key(candidate)]
 
     def _extract(self, candidate: TrainConfig, view: View | None, watch: "_Watch") -> np.ndarray:
-        cache = FeatureCache(find_backbone(candidate.backbone), InputSpec.from_config(candidate), self._kept)
+        cache = FeatureCache(find_backbone(candidate.backbone), InputSpec.from_config(candidate), self._on_saved)
         return cache.extract(
             lambda images: self._network(candidate)[0](images),
             self.samples,
@@ -125,11 +126,12 @@ class Pool:
 
     def _network(self, candidate: TrainConfig) -> tuple[Extract, int]:
         """From images to features, and the bytes of the graph; only the last one is kept in memory."""
-        key = (candidate.backbone, InputSpec.from_config(candidate).height)
+        spec = InputSpec.from_config(candidate)
+        key = (candidate.backbone, spec.height)
         if self._prepared is None or self._prepared[0] != key:
             self._prepared = None
             graph = converted_backbone(find_backbone(candidate.backbone), key[1])
-            self._prepared = (key, extract_with_onnx(graph), len(graph))
+            self._prepared = (key, FeatureExtractor(graph, spec), len(graph))
         return self._prepared[1], self._prepared[2]
 
 

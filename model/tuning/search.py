@@ -19,10 +19,10 @@ from model.config import RESIZE_MODES, TrainConfig
 from model.dataset.prepare import Verdict
 from model.errors import ConfigError, DatasetError, ExportError, WeightsError
 from model.evaluation.paired import PairedMetric
-from model.features.kept import FeaturesKept
 from model.networks.keras_weights import ready_backbones
 from model.results import Progress
 from model.training.batches import measuring_weights
+from model.training.checkpoints import CachedCounts
 from model.training.cross_validation import FoldPlan
 from model.training.deadline import NO_DEADLINE, Deadline
 from model.training.head import HeadOptions
@@ -85,7 +85,7 @@ class _Search:
         self.progress, self.deadline = progress, deadline
         self.started, self.used_before = time.monotonic(), self.trials.seconds
         self.budget = 60 * (config.tune_minutes or 0.0)
-        self.pool = Pool(verdict, config.seed, self.tell, FeaturesKept(work_directory))
+        self.pool = Pool(verdict, config.seed, self.tell, CachedCounts(work_directory))
         labels, classes = self.pool.labels, self.pool.classes
         self.metric = PairedMetric(
             labels, classes, config.stop_on, measuring_weights(labels, classes, config.imbalance)

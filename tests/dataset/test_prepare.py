@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from model import durable
-from model.dataset.inspection import in_parallel, inspect_images
+from model.dataset.inspection import inspect_images
+from model.dataset.pipeline import in_threads
 from model.dataset.prepare import Leakage, Rejected, Verdict, write_dataset_files
 from model.errors import DatasetError
 from model.results import SPLITS, Sample, no_progress
@@ -260,7 +261,7 @@ def test_results_come_in_order_and_few_wait() -> None:
             taken.append(number)
             yield number
 
-    results = in_parallel(lambda number: number * 2, items())  # type: ignore[arg-type]
+    results = in_threads(lambda number: number * 2, items())  # type: ignore[arg-type]
     assert [next(results) for _ in range(3)] == [0, 2, 4]
     assert len(taken) < 200
     assert list(results) == [2 * number for number in range(3, 1000)]

@@ -6,7 +6,7 @@ import pytest
 
 from model.config import TrainConfig
 from model.errors import TrainingError
-from model.features.extraction import extract_features
+from model.features.extractor import extract_features
 from model.features.out_of_memory import with_batches_that_fit
 from model.resources import is_out_of_memory
 from model.results import InputSpec

@@ -129,14 +129,14 @@ def test_a_view_depends_on_seed_number_content_and_operations_alone() -> None:
     operations = (Operation("crop", 0.5), Operation("noise", 0.1))
     image, content_hash = picture(), "ab" * 32
     first = View(operations, 7, 1)
-    assert np.array_equal(first.of(image, content_hash), View(operations, 7, 1).of(image, content_hash))
+    assert np.array_equal(first.apply(image, content_hash), View(operations, 7, 1).apply(image, content_hash))
     others = [
-        View(operations, 8, 1).of(image, content_hash),
-        View(operations, 7, 2).of(image, content_hash),
-        View(operations[:1], 7, 1).of(image, content_hash),
-        first.of(image, "cd" * 32),
+        View(operations, 8, 1).apply(image, content_hash),
+        View(operations, 7, 2).apply(image, content_hash),
+        View(operations[:1], 7, 1).apply(image, content_hash),
+        first.apply(image, "cd" * 32),
     ]
-    assert not any(np.array_equal(first.of(image, content_hash), other) for other in others)
+    assert not any(np.array_equal(first.apply(image, content_hash), other) for other in others)
     assert len({View(operations, 8, 1).key, View(operations, 7, 2).key, View(operations[:1], 7, 1).key, first.key}) == 4
 
 

@@ -11,8 +11,7 @@ from PIL import Image
 from model.backbones import BACKBONES
 from model.config import TrainConfig
 from model.errors import ConfigError, TrainingError
-from model.features.extraction import FeatureCache
-from model.features.kept import FeaturesKept
+from model.features.cache import FeatureCache
 from model.results import InputSpec, Sample
 from model.runs import (
     Reservation,
@@ -24,6 +23,7 @@ from model.runs import (
     reserve_again,
 )
 from model.runs.queue import ALWAYS
+from model.training.checkpoints import CachedCounts
 from model.workspace import Workspace, cache_directory
 
 BATCH = TrainConfig(name="batch", auto_resume=True)
@@ -170,7 +170,7 @@ def extract(reservation: Reservation, images: int, killed_after: int) -> None:
     for number, sample in enumerate(samples):
         Image.new("RGB", (8, 8), (number, 0, 0)).save(sample.path)
     reservation.work.mkdir(exist_ok=True)
-    cache = FeatureCache(BACKBONES["EfficientNetLite0"], InputSpec.square(8), FeaturesKept(reservation.work))
+    cache = FeatureCache(BACKBONES["EfficientNetLite0"], InputSpec.square(8), CachedCounts(reservation.work))
     hashes = {sample.name: sample.name for sample in samples}
     with contextlib.suppress(KeyboardInterrupt):
         cache.extract(lambda batch: batch.mean(axis=(1, 2)), samples, hashes, kill)
@@ -179,7 +179,7 @@ def extract(reservation: Reservation, images: int, killed_after: int) -> None:
 @pytest.fixture
 def small_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOPGRAFT_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr("model.features.extraction._MOST_IMAGES_UNWRITTEN", 8)
+    monkeypatch.setattr("model.features.cache._MAX_UNSAVED_IMAGES", 8)
 
 
 def test_a_training_without_checkpoints_gets_on_by_its_features(workspace: Workspace, small_steps: None):

@@ -13,8 +13,8 @@ from api import plugin, worker_state
 from model.bundle import Bundle, Manifest, write_manifest
 from model.cli.prediction import Photos, predict_photos
 from model.config import PredictConfig
+from model.dataset.pipeline import decoded_batches
 from model.evaluation.evaluate import evaluate_bundle
-from model.features.extraction import decoded_batches
 from model.manifest_migration import FORMAT_VERSION
 from model.results import InputSpec, Sample
 from model.serving.predictor import Predictor

@@ -8,7 +8,7 @@ import pytest
 
 from model.backbones import BACKBONES
 from model.config import TrainConfig
-from model.features.extraction import FeatureCache
+from model.features.cache import FeatureCache
 from model.features.views import View
 from model.registry import find_bundle
 from model.results import InputSpec, no_progress

@@ -22,11 +22,11 @@ def test_of_two_the_whole_one_is_used_and_named(tmp_path: Path, caplog: pytest.L
     _damage(tmp_path / "00000002.ckpt")
     found = Checkpoints(tmp_path).latest()
     assert found is not None and found[1] == {"epoch": 1}
-    assert "00000001.ckpt, the one before it, is tried" in caplog.text
+    assert "trying the previous one, 00000001.ckpt" in caplog.text
 
 
 def test_where_none_is_whole_it_is_said_that_it_begins_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     _save(tmp_path, 1)
     _damage(tmp_path / "00000001.ckpt")
     assert Checkpoints(tmp_path).latest() is None
-    assert "begins anew" in caplog.text and "is tried" not in caplog.text
+    assert "starting again" in caplog.text and "trying" not in caplog.text

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from model.config import TrainConfig
-from model.dataset import inspection
+from model.dataset import pipeline
 from model.errors import TrainingError
 from model.runs.trainer import train
 from model.training import memory
@@ -32,15 +32,15 @@ def test_a_training_without_memory_for_its_views_fails_before_it_makes_them(work
 
 
 def test_few_threads_decode_where_there_is_little_memory(monkeypatch):
-    monkeypatch.setattr(inspection, "available_processors", lambda: 8)
-    monkeypatch.setattr(inspection, "available_memory", lambda: 600_000_000)
+    monkeypatch.setattr(pipeline, "available_processors", lambda: 8)
+    monkeypatch.setattr(pipeline, "available_memory", lambda: 600_000_000)
     threads: set[int] = set()
 
     def work(item: int) -> int:
         threads.add(threading.get_ident())
         return item
 
-    assert list(inspection.in_parallel(work, range(200))) == list(range(200))
+    assert list(pipeline.in_threads(work, range(200))) == list(range(200))
     assert len(threads) <= 2
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from model import durable
-from model.features.extraction import BATCH_SIZE, Extract
+from model.dataset.pipeline import BATCH_SIZE
+from model.features.extractor import Extract
 from model.results import InputSpec
 from model.training.deadline import Deadline
 

@@ -16,7 +16,7 @@ from keras import layers
 
 from model import durable
 from model.config import TrainConfig
-from model.features.extraction import Look, as_decoded
+from model.dataset.pipeline import Transform
 from model.features.out_of_memory import with_batches_that_fit
 from model.networks.network import copy_network, cut_at_last_block, freeze_batch_normalization
 from model.results import Dataset, InputSpec, Progress, labels_of
@@ -66,7 +66,7 @@ def fine_tune(
     directory: Path,
     progress: Progress,
     deadline: Deadline = NO_DEADLINE,
-    looks: Sequence[Look] = (as_decoded,),
+    transforms: Sequence[Transform | None] = (None,),
     journal: Journal = NO_JOURNAL,
 ) -> Tuned:
     """Train a part of `backbone`, and the head on it.
@@ -80,7 +80,7 @@ def fine_tune(
         train_weights, val_weights: of the images of these splits, float (n,) of mean 1.
         directory: for the checkpoints, and for the outputs of the frozen part.
         deadline: when to stop with what is best so far.
-        looks: the ways to see each training image.
+        transforms: to each view of the training images; None for the image itself.
         journal: told of each epoch.
 
     Raises:
@@ -95,8 +95,8 @@ def fine_tune(
     time_for_inputs = NO_DEADLINE if plan.least_epochs else deadline
     store = InputStore(trunk, spec, config.batch_size, directory, PHASE, progress, time_for_inputs)
     try:
-        train_inputs = store.write("train", dataset.train, looks)
-        [val_inputs] = store.write("val", dataset.val, [as_decoded])
+        train_inputs = store.write("train", dataset.train, transforms)
+        [val_inputs] = store.write("val", dataset.val, [None])
     except NoTimeForInputsError:
         untouched = dataclasses.replace(head, best_epoch=0, history=())
         return Tuned(untouched, np.empty((0, classes), np.float32), config.batch_size)

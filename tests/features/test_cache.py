@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from model.backbones import BACKBONES
-from model.features.extraction import FeatureCache
+from model.features.cache import FeatureCache
 from model.networks.converted_backbone import converted_backbone
 from model.results import InputSpec, Progress, Sample, no_progress
 from tests.support.shapes import CLASSES
@@ -43,7 +43,7 @@ def test_features_are_extracted_once(samples):
 
 
 def test_an_interrupted_extraction_goes_on_with_the_rest_to_the_same_features(shapes, monkeypatch, tmp_path):
-    monkeypatch.setattr("model.features.extraction._MOST_IMAGES_UNWRITTEN", 16)
+    monkeypatch.setattr("model.features.cache._MAX_UNSAVED_IMAGES", 16)
     samples = [Sample(path, path.name + path.parent.name, 0) for path in sorted(shapes.rglob("*.jpg"))]
     hashes = {sample.name: sample.name for sample in samples}
     asked: list[int] = []
@@ -75,7 +75,7 @@ def test_a_damaged_cache_is_said_and_made_anew(samples, caplog):
     _extract(samples, asked)
     FeatureCache(LITE0, InputSpec.square(32)).path.write_bytes(b"garbage" * 1000)
     _extract(samples, asked)
-    assert "is made anew" in caplog.text
+    assert "is created again" in caplog.text
     _extract(samples, asked)
     assert asked == [3, 3]
 
@@ -88,7 +88,7 @@ def test_a_cache_that_another_training_holds_is_left_alone(samples, monkeypatch,
         other.execute("BEGIN EXCLUSIVE")
         monkeypatch.setattr(sqlite3, "connect", lambda path, **_options: connect(path, timeout=0.05))
         assert _extract(samples, []).shape == (3, 5)
-    assert path.exists() and "left alone" in caplog.text
+    assert path.exists() and "it is not used" in caplog.text
 
 
 def test_a_cache_that_cannot_be_written_is_said_and_done_without(samples, cache, caplog):

@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from model.serving.batches import RoomForPixels, batches
+from model.dataset.pipeline import PixelBudget, encoded_batches
 from tests.support.photos import photo
 from tests.support.small_model import write_small_model
 
 # A zip in the place of an upload, in a process that believes to have eight processors.
 ASK = """
 import resource, sys, types
-import model.serving.predictor as predictor
-predictor.available_processors = lambda: 8
+import model.dataset.pipeline as pipeline
+pipeline.available_processors = lambda: 8
 from api import plugin
 def ask(path):
     upload = types.SimpleNamespace(filename=path, original_filename="photos.zip")
@@ -33,17 +33,17 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
 
 def test_a_batch_ends_by_number_or_by_size() -> None:
     images = [(str(size), bytes(size)) for size in (1, 2, 3, 50, 1, 100, 100, 5)]
-    lengths = [[len(content) for _, content in batch] for batch in batches(images, most_images=3, most_bytes=50)]
+    lengths = [[len(content) for _, content in batch] for batch in encoded_batches(images, max_images=3, max_bytes=50)]
     assert lengths == [[1, 2, 3], [50], [1, 100], [100], [5]]
 
 
 def test_no_more_pixels_are_decoded_at_a_time_than_there_is_room_for() -> None:
-    room = RoomForPixels(pixels=1000)
+    budget = PixelBudget(pixels=1000)
     inside, most = [0], [0]
     lock = threading.Lock()
 
     def decode(content: bytes, pixels: int) -> None:
-        with room.for_image(content):
+        with budget.reserve(content):
             with lock:
                 inside[0] += pixels
                 most[0] = max(most[0], inside[0])

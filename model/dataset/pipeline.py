@@ -1,0 +1,175 @@
+"""Decoding many images in threads: one loop and one memory policy for training, evaluation, prediction and export.
+
+Three bounds hold whatever the images are: the number of threads, the pixels being decoded at the same time in this
+process, and the number of results that wait for their turn.
+"""
+
+import collections
+import contextlib
+import itertools
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NoReturn, TypeVar
+
+import numpy as np
+
+from model.dataset.images import MAX_PIXELS, decode_image, measure_image
+from model.dataset.reading import raise_with_path, read_photo
+from model.errors import ImageError
+from model.resources import available_memory, available_processors, release_free_memory
+from model.results import InputSpec, Sample
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+# Images per call of a network. Small batches stay in the processor's cache: on a CPU, 8 take less time per image than
+# 16 or 64, and less memory.
+BATCH_SIZE = 8
+
+_MAX_THREADS = 32
+# For a photo of 24 megapixels and its copies.
+_BYTES_PER_THREAD = 250_000_000
+# Decoded results waiting for their turn, per thread: it bounds memory.
+_RESULTS_PER_THREAD = 4
+_MAX_ENCODED_BYTES = 64 * 1024 * 1024
+# Memory that the decoder frees of a smaller image is soon used again.
+_LARGE_IMAGE = 16_000_000
+
+Transform = Callable[[np.ndarray, Sample], np.ndarray]
+"""From a decoded image uint8 (height, width, 3) and its sample to an image of the same shape and dtype."""
+
+
+def _raise(_item: object, error: ImageError) -> NoReturn:
+    raise error
+
+
+def decoded(
+    items: Iterable[Item],
+    read: Callable[[Item], bytes],
+    spec: InputSpec,
+    threads: int | None = None,
+    on_error: Callable[[Item, ImageError], Result] = _raise,
+    transform: Callable[[np.ndarray, Item], np.ndarray] | None = None,
+) -> Iterator[np.ndarray | Result]:
+    """Decode images in threads and yield them in the order of `items`: uint8 (height, width, 3).
+
+    Args:
+        read: from an item to an encoded image; called in a thread.
+        spec: the input of the network, to which the images are resized.
+        threads: see `in_threads`.
+        on_error: from an item that cannot be decoded and its error to what is yielded for it; raises by default.
+        transform: applied to each decoded image, in the same thread.
+
+    Raises:
+        ImageError: an image cannot be decoded, and `on_error` raises.
+    """
+
+    def work(item: Item) -> np.ndarray | Result:
+        try:
+            image = decode_within_budget(read(item), spec)
+        except ImageError as error:
+            return on_error(item, error)
+        return image if transform is None else transform(image, item)
+
+    return in_threads(work, items, threads)
+
+
+def decoded_batches(
+    samples: Iterable[Sample], spec: InputSpec, batch_size: int = BATCH_SIZE, transform: Transform | None = None
+) -> Iterator[np.ndarray]:
+    """Images of samples as batches uint8 (at most batch_size, height, width, 3), decoded in threads.
+
+    Raises:
+        ImageError, StorageError: an image cannot be read or decoded; the message begins with its path.
+    """
+    images = decoded(samples, read_photo, spec, on_error=raise_with_path, transform=transform)
+    while batch := list(itertools.islice(images, batch_size)):
+        yield np.stack(batch)
+
+
+def encoded_batches(
+    images: Iterable[tuple[str, bytes]], max_images: int, max_bytes: int = _MAX_ENCODED_BYTES
+) -> Iterator[list[tuple[str, bytes]]]:
+    """Names and contents in lists of at most `max_images`; a list ends with the image that fills `max_bytes`."""
+    batch: list[tuple[str, bytes]] = []
+    size = 0
+    for image in images:
+        batch.append(image)
+        size += len(image[1])
+        if len(batch) == max_images or size >= max_bytes:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def in_threads(work: Callable[[Item], Result], items: Iterable[Item], threads: int | None = None) -> Iterator[Result]:
+    """Results of `work` in the order of `items`; a few are computed ahead, so memory does not grow with their number.
+
+    Args:
+        threads: how many; 1 works in the calling thread. None means one for each processor of this process. Either
+            way there are fewer where memory is small.
+    """
+    if threads == 1:
+        yield from map(work, items)
+        return
+    affordable = available_memory() // _BYTES_PER_THREAD
+    threads = max(1, min(_MAX_THREADS, threads or available_processors(), affordable))
+    with ThreadPoolExecutor(threads, thread_name_prefix="topgraft-decode") as pool:
+        waiting: collections.deque[Future[Result]] = collections.deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                if len(waiting) >= _RESULTS_PER_THREAD * threads:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for result in waiting:
+                result.cancel()
+
+
+class PixelBudget:
+    """Limits the pixels that threads decode at the same time to those of the largest image allowed.
+
+    Decoding takes up to 16 bytes per pixel: without a limit, as many times a gigabyte as there are threads.
+    """
+
+    def __init__(self, pixels: int = MAX_PIXELS) -> None:
+        self._free = self._total = pixels
+        self._changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def reserve(self, content: bytes) -> Iterator[None]:
+        """Wait until the pixels of an encoded image fit into the budget, and take them from it inside the block."""
+        pixels = min(_pixels(content), self._total)
+        with self._changed:
+            self._changed.wait_for(lambda: self._free >= pixels)
+            self._free -= pixels
+        try:
+            yield
+        finally:
+            if pixels > _LARGE_IMAGE:
+                release_free_memory()
+            with self._changed:
+                self._free += pixels
+                self._changed.notify_all()
+
+
+_BUDGET = PixelBudget()
+
+
+def decode_within_budget(content: bytes, spec: InputSpec) -> np.ndarray:
+    """As `model.dataset.images.decode_image`, after waiting for memory that other threads use for large images."""
+    with _BUDGET.reserve(content):
+        return decode_image(content, spec)
+
+
+def _pixels(content: bytes) -> int:
+    """The number of pixels by the header; 0 for content that cannot be decoded."""
+    try:
+        height, width = measure_image(content)
+    except ImageError:
+        return 0
+    return height * width

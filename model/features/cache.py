@@ -1,0 +1,123 @@
+"""The feature cache: features on disk by the content of each image, so that they are extracted once."""
+
+import contextlib
+import itertools
+import logging
+import sqlite3
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from model.backbones import Backbone
+from model.features.extractor import Extract, feature_batches
+from model.features.views import View, view_transform
+from model.results import InputSpec, Progress, Sample
+from model.workspace import cache_directory
+
+_CACHE_FORMAT = 2
+# A kill loses at most so much work, whichever comes first.
+_MAX_UNSAVED_IMAGES = 256
+_MAX_UNSAVED_SECONDS = 30.0
+
+log = logging.getLogger(__name__)
+
+
+class FeatureCache:
+    """Features by the sha256 of the image's bytes and the view of it, in one SQLite file per backbone and input."""
+
+    def __init__(self, backbone: Backbone, spec: InputSpec, on_saved: Callable[[str, int], None] | None = None) -> None:
+        """Args:
+        on_saved: called each time features are safe on disk, with their kind and the number of images that have them.
+        """
+        key = f"{backbone.name}-imagenet-{spec.height}-{spec.resize}-v{_CACHE_FORMAT}"
+        self.path = cache_directory() / "features" / f"{key}.sqlite"
+        self._spec, self._on_saved = spec, on_saved
+
+    def extract(
+        self,
+        extract: Extract,
+        samples: Sequence[Sample],
+        content_hashes: Mapping[str, str],
+        progress: Progress,
+        view: View | None = None,
+    ) -> np.ndarray:
+        """As `extract_features`, for those images only whose features are not in the cache.
+
+        Features are saved as they are extracted, whole batches at a time in the order of `samples`. After an
+        interruption the remaining images form the same batches, and so get the same features to the last bit.
+
+        Args:
+            content_hashes: name of a sample -> sha256 of its bytes, in hexadecimal.
+            view: the augmented view of each image; None for the image itself.
+        """
+        suffix = f" {view.key}" if view else ""
+        keys = [content_hashes[sample.name] + suffix for sample in samples]
+        known = self._read(keys)
+        missing = {key: sample for key, sample in zip(keys, samples, strict=True) if key not in known}
+        log.info("features%s: %d of %d are in the cache", suffix, len(samples) - len(missing), len(samples))
+        if missing:
+            transform = view_transform(view, content_hashes) if view else None
+            batches = feature_batches(extract, list(missing.values()), self._spec, progress, transform)
+            known |= self._saved(list(missing), batches, self.path.stem + suffix, len(known))
+        return np.stack([known[key] for key in keys])
+
+    def _saved(
+        self, keys: Sequence[str], batches: Iterable[np.ndarray], kind: str, before: int
+    ) -> dict[str, np.ndarray]:
+        """The features in `batches` by their keys, saved as they come; not any more once saving has failed.
+
+        Args:
+            kind: the backbone, input and view, for `on_saved`.
+            before: how many images were in the cache already.
+        """
+        features: dict[str, np.ndarray] = {}
+        unsaved: dict[str, np.ndarray] = {}
+        left, possible, saved = iter(keys), True, time.monotonic()
+        for batch in batches:
+            unsaved |= dict(zip(itertools.islice(left, len(batch)), batch, strict=True))
+            full = len(unsaved) >= _MAX_UNSAVED_IMAGES or time.monotonic() - saved >= _MAX_UNSAVED_SECONDS
+            if full or len(features) + len(unsaved) == len(keys):
+                possible = possible and self._write(unsaved)
+                features |= unsaved
+                unsaved, saved = {}, time.monotonic()
+                if possible and self._on_saved:
+                    self._on_saved(kind, before + len(features))
+        return features
+
+    def _read(self, keys: Sequence[str]) -> dict[str, np.ndarray]:
+        if not self.path.exists():
+            return {}
+        try:
+            with self._connection() as connection:
+                rows = (connection.execute("SELECT features FROM features WHERE image = ?", (key,)) for key in keys)
+                found = {key: row.fetchone() for key, row in zip(keys, rows, strict=True)}
+        except sqlite3.OperationalError as error:
+            log.warning("the feature cache %s cannot be read at the moment (%s): it is not used", self.path, error)
+            return {}
+        except sqlite3.Error as error:
+            log.warning("the feature cache %s is damaged (%s): it is created again", self.path, error)
+            with contextlib.suppress(OSError):
+                self.path.unlink()
+            return {}
+        return {key: np.frombuffer(row[0], np.float32) for key, row in found.items() if row}
+
+    def _write(self, features: Mapping[str, np.ndarray]) -> bool:
+        """Save features; False where that is impossible: the training continues, the next one extracts them again."""
+        rows = [(key, np.asarray(values, np.float32).tobytes()) for key, values in features.items()]
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self._connection() as connection:
+                connection.execute("CREATE TABLE IF NOT EXISTS features (image TEXT PRIMARY KEY, features BLOB)")
+                connection.executemany("INSERT OR REPLACE INTO features VALUES (?, ?)", rows)
+        except (OSError, sqlite3.Error) as error:
+            log.warning(
+                "features could not be saved in %s (%s); set TOPGRAFT_CACHE to use another folder", self.path, error
+            )
+            return False
+        return True
+
+    @contextlib.contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        with contextlib.closing(sqlite3.connect(self.path, timeout=60)) as connection, connection:
+            yield connection
