@@ -164,7 +164,7 @@ def _fitted(known: Photos, seed: int) -> tuple[Fitted, Photos]:
     splits = [known.of(train), known.of(val)]
     labelled = [LabelledFeatures(part.features, part.labels, np.ones(len(part.labels))) for part in splits]
     classes = int(known.labels.max()) + 1
-    head = train_head(*labelled, classes, HeadOptions.of(TrainConfig()))
+    head = train_head(*labelled, classes, HeadOptions.from_config(TrainConfig()))
     temperature = fit_temperature(head.logits(splits[1].features), splits[1].labels)
     memory = remember_features(splits[0].features, splits[0].labels, [""] * len(train))
     return Fitted(*splits, lambda features: head.logits(features) / temperature, memory), known.of(test)

@@ -1,17 +1,75 @@
-"""What a batch of training images is, for the head and for fine-tuning alike: which images, and what to answer."""
+"""Training batches of the head and of fine-tuning: the order of an epoch, views, targets, weights and mixup."""
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import numpy as np
-
-from model.config import TrainConfig
 
 Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Inputs (n, ...), targets float32 (n, classes) and weights float32 (n,)."""
 
 
+class InputSource(Protocol):
+    """Stored inputs of images, features or pixels, in one or more views each.
+
+    Attributes:
+        views: the number of views of each image.
+        is_sequential: whether reading is fast only in the order of storage.
+    """
+
+    @property
+    def views(self) -> int: ...
+
+    @property
+    def is_sequential(self) -> bool: ...
+
+    def take(self, views: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """The inputs (n, ...) of some images, each in the view with the number beside it; both int (n,)."""
+
+
+class ArrayInputs:
+    """Inputs in memory: an array (views, images, ...)."""
+
+    is_sequential = False
+
+    def __init__(self, inputs: np.ndarray) -> None:
+        self._inputs = inputs
+
+    @property
+    def views(self) -> int:
+        """The number of views of each image."""
+        return len(self._inputs)
+
+    def take(self, views: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """The inputs (n, ...) of images `rows`, each in its own of `views`."""
+        taken: np.ndarray = self._inputs[views, rows]
+        return taken
+
+
+class MappedInputs(ArrayInputs):
+    """Inputs in a memory-mapped file (views, images, ...): their number is not limited by memory."""
+
+    is_sequential = True
+
+
+class BatchOptions(Protocol):
+    """The options of `model.config.TrainConfig` that decide what is in a batch."""
+
+    @property
+    def seed(self) -> int: ...
+
+    @property
+    def imbalance(self) -> str: ...
+
+    @property
+    def label_smoothing(self) -> float: ...
+
+    @property
+    def mixup(self) -> float: ...
+
+
 class TrainBatches:
-    """Batches of stored inputs, in an order of its own for each epoch.
+    """Batches of stored inputs. An epoch has each image once, in the next of its views, in an order of its own.
 
     Attributes:
         images: in an epoch.
@@ -19,44 +77,44 @@ class TrainBatches:
 
     def __init__(
         self,
-        inputs: np.ndarray,
+        inputs: InputSource,
         labels: np.ndarray,
         weights: np.ndarray,
         classes: int,
-        config: TrainConfig,
+        options: BatchOptions,
         batch_size: int,
     ) -> None:
         """Args:
-        inputs: (views, n, height, width, channels); an epoch takes n, each in one of its views.
         labels, weights: of the images, (n,).
-        batch_size: the most in a batch; all are nearly equal.
+        batch_size: the maximum; all batches are nearly equal.
         """
         self.images = len(labels)
         self._inputs, self._labels, self._weights = inputs, labels, weights
-        self._classes, self._config = classes, config
-        self._parts = -(-len(labels) // batch_size)
+        self._classes, self._options = classes, options
+        self._batches = -(-len(labels) // batch_size)
 
     def __len__(self) -> int:
-        return self._parts
+        return self._batches
 
     @property
     def smallest_batch(self) -> int:
-        """How many images the smallest batch has."""
-        return self.images // self._parts
+        """The number of images in the smallest batch."""
+        return self.images // self._batches
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """The batches of an epoch from number `start` on."""
-        config = self._config
-        order = epoch_order(self._labels, config.seed, epoch, config.imbalance == "sampling")
-        for number, part in list(enumerate(np.array_split(order, self._parts)))[start:]:
-            # A file is read in its own order; within a batch the order means nothing.
-            chosen = np.sort(part)
-            inputs = self._inputs[(chosen + epoch) % len(self._inputs), chosen]
-            targets = soft_targets(self._labels[chosen], self._classes, config.label_smoothing)
-            weights = self._weights[chosen]
-            if config.mixup:
-                rng = np.random.default_rng((config.seed, epoch, number))
-                inputs, targets, weights = mix(inputs, targets, weights, config.mixup, rng)
+        """The batches of an epoch from number `start` on, fixed by the seed and the epoch."""
+        options = self._options
+        order = epoch_order(self._labels, options.seed, epoch, options.imbalance == "sampling")
+        for number, rows in list(enumerate(np.array_split(order, self._batches)))[start:]:
+            if self._inputs.is_sequential:
+                # The order within a batch does not matter.
+                rows = np.sort(rows)
+            inputs = self._inputs.take((rows + epoch) % self._inputs.views, rows)
+            targets = soft_targets(self._labels[rows], self._classes, options.label_smoothing)
+            weights = self._weights[rows]
+            if options.mixup:
+                rng = np.random.default_rng((options.seed, epoch, number))
+                inputs, targets, weights = mix(inputs, targets, weights, options.mixup, rng)
             yield inputs, targets, weights
 
 
@@ -65,7 +123,7 @@ def epoch_order(labels: np.ndarray, seed: int, epoch: int, balanced: bool) -> np
 
     Args:
         labels: int (n,).
-        balanced: draw the n images with replacement, every class present as likely as any other.
+        balanced: sample the n images with replacement, each present class with the same probability.
     """
     rng = np.random.default_rng((seed, epoch))
     if not balanced:
@@ -75,7 +133,7 @@ def epoch_order(labels: np.ndarray, seed: int, epoch: int, balanced: bool) -> np
 
 
 def soft_targets(labels: np.ndarray, classes: int, smoothing: float) -> np.ndarray:
-    """What to answer, float32 (n, classes): label smoothing (Szegedy et al., 2016) shares `smoothing` among all."""
+    """Target probabilities float32 (n, classes), with label smoothing (Szegedy et al., 2016)."""
     targets = np.full((len(labels), classes), smoothing / classes, np.float32)
     targets[np.arange(len(labels)), labels] += np.float32(1 - smoothing)
     return targets
@@ -84,22 +142,22 @@ def soft_targets(labels: np.ndarray, classes: int, smoothing: float) -> np.ndarr
 def mix(
     inputs: np.ndarray, targets: np.ndarray, weights: np.ndarray, strength: float, rng: np.random.Generator
 ) -> Batch:
-    """Mixup (Zhang et al., 2018): lay another image of the batch over each, in one proportion for the whole batch.
+    """Mixup (Zhang et al., 2018): blend each image with another of the batch, in one proportion for the whole batch.
 
     Args:
         inputs: (n, ...), features or pixels.
         targets: float32 (n, classes), of sum 1.
         weights: float32 (n,).
-        strength: both parameters of the beta distribution from which the proportion is drawn, above 0.
+        strength: both parameters of the beta distribution of the proportion, above 0.
 
     Returns:
         Inputs, targets and weights of the same shapes and types, such that the weighted loss is that of both
         images in their proportion.
     """
-    share = np.float32(rng.beta(strength, strength))
+    proportion = np.float32(rng.beta(strength, strength))
     other = rng.permutation(len(inputs))
-    mixed = inputs * share + inputs[other] * (1 - share)
-    both = share * weights[:, None] * targets + (1 - share) * weights[other, None] * targets[other]
+    mixed = inputs * proportion + inputs[other] * (1 - proportion)
+    both = proportion * weights[:, None] * targets + (1 - proportion) * weights[other, None] * targets[other]
     mixed_weights = both.sum(axis=1)
     if inputs.dtype == np.uint8:
         mixed = np.rint(mixed)
@@ -107,31 +165,31 @@ def mix(
 
 
 def balanced_weights(labels: np.ndarray, classes: int) -> np.ndarray:
-    """A weight for each image so that all classes present count the same; float32 (n,) of mean 1."""
+    """Weights of images with which all present classes have the same total: float32 (n,) of mean 1."""
     counts = np.bincount(labels, minlength=classes)
     present = np.count_nonzero(counts)
     return (len(labels) / (present * counts[labels])).astype(np.float32)
 
 
 def learning_weights(labels: np.ndarray, classes: int, imbalance: str) -> np.ndarray:
-    """The weights of images to learn from, float32 (n,) of mean 1; `imbalance` as in TrainConfig."""
+    """Weights of training images in the loss: float32 (n,) of mean 1; `imbalance` as in TrainConfig."""
     if imbalance == "class_weights":
         return balanced_weights(labels, classes)
     return np.ones(len(labels), np.float32)
 
 
 def measuring_weights(labels: np.ndarray, classes: int, imbalance: str) -> np.ndarray:
-    """The weights of images to measure on: all that is done about imbalance aims at classes that count the same."""
+    """Weights of validation images, float32 (n,) of mean 1: equal for all classes if class imbalance is handled."""
     if imbalance != "none":
         return balanced_weights(labels, classes)
     return np.ones(len(labels), np.float32)
 
 
 def log_priors(labels: np.ndarray, classes: int) -> np.ndarray:
-    """The logarithm of each class's share of the images, float32 (classes,); one image for a class without any.
+    """Logarithms of the class frequencies, float32 (classes,); a class without images counts as having one.
 
-    Added to the logits while training, they leave the logits themselves without the preference for
-    large classes: logit adjustment (Menon et al., 2021).
+    Added to the logits in training, they remove the preference for large classes from the logits
+    themselves: logit adjustment (Menon et al., 2021).
     """
     counts = np.maximum(np.bincount(labels, minlength=classes), 1)
     return np.log(counts / counts.sum()).astype(np.float32)

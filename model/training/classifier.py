@@ -222,7 +222,7 @@ class _Fit:
             train,
             val,
             self.classes,
-            HeadOptions.of(config),
+            HeadOptions.from_config(config),
             self._tell_epoch,
             self.deadline.at_least(_LEAST_SECONDS_OF_HEAD),
             TimedCheckpoints(self.work_directory / "head", 60 * config.checkpoint_minutes),
@@ -283,7 +283,7 @@ class _Fit:
             self._with_views(used, features, samples),
             self.classes,
             FoldPlan(verdict.groups, verdict.folds, config.val_fraction, config.seed, config.refit),
-            HeadOptions.of(self.config),
+            HeadOptions.from_config(self.config),
             lambda done: self.progress("cross_validation", done, verdict.folds),
             self.deadline,
             Checkpoints(self.work_directory / "folds"),
@@ -299,7 +299,7 @@ class _Fit:
         both = self._with_views(used, features, self.dataset.train + self.dataset.val)
         # Several folds choose better than the few validation images of one division.
         settled = head if found is None else dataclasses.replace(head, l2=found.l2, best_epoch=found.epochs)
-        return refit_head(both, self.classes, settled, HeadOptions.of(self.config))
+        return refit_head(both, self.classes, settled, HeadOptions.from_config(self.config))
 
     def _pretrained(self) -> UsedBackbone:
         from model.networks.pretrained import build_backbone

@@ -8,7 +8,7 @@ is 1 and one learning rate suits all backbones; this is folded into the weights 
 result is one plain dense layer. Dividing each feature by its own deviation, or Adam, which does
 much the same to the gradient, costs one to three points of accuracy on small sets.
 
-All candidates see the same batches and do not touch each other: the weights have a leading axis.
+All candidates are trained on the same batches, independently: the weights have a leading axis.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ from scipy.special import softmax
 
 from model.config import TrainConfig
 from model.errors import TrainingError
-from model.training.batches import epoch_order, log_priors, mix, soft_targets
+from model.training.batches import ArrayInputs, TrainBatches, log_priors
 from model.training.checkpoints import TimedCheckpoints
 from model.training.deadline import NO_DEADLINE, Deadline
 from model.training.epochs import Epoch, measure, score
@@ -32,13 +32,13 @@ _MOMENTUM = 0.9
 
 @dataclasses.dataclass(frozen=True)
 class LabelledFeatures:
-    """The images of a split as a head sees them.
+    """Features, labels and weights of the images of a split.
 
     Attributes:
         features: float32 (n, features).
         labels: int (n,).
         weights: float (n,), of mean 1.
-        views: float32 (n, features) each, of augmented views of the same images.
+        views: features float32 (n, features) of each augmented view of the same images.
     """
 
     features: np.ndarray
@@ -49,7 +49,7 @@ class LabelledFeatures:
 
 @dataclasses.dataclass(frozen=True)
 class HeadOptions:
-    """How to train a head; the meaning and bounds of each are in `model.config.TrainConfig`."""
+    """Options of the training of a head; `model.config.TrainConfig` states their meaning and bounds."""
 
     epochs: int
     patience: int
@@ -63,16 +63,16 @@ class HeadOptions:
     stop_on: str = "val_loss"
 
     @classmethod
-    def of(cls, config: TrainConfig) -> "HeadOptions":
-        """Those of a training."""
+    def from_config(cls, config: TrainConfig) -> "HeadOptions":
+        """The options of a training that concern its head."""
         return cls(**{field.name: getattr(config, field.name) for field in dataclasses.fields(cls)})
 
 
 @dataclasses.dataclass(frozen=True)
 class Head:
-    """A dense layer from features to logits, and how it was found.
+    """A dense layer from features to logits, with the history of its training.
 
-    Its logits are never adjusted, whatever `imbalance` was: see `model.training.batches.log_priors`.
+    Its logits are not adjusted, whatever `imbalance` was: see `model.training.batches.log_priors`.
 
     Attributes:
         kernel: float32 (features, classes).
@@ -80,7 +80,7 @@ class Head:
         l2: strength of the penalty.
         best_epoch: the epoch whose weights these are.
         history: a row per epoch.
-        cut_short: whether the time was over while it may still have become better.
+        cut_short: whether the deadline ended the training while it could still improve.
     """
 
     kernel: np.ndarray
@@ -92,7 +92,7 @@ class Head:
 
     @property
     def best(self) -> Epoch:
-        """The epoch whose weights these are; there is none where `best_epoch` is 0."""
+        """The row of the epoch whose weights these are; there is none if `best_epoch` is 0."""
         return self.history[self.best_epoch - 1]
 
     def logits(self, features: np.ndarray) -> np.ndarray:
@@ -109,15 +109,15 @@ def train_head(
     deadline: Deadline = NO_DEADLINE,
     checkpoints: TimedCheckpoints | None = None,
 ) -> Head:
-    """Train a head and return it as it was at its best epoch, by `options.stop_on`.
+    """Train a head and return it with the weights of its best epoch, by `options.stop_on`.
 
     Args:
         train, val: the two splits; `val` chooses the L2 strength and the epoch.
-        classes: how many there are.
-        on_epoch: called after each epoch with the numbers of the candidate that leads so far, and its logits
-            float32 (n, classes) of the validation images; None for those of an epoch before an interruption.
-        deadline: when to stop with what is best so far; there is always one epoch.
-        checkpoints: what an interrupted call left there is gone on with, to the same head; a finished one is kept.
+        classes: the number of classes.
+        on_epoch: called after each epoch with the row of the leading candidate, and its logits float32 (n, classes)
+            of the validation images; None instead of logits for an epoch before an interruption.
+        deadline: when to stop with the best head so far; at least one epoch is run.
+        checkpoints: an interrupted call is resumed from there, to the same head; a finished one is not repeated.
 
     Raises:
         TrainingError: the loss is not finite from the first epoch on.
@@ -147,7 +147,7 @@ def train_head(
 
 
 def refit_head(data: LabelledFeatures, classes: int, chosen: Head, options: HeadOptions) -> Head:
-    """Train again on more data, with the L2 strength and for the number of epochs that `chosen` found best."""
+    """Train on more data, with the L2 strength and the number of epochs that were best for `chosen`."""
     settled = dataclasses.replace(options, l2=chosen.l2, epochs=chosen.best_epoch)
     search = _Search(data, data, classes, settled)
     for epoch in range(1, settled.epochs + 1):
@@ -167,16 +167,19 @@ _CHANGING = ("kernel", "bias", "kernel_momentum", "bias_momentum", "best_epoch")
 
 
 class _Search:
-    """The weights of all candidates with their momentum, and the best of each so far."""
+    """Weights and momentum of all candidates, and the best weights of each so far."""
 
     def __init__(self, train: LabelledFeatures, val: LabelledFeatures, classes: int, options: HeadOptions) -> None:
-        self.train, self.val, self.options, self.classes = train, val, options, classes
+        self.train, self.val, self.options = train, val, options
         adjusted = options.imbalance == "logit_adjustment"
         self.adjustment = log_priors(train.labels, classes) if adjusted else np.zeros(classes, np.float32)
         self.mean = train.features.mean(axis=0)
         self.scale = _root_mean_squared_norm(train.features - self.mean)
         self.inputs, self.val_inputs = self._scaled(train.features), self._scaled(val.features)
-        self.looks = np.stack([self.inputs, *map(self._scaled, train.views)]) if train.views else self.inputs[None]
+        views = np.stack([self.inputs, *map(self._scaled, train.views)]) if train.views else self.inputs[None]
+        self.batches = TrainBatches(
+            ArrayInputs(views), train.labels, train.weights, classes, options, options.batch_size
+        )
         strengths = L2_CANDIDATES if options.l2 is None else (options.l2,)
         self.strengths = np.array(strengths, np.float32)
         self.kernel = np.zeros((len(strengths), self.inputs.shape[1], classes), np.float32)
@@ -192,11 +195,11 @@ class _Search:
 
     @property
     def epochs_done(self) -> int:
-        """How many there were."""
+        """The number of epochs so far."""
         return len(self.history[0])
 
     def is_over(self, deadline: Deadline) -> bool:
-        """Whether there were all epochs, none was better for long, or the time is over; there is always one."""
+        """Whether to stop: all epochs are run, none has improved for `patience`, or the deadline has passed."""
         done = self.epochs_done
         if not done or self.cut_short:
             return self.cut_short
@@ -206,7 +209,7 @@ class _Search:
         return self.cut_short
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Arrays and plain JSON values that `restore` goes on from; beside them an epoch depends on its number."""
+        """Arrays and plain JSON values for `restore`; besides them an epoch depends on its number only."""
         arrays = {name: getattr(self, name) for name in _CHANGING}
         arrays |= {f"best_kernel_{number}": kernel for number, (kernel, _) in enumerate(self.best)}
         arrays |= {f"best_bias_{number}": bias for number, (_, bias) in enumerate(self.best)}
@@ -214,7 +217,7 @@ class _Search:
         return arrays, {"history": history, "cut_short": self.cut_short}
 
     def restore(self, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
-        """Be what `state` told."""
+        """Restore the state that `state` returned."""
         for name in _CHANGING:
             setattr(self, name, arrays[name])
         numbers = range(len(self.strengths))
@@ -227,24 +230,16 @@ class _Search:
 
     @property
     def leader(self) -> int:
-        """The candidate with the best epoch so far; of equals the first."""
+        """The index of the candidate with the best epoch so far; the first of equals."""
         return self.best_score.index(min(self.best_score))
 
     def run_epoch(self, epoch: int) -> None:
-        """Show every training image once, in the next of its views, in an order fixed by the seed and the epoch."""
-        options = self.options
-        order = epoch_order(self.train.labels, options.seed, epoch, options.imbalance == "sampling")
-        for number, batch in enumerate(np.array_split(order, -(-len(order) // options.batch_size))):
-            inputs = self.looks[(batch + epoch) % len(self.looks), batch]
-            targets = soft_targets(self.train.labels[batch], self.classes, options.label_smoothing)
-            weights = self.train.weights[batch]
-            if options.mixup:
-                rng = np.random.default_rng((options.seed, epoch, number))
-                inputs, targets, weights = mix(inputs, targets, weights, options.mixup, rng)
+        """Train all candidates on the batches of an epoch."""
+        for inputs, targets, weights in self.batches.epoch(epoch):
             self._step(inputs, targets, weights)
 
     def measure(self, epoch: int, seconds: float) -> None:
-        """Measure every candidate after an epoch and keep those that are better than before."""
+        """Evaluate every candidate after an epoch and keep the weights of those that improved."""
         logits = self.inputs @ self.kernel + self.bias + self.adjustment
         self.val_logits = self.val_inputs @ self.kernel + self.bias
         for candidate in range(len(self.strengths)):
@@ -268,7 +263,7 @@ class _Search:
                 self.best[candidate] = (self.kernel[candidate].copy(), self.bias[candidate].copy())
 
     def head(self) -> Head:
-        """The leader at its best epoch."""
+        """The leading candidate at its best epoch."""
         kernel, bias = self.folded(*self.best[self.leader])
         return Head(
             kernel,
@@ -280,7 +275,7 @@ class _Search:
         )
 
     def folded(self, kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """A kernel and bias for the features as they come, from those for scaled ones."""
+        """Kernel and bias for unscaled features, from those for scaled ones."""
         kernel = kernel / self.scale
         return kernel, bias[0] - self.mean @ kernel
 
@@ -301,5 +296,5 @@ class _Search:
 
 
 def _root_mean_squared_norm(features: np.ndarray) -> np.float32:
-    """One number above zero, even where all features are the same."""
+    """A number above zero, even if all features are equal."""
     return np.float32(max(np.sqrt((features**2).sum(axis=1).mean()), 1e-6))

@@ -170,7 +170,7 @@ class _Search:
         """Measure a candidate and write the trial down."""
         started = time.monotonic()
         candidate = dataclasses.replace(self.plain, **changes)
-        options = HeadOptions.of(candidate)
+        options = HeadOptions.from_config(candidate)
         images = self.pool.images(candidate)
         predictions = predict_out_of_fold(self.pool.samples, images, self.pool.classes, self.plans, options)
         seconds = time.monotonic() - started

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from model.training.fine_tuning.prefetch import PreparedAhead
+from model.training.fine_tuning.training_loop import Prefetched
 
 
 def test_items_come_in_order_and_two_at_most_are_ahead():
@@ -18,7 +18,7 @@ def test_items_come_in_order_and_two_at_most_are_ahead():
             yield number
 
     taken = []
-    for item in PreparedAhead(items()):
+    for item in Prefetched(items()):
         time.sleep(0.01)
         taken.append(item)
         assert len(made) <= len(taken) + 2
@@ -31,13 +31,13 @@ def test_items_are_made_while_the_one_before_is_worked_on():
             time.sleep(0.02)
             yield number
 
-    prepared = PreparedAhead(items())
+    prepared = Prefetched(items())
     started = time.perf_counter()
     for _ in prepared:
         time.sleep(0.04)
     whole = time.perf_counter() - started
     assert prepared.waited < whole / 2
-    idle = PreparedAhead(items())
+    idle = Prefetched(items())
     list(idle)
     assert idle.waited > 0.1
 
@@ -49,14 +49,14 @@ def test_an_error_reaches_whoever_takes_the_items():
 
     taken = []
     with pytest.raises(OSError, match="the disk is gone"):
-        taken.extend(PreparedAhead(items()))
+        taken.extend(Prefetched(items()))
 
 
 def test_no_thread_is_left_of_a_loop_that_is_broken_off():
     def items() -> Iterator[int]:
         yield from range(1000)
 
-    for item in PreparedAhead(items()):
+    for item in Prefetched(items()):
         if item == 3:
             break
     deadline = time.monotonic() + 5

@@ -21,7 +21,7 @@ from model.features.out_of_memory import with_batches_that_fit
 from model.networks.network import copy_network, cut_at_last_block, freeze_batch_normalization
 from model.results import Dataset, InputSpec, Progress, labels_of
 from model.serving.keras_engine import HEAD
-from model.training.batches import TrainBatches, log_priors
+from model.training.batches import MappedInputs, TrainBatches, log_priors
 from model.training.checkpoints import Checkpoints
 from model.training.deadline import NO_DEADLINE, Deadline
 from model.training.fine_tuning.hardware import devices, gpus, make_reproducible, precision
@@ -92,7 +92,7 @@ def fine_tune(
     height, width = backbone.input.shape[1:3]
     spec = InputSpec(height, width, config.resize)
     plan, classes = _plan(config, part), head.kernel.shape[1]
-    time_for_inputs = NO_DEADLINE if plan.least_epochs else deadline
+    time_for_inputs = NO_DEADLINE if plan.min_epochs else deadline
     store = InputStore(trunk, spec, config.batch_size, directory, PHASE, progress, time_for_inputs)
     try:
         train_inputs = store.write("train", dataset.train, transforms)
@@ -107,7 +107,7 @@ def fine_tune(
 
     def attempt(batch_size: int) -> Tuned:
         durable.write_text(smaller, str(batch_size))
-        train = TrainBatches(train_inputs, labels, train_weights, classes, config, batch_size)
+        train = TrainBatches(MappedInputs(train_inputs), labels, train_weights, classes, config, batch_size)
         val = Validation(val_inputs, labels_of(dataset.val), val_weights, batch_size)
         used = devices(present, min(train.smallest_batch, val.smallest_batch))
         with used.scope():
@@ -171,7 +171,7 @@ def _plan(config: TrainConfig, part: Part) -> Plan:
     return Plan(
         phase=PHASE,
         epochs=config.epochs if scratch else config.fine_tune_epochs,
-        least_epochs=1 if scratch else 0,
+        min_epochs=1 if scratch else 0,
         peak=config.fine_tune_learning_rate or (_LEARNING_RATE_FROM_SCRATCH if scratch else _LEARNING_RATE),
         patience=config.patience,
         stop_on=config.stop_on,

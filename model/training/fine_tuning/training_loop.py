@@ -1,10 +1,13 @@
-"""The epochs of a fine-tuning: steps, validation, the best weights, and checkpoints of all of it."""
+"""The training loop of fine-tuning: steps, validation, the best weights, and checkpoints."""
 
 import contextlib
 import dataclasses
 import logging
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Generic, TypeVar
 
 import keras
 import numpy as np
@@ -15,32 +18,34 @@ from model.training.checkpoints import Checkpoints
 from model.training.deadline import Deadline
 from model.training.epochs import Epoch, measure, score
 from model.training.fine_tuning.learning_rates import LayerwiseAdam, learning_rate
-from model.training.fine_tuning.prefetch import PreparedAhead
 from model.training.fine_tuning.replicas import Devices
 from model.training.journal import NO_JOURNAL, Journal
 
-_SECONDS_BETWEEN_STEPS_TOLD = 2.0
+_SECONDS_BETWEEN_REPORTS = 2.0
+_PREFETCHED = 2
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """How long to train, how fast, and what is best.
+    """Length, learning rate and stopping of a training.
 
     Attributes:
-        phase: the name of it, in rows and progress.
-        epochs: the most of them.
-        least_epochs: so many, whatever the deadline; an epoch that meets it ends early.
+        phase: its name in rows and progress.
+        epochs: the maximum.
+        min_epochs: run whatever the deadline; an epoch that reaches the deadline ends early.
         peak: the highest learning rate.
-        patience: epochs without a better one, after which it ends.
-        stop_on: what makes one epoch better than another (`model.training.epochs.score`).
-        checkpoint_seconds: the longest time between two checkpoints, besides one after each epoch.
+        patience: epochs without improvement after which it ends.
+        stop_on: the metric to improve (`model.training.epochs.score`).
+        checkpoint_seconds: the maximum between two checkpoints, besides one after each epoch.
     """
 
     phase: str
     epochs: int
-    least_epochs: int
+    min_epochs: int
     peak: float
     patience: int
     stop_on: str
@@ -48,34 +53,34 @@ class Plan:
 
 
 class Validation:
-    """The validation images, and what a network says of them."""
+    """The validation images, in batches."""
 
     def __init__(self, inputs: np.ndarray, labels: np.ndarray, weights: np.ndarray, batch_size: int) -> None:
         """Args:
         inputs: (n, ...).
-        labels, weights: (n,); the weights count for the loss only.
+        labels, weights: (n,); the weights apply to the loss only.
         """
         self.labels, self.weights = labels, weights
         self._batches = np.array_split(inputs, -(-len(labels) // batch_size))
 
     @property
     def smallest_batch(self) -> int:
-        """How many images the smallest of its batches has."""
+        """The number of images in the smallest batch."""
         return min(map(len, self._batches))
 
     def logits(self, network: keras.Model, devices: Devices) -> np.ndarray:
-        """Float32 (n, classes), by a network that gives logits."""
+        """Logits float32 (n, classes) by a network."""
         return np.concatenate([network.predict_on_batch(devices.inputs(batch)) for batch in self._batches])
 
 
 @dataclasses.dataclass
 class _Running:
-    """How far an epoch has come.
+    """The state of an epoch that has begun.
 
     Attributes:
-        step: batches done.
-        images: in them.
-        loss, right: sums over these images, of the loss and of right answers.
+        step: the number of batches done.
+        images: in these batches.
+        loss, right: sums over these images, of the loss and of correct predictions; checkpoints have these names.
         seconds, waited: wall time, and the part of it spent waiting for batches.
     """
 
@@ -87,11 +92,36 @@ class _Running:
     waited: float = 0.0
 
 
-class TrainingLoop:
-    """The epochs of one training, with everything that a checkpoint must hold.
+class Prefetched(Generic[T]):
+    """Items prepared in a thread, at most two ahead of the consumer, in their order.
 
-    Validation is measured with the running averages of the weights, and these are what is kept.
-    A checkpoint of a training with larger batches, or in another precision, is gone on with at the same place in
+    Attributes:
+        waited: seconds that the consumer has waited for items.
+    """
+
+    def __init__(self, items: Iterator[T]) -> None:
+        self._items = items
+        self.waited = 0.0
+
+    def __iter__(self) -> Iterator[T]:
+        end = object()
+        with ThreadPoolExecutor(1, "prefetch") as worker:
+            pending = deque(worker.submit(next, self._items, end) for _ in range(_PREFETCHED))
+            while True:
+                started = time.perf_counter()
+                item = pending.popleft().result()
+                self.waited += time.perf_counter() - started
+                if item is end:
+                    return
+                pending.append(worker.submit(next, self._items, end))
+                yield item  # type: ignore[misc]
+
+
+class TrainingLoop:
+    """The epochs of one training, with the whole state that a checkpoint holds.
+
+    Validation uses the running averages of the weights, and these are what is kept.
+    A checkpoint of a training with larger batches, or in another precision, is resumed at the same position in
     its epoch.
     """
 
@@ -109,8 +139,8 @@ class TrainingLoop:
     ) -> None:
         """Args:
         network: gives logits; compiled with a `LayerwiseAdam`, built, its loss scaled or not, and the metric accuracy.
-        devices: in whose scope it was made.
-        deadline: when to end with what is best so far.
+        devices: in whose scope the network was built.
+        deadline: when to stop with the best weights so far.
         """
         self._network, self._train, self._val, self._plan, self._devices = network, train, val, plan, devices
         self._checkpoints, self._progress, self._deadline = checkpoints, progress, deadline
@@ -124,7 +154,7 @@ class TrainingLoop:
         self._running = _Running()
 
     def run(self) -> tuple[tuple[Epoch, ...], int]:
-        """All epochs that are left; the network then has the weights of the best. Returns the rows and that epoch."""
+        """Run the remaining epochs and give the network the weights of the best; return the rows and that epoch."""
         self._restore()
         for row in self._history:
             self._journal.epoch(row, None)
@@ -139,22 +169,22 @@ class TrainingLoop:
         return done >= self._plan.epochs or stuck or self._must_end()
 
     def _must_end(self) -> bool:
-        return len(self._history) >= self._plan.least_epochs and self._deadline.is_over()
+        return len(self._history) >= self._plan.min_epochs and self._deadline.is_over()
 
     def _run_epoch(self, epoch: int) -> None:
         running = self._running
         started, before = time.perf_counter(), running.seconds
-        saved, told, waited_before = started, started, running.waited
-        batches = PreparedAhead(self._train.epoch(epoch, running.step))
+        saved, reported, waited_before = started, started, running.waited
+        batches = Prefetched(self._train.epoch(epoch, running.step))
         for batch in batches:
             self._step(epoch, batch)
             running.seconds = before + time.perf_counter() - started
             running.waited = waited_before + batches.waited
             if self._deadline.is_over():
                 break
-            if time.perf_counter() - told > _SECONDS_BETWEEN_STEPS_TOLD:
-                self._tell_step()
-                told = time.perf_counter()
+            if time.perf_counter() - reported > _SECONDS_BETWEEN_REPORTS:
+                self._report_step()
+                reported = time.perf_counter()
             if time.perf_counter() - saved > self._plan.checkpoint_seconds:
                 self._save()
                 saved = time.perf_counter()
@@ -173,7 +203,7 @@ class TrainingLoop:
         self._running.right += float(results["accuracy"]) * images
 
     def _end_epoch(self, epoch: int) -> None:
-        """Measure, record and keep an epoch, with the averaged weights in the network."""
+        """Validate, record and save an epoch, with the averaged weights in the network."""
         running = self._running
         measuring = time.perf_counter()
         with self._averaged_weights():
@@ -193,7 +223,7 @@ class TrainingLoop:
             )
             self._record(row)
         self._running = _Running()
-        self._tell(row)
+        self._report(row)
         self._journal.epoch(row, val_logits)
         self._save()
 
@@ -212,8 +242,8 @@ class TrainingLoop:
             self._best_score, self._best_epoch = reached, row.epoch
             self._best = _arrays(self._network.variables)
 
-    def _tell_step(self) -> None:
-        """So that an epoch of many minutes shows that it moves."""
+    def _report_step(self) -> None:
+        """Report the progress within an epoch, which may take many minutes."""
         running = self._running
         self._progress(
             self._plan.phase,
@@ -225,7 +255,7 @@ class TrainingLoop:
             loss=running.loss / running.images,
         )
 
-    def _tell(self, row: Epoch) -> None:
+    def _report(self, row: Epoch) -> None:
         log.info("%s, epoch %d: %.0f %% of the time spent waiting for input", row.phase, row.epoch, 100 * row.waiting)
         self._progress(
             row.phase,
@@ -239,7 +269,7 @@ class TrainingLoop:
         )
 
     def _save(self) -> None:
-        """Weights, random state and optimizer with its averages; the best weights; the rows; the place in the epoch."""
+        """Save weights, random state, optimizer and averages; the best weights; the rows; the position in the epoch."""
         arrays = {f"now_{key}": value for key, value in _arrays(self._state_variables()).items()}
         arrays |= {f"scale_{key}": value for key, value in _arrays(self._loss_scale_variables()).items()}
         arrays |= {f"best_{key}": value for key, value in self._best.items()}
@@ -264,13 +294,13 @@ class TrainingLoop:
         self._best_epoch, self._running = state["best_epoch"], _Running(**state["running"])
         self._best_score = min((score(row, self._plan.stop_on) for row in self._history), default=self._best_score)
         self._running.step = self._running.step * len(self._train) // state["steps"]
-        log.info("going on with epoch %d of %s", len(self._history) + 1, self._plan.phase)
+        log.info("resuming with epoch %d of %s", len(self._history) + 1, self._plan.phase)
 
     def _state_variables(self) -> list[keras.Variable]:
         return [*self._network.variables, *self._optimizer.variables]
 
     def _loss_scale_variables(self) -> list[keras.Variable]:
-        """Those that only a training in mixed precision has: it may go on without its GPU, or on another."""
+        """Variables that only a training in mixed precision has: it may be resumed without its GPU."""
         of_adam = set(map(id, self._optimizer.variables))
         return [variable for variable in self._network.optimizer.variables if id(variable) not in of_adam]
 
