@@ -17,9 +17,7 @@ from typing import Any
 
 import keras
 import numpy as np
-import onnx
 from keras import layers
-from onnx import helper, numpy_helper
 from PIL import Image
 
 from model import bundle as bundles
@@ -30,14 +28,15 @@ from model.dataset.lists import write_classes
 from model.errors import ExportError, ModelError
 from model.evaluation.resampling import wilson_interval
 from model.export.model_files import PARITY_LIMIT, Exported, compare_engines
-from model.features.onnx_session import FEATURE_MAP, FEATURES, PROBABILITIES
+from model.features.onnx_session import FEATURES, PROBABILITIES
 from model.importing.bundle_import import Imported
 from model.importing.imgclas import (
     Preprocessing,
     TrainedFolder,
 )
 from model.importing.untrusted_network import load_untrusted_network
-from model.networks.onnx_export import attach_head, convert_backbone
+from model.networks.network import DenseLayer
+from model.networks.onnx_export import attach_head, attach_hidden_layer, convert_backbone
 from model.provenance import installed_versions, utc_now
 from model.publishing.card import model_card
 from model.results import SPLITS
@@ -47,15 +46,6 @@ from model.training.epochs import COLUMNS
 _CELLS_OF_TEST_IMAGES = (2, 3, 5, 8, 16, 64)
 
 log = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True)
-class DenseLayer:
-    """A dense layer: kernel float32 (inputs, units), bias (units,), and `relu` or `linear` behind it."""
-
-    kernel: np.ndarray
-    bias: np.ndarray
-    activation: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -247,52 +237,6 @@ def build_network(parts: ImportedNetwork) -> keras.Model:
     logits = _dense(parts.head, HEAD, "linear", value)
     probabilities = layers.Softmax(name=PROBABILITIES, dtype="float32")(logits)
     return keras.Model(parts.backbone.input, probabilities, name=f"{parts.backbone.name}_classifier")
-
-
-def attach_hidden_layer(backbone: onnx.ModelProto, layer: DenseLayer) -> onnx.ModelProto:
-    """A copy of a converted backbone with a dense layer at its end, for `attach_head` or another such layer.
-
-    Its `features` become the layer's output (n, units). Its `feature_map` becomes what each place
-    gives to each unit, before the bias: (n, height, width, units), zero for units that are off. Its product
-    with the head's kernel is Grad-CAM.
-    """
-    extended = onnx.ModelProto()
-    extended.CopyFrom(backbone)
-    graph = extended.graph
-    depth = sum(node.name.startswith("hidden_layer") for node in graph.node)
-    features, feature_map = f"{FEATURES}_{depth}", f"{FEATURE_MAP}_{depth}"
-    _rename_tensors(graph, {FEATURES: features, FEATURE_MAP: feature_map})
-    kernel, bias, values, places, mask = (f"{name}_{depth}" for name in ("kernel", "bias", "sums", "places", "mask"))
-    graph.initializer.extend([numpy_helper.from_array(layer.kernel, kernel), numpy_helper.from_array(layer.bias, bias)])
-    graph.node.append(helper.make_node("Gemm", [features, kernel, bias], [values], name=f"hidden_layer_{depth}"))
-    graph.node.append(helper.make_node("MatMul", [feature_map, kernel], [places]))
-    if layer.activation == "relu":
-        zero, axes, on, wide = (f"{name}_{depth}" for name in ("zero", "axes", "on", "wide"))
-        graph.initializer.append(numpy_helper.from_array(np.zeros((), np.float32), zero))
-        graph.initializer.append(numpy_helper.from_array(np.array([1, 2]), axes))
-        graph.node.extend(
-            [
-                helper.make_node("Relu", [values], [FEATURES]),
-                helper.make_node("Greater", [values, zero], [on]),
-                helper.make_node("Cast", [on], [mask], to=onnx.TensorProto.FLOAT),
-                helper.make_node("Unsqueeze", [mask, axes], [wide]),
-                helper.make_node("Mul", [places, wide], [FEATURE_MAP]),
-            ]
-        )
-    else:
-        graph.node.append(helper.make_node("Identity", [values], [FEATURES]))
-        graph.node.append(helper.make_node("Identity", [places], [FEATURE_MAP]))
-    del graph.output[:]
-    units = layer.kernel.shape[1]
-    for name, shape in ((FEATURES, ["n", units]), (FEATURE_MAP, ["n", "height", "width", units])):
-        graph.output.append(helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape))
-    return extended
-
-
-def _rename_tensors(graph: onnx.GraphProto, new_names: dict[str, str]) -> None:
-    for node in graph.node:
-        node.input[:] = [new_names.get(name, name) for name in node.input]
-        node.output[:] = [new_names.get(name, name) for name in node.output]
 
 
 def _dense(layer: DenseLayer, name: str, activation: str, value: keras.KerasTensor) -> keras.KerasTensor:

@@ -3,6 +3,7 @@
 Only layers of Keras itself, so that loading a saved model needs no code of ours.
 """
 
+import dataclasses
 import itertools
 from collections.abc import Iterator
 
@@ -14,14 +15,23 @@ from model.features.onnx_session import FEATURES, PROBABILITIES
 from model.serving.keras_engine import HEAD
 
 
+@dataclasses.dataclass(frozen=True)
+class DenseLayer:
+    """A dense layer: kernel float32 (inputs, units), bias (units,), and the activation `relu` or `linear`."""
+
+    kernel: np.ndarray
+    bias: np.ndarray
+    activation: str
+
+
 def build_classifier(backbone: keras.Model, kernel: np.ndarray, bias: np.ndarray, temperature: float) -> keras.Model:
-    """The whole model.
+    """Build the whole model.
 
     Args:
         backbone: from uint8 images to a feature map (`model.networks.pretrained`).
         kernel: float32 (features, classes) of the head.
         bias: float32 (classes,).
-        temperature: what logits are divided by before softmax (Guo et al., 2017), above 0.
+        temperature: divides the logits before softmax (Guo et al., 2017), above 0.
 
     Returns:
         A model from uint8 (n, height, width, 3) in [0, 255] to float32 probabilities (n, classes).
@@ -38,10 +48,9 @@ def build_classifier(backbone: keras.Model, kernel: np.ndarray, bias: np.ndarray
 def cut_at_last_block(backbone: keras.Model) -> tuple[keras.Model, keras.Model]:
     """Cut a backbone in two: a trunk that stays frozen, and its last block.
 
-    The cut is a place at the final resolution that every path goes through, so that one tensor
-    carries everything: the narrowest, of equal ones the first. Where nothing behind it could be
-    trained, it is one at the resolution before.
-    (In a NASNet each cell reads the two before it, so its only such place is near the input.)
+    The cut is at the final resolution, at a tensor that every path goes through: the narrowest, the first of equals.
+    If no layer after it can be trained, the cut is at the resolution before.
+    (In a NASNet each cell reads the two before it, so its only such tensor is near the input.)
 
     Returns:
         The trunk, from uint8 images to the tensor at the cut, and the block, from that tensor to the
