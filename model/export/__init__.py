@@ -1,1 +1,1 @@
-"""A trained model in the forms that other programs run: ONNX, SavedModel, LiteRT, Keras."""
+"""Export of a trained model: Keras and ONNX files, int8, SavedModel, LiteRT."""

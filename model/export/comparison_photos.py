@@ -1,4 +1,4 @@
-"""Photos to compare two forms of a model on: those of its own test split where they still are, else drawn ones."""
+"""Photos to compare two formats of a model on: those of its test split if available, otherwise drawn ones."""
 
 import contextlib
 import dataclasses
@@ -25,30 +25,30 @@ from model.synthesis.composition import draw_demo_photo
 from model.synthesis.traffic_signs import SIGNS
 
 PHOTOS = 8
-# The first that is there: where no photos were held back, those of validation are next best.
+# The first split with readable photos is used, held-out ones first.
 _LISTS = ("test", "val", "train")
 
 
 @dataclasses.dataclass(frozen=True)
 class Photos:
-    """Encoded photos, and where they are from, in words that fit after "on"."""
+    """Encoded photos, and a description of their origin such as "8 test photos of its dataset"."""
 
     content: tuple[bytes, ...]
     origin: str
 
     def decode(self, bundle: Bundle) -> np.ndarray:
-        """As the network's input: uint8 (n, size, size, 3)."""
+        """Decode the photos to the input of the network: uint8 (n, size, size, 3)."""
         spec = bundle.manifest.input_spec
         return np.stack([decode_image(photo, spec) for photo in self.content])
 
 
 def find_photos(bundle: Bundle, count: int = PHOTOS) -> Photos:
-    """Photos of the dataset that the model was trained on, or drawn ones where none can be read any more."""
+    """Photos of the dataset that the model was trained on; drawn ones if none of them can be read."""
     for split in _LISTS:
         found = tuple(itertools.islice(_photos_of(bundle, split), count))
         if found:
             return Photos(found, f"{len(found)} {split} photos of its dataset")
-    return Photos(draw_photos(count), f"{count} drawn photos, for those of its dataset cannot be read here")
+    return Photos(draw_photos(count), f"{count} drawn photos, because those of its dataset cannot be read")
 
 
 def draw_photos(count: int) -> tuple[bytes, ...]:
@@ -58,7 +58,7 @@ def draw_photos(count: int) -> tuple[bytes, ...]:
 
 
 def _photos_of(bundle: Bundle, split: str) -> Iterator[bytes]:
-    """Those of a split that can be read here: in a folder, in an archive, or in the copy of what lies in a storage."""
+    """Readable photos of a split: in a folder, in an archive, or in the local copy of remote storage."""
     listed = bundle.directory / DATASET_FILES / f"{split}.txt"
     source = _source(str(bundle.manifest.dataset.get("path", "")))
     if source is None or not listed.is_file():
@@ -77,7 +77,7 @@ def _photos_of(bundle: Bundle, split: str) -> Iterator[bytes]:
 
 
 def _source(place: str) -> Path | None:
-    """The folder or archive of a dataset, or the whole copy of one in a storage; None where there is none here."""
+    """Local folder or archive of a dataset, or the complete local copy of a remote one; None if there is none."""
     if is_remote(place):
         with contextlib.suppress(ConfigError):
             copy = kept_copy(place)
@@ -96,14 +96,14 @@ def _in_folder(source: Path, names: Sequence[str], images: str) -> Iterator[byte
 
 
 def _in_archive(source: Path, names: Collection[str], images: str) -> Iterator[bytes]:
-    """Those whose path ends with one of the names, below the folder `images` where that is not empty."""
+    """Files whose path ends with one of the names, below the folder `images` if that is not empty."""
     folder = posixpath.normpath(images)
     before = "" if folder == "." else f"/{folder}"
 
-    def is_wanted(path: str) -> bool:
+    def is_listed(path: str) -> bool:
         parts = f"/{path}".split("/")
         ends = (("/".join(parts[:at]), "/".join(parts[at:])) for at in range(1, len(parts)))
         return any(end in names and beginning.endswith(before) for beginning, end in ends)
 
     with contextlib.suppress(ArchiveError, OSError):
-        yield from (content for _, content in iter_archive_files(source, is_wanted))
+        yield from (content for _, content in iter_archive_files(source, is_listed))

@@ -1,4 +1,4 @@
-"""Writing a model in another form, with a program that shows its use, once it is seen to answer the same."""
+"""Export of a model to other formats, with an example program, checked to give the same predictions."""
 
 import dataclasses
 import logging
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Form:
-    """One form: the name of its file or folder, how to write and how to run it."""
+    """Export format: the name of its file or folder, and the functions that write and run it."""
 
     file: str
     write: Write
@@ -43,14 +43,14 @@ FORMS = {
 
 @dataclasses.dataclass(frozen=True)
 class ExportedForm:
-    """What was written.
+    """Result of an export.
 
     Attributes:
-        directory: holds the model, `classes.txt` and the program.
-        usage: the text of the program.
-        program: the name of its file.
-        max_difference: the largest of a probability from the served model's.
-        compared_on: the photos it was measured on, in words.
+        directory: folder of the model, `classes.txt` and the example program.
+        usage: source of the example program.
+        program: file name of the example program.
+        max_difference: largest difference of a probability from the served model.
+        compared_on: description of the photos used for the comparison.
     """
 
     directory: Path
@@ -61,14 +61,16 @@ class ExportedForm:
 
 
 def export_form(bundle: Bundle, name: str, directory: Path) -> ExportedForm:
-    """Write a model in the form `name` (a key of `FORMS`) into the new folder `directory`: whole, or not at all.
+    """Export a model to the format `name` (a key of `FORMS`) into the new folder `directory`, completely or not at all.
 
     Raises:
-        ConfigError: the folder is there already.
-        ModelError: the model has no such form, or one that answers otherwise by 0.0001 or more.
+        ConfigError: the folder exists.
+        ModelError: the model cannot be exported to this format, or a probability differs by 0.0001 or more.
     """
     if directory.exists():
-        raise ConfigError(f"{directory}: expected a name that is free. Remove it, or choose another with --output.")
+        raise ConfigError(
+            f"{directory}: expected a new folder, found an existing one. Remove it, or choose another with --output."
+        )
     bundle.verify()
     form = FORMS[name]
     staging = directory.with_name(f".{directory.name}.{uuid.uuid4().hex}")
@@ -94,7 +96,7 @@ def export_form(bundle: Bundle, name: str, directory: Path) -> ExportedForm:
 
 
 def _expected(bundle: Bundle, name: str, images: np.ndarray) -> np.ndarray:
-    """What the served model answers; where that computes in int8, the other forms have what it was made from."""
+    """Probabilities of the served model; for an int8 model, those of the float32 network it was made from."""
     if bundle.manifest.precision == "float32" or name == "onnx":
         return load_predictor(bundle).probabilities(images)
     return runtimes.run_keras(bundle.directory / KERAS_MODEL, images)

@@ -1,4 +1,4 @@
-"""The served network in int8, where it answers as well."""
+"""Export of the served network to int8, if its accuracy is as good."""
 
 import dataclasses
 import logging
@@ -19,11 +19,11 @@ from model.results import Dataset, InputSpec, Sample, labels_of
 from model.training.classifier import Answers, Classifier
 from model.training.head import Head
 
-MOST_ACCURACY_LOST = 0.005
+MAX_ACCURACY_LOSS = 0.005
 CALIBRATION_IMAGES = 128
 _BATCH_SIZE = 32
 _CROSS_VALIDATED_IN_FLOAT32 = (
-    "the model answers in int8; cross-validation measured it in float32, and its accuracy may differ by a little"
+    "the served model is int8; cross-validation measured the float32 model, whose accuracy may differ slightly"
 )
 
 log = logging.getLogger(__name__)
@@ -37,38 +37,38 @@ def export_in_int8(
     spec: InputSpec,
     directory: Path,
 ) -> Exported:
-    """Put an int8 graph in the place of model.onnx, unless more than half a point of validation accuracy is lost.
+    """Replace model.onnx by an int8 graph, unless validation accuracy drops by more than 0.5 percentage points.
 
     Args:
-        exported: what is in `directory`; where that is served by Keras, there is no graph and nothing is changed.
-        chosen: the head to measure both graphs with, one that has not learned from `val`: the one in them may have,
-            and is then right about these images whatever their features are.
-        train: where calibration images are taken from, evenly.
-        val: what accuracy is measured on, with both graphs.
-        spec: the input of the network.
+        exported: exported files in `directory`; without an ONNX graph nothing is changed.
+        chosen: head used to measure both graphs, not trained on `val`: the exported head may be, and would then
+            be correct on these images whatever their features are.
+        train: samples from which calibration images are taken, evenly spread.
+        val: samples on which the accuracy of both graphs is measured.
+        spec: input of the network.
 
     Returns:
-        `exported`, its parity with `val_accuracy_float32` and `val_accuracy_int8`, and a warning where the int8
-        graph was refused.
+        `exported`, with `val_accuracy_float32` and `val_accuracy_int8` in its parity, and a warning if the int8 graph
+        was refused.
     """
     if exported.engine != "onnx":
-        return _refused(exported, "only a model that ONNX Runtime serves can be")
+        return _refused(exported, "the model is served by Keras, and only an ONNX graph can be quantized")
     graph = directory / ONNX_MODEL
     [images] = decoded_batches(evenly_spread(train, CALIBRATION_IMAGES), spec, CALIBRATION_IMAGES)
     quantized = quantize(graph, images)
     labels = labels_of(val)
-    whole, smaller = (
+    accuracy_float32, accuracy_int8 = (
         float((chosen.logits(features).argmax(axis=1) == labels).mean())
         for features in _features((graph, quantized), val, spec)
     )
-    measured = {"val_accuracy_float32": whole, "val_accuracy_int8": smaller}
+    measured = {"val_accuracy_float32": accuracy_float32, "val_accuracy_int8": accuracy_int8}
     exported = dataclasses.replace(exported, parity={**exported.parity, **measured})
-    log.info("validation accuracy %.4f with float32, %.4f with int8", whole, smaller)
-    if whole - smaller > MOST_ACCURACY_LOST:
+    log.info("validation accuracy %.4f with float32, %.4f with int8", accuracy_float32, accuracy_int8)
+    if accuracy_float32 - accuracy_int8 > MAX_ACCURACY_LOSS:
         return _refused(
             exported,
-            f"its accuracy on {len(val)} validation images would be {smaller:.1%} instead of {whole:.1%}, and "
-            f"{MOST_ACCURACY_LOST:.1%} at most may be lost",
+            f"its accuracy on {len(val)} validation images would be {accuracy_int8:.1%} instead of {accuracy_float32:.1%}, and at "
+            f"most {MAX_ACCURACY_LOSS:.1%} may be lost",
         )
     durable.write_bytes(graph, quantized)
     return dataclasses.replace(exported, precision="int8")
@@ -77,11 +77,11 @@ def export_in_int8(
 def as_answered_in_int8(
     classifier: Classifier, dataset: Dataset, spec: InputSpec, seed: int, directory: Path
 ) -> Classifier:
-    """The classifier with what the int8 graph says of validation and test images, and how it sees them.
+    """Classifier with the predictions and features of validation and test images computed by the int8 graph.
 
     Args:
-        spec: the input of the network.
-        directory: where the int8 graph is.
+        spec: input of the network.
+        directory: folder of the int8 graph.
     """
     samples = dataset.val + dataset.test
     [features] = _features([directory / ONNX_MODEL], samples, spec)
@@ -89,12 +89,12 @@ def as_answered_in_int8(
     answers = {**classifier.answers, "val": _answers(classifier, dataset.val, classifier.chosen.logits(val))}
     if dataset.test:
         answers["test"] = _answers(classifier, dataset.test, test @ classifier.kernel + classifier.bias)
-    told = (_CROSS_VALIDATED_IN_FLOAT32,) if "cross_validation" in answers else ()
+    remarks = (_CROSS_VALIDATED_IN_FLOAT32,) if "cross_validation" in answers else ()
     return dataclasses.replace(
         classifier,
         answers=answers,
         held_out=describe_held_out(classifier.memory, features, seed),
-        warnings=(*classifier.warnings, *told),
+        warnings=(*classifier.warnings, *remarks),
     )
 
 
@@ -103,12 +103,12 @@ def _answers(classifier: Classifier, samples: tuple[Sample, ...], logits: np.nda
 
 
 def _refused(exported: Exported, reason: str) -> Exported:
-    warning = f"precision = int8 was refused, and the model answers in float32: {reason}"
+    warning = f"precision = int8 was refused, and the served model is float32: {reason}"
     return dataclasses.replace(exported, warnings=(*exported.warnings, warning))
 
 
 def _features(graphs: Sequence[Path | bytes], samples: Sequence[Sample], spec: InputSpec) -> list[np.ndarray]:
-    """What the head of each graph is given: float32 (samples, features)."""
+    """Features computed by each graph: float32 (samples, features)."""
     sessions = [open_session(graph) for graph in graphs]
     found: list[list[np.ndarray]] = [[] for _ in graphs]
     for images in decoded_batches(samples, spec, _BATCH_SIZE):

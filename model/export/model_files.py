@@ -1,4 +1,4 @@
-"""Writing a fitted classifier as model.keras and model.onnx, and seeing that the two agree."""
+"""Export of a fitted classifier to model.keras and model.onnx, with a parity check of the two."""
 
 import dataclasses
 import logging
@@ -26,12 +26,12 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Exported:
-    """What was written.
+    """Result of an export.
 
     Attributes:
-        engine: `onnx`, or `keras` where ONNX is impossible or does not agree.
-        parity: `max_difference` of a probability and the number of `images` it was measured on.
-        warnings: why the engine is not ONNX.
+        engine: `onnx`, or `keras` if the network cannot be converted or the parity check failed.
+        parity: `max_difference` of a probability, and the number of `images` it was measured on.
+        warnings: reasons why the engine is not ONNX.
         precision: `float32`, or `int8` (`model.export.int8`).
     """
 
@@ -42,13 +42,13 @@ class Exported:
 
 
 def export_classifier(classifier: Classifier, samples: Sequence[Sample], spec: InputSpec, directory: Path) -> Exported:
-    """Write the model twice into `directory` and compare the files' answers on real images.
+    """Write model.keras and model.onnx into `directory` and compare their probabilities on real images.
 
-    A model whose ONNX form differs by more than 1e-4 keeps that file out, and is served by Keras.
+    If they differ by 1e-4 or more, model.onnx is removed and the model is served by Keras.
 
     Args:
-        samples: where the images for the comparison are taken from, evenly.
-        spec: the input of the network.
+        samples: samples from which the images of the comparison are taken, evenly spread.
+        spec: input of the network.
     """
     network = build_classifier(
         classifier.backbone.network(), classifier.kernel, classifier.bias, classifier.temperature
@@ -64,7 +64,7 @@ def export_classifier(classifier: Classifier, samples: Sequence[Sample], spec: I
 
 
 def compare_engines(directory: Path, images: np.ndarray) -> Exported:
-    """Compare the answers of model.keras and model.onnx in `directory`; remove the latter where it does not agree.
+    """Compare the probabilities of model.keras and model.onnx in `directory`; remove model.onnx if they differ.
 
     Args:
         images: uint8 (n, height, width, 3).
@@ -80,15 +80,15 @@ def compare_engines(directory: Path, images: np.ndarray) -> Exported:
         return Exported("onnx", parity)
     (directory / ONNX_MODEL).unlink()
     warning = (
-        f"model.onnx was left out: expected its probabilities within {PARITY_LIMIT} of model.keras, "
-        f"found a difference of {difference:.2g}. It is served by Keras, more slowly."
+        f"model.onnx was not kept: expected its probabilities within {PARITY_LIMIT} of model.keras, "
+        f"found a difference of {difference:.2g}. The model is served by Keras, which is slower."
     )
     log.warning("%s", warning)
     return Exported("keras", parity, (warning,))
 
 
 def evenly_spread(samples: Sequence[Sample], number: int) -> list[Sample]:
-    """At most `number` samples, from the first to the last."""
+    """At most `number` samples, evenly spread from the first to the last."""
     positions = np.unique(np.linspace(0, len(samples) - 1, number).astype(int))
     return [samples[position] for position in positions]
 

@@ -1,4 +1,4 @@
-"""Each form of a model: how it is written from the bundle, and how it is run to see that it answers the same."""
+"""Export formats: functions that write a model in each format, and that run it for the comparison."""
 
 import shutil
 import tempfile
@@ -17,79 +17,79 @@ from model.features.onnx_session import IMAGE, PROBABILITIES, open_session
 
 Write = Callable[[Bundle, Path], None]
 Run = Callable[[Path, np.ndarray], np.ndarray]
-"""From a file or folder, and images uint8 (n, height, width, 3), to probabilities float32 (n, classes)."""
+"""From a file or folder and images uint8 (n, height, width, 3) to probabilities float32 (n, classes)."""
 
 SAVED_MODEL = "saved_model"
 LITERT_MODEL = "model.tflite"
 
 
 def write_onnx(bundle: Bundle, path: Path) -> None:
-    """The ONNX graph that serves.
+    """Copy the served ONNX graph.
 
     Raises:
-        ModelError: the model has none, for it did not answer as the Keras model does.
+        ModelError: the model has no ONNX graph, because its parity check failed.
     """
     if ONNX_MODEL not in bundle.manifest.files:
         raise ModelError(
-            f"{bundle.name}: expected a model with {ONNX_MODEL}; this one is served by Keras, for its ONNX form "
-            "did not agree with it. Export it as keras, saved_model or litert."
+            f"{bundle.name}: expected a model with {ONNX_MODEL}; this one is served by Keras, because its "
+            "ONNX graph failed the parity check. Export it as keras, saved_model or litert."
         )
     shutil.copyfile(bundle.directory / ONNX_MODEL, path)
 
 
 def run_onnx(path: Path, images: np.ndarray) -> np.ndarray:
-    """Answers of ONNX Runtime."""
+    """Probabilities computed by ONNX Runtime."""
     probabilities: np.ndarray = open_session(path).run([PROBABILITIES], {IMAGE: images})[0]
     return probabilities
 
 
 def write_keras(bundle: Bundle, path: Path) -> None:
-    """The Keras model."""
+    """Copy the Keras model."""
     shutil.copyfile(bundle.directory / KERAS_MODEL, path)
 
 
 def run_keras(path: Path, images: np.ndarray) -> np.ndarray:
-    """Answers of Keras."""
+    """Probabilities computed by Keras."""
     network = keras.models.load_model(path, compile=False, safe_mode=True)
     return np.asarray(network.predict_on_batch(images))
 
 
 def write_saved_model(bundle: Bundle, path: Path) -> None:
-    """A TensorFlow SavedModel for TensorFlow Serving, with the endpoint `serve` and any batch size."""
+    """Write a TensorFlow SavedModel for TensorFlow Serving, with the endpoint `serve` and any batch size."""
     _load(bundle).export(str(path), format="tf_saved_model", verbose=False)
 
 
 def run_saved_model(path: Path, images: np.ndarray) -> np.ndarray:
-    """Answers of TensorFlow, without Keras."""
+    """Probabilities computed by TensorFlow, without Keras."""
     import tensorflow as tf
 
-    # Its variables live as long as this name.
+    # The variables are freed together with this object.
     loaded = tf.saved_model.load(str(path))
     return np.asarray(loaded.serve(tf.constant(images)))
 
 
 def write_litert(bundle: Bundle, path: Path) -> None:
-    """A LiteRT (TensorFlow Lite) file in float32, for one photo at a time.
+    """Write a LiteRT (TensorFlow Lite) file in float32, for one photo at a time.
 
     Raises:
-        ExportError: an operation of the network has no counterpart there.
+        ExportError: LiteRT has no counterpart of an operation of the network.
     """
     import tensorflow as tf
 
     with tempfile.TemporaryDirectory(dir=path.parent) as directory:
-        # Converted directly, a network would leave its weights behind.
+        # A network that is converted directly loses its weights.
         write_saved_model(bundle, Path(directory))
         converter = tf.lite.TFLiteConverter.from_saved_model(directory)
         try:
             path.write_bytes(converter.convert())
-        # What has no counterpart is told by exceptions of several kinds.
+        # A missing counterpart is reported by exceptions of several classes.
         except Exception as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ExportError(f"{bundle.name} cannot be converted to LiteRT: {reason}") from error
 
 
 def run_litert(path: Path, images: np.ndarray) -> np.ndarray:
-    """Answers of the LiteRT interpreter, photo by photo."""
+    """Probabilities computed by the LiteRT interpreter, one image at a time."""
     interpreter = _interpreter(path)
     interpreter.allocate_tensors()
     [entry], [answer] = interpreter.get_input_details(), interpreter.get_output_details()

@@ -1,4 +1,4 @@
-"""The program that shows how an exported model is used: it runs as it is, and needs nothing of Topgraft."""
+"""Example program of an exported model: it runs as it is, without Topgraft."""
 
 from pathlib import Path
 
@@ -9,11 +9,11 @@ PROGRAM = "predict.py"
 
 
 def usage_program(manifest: Manifest, form: str, file: str) -> str:
-    """A program that classifies photos: `python predict.py PHOTO...`.
+    """Source of a program that classifies photos: `python predict.py PHOTO...`.
 
     Args:
-        form: a key of `model.export.formats.FORMS`.
-        file: the name of the model beside the program.
+        form: key of `model.export.formats.FORMS`.
+        file: name of the model file or folder, next to the program.
     """
     values = {"form": form, "file": file, "size": manifest.image_size, "resize": manifest.resize}
     return render("predict.py.jinja", values, Path(__file__).with_name("templates"))

@@ -1,1 +1,1 @@
-"""Models trained elsewhere, taken over as data, never as code."""
+"""Import of models trained elsewhere, read as data and never as code."""

@@ -1,4 +1,4 @@
-"""A model that Topgraft has trained elsewhere becomes one of this workspace: the same files, seen to be only data."""
+"""Import of a model trained by another Topgraft: a copy of its files, checked to be only data."""
 
 import dataclasses
 import os
@@ -13,12 +13,12 @@ from model.importing.untrusted_bundle import check_untrusted_bundle
 
 @dataclasses.dataclass(frozen=True)
 class Imported:
-    """What an import made.
+    """Result of an import.
 
     Attributes:
-        manifest: of the new model, as written.
-        max_difference: of a probability to the original network; None where the model is the same.
-        warnings: what the user should know of it.
+        manifest: manifest of the new model, as written.
+        max_difference: largest difference of a probability from the original network; None if the model is a copy.
+        warnings: sentences for the user.
     """
 
     manifest: Manifest
@@ -27,24 +27,24 @@ class Imported:
 
 
 def find_bundle_folder(root: Path) -> Path | None:
-    """The folder of a trained model: `root`, or the only folder in it; None where there is no manifest."""
+    """Folder of a trained model: `root`, or the only folder in it; None without a manifest."""
     inside = [path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")]
     places = [root, *inside] if len(inside) == 1 else [root]
     return next((place for place in places if (place / MANIFEST).is_file()), None)
 
 
 def import_bundle(folder: Path, destination: Path, work: Path) -> Imported:
-    """Copy a model, when each of its files is whole, known and only data.
+    """Copy a model if each of its files is complete, known and only data.
 
     Args:
-        folder: holds manifest.json; it is only read.
-        destination: the folder of the new model; must not exist.
-        work: an empty folder for temporary files.
+        folder: folder with manifest.json; it is only read.
+        destination: folder of the new model; must not exist.
+        work: empty folder for temporary files.
 
     Raises:
         ModelError, ModelDamagedError: as `check_untrusted_bundle`.
     """
-    # The copy is what is looked at, so that nobody can exchange a file after the look.
+    # The copy is checked, not the source, so that no file can be exchanged after the check.
     _copy_files(folder, destination)
     manifest = check_untrusted_bundle(destination, work).manifest
     left_out = (folder / REPORT).exists() and REPORT not in manifest.files

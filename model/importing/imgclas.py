@@ -1,13 +1,13 @@
-"""The folder of a trained model of `imgclas`, the AI4OS module ai4os-image-classification-tf.
+"""Folder of a trained model of `imgclas`, the AI4OS module ai4os-image-classification-tf.
 
-    conf/conf.json             every option; needed are some of its groups `model` and `dataset`
+    conf/conf.json             every option; some of the groups `model` and `dataset` are required
     ckpts/                     final_model.h5, or as .keras; or best_model
     dataset_files/classes.txt  names of the classes, in label order
     dataset_files/train.txt    and val.txt, test.txt: lines `path label`; may be missing
     stats/stats.json           loss and accuracy of each epoch; may be missing
 
-Everything here reads and nothing writes. What is needed and wrong is told all at once; what is
-only good to know and cannot be read becomes a warning.
+This module only reads. Problems with required files are reported all at once; optional files that
+cannot be read become warnings.
 """
 
 import dataclasses
@@ -46,11 +46,11 @@ EXPECTED = f"""the folder of a model trained by imgclas, or a .tar.xz, .tar.gz, 
 
 @dataclasses.dataclass(frozen=True)
 class Preprocessing:
-    """How imgclas turns RGB pixels in [0, 255] into the network's input.
+    """Preprocessing of imgclas: from RGB pixels in [0, 255] to the input of the network.
 
     Attributes:
-        mode: after the mean is subtracted, `caffe` swaps to BGR, `tf` divides by 127.5, `torch` by `deviation`.
-        mean, deviation: of red, green and blue; 1 for a mode that does not use the deviation.
+        mode: after subtracting the mean, `caffe` swaps to BGR, `tf` divides by 127.5, `torch` divides by `deviation`.
+        mean, deviation: one value each for red, green and blue; the deviation is 1 in modes that do not use it.
     """
 
     mode: str
@@ -58,7 +58,7 @@ class Preprocessing:
     deviation: tuple[float, float, float]
 
     def apply(self, images: np.ndarray) -> np.ndarray:
-        """Pixels (n, height, width, 3) as imgclas feeds them: float32 of the same shape."""
+        """Preprocess images (n, height, width, 3): float32 of the same shape."""
         centred = images.astype(np.float32) - np.array(self.mean, np.float32)
         if self.mode == "caffe":
             return np.ascontiguousarray(centred[..., ::-1])
@@ -68,16 +68,16 @@ class Preprocessing:
 
 @dataclasses.dataclass(frozen=True)
 class TrainedFolder:
-    """What is known of a model trained by imgclas, apart from its network.
+    """Description of a model trained by imgclas, without its network.
 
     Attributes:
-        checkpoint: the file with the network.
-        conf: conf.json as it is.
-        backbone: name of the pretrained network, as conf.json has it.
-        image_size: height and width of the network's input, in pixels.
-        counts: split -> class -> images, of the splits whose lists are there.
-        stats: name -> a value for each epoch, as far as stats.json can be read.
-        warnings: what could not be read, in sentences.
+        checkpoint: file of the network.
+        conf: content of conf.json.
+        backbone: name of the pretrained network in conf.json.
+        image_size: height and width of the input of the network, in pixels.
+        counts: split -> class -> number of images, for the splits that have a list.
+        stats: name -> value per epoch; empty if stats.json is missing or cannot be read.
+        warnings: sentences about optional files that could not be read.
     """
 
     directory: Path
@@ -93,7 +93,7 @@ class TrainedFolder:
 
     @property
     def started(self) -> str | None:
-        """When the training began, ISO 8601, taken for UTC; None where the folder's name is not a timestamp."""
+        """Start of the training as ISO 8601, assumed to be UTC; None if the name of the folder is no timestamp."""
         if not _TIMESTAMP.fullmatch(self.directory.name):
             return None
         try:
@@ -104,14 +104,14 @@ class TrainedFolder:
 
     @property
     def final_epoch(self) -> dict[str, float]:
-        """The values of the last epoch, by their names in stats.json; empty where another epoch's weights are used."""
+        """Values of the last epoch by their names in stats.json; empty if the weights are those of another epoch."""
         if not self.checkpoint.name.startswith("final_model"):
             return {}
         return {name: values[-1] for name, values in self.stats.items() if values}
 
 
 def find_trained_folder(root: Path) -> Path:
-    """The folder of a trained model: `root`, or the only folder in it, and so on down."""
+    """Folder of a trained model: `root`, or the only folder in it, at any depth."""
     folder = root
     while not any((folder / name).exists() for name in ("conf", CHECKPOINTS, DATASET_FILES)):
         inside = [path for path in sorted(folder.iterdir()) if path.is_dir() and not path.name.startswith(".")]
@@ -122,10 +122,10 @@ def find_trained_folder(root: Path) -> Path:
 
 
 def read_trained_folder(directory: Path) -> TrainedFolder:
-    """Read all but the network.
+    """Read the folder of a trained model, without its network.
 
     Raises:
-        ModelError: something needed is missing or makes no sense; the message tells all of it.
+        ModelError: required files are missing or invalid; the message lists all problems.
     """
     problems: list[str] = []
     checkpoint = _find_checkpoint(directory / CHECKPOINTS, problems)
@@ -135,7 +135,7 @@ def read_trained_folder(directory: Path) -> TrainedFolder:
     if settings is not None and classes and settings.classes not in (None, len(classes)):
         problems.append(
             f"{CONF} has model.num_classes {settings.classes}, {DATASET_FILES}/{CLASSES} names {len(classes)} classes: "
-            "expected as many. Put back the classes.txt of this training"
+            "expected the same number. Restore the classes.txt of this training"
         )
     if problems or checkpoint is None or conf is None or settings is None:
         listed = "\n  ".join(problems)
@@ -173,7 +173,7 @@ def _find_checkpoint(directory: Path, problems: list[str]) -> Path | None:
     found = describe_content(directory) if directory.is_dir() else "no such folder"
     problems.append(
         f"no checkpoint: expected {CHECKPOINTS}/{_BEST_FIRST[0]}, .keras, or best_model, found in {CHECKPOINTS}/: "
-        f"{found}. A training of imgclas that failed leaves such a folder, without a model"
+        f"{found}. A failed training of imgclas leaves such a folder without a model"
     )
     return None
 
@@ -183,14 +183,14 @@ def _read_classes(path: Path, problems: list[str]) -> tuple[str, ...]:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else f"not UTF-8: {error.reason}"
-        problems.append(f"{DATASET_FILES}/{CLASSES}: expected the name of a class a line, found: {reason}")
+        problems.append(f"{DATASET_FILES}/{CLASSES}: expected one class name per line, found: {reason}")
         return ()
     # imgclas skips blank lines too.
     names = [name for name in (line.strip() for line in text.split("\n")) if name]
     repeated = sorted(name for name, times in Counter(names).items() if times > 1)
     if not names or repeated:
         found = f"more than once: {', '.join(repeated)}" if repeated else "none"
-        problems.append(f"{DATASET_FILES}/{CLASSES}: expected different names of classes, one a line, found {found}")
+        problems.append(f"{DATASET_FILES}/{CLASSES}: expected distinct class names, one per line, found {found}")
     return tuple(names)
 
 
@@ -210,7 +210,7 @@ def _read_conf(path: Path, problems: list[str]) -> dict[str, Any] | None:
 
 
 class _Settings:
-    """The options that the network's input depends on, checked; each problem is added to `problems`."""
+    """Validated options that determine the input of the network; each problem is added to `problems`."""
 
     def __init__(self, conf: Mapping[str, Any], problems: list[str]) -> None:
         self._conf, self._problems = conf, problems
@@ -296,5 +296,5 @@ def _read_stats(path: Path, warnings: list[str]) -> dict[str, list[float]]:
             if isinstance(values, list) and all(isinstance(value, (int, float)) for value in values)
         }
     except (OSError, ValueError, RecursionError, AttributeError) as error:
-        warnings.append(f"{STATS}: cannot be read, so no metrics are known: {error}")
+        warnings.append(f"{STATS}: cannot be read, so the metrics are unknown: {error}")
         return {}

@@ -1,8 +1,8 @@
-"""A model trained by imgclas becomes one of ours: the same network behind the same preprocessing, as a bundle.
+"""Conversion of a model trained by imgclas: the same network with its preprocessing, as a Topgraft model.
 
 imgclas puts a dense ReLU layer between the pooled features and the classes. The gradient of a class's
 logit with respect to the feature map is then the product of the two kernels over the units that the
-image switches on, the same at each place. So Grad-CAM (Selvaraju et al., 2017) needs no backward pass:
+image activates, the same at each position. So Grad-CAM (Selvaraju et al., 2017) needs no backward pass:
 the activation map is the feature map times the first kernel, without the units that are off, times
 the second kernel.
 """
@@ -50,12 +50,12 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class ImportedNetwork:
-    """A network in the parts that ours are made of.
+    """Imported network, divided into backbone, hidden layers and head.
 
     Attributes:
-        backbone: from uint8 images (n, size, size, 3) to a feature map, its preprocessing inside.
-        hidden: the dense layers between the pooled features and the head.
-        head: the last one, from which softmax makes probabilities.
+        backbone: from uint8 images (n, size, size, 3) to a feature map; includes the preprocessing.
+        hidden: dense layers between the pooled features and the head.
+        head: last dense layer, whose outputs are the logits.
     """
 
     backbone: keras.Model
@@ -64,23 +64,23 @@ class ImportedNetwork:
 
 
 def import_imgclas(source: Path, folder: TrainedFolder, name: str, destination: Path, work: Path) -> Imported:
-    """Make a model that answers as one trained by imgclas does.
+    """Convert a model trained by imgclas to a Topgraft model with the same predictions.
 
     Args:
-        source: where the model comes from, as the user named it.
-        folder: the trained model, as read from there.
-        name: of the new model.
-        destination: the folder of the new model; must not exist.
-        work: an empty folder for temporary files.
+        source: path of the model, as given by the user.
+        folder: description of the trained model.
+        name: name of the new model.
+        destination: folder of the new model; must not exist.
+        work: empty folder for temporary files.
 
     Raises:
-        ModelError: the network cannot be imported, or answers otherwise than the original.
+        ModelError: the network cannot be converted, or its predictions differ from the original ones.
     """
     return _Import(source, folder, name, destination, work).run()
 
 
 class _Import:
-    """The steps of one import, in their order."""
+    """Steps of one conversion, in their order."""
 
     def __init__(self, source: Path, folder: TrainedFolder, name: str, bundle: Path, work: Path) -> None:
         self.source, self.folder, self.name = source, folder, name
@@ -88,7 +88,7 @@ class _Import:
         self.started = utc_now()
 
     def run(self) -> Imported:
-        """Load, rebuild, compare, export, and close the bundle with its manifest."""
+        """Load, rebuild, compare and export the network; write the manifest last."""
         self.bundle.mkdir()
         original = load_untrusted_network(self.folder.checkpoint, self.work)
         parts = take_apart(original, self.folder)
@@ -104,19 +104,19 @@ class _Import:
         return Imported(manifest, difference, (*self.folder.warnings, *exported.warnings))
 
     def compare_with_original(self, original: keras.Model, network: keras.Model, images: np.ndarray) -> float:
-        """The largest difference of a probability between the new network and what imgclas would have answered."""
+        """Largest difference between the probabilities of the new network and of the original one."""
         expected = np.asarray(original.predict_on_batch(self.folder.preprocessing.apply(images)))
         difference = float(np.abs(np.asarray(network.predict_on_batch(images)) - expected).max())
         if not difference < PARITY_LIMIT:
             raise ModelError(
                 f"{self.folder.checkpoint}: expected the imported network within {PARITY_LIMIT} of the original, found "
-                f"a difference of {difference:.2g}. Most likely its layers are connected otherwise than by imgclas"
+                f"a difference of {difference:.2g}. Most likely its layers are not connected as imgclas connects them"
             )
         log.info("the imported network agrees with the original to %.1e on %d images", difference, len(images))
         return difference
 
     def export(self, parts: ImportedNetwork, network: keras.Model, images: np.ndarray) -> Exported:
-        """model.keras and model.onnx."""
+        """Write model.keras and model.onnx, and compare their predictions."""
         network.save(self.bundle / bundle_files.KERAS_MODEL)
         try:
             graph = convert_backbone(parts.backbone)
@@ -129,7 +129,7 @@ class _Import:
         return compare_engines(self.bundle, images)
 
     def write_dataset_files(self) -> None:
-        """classes.txt, and the lists as they are."""
+        """Write classes.txt and copy the lists of the splits."""
         directory = self.bundle / bundle_files.DATASET_FILES
         write_classes(directory, self.folder.classes)
         for split in SPLITS:
@@ -138,7 +138,7 @@ class _Import:
                 shutil.copyfile(path, directory / path.name)
 
     def write_history(self) -> None:
-        """results.csv, with the epochs of stats.json."""
+        """Write results.csv with the epochs of stats.json."""
         header = COLUMNS
         columns = {
             "loss": self.folder.stats.get("loss"),
@@ -159,7 +159,7 @@ class _Import:
             )
 
     def manifest(self, exported: Exported, difference: float) -> Manifest:
-        """All that is known of the model, and where it came from."""
+        """Manifest of the new model, with its origin under `train_config["imported"]`."""
         folder = self.folder
         imported = {
             "module": "imgclas",
@@ -191,11 +191,11 @@ class _Import:
 
 
 def take_apart(original: keras.Model, folder: TrainedFolder) -> ImportedNetwork:
-    """Find the backbone and the dense layers of a network, and put its preprocessing before it.
+    """Divide a network into backbone and dense layers, and put the preprocessing in front of the backbone.
 
     Raises:
-        ModelError: it is not a backbone, GlobalAveragePooling2D, dense layers and softmax, or of another size or
-            number of classes than its conf.json and classes.txt say.
+        ModelError: the network is not a backbone, GlobalAveragePooling2D, dense layers and softmax, or its image size
+            or number of classes differs from conf.json and classes.txt.
     """
     _check_ends(original, folder)
     pooling, tail = _split_at_pooling(original, folder)
@@ -209,7 +209,7 @@ def take_apart(original: keras.Model, folder: TrainedFolder) -> ImportedNetwork:
 
 
 def preprocess(pixels: keras.KerasTensor, preprocessing: Preprocessing) -> keras.KerasTensor:
-    """The preprocessing of imgclas as built-in layers: from uint8 RGB (n, height, width, 3) to the network's input."""
+    """Preprocessing as built-in layers: from uint8 RGB (n, height, width, 3) to the input of the network."""
     mean = np.array(preprocessing.mean)
     if preprocessing.mode == "caffe":
         centred = layers.Rescaling(1.0, (-mean).tolist(), name="centring", dtype="float32")(pixels)
@@ -223,9 +223,9 @@ def preprocess(pixels: keras.KerasTensor, preprocessing: Preprocessing) -> keras
 
 
 def build_network(parts: ImportedNetwork) -> keras.Model:
-    """The whole model, from uint8 images to float32 probabilities, of layers of Keras itself.
+    """Complete network of built-in Keras layers, from uint8 images to float32 probabilities.
 
-    The output of the last hidden layer is named `features`, as the head's input is in our own models.
+    The output of the last hidden layer is named `features`, like the input of the head in models trained here.
     """
     value = layers.GlobalAveragePooling2D(name="pooling" if parts.hidden else FEATURES, dtype="float32")(
         parts.backbone.output
@@ -254,8 +254,8 @@ def _check_ends(original: keras.Model, folder: TrainedFolder) -> None:
             f"{len(original.outputs)}"
         )
     shape = tuple(original.inputs[0].shape[1:])
-    wanted = (size, size, 3)
-    if len(shape) != 3 or any(found not in (None, expected) for found, expected in zip(shape, wanted, strict=True)):
+    expected_shape = (size, size, 3)
+    if len(shape) != 3 or any(found not in (None, expected) for found, expected in zip(shape, expected_shape, strict=True)):
         raise ModelError(
             f"{checkpoint}: expected images of {size} by {size} pixels and 3 channels as conf.json says, found a "
             f"network for inputs {shape}"
@@ -263,7 +263,7 @@ def _check_ends(original: keras.Model, folder: TrainedFolder) -> None:
     if tuple(original.outputs[0].shape[1:]) != (classes,):
         raise ModelError(
             f"{checkpoint}: expected probabilities of the {classes} classes in dataset_files/classes.txt, found a "
-            f"network with outputs {tuple(original.outputs[0].shape[1:])}. Put back the classes.txt of this training"
+            f"network with outputs {tuple(original.outputs[0].shape[1:])}. Restore the classes.txt of this training"
         )
 
 
@@ -301,7 +301,7 @@ def _dense_layers(tail: Sequence[keras.layers.Layer], folder: TrainedFolder) -> 
 
 
 def _activation(layer: keras.layers.Layer) -> str:
-    """The name of a layer's activation; empty for a layer that has none."""
+    """Name of the activation of a layer; empty if it has none."""
     if isinstance(layer, (layers.Dense, layers.Activation)):
         return str(getattr(layer.activation, "__name__", layer.activation))
     return "softmax" if isinstance(layer, layers.Softmax) else ""
@@ -316,7 +316,7 @@ def _other_structure(folder: TrainedFolder, found: Sequence[keras.layers.Layer])
 
 
 def _test_images(size: int) -> np.ndarray:
-    """Pictures with coarse and fine structure, uint8 (n, size, size, 3): those of the training are elsewhere."""
+    """Drawn images with coarse and fine structure, uint8 (n, size, size, 3); the training images are not available."""
     rng = np.random.default_rng(0)
     grids = [rng.integers(0, 256, (cells, cells, 3), np.uint8) for cells in _CELLS_OF_TEST_IMAGES]
     return np.stack(
@@ -325,7 +325,7 @@ def _test_images(size: int) -> np.ndarray:
 
 
 def _metrics(folder: TrainedFolder) -> dict[str, Any]:
-    """What imgclas measured on the validation images after the last epoch."""
+    """Metrics that imgclas measured on the validation images after the last epoch."""
     last = folder.final_epoch
     accuracy = last.get("val_accuracy", last.get("val_acc"))
     if accuracy is None or not 0 <= accuracy <= 1:

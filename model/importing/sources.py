@@ -1,4 +1,4 @@
-"""Where an imported model comes from: a folder, an archive, a URL, or a storage; as a path on this machine."""
+"""Local copy of the source of an import: a folder, an archive, a URL or remote:path."""
 
 import contextlib
 import re
@@ -20,16 +20,16 @@ _NAMELESS = ("", "download")
 
 @contextlib.contextmanager
 def local_source(source: str, sha256: str = "", progress: Progress = no_progress) -> Iterator[Path]:
-    """The path of a source; what was fetched is removed afterwards.
+    """Local path of a source; downloaded files are removed at the end of the block.
 
     Args:
-        source: a folder, an archive, https://..., or remote:path.
-        sha256: what the archive must have; where it is empty and `<archive>.sha256` lies beside it, here or in a
-            storage, that counts. A URL has nothing beside it.
+        source: folder, archive, https://... or remote:path.
+        sha256: expected sha256 of the archive. Empty: that of `<archive>.sha256` next to the archive, if there is one;
+            not for a URL.
 
     Raises:
-        ConfigError: `sha256` is none, or the source is a folder, which has none.
-        ModelDamagedError, StorageError, FetchError: it could not be fetched, or has another sha256.
+        ConfigError: `sha256` is not one, or the source is a folder, which has none.
+        ModelDamagedError, StorageError, FetchError: the source could not be downloaded, or has another sha256.
     """
     if sha256 and not _SHA256.fullmatch(sha256):
         raise ConfigError(f"sha256: expected 64 hexadecimal digits, received {sha256!r}.")
@@ -47,16 +47,17 @@ def local_source(source: str, sha256: str = "", progress: Progress = no_progress
 
 
 def _file_name(url: str) -> str:
-    """What to call it; names of public links say nothing of what is behind them."""
+    """File name for a downloaded URL; a fixed one for public links, which do not contain the file name."""
     name = urllib.parse.unquote(urllib.parse.urlsplit(url).path).rpartition("/")[2]
     return "model.tar.xz" if name in _NAMELESS or "\0" in name or len(name) > 200 else name
 
 
 def _require_sha256(path: Path, expected: str) -> None:
     if not path.is_file():
-        raise ConfigError(f"sha256: expected an archive, for a folder has none; received {path}.")
+        raise ConfigError(f"sha256: expected an archive, because a folder has none; received {path}.")
     received = file_sha256(path)
     if received != expected.lower():
         raise ModelDamagedError(
-            f"{path}: expected the sha256 {expected.lower()}, received {received}. Fetch it again: nothing was read."
+            f"{path}: expected the sha256 {expected.lower()}, received {received}. Nothing was imported: download the "
+            "archive again."
         )

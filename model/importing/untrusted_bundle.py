@@ -1,7 +1,7 @@
-"""A trained model of Topgraft that comes from elsewhere: every file is known, whole, and data.
+"""Checks of a Topgraft model from an untrusted source: every file is known, complete and only data.
 
-The manifest says what each file must be; here it is seen that it lists all of them, that none but those a model has
-are there, and that none can become code: not the networks, not the arrays, not the report in a browser.
+The manifest must list every file, and only files that a model may have. None of them may become code: neither the
+networks, nor the arrays, nor the report in a browser.
 """
 
 import math
@@ -30,16 +30,16 @@ _LARGEST_IMAGE = 4096
 
 
 def check_untrusted_bundle(directory: Path, work_directory: Path) -> Bundle:
-    """Open a model that came as somebody's archive, when all of it is as it should be.
+    """Open and check a model from an untrusted source.
 
-    A report that could run scripts in a browser is removed, and the bundle that is returned does not list it.
+    A report that could run scripts in a browser is removed; the returned bundle does not list it.
 
     Args:
-        directory: holds manifest.json.
-        work_directory: an existing folder for copies, which may be removed afterwards.
+        directory: folder with manifest.json.
+        work_directory: existing folder for temporary copies.
 
     Raises:
-        ModelError, ModelDamagedError: something is missing, changed, unknown, or could be more than data.
+        ModelError, ModelDamagedError: files are missing, changed or unknown, or could be more than data.
     """
     bundle = open_bundle(directory)
     _check_names(bundle)
@@ -48,7 +48,7 @@ def check_untrusted_bundle(directory: Path, work_directory: Path) -> Bundle:
     for name in bundle.manifest.files:
         _check_content(directory / name, find_bundle_file(name), work_directory)
     bundle = _without_unsafe_report(bundle)
-    _check_answers(bundle)
+    _check_predictions(bundle)
     return bundle
 
 
@@ -59,12 +59,12 @@ def _check_names(bundle: Bundle) -> None:
     strange = sorted(name for name in listed if find_bundle_file(name) is None)
     if unlisted or strange:
         found = [f"{name_some(unlisted)} not in the manifest"] if unlisted else []
-        found += [f"{name_some(strange)}, which a model does not have"] if strange else []
+        found += [f"{name_some(strange)}, which no model has"] if strange else []
         raise ModelError(f"{bundle.name}: expected the files of a trained model, found {' and '.join(found)}.")
 
 
 def _check_content(path: Path, row: BundleFile | None, work_directory: Path) -> None:
-    """Check a file by the kind of its content; text and the report, which is checked on its own, are only data."""
+    """Check a file by the kind of its content; text needs no check, and the report has a check of its own."""
     if row is None:
         raise AssertionError(f"{path}: the names of all files were checked before")
     if row.content == "onnx":
@@ -81,7 +81,7 @@ def _check_manifest(manifest: Manifest, name: str) -> None:
     problems = []
     classes = manifest.classes
     if not classes or len(set(classes)) != len(classes) or not all(isinstance(one, str) and one for one in classes):
-        problems.append("classes: expected different names")
+        problems.append("classes: expected distinct names")
     if not isinstance(manifest.image_size, int) or not 1 <= manifest.image_size <= _LARGEST_IMAGE:
         problems.append(f"image_size: expected 1 to {_LARGEST_IMAGE}, received {manifest.image_size!r}")
     if manifest.resize not in RESIZE_MODES or manifest.engine not in ENGINES:
@@ -96,13 +96,13 @@ def _check_manifest(manifest: Manifest, name: str) -> None:
             problems.append(f"{field}: expected an object")
     engine_file = bundle_files.ONNX_MODEL if manifest.engine == "onnx" else bundle_files.KERAS_MODEL
     if engine_file not in manifest.files:
-        problems.append(f"files: expected {engine_file}, which serves it")
+        problems.append(f"files: expected {engine_file}, the served network")
     if problems:
         raise ModelError(f"{name}: {bundle_files.MANIFEST} cannot be used: {'; '.join(problems)}.")
 
 
 def _check_arrays(path: Path) -> None:
-    """Arrays of numbers only: anything else in such a file is a pickle, which is code."""
+    """Check that a file holds arrays of numbers only: anything else in it is a pickle, which is code."""
     try:
         if path.name == bundle_files.TRAINING_FEATURES:
             read_training_features(path.read_bytes())
@@ -114,13 +114,13 @@ def _check_arrays(path: Path) -> None:
 
 
 def _check_settings_of_tensorboard(path: Path) -> None:
-    """They name files, which TensorBoard hands out: only such beside them."""
+    """Check that TensorBoard, which serves the files named in these settings, finds them in the same folder."""
     if _LEADS_ELSEWHERE.search(path.read_bytes()):
-        raise ModelError(f"{path.name}: expected names of files beside it, found a path that leads elsewhere.")
+        raise ModelError(f"{path.name}: expected names of files in the same folder, found a path to another one.")
 
 
 def _without_unsafe_report(bundle: Bundle) -> Bundle:
-    """Our reports begin with a policy that lets no script run, whatever follows it."""
+    """Remove a report that does not begin with the policy of Topgraft's reports, which forbids scripts."""
     report = bundle.directory / bundle_files.REPORT
     if bundle_files.REPORT not in bundle.manifest.files or report.read_bytes().startswith(SAFE_BEGINNING.encode()):
         return bundle
@@ -128,14 +128,14 @@ def _without_unsafe_report(bundle: Bundle) -> Bundle:
     return Bundle(bundle.directory, bundles.write_manifest(bundle.directory, bundle.manifest))
 
 
-def _check_answers(bundle: Bundle) -> None:
+def _check_predictions(bundle: Bundle) -> None:
     predictor = load_predictor(bundle)
     photos = draw_photos(2)
     try:
         answers = predictor.probabilities(np.stack([predictor.decode(photo) for photo in photos]))
     # ONNX Runtime and Keras raise classes of their own for a graph of other shapes.
     except Exception as error:
-        raise ModelError(f"{bundle.name}: expected a model that answers, received: {error}") from error
+        raise ModelError(f"{bundle.name}: expected a model that can predict, received: {error}") from error
     expected = (len(photos), len(bundle.manifest.classes))
     if answers.shape != expected or not np.allclose(answers.sum(axis=1), 1, atol=1e-3):
         raise ModelError(f"{bundle.name}: expected probabilities {expected}, received {answers.shape}: {answers[:1]}")

@@ -1,11 +1,11 @@
-"""Loading a Keras network that a stranger has saved: it is data, and never becomes code.
+"""Loading a Keras network from an untrusted source as data, never as code.
 
-Keras builds whatever the file's description names, which can be Python code (Lambda), a file of this
-machine or another framework's pickle. Hence the description is read and checked before Keras sees
-it: each object in it must be in the tables below. What Keras is given is a copy that holds nothing
-but the checked description and the weights. The optimizer and other training state stay behind.
+Keras builds whatever the configuration in the file names, which can be Python code (Lambda), a file of this
+machine or a pickle of another framework. So the configuration is checked before Keras reads it: each object
+in it must be in the tables below. Keras then loads a copy that contains only the checked configuration and
+the weights, without the optimizer and other training state.
 
-Files of Keras 2 describe some layers in ways that Keras 3 refuses; the copy is brought up to date.
+Keras 2 writes some layers in ways that Keras 3 refuses; the copy is converted.
 """
 
 import contextlib
@@ -41,14 +41,14 @@ _DATA = frozenset({"DTypePolicy", "Policy", "__keras_tensor__", "__tuple__", "__
 _OPERATIONS = frozenset({"Add", "Subtract", "Multiply", "TrueDivide", "Divide"})
 _APPLICATIONS = "keras.src.applications"
 _SCALE_LAYER = "CustomScaleLayer"
-# Layers that networks of Keras itself bring along, and where it has them: nothing but arithmetic.
-_BROUGHT_ALONG = {
+# Layers defined by networks of keras.applications, and their modules: arithmetic only.
+_APPLICATION_LAYERS = {
     _SCALE_LAYER: "inception_resnet_v2",
     "LayerScale": "convnext",
     "StochasticDepth": "convnext",
 }
 
-# Arguments of Keras 2 that say nothing: its separable convolutions have one group and no kernel as such.
+# Arguments of Keras 2 without effect: its separable convolutions have one group and no kernel as such.
 _EMPTY_ARGUMENTS = {
     "DepthwiseConv2D": ("groups", "kernel_initializer", "kernel_regularizer", "kernel_constraint"),
     "SeparableConv2D": ("groups", "kernel_initializer", "kernel_regularizer", "kernel_constraint"),
@@ -62,22 +62,22 @@ def load_untrusted_network(checkpoint: Path, work_directory: Path) -> keras.Mode
     """Load a network from an .h5 or .keras file, without compiling it.
 
     Args:
-        checkpoint: the file; it is only read.
-        work_directory: an existing folder for the copy, which may be removed afterwards.
+        checkpoint: file of the network; it is only read.
+        work_directory: existing folder for a temporary copy.
 
     Raises:
-        ModelError: the file is damaged, or describes something that is not a plain layer of Keras.
+        ModelError: the file is damaged, or contains something that is not a built-in layer of Keras.
     """
     with _damage_explained(checkpoint):
         safe = _copy(checkpoint, work_directory)
-        return keras.models.load_model(safe, custom_objects=_brought_along(), compile=False, safe_mode=True)
+        return keras.models.load_model(safe, custom_objects=_application_layers(), compile=False, safe_mode=True)
 
 
 def check_untrusted_network(checkpoint: Path, work_directory: Path) -> None:
-    """See that a network could be loaded by `load_untrusted_network`, without loading it.
+    """Check that `load_untrusted_network` would accept a network, without loading it.
 
     Raises:
-        ModelError: as there.
+        ModelError: as `load_untrusted_network`.
     """
     with _damage_explained(checkpoint):
         _copy(checkpoint, work_directory)
@@ -95,7 +95,7 @@ def _damage_explained(checkpoint: Path) -> Iterator[None]:
     except ModelError:
         raise
     except OSError as error:
-        # With a number it comes from the operating system: the disk is full, say.
+        # With an errno the error is one of the operating system, such as a full disk.
         if error.errno is not None:
             raise
         raise _damaged(checkpoint, error) from error
@@ -108,8 +108,8 @@ def _damaged(checkpoint: Path, error: Exception) -> ModelError:
     reason = str(error).strip().splitlines() or [type(error).__name__]
     # Keras puts the cause last, after pages of configuration.
     return ModelError(
-        f"{checkpoint}: expected a network saved by Keras, whole, received: {reason[-1][:300]}. "
-        "Fetch the file again, or save it anew from the environment it was trained in"
+        f"{checkpoint}: expected a complete network saved by Keras, received: {reason[-1][:300]}. "
+        "Download the file again, or save it again in the environment it was trained in"
     )
 
 
@@ -121,7 +121,7 @@ def _copy_h5(checkpoint: Path, work_directory: Path) -> Path:
         text = file.attrs.get("model_config")
         if text is None:
             raise ModelError(
-                f"{checkpoint}: expected a whole network, found weights at most. Save it by model.save(), not "
+                f"{checkpoint}: expected a complete network, found only weights. Save it with model.save(), not "
                 "save_weights()"
             )
         description = _parse(text, checkpoint)
@@ -146,7 +146,7 @@ def _copy_keras(checkpoint: Path, work_directory: Path) -> Path:
     version = str(json.loads((parts / "metadata.json").read_text(encoding="utf-8")).get("keras_version", ""))
     if version.startswith("2."):
         raise ModelError(
-            f"{checkpoint}: Keras {version} has written it, in a way that Keras 3 cannot read. "
+            f"{checkpoint}: it was written by Keras {version} in a form that Keras 3 cannot read. "
             "Save it as .h5 in the environment it was trained in: model.save('final_model.h5')"
         )
     description = _parse((parts / "config.json").read_text(encoding="utf-8"), checkpoint)
@@ -164,15 +164,15 @@ def _copy_keras(checkpoint: Path, work_directory: Path) -> Path:
 def _parse(text: str | bytes, checkpoint: Path) -> Description:
     description = json.loads(text)
     if not isinstance(description, dict):
-        raise ModelError(f"{checkpoint}: expected the description of a network, received {str(description)[:100]!r}")
-    # How it was compiled names optimizers and losses, custom ones among them; none of that is loaded.
+        raise ModelError(f"{checkpoint}: expected the configuration of a network, received {str(description)[:100]!r}")
+    # The compile configuration names optimizers and losses, possibly custom ones; it is not loaded.
     description.pop("compile_config", None)
-    _bring_up_to_date(description)
+    _convert_from_keras_2(description)
     refused = sorted({_name(item) for item in _objects(description) if not _is_known(item)})
     if refused:
         raise ModelError(
-            f"{checkpoint}: expected a network of layers that Keras has built in, found {name_some(refused)}. Such "
-            "layers can run any code, so they are not loaded. Replace them by built-in ones, and save the network anew"
+            f"{checkpoint}: expected a network of built-in Keras layers, found {name_some(refused)}. Such layers "
+            "can run any code, so they are not loaded. Replace them with built-in layers, and save the network again"
         )
     return description
 
@@ -202,8 +202,8 @@ def _is_known(item: Mapping[str, Any]) -> bool:
     name, module = item["class_name"], item.get("module")
     if not isinstance(name, str) or item.get("registered_name") not in (None, name):
         return False
-    if name in _BROUGHT_ALONG:
-        return module in (None, f"{_APPLICATIONS}.{_BROUGHT_ALONG[name]}")
+    if name in _APPLICATION_LAYERS:
+        return module in (None, f"{_APPLICATIONS}.{_APPLICATION_LAYERS[name]}")
     if module == "keras.src.ops.numpy":
         return name in _OPERATIONS
     if name == "function":
@@ -219,8 +219,8 @@ def _is_known(item: Mapping[str, Any]) -> bool:
     )
 
 
-def _bring_up_to_date(description: Description) -> None:
-    """Change a description by Keras 2 so that Keras 3 takes it, without a change of what it computes."""
+def _convert_from_keras_2(description: Description) -> None:
+    """Convert a configuration written by Keras 2 in place for Keras 3, without changing the computation."""
     renamed: dict[str, str] = {}
     for item in _objects(description):
         if item["class_name"] == f"Custom>{_SCALE_LAYER}":
@@ -239,7 +239,7 @@ def _bring_up_to_date(description: Description) -> None:
 
 
 def _replace_text(value: Any, replace: Callable[[str], str]) -> Any:
-    """Replace each text inside a JSON value, in place where it can hold others; return what became of it."""
+    """Replace each string inside a JSON value, in place in objects and arrays; return the new value."""
     if isinstance(value, dict):
         value.update({key: _replace_text(item, replace) for key, item in value.items()})
     elif isinstance(value, list):
@@ -248,7 +248,7 @@ def _replace_text(value: Any, replace: Callable[[str], str]) -> Any:
 
 
 def _refuse_unsafe_data(group: h5py.Group, checkpoint: Path) -> None:
-    """An HDF5 file can point to other files of this machine, or claim arrays of any size: refuse such a one."""
+    """Refuse an HDF5 file that refers to other files, or declares arrays much larger than the file."""
     largest = checkpoint.stat().st_size * DATASET_LIMITS.ratio
     for name in group:
         link = group.get(name, getlink=True)
@@ -263,9 +263,9 @@ def _refuse_unsafe_data(group: h5py.Group, checkpoint: Path) -> None:
             _refuse_unsafe_data(item, checkpoint)
 
 
-def _brought_along() -> dict[str, type[keras.layers.Layer]]:
-    """These layers by their names; files of Keras 2 name the first without saying where it is."""
+def _application_layers() -> dict[str, type[keras.layers.Layer]]:
+    """Layers of keras.applications by name; Keras 2 writes the first one without its module."""
     return {
         name: getattr(importlib.import_module(f"{_APPLICATIONS}.{module}"), name)
-        for name, module in _BROUGHT_ALONG.items()
+        for name, module in _APPLICATION_LAYERS.items()
     }

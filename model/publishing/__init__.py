@@ -1,1 +1,1 @@
-"""What leaves the workspace: archives of models, model cards, public links, and the repository of a child module."""
+"""Publishing of trained models: archives, model cards, public links and repositories of child modules."""

@@ -1,11 +1,11 @@
-"""A trained model as one `.tar.xz`: the same model gives the same bytes, and what is inside is named and checked.
+"""Reproducible archive of a trained model (`.tar.xz`): the same model gives the same bytes.
 
     <name>/manifest.json    the sha256 and size of every other file
     <name>/model.onnx ...   the files that the manifest lists, in the order of their names
 
-Times, owners and modes are those of nobody, so that neither a copy of the model nor another machine changes the
-archive; see https://reproducible-builds.org/docs/archives/. Another version of liblzma may pack the same content
-otherwise; what is inside stays the same.
+Times, owners and modes are fixed, so that the archive does not depend on the machine or on copies of the model; see
+https://reproducible-builds.org/docs/archives/. Another version of liblzma may compress the same content to other
+bytes.
 """
 
 import dataclasses
@@ -31,12 +31,12 @@ _MODE = 0o644
 
 @dataclasses.dataclass(frozen=True)
 class Archive:
-    """An archive on disk.
+    """Archive of a model on disk.
 
     Attributes:
-        sha256: in hexadecimal; also in `<path>.sha256`, as `sha256sum --check` reads it.
-        size: in bytes.
-        files: names inside, below the folder of the model's name.
+        sha256: hexadecimal; also in `<path>.sha256`, in the format of `sha256sum --check`.
+        size: size in bytes.
+        files: paths inside the archive, relative to the folder named after the model.
     """
 
     path: Path
@@ -46,9 +46,9 @@ class Archive:
 
 
 def write_archive(bundle: Bundle, path: Path) -> Archive:
-    """Write the model as `path`, and its checksum beside it; both are replaced, and whole or not there.
+    """Write the archive of a model to `path`, and its checksum next to it; both are replaced atomically.
 
-    A model from before there were cards is given its MODEL_CARD.md.
+    A model without a MODEL_CARD.md gets one in the archive.
 
     Raises:
         ModelDamagedError: files are missing or have changed.
@@ -56,7 +56,7 @@ def write_archive(bundle: Bundle, path: Path) -> Archive:
     bundle.verify()
     content = _content(bundle)
     checksum = path.with_name(path.name + CHECKSUM_SUFFIX)
-    # In this order no checksum is ever beside another archive than its own.
+    # In this order no checksum is ever next to another archive than its own.
     checksum.unlink(missing_ok=True)
     durable.replace_file(path, lambda stream: _pack(content, bundle.name, stream))
     record = file_record(path)
@@ -65,7 +65,7 @@ def write_archive(bundle: Bundle, path: Path) -> Archive:
 
 
 def _content(bundle: Bundle) -> dict[str, Path | bytes]:
-    """What to pack, in order: name inside the archive -> a file, or its bytes."""
+    """Content of the archive in its order: path inside -> file, or its bytes."""
     listed = bundle.manifest.files
     files: dict[str, Path | bytes] = {name: bundle.directory / name for name in listed}
     files[MANIFEST] = bundle.directory / MANIFEST
@@ -92,9 +92,9 @@ def _pack(content: dict[str, Path | bytes], folder: str, stream: IO[bytes]) -> N
 
 
 def read_checksum(archive: Path) -> str | None:
-    """The sha256 that `<archive>.sha256` names, in lower case; None where there is no such file."""
-    beside = archive.with_name(archive.name + CHECKSUM_SUFFIX)
-    if not beside.is_file():
+    """sha256 in the file `<archive>.sha256`, in lower case; None without that file."""
+    checksum = archive.with_name(archive.name + CHECKSUM_SUFFIX)
+    if not checksum.is_file():
         return None
-    words = beside.read_text(encoding="utf-8", errors="replace").split()
+    words = checksum.read_text(encoding="utf-8", errors="replace").split()
     return words[0].lower() if words else ""

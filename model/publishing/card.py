@@ -1,6 +1,6 @@
-"""The model card: what a model answers, how well, from what it learned, how to call it, and where not to trust it.
+"""Model card: classes, metrics, training data, usage and limitations of a model.
 
-The sections are those of Mitchell et al., "Model Cards for Model Reporting" (2019), as far as a manifest knows them.
+The sections follow Mitchell et al., "Model Cards for Model Reporting" (2019), as far as a manifest has the data.
 """
 
 import dataclasses
@@ -16,21 +16,21 @@ _ROWS = (("accuracy", "accuracy"), ("macro_f1", "macro-F1"), ("balanced_accuracy
 _TOP5 = ("top5_accuracy", "top-5 accuracy")
 _TOP = 5
 _MEASURED_ON = {
-    "test": "test photos that took no part in the training",
-    "cross_validation": "photos of the training, each answered by a head that learned without it (cross-validation)",
-    "val": "validation photos, which chose the settings: new photos may be answered less well",
+    "test": "test photos that were not used in training",
+    "cross_validation": "training photos, each predicted by a head trained without it (cross-validation)",
+    "val": "validation photos, which also selected the hyperparameters: expect a lower accuracy on new photos",
 }
 FEW_PHOTOS = 20
 
 
 @dataclasses.dataclass(frozen=True)
 class About:
-    """What only a person can say of a model.
+    """Description of a model by its author.
 
     Attributes:
-        title: for people; the model's name where it is empty.
-        author: of the model; empty where nobody said.
-        license: of the weights, as its SPDX identifier.
+        title: title for readers; empty: the name of the model.
+        author: authors of the model; empty if unknown.
+        license: license of the weights, as an SPDX identifier.
         summary: one sentence.
     """
 
@@ -40,16 +40,16 @@ class About:
     summary: str = ""
 
 
-NOTHING_SAID = About()
+NO_DESCRIPTION = About()
 
 
-def model_card(manifest: Manifest, about: About = NOTHING_SAID) -> str:
-    """The card as Markdown; the same manifest gives the same text."""
+def model_card(manifest: Manifest, about: About = NO_DESCRIPTION) -> str:
+    """Model card as Markdown; the same manifest gives the same text."""
     return render("model_card.md.jinja", card_values(manifest, about), Path(__file__).with_name("templates"))
 
 
-def card_values(manifest: Manifest, about: About = NOTHING_SAID) -> dict[str, Any]:
-    """What the card's template, and those of the child module, are filled with."""
+def card_values(manifest: Manifest, about: About = NO_DESCRIPTION) -> dict[str, Any]:
+    """Values of the templates of the card and of the child module."""
     measured = most_telling(manifest.metrics)
     metrics = manifest.metrics[measured] if measured else {}
     counts = manifest.dataset.get("counts") or {}
@@ -75,14 +75,14 @@ def card_values(manifest: Manifest, about: About = NOTHING_SAID) -> dict[str, An
 
 
 def summary_of(manifest: Manifest) -> str:
-    """One sentence that says what the model does."""
+    """Default summary: one sentence that names the classes."""
     classes = manifest.classes
     named = ", ".join(classes) if len(classes) <= 6 else f"{', '.join(classes[:5])} and {len(classes) - 5} more"
-    return f"Tells photos of {len(classes)} classes apart: {named}."
+    return f"Classifies photos into {len(classes)} classes: {named}."
 
 
 def _metrics(metrics: Mapping[str, Any], classes: int) -> list[dict[str, Any]]:
-    """A row for each number that was measured: its name, its value and its 95 % interval, None where unknown."""
+    """A row for each measured metric: name, value and 95 % interval, None if unknown."""
     rows = (*_ROWS, _TOP5) if classes > _TOP else _ROWS
     return [
         {"name": name, "value": metrics[key], "interval": metrics.get(f"{key}_interval")}

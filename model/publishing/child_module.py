@@ -1,6 +1,6 @@
-"""The repository of a child module: the base image with one trained model, as the hub of AI4OS builds and shows it.
+"""Repository of a child module: the base image with one trained model, as the hub of AI4OS builds it.
 
-The templates are files of `docker/child/`. What a person has changed in a repository since it was written is kept.
+The templates are in `docker/child/`. Files of a repository that the user has changed are kept.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ from model.publishing.child_options import ChildOptions, check_options, check_we
 from model.serving.predictor import load_predictor
 
 LICENSE = "LICENSE"
-# Of each file that was written, its sha256, of one being replaced both: what differs was changed by a person.
+# sha256 of each written file, old and new while it is replaced: a file with another one was changed by the user.
 WRITTEN = ".topgraft-child.json"
 _FILES = {
     "Dockerfile": "Dockerfile.jinja",
@@ -52,7 +52,7 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class ChildModule:
-    """What was written: the folder, its files, those kept because a person had changed them, and what is left to do."""
+    """Written repository: its folder, its files, the files kept because the user changed them, remaining steps."""
 
     directory: Path
     files: tuple[str, ...]
@@ -63,15 +63,15 @@ class ChildModule:
 def write_child_module(
     bundle: Bundle, weights_url: str, sha256: str, directory: Path, options: ChildOptions, git: bool = False
 ) -> ChildModule:
-    """Write the repository into `directory`; where one was written there before, again.
+    """Write or update the repository in `directory`.
 
     Args:
-        weights_url: of the archive of the model (`model.publishing.archive`): https, or this machine.
-        sha256: of that archive.
-        git: whether to make it a git repository.
+        weights_url: URL of the archive of the model (`model.publishing.archive`): https, or this machine.
+        sha256: sha256 of that archive.
+        git: whether to initialise a git repository.
 
     Raises:
-        ConfigError: the URL, sha256, base or tags cannot be used, or the folder holds something else.
+        ConfigError: the URL, sha256, base or tags cannot be used, or the folder contains something else.
     """
     check_weights(weights_url, sha256)
     check_child_module(directory, options)
@@ -80,15 +80,15 @@ def write_child_module(
     files = _files(bundle, weights_url, sha256.lower(), options)
     kept = tuple(name for name in files if _is_changed(directory / name, before.get(name, [])))
     ours = {name: content for name, content in files.items() if name not in kept}
-    sums = {name: [hashlib.sha256(content).hexdigest()] for name, content in ours.items()}
+    checksums = {name: [hashlib.sha256(content).hexdigest()] for name, content in ours.items()}
     directory.mkdir(parents=True, exist_ok=True)
-    # First, with the sums of old and new: whoever repeats this after it was killed knows both for ours.
-    durable.write_json(directory / WRITTEN, before | {name: [*before.get(name, []), *sums[name]] for name in ours})
+    # Written first, with old and new checksums: when this is repeated after a kill, both count as unchanged.
+    durable.write_json(directory / WRITTEN, before | {name: [*before.get(name, []), *checksums[name]] for name in ours})
     for name, content in ours.items():
         (directory / name).parent.mkdir(parents=True, exist_ok=True)
         durable.remove_leftovers(directory / name)
         durable.write_bytes(directory / name, content)
-    durable.write_json(directory / WRITTEN, before | sums)
+    durable.write_json(directory / WRITTEN, before | checksums)
     if git:
         _initialise(directory)
     outdated = _outdated(directory, {name: files[name] for name in kept}, weights_url, sha256.lower())
@@ -96,10 +96,10 @@ def write_child_module(
 
 
 def check_child_module(directory: Path, options: ChildOptions) -> None:
-    """See that a child module with these options can be written into `directory`; nothing is changed.
+    """Check that a child module with these options can be written into `directory`, without changing anything.
 
     Raises:
-        ConfigError: base, tags or sample cannot be used, or the folder holds something else.
+        ConfigError: base, tags or sample cannot be used, or the folder contains something else.
     """
     check_options(options)
     _written_before(directory)
@@ -107,7 +107,7 @@ def check_child_module(directory: Path, options: ChildOptions) -> None:
 
 
 def slug_of(title: str) -> str:
-    """A title as the name of a repository and an image."""
+    """Title converted to the name of a repository and an image."""
     return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:60].strip("-") or "model"
 
 
@@ -118,7 +118,7 @@ def _written_before(directory: Path) -> dict[str, list[str]]:
     ours = {directory / ".git", *durable.leftovers(marker)}
     if directory.exists() and (not directory.is_dir() or any(path not in ours for path in directory.iterdir())):
         raise ConfigError(
-            f"{directory}: expected a new or empty folder, or a child module written before; it holds something else. "
+            f"{directory}: expected a new or empty folder, or an existing child module; it contains something else. "
             "Choose another with --out."
         )
     return {}
@@ -129,15 +129,15 @@ def _is_changed(path: Path, written: list[str]) -> bool:
 
 
 def _outdated(directory: Path, kept: dict[str, bytes], weights_url: str, sha256: str) -> tuple[str, ...]:
-    """What to do where files that were kept lack the URL or the sha256 of the weights, which ours would name."""
+    """Remaining step if kept files lack the URL or the sha256 of the weights that the new ones would contain."""
     values = {value.encode() for value in (weights_url, docker_string(weights_url)[1:-1], sha256)}
     names = [
         name
         for name, ours in kept.items()
         if any(value in ours and value not in (directory / name).read_bytes() for value in values)
     ]
-    told = f"{', '.join(names)}: kept as you have changed it, with other weights: set {weights_url} and sha256 {sha256}"
-    return (told,) if names else ()
+    step = f"{', '.join(names)}: kept with your changes, but for other weights: set {weights_url} and sha256 {sha256}"
+    return (step,) if names else ()
 
 
 def _files(bundle: Bundle, weights_url: str, sha256: str, options: ChildOptions) -> dict[str, bytes]:
@@ -153,10 +153,10 @@ def _files(bundle: Bundle, weights_url: str, sha256: str, options: ChildOptions)
 
 
 def templates() -> Path:
-    """The folder of the templates: in the checkout that an editable installation came from, else where pip put it.
+    """Folder of the templates: that of the checkout of an editable installation, otherwise that of the package.
 
     Raises:
-        ConfigError: it is in neither place.
+        ConfigError: neither exists.
     """
     checkout = Path(__file__).resolve().parents[2] / "docker" / "child"
     places = [checkout, Path(sys.prefix) / "share" / "topgraft" / "child"]
@@ -207,9 +207,9 @@ def _description(bundle: Bundle, summary: str) -> str:
     lines = [
         summary,
         f"Classes: {', '.join(manifest.classes)}.",
-        f"It is a network {manifest.backbone} trained by Topgraft, and answers with a probability for each class.",
+        f"A {manifest.backbone} network trained with Topgraft; it returns a probability for each class.",
     ]
-    # Line breaks in a name would end the block that this stands in.
+    # Line breaks in a name would end the block in which the description is placed.
     return "\n".join(" ".join("".join(c if c.isprintable() else " " for c in line).split()) for line in lines)
 
 
@@ -248,13 +248,19 @@ def _initialise(directory: Path) -> None:
 def _to_do(bundle: Bundle, options: ChildOptions) -> tuple[str, ...]:
     steps = []
     if not options.about.author:
-        steps.append('say who made the model: the same command and --author "A. Person; B. Person"')
+        steps.append('name the authors of the model: run the same command with --author "A. Person; B. Person"')
     if not options.about.license:
-        steps.append("say under which license its weights may be used: the same command and --license CC-BY-4.0, say")
+        steps.append(
+            "set the license of the weights: run the same command with --license, for example --license CC-BY-4.0"
+        )
     if options.sample is None:
-        steps.append("give the test a photo of your own, if you may publish one: the same command and --sample PHOTO")
+        steps.append(
+            "set a sample photo for the test, if you may publish one: run the same command with --sample PHOTO"
+        )
     if not options.dataset_url and not bundle.manifest.train_config.get("imported"):
-        steps.append("say where the training data can be had, if it can: the same command and --dataset-url URL")
-    steps.append("read README.md, and put it right where the card knows less than you")
-    steps.append("put the repository into the hub, and ask there for it to be listed in the catalogue")
+        steps.append(
+            "set the URL of the training data, if it is available: run the same command with --dataset-url URL"
+        )
+    steps.append("read README.md, and correct or complete the model card")
+    steps.append("push the repository to the hub, and request its listing in the catalogue")
     return tuple(steps)

@@ -1,4 +1,4 @@
-"""What a person may say of a child module, and what is refused of it."""
+"""Options of a child module, and their validation."""
 
 import dataclasses
 import io
@@ -24,17 +24,17 @@ _SAMPLE_PIXELS = 256
 
 @dataclasses.dataclass(frozen=True)
 class ChildOptions:
-    """What only a person can say of a child module.
+    """Options of a child module.
 
     Attributes:
         about: title, author, license and summary.
-        repository: where its code will be; empty is a repository of its name in the hub.
-        base: the image it is built on; without a `/` it is one of ai4oshub.
-        tag, gpu_tag: of that image; an empty `gpu_tag` means that there is none for GPUs.
-        version: of the child module.
-        dataset_url: where the training data can be had; empty where it cannot.
-        sample: a photo for the test; None takes a drawn one, for a repository is public.
-        expires: the day on which the link to the weights ends, as an ISO date; empty where it does not.
+        repository: URL of its code; empty: a repository named after the title in the hub.
+        base: base image; without a `/` it is one of ai4oshub.
+        tag, gpu_tag: tags of the base image; an empty `gpu_tag` means that there is no image for GPUs.
+        version: version of the child module.
+        dataset_url: URL of the training data; empty if it is not available.
+        sample: photo for the test; None: a drawn one, because the repository is public.
+        expires: last day of the link to the weights, as an ISO date; empty if it does not expire.
     """
 
     about: About = dataclasses.field(default_factory=About)
@@ -49,7 +49,7 @@ class ChildOptions:
 
 
 def check_options(options: ChildOptions) -> None:
-    """See that an image can be built on the base, and that the sample is a photo.
+    """Check the base image, its tags and the sample.
 
     Raises:
         ConfigError: base, tags or sample cannot be used.
@@ -66,7 +66,7 @@ def check_options(options: ChildOptions) -> None:
 
 
 def check_weights(weights_url: str, sha256: str) -> None:
-    """See that the build of an image may fetch the weights.
+    """Check the URL and the sha256 of the weights.
 
     Raises:
         ConfigError: the URL or the sha256 cannot be used.
@@ -74,14 +74,14 @@ def check_weights(weights_url: str, sha256: str) -> None:
     if not is_safe_address(weights_url):
         raise ConfigError(
             f"weights-url: expected https://HOST/PATH without a user, received {without_credentials(weights_url)!r}. "
-            "Over plain http only this machine itself is taken, for trying it."
+            "Plain http is accepted only for this machine itself, for testing."
         )
     if not _SHA256.fullmatch(sha256):
         raise ConfigError(f"sha256: expected the 64 hexadecimal digits of the archive, received {sha256!r}.")
 
 
 def is_safe_address(url: str) -> bool:
-    """Whether it is https, or this machine, and holds no user: what may be in a public repository."""
+    """Whether a URL may be published: https or this machine, and without a user."""
     try:
         parts = urllib.parse.urlsplit(url)
     except ValueError:
@@ -92,10 +92,10 @@ def is_safe_address(url: str) -> bool:
 
 
 def read_sample(path: Path | None) -> tuple[str, bytes]:
-    """The suffix and the bytes of the photo for the test: a person's, or a drawn one.
+    """Suffix and bytes of the photo for the test: the given one, or a drawn one.
 
     Raises:
-        ConfigError: it is no photo, or one that cannot be read.
+        ConfigError: the file is no photo, or cannot be read.
     """
     if path is None:
         return ".png", _drawn_sample()

@@ -1,7 +1,7 @@
-"""A public link to a file in Nextcloud, by the OCS share API: https://docs.nextcloud.com, "OCS Share API".
+"""Public links to files in Nextcloud, by the OCS share API: https://docs.nextcloud.com, "OCS Share API".
 
-A link that is there already is used again, for a second request would make a second link. The same user and app
-password as for WebDAV are used; nothing of them is ever shown.
+An existing link is reused, because a second request would create a second link. The user and app password are those
+of WebDAV; they are never shown.
 """
 
 import dataclasses
@@ -36,14 +36,14 @@ _BUSY = frozenset({423, 425, 429, 500, 502, 503, 504})
 
 @dataclasses.dataclass(frozen=True)
 class PublicLink:
-    """A link that everybody can read.
+    """Public link to a file.
 
     Attributes:
-        url: of its download.
-        page: what to open in a browser.
-        expires: the last day, as an ISO date; empty where it does not end.
-        has_password: whether it asks for one; `url` is then that of `/public.php/dav`, which takes it.
-        is_new: whether it was made just now.
+        url: URL of the download.
+        page: URL of the page for a browser.
+        expires: last day, as an ISO date; empty if the link does not expire.
+        has_password: whether it has a password; `url` is then that of `/public.php/dav`, which accepts one.
+        is_new: whether it was created by this request.
     """
 
     url: str
@@ -54,60 +54,60 @@ class PublicLink:
 
 
 class SharedFiles:
-    """The public links of an account.
+    """Public links of an account.
 
     Attributes:
-        address: what every link begins with.
+        address: address of the server, with which every link begins.
     """
 
     def __init__(self, account: WebDavAccount) -> None:
-        """Take the account apart.
+        """Find the address of the server.
 
         Raises:
-            StorageSettingsError: it is not one of Nextcloud.
+            StorageSettingsError: the account is not one of Nextcloud.
         """
         found = _FILES_URL.fullmatch(account.url)
         if found is None:
             raise StorageSettingsError(
                 "public links: expected a Nextcloud, with a url such as https://HOST/remote.php/dav/files/USER. For "
-                "another storage, send the model by `topgraft push`, make it public there, and write the repository by "
-                "`topgraft child-module --weights-url URL --sha256 HEX`."
+                "another kind of storage, upload the model with `topgraft push`, make it public, and write the "
+                "repository with `topgraft child-module --weights-url URL --sha256 HEX`."
             )
         self.address: str = found["base"]
         self._folder = urllib.parse.unquote(found["folder"] or "").rstrip("/")
         self._account = account
 
     def link(self, place: Place, expires: str = "", password: str | None = None) -> PublicLink:
-        """The public link to a file: one that is there already and fits, changed where it must be, or a new one.
+        """Create or reuse the public link to a file; an existing link is changed if necessary.
 
         Args:
-            expires: the last day, as an ISO date; empty for none. A server may set one all the same.
-            password: to ask for; None or empty for none.
+            expires: last day, as an ISO date; empty for none. The server may set one nevertheless.
+            password: password of the link; None or empty for none.
 
         Raises:
-            ConfigError: the server does not take the date or the password; the message has its words.
-            StorageError: refused, not there, busy, unreachable.
+            ConfigError: the server rejects the date or the password; the message contains its answer.
+            StorageError: the request is refused, or the file is missing, or the server is busy or unreachable.
         """
         return with_retries(lambda: self._link(f"{self._folder}/{place.path}", expires, password or ""))
 
     def _link(self, path: str, expires: str, password: str) -> PublicLink:
-        there = self._ask("GET", "", {"path": path})
-        shares = [share for share in there if _is_alive(share) and bool(share.get("password")) == bool(password)]
-        # One without an end first: a link that ends is not what nobody asked for.
+        found = self._ask("GET", "", {"path": path})
+        shares = [share for share in found if _is_alive(share) and bool(share.get("password")) == bool(password)]
+        # Links without an expiry date first: one that expires is used only if no other exists.
         shares.sort(key=lambda share: (_end_of(share) != expires, _end_of(share)))
-        wanted = {"expireDate": expires, "password": password}
-        asked = {name: value for name, value in wanted.items() if value}
+        settings = {"expireDate": expires, "password": password}
+        requested = {name: value for name, value in settings.items() if value}
         if not shares:
-            details = {"path": path, "shareType": str(_PUBLIC_LINK), "permissions": str(_READ)} | asked
+            details = {"path": path, "shareType": str(_PUBLIC_LINK), "permissions": str(_READ)} | requested
             return self._described(self._ask("POST", "", {}, details), bool(password), is_new=True)
         share = shares[0]
-        for name, value in asked.items():
+        for name, value in requested.items():
             if name == "password" or _end_of(share) != expires:
                 share = self._ask("PUT", f"/{share['id']}", {}, {name: value})
         return self._described(share, bool(password), is_new=False)
 
     def _described(self, share: Mapping[str, Any], has_password: bool, is_new: bool) -> PublicLink:
-        # The address in the answer can lack the port behind a proxy; it only tells which form this server has.
+        # The address in the answer can lack the port behind a proxy; only its form is used.
         token = urllib.parse.quote(str(share["token"]), safe="")
         through = "/index.php" if "/index.php/s/" in str(share.get("url", "")) else ""
         page = f"{self.address}{through}/s/{token}"
@@ -115,7 +115,7 @@ class SharedFiles:
         return PublicLink(url, page, _end_of(share), has_password, is_new)
 
     def _ask(self, method: str, name: str, query: dict[str, str], details: dict[str, str] | None = None) -> Any:
-        """Send a request and return the `data` of its answer."""
+        """Send a request and return the `data` of the response."""
         try:
             answer = requests.request(
                 method,
@@ -129,8 +129,8 @@ class SharedFiles:
             )
         except requests.RequestException as error:
             raise StorageUnreachableError(
-                f"public link: expected an answer of {self.address}, received {type(error).__name__}. See that it can "
-                "be reached from here."
+                f"public link: expected a response from {self.address}, received {type(error).__name__}. Check "
+                "that the server can be reached."
             ) from error
         if answer.status_code != 200:
             raise _refusal(answer, method)
@@ -139,12 +139,12 @@ class SharedFiles:
         except (ValueError, KeyError, TypeError) as error:
             raise StorageError(
                 f"public link: expected JSON of the share API of {self.address}, received {answer.text[:100]!r}. "
-                "See that this is a Nextcloud with sharing switched on."
+                "Check that this is a Nextcloud with sharing enabled."
             ) from error
 
 
 def _is_alive(share: Mapping[str, Any]) -> bool:
-    """Whether it is a public link that has not ended."""
+    """Whether a share is a public link that has not expired."""
     return share.get("share_type") == _PUBLIC_LINK and (not _end_of(share) or _end_of(share) >= utc_today())
 
 
@@ -153,21 +153,21 @@ def _end_of(share: Mapping[str, Any]) -> str:
 
 
 def _refusal(answer: requests.Response, method: str) -> StorageError | ConfigError:
-    said = f"public link: the server answered {answer.status_code}: {_message(answer)}."
+    reason = f"public link: the server answered {answer.status_code}: {_message(answer)}."
     status = answer.status_code
     if status in (401, 403):
         return StorageRefusedError(
-            f"{said} See to the user and the app password, and that links are allowed there; it was not tried again."
+            f"{reason} Check the user and the app password, and whether links are allowed; it was not retried."
         )
     if status in _BUSY:
-        return StorageBusyError(f"{said} Try later.")
+        return StorageBusyError(f"{reason} Retry later.")
     if status == 404 and method == "GET":
-        return StorageNotFoundError(f"{said} The file is not there: send it again.")
-    return ConfigError(f"{said} Choose another --expires or password, or see what this server allows.")
+        return StorageNotFoundError(f"{reason} The file is missing: upload it again.")
+    return ConfigError(f"{reason} Choose another --expires or password, or check what this server allows.")
 
 
 def _message(answer: requests.Response) -> str:
-    """What the server says: in JSON, or in XML where it does not know who asks."""
+    """Message of the server: in JSON, or in XML if the user is unknown."""
     found = re.search(r'"message"\s*:\s*"((?:[^"\\]|\\.)*)"|<message>(.*?)</message>', answer.text, re.DOTALL)
     words = next((group for group in found.groups() if group), "") if found else ""
     return " ".join(words.split())[:300].rstrip(".") or answer.reason

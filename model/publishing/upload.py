@@ -1,4 +1,4 @@
-"""A trained model into a storage, as one archive; after a training, without ever harming it."""
+"""Upload of a trained model to remote storage as one archive."""
 
 import dataclasses
 import logging
@@ -20,16 +20,16 @@ log = logging.getLogger(__name__)
 
 
 def push_model(bundle: Bundle, where: str, progress: Progress = no_progress) -> Uploaded:
-    """Send a model as `NAME.tar.xz`, with its checksum in `NAME.tar.xz.sha256`, into the folder `where`.
+    """Upload a model as `NAME.tar.xz`, with its checksum in `NAME.tar.xz.sha256`, to the folder `where`.
 
-    What has that name there is replaced at once by what was sent and read back, or stays as it is.
+    An existing archive of that name is replaced at once by the verified upload, or stays as it is.
 
     Args:
-        where: a folder, as `remote:path` or a local path.
+        where: folder, as `remote:path` or a local path.
 
     Raises:
-        ModelDamagedError: the model is not whole.
-        StorageError, ConfigError: it could not be sent.
+        ModelDamagedError: files of the model are missing or have changed.
+        StorageError, ConfigError: the upload failed.
     """
     started = time.monotonic()
     storage = open_storage(where)
@@ -41,20 +41,20 @@ def push_model(bundle: Bundle, where: str, progress: Progress = no_progress) -> 
 
 
 def send_archive(archive: Archive, storage: Storage, progress: Progress = no_progress) -> None:
-    """Send an archive and its checksum; wherever this stops, no checksum is beside another archive than its own."""
+    """Upload an archive and its checksum; wherever this stops, no checksum is next to another archive than its own."""
     name, checksum = archive.path.name, archive.path.name + CHECKSUM_SUFFIX
     storage.push(archive.path, name, progress, before_replacing=lambda: storage.remove(checksum))
     storage.push(archive.path.with_name(checksum), checksum)
 
 
 def withdraw_checksum(archive: Archive, storage: Storage) -> None:
-    """Remove the checksum that lies in the storage if it is that of this archive, where another archive is there."""
+    """Remove the remote checksum of this archive, after another archive has taken its place."""
     if sent_checksum(archive, storage) == archive.sha256:
         storage.remove(archive.path.name + CHECKSUM_SUFFIX)
 
 
 def sent_checksum(archive: Archive, storage: Storage) -> str:
-    """The sha256 in the checksum that lies in the storage for an archive of this name; empty where there is none."""
+    """Remote checksum (sha256) of an archive of this name; empty if there is none."""
     name = archive.path.name + CHECKSUM_SUFFIX
     if storage.entry(name) is None:
         return ""

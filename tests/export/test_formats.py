@@ -76,7 +76,7 @@ def test_a_form_that_answers_otherwise_is_not_written(
 
 def test_a_folder_that_is_there_is_left_alone(bundle: Bundle, tmp_path: Path) -> None:
     (tmp_path / "onnx").mkdir()
-    with pytest.raises(ConfigError, match="a name that is free"):
+    with pytest.raises(ConfigError, match="expected a new folder"):
         export_form(bundle, "onnx", tmp_path / "onnx")
 
 

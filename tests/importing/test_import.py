@@ -152,10 +152,10 @@ SMUGGLED = {
     with_pickle: "expected arrays of numbers",
     with_pickled_array: "expected arrays of numbers",
     with_program: "sitecustomize",
-    with_tensor_elsewhere: "lies in another file",
+    with_tensor_elsewhere: "stored in another file",
     with_foreign_operator: r"ai\.onnx\.contrib\.PyOp",
     with_lambda: "Lambda",
-    with_settings_that_lead_elsewhere: "leads elsewhere",
+    with_settings_that_lead_elsewhere: "a path to another one",
 }
 
 

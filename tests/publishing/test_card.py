@@ -14,14 +14,14 @@ def test_the_card_tells_classes_metrics_with_intervals_data_and_limits(bundle: B
     assert "Measured on 40 test photos" in card
     assert "| red | 30 | 10 | 13 |" in card and "| all | 90 | 30 | 39 |" in card
     assert "A. Person" in card and "CC-BY-4.0" in card
-    assert "hardly known: red, blue." in card
+    assert "uncertain: red, blue." in card
     assert "/data" not in card, "where the dataset lies on this machine is nobody's business"
 
 
 def test_a_card_of_a_model_that_nobody_measured_says_so(bundle: Bundle) -> None:
     unknown = dataclasses.replace(bundle.manifest, metrics={}, dataset={}, thresholds={}, train_config={}, versions={})
     card = model_card(unknown)
-    assert "It was not measured." in card and "Nothing is known of it." in card
+    assert "The model was not evaluated." in card and "The training data is unknown." in card
 
 
 def test_names_of_classes_stay_text(bundle: Bundle) -> None:

@@ -182,7 +182,7 @@ def stopping_at(moment: int, replace_file: Callable[..., None]) -> Callable[...,
 def test_a_folder_of_something_else_is_left_alone(bundle: Bundle, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("years of work")
-    with pytest.raises(ConfigError, match="holds something else"):
+    with pytest.raises(ConfigError, match="contains something else"):
         write_child_module(bundle, URL, SHA256, tmp_path / "mine", OPTIONS)
 
 

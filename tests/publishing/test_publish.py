@@ -307,7 +307,7 @@ def test_what_stops_the_child_module_is_told_before_anything_is_sent(
         (dataclasses.replace(OPTIONS, child=ChildOptions(tag="a b")), "tag: expected"),
         (dataclasses.replace(OPTIONS, child=ChildOptions(sample=tmp_path / "notes.txt")), "sample: expected a photo"),
         (dataclasses.replace(OPTIONS, child=ChildOptions(sample=tmp_path / "broken.jpg")), "sample: expected a photo"),
-        (dataclasses.replace(OPTIONS, out=tmp_path / "thesis"), "holds something else"),
+        (dataclasses.replace(OPTIONS, out=tmp_path / "thesis"), "contains something else"),
     ]
     for options, reason in bad:
         for do in (plan, publish):
