@@ -35,7 +35,6 @@ TERM = re.compile("|".join(rf"\b{term}\b".replace(" ", r"\s+") for term in TERMS
 # Not rewritten yet: remove a line here when its texts pass.
 STILL_BEING_REWRITTEN = frozenset(
     {
-        "docker",
         "docs/python.md",
         "model/cli",
         "model/dataset",
@@ -44,11 +43,9 @@ STILL_BEING_REWRITTEN = frozenset(
         "model/evaluation",
         "model/features",
         "model/files",
-        "model/importing",
         "model/networks",
         "model/page",
         "model/provenance.py",
-        "model/publishing",
         "model/resources.py",
         "model/results.py",
         "model/runs",

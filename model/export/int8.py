@@ -67,8 +67,8 @@ def export_in_int8(
     if accuracy_float32 - accuracy_int8 > MAX_ACCURACY_LOSS:
         return _refused(
             exported,
-            f"its accuracy on {len(val)} validation images would be {accuracy_int8:.1%} instead of {accuracy_float32:.1%}, and at "
-            f"most {MAX_ACCURACY_LOSS:.1%} may be lost",
+            f"its accuracy on {len(val)} validation images would be {accuracy_int8:.1%} instead of "
+            f"{accuracy_float32:.1%}, and at most {MAX_ACCURACY_LOSS:.1%} may be lost",
         )
     durable.write_bytes(graph, quantized)
     return dataclasses.replace(exported, precision="int8")
