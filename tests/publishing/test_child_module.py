@@ -244,7 +244,7 @@ def test_what_the_service_answers_instead_is_told_by_its_own_test(
         environment = {**os.environ, "MODULE_URL": server.address}
         command = [sys.executable, "tests/test_served_model.py"]
         ran = subprocess.run(command, cwd=child, env=environment, capture_output=True, text=True, timeout=60)
-    assert ran.returncode == 1 and "expected an answer for the photo, received 501" in ran.stderr
+    assert ran.returncode == 1 and "expected a prediction for the photo, received 501" in ran.stderr
 
 
 @pytest.mark.slow  # starts a real server

@@ -233,7 +233,7 @@ def test_an_end_is_set_told_and_written_into_the_readme(
     done = publish(published, workspace, dataclasses.replace(OPTIONS, expires=day))
     assert done.link.expires == day and not done.link.is_new and len(cloud.shares) == 1
     assert any(f"expires on {day}" in remark for remark in done.remarks)
-    assert done.child is not None and f"ends on {day}" in (done.child.directory / "README.md").read_text()
+    assert done.child is not None and f"expires on {day}" in (done.child.directory / "README.md").read_text()
     assert publish(published, workspace, OPTIONS).link.expires == day, "the same link is used, and its end told"
 
 
