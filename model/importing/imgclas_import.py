@@ -255,7 +255,9 @@ def _check_ends(original: keras.Model, folder: TrainedFolder) -> None:
         )
     shape = tuple(original.inputs[0].shape[1:])
     expected_shape = (size, size, 3)
-    if len(shape) != 3 or any(found not in (None, expected) for found, expected in zip(shape, expected_shape, strict=True)):
+    if len(shape) != 3 or any(
+        found not in (None, expected) for found, expected in zip(shape, expected_shape, strict=True)
+    ):
         raise ModelError(
             f"{checkpoint}: expected images of {size} by {size} pixels and 3 channels as conf.json says, found a "
             f"network for inputs {shape}"
