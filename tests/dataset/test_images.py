@@ -278,7 +278,7 @@ def test_damage_gives_pixels_or_an_image_error(file_format: str, changes: list[t
     for place, value in changes:
         content[int(place * len(content))] = value
     try:
-        assert decode_image(bytes(content[: int(keep * len(content))]), (16, 16)).shape == (16, 16, 3)
+        assert decode_image(bytes(content[: int(keep * len(content))]), InputSpec.square(16)).shape == (16, 16, 3)
     except ImageError as error:
         assert "expected" in error.message
 

@@ -23,6 +23,7 @@ from model.dataset.images import decode_image
 from model.errors import ConfigError, ModelError
 from model.features.onnx_session import ACTIVATION_MAP, FEATURES, PROBABILITIES
 from model.registry import find_bundle, model_names
+from model.results import InputSpec
 from model.runs import LOCK, interrupted_trainings, reserve
 from model.runs.import_run import import_model
 from model.serving.keras_engine import keras_engine
@@ -45,8 +46,8 @@ from tests.support.imgclas_models import (
 
 
 def original_answers(network: keras.Model, mode: str, photos: list[bytes]) -> np.ndarray:
-    size = tuple(network.input.shape[1:3])
-    return network.predict_on_batch(preprocessed(np.stack([decode_image(item, size) for item in photos]), mode))
+    spec = InputSpec(*network.input.shape[1:3])
+    return network.predict_on_batch(preprocessed(np.stack([decode_image(item, spec) for item in photos]), mode))
 
 
 def content_of(directory: Path) -> dict[str, str]:

@@ -10,6 +10,7 @@ from keras import layers
 from PIL import Image
 
 from model.dataset.images import decode_image
+from model.results import InputSpec
 
 CLASSES = ("common tern", "gull", "élan")
 NAME = "2019-03-14_101500"
@@ -40,8 +41,8 @@ def with_head(backbone: keras.Model, mode: str = "tf", spread: float = 1.0) -> k
     x = layers.GlobalAveragePooling2D()(backbone.output)
     x = layers.Dense(1024, activation="relu")(x)
     network = keras.Model(backbone.input, layers.Dense(len(CLASSES), activation="softmax")(x))
-    size = backbone.input.shape[1:3]
-    inputs = preprocessed(np.stack([decode_image(photo(seed), size) for seed in range(8)]), mode)
+    spec = InputSpec(*backbone.input.shape[1:3])
+    inputs = preprocessed(np.stack([decode_image(photo(seed), spec) for seed in range(8)]), mode)
     for layer in network.layers:
         if isinstance(layer, layers.BatchNormalization):
             layer.momentum = 0.0
