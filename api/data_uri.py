@@ -1,4 +1,4 @@
-"""Data URIs (RFC 2397): content that is in the URL itself."""
+"""Data URIs (RFC 2397): URLs that contain their content."""
 
 import base64
 import binascii
@@ -7,17 +7,17 @@ from collections.abc import Iterator
 
 from model.errors import FetchError, FetchTooLargeError
 
-# For a picture; what is larger is a file.
+# Enough for an image; larger content must be uploaded as a file.
 MAX_CHARACTERS = 64 << 20
 _BLOCK = 1 << 16
 
 
 def decode_data_uri(uri: str, max_bytes: int) -> bytes:
-    """The content of `data:[type][;base64],CONTENT`; its type is not looked at.
+    """Content of `data:[type][;base64],CONTENT`; the type is ignored.
 
     Raises:
-        FetchError: it is not of this form, or its base64 is damaged.
-        FetchTooLargeError: it is longer than 64 MiB, or holds more than `max_bytes`.
+        FetchError: the URI does not have this form, or its base64 is damaged.
+        FetchTooLargeError: the URI is longer than 64 MiB, or contains more than `max_bytes`.
     """
     header, comma, payload = uri.partition(",")
     if not comma:
@@ -39,12 +39,12 @@ def decode_data_uri(uri: str, max_bytes: int) -> bytes:
 
 
 def _percent_decoded(text: str) -> Iterator[bytes]:
-    """In blocks: a text of nothing but %XX would take forty times its size as a whole."""
+    """Decode in blocks: decoded at once, a text of only %XX would take forty times its size in memory."""
     start = 0
     while start < len(text):
         end = start + _BLOCK
         if end < len(text):
-            split = text.rfind("%", end - 2, end)  # not through the middle of %XX
+            split = text.rfind("%", end - 2, end)  # do not split %XX
             end = end if split < 0 else split
         yield urllib.parse.unquote_to_bytes(text[start:end])
         start = end

@@ -1,4 +1,4 @@
-"""Which addresses a client's URL may lead to: those of the public internet that are not this machine's own."""
+"""Resolution of host names to public addresses that do not belong to this machine."""
 
 import ipaddress
 import logging
@@ -12,16 +12,16 @@ log = logging.getLogger(__name__)
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
-# Beyond what `ipaddress` knows in every Python we run on; https://www.iana.org/assignments/iana-ipv4-special-registry
-# and iana-ipv6-special-registry, but for the first, which only Azure's machines reach.
+# Not public, but missing in `ipaddress` of some supported Python versions. Except for the first, from the registries
+# iana-ipv4-special-registry and iana-ipv6-special-registry at https://www.iana.org/assignments.
 _NOT_PUBLIC = tuple(
     ipaddress.ip_network(network)
     for network in (
-        "168.63.129.16/32",  # Azure's platform: credentials of the machine
+        "168.63.129.16/32",  # platform of Azure: credentials of the machine
         "192.0.0.0/24",  # protocol assignments; Oracle's metadata at 192.0.0.192
         "192.88.99.0/24",  # 6to4 relays
         "2001::/23",  # protocol assignments, Teredo among them
-        "2002::/16",  # 6to4, which holds any IPv4 address
+        "2002::/16",  # 6to4, which embeds any IPv4 address
         "3fff::/20",  # documentation
     )
 )
@@ -29,7 +29,7 @@ _DISCARD_PORT = 9
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address belongs to the public internet, looking through IPv6 forms of IPv4 addresses."""
+    """Whether an IP address is public; for an IPv6 address that embeds an IPv4 address, whether that is public."""
     ip = ipaddress.ip_address(address)
     if isinstance(ip, ipaddress.IPv6Address):
         embedded = ip.ipv4_mapped or (ipaddress.IPv4Address(ip.packed[-4:]) if ip in _NAT64 else None)
@@ -41,17 +41,17 @@ def is_public(address: str) -> bool:
 
 
 def find_addresses(host: str, port: int, deadline: float, private: bool) -> list[str]:
-    """All addresses of a host, each of which may be connected to.
+    """Resolve a host to addresses to which connections are allowed.
 
     Args:
-        host: a name, or an address in any form the system's resolver understands.
-        port: to connect to.
-        deadline: of `time.monotonic`, until which the look-up is waited for.
+        host: a name, or an address in any notation of the system's resolver.
+        port: the port of the connection.
+        deadline: end of the look-up, as a time of `time.monotonic`.
         private: whether addresses that are not public are allowed.
 
     Raises:
-        FetchError: it has no address, or one that must not be connected to. The message does not tell which, or
-            a client could find out the names of this network.
+        FetchError: the host has no address, or one that is not allowed. The message does not distinguish the two, or
+            clients could discover the host names of this network.
     """
     addresses = _resolve(host, port, deadline)
     refused = [] if private else [one for one in addresses if not is_public(one) or _is_own(one)]
@@ -65,7 +65,7 @@ def find_addresses(host: str, port: int, deadline: float, private: bool) -> list
 
 
 def _resolve(host: str, port: int, deadline: float) -> list[str]:
-    """Looked up in a thread: the system's resolver takes no deadline."""
+    """Look up a host in a daemon thread: the system's resolver has no timeout, and asyncio would wait for it."""
     found: list[str] = []
 
     def look_up() -> None:
@@ -83,7 +83,7 @@ def _resolve(host: str, port: int, deadline: float) -> list[str]:
 
 
 def _is_own(address: str) -> bool:
-    """Whether this machine has the address: it is then the one to send from. No packet is sent."""
+    """Whether the address belongs to this machine: the system then also sends from it. No packet is sent."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:

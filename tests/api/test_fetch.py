@@ -33,9 +33,11 @@ class _Site(http.server.BaseHTTPRequestHandler):
     """A site with a page for each thing that can go wrong."""
 
     seen: ClassVar[list[tuple[str, str | None]]] = []
+    sent: ClassVar[list[list[str]]] = []
 
     def do_GET(self) -> None:
         self.seen.append((self.path, self.headers["Host"]))
+        self.sent.append(self.headers.keys())
         path = self.path.partition("?")[0]
         answer = getattr(self, "page_" + path.strip("/").partition("/")[0].partition(".")[0], None)
         if answer is None:
@@ -66,6 +68,9 @@ class _Site(http.server.BaseHTTPRequestHandler):
 
     def page_moved(self) -> None:
         self._send(301, {"Location": "photo"}, b"")
+
+    def page_cookie(self) -> None:
+        self._send(302, {"Location": "/photo", "Set-Cookie": "secret=1; Path=/"}, b"")
 
     def page_away(self) -> None:
         self._send(302, {"Location": self.path.partition("?")[2]}, b"")
@@ -191,6 +196,23 @@ def test_public_addresses(address: str) -> None:
 def test_addresses_of_this_machine() -> None:
     assert public_addresses._is_own("127.0.0.1")
     assert not public_addresses._is_own("93.184.215.14")
+
+
+def test_the_next_address_is_tried_if_one_refuses(site: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = int(site.rpartition(":")[2])
+    monkeypatch.setattr(socket, "getaddrinfo", _resolves_to("127.0.0.9", "127.0.0.1"))
+    assert _fetch(f"http://photos.example:{port}/photo") == CONTENT
+
+
+def test_neither_cookies_nor_stored_passwords_are_sent(
+    site: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login ada password secret")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    _Site.sent.clear()
+    assert _fetch(f"{site}/cookie") == CONTENT
+    assert len(_Site.sent) == 2
+    assert {name for names in _Site.sent for name in names} == {"Host", "User-Agent", "Accept-Encoding", "Connection"}
 
 
 def test_other_ports_must_be_allowed(site: str) -> None:

@@ -75,6 +75,7 @@ def test_what_comes_of_it(
     error = _play(trick, forbidden, monkeypatch)
     assert set(network.tried) <= {PUBLIC}
     assert (200 if error is None else error.status, trick.message in str(error or "")) == (trick.status, True), error
+    assert str(error or "").isprintable()
     assert forbidden.connections() == before
     assert list(tmp_path.iterdir()) == []
 

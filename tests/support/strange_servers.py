@@ -12,6 +12,7 @@ import time
 import urllib.parse
 import zipfile
 import zlib
+from asyncio.selector_events import BaseSelectorEventLoop
 from collections.abc import Callable, Iterator
 from socket import create_connection, getaddrinfo  # the real ones, whatever a test replaces
 from typing import Any
@@ -234,7 +235,13 @@ class Network:
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(socket, "getaddrinfo", self.getaddrinfo)
-        monkeypatch.setattr(socket, "create_connection", self.create_connection)
+        network = self
+
+        async def sock_connect(loop: Any, sock: socket.socket, address: tuple[Any, ...]) -> None:
+            await connect(loop, sock, network.route(address))
+
+        connect = BaseSelectorEventLoop.sock_connect
+        monkeypatch.setattr(BaseSelectorEventLoop, "sock_connect", sock_connect)
 
     def getaddrinfo(self, host: str, port: int, *args: Any, **kwargs: Any) -> list[Any]:
         name = host.rstrip(".").lower()
@@ -246,10 +253,11 @@ class Network:
         numeric = 0 if name == "localhost" else socket.AI_NUMERICHOST
         return getaddrinfo(host, port, *args, **kwargs, flags=numeric)
 
-    def create_connection(self, address: tuple[str, int], timeout: float) -> socket.socket:
+    def route(self, address: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The address that a connection to `address` is made to."""
         self.tried.append(address[0])
         if address[0] == PUBLIC:
-            return create_connection(("127.0.0.1", self._public_port), timeout)
+            return ("127.0.0.1", self._public_port)
         if address[0].startswith("127.") or address[0] in ("0.0.0.0", "::1"):
-            return create_connection(address, timeout)
+            return address
         raise ConnectionRefusedError("no way there")
