@@ -165,7 +165,7 @@ def predict(
 
 def _predictions(predictor: "Predictor", photos: Photos, config: PredictConfig) -> Iterator[Prediction]:
     """Predict each image; the error of a single image is raised instead of returned."""
-    for prediction in predictor.predict(photos.images, config):
+    for prediction in predictor.predict_stream(photos.images, config):
         if prediction.error is not None and photos.single is not None:
             predictor.decode(photos.single)  # raises the error, whose class determines the status
         yield prediction

@@ -102,7 +102,7 @@ def measure(directory: Path, photos: Mapping[str, bytes], in_batch: str, count: 
     works: dict[object, Callable[[], float]] = {
         "single": lambda: median_seconds(lambda: call(image), _SINGLE_CALLS),
         **{many: lambda many=many: in_batches(many) for many in BATCHES},
-        "library": lambda: _seconds(lambda: list(predictor.predict(encoded))) / count,
+        "library": lambda: _seconds(lambda: list(predictor.predict_stream(encoded))) / count,
     }
     for images in (image, *batches.values()):
         call(images)

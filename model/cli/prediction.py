@@ -173,7 +173,7 @@ def predict_photos(
     be opened last."""
     start, before = time.monotonic(), photos.answered.total()
     total = len(photos)
-    for done, prediction in enumerate(predictor.predict(photos, config), before + 1):
+    for done, prediction in enumerate(predictor.predict_stream(photos, config), before + 1):
         yield prediction
         rate = (done - before) / max(time.monotonic() - start, 1e-9)
         progress("predict", done, max(done, total), images_per_second=rate)
@@ -210,7 +210,7 @@ def draw_first_answer(predictor: "Predictor", photos: Photos, config: PredictCon
     content, prediction = next(
         (content, prediction)
         for name, content in photos
-        for prediction in predictor.predict([(Path(name).name, content)], config)
+        for prediction in predictor.predict_stream([(Path(name).name, content)], config)
         if prediction.error is None
     )
     return draw_prediction(predictor, content, prediction, config.explain_class)

@@ -43,6 +43,9 @@ MAX_BYTES = 512 * 1024 * 1024
 # Most backbones scale this gray to zero.
 PADDING = (127, 127, 127)
 
+DecodedImage = Image.Image | np.ndarray
+"""A PIL image, or an array uint8 RGB of shape (height, width, 3)."""
+
 _ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -100,6 +103,33 @@ def decode_image(content: bytes, spec: InputSpec | None = None, max_pixels: int 
     # A damaged file makes decoders raise anything: OSError, SyntaxError, struct.error, IndexError, zlib.error ...
     except Exception as error:
         raise ImageError(_explain(content, error)) from error
+
+
+def fit_image(image: DecodedImage, spec: InputSpec) -> np.ndarray:
+    """Bring an image in memory to the input of a network; the counterpart of `decode_image`.
+
+    Args:
+        image: a PIL image, turned upright as its EXIF says; or an array uint8 RGB of shape (height, width, 3).
+        spec: the input of the network.
+
+    Returns:
+        uint8 RGB of the shape of `spec`, writable.
+
+    Raises:
+        ImageError: the array has another type or shape, or the file behind the PIL image is damaged.
+    """
+    if isinstance(image, np.ndarray):
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
+            received = f"{image.dtype} of shape {image.shape}"
+            raise ImageError(f"expected an array uint8 RGB of shape (height, width, 3), received {received}")
+        image = Image.fromarray(image)
+    try:
+        return np.array(_fit(_upright(_to_rgb(image)), spec))
+    except MemoryError:
+        raise
+    # As in `decode_image`.
+    except Exception as error:
+        raise ImageError(f"expected a PIL image that can be decoded, received: {error}") from error
 
 
 def read_image(path: Path, spec: InputSpec | None = None) -> np.ndarray:

@@ -14,7 +14,7 @@ from typing import NoReturn, TypeVar
 
 import numpy as np
 
-from model.dataset.images import MAX_PIXELS, decode_image, measure_image
+from model.dataset.images import MAX_PIXELS, DecodedImage, decode_image, fit_image, measure_image
 from model.dataset.reading import raise_with_path, read_photo
 from model.errors import ImageError
 from model.resources import available_memory, available_processors, release_free_memory
@@ -46,7 +46,7 @@ def _raise(_item: object, error: ImageError) -> NoReturn:
 
 def decoded(
     items: Iterable[Item],
-    read: Callable[[Item], bytes],
+    read: Callable[[Item], bytes | DecodedImage],
     spec: InputSpec,
     threads: int | None = None,
     on_error: Callable[[Item, ImageError], Result] = _raise,
@@ -55,7 +55,7 @@ def decoded(
     """Decode images in threads and yield them in the order of `items`: uint8 (height, width, 3).
 
     Args:
-        read: from an item to an encoded image; called in a thread.
+        read: from an item to an encoded image, or to one in memory; called in a thread.
         spec: the input of the network, to which the images are resized.
         threads: see `in_threads`.
         on_error: from an item that cannot be decoded and its error to what is yielded for it; raises by default.
@@ -89,14 +89,14 @@ def decoded_batches(
 
 
 def encoded_batches(
-    images: Iterable[tuple[str, bytes]], max_images: int, max_bytes: int = _MAX_ENCODED_BYTES
-) -> Iterator[list[tuple[str, bytes]]]:
+    images: Iterable[tuple[str, Item]], max_images: int, max_bytes: int = _MAX_ENCODED_BYTES
+) -> Iterator[list[tuple[str, Item]]]:
     """Names and contents in lists of at most `max_images`; a list ends with the image that fills `max_bytes`."""
-    batch: list[tuple[str, bytes]] = []
+    batch: list[tuple[str, Item]] = []
     size = 0
     for image in images:
         batch.append(image)
-        size += len(image[1])
+        size += len(image[1]) if isinstance(image[1], bytes) else 0
         if len(batch) == max_images or size >= max_bytes:
             yield batch
             batch, size = [], 0
@@ -160,8 +160,10 @@ class PixelBudget:
 _BUDGET = PixelBudget()
 
 
-def decode_within_budget(content: bytes, spec: InputSpec) -> np.ndarray:
+def decode_within_budget(content: bytes | DecodedImage, spec: InputSpec) -> np.ndarray:
     """As `model.dataset.images.decode_image`, after waiting for memory that other threads use for large images."""
+    if not isinstance(content, bytes):
+        return fit_image(content, spec)
     with _BUDGET.reserve(content):
         return decode_image(content, spec)
 

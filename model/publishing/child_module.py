@@ -225,7 +225,7 @@ def _size(bundle: Bundle) -> int:
 
 
 def _expected(bundle: Bundle, sample: str, photo: bytes) -> dict[str, Any]:
-    prediction = next(iter(load_predictor(bundle).predict([(sample, photo)])))
+    prediction = next(iter(load_predictor(bundle).predict_stream([(sample, photo)])))
     if prediction.error is not None:
         raise ConfigError(f"sample: expected a photo that can be classified, received: {prediction.error}")
     return {

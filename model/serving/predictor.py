@@ -1,22 +1,27 @@
-"""Answers of a trained model: encoded images in, predictions out."""
+"""A trained model that classifies images."""
 
+import dataclasses
 import difflib
 import logging
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast, overload
 
 import numpy as np
 
 from model.bundle import Bundle
 from model.bundle_files import KERAS_MODEL, ONNX_MODEL, TRAINING_FEATURES
 from model.config import LATEST, PREDICT_DEFAULTS, PredictConfig
-from model.dataset.images import decode_image
+from model.dataset.images import DecodedImage, decode_image, fit_image, read_content
 from model.dataset.pipeline import BATCH_SIZE, decoded, encoded_batches
 from model.errors import ConfigError, ImageError, ModelDamagedError
 from model.features.onnx_session import ACTIVATION_MAP, FEATURES, IMAGE, PROBABILITIES, open_session
 from model.registry import find_model
 from model.resources import is_out_of_memory
 from model.results import Neighbour, Prediction
+from model.schema import load
+from model.serving.inputs import ImageContent, ImageInput, is_one_image, named_image, named_images
 from model.serving.judgement import judge
 from model.serving.keras_engine import keras_engine
 from model.serving.reference_features import TrainingFeatures, neighbour_distances, read_training_features
@@ -46,13 +51,14 @@ class Predictor:
         self._engine = engine
         self._threads = threads
 
-    def decode(self, content: bytes) -> np.ndarray:
-        """An encoded image as the network's input: uint8 (height, width, 3).
+    def decode(self, image: ImageContent) -> np.ndarray:
+        """An image as the network's input: uint8 (height, width, 3).
 
         Raises:
-            ImageError: the bytes are not a picture, or one with too many pixels.
+            ImageError: it cannot be decoded, has too many pixels, or is an array of another shape or type.
         """
-        return decode_image(content, self.spec)
+        content = read_content(image) if isinstance(image, Path) else image
+        return decode_image(content, self.spec) if isinstance(content, bytes) else fit_image(content, self.spec)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Calibrated probabilities float32 (n, classes) of images uint8 (n, height, width, 3)."""
@@ -91,16 +97,65 @@ class Predictor:
             )
         return classes.index(name)
 
+    @overload
+    def predict(self, images: ImageInput, config: PredictConfig = ..., **options: Any) -> Prediction: ...
+
+    @overload
+    def predict(
+        self, images: Iterable[ImageInput], config: PredictConfig = ..., **options: Any
+    ) -> list[Prediction]: ...
+
     def predict(
         self,
-        images: Iterable[tuple[str, bytes]],
+        images: ImageInput | Iterable[ImageInput],
+        config: PredictConfig = PREDICT_DEFAULTS,
+        **options: Any,
+    ) -> Prediction | list[Prediction]:
+        """Classify one image, or several.
+
+        Args:
+            images: a path, the bytes of an image file, a PIL image, or an array uint8 RGB of shape (height, width, 3);
+                or several of these, as a list, an iterator or an array of shape (n, height, width, 3).
+            config: the options of the prediction.
+            options: options of `PredictConfig`, such as `top_k=3`, which replace those of `config`.
+
+        Returns:
+            A prediction for one image; a list of predictions, in the order of the images, for several. In a list, an
+            image that cannot be read has its `error` set.
+
+        Raises:
+            ImageError: the one image cannot be read.
+            ConfigError: an option has a value that cannot be used, or needs what this model does not have.
+
+        Example:
+            >>> model = topgraft.load("shapes")
+            >>> model.predict("photo.jpg").labels[0]
+            'circle'
+            >>> [prediction.image for prediction in model.predict(["photo.jpg", "other.jpg"], top_k=1)]
+            ['photo.jpg', 'other.jpg']
+        """
+        config = load(PredictConfig, dataclasses.asdict(config), options)
+        if not is_one_image(images):
+            return list(self.predict_stream(named_images(cast(Iterable[ImageInput], images)), config))
+        self._refuse_what_it_cannot_do(config)
+        name, content = named_image(images, "image")
+        try:
+            pixels = self.decode(content)
+        except ImageError as error:
+            raise type(error)(f"{name}: {error.message}") from error
+        [prediction] = self._predict_batch([name], [pixels], config)
+        return prediction
+
+    def predict_stream(
+        self,
+        images: Iterable[tuple[str, ImageContent]],
         config: PredictConfig = PREDICT_DEFAULTS,
         batch_size: int = BATCH_SIZE,
     ) -> Iterator[Prediction]:
-        """Predict encoded images, in their order, a batch at a time.
+        """Classify any number of images, in their order, a batch at a time.
 
         Args:
-            images: pairs of a name and an encoded image.
+            images: pairs of a name and an image: its file, its bytes, or its pixels.
             config: how many classes and neighbours to list, and thresholds in place of the model's own.
 
         Yields:
@@ -115,10 +170,16 @@ class Predictor:
             # A single image needs no thread.
             threads = 1 if len(batch) == 1 else self._threads
             found = list(decoded(batch, _content, self.spec, threads, _failed))
-            decodable = [image for image in found if isinstance(image, np.ndarray)]
-            rows = self._answers(np.stack(decodable)) if decodable else iter(())
-            for (name, _), image in zip(batch, found, strict=True):
-                yield image if isinstance(image, Prediction) else self._prediction(name, *next(rows), config)
+            yield from self._predict_batch([name for name, _ in batch], found, config)
+
+    def _predict_batch(
+        self, names: Sequence[str], images: Sequence[np.ndarray | Prediction], config: PredictConfig
+    ) -> Iterator[Prediction]:
+        """A prediction for each image that was decoded; the others have theirs already."""
+        decodable = [image for image in images if isinstance(image, np.ndarray)]
+        rows = self._answers(np.stack(decodable)) if decodable else iter(())
+        for name, image in zip(names, images, strict=True):
+            yield image if isinstance(image, Prediction) else self._prediction(name, *next(rows), config)
 
     def _answers(self, images: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray | None, np.ndarray | None]]:
         """For each image its probabilities (classes,), its distances (n,) from the training images, its components."""
@@ -176,11 +237,12 @@ class Predictor:
             )
 
 
-def _content(image: tuple[str, bytes]) -> bytes:
-    return image[1]
+def _content(image: tuple[str, ImageContent]) -> bytes | DecodedImage:
+    content = image[1]
+    return read_content(content) if isinstance(content, Path) else content
 
 
-def _failed(image: tuple[str, bytes], error: ImageError) -> Prediction:
+def _failed(image: tuple[str, ImageContent], error: ImageError) -> Prediction:
     return Prediction(image[0], error=error.message)
 
 

@@ -48,7 +48,7 @@ def test_each_form_answers_as_the_model_and_its_program_too(small: Bundle, tmp_p
     assert (tmp_path / form / "classes.txt").read_text().splitlines() == list(CLASSES)
     photo = tmp_path / "photo.jpg"
     photo.write_bytes(draw_photos(1)[0])
-    expected = next(iter(load_predictor(small).predict([("photo", photo.read_bytes())])))
+    expected = next(iter(load_predictor(small).predict_stream([("photo", photo.read_bytes())])))
     ran = subprocess.run(
         [sys.executable, "-W", "ignore", str(tmp_path / form / exported.program), str(photo)],
         capture_output=True,

@@ -47,14 +47,14 @@ def test_an_int8_network_is_small_and_answers_like_the_float32_one(workspace, sh
     assert [one.shape for one in expected] == [one.shape for one in found]
     assert 0 < np.abs(expected[0] - found[0]).max() < 0.3
     photos = [(path.name, path.read_bytes()) for path in sorted((shapes / "circle").iterdir())]
-    answers = list(load_predictor(bundle).predict(photos))
+    answers = list(load_predictor(bundle).predict_stream(photos))
     assert [answer.labels[0] for answer in answers].count("circle") > len(answers) * 0.8
     # Not as the float32 network saw them: new photos would seem to have drifted.
     assert np.abs(held_out_as_served(bundle) - read_held_out(bundle) / FEATURE_SCALE).max() < 0.005
     # What is told of the test is what the network that answers says.
     with open(bundle.directory / "predictions" / "test.csv", newline="", encoding="utf-8") as stream:
         told = {row["image"]: float(row["probability"]) for row in csv.DictReader(stream)}
-    served = load_predictor(bundle).predict([(name, (shapes / name).read_bytes()) for name in told])
+    served = load_predictor(bundle).predict_stream([(name, (shapes / name).read_bytes()) for name in told])
     assert [answer.probabilities[0] for answer in served] == pytest.approx(list(told.values()), abs=1e-4)
     assert "ONNX Runtime in int8" in (bundle.directory / "report.html").read_text()
 

@@ -99,7 +99,7 @@ def test_the_served_answers_are_those_of_the_original_network(imported: Imported
     answers = predictor.probabilities(np.stack([predictor.decode(item) for item in photos]))
     assert np.abs(answers - expected).max() < 1e-4
     assert bundle.manifest.engine == "onnx" and bundle.manifest.parity["max_difference"] < 1e-4
-    for row, prediction in zip(expected, predictor.predict([("photo", item) for item in photos]), strict=True):
+    for row, prediction in zip(expected, predictor.predict_stream([("photo", item) for item in photos]), strict=True):
         assert prediction.labels[0] == CLASSES[int(row.argmax())]
         assert prediction.probabilities[0] == pytest.approx(row.max(), abs=1e-4)
         assert not prediction.unknown
@@ -162,7 +162,7 @@ def test_the_source_is_never_changed_and_nothing_is_left_behind(imported: Import
 
 def test_the_answer_can_be_drawn(imported: Imported) -> None:
     predictor = load_predictor(find_bundle(imported.workspace, NAME))
-    [prediction] = predictor.predict([("photo", photo(1))])
+    [prediction] = predictor.predict_stream([("photo", photo(1))])
     assert draw_prediction(predictor, photo(1), prediction).startswith(b"\x89PNG")
 
 

@@ -120,7 +120,7 @@ def test_the_model_recognises_a_new_photo(trained, tmp_path):
     new = write_shapes(tmp_path / "new", 4, seed=77)
     predictor = load_predictor(find_bundle(workspace))
     photos = [(path.parent.name, path.read_bytes()) for path in sorted(new.rglob("*.jpg"))]
-    answers = list(predictor.predict(photos))
+    answers = list(predictor.predict_stream(photos))
     assert sum(answer.labels[0] == answer.image for answer in answers) >= 10
 
 
@@ -152,7 +152,7 @@ def test_a_model_knows_its_training_images_again_and_what_is_far_from_them(train
     noise = io.BytesIO()
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)).save(noise, "PNG")
     photos = [(name, (shapes / name).read_bytes()), ("noise", noise.getvalue())]
-    known, unlike = predictor.predict(photos, PredictConfig(neighbours=2))
+    known, unlike = predictor.predict_stream(photos, PredictConfig(neighbours=2))
     assert (known.neighbours[0].image, known.neighbours[0].label) == (name, name.split("/")[0])
     assert known.neighbours[0].distance < 0.02 and known.unknown_reason in ("", "confidence")
     assert unlike.unknown and "features" in unlike.unknown_reason and unlike.distance > known.distance

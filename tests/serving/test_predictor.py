@@ -1,6 +1,8 @@
 """A predictor that cannot be loaded, and the picture of an answer."""
 
 import io
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -47,10 +49,68 @@ def test_a_model_is_not_called_damaged_for_want_of_memory(tmp_path, monkeypatch,
 def test_answers_come_in_order_with_the_errors_in_their_places(tmp_path):
     good = _saved(_photo(), "PNG")
     photos = [("a", good), ("b", b"no picture"), *((str(number), good) for number in range(40)), ("z", b"")]
-    answers = list(_predictor(tmp_path).predict(photos, PredictConfig(top_k=1)))
+    answers = list(_predictor(tmp_path).predict_stream(photos, PredictConfig(top_k=1)))
     assert [answer.image for answer in answers] == [name for name, _ in photos]
     assert [answer.image for answer in answers if answer.error] == ["b", "z"]
     assert all(answer.labels == ("other",) for answer in answers if not answer.error)
+
+
+def _inputs(tmp_path: Path) -> dict[str, Any]:
+    """One photo in each form that `Predictor.predict` takes."""
+    content = _saved(_photo(), "PNG")
+    (tmp_path / "photo.png").write_bytes(content)
+    picture = Image.open(io.BytesIO(content))
+    forms = {"text": str(tmp_path / "photo.png"), "path": tmp_path / "photo.png", "bytes": content, "PIL": picture}
+    return forms | {"array": np.asarray(picture.convert("RGB"))}
+
+
+@pytest.mark.parametrize("form", ["text", "path", "bytes", "PIL", "array"])
+def test_one_image_of_any_form_gives_one_prediction_and_several_a_list(tmp_path, form):
+    predictor, image = _predictor(tmp_path), _inputs(tmp_path)[form]
+    assert np.array_equal(
+        predictor.decode(image if form != "text" else Path(image)), predictor.decode(_inputs(tmp_path)["bytes"])
+    )
+    one = predictor.predict(image)
+    assert one.labels[0] == "other" and one.error is None
+    assert one.image == (str(tmp_path / "photo.png") if form in ("text", "path") else "image")
+    several = predictor.predict([image, image], top_k=1)
+    assert [len(prediction.labels) for prediction in several] == [1, 1]
+
+
+def test_an_image_has_the_same_pixels_in_any_form(tmp_path):
+    predictor, forms = _predictor(tmp_path), _inputs(tmp_path)
+    expected = predictor.decode(forms["bytes"])
+    assert all(np.array_equal(predictor.decode(forms[form]), expected) for form in ("path", "PIL", "array"))
+
+
+def test_an_array_of_several_images_gives_a_list(tmp_path):
+    batch = np.zeros((3, 40, 30, 3), np.uint8)
+    assert [item.image for item in _predictor(tmp_path).predict(batch)] == ["image 0", "image 1", "image 2"]
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        ("nowhere.jpg", "nowhere.jpg: expected a file that can be read"),
+        (b"no picture", "image: expected a picture"),
+        (np.zeros((8, 8, 3)), "received float64 of shape"),
+        (np.zeros((8, 8), np.uint8), r"received uint8 of shape \(8, 8\)"),
+    ],
+)
+def test_one_image_that_cannot_be_read_is_an_error_and_in_a_list_has_its_own(tmp_path, image, message):
+    predictor = _predictor(tmp_path)
+    with pytest.raises(ImageError, match=message):
+        predictor.predict(image)
+    bad, good = predictor.predict([image, _saved(_photo(), "PNG")])
+    assert bad.error is not None and not bad.labels and good.error is None
+
+
+def test_options_of_a_prediction_are_checked(tmp_path):
+    predictor, content = _predictor(tmp_path), _saved(_photo(), "PNG")
+    with pytest.raises(ConfigError, match="top_k"):
+        predictor.predict(content, top_k=0)
+    with pytest.raises(ConfigError, match="Did you mean: top_k"):
+        predictor.predict(content, topk=1)
 
 
 @pytest.mark.parametrize("label", ["other", "$x$ & <b>", "a" * 200, "鱼", "line\nbreak"])
@@ -68,7 +128,7 @@ def test_the_evidence_is_that_of_the_class_asked_for(tmp_path):
     with pytest.raises(ConfigError, match=r"explain_class: .* such as other; received 'othr'"):
         draw_prediction(predictor, content, prediction, "othr")
     with pytest.raises(ConfigError, match="explain_class"):
-        next(predictor.predict([("photo", content)], PredictConfig(explain_class="othr")))
+        next(predictor.predict_stream([("photo", content)], PredictConfig(explain_class="othr")))
 
 
 def test_no_picture_is_drawn_of_what_is_no_photo(tmp_path):

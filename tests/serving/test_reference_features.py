@@ -121,7 +121,7 @@ def _predictor(tmp_path, images: int = 30, **thresholds: float) -> tuple[Predict
 
 def test_neighbours_are_the_nearest_training_images_with_their_classes(tmp_path):
     predictor, features = _predictor(tmp_path, distance=2.0, confidence=0.5)
-    [answer] = predictor.predict([("a", _saved(_photo(), "PNG"))], PredictConfig(neighbours=4))
+    [answer] = predictor.predict_stream([("a", _saved(_photo(), "PNG"))], PredictConfig(neighbours=4))
     order = np.argsort(_whole_distances(features[:1], features)[0])[:4]
     assert [near.image for near in answer.neighbours] == [_names(30)[row] for row in order]
     assert [near.label for near in answer.neighbours] == [CLASSES[row % 2] for row in order]
@@ -146,7 +146,7 @@ def test_neighbours_are_the_nearest_training_images_with_their_classes(tmp_path)
 )
 def test_unknown_says_by_what(tmp_path, thresholds, asked, reason):
     predictor, _ = _predictor(tmp_path, **thresholds)
-    [answer] = predictor.predict([("a", _saved(_photo(), "PNG"))], PredictConfig(**asked))
+    [answer] = predictor.predict_stream([("a", _saved(_photo(), "PNG"))], PredictConfig(**asked))
     assert (answer.unknown, answer.unknown_reason) == (bool(reason), reason)
     told = answer.to_json()
     assert ("unknown_explanation" in told) == answer.unknown
@@ -159,10 +159,10 @@ def test_a_model_that_remembers_nothing_refuses_what_needs_it_and_says_what_it_j
     predictor, _ = _predictor(tmp_path, confidence=0.5, distance=0.1)
     forgetful = Predictor(predictor.bundle, predictor._engine)
     assert forgetful.judged_by == ("confidence",)
-    [answer] = forgetful.predict([("a", _saved(_photo(), "PNG"))])
+    [answer] = forgetful.predict_stream([("a", _saved(_photo(), "PNG"))])
     assert answer.distance is None and not answer.unknown
     with pytest.raises(ConfigError, match="remembers its training images"):
-        next(forgetful.predict([("a", _saved(_photo(), "PNG"))], PredictConfig(**asked)))
+        next(forgetful.predict_stream([("a", _saved(_photo(), "PNG"))], PredictConfig(**asked)))
 
 
 def test_a_damaged_file_of_features_is_a_damaged_model(tmp_path):

@@ -14,5 +14,5 @@ def held_out_as_served(bundle: Bundle) -> np.ndarray:
     lines = [line for split in ("val", "test") for line in (folder / f"{split}.txt").read_text().splitlines()]
     photos = [path for path in Path(bundle.manifest.dataset["path"]).rglob("*") if path.is_file()]
     named = [next(path for path in photos if path.as_posix().endswith(line.rpartition(" ")[0])) for line in lines]
-    answers = load_predictor(bundle).predict([(path.name, path.read_bytes()) for path in named])
+    answers = load_predictor(bundle).predict_stream([(path.name, path.read_bytes()) for path in named])
     return np.array([(answer.distance, *answer.components) for answer in answers])
