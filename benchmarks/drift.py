@@ -30,7 +30,7 @@ from model.evaluation.unknown import describe_held_out
 from model.features.extractor import Extract, FeatureExtractor
 from model.networks.converted_backbone import converted_backbone
 from model.results import InputSpec, Prediction
-from model.serving.reference_features import TrainingFeatures, remember_features
+from model.serving.reference_features import ReferenceFeatures, build_reference_features
 from model.usage.drift import Drift, judge_drift
 from model.usage.record import Record
 from model.usage.recorder import Recorder
@@ -94,10 +94,10 @@ def _asked(directory: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return found
 
 
-def _memory(extract: Extract, by_class: list[list[Image.Image]]) -> TrainingFeatures:
+def _memory(extract: Extract, by_class: list[list[Image.Image]]) -> ReferenceFeatures:
     labels = np.repeat(np.arange(len(by_class)), LEARNED_PER_CLASS)
     features = _features(extract, [photo for photos in by_class for photo in photos])
-    return remember_features(features, labels, [str(number) for number in range(len(labels))])
+    return build_reference_features(features, labels, [str(number) for number in range(len(labels))])
 
 
 def _read(path: Path) -> Image.Image:

@@ -43,9 +43,9 @@ from model.networks.converted_backbone import converted_backbone
 from model.results import InputSpec, Sample, no_progress
 from model.serving.reference_features import (
     NEIGHBOUR,
-    TrainingFeatures,
+    ReferenceFeatures,
+    build_reference_features,
     neighbour_distances,
-    remember_features,
 )
 from model.training.head import HeadOptions, LabelledFeatures, train_head
 
@@ -78,7 +78,7 @@ class Fitted:
     train: Photos
     val: Photos
     logits: Callable[[np.ndarray], np.ndarray]
-    memory: TrainingFeatures
+    memory: ReferenceFeatures
 
 
 def main() -> None:
@@ -166,7 +166,7 @@ def _fitted(known: Photos, seed: int) -> tuple[Fitted, Photos]:
     classes = int(known.labels.max()) + 1
     head = train_head(*labelled, classes, HeadOptions.from_config(TrainConfig()))
     temperature = fit_temperature(head.logits(splits[1].features), splits[1].labels)
-    memory = remember_features(splits[0].features, splits[0].labels, [""] * len(train))
+    memory = build_reference_features(splits[0].features, splits[0].labels, [""] * len(train))
     return Fitted(*splits, lambda features: head.logits(features) / temperature, memory), known.of(test)
 
 
@@ -255,7 +255,7 @@ def _far(fitted: Fitted, features: np.ndarray, share: float) -> np.ndarray:
 def _speed() -> Sequence[Sequence[str]]:
     rng = np.random.default_rng(0)
     features = np.abs(rng.normal(size=(SPEED_IMAGES, SPEED_FEATURES))).astype(np.float32)
-    memory = remember_features(features, np.zeros(SPEED_IMAGES, int), [""] * SPEED_IMAGES)
+    memory = build_reference_features(features, np.zeros(SPEED_IMAGES, int), [""] * SPEED_IMAGES)
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "features.npz"
         memory.save(path)

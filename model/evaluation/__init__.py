@@ -1,1 +1,1 @@
-"""How good a trained model is: metrics with their uncertainty, calibration, and the report that shows them."""
+"""Evaluation of a trained model: metrics with confidence intervals, calibration, comparison, the report."""

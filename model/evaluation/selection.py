@@ -1,4 +1,4 @@
-"""Which images of a dataset tell how good a model is, and what they are called in the model's classes."""
+"""Selection of the images on which a model is evaluated, with their labels in the order of the model's classes."""
 
 import dataclasses
 
@@ -10,12 +10,12 @@ from model.results import Sample
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
-    """The images to measure a model on.
+    """Images to evaluate a model on.
 
     Attributes:
-        split: where they come from: test, val, or all.
-        samples: their labels count the model's classes, not the dataset's.
-        warnings: sentences for the reader of the result.
+        split: their split: test, val, or all.
+        samples: with labels in the order of the model's classes, not of the dataset's.
+        warnings: sentences that qualify the result.
     """
 
     split: str
@@ -24,25 +24,25 @@ class Selection:
 
 
 def select_samples(bundle: Bundle, verdict: Verdict) -> Selection:
-    """Choose the test split; where there is none, all images of a dataset that the model has not seen.
+    """The test split or, if there is none, all images of a dataset that the model was not trained on.
 
-    A dataset is the one of the training when the fingerprints agree: then the splits made for
-    the training are made again, and only images that it did not learn from are chosen, if there are any.
+    If the fingerprint is that of the training dataset, the splits of the training are re-created, and the test split
+    or else the validation split is selected.
 
     Args:
         verdict: of `prepare_dataset` with the seed and fractions of the training.
 
     Raises:
-        DatasetError: the dataset has classes that the model does not know.
+        DatasetError: the dataset has classes that the model does not have.
     """
     dataset = verdict.dataset
     seen = verdict.fingerprint == bundle.manifest.dataset.get("fingerprint")
     if dataset.test and (seen or verdict.has_splits):
         return Selection("test", _relabel(dataset.test, dataset.classes, bundle))
     if seen:
-        warning = "the model was trained or tuned on these very images, so the result is better than the model is"
+        warning = "the model was trained or tuned on these images, so the result is too optimistic"
         if "cross_validation" in bundle.manifest.metrics:
-            warning += f": topgraft models show {bundle.name} tells what cross-validation found"
+            warning += f": topgraft models show {bundle.name} shows its cross-validated accuracy"
         return Selection("val", _relabel(dataset.val, dataset.classes, bundle), (warning,))
     return Selection("all", _relabel(dataset.samples, dataset.classes, bundle))
 

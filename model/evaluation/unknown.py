@@ -1,4 +1,4 @@
-"""What a new model takes along to tell that it does not know: thresholds, and the features of its training images."""
+"""Thresholds by which a new model marks images as unknown, and the reference for detecting drift."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 
 from model.evaluation.calibration import (
-    FEWEST_FOR_THRESHOLD,
+    MIN_FOR_THRESHOLD,
     confidence_threshold,
     distance_threshold,
     thresholds_by_class,
 )
-from model.serving.held_out_features import MOST_IMAGES
-from model.serving.reference_features import TrainingFeatures, distances_among, neighbour_distances
+from model.serving.held_out_features import MAX_IMAGES
+from model.serving.reference_features import ReferenceFeatures, leave_one_out_distances, neighbour_distances
 
 
 def confidence_thresholds(
@@ -21,10 +21,10 @@ def confidence_thresholds(
     """`confidence` and `confidence_by_class` of `model.bundle.Manifest.thresholds`.
 
     Args:
-        probabilities: float (n, classes), calibrated, of images that the head did not learn from.
+        probabilities: float (n, classes), calibrated, of images that the head was not trained on.
         labels: int (n,), the true classes.
-        classes: names in label order.
-        target_accuracy: that answers above the thresholds should have, in (0, 1].
+        classes: class names in label order.
+        target_accuracy: accuracy of the predictions above the thresholds, in (0, 1].
     """
     by_class = thresholds_by_class(probabilities, labels, target_accuracy)
     return {
@@ -33,36 +33,36 @@ def confidence_thresholds(
     }
 
 
-def describe_held_out(memory: TrainingFeatures, features: np.ndarray, seed: int = 0) -> np.ndarray:
-    """What the photos of a service are compared with to tell drift: `model.serving.held_out_features`.
+def known_distance(reference: ReferenceFeatures, val_features: np.ndarray, frozen: bool) -> float:
+    """`distance` of `model.bundle.Manifest.thresholds`: the out-of-distribution threshold.
 
     Args:
-        memory: of the training images.
-        features: float32 (n, features) of images that are not among them; of more than `MOST_IMAGES`, some are chosen.
-        seed: fixes the choice.
+        reference: features of the training images.
+        val_features: float32 (n, features) of the validation images.
+        frozen: whether the backbone was not trained on the training images. If so, few validation images are
+            supplemented by the leave-one-out distances of the training images; a fine-tuned backbone has moved these
+            closer together.
+    """
+    distances = neighbour_distances(reference.distances(val_features)) if len(val_features) else np.empty(0)
+    if len(distances) < MIN_FOR_THRESHOLD and (frozen or not len(distances)):
+        distances = np.concatenate([distances, leave_one_out_distances(reference)])
+    return distance_threshold(distances)
+
+
+def describe_held_out(reference: ReferenceFeatures, features: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Held-out images described by distance and components, to detect drift: `model.serving.held_out_features`.
+
+    Args:
+        reference: features of the training images.
+        features: float32 (n, features) of other images; more than `MAX_IMAGES` are sampled.
+        seed: of the sample.
 
     Returns:
-        float32 (at most `MOST_IMAGES`, 1 + components): distance and components of each image.
+        float32 (at most `MAX_IMAGES`, 1 + components): distance and components of each image.
     """
-    if len(features) > MOST_IMAGES:
-        features = features[np.random.default_rng(seed).choice(len(features), MOST_IMAGES, replace=False)]
-    vectors = memory.vectors_of(features)
-    components = memory.components_of(vectors)
-    described = [] if components is None else [components]
-    return np.column_stack([neighbour_distances(memory.distances_of(vectors)), *described])
-
-
-def farthest_known(memory: TrainingFeatures, val_features: np.ndarray, frozen: bool) -> float:
-    """`distance` of `model.bundle.Manifest.thresholds`.
-
-    Args:
-        memory: of the training images.
-        val_features: float32 (n, features) of the validation images.
-        frozen: whether the backbone has never seen the training images. Then few validation images are helped out by
-            the distance of each training image from all the others; a backbone that learned from them has drawn them
-            together.
-    """
-    distances = neighbour_distances(memory.distances(val_features)) if len(val_features) else np.empty(0)
-    if len(distances) < FEWEST_FOR_THRESHOLD and (frozen or not len(distances)):
-        distances = np.concatenate([distances, distances_among(memory)])
-    return distance_threshold(distances)
+    if len(features) > MAX_IMAGES:
+        features = features[np.random.default_rng(seed).choice(len(features), MAX_IMAGES, replace=False)]
+    vectors = reference.project(features)
+    components = reference.components(vectors)
+    columns = [] if components is None else [components]
+    return np.column_stack([neighbour_distances(reference.projected_distances(vectors)), *columns])

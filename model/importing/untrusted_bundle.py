@@ -23,7 +23,7 @@ from model.files.browsing import name_some
 from model.importing.untrusted_graph import check_untrusted_graph
 from model.importing.untrusted_network import check_untrusted_network
 from model.serving.predictor import load_predictor
-from model.serving.reference_features import read_training_features
+from model.serving.reference_features import read_reference_features
 
 _LEADS_ELSEWHERE = re.compile(rb"[/\\\\]|\.\.")
 _LARGEST_IMAGE = 4096
@@ -105,7 +105,7 @@ def _check_arrays(path: Path) -> None:
     """Check that a file holds arrays of numbers only: anything else in it is a pickle, which is code."""
     try:
         if path.name == bundle_files.TRAINING_FEATURES:
-            read_training_features(path.read_bytes())
+            read_reference_features(path.read_bytes())
         with np.load(path, allow_pickle=False) as arrays:
             for name in arrays.files:
                 arrays[name]

@@ -1,6 +1,6 @@
-"""What new photos are compared with: images that the model was not made of, described as new photos are.
+"""Held-out features: the reference distribution for detecting drift, from images the model was not trained on.
 
-Training images would not do. They lie nearer to themselves than any new photo does, and the axes fit them best.
+Training images are unsuitable: they are closer to each other than new photos are, and the axes are fitted to them.
 """
 
 import io
@@ -14,14 +14,14 @@ from model.bundle import FEATURE_SCALE, Bundle
 from model.bundle_files import HELD_OUT_FEATURES
 from model.errors import ModelDamagedError
 
-MOST_IMAGES = 2000
+MAX_IMAGES = 2000
 
 
 def write_held_out(path: Path, rows: np.ndarray) -> None:
-    """Write what held-out images are like.
+    """Write held-out features.
 
     Args:
-        rows: float32 (n, 1 + components), of each image the distance from the training images and its components.
+        rows: float32 (n, 1 + components), distance from the training images and components of each image.
     """
     stream = io.BytesIO()
     np.savez_compressed(stream, rows=np.round(rows * FEATURE_SCALE).astype(np.int16))
@@ -29,10 +29,10 @@ def write_held_out(path: Path, rows: np.ndarray) -> None:
 
 
 def read_held_out(bundle: Bundle) -> np.ndarray | None:
-    """Rows of distance and components, int (n, 1 + components), in units of 1 / `FEATURE_SCALE`; None without them.
+    """Read held-out features: int (n, 1 + components), in units of 1 / `FEATURE_SCALE`; None if there are none.
 
     Raises:
-        ModelDamagedError: the file is missing, changed, or something else.
+        ModelDamagedError: the file is missing, changed or invalid.
     """
     if HELD_OUT_FEATURES not in bundle.manifest.files:
         return None

@@ -1,4 +1,4 @@
-"""Whether a model knows what it sees: is it sure enough, and is the image like those it was trained on?"""
+"""Detection of unknown images: low confidence, or features out of the distribution of the training images."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from model.results import UnknownReason
 
 @dataclasses.dataclass(frozen=True)
 class Judgement:
-    """Why an image counts as unknown, in a word and with the numbers; both empty where it does not."""
+    """Why an image is unknown, as a keyword and as a sentence with the numbers; both empty if it is known."""
 
     reason: UnknownReason = ""
     explanation: str = ""
@@ -19,37 +19,37 @@ class Judgement:
 def judge(
     label: str, confidence: float, distance: float | None, thresholds: Mapping[str, Any], config: PredictConfig
 ) -> Judgement:
-    """Compare an answer with the thresholds of its model, or with those that `config` has instead.
+    """Compare a prediction with the thresholds of its model, or with those of `config` if set.
 
     Args:
         label: the most probable class.
         confidence: its probability.
-        distance: from the training images; None where the model does not remember them.
-        thresholds: those of the manifest. What is not there is not judged.
+        distance: from the training images; None if the model has no reference features.
+        thresholds: those of the manifest; a missing one is not applied.
     """
-    least, most = _least_confidence(label, thresholds, config), _most_distance(thresholds, config)
-    unsure = confidence < least
-    far = distance is not None and most is not None and distance > most
-    said = []
+    min_confidence, max_distance = _min_confidence(label, thresholds, config), _max_distance(thresholds, config)
+    unsure = confidence < min_confidence
+    far = distance is not None and max_distance is not None and distance > max_distance
+    sentences = []
     if unsure:
-        said.append(f"the probability {confidence:.3f} is below {least:.3f}")
+        sentences.append(f"the probability {confidence:.3f} is below {min_confidence:.3f}")
     if far:
-        said.append(f"the distance {distance:.3f} from the training images is above {most:.3f}")
+        sentences.append(f"the distance {distance:.3f} from the training images is above {max_distance:.3f}")
     reasons: dict[tuple[bool, bool], UnknownReason] = {
         (False, False): "",
         (True, False): "confidence",
         (False, True): "features",
         (True, True): "confidence and features",
     }
-    return Judgement(reasons[unsure, far], " and ".join(said))
+    return Judgement(reasons[unsure, far], " and ".join(sentences))
 
 
-def _least_confidence(label: str, thresholds: Mapping[str, Any], config: PredictConfig) -> float:
+def _min_confidence(label: str, thresholds: Mapping[str, Any], config: PredictConfig) -> float:
     if config.unknown_confidence is not None:
         return config.unknown_confidence
     by_class: Mapping[str, float] = thresholds.get("confidence_by_class", {})
     return float(by_class.get(label, thresholds.get("confidence", 0.0)))
 
 
-def _most_distance(thresholds: Mapping[str, Any], config: PredictConfig) -> float | None:
+def _max_distance(thresholds: Mapping[str, Any], config: PredictConfig) -> float | None:
     return thresholds.get("distance") if config.unknown_distance is None else config.unknown_distance

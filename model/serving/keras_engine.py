@@ -1,4 +1,4 @@
-"""Serving by Keras, for a model whose ONNX export failed its parity check: slower, and it loads TensorFlow."""
+"""Keras as inference engine, for a model whose ONNX export failed its parity check: slower, and loads TensorFlow."""
 
 import functools
 from collections.abc import Callable
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 HEAD = "head"
 
-# Computed together: whoever asks for one of them mostly wants the other as well, and it costs nothing.
-_ANSWER = (PROBABILITIES, FEATURES)
+# Computed together: a request for one of them mostly needs the other as well, at no extra cost.
+_PREDICTION = (PROBABILITIES, FEATURES)
 
 
 def keras_engine(bundle: Bundle) -> Callable[..., list[np.ndarray]]:
-    """A function from uint8 images (n, height, width, 3) and the names of outputs to these outputs.
+    """Inference function from uint8 images (n, height, width, 3) and the names of outputs to these outputs.
 
-    Imported models have dense layers between the pooled features and the head. The activation map
-    follows them place by place, by the units that the image switches on (`model.importing.imgclas_import`).
+    Imported models have dense layers between the pooled features and the head. Their activation map applies these
+    layers at each position, with the units that are active for the image (`model.importing.imgclas_import`).
 
-    With TensorFlow, what an answer takes is made a graph here; the activation map, when it is first asked for.
+    With TensorFlow, probabilities and features are compiled here, the activation map at its first request.
     """
     import keras
 
@@ -47,23 +47,23 @@ def keras_engine(bundle: Bundle) -> Callable[..., list[np.ndarray]]:
         return _compiled(keras.Model(network.input, [tensor for output in outputs for tensor in tensors[output]]))
 
     def run(images: np.ndarray, *outputs: str) -> list[np.ndarray]:
-        computed = _ANSWER if set(outputs) <= set(_ANSWER) else outputs
+        computed = _PREDICTION if set(outputs) <= set(_PREDICTION) else outputs
         found = iter(keras.tree.flatten(network_to(computed)(images)))
         parts = {output: [np.asarray(next(found)) for _ in tensors[output]] for output in computed}
         return [activation_map(*parts[output]) if output == ACTIVATION_MAP else parts[output][0] for output in outputs]
 
-    def activation_map(places: np.ndarray, *units_of_layers: np.ndarray) -> np.ndarray:
+    def activation_map(positions: np.ndarray, *units_of_layers: np.ndarray) -> np.ndarray:
         for kernel, units in zip(kernels, units_of_layers, strict=True):
-            places = (places @ kernel) * (units != 0)[:, None, None]
-        return places @ head_kernel
+            positions = (positions @ kernel) * (units != 0)[:, None, None]
+        return positions @ head_kernel
 
-    # The first call makes the graph: no client is to wait for that.
-    run(np.zeros((1, *bundle.manifest.input_spec.shape), np.uint8), *_ANSWER)
+    # The first call compiles the graph, so that no client waits for it.
+    run(np.zeros((1, *bundle.manifest.input_spec.shape), np.uint8), *_PREDICTION)
     return run
 
 
 def _compiled(network: "keras.Model") -> Callable[[np.ndarray], Any]:
-    """The network in inference, for any number of images; called layer by layer, Python takes most of the time."""
+    """The network compiled for inference on any number of images; uncompiled, most of the time goes to Python."""
     import keras
 
     def infer(images: Any) -> Any:

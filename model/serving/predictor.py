@@ -24,7 +24,7 @@ from model.schema import load
 from model.serving.inputs import ImageContent, ImageInput, is_one_image, named_image, named_images
 from model.serving.judgement import judge
 from model.serving.keras_engine import keras_engine
-from model.serving.reference_features import TrainingFeatures, neighbour_distances, read_training_features
+from model.serving.reference_features import ReferenceFeatures, neighbour_distances, read_reference_features
 from model.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ class Predictor:
     """
 
     def __init__(
-        self, bundle: Bundle, engine: Engine, memory: TrainingFeatures | None = None, threads: int | None = None
+        self, bundle: Bundle, engine: Engine, memory: ReferenceFeatures | None = None, threads: int | None = None
     ) -> None:
         self.bundle = bundle
         self.memory = memory
@@ -186,10 +186,10 @@ class Predictor:
         if self.memory is None:
             return ((row, None, None) for row in self.probabilities(images))
         probabilities, features = self._engine(images, PROBABILITIES, FEATURES)
-        vectors = self.memory.vectors_of(features)
-        components = self.memory.components_of(vectors)
+        vectors = self.memory.project(features)
+        components = self.memory.components(vectors)
         described = [None] * len(vectors) if components is None else components
-        return zip(probabilities, self.memory.distances_of(vectors), described, strict=True)
+        return zip(probabilities, self.memory.projected_distances(vectors), described, strict=True)
 
     def _prediction(
         self,
@@ -281,12 +281,12 @@ def load_predictor(bundle: Bundle, threads: int | None = None) -> Predictor:
     return Predictor(bundle, engine, _memory(bundle), threads)
 
 
-def _memory(bundle: Bundle) -> TrainingFeatures | None:
+def _memory(bundle: Bundle) -> ReferenceFeatures | None:
     if TRAINING_FEATURES not in bundle.manifest.files:
         return None
     content = bundle.read_file(TRAINING_FEATURES)
     try:
-        return read_training_features(content)
+        return read_reference_features(content)
     except (ValueError, KeyError, zipfile.BadZipFile) as error:
         raise ModelDamagedError(
             f"the model {bundle.name}: expected features of training images in {TRAINING_FEATURES}, received: {error}. "

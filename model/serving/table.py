@@ -1,4 +1,4 @@
-"""Predictions as a table: a row per image, for spreadsheets."""
+"""Predictions as a table with a row per image: CSV for spreadsheets, and Parquet."""
 
 import importlib.util
 import itertools
@@ -15,8 +15,8 @@ def predictions_table(predictions: Sequence[Prediction]) -> tuple[list[str], lis
     """The header and the rows of a table of predictions.
 
     Columns: image, label, probability, unknown, error, unknown_reason, then label_2, probability_2 and so on
-    down to the longest answer, then neighbour_1, neighbour_label_1, neighbour_distance_1 and so on where similar
-    training images were asked for. An image that could not be classified has an error and is empty elsewhere.
+    up to the longest prediction, then neighbour_1, neighbour_label_1, neighbour_distance_1 and so on where similar
+    training images were requested. An image that could not be classified has an error and no other values.
     """
     ranks = max((len(item.labels) for item in predictions), default=1)
     neighbours = max((len(item.neighbours or ()) for item in predictions), default=0)
@@ -44,14 +44,14 @@ def _filled(row: list[Any], columns: int) -> list[Any]:
 
 
 def require_parquet() -> None:
-    """See, before any work is done, that Parquet can be written.
+    """Check, before any work is done, that Parquet can be written.
 
     Raises:
-        ConfigError: it cannot.
+        ConfigError: pyarrow is not installed.
     """
     if importlib.util.find_spec("pyarrow") is None:
         raise ConfigError(
-            "expected the library pyarrow, by which .parquet files are written; it is not installed. "
+            "pyarrow is required to write .parquet files and is not installed. "
             "Install it (pip install 'topgraft[parquet]'), or choose .csv or .jsonl."
         )
 
@@ -60,7 +60,7 @@ def write_parquet(stream: IO[bytes], predictions: Iterable[Prediction]) -> None:
     """Write predictions as Parquet, a row per image, a thousand at a time.
 
     Columns: image, label, probability, unknown, unknown_reason, unknown_explanation, distance, error, the lists labels
-    and probabilities, and neighbours, a list of image, label and distance; null where there is nothing to say.
+    and probabilities, and neighbours, a list of image, label and distance; null where there is no value.
     """
     import pyarrow
     import pyarrow.parquet

@@ -1,10 +1,10 @@
-"""A training for TensorBoard, written as it goes on; without TensorFlow.
+"""TensorBoard log of a running training, written without TensorFlow.
 
-    logs/head/, logs/fine_tune/   curves: the numbers of each epoch, learning rate and images per second
-    logs/pictures/                what the augmentation makes of images; confusion matrix and surest errors of the
-                                  validation images; the features of images for the projector
+    logs/head/, logs/fine_tune/   scalars of each epoch, among them learning rate and images per second
+    logs/pictures/                augmented views; confusion matrix and most confident errors of the validation images;
+                                  features of images for the projector
 
-Pictures are drawn as often as costs at most a twentieth of the time, and once at the end of each phase.
+Figures are drawn at the end of each phase, and in between while they take at most a twentieth of the time.
 """
 
 import dataclasses
@@ -20,35 +20,35 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
 from model.results import Dataset, labels_of
-from model.tracking.epoch_figures import Thumbnails, draw_confusion_matrix, draw_surest_errors
+from model.tracking.epoch_figures import Thumbnails, draw_confident_errors, draw_confusion_matrix
 from model.tracking.projector import write_projector
 from model.training.epochs import Epoch
 
 PICTURES = "pictures"
-_SHARE_OF_TIME = 1 / 20
-# What the first pictures are taken to cost.
+_MAX_FRACTION_OF_TIME = 1 / 20
+# Assumed cost of the first figures.
 _FIRST_SECONDS = 0.3
 
 
 class TensorBoardLog:
-    """A `model.training.journal.Journal` in files that TensorBoard shows while they grow."""
+    """A `model.training.journal.Journal` in event files that TensorBoard follows."""
 
     def __init__(self, directory: Path, dataset: Dataset, resize: str) -> None:
         """Args:
-        directory: logs/ of the model; what is there of an earlier run is superseded.
-        resize: how images become square.
+        directory: logs/ of the model; event files of an earlier run are replaced.
+        resize: how images are made square.
         """
         self._directory, self._dataset = directory, dataset
         self._thumbnails = Thumbnails(resize)
         self._labels = labels_of(dataset.val)
         self._curves: dict[str, _Curves] = {}
-        self._pictures = _EventFile(directory / PICTURES)
-        self._undrawn: tuple[Epoch, np.ndarray] | None = None
+        self._images_file = _EventFile(directory / PICTURES)
+        self._pending: tuple[Epoch, np.ndarray] | None = None
         self._started, self._spent, self._last_cost = time.perf_counter(), 0.0, _FIRST_SECONDS
 
     def views(self, contact_sheet: Image.Image) -> None:
-        """Show what the augmentation makes of images."""
-        self._pictures.add_pictures(0, {"augmentation": contact_sheet})
+        """Log a sheet of augmented views."""
+        self._images_file.add_images(0, {"augmentation": contact_sheet})
 
     def epoch(self, row: Epoch, val_logits: np.ndarray | None) -> None:
         """See `model.training.journal.Journal`."""
@@ -56,9 +56,9 @@ class TensorBoardLog:
             self._draw()
             self._curves[row.phase] = _Curves(self._directory / row.phase, len(self._dataset.train))
         if self._curves[row.phase].add(row) and val_logits is not None:
-            self._undrawn = row, val_logits
+            self._pending = row, val_logits
             elapsed = time.perf_counter() - self._started
-            if self._spent + self._last_cost <= _SHARE_OF_TIME * elapsed:
+            if self._spent + self._last_cost <= _MAX_FRACTION_OF_TIME * elapsed:
                 self._draw()
 
     def features(self, features: np.ndarray) -> None:
@@ -66,28 +66,28 @@ class TensorBoardLog:
         write_projector(self._directory / PICTURES, features, self._dataset, self._thumbnails)
 
     def finish(self, history: Sequence[Epoch]) -> None:
-        """Close the files, with the curves of `history`: of several heads side by side, another may have won."""
+        """Close the files with the scalars of `history`, which may be those of another head than logged so far."""
         self._draw()
-        self._pictures.close()
+        self._images_file.close()
         for phase, curves in self._curves.items():
             curves.finish([row for row in history if row.phase == phase])
 
     def _draw(self) -> None:
-        if self._undrawn is None:
+        if self._pending is None:
             return
         started = time.perf_counter()
-        row, logits = self._undrawn
+        row, logits = self._pending
         matrix = draw_confusion_matrix(logits.argmax(axis=-1), self._labels, self._dataset.classes)
-        errors = draw_surest_errors(logits, self._dataset.val, self._dataset.classes, self._thumbnails)
-        pictures = {"confusion_matrix": matrix, "surest_errors": errors}
-        self._pictures.add_pictures(row.epoch, {f"{name}/{row.phase}": one for name, one in pictures.items()})
-        self._undrawn = None
+        errors = draw_confident_errors(logits, self._dataset.val, self._dataset.classes, self._thumbnails)
+        figures = {"confusion_matrix": matrix, "most_confident_errors": errors}
+        self._images_file.add_images(row.epoch, {f"{name}/{row.phase}": figure for name, figure in figures.items()})
+        self._pending = None
         self._last_cost = time.perf_counter() - started
         self._spent += self._last_cost
 
 
 class _Curves:
-    """The numbers of the epochs of one phase."""
+    """Scalars of the epochs of one phase."""
 
     def __init__(self, directory: Path, images: int) -> None:
         self._directory, self._images = directory, images
@@ -96,7 +96,7 @@ class _Curves:
         self._times: list[float] = []
 
     def add(self, row: Epoch) -> bool:
-        """Write it down, unless it was told before; whether it was not."""
+        """Log an epoch unless it is logged already; returns whether it was new."""
         if len(self._rows) >= row.epoch:
             return False
         self._rows.append(row)
@@ -120,7 +120,7 @@ class _Curves:
 
 
 class _EventFile:
-    """A file of TensorBoard's events, alone in its folder: others there are removed."""
+    """TensorBoard event file, the only one in its folder: others are removed."""
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
@@ -134,8 +134,8 @@ class _EventFile:
         summary = Summary(value=[Summary.Value(tag=tag, simple_value=value) for tag, value in values.items()])
         self._write(Event(wall_time=moment, step=step, summary=summary))
 
-    def add_pictures(self, step: int, pictures: Mapping[str, Image.Image]) -> None:
-        summary = Summary(value=[Summary.Value(tag=tag, image=_encoded(one)) for tag, one in pictures.items()])
+    def add_images(self, step: int, images: Mapping[str, Image.Image]) -> None:
+        summary = Summary(value=[Summary.Value(tag=tag, image=_encoded(image)) for tag, image in images.items()])
         self._write(Event(wall_time=time.time(), step=step, summary=summary))
 
     def close(self) -> None:
@@ -146,9 +146,7 @@ class _EventFile:
         self._writer.flush()
 
 
-def _encoded(picture: Image.Image) -> Summary.Image:
+def _encoded(image: Image.Image) -> Summary.Image:
     stream = io.BytesIO()
-    picture.save(stream, "PNG")
-    return Summary.Image(
-        height=picture.height, width=picture.width, colorspace=3, encoded_image_string=stream.getvalue()
-    )
+    image.save(stream, "PNG")
+    return Summary.Image(height=image.height, width=image.width, colorspace=3, encoded_image_string=stream.getvalue())

@@ -17,13 +17,13 @@ from model.dataset.prepare import Verdict
 from model.errors import ExportError
 from model.evaluation.calibration import fit_temperature
 from model.evaluation.paired import compare_paired
-from model.evaluation.unknown import confidence_thresholds, describe_held_out, farthest_known
+from model.evaluation.unknown import confidence_thresholds, describe_held_out, known_distance
 from model.features.cache import FeatureCache
 from model.features.extractor import Extract, FeatureExtractor, extract_features
 from model.features.views import View, view_transform, views_of
 from model.networks.converted_backbone import converted_backbone
 from model.results import InputSpec, Measurement, Progress, Sample, labels_of
-from model.serving.reference_features import TrainingFeatures, remember_features
+from model.serving.reference_features import ReferenceFeatures, build_reference_features
 from model.training.batches import learning_weights, measuring_weights
 from model.training.checkpoints import CachedCounts, Checkpoints, TimedCheckpoints
 from model.training.cross_validation import CrossValidation, FoldPlan, cross_validate
@@ -126,7 +126,7 @@ class Classifier:
     chosen: Head
     temperature: float
     thresholds: Mapping[str, Any]
-    memory: TrainingFeatures
+    memory: ReferenceFeatures
     held_out: np.ndarray
     history: tuple[Epoch, ...]
     answers: Mapping[Measurement, Answers]
@@ -388,8 +388,8 @@ class _Fit:
         thresholds = confidence_thresholds(probabilities, labels, dataset.classes, wanted)
         learned_from = self._rows(features, dataset.train)
         names = [sample.name for sample in dataset.train]
-        memory = remember_features(learned_from, labels_of(dataset.train), names, self.config.seed)
-        thresholds["distance"] = farthest_known(memory, self._rows(features, dataset.val), frozen)
+        memory = build_reference_features(learned_from, labels_of(dataset.train), names, self.config.seed)
+        thresholds["distance"] = known_distance(memory, self._rows(features, dataset.val), frozen)
         return Classifier(
             used,
             final.kernel,

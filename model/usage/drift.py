@@ -32,7 +32,7 @@ class Comparison:
     """One number, compared.
 
     Attributes:
-        name: `distance`, or `axis 1` and so on: `model.serving.reference_features.TrainingFeatures.directions`.
+        name: `distance`, or `axis 1` and so on: `model.serving.reference_features.ReferenceFeatures.directions`.
         effect: largest difference of the cumulative shares, in [0, 1].
         p_value: that an effect as large comes about by chance, corrected for the number of comparisons.
         median, held_out_median: of the photos asked about, and of the held-out images.

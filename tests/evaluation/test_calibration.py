@@ -6,7 +6,7 @@ from scipy.special import softmax
 
 from model.evaluation.calibration import (
     FALLBACK_THRESHOLD,
-    FEWEST_FOR_THRESHOLD,
+    MIN_FOR_THRESHOLD,
     TEMPERATURE_RANGE,
     confidence_threshold,
     distance_threshold,
@@ -102,7 +102,7 @@ def test_equally_sure_answers_are_treated_alike() -> None:
 
 
 def test_few_answers_give_the_fallback() -> None:
-    few = FEWEST_FOR_THRESHOLD - 1
+    few = MIN_FOR_THRESHOLD - 1
     assert confidence_threshold(*_binary(np.full(few, 0.99), np.full(few, True))) == FALLBACK_THRESHOLD
     assert confidence_threshold(np.empty((0, 2)), np.empty(0, int)) == FALLBACK_THRESHOLD
 

@@ -9,14 +9,14 @@ from model.bundle import Bundle, write_manifest
 from model.bundle_files import TRAINING_FEATURES
 from model.config import PredictConfig
 from model.errors import ConfigError, ModelDamagedError
-from model.evaluation.unknown import farthest_known
+from model.evaluation.unknown import known_distance
 from model.serving.predictor import Predictor, _memory
 from model.serving.reference_features import (
-    MOST_AXES,
-    distances_among,
+    MAX_AXES,
+    build_reference_features,
+    leave_one_out_distances,
     neighbour_distances,
-    read_training_features,
-    remember_features,
+    read_reference_features,
 )
 from tests.serving.test_parity import CLASSES, _bundle, _photo, _saved
 
@@ -39,7 +39,7 @@ def _whole_distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("images", [3, 30, 100])
 def test_distances_are_those_of_whole_features_where_no_axis_is_left_out(images):
     features, asked = _features(images, features=10), _features(5, seed=1, features=10)
-    memory = remember_features(features, np.zeros(images, int), _names(images))
+    memory = build_reference_features(features, np.zeros(images, int), _names(images))
     if images >= 10:
         np.testing.assert_allclose(memory.distances(asked), _whole_distances(asked, features), atol=1e-3)
     np.testing.assert_allclose(memory.distances(features), _whole_distances(features, features), atol=2e-3)
@@ -47,17 +47,17 @@ def test_distances_are_those_of_whole_features_where_no_axis_is_left_out(images)
 
 def test_no_distance_is_larger_than_between_whole_features_where_axes_are_left_out():
     features, asked = _features(400, features=600), _features(5, seed=1, features=600)
-    memory = remember_features(features, np.zeros(400, int), _names(400))
-    assert memory.axes.shape == (MOST_AXES, 600)
+    memory = build_reference_features(features, np.zeros(400, int), _names(400))
+    assert memory.axes.shape == (MAX_AXES, 600)
     whole, remembered = _whole_distances(asked, features), memory.distances(asked)
     assert (remembered <= whole + 1e-3).all()
     assert np.corrcoef(whole.ravel(), remembered.ravel())[0, 1] > 0.5
 
 
 def test_what_is_saved_is_what_is_read(tmp_path):
-    memory = remember_features(_features(50), np.arange(50) % 3, _names(50))
+    memory = build_reference_features(_features(50), np.arange(50) % 3, _names(50))
     memory.save(tmp_path / "features.npz")
-    read = read_training_features((tmp_path / "features.npz").read_bytes())
+    read = read_reference_features((tmp_path / "features.npz").read_bytes())
     assert read.names == memory.names and np.array_equal(read.labels, memory.labels)
     asked = _features(4, seed=1)
     np.testing.assert_allclose(read.distances(asked), memory.distances(asked), atol=1e-3)
@@ -65,19 +65,19 @@ def test_what_is_saved_is_what_is_read(tmp_path):
 
 
 def test_a_file_of_an_older_version_has_no_axes_to_tell_drift_by(tmp_path):
-    memory = remember_features(_features(50), np.arange(50) % 3, _names(50))
+    memory = build_reference_features(_features(50), np.arange(50) % 3, _names(50))
     dataclasses.replace(memory, directions=None).save(tmp_path / "old.npz")
     memory.save(tmp_path / "new.npz")
-    old, new = (read_training_features((tmp_path / name).read_bytes()) for name in ("old.npz", "new.npz"))
-    vectors = old.vectors_of(_features(4, seed=1))
-    assert old.components_of(vectors) is None
-    assert np.array_equal(new.components_of(vectors), memory.components_of(vectors))
-    assert new.components_of(vectors).shape == (4, 4 + 2)
+    old, new = (read_reference_features((tmp_path / name).read_bytes()) for name in ("old.npz", "new.npz"))
+    vectors = old.project(_features(4, seed=1))
+    assert old.components(vectors) is None
+    assert np.array_equal(new.components(vectors), memory.components(vectors))
+    assert new.components(vectors).shape == (4, 4 + 2)
 
 
 def test_of_too_many_images_some_are_remembered_the_same_each_time():
     features, names = _features(50), _names(50)
-    one, other = (remember_features(features, np.arange(50), names, seed=1, most=20) for _ in range(2))
+    one, other = (build_reference_features(features, np.arange(50), names, seed=1, limit=20) for _ in range(2))
     assert one.names == other.names and len(one.names) == len(one.vectors) == 20
     assert [names[label] for label in one.labels] == list(one.names)
 
@@ -89,26 +89,26 @@ def test_the_distance_of_an_image_is_to_the_third_nearest_or_the_farthest_there_
 
 
 def test_an_image_does_not_count_among_its_own_neighbours():
-    memory = remember_features(_features(6), np.zeros(6, int), _names(6))
+    memory = build_reference_features(_features(6), np.zeros(6, int), _names(6))
     expected = np.sort(_whole_distances(_features(6), _features(6)), axis=1)[:, 3]
-    np.testing.assert_allclose(distances_among(memory), expected, atol=2e-3)
+    np.testing.assert_allclose(leave_one_out_distances(memory), expected, atol=2e-3)
 
 
 @pytest.mark.parametrize("frozen", [True, False])
 def test_few_validation_images_are_helped_out_by_training_images_the_backbone_has_not_seen(frozen):
-    memory = remember_features(_features(60), np.zeros(60, int), _names(60))
+    memory = build_reference_features(_features(60), np.zeros(60, int), _names(60))
     alike = _features(5)
-    threshold = farthest_known(memory, alike, frozen)
+    threshold = known_distance(memory, alike, frozen)
     of_validation = neighbour_distances(memory.distances(alike)).max()
     assert threshold > of_validation if frozen else threshold == pytest.approx(of_validation)
     many = _features(30)
-    assert farthest_known(memory, many, frozen) == pytest.approx(neighbour_distances(memory.distances(many)).max())
+    assert known_distance(memory, many, frozen) == pytest.approx(neighbour_distances(memory.distances(many)).max())
 
 
 def _predictor(tmp_path, images: int = 30, **thresholds: float) -> tuple[Predictor, np.ndarray]:
     """One whose every image has the features of the first training image."""
     features = _features(images)
-    memory = remember_features(features, np.arange(images) % 2, _names(images))
+    memory = build_reference_features(features, np.arange(images) % 2, _names(images))
 
     def engine(pictures: np.ndarray, *outputs: str) -> list[np.ndarray]:
         of = {"probabilities": np.float32([0.3, 0.7]), "features": features[0]}

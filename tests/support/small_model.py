@@ -10,7 +10,7 @@ from model.bundle_files import HELD_OUT_FEATURES, ONNX_MODEL, TRAINING_FEATURES
 from model.evaluation.unknown import describe_held_out
 from model.features.onnx_session import ACTIVATION_MAP, FEATURES, IMAGE, PROBABILITIES
 from model.serving.held_out_features import write_held_out
-from model.serving.reference_features import remember_features
+from model.serving.reference_features import build_reference_features
 
 CLASSES = ("red", "green", "blue")
 _SIZE = 8
@@ -62,7 +62,7 @@ def write_small_model(
 def _write_features(directory: Path, colours: np.ndarray) -> None:
     features = (colours / 16).astype(np.float32)
     learned, held_out = features[::2], features[1::2]
-    memory = remember_features(learned, learned.argmax(axis=1), [f"{row}.jpg" for row in range(len(learned))])
+    memory = build_reference_features(learned, learned.argmax(axis=1), [f"{row}.jpg" for row in range(len(learned))])
     memory.save(directory / TRAINING_FEATURES)
     write_held_out(directory / HELD_OUT_FEATURES, describe_held_out(memory, held_out))
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from model.results import Dataset, Sample
-from model.tracking.epoch_figures import Thumbnails, draw_confusion_matrix, draw_surest_errors
+from model.tracking.epoch_figures import Thumbnails, draw_confident_errors, draw_confusion_matrix
 from model.tracking.projector import principal_components, write_projector
 from model.tracking.tensorboard_log import TensorBoardLog
 from model.training.epochs import Epoch
@@ -62,7 +62,7 @@ def test_each_phase_has_curves_and_ends_with_pictures(tmp_path, dataset):
     assert curve(tmp_path / "head", "loss") == [(1, 1.0), (2, 0.5)]
     assert curve(tmp_path / "fine_tune", "loss") == [(1, 1.0)]
     for phase, step in (("head", 2), ("fine_tune", 1)):
-        for kind in ("confusion_matrix", "surest_errors"):
+        for kind in ("confusion_matrix", "most_confident_errors"):
             [(drawn_at, picture)] = pictures(tmp_path, f"{kind}/{phase}")
             assert drawn_at == step and min(picture.size) > 100
 
@@ -128,18 +128,18 @@ def test_a_confusion_matrix_stays_small_with_many_classes(classes: int):
     assert max(picture.size) < 800
 
 
-def test_the_surest_errors_come_first_and_a_vanished_image_is_gray(tmp_path, dataset):
+def test_the_most_confident_errors_come_first_and_a_vanished_image_is_gray(tmp_path, dataset):
     unsure, sure = 1.0, 5.0
     logits = logits_of([sample.label for sample in dataset.val])
     logits[4] = unsure * np.eye(3)[(dataset.val[4].label + 1) % 3]
     logits[7] = sure * np.eye(3)[(dataset.val[7].label + 1) % 3]
     thumbnails = Thumbnails("squash")
-    sheet = np.asarray(draw_surest_errors(logits, dataset.val, dataset.classes, thumbnails))
+    sheet = np.asarray(draw_confident_errors(logits, dataset.val, dataset.classes, thumbnails))
     assert np.array_equal(sheet[6:118, 6:118], thumbnails.read(dataset.val[7], 112))
     assert np.array_equal(sheet[6:118, 124:236], thumbnails.read(dataset.val[4], 112))
     gone = Sample(tmp_path / "gone.jpg", "gone.jpg", 0)
     assert (thumbnails.read(gone, 8) == 128).all()
-    all_right = draw_surest_errors(
+    all_right = draw_confident_errors(
         logits_of([sample.label for sample in dataset.val]), dataset.val, dataset.classes, thumbnails
     )
     assert all_right.size[0] > 100

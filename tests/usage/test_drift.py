@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from model.bundle import FEATURE_SCALE
 from model.evaluation.unknown import describe_held_out
-from model.serving.reference_features import TrainingFeatures, remember_features
+from model.serving.reference_features import ReferenceFeatures, build_reference_features
 from model.usage.drift import FEWEST_HELD_OUT, FEWEST_PHOTOS, LEVEL, Drift, holm, judge_drift
 from model.usage.sample import MOST_ROWS, Sample
 
@@ -26,12 +26,12 @@ def features(rng: np.random.Generator, count: int, mix: tuple[float, ...] = (1.0
 
 
 @functools.cache
-def model() -> TrainingFeatures:
+def model() -> ReferenceFeatures:
     """What a model remembers of its photos."""
     rng = np.random.default_rng(0)
     learned = np.concatenate([features(rng, 25, tuple(np.eye(CLASSES)[label])) for label in range(CLASSES)])
     labels = np.repeat(np.arange(CLASSES), 25)
-    return remember_features(learned, labels, [str(number) for number in range(100)])
+    return build_reference_features(learned, labels, [str(number) for number in range(100)])
 
 
 def described(asked: np.ndarray) -> np.ndarray:
