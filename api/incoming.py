@@ -131,7 +131,8 @@ def _check_content_encoding(request: web.Request) -> None:
 def _limit(request: web.Request) -> int:
     """Size limit in bytes; lower for bodies other than uploads, which are kept in memory."""
     is_file = request.content_type == "multipart/form-data"
-    allowed = environment.max_upload_bytes() if is_file else min(environment.max_upload_bytes(), MAX_CHARACTERS)
+    largest = environment.MAX_UPLOAD.read()
+    allowed = largest if is_file else min(largest, MAX_CHARACTERS)
     own = request.client_max_size or sys.maxsize  # deepaas-run --client-max-size
     return min(allowed + _FORM_OVERHEAD, own)
 

@@ -65,7 +65,7 @@ def get_metadata() -> dict[str, Any]:
             "warnings": list(latest.warnings),
             "trainings": [_training_summary(status) for status in unfinished_trainings(workspace)],
         }
-        if environment.monitor_wanted():
+        if environment.MONITOR.read():
             described["usage"] = USAGE_READER.summary(workspace, REGISTRY)
     except (TopgraftError, OSError) as error:
         empty: dict[str, Any] = {"models": [], "latest": None, "latest_promoted": False, "warnings": []}

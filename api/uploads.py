@@ -85,7 +85,9 @@ def _fetched(url: str) -> tuple[IO[bytes], str]:
 
 def _fetch_limits() -> FetchLimits:
     return FetchLimits(
-        environment.max_upload_bytes(), private=environment.private_urls_allowed(), ports=environment.url_ports()
+        environment.MAX_UPLOAD.read(),
+        private=environment.ALLOW_PRIVATE_URLS.read(),
+        ports=environment.URL_PORTS.read(),
     )
 
 
@@ -106,9 +108,10 @@ def _photos(stream: IO[bytes], name: str) -> Photos:
     size = stream.seek(0, os.SEEK_END)
     if size == 0:
         raise BadRequest(f"expected an image or a zip of images, received an empty file ({name}).")
-    if size > environment.max_upload_bytes():
+    largest = environment.MAX_UPLOAD.read()
+    if size > largest:
         raise TooLarge(
-            f"expected at most {environment.max_upload_bytes()} bytes, received {size} ({name}). Send less at a time; "
+            f"expected at most {largest} bytes, received {size} ({name}). Send less at a time; "
             "the operator of this service can change the limit with TOPGRAFT_MAX_UPLOAD_MB."
         )
     stream.seek(0)

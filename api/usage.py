@@ -61,7 +61,7 @@ class Usage:
     @contextlib.contextmanager
     def request(self, accept: str) -> Iterator[CountedRequest | UncountedRequest]:
         """Count the request handled inside: by the format of its response, or by the status of its error."""
-        if not environment.monitor_wanted():
+        if not environment.MONITOR.read():
             yield UncountedRequest()
             return
         start = time.perf_counter()

@@ -24,7 +24,7 @@ class Monitor:
         """Start TensorBoard unless it is running or disabled; a batch job (`deepaas-cli`) never starts it."""
         is_server = multiprocessing.parent_process() is not None
         runs = self._process is not None and self._process.poll() is None
-        if runs or not is_server or not environment.tensorboard_wanted():
+        if runs or not is_server or not environment.TENSORBOARD.read():
             return
         from model.tracking.monitoring import start_tensorboard
 

@@ -9,14 +9,13 @@ import datetime
 import importlib.metadata
 import json
 import logging
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from model import __version__, durable
+from model import __version__, durable, environment
 from model.bundle_files import MLFLOW_RUN, PROVENANCE
 
-_OF_THE_JOB = {"nomad_job": "NOMAD_JOB_ID", "nomad_allocation": "NOMAD_ALLOC_ID"}
+_OF_THE_JOB = {"nomad_job": environment.NOMAD_JOB_ID, "nomad_allocation": environment.NOMAD_ALLOC_ID}
 _LARGEST = 100_000
 
 log = logging.getLogger(__name__)
@@ -24,7 +23,7 @@ log = logging.getLogger(__name__)
 
 def write_job(directory: Path) -> None:
     """Write `provenance.json` into a model that is being trained in a job of the platform; elsewhere nothing."""
-    job = {name: _variable(key) for name, key in _OF_THE_JOB.items() if _variable(key)}
+    job = {name: variable.read() for name, variable in _OF_THE_JOB.items() if variable.is_set}
     if job:
         durable.write_json(directory / PROVENANCE, job)
 
@@ -50,15 +49,11 @@ def provenance_of(directory: Path) -> dict[str, str]:
     job = _read(directory / PROVENANCE)
     known = {"mlflow_run": _read(directory / MLFLOW_RUN).get("run_id", "")}
     known |= {name: job.get(name, "") for name in _OF_THE_JOB}
-    if _variable("MLFLOW_RUN"):
-        known["mlflow_run"] = _variable("MLFLOW_RUN")
-    if _variable("TOPGRAFT_NOMAD_JOB"):
-        known |= {"nomad_job": _variable("TOPGRAFT_NOMAD_JOB"), "nomad_allocation": ""}
+    if environment.MLFLOW_RUN.is_set:
+        known["mlflow_run"] = environment.MLFLOW_RUN.read()
+    if environment.NOMAD_JOB.is_set:
+        known |= {"nomad_job": environment.NOMAD_JOB.read(), "nomad_allocation": ""}
     return {name: value for name, value in known.items() if value}
-
-
-def _variable(name: str) -> str:
-    return os.environ.get(name, "").strip()
 
 
 def _read(path: Path) -> dict[str, str]:

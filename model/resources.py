@@ -5,9 +5,10 @@ import math
 import os
 from pathlib import Path
 
+from model.environment import BLAS_THREADS, NOMAD_CPU_CORES, NOMAD_MEMORY, WORKER_THREADS
+
 _CGROUP = Path("/sys/fs/cgroup")
 _PROC = Path("/proc")
-_MEBIBYTE = 2**20
 # Where the system does not tell, nothing is refused for want of memory.
 _UNKNOWN = 2**63 - 1
 # How TensorFlow, JAX and ONNX Runtime say it.
@@ -27,7 +28,7 @@ def available_processors(cgroup: Path = _CGROUP) -> int:
     The fewest of: those it may run on; the quota of its cgroup (version 2 or 1), rounded up; and
     NOMAD_CPU_CORES, a number or a list such as `0-3,7`.
     """
-    limits = [len(os.sched_getaffinity(0)), _quota(cgroup), _nomad_cores(os.environ.get("NOMAD_CPU_CORES") or "")]
+    limits = [len(os.sched_getaffinity(0)), _quota(cgroup), NOMAD_CPU_CORES.read()]
     return max(1, min(limit for limit in limits if limit is not None))
 
 
@@ -37,7 +38,20 @@ def blas_threads() -> dict[str, str]:
     What the environment says of them already stays.
     """
     threads = str(available_processors())
-    return {name: os.environ.get(name) or threads for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    return {variable.name: variable.read() or threads for variable in BLAS_THREADS}
+
+
+def worker_threads(workers: int) -> int:
+    """Threads that decode, and compute a batch, in each worker of the service: see TOPGRAFT_THREADS.
+
+    Args:
+        workers: of this service.
+    """
+    available, requested = available_processors(), WORKER_THREADS.read()
+    if requested == "share":
+        return math.ceil(available / workers)
+    # With all of them a request that is alone is answered soonest; workers that compute at the same time alternate.
+    return available if requested == "all" else min(requested, available)
 
 
 def _quota(cgroup: Path) -> int | None:
@@ -52,23 +66,12 @@ def _quota(cgroup: Path) -> int | None:
         return None
 
 
-def _nomad_cores(text: str) -> int | None:
-    """A lone number is taken as how many: as the number of one core it would be in the affinity already."""
-    try:
-        if text.strip().isdecimal():
-            return int(text)
-        spans = [part.split("-") for part in text.split(",")]
-        return sum(int(span[-1]) - int(span[0]) + 1 for span in spans)
-    except ValueError:
-        return None
-
-
 def available_memory(cgroup: Path = _CGROUP, proc: Path = _PROC) -> int:
     """How much memory this container was given, in bytes.
 
     The least of: that of the machine; the limit of its cgroup (version 2 or 1); and NOMAD_MEMORY_LIMIT, in MiB.
     """
-    limits = [_meminfo(proc, "MemTotal"), _cgroup_limit(cgroup), _nomad_memory()]
+    limits = [_meminfo(proc, "MemTotal"), _cgroup_limit(cgroup), NOMAD_MEMORY.read()]
     return min((limit for limit in limits if limit is not None), default=_UNKNOWN)
 
 
@@ -82,7 +85,7 @@ def spare_memory(cgroup: Path = _CGROUP, proc: Path = _PROC) -> int:
     limit, used = _cgroup_limit(cgroup), _cgroup_use(cgroup)
     if limit is not None and used is not None:
         spare.append(limit - used)
-    nomad = _nomad_memory()
+    nomad = NOMAD_MEMORY.read()
     if nomad is not None:
         spare.append(nomad - _own_memory(proc))
     return max(0, min((left for left in spare if left is not None), default=_UNKNOWN))
@@ -103,11 +106,6 @@ def _cgroup_use(cgroup: Path) -> int | None:
         if total is not None:
             return total - (_field(statistics, cached) or 0)
     return None
-
-
-def _nomad_memory() -> int | None:
-    text = (os.environ.get("NOMAD_MEMORY_LIMIT") or "").strip()
-    return int(text) * _MEBIBYTE if text.isdecimal() and int(text) else None
 
 
 def _meminfo(proc: Path, name: str) -> int | None:

@@ -10,6 +10,7 @@ import dataclasses
 import os
 from pathlib import Path
 
+from model.environment import CACHE, HOME
 from model.errors import ConfigError
 
 RUNNING = ".running"
@@ -60,7 +61,7 @@ def find_workspace(explicit: str | os.PathLike[str] | None = None) -> Workspace:
     Raises:
         ConfigError: the folder named does not exist, or there is none to be found.
     """
-    for origin, value in (("--workspace", explicit), ("TOPGRAFT_HOME", os.environ.get("TOPGRAFT_HOME"))):
+    for origin, value in (("--workspace", explicit), (HOME.name, HOME.read())):
         if value:
             root = Path(value).expanduser().absolute()
             if not root.is_dir():
@@ -77,5 +78,4 @@ def find_workspace(explicit: str | os.PathLike[str] | None = None) -> Workspace:
 
 def cache_directory() -> Path:
     """Where converted backbones and features are kept: TOPGRAFT_CACHE, else ~/.cache/topgraft."""
-    named = os.environ.get("TOPGRAFT_CACHE")
-    return Path(named).expanduser() if named else Path.home() / ".cache" / "topgraft"
+    return CACHE.read().expanduser()

@@ -16,6 +16,7 @@ from model.addresses import without_credentials
 from model.backbones import BACKBONES
 from model.cli.options import current_workspace, json_option, workspace_option
 from model.cli.output import print_json
+from model.environment import KERAS_HOME, VARIABLES
 from model.errors import ConfigError, ModelDamagedError
 from model.registry import find_bundle, model_names
 from model.resources import available_memory, available_processors, spare_memory
@@ -40,54 +41,6 @@ class Finding:
     name: str
     status: Status
     detail: str
-
-
-@dataclasses.dataclass(frozen=True)
-class Variable:
-    """An environment variable that Topgraft or what it stands on reads; a secret is never shown."""
-
-    name: str
-    meaning: str
-    secret: bool = False
-
-
-VARIABLES = (
-    Variable("TOPGRAFT_HOME", "the workspace: where data/ and models/ are"),
-    Variable("TOPGRAFT_CACHE", "where converted backbones and features are kept"),
-    Variable("TOPGRAFT_MAX_TRAININGS", "how many trainings may run at a time"),
-    Variable("TOPGRAFT_MAX_QUEUED", "how many trainings may wait for their turn"),
-    Variable("TOPGRAFT_MODELS_IN_MEMORY", "how many models each worker keeps loaded"),
-    Variable("TOPGRAFT_THREADS", "how many threads each worker computes with: all, share or a number"),
-    Variable("TOPGRAFT_MAX_UPLOAD_MB", "the largest upload, in megabytes"),
-    Variable("TOPGRAFT_ALLOW_PRIVATE_URLS", "whether a URL may lead to a private address"),
-    Variable("TOPGRAFT_URL_PORTS", "the ports that a URL may name"),
-    Variable("TOPGRAFT_MONITOR", "whether the service counts what it answers"),
-    Variable("TOPGRAFT_TENSORBOARD", "whether TensorBoard is started with the first training"),
-    Variable("TOPGRAFT_TENSORBOARD_HOST", "address that TensorBoard listens on"),
-    Variable("DEEPAAS_V2_MODEL", "the module that deepaas-run serves; should be topgraft"),
-    Variable("OS_DEFAULT__WORKERS", "how many workers deepaas-run starts where it is not told"),
-    Variable("KERAS_HOME", "where Keras keeps the weights it fetches"),
-    Variable("CUDA_VISIBLE_DEVICES", "which GPUs may be used"),
-    Variable("monitorPORT", "port of TensorBoard"),
-    Variable("MLFLOW_RUN", "run that a child module names as its provenance, in place of the one of the training"),
-    Variable("TOPGRAFT_NOMAD_JOB", "job that it names so, in place of the one of the training"),
-    Variable("NOMAD_JOB_ID", "job of the platform, which a model trained in it remembers"),
-    Variable("NOMAD_ALLOC_ID", "allocation of that job, likewise"),
-    Variable("NOMAD_CPU_CORES", "cores the platform grants"),
-    Variable("NOMAD_MEMORY_LIMIT", "memory the platform grants, in MB"),
-    Variable("RCLONE_CONFIG", "rclone's configuration file"),
-    Variable("RCLONE_CONFIG_RSHARE_TYPE", "what the storage rshare: is, such as webdav"),
-    Variable("RCLONE_CONFIG_RSHARE_VENDOR", "whose, such as nextcloud"),
-    Variable("RCLONE_CONFIG_RSHARE_URL", "address of the storage rshare:"),
-    Variable("RCLONE_CONFIG_RSHARE_USER", "its user", secret=True),
-    Variable("RCLONE_CONFIG_RSHARE_PASS", "its password", secret=True),
-    Variable("TOPGRAFT_STORAGE_SECONDS", "after how many seconds without a byte a transfer is given up"),
-    Variable("MLFLOW_TRACKING_URI", "MLflow server that trainings are logged to"),
-    Variable("MLFLOW_TRACKING_USERNAME", "its user", secret=True),
-    Variable("MLFLOW_TRACKING_PASSWORD", "its password", secret=True),
-    Variable("MLFLOW_EXPERIMENT_NAME", "the experiment, and registered model, of the trainings"),
-    Variable("TOPGRAFT_MLFLOW_SECONDS", "the longest that logging a training to MLflow may take"),
-)
 
 
 @click.command(short_help="Say what is installed and what is missing.")
@@ -163,8 +116,7 @@ def _version(name: str) -> str | None:
 
 def _weights() -> Iterator[Finding]:
     yield from (_embedded_weights(backbone.name) for backbone in BACKBONES.values() if backbone.embedded)
-    named = os.environ.get("KERAS_HOME")
-    directory = (Path(named) if named else Path.home() / ".keras") / "models"
+    directory = KERAS_HOME.read().expanduser() / "models"
     kept = sorted(file.name for file in directory.glob("*.h5"))
     status: Status = "ok" if kept else "note"
     detail = ", ".join(kept) or "none; Keras fetches them on first use"
@@ -258,13 +210,14 @@ def _services() -> Iterator[Finding]:
 
 def _variables() -> Iterator[Finding]:
     for variable in VARIABLES:
-        # The platform sets what it does not use to an empty text.
-        value = os.environ.get(variable.name, "")
-        if not value:
-            yield Finding("variables", variable.name, "note", f"not set ({variable.meaning})")
+        meaning = variable.help.replace("`", "").rstrip(".")
+        shown = "set, not shown" if variable.secret else without_credentials(variable.raw)
+        if problem := variable.problem():
+            yield Finding("variables", variable.name, "note", problem)
+        elif variable.is_set:
+            yield Finding("variables", variable.name, "ok", f"{shown} ({meaning})")
         else:
-            shown = "set, not shown" if variable.secret else without_credentials(value)
-            yield Finding("variables", variable.name, "ok", f"{shown} ({variable.meaning})")
+            yield Finding("variables", variable.name, "note", f"not set ({meaning})")
 
 
 def _lines(findings: list[Finding]) -> Iterator[str]:

@@ -2,6 +2,8 @@
 
 import os
 
+from model.environment import ORT_DISABLE_TELEMETRY
+
 # From 1.29 on, ONNX Runtime tells its makers what it runs, unless this is set before it is imported.
-if not os.environ.get("ORT_DISABLE_TELEMETRY"):
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+if not ORT_DISABLE_TELEMETRY.is_set:
+    os.environ[ORT_DISABLE_TELEMETRY.name] = "1"

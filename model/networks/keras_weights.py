@@ -1,9 +1,9 @@
 """Which ImageNet weights of keras.applications are on this machine, without building a network or fetching any."""
 
-import os
 from pathlib import Path
 
 from model.backbones import BACKBONES, Backbone
+from model.environment import KERAS_HOME
 
 _IRREGULAR = {
     "EfficientNetV2": "efficientnetv2-{variant}_notop.h5",
@@ -21,7 +21,7 @@ _REGULAR = "{name}_weights_tf_dim_ordering_tf_kernels_notop.h5"
 
 def weights_directory() -> Path:
     """Where Keras keeps what it has fetched: models/ in KERAS_HOME, else in ~/.keras."""
-    return Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "models"
+    return KERAS_HOME.read().expanduser() / "models"
 
 
 def weights_file(backbone: Backbone) -> Path:

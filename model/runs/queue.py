@@ -5,7 +5,8 @@ import logging
 import os
 import time
 
-from model.errors import ConfigError, TrainingBusyError
+from model.environment import MAX_QUEUED, MAX_TRAININGS
+from model.errors import TrainingBusyError
 from model.results import UNDER_WAY, TrainingStatus
 from model.runs.folder import Reservation, exclusive_workspace
 from model.runs.listing import queued_trainings, running_trainings
@@ -35,12 +36,12 @@ ALWAYS = Line(wait=True)
 
 def line_of_a_command(wait: bool) -> Line:
     """In a process of its own nobody else is kept waiting: any number, unless TOPGRAFT_MAX_QUEUED says otherwise."""
-    return Line(wait, _whole_number("TOPGRAFT_MAX_QUEUED", None, 0))
+    return Line(wait, MAX_QUEUED.read())
 
 
 def line_of_the_service(wait: bool) -> Line:
     """A waiting training keeps a worker of the service busy: none may, unless TOPGRAFT_MAX_QUEUED says otherwise."""
-    return Line(wait, _whole_number("TOPGRAFT_MAX_QUEUED", 0, 0))
+    return Line(wait, MAX_QUEUED.read() or 0)
 
 
 def queue_or_run(status: TrainingStatus, workspace: Workspace, line: Line) -> TrainingStatus:
@@ -52,7 +53,7 @@ def queue_or_run(status: TrainingStatus, workspace: Workspace, line: Line) -> Tr
         TrainingBusyError: there is no room, and it may not or will not wait.
     """
     running, waiting = _taking_room(workspace), queued_trainings(workspace)
-    allowed = _allowed_trainings()
+    allowed = MAX_TRAININGS.read()
     if len(running) + len(waiting) < allowed:
         return dataclasses.replace(status, state="running", phase="start", place=0, ticket=0)
     if not line.wait:
@@ -86,7 +87,7 @@ def _take_turn(reservation: Reservation, workspace: Workspace) -> list[TrainingS
     with exclusive_workspace(workspace):
         running = _taking_room(workspace)
         ahead = [other for other in queued_trainings(workspace) if other.ticket < status.ticket]
-        if len(running) + len(ahead) < _allowed_trainings():
+        if len(running) + len(ahead) < MAX_TRAININGS.read():
             started = dataclasses.replace(status, state="running", phase="start", pid=os.getpid(), place=0, ticket=0)
             reservation.write_status(started)
             return []
@@ -110,16 +111,3 @@ _ADVICE = (
 def _found(allowed: int, running: list[TrainingStatus], waiting: list[TrainingStatus]) -> str:
     names = [f"{status.name} ({status.phase})" for status in (*running, *waiting)]
     return f"expected fewer than {allowed} trainings to run or wait, found {len(names)}: {', '.join(names)}."
-
-
-def _allowed_trainings() -> int:
-    return _whole_number("TOPGRAFT_MAX_TRAININGS", 1, 1) or 1
-
-
-def _whole_number(variable: str, default: int | None, least: int) -> int | None:
-    text = os.environ.get(variable) or ""
-    if not text:
-        return default
-    if not text.isdecimal() or int(text) < least:
-        raise ConfigError(f"{variable}: expected a whole number from {least}, received {text!r}.")
-    return int(text)

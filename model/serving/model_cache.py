@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from model import environment
 from model.config import LATEST
+from model.environment import MODELS_IN_MEMORY
 from model.errors import ModelBusyError, ModelDamagedError
 from model.registry import RegisteredModel, Registry, State
+from model.resources import worker_threads
 from model.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -122,9 +123,9 @@ class ModelCache:
         self._loaded.pop(model.directory, None)
         bundle = model.open()
         # Make room first, so that there are never more in memory than allowed.
-        while len(self._loaded) >= environment.models_in_memory():
+        while len(self._loaded) >= MODELS_IN_MEMORY.read():
             self._loaded.popitem(last=False)
-        return load_predictor(bundle, environment.threads(self.workers))
+        return load_predictor(bundle, worker_threads(self.workers))
 
     def _log_new(self, warnings: tuple[str, ...]) -> None:
         """Log warnings that differ from those of the last request."""

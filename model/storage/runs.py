@@ -14,13 +14,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from model.errors import ConfigError, StorageUnreachableError
+from model.environment import STORAGE_SECONDS
+from model.errors import StorageUnreachableError
 from model.processes import start_child
 from model.storage.failures import failure
 from model.storage.settings import rclone_program
-
-DEFAULT_SECONDS = 300.0
-SECONDS_VARIABLE = "TOPGRAFT_STORAGE_SECONDS"
 
 _BLOCK = 1 << 20
 _LOG_FLAGS = ("--use-json-log", "--stats", "1s", "--stats-log-level", "NOTICE")
@@ -58,22 +56,6 @@ def run_rclone(doing: str, arguments: Sequence[str], take: Take | None = None, t
             handled = [argument for argument in arguments if not argument.startswith("-")]
             raise failure(doing, log.errors or log.notices, [*handled, *log.names])
     return b"".join(collected)
-
-
-def patience() -> float:
-    """The seconds after which a transfer that does not move is ended.
-
-    Raises:
-        ConfigError: the variable is not a positive number.
-    """
-    named = os.environ.get(SECONDS_VARIABLE, "").strip()
-    try:
-        seconds = float(named) if named else DEFAULT_SECONDS
-    except ValueError:
-        seconds = 0.0
-    if not seconds > 0:
-        raise ConfigError(f"{SECONDS_VARIABLE}: expected a number of seconds above 0, received {named!r}.")
-    return seconds
 
 
 class _Log:
@@ -127,7 +109,7 @@ def _started(command: list[str]) -> "Iterator[subprocess.Popen[bytes]]":
 
 def _read(child: "subprocess.Popen[bytes]", take: Take, log: _Log, doing: str) -> None:
     """Hand on what comes, until both ends are closed."""
-    seconds = patience()
+    seconds = STORAGE_SECONDS.read()
     deadline = time.monotonic() + seconds
     with selectors.DefaultSelector() as selector:
         for stream in (child.stdout, child.stderr):
@@ -142,5 +124,5 @@ def _read(child: "subprocess.Popen[bytes]", take: Take, log: _Log, doing: str) -
                 deadline = time.monotonic() + seconds if moved else deadline
             if time.monotonic() > deadline:
                 raise StorageUnreachableError(
-                    f"{doing}: nothing moved for {seconds:g} s ({SECONDS_VARIABLE}). See that the server answers."
+                    f"{doing}: nothing moved for {seconds:g} s ({STORAGE_SECONDS.name}). See that the server answers."
                 )

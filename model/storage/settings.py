@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from model.addresses import without_credentials
+from model.environment import set_variables, unset_blank
 from model.errors import StorageSettingsError
 from model.storage.failures import failure
 
@@ -61,7 +62,7 @@ def rclone_program() -> str:
     found = shutil.which("rclone")
     beside = str(Path(sys.executable).parent)
     if found is None and (found := shutil.which("rclone", path=beside)) is not None:
-        os.environ["PATH"] = os.pathsep.join(filter(None, (os.environ.get("PATH"), beside)))
+        os.environ["PATH"] = os.pathsep.join([*os.get_exec_path(), beside])
     if found is None:
         raise StorageSettingsError(
             f"expected the program rclone, which speaks to storages; it is not there. {INSTALL}."
@@ -74,8 +75,7 @@ def prepare_environment() -> None:
 
     In this process's environment, for rclone-python hands it on as it is.
     """
-    for name in [name for name, value in os.environ.items() if name.startswith("RCLONE_CONFIG") and not value.strip()]:
-        del os.environ[name]
+    unset_blank("RCLONE_CONFIG")
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
 
@@ -171,11 +171,7 @@ def _in_file(remote: str) -> dict[str, str]:
 
 def _in_environment(remote: str) -> dict[str, str]:
     prefix = _prefix(remote)
-    return {
-        name.removeprefix(prefix).lower(): value
-        for name, value in os.environ.items()
-        if name.startswith(prefix) and value.strip()
-    }
+    return {name.removeprefix(prefix).lower(): value for name, value in set_variables(prefix).items()}
 
 
 def _prefix(remote: str) -> str:

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from model.environment import STORAGE_SECONDS
 from model.errors import StorageError
 from model.storage.failures import failure
-from model.storage.runs import patience
 from model.storage.settings import WebDavAccount
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def request(
             address_of(account, path),
             headers=headers,
             auth=HTTPBasicAuth(account.user.encode(), account.password.encode()),
-            timeout=(_SECONDS_TO_CONNECT, patience()),
+            timeout=(_SECONDS_TO_CONNECT, STORAGE_SECONDS.read()),
             allow_redirects=False,
             stream=True,
         ) as answer:

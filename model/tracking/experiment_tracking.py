@@ -12,8 +12,6 @@ import dataclasses
 import importlib.util
 import json
 import logging
-import math
-import os
 import subprocess
 import tempfile
 from pathlib import Path
@@ -21,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 import requests
 
-from model import durable
+from model import durable, environment
 from model.addresses import without_credentials
 from model.errors import ConfigError, TopgraftError, TrackingError
 from model.processes import describe_exit, python_command, python_environment, start_child
@@ -31,8 +29,6 @@ from model.training_result import TrackedRun, TrainingResult
 
 CHILD = "model.tracking.mlflow_run"
 OUTCOME = "outcome.json"
-DEFAULT_EXPERIMENT = "topgraft"
-DEFAULT_SECONDS = 60.0
 INSTALL = "pip install 'topgraft[mlflow]'"
 
 _LOG = "log"
@@ -68,8 +64,8 @@ class TrackingServer:
     address: str
     user: str = ""
     password: str = dataclasses.field(default="", repr=False)
-    experiment: str = DEFAULT_EXPERIMENT
-    seconds: float = DEFAULT_SECONDS
+    experiment: str = environment.MLFLOW_EXPERIMENT.default
+    seconds: float = environment.MLFLOW_SECONDS.default
 
     @property
     def registered_model(self) -> str:
@@ -113,7 +109,7 @@ def tracking_server() -> TrackingServer | None:
     Raises:
         ConfigError: a variable has a value that cannot be used.
     """
-    named = os.environ.get("MLFLOW_TRACKING_URI", "").strip()
+    named = environment.MLFLOW_URI.read()
     if not named:
         return None
     parts = urlsplit(named)
@@ -124,10 +120,10 @@ def tracking_server() -> TrackingServer | None:
         )
     return TrackingServer(
         address=f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path.rstrip('/')}",
-        user=unquote(parts.username or "") or os.environ.get("MLFLOW_TRACKING_USERNAME", ""),
-        password=unquote(parts.password or "") or os.environ.get("MLFLOW_TRACKING_PASSWORD", ""),
-        experiment=os.environ.get("MLFLOW_EXPERIMENT_NAME", "").strip() or DEFAULT_EXPERIMENT,
-        seconds=_seconds(),
+        user=unquote(parts.username or "") or environment.MLFLOW_USER.read(),
+        password=unquote(parts.password or "") or environment.MLFLOW_PASSWORD.read(),
+        experiment=environment.MLFLOW_EXPERIMENT.read(),
+        seconds=environment.MLFLOW_SECONDS.read(),
     )
 
 
@@ -186,7 +182,7 @@ def log_model(directory: Path, server: TrackingServer) -> Outcome:
 
 def look_at(server: TrackingServer) -> str:
     """Ask the server for the experiment, as its user, for a few seconds; what is wrong, empty if nothing is."""
-    token = "" if server.user else os.environ.get("MLFLOW_TRACKING_TOKEN", "")
+    token = "" if server.user else environment.MLFLOW_TOKEN.read()
     try:
         answer = requests.get(
             f"{server.address}/api/2.0/mlflow/experiments/get-by-name",
@@ -201,17 +197,6 @@ def look_at(server: TrackingServer) -> str:
     except requests.RequestException as error:
         return f"{server.address} cannot be reached ({type(error).__name__}). {_UNREACHABLE}"
     return "" if known else f"{server.address} answers {answer.status_code}. {_advice(answer.status_code)}"
-
-
-def _seconds() -> float:
-    text = os.environ.get("TOPGRAFT_MLFLOW_SECONDS") or str(DEFAULT_SECONDS)
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 0 < seconds < math.inf:
-        raise ConfigError(f"TOPGRAFT_MLFLOW_SECONDS: expected a number of seconds above 0, received {text!r}.")
-    return seconds
 
 
 def _run_child(directory: Path, folder: Path, server: TrackingServer) -> str:
@@ -266,7 +251,7 @@ def _advice(http_status: int) -> str:
 
 
 def _without_secrets(text: str, server: TrackingServer) -> str:
-    secrets = (server.password, os.environ.get("MLFLOW_TRACKING_TOKEN", ""))
+    secrets = (server.password, environment.MLFLOW_TOKEN.read())
     for secret in filter(None, secrets):
         text = text.replace(secret, "...")
     return text

@@ -2,19 +2,15 @@
 
 import importlib.util
 import logging
-import os
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
+from model.environment import TENSORBOARD_HOST, TENSORBOARD_PORT
 from model.processes import start_child
 
 log = logging.getLogger(__name__)
-
-DEFAULT_PORT = 6006
-# Spelled so by the platform.
-PORT_VARIABLE = "monitorPORT"
 
 _NICENESS = 15
 # With a module named `notf` TensorBoard runs without TensorFlow: a tenth of a gigabyte instead of two thirds.
@@ -34,19 +30,15 @@ def start_tensorboard(models: Path) -> "subprocess.Popen[bytes] | None":
     It dies with this process. Call it from the main thread: the kernel takes the end of the calling
     thread for the parent's.
     """
-    host = os.environ.get("TOPGRAFT_TENSORBOARD_HOST") or "127.0.0.1"
-    port = os.environ.get(PORT_VARIABLE) or str(DEFAULT_PORT)
-    if not port.isdecimal() or not 0 < int(port) < 65536:
-        log.warning("TensorBoard is not started: monitorPORT: expected a port, received %r", port)
-        return None
+    host, port = TENSORBOARD_HOST.read(), TENSORBOARD_PORT.read()
     if importlib.util.find_spec("tensorboard") is None:
         log.warning("TensorBoard is not started: the package tensorboard is not installed")
         return None
-    if problem := _why_not_free(host, int(port)):
+    if problem := _why_not_free(host, port):
         log.info("TensorBoard is not started: port %s of %s: %s", port, host, problem)
         return None
     log.info("starting TensorBoard on http://%s:%s", host, port)
-    options = ["--logdir", str(models), "--host", host, "--port", port]
+    options = ["--logdir", str(models), "--host", host, "--port", str(port)]
     command = [sys.executable, "-c", _TENSORBOARD, *options]
     return start_child(command, _NICENESS, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 

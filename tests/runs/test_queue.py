@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from model.config import TrainConfig
-from model.errors import ConfigError, TrainingBusyError
+from model.errors import TrainingBusyError
 from model.runs import Reservation, begin, queued_trainings, reserve, running_trainings, wait_for_turn
 from model.runs import queue as turns
 from model.workspace import Workspace
@@ -116,10 +116,14 @@ def test_in_the_service_none_waits_unless_the_deployer_allows_it(workspace: Work
 
 
 @pytest.mark.parametrize("text", ["-1", "many", "1.5"])
-def test_a_limit_that_makes_no_sense_is_named(workspace: Workspace, monkeypatch: pytest.MonkeyPatch, text: str):
+def test_of_a_limit_that_makes_no_sense_the_default_applies(
+    workspace: Workspace, queue: Queue, monkeypatch: pytest.MonkeyPatch, text: str
+):
+    queue("running")
     monkeypatch.setenv("TOPGRAFT_MAX_QUEUED", text)
-    with pytest.raises(ConfigError, match=f"TOPGRAFT_MAX_QUEUED.*{text}"):
-        begin(TrainConfig(name="b", queue=True), workspace)
+    with pytest.raises(TrainingBusyError, match=r"at most 0 may wait.*TOPGRAFT_MAX_QUEUED"):
+        begin(TrainConfig(name="b", queue=True), workspace, in_service=True)
+    begin(TrainConfig(name="b", queue=True), workspace)[0].lock.close()
 
 
 def test_waiting_costs_next_to_nothing(workspace: Workspace, queue: Queue, monkeypatch: pytest.MonkeyPatch):

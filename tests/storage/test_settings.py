@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from model.errors import ConfigError, StorageSettingsError, StorageUnreachableError
+from model.errors import StorageSettingsError, StorageUnreachableError
 from model.storage import open_storage, webdav_account
 from model.storage.diagnosis import Look, look_at
 from model.storage.runs import run_rclone
@@ -123,8 +123,7 @@ def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch,
         run_rclone("read slowly", ["cat", "--bwlimit", "1", "--buffer-size", "0", "rshare:slow.bin"])
     assert time.monotonic() - started < 10
     monkeypatch.setenv("TOPGRAFT_STORAGE_SECONDS", "soon")
-    with pytest.raises(ConfigError, match="TOPGRAFT_STORAGE_SECONDS"):
-        open_storage("rshare:").exists("slow.bin")
+    assert open_storage("rshare:").exists("slow.bin")
 
 
 def test_rclone_ends_with_its_parent_and_no_command_line_has_the_password(webdav: StorageServer) -> None:
