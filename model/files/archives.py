@@ -14,7 +14,7 @@ from typing import IO
 
 from model.errors import ArchiveError, ArchiveTooLargeError
 from model.files.archive_limits import DATASET_LIMITS, UPLOAD_LIMITS, ArchiveLimits, ByteBudget, MemberNames
-from model.files.browsing import is_hidden
+from model.files.browsing import has_hidden_part
 from model.files.tar_members import decompressed, iter_tar_members
 from model.files.zip_members import as_stream, checked_infos, iter_zip_members, open_member, open_zip
 
@@ -90,7 +90,7 @@ def iter_zip_images(
             archive = stack.enter_context(open_zip(stream, label, limits))
             infos = checked_infos(archive, MemberNames(label, limits))
         for name, info in infos:
-            if _is_hidden_path(name):
+            if has_hidden_part(name):
                 continue
             found = True
             try:
@@ -133,7 +133,7 @@ def count_zip_files(content: Path | IO[bytes], limits: ArchiveLimits = DATASET_L
     with contextlib.suppress(ArchiveError, OSError), contextlib.ExitStack() as stack, explained_damage("the zip"):
         stream = stack.enter_context(as_stream(content))
         archive = stack.enter_context(open_zip(stream, "the zip", limits))
-        return sum(not info.is_dir() and not _is_hidden_path(info.filename) for info in archive.infolist())
+        return sum(not info.is_dir() and not has_hidden_part(info.filename) for info in archive.infolist())
     return 0
 
 
@@ -179,7 +179,3 @@ def _write(path: Path, blocks: Iterable[bytes]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "xb") as target:
         target.writelines(blocks)
-
-
-def _is_hidden_path(name: str) -> bool:
-    return any(is_hidden(part) for part in name.split("/"))

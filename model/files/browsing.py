@@ -68,6 +68,11 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name == "__MACOSX"
 
 
+def has_hidden_part(path: str) -> bool:
+    """Whether a relative path with `/` is, or is inside, a hidden file or folder."""
+    return any(is_hidden(part) for part in path.split("/"))
+
+
 def describe_content(root: Path) -> str:
     """Summary of the content of a folder, for a message."""
     names = [f"{path.name}/" for path in folders_in(root)] + [path.name for path in files_in(root)]

@@ -1,9 +1,9 @@
-"""A folder as one tar with an index: the form in which many small files are kept in a storage.
+"""A folder as one tar with an index: the form for many small files in remote storage.
 
-    .topgraft-index.json    first: format, and of each file its name, size and sha256
-    cats/1.jpg ...          then the files, by name
+    .topgraft-index.json    first: the format, and name, size and sha256 of each file
+    cats/1.jpg ...          then the files, sorted by name
 
-The same files give the same bytes: times, owners and rights are left out. Hidden files are too.
+The same files give the same bytes: times, owners and permissions are left out. Hidden files are left out, too.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from typing import IO, Any
 from model import durable
 from model.errors import ArchiveError, DatasetError
 from model.files.archive_limits import unkept_names
-from model.files.browsing import files_below, name_some
+from model.files.browsing import files_below, has_hidden_part, name_some
 from model.files.checksums import file_sha256
 from model.results import Progress, no_progress
 
@@ -33,7 +33,15 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class Packed:
-    """What a folder was packed into: the tar, how many files it holds, their bytes, and its own size and sha256."""
+    """Result of packing.
+
+    Attributes:
+        archive: path of the tar.
+        files: number of files in it.
+        content_bytes: size of these files together.
+        size: bytes of the tar.
+        sha256: checksum of the tar, in hexadecimal.
+    """
 
     archive: str
     files: int
@@ -43,13 +51,13 @@ class Packed:
 
 
 def pack_folder(folder: Path, archive: Path, progress: Progress = no_progress) -> Packed:
-    """Write the files of a folder into a tar, whole or not at all, in place of what was there.
+    """Pack the files of a folder into a tar, which appears whole or not at all and replaces an existing one.
 
     Args:
-        progress: told of the phase `pack`, in files.
+        progress: called with the phase `pack`, in files.
 
     Raises:
-        DatasetError: no folder, no file in it, or one whose name an archive does not keep.
+        DatasetError: no folder, no file in it, or a file name that an archive does not keep.
         ArchiveTooLargeError: more files than an archive may hold.
     """
     files = _files_of(folder)
@@ -70,7 +78,7 @@ def pack_folder(folder: Path, archive: Path, progress: Progress = no_progress) -
 
 
 def verify_unpacked(folder: Path) -> None:
-    """Compare the files of an unpacked archive with its index, which is then removed; without an index all passes.
+    """Compare the files of an unpacked archive with its index, then remove it; without an index nothing is checked.
 
     Raises:
         ArchiveError: files are missing or changed; the message names them.
@@ -81,8 +89,8 @@ def verify_unpacked(folder: Path) -> None:
         if problems:
             more = f" and {len(problems) - _PROBLEMS_SHOWN} more" if len(problems) > _PROBLEMS_SHOWN else ""
             raise ArchiveError(
-                f"{folder}: expected what its index lists, found otherwise: {'; '.join(problems[:_PROBLEMS_SHOWN])}"
-                f"{more}. Fetch or pack it anew."
+                f"{folder}: expected the files that its index lists, but {'; '.join(problems[:_PROBLEMS_SHOWN])}"
+                f"{more}. Fetch or pack it again."
             )
         index.unlink()
 
@@ -102,21 +110,21 @@ def _rows(index: Path) -> list[dict[str, Any]]:
         if content["format"] != _FORMAT:
             raise ArchiveError(
                 f"{index}: expected format {_FORMAT}, received {content['format']!r}: packed by another version of "
-                "topgraft. Pack it anew."
+                "topgraft. Pack it again."
             )
         rows: list[dict[str, Any]] = [{key: row[key] for key in ("name", "size", "sha256")} for row in content["files"]]
         return rows
     except (ValueError, KeyError, TypeError) as error:
         raise ArchiveError(
-            f"{index}: expected the index of a packed folder, received {error!r}. Pack it anew."
+            f"{index}: expected the index of a packed folder, received {error!r}. Pack it again."
         ) from error
 
 
 def _files_of(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise DatasetError(f"{folder}: expected a folder to pack, found none.")
-    found = {path.relative_to(folder): path for path in files_below(folder)}
-    seen = {name.as_posix(): path for name, path in found.items() if not _is_hidden(name)}
+    found = {path.relative_to(folder).as_posix(): path for path in files_below(folder)}
+    seen = {name: path for name, path in found.items() if not has_hidden_part(name)}
     files = {name: path for name, path in sorted(seen.items()) if path.is_file()}
     if len(files) < len(seen):
         log.warning("%s: left out links to missing files: %s", folder, name_some(sorted(seen.keys() - files.keys())))
@@ -127,17 +135,13 @@ def _files_of(folder: Path) -> dict[str, Path]:
 
 
 def _require_kept(folder: Path, names: Iterable[str]) -> None:
-    """What could not be unpacked again is better known before."""
+    """Raise DatasetError before packing if a name could not be unpacked again."""
     unkept = unkept_names(names)
     if unkept:
         raise DatasetError(
             f"{folder}: expected names that an archive keeps, received {name_some(unkept)}. A backslash ends the name "
             "of a folder there, and a letter with a colon is a disk. Rename them. Nothing was packed."
         )
-
-
-def _is_hidden(name: Path) -> bool:
-    return any(part.startswith(".") or part == "__MACOSX" for part in name.parts)
 
 
 def _member(name: str, size: int) -> tarfile.TarInfo:

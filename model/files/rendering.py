@@ -1,4 +1,4 @@
-"""Filling in the templates: Markdown, YAML, Groovy and Python, never HTML."""
+"""Text templates: Markdown, YAML, Groovy and Python, but not HTML."""
 
 import json
 import re
@@ -9,10 +9,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 
 def render(template: str, values: dict[str, Any], directory: Path) -> str:
-    """The text of a template; a value that it names and nobody gave is an error of ours.
+    """Fill in a template.
 
-    Filters beside those of Jinja, for a text that a person gave: `text` inside Markdown; `quoted` as a JSON string,
-    which YAML takes too; `docker` as a string of a Dockerfile; `comment` in a line of comment.
+    Filters for texts of users, besides those of Jinja: `text` inside Markdown; `quoted` as a JSON string, which is also
+    a YAML string; `docker` as a string of a Dockerfile; `comment` in a line of comment.
+
+    Raises:
+        jinja2.UndefinedError: the template uses a value that is missing.
     """
     environment = Environment(
         loader=FileSystemLoader(directory),
@@ -20,7 +23,7 @@ def render(template: str, values: dict[str, Any], directory: Path) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
-        # None of them is HTML; each filter escapes for what it is put into.
+        # No template is HTML; each filter escapes for its place.
         autoescape=False,  # nosec B701
     )
     environment.filters |= {"text": as_text, "quoted": quoted, "docker": docker_string, "comment": one_line}
@@ -28,7 +31,7 @@ def render(template: str, values: dict[str, Any], directory: Path) -> str:
 
 
 def as_text(value: object) -> str:
-    """A name as plain text in Markdown, also inside a table, whatever characters are in it."""
+    """Any text as plain text in Markdown, also inside a table."""
     return re.sub(r"([\\`*_{}\[\]<>#|&])", r"\\\1", one_line(value))
 
 
@@ -38,11 +41,11 @@ def quoted(value: object) -> str:
 
 
 def docker_string(value: object) -> str:
-    """A text between double quotes, in which nothing is a variable or a command."""
+    """A text in double quotes without variables and commands."""
     return '"' + re.sub(r'(["\\$`])', r"\\\1", one_line(value)) + '"'
 
 
 def one_line(value: object) -> str:
-    """A text without line breaks and other characters that cannot be printed."""
+    """A text without line breaks and other unprintable characters."""
     printable = "".join(character if character.isprintable() else " " for character in str(value))
     return " ".join(printable.split())

@@ -1,4 +1,4 @@
-"""What every storage can do, and what it says of the things in it."""
+"""Interface of storage, local or remote, and its entries."""
 
 import dataclasses
 from collections.abc import Callable
@@ -8,19 +8,19 @@ from typing import Protocol
 from model.results import Progress, no_progress
 
 DOWNLOAD, UPLOAD, VERIFY = "download", "upload", "verify"
-"""The phases that a `Progress` is told of, in kilobytes."""
+"""Phases that a `Progress` is called with, in kilobytes."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """A file or a folder in a storage.
+    """A file or a folder.
 
     Attributes:
-        name: its path below what was asked for, with `/`; empty for that itself.
+        name: path relative to the listed folder, with `/`; empty for that folder or file itself.
         size: bytes; 0 for a folder.
-        modified: seconds since 1970, as the storage tells them; for a folder 0.
+        modified: time of the last change in seconds since 1970; 0 for a folder.
         is_folder: whether it is a folder.
-        hashes: what the storage knows of its content: name of the sum (`md5`, `sha1`) -> hexadecimal digits.
+        hashes: checksums that the storage knows: algorithm (`md5`, `sha1`) -> hexadecimal digits.
     """
 
     name: str
@@ -31,37 +31,37 @@ class Entry:
 
 
 class Storage(Protocol):
-    """A folder on this machine or in a storage; `name` is a path below it, with `/`, and empty for itself.
+    """A local or remote folder; `name` is a path below it, with `/`, and empty for the folder itself.
 
-    Every method may raise a class of `model.errors.StorageError`: StorageSettingsError, StorageRefusedError,
-    StorageNotFoundError, StorageFullError, StorageBusyError, StorageUnreachableError, StorageDamagedError. What may
-    pass by itself was tried again before.
+    Every method may raise a subclass of `model.errors.StorageError`: StorageSettingsError, StorageRefusedError,
+    StorageNotFoundError, StorageFullError, StorageBusyError, StorageUnreachableError, StorageDamagedError. Temporary
+    failures are retried before.
     """
 
     def place(self, name: str = "") -> str:
-        """`name` as a person types it: `remote:path`, or a local path."""
+        """Path as the user writes it: `remote:path`, or a local path."""
 
     def entry(self, name: str = "") -> Entry | None:
-        """What is there under that name; None where there is nothing."""
+        """The file or folder of that name; None if there is none."""
 
     def exists(self, name: str = "") -> bool:
-        """Whether something is there under that name."""
+        """Whether there is a file or folder of that name."""
 
     def list(self, name: str = "") -> list[Entry]:
-        """All files below a folder, at any depth, by name; their names are relative to it. Folders are left out."""
+        """All files below a folder, at any depth, sorted by name; their names are relative to it. Without folders."""
 
     def space(self) -> int | None:
-        """Free bytes; None where the storage does not say."""
+        """Free bytes; None if the storage does not report them."""
 
     def fetch(self, name: str, destination: Path, progress: Progress = no_progress, entry: Entry | None = None) -> None:
-        """Bring a file to the path `destination`, or the files of a folder into the folder `destination`.
+        """Download a file to the path `destination`, or the files of a folder into the folder `destination`.
 
-        Files appear whole, one by one; what was fetched before an interruption is not fetched again; nothing in
+        Files appear whole, one by one. Files fetched before an interruption are not fetched again, and nothing in
         `destination` is deleted.
 
         Args:
-            progress: told of the phase `download`.
-            entry: what `self.entry(name)` has just told, where that is known; saves asking again.
+            progress: called with the phase `download`.
+            entry: result of `self.entry(name)` if known, which saves a request.
         """
 
     def push(
@@ -71,18 +71,18 @@ class Storage(Protocol):
         progress: Progress = no_progress,
         before_replacing: Callable[[], None] | None = None,
     ) -> None:
-        """Put a file, or the files of a folder, under `name`.
+        """Upload a file, or the files of a folder, to `name`.
 
-        A file is sent under a name of its own, read back, compared, and only then put in place of what was there; a
+        A file is uploaded under a temporary name, read back and compared, and only then replaces an existing one; a
         folder appears file by file, each whole.
 
         Args:
-            progress: told of the phases `upload` and `verify`.
-            before_replacing: called when a file is there whole, right before it is put in place.
+            progress: called with the phases `upload` and `verify`.
+            before_replacing: called after a file was verified, right before it is moved into place.
         """
 
     def move(self, name: str, new_name: str) -> None:
-        """Give a file another name, in place of what was there."""
+        """Rename a file; an existing file of the new name is replaced."""
 
     def remove(self, name: str) -> None:
-        """Delete a file, where there is one."""
+        """Delete a file if it exists."""

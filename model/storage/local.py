@@ -1,4 +1,4 @@
-"""A folder of this machine as a storage."""
+"""A local folder as storage."""
 
 import os
 import shutil
@@ -16,24 +16,24 @@ _BLOCK = 1 << 20
 
 
 class Local:
-    """The `Storage` that a local path names; see there."""
+    """`Storage` of a local path."""
 
     def __init__(self, root: Path) -> None:
         self._root = root
 
     def place(self, name: str = "") -> str:
-        """The path."""
+        """Local path of a name."""
         return str(self._path(name))
 
     def entry(self, name: str = "") -> Entry | None:
-        """What is there under that name."""
+        """The file or folder of that name; None if there is none."""
         path = self._path(name)
         if not path.exists():
             return None
         return Entry("", 0, 0.0, is_folder=True) if path.is_dir() else _file(path, "")
 
     def exists(self, name: str = "") -> bool:
-        """Whether something is there under that name."""
+        """Whether there is a file or folder of that name."""
         return self._path(name).exists()
 
     def list(self, name: str = "") -> list[Entry]:
@@ -62,18 +62,18 @@ class Local:
         progress: Progress = no_progress,
         before_replacing: Callable[[], None] | None = None,
     ) -> None:
-        """Copy a file, or the files of a folder, to here."""
+        """Copy a file, or the files of a folder, into this folder."""
         if before_replacing is not None:
             before_replacing()
         _copy(source, self._path(name), UPLOAD, progress)
 
     def move(self, name: str, new_name: str) -> None:
-        """Give a file another name."""
+        """Rename a file."""
         self._path(new_name).parent.mkdir(parents=True, exist_ok=True)
         os.replace(self._path(name), self._path(new_name))
 
     def remove(self, name: str) -> None:
-        """Delete a file, where there is one."""
+        """Delete a file if it exists."""
         self._path(name).unlink(missing_ok=True)
 
     def _path(self, name: str) -> Path:
@@ -101,8 +101,8 @@ def _copy(source: Path, destination: Path, phase: str, progress: Progress) -> No
 def _is_same(path: Path, target: Path) -> bool:
     if not target.is_file():
         return False
-    here, there = path.stat(), target.stat()
-    return (here.st_size, here.st_mtime_ns) == (there.st_size, there.st_mtime_ns)
+    source_status, target_status = path.stat(), target.stat()
+    return (source_status.st_size, source_status.st_mtime_ns) == (target_status.st_size, target_status.st_mtime_ns)
 
 
 def _copy_file(path: Path, target: Path) -> None:
@@ -111,4 +111,4 @@ def _copy_file(path: Path, target: Path) -> None:
         durable.replace_file(target, lambda stream: shutil.copyfileobj(content, stream, _BLOCK))
     shutil.copystat(path, target)
     if file_sha256(path) != file_sha256(target):
-        raise StorageDamagedError(f"{target}: expected the content of {path}, found another. Is the disk sound?")
+        raise StorageDamagedError(f"{target}: expected the content of {path}, found another. Check the disk.")

@@ -1,4 +1,4 @@
-"""Names of things in a storage: `remote:path`, told apart from local paths."""
+"""Paths in remote storage, `remote:path`, and how they differ from local paths."""
 
 import dataclasses
 import posixpath
@@ -15,17 +15,22 @@ _LOOKS_REMOTE = re.compile(r"[^/]*:(?!//)")
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """Something in a storage: the name of the remote in rclone's settings, and the path in it, without `/` around."""
+    """A path in remote storage.
+
+    Attributes:
+        remote: name of the remote in rclone's settings.
+        path: path in it, without `/` at its ends.
+    """
 
     remote: str
     path: str
 
     def __str__(self) -> str:
-        """`remote:path`, as it is typed."""
+        """The form `remote:path`."""
         return f"{self.remote}:{self.path}"
 
     def __truediv__(self, name: str) -> "Place":
-        """What is under `name` in it; an empty name is the place itself.
+        """Path of `name` below this one; an empty name is this path itself.
 
         Raises:
             ConfigError: the name has control characters.
@@ -35,29 +40,29 @@ class Place:
 
     @property
     def name(self) -> str:
-        """The last part of the path; of a remote as a whole, the remote's name."""
+        """Last part of the path; the name of the remote if the path is empty."""
         return posixpath.basename(self.path) or self.remote
 
     @property
     def parent(self) -> "Place":
-        """The folder it is in."""
+        """Path of the folder that contains it."""
         return Place(self.remote, posixpath.dirname(self.path))
 
 
 def is_remote(where: str) -> bool:
-    """Whether `where` is `remote:path`, or tries to be, rather than a local path or a URL.
+    """Whether `where` has the form `remote:path`, valid or not, rather than that of a local path or a URL.
 
-    A local path whose first part has a colon is written `./a:b`.
+    A local path with a colon in its first part is written `./a:b`.
     """
     return _LOOKS_REMOTE.match(where) is not None
 
 
 def parse_place(where: str) -> Place:
-    """Read `remote:path`.
+    """Parse `remote:path`.
 
     Raises:
-        ConfigError: it is something else; rclone's `:backend,option=...:` is refused too, for it can send the
-            password of a remote elsewhere.
+        ConfigError: another form; rclone's `:backend,option=...:` is refused, too, because it can send the password of
+            a remote to another server.
     """
     _refuse_control_characters(where)
     match = _REMOTE.fullmatch(where)
@@ -71,6 +76,6 @@ def parse_place(where: str) -> Place:
 
 
 def _refuse_control_characters(name: str) -> None:
-    """rclone shows a line end in a name as another character, and finds what has it under neither."""
+    """Refuse names that rclone lists with another character and then finds under neither name."""
     if _CONTROL.search(name):
         raise ConfigError(f"expected a name without line ends and other control characters, received {name!r}.")
