@@ -21,7 +21,7 @@ from model.errors import ConfigError, ModelDamagedError
 from model.registry import find_bundle, model_names
 from model.resources import available_memory, available_processors, spare_memory
 from model.runs import interrupted_trainings, queued_trainings, running_trainings
-from model.storage.diagnosis import DEFAULT_REMOTE, look_at
+from model.storage.diagnosis import DEFAULT_REMOTE, check_remote
 from model.workspace import Workspace, cache_directory
 
 EXIT_PROBLEMS = 2
@@ -74,8 +74,8 @@ def doctor(storage: str | None, as_json: bool) -> int:
 
 
 def _storage(where: str) -> list[Finding]:
-    looks = look_at(where if ":" in where else f"{where}:")
-    return [Finding("storage", look.name, "ok" if look.works else "problem", look.detail) for look in looks]
+    checks = check_remote(where if ":" in where else f"{where}:")
+    return [Finding("storage", check.name, "ok" if check.works else "problem", check.detail) for check in checks]
 
 
 def _packages() -> Iterator[Finding]:

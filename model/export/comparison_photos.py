@@ -19,7 +19,7 @@ from model.errors import ArchiveError, ConfigError, ImageError
 from model.files.archives import is_archive, iter_archive_files
 from model.results import InputSpec
 from model.storage import is_remote
-from model.storage.copies import kept_copy
+from model.storage.copies import cached_copy_path
 from model.storage.pulling import is_whole
 from model.synthesis.composition import draw_demo_photo
 from model.synthesis.traffic_signs import SIGNS
@@ -80,7 +80,7 @@ def _source(place: str) -> Path | None:
     """Local folder or archive of a dataset, or the complete local copy of a remote one; None if there is none."""
     if is_remote(place):
         with contextlib.suppress(ConfigError):
-            copy = kept_copy(place)
+            copy = cached_copy_path(place)
             return copy if is_whole(copy) else None
         return None
     return Path(place) if place and (Path(place).is_dir() or is_archive(Path(place))) else None

@@ -39,7 +39,7 @@ def local_source(source: str, sha256: str = "", progress: Progress = no_progress
             download(source, path, sha256, progress)
             yield path
         return
-    with local_file(source, progress, beside=[CHECKSUM_SUFFIX]) as path:
+    with local_file(source, progress, sibling_suffixes=[CHECKSUM_SUFFIX]) as path:
         expected = sha256 or (read_checksum(path) if path.is_file() else None)
         if expected is not None:
             _require_sha256(path, expected)

@@ -1,4 +1,4 @@
-"""Arguments of commands that may be `remote:path`: a copy here to work on, and a file there at the end."""
+"""Command arguments that may be `remote:path`: local copies of inputs, and upload of outputs."""
 
 import dataclasses
 import hashlib
@@ -19,42 +19,46 @@ from model.workspace import Workspace, cache_directory
 def dataset_folder(
     workspace: Workspace, dataset: str, user: str, progress: Progress = no_progress, may_be_old: bool = False
 ) -> Iterator[Path]:
-    """The folder or archive that the option `dataset` means; one in a storage is fetched, as far as it has changed.
+    """The folder or archive that the option `dataset` names; for `remote:path` a local copy, updated first.
 
-    As long as the block lasts no other command changes the copy of one in a storage; a process that is killed ends it.
+    No other command changes the copy while the block runs. The lock ends with the process, also if it is killed.
 
     Args:
-        user: who reads it, such as "the training pets", for messages to others.
-        may_be_old: take the copy that is here, where a whole one is, without asking the storage: for a training that
-            goes on with what it began with.
+        user: reader of the copy, such as "the training pets", for messages of other processes.
+        may_be_old: use a complete local copy without asking the remote, as a resumed training must.
 
     Raises:
-        StorageBusyError: it has changed in the storage, and somebody else reads the copy; the message says who.
+        StorageBusyError: the remote has changed, and another process reads the copy; the message names it.
         StorageError, ArchiveError: as `model.storage.pulling.pull`.
     """
     if not is_remote(dataset):
         yield workspace.find_dataset(dataset)
         return
-    folder = kept_copy(dataset)
+    folder = cached_copy_path(dataset)
     with pulled_copy(dataset, folder, user, progress, may_be_old):
         yield folder
 
 
-def kept_copy(where: str) -> Path:
-    """Where the copy of `remote:path` is kept, in the cache: it may be deleted at any time."""
+def cached_copy_path(where: str) -> Path:
+    """Path of the copy of `remote:path` in the cache, which may be deleted at any time."""
     place = parse_place(where)
     return cache_directory() / "storage" / hashlib.sha256(str(place).encode()).hexdigest()[:16] / place.name
 
 
 @dataclasses.dataclass(frozen=True)
 class Paths:
-    """Paths to read from, and what they are called: local ones as they are, copies as `remote:path`."""
+    """Local paths to read from, and their names in messages: copies are named `remote:path`.
+
+    Attributes:
+        paths: files and folders.
+        copies: path of a copy -> `remote:path`.
+    """
 
     paths: tuple[Path, ...]
     copies: dict[Path, str]
 
     def name_of(self, path: Path) -> str:
-        """What a file at, or below, one of the paths is called."""
+        """Name of a file that is, or is below, one of the paths."""
         for root, remote in self.copies.items():
             if path == root:
                 return remote
@@ -65,12 +69,12 @@ class Paths:
 
 @contextmanager
 def local_paths(named: Sequence[str], user: str, progress: Progress = no_progress) -> Iterator[Paths]:
-    """The files and folders named, those in storages as copies, as far as they have changed; archives unpacked.
+    """Local paths of files and folders; for `remote:path` local copies, updated first, with archives unpacked.
 
-    As long as the block lasts no other command changes these copies.
+    No other command changes these copies while the block runs.
 
     Args:
-        user: who reads them, for messages to others.
+        user: reader of the copies, for messages of other processes.
 
     Raises:
         StorageError, ArchiveError: as `dataset_folder`.
@@ -80,7 +84,7 @@ def local_paths(named: Sequence[str], user: str, progress: Progress = no_progres
     with ExitStack() as held:
         for name in named:
             if is_remote(name):
-                copy = kept_copy(name)
+                copy = cached_copy_path(name)
                 pulled = held.enter_context(pulled_copy(name, copy, user, progress))
                 is_plain_file = pulled is not None and pulled.way == "file"
                 paths.append(copy / copy.name if is_plain_file else copy)
@@ -91,11 +95,11 @@ def local_paths(named: Sequence[str], user: str, progress: Progress = no_progres
 
 
 @contextmanager
-def local_file(where: str, progress: Progress = no_progress, beside: Sequence[str] = ()) -> Iterator[Path]:
-    """The path of a file, or folder, to read: a local one as it is, one in a storage as a copy for as long as needed.
+def local_file(where: str, progress: Progress = no_progress, sibling_suffixes: Sequence[str] = ()) -> Iterator[Path]:
+    """Local path of a file or folder; for `remote:path` a copy that exists while the block runs.
 
     Args:
-        beside: what the names of files end in that are fetched too, where there are such, such as `.sha256`.
+        sibling_suffixes: suffixes of sibling files that are fetched, too, if they exist, such as `.sha256`.
 
     Raises:
         StorageError: it could not be fetched.
@@ -108,34 +112,34 @@ def local_file(where: str, progress: Progress = no_progress, beside: Sequence[st
         storage = open_storage(where)
         entry = storage.entry()
         if entry is None:
-            raise StorageNotFoundError(f"{where}: expected a file, found nothing there (404). See to the path.")
-        for suffix in beside if not entry.is_folder else ():
-            other = open_storage(f"{where}{suffix}")
-            if other.exists():
-                other.fetch("", target.with_name(target.name + suffix))
+            raise StorageNotFoundError(f"{where}: expected a file, found nothing (404). Check the path.")
+        for suffix in sibling_suffixes if not entry.is_folder else ():
+            sibling = open_storage(f"{where}{suffix}")
+            if sibling.exists():
+                sibling.fetch("", target.with_name(target.name + suffix))
         storage.fetch("", target, progress, entry)
         yield target
 
 
 @contextmanager
 def output_file(where: Path, progress: Progress = no_progress) -> Iterator[Path]:
-    """A local path to write a file to; one named `remote:path` is pushed when the block ends without an error.
+    """Local path to write a file to; for `remote:path` the file is uploaded when the block ends without an error.
 
-    It stays in the cache until it is there, so that what was begun can be gone on with.
+    Until it is uploaded the file is kept in the cache, so that interrupted work can be resumed.
 
     Raises:
-        StorageError: it could not be pushed; the message says where the file is.
+        StorageError: it could not be uploaded; the message names the local file.
     """
     if not is_remote(str(where)):
         yield where
         return
     storage = open_storage(str(where))
-    local = kept_copy(str(where))
+    local = cached_copy_path(str(where))
     local.parent.mkdir(parents=True, exist_ok=True)
     yield local
     if local.is_file():
         try:
             storage.push(local, "", progress)
         except StorageError as error:
-            raise type(error)(f"{error.message} What was written is in {local}.") from error
+            raise type(error)(f"{error.message} The file is kept in {local}.") from error
         local.unlink()

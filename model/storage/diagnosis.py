@@ -1,4 +1,4 @@
-"""What is wrong with a storage, looked at step by step: the first thing that fails explains all behind it."""
+"""Checks of remote storage, step by step: the first failure explains those that would follow."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -18,13 +18,13 @@ _GB = 1e9
 
 
 @dataclasses.dataclass(frozen=True)
-class Look:
-    """One thing looked at.
+class Check:
+    """Result of one check.
 
     Attributes:
-        name: what, such as rclone, settings, answer, space.
-        works: whether it is as it should be.
-        detail: what was found; where it does not work, also what to do.
+        name: subject, such as rclone, settings, path, space.
+        works: whether the check passed.
+        detail: finding; for a failure also the remedy.
     """
 
     name: str
@@ -32,52 +32,55 @@ class Look:
     detail: str
 
 
-def look_at(where: str) -> Iterator[Look]:
-    """Look at the storage of `remote:path`, up to the first thing that fails: rclone, its settings, the form of its
-    address, whether it answers this user, what is at the path, the space that is left. No password is shown."""
+def check_remote(where: str) -> Iterator[Check]:
+    """Check the remote of `remote:path` up to the first failure.
+
+    Checked are rclone, the settings, the form of the URL, the answer to this user, the path and the free space. No
+    password is shown.
+    """
     try:
-        yield Look("rclone", True, rclone_program())
+        yield Check("rclone", True, rclone_program())
         place = parse_place(where)
         prepare_environment()
         settings = remote_settings(place.remote)
         if not settings.get("type"):
             known = ", ".join(f"{name}:" for name in lookups.remotes()) or "none"
-            detail = f"{place.remote}: is not configured; there are: {known}. {how_to_configure(place.remote)}"
-            yield Look("settings", False, detail)
+            detail = f"{place.remote}: is not configured. Configured remotes: {known}. {how_to_configure(place.remote)}"
+            yield Check("settings", False, detail)
             return
         wrong = wrong_url(settings)
-        yield Look("settings", not wrong, wrong or _described(settings))
+        yield Check("settings", not wrong, wrong or _described(settings))
         if not wrong:
             yield from _server(where, settings)
     except (StorageError, ConfigError) as error:
-        yield Look("storage", False, error.message)
+        yield Check("remote", False, error.message)
 
 
-def _server(where: str, settings: dict[str, str]) -> Iterator[Look]:
+def _server(where: str, settings: dict[str, str]) -> Iterator[Check]:
     storage = open_storage(where)
     entry = storage.entry()
     if entry is None:
         top = f"{parse_place(where).remote}:"
-        detail = f"{where}: it answers, but nothing is there (404). In {top} there is {_names_in(top)}"
-        yield Look("path", False, detail)
+        detail = f"{where}: the server answers, but the path does not exist (404). {top} contains {_names_in(top)}"
+        yield Check("path", False, detail)
         return
     what = f"a file of {entry.size:,} bytes" if not entry.is_folder else f"a folder with {_names_in(where)}"
-    yield Look("path", True, f"{where} is {what}")
+    yield Check("path", True, f"{where} is {what}")
     if entry.is_folder and may_offer_zip(settings):
-        yield Look("zip", True, "a server of this kind hands out a folder as one zip: small files come fast")
+        yield Check("zip", True, "servers of this kind offer a folder as one zip, which speeds up many small files")
     free = storage.space()
     if free is None:
-        yield Look("space", True, "it does not say how much is free: there is no quota, or it does not know")
+        yield Check("space", True, "the server reports no free space; there may be no quota")
     else:
-        advice = "" if free >= _FULL_BYTES else ": too little for a dataset. Make room there, or ask for more"
-        yield Look("space", free >= _FULL_BYTES, f"{free / _GB:.1f} GB free{advice}")
+        advice = "" if free >= _FULL_BYTES else ": too little for a dataset. Free some space, or ask for a larger quota"
+        yield Check("space", free >= _FULL_BYTES, f"{free / _GB:.1f} GB free{advice}")
 
 
 def _names_in(where: str) -> str:
     shown = 8
     names = lookups.names_in(where)
     if not names:
-        return "nothing in it. Should there be something, see to the user's name at the end of its address"
+        return "no files. If there should be some, check the user name at the end of the remote's URL"
     more = f" and {len(names) - shown:,} more" if len(names) > shown else ""
     return ", ".join(names[:shown]) + more
 

@@ -1,7 +1,7 @@
-"""Fetching what a person at the command names by URL: whole, over TLS, and checked.
+"""Downloads of URLs that the user gives to a command: whole, over TLS, and verified.
 
-Unlike `api.fetch`, which keeps a client of the service out of its network, this goes wherever the person may go,
-through the proxies of the environment too. A transfer that breaks off goes on where it stopped.
+Unlike `api.fetch`, which keeps clients of the service out of its network, a download may reach every address that the
+user can reach, also through the proxies of the environment. An interrupted transfer is resumed where it stopped.
 """
 
 import ipaddress
@@ -20,7 +20,7 @@ from model.storage.failures import with_retries
 
 MAX_BYTES = 8 * 1024**3
 PHASE = "download"
-# What is lost when a transfer breaks off.
+# Bytes that are lost when a transfer breaks off.
 _BLOCK = 1 << 16
 _SECONDS_TO_CONNECT, _SECONDS_OF_SILENCE = 15.0, 60.0
 _REDIRECTS = 5
@@ -31,24 +31,24 @@ log = logging.getLogger(__name__)
 
 
 def is_url(source: str) -> bool:
-    """Whether it is an address for `download` rather than a path."""
+    """Whether `source` is a URL for `download` rather than a path."""
     return source.lower().startswith(("https://", "http://"))
 
 
 def download(
     url: str, path: Path, sha256: str = "", progress: Progress = no_progress, password: str | None = None
 ) -> str:
-    """Fetch a URL into the new file `path`; return the sha256 of what came, in hexadecimal.
+    """Download a URL into the new file `path`; return the sha256 of the content, in hexadecimal.
 
     Args:
-        url: https; http is taken for this machine, and where a sha256 tells that nobody changed it on the way.
-        sha256: what the content must have; empty takes any.
-        progress: told of the phase `download`, in kilobytes.
-        password: of a public link of Nextcloud that asks for one; None or empty where it does not.
+        url: https; http is accepted for this machine, and with a sha256 that proves the content unchanged.
+        sha256: required checksum of the content; empty accepts any content.
+        progress: called with the phase `download`, in kilobytes.
+        password: password of a public link of Nextcloud; None or empty if it has none.
 
     Raises:
-        FetchError: no such address, it is not there, refused, or not safe to use.
-        StorageBusyError, StorageUnreachableError: it did not answer, also when tried again.
+        FetchError: the URL is invalid, not found, refused, or not safe to use.
+        StorageBusyError, StorageUnreachableError: no answer, also after retries.
         StorageDamagedError: the content has another sha256.
     """
     _require_safe(url, sha256)
@@ -74,13 +74,13 @@ def _require_safe(url: str, sha256: str) -> None:
         raise FetchError(f"url: expected https://HOST/PATH, received {without_credentials(url)[:200]!r}.")
     if parts.scheme.lower() == "http" and not sha256 and not is_this_machine(host):
         raise FetchError(
-            f"{without_credentials(url)}: expected https, for over http anybody on the way can change the content. Use "
-            "https, or give the sha256 that it must have."
+            f"{without_credentials(url)}: expected https, because http content can be changed on the way. Use https, "
+            "or give the sha256 of the content."
         )
 
 
 def is_this_machine(host: str) -> bool:
-    """Whether a host name or address is the loopback one."""
+    """Whether a host is this machine: `localhost` or a loopback address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -90,7 +90,7 @@ def is_this_machine(host: str) -> bool:
 def _fetch(
     url: str, shown: str, stream: IO[bytes], has_checksum: bool, progress: Progress, password: str | None
 ) -> None:
-    """Fetch what is not in `stream` yet."""
+    """Fetch the part that is not in `stream` yet."""
     done = stream.seek(0, 2)
     headers = {"User-Agent": "topgraft", "Accept-Encoding": "identity"}
     if done:
@@ -113,15 +113,15 @@ def _fetch(
                     stream.truncate()
                 _copy(answer, stream, shown, progress)
     except (requests.exceptions.SSLError, requests.TooManyRedirects, requests.exceptions.InvalidURL) as error:
-        raise FetchError(f"{shown}: cannot be fetched: {_reason(error)}. See to the address.") from error
+        raise FetchError(f"{shown}: cannot be fetched: {_reason(error)}. Check the URL.") from error
     except requests.RequestException as error:
         raise StorageUnreachableError(
-            f"{shown}: expected an answer, received: {_reason(error)}. See that it can be reached from here."
+            f"{shown}: expected an answer, received: {_reason(error)}. Check that the server can be reached."
         ) from error
 
 
 def _no_credentials(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Instead of what ~/.netrc may have for the host."""
+    """Authentication for requests that ignores ~/.netrc."""
     return request
 
 
@@ -130,9 +130,9 @@ def _check_status(answer: requests.Response, shown: str, resumed: bool) -> None:
         return
     said = f"{shown}: expected the file, received {answer.status_code} {answer.reason}."
     if answer.status_code in _BUSY:
-        raise StorageBusyError(f"{said} The server is busy; it was tried again for a while. Try later.")
+        raise StorageBusyError(f"{said} The server is busy, also after retries. Try again later.")
     hints = {401: "It asks for a password.", 404: "The link was deleted, has expired, or is mistyped."}
-    raise FetchError(f"{said} {hints.get(answer.status_code, 'See to the address.')}")
+    raise FetchError(f"{said} {hints.get(answer.status_code, 'Check the URL.')}")
 
 
 def _copy(answer: requests.Response, stream: IO[bytes], shown: str, progress: Progress) -> None:

@@ -1,6 +1,6 @@
-"""What rclone or a server says, as one of our errors: what happened, and what to do about it.
+"""Errors of rclone and of servers as Topgraft's errors, each with a remedy; retries.
 
-rclone's exit status does not tell a wrong password from a full disk: its messages do.
+rclone has the same exit status for a wrong password and for a full disk, so its messages decide.
 """
 
 import logging
@@ -22,11 +22,11 @@ _LOG_HEAD = re.compile(r"^\s*\d{4}/\d\d/\d\d \d\d:\d\d:\d\d [A-Z]+\s*:\s*")
 
 log = logging.getLogger(__name__)
 
-# What was said is read without names and addresses: a photo may be called 403.jpg, a folder quota.
+# Messages are read without names and addresses: a photo may be called 403.jpg, a folder quota.
 _QUOTED = re.compile(r"""\"(?:[^"\\]|\\.)*\"|(?<![\w)])'[^']*'(?!\w)""")
 _ADDRESS = re.compile(r"\w+://\S+")
 _PATH = re.compile(r"(?<![^\s(])/\S*")
-# No part of a path, of a file's name or of a longer word; a number is no port and no count either.
+# Not a part of a path, a file name or a longer word; for a number not a port or a count either.
 _WORD = r"(?<![\w./])(?:{})(?![\w/]|\.\w)"
 _STATUS = r"(?<![\w./-])(?<![\w\]]:)(?:{})(?![\w/-]|\.\w| bytes| more)"
 
@@ -36,12 +36,12 @@ def _words(words: str, statuses: str = "") -> re.Pattern[str]:
     return re.compile(pattern, re.IGNORECASE)
 
 
-# The first that matches counts: what is more certain comes first.
+# The first match counts: patterns that are more certain come first.
 _KINDS: tuple[tuple[type[StorageError], re.Pattern[str], str], ...] = (
     (
         errors.StorageSettingsError,
         _words("couldn't decrypt password"),
-        "Its password, in RCLONE_CONFIG_RSHARE_PASS where it is rshare:, must be as `rclone obscure -` writes it",
+        "Set its password (for rshare: RCLONE_CONFIG_RSHARE_PASS) to the output of `rclone obscure -`",
     ),
     (
         errors.StorageSettingsError,
@@ -50,7 +50,7 @@ _KINDS: tuple[tuple[type[StorageError], re.Pattern[str], str], ...] = (
             r"|failed to load config|couldn't decrypt|failed to decrypt|invalid port|failed to parse|missing host"
             r"|no Host"
         ),
-        "`topgraft doctor --storage` tells what is wrong with its settings",
+        "Run `topgraft doctor --storage` to check its settings",
     ),
     (
         errors.StorageDamagedError,
@@ -60,7 +60,7 @@ _KINDS: tuple[tuple[type[StorageError], re.Pattern[str], str], ...] = (
     (
         errors.StorageRefusedError,
         _words(r"unauthori[sz]ed|forbidden|InvalidAccessKeyId|SignatureDoesNotMatch|AccessDenied", "40[13]"),
-        "See to the user, the (app) password and what this user may do there; it was not tried again",
+        "Check the user, the (app) password and the permissions of this user; it was not retried",
     ),
     (
         errors.StorageFullError,
@@ -69,17 +69,17 @@ _KINDS: tuple[tuple[type[StorageError], re.Pattern[str], str], ...] = (
             r"|EntityTooLarge",
             "507|413",
         ),
-        "Make room, or ask for more",
+        "Free some space, or ask for a larger quota",
     ),
     (
         errors.StorageBusyError,
         _words(r"locked|SlowDown|service unavailable|bad gateway", "423|425|429|50[0-4]|509"),
-        "It was tried again for a while. Try later",
+        "It was retried for a while. Try again later",
     ),
     (
         errors.StorageNotFoundError,
         _words(r"not found|no such file or directory|NoSuchBucket|NoSuchKey|doesn't exist", "404"),
-        "See to the path; `topgraft doctor --storage` lists what is there",
+        "Check the path; `topgraft doctor --storage` lists the existing names",
     ),
     (
         errors.StorageUnreachableError,
@@ -88,41 +88,43 @@ _KINDS: tuple[tuple[type[StorageError], re.Pattern[str], str], ...] = (
             r"|broken pipe|tls|x509|certificate|dial tcp|network|connection closed|connection aborted|Max retries"
             r"|IncompleteRead"
         ),
-        "See that the server runs and can be reached from here; what was transferred is kept",
+        "Check that the server runs and can be reached; transferred data is kept",
     ),
     (errors.StorageDamagedError, _words("checksum"), "Try again"),
 )
 
 
 def failure(doing: str, messages: Sequence[str], names: Iterable[str] = ()) -> StorageError:
-    """The error for what was being done, such as "fetch rshare:a", and what was said about it.
+    """The error for a failed action; its class is found from the messages.
 
-    Nothing of it shows credentials that an address in a message may hold.
+    Credentials in URLs of the messages are left out.
 
     Args:
-        names: paths, `remote:path` and names of files that were handled: they say nothing of what went wrong.
+        doing: action that failed, such as "fetch rshare:a".
+        messages: messages of rclone or the server.
+        names: paths, `remote:path` and names of files that were handled; they do not take part in finding the class.
     """
     distinct = {_shown(message): message for message in messages if message.strip()}
     last = list(distinct)[-_MESSAGES_SHOWN:]
-    said = "; ".join(last) or "nothing"
-    told = "; ".join(_told(distinct[shown], names) for shown in last)
+    received = "; ".join(last) or "nothing"
+    searched = "; ".join(_without_names(distinct[shown], names) for shown in last)
     for kind, pattern, advice in _KINDS:
-        if pattern.search(told):
-            return kind(f"{doing}: failed. Received: {said}. {advice}.")
-    return StorageError(f"{doing}: failed. Received: {said}. `topgraft doctor --storage` looks at the storage.")
+        if pattern.search(searched):
+            return kind(f"{doing}: failed. Received: {received}. {advice}.")
+    return StorageError(f"{doing}: failed. Received: {received}. Run `topgraft doctor --storage` to find the cause.")
 
 
 def with_retries(work: Callable[[], Result]) -> Result:
-    """Do `work`, again after each of `SECONDS_BETWEEN_TRIES` while the storage is busy or silent; never if refused.
+    """Call `work`, and retry after each of `SECONDS_BETWEEN_TRIES` if the storage is busy or silent; never if refused.
 
     Raises:
-        StorageError: of the last try.
+        StorageError: error of the last try.
     """
     for pause in SECONDS_BETWEEN_TRIES:
         try:
             return work()
         except (StorageBusyError, StorageUnreachableError) as error:
-            log.warning("%s Trying again in %g s.", error.message, pause)
+            log.warning("%s Retrying in %g s.", error.message, pause)
         time.sleep(pause)
     return work()
 
@@ -131,13 +133,13 @@ def _shown(message: str) -> str:
     return re.sub(r"\w+://[^\s\"'<>]+", lambda address: without_credentials(address[0]), _line(message))
 
 
-def _told(message: str, names: Iterable[str]) -> str:
+def _without_names(message: str, names: Iterable[str]) -> str:
     """A message without the names and addresses in it."""
     text = _line(message)
     parts = {part for name in names for part in _parts(name) if part in text}
     for part in sorted(parts, key=len, reverse=True):
         exact = re.escape(part)
-        # One without a / could be a word, or a status: where it is meant as a name, a / or a colon is beside it.
+        # A name without a / could be a word or a status: only next to a / or a colon is it removed.
         pattern = rf"(?<!\w){exact}(?!\w)" if "/" in part else rf"(?<=/){exact}(?!\w)|(?<!\w){exact}(?=:)"
         text = re.sub(pattern, " ", text)
     for unread in (_QUOTED, _ADDRESS, _PATH):
@@ -146,7 +148,7 @@ def _told(message: str, names: Iterable[str]) -> str:
 
 
 def _parts(name: str) -> set[str]:
-    """How a message may call what has this name: `remote:path`, the path alone, or the last part of it."""
+    """Forms of a name in messages: `remote:path`, the path alone, or its last part."""
     return {name, name.partition(":")[2], name.rstrip("/").rpartition("/")[2]} - {"", "/"}
 
 

@@ -1,7 +1,7 @@
-"""What rclone-python is enough for: which remotes there are, what is in a folder, and the space that is left.
+"""Queries through rclone-python: configured remotes, names in a folder, free space.
 
-It puts each path between double quotes into one line for a shell, so every path goes through `in_double_quotes`.
-It knows no timeout and no cancelling either: all else is done by `model.storage.runs`.
+rclone-python puts each path in double quotes into one command line for a shell, so every path goes through
+`in_double_quotes`. It has no timeout and cannot be cancelled; everything else is done by `model.storage.runs`.
 """
 
 import logging
@@ -15,10 +15,10 @@ _SPECIAL = '\\"$`'
 
 
 def in_double_quotes(path: str) -> str:
-    """A path that a POSIX shell reads as it is between double quotes: nothing in it is executed or replaced.
+    """A path escaped for double quotes of a POSIX shell: nothing in it is executed or replaced.
 
     Raises:
-        StorageError: it has a null character, which no command can take.
+        StorageError: it has a null character, which no command accepts.
     """
     if "\0" in path:
         raise StorageError(f"expected a path without null characters, received {path!r}.")
@@ -26,7 +26,7 @@ def in_double_quotes(path: str) -> str:
 
 
 def remotes() -> list[str]:
-    """The names of the remotes that are configured, in the order of rclone.
+    """Names of the configured remotes, in the order of rclone.
 
     Raises:
         StorageSettingsError: rclone is missing, or its configuration cannot be read.
@@ -36,10 +36,10 @@ def remotes() -> list[str]:
 
 
 def free_bytes(place: str) -> int | None:
-    """What `remote:path` says is free; None where it does not say.
+    """Free bytes of the remote of `remote:path`; None if it does not report them.
 
     Raises:
-        StorageError: it refused, or did not answer.
+        StorageError: refused, or no answer.
     """
     try:
         free = _ask(f"ask {place} for its free space", "about", in_double_quotes(place)).get("free")
@@ -51,10 +51,10 @@ def free_bytes(place: str) -> int | None:
 
 
 def names_in(place: str) -> list[str]:
-    """The names of what is in a folder of `remote:path`, folders with a `/` at the end.
+    """Sorted names of the files and folders in `remote:path`; those of folders end with `/`.
 
     Raises:
-        StorageError: it is not there, it refused, or did not answer.
+        StorageError: not found, refused, or no answer.
     """
     rows = _ask(f"list {place}", "ls", in_double_quotes(place), max_depth=1)
     return sorted(row["Name"] + "/" * row["IsDir"] for row in rows)
@@ -66,7 +66,7 @@ def _ask(doing: str, function: str, *arguments: str, **options: Any) -> Any:
     from rclone_python import rclone
     from rclone_python.utils import RcloneException
 
-    # It logs whole commands, to standard output.
+    # rclone-python logs whole commands to standard output.
     rclone.set_log_level(logging.CRITICAL)
     try:
         return getattr(rclone, function)(*arguments, **options)

@@ -1,4 +1,4 @@
-"""A storage that rclone speaks to: Nextcloud and other WebDAV, S3 and many more."""
+"""Remote storage through rclone: Nextcloud and other WebDAV, S3 and many more."""
 
 import contextlib
 import datetime
@@ -36,8 +36,8 @@ TRANSFERS = 8
 # Not `.part`, which Nextcloud refuses.
 _UPLOADING = ".uploading"
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_SECONDS_UNTIL_FORGOTTEN = 24 * 3600.0
-_CHECKED_SUMS = ("sha256", "sha1", "md5")
+_SECONDS_UNTIL_REMOVED = 24 * 3600.0
+_CHECKSUMS = ("sha256", "sha1", "md5")
 _WITHOUT_FOLDERS = ("s3", "b2", "swift", "google cloud storage", "azureblob", "oracleobjectstorage")
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)")
 
@@ -45,28 +45,28 @@ log = logging.getLogger(__name__)
 
 
 class Rclone:
-    """The `Storage` that `remote:path` names; see there."""
+    """`Storage` of a `remote:path`."""
 
     def __init__(self, root: Place, settings: Mapping[str, str]) -> None:
         self._root = root
         self._settings = settings
 
     def place(self, name: str = "") -> str:
-        """`remote:path`."""
+        """`remote:path` of a name."""
         return str(self._root / name)
 
     def entry(self, name: str = "") -> Entry | None:
-        """What is there under that name."""
+        """The file or folder of that name; None if there is none."""
         place = self._root / name
         try:
-            content = self._run(f"look at {place}", ["lsjson", "--stat", "--hash", str(place)])
+            content = self._run(f"query {place}", ["lsjson", "--stat", "--hash", str(place)])
         except StorageNotFoundError:
             return None
         entry = _entry(json.loads(content), "")
-        return entry if not entry.is_folder or self._is_there(place) else None
+        return entry if not entry.is_folder or self._folder_exists(place) else None
 
     def exists(self, name: str = "") -> bool:
-        """Whether something is there under that name."""
+        """Whether there is a file or folder of that name."""
         return self.entry(name) is not None
 
     def list(self, name: str = "") -> list[Entry]:
@@ -77,15 +77,15 @@ class Rclone:
         return sorted((_entry(row, row["Path"]) for row in json.loads(content)), key=lambda file: file.name)
 
     def space(self) -> int | None:
-        """Free bytes; None where the storage does not say, as without a quota."""
-        # Some storages say nothing of a folder that is not there yet.
+        """Free bytes; None if the remote does not report them, for example without a quota."""
+        # Some remotes report nothing for a folder that does not exist yet.
         for place in (self._root, Place(self._root.remote, "")):
             with contextlib.suppress(StorageNotFoundError):
                 return with_retries(functools.partial(lookups.free_bytes, str(place)))
         return None
 
     def fetch(self, name: str, destination: Path, progress: Progress = no_progress, entry: Entry | None = None) -> None:
-        """Bring a file, or the files of a folder; a file goes on at the byte where an interrupted one stopped."""
+        """Download a file, or the files of a folder; a file is resumed at the byte where it was interrupted."""
         entry = entry or self._known(name)
         if entry.is_folder:
             place, doing = self.place(name), f"fetch {self.place(name)}"
@@ -100,12 +100,12 @@ class Rclone:
         progress: Progress = no_progress,
         before_replacing: Callable[[], None] | None = None,
     ) -> None:
-        """Send a file: under a name of its own, read back, moved into place. Or the files of a folder, one by one."""
+        """Upload a file: under a temporary name, read back, moved into place. Or the files of a folder, one by one."""
         place = self._root / name
         self._require_space(source)
         if source.is_dir():
             with without_link_loops(source) as folder:
-                self._copy_folder(str(folder.absolute()), str(place), f"send {source} to {place}", UPLOAD, progress)
+                self._copy_folder(str(folder.absolute()), str(place), f"upload {source} to {place}", UPLOAD, progress)
             return
         temporary = place.parent / f".{place.name}.{uuid.uuid4().hex[:12]}{_UPLOADING}"
         try:
@@ -115,18 +115,18 @@ class Rclone:
                 before_replacing()
             self._move(temporary, place)
         except BaseException:
-            self._give_up(temporary)
+            self._remove_upload(temporary)
             raise
-        self._forget_old_uploads(place)
+        self._remove_old_uploads(place)
 
     def move(self, name: str, new_name: str) -> None:
-        """Give a file another name; a Nextcloud's link to what was there stays."""
+        """Rename a file; an existing file of the new name is replaced."""
         folder = (self._root / new_name).parent
         self._run(f"make the folder {folder}", ["mkdir", str(folder)])
         self._move(self._root / name, self._root / new_name)
 
     def remove(self, name: str) -> None:
-        """Delete a file, where there is one."""
+        """Delete a file if it exists."""
         place = self._root / name
         with contextlib.suppress(StorageNotFoundError):
             self._run(f"delete {place}", ["deletefile", str(place)])
@@ -137,39 +137,39 @@ class Rclone:
     def _known(self, name: str) -> Entry:
         entry = self.entry(name)
         if entry is None:
-            raise StorageNotFoundError(f"{self.place(name)}: expected a file or a folder, found nothing there (404).")
+            raise StorageNotFoundError(f"{self.place(name)}: expected a file or a folder, found nothing (404).")
         return entry
 
-    def _is_there(self, place: Place) -> bool:
-        """Whether a folder is: in a storage of objects any name could be one, and is as soon as something is in it."""
+    def _folder_exists(self, place: Place) -> bool:
+        """Whether a folder exists; in object storage only one with files does, but rclone reports any name."""
         if self._settings.get("type") not in _WITHOUT_FOLDERS or not place.path:
             return True
         return bool(json.loads(self._run(f"list {place}", ["lsjson", "--no-mimetype", str(place)])))
 
     def _copy_folder(self, source: str, target: str, doing: str, phase: str, progress: Progress) -> None:
-        """rclone's own copy: what is there with the same size and time is left, the rest appears whole, one by one."""
+        """Run `rclone copy`: files of the same size and time are skipped, the others appear whole, one by one."""
         arguments = ["copy", "--transfers", str(TRANSFERS), "--checkers", str(TRANSFERS), "--fast-list", source, target]
         if phase == UPLOAD:
             arguments.append("--copy-links")
-        self._run(doing, arguments, tell=_told(phase, progress))
+        self._run(doing, arguments, tell=_statistics_reporter(phase, progress))
 
     def _fetch_file(self, place: Place, entry: Entry, destination: Path, progress: Progress) -> None:
         part = destination.with_name(f".{destination.name}.{_identity(place, entry)}.fetching")
         destination.parent.mkdir(parents=True, exist_ok=True)
         doing = f"fetch {place}"
 
-        def go_on() -> None:
+        def fetch_rest() -> None:
             with open(part, "ab") as stream:
-                there = stream.tell()
-                if there < entry.size:
-                    take = _taken(stream, there, entry.size, progress)
-                    run_rclone(doing, ["cat", "--offset", str(there), str(place)], take=take)
+                done = stream.tell()
+                if done < entry.size:
+                    take = _block_writer(stream, done, entry.size, progress)
+                    run_rclone(doing, ["cat", "--offset", str(done), str(place)], take=take)
 
         try:
-            with_retries(go_on)
+            with_retries(fetch_rest)
         except OSError as error:
             kind = StorageFullError if error.errno in _NO_SPACE else StorageError
-            raise kind(f"{doing}: cannot write {part}: {error.strerror or error}. What came so far is kept.") from error
+            raise kind(f"{doing}: cannot write {part}: {error.strerror or error}. The fetched part is kept.") from error
         _require_content(part, entry, doing)
         os.utime(part, (entry.modified, entry.modified))
         with open(part, "rb") as stream:
@@ -181,16 +181,16 @@ class Rclone:
         free = self.space()
         if free is not None and free < needed:
             raise StorageFullError(
-                f"{self._root}: expected {needed:,} bytes free to send {source}, found {free:,}. Nothing was sent. "
-                "Make room there, or ask for more."
+                f"{self._root}: expected {needed:,} bytes free to upload {source}, found {free:,}. Nothing was "
+                "uploaded. Free some space, or ask for a larger quota."
             )
 
     def _send(self, source: Path, temporary: Place, progress: Progress) -> None:
         arguments = ["copyto", "--no-check-dest", str(source.absolute()), str(temporary)]
-        self._run(f"send {source} to {temporary.parent}", arguments, tell=_told(UPLOAD, progress))
+        self._run(f"upload {source} to {temporary.parent}", arguments, tell=_statistics_reporter(UPLOAD, progress))
 
-    def _compare(self, source: Path, there: Place, progress: Progress) -> None:
-        """Read back what was sent; the sums that a server keeps may be only those it was told."""
+    def _compare(self, source: Path, uploaded: Place, progress: Progress) -> None:
+        """Read back an uploaded file; a checksum from the server may be only the one that was sent to it."""
         digest = hashlib.sha256()
         read, total = 0, source.stat().st_size
 
@@ -203,13 +203,13 @@ class Rclone:
         def read_back() -> None:
             nonlocal digest, read
             digest, read = hashlib.sha256(), 0
-            run_rclone(f"read back {there}", ["cat", str(there)], take=take)
+            run_rclone(f"read back {uploaded}", ["cat", str(uploaded)], take=take)
 
         with_retries(read_back)
         if digest.hexdigest() != file_sha256(source):
             raise StorageDamagedError(
-                f"{there.parent}: expected the content of {source} (sha256), received another after the upload. What "
-                "was there before is untouched. Try again."
+                f"{uploaded.parent}: expected the content of {source} (sha256), received another after the upload. An "
+                "existing file of this name is unchanged. Try again."
             )
 
     def _move(self, place: Place, new_place: Place) -> None:
@@ -220,24 +220,24 @@ class Rclone:
         else:
             self._run(doing, ["moveto", "--ignore-times", str(place), str(new_place)])
 
-    def _give_up(self, temporary: Place) -> None:
+    def _remove_upload(self, temporary: Place) -> None:
         try:
             run_rclone(f"delete {temporary}", ["deletefile", str(temporary)])
         except StorageNotFoundError:
             return
         except StorageError as error:
-            log.info("%s is left: %s", temporary, error.message)
+            log.info("%s could not be removed: %s", temporary, error.message)
 
-    def _forget_old_uploads(self, place: Place) -> None:
-        """Remove what uploads of this name that were killed left behind, a day after."""
+    def _remove_old_uploads(self, place: Place) -> None:
+        """Remove the temporary files of uploads to this name that were killed more than a day ago."""
         left = re.compile(re.escape(f".{place.name}.") + "[0-9a-f]{12}" + re.escape(_UPLOADING))
         try:
             rows = json.loads(run_rclone(f"list {place.parent}", ["lsjson", "--files-only", str(place.parent)]))
             for entry in (_entry(row, row["Path"]) for row in rows):
-                if left.fullmatch(entry.name) and entry.modified < time.time() - _SECONDS_UNTIL_FORGOTTEN:
-                    self._give_up(place.parent / entry.name)
+                if left.fullmatch(entry.name) and entry.modified < time.time() - _SECONDS_UNTIL_REMOVED:
+                    self._remove_upload(place.parent / entry.name)
         except StorageError as error:
-            log.info("old uploads were not looked for: %s", error.message)
+            log.info("temporary files of old uploads could not be listed: %s", error.message)
 
 
 def _files_of(source: Path) -> Iterator[Path]:
@@ -253,7 +253,7 @@ def _entry(row: Mapping[str, Any], name: str) -> Entry:
 
 
 def _seconds(time_with_zone: str) -> float:
-    """Seconds since 1970 of a time as RFC 3339 has it, with any number of digits; 0 where it is none."""
+    """Seconds since 1970 of an RFC 3339 time with any number of digits; 0 if it is invalid."""
     match = _TIME.fullmatch(time_with_zone)
     if match is None:
         return 0.0
@@ -262,13 +262,13 @@ def _seconds(time_with_zone: str) -> float:
 
 
 def _identity(place: Place, entry: Entry) -> str:
-    """Tells this version of a file from any other, so that no two are ever put together."""
+    """Identifier of this version of a file, so that parts of two versions are never joined."""
     text = f"{place}\0{entry.size}\0{entry.modified}\0{sorted(entry.hashes.items())}"
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _taken(stream: IO[bytes], done: int, total: int, progress: Progress) -> Callable[[bytes], None]:
-    """Writes blocks, and tells how far they have come."""
+def _block_writer(stream: IO[bytes], done: int, total: int, progress: Progress) -> Callable[[bytes], None]:
+    """Function that writes a block and reports the progress."""
 
     def take(block: bytes) -> None:
         nonlocal done
@@ -279,12 +279,12 @@ def _taken(stream: IO[bytes], done: int, total: int, progress: Progress) -> Call
     return take
 
 
-def _told(phase: str, progress: Progress) -> Callable[[dict[str, Any]], None]:
-    """Hands rclone's statistics on."""
+def _statistics_reporter(phase: str, progress: Progress) -> Callable[[dict[str, Any]], None]:
+    """Function that reports rclone's statistics as progress."""
 
     def tell(statistics: dict[str, Any]) -> None:
         total = max(statistics.get("totalBytes", 0), statistics.get("bytes", 0)) // 1000
-        # Before it knows the total there is nothing to tell.
+        # At the start rclone does not know the total.
         if total:
             progress(phase, statistics.get("bytes", 0) // 1000, total)
 
@@ -292,15 +292,15 @@ def _told(phase: str, progress: Progress) -> Callable[[dict[str, Any]], None]:
 
 
 def _require_content(part: Path, entry: Entry, doing: str) -> None:
-    """See that a fetched file has the size that was listed, and the sum where the storage has one."""
+    """Check that a fetched file has the listed size, and the listed checksum if there is one."""
     wrong = ""
     size = part.stat().st_size
     if size != entry.size:
         wrong = f"expected {entry.size:,} bytes, received {size:,}"
-    known = next((name for name in _CHECKED_SUMS if entry.hashes.get(name)), None)
+    known = next((name for name in _CHECKSUMS if entry.hashes.get(name)), None)
     if not wrong and known is not None:
         expected, received = entry.hashes[known], file_checksum(part, known)
         wrong = f"expected {known} {expected}, received {received}" if expected != received else ""
     if wrong:
         part.unlink()
-        raise StorageDamagedError(f"{doing}: {wrong}; it was thrown away. Try again: it may have changed meanwhile.")
+        raise StorageDamagedError(f"{doing}: {wrong}. The file was deleted. Try again: it may have changed meanwhile.")

@@ -1,11 +1,11 @@
-"""Who pulls into a folder, and who uses what is in it: no pull changes files that a training still reads.
+"""Locks of pulled folders: no pull changes files that a training still reads.
 
-    CACHE/pulls/HASH.json      what was pulled into the folder, to its end
-    CACHE/pulls/HASH.lock      held (`model.locks`) by the pull into the folder
-    CACHE/pulls/HASH.uses/ID   one for each that uses its files, held as long as it does; says who it is
+    CACHE/pulls/HASH.json      record of the last complete pull into the folder
+    CACHE/pulls/HASH.lock      locked (`model.locks`) by the pull into the folder
+    CACHE/pulls/HASH.uses/ID   one for each user of the files, locked while it runs; contains its name
 
-A lock, not a pid, tells whether somebody is alive: the system frees it however the process ends. Nobody waits for a
-user: a pull that would change something is refused, so that nothing here can wait for itself.
+A lock, not a pid, shows whether a user is alive: the system frees it however the process ends. A pull that would change
+files in use is refused rather than delayed, so no process can wait for itself.
 """
 
 import contextlib
@@ -24,14 +24,14 @@ _UNGUARDED = "Do not pull into it while something else uses it."
 
 
 def note_of(directory: Path, kind: str) -> Path:
-    """Where something is remembered of a folder; in the cache, for the folder is the user's."""
+    """Path in the cache for information on a folder; nothing is written into the folder itself."""
     name = hashlib.sha256(str(directory.absolute()).encode()).hexdigest()[:32]
     return cache_directory() / "pulls" / f"{name}.{kind}"
 
 
 @contextlib.contextmanager
 def only_pull(directory: Path) -> Iterator[None]:
-    """Wait until no other process pulls into the folder, and let none do so; warns where that cannot be had."""
+    """Lock a folder against other pulls, after waiting for one that runs; warns if it cannot be locked."""
     with contextlib.ExitStack() as held:
         try:
             path = note_of(directory, "lock")
@@ -44,10 +44,10 @@ def only_pull(directory: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def in_use(directory: Path, user: str) -> Iterator[None]:
-    """Let no pull change the files of the folder; to be begun inside `only_pull`. Warns where that cannot be had.
+    """Lock the files of a folder against changes by pulls; must be entered inside `only_pull`. Warns if it cannot.
 
     Args:
-        user: who uses it, such as "the training pets", for messages to others.
+        user: user of the files, such as "the training pets", for messages of other processes.
     """
     with contextlib.ExitStack() as held:
         try:
@@ -65,28 +65,27 @@ def in_use(directory: Path, user: str) -> Iterator[None]:
 
 
 def require_unused(directory: Path, source: str) -> None:
-    """See, inside `only_pull`, that nobody uses the folder, before something in it is changed.
+    """Check, inside `only_pull`, that no process uses the folder, before its files are changed.
 
     Raises:
-        StorageBusyError: somebody does; the message says who.
+        StorageBusyError: a process uses it; the message names it.
     """
     users = [user for path in note_of(directory, "uses").glob("*") if (user := _user(path)) is not None]
     if users:
         raise StorageBusyError(
-            f"{source}: it has changed, and its copy in {directory} is in use by {', '.join(users)}, so it was left "
-            "as it is. Wait for the end of that; or fetch it into a folder of your own by `topgraft pull`, and name "
-            "that folder."
+            f"{source}: it has changed, and its copy in {directory} is in use by {', '.join(users)}, so the copy was "
+            "not updated. Wait until that has ended, or pull it into another folder with `topgraft pull` and use that."
         )
 
 
 def _user(path: Path) -> str | None:
-    """Who holds this; None where nobody does any more: it is removed."""
+    """Name of the user that holds this lock file; None if it has ended, and then the file is removed."""
     try:
         with open(path, "r+", encoding="utf-8") as stream:
             try:
                 lock(stream, path, _UNGUARDED)
             except BlockingIOError:
-                return stream.read()  # its file may be gone by now
+                return stream.read()  # the file itself may be gone by now
             _remove(path)
     except FileNotFoundError:
         return None

@@ -1,7 +1,7 @@
-"""What is asked of a WebDAV server directly, because rclone does it otherwise or not at all.
+"""Requests to a WebDAV server that rclone makes differently or not at all.
 
-rclone's `moveto` deletes what is at the destination before it moves: whoever looks, or is killed, in between finds
-nothing. A server's own MOVE replaces it at once (RFC 4918, section 9.9), and a Nextcloud's link to it stays.
+rclone's `moveto` deletes an existing destination before it moves: a reader, or a kill, in between finds nothing. A
+MOVE by the server replaces the destination at once (RFC 4918, section 9.9).
 """
 
 from collections.abc import Iterator
@@ -22,12 +22,12 @@ _MOVED = (201, 204)
 
 
 def address_of(account: WebDavAccount, path: str) -> str:
-    """The URL of a path in a remote."""
+    """URL of a path in a remote."""
     return f"{account.url}/{quote(path)}"
 
 
 def move_over(account: WebDavAccount, path: str, new_path: str, doing: str) -> None:
-    """Let a file have another name, in place of what has it, at once.
+    """Rename a file; an existing file of the new name is replaced at once.
 
     Raises:
         StorageError: as `model.storage.failures.failure`.
@@ -42,10 +42,10 @@ def move_over(account: WebDavAccount, path: str, new_path: str, doing: str) -> N
 def request(
     account: WebDavAccount, method: str, path: str, headers: dict[str, str], doing: str
 ) -> "Iterator[requests.Response]":
-    """Send a request without a body; its answer's content is left to be read block by block.
+    """Send a request without a body; the content of the answer is read by the caller, block by block.
 
     Raises:
-        StorageUnreachableError: no answer, or it broke off while it was read.
+        StorageUnreachableError: no answer, or the answer broke off while it was read.
     """
     import requests
     from requests.auth import HTTPBasicAuth
@@ -66,5 +66,5 @@ def request(
 
 
 def refusal(doing: str, answer: "requests.Response") -> StorageError:
-    """The error for an answer that is not what was hoped for."""
+    """The error for an answer with an unexpected status."""
     return failure(doing, [f"{answer.status_code} {answer.reason}"])

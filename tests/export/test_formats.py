@@ -16,7 +16,7 @@ from model.export.formats import FORMS, export_form
 from model.registry import find_bundle
 from model.runs.import_run import import_model
 from model.serving.predictor import load_predictor
-from model.storage.copies import kept_copy
+from model.storage.copies import cached_copy_path
 from model.storage.pulling import pull
 from model.synthesis.composition import write_demo_dataset
 from model.workspace import Workspace
@@ -137,10 +137,10 @@ def test_photos_of_a_dataset_in_a_storage_are_taken_from_its_copy_where_that_is_
     archive = shutil.make_archive(str(tmp_path / "signs"), "tar", signs.parent)
     place = "rshare:datasets/signs.tar"
     bundle = trained_on(place, signs / "dataset_files", tmp_path / "models" / "signs")
-    shutil.copytree(signs, kept_copy(place))
+    shutil.copytree(signs, cached_copy_path(place))
     assert "drawn" in find_photos(bundle).origin, "a copy that was not carried to its end"
-    shutil.rmtree(kept_copy(place))
-    pull(archive, kept_copy(place), mirror=True)
+    shutil.rmtree(cached_copy_path(place))
+    pull(archive, cached_copy_path(place), mirror=True)
     assert find_photos(bundle).origin == "8 test photos of its dataset"
 
 

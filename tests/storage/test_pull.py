@@ -21,7 +21,7 @@ from model.files.packing import pack_folder
 from model.files.streamed_zip import iter_streamed_zip
 from model.storage import nextcloud as nextcloud_module
 from model.storage import pulling
-from model.storage.copies import dataset_folder, kept_copy, local_paths, output_file
+from model.storage.copies import cached_copy_path, dataset_folder, local_paths, output_file
 from model.storage.nextcloud import fetch_as_zip
 from model.storage.pulling import pull
 from model.workspace import Workspace
@@ -236,7 +236,7 @@ def test_the_copy_of_a_dataset_follows_the_storage(there: Path, tmp_path: Path) 
     write_files(there)
     workspace, name = Workspace(tmp_path), f"rshare:{there.name}"
     with dataset_folder(workspace, name, "a test") as folder:
-        assert folder == kept_copy(name)
+        assert folder == cached_copy_path(name)
     (there / "b" / "1 ü.bin").unlink()
     with dataset_folder(workspace, name, "a test", may_be_old=True) as folder:
         assert sorted(content_of(folder)) == ["a/0 ü.bin", "a/2 ü.bin", "b/1 ü.bin"]

@@ -12,27 +12,27 @@ import pytest
 
 from model.errors import StorageSettingsError, StorageUnreachableError
 from model.storage import open_storage, webdav_account
-from model.storage.diagnosis import Look, look_at
+from model.storage.diagnosis import Check, check_remote
 from model.storage.runs import run_rclone
 from tests.support.command import topgraft
 from tests.support.storage_servers import BUCKET, PASSWORD, USER, Fault, FaultyProxy, StorageServer, use
 
 
-def found(where: str) -> tuple[Look, ...]:
-    return tuple(look_at(where))
+def found(where: str) -> tuple[Check, ...]:
+    return tuple(check_remote(where))
 
 
-def failing(where: str) -> Look:
+def failing(where: str) -> Check:
     *before, last = found(where)
-    assert all(look.works for look in before) and not last.works
+    assert all(check.works for check in before) and not last.works
     return last
 
 
 def test_a_storage_that_can_be_used(webdav: StorageServer) -> None:
     (webdav.folder / "photos").mkdir(exist_ok=True)
-    looks = {look.name: look for look in found("rshare:")}
-    assert all(look.works for look in looks.values())
-    assert "photos/" in looks["path"].detail and set(looks) == {"rclone", "settings", "path", "space"}
+    checks = {check.name: check for check in found("rshare:")}
+    assert all(check.works for check in checks.values())
+    assert "photos/" in checks["path"].detail and set(checks) == {"rclone", "settings", "path", "space"}
 
 
 def test_rclone_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -45,8 +45,10 @@ def test_rclone_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
 def test_not_configured(platform: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if platform:
         use(monkeypatch, {f"RCLONE_CONFIG_RSHARE_{name}": "" for name in ("TYPE", "VENDOR", "URL", "USER", "PASS")})
-    look = failing("rshare:")
-    assert look.name == "settings" and "RCLONE_CONFIG_RSHARE_URL=https://HOST/remote.php/dav/files/USER" in look.detail
+    check = failing("rshare:")
+    assert (
+        check.name == "settings" and "RCLONE_CONFIG_RSHARE_URL=https://HOST/remote.php/dav/files/USER" in check.detail
+    )
     with pytest.raises(StorageSettingsError, match="expected a configured storage"):
         open_storage("rshare:x")
 
@@ -74,8 +76,8 @@ def test_wrong_form_of_the_address(
     url: str, advice: str, webdav: StorageServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(monkeypatch, webdav.environment(url=url, vendor="nextcloud"))
-    look = failing("rshare:")
-    assert look.name == "settings" and advice in look.detail and "u:p" not in look.detail
+    check = failing("rshare:")
+    assert check.name == "settings" and advice in check.detail and "u:p" not in check.detail
 
 
 def test_wrong_password_is_tried_once(proxy: FaultyProxy) -> None:
@@ -85,14 +87,14 @@ def test_wrong_password_is_tried_once(proxy: FaultyProxy) -> None:
 
 
 def test_nothing_at_the_path(webdav: StorageServer) -> None:
-    look = failing("rshare:no/such")
-    assert look.name == "path" and "404" in look.detail
+    check = failing("rshare:no/such")
+    assert check.name == "path" and "404" in check.detail
 
 
 def test_no_space(proxy: FaultyProxy) -> None:
     proxy.faults = [Fault("PROPFIND", "quota")]
-    look = failing("rshare:")
-    assert look.name == "space" and "too little" in look.detail
+    check = failing("rshare:")
+    assert check.name == "space" and "too little" in check.detail
 
 
 def test_unreachable(webdav: StorageServer, monkeypatch: pytest.MonkeyPatch) -> None:
