@@ -44,7 +44,6 @@ STILL_BEING_REWRITTEN = frozenset(
         "model/features",
         "model/files",
         "model/networks",
-        "model/page",
         "model/provenance.py",
         "model/resources.py",
         "model/results.py",

@@ -1,27 +1,27 @@
-"""`topgraft page`: the page for people, in front of the DEEPaaS service."""
+"""`topgraft page`: the web page of the DEEPaaS service."""
 
 import click
 
 DEFAULT_API = "http://127.0.0.1:5000"
-# Compared with, not listened on.
-EVERYWHERE = "0.0.0.0"  # nosec B104
+# For comparison only.
+ALL_ADDRESSES = "0.0.0.0"  # nosec B104
 
 
-@click.command(short_help="Serve a page to classify photos in a browser.")
+@click.command(short_help="Serve a web page to classify photos in a browser.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for all.")
 @click.option("--port", type=click.IntRange(1, 65535), default=8080, show_default=True, help="Port to listen on.")
-@click.option("--api", metavar="URL", default=DEFAULT_API, show_default=True, help="Where the DEEPaaS service is.")
+@click.option("--api", metavar="URL", default=DEFAULT_API, show_default=True, help="Address of the DEEPaaS service.")
 def page(host: str, port: int, api: str) -> None:
-    """Serve a page on which people drop photos, and see what the models say of them.
+    """Serve a web page on which photos are dropped and classified.
 
-    It needs the DEEPaaS service, and waits for it where it is not running yet: topgraft serve.
+    Requires the DEEPaaS service, and waits until it is started with: topgraft serve.
     """
     from model.page.server import run
     from model.page.service import checked_url
 
-    shown = f"[{host}]" if ":" in host else "127.0.0.1" if host == EVERYWHERE else host
+    shown = f"[{host}]" if ":" in host else "127.0.0.1" if host == ALL_ADDRESSES else host
 
-    def say_where() -> None:
-        click.echo(f"The page is at http://{shown}:{port}/, Ctrl-C stops it.", err=True)
+    def print_address() -> None:
+        click.echo(f"The page is at http://{shown}:{port}/. Press Ctrl-C to stop it.", err=True)
 
-    run(checked_url(api), host, port, say_where)
+    run(checked_url(api), host, port, print_address)

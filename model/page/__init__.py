@@ -1,5 +1,5 @@
-"""The page for people: fixed files for the browser, and a web server that hands them out.
+"""The web page: static files for the browser, and the web server that delivers them.
 
-`server` also passes two requests of the page on to the DEEPaaS service (`service`), so that page and answers come
-from one address, which browsers ask for. It imports no model: what the page knows, the REST API has told it.
+The server also forwards two requests of the page to the DEEPaaS service (`service`), so that page and predictions have
+the same origin, as browsers require. It loads no models; all data come from the REST API.
 """

@@ -1,4 +1,4 @@
-"""The web server of the page: fixed files, and two requests that it passes on to the DEEPaaS service."""
+"""The web server of the page: static files, and two requests that are forwarded to the DEEPaaS service."""
 
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -9,10 +9,10 @@ from aiohttp import web
 from model.errors import ConfigError
 from model.page.service import ANSWER_TYPES, Answer, Service, connected, failure
 
-# What the service takes for one picture.
-MAX_PICTURE_BYTES = 128 << 20
+# The limit of the service for one image.
+MAX_IMAGE_BYTES = 128 << 20
 OPTIONS = ("model", "top_k")
-LONGEST_NAME = 200
+MAX_NAME_CHARACTERS = 200
 CHUNK_BYTES = 1 << 16
 
 CONTENT_TYPES = {
@@ -21,7 +21,7 @@ CONTENT_TYPES = {
     ".js": "text/javascript",
     ".svg": "image/svg+xml",
 }
-# Nothing but our own files runs, nothing leaves for elsewhere; and no text can become HTML.
+# Only our own files run, no data leave for other servers, and no text can become HTML.
 CONTENT_SECURITY_POLICY = "; ".join(
     [
         "default-src 'none'",
@@ -51,15 +51,16 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def run(api: str, host: str, port: int, when_ready: Callable[[], None]) -> None:
-    """Serve the page until the process is asked to stop.
+    """Serve the page until the process receives SIGINT or SIGTERM.
 
     Args:
-        api: address of the DEEPaaS service, as of `checked_url`; it may be started later.
-        host, port: what to listen on.
-        when_ready: called once it listens.
+        api: address of the DEEPaaS service, as returned by `checked_url`; the service may be started later.
+        host: address to listen on.
+        port: port to listen on.
+        when_ready: called once the server listens.
 
     Raises:
-        ConfigError: nothing can listen there.
+        ConfigError: the server cannot listen there.
     """
     try:
         web.run_app(
@@ -79,15 +80,15 @@ def run(api: str, host: str, port: int, when_ready: Callable[[], None]) -> None:
 
 
 def make_app(api: str) -> web.Application:
-    """The page and its two requests: `GET api/model`, `POST api/predict`."""
+    """Application with the page and its two requests, `GET api/model` and `POST api/predict`."""
 
     async def connect(app: web.Application) -> AsyncIterator[None]:
         async with connected(api) as service:
             app[SERVICE] = service
-            await service.metadata()  # says in the terminal what is wrong, if anything is
+            await service.metadata()  # logs in the terminal if the service is not reachable
             yield
 
-    app = web.Application(middlewares=[_from_this_page_only])
+    app = web.Application(middlewares=[_same_origin_only])
     app.cleanup_ctx.append(connect)
     app.on_response_prepare.append(_add_headers)
     for name, content in _files().items():
@@ -100,25 +101,25 @@ def make_app(api: str) -> web.Application:
 async def _model(request: web.Request) -> web.Response:
     response = _response(await request.app[SERVICE].metadata())
     response.headers["Topgraft-Service"] = request.app[SERVICE].address
-    response.headers["Topgraft-Max-Picture-Bytes"] = str(MAX_PICTURE_BYTES)
+    response.headers["Topgraft-Max-Image-Bytes"] = str(MAX_IMAGE_BYTES)
     return response
 
 
 async def _predict(request: web.Request) -> web.Response:
-    """Pass a picture on: the body is its bytes, the query its `name` and the options."""
+    """Forward an image: the body is its content, the query its `name` and the options."""
     if refusal := _refusal(request):
         return _response(refusal)
     options = {name: request.query[name] for name in OPTIONS if name in request.query}
     name = _plain_name(request.query.get("name", ""))
-    picture = request.content.iter_chunked(CHUNK_BYTES)
-    return _response(await request.app[SERVICE].predict(picture, name, options, request.headers["Accept"]))
+    image = request.content.iter_chunked(CHUNK_BYTES)
+    return _response(await request.app[SERVICE].predict(image, name, options, request.headers["Accept"]))
 
 
 def _refusal(request: web.Request) -> Answer | None:
-    """Why a request is not even begun to be passed on."""
+    """The error for a request that is not forwarded; None for a valid one."""
     if unknown := sorted(set(request.query) - {"name", *OPTIONS}):
         return failure(400, f"expected only name, {' and '.join(OPTIONS)} in the query, received {unknown[0]!r}.")
-    # Another type is one that pages of other sites could send without asking.
+    # Pages of other sites could send other types without a preflight request.
     if request.content_type != "application/octet-stream":
         return failure(415, f"expected a body of type application/octet-stream, received {request.content_type}.")
     if request.headers.get("Accept") not in ANSWER_TYPES:
@@ -127,14 +128,16 @@ def _refusal(request: web.Request) -> Answer | None:
         )
     if request.content_length is None:
         return failure(411, "expected a Content-Length, received none.")
-    if request.content_length > MAX_PICTURE_BYTES:
-        return failure(413, f"expected a picture of at most {MAX_PICTURE_BYTES >> 20} MB, received a larger one.")
+    if request.content_length > MAX_IMAGE_BYTES:
+        return failure(413, f"expected an image of at most {MAX_IMAGE_BYTES >> 20} MB, received a larger one.")
     return None
 
 
 def _plain_name(name: str) -> str:
-    """A name of a picture without its folders, and without what ends a field in the header of a form."""
-    return re.sub(r'[\x00-\x1f\x7f";]', "_", name.replace("\\", "/").rpartition("/")[2])[-LONGEST_NAME:] or "photo"
+    """The file name of an image without folders, and without characters that end a form header field."""
+    return (
+        re.sub(r'[\x00-\x1f\x7f";]', "_", name.replace("\\", "/").rpartition("/")[2])[-MAX_NAME_CHARACTERS:] or "photo"
+    )
 
 
 def _response(answer: Answer) -> web.Response:
@@ -143,11 +146,11 @@ def _response(answer: Answer) -> web.Response:
 
 
 @web.middleware
-async def _from_this_page_only(request: web.Request, handler: Handler) -> web.StreamResponse:
-    # Browsers say where a request comes from; "none" is an address that somebody typed.
-    from_elsewhere = request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none")
-    if from_elsewhere and request.path.startswith("/api/"):
-        return _response(failure(403, "expected a request of the page itself, received one of another site."))
+async def _same_origin_only(request: web.Request, handler: Handler) -> web.StreamResponse:
+    # Browsers send the origin of a request; "none" is an address typed by the user.
+    cross_origin = request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none")
+    if cross_origin and request.path.startswith("/api/"):
+        return _response(failure(403, "expected a request from the page itself, received one from another site."))
     return await handler(request)
 
 
@@ -157,7 +160,7 @@ async def _add_headers(_request: web.Request, response: web.StreamResponse) -> N
 
 
 def _files() -> dict[str, bytes]:
-    """Name and content of each file for the browser: the only ones there are to be had."""
+    """Name and content of each static file; no other file is served."""
     folder = resources.files("model.page") / "static"
     return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
 
@@ -167,8 +170,8 @@ def _content_type(name: str) -> str:
 
 
 def _file(content: bytes, content_type: str) -> Handler:
-    async def hand_out(_request: web.Request) -> web.StreamResponse:
+    async def respond(_request: web.Request) -> web.StreamResponse:
         charset = None if content_type == "image/svg+xml" else "utf-8"
         return web.Response(body=content, content_type=content_type, charset=charset)
 
-    return hand_out
+    return respond

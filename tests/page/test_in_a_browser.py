@@ -254,7 +254,7 @@ def test_what_the_model_does_not_know_is_said_in_words(visit: Visit, server: Ser
     visit.add(("strange.jpg", content), ("plain.jpg", each_class()[0][1]))
     visit.done(2)
     assert visit.shown("strange.jpg").endswith("Unknown")
-    words = visit.card("strange.jpg").locator(".words").inner_text()
+    words = visit.card("strange.jpg").locator(".summary").inner_text()
     assert "the model" in words.lower() and f"Closest: \u2068{closest}\u2069" in words
     playwright.expect(visit.page.locator("#live")).to_contain_text(f"strange.jpg: unknown. {words}")
     assert "true" in visit.table()
@@ -272,8 +272,8 @@ def test_no_name_becomes_anything_but_text(visit: Visit, name: str) -> None:
     visit.done(2)
     assert visit.page.locator(".file bdi").all_inner_texts() == [name, f"bad {name}"]
     assert visit.card(name).first.locator(".best bdi").inner_text() == OWNED
-    visit.card(name).first.locator(".look").click()
-    visit.page.locator("#heat-picture").wait_for()
+    visit.card(name).first.locator(".show-heat").click()
+    visit.page.locator("#heat-image").wait_for()
     assert visit.page.locator("#heat-title").inner_text() == name
     assert visit.page.locator("main script, main img:not([src^='blob:']):not([hidden])").count() == 0
     visit.page.keyboard.press("Escape")
@@ -293,16 +293,16 @@ def test_all_by_keyboard(visit: Visit) -> None:
     tab_to(page, "csv")
     with page.expect_download():
         page.keyboard.press("Enter")
-    tab_to(page, "look")
+    tab_to(page, "show-heat")
     page.keyboard.press("Enter")
-    page.locator("#heat-picture").wait_for()
+    page.locator("#heat-image").wait_for()
     assert (
-        page.locator("#heat-picture").get_attribute("alt")
-        == "The photo, what speaks for 深蓝色 in it, and the likeliest classes."
+        page.locator("#heat-image").get_attribute("alt")
+        == "The photo, the heat map of the class 深蓝色, and the most probable classes."
     )
     page.keyboard.press("Escape")
     assert page.locator("#heat").is_hidden()
-    assert page.evaluate("document.activeElement.classList.contains('look')")
+    assert page.evaluate("document.activeElement.classList.contains('show-heat')")
     with page.expect_file_chooser():
         page.keyboard.press("Shift+Tab")
         tab_to(page, "choose-folder", key="Shift+Tab")
@@ -317,8 +317,8 @@ def test_on_a_phone(visit: Visit) -> None:
             visit.add(*each_class(), ("x" * 200 + ".jpg", b"damaged"))
             visit.done(7)
         if moment == "picture":
-            visit.card("photo-4.jpg").locator(".look").tap()
-            page.locator("#heat-picture").wait_for()
+            visit.card("photo-4.jpg").locator(".show-heat").tap()
+            page.locator("#heat-image").wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") == 360, moment
         for target in page.locator("button:visible, select:visible, input:visible, a:visible").all():
             box = target.bounding_box()
@@ -329,7 +329,7 @@ def test_on_a_phone(visit: Visit) -> None:
     assert (red + green + blue < 150) == dark
 
 
-def test_a_hundred_photos_a_few_at_a_time_cancelled_and_gone_on_with(visit: Visit) -> None:
+def test_a_hundred_photos_a_few_at_a_time_cancelled_and_resumed(visit: Visit) -> None:
     page = visit.page
     content = each_class()[2][1]
     visit.add(*((f"{index:03}.jpg", content) for index in range(100)))
@@ -337,10 +337,10 @@ def test_a_hundred_photos_a_few_at_a_time_cancelled_and_gone_on_with(visit: Visi
     page.locator("#cancel").click()
     over = page.evaluate("document.querySelector('#progress').value")
     assert 5 <= over < 100
-    playwright.expect(page.locator(".card[data-state=stopped]")).to_have_count(100 - int(over))
-    assert page.locator("#go-on").is_visible()
+    playwright.expect(page.locator(".card[data-state=cancelled]")).to_have_count(100 - int(over))
+    assert page.locator("#resume").is_visible()
     assert len(visit.table().splitlines()) == 1 + over
-    page.locator("#go-on").click()
+    page.locator("#resume").click()
     visit.done(100)
     assert visit.most_asking <= 3
     table = list(csv.reader(io.StringIO(visit.table())))
@@ -356,7 +356,7 @@ def test_a_service_that_goes_away_is_waited_for(visit: Visit, line: Line) -> Non
     line.cut()
     visit.add(*each_class()[1:4])
     playwright.expect(visit.page.locator("#notice")).to_contain_text("topgraft serve")
-    assert visit.page.locator("#service").get_attribute("data-there") == "no"
+    assert visit.page.locator("#service").get_attribute("data-reachable") == "no"
     assert visit.page.locator(".card[data-state=failed]").count() == 0
     line.join()
     visit.done(4)
@@ -410,7 +410,7 @@ def test_a_service_that_restarts_after_many_hold_ups_is_soon_found(visit: Visit,
     hold_up_four_times(visit)
     page.unroute(QUESTIONS)
     line.cut()
-    pass_time(page, lambda: page.locator("#service").get_attribute("data-there") == "no")
+    pass_time(page, lambda: page.locator("#service").get_attribute("data-reachable") == "no")
     line.join()
     page.clock.run_for(1000 * SECONDS_BETWEEN_LOOKS)
     visit.done(1)

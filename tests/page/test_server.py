@@ -194,7 +194,7 @@ async def _endless() -> AsyncIterator[bytes]:
 @page_test
 async def test_a_picture_too_large_is_refused_by_its_length(page: Page, behind: Service) -> None:
     reader, writer = await asyncio.open_connection(page.host, page.port)
-    length = server.MAX_PICTURE_BYTES + 1
+    length = server.MAX_IMAGE_BYTES + 1
     head = f"POST /api/predict HTTP/1.1\r\nHost: page\r\nContent-Length: {length}\r\n"
     writer.write((head + "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items()) + "\r\n").encode())
     assert b"413" in await reader.readline()
@@ -214,7 +214,7 @@ async def test_requests_of_other_sites_are_refused(page: Page, behind: Service) 
 @page_test
 async def test_an_error_that_passes_says_when_to_ask_again(page: Page, behind: Service) -> None:
     async def stop(_request: web.Request) -> web.Response:
-        return web.json_response({"message": "being stopped"}, status=503, headers={"Retry-After": "5"})
+        return web.json_response({"message": "the service is stopping"}, status=503, headers={"Retry-After": "5"})
 
     async def refuse(_request: web.Request) -> web.Response:
         return web.json_response({"message": "damaged"}, status=503)

@@ -1,34 +1,34 @@
-// One photo on the page. All text is set as text: a name or a class can hold anything.
+// The card of a photo. Texts are set as text, never as HTML: names and classes may contain any characters.
 
 const STATES = {
   waiting: "Waiting",
-  asking: "Looking …",
-  stopped: "Cancelled",
+  running: "Classifying …",
+  cancelled: "Cancelled",
 };
 
-// By the `unknown_reason` of an answer.
-const WHY_UNKNOWN = {
-  confidence: "The model is not sure enough to say.",
-  features: "It is unlike all that the model learned from.",
-  "confidence and features": "The model is not sure, and it is unlike all that it learned from.",
+// Explanations of the `unknown_reason` of a prediction.
+const REASONS = {
+  confidence: "The confidence of the model is too low.",
+  features: "The photo does not resemble any training photo of the model.",
+  "confidence and features": "The confidence of the model is too low, and the photo does not resemble its training photos.",
 };
 
 export class Card {
-  constructor(photo, { look, again }) {
+  constructor(photo, { showHeat, retry }) {
     this.photo = photo;
     this.element = document.getElementById("card").content.firstElementChild.cloneNode(true);
     const file = this.#part(".file bdi");
     file.textContent = photo.name;
     file.parentElement.title = photo.name;
-    this.#part(".look").addEventListener("click", () => look(photo));
-    this.#part(".again").addEventListener("click", () => again(photo));
+    this.#part(".show-heat").addEventListener("click", () => showHeat(photo));
+    this.#part(".retry").addEventListener("click", () => retry(photo));
     this.update();
   }
 
   update() {
     const { state, answer, error } = this.photo;
     this.element.dataset.state = answer?.unknown ? "unknown" : state;
-    this.element.toggleAttribute("data-again", state === "failed" && error.againMayHelp);
+    this.element.toggleAttribute("data-retry", state === "failed" && error.retryable);
     if (answer) this.#showAnswer(answer);
     else this.#part(".state").textContent = error ? error.message : STATES[state];
   }
@@ -42,10 +42,10 @@ export class Card {
 
   #showAnswer(answer) {
     const [label] = answer.labels;
-    const sure = percent(answer.probabilities[0]);
+    const confidence = percent(answer.probabilities[0]);
     this.#part(".best bdi").textContent = answer.unknown ? "Unknown" : label;
-    this.#part(".words").textContent = answer.unknown ? whyUnknown(answer) : `${sure} sure`;
-    this.#part(".look").setAttribute("aria-label", `Where it looked: ${this.photo.name}`);
+    this.#part(".summary").textContent = answer.unknown ? explain(answer) : `Confidence ${confidence}`;
+    this.#part(".show-heat").setAttribute("aria-label", `Heat map of ${this.photo.name}`);
     this.#part(".bars").replaceChildren(...answer.labels.map((name, rank) => bar(name, answer.probabilities[rank])));
   }
 
@@ -54,31 +54,31 @@ export class Card {
   }
 }
 
-// An answer in a few words, for those who listen.
-export function inWords({ name, answer, error }) {
+// A prediction in a sentence, for screen readers.
+export function describe({ name, answer, error }) {
   if (error) return `${name}: error. ${error.message}`;
-  if (answer.unknown) return `${name}: unknown. ${whyUnknown(answer)}`;
+  if (answer.unknown) return `${name}: unknown. ${explain(answer)}`;
   return `${name}: ${answer.labels[0]}, ${percent(answer.probabilities[0])}.`;
 }
 
-export function percent(share) {
-  return share > 0 && share < 0.0005 ? "<0.1 %" : `${(100 * share).toFixed(1)} %`;
+export function percent(fraction) {
+  return fraction > 0 && fraction < 0.0005 ? "<0.1 %" : `${(100 * fraction).toFixed(1)} %`;
 }
 
-function whyUnknown(answer) {
+function explain(answer) {
   const closest = `Closest: ${isolated(answer.labels[0])}, ${percent(answer.probabilities[0])}.`;
-  return `${WHY_UNKNOWN[answer.unknown_reason] ?? WHY_UNKNOWN.confidence} ${closest}`;
+  return `${REASONS[answer.unknown_reason] ?? REASONS.confidence} ${closest}`;
 }
 
-function bar(label, share) {
+function bar(label, probability) {
   const item = document.getElementById("bar").content.firstElementChild.cloneNode(true);
   item.querySelector(".label").textContent = label;
-  item.querySelector(".share").textContent = percent(share);
-  item.querySelector(".meter span").style.setProperty("--share", `${100 * share}%`);
+  item.querySelector(".probability").textContent = percent(probability);
+  item.querySelector(".meter span").style.setProperty("--fraction", `${100 * probability}%`);
   return item;
 }
 
-// So that a name written from right to left leaves the rest of the sentence in its order.
+// Isolates a name written from right to left, so that it does not reorder the rest of the sentence.
 function isolated(text) {
   return `\u2068${text}\u2069`;
 }

@@ -1,4 +1,4 @@
-// What was dropped or chosen as photos: {file, name}, the name with the folders that it came in.
+// Photos that were dropped or chosen, as {file, name}; the name includes the folders.
 
 export function photosOfInput(input) {
   const photos = [...input.files].map((file) => ({ file, name: file.webkitRelativePath || file.name }));
@@ -7,7 +7,7 @@ export function photosOfInput(input) {
 }
 
 export async function photosOfDrop(transfer) {
-  // The entries are gone after the first await.
+  // The entries are no longer available after the first await.
   const entries = [...transfer.items].filter((item) => item.kind === "file").map((item) => item.webkitGetAsEntry());
   const photos = [];
   for (const entry of entries.filter(Boolean)) {
@@ -31,7 +31,7 @@ async function photosBelow(entry, folder) {
 async function childrenOf(directory) {
   const reader = directory.createReader();
   const children = [];
-  // A call gives a hundred at most, and none at the end.
+  // Each call returns a hundred entries at most, and none at the end.
   for (;;) {
     const some = await new Promise((resolve) => reader.readEntries(resolve, () => resolve([])));
     if (!some.length) return children;
@@ -39,9 +39,9 @@ async function childrenOf(directory) {
   }
 }
 
-// Folders also hold what is no photo, and nobody chose that; files without a known type are left to the service.
+// Filters and sorts the files of a folder: other files than photos are skipped; the service decides on unknown types.
 function inFolder(photos) {
-  const may = ({ file }) => !file.name.startsWith(".") && (!file.type || /^image\/|dicom/.test(file.type));
+  const isPhoto = ({ file }) => !file.name.startsWith(".") && (!file.type || /^image\/|dicom/.test(file.type));
   const order = new Intl.Collator("en", { numeric: true });
-  return photos.filter(may).sort((one, other) => order.compare(one.name, other.name));
+  return photos.filter(isPhoto).sort((one, other) => order.compare(one.name, other.name));
 }

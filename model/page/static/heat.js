@@ -1,10 +1,10 @@
-// The picture of what the model looked at, in a dialog.
+// The dialog with the heat map of a photo.
 
 const dialog = document.getElementById("heat");
 const title = document.getElementById("heat-title");
 const state = document.getElementById("heat-state");
 const frame = document.getElementById("heat-frame");
-const picture = document.getElementById("heat-picture");
+const image = document.getElementById("heat-image");
 const save = document.getElementById("heat-save");
 
 let shown = null;
@@ -15,8 +15,8 @@ dialog.addEventListener("click", (event) => {
   if (event.target === dialog) dialog.close();
 });
 
-// fetchPicture: (signal) -> a Blob.
-export async function showHeat(photo, fetchPicture) {
+// fetchHeatMap: (signal) -> a Blob with a PNG.
+export async function showHeat(photo, fetchHeatMap) {
   shown = new AbortController();
   const { signal } = shown;
   const [label] = photo.answer.labels;
@@ -25,16 +25,16 @@ export async function showHeat(photo, fetchPicture) {
   frame.hidden = save.hidden = true;
   dialog.showModal();
   try {
-    const url = URL.createObjectURL(await fetchPicture(signal));
+    const url = URL.createObjectURL(await fetchHeatMap(signal));
     signal.addEventListener("abort", () => URL.revokeObjectURL(url));
-    picture.src = url;
-    picture.alt = `The photo, what speaks for ${label} in it, and the likeliest classes.`;
+    image.src = url;
+    image.alt = `The photo, the heat map of the class ${label}, and the most probable classes.`;
     save.href = url;
     save.download = `${photo.name.replaceAll("/", "_")}.png`;
-    await picture.decode();
+    await image.decode();
     frame.hidden = save.hidden = false;
     state.textContent = "";
-    // On a narrow screen, what was looked at comes first: it is in the middle.
+    // On a narrow screen, start with the heat map, which is in the middle.
     frame.scrollLeft = (frame.scrollWidth - frame.clientWidth) / 2;
   } catch (error) {
     if (!signal.aborted) state.textContent = error.message;

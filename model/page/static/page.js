@@ -1,56 +1,56 @@
-// The page: what is on it, and what happens when.
+// The page: its elements and events.
 
-import { Card, inWords } from "./card.js";
+import { Card, describe } from "./card.js";
 import { photosOfDrop, photosOfInput } from "./files.js";
 import { showHeat } from "./heat.js";
 import { Queue } from "./queue.js";
 import { classify, fetchModels, heatMap, ServiceError } from "./service.js";
-import { answersTable } from "./table.js";
+import { predictionsTable } from "./table.js";
 import { thumbnail } from "./thumbnail.js";
 
-const AT_ONCE = 3;
+const MAX_RUNNING = 3;
 const LATEST = "latest";
-const SECONDS_BETWEEN_LOOKS = { there: 15, away: 3 };
-// A service that answers, but not this: it is asked less and less often, up to so many times more seldom.
-const MOST_SELDOM = 16;
-const SECONDS_BETWEEN_WORDS = 1.5;
-const WORDS_AT_ONCE = 3;
+const SECONDS_BETWEEN_CHECKS = { reachable: 15, unreachable: 3 };
+// While the service responds with errors, the time between checks doubles, up to this factor.
+const MAX_BACKOFF = 16;
+const SECONDS_BETWEEN_ANNOUNCEMENTS = 1.5;
+const MAX_ANNOUNCED = 3;
 const MEASURED_BY = { test: "on test photos", cross_validation: "by cross-validation", val: "on validation photos" };
-const NOTHING_TRAINED = "No model is trained yet. Train one: topgraft train --dataset FOLDER. This page waits for it.";
+const NOTHING_TRAINED = "No model is trained yet. Train one with: topgraft train --dataset FOLDER. This page waits for it.";
 
 const part = (id) => document.getElementById(id);
 const cards = new Map();
-const unsaid = [];
+const unannounced = [];
 const models = { listed: "", maxBytes: Infinity };
-// All answers on the page are of one model: that which answered first, where the latest is asked for.
-let answering = null;
-let holdUps = 0;
+// All predictions on the page are from one model: for the latest model, the one that answered first.
+let currentModel = null;
+let pauseCount = 0;
 
 const queue = new Queue({
-  ask,
-  atOnce: () => (answering === null ? 1 : AT_ONCE),
+  classify: classifyPhoto,
+  maxRunning: () => (currentModel === null ? 1 : MAX_RUNNING),
   changed: (photo) => (photo ? changed(photo) : redraw()),
-  heldUp,
+  paused,
 });
 
-async function ask(photo, signal) {
+async function classifyPhoto(photo, signal) {
   if (photo.file.size > models.maxBytes) {
-    const [size, most] = [photo.file.size, models.maxBytes].map((bytes) => Math.ceil(bytes / 2 ** 20));
-    throw new ServiceError(`The file is too large: ${size} MB, at most ${most} MB are accepted.`, { status: 413 });
+    const [size, limit] = [photo.file.size, models.maxBytes].map((bytes) => Math.ceil(bytes / 2 ** 20));
+    throw new ServiceError(`The file is too large: ${size} MB, at most ${limit} MB are accepted.`, { status: 413 });
   }
-  const answer = await classify(photo, answering ?? part("model").value, part("top-k").value, signal);
-  holdUps = 0;
-  if (!signal.aborted) answering = answer.model;
+  const answer = await classify(photo, currentModel ?? part("model").value, part("top-k").value, signal);
+  pauseCount = 0;
+  if (!signal.aborted) currentModel = answer.model;
   return answer;
 }
 
 // ---- adding photos
 
 function add(photos) {
-  if (!photos.length) return notice("There are no photos in it.");
+  if (!photos.length) return notice("No photos were found.");
   const added = photos.map(({ file, name }) => ({ file, name, state: "waiting" }));
   for (const photo of added) {
-    const card = new Card(photo, { look, again: (one) => queue.again([one]) });
+    const card = new Card(photo, { showHeat: showHeatOf, retry: (one) => queue.restart([one]) });
     cards.set(photo, card);
     part("cards").append(card.element);
     thumbnail(photo.file, () => cards.has(photo)).then((url) => keepThumbnail(photo, url));
@@ -88,15 +88,15 @@ document.addEventListener("drop", async (event) => {
 
 // ---- models
 
-async function lookAtService() {
+async function checkService() {
   let found;
   try {
     found = await fetchModels();
   } catch (error) {
     showService(error.status === 502 ? "service not found" : "no answer", "no");
-    // When it answers again it has been started anew, and what it failed at before tells nothing of it.
-    holdUps = 0;
-    queue.hold();
+    // After a restart of the service, earlier errors no longer matter.
+    pauseCount = 0;
+    queue.pause();
     notice(error.message);
     return;
   }
@@ -104,27 +104,27 @@ async function lookAtService() {
   showService(found.address, "yes");
   listModels(found);
   if (!found.latest) {
-    queue.hold();
+    queue.pause();
     notice(found.problem || NOTHING_TRAINED);
-  } else if (!waitsForAPerson()) {
+  } else if (!waitsForUser()) {
     notice("");
-    queue.goOn();
+    queue.resume();
   }
 }
 
-async function keepLooking() {
-  let looked = -Infinity;
+async function watchService() {
+  let checked = -Infinity;
   for (;;) {
-    const due = performance.now() - looked >= 1000 * secondsToNextLook();
-    if (due) await lookAtService();
-    if (due) looked = performance.now();
-    await new Promise((resolve) => setTimeout(resolve, 1000 * SECONDS_BETWEEN_LOOKS.away));
+    const due = performance.now() - checked >= 1000 * secondsToNextCheck();
+    if (due) await checkService();
+    if (due) checked = performance.now();
+    await new Promise((resolve) => setTimeout(resolve, 1000 * SECONDS_BETWEEN_CHECKS.unreachable));
   }
 }
 
-function secondsToNextLook() {
-  if (!queue.held) return SECONDS_BETWEEN_LOOKS.there;
-  return holdUps < 2 ? 0 : SECONDS_BETWEEN_LOOKS.away * Math.min(2 ** (holdUps - 1), MOST_SELDOM);
+function secondsToNextCheck() {
+  if (!queue.isPaused) return SECONDS_BETWEEN_CHECKS.reachable;
+  return pauseCount < 2 ? 0 : SECONDS_BETWEEN_CHECKS.unreachable * Math.min(2 ** (pauseCount - 1), MAX_BACKOFF);
 }
 
 function listModels({ models: listed, latest }) {
@@ -135,7 +135,7 @@ function listModels({ models: listed, latest }) {
   const chosen = select.disabled ? LATEST : select.value;
   const options = [new Option(latest ? `Latest: ${latest}` : "None yet", LATEST)];
   options.push(...listed.map((model) => modelOption(model)));
-  if (!options.some((option) => option.value === chosen)) options.push(gone(chosen));
+  if (!options.some((option) => option.value === chosen)) options.push(missingModel(chosen));
   select.replaceChildren(...options);
   select.value = chosen;
   select.disabled = !latest;
@@ -149,79 +149,79 @@ function modelOption({ name, classes, accuracy, measured_by, problem }) {
   return option;
 }
 
-function gone(name) {
-  const option = new Option(`${name} (no longer there)`, name);
+function missingModel(name) {
+  const option = new Option(`${name} (deleted)`, name);
   option.disabled = true;
   return option;
 }
 
-function heldUp(error) {
-  if (error.passes) {
-    holdUps += 1;
+function paused(error) {
+  if (error.temporary) {
+    pauseCount += 1;
     notice(error.message);
     if (error.status !== 503) showService("service not found", "no");
     return;
   }
-  // A model that is gone or damaged comes back only if somebody sees to it.
-  if (answering !== null) showChosen(answering);
+  // A deleted or damaged model requires an action of the user.
+  if (currentModel !== null) showCurrent(currentModel);
   notice(`${error.message} Choose another model, or`, "Start again");
-  lookAtService();
+  checkService();
 }
 
-// The one that answers, where it has to be chosen against: choosing the latest is then a change.
-function showChosen(name) {
+// Selects the current model, so that choosing the latest one is a change.
+function showCurrent(name) {
   const select = part("model");
-  if (![...select.options].some((option) => option.value === name)) select.append(gone(name));
+  if (![...select.options].some((option) => option.value === name)) select.append(missingModel(name));
   select.value = name;
 }
 
-function askAgain() {
-  answering = null;
-  holdUps = 0;
+function classifyAll() {
+  currentModel = null;
+  pauseCount = 0;
   if (!part("settings").reportValidity()) return;
   notice("");
-  queue.again();
-  lookAtService();
+  queue.restart();
+  checkService();
 }
 
-function startAgain() {
-  holdUps = 0;
+function classifyRest() {
+  pauseCount = 0;
   notice("");
-  queue.again(queue.photos.filter(({ answer, error }) => !answer && (error?.againMayHelp ?? true)));
-  lookAtService();
+  queue.restart(queue.photos.filter(({ answer, error }) => !answer && (error?.retryable ?? true)));
+  checkService();
 }
 
-part("settings").addEventListener("change", askAgain);
+part("settings").addEventListener("change", classifyAll);
 part("settings").addEventListener("submit", (event) => event.preventDefault());
-part("notice-action").addEventListener("click", startAgain);
+part("notice-action").addEventListener("click", classifyRest);
 
-// ---- what is shown
+// ---- display
 
-function showService(text, there) {
+function showService(text, reachable) {
   part("service").textContent = text;
-  part("service").dataset.there = there;
+  part("service").dataset.reachable = reachable;
 }
 
-function showResults(there) {
-  part("results").hidden = !there;
-  document.body.classList.toggle("answering", there);
+function showResults(visible) {
+  part("results").hidden = !visible;
+  document.body.classList.toggle("has-results", visible);
 }
 
 function notice(text, action = "") {
   part("notice").hidden = !text;
-  // Set only when it changes: it is read aloud.
+  // Set only when it changes: screen readers read it aloud.
   if (part("notice-text").textContent !== text) part("notice-text").textContent = text;
   part("notice-action").hidden = !action;
   part("notice-action").textContent = action;
 }
 
-function waitsForAPerson() {
+function waitsForUser() {
   return !part("notice").hidden && !part("notice-action").hidden;
 }
 
 function changed(photo) {
   cards.get(photo)?.update();
-  if (photo.state === "answered" || photo.state === "failed") unsaid.push(photo);
+  if (photo.state === "answered" || photo.state === "failed") unannounced.push(photo);
   showCounts();
 }
 
@@ -238,14 +238,14 @@ function counts() {
 
 function showCounts() {
   const { total, answered, failed, unknown } = counts();
-  const over = answered + failed;
-  part("counts").textContent = `${over} of ${total}${answering ? ` by ${answering}` : ""}`;
+  const done = answered + failed;
+  part("counts").textContent = `${done} of ${total}${currentModel ? ` by ${currentModel}` : ""}`;
   part("progress").max = Math.max(total, 1);
-  part("progress").value = over;
+  part("progress").value = done;
   part("progress").hidden = !queue.busy;
   part("cancel").hidden = !queue.busy;
-  part("go-on").hidden = queue.busy || !queue.count("stopped");
-  part("csv").disabled = !over;
+  part("resume").hidden = queue.busy || !queue.count("cancelled");
+  part("csv").disabled = !done;
   part("show-all").textContent = `All ${total}`;
   part("show-unknown").textContent = `Unknown ${unknown}`;
   part("show-failed").textContent = `Errors ${failed}`;
@@ -258,9 +258,9 @@ for (const button of document.querySelectorAll("#filters button")) {
   });
 }
 
-// ---- for those who listen
+// ---- announcements for screen readers
 
-function say(text) {
+function announce(text) {
   part("live").textContent = text;
 }
 
@@ -270,48 +270,48 @@ function summary() {
 }
 
 setInterval(() => {
-  // Some may have been asked about again since.
-  const some = unsaid.splice(0).filter((photo) => photo.answer || photo.error);
+  // Some may be classified again in the meantime.
+  const some = unannounced.splice(0).filter((photo) => photo.answer || photo.error);
   if (!some.length) return;
-  if (queue.busy ? some.length <= WORDS_AT_ONCE : queue.photos.length <= WORDS_AT_ONCE) say(some.map(inWords).join(" "));
-  else say(summary());
-}, 1000 * SECONDS_BETWEEN_WORDS);
+  if (queue.busy ? some.length <= MAX_ANNOUNCED : queue.photos.length <= MAX_ANNOUNCED) announce(some.map(describe).join(" "));
+  else announce(summary());
+}, 1000 * SECONDS_BETWEEN_ANNOUNCEMENTS);
 
 // ---- actions
 
-function look(photo) {
+function showHeatOf(photo) {
   showHeat(photo, (signal) => heatMap(photo, photo.answer.model, part("top-k").value, signal));
 }
 
 part("cancel").addEventListener("click", () => {
-  queue.stop();
-  part("go-on").focus();
-  say("Cancelled.");
+  queue.cancel();
+  part("resume").focus();
+  announce("Cancelled.");
 });
-part("go-on").addEventListener("click", () => {
-  queue.again(queue.photos.filter((photo) => photo.state === "stopped"));
+part("resume").addEventListener("click", () => {
+  queue.restart(queue.photos.filter((photo) => photo.state === "cancelled"));
   part("cancel").focus();
 });
 part("clear").addEventListener("click", () => {
   for (const photo of queue.photos) if (photo.thumbnail) URL.revokeObjectURL(photo.thumbnail);
-  answering = null;
-  holdUps = 0;
+  currentModel = null;
+  pauseCount = 0;
   cards.clear();
-  unsaid.length = 0;
+  unannounced.length = 0;
   queue.clear();
   part("cards").replaceChildren();
   showResults(false);
-  lookAtService();
+  checkService();
   part("choose-photos").focus();
 });
 part("csv").addEventListener("click", () => {
-  // Spreadsheets take a table for UTF-8 only where it says so at its start.
-  const url = URL.createObjectURL(new Blob(["\ufeff", answersTable(queue.photos)], { type: "text/csv;charset=utf-8" }));
+  // Spreadsheets recognize UTF-8 only by a byte order mark.
+  const url = URL.createObjectURL(new Blob(["\ufeff", predictionsTable(queue.photos)], { type: "text/csv;charset=utf-8" }));
   const link = document.createElement("a");
   link.href = url;
-  link.download = `topgraft-${answering ?? "answers"}.csv`;
+  link.download = `topgraft-${currentModel ?? "predictions"}.csv`;
   link.click();
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
 });
 
-keepLooking();
+watchService();

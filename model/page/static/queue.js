@@ -1,26 +1,26 @@
-// Photos that wait for their answer, a few asked about at a time, in their order.
+// The queue of photos: a few are classified at a time, in their order.
 //
-// States of a photo: waiting, asking, answered, failed, stopped. A question that fails because of the service, not
-// of the photo, holds up the queue: the photo waits again, and nothing is asked before `goOn`.
+// States of a photo: waiting, running, answered, failed, cancelled. A request that fails because of the service, not
+// of the photo, pauses the queue: the photo waits again, and no request is sent before `resume`.
 
-const MOST_TRIES = 5;
+const MAX_ATTEMPTS = 5;
 
 export class Queue {
-  #ask;
-  #atOnce;
+  #classify;
+  #maxRunning;
   #changed;
-  #heldUp;
+  #paused;
   #running = new Map();
   photos = [];
-  held = true;
+  isPaused = true;
 
-  // ask: (photo, signal) -> its answer; atOnce: () -> how many may be asked about now;
-  // changed: (photo or null for all) -> nothing; heldUp: (error) -> nothing.
-  constructor({ ask, atOnce, changed, heldUp }) {
-    this.#ask = ask;
-    this.#atOnce = atOnce;
+  // classify: (photo, signal) -> a prediction; maxRunning: () -> the maximum number of requests at a time;
+  // changed: called with a photo, or null for all; paused: called with the error that paused the queue.
+  constructor({ classify, maxRunning, changed, paused }) {
+    this.#classify = classify;
+    this.#maxRunning = maxRunning;
     this.#changed = changed;
-    this.#heldUp = heldUp;
+    this.#paused = paused;
   }
 
   count(...states) {
@@ -28,27 +28,27 @@ export class Queue {
   }
 
   get busy() {
-    return this.count("waiting", "asking") > 0;
+    return this.count("waiting", "running") > 0;
   }
 
   add(photos) {
     this.photos.push(...photos);
     photos.forEach(wait);
-    this.#pump();
+    this.#startNext();
   }
 
-  // Ask about some photos again, all of them by default.
-  again(photos = this.photos) {
+  // Classify photos again, all of them by default.
+  restart(photos = this.photos) {
     this.#abort(photos);
     photos.forEach(wait);
     this.#changed(null);
-    this.#pump();
+    this.#startNext();
   }
 
-  stop() {
-    const left = this.photos.filter((photo) => photo.state === "waiting" || photo.state === "asking");
-    this.#abort(left);
-    for (const photo of left) photo.state = "stopped";
+  cancel() {
+    const unfinished = this.photos.filter((photo) => photo.state === "waiting" || photo.state === "running");
+    this.#abort(unfinished);
+    for (const photo of unfinished) photo.state = "cancelled";
     this.#changed(null);
   }
 
@@ -58,43 +58,43 @@ export class Queue {
     this.#changed(null);
   }
 
-  hold() {
-    this.held = true;
+  pause() {
+    this.isPaused = true;
   }
 
-  goOn() {
-    this.held = false;
-    this.#pump();
+  resume() {
+    this.isPaused = false;
+    this.#startNext();
   }
 
-  #pump() {
-    while (!this.held && this.#running.size < this.#atOnce()) {
+  #startNext() {
+    while (!this.isPaused && this.#running.size < this.#maxRunning()) {
       const next = this.photos.find((photo) => photo.state === "waiting");
       if (!next) return;
-      this.#question(next);
+      this.#run(next);
     }
   }
 
-  async #question(photo) {
+  async #run(photo) {
     const controller = new AbortController();
     this.#running.set(photo, controller);
-    this.#set(photo, { state: "asking" });
+    this.#set(photo, { state: "running" });
     let outcome;
     try {
-      outcome = { state: "answered", answer: await this.#ask(photo, controller.signal) };
+      outcome = { state: "answered", answer: await this.#classify(photo, controller.signal) };
     } catch (error) {
-      photo.tries += 1;
-      const holdsUp = error.holdsUp && photo.tries < MOST_TRIES;
-      outcome = holdsUp ? { state: "waiting" } : { state: "failed", error };
-      if (holdsUp && !controller.signal.aborted && !this.held) {
-        this.hold();
-        this.#heldUp(error);
+      photo.attempts += 1;
+      const pauses = error.pauses && photo.attempts < MAX_ATTEMPTS;
+      outcome = pauses ? { state: "waiting" } : { state: "failed", error };
+      if (pauses && !controller.signal.aborted && !this.isPaused) {
+        this.pause();
+        this.#paused(error);
       }
     }
     if (controller.signal.aborted) return;
     this.#running.delete(photo);
     this.#set(photo, outcome);
-    this.#pump();
+    this.#startNext();
   }
 
   #set(photo, values) {
@@ -111,5 +111,5 @@ export class Queue {
 }
 
 function wait(photo) {
-  Object.assign(photo, { state: "waiting", answer: null, error: null, tries: 0 });
+  Object.assign(photo, { state: "waiting", answer: null, error: null, attempts: 0 });
 }

@@ -1,6 +1,6 @@
-// The answers as the table that the service gives as text/csv: the same columns, the same digits.
+// The predictions as a CSV table, equal to text/csv of the service: the same columns and digits.
 
-export function answersTable(photos) {
+export function predictionsTable(photos) {
   const answered = photos.filter((photo) => photo.state === "answered" || photo.state === "failed");
   const ranks = Math.max(1, ...answered.map((photo) => photo.answer?.labels.length ?? 1));
   const header = ["image", "label", "probability", "unknown", "error", "unknown_reason"];

@@ -1,18 +1,18 @@
-// Small copies of photos, one at a time: hundreds of large photos would fill the memory of a phone.
+// Thumbnails of photos, drawn one at a time: hundreds of large photos would fill the memory of a phone.
 
-const LONGEST_SIDE = 480;
+const MAX_SIDE = 480;
 
 let last = Promise.resolve();
 
-// The address of a small copy; null where the browser cannot read the photo.
-export function thumbnail(file, stillWanted) {
-  last = last.then(() => (stillWanted() ? draw(file) : null)).catch(() => null);
+// The URL of a thumbnail; null if the browser cannot decode the photo.
+export function thumbnail(file, isNeeded) {
+  last = last.then(() => (isNeeded() ? draw(file) : null)).catch(() => null);
   return last;
 }
 
 async function draw(file) {
   const bitmap = await createImageBitmap(file);
-  const scale = Math.min(1, LONGEST_SIDE / Math.max(bitmap.width, bitmap.height));
+  const scale = Math.min(1, MAX_SIDE / Math.max(bitmap.width, bitmap.height));
   const canvas = document.createElement("canvas");
   canvas.width = Math.max(1, Math.round(bitmap.width * scale));
   canvas.height = Math.max(1, Math.round(bitmap.height * scale));
