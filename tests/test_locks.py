@@ -15,6 +15,7 @@ from model.locks import FileLock, exclusive, is_held
 from model.runs import interrupted_trainings, reserve, running_trainings
 from model.workspace import Workspace
 
+ROOT = Path(__file__).resolve().parent.parent
 UNGUARDED = "Do not do it twice."
 
 HOLDER = """
@@ -133,3 +134,8 @@ def test_without_locks_a_running_training_is_no_interrupted_one(workspace: Works
     reservation.lock.close()
     assert running_trainings(workspace) == []
     assert [status.name for status in interrupted_trainings(workspace)] == ["pets"]
+
+
+def test_no_other_module_locks_files() -> None:
+    sources = [path for room in ("model", "api") for path in (ROOT / room).rglob("*.py")]
+    assert [path.name for path in sources if "fcntl" in path.read_text(encoding="utf-8")] == ["locks.py"]

@@ -14,6 +14,7 @@ from model import processes
 from model.errors import DatasetError, ModelError, TrainingError
 from model.processes import Process, describe_exit, run_child, start_child
 
+ROOT = Path(__file__).resolve().parent.parent
 CHILD = """
 import os, signal, sys, time
 from model.errors import DatasetError
@@ -120,3 +121,8 @@ def test_a_zombie_and_a_later_process_with_the_same_pid_are_not_alive() -> None:
 )
 def test_an_exit_status_in_words(status: int | None, words: str) -> None:
     assert words in describe_exit(status)
+
+
+def test_no_other_module_has_processes_end_with_their_parent() -> None:
+    sources = [path for room in ("model", "api") for path in (ROOT / room).rglob("*.py")]
+    assert [path.name for path in sources if "prctl" in path.read_text(encoding="utf-8")] == ["processes.py"]

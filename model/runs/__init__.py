@@ -7,8 +7,8 @@
         work/         checkpoints, and what else a resumed training can use again
         bundle/       the model being written; renamed to models/<name>/ at the end
 
-A lock, not a pid, tells whether a training is alive: the system frees it however the process ends,
-and gives its pid to somebody else. The states are told in `model.results.State`.
+A lock, not a pid, shows whether a training is alive: the system frees it however the process ends, and
+reuses its pid for other processes. Without locks see `model.locks`. The states are told in `model.results.State`.
 """
 
 from model.runs.folder import BUNDLE, CONFIG, LOCK, STATUS, WORK, Reservation, read_config
