@@ -34,7 +34,7 @@ Each takes one positional string, so that it survives pickling between processes
 
 
 class TopgraftError(Exception):
-    """An error whose message tells the user what to do next."""
+    """An error whose message states what the user can do."""
 
     exit_status = 1
 

@@ -1,8 +1,8 @@
-"""Where a model was trained: the job of the platform that it was trained in, and its run in MLflow.
+"""Provenance of a model: the job of the platform that it was trained in, and its run in MLflow.
 
-The job is known before the manifest is closed: it is a file of the model, and goes wherever that goes. The run is made
-from the whole model, and carries the sha256 of its manifest: what is remembered of it lies beside the model's files and
-is none of them, so that the same model stays the same bytes, logged or not.
+The job is known before the manifest is written: provenance.json is a file of the model. The run is created from the
+complete model and has the sha256 of its manifest: mlflow_run.json is beside the model's files and not one of them, so
+that a model has the same bytes whether it was logged or not.
 """
 
 import datetime
@@ -22,14 +22,14 @@ log = logging.getLogger(__name__)
 
 
 def write_job(directory: Path) -> None:
-    """Write `provenance.json` into a model that is being trained in a job of the platform; elsewhere nothing."""
+    """Write `provenance.json` into a model that is trained in a job of the platform; outside one, nothing."""
     job = {name: variable.read() for name, variable in _OF_THE_JOB.items() if variable.is_set}
     if job:
         durable.write_json(directory / PROVENANCE, job)
 
 
 def remember_run(directory: Path, run: Mapping[str, str]) -> None:
-    """Write `mlflow_run.json` beside the files of a model; where that cannot be, say so and go on.
+    """Write `mlflow_run.json` beside the files of a model; a failure is logged.
 
     Args:
         run: experiment, run_id, url, registered_model, version.
@@ -37,14 +37,14 @@ def remember_run(directory: Path, run: Mapping[str, str]) -> None:
     try:
         durable.write_json(directory / MLFLOW_RUN, dict(run))
     except OSError as error:
-        log.warning("%s: its run in MLflow cannot be remembered: %s", directory / MLFLOW_RUN, error)
+        log.warning("%s: the run in MLflow cannot be stored: %s", directory / MLFLOW_RUN, error)
 
 
 def provenance_of(directory: Path) -> dict[str, str]:
-    """What a child module of the model says of its origin: `mlflow_run`, `nomad_job` and `nomad_allocation`, as known.
+    """Provenance of a model for its child module: `mlflow_run`, `nomad_job` and `nomad_allocation`, as far as known.
 
-    MLFLOW_RUN and TOPGRAFT_NOMAD_JOB of whoever asks count more than what the model remembers; the job that they
-    themselves run in does not count.
+    MLFLOW_RUN and TOPGRAFT_NOMAD_JOB of this process take precedence over what is stored with the model. The job that
+    this process runs in is not used.
     """
     job = _read(directory / PROVENANCE)
     known = {"mlflow_run": _read(directory / MLFLOW_RUN).get("run_id", "")}

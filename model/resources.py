@@ -1,4 +1,4 @@
-"""How much of the machine is really ours: a container sees all processors, whatever it was given."""
+"""Processors and memory available to this process: a container sees those of the whole machine."""
 
 import ctypes
 import math
@@ -9,9 +9,9 @@ from model.environment import BLAS_THREADS, NOMAD_CPU_CORES, NOMAD_MEMORY, WORKE
 
 _CGROUP = Path("/sys/fs/cgroup")
 _PROC = Path("/proc")
-# Where the system does not tell, nothing is refused for want of memory.
+# Where the system does not report it, memory counts as unlimited.
 _UNKNOWN = 2**63 - 1
-# How TensorFlow, JAX and ONNX Runtime say it.
+# In error messages of TensorFlow, JAX and ONNX Runtime.
 _OUT_OF_MEMORY = (
     "MemoryError",
     "ResourceExhaustedError",
@@ -92,12 +92,12 @@ def spare_memory(cgroup: Path = _CGROUP, proc: Path = _PROC) -> int:
 
 
 def _cgroup_limit(cgroup: Path) -> int | None:
-    """None for `max`, too; where there is no limit, version 1 gives a number larger than any machine."""
+    """Memory limit in bytes; None for `max`. Without a limit, version 1 has a number larger than any machine."""
     return _number(cgroup / "memory.max") or _number(cgroup / "memory" / "memory.limit_in_bytes")
 
 
 def _cgroup_use(cgroup: Path) -> int | None:
-    """Without the pages of files that the system gives up first, as a Kubernetes working set."""
+    """Memory used by the cgroup in bytes, without inactive pages of files, as the Kubernetes working set."""
     for used, statistics, cached in (
         (cgroup / "memory.current", cgroup / "memory.stat", "inactive_file"),
         (cgroup / "memory" / "memory.usage_in_bytes", cgroup / "memory" / "memory.stat", "total_inactive_file"),

@@ -1,7 +1,7 @@
-"""Keeps a server running: starts it anew when it has ended or answers no more, and leaves nothing of it behind.
+"""Supervisor of the server: restarts it when it exits or hangs, and leaves no process of it behind.
 
-The server has a session of its own: what it started ends with it, but for trainings, which have sessions of their own
-and see to their end themselves.
+The server has its own session: the processes that it started end with it, except trainings, which have their own
+sessions and end themselves.
 """
 
 import contextlib
@@ -23,51 +23,51 @@ from model.processes import describe_exit, start_child
 log = logging.getLogger(__name__)
 
 _STOP = (signal.SIGTERM, signal.SIGINT)
-# Of the addresses that mean every address.
-_NEAR = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # nosec B104: not listened on here
+# Addresses that mean every address -> the one by which this machine reaches them.
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # nosec B104: not listened on here
 
 
 @dataclasses.dataclass(frozen=True)
 class Patience:
-    """How long to wait for what, in seconds.
+    """Time limits and pauses, in seconds.
 
     Attributes:
-        start: from the start to the first answer.
-        silence: without an answer, before the server is started anew. Work is done by other processes: only a large
-            request that arrives keeps it from answering, for seconds.
-        answer: for one answer.
-        between_questions: from one to the next.
-        between_looks: whether it has ended.
-        stop: for its end in good order; below the ten seconds that Docker waits.
-        pauses: before the first, second, ... start anew, and all after these; the first again after `calm`.
-        calm: how long it must have run to be no trouble.
+        start: from the start of the server to its first response.
+        silence: without a response, before the server is restarted. Its work is done by other processes: only the
+            arrival of a large request keeps it from responding, for seconds.
+        answer: for one response to a health check.
+        between_health_checks: from one health check to the next.
+        between_exit_checks: from one check whether the server has exited to the next.
+        stop: for a graceful shutdown; below the ten seconds that Docker waits.
+        pauses: before the first, second, ... restart; the last one before all further restarts.
+        stable: run time after which the next restart counts as the first.
     """
 
     start: float = 120.0
     silence: float = 60.0
     answer: float = 10.0
-    between_questions: float = 10.0
-    between_looks: float = 0.5
+    between_health_checks: float = 10.0
+    between_exit_checks: float = 0.5
     stop: float = 8.0
     pauses: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
-    calm: float = 120.0
+    stable: float = 120.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Address:
-    """Where the server listens, and a path that it answers with a status below 500."""
+    """Address of the server, and a path for health checks: a healthy server responds with a status below 500."""
 
     host: str
     port: int
     path: str
 
     @property
-    def near_host(self) -> str:
-        """By which this machine itself reaches it."""
-        return _NEAR.get(self.host, self.host)
+    def local_host(self) -> str:
+        """The host by which this machine reaches it."""
+        return _LOOPBACK.get(self.host, self.host)
 
     def check_free(self) -> None:
-        """Raise ConfigError if another program listens there: it would be taken for the server."""
+        """Raise ConfigError if another program listens on it, whose responses would pass for those of the server."""
         try:
             family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
             with socket.create_server((self.host, self.port), family=family):
@@ -79,8 +79,8 @@ class Address:
             ) from error
 
     def answers(self, seconds: float) -> bool:
-        """Whether an answer comes in time."""
-        connection = http.client.HTTPConnection(self.near_host, self.port, timeout=seconds)
+        """Whether the server responds in time."""
+        connection = http.client.HTTPConnection(self.local_host, self.port, timeout=seconds)
         with contextlib.closing(connection), contextlib.suppress(OSError, http.client.HTTPException):
             connection.request("GET", self.path)
             return connection.getresponse().status < 500
@@ -109,7 +109,7 @@ class _Supervisor:
         self._has_answered = False
 
     def run(self) -> None:
-        troubles = 0
+        restarts = 0
         with self._heeding_signals():
             while True:
                 started = time.monotonic()
@@ -117,17 +117,17 @@ class _Supervisor:
                 if self._asked_to_stop.is_set():
                     return
                 if not self._has_answered:
-                    raise ConfigError(f"the server {why} before it answered at all. What it said is above.")
-                troubles = 0 if time.monotonic() - started > self._patience.calm else troubles
-                pause = self._patience.pauses[min(troubles, len(self._patience.pauses) - 1)]
-                log.warning("the server %s; it is started anew in %.0f s", why, pause)
-                troubles += 1
+                    raise ConfigError(f"the server {why} before its first response. See its log above.")
+                restarts = 0 if time.monotonic() - started > self._patience.stable else restarts
+                pause = self._patience.pauses[min(restarts, len(self._patience.pauses) - 1)]
+                log.warning("the server %s; restarting it in %.0f s", why, pause)
+                restarts += 1
                 if self._asked_to_stop.wait(pause):
                     return
 
     def _run_once(self) -> str:
-        """Start the server, watch it, end what is left of it; why it had to end."""
-        # In good order where this process is killed.
+        """Run the server until it exits or must be stopped, and end its processes; return the reason, for messages."""
+        # SIGTERM: if this process is killed, the server still shuts down gracefully.
         server = start_child(
             self._command, number=signal.SIGTERM, env=dict(self._environment), stdin=None, start_new_session=True
         )
@@ -139,11 +139,11 @@ class _Supervisor:
     def _watch(self, server: "subprocess.Popen[bytes]") -> str:
         answered = asked = time.monotonic()
         is_ready = False
-        while not self._asked_to_stop.wait(self._patience.between_looks):
+        while not self._asked_to_stop.wait(self._patience.between_exit_checks):
             _reap_all_but(server.pid)
             if server.poll() is not None:
                 return describe_exit(server.returncode)
-            if is_ready and time.monotonic() - asked < self._patience.between_questions:
+            if is_ready and time.monotonic() - asked < self._patience.between_health_checks:
                 continue
             asked = time.monotonic()
             if self._address.answers(self._patience.answer):
@@ -158,7 +158,7 @@ class _Supervisor:
             server.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 server.wait(self._patience.stop)
-        # Its workers too, if it was killed: they would go on with what nobody waits for.
+        # Its workers too: those of a killed server would continue requests without a client.
         with contextlib.suppress(ProcessLookupError):
             os.killpg(server.pid, signal.SIGKILL)
         server.wait()
@@ -177,7 +177,7 @@ class _Supervisor:
 
 
 def _reap_all_but(server: int) -> None:
-    """In a container this is process 1, which gets every process whose parent has gone, and must see to its end."""
+    """Reap orphans: in a container this is process 1, which becomes the parent of every orphaned process."""
     with contextlib.suppress(ChildProcessError):
         while (ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) and ended.si_pid != server:
             os.waitpid(ended.si_pid, 0)

@@ -1,9 +1,9 @@
-"""Where datasets, trained models and caches are, and which models are there.
+"""The workspace: folders of datasets, trained models and caches.
 
 <root>/data/             datasets
-<root>/models/<name>/    one trained model each: whole, or not there
-<root>/models/.running/  trainings under way, and the traces of interrupted ones
-<root>/models/.monitor/  what the service was asked and answered, where it counts that
+<root>/models/<name>/    one complete trained model each
+<root>/models/.running/  running and interrupted trainings
+<root>/models/.monitor/  usage statistics of the service, where it counts
 """
 
 import dataclasses
@@ -35,18 +35,18 @@ class Workspace:
 
     @property
     def running(self) -> Path:
-        """Trainings under way."""
+        """Running and interrupted trainings."""
         return self.models / RUNNING
 
     @property
     def monitor(self) -> Path:
-        """What the service counts."""
+        """Usage statistics of the service."""
         return self.models / MONITOR
 
     def find_dataset(self, dataset: str) -> Path:
         """The path meant by the option `dataset`: empty is `data/`, a name inside `data/` comes first.
 
-        A lone name that is nowhere is meant to be inside `data/`: that is where an error should look.
+        A bare name that does not exist is taken as relative to `data/`, for the error message.
         """
         path = Path(dataset).expanduser()
         inside = self.data / dataset
@@ -77,5 +77,5 @@ def find_workspace(explicit: str | os.PathLike[str] | None = None) -> Workspace:
 
 
 def cache_directory() -> Path:
-    """Where converted backbones and features are kept: TOPGRAFT_CACHE, else ~/.cache/topgraft."""
+    """Cache of converted backbones, features and remote datasets: TOPGRAFT_CACHE, else ~/.cache/topgraft."""
     return CACHE.read().expanduser()

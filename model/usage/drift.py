@@ -3,7 +3,7 @@
 Each photo is described by its distance from the training images and by components of its features. Each of
 these numbers is compared between the photos asked about and the held-out images by the two-sample test of Kolmogorov
 and Smirnov; the p-values are multiplied as Holm (A simple sequentially rejective multiple test procedure, 1979) does,
-so that looking at several numbers raises no more false alarms than looking at one. Rabanser et al. (Failing loudly,
+so that comparing several numbers raises no more false alarms than comparing one. Rabanser et al. (Failing loudly,
 2019) find such tests on each of a few components among the best ways to notice that data have changed.
 
 The effect is the statistic of the test: the largest difference between the two cumulative shares, 0 where both are
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FEWEST_PHOTOS = 50
 FEWEST_HELD_OUT = 10
 LEVEL = 0.01
-"""How seldom photos that are still alike may be called drifted, for each look at them."""
+"""Significance level: the false alarm rate of one drift check."""
 
 Verdict = Literal["not judged", "too few photos", "no drift seen", "drift"]
 
@@ -47,11 +47,11 @@ class Comparison:
 
 @dataclasses.dataclass(frozen=True)
 class Drift:
-    """What a look found.
+    """The result of a drift check.
 
     Attributes:
         reason: the verdict in a sentence.
-        photos: different photos that were looked at, at most `model.usage.sample.MOST_ROWS`.
+        photos: number of distinct photos that were compared, at most `model.usage.sample.MOST_ROWS`.
         held_out: images they were compared with.
         p_value, effect: of the comparison that is least like chance; None where nothing was compared.
         comparisons: all of them.

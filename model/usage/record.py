@@ -1,4 +1,4 @@
-"""What is counted of a model's answers: sums of bounded size, which can be added up over workers and days."""
+"""Counts of a model's predictions: of bounded size, and addable over workers and days."""
 
 import dataclasses
 import math
@@ -124,14 +124,14 @@ def step_of(seconds: float) -> int:
     return min(LAST_STEP, max(0, math.floor(_STEPS_PER_DOUBLING * math.log2(max(seconds, _SHORTEST) / _SHORTEST))))
 
 
-def quantile(counts: Mapping[int, int], share: float) -> float | None:
-    """The duration in seconds that `share` of all stay within, to a tenth of itself; None where there are none.
+def quantile(counts: Mapping[int, int], fraction: float) -> float | None:
+    """A quantile of durations in seconds, with a relative error of a tenth; None if there are none.
 
     Args:
         counts: step -> how many.
-        share: in [0, 1].
+        fraction: in [0, 1].
     """
-    left = share * sum(counts.values())
+    left = fraction * sum(counts.values())
     for step in sorted(counts):
         left -= counts[step]
         if left <= 0:

@@ -1,6 +1,6 @@
-"""Counting in a worker: in memory at once, on disk every few seconds, beside the requests, and at the end.
+"""Counting in a worker: in memory at once, on disk every few seconds in a thread, and when Python exits.
 
-The end is that of Python; who ends the process otherwise, as by a signal, calls `Recorder.write` before.
+A process that ends otherwise, as by a signal, must call `Recorder.write` before.
 """
 
 import atexit
@@ -23,7 +23,7 @@ class Recorder:
     """Collects records and adds them to those on disk. Safe to use from several threads at once.
 
     Args:
-        seconds_between_writes: at least; what is newer is lost when the process is killed.
+        seconds_between_writes: minimum; counts since the last write are lost when the process is killed.
         check: checks the drift of the model in a folder and writes the result.
     """
 
@@ -43,7 +43,7 @@ class Recorder:
         self._problem = ""
 
     def add(self, of: Watched, record: Record) -> None:
-        """Add what one request brought."""
+        """Add the counts of one request."""
         with self._lock:
             self._new.setdefault((of, today()), Record()).merge(record)
             if self._thread is None:
@@ -53,7 +53,7 @@ class Recorder:
         self._any_new.set()
 
     def write(self) -> None:
-        """Add to the disk what is new; what cannot be written stays for the next time, and the log says why."""
+        """Write new counts to disk; those that cannot be written are kept, and the reason is logged."""
         with self._writing:
             self._any_new.clear()
             with self._lock:
@@ -69,7 +69,7 @@ class Recorder:
                 self._new.setdefault((of, day), Record()).merge(record)
             self._any_new.set()
             if str(error) != self._problem:
-                log.warning("what was counted cannot be written yet: %s", error)
+                log.warning("usage counts cannot be written yet: %s", error)
             self._problem = str(error)
         else:
             self._problem = ""

@@ -1,8 +1,8 @@
-"""A sample of the photos that a model was asked about, as a few numbers for each.
+"""A sample of the photos that a model classified, described by a few numbers each.
 
 A bottom-k sample (Cohen and Kaplan, Summarizing data using bottom-k sketches, 2007): each row has a hash, and those
-with the smallest hashes are kept. It is a uniform sample of *different* photos, however often each came (a health
-check sends the same one for ever), and the sample of two workers, or days, together is that of all their photos.
+with the smallest hashes are kept. It is a uniform sample of *different* photos, however often each was sent (a health
+check sends the same one each time), and the sample of two workers, or days, together is that of all their photos.
 """
 
 import hashlib

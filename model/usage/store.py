@@ -1,4 +1,4 @@
-"""The records on disk: a file per model, version and day, added to by every worker, kept for `KEPT_DAYS`."""
+"""Records on disk: one file per model, version and day, shared by all workers, kept for `KEPT_DAYS`."""
 
 import contextlib
 import datetime
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 class Watched(NamedTuple):
-    """What a record is of: a version of a model."""
+    """A version of a model, which a record counts."""
 
     model: str
     version: str
@@ -38,7 +38,7 @@ NO_MODEL = Watched(".requests", "")
 
 
 def watched(name: str, manifest: Manifest) -> Watched:
-    """What the record of this model is of."""
+    """The version of this model."""
     return Watched(name, version_of(manifest.created, {path: record.sha256 for path, record in manifest.files.items()}))
 
 
@@ -48,7 +48,7 @@ def today() -> str:
 
 
 def days_before(day: str, count: int) -> str:
-    """The day that was `count` days before another."""
+    """The day `count` days before another."""
     return (datetime.date.fromisoformat(day) - datetime.timedelta(days=count)).isoformat()
 
 
@@ -59,7 +59,7 @@ class UsageStore:
         self._root = workspace.monitor
 
     def folder(self, of: Watched) -> Path:
-        """Where the records of a version of a model are."""
+        """The folder of the records of a version of a model."""
         return self._root / of.model / of.version
 
     def add(self, of: Watched, day: str, record: Record) -> Record:
@@ -107,7 +107,7 @@ class UsageStore:
     def reset(self, model: str | None = None) -> None:
         """Forget what was counted for one model, all its versions, or everything.
 
-        Workers go on with what they have counted since they last wrote.
+        Workers keep what they have counted since they last wrote.
         """
         if not self._root.is_dir():
             return

@@ -1,4 +1,4 @@
-"""Counts made readable: shares, quantiles and verdicts, for the metadata of the service and for the command."""
+"""Summaries of counts: fractions, quantiles and drift verdicts, for the metadata of the service and the command."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ _QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
 
 def short_summary(name: str, record: Record, drift: Mapping[str, Any] | None) -> dict[str, Any]:
-    """A model in a few numbers.
+    """Short summary of a model.
 
     Args:
         drift: what the last check found, as JSON; None where there was none.
@@ -31,7 +31,7 @@ def full_summary(
     drift_by_day: Mapping[str, Drift],
     train_counts: Mapping[str, int],
 ) -> dict[str, Any]:
-    """All that there is to say of a model.
+    """Full summary of a model.
 
     Args:
         record: of the days checked.
@@ -55,7 +55,7 @@ def full_summary(
 
 
 def class_rows(record: Record, train_counts: Mapping[str, int]) -> list[dict[str, Any]]:
-    """For each class, the most frequent answer first: how often, how sure, and its share among training images."""
+    """One row per class, the most frequently predicted first: counts, confidence, fraction of training images."""
     named = {label: sum(counts) for label, counts in record.confidence.items()}
     trained = sum(train_counts.values())
     return [
