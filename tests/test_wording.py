@@ -39,8 +39,6 @@ STILL_BEING_REWRITTEN = frozenset(
         "model/cli",
         "model/dataset",
         "model/evaluation",
-        "model/features",
-        "model/files",
         "model/networks",
         "model/results.py",
         "model/runs",
