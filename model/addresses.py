@@ -1,8 +1,8 @@
-"""Addresses as they may be shown and logged: without the credentials they may hold."""
+"""Addresses without credentials, for messages and logs."""
 
 
 def without_credentials(address: str) -> str:
-    """An address without the user, password and query that it may hold; any other text as it is."""
+    """Address without user, password and query; any other text is returned unchanged."""
     scheme, separator, rest = address.rpartition("://")
     place = rest.partition("?")[0]
     return f"{scheme}{separator}" + (f"...@{place.rpartition('@')[2]}" if "@" in place else place)

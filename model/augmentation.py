@@ -1,11 +1,11 @@
-"""Augmentation as a line of named steps, such as `flip_lr|rotate(15)|crop(0.8)`: its grammar and its presets.
+"""Augmentation as a pipeline of named steps, such as `flip_lr|rotate(15)|crop(0.8)`: grammar and presets.
 
     augmentation = step ("|" step)*
     step         = preset | operation [ "(" number ")" ]
 
-Steps are applied in the order written, which matters: a patch cut out before a rotation is turned with it.
-No preset flips, because signs and text have a side; where the photographed things have none, write
-`flip_lr|flip_ud|medium`. What each operation does to pixels is in `model.features.views`.
+Steps are applied in the given order, which matters: a patch masked before a rotation is rotated as well.
+Presets never flip, because the orientation of signs and text carries meaning; if it does not, use
+`flip_lr|flip_ud|medium`. `model.features.views` applies the operations to pixels.
 """
 
 import dataclasses
@@ -23,12 +23,12 @@ _STEP = re.compile(r"\s*(?P<name>\w+)\s*(?:\((?P<number>[^()]*)\))?\s*")
 
 @dataclasses.dataclass(frozen=True)
 class OperationInfo:
-    """What the number of an operation means and may be.
+    """Parameter of an operation.
 
     Attributes:
-        meaning: of the number.
-        minimum, maximum: inclusive bounds, in the number's own unit.
-        default: where no number is given.
+        meaning: meaning of the number, with its unit.
+        minimum, maximum: inclusive bounds, in the same unit.
+        default: value if no number is given.
     """
 
     meaning: str
@@ -55,13 +55,13 @@ PRESETS: Mapping[str, str] = {
     "strong": "rotate(20)|crop(0.65)|color(0.3)|blur(1)|noise(0.02)|cutout(0.3)",
 }
 
-# The first row whose number of images per class is not reached; beyond the last row, none.
+# `auto` takes the first row whose number of images per class is not reached, otherwise none.
 _AUTO_BELOW: tuple[tuple[float, str], ...] = ((50, "strong"), (500, "light"))
 
 
 @dataclasses.dataclass(frozen=True)
 class Operation:
-    """One operation with its number."""
+    """Operation with its parameter."""
 
     name: str
     number: float
@@ -71,15 +71,15 @@ class Operation:
 
 
 def parse_augmentation(text: str, images_per_class: float) -> tuple[Operation, ...]:
-    """The operations that a line of steps stands for, presets written out.
+    """Parse an augmentation to its operations, with presets expanded.
 
     Args:
-        text: in the grammar above; empty means none.
-        images_per_class: training images over classes, by which `auto` decides: strong below 50, light below
-            500, else none; infinite where a head alone is trained.
+        text: augmentation in the grammar above; empty means none.
+        images_per_class: training images divided by classes, for `auto`: strong below 50, light below 500, otherwise
+            none; infinite if only a head is trained.
 
     Raises:
-        ConfigError: steps cannot be understood; the message names them all.
+        ConfigError: steps are invalid; the message lists all of them.
     """
     problems: list[str] = []
     operations: list[Operation] = []
@@ -94,14 +94,14 @@ def parse_augmentation(text: str, images_per_class: float) -> tuple[Operation, .
 
 
 def augmentation_text(operations: Sequence[Operation]) -> str:
-    """The operations as a line that `parse_augmentation` reads, presets written out; none: an empty text."""
+    """Format operations as text that `parse_augmentation` accepts; empty without operations."""
     return "|".join(map(str, operations))
 
 
 def _read_step(step: str, images_per_class: float) -> tuple[Operation, ...]:
     found = _STEP.fullmatch(step)
     if found is None:
-        raise ConfigError(f"expected steps with | between them, such as {EXAMPLE}, found {step!r}.")
+        raise ConfigError(f"expected steps separated by |, such as {EXAMPLE}, found {step!r}.")
     name, number = found["name"], found["number"]
     if name in OPERATIONS:
         return (Operation(name, _read_number(name, number)),)

@@ -1,7 +1,7 @@
-"""The table of backbones: what each is called, eats and comes from. To add one, add a row.
+"""Table of backbones: name, input and source of each. To add a backbone, add a row.
 
-Nothing here needs Keras, so that Swagger, `--help` and error messages can read the table;
-`model.networks.pretrained` builds the networks.
+The table needs no Keras, so that Swagger, `--help` and messages can read it; `model.networks.pretrained` builds the
+networks.
 """
 
 import dataclasses
@@ -15,16 +15,16 @@ Scaling = Literal["lite", "tf", "torch", "caffe", "built_in"]
 
 @dataclasses.dataclass(frozen=True)
 class Backbone:
-    """One pretrained network.
+    """Pretrained network.
 
     Attributes:
-        name: the name users type.
-        image_size: height and width, in pixels, that its weights were trained with.
-        scaling: how pixels in [0, 255] become its input: `lite` (x - 127) / 128; `tf` x / 127.5 - 1;
+        name: value of the option `backbone`.
+        image_size: height and width in pixels of the images that its weights were trained with.
+        scaling: scaling of pixels in [0, 255] to its input: `lite` (x - 127) / 128; `tf` x / 127.5 - 1;
             `torch` x / 255 normalised by the ImageNet mean and deviation; `caffe` BGR minus the
-            ImageNet mean; `built_in` nothing, the network scales by itself.
-        embedded: whether its weights are installed with Topgraft; else the network is that of
-            keras.applications, which fetches its weights once.
+            ImageNet mean; `built_in` none, the network contains its scaling.
+        embedded: whether its weights are installed with Topgraft; otherwise keras.applications downloads them on
+            first use.
     """
 
     name: str
@@ -65,24 +65,24 @@ BACKBONES: dict[str, Backbone] = {row.name: row for row in _ROWS}
 
 
 def find_backbones(names: str) -> tuple[Backbone, ...]:
-    """The rows of several names with commas between; an empty text names none, one named twice counts once.
+    """Find the rows of a comma-separated list of names, without duplicates; none for an empty text.
 
     Raises:
-        ConfigError: there is no row of one of the names.
+        ConfigError: one of the names is unknown.
     """
     given = [name.strip() for name in names.split(",") if name.strip()]
     return tuple(find_backbone(name) for name in dict.fromkeys(given))
 
 
 def find_backbone(name: str) -> Backbone:
-    """The row of that name.
+    """Find the row of a name.
 
     Raises:
-        ConfigError: there is none; the message offers the nearest names.
+        ConfigError: the name is unknown; the message suggests similar names.
     """
     if name in BACKBONES:
         return BACKBONES[name]
     by_lower_case = {known.lower(): known for known in BACKBONES}
     near = difflib.get_close_matches(name.lower(), by_lower_case, n=3, cutoff=0.4)
     offered = ", ".join(by_lower_case[known] for known in near) or ", ".join(BACKBONES)
-    raise ConfigError(f"backbone: expected the name of a known network, received {name!r}. Did you mean: {offered}?")
+    raise ConfigError(f"backbone: expected a known network, received {name!r}. Did you mean: {offered}?")

@@ -1,4 +1,4 @@
-"""A trained model on disk: one folder with a manifest that names and checks every file in it."""
+"""Trained model on disk: a folder with a manifest that lists every file with its checksum."""
 
 import dataclasses
 import hashlib
@@ -21,7 +21,7 @@ ENGINES = ("onnx", "keras")
 
 @dataclasses.dataclass(frozen=True)
 class FileRecord:
-    """What a file of a bundle must be: its sha256 in hexadecimal and its size in bytes."""
+    """Record of a file: sha256 in hexadecimal, and size in bytes."""
 
     sha256: str
     size: int
@@ -29,27 +29,27 @@ class FileRecord:
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-    """All that must travel with the weights, so that prediction cannot drift from training.
+    """Manifest: everything that prediction needs to know about the training.
 
     Attributes:
         created: start of the training, ISO 8601 in UTC.
-        versions: of topgraft, keras, tensorflow, onnx.
+        versions: versions of topgraft and of the main libraries.
         classes: names in label order.
-        image_size: height and width of the network's input, in pixels.
-        resize: how a photo becomes square (`TrainConfig.resize`).
-        scaling: how the network's first layers scale pixels (`Backbone.scaling`).
-        train_config: every option of the training.
+        image_size: height and width of the input of the network, in pixels.
+        resize: resize mode (`TrainConfig.resize`).
+        scaling: scaling of pixels inside the network (`Backbone.scaling`).
+        train_config: all options of the training.
         dataset: path, fingerprint, counts per split and class, number of rejected images.
         metrics: split -> name -> value.
-        temperature: what logits are divided by before softmax; 1 means not calibrated.
-        thresholds: `confidence`, below which an answer counts as unknown; `confidence_by_class`, class name -> the
-            same for answers that name this class, where enough is known of it; `distance` from the training
-            images, beyond which an image counts as unknown, where they are remembered in a file.
-        engine: `onnx`, or `keras` where the ONNX export failed its parity check.
-        parity: largest difference of a probability between the two, and on how many images; of an int8 network, its
-            validation accuracy and that of the float32 one.
+        temperature: divisor of the logits before softmax; 1 means not calibrated.
+        thresholds: `confidence`: predictions below are marked unknown; `confidence_by_class`: class name -> the same
+            for predictions of this class, if it has enough images; `distance`: images farther than this from the
+            training images are marked unknown, if the model has reference features.
+        engine: `onnx`, or `keras` if the ONNX export failed its parity check.
+        parity: largest difference of a probability between the two engines, and the number of images compared; for an
+            int8 network, its validation accuracy and that of the float32 network.
         files: path inside the bundle -> record.
-        precision: `float32`, or `int8` (`TrainConfig.precision`), of the network in model.onnx.
+        precision: precision of the network in model.onnx: `float32` or `int8` (`TrainConfig.precision`).
     """
 
     name: str
@@ -73,43 +73,43 @@ class Manifest:
 
     @property
     def input_spec(self) -> InputSpec:
-        """The input of the network: image size, and how an image is resized to it."""
+        """Input of the network: size and resize mode."""
         return InputSpec.square(self.image_size, self.resize)
 
 
 @dataclasses.dataclass(frozen=True)
 class Bundle:
-    """A trained model: its folder and its manifest."""
+    """Trained model: its folder and its manifest."""
 
     directory: Path
     manifest: Manifest
 
     @property
     def name(self) -> str:
-        """The model's name: that of its folder."""
+        """Name of the model, which is that of its folder."""
         return self.directory.name
 
     def verify(self) -> None:
         """Read every file and compare it with the manifest.
 
         Raises:
-            ModelDamagedError: files are missing or changed; the message names them all.
+            ModelDamagedError: files are missing or have changed; the message lists all of them.
         """
         self._verify(self.manifest.files)
 
     def verify_file(self, name: str) -> None:
-        """Read one file and compare it with the manifest; a file that the manifest does not list passes.
+        """Read one file and compare it with the manifest; a file that is not listed there passes.
 
         Raises:
-            ModelDamagedError: it is missing or changed.
+            ModelDamagedError: the file is missing or has changed.
         """
         self._verify({listed: record for listed, record in self.manifest.files.items() if listed == name})
 
     def read_file(self, name: str) -> bytes:
-        """The content of one file that the manifest lists: what was compared is what is returned.
+        """Read one file and return its content, compared with the manifest.
 
         Raises:
-            ModelDamagedError: it is missing or changed.
+            ModelDamagedError: the file is missing or has changed.
         """
         try:
             content = (self.directory / name).read_bytes()
@@ -131,10 +131,10 @@ class Bundle:
 
 
 def open_bundle(directory: Path) -> Bundle:
-    """Read the manifest of the model in `directory` and see that its files are there, with the right sizes.
+    """Read the manifest of the model in `directory`, and check that its files exist with the right sizes.
 
     Raises:
-        ModelDamagedError: something is missing or changed, or the format version is newer than this Topgraft's.
+        ModelDamagedError: files are missing or have another size, or the format version is too new.
     """
     path = directory / MANIFEST
     try:
@@ -143,7 +143,7 @@ def open_bundle(directory: Path) -> Bundle:
         manifest = Manifest(**content | {"classes": tuple(content["classes"]), "files": files})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelDamagedError(
-            f"{path}: expected the manifest of a trained model, received: {error!r}. Train or fetch the model again."
+            f"{path}: expected the manifest of a trained model, received: {error!r}. Train or download the model again."
         ) from error
     problems = _missing_or_resized(directory, files)
     if problems:
@@ -152,9 +152,9 @@ def open_bundle(directory: Path) -> Bundle:
 
 
 def write_manifest(directory: Path, manifest: Manifest) -> Manifest:
-    """Write `manifest.json`, with the records of all files now in `directory`; return what was written.
+    """Write `manifest.json` with the records of all files in `directory`; return the written manifest.
 
-    What is written beside a whole model later, `mlflow_run.json`, has none.
+    `mlflow_run.json`, which is written later, has no record.
     """
     names = sorted(path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file())
     records = {name: file_record(directory / name) for name in names if name not in (MANIFEST, MLFLOW_RUN)}
@@ -164,7 +164,7 @@ def write_manifest(directory: Path, manifest: Manifest) -> Manifest:
 
 
 def file_record(path: Path) -> FileRecord:
-    """The sha256 and size of a file."""
+    """Record of a file."""
     return FileRecord(file_sha256(path), path.stat().st_size)
 
 
@@ -181,14 +181,14 @@ def _missing_or_resized(directory: Path, files: Mapping[str, FileRecord]) -> dic
 
 def _damage(directory: Path, problems: dict[str, str]) -> str:
     listed = "; ".join(f"{name}: {problem}" for name, problem in problems.items())
-    return f"the model {directory.name} in {directory} is damaged: {listed}. Train or fetch it again, or remove it."
+    return f"the model {directory.name} in {directory} is damaged: {listed}. Train or download it again, or remove it."
 
 
 def version_of(created: str, files: Mapping[str, str]) -> str:
-    """A name for a model as it is now; another one when any of its files is another.
+    """Identifier of the version of a model; it changes when any of its files changes.
 
     Args:
-        created: as in the manifest.
-        files: path -> sha256, as in the manifest.
+        created: creation time in the manifest.
+        files: path -> sha256 in the manifest.
     """
     return hashlib.sha256(json.dumps([created, sorted(files.items())]).encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees the old content or the new, never half of one."""
+"""Atomic writing of files: a reader sees the old content or the new one, never a part."""
 
 import csv
 import io
@@ -13,10 +13,10 @@ from typing import IO, Any
 
 
 def replace_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Let `write` fill a temporary file beside `path`, then put it in place of `path`.
+    """Let `write` fill a temporary file in the folder of `path`, then rename it to `path`.
 
     The content is on disk (fsync) before the rename. If `write` raises, or the disk is full,
-    `path` keeps what it held and the temporary file is removed.
+    `path` keeps its content and the temporary file is removed.
     """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
@@ -38,7 +38,7 @@ def remove_leftovers(path: Path) -> None:
 
 
 def leftovers(path: Path) -> list[Path]:
-    """The temporary files beside `path`: of processes that were killed, or that write it now."""
+    """Temporary files of `path`: of killed processes, or of one that is writing it."""
     left = re.compile(re.escape(f".{path.name}.") + "[0-9a-f]{32}")
     return [other for other in path.parent.glob(".*") if left.fullmatch(other.name)]
 
@@ -54,12 +54,12 @@ def write_text(path: Path, content: str) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Replace `path` by `content` as indented JSON; see `to_json` for what it may hold."""
+    """Replace `path` by `content` as indented JSON; see `to_json` for the accepted values."""
     write_text(path, json_text(content))
 
 
 def json_text(content: Any) -> str:
-    """The text that `write_json` writes."""
+    """Text written by `write_json`."""
     return json.dumps(to_json(content), indent=2, ensure_ascii=False) + "\n"
 
 
@@ -73,9 +73,9 @@ def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) 
 
 
 def to_json(value: Any) -> Any:
-    """Turn NumPy values, paths, sets and tuples into plain JSON types; NaN and infinities into None.
+    """Convert NumPy values, paths, sets and tuples to plain JSON types; NaN and infinities to None.
 
-    DEEPaaS answers 500 for every training once one result is not JSON, hence this at each edge.
+    DEEPaaS answers 500 for all trainings if one result is not JSON.
     """
     if isinstance(value, dict):
         return {str(key): to_json(item) for key, item in value.items()}
@@ -93,7 +93,7 @@ def to_json(value: Any) -> Any:
 
 
 def sync_tree(directory: Path) -> None:
-    """Bring every file and folder below `directory` to the disk."""
+    """Flush every file and folder below `directory` to disk (fsync)."""
     for path in directory.rglob("*"):
         if path.is_dir():
             sync_directory(path)
@@ -104,7 +104,7 @@ def sync_tree(directory: Path) -> None:
 
 
 def sync_directory(directory: Path) -> None:
-    """Make a rename inside `directory` survive a power cut."""
+    """Flush a folder to disk, so that a rename inside it survives a power failure."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)

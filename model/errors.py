@@ -1,35 +1,35 @@
-"""Every error that Topgraft raises on purpose.
+"""All exceptions raised by Topgraft.
 
     TopgraftError
     ├── ConfigError             an option has a value that cannot be used
-    │   └── TrainingBusyError   as many trainings run as are allowed
+    │   └── TrainingBusyError   the maximum number of trainings is running
     ├── DatasetError            a dataset cannot be used as it is
     │   └── ArchiveError        an archive is damaged or unsafe to unpack
-    │       └── ArchiveTooLargeError  it holds more than allowed
-    ├── ImageError              bytes that are not a picture we can decode
+    │       └── ArchiveTooLargeError  it has more content than allowed
+    ├── ImageError              bytes that cannot be decoded as an image
     │   └── ImageTooLargeError  more pixels or bytes than allowed
     ├── ModelError              a trained model cannot be used
     │   ├── ModelNotFoundError  no model of that name
-    │   ├── NothingTrainedError no model at all yet
-    │   └── ModelDamagedError   files missing or changed
+    │   ├── NothingTrainedError no trained model exists yet
+    │   └── ModelDamagedError   files are missing or have changed
     ├── WeightsError            pretrained weights cannot be read or fetched
     ├── StorageError            files cannot be read or written: a full disk, no permission
-    │   ├── StorageSettingsError      a storage is not configured, or wrongly
-    │   ├── StorageRefusedError       it refuses the user, the password or the act (401, 403)
-    │   ├── StorageNotFoundError      nothing is there under that name (404)
-    │   ├── StorageFullError          no space is left, here or there
-    │   ├── StorageBusyError          it is locked or overloaded for the moment (423, 429, 5xx)
-    │   ├── StorageUnreachableError   it does not answer
-    │   └── StorageDamagedError       what arrived is not what was sent
+    │   ├── StorageSettingsError      remote storage is not configured, or wrongly
+    │   ├── StorageRefusedError       it rejects the user, the password or the request (401, 403)
+    │   ├── StorageNotFoundError      there is no file or folder of that name (404)
+    │   ├── StorageFullError          no space is left, local or remote
+    │   ├── StorageBusyError          it is locked or overloaded (423, 429, 5xx)
+    │   ├── StorageUnreachableError   it does not respond
+    │   └── StorageDamagedError       transferred content differs from the original
     ├── TrackingError           a training could not be logged to MLflow
     ├── FetchError              a URL could not be fetched
-    │   └── FetchTooLargeError  it is larger than allowed
+    │   └── FetchTooLargeError  the response is larger than allowed
     └── TrainingError           a training failed
         ├── TrainingStoppedError  it was cancelled or killed
         └── ExportError           a network has no counterpart in ONNX
 
 Each takes one positional string, so that it survives pickling between processes.
-`exit_status` is what the command `topgraft` returns for it.
+`exit_status` is the exit status of the command `topgraft` for it.
 """
 
 
@@ -50,7 +50,7 @@ class ConfigError(TopgraftError):
 
 
 class TrainingBusyError(ConfigError):
-    """As many trainings run already as are allowed at a time."""
+    """The maximum number of trainings is running."""
 
 
 class DatasetError(TopgraftError):
@@ -64,17 +64,17 @@ class ArchiveError(DatasetError):
 
 
 class ArchiveTooLargeError(ArchiveError):
-    """An archive that holds more files, or more bytes, than allowed."""
+    """An archive has more files, or more bytes, than allowed."""
 
 
 class ImageError(TopgraftError):
-    """Bytes that are not a picture we can decode."""
+    """Bytes that cannot be decoded as an image."""
 
     exit_status = 3
 
 
 class ImageTooLargeError(ImageError):
-    """A picture with more pixels, or more bytes, than allowed."""
+    """An image has more pixels, or more bytes, than allowed."""
 
 
 class ModelError(TopgraftError):
@@ -88,7 +88,7 @@ class ModelNotFoundError(ModelError):
 
 
 class NothingTrainedError(ModelError):
-    """There is no trained model at all yet."""
+    """No trained model exists yet."""
 
 
 class ModelDamagedError(ModelError):
@@ -96,7 +96,7 @@ class ModelDamagedError(ModelError):
 
 
 class ModelBusyError(ModelError):
-    """A trained model is being replaced at this moment: worth another try."""
+    """A trained model is being replaced; the request can be retried."""
 
 
 class WeightsError(TopgraftError):
@@ -112,37 +112,37 @@ class StorageError(TopgraftError):
 
 
 class StorageSettingsError(StorageError):
-    """A storage is not configured, or wrongly; or rclone is missing."""
+    """Remote storage is not configured, or wrongly, or rclone is missing."""
 
     exit_status = 2
 
 
 class StorageRefusedError(StorageError):
-    """A storage refuses the user, the password or the act; never tried again, for it may lock the user out."""
+    """Remote storage rejects the user, the password or the request; not retried, because that may lock the account."""
 
 
 class StorageNotFoundError(StorageError):
-    """A storage has nothing under that name."""
+    """Remote storage has no file or folder of that name."""
 
 
 class StorageFullError(StorageError):
-    """A storage, or the local disk, has no space left."""
+    """No space is left in remote storage or on the local disk."""
 
 
 class StorageBusyError(StorageError):
-    """A storage is locked or overloaded for the moment: worth another try."""
+    """Remote storage is temporarily locked or overloaded; the request can be retried."""
 
 
 class StorageUnreachableError(StorageError):
-    """A storage does not answer: worth another try."""
+    """Remote storage does not respond; the request can be retried."""
 
 
 class StorageDamagedError(StorageError):
-    """What arrived is not what was sent."""
+    """Transferred content differs from the original."""
 
 
 class TrackingError(TopgraftError):
-    """A training could not be logged to MLflow; its model is whole all the same."""
+    """A training could not be logged to MLflow; its model is complete nevertheless."""
 
     exit_status = 5
 
@@ -154,7 +154,7 @@ class FetchError(TopgraftError):
 
 
 class FetchTooLargeError(FetchError):
-    """What a URL answers is larger than allowed."""
+    """The response for a URL is larger than allowed."""
 
 
 class TrainingError(TopgraftError):

@@ -1,4 +1,4 @@
-"""Presets: options that go well together, each a YAML file in `presets/`; `model.config.PRESETS` has their names."""
+"""Presets: predefined sets of options in YAML files in `presets/`, named in `model.config.PRESETS`."""
 
 import sys
 from collections.abc import Mapping
@@ -11,10 +11,10 @@ from model.errors import ConfigError
 
 
 def preset_options(layers: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of the preset that `layers` names in `preset`; none where it names none.
+    """Options of the preset named by the option `preset` in `layers`; empty without one.
 
     Raises:
-        ConfigError: there is no such preset, or its file cannot be read.
+        ConfigError: the preset does not exist, or its file cannot be read.
     """
     name = layers.get("preset") or NO_PRESET
     if name == NO_PRESET:
@@ -25,10 +25,10 @@ def preset_options(layers: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def preset_path(name: str) -> Path:
-    """The file of a preset: in the checkout that an editable installation came from, else where pip put it.
+    """File of a preset: in the checkout of an editable installation, otherwise in the installed package.
 
     Raises:
-        ConfigError: it is in neither place.
+        ConfigError: the file does not exist.
     """
     places = [Path(__file__).resolve().parent.parent / "presets", Path(sys.prefix) / "share" / "topgraft" / "presets"]
     for place in places:
@@ -40,6 +40,6 @@ def preset_path(name: str) -> Path:
 
 
 def changed_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the options that differ from their defaults: a form that sends all of them means only these."""
+    """Options that differ from their defaults: a form sends all of them, but only these were set by the user."""
     defaults = {name: field.default for name, (field, _) in options_of(TrainConfig).items()}
     return {name: value for name, value in options.items() if name not in defaults or value != defaults[name]}

@@ -57,7 +57,7 @@ def provenance_of(directory: Path) -> dict[str, str]:
 
 
 def _read(path: Path) -> dict[str, str]:
-    """The texts of a small JSON file; of a model that came from elsewhere it can hold anything."""
+    """Strings of a small JSON file; in an imported model it can contain anything."""
     try:
         content = json.loads(path.read_bytes()) if path.stat().st_size <= _LARGEST else {}
     except (OSError, ValueError, RecursionError):

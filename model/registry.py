@@ -19,7 +19,7 @@ from model.config import LATEST, is_model_name
 from model.durable import to_json
 from model.errors import ConfigError, ModelDamagedError, ModelError, ModelNotFoundError, NothingTrainedError
 from model.promotion import promoted_models
-from model.results import most_telling
+from model.results import primary_measurement
 from model.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -264,6 +264,6 @@ def _read(directory: Path, stamp: Stamp) -> RegisteredModel:
 
 def _measured(metrics: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Accuracy and macro-F1 on the most telling split that was measured."""
-    split = most_telling(name for name, values in metrics.items() if values)
+    split = primary_measurement(name for name, values in metrics.items() if values)
     values = metrics[split] if split else {}
     return {"accuracy": values.get("accuracy"), "macro_f1": values.get("macro_f1"), "measured_by": split}

@@ -23,9 +23,9 @@ _OUT_OF_MEMORY = (
 
 
 def available_processors(cgroup: Path = _CGROUP) -> int:
-    """How many processors this process may keep busy, at least 1.
+    """Number of processors available to this process, at least 1.
 
-    The fewest of: those it may run on; the quota of its cgroup (version 2 or 1), rounded up; and
+    The minimum of: the CPU affinity; the quota of its cgroup (version 2 or 1), rounded up; and
     NOMAD_CPU_CORES, a number or a list such as `0-3,7`.
     """
     limits = [len(os.sched_getaffinity(0)), _quota(cgroup), NOMAD_CPU_CORES.read()]
@@ -33,9 +33,9 @@ def available_processors(cgroup: Path = _CGROUP) -> int:
 
 
 def blas_threads() -> dict[str, str]:
-    """Environment variables that keep NumPy's linear algebra on these processors; read when NumPy is imported.
+    """Environment variables that limit the threads of NumPy's linear algebra; read when NumPy is imported.
 
-    What the environment says of them already stays.
+    Variables that are set already keep their values.
     """
     threads = str(available_processors())
     return {variable.name: variable.read() or threads for variable in BLAS_THREADS}
@@ -67,19 +67,19 @@ def _quota(cgroup: Path) -> int | None:
 
 
 def available_memory(cgroup: Path = _CGROUP, proc: Path = _PROC) -> int:
-    """How much memory this container was given, in bytes.
+    """Memory of this container in bytes.
 
-    The least of: that of the machine; the limit of its cgroup (version 2 or 1); and NOMAD_MEMORY_LIMIT, in MiB.
+    The minimum of: the memory of the machine; the limit of its cgroup (version 2 or 1); and NOMAD_MEMORY_LIMIT, in MiB.
     """
     limits = [_meminfo(proc, "MemTotal"), _cgroup_limit(cgroup), NOMAD_MEMORY.read()]
     return min((limit for limit in limits if limit is not None), default=_UNKNOWN)
 
 
 def spare_memory(cgroup: Path = _CGROUP, proc: Path = _PROC) -> int:
-    """How much more memory this process can take before something is killed, in bytes; 0 when there is none.
+    """Memory in bytes that this process can still allocate before a process is killed; 0 if there is none.
 
-    The least of: what the machine has left; what the cgroup has left, its file cache counted as free; and
-    NOMAD_MEMORY_LIMIT without what this process takes already.
+    The minimum of: the available memory of the machine; the unused memory of the cgroup, with its file cache counted
+    as free; and NOMAD_MEMORY_LIMIT minus the memory of this process.
     """
     spare = [_meminfo(proc, "MemAvailable")]
     limit, used = _cgroup_limit(cgroup), _cgroup_use(cgroup)
@@ -122,7 +122,7 @@ def _own_memory(proc: Path) -> int:
 
 
 def _field(path: Path, name: str) -> int | None:
-    """The number behind a name, in a file of lines `name number ...`."""
+    """Number that follows a name in a file of lines `name number ...`."""
     try:
         rows = [line.split() for line in path.read_text().splitlines()]
         return next((int(row[1]) for row in rows if row[:1] == [name]), None)
@@ -145,6 +145,6 @@ def release_free_memory() -> None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that this machine, or its GPU, has no memory left."""
+    """Whether an error reports that the machine, or its GPU, is out of memory."""
     said = f"{type(error).__name__}: {error}"
     return any(sign in said for sign in _OUT_OF_MEMORY)

@@ -1,4 +1,4 @@
-"""The values that walk between rooms: samples, datasets, predictions, the state of a training."""
+"""Data classes shared by the packages: samples, datasets, predictions, states of a training."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -16,17 +16,17 @@ SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 Measurement = Literal["test", "cross_validation", "val"]
 MEASUREMENTS: tuple[Measurement, ...] = ("test", "cross_validation", "val")
-"""What the metrics of a trained model may be of: test images; every image it could learn from, answered by a head
-that learned without it; validation images, which chose the settings. The most telling comes first."""
+"""Sources of the metrics of a model, the most reliable first: test images; all training images, each predicted by a
+head trained without it; validation images, which also selected the hyperparameters."""
 
 State = Literal["queued", "running", "done", "failed", "cancelled", "killed", "interrupted"]
-"""How a training is.
+"""State of a training.
 
-queued: waits for its turn. running: trains. done: is a model. failed: our own code ended it, with an error.
-cancelled: a person ended it. killed: the system killed its process, as it does when memory runs out. interrupted:
-its process went away with what it ran in, and nobody could write anything. The last four can be gone on with.
+queued: in the queue. running: training. done: a trained model. failed: ended with an error. cancelled: ended by the
+user. killed: its process was killed by the system, for example when memory ran out. interrupted: its process
+disappeared without recording an end, for example when the machine stopped. The last four can be resumed.
 """
-UNDER_WAY: tuple[State, ...] = ("queued", "running")
+ACTIVE_STATES: tuple[State, ...] = ("queued", "running")
 
 UNITS = {
     "check": "images",
@@ -39,40 +39,40 @@ UNITS = {
     "upload": "kB",
     "verify": "kB",
 }
-"""What the steps of a phase are; those of any other are just steps."""
+"""Unit of the steps of a phase; other phases count steps without a unit."""
 
 
-def most_telling(measured: Iterable[str]) -> Measurement | None:
-    """Which of the measurements of a model to judge it by; None where there is none that is known."""
-    there = set(measured)
-    return next((name for name in MEASUREMENTS if name in there), None)
+def primary_measurement(measured: Iterable[str]) -> Measurement | None:
+    """The most reliable of the given measurements; None if none of them is known."""
+    available = set(measured)
+    return next((name for name in MEASUREMENTS if name in available), None)
 
 
 SECONDS_LEFT = "eta_seconds"
-"""The metric of a `Progress` that tells how long the phase will still take."""
+"""Metric of a `Progress` that holds the remaining seconds of the phase."""
 
 
 class Progress(Protocol):
-    """Called as work goes on, from the thread that does it."""
+    """Callback that reports progress; called in the thread that does the work."""
 
     def __call__(self, phase: str, done: int, total: int, /, **metrics: float) -> None:
-        """`done` of `total` steps of `phase` are over; `metrics` are the latest, such as loss."""
+        """Report that `done` of `total` steps of `phase` are finished; `metrics` are the latest, such as loss."""
 
 
 def no_progress(phase: str, done: int, total: int, /, **metrics: float) -> None:
-    """A `Progress` that tells nobody."""
+    """`Progress` that reports nothing."""
 
 
 @dataclasses.dataclass(frozen=True)
 class InputSpec:
-    """The input of a network: images uint8 (height, width, 3), and how an image is resized to that.
+    """Input of a network: images uint8 (height, width, 3), and the way an image is resized to that.
 
     Attributes:
-        height, width: in pixels.
+        height, width: size in pixels.
         resize: `squash` changes the aspect ratio, `pad` adds a gray border, `crop` takes the centre.
 
     Raises:
-        ValueError: an unknown way to resize.
+        ValueError: unknown resize mode.
     """
 
     height: int
@@ -85,12 +85,12 @@ class InputSpec:
 
     @classmethod
     def square(cls, side: int, resize: str = "squash") -> "InputSpec":
-        """The input with this height and width, in pixels."""
+        """Square input of this height and width, in pixels."""
         return cls(side, side, resize)
 
     @classmethod
     def from_config(cls, config: TrainConfig) -> "InputSpec":
-        """The input of the network that a training makes."""
+        """Input of the network that a training with these options produces."""
         return cls.square(config.image_size or find_backbone(config.backbone).image_size, config.resize)
 
     @property
@@ -100,13 +100,13 @@ class InputSpec:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """The shape of one image: (height, width, 3)."""
+        """Shape of one image: (height, width, 3)."""
         return self.height, self.width, 3
 
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """One labelled image: where it is, its path inside the dataset (with `/`), its class index."""
+    """Labelled image: its file, its path inside the dataset (with `/`), and its class index."""
 
     path: Path
     name: str
@@ -115,7 +115,7 @@ class Sample:
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """Class names in label order, and the samples of each split."""
+    """Dataset: class names in label order, and the samples of each split."""
 
     root: Path
     classes: tuple[str, ...]
@@ -124,27 +124,27 @@ class Dataset:
     test: tuple[Sample, ...]
 
     def split(self, name: Split) -> tuple[Sample, ...]:
-        """The samples of one split."""
+        """Samples of one split."""
         return {"train": self.train, "val": self.val, "test": self.test}[name]
 
     @property
     def samples(self) -> tuple[Sample, ...]:
-        """The samples of all splits: train, then val, then test."""
+        """Samples of all splits: train, val, test."""
         return self.train + self.val + self.test
 
 
 UnknownReason = Literal["", "confidence", "features", "confidence and features"]
-"""Why an image counts as unknown: the model is not sure enough, or the image is far from all training images."""
+"""Why an image is marked unknown: low confidence, or far from all training images (out-of-distribution)."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Neighbour:
-    """A training image that is like another image.
+    """Training image similar to a predicted image.
 
     Attributes:
         image: its path inside the dataset.
-        label: the name of its class.
-        distance: of the features, each brought to length 1: 0 for the same image, up to 2.
+        label: name of its class.
+        distance: Euclidean distance of the features, each scaled to length 1, in [0, 2]; 0 for the same image.
     """
 
     image: str
@@ -154,20 +154,20 @@ class Neighbour:
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """What a model says of one image, or why it says nothing.
+    """Prediction for one image, or the error that prevented it.
 
     Attributes:
-        image: the name of the image, as the caller knows it.
-        labels: the top-k class names, most probable first; empty when there is an error.
-        probabilities: theirs, in [0, 1], calibrated.
-        unknown: whether the model does not know: its confidence is below its threshold, or the image is
-            farther from the training images than the threshold allows.
-        error: why the image could not be classified, else None.
-        unknown_reason: which of the two, or both; empty where it is not unknown.
-        unknown_explanation: the same with the numbers.
-        distance: from the training images; None where the model does not remember them.
-        neighbours: the most similar training images, nearest first, as many as were asked for.
-        components: of the features, along axes of the training images; no part of the answer.
+        image: name of the image, as given by the caller.
+        labels: top-k class names, most probable first; empty if there is an error.
+        probabilities: calibrated probabilities of these classes, in [0, 1].
+        unknown: whether the image is marked unknown: its confidence is below the threshold, or its distance from the
+            training images is above it.
+        error: why the image could not be classified, otherwise None.
+        unknown_reason: which of the two thresholds, or both; empty if the image is not unknown.
+        unknown_explanation: the reason as a sentence with the values.
+        distance: distance from the training images; None if the model has no reference features.
+        neighbours: most similar training images, nearest first, as many as requested.
+        components: features projected on axes of the training images; not part of the answer.
     """
 
     image: str
@@ -182,7 +182,7 @@ class Prediction:
     components: tuple[float, ...] | None = dataclasses.field(default=None, compare=False)
 
     def to_json(self) -> dict[str, Any]:
-        """The prediction as one object of the JSON answer, with those keys only that there is something to say of."""
+        """Convert to an object of the JSON answer; keys without a value are left out."""
         answer: dict[str, Any] = {"image": self.image}
         if self.error is not None:
             return answer | {"error": self.error}
@@ -201,10 +201,10 @@ class Prediction:
 
     @classmethod
     def from_json(cls, answer: dict[str, Any]) -> "Prediction":
-        """The prediction that `to_json` made this object of.
+        """Convert an object written by `to_json` back to a prediction.
 
         Raises:
-            KeyError, TypeError: it is another object.
+            KeyError, TypeError: the object is no prediction.
         """
         known = {field.name: answer[field.name] for field in dataclasses.fields(cls) if field.name in answer}
         for name in ("labels", "probabilities"):
@@ -216,19 +216,19 @@ class Prediction:
 
 @dataclasses.dataclass(frozen=True)
 class TrainingStatus:
-    """The content of `status.json` of a training under way or over.
+    """Content of `status.json` of a training.
 
     Attributes:
-        phase: what it is doing: start, check, prepare (loading the backbone), features, head,
+        phase: current phase: start, check, prepare (loading the backbone), features, head,
             cross_validation, fine_tune_inputs, fine_tune, export, report; before features: tune.
-        epoch, epochs: of the phase; folds of cross_validation, images for other phases without epochs.
-        eta_seconds: time left in the phase, None while unknown.
-        per_second: epochs, or images, of the phase in a second so far, None while unknown.
-        metrics: the latest, such as loss and val_accuracy.
-        message: one sentence for people; for a failed training, why and what to do.
-        error: of a failed training, the name of the class of its error (`model.errors`).
-        pid: the process that trains.
-        seconds_used: how long it has trained, before interruptions too; turns waited for do not count.
+        epoch, epochs: progress of the phase in epochs; in folds for cross_validation, in images for other phases.
+        eta_seconds: remaining seconds of the phase, None while unknown.
+        per_second: epochs or images per second of the phase so far, None while unknown.
+        metrics: latest values, such as loss and val_accuracy.
+        message: one sentence for the user; for a failed training, the reason and what to do.
+        error: class name of the error of a failed training (`model.errors`).
+        pid: process ID of the training.
+        seconds_used: training time, including time before interruptions but not time in the queue.
     """
 
     name: str
@@ -252,7 +252,7 @@ class TrainingStatus:
 
     @property
     def pace(self) -> dict[str, float]:
-        """For a `Progress`, where known: images or epochs in a second, as `images/s`, and `eta_seconds`."""
+        """Metrics of a `Progress`, if known: `images/s` or `epochs/s`, and `eta_seconds`."""
         if self.per_second is None:
             return {}
         pace = {f"{self.unit}/s": self.per_second}
@@ -260,7 +260,7 @@ class TrainingStatus:
 
 
 def labels_of(samples: Sequence[Sample]) -> "np.ndarray":
-    """The class indices of samples, int64 (n,)."""
+    """Class indices of samples, int64 (n,)."""
     import numpy as np
 
     return np.array([sample.label for sample in samples], dtype=np.int64)

@@ -1,6 +1,6 @@
-"""From the options of a configuration class to marshmallow fields, and from loose values to a configuration.
+"""Schema of the configuration classes: their marshmallow fields, and validated loading from dicts.
 
-HTTP, the command line and YAML each bring a dict; `load` turns it into the same frozen object.
+HTTP, the command line and YAML files all provide a dict; `load` converts it to the same frozen object.
 """
 
 import dataclasses
@@ -37,7 +37,7 @@ _FIELD_OF_TYPE: dict[type, type[fields.Field]] = {
 
 
 def fields_of(config_class: type) -> dict[str, fields.Field]:
-    """A plain marshmallow field for each option, with its default, help text, bounds and choices."""
+    """Marshmallow field for each option, with its default, help text, bounds and choices."""
     hints = typing.get_type_hints(config_class)
     return {name: _field(hints[name], field.default, info) for name, (field, info) in options_of(config_class).items()}
 
@@ -53,12 +53,12 @@ def former_fields_of(config_class: type) -> dict[str, fields.Field]:
 
 
 def load(config_class: type[Config], *layers: Mapping[str, Any]) -> Config:
-    """Build a configuration from layers of loose values; a later layer wins over an earlier one.
+    """Build a configuration from layers of values; a later layer takes precedence over an earlier one.
 
-    A value of None or an empty text for an option that is not a text means "not given".
+    None and an empty string mean "not given".
 
     Raises:
-        ConfigError: one or more values cannot be used; the message names them all.
+        ConfigError: values are invalid; the message lists all of them.
     """
     given = merged(*layers)
     problems = [_unknown_option(config_class, name) for name in given.keys() - options_of(config_class).keys()]
@@ -76,7 +76,7 @@ def load(config_class: type[Config], *layers: Mapping[str, Any]) -> Config:
 
 @functools.cache
 def _schema_of(config_class: type) -> Schema:
-    # Made once: making one takes many times as long as using it, and each request to the service uses one.
+    # Created once: each request to the service uses a schema, and creating one takes many times as long.
     return Schema.from_dict(fields_of(config_class))()
 
 
@@ -111,7 +111,7 @@ def load_file(path: Path) -> dict[str, Any]:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(
-            f"configuration file {path}: expected YAML with an option a line, received: {error}"
+            f"configuration file {path}: expected YAML with one option per line, received: {error}"
         ) from error
     if content is None:
         return {}
@@ -121,7 +121,7 @@ def load_file(path: Path) -> dict[str, Any]:
 
 
 def log_resolved(config: Any, *layers: tuple[str, Mapping[str, Any]]) -> None:
-    """Log each option once with where its value came from: the last layer that gives it, or its default."""
+    """Log each option with the source of its value: the last layer that gives it, or its default."""
     given = [(source, _given(layer)) for source, layer in layers]
     for name, value in dataclasses.asdict(config).items():
         sources = [source for source, layer in given if name in layer]
@@ -129,7 +129,7 @@ def log_resolved(config: Any, *layers: tuple[str, Mapping[str, Any]]) -> None:
 
 
 class _OneOf(validate.OneOf):
-    """OneOf with a message that offers the nearest choices where there are too many to read."""
+    """OneOf whose message suggests similar choices if there are many."""
 
     def _format_error(self, value: Any) -> str:
         by_lower_case = {str(choice).lower(): str(choice) for choice in self.choices}
@@ -153,7 +153,7 @@ def _field(hint: Any, default: Any, info: OptionInfo) -> fields.Field:
 
 
 def _check_text(value: str) -> None:
-    """Refuse halves of surrogate pairs: no file, log or answer could be written with them."""
+    """Reject unpaired surrogates, which cannot be written to a file, log or answer."""
     try:
         value.encode()
     except UnicodeEncodeError as error:
@@ -202,7 +202,7 @@ def _problems_beyond_types(config_class: type, values: Mapping[str, Any]) -> lis
         except ConfigError as error:
             problems.append(f"tune_backbones: {error.message}")
         if values["tune_minutes"] is not None and values["weights"] == "none":
-            problems.append("tune_minutes: expected weights imagenet, without which there are no features to tune on.")
+            problems.append("tune_minutes: expected weights = imagenet, because the search needs pretrained features.")
         if values["val_fraction"] + values["test_fraction"] > 0.8:
             problems.append(
                 f"val_fraction and test_fraction: expected at most 0.8 together, to leave images for training. "

@@ -75,7 +75,7 @@ class Address:
         except (OSError, OverflowError) as error:
             raise ConfigError(
                 f"port {self.port} of {self.host}: expected to listen there, but: {error}. "
-                "Is the service running already? Stop it, or take another port: --port N."
+                "Is the service running already? Stop it, or choose another port: --port N."
             ) from error
 
     def answers(self, seconds: float) -> bool:
@@ -90,10 +90,10 @@ class Address:
 def keep_running(
     command: Sequence[str], environment: Mapping[str, str], address: Address, patience: Patience | None = None
 ) -> None:
-    """Run a server until this process is asked to stop, by SIGTERM or SIGINT; call it from the main thread.
+    """Run a server until this process receives SIGTERM or SIGINT; call it from the main thread.
 
     Raises:
-        ConfigError: the address is not free, or the server ended before its first answer, when it was first started.
+        ConfigError: the address is in use, or the server exited before its first response after the first start.
     """
     address.check_free()
     _Supervisor(command, environment, address, patience or Patience()).run()

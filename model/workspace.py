@@ -19,7 +19,7 @@ MONITOR = ".monitor"
 
 @dataclasses.dataclass(frozen=True)
 class Workspace:
-    """The folder that holds `data/` and `models/`."""
+    """Folder that contains `data/` and `models/`."""
 
     root: Path
 
@@ -44,7 +44,7 @@ class Workspace:
         return self.models / MONITOR
 
     def find_dataset(self, dataset: str) -> Path:
-        """The path meant by the option `dataset`: empty is `data/`, a name inside `data/` comes first.
+        """Path of the option `dataset`: empty is `data/`; a name inside `data/` takes precedence.
 
         A bare name that does not exist is taken as relative to `data/`, for the error message.
         """
@@ -55,11 +55,11 @@ class Workspace:
 
 
 def find_workspace(explicit: str | os.PathLike[str] | None = None) -> Workspace:
-    """The workspace: `explicit`, else TOPGRAFT_HOME, else the current directory if it has data/ or
-    models/, else the checkout that an editable installation came from.
+    """Find the workspace: `explicit`, TOPGRAFT_HOME, the current directory if it has data/ or models/,
+    or the checkout of an editable installation, in this order.
 
     Raises:
-        ConfigError: the folder named does not exist, or there is none to be found.
+        ConfigError: the given folder does not exist, or no workspace is found.
     """
     for origin, value in (("--workspace", explicit), (HOME.name, HOME.read())):
         if value:
@@ -72,7 +72,7 @@ def find_workspace(explicit: str | os.PathLike[str] | None = None) -> Workspace:
             return Workspace(root)
     raise ConfigError(
         f"expected a folder data/ or models/ in {Path.cwd()}, found neither. "
-        "Create one, or name the workspace with --workspace or TOPGRAFT_HOME."
+        "Create one, or set the workspace with --workspace or TOPGRAFT_HOME."
     )
 
 

@@ -73,10 +73,10 @@ def test_an_empty_line_is_none() -> None:
         ("noise(nan)", "noise: expected a number from 0 to 1"),
         ("noise()", "noise: expected a number from 0 to 1"),
         ("light(2)", "light is a preset, which takes no number"),
-        ("flip_lr||blur", "expected steps with | between them, such as flip_lr|rotate(15)|crop(0.8), found ''"),
+        ("flip_lr||blur", "expected steps separated by |, such as flip_lr|rotate(15)|crop(0.8), found ''"),
         ("flip_lr|", "found ''"),
-        ("rotate(1(2))", "expected steps with | between them"),
-        ("rotate, blur", "expected steps with | between them"),
+        ("rotate(1(2))", "expected steps separated by |"),
+        ("rotate, blur", "expected steps separated by |"),
     ],
 )
 def test_what_cannot_be_read_is_told_with_what_to_write(text: str, said: str) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from model.bundle import Bundle, open_bundle, write_manifest
-from model.provenance import MLFLOW_RUN, PROVENANCE, provenance_of, remember_run, write_job
+from model.provenance import MLFLOW_RUN, PROVENANCE, provenance_of, write_job, write_run
 from model.publishing.archive import write_archive
 from model.publishing.child_module import write_child_module
 from model.publishing.child_options import ChildOptions
@@ -55,7 +55,7 @@ def test_a_training_outside_of_any_job_writes_nothing(tmp_path: Path, monkeypatc
 
 
 def test_what_the_publisher_says_counts_more(trained: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    remember_run(trained.directory, RUN)
+    write_run(trained.directory, RUN)
     assert provenance_of(trained.directory)["mlflow_run"] == "0123abcd"
     monkeypatch.setenv("MLFLOW_RUN", "of-the-publisher")
     monkeypatch.setenv("TOPGRAFT_NOMAD_JOB", "another-job")
@@ -64,7 +64,7 @@ def test_what_the_publisher_says_counts_more(trained: Bundle, monkeypatch: pytes
 
 def test_a_model_that_is_logged_later_is_whole_and_packs_to_the_same_bytes(trained: Bundle, tmp_path: Path) -> None:
     before = write_archive(trained, tmp_path / "before.tar.xz")
-    remember_run(trained.directory, RUN)
+    write_run(trained.directory, RUN)
     bundle = open_bundle(trained.directory)
     bundle.verify()
     assert write_archive(bundle, tmp_path / "after.tar.xz").sha256 == before.sha256

@@ -4,7 +4,7 @@ import click
 
 from model.cli.options import current_workspace, json_option, workspace_option
 from model.cli.output import accuracy_line, print_json, progress_display
-from model.results import most_telling
+from model.results import primary_measurement
 from model.training_result import ImportResult
 
 
@@ -42,7 +42,7 @@ def _lines(result: ImportResult) -> list[str]:
     lines.append(f"  {result.backbone}, {result.classes} classes, photos of {size} by {size} pixels")
     if result.max_difference is not None:
         lines.append(f"  largest difference of a probability to the original network: {result.max_difference:.1e}")
-    judged = most_telling(result.metrics)
+    judged = primary_measurement(result.metrics)
     if judged:
         lines.append(f"  {judged}, as its training measured: {accuracy_line(result.metrics[judged])}")
     return lines

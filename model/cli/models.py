@@ -13,7 +13,7 @@ from model.cli.trainings import cancel_training, training_line, training_row, wa
 from model.errors import ModelDamagedError
 from model.promotion import promote, roll_back
 from model.registry import Registry, find_bundle, model_names, remove_bundle
-from model.results import most_telling
+from model.results import primary_measurement
 from model.runs import interrupted_trainings, remove_interrupted, unfinished_trainings
 from model.workspace import Workspace
 
@@ -148,7 +148,7 @@ def _row(workspace: Workspace, name: str) -> dict[str, Any]:
         manifest = find_bundle(workspace, name).manifest
     except ModelDamagedError as error:
         return {"name": name, "status": "damaged", "message": error.message}
-    judged = most_telling(manifest.metrics)
+    judged = primary_measurement(manifest.metrics)
     measured = manifest.metrics[judged] if judged else {}
     return {
         "name": name,

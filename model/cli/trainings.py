@@ -12,7 +12,7 @@ from model.cli.output import print_json, progress_display
 from model.errors import ConfigError, TrainingError, TrainingStoppedError
 from model.processes import Process
 from model.registry import find_bundle
-from model.results import UNDER_WAY, TrainingStatus
+from model.results import ACTIVE_STATES, TrainingStatus
 from model.runs import process_of, unfinished_trainings
 from model.workspace import Workspace
 
@@ -49,7 +49,7 @@ def watch_training(name: str) -> None:
     """Follow a training that runs elsewhere, in the service say, until it ends."""
     workspace = current_workspace()
     with progress_display() as progress:
-        while (status := _status(workspace, name)) is not None and status.state in UNDER_WAY:
+        while (status := _status(workspace, name)) is not None and status.state in ACTIVE_STATES:
             if status.state == "queued":
                 progress(f"queued, place {status.place}", 0, 1)
             else:
@@ -90,8 +90,8 @@ def _pid(workspace: Workspace, name: str, deadline: float) -> int:
     """The pid of a training under way; one that is about to start has none for a moment."""
     while True:
         status = _status(workspace, name)
-        if status is None or status.state not in UNDER_WAY:
-            under_way = [one.name for one in unfinished_trainings(workspace) if one.state in UNDER_WAY]
+        if status is None or status.state not in ACTIVE_STATES:
+            under_way = [one.name for one in unfinished_trainings(workspace) if one.state in ACTIVE_STATES]
             raise ConfigError(
                 f"cancel: expected the name of a training that runs or waits, received {name!r}. There are: "
                 f"{', '.join(under_way) or 'none'}."

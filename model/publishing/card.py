@@ -10,7 +10,7 @@ from typing import Any
 
 from model.bundle import Manifest
 from model.files.rendering import render
-from model.results import SPLITS, most_telling
+from model.results import SPLITS, primary_measurement
 
 _ROWS = (("accuracy", "accuracy"), ("macro_f1", "macro-F1"), ("balanced_accuracy", "balanced accuracy"))
 _TOP5 = ("top5_accuracy", "top-5 accuracy")
@@ -50,7 +50,7 @@ def model_card(manifest: Manifest, about: About = NO_DESCRIPTION) -> str:
 
 def card_values(manifest: Manifest, about: About = NO_DESCRIPTION) -> dict[str, Any]:
     """Values of the templates of the card and of the child module."""
-    measured = most_telling(manifest.metrics)
+    measured = primary_measurement(manifest.metrics)
     metrics = manifest.metrics[measured] if measured else {}
     counts = manifest.dataset.get("counts") or {}
     return {

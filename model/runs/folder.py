@@ -13,7 +13,7 @@ from model import durable
 from model.config import TrainConfig
 from model.errors import ConfigError, TrainingBusyError
 from model.locks import FileLock, exclusive, is_held
-from model.results import UNDER_WAY, State, TrainingStatus
+from model.results import ACTIVE_STATES, State, TrainingStatus
 from model.schema import load
 from model.workspace import Workspace
 
@@ -95,7 +95,7 @@ class Reservation:
         """
         with self._writing:
             status = self.status
-            if self.ended.is_set() or status.state not in UNDER_WAY:
+            if self.ended.is_set() or status.state not in ACTIVE_STATES:
                 return
             self.ended.set()
             ending = dataclasses.replace(

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from model.bundle_files import MANIFEST
-from model.results import UNDER_WAY, TrainingStatus
+from model.results import ACTIVE_STATES, TrainingStatus
 from model.runs.folder import LOCK, is_locked, read_status
 from model.workspace import Workspace
 
@@ -59,7 +59,7 @@ def process_of(workspace: Workspace, status: TrainingStatus) -> int | None:
 
 
 def _as_it_ended(status: TrainingStatus) -> TrainingStatus:
-    if status.state not in UNDER_WAY:
+    if status.state not in ACTIVE_STATES:
         return status
     message = status.message or _GONE
     return dataclasses.replace(status, state="interrupted", message=message, eta_seconds=None, per_second=None, place=0)

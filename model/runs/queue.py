@@ -7,7 +7,7 @@ import time
 
 from model.environment import MAX_QUEUED, MAX_TRAININGS
 from model.errors import TrainingBusyError
-from model.results import UNDER_WAY, TrainingStatus
+from model.results import ACTIVE_STATES, TrainingStatus
 from model.runs.folder import Reservation, exclusive_workspace
 from model.runs.listing import queued_trainings, running_trainings
 from model.workspace import Workspace
@@ -99,7 +99,7 @@ def _take_turn(reservation: Reservation, workspace: Workspace) -> list[TrainingS
 
 def _taking_room(workspace: Workspace) -> list[TrainingStatus]:
     """The trainings that run; one that has written how it ended gives its memory back within moments."""
-    return [status for status in running_trainings(workspace) if status.state in UNDER_WAY]
+    return [status for status in running_trainings(workspace) if status.state in ACTIVE_STATES]
 
 
 _ADVICE = (

@@ -29,7 +29,7 @@ from model.networks.tensorflow_import import import_tensorflow
 from model.provenance import installed_versions, write_job
 from model.publishing.card import model_card
 from model.publishing.upload import add_upload
-from model.results import InputSpec, Measurement, Progress, most_telling, no_progress
+from model.results import InputSpec, Measurement, Progress, no_progress, primary_measurement
 from model.runs import Reservation, begin, finished, reserve_again, wait_for_turn
 from model.runs.ignored_options import ignored_options
 from model.runs.import_process import take_over
@@ -323,7 +323,7 @@ class _Training:
         predictions.mkdir()
         for name, evaluation in evaluations.items():
             write_predictions(predictions / f"{name}.csv", evaluation)
-        judged = evaluations[most_telling(evaluations) or "val"]
+        judged = evaluations[primary_measurement(evaluations) or "val"]
         content = ReportContent(
             manifest,
             evaluations,

@@ -23,7 +23,7 @@ from model import durable, environment
 from model.addresses import without_credentials
 from model.errors import ConfigError, TopgraftError, TrackingError
 from model.processes import describe_exit, python_command, python_environment, start_child
-from model.provenance import remember_run
+from model.provenance import write_run
 from model.results import Progress, no_progress
 from model.training_result import TrackedRun, TrainingResult
 
@@ -174,7 +174,7 @@ def log_model(directory: Path, server: TrackingServer) -> Outcome:
         ended = _run_child(directory, Path(folder), server)
         outcome = _read_outcome(Path(folder), server)
         if outcome.done:
-            remember_run(directory, dataclasses.asdict(outcome.run()))
+            write_run(directory, dataclasses.asdict(outcome.run()))
             return outcome
         reason = outcome.error or ended or f"its process failed: {_last_line(Path(folder) / _LOG)}"
     raise TrackingError(_without_secrets(_failure(outcome, reason, server), server))

@@ -17,7 +17,7 @@ from onnx import helper
 from model.bundle import Bundle, open_bundle, write_manifest
 from model.errors import ConfigError, FetchError, ModelDamagedError, ModelError, StorageDamagedError
 from model.evaluation.report.render import SAFE_BEGINNING
-from model.provenance import provenance_of, remember_run, write_job
+from model.provenance import provenance_of, write_job, write_run
 from model.publishing.archive import write_archive
 from model.registry import find_bundle, model_names
 from model.runs.import_run import import_model
@@ -61,7 +61,7 @@ def test_where_it_was_trained_comes_with_it(
     write_job(bundle.directory)
     monkeypatch.delenv("NOMAD_JOB_ID")
     write_manifest(bundle.directory, bundle.manifest)
-    remember_run(bundle.directory, {"run_id": "0123abcd"})
+    write_run(bundle.directory, {"run_id": "0123abcd"})
     import_model(bundle.directory, elsewhere)
     imported = find_bundle(elsewhere, "colours")
     assert provenance_of(imported.directory) == {"mlflow_run": "0123abcd", "nomad_job": "training-job"}

@@ -11,7 +11,7 @@ from model.dataset.verdict import Leakage, Rejected
 from model.errors import DatasetError
 from model.evaluation.confident_errors import ConfidentError
 from model.evaluation.evaluate import Evaluation
-from model.results import MEASUREMENTS, Measurement, most_telling
+from model.results import MEASUREMENTS, Measurement, primary_measurement
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,14 +48,14 @@ class ReportContent:
     tuning: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        if most_telling(self.evaluations) is None:
+        if primary_measurement(self.evaluations) is None:
             names = ", ".join(MEASUREMENTS)
             raise DatasetError(f"report: expected an evaluation on one or several of {names}, received none.")
 
     @property
     def measurement(self) -> Measurement:
         """Name of the evaluation that the report shows in detail."""
-        name = most_telling(self.evaluations)
+        name = primary_measurement(self.evaluations)
         assert name is not None
         return name
 
