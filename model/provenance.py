@@ -28,7 +28,7 @@ def write_job(directory: Path) -> None:
         durable.write_json(directory / PROVENANCE, job)
 
 
-def remember_run(directory: Path, run: Mapping[str, str]) -> None:
+def write_run(directory: Path, run: Mapping[str, str]) -> None:
     """Write `mlflow_run.json` beside the files of a model; a failure is logged.
 
     Args:

@@ -81,7 +81,7 @@ def test_a_file_that_says_nothing_of_use_is_passed_over(tmp_path: Path, content:
 def test_a_model_that_cannot_be_written_to_is_logged_all_the_same(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    remember_run(tmp_path / "gone", RUN)
+    write_run(tmp_path / "gone", RUN)
     assert "cannot be stored" in caplog.text
-    remember_run(tmp_path, RUN)
+    write_run(tmp_path, RUN)
     assert json.loads((tmp_path / MLFLOW_RUN).read_text()) == RUN
