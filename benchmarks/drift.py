@@ -74,12 +74,12 @@ def _asked(directory: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     extract = FeatureExtractor(converted_backbone(BACKBONE, BACKBONE.image_size), InputSpec.square(BACKBONE.image_size))
     write_photos(directory, range(PHOTOS_PER_CLASS))
     by_class = [[_read(path) for path in sorted((directory / name).glob("*.jpg"))] for name in CLASSES]
-    memory = _memory(extract, [photos[:LEARNED_PER_CLASS] for photos in by_class])
+    reference = _reference(extract, [photos[:LEARNED_PER_CLASS] for photos in by_class])
     others = [photos[LEARNED_PER_CLASS:] for photos in by_class]
     all_others = [photo for photos in others for photo in photos]
 
     def rows(photos: list[Image.Image]) -> np.ndarray:
-        return np.round(FEATURE_SCALE * describe_held_out(memory, _features(extract, photos))).astype(int)
+        return np.round(FEATURE_SCALE * describe_held_out(reference, _features(extract, photos))).astype(int)
 
     known = rows(all_others)
     found = {"of the same kind": (known, known)}
@@ -94,7 +94,7 @@ def _asked(directory: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return found
 
 
-def _memory(extract: Extract, by_class: list[list[Image.Image]]) -> ReferenceFeatures:
+def _reference(extract: Extract, by_class: list[list[Image.Image]]) -> ReferenceFeatures:
     labels = np.repeat(np.arange(len(by_class)), LEARNED_PER_CLASS)
     features = _features(extract, [photo for photos in by_class for photo in photos])
     return build_reference_features(features, labels, [str(number) for number in range(len(labels))])

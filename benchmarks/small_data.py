@@ -23,7 +23,7 @@ from benchmarks.quality import demo_photos
 from benchmarks.real_data import DATASETS, LabelledPhotos, fit, lego_crops, plankton_photos
 from benchmarks.tables import markdown_table
 from model.config import TrainConfig
-from model.evaluation.evaluate import evaluate_answers
+from model.evaluation.evaluate import evaluate_probabilities
 from model.results import Measurement
 from model.training.classifier import Answers
 
@@ -101,7 +101,7 @@ def _draw(labels: np.ndarray, per_class: int, seed: int) -> np.ndarray:
 
 
 def _claim(answers: Answers, classes: Sequence[str]) -> Claim:
-    metrics = evaluate_answers(classes, answers.samples, answers.probabilities, folds=answers.folds).metrics
+    metrics = evaluate_probabilities(classes, answers.samples, answers.probabilities, folds=answers.folds).metrics
     return Claim(metrics["accuracy"], *metrics["accuracy_interval"])
 
 

@@ -78,7 +78,7 @@ class Fitted:
     train: Photos
     val: Photos
     logits: Callable[[np.ndarray], np.ndarray]
-    memory: ReferenceFeatures
+    reference: ReferenceFeatures
 
 
 def main() -> None:
@@ -166,8 +166,8 @@ def _fitted(known: Photos, seed: int) -> tuple[Fitted, Photos]:
     classes = int(known.labels.max()) + 1
     head = train_head(*labelled, classes, HeadOptions.from_config(TrainConfig()))
     temperature = fit_temperature(head.logits(splits[1].features), splits[1].labels)
-    memory = build_reference_features(splits[0].features, splits[0].labels, [""] * len(train))
-    return Fitted(*splits, lambda features: head.logits(features) / temperature, memory), known.of(test)
+    reference = build_reference_features(splits[0].features, splits[0].labels, [""] * len(train))
+    return Fitted(*splits, lambda features: head.logits(features) / temperature, reference), known.of(test)
 
 
 def _by_probability(fitted: Fitted, features: np.ndarray) -> np.ndarray:
@@ -197,8 +197,8 @@ def _by_whole_features(fitted: Fitted, features: np.ndarray) -> np.ndarray:
     return neighbour_distances(np.sqrt(np.maximum(2 - 2 * whole[0] @ whole[1].T, 0)))
 
 
-def _by_memory(fitted: Fitted, features: np.ndarray) -> np.ndarray:
-    return neighbour_distances(fitted.memory.distances(features))
+def _by_reference(fitted: Fitted, features: np.ndarray) -> np.ndarray:
+    return neighbour_distances(fitted.reference.distances(features))
 
 
 SCORES: dict[str, Callable[[Fitted, np.ndarray], np.ndarray]] = {
@@ -206,7 +206,7 @@ SCORES: dict[str, Callable[[Fitted, np.ndarray], np.ndarray]] = {
     "energy": _by_energy,
     "Mahalanobis": _by_mahalanobis,
     "k-nearest, whole features": _by_whole_features,
-    "k-nearest, as remembered": _by_memory,
+    "k-nearest, as remembered": _by_reference,
 }
 
 
@@ -248,22 +248,22 @@ def _unsure(fitted: Fitted, features: np.ndarray) -> np.ndarray:
 
 
 def _far(fitted: Fitted, features: np.ndarray, share: float) -> np.ndarray:
-    threshold = distance_threshold(_by_memory(fitted, fitted.val.features), share)
-    return _by_memory(fitted, features) > threshold
+    threshold = distance_threshold(_by_reference(fitted, fitted.val.features), share)
+    return _by_reference(fitted, features) > threshold
 
 
 def _speed() -> Sequence[Sequence[str]]:
     rng = np.random.default_rng(0)
     features = np.abs(rng.normal(size=(SPEED_IMAGES, SPEED_FEATURES))).astype(np.float32)
-    memory = build_reference_features(features, np.zeros(SPEED_IMAGES, int), [""] * SPEED_IMAGES)
+    reference = build_reference_features(features, np.zeros(SPEED_IMAGES, int), [""] * SPEED_IMAGES)
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "features.npz"
-        memory.save(path)
+        reference.save(path)
         megabytes = path.stat().st_size / 1e6
     milliseconds = []
     for call in range(SPEED_CALLS):
         started = time.perf_counter()
-        neighbour_distances(memory.distances(features[call : call + 1]))
+        neighbour_distances(reference.distances(features[call : call + 1]))
         milliseconds.append((time.perf_counter() - started) * 1e3)
     return [
         ["distances of one photo, median", f"{statistics.median(milliseconds):.2f} ms"],

@@ -38,13 +38,10 @@ STILL_BEING_REWRITTEN = frozenset(
         "docs/python.md",
         "model/cli",
         "model/dataset",
-        "model/evaluation",
         "model/networks",
         "model/runs",
-        "model/serving",
         "model/storage",
         "model/synthesis",
-        "model/tracking",
         "model/training",
         "model/tuning",
     }

@@ -1,4 +1,4 @@
-"""Running a trained model over labelled images, and what came out."""
+"""Evaluation of a model on labelled images."""
 
 import dataclasses
 import itertools
@@ -24,15 +24,15 @@ BATCH_SIZE = 32
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """What a model says of labelled images, and how good that is.
+    """Predictions of a model for labelled images, and their metrics.
 
     Attributes:
-        classes: names in label order.
+        classes: class names in label order.
         samples: the images that could be read, in the order of the rows below.
         probabilities: float32 (n, classes), calibrated.
         labels: int64 (n,), the true classes.
         metrics: see `model.evaluation.metrics.evaluate_predictions`.
-        errors: images that could not be read, and why; they are in none of the numbers.
+        errors: images that could not be read, with the reasons; excluded from the metrics.
     """
 
     classes: tuple[str, ...]
@@ -43,21 +43,21 @@ class Evaluation:
     errors: tuple[Rejected, ...] = ()
 
 
-def evaluate_answers(
+def evaluate_probabilities(
     classes: Sequence[str],
     samples: Sequence[Sample],
     probabilities: np.ndarray,
     errors: Sequence[Rejected] = (),
     folds: int = 0,
 ) -> Evaluation:
-    """Judge answers that are there already.
+    """Evaluate predictions that have been computed already.
 
     Args:
-        classes: names in label order.
+        classes: class names in label order.
         samples: the images, with their true classes.
         probabilities: float (n, classes), a row for each sample.
-        errors: images that there are no answers for.
-        folds: how many, where the answers are those of cross-validation.
+        errors: images without predictions.
+        folds: number of folds if they are the out-of-fold predictions of cross-validation.
 
     Raises:
         DatasetError: there are no samples.
@@ -68,12 +68,12 @@ def evaluate_answers(
 
 
 def evaluate_bundle(bundle: Bundle, samples: Sequence[Sample], progress: Progress = no_progress) -> Evaluation:
-    """Load a trained model and judge its answers; labels are indices into its own classes.
+    """Load a trained model and evaluate it; labels are indices into the classes of the model.
 
     Images are decoded in threads and predicted 32 at a time, so memory does not grow with their number.
 
     Args:
-        progress: told of the phase `evaluate`, in images.
+        progress: called with the phase `evaluate`, in images.
 
     Raises:
         DatasetError: there are no samples, or none can be read.
@@ -93,25 +93,25 @@ def evaluate_bundle(bundle: Bundle, samples: Sequence[Sample], progress: Progres
         progress("evaluate", len(read) + len(errors), len(samples))
     if errors and not read:
         raise DatasetError(
-            f"expected images that can be read, received {len(errors)} that cannot. "
+            f"expected at least one readable image, received {len(errors)} that cannot be read. "
             f"The first is {errors[0].name}: {errors[0].reason}"
         )
     probabilities = np.concatenate(rows) if rows else np.empty((0, len(bundle.manifest.classes)), np.float32)
-    return evaluate_answers(bundle.manifest.classes, read, probabilities, errors)
+    return evaluate_probabilities(bundle.manifest.classes, read, probabilities, errors)
 
 
 def write_predictions(path: Path, evaluation: Evaluation) -> None:
     """Write a row per image: image, true, predicted, probability of the predicted class, correct (true or false)."""
-    answers = evaluation.probabilities.argmax(axis=1)
+    predicted = evaluation.probabilities.argmax(axis=1)
     rows = (
         (
             sample.name,
             evaluation.classes[sample.label],
-            evaluation.classes[answer],
-            f"{evaluation.probabilities[row, answer]:.6f}",
-            "true" if sample.label == answer else "false",
+            evaluation.classes[label],
+            f"{evaluation.probabilities[row, label]:.6f}",
+            "true" if sample.label == label else "false",
         )
-        for row, (sample, answer) in enumerate(zip(evaluation.samples, answers.tolist(), strict=True))
+        for row, (sample, label) in enumerate(zip(evaluation.samples, predicted.tolist(), strict=True))
     )
     durable.write_csv(path, PREDICTIONS_HEADER, rows)
 

@@ -93,7 +93,7 @@ def as_answered_in_int8(
     return dataclasses.replace(
         classifier,
         answers=answers,
-        held_out=describe_held_out(classifier.memory, features, seed),
+        held_out=describe_held_out(classifier.reference, features, seed),
         warnings=(*classifier.warnings, *remarks),
     )
 

@@ -20,7 +20,7 @@ from model.dataset.prepare import Verdict, prepare_dataset, write_dataset_files
 from model.dataset.reading import wait_for_dataset
 from model.errors import ConfigError, DatasetError, StorageError, TopgraftError, TrainingStoppedError
 from model.evaluation.confident_errors import find_confident_errors
-from model.evaluation.evaluate import Evaluation, evaluate_answers, write_predictions
+from model.evaluation.evaluate import Evaluation, evaluate_probabilities, write_predictions
 from model.evaluation.report.content import ReportContent
 from model.evaluation.report.render import write_report
 from model.features.contact_sheet import draw_contact_sheet
@@ -279,7 +279,7 @@ class _Training:
         from model.export.model_files import export_classifier
 
         self.progress("export", 0, 1)
-        classifier.memory.save(self.bundle / bundle_files.TRAINING_FEATURES)
+        classifier.reference.save(self.bundle / bundle_files.TRAINING_FEATURES)
         dataset = verdict.dataset
         exported = export_classifier(classifier, dataset.samples, self.spec, self.bundle)
         if self.config.precision == "float32":
@@ -315,7 +315,7 @@ class _Training:
         self.progress("report", 0, 1)
         dataset = verdict.dataset
         evaluations = {
-            name: evaluate_answers(dataset.classes, answers.samples, answers.probabilities, folds=answers.folds)
+            name: evaluate_probabilities(dataset.classes, answers.samples, answers.probabilities, folds=answers.folds)
             for name, answers in classifier.answers.items()
         }
         manifest = self.manifest(verdict, classifier, exported, evaluations)

@@ -1,1 +1,1 @@
-"""From a bundle to answers, by ONNX Runtime and without TensorFlow."""
+"""Inference: from a bundle to predictions, with ONNX Runtime and without TensorFlow."""

@@ -37,16 +37,16 @@ class Predictor:
     """A loaded model. Safe to use from several threads at once.
 
     Attributes:
-        bundle: the model on disk that it came from.
+        bundle: the model on disk.
         spec: the input of the network.
-        memory: the features of its training images; None where the bundle has none.
+        reference: features of its training images; None if the bundle has none.
     """
 
     def __init__(
-        self, bundle: Bundle, engine: Engine, memory: ReferenceFeatures | None = None, threads: int | None = None
+        self, bundle: Bundle, engine: Engine, reference: ReferenceFeatures | None = None, threads: int | None = None
     ) -> None:
         self.bundle = bundle
-        self.memory = memory
+        self.reference = reference
         self.spec = bundle.manifest.input_spec
         self._engine = engine
         self._threads = threads
@@ -65,10 +65,10 @@ class Predictor:
         return self._engine(images, PROBABILITIES)[0]
 
     def activation_maps(self, image: np.ndarray) -> np.ndarray:
-        """Where the evidence for each class is: float32 (map_height, map_width, classes).
+        """Class activation maps: float32 (map_height, map_width, classes).
 
-        The head is linear in the pooled features, so its Grad-CAM is exactly the class activation
-        map (Zhou et al., 2016; Selvaraju et al., 2017): the feature map weighted by the class's kernel.
+        The head is linear in the pooled features, so Grad-CAM (Selvaraju et al., 2017) equals the class activation map
+        (Zhou et al., 2016): the feature map weighted by the kernel of the class.
 
         Args:
             image: uint8 (height, width, 3).
@@ -77,13 +77,13 @@ class Predictor:
 
     @property
     def judged_by(self) -> tuple[str, ...]:
-        """What this model tells unknown images by: `confidence`, `features`, both or neither."""
+        """Criteria by which this model marks images as unknown: `confidence`, `features`, both or neither."""
         thresholds = self.bundle.manifest.thresholds
-        by_features = ("features",) if self.memory is not None and "distance" in thresholds else ()
+        by_features = ("features",) if self.reference is not None and "distance" in thresholds else ()
         return (("confidence",) if "confidence" in thresholds else ()) + by_features
 
     def class_index(self, name: str) -> int:
-        """The position of a class.
+        """Index of a class.
 
         Raises:
             ConfigError: there is no such class.
@@ -137,7 +137,7 @@ class Predictor:
         config = load(PredictConfig, dataclasses.asdict(config), options)
         if not is_one_image(images):
             return list(self.predict_stream(named_images(cast(Iterable[ImageInput], images)), config))
-        self._refuse_what_it_cannot_do(config)
+        self._check_options(config)
         name, content = named_image(images, "image")
         try:
             pixels = self.decode(content)
@@ -162,10 +162,10 @@ class Predictor:
             A prediction for each image; one that cannot be decoded has its `error` set.
 
         Raises:
-            ConfigError: it names a class that the model does not have, or asks for what needs the features of
-                training images where there are none.
+            ConfigError: an option names a class that the model does not have, or requires reference features and the
+                model has none.
         """
-        self._refuse_what_it_cannot_do(config)
+        self._check_options(config)
         for batch in encoded_batches(images, batch_size):
             # A single image needs no thread.
             threads = 1 if len(batch) == 1 else self._threads
@@ -175,21 +175,21 @@ class Predictor:
     def _predict_batch(
         self, names: Sequence[str], images: Sequence[np.ndarray | Prediction], config: PredictConfig
     ) -> Iterator[Prediction]:
-        """A prediction for each image that was decoded; the others have theirs already."""
+        """Predict the decoded images; a failed one is passed on as its prediction with the error."""
         decodable = [image for image in images if isinstance(image, np.ndarray)]
-        rows = self._answers(np.stack(decodable)) if decodable else iter(())
+        rows = self._infer(np.stack(decodable)) if decodable else iter(())
         for name, image in zip(names, images, strict=True):
             yield image if isinstance(image, Prediction) else self._prediction(name, *next(rows), config)
 
-    def _answers(self, images: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray | None, np.ndarray | None]]:
-        """For each image its probabilities (classes,), its distances (n,) from the training images, its components."""
-        if self.memory is None:
+    def _infer(self, images: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray | None, np.ndarray | None]]:
+        """For each image: probabilities (classes,), distances (n,) from the training images, components."""
+        if self.reference is None:
             return ((row, None, None) for row in self.probabilities(images))
         probabilities, features = self._engine(images, PROBABILITIES, FEATURES)
-        vectors = self.memory.project(features)
-        components = self.memory.components(vectors)
-        described = [None] * len(vectors) if components is None else components
-        return zip(probabilities, self.memory.projected_distances(vectors), described, strict=True)
+        vectors = self.reference.project(features)
+        components = self.reference.components(vectors)
+        rows = [None] * len(vectors) if components is None else components
+        return zip(probabilities, self.reference.projected_distances(vectors), rows, strict=True)
 
     def _prediction(
         self,
@@ -204,36 +204,37 @@ class Predictor:
         labels = tuple(manifest.classes[index] for index in order)
         values = tuple(float(probabilities[index]) for index in order)
         distance = None if distances is None else float(neighbour_distances(distances[None])[0])
-        found = judge(labels[0], values[0], distance, manifest.thresholds, config)
+        judgement = judge(labels[0], values[0], distance, manifest.thresholds, config)
         return Prediction(
             name,
             labels,
             values,
-            unknown=bool(found.reason),
-            unknown_reason=found.reason,
-            unknown_explanation=found.explanation,
+            unknown=bool(judgement.reason),
+            unknown_reason=judgement.reason,
+            unknown_explanation=judgement.explanation,
             distance=distance,
             neighbours=self._neighbours(distances, config.neighbours),
             components=None if components is None else tuple(components.tolist()),
         )
 
     def _neighbours(self, distances: np.ndarray | None, count: int) -> tuple[Neighbour, ...] | None:
-        if self.memory is None or distances is None or not count:
+        if self.reference is None or distances is None or not count:
             return None
         classes = self.bundle.manifest.classes
         return tuple(
-            Neighbour(self.memory.names[row], classes[self.memory.labels[row]], float(distances[row]))
+            Neighbour(self.reference.names[row], classes[self.reference.labels[row]], float(distances[row]))
             for row in np.argsort(distances, kind="stable")[:count]
         )
 
-    def _refuse_what_it_cannot_do(self, config: PredictConfig) -> None:
+    def _check_options(self, config: PredictConfig) -> None:
         if config.explain_class:
             self.class_index(config.explain_class)
-        asked = "neighbours" if config.neighbours else "unknown_distance" if config.unknown_distance is not None else ""
-        if asked and self.memory is None:
+        needs_reference = {"neighbours": config.neighbours > 0, "unknown_distance": config.unknown_distance is not None}
+        option = next((name for name, is_set in needs_reference.items() if is_set), "")
+        if option and self.reference is None:
             raise ConfigError(
-                f"{asked}: expected a model that remembers its training images; {self.bundle.name} does not: it was "
-                f"imported, or trained by an older version. Leave {asked} out, or train it again."
+                f"{option}: expected a model with reference features; {self.bundle.name} has none: it was imported "
+                f"or trained by an older version. Omit {option}, or train the model again."
             )
 
 
@@ -256,15 +257,15 @@ def find_predictor(workspace: Workspace, name: str = LATEST) -> Predictor:
 
 
 def load_predictor(bundle: Bundle, threads: int | None = None) -> Predictor:
-    """Load a model for serving, by the engine that its manifest names, from a file that is as it was written.
+    """Load a model with the engine named in its manifest, from a file verified by checksum.
 
     Args:
-        threads: CPU threads for one batch, and as many that decode; None means all processors given to this process.
-            TensorFlow, where that serves, takes no notice.
+        threads: CPU threads for one batch, and as many for decoding; None means all processors of this process.
+            TensorFlow ignores it.
 
     Raises:
         ModelDamagedError: its file is missing or changed, or cannot be loaded.
-        MemoryError: there is too little memory for it.
+        MemoryError: there is not enough memory to load it.
     """
     by_keras = bundle.manifest.engine == "keras"
     network = None if by_keras else bundle.read_file(ONNX_MODEL)
@@ -278,10 +279,10 @@ def load_predictor(bundle: Bundle, threads: int | None = None) -> Predictor:
         raise ModelDamagedError(
             f"the model {bundle.name} in {bundle.directory} cannot be loaded: {error}. Train or fetch it again."
         ) from error
-    return Predictor(bundle, engine, _memory(bundle), threads)
+    return Predictor(bundle, engine, _reference_features(bundle), threads)
 
 
-def _memory(bundle: Bundle) -> ReferenceFeatures | None:
+def _reference_features(bundle: Bundle) -> ReferenceFeatures | None:
     if TRAINING_FEATURES not in bundle.manifest.files:
         return None
     content = bundle.read_file(TRAINING_FEATURES)

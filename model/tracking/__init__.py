@@ -1,1 +1,1 @@
-"""What a training tells others while it runs and when it is done: TensorBoard and MLflow."""
+"""Tracking of trainings in TensorBoard and MLflow."""

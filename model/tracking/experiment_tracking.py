@@ -159,12 +159,13 @@ def add_tracking(result: TrainingResult, progress: Progress = no_progress) -> Tr
 
 
 def log_model(directory: Path, server: TrackingServer) -> Outcome:
-    """Log the model in `directory` as one run: parameters, metrics, report and model; the run it has is gone on with.
+    """Log the model in `directory` as one run: parameters, metrics, report and model. An existing run is continued.
 
-    The run is remembered beside the model: see `model.provenance`.
+    The run is recorded next to the model: see `model.provenance`.
 
     Raises:
-        TrackingError: it could not, or not within `server.seconds`; says how far it came, never a password.
+        TrackingError: logging failed, or took longer than `server.seconds`. The message says how far it came, and
+            contains no password.
     """
     if not is_installed():
         raise TrackingError(

@@ -1,7 +1,6 @@
-"""In a child process: log one trained model to an MLflow server; see `model.tracking.experiment_tracking`.
+"""Child process that logs one trained model to an MLflow server; see `model.tracking.experiment_tracking`.
 
-Whatever is logged twice is the same twice: a run that was not finished is found by the checksum of its model's
-manifest, and gone on with.
+Logging is idempotent: an unfinished run is found by the checksum of the manifest of its model, and continued.
 """
 
 import csv
@@ -27,15 +26,15 @@ from model.tracking.experiment_tracking import Outcome, TrackingServer, tracking
 from model.tracking.mlflow_model import MODEL, write_model_files
 
 # The limit of servers before MLflow 2.8; later ones allow more.
-_LONGEST_PARAMETER = 500
-_LONGEST_REASON = 300
+_MAX_PARAMETER = 500
+_MAX_REASON = 300
 _IDENTITY = "topgraft.manifest_sha256"
 _INCOMPLETE = "topgraft.incomplete"
 _HTTP_STATUS_OF = {"UNAUTHENTICATED": 401, "PERMISSION_DENIED": 403}
 
 
 def main(directory: str, folder: str) -> int:
-    """Log the model in `directory`; tell in `folder` how far it came."""
+    """Log the model in `directory`; write the progress to `folder`."""
     server = tracking_server()
     if server is None:
         raise TrackingError("MLFLOW_TRACKING_URI: expected the address of an MLflow server, received none.")
@@ -191,7 +190,7 @@ def run_parameters(manifest: Manifest) -> Iterator[Param]:
     }
     for name, value in values.items():
         text = "" if value is None else str(value)
-        yield Param(name, text if len(text) <= _LONGEST_PARAMETER else f"{text[: _LONGEST_PARAMETER - 1]}…")
+        yield Param(name, text if len(text) <= _MAX_PARAMETER else f"{text[: _MAX_PARAMETER - 1]}…")
 
 
 def epoch_metrics(bundle: Bundle) -> Iterator[Metric]:
@@ -236,7 +235,7 @@ def _reason(error: BaseException) -> tuple[str, int]:
     if before is not None and not status:
         return _reason(before)
     text = str(error) or type(error).__name__
-    return text[:_LONGEST_REASON].rstrip(". \n"), status
+    return text[:_MAX_REASON].rstrip(". \n"), status
 
 
 if __name__ == "__main__":

@@ -111,8 +111,9 @@ class Classifier:
         temperature: what logits are divided by, fitted on the answers of cross-validation, else on validation.
         thresholds: what tells that an image is unknown, as in `model.bundle.Manifest`; those of confidence are
             fitted on the same answers.
-        memory: the features of the training images.
-        held_out: what the images of `val` and `test` are like, of which `memory` has none.
+        reference: features of the training images.
+        held_out: description of the images of `val` and `test`, none of which is in `reference`; see
+            `model.evaluation.unknown.describe_held_out`.
         history: a row per epoch of every phase.
         answers: to `val`, by the head that validation chose, before it is refitted; to `test`, where the
             dataset has one; and of `cross_validation`, where there was one and the backbone stayed frozen.
@@ -126,7 +127,7 @@ class Classifier:
     chosen: Head
     temperature: float
     thresholds: Mapping[str, Any]
-    memory: ReferenceFeatures
+    reference: ReferenceFeatures
     held_out: np.ndarray
     history: tuple[Epoch, ...]
     answers: Mapping[Measurement, Answers]
@@ -388,8 +389,8 @@ class _Fit:
         thresholds = confidence_thresholds(probabilities, labels, dataset.classes, wanted)
         learned_from = self._rows(features, dataset.train)
         names = [sample.name for sample in dataset.train]
-        memory = build_reference_features(learned_from, labels_of(dataset.train), names, self.config.seed)
-        thresholds["distance"] = known_distance(memory, self._rows(features, dataset.val), frozen)
+        reference = build_reference_features(learned_from, labels_of(dataset.train), names, self.config.seed)
+        thresholds["distance"] = known_distance(reference, self._rows(features, dataset.val), frozen)
         return Classifier(
             used,
             final.kernel,
@@ -397,8 +398,8 @@ class _Fit:
             chosen,
             temperature,
             thresholds,
-            memory,
-            describe_held_out(memory, self._rows(features, dataset.val + dataset.test), self.config.seed),
+            reference,
+            describe_held_out(reference, self._rows(features, dataset.val + dataset.test), self.config.seed),
             history,
             answers,
             tuple(self.warnings),

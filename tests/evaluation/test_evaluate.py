@@ -12,7 +12,7 @@ from model.bundle import Bundle, Manifest
 from model.errors import DatasetError
 from model.evaluation import evaluate
 from model.evaluation.confident_errors import find_confident_errors
-from model.evaluation.evaluate import BATCH_SIZE, Evaluation, evaluate_answers, evaluate_bundle, write_predictions
+from model.evaluation.evaluate import BATCH_SIZE, Evaluation, evaluate_bundle, evaluate_probabilities, write_predictions
 from model.features.onnx_session import PROBABILITIES
 from model.results import Sample
 from model.serving.predictor import Predictor
@@ -89,13 +89,13 @@ def test_nothing_to_judge_is_an_error(engine: _ByBrightness, bundle: Bundle, tmp
         evaluate_bundle(bundle, [])
     # A folder with nothing in it would be a mount that is away.
     (tmp_path / "other.png").touch()
-    with pytest.raises(DatasetError, match=r"received 1 that cannot. The first is gone.png"):
+    with pytest.raises(DatasetError, match=r"received 1 that cannot be read. The first is gone.png"):
         evaluate_bundle(bundle, [Sample(tmp_path / "gone.png", "gone.png", 0)])
 
 
 def test_predictions_are_a_table_with_a_row_per_image(tmp_path: Path) -> None:
     samples = [Sample(Path(), 'a "quoted", name.jpg', 0), Sample(Path(), "b.jpg", 2)]
-    evaluation = evaluate_answers(CLASSES, samples, np.array([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3]]))
+    evaluation = evaluate_probabilities(CLASSES, samples, np.array([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3]]))
     write_predictions(tmp_path / "test.csv", evaluation)
     with open(tmp_path / "test.csv", newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))

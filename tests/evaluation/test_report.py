@@ -15,7 +15,7 @@ from model.dataset.verdict import Leakage, Rejected
 from model.errors import DatasetError
 from model.evaluation import charts, report
 from model.evaluation.confident_errors import ConfidentError
-from model.evaluation.evaluate import Evaluation, evaluate_answers
+from model.evaluation.evaluate import Evaluation, evaluate_probabilities
 from model.evaluation.report.content import ReportContent
 from model.evaluation.report.render import SECTIONS, render_report, write_report
 from model.results import Sample
@@ -61,7 +61,7 @@ def _evaluation(classes: Sequence[str], images: int, wrong: int = 0, seed: int =
     logits[np.arange(images), answers] += 9
     exponential = np.exp(logits)
     samples = [Sample(Path(), f"{classes[label]}/{row}.jpg", int(label)) for row, label in enumerate(labels)]
-    return evaluate_answers(classes, samples, exponential / exponential.sum(axis=1, keepdims=True))
+    return evaluate_probabilities(classes, samples, exponential / exponential.sum(axis=1, keepdims=True))
 
 
 def _content(classes: Sequence[str], images: int = 24, wrong: int = 0) -> ReportContent:
@@ -186,7 +186,7 @@ def test_the_weakest_class_comes_first_and_those_without_images_last() -> None:
     classes = ("alpha", "beta", "gamma")
     rows = [(0, 0), (0, 0), (0, 0), (1, 0), (1, 1)]
     probabilities = np.eye(3)[[answer for _, answer in rows]]
-    evaluation = evaluate_answers(classes, [Sample(Path(), "x", label) for label, _ in rows], probabilities)
+    evaluation = evaluate_probabilities(classes, [Sample(Path(), "x", label) for label, _ in rows], probabilities)
     content = dataclasses.replace(_content(classes), evaluations={"test": evaluation}, uncalibrated={})
     table = _Page(render_report(content)).text.split("lowest first")[1].split("Confusion matrix")[0]
     assert table.index("beta") < table.index("alpha") < table.index("gamma")

@@ -148,7 +148,7 @@ def test_a_model_knows_its_training_images_again_and_what_is_far_from_them(train
     workspace, _ = trained
     predictor = load_predictor(find_bundle(workspace, "shapes"))
     assert predictor.judged_by == ("confidence", "features")
-    name = predictor.memory.names[0]
+    name = predictor.reference.names[0]
     noise = io.BytesIO()
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)).save(noise, "PNG")
     photos = [(name, (shapes / name).read_bytes()), ("noise", noise.getvalue())]

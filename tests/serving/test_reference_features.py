@@ -1,4 +1,4 @@
-"""What is remembered of training images: distances as of the whole features, neighbours in order, damage told."""
+"""Reference features: distances equal those of the full features, neighbours are in order, damage is reported."""
 
 import dataclasses
 
@@ -10,7 +10,7 @@ from model.bundle_files import TRAINING_FEATURES
 from model.config import PredictConfig
 from model.errors import ConfigError, ModelDamagedError
 from model.evaluation.unknown import known_distance
-from model.serving.predictor import Predictor, _memory
+from model.serving.predictor import Predictor, _reference_features
 from model.serving.reference_features import (
     MAX_AXES,
     build_reference_features,
@@ -39,43 +39,43 @@ def _whole_distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("images", [3, 30, 100])
 def test_distances_are_those_of_whole_features_where_no_axis_is_left_out(images):
     features, asked = _features(images, features=10), _features(5, seed=1, features=10)
-    memory = build_reference_features(features, np.zeros(images, int), _names(images))
+    reference = build_reference_features(features, np.zeros(images, int), _names(images))
     if images >= 10:
-        np.testing.assert_allclose(memory.distances(asked), _whole_distances(asked, features), atol=1e-3)
-    np.testing.assert_allclose(memory.distances(features), _whole_distances(features, features), atol=2e-3)
+        np.testing.assert_allclose(reference.distances(asked), _whole_distances(asked, features), atol=1e-3)
+    np.testing.assert_allclose(reference.distances(features), _whole_distances(features, features), atol=2e-3)
 
 
 def test_no_distance_is_larger_than_between_whole_features_where_axes_are_left_out():
     features, asked = _features(400, features=600), _features(5, seed=1, features=600)
-    memory = build_reference_features(features, np.zeros(400, int), _names(400))
-    assert memory.axes.shape == (MAX_AXES, 600)
-    whole, remembered = _whole_distances(asked, features), memory.distances(asked)
-    assert (remembered <= whole + 1e-3).all()
-    assert np.corrcoef(whole.ravel(), remembered.ravel())[0, 1] > 0.5
+    reference = build_reference_features(features, np.zeros(400, int), _names(400))
+    assert reference.axes.shape == (MAX_AXES, 600)
+    full, projected = _whole_distances(asked, features), reference.distances(asked)
+    assert (projected <= full + 1e-3).all()
+    assert np.corrcoef(full.ravel(), projected.ravel())[0, 1] > 0.5
 
 
 def test_what_is_saved_is_what_is_read(tmp_path):
-    memory = build_reference_features(_features(50), np.arange(50) % 3, _names(50))
-    memory.save(tmp_path / "features.npz")
+    reference = build_reference_features(_features(50), np.arange(50) % 3, _names(50))
+    reference.save(tmp_path / "features.npz")
     read = read_reference_features((tmp_path / "features.npz").read_bytes())
-    assert read.names == memory.names and np.array_equal(read.labels, memory.labels)
+    assert read.names == reference.names and np.array_equal(read.labels, reference.labels)
     asked = _features(4, seed=1)
-    np.testing.assert_allclose(read.distances(asked), memory.distances(asked), atol=1e-3)
+    np.testing.assert_allclose(read.distances(asked), reference.distances(asked), atol=1e-3)
     assert np.diag(read.distances(_features(50))).max() < 0.01
 
 
-def test_a_file_of_an_older_version_has_no_axes_to_tell_drift_by(tmp_path):
-    memory = build_reference_features(_features(50), np.arange(50) % 3, _names(50))
-    dataclasses.replace(memory, directions=None).save(tmp_path / "old.npz")
-    memory.save(tmp_path / "new.npz")
+def test_a_file_of_an_older_version_has_no_axes_to_detect_drift_by(tmp_path):
+    reference = build_reference_features(_features(50), np.arange(50) % 3, _names(50))
+    dataclasses.replace(reference, directions=None).save(tmp_path / "old.npz")
+    reference.save(tmp_path / "new.npz")
     old, new = (read_reference_features((tmp_path / name).read_bytes()) for name in ("old.npz", "new.npz"))
     vectors = old.project(_features(4, seed=1))
     assert old.components(vectors) is None
-    assert np.array_equal(new.components(vectors), memory.components(vectors))
+    assert np.array_equal(new.components(vectors), reference.components(vectors))
     assert new.components(vectors).shape == (4, 4 + 2)
 
 
-def test_of_too_many_images_some_are_remembered_the_same_each_time():
+def test_too_many_images_are_sampled_the_same_each_time():
     features, names = _features(50), _names(50)
     one, other = (build_reference_features(features, np.arange(50), names, seed=1, limit=20) for _ in range(2))
     assert one.names == other.names and len(one.names) == len(one.vectors) == 20
@@ -89,26 +89,28 @@ def test_the_distance_of_an_image_is_to_the_third_nearest_or_the_farthest_there_
 
 
 def test_an_image_does_not_count_among_its_own_neighbours():
-    memory = build_reference_features(_features(6), np.zeros(6, int), _names(6))
+    reference = build_reference_features(_features(6), np.zeros(6, int), _names(6))
     expected = np.sort(_whole_distances(_features(6), _features(6)), axis=1)[:, 3]
-    np.testing.assert_allclose(leave_one_out_distances(memory), expected, atol=2e-3)
+    np.testing.assert_allclose(leave_one_out_distances(reference), expected, atol=2e-3)
 
 
 @pytest.mark.parametrize("frozen", [True, False])
 def test_few_validation_images_are_helped_out_by_training_images_the_backbone_has_not_seen(frozen):
-    memory = build_reference_features(_features(60), np.zeros(60, int), _names(60))
+    reference = build_reference_features(_features(60), np.zeros(60, int), _names(60))
     alike = _features(5)
-    threshold = known_distance(memory, alike, frozen)
-    of_validation = neighbour_distances(memory.distances(alike)).max()
+    threshold = known_distance(reference, alike, frozen)
+    of_validation = neighbour_distances(reference.distances(alike)).max()
     assert threshold > of_validation if frozen else threshold == pytest.approx(of_validation)
     many = _features(30)
-    assert known_distance(memory, many, frozen) == pytest.approx(neighbour_distances(memory.distances(many)).max())
+    assert known_distance(reference, many, frozen) == pytest.approx(
+        neighbour_distances(reference.distances(many)).max()
+    )
 
 
 def _predictor(tmp_path, images: int = 30, **thresholds: float) -> tuple[Predictor, np.ndarray]:
     """One whose every image has the features of the first training image."""
     features = _features(images)
-    memory = build_reference_features(features, np.arange(images) % 2, _names(images))
+    reference = build_reference_features(features, np.arange(images) % 2, _names(images))
 
     def engine(pictures: np.ndarray, *outputs: str) -> list[np.ndarray]:
         of = {"probabilities": np.float32([0.3, 0.7]), "features": features[0]}
@@ -116,7 +118,7 @@ def _predictor(tmp_path, images: int = 30, **thresholds: float) -> tuple[Predict
 
     bundle = _bundle(tmp_path / "m", "squash")
     bundle.manifest.thresholds.update(thresholds)
-    return Predictor(bundle, engine, memory), features
+    return Predictor(bundle, engine, reference), features
 
 
 def test_neighbours_are_the_nearest_training_images_with_their_classes(tmp_path):
@@ -155,20 +157,20 @@ def test_unknown_says_by_what(tmp_path, thresholds, asked, reason):
 
 
 @pytest.mark.parametrize("asked", [{"neighbours": 3}, {"unknown_distance": 0.5}])
-def test_a_model_that_remembers_nothing_refuses_what_needs_it_and_says_what_it_judges_by(tmp_path, asked):
+def test_a_model_without_reference_features_refuses_options_that_need_them(tmp_path, asked):
     predictor, _ = _predictor(tmp_path, confidence=0.5, distance=0.1)
-    forgetful = Predictor(predictor.bundle, predictor._engine)
-    assert forgetful.judged_by == ("confidence",)
-    [answer] = forgetful.predict_stream([("a", _saved(_photo(), "PNG"))])
+    without = Predictor(predictor.bundle, predictor._engine)
+    assert without.judged_by == ("confidence",)
+    [answer] = without.predict_stream([("a", _saved(_photo(), "PNG"))])
     assert answer.distance is None and not answer.unknown
-    with pytest.raises(ConfigError, match="remembers its training images"):
-        next(forgetful.predict_stream([("a", _saved(_photo(), "PNG"))], PredictConfig(**asked)))
+    with pytest.raises(ConfigError, match="expected a model with reference features"):
+        next(without.predict_stream([("a", _saved(_photo(), "PNG"))], PredictConfig(**asked)))
 
 
 def test_a_damaged_file_of_features_is_a_damaged_model(tmp_path):
     bundle = _bundle(tmp_path / "m", "squash")
-    assert _memory(bundle) is None
+    assert _reference_features(bundle) is None
     (bundle.directory / TRAINING_FEATURES).write_bytes(b"no features")
     listed = Bundle(bundle.directory, write_manifest(bundle.directory, bundle.manifest))
     with pytest.raises(ModelDamagedError, match=TRAINING_FEATURES):
-        _memory(listed)
+        _reference_features(listed)

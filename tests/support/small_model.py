@@ -62,9 +62,9 @@ def write_small_model(
 def _write_features(directory: Path, colours: np.ndarray) -> None:
     features = (colours / 16).astype(np.float32)
     learned, held_out = features[::2], features[1::2]
-    memory = build_reference_features(learned, learned.argmax(axis=1), [f"{row}.jpg" for row in range(len(learned))])
-    memory.save(directory / TRAINING_FEATURES)
-    write_held_out(directory / HELD_OUT_FEATURES, describe_held_out(memory, held_out))
+    reference = build_reference_features(learned, learned.argmax(axis=1), [f"{row}.jpg" for row in range(len(learned))])
+    reference.save(directory / TRAINING_FEATURES)
+    write_held_out(directory / HELD_OUT_FEATURES, describe_held_out(reference, held_out))
 
 
 def _write_graph(path: Path, bias: np.ndarray) -> None:
