@@ -9,12 +9,12 @@
 places.py      `remote:path`
 interface.py   what every storage can do; local.py and rclone.py implement it
 settings.py    how a remote is configured; `webdav_account` for requests over HTTP besides rclone
-runs.py        rclone as a process: argument list, log, exit; lookups.py: queries through rclone-python
+rclone_process.py, rclone_queries.py     rclone as a process; short queries through rclone-python
 webdav.py      requests where rclone behaves differently than needed: replacing a file at once
 nextcloud.py   a folder as one zip, unpacked while it arrives
 failures.py    errors of rclone and servers as Topgraft's errors; retries
 pulling.py     datasets from a remote into a folder
-uses.py        locks: who pulls into a folder, and who uses its files
+folder_locks.py     locks of pulled folders
 copies.py      command arguments that may be `remote:path`
 download.py    files by URL
 diagnosis.py   checks of a remote, step by step

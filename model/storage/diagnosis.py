@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from model.addresses import without_credentials
 from model.errors import ConfigError, StorageError
-from model.storage import lookups, open_storage
+from model.storage import open_storage, rclone_queries
 from model.storage.nextcloud import may_offer_zip
 from model.storage.places import parse_place
 from model.storage.settings import how_to_configure, prepare_environment, rclone_program, remote_settings, wrong_url
@@ -44,7 +44,7 @@ def check_remote(where: str) -> Iterator[Check]:
         prepare_environment()
         settings = remote_settings(place.remote)
         if not settings.get("type"):
-            known = ", ".join(f"{name}:" for name in lookups.remotes()) or "none"
+            known = ", ".join(f"{name}:" for name in rclone_queries.remotes()) or "none"
             detail = f"{place.remote}: is not configured. Configured remotes: {known}. {how_to_configure(place.remote)}"
             yield Check("settings", False, detail)
             return
@@ -78,7 +78,7 @@ def _server(where: str, settings: dict[str, str]) -> Iterator[Check]:
 
 def _names_in(where: str) -> str:
     shown = 8
-    names = lookups.names_in(where)
+    names = rclone_queries.names_in(where)
     if not names:
         return "no files. If there should be some, check the user name at the end of the remote's URL"
     more = f" and {len(names) - shown:,} more" if len(names) > shown else ""

@@ -31,11 +31,11 @@ from model.files.archives import is_archive, unpack_archive
 from model.files.packing import verify_unpacked
 from model.results import Progress, no_progress
 from model.storage import open_storage
+from model.storage.folder_locks import in_use, note_path, only_pull, require_unused
 from model.storage.interface import Entry, Storage
 from model.storage.nextcloud import fetch_as_zip, may_offer_zip
 from model.storage.places import is_remote, parse_place
 from model.storage.settings import remote_settings
-from model.storage.uses import in_use, note_of, only_pull, require_unused
 
 # Below this number, one request per file is as fast as a zip of the whole folder.
 _MIN_FILES_FOR_ZIP = 20
@@ -284,7 +284,7 @@ class _Pull:
 
 def _marker_path(directory: Path) -> Path:
     """JSON file that records a completed pull into the folder: its source, and the names and sizes of the files."""
-    return note_of(directory, "json")
+    return note_path(directory, "json")
 
 
 def _read_marker(directory: Path) -> dict[str, Any]:

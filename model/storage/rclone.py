@@ -24,11 +24,11 @@ from model.errors import (
 from model.files.browsing import files_below, without_link_loops
 from model.files.checksums import file_checksum, file_sha256
 from model.results import Progress, no_progress
-from model.storage import lookups
+from model.storage import rclone_queries
 from model.storage.failures import with_retries
 from model.storage.interface import DOWNLOAD, UPLOAD, VERIFY, Entry
 from model.storage.places import Place
-from model.storage.runs import run_rclone
+from model.storage.rclone_process import run_rclone
 from model.storage.settings import account_of
 from model.storage.webdav import move_over
 
@@ -81,7 +81,7 @@ class Rclone:
         # Some remotes report nothing for a folder that does not exist yet.
         for place in (self._root, Place(self._root.remote, "")):
             with contextlib.suppress(StorageNotFoundError):
-                return with_retries(functools.partial(lookups.free_bytes, str(place)))
+                return with_retries(functools.partial(rclone_queries.free_bytes, str(place)))
         return None
 
     def fetch(self, name: str, destination: Path, progress: Progress = no_progress, entry: Entry | None = None) -> None:
@@ -151,7 +151,7 @@ class Rclone:
         arguments = ["copy", "--transfers", str(TRANSFERS), "--checkers", str(TRANSFERS), "--fast-list", source, target]
         if phase == UPLOAD:
             arguments.append("--copy-links")
-        self._run(doing, arguments, tell=_statistics_reporter(phase, progress))
+        self._run(doing, arguments, report=_statistics_reporter(phase, progress))
 
     def _fetch_file(self, place: Place, entry: Entry, destination: Path, progress: Progress) -> None:
         part = destination.with_name(f".{destination.name}.{_identity(place, entry)}.fetching")
@@ -187,7 +187,7 @@ class Rclone:
 
     def _send(self, source: Path, temporary: Place, progress: Progress) -> None:
         arguments = ["copyto", "--no-check-dest", str(source.absolute()), str(temporary)]
-        self._run(f"upload {source} to {temporary.parent}", arguments, tell=_statistics_reporter(UPLOAD, progress))
+        self._run(f"upload {source} to {temporary.parent}", arguments, report=_statistics_reporter(UPLOAD, progress))
 
     def _compare(self, source: Path, uploaded: Place, progress: Progress) -> None:
         """Read back an uploaded file; a checksum from the server may be only the one that was sent to it."""

@@ -1,6 +1,6 @@
-"""How the remotes are configured: by variables RCLONE_CONFIG_<REMOTE>_<OPTION>, else in rclone's configuration file.
+"""Settings of the remotes: variables RCLONE_CONFIG_<REMOTE>_<OPTION>, else rclone's configuration file.
 
-The platform sets the variables of `rshare:` to empty texts where nothing is configured: empty is not set.
+If nothing is configured, the platform sets the variables of `rshare:` to empty strings: empty means not set.
 """
 
 import base64
@@ -19,31 +19,32 @@ from model.environment import set_variables, unset_blank
 from model.errors import StorageSettingsError
 from model.storage.failures import failure
 
-INSTALL = "pip install 'topgraft[storage]' brings it, or see rclone.org/install"
+INSTALL = "Run pip install 'topgraft[storage]', or see rclone.org/install"
 
 _SECONDS_FOR_SETTINGS = 30.0
-# rclone's own, public, in fs/config/obscure: it hides passwords from eyes, not from anybody who knows it.
+# rclone's own public key (fs/config/obscure): it only hides passwords from a glance.
 _OBSCURE_KEY = bytes.fromhex("9c935b48730a554d6bfd7c63c886a92bd390198eb8128afbf4de162b8b95f638")
 _OBSCURE_IV_BYTES = 16
-# One try each: what is worth another is tried again by `failures.with_retries`, and a refusal by nobody.
+# One try each: `failures.with_retries` decides what is retried.
 _DEFAULTS = {
     "RCLONE_RETRIES": "1",
     "RCLONE_LOW_LEVEL_RETRIES": "1",
     "RCLONE_CONTIMEOUT": "15s",
     "RCLONE_TIMEOUT": "5m",
-    "RCLONE_ASK_PASSWORD": "false",  # nosec B105: it asks nobody
-    # Where no file of a folder came, that fails too, and hides why. Versions before 1.66 know no such times.
+    "RCLONE_ASK_PASSWORD": "false",  # nosec B105: not a password
+    # If no file of a folder arrived, setting its time fails, too, and hides the reason. Older than 1.66 ignore this.
     "RCLONE_NO_UPDATE_DIR_MODTIME": "true",
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class WebDavAccount:
-    """How to speak HTTP with a WebDAV remote; the password is never shown.
+    """Account for HTTP requests to a WebDAV remote; its repr does not show the password.
 
     Attributes:
-        url: of the remote's root, without a `/` at the end, such as https://HOST/remote.php/dav/files/USER.
-        user: for Basic authorisation.
+        url: URL of the remote's root, without a `/` at the end, such as https://HOST/remote.php/dav/files/USER.
+        user: user name for Basic authentication.
+        password: password for Basic authentication.
         vendor: rclone's name of the kind of server, such as nextcloud.
     """
 
@@ -54,26 +55,24 @@ class WebDavAccount:
 
 
 def rclone_program() -> str:
-    """The path of rclone: on the PATH, else beside this Python, which then goes on the PATH for rclone-python.
+    """Path of rclone, from the PATH or the folder of this Python, which is then added to the PATH for rclone-python.
 
     Raises:
-        StorageSettingsError: it is not installed.
+        StorageSettingsError: rclone is not installed.
     """
     found = shutil.which("rclone")
-    beside = str(Path(sys.executable).parent)
-    if found is None and (found := shutil.which("rclone", path=beside)) is not None:
-        os.environ["PATH"] = os.pathsep.join([*os.get_exec_path(), beside])
+    python_folder = str(Path(sys.executable).parent)
+    if found is None and (found := shutil.which("rclone", path=python_folder)) is not None:
+        os.environ["PATH"] = os.pathsep.join([*os.get_exec_path(), python_folder])
     if found is None:
-        raise StorageSettingsError(
-            f"expected the program rclone, which speaks to storages; it is not there. {INSTALL}."
-        )
+        raise StorageSettingsError(f"rclone is required for remote storage and was not found. {INSTALL}.")
     return found
 
 
 def prepare_environment() -> None:
-    """Forget the empty variables of remotes, and give rclone its limits where nobody else has.
+    """Unset the empty variables of remotes, and set rclone's limits unless they are set.
 
-    In this process's environment, for rclone-python hands it on as it is.
+    This changes the environment of the process, because rclone-python passes it on as it is.
     """
     unset_blank("RCLONE_CONFIG")
     for name, value in _DEFAULTS.items():
@@ -81,29 +80,29 @@ def prepare_environment() -> None:
 
 
 def require_remote(remote: str) -> dict[str, str]:
-    """The settings of a remote, by their names in rclone's configuration file; a password is obscured.
+    """Settings of a remote, by their names in rclone's configuration file; a password is obscured.
 
     Raises:
-        StorageSettingsError: rclone is missing, or there is no such remote; the message tells how to set it.
+        StorageSettingsError: rclone is missing, or the remote is not configured; the message shows how to configure it.
     """
     prepare_environment()
     settings = remote_settings(remote)
     if not settings.get("type"):
         raise StorageSettingsError(
-            f"{remote}: expected a configured storage, found none of that name. {how_to_configure(remote)}"
+            f"{remote}: expected a configured remote, found none of that name. {how_to_configure(remote)}"
         )
     return settings
 
 
 def remote_settings(remote: str) -> dict[str, str]:
-    """The settings of a remote, the environment's over the file's; empty where there are none."""
+    """Settings of a remote, those of the environment over those of the file; empty if there are none."""
     named = _in_environment(remote)
     is_complete = "type" in named and ("url" in named or named["type"] != "webdav")
     return named if is_complete else _in_file(remote) | named
 
 
 def how_to_configure(remote: str) -> str:
-    """What to set for a remote to be there."""
+    """Instructions to configure a remote, for a message."""
     prefix = _prefix(remote)
     return (
         f"Set {prefix}TYPE=webdav, {prefix}VENDOR=nextcloud, {prefix}URL=https://HOST/remote.php/dav/files/USER, "
@@ -112,7 +111,7 @@ def how_to_configure(remote: str) -> str:
 
 
 def webdav_account(remote: str) -> WebDavAccount:
-    """Address, user and password of a WebDAV remote, for what is done over HTTP beside rclone, such as links.
+    """Account of a WebDAV remote, for requests that rclone does not make, such as those for links.
 
     Never print it, log it or put it into a command.
 
@@ -123,10 +122,10 @@ def webdav_account(remote: str) -> WebDavAccount:
 
 
 def account_of(remote: str, settings: Mapping[str, str]) -> WebDavAccount:
-    """The same from the settings of the remote."""
+    """Account of a WebDAV remote from its settings; raises as `webdav_account`."""
     if settings.get("type") != "webdav" or not settings.get("url"):
         raise StorageSettingsError(
-            f"{remote}: expected a remote of type webdav with a url, as a Nextcloud is; "
+            f"{remote}: expected a remote of type webdav with a url, such as Nextcloud; "
             f"received type {settings.get('type')!r}. {how_to_configure(remote)}"
         )
     return WebDavAccount(
@@ -138,7 +137,7 @@ def account_of(remote: str, settings: Mapping[str, str]) -> WebDavAccount:
 
 
 def wrong_url(settings: dict[str, str]) -> str:
-    """What is wrong with the url of a WebDAV remote, and what to write instead; empty where nothing is."""
+    """Error in the url of a WebDAV remote, with the form to use instead; empty if the url is valid."""
     url = settings.get("url", "")
     if settings.get("type") != "webdav":
         return ""
@@ -155,7 +154,7 @@ def wrong_url(settings: dict[str, str]) -> str:
 
 
 def _in_file(remote: str) -> dict[str, str]:
-    # The password of an encrypted configuration comes from RCLONE_CONFIG_PASS; nobody is there to be asked.
+    # The password of an encrypted configuration comes from RCLONE_CONFIG_PASS; rclone must not ask for it.
     ran = subprocess.run(
         [rclone_program(), "config", "dump"],
         stdin=subprocess.DEVNULL,
@@ -179,9 +178,9 @@ def _prefix(remote: str) -> str:
 
 
 def _revealed(obscured: str, remote: str) -> str:
-    """The password behind rclone's `obscure`: base64 of an IV and AES-256-CTR under a public key.
+    """The password obscured by rclone: base64 of an IV and AES-256-CTR under a public key.
 
-    Not by `rclone reveal`, which takes it as an argument that every user of the machine can read.
+    `rclone reveal` is not used: it takes the password as an argument, which every user of the machine can read.
     """
     from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
@@ -194,6 +193,6 @@ def _revealed(obscured: str, remote: str) -> str:
         return (decryptor.update(hidden) + decryptor.finalize()).decode()
     except ValueError:
         raise StorageSettingsError(
-            f"{remote}: expected its password as `rclone obscure -` writes it, received another form. Set "
-            f"{_prefix(remote)}PASS to what `rclone obscure -` answers."
+            f"{remote}: expected its password in the form of `rclone obscure -`, received another form. Set "
+            f"{_prefix(remote)}PASS to the output of `rclone obscure -`."
         ) from None

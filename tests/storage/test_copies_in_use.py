@@ -13,7 +13,7 @@ import pytest
 
 from model.errors import StorageBusyError
 from model.files.packing import pack_folder
-from model.storage import uses
+from model.storage import folder_locks
 from model.storage.copies import dataset_folder, local_paths
 from model.workspace import Workspace
 from tests.support.command import COMMAND, environment_of_tests, topgraft
@@ -87,7 +87,7 @@ def test_a_killed_user_holds_nothing(there: Path, tmp_path: Path) -> None:
         user.send_signal(signal.SIGKILL)
     with dataset_folder(Workspace(tmp_path), name, "topgraft check") as folder:
         assert sorted(content_of(folder)) == ["a/0 ü.bin", "a/2 ü.bin"]
-        assert len(list(uses.note_of(folder, "uses").iterdir())) == 1, "what the killed one left is gone"
+        assert len(list(folder_locks.note_path(folder, "uses").iterdir())) == 1, "what the killed one left is gone"
 
 
 def test_where_nothing_can_be_locked_it_is_said_and_gone_on(
@@ -151,7 +151,7 @@ def test_a_user_that_ends_while_it_is_looked_at_is_no_failure_of_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy = tmp_path / "photos"
-    note = uses.note_of(copy, "uses") / "one"
+    note = folder_locks.note_path(copy, "uses") / "one"
     note.parent.mkdir(parents=True)
     note.write_text("the training pets")
 
@@ -161,4 +161,4 @@ def test_a_user_that_ends_while_it_is_looked_at_is_no_failure_of_its_own(
 
     monkeypatch.setattr(fcntl, "flock", held_and_let_go)
     with pytest.raises(StorageBusyError, match="in use by the training pets"):
-        uses.require_unused(copy, "rshare:photos")
+        folder_locks.require_unused(copy, "rshare:photos")

@@ -13,7 +13,7 @@ import pytest
 from model.errors import StorageSettingsError, StorageUnreachableError
 from model.storage import open_storage, webdav_account
 from model.storage.diagnosis import Check, check_remote
-from model.storage.runs import run_rclone
+from model.storage.rclone_process import run_rclone
 from tests.support.command import topgraft
 from tests.support.storage_servers import BUCKET, PASSWORD, USER, Fault, FaultyProxy, StorageServer, use
 
@@ -49,7 +49,7 @@ def test_not_configured(platform: bool, monkeypatch: pytest.MonkeyPatch) -> None
     assert (
         check.name == "settings" and "RCLONE_CONFIG_RSHARE_URL=https://HOST/remote.php/dav/files/USER" in check.detail
     )
-    with pytest.raises(StorageSettingsError, match="expected a configured storage"):
+    with pytest.raises(StorageSettingsError, match="expected a configured remote"):
         open_storage("rshare:x")
 
 
@@ -130,9 +130,8 @@ def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch,
 
 def test_rclone_ends_with_its_parent_and_no_command_line_has_the_password(webdav: StorageServer) -> None:
     (webdav.folder / "endless.bin").write_bytes(os.urandom(2_000_000))
-    code = (
-        "from model.storage.runs import run_rclone; run_rclone('x', ['cat', '--bwlimit', '1k', 'rshare:endless.bin'])"
-    )
+    arguments = ["cat", "--bwlimit", "1k", "rshare:endless.bin"]
+    code = f"from model.storage.rclone_process import run_rclone; run_rclone('x', {arguments})"
     parent = psutil.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
     child = _wait_for_rclone(parent)
     shown = [" ".join(process.cmdline()) for process in (parent, child)]

@@ -7,7 +7,7 @@ import pytest
 
 from model.errors import ConfigError, StorageError, StorageNotFoundError
 from model.storage import Place, is_remote, open_storage, parse_place
-from model.storage.lookups import in_double_quotes, names_in
+from model.storage.rclone_queries import in_double_quotes, names_in
 from tests.support.storage_servers import Fault, FaultyProxy, StorageServer
 
 NASTY = "$(touch PWNED) `touch PWNED` \"'; touch PWNED # & é \u4e2d %20 -rf"

@@ -1,8 +1,7 @@
-"""rclone as a process: started by a list of arguments, never by a shell; watched by its log; ended with us.
+"""rclone as a child process, started with an argument list and never by a shell.
 
-Its output goes to a caller block by block, its log (`--use-json-log`) tells how far it is and why it failed. A process
-that neither sends nor logs any progress for a while is ended. Whatever ends the caller, an exception or kill -9, ends
-it.
+Its output is passed on block by block; its log (`--use-json-log`) gives the progress and the errors. A process without
+output and progress for some time is ended. It also ends with its parent, by an exception as by kill -9.
 """
 
 import contextlib
@@ -22,34 +21,33 @@ from model.storage.settings import rclone_program
 
 _BLOCK = 1 << 20
 _LOG_FLAGS = ("--use-json-log", "--stats", "1s", "--stats-log-level", "NOTICE")
-_WORTH_READING = ("error", "critical")
-_MOVES = ("bytes", "checks", "transfers", "listed", "deletes", "renames")
+_ERROR_LEVELS = ("error", "critical")
+_COUNTERS = ("bytes", "checks", "transfers", "listed", "deletes", "renames")
 _SECONDS_TO_END = 2.0
 
 Take = Callable[[bytes], object]
-Tell = Callable[[dict[str, Any]], object]
+Report = Callable[[dict[str, Any]], object]
 
 
-def run_rclone(doing: str, arguments: Sequence[str], take: Take | None = None, tell: Tell | None = None) -> bytes:
+def run_rclone(doing: str, arguments: Sequence[str], take: Take | None = None, report: Report | None = None) -> bytes:
     """Run rclone to its end.
 
     Args:
-        doing: what for, such as "list rshare:photos"; for messages.
-        arguments: its command, options and places; a secret does not belong there, for every user of the machine
-            can read them.
-        take: called with each block of its standard output; None collects it.
-        tell: called with rclone's statistics once a second: bytes, totalBytes, transfers, speed ...
+        doing: action for messages, such as "list rshare:photos".
+        arguments: command, options and paths; without secrets, because every user of the machine can read them.
+        take: called with each block of the standard output; None collects it.
+        report: called with rclone's statistics once a second: bytes, totalBytes, transfers, speed ...
 
     Returns:
-        Its standard output; empty where `take` was given it.
+        The standard output; empty if `take` received it.
 
     Raises:
-        StorageError: of the class that its messages tell, see `model.storage.failures`.
-        StorageUnreachableError: nothing moved for `TOPGRAFT_STORAGE_SECONDS` (default 300).
+        StorageError: class by rclone's messages, see `model.storage.failures`.
+        StorageUnreachableError: no progress for `TOPGRAFT_STORAGE_SECONDS` (default 300).
         StorageSettingsError: rclone is not installed.
     """
     collected: list[bytes] = []
-    log = _Log(tell)
+    log = _Log(report)
     with _started([rclone_program(), *arguments, *_LOG_FLAGS]) as child:
         _read(child, take or collected.append, log, doing)
         if child.wait() != 0:
@@ -59,19 +57,19 @@ def run_rclone(doing: str, arguments: Sequence[str], take: Take | None = None, t
 
 
 class _Log:
-    """Lines of rclone's log."""
+    """Parser of rclone's log."""
 
-    def __init__(self, tell: Tell | None) -> None:
+    def __init__(self, report: Report | None) -> None:
         self.errors: list[str] = []
         self.notices: list[str] = []
         self.names: set[str] = set()
-        self._tell = tell
-        self._begun = b""
-        self._moved: tuple[Any, ...] = ()
+        self._report = report
+        self._unfinished_line = b""
+        self._counters: tuple[Any, ...] = ()
 
     def add(self, content: bytes) -> bool:
-        """Read what was logged; whether it tells of any progress."""
-        *lines, self._begun = (self._begun + content).split(b"\n")
+        """Parse a part of the log; whether it shows any progress."""
+        *lines, self._unfinished_line = (self._unfinished_line + content).split(b"\n")
         return any([self._line(line) for line in lines])
 
     def _line(self, line: bytes) -> bool:
@@ -80,17 +78,17 @@ class _Log:
         except ValueError:
             self.notices.append(line.decode(errors="replace"))
             return False
-        if record.get("level") in _WORTH_READING:
+        if record.get("level") in _ERROR_LEVELS:
             self.names.add(str(record.get("object", "")))
             self.errors.append(str(record.get("msg", "")))
         elif "stats" not in record:
             self.notices.append(str(record.get("msg", "")))
         else:
-            if self._tell is not None:
-                self._tell(record["stats"])
-            moved = tuple(record["stats"].get(name) for name in _MOVES)
-            changed, self._moved = moved != self._moved, moved
-            return changed
+            if self._report is not None:
+                self._report(record["stats"])
+            counters = tuple(record["stats"].get(name) for name in _COUNTERS)
+            has_progress, self._counters = counters != self._counters, counters
+            return has_progress
         return False
 
 
@@ -108,7 +106,7 @@ def _started(command: list[str]) -> "Iterator[subprocess.Popen[bytes]]":
 
 
 def _read(child: "subprocess.Popen[bytes]", take: Take, log: _Log, doing: str) -> None:
-    """Hand on what comes, until both ends are closed."""
+    """Read output and log until both are closed."""
     seconds = STORAGE_SECONDS.read()
     deadline = time.monotonic() + seconds
     with selectors.DefaultSelector() as selector:
@@ -120,9 +118,9 @@ def _read(child: "subprocess.Popen[bytes]", take: Take, log: _Log, doing: str) -
                 content = os.read(key.fd, _BLOCK)
                 if not content:
                     selector.unregister(key.fileobj)
-                moved = log.add(content) if key.fileobj is child.stderr else take(content) or bool(content)
-                deadline = time.monotonic() + seconds if moved else deadline
+                has_progress = log.add(content) if key.fileobj is child.stderr else take(content) or bool(content)
+                deadline = time.monotonic() + seconds if has_progress else deadline
             if time.monotonic() > deadline:
                 raise StorageUnreachableError(
-                    f"{doing}: nothing moved for {seconds:g} s ({STORAGE_SECONDS.name}). See that the server answers."
+                    f"{doing}: no progress for {seconds:g} s ({STORAGE_SECONDS.name}). Check that the server answers."
                 )

@@ -1,7 +1,8 @@
 """Queries through rclone-python: configured remotes, names in a folder, free space.
 
 rclone-python puts each path in double quotes into one command line for a shell, so every path goes through
-`in_double_quotes`. It has no timeout and cannot be cancelled; everything else is done by `model.storage.runs`.
+`in_double_quotes`. It has no timeout and cannot be cancelled; all other work is done by
+`model.storage.rclone_process`.
 """
 
 import logging

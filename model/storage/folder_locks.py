@@ -23,7 +23,7 @@ from model.workspace import cache_directory
 _UNGUARDED = "Do not pull into it while something else uses it."
 
 
-def note_of(directory: Path, kind: str) -> Path:
+def note_path(directory: Path, kind: str) -> Path:
     """Path in the cache for information on a folder; nothing is written into the folder itself."""
     name = hashlib.sha256(str(directory.absolute()).encode()).hexdigest()[:32]
     return cache_directory() / "pulls" / f"{name}.{kind}"
@@ -34,7 +34,7 @@ def only_pull(directory: Path) -> Iterator[None]:
     """Lock a folder against other pulls, after waiting for one that runs; warns if it cannot be locked."""
     with contextlib.ExitStack() as held:
         try:
-            path = note_of(directory, "lock")
+            path = note_path(directory, "lock")
             path.parent.mkdir(parents=True, exist_ok=True)
             held.enter_context(exclusive(path, _UNGUARDED, message=f"Waiting for another pull into {directory}."))
         except OSError as error:
@@ -51,7 +51,7 @@ def in_use(directory: Path, user: str) -> Iterator[None]:
     """
     with contextlib.ExitStack() as held:
         try:
-            uses = note_of(directory, "uses")
+            uses = note_path(directory, "uses")
             uses.mkdir(parents=True, exist_ok=True)
             path = uses / uuid.uuid4().hex
             stream = held.enter_context(open(path, "x", encoding="utf-8"))
@@ -70,7 +70,7 @@ def require_unused(directory: Path, source: str) -> None:
     Raises:
         StorageBusyError: a process uses it; the message names it.
     """
-    users = [user for path in note_of(directory, "uses").glob("*") if (user := _user(path)) is not None]
+    users = [user for path in note_path(directory, "uses").glob("*") if (user := _user(path)) is not None]
     if users:
         raise StorageBusyError(
             f"{source}: it has changed, and its copy in {directory} is in use by {', '.join(users)}, so the copy was "
