@@ -1,6 +1,6 @@
-"""The command `topgraft`: a file per group of subcommands, thin over the library.
+"""The command `topgraft`: one file per group of subcommands, a thin layer over the library.
 
-Nothing heavy is imported before a subcommand does its work, so that every `--help` is instant.
+Heavy libraries are imported only when a subcommand runs, so that `--help` is fast.
 """
 
 from model.cli.command import main

@@ -1,6 +1,6 @@
-"""Predictions that are on the disk as soon as they are made, and become a file of the wanted form at the end.
+"""Predictions saved to disk as they are computed, and converted to the requested file format at the end.
 
-Until then they are in `OUTPUT.part`: a line that says what the run was asked for, then a JSON object for each image.
+Until then they are in `OUTPUT.part`: one line with the model and options of the run, then a JSON object per image.
 """
 
 import contextlib
@@ -24,22 +24,22 @@ _UNGUARDED = "Do not write the same output from two commands at the same time."
 
 
 class KeptAnswers:
-    """The predictions of a run so far, those of an interrupted one before it too.
+    """Saved predictions of a run, including those of earlier interrupted runs.
 
     Attributes:
-        images: how often each name has its answer already.
+        images: number of saved predictions per image name.
     """
 
     def __init__(self, path: Path, stream: IO[bytes], run: dict[str, Any]) -> None:
-        """Read what is there; a last line that was not written to its end is cut off.
+        """Read the saved predictions; an incomplete last line is removed.
 
         Args:
-            path: the file, for messages.
-            stream: the same, open for reading and appending.
-            run: what this run was asked for, as plain JSON types.
+            path: path of the file, for messages.
+            stream: the file, open for reading and appending.
+            run: model and options of this run, as plain JSON types.
 
         Raises:
-            ConfigError: the file is of a run that was asked for something else.
+            ConfigError: the file belongs to a run with another model or other options.
         """
         self._path = path
         self._stream = stream
@@ -57,7 +57,7 @@ class KeptAnswers:
             self._write(run)
 
     def add(self, prediction: Prediction) -> None:
-        """Keep one more."""
+        """Save one prediction."""
         self.images[prediction.image] += 1
         self._write(prediction.to_json())
         if time.monotonic() - self._synced_at > _SECONDS_BETWEEN_SYNCS:
@@ -65,11 +65,11 @@ class KeptAnswers:
             self._synced_at = time.monotonic()
 
     def __len__(self) -> int:
-        """How many there are."""
+        """Number of saved predictions."""
         return self.images.total()
 
     def __iter__(self) -> Iterator[Prediction]:
-        """Read them back, one after another."""
+        """Read the saved predictions back, one at a time."""
         lines = self._whole_lines()
         next(lines)
         for line in lines:
@@ -91,23 +91,25 @@ class KeptAnswers:
         try:
             before = dict(json.loads(line))
         except (ValueError, TypeError) as error:
-            raise ConfigError(f"{self._path}: expected the answers of an interrupted run. Remove this file.") from error
+            raise ConfigError(
+                f"{self._path}: expected the predictions of an interrupted run. Remove this file."
+            ) from error
         run = durable.to_json(run)
         differing = sorted(name for name in {*before, *run} if before.get(name) != run.get(name))
         if differing:
-            told = "; ".join(f"{name} was {before.get(name)!r}, is {run.get(name)!r}" for name in differing)
+            changed = "; ".join(f"{name} was {before.get(name)!r}, is {run.get(name)!r}" for name in differing)
             raise ConfigError(
                 f"{self._path}: expected the same model and options as those of the interrupted run, received others: "
-                f"{told}. Use those, or remove this file to begin anew."
+                f"{changed}. Use the original ones, or remove this file to start over."
             )
 
 
 @contextlib.contextmanager
 def kept_answers(output: Path, run: dict[str, Any]) -> Iterator[KeptAnswers]:
-    """The answers of the run that will become `output`; removed at the end unless the run is interrupted.
+    """Saved predictions of the run that writes `output`; the file is deleted at the end unless the run is interrupted.
 
     Raises:
-        ConfigError: another process writes them, or see `KeptAnswers`.
+        ConfigError: another process is writing the file, or see `KeptAnswers`.
     """
     path = output.with_name(f"{output.name}.part")
     with open(path, "a+b") as stream:
@@ -117,20 +119,22 @@ def kept_answers(output: Path, run: dict[str, Any]) -> Iterator[KeptAnswers]:
             raise ConfigError(f"{path}: another command is writing it. Wait for it, or choose another file.") from error
         answers = KeptAnswers(path, stream, run)
         if len(answers):
-            click.echo(f"Going on after {len(answers)} answers in {path}", err=True)
+            click.echo(f"Resuming after {len(answers)} predictions in {path}", err=True)
         try:
             yield answers
         except BaseException:
-            click.echo(f"{len(answers)} answers are kept in {path}: the same command goes on from there.", err=True)
+            click.echo(
+                f"{len(answers)} predictions are saved in {path}. Run the same command again to resume.", err=True
+            )
             raise
         path.unlink()
 
 
 def write_answers(output: Path, answers: KeptAnswers, head: dict[str, Any]) -> None:
-    """Write all of them as the file's ending says: a table, one JSON document, an object a line, or Parquet.
+    """Write all predictions in the format of the file's suffix: CSV, JSON, JSON Lines or Parquet.
 
     Args:
-        head: what the JSON document says before its predictions.
+        head: entries of the JSON document besides its predictions.
     """
     from model.serving.table import predictions_table, write_parquet
 

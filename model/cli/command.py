@@ -1,4 +1,4 @@
-"""The command itself: its subcommands, the global options, and how an error becomes an exit status."""
+"""The command `topgraft`: its subcommands, global options, and the exit status of each error."""
 
 import errno
 import os
@@ -36,10 +36,10 @@ REFUSED_BY_THE_SYSTEM = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, e
 
 
 class InOrder(click.Group):
-    """A group that lists its subcommands in the order in which a user meets them."""
+    """Command group that lists its subcommands in the order of definition."""
 
     def list_commands(self, context: click.Context) -> list[str]:
-        """The names of the subcommands, as they were added."""
+        """Names of the subcommands in the order of definition."""
         return list(self.commands)
 
 
@@ -50,7 +50,7 @@ def topgraft() -> None:
     """Train image classifiers on your own photos, and use them.
 
     \b
-    Exit status: 0 done, 1 our own fault, 2 usage or configuration, 3 dataset or image,
+    Exit status: 0 success, 1 internal error, 2 usage or configuration, 3 dataset or image,
     4 model not found or damaged, 5 storage or network, 130 interrupted.
     """
 
@@ -82,11 +82,11 @@ for subcommand in (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status.
 
-    An error is one message on standard error; with `--json` it is also an object with `status`
-    "error" and `message` on standard output, so that what is there is always JSON.
+    An error is one message on standard error. With `--json` it is also an object with `status` "error"
+    and `message` on standard output, which is therefore always JSON.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
-    # TensorFlow reports every missing GPU library as an error, which frightens and helps nobody.
+    # TensorFlow logs every missing GPU library as an error, although it works without.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.update(blas_threads())
     log_to_stderr()
@@ -103,16 +103,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed(given, "interrupted", EXIT_INTERRUPTED)
     except Exception as error:
         if isinstance(error, OSError) and error.errno in REFUSED_BY_THE_SYSTEM:
-            message = f"{error.filename or 'the disk'}: {error.strerror}. Is there space, and may you write there?"
+            message = f"{error.filename or 'the disk'}: {error.strerror}. Check the free space and the permissions."
             click.echo(f"Error: {message}", err=True)
             return _failed(given, message, EXIT_STORAGE)
         traceback.print_exc()
-        click.echo("This is a fault of topgraft, not yours: please report it with the lines above.", err=True)
+        click.echo("This is an internal error of topgraft. Please report it with the traceback above.", err=True)
         return _failed(given, f"unexpected {type(error).__name__}: {error}", EXIT_FAULT)
 
 
 def _failed(arguments: Sequence[str], message: str, exit_status: int) -> int:
-    # The arguments are asked, not the parsed options: a usage error comes before those are known.
+    # Read from the arguments: after a usage error there are no parsed options.
     if "--json" in arguments:
         print_json({"status": "error", "message": message, "exit_status": exit_status})
     return exit_status

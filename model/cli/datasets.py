@@ -1,4 +1,4 @@
-"""`topgraft check`: what is in a dataset, and what is wrong with it."""
+"""`topgraft check`: check a dataset and list problems."""
 
 import tempfile
 from pathlib import Path
@@ -28,7 +28,7 @@ DATASET_OPTIONS = ("images_directory", *SPLIT_OPTIONS)
 SHEET_FORMATS = (".png", ".jpg")
 
 
-@click.command(short_help="Look for problems in a dataset.")
+@click.command(short_help="Check a dataset and list problems.")
 @click.argument("dataset", metavar="PATH")
 @config_options(TrainConfig, only=DATASET_OPTIONS)
 @config_options(TrainConfig, only=("folds", "augmentation"))
@@ -37,16 +37,16 @@ SHEET_FORMATS = (".png", ".jpg")
     metavar="FILE",
     type=PathOrRemote(dir_okay=False),
     default=Path("augmentation.png"),
-    help="Where --augmentation draws views of eight of the images.  [default: augmentation.png]",
+    help="File for the figure of augmented views, with --augmentation.  [default: augmentation.png]",
 )
 @json_option
 @workspace_option
 def check(dataset: str, sheet: Path, as_json: bool, **typed: Any) -> None:
-    """Look at a dataset as a training would, and say what is in it and what is wrong.
+    """Check a dataset as a training does, and list its content and problems.
 
-    PATH is a folder, a .zip or .tar archive, a name inside data/, or remote:path of one. Every image
-    is decoded once. With --augmentation, views of eight images are drawn as a training would see them that has
-    them: for a head alone, auto is none.
+    PATH is a folder, a .zip or .tar archive, a name inside data/, or remote:path. Every image is
+    decoded once. With --augmentation, a figure shows augmented views of eight images as used in
+    fine-tuning; if only the head is trained, auto means none.
     """
     check_output_file("--sheet", sheet, SHEET_FORMATS)
     from model.dataset.prepare import prepare_dataset
@@ -67,13 +67,13 @@ def check(dataset: str, sheet: Path, as_json: bool, **typed: Any) -> None:
     if drawn:
         click.echo(f"Augmentation: {drawn['operations'] or 'none'}")
         if drawn["operations"] and AUTO in config.augmentation:
-            click.echo("That is where the backbone is trained too: for a head alone, auto is none.")
+            click.echo("This applies to fine-tuning; for a head alone, auto is none.")
     if drawn and drawn["sheet"]:
         click.echo(f"Views drawn: {drawn['sheet']}")
 
 
 def _draw_augmentation(verdict: Verdict, config: TrainConfig, sheet: Path) -> dict[str, Any]:
-    """Draw the sheet, unless there is nothing to draw; the operations as text, and the file."""
+    """Draw the figure, if there are operations; return the operations as text and the path of the figure."""
     from model.features.contact_sheet import draw_contact_sheet
 
     dataset = verdict.dataset

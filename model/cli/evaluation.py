@@ -1,4 +1,4 @@
-"""`topgraft evaluate`: how good a model is on labelled photos."""
+"""`topgraft evaluate`: measure a model on labelled photos."""
 
 import dataclasses
 import tempfile
@@ -32,21 +32,21 @@ from model.storage.copies import dataset_folder, output_file
     "--output",
     metavar="FILE.csv",
     type=PathOrRemote(dir_okay=False),
-    help="Write a row for each photo: its class, the model's answer and its probability.",
+    help="Write a row per photo: true class, predicted class and probability.",
 )
 @json_option
 @workspace_option
 def evaluate(model: str, dataset: str, output: Path | None, as_json: bool, **typed: Any) -> None:
     """Measure a trained model on a labelled dataset.
 
-    MODEL is a name, or latest. DATASET is whatever train accepts: its test split is measured, or
-    all its photos where it has none. Of the dataset that the model was trained on, only photos
-    that it did not learn from are taken.
+    MODEL is a name, or latest. DATASET is any dataset that train accepts. Its test split is used, or
+    all its photos if it has none. From the dataset that the model was trained on, only photos that
+    were not used for training are evaluated.
     """
     check_output_file("--output", output, (".csv",))
     workspace = current_workspace()
     bundle = find_bundle(workspace, model)
-    # The same options on the same dataset make the same splits as in the training.
+    # The same options on the same dataset re-create the splits of the training.
     of_training = {name: bundle.manifest.train_config.get(name) for name in SPLIT_OPTIONS}
     of_training["folds"] = bundle.manifest.dataset.get("folds", 0)
     config = schema.load(TrainConfig, of_training, typed, {"dataset": dataset})

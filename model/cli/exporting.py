@@ -1,4 +1,4 @@
-"""`topgraft export`: a trained model as an archive, or in a form that other programs run."""
+"""`topgraft export`: export a trained model as an archive or in another format."""
 
 import dataclasses
 import tempfile
@@ -24,14 +24,14 @@ FORMATS = (ARCHIVE, "onnx", "saved_model", "litert", "keras")
 @click.command()
 @click.argument("name", metavar="MODEL")
 @click.option(
-    "--format", "form", type=click.Choice(FORMATS), default=ARCHIVE, show_default=True, help="What to make of it."
+    "--format", "form", type=click.Choice(FORMATS), default=ARCHIVE, show_default=True, help="Format to export to."
 )
 @click.option(
     "--output",
     metavar="PATH",
     type=PathOrRemote(),
-    help="The archive, also as remote:path, or the folder of another format. Default: MODEL.tar.xz, or MODEL-FORMAT, "
-    "here.",
+    help="File of the archive (also remote:path), or folder for the other formats. Default: MODEL.tar.xz, or "
+    "MODEL-FORMAT, in the current folder.",
 )
 @json_option
 @workspace_option
@@ -39,15 +39,15 @@ def export(name: str, form: str, output: Path | None, as_json: bool) -> None:
     """Export a trained model. MODEL is a name, or latest.
 
     \b
-    archive      MODEL.tar.xz and MODEL.tar.xz.sha256: all of the model, for topgraft import. The
-                 same model gives the same bytes.
+    archive      MODEL.tar.xz and MODEL.tar.xz.sha256: the whole model, for topgraft import. The
+                 same model always gives the same bytes.
     onnx         for ONNX Runtime
     saved_model  for TensorFlow Serving
     litert       for LiteRT (TensorFlow Lite), on phones and small boards
     keras        for Keras 3
 
-    The last four are written only if they answer as the model does, into a folder with the names of
-    the classes and a program that shows how to use them.
+    The last four are written only if their predictions equal those of the model. The folder also
+    contains the class names and an example program.
     """
     bundle = find_bundle(current_workspace(), name)
     answer = _export_archive(bundle, output) if form == ARCHIVE else _export_form(bundle, form, output)
@@ -66,12 +66,12 @@ def _export_archive(bundle: Bundle, output: Path | None) -> dict[str, Any]:
     click.echo(f"{archive.path}: {archive.size:,} bytes, {len(archive.files)} files", err=True)
     click.echo(f"  sha256 {archive.sha256}", err=True)
     named = path if is_remote(str(path)) else f"./{path.name}" if is_remote(path.name) else path.name
-    click.echo(f"To use it elsewhere: topgraft import {named}", err=True)
+    click.echo(f"To import it elsewhere: topgraft import {named}", err=True)
     return {"path": archive.path, "sha256": archive.sha256, "size": archive.size, "files": list(archive.files)}
 
 
 def _archive_in_storage(bundle: Bundle, where: str) -> "Archive":
-    """The archive and its checksum, as `topgraft push` sends them, under a name of its own."""
+    """Write the archive and its checksum to remote storage, as `topgraft push` does, under the given name."""
     from model.publishing.archive import write_archive
     from model.publishing.upload import send_archive
 
@@ -87,7 +87,7 @@ def _export_form(bundle: Bundle, form: str, output: Path | None) -> dict[str, An
     if output is not None and is_remote(str(output)):
         raise click.UsageError(
             f"--output: expected a folder on this machine for {form}, received {str(output)!r}. Only the archive can "
-            "be sent at once."
+            "be written to remote storage."
         )
     from model.networks.tensorflow_import import import_tensorflow
 
@@ -96,11 +96,11 @@ def _export_form(bundle: Bundle, form: str, output: Path | None) -> dict[str, An
 
     exported = export_form(bundle, form, output or Path(f"{bundle.name}-{form}"))
     click.echo(
-        f"{exported.directory}: answers as {bundle.name} does, to {exported.max_difference:.1e} of a probability, on "
+        f"{exported.directory}: probabilities differ from {bundle.name} by at most {exported.max_difference:.1e} on "
         f"{exported.compared_on}",
         err=True,
     )
-    click.echo(f"To try it: python {exported.directory / exported.program} PHOTO. The program:\n", err=True)
+    click.echo(f"To test it: python {exported.directory / exported.program} PHOTO. The program:\n", err=True)
     click.echo(exported.usage, err=True)
     return {
         "path": exported.directory,

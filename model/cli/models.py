@@ -1,4 +1,4 @@
-"""`topgraft models`: the trained models, listed, shown, promoted and removed."""
+"""`topgraft models`: list, show, promote, remove and track trained models."""
 
 import dataclasses
 import sys
@@ -23,11 +23,11 @@ from model.workspace import Workspace
 @workspace_option
 @click.pass_context
 def models(context: click.Context, as_json: bool) -> None:
-    """List, show, promote and remove trained models; watch and cancel trainings. Alone, it lists them."""
+    """List, show, promote and remove trained models; watch and cancel trainings. Default: list."""
     if context.invoked_subcommand is None:
         context.invoke(list_models, as_json=as_json)
     elif as_json:
-        raise click.UsageError("--json: expected it behind the subcommand, such as: topgraft models list --json")
+        raise click.UsageError("--json: expected after the subcommand, such as: topgraft models list --json")
 
 
 models.add_command(watch_training)
@@ -39,7 +39,7 @@ models.add_command(track_model)
 @json_option
 @workspace_option
 def list_models(as_json: bool) -> None:
-    """List the trained models, oldest first; then trainings that run, wait, or ended without a model."""
+    """List the trained models, oldest first; then running, queued and interrupted trainings."""
     workspace = current_workspace()
     latest = Registry().latest(workspace)
     promoted = latest.name if latest.promoted else None
@@ -50,7 +50,7 @@ def list_models(as_json: bool) -> None:
     if as_json:
         print_json(rows + [training_row(status) for status in trainings])
     elif not rows and not trainings:
-        click.echo(f"No trained models in {workspace.models} yet. Train one: topgraft train --dataset FOLDER")
+        click.echo(f"No trained models in {workspace.models}. Train one: topgraft train --dataset FOLDER")
     else:
         described = [(row["name"], _described(row)) for row in rows]
         described += [(status.name, training_line(status)) for status in trainings]
@@ -63,7 +63,7 @@ def list_models(as_json: bool) -> None:
 @json_option
 @workspace_option
 def show_model(name: str, as_json: bool) -> None:
-    """Show what a model is: its classes, backbone, data and metrics. MODEL is a name, or latest."""
+    """Show the classes, backbone, data and metrics of a model. MODEL is a name, or latest."""
     bundle = find_bundle(current_workspace(), name)
     bundle.verify()
     manifest = dataclasses.asdict(bundle.manifest) | {"name": bundle.name, "path": bundle.directory}
@@ -85,9 +85,9 @@ def show_model(name: str, as_json: bool) -> None:
 @json_option
 @workspace_option
 def promote_model(name: str, as_json: bool) -> None:
-    """Make MODEL the latest, whatever is trained after it, until it is rolled back.
+    """Pin latest to MODEL, also when others are trained later, until a rollback.
 
-    A running service uses it from its next prediction on.
+    A running service uses MODEL from the next prediction on.
     """
     workspace = current_workspace()
     bundle = find_bundle(workspace, name)
@@ -102,11 +102,11 @@ def promote_model(name: str, as_json: bool) -> None:
 @json_option
 @workspace_option
 def roll_back_promotion(as_json: bool) -> None:
-    """Undo the last promotion: `latest` is again the model it was before."""
+    """Revert the last promotion: `latest` is the previously promoted or the newest model."""
     workspace = current_workspace()
     roll_back(workspace)
     latest = Registry().latest(workspace)
-    why = "which was promoted before" if latest.promoted else "the newest model: none is promoted"
+    why = "the previous promotion" if latest.promoted else "the newest model: none is promoted"
     click.echo(f"latest is now {latest.name or 'no model'}, {why}.", err=True)
     for warning in latest.warnings:
         click.echo(warning, err=True)
@@ -116,18 +116,18 @@ def roll_back_promotion(as_json: bool) -> None:
 
 @models.command("remove")
 @click.argument("names", metavar="MODEL...", nargs=-1, required=True)
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @json_option
 @workspace_option
 def remove_models(names: tuple[str, ...], yes: bool, as_json: bool) -> None:
-    """Delete trained models, or what interrupted trainings left, for good."""
+    """Delete trained models, or the checkpoints of interrupted trainings, permanently."""
     workspace = current_workspace()
     if not yes and not sys.stdin.isatty():
-        raise click.UsageError("nobody is there to confirm the removal: add --yes.")
+        raise click.UsageError("cannot ask for confirmation without a terminal: add --yes.")
     for name in names:
         _require(workspace, name)
     if not yes:
-        click.confirm(f"Delete {', '.join(names)} for good?", abort=True, err=True)
+        click.confirm(f"Delete {', '.join(names)} permanently?", abort=True, err=True)
     for name in names:
         if not remove_interrupted(workspace, name):
             remove_bundle(workspace, name)
@@ -137,7 +137,7 @@ def remove_models(names: tuple[str, ...], yes: bool, as_json: bool) -> None:
 
 
 def _require(workspace: Workspace, name: str) -> None:
-    """Raise ModelNotFoundError unless there is a model, or an interrupted training, of that name."""
+    """Raise ModelNotFoundError if neither a model nor an interrupted training has this name."""
     interrupted = [status.name for status in interrupted_trainings(workspace)]
     if name not in (*model_names(workspace), *interrupted):
         find_bundle(workspace, name)

@@ -1,4 +1,4 @@
-"""`topgraft monitor`: what the service was asked and answered, and whether the photos are still like the training's."""
+"""`topgraft monitor`: usage of the service and drift of its photos."""
 
 import logging
 import sys
@@ -26,17 +26,17 @@ log = logging.getLogger(__name__)
     type=click.IntRange(1, KEPT_DAYS),
     default=DAYS,
     show_default=True,
-    help="How many days to look back on, today included.",
+    help="Number of days to show, including today.",
 )
-@click.option("--reset", is_flag=True, help="Forget what was counted, for MODEL or for all.")
-@click.option("--yes", is_flag=True, help="Do not ask before forgetting.")
+@click.option("--reset", is_flag=True, help="Delete the counts of MODEL, or of all models.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @json_option
 @workspace_option
 def monitor(name: str | None, days: int, reset: bool, yes: bool, as_json: bool) -> None:
-    """Show what the service counted: classes, confidence, unknown photos, drift, errors and latency.
+    """Show usage of the service: classes, confidence, unknown photos, drift, errors and latency.
 
-    The service counts where the environment variable TOPGRAFT_MONITOR is 1. MODEL is a name, or latest; without it,
-    all models are shown, a line each.
+    The service counts predictions if the environment variable TOPGRAFT_MONITOR is 1. MODEL is a name,
+    or latest. Without MODEL, one line per model is shown.
     """
     workspace = current_workspace()
     if reset:
@@ -95,11 +95,11 @@ def _reset(workspace: Workspace, name: str | None, yes: bool, as_json: bool) -> 
     if name is not None and name not in store.models():
         name = find_bundle(workspace, name).name
     if not yes and not sys.stdin.isatty():
-        raise click.UsageError("nobody is there to confirm that counts are forgotten: add --yes.")
+        raise click.UsageError("cannot ask for confirmation without a terminal: add --yes.")
     what = "all models" if name is None else name
     if not yes:
-        click.confirm(f"Forget what was counted for {what}?", abort=True, err=True)
+        click.confirm(f"Delete the counts of {what}?", abort=True, err=True)
     store.reset(name)
-    click.echo(f"Forgot what was counted for {what}.", err=True)
+    click.echo(f"Deleted the counts of {what}.", err=True)
     if as_json:
         print_json({"reset": name})

@@ -1,4 +1,4 @@
-"""The tables of `topgraft monitor`, for a terminal."""
+"""Tables of `topgraft monitor` for a terminal."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ _NOTHING = "-"
 
 
 def show_all(summary: dict[str, Any]) -> None:
-    """Write a line for each model to standard output."""
+    """Print one line per model."""
     console = _console()
     table = _table(
         ("model",), ("photos", "unknown", "confidence", "unreadable", "errors", "ms p50", "ms p99"), ("drift",)
@@ -34,15 +34,15 @@ def show_all(summary: dict[str, Any]) -> None:
     console.print(f"The last {summary['days']} days")
     console.print(table)
     if summary["errors_without_model"]:
-        _say(console, f"Refused before a model was found: {_counts(summary['errors_without_model'])}")
+        _say(console, f"Refused before a model was selected: {_counts(summary['errors_without_model'])}")
 
 
 def show_model(summary: dict[str, Any]) -> None:
-    """Write all that was counted for a model to standard output."""
+    """Print all statistics of one model."""
     console = _console()
     different = summary["different_photos"]
-    told = f" ({'about ' if different >= MOST_ROWS else ''}{different:,} different)" if different else ""
-    _say(console, f"{summary['name']}, the last {summary['days']} days: {summary['photos']:,} photos{told}")
+    distinct = f" ({'about ' if different >= MOST_ROWS else ''}{different:,} different)" if different else ""
+    _say(console, f"{summary['name']}, the last {summary['days']} days: {summary['photos']:,} photos{distinct}")
     _say(console, f"Unknown: {_share(summary['unknown_share'])}  {_counts(summary['unknown_reasons'])}".rstrip())
     _say(console, f"Answers: {_counts(summary['answers']) or 'none'}")
     if summary["errors"] or summary["unreadable"]:
@@ -59,7 +59,7 @@ def show_model(summary: dict[str, Any]) -> None:
 
 
 def _classes(summary: dict[str, Any]) -> Any:
-    table = _table(("class",), ("photos", "share", "of training", "confidence"))
+    table = _table(("class",), ("photos", "fraction", "in training", "confidence"))
     rows = summary["classes"]
     for row in rows[:_MOST_CLASSES]:
         shares = (_share(row["share"]), _share(row["share_in_training"]))
@@ -114,9 +114,9 @@ def _by_day(summary: dict[str, Any]) -> Any:
 def _console() -> Any:
     from rich.console import Console
 
-    # Names of classes may look like markup.
+    # Class names may contain markup characters.
     terminal = Console(markup=False, highlight=False)
-    # Not on a terminal: rows stay in one piece, whatever the width that is assumed.
+    # Without a terminal, a fixed width keeps each row on one line.
     return terminal if terminal.is_terminal else Console(markup=False, highlight=False, width=_MOST_COLUMNS)
 
 
@@ -144,7 +144,7 @@ def _verdict(drift: dict[str, Any]) -> str:
 
 
 def _drift_of_the_latest_day(summary: dict[str, Any]) -> dict[str, Any] | None:
-    """The latest day that could be judged, if it has drifted and all days together have not."""
+    """Latest day with a drift result, if that day has drifted and all days together have not; else None."""
     judged = [row for row in summary["by_day"] if row["drift"]["p_value"] is not None]
     hidden = summary["drift"]["verdict"] != "drift" and judged and judged[-1]["drift"]["verdict"] == "drift"
     return judged[-1] if hidden else None
@@ -167,5 +167,5 @@ def _milliseconds(latency: dict[str, float], name: str) -> str:
 
 
 def _fastest_form(latency: dict[str, dict[str, float]]) -> dict[str, float]:
-    """The latency of JSON where it was asked for, else of what was."""
+    """Latency of JSON answers if there were any, else of the first other format."""
     return latency.get("json") or next(iter(latency.values()), {})

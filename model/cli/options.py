@@ -1,4 +1,4 @@
-"""Command line options: those all subcommands share, and those derived from a configuration class."""
+"""Command line options: shared by subcommands, or derived from a configuration class."""
 
 import typing
 from collections.abc import Callable, Collection, Sequence
@@ -20,37 +20,39 @@ Config = TypeVar("Config")
 
 
 class PathOrRemote(click.Path):
-    """A path on this machine or `remote:path`, as a `Path` of which `is_remote` says the same as of what was typed."""
+    """Local path or `remote:path`, as a `Path` for which `is_remote` gives the same result as for the typed text."""
 
     def __init__(self, exists: bool = False, dir_okay: bool = True) -> None:
         super().__init__(path_type=Path, exists=exists, dir_okay=dir_okay)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The path; one on this machine is looked at as `click.Path` does."""
+        """Convert to a `Path`; a local path is checked by `click.Path`."""
         return Path(value) if is_remote(str(value)) else _unmistakable(super().convert(value, param, ctx))
 
 
 class FileToRead(PathOrRemote):
-    """A file on this machine, which has to be there, or `remote:path` of one; see `model.storage.copies.local_file`."""
+    """Existing local file, or `remote:path` of a file; see `model.storage.copies.local_file`."""
 
     def __init__(self) -> None:
         super().__init__(exists=True, dir_okay=False)
 
 
 class LocalPath(click.Path):
-    """A path on this machine: `remote:path` is refused rather than taken for the name of a file here."""
+    """Local path; `remote:path` is refused instead of being treated as a file name."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The path."""
+        """Convert to a local path."""
         if is_remote(str(value)):
             self.fail(
-                f"expected a path on this machine, received {str(value)!r}. If that is one, write ./{value}", param, ctx
+                f"expected a path on this machine, received {str(value)!r}. If it is one, write ./{value}",
+                param,
+                ctx,
             )
         return _unmistakable(super().convert(value, param, ctx))
 
 
 def _unmistakable(path: Any) -> Any:
-    """A local path; absolute where pathlib has taken away the `./` that told it from `remote:path`."""
+    """Return a local path; absolute if pathlib has removed the `./` that distinguishes it from `remote:path`."""
     return path.absolute() if isinstance(path, Path) and is_remote(str(path)) else path
 
 
@@ -65,29 +67,29 @@ workspace_option = click.option(
     type=LocalPath(),
     expose_value=False,
     callback=_remember_workspace,
-    help="Where data/ and models/ are. Default: $TOPGRAFT_HOME, else here, else the checkout.",
+    help="Folder with data/ and models/. Default: $TOPGRAFT_HOME, the current folder, or the checkout.",
 )
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Answer with JSON on standard output.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON to standard output.")
 
 config_file_option = click.option(
     "--config",
     "config_file",
     metavar="FILE",
     type=FileToRead(),
-    help="YAML file of options, a line each, such as `epochs: 50`. The command line wins over it.",
+    help="YAML file of options, one per line, such as `epochs: 50`. The command line overrides it.",
 )
 
 
 def current_workspace() -> Workspace:
-    """The workspace asked for by `--workspace`, before or after the subcommand's name, else the usual one."""
+    """Workspace given by `--workspace`, before or after the subcommand, else the default workspace."""
     return find_workspace(click.get_current_context().find_root().meta.get("workspace"))
 
 
 def config_options(config_class: type, only: Collection[str] | None = None) -> Callable[[Command], Command]:
-    """Decorate a command with an option for each of the class's options, or for those named in `only`.
+    """Decorate a command with the options of a configuration class, or those named in `only`.
 
-    A value arrives as the text that was typed, None where nothing was: `resolve` checks all of them at once.
+    Values are the typed texts, None if absent. `resolve` checks all of them together.
     """
     chosen = {name: row for name, row in options_of(config_class).items() if only is None or name in only}
     hints = typing.get_type_hints(config_class)
@@ -104,11 +106,11 @@ def config_options(config_class: type, only: Collection[str] | None = None) -> C
 
 
 def resolve(config_class: type[Config], typed: dict[str, Any], config_file: Path | None = None) -> Config:
-    """The configuration: the command line over the file over the preset over the defaults, logged once.
+    """Resolve the configuration and log it: command line over file over preset over defaults.
 
     Raises:
-        ConfigError: values cannot be used; the message names them all.
-        StorageError: a file in a storage cannot be fetched.
+        ConfigError: invalid values; the message lists all of them.
+        StorageError: a remote file cannot be downloaded.
     """
     from_file = _options_in(config_file) if config_file is not None else {}
     asked = schema.merged(from_file, typed)
@@ -125,11 +127,11 @@ def _options_in(file: Path) -> dict[str, Any]:
 
 
 def check_output_file(option: str, path: Path | None, suffixes: Sequence[str]) -> None:
-    """See, before any work is done, that a file to be written has a known ending and a folder to go to.
+    """Check, before any work is done, that an output file has a supported suffix and an existing folder.
 
     Raises:
-        UsageError: it has not.
-        StorageError, ConfigError: it is to go to a storage that is not configured.
+        UsageError: the suffix or the folder is wrong.
+        StorageError, ConfigError: the remote storage is not configured.
     """
     if path is None:
         return

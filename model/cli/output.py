@@ -1,4 +1,4 @@
-"""What the command says: data on standard output, all else on standard error."""
+"""Output of the command: data on standard output, everything else on standard error."""
 
 import json
 import logging
@@ -22,15 +22,15 @@ SECONDS_BETWEEN_LINES = 5.0
 
 
 class StderrHandler(logging.Handler):
-    """Writes log records to whatever standard error is at the time, so that a progress bar can move aside."""
+    """Log handler that writes to the current standard error, so that log lines and progress bars do not mix."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record as a line."""
+        """Write one log record as a line."""
         click.echo(self.format(record), err=True)
 
 
 def log_to_stderr() -> None:
-    """Show what Topgraft logs from INFO, what others log from WARNING."""
+    """Log to standard error: INFO and above from Topgraft, WARNING and above from other libraries."""
     handler = StderrHandler()
     handler.setFormatter(logging.Formatter("%(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
@@ -38,13 +38,13 @@ def log_to_stderr() -> None:
 
 
 def print_json(content: Any) -> None:
-    """Write one JSON document to standard output; see `durable.to_json` for what it may hold."""
+    """Print one JSON document to standard output; `durable.to_json` lists the supported types."""
     click.echo(json.dumps(durable.to_json(content), indent=2, ensure_ascii=False, allow_nan=False))
 
 
 @contextmanager
 def progress_display() -> Iterator[Progress]:
-    """A progress bar on a terminal, a line per step elsewhere; both on standard error."""
+    """Progress on standard error: bars on a terminal, lines elsewhere."""
     if not sys.stderr.isatty():
         lines = LineProgress()
         try:
@@ -57,7 +57,7 @@ def progress_display() -> Iterator[Progress]:
 
 
 class LineProgress:
-    """A `Progress` of lines: the last step of each phase, and of the others at most one in five seconds."""
+    """Progress as lines: the last step of each phase, and at most one other step every five seconds."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -67,7 +67,7 @@ class LineProgress:
         self._written = ""
 
     def __call__(self, phase: str, done: int, total: int, /, **metrics: float) -> None:
-        """Write the step, or hold it back for a while."""
+        """Write the step, or keep it until the next line is due."""
         if phase != self._phase:
             self.flush()
             self._phase, self._written_at = phase, 0.0
@@ -77,7 +77,7 @@ class LineProgress:
             self.flush()
 
     def flush(self) -> None:
-        """Write the step held back, if any: a phase that stops early ends with it."""
+        """Write the pending step, if any: the last one of a phase that stops early."""
         if self._held_back and self._held_back != self._written:
             click.echo(self._held_back, err=True)
             self._written_at = self._clock()
@@ -85,14 +85,14 @@ class LineProgress:
 
 
 class BarProgress:
-    """A `Progress` of bars, one for each phase."""
+    """Progress as bars, one per phase."""
 
     def __init__(self, bars: "Bars") -> None:
         self._bars = bars
         self._tasks: dict[str, TaskID] = {}
 
     def __call__(self, phase: str, done: int, total: int, /, **metrics: float) -> None:
-        """Move the bar of the phase."""
+        """Update the bar of the phase."""
         if phase not in self._tasks:
             for earlier in self._tasks.values():
                 self._bars.stop_task(earlier)
@@ -102,7 +102,7 @@ class BarProgress:
 
 
 def format_metrics(metrics: dict[str, float]) -> str:
-    """Metrics on one line, four digits each; the time left is not one of them."""
+    """Format metrics on one line with four digits each, without the time left."""
     return " ".join(f"{name}={value:.4g}" for name, value in metrics.items() if name != SECONDS_LEFT)
 
 
@@ -115,13 +115,13 @@ def _time_left(metrics: dict[str, float]) -> str:
 
 
 def format_share(value: float, interval: list[float] | tuple[float, float] | None = None) -> str:
-    """A share in [0, 1] as a percentage, with its 95 % interval where there is one."""
+    """Format a fraction in [0, 1] as a percentage, with its 95 % interval if given."""
     text = f"{100 * value:.1f} %"
     return f"{text} (95 % interval {100 * interval[0]:.1f} to {100 * interval[1]:.1f})" if interval else text
 
 
 def accuracy_line(metrics: dict[str, Any]) -> str:
-    """Accuracy of one measurement with its interval, macro-F1 and number of images; an import may lack some."""
+    """Format accuracy with its interval, macro-F1 and number of images; the last two may be missing after an import."""
     parts = [f"accuracy {format_share(metrics['accuracy'], metrics.get('accuracy_interval'))}"]
     parts.append(f"macro-F1 {metrics['macro_f1']:.3f}" if "macro_f1" in metrics else "macro-F1 not measured")
     if "images" in metrics:

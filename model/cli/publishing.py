@@ -1,4 +1,4 @@
-"""`topgraft publish`, and `child-module`: the repository with which the hub builds an image of a trained model."""
+"""`topgraft publish` and `topgraft child-module`: publish a trained model as a module of the AI4OS hub."""
 
 import dataclasses
 from collections.abc import Callable
@@ -18,28 +18,28 @@ if TYPE_CHECKING:
     from model.publishing.publish import Publication
 
 _CHILD_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("title", {"help": "For people. Default: the model's name."}),
-    ("author", {"help": "Who made the model; several with ; between."}),
-    ("license", {"help": "Of the weights, as SPDX has it, such as CC-BY-4.0."}),
-    ("summary", {"help": "One sentence. Default: one that names the classes."}),
-    ("repository", {"help": "URL of its code. Default: one of its title in the hub."}),
+    ("title", {"help": "Title of the module. Default: the name of the model."}),
+    ("author", {"help": "Authors of the model, separated by semicolons."}),
+    ("license", {"help": "SPDX identifier of the licence of the weights, such as CC-BY-4.0."}),
+    ("summary", {"help": "Summary in one sentence. Default: a list of the classes."}),
+    ("repository", {"help": "URL of the code repository. Default: derived from the title, in the hub's organisation."}),
     (
         "base",
-        {"default": "topgraft", "show_default": True, "help": "Image to build on; without a / one of ai4oshub."},
+        {"default": "topgraft", "show_default": True, "help": "Base image; without a slash, one of ai4oshub."},
     ),
-    ("tag", {"default": "latest", "show_default": True, "help": "Its tag."}),
-    ("gpu_tag", {"default": "gpu", "show_default": True, "help": "Its tag for GPUs; empty for none."}),
-    ("version", {"default": "1.0.0", "show_default": True, "help": "Of the child module."}),
-    ("dataset_url", {"help": "Where the training data can be had."}),
+    ("tag", {"default": "latest", "show_default": True, "help": "Tag of the base image."}),
+    ("gpu_tag", {"default": "gpu", "show_default": True, "help": "GPU tag of the base image; empty for none."}),
+    ("version", {"default": "1.0.0", "show_default": True, "help": "Version of the child module."}),
+    ("dataset_url", {"help": "URL of the training data."}),
 )
 
 
 def child_options(command: Command) -> Command:
-    """Decorate a command with what only a person can say of a child module."""
+    """Decorate a command with the options of a child module that only its author knows."""
     sample = LocalPath(path_type=Path, exists=True, dir_okay=False)
-    command = click.option("--sample", type=sample, metavar="PHOTO", help="For its test. Default: a drawn one.")(
-        command
-    )
+    command = click.option(
+        "--sample", type=sample, metavar="PHOTO", help="Photo for the test of the module. Default: a synthetic one."
+    )(command)
     for name, settings in reversed(_CHILD_OPTIONS):
         option: Callable[[Command], Command] = click.option(
             f"--{name.replace('_', '-')}", name, **({"default": "", "metavar": "TEXT"} | settings)
@@ -49,7 +49,7 @@ def child_options(command: Command) -> Command:
 
 
 def read_child_options(given: dict[str, Any]) -> "ChildOptions":
-    """These options as the library takes them."""
+    """Convert the options to `ChildOptions`."""
     from model.publishing.card import About
     from model.publishing.child_options import ChildOptions
 
@@ -60,18 +60,24 @@ def read_child_options(given: dict[str, Any]) -> "ChildOptions":
 
 @click.command("child-module")
 @click.argument("name", metavar="MODEL")
-@click.option("--weights-url", required=True, metavar="URL", help="Of the model's archive: topgraft export makes it.")
-@click.option("--sha256", required=True, metavar="HEX", help="Of that archive.")
-@click.option("--out", required=True, metavar="DIR", type=LocalPath(path_type=Path, file_okay=False), help="Where to.")
+@click.option("--weights-url", required=True, metavar="URL", help="URL of the archive written by topgraft export.")
+@click.option("--sha256", required=True, metavar="HEX", help="Checksum of that archive.")
+@click.option(
+    "--out",
+    required=True,
+    metavar="DIR",
+    type=LocalPath(path_type=Path, file_okay=False),
+    help="Folder of the repository.",
+)
 @child_options
-@click.option("--git", is_flag=True, help="Make it a git repository.")
+@click.option("--git", is_flag=True, help="Initialize a git repository.")
 @json_option
 @workspace_option
 def child_module(name: str, weights_url: str, sha256: str, out: Path, git: bool, as_json: bool, **given: Any) -> None:
-    """Write the repository with which the hub builds an image of MODEL.
+    """Write the repository from which the hub builds an image of MODEL.
 
-    Dockerfile, Jenkins files, README with the model's card, metadata, and a test that the served
-    model answers. Written again, it keeps what you have changed in it.
+    It contains a Dockerfile, Jenkins files, a README with the model card, metadata, and a test of the
+    served model. If it exists already, files that you have edited are kept.
     """
     bundle = find_bundle(current_workspace(), name)
     from model.publishing.child_module import write_child_module
@@ -86,18 +92,20 @@ def child_module(name: str, weights_url: str, sha256: str, out: Path, git: bool,
 
 @click.command()
 @click.argument("name", metavar="MODEL")
-@click.option("--to", required=True, metavar="REMOTE", help="Folder in a Nextcloud, as remote:path.")
+@click.option("--to", required=True, metavar="REMOTE", help="Nextcloud folder, as remote:path.")
 @click.option(
     "--out",
     metavar="DIR",
     type=LocalPath(path_type=Path, file_okay=False),
-    help="Of the child module. Default: in published/.",
+    help="Folder of the child module. Default: in published/.",
 )
-@click.option("--expires", default="", metavar="YYYY-MM-DD", help="Last day of the link. Default: it does not end.")
-@click.option("--password-file", metavar="FILE", type=click.File(), help="Password of the link: first line of FILE.")
+@click.option("--expires", default="", metavar="YYYY-MM-DD", help="Expiry date of the link. Default: none.")
+@click.option(
+    "--password-file", metavar="FILE", type=click.File(), help="File whose first line is the password of the link."
+)
 @child_options
-@click.option("--git", is_flag=True, help="Make the child module a git repository.")
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@click.option("--git", is_flag=True, help="Initialize a git repository in the child module.")
+@click.option("--dry-run", is_flag=True, help="List the steps without doing them.")
 @json_option
 @workspace_option
 def publish(
@@ -111,10 +119,10 @@ def publish(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Publish MODEL: send it to a Nextcloud, link it, see that the link works, write its child module.
+    """Publish MODEL: upload it to Nextcloud, create and check a public link, write its child module.
 
-    Everybody who has the link can read all of the model, with the photos that its report shows. It can
-    be repeated: what is done already is found and kept, the link too. MODEL is a name, or latest.
+    Anyone with the link can read the whole model, including the photos in its report. The command can
+    be repeated: completed steps and the link are reused. MODEL is a name, or latest.
     """
     workspace = current_workspace()
     bundle = find_bundle(workspace, name)
@@ -140,10 +148,10 @@ def publish(
 
 def _publication_lines(publication: "Publication") -> list[str]:
     link, archive = publication.link, publication.archive
-    sent = f"{archive.size:,} bytes" if publication.sent else "there already"
+    sent = f"{archive.size:,} bytes" if publication.sent else "already uploaded"
     lines = [
         f"{publication.place}: {sent}",
-        f"{link.url}: {'made now' if link.is_new else 'there already'}; what it answers has the right sha256",
+        f"{link.url}: {'created' if link.is_new else 'reused'}; the sha256 of the download is correct",
         f"  sha256 {archive.sha256}",
     ]
     lines += [f"Note: {remark}" for remark in publication.remarks]
@@ -151,7 +159,7 @@ def _publication_lines(publication: "Publication") -> list[str]:
 
 
 def child_lines(written: "ChildModule") -> list[str]:
-    """What was written, and what is left to do."""
+    """Lines that list the files written and the remaining steps."""
     lines = [f"{written.directory}: {len(written.files)} files"]
-    lines += [f"  kept as you have changed it: {name}" for name in written.kept]
-    return [*lines, "Left to do:", *(f"  {number}. {step}" for number, step in enumerate(written.to_do, start=1))]
+    lines += [f"  kept with your changes: {name}" for name in written.kept]
+    return [*lines, "Remaining steps:", *(f"  {number}. {step}" for number, step in enumerate(written.to_do, start=1))]

@@ -1,4 +1,4 @@
-"""`topgraft serve`: the DEEPaaS service, kept running."""
+"""`topgraft serve`: run the DEEPaaS service, and restart it after failures."""
 
 import os
 import shutil
@@ -23,27 +23,27 @@ HEALTH = "/v2/models/topgraft/"
     type=click.IntRange(1),
     default=2,
     show_default=True,
-    help="Processes that predict and train; a training keeps one busy.",
+    help="Number of worker processes; a training occupies one.",
 )
 @workspace_option
 def serve(host: str, port: int, workers: int) -> None:
-    """Run the DEEPaaS service, and start it anew if it is killed or answers no more.
+    """Run the DEEPaaS service, and restart it if it exits or hangs.
 
-    Trainings that its end interrupts are gone on with if they have the option auto_resume. Ctrl-C stops it.
+    Interrupted trainings with the option auto_resume are resumed. Ctrl-C stops the service.
     """
     options = ["--listen-ip", host, "--listen-port", str(port), "--workers", str(workers)]
     environment = os.environ | {"DEEPAAS_V2_MODEL": "topgraft", "TOPGRAFT_HOME": str(current_workspace().root)}
     address = Address(host, port, HEALTH)
     shown = f"[{address.local_host}]" if ":" in host else address.local_host
-    click.echo(f"Swagger UI will be at http://{shown}:{port}/ui, Ctrl-C stops it.", err=True)
+    click.echo(f"Swagger UI will be at http://{shown}:{port}/ui. Press Ctrl-C to stop it.", err=True)
     keep_running([_program(), *options], environment, address)
 
 
 def _program() -> str:
-    """The command of this environment, whether that is activated or not."""
+    """Path of deepaas-run in this environment, also if the environment is not activated."""
     found = shutil.which(PROGRAM, path=str(Path(sys.executable).parent)) or shutil.which(PROGRAM)
     if found is None:
         raise ConfigError(
-            f"expected the command {PROGRAM} beside {sys.executable}. Install DEEPaaS there: topgraft doctor"
+            f"expected the command {PROGRAM} beside {sys.executable}, found none. Install DEEPaaS, see: topgraft doctor"
         )
     return found

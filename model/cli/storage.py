@@ -1,4 +1,4 @@
-"""`topgraft pull`, `push` and `pack`: datasets and models, from and to storages."""
+"""`topgraft pull`, `push` and `pack`: transfer datasets and models from and to remote storage."""
 
 import dataclasses
 import tempfile
@@ -16,11 +16,11 @@ from model.storage.pulling import pull as pull_dataset
 
 _PACKED = ".tar"
 _WAYS = {
-    "unchanged": "nothing had changed",
+    "unchanged": "unchanged",
     "archive": "unpacked from an archive",
-    "zip": "packed by the server into one zip",
-    "files": "one by one",
-    "file": "as it is",
+    "zip": "downloaded as one zip",
+    "files": "downloaded one by one",
+    "file": "downloaded as one file",
 }
 
 
@@ -30,10 +30,10 @@ _WAYS = {
 @json_option
 @workspace_option
 def pull(source: str, directory: Path | None, as_json: bool) -> None:
-    """Fetch a dataset from a storage.
+    """Download a dataset from remote storage.
 
-    REMOTE is remote:path of a folder or an archive, DIR where it goes: by default a folder of its
-    name in data/. What is there already is not fetched again, an interrupted pull goes on, and
+    REMOTE is remote:path of a folder or an archive. DIR is the target folder; default: a folder of
+    the same name in data/. Existing files are not downloaded again, an interrupted pull resumes, and
     nothing in DIR is deleted.
     """
     if not is_remote(source) and not Path(source).exists():
@@ -53,10 +53,11 @@ def pull(source: str, directory: Path | None, as_json: bool) -> None:
 @json_option
 @workspace_option
 def push(model: str, where: str, as_json: bool) -> None:
-    """Send a trained model to a storage.
+    """Upload a trained model to remote storage.
 
-    MODEL is a name, or latest; REMOTE a folder, as remote:path. The model goes there as one archive,
-    is read back and compared, and then takes its name at once; what fails leaves all as it was.
+    MODEL is a name, or latest. REMOTE is a folder, as remote:path. The model is uploaded as one
+    archive, read back, compared, and then renamed in one step. After an error, the remote files are
+    unchanged.
     """
     if not is_remote(where) and not Path(where).is_dir():
         raise _not_remote("REMOTE", where, "rshare:models", f"{where.strip('/')}:")
@@ -68,7 +69,7 @@ def push(model: str, where: str, as_json: bool) -> None:
     if as_json:
         print_json(dataclasses.asdict(uploaded))
         return
-    click.echo(f"Sent {bundle.name} to {uploaded.place}: {uploaded.size:,} bytes in {uploaded.seconds:.1f} s")
+    click.echo(f"Uploaded {bundle.name} to {uploaded.place}: {uploaded.size:,} bytes in {uploaded.seconds:.1f} s")
     click.echo(f"  sha256 {uploaded.sha256}")
 
 
@@ -78,10 +79,11 @@ def push(model: str, where: str, as_json: bool) -> None:
 @json_option
 @workspace_option
 def pack(dataset: str, target: str | None, as_json: bool) -> None:
-    """Pack a dataset into one tar with an index and checksums: what to keep in a storage.
+    """Pack a dataset into one tar file with an index and checksums, for remote storage.
 
-    DATASET is a folder, or a name inside data/. FILE.tar is where it goes, here or as remote:path; by
-    default NAME.tar here. Thousands of small files travel many times faster so.
+    DATASET is a folder, or a name inside data/. FILE.tar is a local file or remote:path; default:
+    NAME.tar in the current folder. Transferring one archive is many times faster than thousands of
+    small files.
     """
     folder = current_workspace().find_dataset(dataset)
     where = target or f"{folder.absolute().name}{_PACKED}"
@@ -104,7 +106,7 @@ def pack(dataset: str, target: str | None, as_json: bool) -> None:
 
 
 def _not_remote(argument: str, received: str, example: str, meant: str) -> click.UsageError:
-    """The error for a name without a colon that is nothing here either: a remote's colon is easily forgotten."""
+    """Usage error for a name without a colon that is not an existing path: the colon is easily forgotten."""
     return click.UsageError(
         f"{argument}: expected remote:path, such as {example}, or a folder that exists, received {received!r}. "
         f"Do you mean {meant}?"
@@ -119,10 +121,10 @@ def _name_of(source: str) -> str:
 
 
 def _pulled_lines(pulled: Pulled) -> list[str]:
-    fetched = f", {pulled.fetched:,} of them fetched now ({pulled.bytes:,} bytes)" if pulled.fetched else ""
+    fetched = f", {pulled.fetched:,} of them downloaded ({pulled.bytes:,} bytes)" if pulled.fetched else ""
     lines = [f"{pulled.directory}: {pulled.files:,} files{fetched}, {_WAYS[pulled.way]}, in {pulled.seconds:.1f} s"]
     if pulled.only_here:
-        lines.append(f"  {pulled.only_here:,} files here are not in {pulled.source}; they were left")
+        lines.append(f"  {pulled.only_here:,} local files are not in {pulled.source}; they were kept")
     return lines
 
 

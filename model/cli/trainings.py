@@ -1,4 +1,4 @@
-"""Trainings that run elsewhere, wait or were interrupted: shown, watched and cancelled."""
+"""Unfinished trainings, usually of other processes: show, watch and cancel them."""
 
 import os
 import signal
@@ -16,12 +16,12 @@ from model.results import ACTIVE_STATES, TrainingStatus
 from model.runs import process_of, unfinished_trainings
 from model.workspace import Workspace
 
-_SECONDS_BETWEEN_LOOKS = 0.5
+_SECONDS_BETWEEN_CHECKS = 0.5
 _SECONDS_TO_CANCEL = 5.0
 
 
 def training_row(status: TrainingStatus) -> dict[str, Any]:
-    """An unfinished training as JSON; one that ended has the command to go on with it."""
+    """Unfinished training as JSON; a stopped one includes the command that resumes it."""
     row = {"name": status.name, "status": status.state, "phase": status.phase, "message": status.message}
     if status.state == "queued":
         return row | {"place": status.place}
@@ -32,34 +32,34 @@ def training_row(status: TrainingStatus) -> dict[str, Any]:
 
 
 def training_line(status: TrainingStatus) -> str:
-    """An unfinished training in a few words."""
+    """Unfinished training as one line of text."""
     if status.state == "queued":
-        return f"queued: place {status.place} in line"
+        return f"queued: position {status.place}"
     if status.state == "running":
         left = f"{status.eta_seconds:.0f} s left" if status.eta_seconds is not None else ""
         steps = f"running: {status.phase} {status.epoch}/{status.epochs}"
         return ", ".join(part for part in (steps, _rate(status), left) if part)
-    return f"{status.state} in {status.phase}; to go on: topgraft resume {status.name}"
+    return f"{status.state} in {status.phase}; to resume: topgraft resume {status.name}"
 
 
 @click.command("watch")
 @click.argument("name", metavar="NAME")
 @workspace_option
 def watch_training(name: str) -> None:
-    """Follow a training that runs elsewhere, in the service say, until it ends."""
+    """Show the progress of a training of another process, such as the service, until it ends."""
     workspace = current_workspace()
     with progress_display() as progress:
         while (status := _status(workspace, name)) is not None and status.state in ACTIVE_STATES:
             if status.state == "queued":
-                progress(f"queued, place {status.place}", 0, 1)
+                progress(f"queued, position {status.place}", 0, 1)
             else:
                 progress(status.phase, status.epoch, status.epochs, **status.metrics | status.pace)
-            time.sleep(_SECONDS_BETWEEN_LOOKS)
+            time.sleep(_SECONDS_BETWEEN_CHECKS)
     if status is not None:
-        advice = f"To go on: topgraft resume {name}"
+        command = f"topgraft resume {name}"
         message = f"{name} is {status.state}: {status.message}"
         ended = TrainingError if status.state == "failed" else TrainingStoppedError
-        raise ended(message if advice in message else f"{message} {advice}")
+        raise ended(message if command in message else f"{message} To resume: {command}")
     bundle = find_bundle(workspace, name)
     click.echo(f"{name} is trained: {bundle.directory}")
 
@@ -69,17 +69,17 @@ def watch_training(name: str) -> None:
 @json_option
 @workspace_option
 def cancel_training(name: str, as_json: bool) -> None:
-    """Stop a training that runs or waits elsewhere, within five seconds; it can be gone on with."""
+    """Cancel a running or queued training of another process within five seconds; it can be resumed."""
     workspace = current_workspace()
     deadline = time.monotonic() + _SECONDS_TO_CANCEL
     process = Process.of(_pid(workspace, name, deadline))
     os.kill(process.pid, signal.SIGTERM)
     if process.outlives(deadline - time.monotonic()):
-        raise TrainingError(f"{name}: its process still runs {_SECONDS_TO_CANCEL:.0f} s after it was asked to stop.")
+        raise TrainingError(f"{name}: the process is still running {_SECONDS_TO_CANCEL:.0f} s after SIGTERM.")
     status = _status(workspace, name)
     if status is None:
         bundle = find_bundle(workspace, name)
-        raise TrainingError(f"{name} was done before it could be cancelled: {bundle.directory}")
+        raise TrainingError(f"{name} finished before it could be cancelled: {bundle.directory}")
     if as_json:
         print_json(training_row(status))
     else:
@@ -87,13 +87,13 @@ def cancel_training(name: str, as_json: bool) -> None:
 
 
 def _pid(workspace: Workspace, name: str, deadline: float) -> int:
-    """The pid of a training under way; one that is about to start has none for a moment."""
+    """Process id of a running or queued training; waits for the id of one that is starting."""
     while True:
         status = _status(workspace, name)
         if status is None or status.state not in ACTIVE_STATES:
             under_way = [one.name for one in unfinished_trainings(workspace) if one.state in ACTIVE_STATES]
             raise ConfigError(
-                f"cancel: expected the name of a training that runs or waits, received {name!r}. There are: "
+                f"cancel: expected the name of a running or queued training, received {name!r}. Available: "
                 f"{', '.join(under_way) or 'none'}."
             )
         pid = process_of(workspace, status)
@@ -101,7 +101,7 @@ def _pid(workspace: Workspace, name: str, deadline: float) -> int:
             return pid
         if time.monotonic() > deadline:
             raise ConfigError(
-                f"cancel: the process of {name} is not on this machine, or not in this container: cancel it there."
+                f"cancel: the process of {name} is not on this machine or in this container. Cancel it there."
             )
         time.sleep(0.05)
 

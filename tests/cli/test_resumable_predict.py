@@ -104,7 +104,7 @@ def test_another_model_or_option_than_that_of_the_interrupted_run_is_refused(
     command = ["predict", "latest", "photos", "--output", "answers.csv"]
     interrupt_after(5)
     assert main(command) == 130
-    assert "5 answers are kept in answers.csv.part" in capsys.readouterr().err
+    assert "5 predictions are saved in answers.csv.part" in capsys.readouterr().err
     assert main([*command, "--top-k", "1"]) == 2
     assert "top_k was 5, is 1" in capsys.readouterr().err
     write_small_model(home / "models" / "newer", created="2026-03-01T00:00:00Z")
@@ -210,6 +210,6 @@ def test_a_killed_run_goes_on_and_two_at_once_are_refused(home: Path) -> None:
     assert 100 <= kept < 3000 and not (home / "answers.jsonl").exists()
     again = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
     assert again.returncode == 0, again.stderr
-    assert f"Going on after {kept} answers" in again.stderr
+    assert f"Resuming after {kept} predictions" in again.stderr
     images = [json.loads(line)["image"] for line in (home / "answers.jsonl").read_text().splitlines()]
     assert images == [f"many.zip/{index}.jpg" for index in range(3000)]

@@ -58,7 +58,7 @@ def test_a_queued_training_is_listed_and_can_be_cancelled(
 ):
     waiting = start(workspace, *TRAIN, "--queue")
     wait_for_status(workspace, waiting, state="queued", place=1, pid=waiting.pid)
-    assert "mine   queued: place 1 in line" in run("models", "list").stdout
+    assert "mine   queued: position 1" in run("models", "list").stdout
     started = time.monotonic()
     if by == "ctrl-c":
         waiting.send_signal(signal.SIGINT)
@@ -102,7 +102,7 @@ def test_without_the_option_a_second_training_is_refused(workspace: Path, photos
 
 def test_cancel_names_what_can_be_cancelled(workspace: Path, other: Reservation, run: Run):
     refused = run("models", "cancel", "nothing")
-    assert refused.returncode == 2 and "There are: other" in refused.stderr
+    assert refused.returncode == 2 and "Available: other" in refused.stderr
 
 
 def test_cancel_spares_a_process_that_has_only_the_same_number(workspace: Path, other: Reservation, run: Run):

@@ -80,7 +80,7 @@ def test_the_tutorial_leads_from_photos_in_a_nextcloud_to_a_module_of_the_hub(cl
     assert re.search(r"^new-photo\.jpg: red \d", said, re.M), said
     assert (here / "answer.png").is_file() and (cloud.root / "datasets" / "photos.tar").is_file()
     link = f"{cloud.url}/s/{TOKEN}/download"
-    assert f"{link}: made now" in said and f"{link}: there already" in said, "one link, used again"
+    assert f"{link}: created" in said and f"{link}: reused" in said, "one link, used again"
     assert len(cloud.shares) == 1
     check_child_module(here / CHILD, link, cloud)
     check_what_the_image_would_hold(here / CHILD, here)

@@ -291,7 +291,7 @@ def test_the_command_tells_what_is_left_for_a_person(
     place = ["--workspace", str(workspace.root)]
     assert main([*place, "publish", NAME, "--to", f"rshare:{FOLDER}", "--title", "Colours", "--author", "A"]) == 0
     said = capsys.readouterr().out
-    assert "what it answers has the right sha256" in said and "Left to do:" in said and "Note: Anyone" in said
+    assert "the sha256 of the download is correct" in said and "Remaining steps:" in said and "Note: Anyone" in said
     assert (workspace.root / "published" / NAME / "colours" / "README.md").is_file()
 
 
