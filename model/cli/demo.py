@@ -1,4 +1,4 @@
-"""`topgraft demo`: the whole way once, on photos that topgraft draws itself."""
+"""`topgraft demo`: run the complete workflow once on synthetic photos."""
 
 import shutil
 import sys
@@ -12,7 +12,7 @@ from model.bundle_files import REPORT, RESULTS
 from model.cli.options import current_workspace, json_option, workspace_option
 from model.cli.output import print_json, progress_display
 from model.cli.prediction import Photos, draw_first_answer, predict_photos, prediction_line
-from model.cli.training import training_lines
+from model.cli.training_results import training_lines
 from model.config import PredictConfig, TrainConfig
 from model.registry import find_bundle
 from model.results import Prediction
@@ -23,13 +23,13 @@ DEMO = "demo"
 ANSWER = "answer.png"
 
 
-@click.command(short_help="Try it all once on photos made here.")
+@click.command(short_help="Run the complete workflow once on synthetic photos.")
 @json_option
 @workspace_option
 def demo(as_json: bool) -> None:
     """Draw a small dataset, train on it, test the model, classify a photo.
 
-    Writes data/demo and a model called demo-TIME. Needs no network and about a minute.
+    Writes data/demo and a model named demo-TIME. Takes about a minute and needs no network.
     """
     workspace = current_workspace()
     dataset = workspace.data / DEMO
@@ -58,7 +58,7 @@ def _train(dataset: Path, workspace: Workspace) -> TrainingResult:
     from model.runs.trainer import train
 
     name = f"{DEMO}-{time.strftime('%Y-%m-%d_%H%M%S')}"
-    click.echo("Training EfficientNetLite0, pretrained on ImageNet, to tell them apart", err=True)
+    click.echo("Training a classifier on EfficientNetLite0, pretrained on ImageNet", err=True)
     with progress_display() as progress:
         return train(TrainConfig(dataset=str(dataset), name=name), workspace, progress)
 
@@ -76,12 +76,12 @@ def _classify_first_test_photo(dataset: Path, model: str, workspace: Workspace) 
 
 def _answer_lines(result: TrainingResult, prediction: Prediction, dataset: Path) -> list[str]:
     return [
-        f"A photo it has never seen: {prediction_line(prediction)}",
+        f"A photo not used in training: {prediction_line(prediction)}",
         "",
-        f"The model:               {result.path}",
-        f"Accuracy by epoch:       {result.path / RESULTS}",
-        f"Report:                  {result.path / REPORT}",
-        f"Picture of the answer:   {dataset / ANSWER}",
+        f"Model:                    {result.path}",
+        f"Accuracy by epoch:        {result.path / RESULTS}",
+        f"Report:                   {result.path / REPORT}",
+        f"Figure of the prediction: {dataset / ANSWER}",
     ]
 
 
@@ -93,7 +93,7 @@ def _next_lines(workspace: Workspace) -> list[str]:
         f"Next:  {serve}",
         "and open http://127.0.0.1:5000/ui in a browser.",
         "",
-        "With your own photos, one folder for each class (photos/cats/1.jpg, photos/dogs/2.jpg):",
+        "With your own photos, one folder per class (photos/cats/1.jpg, photos/dogs/2.jpg):",
         f"  {command} check photos",
         f"  {command} train --dataset photos",
         f"  {command} predict latest new-photo.jpg",
@@ -101,7 +101,7 @@ def _next_lines(workspace: Workspace) -> list[str]:
 
 
 def _command_as_typed() -> str:
-    """`topgraft` where the shell finds this very command, else its path, from here if it is below."""
+    """`topgraft` if the shell finds this command, else its path, relative if it is below the current folder."""
     command = Path(sys.argv[0]).absolute()
     if shutil.which("topgraft") == str(command) or command.name != "topgraft":
         return "topgraft"

@@ -1,4 +1,4 @@
-"""`topgraft import`: a model that was trained elsewhere, by us or by another module."""
+"""`topgraft import`: import a model exported by Topgraft or trained by imgclas."""
 
 import click
 
@@ -10,16 +10,16 @@ from model.training_result import ImportResult
 
 @click.command("import")
 @click.argument("source", metavar="SOURCE", type=str)
-@click.option("--name", default="", metavar="TEXT", help="Name of the new model. Default: that of the folder.")
-@click.option("--sha256", default="", metavar="HEX", help="What the archive must have. Default: ARCHIVE.sha256.")
+@click.option("--name", default="", metavar="TEXT", help="Name of the new model. Default: name of the folder.")
+@click.option("--sha256", default="", metavar="HEX", help="Expected checksum. Default: from ARCHIVE.sha256.")
 @json_option
 @workspace_option
 def import_command(source: str, name: str, sha256: str, as_json: bool) -> None:
     """Import a model that was trained elsewhere.
 
-    SOURCE is what topgraft export has written, or a model trained by imgclas: its folder, with
+    SOURCE is an archive written by topgraft export, or a model trained by imgclas: its folder, with
     conf/, ckpts/ and dataset_files/, or a .tar.xz, .tar.gz, .tar or .zip of it. It may be a path,
-    https://..., or remote:path. Everything in it is checked and taken for data, never for code.
+    https://..., or remote:path. All content is checked and treated as data, never as code.
     """
     workspace = current_workspace()
     from model.networks.tensorflow_import import import_tensorflow
@@ -41,8 +41,8 @@ def _lines(result: ImportResult) -> list[str]:
     size = result.image_size
     lines.append(f"  {result.backbone}, {result.classes} classes, photos of {size} by {size} pixels")
     if result.max_difference is not None:
-        lines.append(f"  largest difference of a probability to the original network: {result.max_difference:.1e}")
+        lines.append(f"  maximum difference in probability from the original network: {result.max_difference:.1e}")
     judged = primary_measurement(result.metrics)
     if judged:
-        lines.append(f"  {judged}, as its training measured: {accuracy_line(result.metrics[judged])}")
+        lines.append(f"  {judged}, measured by the original training: {accuracy_line(result.metrics[judged])}")
     return lines

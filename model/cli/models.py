@@ -8,9 +8,8 @@ import click
 
 from model.cli.options import current_workspace, json_option, workspace_option
 from model.cli.output import accuracy_line, format_share, print_json
-from model.cli.tracking import track_model
 from model.cli.trainings import cancel_training, training_line, training_row, watch_training
-from model.errors import ModelDamagedError
+from model.errors import ConfigError, ModelDamagedError
 from model.promotion import promote, roll_back
 from model.registry import Registry, find_bundle, model_names, remove_bundle
 from model.results import primary_measurement
@@ -32,7 +31,6 @@ def models(context: click.Context, as_json: bool) -> None:
 
 models.add_command(watch_training)
 models.add_command(cancel_training)
-models.add_command(track_model)
 
 
 @models.command("list")
@@ -134,6 +132,29 @@ def remove_models(names: tuple[str, ...], yes: bool, as_json: bool) -> None:
         click.echo(f"Removed {name}.", err=True)
     if as_json:
         print_json({"removed": list(names)})
+
+
+@models.command("track")
+@click.argument("name", metavar="MODEL")
+@json_option
+@workspace_option
+def track_model(name: str, as_json: bool) -> None:
+    """Log a trained model to the MLflow server in MLFLOW_TRACKING_URI. MODEL is a name, or latest.
+
+    Use it if the server was down at the end of the training. A model has one run, however often it is
+    logged.
+    """
+    bundle = find_bundle(current_workspace(), name)
+    from model.tracking.experiment_tracking import log_model, tracking_server
+
+    server = tracking_server()
+    if server is None:
+        raise ConfigError("MLFLOW_TRACKING_URI: expected the address of an MLflow server, received none. Set it.")
+    run = log_model(bundle.directory, server).run()
+    if as_json:
+        print_json(dataclasses.asdict(run))
+    else:
+        click.echo(f"{bundle.name} is version {run.version} of {run.registered_model}: {run.url}")
 
 
 def _require(workspace: Workspace, name: str) -> None:

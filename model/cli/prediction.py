@@ -1,4 +1,4 @@
-"""`topgraft predict`: what a model says of photos in files, folders and zips."""
+"""`topgraft predict`: classify photos in files, folders and zips."""
 
 import codecs
 import os
@@ -53,7 +53,7 @@ LIST_SUFFIX = ".txt"
     "--picture",
     metavar="FILE.png",
     type=PathOrRemote(dir_okay=False),
-    help="Draw the first answer: the photo, where the model looked, and the likeliest classes.",
+    help="Draw the first prediction: the photo, its heat map, and the most probable classes.",
 )
 @json_option
 @workspace_option
@@ -66,11 +66,11 @@ def predict(
     as_json: bool,
     **typed: Any,
 ) -> None:
-    """Classify photos: files, folders, .zip files, and .txt files with a path on each line.
+    """Classify photos: files, folders, .zip files, and .txt files with one path per line.
 
-    MODEL is the name of a trained model, or latest. Photos that cannot be read are listed; the
-    exit status is 3 when none can. With --output, the same command goes on with an interrupted run.
-    A PATH, and any FILE, may be remote:path in a storage.
+    MODEL is the name of a trained model, or latest. Photos that cannot be read are listed; the exit
+    status is 3 if none can be read. With --output, running the same command again resumes an
+    interrupted run. PATH and FILE may be remote:path.
     """
     check_output_file("--output", output, TABLE_FORMATS)
     check_output_file("--picture", picture, PICTURE_FORMATS)
@@ -98,7 +98,7 @@ def predict(
     if picture is not None:
         with output_file(picture) as local:
             durable.write_bytes(local, draw_first_answer(predictor, Photos(paths.paths), config))
-        click.echo(f"Drew the first answer to {picture}", err=True)
+        click.echo(f"Drew the first prediction to {picture}", err=True)
     for failed in predictions:
         if failed.error is not None:
             click.echo(f"Not read: {failed.image}: {failed.error}", err=True)
@@ -204,7 +204,7 @@ def predict_to_file(
 
 
 def draw_first_answer(predictor: "Predictor", photos: Photos, config: PredictConfig) -> bytes:
-    """A PNG of the first photo that can be read, where the model looked, and its likeliest classes."""
+    """Draw the first readable photo with its heat map and most probable classes; return a PNG."""
     from model.serving.prediction_figure import draw_prediction
 
     content, prediction = next(
@@ -217,12 +217,12 @@ def draw_first_answer(predictor: "Predictor", photos: Photos, config: PredictCon
 
 
 def prediction_line(prediction: Prediction) -> str:
-    """The answer for one image, for a terminal: the three likeliest classes."""
+    """Describe one prediction in a line: the three most probable classes, unknown and similar photos."""
     pairs = list(zip(prediction.labels, prediction.probabilities, strict=True))[:3]
     answer = f"{prediction.image}: " + ", ".join(f"{label} {format_share(value)}" for label, value in pairs)
     unknown = f"  (unknown: {prediction.unknown_explanation})" if prediction.unknown else ""
     alike = ", ".join(f"{near.image} ({near.label}) {near.distance:.3f}" for near in prediction.neighbours or ())
-    return answer + unknown + (f"\n  most alike: {alike}" if alike else "")
+    return answer + unknown + (f"\n  most similar: {alike}" if alike else "")
 
 
 def _files_of(path: Path, lists: tuple[Path, ...] = ()) -> list[Path]:

@@ -17,13 +17,12 @@ from model.registry import find_bundle
 from model.results import TrainingStatus
 from model.runs.folder import WORK, Reservation, read_config
 from model.runs.listing import interrupted_trainings
-from model.training.checkpoints import CACHED_FEATURES
 from model.training_result import TrainingResult, Tuning, summarize
 from model.workspace import Workspace
 
 MOST_STARTS = 3
-# Checkpoints and trials of a tuning, inputs of a fine-tuning, and how many images have their features.
-_LASTING = ("*.ckpt", "*.npy", CACHED_FEATURES)
+# Checkpoints and trials of a search, and inputs of fine-tuning.
+_LASTING = ("*.ckpt", "*.npy")
 
 
 def interrupted_to_go_on_with(workspace: Workspace) -> list[str]:
@@ -106,6 +105,9 @@ def _failed_by_storage(status: TrainingStatus) -> bool:
 
 def _newest_work(work: Path) -> str:
     """What changes with all that the next start need not do again; `none` before the first of it."""
-    files = (path for pattern in _LASTING for path in work.rglob(pattern))
+    # Imports NumPy, which would slow down `--help`.
+    from model.training.checkpoints import CACHED_FEATURES
+
+    files = (path for pattern in (*_LASTING, CACHED_FEATURES) for path in work.rglob(pattern))
     found = [(path.stat().st_mtime_ns, str(path.relative_to(work))) for path in files]
     return "{} {}".format(*max(found)) if found else "none"

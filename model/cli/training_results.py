@@ -1,0 +1,77 @@
+"""Results of trainings and searches as text for a terminal."""
+
+from typing import Any
+
+import click
+
+from model.cli.output import accuracy_line, format_share
+from model.training_result import ImportResult, TrainingResult, Tuning
+
+_MAX_COLUMNS = 200
+
+
+def show_training(result: TrainingResult) -> None:
+    """Print the result of a training, with the table of its search if there was one."""
+    if result.tuning is not None:
+        show_tuning(result.tuning)
+    click.echo("\n".join(training_lines(result)))
+
+
+def training_lines(result: TrainingResult) -> list[str]:
+    """Lines that describe the result of a training."""
+    lines = [f"Warning: {warning}" for warning in result.warnings]
+    lines += [f"{remark[0].upper()}{remark[1:]}" for remark in result.remarks]
+    verb = "Imported" if isinstance(result, ImportResult) else "Trained"
+    lines.append(f"{verb} {result.model} in {result.seconds:.0f} s: {result.path}")
+    for measurement, metrics in result.metrics.items():
+        lines.append(f"  {measurement}: {accuracy_line(metrics)}")
+    if result.upload is not None:
+        lines.append(f"  uploaded to {result.upload.place}, sha256 {result.upload.sha256}")
+    if result.mlflow is not None:
+        lines.append(f"  MLflow: {result.mlflow.url}")
+    return lines
+
+
+def show_tuning(tuning: Tuning) -> None:
+    """Print the table of a search and the reason for its choice."""
+    from rich.console import Console
+
+    terminal = Console()
+    # Without a terminal, a fixed width keeps each row on one line.
+    console = terminal if terminal.is_terminal else Console(width=_MAX_COLUMNS)
+    console.print(_table(tuning))
+    for backbone, reason in tuning.left_out.items():
+        console.print(f"Not tried: {backbone}: {reason}", markup=False, highlight=False)
+    console.print(
+        f"{tuning.trials} candidates on {tuning.images} images in {tuning.seconds:.0f} s. {tuning.reason}",
+        markup=False,
+        highlight=False,
+    )
+
+
+def _table(tuning: Tuning) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for heading in ("", "backbone", "options"):
+        table.add_column(heading)
+    for heading in ("accuracy (95 % interval)", "macro-F1 (95 % interval)", "loss", "ms", "MB", "trials"):
+        table.add_column(heading, justify="right")
+    for row in tuning.rows:
+        table.add_row(
+            "*" if row.chosen else "",
+            row.backbone,
+            ", ".join(f"{name}={value}" for name, value in row.options.items()) or "unchanged",
+            _with_interval(row.accuracy, row.accuracy_interval),
+            _with_interval(row.macro_f1, row.macro_f1_interval),
+            f"{row.loss:.3f}",
+            f"{row.latency_ms:.1f}",
+            f"{row.size_mb:.1f}",
+            str(row.trials),
+            style="bold" if row.chosen else None,
+        )
+    return table
+
+
+def _with_interval(value: float, interval: tuple[float, float]) -> str:
+    return f"{format_share(value)} ({100 * interval[0]:.1f} to {100 * interval[1]:.1f})"
