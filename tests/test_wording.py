@@ -39,7 +39,6 @@ STILL_BEING_REWRITTEN = frozenset(
         "model/dataset",
         "model/networks",
         "model/runs",
-        "model/storage",
         "model/synthesis",
         "model/training",
         "model/tuning",
