@@ -29,13 +29,13 @@ class CountedRequest:
     """A request with the counts of its predictions."""
 
     def __init__(self) -> None:
-        self.of = NO_MODEL
+        self.key = NO_MODEL
         self.record = Record()
         self.is_zip = False
 
     def counted(self, predictions: Iterable[Prediction], bundle: Bundle, is_zip: bool) -> Iterator[Prediction]:
         """Pass predictions through and count each for the model."""
-        self.of, self.is_zip = watched(bundle.name, bundle.manifest), is_zip
+        self.key, self.is_zip = watched(bundle.name, bundle.manifest), is_zip
         return self._counted(predictions)
 
     def _counted(self, predictions: Iterable[Prediction]) -> Iterator[Prediction]:
@@ -84,7 +84,7 @@ class Usage:
     def _add(self, counted: CountedRequest) -> None:
         with contextlib.suppress(ConfigError):  # no workspace: the response was an error that says so
             workspace = find_workspace()
-            self._recorders.setdefault(workspace, Recorder(workspace)).add(counted.of, counted.record)
+            self._recorders.setdefault(workspace, Recorder(workspace)).add(counted.key, counted.record)
 
 
 class UsageReader:

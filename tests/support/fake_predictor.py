@@ -38,7 +38,7 @@ class FakePredictor:
     def decode(self, content: bytes) -> np.ndarray:
         return decode_image(content, self.spec)
 
-    def predict(
+    def predict_stream(
         self, images: Iterable[tuple[str, bytes]], config: PredictConfig = PREDICT_DEFAULTS
     ) -> Iterator[Prediction]:
         for name, content in images:

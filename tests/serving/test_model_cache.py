@@ -1,15 +1,14 @@
-"""Models are found as they are on disk now, and only as many as allowed stay in memory."""
+"""The model cache: models are served as they are on disk now, and only so many stay in memory."""
 
 import logging
 import os
 import shutil
-import time
 from collections.abc import Callable
 
 import pytest
 
 from model.bundle import Bundle
-from model.bundle_files import MANIFEST, ONNX_MODEL
+from model.bundle_files import ONNX_MODEL
 from model.errors import ModelDamagedError, ModelNotFoundError, NothingTrainedError
 from model.promotion import promote, roll_back
 from model.registry import Latest, Registry
@@ -155,7 +154,7 @@ def test_a_model_is_loaded_with_this_workers_share_of_the_processors(
         return FakePredictor(bundle)
 
     monkeypatch.setattr("model.serving.predictor.load_predictor", load)
-    monkeypatch.setattr("model.environment.available_processors", lambda: 6)
+    monkeypatch.setattr("model.resources.available_processors", lambda: 6)
     monkeypatch.setenv("TOPGRAFT_THREADS", "share")
     cache.workers = 3
     add_model("a")
@@ -244,35 +243,3 @@ def test_a_history_of_promotions_that_cannot_be_read_does_not_stop_the_service(
     (workspace.models / "promoted.json").write_text("{")
     found = cache.find(workspace, "latest")
     assert found.predictor.bundle.name == "a" and "promoted.json" in found.warnings[0]
-
-
-def test_the_registry(workspace: Workspace, add_model: AddModel) -> None:
-    registry = Registry()
-    assert (registry.summaries(workspace), registry.latest(workspace).name) == ([], None)
-    add_model("a", OLD)
-    add_model("b", NEW, metrics={"val": {"accuracy": float("nan")}, "test": {}})
-    add_model("damaged")
-    (workspace.models / "damaged" / MANIFEST).write_text("{}")
-    (workspace.models / "not-a-model").mkdir()
-    names = {summary["name"]: summary for summary in registry.summaries(workspace)}
-    assert list(names) == ["b", "a", "damaged"]
-    measured = {"accuracy": 0.9, "macro_f1": None, "measured_by": "test"}
-    assert names["a"] == {"name": "a", "created": OLD, "classes": 3} | measured
-    assert names["b"]["accuracy"] is None
-    assert "manifest.json" in names["damaged"]["problem"]
-    assert registry.latest(workspace).name == "b"
-
-
-def test_manifests_are_read_once(workspace: Workspace, add_model: AddModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The metadata are read in the server's event loop."""
-    registry = Registry()
-    for number in range(100):
-        add_model(f"m{number}")
-    registry.summaries(workspace)
-    start = time.perf_counter()
-    assert len(registry.summaries(workspace)) == 100
-    assert time.perf_counter() - start < 0.02
-    reads: list[object] = []
-    monkeypatch.setattr("model.registry._read", lambda directory, stamp: reads.append(directory))
-    registry.models(workspace)
-    assert reads == []

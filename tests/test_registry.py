@@ -1,0 +1,86 @@
+"""The registry: which models there are, and which of them is `latest`."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from model.bundle import Bundle
+from model.bundle_files import MANIFEST, ONNX_MODEL
+from model.errors import ModelDamagedError, ModelNotFoundError, NothingTrainedError
+from model.registry import Registry, find_bundle, find_model, model_names, remove_bundle
+from model.workspace import Workspace
+
+AddModel = Callable[..., Bundle]
+OLD, NEW = "2026-01-01T00:00:00+00:00", "2026-01-02T00:00:00+00:00"
+
+
+def test_models_are_listed_by_age_found_and_removed(workspace: Workspace, add_model: AddModel) -> None:
+    assert model_names(workspace) == []
+    add_model("b", OLD)
+    add_model("a", NEW)
+    assert model_names(workspace) == ["b", "a"]
+    assert (find_bundle(workspace).name, find_bundle(workspace, "b").name) == ("a", "b")
+    remove_bundle(workspace, "a")
+    assert find_bundle(workspace, "latest").name == "b"
+    assert not (workspace.models / "a").exists()
+    for use in (find_bundle, remove_bundle):
+        with pytest.raises(ModelNotFoundError, match=r"received 'a'\. There are: b"):
+            use(workspace, "a")
+
+
+def test_a_model_that_cannot_be_used_is_skipped_for_latest_only(
+    workspace: Workspace, add_model: AddModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    def network_of(name: str) -> bytes:
+        return find_model(workspace, name, lambda model: model.open().read_file(ONNX_MODEL))
+
+    add_model("intact", OLD)
+    changed: Path = add_model("changed", NEW).directory / ONNX_MODEL
+    changed.write_bytes(b"NETWORK")
+    assert network_of("latest") == b"network"
+    assert "skipping a damaged model: the model changed" in caplog.text
+    with pytest.raises(ModelDamagedError, match="changed"):
+        network_of("changed")
+
+
+def test_latest_without_an_intact_model_says_what_was_found(workspace: Workspace, add_model: AddModel) -> None:
+    with pytest.raises(NothingTrainedError, match="topgraft train"):
+        find_bundle(workspace)
+    for name in ("a", "b"):
+        (add_model(name).directory / ONNX_MODEL).unlink()
+    with pytest.raises(ModelDamagedError, match=r"found 2, all damaged\. the model b .* missing"):
+        find_bundle(workspace)
+
+
+def test_summaries_describe_the_models_newest_first(workspace: Workspace, add_model: AddModel) -> None:
+    registry = Registry()
+    assert (registry.summaries(workspace), registry.latest(workspace).name) == ([], None)
+    add_model("a", OLD)
+    add_model("b", NEW, metrics={"val": {"accuracy": float("nan")}, "test": {}})
+    add_model("damaged")
+    (workspace.models / "damaged" / MANIFEST).write_text("{}")
+    (workspace.models / "not-a-model").mkdir()
+    names = {summary["name"]: summary for summary in registry.summaries(workspace)}
+    assert list(names) == ["b", "a", "damaged"]
+    measured = {"accuracy": 0.9, "macro_f1": None, "measured_by": "test"}
+    assert names["a"] == {"name": "a", "created": OLD, "classes": 3} | measured
+    assert names["b"]["accuracy"] is None
+    assert "manifest.json" in names["damaged"]["problem"]
+    assert registry.latest(workspace).name == "b"
+
+
+def test_manifests_are_read_once(workspace: Workspace, add_model: AddModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service reads them in its event loop."""
+    registry = Registry()
+    for number in range(100):
+        add_model(f"m{number}")
+    registry.summaries(workspace)
+    start = time.perf_counter()
+    assert len(registry.summaries(workspace)) == 100
+    assert time.perf_counter() - start < 0.02
+    reads: list[object] = []
+    monkeypatch.setattr("model.registry._read", lambda directory, stamp: reads.append(directory))
+    registry.models(workspace)
+    assert reads == []
