@@ -32,7 +32,8 @@ from model.dataset.images import read_image
 from model.dataset.prepare import prepare_dataset
 from model.errors import ImageError
 from model.results import no_progress
-from model.training.classifier import Classifier, fit_classifier
+from model.training.classifier import Classifier
+from model.training.fit import fit_classifier
 
 DATASETS = Path(__file__).resolve().parents[2] / "shared" / "datasets"
 PLANKTON, LEGO = DATASETS / "phytoplankton-mini", DATASETS / "lego-signs"
@@ -121,7 +122,7 @@ def _mean_and_each(values: Sequence[float]) -> str:
 
 def fit_and_answer(photos: LabelledPhotos, train: np.ndarray, test: np.ndarray, config: TrainConfig) -> np.ndarray:
     """Train on one part and answer for the other: int (len(test),), labels."""
-    answers = fit(photos, train, test, config).answers["test"]
+    answers = fit(photos, train, test, config).predictions["test"]
     label_of = {
         sample.name: label for sample, label in zip(answers.samples, answers.probabilities.argmax(axis=1), strict=True)
     }
@@ -139,7 +140,7 @@ def fit(photos: LabelledPhotos, train: np.ndarray, test: np.ndarray, config: Tra
         _write_lines(dataset / "dataset_files" / f"{split}.txt", lines)
     config = dataclasses.replace(config, group_pattern=photos.group_pattern)
     checked = prepare_dataset(dataset, config, dataset)
-    return fit_classifier(checked, config, dataset, no_progress)
+    return fit_classifier(checked.training_data, config, dataset, no_progress)
 
 
 def plankton_photos(directory: Path) -> LabelledPhotos:

@@ -25,7 +25,7 @@ from benchmarks.tables import markdown_table
 from model.config import TrainConfig
 from model.evaluation.evaluate import evaluate_probabilities
 from model.results import Measurement
-from model.training.classifier import Answers
+from model.training.classifier import Predictions
 
 PER_CLASS = (5, 10, 15)
 SEEDS = range(12)
@@ -89,7 +89,7 @@ def _train(photos: LabelledPhotos, per_class: int, seed: int) -> Trained:
     # Photos of a group that was drawn would flatter the model.
     drawn = {photos.groups[position] for position in chosen}
     rest = np.array([position for position, group in enumerate(photos.groups) if group not in drawn])
-    answers = fit(photos, chosen, rest, TrainConfig(seed=seed)).answers
+    answers = fit(photos, chosen, rest, TrainConfig(seed=seed)).predictions
     claims = {kind: _claim(answers[kind], photos.classes) for kind in CLAIMS}
     return Trained(claims, _claim(answers["test"], photos.classes).accuracy, len(rest))
 
@@ -100,7 +100,7 @@ def _draw(labels: np.ndarray, per_class: int, seed: int) -> np.ndarray:
     return np.concatenate([rng.choice(np.flatnonzero(labels == label), per_class, replace=False) for label in classes])
 
 
-def _claim(answers: Answers, classes: Sequence[str]) -> Claim:
+def _claim(answers: Predictions, classes: Sequence[str]) -> Claim:
     metrics = evaluate_probabilities(classes, answers.samples, answers.probabilities, folds=answers.folds).metrics
     return Claim(metrics["accuracy"], *metrics["accuracy_interval"])
 

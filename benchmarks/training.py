@@ -88,7 +88,7 @@ def train_with_topgraft(root: Path, work_directory: Path) -> Run:
     from model.features.extractor import extract_features
     from model.networks.converted_backbone import converted_backbone
     from model.networks.tensorflow_import import import_tensorflow
-    from model.training.classifier import fit_classifier
+    from model.training.fit import fit_classifier
 
     import_tensorflow()
     config = TrainConfig(backbone=BACKBONE, epochs=EPOCHS, image_size=IMAGE_SIZE)
@@ -98,7 +98,7 @@ def train_with_topgraft(root: Path, work_directory: Path) -> Run:
     clock.lap("conversion")
     verdict_of_dataset = prepare_dataset(root / "data" / "signs", config, work_directory)
     clock.lap("check")
-    classifier = fit_classifier(verdict_of_dataset, config, work_directory, no_progress)
+    classifier = fit_classifier(verdict_of_dataset.training_data, config, work_directory, no_progress)
     clock.lap("features and head")
     memory = peak_megabytes()
     held_out = _samples(root / "held_out")

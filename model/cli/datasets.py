@@ -80,7 +80,7 @@ def _draw_augmentation(verdict: Verdict, config: TrainConfig, sheet: Path) -> di
     operations = parse_augmentation(config.augmentation, len(dataset.train) / len(dataset.classes))
     if not operations:
         return {"operations": "", "sheet": None}
-    drawn = draw_contact_sheet(verdict, operations, InputSpec.from_config(config), config.seed)
+    drawn = draw_contact_sheet(verdict.training_data, operations, InputSpec.from_config(config), config.seed)
     with output_file(sheet) as local:
         drawn.save(local)
     return {"operations": augmentation_text(operations), "sheet": sheet}

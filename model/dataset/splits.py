@@ -1,4 +1,4 @@
-"""Dividing labelled images into splits: stratified, seeded, and with no group in two of them."""
+"""Dividing labelled images into splits and folds: stratified, seeded, and with no group in two of them."""
 
 import random
 from collections import Counter, defaultdict
@@ -13,60 +13,73 @@ _GROUPS_NEEDED: Mapping[Split, int] = {"val": 2, "test": 3}
 def split_samples(
     samples: Sequence[Sample], groups: Sequence[Hashable], fractions: Mapping[Split, float], seed: int
 ) -> dict[Split, tuple[Sample, ...]]:
-    """Divide samples so that every class has its share in every split, and each group is in one split whole.
+    """As `split_rows`, for samples: those of train, val and test, each sorted by name."""
+    names, labels = [sample.name for sample in samples], [sample.label for sample in samples]
+    rows = split_rows(names, labels, groups, fractions, seed)
+    return {split: tuple(samples[row] for row in rows[split]) for split in SPLITS}
+
+
+def split_rows(
+    names: Sequence[str],
+    labels: Sequence[int],
+    groups: Sequence[Hashable],
+    fractions: Mapping[Split, float],
+    seed: int,
+) -> dict[Split, list[int]]:
+    """Split labelled images, stratified by class; a group is never divided.
 
     A class with two images has one in val, with three one in test too, whatever the fractions; a class with
-    one has it in train. Groups of many images make the shares coarser. The result depends on the order of
-    the samples only through their names: the same names, groups and seed give the same splits.
+    one has it in train. Groups of many images make the fractions coarser. The result depends on the order of
+    the images only through their names: the same names, groups and seed give the same splits.
 
     Args:
-        samples: the images; their names are distinct.
-        groups: for each sample, what it must stay together with.
-        fractions: share of the images for val and for test, in [0, 1); train gets the rest.
+        names, labels, groups: of each image; names are distinct, and a group stays in one split.
+        fractions: of the images for val and for test, in [0, 1); train gets the rest.
         seed: fixes which images go where.
 
     Returns:
-        the samples of train, val and test, each sorted by name.
+        the rows of train, val and test, each sorted by name.
     """
-    units = [[samples[position] for position in unit] for unit in _units(samples, groups, seed)]
-    quotas = _quotas(units, fractions)
+    units = _units(names, groups, seed)
+    quotas = _quotas([[labels[row] for row in unit] for unit in units], fractions)
     needs = {split: Counter(quota) for split, quota in quotas.items()}
-    chosen: dict[Split, list[Sample]] = {split: [] for split in SPLITS}
+    chosen: dict[Split, list[int]] = {split: [] for split in SPLITS}
     for unit in units:
-        split = _neediest(Counter(sample.label for sample in unit), quotas, needs)
+        split = _neediest(Counter(labels[row] for row in unit), quotas, needs)
         chosen[split] += unit
-        needs[split].subtract(sample.label for sample in unit)
-    return {split: tuple(sorted(chosen[split], key=lambda sample: sample.name)) for split in SPLITS}
+        needs[split].subtract(labels[row] for row in unit)
+    return {split: sorted(chosen[split], key=lambda row: names[row]) for split in SPLITS}
 
 
-def stratified_folds(samples: Sequence[Sample], groups: Sequence[Hashable], folds: int, seed: int) -> list[int]:
-    """Divide samples into parts of equal size, for cross-validation: every class is spread over all of them evenly.
+def stratified_folds(
+    names: Sequence[str], labels: Sequence[int], groups: Sequence[Hashable], folds: int, seed: int
+) -> list[int]:
+    """Divide labelled images into folds of equal size for cross-validation, stratified by class.
 
     Args:
-        samples: the images; their names are distinct.
-        groups: for each sample, what it must stay together with.
-        folds: how many parts, 2 or more; with fewer groups than that, some stay empty.
+        names, labels, groups: of each image; names are distinct, and a group stays in one fold.
+        folds: the number of folds, 2 or more; with fewer groups than that, some stay empty.
         seed: fixes which images go where.
 
     Returns:
-        for each sample, the number of its part, from 0.
+        for each image, the number of its fold, from 0.
     """
-    fold_of = [0] * len(samples)
+    fold_of = [0] * len(names)
     labels_in: list[Counter[int]] = [Counter() for _ in range(folds)]
-    for unit in _units(samples, groups, seed):
-        labels = [samples[position].label for position in unit]
-        fold = min(range(folds), key=lambda fold: (sum(labels_in[fold][x] for x in labels), labels_in[fold].total()))
-        labels_in[fold].update(labels)
-        for position in unit:
-            fold_of[position] = fold
+    for unit in _units(names, groups, seed):
+        found = [labels[row] for row in unit]
+        fold = min(range(folds), key=lambda fold: (sum(labels_in[fold][x] for x in found), labels_in[fold].total()))
+        labels_in[fold].update(found)
+        for row in unit:
+            fold_of[row] = fold
     return fold_of
 
 
-def _units(samples: Sequence[Sample], groups: Sequence[Hashable], seed: int) -> list[list[int]]:
-    """The positions of each group, in an order that only the seed, the names and the sizes of the groups decide."""
+def _units(names: Sequence[str], groups: Sequence[Hashable], seed: int) -> list[list[int]]:
+    """The rows of each group, in an order that depends only on the seed, the names and the sizes of the groups."""
     members: dict[Hashable, list[int]] = defaultdict(list)
-    for position in sorted(range(len(samples)), key=lambda position: samples[position].name):
-        members[groups[position]].append(position)
+    for row in sorted(range(len(names)), key=lambda row: names[row]):
+        members[groups[row]].append(row)
     units = list(members.values())
     random.Random(seed).shuffle(units)  # nosec B311
     # Large groups first: the small ones then even out what these leave uneven.
@@ -74,9 +87,10 @@ def _units(samples: Sequence[Sample], groups: Sequence[Hashable], seed: int) -> 
     return units
 
 
-def _quotas(units: Sequence[Sequence[Sample]], fractions: Mapping[Split, float]) -> dict[Split, Counter[int]]:
-    images = Counter(sample.label for unit in units for sample in unit)
-    spread = Counter(label for unit in units for label in {sample.label for sample in unit})
+def _quotas(units: Sequence[Sequence[int]], fractions: Mapping[Split, float]) -> dict[Split, Counter[int]]:
+    """The number of images of each class that each split should have; `units` are the labels in each group."""
+    images = Counter(label for unit in units for label in unit)
+    spread = Counter(label for unit in units for label in set(unit))
     quotas: dict[Split, Counter[int]] = {split: Counter() for split in SPLITS}
     for label, total in images.items():
         left = total

@@ -6,9 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from model import durable
 from model.dataset.lists import write_lists
-from model.results import SPLITS, Dataset, Split
+from model.dataset.training_data import TrainingData
+from model.results import SPLITS, Dataset, Split, labels_of
 
 REJECTED = "rejected.csv"
 
@@ -72,6 +75,23 @@ class Verdict:
     ignored: tuple[str, ...] = ()
     folds: int = 0
     groups: dict[str, int] = dataclasses.field(default_factory=dict)
+
+    @property
+    def training_data(self) -> TrainingData:
+        """The images for a training: those of train, then of val, then of test."""
+        samples = self.dataset.samples
+        sizes = [len(self.dataset.split(split)) for split in SPLITS]
+        starts = np.cumsum([0, *sizes])
+        return TrainingData(
+            classes=self.dataset.classes,
+            names=tuple(sample.name for sample in samples),
+            labels=labels_of(samples),
+            groups=np.array([self.groups[sample.name] for sample in samples], int),
+            content_hashes=self.content_hashes,
+            splits={split: np.arange(starts[number], starts[number + 1]) for number, split in enumerate(SPLITS)},
+            source=samples,
+            folds=self.folds,
+        )
 
     @property
     def counts(self) -> dict[Split, dict[str, int]]:

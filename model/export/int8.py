@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from scipy.special import softmax
 
 from model import durable
 from model.bundle_files import ONNX_MODEL
@@ -16,7 +15,7 @@ from model.export.model_files import Exported, evenly_spread
 from model.features.onnx_session import FEATURES, IMAGE, open_session
 from model.networks.quantization import quantize
 from model.results import Dataset, InputSpec, Sample, labels_of
-from model.training.classifier import Answers, Classifier
+from model.training.classifier import Classifier, Predictions
 from model.training.head import Head
 
 MAX_ACCURACY_LOSS = 0.005
@@ -86,20 +85,20 @@ def as_answered_in_int8(
     samples = dataset.val + dataset.test
     [features] = _features([directory / ONNX_MODEL], samples, spec)
     val, test = np.split(features, [len(dataset.val)])
-    answers = {**classifier.answers, "val": _answers(classifier, dataset.val, classifier.chosen.logits(val))}
+    val_logits, test_logits = classifier.chosen.logits(val), test @ classifier.kernel + classifier.bias
+    predictions = {
+        **classifier.predictions,
+        "val": Predictions.from_logits(dataset.val, val_logits, classifier.temperature),
+    }
     if dataset.test:
-        answers["test"] = _answers(classifier, dataset.test, test @ classifier.kernel + classifier.bias)
-    remarks = (_CROSS_VALIDATED_IN_FLOAT32,) if "cross_validation" in answers else ()
+        predictions["test"] = Predictions.from_logits(dataset.test, test_logits, classifier.temperature)
+    remarks = (_CROSS_VALIDATED_IN_FLOAT32,) if "cross_validation" in predictions else ()
     return dataclasses.replace(
         classifier,
-        answers=answers,
+        predictions=predictions,
         held_out=describe_held_out(classifier.reference, features, seed),
         warnings=(*classifier.warnings, *remarks),
     )
-
-
-def _answers(classifier: Classifier, samples: tuple[Sample, ...], logits: np.ndarray) -> Answers:
-    return Answers(samples, softmax(logits / classifier.temperature, axis=-1), softmax(logits, axis=-1))
 
 
 def _refused(exported: Exported, reason: str) -> Exported:

@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from model.augmentation import Operation, augmentation_text
 from model.dataset.reading import read_sample
-from model.dataset.verdict import Verdict
+from model.dataset.training_data import TrainingData
 from model.features.views import View
 from model.results import InputSpec, Sample
 
@@ -19,13 +19,15 @@ _TITLE = 28
 _FONT_SIZE = 13
 
 
-def draw_contact_sheet(verdict: Verdict, operations: tuple[Operation, ...], spec: InputSpec, seed: int) -> Image.Image:
+def draw_contact_sheet(
+    data: TrainingData, operations: tuple[Operation, ...], spec: InputSpec, seed: int
+) -> Image.Image:
     """Draw the first seven views of eight training images of different classes, as they are used in a training.
 
     Args:
         spec: the input of the network.
     """
-    chosen = _of_all_classes(verdict.dataset.train)
+    chosen = _of_all_classes(data.samples("train"))
     labels = ["image", *(f"view {number}" for number in range(1, VIEWS + 1))]
     pitch, row_pitch = _TILE + _GAP, _TILE + _TITLE
     sheet = Image.new("RGB", (_GAP + pitch * len(labels), 2 * _TITLE + row_pitch * len(chosen)), "white")
@@ -37,11 +39,11 @@ def draw_contact_sheet(verdict: Verdict, operations: tuple[Operation, ...], spec
     for row, sample in enumerate(chosen):
         top = 2 * _TITLE + row * row_pitch
         image = read_sample(sample, spec)
-        content_hash = verdict.content_hashes[sample.name]
+        content_hash = data.content_hashes[sample.name]
         views = [View(operations, seed, number).apply(image, content_hash) for number in range(1, VIEWS + 1)]
         for column, pixels in enumerate((image, *views)):
             sheet.paste(_tile(pixels), (_GAP + column * pitch, top))
-        draw.text((_GAP, top + _TILE + _GAP), f"{verdict.dataset.classes[sample.label]}: {sample.name}", "black", font)
+        draw.text((_GAP, top + _TILE + _GAP), f"{data.classes[sample.label]}: {sample.name}", "black", font)
     return sheet
 
 

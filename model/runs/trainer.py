@@ -41,9 +41,10 @@ from model.storage import is_remote, parse_place
 from model.storage.copies import dataset_folder
 from model.storage.settings import require_remote
 from model.tracking.experiment_tracking import add_tracking
-from model.training.classifier import Classifier, fit_classifier
+from model.training.classifier import Classifier
 from model.training.deadline import Deadline
 from model.training.epochs import COLUMNS, Epoch
+from model.training.fit import fit_classifier
 from model.training_result import TrainingResult, Tuning, TuningResult, summarize
 from model.workspace import Workspace
 
@@ -219,8 +220,9 @@ class _Training:
         journal = TensorBoardLog(self.bundle / bundle_files.LOGS, verdict.dataset, self.config.resize)
         views = views_of(self.config, len(verdict.dataset.train) / len(verdict.dataset.classes))
         if views:
-            journal.views(draw_contact_sheet(verdict, views[0].operations, self.spec, self.config.seed))
-        classifier = fit_classifier(verdict, self.config, self.work, self.progress, self.deadline, journal)
+            journal.views(draw_contact_sheet(verdict.training_data, views[0].operations, self.spec, self.config.seed))
+        data = verdict.training_data
+        classifier = fit_classifier(data, self.config, self.work, self.progress, self.deadline, journal)
         journal.finish(classifier.history)
         return classifier
 
@@ -257,7 +259,7 @@ class _Training:
         """Choose a backbone and options, and write down what was tried."""
         from model.tuning.search import tune
 
-        self.tuning = tune(verdict, self.config, self.work, self.progress, self.deadline)
+        self.tuning = tune(verdict.training_data, self.config, self.work, self.progress, self.deadline)
         log.info("tuning: %s", self.tuning.reason)
         self.config = self.tuning.config
         durable.write_json(self.bundle / bundle_files.TUNING, self.tuning.to_json())
@@ -300,9 +302,9 @@ class _Training:
     def warnings(self, verdict: Verdict, classifier: Classifier, exported: "Exported") -> tuple[str, ...]:
         """What to know of the training itself."""
         ignored = ignored_options(
-            self.config, has_splits=verdict.has_splits, cross_validated="cross_validation" in classifier.answers
+            self.config, has_splits=verdict.has_splits, cross_validated="cross_validation" in classifier.predictions
         )
-        tuned = [_TUNED_ON_THE_SAME] if self.tuning and "cross_validation" in classifier.answers else []
+        tuned = [_TUNED_ON_THE_SAME] if self.tuning and "cross_validation" in classifier.predictions else []
         return (*ignored, *tuned, *classifier.warnings, *exported.warnings)
 
     def write_history(self, history: Sequence[Epoch]) -> None:
@@ -315,8 +317,8 @@ class _Training:
         self.progress("report", 0, 1)
         dataset = verdict.dataset
         evaluations = {
-            name: evaluate_probabilities(dataset.classes, answers.samples, answers.probabilities, folds=answers.folds)
-            for name, answers in classifier.answers.items()
+            name: evaluate_probabilities(dataset.classes, found.samples, found.probabilities, folds=found.folds)
+            for name, found in classifier.predictions.items()
         }
         manifest = self.manifest(verdict, classifier, exported, evaluations)
         predictions = self.bundle / bundle_files.PREDICTIONS
@@ -328,7 +330,7 @@ class _Training:
             manifest,
             evaluations,
             [dataclasses.asdict(row) for row in classifier.history],
-            {name: answers.uncalibrated for name, answers in classifier.answers.items()},
+            {name: found.uncalibrated for name, found in classifier.predictions.items()},
             verdict.rejected,
             verdict.leakage,
             (*verdict.warnings, *self.warnings(verdict, classifier, exported), *classifier.remarks),

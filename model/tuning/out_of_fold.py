@@ -7,19 +7,18 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from model.dataset.training_data import TrainingData
 from model.errors import TrainingError
 from model.evaluation.calibration import fit_temperature
 from model.evaluation.metrics import cross_entropies
 from model.evaluation.paired import ScoredPredictions
-from model.results import Sample
 from model.training.cross_validation import FoldPlan, cross_validate
 from model.training.head import HeadOptions, LabelledFeatures
 
 
 def predict_out_of_fold(
-    samples: Sequence[Sample],
+    data: TrainingData,
     images: LabelledFeatures,
-    classes: int,
     plans: Sequence[FoldPlan],
     options: HeadOptions,
 ) -> ScoredPredictions:
@@ -32,7 +31,7 @@ def predict_out_of_fold(
     losses, predicted = [], []
     for plan in plans:
         try:
-            found = cross_validate(samples, images, classes, plan, options)
+            found = cross_validate(data, images, plan, options)
         except TrainingError:
             found = None
         if found is None:

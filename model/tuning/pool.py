@@ -1,31 +1,31 @@
-"""The images that a tuning measures candidates on, with their features by any backbone, made when first asked for."""
+"""The images of a search, with their features by each backbone, extracted on first use."""
 
 import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 
 from model.backbones import find_backbone
 from model.config import TrainConfig
-from model.dataset.prepare import Verdict
 from model.dataset.reading import read_sample
 from model.dataset.splits import stratified_folds
+from model.dataset.training_data import TrainingData
 from model.errors import TrainingError
 from model.features.cache import FeatureCache
 from model.features.extractor import Extract, FeatureExtractor
 from model.features.views import View, views_of
 from model.networks.converted_backbone import converted_backbone, is_converted
-from model.results import InputSpec, Sample
+from model.results import InputSpec
 from model.training.head import LabelledFeatures
 from model.tuning.trials import MeasuredBackbone
 
-# Beyond so many images a tuning learns little more about which option is better, but takes longer.
-MOST_IMAGES = 2000
-# The speed is told by so many images, and may change by so much.
+# More images hardly change which option is better, but take longer.
+MAX_IMAGES = 2000
+# Images after which the speed is known, and the factor by which it may change.
 _FIRST_IMAGES = 16
-_DOUBT = 1.1
+_TOLERANCE = 1.1
 # A guess, until one has been converted.
 _SECONDS_TO_CONVERT = 15.0
 _WARM_UPS = 2
@@ -35,45 +35,39 @@ _BYTES_OF_A_WEIGHT = 4
 
 
 class NoTimeError(TrainingError):
-    """What was asked for does not fit in the time that is left."""
+    """The remaining time is too short for the requested features."""
 
 
 class Pool:
-    """Images for training and validation, at most 2,000 of them; never those of the test split.
+    """At most 2,000 images of train and val, never those of test.
 
     Attributes:
-        samples: the images.
-        labels: int (n,).
-        classes: how many there are.
+        data: the images.
     """
 
     def __init__(
         self,
-        verdict: Verdict,
+        data: TrainingData,
         seed: int,
-        tell: Callable[[], None],
+        report: Callable[[], None],
         on_saved: Callable[[str, int], None] | None = None,
     ) -> None:
         """Args:
-        tell: called as features are made.
+        report: called as features are extracted.
         on_saved: see `FeatureCache`.
         """
-        dataset = verdict.dataset
-        self.samples = _at_most(MOST_IMAGES, (*dataset.train, *dataset.val), verdict, seed)
-        self.labels = np.array([sample.label for sample in self.samples], np.int64)
-        self.classes = len(dataset.classes)
-        self._images_per_class = len(dataset.train) / self.classes
-        self._content_hashes = verdict.content_hashes
-        self._tell, self._on_saved = tell, on_saved
+        self.data = _at_most(MAX_IMAGES, data.select(data.rows("train", "val")), seed)
+        self._images_per_class = len(data.rows("train")) / len(data.classes)
+        self._report, self._on_saved = report, on_saved
         self._made: dict[tuple[object, ...], LabelledFeatures] = {}
         self._prepared: tuple[tuple[str, int], Extract, int] | None = None
         self._slowest_conversion = _SECONDS_TO_CONVERT
 
     def measure(self, candidate: TrainConfig, seconds_left: float) -> MeasuredBackbone:
-        """What the backbone of a candidate costs.
+        """Measure the speed and size of the backbone of a candidate.
 
         Raises:
-            NoTimeError: others took longer to get ready than there is time.
+            NoTimeError: converting other backbones took longer than the remaining time.
             WeightsError, ConfigError, ExportError: it cannot be used.
         """
         spec = InputSpec.from_config(candidate)
@@ -86,16 +80,16 @@ class Pool:
         started = time.monotonic()
         extract, graph_bytes = self._network(candidate)
         self._slowest_conversion = max(self._slowest_conversion, time.monotonic() - started)
-        image = read_sample(self.samples[0], spec)[None]
+        image = read_sample(self.data.source[0], spec)[None]
         features = extract(image).shape[1]
-        head_bytes = _BYTES_OF_A_WEIGHT * (features + 1) * self.classes
+        head_bytes = _BYTES_OF_A_WEIGHT * (features + 1) * len(self.data.classes)
         return MeasuredBackbone(round(_median_ms(extract, image), 2), round((graph_bytes + head_bytes) / 1e6, 2))
 
     def make_features(self, candidate: TrainConfig, seconds_left: float) -> None:
-        """Have the features of a candidate ready.
+        """Extract the features of a candidate, unless they are there.
 
         Raises:
-            NoTimeError: they would not be in time, judged by the first of them.
+            NoTimeError: by the speed of the first images, they would take too long.
         """
         key = _features_key(candidate)
         if key in self._made:
@@ -103,14 +97,14 @@ class Pool:
         views: tuple[View | None, ...] = (None, *views_of(candidate, self._images_per_class))
         give_up = time.monotonic() + seconds_left
         features, *of_views = (
-            self._extract(candidate, view, _Watch(self._tell, give_up, len(views) - number))
+            self._extract(candidate, view, _Watch(self._report, give_up, len(views) - number))
             for number, view in enumerate(views)
         )
-        weights = np.ones(len(self.samples), np.float32)
-        self._made[key] = LabelledFeatures(features, self.labels, weights, tuple(of_views))
+        weights = np.ones(len(self.data), np.float32)
+        self._made[key] = LabelledFeatures(features, self.data.labels, weights, tuple(of_views))
 
     def images(self, candidate: TrainConfig) -> LabelledFeatures:
-        """The images as the head of a candidate sees them."""
+        """The features of the images for the head of a candidate."""
         self.make_features(candidate, math.inf)
         return self._made[_features_key(candidate)]
 
@@ -118,14 +112,14 @@ class Pool:
         cache = FeatureCache(find_backbone(candidate.backbone), InputSpec.from_config(candidate), self._on_saved)
         return cache.extract(
             lambda images: self._network(candidate)[0](images),
-            self.samples,
-            self._content_hashes,
+            self.data.source,
+            self.data.content_hashes,
             watch,
             view,
         )
 
     def _network(self, candidate: TrainConfig) -> tuple[Extract, int]:
-        """From images to features, and the bytes of the graph; only the last one is kept in memory."""
+        """The feature extractor of a candidate and the bytes of its graph; only the last one stays in memory."""
         spec = InputSpec.from_config(candidate)
         key = (candidate.backbone, spec.height)
         if self._prepared is None or self._prepared[0] != key:
@@ -136,33 +130,33 @@ class Pool:
 
 
 class _Watch:
-    """A `Progress` that gives up as soon as it sees that features will not be made in time."""
+    """A `Progress` that raises as soon as the features are known to take too long."""
 
-    def __init__(self, tell: Callable[[], None], give_up: float, passes: int) -> None:
-        self._tell, self._give_up, self._passes = tell, give_up, passes
+    def __init__(self, report: Callable[[], None], give_up: float, passes: int) -> None:
+        self._report, self._give_up, self._passes = report, give_up, passes
         self._first: tuple[float, int] | None = None
 
     def __call__(self, phase: str, done: int, total: int, /, **metrics: float) -> None:
-        self._tell()
+        self._report()
         now = time.monotonic()
-        # The first batch takes longer: the network is read.
+        # The first batch takes longer, since the network is loaded.
         started, done_then = self._first = self._first or (now, done)
         enough = done - done_then >= _FIRST_IMAGES
         expected = (now - started) / (done - done_then) * (total * self._passes - done) if enough else 0.0
         left = self._give_up - now
-        if expected > _DOUBT * left:
+        if expected > _TOLERANCE * left:
             raise NoTimeError(
                 f"its features would take {expected:.0f} s more, and {max(0.0, left):.0f} s of the tuning were left."
             )
 
 
-def _at_most(most: int, samples: Sequence[Sample], verdict: Verdict, seed: int) -> tuple[Sample, ...]:
-    """A stratified part of the samples, which keeps groups whole."""
-    parts = math.ceil(len(samples) / most)
+def _at_most(images: int, data: TrainingData, seed: int) -> TrainingData:
+    """A stratified part of the images that divides no group; all where they are not too many."""
+    parts = math.ceil(len(data) / images)
     if parts == 1:
-        return tuple(samples)
-    fold_of = stratified_folds(samples, [verdict.groups[sample.name] for sample in samples], parts, seed)
-    return tuple(sample for sample, fold in zip(samples, fold_of, strict=True) if fold == 0)
+        return data
+    fold_of = stratified_folds(data.names, data.labels.tolist(), data.groups.tolist(), parts, seed)
+    return data.select(np.flatnonzero(np.array(fold_of) == 0))
 
 
 def _features_key(candidate: TrainConfig) -> tuple[object, ...]:

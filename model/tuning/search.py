@@ -16,7 +16,7 @@ from typing import Any
 
 from model.backbones import find_backbones
 from model.config import RESIZE_MODES, TrainConfig
-from model.dataset.prepare import Verdict
+from model.dataset.training_data import TrainingData
 from model.errors import ConfigError, DatasetError, ExportError, WeightsError
 from model.evaluation.paired import PairedMetric
 from model.networks.keras_weights import ready_backbones
@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 
 
 def tune(
-    verdict: Verdict,
+    data: TrainingData,
     config: TrainConfig,
     work_directory: Path,
     progress: Progress,
@@ -68,7 +68,7 @@ def tune(
         WeightsError, ConfigError: none of the backbones can be used.
         DatasetError: there are fewer than three images to train on.
     """
-    search = _Search(verdict, config, work_directory, progress, deadline)
+    search = _Search(data, config, work_directory, progress, deadline)
     search.run()
     return search.tuning()
 
@@ -77,7 +77,7 @@ class _Search:
     """One search: the images, what is known so far, and the time left."""
 
     def __init__(
-        self, verdict: Verdict, config: TrainConfig, work_directory: Path, progress: Progress, deadline: Deadline
+        self, data: TrainingData, config: TrainConfig, work_directory: Path, progress: Progress, deadline: Deadline
     ) -> None:
         self.backbones = _backbones_to_try(config)
         self.plain = dataclasses.replace(config, backbone=self.backbones[0])
@@ -85,12 +85,12 @@ class _Search:
         self.progress, self.deadline = progress, deadline
         self.started, self.used_before = time.monotonic(), self.trials.seconds
         self.budget = 60 * (config.tune_minutes or 0.0)
-        self.pool = Pool(verdict, config.seed, self.tell, CachedCounts(work_directory))
-        labels, classes = self.pool.labels, self.pool.classes
+        self.pool = Pool(data, config.seed, self.report, CachedCounts(work_directory))
+        labels, classes = self.pool.data.labels, len(data.classes)
         self.metric = PairedMetric(
             labels, classes, config.stop_on, measuring_weights(labels, classes, config.imbalance)
         )
-        self.plans = _plans(verdict, config, len(labels))
+        self.plans = _plans(config, len(labels))
         self.free = _left_at_default(config) & (GRID.keys() | _PICTURES.keys())
         if config.stop_on != "val_macro_f1":
             # The loss and the accuracy of all images alike cannot become better by what lets small classes count.
@@ -172,11 +172,11 @@ class _Search:
         candidate = dataclasses.replace(self.plain, **changes)
         options = HeadOptions.from_config(candidate)
         images = self.pool.images(candidate)
-        predictions = predict_out_of_fold(self.pool.samples, images, self.pool.classes, self.plans, options)
+        predictions = predict_out_of_fold(self.pool.data, images, self.plans, options)
         seconds = time.monotonic() - started
         self.trials.done.append(Trial(dict(changes), self.metric.cost(predictions), predictions, seconds, asked))
         self.trials.save(self.used)
-        self.tell()
+        self.report()
 
     def tuning(self) -> Tuning:
         """The choice among the trials, and the table."""
@@ -189,7 +189,7 @@ class _Search:
             left_out=self.trials.left_out,
             reason=choice.reason,
             trials=len(self.trials.done),
-            images=len(self.pool.samples),
+            images=len(self.pool.data),
             seconds=round(self.trials.seconds, 1),
         )
 
@@ -219,7 +219,7 @@ class _Search:
         """Only what differs from the plain options."""
         return {name: value for name, value in changes.items() if value != getattr(self.plain, name)}
 
-    def tell(self) -> None:
+    def report(self) -> None:
         """Report how far the time has gone, in seconds."""
         total = max(1, round(self.budget))
         done = min(total, round(self.used))
@@ -227,7 +227,7 @@ class _Search:
         if self.trials.done:
             best = self.leader()
             metrics["best_loss"] = float(best.predictions.losses.mean())
-            metrics["best_accuracy"] = float((best.predictions.predicted == self.pool.labels).mean())
+            metrics["best_accuracy"] = float((best.predictions.predicted == self.pool.data.labels).mean())
         self.progress("tune", done, total, **metrics)
 
 
@@ -248,7 +248,7 @@ def _left_at_default(config: TrainConfig) -> set[str]:
     return {name for name, value in dataclasses.asdict(config).items() if value == getattr(defaults, name)}
 
 
-def _plans(verdict: Verdict, config: TrainConfig, images: int) -> tuple[FoldPlan, ...]:
+def _plans(config: TrainConfig, images: int) -> tuple[FoldPlan, ...]:
     """How to divide the images in each repeat of the cross-validation."""
     if images < _FEWEST_IMAGES:
         raise DatasetError(
@@ -257,7 +257,4 @@ def _plans(verdict: Verdict, config: TrainConfig, images: int) -> tuple[FoldPlan
         )
     folds = min(FOLDS, images)
     repeats = _REPEATS if images < _FEW_IMAGES else 1
-    return tuple(
-        FoldPlan(verdict.groups, folds, config.val_fraction, config.seed + repeat, config.refit)
-        for repeat in range(repeats)
-    )
+    return tuple(FoldPlan(folds, config.val_fraction, config.seed + repeat, config.refit) for repeat in range(repeats))

@@ -22,6 +22,11 @@ def counts(samples: list[Sample], groups: list[object] | None = None, seed: int 
     return {label: tuple(tally[label] for tally in tallies) for label in {sample.label for sample in samples}}
 
 
+def folds_of(samples: list[Sample], groups: list[int], seed: int) -> list[int]:
+    names, labels = [sample.name for sample in samples], [sample.label for sample in samples]
+    return stratified_folds(names, labels, groups, 5, seed)
+
+
 def test_shares_of_each_class() -> None:
     assert counts(samples_of(*[0] * 100, *[1] * 20, *[2] * 10)) == {0: (70, 15, 15), 1: (14, 3, 3), 2: (6, 2, 2)}
 
@@ -82,7 +87,7 @@ def test_seeds_differ() -> None:
 def test_folds_spread_every_class_evenly_and_keep_groups_together() -> None:
     samples = samples_of(*[0] * 31, *[1] * 12, *[2] * 5)
     groups = [position // 2 if sample.label == 0 else 1000 + position for position, sample in enumerate(samples)]
-    folds = stratified_folds(samples, groups, 5, seed=3)
+    folds = folds_of(samples, groups, seed=3)
     for label, most in ((0, 8), (1, 3), (2, 1)):
         counts = Counter(fold for sample, fold in zip(samples, folds, strict=True) if sample.label == label)
         assert max(counts.values()) <= most and len(counts) >= 4
@@ -90,4 +95,4 @@ def test_folds_spread_every_class_evenly_and_keep_groups_together() -> None:
     for group, fold in zip(groups, folds, strict=True):
         fold_of_group.setdefault(group, set()).add(fold)
     assert all(len(found) == 1 for found in fold_of_group.values())
-    assert folds == stratified_folds(samples, groups, 5, seed=3) != stratified_folds(samples, groups, 5, seed=4)
+    assert folds == folds_of(samples, groups, seed=3) != folds_of(samples, groups, seed=4)

@@ -36,11 +36,11 @@ def main(model: str, pictures: str, photos: str, work: str) -> None:
 
 def _losses(photos: Path, work: Path) -> list[float]:
     config = TrainConfig(fine_tune_epochs=3, batch_size=12)
-    dataset = prepare_dataset(photos, config, work).dataset
+    data = prepare_dataset(photos, config, work).training_data
     backbone = build_backbone(BACKBONES["EfficientNetLite0"], 64, "imagenet")
-    weights = (np.ones(len(split), np.float32) for split in (dataset.train, dataset.val))
-    start = random_head(backbone.output.shape[-1], len(dataset.classes), 0)
-    tuned = fine_tune(backbone, start, "top", dataset, *weights, config, work, no_progress)
+    weights = (np.ones(len(data.rows(split)), np.float32) for split in ("train", "val"))
+    start = random_head(backbone.output.shape[-1], len(data.classes), 0)
+    tuned = fine_tune(backbone, start, "top", data, *weights, config, work, no_progress)
     return [row.loss for row in tuned.head.history]
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from model.config import TrainConfig
 from model.dataset.prepare import prepare_dataset
+from model.dataset.training_data import TrainingData
 from model.evaluation.resampling import wilson_interval
 from model.results import Sample
 from model.runs.ignored_options import ignored_options
@@ -23,8 +24,11 @@ OPTIONS = HeadOptions(epochs=60, patience=10, batch_size=16, learning_rate=1.0, 
 CENTRES = np.random.default_rng(0).normal(0, 1, (3, 20)).astype(np.float32)
 
 
-def _samples(labels: np.ndarray) -> list[Sample]:
-    return [Sample(Path(), f"{number:04}.jpg", int(label)) for number, label in enumerate(labels)]
+def _data(labels: np.ndarray, groups: np.ndarray | None = None) -> TrainingData:
+    rows = np.arange(len(labels))
+    samples = tuple(Sample(Path(), f"{number:04}.jpg", int(label)) for number, label in enumerate(labels))
+    names = tuple(sample.name for sample in samples)
+    return TrainingData(CLASSES, names, labels, rows if groups is None else groups, {}, {"train": rows}, samples)
 
 
 def _blobs(labels: np.ndarray, seed: int, spread: float = 1.5) -> LabelledFeatures:
@@ -33,10 +37,8 @@ def _blobs(labels: np.ndarray, seed: int, spread: float = 1.5) -> LabelledFeatur
 
 
 def _run(images: LabelledFeatures, groups: np.ndarray | None = None, seed: int = 0) -> CrossValidation:
-    samples = _samples(images.labels)
-    groups = np.arange(len(samples)) if groups is None else groups
-    group_of = {sample.name: int(group) for sample, group in zip(samples, groups, strict=True)}
-    found = cross_validate(samples, images, 3, FoldPlan(group_of, 5, 0.15, seed, refit=True), OPTIONS)
+    data = _data(images.labels, groups)
+    found = cross_validate(data, images, FoldPlan(5, 0.15, seed, refit=True), OPTIONS)
     assert found is not None
     return found
 
@@ -97,9 +99,8 @@ def test_a_class_of_one_image_is_answered_wrong_and_breaks_nothing():
 
 def test_a_passed_deadline_leaves_no_half_answer():
     images = _blobs(np.tile(np.arange(3), 8), 3)
-    samples = _samples(images.labels)
-    plan = FoldPlan({sample.name: row for row, sample in enumerate(samples)}, 5, 0.15, 0, True)
-    assert cross_validate(samples, images, 3, plan, OPTIONS, deadline=Deadline.after_minutes(0)) is None
+    plan = FoldPlan(5, 0.15, 0, True)
+    assert cross_validate(_data(images.labels), images, plan, OPTIONS, deadline=Deadline.after_minutes(0)) is None
 
 
 @pytest.mark.parametrize(

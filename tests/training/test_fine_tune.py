@@ -11,8 +11,9 @@ from model.backbones import BACKBONES
 from model.config import TrainConfig
 from model.dataset.images import read_image
 from model.dataset.prepare import prepare_dataset
+from model.dataset.training_data import TrainingData
 from model.networks.pretrained import build_backbone
-from model.results import Dataset, InputSpec, labels_of, no_progress
+from model.results import InputSpec, no_progress
 from model.training.checkpoints import Checkpoints
 from model.training.deadline import Deadline
 from model.training.epochs import cross_entropy
@@ -22,21 +23,21 @@ from model.training.head import random_head
 
 
 @pytest.fixture(scope="module")
-def dataset(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    return prepare_dataset(shapes, TrainConfig(), tmp_path_factory.mktemp("prepared")).dataset
+def data(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
+    return prepare_dataset(shapes, TrainConfig(), tmp_path_factory.mktemp("prepared")).training_data
 
 
 def _tune(
-    backbone: keras.Model, part: str, dataset: Dataset, directory: Path, deadline: Deadline | None = None, **options
+    backbone: keras.Model, part: str, data: TrainingData, directory: Path, deadline: Deadline | None = None, **options
 ) -> Tuned:
     features = backbone.output.shape[-1]
     return fine_tune(
         backbone,
         random_head(features, 3, 0),
         part,
-        dataset,
-        np.ones(len(dataset.train), np.float32),
-        np.ones(len(dataset.val), np.float32),
+        data,
+        np.ones(len(data.rows("train")), np.float32),
+        np.ones(len(data.rows("val")), np.float32),
         TrainConfig(**{"fine_tune_epochs": 2, "fine_tune_learning_rate": 1e-3} | options),
         directory,
         no_progress,
@@ -45,10 +46,10 @@ def _tune(
 
 
 @pytest.mark.parametrize("part", ["top", pytest.param("all", marks=pytest.mark.slow)])
-def test_weights_move_but_neither_statistics_nor_scale_of_batch_normalization(part, dataset, tmp_path):
+def test_weights_move_but_neither_statistics_nor_scale_of_batch_normalization(part, data, tmp_path):
     backbone = build_backbone(BACKBONES["EfficientNetLite0"], 64, "imagenet")
     before = {weight.path: weight.numpy() for weight in backbone.weights}
-    tuned = _tune(backbone, part, dataset, tmp_path)
+    tuned = _tune(backbone, part, data, tmp_path)
     assert len(tuned.head.history) == 2
     kernels = {path for path in before if "_bn" not in path}
     statistics = {path for path in before if path.endswith(("moving_mean", "moving_variance", "gamma", "beta"))}
@@ -77,27 +78,27 @@ class _OverAfter(Deadline):
     [("top", None, 0), ("top", 0, 0), ("top", 1, 1), pytest.param("scratch", 0, 1, marks=pytest.mark.slow)],
 )
 def test_an_epoch_ends_early_when_the_time_is_over_and_inputs_without_an_epoch_are_not_made(
-    part, steps, epochs, dataset, tmp_path
+    part, steps, epochs, data, tmp_path
 ):
     backbone = build_backbone(BACKBONES["MobileNetV3Small"], 32, "none")
     before = backbone.get_weights()
-    batches_of_inputs = sum(-(-len(split) // 6) for split in (dataset.train, dataset.val)) if part == "top" else 0
+    batches_of_inputs = sum(-(-len(data.rows(split)) // 6) for split in ("train", "val")) if part == "top" else 0
     deadline = _OverAfter(1 if steps is None else batches_of_inputs + steps)
-    tuned = _tune(backbone, part, dataset, tmp_path, deadline, batch_size=6, fine_tune_epochs=9, epochs=9)
+    tuned = _tune(backbone, part, data, tmp_path, deadline, batch_size=6, fine_tune_epochs=9, epochs=9)
     assert len(tuned.head.history) == tuned.head.best_epoch == epochs
-    assert tuned.val_logits.shape == (0 if steps is None else len(dataset.val), 3)
+    assert tuned.val_logits.shape == (0 if steps is None else len(data.rows("val")), 3)
     assert bool(list(tmp_path.glob("*.npy"))) == (steps is not None)
     unchanged = all(np.array_equal(old, new) for old, new in zip(before, backbone.get_weights(), strict=True))
     assert unchanged == (epochs == 0)
 
 
-def test_what_is_measured_and_kept_are_the_averaged_weights(dataset, tmp_path):
+def test_what_is_measured_and_kept_are_the_averaged_weights(data, tmp_path):
     backbone = build_backbone(BACKBONES["EfficientNetLite0"], 64, "imagenet")
-    tuned = _tune(backbone, "top", dataset, tmp_path, batch_size=6)
-    images = np.stack([read_image(sample.path, InputSpec.square(64)) for sample in dataset.val])
+    tuned = _tune(backbone, "top", data, tmp_path, batch_size=6)
+    images = np.stack([read_image(sample.path, InputSpec.square(64)) for sample in data.samples("val")])
     logits = tuned.head.logits(np.asarray(backbone.predict_on_batch(images)).mean(axis=(1, 2)))
     np.testing.assert_allclose(tuned.val_logits, logits, atol=1e-3)
-    labels = labels_of(dataset.val)
+    labels = data.labels[data.rows("val")]
     assert tuned.head.best.val_loss == pytest.approx(cross_entropy(logits, labels, np.ones(len(labels))), abs=1e-3)
     arrays, _ = Checkpoints(tmp_path / "checkpoints").latest()
     now = {values.tobytes() for name, values in arrays.items() if name.startswith("now_")}
@@ -111,12 +112,12 @@ def test_what_is_measured_and_kept_are_the_averaged_weights(dataset, tmp_path):
     ids=" to ".join,
 )
 def test_a_fine_tuning_begun_with_a_gpu_goes_on_without_it_and_the_other_way_round(
-    precisions, dataset, tmp_path, monkeypatch
+    precisions, data, tmp_path, monkeypatch
 ):
     rows = []
     for epochs, precision in zip((1, 2), precisions, strict=True):
         monkeypatch.setattr(fine_tuning, "precision", lambda present, wanted=precision: wanted)
         backbone = build_backbone(BACKBONES["MobileNetV3Small"], 32, "none")
-        rows.append(_tune(backbone, "top", dataset, tmp_path, fine_tune_epochs=epochs).head.history)
+        rows.append(_tune(backbone, "top", data, tmp_path, fine_tune_epochs=epochs).head.history)
     assert len(rows[1]) == 2 and rows[1][0] == rows[0][0]
     assert all(math.isfinite(row.val_loss) for row in rows[1])

@@ -42,11 +42,11 @@ def _tuned(photos: Path, used: Devices, precision: str) -> dict:
     fine_tune.precision = lambda present: precision
     config = TrainConfig(fine_tune_epochs=3, fine_tune_learning_rate=3e-4, batch_size=9)
     with tempfile.TemporaryDirectory() as directory:
-        dataset = prepare_dataset(photos, config, Path(directory)).dataset
+        data = prepare_dataset(photos, config, Path(directory)).training_data
         backbone = build_backbone(BACKBONES["EfficientNetLite0"], 32, "imagenet")
-        weights = (np.linspace(0.5, 1.5, len(split)).astype(np.float32) for split in (dataset.train, dataset.val))
+        weights = (np.linspace(0.5, 1.5, len(data.rows(split))).astype(np.float32) for split in ("train", "val"))
         start = random_head(backbone.output.shape[-1], 3, 0)
-        tuned = fine_tune.fine_tune(backbone, start, "top", dataset, *weights, config, Path(directory), no_progress)
+        tuned = fine_tune.fine_tune(backbone, start, "top", data, *weights, config, Path(directory), no_progress)
     return {
         "losses": [row.loss for row in tuned.head.history],
         "logits": tuned.val_logits.tolist(),

@@ -13,6 +13,7 @@ from model.backbones import BACKBONES
 from model.bundle_files import REPORT, TUNING
 from model.config import TrainConfig
 from model.dataset.prepare import Verdict, prepare_dataset
+from model.dataset.training_data import TrainingData
 from model.errors import ConfigError, WeightsError
 from model.evaluation.paired import PairedMetric, ScoredPredictions
 from model.networks.keras_weights import ready_backbones, weights_directory, weights_file
@@ -51,12 +52,17 @@ def verdict(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Verdict:
 
 
 @pytest.fixture(scope="module")
-def tuned(verdict: Verdict, tmp_path_factory: pytest.TempPathFactory) -> tuple[Tuning, Trials, float]:
+def data(verdict: Verdict) -> TrainingData:
+    return verdict.training_data
+
+
+@pytest.fixture(scope="module")
+def tuned(data: TrainingData, tmp_path_factory: pytest.TempPathFactory) -> tuple[Tuning, Trials, float]:
     """A tuning, its trials, and the seconds that it took."""
     work = tmp_path_factory.mktemp("tuned")
-    tune(verdict, dataclasses.replace(QUICK, tune_minutes=0.05), tmp_path_factory.mktemp("warm-up"), no_progress)
+    tune(data, dataclasses.replace(QUICK, tune_minutes=0.05), tmp_path_factory.mktemp("warm-up"), no_progress)
     started = time.monotonic()
-    tuning = tune(verdict, QUICK, work, no_progress)
+    tuning = tune(data, QUICK, work, no_progress)
     return tuning, Trials(work / "tune"), time.monotonic() - started
 
 
@@ -100,7 +106,7 @@ def test_test_images_are_never_looked_at_and_the_same_seed_tries_the_same(verdic
     poisoned = tuple(Sample(Path("/nowhere"), test.name, (test.label + 1) % 3) for test in dataset.test)
     assert poisoned
     elsewhere = dataclasses.replace(verdict, dataset=dataclasses.replace(dataset, test=poisoned))
-    tune(elsewhere, dataclasses.replace(QUICK, tune_minutes=0.07), tmp_path, no_progress)
+    tune(elsewhere.training_data, dataclasses.replace(QUICK, tune_minutes=0.07), tmp_path, no_progress)
     again, first = Trials(tmp_path / "tune").done, tuned[1].done
     of_head = [trial for trial in again if trial.asked is not None]
     assert of_head, "there was no time for what is compared"
@@ -112,17 +118,17 @@ def test_test_images_are_never_looked_at_and_the_same_seed_tries_the_same(verdic
     assert all(one.value == other.value for one, other in same)
 
 
-def test_an_interrupted_tuning_goes_on_with_its_trials_and_the_time_left(verdict, tuned, tmp_path):
+def test_an_interrupted_tuning_goes_on_with_its_trials_and_the_time_left(data, tuned, tmp_path):
     def stop(_phase: str, _done: int, _total: int, /, **metrics: float) -> None:
         if metrics["trials"] == 5:
             raise Interruption
 
     with pytest.raises(Interruption):
-        tune(verdict, QUICK, tmp_path, stop)
+        tune(data, QUICK, tmp_path, stop)
     before = Trials(tmp_path / "tune")
     assert len(before.done) == 5 and not before.finished
     started = time.monotonic()
-    tune(verdict, QUICK, tmp_path, no_progress)
+    tune(data, QUICK, tmp_path, no_progress)
     assert time.monotonic() - started < SECONDS - before.seconds + 2
     after = Trials(tmp_path / "tune")
     assert [trial.seconds for trial in after.done[:5]] == [trial.seconds for trial in before.done]
@@ -132,46 +138,46 @@ def test_an_interrupted_tuning_goes_on_with_its_trials_and_the_time_left(verdict
     assert common > 5
 
 
-def test_a_finished_tuning_is_not_done_again(verdict, tuned, tmp_path):
+def test_a_finished_tuning_is_not_done_again(data, tuned, tmp_path):
     config = dataclasses.replace(QUICK, tune_minutes=0.05)
-    first = tune(verdict, config, tmp_path, no_progress)
+    first = tune(data, config, tmp_path, no_progress)
     started = time.monotonic()
-    assert tune(verdict, config, tmp_path, no_progress) == first
+    assert tune(data, config, tmp_path, no_progress) == first
     assert time.monotonic() - started < 1
 
 
-def test_a_backbone_that_cannot_be_used_is_left_out_with_the_reason(verdict, tmp_path):
+def test_a_backbone_that_cannot_be_used_is_left_out_with_the_reason(data, tmp_path):
     config = dataclasses.replace(QUICK, tune_minutes=0.05, tune_backbones="InceptionV3,EfficientNetLite0")
-    tuning = tune(verdict, config, tmp_path, no_progress)
+    tuning = tune(data, config, tmp_path, no_progress)
     assert [row.backbone for row in tuning.rows] == ["EfficientNetLite0"]
     assert "image_size" in tuning.left_out["InceptionV3"]
     with pytest.raises(ConfigError, match="InceptionV3: backbone InceptionV3 with image_size 64"):
-        tune(verdict, dataclasses.replace(config, tune_backbones="InceptionV3"), tmp_path / "alone", no_progress)
+        tune(data, dataclasses.replace(config, tune_backbones="InceptionV3"), tmp_path / "alone", no_progress)
 
 
-def test_a_backbone_whose_features_do_not_fit_in_the_time_is_not_begun(verdict, tmp_path, monkeypatch):
+def test_a_backbone_whose_features_do_not_fit_in_the_time_is_not_begun(data, tmp_path, monkeypatch):
     monkeypatch.setattr(pool, "is_converted", lambda backbone, size: False)
     config = dataclasses.replace(QUICK, tune_minutes=0.05, tune_backbones="EfficientNetLite0,EfficientNetLite2")
-    tuning = tune(verdict, config, tmp_path, no_progress)
+    tuning = tune(data, config, tmp_path, no_progress)
     assert [row.backbone for row in tuning.rows] == ["EfficientNetLite0"]
     assert "would take about" in tuning.left_out["EfficientNetLite2"]
 
 
-def test_features_that_will_not_be_in_time_are_given_up_early(verdict):
+def test_features_that_will_not_be_in_time_are_given_up_early(data):
     candidate = dataclasses.replace(
         QUICK, backbone="EfficientNetLite0", augmentation="noise(0.37)", augmented_views=100, seed=1234
     )
     started = time.monotonic()
     with pytest.raises(NoTimeError, match="its features would take"):
-        Pool(verdict, 0, lambda: None).make_features(candidate, 3.0)
+        Pool(data, 0, lambda: None).make_features(candidate, 3.0)
     assert time.monotonic() - started < 5
 
 
 def test_of_many_images_a_part_is_taken_that_has_every_class(verdict, monkeypatch):
-    monkeypatch.setattr(pool, "MOST_IMAGES", 12)
-    part = Pool(verdict, 0, lambda: None)
-    assert len(part.samples) <= 12 and set(part.labels) == {0, 1, 2}
-    assert not {sample.name for sample in part.samples} & {sample.name for sample in verdict.dataset.test}
+    monkeypatch.setattr(pool, "MAX_IMAGES", 12)
+    part = Pool(verdict.training_data, 0, lambda: None)
+    assert len(part.data.source) <= 12 and set(part.data.labels) == {0, 1, 2}
+    assert not {sample.name for sample in part.data.source} & {sample.name for sample in verdict.dataset.test}
 
 
 def _trial(labels: np.ndarray, right: float, changes: dict, seed: int) -> Trial:

@@ -1,8 +1,7 @@
-"""Fine-tuning: the last block of a pretrained backbone with the head, the whole of it, or a network from scratch.
+"""Fine-tuning: the head with the last block of a pretrained backbone, with all of it, or a network from scratch.
 
-What lies below the trained part is run once and its output kept on disk, so an epoch costs only
-the part that changes. With augmentation this is done once for each image and each view of it; an epoch shows
-each image once, in the next of its views, and neighbours in different ones.
+The frozen part is run once for each view of each image and its output kept on disk, so an epoch costs only
+the part that is trained. An epoch has each image once, in the next of its views.
 """
 
 import dataclasses
@@ -17,9 +16,10 @@ from keras import layers
 from model import durable
 from model.config import TrainConfig
 from model.dataset.pipeline import Transform
+from model.dataset.training_data import TrainingData
 from model.features.out_of_memory import with_batches_that_fit
 from model.networks.network import copy_network, cut_at_last_block, freeze_batch_normalization
-from model.results import Dataset, InputSpec, Progress, labels_of
+from model.results import InputSpec, Progress
 from model.serving.keras_engine import HEAD
 from model.training.batches import MappedInputs, TrainBatches, log_priors
 from model.training.checkpoints import Checkpoints
@@ -37,17 +37,17 @@ _LEARNING_RATE = 1e-4
 _LEARNING_RATE_FROM_SCRATCH = 1e-3
 
 Part = Literal["top", "all", "scratch"]
-"""What is trained with the head: the last block, the whole pretrained backbone, or all layers from random weights."""
+"""The part that is trained with the head: the last block, the whole backbone, or all layers from random weights."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Tuned:
-    """What fine-tuning came to.
+    """The result of fine-tuning.
 
     Attributes:
-        head: of the best epoch, with a row per epoch; its `best_epoch` is 0 where the time was over before the first.
-        val_logits: float32 (n, classes), of the validation images; none where the time was over before that.
-        batch_size: the most images in a step; smaller than asked for where the memory of a GPU was too small.
+        head: of the best epoch, with a row per epoch; its `best_epoch` is 0 if the deadline passed before the first.
+        val_logits: float32 (n, classes), of the validation images; empty if the deadline passed before.
+        batch_size: the images in a step; fewer than requested if the memory of a GPU was too small.
     """
 
     head: Head
@@ -59,7 +59,7 @@ def fine_tune(
     backbone: keras.Model,
     head: Head,
     part: Part,
-    dataset: Dataset,
+    data: TrainingData,
     train_weights: np.ndarray,
     val_weights: np.ndarray,
     config: TrainConfig,
@@ -71,17 +71,18 @@ def fine_tune(
 ) -> Tuned:
     """Train a part of `backbone`, and the head on it.
 
-    The backbone is left with the weights of the best epoch, by `config.stop_on`. A call that finds
-    checkpoints of an interrupted one in `directory` goes on from there, to the same result. Where the memory of
-    a GPU runs out, it goes on with half the batch size from the last checkpoint.
+    The backbone is left with the weights of the best epoch, by `config.stop_on`. An interrupted call is resumed
+    from its checkpoints in `directory`, to the same result. If the memory of a GPU runs out, training continues
+    from the last checkpoint with half the batch size.
 
     Args:
-        head: where the head starts.
+        head: the head to begin with.
+        data: its splits train and val are used.
         train_weights, val_weights: of the images of these splits, float (n,) of mean 1.
         directory: for the checkpoints, and for the outputs of the frozen part.
-        deadline: when to stop with what is best so far.
+        deadline: when to stop with the best weights so far.
         transforms: to each view of the training images; None for the image itself.
-        journal: told of each epoch.
+        journal: records each epoch.
 
     Raises:
         TrainingError: the memory of the GPU is too small for a single image.
@@ -95,12 +96,12 @@ def fine_tune(
     time_for_inputs = NO_DEADLINE if plan.min_epochs else deadline
     store = InputStore(trunk, spec, config.batch_size, directory, PHASE, progress, time_for_inputs)
     try:
-        train_inputs = store.write("train", dataset.train, transforms)
-        [val_inputs] = store.write("val", dataset.val, [None])
+        train_inputs = store.write("train", data.samples("train"), transforms)
+        [val_inputs] = store.write("val", data.samples("val"), [None])
     except NoTimeForInputsError:
         untouched = dataclasses.replace(head, best_epoch=0, history=())
         return Tuned(untouched, np.empty((0, classes), np.float32), config.batch_size)
-    labels = labels_of(dataset.train)
+    labels = data.labels[data.rows("train")]
     adjustment = log_priors(labels, classes) if config.imbalance == "logit_adjustment" else None
 
     checkpoints, smaller = Checkpoints(directory / "checkpoints"), directory / "batch_size.txt"
@@ -108,7 +109,7 @@ def fine_tune(
     def attempt(batch_size: int) -> Tuned:
         durable.write_text(smaller, str(batch_size))
         train = TrainBatches(MappedInputs(train_inputs), labels, train_weights, classes, config, batch_size)
-        val = Validation(val_inputs, labels_of(dataset.val), val_weights, batch_size)
+        val = Validation(val_inputs, data.labels[data.rows("val")], val_weights, batch_size)
         used = devices(present, min(train.smallest_batch, val.smallest_batch))
         with used.scope():
             copy = copy_network(block, precision(present))
@@ -128,8 +129,8 @@ def trainable_network(
 ) -> keras.Model:
     """A compiled network from the inputs of `block` to logits, with the layers of `block`.
 
-    A pretrained one keeps the statistics and the scale of its BatchNormalization layers, learns the more slowly
-    the deeper below the head, and averages its weights over about an epoch.
+    In a pretrained one, BatchNormalization layers keep their statistics and scale, the learning rate falls with the
+    distance from the head, and weights are averaged over about an epoch.
 
     Args:
         adjustment: added to the logits while training, float32 (classes,).
@@ -155,7 +156,7 @@ def trainable_network(
 
 
 class _AdjustedWhileTraining(layers.Layer):
-    """Adds something to the logits in training, and passes them on as they are otherwise."""
+    """Adds an adjustment to the logits in training, and returns them unchanged in inference."""
 
     def __init__(self, adjustment: np.ndarray) -> None:
         super().__init__(dtype="float32")
@@ -166,7 +167,7 @@ class _AdjustedWhileTraining(layers.Layer):
 
 
 def _plan(config: TrainConfig, part: Part) -> Plan:
-    """Nothing is without a network from scratch, so that gets an epoch at least."""
+    """A network from scratch gets one epoch at least, since without it there is no model."""
     scratch = part == "scratch"
     return Plan(
         phase=PHASE,

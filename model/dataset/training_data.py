@@ -1,0 +1,57 @@
+"""The labelled images that a training learns from, apart from the report of the checks they went through."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from model.results import Sample, Split
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TrainingData:
+    """Labelled images, one per row, and how they are split.
+
+    Attributes:
+        classes: names in label order.
+        names: of the images, distinct.
+        labels: class indices, int64 (n,).
+        groups: int (n,); images of one group stay together when images are divided.
+        content_hashes: name -> sha256 of the image's bytes, in hexadecimal.
+        splits: split -> its rows, int (k,).
+        source: where the pixels are read from, a sample per row.
+        folds: the number of folds of cross-validation; 0 for none.
+    """
+
+    classes: tuple[str, ...]
+    names: tuple[str, ...]
+    labels: np.ndarray
+    groups: np.ndarray
+    content_hashes: Mapping[str, str]
+    splits: Mapping[Split, np.ndarray]
+    source: tuple[Sample, ...]
+    folds: int = 0
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def rows(self, *splits: Split) -> np.ndarray:
+        """The rows of one or more splits, one after the other."""
+        return np.concatenate([self.splits[split] for split in splits])
+
+    def samples(self, *splits: Split) -> tuple[Sample, ...]:
+        """The samples of one or more splits, one after the other."""
+        return tuple(self.source[row] for row in self.rows(*splits).tolist())
+
+    def select(self, rows: Sequence[int] | np.ndarray) -> "TrainingData":
+        """The data with some of its rows only, in the given order."""
+        rows = np.asarray(rows, int)
+        chosen = rows.tolist()
+        return dataclasses.replace(
+            self,
+            names=tuple(self.names[row] for row in chosen),
+            labels=self.labels[rows],
+            groups=self.groups[rows],
+            splits={split: np.flatnonzero(np.isin(rows, members)) for split, members in self.splits.items()},
+            source=tuple(self.source[row] for row in chosen),
+        )

@@ -1,0 +1,161 @@
+"""Training a classifier: frozen features, head, cross-validation, fine-tuning, refit, calibration."""
+
+import dataclasses
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from model.augmentation import augmentation_text
+from model.config import TrainConfig
+from model.dataset.training_data import TrainingData
+from model.features.extractor import extract_features
+from model.results import Progress
+from model.training.backbone import pretrained_backbone, tuned_backbone
+from model.training.checkpoints import Checkpoints, TimedCheckpoints
+from model.training.classifier import Classifier, FittedParts, calibrated_classifier
+from model.training.context import TrainingContext
+from model.training.cross_validation import CrossValidation, FoldPlan, cross_validate
+from model.training.deadline import NO_DEADLINE, Deadline
+from model.training.epochs import Epoch
+from model.training.fine_tuning.choice import measured_seconds_per_image
+from model.training.fine_tuning.decision import is_improvement, part_to_tune, run_fine_tuning
+from model.training.frozen_features import FrozenFeatures
+from model.training.head import Head, HeadOptions, LabelledFeatures, random_head, refit_head, train_head
+from model.training.journal import NO_JOURNAL, Journal
+
+if TYPE_CHECKING:
+    import keras
+
+_TUNED_IS_NOT_CROSS_VALIDATED = (
+    "cross-validation measured the frozen backbone, and fine-tuning did better on validation: the model is the "
+    "fine-tuned one, so that number is not its own and was left out"
+)
+# A head takes seconds, and without it the features were extracted for nothing.
+_MIN_SECONDS_OF_HEAD = 20.0
+_NO_TIME_TO_CROSS_VALIDATE = (
+    "the time limit left no time for cross-validation: the accuracy is that of validation images, which chose the "
+    "settings, and looks better than the model is"
+)
+_NO_TIME_TO_REFIT = "the time limit left no time to train the head again on training and validation images together"
+
+log = logging.getLogger(__name__)
+
+
+def fit_classifier(
+    data: TrainingData,
+    config: TrainConfig,
+    work_directory: Path,
+    progress: Progress,
+    deadline: Deadline = NO_DEADLINE,
+    journal: Journal = NO_JOURNAL,
+) -> Classifier:
+    """Train a classifier: a head on frozen features, then fine-tuning and other steps that `config` asks for.
+
+    Args:
+        work_directory: for checkpoints and large temporary files; an interrupted training is resumed from there.
+        deadline: when to stop with the best model so far.
+        journal: records each epoch and the final features.
+
+    Raises:
+        WeightsError, ConfigError: the backbone cannot be built.
+        TrainingError: the training diverged.
+    """
+    context = TrainingContext(data, config, work_directory, progress, deadline, journal)
+    if context.views:
+        operations = augmentation_text(context.views[0].operations)
+        log.info("augmentation: %d views of each image by %s", len(context.views), operations)
+    fitted = _fit_from_scratch(context) if config.weights == "none" else _fit_pretrained(context)
+    return calibrated_classifier(context, fitted)
+
+
+def _fit_pretrained(context: TrainingContext) -> FittedParts:
+    """A head on frozen features; fine-tuned if requested and better; refitted if the backbone stayed frozen."""
+    data = context.data
+    backbone = pretrained_backbone(context.backbone, context.spec)
+    features = FrozenFeatures(context, backbone.extract)
+    train = features.for_training(data.rows("train"))
+    val = features.for_validation(data.rows("val"))
+    head = _train_head(context, train, val)
+    found = _cross_validate(context, features) if data.folds else None
+    history = head.history
+    part = part_to_tune(context, backbone.extract)
+    if part is not None:
+        network = backbone.network()
+        seconds = measured_seconds_per_image(backbone.extract, context.spec)
+        tuned = run_fine_tuning(context, network, head, part, seconds)
+        history += tuned.head.history
+        if is_improvement(context, tuned, head.logits(val.features), val):
+            if found:
+                context.warnings.append(_TUNED_IS_NOT_CROSS_VALIDATED)
+            return _tuned_parts(context, network, tuned.head, history)
+    if data.folds and found is None:
+        context.warnings.append(_NO_TIME_TO_CROSS_VALIDATE)
+    final = _refit(context, features, head, found)
+    return FittedParts(backbone, features.all, head, final, history, found)
+
+
+def _fit_from_scratch(context: TrainingContext) -> FittedParts:
+    """All layers from random weights."""
+    from model.networks.pretrained import build_backbone
+
+    seed = context.config.seed
+    network = build_backbone(context.backbone, context.spec.height, "none", seed)
+    start = random_head(network.output.shape[-1], context.classes, seed)
+    tuned = run_fine_tuning(context, network, start, "scratch", seconds_per_image=0.0)
+    return _tuned_parts(context, network, tuned.head, tuned.head.history)
+
+
+def _train_head(context: TrainingContext, train: LabelledFeatures, val: LabelledFeatures) -> Head:
+    """The head that validation chooses; one of an interrupted training is not trained again."""
+    config = context.config
+    head = train_head(
+        train,
+        val,
+        context.classes,
+        HeadOptions.from_config(config),
+        context.report_epoch,
+        context.deadline.at_least(_MIN_SECONDS_OF_HEAD),
+        TimedCheckpoints(context.work_directory / "head", 60 * config.checkpoint_minutes),
+    )
+    if head.cut_short:
+        context.warnings.append(
+            f"the time limit ended the training of the head after epoch {len(head.history)} of {config.epochs} at "
+            "most, while it may still have become better: raise time_limit_minutes"
+        )
+    return head
+
+
+def _cross_validate(context: TrainingContext, features: FrozenFeatures) -> CrossValidation | None:
+    config, data = context.config, context.data
+    rows = data.rows("train", "val")
+    return cross_validate(
+        data.select(rows),
+        features.for_training(rows),
+        FoldPlan(data.folds, config.val_fraction, config.seed, config.refit),
+        HeadOptions.from_config(config),
+        lambda done: context.progress("cross_validation", done, data.folds),
+        context.deadline,
+        Checkpoints(context.work_directory / "folds"),
+    )
+
+
+def _refit(context: TrainingContext, features: FrozenFeatures, head: Head, found: CrossValidation | None) -> Head:
+    """The head trained on validation images too, with the L2 strength and the number of epochs that were chosen."""
+    if not context.config.refit:
+        return head
+    if context.deadline.is_over() and sum(row.seconds for row in head.history) > _MIN_SECONDS_OF_HEAD:
+        context.warnings.append(_NO_TIME_TO_REFIT)
+        return head
+    both = features.for_training(context.data.rows("train", "val"))
+    # Several folds choose better than the few validation images of one split.
+    settled = head if found is None else dataclasses.replace(head, l2=found.l2, best_epoch=found.epochs)
+    return refit_head(both, context.classes, settled, HeadOptions.from_config(context.config))
+
+
+def _tuned_parts(
+    context: TrainingContext, network: "keras.Model", head: Head, history: tuple[Epoch, ...]
+) -> FittedParts:
+    """The parts of a classifier with a fine-tuned network, whose features replace those of the frozen one."""
+    backbone = tuned_backbone(network, context.spec)
+    features = extract_features(backbone.extract, context.data.source, context.spec, context.progress)
+    return FittedParts(backbone, features, head, head, history, is_frozen=False)
