@@ -15,9 +15,9 @@ log = logging.getLogger(__name__)
 
 
 def converted_backbone(backbone: Backbone, image_size: int) -> bytes:
-    """The backbone with ImageNet weights in ONNX, from the cache; converted now if it is not there, or damaged.
+    """The backbone with ImageNet weights in ONNX, from the cache; converted if it is missing there or damaged.
 
-    A file in the cache is the sha256 of what follows it, then the graph.
+    A file in the cache holds the sha256 of the graph, then the graph.
 
     Raises:
         ConfigError, WeightsError: it cannot be built.
@@ -26,7 +26,7 @@ def converted_backbone(backbone: Backbone, image_size: int) -> bytes:
     path = _graph_file(backbone, image_size)
     content = _checked(path)
     if content is None:
-        # Keras is loaded only where a conversion is needed.
+        # Keras is loaded only if a conversion is needed.
         from model.networks.onnx_export import convert_backbone
         from model.networks.pretrained import build_backbone
 
@@ -35,12 +35,12 @@ def converted_backbone(backbone: Backbone, image_size: int) -> bytes:
             path.parent.mkdir(parents=True, exist_ok=True)
             durable.write_bytes(path, hashlib.sha256(content).digest() + content)
         except OSError as error:
-            log.warning("the converted backbone could not be kept in %s: %s", path, error)
+            log.warning("the converted backbone could not be saved in %s: %s", path, error)
     return content
 
 
 def is_converted(backbone: Backbone, image_size: int) -> bool:
-    """Whether the cache has the backbone in ONNX, so that it need not be converted."""
+    """Whether the backbone is in the cache, so that it need not be converted."""
     return _graph_file(backbone, image_size).is_file()
 
 
@@ -49,7 +49,7 @@ def _graph_file(backbone: Backbone, image_size: int) -> Path:
 
 
 def _checked(path: Path) -> bytes | None:
-    """What a file of the cache holds behind its sum, or None where it is not there or damaged."""
+    """The graph in a file of the cache, verified by its checksum; None if the file is missing or damaged."""
     try:
         stored = path.read_bytes()
     except OSError:
@@ -57,5 +57,5 @@ def _checked(path: Path) -> bytes | None:
     digest, content = stored[:_DIGEST_BYTES], stored[_DIGEST_BYTES:]
     if hashlib.sha256(content).digest() == digest:
         return content
-    log.warning("%s is damaged: it is made anew", path)
+    log.warning("%s is damaged: the backbone is converted again", path)
     return None

@@ -103,7 +103,7 @@ def feature_map(inputs: keras.KerasTensor, name: str) -> keras.KerasTensor:
 
 
 def load_imagenet_weights(network: keras.Model, name: str) -> None:
-    """Set the layers that `feature_map` made inside `network` to the published ImageNet weights.
+    """Set the layers that `feature_map` created inside `network` to the published ImageNet weights.
 
     Raises:
         WeightsError: the package with the weights is not installed, or its file is not the published one.
@@ -198,7 +198,7 @@ def _weight_names(variant: _Variant) -> Iterator[tuple[str, str, tuple[str, ...]
 
 
 def _to_keras(layer: keras.Layer, tensor: np.ndarray) -> np.ndarray:
-    """PyTorch keeps kernels as (out, in, height, width), Keras as (height, width, in, out)."""
+    """A tensor in the layout of Keras: kernels are (height, width, in, out), in PyTorch (out, in, height, width)."""
     if tensor.ndim != 4:
         return tensor
     return tensor.transpose(2, 3, 0, 1) if isinstance(layer, layers.DepthwiseConv2D) else tensor.transpose(2, 3, 1, 0)

@@ -1,4 +1,4 @@
-"""Which ImageNet weights of keras.applications are on this machine, without building a network or fetching any."""
+"""The files of ImageNet weights of keras.applications on this machine; nothing is built or downloaded."""
 
 from pathlib import Path
 
@@ -20,19 +20,19 @@ _REGULAR = "{name}_weights_tf_dim_ordering_tf_kernels_notop.h5"
 
 
 def weights_directory() -> Path:
-    """Where Keras keeps what it has fetched: models/ in KERAS_HOME, else in ~/.keras."""
+    """The download folder of Keras: models/ in KERAS_HOME, else in ~/.keras."""
     return KERAS_HOME.read().expanduser() / "models"
 
 
 def weights_file(backbone: Backbone) -> Path:
-    """Where Keras looks for the weights of a backbone of its own, at the image size they were trained with."""
+    """The file in which Keras stores the weights of a backbone, at the image size they were trained with."""
     family = next((family for family in _IRREGULAR if backbone.name.startswith(family)), "")
     variant = backbone.name.removeprefix(family).lower()
     return weights_directory() / _IRREGULAR.get(family, _REGULAR).format(name=backbone.name.lower(), variant=variant)
 
 
 def ready_backbones() -> tuple[Backbone, ...]:
-    """The backbones whose weights are here: the embedded ones, then the others from the smallest file on."""
+    """The backbones whose weights are on this machine: embedded ones, then the others by the size of their file."""
     embedded = [backbone for backbone in BACKBONES.values() if backbone.embedded]
     others = [backbone for backbone in BACKBONES.values() if not backbone.embedded and weights_file(backbone).is_file()]
     return (*embedded, *sorted(others, key=lambda backbone: weights_file(backbone).stat().st_size))

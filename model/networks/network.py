@@ -57,9 +57,10 @@ def cut_at_last_block(backbone: keras.Model) -> tuple[keras.Model, keras.Model]:
         feature map. Both share their layers with `backbone`.
     """
     network = backbone.layers[-1]
-    places = _bottlenecks(network)
-    for resolution in sorted({tensor.shape[1] for tensor in places}):
-        cut = min((tensor for tensor in places if tensor.shape[1] == resolution), key=lambda tensor: tensor.shape[-1])
+    bottlenecks = _bottlenecks(network)
+    for resolution in sorted({tensor.shape[1] for tensor in bottlenecks}):
+        candidates = (tensor for tensor in bottlenecks if tensor.shape[1] == resolution)
+        cut = min(candidates, key=lambda tensor: tensor.shape[-1])
         block = keras.Model(cut, network.output, name="last_block")
         if block.trainable_weights:
             below = keras.Model(network.input, cut, name="trunk")
@@ -69,10 +70,10 @@ def cut_at_last_block(backbone: keras.Model) -> tuple[keras.Model, keras.Model]:
 
 
 def copy_network(network: keras.Model, dtype: str | None = None) -> keras.Model:
-    """The same network with weights of its own.
+    """A copy of a network with its own weights.
 
     Args:
-        dtype: what its layers compute in, such as `mixed_float16`; None for what they do now.
+        dtype: the dtype policy of its layers, such as `mixed_float16`; None keeps it.
     """
 
     def copy_layer(layer: keras.Operation) -> keras.Operation:
@@ -87,7 +88,7 @@ def copy_network(network: keras.Model, dtype: str | None = None) -> keras.Model:
 
 
 def freeze_batch_normalization(network: keras.Model) -> None:
-    """Keep the statistics and the scale of every BatchNormalization layer as they are, in training too."""
+    """Freeze the statistics and the scale of every BatchNormalization layer."""
     for layer in network.layers:
         if isinstance(layer, keras.Model):
             freeze_batch_normalization(layer)
@@ -96,10 +97,10 @@ def freeze_batch_normalization(network: keras.Model) -> None:
 
 
 def stages(network: keras.Model) -> list[list[layers.Layer]]:
-    """The layers with weights in groups, the uppermost first: one for each resolution.
+    """The layers with weights, grouped by resolution, the group nearest to the output first.
 
-    A layer belongs to the resolution of the next place at or after it that every path goes through, so that the
-    side paths of a block count with it.
+    A layer belongs to the resolution of the next tensor at or after it that every path goes through, so that the
+    side paths of a block belong to the block.
 
     Args:
         network: a backbone, or a part of one, that ends in a feature map.
@@ -109,7 +110,7 @@ def stages(network: keras.Model) -> list[list[layers.Layer]]:
 
 
 def _layers_with_resolution(network: keras.Model) -> Iterator[tuple[layers.Layer, int]]:
-    """From the output down."""
+    """The layers with weights and their resolutions, from the output to the input."""
     resolutions = {id(tensor): tensor.shape[1] for tensor in _bottlenecks(network)}
     resolution = network.output.shape[1]
     for operation in reversed(network.operations):
@@ -121,7 +122,7 @@ def _layers_with_resolution(network: keras.Model) -> Iterator[tuple[layers.Layer
 
 
 def _bottlenecks(network: keras.Model) -> list[keras.KerasTensor]:
-    """The 4-dimensional tensors inside that every path from input to output goes through, input first."""
+    """The 4-dimensional inner tensors that every path from input to output goes through, input first."""
     last_use = {id(network.output): len(network.operations)}
     for position, operation in enumerate(network.operations):
         for tensor in operation._inbound_nodes[0].input_tensors:
@@ -138,5 +139,5 @@ def _bottlenecks(network: keras.Model) -> list[keras.KerasTensor]:
 
 
 def _output(operation: keras.Operation) -> keras.KerasTensor:
-    """Where it stands in the network around it: `output` of a model is inside that."""
+    """The output of an operation in the network around it; `output` of a nested model is inside that."""
     return operation._inbound_nodes[0].output_tensors[0]

@@ -19,12 +19,12 @@ _IMAGENET_MEAN = np.array([0.485, 0.456, 0.406])
 _IMAGENET_DEVIATION = np.array([0.229, 0.224, 0.225])
 _CAFFE_MEAN_BGR = np.array([103.939, 116.779, 123.68])
 
-# Keras names these two files other than their addresses do.
+# Keras stores these two files under other names than those in their addresses.
 _FILE_NAMES = {"NASNet-mobile-no-top.h5": "nasnet_mobile_no_top.h5", "NASNet-large-no-top.h5": "nasnet_large_no_top.h5"}
 
 
 def build_backbone(backbone: Backbone, image_size: int, weights: str, seed: int = 0) -> keras.Model:
-    """A functional model from pixels to features; scaling is inside it.
+    """Build a functional model from pixels to features, including the scaling of pixels.
 
     Args:
         backbone: a row of the table.

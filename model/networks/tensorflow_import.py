@@ -1,4 +1,4 @@
-"""Importing TensorFlow without the lines its native code writes to every terminal."""
+"""Importing TensorFlow without the messages that its native code writes to the terminal."""
 
 import os
 import sys
@@ -8,10 +8,10 @@ from model.resources import available_processors
 
 
 def import_tensorflow() -> None:
-    """Import TensorFlow now, with a thread for each processor that is ours; call it before TensorFlow is used.
+    """Import TensorFlow with a thread for each processor of this process; call it before TensorFlow is used.
 
-    What it writes meanwhile is shown only if the import fails. Its log level settings do not reach these lines:
-    they are written before they are read.
+    Its messages are shown only if the import fails. Its log level does not apply to them, since they are written
+    before it is read.
     """
     if "tensorflow" in sys.modules:
         return

@@ -1,9 +1,9 @@
-"""Reading a PyTorch weights file of the older, non-zip format with NumPy alone, and nothing but tensors.
+"""Reading the tensors of a PyTorch weights file of the legacy, non-zip format with NumPy only.
 
 The format (torch/serialization.py, `_legacy_load`): five pickles (magic number, protocol version,
 system information, the named tensors, the keys of the storages), then for each storage its length
 as int64 and its raw values. A pickle can name any callable; here only the few names that rebuild a
-tensor are allowed, so a file that wants anything else is refused before anything of it is called.
+tensor are allowed, so a file that names anything else is refused before anything is called.
 """
 
 import collections
@@ -34,10 +34,10 @@ def read_torch_weights(path: Path, sha256: str) -> dict[str, np.ndarray]:
 
     Args:
         path: a .pth file in the legacy format.
-        sha256: the hexadecimal sum that the file must have; it is compared before anything is read.
+        sha256: the checksum that the file must have, in hexadecimal; it is verified before anything is read.
 
     Raises:
-        WeightsError: the sum differs, the file is of another format, is cut short, or names
+        WeightsError: the checksum differs, or the file is truncated, of another format, or names
             anything but tensors.
     """
     content = path.read_bytes()
@@ -95,15 +95,15 @@ _ALLOWED: dict[tuple[str, str], Any] = {
 
 
 class _TensorUnpickler(pickle.Unpickler):
-    """An unpickler for which nothing exists but tensors."""
+    """An unpickler that allows tensors only."""
 
     def find_class(self, module_name: str, global_name: str) -> Any:
         try:
             return _ALLOWED[module_name, global_name]
         except KeyError:
             raise pickle.UnpicklingError(
-                f"expected tensors only, but the file asks for {module_name}.{global_name}. "
-                "Do not use it: it may run code of its own."
+                f"expected tensors only, but the file names {module_name}.{global_name}. "
+                "Do not use it: it may run arbitrary code."
             ) from None
 
     def persistent_load(self, pid: Any) -> _Storage:

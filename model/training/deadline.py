@@ -7,30 +7,30 @@ import time
 
 @dataclasses.dataclass(frozen=True)
 class Deadline:
-    """A moment of `time.monotonic()` after which phases end in good order, with what is best so far."""
+    """A moment of `time.monotonic()` after which phases end, keeping the best result so far."""
 
     moment: float
 
     @classmethod
     def after_minutes(cls, minutes: float | None, used: float = 0.0) -> "Deadline":
-        """The moment that many minutes from now; never, for None.
+        """The deadline of a training; none if `minutes` is None.
 
         Args:
-            minutes: of the training as a whole.
-            used: seconds that it took before it was interrupted.
+            minutes: for the whole training.
+            used: seconds that it has run before interruptions.
         """
         return cls(math.inf if minutes is None else time.monotonic() + 60 * minutes - used)
 
     def at_least(self, seconds: float) -> "Deadline":
-        """This moment, or that many seconds from now where that is later."""
+        """The later of this deadline and so many seconds from now."""
         return Deadline(max(self.moment, time.monotonic() + seconds))
 
     def seconds_left(self) -> float:
-        """Until the moment; 0 once it has passed, infinite where there is none."""
+        """Seconds until the deadline; 0 once it has passed, infinite without one."""
         return max(0.0, self.moment - time.monotonic())
 
     def is_over(self) -> bool:
-        """Whether the moment has passed."""
+        """Whether the deadline has passed."""
         return time.monotonic() >= self.moment
 
 

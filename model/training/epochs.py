@@ -1,4 +1,4 @@
-"""The epochs of a training: what is measured after each, and which of two is better."""
+"""Epochs of a training: their metrics, and which of two is better."""
 
 import dataclasses
 import math
@@ -10,19 +10,19 @@ from model.evaluation.metrics import ClassCounts, cross_entropies, macro_f1
 
 @dataclasses.dataclass(frozen=True)
 class Epoch:
-    """What was measured after one epoch.
+    """The metrics of one epoch.
 
     Attributes:
         phase: head or fine_tune.
         epoch: counted from 1 in each phase.
-        loss: mean cross-entropy in nats of the training images, weighted as they are, without the penalty; with
+        loss: mean cross-entropy in nats of the training images, with their weights, without the penalty; with
             imbalance = logit_adjustment, of the adjusted logits.
-        val_loss: the same of the validation images, never adjusted, mixed or smoothed.
+        val_loss: the same for the validation images, without adjustment, mixup and label smoothing.
         accuracy, val_accuracy: in [0, 1].
         learning_rate: at the end of the epoch.
         seconds: wall time of the epoch.
-        val_macro_f1: in [0, 1], over the classes that occur among the validation images or the answers.
-        waiting: share of the time of the training steps that was spent waiting for batches, in [0, 1].
+        val_macro_f1: in [0, 1], over the classes that occur in the validation labels or predictions.
+        waiting: fraction of the time of the training steps spent waiting for batches, in [0, 1].
     """
 
     phase: str
@@ -61,22 +61,22 @@ class Measured:
 
 
 def measure(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> Measured:
-    """Compare logits (n, classes) with labels (n,); `weights` (n,) count for the loss only."""
+    """Metrics of logits (n, classes) for labels (n,); `weights` (n,) apply to the loss only."""
     classes = logits.shape[-1]
-    answers = logits.argmax(axis=-1)
-    right = answers == labels
-    counts = ClassCounts(*(np.bincount(values, minlength=classes) for values in (labels[right], labels, answers)))
-    return Measured(cross_entropy(logits, labels, weights), float(right.mean()), float(macro_f1(counts)))
+    predicted = logits.argmax(axis=-1)
+    correct = predicted == labels
+    counts = ClassCounts(*(np.bincount(values, minlength=classes) for values in (labels[correct], labels, predicted)))
+    return Measured(cross_entropy(logits, labels, weights), float(correct.mean()), float(macro_f1(counts)))
 
 
 def score(epoch: Epoch, stop_on: str) -> tuple[float, float]:
-    """What makes one epoch better than another: the lower; epochs that are equal in `stop_on` differ in val_loss.
+    """A key by which epochs are compared, lower is better: the metric `stop_on`, then val_loss.
 
     Args:
         stop_on: val_loss, val_accuracy or val_macro_f1.
 
     Returns:
-        Infinity where val_loss is not finite.
+        infinity if val_loss is not finite.
     """
     if not math.isfinite(epoch.val_loss):
         return math.inf, math.inf

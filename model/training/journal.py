@@ -1,4 +1,4 @@
-"""Who is told of each epoch while it is fresh, with what was answered."""
+"""The interface by which a training records its epochs, such as TensorBoard."""
 
 from typing import Protocol
 
@@ -8,26 +8,26 @@ from model.training.epochs import Epoch
 
 
 class Journal(Protocol):
-    """Keeps what a training tells of itself; told from the thread that trains."""
+    """Records epochs and features; called from the thread that trains."""
 
     def epoch(self, row: Epoch, val_logits: np.ndarray | None) -> None:
-        """An epoch is over, with these logits float32 (n, classes) of the validation images.
+        """Record an epoch and its logits float32 (n, classes) of the validation images.
 
-        None for an epoch of an earlier run, which is told again when the training is gone on with.
+        The logits are None for an epoch before an interruption, which is recorded again on resuming.
         """
 
     def features(self, features: np.ndarray) -> None:
-        """The features float32 (n, features) of all samples of the dataset, by the backbone as it came out."""
+        """Record the features float32 (n, features) of all images by the final backbone."""
 
 
 class NoJournal:
-    """A `Journal` that keeps nothing."""
+    """A `Journal` that records nothing."""
 
     def epoch(self, row: Epoch, val_logits: np.ndarray | None) -> None:
-        """Keep nothing."""
+        """Record nothing."""
 
     def features(self, features: np.ndarray) -> None:
-        """Keep nothing."""
+        """Record nothing."""
 
 
 NO_JOURNAL = NoJournal()

@@ -1,6 +1,6 @@
-"""Whether a training fits into the memory there is, told before time is spent: the system would kill it without a word.
+"""Estimates of the memory of a training, made before time is spent: the system would kill it without a message.
 
-The estimates are of the right size, no more; what they multiply was measured, with TensorFlow on a processor.
+The estimates are rough; their factors were measured with TensorFlow on a CPU.
 """
 
 import math
@@ -13,23 +13,23 @@ if TYPE_CHECKING:
     import keras
 
 _BYTES = 4
-# The features, scaled, stacked with their views, and once more for the final head.
+# The features, scaled, stacked with their views, and again for the final head.
 _COPIES_OF_FEATURES = 4
-# Kept for the way back, of all that layers put out. With BatchNormalization frozen, less is kept.
-_SHARE_OF_OUTPUTS = 0.5
-_SHARE_OF_OUTPUTS_FROM_SCRATCH = 1.4
-# Libraries, compiled steps, batches on their way.
-_BYTES_BESIDE = 300_000_000
+# Fraction of all layer outputs that is kept for the backward pass; less with BatchNormalization frozen.
+_KEPT_OUTPUTS = 0.5
+_KEPT_OUTPUTS_FROM_SCRATCH = 1.4
+# Libraries, compiled steps, prefetched batches.
+_OVERHEAD_BYTES = 300_000_000
 
 
 def refuse_too_many_features(images: int, features: int, views: int) -> None:
-    """Refuse to train a head on more features than there is memory for, before the views are made.
+    """Check that the features of a head and its views fit into memory, before views are extracted.
 
     Args:
-        views: of each image, beside the image itself.
+        views: of each image, besides the image itself.
 
     Raises:
-        TrainingError: it says what to lower.
+        TrainingError: they do not fit; the message says which option to lower.
     """
     needed = _COPIES_OF_FEATURES * _BYTES * images * features * (1 + views)
     spare = spare_memory()
@@ -42,30 +42,30 @@ def refuse_too_many_features(images: int, features: int, views: int) -> None:
 
 
 def fine_tuning_bytes(network: "keras.Model", batch_size: int, from_scratch: bool) -> int:
-    """About how much memory fine-tuning takes, in bytes, beside what the process takes already.
+    """Estimate the additional memory of fine-tuning in bytes.
 
     Args:
-        network: what is trained, from its inputs on.
+        network: the trained part.
     """
     outputs = sum(math.prod(output.shape[1:]) for layer in _layers(network) for output in _outputs(layer))
-    share = _SHARE_OF_OUTPUTS_FROM_SCRATCH if from_scratch else _SHARE_OF_OUTPUTS
+    kept = _KEPT_OUTPUTS_FROM_SCRATCH if from_scratch else _KEPT_OUTPUTS
     # Weights, gradients, two moments, their average, and the best.
-    return _BYTES_BESIDE + round(_BYTES * (share * batch_size * outputs + 6 * network.count_params()))
+    return _OVERHEAD_BYTES + round(_BYTES * (kept * batch_size * outputs + 6 * network.count_params()))
 
 
 def memory_remark(network: "keras.Model", batch_size: int, from_scratch: bool) -> str:
-    """A sentence where fine-tuning will most likely be killed for its memory; empty where it fits."""
+    """A warning if fine-tuning will probably not fit into memory; else empty."""
     needed, spare = fine_tuning_bytes(network, batch_size, from_scratch), spare_memory()
     if needed <= spare:
         return ""
     return (
-        f"fine-tuning takes about {_gigabytes(needed)} of memory and {_gigabytes(spare)} are there: if it is killed, "
+        f"fine-tuning takes about {_gigabytes(needed)} of memory and {_gigabytes(spare)} are free: if it is killed, "
         f"lower batch_size (now {batch_size}) or image_size, or choose a smaller backbone or fine_tune = top"
     )
 
 
 def _layers(network: "keras.Model") -> list["keras.layers.Layer"]:
-    """The layers, with those of models that are layers themselves."""
+    """The layers, including those of nested models."""
     found: list[keras.layers.Layer] = []
     for layer in network.layers:
         found += _layers(layer) if hasattr(layer, "layers") else [layer]

@@ -1,7 +1,7 @@
-"""Which options of the head to try next: proposals of the tree-structured Parzen estimator, none of them twice.
+"""Candidates for the options of the head: proposals of the tree-structured Parzen estimator, without repetition.
 
-The sampler begins anew before each proposal, with a seed of its own: so proposals depend on the trials and
-on nothing else, and an interrupted tuning goes on with those it would have had.
+The sampler is created again for each proposal, with its own seed. So proposals depend only on the trials, and a
+resumed search continues with those it would have had.
 """
 
 import math
@@ -24,27 +24,27 @@ GRID: dict[str, tuple[Any, ...]] = {
     "mixup": (0.0, 0.1, 0.3),
     "imbalance": IMBALANCE,
 }
-"""The values of each option of the head that are tried; its default is among them."""
+"""The values to try for each option of the head, including its default."""
 
 FEATURES = ("backbone", "resize", "augmentation")
 """The options that features depend on."""
 
-_MOST_FEATURES = 4
-_MOST_REPETITIONS = 100
+_MAX_FEATURES = 4
+_MAX_REPETITIONS = 100
 
 
 def proposals(trials: Trials, plain: TrainConfig, free: Collection[str]) -> Iterator[tuple[int, dict[str, Any]]]:
     """Candidates that have not been tried, until the sampler finds no more.
 
-    Whoever iterates adds the trial of each to `trials` before asking for the next.
+    The caller adds the trial of each candidate to `trials` before it requests the next.
 
     Args:
-        trials: those of several features already, which the sampler learns from.
-        plain: what `changes` of a trial are changes of.
+        trials: the trials so far, which the sampler learns from.
+        plain: the options that the `changes` of trials refer to.
         free: the options of `GRID` that may be changed.
 
     Yields:
-        How often the sampler had been asked, and the changes.
+        the number of requests to the sampler so far, and the changes.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(direction="minimize")
@@ -58,9 +58,9 @@ def proposals(trials: Trials, plain: TrainConfig, free: Collection[str]) -> Iter
             study.add_trial(create_trial(params=params, distributions=space, value=trial.value))
     asked = max((trial.asked for trial in trials.done if trial.asked is not None), default=0)
     repetitions = 0
-    while repetitions < _MOST_REPETITIONS:
+    while repetitions < _MAX_REPETITIONS:
         asked += 1
-        # What the estimator expects most of may have been tried: then anything that has not.
+        # If the best candidate of the estimator has been tried, take a random one that has not.
         sampler = RandomSampler if repetitions else TPESampler
         study.sampler = sampler(seed=(plain.seed + asked) % 2**32)
         proposed = study.ask(space)
@@ -84,7 +84,7 @@ def proposals(trials: Trials, plain: TrainConfig, free: Collection[str]) -> Iter
 def _best_features(trials: Trials) -> list[dict[str, Any]]:
     """The changes of the best trials with the plain head, in the order of those trials."""
     with_plain_head = [trial for trial in trials.done if trial.asked is None]
-    best = sorted(with_plain_head, key=lambda trial: trial.value)[:_MOST_FEATURES]
+    best = sorted(with_plain_head, key=lambda trial: trial.value)[:_MAX_FEATURES]
     return [trial.changes for trial in with_plain_head if trial in best]
 
 

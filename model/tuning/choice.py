@@ -1,8 +1,8 @@
-"""Choosing among the trials of a tuning: the simplest that is as good as the best.
+"""Choosing among the trials of a search: the simplest that is as good as the best.
 
-The one-standard-error rule (Breiman et al., 1984): the best of many trials is best by luck too, so whatever is
-not worse than it by more than the standard error of their difference counts as equally good. Of these the
-simplest is chosen: first the one with the fewest options changed, then that of the smallest model.
+The one-standard-error rule (Breiman et al., 1984): the best of many trials is also lucky, so a trial that is
+not worse by more than the standard error of the difference counts as equally good. Of these the simplest is
+chosen: the one with the fewest changed options, then the one with the smallest model.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ _IN_WORDS = {"val_loss": "loss", "val_accuracy": "accuracy", "val_macro_f1": "ma
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """The trial chosen, and a sentence that says why."""
+    """The chosen trial, and a sentence with the reason."""
 
     trial: Trial
     reason: str
@@ -34,8 +34,8 @@ def choose(
 
     Args:
         trials: one or more.
-        plain: that of them with the fewest changes.
-        backbones: by name; trials that name none in their changes have the plain one.
+        plain: the one with the fewest changes.
+        backbones: by name; a trial without a backbone in its changes has the plain one.
         seed: of the bootstrap.
     """
     resamples = resample(np.ones_like(metric.labels), seed, RESAMPLES)

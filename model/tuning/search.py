@@ -1,9 +1,9 @@
 """The search for a backbone and options, within a time budget, before a training.
 
-Heads on cached features take little time, so many are tried: first every backbone with the options as they are,
-then other ways to make a photo square and augmentations on the one that leads, then options of the head, which
-the tree-structured Parzen estimator proposes (Bergstra et al., 2011; Optuna). Each candidate is measured by
-repeated cross-validation on the images for training and validation; the test images are never looked at.
+Heads on cached features take little time, so many are tried: first every backbone with the given options, then
+other values of `resize` and `augmentation` with the best of them, then options of the head, which the
+tree-structured Parzen estimator proposes (Bergstra et al., 2011; Optuna). Each candidate is measured by repeated
+cross-validation on the images of train and val; test images are never used.
 """
 
 import dataclasses
@@ -35,13 +35,13 @@ from model.tuning.table import rows_of
 from model.tuning.trials import Trial, Trials
 
 FOLDS = 5
-_FEWEST_IMAGES = 3
-# With few images, which of them are held out together matters: an average over several divisions.
+_MIN_IMAGES = 3
+# With few images the result depends on the folds: it is averaged over several divisions.
 _REPEATS = 3
 _FEW_IMAGES = 300
-_PICTURES = {"resize": RESIZE_MODES, "augmentation": ("light", "medium", "strong")}
-# What is left of the budget is for the options of the head.
-_SHARE_FOR_FEATURES = 0.75
+_IMAGE_OPTIONS = {"resize": RESIZE_MODES, "augmentation": ("light", "medium", "strong")}
+# The rest of the budget is for the options of the head.
+_FRACTION_FOR_FEATURES = 0.75
 
 log = logging.getLogger(__name__)
 
@@ -53,16 +53,16 @@ def tune(
     progress: Progress,
     deadline: Deadline = NO_DEADLINE,
 ) -> Tuning:
-    """Try backbones and options for `config.tune_minutes`, and choose.
+    """Search backbones and options for `config.tune_minutes`, and choose the best.
 
-    An option that is not at its default is left as it is. The same images, options and number of trials give the
+    An option that is not at its default is kept fixed. The same images, options and number of trials give the
     same choice.
 
     Args:
         config: `tune_minutes` is set; `tune_backbones` says which to try.
-        work_directory: where the trials are kept; those of an interrupted tuning there are used again.
-        progress: told of the phase `tune`, in seconds.
-        deadline: that of the whole training.
+        work_directory: for the trials; an interrupted search is resumed from there.
+        progress: reports the phase `tune`, in seconds.
+        deadline: of the whole training.
 
     Raises:
         WeightsError, ConfigError: none of the backbones can be used.
@@ -74,7 +74,7 @@ def tune(
 
 
 class _Search:
-    """One search: the images, what is known so far, and the time left."""
+    """One search: the images, the trials so far, and the remaining time."""
 
     def __init__(
         self, data: TrainingData, config: TrainConfig, work_directory: Path, progress: Progress, deadline: Deadline
@@ -91,18 +91,18 @@ class _Search:
             labels, classes, config.stop_on, measuring_weights(labels, classes, config.imbalance)
         )
         self.plans = _plans(config, len(labels))
-        self.free = _left_at_default(config) & (GRID.keys() | _PICTURES.keys())
+        self.free = _left_at_default(config) & (GRID.keys() | _IMAGE_OPTIONS.keys())
         if config.stop_on != "val_macro_f1":
-            # The loss and the accuracy of all images alike cannot become better by what lets small classes count.
+            # Handling imbalance cannot improve the loss and the accuracy over all images.
             self.free.discard("imbalance")
 
     @property
     def used(self) -> float:
-        """Seconds used so far, those before an interruption among them."""
+        """Seconds used so far, including those before interruptions."""
         return self.used_before + time.monotonic() - self.started
 
     def run(self) -> None:
-        """Find out as much as there is time for."""
+        """Run trials until the budget is used."""
         if self.trials.finished:
             return
         if all(trial.asked is None for trial in self.trials.done):
@@ -112,17 +112,17 @@ class _Search:
         self.trials.save(self.used)
 
     def try_all_features(self) -> None:
-        """All that needs features of its own."""
+        """Try the options that features depend on."""
         self.try_backbones()
         if not self.trials.done:
             raise ConfigError(
                 "tune_backbones: expected at least one that can be used, found none. "
                 + " ".join(f"{name}: {reason}" for name, reason in self.trials.left_out.items())
             )
-        self.try_pictures()
+        self.try_image_options()
 
     def try_backbones(self) -> None:
-        """Every backbone with the options as they are; the first takes the time that it needs."""
+        """Try every backbone with the given options; the first one regardless of the budget."""
         for name in self.backbones:
             if name not in self.trials.left_out:
                 try:
@@ -130,9 +130,9 @@ class _Search:
                 except (WeightsError, ConfigError, ExportError, NoTimeError) as error:
                     self.leave_out(name, error.message)
 
-    def try_pictures(self) -> None:
-        """Ways to make a photo square, then augmentations, each on the candidate that leads by then."""
-        for name, values in _PICTURES.items():
+    def try_image_options(self) -> None:
+        """Try values of `resize`, then of `augmentation`, each on the best candidate so far."""
+        for name, values in _IMAGE_OPTIONS.items():
             leader = self.leader()
             for value in values if name in self.free else ():
                 try:
@@ -141,17 +141,17 @@ class _Search:
                     log.info("%s %s was not tried: %s", name, value, error.message)
 
     def try_head_options(self) -> None:
-        """Options of the head, on the features that did best, as long as there is time."""
+        """Try options of the head on the best features, within the budget."""
         for asked, changes in proposals(self.trials, self.plain, self.free & GRID.keys()):
             if not self.has_time(self.usual_seconds()):
                 return
             self.try_candidate(changes, asked)
 
     def try_features(self, changes: Mapping[str, Any], must: bool = False) -> None:
-        """Try a candidate for which features may have to be made.
+        """Try a candidate whose features may have to be extracted.
 
         Raises:
-            NoTimeError: there is no time for them.
+            NoTimeError: the remaining time is too short for them.
             WeightsError, ConfigError, ExportError: the backbone cannot be used.
         """
         changes = self.without_plain(changes)
@@ -163,11 +163,11 @@ class _Search:
             self.trials.backbones[candidate.backbone] = self.pool.measure(candidate, left)
         self.pool.make_features(candidate, left)
         if not must and not self.has_time(self.usual_seconds()):
-            raise NoTimeError("the time of the tuning was over.")
+            raise NoTimeError("the time of the search was over.")
         self.try_candidate(changes)
 
     def try_candidate(self, changes: Mapping[str, Any], asked: int | None = None) -> None:
-        """Measure a candidate and write the trial down."""
+        """Measure a candidate and save the trial."""
         started = time.monotonic()
         candidate = dataclasses.replace(self.plain, **changes)
         options = HeadOptions.from_config(candidate)
@@ -179,7 +179,7 @@ class _Search:
         self.report()
 
     def tuning(self) -> Tuning:
-        """The choice among the trials, and the table."""
+        """The result: the chosen options, and a row per backbone."""
         plain = self.trials.done[0]
         choice = choose(self.trials.done, plain, self.metric, self.trials.backbones, self.plain.seed)
         chosen = dataclasses.replace(self.plain, **choice.trial.changes, tune_minutes=None, tune_backbones="")
@@ -198,29 +198,29 @@ class _Search:
         return min(self.trials.done, key=lambda trial: trial.value)
 
     def leave_out(self, backbone: str, reason: str) -> None:
-        """Remember why a backbone was not tried."""
+        """Record why a backbone was not tried."""
         log.warning("backbone %s was not tried: %s", backbone, reason)
         self.trials.left_out[backbone] = reason
         self.trials.save(self.used)
 
     def seconds_for_features(self) -> float:
-        """How long making features may take now."""
-        return min(_SHARE_FOR_FEATURES * self.budget - self.used, self.deadline.moment - time.monotonic())
+        """The time that extracting features may take now."""
+        return min(_FRACTION_FOR_FEATURES * self.budget - self.used, self.deadline.moment - time.monotonic())
 
     def has_time(self, seconds: float) -> bool:
-        """Whether so many seconds are left."""
+        """Whether so many seconds remain."""
         return self.used + seconds <= self.budget and time.monotonic() + seconds <= self.deadline.moment
 
     def usual_seconds(self) -> float:
-        """What the slowest of the last trials took."""
+        """The duration of the slowest of the last trials."""
         return max((trial.seconds for trial in self.trials.done[-5:]), default=0.0)
 
     def without_plain(self, changes: Mapping[str, Any]) -> dict[str, Any]:
-        """Only what differs from the plain options."""
+        """The changes that differ from the plain options."""
         return {name: value for name, value in changes.items() if value != getattr(self.plain, name)}
 
     def report(self) -> None:
-        """Report how far the time has gone, in seconds."""
+        """Report the used time in seconds, and the best metrics."""
         total = max(1, round(self.budget))
         done = min(total, round(self.used))
         metrics = {"trials": float(len(self.trials.done))}
@@ -232,7 +232,7 @@ class _Search:
 
 
 def _backbones_to_try(config: TrainConfig) -> tuple[str, ...]:
-    """Those named; else one that the user has set; else those whose weights are here, the default first."""
+    """The backbones named in the options; else those whose weights are on this machine, the default first."""
     named = tuple(backbone.name for backbone in find_backbones(config.tune_backbones))
     if named:
         return named
@@ -243,16 +243,16 @@ def _backbones_to_try(config: TrainConfig) -> tuple[str, ...]:
 
 
 def _left_at_default(config: TrainConfig) -> set[str]:
-    """The options that the user has not set: those he has are not searched."""
+    """The options that the user has not set; the others are not searched."""
     defaults = TrainConfig()
     return {name for name, value in dataclasses.asdict(config).items() if value == getattr(defaults, name)}
 
 
 def _plans(config: TrainConfig, images: int) -> tuple[FoldPlan, ...]:
-    """How to divide the images in each repeat of the cross-validation."""
-    if images < _FEWEST_IMAGES:
+    """The folds of each repeat of the cross-validation."""
+    if images < _MIN_IMAGES:
         raise DatasetError(
-            f"tune_minutes: expected {_FEWEST_IMAGES} images or more to train on, found {images}. "
+            f"tune_minutes: expected {_MIN_IMAGES} images or more to train on, found {images}. "
             "Add some, or train without tuning."
         )
     folds = min(FOLDS, images)

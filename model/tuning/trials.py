@@ -1,4 +1,4 @@
-"""The trials of a tuning: what each tried and how its answers were, kept on disk after each one."""
+"""The trials of a search: options and out-of-fold predictions of each, saved after every trial."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -11,19 +11,19 @@ from model.evaluation.paired import ScoredPredictions
 from model.training.checkpoints import Checkpoints
 
 Changes = Mapping[str, Any]
-"""The options of a trial that differ from those that the tuning began with: name -> value."""
+"""The options of a trial that differ from those of the search: name -> value."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Trial:
-    """One candidate, measured.
+    """One measured candidate.
 
     Attributes:
-        changes: what distinguishes it.
-        value: by which candidates are compared, the lower, the better; infinite where it cannot be trained.
+        changes: its options that differ from the plain ones.
+        value: the objective, lower is better; infinite if it cannot be trained.
         predictions: the out-of-fold predictions that the value comes from.
-        seconds: what it took.
-        asked: how many candidates the sampler had been asked for before this one; None where nobody was asked.
+        seconds: its duration.
+        asked: the number of requests to the sampler up to this one; None if the sampler did not propose it.
     """
 
     changes: dict[str, Any]
@@ -35,11 +35,11 @@ class Trial:
 
 @dataclasses.dataclass(frozen=True)
 class MeasuredBackbone:
-    """What a backbone costs.
+    """The cost of a backbone.
 
     Attributes:
-        latency_ms: of one decoded photo, by ONNX Runtime with the threads of the service, in milliseconds.
-        size_mb: of the file model.onnx, in millions of bytes.
+        latency_ms: for one decoded image by ONNX Runtime with the threads of the service, in milliseconds.
+        size_mb: of model.onnx, in millions of bytes.
     """
 
     latency_ms: float
@@ -47,14 +47,14 @@ class MeasuredBackbone:
 
 
 class Trials:
-    """All that a tuning has found out so far, in the order in which it did; a killed one goes on with it.
+    """The state of a search, from which an interrupted one is resumed.
 
     Attributes:
-        done: the trials.
-        backbones: name -> what it costs.
+        done: the trials, in their order.
+        backbones: name -> its cost.
         left_out: backbone -> why it was not tried.
         seconds: time used so far.
-        finished: whether there is nothing left to do but to choose.
+        finished: whether all trials are done.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -67,11 +67,11 @@ class Trials:
         self._restore()
 
     def find(self, changes: Changes) -> Trial | None:
-        """The trial of this candidate, if there was one."""
+        """The trial of this candidate, or None."""
         return next((trial for trial in self.done if trial.changes == changes), None)
 
     def save(self, seconds: float) -> None:
-        """Write everything down."""
+        """Save the state; `seconds` is the time used so far."""
         self.seconds = seconds
         trials = [
             {"changes": trial.changes, "value": trial.value, "seconds": trial.seconds, "asked": trial.asked}

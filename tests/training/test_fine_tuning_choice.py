@@ -15,7 +15,7 @@ from model.training.fine_tuning.choice import (
     estimated_seconds,
     leaving_time,
     measured_seconds_per_image,
-    remembered,
+    saved_choice,
 )
 
 MANY = Circumstances(
@@ -70,8 +70,8 @@ def test_fine_tuning_ends_early_enough_to_finish_the_model():
 
 
 def test_a_choice_is_made_once(tmp_path):
-    first = remembered(tmp_path / "choice.json", lambda: Choice("top", "so it was"))
-    assert remembered(tmp_path / "choice.json", lambda: Choice("all", "things have changed")) == first
+    first = saved_choice(tmp_path / "choice.json", lambda: Choice("top", "so it was"))
+    assert saved_choice(tmp_path / "choice.json", lambda: Choice("all", "things have changed")) == first
 
 
 def test_the_speed_of_a_backbone_is_measured_per_image():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from model.training.fine_tuning.hardware import Gpu, devices, gpus, precision
-from model.training.fine_tuning.replicas import OneDevice, evened
+from model.training.fine_tuning.replicas import OneDevice, balanced
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 H200, P100, UNKNOWN = Gpu("GPU:0", (9, 0)), Gpu("GPU:1", (6, 0)), Gpu("GPU:2", (0, 0))
@@ -49,7 +49,7 @@ def test_one_gpu_or_one_image_needs_no_sharing():
 def test_the_mean_of_the_losses_of_the_parts_is_that_of_the_whole(images, parts):
     rng = np.random.default_rng(0)
     weights, losses = rng.uniform(0.5, 1.5, images), rng.uniform(0, 3, images)
-    _, _, changed = evened((losses, losses, weights), parts)
+    _, _, changed = balanced((losses, losses, weights), parts)
     of_parts = [np.mean(part) for part in np.array_split(losses * changed, parts)]
     assert np.mean(of_parts) == pytest.approx(np.mean(losses * weights))
 

@@ -1,4 +1,4 @@
-"""fine_tune = auto: whether fine-tuning is worth its time, and of how much of the backbone."""
+"""The choice of fine_tune = auto: whether fine-tuning is worth its time, and of which part of the backbone."""
 
 import dataclasses
 import json
@@ -15,37 +15,37 @@ from model.features.extractor import Extract
 from model.results import InputSpec
 from model.training.deadline import Deadline
 
-# With fewer, hardly any improvement stands out from chance (`model.evaluation.paired`), so none would be kept.
-LEAST_VAL_IMAGES = 20
-# With fewer, cross-validation says more of the model than fine-tuning adds to it. With so many the whole backbone was
-# as good as its last block on two sets of photos, and better on one (docs/benchmarks.md, "quality").
-LEAST_PER_CLASS = 15
-LEAST_IMAGES_FOR_ALL = 100
-# How long the frozen backbone takes for an image by ONNX Runtime is 1: a training step in Keras on a CPU costs this,
+# With fewer, hardly any improvement is significant (`model.evaluation.paired`), so none would be kept.
+MIN_VAL_IMAGES = 20
+# With fewer, fine-tuning adds less than the measurement by cross-validation is worth. From MIN_IMAGES_FOR_ALL on,
+# the whole backbone was as good as its last block on two datasets, better on one (docs/benchmarks.md, "quality").
+MIN_PER_CLASS = 15
+MIN_IMAGES_FOR_ALL = 100
+# Relative to the duration of the frozen backbone for an image by ONNX Runtime: a training step in Keras on a CPU,
 FORWARD_BY_KERAS = 2.0
 STEP_OF_TOP = 1.0
 STEP_OF_ALL = 4.0
-# and on a GPU at least so many times less.
+# and the minimum speed-up on a GPU.
 GPU_SPEEDUP = 10.0
 # Compiling the steps before fine-tuning, and converting the network after it.
 COMPILING_SECONDS = 30.0
 CONVERTING_SECONDS = 30.0
-# What may be estimated wrongly.
+# A safety factor on the estimates.
 MARGIN = 1.5
 MINUTES_WITHOUT_LIMIT = 60.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Circumstances:
-    """What the choice depends on.
+    """The facts that the choice depends on.
 
     Attributes:
         images: of all splits.
-        train_images, val_images, classes: how many.
-        views: of each training image, the image itself among them.
-        epochs: the most of fine-tuning.
-        seconds_per_image: of the frozen backbone by ONNX Runtime, with the processors of this process.
-        gpu: whether Keras has one.
+        train_images, val_images, classes: their numbers.
+        views: of each training image, including the image itself.
+        epochs: the maximum of fine-tuning.
+        seconds_per_image: of the frozen backbone by ONNX Runtime in this process.
+        gpu: whether Keras uses a GPU.
         seconds_left: of the time limit; infinite without one.
     """
 
@@ -62,27 +62,27 @@ class Circumstances:
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
-    """none, top or all, and why in a sentence."""
+    """The chosen value of fine_tune, and a sentence with the reason."""
 
     fine_tune: str
     reason: str
 
 
 def choose_fine_tuning(given: Circumstances) -> Choice:
-    """What is worth its time: nothing for few images, the last block for more, the whole backbone for many.
+    """Choose none for few images, the last block for more, the whole backbone for many.
 
-    Only what surely fits into the time left, or an hour where there is no limit, is chosen.
+    The choice fits into the remaining time, or into an hour without a time limit.
     """
     per_class = given.train_images / given.classes
-    if given.val_images < LEAST_VAL_IMAGES:
+    if given.val_images < MIN_VAL_IMAGES:
         return Choice("none", f"{given.val_images} validation images are too few to tell an improvement from chance")
-    if per_class < LEAST_PER_CLASS:
+    if per_class < MIN_PER_CLASS:
         return Choice("none", f"{per_class:.0f} training images per class are too few to learn more than a head")
     budget = given.seconds_left if math.isfinite(given.seconds_left) else 60 * MINUTES_WITHOUT_LIMIT
     times = {part: MARGIN * estimated_seconds(given, part) for part in ("top", "all")}
     in_words = {part: f"may take {seconds / 60:.1f} of {budget / 60:.1f} minutes" for part, seconds in times.items()}
     images = f"{given.train_images:,} training images, {per_class:.0f} per class"
-    many = given.train_images >= LEAST_IMAGES_FOR_ALL
+    many = given.train_images >= MIN_IMAGES_FOR_ALL
     if many and times["all"] <= budget:
         return Choice("all", f"{images}, are enough for the whole backbone, and that {in_words['all']}")
     if times["top"] > budget:
@@ -92,7 +92,7 @@ def choose_fine_tuning(given: Circumstances) -> Choice:
 
 
 def estimated_seconds(given: Circumstances, part: str) -> float:
-    """How long fine-tuning `top` or `all` takes at most, with all that comes after it."""
+    """The maximum duration of fine-tuning `top` or `all`, including the steps after it."""
     forward = given.seconds_per_image / (GPU_SPEEDUP if given.gpu else 1)
     seen = given.views * given.train_images + given.val_images
     step, stored = (STEP_OF_ALL, 0.0) if part == "all" else (STEP_OF_TOP, FORWARD_BY_KERAS)
@@ -106,18 +106,18 @@ def estimated_seconds(given: Circumstances, part: str) -> float:
 
 
 def seconds_to_finish(images: int, seconds_per_image: float) -> float:
-    """How long it takes from a tuned backbone to a model: to convert it, and to answer all images."""
+    """The duration of the steps after fine-tuning: converting the backbone and extracting all features."""
     return CONVERTING_SECONDS + images * seconds_per_image
 
 
 def leaving_time(deadline: Deadline, seconds: float) -> Deadline:
-    """The deadline of fine-tuning, so that so many seconds are left after it, but at most half of all."""
+    """The deadline of fine-tuning that leaves so many seconds after it, but at most half of the remaining time."""
     left = deadline.seconds_left()
     return deadline if math.isinf(left) else Deadline(deadline.moment - min(seconds, left / 2))
 
 
 def measured_seconds_per_image(extract: Extract, spec: InputSpec) -> float:
-    """How long the frozen backbone takes for an image, measured on a batch."""
+    """The duration of the frozen backbone per image, measured on a batch."""
     images = np.zeros((BATCH_SIZE, *spec.shape), np.uint8)
     extract(images)
     started = time.perf_counter()
@@ -125,8 +125,8 @@ def measured_seconds_per_image(extract: Extract, spec: InputSpec) -> float:
     return (time.perf_counter() - started) / BATCH_SIZE
 
 
-def remembered(path: Path, choose: Callable[[], Choice]) -> Choice:
-    """The choice in a file, made and written now where there is none: a resumed training keeps to it."""
+def saved_choice(path: Path, choose: Callable[[], Choice]) -> Choice:
+    """The choice saved in a file, or a new one that is saved there: a resumed training keeps its choice."""
     if path.exists():
         return Choice(**json.loads(path.read_text(encoding="utf-8")))
     choice = choose()

@@ -15,7 +15,7 @@ from model.training.fine_tuning.choice import (
     choose_fine_tuning,
     leaving_time,
     measured_seconds_per_image,
-    remembered,
+    saved_choice,
     seconds_to_finish,
 )
 from model.training.head import Head, LabelledFeatures
@@ -35,7 +35,7 @@ def part_to_tune(context: TrainingContext, extract: Extract) -> "Part | None":
     """
     requested: Any = context.config.fine_tune
     if requested == "auto":
-        choice = remembered(context.work_directory / "fine_tune.json", lambda: _choose(context, extract))
+        choice = saved_choice(context.work_directory / "fine_tune.json", lambda: _choose(context, extract))
         context.remark(f"fine_tune = auto chose {choice.fine_tune}: {choice.reason}")
         requested = choice.fine_tune
     return None if requested == "none" else requested

@@ -1,4 +1,4 @@
-"""What Keras computes on, and how to make the most of it."""
+"""The devices of Keras: GPUs, precision, and reproducibility."""
 
 import dataclasses
 import logging
@@ -8,7 +8,7 @@ import keras
 
 from model.training.fine_tuning.replicas import Devices, Mirrored, OneDevice
 
-# Tensor cores, which multiply 16-bit numbers several times as fast, came with this one.
+# The first with tensor cores, which multiply 16-bit numbers several times as fast.
 _TENSOR_CORES = (7, 0)
 
 log = logging.getLogger(__name__)
@@ -20,7 +20,7 @@ class Gpu:
 
     Attributes:
         name: as TensorFlow names it, such as `GPU:0`.
-        compute_capability: major and minor number of an NVIDIA GPU, (0, 0) where unknown.
+        compute_capability: major and minor number of an NVIDIA GPU, (0, 0) if unknown.
     """
 
     name: str
@@ -41,24 +41,24 @@ def gpus() -> tuple[Gpu, ...]:
 
 
 def precision(present: Sequence[Gpu]) -> str:
-    """What layers compute in: mixed precision (Micikevicius et al., 2018) where all GPUs gain by it."""
+    """The dtype policy of layers: mixed precision (Micikevicius et al., 2018) if all GPUs gain from it."""
     gains = bool(present) and all(gpu.compute_capability >= _TENSOR_CORES for gpu in present)
     return "mixed_float16" if gains else "float32"
 
 
 def devices(present: Sequence[Gpu], smallest_batch: int) -> Devices:
-    """All GPUs where there are several, but no more than a batch has images."""
+    """All GPUs if there are several, but at most as many as a batch has images."""
     names = [gpu.name for gpu in present[:smallest_batch]]
     if len(names) < 2:
         return OneDevice()
-    log.info("each batch is shared by %s", ", ".join(names))
+    log.info("each batch is distributed over %s", ", ".join(names))
     return Mirrored(names)
 
 
 def make_reproducible(seed: int, present: Sequence[Gpu]) -> None:
-    """Fix the random numbers; and where there is no GPU, have TensorFlow add up in the same order each time.
+    """Set the random seed and, without a GPU, make the operations of TensorFlow deterministic.
 
-    On a GPU that order costs speed, and rules out XLA: there a repeated training differs in the last digits.
+    On a GPU determinism costs speed and excludes XLA: a repeated training differs in the last digits there.
     """
     keras.utils.set_random_seed(seed)
     if keras.backend.backend() == "tensorflow" and not present:

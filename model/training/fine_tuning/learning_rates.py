@@ -1,4 +1,4 @@
-"""How fast each weight learns in fine-tuning: by the step, and by the depth below the head."""
+"""Learning rates of fine-tuning: the schedule over steps, and factors by depth below the head."""
 
 import math
 from collections.abc import Sequence
@@ -10,12 +10,12 @@ import numpy as np
 from model.networks.network import stages
 
 _WARM_UP = 0.1
-# Howard and Ruder (2018): each layer group learns 2.6 times more slowly than the one above it.
+# Howard and Ruder (2018): the rate of each layer group is 2.6 times lower than that of the one above it.
 _SLOWER_PER_STAGE = 2.6
 
 
 def learning_rate(step: int, steps: int, peak: float) -> float:
-    """The rate of one step: linear warm-up over the first tenth, then a cosine down to nearly 0; always above 0.
+    """The learning rate of one step: linear warm-up over the first tenth, then cosine decay; always above 0.
 
     Goyal et al. (2017) for the warm-up, Loshchilov and Hutter (2017) for the cosine.
 
@@ -31,7 +31,7 @@ def learning_rate(step: int, steps: int, peak: float) -> float:
 
 
 def factors_by_depth(network: keras.Model, block: keras.Model) -> list[float]:
-    """What the rate is multiplied by for each of `network.trainable_variables`, in (0, 1].
+    """Factors on the learning rate of each of `network.trainable_variables`, in (0, 1].
 
     1 for the head; below it discriminative rates (Howard and Ruder, 2018), with the layers of one resolution as a
     group.
@@ -58,23 +58,23 @@ class LayerwiseAdam(keras.optimizers.Adam):
     def __init__(self, factors: Sequence[float], average_momentum: float, **options: Any) -> None:
         """Args:
         factors: one for each trainable variable, in order.
-        average_momentum: share of the average that stays at each step, in [0, 1); 0 makes it the weights.
+        average_momentum: weight of the previous average at each step, in [0, 1); with 0 the average is the weights.
         """
         super().__init__(**options)
         self._factors, self._average_momentum = factors, average_momentum
 
     def build(self, variables: Sequence[keras.Variable]) -> None:
-        """Make the state for these variables, in the order of the factors."""
+        """Create the state for these variables, in the order of the factors."""
         if self.built:
             return
         super().build(variables)
         self.averages = self.add_optimizer_variables(variables, "average")
         for average, variable in zip(self.averages, variables, strict=True):
-            # A copy: JAX gives the memory of one array away in a step, and must not meet it twice.
+            # A copy: JAX donates the memory of an array in a step, and must not do so twice.
             average.assign(np.array(variable))
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """One step of one variable and of its average."""
+        """Update one variable and its average."""
         index = self._get_variable_index(variable)
         super().update_step(gradient, variable, learning_rate * self._factors[index])
         average, kept = self.averages[index], self._average_momentum

@@ -1,4 +1,4 @@
-"""Training on one device, or on several GPUs that share each batch."""
+"""Training on one device, or on several GPUs with a part of each batch."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -11,52 +11,52 @@ from model.training.batches import Batch
 
 
 class Devices(Protocol):
-    """What a network is trained on.
+    """The devices that a network is trained on.
 
     Attributes:
-        replicas: how many share a batch.
+        replicas: the number of parts of a batch.
     """
 
     replicas: int
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
-        """The context in which the network and its optimizer are made."""
+        """The context in which the network and its optimizer are created."""
 
     def build(self, network: keras.Model, batches: Iterator[Batch]) -> None:
-        """Make what the network lacks before its first batch."""
+        """Create the state that the network needs before its first batch."""
 
     def batch(self, batch: Batch) -> tuple[Any, ...]:
-        """A batch of at least `replicas` images as `train_on_batch` takes it."""
+        """A batch of at least `replicas` images in the form for `train_on_batch`."""
 
     def inputs(self, inputs: np.ndarray) -> Any:
-        """Inputs (n, ...) of at least `replicas` images as `predict_on_batch` takes them."""
+        """Inputs (n, ...) of at least `replicas` images in the form for `predict_on_batch`."""
 
 
 class OneDevice:
-    """The one that Keras uses by itself."""
+    """The default device of Keras."""
 
     replicas = 1
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
-        """Nothing special."""
+        """A context without effect."""
         return contextlib.nullcontext()
 
     def build(self, network: keras.Model, batches: Iterator[Batch]) -> None:
-        """Keras does."""
+        """Do nothing: Keras creates its state by itself."""
 
     def batch(self, batch: Batch) -> tuple[Any, ...]:
-        """As it is."""
+        """The batch itself."""
         return batch
 
     def inputs(self, inputs: np.ndarray) -> Any:
-        """As they are."""
+        """The inputs themselves."""
         return inputs
 
 
 class Mirrored:
-    """Several devices of TensorFlow, each with a copy of the weights; gradients are added up.
+    """Several devices of TensorFlow, each with a copy of the weights; gradients are summed.
 
-    Keras gives each of them the whole of a batch that comes as an array, so it is divided here.
+    Keras passes a batch of arrays to each of them as a whole, so it is divided here.
     """
 
     def __init__(self, names: Sequence[str]) -> None:
@@ -69,21 +69,21 @@ class Mirrored:
         self.replicas: int = self._strategy.num_replicas_in_sync
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
-        """That of the strategy."""
+        """The scope of the strategy."""
         scope: contextlib.AbstractContextManager[Any] = self._strategy.scope()
         return scope
 
     def build(self, network: keras.Model, batches: Iterator[Batch]) -> None:
-        """Metrics are made from arrays, never from parts of them."""
+        """Create the metrics from arrays, since they cannot be created from distributed values."""
         inputs, targets, weights = next(batches)
         network.test_on_batch(inputs[:1], targets[:1], weights[:1])
 
     def batch(self, batch: Batch) -> tuple[Any, ...]:
         """A part for each device."""
-        return tuple(self.inputs(array) for array in evened(batch, self.replicas))
+        return tuple(self.inputs(array) for array in balanced(batch, self.replicas))
 
     def inputs(self, inputs: np.ndarray) -> Any:
-        """A part for each device; the outputs come back in one piece and in order."""
+        """A part for each device; the outputs are returned in one array and in order."""
         import tensorflow as tf
 
         parts = np.array_split(inputs, self.replicas)
@@ -93,9 +93,9 @@ class Mirrored:
 
 
 class MirroredLossScale(keras.optimizers.LossScaleOptimizer):
-    """Dynamic loss scaling (Micikevicius et al., 2018) that leaves a step out where it overflows on any device.
+    """Dynamic loss scaling (Micikevicius et al., 2018) that skips a step if it overflows on any device.
 
-    That of Keras looks at the first device only, whose part of the batch may be harmless.
+    The optimizer of Keras checks the first device only.
     """
 
     def check_finite(self, grads: Sequence[Any]) -> Any:
@@ -107,9 +107,9 @@ class MirroredLossScale(keras.optimizers.LossScaleOptimizer):
         return tf.equal(context.all_reduce(tf.distribute.ReduceOp.SUM, overflown), 0)
 
 
-def evened(batch: Batch, parts: int) -> Batch:
-    """A batch with other weights, so that the mean loss of its parts, as `numpy.array_split` makes them, is that of
-    the whole, though they differ by an image."""
+def balanced(batch: Batch, parts: int) -> Batch:
+    """A batch with weights corrected so that the mean loss of its parts, as split by `numpy.array_split`, is that of
+    the whole batch, although the sizes of parts differ by one."""
     inputs, targets, weights = batch
     sizes = [len(part) for part in np.array_split(weights, parts)]
     factors = np.repeat([size * parts / len(weights) for size in sizes], sizes)
