@@ -53,7 +53,7 @@ check: $(CHECK_INSTALLED)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/hadolint Dockerfile .sqa/Dockerfile
-	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive api model
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive api model topgraft
 	$(BIN)/python -m pytest tests/test_floors.py
 
 install: $(RUN_INSTALLED)

@@ -19,6 +19,7 @@ STOP_ON = ("val_loss", "val_accuracy", "val_macro_f1")
 NO_PRESET = "none"
 PRESETS = (NO_PRESET, "quick", "balanced", "best", "plankton", "imbalanced")
 LATEST = "latest"
+DEFAULT_TUNE_MINUTES = 5.0
 
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 

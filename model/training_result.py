@@ -8,6 +8,8 @@ from typing import Any
 from model import durable, schema
 from model.config import TrainConfig
 
+# They say which training this is, not how a model is made.
+_OF_ONE_TRAINING = ("name", "resume", "queue", "auto_resume", "preset", "tune_minutes", "tune_backbones")
 _SUMMARY = ("images", "accuracy", "accuracy_interval", "macro_f1")
 
 
@@ -65,6 +67,11 @@ class Tuning:
         defaults = dataclasses.asdict(TrainConfig())
         return {name: value for name, value in dataclasses.asdict(self.config).items() if value != defaults[name]}
 
+    @property
+    def chosen_options(self) -> dict[str, Any]:
+        """The `options` to train other models with: without the name of this one, and those of the search."""
+        return {name: value for name, value in self.options.items() if name not in _OF_ONE_TRAINING}
+
     def to_json(self) -> dict[str, Any]:
         """The search as plain JSON types; of `config` only the options that differ from their defaults."""
         content = {"options": self.options} | _fields_of(self, leave_out=("config",))
@@ -95,7 +102,7 @@ class TuningResult:
     @property
     def options(self) -> dict[str, Any]:
         """The chosen options that differ from their defaults: `topgraft.train(**result.options)` trains with them."""
-        return self.tuning.options
+        return self.tuning.chosen_options
 
     def to_json(self) -> dict[str, Any]:
         """The result as plain JSON types."""

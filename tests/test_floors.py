@@ -38,8 +38,9 @@ ROOMS = (
     "model.page",
     "model.cli",
     "api",
+    "topgraft",
 )
-FACES = ("model.cli", "api")
+FACES = ("model.cli", "api", "topgraft")
 # Files of a face import these at their top, and all others inside functions: describing a face loads nothing heavy.
 LIGHT_ROOMS = (
     *("model", "model.files", "model.storage", "model.dataset", "model.promotion", "model.bundle", "model.registry"),
@@ -63,7 +64,7 @@ FIRST_ROOM_OF_LIBRARY = {
 MAY_IMPORT_KERAS_LATE = "model.serving.keras_engine"
 KERAS = ("keras", "tensorflow")
 
-SOURCES = sorted([*(ROOT / "model").rglob("*.py"), *(ROOT / "api").rglob("*.py")])
+SOURCES = sorted(path for package in ("model", "api", "topgraft") for path in (ROOT / package).rglob("*.py"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,7 +147,7 @@ def imports_by_string(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         called = ast.unparse(node.func).split(".")[-1] if isinstance(node, ast.Call) else ""
         source = ast.unparse(node) if called in ("import_module", "__import__") else ""
-        if "'model" in source or "'api" in source:
+        if any(f"'{package}" in source for package in ("model", "api", "topgraft")):
             yield f"{path.relative_to(ROOT)}: {source}"
 
 
@@ -185,6 +186,7 @@ SHOW_HEAVY = f"import sys; print([name for name in {HEAVY!r} if name in sys.modu
     "code",
     [
         "import api; api.get_metadata(); api.get_train_args(); api.get_predict_args()",
+        "from topgraft import *",
         "from model.cli import main; main(['--help'])",
         "from model.cli import main; main(['train', '--help'])",
     ],
@@ -194,6 +196,24 @@ def test_describing_itself_imports_nothing_heavy(code: str) -> None:
         [sys.executable, "-c", f"{code}; {SHOW_HEAVY}"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert ran.stdout.splitlines()[-1] == "[]"
+
+
+def test_importing_topgraft_loads_less_than_importing_the_plug_in() -> None:
+    loaded = {package: modules_after(f"import {package}") for package in ("topgraft", "api")}
+    ours = {name for name in loaded["topgraft"] if name.split(".")[0] in ("api", "model", "topgraft")}
+    assert ours == {"model", "topgraft"} and "numpy" not in loaded["topgraft"]
+    assert len(loaded["topgraft"]) < len(loaded["api"])
+
+
+def modules_after(code: str) -> list[str]:
+    ran = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys\nprint(*sys.modules)"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return ran.stdout.split()
 
 
 def test_preparing_a_dataset_loads_no_storage() -> None:

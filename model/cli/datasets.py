@@ -1,6 +1,5 @@
 """`topgraft check`: check a dataset and list problems."""
 
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +17,12 @@ from model.cli.options import (
 )
 from model.cli.output import print_json, progress_display
 from model.config import TrainConfig
+from model.dataset import DATASET_OPTIONS
 from model.dataset.verdict import Verdict
 from model.results import InputSpec
-from model.storage.copies import dataset_folder, output_file
+from model.storage.copies import output_file
 from model.storage.places import is_remote
 
-SPLIT_OPTIONS = ("val_fraction", "test_fraction", "group_pattern", "max_bad_fraction", "seed")
-DATASET_OPTIONS = ("images_directory", *SPLIT_OPTIONS)
 SHEET_FORMATS = (".png", ".jpg")
 
 
@@ -49,16 +47,11 @@ def check(dataset: str, sheet: Path, as_json: bool, **typed: Any) -> None:
     fine-tuning; if only the head is trained, auto means none.
     """
     check_output_file("--sheet", sheet, SHEET_FORMATS)
-    from model.dataset.prepare import prepare_dataset
+    from model.dataset.checked import checked_dataset
 
     config = schema.load(TrainConfig, typed, {"dataset": dataset})
     workspace = current_workspace()
-    with (
-        tempfile.TemporaryDirectory(prefix="topgraft-check-") as work_directory,
-        progress_display() as progress,
-        dataset_folder(workspace, config.dataset, "topgraft check", progress) as source,
-    ):
-        verdict = prepare_dataset(source, config, Path(work_directory), progress)
+    with progress_display() as progress, checked_dataset(config, workspace, "topgraft check", progress) as verdict:
         drawn = None if typed["augmentation"] is None else _draw_augmentation(verdict, config, sheet)
     if as_json:
         print_json(verdict.to_json() | ({"augmentation": drawn} if drawn else {}))

@@ -11,7 +11,7 @@ from model import durable
 from model.bundle_files import REPORT, RESULTS
 from model.cli.options import current_workspace, json_option, workspace_option
 from model.cli.output import print_json, progress_display
-from model.cli.prediction import Photos, draw_first_answer, predict_photos, prediction_line
+from model.cli.prediction import draw_first_answer, prediction_line
 from model.cli.training_results import training_lines
 from model.config import PredictConfig, TrainConfig
 from model.registry import find_bundle
@@ -64,6 +64,7 @@ def _train(dataset: Path, workspace: Workspace) -> TrainingResult:
 
 
 def _classify_first_test_photo(dataset: Path, model: str, workspace: Workspace) -> tuple[Path, Prediction]:
+    from model.serving.photos import Photos, predict_photos
     from model.serving.predictor import load_predictor
 
     first_line = (dataset / "dataset_files" / "test.txt").read_text(encoding="utf-8").splitlines()[0]

@@ -1,14 +1,10 @@
 """`topgraft evaluate`: measure a model on labelled photos."""
 
-import dataclasses
-import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from model import schema
-from model.cli.datasets import DATASET_OPTIONS, SPLIT_OPTIONS
 from model.cli.options import (
     PathOrRemote,
     check_output_file,
@@ -19,9 +15,12 @@ from model.cli.options import (
 )
 from model.cli.output import accuracy_line, print_json, progress_display
 from model.config import TrainConfig
+from model.dataset import DATASET_OPTIONS
 from model.registry import find_bundle
-from model.storage import is_remote
-from model.storage.copies import dataset_folder, output_file
+from model.storage.copies import output_file
+
+if TYPE_CHECKING:
+    from model.evaluation.dataset_evaluation import EvaluationResult
 
 
 @click.command()
@@ -46,52 +45,32 @@ def evaluate(model: str, dataset: str, output: Path | None, as_json: bool, **typ
     check_output_file("--output", output, (".csv",))
     workspace = current_workspace()
     bundle = find_bundle(workspace, model)
-    # The same options on the same dataset re-create the splits of the training.
-    of_training = {name: bundle.manifest.train_config.get(name) for name in SPLIT_OPTIONS}
-    of_training["folds"] = bundle.manifest.dataset.get("folds", 0)
-    config = schema.load(TrainConfig, of_training, typed, {"dataset": dataset})
-    from model.dataset.prepare import prepare_dataset
-    from model.evaluation.evaluate import evaluate_bundle, write_predictions
-    from model.evaluation.selection import select_samples
+    from model.evaluation.dataset_evaluation import evaluate_on_dataset
+    from model.evaluation.evaluate import write_predictions
 
-    with (
-        tempfile.TemporaryDirectory(prefix="topgraft-evaluate-") as work_directory,
-        progress_display() as progress,
-        dataset_folder(workspace, config.dataset, f"topgraft evaluate {bundle.name}", progress) as source,
-    ):
-        verdict = prepare_dataset(source, config, Path(work_directory), progress)
-        selection = select_samples(bundle, verdict)
-        evaluation = evaluate_bundle(bundle, selection.samples, progress)
+    with progress_display() as progress:
+        result = evaluate_on_dataset(bundle, dataset, workspace, typed, progress)
     if output is not None:
         with output_file(output) as local:
-            write_predictions(local, evaluation)
-        click.echo(f"Wrote {len(evaluation.samples)} predictions to {output}", err=True)
-    answer = {
-        "status": "done",
-        "model": bundle.name,
-        "dataset": dataset if is_remote(dataset) else source,
-        "split": selection.split,
-        "metrics": evaluation.metrics,
-        "unreadable": [dataclasses.asdict(item) for item in (*verdict.rejected, *evaluation.errors)],
-        "warnings": [*verdict.warnings, *selection.warnings],
-    }
+            write_predictions(local, result.evaluation)
+        click.echo(f"Wrote {len(result.evaluation.samples)} predictions to {output}", err=True)
     if as_json:
-        print_json(answer)
+        print_json(result.to_json())
     else:
-        click.echo("\n".join(_lines(answer)))
+        click.echo("\n".join(_lines(result)))
 
 
-def _lines(answer: dict[str, Any]) -> list[str]:
-    metrics = answer["metrics"]
+def _lines(result: "EvaluationResult") -> list[str]:
+    metrics = result.metrics
     width = max(len(row["class"]) for row in metrics["per_class"])
     return [
-        f"{answer['model']} on {answer['dataset']}, split: {answer['split']}",
+        f"{result.model} on {result.dataset}, split: {result.split}",
         f"  {accuracy_line(metrics)}",
         "",
         f"  {'class':<{width}}  precision  recall     f1  images",
         *(_class_line(row, width) for row in metrics["per_class"]),
-        *(f"Not read: {item['name']}: {item['reason']}" for item in answer["unreadable"]),
-        *(f"Warning: {warning}." for warning in answer["warnings"]),
+        *(f"Not read: {item.name}: {item.reason}" for item in result.unreadable),
+        *(f"Warning: {warning}." for warning in result.warnings),
     ]
 
 

@@ -19,20 +19,20 @@ from model.cli.options import (
 )
 from model.cli.output import print_json, progress_display
 from model.cli.training_results import show_training, show_tuning
-from model.config import TrainConfig, options_of
+from model.config import DEFAULT_TUNE_MINUTES, TrainConfig, options_of
 from model.errors import ConfigError
 from model.storage.copies import output_file
 from model.training_result import TrainingResult, TuningResult
 
-_DEFAULT_MINUTES = 5.0
 _OF_TUNING = ("resume", "tune_minutes", "tune_backbones")
-# These identify a training; they do not describe the model.
-_OF_ONE_TRAINING = ("name", "resume", "queue", "auto_resume", "preset", "tune_minutes", "tune_backbones")
 
 
 @click.command()
 @click.option(
-    "--minutes", "tune_minutes", metavar="NUMBER", help=f"Time limit of the search.  [default: {_DEFAULT_MINUTES:g}]"
+    "--minutes",
+    "tune_minutes",
+    metavar="NUMBER",
+    help=f"Time limit of the search.  [default: {DEFAULT_TUNE_MINUTES:g}]",
 )
 @click.option(
     "--backbones",
@@ -60,7 +60,7 @@ def tune(only_tune: bool, output: Path | None, config_file: Path | None, as_json
     check_output_file("--output", output, (".yaml", ".yml"))
     config = resolve(TrainConfig, typed, config_file)
     if config.tune_minutes is None:
-        config = dataclasses.replace(config, tune_minutes=_DEFAULT_MINUTES)
+        config = dataclasses.replace(config, tune_minutes=DEFAULT_TUNE_MINUTES)
     workspace = current_workspace()
     from model.runs import trainer
 
@@ -74,7 +74,7 @@ def tune(only_tune: bool, output: Path | None, config_file: Path | None, as_json
         )
     if output is not None:
         with output_file(output) as local:
-            _write_options(local, result.tuning.options)
+            _write_options(local, result.tuning.chosen_options)
         click.echo(f"Wrote the selected options to {output}. To use them: topgraft train --config {output}", err=True)
     if as_json:
         print_json(result.to_json())
@@ -87,5 +87,4 @@ def tune(only_tune: bool, output: Path | None, config_file: Path | None, as_json
 def _write_options(path: Path, options: dict[str, Any]) -> None:
     import yaml
 
-    chosen = {name: value for name, value in options.items() if name not in _OF_ONE_TRAINING}
-    durable.write_text(path, yaml.safe_dump(chosen, sort_keys=False, allow_unicode=True))
+    durable.write_text(path, yaml.safe_dump(options, sort_keys=False, allow_unicode=True))

@@ -1,8 +1,6 @@
 """What the pages tell people to type is there, and what is there is on the pages."""
 
-import contextlib
 import importlib
-import io
 import re
 import shlex
 from collections.abc import Iterator
@@ -13,7 +11,6 @@ import pytest
 
 from model.cli.command import topgraft
 from tests.support.command import ROOT
-from tests.support.photos import write_photos
 
 PAGES = (
     ROOT / "README.md",
@@ -91,16 +88,3 @@ def test_every_make_target_on_the_pages_is_in_the_makefile() -> None:
         if "=" not in word
     }
     assert used <= targets
-
-
-@pytest.mark.slow
-def test_the_python_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TOPGRAFT_CACHE", str(tmp_path / "cache"))
-    (tmp_path / "models").mkdir()
-    write_photos(tmp_path / "data" / "photos")
-    [source] = [block for name, block in fenced("python") if name == "python.md"]
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        exec(compile(source, "python.md", "exec"), {})
-    assert printed.getvalue().splitlines()[-1].split()[0] in ("blue", "red")

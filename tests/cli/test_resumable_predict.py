@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from model.cli.command import main
-from model.cli.prediction import Photos
 from model.results import Neighbour, Prediction
+from model.serving.photos import Photos
 from model.serving.predictor import Predictor
 from tests.support.command import COMMAND, heed_interrupts
 from tests.support.photos import photo

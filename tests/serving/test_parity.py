@@ -11,12 +11,12 @@ from PIL import Image
 
 from api import plugin, worker_state
 from model.bundle import Bundle, Manifest, write_manifest
-from model.cli.prediction import Photos, predict_photos
 from model.config import PredictConfig
 from model.dataset.pipeline import decoded_batches
 from model.evaluation.evaluate import evaluate_bundle
 from model.manifest_migration import FORMAT_VERSION
 from model.results import InputSpec, Sample
+from model.serving.photos import Photos, predict_photos
 from model.serving.predictor import Predictor
 
 SIZE = 64

@@ -1,0 +1,36 @@
+"""Checking a dataset as a training would: found, fetched where it is remote, decoded, checked and split."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from model.config import TrainConfig
+from model.dataset.prepare import prepare_dataset
+from model.dataset.verdict import Verdict
+from model.results import Progress, no_progress
+from model.storage.copies import dataset_folder
+from model.workspace import Workspace
+
+
+@contextmanager
+def checked_dataset(
+    config: TrainConfig, workspace: Workspace, user: str, progress: Progress = no_progress
+) -> Iterator[Verdict]:
+    """Check the dataset `config.dataset`; its images can be read until the block ends.
+
+    An archive is unpacked into a temporary folder.
+
+    Args:
+        user: the reader of the dataset, such as "topgraft check", for messages to other processes.
+        progress: called with the phase `check`, in images.
+
+    Raises:
+        DatasetError, ArchiveError: the dataset cannot be trained on; the message lists all problems.
+        StorageError: the dataset cannot be fetched.
+    """
+    with (
+        tempfile.TemporaryDirectory(prefix="topgraft-check-") as work_directory,
+        dataset_folder(workspace, config.dataset, user, progress) as source,
+    ):
+        yield prepare_dataset(source, config, Path(work_directory), progress)

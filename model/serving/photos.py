@@ -1,0 +1,114 @@
+"""Photos in files, folders, zips and lists of paths, and their predictions."""
+
+import codecs
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from model.config import PredictConfig
+from model.dataset.images import IMAGE_SUFFIXES, read_content
+from model.errors import ArchiveError, ConfigError, ImageError
+from model.files.archive_limits import DATASET_LIMITS
+from model.files.archives import count_zip_files, iter_zip_images
+from model.files.browsing import files_below, printable
+from model.results import Prediction, Progress, no_progress
+from model.serving.predictor import Predictor
+
+LIST_SUFFIX = ".txt"
+
+
+class Photos:
+    """The photos in files, folders, zips and lists, read one after another: pairs of name and content.
+
+    Attributes:
+        answered: how often each name has its answer already: so often it is left out.
+        unreadable: after the iteration, the files that could not be opened, and why.
+    """
+
+    def __init__(self, paths: Sequence[Path], name_of: Callable[[Path], str] = str) -> None:
+        self._name_of = name_of
+        self._files = [file for path in paths for file in _files_of(path)]
+        self.answered: Counter[str] = Counter()
+        self.unreadable: list[Prediction] = []
+
+    def __iter__(self) -> Iterator[tuple[str, bytes]]:
+        """Read the photos in the order given, those of a folder by name."""
+        self.unreadable.clear()
+        self._left = self.answered.copy()
+        for path in self._files:
+            # A name that is not UTF-8 could not be written to any answer.
+            name = printable(self._name_of(path))
+            try:
+                if path.suffix.lower() == ".zip":
+                    yield from self._zipped(path, name)
+                elif not self._has_answer(name):
+                    yield name, read_content(path)
+            except (ArchiveError, ImageError) as error:
+                self._leave_out(name, error.message)
+            except OSError as error:
+                self._leave_out(name, error.strerror or str(error))
+
+    def __len__(self) -> int:
+        """How many photos there seem to be: those in a zip are counted by its own table."""
+        return sum(count_zip_files(path) or 1 if path.suffix.lower() == ".zip" else 1 for path in self._files)
+
+    def _zipped(self, path: Path, name: str) -> Iterator[tuple[str, bytes]]:
+        photos = iter_zip_images(path, DATASET_LIMITS, lambda entry, why: self._leave_out(f"{name}/{entry}", why))
+        for entry, content in photos:
+            if not self._has_answer(f"{name}/{entry}"):
+                yield f"{name}/{entry}", content
+
+    def _leave_out(self, name: str, why: str) -> None:
+        if not self._has_answer(name):
+            self.unreadable.append(Prediction(image=name, error=why))
+
+    def _has_answer(self, name: str) -> bool:
+        self._left[name] -= 1
+        return self._left[name] >= 0
+
+
+def predict_photos(
+    predictor: Predictor, photos: Photos, config: PredictConfig, progress: Progress = no_progress
+) -> Iterator[Prediction]:
+    """Classify the photos that have no answer yet; those that cannot be read come with an error, files that cannot
+    be opened last."""
+    start, before = time.monotonic(), photos.answered.total()
+    total = len(photos)
+    for done, prediction in enumerate(predictor.predict_stream(photos, config), before + 1):
+        yield prediction
+        rate = (done - before) / max(time.monotonic() - start, 1e-9)
+        progress("predict", done, max(done, total), images_per_second=rate)
+    yield from photos.unreadable
+
+
+def refuse_unreadable(predictions: Sequence[Prediction]) -> None:
+    """Check that at least one photo could be read.
+
+    Raises:
+        ImageError: none could; the message lists them.
+    """
+    if all(item.error is not None for item in predictions):
+        listed = "".join(f"\n  {item.image}: {item.error}" for item in predictions)
+        raise ImageError(
+            f"expected at least one photo, found none that can be read.{listed or ' The folders hold no photos.'}"
+        )
+
+
+def _files_of(path: Path, lists: tuple[Path, ...] = ()) -> list[Path]:
+    """The files that a path stands for; `lists` are those that led to it."""
+    if path.suffix.lower() == LIST_SUFFIX and path.is_file():
+        own = path.resolve()
+        if own in lists:
+            raise ConfigError(
+                f"{path}: expected a list of photos, received one that leads back to itself. Take its name out of it."
+            )
+        # Paths are bytes to the system, and may be in any encoding; editors of Windows begin a text with a mark.
+        content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+        lines = [os.fsdecode(line.strip(b"\r")) for line in content.split(b"\n")]
+        return [file for line in lines if line.strip() for file in _files_of(path.parent / line, (*lists, own))]
+    if not path.is_dir():
+        return [path]
+    suffixes = IMAGE_SUFFIXES | {".zip"}
+    return sorted(file for file in files_below(path) if file.suffix.lower() in suffixes and file.is_file())

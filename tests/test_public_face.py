@@ -1,0 +1,103 @@
+"""`import topgraft`: its names, the examples in its docstrings, and the code on docs/python.md."""
+
+import doctest
+import inspect
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import model
+import topgraft
+from model.errors import ConfigError
+from model.runs import reserve
+from model.serving.predictor import Predictor
+from tests.support.shapes import draw_shape, write_shapes
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "python.md"
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory: pytest.TempPathFactory) -> topgraft.Workspace:
+    """A workspace with photos to train on and others to classify, and an interrupted training."""
+    root = tmp_path_factory.mktemp("work")
+    (root / "models").mkdir()
+    write_shapes(root / "data" / "photos", 12)
+    write_shapes(root / "data" / "new-photos", 2, seed=5)
+    rng = np.random.default_rng(9)
+    for name, shape in (("photo.jpg", "circle"), ("other.jpg", "square")):
+        draw_shape(shape, rng).save(root / name, quality=90)
+    workspace = topgraft.Workspace(root)
+    reservation = reserve(topgraft.TrainConfig(dataset="photos", name="interrupted", image_size=96), workspace)
+    with reservation.lock:
+        reservation.end("interrupted", "The machine was switched off.")
+    return workspace
+
+
+@pytest.fixture
+def here(workspace: topgraft.Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> topgraft.Workspace:
+    """The workspace as the current directory."""
+    monkeypatch.chdir(workspace.root)
+    monkeypatch.delenv("TOPGRAFT_HOME", raising=False)
+    monkeypatch.setenv("TOPGRAFT_CACHE", str(workspace.root / "cache"))
+    return workspace
+
+
+def test_all_names_are_there_in_order_and_no_others_are_listed() -> None:
+    assert topgraft.__all__ == sorted(topgraft.__all__)
+    assert dir(topgraft) == topgraft.__all__
+    for name in topgraft.__all__:
+        assert getattr(topgraft, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'fit'"):
+        topgraft.fit  # noqa: B018
+    assert topgraft.__version__ == model.__version__
+
+
+def test_each_public_function_has_an_example() -> None:
+    functions = [value for name in topgraft.__all__ if inspect.isfunction(value := getattr(topgraft, name))]
+    assert [function.__name__ for function in functions if ">>> " not in str(function.__doc__)] == []
+
+
+def failures_of(*documented: Any) -> int:
+    """Run the examples in docstrings; what fails is printed."""
+    finder, runner = doctest.DocTestFinder(recurse=False), doctest.DocTestRunner()
+    for thing in documented:
+        [example] = finder.find(thing, globs={"topgraft": topgraft})
+        assert example.examples, thing
+        runner.run(example)
+    return runner.summarize(verbose=False).failed
+
+
+def test_the_examples_in_the_docstrings_run(here: topgraft.Workspace) -> None:
+    # The first trains the model that the others use.
+    one_model = (topgraft.train, topgraft.load, topgraft.predict, topgraft.evaluate, topgraft.check, Predictor.predict)
+    assert failures_of(*one_model) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["resume", "tune"])
+def test_the_examples_that_train_once_more_run(here: topgraft.Workspace, name: str) -> None:
+    assert failures_of(getattr(topgraft, name)) == 0
+
+
+def blocks() -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+
+
+@pytest.mark.slow
+def test_the_code_on_the_python_page_runs(here: topgraft.Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    names: dict[str, Any] = {}
+    for number, block in enumerate(blocks(), 1):
+        # A short search is enough to see that the code runs.
+        exec(compile(block.replace("minutes=5", "minutes=0.1"), f"{PAGE.name}, block {number}", "exec"), names)
+    assert names["result"].model == "tuned" and names["model"].bundle.name == "tuned"
+    assert len(names["predictions"]) == 6
+    printed = capsys.readouterr().out
+    assert "Did you mean: epochs" in printed and "check 36/36" in printed
+
+
+def test_options_of_another_kind_are_refused(here: topgraft.Workspace) -> None:
+    with pytest.raises(ConfigError, match="epochs: expected one of the options images_directory"):
+        topgraft.evaluate("latest", "photos", epochs=3)

@@ -1,0 +1,265 @@
+"""The functions of `import topgraft`: each loads the options and calls the library."""
+
+import dataclasses
+import os
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from model import errors, schema
+from model.config import DEFAULT_TUNE_MINUTES, LATEST, PREDICT_DEFAULTS, PredictConfig, TrainConfig
+from model.dataset import DATASET_OPTIONS
+from model.presets import changed_options, preset_options
+from model.registry import find_bundle
+from model.results import Prediction, Progress, no_progress
+from model.training_result import TrainingResult
+from model.workspace import Workspace, find_workspace
+
+if TYPE_CHECKING:
+    from model.dataset.verdict import Verdict
+    from model.evaluation.dataset_evaluation import EvaluationResult
+    from model.serving.predictor import Predictor
+    from model.training_result import TuningResult
+
+Path = str | os.PathLike[str]
+
+
+def train(
+    dataset: Path = "",
+    *,
+    config: TrainConfig | None = None,
+    workspace: Workspace | Path | None = None,
+    progress: Progress = no_progress,
+    **options: Any,
+) -> TrainingResult:
+    """Train a model on labelled photos, in this process.
+
+    Args:
+        dataset: a folder or archive, a name inside `data/`, or `remote:path`.
+        config: options as an object; `dataset` and `options` replace its values.
+        workspace: the folder of `data/` and `models/`; by default TOPGRAFT_HOME, else the current directory.
+        progress: a callable that is notified of each step as `progress(phase, done, total, **metrics)`.
+        options: options of `TrainConfig`, such as `name="pets"` or `epochs=50`.
+
+    Raises:
+        ConfigError: an option has a value that cannot be used, or too many trainings run already.
+        DatasetError: the dataset cannot be trained on; the message lists all problems.
+        TopgraftError: the training failed; no model was written.
+
+    Example:
+        >>> result = topgraft.train("photos", name="shapes", image_size=96)
+        >>> result.model
+        'shapes'
+        >>> sorted(result.metrics)
+        ['cross_validation', 'val']
+    """
+    from model.runs import trainer
+
+    return trainer.train(_train_config(dataset, config, options), _workspace(workspace), progress)
+
+
+def tune(
+    dataset: Path = "",
+    *,
+    minutes: float = DEFAULT_TUNE_MINUTES,
+    config: TrainConfig | None = None,
+    workspace: Workspace | Path | None = None,
+    progress: Progress = no_progress,
+    **options: Any,
+) -> "TuningResult":
+    """Search the best backbone and hyperparameters for a dataset, without training a model.
+
+    To train with what was found: `train(**result.options)`. To search and train in one call:
+    `train(dataset, tune_minutes=5)`.
+
+    Args:
+        dataset: a folder or archive, a name inside `data/`, or `remote:path`.
+        minutes: the time for the search.
+        config, options: options of `TrainConfig`; those that differ from their defaults are kept fixed.
+        workspace, progress: see `train`.
+
+    Returns:
+        The candidates and the choice.
+
+    Raises:
+        TopgraftError: as `train`.
+
+    Example:
+        >>> best = topgraft.tune("photos", minutes=0.1, tune_backbones="EfficientNetLite0", image_size=96)
+        >>> best.tuning.rows[0].backbone
+        'EfficientNetLite0'
+        >>> best.options["image_size"]
+        96
+    """
+    from model.runs import trainer
+
+    asked = _train_config(dataset, config, options | {"tune_minutes": minutes})
+    return trainer.tune(asked, _workspace(workspace), progress)
+
+
+def resume(name: str, *, workspace: Workspace | Path | None = None, progress: Progress = no_progress) -> TrainingResult:
+    """Resume an interrupted training, with its original options, to the result it would have had.
+
+    Args:
+        name: the name of the training.
+        workspace, progress: see `train`.
+
+    Raises:
+        ConfigError: there is no interrupted training of that name; the message lists those there are.
+        TopgraftError: as `train`.
+
+    Example:
+        >>> topgraft.resume("interrupted").model
+        'interrupted'
+    """
+    from model.runs import trainer
+
+    return trainer.resume(name, _workspace(workspace), progress)
+
+
+def check(
+    dataset: Path = "",
+    *,
+    config: TrainConfig | None = None,
+    workspace: Workspace | Path | None = None,
+    progress: Progress = no_progress,
+    **options: Any,
+) -> "Verdict":
+    """Check a dataset as a training would: decode every image, find problems, split it.
+
+    Args:
+        dataset: a folder or archive, a name inside `data/`, or `remote:path`.
+        config, options: options of `TrainConfig`, such as `test_fraction=0.2`.
+        workspace, progress: see `train`.
+
+    Returns:
+        The classes, the splits and the problems. `print(*verdict.lines(), sep="\\n")` shows them. Paths of images of an
+        archive are no longer valid.
+
+    Raises:
+        DatasetError: the dataset cannot be trained on; the message lists all problems.
+
+    Example:
+        >>> verdict = topgraft.check("photos")
+        >>> verdict.dataset.classes
+        ('circle', 'square', 'triangle')
+        >>> len(verdict.dataset.train), len(verdict.dataset.val), len(verdict.dataset.test)
+        (30, 6, 0)
+    """
+    from model.dataset.checked import checked_dataset
+
+    asked = _train_config(dataset, config, options)
+    with checked_dataset(asked, _workspace(workspace), "topgraft.check", progress) as verdict:
+        return verdict
+
+
+def load(model: str = LATEST, *, workspace: Workspace | Path | None = None) -> "Predictor":
+    """Load a trained model. Prediction needs ONNX Runtime only, not TensorFlow.
+
+    Args:
+        model: the name of a model, or `latest`.
+        workspace: see `train`.
+
+    Raises:
+        NothingTrainedError, ModelNotFoundError, ModelDamagedError: there is no such model, or it is not whole.
+
+    Example:
+        >>> model = topgraft.load("latest")
+        >>> prediction = model.predict("photo.jpg")
+        >>> prediction.labels[0], prediction.unknown
+        ('circle', False)
+    """
+    from model.serving.predictor import find_predictor
+
+    return find_predictor(_workspace(workspace), model)
+
+
+def predict(
+    model: "str | Predictor",
+    paths: Path | Iterable[Path],
+    *,
+    config: PredictConfig = PREDICT_DEFAULTS,
+    workspace: Workspace | Path | None = None,
+    progress: Progress = no_progress,
+    **options: Any,
+) -> list[Prediction]:
+    """Classify the photos in files and folders, as the command `topgraft predict` does.
+
+    For bytes and for images in memory, see `load` and `Predictor.predict`.
+
+    Args:
+        model: the name of a model, `latest`, or a loaded model.
+        paths: one or several paths, or `remote:path`, of photos, folders, .zip files, and .txt files with a path on
+            each line.
+        config, options: options of `PredictConfig`, such as `top_k=3`.
+        workspace, progress: see `train`.
+
+    Returns:
+        A prediction for each photo; a photo that cannot be read has its `error` set.
+
+    Raises:
+        ImageError: no photo can be read.
+        ConfigError, ModelError, StorageError: an option, the model or remote storage cannot be used.
+
+    Example:
+        >>> predictions = topgraft.predict("latest", ["photo.jpg", "other.jpg"], top_k=1)
+        >>> [prediction.image for prediction in predictions]
+        ['photo.jpg', 'other.jpg']
+    """
+    from model.serving.photos import Photos, predict_photos, refuse_unreadable
+    from model.storage.copies import local_paths
+
+    predictor = load(model, workspace=workspace) if isinstance(model, str) else model
+    config = schema.load(PredictConfig, dataclasses.asdict(config), options)
+    named = [paths] if isinstance(paths, (str, os.PathLike)) else paths
+    user = f"topgraft.predict {predictor.bundle.name}"
+    with local_paths([os.fspath(path) for path in named], user, progress) as local:
+        predictions = list(predict_photos(predictor, Photos(local.paths, local.name_of), config, progress))
+    refuse_unreadable(predictions)
+    return predictions
+
+
+def evaluate(
+    model: str = LATEST,
+    dataset: Path = "",
+    *,
+    workspace: Workspace | Path | None = None,
+    progress: Progress = no_progress,
+    **options: Any,
+) -> "EvaluationResult":
+    """Measure a trained model on a labelled dataset.
+
+    The test split is measured, or all images of a dataset without splits. Of the dataset that the model was trained on,
+    only images that the model did not learn from are measured.
+
+    Args:
+        model: the name of a model, or `latest`.
+        dataset: a folder or archive, a name inside `data/`, or `remote:path`.
+        workspace, progress: see `train`.
+        options: options of `TrainConfig` that say how the dataset is read and split, such as `test_fraction=0.2`.
+
+    Raises:
+        DatasetError: the dataset cannot be read, or has classes unknown to the model.
+        ConfigError, ModelError: an option or the model cannot be used.
+
+    Example:
+        >>> result = topgraft.evaluate("latest", "new-photos")
+        >>> result.split, result.metrics["images"]
+        ('all', 6)
+    """
+    from model.evaluation.dataset_evaluation import evaluate_on_dataset
+
+    for name in options.keys() - DATASET_OPTIONS:
+        raise errors.ConfigError(f"{name}: expected one of the options {', '.join(DATASET_OPTIONS)}.")
+    where = _workspace(workspace)
+    return evaluate_on_dataset(find_bundle(where, model), os.fspath(dataset), where, options, progress)
+
+
+def _train_config(dataset: Path, config: TrainConfig | None, options: Mapping[str, Any]) -> TrainConfig:
+    """The options: those given over those of `config` over the preset over the defaults."""
+    given = changed_options(dataclasses.asdict(config)) if config is not None else {}
+    asked = schema.merged(given, options, {"dataset": os.fspath(dataset)})
+    return schema.load(TrainConfig, preset_options(asked), asked)
+
+
+def _workspace(workspace: Workspace | Path | None) -> Workspace:
+    return workspace if isinstance(workspace, Workspace) else find_workspace(workspace)
