@@ -44,7 +44,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def classified(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the images that were given to a model, in order."""
     names: list[str] = []
-    predict = Predictor.predict
+    predict = Predictor.predict_stream
 
     def watched(self: Predictor, images: Any, *args: Any) -> Iterator[Prediction]:
         def passing() -> Iterator[tuple[str, bytes]]:
@@ -54,7 +54,7 @@ def classified(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         return predict(self, passing(), *args)
 
-    monkeypatch.setattr(Predictor, "predict", watched)
+    monkeypatch.setattr(Predictor, "predict_stream", watched)
     return names
 
 
