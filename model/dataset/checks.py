@@ -1,4 +1,4 @@
-"""What may be wrong with the images of a dataset: what forbids a training, and what should be known before it."""
+"""Checks of the images of a dataset: errors that prevent a training, and warnings."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -10,9 +10,9 @@ from model.dataset.verdict import Kinship, Leakage, Rejected, counted
 from model.errors import DatasetError
 from model.results import SPLITS, Dataset, Sample, Split
 
-# A class with fewer images for training is learnt by luck.
+# With fewer training images, the accuracy of a class is left to chance.
 FEW_IMAGES = 10
-# The largest class has as many times the images of the smallest.
+# Ratio of the largest to the smallest class above which a dataset counts as imbalanced.
 IMBALANCE = 10
 SMALL_SIDE = 32
 LONG_ASPECT = 4
@@ -26,7 +26,7 @@ def refuse_unusable(
     """Refuse a dataset with too many undecodable images, or with a class that has no others.
 
     Raises:
-        DatasetError: naming the share, the classes and examples.
+        DatasetError: the message contains the fraction, the classes and examples.
     """
     problems = []
     total = len(rejected) + len(kept)
@@ -54,10 +54,10 @@ def refuse_unusable(
 
 
 def refuse_empty_splits(dataset: Dataset) -> None:
-    """Refuse a dataset without images for training in two classes or without any for validation.
+    """Refuse a dataset with training images of fewer than two classes, or without validation images.
 
     Raises:
-        DatasetError: saying what is missing.
+        DatasetError: the message states what is missing.
     """
     trained = {sample.label for sample in dataset.train}
     if len(trained) < 2:
@@ -75,12 +75,12 @@ def refuse_empty_splits(dataset: Dataset) -> None:
 def find_leakage(
     dataset: Dataset, samples: Sequence[Sample], groups: Mapping[Kinship, np.ndarray]
 ) -> tuple[Leakage, ...]:
-    """Images that belong together and are in different splits of `dataset`.
+    """Find images that belong together but are in different splits of `dataset`.
 
     Args:
         samples: all images of the dataset, in any order.
-        groups: for each kind, the group of each sample, int64 of shape (n,). What two kinds find alike is
-            told once, of the first kind.
+        groups: kind -> group of each sample, int64 of shape (n,). Images found by two kinds are reported once, for
+            the first kind.
     """
     split_of: dict[str, Split] = {sample.name: split for split in SPLITS for sample in dataset.split(split)}
     found: dict[tuple[str, ...], Leakage] = {}
@@ -96,19 +96,19 @@ def find_leakage(
 
 
 def kept_together(groups: np.ndarray) -> list[str]:
-    """What to say of near duplicates where the splits are ours: `groups` is int64 (n,), the group of each image."""
+    """Warning about near duplicates if Topgraft makes the splits; `groups` is int64 (n,), the group of each image."""
     sizes = Counter(groups.tolist())
     several = [size for size in sizes.values() if size > 1]
     if not several:
         return []
     return [
-        f"{sum(several):,} pictures are duplicates or near duplicates of another, in {len(several):,} groups; "
+        f"{sum(several):,} images are duplicates or near duplicates of another, in {len(several):,} groups; "
         "each group was kept in one split"
     ]
 
 
 def label_conflicts(samples: Sequence[Sample], content_hashes: Sequence[str], classes: Sequence[str]) -> list[str]:
-    """Files with the same bytes and different labels: one of the labels is wrong."""
+    """Warnings about files with the same bytes and different labels: one of the labels is wrong."""
     by_content: dict[str, list[Sample]] = defaultdict(list)
     for sample, content_hash in zip(samples, content_hashes, strict=True):
         by_content[content_hash].append(sample)
@@ -118,11 +118,11 @@ def label_conflicts(samples: Sequence[Sample], content_hashes: Sequence[str], cl
     shown = "; ".join(
         ", ".join(f"{sample.name} ({classes[sample.label]})" for sample in same[:3]) for same in conflicts[:_SHOWN]
     )
-    return [f"{counted(len(conflicts), 'picture')} under more than one class, where only one can be right: {shown}"]
+    return [f"{counted(len(conflicts), 'image')} in more than one class, of which only one can be correct: {shown}"]
 
 
 def class_warnings(dataset: Dataset) -> list[str]:
-    """Classes without images, with few, and very unequal ones."""
+    """Warnings about classes without images, with few images, and about class imbalance."""
     trained = Counter(sample.label for sample in dataset.train)
     validated = {sample.label for sample in dataset.val}
     names = dict(enumerate(dataset.classes))
@@ -140,13 +140,13 @@ def class_warnings(dataset: Dataset) -> list[str]:
     if most > IMBALANCE * least:
         warnings.append(
             f"the largest class has {most:,} images for training, the smallest {least:,}: "
-            "imbalance = class_weights lets each class count the same"
+            "imbalance = class_weights gives each class the same weight"
         )
     return warnings
 
 
 def single_group_warnings(dataset: Dataset, samples: Sequence[Sample], groups: np.ndarray) -> list[str]:
-    """Classes that cross-validation cannot measure; `groups` is int64 (n,), the group of each of `samples`."""
+    """Warnings about classes that cross-validation cannot measure; `groups` is int64 (n,), the group of each sample."""
     learnable = {sample.name for sample in dataset.train + dataset.val}
     groups_of: dict[int, set[int]] = defaultdict(set)
     for sample, group in zip(samples, groups.tolist(), strict=True):
@@ -162,7 +162,7 @@ def single_group_warnings(dataset: Dataset, samples: Sequence[Sample], groups: n
 
 
 def size_warnings(samples: Sequence[Sample], sizes: np.ndarray) -> list[str]:
-    """Pictures of odd sizes; `sizes` is (n, 2): height and width in pixels of each sample."""
+    """Warnings about unusual image sizes; `sizes` is (n, 2): height and width in pixels of each sample."""
     shortest, longest = sizes.min(axis=1), sizes.max(axis=1)
     found = []
     for odd, what in (
@@ -172,7 +172,7 @@ def size_warnings(samples: Sequence[Sample], sizes: np.ndarray) -> list[str]:
         positions = np.flatnonzero(odd)
         if len(positions):
             shown = ", ".join(f"{samples[at].name} ({sizes[at][1]} x {sizes[at][0]})" for at in positions[:_SHOWN])
-            found.append(f"{counted(len(positions), 'picture')} {what}: {shown}")
+            found.append(f"{counted(len(positions), 'image')} {what}: {shown}")
     return found
 
 

@@ -1,6 +1,6 @@
-"""DICOM pictures, where the extra `dicom` (pydicom) is installed.
+"""Decoding of DICOM images, which requires the extra `dicom` (pydicom).
 
-Method: the VOI LUT (or window) of the file, else the range of its values; PS3.3 C.11.2 of the DICOM standard.
+Method: VOI LUT or window of the file, otherwise the range of its values; PS3.3 C.11.2 of the DICOM standard.
 """
 
 import io
@@ -12,12 +12,12 @@ from model.errors import ImageError, ImageTooLargeError
 
 
 def is_dicom(content: bytes) -> bool:
-    """Whether the bytes are a DICOM file with its preamble."""
+    """Whether the bytes are a DICOM file with a preamble."""
     return content[128:132] == b"DICM"
 
 
 def open_dicom(content: bytes, max_pixels: int) -> Image.Image:
-    """The first frame of a DICOM file, in mode L or RGB, as a viewer would show it.
+    """Decode the first frame of a DICOM file to mode L or RGB, as a viewer would show it.
 
     Raises:
         ImageTooLargeError: more than `max_pixels` pixels.
@@ -28,12 +28,12 @@ def open_dicom(content: bytes, max_pixels: int) -> Image.Image:
         from pydicom import pixels
     except ImportError as error:
         raise ImageError(
-            'expected a picture, received a DICOM file, which needs pydicom: pip install "topgraft[dicom]"'
+            'expected an image, received a DICOM file, which needs pydicom: pip install "topgraft[dicom]"'
         ) from error
     dataset = pydicom.dcmread(io.BytesIO(content))
     if (count := dataset.Rows * dataset.Columns) > max_pixels:
         raise ImageTooLargeError(
-            f"expected a picture of at most {max_pixels:,} pixels, "
+            f"expected an image of at most {max_pixels:,} pixels, "
             f"received {dataset.Columns} x {dataset.Rows} = {count:,}"
         )
     values = pixels.pixel_array(dataset, index=0)

@@ -1,8 +1,7 @@
-"""Pictures that are the same, or the same but for compression, scale or light.
+"""Near duplicates: images that are equal except for compression, scale or brightness.
 
 Method: the 144-bit perceptual hash of imagehash (signs of the 12 x 12 lowest frequencies of a cosine
-transform), then a comparison of tiny colour thumbnails, for what the hash cannot see (it has no colour and
-no brightness). See https://www.hackerfactor.com/blog/index.php?/archives/432-Looks-Like-It.html.
+transform), then a comparison of small colour thumbnails, because the hash ignores colour and brightness. See https://www.hackerfactor.com/blog/index.php?/archives/432-Looks-Like-It.html.
 """
 
 from collections.abc import Hashable, Iterator, Sequence
@@ -10,7 +9,7 @@ from collections.abc import Hashable, Iterator, Sequence
 import numpy as np
 from PIL import Image
 
-# Pixels of the square that a picture is brought to before it is hashed.
+# Side in pixels of the square that an image is resized to before hashing.
 HASH_INPUT = 48
 HASH_BYTES = 18
 THUMBNAIL = 8
@@ -27,34 +26,34 @@ _PAIRS = 65_536
 
 
 def hash_image(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What is compared of a picture.
+    """Perceptual hash and thumbnail of an image.
 
     Args:
         image: uint8 RGB of shape (HASH_INPUT, HASH_INPUT, 3).
 
     Returns:
-        its perceptual hash, uint8 of shape (HASH_BYTES,), and its thumbnail, uint8 of shape (THUMBNAIL**2 * 3,).
+        The hash, uint8 of shape (HASH_BYTES,), and the thumbnail, uint8 of shape (THUMBNAIL**2 * 3,).
     """
     import imagehash
 
-    picture = Image.fromarray(image)
-    bits = imagehash.phash(picture, hash_size=12).hash
-    thumbnail = picture.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
+    pil_image = Image.fromarray(image)
+    bits = imagehash.phash(pil_image, hash_size=12).hash
+    thumbnail = pil_image.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
     return np.packbits(bits.ravel()), np.asarray(thumbnail).ravel()
 
 
 def near_duplicates(hashes: np.ndarray, thumbnails: np.ndarray) -> np.ndarray:
-    """Group pictures that are near duplicates, directly or through others.
+    """Group images that are near duplicates, directly or transitively.
 
-    Every pair is compared, by matrix products of hashes as signs: the cost does not depend on how alike the
-    pictures are, stays small beside decoding (seconds for 50,000), and needs little memory.
+    All pairs are compared by matrix products of the hashes as signs: the cost does not depend on the similarity of the
+    images, is small compared with decoding (seconds for 50,000 images), and needs little memory.
 
     Args:
         hashes: uint8 of shape (n, HASH_BYTES).
         thumbnails: uint8 of shape (n, THUMBNAIL**2 * 3).
 
     Returns:
-        int64 of shape (n,): for each picture, the lowest position in its group; its own where it is alone.
+        int64 of shape (n,): lowest position in the group of each image; its own position without duplicates.
     """
     groups = np.arange(len(hashes))
     for pairs in _pairs_of_near_hashes(hashes):
@@ -66,7 +65,7 @@ def near_duplicates(hashes: np.ndarray, thumbnails: np.ndarray) -> np.ndarray:
 
 
 def equal_keys(keys: Sequence[Hashable]) -> np.ndarray:
-    """Group positions with the same key: int64 of shape (n,), the lowest position of each group."""
+    """Group equal keys: int64 of shape (n,), lowest position in the group of each key."""
     first: dict[Hashable, int] = {}
     return np.array([first.setdefault(key, position) for position, key in enumerate(keys)], dtype=np.int64)
 
@@ -75,7 +74,7 @@ def join(groups: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     """Merge the groups of each pair.
 
     Args:
-        groups: int64 of shape (n,), for each position the lowest one of its group.
+        groups: int64 of shape (n,), lowest position in the group of each position.
         pairs: int64 of shape (pairs, 2), positions.
 
     Returns:
@@ -95,7 +94,7 @@ def join(groups: np.ndarray, pairs: np.ndarray) -> np.ndarray:
 
 
 def _pairs_of_near_hashes(hashes: np.ndarray) -> Iterator[np.ndarray]:
-    """All pairs of positions whose hashes are near, in batches: int64 of shape (pairs, 2), the lower first."""
+    """Pairs of positions with similar hashes, in batches: int64 of shape (pairs, 2), the lower position first."""
     # The product of two hashes as signs is their number of bits less twice the number that differ.
     least = 8 * HASH_BYTES - 2 * MAX_HASH_DISTANCE
     for row in range(0, len(hashes), _ROWS):

@@ -1,10 +1,10 @@
-"""Datasets that are folders alone: a folder per class, or one of these for each split."""
+"""Layouts made of folders: a folder per class, or split folders with a folder per class in each."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from model.dataset.image_files import is_picture, pictures_below
+from model.dataset.image_files import images_below, is_image
 from model.dataset.listing import EXPECTED, Listing, is_listable, raise_all
 from model.errors import DatasetError
 from model.files.browsing import describe_content, files_in, folders_in, name_some, printable
@@ -30,7 +30,7 @@ def read_class_folders(root: Path) -> Listing:
     filled: list[str] = []
     folders = folders_in(root)
     for folder in folders:
-        names, others = pictures_below(folder, root)
+        names, others = images_below(folder, root)
         ignored += others
         unlistable += [name for name in names if not is_listable(name)]
         names = [name for name in names if is_listable(name)]
@@ -38,11 +38,11 @@ def read_class_folders(root: Path) -> Listing:
             problems += _class_name_problems(folder)
             samples += [Sample(root / name, name, len(filled)) for name in names]
             filled.append(folder.name)
-    loose = [path for path in files_in(root) if is_picture(path)]
+    loose = [path for path in files_in(root) if is_image(path)]
     if not samples:
         _refuse_layout(root, folders, loose, unlistable)
     if len(filled) < 2:
-        problems.append(f"{root}: expected pictures of two classes or more, found pictures of one: {filled[0]}")
+        problems.append(f"{root}: expected images of two classes or more, found images of one: {filled[0]}")
     raise_all(root, problems)
     ignored += [path.name for path in files_in(root)]
     return Listing(
@@ -61,7 +61,7 @@ def read_class_folders(root: Path) -> Listing:
 
 
 def read_split_folders(root: Path) -> Listing:
-    """Read split folders with class folders in each; see `model.dataset.layouts.find_layout`."""
+    """Read split folders with a folder per class in each; see `model.dataset.layouts.find_layout`."""
     folders = split_folders(root)
     problems = [
         f"{root}: expected one folder for {split}, found {' and '.join(folder.name for folder in found)}"
@@ -76,7 +76,7 @@ def read_split_folders(root: Path) -> Listing:
     for split, found in folders.items():
         samples = []
         for folder in folders_in(found[0]):
-            names, others = pictures_below(folder, root)
+            names, others = images_below(folder, root)
             problems += _class_name_problems(folder)
             ignored += others
             unlistable += [name for name in names if not is_listable(name)]
@@ -87,9 +87,9 @@ def read_split_folders(root: Path) -> Listing:
     ignored += [f"{folder.name}/" for folder in folders_in(root) if folder not in known]
     if not splits["train"]:
         train = folders["train"][0]
-        problems.append(f"{train}: expected a folder per class with pictures, found {describe_content(train)}")
+        problems.append(f"{train}: expected a folder per class with images, found {describe_content(train)}")
     elif len(classes) < 2:
-        problems.append(f"{root}: expected pictures of two classes or more, found one: {classes[0]}")
+        problems.append(f"{root}: expected images of two classes or more, found one: {classes[0]}")
     raise_all(root, problems)
     named = ", ".join(f"{folders[split][0].name}/" for split in SPLITS if split in folders)
     return Listing(
@@ -104,7 +104,7 @@ def read_split_folders(root: Path) -> Listing:
 
 
 def split_folders(root: Path) -> dict[Split, list[Path]]:
-    """The folders of each split, or none where this is another layout (a class may be called `train`)."""
+    """Folders of each split; empty if this is another layout (a class may be called `train`)."""
     found: dict[Split, list[Path]] = {}
     folders = folders_in(root)
     for folder in folders:
@@ -122,13 +122,13 @@ def _class_name_problems(folder: Path) -> list[str]:
 
 def _empty_classes(names: Iterable[str]) -> list[str]:
     empty = list(names)
-    return [f"{len(empty)} folders hold no pictures and are no classes: {name_some(empty)}"] if empty else []
+    return [f"{len(empty)} folders contain no images and are no classes: {name_some(empty)}"] if empty else []
 
 
 def _outside_classes(loose: Sequence[Path]) -> list[str]:
     if not loose:
         return []
-    return [f"pictures outside the class folders were left out, {len(loose)} of them: {_some_paths(loose)}"]
+    return [f"images outside the class folders were ignored, {len(loose)} of them: {_some_paths(loose)}"]
 
 
 def _some_paths(paths: Sequence[Path]) -> str:
@@ -137,9 +137,11 @@ def _some_paths(paths: Sequence[Path]) -> str:
 
 def _refuse_layout(root: Path, folders: Sequence[Path], loose: Sequence[Path], unlistable: Sequence[str]) -> NoReturn:
     if unlistable:
-        found = f"pictures whose names have line ends, blanks around them or are not UTF-8: {name_some(unlistable)}"
+        found = (
+            f"images whose names contain line breaks, have surrounding blanks or are not UTF-8: {name_some(unlistable)}"
+        )
     elif loose and not folders:
-        found = f"{len(loose)} pictures and no class folders: {_some_paths(loose)}"
+        found = f"{len(loose)} images and no class folders: {_some_paths(loose)}"
     else:
         found = describe_content(root)
     raise DatasetError(f"{root}: expected {EXPECTED}\nfound {found}")

@@ -1,4 +1,4 @@
-"""Which files of a folder are images, by the ending of their name or by their first bytes."""
+"""Image files of a folder, recognised by their suffix or their first bytes."""
 
 import os
 from collections.abc import Iterator
@@ -9,17 +9,17 @@ from model.dataset.images import IMAGE_SUFFIXES, looks_like_image
 from model.files.browsing import is_hidden
 
 
-def pictures_below(folder: Path, root: Path) -> tuple[list[str], list[str]]:
-    """The names, from `root`, of the pictures in a folder and below, and of its other files; both sorted."""
-    pictures: list[str] = []
+def images_below(folder: Path, root: Path) -> tuple[list[str], list[str]]:
+    """Images and other files in a folder and its subfolders, as sorted paths relative to `root`."""
+    images: list[str] = []
     others: list[str] = []
     for path in _walk(folder):
-        (pictures if is_picture(path) else others).append(path.relative_to(root).as_posix())
-    return sorted(pictures), sorted(others)
+        (images if is_image(path) else others).append(path.relative_to(root).as_posix())
+    return sorted(images), sorted(others)
 
 
-def is_picture(path: Path) -> bool:
-    """Whether a file is meant to be a picture, by the ending of its name or by how it begins."""
+def is_image(path: Path) -> bool:
+    """Whether a file is an image by its suffix or by its first bytes."""
     if is_hidden(path.name):
         return False
     if path.suffix.lower() in IMAGE_SUFFIXES:
@@ -45,5 +45,5 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _raise(error: OSError) -> NoReturn:
-    """For `os.walk`, which otherwise passes over a folder that it cannot read."""
+    """Error handler for `os.walk`, which otherwise skips a folder that cannot be read."""
     raise error

@@ -1,6 +1,6 @@
-"""Bytes to pixels: the one decoder of training, evaluation, prediction and the command line.
+"""Decoding of images, for training, evaluation and prediction alike.
 
-Everywhere here pixels are uint8 RGB in [0, 255] of shape (height, width, 3), and a size is (height, width).
+Pixels are uint8 RGB in [0, 255] of shape (height, width, 3); a size is (height, width) in pixels.
 """
 
 import io
@@ -13,7 +13,7 @@ from model.dataset import dicom
 from model.errors import ImageError, ImageTooLargeError
 from model.results import InputSpec
 
-# Pillow knows more, but some of those start programs (EPS) and some recognise almost anything (TGA).
+# Pillow has more formats, but some start other programs (EPS) and some accept almost any bytes (TGA).
 _NAMES = {
     "JPEG": "JPEG",
     "PNG": "PNG",
@@ -27,16 +27,16 @@ _NAMES = {
 }
 FORMATS = tuple(_NAMES)
 
-# As people are told of them.
+# Names for messages.
 FORMAT_NAMES = ", ".join(_NAMES.values())
 
-# Lower-case endings of files that mean to be a picture, whether or not it can be decoded.
+# Lower-case suffixes of image files, whether or not they can be decoded.
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".avif"}
     | {".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm", ".dcm", ".heic", ".heif"}
 )
 
-# Above as many, Pillow begins to warn of decompression bombs: a quarter of a gigabyte as RGB.
+# Pillow warns of decompression bombs above this number: a quarter of a gigabyte as RGB.
 MAX_PIXELS = 89_478_485
 MAX_BYTES = 512 * 1024 * 1024
 
@@ -56,7 +56,7 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_LYING = (5, 6, 7, 8)
+_SWAPPING = (5, 6, 7, 8)
 
 _SIGNATURES = (
     (0, b"%PDF", "a PDF document"),
@@ -73,40 +73,40 @@ _SIGNATURES = (
 
 
 def decode_image(content: bytes, spec: InputSpec | None = None, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """Decode an image, upright as its EXIF orientation says, and resize it to the input of a network.
+    """Decode an image, apply its EXIF orientation, and resize it to the input of a network.
 
     A JPEG much larger than the input is decoded at 1/2, 1/4 or 1/8 of its scale (DCT scaling), never below
     the input's size. Transparent parts become white. Of several frames the first is taken. 16-bit channels are scaled
     by their full range; for 32-bit integers and floats see `_to_8_bits`.
 
     Args:
-        content: the bytes of the file.
-        spec: the size to resize to, and how; None keeps the size of the image.
-        max_pixels: a picture with more is refused by its header, before anything is decoded.
+        content: bytes of the file.
+        spec: size and resize mode; None keeps the size of the image.
+        max_pixels: maximum number of pixels, checked on the header before decoding.
 
     Returns:
         uint8 RGB of shape (height, width, 3), writable.
 
     Raises:
         ImageTooLargeError: more than `max_pixels` pixels.
-        ImageError: not a picture, or a damaged one; the message tells what came.
+        ImageError: not an image, or a damaged one; the message describes the content.
     """
     try:
-        picture = _open(content, max_pixels)
+        image = _open(content, max_pixels)
         if spec is not None:
-            _decode_small(picture, spec)
-        picture.load()
-        picture = _upright(_to_rgb(picture))
-        return np.array(picture if spec is None else _fit(picture, spec))
+            _decode_small(image, spec)
+        image.load()
+        image = _upright(_to_rgb(image))
+        return np.array(image if spec is None else _fit(image, spec))
     except (ImageError, MemoryError):
         raise
-    # A damaged file makes decoders raise anything: OSError, SyntaxError, struct.error, IndexError, zlib.error ...
+    # Decoders raise any exception for a damaged file: OSError, SyntaxError, struct.error, IndexError, zlib.error ...
     except Exception as error:
         raise ImageError(_explain(content, error)) from error
 
 
 def fit_image(image: DecodedImage, spec: InputSpec) -> np.ndarray:
-    """Bring an image in memory to the input of a network; the counterpart of `decode_image`.
+    """Resize an image in memory to the input of a network; the counterpart of `decode_image`.
 
     Args:
         image: a PIL image, turned upright as its EXIF says; or an array uint8 RGB of shape (height, width, 3).
@@ -133,11 +133,11 @@ def fit_image(image: DecodedImage, spec: InputSpec) -> np.ndarray:
 
 
 def read_image(path: Path, spec: InputSpec | None = None) -> np.ndarray:
-    """Decode the picture in a file as `decode_image` does; the messages of its errors begin with `path`.
+    """Decode an image file as `decode_image` does; messages of errors begin with `path`.
 
     Raises:
         ImageTooLargeError: more than `MAX_PIXELS` pixels or `MAX_BYTES` bytes.
-        ImageError: no such file, not a picture, or a damaged one.
+        ImageError: the file does not exist, or is no image, or a damaged one.
     """
     try:
         return decode_image(read_content(path), spec)
@@ -146,41 +146,41 @@ def read_image(path: Path, spec: InputSpec | None = None) -> np.ndarray:
 
 
 def read_content(path: Path) -> bytes:
-    """The bytes of a picture's file.
+    """Read the bytes of an image file.
 
     Raises:
-        ImageTooLargeError: it has more than `MAX_BYTES` bytes.
-        ImageError: it cannot be read.
+        ImageTooLargeError: the file has more than `MAX_BYTES` bytes.
+        ImageError: the file cannot be read.
     """
     try:
         return read_bytes(path)
     except OSError as error:
-        raise ImageError(f"expected a file that can be read, received: {error.strerror or error}") from error
+        raise ImageError(f"expected a readable file, received: {error.strerror or error}") from error
 
 
 def read_bytes(path: Path) -> bytes:
-    """As `read_content`, for who tells a missing file from a missing disk.
+    """Read the bytes of an image file, raising the error of the operating system if that fails.
 
     Raises:
-        ImageTooLargeError: it has more than `MAX_BYTES` bytes.
-        OSError: it cannot be read.
+        ImageTooLargeError: the file has more than `MAX_BYTES` bytes.
+        OSError: the file cannot be read.
     """
     if (length := path.stat().st_size) > MAX_BYTES:
-        raise ImageTooLargeError(f"expected a picture of at most {MAX_BYTES:,} bytes, received {length:,}")
+        raise ImageTooLargeError(f"expected an image of at most {MAX_BYTES:,} bytes, received {length:,}")
     return path.read_bytes()
 
 
 def measure_image(content: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
-    """The (height, width) of a picture when upright, in pixels, from its header alone.
+    """Height and width of an image in pixels, with its EXIF orientation applied, from its header only.
 
     Raises:
         ImageTooLargeError: more than `max_pixels` pixels.
-        ImageError: the header is not that of a picture.
+        ImageError: the header is not that of an image.
     """
     try:
-        picture = _open(content, max_pixels)
-        width, height = picture.size
-        return (width, height) if _is_lying(picture) else (height, width)
+        image = _open(content, max_pixels)
+        width, height = image.size
+        return (width, height) if _swaps_sides(image) else (height, width)
     except (ImageError, MemoryError):
         raise
     # As in `decode_image`.
@@ -189,7 +189,7 @@ def measure_image(content: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, in
 
 
 def looks_like_image(beginning: bytes) -> bool:
-    """Whether the first bytes of a file, 12 or more, are those of a common picture format, whatever its name."""
+    """Whether the first bytes of a file, 12 or more, are those of a common image format."""
     return (
         beginning.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*"))
         or (beginning[:4] == b"RIFF" and beginning[8:12] == b"WEBP")
@@ -201,41 +201,41 @@ def _open(content: bytes, max_pixels: int) -> Image.Image:
     if dicom.is_dicom(content):
         return dicom.open_dicom(content, max_pixels)
     try:
-        picture = Image.open(io.BytesIO(content), formats=FORMATS)
+        image = Image.open(io.BytesIO(content), formats=FORMATS)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageTooLargeError(f"expected a picture of at most {max_pixels:,} pixels, received: {error}") from error
-    width, height = picture.size
+        raise ImageTooLargeError(f"expected an image of at most {max_pixels:,} pixels, received: {error}") from error
+    width, height = image.size
     if width * height > max_pixels:
         raise ImageTooLargeError(
-            f"expected a picture of at most {max_pixels:,} pixels, received {width} x {height} = {width * height:,}"
+            f"expected an image of at most {max_pixels:,} pixels, received {width} x {height} = {width * height:,}"
         )
-    return picture
+    return image
 
 
-def _decode_small(picture: Image.Image, spec: InputSpec) -> None:
-    wanted = spec.size if _is_lying(picture) else spec.size[::-1]
+def _decode_small(image: Image.Image, spec: InputSpec) -> None:
+    target = spec.size if _swaps_sides(image) else spec.size[::-1]
     if spec.resize != "squash":
-        wanted = _scaled(picture.size, wanted, covering=spec.resize == "crop")
-    picture.draft(None, wanted)
+        target = _scaled(image.size, target, covering=spec.resize == "crop")
+    image.draft(None, target)
 
 
-def _to_rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith(("I", "F")):
-        deep = np.asarray(picture)
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith(("I", "F")):
+        deep = np.asarray(image)
         # Pillow reads 16-bit netpbm files as 32-bit integers of the range of 16.
-        if picture.mode == "I" and picture.format == "PPM":
+        if image.mode == "I" and image.format == "PPM":
             deep = deep.astype(np.uint16)
         return Image.fromarray(_to_8_bits(deep)).convert("RGB")
-    if picture.has_transparency_data:
-        layer = picture.convert("RGBA")
-        white = Image.new("RGB", picture.size, "white")
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        white = Image.new("RGB", image.size, "white")
         white.paste(layer, mask=layer.getchannel("A"))
         return white
-    return picture.convert("RGB")
+    return image.convert("RGB")
 
 
 def _to_8_bits(values: np.ndarray) -> np.ndarray:
-    """Gray values of more than 8 bits as uint8; Pillow would clip them.
+    """Scale gray values of more than 8 bits to uint8, which Pillow would clip.
 
     16-bit values are scaled by their full range, as Pillow does with 16-bit RGB: the high byte counts.
     32-bit integers and floats have no range of their own: it is [0, 1] for floats, [0, 255] or [0, 65535]
@@ -253,57 +253,57 @@ def _to_8_bits(values: np.ndarray) -> np.ndarray:
     return np.rint(finite * np.float32(255 / top)).astype(np.uint8)
 
 
-def _orientation(picture: Image.Image) -> int:
+def _orientation(image: Image.Image) -> int:
     try:
-        return int(picture.getexif().get(_ORIENTATION_TAG, 1))
-    # A broken EXIF block says nothing about the pixels; its readers raise anything.
+        return int(image.getexif().get(_ORIENTATION_TAG, 1))
+    # A damaged EXIF block does not affect the pixels; its readers raise any exception.
     except Exception:
         return 1
 
 
-def _is_lying(picture: Image.Image) -> bool:
-    """Whether the width of an undecoded picture is its height when upright; Pillow turns TIFF by itself."""
-    return picture.format != "TIFF" and _orientation(picture) in _LYING
+def _swaps_sides(image: Image.Image) -> bool:
+    """Whether the EXIF orientation swaps width and height of an undecoded image; Pillow rotates TIFF itself."""
+    return image.format != "TIFF" and _orientation(image) in _SWAPPING
 
 
-def _upright(picture: Image.Image) -> Image.Image:
-    method = _UPRIGHT.get(_orientation(picture))
-    return picture if method is None else picture.transpose(method)
+def _upright(image: Image.Image) -> Image.Image:
+    method = _UPRIGHT.get(_orientation(image))
+    return image if method is None else image.transpose(method)
 
 
-def _fit(picture: Image.Image, spec: InputSpec) -> Image.Image:
-    wanted = spec.size[::-1]
+def _fit(image: Image.Image, spec: InputSpec) -> Image.Image:
+    target = spec.size[::-1]
     if spec.resize == "squash":
-        return picture.resize(wanted, Image.Resampling.BILINEAR)
+        return image.resize(target, Image.Resampling.BILINEAR)
     if spec.resize == "pad":
-        return _pad(picture, wanted)
-    return _crop(picture, wanted)
+        return _pad(image, target)
+    return _crop(image, target)
 
 
-def _pad(picture: Image.Image, wanted: tuple[int, int]) -> Image.Image:
-    inner = picture.resize(_scaled(picture.size, wanted, covering=False), Image.Resampling.BILINEAR)
-    canvas = Image.new("RGB", wanted, PADDING)
-    canvas.paste(inner, ((wanted[0] - inner.width) // 2, (wanted[1] - inner.height) // 2))
+def _pad(image: Image.Image, target: tuple[int, int]) -> Image.Image:
+    inner = image.resize(_scaled(image.size, target, covering=False), Image.Resampling.BILINEAR)
+    canvas = Image.new("RGB", target, PADDING)
+    canvas.paste(inner, ((target[0] - inner.width) // 2, (target[1] - inner.height) // 2))
     return canvas
 
 
-def _crop(picture: Image.Image, wanted: tuple[int, int]) -> Image.Image:
-    scale = max(wanted[0] / picture.width, wanted[1] / picture.height)
-    width, height = min(picture.width, wanted[0] / scale), min(picture.height, wanted[1] / scale)
-    left, top = (picture.width - width) / 2, (picture.height - height) / 2
-    box = (left, top, min(picture.width, left + width), min(picture.height, top + height))
-    return picture.resize(wanted, Image.Resampling.BILINEAR, box=box)
+def _crop(image: Image.Image, target: tuple[int, int]) -> Image.Image:
+    scale = max(target[0] / image.width, target[1] / image.height)
+    width, height = min(image.width, target[0] / scale), min(image.height, target[1] / scale)
+    left, top = (image.width - width) / 2, (image.height - height) / 2
+    box = (left, top, min(image.width, left + width), min(image.height, top + height))
+    return image.resize(target, Image.Resampling.BILINEAR, box=box)
 
 
-def _scaled(size: tuple[int, int], wanted: tuple[int, int], covering: bool) -> tuple[int, int]:
-    ratios = (wanted[0] / size[0], wanted[1] / size[1])
+def _scaled(size: tuple[int, int], target: tuple[int, int], covering: bool) -> tuple[int, int]:
+    ratios = (target[0] / size[0], target[1] / size[1])
     scale = max(ratios) if covering else min(ratios)
     width, height = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-    return (width, height) if covering else (min(width, wanted[0]), min(height, wanted[1]))
+    return (width, height) if covering else (min(width, target[0]), min(height, target[1]))
 
 
 def _explain(content: bytes, error: Exception) -> str:
-    expected = f"expected a picture ({FORMAT_NAMES})"
+    expected = f"expected an image ({FORMAT_NAMES})"
     if isinstance(error, UnidentifiedImageError):
         return f"{expected}, received {_describe(content)}"
     return f"{expected}, received a damaged one of {len(content):,} bytes: {error or type(error).__name__}"

@@ -1,10 +1,10 @@
-"""Which of the known layouts a folder has, found out by looking, and the labelled images it names.
+"""Detection of the layout of a dataset, and listing of its labelled images.
 
     dataset_files/ + images/     lists: classes.txt, train.txt and optional val.txt, test.txt
     <class>/*.jpg                a folder per class
     train/<class>/*.jpg          split folders: train/, and val/ or test/ where they exist
 
-Nothing is decoded here. Every problem found is told at once, with file and line.
+No image is decoded here. All problems are reported at once, with file and line.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ import difflib
 from pathlib import Path
 
 from model.dataset.folders import FOLDER_OF_SPLIT, read_class_folders, read_split_folders, split_folders
-from model.dataset.image_files import is_picture
+from model.dataset.image_files import is_image
 from model.dataset.listing import DATASET_FILES, EXPECTED, Listing
 from model.dataset.lists import read_lists
 from model.errors import DatasetError
@@ -20,20 +20,21 @@ from model.files.browsing import files_in, folders_in, is_hidden, name_some
 
 
 def find_layout(source: Path, images_directory: str = "") -> Listing:
-    """Look at a folder and list its labelled images.
+    """Detect the layout of a folder and list its labelled images.
 
     Args:
-        source: the folder of the dataset, or a folder that holds nothing else.
-        images_directory: where the paths in `dataset_files/` start; empty is `images/`. Relative to the dataset.
+        source: folder of the dataset, or a folder that contains only this folder.
+        images_directory: folder that the paths in `dataset_files/` are relative to, itself relative to the dataset;
+            empty: `images/`.
 
     Raises:
-        DatasetError: no known layout, or problems in it; the message names them all.
+        DatasetError: unknown layout, or problems in it; the message lists all of them.
     """
     try:
         return _find_layout(source, images_directory)
     except OSError as error:
         raise DatasetError(
-            f"{source}: expected folders that can be read, received: {error.strerror or error}: {error.filename}"
+            f"{source}: expected readable folders, received: {error.strerror or error}: {error.filename}"
         ) from error
 
 
@@ -43,7 +44,7 @@ def _find_layout(source: Path, images_directory: str) -> Listing:
         return read_lists(root, images_directory)
     if any((folder / DATASET_FILES).is_dir() for folder in folders_in(root)):
         names = ", ".join(folder.name for folder in folders_in(root))
-        raise DatasetError(f"{root}: expected one dataset, found a folder of datasets: {names}. Name one of them.")
+        raise DatasetError(f"{root}: expected one dataset, found a folder of datasets: {names}. Choose one of them.")
     listing = read_split_folders(root) if split_folders(root) else read_class_folders(root)
     if not images_directory:
         return listing
@@ -64,11 +65,11 @@ def _existing_folder(source: Path) -> Path:
 
 
 def without_wrapping(root: Path) -> Path:
-    """The folder that holds the dataset: archives often hold one folder with everything in it."""
+    """Folder of the dataset: an archive often contains a single folder with everything in it."""
     while True:
         folders = folders_in(root)
         if len(folders) != 1 or folders[0].name == DATASET_FILES or folders[0].name.lower() in FOLDER_OF_SPLIT:
             return root
-        if not folders_in(folders[0]) or any(is_picture(path) for path in files_in(root)):
+        if not folders_in(folders[0]) or any(is_image(path) for path in files_in(root)):
             return root
         root = folders[0]

@@ -1,4 +1,4 @@
-"""The labelled images that a dataset names, before any is read; and all that is wrong with them at once."""
+"""Listing of the labelled images of a dataset, and reporting of all its problems at once."""
 
 import dataclasses
 import re
@@ -15,7 +15,7 @@ BLANKS = " \t"
 
 EXPECTED = f"""one of these layouts, as a folder or as a .zip, .tar, .tar.gz or .tar.xz of it:
   {DATASET_FILES}/ with {CLASSES} and train.txt (and val.txt, test.txt), beside {IMAGES}/
-  a folder per class, with its pictures
+  a folder per class, with its images
   train/ (and val/, test/), with a folder per class in each"""
 
 _PROBLEMS_SHOWN = 30
@@ -23,16 +23,16 @@ _PROBLEMS_SHOWN = 30
 
 @dataclasses.dataclass(frozen=True)
 class Listing:
-    """The labelled images that a dataset names, before any is read.
+    """Labelled images of a dataset, before any of them is read.
 
     Attributes:
-        layout: what was found, in words.
-        root: where the names of the samples start.
+        layout: description of the layout.
+        root: folder that the names of the samples are relative to.
         classes: names in label order; two or more.
-        splits: the samples of each split; all are in train where the dataset has no splits.
-        has_splits: whether the dataset divides its images itself.
-        ignored: files that are not among the samples and do not look like pictures of a class.
-        unlistable: pictures whose names no list can hold.
+        splits: samples of each split; all of them in train if the dataset has no splits.
+        has_splits: whether the dataset has its own splits.
+        ignored: files that are no images of a class.
+        unlistable: images whose names cannot be written to a list.
     """
 
     layout: str
@@ -46,7 +46,7 @@ class Listing:
 
 
 def is_listable(name: str) -> bool:
-    """Whether a line of a list can hold the name: UTF-8, no line ends, no blanks around it."""
+    """Whether a name can be written to a line of a list: UTF-8, no line breaks, no surrounding blanks."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -55,13 +55,13 @@ def is_listable(name: str) -> bool:
 
 
 def describe_problems(problems: Sequence[str]) -> str:
-    """All problems in one text, one a line; of very many the first, and how many more."""
+    """Format problems as text, one per line; of many problems the first ones and their number."""
     head = "a problem in the dataset:" if len(problems) == 1 else f"{len(problems):,} problems in the dataset:"
     more = len(problems) - _PROBLEMS_SHOWN
     return "\n  ".join([head, *problems[:_PROBLEMS_SHOWN], *([f"... and {more:,} more"] if more > 0 else [])])
 
 
 def raise_all(root: Path, problems: Sequence[str]) -> None:
-    """Raise a DatasetError that tells all problems, if there are any."""
+    """Raise a DatasetError with all problems, if there are any."""
     if problems:
         raise DatasetError(f"{root}: {describe_problems(problems)}")

@@ -1,4 +1,4 @@
-"""The layout of AI4OS, lists: `dataset_files/` with classes.txt and a list of each split, beside `images/`."""
+"""AI4OS layout: lists in `dataset_files/` (classes.txt and a list of each split), and the images in `images/`."""
 
 import dataclasses
 import posixpath
@@ -12,7 +12,7 @@ from model.errors import DatasetError
 from model.files.browsing import describe_content, folders_in
 from model.results import SPLITS, Sample, Split
 
-# A longer one is no label, and `int` is slow on very long ones.
+# A longer number is no label, and `int` is slow on very long ones.
 _LABEL = re.compile(r"[+-]?[0-9]{1,18}")
 
 
@@ -62,9 +62,9 @@ def write_classes(directory: Path, classes: Iterable[str]) -> None:
 
 
 def parse_line(line: str) -> tuple[str, int] | None:
-    """The path and the label of a line of a list, or None where it is not `path label`.
+    """Parse a line of a list to path and label; None if the line is not `path label`.
 
-    The label is the last field, so that the path may hold spaces.
+    The label is the last field, so the path may contain spaces.
     """
     line = line.rstrip(BLANKS)
     end = max(line.rfind(blank) for blank in BLANKS) + 1
@@ -87,12 +87,12 @@ def _read_classes(path: Path, problems: list[str]) -> list[str]:
     for number, name in enumerate(names, start=1):
         name = name.strip(BLANKS)
         if not name:
-            problems.append(f"{path}:{number}: expected the name of a class, found a blank line")
+            problems.append(f"{path}:{number}: expected a class name, found a blank line")
         elif name in first:
-            problems.append(f"{path}:{number}: the class {name!r} is there already, in line {first[name]}")
+            problems.append(f"{path}:{number}: the class {name!r} was already listed on line {first[name]}")
         first.setdefault(name, number)
     if len(names) < 2 and not problems:
-        problems.append(f"{path}: expected two classes or more, one a line, found {len(names)}")
+        problems.append(f"{path}: expected two classes or more, one per line, found {len(names)}")
     return [name.strip(BLANKS) for name in names]
 
 
@@ -122,13 +122,13 @@ def _read_lines(path: Path, problems: list[str]) -> list[str]:
         content = path.read_bytes()
         text = content.decode("utf-8-sig")
     except OSError as error:
-        problems.append(f"{path}: expected a file that can be read, received: {error.strerror or error}")
+        problems.append(f"{path}: expected a readable file, received: {error.strerror or error}")
         return []
     except UnicodeDecodeError as error:
         number = content.count(b"\n", 0, error.start) + 1
         problems.append(f"{path}:{number}: expected UTF-8 text, received {error.reason}. Save the file as UTF-8")
         return []
-    # Not `splitlines`: it also splits at characters that may stand in a file name.
+    # Not `splitlines`, which also splits at characters that may occur in a file name.
     return re.split(r"\r\n|\n|\r", text)
 
 
@@ -144,7 +144,7 @@ def _missing_images(lines: Sequence[_Line], images: Path, root: Path) -> list[st
     missing = [line for line in lines if not (images / line.name).is_file()]
     if not missing or len(missing) < len(lines):
         return [f"{line.where}: no such image: {images / line.name}" for line in missing]
-    state = "none of the listed images is there" if images.is_dir() else "no such folder"
+    state = "none of the listed images exists" if images.is_dir() else "no such folder"
     holding = [folder for folder in (root, *folders_in(root)) if (folder / lines[0].name).is_file()]
     better = [folder.relative_to(root).as_posix() for folder in holding]
     advice = f"They are in {better[0]!r}: set" if better else f"{root} holds {describe_content(root)}. Set"

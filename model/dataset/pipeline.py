@@ -1,7 +1,7 @@
 """Decoding many images in threads: one loop and one memory policy for training, evaluation, prediction and export.
 
 Three bounds hold whatever the images are: the number of threads, the pixels being decoded at the same time in this
-process, and the number of results that wait for their turn.
+process, and the number of results waiting to be returned in order.
 """
 
 import collections
@@ -30,7 +30,7 @@ BATCH_SIZE = 8
 _MAX_THREADS = 32
 # For a photo of 24 megapixels and its copies.
 _BYTES_PER_THREAD = 250_000_000
-# Decoded results waiting for their turn, per thread: it bounds memory.
+# Decoded results waiting for in order, per thread: it bounds memory.
 _RESULTS_PER_THREAD = 4
 _MAX_ENCODED_BYTES = 64 * 1024 * 1024
 # Memory that the decoder frees of a smaller image is soon used again.

@@ -1,4 +1,4 @@
-"""A dataset made ready: found, unpacked, every image decoded once, cleaned, checked and split."""
+"""Preparation of a dataset: unpack it, decode every image once, reject damaged ones, check and split it."""
 
 import hashlib
 import re
@@ -22,32 +22,32 @@ from model.results import SPLITS, Dataset, Progress, Sample, Split, no_progress
 __all__ = ["Leakage", "Rejected", "Verdict", "prepare_dataset", "write_dataset_files"]
 
 MOST_FOLDS = 10
-# What 10 folds gain on more images, they cost in time.
+# With more images, more folds take time without improving the estimate.
 MANY_IMAGES, FOLDS_OF_MANY = 500, 5
-# With fewer images per class on average, a test split tells next to nothing.
+# With fewer images per class on average, the result of a test split is meaningless.
 FEW_FOR_A_TEST = 20
 
 _UNPACKED = "unpacked"
-_UNLISTABLE = "its name has a line end, blanks around it or is not UTF-8: rename the file"
+_UNLISTABLE = "its name contains a line break, has surrounding blanks or is not UTF-8: rename the file"
 
 
 def prepare_dataset(
     source: Path, config: TrainConfig, work_directory: Path, progress: Progress = no_progress
 ) -> Verdict:
-    """Find out what `source` is, decode every image once, leave out the bad ones, check and split the rest.
+    """Detect the layout of `source`, decode every image once, reject damaged ones, check and split the rest.
 
-    The same files and options give the same verdict. Splits that the dataset brings are kept, and what
-    they have in common is reported; splits made here keep duplicates and groups together.
+    The same files and options give the same verdict. Splits of the dataset are kept, and leakage between them is
+    reported; splits made here keep duplicates and groups together.
 
     Args:
-        source: the folder or archive of the dataset; `model.dataset.layouts` knows the layouts.
+        source: folder or archive of the dataset; see `model.dataset.layouts` for the layouts.
         config: `images_directory`, `val_fraction`, `test_fraction`, `folds`, `group_pattern`, `max_bad_fraction`
-            and `seed` are used, and `weights` and `fine_tune` where `folds` is empty.
-        work_directory: where an archive is unpacked; it must outlive the use of the dataset.
-        progress: told of the phase `check`, in images.
+            and `seed` are used; also `weights` and `fine_tune` if `folds` is empty.
+        work_directory: folder in which an archive is unpacked; it must exist as long as the dataset is used.
+        progress: reports the phase `check`, in images.
 
     Raises:
-        DatasetError: it cannot be trained on; the message lists all problems.
+        DatasetError: the dataset cannot be used for training; the message lists all problems.
         ArchiveError: the archive is damaged or unsafe.
     """
     folder = source
@@ -103,7 +103,7 @@ def _kinships(inspection: Inspection, group_pattern: str) -> dict[Kinship, np.nd
 
 
 def _group_key(pattern: re.Pattern[str], name: str) -> tuple[str, str]:
-    """An image that the pattern does not match is a group of its own."""
+    """Group of an image by the pattern; an image without a match is its own group."""
     match = pattern.search(name)
     return ("name", name) if match is None or match[1] is None else ("group", match[1])
 
@@ -111,11 +111,11 @@ def _group_key(pattern: re.Pattern[str], name: str) -> tuple[str, str]:
 def _group_warnings(group_pattern: str, kinships: Mapping[Kinship, np.ndarray]) -> list[str]:
     if not group_pattern or len(np.unique(kinships["group"])) < len(kinships["group"]):
         return []
-    return [f"group_pattern = {group_pattern!r} puts no two images into one group"]
+    return [f"group_pattern = {group_pattern!r} does not group any two images"]
 
 
 def _together(kinships: Mapping[Kinship, np.ndarray]) -> np.ndarray:
-    """Groups of all kinds merged: int64 (n,), the group of each image."""
+    """Merge the groups of all kinds: int64 (n,), the group of each image."""
     kinds = iter(kinships.values())
     groups = next(kinds)
     for group_of in kinds:
@@ -124,7 +124,7 @@ def _together(kinships: Mapping[Kinship, np.ndarray]) -> np.ndarray:
 
 
 def _folds(listing: Listing, samples: Sequence[Sample], groups: np.ndarray, config: TrainConfig) -> int:
-    """How many folds of cross-validation there are to be, 0 for none."""
+    """Number of cross-validation folds; 0 for none."""
     learnable = {sample.name for split in ("train", "val") for sample in listing.splits[split]}
     groups = groups[[sample.name in learnable for sample in samples]]
     folds = config.folds
@@ -132,16 +132,15 @@ def _folds(listing: Listing, samples: Sequence[Sample], groups: np.ndarray, conf
         per_class = len(groups) / len(listing.classes)
         is_small = per_class < FEW_FOR_A_TEST and config.fine_tune in ("none", "auto")
         folds = _automatic_folds(len(groups), per_class) if is_small else 0
-    # Random weights have no features to try heads on: each fold would be a training of its own.
+    # Random weights have no pretrained features: each fold would be a complete training.
     folds = 0 if config.weights == "none" else min(folds, len(np.unique(groups)))
     return folds if folds > 1 else 0
 
 
 def _automatic_folds(images: int, per_class: float) -> int:
-    """Many, to learn from nearly all images; not more than images in a class, so that each fold has every class.
+    """Default number of folds: many, to train on nearly all images, but not more than images per class.
 
-    Where a fold has one class and not the other, the one held out is the rarer for it among those left to learn
-    from, and found less often than it would be.
+    In a fold that lacks a class, the class is rarer among the training images and would be predicted less often.
     """
     return max(2, min(FOLDS_OF_MANY if images > MANY_IMAGES else MOST_FOLDS, int(per_class)))
 
@@ -149,12 +148,12 @@ def _automatic_folds(images: int, per_class: float) -> int:
 def _divide(
     listing: Listing, samples: Sequence[Sample], groups: np.ndarray, config: TrainConfig, folds: int
 ) -> tuple[Dataset, str]:
-    """The dataset with all its splits, and in words where they come from."""
+    """Dataset with all its splits, and a description of their origin."""
     group_of = {sample.name: int(group) for sample, group in zip(samples, groups, strict=True)}
     splits = {split: tuple(sample for sample in listing.splits[split] if sample.name in group_of) for split in SPLITS}
     origin = "its own splits"
     if not listing.has_splits:
-        # Folds measure better than two or three test images a class, which can then be learnt from.
+        # Folds give a better estimate than two or three test images per class, which can then be used for training.
         fractions: dict[Split, float] = {"val": config.val_fraction, "test": 0.0 if folds else config.test_fraction}
         splits = split_samples(samples, [group_of[sample.name] for sample in samples], fractions, config.seed)
         origin = f"splits made with seed {config.seed}"

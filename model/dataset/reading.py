@@ -1,7 +1,7 @@
-"""Reading the photos of a dataset from a disk or mount that may be away for a moment.
+"""Reading the photos of a dataset from a disk or mount that may be temporarily unavailable.
 
-Only what is wrong with a photo itself may count against it: one that is merely out of reach would otherwise be left
-out of the dataset in silence, or be called damaged.
+A photo is rejected only if the photo itself is damaged. Without the retries here, photos on an unavailable mount would
+be left out of the dataset, or reported as damaged.
 """
 
 import errno
@@ -17,12 +17,12 @@ from model.dataset.images import decode_image, read_bytes, read_content
 from model.errors import ImageError, StorageError
 from model.results import InputSpec, Sample
 
-# Two minutes: a network mount that is away for one, as while its server starts again, ends nothing.
+# Two minutes in all: long enough for the server of a network mount to restart.
 SECONDS_BETWEEN_TRIES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 30.0, 30.0)
 
 log = logging.getLogger(__name__)
 
-# Where the rest of the dataset is there, these are about the one file.
+# Errors that concern a single file if the rest of the dataset is available.
 _OF_THE_FILE = frozenset(
     {
         errno.ENOENT,
@@ -39,12 +39,12 @@ _OF_THE_FILE = frozenset(
 
 
 def read_photo(sample: Sample) -> bytes:
-    """The bytes of a photo; while its disk or mount is away, it is tried again for two minutes.
+    """Read the bytes of a photo; retry for two minutes while its disk or mount is unavailable.
 
     Raises:
-        ImageTooLargeError: it has more than `model.dataset.images.MAX_BYTES` bytes.
-        ImageError: the file is missing or closed to us, while the folder of the dataset is there.
-        StorageError: the disk or mount stayed away.
+        ImageTooLargeError: the file has more than `model.dataset.images.MAX_BYTES` bytes.
+        ImageError: the file is missing or not readable, while the folder of the dataset is available.
+        StorageError: the disk or mount stayed unavailable.
     """
     root = _root(sample)
     for seconds in (0.0, *SECONDS_BETWEEN_TRIES):
@@ -54,13 +54,13 @@ def read_photo(sample: Sample) -> bytes:
         except OSError as error:
             last = error
         if last.errno in _OF_THE_FILE and not is_away(root):
-            # Read once more: it may have come back between the two.
+            # Read again: the mount may have come back in between.
             return read_content(sample.path)
     raise _away(root, f"{sample.path}: {last.strerror or last}") from last
 
 
 def read_sample(sample: Sample, spec: InputSpec | None = None) -> np.ndarray:
-    """The pixels of a photo, as `model.dataset.images.read_image` gives them; read as `read_photo` does.
+    """Decode a photo as `model.dataset.images.read_image` does; read as `read_photo` does.
 
     Raises:
         ImageTooLargeError, ImageError, StorageError: as `read_photo` and `decode_image`.
@@ -77,10 +77,10 @@ def raise_with_path(sample: Sample, error: ImageError) -> NoReturn:
 
 
 def wait_for_dataset(source: Path) -> None:
-    """Return once the folder or file of a dataset is there; tried again for two minutes.
+    """Wait up to two minutes until the folder or file of a dataset is available.
 
     Raises:
-        StorageError: it stayed away.
+        StorageError: it stayed unavailable.
     """
     for seconds in (0.0, *SECONDS_BETWEEN_TRIES):
         _wait(seconds, source)
@@ -90,7 +90,7 @@ def wait_for_dataset(source: Path) -> None:
 
 
 def is_away(root: Path) -> bool:
-    """Whether a folder or file that was there is out of reach; where a mount is gone, an empty folder is left."""
+    """Whether a folder or file is unavailable; a lost mount leaves an empty folder."""
     try:
         if not root.is_dir():
             root.stat()
@@ -103,12 +103,12 @@ def is_away(root: Path) -> bool:
 
 def _wait(seconds: float, root: Path) -> None:
     if seconds:
-        log.warning("%s cannot be read at this moment: trying again in %.0f s", root, seconds)
+        log.warning("%s cannot be read: retrying in %.0f s", root, seconds)
         time.sleep(seconds)
 
 
 def _root(sample: Sample) -> Path:
-    """The folder of the dataset that a sample is in."""
+    """Folder of the dataset of a sample."""
     parts = PurePosixPath(sample.name).parts
     inside = len(parts) if sample.path.parts[-len(parts) :] == parts else 1
     return sample.path.parents[inside - 1]
@@ -118,5 +118,5 @@ def _away(root: Path, received: str) -> StorageError:
     seconds = sum(SECONDS_BETWEEN_TRIES)
     return StorageError(
         f"{root}: expected the dataset to be readable, received for {seconds:.0f} s: {received}. "
-        "See to its disk or mount."
+        "Check its disk or mount."
     )

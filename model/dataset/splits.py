@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 
 from model.results import SPLITS, Sample, Split
 
-# A class with fewer groups has none in this split.
+# Minimum number of groups of a class that has images in this split.
 _GROUPS_NEEDED: Mapping[Split, int] = {"val": 2, "test": 3}
 
 
@@ -82,7 +82,7 @@ def _units(names: Sequence[str], groups: Sequence[Hashable], seed: int) -> list[
         members[groups[row]].append(row)
     units = list(members.values())
     random.Random(seed).shuffle(units)  # nosec B311
-    # Large groups first: the small ones then even out what these leave uneven.
+    # Large groups first: the small ones then balance the splits.
     units.sort(key=len, reverse=True)
     return units
 

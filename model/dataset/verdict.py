@@ -1,4 +1,4 @@
-"""What the checks of a dataset found: for the terminal, for machines, and for the files of a trained model."""
+"""Result of the checks of a dataset, as text, as JSON and as files of a trained model."""
 
 import dataclasses
 from collections import Counter
@@ -20,14 +20,14 @@ Kinship = Literal["identical", "near", "group"]
 _SHOWN = 5
 _IN_WORDS: dict[Kinship, str] = {
     "identical": "the same file",
-    "near": "nearly the same picture",
+    "near": "near duplicates",
     "group": "one group of group_pattern",
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Rejected:
-    """An image that was left out, and why."""
+    """Rejected image, and the reason."""
 
     name: str
     reason: str
@@ -35,7 +35,7 @@ class Rejected:
 
 @dataclasses.dataclass(frozen=True)
 class Leakage:
-    """Images that belong together and are in more than one split, which makes the results look too good.
+    """Images that belong together but are in more than one split, which makes metrics too optimistic.
 
     Attributes:
         kind: `identical` bytes; `near` duplicates; one `group` of `group_pattern`.
@@ -48,20 +48,20 @@ class Leakage:
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """A dataset that can be trained on, and all that is worth knowing about it.
+    """Dataset ready for training, and the findings of its checks.
 
     Attributes:
-        dataset: without the rejected images, and with all splits made.
+        dataset: samples without the rejected images, in their splits.
         rejected: images that cannot be decoded.
-        leakage: what the dataset's own splits have in common. Splits of ours have nothing in common.
-        warnings: sentences, each about one thing that may hurt.
+        leakage: images shared between the dataset's own splits; splits made here share none.
+        warnings: sentences, one per possible problem.
         fingerprint: sha256 over the sorted names, classes and content hashes, in hexadecimal.
-        layout: what was found, in words.
-        has_splits: whether the dataset brought its own splits.
+        layout: description of the layout.
+        has_splits: whether the dataset has its own splits.
         content_hashes: name -> sha256 of the file's bytes, in hexadecimal.
-        ignored: files that are not pictures of any class.
-        folds: how many folds of cross-validation measure a training on it; 0 where there are none.
-        groups: name -> number of the images it must stay together with: duplicates, and groups of group_pattern.
+        ignored: files that are no images of a class.
+        folds: number of cross-validation folds of a training; 0 for none.
+        groups: name -> group of images that stay together: duplicates, and groups of group_pattern.
     """
 
     dataset: Dataset
@@ -95,7 +95,7 @@ class Verdict:
 
     @property
     def counts(self) -> dict[Split, dict[str, int]]:
-        """How many images each class has in each split; classes in label order."""
+        """Number of images of each class in each split; classes in label order."""
         labels = {split: Counter(sample.label for sample in self.dataset.split(split)) for split in SPLITS}
         return {
             split: {name: labels[split][label] for label, name in enumerate(self.dataset.classes)} for split in SPLITS
@@ -103,7 +103,7 @@ class Verdict:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What to know before trusting a training, a sentence each: images left out, leakage, warnings."""
+        """Remarks for the user, one sentence each: rejected images, leakage, warnings."""
         remarks = []
         if self.rejected:
             remarks.append(f"{counted(len(self.rejected), 'image')} could not be decoded and left out: see {REJECTED}")
@@ -115,7 +115,7 @@ class Verdict:
         return (*remarks, *self.warnings)
 
     def to_json(self) -> dict[str, Any]:
-        """The verdict as plain JSON types, without the content hashes."""
+        """Convert to plain JSON types, without the content hashes."""
         return {
             "layout": self.layout,
             "has_splits": self.has_splits,
@@ -135,10 +135,10 @@ class Verdict:
         }
 
     def lines(self, fetched_from: str = "") -> list[str]:
-        """The verdict for a reader at a terminal, a line each, without colours.
+        """Format as lines of text for a terminal, without colours.
 
         Args:
-            fetched_from: what the reader calls the dataset, where it is a copy of one in a storage.
+            fetched_from: name of the dataset as given by the user, if it is a local copy of a remote one.
         """
         dataset = self.dataset
         root = f"{fetched_from}, fetched into {dataset.root}" if fetched_from else str(dataset.root)
@@ -183,7 +183,7 @@ class Verdict:
             lines += _first(f"  {item.name}: {item.reason}" for item in self.rejected)
         if self.ignored:
             shown = ", ".join(self.ignored[:_SHOWN]) + (", ..." if len(self.ignored) > _SHOWN else "")
-            lines.append(f"Ignored: {counted(len(self.ignored), 'file')} that are no pictures of a class: {shown}")
+            lines.append(f"Ignored: {counted(len(self.ignored), 'file')} that are no images of a class: {shown}")
         return lines
 
     def _leaks(self) -> list[str]:

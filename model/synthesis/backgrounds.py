@@ -1,4 +1,4 @@
-"""Backgrounds drawn by our own code: streets, walls, foliage and skies to paste a cut-out on.
+"""Drawn backgrounds for cut-outs: streets, walls, foliage and skies.
 
 A background is a float32 array of shape (height, width, 3), RGB, in about [0, 255].
 """
@@ -13,11 +13,11 @@ Size = tuple[int, int]
 
 
 def draw_background(size: Size, rng: np.random.Generator) -> np.ndarray:
-    """One of the scenes of `SCENES`, with clutter in front of it.
+    """Draw one of the scenes of `SCENES`, with clutter in front of it.
 
     Args:
-        size: height and width of the picture, in pixels.
-        rng: where every choice comes from.
+        size: height and width in pixels.
+        rng: source of all random choices.
 
     Returns:
         float32 array (height, width, 3), RGB, in [0, 255].
@@ -27,12 +27,12 @@ def draw_background(size: Size, rng: np.random.Generator) -> np.ndarray:
 
 
 def fractal_noise(size: Size, rng: np.random.Generator, coarsest: float = 4, octaves: int = 4) -> np.ndarray:
-    """Smooth random hills, each octave with twice the detail and half the height.
+    """Fractal noise: smooth random hills, each octave with twice the detail and half the height.
 
     Args:
-        size: height and width.
-        coarsest: hills along the width in the first octave.
-        octaves: how many to add.
+        size: height and width in pixels.
+        coarsest: number of hills along the width in the first octave.
+        octaves: number of octaves.
 
     Returns:
         float32 array (height, width), about uniform in [0, 1].
@@ -51,12 +51,12 @@ def _enlarge(field: np.ndarray, size: Size) -> np.ndarray:
 
 
 def _mix(first: np.ndarray, second: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """Two colours blended by a share in [0, 1] per pixel."""
+    """Blend two colours by a fraction in [0, 1] per pixel."""
     return first + (second - first) * share[..., None]
 
 
 def _colour(rng: np.random.Generator, low: tuple[int, int, int], high: tuple[int, int, int]) -> np.ndarray:
-    """A colour between two, one share for all channels and a little of each channel's own."""
+    """Random colour between two, with one fraction for all channels and a small variation per channel."""
     start, end = np.array(low, np.float32), np.array(high, np.float32)
     colour = start + (end - start) * rng.random() + rng.normal(0, 6, 3)
     return np.clip(colour, 0, 255).astype(np.float32)
@@ -148,7 +148,7 @@ def _street(size: Size, rng: np.random.Generator) -> np.ndarray:
     height, width = size
     horizon = int(height * rng.uniform(0.25, 0.55))
     kerb = int(height * rng.uniform(0.65, 0.85))
-    picture = _sky(size, rng)
+    scene = _sky(size, rng)
     hills = (fractal_noise((1, width), rng, 6)[0] - 0.5) * height * 0.35
     if rng.random() < 0.5:
         middle = _facade(size, rng)
@@ -157,13 +157,13 @@ def _street(size: Size, rng: np.random.Generator) -> np.ndarray:
     else:
         middle = _foliage(size, rng)
     below_outline = np.arange(height)[:, None] > horizon + hills
-    picture = np.where(below_outline[..., None], middle, picture)
-    picture[kerb:] = _asphalt((height - kerb, width), rng)
-    return picture
+    scene = np.where(below_outline[..., None], middle, scene)
+    scene[kerb:] = _asphalt((height - kerb, width), rng)
+    return scene
 
 
 def _add_clutter(scene: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Posters, lamps, cars' paint: shapes in the colours of signs, so that colour alone tells nothing."""
+    """Add shapes in the colours of signs (posters, lamps, cars), so that colour alone does not identify a sign."""
     height, width = scene.shape[:2]
     clutter = Image.fromarray(np.clip(scene, 0, 255).astype(np.uint8))
     draw = ImageDraw.Draw(clutter)

@@ -1,8 +1,8 @@
-"""Photos made by pasting cut-outs on backgrounds, and the demo dataset made that way.
+"""Synthetic photos: cut-outs pasted on backgrounds, and the demo dataset made that way.
 
-A photo goes through what happens to a real one, in this order: the object is turned, seen in
-perspective, worn and shaded; it stands in a scene, partly hidden; light, lens and sensor add their
-own; JPEG loses some of it. Every choice comes from one `numpy.random.Generator`.
+The effects of a real photo are applied in this order: wear, shading, rotation and perspective of the
+object; placement in the scene, with occlusion; light, lens and sensor; JPEG compression. All random
+choices come from one `numpy.random.Generator`.
 """
 
 import dataclasses
@@ -22,8 +22,8 @@ from model.synthesis.backgrounds import draw_background, fractal_noise
 from model.synthesis.traffic_signs import SIGNS, draw_sign
 
 IMAGES_PER_CLASS = 60
-VAL_SHARE = 0.15
-TEST_SHARE = 0.15
+VAL_FRACTION = 0.15
+TEST_FRACTION = 0.15
 LEAST_IMAGES_PER_CLASS = 3
 
 Range = tuple[float, float]
@@ -31,21 +31,21 @@ Range = tuple[float, float]
 
 @dataclasses.dataclass(frozen=True)
 class Variation:
-    """How much photos differ: each is drawn uniformly from these ranges, each effect with its chance.
+    """Variation of the photos: uniform ranges of the parameters, and probabilities of the effects.
 
     Attributes:
-        height_share: height of the object over that of the photo.
-        roll, pitch, yaw: turns around the viewing, the horizontal and the vertical axis, in degrees.
-        pole: chance that the object stands on a pole.
-        occlusion: chance that something stands in front of the object.
-        exposure: factor on all pixels; photos are taken from dusk to glaring sun.
-        blur: radius of the blur of a lens out of focus, in pixels.
-        motion: chance of motion blur.
-        noise: deviation of the sensor's noise, in gray levels of 255.
-        jpeg_quality: Pillow's quality, 1 to 95.
+        height_fraction: height of the object divided by that of the photo.
+        roll, pitch, yaw: rotation around the viewing, the horizontal and the vertical axis, in degrees.
+        pole: probability that the object is on a pole.
+        occlusion: probability of an occlusion of the object.
+        exposure: factor on all pixels, from dusk to bright sun.
+        blur: radius of the defocus blur, in pixels.
+        motion: probability of motion blur.
+        noise: standard deviation of the sensor noise, in gray levels of 255.
+        jpeg_quality: quality of Pillow, 1 to 95.
     """
 
-    height_share: Range = (0.25, 0.65)
+    height_fraction: Range = (0.25, 0.65)
     roll: Range = (-14, 14)
     pitch: Range = (-25, 25)
     yaw: Range = (-50, 50)
@@ -66,12 +66,12 @@ def write_demo_dataset(
 ) -> None:
     """Write photos of traffic signs, eight classes, as an AI4OS dataset: `images/` and `dataset_files/`.
 
-    Image i of a class depends on `seed`, the class and i only, so a larger dataset holds the smaller one's images.
-    The same versions of NumPy and Pillow write the same bytes. The lists are written last: a new
-    dataset that has them is whole.
+    Image i of a class depends only on `seed`, the class and i, so a larger dataset has the images of a smaller one.
+    The same versions of NumPy and Pillow write the same bytes. The lists are written last: a dataset with lists is
+    complete.
 
     Args:
-        directory: made if missing; files of the same names in it are replaced.
+        directory: created if it does not exist; existing files of the same names are replaced.
         images_per_class: 3 or more; 15 % of them, and at least one, go to each of `val` and `test`.
         seed: 0 or more.
         progress: called with the phase `synthesize` after each image.
@@ -101,25 +101,25 @@ def write_demo_dataset(
 
 
 def draw_demo_photo(sign: str, rng: np.random.Generator) -> bytes:
-    """One photo of a traffic sign, as JPEG bytes; 320 to 480 pixels wide, 240 to 360 high."""
+    """Draw a photo of a traffic sign: JPEG bytes, 320 to 480 pixels wide and 240 to 360 high."""
     size = int(rng.integers(240, 361)), int(rng.integers(320, 481))
     return compose_photo(draw_sign(sign, rng), draw_background(size, rng), rng, Variation())
 
 
 def compose_photo(cutout: Image.Image, background: np.ndarray, rng: np.random.Generator, variation: Variation) -> bytes:
-    """Paste an object on a background and take a photo of it.
+    """Paste an object on a background and simulate a photo of it.
 
     Args:
-        cutout: RGBA, transparent around the object; drawn larger than it will be seen.
+        cutout: RGBA image, transparent around the object, larger than the object in the photo.
         background: float32 array (height, width, 3), RGB, in [0, 255].
-        rng: where every choice comes from.
-        variation: how far the choices may go.
+        rng: source of all random choices.
+        variation: ranges of the parameters.
 
     Returns:
-        The bytes of a JPEG file.
+        Bytes of a JPEG file.
     """
     height, width = background.shape[:2]
-    target = rng.uniform(*variation.height_share) * height
+    target = rng.uniform(*variation.height_fraction) * height
     placed = _place(_wear(_shrink(cutout, target), rng), target, (height, width), rng, variation)
     if rng.random() < variation.occlusion:
         placed = _occlude(placed, rng)
@@ -128,14 +128,14 @@ def compose_photo(cutout: Image.Image, background: np.ndarray, rng: np.random.Ge
 
 
 def _shrink(cutout: Image.Image, target: float) -> Image.Image:
-    """Most of the reduction to `target` pixels, because the perspective transform does not smooth."""
+    """Reduce a cut-out close to `target` pixels, because the perspective transform does not smooth."""
     height = max(8, round(target * 1.5))
     width = max(8, round(height * cutout.width / cutout.height))
     return cutout.resize((width, height), Image.Resampling.LANCZOS)
 
 
 def _wear(cutout: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Dirt, and light that falls from one side."""
+    """Add dirt, and light from one side."""
     pixels = np.asarray(cutout, np.float32)
     size = pixels.shape[:2]
     dirt = np.clip((fractal_noise((64, 64), rng, 4) - rng.uniform(0.45, 0.8)) * 4, 0, 1) * rng.uniform(0, 0.55)
@@ -149,7 +149,7 @@ def _wear(cutout: Image.Image, rng: np.random.Generator) -> Image.Image:
 def _place(
     cutout: Image.Image, target: float, size: tuple[int, int], rng: np.random.Generator, variation: Variation
 ) -> Image.Image:
-    """The object seen in perspective, about `target` pixels high, somewhere in an empty picture of `size`."""
+    """Place the object in perspective, about `target` pixels high, at a random position of an image of `size`."""
     height, width = size
     turns = [np.radians(rng.uniform(*turn)) for turn in (variation.roll, variation.pitch, variation.yaw)]
     corners = _project(turns, cutout.width / cutout.height) * target / 2
@@ -162,12 +162,12 @@ def _place(
 
 
 def _project(turns: Sequence[float], aspect: float, distance: float = 3.5) -> np.ndarray:
-    """Where the corners of a rectangle of half height 1 are seen after three turns.
+    """Project the corners of a rectangle of half height 1 after three rotations.
 
     Args:
         turns: roll, pitch and yaw, in radians.
-        aspect: width over height of the rectangle.
-        distance: of the eye, in half heights.
+        aspect: width divided by height of the rectangle.
+        distance: distance of the camera, in half heights.
 
     Returns:
         float array (4, 2), clockwise from top left, relative to the centre.
@@ -182,7 +182,7 @@ def _project(turns: Sequence[float], aspect: float, distance: float = 3.5) -> np
 
 
 def _homography(source: np.ndarray, destination: np.ndarray) -> np.ndarray:
-    """The eight coefficients Pillow wants to map four points (4, 2) of the output to four of the input."""
+    """Eight coefficients for Pillow that map four points (4, 2) of the output to four points of the input."""
     rows, values = [], []
     for (x, y), (u, v) in zip(source, destination, strict=True):
         rows += [(x, y, 1, 0, 0, 0, -u * x, -u * y), (0, 0, 0, x, y, 1, -v * x, -v * y)]
@@ -191,7 +191,7 @@ def _homography(source: np.ndarray, destination: np.ndarray) -> np.ndarray:
 
 
 def _occlude(placed: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Leaves, a pole or a sticker in front of the object."""
+    """Add leaves, a pole or a sticker in front of the object."""
     left, top, right, bottom = placed.getbbox() or (0, 0, *placed.size)
     wide, high = right - left, bottom - top
     covered = placed.copy()
@@ -219,7 +219,7 @@ def _occlude(placed: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 
 def _paste(placed: Image.Image, background: np.ndarray, rng: np.random.Generator, variation: Variation) -> np.ndarray:
-    """The object in the scene, perhaps on a pole, with its shadow behind it; float32 (height, width, 3)."""
+    """Paste the object into the scene, possibly on a pole, with its shadow; float32 (height, width, 3)."""
     height, width = background.shape[:2]
     scene = Image.fromarray(background.astype(np.uint8))
     left, _, right, bottom = placed.getbbox() or (0, 0, width, height)
@@ -240,7 +240,7 @@ def _paste(placed: Image.Image, background: np.ndarray, rng: np.random.Generator
 
 
 def _photograph(scene: np.ndarray, rng: np.random.Generator, variation: Variation) -> np.ndarray:
-    """What light, lens and sensor do; uint8 (height, width, 3)."""
+    """Apply the effects of light, lens and sensor; uint8 (height, width, 3)."""
     height, width = scene.shape[:2]
     if rng.random() < variation.motion:
         scene = _move(scene, rng)
@@ -256,7 +256,7 @@ def _photograph(scene: np.ndarray, rng: np.random.Generator, variation: Variatio
 
 
 def _move(scene: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Motion blur: the mean of the scene at several moments."""
+    """Motion blur: mean of shifted copies of the scene."""
     moments = int(rng.integers(3, 7))
     angle = rng.uniform(0, np.pi)
     steps = [(round(np.sin(angle) * moment), round(np.cos(angle) * moment)) for moment in range(moments)]
@@ -264,7 +264,7 @@ def _move(scene: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _ramp(size: tuple[int, int], degrees: float) -> np.ndarray:
-    """A plane that rises in one direction, in about [0, 1]; (height, width)."""
+    """Linear ramp in a random direction, in about [0, 1]; (height, width)."""
     down, across = np.linspace(-0.5, 0.5, size[0])[:, None], np.linspace(-0.5, 0.5, size[1])[None, :]
     return 0.5 + (down * np.sin(np.radians(degrees)) + across * np.cos(np.radians(degrees))) / np.sqrt(2)
 
@@ -280,9 +280,9 @@ def _image_name(sign: str, index: int) -> str:
 
 
 def _write_lists(directory: Path, classes: tuple[str, ...], images_per_class: int) -> None:
-    """Photos are independent of each other, so the first of each class can train and the last can test."""
-    val = max(1, round(images_per_class * VAL_SHARE))
-    test = max(1, round(images_per_class * TEST_SHARE))
+    """Write the lists: photos are independent, so the first ones of each class are train and the last ones test."""
+    val = max(1, round(images_per_class * VAL_FRACTION))
+    test = max(1, round(images_per_class * TEST_FRACTION))
     train = images_per_class - val - test
     splits: dict[Split, range] = {
         "train": range(train),

@@ -1,7 +1,7 @@
-"""Traffic signs drawn by our own code: the cut-outs of the demo dataset.
+"""Drawn traffic signs: the cut-outs of the demo dataset.
 
 A cut-out is an RGBA Pillow image of `CUTOUT_SIZE` x `CUTOUT_SIZE` pixels, transparent around the sign.
-It is drawn several times larger than it will be seen, so that scaling it down smooths its edges.
+It is drawn several times larger than in a photo, so that downscaling smooths its edges.
 Coordinates inside a cut-out run from 0 to 1, right and down.
 """
 
@@ -23,12 +23,12 @@ WHITE: Colour = (243, 243, 239)
 BLACK: Colour = (22, 22, 24)
 METAL: Colour = (128, 132, 136)
 
-# How far the metal edge stands out around the printed face.
+# Width of the metal edge around the printed face.
 _RIM = 0.012
 
 
 class Canvas:
-    """A square RGBA picture to draw on in unit coordinates, with colours that vary a little from sign to sign."""
+    """Square RGBA image with unit coordinates, whose colours vary slightly from sign to sign."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.image = Image.new("RGBA", (CUTOUT_SIZE, CUTOUT_SIZE))
@@ -37,29 +37,29 @@ class Canvas:
         self._fading = rng.uniform(0.0, 0.3)
 
     def paint(self, colour: Colour) -> Colour:
-        """The colour as it looks on this sign: faded towards its own gray, and a little off."""
+        """Colour on this sign: faded towards gray, with a small variation."""
         gray = sum(colour) / 3
         faded = [channel + self._fading * (gray + 25 - channel) for channel in colour]
         red, green, blue = (int(np.clip(channel + self._rng.normal(0, 7), 0, 255)) for channel in faded)
         return red, green, blue
 
     def disc(self, radius: float, colour: Colour) -> None:
-        """A filled circle around the centre."""
+        """Draw a filled circle around the centre."""
         low, high = (0.5 - radius) * CUTOUT_SIZE, (0.5 + radius) * CUTOUT_SIZE
         self._draw.ellipse((low, low, high, high), fill=colour)
 
     def bar(self, left: float, top: float, right: float, bottom: float, colour: Colour) -> None:
-        """A filled rectangle."""
+        """Draw a filled rectangle."""
         box = (left * CUTOUT_SIZE, top * CUTOUT_SIZE, right * CUTOUT_SIZE, bottom * CUTOUT_SIZE)
         self._draw.rectangle(box, fill=colour)
 
     def dot(self, x: float, y: float, radius: float, colour: Colour) -> None:
-        """A filled circle around a point."""
+        """Draw a filled circle around a point."""
         box = ((x - radius) * CUTOUT_SIZE, (y - radius) * CUTOUT_SIZE)
         self._draw.ellipse((*box, box[0] + 2 * radius * CUTOUT_SIZE, box[1] + 2 * radius * CUTOUT_SIZE), fill=colour)
 
     def polygon(self, points: Sequence[Point], colour: Colour, rounding: float = 0.0) -> None:
-        """A filled polygon, grown by `rounding` on all sides so that its corners are round."""
+        """Draw a filled polygon, extended by `rounding` on all sides so that its corners are round."""
         pixels = [(x * CUTOUT_SIZE, y * CUTOUT_SIZE) for x, y in points]
         self._draw.polygon(pixels, fill=colour)
         if rounding > 0:
@@ -69,7 +69,7 @@ class Canvas:
                 self.dot(x, y, rounding, colour)
 
     def text(self, text: str, height: float, colour: Colour, weight: float = 0.014) -> None:
-        """Text around the centre; `height` is that of a capital letter, `weight` makes the strokes thicker."""
+        """Draw text around the centre; `height` is that of a capital letter, `weight` makes the strokes thicker."""
         # A capital of the bundled font is about 0.7 of its nominal size.
         font = ImageFont.load_default(height * CUTOUT_SIZE / 0.7)
         stroke = round(weight * CUTOUT_SIZE)
@@ -79,10 +79,10 @@ class Canvas:
 
 
 def draw_sign(name: str, rng: np.random.Generator) -> Image.Image:
-    """A cut-out of the sign of class `name`, one of `SIGNS`; no two come out alike.
+    """Draw a cut-out of the sign of class `name`, one of `SIGNS`, with random variations.
 
     Raises:
-        KeyError: there is no such class.
+        KeyError: unknown class.
     """
     canvas = Canvas(rng)
     SIGNS[name](canvas, rng)

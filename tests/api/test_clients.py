@@ -103,7 +103,7 @@ def test_python_as_on_the_page(server: Server, here: Path) -> None:
     with contextlib.redirect_stdout(printed):
         exec(compile(source.replace(ADDRESS, server.root), "clients.md", "exec"), {})
     beach, torn = printed.getvalue().splitlines()
-    assert beach.startswith("beach.jpg red ") and torn.startswith("torn.jpg expected a picture")
+    assert beach.startswith("beach.jpg red ") and torn.startswith("torn.jpg expected an image")
 
 
 @pytest.mark.parametrize("line", DEEPAAS)

@@ -15,7 +15,7 @@ OTHER_PORT = "a port for http or https"
 PERCENT = "a host without a % in it"
 NO_ANSWER = "an answer from public.example"
 SLOW = "public.example was slower"
-NOT_A_PICTURE = "expected a picture"
+NOT_AN_IMAGE = "expected an image"
 NOT_UTF8 = "can be encoded as UTF-8"
 
 
@@ -198,7 +198,7 @@ REDIRECTS = (
     _page("in a loop", "loop", 400, "at most 5 redirects"),
     _page("that take their time, one after another", "slow-loop", 400, SLOW),
     _page("without an address", "nowhere", 400, "answered 302"),
-    _page("by a Refresh header: it is not followed", "refresh", 415, NOT_A_PICTURE),
+    _page("by a Refresh header: it is not followed", "refresh", 415, NOT_AN_IMAGE),
 )
 
 ANSWERS = (
@@ -223,10 +223,10 @@ ANSWERS = (
     _page("chunks cut off", "chunks-cut", 400, NO_ANSWER),
     _page("a gzip bomb as Content-Encoding", "gzip-bomb", 400, "sent it packed: gzip"),
     _page("an encoding nobody knows", "encoding", 400, "sent it packed: ?"),
-    _page("a gzip file", "gzip", 415, NOT_A_PICTURE),
+    _page("a gzip file", "gzip", 415, NOT_AN_IMAGE),
     _page("a zip bomb", "zip-bomb", 413, "bytes when unpacked"),
     _page("a picture of 60,000 x 60,000 pixels", "pixels", 413, "pixels"),
-    _page("HTML as image/jpeg", "html", 415, NOT_A_PICTURE),
+    _page("HTML as image/jpeg", "html", 415, NOT_AN_IMAGE),
     _page("a photo as text/html: the content decides", "photo-as-html", 200),
     _page("nothing", "empty", 400, "empty file"),
     _page("a part (206)", "part", 400, "answered 206"),
@@ -239,15 +239,15 @@ DATA_URIS = (
     Trick("no comma", "data:image/png;base64", message="without a comma"),
     Trick("bad base64", "data:image/png;base64,!!!!", message="expected base64"),
     Trick("base64 of the wrong length", "data:;base64,YWJjZ", message="expected base64"),
-    Trick("text", "data:text/html,%3Cscript%3E", 415, NOT_A_PICTURE),
-    Trick("text as a picture", "data:image/png;base64,aGVsbG8=", 415, NOT_A_PICTURE),
+    Trick("text", "data:text/html,%3Cscript%3E", 415, NOT_AN_IMAGE),
+    Trick("text as a picture", "data:image/png;base64,aGVsbG8=", 415, NOT_AN_IMAGE),
     Trick("nothing", "data:,", 400, "empty file"),
     Trick("too large", "data:," + "x" * 2_000_000, 413, "data URI of at most"),
     Trick("too large, escaped", "data:," + "%20" * 1_100_000, 413, "data URI of at most"),
     Trick("too large, in base64", "data:;base64," + "YWJj" * 500_000, 413, "data URI of at most"),
     Trick("half of a surrogate pair", "data:,\ud800", message=NOT_UTF8),
     Trick("half of one in base64", "data:image/png;base64,iVBOR\udce9", message=NOT_UTF8),
-    Trick("an address inside", "data:http://127.0.0.1:{port}/,x", 415, NOT_A_PICTURE),
+    Trick("an address inside", "data:http://127.0.0.1:{port}/,x", 415, NOT_AN_IMAGE),
 )
 
 GROUPS = {

@@ -226,7 +226,7 @@ def test_scaled_decoding_is_close_to_plain(resize: str) -> None:
     ],
 )
 def test_refusal_tells_what_came(content: bytes, received: str) -> None:
-    with pytest.raises(ImageError, match="expected a picture") as caught:
+    with pytest.raises(ImageError, match="expected an image") as caught:
         decode_image(content)
     assert received in caught.value.message
 
@@ -241,7 +241,7 @@ def test_truncated_file_is_refused(file_format: str) -> None:
 def test_text_renamed_to_jpg_names_its_path(tmp_path: Path) -> None:
     path = tmp_path / "notes.jpg"
     path.write_text("buy milk")
-    with pytest.raises(ImageError, match=r"notes\.jpg: expected a picture .* 'buy milk'"):
+    with pytest.raises(ImageError, match=r"notes\.jpg: expected an image .* 'buy milk'"):
         read_image(path)
 
 

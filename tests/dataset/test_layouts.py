@@ -60,7 +60,7 @@ def test_images_directory(listed: Path) -> None:
     assert find_layout(listed, "photos").root == listed / "photos"
     assert "nowhere" in refusal(listed, "nowhere")
     (listed / "empty").mkdir()
-    assert "none of the listed images is there, such as 'photo 0.jpg'" in refusal(listed, "empty")
+    assert "none of the listed images exists, such as 'photo 0.jpg'" in refusal(listed, "empty")
 
 
 def test_all_problems_of_lists_at_once_with_file_and_line(listed: Path) -> None:
@@ -73,8 +73,8 @@ def test_all_problems_of_lists_at_once_with_file_and_line(listed: Path) -> None:
     message = refusal(listed)
     for part in (
         "10 problems",
-        "classes.txt:2: expected the name of a class, found a blank line",
-        "classes.txt:4: the class 'cat' is there already, in line 1",
+        "classes.txt:2: expected a class name, found a blank line",
+        "classes.txt:4: the class 'cat' was already listed on line 1",
         "train.txt:2: expected a label from 0 to 3 (classes.txt has 4 classes), received 4",
         "train.txt:3: expected a label from 0 to 3 (classes.txt has 4 classes), received -1",
         "train.txt:4: expected `path label`",
@@ -168,7 +168,7 @@ def test_split_folders_without_classes(tmp_path: Path) -> None:
     fill(tmp_path, "train/1.jpg", "val/2.jpg", "validation/3.jpg")
     message = refusal(tmp_path)
     assert "expected one folder for val, found val and validation" in message
-    assert "train: expected a folder per class with pictures, found 1.jpg" in message
+    assert "train: expected a folder per class with images, found 1.jpg" in message
 
 
 def test_a_class_may_be_called_train(tmp_path: Path) -> None:
@@ -201,12 +201,12 @@ def test_unknown_layouts_say_what_was_expected_and_found(tmp_path: Path) -> None
     assert "found an empty folder" in refusal(tmp_path)
     fill(tmp_path, "1.jpg", "2.jpg")
     message = refusal(tmp_path)
-    assert "a folder per class, with its pictures" in message
-    assert "found 2 pictures and no class folders: 1.jpg, 2.jpg" in message
+    assert "a folder per class, with its images" in message
+    assert "found 2 images and no class folders: 1.jpg, 2.jpg" in message
 
 
 def test_one_class(tmp_path: Path) -> None:
-    assert "two classes or more, found pictures of one: a" in refusal(fill(tmp_path, "a/1.jpg"))
+    assert "two classes or more, found images of one: a" in refusal(fill(tmp_path, "a/1.jpg"))
 
 
 def test_unused_images_directory_is_told(class_folders: Path) -> None:

@@ -98,7 +98,7 @@ def test_bad_images_are_left_out_and_listed(class_folders: Path, prepare: Prepar
     for part in (
         "29 in 3 classes",
         "Left out: 2 images",
-        "notes.jpg: expected a picture",
+        "notes.jpg: expected an image",
         "README.txt",
         "Ready to train",
     ):
@@ -110,7 +110,7 @@ def test_too_many_bad_images_are_refused_with_examples(class_folders: Path, prep
         (class_folders / "cat" / f"{number}.jpg").write_bytes(b"")
     message = refusal(prepare, class_folders)
     assert "4 of 30 images cannot be decoded, 13.3%, expected at most max_bad_fraction = 10.0%" in message
-    assert "cat/0.jpg: expected a picture" in message
+    assert "cat/0.jpg: expected an image" in message
     assert len(prepare(class_folders, max_bad_fraction=0.2).rejected) == 4
 
 
@@ -155,7 +155,7 @@ def test_duplicates_are_kept_in_one_split_of_ours(class_folders: Path, prepare: 
     splits = split_of(verdict)
     assert all(splits[f"cat/{number}.jpg"] == splits[f"cat/{number} copy.jpg"] for number in range(10))
     assert verdict.leakage == ()
-    assert any("20 pictures are duplicates" in warning for warning in verdict.warnings)
+    assert any("20 images are duplicates" in warning for warning in verdict.warnings)
     assert verdict.counts["val"]["cat"] >= 2
 
 
@@ -168,7 +168,8 @@ def test_groups_never_straddle(class_folders: Path, prepare: Prepare, seed: int)
 
 def test_group_pattern_without_effect_is_told(class_folders: Path, prepare: Prepare) -> None:
     assert any(
-        "puts no two images" in warning for warning in prepare(class_folders, group_pattern="(nothing)").warnings
+        "does not group any two images" in warning
+        for warning in prepare(class_folders, group_pattern="(nothing)").warnings
     )
 
 
@@ -250,7 +251,7 @@ def test_folder_that_cannot_be_read(class_folders: Path, prepare: Prepare, monke
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(os, "scandir", scan)
-    assert "expected folders that can be read, received: Permission denied" in refusal(prepare, class_folders)
+    assert "expected readable folders, received: Permission denied" in refusal(prepare, class_folders)
 
 
 def test_results_come_in_order_and_few_wait() -> None:

@@ -102,7 +102,7 @@ def _confident_error(name: str, true: str, predicted: str) -> ConfidentError:
 def _everything(classes: Sequence[str]) -> ReportContent:
     return dataclasses.replace(
         _content(classes, wrong=3),
-        rejected=[Rejected(f"{classes[0]}/broken.jpg", "expected a picture, received a text")] * 30,
+        rejected=[Rejected(f"{classes[0]}/broken.jpg", "expected an image, received a text")] * 30,
         leakage=[Leakage("near", (("train", f"{classes[0]}/1.jpg"), ("test", f"{classes[0]}/2.jpg")))],
         warnings=[f"{classes[0]} has few images"],
         confident_errors=[_confident_error(f"{classes[0]}/0.jpg", classes[0], classes[1])],

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from model.dataset.image_files import pictures_below
+from model.dataset.image_files import images_below
 from model.errors import ArchiveError, DatasetError
 from model.files.archives import unpack_archive
 from model.files.packing import INDEX, pack_folder, verify_unpacked
@@ -30,7 +30,7 @@ def test_linked_folders_are_packed_as_they_are_read(tmp_path: Path, caplog: pyte
     verify_unpacked(unpacked)
     assert sorted(content_of(unpacked)) == LINKED_FILES
     for name in ("cats", "dogs", "puppies"):
-        read = [picture for picture in pictures_below(linked / name, linked)[0] if "gone" not in picture]
+        read = [picture for picture in images_below(linked / name, linked)[0] if "gone" not in picture]
         assert {Path(one).name for one in read} >= {Path(one).name for one in LINKED_FILES if one.startswith(name)}
     assert [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING] == [
         f"{linked}: left out links to missing files: cats/gone.jpg"

@@ -91,8 +91,8 @@ def test_an_array_of_several_images_gives_a_list(tmp_path):
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        ("nowhere.jpg", "nowhere.jpg: expected a file that can be read"),
-        (b"no picture", "image: expected a picture"),
+        ("nowhere.jpg", "nowhere.jpg: expected a readable file"),
+        (b"no picture", "image: expected an image"),
         (np.zeros((8, 8, 3)), "received float64 of shape"),
         (np.zeros((8, 8), np.uint8), r"received uint8 of shape \(8, 8\)"),
     ],

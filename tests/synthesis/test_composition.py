@@ -111,7 +111,7 @@ def test_noise_covers_its_range() -> None:
 def test_a_cutout_keeps_its_aspect(shape: tuple[int, int]) -> None:
     rng = np.random.default_rng(0)
     still = Variation(
-        height_share=(0.3, 0.3), roll=(0, 0), pitch=(0, 0), yaw=(0, 0), pole=0, occlusion=0, exposure=(1, 1),
+        height_fraction=(0.3, 0.3), roll=(0, 0), pitch=(0, 0), yaw=(0, 0), pole=0, occlusion=0, exposure=(1, 1),
         blur=(0, 0), motion=0, noise=(0, 0), jpeg_quality=(95, 95),
     )  # fmt: skip
     green = Image.new("RGBA", shape[::-1], (0, 255, 0, 255))
