@@ -1,5 +1,5 @@
-"""From what a user has on disk to a checked, split `Dataset`, and from bytes to pixels."""
+"""Datasets: layouts, lists, checks, splits, and decoding of images."""
 
 SPLIT_OPTIONS = ("val_fraction", "test_fraction", "group_pattern", "max_bad_fraction", "seed")
 DATASET_OPTIONS = ("images_directory", *SPLIT_OPTIONS)
-"""The options of `TrainConfig` that say how a dataset is read, and how it is split."""
+"""Options of `TrainConfig` that control how a dataset is read and split."""
