@@ -173,7 +173,7 @@ class _Pull:
         finally:
             archive.unlink()
         files = _sizes_in(self.staging)
-        self.take_over(self.staging)
+        self.move_in(self.staging)
         durable.write_json(_marker_path(self.directory), identity | {"files": files})
         return self.pulled("archive", len(files), len(files), entry.size, files)
 
@@ -201,6 +201,8 @@ class _Pull:
         """Fetch by one zip if many files changed and the server offers it; the rest, or all, file by file."""
         self.require_room(sum(entry.size for entry in changed))
         _marker_path(self.directory).unlink(missing_ok=True)
+        if self.mirror:
+            self.remove_conflicts(changed)
         is_worth_a_zip = len(changed) >= _MIN_FILES_FOR_ZIP and 2 * len(changed) >= len(listed)
         way = "zip" if is_worth_a_zip and self.fetch_zip(listed, changed) else "files"
         if any(not self.is_here(entry) for entry in changed):
@@ -219,10 +221,23 @@ class _Pull:
             return fetch_as_zip(place, listed, requested, self.directory, self.staging, self.progress)
         except (StorageBusyError, StorageUnreachableError, ArchiveError, OSError) as error:
             arrived = sum(self.is_here(entry) for entry in changed)
-            log.warning("%s %d of %d files arrived. Fetching the others one by one.", error, arrived, len(changed))
+            log.warning(
+                "%s: the zip broke off after %d of %d files: %s Fetching the others one by one.",
+                *(self.source, arrived, len(changed), error),
+            )
             return False
 
-    def take_over(self, unpacked: Path) -> None:
+    def remove_conflicts(self, changed: list[Entry]) -> None:
+        """Remove local folders where the remote has files, and local files where it has folders."""
+        for entry in changed:
+            path = self.directory / _local_name(entry.name)
+            if path.is_dir():
+                shutil.rmtree(path)
+            for parent in path.relative_to(self.directory).parents[:-1]:
+                if (self.directory / parent).is_file():
+                    (self.directory / parent).unlink()
+
+    def move_in(self, unpacked: Path) -> None:
         """Move the unpacked files into the folder; a mirror keeps no others.
 
         A new folder appears at once, files are added to an existing one by one, each whole.

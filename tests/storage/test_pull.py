@@ -224,6 +224,19 @@ def test_what_a_killed_pull_was_unpacking_stops_no_later_one(
     assert content_of(tmp_path / "here") == contents and sorted(os.listdir(tmp_path)) == ["cache", "here"]
 
 
+@pytest.mark.parametrize("count", [3, 30], ids=["one by one", "zip"])
+def test_a_mirror_follows_a_file_that_became_a_folder(
+    count: int, nextcloud: FaultyProxy, there: Path, tmp_path: Path
+) -> None:
+    contents = write_files(there, count)
+    here = tmp_path / "here"
+    (here / "b" / "1 ü.bin").mkdir(parents=True)
+    (here / "b" / "1 ü.bin" / "old.bin").write_bytes(b"a folder that became a file")
+    (here / "a").write_bytes(b"a file that became a folder")
+    assert pull(f"rshare:{there.name}", here, mirror=True).fetched == count
+    assert content_of(here) == contents
+
+
 def test_a_refused_zip_is_not_tried_another_way(nextcloud: FaultyProxy, there: Path, tmp_path: Path) -> None:
     write_files(there, 25)
     nextcloud.faults = [Fault("GET", "status", status=401)]
