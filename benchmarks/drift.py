@@ -1,4 +1,4 @@
-"""How seldom drift is called where there is none, how often where there is one, and what counting costs.
+"""False-alarm rate and detection rate of drift, and the cost of monitoring.
 
 How: EfficientNet-Lite0, photos of the demo dataset's eight signs. A model remembers 30 of each. Of the others, 100 are
 drawn at random to be held out, and 50 or 100 to be asked about, unchanged or changed, again and again; a look says
@@ -63,10 +63,14 @@ def main(arguments: list[str]) -> None:
     part = 10 if "--quick" in arguments else 1
     with tempfile.TemporaryDirectory() as directory:
         asked = _asked(Path(directory))
-    header = ["photos asked about", *(f"{count} photos: looks that say drift" for count in ASKED), "median effect"]
+    header = [
+        "photos sent to the service",
+        *(f"{count} photos: checks that report drift" for count in ASKED),
+        "median effect",
+    ]
     print(markdown_table(header, [_row(title, *item, LOOKS // part) for title, item in asked.items()]))
     print()
-    print(markdown_table(["what counting costs", ""], _costs(REQUESTS // part, WRITES // part)))
+    print(markdown_table(["cost of monitoring", ""], _costs(REQUESTS // part, WRITES // part)))
 
 
 def _asked(directory: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -82,7 +86,7 @@ def _asked(directory: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         return np.round(FEATURE_SCALE * describe_held_out(reference, _features(extract, photos))).astype(int)
 
     known = rows(all_others)
-    found = {"of the same kind": (known, known)}
+    found = {"unchanged": (known, known)}
     found |= {title: (known, rows([change(photo) for photo in all_others])) for title, change in CHANGES.items()}
     of_half = [photo for photos in others[: len(others) // 2] for photo in photos]
     found["four of the eight classes only"] = known, rows(of_half)
@@ -156,11 +160,14 @@ def _costs(requests: int, writes: int) -> list[list[str]]:
     held_out = np.round(FEATURE_SCALE * rng.normal(0.3, 0.2, (2000, NUMBERS))).astype(int)
     looked = [_timed(lambda: judge_drift(held_out, full.sample.rows)) for _ in range(writes)]
     return [
-        ["counting a request of one photo, which the client waits for", f"{1e6 * statistics.median(seconds):.0f} µs"],
-        ["the same, 99 of 100", f"{1e6 * np.quantile(seconds, 0.99):.0f} µs"],
-        ["adding to the file of the day, with 500 photos sampled", f"{1e3 * statistics.median(written):.0f} ms"],
+        ["counting a request with one photo, part of its latency", f"{1e6 * statistics.median(seconds):.0f} µs"],
+        ["the same, 99th percentile", f"{1e6 * np.quantile(seconds, 0.99):.0f} µs"],
+        ["updating the file of the day, with 500 sampled photos", f"{1e3 * statistics.median(written):.0f} ms"],
         ["size of that file", f"{size / 1000:.0f} kB"],
-        ["a look at 500 photos and 2,000 held out, its process started", f"{1e3 * statistics.median(looked):.0f} ms"],
+        [
+            "a check of 500 photos against 2,000 held-out ones, with the start of its process",
+            f"{1e3 * statistics.median(looked):.0f} ms",
+        ],
     ]
 
 

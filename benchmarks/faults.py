@@ -318,7 +318,7 @@ def _table(counts: dict[str, Count]) -> str:
         ]
         for name, count in counts.items()
     ]
-    return markdown_table(["fault", "tried", "met the training at work", "ended it", "models lost: goal"], rows)
+    return markdown_table(["fault", "tried", "hit a running training", "stopped it", "models lost: goal"], rows)
 
 
 OTHER_FAULTS = (

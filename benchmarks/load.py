@@ -1,4 +1,4 @@
-"""Mixed load on a running service: requests of many kinds from several clients, and trainings beside them."""
+"""Mixed load on a running service: requests of many kinds from several clients, with or without trainings."""
 
 import contextlib
 import dataclasses
@@ -42,9 +42,9 @@ class Kind:
     """A request that is sent over and over.
 
     Attributes:
-        status: what must come of it; BROKEN_OFF where the client hangs up.
+        status: what must come of it; BROKEN_OFF where the client disconnects.
         query: options of predict.
-        sent: the share of the body that the client sends before it hangs up; 1: it waits for the answer.
+        sent: the share of the body that the client sends before it disconnects; 1: it waits for the answer.
     """
 
     name: str
@@ -96,14 +96,14 @@ def kinds(photo: bytes) -> tuple[Kind, ...]:
         Kind("the newest model", 200, photo),
         Kind("a zip of photos, JSON", 200, archive, only),
         Kind("a zip of photos, CSV", 200, archive, only, accept="text/csv"),
-        Kind("bytes that are no photo", 415, b"no photo" * 1000, only),
+        Kind("not an image", 415, b"no photo" * 1000, only),
         Kind("half a photo", 415, photo[: len(photo) // 2], only),
         Kind("half a zip", 400, archive[: len(archive) // 2], only),
-        Kind("a model that is not there", 404, photo, "model=nosuch"),
-        Kind("a wrong option", 422, photo, "top_k=0"),
-        Kind("an address of this machine", 400, b"", "url=http%3A%2F%2F127.0.0.1%2F"),
-        Kind("broken off in the photo", BROKEN_OFF, photo, only, sent=0.5),
-        Kind("broken off before the answer", BROKEN_OFF, archive, only, sent=0.999999),
+        Kind("an unknown model", 404, photo, "model=nosuch"),
+        Kind("an invalid option", 422, photo, "top_k=0"),
+        Kind("a URL of this machine", 400, b"", "url=http%3A%2F%2F127.0.0.1%2F"),
+        Kind("client disconnects during the upload", BROKEN_OFF, photo, only, sent=0.5),
+        Kind("client disconnects before the response", BROKEN_OFF, archive, only, sent=0.999999),
     )
 
 

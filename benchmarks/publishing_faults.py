@@ -146,8 +146,8 @@ def main() -> None:
         workspace = train_model(Path(directory) / "workspace", *SMALL)
         with scene_in(Path(directory), workspace) as scene:
             outcomes = {
-                "two publish one model at once": publish_twice_at_once(scene, TIMES_AT_ONCE),
-                "two publish models of one name at once, elsewhere": publish_others_at_once(scene, TIMES_AT_ONCE),
+                "two processes publish one model at once": publish_twice_at_once(scene, TIMES_AT_ONCE),
+                "two workspaces publish models of one name at once": publish_others_at_once(scene, TIMES_AT_ONCE),
                 "`kill -9` of publish": kill(scene, kills),
             }
     print(outcomes_table(outcomes))

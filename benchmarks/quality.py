@@ -206,8 +206,8 @@ def _table(name: str, photos: LabelledPhotos, measured: dict[str, list[Fold]]) -
         "accuracy (95 % interval)",
         "macro-F1 (95 % interval)",
         "processor minutes",
-        "points of accuracy, and of macro-F1, more than the whole recipe (95 % interval)",
-        "time, against the recipe's frozen part",
+        "gain in accuracy and macro-F1 over the full recipe, percentage points (95 % interval)",
+        "time relative to the recipe's frozen part",
     ]
     return markdown_table(header, rows)
 

@@ -1,4 +1,4 @@
-"""How hard the service is to break: mixed load, trainings beside it, killed processes, drawn requests.
+"""How hard the service is to break: mixed load with and without trainings, killed processes, generated requests.
 
 How: `topgraft serve` with two workers and an EfficientNet-Lite0 trained for this. Four clients send requests of all
 kinds, good, bad and broken off, each drawn by chance; one more starts trainings, one after the other, of which
@@ -95,11 +95,11 @@ def _load_table(beside: Run, alone: Run) -> str:
         row("trainings: failed", [str(one.trainings["error"]) for one in outcomes], _no_failure(outcomes)),
         row("restarts of the service", [str(len(memory.mains) - 1) for memory in memories], _no_restart(memories)),
         row("memory at the end (PSS)", [f"{memory.samples[-1][1]:.0f} MB" for memory in memories]),
-        row("memory at its highest", [f"{memory.highest():.0f} MB" for memory in memories]),
+        row("peak memory", [f"{memory.highest():.0f} MB" for memory in memories]),
         row("slope of the memory", [str(memory.slope(1)) for memory in memories], _flat(memories, 1)),
         row("slope, main process", [str(memory.slope(2)) for memory in memories], _flat(memories, 2)),
     ]
-    return markdown_table(["mixed load, four clients", "trainings beside", "no trainings", "goal"], rows)
+    return markdown_table(["mixed load, four clients", "with trainings", "without trainings", "goal"], rows)
 
 
 def _minutes(memory: Memory) -> float:
@@ -130,10 +130,10 @@ def is_flat(slope: Slope) -> bool | None:
 def _kinds_table(every: Sequence[Kind], beside: Outcome, alone: Outcome) -> str:
     rows = []
     for kind in every:
-        expected = str(kind.status) if kind.status else "hangs up"
+        expected = str(kind.status) if kind.status else "disconnects"
         cells = [cell for outcome in (beside, alone) for cell in _times(outcome.seconds.get(kind.name, []))]
         rows.append([kind.name, expected, *cells])
-    header = ["request", "expected", "trainings beside: sent", "p50", "p99", "no trainings: sent", "p50", "p99"]
+    header = ["request", "expected", "with trainings: sent", "p50", "p99", "without trainings: sent", "p50", "p99"]
     return markdown_table(header, rows)
 
 
@@ -151,7 +151,7 @@ def _kills_table(kills: dict[str, Kills]) -> str:
         first = verdict(came.victim.expectation, came.as_expected())
         other = verdict(f"below {SECONDS_TO_BE_BACK:.0f} s", max(came.back) < SECONDS_TO_BE_BACK)
         rows.append([name, got, median_and_range(came.waited, 1), first, median_and_range(came.back, 1), other])
-    header = ["killed while a client waits", "it gets", "after", "goal", "another is answered with 200 after", "goal"]
+    header = ["killed during a request", "response", "after", "goal", "next request answered with 200 after", "goal"]
     return markdown_table(header, rows)
 
 
@@ -164,7 +164,7 @@ def _drawn_table(requests: int) -> str:
         stdout=sys.stderr,
     )
     goal = verdict("no 5xx, each within 10 s", ran.returncode == 0)
-    return markdown_table(["drawn from the OpenAPI description", "requests", "goal"], [["", f"{requests:,}", goal]])
+    return markdown_table(["generated from the OpenAPI description", "requests", "goal"], [["", f"{requests:,}", goal]])
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Processes of a running service that are killed while a client waits, and how soon all is well again."""
+"""Processes of a running service that are killed during a request, and the time until the service recovers."""
 
 import dataclasses
 import io

@@ -1,7 +1,7 @@
 """What a model of few photos claims of itself, against what it does on all the others.
 
-How: n photos of each class are drawn at random and trained on with default options, once for each seed; the true
-accuracy is that of the finished model on the photos left over, which were never seen. Beside it stand what
+How: n photos per class are drawn at random and trained on with default options, once for each seed; the true
+accuracy is that of the finished model on the held-out photos, which were not used in training. Beside it stand what
 cross-validation told, and what the same training had to tell without it: 15 % of the photos, kept for validation.
 An interval covers the truth if it holds it; the truth is itself measured on a finite number of photos, so that even
 a perfect interval would cover somewhat less than 95 %. An error is the distance of a claim from the truth. Sets:
@@ -45,7 +45,7 @@ class Claim:
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
-    """What one training told by each measurement, and what it did on the photos left over."""
+    """What one training told by each measurement, and what it did on the held-out photos."""
 
     claims: dict[Measurement, Claim]
     truth: float
@@ -63,7 +63,7 @@ def main() -> None:
         else:
             print(f"Drawn photos only: there is no {DATASETS}, where the others would be.\n")
         rows = [_row(name, photos, per_class) for name, photos in sets.items() for per_class in PER_CLASS]
-    header = ["photos of each class", "left over", "true accuracy", "claimed: cross-validation", "validation"]
+    header = ["photos per class", "held-out photos", "true accuracy", "estimate: cross-validation", "validation"]
     measures = ["mean error: cross-validation", "validation", "95 % interval covers: cross-validation", "validation"]
     print(markdown_table([*header, *measures, "its width: cross-validation", "validation"], filter(None, rows)))
 

@@ -54,7 +54,7 @@ def main() -> None:
             [name, f"{step.first:.0f} s", f"{step.milliseconds:.1f} ms", times(step.milliseconds / base.milliseconds)]
             for name, step in ways.items()
         ]
-    header = [f"a step of {BATCH_SIZE} images", "the first", "an image", "time, against float32 without XLA"]
+    header = [f"a step of {BATCH_SIZE} images", "the first", "an image", "time relative to float32 without XLA"]
     print(markdown_table(header, rows))
 
 

@@ -150,12 +150,12 @@ class Row:
 
 ROWS = (
     Row(
-        "push: the server dies in the middle, for good",
+        "push: the server fails midway, permanently",
         "push",
         (Fault("", "hang up", where=FOLDER),),
         "StorageUnreachableError",
     ),
-    Row("push: the server dies in the middle, and is back", "push", (Fault("PUT", "cut upload", 2),), "done"),
+    Row("push: the server fails midway and recovers", "push", (Fault("PUT", "cut upload", 2),), "done"),
     Row(
         "push: the storage is full (507)",
         "push",
@@ -184,19 +184,19 @@ ROWS = (
         "StorageRefusedError",
         lambda proxy: proxy.count("PUT") == 1,
     ),
-    Row("push: locked (423), then not", "push", (Fault("MOVE", "status", 2, status=423),), "done"),
-    Row("push: locked (423), for good", "push", (Fault("MOVE", "status", status=423),), "StorageBusyError"),
-    Row("push: overloaded (503), then not", "push", (Fault("PUT", "status", 2, status=503),), "done"),
-    Row("push: other bytes come back than were sent", "push", (Fault("GET", "corrupt"),), "StorageDamagedError"),
-    Row("pull: the server dies in the middle, and is back", "pull packed", (Fault("GET", "cut download", 2),), "done"),
+    Row("push: locked (423), then free", "push", (Fault("MOVE", "status", 2, status=423),), "done"),
+    Row("push: locked (423), permanently", "push", (Fault("MOVE", "status", status=423),), "StorageBusyError"),
+    Row("push: overloaded (503), then not overloaded", "push", (Fault("PUT", "status", 2, status=503),), "done"),
+    Row("push: read-back differs", "push", (Fault("GET", "corrupt"),), "StorageDamagedError"),
+    Row("pull: the server fails midway and recovers", "pull packed", (Fault("GET", "cut download", 2),), "done"),
     Row(
-        "pull: the server dies in the middle, for good",
+        "pull: the server fails midway, permanently",
         "pull packed",
         (Fault("GET", "cut download"),),
         "StorageUnreachableError",
     ),
     Row("pull: wrong checksum in an archive", "pull packed", (Fault("GET", "corrupt"),), "ArchiveError"),
-    Row("pull: nothing is there (404)", "pull", (Fault("", "status", status=404),), "StorageNotFoundError"),
+    Row("pull: not found (404)", "pull", (Fault("", "status", status=404),), "StorageNotFoundError"),
     Row(
         "pull: wrong password (401)",
         "pull",
@@ -204,8 +204,8 @@ ROWS = (
         "StorageRefusedError",
         lambda proxy: len(proxy.seen) == 1,
     ),
-    Row("pull: overloaded (503), then not", "pull", (Fault("GET", "status", 3, status=503),), "done"),
-    Row("pull: single files break off", "pull", (Fault("GET", "cut download", 3),), "done"),
+    Row("pull: overloaded (503), then not overloaded", "pull", (Fault("GET", "status", 3, status=503),), "done"),
+    Row("pull: single files are cut off", "pull", (Fault("GET", "cut download", 3),), "done"),
 )
 
 
@@ -216,7 +216,7 @@ def main() -> None:
     kills = parser.parse_args().kills
     with tempfile.TemporaryDirectory() as directory, scene_in(Path(directory)) as scene:
         outcomes = {row.name: play(scene, row) for row in ROWS}
-        outcomes["pull: the disk here is full"] = fill_disk(scene)
+        outcomes["pull: the local disk is full"] = fill_disk(scene)
         outcomes["two pushes to one name at once"] = push_twice_at_once(scene)
         outcomes["push: `kill -9`"] = kill_pushes(scene, kills)
         outcomes["pull: `kill -9`"] = kill_pulls(scene, kills)
@@ -376,10 +376,12 @@ def _content(folder: Path) -> dict[str, bytes]:
 
 def outcomes_table(outcomes: dict[str, Outcome]) -> str:
     """A row for each fault, and whether any did harm."""
-    header = ["fault", "trials", "answer", "lost, half, or not to be repeated"]
+    header = ["fault", "trials", "answer", "lost, partial, or not repeatable"]
     rows = [[name, str(one.trials), one.answer, str(one.harmed)] for name, one in outcomes.items()]
     harmed = sum(one.harmed for one in outcomes.values())
-    return f"{markdown_table(header, rows)}\n\n{verdict('Nothing lost, nothing half under a final name', harmed == 0)}"
+    return (
+        f"{markdown_table(header, rows)}\n\n{verdict('Nothing lost, no partial file under a final name', harmed == 0)}"
+    )
 
 
 if __name__ == "__main__":

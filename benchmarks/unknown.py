@@ -88,7 +88,7 @@ def main() -> None:
     experiments = _experiments(sets)
     print(markdown_table([f"AUROC, k = {NEIGHBOUR}", *SCORES], [_auroc_row(*item) for item in experiments.items()]))
     print()
-    header = ["called unknown, known / unknown photos", "by confidence"]
+    header = ["marked unknown, of known / unknown photos", "by confidence"]
     header += [f"{way}, {share:.0%} of validation within" for share in SHARES for way in ("by features", "by both")]
     print(markdown_table(header, [_rates_row(*item) for item in experiments.items()]))
     print()
@@ -132,11 +132,11 @@ Experiment = list[tuple[Fitted, Photos, Photos]]
 
 def _experiments(sets: dict[str, Photos]) -> dict[str, Experiment]:
     """Title -> divisions: what was fitted, known photos to ask for, unknown photos."""
-    experiments = {"signs, a class held out": list(_classes_held_out(sets["signs"]))}
+    experiments = {"signs, one class excluded": list(_classes_held_out(sets["signs"]))}
     experiments |= {"signs known, noise": list(_set_against(sets["signs"], sets["noise"]))}
     if "plankton" in sets:
         experiments |= {
-            "phytoplankton, a class held out": list(_classes_held_out(sets["plankton"])),
+            "phytoplankton, one class excluded": list(_classes_held_out(sets["plankton"])),
             "signs known, phytoplankton": list(_set_against(sets["signs"], sets["plankton"])),
             "phytoplankton known, signs": list(_set_against(sets["plankton"], sets["signs"])),
             "phytoplankton known, noise": list(_set_against(sets["plankton"], sets["noise"])),
@@ -206,7 +206,7 @@ SCORES: dict[str, Callable[[Fitted, np.ndarray], np.ndarray]] = {
     "energy": _by_energy,
     "Mahalanobis": _by_mahalanobis,
     "k-nearest, whole features": _by_whole_features,
-    "k-nearest, as remembered": _by_reference,
+    "k-nearest, as stored": _by_reference,
 }
 
 
@@ -267,8 +267,8 @@ def _speed() -> Sequence[Sequence[str]]:
         milliseconds.append((time.perf_counter() - started) * 1e3)
     return [
         ["distances of one photo, median", f"{statistics.median(milliseconds):.2f} ms"],
-        ["the slowest of 20", f"{np.quantile(milliseconds, 0.95):.2f} ms"],
-        ["the file, of random features, which cannot be compressed", f"{megabytes:.1f} MB"],
+        ["95th percentile", f"{np.quantile(milliseconds, 0.95):.2f} ms"],
+        ["file size with random (incompressible) features", f"{megabytes:.1f} MB"],
     ]
 
 

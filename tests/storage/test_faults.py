@@ -13,8 +13,8 @@ from benchmarks.storage_faults import ROWS, Row, Scene, scene_in
 FAST = (
     "push: the quota is too small",
     "push: wrong password (401)",
-    "push: locked (423), then not",
-    "push: other bytes come back than were sent",
+    "push: locked (423), then free",
+    "push: read-back differs",
 )
 
 
