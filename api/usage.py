@@ -11,12 +11,12 @@ from api.errors import ApiError
 from model import environment
 from model.bundle import Bundle
 from model.errors import ConfigError
-from model.registry import RegisteredModel, Registry
+from model.registry import Registry
 from model.results import Prediction
 from model.usage.drift_check import DAYS, sum_of_last_days
 from model.usage.record import Record
 from model.usage.recorder import Recorder
-from model.usage.store import NO_MODEL, UsageStore, Watched, days_before, read_day, today, watched
+from model.usage.store import NO_MODEL, ModelVersion, UsageStore, days_before, model_version, read_day, today
 from model.usage.summary import short_summary
 from model.workspace import Workspace, find_workspace
 
@@ -29,13 +29,13 @@ class CountedRequest:
     """A request with the counts of its predictions."""
 
     def __init__(self) -> None:
-        self.key = NO_MODEL
+        self.version = NO_MODEL
         self.record = Record()
         self.is_zip = False
 
     def counted(self, predictions: Iterable[Prediction], bundle: Bundle, is_zip: bool) -> Iterator[Prediction]:
         """Pass predictions through and count each for the model."""
-        self.key, self.is_zip = watched(bundle.name, bundle.manifest), is_zip
+        self.version, self.is_zip = model_version(bundle.name, bundle.manifest), is_zip
         return self._counted(predictions)
 
     def _counted(self, predictions: Iterable[Prediction]) -> Iterator[Prediction]:
@@ -84,7 +84,7 @@ class Usage:
     def _add(self, counted: CountedRequest) -> None:
         with contextlib.suppress(ConfigError):  # no workspace: the response was an error that says so
             workspace = find_workspace()
-            self._recorders.setdefault(workspace, Recorder(workspace)).add(counted.key, counted.record)
+            self._recorders.setdefault(workspace, Recorder(workspace)).add(counted.version, counted.record)
 
 
 class UsageReader:
@@ -97,8 +97,10 @@ class UsageReader:
     def summary(self, workspace: Workspace, registry: Registry) -> dict[str, Any]:
         """Summarize the last days, for each model that was used and for requests without a model."""
         store = UsageStore(workspace)
-        registered = registry.models(workspace)
-        models = [(one.name, self._last_days(store, _watched(one)), store.drift(_watched(one))) for one in registered]
+        models = []
+        for model in registry.models(workspace):
+            version = ModelVersion(model.name, model.version)
+            models.append((model.name, self._last_days(store, version), store.drift(version)))
         without = self._last_days(store, NO_MODEL)
         self._known = {path: known for path, known in self._known.items() if path in self._visited}
         self._visited = set()
@@ -108,9 +110,9 @@ class UsageReader:
             "errors_without_model": {} if without is None else dict(without.errors),
         }
 
-    def _last_days(self, store: UsageStore, of: Watched) -> Record | None:
+    def _last_days(self, store: UsageStore, version: ModelVersion) -> Record | None:
         since = days_before(today(), DAYS - 1)
-        read = {day: self._read(path) for day, path in store.day_files(of).items() if day >= since}
+        read = {day: self._read(path) for day, path in store.day_files(version).items() if day >= since}
         found = {day: record for day, record in read.items() if record is not None}
         return sum_of_last_days(found) if found else None
 
@@ -124,7 +126,3 @@ class UsageReader:
         if path not in self._known or self._known[path][0] != stamp:
             self._known[path] = stamp, read_day(path)
         return self._known[path][1]
-
-
-def _watched(model: RegisteredModel) -> Watched:
-    return Watched(model.name, model.version)

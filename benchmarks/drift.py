@@ -34,7 +34,7 @@ from model.serving.reference_features import ReferenceFeatures, build_reference_
 from model.usage.drift import Drift, judge_drift
 from model.usage.record import Record
 from model.usage.recorder import Recorder
-from model.usage.store import UsageStore, watched
+from model.usage.store import UsageStore, model_version
 from model.workspace import Workspace
 
 BACKBONE = find_backbone("EfficientNetLite0")
@@ -140,7 +140,7 @@ def _costs(requests: int, writes: int) -> list[list[str]]:
     rng = np.random.default_rng(0)
     predictions = [_prediction(row) for row in rng.normal(0.3, 0.2, (max(requests, 1000), NUMBERS)).tolist()]
     bundle = Bundle(Path("pets"), _manifest())
-    of = watched("pets", bundle.manifest)
+    version = model_version("pets", bundle.manifest)
     with tempfile.TemporaryDirectory() as directory:
         workspace = Workspace(Path(directory))
         recorder = Recorder(workspace, seconds_between_writes=3600, check=lambda model: None)
@@ -150,13 +150,13 @@ def _costs(requests: int, writes: int) -> list[list[str]]:
             request = CountedRequest()
             list(request.counted([prediction], bundle, is_zip=False))
             request.record.add_answer("json", 0.01, is_zip=False)
-            recorder.add(request.of, request.record)
+            recorder.add(request.version, request.record)
             seconds.append(time.perf_counter() - start)
         full = Record()
         for prediction in predictions:
             full.add_prediction(prediction)
-        written = [_timed(lambda: UsageStore(workspace).add(of, "2026-01-01", full)) for _ in range(writes)]
-        size = (UsageStore(workspace).folder(of) / "2026-01-01.json").stat().st_size
+        written = [_timed(lambda: UsageStore(workspace).add(version, "2026-01-01", full)) for _ in range(writes)]
+        size = (UsageStore(workspace).folder(version) / "2026-01-01.json").stat().st_size
     held_out = np.round(FEATURE_SCALE * rng.normal(0.3, 0.2, (2000, NUMBERS))).astype(int)
     looked = [_timed(lambda: judge_drift(held_out, full.sample.rows)) for _ in range(writes)]
     return [

@@ -13,7 +13,7 @@ from model.cli.output import print_json
 from model.errors import ModelDamagedError
 from model.registry import find_bundle, model_names
 from model.usage.drift_check import DAYS, sum_of_last_days
-from model.usage.store import KEPT_DAYS, NO_MODEL, UsageStore, watched
+from model.usage.store import KEPT_DAYS, NO_MODEL, UsageStore, model_version
 from model.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ def _summary(workspace: Workspace, bundle: Bundle, days: int) -> dict[str, Any]:
     from model.usage.drift import judge_drift
     from model.usage.summary import full_summary
 
-    by_day = UsageStore(workspace).days(watched(bundle.name, bundle.manifest))
+    by_day = UsageStore(workspace).days(model_version(bundle.name, bundle.manifest))
     record = sum_of_last_days(by_day, days)
     counts = bundle.manifest.dataset.get("counts", {}).get("train", {})
     train_counts = {label: counts.get(label, 0) for label in bundle.manifest.classes}

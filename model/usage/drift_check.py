@@ -17,7 +17,7 @@ from model.processes import answer_parent, run_child
 from model.provenance import utc_now
 from model.usage.drift import FEWEST_PHOTOS, judge_drift
 from model.usage.record import Record
-from model.usage.store import DRIFT, UsageStore, Watched, days_before, today, watched
+from model.usage.store import DRIFT, ModelVersion, UsageStore, days_before, model_version, today
 from model.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -43,11 +43,11 @@ class DriftChecks:
 
     def __init__(self, workspace: Workspace, store: UsageStore, check: Callable[[Path], None]) -> None:
         self._workspace, self._store, self._check = workspace, store, check
-        self._not_before: dict[Watched, float] = {}
-        self._waiting: set[Watched] = set()
+        self._not_before: dict[ModelVersion, float] = {}
+        self._waiting: set[ModelVersion] = set()
         self._thread: threading.Thread | None = None
 
-    def start(self, models: Collection[Watched]) -> None:
+    def start(self, models: Collection[ModelVersion]) -> None:
         """Check the models that are due, in a thread: a check takes a second or more."""
         self._waiting.update(models)
         if self._thread is not None and self._thread.is_alive():
@@ -56,31 +56,31 @@ class DriftChecks:
         self._thread = threading.Thread(target=self._check_due, args=(now,), name="drift", daemon=True)
         self._thread.start()
 
-    def _check_due(self, models: Collection[Watched]) -> None:
-        for of in models:
-            if time.monotonic() >= self._not_before.get(of, 0.0) and self._is_due(of):
-                pause = _MIN_SECONDS_BETWEEN_CHECKS if self._succeeds(of) else SECONDS_BETWEEN_CHECKS
-                self._not_before[of] = time.monotonic() + pause
+    def _check_due(self, models: Collection[ModelVersion]) -> None:
+        for version in models:
+            if time.monotonic() >= self._not_before.get(version, 0.0) and self._is_due(version):
+                pause = _MIN_SECONDS_BETWEEN_CHECKS if self._succeeds(version) else SECONDS_BETWEEN_CHECKS
+                self._not_before[version] = time.monotonic() + pause
 
-    def _is_due(self, of: Watched) -> bool:
-        if self._seconds_since_last(of) > SECONDS_BETWEEN_CHECKS:
+    def _is_due(self, version: ModelVersion) -> bool:
+        if self._seconds_since_last(version) > SECONDS_BETWEEN_CHECKS:
             return True
         # The first verdict is due as soon as there are enough photos.
-        last = self._store.drift(of) or {}
+        last = self._store.drift(version) or {}
         too_few = last.get("verdict") == "too few photos"
-        return too_few and sum_of_last_days(self._store.days(of)).sample.distinct >= FEWEST_PHOTOS
+        return too_few and sum_of_last_days(self._store.days(version)).sample.distinct >= FEWEST_PHOTOS
 
-    def _seconds_since_last(self, of: Watched) -> float:
+    def _seconds_since_last(self, version: ModelVersion) -> float:
         try:
-            return time.time() - (self._store.folder(of) / DRIFT).stat().st_mtime
+            return time.time() - (self._store.folder(version) / DRIFT).stat().st_mtime
         except OSError:
             return float("inf")
 
-    def _succeeds(self, of: Watched) -> bool:
+    def _succeeds(self, version: ModelVersion) -> bool:
         try:
-            self._check(self._workspace.models / of.model)
+            self._check(self._workspace.models / version.model)
         except (TopgraftError, OSError) as error:
-            log.warning("the drift of %s could not be checked: %s", of.model, error)
+            log.warning("the drift of %s could not be checked: %s", version.model, error)
             return False
         return True
 
@@ -131,9 +131,9 @@ def _check(model: Path) -> None:
     from model.serving.held_out_features import read_held_out
 
     bundle = open_bundle(model)
-    store, of = UsageStore(Workspace(bundle.directory.parent.parent)), watched(bundle.name, bundle.manifest)
-    drift = drift_of_last_days(read_held_out(bundle), store.days(of))
-    durable.write_json(store.folder(of) / DRIFT, drift | {"looked": utc_now()})
+    store, version = UsageStore(Workspace(bundle.directory.parent.parent)), model_version(bundle.name, bundle.manifest)
+    drift = drift_of_last_days(read_held_out(bundle), store.days(version))
+    durable.write_json(store.folder(version) / DRIFT, drift | {"looked": utc_now()})
 
 
 if __name__ == "__main__":

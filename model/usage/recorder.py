@@ -11,7 +11,7 @@ from pathlib import Path
 
 from model.usage.drift_check import DriftChecks, check_in_child
 from model.usage.record import Record
-from model.usage.store import NO_MODEL, UsageStore, Watched, today
+from model.usage.store import NO_MODEL, ModelVersion, UsageStore, today
 from model.workspace import Workspace
 
 SECONDS_BETWEEN_WRITES = 3.0
@@ -36,16 +36,16 @@ class Recorder:
         self._store = UsageStore(workspace)
         self._drift_checks = DriftChecks(workspace, self._store, check)
         self._seconds = seconds_between_writes
-        self._new: dict[tuple[Watched, str], Record] = {}
+        self._new: dict[tuple[ModelVersion, str], Record] = {}
         self._lock, self._writing = threading.Lock(), threading.Lock()
         self._any_new = threading.Event()
         self._thread: threading.Thread | None = None
         self._problem = ""
 
-    def add(self, of: Watched, record: Record) -> None:
+    def add(self, version: ModelVersion, record: Record) -> None:
         """Add the counts of one request."""
         with self._lock:
-            self._new.setdefault((of, today()), Record()).merge(record)
+            self._new.setdefault((version, today()), Record()).merge(record)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._write_now_and_then, name="usage", daemon=True)
                 self._thread.start()
@@ -58,15 +58,15 @@ class Recorder:
             self._any_new.clear()
             with self._lock:
                 new, self._new = self._new, {}
-            for (of, day), record in new.items():
-                self._write_or_keep(of, day, record)
+            for (version, day), record in new.items():
+                self._write_or_keep(version, day, record)
 
-    def _write_or_keep(self, of: Watched, day: str, record: Record) -> None:
+    def _write_or_keep(self, version: ModelVersion, day: str, record: Record) -> None:
         try:
-            self._store.add(of, day, record)
+            self._store.add(version, day, record)
         except OSError as error:
             with self._lock:
-                self._new.setdefault((of, day), Record()).merge(record)
+                self._new.setdefault((version, day), Record()).merge(record)
             self._any_new.set()
             if str(error) != self._problem:
                 log.warning("usage counts cannot be written yet: %s", error)
@@ -79,6 +79,6 @@ class Recorder:
         while self._any_new.wait():
             pause.wait(self._seconds)
             with self._lock:
-                models = {of for of, _ in self._new if of != NO_MODEL}
+                models = {version for version, _ in self._new if version != NO_MODEL}
             self.write()
             self._drift_checks.start(models)

@@ -26,20 +26,22 @@ _OF_A_DAY = re.compile(r"\d{4}-\d{2}-\d{2}\.(json|damaged)")
 log = logging.getLogger(__name__)
 
 
-class Watched(NamedTuple):
+class ModelVersion(NamedTuple):
     """A version of a model, which a record counts."""
 
     model: str
     version: str
 
 
-NO_MODEL = Watched(".requests", "")
+NO_MODEL = ModelVersion(".requests", "")
 """The record of requests for which no model was found."""
 
 
-def watched(name: str, manifest: Manifest) -> Watched:
+def model_version(name: str, manifest: Manifest) -> ModelVersion:
     """The version of this model."""
-    return Watched(name, version_of(manifest.created, {path: record.sha256 for path, record in manifest.files.items()}))
+    return ModelVersion(
+        name, version_of(manifest.created, {path: record.sha256 for path, record in manifest.files.items()})
+    )
 
 
 def today() -> str:
@@ -58,11 +60,11 @@ class UsageStore:
     def __init__(self, workspace: Workspace) -> None:
         self._root = workspace.monitor
 
-    def folder(self, of: Watched) -> Path:
+    def folder(self, version: ModelVersion) -> Path:
         """The folder of the records of a version of a model."""
-        return self._root / of.model / of.version
+        return self._root / version.model / version.version
 
-    def add(self, of: Watched, day: str, record: Record) -> Record:
+    def add(self, version: ModelVersion, day: str, record: Record) -> Record:
         """Add a record to that of a day; returns the sum.
 
         Raises:
@@ -70,7 +72,7 @@ class UsageStore:
         """
         self._root.mkdir(parents=True, exist_ok=True)
         with self._alone():
-            folder = self.folder(of)
+            folder = self.folder(version)
             path = folder / f"{day}.json"
             if not path.exists():
                 self._remove_old(days_before(day, KEPT_DAYS))
@@ -80,14 +82,14 @@ class UsageStore:
             durable.write_text(path, json.dumps(total.to_json(), ensure_ascii=False) + "\n")
         return total
 
-    def day_files(self, of: Watched) -> dict[str, Path]:
+    def day_files(self, version: ModelVersion) -> dict[str, Path]:
         """Day -> its file, oldest first."""
-        found = (path for path in sorted(self.folder(of).glob("*.json")) if _OF_A_DAY.fullmatch(path.name))
+        found = (path for path in sorted(self.folder(version).glob("*.json")) if _OF_A_DAY.fullmatch(path.name))
         return {path.stem: path for path in found}
 
-    def days(self, of: Watched) -> dict[str, Record]:
+    def days(self, version: ModelVersion) -> dict[str, Record]:
         """The record of each day, oldest first; a damaged one is left out, with a warning."""
-        read = {day: read_day(path) for day, path in self.day_files(of).items()}
+        read = {day: read_day(path) for day, path in self.day_files(version).items()}
         return {day: record for day, record in read.items() if record is not None}
 
     def models(self) -> list[str]:
@@ -96,10 +98,10 @@ class UsageStore:
             return sorted(path.name for path in self._root.iterdir() if path.is_dir() and path.name != NO_MODEL.model)
         return []
 
-    def drift(self, of: Watched) -> dict[str, Any] | None:
+    def drift(self, version: ModelVersion) -> dict[str, Any] | None:
         """What was last found out of the drift of a model (`model.usage.drift.Drift` as JSON), if anything was."""
         try:
-            content = json.loads((self.folder(of) / DRIFT).read_text(encoding="utf-8"))
+            content = json.loads((self.folder(version) / DRIFT).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
         return content if isinstance(content, dict) else None

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from model.bundle import open_bundle
-from model.usage.store import UsageStore, today, watched
+from model.usage.store import UsageStore, model_version, today
 from model.workspace import Workspace
 from tests.support.deepaas_server import Server, environment, running_server
 from tests.support.processes import program
@@ -114,9 +114,9 @@ def test_killed_workers_lose_a_few_seconds_at_most_and_leave_nothing_behind(serv
         worker.kill()
     bundle = open_bundle(server.home / "models" / "small")
     store = UsageStore(Workspace(server.home))
-    of = watched("small", bundle.manifest)
-    assert store.days(of)[today()].photos == before + 10
-    assert {path.name for path in store.folder(of).iterdir()} == {f"{today()}.json", "drift.json"}
+    version = model_version("small", bundle.manifest)
+    assert store.days(version)[today()].photos == before + 10
+    assert {path.name for path in store.folder(version).iterdir()} == {f"{today()}.json", "drift.json"}
     assert {path.name for path in Path(server.home / "models" / ".monitor").iterdir()} == {"lock", "small", ".requests"}
     # Those that take their place go on.
     for colour in colours(4, 4):
@@ -130,8 +130,8 @@ def test_a_service_that_is_stopped_has_written_all_it_counted(server: Server) ->
         assert server.predict(picture(colour)).status_code == 200
     server.process.terminate()
     server.process.wait(10)
-    of = watched("small", open_bundle(server.home / "models" / "small").manifest)
-    assert UsageStore(Workspace(server.home)).days(of)[today()].photos == before + 6
+    version = model_version("small", open_bundle(server.home / "models" / "small").manifest)
+    assert UsageStore(Workspace(server.home)).days(version)[today()].photos == before + 6
 
 
 def _workers(server: psutil.Process) -> list[psutil.Process]:

@@ -14,7 +14,7 @@ from api import plugin, worker_state
 from api.errors import ApiError
 from model.config import PREDICT_DEFAULTS
 from model.usage.record import Record
-from model.usage.store import NO_MODEL, UsageStore, Watched, watched
+from model.usage.store import NO_MODEL, ModelVersion, UsageStore, model_version
 from model.workspace import Workspace
 from tests.support.fake_predictor import Upload
 from tests.support.photos import photo
@@ -57,20 +57,20 @@ def zip_of(**entries: bytes) -> bytes:
     return stream.getvalue()
 
 
-def counted(usage: worker_state.Usage, workspace: Workspace, of: Watched) -> Record:
+def counted(usage: worker_state.Usage, workspace: Workspace, version: ModelVersion) -> Record:
     """All of it, on disk."""
     for recorder in usage._recorders.values():
         recorder.write()
     total = Record()
-    for record in UsageStore(workspace).days(of).values():
+    for record in UsageStore(workspace).days(version).values():
         total.merge(record)
     return total
 
 
-def of(workspace: Workspace, name: str) -> Watched:
+def version(workspace: Workspace, name: str) -> ModelVersion:
     from model.registry import find_bundle
 
-    return watched(name, find_bundle(workspace, name).manifest)
+    return model_version(name, find_bundle(workspace, name).manifest)
 
 
 def test_nothing_is_counted_unless_asked_for(
@@ -96,7 +96,7 @@ def test_answers_and_errors_are_counted_by_their_kind(
     assert refused(send, photo(), model="nosuch") == 404
     assert refused(send, b"") == 400
 
-    found = counted(usage, workspace, of(workspace, "one"))
+    found = counted(usage, workspace, version(workspace, "one"))
     assert (found.photos, found.unreadable) == (6, 1)
     assert found.answers == {"json": 3, "csv": 1, "png": 1}
     assert {form: sum(steps.values()) for form, steps in found.durations.items()} == {
@@ -116,12 +116,12 @@ def test_a_model_that_was_replaced_starts_anew(
 ) -> None:
     add_model("one")
     send(photo())
-    first = of(workspace, "one")
+    first = version(workspace, "one")
     add_model("one", content=b"another network")
     send(photo())
     send(photo())
     assert counted(usage, workspace, first).photos == 1
-    assert counted(usage, workspace, of(workspace, "one")).photos == 2
+    assert counted(usage, workspace, version(workspace, "one")).photos == 2
     assert [model["photos"] for model in plugin.get_metadata()["usage"]["models"]] == [2]
 
 
@@ -147,7 +147,7 @@ def test_a_damaged_file_of_counts_does_not_stop_the_metadata(
     add_model("one")
     send(photo())
     counted(usage, workspace, NO_MODEL)
-    [path] = UsageStore(workspace).day_files(of(workspace, "one")).values()
+    [path] = UsageStore(workspace).day_files(version(workspace, "one")).values()
     path.write_text("{")
     assert plugin.get_metadata()["usage"]["models"] == []
     send(photo())
@@ -162,9 +162,9 @@ def test_of_a_photo_only_numbers_are_kept_and_the_same_one_counts_once_for_drift
     write_small_model(workspace.models / "small", learned_colours=colours)
     for _ in range(5):
         send(photo())
-    found = counted(usage, workspace, of(workspace, "small"))
+    found = counted(usage, workspace, version(workspace, "small"))
     assert (found.photos, found.sample.distinct, len(found.sample.rows[0])) == (5, 1, 6)
-    [path] = UsageStore(workspace).day_files(of(workspace, "small")).values()
+    [path] = UsageStore(workspace).day_files(version(workspace, "small")).values()
     assert path.stat().st_size < 1000 and "photo" not in path.read_text().replace('"photos"', "")
     assert {file.suffix for file in workspace.monitor.rglob("*") if file.is_file()} <= {".json", ""}
 
@@ -173,7 +173,7 @@ def test_what_a_zip_holds_is_compared_too(workspace: Workspace, usage: worker_st
     rng = np.random.default_rng(0)
     write_small_model(workspace.models / "small", learned_colours=rng.integers(0, 256, (40, 3)))
     send(zip_of(**{f"p{number}": coloured(colour) for number, colour in enumerate(rng.integers(0, 256, (12, 3)))}))
-    found = counted(usage, workspace, of(workspace, "small"))
+    found = counted(usage, workspace, version(workspace, "small"))
     assert found.photos == found.sample.distinct == 12
     distances = np.array(found.sample.rows)[:, 0] / 10_000
     assert 0 < distances.max() <= 2

@@ -13,7 +13,7 @@ from model.results import Prediction
 from model.serving.held_out_features import read_held_out
 from model.usage.drift_check import drift_of_last_days
 from model.usage.record import Record
-from model.usage.store import NO_MODEL, UsageStore, Watched, days_before, today, watched
+from model.usage.store import NO_MODEL, ModelVersion, UsageStore, days_before, model_version, today
 from model.workspace import Workspace
 from tests.support.small_model import write_small_model
 
@@ -47,8 +47,8 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def small(home: Path) -> Watched:
-    return watched("small", open_bundle(home / "models" / "small").manifest)
+def small(home: Path) -> ModelVersion:
+    return model_version("small", open_bundle(home / "models" / "small").manifest)
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def store(home: Path) -> UsageStore:
 
 
 @pytest.fixture
-def used(store: UsageStore, small: Watched) -> None:
+def used(store: UsageStore, small: ModelVersion) -> None:
     """Two days of use, and one too long ago."""
     store.add(small, days_before(today(), 20), record_of(7))
     store.add(small, days_before(today(), 1), record_of(10))
@@ -98,7 +98,7 @@ def test_one_model_is_told_whole(home: Path) -> None:
 
 
 def test_a_day_that_differs_is_told_where_all_days_together_hide_it(
-    home: Path, store: UsageStore, small: Watched
+    home: Path, store: UsageStore, small: ModelVersion
 ) -> None:
     write = UsageStore(Workspace(home)).add
     held_out = read_held_out(open_bundle(home / "models" / "small"))
@@ -118,14 +118,14 @@ def test_a_day_that_differs_is_told_where_all_days_together_hide_it(
 
 @pytest.mark.usefixtures("used")
 def test_a_model_that_remembers_no_photos_is_not_judged(home: Path, store: UsageStore) -> None:
-    unused = watched("unused", open_bundle(home / "models" / "unused").manifest)
+    unused = model_version("unused", open_bundle(home / "models" / "unused").manifest)
     store.add(unused, today(), record_of(60))
     assert json.loads(monitor(home, "unused", "--json").stdout)["drift"]["verdict"] == "not judged"
     assert {model["name"] for model in json.loads(monitor(home, "--json").stdout)["models"]} == {"small", "unused"}
 
 
 @pytest.mark.usefixtures("used")
-def test_forgetting_is_asked_for(home: Path, store: UsageStore, small: Watched) -> None:
+def test_forgetting_is_asked_for(home: Path, store: UsageStore, small: ModelVersion) -> None:
     assert main(["monitor", "--workspace", str(home), "--reset"]) == 2
     assert main(["monitor", "--workspace", str(home), "nosuch", "--reset", "--yes"]) == 4
     assert main(["monitor", "--workspace", str(home), "../models", "--reset", "--yes"]) == 4

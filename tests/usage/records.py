@@ -4,9 +4,9 @@ import dataclasses
 
 from model.results import Prediction
 from model.usage.record import Record
-from model.usage.store import Watched
+from model.usage.store import ModelVersion
 
-PETS = Watched("pets", "0123456789abcdef")
+PETS = ModelVersion("pets", "0123456789abcdef")
 
 
 def record(photos: int = 1, first: int = 0) -> Record:

@@ -11,7 +11,7 @@ from model.bundle import open_bundle
 from model.results import Prediction
 from model.usage.record import BINS
 from model.usage.sample import MOST_ROWS
-from model.usage.store import KEPT_DAYS, NO_MODEL, UsageStore, Watched, days_before, today, watched
+from model.usage.store import KEPT_DAYS, NO_MODEL, ModelVersion, UsageStore, days_before, model_version, today
 from model.workspace import Workspace
 from tests.support.small_model import write_small_model
 from tests.usage.records import PETS, record
@@ -92,9 +92,9 @@ def test_a_number_of_the_sample_that_is_none_is_damage(store: UsageStore) -> Non
 
 def test_days_are_kept_for_a_while_and_no_file_grows_without_end(store: UsageStore) -> None:
     kept, old = days_before(today(), KEPT_DAYS), days_before(today(), KEPT_DAYS + 1)
-    gone = Watched("pets", "another version")
-    for of, day in ((PETS, old), (PETS, kept), (gone, old), (NO_MODEL, old)):
-        store.add(of, day, record())
+    gone = ModelVersion("pets", "another version")
+    for version, day in ((PETS, old), (PETS, kept), (gone, old), (NO_MODEL, old)):
+        store.add(version, day, record())
     store.add(PETS, today(), record(3 * MOST_ROWS))
     assert list(store.days(PETS)) == [kept, today()]
     assert not store.folder(gone).exists() and store.days(NO_MODEL) == {}
@@ -105,21 +105,21 @@ def test_days_are_kept_for_a_while_and_no_file_grows_without_end(store: UsageSto
 
 def test_another_manifest_is_another_version(workspace: Workspace) -> None:
     write_small_model(workspace.models / "pets")
-    first = watched("pets", open_bundle(workspace.models / "pets").manifest)
+    first = model_version("pets", open_bundle(workspace.models / "pets").manifest)
     (workspace.models / "pets").rename(workspace.models / "away")
     write_small_model(workspace.models / "pets", created="2026-02-01T00:00:00Z")
-    again = watched("pets", open_bundle(workspace.models / "pets").manifest)
+    again = model_version("pets", open_bundle(workspace.models / "pets").manifest)
     (workspace.models / "pets").rename(workspace.models / "away2")
     write_small_model(workspace.models / "pets", always=1)
-    other = watched("pets", open_bundle(workspace.models / "pets").manifest)
+    other = model_version("pets", open_bundle(workspace.models / "pets").manifest)
     assert len({first, again, other}) == 3
-    assert first == watched("pets", open_bundle(workspace.models / "away").manifest)
+    assert first == model_version("pets", open_bundle(workspace.models / "away").manifest)
 
 
 def test_a_reset_forgets_one_model_or_all(store: UsageStore) -> None:
-    cars = Watched("cars", "v")
-    for of in (PETS, cars, NO_MODEL):
-        store.add(of, DAY, record())
+    cars = ModelVersion("cars", "v")
+    for version in (PETS, cars, NO_MODEL):
+        store.add(version, DAY, record())
     assert store.models() == ["cars", "pets"]
     store.reset("pets")
     assert store.models() == ["cars"] and store.days(NO_MODEL)
