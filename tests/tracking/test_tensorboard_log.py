@@ -171,8 +171,9 @@ def test_no_more_than_two_thousand_images_are_projected(tmp_path, dataset):
     assert len(lines) == 2000 and {line.split("\t")[1] for line in lines} == {"train", "val"}
 
 
-def test_principal_components_are_those_of_the_singular_value_decomposition():
-    features = np.random.default_rng(1).normal(size=(40, 12)) * np.arange(1, 13)
+@pytest.mark.parametrize("images", [40, 8])
+def test_principal_components_are_those_of_the_singular_value_decomposition(images: int) -> None:
+    features = np.random.default_rng(1).normal(size=(images, 12)) * np.arange(1, 13)
     centred = features - features.mean(axis=0)
     left, scale, _ = np.linalg.svd(centred, full_matrices=False)
     np.testing.assert_allclose(np.abs(principal_components(features, 5)), np.abs(left[:, :5] * scale[:5]), rtol=1e-6)
