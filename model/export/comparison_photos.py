@@ -15,6 +15,7 @@ from model.dataset.images import decode_image, read_content
 from model.dataset.layouts import without_wrapping
 from model.dataset.listing import IMAGES
 from model.dataset.lists import parse_line
+from model.dataset.pipeline import decoded
 from model.errors import ArchiveError, ConfigError, ImageError
 from model.files.archives import is_archive, iter_archive_files
 from model.results import InputSpec
@@ -38,8 +39,7 @@ class Photos:
 
     def decode(self, bundle: Bundle) -> np.ndarray:
         """Decode the photos to the input of the network: uint8 (n, size, size, 3)."""
-        spec = bundle.manifest.input_spec
-        return np.stack([decode_image(photo, spec) for photo in self.content])
+        return np.stack(list(decoded(self.content, bytes, bundle.manifest.input_spec)))
 
 
 def find_photos(bundle: Bundle, count: int = PHOTOS) -> Photos:

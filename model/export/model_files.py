@@ -11,7 +11,7 @@ import onnx
 
 from model import durable
 from model.bundle_files import KERAS_MODEL, ONNX_MODEL
-from model.dataset.reading import read_sample
+from model.dataset.pipeline import decoded_batches
 from model.features.onnx_session import IMAGE, PROBABILITIES, open_session
 from model.networks.network import build_classifier
 from model.networks.onnx_export import attach_head
@@ -94,4 +94,4 @@ def evenly_spread(samples: Sequence[Sample], number: int) -> list[Sample]:
 
 
 def _images(samples: Sequence[Sample], spec: InputSpec) -> np.ndarray:
-    return np.stack([read_sample(sample, spec) for sample in evenly_spread(samples, PARITY_IMAGES)])
+    return next(decoded_batches(evenly_spread(samples, PARITY_IMAGES), spec, PARITY_IMAGES))

@@ -17,7 +17,7 @@ from model.training.context import TrainingContext
 from model.training.cross_validation import CrossValidation, FoldPlan, cross_validate
 from model.training.deadline import NO_DEADLINE, Deadline
 from model.training.epochs import Epoch
-from model.training.fine_tuning.choice import measured_seconds_per_image
+from model.training.fine_tuning.automatic_choice import measured_seconds_per_image
 from model.training.fine_tuning.decision import is_improvement, part_to_tune, run_fine_tuning
 from model.training.frozen_features import FrozenFeatures
 from model.training.head import Head, HeadOptions, LabelledFeatures, random_head, refit_head, train_head

@@ -16,7 +16,6 @@ import pytest
 
 from model import durable
 from model.dataset.inspection import inspect_images
-from model.dataset.pipeline import in_threads
 from model.dataset.prepare import Leakage, Rejected, Verdict, write_dataset_files
 from model.errors import DatasetError
 from model.results import SPLITS, Sample, no_progress
@@ -252,20 +251,6 @@ def test_folder_that_cannot_be_read(class_folders: Path, prepare: Prepare, monke
 
     monkeypatch.setattr(os, "scandir", scan)
     assert "expected readable folders, received: Permission denied" in refusal(prepare, class_folders)
-
-
-def test_results_come_in_order_and_few_wait() -> None:
-    taken: list[int] = []
-
-    def items() -> object:
-        for number in range(1000):
-            taken.append(number)
-            yield number
-
-    results = in_threads(lambda number: number * 2, items())  # type: ignore[arg-type]
-    assert [next(results) for _ in range(3)] == [0, 2, 4]
-    assert len(taken) < 200
-    assert list(results) == [2 * number for number in range(3, 1000)]
 
 
 def test_memory_does_not_grow_with_the_pixels(tmp_path: Path) -> None:

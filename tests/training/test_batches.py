@@ -3,7 +3,17 @@
 import numpy as np
 import pytest
 
-from model.training.batches import balanced_weights, epoch_order, log_priors, mix, soft_targets
+from model.config import TrainConfig
+from model.training.batches import (
+    ArrayInputs,
+    MappedInputs,
+    TrainBatches,
+    balanced_weights,
+    epoch_order,
+    log_priors,
+    mix,
+    soft_targets,
+)
 from model.training.epochs import COLUMNS, Epoch, measure, score
 
 LABELS = np.array([0] * 90 + [1] * 10)
@@ -82,3 +92,40 @@ def test_epochs_equal_in_the_chosen_metric_differ_in_loss_and_a_diverged_one_is_
 def test_the_columns_of_results_csv_are_numbers_of_an_epoch():
     assert set(COLUMNS) < set(vars(Epoch)["__dataclass_fields__"])
     assert {"val_loss", "val_accuracy", "val_macro_f1"} < set(COLUMNS)
+
+
+def _batches(inputs: ArrayInputs, batch_size: int = 8, **options: float) -> TrainBatches:
+    return TrainBatches(inputs, LABELS, np.ones(100, np.float32), 2, TrainConfig(**options), batch_size)
+
+
+def _numbered_views() -> np.ndarray:
+    """Three views of 100 images; a value tells the view and the image."""
+    return np.arange(300, dtype=np.float32).reshape(3, 100, 1)
+
+
+def test_an_epoch_has_each_image_once_in_the_next_of_its_views():
+    batches = _batches(ArrayInputs(_numbered_views()))
+    for epoch in (1, 2, 3):
+        views, rows = np.divmod(np.concatenate([inputs[:, 0] for inputs, *_ in batches.epoch(epoch)]).astype(int), 100)
+        assert np.array_equal(np.sort(rows), np.arange(100)) and np.array_equal(views, (rows + epoch) % 3)
+
+
+def test_a_mapped_file_gives_the_same_images_in_each_batch_and_is_read_in_its_order(tmp_path):
+    np.save(tmp_path / "inputs.npy", _numbered_views())
+    mapped = MappedInputs(np.load(tmp_path / "inputs.npy", mmap_mode="r"))
+    in_memory, on_disk = _batches(ArrayInputs(_numbered_views())), _batches(mapped)
+    for (inputs, *_), (stored, *_) in zip(in_memory.epoch(1), on_disk.epoch(1), strict=True):
+        assert np.array_equal(np.sort(inputs, axis=0), np.sort(stored, axis=0))
+        assert (np.diff(stored[:, 0] % 100) > 0).all()
+
+
+@pytest.mark.parametrize("options", [{}, {"mixup": 0.3}, {"imbalance": "sampling", "label_smoothing": 0.1}])
+def test_an_epoch_resumed_in_its_middle_has_the_same_batches(options):
+    batches = _batches(ArrayInputs(_numbered_views()), **options)
+    whole, rest = list(batches.epoch(2)), list(batches.epoch(2, start=5))
+    assert len(whole) == len(batches) == 13 and len(rest) == 8
+    assert all(
+        np.array_equal(one, other)
+        for one, other in zip(whole[5:], rest, strict=True)
+        for one, other in zip(one, other, strict=True)
+    )

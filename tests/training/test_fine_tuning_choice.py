@@ -8,7 +8,7 @@ import pytest
 
 from model.results import InputSpec
 from model.training.deadline import NO_DEADLINE, Deadline
-from model.training.fine_tuning.choice import (
+from model.training.fine_tuning.automatic_choice import (
     Choice,
     Circumstances,
     choose_fine_tuning,

@@ -2,12 +2,10 @@
 
 import subprocess
 import sys
-import threading
 
 import pytest
 
 from model.config import TrainConfig
-from model.dataset import pipeline
 from model.errors import TrainingError
 from model.runs.trainer import train
 from model.training import memory
@@ -29,19 +27,6 @@ def test_a_training_without_memory_for_its_views_fails_before_it_makes_them(work
     config = TrainConfig(dataset=str(shapes), name="m", image_size=96, augmentation="light", augmented_views=50)
     with pytest.raises(TrainingError, match="51 views"):
         train(config, workspace)
-
-
-def test_few_threads_decode_where_there_is_little_memory(monkeypatch):
-    monkeypatch.setattr(pipeline, "available_processors", lambda: 8)
-    monkeypatch.setattr(pipeline, "available_memory", lambda: 600_000_000)
-    threads: set[int] = set()
-
-    def work(item: int) -> int:
-        threads.add(threading.get_ident())
-        return item
-
-    assert list(pipeline.in_threads(work, range(200))) == list(range(200))
-    assert len(threads) <= 2
 
 
 MEASURE = """

@@ -9,7 +9,7 @@ from model.features.extractor import Extract
 from model.features.views import view_transform
 from model.training.batches import learning_weights, measuring_weights
 from model.training.context import TrainingContext
-from model.training.fine_tuning.choice import (
+from model.training.fine_tuning.automatic_choice import (
     Choice,
     Circumstances,
     choose_fine_tuning,
