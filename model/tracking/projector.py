@@ -1,4 +1,4 @@
-"""The features of images for TensorBoard's projector: a cloud of thumbnails to turn around and to search in."""
+"""Features of images for the projector of TensorBoard: a point cloud of thumbnails."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from model.dataset.pipeline import in_threads
 from model.results import SPLITS, Dataset
 from model.tracking.epoch_figures import Thumbnails
 
-MOST_IMAGES = 2000
+MAX_IMAGES = 2000
 _COMPONENTS = 50
 _THUMBNAIL = 48
 _QUALITY = 80
@@ -31,40 +31,40 @@ _CONFIG = f"""embeddings {{
 
 
 def write_projector(directory: Path, features: np.ndarray, dataset: Dataset, thumbnails: Thumbnails) -> None:
-    """Write the features of at most 2,000 images, spread over all splits and classes, as TensorBoard wants them.
+    """Write the files of the projector for at most 2,000 images, spread over all splits and classes.
 
     Args:
-        directory: of a run of TensorBoard.
+        directory: of a TensorBoard run.
         features: float32 (n, features), of all samples of the dataset; reduced to their first 50 principal components.
     """
     if len(features) < 2:
         return
-    chosen = np.unique(np.linspace(0, len(features) - 1, MOST_IMAGES).round().astype(int))
+    chosen = np.unique(np.linspace(0, len(features) - 1, MAX_IMAGES).round().astype(int))
     splits = [split for split in SPLITS for _ in dataset.split(split)]
     samples = [dataset.samples[row] for row in chosen]
     metadata = [
         (dataset.classes[sample.label], splits[row], sample.name) for row, sample in zip(chosen, samples, strict=True)
     ]
-    pictures = in_threads(lambda sample: thumbnails.read(sample, _THUMBNAIL), samples)
-    _grid(np.stack(list(pictures))).save(directory / _SPRITE, quality=_QUALITY)
+    images = in_threads(lambda sample: thumbnails.read(sample, _THUMBNAIL), samples)
+    _grid(np.stack(list(images))).save(directory / _SPRITE, quality=_QUALITY)
     durable.write_text(directory / _METADATA, _table([("class", "split", "image"), *metadata]))
     components = principal_components(features[chosen], _COMPONENTS)
     durable.write_text(directory / _FEATURES, _table([[f"{value:.4g}" for value in row] for row in components]))
     durable.write_text(directory / "projector_config.pbtxt", _CONFIG)
 
 
-def principal_components(features: np.ndarray, most: int) -> np.ndarray:
-    """Features float (n, features) turned onto the directions in which they vary most, the first `most` of these."""
+def principal_components(features: np.ndarray, count: int) -> np.ndarray:
+    """First `count` principal components of features float (n, features): float (n, count)."""
     centred = (features - features.mean(axis=0)).astype(np.float64)
     rows, columns = centred.shape
     if rows < columns:
-        # Of few images: 2 s less than the eigenvectors of a covariance of 1,280 features.
+        # For few images, 2 s faster than the eigenvectors of a covariance of 1,280 features.
         left, scale, _ = scipy.linalg.svd(centred, full_matrices=False)
-        few = (left * scale)[:, :most]
-        return np.pad(few, [(0, 0), (0, min(most, columns) - few.shape[1])])
-    _, directions = scipy.linalg.eigh(centred.T @ centred, subset_by_index=(max(0, columns - most), columns - 1))
-    turned: np.ndarray = centred @ directions[:, ::-1]
-    return turned
+        few = (left * scale)[:, :count]
+        return np.pad(few, [(0, 0), (0, min(count, columns) - few.shape[1])])
+    _, directions = scipy.linalg.eigh(centred.T @ centred, subset_by_index=(max(0, columns - count), columns - 1))
+    components: np.ndarray = centred @ directions[:, ::-1]
+    return components
 
 
 def _table(rows: Iterable[Sequence[str]]) -> str:
@@ -72,11 +72,11 @@ def _table(rows: Iterable[Sequence[str]]) -> str:
     return "".join("\t".join(row) + "\n" for row in cleaned)
 
 
-def _grid(pictures: np.ndarray) -> Image.Image:
-    """A square of pictures uint8 (n, side, side, 3), row by row."""
-    side = int(np.ceil(np.sqrt(len(pictures))))
-    padded = np.zeros((side * side, *pictures.shape[1:]), np.uint8)
-    padded[: len(pictures)] = pictures
-    height, width = pictures.shape[1:3]
+def _grid(images: np.ndarray) -> Image.Image:
+    """Square grid of images uint8 (n, side, side, 3), row by row."""
+    side = int(np.ceil(np.sqrt(len(images))))
+    padded = np.zeros((side * side, *images.shape[1:]), np.uint8)
+    padded[: len(images)] = images
+    height, width = images.shape[1:3]
     rows = padded.reshape(side, side, height, width, 3).swapaxes(1, 2)
     return Image.fromarray(rows.reshape(side * height, side * width, 3))

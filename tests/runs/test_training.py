@@ -189,13 +189,13 @@ def test_keras_serves_by_a_graph_that_answers_as_its_layers_do(trained, shapes, 
     np.testing.assert_allclose(probabilities, layer_by_layer, atol=1e-5)
 
 
-def test_the_evidence_map_adds_up_to_the_logits(trained, shapes):
+def test_the_activation_map_adds_up_to_the_logits(trained, shapes):
     workspace, _ = trained
     predictor = load_predictor(find_bundle(workspace, "shapes"))
     picture = _pictures(shapes)[:1]
-    evidence = predictor.activation_maps(picture[0]).mean(axis=(0, 1))
+    activation = predictor.activation_maps(picture[0]).mean(axis=(0, 1))
     log_odds = np.log(predictor.probabilities(picture)[0])
-    differences = (log_odds - evidence) - (log_odds - evidence).mean()
+    differences = (log_odds - activation) - (log_odds - activation).mean()
     bias = _bias(workspace.models / "shapes" / "model.onnx")
     np.testing.assert_allclose(differences, bias - bias.mean(), atol=1e-3)
 

@@ -120,7 +120,7 @@ def test_the_picture_of_an_answer_has_its_size_whatever_the_names(tmp_path, labe
     assert Image.open(io.BytesIO(picture)).size == (1000, 500)
 
 
-def test_the_evidence_is_that_of_the_class_asked_for(tmp_path):
+def test_the_activation_map_is_that_of_the_requested_class(tmp_path):
     predictor, content = _predictor(tmp_path), _saved(_photo(), "PNG")
     prediction = Prediction("photo", CLASSES, (0.7, 0.3))
     pictures = [draw_prediction(predictor, content, prediction, name) for name in ("", *CLASSES)]
@@ -136,11 +136,18 @@ def test_no_picture_is_drawn_of_what_is_no_photo(tmp_path):
         draw_prediction(_predictor(tmp_path), b"no picture", Prediction("x", ("one",), (1.0,)))
 
 
-def test_heat_is_drawn_where_the_evidence_is_and_nowhere_else():
+def test_the_overlay_colours_positive_activation_only():
     image = np.full((40, 40, 3), 100, np.uint8)
-    evidence = np.full((4, 4), -1.0)
-    evidence[0, 0] = 5.0
-    heat = overlay_activation(image, evidence)
-    assert heat.shape == image.shape and heat.dtype == np.uint8
-    assert np.array_equal(heat[30:, 30:], image[30:, 30:])
-    assert np.abs(heat[:5, :5].astype(int) - 100).max() > 50
+    activation = np.full((4, 4), -1.0)
+    activation[0, 0] = 5.0
+    overlay = overlay_activation(image, activation)
+    assert overlay.shape == image.shape and overlay.dtype == np.uint8
+    assert np.array_equal(overlay[30:, 30:], image[30:, 30:])
+    assert np.abs(overlay[:5, :5].astype(int) - 100).max() > 50
+
+
+def test_the_lightness_of_the_colours_grows_with_the_activation():
+    image = np.zeros((1, 200, 3), np.uint8)
+    overlay = overlay_activation(image, np.linspace(0, 1, 200, dtype=np.float32)[None])
+    lightness = overlay[0] @ np.array([0.2126, 0.7152, 0.0722])
+    assert (np.diff(lightness) > -1.5).all() and lightness[-1] > 150 > lightness[0]
