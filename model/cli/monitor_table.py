@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from model.cli.output import format_share
-from model.usage.sample import MOST_ROWS
+from model.usage.sample import MAX_ROWS
 
 _MOST_COLUMNS = 200
 _MOST_CLASSES = 30
@@ -41,7 +41,7 @@ def show_model(summary: dict[str, Any]) -> None:
     """Print all statistics of one model."""
     console = _console()
     different = summary["different_photos"]
-    distinct = f" ({'about ' if different >= MOST_ROWS else ''}{different:,} different)" if different else ""
+    distinct = f" ({'about ' if different >= MAX_ROWS else ''}{different:,} different)" if different else ""
     _say(console, f"{summary['name']}, the last {summary['days']} days: {summary['photos']:,} photos{distinct}")
     _say(console, f"Unknown: {_share(summary['unknown_share'])}  {_counts(summary['unknown_reasons'])}".rstrip())
     _say(console, f"Answers: {_counts(summary['answers']) or 'none'}")

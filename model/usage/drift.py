@@ -19,23 +19,23 @@ from model.usage.sample import Row
 if TYPE_CHECKING:
     import numpy as np
 
-FEWEST_PHOTOS = 50
-FEWEST_HELD_OUT = 10
-LEVEL = 0.01
+MIN_PHOTOS = 50
+MIN_HELD_OUT = 10
+SIGNIFICANCE_LEVEL = 0.01
 """Significance level: the false alarm rate of one drift check."""
 
-Verdict = Literal["not judged", "too few photos", "no drift seen", "drift"]
+DriftVerdict = Literal["not judged", "too few photos", "no drift seen", "drift"]
 
 
 @dataclasses.dataclass(frozen=True)
-class Comparison:
-    """One number, compared.
+class DriftTest:
+    """Two-sample test of one of the numbers that describe a photo.
 
     Attributes:
         name: `distance`, or `axis 1` and so on: `model.serving.reference_features.ReferenceFeatures.directions`.
-        effect: largest difference of the cumulative shares, in [0, 1].
-        p_value: that an effect as large comes about by chance, corrected for the number of comparisons.
-        median, held_out_median: of the photos asked about, and of the held-out images.
+        effect: largest difference of the cumulative fractions, in [0, 1].
+        p_value: probability of such an effect by chance, corrected for the number of tests.
+        median, held_out_median: of the classified photos, and of the held-out images.
     """
 
     name: str
@@ -51,19 +51,19 @@ class Drift:
 
     Attributes:
         reason: the verdict in a sentence.
-        photos: number of distinct photos that were compared, at most `model.usage.sample.MOST_ROWS`.
+        photos: number of distinct photos that were compared, at most `model.usage.sample.MAX_ROWS`.
         held_out: images they were compared with.
         p_value, effect: of the comparison that is least like chance; None where nothing was compared.
         comparisons: all of them.
     """
 
-    verdict: Verdict
+    verdict: DriftVerdict
     reason: str
     photos: int = 0
     held_out: int = 0
     p_value: float | None = None
     effect: float | None = None
-    comparisons: tuple[Comparison, ...] = ()
+    comparisons: tuple[DriftTest, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The drift as one JSON object."""
@@ -85,15 +85,15 @@ def judge_drift(held_out: "np.ndarray | None", photos: list[Row]) -> Drift:
     import numpy as np
 
     asked = np.array(photos, np.int64).reshape(len(photos), -1)
-    if len(held_out) < FEWEST_HELD_OUT:
-        reason = f"the model was trained with {len(held_out)} held-out images, and {FEWEST_HELD_OUT} are needed"
+    if len(held_out) < MIN_HELD_OUT:
+        reason = f"the model was trained with {len(held_out)} held-out images, and {MIN_HELD_OUT} are needed"
         return Drift("not judged", reason, len(asked), len(held_out))
-    if len(asked) < FEWEST_PHOTOS:
-        reason = f"{len(asked)} different photos so far, and {FEWEST_PHOTOS} are needed"
+    if len(asked) < MIN_PHOTOS:
+        reason = f"{len(asked)} different photos so far, and {MIN_PHOTOS} are needed"
         return Drift("too few photos", reason, len(asked), len(held_out))
     comparisons = _compare(held_out, asked)
     least = min(comparisons, key=lambda found: (found.p_value, -found.effect))
-    drifted = least.p_value < LEVEL
+    drifted = least.p_value < SIGNIFICANCE_LEVEL
     return Drift(
         "drift" if drifted else "no drift seen",
         _reason(least, drifted),
@@ -105,7 +105,7 @@ def judge_drift(held_out: "np.ndarray | None", photos: list[Row]) -> Drift:
     )
 
 
-def _compare(held_out: "np.ndarray", asked: "np.ndarray") -> tuple[Comparison, ...]:
+def _compare(held_out: "np.ndarray", asked: "np.ndarray") -> tuple[DriftTest, ...]:
     import numpy as np
     from scipy.stats import ks_2samp
 
@@ -114,7 +114,7 @@ def _compare(held_out: "np.ndarray", asked: "np.ndarray") -> tuple[Comparison, .
     names = ["distance", *(f"axis {number}" for number in range(1, len(found)))]
     medians, held_out_medians = np.median(asked, axis=0) / FEATURE_SCALE, np.median(held_out, axis=0) / FEATURE_SCALE
     return tuple(
-        Comparison(name, float(result.statistic), p_value, float(median), float(held_out_median))
+        DriftTest(name, float(result.statistic), p_value, float(median), float(held_out_median))
         for name, result, p_value, median, held_out_median in zip(
             names, found, corrected, medians, held_out_medians, strict=True
         )
@@ -130,7 +130,7 @@ def holm(p_values: list[float]) -> list[float]:
     return corrected
 
 
-def _reason(least: Comparison, drifted: bool) -> str:
+def _reason(least: DriftTest, drifted: bool) -> str:
     if not drifted:
         return f"the photos are as different from the held-out images as chance makes them (p = {least.p_value:.2g})"
     direction = f"median {least.median:.3f}, of held-out images {least.held_out_median:.3f}"

@@ -15,7 +15,7 @@ from model import durable
 from model.errors import ModelError, TopgraftError
 from model.processes import answer_parent, run_child
 from model.provenance import utc_now
-from model.usage.drift import FEWEST_PHOTOS, judge_drift
+from model.usage.drift import MIN_PHOTOS, judge_drift
 from model.usage.record import Record
 from model.usage.store import DRIFT, ModelVersion, UsageStore, days_before, model_version, today
 from model.workspace import Workspace
@@ -68,7 +68,7 @@ class DriftChecks:
         # The first verdict is due as soon as there are enough photos.
         last = self._store.drift(version) or {}
         too_few = last.get("verdict") == "too few photos"
-        return too_few and sum_of_last_days(self._store.days(version)).sample.distinct >= FEWEST_PHOTOS
+        return too_few and sum_of_last_days(self._store.days(version)).sample.distinct >= MIN_PHOTOS
 
     def _seconds_since_last(self, version: ModelVersion) -> float:
         try:
@@ -105,7 +105,7 @@ def drift_of_last_days(held_out: "np.ndarray | None", days: Mapping[str, Record]
         days: day -> its record, oldest first.
     """
     since = days_before(today(), DAYS - 1)
-    enough = [day for day, record in days.items() if day >= since and record.sample.distinct >= FEWEST_PHOTOS]
+    enough = [day for day, record in days.items() if day >= since and record.sample.distinct >= MIN_PHOTOS]
     latest = {"day": enough[-1], **judge_drift(held_out, days[enough[-1]].sample.rows).to_json()} if enough else None
     together = judge_drift(held_out, sum_of_last_days(days).sample.rows)
     return {**together.to_json(), "days": DAYS, "latest_day": latest}

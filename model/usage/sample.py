@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from model.bundle import FEATURE_SCALE
 
-MOST_ROWS = 500
+MAX_ROWS = 500
 _HASHES = 2**64
 _LARGEST = 32_767
 
@@ -20,7 +20,7 @@ Row = tuple[int, ...]
 
 
 class Sample:
-    """At most `MOST_ROWS` rows: those with the smallest hashes of all that were added."""
+    """At most `MAX_ROWS` rows: those with the smallest hashes of all that were added."""
 
     def __init__(self, rows: Iterable[Row] = ()) -> None:
         self._rows: dict[int, Row] = {}
@@ -39,17 +39,17 @@ class Sample:
     @property
     def rows(self) -> list[Row]:
         """What is kept, in units of 1 / `FEATURE_SCALE`, the smallest hash first."""
-        return [self._rows[key] for key in sorted(self._rows)[:MOST_ROWS]]
+        return [self._rows[key] for key in sorted(self._rows)[:MAX_ROWS]]
 
     @property
     def distinct(self) -> int:
-        """How many different photos were added: exact up to `MOST_ROWS`, then an estimate within about 5 %.
+        """How many different photos were added: exact up to `MAX_ROWS`, then an estimate within about 5 %.
 
         Beyer et al. (On synopses for distinct-value estimation under multiset operations, 2007): of n hashes, the
         k-th smallest is near k / n of their range.
         """
-        keys = sorted(self._rows)[:MOST_ROWS]
-        return len(keys) if len(keys) < MOST_ROWS else round((MOST_ROWS - 1) * _HASHES / keys[-1])
+        keys = sorted(self._rows)[:MAX_ROWS]
+        return len(keys) if len(keys) < MAX_ROWS else round((MAX_ROWS - 1) * _HASHES / keys[-1])
 
     def _add(self, rows: Iterable[Row]) -> None:
         for row in rows:
@@ -57,8 +57,8 @@ class Sample:
             if key < self._limit:
                 self._rows[key] = row
         # Seldom, so that a photo costs no sorting.
-        if len(self._rows) > 2 * MOST_ROWS:
-            kept = sorted(self._rows)[:MOST_ROWS]
+        if len(self._rows) > 2 * MAX_ROWS:
+            kept = sorted(self._rows)[:MAX_ROWS]
             self._rows = {key: self._rows[key] for key in kept}
             self._limit = kept[-1]
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from model.bundle import FEATURE_SCALE
 from model.evaluation.unknown import describe_held_out
 from model.serving.reference_features import ReferenceFeatures, build_reference_features
-from model.usage.drift import FEWEST_HELD_OUT, FEWEST_PHOTOS, LEVEL, Drift, holm, judge_drift
-from model.usage.sample import MOST_ROWS, Sample
+from model.usage.drift import MIN_HELD_OUT, MIN_PHOTOS, SIGNIFICANCE_LEVEL, Drift, holm, judge_drift
+from model.usage.sample import MAX_ROWS, Sample
 
 FEATURES = 200
 CLASSES = 4
@@ -64,9 +64,9 @@ def alarms(looks: int) -> float:
 
 
 def test_photos_of_the_same_kind_raise_no_more_false_alarms_than_the_level_allows() -> None:
-    # At a rate of LEVEL, more than seven of 150 come about less than once in a thousand times.
+    # At a rate of SIGNIFICANCE_LEVEL, more than seven of 150 come about less than once in a thousand times.
     assert alarms(LOOKS) <= 7 / LOOKS
-    assert LEVEL == 0.01
+    assert SIGNIFICANCE_LEVEL == 0.01
 
 
 def test_few_photos_sent_again_and_again_would_be_taken_for_many_if_each_time_counted() -> None:
@@ -96,37 +96,39 @@ def test_photos_of_another_kind_are_seen(change: str, least_power: float) -> Non
 
     def changed() -> np.ndarray:
         if change == "another kind of photos":
-            return rng.gamma(1.0, size=(FEWEST_PHOTOS, FEATURES)).astype(np.float32)
+            return rng.gamma(1.0, size=(MIN_PHOTOS, FEATURES)).astype(np.float32)
         if change == "a brighter camera":
             return features(rng, 200) + np.linspace(0, 0.5, FEATURES, dtype=np.float32)
         if change == "one class only":
             return features(rng, 200, (1, 0, 0, 0))
-        return np.abs(rng.normal(size=(FEWEST_PHOTOS, FEATURES))).astype(np.float32)
+        return np.abs(rng.normal(size=(MIN_PHOTOS, FEATURES))).astype(np.float32)
 
     seen = [look(rng, changed()) for _ in range(20)]
     assert sum(drift.verdict == "drift" for drift in seen) / 20 >= least_power
     told = seen[0]
-    assert told.effect is not None and told.effect > 0.2 and told.p_value is not None and told.p_value < LEVEL
+    assert (
+        told.effect is not None and told.effect > 0.2 and told.p_value is not None and told.p_value < SIGNIFICANCE_LEVEL
+    )
     assert "has changed" in told.reason and f"effect {told.effect:.2f}" in told.reason
 
 
 def test_the_effect_does_not_grow_with_the_number_of_photos_but_the_certainty_does() -> None:
     rng = np.random.default_rng(3)
     mix = (3.0, 1.0, 1.0, 1.0)
-    few, many = (look(rng, features(rng, count, mix), held_out=2000) for count in (60, MOST_ROWS))
+    few, many = (look(rng, features(rng, count, mix), held_out=2000) for count in (60, MAX_ROWS))
     assert few.p_value is not None and many.p_value is not None and many.p_value < 1e-6 < few.p_value
     assert few.effect is not None and many.effect is not None and many.effect < 1.5 * few.effect
 
 
 def test_too_little_is_not_judged() -> None:
     rng = np.random.default_rng(0)
-    few = look(rng, features(rng, FEWEST_PHOTOS - 1))
-    assert (few.verdict, few.p_value, few.photos) == ("too few photos", None, FEWEST_PHOTOS - 1)
+    few = look(rng, features(rng, MIN_PHOTOS - 1))
+    assert (few.verdict, few.p_value, few.photos) == ("too few photos", None, MIN_PHOTOS - 1)
     repeated = look(rng, np.repeat(features(rng, 3), 100, axis=0))
     assert (repeated.verdict, repeated.photos) == ("too few photos", 3)
-    assert look(rng, features(rng, 100), held_out=FEWEST_HELD_OUT - 1).verdict == "not judged"
+    assert look(rng, features(rng, 100), held_out=MIN_HELD_OUT - 1).verdict == "not judged"
     assert "older version" in judge_drift(None, [(1, 2)]).reason
-    assert look(rng, features(rng, FEWEST_PHOTOS), held_out=FEWEST_HELD_OUT).p_value is not None
+    assert look(rng, features(rng, MIN_PHOTOS), held_out=MIN_HELD_OUT).p_value is not None
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from model.usage.sample import MOST_ROWS, Sample
+from model.usage.sample import MAX_ROWS, Sample
 
 
 def photos(count: int, seed: int = 0) -> list[tuple[float, ...]]:
@@ -23,7 +23,7 @@ def test_the_sample_of_two_workers_is_that_of_all_their_photos(count: int) -> No
     together = sample_of(rows[: count // 3])
     together.merge(sample_of(rows[count // 3 :][::-1]))
     assert together.rows == sample_of(rows).rows
-    assert len(together.rows) == min(count, MOST_ROWS)
+    assert len(together.rows) == min(count, MAX_ROWS)
     assert Sample(together.rows).rows == together.rows
 
 
@@ -38,7 +38,7 @@ def test_early_and_late_photos_are_sampled_alike() -> None:
     rows = [(number / 10_000, 0.0, 0.0) for number in range(10_000)]
     places = np.array([row[0] for row in sample_of(rows).rows])
     # 500 of 10,000: the mean of a uniform sample is within four standard errors of the middle.
-    assert abs(places.mean() - 5000) < 4 * 10_000 / np.sqrt(12 * MOST_ROWS)
+    assert abs(places.mean() - 5000) < 4 * 10_000 / np.sqrt(12 * MAX_ROWS)
 
 
 def test_how_many_different_photos_there_were_is_estimated() -> None:

@@ -10,7 +10,7 @@ import pytest
 from model.bundle import open_bundle
 from model.results import Prediction
 from model.usage.record import BINS
-from model.usage.sample import MOST_ROWS
+from model.usage.sample import MAX_ROWS
 from model.usage.store import KEPT_DAYS, NO_MODEL, ModelVersion, UsageStore, days_before, model_version, today
 from model.workspace import Workspace
 from tests.support.small_model import write_small_model
@@ -95,11 +95,11 @@ def test_days_are_kept_for_a_while_and_no_file_grows_without_end(store: UsageSto
     gone = ModelVersion("pets", "another version")
     for version, day in ((PETS, old), (PETS, kept), (gone, old), (NO_MODEL, old)):
         store.add(version, day, record())
-    store.add(PETS, today(), record(3 * MOST_ROWS))
+    store.add(PETS, today(), record(3 * MAX_ROWS))
     assert list(store.days(PETS)) == [kept, today()]
     assert not store.folder(gone).exists() and store.days(NO_MODEL) == {}
     size = (store.folder(PETS) / f"{today()}.json").stat().st_size
-    store.add(PETS, today(), record(3 * MOST_ROWS, first=3 * MOST_ROWS))
+    store.add(PETS, today(), record(3 * MAX_ROWS, first=3 * MAX_ROWS))
     assert (store.folder(PETS) / f"{today()}.json").stat().st_size < 1.1 * size
 
 
