@@ -85,6 +85,7 @@ def _check_characters(url: str) -> None:
 
 
 def _redirected(url: str, location: str) -> str:
+    _check_characters(location)
     try:
         return urllib.parse.urljoin(url, location)
     except ValueError as error:
@@ -186,7 +187,9 @@ def _check_head(response: aiohttp.ClientResponse, host: str) -> None:
         raise FetchError(f"url: expected the photo, {host} answered {response.status}.")
     encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
-        raise FetchError(f"url: expected the photo as it is, {host} sent it packed: {_printable(encoding)}.")
+        raise FetchError(
+            f"url: expected the photo uncompressed, {host} sent it with Content-Encoding {_printable(encoding)}."
+        )
 
 
 def _printable(text: str) -> str:

@@ -198,6 +198,7 @@ REDIRECTS = (
     _page("in a loop", "loop", 400, "at most 5 redirects"),
     _page("that take their time, one after another", "slow-loop", 400, SLOW),
     _page("without an address", "nowhere", 400, "answered 302"),
+    _page("to bytes that are not UTF-8", "not-utf8", 400, NOT_UTF8),
     _page("by a Refresh header: it is not followed", "refresh", 415, NOT_AN_IMAGE),
 )
 
@@ -221,8 +222,8 @@ ANSWERS = (
     _page("chunks of garbage", "chunks-garbage", 400, NO_ANSWER),
     _page("a chunk of negative size", "chunks-negative", 400, NO_ANSWER),
     _page("chunks cut off", "chunks-cut", 400, NO_ANSWER),
-    _page("a gzip bomb as Content-Encoding", "gzip-bomb", 400, "sent it packed: gzip"),
-    _page("an encoding nobody knows", "encoding", 400, "sent it packed: ?"),
+    _page("a gzip bomb as Content-Encoding", "gzip-bomb", 400, "with Content-Encoding gzip"),
+    _page("an encoding nobody knows", "encoding", 400, "with Content-Encoding ?"),
     _page("a gzip file", "gzip", 415, NOT_AN_IMAGE),
     _page("a zip bomb", "zip-bomb", 413, "bytes when unpacked"),
     _page("a picture of 60,000 x 60,000 pixels", "pixels", 413, "pixels"),

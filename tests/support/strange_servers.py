@@ -72,6 +72,7 @@ def pages(port: int) -> dict[str, Script]:
         "loop": redirect("/loop"),
         "slow-loop": redirect("/slow-loop", wait=0.12),
         "nowhere": Script(head(status="HTTP/1.1 302 Found\r\n")),
+        "not-utf8": Script(b"HTTP/1.1 302 Found\r\nLocation: /photo\xff.jpg\r\n\r\n"),
         "refresh": answer(b"<html>", f"Refresh: 0; url=http://127.0.0.1:{port}/"),
         "silent": Script(b"", b"", 0.05),
         "slow-head": Script(_OK.encode() + b"X-Slow: ", b"x", 0.05),
