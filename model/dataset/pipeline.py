@@ -108,8 +108,8 @@ def in_threads(work: Callable[[Item], Result], items: Iterable[Item], threads: i
     """Results of `work` in the order of `items`; a few are computed ahead, so memory does not grow with their number.
 
     Args:
-        threads: how many; 1 works in the calling thread. None means one for each processor of this process. Either
-            way there are fewer where memory is small.
+        threads: the maximum number; None means one per processor of this process. There are fewer if memory is
+            small. With 1 the work is done in the calling thread.
     """
     if threads == 1:
         yield from map(work, items)

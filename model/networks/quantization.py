@@ -1,8 +1,8 @@
-"""An int8 copy of a network's graph: a quarter of the size, and faster where the processor multiplies bytes.
+"""Quantization of an ONNX graph to int8: a quarter of the size, and faster on processors with int8 instructions.
 
-Weights become int8, a scale for each channel; activations uint8, by the range that they have on calibration images
+Weights become int8 with a scale per channel; activations uint8, by their range on calibration images
 (Jacob et al., 2018, "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference").
-The head stays float32: it is small, and its answers are what thresholds were fitted on.
+The head stays float32: it is small, and thresholds were fitted on its outputs.
 """
 
 import logging
@@ -17,17 +17,17 @@ from model.features.onnx_session import IMAGE
 
 _IMAGES_PER_STEP = 8
 _QUANTIZED = ["Conv", "Clip", "Relu", "Add", "Mul", "GlobalAveragePool", "MaxPool"]
-_LEFT_ALONE = {"Gemm", "MatMul", "Softmax"}
+_EXCLUDED = {"Gemm", "MatMul", "Softmax"}
 
 log = logging.getLogger(__name__)
 
 
 def quantize(graph: Path, images: np.ndarray) -> bytes:
-    """The graph of a classifier with its backbone in int8.
+    """Quantize the backbone in the graph of a classifier to int8.
 
     Args:
-        graph: model.onnx; it is left as it is.
-        images: uint8 (n, height, width, 3), to calibrate with: such as the network was trained on.
+        graph: model.onnx, which is not changed.
+        images: uint8 (n, height, width, 3) for calibration, like the training images.
 
     Returns:
         A graph with the same inputs and outputs.
@@ -48,7 +48,7 @@ def quantize(graph: Path, images: np.ndarray) -> bytes:
             weight_type=QuantType.QInt8,
             activation_type=QuantType.QUInt8,
             op_types_to_quantize=_QUANTIZED,
-            nodes_to_exclude=[node.name for node in nodes if node.op_type in _LEFT_ALONE],
+            nodes_to_exclude=[node.name for node in nodes if node.op_type in _EXCLUDED],
         )
         content = quantized.read_bytes()
     log.info("%s in int8: %d of %d bytes", graph.name, len(content), graph.stat().st_size)
@@ -56,13 +56,13 @@ def quantize(graph: Path, images: np.ndarray) -> bytes:
 
 
 class _Calibration:
-    """Calibration images, a few at a time, as ONNX Runtime asks for them."""
+    """Calibration images in small batches, in the form that ONNX Runtime reads."""
 
     def __init__(self, images: np.ndarray) -> None:
         self._steps = self._of(images)
 
     def get_next(self) -> dict[str, np.ndarray] | None:
-        """The next images; None when there are no more."""
+        """The next batch, or None after the last."""
         return next(self._steps, None)
 
     def _of(self, images: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
