@@ -4,14 +4,14 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, Literal
 
 from model import durable
 from model.dataset.lists import write_lists
-from model.dataset.training_data import TrainingData
 from model.results import SPLITS, Dataset, Split, labels_of
+
+if TYPE_CHECKING:
+    from model.dataset.training_data import TrainingData
 
 REJECTED = "rejected.csv"
 
@@ -77,8 +77,13 @@ class Verdict:
     groups: dict[str, int] = dataclasses.field(default_factory=dict)
 
     @property
-    def training_data(self) -> TrainingData:
+    def training_data(self) -> "TrainingData":
         """The images for a training: those of train, then of val, then of test."""
+        # The command reports verdicts and loads no NumPy for it.
+        import numpy as np
+
+        from model.dataset.training_data import TrainingData
+
         samples = self.dataset.samples
         sizes = [len(self.dataset.split(split)) for split in SPLITS]
         starts = np.cumsum([0, *sizes])
