@@ -1,4 +1,4 @@
-"""`topgraft doctor`: what is installed, which variables are set, and what is missing."""
+"""`topgraft doctor`: check the installation, the environment variables and remote storage."""
 
 import dataclasses
 import importlib.metadata
@@ -25,7 +25,7 @@ from model.storage.diagnosis import DEFAULT_REMOTE, check_remote
 from model.workspace import Workspace, cache_directory
 
 EXIT_PROBLEMS = 2
-# Under another name, the same to import: without CUDA, as base images have it, or with.
+# Packages with other names and the same modules: builds without or with CUDA.
 _SAME_AS = {"tensorflow": "tensorflow-cpu", "onnxruntime": "onnxruntime-gpu"}
 # A training writes the features, the model twice and a report: some hundred megabytes for a large dataset.
 LEAST_FREE_BYTES = 2_000_000_000
@@ -35,7 +35,7 @@ Status = Literal["ok", "note", "problem"]
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One thing looked at: fine, worth knowing (something optional is absent), or in the way of work."""
+    """Result of one check: `ok`, `note` (something optional is missing), or `problem` (something required is)."""
 
     area: str
     name: str
@@ -43,20 +43,20 @@ class Finding:
     detail: str
 
 
-@click.command(short_help="Say what is installed and what is missing.")
+@click.command(short_help="Check the installation.")
 @click.option(
     "--storage",
     metavar="REMOTE",
     is_flag=False,
     flag_value=DEFAULT_REMOTE,
-    help=f"Look at a storage instead: whether it can be used, and if not why. Default: {DEFAULT_REMOTE}",
+    help=f"Check this remote storage instead. Default: {DEFAULT_REMOTE}",
 )
 @json_option
 @workspace_option
 def doctor(storage: str | None, as_json: bool) -> int:
-    """Say what is installed, which variables are set and what is missing.
+    """Check the installation and the environment variables, and list what is missing.
 
-    Exit status 2 when something is in the way of training or predicting, or of using the storage. Passwords are
+    The exit status is 2 if training, prediction or the remote storage cannot work. Passwords are
     never shown.
     """
     if storage is not None:
@@ -69,7 +69,7 @@ def doctor(storage: str | None, as_json: bool) -> int:
         print_json({"status": "problems" if problems else "ok", "findings": rows})
     else:
         click.echo("\n".join(_lines(findings)))
-        click.echo(f"\n{len(problems)} problem(s) found." if problems else "\nAll that is needed is here.")
+        click.echo(f"\n{len(problems)} problem(s) found." if problems else "\nNo problems found.")
     return EXIT_PROBLEMS if problems else 0
 
 
@@ -94,7 +94,7 @@ def _packages() -> Iterator[Finding]:
             yield _package(requirement.name, str(requirement.specifier), requirement.specifier.contains)
     for other in importlib.metadata.entry_points(group="deepaas.v2.model"):
         if other.name != "topgraft" and other.module == "api":
-            detail = "another DEEPaaS module with the import name api: give it an environment of its own"
+            detail = "another DEEPaaS module with the import name api: install it in its own environment"
             yield Finding("packages", other.name, "problem", detail)
 
 
@@ -119,7 +119,7 @@ def _weights() -> Iterator[Finding]:
     directory = KERAS_HOME.read().expanduser() / "models"
     kept = sorted(file.name for file in directory.glob("*.h5"))
     status: Status = "ok" if kept else "note"
-    detail = ", ".join(kept) or "none; Keras fetches them on first use"
+    detail = ", ".join(kept) or "none; Keras downloads them on first use"
     yield Finding("weights", "other backbones", status, f"in {directory}: {detail}")
 
 
@@ -139,19 +139,22 @@ def _machine() -> Iterator[Finding]:
     yield Finding("machine", "cores", "ok", str(available_processors()))
     yield Finding("machine", "memory", "ok", f"{available_memory() / 1e9:.1f} GB, {spare_memory() / 1e9:.1f} GB free")
     yield _gpu()
-    for program, use in (("rclone", "needed only for storages"), ("chromium", "needed only for the browser tests")):
+    for program, use in (
+        ("rclone", "required for remote storage only"),
+        ("chromium", "required for browser tests only"),
+    ):
         found = shutil.which(program)
         yield Finding("machine", program, "ok" if found else "note", found or f"not found; {use}")
 
 
 def _gpu() -> Finding:
     if not Path("/dev/nvidiactl").exists():
-        return Finding("machine", "GPU", "note", "none found; everything runs on the CPU")
+        return Finding("machine", "GPU", "note", "not found; everything runs on the CPU")
     installed = {distribution.metadata["Name"].lower() for distribution in importlib.metadata.distributions()}
-    # By pip, or by the system, as in the image for GPUs.
+    # Installed by pip, or by the system as in the GPU image.
     if not any(name.startswith("nvidia-cudnn") for name in installed) and find_library("cudnn") is None:
-        return Finding("machine", "GPU", "note", "an NVIDIA GPU, unused for want of CUDA: pip install 'topgraft[gpu]'")
-    return Finding("machine", "GPU", "ok", "an NVIDIA GPU, and CUDA for TensorFlow")
+        return Finding("machine", "GPU", "note", "NVIDIA GPU without CUDA: pip install 'topgraft[gpu]'")
+    return Finding("machine", "GPU", "ok", "NVIDIA GPU, and CUDA for TensorFlow")
 
 
 def _folders() -> Iterator[Finding]:
@@ -169,7 +172,7 @@ def _folders() -> Iterator[Finding]:
 def _writable(name: str, directory: Path) -> Finding:
     existing = next(folder for folder in (directory, *directory.absolute().parents) if folder.exists())
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
-        return Finding("folders", name, "problem", f"{directory}: expected a folder that can be written to")
+        return Finding("folders", name, "problem", f"{directory}: expected a writable folder")
     free = shutil.disk_usage(existing).free
     status: Status = "ok" if free >= LEAST_FREE_BYTES else "problem"
     advice = "" if status == "ok" else f", expected at least {LEAST_FREE_BYTES / 1e9:.0f} GB"
@@ -178,14 +181,14 @@ def _writable(name: str, directory: Path) -> Finding:
 
 def _models(workspace: Workspace) -> Iterator[Finding]:
     names = model_names(workspace)
-    yield Finding("models", "trained", "ok" if names else "note", ", ".join(names) or "none yet")
+    yield Finding("models", "trained", "ok" if names else "note", ", ".join(names) or "none")
     for name in names:
         try:
             find_bundle(workspace, name)
         except ModelDamagedError as error:
             yield Finding("models", name, "problem", error.message)
     for status in (*running_trainings(workspace), *queued_trainings(workspace)):
-        yield Finding("models", status.name, "ok", f"being trained: {status.phase}")
+        yield Finding("models", status.name, "ok", f"in training: {status.phase}")
     for status in interrupted_trainings(workspace):
         yield Finding("models", status.name, "note", f"training {status.state}: {status.message or 'no message'}")
 
@@ -201,7 +204,7 @@ def _services() -> Iterator[Finding]:
     if server is None:
         yield Finding("services", "MLflow", "note", "not set; trainings are not logged")
     elif not is_installed():
-        yield Finding("services", "MLflow", "note", f"its client is missing: {INSTALL}")
+        yield Finding("services", "MLflow", "note", f"the client is missing: {INSTALL}")
     else:
         wrong = look_at(server)
         detail = f"trainings are logged to {server.address}, experiment {server.experiment}"

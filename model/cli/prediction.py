@@ -106,7 +106,7 @@ def predict(
 def predict_to_file(
     predictor: "Predictor", photos: "Photos", config: PredictConfig, output: Path, head: dict[str, Any]
 ) -> list[Prediction]:
-    """Classify the photos into a file, going on where an interrupted run stopped; return all predictions in it.
+    """Classify the photos into a file, resuming an interrupted run; return all predictions in the file.
 
     Raises:
         ConfigError: the interrupted run had another model or other options.

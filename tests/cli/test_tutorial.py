@@ -75,7 +75,7 @@ def test_the_tutorial_leads_from_photos_in_a_nextcloud_to_a_module_of_the_hub(cl
     said = shell("".join(steps), here, **values)
 
     assert PASSWORD not in said
-    assert "All that is needed is here." in said and "PROBLEM" not in said
+    assert "No problems found." in said and "PROBLEM" not in said
     assert "uploaded to rshare:models/pets.tar.xz" in said
     assert re.search(r"^new-photo\.jpg: red \d", said, re.M), said
     assert (here / "answer.png").is_file() and (cloud.root / "datasets" / "photos.tar").is_file()
