@@ -1,15 +1,15 @@
-# The service: Swagger UI on port 5000, TensorBoard on 6006, an IDE on 8888 where `deep-start` is asked for one.
+# The service: Swagger UI on port 5000, TensorBoard on 6006, an IDE on 8888 if `deep-start` starts one.
 #
 #   docker build -t topgraft .
 #   docker run -p 5000:5000 -v "$PWD/data:/srv/topgraft/data" -v "$PWD/models:/srv/topgraft/models" topgraft
 #
 # With CUDA for NVIDIA GPUs: --build-arg tag=2.19.0-gpu, and run with --gpus all; see docker/README.md.
-# The hub's pipeline gives `tag`, of the base image, and `branch`, of this repository; see JenkinsConstants.groovy.
+# The hub's pipeline sets `tag` (of the base image) and `branch` (of this repository); see JenkinsConstants.groovy.
 
 ARG tag=2.19.0
 FROM tensorflow/tensorflow:${tag}
 
-# What follows asks for it again: an argument before FROM ends there.
+# Arguments before FROM end there and are declared again.
 ARG tag
 
 ENV LANG=C.UTF-8 \
@@ -26,21 +26,21 @@ ENV LANG=C.UTF-8 \
     RCLONE_CONFIG=/srv/.rclone/rclone.conf \
     DEEPAAS_V2_MODEL=topgraft
 
-# git, curl, ps: of deep-start and the IDEs it installs. Fonts: for names of classes on pictures of answers. Base images
-# of several releases are built on, each with versions of its own.
+# git, curl, ps: for deep-start and the IDEs that it installs. Fonts: for class names in PNG answers. Versions are not
+# pinned, because they differ between base images.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \
         ca-certificates curl git procps fonts-noto-color-emoji fonts-wqy-microhei \
     && apt-get clean && rm -rf /var/lib/apt/lists/* /var/log/apt /var/log/dpkg.log
 
-# Starts DEEPaaS, JupyterLab or VS Code, as the platform asks.
+# Starts DEEPaaS, JupyterLab or VS Code for the platform.
 ARG deep_start=https://github.com/ai4os/deep-start
 RUN git clone --quiet --depth 1 "${deep_start}" /srv/.deep-start \
     && ln -s /srv/.deep-start/deep-start.sh /usr/local/bin/deep-start
 
-# The dependencies: a layer that only another setup.cfg makes anew. The platform names an MLflow server, hence its
-# client. rclone is fetched by checksum.
+# Dependencies: a layer that is rebuilt only if setup.cfg changes. Includes the MLflow client, because the platform
+# provides a server. rclone is verified by its checksum.
 ARG extras=mlflow
 WORKDIR /srv/topgraft
 COPY setup.cfg docker/requirements.py docker/rclone.txt /tmp/dependencies/
@@ -67,6 +67,6 @@ EXPOSE 5000 6006 8888
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s \
     CMD ["curl", "--fail", "--silent", "--output", "/dev/null", "http://127.0.0.1:5000/v2/models/"]
 
-# What must hold before anything starts is in the entry point: the platform replaces CMD.
+# The platform replaces CMD, so the environment is prepared in the entry point.
 ENTRYPOINT ["/srv/topgraft/docker/entrypoint.sh"]
 CMD ["topgraft", "serve", "--host", "0.0.0.0", "--port", "5000", "--workers", "2"]

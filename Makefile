@@ -1,9 +1,9 @@
-# make demo     install into .venv, train on photos made here, show the answer
+# make demo     install into .venv, train on synthetic photos, classify one
 # make serve    Swagger UI at http://127.0.0.1:5000/ui
-# make test     the tests that take seconds each; make test-slow: the others
-# make check    format, style, types, security, floors
+# make test     run the fast tests; make test-slow: the slow ones
+# make check    check format, style, types, security and imports between rooms
 # make coverage by room, of the last: make test COVERAGE=1
-# make benchmarks   measure again, and write docs/benchmarks.md
+# make benchmarks   run all benchmarks and update docs/benchmarks.md
 #
 # Python 3.10 to 3.12 is needed: make demo PYTHON=python3.12
 
@@ -18,7 +18,7 @@ VENV_BUILT := $(VENV)/.built
 RUN_INSTALLED := $(VENV)/.installed
 TEST_INSTALLED := $(VENV)/.installed-test
 CHECK_INSTALLED := $(VENV)/.installed-check
-# Two at a time, as training tests take memory, and much of the time is waiting.
+# Two processes: tests of trainings need memory, and spend much of their time waiting.
 PYTEST = $(BIN)/python $(if $(COVERAGE),-m coverage run) -m pytest -n 2 --dist worksteal --durations=25
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
@@ -58,7 +58,7 @@ check: $(CHECK_INSTALLED)
 
 install: $(RUN_INSTALLED)
 
-# What is installed changes only with setup.cfg; the code itself is used where it is.
+# The installation changes only with setup.cfg: the code is installed in editable mode.
 $(RUN_INSTALLED): setup.cfg pyproject.toml | $(VENV_BUILT)
 	$(PIP) install --editable .
 	touch $@

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# A training as a batch job: what the platform's batch mode, Slurm or a cron job runs in the image.
+# Trains a model as a batch job, for the platform's batch mode, Slurm or cron.
 #
 #   DATASET=rshare:datasets/photos.tar NAME=pets UPLOAD_TO=rshare:models pipelines/batch.sh [OPTION OF TRAIN ...]
 #
 # DATASET    a name in data/, a path, or remote:path
-# NAME       of the model; the same name again goes on with the same training
-# UPLOAD_TO  where the model goes, remote:path; empty: it stays in models/
+# NAME       name of the model; running again with the same name resumes the training
+# UPLOAD_TO  remote:path for the model; if empty, it is not uploaded
 #
-# Exit status 0: the model is there, and where it was to be sent. Otherwise that of what failed: 2 usage, 3 the dataset,
-# 5 the storage, 130 asked to stop. Run again it goes on: after SIGTERM, a kill or a lost machine with the training,
-# after a failed upload with the upload.
+# Exit status 0: the model exists and was uploaded. Otherwise that of the failed step: 2 usage, 3 dataset, 5 storage,
+# 130 stopped by a signal. Run it again to resume the training after SIGTERM, a kill or a lost machine, or the upload
+# after a failed upload.
 set -euo pipefail
 
 if [ -z "${DATASET:-}" ] || [ -z "${NAME:-}" ]; then
@@ -17,13 +17,13 @@ if [ -z "${DATASET:-}" ] || [ -z "${NAME:-}" ]; then
     exit 2
 fi
 
-# The shell itself would wait for the command's end before it heeds a signal; schedulers do not wait that long.
+# Run in the background: the shell handles signals only after a foreground command has ended.
 heeding_signals() {
     "$@" &
     local child=$! status=0
     trap 'kill -TERM "$child" 2>/dev/null || true' TERM INT
     wait "$child" || status=$?
-    # A signal ends `wait`, not the command.
+    # A signal interrupts `wait`, not the command.
     while kill -0 "$child" 2>/dev/null; do
         status=0
         wait "$child" || status=$?

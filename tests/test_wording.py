@@ -41,7 +41,16 @@ STILL_BEING_REWRITTEN = frozenset(
 
 PAGES = sorted(
     path
-    for pattern in ("*.md", "docs/*.md", "docs/*.json", "presets/*", "docker/**/*.md", "docker/**/*.jinja")
+    for pattern in (
+        "*.md",
+        "Dockerfile",
+        "Makefile",
+        "docs/*.md",
+        "docs/*.json",
+        "presets/*",
+        "docker/**/*",
+        "pipelines/*",
+    )
     for path in ROOT.glob(pattern)
     if path.is_file()
 )

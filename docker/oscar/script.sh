@@ -1,7 +1,7 @@
 #!/bin/sh
-# What OSCAR runs in the image for each request. INPUT_FILE_PATH is the JSON document of the request, or a photo or a
-# zip that was put into the bucket as it is. TMP_OUTPUT_DIR gets the answer, NAME.json, where there is one, and always
-# a log, NAME.log. The exit status is that of `deepaas-cli predict`.
+# Script that OSCAR runs in the image for each request. INPUT_FILE_PATH is the JSON document of the request, or a photo
+# or zip from the bucket. The script writes the answer, if there is one, to TMP_OUTPUT_DIR/NAME.json, and always a log
+# to NAME.log. The exit status is that of `deepaas-cli predict`.
 set -u
 
 name=$(basename "$INPUT_FILE_PATH")
@@ -11,7 +11,7 @@ answer="$TMP_OUTPUT_DIR/$name.json"
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 
-# Python reads the document and runs the command itself: nothing of a request is ever read by a shell.
+# Python reads the document and runs the command: no part of a request is ever interpreted by a shell.
 python3 - "$INPUT_FILE_PATH" "$work" > "$log" 2>&1 <<'PROGRAM'
 import base64
 import json
