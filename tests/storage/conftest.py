@@ -42,8 +42,8 @@ def webdav(webdav_process: StorageServer, monkeypatch: pytest.MonkeyPatch) -> St
 
 
 @pytest.fixture
-def there(webdav: StorageServer, tmp_path: Path) -> Path:
-    """An empty folder in the storage, under its own name."""
+def remote_folder(webdav: StorageServer, tmp_path: Path) -> Path:
+    """An empty folder in the remote storage, with a name of its own."""
     folder = webdav.folder / tmp_path.name
     folder.mkdir()
     return folder
@@ -51,7 +51,7 @@ def there(webdav: StorageServer, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def proxy(webdav_process: StorageServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyProxy]:
-    """The same behind a proxy that can be told to fail, as `rshare:`."""
+    """The same server behind a proxy that can inject faults, as `rshare:`."""
     with FaultyProxy(webdav_process) as between:
         use(monkeypatch, between.environment())
         yield between

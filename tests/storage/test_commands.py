@@ -113,9 +113,9 @@ def _wait_for(training: psutil.Process, argument: str) -> psutil.Process:
 @pytest.mark.slow
 def test_a_training_from_a_storage_to_a_storage(proxy: FaultyProxy, tmp_path: Path) -> None:
     """Its upload fails, which harms nothing, and the command that the result tells makes up for it."""
-    there = proxy.upstream.folder
+    remote_folder = proxy.upstream.folder
     (tmp_path / "models").mkdir()
-    write_photos(there / "photos")
+    write_photos(remote_folder / "photos")
     proxy.faults = [Fault("PUT", "status", status=403)]
     options = ("--dataset", "rshare:photos", "--name", "pets", "--epochs", "2", "--folds", "0")
     ran = topgraft("train", *options, "--upload-to", "rshare:models", "--json", cwd=tmp_path, **rclone_variables())
@@ -130,11 +130,11 @@ def test_a_training_from_a_storage_to_a_storage(proxy: FaultyProxy, tmp_path: Pa
     proxy.faults.clear()
     pushed = topgraft(*command, cwd=tmp_path, **rclone_variables())
     assert pushed.returncode == 0, pushed.stderr
-    assert sorted(os.listdir(there / "models")) == ["pets.tar.xz", "pets.tar.xz.sha256"]
-    sha256 = (there / "models" / "pets.tar.xz.sha256").read_text().split()[0]
+    assert sorted(os.listdir(remote_folder / "models")) == ["pets.tar.xz", "pets.tar.xz.sha256"]
+    sha256 = (remote_folder / "models" / "pets.tar.xz.sha256").read_text().split()[0]
     assert sha256 in pushed.stdout
 
     arguments = ("rshare:photos/red", "--output", "rshare:answers.csv")
     predicted = topgraft("predict", "pets", *arguments, cwd=tmp_path, **rclone_variables())
     assert predicted.returncode == 0, predicted.stderr
-    assert (there / "answers.csv").read_text().count("rshare:photos/red/") == 8
+    assert (remote_folder / "answers.csv").read_text().count("rshare:photos/red/") == 8

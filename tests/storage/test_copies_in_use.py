@@ -34,21 +34,21 @@ with dataset_folder(Workspace(Path()), sys.argv[1], "the training pets"):
 
 
 @pytest.mark.parametrize("packed", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["archive", "folder"])
-def test_a_copy_in_use_is_left_as_it_is_and_its_user_named(packed: bool, there: Path, tmp_path: Path) -> None:
-    workspace, name = Workspace(tmp_path), f"rshare:{there.name}" + "/photos.tar" * packed
-    photos = tmp_path / "photos" if packed else there
+def test_a_copy_in_use_is_left_as_it_is_and_its_user_named(packed: bool, remote_folder: Path, tmp_path: Path) -> None:
+    workspace, name = Workspace(tmp_path), f"rshare:{remote_folder.name}" + "/photos.tar" * packed
+    photos = tmp_path / "photos" if packed else remote_folder
     before = write_files(photos)
     if packed:
-        pack_folder(photos, there / "photos.tar")
+        pack_folder(photos, remote_folder / "photos.tar")
     with dataset_folder(workspace, name, "the training pets") as folder:
         with dataset_folder(workspace, name, "topgraft check"):
             assert content_of(folder) == before, "nothing has changed: both may use it"
         (photos / "a" / "0 ü.bin").write_bytes(b"another size")
         (photos / "b" / "1 ü.bin").unlink()
         if packed:
-            pack_folder(photos, there / "photos.tar")
+            pack_folder(photos, remote_folder / "photos.tar")
             # A tar is padded, and a server keeps whole seconds.
-            os.utime(there / "photos.tar", (1_700_000_000, 1_700_000_000))
+            os.utime(remote_folder / "photos.tar", (1_700_000_000, 1_700_000_000))
         said = rf"in use by the training pets \(process {os.getpid()} on .*topgraft pull"
         with pytest.raises(StorageBusyError, match=said), dataset_folder(workspace, name, "topgraft check"):
             pass
@@ -58,30 +58,30 @@ def test_a_copy_in_use_is_left_as_it_is_and_its_user_named(packed: bool, there: 
         assert sorted(content_of(folder)) == ["a/0 ü.bin", "a/2 ü.bin"]
 
 
-def test_a_copy_in_use_loses_no_file_that_the_storage_has_no_more(there: Path, tmp_path: Path) -> None:
-    before = write_files(there)
-    workspace, name = Workspace(tmp_path), f"rshare:{there.name}"
+def test_a_copy_in_use_loses_no_file_that_the_storage_has_no_more(remote_folder: Path, tmp_path: Path) -> None:
+    before = write_files(remote_folder)
+    workspace, name = Workspace(tmp_path), f"rshare:{remote_folder.name}"
     with dataset_folder(workspace, name, "the training pets") as folder:
-        (there / "b" / "1 ü.bin").unlink()
+        (remote_folder / "b" / "1 ü.bin").unlink()
         with pytest.raises(StorageBusyError), local_paths([name], "topgraft predict latest"):
             pass
         assert content_of(folder) == before
 
 
-def test_a_single_file_may_be_used_by_several(there: Path) -> None:
-    write_files(there)
-    name = f"rshare:{there.name}/a/0 ü.bin"
+def test_a_single_file_may_be_used_by_several(remote_folder: Path) -> None:
+    write_files(remote_folder)
+    name = f"rshare:{remote_folder.name}/a/0 ü.bin"
     with local_paths([name], "topgraft predict a") as first, local_paths([name, name], "topgraft predict b") as second:
         assert first.paths * 2 == second.paths and first.paths[0].is_file()
 
 
-def test_a_killed_user_holds_nothing(there: Path, tmp_path: Path) -> None:
-    write_files(there)
-    name = f"rshare:{there.name}"
+def test_a_killed_user_holds_nothing(remote_folder: Path, tmp_path: Path) -> None:
+    write_files(remote_folder)
+    name = f"rshare:{remote_folder.name}"
     command = [sys.executable, "-c", HOLD, name]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as user:
         assert user.stdout is not None and user.stdout.readline() == b"holds\n"
-        (there / "b" / "1 ü.bin").unlink()
+        (remote_folder / "b" / "1 ü.bin").unlink()
         with pytest.raises(StorageBusyError, match=rf"the training pets \(process {user.pid} "):
             dataset_folder(Workspace(tmp_path), name, "topgraft check").__enter__()
         user.send_signal(signal.SIGKILL)
@@ -91,29 +91,29 @@ def test_a_killed_user_holds_nothing(there: Path, tmp_path: Path) -> None:
 
 
 def test_where_nothing_can_be_locked_it_is_said_and_gone_on(
-    there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    remote_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def no_locks(*_: object) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    write_files(there)
-    workspace, name = Workspace(tmp_path), f"rshare:{there.name}"
+    write_files(remote_folder)
+    workspace, name = Workspace(tmp_path), f"rshare:{remote_folder.name}"
     monkeypatch.setattr(fcntl, "flock", no_locks)
     with dataset_folder(workspace, name, "the training pets") as folder:
-        (there / "b" / "1 ü.bin").unlink()
+        (remote_folder / "b" / "1 ü.bin").unlink()
         with dataset_folder(workspace, name, "topgraft check"):
             assert sorted(content_of(folder)) == ["a/0 ü.bin", "a/2 ü.bin"]
     assert "No locks available" in caplog.text and "going on without" in caplog.text
 
 
 def test_a_cache_that_cannot_be_written_is_said_and_a_whole_copy_used(
-    there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    remote_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def read_only(*_: object, **__: object) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    before = write_files(there)
-    workspace, name = Workspace(tmp_path), f"rshare:{there.name}"
+    before = write_files(remote_folder)
+    workspace, name = Workspace(tmp_path), f"rshare:{remote_folder.name}"
     with dataset_folder(workspace, name, "the training pets"):
         pass
     monkeypatch.setattr(Path, "mkdir", read_only)

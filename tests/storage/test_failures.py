@@ -73,10 +73,10 @@ def test_a_name_takes_nothing_from_what_was_said(name: str) -> None:
 
 def test_a_dropped_connection_is_tried_again_whatever_the_file_is_called(proxy: FaultyProxy, tmp_path: Path) -> None:
     names = ("403.jpg", "507.jpg", "quota/1.jpg", "forbidden_city/1.jpg", "404/1.jpg")
-    there = proxy.upstream.folder / tmp_path.name
+    remote_folder = proxy.upstream.folder / tmp_path.name
     for name in names:
-        (there / name).parent.mkdir(parents=True, exist_ok=True)
-        (there / name).write_bytes(b"a photo")
+        (remote_folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (remote_folder / name).write_bytes(b"a photo")
     proxy.faults = [Fault("GET", "hang up", times=2, where=name) for name in names]
     pull(f"rshare:{tmp_path.name}", tmp_path / "here")
     assert all((tmp_path / "here" / name).read_bytes() == b"a photo" for name in names)

@@ -29,49 +29,49 @@ from tests.support.files import content_of, write_files
 from tests.support.storage_servers import Fault, FaultyProxy, StorageServer, use
 
 
-def test_a_folder_comes_once_then_only_what_has_changed(there: Path, tmp_path: Path) -> None:
-    contents = write_files(there)
-    here = tmp_path / "here"
-    assert (pull(f"rshare:{there.name}", here).way, content_of(here)) == ("files", contents)
-    assert pull(f"rshare:{there.name}", here).way == "unchanged"
-    (there / "a" / "0 ü.bin").write_bytes(b"another size")
-    pulled = pull(f"rshare:{there.name}", here)
-    assert (pulled.fetched, (here / "a" / "0 ü.bin").read_bytes()) == (1, b"another size")
+def test_a_folder_comes_once_then_only_what_has_changed(remote_folder: Path, tmp_path: Path) -> None:
+    contents = write_files(remote_folder)
+    local_folder = tmp_path / "here"
+    assert (pull(f"rshare:{remote_folder.name}", local_folder).way, content_of(local_folder)) == ("files", contents)
+    assert pull(f"rshare:{remote_folder.name}", local_folder).way == "unchanged"
+    (remote_folder / "a" / "0 ü.bin").write_bytes(b"another size")
+    pulled = pull(f"rshare:{remote_folder.name}", local_folder)
+    assert (pulled.fetched, (local_folder / "a" / "0 ü.bin").read_bytes()) == (1, b"another size")
 
 
-def test_nothing_here_is_deleted_not_even_by_an_empty_listing(there: Path, tmp_path: Path) -> None:
-    write_files(there)
-    here = tmp_path / "here"
-    here.mkdir()
-    (here / "mine.txt").write_text("mine")
-    assert pull(f"rshare:{there.name}", here).only_here == 1
-    kept = content_of(here)
-    for path in there.rglob("*.bin"):
+def test_nothing_here_is_deleted_not_even_by_an_empty_listing(remote_folder: Path, tmp_path: Path) -> None:
+    write_files(remote_folder)
+    local_folder = tmp_path / "here"
+    local_folder.mkdir()
+    (local_folder / "mine.txt").write_text("mine")
+    assert pull(f"rshare:{remote_folder.name}", local_folder).only_here == 1
+    kept = content_of(local_folder)
+    for path in remote_folder.rglob("*.bin"):
         path.unlink()
     with pytest.raises(StorageNotFoundError, match="empty listing"):
-        pull(f"rshare:{there.name}", here)
-    assert content_of(here) == kept
+        pull(f"rshare:{remote_folder.name}", local_folder)
+    assert content_of(local_folder) == kept
 
 
-def test_a_packed_dataset_comes_as_it_was(there: Path, tmp_path: Path) -> None:
+def test_a_packed_dataset_comes_as_it_was(remote_folder: Path, tmp_path: Path) -> None:
     contents = write_files(tmp_path / "photos")
-    pack_folder(tmp_path / "photos", there / "photos.tar")
-    here = tmp_path / "here"
-    assert pull(f"rshare:{there.name}/photos.tar", here).way == "archive"
-    assert content_of(here) == contents
-    assert pull(f"rshare:{there.name}/photos.tar", here).way == "unchanged"
-    (here / "b" / "1 ü.bin").unlink()
-    assert pull(f"rshare:{there.name}/photos.tar", here).way == "archive"
-    assert content_of(here) == contents
+    pack_folder(tmp_path / "photos", remote_folder / "photos.tar")
+    local_folder = tmp_path / "here"
+    assert pull(f"rshare:{remote_folder.name}/photos.tar", local_folder).way == "archive"
+    assert content_of(local_folder) == contents
+    assert pull(f"rshare:{remote_folder.name}/photos.tar", local_folder).way == "unchanged"
+    (local_folder / "b" / "1 ü.bin").unlink()
+    assert pull(f"rshare:{remote_folder.name}/photos.tar", local_folder).way == "archive"
+    assert content_of(local_folder) == contents
 
 
-def test_an_unsafe_archive_leaves_nothing(there: Path, tmp_path: Path) -> None:
-    with tarfile.open(there / "evil.tar", "w") as tar:
+def test_an_unsafe_archive_leaves_nothing(remote_folder: Path, tmp_path: Path) -> None:
+    with tarfile.open(remote_folder / "evil.tar", "w") as tar:
         member = tarfile.TarInfo("../evil.txt")
         member.size = 4
         tar.addfile(member, io.BytesIO(b"evil"))
     with pytest.raises(ArchiveError, match="leads outside"):
-        pull(f"rshare:{there.name}/evil.tar", tmp_path / "in" / "here")
+        pull(f"rshare:{remote_folder.name}/evil.tar", tmp_path / "in" / "here")
     assert content_of(tmp_path / "in") == {} and not (tmp_path / "evil.txt").exists()
 
 
@@ -83,33 +83,40 @@ def nextcloud(webdav: StorageServer, monkeypatch: pytest.MonkeyPatch) -> Iterato
         yield proxy
 
 
-def test_many_small_files_come_as_one_zip(nextcloud: FaultyProxy, there: Path, tmp_path: Path) -> None:
-    contents = write_files(there, 30)
-    pulled = pull(f"rshare:{there.name}", tmp_path / "here")
+def test_many_small_files_come_as_one_zip(nextcloud: FaultyProxy, remote_folder: Path, tmp_path: Path) -> None:
+    contents = write_files(remote_folder, 30)
+    pulled = pull(f"rshare:{remote_folder.name}", tmp_path / "here")
     assert (pulled.way, content_of(tmp_path / "here")) == ("zip", contents)
     assert nextcloud.count("GET") == 1
-    assert pull(f"rshare:{there.name}", tmp_path / "here").way == "unchanged"
+    assert pull(f"rshare:{remote_folder.name}", tmp_path / "here").way == "unchanged"
 
 
-def test_a_zip_that_breaks_off_is_made_up_for_file_by_file(nextcloud: FaultyProxy, there: Path, tmp_path: Path) -> None:
-    contents = write_files(there, 25)
+def test_a_zip_that_breaks_off_is_made_up_for_file_by_file(
+    nextcloud: FaultyProxy, remote_folder: Path, tmp_path: Path
+) -> None:
+    contents = write_files(remote_folder, 25)
     nextcloud.faults = [Fault("GET", "hang up", times=1)]
-    assert (pull(f"rshare:{there.name}", tmp_path / "here").way, content_of(tmp_path / "here")) == ("files", contents)
+    assert (pull(f"rshare:{remote_folder.name}", tmp_path / "here").way, content_of(tmp_path / "here")) == (
+        "files",
+        contents,
+    )
 
 
 @pytest.mark.parametrize("mirror", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_zip_that_breaks_off_late_costs_only_what_did_not_come(
-    mirror: bool, nextcloud: FaultyProxy, there: Path, tmp_path: Path
+    mirror: bool, nextcloud: FaultyProxy, remote_folder: Path, tmp_path: Path
 ) -> None:
-    contents = write_files(there, 40, size=30_000)
+    contents = write_files(remote_folder, 40, size=30_000)
     nextcloud.faults = [Fault("GET", "cut download", times=1, share=0.9)]
-    assert pull(f"rshare:{there.name}", tmp_path / "here", mirror=mirror).way == "files"
+    assert pull(f"rshare:{remote_folder.name}", tmp_path / "here", mirror=mirror).way == "files"
     assert content_of(tmp_path / "here") == contents and sorted(os.listdir(tmp_path)) == ["cache", "here"]
     assert 2 <= nextcloud.count("GET") <= 1 + 8, "the members that came whole are not asked for again"
-    assert pull(f"rshare:{there.name}", tmp_path / "here").way == "unchanged", "they have the times of the storage"
+    assert pull(f"rshare:{remote_folder.name}", tmp_path / "here").way == "unchanged", (
+        "they have the times of the storage"
+    )
 
 
-def killed_while_fetching(source: str, here: Path) -> None:
+def killed_while_fetching(source: str, local_folder: Path) -> None:
     """Pull in a process that is killed in the middle of a file, when half of the zip has arrived."""
     code = (
         "import sys, os, signal; from pathlib import Path; from model.storage import nextcloud\n"
@@ -124,18 +131,23 @@ def killed_while_fetching(source: str, here: Path) -> None:
         "nextcloud.iter_streamed_zip = die_halfway\n"
         "from model.storage.pulling import pull; pull(sys.argv[1], Path(sys.argv[2]))"
     )
-    assert subprocess.run([sys.executable, "-c", code, source, str(here)], check=False).returncode == -signal.SIGKILL
+    assert (
+        subprocess.run([sys.executable, "-c", code, source, str(local_folder)], check=False).returncode
+        == -signal.SIGKILL
+    )
 
 
-def test_a_pull_that_was_killed_in_a_zip_is_resumed(nextcloud: FaultyProxy, there: Path, tmp_path: Path) -> None:
-    contents = write_files(there, 40)
-    killed_while_fetching(f"rshare:{there.name}", tmp_path / "here")
+def test_a_pull_that_was_killed_in_a_zip_is_resumed(
+    nextcloud: FaultyProxy, remote_folder: Path, tmp_path: Path
+) -> None:
+    contents = write_files(remote_folder, 40)
+    killed_while_fetching(f"rshare:{remote_folder.name}", tmp_path / "here")
     kept = content_of(tmp_path / "here")
     assert len(kept) == 20 and kept.items() <= contents.items(), "whole files only"
-    (there / sorted(contents)[-1]).unlink()
+    (remote_folder / sorted(contents)[-1]).unlink()
     del contents[sorted(contents)[-1]]
     nextcloud.seen.clear()
-    assert pull(f"rshare:{there.name}", tmp_path / "here").way == "files"
+    assert pull(f"rshare:{remote_folder.name}", tmp_path / "here").way == "files"
     assert content_of(tmp_path / "here") == contents and sorted(os.listdir(tmp_path)) == ["cache", "here"]
     assert nextcloud.count("GET") == 19
 
@@ -152,19 +164,19 @@ def small_disk(room: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_what_a_killed_pull_left_counts_where_room_is_asked_for(
-    nextcloud: FaultyProxy, there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    nextcloud: FaultyProxy, remote_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    contents = write_files(there, 40, size=10_000)
-    killed_while_fetching(f"rshare:{there.name}", tmp_path / "here")
+    contents = write_files(remote_folder, 40, size=10_000)
+    killed_while_fetching(f"rshare:{remote_folder.name}", tmp_path / "here")
     small_disk(410_000, tmp_path, monkeypatch)
-    assert pull(f"rshare:{there.name}", tmp_path / "here").fetched == 20
+    assert pull(f"rshare:{remote_folder.name}", tmp_path / "here").fetched == 20
     assert content_of(tmp_path / "here") == contents and sorted(os.listdir(tmp_path)) == ["cache", "here"]
 
 
 def test_a_zip_needs_no_more_room_than_its_files(
-    nextcloud: FaultyProxy, there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    nextcloud: FaultyProxy, remote_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    contents = write_files(there, 25, size=10_000)
+    contents = write_files(remote_folder, 25, size=10_000)
     small_disk(sum(map(len, contents.values())), tmp_path, monkeypatch)
     taken = []
 
@@ -174,17 +186,17 @@ def test_a_zip_needs_no_more_room_than_its_files(
             yield name, content
 
     monkeypatch.setattr(nextcloud_module, "iter_streamed_zip", unzip_and_look)
-    assert pull(f"rshare:{there.name}", tmp_path / "here").way == "zip"
+    assert pull(f"rshare:{remote_folder.name}", tmp_path / "here").way == "zip"
     assert content_of(tmp_path / "here") == contents and nextcloud.count("GET") == 1
     whole = [0, *itertools.accumulate(len(contents[name]) for name in sorted(contents))][:-1]
     assert taken == whole, "only the files that have arrived are on the disk"
 
 
 def test_a_disk_that_gets_full_in_a_zip_costs_no_whole_file_and_leaves_nothing_behind(
-    nextcloud: FaultyProxy, there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    nextcloud: FaultyProxy, remote_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    contents = write_files(there, 25)
-    (there / "b" / "large.bin").write_bytes(contents.setdefault("b/large.bin", os.urandom(9_000)))
+    contents = write_files(remote_folder, 25)
+    (remote_folder / "b" / "large.bin").write_bytes(contents.setdefault("b/large.bin", os.urandom(9_000)))
 
     def fetch_onto_a_full_disk(*arguments: Any) -> bool:
         resource.setrlimit(resource.RLIMIT_FSIZE, (5_000, resource.RLIM_INFINITY))
@@ -194,88 +206,88 @@ def test_a_disk_that_gets_full_in_a_zip_costs_no_whole_file_and_leaves_nothing_b
             resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
     monkeypatch.setattr(pulling, "fetch_as_zip", fetch_onto_a_full_disk)
-    assert pull(f"rshare:{there.name}", tmp_path / "here").way == "files"
+    assert pull(f"rshare:{remote_folder.name}", tmp_path / "here").way == "files"
     assert content_of(tmp_path / "here") == contents and sorted(os.listdir(tmp_path)) == ["cache", "here"]
     assert nextcloud.count("GET") == 2, "the files that came whole are not asked for again"
 
 
 @pytest.mark.slow
 def test_what_a_killed_pull_left_of_an_older_folder_is_not_taken(
-    nextcloud: FaultyProxy, there: Path, tmp_path: Path
+    nextcloud: FaultyProxy, remote_folder: Path, tmp_path: Path
 ) -> None:
-    contents = write_files(there, 40)
-    killed_while_fetching(f"rshare:{there.name}", tmp_path / "here")
-    first = there / "a" / "0 ü.bin"
+    contents = write_files(remote_folder, 40)
+    killed_while_fetching(f"rshare:{remote_folder.name}", tmp_path / "here")
+    first = remote_folder / "a" / "0 ü.bin"
     contents["a/0 ü.bin"] = os.urandom(50)
     first.write_bytes(contents["a/0 ü.bin"])
     os.utime(first, (1_700_000_000, 1_700_000_000))
-    assert pull(f"rshare:{there.name}", tmp_path / "here").way == "zip"
+    assert pull(f"rshare:{remote_folder.name}", tmp_path / "here").way == "zip"
     assert content_of(tmp_path / "here") == contents and sorted(os.listdir(tmp_path)) == ["cache", "here"]
 
 
 def test_what_a_killed_pull_was_unpacking_stops_no_later_one(
-    nextcloud: FaultyProxy, there: Path, tmp_path: Path
+    nextcloud: FaultyProxy, remote_folder: Path, tmp_path: Path
 ) -> None:
-    contents = write_files(there, 30)
+    contents = write_files(remote_folder, 30)
     for left in (".here.unpacking", "..here.unpacking.0123"):
         (tmp_path / left / "a").mkdir(parents=True)
         (tmp_path / left / "a" / "old.bin").write_bytes(b"old")
-    assert pull(f"rshare:{there.name}", tmp_path / "here").way == "zip"
+    assert pull(f"rshare:{remote_folder.name}", tmp_path / "here").way == "zip"
     assert content_of(tmp_path / "here") == contents and sorted(os.listdir(tmp_path)) == ["cache", "here"]
 
 
 @pytest.mark.parametrize("count", [3, 30], ids=["one by one", "zip"])
 def test_a_mirror_follows_a_file_that_became_a_folder(
-    count: int, nextcloud: FaultyProxy, there: Path, tmp_path: Path
+    count: int, nextcloud: FaultyProxy, remote_folder: Path, tmp_path: Path
 ) -> None:
-    contents = write_files(there, count)
-    here = tmp_path / "here"
-    (here / "b" / "1 ü.bin").mkdir(parents=True)
-    (here / "b" / "1 ü.bin" / "old.bin").write_bytes(b"a folder that became a file")
-    (here / "a").write_bytes(b"a file that became a folder")
-    assert pull(f"rshare:{there.name}", here, mirror=True).fetched == count
-    assert content_of(here) == contents
+    contents = write_files(remote_folder, count)
+    local_folder = tmp_path / "here"
+    (local_folder / "b" / "1 ü.bin").mkdir(parents=True)
+    (local_folder / "b" / "1 ü.bin" / "old.bin").write_bytes(b"a folder that became a file")
+    (local_folder / "a").write_bytes(b"a file that became a folder")
+    assert pull(f"rshare:{remote_folder.name}", local_folder, mirror=True).fetched == count
+    assert content_of(local_folder) == contents
 
 
-def test_a_refused_zip_is_not_tried_another_way(nextcloud: FaultyProxy, there: Path, tmp_path: Path) -> None:
-    write_files(there, 25)
+def test_a_refused_zip_is_not_tried_another_way(nextcloud: FaultyProxy, remote_folder: Path, tmp_path: Path) -> None:
+    write_files(remote_folder, 25)
     nextcloud.faults = [Fault("GET", "status", status=401)]
     with pytest.raises(StorageRefusedError):
-        pull(f"rshare:{there.name}", tmp_path / "here")
+        pull(f"rshare:{remote_folder.name}", tmp_path / "here")
     assert nextcloud.count("GET") == 1
 
 
-def test_the_copy_of_a_dataset_follows_the_storage(there: Path, tmp_path: Path) -> None:
-    write_files(there)
-    workspace, name = Workspace(tmp_path), f"rshare:{there.name}"
+def test_the_copy_of_a_dataset_follows_the_storage(remote_folder: Path, tmp_path: Path) -> None:
+    write_files(remote_folder)
+    workspace, name = Workspace(tmp_path), f"rshare:{remote_folder.name}"
     with dataset_folder(workspace, name, "a test") as folder:
         assert folder == cached_copy_path(name)
-    (there / "b" / "1 ü.bin").unlink()
+    (remote_folder / "b" / "1 ü.bin").unlink()
     with dataset_folder(workspace, name, "a test", may_be_old=True) as folder:
         assert sorted(content_of(folder)) == ["a/0 ü.bin", "a/2 ü.bin", "b/1 ü.bin"]
     with dataset_folder(workspace, name, "a test") as folder:
         assert sorted(content_of(folder)) == ["a/0 ü.bin", "a/2 ü.bin"]
 
 
-def test_files_and_folders_are_called_what_they_are_called_there(there: Path, tmp_path: Path) -> None:
-    write_files(there)
-    folder, file = f"rshare:{there.name}", f"rshare:{there.name}/a/0 ü.bin"
+def test_files_and_folders_are_called_what_they_are_called_there(remote_folder: Path, tmp_path: Path) -> None:
+    write_files(remote_folder)
+    folder, file = f"rshare:{remote_folder.name}", f"rshare:{remote_folder.name}/a/0 ü.bin"
     with local_paths([folder, file, str(tmp_path)], "a test") as paths:
         assert paths.name_of(paths.paths[0] / "b" / "1 ü.bin") == f"{folder}/b/1 ü.bin"
         assert paths.name_of(paths.paths[1]) == file and paths.paths[1].read_bytes()
         assert paths.paths[2] == tmp_path
 
 
-def test_an_output_goes_to_the_storage_when_it_is_whole(there: Path) -> None:
-    where = Path(f"rshare:{there.name}/answers.csv")
+def test_an_output_goes_to_the_storage_when_it_is_whole(remote_folder: Path) -> None:
+    where = Path(f"rshare:{remote_folder.name}/answers.csv")
     with pytest.raises(KeyError), output_file(where) as local:
         local.write_text("half")
         raise KeyError
-    assert os.listdir(there) == []
+    assert os.listdir(remote_folder) == []
     with output_file(where) as local:
         assert local.read_text() == "half", "what was begun can be gone on with"
         local.write_text("whole")
-    assert (there / "answers.csv").read_text() == "whole" and not local.exists()
+    assert (remote_folder / "answers.csv").read_text() == "whole" and not local.exists()
 
 
 def test_pulled_names_in_a_zip_keep_their_content(tmp_path: Path) -> None:
@@ -286,10 +298,10 @@ def test_pulled_names_in_a_zip_keep_their_content(tmp_path: Path) -> None:
 
 
 def test_a_disk_here_that_is_too_small_is_told_before(
-    there: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    remote_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write_files(there)
+    write_files(remote_folder)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10})())
     with pytest.raises(StorageFullError, match="found 10"):
-        pull(f"rshare:{there.name}", tmp_path / "here")
+        pull(f"rshare:{remote_folder.name}", tmp_path / "here")
     assert not (tmp_path / "here").exists()
