@@ -35,7 +35,7 @@ from model import environment
 from model.config import LATEST, PredictConfig, TrainConfig
 from model.durable import to_json
 from model.errors import ConfigError, NothingTrainedError, TopgraftError, TrainingError
-from model.presets import changed_options, preset_options
+from model.presets import changed_options, train_config
 from model.results import Prediction, TrainingStatus
 from model.runs import unfinished_trainings
 from model.schema import load
@@ -121,7 +121,7 @@ def train(**options: Any) -> dict[str, Any]:
         from model.runs.process import run_training
 
         # DEEPaaS passes every option, unset ones with their defaults, which must not override the preset.
-        config = load(TrainConfig, preset_options(options), changed_options(options))
+        config = train_config(changed_options(options))
         log.info("training with %s", _changed_options(config))
         workspace = find_workspace()
         MONITOR.ensure(workspace)

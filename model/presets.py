@@ -10,6 +10,16 @@ from model.config import NO_PRESET, PRESETS, TrainConfig, options_of
 from model.errors import ConfigError
 
 
+def train_config(*layers: Mapping[str, Any]) -> TrainConfig:
+    """The options of a training: later layers over earlier ones over their preset over the defaults.
+
+    Raises:
+        ConfigError: values cannot be used; the message names them all.
+    """
+    given = schema.merged(*layers)
+    return schema.load(TrainConfig, preset_options(given), given)
+
+
 def preset_options(layers: Mapping[str, Any]) -> dict[str, Any]:
     """Options of the preset named by the option `preset` in `layers`; empty without one.
 

@@ -11,7 +11,7 @@ from model import schema
 from model.cli.options import resolve
 from model.config import NO_PRESET, PRESETS, TrainConfig
 from model.errors import ConfigError
-from model.presets import changed_options, preset_options, preset_path
+from model.presets import changed_options, preset_options, preset_path, train_config
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = [name for name in PRESETS if name != NO_PRESET]
@@ -46,8 +46,13 @@ def test_what_is_typed_wins_over_the_file_and_the_file_over_the_preset(tmp_path)
 def test_a_form_that_sends_every_default_leaves_the_preset_its_options():
     sent = {name: getattr(TrainConfig(), name) for name in vars(TrainConfig())} | {"preset": "balanced", "epochs": 7}
     assert changed_options(sent) == {"preset": "balanced", "epochs": 7}
-    config = schema.load(TrainConfig, preset_options(sent), changed_options(sent))
+    config = train_config(changed_options(sent))
     assert config.epochs == 7 and config.imbalance == preset_options(sent)["imbalance"] != TrainConfig.imbalance
+
+
+def test_what_is_given_last_wins_over_what_is_given_first_and_over_the_preset():
+    config = train_config({"preset": "balanced", "resize": "crop", "epochs": 7}, {"resize": "pad", "epochs": None})
+    assert (config.preset, config.resize, config.epochs) == ("balanced", "pad", 7)
 
 
 def test_a_preset_that_is_not_there_is_refused_with_those_there_are():

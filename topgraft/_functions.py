@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from model import errors, schema
 from model.config import DEFAULT_TUNE_MINUTES, LATEST, PREDICT_DEFAULTS, PredictConfig, TrainConfig
 from model.dataset import DATASET_OPTIONS
-from model.presets import changed_options, preset_options
+from model.presets import changed_options, train_config
 from model.registry import find_bundle
 from model.results import Prediction, Progress, no_progress
 from model.training_result import TrainingResult
@@ -257,8 +257,7 @@ def evaluate(
 def _train_config(dataset: Path, config: TrainConfig | None, options: Mapping[str, Any]) -> TrainConfig:
     """The options: those given over those of `config` over the preset over the defaults."""
     given = changed_options(dataclasses.asdict(config)) if config is not None else {}
-    asked = schema.merged(given, options, {"dataset": os.fspath(dataset)})
-    return schema.load(TrainConfig, preset_options(asked), asked)
+    return train_config(given, options, {"dataset": os.fspath(dataset)})
 
 
 def _workspace(workspace: Workspace | Path | None) -> Workspace:
