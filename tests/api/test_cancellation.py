@@ -71,9 +71,10 @@ def _workers(server: Server) -> list[psutil.Process]:
 @contextlib.contextmanager
 def _all_busy(server: Server, scratch: Path, long_work: bytes) -> Iterator[list[socket.socket]]:
     """Clients for whom every worker is at work, until they hang up or this ends."""
-    clients = [_send(server, "long.zip", long_work) for _ in _workers(server)]
+    before = {worker: worker.cpu_times().user for worker in _workers(server)}
+    clients = [_send(server, "long.zip", long_work) for _ in before]
     try:
-        wait_until(lambda: all(worker.cpu_percent(0.2) > 20 for worker in _workers(server)), SECONDS)
+        wait_until(lambda: all(worker.cpu_times().user > used + 0.3 for worker, used in before.items()), SECONDS)
         wait_until(lambda: not list(scratch.iterdir()), SECONDS)
         yield clients
     finally:
