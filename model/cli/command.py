@@ -32,10 +32,10 @@ from model.resources import blas_threads
 EXIT_FAULT = 1
 EXIT_STORAGE = 5
 EXIT_INTERRUPTED = 130
-REFUSED_BY_THE_SYSTEM = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO)
+STORAGE_ERRNOS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
-class InOrder(click.Group):
+class OrderedGroup(click.Group):
     """Command group that lists its subcommands in the order of definition."""
 
     def list_commands(self, context: click.Context) -> list[str]:
@@ -43,7 +43,7 @@ class InOrder(click.Group):
         return list(self.commands)
 
 
-@click.group(cls=InOrder, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=OrderedGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="topgraft")
 @workspace_option
 def topgraft() -> None:
@@ -102,7 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         click.echo("Interrupted.", err=True)
         return _failed(given, "interrupted", EXIT_INTERRUPTED)
     except Exception as error:
-        if isinstance(error, OSError) and error.errno in REFUSED_BY_THE_SYSTEM:
+        if isinstance(error, OSError) and error.errno in STORAGE_ERRNOS:
             message = f"{error.filename or 'the disk'}: {error.strerror}. Check the free space and the permissions."
             click.echo(f"Error: {message}", err=True)
             return _failed(given, message, EXIT_STORAGE)

@@ -28,7 +28,7 @@ EXIT_PROBLEMS = 2
 # Packages with other names and the same modules: builds without or with CUDA.
 _SAME_AS = {"tensorflow": "tensorflow-cpu", "onnxruntime": "onnxruntime-gpu"}
 # A training writes the features, the model twice and a report: some hundred megabytes for a large dataset.
-LEAST_FREE_BYTES = 2_000_000_000
+MIN_FREE_BYTES = 2_000_000_000
 
 Status = Literal["ok", "note", "problem"]
 
@@ -174,8 +174,8 @@ def _writable(name: str, directory: Path) -> Finding:
     if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
         return Finding("folders", name, "problem", f"{directory}: expected a writable folder")
     free = shutil.disk_usage(existing).free
-    status: Status = "ok" if free >= LEAST_FREE_BYTES else "problem"
-    advice = "" if status == "ok" else f", expected at least {LEAST_FREE_BYTES / 1e9:.0f} GB"
+    status: Status = "ok" if free >= MIN_FREE_BYTES else "problem"
+    advice = "" if status == "ok" else f", expected at least {MIN_FREE_BYTES / 1e9:.0f} GB"
     return Finding("folders", name, status, f"{directory}, {free / 1e9:.1f} GB free{advice}")
 
 

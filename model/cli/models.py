@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from model.cli.options import current_workspace, json_option, workspace_option
-from model.cli.output import accuracy_line, format_share, print_json
+from model.cli.output import accuracy_line, format_percentage, print_json
 from model.cli.trainings import cancel_training, training_line, training_row, watch_training
 from model.errors import ConfigError, ModelDamagedError
 from model.promotion import promote, roll_back
@@ -33,7 +33,7 @@ models.add_command(watch_training)
 models.add_command(cancel_training)
 
 
-@models.command("list")
+@models.command("list", short_help="List models and unfinished trainings.")
 @json_option
 @workspace_option
 def list_models(as_json: bool) -> None:
@@ -190,6 +190,6 @@ def _described(row: dict[str, Any]) -> str:
     accuracy = "accuracy not measured"
     if row["accuracy"] is not None:
         f1 = "not measured" if row["macro_f1"] is None else f"{row['macro_f1']:.3f}"
-        accuracy = f"accuracy {format_share(row['accuracy'])}, macro-F1 {f1} by {row['measured_by']}"
+        accuracy = f"accuracy {format_percentage(row['accuracy'])}, macro-F1 {f1} by {row['measured_by']}"
     promoted = ", promoted: this is latest" if row["promoted"] else ""
     return f"{row['backbone']}, {row['classes']} classes, {accuracy}, {row['created']}{promoted}"

@@ -19,7 +19,7 @@ from model.workspace import Workspace
 log = logging.getLogger(__name__)
 
 
-@click.command()
+@click.command(short_help="Show usage and drift of the service.")
 @click.argument("name", metavar="[MODEL]", required=False)
 @click.option(
     "--days",

@@ -3,18 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
-from model.cli.output import format_share
+from model.cli.output import format_percentage, table_console
 from model.usage.sample import MAX_ROWS
 
-_MOST_COLUMNS = 200
-_MOST_CLASSES = 30
+_MAX_CLASSES = 30
 _BAR = 30
 _NOTHING = "-"
 
 
 def show_all(summary: dict[str, Any]) -> None:
     """Print one line per model."""
-    console = _console()
+    console = table_console()
     table = _table(
         ("model",), ("photos", "unknown", "confidence", "unreadable", "errors", "ms p50", "ms p99"), ("drift",)
     )
@@ -23,7 +22,7 @@ def show_all(summary: dict[str, Any]) -> None:
         table.add_row(
             model["name"],
             f"{model['photos']:,}",
-            _share(model["unknown_share"]),
+            _percentage(model["unknown_share"]),
             _number(model["mean_confidence"]),
             str(model["unreadable"]),
             str(sum(model["errors"].values())),
@@ -39,11 +38,11 @@ def show_all(summary: dict[str, Any]) -> None:
 
 def show_model(summary: dict[str, Any]) -> None:
     """Print all statistics of one model."""
-    console = _console()
+    console = table_console()
     different = summary["different_photos"]
     distinct = f" ({'about ' if different >= MAX_ROWS else ''}{different:,} different)" if different else ""
     _say(console, f"{summary['name']}, the last {summary['days']} days: {summary['photos']:,} photos{distinct}")
-    _say(console, f"Unknown: {_share(summary['unknown_share'])}  {_counts(summary['unknown_reasons'])}".rstrip())
+    _say(console, f"Unknown: {_percentage(summary['unknown_share'])}  {_counts(summary['unknown_reasons'])}".rstrip())
     _say(console, f"Answers: {_counts(summary['answers']) or 'none'}")
     if summary["errors"] or summary["unreadable"]:
         _say(console, f"Errors: {_counts(summary['errors'])}; {summary['unreadable']} unreadable images in zips")
@@ -61,11 +60,11 @@ def show_model(summary: dict[str, Any]) -> None:
 def _classes(summary: dict[str, Any]) -> Any:
     table = _table(("class",), ("photos", "fraction", "in training", "confidence"))
     rows = summary["classes"]
-    for row in rows[:_MOST_CLASSES]:
-        shares = (_share(row["share"]), _share(row["share_in_training"]))
+    for row in rows[:_MAX_CLASSES]:
+        shares = (_percentage(row["share"]), _percentage(row["share_in_training"]))
         table.add_row(row["class"], f"{row['photos']:,}", *shares, _number(row["mean_confidence"]))
-    if len(rows) > _MOST_CLASSES:
-        table.add_row(f"... and {len(rows) - _MOST_CLASSES} more classes: --json", "", "", "", "")
+    if len(rows) > _MAX_CLASSES:
+        table.add_row(f"... and {len(rows) - _MAX_CLASSES} more classes: --json", "", "", "", "")
     return table
 
 
@@ -102,22 +101,13 @@ def _by_day(summary: dict[str, Any]) -> Any:
         table.add_row(
             row["day"],
             f"{row['photos']:,}",
-            _share(row["unknown_share"]),
+            _percentage(row["unknown_share"]),
             _number(row["mean_confidence"]),
             str(sum(row["errors"].values())),
             _milliseconds(_fastest_form(row["latency_ms"]), "p50"),
             _verdict(row["drift"]),
         )
     return table
-
-
-def _console() -> Any:
-    from rich.console import Console
-
-    # Class names may contain markup characters.
-    terminal = Console(markup=False, highlight=False)
-    # Without a terminal, a fixed width keeps each row on one line.
-    return terminal if terminal.is_terminal else Console(markup=False, highlight=False, width=_MOST_COLUMNS)
 
 
 def _table(left: Sequence[str], right: Sequence[str], last: Sequence[str] = ()) -> Any:
@@ -154,8 +144,8 @@ def _counts(counts: dict[str, int]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in counts.items())
 
 
-def _share(value: float | None) -> str:
-    return _NOTHING if value is None else format_share(value)
+def _percentage(value: float | None) -> str:
+    return _NOTHING if value is None else format_percentage(value)
 
 
 def _number(value: float | None) -> str:

@@ -15,10 +15,13 @@ from model.results import SECONDS_LEFT, Progress
 from model.storage.interface import DOWNLOAD, UPLOAD, VERIFY
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
 SECONDS_BETWEEN_LINES = 5.0
+# Width of tables that are not written to a terminal: each row stays on one line.
+TABLE_COLUMNS = 200
 
 
 class StderrHandler(logging.Handler):
@@ -114,7 +117,7 @@ def _time_left(metrics: dict[str, float]) -> str:
     return f"({metrics[SECONDS_LEFT]:.0f} s left)" if metrics.get(SECONDS_LEFT, 0.0) > 0 else ""
 
 
-def format_share(value: float, interval: list[float] | tuple[float, float] | None = None) -> str:
+def format_percentage(value: float, interval: list[float] | tuple[float, float] | None = None) -> str:
     """Format a fraction in [0, 1] as a percentage, with its 95 % interval if given."""
     text = f"{100 * value:.1f} %"
     return f"{text} (95 % interval {100 * interval[0]:.1f} to {100 * interval[1]:.1f})" if interval else text
@@ -122,11 +125,19 @@ def format_share(value: float, interval: list[float] | tuple[float, float] | Non
 
 def accuracy_line(metrics: dict[str, Any]) -> str:
     """Format accuracy with its interval, macro-F1 and number of images; the last two may be missing after an import."""
-    parts = [f"accuracy {format_share(metrics['accuracy'], metrics.get('accuracy_interval'))}"]
+    parts = [f"accuracy {format_percentage(metrics['accuracy'], metrics.get('accuracy_interval'))}"]
     parts.append(f"macro-F1 {metrics['macro_f1']:.3f}" if "macro_f1" in metrics else "macro-F1 not measured")
     if "images" in metrics:
         parts.append(f"{metrics['images']} images")
     return ", ".join(parts)
+
+
+def table_console() -> "Console":
+    """Console of rich for tables on standard output, without markup."""
+    from rich.console import Console
+
+    terminal = Console(markup=False, highlight=False)
+    return terminal if terminal.is_terminal else Console(markup=False, highlight=False, width=TABLE_COLUMNS)
 
 
 def _bars() -> "Bars":

@@ -7,7 +7,6 @@ import click
 
 from model import durable
 from model.bundle_files import MANIFEST
-from model.cli.answers import kept_answers, write_answers
 from model.cli.options import (
     PathOrRemote,
     check_output_file,
@@ -18,7 +17,8 @@ from model.cli.options import (
     resolve,
     workspace_option,
 )
-from model.cli.output import format_share, print_json, progress_display
+from model.cli.output import format_percentage, print_json, progress_display
+from model.cli.saved_predictions import saved_predictions, write_predictions
 from model.config import PredictConfig, options_of
 from model.files.checksums import file_sha256
 from model.results import Prediction
@@ -32,7 +32,7 @@ TABLE_FORMATS = (".csv", ".json", ".jsonl", ".parquet")
 PICTURE_FORMATS = (".png",)
 
 
-@click.command()
+@click.command(short_help="Classify photos.")
 @click.argument("model", metavar="MODEL")
 @click.argument("named", metavar="PATH...", nargs=-1, required=True)
 @config_options(PredictConfig, only=[name for name in options_of(PredictConfig) if name != "model"])
@@ -117,13 +117,13 @@ def predict_to_file(
     options = {name: value for name, value in vars(config).items() if name != "model"}
     manifest = file_sha256(predictor.bundle.directory / MANIFEST)
     run = {"model": predictor.bundle.name, "manifest_sha256": manifest, **options}
-    with kept_answers(output, run) as answers, progress_display() as progress:
-        photos.answered = answers.images.copy()
+    with saved_predictions(output, run) as saved, progress_display() as progress:
+        photos.answered = saved.images.copy()
         for prediction in predict_photos(predictor, photos, config, progress):
-            answers.add(prediction)
-        predictions = list(answers)
+            saved.add(prediction)
+        predictions = list(saved)
         if any(prediction.error is None for prediction in predictions):
-            write_answers(output, answers, head)
+            write_predictions(output, saved, head)
     refuse_unreadable(predictions)
     return predictions
 
@@ -144,7 +144,7 @@ def draw_first_answer(predictor: "Predictor", photos: "Photos", config: PredictC
 def prediction_line(prediction: Prediction) -> str:
     """Describe one prediction in a line: the three most probable classes, unknown and similar photos."""
     pairs = list(zip(prediction.labels, prediction.probabilities, strict=True))[:3]
-    answer = f"{prediction.image}: " + ", ".join(f"{label} {format_share(value)}" for label, value in pairs)
+    answer = f"{prediction.image}: " + ", ".join(f"{label} {format_percentage(value)}" for label, value in pairs)
     unknown = f"  (unknown: {prediction.unknown_explanation})" if prediction.unknown else ""
     alike = ", ".join(f"{near.image} ({near.label}) {near.distance:.3f}" for near in prediction.neighbours or ())
     return answer + unknown + (f"\n  most similar: {alike}" if alike else "")

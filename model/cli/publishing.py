@@ -90,7 +90,7 @@ def child_module(name: str, weights_url: str, sha256: str, out: Path, git: bool,
         click.echo("\n".join(child_lines(written)))
 
 
-@click.command()
+@click.command(short_help="Publish a model as a module of the AI4OS hub.")
 @click.argument("name", metavar="MODEL")
 @click.option("--to", required=True, metavar="REMOTE", help="Nextcloud folder, as remote:path.")
 @click.option(

@@ -73,7 +73,7 @@ def push(model: str, where: str, as_json: bool) -> None:
     click.echo(f"  sha256 {uploaded.sha256}")
 
 
-@click.command()
+@click.command(short_help="Pack a dataset into one tar file.")
 @click.argument("dataset", metavar="DATASET")
 @click.argument("target", metavar="[FILE.tar]", required=False)
 @json_option

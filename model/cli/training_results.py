@@ -4,10 +4,8 @@ from typing import Any
 
 import click
 
-from model.cli.output import accuracy_line, format_share
+from model.cli.output import accuracy_line, format_percentage, table_console
 from model.training_result import ImportResult, TrainingResult, Tuning
-
-_MAX_COLUMNS = 200
 
 
 def show_training(result: TrainingResult) -> None:
@@ -34,19 +32,11 @@ def training_lines(result: TrainingResult) -> list[str]:
 
 def show_tuning(tuning: Tuning) -> None:
     """Print the table of a search and the reason for its choice."""
-    from rich.console import Console
-
-    terminal = Console()
-    # Without a terminal, a fixed width keeps each row on one line.
-    console = terminal if terminal.is_terminal else Console(width=_MAX_COLUMNS)
+    console = table_console()
     console.print(_table(tuning))
     for backbone, reason in tuning.left_out.items():
-        console.print(f"Not tried: {backbone}: {reason}", markup=False, highlight=False)
-    console.print(
-        f"{tuning.trials} candidates on {tuning.images} images in {tuning.seconds:.0f} s. {tuning.reason}",
-        markup=False,
-        highlight=False,
-    )
+        console.print(f"Not tried: {backbone}: {reason}")
+    console.print(f"{tuning.trials} candidates on {tuning.images} images in {tuning.seconds:.0f} s. {tuning.reason}")
 
 
 def _table(tuning: Tuning) -> Any:
@@ -74,4 +64,4 @@ def _table(tuning: Tuning) -> Any:
 
 
 def _with_interval(value: float, interval: tuple[float, float]) -> str:
-    return f"{format_share(value)} ({100 * interval[0]:.1f} to {100 * interval[1]:.1f})"
+    return f"{format_percentage(value)} ({100 * interval[0]:.1f} to {100 * interval[1]:.1f})"

@@ -42,7 +42,7 @@ def training_line(status: TrainingStatus) -> str:
     return f"{status.state} in {status.phase}; to resume: topgraft resume {status.name}"
 
 
-@click.command("watch")
+@click.command("watch", short_help="Show the progress of a training of another process.")
 @click.argument("name", metavar="NAME")
 @workspace_option
 def watch_training(name: str) -> None:
@@ -64,7 +64,7 @@ def watch_training(name: str) -> None:
     click.echo(f"{name} is trained: {bundle.directory}")
 
 
-@click.command("cancel")
+@click.command("cancel", short_help="Cancel a running or queued training.")
 @click.argument("name", metavar="NAME")
 @json_option
 @workspace_option

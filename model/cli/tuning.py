@@ -27,7 +27,7 @@ from model.training_result import TrainingResult, TuningResult
 _OF_TUNING = ("resume", "tune_minutes", "tune_backbones")
 
 
-@click.command()
+@click.command(short_help="Search backbones and options, then train the best.")
 @click.option(
     "--minutes",
     "tune_minutes",

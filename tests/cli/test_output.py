@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from model.cli.output import BarProgress, LineProgress, format_share, print_json
+from model.cli.output import BarProgress, LineProgress, format_percentage, print_json
 
 
 class Clock:
@@ -72,5 +72,5 @@ def test_json_has_no_nan(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_shares_are_percentages_with_their_interval() -> None:
-    assert format_share(0.875) == "87.5 %"
-    assert format_share(0.875, [0.5, 1.0]) == "87.5 % (95 % interval 50.0 to 100.0)"
+    assert format_percentage(0.875) == "87.5 %"
+    assert format_percentage(0.875, [0.5, 1.0]) == "87.5 % (95 % interval 50.0 to 100.0)"

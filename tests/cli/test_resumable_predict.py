@@ -63,17 +63,17 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Let Ctrl-C be pressed when so many predictions are kept."""
 
     def set_up(count: int) -> None:
-        from model.cli.answers import KeptAnswers
+        from model.cli.saved_predictions import SavedPredictions
 
-        add = KeptAnswers.add
+        add = SavedPredictions.add
 
-        def add_until(self: KeptAnswers, prediction: Prediction) -> None:
+        def add_until(self: SavedPredictions, prediction: Prediction) -> None:
             add(self, prediction)
             if len(self) == count:
-                monkeypatch.setattr(KeptAnswers, "add", add)
+                monkeypatch.setattr(SavedPredictions, "add", add)
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr(KeptAnswers, "add", add_until)
+        monkeypatch.setattr(SavedPredictions, "add", add_until)
 
     return set_up
 

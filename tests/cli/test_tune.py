@@ -46,7 +46,7 @@ def test_a_tuning_that_is_killed_is_resumed_and_trains_what_it_chooses(workspace
     [
         (("--backbones", "EfficientNetLite0,EficientNetLite1"), "Did you mean: EfficientNetLite1"),
         (("--minutes", "0"), "tune_minutes"),
-        (("--weights", "none"), "expected weights imagenet"),
+        (("--weights", "none"), "expected weights = imagenet"),
         (("--output", "chosen.txt"), ".yaml"),
     ],
 )

@@ -23,7 +23,7 @@ _SECONDS_BETWEEN_SYNCS = 5.0
 _UNGUARDED = "Do not write the same output from two commands at the same time."
 
 
-class KeptAnswers:
+class SavedPredictions:
     """Saved predictions of a run, including those of earlier interrupted runs.
 
     Attributes:
@@ -105,11 +105,11 @@ class KeptAnswers:
 
 
 @contextlib.contextmanager
-def kept_answers(output: Path, run: dict[str, Any]) -> Iterator[KeptAnswers]:
+def saved_predictions(output: Path, run: dict[str, Any]) -> Iterator[SavedPredictions]:
     """Saved predictions of the run that writes `output`; the file is deleted at the end unless the run is interrupted.
 
     Raises:
-        ConfigError: another process is writing the file, or see `KeptAnswers`.
+        ConfigError: another process is writing the file, or see `SavedPredictions`.
     """
     path = output.with_name(f"{output.name}.part")
     with open(path, "a+b") as stream:
@@ -117,20 +117,20 @@ def kept_answers(output: Path, run: dict[str, Any]) -> Iterator[KeptAnswers]:
             lock(stream, path, _UNGUARDED)
         except BlockingIOError as error:
             raise ConfigError(f"{path}: another command is writing it. Wait for it, or choose another file.") from error
-        answers = KeptAnswers(path, stream, run)
-        if len(answers):
-            click.echo(f"Resuming after {len(answers)} predictions in {path}", err=True)
+        predictions = SavedPredictions(path, stream, run)
+        if len(predictions):
+            click.echo(f"Resuming after {len(predictions)} predictions in {path}", err=True)
         try:
-            yield answers
+            yield predictions
         except BaseException:
             click.echo(
-                f"{len(answers)} predictions are saved in {path}. Run the same command again to resume.", err=True
+                f"{len(predictions)} predictions are saved in {path}. Run the same command again to resume.", err=True
             )
             raise
         path.unlink()
 
 
-def write_answers(output: Path, answers: KeptAnswers, head: dict[str, Any]) -> None:
+def write_predictions(output: Path, predictions: SavedPredictions, head: dict[str, Any]) -> None:
     """Write all predictions in the format of the file's suffix: CSV, JSON, JSON Lines or Parquet.
 
     Args:
@@ -140,13 +140,13 @@ def write_answers(output: Path, answers: KeptAnswers, head: dict[str, Any]) -> N
 
     suffix = output.suffix.lower()
     if suffix == ".csv":
-        durable.write_csv(output, *predictions_table(list(answers)))
+        durable.write_csv(output, *predictions_table(list(predictions)))
     elif suffix == ".json":
-        durable.write_json(output, head | {"predictions": [prediction.to_json() for prediction in answers]})
+        durable.write_json(output, head | {"predictions": [prediction.to_json() for prediction in predictions]})
     elif suffix == ".parquet":
-        durable.replace_file(output, lambda stream: write_parquet(stream, answers))
+        durable.replace_file(output, lambda stream: write_parquet(stream, predictions))
     else:
-        durable.replace_file(output, lambda stream: stream.writelines(map(_line, answers)))
+        durable.replace_file(output, lambda stream: stream.writelines(map(_line, predictions)))
 
 
 def _line(prediction: Prediction) -> bytes:
