@@ -1,4 +1,4 @@
-"""`import topgraft`: its names, the examples in its docstrings, and the code on docs/python.md."""
+"""`import topgraft`: its names, the examples in its docstrings, and the code on the pages."""
 
 import doctest
 import inspect
@@ -16,7 +16,8 @@ from model.runs import reserve
 from model.serving.predictor import Predictor
 from tests.support.shapes import draw_shape, write_shapes
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "python.md"
+ROOT = Path(__file__).resolve().parent.parent
+README, PYTHON_PAGE = ROOT / "README.md", ROOT / "docs" / "python.md"
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> topgraft.Workspace:
     write_shapes(root / "data" / "photos", 12)
     write_shapes(root / "data" / "new-photos", 2, seed=5)
     rng = np.random.default_rng(9)
-    for name, shape in (("photo.jpg", "circle"), ("other.jpg", "square")):
+    for name, shape in (("photo.jpg", "circle"), ("other.jpg", "square"), ("new-photo.jpg", "triangle")):
         draw_shape(shape, rng).save(root / name, quality=90)
     workspace = topgraft.Workspace(root)
     reservation = reserve(topgraft.TrainConfig(dataset="photos", name="interrupted", image_size=96), workspace)
@@ -82,20 +83,29 @@ def test_the_examples_that_train_once_more_run(here: topgraft.Workspace, name: s
     assert failures_of(getattr(topgraft, name)) == 0
 
 
-def blocks() -> list[str]:
-    return re.findall(r"^```python\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+def run_blocks(page: Path) -> dict[str, Any]:
+    """Run the Python code on a page, block by block; the names that it defined."""
+    names: dict[str, Any] = {}
+    blocks = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+    for number, block in enumerate(blocks, 1):
+        # A short search is enough to see that the code runs.
+        exec(compile(block.replace("minutes=5", "minutes=0.1"), f"{page.name}, block {number}", "exec"), names)
+    return names
 
 
 @pytest.mark.slow
 def test_the_code_on_the_python_page_runs(here: topgraft.Workspace, capsys: pytest.CaptureFixture[str]) -> None:
-    names: dict[str, Any] = {}
-    for number, block in enumerate(blocks(), 1):
-        # A short search is enough to see that the code runs.
-        exec(compile(block.replace("minutes=5", "minutes=0.1"), f"{PAGE.name}, block {number}", "exec"), names)
+    names = run_blocks(PYTHON_PAGE)
     assert names["result"].model == "tuned" and names["model"].bundle.name == "tuned"
     assert len(names["predictions"]) == 6
     printed = capsys.readouterr().out
-    assert "Did you mean: epochs" in printed and "check 36/36" in printed
+    assert "Ready to train." in printed and "Did you mean: epochs" in printed and "check 36/36" in printed
+
+
+@pytest.mark.slow
+def test_the_code_in_the_readme_runs(here: topgraft.Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+    run_blocks(README)
+    assert capsys.readouterr().out.splitlines()[-1] == "triangle"
 
 
 def test_options_of_another_kind_are_refused(here: topgraft.Workspace) -> None:

@@ -132,8 +132,8 @@ def check(
         workspace, progress: see `train`.
 
     Returns:
-        The classes, the splits and the problems. `print(*verdict.lines(), sep="\\n")` shows them. Paths of images of an
-        archive are no longer valid.
+        The classes, the splits and the problems; `print` shows them as text. The paths of images from an archive are
+        temporary, and no longer valid.
 
     Raises:
         DatasetError: the dataset cannot be trained on; the message lists all problems.

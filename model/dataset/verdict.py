@@ -119,6 +119,10 @@ class Verdict:
             )
         return (*remarks, *self.warnings)
 
+    def __str__(self) -> str:
+        """The lines for a terminal or a notebook."""
+        return "\n".join(self.lines())
+
     def to_json(self) -> dict[str, Any]:
         """Convert to plain JSON types, without the content hashes."""
         return {
