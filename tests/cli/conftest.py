@@ -1,4 +1,4 @@
-"""The real command in processes of its own, on pictures of two colours."""
+"""Runs the command in its own process, on photos of two colours."""
 
 import subprocess
 from pathlib import Path

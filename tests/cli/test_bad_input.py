@@ -1,4 +1,4 @@
-"""Bad input gets an exit status of its own and a message that names every problem."""
+"""Invalid input has a specific exit status and a message that lists every problem."""
 
 import json
 import zipfile
@@ -67,7 +67,7 @@ def damaged_zip(dataset: Path) -> None:
         ("cut.zip", damaged_zip, ["cut.zip"]),
     ],
 )
-def test_an_unusable_dataset_gives_3_and_all_problems(
+def test_check_of_an_unusable_dataset_exits_with_3_and_lists_all_problems(
     name: str, write: Callable[[Path], None], said: list[str], run: Run, workspace: Path
 ) -> None:
     write(workspace / "data" / name)
@@ -81,7 +81,7 @@ def test_an_unusable_dataset_gives_3_and_all_problems(
     assert "Traceback" not in ran.stderr
 
 
-def test_a_training_on_an_unusable_dataset_gives_3_and_leaves_nothing(run: Run, workspace: Path) -> None:
+def test_training_on_an_unusable_dataset_exits_with_3_and_leaves_no_files(run: Run, workspace: Path) -> None:
     missing_images(workspace / "data" / "missing")
     ran = run("train", "--dataset", "missing", "--name", "never", "--json")
     assert ran.returncode == 3, ran.stderr
@@ -90,7 +90,7 @@ def test_a_training_on_an_unusable_dataset_gives_3_and_leaves_nothing(run: Run, 
     assert list((workspace / "models" / ".running").glob("never")) == []
 
 
-def test_images_directory_without_a_match_gives_3(run: Run, workspace: Path) -> None:
+def test_images_directory_without_images_exits_with_3(run: Run, workspace: Path) -> None:
     write_lists(workspace / "data" / "lists", "blue\nred\n", "0.jpg 0\n1.jpg 1\n2.jpg 0\n3.jpg 1\n")
     ran = run("check", "lists", "--images-directory", "elsewhere")
     assert ran.returncode == 3
@@ -116,7 +116,7 @@ def test_images_directory_without_a_match_gives_3(run: Run, workspace: Path) -> 
         (["--workspace", "nowhere", "models", "list"], ["nowhere"]),
     ],
 )
-def test_wrong_usage_gives_2_and_says_what_is_right(arguments: list[str], said: list[str], run: Run) -> None:
+def test_usage_errors_exit_with_2_and_state_what_was_expected(arguments: list[str], said: list[str], run: Run) -> None:
     ran = run(*arguments)
     assert ran.returncode == 2, ran.stderr
     assert ran.stdout == ""
@@ -124,7 +124,7 @@ def test_wrong_usage_gives_2_and_says_what_is_right(arguments: list[str], said: 
     assert "Traceback" not in ran.stderr
 
 
-def test_an_unknown_option_in_a_file_is_refused_with_the_nearest(run: Run, workspace: Path) -> None:
+def test_an_unknown_option_in_a_file_is_refused_with_a_suggestion(run: Run, workspace: Path) -> None:
     (workspace / "options.yaml").write_text("epoch: 3\nseed: x\n", encoding="utf-8")
     ran = run("train", "--config", "options.yaml")
     assert ran.returncode == 2
@@ -135,19 +135,19 @@ def test_an_unknown_option_in_a_file_is_refused_with_the_nearest(run: Run, works
 @pytest.mark.parametrize(
     "arguments", [["models", "show", "nobody"], ["predict", "latest", "a.jpg"], ["evaluate", "nobody", "photos"]]
 )
-def test_a_model_that_is_not_there_gives_4(arguments: list[str], run: Run) -> None:
+def test_an_unknown_model_exits_with_4(arguments: list[str], run: Run) -> None:
     ran = run(*arguments, "--json")
     assert ran.returncode == 4
     assert json.loads(ran.stdout)["exit_status"] == 4
 
 
-def test_usage_errors_are_json_too_where_json_is_asked_for(run: Run) -> None:
+def test_usage_errors_are_json_with_the_option_json(run: Run) -> None:
     ran = run("check", "--json")
     assert ran.returncode == 2
     assert "PATH" in json.loads(ran.stdout)["message"]
 
 
-def test_what_the_system_refuses_gives_5_without_a_trace(run: Run, workspace: Path) -> None:
+def test_errors_of_the_operating_system_exit_with_5_without_a_traceback(run: Run, workspace: Path) -> None:
     failing = _broken_library(workspace, "(_ for _ in ()).throw(OSError(28, 'No space left on device', '/full'))")
     ran = run("models", "list", "--json", PYTHONPATH=str(failing))
     assert ran.returncode == 5
@@ -155,7 +155,7 @@ def test_what_the_system_refuses_gives_5_without_a_trace(run: Run, workspace: Pa
     assert "/full: No space left" in json.loads(ran.stdout)["message"]
 
 
-def test_a_fault_of_ours_gives_1_and_a_trace(run: Run, workspace: Path) -> None:
+def test_an_internal_error_exits_with_1_and_a_traceback(run: Run, workspace: Path) -> None:
     ran = run("models", "list", "--json", PYTHONPATH=str(_broken_library(workspace, "1 / 0")))
     assert ran.returncode == 1
     assert "Traceback" in ran.stderr

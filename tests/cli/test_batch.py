@@ -1,4 +1,4 @@
-"""`pipelines/batch.sh`: its exit status says what became of the training, and run again it goes on."""
+"""`pipelines/batch.sh`: exit status, and resuming when it is run again."""
 
 import json
 import os
@@ -50,13 +50,13 @@ def job(workspace: Path) -> Iterator[Job]:
         running.communicate(timeout=30)
 
 
-def test_it_says_which_variables_it_needs(job: Job) -> None:
+def test_missing_variables_are_named(job: Job) -> None:
     running = job(DATASET="photos", NAME="")
     _, said = running.communicate(timeout=20)
     assert running.returncode == 2 and "NAME=''" in said
 
 
-def test_a_training_that_fails_is_not_a_success(job: Job, workspace: Path) -> None:
+def test_the_exit_status_of_a_failed_training_is_returned(job: Job, workspace: Path) -> None:
     (workspace / "data" / "photos").mkdir()
     running = job(DATASET="photos", NAME="mine", UPLOAD_TO=str(workspace / "sent"))
     said, _ = running.communicate(timeout=120)
@@ -65,9 +65,7 @@ def test_a_training_that_fails_is_not_a_success(job: Job, workspace: Path) -> No
 
 
 @pytest.mark.slow  # TensorFlow is loaded, twice
-def test_asked_to_go_it_goes_at_once_and_run_again_it_trains_sends_and_succeeds(
-    job: Job, workspace: Path, photos: Path
-) -> None:
+def test_sigterm_stops_it_at_once_and_a_second_run_trains_and_uploads(job: Job, workspace: Path, photos: Path) -> None:
     (workspace / "sent").mkdir()
     target = {"DATASET": "photos", "NAME": "mine", "UPLOAD_TO": str(workspace / "sent")}
     preempted = job(*OPTIONS, **target)

@@ -1,4 +1,4 @@
-"""What the pages tell people to type is there, and what is there is on the pages."""
+"""Commands, links and generated tables of the documentation are valid and complete."""
 
 import importlib
 import re
@@ -59,7 +59,7 @@ def test_every_command_on_the_pages_can_be_parsed(
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_link_on_the_pages_leads_somewhere(page: Path) -> None:
+def test_every_link_on_the_pages_resolves(page: Path) -> None:
     links = re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8"))
     assert [link for link in links if "://" not in link and not (page.parent / link).exists()] == []
 

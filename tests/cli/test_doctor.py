@@ -1,4 +1,4 @@
-"""The doctor tells what is missing, and keeps secrets."""
+"""`topgraft doctor` lists what is missing and hides secrets."""
 
 import importlib.metadata
 import json
@@ -15,7 +15,7 @@ def findings(text: str) -> dict[str, dict[str, Any]]:
     return {row["name"]: row for row in json.loads(text)["findings"]}
 
 
-def test_a_good_installation_has_no_problems(run: Run) -> None:
+def test_a_complete_installation_has_no_problems(run: Run) -> None:
     ran = run("doctor", "--json")
     assert ran.returncode == 0, ran.stdout
     found = findings(ran.stdout)
@@ -42,20 +42,20 @@ def test_an_empty_variable_counts_as_not_set(run: Run) -> None:
     assert found["MLFLOW_TRACKING_URI"]["status"] == "note"
 
 
-def test_an_mlflow_server_that_does_not_answer_is_said_but_no_problem(run: Run) -> None:
+def test_an_unreachable_mlflow_server_is_a_note(run: Run) -> None:
     ran = run("doctor", "--json", MLFLOW_TRACKING_URI="http://me:hunter2@127.0.0.1:1")
     assert ran.returncode == 0 and "hunter2" not in ran.stdout
     found = findings(ran.stdout)["MLflow"]
     assert found["status"] == "note" and "http://127.0.0.1:1 cannot be reached" in found["detail"]
 
 
-def test_a_workspace_that_is_not_there_is_a_problem(run: Run) -> None:
+def test_a_missing_workspace_is_a_problem(run: Run) -> None:
     ran = run("doctor", "--json", TOPGRAFT_HOME="/nowhere")
     assert ran.returncode == 2
     assert findings(ran.stdout)["workspace"]["status"] == "problem"
 
 
-def test_a_cache_that_cannot_be_written_is_a_problem(run: Run, workspace: Path) -> None:
+def test_a_read_only_cache_is_a_problem(run: Run, workspace: Path) -> None:
     (workspace / "file").write_text("", encoding="utf-8")
     ran = run("doctor", "--json", TOPGRAFT_CACHE=str(workspace / "file" / "cache"))
     assert ran.returncode == 2
@@ -75,7 +75,7 @@ def test_another_module_with_our_import_name_is_a_problem(run: Run, workspace: P
 @pytest.mark.parametrize(
     ("name", "other"), [("tensorflow", "tensorflow-cpu"), ("onnxruntime", "onnxruntime-gpu"), ("numpy", "numpy-gpu")]
 )
-def test_a_package_under_its_other_name_is_there(name: str, other: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_is_found_under_its_alternative_name(name: str, other: str, monkeypatch: pytest.MonkeyPatch) -> None:
     real = importlib.metadata.version
 
     def version(asked: str) -> str:

@@ -1,4 +1,4 @@
-"""A model that was really trained goes from one workspace to another by the commands, and answers there as here."""
+"""A trained model is exported from one workspace and imported into another."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from tests.support.command import topgraft
 
 
 @pytest.mark.slow  # trains, and imports by a process that loads TensorFlow
-def test_a_trained_model_is_exported_imported_and_answers_the_same(trained: tuple[Path, Any], tmp_path: Path) -> None:
+def test_an_imported_model_predicts_the_same_as_the_exported_one(trained: tuple[Path, Any], tmp_path: Path) -> None:
     workspace, _ = trained
     exported = topgraft("export", "colors", "--output", tmp_path / "colors.tar.xz", "--json", cwd=workspace)
     assert exported.returncode == 0, exported.stderr

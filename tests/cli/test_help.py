@@ -1,4 +1,4 @@
-"""`--help` is instant: it reads tables, and imports nothing that computes."""
+"""`--help` is fast and imports no heavy library."""
 
 import resource
 import subprocess
@@ -29,7 +29,7 @@ SUBCOMMANDS = (
 
 
 @pytest.mark.parametrize("subcommand", SUBCOMMANDS, ids=" ".join)
-def test_help_is_instant(subcommand: list[str]) -> None:
+def test_help_is_fast(subcommand: list[str]) -> None:
     # Processor time, not the clock's: the other tests of a busy machine must not make this one fail.
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([*COMMAND, *subcommand, "--help"], cwd=ROOT, check=True, capture_output=True)
@@ -52,7 +52,7 @@ def test_every_subcommand_is_in_the_help(run: Run) -> None:
     assert all(subcommand[0] in shown for subcommand in SUBCOMMANDS if subcommand)
 
 
-def test_help_of_train_tells_defaults_bounds_and_choices(run: Run) -> None:
+def test_help_of_train_shows_defaults_bounds_and_choices(run: Run) -> None:
     shown = " ".join(run("train", "--help").stdout.split())
     assert "--resize squash|pad|crop" in shown
     assert "default: EfficientNetLite0" in shown

@@ -1,4 +1,4 @@
-"""Trainings that were interrupted, or run elsewhere, as the command shows them."""
+"""List and watch interrupted trainings and those of other processes."""
 
 import json
 import signal
@@ -50,20 +50,20 @@ def test_an_interrupted_training_is_listed_with_the_command_to_resume_it(
 
 
 @pytest.mark.slow
-def test_a_training_is_watched_until_it_is_done(training, workspace: Path):
+def test_watch_follows_a_training_until_it_is_done(training, workspace: Path):
     watched = topgraft("models", "watch", "under-way", cwd=workspace)
     assert watched.returncode == 0, watched.stderr
     assert "under-way is trained" in watched.stdout
 
 
-def test_watching_a_training_that_was_killed_says_how_to_go_on(training, run: Run):
+def test_watch_of_a_killed_training_shows_how_to_resume(training, run: Run):
     training.kill()
     training.wait()
     watched = run("models", "watch", "under-way")
     assert watched.returncode == 130 and "topgraft resume under-way" in watched.stderr
 
 
-def test_watching_a_training_that_failed_says_how_to_go_on_once_and_is_an_error(training, workspace: Path, run: Run):
+def test_watch_of_a_failed_training_shows_once_how_to_resume_and_exits_with_1(training, workspace: Path, run: Run):
     training.kill()
     training.wait()
     path = workspace / "models" / ".running" / "under-way" / "status.json"
@@ -74,11 +74,11 @@ def test_watching_a_training_that_failed_says_how_to_go_on_once_and_is_an_error(
     assert watched.returncode == 1 and watched.stderr.count("topgraft resume under-way") == 1
 
 
-def test_watching_what_does_not_exist_is_an_error(run: Run):
+def test_watch_of_an_unknown_training_is_an_error(run: Run):
     assert run("models", "watch", "nothing").returncode == 4
 
 
-def test_nothing_is_removed_when_one_of_the_names_is_unknown(training, run: Run):
+def test_no_model_is_removed_if_one_of_the_names_is_unknown(training, run: Run):
     training.kill()
     training.wait()
     assert run("models", "remove", "under-way", "nothing", "--yes").returncode == 4

@@ -1,4 +1,4 @@
-"""`topgraft monitor`: a line for each model, all of one, as a table and as JSON; and forgetting."""
+"""`topgraft monitor`: all models, one model, JSON, and reset."""
 
 import json
 from pathlib import Path
@@ -69,13 +69,13 @@ def used(store: UsageStore, small: ModelVersion) -> None:
     store.add(NO_MODEL, today(), refused)
 
 
-def test_nothing_counted_says_how_to_count(home: Path) -> None:
+def test_without_counts_it_states_how_to_enable_them(home: Path) -> None:
     assert "TOPGRAFT_MONITOR=1" in monitor(home).stdout
     assert json.loads(monitor(home, "--json").stdout)["models"] == []
 
 
 @pytest.mark.usefixtures("used")
-def test_all_models_are_a_line_each(home: Path) -> None:
+def test_all_models_are_shown_with_one_line_each(home: Path) -> None:
     lines = monitor(home).stdout.splitlines()
     [line] = [line for line in lines if line.startswith("small")]
     assert line.split()[1] == "70" and "drift (effect" in line
@@ -84,7 +84,7 @@ def test_all_models_are_a_line_each(home: Path) -> None:
 
 
 @pytest.mark.usefixtures("used")
-def test_one_model_is_told_whole(home: Path) -> None:
+def test_all_statistics_of_one_model_are_shown(home: Path) -> None:
     table = monitor(home, "small").stdout
     for expected in ("70 photos", "[red]", "绿色", "0.90 to 0.95", "json", "Drift: drift:", days_before(today(), 20)):
         assert expected in table, expected
@@ -97,7 +97,7 @@ def test_one_model_is_told_whole(home: Path) -> None:
     assert json.loads(monitor(home, "small", "--days", "30", "--json").stdout)["photos"] == 77
 
 
-def test_a_day_that_differs_is_told_where_all_days_together_hide_it(
+def test_drift_on_the_latest_day_is_shown_if_all_days_together_have_none(
     home: Path, store: UsageStore, small: ModelVersion
 ) -> None:
     write = UsageStore(Workspace(home)).add
@@ -117,7 +117,7 @@ def test_a_day_that_differs_is_told_where_all_days_together_hide_it(
 
 
 @pytest.mark.usefixtures("used")
-def test_a_model_that_remembers_no_photos_is_not_judged(home: Path, store: UsageStore) -> None:
+def test_a_model_without_reference_features_is_not_judged(home: Path, store: UsageStore) -> None:
     unused = model_version("unused", open_bundle(home / "models" / "unused").manifest)
     store.add(unused, today(), record_of(60))
     assert json.loads(monitor(home, "unused", "--json").stdout)["drift"]["verdict"] == "not judged"
@@ -125,7 +125,7 @@ def test_a_model_that_remembers_no_photos_is_not_judged(home: Path, store: Usage
 
 
 @pytest.mark.usefixtures("used")
-def test_forgetting_is_asked_for(home: Path, store: UsageStore, small: ModelVersion) -> None:
+def test_reset_requires_confirmation(home: Path, store: UsageStore, small: ModelVersion) -> None:
     assert main(["monitor", "--workspace", str(home), "--reset"]) == 2
     assert main(["monitor", "--workspace", str(home), "nosuch", "--reset", "--yes"]) == 4
     assert main(["monitor", "--workspace", str(home), "../models", "--reset", "--yes"]) == 4

@@ -1,4 +1,4 @@
-"""From the fields of a configuration class to options, and from what was typed to a configuration."""
+"""Options derived from a configuration class, and the configuration resolved from them."""
 
 import dataclasses
 import logging
@@ -36,16 +36,16 @@ def parse(*arguments: str, only: Sequence[str] | None = None) -> Recipe:
     return received[0]
 
 
-def test_nothing_typed_gives_the_defaults() -> None:
+def test_without_options_the_defaults_apply() -> None:
     assert parse() == Recipe()
 
 
-def test_every_type_arrives_as_itself() -> None:
+def test_values_are_converted_to_their_types() -> None:
     typed = parse("--sugar", "--eggs", "3", "--flour", "0.5", "--shape", "square", "--oven-name", "left")
     assert typed == Recipe(sugar=True, eggs=3, flour=0.5, shape="square", oven_name="left")
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_invalid_values_are_reported_together() -> None:
     with pytest.raises(ConfigError) as refused:
         parse("--eggs", "13", "--flour", "some", "--shape", "oval")
     assert all(name in refused.value.message for name in ("eggs", "flour", "shape"))
@@ -57,7 +57,7 @@ def test_only_the_chosen_options_exist() -> None:
         parse("--shape", "square", only=["eggs"])
 
 
-def test_the_command_line_wins_over_the_file_and_that_over_the_default(
+def test_the_command_line_overrides_the_file_and_the_file_the_defaults(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = tmp_path / "recipe.yaml"

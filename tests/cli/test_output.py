@@ -1,4 +1,4 @@
-"""Progress and data, where nobody looks at a terminal."""
+"""Progress and data on standard output and standard error."""
 
 import io
 import json
@@ -37,7 +37,7 @@ def test_a_phase_that_stops_early_ends_with_its_last_step(capsys: pytest.Capture
     assert capsys.readouterr().err.splitlines() == ["head 1/100 loss=1", "head 19/100 loss=0.05263", "export 0/1"]
 
 
-def test_transfers_are_told_in_kilobytes_and_nothing_twice(capsys: pytest.CaptureFixture[str]) -> None:
+def test_transfers_are_shown_in_kilobytes_and_no_line_twice(capsys: pytest.CaptureFixture[str]) -> None:
     progress = LineProgress(Clock())
     for phase, done in (("upload", 450), ("upload", 450), ("verify", 450), ("verify", 450)):
         progress(phase, done, 450)
@@ -45,7 +45,7 @@ def test_transfers_are_told_in_kilobytes_and_nothing_twice(capsys: pytest.Captur
     assert capsys.readouterr().err.splitlines() == ["upload 450/450 kB", "verify 450/450 kB", "check 16/16"]
 
 
-def test_lines_tell_the_pace_and_the_time_left(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_show_the_rate_and_the_time_left(capsys: pytest.CaptureFixture[str]) -> None:
     progress = LineProgress(Clock())
     progress("head", 10, 100, **{"loss": 0.5, "epochs/s": 4.0, "eta_seconds": 22.5})
     assert capsys.readouterr().err == "head 10/100 loss=0.5 epochs/s=4 (22 s left)\n"
@@ -71,6 +71,6 @@ def test_json_has_no_nan(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out) == {"loss": None, "name": "Köln"}
 
 
-def test_shares_are_percentages_with_their_interval() -> None:
+def test_fractions_are_formatted_as_percentages_with_their_interval() -> None:
     assert format_percentage(0.875) == "87.5 %"
     assert format_percentage(0.875, [0.5, 1.0]) == "87.5 % (95 % interval 50.0 to 100.0)"

@@ -1,4 +1,4 @@
-"""`topgraft models promote` and `rollback`: which model is the latest, by choice."""
+"""`topgraft models promote` and `rollback`: choose the latest model."""
 
 import json
 import shutil
@@ -32,7 +32,7 @@ def latest(models: Path) -> str:
     return find_bundle(Workspace(models.parent)).name
 
 
-def test_promotions_stand_on_each_other(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rollback_restores_the_previous_promotion(models: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "promote", "a", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"latest": "a", "promoted": True}
     assert main(["models", "promote", "b"]) == 0
@@ -59,7 +59,7 @@ def test_a_model_that_is_unknown_or_damaged_is_not_promoted(models: Path, capsys
     assert not (models / PROMOTED).exists()
 
 
-def test_a_promoted_model_that_is_removed_gives_way_with_a_warning(
+def test_a_removed_promoted_model_is_skipped_with_a_warning(
     models: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     assert main(["models", "promote", "a"]) == 0
@@ -70,7 +70,7 @@ def test_a_promoted_model_that_is_removed_gives_way_with_a_warning(
     assert "promoted model a does not exist any more" in capsys.readouterr().err
 
 
-def test_a_history_that_cannot_be_read_is_never_written_over(models: Path) -> None:
+def test_a_damaged_history_is_never_overwritten(models: Path) -> None:
     workspace = Workspace(models.parent)
     for content in ("{", "[]", '{"history": [{"time": "", "action": "demote", "model": "a"}]}', '{"history": [1]}'):
         (models / PROMOTED).write_text(content)
@@ -82,7 +82,7 @@ def test_a_history_that_cannot_be_read_is_never_written_over(models: Path) -> No
         assert latest(models) == "c"
 
 
-def test_promotions_at_the_same_time_are_all_kept(models: Path) -> None:
+def test_concurrent_promotions_are_all_kept(models: Path) -> None:
     workspace = Workspace(models.parent)
     with ThreadPoolExecutor(8) as people:
         list(people.map(lambda name: promote(workspace, name), "abcabcabcabcabcabc"))

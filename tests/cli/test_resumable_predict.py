@@ -1,4 +1,4 @@
-"""`topgraft predict --output`: an interrupted run goes on where it was, and nothing half-written is taken for whole."""
+"""`topgraft predict --output`: interrupted runs are resumed, and no partial file looks complete."""
 
 import csv
 import json
@@ -79,7 +79,7 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".json", ".jsonl", ".parquet"])
-def test_an_interrupted_run_goes_on_where_it_was(
+def test_an_interrupted_run_is_resumed(
     home: Path, classified: list[str], interrupt_after: Callable[[int], None], suffix: str
 ) -> None:
     command = ["predict", "small", "photos", "more.zip", "--output"]
@@ -98,7 +98,7 @@ def test_an_interrupted_run_goes_on_where_it_was(
     assert not part.exists()
 
 
-def test_another_model_or_option_than_that_of_the_interrupted_run_is_refused(
+def test_resuming_with_another_model_or_option_is_refused(
     home: Path, interrupt_after: Callable[[int], None], capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = ["predict", "latest", "photos", "--output", "answers.csv"]
@@ -116,14 +116,14 @@ def test_another_model_or_option_than_that_of_the_interrupted_run_is_refused(
     assert (home / "answers.csv.part").read_text() == "something else\n"
 
 
-def test_a_linked_folder_is_read_as_a_dataset_s_is(home: Path) -> None:
+def test_linked_folders_are_followed_as_in_datasets(home: Path) -> None:
     (home / "all").mkdir()
     (home / "all" / "linked").symlink_to(home / "photos")
     photos = Photos([home / "all"])
     assert sum(1 for _ in photos) == sum(1 for _ in Photos([home / "photos"])) > 0
 
 
-def test_a_list_of_paths_is_followed_from_its_own_folder(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_paths_in_a_list_are_relative_to_its_folder(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = b"../photos/01.jpg\r\n\n../more.zip\n" + os.fsencode(home) + b"/photos/bad.jpg\n../photos/nowhere.jpg\n"
     (home / "lists").mkdir()
     (home / "lists" / "some.txt").write_bytes(lines)
@@ -135,14 +135,14 @@ def test_a_list_of_paths_is_followed_from_its_own_folder(home: Path, capsys: pyt
     assert len(json.loads(capsys.readouterr().out)["predictions"]) == 8
 
 
-def test_a_list_written_by_a_windows_editor_begins_with_its_first_photo(home: Path) -> None:
+def test_a_byte_order_mark_in_a_list_is_ignored(home: Path) -> None:
     (home / "some.txt").write_bytes("photos/01.jpg\r\nphotos/02.jpg\r\n".encode("utf-8-sig"))
     assert main(["predict", "small", "some.txt", "--output", "answers.csv"]) == 0
     rows = list(csv.DictReader((home / "answers.csv").read_text().splitlines()))
     assert [(row["image"], row["error"]) for row in rows] == [("photos/01.jpg", ""), ("photos/02.jpg", "")]
 
 
-def test_a_list_that_names_itself_is_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_list_that_contains_itself_is_refused(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (home / "one.txt").write_text("photos/01.jpg\nphotos/two.txt\n")
     (home / "photos" / "two.txt").write_text("02.jpg\n../one.txt\n")
     assert main(["predict", "small", "one.txt"]) == 2
@@ -152,7 +152,7 @@ def test_a_list_that_names_itself_is_refused(home: Path, capsys: pytest.CaptureF
     assert len(json.loads(capsys.readouterr().out)["predictions"]) == 3
 
 
-def test_parquet_has_the_same_answers(home: Path) -> None:
+def test_parquet_has_the_same_predictions(home: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     assert main(["predict", "small", "photos", "--output", "answers.parquet"]) == 0
     assert main(["predict", "small", "photos", "--output", "answers.jsonl"]) == 0
@@ -163,7 +163,7 @@ def test_parquet_has_the_same_answers(home: Path) -> None:
         assert row["label"] == (line["labels"][0] if "labels" in line else None)
 
 
-def test_without_the_library_of_parquet_nothing_is_begun(
+def test_without_pyarrow_parquet_is_refused_before_any_work(
     home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], classified: list[str]
 ) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
@@ -172,7 +172,7 @@ def test_without_the_library_of_parquet_nothing_is_begun(
     assert classified == [] and not list(home.glob("*.part"))
 
 
-def test_photos_of_which_none_can_be_read_leave_no_file(home: Path) -> None:
+def test_without_any_readable_photo_no_file_is_written(home: Path) -> None:
     assert main(["predict", "small", "photos/bad.jpg", "nowhere.jpg", "--output", "answers.csv"]) == 3
     assert not list(home.glob("answers*"))
 
@@ -185,12 +185,12 @@ def test_photos_of_which_none_can_be_read_leave_no_file(home: Path) -> None:
         Prediction("c", ("x",), (0.5,), True, None, "features", "far", 0.125, (Neighbour("d/e.jpg", "x", 0.25),)),
     ],
 )
-def test_a_prediction_comes_back_from_json_as_it_was(prediction: Prediction) -> None:
+def test_predictions_survive_json(prediction: Prediction) -> None:
     assert Prediction.from_json(json.loads(json.dumps(prediction.to_json()))) == prediction
 
 
 @pytest.mark.slow  # starts the command three times, and lets it work until it is killed
-def test_a_killed_run_goes_on_and_two_at_once_are_refused(home: Path) -> None:
+def test_a_killed_run_is_resumed_and_concurrent_runs_are_refused(home: Path) -> None:
     with zipfile.ZipFile(home / "many.zip", "w") as archive:
         for index in range(3000):
             archive.writestr(f"{index}.jpg", photo(size=(800, 600)))

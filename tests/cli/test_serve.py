@@ -1,4 +1,4 @@
-"""`topgraft serve`: the service is there again within seconds, whatever ends it, and nothing is left behind."""
+"""`topgraft serve`: the service restarts within seconds after any failure, and leaves no processes behind."""
 
 import contextlib
 import os
@@ -74,7 +74,7 @@ def other(tmp_path: Path) -> Iterator[tuple[psutil.Process, str]]:
         yield process, url
 
 
-def test_a_server_that_ends_or_hangs_is_started_anew(other: tuple[psutil.Process, str]) -> None:
+def test_a_server_that_exits_or_hangs_is_restarted(other: tuple[psutil.Process, str]) -> None:
     supervisor, url = other
     for number in (signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM):
         [server] = supervisor.children()
@@ -83,7 +83,7 @@ def test_a_server_that_ends_or_hangs_is_started_anew(other: tuple[psutil.Process
         assert not _is_alive(server)
 
 
-def test_a_server_ends_with_its_supervisor(other: tuple[psutil.Process, str]) -> None:
+def test_the_server_stops_with_its_supervisor(other: tuple[psutil.Process, str]) -> None:
     supervisor, url = other
     [server] = supervisor.children()
     supervisor.kill()
@@ -91,12 +91,12 @@ def test_a_server_ends_with_its_supervisor(other: tuple[psutil.Process, str]) ->
     assert not _is_served(url)
 
 
-def test_a_server_that_cannot_start_is_not_tried_over_and_over() -> None:
+def test_a_server_that_cannot_start_is_not_retried() -> None:
     with pytest.raises(ConfigError, match="status 3"):
         keep_running([sys.executable, "-c", "raise SystemExit(3)"], os.environ, Address("127.0.0.1", free_port(), "/"))
 
 
-def test_a_port_that_is_taken_is_an_error_at_once(run: Run, workspace: Path) -> None:
+def test_a_port_in_use_is_an_error(run: Run, workspace: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         result = run("serve", "--port", str(taken.getsockname()[1]))
     assert result.returncode == 2
@@ -104,7 +104,7 @@ def test_a_port_that_is_taken_is_an_error_at_once(run: Run, workspace: Path) -> 
 
 
 @pytest.mark.slow
-def test_the_service_is_there_again_after_its_main_process_is_killed(tmp_path: Path) -> None:
+def test_the_service_restarts_after_its_main_process_is_killed(tmp_path: Path) -> None:
     home = make_workspace(tmp_path / "home")
     write_small_model(home / "models" / "small")
     port = free_port()

@@ -1,4 +1,4 @@
-"""A model trained by the command, and everything the command does with it."""
+"""A model trained by the command, and all subcommands that use it."""
 
 import csv
 import json
@@ -25,7 +25,7 @@ def ask(trained: tuple[Path, Any], *arguments: object) -> "subprocess.CompletedP
     return topgraft(*arguments, cwd=trained[0])
 
 
-def test_training_answers_json_alone_and_resolves_its_options(trained: tuple[Path, Any]) -> None:
+def test_train_prints_only_json_and_logs_its_options_once(trained: tuple[Path, Any]) -> None:
     workspace, ran = trained
     result = json.loads(ran.stdout)
     assert result["model"] == "colors"
@@ -36,7 +36,7 @@ def test_training_answers_json_alone_and_resolves_its_options(trained: tuple[Pat
     assert ran.stderr.count("epochs = 3 (options.yaml)") == 1
 
 
-def test_a_name_in_use_is_refused_with_2(trained: tuple[Path, Any]) -> None:
+def test_an_existing_name_is_refused_with_2(trained: tuple[Path, Any]) -> None:
     ran = ask(trained, "train", "--dataset", "photos", "--name", "colors")
     assert ran.returncode == 2
     assert "topgraft models remove colors" in ran.stderr
@@ -80,15 +80,13 @@ def test_prediction_of_files_folders_and_zips_to_each_format(trained: tuple[Path
     assert rows[8]["image"] == f"{tmp_path / 'more.zip'}/deep/blue.jpg"
 
 
-def test_the_same_photo_gets_the_same_bytes(trained: tuple[Path, Any]) -> None:
+def test_predictions_are_deterministic(trained: tuple[Path, Any]) -> None:
     answers = {ask(trained, "predict", "colors", "data/photos", "--json").stdout for _ in range(2)}
     assert len(answers) == 1
     assert json.loads(answers.pop())["status"] == "OK"
 
 
-def test_a_file_name_that_is_not_utf_8_can_be_written_to_every_format(
-    trained: tuple[Path, Any], tmp_path: Path
-) -> None:
+def test_invalid_utf_8_in_file_names_is_written_to_every_format(trained: tuple[Path, Any], tmp_path: Path) -> None:
     photo = trained[0] / "data" / "photos" / "red" / "0.jpg"
     shutil.copyfile(photo, os.fsencode(tmp_path) + b"/caf\xe9.jpg")
     for output in ("table.csv", "table.json", "table.jsonl"):
@@ -97,7 +95,9 @@ def test_a_file_name_that_is_not_utf_8_can_be_written_to_every_format(
         assert "caf\\udce9.jpg" in json.loads(ran.stdout)["predictions"][0]["image"]
 
 
-def test_no_readable_photo_gives_3_and_lists_them(trained: tuple[Path, Any], tmp_path: Path) -> None:
+def test_without_any_readable_photo_predict_exits_with_3_and_lists_them(
+    trained: tuple[Path, Any], tmp_path: Path
+) -> None:
     (tmp_path / "text.jpg").write_text("not a picture", encoding="utf-8")
     output = tmp_path / "table.csv"
     ran = ask(trained, "predict", "colors", tmp_path, tmp_path / "nowhere.jpg", "--output", output, "--json")
@@ -108,7 +108,7 @@ def test_no_readable_photo_gives_3_and_lists_them(trained: tuple[Path, Any], tmp
     assert not output.exists()
 
 
-def test_the_answer_is_drawn(trained: tuple[Path, Any], tmp_path: Path) -> None:
+def test_the_prediction_is_drawn(trained: tuple[Path, Any], tmp_path: Path) -> None:
     picture = tmp_path / "answer.png"
     ran = ask(trained, "predict", "colors", tmp_path / "nowhere.jpg", "data/photos/red/0.jpg", "--picture", picture)
     assert ran.returncode == 0, ran.stderr
@@ -116,7 +116,7 @@ def test_the_answer_is_drawn(trained: tuple[Path, Any], tmp_path: Path) -> None:
         assert drawn.size == (1000, 500)
 
 
-def test_evaluation_of_the_training_dataset_takes_the_unseen_photos(trained: tuple[Path, Any], tmp_path: Path) -> None:
+def test_evaluation_on_the_training_dataset_uses_unseen_photos(trained: tuple[Path, Any], tmp_path: Path) -> None:
     ran = ask(trained, "evaluate", "colors", "photos", "--json", "--output", tmp_path / "table.csv")
     assert ran.returncode == 0, ran.stderr
     answer = json.loads(ran.stdout)
@@ -129,7 +129,7 @@ def test_evaluation_of_the_training_dataset_takes_the_unseen_photos(trained: tup
     assert answer["metrics"]["accuracy"] == pytest.approx(measured)
 
 
-def test_evaluation_of_other_photos_takes_all_and_matches_classes_by_name(trained: tuple[Path, Any]) -> None:
+def test_evaluation_on_another_dataset_uses_all_photos_and_matches_classes_by_name(trained: tuple[Path, Any]) -> None:
     folder = trained[0] / "data" / "others"
     for number in range(4):
         write_picture(folder / "red" / f"{number}.jpg", "red", seed=900 + number)
@@ -139,7 +139,7 @@ def test_evaluation_of_other_photos_takes_all_and_matches_classes_by_name(traine
     assert answer["metrics"]["accuracy"] >= 0.75
 
 
-def test_evaluation_refuses_classes_that_the_model_does_not_know(trained: tuple[Path, Any]) -> None:
+def test_evaluation_refuses_unknown_classes(trained: tuple[Path, Any]) -> None:
     folder = trained[0] / "data" / "strange"
     for number in range(4):
         write_picture(folder / "red" / f"{number}.jpg", "red", seed=number)
@@ -149,7 +149,7 @@ def test_evaluation_refuses_classes_that_the_model_does_not_know(trained: tuple[
     assert "green" in ran.stderr
 
 
-def test_latest_passes_over_a_newer_model_with_changed_weights(trained: tuple[Path, Any], workspace: Path) -> None:
+def test_latest_skips_a_newer_model_with_modified_weights(trained: tuple[Path, Any], workspace: Path) -> None:
     for name, created in (("older", "2026-01-01T00:00:00+00:00"), ("newer", "2026-01-02T00:00:00+00:00")):
         copy = workspace / "models" / name
         shutil.copytree(trained[0] / "models" / "colors", copy)
@@ -167,7 +167,7 @@ def test_latest_passes_over_a_newer_model_with_changed_weights(trained: tuple[Pa
     assert topgraft("predict", "newer", photo, cwd=workspace).returncode == 4
 
 
-def test_a_damaged_model_is_told_and_can_be_removed(trained: tuple[Path, Any], run: Run, workspace: Path) -> None:
+def test_a_damaged_model_is_listed_and_can_be_removed(trained: tuple[Path, Any], run: Run, workspace: Path) -> None:
     shutil.copytree(trained[0] / "models" / "colors", workspace / "models" / "hurt")
     (workspace / "models" / "hurt" / "model.onnx").write_bytes(b"cut")
     assert "damaged" in run("models", "list").stdout
@@ -179,7 +179,7 @@ def test_a_damaged_model_is_told_and_can_be_removed(trained: tuple[Path, Any], r
 
 
 @pytest.mark.slow
-def test_control_c_gives_130_and_leaves_no_model(workspace: Path, photos: Path) -> None:
+def test_ctrl_c_exits_with_130_and_leaves_no_model(workspace: Path, photos: Path) -> None:
     process = subprocess.Popen(
         [*COMMAND, "train", "--dataset", "photos", "--name", "stopped"],
         cwd=workspace,
@@ -204,7 +204,7 @@ def test_control_c_gives_130_and_leaves_no_model(workspace: Path, photos: Path) 
 
 
 @pytest.mark.slow
-def test_a_terminal_gets_bars(workspace: Path, photos: Path) -> None:
+def test_progress_is_a_bar_on_a_terminal(workspace: Path, photos: Path) -> None:
     controller, terminal = pty.openpty()
     process = subprocess.Popen(
         [*COMMAND, "check", "photos"],
@@ -224,7 +224,7 @@ def test_a_terminal_gets_bars(workspace: Path, photos: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_demo_shows_where_everything_is(run: Run, workspace: Path) -> None:
+def test_the_demo_lists_its_files(run: Run, workspace: Path) -> None:
     ran = run("demo", "--json")
     assert ran.returncode == 0, ran.stderr
     result = json.loads(ran.stdout)

@@ -1,4 +1,4 @@
-"""`topgraft tune`: killed and resumed, then without a training."""
+"""`topgraft tune`: resumed after a kill, and without a training."""
 
 import json
 import os
@@ -20,7 +20,7 @@ TUNE = ("tune", "--dataset", "photos", "--backbones", "EfficientNetLite0", "--im
 
 # Two tunings and a training, with a backbone to convert.
 @pytest.mark.slow
-def test_a_tuning_that_is_killed_is_resumed_and_trains_what_it_chooses(workspace: Path, photos: Path, run: Run):
+def test_a_killed_search_is_resumed_and_trains_its_choice(workspace: Path, photos: Path, run: Run):
     _kill_after_trials(workspace, 1)
     [row] = json.loads(run("models", "list", "--json").stdout)
     assert row["phase"] == "tune" and row["resume"] == "topgraft resume tuned"
@@ -50,7 +50,7 @@ def test_a_tuning_that_is_killed_is_resumed_and_trains_what_it_chooses(workspace
         (("--output", "chosen.txt"), ".yaml"),
     ],
 )
-def test_what_cannot_be_tuned_is_told_before_anything_is_done(run: Run, photos: Path, wrong: tuple, message: str):
+def test_invalid_searches_are_refused_before_any_work(run: Run, photos: Path, wrong: tuple, message: str):
     ran = run("tune", "--dataset", "photos", "--minutes", "1", *wrong)
     assert ran.returncode == 2 and message in ran.stderr
 

@@ -1,4 +1,4 @@
-"""The tutorial, typed as it stands on the page: from photos in a Nextcloud to the repository of a child module.
+"""The commands of the tutorial: from photos in Nextcloud to the repository of a child module.
 
 The Nextcloud is on loopback, the photos are drawn. Of the image, all is done that needs no container engine: the
 instruction of the Dockerfile that fetches the model runs, and the child module's own test asks what it brought.
@@ -67,7 +67,7 @@ def shell(script: str, here: Path, **environment: str) -> str:
 
 
 @pytest.mark.slow  # a training, two services
-def test_the_tutorial_leads_from_photos_in_a_nextcloud_to_a_module_of_the_hub(cloud: Nextcloud, here: Path) -> None:
+def test_the_tutorial_runs_from_photos_in_nextcloud_to_a_child_module(cloud: Nextcloud, here: Path) -> None:
     fill_in, *steps, image = blocks()
     values = what_the_reader_fills_in(cloud)
     assert set(re.findall(r"\bNEXTCLOUD\w*", fill_in)) == set(values) and image.startswith("docker build")

@@ -1,4 +1,4 @@
-"""Waiting in line, cancelling from elsewhere, and a batch job that is run again, by the real command."""
+"""Queued trainings, cancelling from another process, and a batch job that is run again."""
 
 import dataclasses
 import json
@@ -74,7 +74,7 @@ def test_a_queued_training_is_listed_and_can_be_cancelled(
 
 
 @pytest.mark.slow  # TensorFlow is loaded
-def test_a_queued_training_trains_when_its_turn_comes(workspace: Path, photos: Path, other: Reservation):
+def test_a_queued_training_starts_when_a_slot_is_free(workspace: Path, photos: Path, other: Reservation):
     waiting = start(workspace, *TRAIN, "--queue", "--json")
     wait_for_status(workspace, waiting, state="queued", place=1)
     time.sleep(2)
@@ -94,18 +94,18 @@ def test_a_running_training_is_listed_with_its_speed_and_the_time_left(workspace
     assert speed.items() <= row.items()
 
 
-def test_without_the_option_a_second_training_is_refused(workspace: Path, photos: Path, other: Reservation, run: Run):
+def test_without_queue_a_second_training_is_refused(workspace: Path, photos: Path, other: Reservation, run: Run):
     refused = run(*TRAIN)
     assert refused.returncode == 2
     assert "other (start)" in refused.stderr and "queue" in refused.stderr
 
 
-def test_cancel_names_what_can_be_cancelled(workspace: Path, other: Reservation, run: Run):
+def test_cancel_of_an_unknown_training_lists_the_running_ones(workspace: Path, other: Reservation, run: Run):
     refused = run("models", "cancel", "nothing")
     assert refused.returncode == 2 and "Available: other" in refused.stderr
 
 
-def test_cancel_spares_a_process_that_has_only_the_same_number(workspace: Path, other: Reservation, run: Run):
+def test_cancel_spares_another_process_with_the_same_pid(workspace: Path, other: Reservation, run: Run):
     """As after a restart of the machine, or in another container."""
     bystander = subprocess.Popen(["sleep", "60"])
     other.write_status(dataclasses.replace(other.status, pid=bystander.pid))
@@ -118,9 +118,7 @@ def test_cancel_spares_a_process_that_has_only_the_same_number(workspace: Path, 
 
 @pytest.mark.slow  # TensorFlow is loaded, twice
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["machine gone", "asked to go"])
-def test_a_batch_job_run_again_goes_on_and_then_has_nothing_to_do(
-    workspace: Path, photos: Path, run: Run, number: signal.Signals
-):
+def test_a_batch_job_is_resumed_and_then_reports_done(workspace: Path, photos: Path, run: Run, number: signal.Signals):
     job = (*TRAIN, "--auto-resume", "--json")
     preempted = start(workspace, *job)
     deadline = time.monotonic() + 60
