@@ -41,10 +41,10 @@ class AutoResume:
         """Start resuming in the background, once per worker process of a server."""
         if self._started or multiprocessing.parent_process() is None:
             return
-        from model.runs.auto_resume import go_on_with_interrupted
+        from model.runs.auto_resume import resume_interrupted
 
         self._started = True
-        go_on_with_interrupted(workspace)
+        resume_interrupted(workspace)
 
 
 AUTO_RESUME = AutoResume()

@@ -12,7 +12,7 @@ import pytest
 
 from model.config import TrainConfig
 from model.locks import FileLock, exclusive, is_held
-from model.runs import interrupted_trainings, reserve, running_trainings
+from model.runs import interrupted_trainings, running_trainings, start_run
 from model.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -128,10 +128,10 @@ def test_without_locks_the_process_written_in_the_file_holds_it(tmp_path: Path) 
 
 @pytest.mark.usefixtures("no_locks")
 def test_without_locks_a_running_training_is_no_interrupted_one(workspace: Workspace) -> None:
-    reservation = reserve(TrainConfig(name="pets"), workspace)
+    run = start_run(TrainConfig(name="pets"), workspace)
     assert [status.name for status in running_trainings(workspace)] == ["pets"]
     assert interrupted_trainings(workspace) == []
-    reservation.lock.close()
+    run.lock.close()
     assert running_trainings(workspace) == []
     assert [status.name for status in interrupted_trainings(workspace)] == ["pets"]
 

@@ -12,7 +12,7 @@ import pytest
 import model
 import topgraft
 from model.errors import ConfigError
-from model.runs import reserve
+from model.runs import start_run
 from model.serving.predictor import Predictor
 from tests.support.shapes import draw_shape, write_shapes
 
@@ -31,9 +31,9 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> topgraft.Workspace:
     for name, shape in (("photo.jpg", "circle"), ("other.jpg", "square"), ("new-photo.jpg", "triangle")):
         draw_shape(shape, rng).save(root / name, quality=90)
     workspace = topgraft.Workspace(root)
-    reservation = reserve(topgraft.TrainConfig(dataset="photos", name="interrupted", image_size=96), workspace)
-    with reservation.lock:
-        reservation.end("interrupted", "The machine was switched off.")
+    run = start_run(topgraft.TrainConfig(dataset="photos", name="interrupted", image_size=96), workspace)
+    with run.lock:
+        run.end("interrupted", "The machine was switched off.")
     return workspace
 
 

@@ -1,17 +1,16 @@
-"""Trainings under way: who may start, whose turn it is, what each is doing, and how it ended.
+"""Trainings from start to end: starting, queue, child process, status, resuming and stopping.
 
     models/.running/<name>/
-        status.json   what it is doing (`model.results.TrainingStatus`)
-        config.json   every option
-        lock          held by the process that trains (`model.locks`): free means that it is gone
-        work/         checkpoints, and what else a resumed training can use again
+        status.json   its state and progress (`model.results.TrainingStatus`)
+        config.json   all its options
+        lock          held by the training process (`model.locks`): it has ended if the lock is free
+        work/         checkpoints and other files that a resumed training reuses
         bundle/       the model being written; renamed to models/<name>/ at the end
 
 A lock, not a pid, shows whether a training is alive: the system frees it however the process ends, and
-reuses its pid for other processes. Without locks see `model.locks`. The states are told in `model.results.State`.
+reuses its pid for other processes. Without locks see `model.locks`. See `model.results.State` for the states.
 """
 
-from model.runs.folder import BUNDLE, CONFIG, LOCK, STATUS, WORK, Reservation, read_config
 from model.runs.listing import (
     interrupted_trainings,
     process_of,
@@ -20,9 +19,10 @@ from model.runs.listing import (
     running_trainings,
     unfinished_trainings,
 )
-from model.runs.queue import wait_for_turn
-from model.runs.reservation import adopt, begin, reserve, reserve_again, reserve_import
-from model.runs.resumption import finished, interrupted_to_go_on_with
+from model.runs.queue import wait_in_queue
+from model.runs.resumption import finished, runs_to_resume
+from model.runs.run import BUNDLE, CONFIG, LOCK, STATUS, WORK, Run, read_config
+from model.runs.starting import adopt, resume_run, start_import, start_or_resume, start_run
 
 __all__ = [
     "BUNDLE",
@@ -30,20 +30,20 @@ __all__ = [
     "LOCK",
     "STATUS",
     "WORK",
-    "Reservation",
+    "Run",
     "adopt",
-    "begin",
     "finished",
-    "interrupted_to_go_on_with",
     "interrupted_trainings",
     "process_of",
     "queued_trainings",
     "read_config",
     "remove_interrupted",
-    "reserve",
-    "reserve_again",
-    "reserve_import",
+    "resume_run",
     "running_trainings",
+    "runs_to_resume",
+    "start_import",
+    "start_or_resume",
+    "start_run",
     "unfinished_trainings",
-    "wait_for_turn",
+    "wait_in_queue",
 ]

@@ -1,54 +1,54 @@
-"""The service goes on with what the end of the one before it interrupted."""
+"""Automatic resuming of interrupted trainings when the service starts."""
 
 import logging
 import threading
 import time
 
 from model.errors import ConfigError, TopgraftError
-from model.runs import interrupted_to_go_on_with, reserve_again
+from model.runs import resume_run, runs_to_resume
 from model.runs.process import train_in_child
 from model.runs.queue import ALWAYS
 from model.workspace import Workspace
 
-# A training of the service before may take a moment to notice that it is gone.
-_LOOKS = 5
-_SECONDS_BETWEEN_LOOKS = 2.0
+# A training of the previous service may take a moment to notice its end.
+_ROUNDS = 5
+_SECONDS_BETWEEN_ROUNDS = 2.0
 
 log = logging.getLogger(__name__)
 
 
-def go_on_with_interrupted(workspace: Workspace) -> None:
-    """Go on with the interrupted trainings that have the option `auto_resume`, each in a child process of its own.
+def resume_interrupted(workspace: Workspace) -> None:
+    """Resume the interrupted trainings with the option `auto_resume`, each in a child process.
 
-    Returns at once. Where several processes of a service call it, each training is taken by one of them. A training
-    waits for its turn. It ends with the service, not with the process that took it, which may be
-    killed to delete another.
+    Returns at once. If several processes of a service call it, each training is resumed by one of them. Trainings wait
+    in the queue. A training ends with the service, not with the process that resumed it, which may be killed to delete
+    another training.
     """
-    threading.Thread(target=_look_for_them, args=(workspace,), daemon=True, name="auto_resume").start()
+    threading.Thread(target=_resume_all, args=(workspace,), daemon=True, name="auto_resume").start()
 
 
-def _look_for_them(workspace: Workspace) -> None:
-    for look in range(_LOOKS):
-        if look:
-            time.sleep(_SECONDS_BETWEEN_LOOKS)
-        for name in interrupted_to_go_on_with(workspace):
-            threading.Thread(target=_go_on, args=(name, workspace), daemon=True, name=f"auto_resume {name}").start()
+def _resume_all(workspace: Workspace) -> None:
+    for number in range(_ROUNDS):
+        if number:
+            time.sleep(_SECONDS_BETWEEN_ROUNDS)
+        for name in runs_to_resume(workspace):
+            threading.Thread(target=_resume, args=(name, workspace), daemon=True, name=f"auto_resume {name}").start()
 
 
-def _go_on(name: str, workspace: Workspace) -> None:
+def _resume(name: str, workspace: Workspace) -> None:
     try:
-        reservation, _ = reserve_again(name, workspace, ALWAYS, automatic=True)
+        run, _ = resume_run(name, workspace, ALWAYS, automatic=True)
     except ConfigError:
-        # Another worker was quicker.
+        # Another worker resumed it first.
         return
     except TopgraftError as error:
         log.warning("auto_resume: %s", error)
         return
-    log.info("auto_resume: going on with the training %s", name)
+    log.info("auto_resume: resuming the training %s", name)
     try:
-        train_in_child(reservation, worker=None)
-        log.info("auto_resume: the training %s is done", name)
+        train_in_child(run, worker=None)
+        log.info("auto_resume: the training %s has finished", name)
     except TopgraftError as error:
         log.warning("auto_resume: the training %s ended: %s", name, error)
     except Exception:
-        log.exception("auto_resume: the training %s could not be gone on with", name)
+        log.exception("auto_resume: could not resume the training %s", name)

@@ -1,4 +1,4 @@
-"""Options that were set and change nothing, because of other options or of the dataset."""
+"""Detection of options that have no effect because of other options or of the dataset."""
 
 from model.config import TrainConfig
 
@@ -7,28 +7,28 @@ _OF_FINE_TUNING = ("fine_tune_epochs", "fine_tune_learning_rate")
 
 
 def ignored_options(config: TrainConfig, *, has_splits: bool, cross_validated: bool) -> list[str]:
-    """A sentence for each reason why options that differ from their defaults are without effect.
+    """Sentences about options that differ from their defaults but have no effect.
 
     Args:
-        has_splits: whether the dataset brings its own splits.
-        cross_validated: whether folds take the place of a test split that would be made.
+        has_splits: whether the dataset has its own splits.
+        cross_validated: whether cross-validation replaces the test split.
     """
     reasons: list[tuple[tuple[str, ...], str]] = []
     if config.weights == "none":
         folds = ("folds",) if (config.folds or 0) > 1 else ()
-        reasons.append(((*_OF_PRETRAINED, *folds), "weights = none trains all layers at once, from random numbers"))
+        reasons.append(((*_OF_PRETRAINED, *folds), "weights = none trains all layers from random weights"))
     elif config.fine_tune == "none":
-        reasons.append((_OF_FINE_TUNING, "fine_tune = none leaves the backbone as it is"))
+        reasons.append((_OF_FINE_TUNING, "fine_tune = none does not train the backbone"))
     if config.tune_minutes is None:
-        reasons.append((("tune_backbones",), "without tune_minutes nothing is tuned"))
+        reasons.append((("tune_backbones",), "without tune_minutes there is no search"))
     if config.augmentation == "none":
-        reasons.append((("augmented_views",), "augmentation = none makes no views"))
+        reasons.append((("augmented_views",), "augmentation = none creates no views"))
     if has_splits:
-        reasons.append((("test_fraction",), "the dataset brings its own splits"))
+        reasons.append((("test_fraction",), "the dataset has its own splits"))
     elif cross_validated:
-        reasons.append((("test_fraction",), "cross-validation takes the place of the test: folds = 0 to have one"))
+        reasons.append((("test_fraction",), "cross-validation replaces the test split: set folds = 0 for a test split"))
     changed = [(_changed(config, names), reason) for names, reason in reasons]
-    return [f"{', '.join(names)}: set, but without effect, because {reason}" for names, reason in changed if names]
+    return [f"{', '.join(names)}: set, but has no effect, because {reason}" for names, reason in changed if names]
 
 
 def _changed(config: TrainConfig, names: tuple[str, ...]) -> list[str]:

@@ -1,6 +1,6 @@
-"""An import asked for as a training, by `TrainConfig.import_from`: in this process, or in a child for the service.
+"""Import requested by the option `import_from` of a training: in this process, or in a child process of the service.
 
-The child keeps TensorFlow out of the service's worker, and ends with it.
+The child keeps TensorFlow out of the worker of the service, and ends with it.
 """
 
 import dataclasses
@@ -20,12 +20,12 @@ from model.training_result import ImportResult, TrainingResult
 from model.workspace import Workspace
 
 
-def take_over(config: TrainConfig, workspace: Workspace, progress: Progress = no_progress) -> ImportResult:
+def import_here(config: TrainConfig, workspace: Workspace, progress: Progress = no_progress) -> ImportResult:
     """Import the model that `config` names, in this process.
 
     Raises:
-        ConfigError: it is a URL, which a service must not fetch for whoever asks it to.
-        ModelError, StorageSettingsError: there is no such path or remote.
+        ConfigError: the source is a URL, which the service does not download on behalf of clients.
+        ModelError, StorageSettingsError: the path or remote does not exist.
         TopgraftError: as `import_model`.
     """
     _check_source(config.import_from)
@@ -38,11 +38,11 @@ def take_over(config: TrainConfig, workspace: Workspace, progress: Progress = no
     return dataclasses.replace(result, imported_from=config.import_from)
 
 
-def take_over_in_child(config: TrainConfig, workspace: Workspace) -> TrainingResult:
-    """As `take_over`, in a child process that ends when this one does.
+def import_in_child(config: TrainConfig, workspace: Workspace) -> TrainingResult:
+    """Import in a child process that ends with this one; see `import_here`.
 
     Raises:
-        TrainingError: the child ended without an answer.
+        TrainingError: the child ended without a result.
     """
     _check_source(config.import_from)
     task = f"import of {config.import_from}"
@@ -53,16 +53,17 @@ def take_over_in_child(config: TrainConfig, workspace: Workspace) -> TrainingRes
 
 
 def main(root: str, source: str, name: str) -> int:
-    """In the child: import, and answer the parent."""
+    """In the child: import, and send the result to the parent."""
     config = TrainConfig(import_from=source, name=name)
-    return answer_parent(lambda: take_over(config, Workspace(Path(root))).to_json(), f"import of {source}")
+    return answer_parent(lambda: import_here(config, Workspace(Path(root))).to_json(), f"import of {source}")
 
 
 def _check_source(source: str) -> None:
-    """Refuse at once what needs no TensorFlow to be refused."""
+    """Check the source before TensorFlow is loaded."""
     if is_url(source):
         raise ConfigError(
-            f"import_from: expected a path or remote:path, received {source!r}. By URL: topgraft import URL"
+            f"import_from: expected a path or remote:path, received {source!r}. To import from a URL, use: "
+            "topgraft import URL"
         )
     if is_remote(source):
         require_remote(parse_place(source).remote)

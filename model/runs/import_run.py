@@ -1,4 +1,4 @@
-"""One import, from its source to a model in the workspace: a whole model or nothing."""
+"""Import of a model from its source into the workspace, completely or not at all."""
 
 import contextlib
 import re
@@ -15,7 +15,7 @@ from model.importing.bundle_import import Imported, find_bundle_folder, import_b
 from model.importing.imgclas import EXPECTED, TrainedFolder, find_trained_folder, read_trained_folder
 from model.importing.sources import local_source
 from model.results import Progress, no_progress
-from model.runs import Reservation, reserve_import
+from model.runs import Run, start_import
 from model.training_result import ImportResult
 from model.workspace import Workspace
 
@@ -25,19 +25,18 @@ _ARCHIVE_SUFFIXES = re.compile(r"(\.tar)?\.(xz|gz|bz2|tgz|txz|tar|zip)$", re.IGN
 def import_model(
     source: Path | str, workspace: Workspace, name: str = "", sha256: str = "", progress: Progress = no_progress
 ) -> ImportResult:
-    """Take over a model of Topgraft as it is, or make one that answers as one trained by imgclas does.
+    """Import a model: one of Topgraft is copied, one trained by imgclas is converted.
 
     Args:
-        source: the folder of the trained model, or an archive of it, also as https://... or remote:path; nothing in
-            it is changed.
-        name: of the new model; empty takes that of the folder.
-        sha256: what the archive must have; empty takes what `<archive>.sha256` says, where it lies beside it.
-        progress: told of a download.
+        source: folder or archive of the model, also as https://... or remote:path; it is only read.
+        name: name of the new model; empty: that of the folder.
+        sha256: expected sha256 of the archive; empty: that of `<archive>.sha256` next to the archive, if there is one.
+        progress: reports a download.
 
     Raises:
-        ModelError: the source is not such a model, is damaged, or holds code.
-        ConfigError: the name is in use, or cannot be a model's.
-        FetchError, StorageError: the source could not be fetched, or has another sha256.
+        ModelError: the source is no such model, is damaged, or contains code.
+        ConfigError: the name is in use, or invalid.
+        FetchError, StorageError: the source could not be downloaded, or has another sha256.
     """
     clock = time.perf_counter()
     with local_source(str(source), sha256, progress) as path, _unpacked(path) as root:
@@ -45,7 +44,7 @@ def import_model(
         if ours is not None:
             with _importing_as(name or (_without_suffix(path) if ours == root else ours.name), workspace) as run:
                 return _result(import_bundle(ours, run.bundle, run.work), run, clock)
-        # Building the network takes TensorFlow; refusing a source does not.
+        # Loaded late: only the conversion needs TensorFlow.
         from model.importing.imgclas_import import import_imgclas
 
         folder = read_trained_folder(find_trained_folder(root))
@@ -53,7 +52,7 @@ def import_model(
             return _result(import_imgclas(path, folder, run.name, run.bundle, run.work), run, clock)
 
 
-def _result(imported: Imported, run: Reservation, clock: float) -> ImportResult:
+def _result(imported: Imported, run: Run, clock: float) -> ImportResult:
     manifest = imported.manifest
     return ImportResult(
         model=run.name,
@@ -70,25 +69,25 @@ def _result(imported: Imported, run: Reservation, clock: float) -> ImportResult:
 
 
 @contextlib.contextmanager
-def _importing_as(name: str, workspace: Workspace) -> Iterator[Reservation]:
-    """A place for a model of that name, which is published at the end of the block; after an error nothing stays.
+def _importing_as(name: str, workspace: Workspace) -> Iterator[Run]:
+    """Folder for a new model, which is published at the end of the block, or removed after an error.
 
     Raises:
-        ConfigError: the name is in use, or cannot be a model's.
+        ConfigError: the name is in use, or invalid.
     """
     if not is_model_name(name):
         raise ConfigError(
             "name: expected at most 100 letters, digits, '.', '-' or '_', beginning with a letter or digit, and not "
             f"'latest'. Received: {name!r}. Choose one with --name."
         )
-    reservation = reserve_import(name, workspace)
-    with reservation.lock:
+    run = start_import(name, workspace)
+    with run.lock:
         try:
-            reservation.work.mkdir()
-            yield reservation
-            reservation.publish()
+            run.work.mkdir()
+            yield run
+            run.publish()
         except BaseException:
-            shutil.rmtree(reservation.directory, ignore_errors=True)
+            shutil.rmtree(run.directory, ignore_errors=True)
             raise
 
 
@@ -98,7 +97,7 @@ def _unpacked(source: Path) -> Iterator[Path]:
         yield source.resolve()
         return
     if not is_archive(source):
-        found = "a file that is no archive" if source.exists() else "nothing"
+        found = "a file that is not an archive" if source.exists() else "nothing"
         raise ModelError(f"{source}: expected {EXPECTED}\nfound {found}")
     with tempfile.TemporaryDirectory(prefix="topgraft-import-") as directory:
         try:

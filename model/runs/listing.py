@@ -1,4 +1,4 @@
-"""Which trainings there are, and the state each is in now, whatever its status.json was left saying."""
+"""Listing of trainings in their current state, which status.json alone does not show after a crash."""
 
 import dataclasses
 import json
@@ -9,36 +9,36 @@ from pathlib import Path
 
 from model.bundle_files import MANIFEST
 from model.results import ACTIVE_STATES, TrainingStatus
-from model.runs.folder import LOCK, is_locked, read_status
+from model.runs.run import LOCK, is_locked, read_status
 from model.workspace import Workspace
 
-_GONE = "Its process is gone, with the machine, the container or the service that it ran in."
+_GONE = "Its process ended together with its machine, container or service."
 
 
 def unfinished_trainings(workspace: Workspace) -> list[TrainingStatus]:
-    """Every training that is no model (yet), in the state it is in now: running, queued, then the others by name."""
+    """Trainings without a model, in their current state: running, queued, then the others by name."""
     return [*running_trainings(workspace), *queued_trainings(workspace), *interrupted_trainings(workspace)]
 
 
 def running_trainings(workspace: Workspace) -> list[TrainingStatus]:
-    """The trainings whose process is alive and whose turn it is, by name."""
+    """Running trainings, by name."""
     return [status for status, alive in _trainings(workspace) if alive and status.state != "queued"]
 
 
 def queued_trainings(workspace: Workspace) -> list[TrainingStatus]:
-    """The trainings whose process waits for its turn, first come first; `place` counts them from 1."""
+    """Queued trainings in the order of the queue; `place` is their position from 1."""
     waiting = [status for status, alive in _trainings(workspace) if alive and status.state == "queued"]
     in_line = sorted(waiting, key=lambda status: status.ticket)
     return [dataclasses.replace(status, place=place) for place, status in enumerate(in_line, 1)]
 
 
 def interrupted_trainings(workspace: Workspace) -> list[TrainingStatus]:
-    """The trainings that ended without a model, by name: failed, cancelled, killed or interrupted."""
+    """Trainings that ended without a model, by name: failed, cancelled, killed or interrupted."""
     return [_as_it_ended(status) for status, alive in _trainings(workspace) if not alive]
 
 
 def remove_interrupted(workspace: Workspace, name: str) -> bool:
-    """Delete what an interrupted training left; False if there is none of that name."""
+    """Delete the files of an interrupted training; False if there is none of that name."""
     if name not in [status.name for status in interrupted_trainings(workspace)]:
         return False
     shutil.rmtree(workspace.running / name)
@@ -46,9 +46,9 @@ def remove_interrupted(workspace: Workspace, name: str) -> bool:
 
 
 def process_of(workspace: Workspace, status: TrainingStatus) -> int | None:
-    """The pid of a running or queued training; None unless that process, on this machine, has its lock file open.
+    """Process ID of a running or queued training; None unless that process of this machine has its lock file open.
 
-    Pids are given away again, and mean another process in another container.
+    Process IDs are reused, and belong to other processes in another container.
     """
     lock = workspace.running / status.name / LOCK
     try:
@@ -69,7 +69,7 @@ def _trainings(workspace: Workspace) -> Iterator[tuple[TrainingStatus, bool]]:
     if not workspace.running.is_dir():
         return
     for directory in sorted(workspace.running.iterdir()):
-        # The lock first: a training that ends in between has then written how.
+        # The lock first: a training that ends in between has recorded its end by then.
         alive = is_locked(directory)
         status = read_status(directory)
         if status is not None and not is_published(workspace.models / directory.name, status):
@@ -77,7 +77,7 @@ def _trainings(workspace: Workspace) -> Iterator[tuple[TrainingStatus, bool]]:
 
 
 def is_published(model: Path, status: TrainingStatus) -> bool:
-    """Whether the model in the folder `model` came from this training, which was killed just before it was done."""
+    """Whether the model in the folder `model` is the result of this training, killed just before its end."""
     try:
         manifest = json.loads((model / MANIFEST).read_text(encoding="utf-8"))
         return bool(manifest["created"] == status.started)

@@ -1,8 +1,8 @@
-"""A training in a child process, for the service.
+"""Training in a child process, for the service.
 
-The service's worker keeps no GPU memory and never loads TensorFlow; a child killed for its memory
-becomes an error that says so; and the child does not outlive whom it trains for, so that deleting a
-training in DEEPaaS, which kills the worker, stops it.
+The worker of the service keeps no GPU memory and never loads TensorFlow. A child that is killed for lack of
+memory becomes an error message. The child ends with the worker, so that deleting a training in DEEPaaS, which
+kills the worker, stops it.
 """
 
 import contextlib
@@ -23,9 +23,9 @@ from model.errors import TopgraftError, TrainingError, TrainingStoppedError
 from model.processes import Process, answer_parent, python_command, python_environment, read_answer
 from model.resources import blas_threads
 from model.results import State
-from model.runs import Reservation, adopt, begin, finished
-from model.runs.import_process import take_over_in_child
-from model.runs.stopping import SECONDS_TO_STOP, how_to_go_on, watch
+from model.runs import Run, adopt, finished, start_or_resume
+from model.runs.import_process import import_in_child
+from model.runs.stopping import SECONDS_TO_STOP, resume_hint, watch
 from model.training_result import TrainingResult
 from model.workspace import Workspace
 
@@ -39,63 +39,60 @@ def run_training(config: TrainConfig, workspace: Workspace) -> TrainingResult:
     """Train in a child process and wait for it.
 
     Raises:
-        TopgraftError: as `model.runs.trainer.train`; also TrainingError when the child was
-            killed, and says what to do about it.
+        TopgraftError: as `model.runs.trainer.train`; TrainingError if the child was killed.
     """
     result = finished(config, workspace)
     if result is not None:
         return result
     if config.import_from:
-        return take_over_in_child(config, workspace)
-    reservation, _ = begin(config, workspace, in_service=_is_worker())
-    return train_in_child(reservation, worker=os.getpid())
+        return import_in_child(config, workspace)
+    run, _ = start_or_resume(config, workspace, in_service=_is_worker())
+    return train_in_child(run, worker=os.getpid())
 
 
-def train_in_child(reservation: Reservation, worker: int | None) -> TrainingResult:
-    """Carry out a reserved training in a child process and wait for it; see `run_training`.
+def train_in_child(run: Run, worker: int | None) -> TrainingResult:
+    """Carry out a training in a child process and wait for it; see `run_training`.
 
     Args:
-        worker: pid of the process whose end cancels the training; None where only that of the service ends it.
+        worker: pid of the process whose end cancels the training; None if only the end of the service ends it.
     """
     service = _service()
-    # Held here until it is written down how the training ended: free, it would count as interrupted.
-    with reservation.lock as lock:
-        child = _start(reservation, lock.fileno(), service, worker)
+    # Held until the end of the training is recorded: if it were free, the training would count as interrupted.
+    with run.lock as lock:
+        child = _start(run, lock.fileno(), service, worker)
         try:
             with _exit_at_sigterm():
                 answer, _ = child.communicate()
         except (KeyboardInterrupt, SystemExit):
-            _stop(child, reservation)
+            _stop(child, run)
             raise
         if child.returncode == -signal.SIGKILL and not service.is_alive():
-            raise _left_alone(reservation)
+            raise _interrupted(run)
         if child.returncode < 0:
-            raise _killed(reservation, -child.returncode)
-        return _result(reservation, answer)
+            raise _killed(run, -child.returncode)
+        return _result(run, answer)
 
 
 def main(directory: str, lock_descriptor: str, service: str, service_start: str, worker: str) -> int:
-    """In the child: train, and answer the parent."""
-    reservation, config = adopt(Path(directory), int(lock_descriptor))
-    watch(reservation, Process(int(service), int(service_start)), int(worker) or None)
-    _leave_room_for_the_service()
+    """In the child: train, and send the result to the parent."""
+    run, config = adopt(Path(directory), int(lock_descriptor))
+    watch(run, Process(int(service), int(service_start)), int(worker) or None)
+    _yield_to_the_service()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
 
     def train() -> dict[str, Any]:
         from model.runs import trainer
 
-        return trainer.run(reservation, config, Workspace(reservation.destination.parent.parent)).to_json()
+        return trainer.carry_out(run, config, Workspace(run.destination.parent.parent)).to_json()
 
-    return answer_parent(train, f"training {reservation.name}")
+    return answer_parent(train, f"training {run.name}")
 
 
-def _start(
-    reservation: Reservation, lock_descriptor: int, service: Process, worker: int | None
-) -> "subprocess.Popen[bytes]":
-    """The child, with a session of its own, so that it can be ended with all that it starts."""
+def _start(run: Run, lock_descriptor: int, service: Process, worker: int | None) -> "subprocess.Popen[bytes]":
+    """Start the child in its own session, so that it can be ended with all its children."""
     numbers = (lock_descriptor, service.pid, service.start, worker or 0)
     return subprocess.Popen(  # nosec B603: no shell, our own arguments
-        python_command(__name__, reservation.directory, *numbers),
+        python_command(__name__, run.directory, *numbers),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         pass_fds=[lock_descriptor],
@@ -110,14 +107,14 @@ def _is_worker() -> bool:
 
 
 def _service() -> Process:
-    """The main process of the service that this process works for; itself where there is none."""
+    """Main process of the service of this worker; this process itself outside a service."""
     main = multiprocessing.parent_process()
     return Process.of(os.getpid() if main is None or main.pid is None else main.pid)
 
 
 @contextlib.contextmanager
 def _exit_at_sigterm() -> Iterator[None]:
-    """Raise SystemExit at SIGTERM, where this is the main thread."""
+    """Raise SystemExit on SIGTERM, in the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -132,8 +129,8 @@ def _exit_at_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, previous)
 
 
-def _stop(child: "subprocess.Popen[bytes]", reservation: Reservation) -> None:
-    """End the child: a person who stops the command cancels the training, one who stops the service interrupts it."""
+def _stop(child: "subprocess.Popen[bytes]", run: Run) -> None:
+    """End the child: stopping the command cancels the training, stopping the service interrupts it."""
     if not _is_worker():
         child.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -141,56 +138,56 @@ def _stop(child: "subprocess.Popen[bytes]", reservation: Reservation) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child.pid, signal.SIGKILL)
     child.wait()
-    _left_alone(reservation)
+    _interrupted(run)
 
 
-def _left_alone(reservation: Reservation) -> TopgraftError:
-    """The error for a child that ended with the service."""
-    _end(reservation, "interrupted", f"The service was stopped. {how_to_go_on(reservation.name)}")
-    return TrainingStoppedError(f"training {reservation.name} was interrupted: the service was stopped.")
+def _interrupted(run: Run) -> TopgraftError:
+    """Error for a child that ended with the service."""
+    _end(run, "interrupted", f"The service was stopped. {resume_hint(run.name)}")
+    return TrainingStoppedError(f"training {run.name} was interrupted: the service was stopped.")
 
 
-def _result(reservation: Reservation, answer: bytes) -> TrainingResult:
+def _result(run: Run, answer: bytes) -> TrainingResult:
     try:
         answered = read_answer(answer)
     except ValueError:
         message = (
-            f"training {reservation.name}: its process ended without a result. "
-            f"Its log is that of the service; what is left of it is in {reservation.directory}."
+            f"training {run.name}: its process ended without a result. "
+            f"See the log of the service; its files are in {run.directory}."
         )
-        _end(reservation, "failed", message)
+        _end(run, "failed", message)
         raise TrainingError(message) from None
     return TrainingResult.from_json(answered)
 
 
-def _killed(reservation: Reservation, number: int) -> TopgraftError:
-    """The error for a child that a signal ended; also written down, unless the child has said why it ended."""
-    name, status = reservation.name, reservation.status
+def _killed(run: Run, number: int) -> TopgraftError:
+    """Error for a child that was ended by a signal; also recorded, unless the child recorded its end."""
+    name, status = run.name, run.status
     if status.state == "cancelled":
         return TrainingStoppedError(f"training {name} was cancelled. {status.message}")
     if number == signal.SIGKILL:
         message = (
             f"training {name}: its process was killed (SIGKILL), as the system does when memory runs out. Give the "
-            "deployment more memory, or lower batch_size, image_size or the backbone's size, and train anew"
+            "deployment more memory, or lower batch_size, image_size or the size of the backbone, and train again"
         )
-        _end(reservation, "killed", f"{message}; or go on as it is: topgraft resume {name}")
+        _end(run, "killed", f"{message}; or resume it unchanged: topgraft resume {name}")
         return TrainingError(f"{message}.")
     told = signal.Signals(number).name
     if number in (signal.SIGTERM, signal.SIGINT):
-        _end(reservation, "cancelled", f"It was stopped by {told}. {how_to_go_on(name)}")
+        _end(run, "cancelled", f"It was stopped by {told}. {resume_hint(name)}")
         return TrainingStoppedError(f"training {name}: its process was ended by {told}.")
-    message = f"training {name}: its process crashed ({told}). Its log is that of the service."
-    _end(reservation, "failed", message)
+    message = f"training {name}: its process crashed ({told}). See the log of the service."
+    _end(run, "failed", message)
     return TrainingError(message)
 
 
-def _end(reservation: Reservation, state: State, message: str) -> None:
+def _end(run: Run, state: State, message: str) -> None:
     with contextlib.suppress(OSError):
-        reservation.end(state, message)
+        run.end(state, message)
 
 
-def _leave_room_for_the_service() -> None:
-    """Lower this process's priority; where there are more than two processors, keep off one of them."""
+def _yield_to_the_service() -> None:
+    """Lower the priority of this process; with more than two processors, leave one of them free."""
     os.nice(_NICENESS)
     processors = sorted(os.sched_getaffinity(0))
     if len(processors) > 2:

@@ -1,8 +1,8 @@
-"""Going on with interrupted trainings without being asked: which, how often, and when there is nothing left to do.
+"""Rules of automatic resuming: which trainings, how often, and when a training is already finished.
 
-A training with the option `auto_resume` is gone on with when the service starts again, or when the
-command that started it is run again, as a scheduler does after it took the machine away. One that
-dies each time before it gets anywhere is not started for ever.
+A training with the option `auto_resume` is resumed when the service starts again, or when the command that
+started it is run again, as schedulers do after a preemption. A training that makes no progress is resumed only
+a few times.
 """
 
 import dataclasses
@@ -15,25 +15,25 @@ from model.config import TrainConfig
 from model.errors import ConfigError, StorageError, TrainingError
 from model.registry import find_bundle
 from model.results import TrainingStatus
-from model.runs.folder import WORK, Reservation, read_config
 from model.runs.listing import interrupted_trainings
+from model.runs.run import WORK, Run, read_config
 from model.training_result import TrainingResult, Tuning, summarize
 from model.workspace import Workspace
 
-MOST_STARTS = 3
+MAX_STARTS = 3
 # Checkpoints and trials of a search, and inputs of fine-tuning.
 _LASTING = ("*.ckpt", "*.npy")
 
 
-def interrupted_to_go_on_with(workspace: Workspace) -> list[str]:
-    """The trainings that a starting service goes on with: those with `auto_resume` that nobody ended.
+def runs_to_resume(workspace: Workspace) -> list[str]:
+    """Names of the trainings that a starting service resumes: those with `auto_resume` that were interrupted.
 
-    Nothing ended them, or a disk that was full or a mount that was away, which may be over by now.
+    Trainings that failed because of a full disk or an unavailable mount are included.
     """
     names = []
     for status in interrupted_trainings(workspace):
-        may_go_on = status.state == "interrupted" or _failed_by_storage(status)
-        if may_go_on and status.automatic_starts <= MOST_STARTS:
+        is_resumable = status.state == "interrupted" or _failed_by_storage(status)
+        if is_resumable and status.automatic_starts <= MAX_STARTS:
             try:
                 config = read_config(workspace.running / status.name)
             except ConfigError:
@@ -43,11 +43,11 @@ def interrupted_to_go_on_with(workspace: Workspace) -> list[str]:
     return names
 
 
-def can_go_on_with(config: TrainConfig, workspace: Workspace) -> bool:
-    """Whether the same command, run again, finds its training to go on with.
+def can_resume(config: TrainConfig, workspace: Workspace) -> bool:
+    """Whether the same command, run again, resumes its training.
 
-    One that was cancelled counts: schedulers end a job by SIGTERM, as people do, and here somebody runs it again.
-    One that failed would fail again, but for a disk that was full or a mount that was away.
+    A cancelled training is resumed, because schedulers cancel jobs by SIGTERM before they run them again. A failed one
+    is not, unless it failed because of a full disk or an unavailable mount.
     """
     if not config.auto_resume or not config.name:
         return False
@@ -56,16 +56,16 @@ def can_go_on_with(config: TrainConfig, workspace: Workspace) -> bool:
 
 
 def finished(config: TrainConfig, workspace: Workspace) -> TrainingResult | None:
-    """The result of a command run again whose model is there already; None where there is something to do.
+    """Result of a training that is finished already, when its command is run again; otherwise None.
 
     Raises:
-        ModelDamagedError: the model is there, but not whole.
+        ModelDamagedError: the model exists, but its files are missing or have changed.
     """
     if not config.auto_resume or not config.name or not (workspace.models / config.name).exists():
         return None
     bundle: Bundle = find_bundle(workspace, config.name)
     bundle.verify()
-    remark = f"{config.name} was trained already ({bundle.manifest.created}): there was nothing to do."
+    remark = f"{config.name} is already trained ({bundle.manifest.created}): nothing to do."
     return TrainingResult(
         bundle.name, bundle.directory, summarize(bundle.manifest.metrics), (remark,), 0.0, _tuning_of(bundle)
     )
@@ -76,26 +76,25 @@ def _tuning_of(bundle: Bundle) -> Tuning | None:
     return Tuning.from_json(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
 
 
-def count_start(status: TrainingStatus, before: TrainingStatus, reservation: Reservation) -> TrainingStatus:
-    """The status of a training that is gone on with automatically, with the start counted.
+def count_start(status: TrainingStatus, before: TrainingStatus, run: Run) -> TrainingStatus:
+    """Status of a training that is resumed automatically, with the start counted.
 
     Args:
-        status: what it is going to be.
-        before: as it ended.
+        status: new status.
+        before: status at its end.
 
     Raises:
-        TrainingError: it was started so `MOST_STARTS` times in a row without getting further; also said in
-            status.json.
+        TrainingError: it was resumed `MAX_STARTS` times in a row without progress; also recorded in status.json.
     """
-    newest = _newest_work(reservation.directory / WORK)
+    newest = _newest_work(run.directory / WORK)
     starts = 1 if newest != before.checkpoint else before.automatic_starts + 1
-    if starts > MOST_STARTS:
+    if starts > MAX_STARTS:
         message = (
-            f"It was gone on with automatically {MOST_STARTS} times without getting any further, and is not "
-            f"again. See to what stops it (the log of the service tells), then: topgraft resume {reservation.name}"
+            f"It was resumed automatically {MAX_STARTS} times without progress and will not be retried. Check the "
+            f"service log for the cause, then: topgraft resume {run.name}"
         )
-        reservation.write_status(dataclasses.replace(before, message=message, automatic_starts=starts))
-        raise TrainingError(f"training {reservation.name}: {message}")
+        run.write_status(dataclasses.replace(before, message=message, automatic_starts=starts))
+        raise TrainingError(f"training {run.name}: {message}")
     return dataclasses.replace(status, automatic_starts=starts, checkpoint=newest)
 
 
@@ -104,7 +103,7 @@ def _failed_by_storage(status: TrainingStatus) -> bool:
 
 
 def _newest_work(work: Path) -> str:
-    """What changes with all that the next start need not do again; `none` before the first of it."""
+    """Newest file that the next start can reuse, with its time; `none` without one."""
     # Imports NumPy, which would slow down `--help`.
     from model.training.checkpoints import CACHED_FEATURES
 

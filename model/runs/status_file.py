@@ -1,4 +1,4 @@
-"""What a training does now, written down for whoever looks from outside."""
+"""Progress of a running training, written to status.json."""
 
 import contextlib
 import dataclasses
@@ -6,24 +6,24 @@ import os
 import time
 
 from model.results import UNITS, Progress, State
-from model.runs import Reservation
+from model.runs import Run
 
 _SECONDS_BETWEEN_WRITINGS = 0.5
 
 
 class StatusFile:
-    """A `Progress` that keeps status.json up to date, and passes everything on."""
+    """`Progress` that updates status.json and forwards every report."""
 
-    def __init__(self, reservation: Reservation, progress: Progress) -> None:
-        self._reservation, self._progress = reservation, progress
-        reservation.write_status(dataclasses.replace(reservation.status, pid=os.getpid()))
-        self._status = reservation.status
+    def __init__(self, run: Run, progress: Progress) -> None:
+        self._reservation, self._progress = run, progress
+        run.write_status(dataclasses.replace(run.status, pid=os.getpid()))
+        self._status = run.status
         self._begun = self._phase_start = self._written = time.monotonic()
         self._used_before = self._status.seconds_used
         self._done_before = 0.0
 
     def begin(self) -> None:
-        """It is the training's turn."""
+        """Record the start of the training, at once or after the queue."""
         self._status = self._reservation.status
         self._begun = time.monotonic()
 
@@ -31,7 +31,7 @@ class StatusFile:
         moment = time.monotonic()
         so_far = done + metrics.get("step", 0) / metrics.get("steps", 1)
         if phase != self._status.phase:
-            # The first report comes with steps done, in no time that could be told: of a resumed phase, many.
+            # The first report of a phase includes steps done before, whose duration is unknown.
             self._phase_start, self._written, self._done_before = moment, 0.0, so_far
         elapsed, steps = moment - self._phase_start, so_far - self._done_before
         speed = steps / elapsed if steps > 0 and elapsed > _SECONDS_BETWEEN_WRITINGS else None
@@ -52,10 +52,10 @@ class StatusFile:
         self._progress(phase, done, total, **metrics | self._status.pace)
 
     def end(self, state: State, message: str, error: BaseException | None = None) -> None:
-        """Write down how a training that gives no model ended; what a resumed one can use stays.
+        """Record the end of a training without a model; files that a resumed training can use are kept.
 
         Args:
-            error: what made it fail, if it did.
+            error: error of a failed training.
         """
         with contextlib.suppress(OSError):
             if self._status.state == "running":

@@ -1,8 +1,8 @@
-"""Stopping a training for good: by a signal, or because whoever it trains for is gone.
+"""Stopping a training: by a signal, or because the service or the worker that waits for it has ended.
 
-An exception stops it in good order, but not always in time: native code keeps Python from handling a
-signal, and a library may swallow what the handler raises. Hence a thread that waits a little, writes
-the state itself and ends the process.
+An exception stops it regularly, but not always in time: native code keeps Python from handling a signal,
+and a library may swallow the exception. So a thread waits a little, records the state and ends the
+process.
 """
 
 import contextlib
@@ -16,32 +16,32 @@ from types import FrameType
 
 from model.errors import TrainingStoppedError
 from model.processes import Process
-from model.runs import Reservation
+from model.runs import Run
 
 SECONDS_TO_STOP = 3.0
 EXIT_INTERRUPTED = 130
 
 _SECONDS_BETWEEN_LOOKS = 0.25
-# How long the service may outlive a worker that it stops with itself.
+# How long the service may outlive a worker that it stops together with itself.
 _SECONDS_OF_DOUBT = 2.0
 _STOP = (signal.SIGTERM, signal.SIGINT)
 
 
-def how_to_go_on(name: str) -> str:
-    """What to type."""
-    return f"To go on: topgraft resume {name}"
+def resume_hint(name: str) -> str:
+    """Hint with the command that resumes a training."""
+    return f"To resume it: topgraft resume {name}"
 
 
 @contextlib.contextmanager
-def stopped_by_signals(reservation: Reservation) -> Iterator[None]:
-    """Turn SIGTERM into TrainingStoppedError and SIGINT into KeyboardInterrupt, where this is the main thread.
+def stopped_by_signals(run: Run) -> Iterator[None]:
+    """Convert SIGTERM to TrainingStoppedError and SIGINT to KeyboardInterrupt, in the main thread.
 
-    If the training has not stopped `SECONDS_TO_STOP` after either, it is written down as cancelled and the process
-    ends. Once it is settled how the training ended, nothing is raised any more.
+    If the training has not stopped `SECONDS_TO_STOP` seconds after the signal, it is recorded as cancelled and the
+    process ends. After the end of the training is recorded, nothing is raised.
 
     Raises:
-        TrainingStoppedError: for any other error, too, that comes after a signal: a library that is interrupted, say
-            while it is being imported, makes another of it.
+        TrainingStoppedError: also in place of any other error after a signal: a library that is interrupted, for
+            example during its import, may raise another error.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -50,20 +50,20 @@ def stopped_by_signals(reservation: Reservation) -> Iterator[None]:
     asked = threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> None:
-        if reservation.ended.is_set():
+        if run.ended.is_set():
             return
         asked.set()
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         raise TrainingStoppedError("the training was asked to stop (SIGTERM).")
 
-    # A shell lets what it runs in the background ignore Ctrl-C: that stays so.
+    # Shells start background jobs with SIGINT ignored; that is kept.
     heeded = [number for number in _STOP if signal.getsignal(number) is not signal.SIG_IGN]
     previous = {number: signal.signal(number, stop) for number in heeded}
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     previous_writer = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    enforcer = threading.Thread(target=_enforce, args=(reader, reservation), daemon=True)
+    enforcer = threading.Thread(target=_enforce, args=(reader, run), daemon=True)
     enforcer.start()
     try:
         yield
@@ -82,20 +82,20 @@ def stopped_by_signals(reservation: Reservation) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def watch(reservation: Reservation, service: Process, worker: int | None) -> None:
-    """End this process, and those it started, soon after the service is gone, or the worker that waits for it.
+def watch(run: Run, service: Process, worker: int | None) -> None:
+    """End this process and its children soon after the service, or the worker that waits for it, has ended.
 
-    With the worker alone somebody has deleted the training: it is cancelled. With the service nobody wants anything:
-    what is left says that it was running, and it counts as interrupted.
+    If only the worker ended, the training was deleted: it is recorded as cancelled. If the service ended, nothing is
+    recorded, and the training counts as interrupted.
 
     Args:
-        worker: pid of the parent; None for a training that stays when its parent goes.
+        worker: pid of the parent; None for a training that outlives its parent.
     """
-    threading.Thread(target=_watch, args=(reservation, service, worker), daemon=True).start()
+    threading.Thread(target=_watch, args=(run, service, worker), daemon=True).start()
 
 
-def _enforce(reader: int, reservation: Reservation) -> None:
-    """Read the numbers of signals, which the system writes whatever Python does, up to the end of the training."""
+def _enforce(reader: int, run: Run) -> None:
+    """Read signal numbers, which the system writes even while Python is blocked, until the end of the training."""
     deadline = None
     while deadline is None or time.monotonic() < deadline:
         patience = None if deadline is None else max(0.0, deadline - time.monotonic())
@@ -106,27 +106,27 @@ def _enforce(reader: int, reservation: Reservation) -> None:
             return
         if number[0] in _STOP and deadline is None:
             deadline = time.monotonic() + SECONDS_TO_STOP
-    _end(reservation, "It was stopped in the middle of something that could not be interrupted.")
+    _end(run, "It was stopped during an operation that could not be interrupted.")
 
 
-def _watch(reservation: Reservation, service: Process, worker: int | None) -> None:
+def _watch(run: Run, service: Process, worker: int | None) -> None:
     while service.is_alive():
         if worker is not None and os.getppid() != worker:
             if service.outlives(_SECONDS_OF_DOUBT):
-                _end(reservation, "It was deleted, or the worker of the service that waited for it was killed.")
+                _end(run, "It was deleted, or the worker of the service that waited for it was killed.")
             break
         time.sleep(_SECONDS_BETWEEN_LOOKS)
     _end_processes()
 
 
-def _end(reservation: Reservation, message: str) -> None:
+def _end(run: Run, message: str) -> None:
     with contextlib.suppress(OSError):
-        reservation.end("cancelled", f"{message} {how_to_go_on(reservation.name)}")
+        run.end("cancelled", f"{message} {resume_hint(run.name)}")
     _end_processes()
 
 
 def _end_processes() -> None:
-    """End this process; with all it started, where it has a session of its own."""
+    """End this process, and all its children if it leads a session."""
     if os.getsid(0) == os.getpid():
         os.killpg(os.getpgrp(), signal.SIGKILL)
     os._exit(EXIT_INTERRUPTED)

@@ -1,6 +1,6 @@
-"""One training, from a dataset to a published bundle.
+"""Training from a dataset to a complete model.
 
-`train` runs it in this process (the command line); `model.runs.process` in a child (the service).
+`train` runs in this process (command line, Python); `model.runs.process` runs a child process (service).
 """
 
 import contextlib
@@ -30,11 +30,11 @@ from model.provenance import installed_versions, write_job
 from model.publishing.card import model_card
 from model.publishing.upload import add_upload
 from model.results import InputSpec, Measurement, Progress, no_progress, primary_measurement
-from model.runs import Reservation, begin, finished, reserve_again, wait_for_turn
+from model.runs import Run, finished, resume_run, start_or_resume, wait_in_queue
 from model.runs.ignored_options import ignored_options
-from model.runs.import_process import take_over
+from model.runs.import_process import import_here
 from model.runs.status_file import StatusFile
-from model.runs.stopping import how_to_go_on, stopped_by_signals
+from model.runs.stopping import resume_hint, stopped_by_signals
 from model.serving.held_out_features import write_held_out
 from model.serving.predictor import load_predictor
 from model.storage import is_remote, parse_place
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from model.export.model_files import Exported
 
 _TUNED_ON_THE_SAME = (
-    "tuning chose the options on the very images of cross-validation, whose accuracy looks slightly better for it"
+    "the search selected the options on the images of cross-validation, so its accuracy is slightly optimistic"
 )
 
 log = logging.getLogger(__name__)
@@ -70,9 +70,9 @@ def train(config: TrainConfig, workspace: Workspace, progress: Progress = no_pro
     if result is not None:
         return result
     if config.import_from:
-        return take_over(config, workspace, progress)
-    reservation, config = begin(config, workspace)
-    return run(reservation, config, workspace, progress)
+        return import_here(config, workspace, progress)
+    run, config = start_or_resume(config, workspace)
+    return carry_out(run, config, workspace, progress)
 
 
 def tune(config: TrainConfig, workspace: Workspace, progress: Progress = no_progress) -> TuningResult:
@@ -83,60 +83,56 @@ def tune(config: TrainConfig, workspace: Workspace, progress: Progress = no_prog
     Raises:
         As `train`.
     """
-    reservation, config = begin(config, workspace)
-    with _started(reservation, config, workspace, progress) as training:
+    run, config = start_or_resume(config, workspace)
+    with _started(run, config, workspace, progress) as training:
         result = training.only_tune()
-        reservation.remove()
+        run.remove()
     return result
 
 
 def resume(name: str, workspace: Workspace, progress: Progress = no_progress) -> TrainingResult:
     """Resume an interrupted training in this process, to the result it would have had; see `train`."""
-    reservation, config = reserve_again(name, workspace)
-    return run(reservation, config, workspace, progress)
+    run, config = resume_run(name, workspace)
+    return carry_out(run, config, workspace, progress)
 
 
-def run(
-    reservation: Reservation, config: TrainConfig, workspace: Workspace, progress: Progress = no_progress
-) -> TrainingResult:
-    """Carry out a reserved training; see `train`."""
-    with _started(reservation, config, workspace, progress) as training:
-        result = training.run()
-        reservation.publish()
+def carry_out(run: Run, config: TrainConfig, workspace: Workspace, progress: Progress = no_progress) -> TrainingResult:
+    """Carry out a started training; see `train`."""
+    with _started(run, config, workspace, progress) as training:
+        result = training.carry_out()
+        run.publish()
     result = add_upload(result, workspace, config.upload_to, progress)
     return add_tracking(result, progress)
 
 
 @contextlib.contextmanager
-def _started(
-    reservation: Reservation, config: TrainConfig, workspace: Workspace, progress: Progress
-) -> Iterator["_Training"]:
-    """A reserved training when its turn has come; status.json tells how the block ended, where it did not succeed."""
-    status = StatusFile(reservation, progress)
-    with reservation.lock, contextlib.ExitStack() as held:
+def _started(run: Run, config: TrainConfig, workspace: Workspace, progress: Progress) -> Iterator["_Training"]:
+    """Wait in the queue, then record in status.json how the block ended if it failed."""
+    status = StatusFile(run, progress)
+    with run.lock, contextlib.ExitStack() as held:
         try:
-            with stopped_by_signals(reservation):
-                wait_for_turn(reservation, workspace)
+            with stopped_by_signals(run):
+                wait_in_queue(run, workspace)
                 status.begin()
-                yield _Training(reservation, config, workspace, status, held)
+                yield _Training(run, config, workspace, status, held)
         except (DatasetError, ConfigError) as error:
-            if reservation.passed_checks:
+            if run.passed_checks:
                 status.end("failed", error.message, error)
             else:
-                reservation.remove()
+                run.remove()
             raise
         except (KeyboardInterrupt, TrainingStoppedError):
-            status.end("cancelled", f"It was stopped before it was done. {how_to_go_on(reservation.name)}")
+            status.end("cancelled", f"It was stopped before its end. {resume_hint(run.name)}")
             raise
         except StorageError as error:
-            failure = StorageError(f"training {reservation.name}: {error.message} {how_to_go_on(reservation.name)}")
+            failure = StorageError(f"training {run.name}: {error.message} {resume_hint(run.name)}")
             status.end("failed", failure.message, failure)
             raise failure from error
         except OSError as error:
-            free = shutil.disk_usage(reservation.directory).free / 1e9
+            free = shutil.disk_usage(run.directory).free / 1e9
             failure = StorageError(
-                f"training {reservation.name}: could not read or write: {error}. {free:.1f} GB are free in "
-                f"{reservation.destination.parent}. See to that. {how_to_go_on(reservation.name)}"
+                f"training {run.name}: could not read or write: {error}. Only {free:.1f} GB are free in "
+                f"{run.destination.parent}. Free some space, or check the disk. {resume_hint(run.name)}"
             )
             status.end("failed", failure.message, failure)
             raise failure from error
@@ -144,55 +140,55 @@ def _started(
             status.end("failed", error.message, error)
             raise
         except Exception as error:
-            # Such as a GPU that is gone: what was learned is there still.
-            status.end("failed", f"{error} {how_to_go_on(reservation.name)}", error)
+            # Such as a lost GPU: the training can be resumed.
+            status.end("failed", f"{error} {resume_hint(run.name)}", error)
             raise
 
 
 class _Training:
-    """The steps of one training, in their order."""
+    """Steps of one training, in their order."""
 
     def __init__(
         self,
-        reservation: Reservation,
+        run: Run,
         config: TrainConfig,
         workspace: Workspace,
         progress: Progress,
         held: contextlib.ExitStack,
     ) -> None:
-        self.reservation, self.config, self.progress = reservation, config, progress
+        self.run, self.config, self.progress = run, config, progress
         self.workspace, self.held = workspace, held
-        self.begun_before = reservation.has_begun
+        self.begun_before = run.has_begun
         if not is_remote(config.dataset) and self.begun_before:
             wait_for_dataset(workspace.find_dataset(config.dataset))
-        self.deadline = Deadline.after_minutes(config.time_limit_minutes, reservation.status.seconds_used)
+        self.deadline = Deadline.after_minutes(config.time_limit_minutes, run.status.seconds_used)
         self.clock = time.perf_counter()
-        self.bundle, self.work = reservation.bundle, reservation.work
+        self.bundle, self.work = run.bundle, run.work
         self.tuning: Tuning | None = None
 
     @property
     def backbone(self) -> Backbone:
-        """The backbone that is trained."""
+        """Backbone of the network."""
         return find_backbone(self.config.backbone)
 
     @property
     def source(self) -> str:
-        """What the dataset is, as a person reads it: a path, or `remote:path`."""
+        """Dataset as given by the user: a path, or `remote:path`."""
         named = self.config.dataset
         return named if is_remote(named) else str(self.workspace.find_dataset(named))
 
     @property
     def spec(self) -> InputSpec:
-        """The input of its network."""
+        """Input of the network."""
         return InputSpec.from_config(self.config)
 
     @property
     def seconds(self) -> float:
-        """The time since the start of this process's part of the training."""
+        """Seconds since the start of the training in this process."""
         return round(time.perf_counter() - self.clock, 1)
 
-    def run(self) -> TrainingResult:
-        """Check, fit, export, evaluate, report, and close the bundle with its manifest."""
+    def carry_out(self) -> TrainingResult:
+        """Check, fit, export, evaluate and report; write the manifest last."""
         verdict = self.prepare()
         classifier = self.fit(verdict)
         exported = self.export(verdict, classifier)
@@ -205,7 +201,7 @@ class _Training:
         warnings = (*verdict.remarks, *self.warnings(verdict, classifier, exported))
         return TrainingResult(
             manifest.name,
-            self.reservation.destination,
+            self.run.destination,
             summarize(manifest.metrics),
             warnings,
             self.seconds,
@@ -214,7 +210,7 @@ class _Training:
         )
 
     def fit(self, verdict: Verdict) -> Classifier:
-        """The classifier, told to TensorBoard as it comes about."""
+        """Fit the classifier, with a log for TensorBoard."""
         from model.tracking.tensorboard_log import TensorBoardLog
 
         journal = TensorBoardLog(self.bundle / bundle_files.LOGS, verdict.dataset, self.config.resize)
@@ -227,21 +223,21 @@ class _Training:
         return classifier
 
     def only_tune(self) -> TuningResult:
-        """Check, and search."""
+        """Check the dataset, and search options."""
         verdict = self.prepare()
         if self.tuning is None:
             raise ConfigError("tune_minutes: expected the minutes to search, received none.")
         return TuningResult(self.tuning, verdict.remarks, self.seconds)
 
     def prepare(self) -> Verdict:
-        """The dataset, checked; where a tuning is asked for, the options from here on are those that it chose."""
+        """Check the dataset; with a search, replace the options by those it selects."""
         shutil.rmtree(self.bundle, ignore_errors=True)
         self.bundle.mkdir()
         self.work.mkdir(exist_ok=True)
         if self.config.upload_to:
-            # What could not be sent in the end is better known before.
+            # A wrong remote is reported before the training, not after it.
             require_remote(parse_place(self.config.upload_to).remote)
-        user = f"the training {self.reservation.name}"
+        user = f"the training {self.run.name}"
         copy = dataset_folder(self.workspace, self.config.dataset, user, self.progress, may_be_old=self.begun_before)
         source = self.held.enter_context(copy)
         verdict = prepare_dataset(source, self.config, self.work, self.progress)
@@ -256,7 +252,7 @@ class _Training:
         return verdict
 
     def tune(self, verdict: Verdict) -> None:
-        """Choose a backbone and options, and write down what was tried."""
+        """Search a backbone and options, and write the candidates to tuning.json."""
         from model.tuning.search import tune
 
         self.tuning = tune(verdict.training_data, self.config, self.work, self.progress, self.deadline)
@@ -265,19 +261,19 @@ class _Training:
         durable.write_json(self.bundle / bundle_files.TUNING, self.tuning.to_json())
 
     def refuse_another_dataset(self, verdict: Verdict) -> None:
-        """A resumed training goes on with the images it began with, or not at all."""
-        remembered = self.reservation.fingerprint
-        if not self.reservation.passed_checks:
+        """Refuse to resume a training on other images than those it started with."""
+        remembered = self.run.fingerprint
+        if not self.run.passed_checks:
             durable.write_text(remembered, verdict.fingerprint)
         elif remembered.read_text(encoding="utf-8") != verdict.fingerprint:
             raise DatasetError(
-                f"{self.source}: expected the images that the training {self.reservation.name} began with, found "
-                "others. Put those back to resume it, or remove it and train anew: "
-                f"topgraft models remove {self.reservation.name}"
+                f"{self.source}: expected the images that the training {self.run.name} started with, found "
+                "others. Restore them to resume it, or remove it and train again: "
+                f"topgraft models remove {self.run.name}"
             )
 
     def export(self, verdict: Verdict, classifier: Classifier) -> "Exported":
-        """model.keras, model.onnx and training_features.npz."""
+        """Write model.keras, model.onnx and training_features.npz."""
         from model.export.model_files import export_classifier
 
         self.progress("export", 0, 1)
@@ -291,7 +287,7 @@ class _Training:
         return export_in_int8(exported, classifier.chosen, dataset.train, dataset.val, self.spec, self.bundle)
 
     def as_served(self, verdict: Verdict, classifier: Classifier, exported: "Exported") -> Classifier:
-        """The classifier with the answers of the network that serves, and held_out_features.npz."""
+        """Classifier with the predictions of the served network; write held_out_features.npz."""
         if exported.precision == "int8":
             from model.export.int8 import as_answered_in_int8
 
@@ -300,7 +296,7 @@ class _Training:
         return classifier
 
     def warnings(self, verdict: Verdict, classifier: Classifier, exported: "Exported") -> tuple[str, ...]:
-        """What to know of the training itself."""
+        """Warnings about the training."""
         ignored = ignored_options(
             self.config, has_splits=verdict.has_splits, cross_validated="cross_validation" in classifier.predictions
         )
@@ -308,12 +304,12 @@ class _Training:
         return (*ignored, *tuned, *classifier.warnings, *exported.warnings)
 
     def write_history(self, history: Sequence[Epoch]) -> None:
-        """results.csv."""
+        """Write results.csv."""
         rows = [[getattr(row, column) for column in COLUMNS] for row in history]
         durable.write_csv(self.bundle / bundle_files.RESULTS, COLUMNS, rows)
 
     def evaluate(self, verdict: Verdict, classifier: Classifier, exported: "Exported") -> Manifest:
-        """The metrics of each measurement, predictions/, report.html; and the manifest that they go into."""
+        """Evaluate each measurement; write predictions/ and report.html; return the manifest with the metrics."""
         self.progress("report", 0, 1)
         dataset = verdict.dataset
         evaluations = {
@@ -347,10 +343,10 @@ class _Training:
         exported: "Exported",
         evaluations: Mapping[Measurement, Evaluation],
     ) -> Manifest:
-        """All that must travel with the weights, but for the records of the files."""
+        """Manifest without the records of the files."""
         return Manifest(
-            name=self.reservation.name,
-            created=self.reservation.started,
+            name=self.run.name,
+            created=self.run.started,
             versions=installed_versions(),
             classes=verdict.dataset.classes,
             backbone=self.backbone.name,
@@ -378,5 +374,5 @@ class _Training:
 
 
 def _without_matrix(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """The metrics without what grows with the square of the classes: report.html has it."""
+    """Metrics without the confusion matrix, which grows with the square of the classes and is in report.html."""
     return {name: value for name, value in metrics.items() if name != "confusion_matrix"}

@@ -6,18 +6,18 @@ import pytest
 
 from api import plugin
 from model.config import TrainConfig
-from model.runs import reserve
+from model.runs import start_run
 from model.workspace import Workspace
 
 
 def test_each_unfinished_training_is_told_with_its_state(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOPGRAFT_MAX_TRAININGS", "2")
-    failed = reserve(TrainConfig(name="failed"), workspace)
+    failed = start_run(TrainConfig(name="failed"), workspace)
     failed.end("failed", "the disk is full")
     failed.lock.close()
-    reserve(TrainConfig(name="interrupted", auto_resume=True), workspace).lock.close()
-    running = [reserve(TrainConfig(name=name), workspace) for name in ("first", "second")]
-    waiting = reserve(TrainConfig(name="waiting", queue=True), workspace)
+    start_run(TrainConfig(name="interrupted", auto_resume=True), workspace).lock.close()
+    running = [start_run(TrainConfig(name=name), workspace) for name in ("first", "second")]
+    waiting = start_run(TrainConfig(name="waiting", queue=True), workspace)
     running[0].write_status(
         dataclasses.replace(running[0].status, phase="features", per_second=7.5, unit="images", eta_seconds=4.0)
     )
@@ -37,6 +37,6 @@ def test_each_unfinished_training_is_told_with_its_state(workspace: Workspace, m
 
 
 def test_warming_outside_a_service_starts_no_training(workspace: Workspace) -> None:
-    reserve(TrainConfig(name="batch", auto_resume=True), workspace).lock.close()
+    start_run(TrainConfig(name="batch", auto_resume=True), workspace).lock.close()
     plugin.warm()
     assert [training["state"] for training in plugin.get_metadata()["trainings"]] == ["interrupted"]

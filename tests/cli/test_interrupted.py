@@ -68,7 +68,7 @@ def test_watch_of_a_failed_training_shows_once_how_to_resume_and_exits_with_1(tr
     training.wait()
     path = workspace / "models" / ".running" / "under-way" / "status.json"
     status = json.loads(path.read_text())
-    message = "The GPU is gone. To go on: topgraft resume under-way"
+    message = "The GPU is gone. To resume it: topgraft resume under-way"
     path.write_text(json.dumps(status | {"state": "failed", "message": message}))
     watched = run("models", "watch", "under-way")
     assert watched.returncode == 1 and watched.stderr.count("topgraft resume under-way") == 1

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from model.config import TrainConfig
-from model.runs import Reservation, reserve
+from model.runs import start_run
 from model.workspace import Workspace
 from tests.support.command import COMMAND, Run, environment_of_tests, heed_interrupts
 
@@ -21,11 +21,11 @@ TRAIN = ("train", "--dataset", "photos", "--name", "mine", "--image-size", "64",
 
 
 @pytest.fixture
-def other(workspace: Path) -> Iterator[Reservation]:
+def other(workspace: Path) -> Iterator[Run]:
     """A training that runs, so that there is no room."""
-    reservation = reserve(TrainConfig(name="other"), Workspace(workspace))
-    yield reservation
-    reservation.lock.close()
+    run = start_run(TrainConfig(name="other"), Workspace(workspace))
+    yield run
+    run.lock.close()
 
 
 def start(workspace: Path, *arguments: str) -> "subprocess.Popen[str]":
@@ -54,7 +54,7 @@ def wait_for_status(workspace: Path, child: "subprocess.Popen[str]", **wanted: A
 
 @pytest.mark.parametrize("by", ["ctrl-c", "command"])
 def test_a_queued_training_is_listed_and_can_be_cancelled(
-    workspace: Path, photos: Path, other: Reservation, run: Run, by: str
+    workspace: Path, photos: Path, other: TrainingRun, run: Run, by: str
 ):
     waiting = start(workspace, *TRAIN, "--queue")
     wait_for_status(workspace, waiting, state="queued", place=1, pid=waiting.pid)
@@ -74,18 +74,18 @@ def test_a_queued_training_is_listed_and_can_be_cancelled(
 
 
 @pytest.mark.slow  # TensorFlow is loaded
-def test_a_queued_training_starts_when_a_slot_is_free(workspace: Path, photos: Path, other: Reservation):
+def test_a_queued_training_starts_when_a_slot_is_free(workspace: Path, photos: Path, other: TrainingRun):
     waiting = start(workspace, *TRAIN, "--queue", "--json")
     wait_for_status(workspace, waiting, state="queued", place=1)
     time.sleep(2)
     other.lock.close()
     said, _ = waiting.communicate(timeout=120)
     assert waiting.returncode == 0, said
-    assert "mine waits for its turn, after other" in said
+    assert "mine is queued, after other" in said
     assert (workspace / "models" / "mine" / "manifest.json").exists()
 
 
-def test_a_running_training_is_listed_with_its_speed_and_the_time_left(workspace: Path, other: Reservation, run: Run):
+def test_a_running_training_is_listed_with_its_speed_and_the_time_left(workspace: Path, other: TrainingRun, run: Run):
     speed = {"per_second": 5.25, "unit": "images", "eta_seconds": 5.7}
     other.write_status(dataclasses.replace(other.status, phase="features", epoch=10, epochs=40, **speed))
     assert run("models", "list").stdout == "other  running: features 10/40, 5.25 images/s, 6 s left\n"
@@ -94,18 +94,18 @@ def test_a_running_training_is_listed_with_its_speed_and_the_time_left(workspace
     assert speed.items() <= row.items()
 
 
-def test_without_queue_a_second_training_is_refused(workspace: Path, photos: Path, other: Reservation, run: Run):
+def test_without_queue_a_second_training_is_refused(workspace: Path, photos: Path, other: TrainingRun, run: Run):
     refused = run(*TRAIN)
     assert refused.returncode == 2
     assert "other (start)" in refused.stderr and "queue" in refused.stderr
 
 
-def test_cancel_of_an_unknown_training_lists_the_running_ones(workspace: Path, other: Reservation, run: Run):
+def test_cancel_of_an_unknown_training_lists_the_running_ones(workspace: Path, other: TrainingRun, run: Run):
     refused = run("models", "cancel", "nothing")
     assert refused.returncode == 2 and "Available: other" in refused.stderr
 
 
-def test_cancel_spares_another_process_with_the_same_pid(workspace: Path, other: Reservation, run: Run):
+def test_cancel_spares_another_process_with_the_same_pid(workspace: Path, other: TrainingRun, run: Run):
     """As after a restart of the machine, or in another container."""
     bystander = subprocess.Popen(["sleep", "60"])
     other.write_status(dataclasses.replace(other.status, pid=bystander.pid))

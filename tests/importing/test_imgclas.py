@@ -24,7 +24,7 @@ from model.errors import ConfigError, ModelError
 from model.features.onnx_session import ACTIVATION_MAP, FEATURES, PROBABILITIES
 from model.registry import find_bundle, model_names
 from model.results import InputSpec
-from model.runs import LOCK, interrupted_trainings, reserve
+from model.runs import LOCK, interrupted_trainings, start_run
 from model.runs.import_run import import_model
 from model.serving.keras_engine import keras_engine
 from model.serving.prediction_figure import draw_prediction
@@ -218,7 +218,7 @@ def test_what_a_killed_import_left_is_cleared_away(workspace: Workspace, folder:
     (left / "bundle").mkdir(parents=True)
     (left / LOCK).touch()
     assert interrupted_trainings(workspace) == []
-    with reserve(TrainConfig(name=NAME), workspace).lock:
+    with start_run(TrainConfig(name=NAME), workspace).lock:
         assert not (left / "bundle").exists()
     shutil.rmtree(left)
     (left / "bundle").mkdir(parents=True)

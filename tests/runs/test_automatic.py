@@ -14,13 +14,13 @@ from model.errors import ConfigError, TrainingError
 from model.features.cache import FeatureCache
 from model.results import InputSpec, Sample
 from model.runs import (
-    Reservation,
-    begin,
+    Run,
     finished,
-    interrupted_to_go_on_with,
     interrupted_trainings,
-    reserve,
-    reserve_again,
+    resume_run,
+    runs_to_resume,
+    start_or_resume,
+    start_run,
 )
 from model.runs.queue import ALWAYS
 from model.training.checkpoints import CachedCounts
@@ -35,15 +35,15 @@ def workspace(tmp_path: Path) -> Workspace:
     return Workspace(tmp_path)
 
 
-def leave(reservation: Reservation, state: str = "interrupted", error: str = "") -> None:
+def leave(run: Run, state: str = "interrupted", error: str = "") -> None:
     """End a training as it would be found later."""
     if state != "interrupted":
-        reservation.end(state, "the reason", error)
-    reservation.lock.close()
+        run.end(state, "the reason", error)
+    run.lock.close()
 
 
-def write_checkpoint(reservation: Reservation, number: int) -> None:
-    folder = reservation.work / "checkpoints"
+def write_checkpoint(run: Run, number: int) -> None:
+    folder = run.work / "checkpoints"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{number:08}.ckpt").write_bytes(b"state")
 
@@ -51,23 +51,23 @@ def write_checkpoint(reservation: Reservation, number: int) -> None:
 def test_a_starting_service_goes_on_with_what_was_interrupted_and_with_nothing_else(workspace: Workspace, monkeypatch):
     monkeypatch.setenv("TOPGRAFT_MAX_TRAININGS", "9")
     for state in ("interrupted", "failed", "cancelled", "killed"):
-        leave(reserve(TrainConfig(name=state, auto_resume=True), workspace), state)
-    leave(reserve(TrainConfig(name="disk-full", auto_resume=True), workspace), "failed", "StorageError")
-    leave(reserve(TrainConfig(name="not-asked-for"), workspace))
-    running = reserve(TrainConfig(name="running", auto_resume=True), workspace)
-    assert interrupted_to_go_on_with(workspace) == ["disk-full", "interrupted"]
+        leave(start_run(TrainConfig(name=state, auto_resume=True), workspace), state)
+    leave(start_run(TrainConfig(name="disk-full", auto_resume=True), workspace), "failed", "StorageError")
+    leave(start_run(TrainConfig(name="not-asked-for"), workspace))
+    running = start_run(TrainConfig(name="running", auto_resume=True), workspace)
+    assert runs_to_resume(workspace) == ["disk-full", "interrupted"]
     running.lock.close()
 
 
 def test_each_is_taken_by_one_worker(workspace: Workspace):
-    leave(reserve(BATCH, workspace))
-    taken: list[Reservation] = []
+    leave(start_run(BATCH, workspace))
+    taken: list[Run] = []
     barrier = threading.Barrier(8)
 
     def take() -> None:
         barrier.wait()
         with contextlib.suppress(ConfigError):
-            taken.append(reserve_again("batch", workspace, ALWAYS, automatic=True)[0])
+            taken.append(resume_run("batch", workspace, ALWAYS, automatic=True)[0])
 
     threads = [threading.Thread(target=take) for _ in range(8)]
     for thread in threads:
@@ -78,9 +78,9 @@ def test_each_is_taken_by_one_worker(workspace: Workspace):
 
 
 def test_the_same_command_starts_then_goes_on_then_has_nothing_to_do(workspace: Workspace):
-    first, _ = begin(BATCH, workspace)
+    first, _ = start_or_resume(BATCH, workspace)
     leave(first)
-    second, config = begin(TrainConfig(name="batch", auto_resume=True, epochs=7), workspace)
+    second, config = start_or_resume(TrainConfig(name="batch", auto_resume=True, epochs=7), workspace)
     assert second.started == first.started and config == BATCH
     assert finished(BATCH, workspace) is None
     leave(second)
@@ -102,75 +102,75 @@ def test_the_same_command_goes_on_unless_the_training_failed_by_its_own_fault(
     workspace: Workspace, state: str, error: str, goes_on: bool
 ):
     """Schedulers end a job by SIGTERM, which cancels."""
-    leave(begin(BATCH, workspace)[0], state, error)
+    leave(start_or_resume(BATCH, workspace)[0], state, error)
     if goes_on:
-        status = begin(BATCH, workspace)[0].status
+        status = start_or_resume(BATCH, workspace)[0].status
         assert (status.state, status.error) == ("running", "")
         return
     with pytest.raises(ConfigError, match="'batch'"):
-        begin(BATCH, workspace)
+        start_or_resume(BATCH, workspace)
 
 
 def test_a_disk_that_stays_full_is_tried_three_times(workspace: Workspace):
-    leave(begin(BATCH, workspace)[0], "failed", "StorageError")
+    leave(start_or_resume(BATCH, workspace)[0], "failed", "StorageError")
     for _ in range(3):
-        leave(begin(BATCH, workspace)[0], "failed", "StorageError")
+        leave(start_or_resume(BATCH, workspace)[0], "failed", "StorageError")
     with pytest.raises(TrainingError, match="3 times without"):
-        begin(BATCH, workspace)
-    assert interrupted_to_go_on_with(workspace) == []
+        start_or_resume(BATCH, workspace)
+    assert runs_to_resume(workspace) == []
 
 
 def test_without_the_option_a_name_in_use_is_refused(workspace: Workspace):
-    leave(begin(BATCH, workspace)[0])
+    leave(start_or_resume(BATCH, workspace)[0])
     with pytest.raises(ConfigError, match=r"'batch'.* topgraft resume batch.* topgraft models remove batch"):
-        begin(TrainConfig(name="batch"), workspace)
+        start_or_resume(TrainConfig(name="batch"), workspace)
 
 
 def test_the_name_of_a_model_is_refused_without_advice_to_resume_it(workspace: Workspace):
     (workspace.models / "batch").mkdir()
     with pytest.raises(ConfigError, match="topgraft models remove batch") as caught:
-        begin(TrainConfig(name="batch"), workspace)
+        start_or_resume(TrainConfig(name="batch"), workspace)
     assert "resume" not in caught.value.message
 
 
 def test_it_stops_after_three_starts_that_get_no_further(workspace: Workspace):
-    leave(begin(BATCH, workspace)[0])
+    leave(start_or_resume(BATCH, workspace)[0])
     for start in (1, 2, 3):
-        reservation, _ = begin(BATCH, workspace)
-        assert reservation.status.automatic_starts == start
-        leave(reservation)
+        run, _ = start_or_resume(BATCH, workspace)
+        assert run.status.automatic_starts == start
+        leave(run)
     with pytest.raises(TrainingError, match="3 times without"):
-        begin(BATCH, workspace)
+        start_or_resume(BATCH, workspace)
     [status] = interrupted_trainings(workspace)
     assert status.state == "interrupted" and "topgraft resume batch" in status.message
-    assert interrupted_to_go_on_with(workspace) == []
-    asked_for, _ = reserve_again("batch", workspace)
+    assert runs_to_resume(workspace) == []
+    asked_for, _ = resume_run("batch", workspace)
     assert asked_for.status.automatic_starts == 0
     leave(asked_for)
-    assert interrupted_to_go_on_with(workspace) == ["batch"]
+    assert runs_to_resume(workspace) == ["batch"]
 
 
 def test_a_training_that_gets_on_is_started_as_often_as_needed(workspace: Workspace):
-    leave(begin(BATCH, workspace)[0])
+    leave(start_or_resume(BATCH, workspace)[0])
     for number in range(10):
-        reservation, _ = begin(BATCH, workspace)
-        assert reservation.status.automatic_starts == 1
-        write_checkpoint(reservation, number)
-        leave(reservation)
+        run, _ = start_or_resume(BATCH, workspace)
+        assert run.status.automatic_starts == 1
+        write_checkpoint(run, number)
+        leave(run)
 
 
-def extract(reservation: Reservation, images: int, killed_after: int) -> None:
+def extract(run: Run, images: int, killed_after: int) -> None:
     """Make features as a training does whose head alone is trained, up to a kill."""
 
     def kill(_phase: str, done: int, _total: int, /, **_metrics: float) -> None:
         if done > killed_after:
             raise KeyboardInterrupt
 
-    samples = [Sample(reservation.directory.parent / f"{number}.png", str(number), 0) for number in range(images)]
+    samples = [Sample(run.directory.parent / f"{number}.png", str(number), 0) for number in range(images)]
     for number, sample in enumerate(samples):
         Image.new("RGB", (8, 8), (number, 0, 0)).save(sample.path)
-    reservation.work.mkdir(exist_ok=True)
-    cache = FeatureCache(BACKBONES["EfficientNetLite0"], InputSpec.square(8), CachedCounts(reservation.work))
+    run.work.mkdir(exist_ok=True)
+    cache = FeatureCache(BACKBONES["EfficientNetLite0"], InputSpec.square(8), CachedCounts(run.work))
     hashes = {sample.name: sample.name for sample in samples}
     with contextlib.suppress(KeyboardInterrupt):
         cache.extract(lambda batch: batch.mean(axis=(1, 2)), samples, hashes, kill)
@@ -183,35 +183,35 @@ def small_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_training_without_checkpoints_gets_on_by_its_features(workspace: Workspace, small_steps: None):
-    leave(begin(BATCH, workspace)[0])
+    leave(start_or_resume(BATCH, workspace)[0])
     for _ in range(5):
-        reservation, _ = begin(BATCH, workspace)
-        assert reservation.status.automatic_starts == 1
-        extract(reservation, images=48, killed_after=8)
-        leave(reservation)
+        run, _ = start_or_resume(BATCH, workspace)
+        assert run.status.automatic_starts == 1
+        extract(run, images=48, killed_after=8)
+        leave(run)
 
 
 def test_features_that_go_with_the_machine_each_time_do_not_count(workspace: Workspace, small_steps: None):
-    leave(begin(BATCH, workspace)[0])
+    leave(start_or_resume(BATCH, workspace)[0])
     with pytest.raises(TrainingError, match="3 times without"):
         for _ in range(5):
-            reservation, _ = begin(BATCH, workspace)
-            extract(reservation, images=24, killed_after=8)
-            leave(reservation)
+            run, _ = start_or_resume(BATCH, workspace)
+            extract(run, images=24, killed_after=8)
+            leave(run)
             shutil.rmtree(cache_directory())
-    assert interrupted_to_go_on_with(workspace) == []
+    assert runs_to_resume(workspace) == []
 
 
 @pytest.mark.parametrize("file", ["fine_tune_train.npy", "tune/00000001.ckpt"])
 def test_inputs_of_a_fine_tuning_and_trials_of_a_tuning_count(workspace: Workspace, file: str):
-    leave(begin(BATCH, workspace)[0])
+    leave(start_or_resume(BATCH, workspace)[0])
     starts = []
     for number in range(3):
-        reservation, _ = begin(BATCH, workspace)
-        starts.append(reservation.status.automatic_starts)
+        run, _ = start_or_resume(BATCH, workspace)
+        starts.append(run.status.automatic_starts)
         if number == 1:
-            path = reservation.work / file
+            path = run.work / file
             path.parent.mkdir(parents=True)
             path.write_bytes(b"content")
-        leave(reservation)
+        leave(run)
     assert starts == [1, 2, 1]

@@ -14,7 +14,7 @@ from model.cli import main
 from model.config import TrainConfig
 from model.errors import ConfigError, ModelError
 from model.registry import find_bundle, model_names
-from model.runs.import_process import take_over_in_child
+from model.runs.import_process import import_in_child
 from model.workspace import Workspace
 from tests.support.imgclas_models import NAME, small_network, write_folder
 
@@ -53,21 +53,21 @@ def test_the_train_command_does_the_same(workspace: Workspace, folder: Path, cap
 
 def test_what_is_no_model_is_an_error_as_in_the_command(workspace: Workspace, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="found nothing"):
-        take_over_in_child(TrainConfig(import_from=str(tmp_path / "nothing")), workspace)
+        import_in_child(TrainConfig(import_from=str(tmp_path / "nothing")), workspace)
     assert model_names(workspace) == []
 
 
 def test_a_service_fetches_no_url_for_whoever_asks_it_to(workspace: Workspace) -> None:
     with pytest.raises(ConfigError, match="topgraft import URL"):
-        take_over_in_child(TrainConfig(import_from="https://127.0.0.1/model.tar.xz"), workspace)
+        import_in_child(TrainConfig(import_from="https://127.0.0.1/model.tar.xz"), workspace)
 
 
 def test_the_child_ends_with_its_parent(workspace: Workspace, folder: Path) -> None:
     code = (
         "import json, sys\nfrom pathlib import Path\n"
-        "from model.config import TrainConfig\nfrom model.runs.import_process import take_over_in_child\n"
+        "from model.config import TrainConfig\nfrom model.runs.import_process import import_in_child\n"
         "from model.workspace import Workspace\n"
-        "take_over_in_child(TrainConfig(**json.loads(sys.argv[2])), Workspace(Path(sys.argv[1])))\n"
+        "import_in_child(TrainConfig(**json.loads(sys.argv[2])), Workspace(Path(sys.argv[1])))\n"
     )
     options = json.dumps({"import_from": str(folder), "name": "terns"})
     parent = subprocess.Popen([sys.executable, "-c", code, str(workspace.root), options])

@@ -18,7 +18,7 @@ import pytest
 from model.config import TrainConfig
 from model.errors import DatasetError, TrainingBusyError, TrainingError, TrainingStoppedError
 from model.registry import find_bundle, model_names
-from model.runs import begin, interrupted_trainings, reserve, running_trainings, unfinished_trainings
+from model.runs import interrupted_trainings, running_trainings, start_or_resume, start_run, unfinished_trainings
 from model.runs.process import run_training
 from model.runs.stopping import stopped_by_signals
 from model.workspace import Workspace
@@ -134,10 +134,10 @@ import signal, sys, time
 from pathlib import Path
 from model.config import TrainConfig
 from model.runs.stopping import stopped_by_signals
-from model.runs import reserve
+from model.runs import start_run
 from model.workspace import Workspace
-reservation = reserve(TrainConfig(name="deaf"), Workspace(Path(sys.argv[1])))
-with reservation.lock, stopped_by_signals(reservation):
+run = start_run(TrainConfig(name="deaf"), Workspace(Path(sys.argv[1])))
+with run.lock, stopped_by_signals(run):
     {}
 """
 # A callback into Python from native code, such as a data pipeline's, prints what is raised in it and goes on.
@@ -166,15 +166,15 @@ def test_a_training_that_cannot_be_interrupted_is_cancelled_all_the_same(workspa
 
 
 def test_an_interrupted_library_that_makes_another_error_of_it_does_not_fail_the_training(workspace):
-    reservation = reserve(TrainConfig(name="interrupted"), workspace)
-    with reservation.lock:
-        with pytest.raises(TrainingStoppedError), stopped_by_signals(reservation):
+    run = start_run(TrainConfig(name="interrupted"), workspace)
+    with run.lock:
+        with pytest.raises(TrainingStoppedError), stopped_by_signals(run):
             try:
                 os.kill(os.getpid(), signal.SIGTERM)
                 time.sleep(5)
             except TrainingStoppedError as error:
                 raise ImportError("a native library could not be loaded") from error
-        with pytest.raises(ImportError), stopped_by_signals(reservation):
+        with pytest.raises(ImportError), stopped_by_signals(run):
             raise ImportError("it is not installed")
 
 
@@ -220,12 +220,12 @@ def test_kill_at_any_moment_leaves_only_whole_models(workspace, shapes):
 
 
 def test_a_training_that_is_cancelled_but_not_gone_yet_takes_no_room(workspace, shapes):
-    first, _ = begin(TrainConfig(dataset=str(shapes), name="first"), workspace)
+    first, _ = start_or_resume(TrainConfig(dataset=str(shapes), name="first"), workspace)
     with first.lock:
         with pytest.raises(TrainingBusyError, match="first"):
-            begin(TrainConfig(dataset=str(shapes), name="second"), workspace)
+            start_or_resume(TrainConfig(dataset=str(shapes), name="second"), workspace)
         first.end("cancelled", "Somebody has cancelled it.")
-        second, _ = begin(TrainConfig(dataset=str(shapes), name="second"), workspace)
+        second, _ = start_or_resume(TrainConfig(dataset=str(shapes), name="second"), workspace)
         second.lock.close()
 
 

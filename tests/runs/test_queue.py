@@ -8,7 +8,7 @@ import pytest
 
 from model.config import TrainConfig
 from model.errors import TrainingBusyError
-from model.runs import Reservation, begin, queued_trainings, reserve, running_trainings, wait_for_turn
+from model.runs import Run, queued_trainings, running_trainings, start_or_resume, start_run, wait_in_queue
 from model.runs import queue as turns
 from model.workspace import Workspace
 
@@ -16,7 +16,7 @@ from model.workspace import Workspace
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     (tmp_path / "models").mkdir()
-    monkeypatch.setattr(turns, "_SECONDS_BETWEEN_LOOKS", 0.02)
+    monkeypatch.setattr(turns, "_SECONDS_BETWEEN_CHECKS", 0.02)
     return Workspace(tmp_path)
 
 
@@ -25,10 +25,10 @@ class Queue:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
-        self._held: list[Reservation] = []
+        self._held: list[Run] = []
 
-    def __call__(self, name: str) -> Reservation:
-        self._held.append(reserve(TrainConfig(name=name, queue=True), self._workspace))
+    def __call__(self, name: str) -> Run:
+        self._held.append(start_run(TrainConfig(name=name, queue=True), self._workspace))
         return self._held[-1]
 
 
@@ -47,15 +47,15 @@ def test_turns_come_in_the_order_of_arrival_whatever_the_names(workspace: Worksp
     assert [(status.name, status.place) for status in queued_trainings(workspace)] == [("z", 1), ("a", 2), ("k", 3)]
     order: list[str] = []
 
-    def train(reservation: Reservation) -> None:
-        wait_for_turn(reservation, workspace)
-        order.append(reservation.name)
-        assert names(running_trainings(workspace)) == [reservation.name]
+    def train(run: Run) -> None:
+        wait_in_queue(run, workspace)
+        order.append(run.name)
+        assert names(running_trainings(workspace)) == [run.name]
         time.sleep(0.05)
-        reservation.end("failed", "over")
-        reservation.lock.close()
+        run.end("failed", "over")
+        run.lock.close()
 
-    threads = [threading.Thread(target=train, args=(reservation,)) for reservation in reversed(waiting)]
+    threads = [threading.Thread(target=train, args=(run,)) for run in reversed(waiting)]
     for thread in threads:
         thread.start()
     time.sleep(0.2)
@@ -72,7 +72,7 @@ def test_a_waiter_that_died_is_no_longer_in_line(workspace: Workspace, queue: Qu
     dead.lock.close()
     running.lock.close()
     started = time.monotonic()
-    wait_for_turn(waiting, workspace)
+    wait_in_queue(waiting, workspace)
     assert time.monotonic() - started < 5
     assert names(running_trainings(workspace)) == ["waiting"]
 
@@ -83,7 +83,7 @@ def test_nobody_overtakes_those_who_wait(workspace: Workspace, queue: Queue):
     queue("waiting")
     running.lock.close()
     with pytest.raises(TrainingBusyError, match="waiting"):
-        reserve(TrainConfig(name="late"), workspace)
+        start_run(TrainConfig(name="late"), workspace)
     assert names(queued_trainings(workspace)) == ["waiting"]
 
 
@@ -92,7 +92,7 @@ def test_several_run_where_that_is_allowed(workspace: Workspace, queue: Queue, m
     first, _second, third, fourth = (queue(name) for name in ("first", "second", "third", "fourth"))
     assert names(running_trainings(workspace)) == ["first", "second"]
     first.lock.close()
-    wait_for_turn(third, workspace)
+    wait_in_queue(third, workspace)
     assert names(running_trainings(workspace)) == ["second", "third"]
     assert [(status.name, status.place) for status in queued_trainings(workspace)] == [("fourth", 1)]
     assert fourth.status.state == "queued"
@@ -101,18 +101,18 @@ def test_several_run_where_that_is_allowed(workspace: Workspace, queue: Queue, m
 def test_a_training_that_will_not_wait_is_refused_and_told_that_it_could(workspace: Workspace, queue: Queue):
     queue("running")
     with pytest.raises(TrainingBusyError, match="queue"):
-        begin(TrainConfig(name="b"), workspace)
+        start_or_resume(TrainConfig(name="b"), workspace)
 
 
 def test_in_the_service_none_waits_unless_the_deployer_allows_it(workspace: Workspace, queue: Queue, monkeypatch):
     queue("running")
-    with pytest.raises(TrainingBusyError, match=r"at most 0 may wait.*TOPGRAFT_MAX_QUEUED"):
-        begin(TrainConfig(name="b", queue=True), workspace, in_service=True)
+    with pytest.raises(TrainingBusyError, match=r"at most 0 trainings may be queued.*TOPGRAFT_MAX_QUEUED"):
+        start_or_resume(TrainConfig(name="b", queue=True), workspace, in_service=True)
     monkeypatch.setenv("TOPGRAFT_MAX_QUEUED", "1")
-    allowed, _ = begin(TrainConfig(name="b", queue=True), workspace, in_service=True)
+    allowed, _ = start_or_resume(TrainConfig(name="b", queue=True), workspace, in_service=True)
     assert allowed.status.place == 1
     with pytest.raises(TrainingBusyError, match="at most 1"):
-        begin(TrainConfig(name="c", queue=True), workspace, in_service=True)
+        start_or_resume(TrainConfig(name="c", queue=True), workspace, in_service=True)
 
 
 @pytest.mark.parametrize("text", ["-1", "many", "1.5"])
@@ -121,15 +121,15 @@ def test_of_a_limit_that_makes_no_sense_the_default_applies(
 ):
     queue("running")
     monkeypatch.setenv("TOPGRAFT_MAX_QUEUED", text)
-    with pytest.raises(TrainingBusyError, match=r"at most 0 may wait.*TOPGRAFT_MAX_QUEUED"):
-        begin(TrainConfig(name="b", queue=True), workspace, in_service=True)
-    begin(TrainConfig(name="b", queue=True), workspace)[0].lock.close()
+    with pytest.raises(TrainingBusyError, match=r"at most 0 trainings may be queued.*TOPGRAFT_MAX_QUEUED"):
+        start_or_resume(TrainConfig(name="b", queue=True), workspace, in_service=True)
+    start_or_resume(TrainConfig(name="b", queue=True), workspace)[0].lock.close()
 
 
 def test_waiting_costs_next_to_nothing(workspace: Workspace, queue: Queue, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(turns, "_SECONDS_BETWEEN_LOOKS", 1.0)
+    monkeypatch.setattr(turns, "_SECONDS_BETWEEN_CHECKS", 1.0)
     running, waiting = queue("running"), queue("waiting")
-    thread = threading.Thread(target=wait_for_turn, args=(waiting, workspace))
+    thread = threading.Thread(target=wait_in_queue, args=(waiting, workspace))
     thread.start()
     before = time.process_time()
     time.sleep(2)

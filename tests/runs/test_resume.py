@@ -157,7 +157,7 @@ def test_a_training_is_not_resumed_with_other_images(workspace, shapes, tmp_path
 
 
 def test_resuming_what_was_not_interrupted_lists_what_was(workspace):
-    with pytest.raises(ConfigError, match="There are: none"):
+    with pytest.raises(ConfigError, match="Existing ones: none"):
         resume("nothing", workspace)
 
 

@@ -15,17 +15,17 @@ from model.config import TrainConfig
 from model.errors import ConfigError, TrainingBusyError
 from model.results import TrainingStatus
 from model.runs import (
-    Reservation,
+    Run,
     interrupted_trainings,
     process_of,
     queued_trainings,
     remove_interrupted,
-    reserve,
-    reserve_again,
+    resume_run,
     running_trainings,
+    start_run,
     unfinished_trainings,
 )
-from model.runs.folder import STATUS, is_locked
+from model.runs.run import STATUS, is_locked
 from model.workspace import Workspace
 
 
@@ -40,21 +40,21 @@ def states(workspace: Workspace) -> list[tuple[str, str]]:
 
 
 def test_a_training_whose_lock_is_held_runs_and_without_its_process_it_is_interrupted(workspace: Workspace):
-    reservation = reserve(TrainConfig(name="a"), workspace)
+    run = start_run(TrainConfig(name="a"), workspace)
     assert states(workspace) == [("a", "running")]
-    reservation.lock.close()
+    run.lock.close()
     assert states(workspace) == [("a", "interrupted")]
-    assert "process is gone" in interrupted_trainings(workspace)[0].message
+    assert "process ended together" in interrupted_trainings(workspace)[0].message
 
 
 def test_a_queued_training_without_its_process_is_interrupted_too_and_can_be_gone_on_with(workspace: Workspace):
-    first = reserve(TrainConfig(name="first"), workspace)
-    waiting = reserve(TrainConfig(name="waiting", queue=True), workspace)
+    first = start_run(TrainConfig(name="first"), workspace)
+    waiting = start_run(TrainConfig(name="waiting", queue=True), workspace)
     assert states(workspace) == [("first", "running"), ("waiting", "queued")]
     waiting.lock.close()
     assert states(workspace) == [("first", "running"), ("waiting", "interrupted")]
     first.lock.close()
-    again, config = reserve_again("waiting", workspace)
+    again, config = resume_run("waiting", workspace)
     assert config.queue and states(workspace) == [("waiting", "running"), ("first", "interrupted")]
     again.lock.close()
     assert remove_interrupted(workspace, "waiting") and states(workspace) == [("first", "interrupted")]
@@ -62,55 +62,55 @@ def test_a_queued_training_without_its_process_is_interrupted_too_and_can_be_gon
 
 @pytest.mark.parametrize("state", ["failed", "cancelled", "killed", "interrupted"])
 def test_an_ending_that_was_written_stays_and_only_the_first_counts(workspace: Workspace, state):
-    reservation = reserve(TrainConfig(name="a"), workspace)
-    (reservation.bundle).mkdir()
-    reservation.end(state, "the reason")
-    reservation.end("failed", "another reason")
-    reservation.write_status(TrainingStatus("a", "running"))
-    reservation.lock.close()
+    run = start_run(TrainConfig(name="a"), workspace)
+    (run.bundle).mkdir()
+    run.end(state, "the reason")
+    run.end("failed", "another reason")
+    run.write_status(TrainingStatus("a", "running"))
+    run.lock.close()
     [status] = interrupted_trainings(workspace)
-    assert (status.state, status.message, reservation.bundle.exists()) == (state, "the reason", False)
-    reserve_again("a", workspace)[0].lock.close()
+    assert (status.state, status.message, run.bundle.exists()) == (state, "the reason", False)
+    resume_run("a", workspace)[0].lock.close()
     assert states(workspace) == [("a", "interrupted")]
 
 
 def test_the_parent_does_not_overwrite_what_the_child_wrote(workspace: Workspace):
-    of_the_parent = reserve(TrainConfig(name="a"), workspace)
-    of_the_child = Reservation("a", of_the_parent.directory, of_the_parent.destination, "", of_the_parent.lock)
+    of_the_parent = start_run(TrainConfig(name="a"), workspace)
+    of_the_child = Run("a", of_the_parent.directory, of_the_parent.destination, "", of_the_parent.lock)
     of_the_child.end("cancelled", "by the child")
     of_the_parent.end("killed", "as the parent sees it")
     assert of_the_parent.status.state == "cancelled"
 
 
 def test_a_training_killed_just_after_its_model_was_published_is_done(workspace: Workspace):
-    reservation = reserve(TrainConfig(name="a"), workspace)
+    run = start_run(TrainConfig(name="a"), workspace)
     (workspace.models / "a").mkdir()
-    durable.write_json(workspace.models / "a" / "manifest.json", {"created": reservation.started})
-    reservation.lock.close()
+    durable.write_json(workspace.models / "a" / "manifest.json", {"created": run.started})
+    run.lock.close()
     assert unfinished_trainings(workspace) == []
-    with pytest.raises(ConfigError, match="There are: none"):
-        reserve_again("a", workspace)
-    reserve(TrainConfig(name="b"), workspace)
-    assert not reservation.directory.exists()
+    with pytest.raises(ConfigError, match="Existing ones: none"):
+        resume_run("a", workspace)
+    start_run(TrainConfig(name="b"), workspace)
+    assert not run.directory.exists()
 
 
 def test_a_model_of_another_origin_does_not_hide_a_training_of_its_name(workspace: Workspace):
-    reserve(TrainConfig(name="a"), workspace).lock.close()
+    start_run(TrainConfig(name="a"), workspace).lock.close()
     (workspace.models / "a").mkdir()
     durable.write_json(workspace.models / "a" / "manifest.json", {"created": "2020-01-01"})
     assert states(workspace) == [("a", "interrupted")]
 
 
 def test_a_status_of_another_version_is_understood(workspace: Workspace):
-    reservation = reserve(TrainConfig(name="a"), workspace)
-    content = json.loads((reservation.directory / STATUS).read_text()) | {"unheard_of": 1}
-    durable.write_json(reservation.directory / STATUS, content)
+    run = start_run(TrainConfig(name="a"), workspace)
+    content = json.loads((run.directory / STATUS).read_text()) | {"unheard_of": 1}
+    durable.write_json(run.directory / STATUS, content)
     assert states(workspace) == [("a", "running")]
 
 
 def test_a_training_can_be_taken_while_others_look_at_it(workspace: Workspace):
     """A look holds the lock for a moment."""
-    reserve(TrainConfig(name="a"), workspace).lock.close()
+    start_run(TrainConfig(name="a"), workspace).lock.close()
     over = threading.Event()
 
     def look() -> None:
@@ -122,7 +122,7 @@ def test_a_training_can_be_taken_while_others_look_at_it(workspace: Workspace):
         looker.start()
     try:
         for _ in range(20):
-            reserve_again("a", workspace)[0].lock.close()
+            resume_run("a", workspace)[0].lock.close()
     finally:
         over.set()
         for looker in lookers:
@@ -133,9 +133,9 @@ HOLD = """
 import sys
 from pathlib import Path
 from model.config import TrainConfig
-from model.runs import reserve
+from model.runs import start_run
 from model.workspace import Workspace
-held = reserve(TrainConfig(name="a", queue=True), Workspace(Path(sys.argv[1])))
+held = start_run(TrainConfig(name="a", queue=True), Workspace(Path(sys.argv[1])))
 print("held", flush=True)
 sys.stdin.read()
 """
@@ -159,12 +159,12 @@ def test_the_process_of_a_training_is_known_by_its_open_lock_not_by_its_number(w
 
 def test_a_second_training_may_not_take_what_runs(workspace: Workspace, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TOPGRAFT_MAX_TRAININGS", "5")
-    running = reserve(TrainConfig(name="a"), workspace)
-    for refused in (lambda: reserve_again("a", workspace), lambda: reserve(TrainConfig(name="a"), workspace)):
+    running = start_run(TrainConfig(name="a"), workspace)
+    for refused in (lambda: resume_run("a", workspace), lambda: start_run(TrainConfig(name="a"), workspace)):
         with pytest.raises(ConfigError, match="'a'"):
             refused()
     assert not queued_trainings(workspace)
     monkeypatch.setenv("TOPGRAFT_MAX_TRAININGS", "1")
     with pytest.raises(TrainingBusyError, match="a \\(start\\)"):
-        reserve(TrainConfig(name="b"), workspace)
+        start_run(TrainConfig(name="b"), workspace)
     running.lock.close()

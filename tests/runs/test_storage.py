@@ -9,7 +9,7 @@ import pytest
 from model.config import TrainConfig
 from model.dataset import reading as storage
 from model.errors import StorageError
-from model.runs import interrupted_to_go_on_with, interrupted_trainings
+from model.runs import interrupted_trainings, runs_to_resume
 from model.runs.trainer import train
 from model.workspace import Workspace
 from tests.support.trainings import Interruption
@@ -32,11 +32,11 @@ def test_a_mount_lost_during_the_checks_keeps_the_training_to_go_on_by_itself(
         if (phase, done) == ("check", total):
             raise Interruption
 
-    with pytest.raises(StorageError, match="To go on: topgraft resume m"):
+    with pytest.raises(StorageError, match="To resume it: topgraft resume m"):
         train(config, workspace, unmount)
     [status] = interrupted_trainings(workspace)
     assert (status.state, status.error) == ("failed", "StorageError")
-    assert interrupted_to_go_on_with(workspace) == ["m"]
+    assert runs_to_resume(workspace) == ["m"]
     with pytest.raises(StorageError, match="missing or empty"):
         train(config, workspace)
     mount.rmdir()

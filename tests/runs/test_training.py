@@ -18,7 +18,7 @@ from model.dataset.images import read_image
 from model.errors import ConfigError, DatasetError, StorageError, TrainingBusyError
 from model.registry import find_bundle, model_names
 from model.results import InputSpec, TrainingStatus
-from model.runs import interrupted_trainings, reserve, running_trainings
+from model.runs import interrupted_trainings, running_trainings, start_run
 from model.runs.trainer import train
 from model.serving.held_out_features import read_held_out
 from model.serving.keras_engine import keras_engine
@@ -293,7 +293,7 @@ def test_a_name_in_use_is_refused_and_the_model_stays(trained, shapes):
 
 
 def test_a_second_training_is_refused_with_the_name_of_the_first(workspace, shapes):
-    first = reserve(TrainConfig(name="first"), workspace)
+    first = start_run(TrainConfig(name="first"), workspace)
     with pytest.raises(TrainingBusyError, match="first"):
         train(TrainConfig(dataset=str(shapes)), workspace)
     assert [status.name for status in running_trainings(workspace)] == ["first"]
@@ -304,15 +304,15 @@ def test_a_second_training_is_refused_with_the_name_of_the_first(workspace, shap
 
 def test_two_trainings_of_the_same_second_get_two_names(workspace, monkeypatch):
     monkeypatch.setenv("TOPGRAFT_MAX_TRAININGS", "3")
-    names = {reserve(TrainConfig(), workspace).name for _ in range(3)}
+    names = {start_run(TrainConfig(), workspace).name for _ in range(3)}
     assert len(names) == 3
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "many"])
 def test_of_a_limit_that_is_no_number_the_default_applies(workspace, monkeypatch, value):
     monkeypatch.setenv("TOPGRAFT_MAX_TRAININGS", value)
-    with reserve(TrainConfig(), workspace).lock, pytest.raises(TrainingBusyError, match="fewer than 1"):
-        reserve(TrainConfig(), workspace)
+    with start_run(TrainConfig(), workspace).lock, pytest.raises(TrainingBusyError, match="fewer than 1"):
+        start_run(TrainConfig(), workspace)
 
 
 def test_what_was_left_out_is_said_in_the_result(workspace, shapes, tmp_path):
@@ -331,12 +331,12 @@ def test_a_disk_that_is_full_at_the_start_leaves_no_trace_of_the_training(worksp
     with monkeypatch.context() as patched:
         patched.setattr("model.durable.write_json", full)
         with pytest.raises(StorageError, match="No space left"):
-            reserve(TrainConfig(name="m"), workspace)
-    reserve(TrainConfig(name="m"), workspace)
+            start_run(TrainConfig(name="m"), workspace)
+    start_run(TrainConfig(name="m"), workspace)
 
 
 def test_options_that_are_damaged_say_what_to_do(workspace):
-    reserve(TrainConfig(name="m"), workspace).lock.close()
+    start_run(TrainConfig(name="m"), workspace).lock.close()
     (workspace.running / "m" / "config.json").write_text("{")
     with pytest.raises(ConfigError, match="models remove m"):
         train(TrainConfig(resume="m"), workspace)

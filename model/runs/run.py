@@ -1,4 +1,4 @@
-"""The folder of one training: its status, its options, and the lock that tells whether it is alive."""
+"""A training and its folder: status, options, and the lock that shows whether it is alive."""
 
 import dataclasses
 import json
@@ -32,16 +32,16 @@ _UNGUARDED = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Reservation:
-    """The right to run one training, and its folder. Closing `lock` gives it back.
+class Run:
+    """A training that this process may carry out. Closing `lock` ends that right.
 
     Attributes:
-        name: of the model to be.
+        name: name of the new model.
         directory: models/.running/<name>/.
-        destination: models/<name>/, where the bundle goes at the end.
-        started: when the training was first started, ISO 8601 in UTC.
-        lock: a child process that inherits it holds it too.
-        ended: set once it is settled how the training ended, from then on nothing else can be said of it.
+        destination: models/<name>/, the final folder of the model.
+        started: time of the first start, ISO 8601 in UTC.
+        lock: lock of the training; a child process that inherits it holds it as well.
+        ended: set when the end of the training is recorded; the status does not change after that.
     """
 
     name: str
@@ -54,32 +54,32 @@ class Reservation:
 
     @property
     def bundle(self) -> Path:
-        """Where the model is written until it is whole."""
+        """Folder in which the model is written until it is complete."""
         return self.directory / BUNDLE
 
     @property
     def work(self) -> Path:
-        """Checkpoints and large temporary files: all that a resumed training needs."""
+        """Folder of checkpoints and large temporary files: everything that a resumed training needs."""
         return self.directory / WORK
 
     @property
     def fingerprint(self) -> Path:
-        """The file that remembers which images the training began with."""
+        """File with the fingerprint of the dataset that the training started with."""
         return self.work / "fingerprint"
 
     @property
     def has_begun(self) -> bool:
-        """Whether it has found its dataset, now or before an interruption."""
+        """Whether the training has found its dataset, now or before an interruption."""
         return self.work.exists()
 
     @property
     def passed_checks(self) -> bool:
-        """Whether the dataset was found good, now or before an interruption: from then on it can be resumed."""
+        """Whether the dataset passed its checks, now or before an interruption: only then can it be resumed."""
         return self.fingerprint.exists()
 
     @property
     def status(self) -> TrainingStatus:
-        """What status.json says."""
+        """Content of status.json."""
         return read_status(self.directory) or TrainingStatus(self.name, "running", started=self.started)
 
     def write_status(self, status: TrainingStatus) -> None:
@@ -89,9 +89,9 @@ class Reservation:
                 durable.write_json(self.directory / STATUS, dataclasses.asdict(status))
 
     def end(self, state: State, message: str, error: str = "") -> None:
-        """Write down how a training that gives no model ended; the first to say so is right.
+        """Record the end of a training without a model; only the first call has an effect.
 
-        What a resumed one can use stays, the unfinished model goes.
+        Files that a resumed training can use are kept, the unfinished model is removed.
         """
         with self._writing:
             status = self.status
@@ -105,7 +105,7 @@ class Reservation:
             shutil.rmtree(self.bundle, ignore_errors=True)
 
     def publish(self) -> None:
-        """Move the finished bundle into the list of models, at once and whole, and clear the folder."""
+        """Move the complete model to its final folder by one rename, and remove the folder of the training."""
         durable.sync_tree(self.bundle)
         with self._writing:
             os.rename(self.bundle, self.destination)
@@ -114,14 +114,14 @@ class Reservation:
         self.remove()
 
     def remove(self) -> None:
-        """Forget the training: its folder goes."""
+        """Remove the folder of the training."""
         with self._writing:
             self.ended.set()
             shutil.rmtree(self.directory)
 
 
 def read_status(directory: Path) -> TrainingStatus | None:
-    """The content of status.json; None where there is none, or one that makes no sense."""
+    """Read status.json; None if it is missing or invalid."""
     known = {field.name for field in dataclasses.fields(TrainingStatus)}
     try:
         content: dict[str, Any] = json.loads((directory / STATUS).read_text(encoding="utf-8"))
@@ -131,13 +131,13 @@ def read_status(directory: Path) -> TrainingStatus | None:
 
 
 def read_config(directory: Path) -> TrainConfig:
-    """The options of the training in `directory`; those that it was started without have their defaults."""
+    """Read the options of the training in `directory`; missing options have their defaults."""
     try:
         stored = json.loads((directory / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"{directory / CONFIG}: expected the options of a training as JSON, received: {error}. "
-            f"Remove it and train anew: topgraft models remove {directory.name}"
+            f"Remove it and train again: topgraft models remove {directory.name}"
         ) from error
     return load(TrainConfig, stored)
 
@@ -146,7 +146,7 @@ def take_lock(directory: Path) -> FileLock:
     """Take the lock of a training.
 
     Raises:
-        TrainingBusyError: another process has it.
+        TrainingBusyError: another process holds it.
     """
     try:
         return FileLock.take(directory / LOCK, _UNGUARDED, _SECONDS_OF_A_CHECK)
@@ -159,6 +159,6 @@ def is_locked(directory: Path) -> bool:
     return is_held(directory / LOCK)
 
 
-def exclusive_workspace(workspace: Workspace) -> AbstractContextManager[None]:
-    """Wait for the right to reserve trainings of a workspace, and hold it alone."""
+def lock_workspace(workspace: Workspace) -> AbstractContextManager[None]:
+    """Wait for the lock under which trainings of a workspace are started, and hold it."""
     return exclusive(workspace.running / LOCK, _UNGUARDED)
