@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from model.config import TrainConfig
+from model.runs import Run as TrainingRun
 from model.runs import start_run
 from model.workspace import Workspace
 from tests.support.command import COMMAND, Run, environment_of_tests, heed_interrupts
