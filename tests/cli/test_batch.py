@@ -4,13 +4,13 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.command import COMMAND, ROOT, environment_of_tests, heed_interrupts
+from tests.support.waiting import wait_until
 
 SCRIPT = ROOT / "pipelines" / "batch.sh"
 OPTIONS = ("--image-size", "64", "--epochs", "3", "--folds", "0")
@@ -69,10 +69,7 @@ def test_sigterm_stops_it_at_once_and_a_second_run_trains_and_uploads(job: Job, 
     (workspace / "sent").mkdir()
     target = {"DATASET": "photos", "NAME": "mine", "UPLOAD_TO": str(workspace / "sent")}
     preempted = job(*OPTIONS, **target)
-    deadline = time.monotonic() + 60
-    while not (workspace / "models" / ".running" / "mine" / "work" / "fingerprint").exists():
-        assert time.monotonic() < deadline and preempted.poll() is None
-        time.sleep(0.02)
+    wait_until((workspace / "models" / ".running" / "mine" / "work" / "fingerprint").exists, 60, preempted)
     preempted.send_signal(signal.SIGTERM)
     preempted.communicate(timeout=20)
     assert preempted.returncode == 130

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import COMMAND, Run, environment_of_tests, heed_interrupts, topgraft
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture
@@ -23,10 +24,7 @@ def training(workspace: Path, photos: Path):
         preexec_fn=heed_interrupts,
     )
     status = workspace / "models" / ".running" / "under-way" / "status.json"
-    deadline = time.monotonic() + 60
-    while not (status.exists() and json.loads(status.read_text())["phase"] != "start"):
-        assert time.monotonic() < deadline and child.poll() is None
-        time.sleep(0.02)
+    wait_until(lambda: status.exists() and json.loads(status.read_text())["phase"] != "start", 60, child)
     yield child
     child.kill()
     child.wait()

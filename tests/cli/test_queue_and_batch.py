@@ -17,6 +17,7 @@ from model.runs import Run as TrainingRun
 from model.runs import start_run
 from model.workspace import Workspace
 from tests.support.command import COMMAND, Run, environment_of_tests, heed_interrupts
+from tests.support.waiting import wait_until
 
 TRAIN = ("train", "--dataset", "photos", "--name", "mine", "--image-size", "64", "--epochs", "3")
 
@@ -47,10 +48,7 @@ def status(workspace: Path, name: str = "mine") -> dict[str, Any]:
 
 
 def wait_for_status(workspace: Path, child: "subprocess.Popen[str]", **wanted: Any) -> None:
-    deadline = time.monotonic() + 60
-    while not wanted.items() <= status(workspace).items():
-        assert time.monotonic() < deadline and child.poll() is None, (status(workspace), child.communicate()[0])
-        time.sleep(0.02)
+    wait_until(lambda: wanted.items() <= status(workspace).items(), 60, child)
 
 
 @pytest.mark.parametrize("by", ["ctrl-c", "command"])
@@ -122,10 +120,7 @@ def test_cancel_spares_another_process_with_the_same_pid(workspace: Path, other:
 def test_a_batch_job_is_resumed_and_then_reports_done(workspace: Path, photos: Path, run: Run, number: signal.Signals):
     job = (*TRAIN, "--auto-resume", "--json")
     preempted = start(workspace, *job)
-    deadline = time.monotonic() + 60
-    while not (workspace / "models" / ".running" / "mine" / "work" / "fingerprint").exists():
-        assert time.monotonic() < deadline and preempted.poll() is None
-        time.sleep(0.02)
+    wait_until((workspace / "models" / ".running" / "mine" / "work" / "fingerprint").exists, 60, preempted)
     os.kill(preempted.pid, number)
     preempted.communicate(timeout=20)
     started = status(workspace)["started"]

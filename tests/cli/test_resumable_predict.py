@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from model.serving.predictor import Predictor
 from tests.support.command import COMMAND, heed_interrupts
 from tests.support.photos import photo
 from tests.support.small_model import write_small_model
+from tests.support.waiting import wait_until
 
 PHOTO = photo()
 
@@ -198,10 +198,7 @@ def test_a_killed_run_is_resumed_and_concurrent_runs_are_refused(home: Path) -> 
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2]), "TOPGRAFT_HOME": str(home)}
     process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, preexec_fn=heed_interrupts)
     part = home / "answers.jsonl.part"
-    deadline = time.monotonic() + 60
-    while not (part.exists() and part.read_bytes().count(b"\n") > 100):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: part.exists() and part.read_bytes().count(b"\n") > 100, 60, process)
     second = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert second.returncode == 2 and "another command" in second.stderr
     process.send_signal(signal.SIGKILL)

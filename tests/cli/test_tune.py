@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ import yaml
 from model.config import TrainConfig
 from model.schema import load
 from tests.support.command import COMMAND, Run, environment_of_tests
+from tests.support.waiting import wait_until
 
 MINUTES = 0.3
 TUNE = ("tune", "--dataset", "photos", "--backbones", "EfficientNetLite0", "--image-size", "64", "--epochs", "10")
@@ -65,10 +65,7 @@ def _kill_after_trials(workspace: Path, trials: int) -> None:
     )
     try:
         status = workspace / "models" / ".running" / "tuned" / "status.json"
-        deadline = time.monotonic() + 120
-        while _trials(status) < trials:
-            assert time.monotonic() < deadline and child.poll() is None
-            time.sleep(0.05)
+        wait_until(lambda: _trials(status) >= trials, 120, child)
         os.kill(child.pid, signal.SIGKILL)
     finally:
         child.kill()

@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import keras
@@ -17,6 +16,7 @@ from model.registry import find_bundle, model_names
 from model.runs.import_process import import_in_child
 from model.workspace import Workspace
 from tests.support.imgclas_models import NAME, small_network, write_folder
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -71,10 +71,7 @@ def test_the_child_ends_with_its_parent(workspace: Workspace, folder: Path) -> N
     )
     options = json.dumps({"import_from": str(folder), "name": "terns"})
     parent = subprocess.Popen([sys.executable, "-c", code, str(workspace.root), options])
-    deadline = time.monotonic() + 60
-    while not (children := psutil.Process(parent.pid).children()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    children = wait_until(psutil.Process(parent.pid).children, 60)
     parent.kill()
     parent.wait()
     psutil.wait_procs(children, timeout=5)

@@ -22,6 +22,7 @@ from model.runs import interrupted_trainings, running_trainings, start_or_resume
 from model.runs.process import run_training
 from model.runs.stopping import stopped_by_signals
 from model.workspace import Workspace
+from tests.support.waiting import wait_until
 
 KILLS = int(os.environ.get("TOPGRAFT_TEST_KILLS", "6"))
 
@@ -55,7 +56,7 @@ from pathlib import Path
 from model.config import TrainConfig
 from model.runs.process import run_training
 from model.workspace import Workspace
-run_training(TrainConfig(dataset=sys.argv[2], name="child", image_size=96), Workspace(Path(sys.argv[1])))
+run_training(TrainConfig(dataset=sys.argv[2], name="child", image_size=96, folds=0), Workspace(Path(sys.argv[1])))
 """
 
 
@@ -114,8 +115,8 @@ def test_whoever_the_child_trains_for_ends_it_within_five_seconds(workspace, sha
         os.kill(worker if who == "worker" else service.pid, number)
         if who == "service":
             service.wait()
-        _wait_until(lambda: running_trainings(workspace) == [], "the training to end", 5)
-        _wait_until(lambda: _trainers(workspace) == [], "the child to be gone", 5)
+        wait_until(lambda: running_trainings(workspace) == [], 5)
+        wait_until(lambda: _trainers(workspace) == [], 5)
         assert time.monotonic() - started < 5
         assert _states(workspace) == [("child", state)]
         assert model_names(workspace) == []
@@ -125,7 +126,7 @@ def test_a_service_that_stops_in_good_order_leaves_an_interrupted_training(works
     with _service(workspace, TrainConfig(dataset=str(shapes), **ENDLESS)) as (service, _worker):
         _pid_of_child(workspace)
         service.communicate(b"stop\n", timeout=20)
-        _wait_until(lambda: _processes_of(workspace) == [], "all to be gone", 5)
+        wait_until(lambda: _processes_of(workspace) == [], 5)
     assert _states(workspace) == [("child", "interrupted")]
 
 
@@ -195,7 +196,7 @@ def test_the_child_dies_with_its_parent(workspace, shapes):
     parent = _start_parent(workspace, shapes)
     pid = _pid_of_child(workspace)
     _kill(parent)
-    _wait_until(lambda: not Path(f"/proc/{pid}").exists(), "the child to die", 5)
+    wait_until(lambda: not Path(f"/proc/{pid}").exists(), 5)
     assert _states(workspace) == [("child", "interrupted")] and model_names(workspace) == []
 
 
@@ -209,7 +210,7 @@ def test_kill_at_any_moment_leaves_only_whole_models(workspace, shapes):
         with contextlib.suppress(subprocess.TimeoutExpired):
             parent.wait(moments.uniform(0, longest))
         _kill(parent)
-        _wait_until(lambda: running_trainings(workspace) == [], "the child to die")
+        wait_until(lambda: running_trainings(workspace) == [], 30)
         for name in model_names(workspace):
             find_bundle(workspace, name).verify()
             finished += 1
@@ -267,7 +268,7 @@ def _service(workspace: Workspace, config: TrainConfig):
         yield service, int(service.stdout.readline())
     finally:
         _kill(service)
-        _wait_until(lambda: _trainers(workspace) == [], "no training to be left")
+        wait_until(lambda: _trainers(workspace) == [], 30)
 
 
 def _states(workspace: Workspace) -> list[tuple[str, str]]:
@@ -293,9 +294,7 @@ def _command_line(process: psutil.Process) -> str:
 
 def _pid_of_child(workspace: Workspace) -> int:
     """The process that trains, once it has begun to look at the dataset."""
-    _wait_until(
-        lambda: any(status.phase != "start" for status in running_trainings(workspace)), "the training to begin"
-    )
+    wait_until(lambda: any(status.phase != "start" for status in running_trainings(workspace)), 30)
     return running_trainings(workspace)[0].pid
 
 
@@ -309,10 +308,3 @@ def _clear(workspace: Workspace) -> None:
 
     shutil.rmtree(workspace.models)
     workspace.models.mkdir()
-
-
-def _wait_until(condition, what: str, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
-        time.sleep(0.05)

@@ -24,7 +24,7 @@ from model.serving.held_out_features import read_held_out
 from model.serving.keras_engine import keras_engine
 from model.serving.predictor import load_predictor
 from model.training_result import TrainingResult
-from model.workspace import Workspace
+from model.workspace import Workspace, cache_directory
 from tests.support.held_out import held_out_as_served
 from tests.support.shapes import CLASSES
 
@@ -222,8 +222,27 @@ def test_fine_tuning_that_does_not_help_is_left_out(workspace, shapes):
     assert remark in (workspace.models / "m" / "report.html").read_text()
 
 
-def test_auto_says_what_it_chose_and_why(workspace, shapes):
-    result = train(TrainConfig(dataset=str(shapes), name="m", fine_tune="auto", image_size=64, folds=0), workspace)
+@pytest.fixture(scope="module")
+def watched(
+    tmp_path_factory: pytest.TempPathFactory, shapes: Path
+) -> tuple[Workspace, TrainingResult, list[TrainingStatus]]:
+    """A small training on photos of which one is damaged, its result, and every status on the way."""
+    workspace = Workspace(tmp_path_factory.mktemp("watched"))
+    workspace.models.mkdir()
+    photos = workspace.data / "photos"
+    shutil.copytree(shapes, photos)
+    (photos / "circle" / "001.jpg").write_bytes(b"no picture")
+    statuses: list[TrainingStatus] = []
+
+    def watch(*_step: object, **_metrics: float) -> None:
+        statuses.extend(running_trainings(workspace))
+
+    config = TrainConfig(dataset=str(photos), name="m", fine_tune="auto", image_size=64, folds=0)
+    return workspace, train(config, workspace, watch), statuses
+
+
+def test_auto_says_what_it_chose_and_why(watched):
+    _, result, _ = watched
     [remark] = result.remarks
     assert remark.startswith("fine_tune = auto chose none: 6 validation images are too few")
 
@@ -272,12 +291,16 @@ def test_a_network_without_a_counterpart_in_onnx_is_served_by_keras_and_says_so(
 
 
 def test_features_are_made_once(workspace, shapes, monkeypatch):
-    monkeypatch.setenv("TOPGRAFT_CACHE", str(workspace.root / "cache"))
+    known, cache = cache_directory() / "backbones", workspace.root / "cache"
+    known.mkdir(parents=True, exist_ok=True)
+    cache.mkdir()
+    (cache / "backbones").symlink_to(known)
+    monkeypatch.setenv("TOPGRAFT_CACHE", str(cache))
     phases: list[list[str]] = []
     for name in ("first", "second"):
         phases.append([])
         train(
-            TrainConfig(dataset=str(shapes), name=name, image_size=96),
+            TrainConfig(dataset=str(shapes), name=name, image_size=96, folds=0),
             workspace,
             lambda phase, *_done, **_metrics: phases[-1].append(phase),
         )
@@ -315,11 +338,8 @@ def test_of_a_limit_that_is_no_number_the_default_applies(workspace, monkeypatch
         start_run(TrainConfig(), workspace)
 
 
-def test_what_was_left_out_is_said_in_the_result(workspace, shapes, tmp_path):
-    mine = tmp_path / "mine"
-    shutil.copytree(shapes, mine)
-    (mine / "circle" / "001.jpg").write_bytes(b"no picture")
-    result = train(TrainConfig(dataset=str(mine), name="m", image_size=64), workspace)
+def test_what_was_left_out_is_said_in_the_result(watched):
+    workspace, result, _ = watched
     assert "1 image could not be decoded and left out" in result.warnings[0]
     assert "circle/001.jpg" in (workspace.models / "m" / "dataset_files" / "rejected.csv").read_text()
 
@@ -342,13 +362,8 @@ def test_options_that_are_damaged_say_what_to_do(workspace):
         train(TrainConfig(resume="m"), workspace)
 
 
-def test_time_left_is_told_only_when_it_can_be_known(workspace, shapes):
-    statuses: list[TrainingStatus] = []
-
-    def watch(*_step, **_metrics):
-        statuses.extend(running_trainings(workspace))
-
-    train(TrainConfig(dataset=str(shapes), name="m", image_size=64), workspace, watch)
+def test_time_left_is_told_only_when_it_can_be_known(watched):
+    _, _, statuses = watched
     assert {"check", "prepare", "head", "export"} <= {status.phase for status in statuses}
     assert all(status.eta_seconds != 0 for status in statuses if status.epoch < status.epochs)
 

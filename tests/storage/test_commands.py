@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import psutil
@@ -17,6 +16,7 @@ from tests.support.command import COMMAND, environment_of_tests, heed_interrupts
 from tests.support.photos import write_photos
 from tests.support.small_model import write_small_model
 from tests.support.storage_servers import PASSWORD, Fault, FaultyProxy, StorageServer
+from tests.support.waiting import wait_until
 
 
 def rclone_variables() -> dict[str, str]:
@@ -86,10 +86,7 @@ def test_cancelling_a_training_ends_its_transfer(number: signal.Signals, webdav:
         preexec_fn=heed_interrupts,
     )
     transfer = _wait_for(training, "cat")
-    deadline = time.monotonic() + 30
-    while not any(status.phase == "download" for status in running_trainings(Workspace(tmp_path))):
-        assert time.monotonic() < deadline, "nothing of the transfer was told"
-        time.sleep(0.05)
+    wait_until(lambda: any(status.phase == "download" for status in running_trainings(Workspace(tmp_path))), 30)
     training.send_signal(number)
     assert training.wait(10) == 130
     transfer.wait(2)
@@ -98,16 +95,15 @@ def test_cancelling_a_training_ends_its_transfer(number: signal.Signals, webdav:
 
 
 def _wait_for(training: psutil.Process, argument: str) -> psutil.Process:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
+    def transfer() -> psutil.Process | None:
         for child in training.children():
             # One that has just ended has no command line any more.
             with contextlib.suppress(psutil.NoSuchProcess):
                 if child.name() == "rclone" and argument in child.cmdline():
-                    time.sleep(1)  # the first bytes are told
                     return child
-        time.sleep(0.05)
-    raise AssertionError("the transfer was not started")
+        return None
+
+    return wait_until(transfer, 30)
 
 
 @pytest.mark.slow

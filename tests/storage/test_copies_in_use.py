@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from tests.support.command import COMMAND, environment_of_tests, topgraft
 from tests.support.files import content_of, write_files
 from tests.support.photos import write_photos
 from tests.support.storage_servers import StorageServer
+from tests.support.waiting import wait_until
 
 HOLD = """
 import sys
@@ -141,10 +141,7 @@ def test_no_command_takes_the_dataset_from_a_training_that_runs(webdav: StorageS
 
 
 def _wait_for_a_user(cache: Path) -> None:
-    deadline = time.monotonic() + 60
-    while not list(cache.glob("pulls/*.uses/*")):
-        assert time.monotonic() < deadline, "the training has not begun to use its dataset"
-        time.sleep(0.05)
+    wait_until(lambda: list(cache.glob("pulls/*.uses/*")), 60)
 
 
 def test_a_user_that_ends_while_it_is_looked_at_is_no_failure_of_its_own(

@@ -16,6 +16,7 @@ from model.storage.diagnosis import Check, check_remote
 from model.storage.rclone_process import run_rclone
 from tests.support.command import topgraft
 from tests.support.storage_servers import BUCKET, PASSWORD, USER, Fault, FaultyProxy, StorageServer, use
+from tests.support.waiting import wait_until
 
 
 def found(where: str) -> tuple[Check, ...]:
@@ -143,15 +144,15 @@ def test_rclone_ends_with_its_parent_and_no_command_line_has_the_password(webdav
 
 
 def _wait_for_rclone(parent: psutil.Process) -> psutil.Process:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
+    def started() -> psutil.Process | None:
         for child in parent.children():
             with contextlib.suppress(psutil.NoSuchProcess):
                 # For a moment it has the name already, and no command line yet.
                 if child.name() == "rclone" and child.cmdline():
                     return child
-        time.sleep(0.02)
-    raise AssertionError("rclone was not started")
+        return None
+
+    return wait_until(started, 20)
 
 
 def test_the_command_tells_it_in_json_and_by_its_exit_status(webdav: StorageServer, tmp_path: Path) -> None:

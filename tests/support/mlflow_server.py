@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -20,6 +19,7 @@ import requests
 
 from tests.support.http_server import answer, http_server
 from tests.support.ports import free_port
+from tests.support.waiting import wait_until
 
 # What people have who load a registered model: MLflow and what the model's requirements.txt asks for.
 PACKAGES = ("mlflow>=3.1,<4", "onnx>=1.17,<2", "onnxruntime>=1.20,<2")
@@ -144,7 +144,7 @@ def _environment_of_server() -> Path:
     """
     version = "{}.{}".format(*sys.version_info)
     named = os.environ.get("TEST_MLFLOW_DIRECTORY")
-    directory = Path(named) if named else Path(tempfile.gettempdir()) / f"topgraft-tests-mlflow-{version}"
+    directory = Path(named) if named else Path(tempfile.gettempdir()) / f"topgraft-tests-mlflow-{version}-{os.getuid()}"
     directory.mkdir(parents=True, exist_ok=True)
     python, installed = directory / "venv" / "bin" / "python", directory / "installed"
     with open(directory / "lock", "w") as lock:
@@ -167,10 +167,12 @@ def _install(directory: Path, python: Path) -> None:
 
 
 def _wait_for(address: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + SECONDS_TO_START
-    while time.monotonic() < deadline and process.poll() is None:
+    def is_healthy() -> bool:
         with contextlib.suppress(requests.RequestException):
-            if requests.get(f"{address}/health", timeout=5).status_code == 200:
-                return
-        time.sleep(0.2)
-    raise AssertionError(f"mlflow server did not start: {log.read_text()[-2000:]}")
+            return requests.get(f"{address}/health", timeout=5).status_code == 200
+        return False
+
+    try:
+        wait_until(is_healthy, SECONDS_TO_START, process)
+    except AssertionError as error:
+        raise AssertionError(f"mlflow server did not start: {log.read_text()[-2000:]}") from error

@@ -40,6 +40,7 @@ from tests.support.http_server import http_server
 from tests.support.mlflow_server import MlflowServer, answer, running_mlflow_server, spoiling_proxy
 from tests.support.ports import free_port
 from tests.support.shapes import CLASSES
+from tests.support.waiting import wait_until
 
 PASSWORD = "hunter2/@%"
 
@@ -136,11 +137,11 @@ def hanging() -> Iterator[str]:
 def warning_of(directory: Path, address: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """Log the model to `address`; the warning that this ends with, the model and all else being as before."""
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address.replace("http://", "http://me:hunter2%2F%40%25@"))
-    environment = dict(os.environ)
+    environment, children = dict(os.environ), psutil.Process().children(recursive=True)
     result = add_tracking(result_of(directory))
     open_bundle(directory).verify()
     assert dict(os.environ) == environment
-    assert psutil.Process().children(recursive=True) == []
+    assert psutil.Process().children(recursive=True) == children
     assert result.mlflow is None and result.warnings[0] == "an earlier one"
     [warning] = result.warnings[1:]
     assert "hunter2" not in warning
@@ -253,12 +254,12 @@ def test_the_logging_ends_with_who_waits_for_it(
     parent = subprocess.Popen(
         [sys.executable, "-c", code, str(finished)], stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
     )
-    wait_until(lambda: psutil.Process(parent.pid).children() != [], "the child to start")
+    wait_until(lambda: psutil.Process(parent.pid).children() != [], 30)
     [child] = psutil.Process(parent.pid).children()
-    wait_until(lambda: child.net_connections() != [], "the child to ask the server")
+    wait_until(lambda: child.net_connections() != [], 30)
     parent.send_signal(number)
     _, said = parent.communicate(timeout=30)
-    wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, "the child to die")
+    wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, 30)
     open_bundle(finished).verify()
     if number == signal.SIGINT:
         assert "small is trained; its logging to MLflow was stopped: topgraft models track small" in said
@@ -268,13 +269,6 @@ def test_the_logging_ends_with_who_waits_for_it(
 def heed_interrupts() -> None:
     """In a child about to start: undo that a shell lets what it runs in the background ignore Ctrl-C."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="session")

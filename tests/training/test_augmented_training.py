@@ -48,8 +48,8 @@ def test_views_change_the_head_and_nothing_else_is_random(workspace, shapes):
 
 
 def test_no_views_is_no_augmentation(workspace, shapes):
-    train(config(shapes, "plain"), workspace)
-    train(config(shapes, "none", augmentation="strong", augmented_views=0), workspace)
+    train(config(shapes, "plain", folds=0), workspace)
+    train(config(shapes, "none", augmentation="strong", augmented_views=0, folds=0), workspace)
     assert rows(workspace, "plain") == rows(workspace, "none")
 
 
