@@ -1,6 +1,7 @@
 """What there is without a server: the bare call of ONNX Runtime, decoding, and a batch through the library."""
 
 import dataclasses
+import functools
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -97,11 +98,16 @@ def measure(directory: Path, photos: Mapping[str, bytes], in_batch: str, count: 
 
     def in_batches(many: int) -> float:
         calls = max(1, count // many)
-        return _seconds(lambda: [call(batches[many]) for _ in range(calls)]) / (calls * many)
+
+        def work() -> None:
+            for _ in range(calls):
+                call(batches[many])
+
+        return _seconds(work) / (calls * many)
 
     works: dict[object, Callable[[], float]] = {
         "single": lambda: median_seconds(lambda: call(image), _SINGLE_CALLS),
-        **{many: lambda many=many: in_batches(many) for many in BATCHES},
+        **{many: functools.partial(in_batches, many) for many in BATCHES},
         "library": lambda: _seconds(lambda: list(predictor.predict_stream(encoded))) / count,
     }
     for images in (image, *batches.values()):
@@ -113,7 +119,7 @@ def measure(directory: Path, photos: Mapping[str, bytes], in_batch: str, count: 
         taken = {name: works[name]() for name in order}
         found.append(Round(taken["single"], {many: taken[many] for many in BATCHES}, taken["library"]))
     decoding = {
-        name: median_seconds(lambda photo=photo: decode_image(photo, spec), 30) for name, photo in photos.items()
+        name: median_seconds(functools.partial(decode_image, photo, spec), 30) for name, photo in photos.items()
     }
     return Bare(decoding, tuple(found))
 

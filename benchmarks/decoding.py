@@ -106,7 +106,7 @@ def _drawn_photos() -> list[bytes]:
     little_noise = Variation(noise=(1, 4), jpeg_quality=(QUALITY, QUALITY))
     jobs = [(CLASSES[number % len(CLASSES)], number) for number in range(PHOTOS)]
     with ThreadPoolExecutor(_processors()) as threads:
-        return list(threads.map(lambda job: draw_photo(*job, HEIGHT, WIDTH, little_noise), jobs))
+        return list(threads.map(lambda job: draw_photo(job[0], job[1], HEIGHT, WIDTH, little_noise), jobs))
 
 
 def _enlarged_photos() -> list[bytes]:

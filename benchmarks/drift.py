@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFilter
@@ -115,7 +116,10 @@ def _noise() -> Iterator[Image.Image]:
 
 
 def _features(extract: Extract, photos: list[Image.Image]) -> np.ndarray:
-    batches = (np.stack(photos[start : start + _BATCH]) for start in range(0, len(photos), _BATCH))  # type: ignore[arg-type]
+    batches = (
+        np.stack([np.asarray(photo) for photo in photos[start : start + _BATCH]])
+        for start in range(0, len(photos), _BATCH)
+    )
     return np.concatenate([extract(batch) for batch in batches])
 
 
@@ -184,7 +188,7 @@ def _prediction(row: list[float]) -> Prediction:
 def _manifest() -> Manifest:
     files = {f"file-{number}": FileRecord("0" * 64, number) for number in range(20)}
     names = ("versions", "train_config", "dataset", "metrics", "thresholds", "parity")
-    empty: dict[str, dict] = {name: {} for name in names}
+    empty: dict[str, Any] = {name: {} for name in names}
     return Manifest(
         name="pets",
         created="2026-01-01T00:00:00Z",

@@ -68,7 +68,7 @@ def _features() -> tuple[Splits, int]:
     with tempfile.TemporaryDirectory() as directory:
         write_demo_dataset(Path(directory))
         dataset = prepare_dataset(Path(directory), TrainConfig(), Path(directory)).dataset
-        splits = {}
+        splits: dict[str, LabelledFeatures] = {}
         for split in SPLITS:
             samples = dataset.split(split)
             features = extract_features(extract, samples, spec, no_progress)

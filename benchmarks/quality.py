@@ -16,6 +16,7 @@ goes on where it was stopped.
 
 import argparse
 import dataclasses
+import functools
 import json
 import os
 import shutil
@@ -127,18 +128,22 @@ def _measure(name: str, photos: LabelledPhotos, rows: _Rows) -> dict[str, list[F
             config = TrainConfig(backbone=BACKBONE, **options)
             found = rows.measured(
                 (name, method, number),
-                lambda config=config, method=method, train=train, test=test: {
-                    method: in_fresh_process(train_ours, photos, train, test, config)
-                },
+                functools.partial(_fold_of_ours, method, photos, train, test, config),
             )
             measured.setdefault(method, []).append(found[method])
         found = rows.measured(
             (name, RECIPE, number),
-            lambda train=train, test=test: in_fresh_process(train_by_recipe, photos, train, test),
+            functools.partial(in_fresh_process, train_by_recipe, photos, train, test),
         )
         for method, fold in found.items():
             measured.setdefault(method, []).append(fold)
     return measured
+
+
+def _fold_of_ours(
+    method: str, photos: LabelledPhotos, train: np.ndarray, test: np.ndarray, config: TrainConfig
+) -> dict[str, Fold]:
+    return {method: in_fresh_process(train_ours, photos, train, test, config)}
 
 
 def train_ours(photos: LabelledPhotos, train: np.ndarray, test: np.ndarray, config: TrainConfig) -> Fold:
@@ -183,7 +188,7 @@ def train_by_recipe(photos: LabelledPhotos, train: np.ndarray, test: np.ndarray)
     return found
 
 
-def _decoded(photos: LabelledPhotos, positions: Sequence[int], image_size: int) -> np.ndarray:
+def _decoded(photos: LabelledPhotos, positions: np.ndarray, image_size: int) -> np.ndarray:
     paths = (photos.directory / "images" / photos.names[position] for position in positions)
     return np.stack([read_image(path, InputSpec.square(image_size)) for path in paths])
 

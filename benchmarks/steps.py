@@ -12,7 +12,7 @@ so trainings leave it to Keras, which takes it on a GPU only.
 import dataclasses
 import statistics
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -58,7 +58,7 @@ def main() -> None:
     print(markdown_table(header, rows))
 
 
-def _network(part: str, precision: str) -> "keras.Model":
+def _network(part: Literal["top", "all", "scratch"], precision: str) -> "keras.Model":
     from model.networks.network import copy_network, cut_at_last_block
     from model.training.fine_tuning.fine_tune import trainable_network
 

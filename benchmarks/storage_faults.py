@@ -320,7 +320,7 @@ def kill_at_random(
 def _seconds_of(child: "subprocess.Popen[bytes]") -> float:
     began = time.monotonic()
     if child.wait() != 0:
-        sys.exit(f"it failed without any fault: {child.args}")
+        sys.exit(f"it failed without any fault: {child.args!r}")
     return time.monotonic() - began
 
 

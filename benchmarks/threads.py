@@ -64,8 +64,10 @@ def _running_servers(directory: Path, workspace: Path) -> Iterator[dict[str, Ser
         servers = {}
         for threads in THREADS:
             (directory / threads).mkdir()
-            variables = {"TOPGRAFT_HOME": str(workspace), "TOPGRAFT_THREADS": threads}
-            servers[threads] = stack.enter_context(running_server("topgraft", directory / threads, **variables))
+            server = running_server(
+                "topgraft", directory / threads, TOPGRAFT_HOME=str(workspace), TOPGRAFT_THREADS=threads
+            )
+            servers[threads] = stack.enter_context(server)
         yield servers
 
 

@@ -17,6 +17,7 @@ the cache of trainings: a second run takes a minute less.
 """
 
 import dataclasses
+import functools
 import statistics
 import tempfile
 import time
@@ -164,10 +165,14 @@ def _fitted(known: Photos, seed: int) -> tuple[Fitted, Photos]:
     splits = [known.of(train), known.of(val)]
     labelled = [LabelledFeatures(part.features, part.labels, np.ones(len(part.labels))) for part in splits]
     classes = int(known.labels.max()) + 1
-    head = train_head(*labelled, classes, HeadOptions.from_config(TrainConfig()))
+    head = train_head(labelled[0], labelled[1], classes, HeadOptions.from_config(TrainConfig()))
     temperature = fit_temperature(head.logits(splits[1].features), splits[1].labels)
     reference = build_reference_features(splits[0].features, splits[0].labels, [""] * len(train))
-    return Fitted(*splits, lambda features: head.logits(features) / temperature, reference), known.of(test)
+
+    def logits(features: np.ndarray) -> np.ndarray:
+        return head.logits(features) / temperature
+
+    return Fitted(splits[0], splits[1], logits, reference), known.of(test)
 
 
 def _by_probability(fitted: Fitted, features: np.ndarray) -> np.ndarray:
@@ -229,15 +234,15 @@ def _auroc(score: Callable[[Fitted, np.ndarray], np.ndarray], experiment: Experi
 def _rates_row(title: str, experiment: Experiment) -> list[str]:
     cells = [_rates(experiment, _unsure)]
     for share in SHARES:
-        cells += [_rates(experiment, lambda *item, share=share: _far(*item, share))]
-        cells += [_rates(experiment, lambda *item, share=share: _unsure(*item) | _far(*item, share))]
+        cells += [_rates(experiment, functools.partial(_far, share=share))]
+        cells += [_rates(experiment, functools.partial(_unsure_or_far, share=share))]
     return [title, *cells]
 
 
 def _rates(experiment: Experiment, is_unknown: Callable[[Fitted, np.ndarray], np.ndarray]) -> str:
     known, unknown = (
-        statistics.mean(float(is_unknown(division[0], division[part].features).mean()) for division in experiment)
-        for part in (1, 2)
+        statistics.mean(float(is_unknown(fitted, photos.features).mean()) for fitted, photos in asked)
+        for asked in ([(one, known) for one, known, _ in experiment], [(one, other) for one, _, other in experiment])
     )
     return f"{known:.0%} / {unknown:.0%}"
 
@@ -245,6 +250,10 @@ def _rates(experiment: Experiment, is_unknown: Callable[[Fitted, np.ndarray], np
 def _unsure(fitted: Fitted, features: np.ndarray) -> np.ndarray:
     threshold = confidence_threshold(softmax(fitted.logits(fitted.val.features), axis=-1), fitted.val.labels)
     return softmax(fitted.logits(features), axis=-1).max(axis=1) < threshold
+
+
+def _unsure_or_far(fitted: Fitted, features: np.ndarray, share: float) -> np.ndarray:
+    return _unsure(fitted, features) | _far(fitted, features, share)
 
 
 def _far(fitted: Fitted, features: np.ndarray, share: float) -> np.ndarray:

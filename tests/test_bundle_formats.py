@@ -39,7 +39,7 @@ def test_a_model_of_every_format_version_loads_and_predicts(version: int) -> Non
     bundle.verify()
     photo = io.BytesIO()
     Image.new("RGB", (32, 24), (200, 40, 40)).save(photo, "PNG")
-    (prediction,) = load_predictor(bundle).predict([("red.png", photo.getvalue())])
+    (prediction,) = load_predictor(bundle).predict_stream([("red.png", photo.getvalue())])
     assert (prediction.labels[0], prediction.unknown, bundle.manifest.format_version) == ("red", False, FORMAT_VERSION)
     assert load(TrainConfig, bundle.manifest.train_config).target_accuracy == 0.95
 

@@ -119,7 +119,7 @@ def test_threads_are_all_processors_a_fraction_of_them_or_a_number(
 def reads(path: Path) -> Iterator[str]:
     """Every place in a file that reads an environment variable; to set one, or to pass all on, is none."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
+    for node in (one for one in ast.walk(tree) if isinstance(one, ast.expr | ast.stmt)):
         text = ast.unparse(node)
         is_call = isinstance(node, ast.Call) and text.startswith(("os.environ.get(", "os.getenv(", "os.environ.items("))
         is_item = isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load) and text.startswith("os.environ[")

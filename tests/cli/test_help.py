@@ -9,7 +9,7 @@ import pytest
 from tests.support.command import COMMAND, ROOT, Run
 from tests.test_floors import HEAVY
 
-SUBCOMMANDS = (
+SUBCOMMANDS: tuple[list[str], ...] = (
     [],
     ["demo"],
     ["check"],

@@ -35,7 +35,13 @@ def tiff_of_16_bit_rgb(values: np.ndarray) -> bytes:
     """An uncompressed TIFF of uint16 (height, width, 3), written by hand: Pillow writes none."""
     height, width, _ = values.shape
     pixels = values.astype("<u2").tobytes()
-    entries = ((256, 3, 1, width), (257, 3, 1, height), (258, 3, 3, 8 + len(pixels)), (259, 3, 1, 1), (262, 3, 1, 2))
+    entries: tuple[tuple[int, ...], ...] = (
+        (256, 3, 1, width),
+        (257, 3, 1, height),
+        (258, 3, 3, 8 + len(pixels)),
+        (259, 3, 1, 1),
+        (262, 3, 1, 2),
+    )
     entries += ((273, 4, 1, 8), (277, 3, 1, 3), (278, 3, 1, height), (279, 4, 1, len(pixels)))
     directory = struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *entry) for entry in entries)
     start = 8 + len(pixels) + 6

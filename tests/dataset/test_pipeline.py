@@ -94,7 +94,7 @@ def test_results_come_in_order_and_few_are_computed_ahead() -> None:
             taken.append(number)
             yield number
 
-    results = pipeline.in_threads(lambda number: number * 2, items())  # type: ignore[arg-type]
+    results = pipeline.in_threads(lambda number: number * 2, items())
     assert [next(results) for _ in range(3)] == [0, 2, 4]
     assert len(taken) < 200
     assert list(results) == [2 * number for number in range(3, 1000)]

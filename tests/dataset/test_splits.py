@@ -17,7 +17,7 @@ def samples_of(*labels: int) -> list[Sample]:
 
 
 def counts(samples: list[Sample], groups: list[object] | None = None, seed: int = 0) -> dict[int, tuple[int, ...]]:
-    splits = split_samples(samples, groups or [sample.name for sample in samples], FRACTIONS, seed)  # type: ignore[arg-type]
+    splits = split_samples(samples, groups or [sample.name for sample in samples], FRACTIONS, seed)
     tallies = [Counter(sample.label for sample in splits[split]) for split in SPLITS]
     return {label: tuple(tally[label] for tally in tallies) for label in {sample.label for sample in samples}}
 

@@ -34,7 +34,7 @@ class Unseekable(io.RawIOBase):
 
 def zipped_folder(contents: Mapping[str, bytes], method: int, streamed: bool, large: bool = False) -> bytes:
     stream = Unseekable() if streamed else io.BytesIO()
-    with zipfile.ZipFile(stream, "w", method) as archive:  # type: ignore[arg-type]
+    with zipfile.ZipFile(stream, "w", method) as archive:
         archive.writestr("photos/a/", b"")
         for name, content in contents.items():
             with archive.open(f"photos/{name}", "w", force_zip64=large) as member:

@@ -97,7 +97,7 @@ def _ask_the_service(path: Path, home: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 def _bundle(directory: Path, resize: str) -> Bundle:
     directory.mkdir(parents=True)
-    values = {field.name: {} for field in dataclasses.fields(Manifest)}
+    values: dict[str, object] = {field.name: {} for field in dataclasses.fields(Manifest)}
     manifest = Manifest(
         **values
         | {

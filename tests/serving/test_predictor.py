@@ -85,7 +85,9 @@ def test_an_image_has_the_same_pixels_in_any_form(tmp_path):
 
 def test_an_array_of_several_images_gives_a_list(tmp_path):
     batch = np.zeros((3, 40, 30, 3), np.uint8)
-    assert [item.image for item in _predictor(tmp_path).predict(batch)] == ["image 0", "image 1", "image 2"]
+    predictions = _predictor(tmp_path).predict(batch)
+    assert isinstance(predictions, list)
+    assert [item.image for item in predictions] == ["image 0", "image 1", "image 2"]
 
 
 @pytest.mark.parametrize(

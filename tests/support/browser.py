@@ -5,17 +5,21 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Locator, Page
+
+playwright: Any = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
 @contextlib.contextmanager
-def running_chromium() -> "Iterator[playwright.Browser]":
+def running_chromium() -> "Iterator[Browser]":
     """A browser without a window; skips the test where Chromium is not installed."""
     if not CHROMIUM.exists():
         pytest.skip(f"{CHROMIUM} is not installed")
@@ -30,13 +34,13 @@ def running_chromium() -> "Iterator[playwright.Browser]":
 class Operation:
     """One operation of the page, opened to be tried out."""
 
-    def __init__(self, page: "playwright.Page", method: str, path: str) -> None:
+    def __init__(self, page: "Page", method: str, path: str) -> None:
         self.page = page
         self.block = page.locator(f".opblock-{method}", has=page.locator(f'[data-path="/v2/models/topgraft/{path}"]'))
         self.block.locator(".opblock-summary").click()
         self.block.get_by_role("button", name="Try it out").click()
 
-    def row(self, name: str) -> "playwright.Locator":
+    def row(self, name: str) -> "Locator":
         return self.block.locator(f'tr[data-param-name="{name}"]')
 
     def fill(self, name: str, value: str) -> None:

@@ -34,7 +34,7 @@ def zipped(files: Mapping[str, bytes], compression: int = zipfile.ZIP_DEFLATED) 
 def tarred(files: Mapping[str, bytes], mode: str = "w") -> bytes:
     """A tar of files; `mode` as in tarfile, such as `w:gz`."""
     stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode=mode) as archive:  # type: ignore[call-overload]
+    with tarfile.open(fileobj=stream, mode=mode) as archive:
         for name, content in files.items():
             member = tarfile.TarInfo(name)
             member.size = len(content)

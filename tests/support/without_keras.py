@@ -10,7 +10,7 @@ def decode_and_extract(encoded: bytes, pickled_spec: bytes, pickled_extractor: b
     """The decoded image as bytes and its features, with a pickled `InputSpec` and `FeatureExtractor`."""
     loaded = [name for name in BLOCKED if name in sys.modules]
     assert not loaded, f"imported before they could be blocked: {loaded}"
-    sys.modules.update(dict.fromkeys(BLOCKED))  # type: ignore[arg-type]
+    sys.modules.update(dict.fromkeys(BLOCKED))
 
     from model.dataset.images import decode_image
 

@@ -126,6 +126,6 @@ def test_an_epoch_resumed_in_its_middle_has_the_same_batches(options):
     assert len(whole) == len(batches) == 13 and len(rest) == 8
     assert all(
         np.array_equal(one, other)
-        for one, other in zip(whole[5:], rest, strict=True)
-        for one, other in zip(one, other, strict=True)
+        for batch, resumed in zip(whole[5:], rest, strict=True)
+        for one, other in zip(batch, resumed, strict=True)
     )

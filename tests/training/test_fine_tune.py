@@ -70,7 +70,7 @@ class _OverAfter(Deadline):
         object.__setattr__(self, "_left", iter(range(times)))
 
     def is_over(self) -> bool:
-        return next(self._left, None) is None
+        return next(vars(self)["_left"], None) is None
 
 
 @pytest.mark.parametrize(

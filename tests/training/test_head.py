@@ -169,7 +169,7 @@ class _OverAt(Deadline):
         object.__setattr__(self, "_left", iter(range(epochs - 1)))
 
     def is_over(self) -> bool:
-        return next(self._left, None) is None
+        return next(vars(self)["_left"], None) is None
 
 
 def test_a_head_that_the_time_limit_ended_says_so():

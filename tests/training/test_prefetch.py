@@ -47,7 +47,7 @@ def test_an_error_reaches_whoever_takes_the_items():
         yield 1
         raise OSError("the disk is gone")
 
-    taken = []
+    taken: list[object] = []
     with pytest.raises(OSError, match="the disk is gone"):
         taken.extend(Prefetched(items()))
 
