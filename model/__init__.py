@@ -4,4 +4,4 @@ Data walks through the rooms in this order:
 dataset -> training -> bundle -> serving -> evaluation.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
