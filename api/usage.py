@@ -11,12 +11,13 @@ from api.errors import ApiError
 from model import environment
 from model.bundle import Bundle
 from model.errors import ConfigError
+from model.provenance import utc_today
 from model.registry import Registry
 from model.results import Prediction
 from model.usage.drift_check import DAYS, sum_of_last_days
 from model.usage.record import Record
 from model.usage.recorder import Recorder
-from model.usage.store import NO_MODEL, ModelVersion, UsageStore, days_before, model_version, read_day, today
+from model.usage.store import NO_MODEL, ModelVersion, UsageStore, days_before, model_version, read_day
 from model.usage.summary import short_summary
 from model.workspace import Workspace, find_workspace
 
@@ -111,7 +112,7 @@ class UsageReader:
         }
 
     def _last_days(self, store: UsageStore, version: ModelVersion) -> Record | None:
-        since = days_before(today(), DAYS - 1)
+        since = days_before(utc_today(), DAYS - 1)
         read = {day: self._read(path) for day, path in store.day_files(version).items() if day >= since}
         found = {day: record for day, record in read.items() if record is not None}
         return sum_of_last_days(found) if found else None

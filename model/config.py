@@ -21,6 +21,8 @@ PRESETS = (NO_PRESET, "quick", "balanced", "best", "plankton", "imbalanced")
 LATEST = "latest"
 DEFAULT_TUNE_MINUTES = 5.0
 
+_OF_PRETRAINED = ("learning_rate", "l2", "refit", "fine_tune", "fine_tune_epochs")
+_OF_FINE_TUNING = ("fine_tune_epochs", "fine_tune_learning_rate")
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -283,3 +285,33 @@ def options_of(config_class: type) -> dict[str, tuple[dataclasses.Field[Any], Op
 def is_model_name(name: str) -> bool:
     """Whether `name` is a valid model name: up to 100 letters, digits, dots, dashes and underscores, not `latest`."""
     return _MODEL_NAME.fullmatch(name) is not None and name != LATEST
+
+
+def ignored_options(config: TrainConfig, *, has_splits: bool, cross_validated: bool) -> list[str]:
+    """Sentences about options that differ from their defaults but have no effect.
+
+    Args:
+        has_splits: whether the dataset has its own splits.
+        cross_validated: whether cross-validation replaces the test split.
+    """
+    reasons: list[tuple[tuple[str, ...], str]] = []
+    if config.weights == "none":
+        folds = ("folds",) if (config.folds or 0) > 1 else ()
+        reasons.append(((*_OF_PRETRAINED, *folds), "weights = none trains all layers from random weights"))
+    elif config.fine_tune == "none":
+        reasons.append((_OF_FINE_TUNING, "fine_tune = none does not train the backbone"))
+    if config.tune_minutes is None:
+        reasons.append((("tune_backbones",), "without tune_minutes there is no search"))
+    if config.augmentation == "none":
+        reasons.append((("augmented_views",), "augmentation = none creates no views"))
+    if has_splits:
+        reasons.append((("test_fraction",), "the dataset has its own splits"))
+    elif cross_validated:
+        reasons.append((("test_fraction",), "cross-validation replaces the test split: set folds = 0 for a test split"))
+    changed = [(_changed(config, names), reason) for names, reason in reasons]
+    return [f"{', '.join(names)}: set, but has no effect, because {reason}" for names, reason in changed if names]
+
+
+def _changed(config: TrainConfig, names: tuple[str, ...]) -> list[str]:
+    defaults = TrainConfig()
+    return [name for name in names if getattr(config, name) != getattr(defaults, name)]

@@ -34,7 +34,7 @@ from model.importing.imgclas import (
     Preprocessing,
     TrainedFolder,
 )
-from model.importing.untrusted_network import load_untrusted_network
+from model.importing.untrusted_keras import load_untrusted_network
 from model.networks.network import DenseLayer
 from model.networks.onnx_export import attach_head, attach_hidden_layer, convert_backbone
 from model.provenance import installed_versions, utc_now

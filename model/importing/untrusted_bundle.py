@@ -20,8 +20,8 @@ from model.errors import ModelError
 from model.evaluation.report.render import SAFE_BEGINNING
 from model.export.comparison_photos import draw_photos
 from model.files.browsing import name_some
-from model.importing.untrusted_graph import check_untrusted_graph
-from model.importing.untrusted_network import check_untrusted_network
+from model.importing.untrusted_keras import check_untrusted_network
+from model.importing.untrusted_onnx import check_untrusted_graph
 from model.serving.predictor import load_predictor
 from model.serving.reference_features import read_reference_features
 

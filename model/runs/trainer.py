@@ -15,7 +15,7 @@ from model import bundle as bundles
 from model import bundle_files, durable
 from model.backbones import Backbone, find_backbone
 from model.bundle import Bundle, Manifest
-from model.config import TrainConfig
+from model.config import TrainConfig, ignored_options
 from model.dataset.prepare import Verdict, prepare_dataset, write_dataset_files
 from model.dataset.reading import wait_for_dataset
 from model.errors import ConfigError, DatasetError, StorageError, TopgraftError, TrainingStoppedError
@@ -31,7 +31,6 @@ from model.publishing.card import model_card
 from model.publishing.upload import add_upload
 from model.results import InputSpec, Measurement, Progress, no_progress, primary_measurement
 from model.runs import Run, finished, resume_run, start_or_resume, wait_in_queue
-from model.runs.ignored_options import ignored_options
 from model.runs.import_process import import_here
 from model.runs.status_file import StatusFile
 from model.runs.stopping import resume_hint, stopped_by_signals

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from model import durable
 from model.errors import ModelError, TopgraftError
 from model.processes import answer_parent, run_child
-from model.provenance import utc_now
+from model.provenance import utc_now, utc_today
 from model.usage.drift import MIN_PHOTOS, judge_drift
 from model.usage.record import Record
-from model.usage.store import DRIFT, ModelVersion, UsageStore, days_before, model_version, today
+from model.usage.store import DRIFT, ModelVersion, UsageStore, days_before, model_version
 from model.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class DriftChecks:
 
 def sum_of_last_days(days: Mapping[str, Record], count: int = DAYS) -> Record:
     """The sum of the records of the last `count` days."""
-    since = days_before(today(), count - 1)
+    since = days_before(utc_today(), count - 1)
     total = Record()
     for day, record in days.items():
         if day >= since:
@@ -104,7 +104,7 @@ def drift_of_last_days(held_out: "np.ndarray | None", days: Mapping[str, Record]
         held_out: as of `model.serving.held_out_features.read_held_out`.
         days: day -> its record, oldest first.
     """
-    since = days_before(today(), DAYS - 1)
+    since = days_before(utc_today(), DAYS - 1)
     enough = [day for day, record in days.items() if day >= since and record.sample.distinct >= MIN_PHOTOS]
     latest = {"day": enough[-1], **judge_drift(held_out, days[enough[-1]].sample.rows).to_json()} if enough else None
     together = judge_drift(held_out, sum_of_last_days(days).sample.rows)

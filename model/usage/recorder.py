@@ -9,9 +9,10 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from model.provenance import utc_today
 from model.usage.drift_check import DriftChecks, check_in_child
 from model.usage.record import Record
-from model.usage.store import NO_MODEL, ModelVersion, UsageStore, today
+from model.usage.store import NO_MODEL, ModelVersion, UsageStore
 from model.workspace import Workspace
 
 SECONDS_BETWEEN_WRITES = 3.0
@@ -45,7 +46,7 @@ class Recorder:
     def add(self, version: ModelVersion, record: Record) -> None:
         """Add the counts of one request."""
         with self._lock:
-            self._new.setdefault((version, today()), Record()).merge(record)
+            self._new.setdefault((version, utc_today()), Record()).merge(record)
             if self._thread is None:
                 self._thread = threading.Thread(target=self._write_now_and_then, name="usage", daemon=True)
                 self._thread.start()

@@ -44,11 +44,6 @@ def model_version(name: str, manifest: Manifest) -> ModelVersion:
     )
 
 
-def today() -> str:
-    """The day in UTC, as `2026-11-21`."""
-    return datetime.datetime.now(datetime.timezone.utc).date().isoformat()
-
-
 def days_before(day: str, count: int) -> str:
     """The day `count` days before another."""
     return (datetime.date.fromisoformat(day) - datetime.timedelta(days=count)).isoformat()

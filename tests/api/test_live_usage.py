@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 from model.bundle import open_bundle
-from model.usage.store import UsageStore, model_version, today
+from model.provenance import utc_today
+from model.usage.store import UsageStore, model_version
 from model.workspace import Workspace
 from tests.support.deepaas_server import Server, environment, running_server
 from tests.support.processes import program
@@ -95,7 +96,7 @@ def test_two_workers_count_together_and_tell_drift_when_it_comes(server: Server)
     assert server.predict(zip_of([picture(colour) for colour in colours(2, 200, darkest=128)])).status_code == 200
     wait_until(lambda: told(server)["photos"] == REQUESTS + 201, SECONDS)
     table = monitor(server, "small")
-    assert "Drift: drift: " in table and "red" in table and today() in table
+    assert "Drift: drift: " in table and "red" in table and utc_today() in table
     [row] = json.loads(monitor(server, "small", "--json"))["by_day"]
     assert (row["photos"], row["drift"]["verdict"]) == (REQUESTS + 201, "drift")
 
@@ -115,8 +116,8 @@ def test_killed_workers_lose_a_few_seconds_at_most_and_leave_nothing_behind(serv
     bundle = open_bundle(server.home / "models" / "small")
     store = UsageStore(Workspace(server.home))
     version = model_version("small", bundle.manifest)
-    assert store.days(version)[today()].photos == before + 10
-    assert {path.name for path in store.folder(version).iterdir()} == {f"{today()}.json", "drift.json"}
+    assert store.days(version)[utc_today()].photos == before + 10
+    assert {path.name for path in store.folder(version).iterdir()} == {f"{utc_today()}.json", "drift.json"}
     assert {path.name for path in Path(server.home / "models" / ".monitor").iterdir()} == {"lock", "small", ".requests"}
     # Those that take their place go on.
     for colour in colours(4, 4):
@@ -131,7 +132,7 @@ def test_a_service_that_is_stopped_has_written_all_it_counted(server: Server) ->
     server.process.terminate()
     server.process.wait(10)
     version = model_version("small", open_bundle(server.home / "models" / "small").manifest)
-    assert UsageStore(Workspace(server.home)).days(version)[today()].photos == before + 6
+    assert UsageStore(Workspace(server.home)).days(version)[utc_today()].photos == before + 6
 
 
 def _workers(server: psutil.Process) -> list[psutil.Process]:

@@ -9,11 +9,12 @@ from click.testing import CliRunner, Result
 
 from model.bundle import FEATURE_SCALE, open_bundle
 from model.cli.command import main, topgraft
+from model.provenance import utc_today
 from model.results import Prediction
 from model.serving.held_out_features import read_held_out
 from model.usage.drift_check import drift_of_last_days
 from model.usage.record import Record
-from model.usage.store import NO_MODEL, ModelVersion, UsageStore, days_before, model_version, today
+from model.usage.store import NO_MODEL, ModelVersion, UsageStore, days_before, model_version
 from model.workspace import Workspace
 from tests.support.small_model import write_small_model
 
@@ -59,14 +60,14 @@ def store(home: Path) -> UsageStore:
 @pytest.fixture
 def used(store: UsageStore, small: ModelVersion) -> None:
     """Two days of use, and one too long ago."""
-    store.add(small, days_before(today(), 20), record_of(7))
-    store.add(small, days_before(today(), 1), record_of(10))
+    store.add(small, days_before(utc_today(), 20), record_of(7))
+    store.add(small, days_before(utc_today(), 1), record_of(10))
     latest = record_of(60, shift=0.5)
     latest.add_error(415)
-    store.add(small, today(), latest)
+    store.add(small, utc_today(), latest)
     refused = Record()
     refused.add_error(404)
-    store.add(NO_MODEL, today(), refused)
+    store.add(NO_MODEL, utc_today(), refused)
 
 
 def test_without_counts_it_states_how_to_enable_them(home: Path) -> None:
@@ -86,7 +87,15 @@ def test_all_models_are_shown_with_one_line_each(home: Path) -> None:
 @pytest.mark.usefixtures("used")
 def test_all_statistics_of_one_model_are_shown(home: Path) -> None:
     table = monitor(home, "small").stdout
-    for expected in ("70 photos", "[red]", "绿色", "0.90 to 0.95", "json", "Drift: drift:", days_before(today(), 20)):
+    for expected in (
+        "70 photos",
+        "[red]",
+        "绿色",
+        "0.90 to 0.95",
+        "json",
+        "Drift: drift:",
+        days_before(utc_today(), 20),
+    ):
         assert expected in table, expected
     summary = json.loads(monitor(home, "small", "--json").stdout)
     assert summary["photos"] == 70 and summary["days"] == 7
@@ -107,19 +116,19 @@ def test_drift_on_the_latest_day_is_shown_if_all_days_together_have_none(
     # Each a little off, so that they are different photos.
     for row in np.concatenate([held_out / FEATURE_SCALE + number * 2e-4 for number in range(10)]).tolist():
         usual.add_prediction(Prediction("a", CLASSES, (0.9, 0.1, 0.0), distance=row[0], components=tuple(row[1:])))
-    write(small, days_before(today(), 1), usual)
-    write(small, today(), record_of(60, shift=0.5))
+    write(small, days_before(utc_today(), 1), usual)
+    write(small, utc_today(), record_of(60, shift=0.5))
     summary = json.loads(monitor(home, "small", "--json").stdout)
     assert (summary["drift"]["verdict"], summary["by_day"][-1]["drift"]["verdict"]) == ("no drift seen", "drift")
-    assert f"On {today()} alone: drift: " in monitor(home, "small").stdout
-    assert f"; drift on {today()}" in monitor(home).stdout
+    assert f"On {utc_today()} alone: drift: " in monitor(home, "small").stdout
+    assert f"; drift on {utc_today()}" in monitor(home).stdout
     assert drift_of_last_days(held_out, store.days(small))["latest_day"]["verdict"] == "drift"
 
 
 @pytest.mark.usefixtures("used")
 def test_a_model_without_reference_features_is_not_judged(home: Path, store: UsageStore) -> None:
     unused = model_version("unused", open_bundle(home / "models" / "unused").manifest)
-    store.add(unused, today(), record_of(60))
+    store.add(unused, utc_today(), record_of(60))
     assert json.loads(monitor(home, "unused", "--json").stdout)["drift"]["verdict"] == "not judged"
     assert {model["name"] for model in json.loads(monitor(home, "--json").stdout)["models"]} == {"small", "unused"}
 

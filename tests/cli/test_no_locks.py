@@ -19,10 +19,11 @@ WITHOUT_LOCKS = "#include <errno.h>\nint flock(int file, int operation) { errno 
 COUNT = """
 import sys
 from pathlib import Path
-from model.usage.store import UsageStore, today
+from model.usage.store import UsageStore
+from model.provenance import utc_today
 from model.workspace import Workspace
 from tests.usage.records import PETS, record
-assert UsageStore(Workspace(Path(sys.argv[1]))).add(PETS, today(), record()).photos == 1
+assert UsageStore(Workspace(Path(sys.argv[1]))).add(PETS, utc_today(), record()).photos == 1
 """
 
 # As on NFS without lockd, and on Lustre mounted without flock.

@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.config import TrainConfig
+from model.config import TrainConfig, ignored_options
 from model.dataset.prepare import prepare_dataset
 from model.dataset.training_data import TrainingData
 from model.evaluation.resampling import wilson_interval
 from model.results import Sample
-from model.runs.ignored_options import ignored_options
 from model.runs.trainer import train
 from model.training.cross_validation import CrossValidation, FoldPlan, cross_validate
 from model.training.deadline import Deadline

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from model.errors import ModelDamagedError
+from model.provenance import utc_today
 from model.usage.recorder import SECONDS_BETWEEN_WRITES, Recorder
-from model.usage.store import NO_MODEL, UsageStore, today
+from model.usage.store import NO_MODEL, UsageStore
 from model.workspace import Workspace
 from tests.support.waiting import wait_until
 from tests.usage.records import PETS, record
@@ -54,7 +55,7 @@ def test_it_writes_by_itself_and_not_with_every_request(workspace: Workspace) ->
     recorder.add(NO_MODEL, record(0))
     recorder.add(PETS, record(first=1))
     wait_until(lambda: photos(workspace) == 2, seconds=5)
-    assert UsageStore(workspace).days(NO_MODEL)[today()].errors == {"415": 1}
+    assert UsageStore(workspace).days(NO_MODEL)[utc_today()].errors == {"415": 1}
     assert SECONDS_BETWEEN_WRITES <= 5
 
 
@@ -71,7 +72,7 @@ def test_a_worker_that_ends_writes_all_and_a_killed_one_loses_the_last_seconds_o
     worker.communicate(timeout=20)
     assert photos(workspace) == counted
     # It left no lock and no file that would stand in the way of the worker after it.
-    Recorder(workspace, check=lambda model: None)._store.add(PETS, today(), record(first=9))
+    Recorder(workspace, check=lambda model: None)._store.add(PETS, utc_today(), record(first=9))
     assert photos(workspace) == counted + 1
     assert not [path for path in workspace.monitor.rglob(".*")]
 

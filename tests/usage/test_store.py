@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from model.bundle import open_bundle
+from model.provenance import utc_today
 from model.results import Prediction
 from model.usage.record import BINS
 from model.usage.sample import MAX_ROWS
-from model.usage.store import KEPT_DAYS, NO_MODEL, ModelVersion, UsageStore, days_before, model_version, today
+from model.usage.store import KEPT_DAYS, NO_MODEL, ModelVersion, UsageStore, days_before, model_version
 from model.workspace import Workspace
 from tests.support.small_model import write_small_model
 from tests.usage.records import PETS, record
@@ -91,16 +92,16 @@ def test_a_number_of_the_sample_that_is_none_is_damage(store: UsageStore) -> Non
 
 
 def test_days_are_kept_for_a_while_and_no_file_grows_without_end(store: UsageStore) -> None:
-    kept, old = days_before(today(), KEPT_DAYS), days_before(today(), KEPT_DAYS + 1)
+    kept, old = days_before(utc_today(), KEPT_DAYS), days_before(utc_today(), KEPT_DAYS + 1)
     gone = ModelVersion("pets", "another version")
     for version, day in ((PETS, old), (PETS, kept), (gone, old), (NO_MODEL, old)):
         store.add(version, day, record())
-    store.add(PETS, today(), record(3 * MAX_ROWS))
-    assert list(store.days(PETS)) == [kept, today()]
+    store.add(PETS, utc_today(), record(3 * MAX_ROWS))
+    assert list(store.days(PETS)) == [kept, utc_today()]
     assert not store.folder(gone).exists() and store.days(NO_MODEL) == {}
-    size = (store.folder(PETS) / f"{today()}.json").stat().st_size
-    store.add(PETS, today(), record(3 * MAX_ROWS, first=3 * MAX_ROWS))
-    assert (store.folder(PETS) / f"{today()}.json").stat().st_size < 1.1 * size
+    size = (store.folder(PETS) / f"{utc_today()}.json").stat().st_size
+    store.add(PETS, utc_today(), record(3 * MAX_ROWS, first=3 * MAX_ROWS))
+    assert (store.folder(PETS) / f"{utc_today()}.json").stat().st_size < 1.1 * size
 
 
 def test_another_manifest_is_another_version(workspace: Workspace) -> None:
