@@ -2,7 +2,7 @@
 # make serve    Swagger UI at http://127.0.0.1:5000/ui
 # make test     run the fast tests; make test-slow: the slow ones
 # make check    check format, style, types, security and imports between rooms
-# make coverage by room, of the last: make test COVERAGE=1
+# make coverage   show the coverage by room that make test COVERAGE=1 has recorded
 # make benchmarks   run all benchmarks and update docs/benchmarks.md
 #
 # Python 3.10 to 3.12 is needed: make demo PYTHON=python3.12

@@ -70,9 +70,9 @@ def test_many_pictures_take_little_time(alike: bool) -> None:
     hashes = np.packbits(generator.random((count, 144)) < (0.01 if alike else 0.5), axis=1)
     hashes[-10:] = hashes[:10]
     thumbnails = np.zeros((count, 192), np.uint8)
-    start = time.perf_counter()
+    start = time.process_time()
     groups = near_duplicates(hashes, thumbnails)
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
     assert len(np.unique(groups)) == (1 if alike else count - 10)
 
 

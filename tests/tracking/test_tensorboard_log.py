@@ -71,10 +71,10 @@ def test_pictures_cost_a_twentieth_of_the_time_at_most(tmp_path, dataset):
     import time
 
     log = TensorBoardLog(tmp_path, dataset, "squash")
-    started = time.perf_counter()
+    started = time.process_time()
     for epoch in range(1, 101):
         log.epoch(row(epoch), logits_of([0, 1, 1] * 3))
-    quick = time.perf_counter() - started
+    quick = time.process_time() - started
     log._started -= 60  # as if it had gone on for a minute
     log.epoch(row(101), logits_of([0, 1, 1] * 3))
     log.finish([row(epoch) for epoch in range(1, 102)])
