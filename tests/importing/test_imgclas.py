@@ -199,7 +199,7 @@ def test_an_archive_is_imported_by_the_command_and_used_by_it(
     assert main([*place, "import", str(folder), "--name", "terns"]) == 0
     assert "Imported terns" in capsys.readouterr().out
     assert main([*place, "import", str(folder)]) == 2
-    assert "expected one that is not in use" in capsys.readouterr().err
+    assert "expected a name that is not in use" in capsys.readouterr().err
     assert model_names(workspace) == [NAME, "terns"]
 
 
@@ -303,15 +303,24 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
     "two means": (lambda folder: edit_conf(folder, "dataset", "mean_RGB", [1, 2]), "mean_RGB: expected three numbers"),
     "no size": (lambda folder: edit_conf(folder, "model", "image_size", "big"), "image_size: expected a number"),
     "another size": (lambda folder: edit_conf(folder, "model", "image_size", 41), "expected images of 41 by 41"),
-    "no classes": (no_classes, "classes.txt: expected the name of a class a line"),
+    "no classes": (no_classes, "classes.txt: expected one class name per line"),
     "fewer classes": (one_class_less, "num_classes 3, dataset_files/classes.txt names 2"),
     "another network": (one_class_less_everywhere, r"probabilities of the 2 classes .* outputs \(3,\)"),
-    "truncated": (lambda folder: truncate(folder / "ckpts" / "final_model.h5"), "expected a network saved by Keras"),
-    "not HDF5": (lambda folder: (folder / "ckpts" / "final_model.h5").write_text("<html>"), "saved by Keras, whole"),
-    "weights only": (weights_only, "found weights at most"),
+    "truncated": (
+        lambda folder: truncate(folder / "ckpts" / "final_model.h5"),
+        "expected a complete network saved by Keras",
+    ),
+    "not HDF5": (
+        lambda folder: (folder / "ckpts" / "final_model.h5").write_text("<html>"),
+        "complete network saved by Keras",
+    ),
+    "weights only": (weights_only, "found only weights"),
     "a link": (link_outside, "points elsewhere"),
     "huge": (claim_huge_weights, "claims 4,000,000,000,000 bytes"),
-    "not a network": (lambda folder: edit_description(folder, lambda text: "[]"), "expected the description"),
+    "not a network": (
+        lambda folder: edit_description(folder, lambda text: "[]"),
+        "expected the configuration of a network",
+    ),
     "unknown layer": (
         lambda folder: edit_description(folder, lambda text: text.replace('"SeparableConv2D"', '"Mine"')),
         "found Mine 'separable'",
@@ -341,7 +350,7 @@ def test_all_problems_are_told_at_once(workspace: Workspace, folder: Path) -> No
 
 def test_a_file_that_is_no_archive_and_a_path_to_nothing_are_refused(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "text").write_text("text")
-    with pytest.raises(ModelError, match="found a file that is no archive"):
+    with pytest.raises(ModelError, match="found a file that is not an archive"):
         import_model(tmp_path / "text", workspace)
     with pytest.raises(ModelError, match="found nothing"):
         import_model(tmp_path / "absent", workspace)
@@ -390,7 +399,10 @@ def rewrite_keras(folder: Path, network: keras.Model, edit: Callable[[dict[str, 
     ("edit", "reason"),
     [
         (lambda texts: texts.update({"assets/run.sh": "true"}), "found assets/run.sh"),
-        (lambda texts: texts.update({"metadata.json": '{"keras_version": "2.15.0"}'}), "Keras 2.15.0 has written it"),
+        (
+            lambda texts: texts.update({"metadata.json": '{"keras_version": "2.15.0"}'}),
+            "it was written by Keras 2.15.0",
+        ),
         (
             lambda texts: texts.update(
                 {
