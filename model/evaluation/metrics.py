@@ -84,11 +84,10 @@ def cross_entropies(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
         logits: float (n, classes).
         labels: int (n,).
     """
-    # Evaluating a model needs no SciPy, and importing it takes a quarter of a second.
-    from scipy.special import log_softmax
-
-    negative: np.ndarray = -log_softmax(logits, axis=-1)[np.arange(len(labels)), labels]
-    return negative
+    # The head calls this after each epoch: SciPy's log_softmax gives the same values in three times the time.
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    losses: np.ndarray = np.log(np.exp(shifted).sum(axis=-1)) - shifted[np.arange(len(labels)), labels]
+    return losses
 
 
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
