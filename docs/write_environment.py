@@ -12,8 +12,8 @@ INTRODUCTION = """\
 
 Written by `docs/write_environment.py` from `model/environment.py`; do not edit.
 
-An empty value means: not set. A value that cannot be used is logged once, with what was expected, and the default
-applies. `topgraft doctor` lists all variables with their values; secrets are never shown.
+An empty value counts as not set. An invalid value is logged once, with the expected form, and the default applies.
+`topgraft doctor` lists all variables with their values; secrets are never shown.
 """
 
 

@@ -66,8 +66,7 @@ class TrainConfig:
     )
     images_directory: str = option(
         "",
-        "Folder that the paths in dataset_files/ are relative to, if it is not the images/ folder next to it. "
-        "Relative to the dataset.",
+        "Folder that the paths in dataset_files/ are relative to; itself relative to the dataset. Empty: images/.",
     )
     name: str = option("", "Name of the new model. Empty: the start time, such as 2026-11-21_101500.")
     upload_to: str = option(
@@ -82,7 +81,7 @@ class TrainConfig:
     import_from: str = option(
         "",
         "Import a model instead of training: a folder, archive or remote:path written by Topgraft or by imgclas. "
-        "Apart from it, only name is used.",
+        "Of the other options, only name is used.",
     )
     queue: bool = option(False, "Queue the training when the maximum number is already running, instead of failing.")
     auto_resume: bool = option(
@@ -124,8 +123,8 @@ class TrainConfig:
     )
     tune_backbones: str = option(
         "",
-        "Backbones to search, separated by commas. Empty: those whose weights are on this machine, or only backbone "
-        "if it is set.",
+        "Backbones to search, separated by commas. Empty: the option backbone if it is set, otherwise all whose "
+        "weights are on this machine.",
     )
     epochs: int = option(100, "Maximum epochs for the head (early stopping applies).", minimum=1, maximum=10_000)
     patience: int = option(
@@ -159,8 +158,8 @@ class TrainConfig:
     )
     time_limit_minutes: float | None = option(
         None,
-        "Time limit in minutes for checks, features and learning, including time before an interruption; the best "
-        "model so far is kept. The head always gets 20 s; export and report come on top. Empty: no limit.",
+        "Time limit in minutes for checks, features and learning, including the time before an interruption. The best "
+        "model so far is kept. The head always gets 20 s; export and report are not included. Empty: no limit.",
         minimum=0.0,
     )
     augmentation: str = option(
@@ -211,16 +210,16 @@ class TrainConfig:
     )
     folds: int | None = option(
         None,
-        "Cross-validation folds, which estimate the accuracy of a frozen backbone with its head without a test split. "
-        "Empty: up to 10 if there are fewer than 20 images per class and fine_tune is none or auto; otherwise off. "
-        "0 or 1: off.",
+        "Number of cross-validation folds, to estimate the accuracy of a head on a frozen backbone without a test "
+        "split. Empty: up to 10 if there are fewer than 20 images per class and fine_tune is none or auto; otherwise "
+        "off. 0 or 1: off.",
         minimum=0,
         maximum=100,
     )
     group_pattern: str = option(
         "",
-        "Regular expression applied to each image's path. Images with the same text in the first group stay in one "
-        "split.",
+        "Regular expression applied to the path of each image. Images with the same text in its first capture group, "
+        "such as a specimen or sample, are kept in one split.",
     )
     max_bad_fraction: float = option(
         0.1,
@@ -230,9 +229,9 @@ class TrainConfig:
     )
     precision: str = option(
         "float32",
-        "Numeric precision of the served network. int8 is a quarter of the size and faster on most processors. It is "
-        "calibrated on training images, and rejected with a warning if validation accuracy drops by more than 0.5 "
-        "percentage points.",
+        "Numeric precision of the served network. int8 has a quarter of the size of float32 and is faster on most "
+        "processors. It is calibrated on training images. If validation accuracy drops by more than 0.5 percentage "
+        "points, float32 is kept, with a warning.",
         choices=PRECISIONS,
     )
     target_accuracy: float = option(
@@ -257,14 +256,14 @@ class PredictConfig:
     unknown_confidence: float | None = option(
         None,
         "Mark an image as unknown if its highest probability is below this value. Empty: the threshold of the "
-        "predicted class, set on validation images. 0: never.",
+        "predicted class, set on validation images. 0 disables this criterion.",
         minimum=0.0,
         maximum=1.0,
     )
     unknown_distance: float | None = option(
         None,
         "Mark an image as unknown if its distance from the training images, in feature space, is above this value. "
-        "Empty: the model's threshold, set on validation images. 2: never.",
+        "Empty: the model's threshold, set on validation images. 2 disables this criterion.",
         minimum=0.0,
         maximum=2.0,
     )

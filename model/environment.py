@@ -1,7 +1,7 @@
-"""Environment variables: the table of all that Topgraft reads, and the one way to read them.
+"""Environment variables: the table of all variables that Topgraft reads, and the function that reads them.
 
-A variable is read when its value is needed. An empty value counts as not set, since the platform sets what it does
-not use to an empty text. A value that cannot be used is logged once, and the default applies.
+A variable is read when its value is needed. An empty value counts as not set, because the platform sets unused
+variables to an empty text. An invalid value is logged once, and the default applies.
 """
 
 import dataclasses
@@ -46,11 +46,11 @@ class Variable(Generic[T]):
     Attributes:
         name: of the variable.
         kind: its type.
-        default: the value where it is not set.
-        help: what it means.
-        section: of the documentation.
-        secret: whether its value is never shown.
-        shown: the default in words, where it is not the default as text.
+        default: the value if the variable is not set.
+        help: the meaning, for the documentation.
+        section: the section of the documentation.
+        secret: whether the value is hidden in all output.
+        shown: the default in words, if it differs from the default as text.
     """
 
     name: str
@@ -63,23 +63,23 @@ class Variable(Generic[T]):
 
     @property
     def default_text(self) -> str:
-        """The default as text; empty where there is none."""
+        """The default as text; empty without a default."""
         if self.shown or self.default in (None, ""):
             return self.shown
         return {True: "1", False: "0"}[self.default] if isinstance(self.default, bool) else str(self.default)
 
     @property
     def is_set(self) -> bool:
-        """Whether it has a value that is not blank."""
+        """Whether the variable has a value that is not blank."""
         return bool(os.environ.get(self.name, "").strip())
 
     @property
     def raw(self) -> str:
-        """The text that it is set to; empty where it is not set. Never show that of a secret."""
+        """The value as text; empty if the variable is not set. Never show the text of a secret."""
         return os.environ[self.name] if self.is_set else ""
 
     def read(self) -> T:
-        """The value: the default where the variable is not set, or, after a warning, where its text is no value."""
+        """The parsed value; the default if the variable is not set or, with a warning, invalid."""
         if not self.is_set:
             return self.default
         try:
@@ -91,19 +91,19 @@ class Variable(Generic[T]):
             return self.default
 
     def problem(self) -> str:
-        """What is wrong with the text that it is set to; empty if nothing is."""
+        """Message about an invalid value; empty if the value is valid or not set."""
         try:
             if self.is_set:
                 self.kind.parse(self.raw)
         except ValueError:
             applied = f"the default applies: {self.default_text}" if self.default_text else "it is ignored"
-            received = "another text" if self.secret else repr(self.raw)
+            received = "a hidden value" if self.secret else repr(self.raw)
             return f"{self.name}: expected {self.kind.expected}, received {received}; {applied}."
         return ""
 
 
 def set_variables(prefix: str) -> dict[str, str]:
-    """The variables whose names begin with `prefix`, without the blank ones: name -> text."""
+    """Variables whose names begin with `prefix`, without blank ones: name -> text."""
     return {name: text for name, text in os.environ.items() if name.startswith(prefix) and text.strip()}
 
 
@@ -155,7 +155,7 @@ def _parse_threads(text: str) -> int | Literal["all", "share"]:
 
 
 def _parse_cores(text: str) -> int:
-    """A lone number is how many: as the number of one core it would be in the affinity already."""
+    """Number of cores. A single number is a count, because a single core ID would already limit the CPU affinity."""
     if text.strip().isdecimal():
         return int(text)
     spans = [part.split("-") for part in text.split(",")]
@@ -197,7 +197,7 @@ KERAS_HOME = Variable(
     "KERAS_HOME",
     PATH,
     Path("~/.keras"),
-    "Where Keras looks for weights of backbones, in `models/`, and keeps those that it fetches.",
+    "Folder of Keras. Weights of backbones are read from its subfolder `models/`, and downloaded to it.",
     _FOLDERS,
 )
 
@@ -206,26 +206,26 @@ WORKER_THREADS: Variable[int | Literal["all", "share"]] = Variable(
     "TOPGRAFT_THREADS",
     THREADS,
     "all",
-    "Threads that each worker decodes and computes with: `all` available processors; `share`, these divided by the "
-    "number of workers, rounded up; or a number.",
+    "Threads of each worker for decoding and inference: `all` available processors; `share`, the available processors "
+    "divided by the number of workers, rounded up; or a number.",
     _SERVICE,
 )
 MAX_UPLOAD = Variable(
     "TOPGRAFT_MAX_UPLOAD_MB",
     MEGABYTES,
     512 * _MEBIBYTE,
-    "Largest upload, or response of a URL, in megabytes (2^20 bytes).",
+    "Maximum size of an upload, or of the content of a URL, in megabytes (2^20 bytes).",
     _SERVICE,
     shown="512",
 )
 ALLOW_PRIVATE_URLS = Variable(
-    "TOPGRAFT_ALLOW_PRIVATE_URLS", YES_OR_NO, False, "Whether `url` may lead to a private address.", _SERVICE
+    "TOPGRAFT_ALLOW_PRIVATE_URLS", YES_OR_NO, False, "Allow private addresses in `url`.", _SERVICE
 )
 URL_PORTS = Variable(
     "TOPGRAFT_URL_PORTS",
     PORTS,
     WEB_PORTS,
-    "Ports that `url` may name, separated by commas.",
+    "Ports allowed in `url`, separated by commas.",
     _SERVICE,
     shown="80,443",
 )
@@ -233,25 +233,23 @@ MONITOR = Variable(
     "TOPGRAFT_MONITOR",
     YES_OR_NO,
     False,
-    "Whether the service counts its predictions (`topgraft monitor`).",
+    "Record usage statistics of the service, for `topgraft monitor`.",
     _SERVICE,
 )
-TENSORBOARD = Variable(
-    "TOPGRAFT_TENSORBOARD", YES_OR_NO, True, "Whether TensorBoard starts with the first training.", _SERVICE
-)
+TENSORBOARD = Variable("TOPGRAFT_TENSORBOARD", YES_OR_NO, True, "Start TensorBoard with the first training.", _SERVICE)
 TENSORBOARD_HOST = Variable(
     "TOPGRAFT_TENSORBOARD_HOST",
     TEXT,
     "127.0.0.1",
-    "Address of TensorBoard; 0.0.0.0 in the image.",
+    "Address that TensorBoard listens on; 0.0.0.0 in the Docker image.",
     _SERVICE,
 )
-TENSORBOARD_PORT = Variable("monitorPORT", PORT, 6006, "Port of TensorBoard; the platform sets it.", _SERVICE)
+TENSORBOARD_PORT = Variable("monitorPORT", PORT, 6006, "Port of TensorBoard; set by the platform.", _SERVICE)
 DEEPAAS_MODEL = Variable(
     "DEEPAAS_V2_MODEL",
     TEXT,
     "",
-    "Module that `deepaas-run` serves: `topgraft`, so that it fails where Topgraft is not installed.",
+    "Module that `deepaas-run` serves. With `topgraft`, it fails at the start if Topgraft is not installed.",
     _SERVICE,
     shown="every installed module",
 )
@@ -259,7 +257,7 @@ WORKERS = Variable(
     "OS_DEFAULT__WORKERS",
     TEXT,
     "",
-    "Workers that `deepaas-run` starts without `--workers`; 2 in the image.",
+    "Number of workers of `deepaas-run` without `--workers`; 2 in the Docker image.",
     _SERVICE,
     shown="1",
 )
@@ -269,9 +267,9 @@ MAX_QUEUED: Variable[int | None] = Variable(
     "TOPGRAFT_MAX_QUEUED",
     WHOLE_NUMBER,
     None,
-    "Maximum number of queued trainings. In the service each of them keeps a worker busy.",
+    "Maximum number of queued trainings. In the service, each queued training occupies a worker.",
     _TRAINING,
-    shown="0 in the service, any number by the command",
+    shown="0 in the service, unlimited on the command line",
 )
 
 STORAGE_SECONDS = Variable(
@@ -285,9 +283,14 @@ STORAGE_SECONDS = Variable(
 RCLONE_CONFIG = Variable(
     "RCLONE_CONFIG", TEXT, "", "Configuration file of rclone.", _STORAGE, shown="~/.config/rclone/rclone.conf"
 )
-_RSHARE = "of the remote `rshare:`; `RCLONE_CONFIG_<REMOTE>_<OPTION>` configures any other."
 RSHARE = (
-    Variable("RCLONE_CONFIG_RSHARE_TYPE", TEXT, "", f"Type, such as `webdav`, {_RSHARE}", _STORAGE),
+    Variable(
+        "RCLONE_CONFIG_RSHARE_TYPE",
+        TEXT,
+        "",
+        "Type of the remote `rshare:`, such as `webdav`. `RCLONE_CONFIG_<REMOTE>_<OPTION>` configures other remotes.",
+        _STORAGE,
+    ),
     Variable("RCLONE_CONFIG_RSHARE_VENDOR", TEXT, "", "Vendor of `rshare:`, such as `nextcloud`.", _STORAGE),
     Variable("RCLONE_CONFIG_RSHARE_URL", TEXT, "", "Address of `rshare:`.", _STORAGE),
     Variable("RCLONE_CONFIG_RSHARE_USER", SECRET, "", "User of `rshare:`.", _STORAGE, secret=True),
@@ -295,7 +298,7 @@ RSHARE = (
         "RCLONE_CONFIG_RSHARE_PASS",
         SECRET,
         "",
-        "Password of `rshare:`, as `rclone obscure -` prints it.",
+        "Password of `rshare:`, encoded by `rclone obscure -`.",
         _STORAGE,
         secret=True,
     ),
@@ -305,48 +308,66 @@ MLFLOW_URI = Variable(
     "MLFLOW_TRACKING_URI",
     TEXT,
     "",
-    "MLflow server, http:// or https://, that trainings are logged to; any other address is refused.",
+    "Address of the MLflow server to log trainings to, http:// or https://; other addresses are refused.",
     _MLFLOW,
     shown="nothing is logged",
 )
 MLFLOW_USER = Variable(
-    "MLFLOW_TRACKING_USERNAME", SECRET, "", "User of that server; may also be in its address.", _MLFLOW, secret=True
+    "MLFLOW_TRACKING_USERNAME",
+    SECRET,
+    "",
+    "User name on the MLflow server; may also be part of its address.",
+    _MLFLOW,
+    secret=True,
 )
-MLFLOW_PASSWORD = Variable("MLFLOW_TRACKING_PASSWORD", SECRET, "", "Password of that user.", _MLFLOW, secret=True)
-MLFLOW_TOKEN = Variable("MLFLOW_TRACKING_TOKEN", SECRET, "", "Token, in place of a user.", _MLFLOW, secret=True)
+MLFLOW_PASSWORD = Variable(
+    "MLFLOW_TRACKING_PASSWORD", SECRET, "", "Password of the user on the MLflow server.", _MLFLOW, secret=True
+)
+MLFLOW_TOKEN = Variable(
+    "MLFLOW_TRACKING_TOKEN",
+    SECRET,
+    "",
+    "Access token of the MLflow server, instead of user name and password.",
+    _MLFLOW,
+    secret=True,
+)
 MLFLOW_EXPERIMENT = Variable(
-    "MLFLOW_EXPERIMENT_NAME", TEXT, "topgraft", "Experiment of the runs, and name of the registered model.", _MLFLOW
+    "MLFLOW_EXPERIMENT_NAME", TEXT, "topgraft", "Name of the experiment, and of the registered model.", _MLFLOW
 )
 MLFLOW_SECONDS = Variable(
     "TOPGRAFT_MLFLOW_SECONDS", SECONDS, 60.0, "Time limit for logging one training.", _MLFLOW, shown="60"
 )
 MLFLOW_RUN = Variable(
-    "MLFLOW_RUN", TEXT, "", "Run that a child module names as its provenance.", _MLFLOW, shown="that of the training"
+    "MLFLOW_RUN", TEXT, "", "MLflow run recorded in a child module as provenance.", _MLFLOW, shown="run of the training"
 )
 
 NOMAD_JOB = Variable(
     "TOPGRAFT_NOMAD_JOB",
     TEXT,
     "",
-    "Nomad job that a child module names as its provenance.",
+    "Nomad job recorded in a child module as provenance.",
     _PLATFORM,
-    shown="that of the training",
+    shown="job of the training",
 )
-NOMAD_JOB_ID = Variable("NOMAD_JOB_ID", TEXT, "", "Nomad job; kept with a model that is trained in it.", _PLATFORM)
-NOMAD_ALLOC_ID = Variable("NOMAD_ALLOC_ID", TEXT, "", "Nomad allocation, kept likewise.", _PLATFORM)
+NOMAD_JOB_ID = Variable("NOMAD_JOB_ID", TEXT, "", "Nomad job; recorded in models trained in it.", _PLATFORM)
+NOMAD_ALLOC_ID = Variable("NOMAD_ALLOC_ID", TEXT, "", "Nomad allocation; recorded in models trained in it.", _PLATFORM)
 NOMAD_CPU_CORES: Variable[int | None] = Variable(
-    "NOMAD_CPU_CORES", CORES, None, "Processors that the platform grants: a number, or a list such as 0-3,7.", _PLATFORM
+    "NOMAD_CPU_CORES",
+    CORES,
+    None,
+    "Processors allocated by the platform: a number, or a list such as 0-3,7.",
+    _PLATFORM,
 )
 NOMAD_MEMORY: Variable[int | None] = Variable(
-    "NOMAD_MEMORY_LIMIT", MEGABYTES, None, "Memory that the platform grants, in megabytes.", _PLATFORM
+    "NOMAD_MEMORY_LIMIT", MEGABYTES, None, "Memory allocated by the platform, in megabytes.", _PLATFORM
 )
-CUDA_DEVICES = Variable("CUDA_VISIBLE_DEVICES", TEXT, "", "GPUs that may be used.", _PLATFORM, shown="all")
+CUDA_DEVICES = Variable("CUDA_VISIBLE_DEVICES", TEXT, "", "GPUs to use.", _PLATFORM, shown="all")
 BLAS_THREADS = (
     Variable(
         "OMP_NUM_THREADS",
         TEXT,
         "",
-        "Threads of OpenMP, which NumPy and TensorFlow use.",
+        "Number of OpenMP threads of NumPy and TensorFlow.",
         _PLATFORM,
         shown="the available processors",
     ),
@@ -354,16 +375,21 @@ BLAS_THREADS = (
         "OPENBLAS_NUM_THREADS",
         TEXT,
         "",
-        "Threads of the linear algebra of NumPy.",
+        "Number of threads of the linear algebra of NumPy.",
         _PLATFORM,
         shown="the available processors",
     ),
 )
 ORT_DISABLE_TELEMETRY = Variable(
-    "ORT_DISABLE_TELEMETRY", TEXT, "", "1 keeps ONNX Runtime from reporting its use to Microsoft.", _PLATFORM, shown="1"
+    "ORT_DISABLE_TELEMETRY",
+    TEXT,
+    "",
+    "1 disables the usage data that ONNX Runtime sends to Microsoft.",
+    _PLATFORM,
+    shown="1",
 )
 TENSORFLOW_LOG_LEVEL = Variable(
-    "TF_CPP_MIN_LOG_LEVEL", TEXT, "", "Lowest level of TensorFlow's own log.", _PLATFORM, shown="3 in the command"
+    "TF_CPP_MIN_LOG_LEVEL", TEXT, "", "Minimum level of TensorFlow's own log.", _PLATFORM, shown="3 on the command line"
 )
 
 VARIABLES: tuple[Variable[Any], ...] = (
@@ -376,4 +402,4 @@ VARIABLES: tuple[Variable[Any], ...] = (
     *(NOMAD_JOB, NOMAD_JOB_ID, NOMAD_ALLOC_ID, NOMAD_CPU_CORES, NOMAD_MEMORY),
     *(CUDA_DEVICES, *BLAS_THREADS, ORT_DISABLE_TELEMETRY, TENSORFLOW_LOG_LEVEL),
 )
-"""Every variable, by section."""
+"""All variables, by section."""

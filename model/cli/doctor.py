@@ -194,7 +194,7 @@ def _models(workspace: Workspace) -> Iterator[Finding]:
 
 
 def _services() -> Iterator[Finding]:
-    from model.tracking.experiment_tracking import INSTALL, is_installed, look_at, tracking_server
+    from model.tracking.experiment_tracking import INSTALL, check_server, is_installed, tracking_server
 
     try:
         server = tracking_server()
@@ -206,9 +206,9 @@ def _services() -> Iterator[Finding]:
     elif not is_installed():
         yield Finding("services", "MLflow", "note", f"the client is missing: {INSTALL}")
     else:
-        wrong = look_at(server)
+        problem = check_server(server)
         detail = f"trainings are logged to {server.address}, experiment {server.experiment}"
-        yield Finding("services", "MLflow", "note" if wrong else "ok", wrong or detail)
+        yield Finding("services", "MLflow", "note" if problem else "ok", problem or detail)
 
 
 def _variables() -> Iterator[Finding]:

@@ -69,8 +69,8 @@ def add_upload(
     """Send the model of a finished training to the remote storage that its option `upload_to` names, if any.
 
     Returns:
-        The result with `upload`. If the upload fails, the model is whole and the result has one more warning, with the
-        command that repeats the upload.
+        The result with `upload`. If the upload fails, the model is complete nevertheless, and the result has one more
+        warning, with the command that repeats the upload.
     """
     if not where:
         return result
@@ -78,7 +78,7 @@ def add_upload(
     try:
         uploaded = push_model(find_bundle(workspace, result.model), where, progress)
     except (TopgraftError, OSError) as error:
-        warning = f"The upload failed: {error} The model is whole. To send it later: {command}"
+        warning = f"The upload failed: {error} The model is complete. To upload it later: {command}"
         log.warning("%s", warning)
         return result.with_warning(warning)
     except BaseException:

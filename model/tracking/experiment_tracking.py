@@ -1,11 +1,11 @@
-"""A trained model, logged to an MLflow server as one run.
+"""Logging of a trained model to an MLflow server, as one run.
 
-At the end, when the model is whole and in its place, not as the training goes: no epoch waits for a network, a
-training that was killed and resumed is still one run, and whatever MLflow does, the model stays. To watch a training,
-there are status.json and TensorBoard.
+A model is logged after it is complete in models/, not during training: no epoch waits for the network, a resumed
+training is still one run, and a failure of MLflow cannot affect the model. status.json and TensorBoard show a running
+training.
 
-By a child process (`mlflow_run.py`): it can be ended at the deadline wherever it hangs, be it in name resolution or
-in an upload, and the settings that MLflow's client reads from the environment are its own.
+A child process (`mlflow_run.py`) does the logging: it can be killed at the time limit even in name resolution or in an
+upload, and has its own environment variables for MLflow's client.
 """
 
 import dataclasses
@@ -32,8 +32,8 @@ OUTCOME = "outcome.json"
 INSTALL = "pip install 'topgraft[mlflow]'"
 
 _LOG = "log"
-_SECONDS_TO_LOOK = 3.0
-# Within the deadline, a server that never answers is told from one that is slow; MLflow's own are 120 s and 7 times.
+_SECONDS_TO_CHECK = 3.0
+# Short enough to fail within the time limit if the server never responds; MLflow's defaults are 120 s and 7 retries.
 _CLIENT_SETTINGS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -41,10 +41,10 @@ _CLIENT_SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "GIT_PYTHON_REFRESH": "quiet",
 }
-_UNREACHABLE = "See that it runs, and that MLFLOW_TRACKING_URI is its address"
+_UNREACHABLE = "Check that it is running and that MLFLOW_TRACKING_URI is its address"
 _ADVICE = {
-    401: "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD to those of a user of that server",
-    403: "Set MLFLOW_EXPERIMENT_NAME to an experiment, and registered model, that this user may change",
+    401: "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD to the login of a user of this server",
+    403: "Set MLFLOW_EXPERIMENT_NAME to an experiment and registered model that this user may change",
 }
 
 log = logging.getLogger(__name__)
@@ -52,13 +52,13 @@ log = logging.getLogger(__name__)
 
 @dataclasses.dataclass(frozen=True)
 class TrackingServer:
-    """An MLflow server as the environment names it.
+    """An MLflow server and its settings, from the environment variables.
 
     Attributes:
         address: http or https, without credentials.
-        user, password: empty where none are needed.
-        experiment: where its runs go; the registered model has this name too.
-        seconds: the longest that logging one model may take.
+        user, password: empty if the server requires none.
+        experiment: name of the experiment; also that of the registered model, see `registered_model`.
+        seconds: time limit for logging one model.
     """
 
     address: str
@@ -69,23 +69,23 @@ class TrackingServer:
 
     @property
     def registered_model(self) -> str:
-        """The registered model whose versions the trainings are; MLflow allows no / and : in its name."""
+        """Name of the registered model; MLflow allows no / and : in it."""
         return self.experiment.replace("/", "-").replace(":", "-")
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """How far the logging of a model came.
+    """Progress of logging a model, and its error.
 
     Attributes:
-        experiment: its name.
-        run_id: of the run; empty while there is none.
-        url: the page of the run.
-        registered_model, version: what the model is in the registry; empty while it is not there.
-        step: what is being done, as in "it was to ...".
-        done: whether all is logged.
-        error: why it ended before, else empty.
-        http_status: of the answer that ended it; 0 where there was none.
+        experiment: name of the experiment.
+        run_id: ID of the run; empty before it is created.
+        url: web page of the run.
+        registered_model, version: name and version in the model registry; empty before registration.
+        step: the current step, as a verb phrase for messages, such as "upload the model".
+        done: whether everything is logged.
+        error: reason of the failure; empty without one.
+        http_status: HTTP status of the failed request; 0 without a response.
     """
 
     experiment: str
@@ -99,12 +99,12 @@ class Outcome:
     http_status: int = 0
 
     def run(self) -> TrackedRun:
-        """The run, for the result of a training."""
+        """The run as part of the result of a training."""
         return TrackedRun(self.experiment, self.run_id, self.url, self.registered_model, self.version)
 
 
 def tracking_server() -> TrackingServer | None:
-    """The server that MLFLOW_TRACKING_URI names; None where it is not set, or empty.
+    """MLflow server in MLFLOW_TRACKING_URI; None if the variable is not set or empty.
 
     Raises:
         ConfigError: a variable has a value that cannot be used.
@@ -128,16 +128,16 @@ def tracking_server() -> TrackingServer | None:
 
 
 def is_installed() -> bool:
-    """Whether MLflow's client is there."""
+    """Whether MLflow's client is installed."""
     return importlib.util.find_spec("mlflow") is not None
 
 
 def add_tracking(result: TrainingResult, progress: Progress = no_progress) -> TrainingResult:
-    """Log a finished training to MLflow, if the environment names a server.
+    """Log a finished training to MLflow if MLFLOW_TRACKING_URI is set.
 
     Returns:
-        The result with `mlflow`. If MLflow fails, the model is whole and the result has one more warning, with the
-        command that repeats the logging.
+        The result with `mlflow`. If MLflow fails, the model is complete nevertheless, and the result has one more
+        warning, with the command that repeats the logging.
     """
     directory = result.path
     try:
@@ -148,11 +148,15 @@ def add_tracking(result: TrainingResult, progress: Progress = no_progress) -> Tr
         outcome = log_model(directory, server)
         progress("mlflow", 1, 1)
     except (TopgraftError, OSError) as error:
-        warning = f"{error} The model is whole. To log it later: {_how_to_log(directory)}"
+        warning = f"{error} The model is complete. To log it later: {_how_to_log(directory)}"
         log.warning("%s", warning)
         return result.with_warning(warning)
     except BaseException:
-        log.warning("%s is trained; its logging to MLflow was stopped: %s", directory.name, _how_to_log(directory))
+        log.warning(
+            "%s: logging to MLflow was stopped. To log it later: %s",
+            directory.name,
+            _how_to_log(directory),
+        )
         raise
     log.info("logged to MLflow: %s", outcome.url)
     return dataclasses.replace(result, mlflow=outcome.run())
@@ -164,12 +168,12 @@ def log_model(directory: Path, server: TrackingServer) -> Outcome:
     The run is recorded next to the model: see `model.provenance`.
 
     Raises:
-        TrackingError: logging failed, or took longer than `server.seconds`. The message says how far it came, and
+        TrackingError: logging failed, or took longer than `server.seconds`. The message names the failed step and
             contains no password.
     """
     if not is_installed():
         raise TrackingError(
-            f"MLflow: expected its client to be installed, since MLFLOW_TRACKING_URI is set. Install it: {INSTALL}."
+            f"MLflow: expected its client, because MLFLOW_TRACKING_URI is set, found none. Install it: {INSTALL}."
         )
     with tempfile.TemporaryDirectory(prefix="topgraft-mlflow-") as folder:
         ended = _run_child(directory, Path(folder), server)
@@ -181,8 +185,8 @@ def log_model(directory: Path, server: TrackingServer) -> Outcome:
     raise TrackingError(_without_secrets(_failure(outcome, reason, server), server))
 
 
-def look_at(server: TrackingServer) -> str:
-    """Ask the server for the experiment, as its user, for a few seconds; what is wrong, empty if nothing is."""
+def check_server(server: TrackingServer) -> str:
+    """Request the experiment from the server, within a few seconds; return the problem, empty if there is none."""
     token = "" if server.user else environment.MLFLOW_TOKEN.read()
     try:
         answer = requests.get(
@@ -190,7 +194,7 @@ def look_at(server: TrackingServer) -> str:
             params={"experiment_name": server.experiment},
             auth=(server.user, server.password) if server.user else None,
             headers={"Authorization": f"Bearer {token}"} if token else None,
-            timeout=_SECONDS_TO_LOOK,
+            timeout=_SECONDS_TO_CHECK,
         )
         known = answer.ok or answer.json().get("error_code") == "RESOURCE_DOES_NOT_EXIST"
     except requests.JSONDecodeError:
@@ -201,7 +205,7 @@ def look_at(server: TrackingServer) -> str:
 
 
 def _run_child(directory: Path, folder: Path, server: TrackingServer) -> str:
-    """Let the child log the model until it ends or time is up; how it was ended, empty if it ended by itself."""
+    """Log the model in a child process, up to the time limit; return how it was killed, empty if it exited."""
     command = python_command(CHILD, directory, folder)
     with open(folder / _LOG, "wb") as output:
         child = start_child(command, stdout=output, stderr=output, env=_environment(server))
@@ -216,7 +220,7 @@ def _run_child(directory: Path, folder: Path, server: TrackingServer) -> str:
 
 
 def _environment(server: TrackingServer) -> dict[str, str]:
-    """The environment of the child: the server and what its client needs to know, nothing empty."""
+    """Environment variables of the child: the server, and settings of MLflow's client, without empty ones."""
     kept = {name: value for name, value in python_environment().items() if value or not name.startswith("MLFLOW_")}
     of_server = {
         "MLFLOW_TRACKING_URI": server.address,
@@ -235,14 +239,14 @@ def _read_outcome(folder: Path, server: TrackingServer) -> Outcome:
 
 
 def write_outcome(folder: Path, outcome: Outcome) -> None:
-    """In the child: tell how far it came."""
+    """In the child: write the progress for the parent."""
     durable.write_json(folder / OUTCOME, dataclasses.asdict(outcome))
 
 
 def _failure(outcome: Outcome, reason: str, server: TrackingServer) -> str:
-    so_far = f" What was logged before is in {outcome.url}." if outcome.url else ""
+    incomplete = f" The incomplete run is at {outcome.url}." if outcome.url else ""
     return (
-        f"MLflow at {server.address}: expected to {outcome.step}, received: {reason}.{so_far} "
+        f"MLflow at {server.address}: expected to {outcome.step}, received: {reason}.{incomplete} "
         f"{_advice(outcome.http_status)}."
     )
 
@@ -260,7 +264,7 @@ def _without_secrets(text: str, server: TrackingServer) -> str:
 
 def _last_line(path: Path) -> str:
     lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return lines[-1] if lines else "it said nothing"
+    return lines[-1] if lines else "it wrote no output"
 
 
 def _how_to_log(directory: Path) -> str:

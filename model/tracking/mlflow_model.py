@@ -1,7 +1,7 @@
-"""The files that make a trained model one of MLflow's: what it is, what goes in and out, what it needs.
+"""Files of MLflow's model format for a trained model: flavors, signature and requirements.
 
-They are written as MLflow documents its model format, not by MLflow's own functions: those want pandas, and load
-the network once more.
+They are written according to MLflow's documentation and not by MLflow's own functions, which require pandas and load
+the network a second time.
 """
 
 import json
@@ -20,9 +20,9 @@ MODEL = "model"
 
 
 def write_model_files(folder: Path, bundle: Bundle, run_id: str) -> None:
-    """Write MLmodel, python_env.yaml and requirements.txt for a model whose other files stand beside them.
+    """Write MLmodel, python_env.yaml and requirements.txt; the files of the model belong into the same folder.
 
-    It then loads by `mlflow.onnx` and `mlflow.pyfunc`, or by `mlflow.keras` where the Keras model serves.
+    The model then loads with `mlflow.onnx` and `mlflow.pyfunc`, or with `mlflow.keras` if Keras is its engine.
     """
     by_onnx = bundle.manifest.engine == "onnx"
     description = {

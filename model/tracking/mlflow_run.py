@@ -55,45 +55,45 @@ class _ModelLogging:
         self.client = MlflowClient(tracking_uri=server.address)
         self.outcome = Outcome(server.experiment)
 
-    def tell(self, **changes: Any) -> None:
-        """Tell the parent, which may have to end this process at any moment."""
+    def report(self, **changes: Any) -> None:
+        """Report the progress to the parent, which may kill this process at any moment."""
         self.outcome = dataclasses.replace(self.outcome, **changes)
         write_outcome(self.folder, self.outcome)
 
     def run(self) -> None:
-        """Run, parameters, metrics, artifacts, registered model."""
-        self.tell(step=f"open the experiment {self.server.experiment}")
+        """Create the run; log parameters, metrics and artifacts; register the model."""
+        self.report(step=f"open the experiment {self.server.experiment}")
         experiment = find_experiment(self.client, self.server.experiment)
-        self.tell(step="begin a run")
+        self.report(step="begin a run")
         run_id = self.find_run(experiment).info.run_id
-        self.tell(run_id=run_id, url=f"{self.server.address}/#/experiments/{experiment}/runs/{run_id}")
-        self.tell(step="log parameters and metrics")
+        self.report(run_id=run_id, url=f"{self.server.address}/#/experiments/{experiment}/runs/{run_id}")
+        self.report(step="log parameters and metrics")
         self.log_values(run_id)
-        self.tell(step="upload the report")
+        self.report(step="upload the report")
         self.upload_readable(run_id)
-        self.tell(step="upload the model")
+        self.report(step="upload the model")
         self.upload_model(run_id)
-        self.tell(step=f"register the model as {self.server.registered_model}")
+        self.report(step=f"register the model as {self.server.registered_model}")
         version = self.register(run_id)
-        self.tell(registered_model=self.server.registered_model, version=version, step="finish the run")
+        self.report(registered_model=self.server.registered_model, version=version, step="finish the run")
         self.client.set_terminated(run_id, "FINISHED", max(_start(self.manifest), self.end))
-        self.tell(done=True)
+        self.report(done=True)
 
     def fail(self, error: Exception) -> None:
-        """Tell why, and let the run say so too where the server still answers."""
+        """Report the error, and mark the run as failed if the server still responds."""
         reason, status = _reason(error)
-        self.tell(error=reason, http_status=status)
+        self.report(error=reason, http_status=status)
         if self.outcome.run_id and status:
             self.client.set_tag(self.outcome.run_id, _INCOMPLETE, f"expected to {self.outcome.step}: {reason}")
             self.client.set_terminated(self.outcome.run_id, "FAILED")
 
     @property
     def end(self) -> int:
-        """When the training ended, in milliseconds since 1970: its manifest is written last."""
+        """End of the training in milliseconds since 1970: the time of the manifest, which is written last."""
         return int((self.bundle.directory / MANIFEST).stat().st_mtime * 1000)
 
     def find_run(self, experiment: str) -> Run:
-        """The run of this model, new or begun before."""
+        """Run of this model: an existing one, otherwise a new one."""
         identity = file_record(self.bundle.directory / MANIFEST).sha256
         begun = self.client.search_runs([experiment], f"tags.`{_IDENTITY}` = '{identity}'", max_results=1)
         if not begun:
@@ -104,7 +104,7 @@ class _ModelLogging:
         return begun[0]
 
     def log_values(self, run_id: str) -> None:
-        """Parameters and metrics, in as few requests as MLflow allows."""
+        """Log parameters and metrics, in as few requests as MLflow allows."""
         for parameters in _batches(list(run_parameters(self.manifest)), MAX_PARAMS_TAGS_PER_BATCH):
             self.client.log_batch(run_id, params=parameters)
         measured = [*epoch_metrics(self.bundle), *final_metrics(self.manifest, self.end)]
@@ -112,7 +112,7 @@ class _ModelLogging:
             self.client.log_batch(run_id, metrics=metrics)
 
     def upload_readable(self, run_id: str) -> None:
-        """What people read, at the top of the run's artifacts."""
+        """Upload the report, results, manifest and predictions to the top level of the artifacts."""
         for name in (REPORT, RESULTS, MANIFEST):
             if (self.bundle.directory / name).is_file():
                 self.client.log_artifact(run_id, str(self.bundle.directory / name))
@@ -120,14 +120,14 @@ class _ModelLogging:
             self.client.log_artifacts(run_id, str(self.bundle.directory / PREDICTIONS), PREDICTIONS)
 
     def upload_model(self, run_id: str) -> None:
-        """The whole bundle, and the files that make it a model of MLflow's."""
+        """Upload all files of the model, and those of MLflow's model format."""
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             write_model_files(Path(folder), self.bundle, run_id)
             self.client.log_artifacts(run_id, folder, MODEL)
         self.client.log_artifacts(run_id, str(self.bundle.directory), MODEL)
 
     def register(self, run_id: str) -> str:
-        """The version of the registered model that this run is, new or made before."""
+        """Register the run as a version of the registered model, unless it is one; return the version."""
         name = self.server.registered_model
         try:
             self.client.create_registered_model(name)
@@ -144,10 +144,10 @@ class _ModelLogging:
 
 
 def find_experiment(client: MlflowClient, name: str) -> str:
-    """The id of an experiment, which is made if it is not there.
+    """ID of an experiment, which is created if it does not exist.
 
     Raises:
-        TrackingError: it was deleted; MLflow keeps its name until it is gone for good.
+        TrackingError: the experiment was deleted; MLflow reserves its name until it is deleted permanently.
     """
     found = client.get_experiment_by_name(name)
     if found is None:
@@ -156,15 +156,15 @@ def find_experiment(client: MlflowClient, name: str) -> str:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-        # Another training made it meanwhile.
+        # Another training has created it in the meantime.
         found = client.get_experiment_by_name(name)
     if found is None or found.lifecycle_stage == "deleted":
-        raise TrackingError("it was deleted there: restore it, or name another one by MLFLOW_EXPERIMENT_NAME")
+        raise TrackingError("the experiment was deleted: restore it, or set MLFLOW_EXPERIMENT_NAME to another one")
     return str(found.experiment_id)
 
 
 def run_tags(manifest: Manifest, server: TrackingServer) -> dict[str, str]:
-    """Who trained what, where and with which version."""
+    """Tags of the run: user, model, version of topgraft, dataset and host."""
     tags = {
         "mlflow.source.name": "topgraft",
         "mlflow.user": server.user,
@@ -177,7 +177,7 @@ def run_tags(manifest: Manifest, server: TrackingServer) -> dict[str, str]:
 
 
 def run_parameters(manifest: Manifest) -> Iterator[Param]:
-    """Every option of the training as text, what was trained on, and how many images of each split."""
+    """Parameters of the run: all options as text, backbone, dataset, and number of images in each split."""
     counts = {
         f"{split}_images": sum(of_class.values()) for split, of_class in manifest.dataset.get("counts", {}).items()
     }
@@ -194,7 +194,7 @@ def run_parameters(manifest: Manifest) -> Iterator[Param]:
 
 
 def epoch_metrics(bundle: Bundle) -> Iterator[Metric]:
-    """Every number of results.csv, named phase/column, with the epoch as its step."""
+    """Metrics of the epochs in results.csv, named phase/column, with the epoch as the step."""
     path = bundle.directory / RESULTS
     if not path.is_file():
         return
@@ -209,7 +209,7 @@ def epoch_metrics(bundle: Bundle) -> Iterator[Metric]:
 
 
 def final_metrics(manifest: Manifest, moment: int) -> Iterator[Metric]:
-    """The numbers of the manifest's metrics, named split/name; an interval as its two ends, _low and _high."""
+    """Final metrics in the manifest, named split/name; an interval as two metrics, _low and _high."""
     for split, metrics in manifest.metrics.items():
         for name, value in metrics.items():
             if isinstance(value, (int, float)):
@@ -228,7 +228,7 @@ def _batches(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
 
 
 def _reason(error: BaseException) -> tuple[str, int]:
-    """Why a request failed, in the words of its first cause, and the HTTP status of the answer, 0 where none came."""
+    """Message of the first cause of a failed request, and the HTTP status of the response; 0 without one."""
     status = _HTTP_STATUS_OF.get(getattr(error, "error_code", ""), 0)
     status = status or getattr(getattr(error, "response", None), "status_code", 0)
     before = error.__cause__ or error.__context__

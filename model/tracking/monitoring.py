@@ -1,4 +1,4 @@
-"""TensorBoard beside the server, to follow trainings while they run."""
+"""TensorBoard as a child process of the server, to monitor running trainings."""
 
 import importlib.util
 import logging
@@ -23,12 +23,12 @@ run_main()
 
 
 def start_tensorboard(models: Path) -> "subprocess.Popen[bytes] | None":
-    """Start TensorBoard for the folder of models; None, and a line in the log, where that cannot be.
+    """Start TensorBoard for the folder of models; return None and log the reason if it cannot start.
 
     It listens on the port `monitorPORT` (default 6006) of the address TOPGRAFT_TENSORBOARD_HOST (default
-    127.0.0.1). A busy port is left alone: most likely it is the TensorBoard of another worker.
-    It dies with this process. Call it from the main thread: the kernel takes the end of the calling
-    thread for the parent's.
+    127.0.0.1). If the port is in use, most likely by the TensorBoard of another worker, nothing is started.
+    TensorBoard ends with this process. Call this function from the main thread: the kernel ends TensorBoard when the
+    calling thread ends.
     """
     host, port = TENSORBOARD_HOST.read(), TENSORBOARD_PORT.read()
     if importlib.util.find_spec("tensorboard") is None:

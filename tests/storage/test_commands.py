@@ -122,7 +122,7 @@ def test_a_training_from_a_storage_to_a_storage(proxy: FaultyProxy, tmp_path: Pa
     assert (
         json.loads((tmp_path / "models" / "pets" / "manifest.json").read_text())["dataset"]["path"] == "rshare:photos"
     )
-    command = warning.partition("To send it later: topgraft ")[2].split()
+    command = warning.partition("To upload it later: topgraft ")[2].split()
     proxy.faults.clear()
     pushed = topgraft(*command, cwd=tmp_path, **rclone_variables())
     assert pushed.returncode == 0, pushed.stderr

@@ -30,8 +30,8 @@ from model.serving.predictor import load_predictor
 from model.tracking.experiment_tracking import (
     TrackingServer,
     add_tracking,
+    check_server,
     log_model,
-    look_at,
     tracking_server,
 )
 from model.training_result import TrackedRun, TrainingResult
@@ -145,7 +145,7 @@ def warning_of(directory: Path, address: str, monkeypatch: pytest.MonkeyPatch) -
     assert result.mlflow is None and result.warnings[0] == "an earlier one"
     [warning] = result.warnings[1:]
     assert "hunter2" not in warning
-    assert warning.endswith("The model is whole. To log it later: topgraft models track small")
+    assert warning.endswith("The model is complete. To log it later: topgraft models track small")
     return warning
 
 
@@ -231,11 +231,11 @@ def test_a_look_tells_a_server_from_what_is_none(hanging: str) -> None:
     unknown = b'{"error_code": "RESOURCE_DOES_NOT_EXIST"}'
     for status, body, expected in ((404, unknown, ""), (200, b"{}", ""), (404, b"no", "404"), (401, b"no", "USERNAME")):
         with http_server(answering(status, body)) as address:
-            said = look_at(TrackingServer(address))
+            said = check_server(TrackingServer(address))
             assert expected in said and bool(expected) == bool(said)
-    assert "cannot be reached" in look_at(TrackingServer(f"http://127.0.0.1:{free_port()}"))
+    assert "cannot be reached" in check_server(TrackingServer(f"http://127.0.0.1:{free_port()}"))
     start = time.monotonic()
-    assert "cannot be reached" in look_at(TrackingServer(hanging))
+    assert "cannot be reached" in check_server(TrackingServer(hanging))
     assert time.monotonic() - start < 5
 
 
@@ -262,7 +262,7 @@ def test_the_logging_ends_with_who_waits_for_it(
     wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE, 30)
     open_bundle(finished).verify()
     if number == signal.SIGINT:
-        assert "small is trained; its logging to MLflow was stopped: topgraft models track small" in said
+        assert "small: logging to MLflow was stopped. To log it later: topgraft models track small" in said
         assert list(temporary.iterdir()) == []
 
 
