@@ -23,8 +23,8 @@ from model.synthesis.composition import write_demo_dataset
 from model.workspace import Workspace
 from tests.support.nextcloud_server import nextcloud
 from tests.support.processes import program
+from tests.support.publishing_faults import MODEL
 
-MODEL = "pets"
 IMAGES_PER_CLASS = 4
 REPEATS = 3
 GOAL_SECONDS = 30.0

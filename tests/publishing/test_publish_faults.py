@@ -5,10 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks import publishing_faults
-from benchmarks.publishing import MODEL
-from benchmarks.publishing_faults import Scene, scene_in
 from model.workspace import Workspace
+from tests.support import publishing_faults
+from tests.support.publishing_faults import MODEL, Scene, scene_in
 from tests.support.small_model import write_model
 
 pytestmark = pytest.mark.slow  # many processes, one after the other

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from benchmarks import storage_faults
-from benchmarks.storage_faults import ROWS, Row, Scene, scene_in
+from tests.support import storage_faults
+from tests.support.kills import kill_at_random
+from tests.support.storage_faults import ROWS, Row, Scene, scene_in
 
 # One of each kind; what tells little more is with the slow ones.
 FAST = (
@@ -34,7 +35,7 @@ def clean_environment() -> None:
     """The scene has its own."""
 
 
-@pytest.mark.parametrize("row", rows())
+@pytest.mark.parametrize("row", list(rows()))
 def test_a_fault_is_told_for_what_it_is_and_harms_nothing(row: Row, scene: Scene) -> None:
     outcome = storage_faults.play(scene, row)
     assert (outcome.answer, outcome.harmed) == (row.expected, 0)
@@ -81,5 +82,5 @@ def test_a_process_that_has_ended_before_it_could_be_killed_counts_for_no_kill(m
         return child
 
     looked: list[bool] = []
-    outcome = storage_faults.kill_at_random(start, lambda: None, lambda: looked.append(True) or True, 3)
+    outcome = kill_at_random(start, lambda: None, lambda: looked.append(True) or True, 3)
     assert (outcome.trials, len(looked)) == (3, 8), "the first tells how long it takes; two of three had ended"
