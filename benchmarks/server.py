@@ -5,7 +5,6 @@ import dataclasses
 import http.client
 import json
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -14,7 +13,8 @@ from typing import Any
 
 import psutil
 
-from tests.support.processes import program
+from tests.support.ports import free_port
+from tests.support.processes import program, stop_with_children
 
 WORKERS = 2
 CONSTANT = "constant"
@@ -136,7 +136,7 @@ def running_server(module: str, home: Path, supervised: bool = False, **variable
     environment = os.environ | {"DEEPAAS_V2_MODEL": module, "TOPGRAFT_HOME": str(home)} | variables
     if module == CONSTANT:
         environment["PYTHONPATH"] = str(_install_constant_plugin(home))
-    port = _free_port()
+    port = free_port()
     command = [program("deepaas-run"), "--listen-port", str(port), "--config-file", os.devnull]
     if supervised:
         command = [program("topgraft"), "serve", "--port", str(port)]
@@ -149,7 +149,7 @@ def running_server(module: str, home: Path, supervised: bool = False, **variable
         _wait_until_it_answers(process, port, module, home / "server.log")
         yield Server(module, port, psutil.Process(process.pid), time.perf_counter() - started)
     finally:
-        _stop(process)
+        stop_with_children(process)
 
 
 def _install_constant_plugin(home: Path) -> Path:
@@ -161,11 +161,6 @@ def _install_constant_plugin(home: Path) -> Path:
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: constant-plugin\nVersion: 1.0\n", encoding="utf-8")
     (metadata / "entry_points.txt").write_text(f"[deepaas.v2.model]\n{CONSTANT} = constant_plugin\n", encoding="utf-8")
     return packages
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def _wait_until_it_answers(process: "subprocess.Popen[bytes]", port: int, module: str, log: Path) -> None:
@@ -188,16 +183,3 @@ def _request(port: int, method: str, path: str) -> Any:
     if response.status != 200:
         raise RuntimeError(f"{method} {path}: expected status 200, received {response.status}: {content[:500]!r}")
     return json.loads(content)
-
-
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
-    process.terminate()
-    try:
-        process.wait(10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    for child in children:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            child.kill()

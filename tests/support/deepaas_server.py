@@ -13,7 +13,7 @@ import requests
 
 from model.synthesis.composition import write_demo_dataset
 from tests.support.ports import free_port
-from tests.support.processes import program
+from tests.support.processes import program, stop_with_children
 from tests.support.waiting import wait_until
 
 REAL_DATASET = Path(__file__).resolve().parents[3] / "shared" / "datasets" / "phytoplankton-mini"
@@ -106,7 +106,7 @@ def running_server(home: Path, **variables: str) -> Iterator[Server]:
         wait_until(lambda: _answers(server, process, log), seconds=90)
         yield server
     finally:
-        _stop(process)
+        stop_with_children(process)
 
 
 def _answers(server: Server, process: "subprocess.Popen[bytes]", log: Path) -> bool:
@@ -114,16 +114,3 @@ def _answers(server: Server, process: "subprocess.Popen[bytes]", log: Path) -> b
     with contextlib.suppress(requests.ConnectionError):
         return requests.get(f"{server.url}/", timeout=5).ok
     return False
-
-
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
-    process.terminate()
-    try:
-        process.wait(10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    for child in children:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            child.kill()

@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 import psutil
 
+from tests.support.waiting import wait_until
+
 # For each kill: more often it hardly ends before.
 TRIES_FOR_A_KILL = 10
 SECONDS_TO_END = 5.0
@@ -75,11 +77,7 @@ def wait_for_beginning(child: "subprocess.Popen[bytes]") -> None:
 
 def wait_for_rclone_to_end() -> None:
     """The system ends it with its parent, a moment later."""
-    deadline = time.monotonic() + SECONDS_TO_END
-    while any(_is_transfer(process) for process in psutil.process_iter(["cmdline"])):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"expected rclone to end with its parent within {SECONDS_TO_END:.0f} s")
-        time.sleep(0.02)
+    wait_until(lambda: not any(_is_transfer(process) for process in psutil.process_iter(["cmdline"])), SECONDS_TO_END)
 
 
 def _is_transfer(process: psutil.Process) -> bool:

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import re
 import shutil
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -31,6 +32,20 @@ def in_fresh_process(function: Callable[..., Result], *arguments: object) -> Res
     """The result of a module-level function, called in a new interpreter."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()
+
+
+def stop_with_children(process: "subprocess.Popen[bytes]") -> None:
+    """Ask a server to end, kill it after 10 seconds, and kill what it leaves behind."""
+    children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    for child in children:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
 
 
 def peak_megabytes(pid: int | None = None) -> float:
