@@ -53,13 +53,13 @@ def ask(
     taken: list[float] = []
     started = time.perf_counter()
 
-    def goes_on() -> bool:
+    def continues() -> bool:
         passed = time.perf_counter() - started
         return passed < seconds or (len(taken) < least and passed < most_seconds)
 
     def ask_on(_: int) -> None:
         with server.connection() as connection:
-            while goes_on():
+            while continues():
                 asked = time.perf_counter()
                 send(connection, upload, keep_alive=True)
                 taken.append(time.perf_counter() - asked)

@@ -1,13 +1,13 @@
-"""What trainings survive: each fault is done to a real training, which is then gone on with, and nothing may be lost.
+"""What trainings survive: each fault is done to a real training, which is then resumed, and nothing may be lost.
 
 How: a small network is trained on drawn photos, by the real command or by a real service. At a moment drawn at random
-a fault happens to it. Then `topgraft resume`, or the train option `resume`, goes on; where the training had not
+a fault happens to it. Then `topgraft resume`, or the train option `resume`, resumes it; where the training had not
 begun, it is started again. A model is lost unless at the end there is a whole one, every file as its sum in the
 manifest, whose results.csv, apart from the times, and whose predictions are those of a training to which nothing
 happened; and nothing may be listed as a model before. `kill -9` is done to three kinds of training, as each keeps
-other things to go on from; all other faults to the one from random weights, which writes the most. Features are made
-anew in each training. A fault that comes when there is nothing left for it to do, as to photos that were all read
-already, counts as tried, but not as met; a damaged checkpoint must be told of.
+other things to resume from; all other faults to the one from random weights, which writes the most. Features are made
+again in each training. A fault that comes when there is nothing left for it to do, as to photos that were all read
+already, counts as tried, but not as met; a damaged checkpoint must be reported.
 
 Depends on: nothing but the seed that draws the moments. `python -m benchmarks.faults --kills 50` takes about
 half an hour on two processors.
@@ -63,13 +63,13 @@ class Fault:
         happen: does it to the running command; whatever it must take back, it takes back. Returns whether there was
             anything to do it to.
         repeats: at how many moments.
-        told: what the log of the command that goes on must then say; empty where nothing.
+        reported: what the log of the resuming command must then say; empty where nothing.
     """
 
     name: str
     happen: Callable[[psutil.Popen, Workspace], bool]
     repeats: int
-    told: str = ""
+    reported: str = ""
 
 
 @dataclasses.dataclass
@@ -130,7 +130,7 @@ class _Trials:
             count.met += met
             count.ended += training.wait(PATIENCE) != 0
             recovered = self._is_recovered(lambda command: self._run(*command))
-            count.lost += not (recovered and (fault.told in self._log.read_text() or not met))
+            count.lost += not (recovered and (fault.reported in self._log.read_text() or not met))
             self._clear()
             print(f"{fault.name}: {count}", file=sys.stderr, flush=True)
         return count
@@ -154,17 +154,17 @@ class _Trials:
                     ended = _ended_as(state, self._workspace)
                     count.met += ended
                     count.ended += ended
-                    count.lost += not self._is_recovered(lambda command: _go_on_by_http(server, command, query))
+                    count.lost += not self._is_recovered(lambda command: _resume_by_http(server, command, query))
                     self._clear()
         return counts
 
-    def _is_recovered(self, go_on: Callable[[Sequence[str]], None]) -> bool:
+    def _is_recovered(self, resume_it: Callable[[Sequence[str]], None]) -> bool:
         listed = model_names(self._workspace)
         if not listed:
             interrupted = [status.name for status in interrupted_trainings(self._workspace)]
             command = ["resume", NAME] if interrupted else ["train", *self._flags()]
             try:
-                go_on(command)
+                resume_it(command)
             except RuntimeError as error:
                 print(error, file=sys.stderr)
                 return False
@@ -277,7 +277,7 @@ def _delete(server: Server, uuid: str) -> None:
     server.request("DELETE", f"/train/{uuid}")
 
 
-def _go_on_by_http(server: Server, command: Sequence[str], query: str) -> None:
+def _resume_by_http(server: Server, command: Sequence[str], query: str) -> None:
     server.train(_query({"resume": NAME}) if command[0] == "resume" else query)
 
 

@@ -45,7 +45,7 @@ IN_BATCH = "500 x 400"
 BATCH = 192
 CONSTANT_ANSWER, BY_ONNX, BY_TENSORFLOW = "constant", "ONNX Runtime", "TensorFlow"
 OVERHEAD_GOAL, BATCH_GOAL, MEMORY_GOAL = 15.0, 0.85, 250.0
-# Okabe and Ito, 2008: told apart by the colour-blind.
+# Okabe and Ito, 2008: distinguishable for the colour-blind.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7")
 PARTS = ("HTTP and DEEPaaS", "decoding and resizing", "network", "the rest of the plug-in")
 

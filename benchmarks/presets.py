@@ -1,4 +1,4 @@
-"""What each preset reaches on the real photos; each file in `presets/` is told its own result.
+"""Results of each preset on the real photos, written into its file in `presets/`.
 
 How: as `benchmarks.real_data`: 5 folds, three seeds of the folds, each a user's dataset that goes through checks and
 training. The presets that fine-tune take minutes a fold and get one seed, whose folds give the range.
@@ -58,7 +58,7 @@ def _accuracy(found: CrossValidation) -> str:
 
 
 def _write_into(path: Path, found: dict[str, CrossValidation]) -> None:
-    """Replace the line of the preset's file that tells what was measured."""
+    """Replace the line of the preset's file that states what was measured."""
     text = path.read_text(encoding="utf-8")
     results = "; ".join(f"{photos} {_accuracy(measured)}" for photos, measured in found.items())
     line = f"# measured: accuracy (range) in cross-validation on {results}"

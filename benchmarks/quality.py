@@ -4,14 +4,14 @@ How: the folds are those of `benchmarks.real_data`, one seed; each method trains
 own, and answers for the fifth. The recipe is that of the Keras guide "Transfer learning & fine-tuning": the
 same backbone frozen, global average pooling, a dense softmax layer, Adam at 0.001 for 20 epochs; then all of
 it, batch normalisation in inference mode, Adam at 0.00001 for 10 more. It learns from all photos of the four
-folds and gets them decoded; ours decode them, keep some back for validation, and extract features anew
+folds and gets them decoded; ours decode them, keep some back for validation, and extract features again
 in each fold. What only the first training on a machine does, the conversion of the backbone, is not counted.
 Time is processor time of all threads, which what else the machine does hardly touches. The
-differences are paired: the photos are drawn anew 1,000 times, both methods' answers with them.
+differences are paired: the photos are resampled 1,000 times, both methods' answers with them.
 
 Depends on: the datasets folder beside the checkout; without it, only the drawn photos are measured. It takes
 one to two hours on two processors: `python -m benchmarks.quality --rows FILE` writes each fold down, and
-goes on where it was stopped.
+resumes where it was stopped.
 """
 
 import argparse
@@ -147,7 +147,7 @@ def _fold_of_ours(
 
 
 def train_ours(photos: LabelledPhotos, train: np.ndarray, test: np.ndarray, config: TrainConfig) -> Fold:
-    """Check, features, head, and what `config` asks for beyond; features are extracted anew."""
+    """Check, features, head, and what `config` asks for beyond; features are extracted again."""
     from model.networks.converted_backbone import converted_backbone
     from model.networks.tensorflow_import import import_tensorflow
 

@@ -2,7 +2,7 @@
 
 How: n photos per class are drawn at random and trained on with default options, once for each seed; the true
 accuracy is that of the finished model on the held-out photos, which were not used in training. Beside it stand what
-cross-validation told, and what the same training had to tell without it: 15 % of the photos, kept for validation.
+cross-validation reported, and what the same training reported without it: 15 % of the photos, kept for validation.
 An interval covers the truth if it holds it; the truth is itself measured on a finite number of photos, so that even
 a perfect interval would cover somewhat less than 95 %. An error is the distance of a claim from the truth. Sets:
 those of `benchmarks.real_data`, and drawn traffic signs.
@@ -36,7 +36,7 @@ DRAWN_PER_CLASS = 35
 
 @dataclasses.dataclass(frozen=True)
 class Claim:
-    """Accuracy as a training told it, with its interval."""
+    """Accuracy as a training reported it, with its interval."""
 
     accuracy: float
     low: float
@@ -45,7 +45,7 @@ class Claim:
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
-    """What one training told by each measurement, and what it did on the held-out photos."""
+    """What one training reported by each measurement, and what it did on the held-out photos."""
 
     claims: dict[Measurement, Claim]
     truth: float

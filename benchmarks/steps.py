@@ -2,7 +2,7 @@
 
 How: EfficientNet-Lite0 on batches of 16 random images, as fine-tuning trains it (`top`: the last block, on what lies
 below it; `all`: everything), with the optimizer that averages weights; and the plain Keras way, the same layers
-unfrozen with Adam. The first step, in which it is compiled, is told apart; then the median of five. Without
+unfrozen with Adam. The first step, in which it is compiled, is reported apart; then the median of five. Without
 the reproducible order of additions that a training on a processor asks for, as XLA excludes it.
 
 Depends on: the processor or GPU. On a processor XLA is slower at depthwise convolutions by an order of magnitude,

@@ -16,7 +16,7 @@ def times(value: float, digits: int = 1) -> str:
 
 
 def verdict(goal: str, met: bool | None) -> str:
-    """A goal and whether it was met; None where what was measured does not tell."""
+    """A goal and whether it was met; None where the measurement does not decide it."""
     word = {True: "met", False: "**missed**", None: "not decided"}[None if met is None else bool(met)]
     return f"{goal}: {word}"
 

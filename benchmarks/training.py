@@ -70,7 +70,7 @@ def main() -> None:
         os.environ["TOPGRAFT_CACHE"] = str(root / "cache")
         ours = []
         for _ in range(REPEATS):
-            # The first one also converts the backbone; the features are extracted anew by each.
+            # The first one also converts the backbone; each extracts the features again.
             shutil.rmtree(root / "cache" / "features", ignore_errors=True)
             with tempfile.TemporaryDirectory() as work_directory:
                 ours.append(in_fresh_process(train_with_topgraft, root, Path(work_directory)))

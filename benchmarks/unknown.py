@@ -1,4 +1,4 @@
-"""How well a photo of something else is told from photos of the classes trained on.
+"""How well photos of something else are distinguished from photos of the classes trained on.
 
 How: features of EfficientNet-Lite0, a head trained with default options on three fifths of the known photos; a fifth
 is for validation, the last fifth is asked for, together with photos of what is not known. AUROC is the chance that a

@@ -43,9 +43,11 @@ def kind(value: dict[str, Any]) -> str:
         (NeighbourSchema().fields, SCHEMA["$defs"]["neighbour"]),
     ],
 )
-def test_swagger_tells_what_the_schema_promises(declared: dict[str, fields.Field], promised: dict[str, Any]) -> None:
-    told = {name: KINDS[type(field)] for name, field in declared.items()}
-    assert told == {name: kind(value) for name, value in promised["properties"].items()}
+def test_swagger_documents_the_fields_of_the_schema(
+    declared: dict[str, fields.Field], promised: dict[str, Any]
+) -> None:
+    documented = {name: KINDS[type(field)] for name, field in declared.items()}
+    assert documented == {name: kind(value) for name, value in promised["properties"].items()}
 
 
 def test_answers_of_the_service_keep_the_promise(workspace: Workspace, upload: Callable[..., Upload]) -> None:

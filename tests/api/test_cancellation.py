@@ -1,4 +1,4 @@
-"""Clients of a real server that hang up before they are answered, and a server that is stopped: nothing goes on."""
+"""Work for clients of a real server that disconnect, or of a server that is stopped, is cancelled."""
 
 import contextlib
 import io
@@ -86,7 +86,7 @@ def _log(server: Server) -> str:
     return (server.home / "server.log").read_text()
 
 
-def test_work_for_clients_that_hang_up_stops_and_what_waits_for_them_never_begins(
+def test_requests_of_disconnected_clients_are_cancelled_and_queued_ones_never_start(
     server: Server, scratch: Path, long_work: bytes
 ) -> None:
     workers = _workers(server)
@@ -106,12 +106,12 @@ def test_work_for_clients_that_hang_up_stops_and_what_waits_for_them_never_begin
     assert _log(server).count("its request is cancelled") == 3
     assert _log(server).count("refused with 503: the client disconnected") == 2
     assert "Error handling request" not in _log(server)
-    # They have loaded the model, and trainings that go on beside all else are theirs.
+    # They have loaded the model, and trainings that run in the background are theirs.
     assert _workers(server) == workers
     assert list(scratch.iterdir()) == []
 
 
-def test_a_server_that_is_stopped_leaves_no_upload_and_answers_who_waits(
+def test_a_stopped_server_answers_pending_requests_and_leaves_no_upload(
     server: Server, scratch: Path, long_work: bytes
 ) -> None:
     with _all_busy(server, scratch, long_work) as clients, ThreadPoolExecutor(3) as others:

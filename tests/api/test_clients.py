@@ -1,4 +1,4 @@
-"""The clients that exist, as the pages tell to use them, with a real server: curl, Python, deepaas-cli, OSCAR."""
+"""The documented clients with a real server: curl, Python, deepaas-cli, OSCAR."""
 
 import base64
 import contextlib
@@ -83,7 +83,7 @@ def check_file(path: Path) -> None:
 
 
 @pytest.mark.parametrize("line", CURL)
-def test_curl_as_on_the_pages(line: str, server: Server, here: Path) -> None:
+def test_curl_commands_of_the_docs_work(line: str, server: Server, here: Path) -> None:
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
     words = shlex.split(line.replace(ADDRESS, server.root))
@@ -97,7 +97,7 @@ def test_curl_as_on_the_pages(line: str, server: Server, here: Path) -> None:
         assert json.loads(ran.stdout)["latest"] == "pets"
 
 
-def test_python_as_on_the_page(server: Server, here: Path) -> None:
+def test_python_code_of_the_docs_works(server: Server, here: Path) -> None:
     source = next(block for block in blocks("clients.md", "python") if ADDRESS in block)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
@@ -107,7 +107,7 @@ def test_python_as_on_the_page(server: Server, here: Path) -> None:
 
 
 @pytest.mark.parametrize("line", DEEPAAS)
-def test_deepaas_cli_as_on_the_page(line: str, server: Server, here: Path) -> None:
+def test_deepaas_cli_command_of_the_docs_works(line: str, server: Server, here: Path) -> None:
     words = shlex.split(line)
     subprocess.run(
         [program(words[0]), *words[1:]], env=environment(server.home), check=True, capture_output=True, timeout=120
@@ -115,7 +115,7 @@ def test_deepaas_cli_as_on_the_page(line: str, server: Server, here: Path) -> No
     check_file(here / words[2])
 
 
-def test_oscar_as_on_the_page(server: Server, here: Path) -> None:
+def test_oscar_command_of_the_docs_works(server: Server, here: Path) -> None:
     source = next(block for block in blocks("clients.md", "python") if "oscar-files" in block)
     printed = io.StringIO()
     with _oscar(server, here) as endpoint, contextlib.redirect_stdout(printed):

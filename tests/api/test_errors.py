@@ -25,7 +25,7 @@ def test_http_errors_survive_pickling(error_class: type[ApiError]) -> None:
 
 
 @pytest.mark.parametrize("error_class", API_CLASSES)
-def test_what_no_answer_can_be_written_with_is_escaped(error_class: type[ApiError]) -> None:
+def test_invalid_unicode_in_an_error_message_is_escaped(error_class: type[ApiError]) -> None:
     error = pickle.loads(pickle.dumps(error_class("received \udce9t\udce9.jpg")))
     assert json.loads(error.body) == {"message": "received \\udce9t\\udce9.jpg"} == {"message": str(error)}
 
@@ -58,11 +58,11 @@ def test_every_http_error_is_used() -> None:
         (errors.TrainingError("x"), 500),
     ],
 )
-def test_statuses(error: errors.TopgraftError, status: int) -> None:
+def test_each_error_has_its_http_status(error: errors.TopgraftError, status: int) -> None:
     assert to_http(error).status == status
 
 
-def test_an_unknown_subclass_takes_the_nearest_above() -> None:
+def test_an_unknown_subclass_gets_the_status_of_its_nearest_base_class() -> None:
     class NewImageError(errors.ImageError):
         pass
 
@@ -76,12 +76,12 @@ def test_any_other_exception_becomes_a_logged_500(caplog: pytest.LogCaptureFixtu
     assert "Traceback" in caplog.text
 
 
-def test_too_little_memory_is_told_so() -> None:
+def test_insufficient_memory_is_reported() -> None:
     with pytest.raises(TryAgain, match="Send less at a time"), as_http_errors():
         raise MemoryError
 
 
-def test_a_client_is_told_when_to_ask_again_only_where_that_helps() -> None:
+def test_retry_after_is_sent_only_for_temporary_errors() -> None:
     passing = pickle.loads(pickle.dumps(TryAgain("short of memory")))
     assert (passing.status, passing.headers["Retry-After"].isdecimal()) == (503, True)
     damaged = to_http(errors.ModelDamagedError("repair it"))

@@ -130,7 +130,7 @@ def _fetch(url: str, limits: FetchLimits = LOCAL) -> bytes:
 
 
 @pytest.mark.parametrize("page", ["photo", "no_length", "moved", "photo.jpg?size=1&name=a%20b"])
-def test_content_comes_through(site: str, page: str) -> None:
+def test_the_content_of_a_url_is_fetched(site: str, page: str) -> None:
     assert _fetch(f"{site}/{page}") == CONTENT
 
 
@@ -140,7 +140,7 @@ def test_the_name_is_the_last_part_of_the_path(site: str) -> None:
 
 
 @pytest.mark.parametrize("page", ["large", "endless_length", "photo"])
-def test_too_large(site: str, page: str) -> None:
+def test_a_response_that_is_too_large_is_refused(site: str, page: str) -> None:
     stream = io.BytesIO()
     with pytest.raises(FetchTooLargeError, match="at most 2000 bytes"):
         fetch(f"{site}/{page}", stream, dataclasses.replace(LOCAL, max_bytes=2000))
@@ -148,14 +148,14 @@ def test_too_large(site: str, page: str) -> None:
 
 
 @pytest.mark.parametrize("page", ["slow_body", "slow_head"])
-def test_a_server_that_drips_is_cut_off(site: str, page: str) -> None:
+def test_a_slow_response_hits_the_time_limit(site: str, page: str) -> None:
     start = time.monotonic()
     with pytest.raises(FetchError, match=r"within 0\.5 s"):
         fetch(f"{site}/{page}", io.BytesIO(), dataclasses.replace(LOCAL, seconds=0.5))
     assert time.monotonic() - start < 2
 
 
-def test_a_server_that_never_answers_is_cut_off() -> None:
+def test_a_missing_response_hits_the_time_limit() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(FetchError, match=r"within 0\.3 s"):
         port = silent.getsockname()[1]
         fetch(
@@ -165,7 +165,7 @@ def test_a_server_that_never_answers_is_cut_off() -> None:
         )
 
 
-def test_a_slow_resolver_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_name_resolution_hits_the_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     answered = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: answered.wait(20) and [])
     start = time.monotonic()
@@ -178,12 +178,12 @@ def test_a_slow_resolver_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("page", ["cut", "missing", "loop"])
-def test_bad_answers(site: str, page: str) -> None:
+def test_bad_responses_are_refused(site: str, page: str) -> None:
     with pytest.raises(FetchError):
         _fetch(f"{site}/{page}")
 
 
-def test_nobody_listens() -> None:
+def test_a_refused_connection_is_an_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     with pytest.raises(FetchError, match=r"answer from 127\.0\.0\.1"):
@@ -193,11 +193,11 @@ def test_nobody_listens() -> None:
 @pytest.mark.parametrize(
     "address", ["8.8.8.8", "1.1.1.1", "2606:4700:4700::1111", "64:ff9b::808:808", "::ffff:8.8.8.8"]
 )
-def test_public_addresses(address: str) -> None:
+def test_public_addresses_are_allowed(address: str) -> None:
     assert is_public(address)
 
 
-def test_addresses_of_this_machine() -> None:
+def test_private_addresses_are_refused() -> None:
     assert public_addresses._is_own("127.0.0.1")
     assert not public_addresses._is_own("93.184.215.14")
 
@@ -276,14 +276,14 @@ def test_https_refuses_an_unknown_certificate(tls_port: int) -> None:
         _fetch(f"https://photos.example:{tls_port}/photo")
 
 
-def test_https_is_cut_off_too(certificate: Path, tls_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_time_limit_applies_to_https(certificate: Path, tls_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetching, "_tls_context", lambda: ssl.create_default_context(cafile=str(certificate)))
     limits = dataclasses.replace(LOCAL, seconds=0.5)
     with pytest.raises(FetchError, match=r"within 0\.5 s"):
         _fetch(f"https://photos.example:{tls_port}/slow_body", limits)
 
 
-def test_data_uris() -> None:
+def test_data_uris_are_decoded() -> None:
     encoded = base64.b64encode(CONTENT).decode()
     assert _fetch(f"data:image/jpeg;base64,{encoded}", PUBLIC_ONLY) == CONTENT
     assert _fetch(f"DATA:;BASE64,{encoded.replace('=', '%3D').replace('+', '%2B')}") == CONTENT
@@ -301,6 +301,6 @@ def test_escapes_in_a_data_uri_across_blocks(text: str, shift: int) -> None:
 
 
 @pytest.mark.parametrize("uri", ["data:," + "x" * 101, "data:;base64," + "YWJj" * 40, "data:," + "%20" * 10_000])
-def test_large_data_uris(uri: str) -> None:
+def test_large_data_uris_are_refused(uri: str) -> None:
     with pytest.raises(FetchTooLargeError):
         _fetch(uri, FetchLimits(max_bytes=100))

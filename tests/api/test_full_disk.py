@@ -89,7 +89,7 @@ def _served(handle: Callable[[web.Request], Awaitable[web.Response]], body: byte
     return asyncio.run(run())
 
 
-def test_while_an_upload_is_received(scratch: Path) -> None:
+def test_a_full_disk_while_receiving_an_upload_is_reported(scratch: Path) -> None:
     async def never(_: web.Request) -> web.Response:
         pytest.fail("it was handled")
 
@@ -105,19 +105,19 @@ def _field(content: bytes, name: str = "image") -> web.FileField:
     return web.FileField(name, "a.jpg", io.BufferedReader(io.BytesIO(content)), "image/jpeg", _NO_HEADERS)
 
 
-def test_while_uploads_are_handed_on(scratch: Path) -> None:
+def test_a_full_disk_while_copying_uploads_is_reported(scratch: Path) -> None:
     predict = passing_files(lambda **options: pytest.fail("it was called"), UploadedFile)
     with pytest.raises(Unavailable, match="cannot be stored in"):
         predict(other=_field(b"fits", "other"), image=_field(bytes(LARGE)))
 
 
-def test_while_a_data_uri_is_kept(scratch: Path) -> None:
+def test_a_full_disk_while_decoding_a_data_uri_is_reported(scratch: Path) -> None:
     uri = "data:;base64," + base64.b64encode(bytes(LARGE)).decode()
     with pytest.raises(Unavailable, match="cannot be stored in"), open_photos(None, uri):
         pytest.fail("it was opened")
 
 
-def test_while_a_url_is_fetched_and_it_is_not_the_other_servers_fault(
+def test_a_full_disk_while_fetching_a_url_is_not_blamed_on_the_remote_server(
     scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     script = Script(head(f"Content-Length: {LARGE}") + bytes(LARGE))
@@ -134,7 +134,7 @@ def _answer(connection: Any, script: Script) -> None:
         play(script, connection)
 
 
-def test_a_folder_that_is_not_there_is_told_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_upload_folder_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
     with pytest.raises(Unavailable, match="No such file"), open_photos(None, "data:,x"):
         pytest.fail("it was opened")
@@ -153,7 +153,7 @@ def test_what_fits_is_handed_on_as_deepaas_does_and_its_field_takes_no_more_room
 
 
 @pytest.mark.slow  # a whole server
-def test_a_server_goes_on_answering_what_there_is_room_for(tmp_path: Path) -> None:
+def test_a_server_with_little_disk_space_answers_requests_that_fit(tmp_path: Path) -> None:
     home, folder = tmp_path / "home", tmp_path / "scratch"
     for path in (home / "data", folder):
         path.mkdir(parents=True)

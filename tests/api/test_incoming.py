@@ -62,7 +62,7 @@ def limit_of_two_megabytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOPGRAFT_MAX_UPLOAD_MB", "1")
 
 
-def test_what_is_whole_and_small_is_handled() -> None:
+def test_complete_and_small_requests_are_handled() -> None:
     assert _post(FILE + b"x" * 1000 + END, FORM) == (200, {"image": 1000})
     assert _post(b'{"a": 1}', {"Content-Type": "application/json"}) == (200, 8)
 
@@ -78,7 +78,7 @@ def test_what_is_whole_and_small_is_handled() -> None:
     ids=["file", "packed", "json", "form"],
 )
 @pytest.mark.parametrize("announced", [True, False])
-def test_what_is_too_large_is_refused(body: bytes, headers: dict[str, str], announced: bool) -> None:
+def test_a_body_that_is_too_large_is_refused(body: bytes, headers: dict[str, str], announced: bool) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         yield body
 
@@ -88,7 +88,7 @@ def test_what_is_too_large_is_refused(body: bytes, headers: dict[str, str], anno
     assert "TOPGRAFT_MAX_UPLOAD_MB" in answer["message"]
 
 
-def test_what_is_announced_as_too_large_is_refused_before_it_comes() -> None:
+def test_a_content_length_that_is_too_large_is_refused_before_the_body() -> None:
     async def send(port: int) -> bytes:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"POST /v2/predict/ HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999\r\n\r\n")
@@ -100,7 +100,7 @@ def test_what_is_announced_as_too_large_is_refused_before_it_comes() -> None:
 
 
 @pytest.mark.parametrize("packing", ["deflate", "nosuch"])
-def test_no_packing_but_gzip_is_read(packing: str) -> None:
+def test_only_gzip_is_accepted_as_content_encoding(packing: str) -> None:
     """With deflate, aiohttp waits for ever for what comes after the head and has no end."""
 
     async def send(port: int) -> bytes:
@@ -117,7 +117,7 @@ def test_no_packing_but_gzip_is_read(packing: str) -> None:
     assert answer.startswith(b"HTTP/1.1 400") and b"gzip" in answer
 
 
-def test_the_server_may_allow_less() -> None:
+def test_a_lower_limit_of_the_server_applies() -> None:
     assert _post(FILE + b"x" * 2000 + END, FORM, client_max_size=1000)[0] == 413
 
 
@@ -144,13 +144,13 @@ def test_the_server_may_allow_less() -> None:
         (b"not packed", JSON | {"Content-Encoding": "gzip"}),
     ],
 )
-def test_what_cannot_be_read_is_the_clients_fault(body: bytes, headers: dict[str, str]) -> None:
+def test_malformed_requests_are_client_errors(body: bytes, headers: dict[str, str]) -> None:
     status, answer = _post(body, headers)
     assert (status, "expected" in answer["message"]) == (400, True), answer
     assert len(answer["message"]) < 500
 
 
-def test_a_client_that_hangs_up_is_no_error_of_the_server(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_disconnected_client_is_no_server_error(caplog: pytest.LogCaptureFixture) -> None:
     async def send(port: int) -> None:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         head = "POST /v2/predict/ HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n"
@@ -200,13 +200,13 @@ def _ends(path: str) -> list[str]:
     return ends
 
 
-def test_only_predictions_are_given_up_when_the_client_has_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_predictions_are_cancelled_when_the_client_disconnects(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.cancellation._SECONDS_BETWEEN_CHECKS", 0.05)
     assert _ends("/predict/") == ["cancelled"]
     assert _ends("/train/") == ["finished"]
 
 
-def test_the_application_of_deepaas_is_guarded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_middleware_is_added_to_deepaas_once(monkeypatch: pytest.MonkeyPatch) -> None:
     application = web.Application()
     monkeypatch.setitem(sys.modules, "deepaas.api", types.SimpleNamespace(APP=application))
     guard_server()
@@ -214,7 +214,7 @@ def test_the_application_of_deepaas_is_guarded_once(monkeypatch: pytest.MonkeyPa
     assert list(application.middlewares) == [check_request, describe_deletion, cancel_if_disconnected]
 
 
-def test_without_a_server_there_is_nothing_to_guard(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_server_no_middleware_is_added(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "deepaas.api", types.SimpleNamespace(APP=None))
     guard_server()
     monkeypatch.delitem(sys.modules, "deepaas.api")

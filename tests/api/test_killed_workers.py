@@ -1,4 +1,4 @@
-"""Workers of a real server that are killed: whoever waits is answered within seconds, and the next requests are."""
+"""Killed workers of a real server: pending requests are answered within seconds, and so are the next ones."""
 
 import io
 import time
@@ -65,7 +65,7 @@ def _busy(server: Server) -> psutil.Process:
     return wait_until(find, seconds=SECONDS)
 
 
-def test_idle_workers(server: Server) -> None:
+def test_killed_idle_workers_are_replaced(server: Server) -> None:
     killed = _workers(server)
     assert len(killed) == WORKERS
     for worker in killed:
@@ -75,7 +75,7 @@ def test_idle_workers(server: Server) -> None:
     assert not set(killed) & set(_workers(server))
 
 
-def test_a_worker_in_the_midst_of_a_request(server: Server, long_work: bytes) -> None:
+def test_a_request_whose_worker_is_killed_gets_an_error(server: Server, long_work: bytes) -> None:
     with ThreadPoolExecutor(1) as client:
         waiting = client.submit(server.predict, long_work)
         _busy(server).kill()
@@ -87,7 +87,7 @@ def test_a_worker_in_the_midst_of_a_request(server: Server, long_work: bytes) ->
     assert _answers(server, 2 * WORKERS) == [200] * 2 * WORKERS
 
 
-def test_all_workers_in_the_midst_of_requests_and_others_waiting(server: Server, long_work: bytes) -> None:
+def test_queued_requests_are_answered_after_all_workers_are_killed(server: Server, long_work: bytes) -> None:
     before = {worker: worker.cpu_times().user for worker in _workers(server)}
     with ThreadPoolExecutor(WORKERS) as clients:
         waiting = [clients.submit(server.predict, long_work) for _ in range(WORKERS)]
@@ -103,7 +103,7 @@ def test_all_workers_in_the_midst_of_requests_and_others_waiting(server: Server,
         assert 503 in statuses and statuses <= {200, 503}
 
 
-def test_the_worker_of_a_training(server: Server) -> None:
+def test_a_training_whose_worker_is_killed_is_cancelled(server: Server) -> None:
     uuid = server.start_training(dataset="photos", name="lost")
     running = wait_until(lambda: server.metadata()["trainings"], seconds=SECONDS)
     assert [one["name"] for one in running] == ["lost"]

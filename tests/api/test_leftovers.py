@@ -118,7 +118,7 @@ def _rest(server: Server) -> None:
     wait_until(lambda: max(process.cpu_percent(0.1) for process in _processes(server)) < 20, seconds=20)
 
 
-def test_nothing_stays_behind(server: Server, scratch: Path) -> None:
+def test_no_temporary_file_is_left(server: Server, scratch: Path) -> None:
     # Python and its libraries take their share once.
     _send(server, 10 * len(KINDS))
     _rest(server)
@@ -137,7 +137,7 @@ def _log_of_requests(server: Server) -> str:
     return (server.home / "server.log").read_text()
 
 
-def test_clients_that_stop_in_the_middle_leave_the_workers_free(server: Server) -> None:
+def test_stalled_clients_do_not_block_the_workers(server: Server) -> None:
     address = urlsplit(server.url)
     head = f"POST {address.path}/predict/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n"
     stalled = []

@@ -1,4 +1,4 @@
-"""The plug-in in a real server: train, predict with the new model, refuse, stop, go on."""
+"""The plug-in in a real server: train, predict with the new model, refuse, stop, resume."""
 
 import io
 import json
@@ -44,14 +44,14 @@ def real_photo(server: Server) -> bytes:
     return next(path for path in sorted((server.home / "data" / "photos" / "images").rglob("*.jp*g"))).read_bytes()
 
 
-def test_nothing_trained_yet(server: Server) -> None:
+def test_prediction_without_a_model_is_an_error(server: Server) -> None:
     response = server.predict(photo())
     assert response.status_code == 503
     assert "train" in response.json()["message"]
     assert server.metadata()["models"] == []
 
 
-def test_a_training_shows_what_it_does(server: Server) -> None:
+def test_a_running_training_shows_its_progress(server: Server) -> None:
     uuid = server.start_training(name="watched", **QUICK)
     running = wait_until(lambda: server.metadata()["trainings"], seconds=30)
     assert running[0]["name"] == "watched"
@@ -87,7 +87,7 @@ def test_the_same_photo_gets_the_same_bytes(server: Server, real_photo: bytes) -
 
 
 @pytest.mark.usefixtures("trained")
-def test_other_forms_of_the_answer(server: Server, real_photo: bytes) -> None:
+def test_predictions_in_other_formats(server: Server, real_photo: bytes) -> None:
     picture = server.predict(real_photo, "image/png")
     assert picture.headers["content-type"] == "image/png"
     # Without it, Swagger UI shows the picture in place.
@@ -135,7 +135,7 @@ def test_bad_input_is_refused_and_the_next_request_works(
 
 
 @pytest.mark.usefixtures("trained")
-def test_a_text_in_the_file_field(server: Server, real_photo: bytes) -> None:
+def test_text_in_the_file_field_is_refused(server: Server, real_photo: bytes) -> None:
     import requests
 
     response = requests.post(f"{server.url}/predict/", data={"image": "/etc/passwd"}, timeout=30)
@@ -144,13 +144,15 @@ def test_a_text_in_the_file_field(server: Server, real_photo: bytes) -> None:
     assert server.predict(real_photo).status_code == 200
 
 
-def test_a_training_that_cannot_work_says_why(server: Server) -> None:
+def test_a_failed_training_reports_the_cause(server: Server) -> None:
     training = server.wait_for_training(server.start_training(dataset="nosuch"))
     assert training["status"] == "error"
     assert "nosuch" in training["message"]
 
 
-def test_delete_stops_the_training_and_its_child(server: Server, trained: dict[str, Any], real_photo: bytes) -> None:
+def test_delete_stops_the_training_and_its_child_process(
+    server: Server, trained: dict[str, Any], real_photo: bytes
+) -> None:
     import requests
 
     assert trained["status"] == "done", trained
@@ -180,7 +182,7 @@ def test_delete_stops_the_training_and_its_child(server: Server, trained: dict[s
     assert again["status"] == "done", again.get("message", again)
 
 
-def test_a_training_killed_for_its_memory_says_what_to_lower_and_the_service_answers_on(
+def test_a_training_killed_for_lack_of_memory_names_the_options_to_lower(
     server: Server, trained: dict[str, Any], real_photo: bytes
 ) -> None:
     """The out-of-memory killer of the kernel sends this signal, and to the largest process."""
@@ -198,7 +200,7 @@ def test_a_training_killed_for_its_memory_says_what_to_lower_and_the_service_ans
         assert server.predict(real_photo).status_code == 200
 
 
-def test_a_new_service_goes_on_with_what_the_end_of_the_one_before_interrupted(tmp_path: Path) -> None:
+def test_a_restarted_service_resumes_interrupted_trainings(tmp_path: Path) -> None:
     home = make_workspace(tmp_path / "home")
     with running_server(home) as before:
         before.start_training(name="batch", auto_resume=True, **ENDLESS)
@@ -215,7 +217,7 @@ def test_a_new_service_goes_on_with_what_the_end_of_the_one_before_interrupted(t
         assert (again["name"], again["state"], again["automatic_starts"]) == ("batch", "running", 1)
         children = after.process.children(recursive=True)
         assert len([child for child in children if "model.runs.process" in child.cmdline()]) == 1
-        # It is nobody's request: deleting another training, which kills a worker, leaves it alone.
+        # No request waits for it: deleting another training, which kills a worker, leaves it alone.
         for worker in [child for child in after.process.children() if "spawn_main" in " ".join(child.cmdline())]:
             worker.kill()
         time.sleep(4)
@@ -262,7 +264,7 @@ def test_no_temporary_file_is_left(
         assert set(scratch.iterdir()) == before
 
 
-def test_the_command_line_of_deepaas(
+def test_the_plug_in_works_with_the_command_line_of_deepaas(
     tmp_path: Path, server: Server, trained: dict[str, Any], real_photo: bytes
 ) -> None:
     home = make_workspace(tmp_path / "home")

@@ -56,8 +56,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-def told(server: Server) -> dict[str, Any]:
-    """What the metadata tell of the model."""
+def model_usage(server: Server) -> dict[str, Any]:
+    """Usage of the model in the metadata."""
     return next(iter(server.metadata()["usage"]["models"]), {"photos": 0, "drift": None})
 
 
@@ -73,7 +73,7 @@ def monitor(server: Server, *arguments: str) -> str:
     return ran.stdout
 
 
-def test_two_workers_count_together_and_tell_drift_when_it_comes(server: Server) -> None:
+def test_two_workers_count_together_and_detect_drift(server: Server) -> None:
     photos = [picture(colour) for colour in colours(1, REQUESTS)]
     with ThreadPoolExecutor(4) as clients:
         answers = list(clients.map(server.predict, photos))
@@ -82,7 +82,7 @@ def test_two_workers_count_together_and_tell_drift_when_it_comes(server: Server)
     assert server.predict(photos[0], model="nosuch").status_code == 404
     assert server.predict(photos[0], "image/png").status_code == 200
 
-    wait_until(lambda: told(server)["photos"] == REQUESTS + 1, SECONDS)
+    wait_until(lambda: model_usage(server)["photos"] == REQUESTS + 1, SECONDS)
     seen = wait_until(lambda: _judged(server, "no drift seen"), 2 * SECONDS)
     assert seen["answers"] == {"json": REQUESTS, "png": 1} and seen["errors"] == {"415": 1}
     assert seen["different_photos"] == REQUESTS
@@ -94,7 +94,7 @@ def test_two_workers_count_together_and_tell_drift_when_it_comes(server: Server)
         assert not [mapped.path for mapped in process.memory_maps() if "/scipy/" in mapped.path]
 
     assert server.predict(zip_of([picture(colour) for colour in colours(2, 200, darkest=128)])).status_code == 200
-    wait_until(lambda: told(server)["photos"] == REQUESTS + 201, SECONDS)
+    wait_until(lambda: model_usage(server)["photos"] == REQUESTS + 201, SECONDS)
     table = monitor(server, "small")
     assert "Drift: drift: " in table and "red" in table and utc_today() in table
     [row] = json.loads(monitor(server, "small", "--json"))["by_day"]
@@ -102,15 +102,15 @@ def test_two_workers_count_together_and_tell_drift_when_it_comes(server: Server)
 
 
 def _judged(server: Server, verdict: str) -> dict[str, Any] | None:
-    model = told(server)
+    model = model_usage(server)
     return model if model["drift"] is not None and model["drift"]["verdict"] == verdict else None
 
 
-def test_killed_workers_lose_a_few_seconds_at_most_and_leave_nothing_behind(server: Server) -> None:
-    before = told(server)["photos"]
+def test_killed_workers_lose_at_most_a_few_seconds_of_counts(server: Server) -> None:
+    before = model_usage(server)["photos"]
     for colour in colours(3, 10):
         assert server.predict(picture(colour)).status_code == 200
-    wait_until(lambda: told(server)["photos"] == before + 10, SECONDS)
+    wait_until(lambda: model_usage(server)["photos"] == before + 10, SECONDS)
     for worker in _workers(server.process):
         worker.kill()
     bundle = open_bundle(server.home / "models" / "small")
@@ -119,14 +119,14 @@ def test_killed_workers_lose_a_few_seconds_at_most_and_leave_nothing_behind(serv
     assert store.days(version)[utc_today()].photos == before + 10
     assert {path.name for path in store.folder(version).iterdir()} == {f"{utc_today()}.json", "drift.json"}
     assert {path.name for path in Path(server.home / "models" / ".monitor").iterdir()} == {"lock", "small", ".requests"}
-    # Those that take their place go on.
+    # Their replacements count on.
     for colour in colours(4, 4):
         assert server.predict(picture(colour)).status_code == 200
-    wait_until(lambda: told(server)["photos"] == before + 14, SECONDS)
+    wait_until(lambda: model_usage(server)["photos"] == before + 14, SECONDS)
 
 
-def test_a_service_that_is_stopped_has_written_all_it_counted(server: Server) -> None:
-    before = told(server)["photos"]
+def test_a_stopped_service_writes_all_its_counts(server: Server) -> None:
+    before = model_usage(server)["photos"]
     for colour in colours(5, 6):
         assert server.predict(picture(colour)).status_code == 200
     server.process.terminate()

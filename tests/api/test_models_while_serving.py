@@ -113,7 +113,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-def test_every_request_gets_an_answer_of_a_whole_model_or_a_clear_error(server: Server) -> None:
+def test_every_request_gets_predictions_of_an_intact_model_or_a_clear_error(server: Server) -> None:
     models = Models(server.home)
     processes = {process.pid for process in server.process.children()}
     stop = threading.Event()
@@ -134,7 +134,7 @@ def test_every_request_gets_an_answer_of_a_whole_model_or_a_clear_error(server: 
     assert "skipping a damaged model" in log
 
 
-def test_a_damaged_model_is_named_in_the_answer_of_latest_and_in_the_metadata(server: Server) -> None:
+def test_a_damaged_model_is_named_in_the_answer_and_in_the_metadata(server: Server) -> None:
     models = Models(server.home)
     models.put("newest")
     assert server.metadata()["latest"] == "newest" and server.metadata()["warnings"] == []

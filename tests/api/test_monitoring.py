@@ -44,7 +44,7 @@ writer.close()
 """
 
 
-def test_it_shows_curves_and_dies_with_its_parent(tmp_path: Path) -> None:
+def test_tensorboard_shows_curves_and_ends_with_its_parent(tmp_path: Path) -> None:
     logs = tmp_path / ".running" / "mine" / "bundle" / "logs"
     subprocess.run([sys.executable, "-c", WRITER, str(logs)], check=True)
     port = free_port()
@@ -74,7 +74,7 @@ def test_it_shows_curves_and_dies_with_its_parent(tmp_path: Path) -> None:
     wait_until(lambda: not any(one.is_running() for one in family), seconds=10)
 
 
-def test_a_busy_port_is_left_alone(
+def test_tensorboard_is_not_started_on_a_port_in_use(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
@@ -84,7 +84,7 @@ def test_a_busy_port_is_left_alone(
     assert "in use" in caplog.text
 
 
-def test_of_a_port_that_is_none_the_default_applies(
+def test_an_invalid_port_falls_back_to_the_default(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
@@ -95,7 +95,7 @@ def test_of_a_port_that_is_none_the_default_applies(
     assert asked == [6006] and "in use" in caplog.text
 
 
-def test_it_is_not_started_for_a_batch_job_or_when_switched_off(
+def test_tensorboard_is_not_started_for_a_batch_job_or_when_disabled(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def never(models: Path) -> None:

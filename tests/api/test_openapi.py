@@ -73,7 +73,7 @@ def _refuse(name: str) -> None:
     raise AssertionError(f"{name} is not JSON")
 
 
-def test_requests_drawn_from_the_description(server: Server, description: schemathesis.BaseSchema) -> None:
+def test_generated_requests_get_a_documented_answer(server: Server, description: schemathesis.BaseSchema) -> None:
     @drawn
     @given(case=description.as_strategy())
     def send(case: schemathesis.Case) -> None:
@@ -160,7 +160,9 @@ def _names(description: schemathesis.BaseSchema, path: str) -> list[str]:
 
 
 @pytest.mark.parametrize("action", ["predict", "train"])
-def test_the_same_fields_in_other_ways(server: Server, description: schemathesis.BaseSchema, action: str) -> None:
+def test_generated_requests_of_every_content_type_get_a_documented_answer(
+    server: Server, description: schemathesis.BaseSchema, action: str
+) -> None:
     url = f"{server.url}/{action}/"
 
     @settings(drawn, max_examples=REQUESTS // 4)
@@ -175,7 +177,9 @@ def test_the_same_fields_in_other_ways(server: Server, description: schemathesis
 
 @pytest.mark.parametrize("accept", ["application/json", "text/csv", "image/png"])
 @pytest.mark.parametrize(("content", "status"), [(PHOTO, 200), (b"", 400), (b"no picture", 415)])
-def test_names_of_files_that_are_not_utf8(server: Server, accept: str, content: bytes, status: int) -> None:
+def test_file_names_that_are_not_utf8_get_the_usual_answer(
+    server: Server, accept: str, content: bytes, status: int
+) -> None:
     headers = {"Accept": accept, "Content-Type": RAW_FORM}
     for name in NO_UTF8:
         answer = _answer("POST", f"{server.url}/predict/", data=_named(name, content), headers=headers)
@@ -183,7 +187,7 @@ def test_names_of_files_that_are_not_utf8(server: Server, accept: str, content: 
 
 
 @pytest.mark.parametrize("action", ["predict", "train"])
-def test_halves_of_surrogate_pairs_in_json(server: Server, description: schemathesis.BaseSchema, action: str) -> None:
+def test_lone_surrogates_in_json_are_refused(server: Server, description: schemathesis.BaseSchema, action: str) -> None:
     url = f"{server.url}/{action}/"
     for name in _names(description, urlsplit(url).path):
         if name not in ("image", "accept"):

@@ -36,13 +36,13 @@ def outcomes() -> dict[str, tuple[str, int]]:
     return json.loads(ran.stdout)
 
 
-def test_nobody_reaches_this_machine(outcomes: dict[str, tuple[str, int]]) -> None:
+def test_urls_of_private_addresses_are_never_contacted(outcomes: dict[str, tuple[str, int]]) -> None:
     assert {connections for url, (_, connections) in outcomes.items() if url != "naive"} == {0}
-    # Whoever looks up twice does.
+    # A second name lookup would reach it.
     assert outcomes["naive"] == ["", 1]
 
 
-def test_what_is_public_comes_through_and_nothing_else(outcomes: dict[str, tuple[str, int]]) -> None:
+def test_only_public_addresses_are_fetched(outcomes: dict[str, tuple[str, int]]) -> None:
     refused = {url for url, (message, _) in outcomes.items() if NOT_PUBLIC in message}
     assert f"http://{OWN_PUBLIC}/" in refused
     assert outcomes.keys() - refused - {"naive"} == COME_THROUGH
