@@ -1,8 +1,8 @@
-"""Locks of files among the processes of a machine, and what holds where the file system has none.
+"""File locks between the processes of a machine, and a fallback for file systems without locks.
 
-A lock is held as long as its file is open: the system frees it however the process ends. On file systems without
-locks (NFS without lockd, Lustre mounted without flock) work goes on, and a warning says once for each folder what is
-not guaranteed.
+A lock is held as long as its file is open; the system releases it when the process ends, for any reason. On file
+systems without locks (NFS without lockd, Lustre mounted without flock) a warning, once per folder, states what is not
+guaranteed.
 """
 
 import contextlib
@@ -32,10 +32,10 @@ class _UnsupportedError(OSError):
 
 
 class FileLock:
-    """An exclusive lock of a file, held until it is closed or the process ends, and by children that inherit it.
+    """Exclusive lock of a file, held until it is closed or the process ends, and by children that inherit it.
 
-    Where the file system has no locks, the holder is known by what is written in the file: the pid and start time of
-    each process that holds it. See `is_held`.
+    On file systems without locks, the file contains the process ID and start time of each process that holds it; see
+    `is_held`.
     """
 
     def __init__(self, path: Path, descriptor: int, is_supported: bool) -> None:
@@ -43,16 +43,16 @@ class FileLock:
 
     @classmethod
     def take(cls, path: Path, unguarded: str, seconds: float = 0.0) -> "FileLock":
-        """Open and lock a file, which is made where it is missing.
+        """Open and lock a file, which is created if it does not exist.
 
         Args:
             path: the lock file.
-            unguarded: what is not guaranteed without locks, a sentence; for the warning.
-            seconds: how long to wait for another process that holds it.
+            unguarded: sentence for the warning that states what is not guaranteed without locks.
+            seconds: maximum time to wait for another process that holds the lock.
 
         Raises:
-            BlockingIOError: another process holds it.
-            OSError: it cannot be opened.
+            BlockingIOError: another process holds the lock.
+            OSError: the file cannot be opened.
         """
         descriptor = _open(path)
         try:
@@ -68,7 +68,7 @@ class FileLock:
 
     @classmethod
     def inherit(cls, path: Path, descriptor: int) -> "FileLock":
-        """In a child process: the lock that its parent passed on by this descriptor. The child now holds it too."""
+        """In a child process: lock inherited from the parent as an open file descriptor; both now hold it."""
         os.set_inheritable(descriptor, False)
         try:
             # Of the same open file the lock is already held.
@@ -79,11 +79,11 @@ class FileLock:
         return cls(path, descriptor, is_supported=True)
 
     def fileno(self) -> int:
-        """The file descriptor; -1 once it is closed."""
+        """File descriptor; -1 after `close`."""
         return self._descriptor
 
     def close(self) -> None:
-        """Free the lock, unless a child holds it too."""
+        """Release the lock, unless a child still holds it."""
         if self._descriptor >= 0:
             if not self._is_supported:
                 _remove_holder(self._path)
@@ -104,17 +104,17 @@ class FileLock:
 
 @contextlib.contextmanager
 def exclusive(path: Path, unguarded: str, wait: float = math.inf, message: str = "") -> Iterator[None]:
-    """Hold the lock of a file, or of a folder, alone.
+    """Hold the exclusive lock of a file or folder inside the block.
 
     Args:
-        path: a folder, or a file, which is made where it is missing.
-        unguarded: what is not guaranteed without locks, a sentence; for the warning.
-        wait: seconds to wait for another process that holds it.
+        path: a folder, or a file, which is created if it does not exist.
+        unguarded: as in `FileLock.take`.
+        wait: maximum time in seconds to wait for another process that holds the lock.
         message: logged before waiting.
 
     Raises:
-        BlockingIOError: another process still holds it.
-        OSError: it cannot be opened.
+        BlockingIOError: another process still holds the lock.
+        OSError: the file cannot be opened.
     """
     descriptor = _open(path)
     try:
@@ -130,14 +130,14 @@ def exclusive(path: Path, unguarded: str, wait: float = math.inf, message: str =
 
 
 def lock(file: int | IO[Any], path: Path, unguarded: str, seconds: float = 0.0) -> bool:
-    """Lock an open file or folder alone; return False, after a warning, where the file system has no locks.
+    """Lock an open file or folder; return False, with a warning, if the file system has no locks.
 
     Args:
-        path: of the file, for the warning.
-        unguarded, seconds: as of `FileLock.take`.
+        path: path of the file, for the warning.
+        unguarded, seconds: as in `FileLock.take`.
 
     Raises:
-        BlockingIOError: another process holds it.
+        BlockingIOError: another process holds the lock.
     """
     deadline = time.monotonic() + seconds
     while True:
@@ -154,7 +154,7 @@ def lock(file: int | IO[Any], path: Path, unguarded: str, seconds: float = 0.0) 
 
 
 def is_held(path: Path) -> bool:
-    """Whether a process holds the lock of this file, by the pids written in it where there are no locks."""
+    """Whether a process holds the lock of a file; on file systems without locks, by the process IDs in the file."""
     try:
         with open(path, "rb") as stream:
             _flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -168,10 +168,10 @@ def is_held(path: Path) -> bool:
 
 
 def warn_unguarded(folder: Path, reason: object, unguarded: str) -> None:
-    """Log, once for each folder, that it cannot be locked and what is therefore not guaranteed."""
+    """Log, once per folder, that the folder cannot be locked and what is not guaranteed."""
     if (folder, unguarded) not in _warned:
         _warned.add((folder, unguarded))
-        log.warning("%s: cannot be locked (%s): going on without. %s", folder, reason, unguarded)
+        log.warning("%s: cannot be locked (%s); continuing without a lock. %s", folder, reason, unguarded)
 
 
 def _open(path: Path) -> int:
@@ -184,8 +184,8 @@ def _flock(file: int | IO[Any], operation: int) -> None:
     """Lock as `fcntl.flock` does.
 
     Raises:
-        BlockingIOError: another process holds it.
-        _UnsupportedError: the file system has no locks, as NFS has none for folders.
+        BlockingIOError: another process holds the lock.
+        _UnsupportedError: the file system has no locks, or none for folders, as NFS.
     """
     try:
         fcntl.flock(file, operation)
@@ -197,7 +197,7 @@ def _flock(file: int | IO[Any], operation: int) -> None:
 
 
 def _holders(path: Path) -> list[Process]:
-    """The living processes written in a lock file; those of other machines count as ended."""
+    """Running processes that are written in a lock file; those of other machines count as ended."""
     written = []
     try:
         lines = path.read_text(encoding="ascii", errors="replace").splitlines()

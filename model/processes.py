@@ -1,4 +1,4 @@
-"""Processes: children that end with their parent and answer in JSON, and the identity of a process over time.
+"""Child processes that end with their parent and return a result as JSON, and the identity of processes.
 
 This file is also the launcher that `start_child` runs as a script, without site packages and outside the package.
 For it to start in milliseconds, everything that the launcher does not need is imported inside functions.
@@ -24,14 +24,14 @@ _SECONDS_BETWEEN_CHECKS = 0.1
 
 
 def die_with_parent(parent: int, number: int = signal.SIGKILL) -> None:
-    """Have Linux send this process a signal when its parent ends, however it ends.
+    """Make Linux send this process a signal when its parent ends, for any reason.
 
-    The kernel takes the end of the thread that started this process for the end of the parent. Exits at once where
-    the parent has ended already.
+    The kernel sends the signal when the thread that started this process ends. If the parent has already ended, this
+    function exits the process.
 
     Args:
-        parent: pid of the parent.
-        number: the signal.
+        parent: process ID of the parent.
+        number: signal number.
     """
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
     if os.getppid() != parent:
@@ -39,7 +39,7 @@ def die_with_parent(parent: int, number: int = signal.SIGKILL) -> None:
 
 
 def _launch(parent: str, number: str, niceness: str, *command: str) -> None:
-    """In the launcher: become `command`. Between fork and exec of a process with threads no Python code may run."""
+    """Main function of the launcher, which executes `command`; a process with threads must not fork Python code."""
     die_with_parent(int(parent), int(number))
     os.nice(int(niceness))
     os.execvp(command[0], command)  # nosec B606: no shell is wanted
@@ -48,13 +48,13 @@ def _launch(parent: str, number: str, niceness: str, *command: str) -> None:
 def start_child(
     command: Sequence[str], niceness: int = 0, number: int = signal.SIGKILL, **options: Any
 ) -> subprocess.Popen[bytes]:
-    """Start a program that ends when the calling thread or this process does.
+    """Start a program that is ended with the calling thread or this process.
 
     Args:
         command: the program and its arguments.
-        niceness: added to that of this process.
+        niceness: increment of the niceness of this process.
         number: the signal that ends the child.
-        options: as of `subprocess.Popen`; the standard input is empty unless given.
+        options: arguments of `subprocess.Popen`; standard input is empty by default.
     """
     import subprocess  # nosec B404
 
@@ -67,12 +67,12 @@ def start_child(
 
 
 def python_command(module: str, *arguments: object) -> list[str]:
-    """The command that runs a module of this package as a program; see `python_environment`."""
+    """Command line that runs a module of this package as a program; see `python_environment`."""
     return [sys.executable, "-m", module, *map(str, arguments)]
 
 
 def python_environment(**variables: str) -> dict[str, str]:
-    """The environment variables of a Python child: those of this process, its module path, and `variables`."""
+    """Environment variables for a Python child: those of this process, its module path, and `variables`."""
     return os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)} | variables
 
 
@@ -84,7 +84,7 @@ def run_child(
     niceness: int = 0,
     seconds: float | None = None,
 ) -> Any:
-    """Run a module that ends with `answer_parent` in a child process, and return its answer.
+    """Run a module in a child process and return the result that it sends by `answer_parent`.
 
     The child ends with this process, at the time limit, and when an exception interrupts the wait.
 
@@ -104,7 +104,9 @@ def run_child(
             output, _ = child.communicate(timeout=seconds)
         except subprocess.TimeoutExpired:
             child.kill()
-            raise failure(f"{task}: expected to take at most {seconds:g} s, and took longer.") from None
+            raise failure(
+                f"{task}: expected to end within {seconds:g} s, and was killed after that. Try again later."
+            ) from None
         except BaseException:
             child.kill()
             raise
@@ -118,13 +120,13 @@ def run_child(
 
 
 def answer_parent(work: Callable[[], Any], task: str) -> int:
-    """In the child: call `work`, and write its result or its error to the standard output as one JSON object.
+    """In the child: call `work`, and write its result or error to standard output as one JSON object.
 
-    What libraries print meanwhile goes to the standard error.
+    Output of libraries is redirected to standard error.
 
     Args:
-        work: returns plain JSON types.
-        task: as of `run_child`.
+        work: function that returns plain JSON types.
+        task: as in `run_child`.
 
     Returns:
         0, the exit status of the child.
@@ -151,11 +153,11 @@ def answer_parent(work: Callable[[], Any], task: str) -> int:
 
 
 def read_answer(output: bytes) -> Any:
-    """The result that a child wrote by `answer_parent`.
+    """Result that a child wrote by `answer_parent`.
 
     Raises:
-        TopgraftError: the error that it wrote, with its class.
-        ValueError: it wrote no answer.
+        TopgraftError: the error that the child wrote, of the same class.
+        ValueError: the child wrote no result.
     """
     import json
 
@@ -168,10 +170,10 @@ def read_answer(output: bytes) -> Any:
 
 
 def describe_exit(status: int | None) -> str:
-    """How a process ended, as the end of a sentence.
+    """Describe how a process ended, as a verb phrase such as "ended with status 1".
 
     Args:
-        status: its exit status; -N for the signal N.
+        status: exit status; -N for the signal N.
     """
     if status == -signal.SIGKILL:
         return "was killed (SIGKILL), as the system does when memory runs out"
@@ -181,11 +183,11 @@ def describe_exit(status: int | None) -> str:
 
 
 class Process:
-    """A process of this machine, distinct from a later one with the same pid.
+    """A process of this machine, distinguished from later processes with the same ID by its start time.
 
     Attributes:
         pid: process ID.
-        start: when it started, in clock ticks since the boot; 0 for a process that was not alive.
+        start: start time in clock ticks since the boot; 0 for a process that does not exist.
     """
 
     def __init__(self, pid: int, start: int) -> None:
@@ -193,15 +195,15 @@ class Process:
 
     @classmethod
     def of(cls, pid: int) -> Process:
-        """The process that has this pid now; if there is none, one that is not alive."""
+        """Process that has this ID now; if there is none, a `Process` that is not alive."""
         return cls(pid, _start_of(pid) or 0)
 
     def is_alive(self) -> bool:
-        """Whether it still runs; a zombie does not."""
+        """Whether the process is running; a zombie is not."""
         return _start_of(self.pid) == self.start
 
     def outlives(self, seconds: float) -> bool:
-        """Wait at most `seconds` for its end; return whether it is still alive."""
+        """Wait at most `seconds` for the end of the process; return whether it is still alive."""
         import time
 
         deadline = time.monotonic() + seconds
@@ -213,7 +215,7 @@ class Process:
 
 
 def _start_of(pid: int) -> int | None:
-    """Field 22 of /proc/<pid>/stat; the name before may hold anything but ends with the last parenthesis."""
+    """Start time, field 22 of /proc/<pid>/stat; the process name before it ends with the last parenthesis."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stream:
             state, *fields = stream.read().rpartition(")")[2].split()

@@ -1,4 +1,4 @@
-"""Processors and memory available to this process: a container sees those of the whole machine."""
+"""Processors and memory available to this process, within the limits of its container."""
 
 import ctypes
 import math
@@ -9,7 +9,7 @@ from model.environment import BLAS_THREADS, NOMAD_CPU_CORES, NOMAD_MEMORY, WORKE
 
 _CGROUP = Path("/sys/fs/cgroup")
 _PROC = Path("/proc")
-# Where the system does not report it, memory counts as unlimited.
+# Memory counts as unlimited if the system does not report it.
 _UNKNOWN = 2**63 - 1
 # In error messages of TensorFlow, JAX and ONNX Runtime.
 _OUT_OF_MEMORY = (
@@ -42,15 +42,15 @@ def blas_threads() -> dict[str, str]:
 
 
 def worker_threads(workers: int) -> int:
-    """Threads that decode, and compute a batch, in each worker of the service: see TOPGRAFT_THREADS.
+    """Number of threads for decoding and inference in each worker of the service: see TOPGRAFT_THREADS.
 
     Args:
-        workers: of this service.
+        workers: number of workers of this service.
     """
     available, requested = available_processors(), WORKER_THREADS.read()
     if requested == "share":
         return math.ceil(available / workers)
-    # With all of them a request that is alone is answered soonest; workers that compute at the same time alternate.
+    # All processors give the lowest latency for a single request; concurrent workers share them.
     return available if requested == "all" else min(requested, available)
 
 
@@ -76,7 +76,7 @@ def available_memory(cgroup: Path = _CGROUP, proc: Path = _PROC) -> int:
 
 
 def spare_memory(cgroup: Path = _CGROUP, proc: Path = _PROC) -> int:
-    """Memory in bytes that this process can still allocate before a process is killed; 0 if there is none.
+    """Memory in bytes that this process can still allocate before the system kills a process; 0 if there is none.
 
     The minimum of: the available memory of the machine; the unused memory of the cgroup, with its file cache counted
     as free; and NOMAD_MEMORY_LIMIT minus the memory of this process.
@@ -88,7 +88,7 @@ def spare_memory(cgroup: Path = _CGROUP, proc: Path = _PROC) -> int:
     nomad = NOMAD_MEMORY.read()
     if nomad is not None:
         spare.append(nomad - _own_memory(proc))
-    return max(0, min((left for left in spare if left is not None), default=_UNKNOWN))
+    return max(0, min((free for free in spare if free is not None), default=_UNKNOWN))
 
 
 def _cgroup_limit(cgroup: Path) -> int | None:
@@ -122,7 +122,7 @@ def _own_memory(proc: Path) -> int:
 
 
 def _field(path: Path, name: str) -> int | None:
-    """Number that follows a name in a file of lines `name number ...`."""
+    """Number after `name` in a file with lines of the form `name number ...`."""
     try:
         rows = [line.split() for line in path.read_text().splitlines()]
         return next((int(row[1]) for row in rows if row[:1] == [name]), None)
@@ -146,5 +146,5 @@ def release_free_memory() -> None:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error reports that the machine, or its GPU, is out of memory."""
-    said = f"{type(error).__name__}: {error}"
-    return any(sign in said for sign in _OUT_OF_MEMORY)
+    message = f"{type(error).__name__}: {error}"
+    return any(pattern in message for pattern in _OUT_OF_MEMORY)

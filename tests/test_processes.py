@@ -67,7 +67,7 @@ def test_the_answer_of_a_child_is_its_result_whatever_libraries_print(child: str
         ("bug", TrainingError, r"the work failed: KeyError\('pets'\)"),
         ("kill", ModelError, r"the work: its process was killed \(SIGKILL\), as the system does when memory runs out"),
         ("exit", ModelError, "the work: its process ended with status 3, without a result"),
-        ("hang", ModelError, "the work: expected to take at most 0.5 s"),
+        ("hang", ModelError, "the work: expected to end within 0.5 s"),
     ],
 )
 def test_a_child_that_fails_is_an_error_of_its_class(

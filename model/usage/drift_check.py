@@ -1,6 +1,6 @@
-"""Drift checks: when to check a model, in a child process, and what is written down beside its counts.
+"""Drift checks: their schedule, and the check in a child process, which writes `drift.json` next to the counts.
 
-The test loads a library that takes more memory than all else in a worker but its models; hence the child process.
+A child process is used because SciPy takes more memory than anything else in a worker except its models.
 """
 
 import logging
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 DAYS = 7
-"""Days that are summed up and checked, today included, unless another number is requested."""
+"""Default number of days that a check covers, including today."""
 
 SECONDS_BETWEEN_CHECKS = 600.0
 _MIN_SECONDS_BETWEEN_CHECKS = 10.0
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 class DriftChecks:
-    """The drift checks of one worker; those of another worker are known by what they wrote.
+    """Schedule of the drift checks of one worker; the checks of other workers are known by the files they wrote.
 
     Args:
         check: checks the model in a folder and writes the result, such as `check_in_child`.
@@ -48,7 +48,7 @@ class DriftChecks:
         self._thread: threading.Thread | None = None
 
     def start(self, models: Collection[ModelVersion]) -> None:
-        """Check the models that are due, in a thread: a check takes a second or more."""
+        """Check the models that are due, in a thread, because a check takes seconds."""
         self._waiting.update(models)
         if self._thread is not None and self._thread.is_alive():
             return
@@ -96,23 +96,25 @@ def sum_of_last_days(days: Mapping[str, Record], count: int = DAYS) -> Record:
 
 
 def drift_of_last_days(held_out: "np.ndarray | None", days: Mapping[str, Record]) -> dict[str, Any]:
-    """The drift of the last days together as JSON (`model.usage.drift.Drift`), and of the latest that can be judged.
+    """Drift of the last days together as JSON (`model.usage.drift.Drift`), and of the latest day with enough photos.
 
-    Among many photos of the days before, those of one day would not be noticed.
+    The latest day is checked separately because its drift would not be noticed among the photos of many days.
 
     Args:
-        held_out: as of `model.serving.held_out_features.read_held_out`.
+        held_out: as returned by `model.serving.held_out_features.read_held_out`.
         days: day -> its record, oldest first.
     """
     since = days_before(utc_today(), DAYS - 1)
-    enough = [day for day, record in days.items() if day >= since and record.sample.distinct >= MIN_PHOTOS]
-    latest = {"day": enough[-1], **judge_drift(held_out, days[enough[-1]].sample.rows).to_json()} if enough else None
+    sufficient = [day for day, record in days.items() if day >= since and record.sample.distinct >= MIN_PHOTOS]
+    latest = None
+    if sufficient:
+        latest = {"day": sufficient[-1], **judge_drift(held_out, days[sufficient[-1]].sample.rows).to_json()}
     together = judge_drift(held_out, sum_of_last_days(days).sample.rows)
     return {**together.to_json(), "days": DAYS, "latest_day": latest}
 
 
 def check_in_child(model: Path) -> None:
-    """Check the drift of the model in this folder in a child process.
+    """Check the drift of a model in a child process.
 
     Raises:
         TopgraftError, OSError: it could not be checked.

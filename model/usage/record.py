@@ -1,4 +1,4 @@
-"""Counts of a model's predictions: of bounded size, and addable over workers and days."""
+"""Usage counts of a model: of bounded size, and additive over workers and days."""
 
 import dataclasses
 import math
@@ -10,10 +10,10 @@ from model.results import Prediction
 from model.usage.sample import Sample
 
 BINS = 20
-"""Of a histogram of confidences: each is a twentieth of [0, 1]."""
+"""Number of bins of a confidence histogram over [0, 1]."""
 
 LAST_STEP = 101
-"""The longest duration, of more than an hour; see `step_of`."""
+"""Step of the longest durations, more than an hour; see `step_of`."""
 
 _SHORTEST = 1e-4
 _STEPS_PER_DOUBLING = 4
@@ -23,17 +23,17 @@ _LARGEST = 2**53
 
 @dataclasses.dataclass
 class Record:
-    """Counts.
+    """Usage counts of one model, usually of one day.
 
     Attributes:
-        photos: that were classified.
-        unreadable: images in zips that were not.
-        confidence: class -> how many answers named it first, by their probability: `BINS` counts.
-        unknown: why -> how many of the photos were called unknown (`model.results.UnknownReason`).
-        answers: form -> how many requests were answered so.
-        errors: HTTP status -> how many requests were refused with it.
-        durations: form of the answer to a single photo, or `zip` -> step (`step_of`) -> how many.
-        sample: of the photos: distance from the training images, then the components of the features.
+        photos: number of classified photos.
+        unreadable: number of images in zips that could not be read.
+        confidence: predicted class -> confidence histogram of its predictions, `BINS` counts.
+        unknown: reason (`model.results.UnknownReason`) -> number of photos marked as unknown.
+        answers: format of the answer -> number of requests.
+        errors: HTTP status -> number of refused requests.
+        durations: answer format of requests with one photo, or `zip` -> step (`step_of`) -> number of requests.
+        sample: sample of the photos; a row has the distance from the training images, then feature components.
     """
 
     photos: int = 0
@@ -46,7 +46,7 @@ class Record:
     sample: Sample = dataclasses.field(default_factory=Sample)
 
     def add_prediction(self, prediction: Prediction) -> None:
-        """Count what was said of one image."""
+        """Count the prediction for one image."""
         if prediction.error is not None:
             self.unreadable += 1
             return
@@ -72,8 +72,8 @@ class Record:
         self.photos += other.photos
         self.unreadable += other.unreadable
         for label, counts in other.confidence.items():
-            mine = self.confidence.get(label, [0] * BINS)
-            self.confidence[label] = [one + more for one, more in zip(mine, counts, strict=True)]
+            present = self.confidence.get(label, [0] * BINS)
+            self.confidence[label] = [one + more for one, more in zip(present, counts, strict=True)]
         self.unknown += other.unknown
         self.answers += other.answers
         self.errors += other.errors
@@ -97,7 +97,7 @@ class Record:
 
     @classmethod
     def from_json(cls, content: Any) -> "Record":
-        """The record that `to_json` made this object of.
+        """Convert an object written by `to_json` back to a record.
 
         Raises:
             ValueError, KeyError, TypeError, AttributeError: it is another object.
@@ -117,9 +117,9 @@ class Record:
 
 
 def step_of(seconds: float) -> int:
-    """The step of a duration, from 0 to `LAST_STEP`.
+    """Step of a duration on a logarithmic scale, from 0 to `LAST_STEP`.
 
-    Steps grow by a fifth: any quantile is known within a tenth, in bounded size.
+    Each step is a fifth longer than the one before, so that quantiles have a relative error of at most a tenth.
     """
     return min(LAST_STEP, max(0, math.floor(_STEPS_PER_DOUBLING * math.log2(max(seconds, _SHORTEST) / _SHORTEST))))
 
@@ -128,13 +128,13 @@ def quantile(counts: Mapping[int, int], fraction: float) -> float | None:
     """A quantile of durations in seconds, with a relative error of a tenth; None if there are none.
 
     Args:
-        counts: step -> how many.
+        counts: step -> number of requests.
         fraction: in [0, 1].
     """
-    left = fraction * sum(counts.values())
+    remaining = fraction * sum(counts.values())
     for step in sorted(counts):
-        left -= counts[step]
-        if left <= 0:
+        remaining -= counts[step]
+        if remaining <= 0:
             return float(_SHORTEST * 2 ** ((step + 0.5) / _STEPS_PER_DOUBLING))
     return None
 

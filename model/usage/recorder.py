@@ -1,6 +1,6 @@
-"""Counting in a worker: in memory at once, on disk every few seconds in a thread, and when Python exits.
+"""Recording of usage in a worker: counts are kept in memory, and written to disk every few seconds and at exit.
 
-A process that ends otherwise, as by a signal, must call `Recorder.write` before.
+A process that is ended by a signal must call `Recorder.write` first.
 """
 
 import atexit

@@ -1,8 +1,8 @@
-"""A sample of the photos that a model classified, described by a few numbers each.
+"""Uniform sample of the photos that a model classified, each described by a few numbers.
 
 A bottom-k sample (Cohen and Kaplan, Summarizing data using bottom-k sketches, 2007): each row has a hash, and those
-with the smallest hashes are kept. It is a uniform sample of *different* photos, however often each was sent (a health
-check sends the same one each time), and the sample of two workers, or days, together is that of all their photos.
+with the smallest hashes are kept. The sample is uniform over *different* photos, however often each is sent (a health
+check always sends the same one). Merging the samples of two workers or days gives the sample of all their photos.
 """
 
 import hashlib
@@ -33,17 +33,17 @@ class Sample:
             self._add([tuple(max(-_LARGEST, min(_LARGEST, round(FEATURE_SCALE * value))) for value in values)])
 
     def merge(self, other: "Sample") -> None:
-        """Add what another sample holds."""
+        """Add the rows of another sample."""
         self._add(other._rows.values())
 
     @property
     def rows(self) -> list[Row]:
-        """What is kept, in units of 1 / `FEATURE_SCALE`, the smallest hash first."""
+        """The rows, in units of 1 / `FEATURE_SCALE`, the smallest hash first."""
         return [self._rows[key] for key in sorted(self._rows)[:MAX_ROWS]]
 
     @property
     def distinct(self) -> int:
-        """How many different photos were added: exact up to `MAX_ROWS`, then an estimate within about 5 %.
+        """Number of different photos that were added: exact up to `MAX_ROWS`, then an estimate within about 5 %.
 
         Beyer et al. (On synopses for distinct-value estimation under multiset operations, 2007): of n hashes, the
         k-th smallest is near k / n of their range.
@@ -56,7 +56,7 @@ class Sample:
             key = _hash(row)
             if key < self._limit:
                 self._rows[key] = row
-        # Seldom, so that a photo costs no sorting.
+        # Rarely, so that most photos need no sorting.
         if len(self._rows) > 2 * MAX_ROWS:
             kept = sorted(self._rows)[:MAX_ROWS]
             self._rows = {key: self._rows[key] for key in kept}

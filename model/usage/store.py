@@ -1,4 +1,4 @@
-"""Records on disk: one file per model, version and day, shared by all workers, kept for `KEPT_DAYS`."""
+"""Usage records on disk: one file per model, version and day, shared by all workers, kept for `KEPT_DAYS`."""
 
 import contextlib
 import datetime
@@ -20,25 +20,27 @@ DRIFT = "drift.json"
 
 _LOCK = "lock"
 _SECONDS_FOR_THE_LOCK = 2.0
-_UNGUARDED = "What two workers count at the same moment can be lost: run the service with one worker for exact counts."
+_UNGUARDED = (
+    "Counts that two workers write at the same moment can be lost: for exact counts, run the service with one worker."
+)
 _OF_A_DAY = re.compile(r"\d{4}-\d{2}-\d{2}\.(json|damaged)")
 
 log = logging.getLogger(__name__)
 
 
 class ModelVersion(NamedTuple):
-    """A version of a model, which a record counts."""
+    """A version of a model; usage is recorded separately for each version."""
 
     model: str
     version: str
 
 
 NO_MODEL = ModelVersion(".requests", "")
-"""The record of requests for which no model was found."""
+"""Key of the records of requests for which no model was found."""
 
 
 def model_version(name: str, manifest: Manifest) -> ModelVersion:
-    """The version of this model."""
+    """Version of a model."""
     return ModelVersion(
         name, version_of(manifest.created, {path: record.sha256 for path, record in manifest.files.items()})
     )
@@ -60,10 +62,10 @@ class UsageStore:
         return self._root / version.model / version.version
 
     def add(self, version: ModelVersion, day: str, record: Record) -> Record:
-        """Add a record to that of a day; returns the sum.
+        """Add a record to the record of a day; return the total.
 
         Raises:
-            OSError: it cannot be written, or another process holds the lock. Nothing is added then.
+            OSError: the record cannot be written, or another process holds the lock; nothing was added.
         """
         self._root.mkdir(parents=True, exist_ok=True)
         with self._alone():
@@ -88,13 +90,13 @@ class UsageStore:
         return {day: record for day, record in read.items() if record is not None}
 
     def models(self) -> list[str]:
-        """The names of the models of which anything is recorded, of whatever version."""
+        """Names of the models with records of any version."""
         with contextlib.suppress(OSError):
             return sorted(path.name for path in self._root.iterdir() if path.is_dir() and path.name != NO_MODEL.model)
         return []
 
     def drift(self, version: ModelVersion) -> dict[str, Any] | None:
-        """What was last found out of the drift of a model (`model.usage.drift.Drift` as JSON), if anything was."""
+        """Result of the last drift check of a model (`model.usage.drift.Drift` as JSON); None without one."""
         try:
             content = json.loads((self.folder(version) / DRIFT).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -102,9 +104,9 @@ class UsageStore:
         return content if isinstance(content, dict) else None
 
     def reset(self, model: str | None = None) -> None:
-        """Forget what was counted for one model, all its versions, or everything.
+        """Delete the records of all versions of a model, or of all models.
 
-        Workers keep what they have counted since they last wrote.
+        Counts that workers have not yet written are kept.
         """
         if not self._root.is_dir():
             return
@@ -113,7 +115,7 @@ class UsageStore:
                 shutil.rmtree(folder, ignore_errors=True)
 
     def _remove_old(self, before: str) -> None:
-        """Remove the files of days before `before`, and the folders that had none later."""
+        """Remove the files of days before `before`, and folders that contain no later ones."""
         for folder in [*filter(Path.is_dir, self._root.glob("*/*")), self.folder(NO_MODEL)]:
             days = [path for path in folder.glob("*") if _OF_A_DAY.fullmatch(path.name)]
             for path in days:
@@ -127,13 +129,15 @@ class UsageStore:
 
 
 def read_day(path: Path) -> Record | None:
-    """The record of a day; None, and a warning, where the file is damaged; None where it is gone."""
+    """Read the record of a day; None if the file does not exist or, with a warning, is damaged."""
     try:
         return Record.from_json(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        log.warning("%s: expected counts of a day, received: %r. It is left out; it may be deleted.", path, error)
+        log.warning(
+            "%s: expected the counts of a day, received: %r. The file is skipped; you may delete it.", path, error
+        )
         return None
 
 

@@ -13,7 +13,7 @@ def short_summary(name: str, record: Record, drift: Mapping[str, Any] | None) ->
     """Short summary of a model.
 
     Args:
-        drift: what the last check found, as JSON; None where there was none.
+        drift: result of the last drift check, as JSON; None without one.
     """
     seen = None
     if drift is not None:
@@ -34,9 +34,9 @@ def full_summary(
     """Full summary of a model.
 
     Args:
-        record: of the days checked.
-        drift: of the same.
-        by_day, drift_by_day: the record of each day kept, oldest first, and what a check of it alone finds.
+        record: the counts of the requested days together.
+        drift: the drift of these days together.
+        by_day, drift_by_day: the counts and the drift of each stored day alone, oldest first.
         train_counts: class -> number of training images, for every class.
     """
     return {
@@ -62,8 +62,8 @@ def class_rows(record: Record, train_counts: Mapping[str, int]) -> list[dict[str
         {
             "class": label,
             "photos": named.get(label, 0),
-            "share": _share(named.get(label, 0), record.photos),
-            "share_in_training": _share(train_counts.get(label, 0), trained),
+            "share": _fraction(named.get(label, 0), record.photos),
+            "share_in_training": _fraction(train_counts.get(label, 0), trained),
             "mean_confidence": mean_confidence(record.confidence.get(label, [])),
             "confidence_histogram": record.confidence.get(label, [0] * BINS),
         }
@@ -72,7 +72,7 @@ def class_rows(record: Record, train_counts: Mapping[str, int]) -> list[dict[str
 
 
 def mean_confidence(histogram: Sequence[int]) -> float | None:
-    """The mean of the probabilities in a histogram, to within half a bin; None where there are none."""
+    """Mean confidence of a histogram, to within half a bin; None for an empty one."""
     images = sum(histogram)
     if not images:
         return None
@@ -85,9 +85,9 @@ def total_histogram(histograms: Any) -> list[int]:
 
 
 def latency_ms(record: Record) -> dict[str, dict[str, float]]:
-    """Form of the answer to a single photo, or `zip` -> quantile -> milliseconds, to a tenth of themselves."""
+    """Latency: answer format, or `zip` -> quantile -> milliseconds, with a relative error of a tenth."""
     return {
-        form: {name: _rounded(1000 * (quantile(steps, share) or 0.0)) for name, share in _QUANTILES.items()}
+        form: {name: _rounded(1000 * (quantile(steps, fraction) or 0.0)) for name, fraction in _QUANTILES.items()}
         for form, steps in sorted(record.durations.items())
     }
 
@@ -103,14 +103,14 @@ def _counts(record: Record) -> dict[str, Any]:
         "different_photos": record.sample.distinct or None,
         "unreadable": record.unreadable,
         "unknown": unknown,
-        "unknown_share": _share(unknown, record.photos),
+        "unknown_share": _fraction(unknown, record.photos),
         "mean_confidence": mean_confidence(total_histogram(record.confidence.values())),
         "answers": dict(record.answers),
         "errors": dict(record.errors),
     }
 
 
-def _share(part: int, whole: int) -> float | None:
+def _fraction(part: int, whole: int) -> float | None:
     return round(part / whole, 4) if whole else None
 
 
