@@ -70,7 +70,7 @@ def fetch(url: str, stream: IO[bytes], limits: FetchLimits) -> str:
         if location is None:
             return printable(target.name) or str(target.raw_host)
         url = _redirected(url, location)
-    raise FetchError(f"url: expected at most {limits.redirects} redirects, received more. Give the last address.")
+    raise FetchError(f"url: expected at most {limits.redirects} redirects, received more. Use the final address.")
 
 
 def _check_characters(url: str) -> None:

@@ -40,7 +40,7 @@ def _kind(hint: Any, info: OptionInfo) -> str:
 def _meaning(info: OptionInfo) -> str:
     meaning = info.help.replace("|", "\\|")
     if info.minimum is not None and info.maximum is not None:
-        meaning += f" From {info.minimum:g} to {info.maximum:g}."
+        meaning += f" From {info.minimum:.10g} to {info.maximum:.10g}."
     if info.choices is not None:
         meaning += f" One of: {', '.join(f'`{choice}`' for choice in info.choices)}."
     return meaning

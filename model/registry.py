@@ -258,7 +258,7 @@ def _read(directory: Path, stamp: Stamp) -> RegisteredModel:
         checksums = {path: record["sha256"] for path, record in manifest["files"].items()}
         version = version_of(manifest["created"], checksums)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        summary["problem"] = f"its manifest.json cannot be read ({error!r}): train or fetch it again, or remove it"
+        summary["problem"] = f"its manifest.json cannot be read ({error!r}): train or download it again, or remove it"
     return RegisteredModel(directory, stamp, summary.get("created", ""), files, to_json(summary), version)
 
 

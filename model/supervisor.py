@@ -74,7 +74,7 @@ class Address:
                 pass
         except (OSError, OverflowError) as error:
             raise ConfigError(
-                f"port {self.port} of {self.host}: expected to listen there, but: {error}. "
+                f"port {self.port} of {self.host}: expected a free port, received: {error}. "
                 "Is the service running already? Stop it, or choose another port: --port N."
             ) from error
 
@@ -113,14 +113,14 @@ class _Supervisor:
         with self._heeding_signals():
             while True:
                 started = time.monotonic()
-                why = self._run_once()
+                reason = self._run_once()
                 if self._asked_to_stop.is_set():
                     return
                 if not self._has_answered:
-                    raise ConfigError(f"the server {why} before its first response. See its log above.")
+                    raise ConfigError(f"the server {reason} before its first response. See its log above.")
                 restarts = 0 if time.monotonic() - started > self._patience.stable else restarts
                 pause = self._patience.pauses[min(restarts, len(self._patience.pauses) - 1)]
-                log.warning("the server %s; restarting it in %.0f s", why, pause)
+                log.warning("the server %s; restarting it in %.0f s", reason, pause)
                 restarts += 1
                 if self._asked_to_stop.wait(pause):
                     return

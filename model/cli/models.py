@@ -83,7 +83,7 @@ def show_model(name: str, as_json: bool) -> None:
 @json_option
 @workspace_option
 def promote_model(name: str, as_json: bool) -> None:
-    """Pin latest to MODEL, also when others are trained later, until a rollback.
+    """Make MODEL the latest model, even if others are trained later, until a rollback.
 
     A running service uses MODEL from the next prediction on.
     """
@@ -100,12 +100,15 @@ def promote_model(name: str, as_json: bool) -> None:
 @json_option
 @workspace_option
 def roll_back_promotion(as_json: bool) -> None:
-    """Revert the last promotion: `latest` is the previously promoted or the newest model."""
+    """Revert the last promotion.
+
+    latest is then the previously promoted model, or the newest model if there is none.
+    """
     workspace = current_workspace()
     roll_back(workspace)
     latest = Registry().latest(workspace)
-    why = "the previous promotion" if latest.promoted else "the newest model: none is promoted"
-    click.echo(f"latest is now {latest.name or 'no model'}, {why}.", err=True)
+    reason = "the previous promotion" if latest.promoted else "the newest model: none is promoted"
+    click.echo(f"latest is now {latest.name or 'no model'}, {reason}.", err=True)
     for warning in latest.warnings:
         click.echo(warning, err=True)
     if as_json:

@@ -160,5 +160,5 @@ def _metavar(hint: Any, info: OptionInfo) -> str:
 def _help(default: Any, info: OptionInfo) -> str:
     facts = [f"default: {default}"] if default not in (None, "") else []
     if info.minimum is not None and info.maximum is not None:
-        facts.append(f"{info.minimum:g} to {info.maximum:g}")
+        facts.append(f"{info.minimum:.10g} to {info.maximum:.10g}")
     return f"{info.help}  [{', '.join(facts)}]" if facts else info.help

@@ -116,7 +116,9 @@ def saved_predictions(output: Path, run: dict[str, Any]) -> Iterator[SavedPredic
         try:
             lock(stream, path, _UNGUARDED)
         except BlockingIOError as error:
-            raise ConfigError(f"{path}: another command is writing it. Wait for it, or choose another file.") from error
+            raise ConfigError(
+                f"{path}: another command is writing it. Wait until it ends, or choose another file."
+            ) from error
         predictions = SavedPredictions(path, stream, run)
         if len(predictions):
             click.echo(f"Resuming after {len(predictions)} predictions in {path}", err=True)

@@ -88,8 +88,12 @@ def pack(dataset: str, target: str | None, as_json: bool) -> None:
     folder = current_workspace().find_dataset(dataset)
     where = target or f"{folder.absolute().name}{_PACKED}"
     if not where.lower().endswith(_PACKED):
-        meant = f"{where.rstrip('/')}/{folder.name}{_PACKED}" if is_remote(where) else f"{Path(where).stem}{_PACKED}"
-        raise click.UsageError(f"FILE.tar: expected a name ending in {_PACKED}, such as {meant}, received {where!r}.")
+        suggestion = (
+            f"{where.rstrip('/')}/{folder.name}{_PACKED}" if is_remote(where) else f"{Path(where).stem}{_PACKED}"
+        )
+        raise click.UsageError(
+            f"FILE.tar: expected a name ending in {_PACKED}, such as {suggestion}, received {where!r}."
+        )
     with progress_display() as progress:
         if not is_remote(where):
             packed = pack_folder(folder, Path(where), progress)
@@ -105,11 +109,11 @@ def pack(dataset: str, target: str | None, as_json: bool) -> None:
         click.echo(_packed_line(packed))
 
 
-def _not_remote(argument: str, received: str, example: str, meant: str) -> click.UsageError:
+def _not_remote(argument: str, received: str, example: str, suggestion: str) -> click.UsageError:
     """Usage error for a name without a colon that is not an existing path: the colon is easily forgotten."""
     return click.UsageError(
         f"{argument}: expected remote:path, such as {example}, or a folder that exists, received {received!r}. "
-        f"Do you mean {meant}?"
+        f"Do you mean {suggestion}?"
     )
 
 

@@ -101,7 +101,7 @@ def _pid(workspace: Workspace, name: str, deadline: float) -> int:
             return pid
         if time.monotonic() > deadline:
             raise ConfigError(
-                f"cancel: the process of {name} is not on this machine or in this container. Cancel it there."
+                f"cancel: the process of {name} is not on this machine or in this container. Cancel it where it runs."
             )
         time.sleep(0.05)
 

@@ -67,8 +67,8 @@ def refuse_empty_splits(dataset: Dataset) -> None:
         )
     if not dataset.val:
         raise DatasetError(
-            f"{dataset.root}: expected a class with two images or more that are neither duplicates nor of one group, "
-            "to take one for validation; found none. Add images."
+            f"{dataset.root}: expected a class with two or more images that are neither duplicates nor in one group, "
+            "because one is needed for validation; found none. Add images."
         )
 
 

@@ -21,7 +21,7 @@ from model.results import SPLITS, Dataset, Progress, Sample, Split, no_progress
 
 __all__ = ["Leakage", "Rejected", "Verdict", "prepare_dataset", "write_dataset_files"]
 
-MOST_FOLDS = 10
+MAX_FOLDS = 10
 # With more images, more folds take time without improving the estimate.
 MANY_IMAGES, FOLDS_OF_MANY = 500, 5
 # With fewer images per class on average, the result of a test split is meaningless.
@@ -142,7 +142,7 @@ def _automatic_folds(images: int, per_class: float) -> int:
 
     In a fold that lacks a class, the class is rarer among the training images and would be predicted less often.
     """
-    return max(2, min(FOLDS_OF_MANY if images > MANY_IMAGES else MOST_FOLDS, int(per_class)))
+    return max(2, min(FOLDS_OF_MANY if images > MANY_IMAGES else MAX_FOLDS, int(per_class)))
 
 
 def _divide(

@@ -53,10 +53,10 @@ def read_photo(sample: Sample) -> bytes:
             return read_bytes(sample.path)
         except OSError as error:
             last = error
-        if last.errno in _OF_THE_FILE and not is_away(root):
+        if last.errno in _OF_THE_FILE and not is_unavailable(root):
             # Read again: the mount may have come back in between.
             return read_content(sample.path)
-    raise _away(root, f"{sample.path}: {last.strerror or last}") from last
+    raise _unavailable(root, f"{sample.path}: {last.strerror or last}") from last
 
 
 def read_sample(sample: Sample, spec: InputSpec | None = None) -> np.ndarray:
@@ -84,12 +84,12 @@ def wait_for_dataset(source: Path) -> None:
     """
     for seconds in (0.0, *SECONDS_BETWEEN_TRIES):
         _wait(seconds, source)
-        if not is_away(source):
+        if not is_unavailable(source):
             return
-    raise _away(source, "missing or empty")
+    raise _unavailable(source, "missing or empty")
 
 
-def is_away(root: Path) -> bool:
+def is_unavailable(root: Path) -> bool:
     """Whether a folder or file is unavailable; a lost mount leaves an empty folder."""
     try:
         if not root.is_dir():
@@ -114,7 +114,7 @@ def _root(sample: Sample) -> Path:
     return sample.path.parents[inside - 1]
 
 
-def _away(root: Path, received: str) -> StorageError:
+def _unavailable(root: Path, received: str) -> StorageError:
     seconds = sum(SECONDS_BETWEEN_TRIES)
     return StorageError(
         f"{root}: expected the dataset to be readable, received for {seconds:.0f} s: {received}. "

@@ -96,8 +96,8 @@ def _quotas(units: Sequence[Sequence[int]], fractions: Mapping[Split, float]) ->
         left = total
         for split, groups_needed in _GROUPS_NEEDED.items():
             fraction = fractions.get(split, 0.0)
-            wanted = max(1, round(total * fraction)) if fraction > 0 and spread[label] >= groups_needed else 0
-            quotas[split][label] = min(wanted, left - 1)
+            target = max(1, round(total * fraction)) if fraction > 0 and spread[label] >= groups_needed else 0
+            quotas[split][label] = min(target, left - 1)
             left -= quotas[split][label]
         quotas["train"][label] = left
     return quotas

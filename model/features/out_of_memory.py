@@ -30,8 +30,8 @@ def with_batches_that_fit(work: Callable[[int], T], batch_size: int) -> T:
                 raise
             if batch_size == 1:
                 raise TrainingError(
-                    "expected enough memory, that of the GPU where there is one, for a single image at a time, found "
-                    "too little. Lower image_size, choose a smaller backbone, or end other programs that use it."
+                    "expected enough memory, or GPU memory if a GPU is used, for one image at a time, found too "
+                    "little. Lower image_size, choose a smaller backbone, or close other programs that use this memory."
                 ) from error
             log.warning("out of memory with %d images at a time: trying %d", batch_size, batch_size // 2)
         batch_size //= 2

@@ -105,7 +105,7 @@ def iter_zip_images(
             else:
                 yield name, image
     if not found:
-        raise ArchiveError(f"{label}: expected images in it, found no file")
+        raise ArchiveError(f"{label}: expected images, found no file in the archive")
 
 
 def iter_archive_files(
@@ -150,7 +150,7 @@ def explained_damage(label: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise ArchiveError(
-            f"{label}: damaged, it cannot be read to its end: {error or type(error).__name__}"
+            f"{label}: damaged archive, cannot be read to its end: {error or type(error).__name__}"
         ) from error
 
 

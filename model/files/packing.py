@@ -139,8 +139,8 @@ def _require_kept(folder: Path, names: Iterable[str]) -> None:
     unkept = unkept_names(names)
     if unkept:
         raise DatasetError(
-            f"{folder}: expected names that an archive keeps, received {name_some(unkept)}. A backslash ends the name "
-            "of a folder there, and a letter with a colon is a disk. Rename them. Nothing was packed."
+            f"{folder}: expected names that an archive can store, received {name_some(unkept)}. Rename these files: a "
+            "backslash separates folders, and a letter with a colon names a disk. Nothing was packed."
         )
 
 

@@ -28,7 +28,7 @@ def iter_streamed_zip(
 ) -> Iterator[tuple[str, Iterator[bytes]]]:
     """Name and content of each file of a zip, in its order, one block in memory at a time.
 
-    A content must be read to its end before the next file is asked for; only there are size and CRC-32 compared.
+    Read each content to its end before requesting the next file: size and CRC-32 are compared at the end.
 
     Args:
         blocks: the zip, as it arrives; nothing from its table of contents on is read.
@@ -98,7 +98,9 @@ def _read_header(stream: io.BufferedReader, label: str) -> _Header | None:
     if start.startswith(_TABLE_SIGNATURES):
         return None
     if len(start) < _HEADER.size or not start.startswith(_FILE_SIGNATURE):
-        raise ArchiveError(f"{label}: expected another file or the table of contents, found neither: it broke off.")
+        raise ArchiveError(
+            f"{label}: expected another file or the table of contents, found neither: the zip is truncated."
+        )
     _, _, flags, method, _, _, crc, _, _, name_bytes, extra_bytes = _HEADER.unpack(start)
     name = stream.read(name_bytes).decode("utf-8" if flags & _UTF8_FLAG else "cp437", errors="replace")
     extra = stream.read(extra_bytes)
@@ -136,7 +138,7 @@ class _Content:
         if self._length > self._size or (not block and not self._is_whole()):
             raise ArchiveError(
                 f"{self._label}: expected {self._header.name!r} with {self._size:,} bytes and their CRC-32, received "
-                "something else: it broke off or has changed."
+                "something else: the zip is truncated or damaged."
             )
         return block
 

@@ -53,9 +53,9 @@ def check_untrusted_bundle(directory: Path, work_directory: Path) -> Bundle:
 
 
 def _check_names(bundle: Bundle) -> None:
-    there = {path.relative_to(bundle.directory).as_posix() for path in bundle.directory.rglob("*") if path.is_file()}
+    present = {path.relative_to(bundle.directory).as_posix() for path in bundle.directory.rglob("*") if path.is_file()}
     listed = set(bundle.manifest.files)
-    unlisted = sorted(there - listed - {bundle_files.MANIFEST, MLFLOW_RUN})
+    unlisted = sorted(present - listed - {bundle_files.MANIFEST, MLFLOW_RUN})
     strange = sorted(name for name in listed if find_bundle_file(name) is None)
     if unlisted or strange:
         found = [f"{name_some(unlisted)} not in the manifest"] if unlisted else []

@@ -79,12 +79,14 @@ def write_child_module(
     before = _written_before(directory)
     files = _files(bundle, weights_url, sha256.lower(), options)
     kept = tuple(name for name in files if _is_changed(directory / name, before.get(name, [])))
-    ours = {name: content for name, content in files.items() if name not in kept}
-    checksums = {name: [hashlib.sha256(content).hexdigest()] for name, content in ours.items()}
+    new_files = {name: content for name, content in files.items() if name not in kept}
+    checksums = {name: [hashlib.sha256(content).hexdigest()] for name, content in new_files.items()}
     directory.mkdir(parents=True, exist_ok=True)
     # Written first, with old and new checksums: when this is repeated after a kill, both count as unchanged.
-    durable.write_json(directory / WRITTEN, before | {name: [*before.get(name, []), *checksums[name]] for name in ours})
-    for name, content in ours.items():
+    durable.write_json(
+        directory / WRITTEN, before | {name: [*before.get(name, []), *checksums[name]] for name in new_files}
+    )
+    for name, content in new_files.items():
         (directory / name).parent.mkdir(parents=True, exist_ok=True)
         durable.remove_leftovers(directory / name)
         durable.write_bytes(directory / name, content)
@@ -115,8 +117,8 @@ def _written_before(directory: Path) -> dict[str, list[str]]:
     marker = directory / WRITTEN
     if marker.is_file():
         return dict(json.loads(marker.read_text(encoding="utf-8")))
-    ours = {directory / ".git", *durable.leftovers(marker)}
-    if directory.exists() and (not directory.is_dir() or any(path not in ours for path in directory.iterdir())):
+    expected = {directory / ".git", *durable.leftovers(marker)}
+    if directory.exists() and (not directory.is_dir() or any(path not in expected for path in directory.iterdir())):
         raise ConfigError(
             f"{directory}: expected a new or empty folder, or an existing child module; it contains something else. "
             "Choose another with --out."
@@ -133,8 +135,8 @@ def _outdated(directory: Path, kept: dict[str, bytes], weights_url: str, sha256:
     values = {value.encode() for value in (weights_url, docker_string(weights_url)[1:-1], sha256)}
     names = [
         name
-        for name, ours in kept.items()
-        if any(value in ours and value not in (directory / name).read_bytes() for value in values)
+        for name, generated in kept.items()
+        if any(value in generated and value not in (directory / name).read_bytes() for value in values)
     ]
     step = f"{', '.join(names)}: kept with your changes, but for other weights: set {weights_url} and sha256 {sha256}"
     return (step,) if names else ()

@@ -20,8 +20,8 @@ from model.training_result import ImportResult, TrainingResult
 from model.workspace import Workspace
 
 
-def import_here(config: TrainConfig, workspace: Workspace, progress: Progress = no_progress) -> ImportResult:
-    """Import the model that `config` names, in this process.
+def import_in_this_process(config: TrainConfig, workspace: Workspace, progress: Progress = no_progress) -> ImportResult:
+    """Import the model in `config.import_from`, in this process.
 
     Raises:
         ConfigError: the source is a URL, which the service does not download on behalf of clients.
@@ -39,7 +39,7 @@ def import_here(config: TrainConfig, workspace: Workspace, progress: Progress = 
 
 
 def import_in_child(config: TrainConfig, workspace: Workspace) -> TrainingResult:
-    """Import in a child process that ends with this one; see `import_here`.
+    """Import in a child process that ends with this one; see `import_in_this_process`.
 
     Raises:
         TrainingError: the child ended without a result.
@@ -55,7 +55,7 @@ def import_in_child(config: TrainConfig, workspace: Workspace) -> TrainingResult
 def main(root: str, source: str, name: str) -> int:
     """In the child: import, and send the result to the parent."""
     config = TrainConfig(import_from=source, name=name)
-    return answer_parent(lambda: import_here(config, Workspace(Path(root))).to_json(), f"import of {source}")
+    return answer_parent(lambda: import_in_this_process(config, Workspace(Path(root))).to_json(), f"import of {source}")
 
 
 def _check_source(source: str) -> None:

@@ -40,10 +40,12 @@ def import_model(
     """
     clock = time.perf_counter()
     with local_source(str(source), sha256, progress) as path, _unpacked(path) as root:
-        ours = find_bundle_folder(root)
-        if ours is not None:
-            with _importing_as(name or (_without_suffix(path) if ours == root else ours.name), workspace) as run:
-                return _result(import_bundle(ours, run.bundle, run.work), run, clock)
+        bundle_folder = find_bundle_folder(root)
+        if bundle_folder is not None:
+            with _importing_as(
+                name or (_without_suffix(path) if bundle_folder == root else bundle_folder.name), workspace
+            ) as run:
+                return _result(import_bundle(bundle_folder, run.bundle, run.work), run, clock)
         # Loaded late: only the conversion needs TensorFlow.
         from model.importing.imgclas_import import import_imgclas
 
@@ -106,9 +108,9 @@ def _unpacked(source: Path) -> Iterator[Path]:
             raise ModelError(error.message) from error
 
 
-def _name(wanted: str, folder: TrainedFolder, source: Path, root: Path) -> str:
+def _name(requested: str, folder: TrainedFolder, source: Path, root: Path) -> str:
     of_archive = folder.directory == root and not source.is_dir()
-    return wanted or (_without_suffix(source) if of_archive else folder.directory.name)
+    return requested or (_without_suffix(source) if of_archive else folder.directory.name)
 
 
 def _without_suffix(archive: Path) -> str:

@@ -172,11 +172,11 @@ def _killed(run: Run, number: int) -> TopgraftError:
         )
         _end(run, "killed", f"{message}; or resume it unchanged: topgraft resume {name}")
         return TrainingError(f"{message}.")
-    told = signal.Signals(number).name
+    signal_name = signal.Signals(number).name
     if number in (signal.SIGTERM, signal.SIGINT):
-        _end(run, "cancelled", f"It was stopped by {told}. {resume_hint(name)}")
-        return TrainingStoppedError(f"training {name}: its process was ended by {told}.")
-    message = f"training {name}: its process crashed ({told}). See the log of the service."
+        _end(run, "cancelled", f"It was stopped by {signal_name}. {resume_hint(name)}")
+        return TrainingStoppedError(f"training {name}: its process was ended by {signal_name}.")
+    message = f"training {name}: its process crashed ({signal_name}). See the log of the service."
     _end(run, "failed", message)
     return TrainingError(message)
 

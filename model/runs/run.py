@@ -33,7 +33,7 @@ _UNGUARDED = (
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A training that this process may carry out. Closing `lock` ends that right.
+    """A training that this process runs, or may run. It belongs to this process until `lock` is closed.
 
     Attributes:
         name: name of the new model.

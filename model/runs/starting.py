@@ -1,4 +1,4 @@
-"""Starting of trainings: a free name, a folder, and the right to run, or an error at once."""
+"""Starting of trainings: choose an unused name, create and lock the folder, then run, queue or refuse."""
 
 import contextlib
 import dataclasses
@@ -71,7 +71,7 @@ def start_run(config: TrainConfig, workspace: Workspace, policy: QueuePolicy | N
         except OSError as error:
             shutil.rmtree(directory, ignore_errors=True)
             raise StorageError(
-                f"{workspace.running}: expected to write there, received: {error}. Free some space."
+                f"{workspace.running}: expected a writable folder, received: {error}. Free some space."
             ) from error
         return run
 
@@ -127,7 +127,7 @@ def resume_run(
 
 
 def adopt(directory: Path, lock_descriptor: int) -> tuple[Run, TrainConfig]:
-    """In a child process: take the run whose lock it inherited, and read its options."""
+    """In a child process: open the run whose lock was inherited from the parent, and read its options."""
     status = read_status(directory) or TrainingStatus(directory.name, "running", started=utc_now())
     destination = directory.parent.parent / directory.name
     lock = FileLock.inherit(directory / LOCK, lock_descriptor)
@@ -147,19 +147,19 @@ def _remove_remains(workspace: Workspace) -> None:
             shutil.rmtree(directory, ignore_errors=True)
 
 
-def _free_name(wanted: str, workspace: Workspace) -> str:
+def _free_name(requested: str, workspace: Workspace) -> str:
     def taken(name: str) -> bool:
         return (workspace.models / name).exists() or (workspace.running / name).exists()
 
-    if wanted:
-        if taken(wanted):
-            interrupted = any(status.name == wanted for status in interrupted_trainings(workspace))
-            hint = f"It is an interrupted training; to resume it: topgraft resume {wanted}. Or choose"
+    if requested:
+        if taken(requested):
+            interrupted = any(status.name == requested for status in interrupted_trainings(workspace))
+            hint = f"It is an interrupted training; to resume it: topgraft resume {requested}. Or choose"
             raise ConfigError(
-                f"name: expected a name that is not in use, received {wanted!r}. {hint if interrupted else 'Choose'} "
-                f"another, or remove it first: topgraft models remove {wanted}"
+                f"name: expected a name that is not in use, received {requested!r}. "
+                f"{hint if interrupted else 'Choose'} another, or remove it first: topgraft models remove {requested}"
             )
-        return wanted
+        return requested
     by_time = datetime.datetime.now().strftime("%Y-%m-%d_%H%M%S")
     candidates = (by_time if number == 1 else f"{by_time}_{number}" for number in range(1, 1000))
     return next(name for name in candidates if not taken(name))

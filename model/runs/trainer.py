@@ -31,7 +31,7 @@ from model.publishing.card import model_card
 from model.publishing.upload import add_upload
 from model.results import InputSpec, Measurement, Progress, no_progress, primary_measurement
 from model.runs import Run, finished, resume_run, start_or_resume, wait_in_queue
-from model.runs.import_process import import_here
+from model.runs.import_process import import_in_this_process
 from model.runs.status_file import StatusFile
 from model.runs.stopping import resume_hint, stopped_by_signals
 from model.serving.held_out_features import write_held_out
@@ -69,7 +69,7 @@ def train(config: TrainConfig, workspace: Workspace, progress: Progress = no_pro
     if result is not None:
         return result
     if config.import_from:
-        return import_here(config, workspace, progress)
+        return import_in_this_process(config, workspace, progress)
     run, config = start_or_resume(config, workspace)
     return carry_out(run, config, workspace, progress)
 
@@ -225,7 +225,7 @@ class _Training:
         """Check the dataset, and search options."""
         verdict = self.prepare()
         if self.tuning is None:
-            raise ConfigError("tune_minutes: expected the minutes to search, received none.")
+            raise ConfigError("tune_minutes: expected the number of minutes to search, received none.")
         return TuningResult(self.tuning, verdict.remarks, self.seconds)
 
     def prepare(self) -> Verdict:

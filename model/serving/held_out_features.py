@@ -45,6 +45,6 @@ def read_held_out(bundle: Bundle) -> np.ndarray | None:
     except (ValueError, KeyError, zipfile.BadZipFile) as error:
         raise ModelDamagedError(
             f"the model {bundle.name}: expected features of held-out images in {HELD_OUT_FEATURES}, received: {error}. "
-            "Train or fetch it again."
+            "Train or download it again."
         ) from error
     return rows.astype(np.int64)

@@ -24,7 +24,7 @@ class Photos:
 
     Attributes:
         answered: how often each name has its answer already: so often it is left out.
-        unreadable: after the iteration, the files that could not be opened, and why.
+        unreadable: after the iteration, the files that could not be opened, with the errors.
     """
 
     def __init__(self, paths: Sequence[Path], name_of: Callable[[Path], str] = str) -> None:
@@ -51,18 +51,18 @@ class Photos:
                 self._leave_out(name, error.strerror or str(error))
 
     def __len__(self) -> int:
-        """How many photos there seem to be: those in a zip are counted by its own table."""
+        """Estimated number of photos; those in a zip are counted by its table of contents."""
         return sum(count_zip_files(path) or 1 if path.suffix.lower() == ".zip" else 1 for path in self._files)
 
     def _zipped(self, path: Path, name: str) -> Iterator[tuple[str, bytes]]:
-        photos = iter_zip_images(path, DATASET_LIMITS, lambda entry, why: self._leave_out(f"{name}/{entry}", why))
+        photos = iter_zip_images(path, DATASET_LIMITS, lambda entry, reason: self._leave_out(f"{name}/{entry}", reason))
         for entry, content in photos:
             if not self._has_answer(f"{name}/{entry}"):
                 yield f"{name}/{entry}", content
 
-    def _leave_out(self, name: str, why: str) -> None:
+    def _leave_out(self, name: str, reason: str) -> None:
         if not self._has_answer(name):
-            self.unreadable.append(Prediction(image=name, error=why))
+            self.unreadable.append(Prediction(image=name, error=reason))
 
     def _has_answer(self, name: str) -> bool:
         self._left[name] -= 1
@@ -97,17 +97,17 @@ def refuse_unreadable(predictions: Sequence[Prediction]) -> None:
 
 
 def _files_of(path: Path, lists: tuple[Path, ...] = ()) -> list[Path]:
-    """The files that a path stands for; `lists` are those that led to it."""
+    """Files at a path: itself, those of a folder, or those of a list; `lists` are the lists that contain the path."""
     if path.suffix.lower() == LIST_SUFFIX and path.is_file():
-        own = path.resolve()
-        if own in lists:
+        resolved = path.resolve()
+        if resolved in lists:
             raise ConfigError(
-                f"{path}: expected a list of photos, received one that leads back to itself. Take its name out of it."
+                f"{path}: expected a list of photos, received a list that includes itself. Remove its name from it."
             )
         # Paths are bytes to the system, and may be in any encoding; editors of Windows begin a text with a mark.
         content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
         lines = [os.fsdecode(line.strip(b"\r")) for line in content.split(b"\n")]
-        return [file for line in lines if line.strip() for file in _files_of(path.parent / line, (*lists, own))]
+        return [file for line in lines if line.strip() for file in _files_of(path.parent / line, (*lists, resolved))]
     if not path.is_dir():
         return [path]
     suffixes = IMAGE_SUFFIXES | {".zip"}

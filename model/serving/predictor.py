@@ -277,7 +277,7 @@ def load_predictor(bundle: Bundle, threads: int | None = None) -> Predictor:
         if is_out_of_memory(error):
             raise MemoryError(f"{bundle.name} cannot be loaded: {error}") from error
         raise ModelDamagedError(
-            f"the model {bundle.name} in {bundle.directory} cannot be loaded: {error}. Train or fetch it again."
+            f"the model {bundle.name} in {bundle.directory} cannot be loaded: {error}. Train or download it again."
         ) from error
     return Predictor(bundle, engine, _reference_features(bundle), threads)
 
@@ -291,7 +291,7 @@ def _reference_features(bundle: Bundle) -> ReferenceFeatures | None:
     except (ValueError, KeyError, zipfile.BadZipFile) as error:
         raise ModelDamagedError(
             f"the model {bundle.name}: expected features of training images in {TRAINING_FEATURES}, received: {error}. "
-            "Train or fetch it again."
+            "Train or download it again."
         ) from error
 
 

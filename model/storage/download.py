@@ -58,8 +58,8 @@ def download(
     received = file_sha256(path)
     if sha256 and received != sha256.lower():
         raise StorageDamagedError(
-            f"{shown}: expected content with the sha256 {sha256.lower()}, received {received}. It was changed, or the "
-            "link answers with something else, such as a page that asks for a password. Nothing was kept."
+            f"{shown}: expected content with the sha256 {sha256.lower()}, received {received}. The content has "
+            "changed, or the link leads to something else, such as a page that asks for a password. Nothing was kept."
         )
     return received
 
@@ -128,11 +128,11 @@ def _no_credentials(request: requests.PreparedRequest) -> requests.PreparedReque
 def _check_status(answer: requests.Response, shown: str, resumed: bool) -> None:
     if answer.status_code == 200 or (resumed and answer.status_code == 206):
         return
-    said = f"{shown}: expected the file, received {answer.status_code} {answer.reason}."
+    message = f"{shown}: expected the file, received {answer.status_code} {answer.reason}."
     if answer.status_code in _BUSY:
-        raise StorageBusyError(f"{said} The server is busy, also after retries. Try again later.")
+        raise StorageBusyError(f"{message} The server is busy, also after retries. Try again later.")
     hints = {401: "It asks for a password.", 404: "The link was deleted, has expired, or is mistyped."}
-    raise FetchError(f"{said} {hints.get(answer.status_code, 'Check the URL.')}")
+    raise FetchError(f"{message} {hints.get(answer.status_code, 'Check the URL.')}")
 
 
 def _copy(answer: requests.Response, stream: IO[bytes], shown: str, progress: Progress) -> None:
@@ -147,7 +147,9 @@ def _copy(answer: requests.Response, stream: IO[bytes], shown: str, progress: Pr
     stream.flush()
     # With a length known in advance, requests itself notices only some of the broken transfers.
     if total and done < total:
-        raise StorageUnreachableError(f"{shown}: expected {total:,} bytes, received {done:,}. The transfer broke off.")
+        raise StorageUnreachableError(
+            f"{shown}: expected {total:,} bytes, received {done:,}. The connection was lost: try again."
+        )
 
 
 def _reason(error: Exception) -> str:

@@ -94,13 +94,13 @@ _KINDS: tuple[tuple[type[StorageError], re.Pattern[str], str], ...] = (
 )
 
 
-def failure(doing: str, messages: Sequence[str], names: Iterable[str] = ()) -> StorageError:
+def failure(action: str, messages: Sequence[str], names: Iterable[str] = ()) -> StorageError:
     """The error for a failed action; its class is found from the messages.
 
     Credentials in URLs of the messages are left out.
 
     Args:
-        doing: action that failed, such as "fetch rshare:a".
+        action: verb phrase for the action that failed, such as "fetch rshare:a".
         messages: messages of rclone or the server.
         names: paths, `remote:path` and names of files that were handled; they do not take part in finding the class.
     """
@@ -110,8 +110,8 @@ def failure(doing: str, messages: Sequence[str], names: Iterable[str] = ()) -> S
     searched = "; ".join(_without_names(distinct[shown], names) for shown in last)
     for kind, pattern, advice in _KINDS:
         if pattern.search(searched):
-            return kind(f"{doing}: failed. Received: {received}. {advice}.")
-    return StorageError(f"{doing}: failed. Received: {received}. Run `topgraft doctor --storage` to find the cause.")
+            return kind(f"{action}: failed. Received: {received}. {advice}.")
+    return StorageError(f"{action}: failed. Received: {received}. Run `topgraft doctor --storage` to find the cause.")
 
 
 def with_retries(work: Callable[[], Result]) -> Result:

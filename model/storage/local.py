@@ -111,4 +111,4 @@ def _copy_file(path: Path, target: Path) -> None:
         durable.replace_file(target, lambda stream: shutil.copyfileobj(content, stream, _BLOCK))
     shutil.copystat(path, target)
     if file_sha256(path) != file_sha256(target):
-        raise StorageDamagedError(f"{target}: expected the content of {path}, found another. Check the disk.")
+        raise StorageDamagedError(f"{target}: expected the content of {path}, found different content. Check the disk.")

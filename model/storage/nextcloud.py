@@ -44,7 +44,7 @@ def fetch_as_zip(
         progress: called with the phase `download`, in kilobytes.
 
     Raises:
-        StorageError: refused, or the transfer broke off.
+        StorageError: the request was refused, or the connection was lost.
         ArchiveError: the zip is cut off, damaged, unsafe, or holds files that are not listed.
         OSError: a file cannot be written, for example because the disk is full.
     """
@@ -67,13 +67,15 @@ def fetch_as_zip(
 @contextlib.contextmanager
 def _zip_blocks(place: Place) -> Iterator[Iterable[bytes] | None]:
     """The zip of a folder, block by block as it arrives; None where the server does not offer that."""
-    doing = f"fetch {place} as a zip"
-    with request(webdav_account(place.remote), "GET", f"{place.path}/", {"Accept": "application/zip"}, doing) as answer:
+    action = f"fetch {place} as a zip"
+    with request(
+        webdav_account(place.remote), "GET", f"{place.path}/", {"Accept": "application/zip"}, action
+    ) as answer:
         kind = answer.headers.get("Content-Type", "")
         if answer.status_code in _NOT_OFFERED or (answer.ok and not kind.startswith("application/zip")):
             yield None
         elif answer.status_code != 200:
-            raise refusal(doing, answer)
+            raise refusal(action, answer)
         else:
             yield answer.iter_content(_BLOCK)
 

@@ -156,7 +156,7 @@ class _Pull:
             return self.pulled("unchanged", len(marker["files"]), 0, 0, marker["files"])
         name = self.source.replace(":", "/").rstrip("/").rpartition("/")[2]
         archive = self.directory.with_name(f".{self.directory.name}.{name}")
-        if self.is_here(dataclasses.replace(entry, name=name)):
+        if self.is_up_to_date(dataclasses.replace(entry, name=name)):
             return self.pulled("file", 1, 0, 0, {name: entry.size})
         require_unused(self.directory, self.source)
         self.require_room(entry.size)
@@ -186,7 +186,7 @@ class _Pull:
                 "and the user name at the end of the remote's URL: with a wrong one the server lists nothing."
             )
         files = {entry.name: entry.size for entry in listed}
-        changed = [entry for entry in listed if not self.is_here(entry)]
+        changed = [entry for entry in listed if not self.is_up_to_date(entry)]
         size = sum(entry.size for entry in changed)
         way = "unchanged"
         if changed:
@@ -205,7 +205,7 @@ class _Pull:
             self.remove_conflicts(changed)
         is_worth_a_zip = len(changed) >= _MIN_FILES_FOR_ZIP and 2 * len(changed) >= len(listed)
         way = "zip" if is_worth_a_zip and self.fetch_zip(listed, changed) else "files"
-        if any(not self.is_here(entry) for entry in changed):
+        if any(not self.is_up_to_date(entry) for entry in changed):
             self.storage.fetch("", self.directory, self.progress)
         return way
 
@@ -220,9 +220,9 @@ class _Pull:
         try:
             return fetch_as_zip(place, listed, requested, self.directory, self.staging, self.progress)
         except (StorageBusyError, StorageUnreachableError, ArchiveError, OSError) as error:
-            arrived = sum(self.is_here(entry) for entry in changed)
+            arrived = sum(self.is_up_to_date(entry) for entry in changed)
             log.warning(
-                "%s: the zip broke off after %d of %d files: %s Fetching the others one by one.",
+                "%s: the zip was truncated after %d of %d files: %s Fetching the others one by one.",
                 *(self.source, arrived, len(changed), error),
             )
             return False
@@ -262,7 +262,7 @@ class _Pull:
                 "fetched. Free some space, or choose another folder."
             )
 
-    def is_here(self, entry: Entry) -> bool:
+    def is_up_to_date(self, entry: Entry) -> bool:
         """Whether the local file has the size and time of the remote one."""
         try:
             status = (self.directory / _local_name(entry.name)).stat()

@@ -88,8 +88,8 @@ class Rclone:
         """Download a file, or the files of a folder; a file is resumed at the byte where it was interrupted."""
         entry = entry or self._known(name)
         if entry.is_folder:
-            place, doing = self.place(name), f"fetch {self.place(name)}"
-            self._copy_folder(place, str(destination.absolute()), doing, DOWNLOAD, progress)
+            place, action = self.place(name), f"fetch {self.place(name)}"
+            self._copy_folder(place, str(destination.absolute()), action, DOWNLOAD, progress)
         else:
             self._fetch_file(self._root / name, entry, destination, progress)
 
@@ -131,8 +131,8 @@ class Rclone:
         with contextlib.suppress(StorageNotFoundError):
             self._run(f"delete {place}", ["deletefile", str(place)])
 
-    def _run(self, doing: str, arguments: Sequence[str], **streams: Any) -> bytes:
-        return with_retries(lambda: run_rclone(doing, arguments, **streams))
+    def _run(self, action: str, arguments: Sequence[str], **streams: Any) -> bytes:
+        return with_retries(lambda: run_rclone(action, arguments, **streams))
 
     def _known(self, name: str) -> Entry:
         entry = self.entry(name)
@@ -146,31 +146,33 @@ class Rclone:
             return True
         return bool(json.loads(self._run(f"list {place}", ["lsjson", "--no-mimetype", str(place)])))
 
-    def _copy_folder(self, source: str, target: str, doing: str, phase: str, progress: Progress) -> None:
+    def _copy_folder(self, source: str, target: str, action: str, phase: str, progress: Progress) -> None:
         """Run `rclone copy`: files of the same size and time are skipped, the others appear whole, one by one."""
         arguments = ["copy", "--transfers", str(TRANSFERS), "--checkers", str(TRANSFERS), "--fast-list", source, target]
         if phase == UPLOAD:
             arguments.append("--copy-links")
-        self._run(doing, arguments, report=_statistics_reporter(phase, progress))
+        self._run(action, arguments, report=_statistics_reporter(phase, progress))
 
     def _fetch_file(self, place: Place, entry: Entry, destination: Path, progress: Progress) -> None:
         part = destination.with_name(f".{destination.name}.{_identity(place, entry)}.fetching")
         destination.parent.mkdir(parents=True, exist_ok=True)
-        doing = f"fetch {place}"
+        action = f"fetch {place}"
 
         def fetch_rest() -> None:
             with open(part, "ab") as stream:
                 done = stream.tell()
                 if done < entry.size:
                     take = _block_writer(stream, done, entry.size, progress)
-                    run_rclone(doing, ["cat", "--offset", str(done), str(place)], take=take)
+                    run_rclone(action, ["cat", "--offset", str(done), str(place)], take=take)
 
         try:
             with_retries(fetch_rest)
         except OSError as error:
             kind = StorageFullError if error.errno in _NO_SPACE else StorageError
-            raise kind(f"{doing}: cannot write {part}: {error.strerror or error}. The fetched part is kept.") from error
-        _require_content(part, entry, doing)
+            raise kind(
+                f"{action}: cannot write {part}: {error.strerror or error}. The fetched part is kept."
+            ) from error
+        _require_content(part, entry, action)
         os.utime(part, (entry.modified, entry.modified))
         with open(part, "rb") as stream:
             os.fsync(stream.fileno())
@@ -213,12 +215,12 @@ class Rclone:
             )
 
     def _move(self, place: Place, new_place: Place) -> None:
-        doing = f"move {place} to {new_place}"
+        action = f"move {place} to {new_place}"
         if self._settings["type"] == "webdav":
             account = account_of(place.remote, self._settings)
-            with_retries(lambda: move_over(account, place.path, new_place.path, doing))
+            with_retries(lambda: move_over(account, place.path, new_place.path, action))
         else:
-            self._run(doing, ["moveto", "--ignore-times", str(place), str(new_place)])
+            self._run(action, ["moveto", "--ignore-times", str(place), str(new_place)])
 
     def _remove_upload(self, temporary: Place) -> None:
         try:
@@ -291,7 +293,7 @@ def _statistics_reporter(phase: str, progress: Progress) -> Callable[[dict[str, 
     return tell
 
 
-def _require_content(part: Path, entry: Entry, doing: str) -> None:
+def _require_content(part: Path, entry: Entry, action: str) -> None:
     """Check that a fetched file has the listed size, and the listed checksum if there is one."""
     wrong = ""
     size = part.stat().st_size
@@ -303,4 +305,6 @@ def _require_content(part: Path, entry: Entry, doing: str) -> None:
         wrong = f"expected {known} {expected}, received {received}" if expected != received else ""
     if wrong:
         part.unlink()
-        raise StorageDamagedError(f"{doing}: {wrong}. The file was deleted. Try again: it may have changed meanwhile.")
+        raise StorageDamagedError(
+            f"{action}: {wrong}. The local file was deleted. Try again: the remote may have changed."
+        )

@@ -29,11 +29,11 @@ Take = Callable[[bytes], object]
 Report = Callable[[dict[str, Any]], object]
 
 
-def run_rclone(doing: str, arguments: Sequence[str], take: Take | None = None, report: Report | None = None) -> bytes:
+def run_rclone(action: str, arguments: Sequence[str], take: Take | None = None, report: Report | None = None) -> bytes:
     """Run rclone to its end.
 
     Args:
-        doing: action for messages, such as "list rshare:photos".
+        action: verb phrase for messages, such as "list rshare:photos".
         arguments: command, options and paths; without secrets, because every user of the machine can read them.
         take: called with each block of the standard output; None collects it.
         report: called with rclone's statistics once a second: bytes, totalBytes, transfers, speed ...
@@ -49,10 +49,10 @@ def run_rclone(doing: str, arguments: Sequence[str], take: Take | None = None, r
     collected: list[bytes] = []
     log = _Log(report)
     with _started([rclone_program(), *arguments, *_LOG_FLAGS]) as child:
-        _read(child, take or collected.append, log, doing)
+        _read(child, take or collected.append, log, action)
         if child.wait() != 0:
             handled = [argument for argument in arguments if not argument.startswith("-")]
-            raise failure(doing, log.errors or log.notices, [*handled, *log.names])
+            raise failure(action, log.errors or log.notices, [*handled, *log.names])
     return b"".join(collected)
 
 
@@ -105,7 +105,7 @@ def _started(command: list[str]) -> "Iterator[subprocess.Popen[bytes]]":
             raise
 
 
-def _read(child: "subprocess.Popen[bytes]", take: Take, log: _Log, doing: str) -> None:
+def _read(child: "subprocess.Popen[bytes]", take: Take, log: _Log, action: str) -> None:
     """Read output and log until both are closed."""
     seconds = STORAGE_SECONDS.read()
     deadline = time.monotonic() + seconds
@@ -122,5 +122,5 @@ def _read(child: "subprocess.Popen[bytes]", take: Take, log: _Log, doing: str) -
                 deadline = time.monotonic() + seconds if has_progress else deadline
             if time.monotonic() > deadline:
                 raise StorageUnreachableError(
-                    f"{doing}: no progress for {seconds:g} s ({STORAGE_SECONDS.name}). Check that the server answers."
+                    f"{action}: no progress for {seconds:g} s ({STORAGE_SECONDS.name}). Check that the server answers."
                 )

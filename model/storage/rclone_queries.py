@@ -61,7 +61,7 @@ def names_in(place: str) -> list[str]:
     return sorted(row["Name"] + "/" * row["IsDir"] for row in rows)
 
 
-def _ask(doing: str, function: str, *arguments: str, **options: Any) -> Any:
+def _ask(action: str, function: str, *arguments: str, **options: Any) -> Any:
     rclone_program()
     prepare_environment()
     from rclone_python import rclone
@@ -72,4 +72,4 @@ def _ask(doing: str, function: str, *arguments: str, **options: Any) -> Any:
     try:
         return getattr(rclone, function)(*arguments, **options)
     except RcloneException as error:
-        raise failure(doing, error.error_msg.splitlines(), arguments) from None
+        raise failure(action, error.error_msg.splitlines(), arguments) from None

@@ -155,16 +155,16 @@ def wrong_url(settings: dict[str, str]) -> str:
 
 def _in_file(remote: str) -> dict[str, str]:
     # The password of an encrypted configuration comes from RCLONE_CONFIG_PASS; rclone must not ask for it.
-    ran = subprocess.run(
+    completed = subprocess.run(
         [rclone_program(), "config", "dump"],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=_SECONDS_FOR_SETTINGS,
         check=False,
     )
-    if ran.returncode != 0:
-        raise failure("read rclone's settings", ["failed to load config", ran.stderr.decode(errors="replace")])
-    found = json.loads(ran.stdout).get(remote, {})
+    if completed.returncode != 0:
+        raise failure("read rclone's settings", ["failed to load config", completed.stderr.decode(errors="replace")])
+    found = json.loads(completed.stdout).get(remote, {})
     return {name: str(value) for name, value in found.items() if value != ""}
 
 

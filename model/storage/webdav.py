@@ -26,26 +26,26 @@ def address_of(account: WebDavAccount, path: str) -> str:
     return f"{account.url}/{quote(path)}"
 
 
-def move_over(account: WebDavAccount, path: str, new_path: str, doing: str) -> None:
+def move_over(account: WebDavAccount, path: str, new_path: str, action: str) -> None:
     """Rename a file; an existing file of the new name is replaced at once.
 
     Raises:
         StorageError: as `model.storage.failures.failure`.
     """
     headers = {"Destination": address_of(account, new_path), "Overwrite": "T"}
-    with request(account, "MOVE", path, headers, doing) as answer:
+    with request(account, "MOVE", path, headers, action) as answer:
         if answer.status_code not in _MOVED:
-            raise refusal(doing, answer)
+            raise refusal(action, answer)
 
 
 @contextmanager
 def request(
-    account: WebDavAccount, method: str, path: str, headers: dict[str, str], doing: str
+    account: WebDavAccount, method: str, path: str, headers: dict[str, str], action: str
 ) -> "Iterator[requests.Response]":
     """Send a request without a body; the content of the answer is read by the caller, block by block.
 
     Raises:
-        StorageUnreachableError: no answer, or the answer broke off while it was read.
+        StorageUnreachableError: no response, or the connection was lost while it was read.
     """
     import requests
     from requests.auth import HTTPBasicAuth
@@ -62,9 +62,9 @@ def request(
         ) as answer:
             yield answer
     except requests.RequestException as error:
-        raise failure(doing, [f"connection aborted: {error}"], [path]) from error
+        raise failure(action, [f"connection aborted: {error}"], [path]) from error
 
 
-def refusal(doing: str, answer: "requests.Response") -> StorageError:
+def refusal(action: str, answer: "requests.Response") -> StorageError:
     """The error for an answer with an unexpected status."""
-    return failure(doing, [f"{answer.status_code} {answer.reason}"])
+    return failure(action, [f"{answer.status_code} {answer.reason}"])

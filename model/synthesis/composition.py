@@ -24,7 +24,7 @@ from model.synthesis.traffic_signs import SIGNS, draw_sign
 IMAGES_PER_CLASS = 60
 VAL_FRACTION = 0.15
 TEST_FRACTION = 0.15
-LEAST_IMAGES_PER_CLASS = 3
+MIN_IMAGES_PER_CLASS = 3
 
 Range = tuple[float, float]
 
@@ -79,9 +79,9 @@ def write_demo_dataset(
     Raises:
         ConfigError: fewer than 3 images per class, or a negative seed.
     """
-    if images_per_class < LEAST_IMAGES_PER_CLASS or seed < 0:
+    if images_per_class < MIN_IMAGES_PER_CLASS or seed < 0:
         raise ConfigError(
-            f"expected images_per_class of {LEAST_IMAGES_PER_CLASS} or more and a seed of 0 or more, "
+            f"expected images_per_class of {MIN_IMAGES_PER_CLASS} or more and a seed of 0 or more, "
             f"received {images_per_class} and {seed}."
         )
     classes = tuple(SIGNS)

@@ -30,7 +30,7 @@ _TOLERANCE = 1.1
 _SECONDS_TO_CONVERT = 15.0
 _WARM_UPS = 2
 _RUNS = 9
-_MOST_SECONDS_OF_RUNS = 2.0
+_MAX_SECONDS_OF_RUNS = 2.0
 _BYTES_OF_A_WEIGHT = 4
 
 
@@ -75,7 +75,7 @@ class Pool:
         if expected > seconds_left:
             raise NoTimeError(
                 f"converting it to ONNX would take about {expected:.0f} s, and {max(0.0, seconds_left):.0f} s of the "
-                "tuning were left for that."
+                "search were left."
             )
         started = time.monotonic()
         extract, graph_bytes = self._network(candidate)
@@ -95,9 +95,9 @@ class Pool:
         if key in self._made:
             return
         views: tuple[View | None, ...] = (None, *views_of(candidate, self._images_per_class))
-        give_up = time.monotonic() + seconds_left
+        deadline = time.monotonic() + seconds_left
         features, *of_views = (
-            self._extract(candidate, view, _Watch(self._report, give_up, len(views) - number))
+            self._extract(candidate, view, _Watch(self._report, deadline, len(views) - number))
             for number, view in enumerate(views)
         )
         weights = np.ones(len(self.data), np.float32)
@@ -132,26 +132,27 @@ class Pool:
 class _Watch:
     """A `Progress` that raises as soon as the features are known to take too long."""
 
-    def __init__(self, report: Callable[[], None], give_up: float, passes: int) -> None:
-        self._report, self._give_up, self._passes = report, give_up, passes
+    def __init__(self, report: Callable[[], None], deadline: float, passes: int) -> None:
+        self._report, self._deadline, self._passes = report, deadline, passes
         self._first: tuple[float, int] | None = None
 
     def __call__(self, phase: str, done: int, total: int, /, **metrics: float) -> None:
         self._report()
         now = time.monotonic()
-        # The first batch takes longer, since the network is loaded.
+        # The first batch takes longer, because the network is loaded.
         started, done_then = self._first = self._first or (now, done)
-        enough = done - done_then >= _FIRST_IMAGES
-        expected = (now - started) / (done - done_then) * (total * self._passes - done) if enough else 0.0
-        left = self._give_up - now
-        if expected > _TOLERANCE * left:
+        is_measured = done - done_then >= _FIRST_IMAGES
+        expected = (now - started) / (done - done_then) * (total * self._passes - done) if is_measured else 0.0
+        seconds_left = self._deadline - now
+        if expected > _TOLERANCE * seconds_left:
             raise NoTimeError(
-                f"its features would take {expected:.0f} s more, and {max(0.0, left):.0f} s of the tuning were left."
+                f"its features would take {expected:.0f} s more, and {max(0.0, seconds_left):.0f} s of the search were "
+                "left."
             )
 
 
 def _at_most(images: int, data: TrainingData, seed: int) -> TrainingData:
-    """A stratified part of the images that divides no group; all where they are not too many."""
+    """Stratified subset of at most `images` images that divides no group; all if they are not more."""
     parts = math.ceil(len(data) / images)
     if parts == 1:
         return data
@@ -170,8 +171,8 @@ def _median_ms(extract: Extract, image: np.ndarray) -> float:
         before = time.perf_counter()
         extract(image)
         after = time.perf_counter()
-        if run >= _WARM_UPS or after - started > _MOST_SECONDS_OF_RUNS:
+        if run >= _WARM_UPS or after - started > _MAX_SECONDS_OF_RUNS:
             times.append(1000 * (after - before))
-        if after - started > _MOST_SECONDS_OF_RUNS:
+        if after - started > _MAX_SECONDS_OF_RUNS:
             break
     return statistics.median(times)

@@ -163,7 +163,7 @@ class _Search:
             self.trials.backbones[candidate.backbone] = self.pool.measure(candidate, left)
         self.pool.make_features(candidate, left)
         if not must and not self.has_time(self.usual_seconds()):
-            raise NoTimeError("the time of the search was over.")
+            raise NoTimeError("the time of the search was used up.")
         self.try_candidate(changes)
 
     def try_candidate(self, changes: Mapping[str, Any], asked: int | None = None) -> None:

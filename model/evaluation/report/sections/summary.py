@@ -50,8 +50,8 @@ def _measurements(content: ReportContent) -> list[dict[str, Any]]:
         "test": ("Test set", "Photos not used in training."),
         "cross_validation": (
             f"{folds}-fold cross-validation" if folds else "Cross-validation",
-            "Each photo was predicted by a head trained without it, its duplicates and its group. The model itself is "
-            "trained on all of them and should do as well or slightly better.",
+            "Each photo was predicted by a head trained without it, its duplicates and its group. The final model is "
+            "trained on all of these photos and should be as accurate or slightly more.",
         ),
         "val": ("Validation set", "Photos used to choose settings: expect a slightly lower accuracy on new photos."),
     }
