@@ -67,7 +67,7 @@ def refusal(**arguments: object) -> errors.ApiError:
 
 
 @pytest.mark.usefixtures("trained")
-def test_a_photo(upload: MakeUpload) -> None:
+def test_a_photo_is_classified(upload: MakeUpload) -> None:
     answer = api.predict(image=upload(photo(255), "my photo.jpg"))
     assert answer == {
         "status": "OK",
@@ -89,19 +89,19 @@ def test_a_photo(upload: MakeUpload) -> None:
 
 @pytest.mark.usefixtures("trained")
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF"])
-def test_the_content_decides_not_the_name(form: str, upload: MakeUpload) -> None:
+def test_the_file_type_is_recognised_by_content_not_by_name(form: str, upload: MakeUpload) -> None:
     answer = api.predict(image=upload(photo(10, form), "archive.zip"))
     assert answer["labels"][0] == "dark"
 
 
 @pytest.mark.usefixtures("trained")
-def test_a_url() -> None:
+def test_a_photo_at_a_url_is_classified() -> None:
     assert api.predict(url=data_uri(photo(10)), top_k=1)["labels"] == ["dark"]
     assert api.predict(image="", url=data_uri(zip_of(a=photo())))["predictions"][0]["image"].endswith("a.jpg")
 
 
 @pytest.mark.usefixtures("trained")
-def test_a_zip_with_a_bad_image(upload: MakeUpload) -> None:
+def test_unreadable_images_in_a_zip_get_an_error_each(upload: MakeUpload) -> None:
     content = zip_of(a=photo(10), b=photo(10)[:300], deep__c=photo(255))
     answer = api.predict(image=upload(content, "photo.jpg"))
     assert answer["labels"][0] == "dark"
@@ -112,7 +112,7 @@ def test_a_zip_with_a_bad_image(upload: MakeUpload) -> None:
 
 
 @pytest.mark.usefixtures("trained")
-def test_a_zip_whose_first_image_is_bad(upload: MakeUpload) -> None:
+def test_an_unreadable_first_image_does_not_stop_a_zip(upload: MakeUpload) -> None:
     answer = api.predict(image=upload(zip_of(a=b"text", b=photo())))
     assert answer["labels"] == answer["predictions"][1]["labels"] != []
     assert "error" in answer["predictions"][0]
@@ -120,7 +120,7 @@ def test_a_zip_whose_first_image_is_bad(upload: MakeUpload) -> None:
 
 
 @pytest.mark.usefixtures("trained")
-def test_a_zip_without_a_readable_image(upload: MakeUpload) -> None:
+def test_a_zip_without_readable_images_is_refused(upload: MakeUpload) -> None:
     contents = {f"photo{number}": b"text" for number in range(4)} | {"line\nbreak": photo()[:300]}
     error = refusal(image=upload(zip_of(**dict(sorted(contents.items())))))
     assert error.status == 415
@@ -133,13 +133,13 @@ def test_a_zip_without_a_readable_image(upload: MakeUpload) -> None:
 
 
 @pytest.mark.usefixtures("trained")
-def test_a_table_of_a_zip_without_a_readable_image_has_a_row_for_each(upload: MakeUpload) -> None:
+def test_a_table_has_a_row_for_each_unreadable_image(upload: MakeUpload) -> None:
     table = answer_bytes(api.predict(image=upload(zip_of(a=b"text", b=b"more text")), accept="text/csv")).decode()
     assert [row[0] for row in csv.reader(io.StringIO(table))] == ["image", "a.jpg", "b.jpg"]
 
 
 @pytest.mark.usefixtures("trained")
-def test_a_zip_with_a_damaged_entry(upload: MakeUpload) -> None:
+def test_a_damaged_zip_entry_gets_an_error(upload: MakeUpload) -> None:
     content = bytearray(zip_of(a=photo(10), b=photo(255)))
     content[60] ^= 0xFF
     good, bad = api.predict(image=upload(bytes(content), "photos.zip"))["predictions"]
@@ -158,7 +158,7 @@ def test_messages_name_the_zip_as_the_client_does(upload: MakeUpload) -> None:
 
 
 @pytest.mark.usefixtures("trained")
-def test_a_name_that_is_not_utf8_is_escaped_in_every_answer_and_refusal(
+def test_invalid_utf8_in_a_file_name_is_escaped_in_every_answer_and_error(
     upload: MakeUpload, caplog: pytest.LogCaptureFixture
 ) -> None:
     """aiohttp makes halves of surrogate pairs of such bytes in a header, which nothing can be written with."""
@@ -178,13 +178,13 @@ def test_a_name_that_is_not_utf8_is_escaped_in_every_answer_and_refusal(
     assert not [record for record in caplog.records if "\n" in record.getMessage()]
 
 
-def test_a_class_that_no_file_can_name_is_escaped_in_a_table(add_model: AddModel) -> None:
+def test_invalid_unicode_in_a_class_name_is_escaped_in_a_table(add_model: AddModel) -> None:
     predictions = iter([Prediction("a.jpg", ("\ud800", "red"), (0.9, 0.1))])
     table = as_csv(Answer(FakePredictor(add_model("signs")), predictions, b"")).read()
     assert table.splitlines()[1] == b"a.jpg,\\ud800,0.900000,false,,,red,0.100000"
 
 
-def test_the_file_has_no_name_while_it_is_worked_on(upload: MakeUpload) -> None:
+def test_the_upload_is_unlinked_before_prediction(upload: MakeUpload) -> None:
     """A worker that is killed leaves nothing behind."""
     received = upload(zip_of(a=photo(), b=photo()))
     with open_photos(received, None) as photos:
@@ -196,7 +196,7 @@ def test_the_file_has_no_name_while_it_is_worked_on(upload: MakeUpload) -> None:
 
 
 @pytest.mark.usefixtures("trained")
-def test_csv(upload: MakeUpload) -> None:
+def test_predictions_as_csv(upload: MakeUpload) -> None:
     content = api.predict(image=upload(zip_of(a=photo(255), b=b"text")), accept="text/csv")
     header, first, second = csv.reader(io.StringIO(answer_bytes(content).decode()))
     assert header[:5] == ["image", "label", "probability", "unknown", "error"]
@@ -206,13 +206,13 @@ def test_csv(upload: MakeUpload) -> None:
 
 
 @pytest.mark.usefixtures("trained")
-def test_png(upload: MakeUpload) -> None:
+def test_the_prediction_is_drawn_as_png(upload: MakeUpload) -> None:
     content = answer_bytes(api.predict(image=upload(photo()), accept="image/png"))
     assert Image.open(io.BytesIO(content)).size == (1000, 500)
 
 
 @pytest.mark.usefixtures("trained")
-def test_a_picture_of_a_zip_is_refused_before_any_work(upload: MakeUpload, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_png_of_a_zip_is_refused_before_any_work(upload: MakeUpload, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FakePredictor, "decode", lambda *args: pytest.fail("an image was decoded"))
     assert refusal(image=upload(zip_of(a=photo(), b=photo())), accept="image/png").status == 400
 
@@ -224,7 +224,7 @@ def answer_bytes(answer: object) -> bytes:
 
 
 @pytest.mark.usefixtures("trained")
-def test_the_same_photo_gets_the_same_answer(upload: MakeUpload) -> None:
+def test_predictions_are_deterministic(upload: MakeUpload) -> None:
     answers = [json.dumps(api.predict(image=upload(photo(77)))) for _ in range(3)]
     assert len(set(answers)) == 1
 
@@ -242,13 +242,13 @@ def test_the_same_photo_gets_the_same_answer(upload: MakeUpload) -> None:
         (zip_of(a=photo())[:-30], 400),
     ],
 )
-def test_bad_files(content: bytes, status: int, upload: MakeUpload) -> None:
+def test_invalid_uploads_are_refused(content: bytes, status: int, upload: MakeUpload) -> None:
     assert refusal(image=upload(content)).status == status
     assert api.predict(image=upload(photo()))["status"] == "OK"
 
 
 @pytest.mark.usefixtures("trained")
-def test_neither_both_or_text(upload: MakeUpload) -> None:
+def test_exactly_one_of_file_and_url_is_required(upload: MakeUpload) -> None:
     assert refusal().status == 400
     assert refusal(image="", url="").status == 400
     assert refusal(image="/etc/passwd").status == 400
@@ -268,12 +268,12 @@ def test_neither_both_or_text(upload: MakeUpload) -> None:
         ("http://example.org/\udfff.jpg", 400),
     ],
 )
-def test_bad_urls(url: str, status: int) -> None:
+def test_invalid_urls_are_refused(url: str, status: int) -> None:
     assert refusal(url=url).status == status
 
 
 @pytest.mark.usefixtures("trained")
-def test_too_many_bytes(upload: MakeUpload, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_upload_that_is_too_large_is_refused(upload: MakeUpload, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOPGRAFT_MAX_UPLOAD_MB", "1")
     large = photo() + bytes(1 << 20)
     assert refusal(image=upload(large)).status == 413
@@ -281,21 +281,21 @@ def test_too_many_bytes(upload: MakeUpload, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.usefixtures("trained")
-def test_a_file_too_large_for_a_picture_is_not_read(upload: MakeUpload) -> None:
+def test_a_photo_that_is_too_large_is_refused_unread(upload: MakeUpload) -> None:
     received = upload(photo())
     os.truncate(received.filename, 200 << 20)
     assert refusal(image=received).status == 413
 
 
 @pytest.mark.usefixtures("trained")
-def test_too_many_pixels(upload: MakeUpload) -> None:
+def test_an_image_with_too_many_pixels_is_refused(upload: MakeUpload) -> None:
     stream = io.BytesIO()
     Image.new("1", (30_000, 30_000)).save(stream, "PNG")
     assert refusal(image=upload(stream.getvalue())).status == 413
 
 
 @pytest.mark.usefixtures("trained")
-def test_models_and_fields_that_cannot_be_used(upload: MakeUpload) -> None:
+def test_unknown_models_and_invalid_fields_are_refused(upload: MakeUpload) -> None:
     missing = refusal(image=upload(photo()), model="nosuch")
     assert (missing.status, "signs" in str(missing)) == (404, True)
     assert refusal(image=upload(photo()), model="../signs").status == 404
@@ -304,13 +304,15 @@ def test_models_and_fields_that_cannot_be_used(upload: MakeUpload) -> None:
 
 
 @pytest.mark.usefixtures("workspace")
-def test_nothing_trained_yet(upload: MakeUpload) -> None:
+def test_prediction_without_a_model_is_an_error(upload: MakeUpload) -> None:
     error = refusal(image=upload(photo()))
     assert error.status == 503
     assert "train" in str(error)
 
 
-def test_no_workspace(tmp_path: Path, upload: MakeUpload, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prediction_without_a_workspace_is_an_error(
+    tmp_path: Path, upload: MakeUpload, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("TOPGRAFT_HOME", str(tmp_path / "gone"))
     assert refusal(image=upload(photo())).status == 503
     assert "TOPGRAFT_HOME" in api.get_metadata()["problem"]
@@ -318,7 +320,7 @@ def test_no_workspace(tmp_path: Path, upload: MakeUpload, monkeypatch: pytest.Mo
 
 
 @pytest.mark.usefixtures("loaded")
-def test_warm_never_raises(add_model: AddModel, caplog: pytest.LogCaptureFixture) -> None:
+def test_warm_up_never_raises(add_model: AddModel, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     api.warm()
     assert "no model to load" in caplog.text
@@ -327,7 +329,7 @@ def test_warm_never_raises(add_model: AddModel, caplog: pytest.LogCaptureFixture
     assert "could not be loaded" in caplog.text
 
 
-def test_warm_loads_the_latest(add_model: AddModel, loaded: list[str], upload: MakeUpload) -> None:
+def test_warm_up_loads_the_latest_model(add_model: AddModel, loaded: list[str], upload: MakeUpload) -> None:
     add_model("signs")
     api.warm()
     api.predict(image=upload(photo()))
@@ -335,7 +337,7 @@ def test_warm_loads_the_latest(add_model: AddModel, loaded: list[str], upload: M
 
 
 @pytest.mark.usefixtures("workspace")
-def test_train_checks_its_options_again() -> None:
+def test_train_validates_its_options() -> None:
     """deepaas-cli does not."""
     with pytest.raises(Exception, match="epochs") as raised:
         api.train(epochs=-1, dataset="")
@@ -343,7 +345,7 @@ def test_train_checks_its_options_again() -> None:
 
 
 @pytest.mark.usefixtures("workspace")
-def test_a_foreign_error_in_train_survives_pickling(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_of_another_library_in_train_survives_pickling(monkeypatch: pytest.MonkeyPatch) -> None:
     class UnpicklableError(Exception):
         def __init__(self, first: str, second: str) -> None:
             super().__init__(first + second)
@@ -357,7 +359,7 @@ def test_a_foreign_error_in_train_survives_pickling(monkeypatch: pytest.MonkeyPa
     assert "disk on fire" in str(pickle.loads(pickle.dumps(raised.value)))
 
 
-def test_the_log_tells_every_few_seconds_how_far_a_zip_is(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_progress_of_a_zip_is_logged_every_few_seconds(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     times = iter([0.0, *(2.0 * second for second in range(100))])
     predictions = [Prediction(str(index)) for index in range(8)]
@@ -368,7 +370,7 @@ def test_the_log_tells_every_few_seconds_how_far_a_zip_is(caplog: pytest.LogCapt
 
 
 @pytest.mark.usefixtures("trained")
-def test_a_zip_is_logged_and_a_photo_is_not(upload: MakeUpload, caplog: pytest.LogCaptureFixture) -> None:
+def test_progress_is_logged_for_a_zip_but_not_for_a_photo(upload: MakeUpload, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     api.predict(image=upload(photo()))
     assert "images/s" not in caplog.text

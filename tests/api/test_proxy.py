@@ -57,19 +57,19 @@ def _request(proxy: Proxy, method: str, path: str, **options: Any) -> requests.R
     ],
 )
 @pytest.mark.parametrize("path", ["/", "/ui", "/swagger.json", "/v2/models/topgraft/", "/nosuch"])
-def test_nothing_without_a_secret(proxy: Proxy, path: str, headers: dict[str, str]) -> None:
+def test_invalid_credentials_are_refused(proxy: Proxy, path: str, headers: dict[str, str]) -> None:
     response = _request(proxy, "GET", path, headers=headers)
     assert response.status_code == 401
     assert response.headers["WWW-Authenticate"] == 'Basic realm="Topgraft"'
 
 
-def test_not_with_a_wrong_password(proxy: Proxy) -> None:
+def test_a_wrong_password_is_refused(proxy: Proxy) -> None:
     assert _request(proxy, "GET", "/v2/models/topgraft/", auth=(USER, "wrong")).status_code == 401
     assert _request(proxy, "GET", "/v2/models/topgraft/", auth=("eve", PASSWORD)).status_code == 401
 
 
 @pytest.mark.parametrize("secret", [{"headers": BEARER}, {"auth": (USER, PASSWORD)}], ids=["token", "password"])
-def test_predict_with_a_secret(proxy: Proxy, secret: dict[str, Any]) -> None:
+def test_predict_with_valid_credentials(proxy: Proxy, secret: dict[str, Any]) -> None:
     assert _request(proxy, "GET", "/v2/models/topgraft/", **secret).json()["latest"] == "small"
     response = _request(proxy, "POST", PREDICT, files={"image": ("photo.jpg", photo())}, **secret)
     assert response.status_code == 200
@@ -78,7 +78,7 @@ def test_predict_with_a_secret(proxy: Proxy, secret: dict[str, Any]) -> None:
     assert (picture.status_code, "message" in picture.json()) == (415, True)
 
 
-def test_swagger_ui_finds_its_parts(proxy: Proxy) -> None:
+def test_swagger_ui_loads_behind_the_proxy(proxy: Proxy) -> None:
     response = requests.get(f"{proxy.root}/ui", verify=str(proxy.certificate), headers=BEARER, timeout=30)
     assert response.status_code == 200
     assert response.url.startswith(proxy.root)
@@ -89,20 +89,20 @@ def test_swagger_ui_finds_its_parts(proxy: Proxy) -> None:
 
 
 @pytest.mark.parametrize("announced", [True, False])
-def test_too_large(proxy: Proxy, announced: bool) -> None:
+def test_an_upload_that_is_too_large_is_refused(proxy: Proxy, announced: bool) -> None:
     body = b"x" * (3 << 20)
     response = _request(proxy, "POST", PREDICT, data=body if announced else iter([body]), headers=BEARER)
     assert response.status_code == 413
     assert "smaller request" in response.json()["message"]
 
 
-def test_plain_http_leads_to_https(proxy: Proxy) -> None:
+def test_http_is_redirected_to_https(proxy: Proxy) -> None:
     response = requests.post(proxy.plain + PREDICT + "?top_k=1", data="x", timeout=30, allow_redirects=False)
     assert response.status_code == 308
     assert response.headers["Location"] == f"https://localhost{PREDICT}?top_k=1"
 
 
-def test_old_tls_is_refused(proxy: Proxy) -> None:
+def test_outdated_tls_versions_are_refused(proxy: Proxy) -> None:
     context = ssl.create_default_context(cafile=str(proxy.certificate))
     context.set_ciphers("DEFAULT@SECLEVEL=0")
     context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
@@ -114,7 +114,7 @@ def test_old_tls_is_refused(proxy: Proxy) -> None:
         context.wrap_socket(link, server_hostname="localhost")
 
 
-def test_the_secret_ends_at_the_proxy(tmp_path: Path) -> None:
+def test_credentials_are_not_forwarded_to_the_service(tmp_path: Path) -> None:
     upstream = socket.create_server(("127.0.0.1", 0))
     with upstream, running_proxy(tmp_path, upstream.getsockname()[1]) as proxy:
         upstream.settimeout(10)
@@ -127,7 +127,7 @@ def test_the_secret_ends_at_the_proxy(tmp_path: Path) -> None:
     assert TOKEN.encode() not in received
 
 
-def test_a_server_that_is_away(tmp_path: Path) -> None:
+def test_an_unreachable_service_is_a_bad_gateway(tmp_path: Path) -> None:
     with running_proxy(tmp_path, free_port()) as proxy:
         response = _request(proxy, "GET", "/v2/models/topgraft/", headers=BEARER)
     assert response.status_code == 503
@@ -137,7 +137,7 @@ def test_a_server_that_is_away(tmp_path: Path) -> None:
 
 
 @pytest.mark.browser
-def test_swagger_ui_predicts_behind_it(proxy: Proxy) -> None:
+def test_swagger_ui_predicts_behind_the_proxy(proxy: Proxy) -> None:
     from tests.support.browser import Operation, running_chromium
 
     with running_chromium() as browser:

@@ -1,4 +1,4 @@
-"""What DEEPaaS and the platform's user interface are told."""
+"""The plug-in's interface: schemas and metadata for DEEPaaS and the platform's user interface."""
 
 import json
 import subprocess
@@ -20,7 +20,7 @@ from model.schema import load
 PLAIN_FIELDS = {fields.Bool, fields.Int, fields.Float, fields.Str, fields.Field}
 
 
-def test_the_plug_in_has_the_seven_names() -> None:
+def test_the_plug_in_has_the_seven_functions_of_deepaas() -> None:
     assert set(api.__all__) == {
         *("get_metadata", "warm", "get_train_args", "train", "get_predict_args", "predict", "schema")
     }
@@ -32,7 +32,7 @@ def test_arguments_come_from_the_configuration() -> None:
 
 
 @pytest.mark.parametrize("arguments", [api.get_train_args(), api.get_predict_args()])
-def test_fields_are_plain_and_described(arguments: dict[str, fields.Field]) -> None:
+def test_fields_have_simple_types_and_descriptions(arguments: dict[str, fields.Field]) -> None:
     for name, field in arguments.items():
         assert type(field) in PLAIN_FIELDS, name
         assert field.metadata["description"], name
@@ -47,7 +47,7 @@ def test_the_platform_finds_one_kind_of_upload() -> None:
     assert field.metadata["location"] == "form"
 
 
-def test_accepted_types_are_a_fresh_list() -> None:
+def test_accepted_types_are_copied() -> None:
     """DEEPaaS appends to it."""
     api.get_predict_args()["accept"].validate.choices.append("*/*")
     accept = api.get_predict_args()["accept"]
@@ -63,19 +63,19 @@ def test_number_bounds_are_enforced() -> None:
 
 
 @pytest.mark.parametrize("arguments", [api.get_train_args(), api.get_predict_args()])
-def test_no_option_takes_what_nothing_can_be_written_with(arguments: dict[str, fields.Field]) -> None:
+def test_invalid_unicode_is_refused_in_every_option(arguments: dict[str, fields.Field]) -> None:
     texts = [name for name, field in arguments.items() if type(field) is fields.Str and name != "url"]
     with pytest.raises(ValidationError) as refused:
         Schema.from_dict(arguments)().load({name: "caf\udce9" for name in texts})
     assert set(refused.value.messages) == set(texts)
 
 
-def test_an_option_that_cannot_be_written_is_named_with_what_was_received() -> None:
+def test_the_error_of_invalid_unicode_names_option_and_value() -> None:
     with pytest.raises(ConfigError, match=r"dataset: .* UTF-8\. Received: 'caf\\udce9'"):
         load(TrainConfig, {"dataset": "caf\udce9"})
 
 
-def test_the_answer_is_declared() -> None:
+def test_the_response_schema_is_declared() -> None:
     schema = Schema.from_dict(api.schema)()
     prediction = {"image": "a", "labels": ["x"], "probabilities": [1.0], "unknown": False}
     answer = {
@@ -91,7 +91,7 @@ def test_the_answer_is_declared() -> None:
         schema.load(answer | {"undeclared": 1})
 
 
-def test_all_that_a_prediction_can_say_is_described() -> None:
+def test_every_field_of_a_prediction_is_described() -> None:
     found = Prediction("a", ("x",), (0.4,), True, None, "features", "far", 1.0, (Neighbour("b", "x", 0.5),)).to_json()
     assert set(found) | {"error"} == set(PredictionSchema().fields)
     assert set(found["neighbours"][0]) == set(NeighbourSchema().fields)
@@ -99,7 +99,7 @@ def test_all_that_a_prediction_can_say_is_described() -> None:
     assert set(Prediction("a", ("x",), (1.0,)).to_json()) == {"image", "labels", "probabilities", "unknown"}
 
 
-def test_asking_what_there_is_imports_nothing_heavy() -> None:
+def test_metadata_and_schemas_import_nothing_heavy() -> None:
     program = (
         "import sys, api; api.get_metadata(); api.get_train_args(); api.get_predict_args();"
         "heavy = {'tensorflow', 'keras', 'onnxruntime', 'pyspark', 'sklearn', 'freetype'};"

@@ -72,14 +72,14 @@ def _counted(workspace: Workspace) -> int:
 
 @contextlib.contextmanager
 def _locked(workspace: Workspace) -> Iterator[None]:
-    """Nobody can write down what was counted."""
+    """Make the usage counts impossible to write."""
     workspace.monitor.mkdir(exist_ok=True)
     with open(workspace.monitor / "lock", "w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         yield
 
 
-def test_what_was_counted_is_written_first_and_nothing_begun_meanwhile(workspace: Workspace) -> None:
+def test_sigterm_writes_the_counts_and_starts_nothing_new(workspace: Workspace) -> None:
     async def ask(worker: Worker) -> None:
         assert _counted(workspace) == 0
         with _locked(workspace):
@@ -96,7 +96,7 @@ def test_what_was_counted_is_written_first_and_nothing_begun_meanwhile(workspace
     assert _counted(workspace) == COUNTED
 
 
-def test_what_cannot_be_written_does_not_keep_it(workspace: Workspace) -> None:
+def test_counts_that_cannot_be_written_do_not_delay_the_exit(workspace: Workspace) -> None:
     async def ask(worker: Worker) -> None:
         with _locked(workspace):
             worker.terminate()
@@ -108,9 +108,7 @@ def test_what_cannot_be_written_does_not_keep_it(workspace: Workspace) -> None:
     assert _counted(workspace) == 0
 
 
-def test_native_code_that_takes_minutes_keeps_neither_the_counts_nor_the_end(
-    workspace: Workspace, tmp_path: Path
-) -> None:
+def test_long_native_calls_delay_neither_the_counts_nor_the_exit(workspace: Workspace, tmp_path: Path) -> None:
     async def ask(worker: Worker) -> None:
         computing = worker.call(compute_for_minutes, (tmp_path / "begun",))
         while not (tmp_path / "begun").exists():
@@ -124,7 +122,9 @@ def test_native_code_that_takes_minutes_keeps_neither_the_counts_nor_the_end(
     assert _counted(workspace) == COUNTED
 
 
-def test_one_that_waits_for_a_training_ends_it_and_writes_as_well(workspace: Workspace, tmp_path: Path) -> None:
+def test_a_worker_that_waits_for_a_training_stops_it_and_writes_its_counts(
+    workspace: Workspace, tmp_path: Path
+) -> None:
     async def ask(worker: Worker) -> None:
         waiting = worker.call(wait_as_for_a_training, (tmp_path / "begun",))
         while not (tmp_path / "begun").exists():

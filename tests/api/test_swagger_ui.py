@@ -1,6 +1,6 @@
 """A person's way: Swagger UI in a real browser, train on a folder, then upload a photo and see the answer.
 
-With TOPGRAFT_SCREENSHOTS=docs/images the pictures of the documentation are written anew.
+With TOPGRAFT_SCREENSHOTS=docs/images the screenshots of the documentation are written again.
 """
 
 import os
@@ -16,7 +16,7 @@ from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
-# What takes room in a picture and tells a reader nothing.
+# Takes room in a screenshot and is of no use to a reader.
 COMPACT = """
 .swagger-ui .wrapper { padding: 0 12px }
 .swagger-ui .parameters-col_name { min-width: 130px }
@@ -44,7 +44,7 @@ def page(server: Server) -> "Iterator[playwright.Page]":
         yield page
 
 
-def test_train_then_predict(page: "playwright.Page", server: Server) -> None:
+def test_a_model_is_trained_and_used_in_swagger_ui(page: "playwright.Page", server: Server) -> None:
     train = _start_training(page, "demo", "traffic-signs")
     _screenshot(page, "swagger-train.png", train.block.locator(".opblock-summary"), train.row("weights"))
     _wait_until_trained(page, train)

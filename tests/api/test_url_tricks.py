@@ -67,7 +67,7 @@ def _play(
 
 
 @pytest.mark.parametrize("trick", TRICKS, ids=lambda trick: trick.name)
-def test_what_comes_of_it(
+def test_a_trick_gets_its_expected_answer(
     trick: Trick, forbidden: Forbidden, network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = forbidden.connections()
@@ -81,14 +81,16 @@ def test_what_comes_of_it(
 
 
 @pytest.mark.parametrize("trick", [trick for trick in TRICKS if trick.reaches], ids=lambda trick: trick.name)
-def test_it_is_a_trick(trick: Trick, forbidden: Forbidden, network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trick_would_succeed_without_the_checks(
+    trick: Trick, forbidden: Forbidden, network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = forbidden.connections()
     _play(trick, forbidden, monkeypatch, private=True)
     assert forbidden.connections() == before + 1
 
 
 @pytest.mark.usefixtures("network")
-def test_a_request_holds_nothing_of_the_clients(
+def test_a_request_forwards_nothing_of_the_client(
     stranger: Stranger, forbidden: Forbidden, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _play(Trick("", "http://public.example/photo.jpg?%0d%0aX-Injected:1\u560d\u560a#fragment"), forbidden, monkeypatch)
@@ -103,11 +105,11 @@ def test_a_request_holds_nothing_of_the_clients(
     ]
 
 
-def test_there_are_as_many_tricks_as_promised_and_no_two_alike() -> None:
+def test_the_tricks_are_distinct_and_as_many_as_documented() -> None:
     assert len({trick.url for trick in TRICKS}) == len(TRICKS) >= 60
 
 
-def test_the_security_page_counts_the_tricks() -> None:
+def test_the_security_page_states_the_number_of_tricks() -> None:
     page = (ROOT / "docs/security.md").read_text(encoding="utf-8")
     assert f"lists {len(TRICKS)} attempts" in page
     assert [int(count) for count in re.findall(r"^\| [a-zA-Z ]+ \| (\d+) \|", page, re.MULTILINE)] == [

@@ -73,9 +73,7 @@ def version(workspace: Workspace, name: str) -> ModelVersion:
     return model_version(name, find_bundle(workspace, name).manifest)
 
 
-def test_nothing_is_counted_unless_asked_for(
-    workspace: Workspace, send: Send, loaded: list[str], add_model: Any
-) -> None:
+def test_usage_is_counted_only_if_enabled(workspace: Workspace, send: Send, loaded: list[str], add_model: Any) -> None:
     add_model("one")
     assert send(photo())["status"] == "OK"
     assert not workspace.monitor.exists()
@@ -83,7 +81,7 @@ def test_nothing_is_counted_unless_asked_for(
     assert "usage" not in plugin.get_metadata()
 
 
-def test_answers_and_errors_are_counted_by_their_kind(
+def test_predictions_and_errors_are_counted_by_kind(
     workspace: Workspace, usage: worker_state.Usage, send: Send, loaded: list[str], add_model: Any
 ) -> None:
     add_model("one")
@@ -111,7 +109,7 @@ def test_answers_and_errors_are_counted_by_their_kind(
     assert counted(usage, workspace, NO_MODEL).errors == {"422": 1, "404": 1, "400": 1}
 
 
-def test_a_model_that_was_replaced_starts_anew(
+def test_counts_of_a_replaced_model_start_at_zero(
     workspace: Workspace, usage: worker_state.Usage, send: Send, loaded: list[str], add_model: Any
 ) -> None:
     add_model("one")
@@ -125,7 +123,7 @@ def test_a_model_that_was_replaced_starts_anew(
     assert [model["photos"] for model in plugin.get_metadata()["usage"]["models"]] == [2]
 
 
-def test_the_metadata_tell_the_last_days_in_short(
+def test_the_metadata_summarise_the_usage_of_the_last_days(
     workspace: Workspace, usage: worker_state.Usage, send: Send, loaded: list[str], add_model: Any
 ) -> None:
     add_model("one")
@@ -134,14 +132,14 @@ def test_the_metadata_tell_the_last_days_in_short(
     send(photo(240), model="one")
     refused(send, photo(), model="nosuch")
     counted(usage, workspace, NO_MODEL)
-    told = plugin.get_metadata()["usage"]
-    [model] = told["models"]
+    summary = plugin.get_metadata()["usage"]
+    [model] = summary["models"]
     assert (model["name"], model["photos"], model["unknown_share"], model["drift"]) == ("one", 1, 0.0, None)
     assert model["answers"] == {"json": 1} and 0 < model["latency_ms"]["json"]["p50"] < 10_000
-    assert told["errors_without_model"] == {"404": 1}
+    assert summary["errors_without_model"] == {"404": 1}
 
 
-def test_a_damaged_file_of_counts_does_not_stop_the_metadata(
+def test_a_damaged_usage_file_does_not_break_the_metadata(
     workspace: Workspace, usage: worker_state.Usage, send: Send, loaded: list[str], add_model: Any
 ) -> None:
     add_model("one")
@@ -155,7 +153,7 @@ def test_a_damaged_file_of_counts_does_not_stop_the_metadata(
     assert plugin.get_metadata()["usage"]["models"][0]["photos"] == 1
 
 
-def test_of_a_photo_only_numbers_are_kept_and_the_same_one_counts_once_for_drift(
+def test_only_numbers_of_a_photo_are_kept_and_duplicates_count_once_for_drift(
     workspace: Workspace, usage: worker_state.Usage, send: Send
 ) -> None:
     colours = np.random.default_rng(0).integers(0, 256, (40, 3))
@@ -169,7 +167,7 @@ def test_of_a_photo_only_numbers_are_kept_and_the_same_one_counts_once_for_drift
     assert {file.suffix for file in workspace.monitor.rglob("*") if file.is_file()} <= {".json", ""}
 
 
-def test_what_a_zip_holds_is_compared_too(workspace: Workspace, usage: worker_state.Usage, send: Send) -> None:
+def test_photos_in_a_zip_count_for_drift(workspace: Workspace, usage: worker_state.Usage, send: Send) -> None:
     rng = np.random.default_rng(0)
     write_small_model(workspace.models / "small", learned_colours=rng.integers(0, 256, (40, 3)))
     send(zip_of(**{f"p{number}": coloured(colour) for number, colour in enumerate(rng.integers(0, 256, (12, 3)))}))
@@ -186,7 +184,7 @@ def coloured(colour: np.ndarray) -> bytes:
     return stream.getvalue()
 
 
-def test_no_workspace_is_the_error_it_was(
+def test_without_a_workspace_the_error_is_unchanged(
     usage: worker_state.Usage, send: Send, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = photo()

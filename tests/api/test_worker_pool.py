@@ -73,7 +73,7 @@ def _with_one_worker(
     asyncio.run(run())
 
 
-def test_what_a_worker_returns_and_raises_comes_back() -> None:
+def test_results_and_errors_of_a_worker_are_returned() -> None:
     async def ask(workers: WorkerPool) -> None:
         answer = await workers.apply(os.getpid)
         assert answer["output"] != os.getpid()
@@ -99,22 +99,22 @@ def how_many_workers() -> int:
     return MODEL_CACHE.workers
 
 
-def test_a_worker_knows_how_many_there_are_and_so_does_the_one_that_takes_its_place() -> None:
+def test_a_worker_and_its_replacement_know_the_number_of_workers() -> None:
     async def run() -> None:
         workers = WorkerPool(2, ready)
         try:
-            told = await asyncio.gather(*(workers.apply(how_many_workers) for _ in range(2)))
+            counts = await asyncio.gather(*(workers.apply(how_many_workers) for _ in range(2)))
             with pytest.raises(TryAgain):
                 await workers.apply(die, signal.SIGKILL)
-            told += await asyncio.gather(*(workers.apply(how_many_workers) for _ in range(4)))
-            assert [answer["output"] for answer in told] == [2] * 6
+            counts += await asyncio.gather(*(workers.apply(how_many_workers) for _ in range(4)))
+            assert [answer["output"] for answer in counts] == [2] * 6
         finally:
             workers.shutdown()
 
     asyncio.run(run())
 
 
-def test_a_worker_that_dies_is_answered_for_and_replaced(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_dead_worker_is_replaced_and_its_request_gets_an_error(caplog: pytest.LogCaptureFixture) -> None:
     async def ask(workers: WorkerPool) -> None:
         pid = (await workers.apply(os.getpid))["output"]
         waiting = asyncio.gather(*(workers.apply(abs, -number) for number in range(3)))
@@ -138,7 +138,7 @@ def warm_for_long() -> None:
     time.sleep(4)
 
 
-def test_a_worker_that_is_being_made_ready_keeps_no_request_that_another_can_answer() -> None:
+def test_a_starting_worker_takes_no_request_that_another_can_answer() -> None:
     async def ask() -> None:
         workers = WorkerPool(2, warm_for_long)
         try:
@@ -157,17 +157,17 @@ def test_a_worker_that_is_being_made_ready_keeps_no_request_that_another_can_ans
     asyncio.run(asyncio.wait_for(ask(), 30))
 
 
-def test_how_a_process_ended_is_known_to_all_who_ask_at_once() -> None:
+def test_concurrent_callers_all_get_the_exit_status_of_a_process() -> None:
     for _ in range(5):
         worker = Worker(None)
         with ThreadPoolExecutor(8) as threads:
             asked = [threads.submit(worker.describe_exit) for _ in range(8)]
             worker.kill()
-        told = {question.result() for question in asked}
-        assert told == {"was killed (SIGKILL), as the system does when memory runs out"}
+        causes = {question.result() for question in asked}
+        assert causes == {"was killed (SIGKILL), as the system does when memory runs out"}
 
 
-def test_cancelling_ends_the_process_and_is_no_cancellation_for_who_waits() -> None:
+def test_cancelling_ends_the_process_and_raises_an_error_in_the_caller() -> None:
     async def ask(workers: WorkerPool) -> None:
         pid = (await workers.apply(os.getpid))["output"]
         running = asyncio.create_task(workers.apply(time.sleep, 1000))
@@ -193,7 +193,7 @@ def no_more_files() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_a_worker_that_cannot_be_started_is_tried_again_until_it_can(
+def test_a_worker_that_fails_to_start_is_retried(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("api.worker_pool._SECONDS_BEFORE_RESTART", 0.05)
@@ -212,7 +212,7 @@ def test_a_worker_that_cannot_be_started_is_tried_again_until_it_can(
     assert "Too many open files" in caplog.text
 
 
-def test_cancelling_is_told_so_even_if_no_worker_can_be_started() -> None:
+def test_cancellation_is_reported_even_if_no_worker_can_be_started() -> None:
     async def ask(workers: WorkerPool) -> None:
         pid = (await workers.apply(os.getpid))["output"]
         running = asyncio.create_task(workers.apply(time.sleep, 1000))
@@ -226,7 +226,7 @@ def test_cancelling_is_told_so_even_if_no_worker_can_be_started() -> None:
     _with_one_worker(ask)
 
 
-def test_without_room_for_a_thread_who_asks_is_refused_and_the_worker_stays() -> None:
+def test_without_a_free_thread_a_request_is_refused_and_the_worker_stays() -> None:
     async def ask(workers: WorkerPool) -> None:
         pid = (await workers.apply(os.getpid))["output"]
         size = threading.stack_size(1 << 47)  # more than there are addresses
@@ -258,7 +258,7 @@ async def _grows(path: Path) -> None:
         await asyncio.sleep(0.01)
 
 
-def test_what_looks_whether_it_is_wanted_is_stopped_in_the_same_process_and_what_waits_never_begins(
+def test_a_cancelled_call_that_checks_for_it_stops_and_queued_ones_never_start(
     tmp_path: Path,
 ) -> None:
     begun, never_begun = tmp_path / "begun", tmp_path / "never begun"
@@ -293,7 +293,7 @@ def test_what_looks_whether_it_is_wanted_is_stopped_in_the_same_process_and_what
     assert not never_begun.exists()
 
 
-def test_who_waits_is_refused_when_the_service_stops_and_no_upload_stays(tmp_path: Path) -> None:
+def test_queued_requests_are_refused_at_shutdown_and_leave_no_upload(tmp_path: Path) -> None:
     paths = [tmp_path / name for name in ("waiting", "never started")]
     for path in paths:
         path.touch()
@@ -317,7 +317,7 @@ def test_who_waits_is_refused_when_the_service_stops_and_no_upload_stays(tmp_pat
     _with_one_worker(ask)
 
 
-def test_deepaas_is_as_we_know_it() -> None:
+def test_the_patched_parts_of_deepaas_are_unchanged() -> None:
     assert set(inspect.signature(wrapper.CancellablePool.apply).parameters) == {"self", "fn", "args"}
     assert inspect.iscoroutinefunction(wrapper.CancellablePool.apply)
     assert "self._free = {self._new_pool()" in inspect.getsource(wrapper.CancellablePool.__init__)
@@ -330,7 +330,9 @@ def test_deepaas_is_as_we_know_it() -> None:
     assert uses == [" = self._init_executor()", ".shutdown()", ".apply(fn))"]
 
 
-def test_another_deepaas_is_left_alone(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unknown_deepaas_version_is_not_patched(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     import api
 
     other = types.SimpleNamespace(model_obj=api, _executor="another pool")

@@ -25,7 +25,7 @@ class Trick:
 
     Attributes:
         name: what is tried.
-        url: what is sent; {port} is that of a server on this machine which nobody may reach.
+        url: what is sent; {port} is that of a private server on this machine, which must not be reached.
         status: of the answer; 200 where the photo comes through and nothing bad happens.
         message: words of the answer's message; empty for 200.
         reaches: whether that server is reached where private addresses are allowed, which shows that the trick is one.
@@ -123,9 +123,9 @@ RESOLVED = (
     _to_this_machine("a name of a NAT64 address", "nat64.example", reaches=False),
     _to_this_machine("public and private addresses", "mixed.example", reaches=False),
     _to_a_network("a name of the metadata address", "metadata.example"),
-    _to_a_network("a name that nobody has: the same answer", "nosuch.example"),
+    _to_a_network("a name that does not exist: the same answer", "nosuch.example"),
     Trick("DNS that changes after the first look-up", "http://rebinding.example/photo.jpg", 200),
-    Trick("the same, looked up anew by a redirect", "http://rebinding.example/again", message=NOT_PUBLIC, reaches=True),
+    Trick("the same, resolved again by a redirect", "http://rebinding.example/again", message=NOT_PUBLIC, reaches=True),
     Trick("DNS that was private at first", "http://flapping.example:{port}/", message=NOT_PUBLIC, reaches=True),
     Trick("a proxy of the environment on this machine", "http://public.example/photo.jpg?proxy", 200),
 )
@@ -223,7 +223,7 @@ ANSWERS = (
     _page("a chunk of negative size", "chunks-negative", 400, NO_ANSWER),
     _page("chunks cut off", "chunks-cut", 400, NO_ANSWER),
     _page("a gzip bomb as Content-Encoding", "gzip-bomb", 400, "with Content-Encoding gzip"),
-    _page("an encoding nobody knows", "encoding", 400, "with Content-Encoding ?"),
+    _page("an unknown encoding", "encoding", 400, "with Content-Encoding ?"),
     _page("a gzip file", "gzip", 415, NOT_AN_IMAGE),
     _page("a zip bomb", "zip-bomb", 413, "bytes when unpacked"),
     _page("a picture of 60,000 x 60,000 pixels", "pixels", 413, "pixels"),

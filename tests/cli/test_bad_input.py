@@ -133,7 +133,7 @@ def test_an_unknown_option_in_a_file_is_refused_with_a_suggestion(run: Run, work
 
 
 @pytest.mark.parametrize(
-    "arguments", [["models", "show", "nobody"], ["predict", "latest", "a.jpg"], ["evaluate", "nobody", "photos"]]
+    "arguments", [["models", "show", "unknown"], ["predict", "latest", "a.jpg"], ["evaluate", "unknown", "photos"]]
 )
 def test_an_unknown_model_exits_with_4(arguments: list[str], run: Run) -> None:
     ran = run(*arguments, "--json")

@@ -48,7 +48,7 @@ def _is_served(url: str) -> bool:
 
 
 def _is_alive(process: psutil.Process) -> bool:
-    """Where nobody sees to the end of orphans, they stay as zombies."""
+    """Without a process that reaps orphans, they stay as zombies."""
     with contextlib.suppress(psutil.NoSuchProcess):
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     return False

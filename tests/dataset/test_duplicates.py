@@ -20,7 +20,7 @@ def groups_of(contents: list[bytes]) -> list[int]:
     return near_duplicates(np.array(hashes), np.array(thumbnails)).tolist()
 
 
-def test_recompressed_scaled_and_brightened_are_near_and_others_are_not() -> None:
+def test_recompressed_scaled_and_brightened_copies_are_near_duplicates() -> None:
     image = picture(1, (300, 400))
     contents = [
         encoded(image),
@@ -32,7 +32,7 @@ def test_recompressed_scaled_and_brightened_are_near_and_others_are_not() -> Non
     assert groups_of(contents) == [0, 1, 0, 0, 0]
 
 
-def test_colour_and_brightness_count() -> None:
+def test_colour_and_brightness_distinguish_images() -> None:
     shape = Image.new("L", (64, 64), 0)
     shape.paste(255, (16, 16, 48, 48))
     signs = [
@@ -43,12 +43,12 @@ def test_colour_and_brightness_count() -> None:
     assert groups_of([encoded(image, "PNG") for image in (*signs, *flat)]) == [0, 1, 2, 3]
 
 
-def test_plankton_on_plain_ground_are_different(shared_datasets: Path) -> None:
+def test_different_plankton_on_plain_background_are_no_duplicates(shared_datasets: Path) -> None:
     files = sorted((shared_datasets / "phytoplankton-mini" / "images").rglob("*.jpg"))
     assert groups_of([path.read_bytes() for path in files]) == list(range(len(files)))
 
 
-def test_plankton_recompressed_is_found(shared_datasets: Path) -> None:
+def test_recompressed_plankton_is_a_duplicate(shared_datasets: Path) -> None:
     files = sorted((shared_datasets / "phytoplankton-mini" / "images").rglob("*.jpg"))
     again = [encoded(Image.fromarray(read_image(path)), quality=50) for path in files]
     groups = groups_of([*(path.read_bytes() for path in files), *again])
@@ -56,7 +56,7 @@ def test_plankton_recompressed_is_found(shared_datasets: Path) -> None:
     assert found >= 0.98 * len(files)
 
 
-def test_demo_pictures_are_different(tmp_path: Path) -> None:
+def test_demo_images_are_no_duplicates(tmp_path: Path) -> None:
     write_demo_dataset(tmp_path, images_per_class=8)
     files = sorted(tmp_path.rglob("*.jpg"))
     assert len(files) == 64
@@ -64,7 +64,7 @@ def test_demo_pictures_are_different(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("alike", [False, True])
-def test_many_pictures_take_little_time(alike: bool) -> None:
+def test_many_images_are_compared_quickly(alike: bool) -> None:
     count = 6000
     generator = np.random.default_rng(0)
     hashes = np.packbits(generator.random((count, 144)) < (0.01 if alike else 0.5), axis=1)
@@ -76,12 +76,12 @@ def test_many_pictures_take_little_time(alike: bool) -> None:
     assert len(np.unique(groups)) == (1 if alike else count - 10)
 
 
-def test_groups_are_joined_through_others() -> None:
+def test_duplicate_groups_are_transitive() -> None:
     groups = equal_keys(["a", "b", "a", "c", "d"])
     assert groups.tolist() == [0, 1, 0, 3, 4]
     assert join(groups, np.array([[2, 3], [4, 4]])).tolist() == [0, 1, 0, 0, 4]
     assert join(groups, np.empty((0, 2), np.int64)) is groups
 
 
-def test_nothing_to_compare() -> None:
+def test_no_images_have_no_duplicates() -> None:
     assert near_duplicates(np.empty((0, 18), np.uint8), np.empty((0, 192), np.uint8)).tolist() == []

@@ -49,13 +49,13 @@ def tiff_of_16_bit_rgb(values: np.ndarray) -> bytes:
 
 
 @pytest.mark.parametrize("file_format", ["PNG", "BMP", "TIFF", "GIF", "PPM"])
-def test_lossless_formats_give_the_pixels(file_format: str) -> None:
+def test_lossless_formats_are_decoded_exactly(file_format: str) -> None:
     image = picture(1).quantize(64).convert("RGB")
     assert np.array_equal(decode_image(encoded(image, file_format)), np.array(image))
 
 
 @pytest.mark.parametrize("file_format", ["JPEG", "WEBP", "AVIF", "JPEG2000"])
-def test_lossy_formats_give_nearly_the_pixels(file_format: str) -> None:
+def test_lossy_formats_are_decoded_nearly_exactly(file_format: str) -> None:
     image = picture(1)
     decoded = decode_image(
         encoded(image, file_format, quality=95) if file_format != "JPEG2000" else encoded(image, file_format)
@@ -71,7 +71,7 @@ def test_result_is_writable_uint8_rgb() -> None:
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "TIFF", "WEBP"])
 @pytest.mark.parametrize("size", [None, (30, 40)])
-def test_exif_orientation_is_undone(orientation: int, file_format: str, size: tuple[int, int] | None) -> None:
+def test_exif_orientation_is_applied(orientation: int, file_format: str, size: tuple[int, int] | None) -> None:
     # Red, green, blue and white quarters: each orientation puts them elsewhere.
     upright = np.zeros((160, 240, 3), np.uint8)
     upright[:80, :120], upright[:80, 120:], upright[80:, :120], upright[80:, 120:] = (
@@ -103,17 +103,17 @@ def test_exif_orientation_is_undone(orientation: int, file_format: str, size: tu
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
-def test_broken_exif_does_not_matter() -> None:
+def test_damaged_exif_is_ignored() -> None:
     content = encoded(picture(1), exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
     assert decode_image(content).shape == (60, 80, 3)
 
 
-def test_cmyk() -> None:
+def test_cmyk_is_converted_to_rgb() -> None:
     decoded = decode_image(encoded(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), quality=100))
     assert np.abs(decoded.astype(int) - (255, 0, 0)).max() < 12
 
 
-def test_palette_and_its_transparency() -> None:
+def test_palettes_with_transparency_are_converted_to_rgb() -> None:
     image = Image.new("P", (4, 4), 0)
     image.putpalette([10, 20, 30, 200, 100, 50])
     image.putpixel((0, 0), 1)
@@ -124,7 +124,7 @@ def test_palette_and_its_transparency() -> None:
 
 @pytest.mark.parametrize(("mode", "color"), [("RGBA", (255, 0, 0, 128)), ("LA", (0, 128))])
 @pytest.mark.parametrize("file_format", ["PNG", "WEBP", "TIFF"])
-def test_alpha_is_laid_on_white(mode: str, color: tuple[int, ...], file_format: str) -> None:
+def test_alpha_is_composited_on_white(mode: str, color: tuple[int, ...], file_format: str) -> None:
     options = {"lossless": True} if file_format == "WEBP" else {}
     decoded = decode_image(encoded(Image.new(mode, (4, 4), color), file_format, **options))
     expected = (255, 127, 127) if mode == "RGBA" else (127, 127, 127)
@@ -168,18 +168,18 @@ def test_16_bit_rgb_is_scaled_by_its_full_range_like_gray() -> None:
         ([7e5, 7e5, 7e5], [0, 0, 0]),
     ],
 )
-def test_float_tiff(values: list[float], expected: list[int]) -> None:
+def test_float_tiff_is_scaled_by_its_range(values: list[float], expected: list[int]) -> None:
     content = encoded(Image.fromarray(np.array([values], np.float32)), "TIFF")
     assert decode_image(content)[0, :, 0].tolist() == expected
 
 
-def test_32_bit_integer_tiff() -> None:
+def test_32_bit_integer_tiff_is_scaled_by_its_range() -> None:
     content = encoded(Image.fromarray(np.array([[0, 1000, 100_000]], np.int32)), "TIFF")
     assert decode_image(content)[0, :, 0].tolist() == [0, 3, 255]
 
 
 @pytest.mark.parametrize("file_format", ["GIF", "TIFF", "WEBP", "PNG"])
-def test_first_frame_counts(file_format: str) -> None:
+def test_the_first_frame_is_used(file_format: str) -> None:
     first, second = (Image.new("RGB", (8, 8), color) for color in ("red", "blue"))
     content = encoded(first, file_format, save_all=True, append_images=[second])
     assert np.abs(decode_image(content)[4, 4].astype(int) - (255, 0, 0)).max() < 5
@@ -187,13 +187,13 @@ def test_first_frame_counts(file_format: str) -> None:
 
 @pytest.mark.parametrize("resize", ["squash", "pad", "crop"])
 @pytest.mark.parametrize("shape", [(1, 1), (1, 900), (900, 1), (3, 2000), (777, 555)])
-def test_every_resize_gives_the_size(resize: str, shape: tuple[int, int]) -> None:
+def test_every_resize_mode_returns_the_requested_size(resize: str, shape: tuple[int, int]) -> None:
     for file_format in ("JPEG", "PNG"):
         content = encoded(Image.new("RGB", shape[::-1], "red"), file_format)
         assert decode_image(content, InputSpec(64, 48, resize)).shape == (64, 48, 3)
 
 
-def test_pad_keeps_the_whole_and_crop_the_centre() -> None:
+def test_pad_keeps_the_whole_image_and_crop_its_centre() -> None:
     wide = Image.new("RGB", (400, 100), "red")
     wide.paste("blue", (150, 0, 250, 100))
     content = encoded(wide, "PNG")
@@ -205,13 +205,13 @@ def test_pad_keeps_the_whole_and_crop_the_centre() -> None:
     )
 
 
-def test_unknown_resize_is_refused() -> None:
+def test_an_unknown_resize_mode_is_refused() -> None:
     with pytest.raises(ValueError, match="squash, pad, crop, received 'stretch'"):
         InputSpec.square(8, "stretch")
 
 
 @pytest.mark.parametrize("resize", ["squash", "pad", "crop"])
-def test_scaled_decoding_is_close_to_plain(resize: str) -> None:
+def test_scaled_decoding_is_close_to_full_decoding(resize: str) -> None:
     image = picture(3, (1200, 1600))
     scaled = decode_image(encoded(image, quality=95), InputSpec.square(150, resize))
     plain = decode_image(encoded(image, "PNG"), InputSpec.square(150, resize))
@@ -231,7 +231,7 @@ def test_scaled_decoding_is_close_to_plain(resize: str) -> None:
         (b"\x89PNG\r\n\x1a\n", "a damaged one of 8 bytes"),
     ],
 )
-def test_refusal_tells_what_came(content: bytes, received: str) -> None:
+def test_the_error_states_what_was_received(content: bytes, received: str) -> None:
     with pytest.raises(ImageError, match="expected an image") as caught:
         decode_image(content)
     assert received in caught.value.message
@@ -244,7 +244,7 @@ def test_truncated_file_is_refused(file_format: str) -> None:
         decode_image(content[: len(content) * 2 // 3], InputSpec.square(32))
 
 
-def test_text_renamed_to_jpg_names_its_path(tmp_path: Path) -> None:
+def test_the_error_of_a_text_named_jpg_states_its_path(tmp_path: Path) -> None:
     path = tmp_path / "notes.jpg"
     path.write_text("buy milk")
     with pytest.raises(ImageError, match=r"notes\.jpg: expected an image .* 'buy milk'"):
@@ -266,7 +266,7 @@ def test_huge_png_is_refused_before_decoding(side: int) -> None:
     assert time.perf_counter() - start < 0.5
 
 
-def test_limit_of_pixels_is_the_callers_and_pillows_own_stays() -> None:
+def test_the_pixel_limit_is_the_callers_and_pillows_own_is_kept() -> None:
     before = Image.MAX_IMAGE_PIXELS
     with pytest.raises(ImageTooLargeError, match="at most 100 pixels, received 80 x 60"):
         decode_image(encoded(picture(1)), max_pixels=100)
@@ -279,7 +279,9 @@ def test_limit_of_pixels_is_the_callers_and_pillows_own_stays() -> None:
     changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), max_size=8),
     keep=st.floats(0, 1),
 )
-def test_damage_gives_pixels_or_an_image_error(file_format: str, changes: list[tuple[float, int]], keep: float) -> None:
+def test_a_damaged_file_is_decoded_or_an_image_error(
+    file_format: str, changes: list[tuple[float, int]], keep: float
+) -> None:
     content = bytearray(encoded(picture(7, (20, 30)), file_format))
     for place, value in changes:
         content[int(place * len(content))] = value
@@ -289,19 +291,19 @@ def test_damage_gives_pixels_or_an_image_error(file_format: str, changes: list[t
         assert "expected" in error.message
 
 
-def test_really_truncated_photo(shared_datasets: Path) -> None:
+def test_a_truncated_photo_is_refused(shared_datasets: Path) -> None:
     with pytest.raises(ImageError, match=r"small_IMG_1533\.jpg: .*truncated"):
         read_image(shared_datasets / "lego-signs" / "images" / "small_IMG_1533.jpg", InputSpec.square(224))
 
 
-def test_dicom_without_pydicom_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dicom_without_pydicom_names_the_package_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pydicom", None)
     with pytest.raises(ImageError, match=r"topgraft\[dicom\]"):
         decode_image(b"\0" * 128 + b"DICM")
 
 
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
-def test_dicom_is_shown_by_its_range(photometric: str) -> None:
+def test_dicom_is_scaled_by_its_range(photometric: str) -> None:
     pydicom = pytest.importorskip("pydicom", reason="the extra dicom is not installed")
     dataset = pydicom.Dataset()
     dataset.file_meta = pydicom.dataset.FileMetaDataset()

@@ -1,4 +1,4 @@
-"""Finding the layout, and telling all that is wrong with it at once."""
+"""Detection of the dataset's layout; all problems are reported together."""
 
 import os
 from pathlib import Path
@@ -36,14 +36,14 @@ def refusal(root: Path, images_directory: str = "") -> str:
     return caught.value.message
 
 
-def test_lists(listed: Path) -> None:
+def test_lists_are_read(listed: Path) -> None:
     listing = find_layout(listed)
     assert (listing.classes, listing.has_splits, listing.root) == (("cat", "dog"), True, listed / "images")
     assert [len(listing.splits[split]) for split in ("train", "val", "test")] == [8, 2, 2]
     assert names_of(listed)[1] == ("photo 1.jpg", 1)
 
 
-def test_lists_with_bom_crlf_and_blanks(listed: Path) -> None:
+def test_lists_with_bom_crlf_and_blanks_are_read(listed: Path) -> None:
     fill(listed / "images", "a b/c  d.jpg", "e.jpg")
     files = listed / "dataset_files"
     (files / "classes.txt").write_bytes(b"\xef\xbb\xbfcat\r\ndog\r\n\r\n")
@@ -52,7 +52,7 @@ def test_lists_with_bom_crlf_and_blanks(listed: Path) -> None:
     assert names_of(listed) == [("a b/c  d.jpg", 0), ("e.jpg", 1)]
 
 
-def test_images_directory(listed: Path) -> None:
+def test_the_images_directory_can_be_given(listed: Path) -> None:
     (listed / "images").rename(listed / "photos")
     message = refusal(listed)
     assert "no such folder" in message
@@ -63,7 +63,7 @@ def test_images_directory(listed: Path) -> None:
     assert "none of the listed images exists, such as 'photo 0.jpg'" in refusal(listed, "empty")
 
 
-def test_all_problems_of_lists_at_once_with_file_and_line(listed: Path) -> None:
+def test_all_problems_of_lists_are_reported_with_file_and_line(listed: Path) -> None:
     files = listed / "dataset_files"
     (files / "classes.txt").write_text("cat\n\ndog\ncat\n")
     (files / "train.txt").write_text(
@@ -96,36 +96,36 @@ def test_very_many_problems_are_counted(listed: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["cat\ndog\n".encode("utf-16"), b"caf\xe9\ndog\n"])
-def test_lists_of_another_encoding(listed: Path, content: bytes) -> None:
+def test_lists_of_another_encoding_are_refused(listed: Path, content: bytes) -> None:
     (listed / "dataset_files" / "classes.txt").write_bytes(content)
     message = refusal(listed)
     assert "classes.txt:1: expected UTF-8 text" in message
     assert "label" not in message
 
 
-def test_lists_without_classes(listed: Path) -> None:
+def test_lists_without_classes_txt_are_refused(listed: Path) -> None:
     (listed / "dataset_files" / "classes.txt").unlink()
     assert "expected classes.txt and train.txt, found test.txt, train.txt, val.txt" in refusal(listed)
 
 
-def test_one_class_in_lists(listed: Path) -> None:
+def test_lists_of_one_class_are_refused(listed: Path) -> None:
     (listed / "dataset_files" / "classes.txt").write_text("cat\n")
     assert "expected two classes or more" in refusal(listed)
 
 
-def test_empty_train_list(listed: Path) -> None:
+def test_an_empty_train_list_is_refused(listed: Path) -> None:
     (listed / "dataset_files" / "train.txt").write_text("\n")
     assert "train.txt: expected lines `path label`, found none" in refusal(listed)
 
 
-def test_class_folders(class_folders: Path) -> None:
+def test_class_folders_are_read(class_folders: Path) -> None:
     listing = find_layout(class_folders)
     assert (listing.classes, listing.has_splits) == (("cat", "dog", "owl"), False)
     assert len(listing.splits["train"]) == 30
     assert names_of(class_folders)[0] == ("cat/0.jpg", 0)
 
 
-def test_class_folders_take_pictures_and_count_the_rest(tmp_path: Path) -> None:
+def test_other_files_in_class_folders_are_counted_and_skipped(tmp_path: Path) -> None:
     fill(tmp_path, "b/deep/x.jpg", "b/no suffix", "a/1.JPG", ".git/2.jpg", "__MACOSX/3.jpg", "b/._x.jpg", "loose.jpg")
     fill(tmp_path, "README.txt", "a/Thumbs.db", "b/text.jpg", content=b"no picture")
     (tmp_path / "empty").mkdir()
@@ -137,7 +137,7 @@ def test_class_folders_take_pictures_and_count_the_rest(tmp_path: Path) -> None:
     assert any("loose.jpg" in warning for warning in listing.warnings)
 
 
-def test_names_that_no_list_can_hold(tmp_path: Path) -> None:
+def test_file_names_that_lists_cannot_represent_are_rejected(tmp_path: Path) -> None:
     fill(tmp_path, "a/1.jpg", "b/2.jpg", "b/new\nline.jpg", "b/end.jpg ")
     (tmp_path / "b" / os.fsdecode(b"\xff.jpg")).write_bytes(PICTURE)
     listing = find_layout(tmp_path)
@@ -145,16 +145,16 @@ def test_names_that_no_list_can_hold(tmp_path: Path) -> None:
     assert sorted(map(printable, listing.unlistable)) == ["b/\\udcff.jpg", "b/end.jpg ", "b/new\\nline.jpg"]
 
 
-def test_class_name_that_no_list_can_hold(tmp_path: Path) -> None:
+def test_class_names_that_lists_cannot_represent_are_refused(tmp_path: Path) -> None:
     assert "expected a class name" in refusal(fill(tmp_path, "a /1.jpg", "b/2.jpg"))
 
 
-def test_links_in_a_circle_end(class_folders: Path) -> None:
+def test_link_loops_are_not_followed(class_folders: Path) -> None:
     (class_folders / "cat" / "again").symlink_to(class_folders)
     assert find_layout(class_folders).classes == ("cat", "dog", "owl")
 
 
-def test_split_folders(tmp_path: Path) -> None:
+def test_split_folders_are_read(tmp_path: Path) -> None:
     fill(tmp_path, "Train/b/1.jpg", "Train/a/2.jpg", "valid/a/3.jpg", "test/c/4.jpg", "docs/5.jpg", "notes.txt")
     listing = find_layout(tmp_path)
     assert (listing.classes, listing.has_splits) == (("a", "b", "c"), True)
@@ -164,7 +164,7 @@ def test_split_folders(tmp_path: Path) -> None:
     assert set(listing.ignored) == {"docs/", "notes.txt"}
 
 
-def test_split_folders_without_classes(tmp_path: Path) -> None:
+def test_split_folders_without_classes_are_refused(tmp_path: Path) -> None:
     fill(tmp_path, "train/1.jpg", "val/2.jpg", "validation/3.jpg")
     message = refusal(tmp_path)
     assert "expected one folder for val, found val and validation" in message
@@ -175,29 +175,29 @@ def test_a_class_may_be_called_train(tmp_path: Path) -> None:
     assert find_layout(fill(tmp_path, "train/1.jpg", "bus/2.jpg")).classes == ("bus", "train")
 
 
-def test_folder_that_wraps_a_dataset(tmp_path: Path) -> None:
+def test_a_dataset_in_a_single_subfolder_is_found(tmp_path: Path) -> None:
     fill(tmp_path, "outer/inner/a/1.jpg", "outer/inner/b/2.jpg")
     fill(tmp_path, "outer/LICENSE", "README", content=b"text")
     assert find_layout(tmp_path).root == tmp_path / "outer" / "inner"
 
 
-def test_several_datasets(tmp_path: Path) -> None:
+def test_a_folder_of_several_datasets_is_refused(tmp_path: Path) -> None:
     fill(tmp_path, "one/dataset_files/classes.txt", "two/dataset_files/classes.txt")
     assert "found a folder of datasets: one, two" in refusal(tmp_path)
 
 
-def test_no_such_folder_offers_the_nearest(class_folders: Path) -> None:
+def test_a_missing_folder_suggests_the_nearest_name(class_folders: Path) -> None:
     message = refusal(class_folders.with_name("anmials"))
     assert "no such folder" in message
     assert "Did you mean: animals?" in message
     assert "There are: cat, dog, owl." in refusal(class_folders / "zebra" / "x")
 
 
-def test_file_that_is_no_archive(class_folders: Path) -> None:
+def test_a_file_that_is_no_archive_is_refused(class_folders: Path) -> None:
     assert "expected a folder or an archive, found a file" in refusal(class_folders / "cat" / "0.jpg")
 
 
-def test_unknown_layouts_say_what_was_expected_and_found(tmp_path: Path) -> None:
+def test_the_error_of_an_unknown_layout_states_what_was_expected_and_found(tmp_path: Path) -> None:
     assert "found an empty folder" in refusal(tmp_path)
     fill(tmp_path, "1.jpg", "2.jpg")
     message = refusal(tmp_path)
@@ -205,16 +205,16 @@ def test_unknown_layouts_say_what_was_expected_and_found(tmp_path: Path) -> None
     assert "found 2 images and no class folders: 1.jpg, 2.jpg" in message
 
 
-def test_one_class(tmp_path: Path) -> None:
+def test_class_folders_of_one_class_are_refused(tmp_path: Path) -> None:
     assert "two classes or more, found images of one: a" in refusal(fill(tmp_path, "a/1.jpg"))
 
 
-def test_unused_images_directory_is_told(class_folders: Path) -> None:
+def test_an_unused_images_directory_is_a_warning(class_folders: Path) -> None:
     assert "was not used" in find_layout(class_folders, "photos").warnings[0]
 
 
 @given(name=st.text(min_size=1).filter(is_listable), label=st.integers(0, 10**9), blanks=st.text(" \t", min_size=1))
-def test_a_line_gives_back_name_and_label(name: str, label: int, blanks: str) -> None:
+def test_a_formatted_line_is_parsed_to_the_same_name_and_label(name: str, label: int, blanks: str) -> None:
     assert parse_line(f"{name}{blanks}{label}{blanks}") == (name, label)
 
 
@@ -229,11 +229,11 @@ def test_any_line_is_parsed_or_refused(line: str) -> None:
 
 
 @pytest.mark.parametrize("line", ["", "a.jpg", " 1", "a.jpg 1.0", "a.jpg ٣", "a.jpg 1_0", "a.jpg 99999999999999999999"])
-def test_lines_without_path_or_label(line: str) -> None:
+def test_lines_without_path_or_label_are_refused(line: str) -> None:
     assert parse_line(line) is None
 
 
-def test_a_name_that_is_nowhere_is_looked_for_in_the_data_folder(
+def test_a_missing_bare_name_is_taken_as_relative_to_the_data_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "data" / "fotos").mkdir(parents=True)
@@ -255,5 +255,5 @@ def test_a_name_that_is_nowhere_is_looked_for_in_the_data_folder(
         ("\u202egpj.exe", "\\u202egpj.exe"),
     ],
 )
-def test_a_name_is_shown_as_it_is_but_for_what_breaks_a_line_or_turns_it(name: str, shown: str):
+def test_line_breaks_and_bidirectional_controls_in_names_are_escaped(name: str, shown: str):
     assert printable(name) == shown

@@ -68,7 +68,7 @@ def test_a_transform_is_given_the_image_and_its_item() -> None:
     assert [np.array_equal(image, plain + np.uint8(number)) for image, (_, number) in zip(images, items, strict=True)]
 
 
-def test_one_thread_is_the_calling_one() -> None:
+def test_a_single_thread_is_the_calling_thread() -> None:
     threads = list(pipeline.in_threads(lambda _: threading.get_ident(), range(5), threads=1))
     assert set(threads) == {threading.get_ident()}
     assert threading.get_ident() not in set(pipeline.in_threads(lambda _: threading.get_ident(), range(5), threads=2))
@@ -113,13 +113,13 @@ def test_few_threads_decode_if_memory_is_small(monkeypatch: pytest.MonkeyPatch) 
     assert len(threads) <= 2
 
 
-def test_a_batch_ends_by_number_or_by_size() -> None:
+def test_a_batch_is_limited_by_number_and_by_size() -> None:
     images = [(str(size), bytes(size)) for size in (1, 2, 3, 50, 1, 100, 100, 5)]
     lengths = [[len(content) for _, content in batch] for batch in encoded_batches(images, max_images=3, max_bytes=50)]
     assert lengths == [[1, 2, 3], [50], [1, 100], [100], [5]]
 
 
-def test_no_more_pixels_are_decoded_at_a_time_than_there_is_room_for() -> None:
+def test_the_pixels_decoded_at_a_time_are_limited() -> None:
     budget = PixelBudget(pixels=1000)
     inside, most = [0], [0]
     lock = threading.Lock()
@@ -141,7 +141,7 @@ def test_no_more_pixels_are_decoded_at_a_time_than_there_is_room_for() -> None:
 
 
 @pytest.mark.slow  # three pictures of 80 million pixels take seconds each
-def test_a_zip_of_large_pictures_takes_the_memory_of_one(tmp_path: Path) -> None:
+def test_a_zip_of_large_images_takes_the_memory_of_one(tmp_path: Path) -> None:
     write_small_model(tmp_path / "models" / "small")
     large = tmp_path / "large.png"
     Image.new("RGBA", (8900, 9000), (255, 0, 0, 255)).save(large)

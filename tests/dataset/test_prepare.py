@@ -44,7 +44,7 @@ def test_lists_keep_their_splits(listed: Path, prepare: Prepare) -> None:
 
 
 @pytest.mark.parametrize("how", ["missing", "empty"])
-def test_val_is_taken_from_train_where_it_is_missing(listed: Path, prepare: Prepare, how: str) -> None:
+def test_a_missing_validation_list_is_split_from_train(listed: Path, prepare: Prepare, how: str) -> None:
     val = listed / "dataset_files" / "val.txt"
     if how == "missing":
         val.unlink()
@@ -71,7 +71,7 @@ def test_class_folders_are_divided_the_same_for_the_same_seed(class_folders: Pat
     assert other.fingerprint == verdict.fingerprint
 
 
-def test_fingerprint_knows_names_labels_and_contents(class_folders: Path, prepare: Prepare) -> None:
+def test_the_fingerprint_depends_on_names_labels_and_contents(class_folders: Path, prepare: Prepare) -> None:
     fingerprints = {prepare(class_folders).fingerprint}
     (class_folders / "cat" / "0.jpg").write_bytes(encoded(picture(999)))
     fingerprints.add(prepare(class_folders).fingerprint)
@@ -113,7 +113,7 @@ def test_too_many_bad_images_are_refused_with_examples(class_folders: Path, prep
     assert len(prepare(class_folders, max_bad_fraction=0.2).rejected) == 4
 
 
-def test_class_whose_images_are_all_corrupt(class_folders: Path, prepare: Prepare) -> None:
+def test_a_class_of_only_corrupt_images_is_refused(class_folders: Path, prepare: Prepare) -> None:
     for path in (class_folders / "owl").iterdir():
         path.write_bytes(b"x")
     message = refusal(prepare, class_folders)
@@ -147,7 +147,7 @@ def test_groups_across_given_splits_are_reported(listed: Path, prepare: Prepare)
     assert names == {"photo 1.jpg", "photo 10.jpg", "photo 11.jpg"}
 
 
-def test_duplicates_are_kept_in_one_split_of_ours(class_folders: Path, prepare: Prepare) -> None:
+def test_duplicates_are_assigned_to_one_split(class_folders: Path, prepare: Prepare) -> None:
     for number in range(10):
         (class_folders / "cat" / f"{number} copy.jpg").write_bytes(encoded(picture(number), quality=50))
     verdict = prepare(class_folders)
@@ -159,20 +159,20 @@ def test_duplicates_are_kept_in_one_split_of_ours(class_folders: Path, prepare: 
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_groups_never_straddle(class_folders: Path, prepare: Prepare, seed: int) -> None:
+def test_groups_never_straddle_splits(class_folders: Path, prepare: Prepare, seed: int) -> None:
     splits = split_of(prepare(class_folders, group_pattern=r"/(\d)\.jpg", seed=seed))
     for number in range(10):
         assert len({splits[f"{name}/{number}.jpg"] for name in ("cat", "dog", "owl")}) == 1
 
 
-def test_group_pattern_without_effect_is_told(class_folders: Path, prepare: Prepare) -> None:
+def test_a_group_pattern_without_effect_is_a_warning(class_folders: Path, prepare: Prepare) -> None:
     assert any(
         "does not group any two images" in warning
         for warning in prepare(class_folders, group_pattern="(nothing)").warnings
     )
 
 
-def test_same_picture_under_two_classes(class_folders: Path, prepare: Prepare) -> None:
+def test_the_same_image_in_two_classes_is_a_warning(class_folders: Path, prepare: Prepare) -> None:
     shutil.copy(class_folders / "cat" / "0.jpg", class_folders / "dog" / "x.jpg")
     assert any("cat/0.jpg (cat), dog/x.jpg (dog)" in warning for warning in prepare(class_folders).warnings)
 
@@ -192,25 +192,25 @@ def test_warnings_about_classes_and_sizes(class_folders: Path, prepare: Prepare)
         assert part in text
 
 
-def test_class_without_images_in_train(listed: Path, prepare: Prepare) -> None:
+def test_a_class_without_training_images_is_reported(listed: Path, prepare: Prepare) -> None:
     (listed / "dataset_files" / "classes.txt").write_text("cat\ndog\nowl\n")
     assert any("the class owl has no image for training" in warning for warning in prepare(listed).warnings)
 
 
-def test_imbalance(class_folders: Path, prepare: Prepare) -> None:
+def test_class_imbalance_is_a_warning(class_folders: Path, prepare: Prepare) -> None:
     for number in range(100):
         (class_folders / "cat" / f"more {number}.jpg").write_bytes(encoded(picture(1000 + number)))
     assert any("imbalance = class_weights" in warning for warning in prepare(class_folders).warnings)
 
 
-def test_too_few_images_to_validate(tmp_path: Path, prepare: Prepare) -> None:
+def test_too_few_validation_images_are_reported(tmp_path: Path, prepare: Prepare) -> None:
     for name in ("a", "b"):
         (tmp_path / "d" / name).mkdir(parents=True)
         (tmp_path / "d" / name / "1.jpg").write_bytes(encoded(picture(ord(name))))
     assert "to take one for validation" in refusal(prepare, tmp_path / "d")
 
 
-def test_train_of_one_class(listed: Path, prepare: Prepare) -> None:
+def test_training_images_of_one_class_are_refused(listed: Path, prepare: Prepare) -> None:
     (listed / "dataset_files" / "train.txt").write_text("photo 0.jpg 0\n")
     assert "training in two classes or more, found them in 1" in refusal(prepare, listed)
 
@@ -245,7 +245,9 @@ def test_progress_ends_with_the_last_image(class_folders: Path, tmp_path: Path) 
     assert [done for _, done, _ in steps] == sorted(done for _, done, _ in steps)
 
 
-def test_folder_that_cannot_be_read(class_folders: Path, prepare: Prepare, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_folder_is_refused(
+    class_folders: Path, prepare: Prepare, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def scan(path: object) -> object:
         raise PermissionError(13, "Permission denied", str(path))
 
@@ -267,7 +269,7 @@ def test_memory_does_not_grow_with_the_pixels(tmp_path: Path) -> None:
     assert np.array_equal(inspection.sizes, np.full((120, 2), 500))
 
 
-def test_phytoplankton(shared_datasets: Path, prepare: Prepare) -> None:
+def test_the_phytoplankton_dataset_is_prepared(shared_datasets: Path, prepare: Prepare) -> None:
     verdict = prepare(shared_datasets / "phytoplankton-mini")
     assert [len(verdict.dataset.split(split)) for split in SPLITS] == [82, 15, 8]
     assert (len(verdict.dataset.classes), verdict.rejected, verdict.leakage) == (6, (), ())
@@ -283,7 +285,7 @@ def test_checking_needs_no_heavy_import() -> None:
 
 
 @pytest.mark.parametrize("suffix", ["zip", "tar.gz"])
-def test_dataset_in_an_archive_with_a_top_folder(
+def test_a_dataset_in_an_archive_with_a_top_folder_is_read(
     class_folders: Path, tmp_path: Path, prepare: Prepare, suffix: str
 ) -> None:
     files = {f"top/{path.relative_to(class_folders)}": path.read_bytes() for path in class_folders.rglob("*.jpg")}

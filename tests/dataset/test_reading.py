@@ -56,7 +56,7 @@ def test_a_mount_that_comes_back_is_waited_for(samples: list[Sample], tmp_path: 
 
 
 @pytest.mark.parametrize("leaves_a_folder", [True, False])
-def test_photos_are_not_rejected_for_a_mount_that_stays_away(
+def test_photos_are_not_rejected_if_the_mount_stays_unavailable(
     samples: list[Sample], tmp_path: Path, clock: Clock, leaves_a_folder: bool
 ):
     (tmp_path / "photos").rename(tmp_path / "elsewhere")
@@ -75,7 +75,7 @@ def test_a_single_missing_photo_is_rejected_at_once(samples: list[Sample], clock
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.ENOTCONN])
-def test_an_error_of_the_mount_is_tried_again_then_said(
+def test_an_io_error_of_the_mount_is_retried_then_raised(
     samples: list[Sample], clock: Clock, monkeypatch: pytest.MonkeyPatch, number: int
 ):
     read_bytes, failures = Path.read_bytes, [2]
@@ -94,14 +94,14 @@ def test_an_error_of_the_mount_is_tried_again_then_said(
         read_photo(samples[0])
 
 
-def test_a_damaged_photo_is_its_own_fault(samples: list[Sample], clock: Clock):
+def test_a_damaged_photo_is_not_retried(samples: list[Sample], clock: Clock):
     samples[0].path.write_bytes(samples[0].path.read_bytes()[:60])
     with pytest.raises(ImageError, match=r"cat/1\.png: .*damaged"):
         read_sample(samples[0])
     assert clock.waited == 0
 
 
-def test_a_dataset_that_is_an_archive_can_be_away_too(tmp_path: Path, clock: Clock):
+def test_an_unavailable_archive_is_waited_for(tmp_path: Path, clock: Clock):
     archive = tmp_path / "photos.zip"
     clock.happens = lambda: archive.write_bytes(b"PK")
     wait_for_dataset(archive)

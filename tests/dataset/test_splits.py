@@ -27,21 +27,21 @@ def folds_of(samples: list[Sample], groups: list[int], seed: int) -> list[int]:
     return stratified_folds(names, labels, groups, 5, seed)
 
 
-def test_shares_of_each_class() -> None:
+def test_each_class_is_split_by_the_fractions() -> None:
     assert counts(samples_of(*[0] * 100, *[1] * 20, *[2] * 10)) == {0: (70, 15, 15), 1: (14, 3, 3), 2: (6, 2, 2)}
 
 
-def test_small_classes() -> None:
+def test_small_classes_keep_a_training_image() -> None:
     labels = [label for label, size in enumerate((1, 2, 3, 4)) for _ in range(size)]
     assert counts(samples_of(*labels)) == {0: (1, 0, 0), 1: (1, 1, 0), 2: (1, 1, 1), 3: (2, 1, 1)}
 
 
-def test_no_test_split_where_none_is_asked_for() -> None:
+def test_there_is_no_test_split_unless_requested() -> None:
     splits = split_samples(samples_of(*[0] * 20), list(range(20)), {"val": 0.2}, 0)
     assert [len(splits[split]) for split in SPLITS] == [16, 4, 0]
 
 
-def test_ten_photos_of_ten_crops_each() -> None:
+def test_groups_of_crops_are_kept_together() -> None:
     train, val, test = counts(samples_of(*[0] * 100), [number // 10 for number in range(100)])[0]
     assert train >= 60
     assert 10 <= val <= 20
@@ -78,7 +78,7 @@ def test_without_groups_every_class_with_two_images_is_validated(sizes: list[int
         assert (test >= 1) == (sizes[label] >= 3)
 
 
-def test_seeds_differ() -> None:
+def test_different_seeds_give_different_splits() -> None:
     samples = samples_of(*[0] * 50)
     groups = list(range(50))
     assert split_samples(samples, groups, FRACTIONS, 0) != split_samples(samples, groups, FRACTIONS, 1)

@@ -22,7 +22,7 @@ def data(verdict: Verdict) -> TrainingData:
     return verdict.training_data
 
 
-def test_rows_are_those_of_the_dataset(verdict: Verdict, data: TrainingData) -> None:
+def test_training_data_has_the_rows_of_the_dataset(verdict: Verdict, data: TrainingData) -> None:
     assert data.classes == verdict.dataset.classes and data.source == verdict.dataset.samples
     assert data.names == tuple(sample.name for sample in data.source)
     assert data.labels.tolist() == [sample.label for sample in data.source]
@@ -33,7 +33,7 @@ def test_rows_are_those_of_the_dataset(verdict: Verdict, data: TrainingData) -> 
     assert data.samples("train", "val") == verdict.dataset.train + verdict.dataset.val
 
 
-def test_a_selection_keeps_what_belongs_to_each_row(data: TrainingData) -> None:
+def test_a_selection_keeps_the_columns_of_each_row(data: TrainingData) -> None:
     rows = data.rows("val", "train")[::2]
     part = data.select(rows)
     assert len(part) == len(rows)

@@ -26,14 +26,14 @@ def _draw(images: int, classes: int, temperature: float, seed: int = 0) -> tuple
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.5])
-def test_recovers_a_known_temperature(temperature: float) -> None:
+def test_temperature_scaling_recovers_a_known_temperature(temperature: float) -> None:
     logits, labels = _draw(20_000, 6, temperature)
     fitted = fit_temperature(logits, labels)
     assert fitted == pytest.approx(temperature, rel=0.05)
     assert expected_calibration_error(softmax(logits / fitted, axis=-1), labels) < 0.02
 
 
-def test_minimises_the_cross_entropy() -> None:
+def test_the_temperature_minimises_the_cross_entropy() -> None:
     logits, labels = _draw(5000, 4, 3.0)
     fitted = fit_temperature(logits, labels)
 
@@ -44,14 +44,14 @@ def test_minimises_the_cross_entropy() -> None:
 
 
 @pytest.mark.parametrize("images", [1, 3, 15])
-def test_a_few_right_answers_do_not_make_it_certain(images: int) -> None:
+def test_a_few_correct_predictions_do_not_give_a_confident_temperature(images: int) -> None:
     labels = np.arange(images) % 3
     probabilities = softmax(np.eye(3)[labels] / fit_temperature(np.eye(3)[labels], labels), axis=-1)
     assert TEMPERATURE_RANGE[0] <= fit_temperature(np.eye(3)[labels], labels) <= TEMPERATURE_RANGE[1]
     assert probabilities.max() == pytest.approx((images + 1) / (images + 2))
 
 
-def test_stays_in_its_range() -> None:
+def test_the_temperature_stays_in_its_range() -> None:
     labels = np.zeros(200, int)
     always_wrong = np.tile([0.0, 5.0], (200, 1))
     always_right = np.tile([0.01, 0.0], (200, 1))
@@ -60,7 +60,7 @@ def test_stays_in_its_range() -> None:
     assert fit_temperature(np.full((200, 2), 1e30), labels) > 0
 
 
-def test_without_images_nothing_is_changed() -> None:
+def test_without_images_the_temperature_is_one() -> None:
     assert fit_temperature(np.empty((0, 3)), np.empty(0, int)) == 1.0
 
 
@@ -73,7 +73,7 @@ def _binary(confidence: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.n
     return np.stack([confidence, 1 - confidence], axis=1), np.where(right, 0, 1)
 
 
-def test_the_threshold_keeps_the_accuracy_of_what_is_accepted() -> None:
+def test_the_threshold_reaches_the_target_accuracy_of_accepted_predictions() -> None:
     rng = np.random.default_rng(0)
     confidence = rng.uniform(0.5, 1, 2000)
     probabilities, labels = _binary(confidence, rng.random(2000) < confidence)
@@ -83,31 +83,31 @@ def test_the_threshold_keeps_the_accuracy_of_what_is_accepted() -> None:
     assert threshold == pytest.approx(0.8, abs=0.05)
 
 
-def test_all_good_answers_are_accepted() -> None:
+def test_all_predictions_are_accepted_if_their_accuracy_reaches_the_target() -> None:
     probabilities, labels = _binary(np.linspace(0.6, 0.99, 50), np.full(50, True))
     assert confidence_threshold(probabilities, labels) == pytest.approx(0.6)
 
 
-def test_the_threshold_is_never_above_the_accuracy_asked_for() -> None:
+def test_the_threshold_is_never_above_the_target_accuracy() -> None:
     sure_and_right = _binary(np.full(50, 0.999), np.full(50, True))
     sure_and_wrong = _binary(np.full(50, 0.999), np.full(50, False))
     assert confidence_threshold(*sure_and_right) == 0.95
     assert confidence_threshold(*sure_and_wrong) == 0.95
 
 
-def test_equally_sure_answers_are_treated_alike() -> None:
+def test_equally_confident_predictions_are_treated_alike() -> None:
     confidence = np.array([0.9] * 20 + [0.6] * 20)
     right = np.array([True] * 20 + [True] * 2 + [False] * 18)
     assert confidence_threshold(*_binary(confidence, right)) == pytest.approx(0.9)
 
 
-def test_few_answers_give_the_fallback() -> None:
+def test_few_predictions_give_the_default_threshold() -> None:
     few = MIN_FOR_THRESHOLD - 1
     assert confidence_threshold(*_binary(np.full(few, 0.99), np.full(few, True))) == FALLBACK_THRESHOLD
     assert confidence_threshold(np.empty((0, 2)), np.empty(0, int)) == FALLBACK_THRESHOLD
 
 
-def test_a_class_that_is_often_named_wrongly_must_be_surer_than_the_others():
+def test_a_class_with_many_false_positives_has_a_higher_threshold():
     rng = np.random.default_rng(0)
     confidence = rng.uniform(0.5, 1.0, 300)
     named, labels = np.repeat([0, 1, 2], [150, 120, 30]), np.repeat([0, 1, 2], [150, 120, 30])
@@ -121,7 +121,7 @@ def test_a_class_that_is_often_named_wrongly_must_be_surer_than_the_others():
     assert (labels == named)[accepted].mean() >= 0.9
 
 
-def test_no_more_new_images_than_wanted_are_beyond_the_distance():
+def test_at_most_the_requested_fraction_of_new_images_exceeds_the_distance_threshold():
     rng = np.random.default_rng(0)
     found = [(rng.random(1000) > distance_threshold(rng.random(199), 0.95)).mean() for _ in range(200)]
     assert np.mean(found) == pytest.approx(0.05, abs=0.005)

@@ -59,18 +59,18 @@ def _photos(directory: Path, labels: list[int]) -> list[Sample]:
     return samples
 
 
-def test_judges_all_images_in_order_a_batch_at_a_time(engine: _ByBrightness, bundle: Bundle, tmp_path: Path) -> None:
+def test_images_are_evaluated_in_order_and_in_batches(engine: _ByBrightness, bundle: Bundle, tmp_path: Path) -> None:
     samples = _photos(tmp_path, [0, 1] * 35)
-    told: list[tuple[str, int, int]] = []
+    reported: list[tuple[str, int, int]] = []
     evaluation = evaluate_bundle(
-        bundle, samples, lambda phase, done, total, /, **metrics: told.append((phase, done, total))
+        bundle, samples, lambda phase, done, total, /, **metrics: reported.append((phase, done, total))
     )
     assert evaluation.samples == tuple(samples)
     assert evaluation.probabilities.shape == (70, 3)
     assert evaluation.labels.tolist() == [0, 1] * 35
     assert evaluation.metrics["accuracy"] == 1
     assert engine.batches == [BATCH_SIZE, BATCH_SIZE, 6]
-    assert told == [("evaluate", 32, 70), ("evaluate", 64, 70), ("evaluate", 70, 70)]
+    assert reported == [("evaluate", 32, 70), ("evaluate", 64, 70), ("evaluate", 70, 70)]
 
 
 def test_unreadable_images_are_listed_with_the_reason(engine: _ByBrightness, bundle: Bundle, tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_unreadable_images_are_listed_with_the_reason(engine: _ByBrightness, bun
     assert evaluation.metrics["images"] == 2
 
 
-def test_nothing_to_judge_is_an_error(engine: _ByBrightness, bundle: Bundle, tmp_path: Path) -> None:
+def test_evaluation_without_images_is_an_error(engine: _ByBrightness, bundle: Bundle, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="at least one labelled image"):
         evaluate_bundle(bundle, [])
     # A folder with nothing in it would be a mount that is away.
@@ -129,7 +129,7 @@ def test_the_most_confident_errors_come_first(mistaken: Evaluation, bundle: Bund
     assert len(find_confident_errors(mistaken, Predictor(bundle, engine), limit=1)) == 1
 
 
-def test_an_error_whose_image_has_vanished_is_passed_over(
+def test_an_error_whose_image_is_missing_is_skipped(
     mistaken: Evaluation, bundle: Bundle, engine: _ByBrightness
 ) -> None:
     mistaken.samples[1].path.unlink()

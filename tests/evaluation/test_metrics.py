@@ -31,7 +31,7 @@ def _answers(labels: list[int], predicted: list[int], classes: int, confidence: 
     return probabilities, np.array(labels), tuple(f"class {index}" for index in range(classes))
 
 
-def test_numbers_worked_out_by_hand() -> None:
+def test_metrics_match_values_computed_by_hand() -> None:
     # a: 3 images, 2 right. b: 2 images, 1 right. c: no images, answered once. d: neither.
     metrics = evaluate_predictions(*_answers([0, 0, 0, 1, 1], [0, 0, 1, 1, 2], classes=4))
     assert metrics["images"] == 5
@@ -52,7 +52,7 @@ def test_numbers_worked_out_by_hand() -> None:
 
 @given(st.integers(2, 7), st.integers(1, 60), st.integers(0, 2**32 - 1))
 @settings(max_examples=40, deadline=None)
-def test_agrees_with_scikit_learn(classes: int, images: int, seed: int) -> None:
+def test_metrics_agree_with_scikit_learn(classes: int, images: int, seed: int) -> None:
     sklearn_metrics = pytest.importorskip("sklearn.metrics")
     rng = np.random.default_rng(seed)
     probabilities = rng.dirichlet(np.ones(classes), images)
@@ -108,7 +108,7 @@ def test_wilson_interval_of_whole_numbers_is_that_of_scipy(successes: int, trial
     assert wilson_interval(successes, trials) == pytest.approx((interval.low, interval.high), abs=1e-7)
 
 
-def test_intervals_stay_what_they_were() -> None:
+def test_intervals_match_the_recorded_values() -> None:
     matrix = np.array([[5, 2, 2], [1, 7, 3], [4, 2, 9]])
     assert bootstrap_interval(matrix, macro_f1) == pytest.approx((0.41467264814039007, 0.7458441619950571), abs=1e-12)
     wide = bootstrap_interval(matrix, balanced_accuracy, fraction=effective_fraction(5))
@@ -142,7 +142,7 @@ def test_bootstrap_intervals_cover_the_truth() -> None:
     assert covered >= 88
 
 
-def test_bootstrap_is_the_same_twice() -> None:
+def test_bootstrap_is_deterministic() -> None:
     matrix = np.array([[5, 2], [1, 7]])
     assert bootstrap_interval(matrix, macro_f1) == bootstrap_interval(matrix, macro_f1)
     assert bootstrap_interval(matrix, macro_f1) != bootstrap_interval(matrix, macro_f1, seed=1)
@@ -154,14 +154,14 @@ def test_a_faultless_small_test_does_not_claim_certainty() -> None:
     assert metrics["macro_f1_interval"] == metrics["accuracy_interval"] == [pytest.approx(0.4385, abs=1e-3), 1.0]
 
 
-def test_metrics_of_many_matrices_at_once() -> None:
+def test_metrics_of_several_confusion_matrices_are_vectorised() -> None:
     hits = np.array([[2, 1], [0, 0]])
     counts = ClassCounts(hits, support=np.array([[2, 2], [1, 0]]), predicted=np.array([[3, 1], [0, 1]]))
     assert balanced_accuracy(counts) == pytest.approx([(1 + 0.5) / 2, 0])
     assert macro_f1(counts) == pytest.approx([(4 / 5 + 2 / 3) / 2, 0])
 
 
-def test_reliability_groups_answers_by_confidence() -> None:
+def test_reliability_bins_predictions_by_confidence() -> None:
     probabilities = np.array([[0.55, 0.45], [0.6, 0.4], [0.62, 0.38], [1.0, 0.0]])
     groups = reliability(probabilities, np.array([0, 1, 0, 0]), bins=5)
     assert [(group.low, group.high, group.images) for group in groups] == [(0.4, 0.6, 2), (0.6, 0.8, 1), (0.8, 1.0, 1)]
@@ -201,6 +201,6 @@ def test_intervals_of_cross_validation_are_wider_around_the_same_numbers() -> No
         assert 1.2 < (wide_high - wide_low) / (high - low) < 1.5
 
 
-def test_an_image_counts_for_about_a_half_in_cross_validation() -> None:
+def test_cross_validated_images_count_about_half_in_intervals() -> None:
     assert [effective_fraction(folds) for folds in (0, 1)] == [1.0, 1.0]
     assert effective_fraction(2) == pytest.approx(1 / 3) and effective_fraction(10) == pytest.approx(9 / 19)

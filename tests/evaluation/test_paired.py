@@ -15,14 +15,14 @@ def _answers(labels: np.ndarray, right: int, classes: int = 3) -> np.ndarray:
 
 
 @pytest.mark.parametrize("metric", STOP_ON)
-def test_many_more_right_answers_are_better_beyond_chance(metric):
+def test_many_more_correct_predictions_are_significantly_better(metric):
     labels = np.arange(200) % 3
     comparison = compare_paired(_answers(labels, 140), _answers(labels, 170), labels, np.ones(200), metric)
     assert comparison.is_better and comparison.wins == 1.0
 
 
 @pytest.mark.parametrize("metric", STOP_ON)
-def test_one_more_right_answer_is_not(metric):
+def test_one_more_correct_prediction_is_not_significantly_better(metric):
     labels = np.arange(200) % 3
     comparison = compare_paired(_answers(labels, 140), _answers(labels, 141), labels, np.ones(200), metric)
     # The image that makes the difference is drawn in 1 - 1/e of the resamples.
@@ -30,20 +30,20 @@ def test_one_more_right_answer_is_not(metric):
 
 
 @pytest.mark.parametrize("metric", STOP_ON)
-def test_the_same_answers_are_not_better(metric):
+def test_equal_predictions_are_not_better(metric):
     labels = np.arange(50) % 3
     logits = np.random.default_rng(0).normal(size=(50, 3))
     assert compare_paired(logits, logits, labels, np.ones(50), metric).wins == 0
 
 
-def test_of_a_handful_of_images_nearly_all_must_speak_for_the_new_model():
+def test_with_few_images_nearly_all_must_favour_the_new_model():
     labels = np.arange(6) % 3
     some = compare_paired(_answers(labels, 4), _answers(labels, 6), labels, np.ones(6), "val_accuracy")
     most = compare_paired(_answers(labels, 2), _answers(labels, 6), labels, np.ones(6), "val_accuracy")
     assert not some.is_better and most.is_better
 
 
-def test_the_values_are_those_of_the_metrics():
+def test_compared_values_equal_the_metrics():
     rng = np.random.default_rng(0)
     labels, weights = rng.integers(0, 3, 80), rng.uniform(0.5, 1.5, 80)
     base, new = rng.normal(size=(2, 80, 3))
@@ -55,7 +55,7 @@ def test_the_values_are_those_of_the_metrics():
     assert values == pytest.approx(expected)
 
 
-def test_a_comparison_is_the_same_each_time_and_in_pieces(monkeypatch):
+def test_a_comparison_is_deterministic_for_any_chunk_size(monkeypatch):
     rng = np.random.default_rng(1)
     labels = rng.integers(0, 3, 60)
     base, new = rng.normal(size=(2, 60, 3))
@@ -64,7 +64,7 @@ def test_a_comparison_is_the_same_each_time_and_in_pieces(monkeypatch):
     assert compare_paired(base, new, labels, np.ones(60), "val_loss") == whole
 
 
-def test_logits_that_are_not_finite_never_win():
+def test_logits_that_are_not_finite_are_never_better():
     labels = np.arange(20) % 3
     broken = np.full((20, 3), np.nan)
     assert compare_paired(_answers(labels, 2), broken, labels, np.ones(20), "val_loss").wins == 0

@@ -1,4 +1,4 @@
-"""The report: whole in one file, safe with any class name, and complete whatever there is to tell."""
+"""The report: self-contained, safe with any class name, and complete for any content."""
 
 import dataclasses
 import html.parser
@@ -110,7 +110,7 @@ def _everything(classes: Sequence[str]) -> ReportContent:
     )
 
 
-def test_one_file_that_loads_nothing_from_anywhere(tmp_path: Path) -> None:
+def test_the_report_is_one_file_without_external_resources(tmp_path: Path) -> None:
     path = tmp_path / "report.html"
     write_report(path, _everything(("a", "b", "c")))
     source = path.read_text(encoding="utf-8")
@@ -122,7 +122,7 @@ def test_one_file_that_loads_nothing_from_anywhere(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "a & b's {{ 7 * 7 }}"])
-def test_names_from_the_dataset_stay_text(name: str) -> None:
+def test_names_of_the_dataset_are_escaped(name: str) -> None:
     page = _Page(render_report(_everything((name, "other", "third"))))
     assert "script" not in page.tags
     assert page.tags.count("img") == 2
@@ -131,7 +131,7 @@ def test_names_from_the_dataset_stay_text(name: str) -> None:
     assert "49" not in page.text.split("lowest first")[1].split("Confusion matrix")[0]
 
 
-def test_tells_the_verdict_on_the_data() -> None:
+def test_the_report_shows_the_check_of_the_dataset() -> None:
     text = _Page(render_report(_everything(("a", "b", "c")))).text
     assert "30 photos left out" in text
     assert "and 22 more, in dataset_files/rejected.csv" in text
@@ -155,11 +155,11 @@ def test_without_a_test_split_validation_is_shown_with_a_warning() -> None:
 @pytest.mark.parametrize(
     ("wrong", "sentence"), [(0, "There are no errors"), (1, "1 of 24 photos is predicted incorrectly")]
 )
-def test_no_error_and_one_error(wrong: int, sentence: str) -> None:
+def test_the_errors_are_shown_if_there_are_any(wrong: int, sentence: str) -> None:
     assert sentence in _Page(render_report(_content(("a", "b", "c"), wrong=wrong))).text
 
 
-def test_least_content_that_can_be_had() -> None:
+def test_a_report_of_minimal_content() -> None:
     content = _content(("a", "b"), images=1)
     manifest = dataclasses.replace(content.manifest, dataset={}, thresholds={}, parity={}, versions={})
     page = _Page(render_report(ReportContent(manifest, {"val": content.evaluations["val"]})))
@@ -175,7 +175,7 @@ def test_epochs_without_numbers_leave_gaps() -> None:
 
 
 @pytest.mark.parametrize("classes", [2, 6, 25, 60, 100])
-def test_any_number_of_classes_with_long_names(classes: int) -> None:
+def test_any_number_of_classes_with_long_names_is_shown(classes: int) -> None:
     names = [f"Genus speciosissima {index} var. extraordinaria with a name that goes on" for index in range(classes)]
     page = _Page(render_report(_content(names, images=3 * classes, wrong=classes)))
     assert all(name in page.text for name in names)
@@ -203,11 +203,11 @@ def test_a_section_is_a_template_and_a_row_of_the_table() -> None:
     assert "Settings" not in _Page(render_report(content, [("settings", lambda content: None)])).text
 
 
-def test_the_phase_of_fine_tuning_is_marked() -> None:
+def test_the_fine_tuning_phase_is_marked() -> None:
     assert "fine-tune" in render_report(_everything(("a", "b", "c")))
 
 
-def test_labels_are_shortened_in_the_middle() -> None:
+def test_long_labels_are_shortened_in_the_middle() -> None:
     assert charts.shorten("short") == "short"
     assert charts.shorten("abcdefghij", 7) == "abc…hij"
     assert len(charts.shorten("x" * 99, 8)) == 8
@@ -219,7 +219,7 @@ def test_the_confusion_matrix_names_both_classes_of_a_cell() -> None:
     assert "alga predicted as alga: 0 of 0" in svg
 
 
-def test_a_tuning_is_shown_with_what_was_chosen_and_what_was_not_tried() -> None:
+def test_a_search_is_shown_with_its_choice_and_the_candidates_not_tried() -> None:
     row = {
         "accuracy": 0.9,
         "accuracy_interval": [0.8, 0.95],

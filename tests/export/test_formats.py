@@ -42,7 +42,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 @pytest.mark.slow  # converts by TensorFlow, and starts each program
 @pytest.mark.parametrize("form", FORMS)
-def test_each_form_answers_as_the_model_and_its_program_too(small: Bundle, tmp_path: Path, form: str) -> None:
+def test_every_format_and_its_script_predict_as_the_model(small: Bundle, tmp_path: Path, form: str) -> None:
     exported = export_form(small, form, tmp_path / form)
     assert exported.max_difference < 1e-4 and "drawn photos" in exported.compared_on
     assert (tmp_path / form / "classes.txt").read_text().splitlines() == list(CLASSES)
@@ -62,7 +62,7 @@ def test_each_form_answers_as_the_model_and_its_program_too(small: Bundle, tmp_p
     assert float(probability) == pytest.approx(expected.probabilities[0], abs=0.02)
 
 
-def test_a_form_that_answers_otherwise_is_not_written(
+def test_a_format_with_different_predictions_is_not_written(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def wrong(path: Path, images: np.ndarray) -> np.ndarray:
@@ -74,7 +74,7 @@ def test_a_form_that_answers_otherwise_is_not_written(
     assert not (tmp_path / "onnx").exists() and list(tmp_path.glob(".onnx*")) == []
 
 
-def test_a_folder_that_is_there_is_left_alone(bundle: Bundle, tmp_path: Path) -> None:
+def test_an_existing_folder_is_not_overwritten(bundle: Bundle, tmp_path: Path) -> None:
     (tmp_path / "onnx").mkdir()
     with pytest.raises(ConfigError, match="expected a new folder"):
         export_form(bundle, "onnx", tmp_path / "onnx")
@@ -88,7 +88,7 @@ def trained_on(place: str, lists: Path, directory: Path, layout: str = LISTS) ->
 
 
 @pytest.mark.skipif(not PLANKTON.is_dir(), reason=f"there are no photos in {PLANKTON}")
-def test_a_form_is_compared_on_real_test_photos_of_an_archive(tmp_path: Path) -> None:
+def test_formats_are_compared_on_test_photos_of_an_archive(tmp_path: Path) -> None:
     archive = shutil.make_archive(str(tmp_path / "plankton"), "gztar", PLANKTON.parent, PLANKTON.name)
     bundle = trained_on(archive, PLANKTON / "dataset_files", tmp_path / "models" / "plankton")
     exported = export_form(bundle, "onnx", tmp_path / "onnx")
@@ -108,7 +108,7 @@ def signs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("form", ["zip", "tar", "gztar"])
-def test_photos_of_an_archive_are_those_below_its_images_folder(signs: Path, tmp_path: Path, form: str) -> None:
+def test_photos_of_an_archive_are_read_from_its_images_folder(signs: Path, tmp_path: Path, form: str) -> None:
     archive = shutil.make_archive(str(tmp_path / "signs"), form, signs.parent)
     in_archive = trained_on(archive, signs / "dataset_files", tmp_path / "models" / "archive")
     in_folder = trained_on(str(signs), signs / "dataset_files", tmp_path / "models" / "folder")
@@ -123,14 +123,14 @@ def test_photos_of_an_archive_of_class_folders_are_found(signs: Path, tmp_path: 
     assert find_photos(bundle).origin == "8 test photos of its dataset"
 
 
-def test_an_archive_that_is_cut_off_stops_no_export(signs: Path, tmp_path: Path) -> None:
+def test_a_truncated_archive_does_not_stop_an_export(signs: Path, tmp_path: Path) -> None:
     archive = Path(shutil.make_archive(str(tmp_path / "signs"), "tar", signs / "images"))
     bundle = trained_on(str(archive), signs / "dataset_files", tmp_path / "models" / "signs", "a folder per class")
     archive.write_bytes(archive.read_bytes()[:3000])
     assert "drawn" in find_photos(bundle).origin
 
 
-def test_photos_of_a_dataset_in_a_storage_are_taken_from_its_copy_where_that_is_whole(
+def test_photos_of_a_remote_dataset_are_read_from_its_complete_local_copy(
     signs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TOPGRAFT_CACHE", str(tmp_path / "cache"))
@@ -144,7 +144,7 @@ def test_photos_of_a_dataset_in_a_storage_are_taken_from_its_copy_where_that_is_
     assert find_photos(bundle).origin == "8 test photos of its dataset"
 
 
-def test_photos_of_its_own_test_split_are_taken_where_they_are(signs: Path, tmp_path: Path) -> None:
+def test_photos_of_the_test_split_are_read_in_place(signs: Path, tmp_path: Path) -> None:
     assert "drawn" in find_photos(write_model(tmp_path / "models" / "unknown")).origin
     bundle = trained_on(str(signs), signs / "dataset_files", tmp_path / "models" / "signs")
     photos = find_photos(bundle, 5)

@@ -26,7 +26,7 @@ def config(shapes, **options: object) -> TrainConfig:
 
 
 @pytest.mark.slow  # calibrates a network
-def test_an_int8_network_is_small_and_answers_like_the_float32_one(workspace, shapes, monkeypatch):
+def test_an_int8_network_is_small_and_predicts_like_the_float32_one(workspace, shapes, monkeypatch):
     float32: list[bytes] = []
 
     def keep(graph, images):
@@ -51,15 +51,15 @@ def test_an_int8_network_is_small_and_answers_like_the_float32_one(workspace, sh
     assert [answer.labels[0] for answer in answers].count("circle") > len(answers) * 0.8
     # Not as the float32 network saw them: new photos would seem to have drifted.
     assert np.abs(held_out_as_served(bundle) - read_held_out(bundle) / FEATURE_SCALE).max() < 0.005
-    # What is told of the test is what the network that answers says.
+    # The reported test predictions are those of the exported network.
     with open(bundle.directory / "predictions" / "test.csv", newline="", encoding="utf-8") as stream:
-        told = {row["image"]: float(row["probability"]) for row in csv.DictReader(stream)}
-    served = load_predictor(bundle).predict_stream([(name, (shapes / name).read_bytes()) for name in told])
-    assert [answer.probabilities[0] for answer in served] == pytest.approx(list(told.values()), abs=1e-4)
+        test_rows = {row["image"]: float(row["probability"]) for row in csv.DictReader(stream)}
+    served = load_predictor(bundle).predict_stream([(name, (shapes / name).read_bytes()) for name in test_rows])
+    assert [answer.probabilities[0] for answer in served] == pytest.approx(list(test_rows.values()), abs=1e-4)
     assert "ONNX Runtime in int8" in (bundle.directory / "report.html").read_text()
 
 
-def test_an_int8_network_that_answers_worse_is_refused(workspace, shapes, monkeypatch):
+def test_an_int8_network_of_lower_accuracy_is_refused(workspace, shapes, monkeypatch):
     monkeypatch.setattr(int8, "quantize", lambda graph, images: _wrong(graph))
     result = train(config(shapes), workspace)
     [warning] = [warning for warning in result.warnings if "int8" in warning]

@@ -1,4 +1,4 @@
-"""The caches of features and of converted backbones: damaged or impossible to write, a training goes on."""
+"""The caches of features and of converted backbones; a damaged or unwritable cache does not stop a training."""
 
 import contextlib
 import sqlite3
@@ -42,7 +42,7 @@ def test_features_are_extracted_once(samples):
     assert asked == [3] and np.array_equal(first, second)
 
 
-def test_an_interrupted_extraction_goes_on_with_the_rest_to_the_same_features(shapes, monkeypatch, tmp_path):
+def test_an_interrupted_extraction_is_resumed_to_the_same_features(shapes, monkeypatch, tmp_path):
     monkeypatch.setattr("model.features.cache._MAX_UNSAVED_IMAGES", 16)
     samples = [Sample(path, path.name + path.parent.name, 0) for path in sorted(shapes.rglob("*.jpg"))]
     hashes = {sample.name: sample.name for sample in samples}
@@ -70,7 +70,7 @@ def test_an_interrupted_extraction_goes_on_with_the_rest_to_the_same_features(sh
     assert np.array_equal(resumed, run(no_progress))
 
 
-def test_a_damaged_cache_is_said_and_made_anew(samples, caplog):
+def test_a_damaged_cache_is_reported_and_created_again(samples, caplog):
     asked: list[int] = []
     _extract(samples, asked)
     FeatureCache(LITE0, InputSpec.square(32)).path.write_bytes(b"garbage" * 1000)
@@ -80,7 +80,7 @@ def test_a_damaged_cache_is_said_and_made_anew(samples, caplog):
     assert asked == [3, 3]
 
 
-def test_a_cache_that_another_training_holds_is_left_alone(samples, monkeypatch, caplog):
+def test_a_cache_locked_by_another_training_is_not_used(samples, monkeypatch, caplog):
     _extract(samples, [])
     path = FeatureCache(LITE0, InputSpec.square(32)).path
     connect = sqlite3.connect
@@ -91,7 +91,7 @@ def test_a_cache_that_another_training_holds_is_left_alone(samples, monkeypatch,
     assert path.exists() and "it is not used" in caplog.text
 
 
-def test_a_cache_that_cannot_be_written_is_said_and_done_without(samples, cache, caplog):
+def test_an_unwritable_cache_is_reported_and_not_used(samples, cache, caplog):
     cache.write_text("a file where the folder should be")
     assert _extract(samples, []).shape == (3, 5)
     assert "TOPGRAFT_CACHE" in caplog.text

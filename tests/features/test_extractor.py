@@ -43,7 +43,7 @@ def test_features_are_float32_with_a_row_for_each_image(extractor: FeatureExtrac
     np.testing.assert_allclose(features, images.mean(axis=(1, 2)), rtol=1e-5)
 
 
-def test_a_pickled_extractor_gives_the_same_features_and_takes_no_session_along(extractor: FeatureExtractor) -> None:
+def test_a_pickled_extractor_gives_the_same_features_without_its_session(extractor: FeatureExtractor) -> None:
     images = np.full((2, *SPEC.shape), 7, np.uint8)
     before = extractor(images)
     pickled = pickle.dumps(extractor)

@@ -33,11 +33,11 @@ def _exhausted() -> Exception:
     ],
     ids=["JAX", "ONNX Runtime", "CUDA"],
 )
-def test_every_library_is_understood(error):
+def test_out_of_memory_errors_of_every_library_are_recognised(error):
     assert is_out_of_memory(error)
 
 
-def test_tensorflow_is_understood_and_other_errors_are_left_alone():
+def test_out_of_memory_errors_of_tensorflow_are_recognised_and_others_raised():
     assert is_out_of_memory(_exhausted())
     with pytest.raises(ValueError, match="shape"):
         with_batches_that_fit(lambda size: np.zeros(size).reshape(3, 5), 32)
@@ -55,7 +55,7 @@ def test_batches_are_halved_until_they_fit():
     assert with_batches_that_fit(work, 32) == 4 and tried == [32, 16, 8, 4]
 
 
-def test_too_little_memory_for_one_image_says_what_to_do():
+def test_the_error_of_too_little_memory_for_one_image_states_the_remedy():
     def work(size: int) -> int:
         raise _exhausted()
 
@@ -80,7 +80,9 @@ def test_features_are_extracted_in_smaller_parts(shapes):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("good_steps", [0, 5], ids=["at the first step", "in the second epoch"])
-def test_a_training_goes_on_with_smaller_batches_and_says_so(workspace, shapes, monkeypatch, good_steps):
+def test_a_training_out_of_memory_continues_in_smaller_batches_and_reports_it(
+    workspace, shapes, monkeypatch, good_steps
+):
     train_on_batch = keras.Model.train_on_batch
     sizes: list[int] = []
     epochs: list[int] = []

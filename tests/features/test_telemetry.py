@@ -1,4 +1,4 @@
-"""ONNX Runtime tells nobody what it runs."""
+"""The telemetry of ONNX Runtime is disabled."""
 
 import ast
 import os
@@ -14,7 +14,7 @@ QUIETENING = ("CI", "GITHUB_ACTIONS", "ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT
 
 
 @pytest.mark.parametrize("preset", [{}, {"ORT_DISABLE_TELEMETRY": ""}])
-def test_nothing_is_prepared_to_be_sent(preset: dict[str, str], tmp_path: Path) -> None:
+def test_no_telemetry_is_collected(preset: dict[str, str], tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name not in QUIETENING}
     subprocess.run(
         [sys.executable, "-c", "import model.features.onnx_session"],
@@ -24,7 +24,7 @@ def test_nothing_is_prepared_to_be_sent(preset: dict[str, str], tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_it_is_imported_only_after_the_room_that_silences_it() -> None:
+def test_onnx_runtime_is_imported_only_where_telemetry_is_disabled() -> None:
     sources = [path for folder in ("api", "model") for path in (ROOT / folder).rglob("*.py")]
     imported = {path: _imported(path) for path in sources}
     importers = {path: names for path, names in imported.items() if any(map(_is_onnxruntime, names))}

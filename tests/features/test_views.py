@@ -26,13 +26,13 @@ def strongest(name: str) -> float:
     return info.minimum if name in NO_STRENGTH else info.maximum
 
 
-def test_the_grammar_and_the_pixels_know_the_same_operations() -> None:
+def test_every_operation_of_the_grammar_is_implemented() -> None:
     assert OPERATIONS.keys() == augmentation.OPERATIONS.keys()
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
 @pytest.mark.parametrize("size", SIZES)
-def test_shape_and_type_stay_and_the_input_is_not_touched(name: str, size: tuple[int, int]) -> None:
+def test_a_view_has_shape_and_dtype_of_its_input_which_is_unchanged(name: str, size: tuple[int, int]) -> None:
     image = picture(*size)
     before = image.copy()
     for seed in range(10):
@@ -43,13 +43,13 @@ def test_shape_and_type_stay_and_the_input_is_not_touched(name: str, size: tuple
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_no_strength_is_no_change(name: str) -> None:
+def test_an_operation_of_strength_zero_changes_nothing(name: str) -> None:
     for seed in range(10):
         assert np.array_equal(apply(name, NO_STRENGTH.get(name, 0.0), picture(seed=seed), seed), picture(seed=seed))
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_the_generator_decides_and_nothing_else(name: str) -> None:
+def test_a_view_depends_on_the_random_generator_alone(name: str) -> None:
     results = [apply(name, strongest(name), picture(), seed) for seed in (1, 1, 2, 3, 4, 5)]
     assert np.array_equal(results[0], results[1])
     if not name.startswith("flip"):
@@ -57,13 +57,13 @@ def test_the_generator_decides_and_nothing_else(name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "flipped"), [("flip_lr", np.s_[:, ::-1]), ("flip_ud", np.s_[::-1])])
-def test_flips_swap_sides_as_often_as_they_should(name: str, flipped: tuple[slice, ...]) -> None:
+def test_flips_have_their_probability(name: str, flipped: tuple[slice, ...]) -> None:
     assert np.array_equal(apply(name, 1.0, picture()), picture()[flipped])
     count = sum(np.array_equal(apply(name, 0.5, picture(), seed), picture()[flipped]) for seed in range(400))
     assert 160 < count < 240
 
 
-def test_rotation_turns_about_the_centre_and_leaves_no_black_corner() -> None:
+def test_rotation_is_about_the_centre_and_leaves_no_black_corner() -> None:
     image = np.full((65, 65, 3), 200, np.uint8)
     image[30:35, 42:47] = 0
     seen = [apply("rotate", 90, image, seed) for seed in range(20)]
@@ -102,7 +102,7 @@ def test_blur_smooths_and_keeps_the_mean() -> None:
     assert blurred.mean() == pytest.approx(image.mean(), abs=3)
 
 
-def test_noise_is_as_strong_as_asked_for_at_most() -> None:
+def test_noise_has_at_most_the_requested_strength() -> None:
     gray = np.full((100, 100, 3), 128, np.uint8)
     deviations = [apply("noise", 0.1, gray, seed).std() / 255 for seed in range(30)]
     assert max(deviations) < 0.104 and max(deviations) > 0.08 and min(deviations) < 0.03
@@ -141,7 +141,7 @@ def test_a_view_depends_on_seed_number_content_and_operations_alone() -> None:
 
 
 @pytest.mark.parametrize("preset", ["light", "medium", "strong"])
-def test_presets_change_a_picture_and_leave_it_recognisable(preset: str) -> None:
+def test_presets_change_an_image_and_leave_it_recognisable(preset: str) -> None:
     smooth = np.asarray(np.linspace(0, 255, 64)[None, :, None] * np.ones((64, 1, 3)), np.uint8)
     seen = augment(smooth, parse_augmentation(preset, 0), np.random.default_rng(0))
     assert not np.array_equal(seen, smooth)
@@ -153,5 +153,5 @@ def test_presets_change_a_picture_and_leave_it_recognisable(preset: str) -> None
     [({}, 0), ({"fine_tune": "all"}, 4), ({"fine_tune": "auto"}, 4), ({"weights": "none"}, 4)],
     ids=str,
 )
-def test_auto_makes_no_views_for_a_head_alone(options, count):
+def test_auto_creates_no_views_for_a_head_alone(options, count):
     assert len(views_of(TrainConfig(augmentation="auto", **options), images_per_class=20)) == count

@@ -42,7 +42,7 @@ def refusal(tmp_path: Path, content: bytes, limits: ArchiveLimits | None = None)
 
 
 @pytest.mark.parametrize("mode", ["zip", "w", "w:gz", "w:bz2", "w:xz"])
-def test_every_kind_is_known_by_its_content(tmp_path: Path, mode: str) -> None:
+def test_archive_formats_are_recognised_by_content(tmp_path: Path, mode: str) -> None:
     archive = tmp_path / "archive"
     archive.write_bytes(zipped(FILES) if mode == "zip" else tarred(FILES, mode))
     assert is_archive(archive)
@@ -51,7 +51,7 @@ def test_every_kind_is_known_by_its_content(tmp_path: Path, mode: str) -> None:
     assert os.listdir(tmp_path / "deep") == ["out"]
 
 
-def test_no_archive(tmp_path: Path) -> None:
+def test_other_files_are_no_archives(tmp_path: Path) -> None:
     assert not is_archive(tmp_path)
     assert not is_archive(tmp_path / "missing")
     assert "expected a .zip, .tar" in refusal(tmp_path, b"hello")
@@ -61,14 +61,16 @@ def test_no_archive(tmp_path: Path) -> None:
     "name", ["../x", "a/../../x", "/etc/x", "\\x", "..\\x", "a\\..\\..\\x", "C:\\x", "c:x", "a/..", "//host/x"]
 )
 @pytest.mark.parametrize("pack", [zipped, tarred])
-def test_paths_that_lead_outside(tmp_path: Path, name: str, pack: Callable[[Mapping[str, bytes]], bytes]) -> None:
+def test_paths_outside_the_target_are_refused(
+    tmp_path: Path, name: str, pack: Callable[[Mapping[str, bytes]], bytes]
+) -> None:
     assert "leads outside" in refusal(tmp_path, pack({"good.jpg": b"x", name: b"y"}))
 
 
 @pytest.mark.parametrize(
     "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE, b"Z"]
 )
-def test_links_and_devices_in_a_tar(tmp_path: Path, kind: bytes) -> None:
+def test_links_and_devices_in_a_tar_are_refused(tmp_path: Path, kind: bytes) -> None:
     member = tarfile.TarInfo("thing")
     member.type, member.linkname = kind, "target"
     assert "link or a device" in refusal(tmp_path, tarred_member(member))
@@ -81,7 +83,7 @@ def _file(tmp_path: Path, content: bytes) -> Path:
 
 
 @pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFCHR, stat.S_IFIFO, stat.S_IFSOCK])
-def test_links_and_devices_in_a_zip(tmp_path: Path, kind: int) -> None:
+def test_links_and_devices_in_a_zip_are_refused(tmp_path: Path, kind: int) -> None:
     info = zipfile.ZipInfo("thing")
     info.external_attr = (kind | 0o777) << 16
     stream = io.BytesIO()
@@ -92,7 +94,7 @@ def test_links_and_devices_in_a_zip(tmp_path: Path, kind: int) -> None:
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 @pytest.mark.parametrize("names", [("x", "x"), ("x", "./x"), ("x/y", "x"), ("x", "x/y"), ("a\\b", "a/b")])
-def test_names_there_twice(tmp_path: Path, names: tuple[str, str]) -> None:
+def test_duplicate_names_are_refused(tmp_path: Path, names: tuple[str, str]) -> None:
     streams = io.BytesIO(), io.BytesIO()
     with zipfile.ZipFile(streams[0], "w") as zip_file, tarfile.open(fileobj=streams[1], mode="w") as tar:
         for name in names:
@@ -108,7 +110,7 @@ def test_folders_may_be_named_before_their_files(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("pack", [zipped, tarred])
-def test_limits(tmp_path: Path, pack: Callable[[Mapping[str, bytes]], bytes]) -> None:
+def test_limits_of_number_and_size_apply(tmp_path: Path, pack: Callable[[Mapping[str, bytes]], bytes]) -> None:
     content = pack({"1": b"x" * 600, "2": b"y" * 600})
     assert "at most 1 files and folders" in refusal(tmp_path, content, ArchiveLimits(entries=1))
     assert "at most 1,000 bytes when unpacked" in refusal(tmp_path, content, ArchiveLimits(total_bytes=1000))
@@ -121,7 +123,7 @@ def test_zip_bomb_is_stopped_by_its_ratio(tmp_path: Path) -> None:
     assert "expected at most" in refusal(tmp_path, bomb)
 
 
-def test_zip_header_that_lies_about_its_size(tmp_path: Path) -> None:
+def test_a_zip_header_with_a_wrong_size_is_refused(tmp_path: Path) -> None:
     honest = zipped({"1": b"x" * 10_000})
     lying = honest.replace(struct.pack("<L", 10_000), struct.pack("<L", 10))
     assert "damaged" in refusal(tmp_path, lying)
@@ -133,21 +135,21 @@ def test_tar_bomb_is_stopped_by_its_ratio(tmp_path: Path, mode: str) -> None:
 
 
 @pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
-def test_tar_header_that_claims_gigabytes_for_itself(tmp_path: Path, kind: bytes) -> None:
+def test_a_tar_header_of_gigabytes_is_refused(tmp_path: Path, kind: bytes) -> None:
     member = tarfile.TarInfo("header")
     member.type, member.size = kind, 8 * 1024**3
     content = member.tobuf(tarfile.GNU_FORMAT) + bytes(1024)
     assert "claims" in refusal(tmp_path, content)
 
 
-def test_tar_of_endless_headers(tmp_path: Path) -> None:
+def test_a_tar_of_endless_headers_is_refused(tmp_path: Path) -> None:
     member = tarfile.TarInfo("long")
     member.type, member.size = tarfile.GNUTYPE_LONGNAME, 4
     content = (member.tobuf(tarfile.GNU_FORMAT) + b"name" + bytes(508)) * 5000
     assert "damaged" in refusal(tmp_path, content)
 
 
-def test_sparse_tar_is_counted(tmp_path: Path) -> None:
+def test_a_sparse_tar_counts_by_its_unpacked_size(tmp_path: Path) -> None:
     header = bytearray(tarfile.TarInfo("holes").tobuf(tarfile.GNU_FORMAT))
     header[156:157] = tarfile.GNUTYPE_SPARSE
     header[483:495] = b"%011o\0" % (1 << 32)
@@ -157,25 +159,25 @@ def test_sparse_tar_is_counted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("keep", [0.3, 0.6, 0.9])
 @pytest.mark.parametrize("mode", ["zip", "w", "w:gz", "w:xz"])
-def test_truncated(tmp_path: Path, mode: str, keep: float) -> None:
+def test_truncated_archives_are_refused(tmp_path: Path, mode: str, keep: float) -> None:
     files = {str(number): os.urandom(20_000) for number in range(5)}
     content = zipped(files) if mode == "zip" else tarred(files, mode)
     assert refusal(tmp_path, content[: int(len(content) * keep)])
 
 
-def test_tar_with_a_damaged_header_in_the_middle(tmp_path: Path) -> None:
+def test_a_tar_with_a_damaged_header_is_refused(tmp_path: Path) -> None:
     content = bytearray(tarred({"1": b"x", "2": b"y"}))
     content[1024 + 10] ^= 1
     assert "a header is damaged" in refusal(tmp_path, bytes(content))
 
 
-def test_damaged_data(tmp_path: Path) -> None:
+def test_damaged_data_is_refused(tmp_path: Path) -> None:
     content = bytearray(zipped({"1": b"x" * 1000}, zipfile.ZIP_STORED))
     content[500] ^= 1
     assert "damaged" in refusal(tmp_path, bytes(content))
 
 
-def test_encrypted_and_exotic_zips(tmp_path: Path) -> None:
+def test_encrypted_and_exotic_zips_are_refused(tmp_path: Path) -> None:
     content = bytearray(zipped({"1": b"x"}))
     content[6] |= 1
     content[content.index(b"PK\x01\x02") + 8] |= 1
@@ -183,7 +185,7 @@ def test_encrypted_and_exotic_zips(tmp_path: Path) -> None:
     assert "by another method than deflate" in refusal(tmp_path, zipped({"1": b"x"}, zipfile.ZIP_LZMA))
 
 
-def test_place_that_cannot_be_written(tmp_path: Path) -> None:
+def test_an_unwritable_target_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(ArchiveError, match="cannot be unpacked into"):
         unpack_archive(_file(tmp_path, zipped(FILES)), tmp_path / "file" / "out")
@@ -196,7 +198,7 @@ def test_place_that_cannot_be_written(tmp_path: Path) -> None:
     names=st.lists(st.text("ab./\\:", min_size=1, max_size=8), min_size=1, max_size=5),
     as_tar=st.booleans(),
 )
-def test_any_names_stay_inside(names: list[str], as_tar: bool) -> None:
+def test_any_names_are_unpacked_inside_the_target(names: list[str], as_tar: bool) -> None:
     files = dict.fromkeys(names, b"x")
     with tempfile.TemporaryDirectory() as directory:
         room = Path(directory, "room")
@@ -215,7 +217,7 @@ def test_any_names_stay_inside(names: list[str], as_tar: bool) -> None:
     changes=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=6),
     as_tar=st.booleans(),
 )
-def test_any_damage_is_refused_or_harmless(changes: list[tuple[float, int]], as_tar: bool) -> None:
+def test_any_damage_is_an_error_or_harmless(changes: list[tuple[float, int]], as_tar: bool) -> None:
     content = bytearray(tarred(FILES) if as_tar else zipped(FILES))
     for place, value in changes:
         content[int(place * len(content))] = value
@@ -227,18 +229,18 @@ def test_any_damage_is_refused_or_harmless(changes: list[tuple[float, int]], as_
             assert os.listdir(directory) == ["archive"]
 
 
-def test_zip_images_skip_what_no_user_put_there() -> None:
+def test_zip_images_skip_files_of_operating_systems() -> None:
     content = zipped(
         {"a/": b"", "a/1.jpg": b"one", "__MACOSX/a/._1.jpg": b"", ".DS_Store": b"", "readme.txt": b"hello"}
     )
     assert list(iter_zip_images(content)) == [("a/1.jpg", b"one"), ("readme.txt", b"hello")]
 
 
-def test_zip_images_from_a_path(tmp_path: Path) -> None:
+def test_zip_images_are_read_from_a_path(tmp_path: Path) -> None:
     assert dict(iter_zip_images(_file(tmp_path, zipped(FILES)))) == FILES
 
 
-def test_zip_images_tell_of_a_bad_entry_and_go_on() -> None:
+def test_zip_images_report_a_bad_entry_and_continue() -> None:
     content = bytearray(zipped({"1": b"x" * 100, "2": b"y" * 100, "3": b"z" * 5000}, zipfile.ZIP_STORED))
     content[content.index(b"x" * 100)] ^= 1
     errors: dict[str, str] = {}
@@ -262,7 +264,7 @@ def test_zip_images_tell_of_a_bad_entry_and_go_on() -> None:
         (zipped({"1": b"x" * 60, "2": b"y" * 60}), ArchiveLimits(total_bytes=100), "at most 100 bytes"),
     ],
 )
-def test_zip_images_refused_whole(content: bytes, limits: ArchiveLimits, message: str) -> None:
+def test_zips_of_images_that_are_refused_as_a_whole(content: bytes, limits: ArchiveLimits, message: str) -> None:
     with pytest.raises(ArchiveError, match=message):
         list(iter_zip_images(content, limits, lambda name, why: None))
 
@@ -275,7 +277,7 @@ def test_the_files_of_a_zip_are_counted_without_unpacking(tmp_path: Path) -> Non
     assert count_zip_files(_file(tmp_path, b"no zip")) == count_zip_files(tmp_path / "missing") == 0
 
 
-def test_a_table_of_contents_that_is_longer_than_allowed_is_not_read(tmp_path: Path) -> None:
+def test_a_central_directory_longer_than_the_limit_is_not_read(tmp_path: Path) -> None:
     """Two hundred thousand entries of one byte each would be objects of a hundred megabytes before any is counted."""
     entry = zipped({"x": b""})
     table_at = entry.index(b"PK\x01\x02")

@@ -22,7 +22,7 @@ def test_the_same_files_give_the_same_bytes(tmp_path: Path) -> None:
     assert pack_folder(tmp_path / "photos", tmp_path / "2.tar").sha256 == packed.sha256
 
 
-def test_linked_folders_are_packed_as_they_are_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_linked_folders_are_followed_when_packing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     linked = write_linked_folder(tmp_path)
     (linked / "cats" / "gone.jpg").symlink_to(tmp_path / "gone.jpg")
     assert pack_folder(linked, tmp_path / "photos.tar").files == len(LINKED_FILES)
@@ -38,7 +38,7 @@ def test_linked_folders_are_packed_as_they_are_read(tmp_path: Path, caplog: pyte
 
 
 @pytest.mark.parametrize("name", ["x\\y.jpg", "a/\\1.jpg", "c:1.jpg", "C:/1.jpg"])
-def test_a_name_that_an_archive_does_not_keep_is_refused_before_packing(name: str, tmp_path: Path) -> None:
+def test_a_name_that_an_archive_cannot_store_is_refused_before_packing(name: str, tmp_path: Path) -> None:
     for path in (tmp_path / "photos" / "1.jpg", tmp_path / "photos" / name):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"1")
@@ -47,7 +47,7 @@ def test_a_name_that_an_archive_does_not_keep_is_refused_before_packing(name: st
     assert name in refused.value.message and not (tmp_path / "photos.tar").exists()
 
 
-def test_an_archive_whose_files_are_not_those_of_its_index_is_refused(tmp_path: Path) -> None:
+def test_an_archive_that_does_not_match_its_index_is_refused(tmp_path: Path) -> None:
     write_files(tmp_path / "photos")
     pack_folder(tmp_path / "photos", tmp_path / "photos.tar")
     with tarfile.open(tmp_path / "photos.tar") as tar:

@@ -62,7 +62,7 @@ SIZES = {name: len(content) for name, content in CONTENTS.items()}
 @pytest.mark.parametrize("large", [True, False], ids=["zip64", "zip"])
 @pytest.mark.parametrize("streamed", [True, False])
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
-def test_wherever_it_breaks_off_only_whole_files_come(method: int, streamed: bool, large: bool) -> None:
+def test_a_truncated_stream_gives_only_complete_files(method: int, streamed: bool, large: bool) -> None:
     content = zipped_folder(CONTENTS, method, streamed, large)
     table = content.index(b"PK\x01\x02")
     numbers = []
@@ -76,7 +76,7 @@ def test_wherever_it_breaks_off_only_whole_files_come(method: int, streamed: boo
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
 @pytest.mark.parametrize("length", [1, 7, 100])
-def test_the_size_of_the_blocks_that_arrive_does_not_matter(method: int, length: int) -> None:
+def test_the_chunk_size_of_the_stream_does_not_matter(method: int, length: int) -> None:
     content = zipped_folder(CONTENTS, method, streamed=True)
     blocks = [content[start : start + length] for start in range(0, len(content), length)]
     assert unpacked([b"", *blocks], SIZES) == (CONTENTS, "")
@@ -91,7 +91,7 @@ def test_a_changed_byte_is_found_by_the_checksum() -> None:
 @pytest.mark.parametrize(
     "name", ["../out.bin", "/tmp/out.bin", "a\\b.bin", "photos//etc/x", "C:x"], ids=["up", "absolute", "\\", "//", "C:"]
 )
-def test_an_unsafe_name_is_refused_whatever_the_listing_says(name: str) -> None:
+def test_an_unsafe_name_is_refused_even_if_it_is_listed(name: str) -> None:
     content = zipped({"photos/good.bin": b"good", name: b"evil"})
     whole, error = unpacked([content], {"good.bin": 4, name.removeprefix("photos/"): 4})
     assert whole == {"good.bin": b"good"} and ("leads outside" in error or repr(name) in error)
@@ -109,12 +109,12 @@ def test_a_name_that_occurs_twice_is_refused() -> None:
 
 @pytest.mark.parametrize("sizes", [{}, {"x.bin": 3}, {"x.bin": 5}, {"x.bin": 4, "photos/x.bin": 4}])
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
-def test_a_file_that_is_not_listed_so_or_could_be_two_is_refused(sizes: dict[str, int], method: int) -> None:
+def test_a_file_with_another_or_an_ambiguous_listing_is_refused(sizes: dict[str, int], method: int) -> None:
     whole, error = unpacked([zipped({"photos/x.bin": b"what"}, method)], sizes)
     assert whole == {} and "photos/x.bin" in error
 
 
-def test_a_link_is_no_more_than_a_file_with_its_target() -> None:
+def test_a_link_is_read_as_a_file_with_its_target() -> None:
     info = zipfile.ZipInfo("photos/link")
     info.external_attr = (stat.S_IFLNK | 0o777) << 16
     stream = io.BytesIO()
@@ -151,7 +151,7 @@ def test_a_zip_that_unpacks_to_many_times_its_size_is_refused() -> None:
                 pass
 
 
-def test_a_server_that_sends_folders_for_ever_is_cut_off() -> None:
+def test_an_endless_stream_of_folders_is_refused() -> None:
     header = struct.Struct("<4s5H3I2H")
 
     def folders() -> Iterator[bytes]:

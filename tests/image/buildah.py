@@ -141,9 +141,9 @@ def _environment() -> dict[str, str]:
 def _mounts() -> Iterator[str]:
     """So that pip finds packages inside as it does here: its configuration, folders named there, certificates."""
     pip = [sys.executable, "-m", "pip", "config"]
-    told = subprocess.run([*pip, "debug"], capture_output=True, text=True, check=True).stdout
+    report = subprocess.run([*pip, "debug"], capture_output=True, text=True, check=True).stdout
     listed = subprocess.run([*pip, "list"], capture_output=True, text=True, check=True).stdout
-    files = re.findall(r"^\s*(/\S+), exists: True$", told, re.M)
+    files = re.findall(r"^\s*(/\S+), exists: True$", report, re.M)
     folders = [Path(found) for found in re.findall(r"(?<![\w:/.])(?:file://)?(/[\w./-]+)", listed)]
     # `simple` of a local index holds links to its neighbours.
     inside = [folder.parent if folder.name == "simple" else folder for folder in folders if folder.is_dir()]

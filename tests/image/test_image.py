@@ -64,7 +64,7 @@ def wait_until_ready(service: Running) -> float:
 
 
 @pytest.mark.parametrize("command", [None, ["deep-start", "--deepaas"]], ids=["its own command", "the platform's"])
-def test_it_serves_without_a_network_with_two_workers(
+def test_the_image_serves_offline_with_two_workers(
     images: Images, image: str, tmp_path: Path, command: list[str] | None
 ) -> None:
     write_model(tmp_path / "models" / NAME)
@@ -84,7 +84,7 @@ def test_it_serves_without_a_network_with_two_workers(
         assert int(workers.stdout) == 2
 
 
-def test_what_it_holds(images: Images, image: str) -> None:
+def test_the_contents_of_the_image(images: Images, image: str) -> None:
     settings = images.settings(image)
     assert set(settings["ExposedPorts"]) == {"5000/tcp", "6006/tcp", "8888/tcp"}
     assert settings["Labels"]["topgraft.branch"] == "test"
@@ -101,7 +101,7 @@ def test_what_it_holds(images: Images, image: str) -> None:
         assert json.loads(found.stdout)["status"] == "ok", found.stdout
 
 
-def test_a_child_module_is_built_on_it_and_answers_and_a_wrong_sha256_stops_the_build(
+def test_a_child_module_is_built_on_the_image_and_a_wrong_sha256_stops_the_build(
     images: Images, image: str, tmp_path: Path
 ) -> None:
     bundle = write_model(tmp_path / "models" / NAME)

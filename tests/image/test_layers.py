@@ -10,7 +10,7 @@ CLEAN = "rm -rf /var/lib/apt/lists/*"
 
 
 @pytest.mark.parametrize("path", ["Dockerfile", ".sqa/Dockerfile", "docker/child/Dockerfile.jinja"])
-def test_nothing_is_left_that_the_image_does_not_need(path: str) -> None:
+def test_no_layer_keeps_unneeded_files(path: str) -> None:
     assert left_in_layers((ROOT / path).read_text(encoding="utf-8")) == []
 
 
@@ -27,7 +27,7 @@ def test_nothing_is_left_that_the_image_does_not_need(path: str) -> None:
         ("RUN pip install tox\nENV PIP_NO_CACHE_DIR=1", "the cache of pip"),
     ],
 )
-def test_what_would_be_left_is_seen(instructions: str, expected: str) -> None:
+def test_unneeded_files_in_a_layer_are_found(instructions: str, expected: str) -> None:
     [left] = left_in_layers(f"ARG tag=1\nFROM base:${{tag}}\n{instructions}\n")
     assert expected in left
 
@@ -41,5 +41,5 @@ def test_what_would_be_left_is_seen(instructions: str, expected: str) -> None:
         f"RUN {APT} gcc\nFROM base\nRUN {APT} git && {CLEAN}",
     ],
 )
-def test_what_is_taken_out_in_its_layer_is_not_left(instructions: str) -> None:
+def test_files_removed_in_their_layer_are_not_reported(instructions: str) -> None:
     assert left_in_layers(f"FROM base\n{instructions}\n") == []

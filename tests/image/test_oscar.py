@@ -35,9 +35,9 @@ def invoke(home: Path, name: str, content: bytes) -> "subprocess.CompletedProces
     request = home.parent / name
     request.write_bytes(content)
     path = f"{Path(program('deepaas-cli')).parent}:{os.environ['PATH']}"
-    told = {"INPUT_FILE_PATH": str(request), "TMP_OUTPUT_DIR": str(outputs), "PATH": path}
+    variables = {"INPUT_FILE_PATH": str(request), "TMP_OUTPUT_DIR": str(outputs), "PATH": path}
     return subprocess.run(
-        ["sh", SCRIPT], env=environment(home) | told, cwd=home, capture_output=True, text=True, timeout=120
+        ["sh", SCRIPT], env=environment(home) | variables, cwd=home, capture_output=True, text=True, timeout=120
     )
 
 
@@ -52,7 +52,7 @@ def document(content: bytes, **options: Any) -> bytes:
 
 @pytest.mark.slow  # deepaas-cli loads the model
 @pytest.mark.parametrize("form", ["document", "photo"])
-def test_a_request_is_answered_as_a_file_and_on_its_output(home: Path, form: str) -> None:
+def test_the_answer_is_written_to_a_file_and_to_standard_output(home: Path, form: str) -> None:
     if form == "document":
         ran = invoke(home, "my request.json", document(photo(), model="pets", top_k=2))
     else:
@@ -66,7 +66,7 @@ def test_a_request_is_answered_as_a_file_and_on_its_output(home: Path, form: str
 
 
 @pytest.mark.slow  # deepaas-cli starts
-def test_a_request_that_fails_leaves_a_log_alone_and_says_so(home: Path) -> None:
+def test_a_failed_request_leaves_only_a_log(home: Path) -> None:
     ran = invoke(home, "request.json", document(b"no picture", top_k="$(touch PWNED)", model="pets"))
     assert ran.returncode != 0 and ran.stdout
     assert outputs(home) == ["request.log"]
@@ -82,7 +82,7 @@ def test_a_request_that_fails_leaves_a_log_alone_and_says_so(home: Path) -> None
         b'{"torn": ',
     ],
 )
-def test_a_document_that_cannot_be_read_is_an_error_that_says_what_is_expected(home: Path, content: bytes) -> None:
+def test_the_error_of_an_unreadable_request_states_what_is_expected(home: Path, content: bytes) -> None:
     ran = invoke(home, "request.json", content)
     assert ran.returncode != 0 and "expected a JSON object" in ran.stdout
     assert outputs(home) == ["request.log"]

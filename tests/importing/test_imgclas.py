@@ -90,7 +90,7 @@ def imported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     return Imported(network, mode, folder, workspace, import_model(folder, workspace), before)
 
 
-def test_the_served_answers_are_those_of_the_original_network(imported: Imported) -> None:
+def test_imported_predictions_equal_those_of_the_original_network(imported: Imported) -> None:
     photos = [photo(seed) for seed in range(6)]
     expected = original_answers(imported.network, imported.mode, photos)
     assert expected.std(axis=0).max() > 0.1, "the test network answers the same for each picture"
@@ -132,7 +132,7 @@ def test_both_engines_have_the_same_outputs_and_the_activation_map_is_grad_cam(i
     assert np.allclose(maps[..., 1], (np.asarray(feature_map) * weights)[0].sum(-1), atol=1e-3 * np.abs(maps).max())
 
 
-def test_the_manifest_tells_where_the_model_comes_from(imported: Imported) -> None:
+def test_the_manifest_states_the_origin_of_the_model(imported: Imported) -> None:
     bundle = find_bundle(imported.workspace, NAME)
     bundle.verify()
     manifest = bundle.manifest
@@ -154,13 +154,13 @@ def test_the_manifest_tells_where_the_model_comes_from(imported: Imported) -> No
     assert json.loads(json.dumps(answer)) == answer
 
 
-def test_the_source_is_never_changed_and_nothing_is_left_behind(imported: Imported) -> None:
+def test_the_source_is_unchanged_and_no_temporary_file_is_left(imported: Imported) -> None:
     assert content_of(imported.folder) == imported.before
     assert [path.name for path in imported.workspace.running.iterdir()] == [LOCK]
     assert interrupted_trainings(imported.workspace) == []
 
 
-def test_the_answer_can_be_drawn(imported: Imported) -> None:
+def test_a_prediction_can_be_drawn(imported: Imported) -> None:
     predictor = load_predictor(find_bundle(imported.workspace, NAME))
     [prediction] = predictor.predict_stream([("photo", photo(1))])
     assert draw_prediction(predictor, photo(1), prediction).startswith(b"\x89PNG")
@@ -213,7 +213,7 @@ def test_a_name_that_no_model_can_have_is_refused(workspace: Workspace, folder: 
         import_model(folder.rename(folder.parent / "my terns"), workspace)
 
 
-def test_what_a_killed_import_left_is_cleared_away(workspace: Workspace, folder: Path) -> None:
+def test_leftovers_of_a_killed_import_are_removed(workspace: Workspace, folder: Path) -> None:
     left = workspace.running / NAME
     (left / "bundle").mkdir(parents=True)
     (left / LOCK).touch()
@@ -329,7 +329,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
 
 
 @pytest.mark.parametrize("problem", BROKEN)
-def test_what_is_no_whole_model_is_refused_with_a_reason(workspace: Workspace, folder: Path, problem: str) -> None:
+def test_an_incomplete_model_is_refused_with_the_reason(workspace: Workspace, folder: Path, problem: str) -> None:
     spoil, reason = BROKEN[problem]
     spoil(folder)
     before = content_of(folder)
@@ -340,7 +340,7 @@ def test_what_is_no_whole_model_is_refused_with_a_reason(workspace: Workspace, f
     assert model_names(workspace) == [] and not (workspace.running / NAME).exists()
 
 
-def test_all_problems_are_told_at_once(workspace: Workspace, folder: Path) -> None:
+def test_all_problems_are_reported_together(workspace: Workspace, folder: Path) -> None:
     failed_training(folder)
     no_classes(folder)
     edit_conf(folder, "dataset", "mean_RGB", None)
@@ -348,7 +348,7 @@ def test_all_problems_are_told_at_once(workspace: Workspace, folder: Path) -> No
         import_model(folder, workspace)
 
 
-def test_a_file_that_is_no_archive_and_a_path_to_nothing_are_refused(workspace: Workspace, tmp_path: Path) -> None:
+def test_other_files_and_missing_paths_are_refused(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "text").write_text("text")
     with pytest.raises(ModelError, match="found a file that is not an archive"):
         import_model(tmp_path / "text", workspace)
@@ -373,7 +373,7 @@ class Doubled(layers.Layer):
 
 @pytest.mark.parametrize("file", ["final_model.h5", "final_model.keras"])
 @pytest.mark.parametrize("kind", ["Lambda", "Doubled"])
-def test_a_layer_that_is_code_is_refused(workspace: Workspace, folder: Path, kind: str, file: str) -> None:
+def test_a_layer_that_contains_code_is_refused(workspace: Workspace, folder: Path, kind: str, file: str) -> None:
     image = keras.Input((SIZE, SIZE, 3))
     layer = layers.Lambda(lambda x: x * 2, name="code") if kind == "Lambda" else Doubled(name="code")
     save_as(folder, with_head(keras.Model(image, layers.Conv2D(4, 3)(layer(image)))), file)
@@ -416,7 +416,7 @@ def rewrite_keras(folder: Path, network: keras.Model, edit: Callable[[dict[str, 
     ],
     ids=["another file", "Keras 2", "another module"],
 )
-def test_a_keras_file_with_anything_else_in_it_is_refused(
+def test_a_keras_file_with_unexpected_entries_is_refused(
     workspace: Workspace, folder: Path, network: keras.Model, edit: Callable[[dict[str, str]], Any], reason: str
 ) -> None:
     rewrite_keras(folder, network, edit)
@@ -424,13 +424,13 @@ def test_a_keras_file_with_anything_else_in_it_is_refused(
         import_model(folder, workspace)
 
 
-def test_how_it_was_compiled_is_left_behind(workspace: Workspace, folder: Path) -> None:
+def test_the_compile_configuration_is_ignored(workspace: Workspace, folder: Path) -> None:
     with h5py.File(folder / "ckpts" / "final_model.h5", "r+") as file:
         file.attrs["training_config"] = json.dumps({"optimizer_config": {"class_name": "customAdam", "config": {}}})
     assert import_model(folder, workspace).model == NAME
 
 
-def test_a_file_as_keras_2_wrote_it_is_read(workspace: Workspace, folder: Path, network: keras.Model) -> None:
+def test_a_file_of_keras_2_is_read(workspace: Workspace, folder: Path, network: keras.Model) -> None:
     def as_keras_2(text: str) -> str:
         description = json.loads(text.replace('"first"', '"block/first"').replace('"depthwise"', '"block/depthwise"'))
         for layer in description["config"]["layers"]:
@@ -453,7 +453,7 @@ def test_another_structure_is_refused(workspace: Workspace, folder: Path) -> Non
         import_model(folder, workspace)
 
 
-def test_a_head_that_is_built_otherwise_is_imported_too(workspace: Workspace, folder: Path) -> None:
+def test_a_head_of_another_structure_is_imported(workspace: Workspace, folder: Path) -> None:
     keras.utils.set_random_seed(4)
     backbone = small_backbone()
     x = layers.Dropout(0.5)(layers.GlobalAveragePooling2D()(backbone.output))

@@ -43,7 +43,7 @@ def elsewhere(tmp_path: Path) -> Workspace:
     return Workspace(tmp_path / "elsewhere")
 
 
-def test_an_exported_model_arrives_as_it_was_and_exports_to_the_same_bytes(
+def test_an_imported_model_equals_the_exported_one_and_exports_to_the_same_bytes(
     bundle: Bundle, elsewhere: Workspace, tmp_path: Path
 ) -> None:
     archive = write_archive(bundle, tmp_path / "colours.tar.xz")
@@ -54,9 +54,7 @@ def test_an_exported_model_arrives_as_it_was_and_exports_to_the_same_bytes(
     assert write_archive(imported, tmp_path / "again.tar.xz").sha256 == archive.sha256
 
 
-def test_where_it_was_trained_comes_with_it(
-    bundle: Bundle, elsewhere: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_provenance_is_imported(bundle: Bundle, elsewhere: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NOMAD_JOB_ID", "training-job")
     write_job(bundle.directory)
     monkeypatch.delenv("NOMAD_JOB_ID")
@@ -67,7 +65,7 @@ def test_where_it_was_trained_comes_with_it(
     assert provenance_of(imported.directory) == {"mlflow_run": "0123abcd", "nomad_job": "training-job"}
 
 
-def test_a_url_is_fetched_and_its_sha256_counts(bundle: Bundle, elsewhere: Workspace, tmp_path: Path) -> None:
+def test_a_url_is_fetched_and_its_sha256_checked(bundle: Bundle, elsewhere: Workspace, tmp_path: Path) -> None:
     archive = write_archive(bundle, tmp_path / "colours.tar.xz")
     with serving({"/s/abc/download": Answer(303, location="/file"), "/file": Answer(200, archive.path)}) as server:
         import_model(f"{server.address}/s/abc/download", elsewhere, "one", archive.sha256)
@@ -78,7 +76,7 @@ def test_a_url_is_fetched_and_its_sha256_counts(bundle: Bundle, elsewhere: Works
     assert model_names(elsewhere) == ["one"]
 
 
-def test_a_transfer_that_breaks_off_goes_on_where_it_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_transfer_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("model.storage.failures.time.sleep", lambda _: None)
     content = np.random.default_rng(0).bytes(400_000)
     with serving({"/file": Answer(200, content, breaks_after=300_000)}) as server:
@@ -93,7 +91,7 @@ def test_plain_http_from_another_machine_needs_a_sha256(elsewhere: Workspace) ->
         import_model("http://example.org/model.tar.xz", elsewhere)
 
 
-def test_the_checksum_beside_an_archive_counts(bundle: Bundle, elsewhere: Workspace, tmp_path: Path) -> None:
+def test_the_checksum_file_of_an_archive_is_checked(bundle: Bundle, elsewhere: Workspace, tmp_path: Path) -> None:
     archive = write_archive(bundle, tmp_path / "colours.tar.xz")
     (tmp_path / "colours.tar.xz.sha256").write_text(f"{'0' * 64}  colours.tar.xz\n")
     with pytest.raises(ModelDamagedError, match="expected the sha256"):
@@ -103,7 +101,7 @@ def test_the_checksum_beside_an_archive_counts(bundle: Bundle, elsewhere: Worksp
 
 
 def rewritten(bundle: Bundle) -> None:
-    """The manifest, made to fit the files: what somebody who means harm would do."""
+    """The manifest, made to fit the files: as an attacker would."""
     write_manifest(bundle.directory, bundle.manifest)
 
 
@@ -160,7 +158,7 @@ SMUGGLED = {
 
 
 @pytest.mark.parametrize("smuggle", SMUGGLED, ids=lambda one: one.__name__)
-def test_nothing_that_could_become_code_is_imported(
+def test_files_that_could_run_code_are_not_imported(
     bundle: Bundle, elsewhere: Workspace, tmp_path: Path, smuggle: Callable[[Bundle, Path], None]
 ) -> None:
     trace = tmp_path / "it-ran"
@@ -173,7 +171,7 @@ def test_nothing_that_could_become_code_is_imported(
     assert [path for path in elsewhere.running.iterdir() if path.is_dir()] == []
 
 
-def test_a_report_that_could_run_scripts_stays_behind(bundle: Bundle, elsewhere: Workspace, tmp_path: Path) -> None:
+def test_a_report_that_could_run_scripts_is_not_imported(bundle: Bundle, elsewhere: Workspace, tmp_path: Path) -> None:
     (bundle.directory / "report.html").write_text("<script>alert(1)</script>")
     rewritten(bundle)
     result = import_model(bundle.directory, elsewhere, "one")
@@ -183,7 +181,7 @@ def test_a_report_that_could_run_scripts_stays_behind(bundle: Bundle, elsewhere:
     assert not (imported.directory / "report.html").exists()
 
 
-def test_a_report_of_ours_comes_along(bundle: Bundle, elsewhere: Workspace) -> None:
+def test_a_report_of_topgraft_is_imported(bundle: Bundle, elsewhere: Workspace) -> None:
     (bundle.directory / "report.html").write_text(SAFE_BEGINNING + "<title>report</title>")
     rewritten(bundle)
     assert import_model(bundle.directory, elsewhere).warnings == ()
@@ -199,7 +197,7 @@ def archive_of(entries: list[tuple[tarfile.TarInfo, bytes]], path: Path) -> Path
 
 
 @pytest.mark.parametrize("name", ["../outside", "/tmp/outside", "colours/../../outside"])
-def test_an_archive_that_leads_outside_is_refused(elsewhere: Workspace, tmp_path: Path, name: str) -> None:
+def test_an_archive_with_paths_outside_is_refused(elsewhere: Workspace, tmp_path: Path, name: str) -> None:
     path = archive_of([(tarfile.TarInfo(name), b"x")], tmp_path / "bad.tar.xz")
     with pytest.raises(ModelError, match="outside"):
         import_model(path, elsewhere)
@@ -217,9 +215,7 @@ def test_a_link_in_an_archive_or_a_folder_is_refused(bundle: Bundle, elsewhere: 
         import_model(bundle.directory, elsewhere)
 
 
-def test_a_changed_file_and_a_manifest_of_nonsense_are_refused(
-    bundle: Bundle, elsewhere: Workspace, tmp_path: Path
-) -> None:
+def test_modified_files_and_invalid_manifests_are_refused(bundle: Bundle, elsewhere: Workspace, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(bundle.directory, copy)
     content = bytearray((copy / "model.onnx").read_bytes())

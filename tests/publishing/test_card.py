@@ -6,7 +6,7 @@ from model.bundle import Bundle
 from model.publishing.card import About, model_card
 
 
-def test_the_card_tells_classes_metrics_with_intervals_data_and_limits(bundle: Bundle) -> None:
+def test_the_card_states_classes_metrics_with_intervals_data_and_limits(bundle: Bundle) -> None:
     card = model_card(bundle.manifest, About(title="Colours of things", author="A. Person", license="CC-BY-4.0"))
     assert card.startswith("# Colours of things\n")
     assert "| accuracy | 0.875 | 0.739 to 0.945 |" in card
@@ -15,16 +15,16 @@ def test_the_card_tells_classes_metrics_with_intervals_data_and_limits(bundle: B
     assert "| red | 30 | 10 | 13 |" in card and "| all | 90 | 30 | 39 |" in card
     assert "A. Person" in card and "CC-BY-4.0" in card
     assert "uncertain: red, blue." in card
-    assert "/data" not in card, "where the dataset lies on this machine is nobody's business"
+    assert "/data" not in card, "the path of the dataset on this machine is private"
 
 
-def test_a_card_of_a_model_that_nobody_measured_says_so(bundle: Bundle) -> None:
+def test_the_card_of_a_model_without_metrics_says_so(bundle: Bundle) -> None:
     unknown = dataclasses.replace(bundle.manifest, metrics={}, dataset={}, thresholds={}, train_config={}, versions={})
     card = model_card(unknown)
     assert "The model was not evaluated." in card and "The training data is unknown." in card
 
 
-def test_names_of_classes_stay_text(bundle: Bundle) -> None:
+def test_class_names_are_escaped(bundle: Bundle) -> None:
     strange = ("<script>", "a|b", "[x](javascript:y)")
     card = model_card(dataclasses.replace(bundle.manifest, classes=strange, metrics={}))
     assert "<script>" not in card.replace("\\<script\\>", "")

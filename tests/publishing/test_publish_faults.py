@@ -23,15 +23,15 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         yield scene
 
 
-def test_two_that_publish_one_model_at_once_are_both_done(scene: Scene) -> None:
+def test_concurrent_publishing_of_one_model_succeeds(scene: Scene) -> None:
     outcome = publishing_faults.publish_twice_at_once(scene, trials=1)
     assert dataclasses.astuple(outcome) == (1, "done", 0)
 
 
-def test_of_two_models_of_one_name_published_at_once_one_stays_whole(scene: Scene) -> None:
+def test_concurrent_publishing_of_two_models_of_one_name_keeps_one_intact(scene: Scene) -> None:
     assert publishing_faults.publish_others_at_once(scene, trials=1).harmed == 0
 
 
-def test_a_killed_publish_loses_nothing_and_can_be_repeated(scene: Scene) -> None:
+def test_a_killed_publish_loses_nothing_and_is_repeatable(scene: Scene) -> None:
     outcome = publishing_faults.kill(scene, KILLS)
     assert (outcome.trials, outcome.harmed) == (KILLS, 0)

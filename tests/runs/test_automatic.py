@@ -1,4 +1,4 @@
-"""Which trainings are gone on with by themselves, and when that stops."""
+"""Automatic resumption of interrupted trainings, and when it ends."""
 
 import contextlib
 import shutil
@@ -48,7 +48,7 @@ def write_checkpoint(run: Run, number: int) -> None:
     (folder / f"{number:08}.ckpt").write_bytes(b"state")
 
 
-def test_a_starting_service_goes_on_with_what_was_interrupted_and_with_nothing_else(workspace: Workspace, monkeypatch):
+def test_a_starting_service_resumes_interrupted_trainings_only(workspace: Workspace, monkeypatch):
     monkeypatch.setenv("TOPGRAFT_MAX_TRAININGS", "9")
     for state in ("interrupted", "failed", "cancelled", "killed"):
         leave(start_run(TrainConfig(name=state, auto_resume=True), workspace), state)
@@ -59,7 +59,7 @@ def test_a_starting_service_goes_on_with_what_was_interrupted_and_with_nothing_e
     running.lock.close()
 
 
-def test_each_is_taken_by_one_worker(workspace: Workspace):
+def test_each_training_is_resumed_by_one_worker(workspace: Workspace):
     leave(start_run(BATCH, workspace))
     taken: list[Run] = []
     barrier = threading.Barrier(8)
@@ -77,7 +77,7 @@ def test_each_is_taken_by_one_worker(workspace: Workspace):
     assert len(taken) == 1
 
 
-def test_the_same_command_starts_then_goes_on_then_has_nothing_to_do(workspace: Workspace):
+def test_the_same_command_starts_then_resumes_then_has_nothing_to_do(workspace: Workspace):
     first, _ = start_or_resume(BATCH, workspace)
     leave(first)
     second, config = start_or_resume(TrainConfig(name="batch", auto_resume=True, epochs=7), workspace)
@@ -87,7 +87,7 @@ def test_the_same_command_starts_then_goes_on_then_has_nothing_to_do(workspace: 
 
 
 @pytest.mark.parametrize(
-    ("state", "error", "goes_on"),
+    ("state", "error", "resumes"),
     [
         ("killed", "", True),
         ("cancelled", "", True),
@@ -98,12 +98,12 @@ def test_the_same_command_starts_then_goes_on_then_has_nothing_to_do(workspace: 
         ("failed", "", False),
     ],
 )
-def test_the_same_command_goes_on_unless_the_training_failed_by_its_own_fault(
-    workspace: Workspace, state: str, error: str, goes_on: bool
+def test_the_same_command_resumes_unless_the_training_failed_by_its_own_fault(
+    workspace: Workspace, state: str, error: str, resumes: bool
 ):
     """Schedulers end a job by SIGTERM, which cancels."""
     leave(start_or_resume(BATCH, workspace)[0], state, error)
-    if goes_on:
+    if resumes:
         status = start_or_resume(BATCH, workspace)[0].status
         assert (status.state, status.error) == ("running", "")
         return
@@ -111,7 +111,7 @@ def test_the_same_command_goes_on_unless_the_training_failed_by_its_own_fault(
         start_or_resume(BATCH, workspace)
 
 
-def test_a_disk_that_stays_full_is_tried_three_times(workspace: Workspace):
+def test_a_training_on_a_full_disk_is_resumed_three_times(workspace: Workspace):
     leave(start_or_resume(BATCH, workspace)[0], "failed", "StorageError")
     for _ in range(3):
         leave(start_or_resume(BATCH, workspace)[0], "failed", "StorageError")
@@ -133,7 +133,7 @@ def test_the_name_of_a_model_is_refused_without_advice_to_resume_it(workspace: W
     assert "resume" not in caught.value.message
 
 
-def test_it_stops_after_three_starts_that_get_no_further(workspace: Workspace):
+def test_resumption_ends_after_three_starts_without_progress(workspace: Workspace):
     leave(start_or_resume(BATCH, workspace)[0])
     for start in (1, 2, 3):
         run, _ = start_or_resume(BATCH, workspace)
@@ -150,7 +150,7 @@ def test_it_stops_after_three_starts_that_get_no_further(workspace: Workspace):
     assert runs_to_resume(workspace) == ["batch"]
 
 
-def test_a_training_that_gets_on_is_started_as_often_as_needed(workspace: Workspace):
+def test_a_training_with_progress_is_resumed_without_limit(workspace: Workspace):
     leave(start_or_resume(BATCH, workspace)[0])
     for number in range(10):
         run, _ = start_or_resume(BATCH, workspace)
@@ -182,7 +182,7 @@ def small_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("model.features.cache._MAX_UNSAVED_IMAGES", 8)
 
 
-def test_a_training_without_checkpoints_gets_on_by_its_features(workspace: Workspace, small_steps: None):
+def test_extracted_features_count_as_progress(workspace: Workspace, small_steps: None):
     leave(start_or_resume(BATCH, workspace)[0])
     for _ in range(5):
         run, _ = start_or_resume(BATCH, workspace)
@@ -191,7 +191,7 @@ def test_a_training_without_checkpoints_gets_on_by_its_features(workspace: Works
         leave(run)
 
 
-def test_features_that_go_with_the_machine_each_time_do_not_count(workspace: Workspace, small_steps: None):
+def test_features_lost_with_the_machine_do_not_count_as_progress(workspace: Workspace, small_steps: None):
     leave(start_or_resume(BATCH, workspace)[0])
     with pytest.raises(TrainingError, match="3 times without"):
         for _ in range(5):
@@ -203,7 +203,7 @@ def test_features_that_go_with_the_machine_each_time_do_not_count(workspace: Wor
 
 
 @pytest.mark.parametrize("file", ["fine_tune_train.npy", "tune/00000001.ckpt"])
-def test_inputs_of_a_fine_tuning_and_trials_of_a_tuning_count(workspace: Workspace, file: str):
+def test_inputs_of_fine_tuning_and_trials_of_a_search_count_as_progress(workspace: Workspace, file: str):
     leave(start_or_resume(BATCH, workspace)[0])
     starts = []
     for number in range(3):

@@ -30,7 +30,7 @@ def folder(tmp_path: Path, network: keras.Model) -> Path:
     return write_folder(tmp_path / NAME, network)
 
 
-def test_the_train_option_import_from_takes_a_model_over(
+def test_the_train_option_import_from_imports_a_model(
     workspace: Workspace, folder: Path, network: keras.Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from api import plugin
@@ -44,25 +44,27 @@ def test_the_train_option_import_from_takes_a_model_over(
         plugin.train(import_from=str(folder), name="terns")
 
 
-def test_the_train_command_does_the_same(workspace: Workspace, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_train_command_imports_a_model(
+    workspace: Workspace, folder: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     arguments = ["train", "--import-from", str(folder), "--name", "terns", "--workspace", str(workspace.root)]
     assert main(arguments) == 0
     assert "Imported terns in" in capfd.readouterr().out
     find_bundle(workspace, "terns").verify()
 
 
-def test_what_is_no_model_is_an_error_as_in_the_command(workspace: Workspace, tmp_path: Path) -> None:
+def test_importing_something_else_is_an_error_as_in_the_command(workspace: Workspace, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="found nothing"):
         import_in_child(TrainConfig(import_from=str(tmp_path / "nothing")), workspace)
     assert model_names(workspace) == []
 
 
-def test_a_service_fetches_no_url_for_whoever_asks_it_to(workspace: Workspace) -> None:
+def test_a_service_imports_from_no_url(workspace: Workspace) -> None:
     with pytest.raises(ConfigError, match="topgraft import URL"):
         import_in_child(TrainConfig(import_from="https://127.0.0.1/model.tar.xz"), workspace)
 
 
-def test_the_child_ends_with_its_parent(workspace: Workspace, folder: Path) -> None:
+def test_the_import_process_ends_with_its_parent(workspace: Workspace, folder: Path) -> None:
     code = (
         "import json, sys\nfrom pathlib import Path\n"
         "from model.config import TrainConfig\nfrom model.runs.import_process import import_in_child\n"

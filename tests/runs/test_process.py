@@ -68,13 +68,13 @@ def test_the_child_trains_and_the_parent_gets_the_result_without_loading_tensorf
     find_bundle(workspace, "child").verify()
 
 
-def test_an_error_of_the_child_arrives_as_it_was_raised(workspace):
+def test_an_error_of_the_child_is_raised_in_the_parent(workspace):
     with pytest.raises(DatasetError, match="nowhere"):
         run_training(TrainConfig(dataset=str(workspace.root / "nowhere")), workspace)
     assert running_trainings(workspace) == []
 
 
-def test_a_child_killed_as_for_its_memory_is_an_error_that_says_so(workspace, shapes):
+def test_a_child_killed_for_lack_of_memory_is_reported_as_such(workspace, shapes):
     """The kernel's out-of-memory killer sends the same signal, and nothing else can be seen of it."""
     raised = _run_and_signal(workspace, shapes, signal.SIGKILL)
     assert type(raised) is TrainingError and "batch_size" in raised.message
@@ -107,7 +107,7 @@ def test_a_child_that_crashes_has_failed(workspace, shapes):
         ("service", signal.SIGKILL, "interrupted"),
     ],
 )
-def test_whoever_the_child_trains_for_ends_it_within_five_seconds(workspace, shapes, who, number, state):
+def test_the_child_is_stopped_within_five_seconds_by_any_caller(workspace, shapes, who, number, state):
     with _service(workspace, TrainConfig(dataset=str(shapes), **ENDLESS)) as (service, worker):
         _pid_of_child(workspace)
         assert len(_trainers(workspace)) == 1
@@ -122,7 +122,7 @@ def test_whoever_the_child_trains_for_ends_it_within_five_seconds(workspace, sha
         assert model_names(workspace) == []
 
 
-def test_a_service_that_stops_in_good_order_leaves_an_interrupted_training(workspace, shapes):
+def test_a_training_of_a_stopped_service_is_interrupted(workspace, shapes):
     with _service(workspace, TrainConfig(dataset=str(shapes), **ENDLESS)) as (service, _worker):
         _pid_of_child(workspace)
         service.communicate(b"stop\n", timeout=20)
@@ -141,7 +141,7 @@ run = start_run(TrainConfig(name="deaf"), Workspace(Path(sys.argv[1])))
 with run.lock, stopped_by_signals(run):
     {}
 """
-# A callback into Python from native code, such as a data pipeline's, prints what is raised in it and goes on.
+# A callback into Python from native code, such as a data pipeline's, prints what is raised in it and continues.
 SWALLOWS = """while True:
         try:
             print("ready", flush=True)
@@ -166,7 +166,7 @@ def test_a_training_that_cannot_be_interrupted_is_cancelled_all_the_same(workspa
     assert status.state == "cancelled" and "topgraft resume deaf" in status.message
 
 
-def test_an_interrupted_library_that_makes_another_error_of_it_does_not_fail_the_training(workspace):
+def test_an_interrupt_turned_into_another_error_by_a_library_does_not_fail_the_training(workspace):
     run = start_run(TrainConfig(name="interrupted"), workspace)
     with run.lock:
         with pytest.raises(TrainingStoppedError), stopped_by_signals(run):
@@ -201,7 +201,7 @@ def test_the_child_dies_with_its_parent(workspace, shapes):
 
 
 @pytest.mark.slow
-def test_kill_at_any_moment_leaves_only_whole_models(workspace, shapes):
+def test_a_kill_at_any_moment_leaves_only_complete_models(workspace, shapes):
     moments = random.Random(0)
     longest = 1.5 * _seconds_of_a_whole_training(workspace, shapes)
     finished = 0
@@ -220,12 +220,12 @@ def test_kill_at_any_moment_leaves_only_whole_models(workspace, shapes):
     assert 0 < finished < KILLS
 
 
-def test_a_training_that_is_cancelled_but_not_gone_yet_takes_no_room(workspace, shapes):
+def test_a_cancelled_training_that_has_not_ended_takes_no_slot(workspace, shapes):
     first, _ = start_or_resume(TrainConfig(dataset=str(shapes), name="first"), workspace)
     with first.lock:
         with pytest.raises(TrainingBusyError, match="first"):
             start_or_resume(TrainConfig(dataset=str(shapes), name="second"), workspace)
-        first.end("cancelled", "Somebody has cancelled it.")
+        first.end("cancelled", "The user cancelled it.")
         second, _ = start_or_resume(TrainConfig(dataset=str(shapes), name="second"), workspace)
         second.lock.close()
 
@@ -293,7 +293,7 @@ def _command_line(process: psutil.Process) -> str:
 
 
 def _pid_of_child(workspace: Workspace) -> int:
-    """The process that trains, once it has begun to look at the dataset."""
+    """The training process, once it has begun to check the dataset."""
     wait_until(lambda: any(status.phase != "start" for status in running_trainings(workspace)), 30)
     return running_trainings(workspace)[0].pid
 

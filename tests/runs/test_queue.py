@@ -1,4 +1,4 @@
-"""Who waits for a turn, how long, and in which order."""
+"""The queue of trainings: who waits, how long, and in which order."""
 
 import threading
 import time
@@ -9,14 +9,14 @@ import pytest
 from model.config import TrainConfig
 from model.errors import TrainingBusyError
 from model.runs import Run, queued_trainings, running_trainings, start_or_resume, start_run, wait_in_queue
-from model.runs import queue as turns
+from model.runs import queue as queues
 from model.workspace import Workspace
 
 
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
     (tmp_path / "models").mkdir()
-    monkeypatch.setattr(turns, "_SECONDS_BETWEEN_CHECKS", 0.02)
+    monkeypatch.setattr(queues, "_SECONDS_BETWEEN_CHECKS", 0.02)
     return Workspace(tmp_path)
 
 
@@ -41,7 +41,7 @@ def names(statuses) -> list[str]:
     return [status.name for status in statuses]
 
 
-def test_turns_come_in_the_order_of_arrival_whatever_the_names(workspace: Workspace, queue: Queue):
+def test_queued_trainings_start_in_the_order_of_arrival(workspace: Workspace, queue: Queue):
     running = queue("m")
     waiting = [queue(name) for name in ("z", "a", "k")]
     assert [(status.name, status.place) for status in queued_trainings(workspace)] == [("z", 1), ("a", 2), ("k", 3)]
@@ -66,7 +66,7 @@ def test_turns_come_in_the_order_of_arrival_whatever_the_names(workspace: Worksp
     assert order == ["z", "a", "k"]
 
 
-def test_a_waiter_that_died_is_no_longer_in_line(workspace: Workspace, queue: Queue):
+def test_a_dead_process_leaves_the_queue(workspace: Workspace, queue: Queue):
     running = queue("running")
     dead, waiting = queue("dead"), queue("waiting")
     dead.lock.close()
@@ -77,8 +77,8 @@ def test_a_waiter_that_died_is_no_longer_in_line(workspace: Workspace, queue: Qu
     assert names(running_trainings(workspace)) == ["waiting"]
 
 
-def test_nobody_overtakes_those_who_wait(workspace: Workspace, queue: Queue):
-    """The room is free for a moment, before the first in line has noticed."""
+def test_a_new_training_does_not_overtake_queued_ones(workspace: Workspace, queue: Queue):
+    """The slot is free for a moment, before the first in the queue has noticed."""
     running = queue("running")
     queue("waiting")
     running.lock.close()
@@ -87,7 +87,7 @@ def test_nobody_overtakes_those_who_wait(workspace: Workspace, queue: Queue):
     assert names(queued_trainings(workspace)) == ["waiting"]
 
 
-def test_several_run_where_that_is_allowed(workspace: Workspace, queue: Queue, monkeypatch: pytest.MonkeyPatch):
+def test_several_trainings_run_up_to_the_limit(workspace: Workspace, queue: Queue, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TOPGRAFT_MAX_TRAININGS", "2")
     first, _second, third, fourth = (queue(name) for name in ("first", "second", "third", "fourth"))
     assert names(running_trainings(workspace)) == ["first", "second"]
@@ -98,13 +98,13 @@ def test_several_run_where_that_is_allowed(workspace: Workspace, queue: Queue, m
     assert fourth.status.state == "queued"
 
 
-def test_a_training_that_will_not_wait_is_refused_and_told_that_it_could(workspace: Workspace, queue: Queue):
+def test_without_queue_a_training_is_refused_with_the_advice_to_queue(workspace: Workspace, queue: Queue):
     queue("running")
     with pytest.raises(TrainingBusyError, match="queue"):
         start_or_resume(TrainConfig(name="b"), workspace)
 
 
-def test_in_the_service_none_waits_unless_the_deployer_allows_it(workspace: Workspace, queue: Queue, monkeypatch):
+def test_the_service_queues_only_if_the_deployer_allows_it(workspace: Workspace, queue: Queue, monkeypatch):
     queue("running")
     with pytest.raises(TrainingBusyError, match=r"at most 0 trainings may be queued.*TOPGRAFT_MAX_QUEUED"):
         start_or_resume(TrainConfig(name="b", queue=True), workspace, in_service=True)
@@ -116,7 +116,7 @@ def test_in_the_service_none_waits_unless_the_deployer_allows_it(workspace: Work
 
 
 @pytest.mark.parametrize("text", ["-1", "many", "1.5"])
-def test_of_a_limit_that_makes_no_sense_the_default_applies(
+def test_an_invalid_limit_falls_back_to_the_default(
     workspace: Workspace, queue: Queue, monkeypatch: pytest.MonkeyPatch, text: str
 ):
     queue("running")
@@ -126,8 +126,8 @@ def test_of_a_limit_that_makes_no_sense_the_default_applies(
     start_or_resume(TrainConfig(name="b", queue=True), workspace)[0].lock.close()
 
 
-def test_waiting_costs_next_to_nothing(workspace: Workspace, queue: Queue, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(turns, "_SECONDS_BETWEEN_CHECKS", 1.0)
+def test_waiting_takes_little_processor_time(workspace: Workspace, queue: Queue, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(queues, "_SECONDS_BETWEEN_CHECKS", 1.0)
     running, waiting = queue("running"), queue("waiting")
     thread = threading.Thread(target=wait_in_queue, args=(waiting, workspace))
     thread.start()

@@ -43,15 +43,19 @@ def test_a_training_stopped_after_an_epoch_and_resumed_has_the_same_results(work
     with pytest.raises(Interruption):
         train(_config(shapes), workspace, _stop_at("fine_tune", epoch))
     assert [(status.name, status.state) for status in interrupted_trainings(workspace)] == [("m", "cancelled")]
-    told: list[int] = []
-    resume("m", workspace, lambda phase, done, *_total, **_metrics: told.append(done) if phase == "fine_tune" else None)
-    assert min(told) > epoch - 1
+    fine_tuned: list[int] = []
+    resume(
+        "m",
+        workspace,
+        lambda phase, done, *_total, **_metrics: fine_tuned.append(done) if phase == "fine_tune" else None,
+    )
+    assert min(fine_tuned) > epoch - 1
     assert rows(workspace) == uninterrupted
     find_bundle(workspace, "m").verify()
 
 
 @pytest.mark.slow
-def test_fine_tuning_of_a_whole_backbone_goes_on_with_its_averaged_weights(workspace, shapes):
+def test_fine_tuning_of_a_whole_backbone_is_resumed_with_its_averaged_weights(workspace, shapes):
     config = dataclasses.replace(
         _config(shapes), backbone="EfficientNetLite0", weights="imagenet", fine_tune="all", epochs=1, fine_tune_epochs=3
     )
@@ -66,9 +70,7 @@ def test_fine_tuning_of_a_whole_backbone_goes_on_with_its_averaged_weights(works
 
 
 @pytest.mark.slow
-def test_a_frozen_backbone_s_training_stopped_in_any_phase_and_resumed_has_the_same_results(
-    workspace, shapes, tmp_path, monkeypatch
-):
+def test_head_training_stopped_in_any_phase_and_resumed_has_the_same_results(workspace, shapes, tmp_path, monkeypatch):
     known, cache = cache_directory() / "backbones", tmp_path / "cache"
     known.mkdir(parents=True, exist_ok=True)
     cache.mkdir()
@@ -89,7 +91,7 @@ def test_a_frozen_backbone_s_training_stopped_in_any_phase_and_resumed_has_the_s
 
 
 @pytest.mark.slow
-def test_what_was_learned_before_an_interruption_outlives_the_time_limit(workspace, shapes):
+def test_progress_before_an_interruption_survives_the_time_limit(workspace, shapes):
     config = TrainConfig(dataset=str(shapes), name="m", image_size=64, epochs=6, time_limit_minutes=1000.0)
     train(config, workspace)
     expected = rows(workspace), _predictions(workspace)
@@ -103,7 +105,7 @@ def test_what_was_learned_before_an_interruption_outlives_the_time_limit(workspa
 
 
 @pytest.mark.slow
-def test_the_train_option_resume_does_the_same(workspace, shapes, uninterrupted):
+def test_the_train_option_resume_resumes_a_training(workspace, shapes, uninterrupted):
     with pytest.raises(Interruption):
         train(_config(shapes), workspace, _stop_at("fine_tune", 1))
     train(TrainConfig(resume="m"), workspace)
@@ -112,7 +114,7 @@ def test_the_train_option_resume_does_the_same(workspace, shapes, uninterrupted)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("damage", ["cut", "flip"])
-def test_a_damaged_checkpoint_is_said_and_the_one_before_it_used(workspace, shapes, uninterrupted, damage, caplog):
+def test_a_damaged_checkpoint_is_reported_and_the_previous_one_used(workspace, shapes, uninterrupted, damage, caplog):
     with pytest.raises(Interruption):
         train(_config(shapes), workspace, _stop_at("fine_tune", 3))
     newest = max((workspace.running / "m" / "work" / "checkpoints").iterdir())
@@ -126,7 +128,7 @@ def test_a_damaged_checkpoint_is_said_and_the_one_before_it_used(workspace, shap
 
 
 @pytest.mark.slow
-def test_a_training_whose_dataset_vanished_for_a_while_can_be_resumed(workspace, shapes, tmp_path, monkeypatch):
+def test_a_training_whose_dataset_was_unavailable_can_be_resumed(workspace, shapes, tmp_path, monkeypatch):
     monkeypatch.setattr(storage, "SECONDS_BETWEEN_TRIES", (0.01, 0.01))
     mount = tmp_path / "mount"
     shutil.copytree(shapes, mount)
@@ -156,13 +158,13 @@ def test_a_training_is_not_resumed_with_other_images(workspace, shapes, tmp_path
         resume("m", workspace)
 
 
-def test_resuming_what_was_not_interrupted_lists_what_was(workspace):
+def test_the_error_of_resuming_another_training_lists_the_interrupted_ones(workspace):
     with pytest.raises(ConfigError, match="Existing ones: none"):
         resume("nothing", workspace)
 
 
 @pytest.mark.slow
-def test_a_disk_that_is_full_fails_the_training_and_it_can_be_resumed(workspace, shapes, uninterrupted):
+def test_a_training_that_failed_on_a_full_disk_can_be_resumed(workspace, shapes, uninterrupted):
     code = (
         "import resource, signal, sys, json\n"
         "from pathlib import Path\n"
@@ -183,7 +185,7 @@ def test_a_disk_that_is_full_fails_the_training_and_it_can_be_resumed(workspace,
 
 
 @pytest.mark.slow
-def test_a_time_limit_ends_a_training_in_good_order(workspace, shapes):
+def test_a_time_limit_ends_a_training_with_a_complete_model(workspace, shapes):
     config = dataclasses.replace(_config(shapes), epochs=10_000, patience=10_000, time_limit_minutes=0.15)
     started = time.monotonic()
     train(config, workspace)

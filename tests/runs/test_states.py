@@ -39,7 +39,7 @@ def states(workspace: Workspace) -> list[tuple[str, str]]:
     return [(status.name, status.state) for status in unfinished_trainings(workspace)]
 
 
-def test_a_training_whose_lock_is_held_runs_and_without_its_process_it_is_interrupted(workspace: Workspace):
+def test_a_training_is_running_while_its_lock_is_held_then_interrupted(workspace: Workspace):
     run = start_run(TrainConfig(name="a"), workspace)
     assert states(workspace) == [("a", "running")]
     run.lock.close()
@@ -47,7 +47,7 @@ def test_a_training_whose_lock_is_held_runs_and_without_its_process_it_is_interr
     assert "process ended together" in interrupted_trainings(workspace)[0].message
 
 
-def test_a_queued_training_without_its_process_is_interrupted_too_and_can_be_gone_on_with(workspace: Workspace):
+def test_a_queued_training_without_its_process_is_interrupted_and_can_be_resumed(workspace: Workspace):
     first = start_run(TrainConfig(name="first"), workspace)
     waiting = start_run(TrainConfig(name="waiting", queue=True), workspace)
     assert states(workspace) == [("first", "running"), ("waiting", "queued")]
@@ -61,7 +61,7 @@ def test_a_queued_training_without_its_process_is_interrupted_too_and_can_be_gon
 
 
 @pytest.mark.parametrize("state", ["failed", "cancelled", "killed", "interrupted"])
-def test_an_ending_that_was_written_stays_and_only_the_first_counts(workspace: Workspace, state):
+def test_only_the_first_final_state_is_kept(workspace: Workspace, state):
     run = start_run(TrainConfig(name="a"), workspace)
     (run.bundle).mkdir()
     run.end(state, "the reason")
@@ -74,7 +74,7 @@ def test_an_ending_that_was_written_stays_and_only_the_first_counts(workspace: W
     assert states(workspace) == [("a", "interrupted")]
 
 
-def test_the_parent_does_not_overwrite_what_the_child_wrote(workspace: Workspace):
+def test_the_parent_does_not_overwrite_the_state_of_the_child(workspace: Workspace):
     of_the_parent = start_run(TrainConfig(name="a"), workspace)
     of_the_child = Run("a", of_the_parent.directory, of_the_parent.destination, "", of_the_parent.lock)
     of_the_child.end("cancelled", "by the child")
@@ -101,31 +101,31 @@ def test_a_model_of_another_origin_does_not_hide_a_training_of_its_name(workspac
     assert states(workspace) == [("a", "interrupted")]
 
 
-def test_a_status_of_another_version_is_understood(workspace: Workspace):
+def test_a_status_file_of_another_version_is_read(workspace: Workspace):
     run = start_run(TrainConfig(name="a"), workspace)
     content = json.loads((run.directory / STATUS).read_text()) | {"unheard_of": 1}
     durable.write_json(run.directory / STATUS, content)
     assert states(workspace) == [("a", "running")]
 
 
-def test_a_training_can_be_taken_while_others_look_at_it(workspace: Workspace):
-    """A look holds the lock for a moment."""
+def test_a_training_can_be_locked_while_others_check_it(workspace: Workspace):
+    """A check holds the lock for a moment."""
     start_run(TrainConfig(name="a"), workspace).lock.close()
     over = threading.Event()
 
-    def look() -> None:
+    def check_status() -> None:
         while not over.is_set():
             is_locked(workspace.running / "a")
 
-    lookers = [threading.Thread(target=look) for _ in range(2)]
-    for looker in lookers:
+    checkers = [threading.Thread(target=check_status) for _ in range(2)]
+    for looker in checkers:
         looker.start()
     try:
         for _ in range(20):
             resume_run("a", workspace)[0].lock.close()
     finally:
         over.set()
-        for looker in lookers:
+        for looker in checkers:
             looker.join()
 
 
@@ -141,7 +141,7 @@ sys.stdin.read()
 """
 
 
-def test_the_process_of_a_training_is_known_by_its_open_lock_not_by_its_number(workspace: Workspace):
+def test_the_process_of_a_training_is_found_by_its_open_lock_not_by_its_pid(workspace: Workspace):
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(workspace.root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
@@ -157,7 +157,7 @@ def test_the_process_of_a_training_is_known_by_its_open_lock_not_by_its_number(w
         holder.communicate()
 
 
-def test_a_second_training_may_not_take_what_runs(workspace: Workspace, monkeypatch: pytest.MonkeyPatch):
+def test_a_running_training_cannot_be_locked_again(workspace: Workspace, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("TOPGRAFT_MAX_TRAININGS", "5")
     running = start_run(TrainConfig(name="a"), workspace)
     for refused in (lambda: resume_run("a", workspace), lambda: start_run(TrainConfig(name="a"), workspace)):

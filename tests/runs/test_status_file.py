@@ -46,17 +46,17 @@ def test_images_are_counted_from_the_first_report_of_the_phase(run: Run, clock: 
     assert speed(run.status) == (10.0, "images", 6.0)
 
 
-def test_the_display_is_told_the_pace_and_the_time_left(run: Run, clock: Clock):
-    told: list[dict[str, float]] = []
-    progress = StatusFile(run, lambda _phase, _done, _total, /, **metrics: told.append(metrics))
+def test_the_speed_and_the_time_left_are_reported(run: Run, clock: Clock):
+    reported: list[dict[str, float]] = []
+    progress = StatusFile(run, lambda _phase, _done, _total, /, **metrics: reported.append(metrics))
     progress("head", 0, 100)
     clock.seconds += 4
     progress("head", 8, 100, loss=0.5)
-    assert told == [{}, {"loss": 0.5, "epochs/s": 2.0, "eta_seconds": 46.0}]
+    assert reported == [{}, {"loss": 0.5, "epochs/s": 2.0, "eta_seconds": 46.0}]
     assert run.status.metrics == {"loss": 0.5}
 
 
-def test_a_phase_that_is_gone_on_with_is_not_taken_for_a_fast_one(run: Run, clock: Clock):
+def test_steps_before_an_interruption_do_not_count_for_the_speed(run: Run, clock: Clock):
     progress = StatusFile(run, no_progress)
     progress("fine_tune", 90, 100)
     clock.seconds += 10
@@ -81,7 +81,7 @@ def test_the_time_before_an_interruption_counts_for_the_time_limit(run: Run, clo
     assert Deadline.after_minutes(1, run.status.seconds_used).is_over()
 
 
-def test_within_a_long_epoch_the_steps_count(run: Run, clock: Clock):
+def test_steps_within_a_long_epoch_count_for_the_speed(run: Run, clock: Clock):
     progress = StatusFile(run, no_progress)
     progress("fine_tune", 0, 2, step=10, steps=100, images_per_second=32.0)
     clock.seconds += 40
@@ -90,7 +90,7 @@ def test_within_a_long_epoch_the_steps_count(run: Run, clock: Clock):
     assert run.status.metrics["images_per_second"] == 32.0
 
 
-def test_it_is_written_twice_a_second_at_most_and_at_the_end_of_a_phase(run: Run, clock: Clock):
+def test_the_status_is_written_at_most_twice_a_second_and_at_the_end_of_a_phase(run: Run, clock: Clock):
     progress = StatusFile(run, no_progress)
     progress("features", 1, 9)
     clock.seconds += 0.1

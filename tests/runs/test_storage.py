@@ -15,7 +15,7 @@ from model.workspace import Workspace
 from tests.support.trainings import Interruption
 
 
-def test_a_mount_lost_during_the_checks_keeps_the_training_to_go_on_by_itself(
+def test_a_training_whose_mount_is_lost_during_the_checks_is_resumed_automatically(
     workspace: Workspace, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(storage, "SECONDS_BETWEEN_TRIES", (0.01, 0.01))

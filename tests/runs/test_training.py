@@ -36,7 +36,7 @@ def trained(tmp_path_factory, shapes) -> tuple[Workspace, TrainingResult]:
     return workspace, train(TrainConfig(dataset=str(shapes), name="shapes"), workspace)
 
 
-def test_a_training_gives_a_whole_model(trained):
+def test_a_training_produces_a_complete_model(trained):
     workspace, result = trained
     assert result.model == "shapes"
     bundle = find_bundle(workspace, "shapes")
@@ -63,17 +63,17 @@ def test_a_training_gives_a_whole_model(trained):
     assert list(workspace.running.glob("*/")) == []
 
 
-def test_few_images_are_measured_by_cross_validation_and_all_learned_from(trained):
+def test_few_images_are_cross_validated_and_all_trained_on(trained):
     workspace, result = trained
     assert list(result.metrics) == ["val", "cross_validation"]
-    told = result.metrics["cross_validation"]
-    low, high = told["accuracy_interval"]
-    assert told["images"] == 36 and low < told["accuracy"] <= high and 0 < told["macro_f1"] <= 1
+    measured = result.metrics["cross_validation"]
+    low, high = measured["accuracy_interval"]
+    assert measured["images"] == 36 and low < measured["accuracy"] <= high and 0 < measured["macro_f1"] <= 1
     directory = workspace.models / "shapes"
     with open(directory / "predictions" / "cross_validation.csv", newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
     assert len({row["image"] for row in rows}) == 36
-    assert np.mean([row["correct"] == "true" for row in rows]) == pytest.approx(told["accuracy"])
+    assert np.mean([row["correct"] == "true" for row in rows]) == pytest.approx(measured["accuracy"])
     report = (directory / "report.html").read_text(encoding="utf-8")
     assert "10-fold cross-validation" in report and "trained without it" in report
 
@@ -104,7 +104,7 @@ def test_results_csv_has_a_row_per_epoch(trained):
     assert all(0 <= float(row["val_macro_f1"]) <= 1 for row in rows)
 
 
-def test_what_photos_are_compared_with_is_described_as_the_service_describes_them(trained):
+def test_reference_statistics_equal_those_of_the_service(trained):
     workspace, _ = trained
     bundle = find_bundle(workspace, "shapes")
     held_out, described = read_held_out(bundle) / FEATURE_SCALE, held_out_as_served(bundle)
@@ -124,7 +124,7 @@ def test_the_model_recognises_a_new_photo(trained, tmp_path):
     assert sum(answer.labels[0] == answer.image for answer in answers) >= 10
 
 
-def test_a_training_is_the_same_to_the_bit_when_repeated(trained, shapes):
+def test_training_is_deterministic_to_the_bit(trained, shapes):
     workspace, _ = trained
     train(TrainConfig(dataset=str(shapes), name="again"), workspace)
     first, second = (
@@ -133,7 +133,7 @@ def test_a_training_is_the_same_to_the_bit_when_repeated(trained, shapes):
     assert np.array_equal(first, second)
 
 
-def test_the_keras_model_takes_pixels_and_answers_as_the_service_does(trained, shapes):
+def test_the_keras_model_takes_pixels_and_predicts_as_the_service(trained, shapes):
     import keras
 
     workspace, _ = trained
@@ -144,7 +144,7 @@ def test_the_keras_model_takes_pixels_and_answers_as_the_service_does(trained, s
     np.testing.assert_allclose(np.asarray(network(pictures)), load_predictor(bundle).probabilities(pictures), atol=1e-4)
 
 
-def test_a_model_knows_its_training_images_again_and_what_is_far_from_them(trained, shapes):
+def test_training_images_are_near_and_other_images_out_of_distribution(trained, shapes):
     workspace, _ = trained
     predictor = load_predictor(find_bundle(workspace, "shapes"))
     assert predictor.judged_by == ("confidence", "features")
@@ -158,7 +158,7 @@ def test_a_model_knows_its_training_images_again_and_what_is_far_from_them(train
     assert unlike.unknown and "features" in unlike.unknown_reason and unlike.distance > known.distance
 
 
-def test_a_model_without_onnx_is_served_by_keras_with_the_same_answers(trained, shapes):
+def test_a_model_without_onnx_is_served_by_keras_with_the_same_predictions(trained, shapes):
     workspace, _ = trained
     bundle = find_bundle(workspace, "shapes")
     by_keras = dataclasses.replace(bundle, manifest=dataclasses.replace(bundle.manifest, engine="keras"))
@@ -168,7 +168,7 @@ def test_a_model_without_onnx_is_served_by_keras_with_the_same_answers(trained, 
     np.testing.assert_allclose(one.activation_maps(pictures[0]), other.activation_maps(pictures[0]), atol=1e-3)
 
 
-def test_keras_serves_by_a_graph_that_answers_as_its_layers_do(trained, shapes, monkeypatch):
+def test_the_keras_graph_predicts_as_its_layers(trained, shapes, monkeypatch):
     import keras
 
     workspace, _ = trained
@@ -200,7 +200,7 @@ def test_the_activation_map_adds_up_to_the_logits(trained, shapes):
     np.testing.assert_allclose(differences, bias - bias.mean(), atol=1e-3)
 
 
-def test_fine_tuning_that_does_not_help_is_left_out(workspace, shapes):
+def test_fine_tuning_that_does_not_help_is_discarded(workspace, shapes):
     config = TrainConfig(
         dataset=str(shapes),
         name="m",
@@ -241,7 +241,7 @@ def watched(
     return workspace, train(config, workspace, watch), statuses
 
 
-def test_auto_says_what_it_chose_and_why(watched):
+def test_auto_states_its_choice_and_the_reason(watched):
     _, result, _ = watched
     [remark] = result.remarks
     assert remark.startswith("fine_tune = auto chose none: 6 validation images are too few")
@@ -275,7 +275,7 @@ def test_a_network_can_be_trained_from_scratch(workspace, shapes):
 
 
 @pytest.mark.slow
-def test_a_network_without_a_counterpart_in_onnx_is_served_by_keras_and_says_so(workspace, shapes, monkeypatch):
+def test_a_network_that_onnx_cannot_represent_is_served_by_keras_with_a_warning(workspace, shapes, monkeypatch):
     from model.errors import ExportError
 
     def refuse(network):
@@ -290,7 +290,7 @@ def test_a_network_without_a_counterpart_in_onnx_is_served_by_keras_and_says_so(
     assert load_predictor(bundle).probabilities(_pictures(shapes, 96)).shape == (3, 3)
 
 
-def test_features_are_made_once(workspace, shapes, monkeypatch):
+def test_features_are_extracted_once(workspace, shapes, monkeypatch):
     known, cache = cache_directory() / "backbones", workspace.root / "cache"
     known.mkdir(parents=True, exist_ok=True)
     cache.mkdir()
@@ -307,7 +307,7 @@ def test_features_are_made_once(workspace, shapes, monkeypatch):
     assert "features" in phases[0] and "features" not in phases[1]
 
 
-def test_a_name_in_use_is_refused_and_the_model_stays(trained, shapes):
+def test_a_name_in_use_is_refused_and_the_model_kept(trained, shapes):
     workspace, _ = trained
     before = (workspace.models / "shapes" / "manifest.json").read_bytes()
     with pytest.raises(ConfigError, match="models remove shapes"):
@@ -332,19 +332,19 @@ def test_two_trainings_of_the_same_second_get_two_names(workspace, monkeypatch):
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "many"])
-def test_of_a_limit_that_is_no_number_the_default_applies(workspace, monkeypatch, value):
+def test_a_limit_that_is_no_number_falls_back_to_the_default(workspace, monkeypatch, value):
     monkeypatch.setenv("TOPGRAFT_MAX_TRAININGS", value)
     with start_run(TrainConfig(), workspace).lock, pytest.raises(TrainingBusyError, match="fewer than 1"):
         start_run(TrainConfig(), workspace)
 
 
-def test_what_was_left_out_is_said_in_the_result(watched):
+def test_skipped_images_are_listed_in_the_result(watched):
     workspace, result, _ = watched
     assert "1 image could not be decoded and left out" in result.warnings[0]
     assert "circle/001.jpg" in (workspace.models / "m" / "dataset_files" / "rejected.csv").read_text()
 
 
-def test_a_disk_that_is_full_at_the_start_leaves_no_trace_of_the_training(workspace, monkeypatch):
+def test_a_training_refused_on_a_full_disk_leaves_no_files(workspace, monkeypatch):
     def full(*_arguments):
         raise OSError(errno.ENOSPC, "No space left on device")
 
@@ -355,20 +355,20 @@ def test_a_disk_that_is_full_at_the_start_leaves_no_trace_of_the_training(worksp
     start_run(TrainConfig(name="m"), workspace)
 
 
-def test_options_that_are_damaged_say_what_to_do(workspace):
+def test_the_error_of_damaged_options_states_the_remedy(workspace):
     start_run(TrainConfig(name="m"), workspace).lock.close()
     (workspace.running / "m" / "config.json").write_text("{")
     with pytest.raises(ConfigError, match="models remove m"):
         train(TrainConfig(resume="m"), workspace)
 
 
-def test_time_left_is_told_only_when_it_can_be_known(watched):
+def test_the_time_left_is_reported_only_when_known(watched):
     _, _, statuses = watched
     assert {"check", "prepare", "head", "export"} <= {status.phase for status in statuses}
     assert all(status.eta_seconds != 0 for status in statuses if status.epoch < status.epochs)
 
 
-def test_a_dataset_that_cannot_be_used_leaves_nothing_behind(workspace):
+def test_an_unusable_dataset_leaves_no_files(workspace):
     with pytest.raises(DatasetError):
         train(TrainConfig(dataset=str(workspace.root / "missing")), workspace)
     assert model_names(workspace) == [] and interrupted_trainings(workspace) == []
