@@ -1,8 +1,8 @@
 # make demo     install into .venv, train on synthetic photos, classify one
 # make serve    Swagger UI at http://127.0.0.1:5000/ui
 # make test     run the fast tests; make test-slow: the slow ones
-# make check    check format, style, types, security and imports between rooms
-# make coverage   show the coverage by room that make test COVERAGE=1 has recorded
+# make check    check format, style, types, security and imports between packages
+# make coverage   show the coverage by package recorded by make test COVERAGE=1
 # make benchmarks   run all benchmarks and update docs/benchmarks.md
 #
 # Python 3.10 to 3.12 is needed: make demo PYTHON=python3.12
@@ -43,7 +43,7 @@ test-slow: $(TEST_INSTALLED)
 
 coverage: $(TEST_INSTALLED)
 	$(BIN)/python -m coverage combine --quiet
-	$(BIN)/python -m coverage json --quiet -o - | $(BIN)/python .ci/coverage_by_room.py
+	$(BIN)/python -m coverage json --quiet -o - | $(BIN)/python .ci/coverage_by_package.py
 
 benchmarks: $(TEST_INSTALLED)
 	$(BIN)/python -m benchmarks

@@ -1,6 +1,6 @@
 """Topgraft's classifier library: no HTTP here, and importing it imports nothing heavy.
 
-Data walks through the rooms in this order:
+Data flows through the packages in this order:
 dataset -> training -> bundle -> serving -> evaluation.
 """
 

@@ -27,7 +27,7 @@ ANSWER = "answer.png"
 @json_option
 @workspace_option
 def demo(as_json: bool) -> None:
-    """Draw a small dataset, train on it, test the model, classify a photo.
+    """Generate a small dataset, train and test a model on it, and classify a photo.
 
     Writes data/demo and a model named demo-TIME. Takes about a minute and needs no network.
     """

@@ -17,7 +17,7 @@ from model.runs import interrupted_trainings, remove_interrupted, unfinished_tra
 from model.workspace import Workspace
 
 
-@click.group(invoke_without_command=True)
+@click.group(invoke_without_command=True, short_help="Manage trained models and trainings.")
 @json_option
 @workspace_option
 @click.pass_context
@@ -78,7 +78,7 @@ def show_model(name: str, as_json: bool) -> None:
         click.echo(f"  {file}: {record.size:,} bytes")
 
 
-@models.command("promote")
+@models.command("promote", short_help="Make a model the latest model.")
 @click.argument("name", metavar="MODEL")
 @json_option
 @workspace_option
@@ -115,7 +115,7 @@ def roll_back_promotion(as_json: bool) -> None:
         print_json({"latest": latest.name, "promoted": latest.promoted})
 
 
-@models.command("remove")
+@models.command("remove", short_help="Delete models or interrupted trainings.")
 @click.argument("names", metavar="MODEL...", nargs=-1, required=True)
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @json_option
@@ -137,7 +137,7 @@ def remove_models(names: tuple[str, ...], yes: bool, as_json: bool) -> None:
         print_json({"removed": list(names)})
 
 
-@models.command("track")
+@models.command("track", short_help="Log a trained model to MLflow.")
 @click.argument("name", metavar="MODEL")
 @json_option
 @workspace_option

@@ -35,7 +35,7 @@ _CHILD_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
 
 
 def child_options(command: Command) -> Command:
-    """Decorate a command with the options of a child module that only its author knows."""
+    """Decorate a command with the options that describe a child module."""
     sample = LocalPath(path_type=Path, exists=True, dir_okay=False)
     command = click.option(
         "--sample", type=sample, metavar="PHOTO", help="Photo for the test of the module. Default: a synthetic one."
@@ -58,7 +58,7 @@ def read_child_options(given: dict[str, Any]) -> "ChildOptions":
     return ChildOptions(about, **{name: given[name] for name in names})
 
 
-@click.command("child-module")
+@click.command("child-module", short_help="Write the repository of a model for the AI4OS hub.")
 @click.argument("name", metavar="MODEL")
 @click.option("--weights-url", required=True, metavar="URL", help="URL of the archive written by topgraft export.")
 @click.option("--sha256", required=True, metavar="HEX", help="Checksum of that archive.")

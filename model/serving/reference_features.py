@@ -162,12 +162,12 @@ def _principal_axes(vectors: np.ndarray) -> np.ndarray:
 
 
 def _directions(vectors: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Directions of drift: new content moves the first axes, new class frequencies those between the class means."""
+    """Directions for drift detection: the first axes show new content, the axes between class means new frequencies."""
     first = np.eye(min(FIRST_AXES, vectors.shape[1] - 1), vectors.shape[1], dtype=np.float32)
     means = np.stack([vectors[labels == label].mean(axis=0) for label in np.unique(labels)])
-    most = min(CLASS_AXES, len(means) - 1, vectors.shape[1])
-    apart = means - means.mean(axis=0)
-    between = np.linalg.eigh(apart.T @ apart)[1].T[::-1][:most]
+    count = min(CLASS_AXES, len(means) - 1, vectors.shape[1])
+    centred = means - means.mean(axis=0)
+    between = np.linalg.eigh(centred.T @ centred)[1].T[::-1][:count]
     # Rounded as in the file, so that held-out and new images have the same components.
     return np.concatenate([first, between]).astype(np.float16).astype(np.float32)
 

@@ -1,6 +1,6 @@
-"""Print how much of each room the tests have run, lines and branches, from the report of `coverage json` on stdin.
+"""Print the test coverage of each package, lines and branches, from the report of `coverage json` on stdin.
 
-Rooms below the goal are marked; the exit status is 0 all the same.
+Packages below the goal are marked; the exit status is 0 nevertheless.
 """
 
 import collections
@@ -11,8 +11,8 @@ from pathlib import PurePosixPath
 GOAL = 85.0
 
 
-def room(path: str) -> str:
-    """The room of a file: `model/dataset` of `model/dataset/images.py`, `model` of `model/bundle.py`."""
+def package(path: str) -> str:
+    """The package of a file: `model/dataset` of `model/dataset/images.py`, `model` of `model/bundle.py`."""
     return PurePosixPath(*PurePosixPath(path).parent.parts[:2]).as_posix()
 
 
@@ -22,10 +22,10 @@ def main() -> None:
     total: collections.Counter[str] = collections.Counter()
     for path, file in json.load(sys.stdin)["files"].items():
         summary = file["summary"]
-        for name in (room(path), "total"):
+        for name in (package(path), "total"):
             covered[name] += summary["covered_lines"] + summary["covered_branches"]
             total[name] += summary["num_statements"] + summary["num_branches"]
-    print("coverage by room, lines and branches")
+    print("coverage by package, lines and branches")
     for name in (*sorted(total.keys() - {"total"}), "total"):
         percent = 100 * covered[name] / max(total[name], 1)
         print(f"  {name:<20} {total[name]:>6} {percent:6.1f} %{'' if percent >= GOAL else f'  below {GOAL:.0f} %'}")
