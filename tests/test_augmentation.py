@@ -20,12 +20,12 @@ operations = st.lists(
 
 
 @given(operations)
-def test_what_is_written_is_read_back(chosen: list[Operation]) -> None:
+def test_formatted_augmentations_are_parsed_to_the_same(chosen: list[Operation]) -> None:
     assert parse_augmentation(augmentation_text(chosen), MANY) == tuple(chosen)
 
 
 @given(st.one_of(st.text(), st.text("|()., -+1e_" + "fliprotatecrp", max_size=30)))
-def test_any_text_is_understood_or_refused_with_itself_in_the_message(text: str) -> None:
+def test_any_text_is_parsed_or_quoted_in_the_error(text: str) -> None:
     try:
         read = parse_augmentation(text, MANY)
     except ConfigError as error:
@@ -37,24 +37,24 @@ def test_any_text_is_understood_or_refused_with_itself_in_the_message(text: str)
             assert info.minimum <= operation.number <= info.maximum
 
 
-def test_a_number_left_out_is_the_default_and_blanks_mean_nothing() -> None:
+def test_omitted_numbers_have_defaults_and_blanks_are_ignored() -> None:
     assert parse_augmentation(" flip_lr | rotate( 30 ) ", MANY) == (Operation("flip_lr", 0.5), Operation("rotate", 30))
 
 
-def test_presets_are_written_out_in_their_place() -> None:
+def test_presets_are_expanded_in_place() -> None:
     assert augmentation_text(parse_augmentation("flip_lr|light|blur(2)", MANY)) == (
         f"flip_lr(0.5)|{PRESETS['light']}|blur(2)"
     )
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_every_preset_can_be_read_and_none_flips(preset: str) -> None:
+def test_every_preset_is_valid_and_has_no_flip(preset: str) -> None:
     names = {operation.name for operation in parse_augmentation(preset, MANY)}
     assert not names & {"flip_lr", "flip_ud"}
     assert bool(names) == (preset != "none")
 
 
-def test_an_empty_line_is_none() -> None:
+def test_an_empty_text_is_no_augmentation() -> None:
     assert parse_augmentation("", MANY) == parse_augmentation("none", MANY) == ()
 
 
@@ -79,13 +79,13 @@ def test_an_empty_line_is_none() -> None:
         ("rotate, blur", "expected steps separated by |"),
     ],
 )
-def test_what_cannot_be_read_is_told_with_what_to_write(text: str, said: str) -> None:
+def test_the_error_of_an_invalid_text_states_what_to_write(text: str, said: str) -> None:
     with pytest.raises(ConfigError) as refused:
         parse_augmentation(text, MANY)
     assert said in refused.value.message
 
 
-def test_all_wrong_steps_are_told_at_once() -> None:
+def test_all_invalid_operations_are_reported_together() -> None:
     with pytest.raises(ConfigError) as refused:
         parse_augmentation("rotat(15)|crop(2)|blur(1)", MANY)
     assert "rotate?" in refused.value.message and "crop: expected" in refused.value.message
@@ -94,5 +94,5 @@ def test_all_wrong_steps_are_told_at_once() -> None:
 @pytest.mark.parametrize(
     ("images_per_class", "preset"), [(17, "strong"), (49.9, "strong"), (50, "light"), (500, "none")]
 )
-def test_auto_goes_by_the_number_of_images_per_class(images_per_class: float, preset: str) -> None:
+def test_auto_depends_on_the_number_of_images_per_class(images_per_class: float, preset: str) -> None:
     assert parse_augmentation("auto", images_per_class) == parse_augmentation(preset, images_per_class)

@@ -36,7 +36,7 @@ def test_there_are_three_verdicts() -> None:
         (-3.0, 6.0, None),
     ],
 )
-def test_memory_is_flat_only_where_the_whole_interval_is_within_the_budget(
+def test_memory_is_flat_only_if_the_whole_interval_is_within_the_budget(
     low: float, high: float, flat: bool | None
 ) -> None:
     assert is_flat(Slope((low + high) / 2, low, high)) is flat
@@ -52,7 +52,7 @@ def test_memory_is_flat_only_where_the_whole_interval_is_within_the_budget(
         (LOST, [60.0], False, False),
     ],
 )
-def test_the_client_of_a_killed_process_is_judged_by_what_it_gets_and_when(
+def test_the_client_of_a_killed_process_is_judged_by_answer_and_time(
     status: int, waited: list[float], works_on: bool, met: bool
 ) -> None:
     victim = Victim(lambda server: server.process, status, "", works_on)
@@ -69,7 +69,7 @@ def _bare(single: float, by_8: float, by_32: float, library: float) -> Bare:
 @pytest.mark.parametrize(
     ("library", "share", "reached"), [(0.0055, 0.91, True), (0.008, 0.63, False), (0.005 / 0.85 - 1e-6, 0.85, True)]
 )
-def test_the_library_is_compared_with_bare_calls_of_the_same_moment_at_their_best(
+def test_the_library_is_compared_with_the_fastest_bare_calls_of_the_same_round(
     library: float, share: float, reached: bool
 ) -> None:
     bare = _bare(0.007, 0.006, 0.005, library)
@@ -78,7 +78,7 @@ def test_the_library_is_compared_with_bare_calls_of_the_same_moment_at_their_bes
     assert bare.reaches(0.85) is reached
 
 
-def test_nothing_is_decided_where_a_photo_of_a_batch_takes_longer_than_one_alone() -> None:
+def test_there_is_no_verdict_if_a_photo_takes_longer_in_a_batch_than_alone() -> None:
     assert _bare(0.007, 0.014, 0.013, 0.012).reaches(0.85) is None
 
 
@@ -117,7 +117,7 @@ def slow_server() -> Iterator[Server]:
     ("seconds", "least", "most_seconds", "low", "high"),
     [(0.0, 12, 9.0, 12, 14), (0.2, 1, 9.0, 4, 60), (0.0, 1000, 0.2, 4, 60)],
 )
-def test_clients_ask_for_a_time_and_until_there_are_enough_answers_but_not_for_ever(
+def test_clients_send_until_time_and_enough_answers_or_a_limit(
     slow_server: Server, seconds: float, least: int, most_seconds: float, low: int, high: int
 ) -> None:
     answers = ask(slow_server, photo_upload("topgraft", b"photo"), 3, seconds, least, most_seconds)

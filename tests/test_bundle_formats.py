@@ -62,7 +62,7 @@ def test_a_newer_format_version_is_refused_with_the_version_to_install(model: Pa
 
 
 @pytest.mark.parametrize("version", [0, -1, True, "2", None, 1.5])
-def test_what_is_no_format_version_is_refused(model: Path, version: object) -> None:
+def test_an_invalid_format_version_is_refused(model: Path, version: object) -> None:
     edit_manifest(model, format_version=version)
     with pytest.raises(ModelDamagedError, match=rf"expected format_version 1 to {FORMAT_VERSION}"):
         open_bundle(model)

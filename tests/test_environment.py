@@ -40,7 +40,7 @@ def nothing_logged_before(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("variable", VARIABLES, ids=name_of)
-def test_a_variable_that_is_not_set_or_blank_has_its_default(
+def test_an_unset_or_blank_variable_has_its_default(
     variable: Variable[Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.delenv(variable.name, raising=False)
@@ -52,7 +52,7 @@ def test_a_variable_that_is_not_set_or_blank_has_its_default(
 
 
 @pytest.mark.parametrize("variable", VARIABLES, ids=name_of)
-def test_a_good_value_is_read_each_time(
+def test_a_valid_value_is_read_each_time(
     variable: Variable[Any], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     text, value, _ = TEXTS[variable.kind.name]
@@ -65,7 +65,7 @@ def test_a_good_value_is_read_each_time(
 
 
 @pytest.mark.parametrize(("variable", "text"), REFUSED, ids=name_of)
-def test_a_bad_value_is_logged_once_and_the_default_applies(
+def test_an_invalid_value_is_logged_once_and_the_default_applies(
     variable: Variable[Any], text: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv(variable.name, text)
@@ -108,7 +108,7 @@ def test_variables_of_remotes_are_found_by_their_prefix(monkeypatch: pytest.Monk
     ("text", "workers", "threads"),
     [("", 2, 6), ("all", 2, 6), ("share", 2, 3), ("share", 4, 2), ("share", 9, 1), ("2", 2, 2), ("99", 2, 6)],
 )
-def test_threads_are_all_processors_a_fraction_of_them_or_a_number(
+def test_threads_are_all_processors_a_fraction_or_a_number(
     text: str, workers: int, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(resources, "available_processors", lambda: 6)

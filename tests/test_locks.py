@@ -65,7 +65,7 @@ def test_a_lock_is_free_when_its_process_is_killed(tmp_path: Path) -> None:
     assert not is_held(path)
 
 
-def test_who_waits_for_a_lock_is_informed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_waiting_for_a_lock_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with (
         exclusive(tmp_path, UNGUARDED, message="waiting"),
         pytest.raises(BlockingIOError),
@@ -99,7 +99,7 @@ def test_a_folder_that_cannot_be_locked_over_nfs_is_no_failure(
 
 
 @pytest.mark.usefixtures("no_locks")
-def test_without_locks_work_goes_on_after_one_warning_for_each_folder(
+def test_without_locks_work_continues_after_one_warning_per_folder(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(2):
@@ -127,7 +127,7 @@ def test_without_locks_the_process_written_in_the_file_holds_it(tmp_path: Path) 
 
 
 @pytest.mark.usefixtures("no_locks")
-def test_without_locks_a_running_training_is_no_interrupted_one(workspace: Workspace) -> None:
+def test_without_locks_a_running_training_is_not_interrupted(workspace: Workspace) -> None:
     run = start_run(TrainConfig(name="pets"), workspace)
     assert [status.name for status in running_trainings(workspace)] == ["pets"]
     assert interrupted_trainings(workspace) == []

@@ -22,7 +22,7 @@ def test_every_preset_has_a_file_and_every_file_is_a_preset():
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_preset_opens_with_its_command_and_what_was_measured_and_sets_options_that_exist(name):
+def test_a_preset_states_command_and_results_and_sets_existing_options(name):
     text = preset_path(name).read_text(encoding="utf-8")
     assert text.startswith(f"# topgraft train --preset {name} --dataset ")
     [measured] = re.findall(r"^# measured: .*$", text, re.M)
@@ -31,7 +31,7 @@ def test_a_preset_opens_with_its_command_and_what_was_measured_and_sets_options_
     assert options and schema.load(TrainConfig, options) != TrainConfig()
 
 
-def test_what_is_typed_wins_over_the_file_and_the_file_over_the_preset(tmp_path):
+def test_options_override_the_file_and_the_file_the_preset(tmp_path):
     preset = preset_options({"preset": "balanced"})
     assert {"imbalance", "resize"} <= preset.keys()
     file = tmp_path / "mine.yaml"
@@ -50,11 +50,11 @@ def test_a_form_that_sends_every_default_leaves_the_preset_its_options():
     assert config.epochs == 7 and config.imbalance == preset_options(sent)["imbalance"] != TrainConfig.imbalance
 
 
-def test_what_is_given_last_wins_over_what_is_given_first_and_over_the_preset():
+def test_the_last_value_overrides_the_first_and_the_preset():
     config = train_config({"preset": "balanced", "resize": "crop", "epochs": 7}, {"resize": "pad", "epochs": None})
     assert (config.preset, config.resize, config.epochs) == ("balanced", "pad", 7)
 
 
-def test_a_preset_that_is_not_there_is_refused_with_those_there_are():
+def test_an_unknown_preset_is_refused_with_a_list_of_presets():
     with pytest.raises(ConfigError, match="quick, balanced, best, plankton, imbalanced, received 'fastest'"):
         preset_options({"preset": "fastest"})

@@ -54,7 +54,7 @@ def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return "some_child"
 
 
-def test_the_answer_of_a_child_is_its_result_whatever_libraries_print(child: str) -> None:
+def test_output_of_libraries_does_not_change_the_result_of_a_child(child: str) -> None:
     niceness = os.nice(0)
     answer = run_child(child, "fine", task="the work", failure=ModelError, niceness=2)
     assert answer == {"nice": min(19, niceness + 2), "kind": "fine"}
@@ -70,9 +70,7 @@ def test_the_answer_of_a_child_is_its_result_whatever_libraries_print(child: str
         ("hang", ModelError, "the work: expected to end within 0.5 s"),
     ],
 )
-def test_a_child_that_fails_is_an_error_of_its_class(
-    child: str, kind: str, error: type[Exception], message: str
-) -> None:
+def test_an_error_of_a_child_keeps_its_class(child: str, kind: str, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message) as raised:
         run_child(child, kind, task="the work", failure=ModelError, seconds=0.5 if kind == "hang" else None)
     assert type(raised.value) is error
@@ -106,7 +104,7 @@ def test_the_launcher_imports_nothing_slow() -> None:
     }
 
 
-def test_a_zombie_and_a_later_process_with_the_same_pid_are_not_alive() -> None:
+def test_zombies_and_reused_pids_are_not_alive() -> None:
     assert Process.of(os.getpid()).is_alive()
     assert not Process(os.getpid(), 1).is_alive()
     child = start_child(["true"])
@@ -119,7 +117,7 @@ def test_a_zombie_and_a_later_process_with_the_same_pid_are_not_alive() -> None:
 @pytest.mark.parametrize(
     ("status", "words"), [(-9, "was killed"), (-15, "was ended by SIGTERM"), (2, "ended with status 2"), (None, "None")]
 )
-def test_an_exit_status_in_words(status: int | None, words: str) -> None:
+def test_exit_statuses_are_described(status: int | None, words: str) -> None:
     assert words in describe_exit(status)
 
 

@@ -1,4 +1,4 @@
-"""What is said of a model's origin is the training's, not that of whoever publishes it."""
+"""The provenance of a model is that of its training, not that of its publisher."""
 
 import json
 from pathlib import Path
@@ -54,7 +54,7 @@ def test_a_training_outside_of_any_job_writes_nothing(tmp_path: Path, monkeypatc
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_the_publisher_says_counts_more(trained: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_of_the_publisher_take_precedence(trained: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     write_run(trained.directory, RUN)
     assert provenance_of(trained.directory)["mlflow_run"] == "0123abcd"
     monkeypatch.setenv("MLFLOW_RUN", "of-the-publisher")
@@ -62,7 +62,7 @@ def test_what_the_publisher_says_counts_more(trained: Bundle, monkeypatch: pytes
     assert provenance_of(trained.directory) == {"mlflow_run": "of-the-publisher", "nomad_job": "another-job"}
 
 
-def test_a_model_that_is_logged_later_is_whole_and_packs_to_the_same_bytes(trained: Bundle, tmp_path: Path) -> None:
+def test_a_model_logged_later_is_intact_and_packed_to_the_same_bytes(trained: Bundle, tmp_path: Path) -> None:
     before = write_archive(trained, tmp_path / "before.tar.xz")
     write_run(trained.directory, RUN)
     bundle = open_bundle(trained.directory)
@@ -72,15 +72,13 @@ def test_a_model_that_is_logged_later_is_whole_and_packs_to_the_same_bytes(train
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"run_id": {"a": 1}}', "[" * 100_000, '{"run_id": "' + "x" * 200_000])
-def test_a_file_that_says_nothing_of_use_is_passed_over(tmp_path: Path, content: str) -> None:
+def test_a_file_without_useful_content_is_ignored(tmp_path: Path, content: str) -> None:
     for name in (MLFLOW_RUN, PROVENANCE):
         (tmp_path / name).write_text(content)
     assert provenance_of(tmp_path) == {}
 
 
-def test_a_model_that_cannot_be_written_to_is_logged_all_the_same(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_read_only_model_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_run(tmp_path / "gone", RUN)
     assert "cannot be stored" in caplog.text
     write_run(tmp_path, RUN)

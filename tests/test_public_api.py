@@ -46,7 +46,7 @@ def here(workspace: topgraft.Workspace, tmp_path: Path, monkeypatch: pytest.Monk
     return workspace
 
 
-def test_all_names_are_there_in_order_and_no_others_are_listed() -> None:
+def test_the_public_names_are_complete_and_sorted() -> None:
     assert topgraft.__all__ == sorted(topgraft.__all__)
     assert dir(topgraft) == topgraft.__all__
     for name in topgraft.__all__:
@@ -79,7 +79,7 @@ def test_the_examples_in_the_docstrings_run(here: topgraft.Workspace) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["resume", "tune"])
-def test_the_examples_that_train_once_more_run(here: topgraft.Workspace, name: str) -> None:
+def test_the_slow_examples_that_train_run(here: topgraft.Workspace, name: str) -> None:
     assert failures_of(getattr(topgraft, name)) == 0
 
 
@@ -108,6 +108,6 @@ def test_the_code_in_the_readme_runs(here: topgraft.Workspace, capsys: pytest.Ca
     assert capsys.readouterr().out.splitlines()[-1] == "triangle"
 
 
-def test_options_of_another_kind_are_refused(here: topgraft.Workspace) -> None:
+def test_options_of_another_type_are_refused(here: topgraft.Workspace) -> None:
     with pytest.raises(ConfigError, match="epochs: expected one of the options images_directory"):
         topgraft.evaluate("latest", "photos", epochs=3)

@@ -30,7 +30,7 @@ def test_models_are_listed_by_age_found_and_removed(workspace: Workspace, add_mo
             use(workspace, "a")
 
 
-def test_a_model_that_cannot_be_used_is_skipped_for_latest_only(
+def test_an_unusable_model_is_skipped_for_latest_only(
     workspace: Workspace, add_model: AddModel, caplog: pytest.LogCaptureFixture
 ) -> None:
     def network_of(name: str) -> bytes:
@@ -45,7 +45,7 @@ def test_a_model_that_cannot_be_used_is_skipped_for_latest_only(
         network_of("changed")
 
 
-def test_latest_without_an_intact_model_says_what_was_found(workspace: Workspace, add_model: AddModel) -> None:
+def test_latest_without_an_intact_model_reports_the_damaged_ones(workspace: Workspace, add_model: AddModel) -> None:
     with pytest.raises(NothingTrainedError, match="topgraft train"):
         find_bundle(workspace)
     for name in ("a", "b"):

@@ -17,7 +17,7 @@ def _visible(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda _process: set(range(16)))
 
 
-def test_without_limits_all_processors_that_it_may_run_on_count(tmp_path):
+def test_without_limits_all_allowed_processors_count(tmp_path):
     assert available_processors(tmp_path) == 16
 
 
@@ -45,7 +45,7 @@ def test_the_cores_that_nomad_reserved_count(tmp_path, monkeypatch, text, expect
     assert available_processors(tmp_path) == expected
 
 
-def test_a_file_that_makes_no_sense_is_no_limit(tmp_path):
+def test_an_invalid_cgroup_file_is_no_limit(tmp_path):
     (tmp_path / "cpu.max").write_text("garbage")
     assert available_processors(tmp_path) == 16
 
@@ -74,7 +74,7 @@ def test_the_memory_limit_of_a_cgroup_of_version_2_counts(tmp_path, machine, lim
     assert available_memory(tmp_path, machine) == expected
 
 
-def test_what_a_cgroup_of_version_2_has_left_counts_and_its_file_cache_is_free(tmp_path, machine):
+def test_available_memory_of_a_cgroup_of_version_2_includes_its_file_cache(tmp_path, machine):
     (tmp_path / "memory.max").write_text(str(4 * GIB))
     (tmp_path / "memory.current").write_text(str(3 * GIB))
     (tmp_path / "memory.stat").write_text(f"anon 1\ninactive_file {GIB}\nactive_file 5\n")
@@ -92,7 +92,7 @@ def test_a_cgroup_of_version_1_counts(tmp_path, machine):
     assert (available_memory(tmp_path, machine), spare_memory(tmp_path, machine)) == (3 * GIB, GIB)
 
 
-def test_more_than_allowed_leaves_nothing_rather_than_less(tmp_path, machine):
+def test_usage_above_the_limit_leaves_zero_memory(tmp_path, machine):
     (tmp_path / "memory.max").write_text(str(GIB))
     (tmp_path / "memory.current").write_text(str(2 * GIB))
     assert spare_memory(tmp_path, machine) == 0
@@ -106,5 +106,5 @@ def test_the_memory_that_nomad_reserved_counts(tmp_path, machine, monkeypatch, t
     assert spare_memory(tmp_path, machine) == expected - own
 
 
-def test_the_memory_of_this_machine_is_known():
+def test_the_memory_of_this_machine_is_found():
     assert 0 < spare_memory() <= available_memory() <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

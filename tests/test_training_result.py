@@ -48,11 +48,11 @@ IMPORTED = ImportResult(
 
 
 @pytest.mark.parametrize("result", [TRAINED, PLAIN, IMPORTED], ids=["all", "plain", "imported"])
-def test_a_result_survives_the_way_through_json(result: TrainingResult) -> None:
+def test_a_result_survives_json(result: TrainingResult) -> None:
     assert TrainingResult.from_json(json.loads(json.dumps(result.to_json(), allow_nan=False))) == result
 
 
-def test_a_training_answers_what_there_is() -> None:
+def test_a_training_returns_its_model() -> None:
     always = ["status", "model", "path", "metrics", "warnings", "seconds"]
     assert list(PLAIN.to_json()) == [*always, "remarks"]
     assert list(TRAINED.to_json()) == [*always, "tuning", "remarks", "upload", "mlflow"]
@@ -60,12 +60,12 @@ def test_a_training_answers_what_there_is() -> None:
     assert TRAINED.to_json()["tuning"]["options"] == {"name": "pets", "mixup": 0.2}
 
 
-def test_an_import_answers_what_was_imported() -> None:
+def test_an_import_returns_the_imported_model() -> None:
     described = ["backbone", "classes", "image_size", "engine", "metrics", "max_difference", "warnings", "seconds"]
     assert list(IMPORTED.to_json()) == ["status", "model", "path", *described, "imported_from"]
 
 
-def test_a_search_alone_answers_its_table_and_gives_the_options_to_train_with() -> None:
+def test_a_search_returns_its_table_and_the_options_to_train_with() -> None:
     result = TuningResult(TUNING, ("few images",), 15.0)
     assert list(result.to_json()) == ["status", "warnings", "seconds", "tuning"]
     assert result.options == {"mixup": 0.2}

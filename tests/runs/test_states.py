@@ -118,15 +118,15 @@ def test_a_training_can_be_locked_while_others_check_it(workspace: Workspace):
             is_locked(workspace.running / "a")
 
     checkers = [threading.Thread(target=check_status) for _ in range(2)]
-    for looker in checkers:
-        looker.start()
+    for checker in checkers:
+        checker.start()
     try:
         for _ in range(20):
             resume_run("a", workspace)[0].lock.close()
     finally:
         over.set()
-        for looker in checkers:
-            looker.join()
+        for checker in checkers:
+            checker.join()
 
 
 HOLD = """

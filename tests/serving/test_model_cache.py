@@ -29,7 +29,7 @@ def _described(latest: Latest[Bundle]) -> tuple[str | None, bool, tuple[str, ...
     return latest.name, latest.promoted, latest.warnings
 
 
-def test_latest_is_the_newest_without_a_restart(
+def test_latest_is_the_newest_model_without_a_restart(
     workspace: Workspace, add_model: AddModel, cache: ModelCache, loaded: list[str]
 ) -> None:
     add_model("b-old", OLD)
@@ -40,7 +40,7 @@ def test_latest_is_the_newest_without_a_restart(
     assert loaded == ["b-old", "a-new"]
 
 
-def test_a_changed_manifest_reloads(
+def test_a_model_is_reloaded_when_its_manifest_changes(
     workspace: Workspace, add_model: AddModel, cache: ModelCache, loaded: list[str]
 ) -> None:
     add_model("a")
@@ -51,7 +51,7 @@ def test_a_changed_manifest_reloads(
     assert loaded == ["a", "a"]
 
 
-def test_memory_is_bounded(
+def test_the_least_recently_used_model_is_evicted(
     workspace: Workspace,
     add_model: AddModel,
     cache: ModelCache,
@@ -67,7 +67,7 @@ def test_memory_is_bounded(
     assert loaded == ["a", "b", "c", "b"]
 
 
-def test_a_removed_model_is_gone(
+def test_a_removed_model_is_not_served(
     workspace: Workspace, add_model: AddModel, cache: ModelCache, loaded: list[str]
 ) -> None:
     add_model("a")
@@ -80,7 +80,7 @@ def test_a_removed_model_is_gone(
 
 
 @pytest.mark.parametrize("name", ["missing", "../models/a", "a/../a", ".running", "", "a\0", "/etc"])
-def test_names_that_are_not_models(
+def test_names_that_are_no_models_are_refused(
     name: str, workspace: Workspace, add_model: AddModel, cache: ModelCache, loaded: list[str]
 ) -> None:
     add_model("a")
@@ -101,7 +101,7 @@ def test_latest_skips_damaged_models(
             cache.find(workspace, name)
 
 
-def test_latest_with_nothing_but_damaged_models(
+def test_latest_with_only_damaged_models_is_an_error(
     workspace: Workspace, add_model: AddModel, cache: ModelCache, loaded: list[str]
 ) -> None:
     add_model("corrupt", content=b"corrupt")
@@ -109,7 +109,7 @@ def test_latest_with_nothing_but_damaged_models(
         cache.find(workspace, "latest")
 
 
-def test_a_model_that_is_damaged_while_it_is_in_memory_answers_no_more(
+def test_a_loaded_model_that_becomes_damaged_is_not_served(
     workspace: Workspace, add_model: AddModel, cache: ModelCache, loaded: list[str]
 ) -> None:
     """Each worker would say something else: those that have it in memory, and those that have not."""
@@ -128,7 +128,7 @@ def test_a_model_that_is_damaged_while_it_is_in_memory_answers_no_more(
     assert cache.find(workspace, "latest") == (cache.find(workspace, "hurt").predictor, ())
 
 
-def test_a_damaged_model_is_not_loaded_with_every_request_but_again_after_a_while(
+def test_loading_a_damaged_model_is_retried_only_after_a_while(
     workspace: Workspace, add_model: AddModel, loaded: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     now = [0.0]
@@ -144,7 +144,7 @@ def test_a_damaged_model_is_not_loaded_with_every_request_but_again_after_a_whil
     assert loaded == ["corrupt", "good", "corrupt"]
 
 
-def test_a_model_is_loaded_with_this_workers_share_of_the_processors(
+def test_a_model_is_loaded_with_the_threads_of_this_worker(
     workspace: Workspace, add_model: AddModel, cache: ModelCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[int | None] = []
@@ -162,7 +162,7 @@ def test_a_model_is_loaded_with_this_workers_share_of_the_processors(
     assert given == [2]
 
 
-def test_a_model_replaced_while_it_is_being_loaded_is_looked_for_again(
+def test_a_model_replaced_while_loading_is_loaded_again(
     workspace: Workspace, add_model: AddModel, cache: ModelCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_model("a")
@@ -180,7 +180,7 @@ def test_a_model_replaced_while_it_is_being_loaded_is_looked_for_again(
     assert seen == [1.0, 2.0]
 
 
-def test_a_model_removed_while_it_is_being_loaded_is_gone(
+def test_a_model_removed_while_loading_is_not_served(
     workspace: Workspace, add_model: AddModel, cache: ModelCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_model("a")
@@ -194,7 +194,7 @@ def test_a_model_removed_while_it_is_being_loaded_is_gone(
         cache.find(workspace, "a")
 
 
-def test_a_promoted_model_is_the_latest_until_it_is_rolled_back(
+def test_a_promoted_model_is_latest_until_rolled_back(
     workspace: Workspace, add_model: AddModel, cache: ModelCache, loaded: list[str]
 ) -> None:
     def latest() -> str:
@@ -213,7 +213,7 @@ def test_a_promoted_model_is_the_latest_until_it_is_rolled_back(
     assert (latest(), _described(registry.latest(workspace))) == ("c", ("c", False, ()))
 
 
-def test_a_promoted_model_that_is_removed_or_damaged_gives_way_with_a_warning(
+def test_a_removed_or_damaged_promoted_model_is_skipped_with_a_warning(
     workspace: Workspace,
     add_model: AddModel,
     cache: ModelCache,
@@ -236,7 +236,7 @@ def test_a_promoted_model_that_is_removed_or_damaged_gives_way_with_a_warning(
     assert cache.find(workspace, "latest").predictor.bundle.name == "c"
 
 
-def test_a_history_of_promotions_that_cannot_be_read_does_not_stop_the_service(
+def test_an_unreadable_promotion_history_does_not_stop_the_service(
     workspace: Workspace, add_model: AddModel, cache: ModelCache, loaded: list[str]
 ) -> None:
     add_model("a")

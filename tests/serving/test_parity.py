@@ -66,7 +66,7 @@ class RecordingPredictor(Predictor):
 
 @pytest.mark.parametrize("resize", ["squash", "pad", "crop"])
 @pytest.mark.parametrize("photo", PHOTOS)
-def test_training_evaluation_service_and_command_see_the_same_tensor(photo, resize, tmp_path, monkeypatch):
+def test_training_evaluation_service_and_command_preprocess_alike(photo, resize, tmp_path, monkeypatch):
     path = tmp_path / "photo"
     path.write_bytes(PHOTOS[photo]())
     bundle = _bundle(tmp_path / "models" / "m", resize)

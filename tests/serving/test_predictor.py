@@ -1,4 +1,4 @@
-"""A predictor that cannot be loaded, and the picture of an answer."""
+"""Predictor: loading errors, forms of input, and the figure of a prediction."""
 
 import io
 from pathlib import Path
@@ -35,7 +35,7 @@ def test_a_graph_that_cannot_be_loaded_is_a_damaged_model(tmp_path, content):
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("Exception during initialization: std::bad_alloc")])
-def test_a_model_is_not_called_damaged_for_want_of_memory(tmp_path, monkeypatch, error):
+def test_out_of_memory_while_loading_is_no_damaged_model(tmp_path, monkeypatch, error):
     def no_memory(*_arguments):
         raise error
 
@@ -46,7 +46,7 @@ def test_a_model_is_not_called_damaged_for_want_of_memory(tmp_path, monkeypatch,
         load_predictor(bundle)
 
 
-def test_answers_come_in_order_with_the_errors_in_their_places(tmp_path):
+def test_predictions_and_errors_are_in_the_order_of_the_images(tmp_path):
     good = _saved(_photo(), "PNG")
     photos = [("a", good), ("b", b"no picture"), *((str(number), good) for number in range(40)), ("z", b"")]
     answers = list(_predictor(tmp_path).predict_stream(photos, PredictConfig(top_k=1)))
@@ -116,7 +116,7 @@ def test_options_of_a_prediction_are_checked(tmp_path):
 
 
 @pytest.mark.parametrize("label", ["other", "$x$ & <b>", "a" * 200, "鱼", "line\nbreak"])
-def test_the_picture_of_an_answer_has_its_size_whatever_the_names(tmp_path, label):
+def test_the_figure_has_a_fixed_size_for_any_names(tmp_path, label):
     prediction = Prediction(label, ("one", label), (0.7, 0.3), unknown=True)
     picture = draw_prediction(_predictor(tmp_path), _saved(_photo(), "PNG"), prediction)
     assert Image.open(io.BytesIO(picture)).size == (1000, 500)
@@ -125,15 +125,15 @@ def test_the_picture_of_an_answer_has_its_size_whatever_the_names(tmp_path, labe
 def test_the_activation_map_is_that_of_the_requested_class(tmp_path):
     predictor, content = _predictor(tmp_path), _saved(_photo(), "PNG")
     prediction = Prediction("photo", CLASSES, (0.7, 0.3))
-    pictures = [draw_prediction(predictor, content, prediction, name) for name in ("", *CLASSES)]
-    assert pictures[0] == pictures[1] != pictures[2]
+    figures = [draw_prediction(predictor, content, prediction, name) for name in ("", *CLASSES)]
+    assert figures[0] == figures[1] != figures[2]
     with pytest.raises(ConfigError, match=r"explain_class: .* such as other; received 'othr'"):
         draw_prediction(predictor, content, prediction, "othr")
     with pytest.raises(ConfigError, match="explain_class"):
         next(predictor.predict_stream([("photo", content)], PredictConfig(explain_class="othr")))
 
 
-def test_no_picture_is_drawn_of_what_is_no_photo(tmp_path):
+def test_drawing_a_file_that_is_no_image_is_an_error(tmp_path):
     with pytest.raises(ImageError):
         draw_prediction(_predictor(tmp_path), b"no picture", Prediction("x", ("one",), (1.0,)))
 

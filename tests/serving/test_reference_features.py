@@ -37,7 +37,7 @@ def _whole_distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("images", [3, 30, 100])
-def test_distances_are_those_of_whole_features_where_no_axis_is_left_out(images):
+def test_distances_with_all_axes_equal_those_of_the_features(images):
     features, asked = _features(images, features=10), _features(5, seed=1, features=10)
     reference = build_reference_features(features, np.zeros(images, int), _names(images))
     if images >= 10:
@@ -45,7 +45,7 @@ def test_distances_are_those_of_whole_features_where_no_axis_is_left_out(images)
     np.testing.assert_allclose(reference.distances(features), _whole_distances(features, features), atol=2e-3)
 
 
-def test_no_distance_is_larger_than_between_whole_features_where_axes_are_left_out():
+def test_distances_with_fewer_axes_are_never_larger():
     features, asked = _features(400, features=600), _features(5, seed=1, features=600)
     reference = build_reference_features(features, np.zeros(400, int), _names(400))
     assert reference.axes.shape == (MAX_AXES, 600)
@@ -54,7 +54,7 @@ def test_no_distance_is_larger_than_between_whole_features_where_axes_are_left_o
     assert np.corrcoef(full.ravel(), projected.ravel())[0, 1] > 0.5
 
 
-def test_what_is_saved_is_what_is_read(tmp_path):
+def test_saved_reference_features_are_loaded_unchanged(tmp_path):
     reference = build_reference_features(_features(50), np.arange(50) % 3, _names(50))
     reference.save(tmp_path / "features.npz")
     read = read_reference_features((tmp_path / "features.npz").read_bytes())
@@ -64,7 +64,7 @@ def test_what_is_saved_is_what_is_read(tmp_path):
     assert np.diag(read.distances(_features(50))).max() < 0.01
 
 
-def test_a_file_of_an_older_version_has_no_axes_to_detect_drift_by(tmp_path):
+def test_a_file_of_an_older_version_has_no_axes_for_drift_detection(tmp_path):
     reference = build_reference_features(_features(50), np.arange(50) % 3, _names(50))
     dataclasses.replace(reference, directions=None).save(tmp_path / "old.npz")
     reference.save(tmp_path / "new.npz")
@@ -75,14 +75,14 @@ def test_a_file_of_an_older_version_has_no_axes_to_detect_drift_by(tmp_path):
     assert new.components(vectors).shape == (4, 4 + 2)
 
 
-def test_too_many_images_are_sampled_the_same_each_time():
+def test_sampling_of_many_images_is_deterministic():
     features, names = _features(50), _names(50)
     one, other = (build_reference_features(features, np.arange(50), names, seed=1, limit=20) for _ in range(2))
     assert one.names == other.names and len(one.names) == len(one.vectors) == 20
     assert [names[label] for label in one.labels] == list(one.names)
 
 
-def test_the_distance_of_an_image_is_to_the_third_nearest_or_the_farthest_there_is():
+def test_the_distance_is_to_the_third_nearest_neighbour():
     distances = np.array([[0.4, 0.1, 0.3, 0.2], [1.0, 1.0, 0.5, 0.0]])
     assert neighbour_distances(distances).tolist() == [0.3, 1.0]
     assert neighbour_distances(distances[:, :2]).tolist() == [0.4, 1.0]
@@ -95,7 +95,7 @@ def test_an_image_does_not_count_among_its_own_neighbours():
 
 
 @pytest.mark.parametrize("frozen", [True, False])
-def test_few_validation_images_are_helped_out_by_training_images_the_backbone_has_not_seen(frozen):
+def test_few_validation_images_are_supplemented_by_unseen_training_images(frozen):
     reference = build_reference_features(_features(60), np.zeros(60, int), _names(60))
     alike = _features(5)
     threshold = known_distance(reference, alike, frozen)
@@ -146,14 +146,14 @@ def test_neighbours_are_the_nearest_training_images_with_their_classes(tmp_path)
         ({}, {}, ""),
     ],
 )
-def test_unknown_says_by_what(tmp_path, thresholds, asked, reason):
+def test_unknown_predictions_state_the_reason(tmp_path, thresholds, asked, reason):
     predictor, _ = _predictor(tmp_path, **thresholds)
     [answer] = predictor.predict_stream([("a", _saved(_photo(), "PNG"))], PredictConfig(**asked))
     assert (answer.unknown, answer.unknown_reason) == (bool(reason), reason)
-    told = answer.to_json()
-    assert ("unknown_explanation" in told) == answer.unknown
+    described = answer.to_json()
+    assert ("unknown_explanation" in described) == answer.unknown
     if reason == "features":
-        assert "from the training images is above 0.100" in told["unknown_explanation"]
+        assert "from the training images is above 0.100" in described["unknown_explanation"]
 
 
 @pytest.mark.parametrize("asked", [{"neighbours": 3}, {"unknown_distance": 0.5}])
@@ -167,7 +167,7 @@ def test_a_model_without_reference_features_refuses_options_that_need_them(tmp_p
         next(without.predict_stream([("a", _saved(_photo(), "PNG"))], PredictConfig(**asked)))
 
 
-def test_a_damaged_file_of_features_is_a_damaged_model(tmp_path):
+def test_a_damaged_reference_features_file_is_a_damaged_model(tmp_path):
     bundle = _bundle(tmp_path / "m", "squash")
     assert _reference_features(bundle) is None
     (bundle.directory / TRAINING_FEATURES).write_bytes(b"no features")

@@ -15,7 +15,7 @@ ANSWERS = [
 ]
 
 
-def test_neighbours_have_columns_behind_all_others_where_they_were_asked_for():
+def test_neighbours_are_the_last_columns_if_requested():
     header, rows = predictions_table(ANSWERS)
     assert header[6:] == [
         "label_2",
@@ -37,7 +37,7 @@ def test_neighbours_have_columns_behind_all_others_where_they_were_asked_for():
     assert header[-1] == "unknown_reason"
 
 
-def test_parquet_leaves_nothing_out():
+def test_parquet_has_every_column():
     parquet = pytest.importorskip("pyarrow.parquet")
     stream = io.BytesIO()
     write_parquet(stream, ANSWERS)

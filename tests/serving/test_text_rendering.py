@@ -24,10 +24,10 @@ def packaged_fonts_only(monkeypatch):
 
 def _drawn(text: str, width: int = 300, **how: object) -> np.ndarray:
     """Where there is ink: bool (60, width + 200)."""
-    picture = Image.new("RGB", (width + 200, 60), "white")
+    canvas = Image.new("RGB", (width + 200, 60), "white")
     place = (100 + width if how.get("align") == "right" else 100, 40)
-    draw_text(picture, place, text, 20, width, **how)
-    return np.asarray(picture.convert("L")) < 128
+    draw_text(canvas, place, text, 20, width, **how)
+    return np.asarray(canvas.convert("L")) < 128
 
 
 @pytest.mark.parametrize("align", ["left", "right"])
@@ -39,24 +39,24 @@ def test_a_line_stays_within_its_width(text, align):
     assert len(ink) and ink[0] >= 98 and ink[-1] <= 402
 
 
-def test_nothing_is_drawn_of_nothing():
+def test_empty_text_draws_nothing():
     assert not _drawn("").any()
 
 
-def test_a_long_name_keeps_both_its_ends():
+def test_a_long_name_is_shortened_in_the_middle():
     assert shorten("abcdefghij", lambda text: len(text) <= 5) == "ab…ij"
     assert shorten("abc", lambda text: True) == "abc"
     assert shorten("abc", lambda text: False) == "…"
 
 
-def test_what_no_font_has_is_written_as_its_code_or_its_name_and_logged_once(caplog):
+def test_missing_glyphs_are_replaced_by_code_or_name_and_logged_once(caplog):
     assert text_width("鱼类 x", 20) == text_width("[U+9C7C U+7C7B] x", 20)
     assert text_width("🐟!", 20) == text_width("[fish]!", 20)
     text_width("鱼类 x", 20)
     assert [record.message.count("U+9C7C") for record in caplog.records if "U+9C7C" in record.message] == [1]
 
 
-def test_arabic_is_joined_and_runs_from_right_to_left():
+def test_arabic_is_joined_and_written_from_right_to_left():
     shown = text_rendering._in_visual_order("سمك")
     # Initial seen at the right, medial meem, final kaf at the left.
     assert [unicodedata.name(char) for char in shown] == [
@@ -72,7 +72,7 @@ def test_arabic_is_joined_and_runs_from_right_to_left():
     assert left[:28].sum() > right[:28].sum()
 
 
-def test_fonts_of_the_system_fill_the_gaps(monkeypatch, tmp_path):
+def test_system_fonts_provide_missing_glyphs(monkeypatch, tmp_path):
     """A font with a single character, made here, is found and used for that one only."""
     path = tmp_path / "deep" / "fish.ttf"
     path.parent.mkdir()

@@ -23,7 +23,7 @@ def rclone_variables() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith("RCLONE_")}
 
 
-def test_a_dataset_is_packed_into_a_storage_and_pulled_out_of_it(webdav: StorageServer, tmp_path: Path) -> None:
+def test_a_dataset_is_pushed_packed_and_pulled(webdav: StorageServer, tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     write_photos(tmp_path / "data" / "photos")
     packed = topgraft("pack", "photos", "rshare:sets/p.tar", "--json", cwd=tmp_path, **rclone_variables())
@@ -48,7 +48,7 @@ def test_a_dataset_is_packed_into_a_storage_and_pulled_out_of_it(webdav: Storage
         (("push", "pets", "rshare"), 2, "rshare:"),
     ],
 )
-def test_what_cannot_be_done_is_told(
+def test_failures_of_commands_are_reported(
     arguments: tuple[str, ...], status: int, said: str, webdav: StorageServer, tmp_path: Path
 ) -> None:
     write_small_model(tmp_path / "models" / "pets")
@@ -59,14 +59,14 @@ def test_what_cannot_be_done_is_told(
     assert {path.name for path in tmp_path.iterdir()} <= {"data", "models", "cache"}
 
 
-def test_a_password_that_is_not_obscured_is_told_with_what_to_do(webdav: StorageServer, tmp_path: Path) -> None:
+def test_a_password_that_is_not_obscured_is_reported_with_the_remedy(webdav: StorageServer, tmp_path: Path) -> None:
     variables = rclone_variables() | {"RCLONE_CONFIG_RSHARE_PASS": "my plain password"}
     ran = topgraft("doctor", "--storage", cwd=tmp_path, **variables)
     assert ran.returncode == 2 and "RCLONE_CONFIG_RSHARE_PASS" in ran.stdout and "rclone obscure -" in ran.stdout
     assert "CRITICAL" not in ran.stdout and "my plain password" not in ran.stdout + ran.stderr
 
 
-def test_a_dataset_in_a_storage_is_called_as_it_was_named(webdav: StorageServer, tmp_path: Path) -> None:
+def test_a_remote_dataset_keeps_the_name_it_was_given(webdav: StorageServer, tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     write_photos(webdav.folder / "named" / "photos")
     ran = topgraft("check", "rshare:named/photos", cwd=tmp_path, **rclone_variables())
@@ -107,8 +107,8 @@ def _wait_for(training: psutil.Process, argument: str) -> psutil.Process:
 
 
 @pytest.mark.slow
-def test_a_training_from_a_storage_to_a_storage(proxy: FaultyProxy, tmp_path: Path) -> None:
-    """Its upload fails, which harms nothing, and the command that the result tells makes up for it."""
+def test_a_training_reads_from_and_uploads_to_remote_storage(proxy: FaultyProxy, tmp_path: Path) -> None:
+    """Its upload fails, which harms nothing; the command that the result names repeats it."""
     remote_folder = proxy.upstream.folder
     (tmp_path / "models").mkdir()
     write_photos(remote_folder / "photos")

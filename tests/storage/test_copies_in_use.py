@@ -1,4 +1,4 @@
-"""The copy of a dataset that somebody reads: no other command takes it away, and nobody waits for ever."""
+"""A copy of a dataset that another process reads is neither removed nor waited for without limit."""
 
 import errno
 import fcntl
@@ -34,7 +34,7 @@ with dataset_folder(Workspace(Path()), sys.argv[1], "the training pets"):
 
 
 @pytest.mark.parametrize("packed", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["archive", "folder"])
-def test_a_copy_in_use_is_left_as_it_is_and_its_user_named(packed: bool, remote_folder: Path, tmp_path: Path) -> None:
+def test_a_copy_in_use_is_unchanged_and_its_process_named(packed: bool, remote_folder: Path, tmp_path: Path) -> None:
     workspace, name = Workspace(tmp_path), f"rshare:{remote_folder.name}" + "/photos.tar" * packed
     photos = tmp_path / "photos" if packed else remote_folder
     before = write_files(photos)
@@ -58,7 +58,7 @@ def test_a_copy_in_use_is_left_as_it_is_and_its_user_named(packed: bool, remote_
         assert sorted(content_of(folder)) == ["a/0 ü.bin", "a/2 ü.bin"]
 
 
-def test_a_copy_in_use_loses_no_file_that_the_storage_has_no_more(remote_folder: Path, tmp_path: Path) -> None:
+def test_a_copy_in_use_keeps_files_deleted_in_the_remote(remote_folder: Path, tmp_path: Path) -> None:
     before = write_files(remote_folder)
     workspace, name = Workspace(tmp_path), f"rshare:{remote_folder.name}"
     with dataset_folder(workspace, name, "the training pets") as folder:
@@ -68,14 +68,14 @@ def test_a_copy_in_use_loses_no_file_that_the_storage_has_no_more(remote_folder:
         assert content_of(folder) == before
 
 
-def test_a_single_file_may_be_used_by_several(remote_folder: Path) -> None:
+def test_a_single_file_can_be_used_by_several_processes(remote_folder: Path) -> None:
     write_files(remote_folder)
     name = f"rshare:{remote_folder.name}/a/0 ü.bin"
     with local_paths([name], "topgraft predict a") as first, local_paths([name, name], "topgraft predict b") as second:
         assert first.paths * 2 == second.paths and first.paths[0].is_file()
 
 
-def test_a_killed_user_holds_nothing(remote_folder: Path, tmp_path: Path) -> None:
+def test_a_killed_process_releases_its_copy(remote_folder: Path, tmp_path: Path) -> None:
     write_files(remote_folder)
     name = f"rshare:{remote_folder.name}"
     command = [sys.executable, "-c", HOLD, name]
@@ -90,7 +90,7 @@ def test_a_killed_user_holds_nothing(remote_folder: Path, tmp_path: Path) -> Non
         assert len(list(folder_locks.note_path(folder, "uses").iterdir())) == 1, "what the killed one left is gone"
 
 
-def test_where_nothing_can_be_locked_it_is_said_and_gone_on(
+def test_without_locks_a_copy_is_used_with_a_warning(
     remote_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def no_locks(*_: object) -> None:
@@ -106,7 +106,7 @@ def test_where_nothing_can_be_locked_it_is_said_and_gone_on(
     assert "No locks available" in caplog.text and "continuing without a lock" in caplog.text
 
 
-def test_a_cache_that_cannot_be_written_is_said_and_a_whole_copy_used(
+def test_an_unwritable_cache_is_reported_and_a_complete_copy_used(
     remote_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def read_only(*_: object, **__: object) -> None:
@@ -123,7 +123,7 @@ def test_a_cache_that_cannot_be_written_is_said_and_a_whole_copy_used(
 
 
 @pytest.mark.slow  # a training in a process of its own
-def test_no_command_takes_the_dataset_from_a_training_that_runs(webdav: StorageServer, tmp_path: Path) -> None:
+def test_no_command_removes_the_dataset_of_a_running_training(webdav: StorageServer, tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     write_photos(webdav.folder / "held")
     variables = {name: value for name, value in os.environ.items() if name.startswith("RCLONE_")}
@@ -144,9 +144,7 @@ def _wait_for_a_user(cache: Path) -> None:
     wait_until(lambda: list(cache.glob("pulls/*.uses/*")), 60)
 
 
-def test_a_user_that_ends_while_it_is_looked_at_is_no_failure_of_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_process_that_ends_while_it_is_checked_is_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copy = tmp_path / "photos"
     note = folder_locks.note_path(copy, "uses") / "one"
     note.parent.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""What is said of a failure is told by what went wrong, never by what the files are called."""
+"""A failure is classified by its cause, never by the names of the files."""
 
 from pathlib import Path
 
@@ -54,24 +54,24 @@ URL = "https://cloud.example/remote.php/dav/files/alice"
         ("401.jpg is a strange file", StorageError),
     ],
 )
-def test_a_message_is_read_without_the_names_in_it(message: str, kind: type[StorageError]) -> None:
+def test_names_in_a_message_do_not_affect_its_classification(message: str, kind: type[StorageError]) -> None:
     error = failure("fetch rshare:photos", [message])
     assert type(error) is kind and "photos" in error.message
 
 
 @pytest.mark.parametrize("name", ["quota 403 full.jpg", "a 404 /not found.jpg", "forbidden", "507"])
-def test_names_that_are_known_are_not_read_even_with_blanks(name: str) -> None:
+def test_known_names_with_blanks_do_not_affect_the_classification(name: str) -> None:
     messages = [f"{name}: i/o timeout", f"open /here and 401/{name}.1a2b3c4d.partial: i/o timeout"]
     error = failure("fetch", messages, [name, "rshare:photos", "/here and 401"])
     assert type(error) is StorageUnreachableError and name in error.message
 
 
 @pytest.mark.parametrize("name", ["403", "Forbidden", "forbidden", "e"])
-def test_a_name_takes_nothing_from_what_was_said(name: str) -> None:
+def test_a_name_hides_nothing_of_the_message(name: str) -> None:
     assert type(failure("fetch", ["open file failed: 403 Forbidden"], [name, f"rshare:{name}"])) is StorageRefusedError
 
 
-def test_a_dropped_connection_is_tried_again_whatever_the_file_is_called(proxy: FaultyProxy, tmp_path: Path) -> None:
+def test_a_dropped_connection_is_retried_for_any_file_name(proxy: FaultyProxy, tmp_path: Path) -> None:
     names = ("403.jpg", "507.jpg", "quota/1.jpg", "forbidden_city/1.jpg", "404/1.jpg")
     remote_folder = proxy.upstream.folder / tmp_path.name
     for name in names:

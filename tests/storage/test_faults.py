@@ -10,7 +10,7 @@ from tests.support import storage_faults
 from tests.support.kills import kill_at_random
 from tests.support.storage_faults import ROWS, Row, Scene, scene_in
 
-# One of each kind; what tells little more is with the slow ones.
+# One of each kind; the others are among the slow tests.
 FAST = (
     "push: the quota is too small",
     "push: wrong password (401)",
@@ -36,12 +36,12 @@ def clean_environment() -> None:
 
 
 @pytest.mark.parametrize("row", list(rows()))
-def test_a_fault_is_told_for_what_it_is_and_harms_nothing(row: Row, scene: Scene) -> None:
+def test_a_fault_is_reported_by_its_cause_and_harms_nothing(row: Row, scene: Scene) -> None:
     outcome = storage_faults.play(scene, row)
     assert (outcome.answer, outcome.harmed) == (row.expected, 0)
 
 
-def test_the_storage_password_is_in_no_error(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_password_of_the_remote_is_in_no_error(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
     from model.errors import StorageError
     from model.storage.settings import remote_settings
     from tests.support.storage_servers import PASSWORD
@@ -55,23 +55,23 @@ def test_the_storage_password_is_in_no_error(scene: Scene, caplog: pytest.LogCap
 
 
 @pytest.mark.slow
-def test_a_full_disk_here_is_told_and_harms_nothing(scene: Scene) -> None:
+def test_a_full_local_disk_is_reported_and_harms_nothing(scene: Scene) -> None:
     outcome = storage_faults.fill_disk(scene)
     assert (outcome.answer, outcome.harmed) == ("StorageFullError", 0)
 
 
 @pytest.mark.slow
-def test_two_pushes_at_once_leave_one_of_the_two_whole(scene: Scene) -> None:
+def test_concurrent_pushes_leave_one_complete_version(scene: Scene) -> None:
     assert storage_faults.push_twice_at_once(scene).harmed == 0
 
 
 @pytest.mark.slow
-def test_a_killed_push_or_pull_leaves_nothing_half(scene: Scene) -> None:
+def test_a_killed_push_or_pull_leaves_no_partial_file(scene: Scene) -> None:
     for kill in (storage_faults.kill_pushes, storage_faults.kill_pulls):
         assert dataclasses.astuple(kill(scene, 2)) == (2, "killed", 0)
 
 
-def test_a_process_that_has_ended_before_it_could_be_killed_counts_for_no_kill(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_ended_before_its_kill_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     ends_at_once = ([True, True, False] * 4).__iter__()
 
     def start() -> "subprocess.Popen[bytes]":
@@ -81,6 +81,6 @@ def test_a_process_that_has_ended_before_it_could_be_killed_counts_for_no_kill(m
             child.wait()
         return child
 
-    looked: list[bool] = []
-    outcome = kill_at_random(start, lambda: None, lambda: looked.append(True) or True, 3)
-    assert (outcome.trials, len(looked)) == (3, 8), "the first tells how long it takes; two of three had ended"
+    checked: list[bool] = []
+    outcome = kill_at_random(start, lambda: None, lambda: checked.append(True) or True, 3)
+    assert (outcome.trials, len(checked)) == (3, 8), "the first measures the duration; two of three had ended"

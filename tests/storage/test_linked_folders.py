@@ -15,7 +15,7 @@ def linked(tmp_path: Path) -> Path:
     return write_linked_folder(tmp_path)
 
 
-def test_linked_folders_go_to_a_storage_and_come_from_it(linked: Path, root: str, tmp_path: Path) -> None:
+def test_linked_folders_are_pushed_and_pulled(linked: Path, root: str, tmp_path: Path) -> None:
     storage = open_storage(root)
     storage.push(linked, "set")
     assert [entry.name for entry in storage.list("set")] == LINKED_FILES
@@ -23,7 +23,7 @@ def test_linked_folders_go_to_a_storage_and_come_from_it(linked: Path, root: str
     assert sorted(content_of(tmp_path / "back")) == LINKED_FILES
 
 
-def test_of_a_folder_with_a_link_loop_every_name_goes_to_a_storage(linked: Path, webdav: StorageServer) -> None:
+def test_every_name_of_a_folder_with_a_link_loop_is_pushed(linked: Path, webdav: StorageServer) -> None:
     """rclone skips names in a list of files that end in a carriage return, or have its own mark for others."""
     names = ["cats/line end\r", "cats/ blank", "cats/#1", "cats/[a]*", "cats/not UTF-8 \udcff"]
     for name in names:
@@ -32,7 +32,7 @@ def test_of_a_folder_with_a_link_loop_every_name_goes_to_a_storage(linked: Path,
     assert len(open_storage("rshare:loop").list()) == len(LINKED_FILES + names)
 
 
-def test_a_local_storage_follows_links_but_never_in_a_loop(linked: Path, tmp_path: Path) -> None:
+def test_a_local_remote_follows_links_but_no_loops(linked: Path, tmp_path: Path) -> None:
     storage = open_storage(str(linked))
     assert [entry.name for entry in storage.list()] == LINKED_FILES
     storage.fetch("", tmp_path / "back")

@@ -37,7 +37,7 @@ def run(home: Path, *arguments: str) -> Result:
     return CliRunner().invoke(topgraft, [*arguments, "--workspace", str(home)], catch_exceptions=False)
 
 
-def test_options_are_read_from_a_file_in_a_storage(kept: Path, home: Path) -> None:
+def test_options_are_read_from_a_remote_file(kept: Path, home: Path) -> None:
     (kept / "pets.yaml").write_text("top_k: a dozen\n")
     with pytest.raises(ConfigError, match="a dozen"):
         run(home, "predict", "pets", "1.jpg", "--config", "kept:pets.yaml")
@@ -46,7 +46,7 @@ def test_options_are_read_from_a_file_in_a_storage(kept: Path, home: Path) -> No
     assert "does not exist" in run(home, "predict", "pets", "1.jpg", "--config", "none.yaml").output
 
 
-def test_a_model_goes_to_a_storage_by_export_and_its_checksum_there_counts(kept: Path, home: Path) -> None:
+def test_a_model_is_exported_to_a_remote_and_its_checksum_verified(kept: Path, home: Path) -> None:
     ran = run(home, "export", "pets", "--output", "kept:models/other.tar.xz", "--json")
     answer = json.loads(ran.stdout)
     assert answer["path"] == "kept:models/other.tar.xz" and "topgraft import kept:models/other.tar.xz" in ran.stderr
@@ -83,19 +83,17 @@ def test_a_model_goes_to_a_storage_by_export_and_its_checksum_there_counts(kept:
         ("pull", "kept:photos", "kept:elsewhere"),
     ],
 )
-def test_where_only_this_machine_will_do_a_storage_is_refused(
-    arguments: tuple[str, ...], kept: Path, home: Path
-) -> None:
+def test_a_remote_is_refused_where_a_local_path_is_required(arguments: tuple[str, ...], kept: Path, home: Path) -> None:
     ran = run(home, *arguments)
     assert ran.exit_code == 2 and "on this machine" in ran.output and os.listdir() == os.listdir(kept) == []
 
 
-def test_a_workspace_is_no_storage(kept: Path) -> None:
+def test_a_remote_workspace_is_refused(kept: Path) -> None:
     ran = CliRunner().invoke(topgraft, ["models", "list", "--workspace", "kept:home"])
     assert ran.exit_code == 2 and "./kept:home" in ran.output
 
 
-def test_an_output_to_a_storage_that_is_not_configured_is_told_before_any_work(home: Path) -> None:
+def test_an_output_to_an_unconfigured_remote_is_refused_before_any_work(home: Path) -> None:
     with pytest.raises(StorageSettingsError, match="RCLONE_CONFIG_NOWHERE_TYPE"):
         run(home, "tune", "--dataset", "none", "--output", "nowhere:pets.yaml")
 
@@ -119,7 +117,7 @@ def test_a_local_file_with_a_colon_is_named_with_a_dot_and_a_slash(option: str, 
     assert not is_remote(str(path)) and path.samefile("./kept:1.yaml")
 
 
-def test_an_archive_with_a_colon_in_its_name_is_exported_here(kept: Path, home: Path) -> None:
+def test_an_archive_with_a_colon_in_its_name_is_exported_locally(kept: Path, home: Path) -> None:
     ran = run(home, "export", "pets", "--output", "./kept:1.tar.xz")
     assert sorted(os.listdir()) == ["kept:1.tar.xz", "kept:1.tar.xz.sha256"] and os.listdir(kept) == []
     assert "topgraft import ./kept:1.tar.xz" in ran.stderr

@@ -29,7 +29,7 @@ from tests.support.files import content_of, write_files
 from tests.support.storage_servers import Fault, FaultyProxy, StorageServer, use
 
 
-def test_a_folder_comes_once_then_only_what_has_changed(remote_folder: Path, tmp_path: Path) -> None:
+def test_only_changed_files_of_a_folder_are_pulled_again(remote_folder: Path, tmp_path: Path) -> None:
     contents = write_files(remote_folder)
     local_folder = tmp_path / "here"
     assert (pull(f"rshare:{remote_folder.name}", local_folder).way, content_of(local_folder)) == ("files", contents)
@@ -39,7 +39,7 @@ def test_a_folder_comes_once_then_only_what_has_changed(remote_folder: Path, tmp
     assert (pulled.fetched, (local_folder / "a" / "0 ü.bin").read_bytes()) == (1, b"another size")
 
 
-def test_nothing_here_is_deleted_not_even_by_an_empty_listing(remote_folder: Path, tmp_path: Path) -> None:
+def test_no_local_file_is_deleted_even_by_an_empty_listing(remote_folder: Path, tmp_path: Path) -> None:
     write_files(remote_folder)
     local_folder = tmp_path / "here"
     local_folder.mkdir()
@@ -53,7 +53,7 @@ def test_nothing_here_is_deleted_not_even_by_an_empty_listing(remote_folder: Pat
     assert content_of(local_folder) == kept
 
 
-def test_a_packed_dataset_comes_as_it_was(remote_folder: Path, tmp_path: Path) -> None:
+def test_a_packed_dataset_is_pulled_unchanged(remote_folder: Path, tmp_path: Path) -> None:
     contents = write_files(tmp_path / "photos")
     pack_folder(tmp_path / "photos", remote_folder / "photos.tar")
     local_folder = tmp_path / "here"
@@ -65,7 +65,7 @@ def test_a_packed_dataset_comes_as_it_was(remote_folder: Path, tmp_path: Path) -
     assert content_of(local_folder) == contents
 
 
-def test_an_unsafe_archive_leaves_nothing(remote_folder: Path, tmp_path: Path) -> None:
+def test_an_unsafe_archive_leaves_no_files(remote_folder: Path, tmp_path: Path) -> None:
     with tarfile.open(remote_folder / "evil.tar", "w") as tar:
         member = tarfile.TarInfo("../evil.txt")
         member.size = 4
@@ -83,7 +83,7 @@ def nextcloud(webdav: StorageServer, monkeypatch: pytest.MonkeyPatch) -> Iterato
         yield proxy
 
 
-def test_many_small_files_come_as_one_zip(nextcloud: FaultyProxy, remote_folder: Path, tmp_path: Path) -> None:
+def test_many_small_files_are_pulled_as_one_zip(nextcloud: FaultyProxy, remote_folder: Path, tmp_path: Path) -> None:
     contents = write_files(remote_folder, 30)
     pulled = pull(f"rshare:{remote_folder.name}", tmp_path / "here")
     assert (pulled.way, content_of(tmp_path / "here")) == ("zip", contents)
@@ -91,7 +91,7 @@ def test_many_small_files_come_as_one_zip(nextcloud: FaultyProxy, remote_folder:
     assert pull(f"rshare:{remote_folder.name}", tmp_path / "here").way == "unchanged"
 
 
-def test_a_zip_that_breaks_off_is_made_up_for_file_by_file(
+def test_files_missing_from_a_truncated_zip_are_pulled_one_by_one(
     nextcloud: FaultyProxy, remote_folder: Path, tmp_path: Path
 ) -> None:
     contents = write_files(remote_folder, 25)
@@ -103,7 +103,7 @@ def test_a_zip_that_breaks_off_is_made_up_for_file_by_file(
 
 
 @pytest.mark.parametrize("mirror", [True, pytest.param(False, marks=pytest.mark.slow)])
-def test_a_zip_that_breaks_off_late_costs_only_what_did_not_come(
+def test_only_files_missing_from_a_truncated_zip_are_pulled_again(
     mirror: bool, nextcloud: FaultyProxy, remote_folder: Path, tmp_path: Path
 ) -> None:
     contents = write_files(remote_folder, 40, size=30_000)
@@ -137,9 +137,7 @@ def killed_while_fetching(source: str, local_folder: Path) -> None:
     )
 
 
-def test_a_pull_that_was_killed_in_a_zip_is_resumed(
-    nextcloud: FaultyProxy, remote_folder: Path, tmp_path: Path
-) -> None:
+def test_a_pull_killed_within_a_zip_is_resumed(nextcloud: FaultyProxy, remote_folder: Path, tmp_path: Path) -> None:
     contents = write_files(remote_folder, 40)
     killed_while_fetching(f"rshare:{remote_folder.name}", tmp_path / "here")
     kept = content_of(tmp_path / "here")
@@ -163,7 +161,7 @@ def small_disk(room: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(shutil, "disk_usage", usage)
 
 
-def test_what_a_killed_pull_left_counts_where_room_is_asked_for(
+def test_leftovers_of_a_killed_pull_count_as_free_space(
     nextcloud: FaultyProxy, remote_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contents = write_files(remote_folder, 40, size=10_000)
@@ -173,7 +171,7 @@ def test_what_a_killed_pull_left_counts_where_room_is_asked_for(
     assert content_of(tmp_path / "here") == contents and sorted(os.listdir(tmp_path)) == ["cache", "here"]
 
 
-def test_a_zip_needs_no_more_room_than_its_files(
+def test_a_zip_needs_no_more_space_than_its_files(
     nextcloud: FaultyProxy, remote_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contents = write_files(remote_folder, 25, size=10_000)
@@ -192,7 +190,7 @@ def test_a_zip_needs_no_more_room_than_its_files(
     assert taken == whole, "only the files that have arrived are on the disk"
 
 
-def test_a_disk_that_gets_full_in_a_zip_costs_no_whole_file_and_leaves_nothing_behind(
+def test_a_disk_full_within_a_zip_loses_no_complete_file_and_leaves_no_partial_one(
     nextcloud: FaultyProxy, remote_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contents = write_files(remote_folder, 25)
@@ -212,7 +210,7 @@ def test_a_disk_that_gets_full_in_a_zip_costs_no_whole_file_and_leaves_nothing_b
 
 
 @pytest.mark.slow
-def test_what_a_killed_pull_left_of_an_older_folder_is_not_taken(
+def test_leftovers_of_a_pull_of_an_older_folder_are_not_used(
     nextcloud: FaultyProxy, remote_folder: Path, tmp_path: Path
 ) -> None:
     contents = write_files(remote_folder, 40)
@@ -225,7 +223,7 @@ def test_what_a_killed_pull_left_of_an_older_folder_is_not_taken(
     assert content_of(tmp_path / "here") == contents and sorted(os.listdir(tmp_path)) == ["cache", "here"]
 
 
-def test_what_a_killed_pull_was_unpacking_stops_no_later_one(
+def test_a_partially_unpacked_archive_does_not_stop_a_later_pull(
     nextcloud: FaultyProxy, remote_folder: Path, tmp_path: Path
 ) -> None:
     contents = write_files(remote_folder, 30)
@@ -237,7 +235,7 @@ def test_what_a_killed_pull_was_unpacking_stops_no_later_one(
 
 
 @pytest.mark.parametrize("count", [3, 30], ids=["one by one", "zip"])
-def test_a_mirror_follows_a_file_that_became_a_folder(
+def test_a_file_that_became_a_folder_is_mirrored(
     count: int, nextcloud: FaultyProxy, remote_folder: Path, tmp_path: Path
 ) -> None:
     contents = write_files(remote_folder, count)
@@ -249,7 +247,7 @@ def test_a_mirror_follows_a_file_that_became_a_folder(
     assert content_of(local_folder) == contents
 
 
-def test_a_refused_zip_is_not_tried_another_way(nextcloud: FaultyProxy, remote_folder: Path, tmp_path: Path) -> None:
+def test_a_refused_zip_is_not_retried_file_by_file(nextcloud: FaultyProxy, remote_folder: Path, tmp_path: Path) -> None:
     write_files(remote_folder, 25)
     nextcloud.faults = [Fault("GET", "status", status=401)]
     with pytest.raises(StorageRefusedError):
@@ -257,7 +255,7 @@ def test_a_refused_zip_is_not_tried_another_way(nextcloud: FaultyProxy, remote_f
     assert nextcloud.count("GET") == 1
 
 
-def test_the_copy_of_a_dataset_follows_the_storage(remote_folder: Path, tmp_path: Path) -> None:
+def test_the_copy_of_a_dataset_follows_the_remote(remote_folder: Path, tmp_path: Path) -> None:
     write_files(remote_folder)
     workspace, name = Workspace(tmp_path), f"rshare:{remote_folder.name}"
     with dataset_folder(workspace, name, "a test") as folder:
@@ -269,7 +267,7 @@ def test_the_copy_of_a_dataset_follows_the_storage(remote_folder: Path, tmp_path
         assert sorted(content_of(folder)) == ["a/0 ü.bin", "a/2 ü.bin"]
 
 
-def test_files_and_folders_are_called_what_they_are_called_there(remote_folder: Path, tmp_path: Path) -> None:
+def test_files_and_folders_keep_their_remote_names(remote_folder: Path, tmp_path: Path) -> None:
     write_files(remote_folder)
     folder, file = f"rshare:{remote_folder.name}", f"rshare:{remote_folder.name}/a/0 ü.bin"
     with local_paths([folder, file, str(tmp_path)], "a test") as paths:
@@ -278,26 +276,26 @@ def test_files_and_folders_are_called_what_they_are_called_there(remote_folder: 
         assert paths.paths[2] == tmp_path
 
 
-def test_an_output_goes_to_the_storage_when_it_is_whole(remote_folder: Path) -> None:
+def test_an_output_is_uploaded_when_complete(remote_folder: Path) -> None:
     where = Path(f"rshare:{remote_folder.name}/answers.csv")
     with pytest.raises(KeyError), output_file(where) as local:
         local.write_text("half")
         raise KeyError
     assert os.listdir(remote_folder) == []
     with output_file(where) as local:
-        assert local.read_text() == "half", "what was begun can be gone on with"
+        assert local.read_text() == "half", "a partial file can be resumed"
         local.write_text("whole")
     assert (remote_folder / "answers.csv").read_text() == "whole" and not local.exists()
 
 
-def test_pulled_names_in_a_zip_keep_their_content(tmp_path: Path) -> None:
+def test_files_of_any_name_in_a_zip_keep_their_content(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
         archive.writestr("a/1.bin", b"1")
     assert pull(str(tmp_path / "photos.zip"), tmp_path / "here").way == "archive"
     assert content_of(tmp_path / "here") == {"a/1.bin": b"1"}
 
 
-def test_a_disk_here_that_is_too_small_is_told_before(
+def test_a_local_disk_that_is_too_small_is_reported_before_the_transfer(
     remote_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_files(remote_folder)

@@ -64,7 +64,7 @@ def replay(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[st
         server.server_close()
 
 
-def test_its_listing_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_recorded_listing_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     with replay("37_publicdav_propfind", monkeypatch):
         entries = open_storage("rshare:run1").list()
     assert [(entry.name, entry.size) for entry in entries] == [("README.md", 5), ("model.tar.xz", 200_000)]
@@ -79,7 +79,7 @@ def fetch_card(directory: Path) -> bool:
     return fetch_as_zip(parse_place("rshare:run1"), [CARD], ["README.md"], directory, staging, no_progress)
 
 
-def test_its_zip_of_a_folder_is_unpacked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_recorded_zip_of_a_folder_is_unpacked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with replay("33b_zip_two", monkeypatch) as requests:
         assert fetch_card(tmp_path / "run1")
     assert requests[0][0] == "GET" and requests[0][1].endswith("/run1/")
@@ -87,7 +87,7 @@ def test_its_zip_of_a_folder_is_unpacked(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert (tmp_path / "run1" / "README.md").stat().st_mtime == CARD.modified
 
 
-def test_its_zip_stores_files_and_keeps_their_sizes_for_the_end() -> None:
+def test_a_recorded_zip_stores_files_with_sizes_in_data_descriptors() -> None:
     """The reason for a reader of our own: without the listing, no reader knows where a file of it ends."""
     content = base64.b64decode(RECORDED["33b_zip_two"]["response"]["body_base64"])
     flags, method = struct.unpack_from("<2H", content, 6)
@@ -95,7 +95,7 @@ def test_its_zip_stores_files_and_keeps_their_sizes_for_the_end() -> None:
     assert (bool(flags & 8), method, sizes_in_zip64_field) == (True, zipfile.ZIP_STORED, (0, 0))
 
 
-def test_wherever_its_zip_breaks_off_only_a_whole_file_is_kept() -> None:
+def test_a_truncated_recorded_zip_gives_only_complete_files() -> None:
     content = base64.b64decode(RECORDED["33b_zip_two"]["response"]["body_base64"])
     whole: list[list[bytes]] = []
     for end in range(len(content)):
@@ -111,13 +111,15 @@ def test_wherever_its_zip_breaks_off_only_a_whole_file_is_kept() -> None:
 @pytest.mark.parametrize(
     ("name", "error"), [("43_pw_dav_nopw", StorageRefusedError), ("56_expired_dav", StorageBusyError)]
 )
-def test_its_refusals_are_told_apart(name: str, error: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recorded_refusals_raise_distinct_errors(
+    name: str, error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
     with replay(name, monkeypatch) as requests, pytest.raises(error):
         open_storage("rshare:run1").list()
     assert len(requests) == (1 if error is StorageRefusedError else 4), "a refusal is never tried again"
 
 
-def test_an_answer_that_is_not_a_zip_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_recorded_response_that_is_no_zip_is_not_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with replay("60_deleted_dav", monkeypatch), pytest.raises(StorageBusyError):
         fetch_card(tmp_path / "run1")
     with replay("23_page", monkeypatch):

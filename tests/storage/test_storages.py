@@ -13,7 +13,7 @@ from tests.support.storage_servers import Fault, FaultyProxy, StorageServer
 NASTY = "$(touch PWNED) `touch PWNED` \"'; touch PWNED # & é \u4e2d %20 -rf"
 
 
-def test_a_file_goes_there_is_listed_replaced_moved_comes_back_and_goes(root: str, tmp_path: Path) -> None:
+def test_a_file_is_pushed_listed_replaced_moved_pulled_and_deleted(root: str, tmp_path: Path) -> None:
     storage = open_storage(root)
     source, back = tmp_path / "source", tmp_path / "back" / "file"
     assert storage.entry() is None and not storage.exists("a/b.bin")
@@ -32,7 +32,7 @@ def test_a_file_goes_there_is_listed_replaced_moved_comes_back_and_goes(root: st
         storage.fetch("c/d.bin", back)
 
 
-def test_a_folder_goes_there_and_comes_back(root: str, tmp_path: Path) -> None:
+def test_a_folder_is_pushed_and_pulled(root: str, tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     for name in ("1.bin", "deep/er/2.bin", "3 + ü.bin"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -45,7 +45,7 @@ def test_a_folder_goes_there_and_comes_back(root: str, tmp_path: Path) -> None:
     assert [(tmp_path / "back" / name).read_bytes().decode() for name in names] == names
 
 
-def test_names_are_never_executed_nor_changed(root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_names_are_neither_executed_nor_changed(root: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     name = NASTY
     source = tmp_path / name
@@ -72,13 +72,13 @@ def test_a_shell_reads_an_escaped_name_as_it_is(name: str, tmp_path: Path, monke
     assert os.listdir(tmp_path) == ["folder"]
 
 
-def test_a_name_that_no_command_can_take_is_refused() -> None:
+def test_a_name_with_a_null_character_is_refused() -> None:
     with pytest.raises(StorageError, match="null"):
         in_double_quotes("a\0b")
 
 
 @pytest.mark.parametrize("where", ["rshare:a/b", "my remote:x", "a.b-c_d+e@f:", "rshare:/a//b/./"])
-def test_remotes_are_told_from_paths(where: str) -> None:
+def test_remotes_are_distinguished_from_paths(where: str) -> None:
     assert is_remote(where)
     assert not parse_place(where).path.startswith("/")
 
@@ -92,7 +92,7 @@ def test_local_paths_and_urls_are_not_remotes(where: str) -> None:
     "where",
     [":local:/etc", "rshare,url=evil.example:x", "rshare:../other", "rshare:a/../../b", ":sftp,host=x:y"],
 )
-def test_places_that_could_send_a_password_elsewhere_are_refused(where: str) -> None:
+def test_remotes_that_could_leak_a_password_are_refused(where: str) -> None:
     with pytest.raises(ConfigError, match="remote:path"):
         open_storage(where)
 
@@ -105,13 +105,13 @@ def test_names_with_control_characters_are_refused(name: str, webdav: StorageSer
         open_storage("rshare:").exists(name)
 
 
-def test_a_place_knows_its_parts() -> None:
+def test_a_remote_path_has_name_and_parent() -> None:
     place = parse_place("rshare:a/b.tar")
     assert (str(place / "c"), place.name, str(place.parent)) == ("rshare:a/b.tar/c", "b.tar", "rshare:a")
     assert Place("rshare", "").name == "rshare"
 
 
-def test_an_interrupted_fetch_goes_on_at_the_byte_where_it_stopped(proxy: FaultyProxy, tmp_path: Path) -> None:
+def test_an_interrupted_pull_is_resumed_at_its_last_byte(proxy: FaultyProxy, tmp_path: Path) -> None:
     content = os.urandom(400_000)
     (proxy.upstream.folder / "large.bin").write_bytes(content)
     proxy.faults = [Fault("GET", "cut download", 3)]
@@ -121,7 +121,7 @@ def test_an_interrupted_fetch_goes_on_at_the_byte_where_it_stopped(proxy: Faulty
     assert os.listdir(tmp_path) == ["large.bin"]
 
 
-def test_leftovers_of_killed_pushes_go_a_day_later_and_not_before(webdav: StorageServer, tmp_path: Path) -> None:
+def test_leftovers_of_killed_pushes_are_deleted_after_a_day(webdav: StorageServer, tmp_path: Path) -> None:
     source = tmp_path / "x.bin"
     source.write_bytes(b"x")
     folder = webdav.folder / "left"

@@ -1,4 +1,4 @@
-"""A small HTTP server on loopback that answers as told, and remembers what it was asked."""
+"""A small HTTP server on loopback that sends the configured answers and records its requests."""
 
 import contextlib
 import dataclasses

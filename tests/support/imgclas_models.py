@@ -34,9 +34,9 @@ def mobile_net() -> keras.Model:
 
 
 def with_head(backbone: keras.Model, mode: str = "tf", spread: float = 1.0) -> keras.Model:
-    """What imgclas puts on a backbone; random, but such that its answers differ from picture to picture.
+    """What imgclas puts on a backbone; random, but such that its predictions differ from image to image.
 
-    `spread` is the deviation of a class's logit over pictures.
+    `spread` is the deviation of a class's logit over images.
     """
     x = layers.GlobalAveragePooling2D()(backbone.output)
     x = layers.Dense(1024, activation="relu")(x)

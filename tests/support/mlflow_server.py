@@ -60,7 +60,7 @@ class MlflowServer:
         return {file["path"] for file in listed.get("files", [])}
 
     def execute(self, code: str, *arguments: object) -> str:
-        """Run Python in the environment of the server, as somebody who uses its models would; what it prints."""
+        """Run Python in the environment of the server, as a user of its models would; return its output."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
         ran = subprocess.run(
             [self.python, "-c", code, *map(str, arguments)],

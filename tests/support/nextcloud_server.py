@@ -114,7 +114,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self._link()
 
     def do_PATCH(self) -> None:
-        """Nextcloud's way to ask for the sum of a file that was sent."""
+        """Nextcloud's way to ask for the checksum of an uploaded file."""
         self._body()
         path = urllib.parse.unquote(self.path.removeprefix(NEXTCLOUD_ROOT)).lstrip("/")
         total = file_checksum(self.nextcloud.root / path, "sha1")

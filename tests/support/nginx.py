@@ -37,7 +37,7 @@ class Proxy:
 @contextlib.contextmanager
 def running_proxy(directory: Path, upstream_port: int) -> Iterator[Proxy]:
     """Start nginx in front of a server on this machine; requests of more than 2 MB are too large."""
-    # Not on the search path of everybody.
+    # Not on the search path of every user.
     nginx = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if nginx is None:
         pytest.skip("nginx is not installed")

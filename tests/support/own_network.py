@@ -1,7 +1,7 @@
 """A network of its own, where the system's resolver asks a name server that lies; run by `test_own_network.py`.
 
-Two network namespaces joined by a cable: in one the process under test with its name server and a server that nobody
-may reach, in the other the public server, at a public address. Prints what came of each URL as JSON.
+Two network namespaces joined by a cable: in one the process under test with its name server and a private server
+that must not be reached, in the other the public server, at a public address. Prints the outcome of each URL as JSON.
 """
 
 import io

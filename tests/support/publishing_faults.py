@@ -143,7 +143,7 @@ def publish_twice_at_once(scene: Scene, trials: int) -> Outcome:
 
 
 def publish_others_at_once(scene: Scene, trials: int) -> Outcome:
-    """From two workspaces, another model each: one of them stays; the other is told, or replaced."""
+    """From two workspaces, another model each: one of them stays; the other is reported, or replaced."""
     outcome = Outcome(trials, "one stays")
     other = Workspace(scene.workspace.root.with_name("other"))
     shutil.copytree(scene.workspace.root, other.root)

@@ -94,7 +94,7 @@ def _write_graph(path: Path, bias: np.ndarray) -> None:
 
 
 def write_model(directory: Path, **changed: object) -> Bundle:
-    """A whole model, its manifest changed as told."""
+    """A complete model, with the given changes of its manifest."""
     write_small_model(directory)
     (directory / "dataset_files").mkdir()
     (directory / "dataset_files" / "classes.txt").write_text("".join(f"{name}\n" for name in CLASSES))

@@ -213,7 +213,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._hang_up()
 
     def _zip(self, cut: float) -> None:
-        """The folder's files in a folder of its name, as a Nextcloud packs them: the sizes are told behind each."""
+        """The folder's files in a folder of its name, as a Nextcloud packs them: the sizes follow each."""
         name = unquote(self.path).removeprefix(urlsplit(self.owner.url).path).strip("/")
         folder = self.owner.upstream.folder / name
         packed = io.BytesIO()

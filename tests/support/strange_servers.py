@@ -1,4 +1,4 @@
-"""Servers that behave as no server should, one that nobody may reach, and a resolver that lies."""
+"""Misbehaving servers, a private one that must not be reached, and a lying name resolver."""
 
 import contextlib
 import dataclasses
@@ -63,7 +63,7 @@ def redirect(location: str, wait: float = 0.0) -> Script:
 
 
 def pages(port: int) -> dict[str, Script]:
-    """What the public server answers, by the path; `port` is that of the server nobody may reach."""
+    """What the public server answers, by the path; `port` is that of the private server."""
     length = f"Content-Length: {len(PHOTO)}"
     chunked = head("Transfer-Encoding: chunked")
     return {
@@ -148,7 +148,7 @@ def listening(address: str, port: int, take: Callable[[socket.socket, int], None
 
 
 class Forbidden:
-    """A server on this machine that nobody may reach; it counts who does."""
+    """A private server on this machine that must not be reached; it counts its requests."""
 
     def __init__(self, port: int = 0) -> None:
         # Not one that the system gives out: who was given it before may still call.

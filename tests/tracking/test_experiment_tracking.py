@@ -149,7 +149,7 @@ def warning_of(directory: Path, address: str, monkeypatch: pytest.MonkeyPatch) -
     return warning
 
 
-def test_without_an_address_nothing_happens(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_address_nothing_is_logged(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     result = result_of(finished)
     assert add_tracking(result) is result
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
@@ -167,7 +167,7 @@ def test_a_server_that_never_answers_is_a_warning(
     assert "timed out" in warning_of(finished, hanging, monkeypatch)
 
 
-def test_time_is_bounded_whatever_the_client_waits_for(
+def test_the_time_limit_applies_to_any_wait_of_the_client(
     finished: Path, hanging: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "500")
@@ -186,7 +186,7 @@ def test_time_is_bounded_whatever_the_client_waits_for(
         (200, b"<html>a shop</html>", "JSON"),
     ],
 )
-def test_a_server_that_refuses_is_a_warning_that_says_what_to_do(
+def test_a_refusal_of_the_server_is_a_warning_with_the_remedy(
     finished: Path, monkeypatch: pytest.MonkeyPatch, status: int, body: bytes, expected: str
 ) -> None:
     handler = answering(status, body)
@@ -197,13 +197,13 @@ def test_a_server_that_refuses_is_a_warning_that_says_what_to_do(
     assert len(handler.users) == 1
 
 
-def test_a_client_that_is_not_installed_is_a_warning(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_client_library_is_a_warning(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mlflow", None)
     assert "topgraft[mlflow]" in warning_of(finished, "http://127.0.0.1:1", monkeypatch)
 
 
 @pytest.mark.parametrize("address", ["htp://me:hunter2@example.org", "127.0.0.1:5000", "sqlite:///x.db", "http://"])
-def test_an_address_of_another_kind_is_a_warning(finished: Path, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+def test_an_unsupported_address_is_a_warning(finished: Path, monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     with pytest.raises(ConfigError, match="such as http://127") as raised:
         tracking_server()
@@ -212,7 +212,7 @@ def test_an_address_of_another_kind_is_a_warning(finished: Path, monkeypatch: py
 
 
 @pytest.mark.parametrize("seconds", ["soon", "0", "-1", "nan", "inf"])
-def test_of_a_limit_that_is_no_time_the_default_applies(monkeypatch: pytest.MonkeyPatch, seconds: str) -> None:
+def test_an_invalid_time_limit_falls_back_to_the_default(monkeypatch: pytest.MonkeyPatch, seconds: str) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:1")
     monkeypatch.setenv("TOPGRAFT_MLFLOW_SECONDS", seconds)
     server = tracking_server()
@@ -227,7 +227,7 @@ def test_empty_variables_count_as_not_set(monkeypatch: pytest.MonkeyPatch) -> No
     assert tracking_server() == TrackingServer("https://mlflow.example.org/base", "", "", "topgraft", 60.0)
 
 
-def test_a_look_tells_a_server_from_what_is_none(hanging: str) -> None:
+def test_the_check_distinguishes_a_server_from_other_addresses(hanging: str) -> None:
     unknown = b'{"error_code": "RESOURCE_DOES_NOT_EXIST"}'
     for status, body, expected in ((404, unknown, ""), (200, b"{}", ""), (404, b"no", "404"), (401, b"no", "USERNAME")):
         with http_server(answering(status, body)) as address:
@@ -240,7 +240,7 @@ def test_a_look_tells_a_server_from_what_is_none(hanging: str) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_the_logging_ends_with_who_waits_for_it(
+def test_the_logging_process_ends_with_its_parent(
     finished: Path, hanging: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     temporary = tmp_path / "temporary"
@@ -355,7 +355,7 @@ def test_a_training_is_a_run_with_its_parameters_metrics_report_and_model(
 
 
 @pytest.mark.slow
-def test_the_registered_version_is_the_whole_model_and_answers_as_the_service_does(
+def test_the_registered_version_is_the_complete_model_and_predicts_as_the_service(
     mlflow_server: MlflowServer, experiment: str, workspace: Workspace, shapes: Path, tmp_path: Path
 ) -> None:
     run = train(TrainConfig(dataset=str(shapes), name="shapes", epochs=5, image_size=96), workspace).mlflow
@@ -389,7 +389,7 @@ print(json.dumps({"answers": answers.tolist(), "inputs": inputs, "outputs": outp
 
 
 @pytest.mark.slow
-def test_a_training_that_was_interrupted_and_resumed_is_one_run(
+def test_an_interrupted_and_resumed_training_is_one_run(
     mlflow_server: MlflowServer, experiment: str, workspace: Workspace, shapes: Path
 ) -> None:
     def interrupt(phase: str, *_done: int, **_metrics: float) -> None:
@@ -405,7 +405,7 @@ def test_a_training_that_was_interrupted_and_resumed_is_one_run(
 
 
 @pytest.mark.slow
-def test_a_model_logged_twice_has_one_run_with_everything_once(
+def test_a_model_logged_twice_has_one_run_without_duplicates(
     mlflow_server: MlflowServer, experiment: str, finished: Path
 ) -> None:
     first, second = (add_tracking(result_of(finished)).mlflow for _ in range(2))
@@ -418,7 +418,7 @@ def test_a_model_logged_twice_has_one_run_with_everything_once(
 
 
 @pytest.mark.slow
-def test_a_refused_upload_keeps_the_numbers_and_is_completed_later(
+def test_a_refused_upload_keeps_the_metrics_and_is_completed_later(
     mlflow_server: MlflowServer, experiment: str, finished: Path
 ) -> None:
     message = refused_at(mlflow_server, lambda method, path: 403 if "mlflow-artifacts" in path else None, finished)
@@ -434,7 +434,7 @@ def test_a_refused_upload_keeps_the_numbers_and_is_completed_later(
 
 
 @pytest.mark.slow
-def test_a_registry_that_refuses_is_said_and_the_run_is_there(
+def test_a_refusal_of_the_registry_is_reported_and_the_run_kept(
     mlflow_server: MlflowServer, experiment: str, finished: Path
 ) -> None:
     message = refused_at(mlflow_server, lambda method, path: 403 if "registered-models" in path else None, finished)
@@ -445,9 +445,7 @@ def test_a_registry_that_refuses_is_said_and_the_run_is_there(
 
 
 @pytest.mark.slow
-def test_a_server_that_dies_halfway_leaves_a_run_to_go_on_with(
-    mlflow_server: MlflowServer, experiment: str, finished: Path
-) -> None:
+def test_a_run_is_resumed_after_its_server_died(mlflow_server: MlflowServer, experiment: str, finished: Path) -> None:
     died: list[str] = []
 
     def die_at_the_model(method: str, path: str) -> int | None:

@@ -1,4 +1,4 @@
-"""A training in TensorBoard: read back with TensorBoard's own reader, while it goes on and afterwards."""
+"""A training in TensorBoard, read back with TensorBoard's own reader during and after the training."""
 
 import subprocess
 import sys
@@ -43,7 +43,7 @@ def logits_of(answers: list[int]) -> np.ndarray:
     return 4 * np.eye(3, dtype=np.float32)[answers]
 
 
-def test_each_epoch_can_be_seen_at_once(tmp_path, dataset):
+def test_each_epoch_is_visible_immediately(tmp_path, dataset):
     log = TensorBoardLog(tmp_path, dataset, "squash")
     for epoch in (1, 2):
         log.epoch(row(epoch), logits_of([0, 1, 2] * 3))
@@ -53,7 +53,7 @@ def test_each_epoch_can_be_seen_at_once(tmp_path, dataset):
     log.finish([row(1), row(2)])
 
 
-def test_each_phase_has_curves_and_ends_with_pictures(tmp_path, dataset):
+def test_each_phase_has_curves_and_ends_with_images(tmp_path, dataset):
     log = TensorBoardLog(tmp_path, dataset, "squash")
     rows = [row(1), row(2), row(1, "fine_tune")]
     for one in rows:
@@ -67,7 +67,7 @@ def test_each_phase_has_curves_and_ends_with_pictures(tmp_path, dataset):
             assert drawn_at == step and min(picture.size) > 100
 
 
-def test_pictures_cost_a_twentieth_of_the_time_at_most(tmp_path, dataset):
+def test_images_take_at_most_a_twentieth_of_the_time(tmp_path, dataset):
     import time
 
     log = TensorBoardLog(tmp_path, dataset, "squash")
@@ -75,14 +75,14 @@ def test_pictures_cost_a_twentieth_of_the_time_at_most(tmp_path, dataset):
     for epoch in range(1, 101):
         log.epoch(row(epoch), logits_of([0, 1, 1] * 3))
     quick = time.process_time() - started
-    log._started -= 60  # as if it had gone on for a minute
+    log._started -= 60  # as if a minute had passed
     log.epoch(row(101), logits_of([0, 1, 1] * 3))
     log.finish([row(epoch) for epoch in range(1, 102)])
     assert quick < 1
     assert [step for step, _ in pictures(tmp_path, "confusion_matrix/head")] == [101]
 
 
-def test_of_several_heads_the_curves_of_the_winner_are_left(tmp_path, dataset):
+def test_only_the_curves_of_the_best_head_are_kept(tmp_path, dataset):
     """While they learn side by side the best so far is shown."""
     log = TensorBoardLog(tmp_path, dataset, "squash")
     log.epoch(row(1, loss=5.0), logits_of([0] * 9))
@@ -91,7 +91,7 @@ def test_of_several_heads_the_curves_of_the_winner_are_left(tmp_path, dataset):
     assert curve(tmp_path / "head", "loss") == [(1, 1.0), (2, 0.5)]
 
 
-def test_a_training_that_is_gone_on_with_shows_each_epoch_once(tmp_path, dataset):
+def test_a_resumed_training_shows_each_epoch_once(tmp_path, dataset):
     """The third epoch was shown, and its checkpoint was not written any more."""
     killed = TensorBoardLog(tmp_path, dataset, "squash")
     for epoch in (1, 2, 3):
@@ -99,7 +99,7 @@ def test_a_training_that_is_gone_on_with_shows_each_epoch_once(tmp_path, dataset
     again = TensorBoardLog(tmp_path, dataset, "squash")
     for epoch in (1, 2):
         again.epoch(row(epoch, "fine_tune"), None)
-    # With half the batch size the loop begins anew from its checkpoint, in the same process.
+    # With half the batch size the loop starts again from its checkpoint, in the same process.
     for epoch in (1, 2):
         again.epoch(row(epoch, "fine_tune"), None)
     for epoch in (3, 4):
@@ -109,7 +109,7 @@ def test_a_training_that_is_gone_on_with_shows_each_epoch_once(tmp_path, dataset
     assert len(list((tmp_path / "fine_tune").iterdir())) == 1
 
 
-def test_the_confusion_matrix_has_true_classes_down_and_answers_across():
+def test_the_confusion_matrix_has_true_classes_as_rows_and_predictions_as_columns():
     answers, labels = np.array([0, 0, 1]), np.array([0, 0, 0])
     pixels = np.asarray(draw_confusion_matrix(answers, labels, ["a", "b"]))
     blue_and_orange = [
@@ -128,7 +128,7 @@ def test_a_confusion_matrix_stays_small_with_many_classes(classes: int):
     assert max(picture.size) < 800
 
 
-def test_the_most_confident_errors_come_first_and_a_vanished_image_is_gray(tmp_path, dataset):
+def test_the_most_confident_errors_come_first_and_a_missing_image_is_gray(tmp_path, dataset):
     unsure, sure = 1.0, 5.0
     logits = logits_of([sample.label for sample in dataset.val])
     logits[4] = unsure * np.eye(3)[(dataset.val[4].label + 1) % 3]
@@ -172,7 +172,7 @@ def test_no_more_than_two_thousand_images_are_projected(tmp_path, dataset):
 
 
 @pytest.mark.parametrize("images", [40, 8])
-def test_principal_components_are_those_of_the_singular_value_decomposition(images: int) -> None:
+def test_principal_components_equal_those_of_the_singular_value_decomposition(images: int) -> None:
     features = np.random.default_rng(1).normal(size=(images, 12)) * np.arange(1, 13)
     centred = features - features.mean(axis=0)
     left, scale, _ = np.linalg.svd(centred, full_matrices=False)

@@ -27,16 +27,16 @@ def features_passes(workspace: Workspace, asked: TrainConfig) -> list[int]:
     """Train, and return how many images each pass of the backbone saw."""
     passes: list[int] = []
 
-    def tell(phase: str, done: int, total: int, /, **_metrics: float) -> None:
+    def progress(phase: str, done: int, total: int, /, **_metrics: float) -> None:
         if phase == "features" and done == total:
             passes.append(total)
 
-    train(asked, workspace, tell)
+    train(asked, workspace, progress)
     return passes
 
 
 @pytest.mark.slow
-def test_views_change_the_head_and_nothing_else_is_random(workspace, shapes):
+def test_views_change_the_head_deterministically(workspace, shapes):
     for name, text in (("plain", "none"), ("light", "light"), ("again", "light"), ("other", "medium")):
         train(config(shapes, name, augmentation=text, augmented_views=2), workspace)
     assert rows(workspace, "light") == rows(workspace, "again")
@@ -54,7 +54,7 @@ def test_no_views_is_no_augmentation(workspace, shapes):
 
 
 @pytest.mark.slow
-def test_views_are_made_once_and_one_more_view_adds_only_itself(workspace, shapes, monkeypatch):
+def test_views_are_extracted_once_and_one_more_view_adds_only_itself(workspace, shapes, monkeypatch):
     monkeypatch.setenv("TOPGRAFT_CACHE", str(workspace.root / "cache"))
     images, train_images, val_images = 36, 24, 6
     passes = [
@@ -64,7 +64,7 @@ def test_views_are_made_once_and_one_more_view_adds_only_itself(workspace, shape
     assert passes == [[images, train_images, val_images], [], [train_images, val_images]]
 
 
-def test_the_cache_tells_views_seeds_and_operations_apart(workspace, shapes, monkeypatch):
+def test_the_cache_distinguishes_views_seeds_and_operations(workspace, shapes, monkeypatch):
     from model.augmentation import Operation
     from model.dataset.prepare import prepare_dataset
 

@@ -61,12 +61,12 @@ def test_balanced_weights_let_each_class_count_the_same():
     assert weights.mean() == pytest.approx(1)
 
 
-def test_priors_are_the_shares_of_the_classes_and_finite_for_a_class_without_images():
+def test_priors_are_class_frequencies_and_finite_for_a_class_without_images():
     np.testing.assert_allclose(np.exp(log_priors(LABELS, 2)), [0.9, 0.1], rtol=1e-6)
     assert np.isfinite(log_priors(LABELS, 3)).all()
 
 
-def test_what_is_measured_is_what_the_evaluation_measures():
+def test_validation_metrics_equal_those_of_the_evaluation():
     from model.evaluation.metrics import evaluate_predictions
 
     rng = np.random.default_rng(0)
@@ -99,7 +99,7 @@ def _batches(inputs: ArrayInputs, batch_size: int = 8, **options: float) -> Trai
 
 
 def _numbered_views() -> np.ndarray:
-    """Three views of 100 images; a value tells the view and the image."""
+    """Three views of 100 images; a value encodes the view and the image."""
     return np.arange(300, dtype=np.float32).reshape(3, 100, 1)
 
 

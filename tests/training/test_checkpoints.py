@@ -16,7 +16,7 @@ def _damage(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
 
 
-def test_of_two_the_whole_one_is_used_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+def test_of_two_checkpoints_the_intact_one_is_used_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     for number in (1, 2):
         _save(tmp_path, number)
     _damage(tmp_path / "00000002.ckpt")
@@ -25,7 +25,7 @@ def test_of_two_the_whole_one_is_used_and_named(tmp_path: Path, caplog: pytest.L
     assert "trying the previous one, 00000001.ckpt" in caplog.text
 
 
-def test_where_none_is_whole_it_is_said_that_it_begins_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+def test_without_an_intact_checkpoint_a_restart_is_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     _save(tmp_path, 1)
     _damage(tmp_path / "00000001.ckpt")
     assert Checkpoints(tmp_path).latest() is None

@@ -46,14 +46,14 @@ def _accuracy(found: CrossValidation, labels: np.ndarray) -> float:
     return float((found.logits.argmax(axis=1) == labels).mean())
 
 
-def test_labels_without_meaning_are_guessed_no_better_than_by_chance():
+def test_random_labels_are_predicted_at_chance_level():
     labels = np.random.default_rng(1).integers(0, 3, 300)
     noise = dataclasses.replace(_blobs(np.zeros(300, int), 2), labels=labels)
     low, high = wilson_interval(100, 300)
     assert low < _accuracy(_run(noise), labels) < high
 
 
-def test_copies_in_one_group_tell_nothing_of_each_other():
+def test_copies_in_one_group_do_not_leak():
     labels = np.repeat(np.random.default_rng(1).integers(0, 3, 75), 4)
     features = np.repeat(np.random.default_rng(2).normal(0, 1, (75, 100)), 4, axis=0).astype(np.float32)
     copies = LabelledFeatures(features, labels, np.ones(300, np.float32))
@@ -63,7 +63,7 @@ def test_copies_in_one_group_tell_nothing_of_each_other():
     assert _accuracy(_run(copies), labels) > 0.9
 
 
-def test_the_accuracy_is_that_on_new_images():
+def test_the_accuracy_equals_that_on_new_images():
     labels, many = np.tile(np.arange(3), 15), np.tile(np.arange(3), 1000)
     new = _blobs(many, seed=99)
     claimed, true = [], []
@@ -83,20 +83,20 @@ def _head_of_all(images: LabelledFeatures, found: CrossValidation):
     return refit_head(images, 3, settled, OPTIONS)
 
 
-def test_every_image_has_an_answer_and_the_same_seed_gives_the_same():
+def test_every_image_has_a_prediction_and_the_seed_makes_it_deterministic():
     images = _blobs(np.tile(np.arange(3), 8), 3)
     first, second = _run(images), _run(images)
     assert np.array_equal(first.logits, second.logits) and (first.l2, first.epochs) == (second.l2, second.epochs)
     assert (np.abs(first.logits).sum(axis=1) > 0).all() and first.epochs >= 1
 
 
-def test_a_class_of_one_image_is_answered_wrong_and_breaks_nothing():
+def test_a_class_of_one_image_is_predicted_incorrectly_without_an_error():
     images = _blobs(np.array([0, 1, 2, 0, 1]), 4, spread=0.1)
     found = _run(images)
     assert found.logits[2].argmax() != 2 and np.isfinite(found.logits).all()
 
 
-def test_a_passed_deadline_leaves_no_half_answer():
+def test_a_passed_deadline_gives_no_partial_result():
     images = _blobs(np.tile(np.arange(3), 8), 3)
     plan = FoldPlan(5, 0.15, 0, True)
     assert cross_validate(_data(images.labels), images, plan, OPTIONS, deadline=Deadline.after_minutes(0)) is None
@@ -120,7 +120,7 @@ def test_few_images_are_cross_validated_instead_of_tested(shapes, tmp_path, chan
     assert any("cross-validation" in line for line in verdict.lines()) == bool(folds)
 
 
-def test_many_images_are_tested(shapes, tmp_path):
+def test_many_images_get_a_test_split(shapes, tmp_path):
     for name in CLASSES:
         (tmp_path / "many" / name).mkdir(parents=True)
         for copy in range(2):
@@ -130,7 +130,7 @@ def test_many_images_are_tested(shapes, tmp_path):
     assert verdict.folds == 0 and verdict.dataset.test
 
 
-def test_a_test_split_of_the_dataset_stays_a_test(shapes, tmp_path):
+def test_a_test_split_of_the_dataset_is_kept(shapes, tmp_path):
     for name in CLASSES:
         for number, photo in enumerate(sorted((shapes / name).iterdir())):
             target = tmp_path / "own" / ("test" if number < 4 else "train") / name / photo.name
@@ -141,7 +141,7 @@ def test_a_test_split_of_the_dataset_stays_a_test(shapes, tmp_path):
     assert {sample.name.split("/")[0] for sample in verdict.dataset.train + verdict.dataset.val} == {"train"}
 
 
-def test_a_class_that_cannot_be_measured_is_named(shapes, tmp_path):
+def test_a_class_that_cannot_be_cross_validated_is_named(shapes, tmp_path):
     mine = tmp_path / "mine"
     shutil.copytree(shapes, mine)
     for photo in sorted((mine / "circle").iterdir())[1:]:
@@ -150,7 +150,7 @@ def test_a_class_that_cannot_be_measured_is_named(shapes, tmp_path):
     assert any("circle" in warning and "counts as wrong" in warning for warning in warnings)
 
 
-def test_a_time_limit_without_time_for_cross_validation_is_told(workspace: Workspace, shapes):
+def test_a_time_limit_too_short_for_cross_validation_is_reported(workspace: Workspace, shapes):
     result = train(TrainConfig(dataset=str(shapes), name="m", image_size=64, time_limit_minutes=0.0), workspace)
     assert set(result.metrics) == {"val"}
     assert any("no time for cross-validation" in warning for warning in result.warnings)
@@ -170,5 +170,5 @@ def test_a_time_limit_without_time_for_cross_validation_is_told(workspace: Works
     ],
 )
 def test_options_without_effect_are_named(changes, named):
-    told = ignored_options(TrainConfig(**changes), has_splits=False, cross_validated=False)
-    assert {name for sentence in told for name in sentence.partition(":")[0].split(", ")} == named
+    sentences = ignored_options(TrainConfig(**changes), has_splits=False, cross_validated=False)
+    assert {name for sentence in sentences for name in sentence.partition(":")[0].split(", ")} == named

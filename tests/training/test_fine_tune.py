@@ -46,7 +46,7 @@ def _tune(
 
 
 @pytest.mark.parametrize("part", ["top", pytest.param("all", marks=pytest.mark.slow)])
-def test_weights_move_but_neither_statistics_nor_scale_of_batch_normalization(part, data, tmp_path):
+def test_weights_are_trained_but_batch_normalization_is_frozen(part, data, tmp_path):
     backbone = build_backbone(BACKBONES["EfficientNetLite0"], 64, "imagenet")
     before = {weight.path: weight.numpy() for weight in backbone.weights}
     tuned = _tune(backbone, part, data, tmp_path)
@@ -92,7 +92,7 @@ def test_an_epoch_ends_early_when_the_time_is_over_and_inputs_without_an_epoch_a
     assert unchanged == (epochs == 0)
 
 
-def test_what_is_measured_and_kept_are_the_averaged_weights(data, tmp_path):
+def test_the_averaged_weights_are_measured_and_kept(data, tmp_path):
     backbone = build_backbone(BACKBONES["EfficientNetLite0"], 64, "imagenet")
     tuned = _tune(backbone, "top", data, tmp_path, batch_size=6)
     images = np.stack([read_image(sample.path, InputSpec.square(64)) for sample in data.samples("val")])
@@ -111,9 +111,7 @@ def test_what_is_measured_and_kept_are_the_averaged_weights(data, tmp_path):
     [("mixed_float16", "float32"), pytest.param(("float32", "mixed_float16"), marks=pytest.mark.slow)],
     ids=" to ".join,
 )
-def test_a_fine_tuning_begun_with_a_gpu_goes_on_without_it_and_the_other_way_round(
-    precisions, data, tmp_path, monkeypatch
-):
+def test_fine_tuning_is_resumed_with_or_without_the_gpu_it_began_with(precisions, data, tmp_path, monkeypatch):
     rows = []
     for epochs, precision in zip((1, 2), precisions, strict=True):
         monkeypatch.setattr(fine_tuning, "precision", lambda present, wanted=precision: wanted)

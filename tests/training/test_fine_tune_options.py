@@ -41,7 +41,7 @@ def test_adjusted_logits_change_the_result(workspace, uneven, plain):
 
 
 @pytest.mark.slow
-def test_what_is_drawn_at_random_changes_the_result_and_a_resumed_training_has_the_same(workspace, uneven, plain):
+def test_random_options_change_the_result_and_a_resumed_training_repeats_it(workspace, uneven, plain):
     train(_config(uneven, "whole", **DRAWN_AT_RANDOM), workspace)
     assert rows(workspace, "whole") != plain
 

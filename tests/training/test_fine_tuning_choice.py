@@ -48,14 +48,14 @@ MANY = Circumstances(
     ],
     ids=str,
 )
-def test_images_and_time_decide(changes, expected, reason):
+def test_the_choice_depends_on_images_and_time(changes, expected, reason):
     choice = choose_fine_tuning(dataclasses.replace(MANY, **changes))
     assert choice.fine_tune == expected and reason in choice.reason
 
 
 @pytest.mark.parametrize("seconds_left", [60, 200, 500, 1000, 3000, 10_000])
 @pytest.mark.parametrize("gpu", [False, True])
-def test_what_is_chosen_fits_into_the_time_left(seconds_left, gpu):
+def test_the_choice_fits_into_the_time_left(seconds_left, gpu):
     given = dataclasses.replace(MANY, seconds_left=seconds_left, gpu=gpu)
     choice = choose_fine_tuning(given)
     assert choice.fine_tune == "none" or estimated_seconds(given, choice.fine_tune) < seconds_left

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 H200, P100, UNKNOWN = Gpu("GPU:0", (9, 0)), Gpu("GPU:1", (6, 0)), Gpu("GPU:2", (0, 0))
 
 
-def test_gpus_are_found_with_what_they_can_do(monkeypatch):
+def test_gpus_are_found_with_their_capabilities(monkeypatch):
     import tensorflow as tf
 
     found = {"a": {"compute_capability": (9, 0)}, "b": {}}
@@ -35,7 +35,7 @@ def test_gpus_are_found_with_what_they_can_do(monkeypatch):
     ],
     ids=str,
 )
-def test_precision_is_mixed_where_every_gpu_gains_by_it(present, expected):
+def test_mixed_precision_is_used_if_every_gpu_benefits(present, expected):
     assert precision(present) == expected
 
 
@@ -46,7 +46,7 @@ def test_one_gpu_or_one_image_needs_no_sharing():
 
 
 @pytest.mark.parametrize(("images", "parts"), [(8, 2), (7, 2), (5, 3), (3, 3)])
-def test_the_mean_of_the_losses_of_the_parts_is_that_of_the_whole(images, parts):
+def test_the_mean_loss_of_the_shards_equals_that_of_the_batch(images, parts):
     rng = np.random.default_rng(0)
     weights, losses = rng.uniform(0.5, 1.5, images), rng.uniform(0, 3, images)
     _, _, changed = balanced((losses, losses, weights), parts)
@@ -55,7 +55,7 @@ def test_the_mean_of_the_losses_of_the_parts_is_that_of_the_whole(images, parts)
 
 
 @pytest.mark.slow
-def test_two_devices_share_each_batch_and_come_to_the_result_of_one(shapes):
+def test_two_devices_split_each_batch_with_the_result_of_one(shapes):
     ran = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "tests.training.two_devices", str(shapes)],
         cwd=ROOT,

@@ -25,13 +25,13 @@ def _blobs(count: int, seed: int, classes: int = 3, features: int = 20, spread: 
     return LabelledFeatures(values, labels, np.ones(count, np.float32))
 
 
-def test_it_separates_what_a_line_can_separate():
+def test_the_head_separates_linearly_separable_classes():
     head = train_head(_blobs(200, 1, spread=0.3), _blobs(60, 2, spread=0.3), 3, OPTIONS)
     test = _blobs(300, 3, spread=0.3)
     assert (head.logits(test.features).argmax(axis=1) == test.labels).mean() > 0.98
 
 
-def test_it_is_as_good_as_logistic_regression_of_a_library():
+def test_the_head_is_as_accurate_as_logistic_regression_of_scikit_learn():
     linear_model = pytest.importorskip("sklearn.linear_model")
     train, val, test = _blobs(300, 1), _blobs(100, 2), _blobs(2000, 3)
     head = train_head(train, val, 3, OPTIONS)
@@ -45,7 +45,7 @@ def test_the_same_seed_gives_the_same_head_to_the_bit():
     assert np.array_equal(first.kernel, second.kernel) and np.array_equal(first.bias, second.bias)
 
 
-def test_it_stops_when_validation_no_longer_improves_and_keeps_the_best_epoch():
+def test_early_stopping_keeps_the_best_epoch():
     head = train_head(_blobs(40, 1, spread=3.0), _blobs(40, 2, spread=3.0), 3, OPTIONS)
     assert len(head.history) < OPTIONS.epochs
     assert head.best.val_loss == min(row.val_loss for row in head.history)
@@ -68,26 +68,26 @@ def test_any_penalty_is_stable(l2):
     assert np.isfinite(head.kernel).all() and head.l2 == pytest.approx(l2)
 
 
-def test_a_learning_rate_that_diverges_says_what_to_do():
+def test_the_error_of_a_diverging_learning_rate_states_the_remedy():
     wild = LabelledFeatures(np.full((4, 2), np.nan, np.float32), np.array([0, 1, 0, 1]), np.ones(4, np.float32))
     with pytest.raises(TrainingError, match="Lower learning_rate"):
         train_head(wild, wild, 2, OPTIONS)
 
 
-def test_each_epoch_is_told_with_its_numbers():
-    told: list[Epoch] = []
+def test_each_epoch_is_reported_with_its_metrics():
+    reported: list[Epoch] = []
     val = _blobs(30, 2)
 
     def on_epoch(row: Epoch, val_logits: np.ndarray) -> None:
         assert (val_logits.argmax(axis=-1) == val.labels).mean() == row.val_accuracy
-        told.append(row)
+        reported.append(row)
 
     train_head(_blobs(60, 1), val, 3, OPTIONS, on_epoch)
-    assert [row.epoch for row in told] == list(range(1, len(told) + 1))
-    assert all(0 <= row.val_accuracy <= 1 and row.phase == "head" for row in told)
+    assert [row.epoch for row in reported] == list(range(1, len(reported) + 1))
+    assert all(0 <= row.val_accuracy <= 1 and row.phase == "head" for row in reported)
 
 
-def test_refitting_uses_all_the_data_with_what_was_chosen():
+def test_refitting_uses_all_the_data_with_the_chosen_penalty_and_epochs():
     train, val = _blobs(30, 1), _blobs(30, 2)
     names = ("features", "labels", "weights")
     both = LabelledFeatures(*(np.concatenate([getattr(train, name), getattr(val, name)]) for name in names))
@@ -99,13 +99,13 @@ def test_refitting_uses_all_the_data_with_what_was_chosen():
     assert losses[0] < losses[1]
 
 
-def test_features_that_are_all_the_same_do_not_divide_by_zero():
+def test_constant_features_do_not_divide_by_zero():
     same = LabelledFeatures(np.ones((8, 4), np.float32), np.array([0, 1] * 4), np.ones(8, np.float32))
     assert np.isfinite(train_head(same, same, 2, OPTIONS).kernel).all()
 
 
 @pytest.mark.parametrize("imbalance", ["class_weights", "sampling", "logit_adjustment"])
-def test_what_is_done_about_imbalance_raises_the_recall_of_a_rare_class(imbalance):
+def test_imbalance_options_raise_the_recall_of_a_rare_class(imbalance):
     rng = np.random.default_rng(0)
     labels = np.array([0] * 190 + [1] * 10)
     features = rng.normal(labels[:, None] * 1.0, 1, (200, 3)).astype(np.float32)
@@ -122,7 +122,7 @@ def test_what_is_done_about_imbalance_raises_the_recall_of_a_rare_class(imbalanc
     assert helped[1] > plain[1] + 0.2 and helped.mean() > plain.mean()
 
 
-def test_logits_adjusted_in_training_lack_the_preference_for_the_large_class():
+def test_logit_adjustment_removes_the_prior_of_the_large_class():
     labels = np.array([0] * 90 + [1] * 10)
     same = LabelledFeatures(np.ones((100, 4), np.float32), labels, np.ones(100, np.float32))
     val = dataclasses.replace(same, weights=balanced_weights(labels, 2))
@@ -131,7 +131,7 @@ def test_logits_adjusted_in_training_lack_the_preference_for_the_large_class():
     assert logits[0, 0] == pytest.approx(logits[0, 1], abs=0.05)
 
 
-def test_views_are_learnt_from():
+def test_the_head_trains_on_views():
     train, val, test = _blobs(30, 1), _blobs(100, 2), _blobs(2000, 3)
     truth = _blobs(30, 1, spread=0.0).features
     with_views = dataclasses.replace(train, views=(truth, truth, truth))
@@ -140,7 +140,7 @@ def test_views_are_learnt_from():
     assert losses[1] < losses[0]
 
 
-def test_label_smoothing_and_mixup_leave_less_confident_answers_of_the_same_accuracy():
+def test_label_smoothing_and_mixup_lower_confidence_but_not_accuracy():
     train, val, test = _blobs(200, 1, spread=0.5), _blobs(60, 2, spread=0.5), _blobs(500, 3, spread=0.5)
 
     def logits(**options: float) -> np.ndarray:
@@ -172,14 +172,14 @@ class _OverAt(Deadline):
         return next(vars(self)["_left"], None) is None
 
 
-def test_a_head_that_the_time_limit_ended_says_so():
+def test_a_head_stopped_by_the_time_limit_is_marked():
     train, val = _blobs(60, 1), _blobs(30, 2)
     cut = train_head(train, val, 3, OPTIONS, deadline=_OverAt(2))
     assert cut.cut_short and len(cut.history) == 2
     assert not train_head(train, val, 3, OPTIONS).cut_short
 
 
-def test_a_head_goes_on_from_its_last_checkpoint_to_the_same_end(tmp_path):
+def test_a_head_is_resumed_from_its_last_checkpoint_to_the_same_result(tmp_path):
     train, val = _blobs(60, 1), _blobs(30, 2)
     expected = train_head(train, val, 3, OPTIONS)
 
@@ -189,13 +189,13 @@ def test_a_head_goes_on_from_its_last_checkpoint_to_the_same_end(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         train_head(train, val, 3, OPTIONS, stop, checkpoints=TimedCheckpoints(tmp_path, 0.0))
-    told: list[tuple[int, bool]] = []
+    reported: list[tuple[int, bool]] = []
 
     def on_epoch(row: Epoch, val_logits: np.ndarray | None) -> None:
-        told.append((row.epoch, val_logits is None))
+        reported.append((row.epoch, val_logits is None))
 
     resumed = train_head(train, val, 3, OPTIONS, on_epoch, checkpoints=TimedCheckpoints(tmp_path, 0.0))
-    assert told == [(epoch, epoch < 5) for epoch in range(1, len(expected.history) + 1)]
+    assert reported == [(epoch, epoch < 5) for epoch in range(1, len(expected.history) + 1)]
     assert np.array_equal(resumed.kernel, expected.kernel) and np.array_equal(resumed.bias, expected.bias)
     assert (resumed.l2, resumed.best_epoch) == (expected.l2, expected.best_epoch)
     files = sorted(path.name for path in tmp_path.iterdir())

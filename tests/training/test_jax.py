@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 @pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed: pip install topgraft[test]")
-def test_a_model_answers_and_fine_tuning_learns_with_jax(shapes, tmp_path):
+def test_prediction_and_fine_tuning_work_with_jax(shapes, tmp_path):
     head = random_head(1280, 3, 0)
     backbone = build_backbone(BACKBONES["EfficientNetLite0"], 64, "imagenet")
     network = build_classifier(backbone, head.kernel, head.bias, temperature=0.5)

@@ -1,4 +1,4 @@
-"""Too little memory is told before it kills."""
+"""Insufficient memory is reported before the process is killed."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ from model.training import memory
 from model.training.memory import refuse_too_many_features
 
 
-def test_features_that_do_not_fit_are_refused_with_what_to_lower(monkeypatch):
+def test_the_error_of_features_that_do_not_fit_names_the_options_to_lower(monkeypatch):
     monkeypatch.setattr(memory, "spare_memory", lambda: 2_000_000_000)
     refuse_too_many_features(images=50_000, features=1280, views=0)
     with pytest.raises(TrainingError, match=r"5 views, about 5\.1 GB, found 2\.0 GB. Lower augmented_views"):
@@ -22,7 +22,7 @@ def test_features_that_do_not_fit_are_refused_with_what_to_lower(monkeypatch):
 
 
 @pytest.mark.slow  # TensorFlow is loaded
-def test_a_training_without_memory_for_its_views_fails_before_it_makes_them(workspace, shapes, monkeypatch):
+def test_a_training_without_memory_for_its_views_fails_before_extracting_them(workspace, shapes, monkeypatch):
     monkeypatch.setattr(memory, "spare_memory", lambda: 1_000_000)
     config = TrainConfig(dataset=str(shapes), name="m", image_size=96, augmentation="light", augmented_views=50)
     with pytest.raises(TrainingError, match="51 views"):

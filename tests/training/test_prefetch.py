@@ -9,7 +9,7 @@ import pytest
 from model.training.fine_tuning.training_loop import Prefetched
 
 
-def test_items_come_in_order_and_two_at_most_are_ahead():
+def test_items_are_in_order_and_at_most_two_are_prefetched():
     made: list[int] = []
 
     def items() -> Iterator[int]:
@@ -25,7 +25,7 @@ def test_items_come_in_order_and_two_at_most_are_ahead():
     assert taken == list(range(10))
 
 
-def test_items_are_made_while_the_one_before_is_worked_on():
+def test_items_are_prepared_while_the_previous_one_is_used():
     def items() -> Iterator[int]:
         for number in range(8):
             time.sleep(0.02)
@@ -42,7 +42,7 @@ def test_items_are_made_while_the_one_before_is_worked_on():
     assert idle.waited > 0.1
 
 
-def test_an_error_reaches_whoever_takes_the_items():
+def test_an_error_is_raised_in_the_consumer():
     def items() -> Iterator[int]:
         yield 1
         raise OSError("the disk is gone")
@@ -52,7 +52,7 @@ def test_an_error_reaches_whoever_takes_the_items():
         taken.extend(Prefetched(items()))
 
 
-def test_no_thread_is_left_of_a_loop_that_is_broken_off():
+def test_no_thread_is_left_after_a_broken_loop():
     def items() -> Iterator[int]:
         yield from range(1000)
 

@@ -41,7 +41,7 @@ def test_numpy_in_the_command_takes_a_thread_for_each_processor():
     assert last_line(THREADS_OF_THE_COMMAND, NOMAD_CPU_CORES="1") == "1"
 
 
-def test_what_the_environment_says_of_threads_stays(monkeypatch: pytest.MonkeyPatch):
+def test_thread_variables_of_the_environment_are_kept(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("NOMAD_CPU_CORES", "1")
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)

@@ -66,28 +66,28 @@ def tuned(data: TrainingData, tmp_path_factory: pytest.TempPathFactory) -> tuple
     return tuning, Trials(work / "tune"), time.monotonic() - started
 
 
-def test_the_time_is_used_and_kept_to(tuned):
+def test_the_search_uses_and_keeps_its_time_limit(tuned):
     tuning, trials, seconds = tuned
     slowest = max(trial.seconds for trial in trials.done)
     assert 0.5 * SECONDS < seconds < 1.05 * SECONDS + slowest
     assert tuning.trials == len(trials.done) > 5
 
 
-def test_the_chosen_options_are_as_good_as_those_before_or_better(tuned):
+def test_the_chosen_options_are_at_least_as_good_as_the_defaults(tuned):
     tuning, trials, _ = tuned
     plain = trials.done[0]
     [chosen] = [trial for trial in trials.done if _is(trial, tuning.config)]
     assert plain.changes == {} and chosen.value <= plain.value
 
 
-def test_what_the_user_has_set_stays_and_the_rest_is_searched(tuned):
+def test_options_set_by_the_user_are_kept_and_the_others_searched(tuned):
     tuning, trials, _ = tuned
     changed = {name for trial in trials.done for name in trial.changes}
     assert {"augmentation", "l2", "learning_rate"} < changed <= {"augmentation", *GRID} - {"imbalance"}
     assert (tuning.config.resize, tuning.config.image_size, tuning.config.epochs) == ("pad", 64, 15)
 
 
-def test_the_table_has_what_a_backbone_is_worth_and_costs(tuned):
+def test_the_table_has_metrics_and_cost_of_each_backbone(tuned):
     [row] = tuned[0].rows
     assert row.backbone == "EfficientNetLite0" and row.chosen and row.trials == tuned[0].trials
     assert row.accuracy_interval[0] <= row.accuracy <= row.accuracy_interval[1]
@@ -101,7 +101,7 @@ def test_no_candidate_is_tried_twice(tuned):
     assert len(set(tried)) == len(tried)
 
 
-def test_test_images_are_never_looked_at_and_the_same_seed_tries_the_same(verdict, tuned, tmp_path):
+def test_test_images_are_never_used_and_the_search_is_deterministic(verdict, tuned, tmp_path):
     dataset = verdict.dataset
     poisoned = tuple(Sample(Path("/nowhere"), test.name, (test.label + 1) % 3) for test in dataset.test)
     assert poisoned
@@ -118,7 +118,7 @@ def test_test_images_are_never_looked_at_and_the_same_seed_tries_the_same(verdic
     assert all(one.value == other.value for one, other in same)
 
 
-def test_an_interrupted_tuning_goes_on_with_its_trials_and_the_time_left(data, tuned, tmp_path):
+def test_an_interrupted_search_is_resumed_with_its_trials_and_the_time_left(data, tuned, tmp_path):
     def stop(_phase: str, _done: int, _total: int, /, **metrics: float) -> None:
         if metrics["trials"] == 5:
             raise Interruption
@@ -138,7 +138,7 @@ def test_an_interrupted_tuning_goes_on_with_its_trials_and_the_time_left(data, t
     assert common > 5
 
 
-def test_a_finished_tuning_is_not_done_again(data, tuned, tmp_path):
+def test_a_finished_search_is_not_repeated(data, tuned, tmp_path):
     config = dataclasses.replace(QUICK, tune_minutes=0.05)
     first = tune(data, config, tmp_path, no_progress)
     started = time.monotonic()
@@ -146,7 +146,7 @@ def test_a_finished_tuning_is_not_done_again(data, tuned, tmp_path):
     assert time.monotonic() - started < 1
 
 
-def test_a_backbone_that_cannot_be_used_is_left_out_with_the_reason(data, tmp_path):
+def test_an_unusable_backbone_is_skipped_with_the_reason(data, tmp_path):
     config = dataclasses.replace(QUICK, tune_minutes=0.05, tune_backbones="InceptionV3,EfficientNetLite0")
     tuning = tune(data, config, tmp_path, no_progress)
     assert [row.backbone for row in tuning.rows] == ["EfficientNetLite0"]
@@ -155,7 +155,7 @@ def test_a_backbone_that_cannot_be_used_is_left_out_with_the_reason(data, tmp_pa
         tune(data, dataclasses.replace(config, tune_backbones="InceptionV3"), tmp_path / "alone", no_progress)
 
 
-def test_a_backbone_whose_features_do_not_fit_in_the_time_is_not_begun(data, tmp_path, monkeypatch):
+def test_a_backbone_whose_features_take_too_long_is_not_started(data, tmp_path, monkeypatch):
     monkeypatch.setattr(pool, "is_converted", lambda backbone, size: False)
     config = dataclasses.replace(QUICK, tune_minutes=0.05, tune_backbones="EfficientNetLite0,EfficientNetLite2")
     tuning = tune(data, config, tmp_path, no_progress)
@@ -163,7 +163,7 @@ def test_a_backbone_whose_features_do_not_fit_in_the_time_is_not_begun(data, tmp
     assert "would take about" in tuning.left_out["EfficientNetLite2"]
 
 
-def test_features_that_will_not_be_in_time_are_given_up_early(data):
+def test_an_extraction_that_will_exceed_the_time_is_cancelled_early(data):
     candidate = dataclasses.replace(
         QUICK, backbone="EfficientNetLite0", augmentation="noise(0.37)", augmented_views=100, seed=1234
     )
@@ -173,7 +173,7 @@ def test_features_that_will_not_be_in_time_are_given_up_early(data):
     assert time.monotonic() - started < 5
 
 
-def test_of_many_images_a_part_is_taken_that_has_every_class(verdict, monkeypatch):
+def test_many_images_are_subsampled_with_every_class(verdict, monkeypatch):
     monkeypatch.setattr(pool, "MAX_IMAGES", 12)
     part = Pool(verdict.training_data, 0, lambda: None)
     assert len(part.data.source) <= 12 and set(part.data.labels) == {0, 1, 2}
@@ -201,14 +201,14 @@ def _metric(labels: np.ndarray) -> PairedMetric:
     ],
     ids=["equal within noise", "clearly better", "clearly worse"],
 )
-def test_the_plain_options_are_kept_unless_others_are_better_beyond_noise(plain, others, expected):
+def test_the_default_options_are_kept_unless_others_are_significantly_better(plain, others, expected):
     labels = np.arange(600) % 3
     trials = [_trial(labels, plain, {}, 0)]
     trials += [_trial(labels, right, {name: right}, seed) for seed, (name, right) in enumerate(others.items(), 1)]
     assert choose(trials, trials[0], _metric(labels), {}, 0).trial.changes == expected
 
 
-def test_of_equally_good_candidates_the_one_of_the_smallest_model_is_chosen():
+def test_the_smallest_model_of_equally_good_candidates_is_chosen():
     labels = np.arange(600) % 3
     sizes = {"small": MeasuredBackbone(9.0, 5.0), "large": MeasuredBackbone(1.0, 50.0)}
     trials = [_trial(labels, 0.5, {}, 0)]
@@ -234,7 +234,7 @@ def test_the_sampler_proposes_every_candidate_once(tmp_path):
     assert len(tried) == len(trials.done) == 2 * len(GRID["mixup"]) * len(GRID["label_smoothing"])
 
 
-def test_backbones_whose_weights_are_here_are_tried_the_smallest_first(tmp_path, monkeypatch):
+def test_backbones_with_local_weights_are_tried_smallest_first(tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     weights_directory().mkdir()
     for name, size in (("VGG16", 30), ("MobileNetV3Small", 10), ("EfficientNetV2B0", 20)):
@@ -247,7 +247,7 @@ def test_backbones_whose_weights_are_here_are_tried_the_smallest_first(tmp_path,
 # Builds a network of each kind of file name, to hear which file Keras asks for.
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["MobileNetV3Small", "EfficientNetV2B0", "ConvNeXtTiny", "VGG16"])
-def test_keras_looks_for_the_weights_where_they_are_looked_for_here(name, tmp_path, monkeypatch):
+def test_keras_reads_the_weights_from_the_checked_folder(name, tmp_path, monkeypatch):
     def refuse(*_arguments, **_options):
         from urllib.error import URLError
 
@@ -263,7 +263,7 @@ def test_keras_looks_for_the_weights_where_they_are_looked_for_here(name, tmp_pa
 
 # A whole training in a child process, as the service runs it.
 @pytest.mark.slow
-def test_a_training_with_tune_minutes_trains_what_was_chosen_and_keeps_the_table(workspace, shapes):
+def test_a_training_with_tune_minutes_uses_the_choice_and_keeps_the_table(workspace, shapes):
     config = dataclasses.replace(QUICK, dataset=str(shapes), name="m", auto_resume=True)
     result = run_training(config, workspace)
     bundle = find_bundle(workspace, "m")

@@ -69,7 +69,7 @@ def test_photos_of_the_same_kind_raise_no_more_false_alarms_than_the_level_allow
     assert SIGNIFICANCE_LEVEL == 0.01
 
 
-def test_few_photos_sent_again_and_again_would_be_taken_for_many_if_each_time_counted() -> None:
+def test_repeated_photos_would_cause_false_alarms_if_counted_each_time() -> None:
     """What a sample of different photos is for; and the test above can fail."""
     rng = np.random.default_rng(1)
     held_out = np.round(described(features(rng, 60)) * FEATURE_SCALE).astype(int)
@@ -91,7 +91,7 @@ def test_few_photos_sent_again_and_again_would_be_taken_for_many_if_each_time_co
         ("noise", 1.0),
     ],
 )
-def test_photos_of_another_kind_are_seen(change: str, least_power: float) -> None:
+def test_photos_of_another_kind_are_detected(change: str, least_power: float) -> None:
     rng = np.random.default_rng(2)
 
     def changed() -> np.ndarray:
@@ -105,14 +105,17 @@ def test_photos_of_another_kind_are_seen(change: str, least_power: float) -> Non
 
     seen = [look(rng, changed()) for _ in range(20)]
     assert sum(drift.verdict == "drift" for drift in seen) / 20 >= least_power
-    told = seen[0]
+    detected = seen[0]
     assert (
-        told.effect is not None and told.effect > 0.2 and told.p_value is not None and told.p_value < SIGNIFICANCE_LEVEL
+        detected.effect is not None
+        and detected.effect > 0.2
+        and detected.p_value is not None
+        and detected.p_value < SIGNIFICANCE_LEVEL
     )
-    assert "has changed" in told.reason and f"effect {told.effect:.2f}" in told.reason
+    assert "has changed" in detected.reason and f"effect {detected.effect:.2f}" in detected.reason
 
 
-def test_the_effect_does_not_grow_with_the_number_of_photos_but_the_certainty_does() -> None:
+def test_more_photos_raise_the_significance_but_not_the_effect_size() -> None:
     rng = np.random.default_rng(3)
     mix = (3.0, 1.0, 1.0, 1.0)
     few, many = (look(rng, features(rng, count, mix), held_out=2000) for count in (60, MAX_ROWS))
@@ -120,7 +123,7 @@ def test_the_effect_does_not_grow_with_the_number_of_photos_but_the_certainty_do
     assert few.effect is not None and many.effect is not None and many.effect < 1.5 * few.effect
 
 
-def test_too_little_is_not_judged() -> None:
+def test_too_few_photos_give_no_verdict() -> None:
     rng = np.random.default_rng(0)
     few = look(rng, features(rng, MIN_PHOTOS - 1))
     assert (few.verdict, few.p_value, few.photos) == ("too few photos", None, MIN_PHOTOS - 1)
@@ -132,7 +135,7 @@ def test_too_little_is_not_judged() -> None:
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
-def test_corrected_p_values_reject_what_the_procedure_of_holm_rejects(p_values: list[float]) -> None:
+def test_corrected_p_values_agree_with_the_holm_procedure(p_values: list[float]) -> None:
     corrected = holm(p_values)
     for level in (0.01, 0.05, 0.5):
         rejected: set[int] = set()

@@ -16,7 +16,7 @@ def test_a_quantile_is_within_a_tenth_of_the_true_one(share: float) -> None:
     assert found == pytest.approx(expected, rel=0.1)
 
 
-def test_what_takes_no_time_or_an_age_is_counted_too() -> None:
+def test_very_short_and_very_long_times_are_counted() -> None:
     assert step_of(0.0) == step_of(-1.0) == 0
     assert step_of(1e9) == LAST_STEP
     assert quantile({}, 0.5) is None

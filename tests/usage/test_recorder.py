@@ -47,7 +47,7 @@ def photos(workspace: Workspace) -> int:
     return sum(day.photos for day in UsageStore(workspace).days(PETS).values())
 
 
-def test_it_writes_by_itself_and_not_with_every_request(workspace: Workspace) -> None:
+def test_counts_are_written_periodically_not_with_every_request(workspace: Workspace) -> None:
     recorder = Recorder(workspace, seconds_between_writes=0.3, check=lambda model: None)
     recorder.add(PETS, record())
     assert photos(workspace) == 0
@@ -60,7 +60,7 @@ def test_it_writes_by_itself_and_not_with_every_request(workspace: Workspace) ->
 
 
 @pytest.mark.parametrize(("end", "counted"), [("return", 4), (signal.SIGKILL, 3)])
-def test_a_worker_that_ends_writes_all_and_a_killed_one_loses_the_last_seconds_only(
+def test_a_stopped_worker_writes_all_counts_and_a_killed_one_loses_the_last_seconds(
     workspace: Workspace, end: str | int, counted: int
 ) -> None:
     worker = subprocess.Popen(
@@ -77,7 +77,9 @@ def test_a_worker_that_ends_writes_all_and_a_killed_one_loses_the_last_seconds_o
     assert not [path for path in workspace.monitor.rglob(".*")]
 
 
-def test_what_cannot_be_written_is_kept_and_told_once(workspace: Workspace, caplog: pytest.LogCaptureFixture) -> None:
+def test_counts_that_cannot_be_written_are_kept_and_reported_once(
+    workspace: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
     workspace.monitor.write_text("in the way")
     recorder = Recorder(workspace, seconds_between_writes=1000, check=lambda model: None)
     with caplog.at_level(logging.WARNING):
@@ -90,7 +92,7 @@ def test_what_cannot_be_written_is_kept_and_told_once(workspace: Workspace, capl
     assert photos(workspace) == 3
 
 
-def test_a_lock_that_is_never_given_back_holds_nobody_up_for_long(workspace: Workspace) -> None:
+def test_a_lock_that_is_never_released_does_not_block_requests(workspace: Workspace) -> None:
     recorder = Recorder(workspace, seconds_between_writes=1000, check=lambda model: None)
     workspace.monitor.mkdir()
     with open(workspace.monitor / "lock", "w") as held:
@@ -104,7 +106,7 @@ def test_a_lock_that_is_never_given_back_holds_nobody_up_for_long(workspace: Wor
     assert photos(workspace) == 1
 
 
-def test_after_a_reset_only_what_is_new_counts(workspace: Workspace) -> None:
+def test_after_a_reset_only_new_requests_count(workspace: Workspace) -> None:
     recorder = Recorder(workspace, seconds_between_writes=1000, check=lambda model: None)
     recorder.add(PETS, record(5))
     recorder.write()
@@ -130,7 +132,7 @@ def test_threads_count_together(workspace: Workspace) -> None:
     assert photos(workspace) == 800
 
 
-def test_a_drift_check_that_fails_is_logged_and_not_tried_again_at_once(
+def test_a_failed_drift_check_is_logged_and_not_retried_immediately(
     workspace: Workspace, caplog: pytest.LogCaptureFixture
 ) -> None:
     checked: list[Path] = []

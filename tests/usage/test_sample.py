@@ -18,7 +18,7 @@ def sample_of(rows: list[tuple[float, ...]]) -> Sample:
 
 
 @pytest.mark.parametrize("count", [0, 1, 499, 500, 501, 5000])
-def test_the_sample_of_two_workers_is_that_of_all_their_photos(count: int) -> None:
+def test_the_merged_sample_of_two_workers_equals_that_of_all_photos(count: int) -> None:
     rows = photos(count)
     together = sample_of(rows[: count // 3])
     together.merge(sample_of(rows[count // 3 :][::-1]))
@@ -27,7 +27,7 @@ def test_the_sample_of_two_workers_is_that_of_all_their_photos(count: int) -> No
     assert Sample(together.rows).rows == together.rows
 
 
-def test_a_photo_that_is_sent_over_and_over_counts_once() -> None:
+def test_a_repeated_photo_counts_once() -> None:
     rows = photos(40)
     again = [row for row in rows for _ in range(50)] + [rows[0]] * 5000
     assert sample_of(again).rows == sample_of(rows).rows
@@ -41,13 +41,13 @@ def test_early_and_late_photos_are_sampled_alike() -> None:
     assert abs(places.mean() - 5000) < 4 * 10_000 / np.sqrt(12 * MAX_ROWS)
 
 
-def test_how_many_different_photos_there_were_is_estimated() -> None:
+def test_the_number_of_distinct_photos_is_estimated() -> None:
     assert sample_of(photos(400)).distinct == 400
     estimates = [sample_of(photos(3000, seed)).distinct / 3000 for seed in range(10)]
     assert max(abs(np.array(estimates) - 1)) < 0.15
     assert abs(np.mean(estimates) - 1) < 0.05
 
 
-def test_what_is_no_number_is_left_out_and_what_is_huge_is_bounded() -> None:
+def test_nan_is_skipped_and_huge_values_are_clipped() -> None:
     sample = sample_of([(float("nan"), 0.0, 0.0), (0.0, float("inf"), 0.0), (1e30, -1e30, 0.5)])
     assert sample.rows == [(32_767, -32_767, 5000)]

@@ -32,7 +32,7 @@ def store(workspace: Workspace) -> UsageStore:
     return UsageStore(workspace)
 
 
-def test_what_is_written_is_what_is_read(store: UsageStore) -> None:
+def test_written_counts_are_read_unchanged(store: UsageStore) -> None:
     whole = record(3)
     whole.add_prediction(Prediction("b", error="no picture"))
     whole.add_prediction(Prediction("c", ("dog", "cat"), (1.0, 0.0)))
@@ -51,7 +51,7 @@ def _write(root: Path, writer: int) -> None:
         store.add(PETS, DAY, record(2, first=1000 * writer + 2 * number))
 
 
-def test_no_count_is_lost_among_processes_that_write_at_once(workspace: Workspace, store: UsageStore) -> None:
+def test_concurrent_processes_lose_no_count(workspace: Workspace, store: UsageStore) -> None:
     spawn = multiprocessing.get_context("spawn")
     writers = [spawn.Process(target=_write, args=(workspace.root, writer)) for writer in range(WRITERS)]
     for writer in writers:
@@ -68,7 +68,7 @@ def test_no_count_is_lost_among_processes_that_write_at_once(workspace: Workspac
     "content",
     ["", "{", "[]", "null", '{"format": 2}', '{"format": 1, "photos": -1}', '{"format": 1, "photos": "many"}', b"\xff"],
 )
-def test_a_damaged_file_is_left_out_with_a_warning_and_counting_goes_on(
+def test_a_damaged_file_is_skipped_with_a_warning_and_counting_continues(
     store: UsageStore, caplog: pytest.LogCaptureFixture, content: str | bytes
 ) -> None:
     store.add(PETS, DAY, record())
@@ -83,7 +83,7 @@ def test_a_damaged_file_is_left_out_with_a_warning_and_counting_goes_on(
     assert path.with_suffix(".damaged").exists()
 
 
-def test_a_number_of_the_sample_that_is_none_is_damage(store: UsageStore) -> None:
+def test_an_invalid_number_in_the_sample_is_damage(store: UsageStore) -> None:
     store.add(PETS, DAY, record())
     path = store.folder(PETS) / f"{DAY}.json"
     content = json.loads(path.read_text())
@@ -91,7 +91,7 @@ def test_a_number_of_the_sample_that_is_none_is_damage(store: UsageStore) -> Non
     assert store.days(PETS) == {}
 
 
-def test_days_are_kept_for_a_while_and_no_file_grows_without_end(store: UsageStore) -> None:
+def test_old_days_are_deleted_and_files_stay_bounded(store: UsageStore) -> None:
     kept, old = days_before(utc_today(), KEPT_DAYS), days_before(utc_today(), KEPT_DAYS + 1)
     gone = ModelVersion("pets", "another version")
     for version, day in ((PETS, old), (PETS, kept), (gone, old), (NO_MODEL, old)):
@@ -104,7 +104,7 @@ def test_days_are_kept_for_a_while_and_no_file_grows_without_end(store: UsageSto
     assert (store.folder(PETS) / f"{utc_today()}.json").stat().st_size < 1.1 * size
 
 
-def test_another_manifest_is_another_version(workspace: Workspace) -> None:
+def test_another_manifest_is_counted_as_another_version(workspace: Workspace) -> None:
     write_small_model(workspace.models / "pets")
     first = model_version("pets", open_bundle(workspace.models / "pets").manifest)
     (workspace.models / "pets").rename(workspace.models / "away")
@@ -117,7 +117,7 @@ def test_another_manifest_is_another_version(workspace: Workspace) -> None:
     assert first == model_version("pets", open_bundle(workspace.models / "away").manifest)
 
 
-def test_a_reset_forgets_one_model_or_all(store: UsageStore) -> None:
+def test_a_reset_deletes_the_counts_of_one_model_or_all(store: UsageStore) -> None:
     cars = ModelVersion("cars", "v")
     for version in (PETS, cars, NO_MODEL):
         store.add(version, DAY, record())
