@@ -63,14 +63,14 @@ class Bare:
         return statistics.median(one.library for one in self.rounds)
 
     @property
-    def share(self) -> float:
+    def fraction(self) -> float:
         """The library's throughput as a part of that of the bare call: the median of the rounds."""
         return statistics.median(one.in_batches[self.best_batch] / one.library for one in self.rounds)
 
-    def reaches(self, share: float) -> bool | None:
-        """Whether the library has this share; None where a photo takes longer in a batch than alone:
+    def reaches(self, fraction: float) -> bool | None:
+        """Whether the library has this fraction; None where a photo takes longer in a batch than alone:
         something else was at work."""
-        return None if self.network_in_batch > self.network else self.share >= share
+        return None if self.network_in_batch > self.network else self.fraction >= fraction
 
 
 def measure(directory: Path, photos: Mapping[str, bytes], in_batch: str, count: int, rounds: int) -> Bare:

@@ -3,7 +3,7 @@
 How: photos of 2000 x 1500 at JPEG quality 90: traffic signs drawn at that size with little noise; and, where
 the datasets folder is beside the checkout, photos of its LEGO railway, of 640 x 480, enlarged, which are
 smoother than real ones of that size, and put together at their own scale, which are not. Each is decoded to
-224 x 224 by both, in as many threads as there are processors, in turns; medians of several rounds. The
+224 x 224 by both, in as many threads as there are processors, alternating; medians of several rounds. The
 baseline decodes in full and resizes with the same filter. Then EfficientNet-Lite0's features of both are
 compared by their cosine.
 
@@ -57,8 +57,8 @@ def main() -> None:
 
 def read_with_plain_pillow(path: Path) -> np.ndarray:
     """Decode in full, then resize with the same filter."""
-    with Image.open(path) as picture:
-        return np.array(picture.convert("RGB").resize(SIZE[::-1], Image.Resampling.BILINEAR))
+    with Image.open(path) as image:
+        return np.array(image.convert("RGB").resize(SIZE[::-1], Image.Resampling.BILINEAR))
 
 
 def read_with_topgraft(path: Path) -> np.ndarray:
@@ -114,8 +114,8 @@ def _enlarged_photos() -> list[bytes]:
 
 
 def _enlarged(path: Path) -> bytes:
-    with Image.open(path) as picture:
-        return _encoded(picture.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS))
+    with Image.open(path) as image:
+        return _encoded(image.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS))
 
 
 def _mosaics() -> list[bytes]:
@@ -131,9 +131,9 @@ def _mosaics() -> list[bytes]:
     return mosaics
 
 
-def _encoded(picture: Image.Image) -> bytes:
+def _encoded(image: Image.Image) -> bytes:
     stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=QUALITY)
+    image.save(stream, "JPEG", quality=QUALITY)
     return stream.getvalue()
 
 

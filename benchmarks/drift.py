@@ -1,10 +1,10 @@
 """False-alarm rate and detection rate of drift, and the cost of monitoring.
 
 How: EfficientNet-Lite0, photos of the demo dataset's eight signs. A model remembers 30 of each. Of the others, 100 are
-drawn at random to be held out, and 50 or 100 to be asked about, unchanged or changed, again and again; a look says
+drawn at random to be held out, and 50 or 100 to be asked about, unchanged or changed, again and again; a check says
 `drift` with p < 0.01 after Holm's correction. The costs are those of the code in a worker: counting a request of one
 photo, all of which a client waits for; writing to the disk, which a thread does every three seconds while there is
-something new; and a look, which a process of its own takes every ten minutes.
+something new; and a check, which a process of its own takes every ten minutes.
 
 Depends on: nothing; ../shared/datasets beside the checkout adds a row. `--quick` measures a tenth, to try it out.
 """
@@ -43,7 +43,7 @@ PHOTOS_PER_CLASS = 90
 LEARNED_PER_CLASS = 30
 HELD_OUT = 100
 ASKED = (50, 100)
-LOOKS = 500
+CHECKS = 500
 NOISE_IMAGES = 100
 NUMBERS = 13
 REQUESTS = 2000
@@ -69,7 +69,7 @@ def main(arguments: list[str]) -> None:
         *(f"{count} photos: checks that report drift" for count in ASKED),
         "median effect",
     ]
-    print(markdown_table(header, [_row(title, *item, LOOKS // part) for title, item in asked.items()]))
+    print(markdown_table(header, [_row(title, *item, CHECKS // part) for title, item in asked.items()]))
     print()
     print(markdown_table(["cost of monitoring", ""], _costs(REQUESTS // part, WRITES // part)))
 
@@ -123,16 +123,20 @@ def _features(extract: Extract, photos: list[Image.Image]) -> np.ndarray:
     return np.concatenate([extract(batch) for batch in batches])
 
 
-def _row(title: str, known: np.ndarray, asked: np.ndarray, looks: int) -> list[str]:
+def _row(title: str, known: np.ndarray, asked: np.ndarray, repeats: int) -> list[str]:
     same = known is asked
     enough = [count for count in ASKED if count <= len(asked)]
-    seen = {count: [_look(known, asked, count, same, seed) for seed in range(looks)] for count in enough}
-    shares = {count: sum(drift.verdict == "drift" for drift in drifts) / looks for count, drifts in seen.items()}
+    seen = {count: [_check(known, asked, count, same, seed) for seed in range(repeats)] for count in enough}
+    fractions = {count: sum(drift.verdict == "drift" for drift in drifts) / repeats for count, drifts in seen.items()}
     effect = statistics.median(drift.effect or 0.0 for drift in seen[enough[-1]])
-    return [title, *(f"{100 * shares[count]:.1f} %" if count in shares else "" for count in ASKED), f"{effect:.2f}"]
+    return [
+        title,
+        *(f"{100 * fractions[count]:.1f} %" if count in fractions else "" for count in ASKED),
+        f"{effect:.2f}",
+    ]
 
 
-def _look(known: np.ndarray, asked: np.ndarray, count: int, same: bool, seed: int) -> Drift:
+def _check(known: np.ndarray, asked: np.ndarray, count: int, same: bool, seed: int) -> Drift:
     """One at photos drawn at random; where both are of one set, none is drawn for both."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(known))
@@ -162,7 +166,7 @@ def _costs(requests: int, writes: int) -> list[list[str]]:
         written = [_timed(lambda: UsageStore(workspace).add(version, "2026-01-01", full)) for _ in range(writes)]
         size = (UsageStore(workspace).folder(version) / "2026-01-01.json").stat().st_size
     held_out = np.round(FEATURE_SCALE * rng.normal(0.3, 0.2, (2000, NUMBERS))).astype(int)
-    looked = [_timed(lambda: judge_drift(held_out, full.sample.rows)) for _ in range(writes)]
+    checked = [_timed(lambda: judge_drift(held_out, full.sample.rows)) for _ in range(writes)]
     return [
         ["counting a request with one photo, part of its latency", f"{1e6 * statistics.median(seconds):.0f} µs"],
         ["the same, 99th percentile", f"{1e6 * np.quantile(seconds, 0.99):.0f} µs"],
@@ -170,7 +174,7 @@ def _costs(requests: int, writes: int) -> list[list[str]]:
         ["size of that file", f"{size / 1000:.0f} kB"],
         [
             "a check of 500 photos against 2,000 held-out ones, with the start of its process",
-            f"{1e3 * statistics.median(looked):.0f} ms",
+            f"{1e3 * statistics.median(checked):.0f} ms",
         ],
     ]
 

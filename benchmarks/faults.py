@@ -2,7 +2,7 @@
 
 How: a small network is trained on drawn photos, by the real command or by a real service. At a moment drawn at random
 a fault happens to it. Then `topgraft resume`, or the train option `resume`, resumes it; where the training had not
-begun, it is started again. A model is lost unless at the end there is a whole one, every file as its sum in the
+begun, it is started again. A model is lost unless at the end there is a whole one, every file as its checksum in the
 manifest, whose results.csv, apart from the times, and whose predictions are those of a training to which nothing
 happened; and nothing may be listed as a model before. `kill -9` is done to three kinds of training, as each keeps
 other things to resume from; all other faults to the one from random weights, which writes the most. Features are made

@@ -1,6 +1,6 @@
 """Serving, backbone by backbone: where every millisecond of an answer goes, and what several clients at once get.
 
-How: one `deepaas-run` with two workers on loopback serves a model for each backbone, and each of them once more by
+How: one `deepaas-run` with two workers on loopback serves a model for each backbone, and each of them again by
 TensorFlow, as the same bundle with `engine: keras`; another server answers a constant, which shows what DEEPaaS
 and HTTP take. 1, 4 and 16 clients ask for seconds at a time, and until there are a hundred answers, the servers in
 turn, with a 500 x 400 and with a 3,000 x 2,000 JPEG; connections are kept alive. Without a server: the bare call of
@@ -38,7 +38,7 @@ from model.bundle_files import ONNX_MODEL
 from model.synthesis.composition import Variation
 from tests.support.processes import MEGABYTE, in_fresh_process, program
 
-PICTURE = Path(__file__).resolve().parents[1] / "docs" / "images" / "latency.png"
+FIGURE = Path(__file__).resolve().parents[1] / "docs" / "images" / "latency.png"
 CLIENTS = (1, 4, 16)
 PHOTOS = {"500 x 400": (400, 500), "3,000 x 2,000": (2000, 3000)}
 IN_BATCH = "500 x 400"
@@ -109,10 +109,10 @@ Key = tuple[Case, str, str, int]
 
 
 def main() -> None:
-    """Print the tables and draw the picture."""
+    """Print the tables and draw the figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cases", type=int, default=len(CASES), help="how many backbones, from the first")
-    parser.add_argument("--quick", action="store_true", help="a try: as short as can be, and no picture")
+    parser.add_argument("--quick", action="store_true", help="a try: as short as can be, and no figure")
     given = parser.parse_args()
     cases, how = CASES[: given.cases], QUICK if given.quick else Size()
     with tempfile.TemporaryDirectory() as directory:
@@ -191,11 +191,15 @@ def _measure_served(
         constant, ours = (stack.enter_context(running_server(module, home)) for module, home in homes.items())
         for case in cases:
             for title, photo in photos.items():
-                turns = {CONSTANT_ANSWER: (constant, photo_upload(CONSTANT, photo))}
-                turns |= {by: (ours, photo_upload("topgraft", photo, model)) for by, model in _served_by(case).items()}
-                for server, upload in turns.values():
+                targets = {CONSTANT_ANSWER: (constant, photo_upload(CONSTANT, photo))}
+                targets |= {
+                    by: (ours, photo_upload("topgraft", photo, model)) for by, model in _served_by(case).items()
+                }
+                for server, upload in targets.values():
                     ask(server, upload, 4, 1.0)
-                for clients, _, (by, (server, upload)) in itertools.product(CLIENTS, range(how.rounds), turns.items()):
+                for clients, _, (by, (server, upload)) in itertools.product(
+                    CLIENTS, range(how.rounds), targets.items()
+                ):
                     seconds = how.seconds / 2 if by == CONSTANT_ANSWER else how.seconds
                     came = ask(server, upload, clients, seconds, how.least, how.most_seconds)
                     answers.setdefault((case, by, title, clients), Answers()).add(came)
@@ -257,7 +261,7 @@ def _batch_table(cases: Sequence[Case], bare: dict[Case, Bare], zipped: dict[Cas
     for case in cases:
         found = bare[case]
         decoded = found.network_in_batch + found.decoding[IN_BATCH]
-        goal = f"{BATCH_GOAL:.0%} of the network in batches (is {found.share:.0%})"
+        goal = f"{BATCH_GOAL:.0%} of the network in batches (is {found.fraction:.0%})"
         rows.append(
             [
                 case.title,
@@ -303,7 +307,7 @@ def _draw(cases: Sequence[Case], answers: dict[Key, Answers], bare: dict[Case, B
     axes.set_xlim(0, parts.sum(axis=1).max() * 1.1)
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside upper center", ncols=len(PARTS), frameon=False)
-    figure.savefig(PICTURE)
+    figure.savefig(FIGURE)
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ class Kind:
     Attributes:
         status: what must come of it; BROKEN_OFF where the client disconnects.
         query: options of predict.
-        sent: the share of the body that the client sends before it disconnects; 1: it waits for the answer.
+        sent: the fraction of the body that the client sends before it disconnects; 1: it waits for the answer.
     """
 
     name: str

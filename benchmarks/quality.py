@@ -173,7 +173,7 @@ def train_by_recipe(photos: LabelledPhotos, train: np.ndarray, test: np.ndarray)
     pooled = keras.layers.GlobalAveragePooling2D()(network(inputs, training=False))
     classifier = keras.Model(inputs, keras.layers.Dense(len(photos.classes), activation="softmax")(pooled))
     keras.utils.set_random_seed(SEED)
-    learn, look = (_decoded(photos, positions, backbone.image_size) for positions in (train, test))
+    learn, test_images = (_decoded(photos, positions, backbone.image_size) for positions in (train, test))
     found = {}
     started = time.process_time()
     for part, method in (("frozen", RECIPE_FROZEN), ("unfrozen", RECIPE)):
@@ -183,7 +183,7 @@ def train_by_recipe(photos: LabelledPhotos, train: np.ndarray, test: np.ndarray)
         epochs = RECIPE_EPOCHS[part]
         classifier.fit(learn, photos.labels[train], RECIPE_BATCH_SIZE, epochs=epochs, verbose=0)
         seconds = time.process_time() - started
-        answers = classifier.predict(look, verbose=0).argmax(axis=1)
+        answers = classifier.predict(test_images, verbose=0).argmax(axis=1)
         found[method] = Fold(test.tolist(), answers.tolist(), seconds)
     return found
 

@@ -153,7 +153,7 @@ def plankton_photos(directory: Path) -> LabelledPhotos:
 
 
 def lego_crops(directory: Path) -> LabelledPhotos:
-    """The rectangles of the annotations as pictures of their own; those of an unreadable photo are left out."""
+    """The rectangles of the annotations as images of their own; those of an unreadable photo are left out."""
     names, groups = [], []
     for task in json.loads((LEGO / "annotations.json").read_text(encoding="utf-8")):
         photo = LEGO / "images" / task["data"]["image"].rpartition("/")[2]

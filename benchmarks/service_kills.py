@@ -117,8 +117,8 @@ def _main_process(server: Server) -> psutil.Process:
 def _workers(server: Server) -> list[psutil.Process]:
     """The busiest first; another child of the main process is Python's resource tracker."""
     children = _main_process(server).children()
-    shares = [(child.cpu_percent(0.2), child) for child in children if "spawn_main" in " ".join(child.cmdline())]
-    return [worker for _, worker in sorted(shares, key=lambda pair: -pair[0])]
+    loads = [(child.cpu_percent(0.2), child) for child in children if "spawn_main" in " ".join(child.cmdline())]
+    return [worker for _, worker in sorted(loads, key=lambda pair: -pair[0])]
 
 
 _VICTIMS = {

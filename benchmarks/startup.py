@@ -1,6 +1,6 @@
 """Starting: the command's help and the import of the plug-in, against what cannot be avoided and what can.
 
-How: each in a new process, in turns, wall time of the whole process; medians and ranges.
+How: each in a new process, alternating, wall time of the whole process; medians and ranges.
 
 Depends on: the disk cache (the first round, which fills it, is left out) and what else runs.
 """
@@ -37,8 +37,8 @@ def main() -> None:
     for name, measured in seconds.items():
         middle = sorted(measured)[ROUNDS // 2]
         goal = verdict(f"{goals[name]} s", middle < goals[name]) if name in goals else ""
-        share = middle / sorted(seconds['`python -c "import tensorflow"`'])[ROUNDS // 2]
-        rows.append([name, median_and_range(measured), f"{share:.2f}", goal])
+        fraction = middle / sorted(seconds['`python -c "import tensorflow"`'])[ROUNDS // 2]
+        rows.append([name, median_and_range(measured), f"{fraction:.2f}", goal])
     print(markdown_table(["process", "median (range)", "of TensorFlow's import", "goal"], rows))
 
 

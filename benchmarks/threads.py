@@ -1,4 +1,4 @@
-"""Threads of a worker: all processors for each, or to each its share (`TOPGRAFT_THREADS`).
+"""Threads of a worker: all processors for each, or to each its fraction (`TOPGRAFT_THREADS=share`).
 
 How: two `deepaas-run` with two workers each on loopback serve the same EfficientNet-Lite0, trained for this: one whose
 workers use as many threads as there are processors, and one whose workers use that number divided by two, rounded up.

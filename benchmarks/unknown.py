@@ -54,7 +54,7 @@ BACKBONE = find_backbone("EfficientNetLite0")
 DRAWN_PER_CLASS = 30
 NOISE_IMAGES = 60
 DIVISIONS = 3
-SHARES = (0.95, 0.99)
+FRACTIONS = (0.95, 0.99)
 SPEED_IMAGES = 5_000
 SPEED_FEATURES = 1280
 SPEED_CALLS = 200
@@ -90,7 +90,9 @@ def main() -> None:
     print(markdown_table([f"AUROC, k = {NEIGHBOUR}", *SCORES], [_auroc_row(*item) for item in experiments.items()]))
     print()
     header = ["marked unknown, of known / unknown photos", "by confidence"]
-    header += [f"{way}, {share:.0%} of validation within" for share in SHARES for way in ("by features", "by both")]
+    header += [
+        f"{way}, {fraction:.0%} of validation within" for fraction in FRACTIONS for way in ("by features", "by both")
+    ]
     print(markdown_table(header, [_rates_row(*item) for item in experiments.items()]))
     print()
     print(markdown_table([f"{SPEED_IMAGES:,} training images, {SPEED_FEATURES} features", ""], _speed()))
@@ -116,7 +118,7 @@ def _features(directory: Path) -> dict[str, Photos]:
 
 
 def _noise(directory: Path) -> LabelledPhotos:
-    """Pictures of nothing: independent pixels, clouds of many sizes, and one plain colour."""
+    """Images of nothing: independent pixels, clouds of many sizes, and one plain colour."""
     rng = np.random.default_rng(0)
     names = []
     (directory / "images" / "noise").mkdir(parents=True)
@@ -233,9 +235,9 @@ def _auroc(score: Callable[[Fitted, np.ndarray], np.ndarray], experiment: Experi
 
 def _rates_row(title: str, experiment: Experiment) -> list[str]:
     cells = [_rates(experiment, _unsure)]
-    for share in SHARES:
-        cells += [_rates(experiment, functools.partial(_far, share=share))]
-        cells += [_rates(experiment, functools.partial(_unsure_or_far, share=share))]
+    for fraction in FRACTIONS:
+        cells += [_rates(experiment, functools.partial(_far, fraction=fraction))]
+        cells += [_rates(experiment, functools.partial(_unsure_or_far, fraction=fraction))]
     return [title, *cells]
 
 
@@ -252,12 +254,12 @@ def _unsure(fitted: Fitted, features: np.ndarray) -> np.ndarray:
     return softmax(fitted.logits(features), axis=-1).max(axis=1) < threshold
 
 
-def _unsure_or_far(fitted: Fitted, features: np.ndarray, share: float) -> np.ndarray:
-    return _unsure(fitted, features) | _far(fitted, features, share)
+def _unsure_or_far(fitted: Fitted, features: np.ndarray, fraction: float) -> np.ndarray:
+    return _unsure(fitted, features) | _far(fitted, features, fraction)
 
 
-def _far(fitted: Fitted, features: np.ndarray, share: float) -> np.ndarray:
-    threshold = distance_threshold(_by_reference(fitted, fitted.val.features), share)
+def _far(fitted: Fitted, features: np.ndarray, fraction: float) -> np.ndarray:
+    threshold = distance_threshold(_by_reference(fitted, fitted.val.features), fraction)
     return _by_reference(fitted, features) > threshold
 
 

@@ -67,14 +67,14 @@ def _bare(single: float, by_8: float, by_32: float, library: float) -> Bare:
 
 
 @pytest.mark.parametrize(
-    ("library", "share", "reached"), [(0.0055, 0.91, True), (0.008, 0.63, False), (0.005 / 0.85 - 1e-6, 0.85, True)]
+    ("library", "fraction", "reached"), [(0.0055, 0.91, True), (0.008, 0.63, False), (0.005 / 0.85 - 1e-6, 0.85, True)]
 )
 def test_the_library_is_compared_with_the_fastest_bare_calls_of_the_same_round(
-    library: float, share: float, reached: bool
+    library: float, fraction: float, reached: bool
 ) -> None:
     bare = _bare(0.007, 0.006, 0.005, library)
     assert (bare.best_batch, bare.network_in_batch, bare.network) == (32, 0.005, 0.007)
-    assert bare.share == pytest.approx(share, abs=0.01)
+    assert bare.fraction == pytest.approx(fraction, abs=0.01)
     assert bare.reaches(0.85) is reached
 
 

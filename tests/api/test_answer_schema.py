@@ -58,7 +58,7 @@ def test_answers_of_the_service_keep_the_promise(workspace: Workspace, upload: C
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         archive.writestr("good.jpg", photo())
-        archive.writestr("bad.jpg", b"no picture")
+        archive.writestr("bad.jpg", b"no image")
     answer = api.predict(image=upload(stream.getvalue()))
     check(answer)
     assert answer["warnings"] and "error" in answer["predictions"][1]

@@ -59,8 +59,8 @@ def _answers(server: Server, count: int) -> list[int]:
 
 def _busy(server: Server) -> psutil.Process:
     def find() -> psutil.Process | None:
-        shares = {worker: worker.cpu_percent(0.2) for worker in _workers(server)}
-        return next((worker for worker, share in shares.items() if share > 30), None)
+        loads = {worker: worker.cpu_percent(0.2) for worker in _workers(server)}
+        return next((worker for worker, load in loads.items() if load > 30), None)
 
     return wait_until(find, seconds=SECONDS)
 

@@ -83,7 +83,7 @@ KINDS: tuple[tuple[int, Callable[[Server], int]], ...] = (
     (404, lambda server: server.predict(PHOTO, model="nosuch").status_code),
     (413, lambda server: server.predict(TOO_LARGE).status_code),
     (413, lambda server: _post(server, _FILE, length=1 << 40, answered=100)),
-    (415, lambda server: server.predict(b"no picture").status_code),
+    (415, lambda server: server.predict(b"no image").status_code),
     (422, lambda server: server.predict(PHOTO, top_k=0).status_code),
     (BROKEN_OFF, lambda server: _post(server, _FILE, length=1_500_000)),
     (BROKEN_OFF, lambda server: _post(server, _FILE + TOO_LARGE[:1_200_000], length=1_500_000)),
@@ -94,7 +94,7 @@ KINDS: tuple[tuple[int, Callable[[Server], int]], ...] = (
 
 
 def _send(server: Server, count: int) -> Counter[tuple[int, int]]:
-    """Send so many requests, of all kinds in turn; how often which status was expected and came."""
+    """Send so many requests, of all kinds, one after another; how often which status was expected and came."""
     with ThreadPoolExecutor(CLIENTS) as clients:
         kinds = [KINDS[index % len(KINDS)] for index in range(count)]
         statuses = clients.map(lambda kind: kind[1](server), kinds)
@@ -119,7 +119,7 @@ def _rest(server: Server) -> None:
 
 
 def test_no_temporary_file_is_left(server: Server, scratch: Path) -> None:
-    # Python and its libraries take their share once.
+    # Python and its libraries allocate once.
     _send(server, 10 * len(KINDS))
     _rest(server)
     processes, files, memory = _processes(server), _open_files(server), _memory(server)

@@ -88,11 +88,11 @@ def test_the_same_photo_gets_the_same_bytes(server: Server, real_photo: bytes) -
 
 @pytest.mark.usefixtures("trained")
 def test_predictions_in_other_formats(server: Server, real_photo: bytes) -> None:
-    picture = server.predict(real_photo, "image/png")
-    assert picture.headers["content-type"] == "image/png"
-    # Without it, Swagger UI shows the picture in place.
-    assert "content-disposition" not in picture.headers
-    assert Image.open(io.BytesIO(picture.content)).format == "PNG"
+    figure = server.predict(real_photo, "image/png")
+    assert figure.headers["content-type"] == "image/png"
+    # Without it, Swagger UI shows the figure in place.
+    assert "content-disposition" not in figure.headers
+    assert Image.open(io.BytesIO(figure.content)).format == "PNG"
     table = server.predict(real_photo, "text/csv")
     assert table.text.startswith("image,label,probability")
     assert server.predict(real_photo, "*/*").json()["status"] == "OK"
@@ -110,7 +110,7 @@ def test_neither_server_nor_workers_load_tensorflow(server: Server, real_photo: 
 @pytest.mark.parametrize(
     ("content", "options", "status"),
     [
-        (b"not a picture", {}, 415),
+        (b"not an image", {}, 415),
         (photo()[:200], {}, 415),
         (b"", {}, 400),
         (None, {}, 400),
@@ -287,7 +287,7 @@ def test_the_plug_in_works_with_the_command_line_of_deepaas(
     answer = json.loads(deepaas_cli("answer.json", "predict", "--image", str(image), "--top_k", "2").read_text())
     assert (answer["model"], len(answer["labels"])) == ("by-cli", 2)
     assert answer["predictions"][0]["image"] == "photo.jpg"
-    picture = deepaas_cli("answer.png", "predict", "--image", str(image), "--accept", "image/png")
-    assert Image.open(picture).format == "PNG"
+    figure = deepaas_cli("answer.png", "predict", "--image", str(image), "--accept", "image/png")
+    assert Image.open(figure).format == "PNG"
     assert deepaas_cli("answer.csv", "predict", "--image", str(image), "--accept", "text/csv").stat().st_size
     assert image.read_bytes() == real_photo

@@ -34,16 +34,16 @@ def colours(seed: int, count: int, darkest: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(darkest, 256, (count, 3))
 
 
-def picture(colour: np.ndarray) -> bytes:
+def plain_photo(colour: np.ndarray) -> bytes:
     stream = io.BytesIO()
     Image.new("RGB", (24, 24), tuple(map(int, colour))).save(stream, "PNG")
     return stream.getvalue()
 
 
-def zip_of(pictures: list[bytes]) -> bytes:
+def zip_of(contents: list[bytes]) -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
-        for number, content in enumerate(pictures):
+        for number, content in enumerate(contents):
             archive.writestr(f"{number}.png", content)
     return stream.getvalue()
 
@@ -74,11 +74,11 @@ def monitor(server: Server, *arguments: str) -> str:
 
 
 def test_two_workers_count_together_and_detect_drift(server: Server) -> None:
-    photos = [picture(colour) for colour in colours(1, REQUESTS)]
+    photos = [plain_photo(colour) for colour in colours(1, REQUESTS)]
     with ThreadPoolExecutor(4) as clients:
         answers = list(clients.map(server.predict, photos))
     assert {answer.status_code for answer in answers} == {200}
-    assert server.predict(b"no picture").status_code == 415
+    assert server.predict(b"no image").status_code == 415
     assert server.predict(photos[0], model="nosuch").status_code == 404
     assert server.predict(photos[0], "image/png").status_code == 200
 
@@ -89,11 +89,11 @@ def test_two_workers_count_together_and_detect_drift(server: Server) -> None:
     assert 0 < seen["latency_ms"]["json"]["p50"] <= seen["latency_ms"]["json"]["p99"]
     assert server.metadata()["usage"]["errors_without_model"] == {"404": 1}
 
-    # The library with the test takes memory: only the process that looks has loaded it.
+    # The library with the test takes memory: only the process that checks for drift has loaded it.
     for process in (server.process, *_workers(server.process)):
         assert not [mapped.path for mapped in process.memory_maps() if "/scipy/" in mapped.path]
 
-    assert server.predict(zip_of([picture(colour) for colour in colours(2, 200, darkest=128)])).status_code == 200
+    assert server.predict(zip_of([plain_photo(colour) for colour in colours(2, 200, darkest=128)])).status_code == 200
     wait_until(lambda: model_usage(server)["photos"] == REQUESTS + 201, SECONDS)
     table = monitor(server, "small")
     assert "Drift: drift: " in table and "red" in table and utc_today() in table
@@ -109,7 +109,7 @@ def _judged(server: Server, verdict: str) -> dict[str, Any] | None:
 def test_killed_workers_lose_at_most_a_few_seconds_of_counts(server: Server) -> None:
     before = model_usage(server)["photos"]
     for colour in colours(3, 10):
-        assert server.predict(picture(colour)).status_code == 200
+        assert server.predict(plain_photo(colour)).status_code == 200
     wait_until(lambda: model_usage(server)["photos"] == before + 10, SECONDS)
     for worker in _workers(server.process):
         worker.kill()
@@ -121,14 +121,14 @@ def test_killed_workers_lose_at_most_a_few_seconds_of_counts(server: Server) -> 
     assert {path.name for path in Path(server.home / "models" / ".monitor").iterdir()} == {"lock", "small", ".requests"}
     # Their replacements count on.
     for colour in colours(4, 4):
-        assert server.predict(picture(colour)).status_code == 200
+        assert server.predict(plain_photo(colour)).status_code == 200
     wait_until(lambda: model_usage(server)["photos"] == before + 14, SECONDS)
 
 
 def test_a_stopped_service_writes_all_its_counts(server: Server) -> None:
     before = model_usage(server)["photos"]
     for colour in colours(5, 6):
-        assert server.predict(picture(colour)).status_code == 200
+        assert server.predict(plain_photo(colour)).status_code == 200
     server.process.terminate()
     server.process.wait(10)
     version = model_version("small", open_bundle(server.home / "models" / "small").manifest)

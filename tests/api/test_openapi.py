@@ -176,7 +176,7 @@ def test_generated_requests_of_every_content_type_get_a_documented_answer(
 
 
 @pytest.mark.parametrize("accept", ["application/json", "text/csv", "image/png"])
-@pytest.mark.parametrize(("content", "status"), [(PHOTO, 200), (b"", 400), (b"no picture", 415)])
+@pytest.mark.parametrize(("content", "status"), [(PHOTO, 200), (b"", 400), (b"no image", 415)])
 def test_file_names_that_are_not_utf8_get_the_usual_answer(
     server: Server, accept: str, content: bytes, status: int
 ) -> None:

@@ -168,8 +168,8 @@ def test_invalid_utf8_in_a_file_name_is_escaped_in_every_answer_and_error(
     assert api.predict(image=upload(photo(), name))["predictions"][0]["image"] == escaped
     table = answer_bytes(api.predict(image=upload(photo(), name), accept="text/csv")).decode()
     assert table.splitlines()[1].startswith(f"{escaped},bright,")
-    picture = answer_bytes(api.predict(image=upload(photo(), name), accept="image/png"))
-    assert Image.open(io.BytesIO(picture)).size == (1000, 500)
+    figure = answer_bytes(api.predict(image=upload(photo(), name), accept="image/png"))
+    assert Image.open(io.BytesIO(figure)).size == (1000, 500)
     for content in (b"", zip_of(a=photo())[:-30]):
         error = refusal(image=upload(content, name))
         assert error.status == 400 and escaped in str(error)
@@ -378,7 +378,7 @@ def test_progress_is_logged_for_a_zip_but_not_for_a_photo(upload: MakeUpload, ca
     assert "photos.zip: all 2 images in" in caplog.text
 
 
-@pytest.mark.slow  # ten thousand pictures, twice
+@pytest.mark.slow  # ten thousand images, twice
 @pytest.mark.usefixtures("trained")
 def test_a_zip_of_ten_thousand_has_a_row_for_each_and_one_more_is_refused(upload: MakeUpload) -> None:
     stream = io.BytesIO()

@@ -74,8 +74,8 @@ def test_predict_with_valid_credentials(proxy: Proxy, secret: dict[str, Any]) ->
     response = _request(proxy, "POST", PREDICT, files={"image": ("photo.jpg", photo())}, **secret)
     assert response.status_code == 200
     assert set(response.json()["labels"]) == set(CLASSES)
-    picture = _request(proxy, "POST", PREDICT, files={"image": ("a.jpg", b"text")}, **secret)
-    assert (picture.status_code, "message" in picture.json()) == (415, True)
+    refused = _request(proxy, "POST", PREDICT, files={"image": ("a.jpg", b"text")}, **secret)
+    assert (refused.status_code, "message" in refused.json()) == (415, True)
 
 
 def test_swagger_ui_loads_behind_the_proxy(proxy: Proxy) -> None:

@@ -60,9 +60,9 @@ def test_a_model_is_trained_and_used_in_swagger_ui(page: "playwright.Page", serv
 
     predict.select("accept", "image/png")
     assert predict.execute() == 200
-    picture = predict.block.locator(".live-responses-table img")
-    wait_until(lambda: picture.evaluate("image => image.naturalWidth") > 0, seconds=10)
-    _screenshot(page, "swagger-predict.png", predict.block.locator(".opblock-summary"), picture)
+    figure = predict.block.locator(".live-responses-table img")
+    wait_until(lambda: figure.evaluate("image => image.naturalWidth") > 0, seconds=10)
+    _screenshot(page, "swagger-predict.png", predict.block.locator(".opblock-summary"), figure)
 
 
 def test_train_on_real_photos_then_predict_a_test_photo(page: "playwright.Page") -> None:
@@ -122,7 +122,7 @@ def _unseen_photo(dataset: Path) -> bytes:
 
 
 def _screenshot(page: "playwright.Page", name: str, first: "playwright.Locator", last: "playwright.Locator") -> None:
-    """A picture of the page from one element down to another, where pictures are asked for."""
+    """A screenshot of the page from one element down to another, if screenshots are requested."""
     directory = os.environ.get("TOPGRAFT_SCREENSHOTS")
     if not directory:
         return

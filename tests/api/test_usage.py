@@ -87,8 +87,8 @@ def test_predictions_and_errors_are_counted_by_kind(
     add_model("one")
     for accept in ("application/json", "*/*", "text/csv", "image/png"):
         send(photo(240), accept)
-    send(zip_of(a=photo(250), b=b"no picture", c=photo(10)))
-    assert refused(send, b"no picture") == 415
+    send(zip_of(a=photo(250), b=b"no image", c=photo(10)))
+    assert refused(send, b"no image") == 415
     assert refused(send, photo(), explain_class=7) == 422
     assert refused(send, zip_of(a=photo()), "image/png") == 400
     assert refused(send, photo(), model="nosuch") == 404
@@ -178,7 +178,7 @@ def test_photos_in_a_zip_count_for_drift(workspace: Workspace, usage: worker_sta
 
 
 def coloured(colour: np.ndarray) -> bytes:
-    """A picture of one colour."""
+    """An image of one colour."""
     stream = io.BytesIO()
     Image.new("RGB", (16, 16), tuple(map(int, colour))).save(stream, "PNG")
     return stream.getvalue()

@@ -240,7 +240,7 @@ def test_without_a_free_thread_a_request_is_refused_and_the_worker_stays() -> No
     _with_one_worker(ask)
 
 
-def count_until_given_up(marks: Path, upload: Any = None) -> None:
+def count_until_cancelled(marks: Path, upload: Any = None) -> None:
     with open(marks, "ab", buffering=0) as stream:
         while True:
             stream.write(b".")
@@ -268,9 +268,11 @@ def test_a_cancelled_call_that_checks_for_it_stops_and_queued_ones_never_start(
 
     async def ask(workers: WorkerPool) -> None:
         pid = (await workers.apply(os.getpid))["output"]
-        running = asyncio.create_task(workers.apply(functools.partial(count_until_given_up, begun)))
+        running = asyncio.create_task(workers.apply(functools.partial(count_until_cancelled, begun)))
         await _grows(begun)
-        queued = asyncio.create_task(workers.apply(functools.partial(count_until_given_up, never_begun, upload=upload)))
+        queued = asyncio.create_task(
+            workers.apply(functools.partial(count_until_cancelled, never_begun, upload=upload))
+        )
         await asyncio.sleep(0.05)
         assert sent.exists()
         for task in (queued, running):
@@ -280,8 +282,8 @@ def test_a_cancelled_call_that_checks_for_it_stops_and_queued_ones_never_start(
         assert not sent.exists()
         assert (await workers.apply(os.getpid))["output"] == pid
         written = _length(begun)
-        # The last one given up was another: this is not stopped by it.
-        again = asyncio.create_task(workers.apply(functools.partial(count_until_given_up, begun)))
+        # The last one cancelled was another: this is not stopped by it.
+        again = asyncio.create_task(workers.apply(functools.partial(count_until_cancelled, begun)))
         await _grows(begun)
         await _grows(begun)
         assert not again.done() and _length(begun) > written
@@ -289,7 +291,7 @@ def test_a_cancelled_call_that_checks_for_it_stops_and_queued_ones_never_start(
         with pytest.raises(TrainingStoppedError):
             await again
 
-    _with_one_worker(ask, cancellable=count_until_given_up)
+    _with_one_worker(ask, cancellable=count_until_cancelled)
     assert not never_begun.exists()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.command import Run
-from tests.support.photos import CLASSES, IMAGES_PER_CLASS, write_picture
+from tests.support.photos import CLASSES, IMAGES_PER_CLASS, write_image
 
 
 def write_lists(dataset: Path, classes: str, train: str) -> None:
@@ -17,7 +17,7 @@ def write_lists(dataset: Path, classes: str, train: str) -> None:
     (files / "classes.txt").write_text(classes, encoding="utf-8")
     (files / "train.txt").write_text(train, encoding="utf-8")
     for number in range(4):
-        write_picture(dataset / "images" / f"{number}.jpg", CLASSES[number % 2], seed=number)
+        write_image(dataset / "images" / f"{number}.jpg", CLASSES[number % 2], seed=number)
 
 
 def empty(dataset: Path) -> None:
@@ -26,7 +26,7 @@ def empty(dataset: Path) -> None:
 
 def one_class(dataset: Path) -> None:
     for number in range(4):
-        write_picture(dataset / "red" / f"{number}.jpg", "red", seed=number)
+        write_image(dataset / "red" / f"{number}.jpg", "red", seed=number)
 
 
 def label_out_of_range(dataset: Path) -> None:
@@ -43,7 +43,7 @@ def duplicate_classes(dataset: Path) -> None:
 
 def corrupt_class(dataset: Path) -> None:
     for number in range(20):
-        write_picture(dataset / "red" / f"{number}.jpg", "red", seed=number)
+        write_image(dataset / "red" / f"{number}.jpg", "red", seed=number)
     (dataset / "blue").mkdir()
     (dataset / "blue" / "0.jpg").write_bytes(b"\xff\xd8\xff\xe0 cut")
 

@@ -47,8 +47,8 @@ def status(workspace: Path, name: str = "mine") -> dict[str, Any]:
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-def wait_for_status(workspace: Path, child: "subprocess.Popen[str]", **wanted: Any) -> None:
-    wait_until(lambda: wanted.items() <= status(workspace).items(), 60, child)
+def wait_for_status(workspace: Path, child: "subprocess.Popen[str]", **expected: Any) -> None:
+    wait_until(lambda: expected.items() <= status(workspace).items(), 60, child)
 
 
 @pytest.mark.parametrize("by", ["ctrl-c", "command"])
@@ -130,9 +130,9 @@ def test_a_batch_job_is_resumed_and_then_reports_done(workspace: Path, photos: P
     manifest = json.loads((workspace / "models" / "mine" / "manifest.json").read_text())
     assert manifest["created"] == started
 
-    once_more = run(*job)
-    assert once_more.returncode == 0, once_more.stderr
-    result = json.loads(once_more.stdout)
+    third = run(*job)
+    assert third.returncode == 0, third.stderr
+    result = json.loads(third.stdout)
     assert (result["status"], result["seconds"]) == ("done", 0)
     assert result["metrics"] == json.loads(again.stdout)["metrics"]
     assert "nothing to do" in result["warnings"][0]

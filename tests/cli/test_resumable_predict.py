@@ -31,7 +31,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "photos").mkdir()
     for index in range(30):
         (tmp_path / "photos" / f"{index:02}.jpg").write_bytes(PHOTO)
-    (tmp_path / "photos" / "bad.jpg").write_bytes(b"no picture")
+    (tmp_path / "photos" / "bad.jpg").write_bytes(b"no image")
     with zipfile.ZipFile(tmp_path / "more.zip", "w") as archive:
         for index in range(5):
             archive.writestr(f"{index}.jpg", PHOTO)

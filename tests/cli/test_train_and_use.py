@@ -18,7 +18,7 @@ from PIL import Image
 from model.registry import find_bundle
 from model.workspace import Workspace
 from tests.support.command import COMMAND, Run, environment_of_tests, heed_interrupts, topgraft
-from tests.support.photos import write_picture
+from tests.support.photos import write_image
 
 
 def ask(trained: tuple[Path, Any], *arguments: object) -> "subprocess.CompletedProcess[str]":
@@ -98,7 +98,7 @@ def test_invalid_utf_8_in_file_names_is_written_to_every_format(trained: tuple[P
 def test_without_any_readable_photo_predict_exits_with_3_and_lists_them(
     trained: tuple[Path, Any], tmp_path: Path
 ) -> None:
-    (tmp_path / "text.jpg").write_text("not a picture", encoding="utf-8")
+    (tmp_path / "text.jpg").write_text("not an image", encoding="utf-8")
     output = tmp_path / "table.csv"
     ran = ask(trained, "predict", "colors", tmp_path, tmp_path / "nowhere.jpg", "--output", output, "--json")
     assert ran.returncode == 3
@@ -109,10 +109,10 @@ def test_without_any_readable_photo_predict_exits_with_3_and_lists_them(
 
 
 def test_the_prediction_is_drawn(trained: tuple[Path, Any], tmp_path: Path) -> None:
-    picture = tmp_path / "answer.png"
-    ran = ask(trained, "predict", "colors", tmp_path / "nowhere.jpg", "data/photos/red/0.jpg", "--picture", picture)
+    figure = tmp_path / "answer.png"
+    ran = ask(trained, "predict", "colors", tmp_path / "nowhere.jpg", "data/photos/red/0.jpg", "--picture", figure)
     assert ran.returncode == 0, ran.stderr
-    with Image.open(picture) as drawn:
+    with Image.open(figure) as drawn:
         assert drawn.size == (1000, 500)
 
 
@@ -132,8 +132,8 @@ def test_evaluation_on_the_training_dataset_uses_unseen_photos(trained: tuple[Pa
 def test_evaluation_on_another_dataset_uses_all_photos_and_matches_classes_by_name(trained: tuple[Path, Any]) -> None:
     folder = trained[0] / "data" / "others"
     for number in range(4):
-        write_picture(folder / "red" / f"{number}.jpg", "red", seed=900 + number)
-        write_picture(folder / "blue" / f"{number}.jpg", "blue", seed=950 + number)
+        write_image(folder / "red" / f"{number}.jpg", "red", seed=900 + number)
+        write_image(folder / "blue" / f"{number}.jpg", "blue", seed=950 + number)
     answer = json.loads(ask(trained, "evaluate", "colors", "others", "--json").stdout)
     assert (answer["split"], answer["metrics"]["images"]) == ("all", 8)
     assert answer["metrics"]["accuracy"] >= 0.75
@@ -142,8 +142,8 @@ def test_evaluation_on_another_dataset_uses_all_photos_and_matches_classes_by_na
 def test_evaluation_refuses_unknown_classes(trained: tuple[Path, Any]) -> None:
     folder = trained[0] / "data" / "strange"
     for number in range(4):
-        write_picture(folder / "red" / f"{number}.jpg", "red", seed=number)
-        write_picture(folder / "green" / f"{number}.jpg", "blue", seed=100 + number)
+        write_image(folder / "red" / f"{number}.jpg", "red", seed=number)
+        write_image(folder / "green" / f"{number}.jpg", "blue", seed=100 + number)
     ran = ask(trained, "evaluate", "colors", "strange")
     assert ran.returncode == 3
     assert "green" in ran.stderr

@@ -18,7 +18,7 @@ import yaml
 
 from tests.support.command import ROOT, environment_of_tests
 from tests.support.nextcloud_server import TOKEN, Nextcloud, nextcloud
-from tests.support.photos import CLASSES, write_photos, write_picture
+from tests.support.photos import CLASSES, write_image, write_photos
 from tests.support.storage_servers import PASSWORD, USER
 
 PAGE = ROOT / "docs" / "tutorial.md"
@@ -45,7 +45,7 @@ def here(tmp_path: Path) -> Path:
     folder = tmp_path / "work"
     (folder / "models").mkdir(parents=True)
     write_photos(folder / "data" / "photos")
-    write_picture(folder / "new-photo.jpg", "red", seed=999)
+    write_image(folder / "new-photo.jpg", "red", seed=999)
     return folder
 
 

@@ -1,4 +1,4 @@
-"""Near duplicates are found, and pictures that only look alike are not taken for them."""
+"""Near duplicates are found, and images that are only similar are not."""
 
 import time
 from pathlib import Path
@@ -11,7 +11,7 @@ from model.dataset.duplicates import HASH_INPUT, equal_keys, hash_image, join, n
 from model.dataset.images import decode_image, read_image
 from model.results import InputSpec
 from model.synthesis.composition import write_demo_dataset
-from tests.support.photos import encoded, picture
+from tests.support.photos import encoded, random_image
 
 
 def groups_of(contents: list[bytes]) -> list[int]:
@@ -21,10 +21,10 @@ def groups_of(contents: list[bytes]) -> list[int]:
 
 
 def test_recompressed_scaled_and_brightened_copies_are_near_duplicates() -> None:
-    image = picture(1, (300, 400))
+    image = random_image(1, (300, 400))
     contents = [
         encoded(image),
-        encoded(picture(2, (300, 400))),
+        encoded(random_image(2, (300, 400))),
         encoded(image, quality=30),
         encoded(image.resize((133, 100)), "PNG"),
         encoded(ImageEnhance.Brightness(image).enhance(1.1)),

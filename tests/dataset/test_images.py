@@ -16,7 +16,7 @@ from PIL import Image
 from model.dataset.images import PADDING, decode_image, measure_image, read_image
 from model.errors import ImageError, ImageTooLargeError
 from model.results import InputSpec
-from tests.support.photos import encoded, picture
+from tests.support.photos import encoded, random_image
 
 GRAY_RAMP = np.linspace(0, 65535, 256).round().astype(np.uint16).reshape(16, 16)
 
@@ -50,13 +50,13 @@ def tiff_of_16_bit_rgb(values: np.ndarray) -> bytes:
 
 @pytest.mark.parametrize("file_format", ["PNG", "BMP", "TIFF", "GIF", "PPM"])
 def test_lossless_formats_are_decoded_exactly(file_format: str) -> None:
-    image = picture(1).quantize(64).convert("RGB")
+    image = random_image(1).quantize(64).convert("RGB")
     assert np.array_equal(decode_image(encoded(image, file_format)), np.array(image))
 
 
 @pytest.mark.parametrize("file_format", ["JPEG", "WEBP", "AVIF", "JPEG2000"])
 def test_lossy_formats_are_decoded_nearly_exactly(file_format: str) -> None:
-    image = picture(1)
+    image = random_image(1)
     decoded = decode_image(
         encoded(image, file_format, quality=95) if file_format != "JPEG2000" else encoded(image, file_format)
     )
@@ -64,7 +64,7 @@ def test_lossy_formats_are_decoded_nearly_exactly(file_format: str) -> None:
 
 
 def test_result_is_writable_uint8_rgb() -> None:
-    decoded = decode_image(encoded(picture(1)))
+    decoded = decode_image(encoded(random_image(1)))
     assert (decoded.dtype, decoded.shape, decoded.flags.writeable) == (np.uint8, (60, 80, 3), True)
 
 
@@ -104,7 +104,7 @@ def test_exif_orientation_is_applied(orientation: int, file_format: str, size: t
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
 def test_damaged_exif_is_ignored() -> None:
-    content = encoded(picture(1), exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
+    content = encoded(random_image(1), exif=b"Exif\0\0MM\0*\xff\xff\xff\xff")
     assert decode_image(content).shape == (60, 80, 3)
 
 
@@ -212,7 +212,7 @@ def test_an_unknown_resize_mode_is_refused() -> None:
 
 @pytest.mark.parametrize("resize", ["squash", "pad", "crop"])
 def test_scaled_decoding_is_close_to_full_decoding(resize: str) -> None:
-    image = picture(3, (1200, 1600))
+    image = random_image(3, (1200, 1600))
     scaled = decode_image(encoded(image, quality=95), InputSpec.square(150, resize))
     plain = decode_image(encoded(image, "PNG"), InputSpec.square(150, resize))
     assert np.abs(scaled.astype(int) - plain).mean() < 3
@@ -222,7 +222,7 @@ def test_scaled_decoding_is_close_to_full_decoding(resize: str) -> None:
     ("content", "received"),
     [
         (b"", "an empty file"),
-        (b"this is not\na picture", "text beginning with 'this is not a picture'"),
+        (b"this is not\nan image", "text beginning with 'this is not an image'"),
         ("\ufefföäü".encode(), "text beginning with 'öäü'"),
         (b"%PDF-1.7", "a PDF document"),
         (b"PK\x03\x04....", "a zip archive"),
@@ -239,7 +239,7 @@ def test_the_error_states_what_was_received(content: bytes, received: str) -> No
 
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP", "AVIF", "PPM", "JPEG2000"])
 def test_truncated_file_is_refused(file_format: str) -> None:
-    content = encoded(picture(5, (300, 400)), file_format)
+    content = encoded(random_image(5, (300, 400)), file_format)
     with pytest.raises(ImageError):
         decode_image(content[: len(content) * 2 // 3], InputSpec.square(32))
 
@@ -269,7 +269,7 @@ def test_huge_png_is_refused_before_decoding(side: int) -> None:
 def test_the_pixel_limit_is_the_callers_and_pillows_own_is_kept() -> None:
     before = Image.MAX_IMAGE_PIXELS
     with pytest.raises(ImageTooLargeError, match="at most 100 pixels, received 80 x 60"):
-        decode_image(encoded(picture(1)), max_pixels=100)
+        decode_image(encoded(random_image(1)), max_pixels=100)
     assert before == Image.MAX_IMAGE_PIXELS
 
 
@@ -282,7 +282,7 @@ def test_the_pixel_limit_is_the_callers_and_pillows_own_is_kept() -> None:
 def test_a_damaged_file_is_decoded_or_an_image_error(
     file_format: str, changes: list[tuple[float, int]], keep: float
 ) -> None:
-    content = bytearray(encoded(picture(7, (20, 30)), file_format))
+    content = bytearray(encoded(random_image(7, (20, 30)), file_format))
     for place, value in changes:
         content[int(place * len(content))] = value
     try:

@@ -14,12 +14,12 @@ from model.errors import DatasetError
 from model.files.browsing import printable
 from model.results import Split
 from model.workspace import Workspace
-from tests.support.photos import encoded, picture
+from tests.support.photos import encoded, random_image
 
-PICTURE = encoded(picture(1))
+IMAGE = encoded(random_image(1))
 
 
-def fill(root: Path, *names: str, content: bytes = PICTURE) -> Path:
+def fill(root: Path, *names: str, content: bytes = IMAGE) -> Path:
     for name in names:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_bytes(content)
@@ -127,7 +127,7 @@ def test_class_folders_are_read(class_folders: Path) -> None:
 
 def test_other_files_in_class_folders_are_counted_and_skipped(tmp_path: Path) -> None:
     fill(tmp_path, "b/deep/x.jpg", "b/no suffix", "a/1.JPG", ".git/2.jpg", "__MACOSX/3.jpg", "b/._x.jpg", "loose.jpg")
-    fill(tmp_path, "README.txt", "a/Thumbs.db", "b/text.jpg", content=b"no picture")
+    fill(tmp_path, "README.txt", "a/Thumbs.db", "b/text.jpg", content=b"no image")
     (tmp_path / "empty").mkdir()
     listing = find_layout(tmp_path)
     assert listing.classes == ("a", "b")
@@ -139,7 +139,7 @@ def test_other_files_in_class_folders_are_counted_and_skipped(tmp_path: Path) ->
 
 def test_file_names_that_lists_cannot_represent_are_rejected(tmp_path: Path) -> None:
     fill(tmp_path, "a/1.jpg", "b/2.jpg", "b/new\nline.jpg", "b/end.jpg ")
-    (tmp_path / "b" / os.fsdecode(b"\xff.jpg")).write_bytes(PICTURE)
+    (tmp_path / "b" / os.fsdecode(b"\xff.jpg")).write_bytes(IMAGE)
     listing = find_layout(tmp_path)
     assert len(listing.splits["train"]) == 2
     assert sorted(map(printable, listing.unlistable)) == ["b/\\udcff.jpg", "b/end.jpg ", "b/new\\nline.jpg"]

@@ -134,22 +134,22 @@ def test_the_pixels_decoded_at_a_time_are_limited() -> None:
                 inside[0] -= pixels
 
     small, large, larger = photo(size=(20, 20)), photo(size=(30, 30)), photo(size=(100, 100))
-    images = [(small, 400), (large, 900), (b"no picture", 0), (larger, 1000)] * 10
+    images = [(small, 400), (large, 900), (b"no image", 0), (larger, 1000)] * 10
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(lambda image: decode(*image), images))
     assert 400 < most[0] <= 1000
 
 
-@pytest.mark.slow  # three pictures of 80 million pixels take seconds each
+@pytest.mark.slow  # three images of 80 million pixels take seconds each
 def test_a_zip_of_large_images_takes_the_memory_of_one(tmp_path: Path) -> None:
     write_small_model(tmp_path / "models" / "small")
     large = tmp_path / "large.png"
     Image.new("RGBA", (8900, 9000), (255, 0, 0, 255)).save(large)
     small = photo(size=(100, 100))
-    for name, pictures in (("small.zip", [small] * 2), ("large.zip", [large.read_bytes()] * 3)):
+    for name, members in (("small.zip", [small] * 2), ("large.zip", [large.read_bytes()] * 3)):
         with zipfile.ZipFile(tmp_path / name, "w") as archive:
-            for index, picture in enumerate(pictures):
-                archive.writestr(f"{index}.png", picture)
+            for index, member in enumerate(members):
+                archive.writestr(f"{index}.png", member)
     ran = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", ASK, str(tmp_path / "small.zip"), str(tmp_path / "large.zip")],
         env={"TOPGRAFT_HOME": str(tmp_path), "PATH": "/usr/bin:/bin", "PYTHONPATH": str(Path(__file__).parents[2])},
@@ -158,5 +158,5 @@ def test_a_zip_of_large_images_takes_the_memory_of_one(tmp_path: Path) -> None:
         timeout=300,
     )
     assert ran.returncode == 0, ran.stderr
-    # One such picture is 320 MB decoded, and there are four of them while it loses its transparency.
+    # One such image is 320 MB decoded, and there are four of them while it loses its transparency.
     assert int(ran.stdout) < 1600, f"{ran.stdout} MB"

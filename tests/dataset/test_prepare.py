@@ -20,7 +20,7 @@ from model.dataset.prepare import Leakage, Rejected, Verdict, write_dataset_file
 from model.errors import DatasetError
 from model.results import SPLITS, Sample, no_progress
 from tests.support.files import tarred, zipped
-from tests.support.photos import encoded, picture
+from tests.support.photos import encoded, random_image
 
 Prepare = Callable[..., Verdict]
 
@@ -73,7 +73,7 @@ def test_class_folders_are_divided_the_same_for_the_same_seed(class_folders: Pat
 
 def test_the_fingerprint_depends_on_names_labels_and_contents(class_folders: Path, prepare: Prepare) -> None:
     fingerprints = {prepare(class_folders).fingerprint}
-    (class_folders / "cat" / "0.jpg").write_bytes(encoded(picture(999)))
+    (class_folders / "cat" / "0.jpg").write_bytes(encoded(random_image(999)))
     fingerprints.add(prepare(class_folders).fingerprint)
     (class_folders / "cat" / "0.jpg").rename(class_folders / "cat" / "00.jpg")
     fingerprints.add(prepare(class_folders).fingerprint)
@@ -85,12 +85,12 @@ def test_the_fingerprint_depends_on_names_labels_and_contents(class_folders: Pat
 def test_bad_images_are_left_out_and_listed(class_folders: Path, prepare: Prepare, tmp_path: Path) -> None:
     whole = (class_folders / "cat" / "0.jpg").read_bytes()
     (class_folders / "cat" / "0.jpg").write_bytes(whole[: len(whole) // 2])
-    (class_folders / "dog" / "notes.jpg").write_text("not a picture")
+    (class_folders / "dog" / "notes.jpg").write_text("not an image")
     (class_folders / "README.txt").write_text("about")
     verdict = prepare(class_folders)
     assert [item.name for item in verdict.rejected] == ["cat/0.jpg", "dog/notes.jpg"]
     assert "damaged" in verdict.rejected[0].reason
-    assert "text beginning with 'not a picture'" in verdict.rejected[1].reason
+    assert "text beginning with 'not an image'" in verdict.rejected[1].reason
     assert verdict.ignored == ("README.txt",)
     assert len(verdict.dataset.samples) == 29
     text = "\n".join(verdict.lines())
@@ -123,14 +123,14 @@ def test_a_class_of_only_corrupt_images_is_refused(class_folders: Path, prepare:
 
 
 def test_unlistable_names_are_rejected(class_folders: Path, prepare: Prepare) -> None:
-    (class_folders / "cat" / "a\nb.jpg").write_bytes(encoded(picture(50)))
+    (class_folders / "cat" / "a\nb.jpg").write_bytes(encoded(random_image(50)))
     assert prepare(class_folders).rejected[0].name == "cat/a\\nb.jpg"
 
 
 def test_leakage_between_given_splits_is_reported(listed: Path, prepare: Prepare) -> None:
     images = listed / "images"
     shutil.copy(images / "photo 0.jpg", images / "photo 8.jpg")
-    (images / "photo 10.jpg").write_bytes(encoded(picture(2), quality=40))
+    (images / "photo 10.jpg").write_bytes(encoded(random_image(2), quality=40))
     verdict = prepare(listed)
     assert verdict.leakage == (
         Leakage("identical", (("train", "photo 0.jpg"), ("val", "photo 8.jpg"))),
@@ -149,7 +149,7 @@ def test_groups_across_given_splits_are_reported(listed: Path, prepare: Prepare)
 
 def test_duplicates_are_assigned_to_one_split(class_folders: Path, prepare: Prepare) -> None:
     for number in range(10):
-        (class_folders / "cat" / f"{number} copy.jpg").write_bytes(encoded(picture(number), quality=50))
+        (class_folders / "cat" / f"{number} copy.jpg").write_bytes(encoded(random_image(number), quality=50))
     verdict = prepare(class_folders)
     splits = split_of(verdict)
     assert all(splits[f"cat/{number}.jpg"] == splits[f"cat/{number} copy.jpg"] for number in range(10))
@@ -180,8 +180,8 @@ def test_the_same_image_in_two_classes_is_a_warning(class_folders: Path, prepare
 def test_warnings_about_classes_and_sizes(class_folders: Path, prepare: Prepare) -> None:
     for number in range(1, 10):
         (class_folders / "owl" / f"{number}.jpg").unlink()
-    (class_folders / "dog" / "tiny.png").write_bytes(encoded(picture(60, (10, 12)), "PNG"))
-    (class_folders / "dog" / "long.png").write_bytes(encoded(picture(61, (40, 900)), "PNG"))
+    (class_folders / "dog" / "tiny.png").write_bytes(encoded(random_image(60, (10, 12)), "PNG"))
+    (class_folders / "dog" / "long.png").write_bytes(encoded(random_image(61, (40, 900)), "PNG"))
     text = "\n".join(prepare(class_folders).warnings)
     for part in (
         "owl (1)",
@@ -199,14 +199,14 @@ def test_a_class_without_training_images_is_reported(listed: Path, prepare: Prep
 
 def test_class_imbalance_is_a_warning(class_folders: Path, prepare: Prepare) -> None:
     for number in range(100):
-        (class_folders / "cat" / f"more {number}.jpg").write_bytes(encoded(picture(1000 + number)))
+        (class_folders / "cat" / f"more {number}.jpg").write_bytes(encoded(random_image(1000 + number)))
     assert any("imbalance = class_weights" in warning for warning in prepare(class_folders).warnings)
 
 
 def test_too_few_validation_images_are_reported(tmp_path: Path, prepare: Prepare) -> None:
     for name in ("a", "b"):
         (tmp_path / "d" / name).mkdir(parents=True)
-        (tmp_path / "d" / name / "1.jpg").write_bytes(encoded(picture(ord(name))))
+        (tmp_path / "d" / name / "1.jpg").write_bytes(encoded(random_image(ord(name))))
     assert "to take one for validation" in refusal(prepare, tmp_path / "d")
 
 
@@ -257,7 +257,7 @@ def test_an_unreadable_folder_is_refused(
 
 def test_memory_does_not_grow_with_the_pixels(tmp_path: Path) -> None:
     path = tmp_path / "photo.png"
-    path.write_bytes(encoded(picture(1, (500, 500)), "PNG"))
+    path.write_bytes(encoded(random_image(1, (500, 500)), "PNG"))
     samples = [Sample(path, str(number), 0) for number in range(120)]
     inspect_images(samples[:2], no_progress)
     tracemalloc.start()

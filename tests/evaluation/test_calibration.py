@@ -89,10 +89,10 @@ def test_all_predictions_are_accepted_if_their_accuracy_reaches_the_target() -> 
 
 
 def test_the_threshold_is_never_above_the_target_accuracy() -> None:
-    sure_and_right = _binary(np.full(50, 0.999), np.full(50, True))
-    sure_and_wrong = _binary(np.full(50, 0.999), np.full(50, False))
-    assert confidence_threshold(*sure_and_right) == 0.95
-    assert confidence_threshold(*sure_and_wrong) == 0.95
+    confident_and_correct = _binary(np.full(50, 0.999), np.full(50, True))
+    confident_and_incorrect = _binary(np.full(50, 0.999), np.full(50, False))
+    assert confidence_threshold(*confident_and_correct) == 0.95
+    assert confidence_threshold(*confident_and_incorrect) == 0.95
 
 
 def test_equally_confident_predictions_are_treated_alike() -> None:

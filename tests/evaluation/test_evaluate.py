@@ -22,7 +22,7 @@ GRAYS = {0: 20, 1: 230, 2: 128}
 
 
 class _ByBrightness:
-    """An engine that answers by how light a picture is, and remembers how many images came at a time."""
+    """Engine that predicts by the brightness of an image and records the batch sizes."""
 
     def __init__(self) -> None:
         self.batches: list[int] = []
@@ -75,7 +75,7 @@ def test_images_are_evaluated_in_order_and_in_batches(engine: _ByBrightness, bun
 
 def test_unreadable_images_are_listed_with_the_reason(engine: _ByBrightness, bundle: Bundle, tmp_path: Path) -> None:
     samples = _photos(tmp_path, [0, 1, 0])
-    samples[1].path.write_text("no picture")
+    samples[1].path.write_text("no image")
     samples.append(Sample(tmp_path / "gone.png", "gone.png", 1))
     evaluation = evaluate_bundle(bundle, samples)
     assert [sample.name for sample in evaluation.samples] == ["dark/0.png", "dark/2.png"]

@@ -95,8 +95,8 @@ def _history(epochs: int, fine_tuned: int = 0) -> list[dict[str, float | str]]:
 
 
 def _confident_error(name: str, true: str, predicted: str) -> ConfidentError:
-    picture = np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8)
-    return ConfidentError(name, true, predicted, 0.03, 0.95, picture, picture)
+    thumbnail = np.random.default_rng(0).integers(0, 255, (64, 64, 3)).astype(np.uint8)
+    return ConfidentError(name, true, predicted, 0.03, 0.95, thumbnail, thumbnail)
 
 
 def _everything(classes: Sequence[str]) -> ReportContent:

@@ -97,7 +97,7 @@ def test_formats_are_compared_on_test_photos_of_an_archive(tmp_path: Path) -> No
 
 @pytest.fixture(scope="module")
 def signs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dataset alone in a folder, with other pictures beside its images under their names."""
+    """A dataset alone in a folder, with other files of the same names beside its images folder."""
     folder = tmp_path_factory.mktemp("wrapped") / "signs"
     write_demo_dataset(folder, images_per_class=3)
     shutil.copytree(folder / "images", folder / "a-thumbnails")

@@ -12,7 +12,7 @@ from model.dataset.images import decode_image
 from model.features.extractor import FeatureExtractor
 from model.features.onnx_session import FEATURES, IMAGE
 from model.results import InputSpec
-from tests.support.photos import encoded, picture
+from tests.support.photos import encoded, random_image
 from tests.support.without_keras import decode_and_extract
 
 SPEC = InputSpec(24, 32, "pad")
@@ -54,7 +54,7 @@ def test_a_pickled_extractor_gives_the_same_features_without_its_session(extract
 
 
 def test_decoding_and_features_need_no_keras_in_a_spawned_process(extractor: FeatureExtractor) -> None:
-    content = encoded(picture(3))
+    content = encoded(random_image(3))
     expected = decode_image(content, SPEC)
     extractor(expected[None])
     with multiprocessing.get_context("spawn").Pool(1) as pool:

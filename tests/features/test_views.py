@@ -12,7 +12,7 @@ NO_STRENGTH = {"crop": 1.0}
 SIZES = [(48, 64), (33, 17), (1, 1), (1, 9)]
 
 
-def picture(height: int = 48, width: int = 64, seed: int = 0) -> np.ndarray:
+def random_image(height: int = 48, width: int = 64, seed: int = 0) -> np.ndarray:
     blocks = np.random.default_rng(seed).integers(0, 256, (-(-height // 8), -(-width // 8), 3))
     return np.kron(blocks, np.ones((8, 8, 1))).astype(np.uint8)[:height, :width]
 
@@ -33,7 +33,7 @@ def test_every_operation_of_the_grammar_is_implemented() -> None:
 @pytest.mark.parametrize("name", OPERATIONS)
 @pytest.mark.parametrize("size", SIZES)
 def test_a_view_has_shape_and_dtype_of_its_input_which_is_unchanged(name: str, size: tuple[int, int]) -> None:
-    image = picture(*size)
+    image = random_image(*size)
     before = image.copy()
     for seed in range(10):
         changed = apply(name, strongest(name), image, seed)
@@ -45,12 +45,14 @@ def test_a_view_has_shape_and_dtype_of_its_input_which_is_unchanged(name: str, s
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_an_operation_of_strength_zero_changes_nothing(name: str) -> None:
     for seed in range(10):
-        assert np.array_equal(apply(name, NO_STRENGTH.get(name, 0.0), picture(seed=seed), seed), picture(seed=seed))
+        assert np.array_equal(
+            apply(name, NO_STRENGTH.get(name, 0.0), random_image(seed=seed), seed), random_image(seed=seed)
+        )
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_a_view_depends_on_the_random_generator_alone(name: str) -> None:
-    results = [apply(name, strongest(name), picture(), seed) for seed in (1, 1, 2, 3, 4, 5)]
+    results = [apply(name, strongest(name), random_image(), seed) for seed in (1, 1, 2, 3, 4, 5)]
     assert np.array_equal(results[0], results[1])
     if not name.startswith("flip"):
         assert len({result.tobytes() for result in results}) == 5
@@ -58,8 +60,8 @@ def test_a_view_depends_on_the_random_generator_alone(name: str) -> None:
 
 @pytest.mark.parametrize(("name", "flipped"), [("flip_lr", np.s_[:, ::-1]), ("flip_ud", np.s_[::-1])])
 def test_flips_have_their_probability(name: str, flipped: tuple[slice, ...]) -> None:
-    assert np.array_equal(apply(name, 1.0, picture()), picture()[flipped])
-    count = sum(np.array_equal(apply(name, 0.5, picture(), seed), picture()[flipped]) for seed in range(400))
+    assert np.array_equal(apply(name, 1.0, random_image()), random_image()[flipped])
+    count = sum(np.array_equal(apply(name, 0.5, random_image(), seed), random_image()[flipped]) for seed in range(400))
     assert 160 < count < 240
 
 
@@ -96,7 +98,7 @@ def test_color_changes_gray_in_brightness_only_and_never_wraps_around() -> None:
 
 
 def test_blur_smooths_and_keeps_the_mean() -> None:
-    image = picture()
+    image = random_image()
     blurred = apply("blur", 5, image)
     assert np.abs(np.diff(blurred.astype(int), axis=1)).mean() < np.abs(np.diff(image.astype(int), axis=1)).mean()
     assert blurred.mean() == pytest.approx(image.mean(), abs=3)
@@ -109,7 +111,7 @@ def test_noise_has_at_most_the_requested_strength() -> None:
 
 
 def test_cutout_paints_one_rectangle_in_the_mean_colour() -> None:
-    image = picture()
+    image = random_image()
     painted = apply("cutout", 0.5, image, seed=4)
     rows, columns = np.nonzero((painted != image).any(axis=2))
     assert len(rows) and np.ptp(rows) < 24 and np.ptp(columns) < 32
@@ -117,7 +119,7 @@ def test_cutout_paints_one_rectangle_in_the_mean_colour() -> None:
 
 
 def test_operations_are_applied_in_their_order() -> None:
-    image = picture()
+    image = random_image()
     one, other = (
         augment(image, parse_augmentation(text, 0), np.random.default_rng(3))
         for text in ("cutout(0.9)|rotate(90)", "rotate(90)|cutout(0.9)")
@@ -127,7 +129,7 @@ def test_operations_are_applied_in_their_order() -> None:
 
 def test_a_view_depends_on_seed_number_content_and_operations_alone() -> None:
     operations = (Operation("crop", 0.5), Operation("noise", 0.1))
-    image, content_hash = picture(), "ab" * 32
+    image, content_hash = random_image(), "ab" * 32
     first = View(operations, 7, 1)
     assert np.array_equal(first.apply(image, content_hash), View(operations, 7, 1).apply(image, content_hash))
     others = [

@@ -30,7 +30,7 @@ def test_linked_folders_are_followed_when_packing(tmp_path: Path, caplog: pytest
     verify_unpacked(unpacked)
     assert sorted(content_of(unpacked)) == LINKED_FILES
     for name in ("cats", "dogs", "puppies"):
-        read = [picture for picture in images_below(linked / name, linked)[0] if "gone" not in picture]
+        read = [image for image in images_below(linked / name, linked)[0] if "gone" not in image]
         assert {Path(one).name for one in read} >= {Path(one).name for one in LINKED_FILES if one.startswith(name)}
     assert [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING] == [
         f"{linked}: left out links to missing files: cats/gone.jpg"

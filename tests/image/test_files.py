@@ -104,8 +104,8 @@ def test_each_base_image_gets_its_own_packages(
     assert {line for line in lines if re.match(r"(tensorflow|onnxruntime)\b", line)} == expected
     config = configparser.ConfigParser(interpolation=None)
     config.read(ROOT / "setup.cfg")
-    wanted = [*config["options"]["install_requires"].split("\n"), "mlflow-skinny>=3.1,<4"]
-    assert len(lines) == len([line for line in wanted if line])
+    declared = [*config["options"]["install_requires"].split("\n"), "mlflow-skinny>=3.1,<4"]
+    assert len(lines) == len([line for line in declared if line])
 
 
 def test_an_unknown_extra_stops_the_build() -> None:

@@ -1,4 +1,4 @@
-"""The images are small: no layer keeps a cache, lists of packages or a compiler. What is built is looked into, too."""
+"""The images are small: no layer keeps a cache, lists of packages or a compiler. The built layers are checked, too."""
 
 import pytest
 

@@ -67,7 +67,7 @@ def test_the_answer_is_written_to_a_file_and_to_standard_output(home: Path, form
 
 @pytest.mark.slow  # deepaas-cli starts
 def test_a_failed_request_leaves_only_a_log(home: Path) -> None:
-    ran = invoke(home, "request.json", document(b"no picture", top_k="$(touch PWNED)", model="pets"))
+    ran = invoke(home, "request.json", document(b"no image", top_k="$(touch PWNED)", model="pets"))
     assert ran.returncode != 0 and ran.stdout
     assert outputs(home) == ["request.log"]
     assert not list(home.rglob("PWNED"))

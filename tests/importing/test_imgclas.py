@@ -93,7 +93,7 @@ def imported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 def test_imported_predictions_equal_those_of_the_original_network(imported: Imported) -> None:
     photos = [photo(seed) for seed in range(6)]
     expected = original_answers(imported.network, imported.mode, photos)
-    assert expected.std(axis=0).max() > 0.1, "the test network answers the same for each picture"
+    assert expected.std(axis=0).max() > 0.1, "the test network predicts the same for each image"
     bundle = find_bundle(imported.workspace, NAME)
     predictor = load_predictor(bundle)
     answers = predictor.probabilities(np.stack([predictor.decode(item) for item in photos]))
@@ -484,5 +484,5 @@ def test_a_deep_backbone_of_imgclas_is_imported(workspace: Workspace, tmp_path: 
     photos = [photo(seed) for seed in range(3)]
     answers = predictor.probabilities(np.stack([predictor.decode(item) for item in photos]))
     expected = original_answers(network, mode, photos)
-    assert expected.std(axis=0).max() > 0.02, "the test network answers the same for each picture"
+    assert expected.std(axis=0).max() > 0.02, "the test network predicts the same for each image"
     assert np.abs(answers - expected).max() < 1e-4

@@ -33,7 +33,7 @@ DESKTOP = {"viewport": {"width": 1180, "height": 900}}
 PHONE = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True, "device_scale_factor": 2}
 LEAST_TOUCH_TARGET = 44
 QUESTIONS = "**/api/predict?*"
-SECONDS_BETWEEN_LOOKS = 3
+SECONDS_BETWEEN_CHECKS = 3
 KEEP_NOTICES = """() => {
   window.noticed = [];
   const keep = ({ addedNodes }) => addedNodes.forEach((node) => noticed.push(node.textContent));
@@ -124,7 +124,7 @@ class Visit:
         return asked
 
     def keep_notices(self) -> None:
-        """Keep all that the notice and its button say from now on: it may come and go between two looks of a test."""
+        """Record the texts of the notice and its button from now on: it may appear and disappear between two checks."""
         self.page.evaluate(KEEP_NOTICES)
 
     def noticed(self) -> str:
@@ -168,7 +168,7 @@ def each_class() -> list[tuple[str, bytes]]:
     return [(f"photo-{label}.jpg", photo((colour,), seed=9 + label)) for label, colour in enumerate(CLASSES.values())]
 
 
-def large_picture() -> bytes:
+def large_photo() -> bytes:
     """A PNG that is small to send and keeps a worker busy for a second."""
     stream = io.BytesIO()
     Image.new("RGB", (8000, 8000), "red").save(stream, "PNG", compress_level=1)
@@ -234,11 +234,11 @@ def test_bars_and_numbers_equal_those_of_the_api(visit: Visit, server: Server) -
     visit.done(1)
     rows = visit.card("one.jpg").locator(".bars li")
     assert rows.locator(".label").all_inner_texts() == answer["labels"]
-    shares = [
+    widths = [
         row.evaluate("bar => bar.clientWidth / bar.parentElement.clientWidth")
         for row in rows.locator(".meter span").all()
     ]
-    assert shares == pytest.approx(answer["probabilities"], abs=0.02)
+    assert widths == pytest.approx(answer["probabilities"], abs=0.02)
     visit.page.locator("#top-k").fill("2")
     visit.page.locator("#top-k").blur()
     playwright.expect(rows).to_have_count(2)
@@ -312,11 +312,11 @@ def test_the_page_works_by_keyboard_alone(visit: Visit) -> None:
 @pytest.mark.parametrize("visit", [PHONE, PHONE | {"color_scheme": "dark"}], indirect=True, ids=["light", "dark"])
 def test_the_page_works_on_a_phone(visit: Visit) -> None:
     page = visit.page
-    for moment in ("empty", "answered", "picture"):
+    for moment in ("empty", "answered", "figure"):
         if moment == "answered":
             visit.add(*each_class(), ("x" * 200 + ".jpg", b"damaged"))
             visit.done(7)
-        if moment == "picture":
+        if moment == "figure":
             visit.card("photo-4.jpg").locator(".show-heat").tap()
             page.locator("#heat-image").wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") == 360, moment
@@ -369,7 +369,7 @@ def test_the_page_waits_for_a_lost_worker_and_keeps_its_predictions(visit: Visit
     visit.done(1)
     asked = visit.count_questions()
     visit.keep_notices()
-    visit.add(("large.png", large_picture()), *each_class()[1:3])
+    visit.add(("large.png", large_photo()), *each_class()[1:3])
     busy_worker(server).kill()
     wait_until(lambda: "A new one is starting" in visit.noticed(), 15)
     visit.done(4)
@@ -400,7 +400,7 @@ def test_photos_added_after_a_clear_do_not_wait_for_earlier_ones(visit: Visit) -
         visit.add(each_class()[1])
     playwright.expect(page.locator("#notice")).to_be_visible()
     page.unroute(QUESTIONS)
-    page.clock.run_for(1000 * SECONDS_BETWEEN_LOOKS)
+    page.clock.run_for(1000 * SECONDS_BETWEEN_CHECKS)
     visit.done(1)
     assert visit.shown("photo-1.jpg") == "深蓝色"
 
@@ -412,7 +412,7 @@ def test_a_restarted_service_is_soon_found_after_many_retries(visit: Visit, line
     line.cut()
     pass_time(page, lambda: page.locator("#service").get_attribute("data-reachable") == "no")
     line.join()
-    page.clock.run_for(1000 * SECONDS_BETWEEN_LOOKS)
+    page.clock.run_for(1000 * SECONDS_BETWEEN_CHECKS)
     visit.done(1)
     assert visit.shown("photo-0.jpg") == "red"
 
@@ -438,7 +438,7 @@ def pass_time(page: "playwright.Page", until: Callable[[], bool]) -> None:
     """Advance the page's clock from check to check."""
 
     def advances() -> bool:
-        page.clock.run_for(1000 * SECONDS_BETWEEN_LOOKS)
+        page.clock.run_for(1000 * SECONDS_BETWEEN_CHECKS)
         return until()
 
     wait_until(advances, 15)

@@ -24,7 +24,7 @@ from tests.support.command import COMMAND, environment_of_tests, heed_interrupts
 from tests.support.ports import free_port
 
 STATIC = Path(str(resources.files("model.page") / "static"))
-PICTURE = bytes(range(256)) * 1000
+PHOTO = bytes(range(256)) * 1000
 HEADERS = {"Accept": "application/json", "Content-Type": "application/octet-stream"}
 
 Page = TestClient[web.Request, web.Application]
@@ -136,13 +136,13 @@ async def test_every_response_forbids_external_scripts_and_sniffing(page: Page, 
 @page_test
 async def test_a_photo_is_forwarded_unchanged(page: Page, behind: Service) -> None:
     query = {"name": "été 🦠.jpg", "model": "pets", "top_k": "3"}
-    response = await page.post("/api/predict", params=query, data=PICTURE, headers=HEADERS)
+    response = await page.post("/api/predict", params=query, data=PHOTO, headers=HEADERS)
     assert (await response.json())["status"] == "OK"
     [seen] = behind.seen
     assert seen.path == "/v2/models/topgraft/predict/"
     assert seen.query == {"model": "pets", "top_k": "3"}
     assert seen.accept == "application/json"
-    assert seen.fields == [("image", "été 🦠.jpg", PICTURE)]
+    assert seen.fields == [("image", "été 🦠.jpg", PHOTO)]
 
 
 @page_test
@@ -157,10 +157,10 @@ async def test_any_file_name_is_forwarded(page: Page, behind: Service) -> None:
         "C:\\a.jpg",
     ]
     for name in names:
-        response = await page.post("/api/predict", params={"name": name}, data=b"picture", headers=HEADERS)
+        response = await page.post("/api/predict", params={"name": name}, data=b"photo", headers=HEADERS)
         assert response.status == 200, name
         [(field, filename, content)] = behind.seen.pop().fields
-        assert (field, content) == ("image", b"picture")
+        assert (field, content) == ("image", b"photo")
         assert filename and len(filename) <= 200
         assert not set("\r\n\x00/\\") & set(filename)
 
@@ -295,7 +295,7 @@ async def test_a_disconnected_client_cancels_the_request_to_the_service(page: Pa
         return web.json_response({})
 
     behind.answer = wait
-    asking = asyncio.create_task(page.post("/api/predict", data=PICTURE, headers=HEADERS))
+    asking = asyncio.create_task(page.post("/api/predict", data=PHOTO, headers=HEADERS))
     await asyncio.wait_for(asked.wait(), 5)
     asking.cancel()
     await asyncio.wait_for(ended.wait(), 5)

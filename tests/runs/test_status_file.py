@@ -68,7 +68,7 @@ def test_the_time_before_an_interruption_counts_for_the_time_limit(run: Run, clo
     workspace = Workspace(run.destination.parent.parent)
     for start in (1, 2):
         progress = StatusFile(run, no_progress)
-        clock.seconds += 1000  # waiting for its turn
+        clock.seconds += 1000  # waiting in the queue
         progress.begin()
         clock.seconds += 40
         progress("features", 48, 108)

@@ -128,7 +128,7 @@ def test_training_is_deterministic_to_the_bit(trained, shapes):
     workspace, _ = trained
     train(TrainConfig(dataset=str(shapes), name="again"), workspace)
     first, second = (
-        load_predictor(find_bundle(workspace, name)).probabilities(_pictures(shapes)) for name in ("shapes", "again")
+        load_predictor(find_bundle(workspace, name)).probabilities(_images(shapes)) for name in ("shapes", "again")
     )
     assert np.array_equal(first, second)
 
@@ -140,8 +140,8 @@ def test_the_keras_model_takes_pixels_and_predicts_as_the_service(trained, shape
     bundle = find_bundle(workspace, "shapes")
     network = keras.models.load_model(bundle.directory / "model.keras", compile=False, safe_mode=True)
     assert network.input.dtype == "uint8"
-    pictures = _pictures(shapes)
-    np.testing.assert_allclose(np.asarray(network(pictures)), load_predictor(bundle).probabilities(pictures), atol=1e-4)
+    pixels = _images(shapes)
+    np.testing.assert_allclose(np.asarray(network(pixels)), load_predictor(bundle).probabilities(pixels), atol=1e-4)
 
 
 def test_training_images_are_near_and_other_images_out_of_distribution(trained, shapes):
@@ -162,10 +162,10 @@ def test_a_model_without_onnx_is_served_by_keras_with_the_same_predictions(train
     workspace, _ = trained
     bundle = find_bundle(workspace, "shapes")
     by_keras = dataclasses.replace(bundle, manifest=dataclasses.replace(bundle.manifest, engine="keras"))
-    pictures = _pictures(shapes)
+    pixels = _images(shapes)
     one, other = load_predictor(bundle), load_predictor(by_keras)
-    np.testing.assert_allclose(one.probabilities(pictures), other.probabilities(pictures), atol=1e-4)
-    np.testing.assert_allclose(one.activation_maps(pictures[0]), other.activation_maps(pictures[0]), atol=1e-3)
+    np.testing.assert_allclose(one.probabilities(pixels), other.probabilities(pixels), atol=1e-4)
+    np.testing.assert_allclose(one.activation_maps(pixels[0]), other.activation_maps(pixels[0]), atol=1e-3)
 
 
 def test_the_keras_graph_predicts_as_its_layers(trained, shapes, monkeypatch):
@@ -174,27 +174,27 @@ def test_the_keras_graph_predicts_as_its_layers(trained, shapes, monkeypatch):
     workspace, _ = trained
     bundle = find_bundle(workspace, "shapes")
     network = keras.models.load_model(bundle.directory / "model.keras", compile=False, safe_mode=True)
-    pictures = _pictures(shapes)
-    layer_by_layer = np.asarray(network(pictures, training=False))
+    pixels = _images(shapes)
+    layer_by_layer = np.asarray(network(pixels, training=False))
     engine = keras_engine(bundle)
 
     def refuse(*_arguments, **_options):
         raise AssertionError("expected the graph that was made when the model was loaded")
 
     monkeypatch.setattr(keras.layers.Layer, "__call__", refuse)
-    for count in (len(pictures), 1, 2):
-        np.testing.assert_allclose(engine(pictures[:count], "probabilities")[0], layer_by_layer[:count], atol=1e-5)
-    features, probabilities = engine(pictures, "features", "probabilities")
-    assert features.shape[0] == len(pictures) and features.shape[1] > probabilities.shape[1]
+    for count in (len(pixels), 1, 2):
+        np.testing.assert_allclose(engine(pixels[:count], "probabilities")[0], layer_by_layer[:count], atol=1e-5)
+    features, probabilities = engine(pixels, "features", "probabilities")
+    assert features.shape[0] == len(pixels) and features.shape[1] > probabilities.shape[1]
     np.testing.assert_allclose(probabilities, layer_by_layer, atol=1e-5)
 
 
 def test_the_activation_map_adds_up_to_the_logits(trained, shapes):
     workspace, _ = trained
     predictor = load_predictor(find_bundle(workspace, "shapes"))
-    picture = _pictures(shapes)[:1]
-    activation = predictor.activation_maps(picture[0]).mean(axis=(0, 1))
-    log_odds = np.log(predictor.probabilities(picture)[0])
+    one_image = _images(shapes)[:1]
+    activation = predictor.activation_maps(one_image[0]).mean(axis=(0, 1))
+    log_odds = np.log(predictor.probabilities(one_image)[0])
     differences = (log_odds - activation) - (log_odds - activation).mean()
     bias = _bias(workspace.models / "shapes" / "model.onnx")
     np.testing.assert_allclose(differences, bias - bias.mean(), atol=1e-3)
@@ -231,7 +231,7 @@ def watched(
     workspace.models.mkdir()
     photos = workspace.data / "photos"
     shutil.copytree(shapes, photos)
-    (photos / "circle" / "001.jpg").write_bytes(b"no picture")
+    (photos / "circle" / "001.jpg").write_bytes(b"no image")
     statuses: list[TrainingStatus] = []
 
     def watch(*_step: object, **_metrics: float) -> None:
@@ -287,7 +287,7 @@ def test_a_network_that_onnx_cannot_represent_is_served_by_keras_with_a_warning(
     bundle = find_bundle(workspace, "m")
     assert bundle.manifest.engine == "keras" and "model.onnx" not in bundle.manifest.files
     assert any("served by Keras" in warning for warning in result.warnings)
-    assert load_predictor(bundle).probabilities(_pictures(shapes, 96)).shape == (3, 3)
+    assert load_predictor(bundle).probabilities(_images(shapes, 96)).shape == (3, 3)
 
 
 def test_features_are_extracted_once(workspace, shapes, monkeypatch):
@@ -374,7 +374,7 @@ def test_an_unusable_dataset_leaves_no_files(workspace):
     assert model_names(workspace) == [] and interrupted_trainings(workspace) == []
 
 
-def _pictures(shapes: Path, size: int = 224) -> np.ndarray:
+def _images(shapes: Path, size: int = 224) -> np.ndarray:
     return np.stack([read_image(shapes / name / "000.jpg", InputSpec.square(size)) for name in CLASSES])
 
 

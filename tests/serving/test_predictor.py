@@ -48,7 +48,7 @@ def test_out_of_memory_while_loading_is_no_damaged_model(tmp_path, monkeypatch, 
 
 def test_predictions_and_errors_are_in_the_order_of_the_images(tmp_path):
     good = _saved(_photo(), "PNG")
-    photos = [("a", good), ("b", b"no picture"), *((str(number), good) for number in range(40)), ("z", b"")]
+    photos = [("a", good), ("b", b"no image"), *((str(number), good) for number in range(40)), ("z", b"")]
     answers = list(_predictor(tmp_path).predict_stream(photos, PredictConfig(top_k=1)))
     assert [answer.image for answer in answers] == [name for name, _ in photos]
     assert [answer.image for answer in answers if answer.error] == ["b", "z"]
@@ -59,9 +59,9 @@ def _inputs(tmp_path: Path) -> dict[str, Any]:
     """One photo in each form that `Predictor.predict` takes."""
     content = _saved(_photo(), "PNG")
     (tmp_path / "photo.png").write_bytes(content)
-    picture = Image.open(io.BytesIO(content))
-    forms = {"text": str(tmp_path / "photo.png"), "path": tmp_path / "photo.png", "bytes": content, "PIL": picture}
-    return forms | {"array": np.asarray(picture.convert("RGB"))}
+    pil_image = Image.open(io.BytesIO(content))
+    forms = {"text": str(tmp_path / "photo.png"), "path": tmp_path / "photo.png", "bytes": content, "PIL": pil_image}
+    return forms | {"array": np.asarray(pil_image.convert("RGB"))}
 
 
 @pytest.mark.parametrize("form", ["text", "path", "bytes", "PIL", "array"])
@@ -94,7 +94,7 @@ def test_an_array_of_several_images_gives_a_list(tmp_path):
     ("image", "message"),
     [
         ("nowhere.jpg", "nowhere.jpg: expected a readable file"),
-        (b"no picture", "image: expected an image"),
+        (b"no image", "image: expected an image"),
         (np.zeros((8, 8, 3)), "received float64 of shape"),
         (np.zeros((8, 8), np.uint8), r"received uint8 of shape \(8, 8\)"),
     ],
@@ -118,8 +118,8 @@ def test_options_of_a_prediction_are_checked(tmp_path):
 @pytest.mark.parametrize("label", ["other", "$x$ & <b>", "a" * 200, "鱼", "line\nbreak"])
 def test_the_figure_has_a_fixed_size_for_any_names(tmp_path, label):
     prediction = Prediction(label, ("one", label), (0.7, 0.3), unknown=True)
-    picture = draw_prediction(_predictor(tmp_path), _saved(_photo(), "PNG"), prediction)
-    assert Image.open(io.BytesIO(picture)).size == (1000, 500)
+    pil_image = draw_prediction(_predictor(tmp_path), _saved(_photo(), "PNG"), prediction)
+    assert Image.open(io.BytesIO(pil_image)).size == (1000, 500)
 
 
 def test_the_activation_map_is_that_of_the_requested_class(tmp_path):
@@ -135,7 +135,7 @@ def test_the_activation_map_is_that_of_the_requested_class(tmp_path):
 
 def test_drawing_a_file_that_is_no_image_is_an_error(tmp_path):
     with pytest.raises(ImageError):
-        draw_prediction(_predictor(tmp_path), b"no picture", Prediction("x", ("one",), (1.0,)))
+        draw_prediction(_predictor(tmp_path), b"no image", Prediction("x", ("one",), (1.0,)))
 
 
 def test_the_overlay_colours_positive_activation_only():

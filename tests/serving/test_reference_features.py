@@ -112,9 +112,9 @@ def _predictor(tmp_path, images: int = 30, **thresholds: float) -> tuple[Predict
     features = _features(images)
     reference = build_reference_features(features, np.arange(images) % 2, _names(images))
 
-    def engine(pictures: np.ndarray, *outputs: str) -> list[np.ndarray]:
+    def engine(pixels: np.ndarray, *outputs: str) -> list[np.ndarray]:
         of = {"probabilities": np.float32([0.3, 0.7]), "features": features[0]}
-        return [np.tile(of[output], (len(pictures), 1)) for output in outputs]
+        return [np.tile(of[output], (len(pixels), 1)) for output in outputs]
 
     bundle = _bundle(tmp_path / "m", "squash")
     bundle.manifest.thresholds.update(thresholds)

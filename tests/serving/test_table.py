@@ -11,7 +11,7 @@ NEAR = (Neighbour("cats/1.jpg", "cat", 0.25), Neighbour("dogs/2.jpg", "dog", 0.5
 ANSWERS = [
     Prediction("a.jpg", ("cat", "dog"), (0.75, 0.25), distance=0.25, neighbours=NEAR),
     Prediction("b.jpg", ("dog", "cat"), (0.5, 0.5), True, None, "features", "it is far", 1.5, NEAR[:1]),
-    Prediction("c.jpg", error="no picture"),
+    Prediction("c.jpg", error="no image"),
 ]
 
 

@@ -107,7 +107,7 @@ def test_only_files_missing_from_a_truncated_zip_are_pulled_again(
     mirror: bool, nextcloud: FaultyProxy, remote_folder: Path, tmp_path: Path
 ) -> None:
     contents = write_files(remote_folder, 40, size=30_000)
-    nextcloud.faults = [Fault("GET", "cut download", times=1, share=0.9)]
+    nextcloud.faults = [Fault("GET", "cut download", times=1, fraction=0.9)]
     assert pull(f"rshare:{remote_folder.name}", tmp_path / "here", mirror=mirror).way == "files"
     assert content_of(tmp_path / "here") == contents and sorted(os.listdir(tmp_path)) == ["cache", "here"]
     assert 2 <= nextcloud.count("GET") <= 1 + 8, "the members that came whole are not asked for again"
@@ -178,12 +178,12 @@ def test_a_zip_needs_no_more_space_than_its_files(
     small_disk(sum(map(len, contents.values())), tmp_path, monkeypatch)
     taken = []
 
-    def unzip_and_look(*arguments: Any) -> Iterator[tuple[str, Iterator[bytes]]]:
+    def unzip_and_measure(*arguments: Any) -> Iterator[tuple[str, Iterator[bytes]]]:
         for name, content in iter_streamed_zip(*arguments):
             taken.append(sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file()))
             yield name, content
 
-    monkeypatch.setattr(nextcloud_module, "iter_streamed_zip", unzip_and_look)
+    monkeypatch.setattr(nextcloud_module, "iter_streamed_zip", unzip_and_measure)
     assert pull(f"rshare:{remote_folder.name}", tmp_path / "here").way == "zip"
     assert content_of(tmp_path / "here") == contents and nextcloud.count("GET") == 1
     whole = [0, *itertools.accumulate(len(contents[name]) for name in sorted(contents))][:-1]

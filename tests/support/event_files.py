@@ -18,6 +18,6 @@ def curve(directory: Path, tag: str) -> list[tuple[int, float]]:
     return [(event.step, round(event.value, 5)) for event in read(directory).Scalars(tag)]
 
 
-def pictures(logs: Path, tag: str) -> list[tuple[int, Image.Image]]:
+def logged_images(logs: Path, tag: str) -> list[tuple[int, Image.Image]]:
     events = read(logs / PICTURES).Images(tag)
     return [(event.step, Image.open(io.BytesIO(event.encoded_image_string))) for event in events]

@@ -92,8 +92,8 @@ def photo(seed: int) -> bytes:
     """A JPEG of no square shape, smooth in some places and fine in others."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (3 + seed, 4, 3), np.uint8)
-    picture = np.asarray(Image.fromarray(coarse).resize((130, 90), Image.Resampling.BICUBIC)).astype(int)
-    noisy = (picture + rng.integers(-30, 30, picture.shape)).clip(0, 255).astype(np.uint8)
+    smooth_image = np.asarray(Image.fromarray(coarse).resize((130, 90), Image.Resampling.BICUBIC)).astype(int)
+    noisy = (smooth_image + rng.integers(-30, 30, smooth_image.shape)).clip(0, 255).astype(np.uint8)
     content = io.BytesIO()
     Image.fromarray(noisy).save(content, "JPEG", quality=95)
     return content.getvalue()

@@ -187,7 +187,7 @@ def scene_in(root: Path) -> Iterator[Scene]:
 
 
 def play(scene: Scene, row: Row) -> Outcome:
-    """Let one fault happen, look at what is left, and do the same again with all well."""
+    """Let one fault happen, check what is left, and do the same again with all well."""
     scene.reset()
     scene.proxy.faults = [dataclasses.replace(fault) for fault in row.faults]
     answer = _answer_to(lambda: scene.act(row.act))

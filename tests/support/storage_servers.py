@@ -83,7 +83,7 @@ class Fault:
         times: how many of them; after that they go well.
         status: of the answer, for `status`.
         where: a part of the path.
-        share: of the answer, that comes before a `cut download`.
+        fraction: of the answer, that comes before a `cut download`.
     """
 
     method: str
@@ -91,7 +91,7 @@ class Fault:
     times: int = 1_000_000
     status: int = 0
     where: str = ""
-    share: float = 0.5
+    fraction: float = 0.5
 
 
 class FaultyProxy:
@@ -247,7 +247,7 @@ class _Unseekable(io.RawIOBase):
 
 def _cut_of(fault: Fault | None) -> float:
     """What part of an answer comes."""
-    return fault.share if fault is not None and fault.act == "cut download" else 1.0
+    return fault.fraction if fault is not None and fault.act == "cut download" else 1.0
 
 
 def obscured(password: str) -> str:

@@ -94,12 +94,12 @@ def test_a_sign_is_a_cutout_that_fills_its_square(name: str) -> None:
 
 
 @pytest.mark.parametrize("scene", range(len(SCENES)))
-def test_scenes_of_any_shape_are_pictures(scene: int) -> None:
+def test_scenes_of_any_shape_are_float_images(scene: int) -> None:
     for size in ((40, 300), (300, 40), (240, 320)):
-        picture = SCENES[scene](size, np.random.default_rng(scene))
-        assert picture.shape == (*size, 3)
-        assert picture.dtype == np.float32
-        assert np.isfinite(picture).all()
+        image = SCENES[scene](size, np.random.default_rng(scene))
+        assert image.shape == (*size, 3)
+        assert image.dtype == np.float32
+        assert np.isfinite(image).all()
 
 
 def test_noise_covers_its_range() -> None:
@@ -125,5 +125,5 @@ def test_a_cutout_keeps_its_aspect(shape: tuple[int, int]) -> None:
 
 def test_backgrounds_are_in_range() -> None:
     for seed in range(6):
-        picture = draw_background((120, 160), np.random.default_rng(seed))
-        assert picture.min() >= 0 and picture.max() <= 255
+        image = draw_background((120, 160), np.random.default_rng(seed))
+        assert image.min() >= 0 and image.max() <= 255

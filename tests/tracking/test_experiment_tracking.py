@@ -371,8 +371,8 @@ def test_the_registered_version_is_the_complete_model_and_predicts_as_the_servic
     bundle = open_bundle(downloaded)
     bundle.verify()
 
-    pictures = np.stack([read_image(shapes / name / "000.jpg", InputSpec.square(96)) for name in CLASSES])
-    np.save(tmp_path / "pictures.npy", pictures)
+    pixels = np.stack([read_image(shapes / name / "000.jpg", InputSpec.square(96)) for name in CLASSES])
+    np.save(tmp_path / "images.npy", pixels)
     code = """
 import json, sys, numpy, mlflow.onnx, mlflow.pyfunc
 mlflow.onnx.load_model(sys.argv[1])
@@ -382,8 +382,8 @@ inputs = model.metadata.signature.inputs.to_dict()
 outputs = [output["name"] for output in model.metadata.signature.outputs.to_dict()]
 print(json.dumps({"answers": answers.tolist(), "inputs": inputs, "outputs": outputs}))
 """
-    said = json.loads(mlflow_server.execute(code, version, tmp_path / "pictures.npy").splitlines()[-1])
-    np.testing.assert_allclose(said["answers"], load_predictor(bundle).probabilities(pictures), atol=1e-5)
+    said = json.loads(mlflow_server.execute(code, version, tmp_path / "images.npy").splitlines()[-1])
+    np.testing.assert_allclose(said["answers"], load_predictor(bundle).probabilities(pixels), atol=1e-5)
     assert said["inputs"][0]["tensor-spec"] == {"dtype": "uint8", "shape": [-1, 96, 96, 3]}
     assert "probabilities" in said["outputs"]
 

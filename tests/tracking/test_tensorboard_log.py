@@ -14,7 +14,7 @@ from model.tracking.epoch_figures import Thumbnails, draw_confident_errors, draw
 from model.tracking.projector import principal_components, write_projector
 from model.tracking.tensorboard_log import TensorBoardLog
 from model.training.epochs import Epoch
-from tests.support.event_files import curve, pictures
+from tests.support.event_files import curve, logged_images
 from tests.support.shapes import CLASSES
 
 
@@ -63,8 +63,8 @@ def test_each_phase_has_curves_and_ends_with_images(tmp_path, dataset):
     assert curve(tmp_path / "fine_tune", "loss") == [(1, 1.0)]
     for phase, step in (("head", 2), ("fine_tune", 1)):
         for kind in ("confusion_matrix", "most_confident_errors"):
-            [(drawn_at, picture)] = pictures(tmp_path, f"{kind}/{phase}")
-            assert drawn_at == step and min(picture.size) > 100
+            [(drawn_at, drawn)] = logged_images(tmp_path, f"{kind}/{phase}")
+            assert drawn_at == step and min(drawn.size) > 100
 
 
 def test_images_take_at_most_a_twentieth_of_the_time(tmp_path, dataset):
@@ -79,7 +79,7 @@ def test_images_take_at_most_a_twentieth_of_the_time(tmp_path, dataset):
     log.epoch(row(101), logits_of([0, 1, 1] * 3))
     log.finish([row(epoch) for epoch in range(1, 102)])
     assert quick < 1
-    assert [step for step, _ in pictures(tmp_path, "confusion_matrix/head")] == [101]
+    assert [step for step, _ in logged_images(tmp_path, "confusion_matrix/head")] == [101]
 
 
 def test_only_the_curves_of_the_best_head_are_kept(tmp_path, dataset):
@@ -124,15 +124,15 @@ def test_the_confusion_matrix_has_true_classes_as_rows_and_predictions_as_column
 @pytest.mark.parametrize("classes", [2, 40, 300])
 def test_a_confusion_matrix_stays_small_with_many_classes(classes: int):
     labels = np.arange(classes)
-    picture = draw_confusion_matrix(labels, labels, [f"a class with a long name {number}" for number in labels])
-    assert max(picture.size) < 800
+    drawn = draw_confusion_matrix(labels, labels, [f"a class with a long name {number}" for number in labels])
+    assert max(drawn.size) < 800
 
 
 def test_the_most_confident_errors_come_first_and_a_missing_image_is_gray(tmp_path, dataset):
-    unsure, sure = 1.0, 5.0
+    unconfident, confident = 1.0, 5.0
     logits = logits_of([sample.label for sample in dataset.val])
-    logits[4] = unsure * np.eye(3)[(dataset.val[4].label + 1) % 3]
-    logits[7] = sure * np.eye(3)[(dataset.val[7].label + 1) % 3]
+    logits[4] = unconfident * np.eye(3)[(dataset.val[4].label + 1) % 3]
+    logits[7] = confident * np.eye(3)[(dataset.val[7].label + 1) % 3]
     thumbnails = Thumbnails("squash")
     sheet = np.asarray(draw_confident_errors(logits, dataset.val, dataset.classes, thumbnails))
     assert np.array_equal(sheet[6:118, 6:118], thumbnails.read(dataset.val[7], 112))

@@ -1,6 +1,6 @@
 """Run by a test in a process of its own, with KERAS_BACKEND=jax.
 
-Answers pictures by a saved model, and fine-tunes a network. Writes a line of JSON: the backend, the probabilities,
+Predicts images by a saved model, and fine-tunes a network. Writes a line of JSON: the backend, the probabilities,
 and the loss of each epoch.
 """
 
@@ -20,9 +20,9 @@ from model.training.fine_tuning.fine_tune import fine_tune
 from model.training.head import random_head
 
 
-def main(model: str, pictures: str, photos: str, work: str) -> None:
+def main(model: str, pixels: str, photos: str, work: str) -> None:
     network = keras.models.load_model(model, compile=False, safe_mode=True)
-    probabilities = network.predict_on_batch(np.load(pictures))
+    probabilities = network.predict_on_batch(np.load(pixels))
     print(
         json.dumps(
             {

@@ -15,7 +15,7 @@ from model.results import InputSpec, no_progress
 from model.runs.trainer import resume, train
 from model.tracking.tensorboard_log import PICTURES
 from model.workspace import Workspace
-from tests.support.event_files import pictures, read
+from tests.support.event_files import logged_images, read
 from tests.support.trainings import Interruption, rows
 
 
@@ -42,7 +42,7 @@ def test_views_change_the_head_deterministically(workspace, shapes):
     assert rows(workspace, "light") == rows(workspace, "again")
     assert len({str(rows(workspace, name)) for name in ("plain", "light", "other")}) == 3
     assert find_bundle(workspace, "light").manifest.train_config["augmentation"] == "light"
-    [(step, sheet)] = pictures(workspace.models / "light" / "logs", "augmentation")
+    [(step, sheet)] = logged_images(workspace.models / "light" / "logs", "augmentation")
     assert step == 0 and sheet.size == (1060, 1304)
     assert "augmentation" not in read(workspace.models / "plain" / "logs" / PICTURES).Tags()["images"]
 

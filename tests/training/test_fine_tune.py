@@ -114,7 +114,7 @@ def test_the_averaged_weights_are_measured_and_kept(data, tmp_path):
 def test_fine_tuning_is_resumed_with_or_without_the_gpu_it_began_with(precisions, data, tmp_path, monkeypatch):
     rows = []
     for epochs, precision in zip((1, 2), precisions, strict=True):
-        monkeypatch.setattr(fine_tuning, "precision", lambda present, wanted=precision: wanted)
+        monkeypatch.setattr(fine_tuning, "precision", lambda present, requested=precision: requested)
         backbone = build_backbone(BACKBONES["MobileNetV3Small"], 32, "none")
         rows.append(_tune(backbone, "top", data, tmp_path, fine_tune_epochs=epochs).head.history)
     assert len(rows[1]) == 2 and rows[1][0] == rows[0][0]

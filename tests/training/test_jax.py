@@ -27,9 +27,9 @@ def test_prediction_and_fine_tuning_work_with_jax(shapes, tmp_path):
     backbone = build_backbone(BACKBONES["EfficientNetLite0"], 64, "imagenet")
     network = build_classifier(backbone, head.kernel, head.bias, temperature=0.5)
     network.save(tmp_path / "model.keras")
-    pictures = np.stack([read_image(path, InputSpec.square(64)) for path in sorted(shapes.rglob("*.jpg"))[::6]])
-    np.save(tmp_path / "pictures.npy", pictures)
-    arguments = (tmp_path / "model.keras", tmp_path / "pictures.npy", shapes, tmp_path)
+    pixels = np.stack([read_image(path, InputSpec.square(64)) for path in sorted(shapes.rglob("*.jpg"))[::6]])
+    np.save(tmp_path / "images.npy", pixels)
+    arguments = (tmp_path / "model.keras", tmp_path / "images.npy", shapes, tmp_path)
     ran = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "tests.training.on_jax", *map(str, arguments)],
         cwd=ROOT,
@@ -41,6 +41,6 @@ def test_prediction_and_fine_tuning_work_with_jax(shapes, tmp_path):
     assert ran.returncode == 0, ran.stderr[-3000:]
     found = json.loads(ran.stdout.splitlines()[-1])
     assert found["backend"] == "jax"
-    np.testing.assert_allclose(found["probabilities"], network.predict_on_batch(pictures), atol=1e-4)
+    np.testing.assert_allclose(found["probabilities"], network.predict_on_batch(pixels), atol=1e-4)
     first, *_, last = found["losses"]
     assert last < first - 0.1

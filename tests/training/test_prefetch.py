@@ -1,4 +1,4 @@
-"""Batches are made ahead, in order, and no further than they are wanted."""
+"""Batches are made ahead, in order, and no further than the limit."""
 
 import threading
 import time

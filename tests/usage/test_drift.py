@@ -15,7 +15,7 @@ from model.usage.sample import MAX_ROWS, Sample
 
 FEATURES = 200
 CLASSES = 4
-LOOKS = 150
+CHECKS = 150
 
 
 def features(rng: np.random.Generator, count: int, mix: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)) -> np.ndarray:
@@ -41,31 +41,31 @@ def described(asked: np.ndarray) -> np.ndarray:
 
 
 def compare(held_out: np.ndarray, asked: np.ndarray) -> Drift:
-    """A look, both being described."""
+    """A drift check of described photos."""
     sample = Sample()
     for row in asked.tolist():
         sample.add(row)
     return judge_drift(np.round(held_out * FEATURE_SCALE).astype(int), sample.rows)
 
 
-def look(rng: np.random.Generator, asked: np.ndarray, held_out: int = 60) -> Drift:
+def check(rng: np.random.Generator, asked: np.ndarray, held_out: int = 60) -> Drift:
     """Compare photos with held-out ones."""
     return compare(described(features(rng, held_out)), described(asked))
 
 
-def alarms(looks: int) -> float:
-    """How many looks at photos of the same kind call them drifted; each time other photos are held out."""
+def alarms(checks: int) -> float:
+    """How many checks at photos of the same kind call them drifted; each time other photos are held out."""
     rng = np.random.default_rng(1)
-    asked = described(features(rng, looks * 120)).reshape(looks, 120, -1)
-    others = described(features(rng, looks * 60)).reshape(looks, 60, -1)
+    asked = described(features(rng, checks * 120)).reshape(checks, 120, -1)
+    others = described(features(rng, checks * 60)).reshape(checks, 60, -1)
     seen = [compare(*pair).verdict for pair in zip(others, asked, strict=True)]
     assert set(seen) <= {"drift", "no drift seen"}
-    return seen.count("drift") / looks
+    return seen.count("drift") / checks
 
 
 def test_photos_of_the_same_kind_raise_no_more_false_alarms_than_the_level_allows() -> None:
     # At a rate of SIGNIFICANCE_LEVEL, more than seven of 150 come about less than once in a thousand times.
-    assert alarms(LOOKS) <= 7 / LOOKS
+    assert alarms(CHECKS) <= 7 / CHECKS
     assert SIGNIFICANCE_LEVEL == 0.01
 
 
@@ -103,7 +103,7 @@ def test_photos_of_another_kind_are_detected(change: str, least_power: float) ->
             return features(rng, 200, (1, 0, 0, 0))
         return np.abs(rng.normal(size=(MIN_PHOTOS, FEATURES))).astype(np.float32)
 
-    seen = [look(rng, changed()) for _ in range(20)]
+    seen = [check(rng, changed()) for _ in range(20)]
     assert sum(drift.verdict == "drift" for drift in seen) / 20 >= least_power
     detected = seen[0]
     assert (
@@ -118,20 +118,20 @@ def test_photos_of_another_kind_are_detected(change: str, least_power: float) ->
 def test_more_photos_raise_the_significance_but_not_the_effect_size() -> None:
     rng = np.random.default_rng(3)
     mix = (3.0, 1.0, 1.0, 1.0)
-    few, many = (look(rng, features(rng, count, mix), held_out=2000) for count in (60, MAX_ROWS))
+    few, many = (check(rng, features(rng, count, mix), held_out=2000) for count in (60, MAX_ROWS))
     assert few.p_value is not None and many.p_value is not None and many.p_value < 1e-6 < few.p_value
     assert few.effect is not None and many.effect is not None and many.effect < 1.5 * few.effect
 
 
 def test_too_few_photos_give_no_verdict() -> None:
     rng = np.random.default_rng(0)
-    few = look(rng, features(rng, MIN_PHOTOS - 1))
+    few = check(rng, features(rng, MIN_PHOTOS - 1))
     assert (few.verdict, few.p_value, few.photos) == ("too few photos", None, MIN_PHOTOS - 1)
-    repeated = look(rng, np.repeat(features(rng, 3), 100, axis=0))
+    repeated = check(rng, np.repeat(features(rng, 3), 100, axis=0))
     assert (repeated.verdict, repeated.photos) == ("too few photos", 3)
-    assert look(rng, features(rng, 100), held_out=MIN_HELD_OUT - 1).verdict == "not judged"
+    assert check(rng, features(rng, 100), held_out=MIN_HELD_OUT - 1).verdict == "not judged"
     assert "older version" in judge_drift(None, [(1, 2)]).reason
-    assert look(rng, features(rng, MIN_PHOTOS), held_out=MIN_HELD_OUT).p_value is not None
+    assert check(rng, features(rng, MIN_PHOTOS), held_out=MIN_HELD_OUT).p_value is not None
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))

@@ -8,11 +8,11 @@ import pytest
 from model.usage.record import LAST_STEP, quantile, step_of
 
 
-@pytest.mark.parametrize("share", [0.0, 0.5, 0.95, 0.99, 1.0])
-def test_a_quantile_is_within_a_tenth_of_the_true_one(share: float) -> None:
+@pytest.mark.parametrize("probability", [0.0, 0.5, 0.95, 0.99, 1.0])
+def test_a_quantile_is_within_a_tenth_of_the_true_one(probability: float) -> None:
     seconds = np.random.default_rng(0).lognormal(-3, 1.2, 5000)
-    found = quantile(Counter(map(step_of, seconds)), share)
-    expected = np.quantile(seconds, share, method="inverted_cdf")
+    found = quantile(Counter(map(step_of, seconds)), probability)
+    expected = np.quantile(seconds, probability, method="inverted_cdf")
     assert found == pytest.approx(expected, rel=0.1)
 
 

@@ -34,7 +34,7 @@ def store(workspace: Workspace) -> UsageStore:
 
 def test_written_counts_are_read_unchanged(store: UsageStore) -> None:
     whole = record(3)
-    whole.add_prediction(Prediction("b", error="no picture"))
+    whole.add_prediction(Prediction("b", error="no image"))
     whole.add_prediction(Prediction("c", ("dog", "cat"), (1.0, 0.0)))
     whole.add_answer("json", 2.0, is_zip=True)
     store.add(PETS, DAY, whole)
