@@ -1,11 +1,10 @@
-"""What pip is to install into the image before the code is there: a layer that only setup.cfg changes.
+"""Requirements file for the Docker image, so that dependencies form a layer that only setup.cfg changes.
 
     python3 requirements.py setup.cfg --tag 2.19.0-gpu --extras mlflow > requirements.txt
 
-Base images differ from what setup.cfg names. Those without CUDA hold TensorFlow as `tensorflow-cpu`: asking for
-`tensorflow` would install it a second time, and so would a newer version, which pip takes where others fit that better.
-Hence the one of the base image is asked for. Where the tag says that there is a GPU, ONNX Runtime is the one that uses
-it; both at once would overwrite each other. Only the standard library is there to run this.
+TensorFlow is pinned to the package and version of the base image. Images without CUDA contain `tensorflow-cpu`, where
+`tensorflow`, or a newer version, would be installed a second time. For GPU images, `onnxruntime` is replaced by
+`onnxruntime-gpu`, because the two packages overwrite each other. Uses the standard library only.
 """
 
 import argparse
@@ -26,9 +25,9 @@ def requirements(setup: Path, tag: str, extras: Sequence[str], installed: Mappin
 
     Args:
         setup: setup.cfg.
-        tag: of the base image; with `gpu` in it there is CUDA.
+        tag: tag of the base image; with CUDA if it contains `gpu`.
         extras: names of groups of extras_require.
-        installed: what the base image has, name -> version; names in small letters, with `-` between words.
+        installed: packages of the base image, name -> version; names in lower case, with `-` between words.
 
     Raises:
         SystemExit: setup.cfg has no such extra.
@@ -48,8 +47,8 @@ def _for_this_base(requirement: str, tag: str, installed: Mapping[str, str]) -> 
     found = _NAME.match(requirement)
     name = found.group().lower() if found else ""
     if name == "tensorflow":
-        here = next((other for other in ("tensorflow-cpu", "tensorflow") if other in installed), None)
-        return f"{requirement.replace(name, here, 1)},=={installed[here]}" if here else requirement
+        present = next((package for package in ("tensorflow-cpu", "tensorflow") if package in installed), None)
+        return f"{requirement.replace(name, present, 1)},=={installed[present]}" if present else requirement
     if name == "onnxruntime" and "gpu" in tag:
         return ONNX_RUNTIME_ON_GPU
     return requirement
@@ -57,12 +56,12 @@ def _for_this_base(requirement: str, tag: str, installed: Mapping[str, str]) -> 
 
 def main() -> None:
     """Print the requirements."""
-    parser = argparse.ArgumentParser(description="What pip is to install into the image.")
+    parser = argparse.ArgumentParser(description="Write the requirements of the image to standard output.")
     parser.add_argument("setup", type=Path)
-    parser.add_argument("--tag", default="", help="of the base image")
-    parser.add_argument("--extras", default="", help="with commas between")
+    parser.add_argument("--tag", default="", help="tag of the base image")
+    parser.add_argument("--extras", default="", help="extras of setup.cfg, separated by commas")
     arguments = parser.parse_args()
-    # Wheels may write tensorflow_cpu for the same.
+    # The metadata of a wheel may name tensorflow-cpu as tensorflow_cpu.
     found = importlib.metadata.distributions()
     installed = {one.metadata["Name"].lower().replace("_", "-"): one.version for one in found}
     extras = [extra for extra in arguments.extras.replace(" ", "").split(",") if extra]

@@ -32,7 +32,7 @@ def replace_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove the temporary files that killed processes left beside `path`; no other process may be writing it."""
+    """Remove the temporary files of `path` left by killed processes; no other process may be writing `path`."""
     for other in leftovers(path):
         other.unlink(missing_ok=True)
 

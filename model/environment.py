@@ -30,7 +30,7 @@ class Kind(Generic[T_co]):
 
     Attributes:
         name: for the documentation.
-        expected: what a value must be, for messages.
+        expected: description of valid values, for messages.
         parse: from text that is not blank to the value.
     """
 
@@ -44,11 +44,11 @@ class Variable(Generic[T]):
     """An environment variable.
 
     Attributes:
-        name: of the variable.
-        kind: its type.
+        name: name of the variable.
+        kind: type of the value.
         default: the value if the variable is not set.
         help: the meaning, for the documentation.
-        section: the section of the documentation.
+        section: section of the documentation.
         secret: whether the value is hidden in all output.
         shown: the default in words, if it differs from the default as text.
     """

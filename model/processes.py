@@ -89,7 +89,7 @@ def run_child(
     The child ends with this process, at the time limit, and when an exception interrupts the wait.
 
     Args:
-        task: what the child does, such as "import of pets.tar.xz"; for messages.
+        task: description of the work, such as "import of pets.tar.xz"; for messages.
         failure: the error for a child that ends without an answer.
         seconds: the time limit.
 

@@ -29,7 +29,7 @@ def write_job(directory: Path) -> None:
 
 
 def write_run(directory: Path, run: Mapping[str, str]) -> None:
-    """Write `mlflow_run.json` beside the files of a model; a failure is logged.
+    """Write `mlflow_run.json` into the folder of a model; a failure is logged.
 
     Args:
         run: experiment, run_id, url, registered_model, version.

@@ -38,7 +38,7 @@ class RegisteredModel:
     """A model as described by its manifest, without opening the network.
 
     Attributes:
-        stamp: that of the manifest when it was read.
+        stamp: stamp of the manifest when it was read.
         files: the files that the manifest lists, relative to the directory.
         summary: the description of the model in the metadata of the service.
         version: `model.bundle.version_of` the manifest; empty if the manifest cannot be read.
@@ -72,10 +72,10 @@ class RegisteredModel:
 
 @dataclasses.dataclass(frozen=True)
 class Latest(Generic[T]):
-    """The model that `latest` stands for.
+    """The model that is `latest`.
 
     Attributes:
-        name: its name; None if no model can be opened.
+        name: name of the model; None if no model can be opened.
         promoted: whether it is `latest` because it was promoted.
         warnings: the models that were skipped, with the reasons.
         opened: the model as `open_model` returned it, or the error if no model can be opened.
@@ -132,7 +132,7 @@ class Registry:
         return [dict(model.summary) for model in reversed(self.models(workspace))]
 
     def latest(self, workspace: Workspace) -> Latest[Bundle]:
-        """The first candidate for `latest` whose files are all there, with the right sizes."""
+        """The first candidate for `latest` whose files exist with the recorded sizes."""
         return self.open_latest(workspace, RegisteredModel.open)
 
     def open_latest(self, workspace: Workspace, open_model: Callable[[RegisteredModel], T]) -> Latest[T]:
@@ -179,7 +179,7 @@ def model_names(workspace: Workspace) -> list[str]:
 
 
 def find_bundle(workspace: Workspace, name: str = LATEST) -> Bundle:
-    """Open a model by its name, or the one that `latest` stands for.
+    """Open a model by its name, or the latest model.
 
     Raises:
         NothingTrainedError: the name is `latest`, and there is no model.
@@ -190,7 +190,7 @@ def find_bundle(workspace: Workspace, name: str = LATEST) -> Bundle:
 
 
 def find_model(workspace: Workspace, name: str, open_model: Callable[[RegisteredModel], T]) -> T:
-    """Open a model by its name, or the one that `latest` stands for, as `open_model` does; log models that are skipped.
+    """Open a model by its name, or the latest model, by calling `open_model`; skipped models are logged.
 
     Raises:
         NothingTrainedError, ModelNotFoundError, ModelDamagedError: see `find_bundle`.
@@ -263,7 +263,7 @@ def _read(directory: Path, stamp: Stamp) -> RegisteredModel:
 
 
 def _measured(metrics: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Accuracy and macro-F1 on the most telling split that was measured."""
+    """Accuracy and macro-F1 of the most reliable measurement."""
     split = primary_measurement(name for name, values in metrics.items() if values)
     values = metrics[split] if split else {}
     return {"accuracy": values.get("accuracy"), "macro_f1": values.get("macro_f1"), "measured_by": split}

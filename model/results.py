@@ -142,7 +142,7 @@ class Neighbour:
     """Training image similar to a predicted image.
 
     Attributes:
-        image: its path inside the dataset.
+        image: path of the image inside the dataset.
         label: name of its class.
         distance: Euclidean distance of the features, each scaled to length 1, in [0, 2]; 0 for the same image.
     """
@@ -162,7 +162,7 @@ class Prediction:
         probabilities: calibrated probabilities of these classes, in [0, 1].
         unknown: whether the image is marked unknown: its confidence is below the threshold, or its distance from the
             training images is above it.
-        error: why the image could not be classified, otherwise None.
+        error: reason why the image could not be classified; None otherwise.
         unknown_reason: which of the two thresholds, or both; empty if the image is not unknown.
         unknown_explanation: the reason as a sentence with the values.
         distance: distance from the training images; None if the model has no reference features.

@@ -18,7 +18,7 @@ class TuningRow:
     """One backbone, with the best options that were found for it.
 
     Attributes:
-        options: those that differ from the options that the search began with.
+        options: options that differ from those at the start of the search.
         trials: the number of candidates with this backbone.
         loss: calibrated cross-entropy in nats on held-out images.
         accuracy, macro_f1: on the same images, in [0, 1], each with its 95 % interval.

@@ -104,7 +104,7 @@ def resume(name: str, *, workspace: Workspace | Path | None = None, progress: Pr
         workspace, progress: see `train`.
 
     Raises:
-        ConfigError: there is no interrupted training of that name; the message lists those there are.
+        ConfigError: there is no interrupted training of that name; the message lists the existing ones.
         TopgraftError: as `train`.
 
     Example:
@@ -160,7 +160,7 @@ def load(model: str = LATEST, *, workspace: Workspace | Path | None = None) -> "
         workspace: see `train`.
 
     Raises:
-        NothingTrainedError, ModelNotFoundError, ModelDamagedError: there is no such model, or it is not whole.
+        NothingTrainedError, ModelNotFoundError, ModelDamagedError: the model does not exist or is damaged.
 
     Example:
         >>> model = topgraft.load("latest")

@@ -1,4 +1,4 @@
-"""Checking a dataset as a training would: found, fetched where it is remote, decoded, checked and split."""
+"""Checks of a dataset as in a training: find or download it, decode its images, check and split them."""
 
 import tempfile
 from collections.abc import Iterator

@@ -80,7 +80,7 @@ def wait_for_dataset(source: Path) -> None:
     """Wait up to two minutes until the folder or file of a dataset is available.
 
     Raises:
-        StorageError: it stayed unavailable.
+        StorageError: the dataset stayed unavailable.
     """
     for seconds in (0.0, *SECONDS_BETWEEN_TRIES):
         _wait(seconds, source)

@@ -33,8 +33,8 @@ def split_rows(
     the images only through their names: the same names, groups and seed give the same splits.
 
     Args:
-        names, labels, groups: of each image; names are distinct, and a group stays in one split.
-        fractions: of the images for val and for test, in [0, 1); train gets the rest.
+        names, labels, groups: name, label and group of each image; names are distinct, groups are never divided.
+        fractions: fractions of the images for val and for test, in [0, 1); train gets the rest.
         seed: fixes which images go where.
 
     Returns:
@@ -57,7 +57,7 @@ def stratified_folds(
     """Divide labelled images into folds of equal size for cross-validation, stratified by class.
 
     Args:
-        names, labels, groups: of each image; names are distinct, and a group stays in one fold.
+        names, labels, groups: name, label and group of each image; names are distinct, groups are never divided.
         folds: the number of folds, 2 or more; with fewer groups than that, some stay empty.
         seed: fixes which images go where.
 

@@ -14,12 +14,12 @@ class TrainingData:
 
     Attributes:
         classes: names in label order.
-        names: of the images, distinct.
+        names: distinct names of the images.
         labels: class indices, int64 (n,).
         groups: int (n,); images of one group stay together when images are divided.
         content_hashes: name -> sha256 of the image's bytes, in hexadecimal.
         splits: split -> its rows, int (k,).
-        source: where the pixels are read from, a sample per row.
+        source: samples from which the pixels are read, one per row.
         folds: the number of folds of cross-validation; 0 for none.
     """
 

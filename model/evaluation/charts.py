@@ -1,7 +1,7 @@
 """Charts as inline SVG: a few kilobytes each, sharp in print, nothing to load.
 
-Colours are those of Okabe and Ito (2008), distinguishable with any colour vision; whatever a colour encodes, a dash, a
-position or a number encodes as well. Lengths are in SVG units. All text is escaped here.
+Colours are those of Okabe and Ito (2008), distinguishable with any colour vision. Nothing is encoded by colour alone: a
+dash, a position or a number shows the same. Lengths are in SVG units. All text is escaped here.
 """
 
 import dataclasses

@@ -64,7 +64,7 @@ def evaluate_on_dataset(
     options: Mapping[str, Any] | None = None,
     progress: Progress = no_progress,
 ) -> EvaluationResult:
-    """Measure a trained model on the test split of a dataset, or on all its images where it has no splits.
+    """Measure a trained model on the test split of a dataset, or on all its images if it has no splits.
 
     Of the dataset that the model was trained on, only images that the model did not learn from are measured.
 

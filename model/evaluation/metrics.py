@@ -200,7 +200,7 @@ def _sum_by_class(cells: np.ndarray, class_of_cell: np.ndarray, classes: int) ->
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """`part` / `whole`, and 0 where `whole` is 0."""
+    """Element-wise `part` / `whole`; 0 if `whole` is 0."""
     return np.divide(part, whole, out=np.zeros(np.shape(whole)), where=whole > 0)
 
 

@@ -93,7 +93,7 @@ class PairedComparison:
 
     Attributes:
         metric: `val_loss`, `val_accuracy` or `val_macro_f1`.
-        base, new: its values.
+        base, new: values of the metric.
         wins: fraction of the resamples in which the new model is better, in [0, 1]; ties do not count.
     """
 

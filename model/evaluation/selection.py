@@ -30,7 +30,7 @@ def select_samples(bundle: Bundle, verdict: Verdict) -> Selection:
     or else the validation split is selected.
 
     Args:
-        verdict: of `prepare_dataset` with the seed and fractions of the training.
+        verdict: result of `prepare_dataset` with the seed and fractions of the training.
 
     Raises:
         DatasetError: the dataset has classes that the model does not have.

@@ -55,7 +55,7 @@ def describe_held_out(reference: ReferenceFeatures, features: np.ndarray, seed: 
     Args:
         reference: features of the training images.
         features: float32 (n, features) of other images; more than `MAX_IMAGES` are sampled.
-        seed: of the sample.
+        seed: random seed of the sample.
 
     Returns:
         float32 (at most `MAX_IMAGES`, 1 + components): distance and components of each image.

@@ -1,4 +1,4 @@
-"""The feature cache: features on disk by the content of each image, so that they are extracted once."""
+"""Feature cache on disk, keyed by the content of each image, so that features are extracted once."""
 
 import contextlib
 import itertools
@@ -65,11 +65,11 @@ class FeatureCache:
     def _saved(
         self, keys: Sequence[str], batches: Iterable[np.ndarray], kind: str, before: int
     ) -> dict[str, np.ndarray]:
-        """The features in `batches` by their keys, saved as they come; not any more once saving has failed.
+        """Features in `batches` by their keys. Each batch is saved at once, until saving fails.
 
         Args:
             kind: the backbone, input and view, for `on_saved`.
-            before: how many images were in the cache already.
+            before: number of images that were already in the cache.
         """
         features: dict[str, np.ndarray] = {}
         unsaved: dict[str, np.ndarray] = {}
@@ -103,7 +103,7 @@ class FeatureCache:
         return {key: np.frombuffer(row[0], np.float32) for key, row in found.items() if row}
 
     def _write(self, features: Mapping[str, np.ndarray]) -> bool:
-        """Save features; False where that is impossible: the training continues, the next one extracts them again."""
+        """Save features; return False if they cannot be saved, so that a later training has to extract them again."""
         rows = [(key, np.asarray(values, np.float32).tobytes()) for key, values in features.items()]
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)

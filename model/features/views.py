@@ -44,7 +44,7 @@ def rotate(image: np.ndarray, degrees: float, rng: np.random.Generator) -> np.nd
 
 
 def crop(image: np.ndarray, min_fraction: float, rng: np.random.Generator) -> np.ndarray:
-    """Enlarge a part of the image with the same aspect ratio to the whole size."""
+    """Enlarge a random part of the image, of the same aspect ratio, to the full size."""
     height, width = image.shape[:2]
     fraction = rng.uniform(min_fraction, 1)
     left, top = rng.random(2) * (1 - fraction) * (width, height)
@@ -53,7 +53,7 @@ def crop(image: np.ndarray, min_fraction: float, rng: np.random.Generator) -> np
 
 
 def color(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
-    """Change brightness, then contrast around the mean gray, then saturation, each by a factor of its own."""
+    """Change brightness, then contrast around the mean gray, then saturation, each by its own factor."""
     brightness, contrast, saturation = rng.uniform(1 - strength, 1 + strength, 3).astype(np.float32)
     bright = image.astype(np.float32) * brightness
     mean = (bright @ _LUMA).mean()
@@ -108,8 +108,8 @@ class View:
 
     Attributes:
         operations: applied in their order.
-        seed: of the training.
-        number: of the view, from 1.
+        seed: random seed of the training.
+        number: number of the view, from 1.
     """
 
     operations: tuple[Operation, ...]
@@ -133,7 +133,7 @@ def view_transform(view: View, content_hashes: Mapping[str, str]) -> Transform:
 
 
 def views_of(config: TrainConfig, images_per_class: float) -> tuple[View, ...]:
-    """The augmented views that a training learns from, besides the images themselves."""
+    """Augmented views of a training, without the original images."""
     # Features of a frozen backbone gain nothing from augmentation (docs/benchmarks.md, "options").
     is_frozen = config.fine_tune == "none" and config.weights != "none"
     operations = parse_augmentation(config.augmentation, math.inf if is_frozen else images_per_class)

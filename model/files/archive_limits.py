@@ -18,8 +18,8 @@ class ArchiveLimits:
 
     Attributes:
         entries: files and folders.
-        total_bytes: of all files together, unpacked.
-        entry_bytes: of one file, unpacked.
+        total_bytes: unpacked size of all files together.
+        entry_bytes: unpacked size of one file.
         ratio: unpacked bytes per byte of the archive, beyond the first 64 MiB; photos stay near 1.
     """
 

@@ -1,7 +1,7 @@
 """Unpacking and reading of untrusted archives.
 
-An archive with a path that leads outside, a link, a device or a repeated name is refused as a whole, and nothing of it
-stays on disk.
+An archive with a path that leads outside, a link, a device or a repeated name is refused completely. None of its
+files remain on disk.
 """
 
 import contextlib
@@ -129,7 +129,7 @@ def iter_archive_files(
 
 
 def count_zip_files(content: Path | IO[bytes], limits: ArchiveLimits = DATASET_LIMITS) -> int:
-    """Number of files that the table of a zip lists, without hidden ones; 0 where it cannot be read."""
+    """Number of files that the table of a zip lists, without hidden ones; 0 if the table cannot be read."""
     with contextlib.suppress(ArchiveError, OSError), contextlib.ExitStack() as stack, explained_damage("the zip"):
         stream = stack.enter_context(as_stream(content))
         archive = stack.enter_context(open_zip(stream, "the zip", limits))
@@ -139,7 +139,7 @@ def count_zip_files(content: Path | IO[bytes], limits: ArchiveLimits = DATASET_L
 
 @contextlib.contextmanager
 def explained_damage(label: str) -> Iterator[None]:
-    """Turn what the reader of a damaged archive raises into an ArchiveError."""
+    """Convert the errors that readers raise for damaged archives to ArchiveError."""
     try:
         yield
     except ArchiveError:

@@ -64,7 +64,7 @@ def _has_link_loop(folder: Path, parents: frozenset[str] = frozenset()) -> bool:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file name is hidden, or made by macOS."""
+    """Whether a file is hidden, or a metadata file of macOS."""
     return name.startswith(".") or name == "__MACOSX"
 
 

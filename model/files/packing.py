@@ -51,13 +51,13 @@ class Packed:
 
 
 def pack_folder(folder: Path, archive: Path, progress: Progress = no_progress) -> Packed:
-    """Pack the files of a folder into a tar, which appears whole or not at all and replaces an existing one.
+    """Pack the files of a folder into a tar, atomically; an existing file is replaced.
 
     Args:
         progress: called with the phase `pack`, in files.
 
     Raises:
-        DatasetError: no folder, no file in it, or a file name that an archive does not keep.
+        DatasetError: the folder does not exist or is empty, or an archive cannot store a file name.
         ArchiveTooLargeError: more files than an archive may hold.
     """
     files = _files_of(folder)

@@ -58,7 +58,7 @@ def iter_streamed_zip(
 
 
 def _listed_name(name: str, sizes: Mapping[str, int], prefix: str) -> str | None:
-    """Listed name of a file of the zip; None where none or two are possible."""
+    """Listed name of a file of the zip; None if no name, or more than one, matches."""
     listed = {name, name.removeprefix(prefix)} & sizes.keys()
     return listed.pop() if len(listed) == 1 else None
 
@@ -158,7 +158,7 @@ class _Content:
         return self._length == self._size and (self._crc, self._size) == self._expected()
 
     def _expected(self) -> tuple[int, int] | None:
-        """CRC-32 and size by the zip, in the header or in the descriptor behind the content; None where cut off."""
+        """CRC-32 and size by the zip, in the header or in the descriptor behind the content; None if truncated."""
         if not self._header.has_descriptor:
             return self._header.crc, self._size
         layout = _ZIP64_DESCRIPTOR if self._header.has_zip64_field else _DESCRIPTOR

@@ -64,7 +64,7 @@ def _check_names(bundle: Bundle) -> None:
 
 
 def _check_content(path: Path, row: BundleFile | None, work_directory: Path) -> None:
-    """Check a file by the kind of its content; text needs no check, and the report has a check of its own."""
+    """Check a file by the kind of its content; text needs no check, and the report is checked separately."""
     if row is None:
         raise AssertionError(f"{path}: the names of all files were checked before")
     if row.content == "onnx":

@@ -18,7 +18,7 @@ def check_untrusted_graph(path: Path) -> None:
     """Check that a graph contains all of its tensors, and only standard ONNX operators.
 
     Raises:
-        ModelError: it does not, or the file is no ONNX graph.
+        ModelError: the graph contains anything else, or the file is not an ONNX graph.
     """
     try:
         graph = onnx.load(str(path), load_external_data=False)

@@ -1,6 +1,6 @@
 """The classifier in Keras: a backbone, pooled features, the head, calibrated probabilities.
 
-Only layers of Keras itself, so that loading a saved model needs no code of ours.
+Only built-in layers of Keras are used, so that a saved model can be loaded without Topgraft.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ class DenseLayer:
 
 
 def build_classifier(backbone: keras.Model, kernel: np.ndarray, bias: np.ndarray, temperature: float) -> keras.Model:
-    """Build the whole model.
+    """Build the complete classifier.
 
     Args:
         backbone: from uint8 images to a feature map (`model.networks.pretrained`).
@@ -46,7 +46,7 @@ def build_classifier(backbone: keras.Model, kernel: np.ndarray, bias: np.ndarray
 
 
 def cut_at_last_block(backbone: keras.Model) -> tuple[keras.Model, keras.Model]:
-    """Cut a backbone in two: a trunk that stays frozen, and its last block.
+    """Divide a backbone into a frozen trunk and its last block.
 
     The cut is at the final resolution, at a tensor that every path goes through: the narrowest, the first of equals.
     If no layer after it can be trained, the cut is at the resolution before.

@@ -50,7 +50,7 @@ def build_backbone(backbone: Backbone, image_size: int, weights: str, seed: int 
 
 
 def _scale(pixels: keras.KerasTensor, backbone: Backbone) -> keras.KerasTensor:
-    """Scaling as built-in layers, so that the saved model needs no code of ours to load."""
+    """Scaling as built-in layers, so that a saved model can be loaded without Topgraft."""
     if backbone.scaling == "lite":
         return layers.Rescaling(1 / 128, -127 / 128, name="scaling")(pixels)
     if backbone.scaling == "tf":

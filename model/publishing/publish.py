@@ -118,10 +118,10 @@ def plan(bundle: Bundle, workspace: Workspace, options: PublishOptions) -> list[
 
 
 class _Run:
-    """One publication: what its steps share, and what each of them has found or made.
+    """State of one publication, shared by its steps.
 
     Attributes:
-        place: of the archive in the remote storage.
+        place: path of the archive in the remote storage.
         folder: `published/MODEL/` of the workspace.
         out: folder of the child module.
         sent: whether the archive had to be uploaded.
@@ -252,8 +252,8 @@ def check(options: PublishOptions, address: str, out: Path) -> None:
         out: folder of the child module.
 
     Raises:
-        ConfigError: the day has passed, or a child module cannot be written from these options, or not there.
-        StorageSettingsError: no image can be built from a link of this Nextcloud.
+        ConfigError: the expiry date has passed, or a child module cannot be written with these options or to this folder.
+        StorageSettingsError: an image cannot be built from links of this Nextcloud.
     """
     _check_day(options.expires)
     if options.password:

@@ -69,7 +69,7 @@ def first_status(status: TrainingStatus, workspace: Workspace, policy: QueuePoli
 
 
 def wait_in_queue(run: Run, workspace: Workspace) -> None:
-    """Wait until a queued training may run; first come, first served."""
+    """Wait until a queued training may run, in order of arrival."""
     reported = ""
     while ahead := _start_or_update(run, workspace):
         names = ", ".join(status.name for status in ahead)

@@ -23,9 +23,9 @@ def judge(
 
     Args:
         label: the most probable class.
-        confidence: its probability.
+        confidence: probability of this class.
         distance: from the training images; None if the model has no reference features.
-        thresholds: those of the manifest; a missing one is not applied.
+        thresholds: thresholds in the manifest; a missing one is not applied.
     """
     min_confidence, max_distance = _min_confidence(label, thresholds, config), _max_distance(thresholds, config)
     unsure = confidence < min_confidence

@@ -63,7 +63,7 @@ def keras_engine(bundle: Bundle) -> Callable[..., list[np.ndarray]]:
 
 
 def _compiled(network: "keras.Model") -> Callable[[np.ndarray], Any]:
-    """The network compiled for inference on any number of images; uncompiled, most of the time goes to Python."""
+    """The network compiled for inference on any number of images; uncompiled, Python takes most of the time."""
     import keras
 
     def infer(images: Any) -> Any:

@@ -68,11 +68,11 @@ class ModelCache:
         self._logged: tuple[str, ...] = ()
 
     def find(self, workspace: Workspace, name: str) -> Found:
-        """Return the model of that name, or the one that `latest` stands for, as it is on disk now.
+        """Return the model of a name, or the latest model, in its current state on disk.
 
         Raises:
             NothingTrainedError, ModelNotFoundError, ModelDamagedError: see `model.registry.find_bundle`.
-            ModelBusyError: it is replaced again and again.
+            ModelBusyError: the model is replaced repeatedly.
         """
         for _ in range(_ATTEMPTS):
             try:

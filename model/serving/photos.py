@@ -23,7 +23,7 @@ class Photos:
     """The photos in files, folders, zips and lists, read one after another: pairs of name and content.
 
     Attributes:
-        answered: how often each name has its answer already: so often it is left out.
+        answered: name -> number of its predictions so far; as many photos of this name are skipped.
         unreadable: after the iteration, the files that could not be opened, with the errors.
     """
 
@@ -72,8 +72,8 @@ class Photos:
 def predict_photos(
     predictor: Predictor, photos: Photos, config: PredictConfig, progress: Progress = no_progress
 ) -> Iterator[Prediction]:
-    """Classify the photos that have no answer yet; those that cannot be read come with an error, files that cannot
-    be opened last."""
+    """Classify the photos without a prediction; unreadable images have an error, and files that cannot be opened
+    come last."""
     start, before = time.monotonic(), photos.answered.total()
     total = len(photos)
     for done, prediction in enumerate(predictor.predict_stream(photos, config), before + 1):
@@ -87,7 +87,7 @@ def refuse_unreadable(predictions: Sequence[Prediction]) -> None:
     """Check that at least one photo could be read.
 
     Raises:
-        ImageError: none could; the message lists them.
+        ImageError: no photo could be read; the message lists all errors.
     """
     if all(item.error is not None for item in predictions):
         listed = "".join(f"\n  {item.image}: {item.error}" for item in predictions)

@@ -35,7 +35,7 @@ def draw_prediction(predictor: Predictor, content: bytes, prediction: Prediction
 
     Args:
         content: the encoded image.
-        prediction: its prediction, without an error.
+        prediction: prediction for the image, without an error.
         explain_class: class of the activation map; empty for the most probable one.
 
     Returns:

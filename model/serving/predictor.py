@@ -156,7 +156,7 @@ class Predictor:
 
         Args:
             images: pairs of a name and an image: its file, its bytes, or its pixels.
-            config: how many classes and neighbours to list, and thresholds in place of the model's own.
+            config: number of classes and neighbours to list, and thresholds that override those of the model.
 
         Yields:
             A prediction for each image; one that cannot be decoded has its `error` set.
@@ -248,7 +248,7 @@ def _failed(image: tuple[str, ImageContent], error: ImageError) -> Prediction:
 
 
 def find_predictor(workspace: Workspace, name: str = LATEST) -> Predictor:
-    """Load a model by its name, or the one that `latest` stands for.
+    """Load a model by its name, or the latest model.
 
     Raises:
         NothingTrainedError, ModelNotFoundError, ModelDamagedError: see `model.registry.find_bundle`.

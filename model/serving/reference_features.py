@@ -111,7 +111,7 @@ def build_reference_features(
         features: float32 (n, features), n at least 1.
         labels: int (n,).
         names: n of them.
-        seed: of the sample.
+        seed: random seed of the sample.
     """
     if len(features) > limit:
         chosen = np.sort(np.random.default_rng(seed).choice(len(features), limit, replace=False))

@@ -1,4 +1,4 @@
-"""Remote storage: Nextcloud, S3 and whatever else rclone supports, behind one small interface.
+"""Remote storage: Nextcloud, S3 and others that rclone supports, behind one small interface.
 
     storage = open_storage("rshare:photos")     a `Storage`; a local path gives one of this machine
     storage.list()                              all files below it

@@ -102,7 +102,7 @@ def local_file(where: str, progress: Progress = no_progress, sibling_suffixes: S
         sibling_suffixes: suffixes of sibling files that are fetched, too, if they exist, such as `.sha256`.
 
     Raises:
-        StorageError: it could not be fetched.
+        StorageError: the download failed.
     """
     if not is_remote(where):
         yield Path(where)
@@ -128,7 +128,7 @@ def output_file(where: Path, progress: Progress = no_progress) -> Iterator[Path]
     Until it is uploaded the file is kept in the cache, so that interrupted work can be resumed.
 
     Raises:
-        StorageError: it could not be uploaded; the message names the local file.
+        StorageError: the upload failed; the message names the local file.
     """
     if not is_remote(str(where)):
         yield where

@@ -1,4 +1,4 @@
-"""Downloads of URLs that the user gives to a command: whole, over TLS, and verified.
+"""Downloads of URLs given on the command line: complete, over TLS, and verified.
 
 Unlike `api.fetch`, which keeps clients of the service out of its network, a download may reach every address that the
 user can reach, also through the proxies of the environment. An interrupted transfer is resumed where it stopped.
@@ -48,7 +48,7 @@ def download(
 
     Raises:
         FetchError: the URL is invalid, not found, refused, or not safe to use.
-        StorageBusyError, StorageUnreachableError: no answer, also after retries.
+        StorageBusyError, StorageUnreachableError: the server did not respond, also after retries.
         StorageDamagedError: the content has another sha256.
     """
     _require_safe(url, sha256)

@@ -1,4 +1,4 @@
-"""A folder of a Nextcloud as one zip: thousands of small files in one answer, unpacked while it arrives."""
+"""Download of a Nextcloud folder as one zip: many small files in one response, unpacked while it arrives."""
 
 import contextlib
 import os
@@ -20,7 +20,7 @@ _ARRIVING = "arriving"
 
 
 def may_offer_zip(settings: Mapping[str, str]) -> bool:
-    """Whether a remote is of a kind that offers folders as zips; whether it does is known only from its answer."""
+    """Whether a remote may offer folders as zips; only its response shows whether it does."""
     return settings.get("type") == "webdav" and settings.get("vendor") in _VENDORS
 
 
@@ -32,7 +32,7 @@ def fetch_as_zip(
     staging: Path,
     progress: Progress,
 ) -> bool:
-    """Fetch files of a folder by one zip that the server makes; False where it does not offer that.
+    """Download files of a folder as one zip created by the server; return False if the server does not offer it.
 
     The zip is unpacked while it arrives and never stored. A file is written in `staging` and moved into `directory`
     when it is whole, so the files that arrived before an interruption are kept.
@@ -66,7 +66,7 @@ def fetch_as_zip(
 
 @contextlib.contextmanager
 def _zip_blocks(place: Place) -> Iterator[Iterable[bytes] | None]:
-    """The zip of a folder, block by block as it arrives; None where the server does not offer that."""
+    """Content of the zip of a folder, block by block; None if the server does not offer zips."""
     action = f"fetch {place} as a zip"
     with request(
         webdav_account(place.remote), "GET", f"{place.path}/", {"Accept": "application/zip"}, action
@@ -81,7 +81,7 @@ def _zip_blocks(place: Place) -> Iterator[Iterable[bytes] | None]:
 
 
 def _counted(blocks: Iterable[bytes], report: Callable[[int], object]) -> Iterator[bytes]:
-    """The same blocks; calls `report` with the number of bytes so far."""
+    """Pass blocks through, and call `report` with the number of bytes received so far."""
     length = 0
     for block in blocks:
         length += len(block)
@@ -90,7 +90,7 @@ def _counted(blocks: Iterable[bytes], report: Callable[[int], object]) -> Iterat
 
 
 def _write(path: Path, content: Iterable[bytes], modified: float, staging: Path) -> None:
-    """Write a file so that it appears whole, with the time that the remote lists."""
+    """Write a file atomically, with the modification time of the remote file."""
     staging.mkdir(parents=True, exist_ok=True)
     with open(staging / _ARRIVING, "wb") as stream:
         stream.writelines(content)

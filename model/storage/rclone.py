@@ -147,7 +147,7 @@ class Rclone:
         return bool(json.loads(self._run(f"list {place}", ["lsjson", "--no-mimetype", str(place)])))
 
     def _copy_folder(self, source: str, target: str, action: str, phase: str, progress: Progress) -> None:
-        """Run `rclone copy`: files of the same size and time are skipped, the others appear whole, one by one."""
+        """Run `rclone copy`: files of the same size and time are skipped, the others are replaced atomically."""
         arguments = ["copy", "--transfers", str(TRANSFERS), "--checkers", str(TRANSFERS), "--fast-list", source, target]
         if phase == UPLOAD:
             arguments.append("--copy-links")

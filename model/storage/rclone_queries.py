@@ -19,7 +19,7 @@ def in_double_quotes(path: str) -> str:
     """A path escaped for double quotes of a POSIX shell: nothing in it is executed or replaced.
 
     Raises:
-        StorageError: it has a null character, which no command accepts.
+        StorageError: the path has a null character, which no command accepts.
     """
     if "\0" in path:
         raise StorageError(f"expected a path without null characters, received {path!r}.")
@@ -40,7 +40,7 @@ def free_bytes(place: str) -> int | None:
     """Free bytes of the remote of `remote:path`; None if it does not report them.
 
     Raises:
-        StorageError: refused, or no answer.
+        StorageError: the request was refused, or the remote did not respond.
     """
     try:
         free = _ask(f"ask {place} for its free space", "about", in_double_quotes(place)).get("free")
@@ -55,7 +55,7 @@ def names_in(place: str) -> list[str]:
     """Sorted names of the files and folders in `remote:path`; those of folders end with `/`.
 
     Raises:
-        StorageError: not found, refused, or no answer.
+        StorageError: the path does not exist, the request was refused, or the remote did not respond.
     """
     rows = _ask(f"list {place}", "ls", in_double_quotes(place), max_depth=1)
     return sorted(row["Name"] + "/" * row["IsDir"] for row in rows)

@@ -1,1 +1,1 @@
-"""Synthetic photos: cut-outs pasted on drawn backgrounds, and the demo dataset made that way."""
+"""Synthetic photos: cut-outs pasted on drawn backgrounds, and the demo dataset."""

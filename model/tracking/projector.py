@@ -34,7 +34,7 @@ def write_projector(directory: Path, features: np.ndarray, dataset: Dataset, thu
     """Write the files of the projector for at most 2,000 images, spread over all splits and classes.
 
     Args:
-        directory: of a TensorBoard run.
+        directory: folder of a TensorBoard run.
         features: float32 (n, features), of all samples of the dataset; reduced to their first 50 principal components.
     """
     if len(features) < 2:

@@ -36,7 +36,7 @@ class TensorBoardLog:
     def __init__(self, directory: Path, dataset: Dataset, resize: str) -> None:
         """Args:
         directory: logs/ of the model; event files of an earlier run are replaced.
-        resize: how images are made square.
+        resize: method by which images are resized to a square.
         """
         self._directory, self._dataset = directory, dataset
         self._thumbnails = Thumbnails(resize)

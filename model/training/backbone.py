@@ -28,7 +28,7 @@ class UsedBackbone:
         network: returns it as a Keras model from uint8 images to a feature map.
         graph: it as a serialised ONNX graph; None if it cannot be converted.
         extract: from images to features, by the fastest engine.
-        remark: why there is no graph, else empty.
+        remark: reason why there is no graph; empty otherwise.
     """
 
     network: Callable[[], "keras.Model"]
@@ -38,7 +38,7 @@ class UsedBackbone:
 
 
 def pretrained_backbone(backbone: Backbone, spec: InputSpec) -> UsedBackbone:
-    """A backbone with ImageNet weights, converted to ONNX where that is possible.
+    """A backbone with ImageNet weights, converted to ONNX if possible.
 
     Raises:
         WeightsError, ConfigError: the backbone cannot be built.
@@ -54,7 +54,7 @@ def pretrained_backbone(backbone: Backbone, spec: InputSpec) -> UsedBackbone:
 
 
 def tuned_backbone(network: "keras.Model", spec: InputSpec) -> UsedBackbone:
-    """A fine-tuned network, converted to ONNX where that is possible."""
+    """A fine-tuned network, converted to ONNX if possible."""
     from model.networks.onnx_export import convert_backbone
 
     try:

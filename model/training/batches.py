@@ -24,7 +24,7 @@ class InputSource(Protocol):
     def is_sequential(self) -> bool: ...
 
     def take(self, views: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """The inputs (n, ...) of some images, each in the view with the number beside it; both int (n,)."""
+        """Inputs (n, ...) of the images `rows`, int (n,), each in its view in `views`, int (n,)."""
 
 
 class ArrayInputs:
@@ -41,7 +41,7 @@ class ArrayInputs:
         return len(self._inputs)
 
     def take(self, views: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """The inputs (n, ...) of images `rows`, each in its own of `views`."""
+        """Inputs (n, ...) of the images `rows`, each in its view in `views`."""
         taken: np.ndarray = self._inputs[views, rows]
         return taken
 
@@ -69,7 +69,7 @@ class BatchOptions(Protocol):
 
 
 class TrainBatches:
-    """Batches of stored inputs. An epoch has each image once, in the next of its views, in an order of its own.
+    """Batches of stored inputs. An epoch has each image once, in its next view, in a new random order.
 
     Attributes:
         images: in an epoch.
@@ -85,7 +85,7 @@ class TrainBatches:
         batch_size: int,
     ) -> None:
         """Args:
-        labels, weights: of the images, (n,).
+        labels, weights: labels and weights of the images, (n,).
         batch_size: the maximum; all batches are nearly equal.
         """
         self.images = len(labels)
@@ -142,7 +142,7 @@ def soft_targets(labels: np.ndarray, classes: int, smoothing: float) -> np.ndarr
 def mix(
     inputs: np.ndarray, targets: np.ndarray, weights: np.ndarray, strength: float, rng: np.random.Generator
 ) -> Batch:
-    """Mixup (Zhang et al., 2018): blend each image with another of the batch, in one proportion for the whole batch.
+    """Mixup (Zhang et al., 2018): blend each image with another one of the batch, in the same proportion for all.
 
     Args:
         inputs: (n, ...), features or pixels.

@@ -95,7 +95,7 @@ class CachedCounts:
         self._path = work_directory / CACHED_FEATURES
 
     def __call__(self, kind: str, images: int) -> None:
-        """Record that so many images have features of this kind.
+        """Record the number of images with features of this kind.
 
         Raises:
             OSError: the file cannot be written.

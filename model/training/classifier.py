@@ -24,7 +24,7 @@ class Predictions:
 
     Attributes:
         probabilities, uncalibrated: float32 (n, classes), softmax with and without the temperature.
-        folds: of cross-validation; 0 if the model itself predicted.
+        folds: number of cross-validation folds; 0 for predictions of the model itself.
     """
 
     samples: tuple[Sample, ...]
@@ -48,8 +48,8 @@ class Classifier:
         kernel, bias: the head, float32 (features, classes) and (classes,).
         chosen: the head that validation chose, before it was trained on validation images too.
         temperature: divides the logits, fitted on the predictions of cross-validation, else on validation.
-        thresholds: of confidence and distance for unknown images, as in `model.bundle.Manifest`; those of confidence
-            are fitted on the same predictions.
+        thresholds: thresholds of confidence and distance for unknown images, as in `model.bundle.Manifest`; the
+            confidence thresholds are fitted on the same predictions.
         reference: features of the training images.
         held_out: description of the images of `val` and `test`, none of which is in `reference`; see
             `model.evaluation.unknown.describe_held_out`.
@@ -82,7 +82,7 @@ class FittedParts:
         features: float32 (n, features), a row for each image of `TrainingContext.data`.
         chosen: the head that validation chose.
         final: the head of the classifier, which may have been trained on validation images too.
-        cross_validation: its predictions, if there was one and the backbone stayed frozen.
+        cross_validation: out-of-fold predictions, if there are any and the backbone stayed frozen.
     """
 
     backbone: UsedBackbone

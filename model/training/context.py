@@ -25,7 +25,7 @@ class TrainingContext:
 
     Attributes:
         work_directory: for checkpoints and large temporary files; an interrupted training is resumed from there.
-        deadline: when to stop with the best model so far.
+        deadline: time at which to stop with the best model so far.
         journal: records each epoch and the final features.
         warnings: sentences about what may hurt, for the reader of the result.
         remarks: sentences about what was chosen, where nothing is wrong.

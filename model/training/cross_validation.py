@@ -68,7 +68,7 @@ def cross_validate(
         data: the images; names, labels and groups are used.
         images: their features and views, in the same order; the weights are computed again for each fold.
         on_fold: called after each fold with the number of folds that are done.
-        deadline: when to stop.
+        deadline: time at which to stop.
         checkpoints: folds of an interrupted call are not repeated.
 
     Returns:
@@ -104,7 +104,7 @@ def _fit(
     plan: FoldPlan,
     options: HeadOptions,
 ) -> Head:
-    """Train a head on the images at `rows` as a training does on a whole dataset."""
+    """Train a head on the images at `rows`, by the same procedure as on a complete dataset."""
     classes, left = len(data.classes), data.select(rows)
     fractions: dict[Split, float] = {"val": plan.val_fraction}
     divided = split_rows(left.names, left.labels.tolist(), left.groups.tolist(), fractions, plan.seed)

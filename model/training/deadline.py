@@ -22,7 +22,7 @@ class Deadline:
         return cls(math.inf if minutes is None else time.monotonic() + 60 * minutes - used)
 
     def at_least(self, seconds: float) -> "Deadline":
-        """The later of this deadline and so many seconds from now."""
+        """The later of this deadline and `seconds` from now."""
         return Deadline(max(self.moment, time.monotonic() + seconds))
 
     def seconds_left(self) -> float:

@@ -53,7 +53,7 @@ def fit_classifier(
 
     Args:
         work_directory: for checkpoints and large temporary files; an interrupted training is resumed from there.
-        deadline: when to stop with the best model so far.
+        deadline: time at which to stop with the best model so far.
         journal: records each epoch and the final features.
 
     Raises:

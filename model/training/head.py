@@ -116,7 +116,7 @@ def train_head(
         classes: the number of classes.
         on_epoch: called after each epoch with the row of the leading candidate, and its logits float32 (n, classes)
             of the validation images; None instead of logits for an epoch before an interruption.
-        deadline: when to stop with the best head so far; at least one epoch is run.
+        deadline: time at which to stop with the best head so far; at least one epoch is run.
         checkpoints: an interrupted call is resumed from there, to the same head; a finished one is not repeated.
 
     Raises:
@@ -209,7 +209,7 @@ class _Search:
         return self.cut_short
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Arrays and plain JSON values for `restore`; besides them an epoch depends on its number only."""
+        """State for `restore`, as arrays and plain JSON values; an epoch depends on this state and its number only."""
         arrays = {name: getattr(self, name) for name in _CHANGING}
         arrays |= {f"best_kernel_{number}": kernel for number, (kernel, _) in enumerate(self.best)}
         arrays |= {f"best_bias_{number}": bias for number, (_, bias) in enumerate(self.best)}

@@ -1,4 +1,4 @@
-"""Estimates of the memory of a training, made before time is spent: the system would kill it without a message.
+"""Estimates of the memory of a training, checked early because the system kills processes without a message.
 
 The estimates are rough; their factors were measured with TensorFlow on a CPU.
 """
@@ -26,10 +26,10 @@ def refuse_too_many_features(images: int, features: int, views: int) -> None:
     """Check that the features of a head and its views fit into memory, before views are extracted.
 
     Args:
-        views: of each image, besides the image itself.
+        views: number of augmented views of each image, without the image itself.
 
     Raises:
-        TrainingError: they do not fit; the message says which option to lower.
+        TrainingError: the features do not fit; the message names the option to lower.
     """
     needed = _COPIES_OF_FEATURES * _BYTES * images * features * (1 + views)
     spare = spare_memory()

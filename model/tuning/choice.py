@@ -36,7 +36,7 @@ def choose(
         trials: one or more.
         plain: the one with the fewest changes.
         backbones: by name; a trial without a backbone in its changes has the plain one.
-        seed: of the bootstrap.
+        seed: random seed of the bootstrap.
     """
     resamples = resample(np.ones_like(metric.labels), seed, RESAMPLES)
     best = min(trials, key=lambda trial: trial.value)

@@ -119,7 +119,7 @@ class Pool:
         )
 
     def _network(self, candidate: TrainConfig) -> tuple[Extract, int]:
-        """The feature extractor of a candidate and the bytes of its graph; only the last one stays in memory."""
+        """Feature extractor of a candidate and the size of its graph in bytes; only the last one is kept in memory."""
         spec = InputSpec.from_config(candidate)
         key = (candidate.backbone, spec.height)
         if self._prepared is None or self._prepared[0] != key:

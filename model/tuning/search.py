@@ -62,7 +62,7 @@ def tune(
         config: `tune_minutes` is set; `tune_backbones` says which to try.
         work_directory: for the trials; an interrupted search is resumed from there.
         progress: reports the phase `tune`, in seconds.
-        deadline: of the whole training.
+        deadline: time limit of the training, including the search.
 
     Raises:
         WeightsError, ConfigError: none of the backbones can be used.
@@ -208,7 +208,7 @@ class _Search:
         return min(_FRACTION_FOR_FEATURES * self.budget - self.used, self.deadline.moment - time.monotonic())
 
     def has_time(self, seconds: float) -> bool:
-        """Whether so many seconds remain."""
+        """Whether `seconds` remain."""
         return self.used + seconds <= self.budget and time.monotonic() + seconds <= self.deadline.moment
 
     def usual_seconds(self) -> float:

@@ -19,10 +19,10 @@ class Trial:
     """One measured candidate.
 
     Attributes:
-        changes: its options that differ from the plain ones.
+        changes: options that differ from the plain ones.
         value: the objective, lower is better; infinite if it cannot be trained.
         predictions: the out-of-fold predictions that the value comes from.
-        seconds: its duration.
+        seconds: duration of the trial.
         asked: the number of requests to the sampler up to this one; None if the sampler did not propose it.
     """
 
@@ -39,7 +39,7 @@ class MeasuredBackbone:
 
     Attributes:
         latency_ms: for one decoded image by ONNX Runtime with the threads of the service, in milliseconds.
-        size_mb: of model.onnx, in millions of bytes.
+        size_mb: size of model.onnx, in millions of bytes.
     """
 
     latency_ms: float

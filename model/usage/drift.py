@@ -34,7 +34,7 @@ class DriftTest:
         name: `distance`, or `axis 1` and so on: `model.serving.reference_features.ReferenceFeatures.directions`.
         effect: largest difference of the cumulative fractions, in [0, 1].
         p_value: probability of such an effect by chance, corrected for the number of tests.
-        median, held_out_median: of the classified photos, and of the held-out images.
+        median, held_out_median: medians of the classified photos, and of the held-out images.
     """
 
     name: str

@@ -117,7 +117,7 @@ def check_in_child(model: Path) -> None:
     """Check the drift of a model in a child process.
 
     Raises:
-        TopgraftError, OSError: it could not be checked.
+        TopgraftError, OSError: the check failed.
     """
     task = f"drift check of {model.name}"
     run_child(__name__, model, task=task, failure=ModelError, niceness=_NICENESS, seconds=_SECONDS_FOR_A_CHECK)

@@ -100,7 +100,7 @@ class Record:
         """Convert an object written by `to_json` back to a record.
 
         Raises:
-            ValueError, KeyError, TypeError, AttributeError: it is another object.
+            ValueError, KeyError, TypeError, AttributeError: the object is not a record.
         """
         if content["format"] != _FORMAT:
             raise ValueError(f"expected format {_FORMAT}, received {content['format']!r}")

@@ -19,7 +19,7 @@ class ReportContent:
     """Content of a report. Only `manifest` and one evaluation are required; sections without content are left out.
 
     Attributes:
-        manifest: of the model; its `files` may still be empty. The report shows its name, classes, settings,
+        manifest: manifest of the model; its `files` may still be empty. The report shows its name, classes, settings,
             versions, temperature, `thresholds["confidence"]` and `dataset["counts"]` (split -> class -> images).
         evaluations: on `test`, `cross_validation`, `val`, or several of these. The report shows the first of them
             that is present in detail, and `val` with a warning.

@@ -40,13 +40,13 @@ class Circumstances:
     """The facts that the choice depends on.
 
     Attributes:
-        images: of all splits.
+        images: number of images in all splits.
         train_images, val_images, classes: their numbers.
-        views: of each training image, including the image itself.
+        views: number of views of each training image, including the image itself.
         epochs: the maximum of fine-tuning.
-        seconds_per_image: of the frozen backbone by ONNX Runtime in this process.
+        seconds_per_image: duration of the frozen backbone by ONNX Runtime in this process.
         gpu: whether Keras uses a GPU.
-        seconds_left: of the time limit; infinite without one.
+        seconds_left: time until the time limit; infinite without one.
     """
 
     images: int
@@ -75,9 +75,11 @@ def choose_fine_tuning(given: Circumstances) -> Choice:
     """
     per_class = given.train_images / given.classes
     if given.val_images < MIN_VAL_IMAGES:
-        return Choice("none", f"{given.val_images} validation images are too few to tell an improvement from chance")
+        return Choice(
+            "none", f"{given.val_images} validation images are too few to distinguish an improvement from chance"
+        )
     if per_class < MIN_PER_CLASS:
-        return Choice("none", f"{per_class:.0f} training images per class are too few to learn more than a head")
+        return Choice("none", f"{per_class:.0f} training images per class are too few to train more than a head")
     budget = given.seconds_left if math.isfinite(given.seconds_left) else 60 * MINUTES_WITHOUT_LIMIT
     times = {part: MARGIN * estimated_seconds(given, part) for part in ("top", "all")}
     in_words = {part: f"may take {seconds / 60:.1f} of {budget / 60:.1f} minutes" for part, seconds in times.items()}
@@ -111,7 +113,7 @@ def seconds_to_finish(images: int, seconds_per_image: float) -> float:
 
 
 def leaving_time(deadline: Deadline, seconds: float) -> Deadline:
-    """The deadline of fine-tuning that leaves so many seconds after it, but at most half of the remaining time."""
+    """Deadline of fine-tuning that leaves `seconds` for later steps, but at most half of the remaining time."""
     left = deadline.seconds_left()
     return deadline if math.isinf(left) else Deadline(deadline.moment - min(seconds, left / 2))
 

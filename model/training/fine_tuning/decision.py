@@ -67,7 +67,7 @@ def run_fine_tuning(
 
     Args:
         start: the head to begin with.
-        seconds_per_image: of the frozen backbone: time is left to extract the features of all images afterwards.
+        seconds_per_image: duration of the frozen backbone; the deadline leaves time to extract all features again.
 
     Raises:
         TrainingError: the memory of the GPU is too small for a single image.

@@ -45,7 +45,7 @@ class Tuned:
     """The result of fine-tuning.
 
     Attributes:
-        head: of the best epoch, with a row per epoch; its `best_epoch` is 0 if the deadline passed before the first.
+        head: head of the best epoch, with a row per epoch; `best_epoch` is 0 if the deadline passed before the first.
         val_logits: float32 (n, classes), of the validation images; empty if the deadline passed before.
         batch_size: the images in a step; fewer than requested if the memory of a GPU was too small.
     """
@@ -77,10 +77,10 @@ def fine_tune(
 
     Args:
         head: the head to begin with.
-        data: its splits train and val are used.
-        train_weights, val_weights: of the images of these splits, float (n,) of mean 1.
+        data: the images; the splits train and val are used.
+        train_weights, val_weights: weights of the images of these splits, float (n,) of mean 1.
         directory: for the checkpoints, and for the outputs of the frozen part.
-        deadline: when to stop with the best weights so far.
+        deadline: time at which to stop with the best weights so far.
         transforms: to each view of the training images; None for the image itself.
         journal: records each epoch.
 

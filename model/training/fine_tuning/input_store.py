@@ -36,7 +36,7 @@ class InputStore:
         batch_size: the maximum number of images in a call of the trunk.
         directory: for the files, whose names begin with the phase.
         progress: reports the phase `<phase>_inputs`, in images.
-        deadline: when to stop.
+        deadline: time at which to stop.
         """
         self._trunk, self._spec, self._batch_size = trunk, spec, batch_size
         self._directory, self._phase, self._progress, self._deadline = directory, phase, progress, deadline

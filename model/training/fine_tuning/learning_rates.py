@@ -21,7 +21,7 @@ def learning_rate(step: int, steps: int, peak: float) -> float:
 
     Args:
         step: counted from 0.
-        steps: of the whole training.
+        steps: number of steps of the training.
         peak: the highest rate.
     """
     warm_up = max(1, int(_WARM_UP * steps))

@@ -61,7 +61,7 @@ class Mirrored:
 
     def __init__(self, names: Sequence[str]) -> None:
         """Args:
-        names: of the devices, such as `GPU:0`.
+        names: names of the devices, such as `GPU:0`.
         """
         import tensorflow as tf
 

@@ -34,7 +34,7 @@ class Plan:
     """Length, learning rate and stopping of a training.
 
     Attributes:
-        phase: its name in rows and progress.
+        phase: name of the training in rows and progress.
         epochs: the maximum.
         min_epochs: run whatever the deadline; an epoch that reaches the deadline ends early.
         peak: the highest learning rate.
@@ -118,7 +118,7 @@ class Prefetched(Generic[T]):
 
 
 class TrainingLoop:
-    """The epochs of one training, with the whole state that a checkpoint holds.
+    """Training loop over epochs, with the complete state that a checkpoint contains.
 
     Validation uses the running averages of the weights, and these are what is kept.
     A checkpoint of a training with larger batches, or in another precision, is resumed at the same position in
@@ -140,7 +140,7 @@ class TrainingLoop:
         """Args:
         network: gives logits; compiled with a `LayerwiseAdam`, built, its loss scaled or not, and the metric accuracy.
         devices: in whose scope the network was built.
-        deadline: when to stop with the best weights so far.
+        deadline: time at which to stop with the best weights so far.
         """
         self._network, self._train, self._val, self._plan, self._devices = network, train, val, plan, devices
         self._checkpoints, self._progress, self._deadline = checkpoints, progress, deadline
