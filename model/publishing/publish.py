@@ -252,7 +252,7 @@ def check(options: PublishOptions, address: str, out: Path) -> None:
         out: folder of the child module.
 
     Raises:
-        ConfigError: the expiry date has passed, or a child module cannot be written with these options or to this folder.
+        ConfigError: the expiry date has passed, or the options or the folder of the child module cannot be used.
         StorageSettingsError: an image cannot be built from links of this Nextcloud.
     """
     _check_day(options.expires)
