@@ -122,7 +122,7 @@ def _check_charset(request: web.Request) -> None:
 
 
 def _check_content_encoding(request: web.Request) -> None:
-    """Refuse encodings other than gzip: aiohttp waits for ever for the end of a truncated deflate body."""
+    """Refuse encodings other than gzip: aiohttp waits forever for the end of a truncated deflate body."""
     encoding = request.headers.get("Content-Encoding", "")
     if encoding.lower() not in _CONTENT_ENCODINGS:
         raise BadRequest(f"expected a body without Content-Encoding, or with gzip, received {encoding!r}.")

@@ -2,7 +2,7 @@
 
 DEEPaaS uses a `multiprocessing.Pool` of one process per worker. If that process is killed, the pool starts another one
 but never reports the lost result; a process killed while it waits for work keeps the pool's lock. In both cases
-requests hang for ever. Here each worker has its own pipe, which closes when the process ends.
+requests hang forever. Here each worker has its own pipe, which closes when the process ends.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ class WorkerPool:
         self._closed = False
         for _ in range(count):
             self._start()
-        # A server that ends before it serves cleans up nothing, and would wait for its processes for ever.
+        # A server that exits during start-up runs no clean-up, and would wait for its processes forever.
         atexit.register(self.shutdown)
 
     def apply(self, function: Function, *arguments: Any) -> Coroutine[Any, Any, dict[str, Any]]:

@@ -57,7 +57,7 @@ CANCELLATION = Cancellation()
 
 
 def configure_logging() -> None:
-    """Log messages of our own code from level INFO on; DEEPaaS configures no logging in worker processes."""
+    """Log messages of Topgraft from level INFO on; DEEPaaS configures no logging in worker processes."""
     if logging.getLogger().handlers:
         return
     logging.basicConfig(format="%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s")

@@ -55,7 +55,7 @@ PRESETS: Mapping[str, str] = {
     "strong": "rotate(20)|crop(0.65)|color(0.3)|blur(1)|noise(0.02)|cutout(0.3)",
 }
 
-# `auto` takes the first row whose number of images per class is not reached, otherwise none.
+# `auto` selects the first row with more images per class than the dataset has; none if there is no such row.
 _AUTO_BELOW: tuple[tuple[float, str], ...] = ((50, "strong"), (500, "light"))
 
 

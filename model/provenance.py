@@ -1,7 +1,7 @@
 """Provenance of a model: the job of the platform that it was trained in, and its run in MLflow.
 
 The job is known before the manifest is written: provenance.json is a file of the model. The run is created from the
-complete model and has the sha256 of its manifest: mlflow_run.json is beside the model's files and not one of them, so
+complete model and has the sha256 of its manifest: mlflow_run.json is next to the model's files and not one of them, so
 that a model has the same bytes whether it was logged or not.
 """
 

@@ -63,11 +63,11 @@ class Address:
 
     @property
     def local_host(self) -> str:
-        """The host by which this machine reaches it."""
+        """Host name for connections from this machine."""
         return _LOOPBACK.get(self.host, self.host)
 
     def check_free(self) -> None:
-        """Raise ConfigError if another program listens on it, whose responses would pass for those of the server."""
+        """Raise ConfigError if another program listens on this address and would be mistaken for the server."""
         try:
             family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
             with socket.create_server((self.host, self.port), family=family):

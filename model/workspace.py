@@ -3,7 +3,7 @@
 <root>/data/             datasets
 <root>/models/<name>/    one complete trained model each
 <root>/models/.running/  running and interrupted trainings
-<root>/models/.monitor/  usage statistics of the service, where it counts
+<root>/models/.monitor/  usage statistics of the service, if enabled
 """
 
 import dataclasses

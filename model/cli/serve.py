@@ -44,6 +44,7 @@ def _program() -> str:
     found = shutil.which(PROGRAM, path=str(Path(sys.executable).parent)) or shutil.which(PROGRAM)
     if found is None:
         raise ConfigError(
-            f"expected the command {PROGRAM} beside {sys.executable}, found none. Install DEEPaaS, see: topgraft doctor"
+            f"expected the command {PROGRAM} next to {sys.executable}, found none. "
+            "Install DEEPaaS, see: topgraft doctor"
         )
     return found

@@ -157,7 +157,7 @@ def single_group_warnings(dataset: Dataset, samples: Sequence[Sample], groups: n
         return []
     return [
         f"{_classes(single)} a single image, or one group of images that belong together: in cross-validation it "
-        "counts as wrong, because nothing is left to learn it from"
+        "counts as incorrect, because no image of the class is left for training"
     ]
 
 

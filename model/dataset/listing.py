@@ -14,7 +14,7 @@ IMAGES = "images"
 BLANKS = " \t"
 
 EXPECTED = f"""one of these layouts, as a folder or as a .zip, .tar, .tar.gz or .tar.xz of it:
-  {DATASET_FILES}/ with {CLASSES} and train.txt (and val.txt, test.txt), beside {IMAGES}/
+  {DATASET_FILES}/ with {CLASSES} and train.txt (and val.txt, test.txt), next to {IMAGES}/
   a folder per class, with its images
   train/ (and val/, test/), with a folder per class in each"""
 

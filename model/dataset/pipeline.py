@@ -1,7 +1,7 @@
 """Decoding many images in threads: one loop and one memory policy for training, evaluation, prediction and export.
 
-Three bounds hold whatever the images are: the number of threads, the pixels being decoded at the same time in this
-process, and the number of results waiting to be returned in order.
+Three numbers are limited, whatever the images: the threads, the pixels decoded at the same time in this process, and
+the results waiting to be returned in order.
 """
 
 import collections
@@ -55,11 +55,12 @@ def decoded(
     """Decode images in threads and yield them in the order of `items`: uint8 (height, width, 3).
 
     Args:
-        read: from an item to an encoded image, or to one in memory; called in a thread.
+        read: function from an item to an encoded or decoded image; called in a thread.
         spec: the input of the network, to which the images are resized.
         threads: see `in_threads`.
-        on_error: from an item that cannot be decoded and its error to what is yielded for it; raises by default.
-        transform: applied to each decoded image, in the same thread.
+        on_error: function of an item that cannot be decoded and its error; its result is yielded instead. By
+            default the error is raised.
+        transform: function applied to each decoded image, in the same thread.
 
     Raises:
         ImageError: an image cannot be decoded, and `on_error` raises.

@@ -28,9 +28,9 @@ def split_rows(
 ) -> dict[Split, list[int]]:
     """Split labelled images, stratified by class; a group is never divided.
 
-    A class with two images has one in val, with three one in test too, whatever the fractions; a class with
-    one has it in train. Groups of many images make the fractions coarser. The result depends on the order of
-    the images only through their names: the same names, groups and seed give the same splits.
+    A class with two images has one in val, a class with three also one in test, regardless of the fractions; a
+    class with one image has it in train. Groups of many images make the fractions coarser. The result does not
+    depend on the order of the images: the same names, groups and seed give the same splits.
 
     Args:
         names, labels, groups: name, label and group of each image; names are distinct, groups are never divided.

@@ -40,8 +40,8 @@ def export_in_int8(
 
     Args:
         exported: exported files in `directory`; without an ONNX graph nothing is changed.
-        chosen: head used to measure both graphs, not trained on `val`: the exported head may be, and would then
-            be correct on these images whatever their features are.
+        chosen: head used to measure both graphs, not trained on `val`. The exported head may have been
+            trained on `val` and would then predict these images correctly even with poor features.
         train: samples from which calibration images are taken, evenly spread.
         val: samples on which the accuracy of both graphs is measured.
         spec: input of the network.

@@ -35,5 +35,5 @@ def with_batches_that_fit(work: Callable[[int], T], batch_size: int) -> T:
                 ) from error
             log.warning("out of memory with %d images at a time: trying %d", batch_size, batch_size // 2)
         batch_size //= 2
-        # The error is gone now, and its references to the tensors of the failed work, except for cycles.
+        # The error is out of scope, so its references to tensors of the failed work are freed, except for cycles.
         gc.collect()

@@ -21,7 +21,7 @@ CONTENT_TYPES = {
     ".js": "text/javascript",
     ".svg": "image/svg+xml",
 }
-# Only our own files run, no data leave for other servers, and no text can become HTML.
+# Only scripts of the page run, no data is sent to other servers, and no text is interpreted as HTML.
 CONTENT_SECURITY_POLICY = "; ".join(
     [
         "default-src 'none'",

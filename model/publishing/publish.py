@@ -186,12 +186,12 @@ class _Run:
             if self.sent:
                 self._download()
         except StorageDamagedError:
-            # Another publication came between: its archive must not stay beside our checksum.
+            # Another publication has replaced the archive: the checksum of this one must not stay next to it.
             withdraw_checksum(self.archive, self.storage)
             raise
         link, sha256 = self.link, self.archive.sha256
         record = {"place": str(self.place), "link": link.url, "expires": link.expires, "sha256": sha256}
-        # Before the child module: a title given when this is repeated after a kill leads to the folder begun.
+        # Written before the child module, so that a repetition after a kill continues in the same folder.
         durable.write_json(self.folder / RECORD, record | {"child": _named_from(self.folder, self.out)})
 
     def describe_child_module(self) -> str:

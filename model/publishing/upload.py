@@ -41,7 +41,7 @@ def push_model(bundle: Bundle, where: str, progress: Progress = no_progress) -> 
 
 
 def send_archive(archive: Archive, storage: Storage, progress: Progress = no_progress) -> None:
-    """Upload an archive and its checksum; wherever this stops, no checksum is next to another archive than its own."""
+    """Upload an archive and its checksum. After an interruption, no checksum is next to a different archive."""
     name, checksum = archive.path.name, archive.path.name + CHECKSUM_SUFFIX
     storage.push(archive.path, name, progress, before_replacing=lambda: storage.remove(checksum))
     storage.push(archive.path.with_name(checksum), checksum)

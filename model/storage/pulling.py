@@ -1,8 +1,8 @@
-"""Datasets from a remote into a local folder.
+"""Pulling of datasets: incremental download from remote storage into a local folder.
 
-Files that exist locally with the same size and time are not fetched again, files that an interrupted pull fetched are
-kept, and nothing is deleted because a listing does not show it: with another user's name in its address a server lists
-nothing at all. An archive is unpacked next to the folder and then moved into it.
+Files that exist locally with the same size and time are not downloaded again, and files of an interrupted pull are
+kept. Local files that the remote does not list are not deleted, because a server lists nothing if its address has the
+name of another user. An archive is unpacked next to the folder and then moved into it.
 """
 
 import contextlib
@@ -149,7 +149,7 @@ class _Pull:
             shutil.rmtree(left, ignore_errors=True)
 
     def file(self, entry: Entry) -> Pulled:
-        """Pull an archive, unpacked, or any other file as it is."""
+        """Pull a file: unpack an archive, copy any other file."""
         marker = _read_marker(self.directory)
         identity = {"source": self.source, "size": entry.size, "modified": entry.modified}
         if _describes(marker, identity) and not self.missing(marker["files"]):
@@ -329,7 +329,7 @@ def _sizes_in(directory: Path) -> dict[str, int]:
 
 
 def _local_name(name: str) -> str:
-    """Local name that rclone gives a file whose remote name has a control character: without its mark of the symbol."""
+    """Local name of a file as written by rclone, which marks symbols that stand for control characters."""
     return _MARKED_SYMBOL.sub("", name)
 
 

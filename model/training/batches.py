@@ -53,7 +53,7 @@ class MappedInputs(ArrayInputs):
 
 
 class BatchOptions(Protocol):
-    """The options of `model.config.TrainConfig` that decide what is in a batch."""
+    """The options of `model.config.TrainConfig` that determine the content of a batch."""
 
     @property
     def seed(self) -> int: ...

@@ -57,7 +57,7 @@ class Classifier:
         predictions: on `val`, by the head that validation chose, before it is refitted; on `test`, if the dataset
             has that split; and of `cross_validation`, if there was one and the backbone stayed frozen.
         warnings: sentences about what may hurt, for the reader of the result.
-        remarks: sentences about what was chosen, where nothing is wrong.
+        remarks: sentences about choices of the training that are no problems.
     """
 
     backbone: UsedBackbone

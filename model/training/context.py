@@ -28,7 +28,7 @@ class TrainingContext:
         deadline: time at which to stop with the best model so far.
         journal: records each epoch and the final features.
         warnings: sentences about what may hurt, for the reader of the result.
-        remarks: sentences about what was chosen, where nothing is wrong.
+        remarks: sentences about choices of the training that are no problems.
     """
 
     data: TrainingData

@@ -14,7 +14,7 @@ def test_the_card_states_classes_metrics_with_intervals_data_and_limits(bundle: 
     assert "Measured on 40 test photos" in card
     assert "| red | 30 | 10 | 13 |" in card and "| all | 90 | 30 | 39 |" in card
     assert "A. Person" in card and "CC-BY-4.0" in card
-    assert "uncertain: red, blue." in card
+    assert "fewer than 20 photos: red, blue." in card
     assert "/data" not in card, "the path of the dataset on this machine is private"
 
 

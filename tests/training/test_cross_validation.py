@@ -147,7 +147,7 @@ def test_a_class_that_cannot_be_cross_validated_is_named(shapes, tmp_path):
     for photo in sorted((mine / "circle").iterdir())[1:]:
         photo.unlink()
     warnings = prepare_dataset(mine, TrainConfig(), tmp_path).warnings
-    assert any("circle" in warning and "counts as wrong" in warning for warning in warnings)
+    assert any("circle" in warning and "counts as incorrect" in warning for warning in warnings)
 
 
 def test_a_time_limit_too_short_for_cross_validation_is_reported(workspace: Workspace, shapes):

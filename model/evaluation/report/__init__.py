@@ -1,1 +1,1 @@
-"""HTML report of a training: `content` is what it shows, `sections` are its parts, `render` writes it as one file."""
+"""HTML report of a training: `content` holds its data, `sections` are its parts, `render` writes it as one file."""

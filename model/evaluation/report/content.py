@@ -1,4 +1,4 @@
-"""Content of a report, from which each section takes what it shows."""
+"""Content of a report, from which the sections take their values."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence

@@ -36,7 +36,7 @@ SECTIONS: tuple[Section, ...] = (
     ("settings", settings.values),
 )
 
-# With this policy a browser runs no script and loads nothing, whatever follows: a report may come with a foreign model.
+# With this policy a browser runs no script and loads nothing, because a report may belong to an imported model.
 SAFE_BEGINNING = """<!DOCTYPE html>
 <html lang="en">
 <head>

@@ -31,7 +31,7 @@ def part_to_tune(context: TrainingContext, extract: Extract) -> "Part | None":
     """The part of the backbone to fine-tune, by the option `fine_tune`; None to leave it frozen.
 
     Args:
-        extract: the frozen backbone, whose speed decides where `fine_tune` is `auto`.
+        extract: the frozen backbone; its speed determines the choice of `fine_tune = auto`.
     """
     requested: Any = context.config.fine_tune
     if requested == "auto":

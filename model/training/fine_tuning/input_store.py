@@ -34,7 +34,7 @@ class InputStore:
         trunk: from uint8 images to the inputs; None if the inputs are the images themselves.
         spec: the input of the network, to which the images are resized.
         batch_size: the maximum number of images in a call of the trunk.
-        directory: for the files, whose names begin with the phase.
+        directory: folder of the files, whose names begin with the phase.
         progress: reports the phase `<phase>_inputs`, in images.
         deadline: time at which to stop.
         """

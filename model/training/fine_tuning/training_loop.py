@@ -35,12 +35,12 @@ class Plan:
 
     Attributes:
         phase: name of the training in rows and progress.
-        epochs: the maximum.
-        min_epochs: run whatever the deadline; an epoch that reaches the deadline ends early.
-        peak: the highest learning rate.
-        patience: epochs without improvement after which it ends.
+        epochs: maximum number of epochs.
+        min_epochs: number of epochs that are run even after the deadline; later ones end early at the deadline.
+        peak: peak learning rate.
+        patience: number of epochs without improvement after which training stops.
         stop_on: the metric to improve (`model.training.epochs.score`).
-        checkpoint_seconds: the maximum between two checkpoints, besides one after each epoch.
+        checkpoint_seconds: maximum time between two checkpoints; one is also written after each epoch.
     """
 
     phase: str
@@ -120,7 +120,7 @@ class Prefetched(Generic[T]):
 class TrainingLoop:
     """Training loop over epochs, with the complete state that a checkpoint contains.
 
-    Validation uses the running averages of the weights, and these are what is kept.
+    Validation uses the running averages of the weights, and the model keeps these averages.
     A checkpoint of a training with larger batches, or in another precision, is resumed at the same position in
     its epoch.
     """
@@ -139,7 +139,7 @@ class TrainingLoop:
     ) -> None:
         """Args:
         network: gives logits; compiled with a `LayerwiseAdam`, built, its loss scaled or not, and the metric accuracy.
-        devices: in whose scope the network was built.
+        devices: devices on which the network was built.
         deadline: time at which to stop with the best weights so far.
         """
         self._network, self._train, self._val, self._plan, self._devices = network, train, val, plan, devices
