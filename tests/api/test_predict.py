@@ -353,7 +353,7 @@ def test_an_error_of_another_library_in_train_survives_pickling(monkeypatch: pyt
     def fail(*args: object) -> None:
         raise UnpicklableError("disk ", "on fire")
 
-    monkeypatch.setattr(plugin, "load", fail)
+    monkeypatch.setattr(plugin, "train_config", fail)
     with pytest.raises(Exception, match="disk on fire") as raised:
         api.train(dataset="x")
     assert "disk on fire" in str(pickle.loads(pickle.dumps(raised.value)))
