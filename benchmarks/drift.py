@@ -1,7 +1,7 @@
 """False-alarm rate and detection rate of drift, and the cost of monitoring.
 
-How: EfficientNet-Lite0, photos of the demo dataset's eight signs. A model remembers 30 of each. Of the others, 100 are
-drawn at random to be held out, and 50 or 100 to be asked about, unchanged or changed, again and again; a check says
+How: EfficientNet-Lite0, photos of the demo dataset's eight signs. 30 of each are the reference. Of the others, 100
+are drawn at random to be held out, and 50 or 100 to be asked about, unchanged or changed, again and again; a check says
 `drift` with p < 0.01 after Holm's correction. The costs are those of the code in a worker: counting a request of one
 photo, all of which a client waits for; writing to the disk, which a thread does every three seconds while there is
 something new; and a check, which a process of its own takes every ten minutes.
@@ -40,7 +40,7 @@ from model.workspace import Workspace
 
 BACKBONE = find_backbone("EfficientNetLite0")
 PHOTOS_PER_CLASS = 90
-LEARNED_PER_CLASS = 30
+REFERENCE_PER_CLASS = 30
 HELD_OUT = 100
 ASKED = (50, 100)
 CHECKS = 500
@@ -79,8 +79,8 @@ def _asked(directory: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     extract = FeatureExtractor(converted_backbone(BACKBONE, BACKBONE.image_size), InputSpec.square(BACKBONE.image_size))
     write_photos(directory, range(PHOTOS_PER_CLASS))
     by_class = [[_read(path) for path in sorted((directory / name).glob("*.jpg"))] for name in CLASSES]
-    reference = _reference(extract, [photos[:LEARNED_PER_CLASS] for photos in by_class])
-    others = [photos[LEARNED_PER_CLASS:] for photos in by_class]
+    reference = _reference(extract, [photos[:REFERENCE_PER_CLASS] for photos in by_class])
+    others = [photos[REFERENCE_PER_CLASS:] for photos in by_class]
     all_others = [photo for photos in others for photo in photos]
 
     def rows(photos: list[Image.Image]) -> np.ndarray:
@@ -100,7 +100,7 @@ def _asked(directory: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def _reference(extract: Extract, by_class: list[list[Image.Image]]) -> ReferenceFeatures:
-    labels = np.repeat(np.arange(len(by_class)), LEARNED_PER_CLASS)
+    labels = np.repeat(np.arange(len(by_class)), REFERENCE_PER_CLASS)
     features = _features(extract, [photo for photos in by_class for photo in photos])
     return build_reference_features(features, labels, [str(number) for number in range(len(labels))])
 

@@ -116,7 +116,7 @@ class _Trials:
             started = time.monotonic()
             self._run("train", *self._flags())
             self._seconds = time.monotonic() - started
-            self._expected = self._learned()
+            self._expected = self._outcome()
             self._clear()
 
     def by_command(self, fault: Fault) -> Count:
@@ -173,9 +173,9 @@ class _Trials:
         except TopgraftError as error:
             print(error, file=sys.stderr)
             return False
-        return self._learned() == self._expected
+        return self._outcome() == self._expected
 
-    def _learned(self) -> tuple[list[dict[str, str]], list[str]]:
+    def _outcome(self) -> tuple[list[dict[str, str]], list[str]]:
         """The rows of results.csv without their times, and the predictions for the images held out."""
         model = self._workspace.models / NAME
         with open(model / "results.csv", newline="", encoding="utf-8") as stream:

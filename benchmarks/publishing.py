@@ -41,11 +41,11 @@ def main() -> None:
             first = _seconds(["publish", MODEL, "--to", "rshare:models"], workspace, environment)
             again = _seconds(["publish", MODEL, "--to", "rshare:models"], workspace, environment)
         exported = workspace.root / f"{MODEL}.tar.xz"
-        reproducible = _is_reproducible(exported, root / "elsewhere", workspace)
+        reproducible = _is_reproducible(exported, root / "other_machine", workspace)
         size = f"{exported.stat().st_size / 1e6:.1f} MB"
     print(_table({f"`topgraft export`: {size}": export, "`topgraft publish`": first, "the same again": again}))
     print(f"\n{verdict(f'Goal: published within {GOAL_SECONDS:.0f} s', first <= GOAL_SECONDS)}")
-    print(f"\n{verdict('Goal: a copy of the model elsewhere exports to the same bytes', reproducible)}")
+    print(f"\n{verdict('Goal: a copy of the model other_machine exports to the same bytes', reproducible)}")
 
 
 def train_model(root: Path, *options: str) -> Workspace:
@@ -67,11 +67,11 @@ def _seconds(arguments: Sequence[str], workspace: Workspace, environment: dict[s
     return taken
 
 
-def _is_reproducible(exported: Path, elsewhere: Path, workspace: Workspace) -> bool:
+def _is_reproducible(exported: Path, other_machine: Path, workspace: Workspace) -> bool:
     """Whether a copy, every file of it as old as the copy, exports to the same bytes."""
-    shutil.copytree(workspace.models, elsewhere / "models", copy_function=shutil.copyfile)
-    _seconds(["export", MODEL], Workspace(elsewhere), dict(os.environ))
-    contents = [path.read_bytes() for path in (exported, elsewhere / exported.name)]
+    shutil.copytree(workspace.models, other_machine / "models", copy_function=shutil.copyfile)
+    _seconds(["export", MODEL], Workspace(other_machine), dict(os.environ))
+    contents = [path.read_bytes() for path in (exported, other_machine / exported.name)]
     return len({hashlib.sha256(content).digest() for content in contents}) == 1
 
 

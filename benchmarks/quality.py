@@ -3,7 +3,7 @@
 How: the folds are those of `benchmarks.real_data`, one seed; each method trains on four of them, in a process of its
 own, and answers for the fifth. The recipe is that of the Keras guide "Transfer learning & fine-tuning": the
 same backbone frozen, global average pooling, a dense softmax layer, Adam at 0.001 for 20 epochs; then all of
-it, batch normalisation in inference mode, Adam at 0.00001 for 10 more. It learns from all photos of the four
+it, batch normalisation in inference mode, Adam at 0.00001 for 10 more. It is trained on all photos of the four
 folds and gets them decoded; ours decode them, keep some back for validation, and extract features again
 in each fold. What only the first training on a machine does, the conversion of the backbone, is not counted.
 Time is processor time of all threads, which what else the machine does hardly touches. The

@@ -42,7 +42,7 @@ Run = tuple[Outcome, Memory]
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=MINUTES, help="of load beside trainings; a third more without")
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="of load during trainings; a third more without")
     parser.add_argument("--requests", type=int, default=REQUESTS, help="drawn from the description of the server")
     parser.add_argument("--quick", action="store_true", help="a try in two minutes: --minutes 0.7 --requests 200")
     given = parser.parse_args()
@@ -54,10 +54,10 @@ def main() -> None:
             every = kinds(photo)
             for kind in every:
                 answer(server, kind)
-            beside = _load(server, every, minutes, workspace)
+            with_trainings = _load(server, every, minutes, workspace)
             alone = _load(server, every, minutes / 3, None)
             kills = kill_processes(server, photo)
-    tables = (_load_table(beside, alone), _kinds_table(every, beside[0], alone[0]), _kills_table(kills))
+    tables = (_load_table(with_trainings, alone), _kinds_table(every, with_trainings[0], alone[0]), _kills_table(kills))
     print("\n\n".join((*tables, _drawn_table(requests))))
 
 
@@ -75,8 +75,8 @@ def _load(server: Server, every: tuple[Kind, ...], minutes: float, trainings: Wo
     return outcome, memory
 
 
-def _load_table(beside: Run, alone: Run) -> str:
-    runs = (beside, alone)
+def _load_table(with_trainings: Run, alone: Run) -> str:
+    runs = (with_trainings, alone)
 
     def row(name: str, cells: Sequence[str], goal: str = "") -> list[str]:
         return [name, *cells, goal]
@@ -127,11 +127,11 @@ def is_flat(slope: Slope) -> bool | None:
     return False if slope.low > 0 else None
 
 
-def _kinds_table(every: Sequence[Kind], beside: Outcome, alone: Outcome) -> str:
+def _kinds_table(every: Sequence[Kind], with_trainings: Outcome, alone: Outcome) -> str:
     rows = []
     for kind in every:
         expected = str(kind.status) if kind.status else "disconnects"
-        cells = [cell for outcome in (beside, alone) for cell in _times(outcome.seconds.get(kind.name, []))]
+        cells = [cell for outcome in (with_trainings, alone) for cell in _times(outcome.seconds.get(kind.name, []))]
         rows.append([kind.name, expected, *cells])
     header = ["request", "expected", "with trainings: sent", "p50", "p99", "without trainings: sent", "p50", "p99"]
     return markdown_table(header, rows)

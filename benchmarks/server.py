@@ -153,7 +153,7 @@ def running_server(module: str, home: Path, supervised: bool = False, **variable
 
 
 def _install_constant_plugin(home: Path) -> Path:
-    """What pip would leave behind: a module and the entry point that DEEPaaS looks for."""
+    """What pip would leave behind: a module and the entry point that DEEPaaS loads."""
     packages = home / "packages"
     metadata = packages / "constant_plugin-1.0.dist-info"
     metadata.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ photo of something unknown gets a higher score than a known one: 0.5 is guessing
 largest probability (Hendrycks and Gimpel, 2017); the energy, minus the log of the sum of the exponentials of the
 logits (Liu et al., 2020); the Mahalanobis distance to the nearest class mean, with the covariance shared by the
 classes and shrunk as Ledoit and Wolf (2004) do (Lee et al., 2018); the distance to the k-th nearest training image,
-on whole features of length 1 (Sun et al., 2022), and as a bundle remembers them. Each number is the mean over every
+on whole features of length 1 (Sun et al., 2022), and as a bundle stores them. Each number is the mean over every
 class held out in turn, or over three divisions of the photos.
 
 The second table has what a user sees: with thresholds from the validation photos, how many known photos are called
@@ -74,7 +74,7 @@ class Photos:
 
 @dataclasses.dataclass(frozen=True)
 class Fitted:
-    """What is known of the known: training and validation photos, a head, and what is remembered."""
+    """Training and validation photos of the known classes, a head, and the reference features."""
 
     train: Photos
     val: Photos

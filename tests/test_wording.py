@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,6 +55,13 @@ TEMPLATES = sorted(
     path for path in (ROOT / "model").rglob("*") if path.suffix in (".jinja", ".html", ".js", ".css", ".svg")
 )
 SOURCES = sorted(path for room in ("topgraft", "model", "api") for path in (ROOT / room).rglob("*.py"))
+# This file is left out, because it quotes the terms.
+TESTS = sorted(
+    path
+    for folder in ("tests", "benchmarks")
+    for path in (ROOT / folder).rglob("*.py")
+    if path != Path(__file__).resolve()
+)
 
 
 def room_of(path: Path) -> str:
@@ -73,13 +81,22 @@ def texts(path: Path) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.value
 
 
+def names_and_comments(path: Path) -> Iterator[tuple[int, str]]:
+    """The names of a Python file, as separate words, and its comments, with their lines."""
+    with path.open("rb") as stream:
+        for token in tokenize.tokenize(stream.readline):
+            if token.type in (tokenize.NAME, tokenize.COMMENT):
+                yield token.start[0], token.string.replace("_", " ")
+
+
 def replacement(found: str) -> str:
     words = " ".join(found.split())
     return next(better for term, better in TERMS.items() if re.fullmatch(term, words, re.IGNORECASE))
 
 
-def forbidden(path: Path) -> Iterator[str]:
-    for line, text in texts(path):
+def forbidden(path: Path, with_names: bool = False) -> Iterator[str]:
+    """Each forbidden term in the texts of a file, and in its names and comments where requested."""
+    for line, text in [*texts(path), *(names_and_comments(path) if with_names else ())]:
         for match in TERM.finditer(text):
             at = line + text.count("\n", 0, match.start())
             yield f"{path.relative_to(ROOT)}:{at}: {match.group()!r}, instead: {replacement(match.group())}"
@@ -96,6 +113,12 @@ def test_the_texts_of_a_room_use_the_standard_terms(room: str, request: pytest.F
     assert [line for path in files for line in forbidden(path)] == []
 
 
+@pytest.mark.parametrize("folder", sorted({str(path.parent.relative_to(ROOT)) for path in TESTS}))
+def test_tests_and_benchmarks_use_the_standard_terms(folder: str) -> None:
+    files = [path for path in TESTS if path.parent == ROOT / folder]
+    assert [line for path in files for line in forbidden(path, with_names=True)] == []
+
+
 def test_the_list_of_what_is_being_rewritten_names_rooms_that_exist() -> None:
     assert STILL_BEING_REWRITTEN - set(ROOMS) == set()
 
@@ -110,3 +133,4 @@ def test_the_check_finds_a_term_across_lines_and_in_strings(tmp_path: Path, monk
         "source.py:5: 'anew'",
         "source.py:6: 'Nobody'",
     ]
+    assert {line.partition(", instead")[0] for line in forbidden(source, with_names=True)} >= {"source.py:1: 'told'"}

@@ -12,7 +12,7 @@ from tests.support.fake_predictor import Upload
 
 @pytest.fixture
 def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
-    """An empty workspace that the plug-in finds, and a process that remembers nothing."""
+    """An empty workspace that the plug-in finds, and a process with empty caches."""
     (tmp_path / "models").mkdir()
     monkeypatch.setenv("TOPGRAFT_HOME", str(tmp_path))
     registry = worker_state.Registry()

@@ -22,10 +22,10 @@ def workspace(tmp_path: Path) -> Path:
 def run(workspace: Path) -> Run:
     """Run the command inside the empty workspace."""
 
-    def run_there(*arguments: object, **environment: str) -> "subprocess.CompletedProcess[str]":
+    def run_in_folder(*arguments: object, **environment: str) -> "subprocess.CompletedProcess[str]":
         return topgraft(*arguments, cwd=workspace, **environment)
 
-    return run_there
+    return run_in_folder
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from tests.support.waiting import wait_until
 
 @pytest.fixture
 def training(workspace: Path, photos: Path):
-    """A training of the dataset `photos` in a process of its own, under way."""
+    """A training of the dataset `photos` in a process of its own, running."""
     child = subprocess.Popen(
         [*COMMAND, "train", "--dataset", "photos", "--name", "under-way", "--image-size", "64"],
         cwd=workspace,

@@ -1,4 +1,4 @@
-"""`topgraft predict --output`: interrupted runs are resumed, and no partial file looks complete."""
+"""`topgraft predict --output`: interrupted runs are resumed, and no partial file has the name of a complete one."""
 
 import csv
 import json

@@ -40,7 +40,7 @@ def cloud(tmp_path: Path) -> Iterator[Nextcloud]:
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Path:
+def working_folder(tmp_path: Path) -> Path:
     """The folder to work in, with photos, and one that the model will not have seen."""
     folder = tmp_path / "work"
     (folder / "models").mkdir(parents=True)
@@ -49,13 +49,15 @@ def here(tmp_path: Path) -> Path:
     return folder
 
 
-def shell(script: str, here: Path, **environment: str) -> str:
+def shell(script: str, working_folder: Path, **environment: str) -> str:
     """Run it as a person types it, up to the first command that fails; what it wrote."""
-    usual = {name: value for name, value in environment_of_tests(here).items() if not name.startswith("RCLONE_")}
+    usual = {
+        name: value for name, value in environment_of_tests(working_folder).items() if not name.startswith("RCLONE_")
+    }
     usual |= {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "RCLONE_CONFIG": os.devnull}
     ran = subprocess.run(
         ["bash", "-eu", "-o", "pipefail", "-c", script],
-        cwd=here,
+        cwd=working_folder,
         env=usual | environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -67,23 +69,23 @@ def shell(script: str, here: Path, **environment: str) -> str:
 
 
 @pytest.mark.slow  # a training, two services
-def test_the_tutorial_runs_from_photos_in_nextcloud_to_a_child_module(cloud: Nextcloud, here: Path) -> None:
+def test_the_tutorial_runs_from_photos_in_nextcloud_to_a_child_module(cloud: Nextcloud, working_folder: Path) -> None:
     fill_in, *steps, image = blocks()
     values = what_the_reader_fills_in(cloud)
     assert set(re.findall(r"\bNEXTCLOUD\w*", fill_in)) == set(values) and image.startswith("docker build")
 
-    said = shell("".join(steps), here, **values)
+    said = shell("".join(steps), working_folder, **values)
 
     assert PASSWORD not in said
     assert "No problems found." in said and "PROBLEM" not in said
     assert "uploaded to rshare:models/pets.tar.xz" in said
     assert re.search(r"^new-photo\.jpg: red \d", said, re.M), said
-    assert (here / "answer.png").is_file() and (cloud.root / "datasets" / "photos.tar").is_file()
+    assert (working_folder / "answer.png").is_file() and (cloud.root / "datasets" / "photos.tar").is_file()
     link = f"{cloud.url}/s/{TOKEN}/download"
     assert f"{link}: created" in said and f"{link}: reused" in said, "one link, used again"
     assert len(cloud.shares) == 1
-    check_child_module(here / CHILD, link, cloud)
-    check_what_the_image_would_hold(here / CHILD, here)
+    check_child_module(working_folder / CHILD, link, cloud)
+    check_what_the_image_would_hold(working_folder / CHILD, working_folder)
 
 
 def check_child_module(child: Path, link: str, cloud: Nextcloud) -> None:
@@ -93,19 +95,19 @@ def check_child_module(child: Path, link: str, cloud: Nextcloud) -> None:
     assert (child / ".git").is_dir() and "A. Person" in (child / "README.md").read_text()
     expected = json.loads((child / "tests" / "data" / "expected.json").read_text())
     assert expected["model"] == "pets" and expected["label"] in CLASSES
-    there, kept = cloud.shared_file, child.parent / "pets.tar.xz"
-    assert there.read_bytes() == kept.read_bytes()
-    assert sorted(path.name for path in there.parent.iterdir()) == ["pets.tar.xz", "pets.tar.xz.sha256"]
+    remote_archive, kept = cloud.shared_file, child.parent / "pets.tar.xz"
+    assert remote_archive.read_bytes() == kept.read_bytes()
+    assert sorted(path.name for path in remote_archive.parent.iterdir()) == ["pets.tar.xz", "pets.tar.xz.sha256"]
 
 
-def check_what_the_image_would_hold(child: Path, here: Path) -> None:
+def check_what_the_image_would_hold(child: Path, working_folder: Path) -> None:
     """Run what the build would, into another workspace, and the test of the child module there."""
     text = (child / "Dockerfile").read_text().replace("\\\n", "")
     arguments = dict(shlex.split(line)[1].split("=", 1) for line in re.findall(r"^ARG weights_\w+=.*", text, re.M))
     [instruction] = re.findall(r"^RUN (.*)", text, re.M)
-    image = here / "image"
+    image = working_folder / "image"
     (image / "models" / "of-the-base").mkdir(parents=True)
-    shell(instruction, here, TOPGRAFT_HOME=str(image), **arguments)
+    shell(instruction, working_folder, TOPGRAFT_HOME=str(image), **arguments)
     assert [path.name for path in (image / "models").iterdir() if not path.name.startswith(".")] == ["pets"]
     own_test = f"python3 {shlex.quote(str(child / 'tests' / 'test_served_model.py'))}"
-    assert "\nOK" in shell(own_test, here, TOPGRAFT_HOME=str(image), TOPGRAFT_TENSORBOARD="0")
+    assert "\nOK" in shell(own_test, working_folder, TOPGRAFT_HOME=str(image), TOPGRAFT_TENSORBOARD="0")

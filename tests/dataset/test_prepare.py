@@ -207,7 +207,7 @@ def test_too_few_validation_images_are_reported(tmp_path: Path, prepare: Prepare
     for name in ("a", "b"):
         (tmp_path / "d" / name).mkdir(parents=True)
         (tmp_path / "d" / name / "1.jpg").write_bytes(encoded(random_image(ord(name))))
-    assert "to take one for validation" in refusal(prepare, tmp_path / "d")
+    assert "one is needed for validation" in refusal(prepare, tmp_path / "d")
 
 
 def test_training_images_of_one_class_are_refused(listed: Path, prepare: Prepare) -> None:

@@ -17,7 +17,7 @@ from model.evaluation.metrics import expected_calibration_error
 
 
 def _draw(images: int, classes: int, temperature: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Logits whose softmax is right once they are divided by `temperature`, and labels drawn accordingly."""
+    """Logits whose softmax is correct once they are divided by `temperature`, and labels drawn accordingly."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(0, 2, (images, classes))
     thresholds = softmax(logits, axis=-1).cumsum(axis=1)
@@ -53,10 +53,10 @@ def test_a_few_correct_predictions_do_not_give_a_confident_temperature(images: i
 
 def test_the_temperature_stays_in_its_range() -> None:
     labels = np.zeros(200, int)
-    always_wrong = np.tile([0.0, 5.0], (200, 1))
-    always_right = np.tile([0.01, 0.0], (200, 1))
-    assert fit_temperature(always_wrong, labels) == pytest.approx(TEMPERATURE_RANGE[1])
-    assert fit_temperature(always_right, labels) == pytest.approx(TEMPERATURE_RANGE[0])
+    always_incorrect = np.tile([0.0, 5.0], (200, 1))
+    always_correct = np.tile([0.01, 0.0], (200, 1))
+    assert fit_temperature(always_incorrect, labels) == pytest.approx(TEMPERATURE_RANGE[1])
+    assert fit_temperature(always_correct, labels) == pytest.approx(TEMPERATURE_RANGE[0])
     assert fit_temperature(np.full((200, 2), 1e30), labels) > 0
 
 

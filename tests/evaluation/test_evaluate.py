@@ -113,7 +113,7 @@ def test_predictions_are_a_table_with_a_row_per_image(tmp_path: Path) -> None:
 
 @pytest.fixture
 def mistaken(bundle: Bundle, engine: _ByBrightness, tmp_path: Path) -> Evaluation:
-    """Two dark photos and a light one, of which the second and the third are labelled wrong."""
+    """Two dark photos and a light one, of which the second and the third are labelled incorrectly."""
     samples = _photos(tmp_path, [0, 0, 1])
     mislabelled = [samples[0], *(dataclasses.replace(sample, label=2) for sample in samples[1:])]
     return evaluate_bundle(bundle, mislabelled)

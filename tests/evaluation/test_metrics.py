@@ -32,7 +32,7 @@ def _answers(labels: list[int], predicted: list[int], classes: int, confidence: 
 
 
 def test_metrics_match_values_computed_by_hand() -> None:
-    # a: 3 images, 2 right. b: 2 images, 1 right. c: no images, answered once. d: neither.
+    # a: 3 images, 2 correct. b: 2 images, 1 correct. c: no images, predicted once. d: neither.
     metrics = evaluate_predictions(*_answers([0, 0, 0, 1, 1], [0, 0, 1, 1, 2], classes=4))
     assert metrics["images"] == 5
     assert metrics["accuracy"] == pytest.approx(3 / 5)

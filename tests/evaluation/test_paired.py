@@ -8,9 +8,9 @@ from model.evaluation.metrics import evaluate_predictions
 from model.evaluation.paired import compare_paired
 
 
-def _answers(labels: np.ndarray, right: int, classes: int = 3) -> np.ndarray:
-    """Logits that are right for the first images, and name the next class for the others."""
-    answers = np.where(np.arange(len(labels)) < right, labels, (labels + 1) % classes)
+def _answers(labels: np.ndarray, correct: int, classes: int = 3) -> np.ndarray:
+    """Logits that are correct for the first images and name the next class for the others."""
+    answers = np.where(np.arange(len(labels)) < correct, labels, (labels + 1) % classes)
     return 3.0 * np.eye(classes)[answers]
 
 

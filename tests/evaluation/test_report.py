@@ -176,7 +176,7 @@ def test_epochs_without_numbers_leave_gaps() -> None:
 
 @pytest.mark.parametrize("classes", [2, 6, 25, 60, 100])
 def test_any_number_of_classes_with_long_names_is_shown(classes: int) -> None:
-    names = [f"Genus speciosissima {index} var. extraordinaria with a name that goes on" for index in range(classes)]
+    names = [f"Genus speciosissima {index} var. extraordinaria with a long name" for index in range(classes)]
     page = _Page(render_report(_content(names, images=3 * classes, wrong=classes)))
     assert all(name in page.text for name in names)
     assert page.tags.count("svg") == 4 + (classes > 5) + 4

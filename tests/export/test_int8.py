@@ -71,7 +71,7 @@ def test_an_int8_network_of_lower_accuracy_is_refused(workspace, shapes, monkeyp
 
 def _wrong(graph) -> bytes:
     """The same graph with its features in another order, and a head that knows: it answers as before, like a head
-    that has learned the validation images by heart."""
+    that has overfitted the validation images."""
     model = onnx.load(graph)
     nodes = model.graph.node
     for place, node in enumerate(nodes):

@@ -113,8 +113,8 @@ def _predictor(tmp_path, images: int = 30, **thresholds: float) -> tuple[Predict
     reference = build_reference_features(features, np.arange(images) % 2, _names(images))
 
     def engine(pixels: np.ndarray, *outputs: str) -> list[np.ndarray]:
-        of = {"probabilities": np.float32([0.3, 0.7]), "features": features[0]}
-        return [np.tile(of[output], (len(pixels), 1)) for output in outputs]
+        values = {"probabilities": np.float32([0.3, 0.7]), "features": features[0]}
+        return [np.tile(values[output], (len(pixels), 1)) for output in outputs]
 
     bundle = _bundle(tmp_path / "m", "squash")
     bundle.manifest.thresholds.update(thresholds)

@@ -1,4 +1,4 @@
-"""Whatever goes wrong on the way: nothing is lost, nothing half has its name, and the same call gets there later."""
+"""Faults of transfers: nothing is lost, no partial file has the final name, and repeating the call succeeds."""
 
 import dataclasses
 import subprocess

@@ -151,11 +151,11 @@ def test_a_pull_killed_within_a_zip_is_resumed(nextcloud: FaultyProxy, remote_fo
 
 
 def small_disk(room: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a disk have so much room, less what is in the pulled folder and what hides beside it."""
+    """Let a disk have so much room, less what is in the pulled folder and what is staged beside it."""
 
     def usage(path: Path) -> shutil._ntuple_diskusage:
-        beside = [path for path in folder.iterdir() if path.is_file()]
-        used = sum(path.stat().st_size for path in [*beside, *(folder / "here").rglob("*")] if path.is_file())
+        staged = [path for path in folder.iterdir() if path.is_file()]
+        used = sum(path.stat().st_size for path in [*staged, *(folder / "here").rglob("*")] if path.is_file())
         return shutil._ntuple_diskusage(room, used, room - used)
 
     monkeypatch.setattr(shutil, "disk_usage", usage)

@@ -36,7 +36,7 @@ _A, _AAAA = 1, 28
 
 
 class NameServer:
-    """Answers for `NAMES`, with a time to live of zero; each look-up of a name takes its next answer."""
+    """Answers for `NAMES`, with a time to live of zero; each resolution of a name takes its next answer."""
 
     def __init__(self) -> None:
         self.asked: dict[str, int] = {}
@@ -62,7 +62,7 @@ class NameServer:
     def _answer(self, name: str, count: bool) -> tuple[str, ...]:
         answers = NAMES.get(name, ((),))
         index = min(self.asked.get(name, 0), len(answers) - 1)
-        # The system asks for both kinds of addresses at each look-up.
+        # The system asks for both kinds of addresses at each resolution.
         self.asked[name] = self.asked.get(name, 0) + count
         return answers[index]
 
@@ -127,7 +127,7 @@ def _outcome(url: str, forbidden: Forbidden) -> tuple[str, int]:
 
 
 def _naive(names: NameServer, forbidden: Forbidden) -> tuple[str, int]:
-    """What comes of a check and a fetch that looks the name up again."""
+    """What comes of a check and a fetch that resolves the name again."""
     names.asked.clear()
     assert is_public(str(socket.getaddrinfo("rebinding.example", 80, socket.AF_INET)[0][4][0]))
     urllib.request.urlopen("http://rebinding.example/", timeout=3).close()

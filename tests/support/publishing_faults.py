@@ -101,20 +101,20 @@ class Scene:
         return _content(self._storage), _content(self.workspace.root / PUBLISHED)
 
     def _storage_is_whole(self) -> bool:
-        there = _content(self._storage)
+        remote_files = _content(self._storage)
         archive, checksum = (
-            there.pop(self.cloud.shared_file.name, b""),
-            there.pop(f"{MODEL}.tar.xz{CHECKSUM_SUFFIX}", b""),
+            remote_files.pop(self.cloud.shared_file.name, b""),
+            remote_files.pop(f"{MODEL}.tar.xz{CHECKSUM_SUFFIX}", b""),
         )
         sha256 = file_record(self.cloud.shared_file).sha256 if archive else ""
-        return not there and archive != b"" and (not checksum or checksum.decode().startswith(sha256))
+        return not remote_files and archive != b"" and (not checksum or checksum.decode().startswith(sha256))
 
     def _workspace_is_whole(self) -> bool:
         find_bundle(self.workspace, MODEL).verify()
         known = (self._old[1], self._new[1])
-        here = _content(self.workspace.root / PUBLISHED)
+        local_files = _content(self.workspace.root / PUBLISHED)
         # Which files are ours is noted before and after they are written.
-        mine = {name: content for name, content in here.items() if not name.endswith(WRITTEN)}
+        mine = {name: content for name, content in local_files.items() if not name.endswith(WRITTEN)}
         return all(content in [one.get(name) for one in known] for name, content in mine.items())
 
 

@@ -29,7 +29,7 @@ def write_small_model(
     Args:
         always: the class that it answers whatever it sees.
         learned_colours: mean colours (n, 3) of the photos that it was made with, every other one held out; None for a
-            model that remembers none.
+            model without reference features.
     """
     directory.mkdir(parents=True)
     bias = np.zeros(3, np.float32)

@@ -43,8 +43,8 @@ class Scene:
 
     def __init__(self, root: Path, proxy: FaultyProxy) -> None:
         self.proxy = proxy
-        self.there = proxy.upstream.folder
-        self.here = root / "here"
+        self.remote = proxy.upstream.folder
+        self.local = root / "here"
         rng = random.Random(0)
         self.old, self.new = rng.randbytes(SIZE), rng.randbytes(SIZE)
         self.source = root / "new.tar.xz"
@@ -55,36 +55,36 @@ class Scene:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(rng.randbytes(FILE_BYTES))
         self.photos = _content(photos)
-        pack_folder(photos, self.there / "photos.tar")
-        photos.rename(self.there / "photos")
+        pack_folder(photos, self.remote / "photos.tar")
+        photos.rename(self.remote / "photos")
         self.archive.parent.mkdir()
         self.reset()
 
     @property
     def archive(self) -> Path:
         """The archive, where the server keeps it."""
-        return self.there / FOLDER / NAME
+        return self.remote / FOLDER / NAME
 
     def reset(self) -> None:
-        """All well, the old archive there, nothing here."""
+        """No fault: the old archive in the remote, no local files."""
         self.proxy.faults.clear()
         self.proxy.seen.clear()
         for left in self.archive.parent.iterdir():
             left.unlink()
         self.archive.write_bytes(self.old)
-        if self.here.exists():
-            self.here.rename(self.here.with_name(f"before-{time.monotonic_ns()}"))
+        if self.local.exists():
+            self.local.rename(self.local.with_name(f"before-{time.monotonic_ns()}"))
 
     def act(self, what: str) -> None:
         """Send the new archive, or fetch the photos, as they are or packed."""
         if what == "push":
             open_storage(f"rshare:{FOLDER}").push(self.source, NAME)
         else:
-            pull("rshare:photos.tar" if what == "pull packed" else "rshare:photos", self.here)
+            pull("rshare:photos.tar" if what == "pull packed" else "rshare:photos", self.local)
 
     def is_whole(self) -> bool:
-        """Whether the archive is the old one or the new one, and every file here one of the photos."""
-        found = _content(self.here) if self.here.exists() else {}
+        """Whether the archive is the old one or the new one, and every local file one of the photos."""
+        found = _content(self.local) if self.local.exists() else {}
         here_is_whole = all(self.photos.get(name) == content for name, content in found.items())
         return here_is_whole and self.archive.read_bytes() in (self.old, self.new)
 
@@ -92,7 +92,7 @@ class Scene:
         """Whether, with all well again, the same act gets everything to where it belongs."""
         self.proxy.faults.clear()
         self.act(what)
-        return self.archive.read_bytes() == self.new if what == "push" else _content(self.here) == self.photos
+        return self.archive.read_bytes() == self.new if what == "push" else _content(self.local) == self.photos
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,18 +216,18 @@ def kill_pushes(scene: Scene, times: int) -> Outcome:
 
 def kill_pulls(scene: Scene, times: int) -> Outcome:
     """The same of the process that pulls the folder of photos."""
-    return _kill(scene, "pull", times, _PULL, "rshare:photos", str(scene.here))
+    return _kill(scene, "pull", times, _PULL, "rshare:photos", str(scene.local))
 
 
 def fill_disk(scene: Scene) -> Outcome:
-    """No file here may grow beyond some bytes: writing the archive fails as on a full disk."""
+    """No local file may grow beyond some bytes: writing the archive fails as on a full disk."""
     scene.reset()
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (FULL_DISK_BYTES, resource.RLIM_INFINITY))
 
     code = f"import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); {_PULL}"
-    child = _start(code, "rshare:photos.tar", str(scene.here), preexec_fn=limit, stderr=subprocess.PIPE)
+    child = _start(code, "rshare:photos.tar", str(scene.local), preexec_fn=limit, stderr=subprocess.PIPE)
     _, said = child.communicate()
     answer = "StorageFullError" if b"StorageFullError" in said else said.decode(errors="replace")[-200:]
     return Outcome(1, answer, int(not (scene.is_whole() and scene.recovers("pull packed"))))

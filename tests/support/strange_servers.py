@@ -21,7 +21,7 @@ import pytest
 
 from tests.support.photos import photo
 
-# The names that the resolver of the test knows: each look-up takes the next answer, the last one stays.
+# The names that the resolver of the test knows: each resolution takes the next answer, the last one stays.
 PUBLIC = "93.184.215.14"
 NAMES: dict[str, tuple[tuple[str, ...], ...]] = {
     "public.example": ((PUBLIC,),),
@@ -186,7 +186,7 @@ class Forbidden:
 
 
 class Stranger:
-    """The public server: what it does is in `pages`, and it remembers the heads of the requests."""
+    """The public server: what it does is in `pages`, and it records the heads of the requests."""
 
     def __init__(self, forbidden_port: int) -> None:
         self.heads: list[bytes] = []
@@ -221,16 +221,16 @@ def play(script: Script, connection: socket.socket) -> None:
 class Network:
     """The resolver and the connections of the process under test.
 
-    Names are looked up in `NAMES`, addresses by the system. Connections to the public address go to the public
+    Names are resolved from `NAMES`, addresses by the system. Connections to the public address go to the public
     server; those to this machine are made as asked for; any other is noted and fails.
 
     Attributes:
-        looked_up: the names, in order.
+        resolved_names: the names, in order.
         tried: the addresses that connections were made to, in order.
     """
 
     def __init__(self, public_port: int) -> None:
-        self.looked_up: list[str] = []
+        self.resolved_names: list[str] = []
         self.tried: list[str] = []
         self._public_port = public_port
 
@@ -248,8 +248,8 @@ class Network:
         name = host.rstrip(".").lower()
         if name in NAMES:
             answers = NAMES[name]
-            found = answers[min(self.looked_up.count(name), len(answers) - 1)]
-            self.looked_up.append(name)
+            found = answers[min(self.resolved_names.count(name), len(answers) - 1)]
+            self.resolved_names.append(name)
             return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in found]
         numeric = 0 if name == "localhost" else socket.AI_NUMERICHOST
         return getaddrinfo(host, port, *args, **kwargs, flags=numeric)

@@ -105,7 +105,7 @@ def finished(tmp_path: Path) -> Path:
 
 
 class Answering(BaseHTTPRequestHandler):
-    """Answers each request with one status and body, after a while; remembers who asked."""
+    """Answers each request with one status and body, after a while; records its clients."""
 
     status, body, seconds = 200, b"{}", 0.0
     users: list[str]

@@ -27,7 +27,7 @@ def features(rng: np.random.Generator, count: int, mix: tuple[float, ...] = (1.0
 
 @functools.cache
 def model() -> ReferenceFeatures:
-    """What a model remembers of its photos."""
+    """The stored reference features of photos."""
     rng = np.random.default_rng(0)
     learned = np.concatenate([features(rng, 25, tuple(np.eye(CLASSES)[label])) for label in range(CLASSES)])
     labels = np.repeat(np.arange(CLASSES), 25)
