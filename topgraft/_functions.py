@@ -66,14 +66,14 @@ def tune(
     progress: Progress = no_progress,
     **options: Any,
 ) -> "TuningResult":
-    """Search the best backbone and hyperparameters for a dataset, without training a model.
+    """Search for the best backbone and hyperparameters for a dataset, without training a model.
 
-    To train with what was found: `train(**result.options)`. To search and train in one call:
+    To train with the result: `train(**result.options)`. To search and train in one call:
     `train(dataset, tune_minutes=5)`.
 
     Args:
         dataset: a folder or archive, a name inside `data/`, or `remote:path`.
-        minutes: the time for the search.
+        minutes: time limit of the search.
         config, options: options of `TrainConfig`; those that differ from their defaults are kept fixed.
         workspace, progress: see `train`.
 
@@ -92,12 +92,12 @@ def tune(
     """
     from model.runs import trainer
 
-    asked = _train_config(dataset, config, options | {"tune_minutes": minutes})
-    return trainer.tune(asked, _workspace(workspace), progress)
+    search_config = _train_config(dataset, config, options | {"tune_minutes": minutes})
+    return trainer.tune(search_config, _workspace(workspace), progress)
 
 
 def resume(name: str, *, workspace: Workspace | Path | None = None, progress: Progress = no_progress) -> TrainingResult:
-    """Resume an interrupted training, with its original options, to the result it would have had.
+    """Resume an interrupted training, with its original options; the result is the same as without the interruption.
 
     Args:
         name: the name of the training.
@@ -147,8 +147,8 @@ def check(
     """
     from model.dataset.checked import checked_dataset
 
-    asked = _train_config(dataset, config, options)
-    with checked_dataset(asked, _workspace(workspace), "topgraft.check", progress) as verdict:
+    dataset_config = _train_config(dataset, config, options)
+    with checked_dataset(dataset_config, _workspace(workspace), "topgraft.check", progress) as verdict:
         return verdict
 
 
@@ -235,7 +235,7 @@ def evaluate(
         model: the name of a model, or `latest`.
         dataset: a folder or archive, a name inside `data/`, or `remote:path`.
         workspace, progress: see `train`.
-        options: options of `TrainConfig` that say how the dataset is read and split, such as `test_fraction=0.2`.
+        options: options of `TrainConfig` that determine how the dataset is read and split, such as `test_fraction=0.2`.
 
     Raises:
         DatasetError: the dataset cannot be read, or has classes unknown to the model.
@@ -250,12 +250,12 @@ def evaluate(
 
     for name in options.keys() - DATASET_OPTIONS:
         raise errors.ConfigError(f"{name}: expected one of the options {', '.join(DATASET_OPTIONS)}.")
-    where = _workspace(workspace)
-    return evaluate_on_dataset(find_bundle(where, model), os.fspath(dataset), where, options, progress)
+    found = _workspace(workspace)
+    return evaluate_on_dataset(find_bundle(found, model), os.fspath(dataset), found, options, progress)
 
 
 def _train_config(dataset: Path, config: TrainConfig | None, options: Mapping[str, Any]) -> TrainConfig:
-    """The options: those given over those of `config` over the preset over the defaults."""
+    """Options in order of precedence: `dataset` and `options`, `config`, the preset, the defaults."""
     given = changed_options(dataclasses.asdict(config)) if config is not None else {}
     return train_config(given, options, {"dataset": os.fspath(dataset)})
 

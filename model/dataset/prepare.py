@@ -151,7 +151,7 @@ def _divide(
     """Dataset with all its splits, and a description of their origin."""
     group_of = {sample.name: int(group) for sample, group in zip(samples, groups, strict=True)}
     splits = {split: tuple(sample for sample in listing.splits[split] if sample.name in group_of) for split in SPLITS}
-    origin = "its own splits"
+    origin = "splits of the dataset"
     if not listing.has_splits:
         # Folds give a better estimate than two or three test images per class, which can then be used for training.
         fractions: dict[Split, float] = {"val": config.val_fraction, "test": 0.0 if folds else config.test_fraction}

@@ -111,11 +111,13 @@ class Verdict:
         """Remarks for the user, one sentence each: rejected images, leakage, warnings."""
         remarks = []
         if self.rejected:
-            remarks.append(f"{counted(len(self.rejected), 'image')} could not be decoded and left out: see {REJECTED}")
+            number = len(self.rejected)
+            are = "is" if number == 1 else "are"
+            remarks.append(f"{counted(number, 'image')} that cannot be decoded {are} left out: see {REJECTED}")
         if self.leakage:
             remarks.append(
-                f"{counted(len(self.leakage), 'time')}, images that belong together are in different splits, so the "
-                "test looks better than the model is: topgraft check lists them"
+                f"{counted(len(self.leakage), 'group')} of related images in different splits: the metrics are too "
+                "optimistic. topgraft check lists these images"
             )
         return (*remarks, *self.warnings)
 
@@ -151,9 +153,8 @@ class Verdict:
         """
         dataset = self.dataset
         root = f"{fetched_from}, fetched into {dataset.root}" if fetched_from else str(dataset.root)
-        sizes = (
-            f"{len(dataset.train):,} for training, {len(dataset.val):,} for validation, {len(dataset.test):,} to test"
-        )
+        train, val, test = (f"{len(dataset.split(split)):,}" for split in SPLITS)
+        sizes = f"{train} for training, {val} for validation, {test} for testing"
         return [
             f"Dataset   {root}",
             f"Layout    {self.layout}",
@@ -172,7 +173,7 @@ class Verdict:
         if not self.folds:
             return []
         learnable = len(self.dataset.train) + len(self.dataset.val)
-        return [f"Measured  by {self.folds}-fold cross-validation over the {learnable:,} for training and validation"]
+        return [f"Estimate  {self.folds}-fold cross-validation on the {learnable:,} images for training and validation"]
 
     def _table(self) -> list[str]:
         counts = self.counts
@@ -192,15 +193,15 @@ class Verdict:
             lines += _first(f"  {item.name}: {item.reason}" for item in self.rejected)
         if self.ignored:
             shown = ", ".join(self.ignored[:_SHOWN]) + (", ..." if len(self.ignored) > _SHOWN else "")
-            lines.append(f"Ignored: {counted(len(self.ignored), 'file')} that are no images of a class: {shown}")
+            lines.append(f"Ignored: {counted(len(self.ignored), 'file')} that are not images of a class: {shown}")
         return lines
 
     def _leaks(self) -> list[str]:
         if not self.leakage:
             return []
         return [
-            f"Leakage: {counted(len(self.leakage), 'time')}, images that belong together are in different splits "
-            "of the dataset, so the test will look better than the model is. Move each of these to one split.",
+            f"Leakage: {counted(len(self.leakage), 'group')} of related images in different splits of the dataset: the "
+            "metrics will be too optimistic. Move each group into one split.",
             *_first(
                 f"  {_IN_WORDS[leak.kind]}: {', '.join(f'{name} ({split})' for split, name in leak.images[:4])}"
                 + (", ..." if len(leak.images) > 4 else "")

@@ -16,7 +16,7 @@ from model.results import InputSpec, Progress, Sample
 from model.workspace import cache_directory
 
 _CACHE_FORMAT = 2
-# A kill loses at most so much work, whichever comes first.
+# Limits of the work that a kill loses; the first one reached applies.
 _MAX_UNSAVED_IMAGES = 256
 _MAX_UNSAVED_SECONDS = 30.0
 
@@ -65,7 +65,7 @@ class FeatureCache:
     def _saved(
         self, keys: Sequence[str], batches: Iterable[np.ndarray], kind: str, before: int
     ) -> dict[str, np.ndarray]:
-        """Features in `batches` by their keys. Each batch is saved at once, until saving fails.
+        """Features in `batches` by their keys. They are saved every few batches, until saving fails.
 
         Args:
             kind: the backbone, input and view, for `on_saved`.

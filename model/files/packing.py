@@ -139,7 +139,7 @@ def _require_kept(folder: Path, names: Iterable[str]) -> None:
     unkept = unkept_names(names)
     if unkept:
         raise DatasetError(
-            f"{folder}: expected names that an archive can store, received {name_some(unkept)}. Rename these files: a "
+            f"{folder}: expected names that an archive can store, received {name_some(unkept)}. Rename them: a "
             "backslash separates folders, and a letter with a colon names a disk. Nothing was packed."
         )
 

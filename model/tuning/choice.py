@@ -58,10 +58,10 @@ def choose(
     chosen = min(equal, key=complexity)
     name = _IN_WORDS[metric.name]
     if chosen is plain:
-        return Choice(chosen, f"None of {len(trials)} trials beats the {name} of the plain options beyond noise.")
+        return Choice(chosen, f"None of {len(trials)} trials improves the {name} of the original options beyond noise.")
     gain, noise = plain.value - chosen.value, error(plain, chosen)
     return Choice(
         chosen,
-        f"Of {len(trials)} trials, {len(equal)} have the best {name} or one equal within noise, and this is the "
-        f"simplest: better than the plain options by {gain:.3g}, with a standard error of {noise:.2g}.",
+        f"Of {len(trials)} trials, {len(equal)} have the best {name} within noise; this is the simplest of them. It "
+        f"is better than the original options by {gain:.3g}, with a standard error of {noise:.2g}.",
     )

@@ -19,7 +19,7 @@ class Trial:
     """One measured candidate.
 
     Attributes:
-        changes: options that differ from the plain ones.
+        changes: options that differ from the original ones.
         value: the objective, lower is better; infinite if it cannot be trained.
         predictions: the out-of-fold predictions that the value comes from.
         seconds: duration of the trial.

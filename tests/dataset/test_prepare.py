@@ -137,7 +137,7 @@ def test_leakage_between_given_splits_is_reported(listed: Path, prepare: Prepare
         Leakage("near", (("test", "photo 10.jpg"), ("train", "photo 2.jpg"))),
     )
     assert split_of(verdict)["photo 8.jpg"] == "val"
-    assert any("Leakage: 2 times" in line for line in verdict.lines())
+    assert any("Leakage: 2 groups of related images" in line for line in verdict.lines())
 
 
 def test_groups_across_given_splits_are_reported(listed: Path, prepare: Prepare) -> None:

@@ -23,7 +23,7 @@ from model.workspace import Workspace
 from tests.support.imgclas_models import CLASSES, small_backbone, with_head, write_folder
 from tests.support.small_model import write_model
 
-LISTS = "lists in dataset_files/; its own splits"
+LISTS = "lists in dataset_files/; splits of the dataset"
 PLANKTON = Path(__file__).resolve().parents[3] / "shared" / "datasets" / "phytoplankton-mini"
 
 

@@ -340,7 +340,7 @@ def test_a_limit_that_is_no_number_falls_back_to_the_default(workspace, monkeypa
 
 def test_skipped_images_are_listed_in_the_result(watched):
     workspace, result, _ = watched
-    assert "1 image could not be decoded and left out" in result.warnings[0]
+    assert "1 image that cannot be decoded is left out" in result.warnings[0]
     assert "circle/001.jpg" in (workspace.models / "m" / "dataset_files" / "rejected.csv").read_text()
 
 

@@ -86,7 +86,7 @@ def choose_fine_tuning(given: Circumstances) -> Choice:
     images = f"{given.train_images:,} training images, {per_class:.0f} per class"
     many = given.train_images >= MIN_IMAGES_FOR_ALL
     if many and times["all"] <= budget:
-        return Choice("all", f"{images}, are enough for the whole backbone, and that {in_words['all']}")
+        return Choice("all", f"{images}, are enough for the whole backbone, which {in_words['all']}")
     if times["top"] > budget:
         return Choice("none", f"even its last block {in_words['top']}")
     why_not_all = f"the whole backbone {in_words['all']}" if many else "are too few for the whole backbone"

@@ -112,10 +112,10 @@ def _warn_of_memory(context: TrainingContext, network: "keras.Model", part: "Par
 def is_improvement(context: TrainingContext, tuned: "Tuned", head_logits: np.ndarray, val: LabelledFeatures) -> bool:
     """Whether fine-tuning improved validation beyond chance, compared with the logits of the head alone."""
     if not tuned.head.best_epoch:
-        context.remark("fine-tuning was left out: the time was over before its first epoch, or it diverged")
+        context.remark("fine-tuning was left out: the time limit was reached before its first epoch, or it diverged")
         return False
     config = context.config
     found = compare_paired(head_logits, tuned.val_logits, val.labels, val.weights, config.stop_on, config.seed)
-    kept = "was kept" if found.is_better else "was left out, as that may be chance"
+    kept = "was kept" if found.is_better else "was left out, because the difference may be due to chance"
     context.remark(f"fine-tuning reached {found}, and {kept}")
     return found.is_better
