@@ -1,4 +1,4 @@
-"""What there is without a server: the bare call of ONNX Runtime, decoding, and a batch through the library."""
+"""Times without a server: the bare call of ONNX Runtime, decoding, and a batch through the library."""
 
 import dataclasses
 import functools
@@ -18,7 +18,7 @@ _SINGLE_CALLS = 30
 
 @dataclasses.dataclass(frozen=True)
 class Round:
-    """Seconds for each photo, all taken one shortly after the other.
+    """Seconds per photo, all measured in the same round.
 
     Attributes:
         single: of a bare call with one photo, the median.
@@ -33,7 +33,7 @@ class Round:
 
 @dataclasses.dataclass(frozen=True)
 class Bare:
-    """Of one network.
+    """Measurements of one network.
 
     Attributes:
         decoding: seconds by the name of a photo, the median.
@@ -64,7 +64,7 @@ class Bare:
 
     @property
     def fraction(self) -> float:
-        """The library's throughput as a part of that of the bare call: the median of the rounds."""
+        """Throughput of the library as a fraction of the bare call's, median of the rounds."""
         return statistics.median(one.in_batches[self.best_batch] / one.library for one in self.rounds)
 
     def reaches(self, fraction: float) -> bool | None:

@@ -1,4 +1,4 @@
-"""Clients that ask a running server over and over, several at once."""
+"""Concurrent clients that send requests to a running server."""
 
 import dataclasses
 import statistics
@@ -16,18 +16,18 @@ LEAST_FOR_P99 = 100
 
 @dataclasses.dataclass
 class Answers:
-    """What clients got: seconds of each answer, and answers in a second in each round."""
+    """Latency of each answer in seconds, and throughput per second of each round."""
 
     seconds: list[float] = dataclasses.field(default_factory=list)
     rates: list[float] = dataclasses.field(default_factory=list)
 
     def add(self, other: "Answers") -> None:
-        """Another round, or several."""
+        """Add the results of further rounds."""
         self.seconds += other.seconds
         self.rates += other.rates
 
     def percentile(self, percent: float) -> float:
-        """In milliseconds."""
+        """Latency percentile in milliseconds."""
         return 1000 * float(np.percentile(self.seconds, percent))
 
     def cell(self) -> str:
@@ -39,7 +39,7 @@ class Answers:
 
 
 def pooled(parts: Iterable[Answers]) -> Answers:
-    """All of them as one."""
+    """Merge several results into one."""
     whole = Answers()
     for part in parts:
         whole.add(part)

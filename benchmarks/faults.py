@@ -1,4 +1,4 @@
-"""What trainings survive: each fault is done to a real training, which is then resumed, and nothing may be lost.
+"""Faults of real trainings, which are then resumed; no model may be lost.
 
 How: a small network is trained on drawn photos, by the real command or by a real service. At a moment drawn at random
 a fault happens to it. Then `topgraft resume`, or the train option `resume`, resumes it; where the training had not
@@ -56,7 +56,7 @@ SECONDS_TO_END = 5.0
 
 @dataclasses.dataclass(frozen=True)
 class Fault:
-    """Something that happens to a training.
+    """A fault of a training.
 
     Attributes:
         name: a row of the table.
@@ -74,7 +74,7 @@ class Fault:
 
 @dataclasses.dataclass
 class Count:
-    """What came of the trials of one fault."""
+    """Results of the trials of one fault."""
 
     trials: int = 0
     met: int = 0
@@ -120,7 +120,7 @@ class _Trials:
             self._clear()
 
     def by_command(self, fault: Fault) -> Count:
-        """Do it to `topgraft train` at random moments, then see whether the model can still be had."""
+        """Apply the fault to `topgraft train` at random moments, then resume and check the model."""
         count = Count()
         for _ in range(fault.repeats):
             training = self._start("train", *self._flags())
@@ -219,7 +219,7 @@ def _send(number: signal.Signals) -> Callable[[psutil.Popen, Workspace], bool]:
 
 
 def _kill_and_damage(damage: Callable[[bytes], bytes]) -> Callable[[psutil.Popen, Workspace], bool]:
-    """As soon as there is a checkpoint."""
+    """Wait until there is a checkpoint."""
 
     def happen(training: psutil.Popen, workspace: Workspace) -> bool:
         while not _checkpoints(workspace) and training.poll() is None:
@@ -267,7 +267,7 @@ def _hide_photos(training: psutil.Popen, workspace: Workspace) -> bool:
 
 
 def _kill_child(server: Server, uuid: str) -> None:
-    """As the system does when memory runs out."""
+    """Kill the child with SIGKILL, as the system does when memory runs out."""
     for child in server.process.children(recursive=True):
         if "model.runs.process" in " ".join(child.cmdline()):
             child.kill()

@@ -1,4 +1,4 @@
-"""Serving, backbone by backbone: where every millisecond of an answer goes, and what several clients at once get.
+"""Latency of each backbone by processing step, and throughput with several clients.
 
 How: one `deepaas-run` with two workers on loopback serves a model for each backbone, and each of them again by
 TensorFlow, as the same bundle with `engine: keras`; another server answers a constant, which shows what DEEPaaS
@@ -86,7 +86,7 @@ CASES = (
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """How thoroughly it is measured.
+    """Numbers of requests, rounds and clients of the measurement.
 
     Attributes:
         rounds: of each number of clients, servers in turn.

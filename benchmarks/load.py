@@ -39,7 +39,7 @@ _TRAINING = {
 
 @dataclasses.dataclass(frozen=True)
 class Kind:
-    """A request that is sent over and over.
+    """A kind of request, sent repeatedly.
 
     Attributes:
         status: what must come of it; BROKEN_OFF where the client disconnects.
@@ -57,7 +57,7 @@ class Kind:
 
 @dataclasses.dataclass
 class Outcome:
-    """What came of the load, or of a part of it."""
+    """Results of the load, or of a part of it."""
 
     seconds: dict[str, list[float]] = dataclasses.field(default_factory=dict)
     unexpected: Counter[tuple[str, int]] = dataclasses.field(default_factory=Counter)
@@ -71,17 +71,17 @@ class Outcome:
 
     @property
     def requests(self) -> int:
-        """How many were sent."""
+        """Number of requests sent."""
         return sum(map(len, self.seconds.values()))
 
     @property
     def lost(self) -> int:
-        """How many clients waited in vain."""
+        """Number of requests without an answer."""
         return sum(count for (_, status), count in self.unexpected.items() if status == LOST)
 
     @property
     def server_errors(self) -> int:
-        """How many answers had a status of 500 or more."""
+        """Number of answers with a status of 500 or more."""
         return sum(count for (_, status), count in self.unexpected.items() if status >= 500)
 
 

@@ -1,4 +1,4 @@
-"""What augmentation, imbalance and their like bring on the real photos, one option changed at a time.
+"""Effect of augmentation, imbalance and similar options on the real photos, one option changed at a time.
 
 How: as `benchmarks.real_data`, repeated for each choice: 5 folds, three seeds of the folds, a frozen
 EfficientNet-Lite0, four views of each training image where there is an augmentation.

@@ -1,4 +1,4 @@
-"""How long it takes to publish a model, and whether exporting it is reproducible.
+"""Time to publish a model, and reproducibility of its export.
 
 How: EfficientNetLite0 is trained on a few drawn photos; `topgraft export` and `topgraft publish`, to a Nextcloud on
 loopback, are timed as a whole, each in a process of its own: packing, upload, reading back, public link, download

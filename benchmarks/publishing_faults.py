@@ -1,4 +1,4 @@
-"""What publishing survives: `topgraft publish` killed or done twice at once; nothing may be lost or half.
+"""Faults of `topgraft publish`: killed or run twice at once; no file may be lost or partial.
 
 How: a small model is published to a Nextcloud on loopback; a newer version of it is then published in its place, and
 that is killed (`kill -9`) at a moment drawn at random, or another publishes at the same time, from the same workspace

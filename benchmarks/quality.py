@@ -1,4 +1,4 @@
-"""What fine-tuning brings, and the plain Keras recipe beside it: 5 folds of two sets of real photos and of drawn ones.
+"""Accuracy of fine-tuning against a plain Keras recipe: 5 folds of two sets of real photos and of drawn ones.
 
 How: the folds are those of `benchmarks.real_data`, one seed; each method trains on four of them, in a process of its
 own, and answers for the fifth. The recipe is that of the Keras guide "Transfer learning & fine-tuning": the
@@ -66,7 +66,7 @@ GOAL_OF_FROZEN_TIME = 10
 
 @dataclasses.dataclass(frozen=True)
 class Fold:
-    """The answers of one method for one fold: the labels, what it said, and its processor time in seconds."""
+    """Predictions of one method for one fold: true labels, predicted labels, processor time in seconds."""
 
     positions: list[int]
     answers: list[int]

@@ -1,4 +1,4 @@
-"""How hard the service is to break: mixed load with and without trainings, killed processes, generated requests.
+"""Robustness of the service: mixed load with and without trainings, killed processes, generated requests.
 
 How: `topgraft serve` with two workers and an EfficientNet-Lite0 trained for this. Four clients send requests of all
 kinds, good, bad and broken off, each drawn by chance; one more starts trainings, one after the other, of which

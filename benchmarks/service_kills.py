@@ -23,7 +23,7 @@ _IN_TIME = f"below {SECONDS_TO_BE_BACK:.0f} s"
 
 @dataclasses.dataclass(frozen=True)
 class Victim:
-    """A sort of process of a supervised service.
+    """A kind of process of a supervised service.
 
     Attributes:
         choose: finds one to be killed.
@@ -40,7 +40,7 @@ class Victim:
 
 @dataclasses.dataclass
 class Kills:
-    """What came of killing one process, several times.
+    """Results of killing one kind of process several times.
 
     Attributes:
         victim: that process.
@@ -57,13 +57,13 @@ class Kills:
     back: list[float] = dataclasses.field(default_factory=list)
 
     def as_expected(self) -> bool:
-        """Whether the client that waited always got what it should, and in time."""
+        """Whether the waiting client always got the expected answer in time."""
         most = SECONDS_TO_BE_BACK + (self.in_peace if self.victim.works_on else 0.0)
         return set(self.statuses) == {self.victim.status} and max(self.waited) < most
 
 
 def kill_processes(server: Server, photo: bytes) -> dict[str, Kills]:
-    """Kill each sort of process that a supervised service has, while a zip of many photos is worked on."""
+    """Kill each kind of process of a supervised service while it classifies a zip of many photos."""
     large = Kind("large", 200, _zip(photo))
     small = Kind("small", 200, photo)
     in_peace = _seconds(server, large)

@@ -1,4 +1,4 @@
-"""The memory of a running service over time, and whether it grows."""
+"""Memory of a running service over time, and its growth."""
 
 import dataclasses
 import threading
@@ -15,7 +15,7 @@ PARTS = 20
 
 @dataclasses.dataclass(frozen=True)
 class Slope:
-    """Megabytes in an hour, with the ends of the 95 % interval."""
+    """Growth in megabytes per hour, with its 95 % confidence interval."""
 
     value: float
     low: float

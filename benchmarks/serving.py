@@ -1,4 +1,4 @@
-"""Serving: how long an answer takes, how many there are in a second, how much memory, how soon.
+"""Serving: latency, throughput, memory and start-up time.
 
 How: two servers, `deepaas-run` with two workers each, on loopback: Topgraft with an EfficientNet-Lite0
 trained for this, and a plug-in that answers a constant, which shows what DEEPaaS and HTTP take. Blocks

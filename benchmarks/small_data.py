@@ -1,4 +1,4 @@
-"""What a model of few photos claims of itself, against what it does on all the others.
+"""Reported accuracy of models trained on few photos against their accuracy on all others.
 
 How: n photos per class are drawn at random and trained on with default options, once for each seed; the true
 accuracy is that of the finished model on the held-out photos, which were not used in training. Beside it stand what

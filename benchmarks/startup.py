@@ -1,4 +1,4 @@
-"""Starting: the command's help and the import of the plug-in, against what cannot be avoided and what can.
+"""Start-up time of the command's help and of the import of the plug-in, against Python and TensorFlow.
 
 How: each in a new process, alternating, wall time of the whole process; medians and ranges.
 

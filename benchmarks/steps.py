@@ -1,4 +1,4 @@
-"""A step of fine-tuning: what XLA does to it, and mixed precision where there is a GPU that gains by it.
+"""Time of a fine-tuning step with and without XLA, and with mixed precision on GPUs that benefit.
 
 How: EfficientNet-Lite0 on batches of 16 random images, as fine-tuning trains it (`top`: the last block, on what lies
 below it; `all`: everything), with the optimizer that averages weights; and the plain Keras way, the same layers

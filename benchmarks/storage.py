@@ -1,4 +1,4 @@
-"""Many small files to a storage and back: one by one by rclone, and packed by Topgraft.
+"""Many small files to remote storage and back: one by one by rclone, and packed by Topgraft.
 
 How: files of random bytes go to a WebDAV server on loopback (rclone's) and come back, first by `rclone copy` with eight
 transfers at once, above which little is gained; then by `topgraft pack` into the storage, which
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def _measure(root: Path, environment: dict[str, str]) -> Rows:
-    """Seconds up and down of each way, each time it was taken."""
+    """Upload and download times in seconds of each method, for every repetition."""
     rclone, topgraft = program("rclone"), program("topgraft")
     photos = str(root / "data" / "photos")
 

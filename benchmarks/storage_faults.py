@@ -1,4 +1,4 @@
-"""What files in storages survive: each fault is done to real transfers, and nothing may be lost or half.
+"""Faults of transfers to and from remote storage; no file may be lost or partial.
 
 How: a real WebDAV server (rclone's) keeps an archive; a newer one is pushed in its place, or files are pulled, while
 something goes wrong: by a proxy in between, by a limit of the system, or by `kill -9` at moments drawn at random

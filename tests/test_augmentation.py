@@ -1,4 +1,4 @@
-"""The grammar of augmentation: what can be written, and what is said of what cannot."""
+"""The grammar of augmentations: valid texts, and the errors of invalid ones."""
 
 import pytest
 from hypothesis import given

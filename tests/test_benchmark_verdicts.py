@@ -1,4 +1,4 @@
-"""What the benchmarks call met, missed and not decided: noise never decides."""
+"""Verdicts of the benchmarks: met, missed or not decided; noise never decides."""
 
 import contextlib
 import time

@@ -1,4 +1,4 @@
-"""Presets: what is in the files, and which of several values for an option wins."""
+"""Presets: contents of the files, and precedence of several values for an option."""
 
 import re
 from pathlib import Path

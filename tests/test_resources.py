@@ -1,4 +1,4 @@
-"""The processors and the memory that a container was given, not those it sees."""
+"""Processor and memory limits of a container, instead of the totals of the machine."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The shape of the answer is a promise: docs/answer.schema.json. Who changes one changes the other, on purpose."""
+"""Answers conform to docs/answer.schema.json, which is part of the public interface."""
 
 import io
 import json

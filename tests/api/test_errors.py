@@ -1,4 +1,4 @@
-"""Errors reach the client as JSON, survive the way from the worker to the server, and are all translated."""
+"""Errors reach the client as JSON, survive pickling between worker and server, and all have an HTTP status."""
 
 import inspect
 import json

@@ -1,4 +1,4 @@
-"""Fetching URLs: what comes through, and the limits; the tricks are in `test_url_tricks.py`."""
+"""Fetching URLs: content, refusals and limits; the tricks are in `test_url_tricks.py`."""
 
 import base64
 import contextlib

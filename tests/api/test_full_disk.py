@@ -1,4 +1,4 @@
-"""A temporary folder that is full: a clear refusal at each place where it is written to, and nothing torn is left."""
+"""A full temporary folder: every write to it is refused clearly, and no partial file is left."""
 
 import asyncio
 import base64

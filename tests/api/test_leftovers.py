@@ -1,4 +1,4 @@
-"""A thousand requests to a live server, good, bad and broken off: nothing stays behind."""
+"""A thousand requests to a live server, valid, invalid and aborted: no temporary file is left."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""Models come, go, change and break under clients that never pause: whole answers or clear errors, no restart."""
+"""Models are added, removed, replaced and damaged under load: valid predictions or clear errors, no restart."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""TensorBoard is started beside the server, shows curves, leaves strangers alone, and dies with its parent."""
+"""TensorBoard is started with the server, shows curves, and ends with its parent."""
 
 import contextlib
 import os

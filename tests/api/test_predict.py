@@ -1,4 +1,4 @@
-"""From an upload to an answer: every way in, every form out, every refusal; temporary files never stay."""
+"""Prediction: every kind of input, every output format, every refusal; no temporary file is left."""
 
 import base64
 import csv

@@ -1,4 +1,4 @@
-"""Worker processes that are asked to end: what they have counted is on disk, and nothing keeps them."""
+"""SIGTERM of a worker process: its usage counts are written, and its exit is not delayed."""
 
 import asyncio
 import contextlib

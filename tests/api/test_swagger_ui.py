@@ -1,4 +1,4 @@
-"""A person's way: Swagger UI in a real browser, train on a folder, then upload a photo and see the answer.
+"""Swagger UI in a real browser: train on a folder, then classify an uploaded photo.
 
 With TOPGRAFT_SCREENSHOTS=docs/images the screenshots of the documentation are written again.
 """

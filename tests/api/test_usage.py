@@ -1,4 +1,4 @@
-"""What is counted of requests, where the operator wants it; nothing at all where he does not."""
+"""Usage counts of requests, which are off unless the operator enables them."""
 
 import io
 import zipfile

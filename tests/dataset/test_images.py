@@ -1,4 +1,4 @@
-"""The one decoder: every format, every orientation, and what is refused."""
+"""The image decoder: formats, orientation, and refusals."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""From a folder to a verdict: what is left out, refused, reported and kept together."""
+"""Dataset checks: images that are rejected, refused datasets, warnings, and groups."""
 
 import csv
 import json

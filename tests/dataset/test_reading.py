@@ -1,4 +1,4 @@
-"""A disk or mount that is away for a moment is nothing that photos are to blame for."""
+"""A temporarily unavailable disk or mount is waited for; photos are not rejected for it."""
 
 import errno
 from collections.abc import Callable

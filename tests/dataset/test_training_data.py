@@ -1,4 +1,4 @@
-"""The images of a training by row: splits, and a part of them."""
+"""Training data: one row per image, in splits and selections."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Temperature scaling finds a temperature that is known; the threshold keeps its promise."""
+"""Temperature scaling recovers known temperatures; the confidence threshold reaches its target accuracy."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Judging a model on images: every image counts or is listed, and nothing piles up in memory."""
+"""Evaluation of a model: every image is counted or listed as unreadable, in bounded memory."""
 
 import csv
 import dataclasses

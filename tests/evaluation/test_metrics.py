@@ -1,4 +1,4 @@
-"""Metrics against numbers worked out by hand and against scikit-learn; intervals against simulation."""
+"""Metrics against values computed by hand and by scikit-learn; confidence intervals against simulation."""
 
 import json
 

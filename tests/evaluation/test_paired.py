@@ -1,4 +1,4 @@
-"""A model is better only when it stays so whichever images it is measured on."""
+"""Paired comparison: a model is better only if the difference is significant over resampled images."""
 
 import numpy as np
 import pytest

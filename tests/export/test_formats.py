@@ -1,4 +1,4 @@
-"""Each form of a model answers as the model does, and its program runs as it is."""
+"""Export formats: each predicts as the model, and its example script runs unchanged."""
 
 import shutil
 import subprocess

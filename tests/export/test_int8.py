@@ -1,4 +1,4 @@
-"""A network in int8 is small and answers as well, or it is not used."""
+"""Int8 quantisation: a small network of the same accuracy, or none."""
 
 import csv
 

@@ -1,4 +1,4 @@
-"""A GPU without enough memory makes batches smaller, and fails no training."""
+"""Out-of-memory errors of a GPU halve the batches instead of failing the training."""
 
 import keras
 import numpy as np

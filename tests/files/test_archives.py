@@ -1,4 +1,4 @@
-"""Archives: whole ones are unpacked, unsafe ones leave nothing behind."""
+"""Archives: intact ones are unpacked; unsafe ones are refused and leave no files."""
 
 import io
 import os

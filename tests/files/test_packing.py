@@ -1,4 +1,4 @@
-"""Packing loses nothing: what a training reads is in the tar, and unpacks as it was packed."""
+"""Packing: every file that a training reads is in the tar and is unpacked unchanged."""
 
 import json
 import logging

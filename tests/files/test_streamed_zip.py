@@ -1,4 +1,4 @@
-"""A zip is unpacked while it arrives: whole files and nothing else, wherever it breaks off, within bounds."""
+"""Zips unpacked while they arrive: only complete files, for any truncation, within limits."""
 
 import io
 import itertools

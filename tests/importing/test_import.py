@@ -1,4 +1,4 @@
-"""A model that comes from elsewhere is data: whole it arrives as it was, and nothing in it can become code."""
+"""Import of models: contents are unchanged, and nothing in them is executed."""
 
 import io
 import json

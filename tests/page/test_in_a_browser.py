@@ -1,4 +1,4 @@
-"""People's way: the page in a real browser, before a real service with a model trained here.
+"""The demo page in a real browser, with a real service and a trained model.
 
 With TOPGRAFT_SCREENSHOTS=docs/images the screenshot of the documentation is written again.
 """

@@ -1,4 +1,4 @@
-"""The page's server: what it hands out, and that it passes on two requests, unchanged, and no other."""
+"""The server of the demo page: it serves its own files and forwards two kinds of request unchanged."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""The archive of a model: the same bytes for the same model, and nothing in it but what the manifest names."""
+"""The archive of a model: reproducible, with the files of the manifest only."""
 
 import hashlib
 import json

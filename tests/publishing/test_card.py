@@ -1,4 +1,4 @@
-"""The model card: numbers with their intervals, names as text whatever is in them, and what is not known said so."""
+"""The model card: metrics with their intervals, escaped names, and unknown values marked as such."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Publishing to a Nextcloud: one archive, one link, proof that it works, a child module; and again without harm."""
+"""Publishing to a Nextcloud: archive, public link, verification and child module; it is repeatable."""
 
 import dataclasses
 import datetime

@@ -1,4 +1,4 @@
-"""Publishing killed, and twice at once: nothing is lost, nothing half has its final name, repeating completes it."""
+"""Killed and concurrent publishing: nothing is lost, no partial file has its final name, repeating completes it."""
 
 import dataclasses
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""An import that is asked for as a training: from Swagger UI, or by the train command of a batch job."""
+"""Imports requested as trainings: from Swagger UI, or by the train command of a batch job."""
 
 import json
 import subprocess

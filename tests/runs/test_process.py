@@ -1,4 +1,4 @@
-"""A training in a child process: what is left when it, or who started it, is killed."""
+"""A training in a child process, and its files after it or its parent is killed."""
 
 import contextlib
 import dataclasses

@@ -1,4 +1,4 @@
-"""A training that is interrupted and resumed ends as one that never was."""
+"""An interrupted and resumed training has the results of an uninterrupted one."""
 
 import dataclasses
 import json

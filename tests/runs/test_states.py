@@ -1,4 +1,4 @@
-"""The state of each training, whatever its status.json was left saying."""
+"""The state of a training, derived from its lock and its status.json."""
 
 import dataclasses
 import json

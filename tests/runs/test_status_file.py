@@ -1,4 +1,4 @@
-"""status.json while a training runs: where it is, how fast, how long still."""
+"""status.json of a running training: progress, speed and time left."""
 
 from pathlib import Path
 

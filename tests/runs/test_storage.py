@@ -1,4 +1,4 @@
-"""A training whose dataset is out of reach for a while."""
+"""A training whose dataset is temporarily unavailable."""
 
 import dataclasses
 import shutil

@@ -1,4 +1,4 @@
-"""Whole trainings, from a folder of photos to a model that answers."""
+"""Complete trainings, from a folder of photos to a model that predicts."""
 
 import csv
 import dataclasses

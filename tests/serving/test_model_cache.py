@@ -1,4 +1,4 @@
-"""The model cache: models are served as they are on disk now, and only so many stay in memory."""
+"""The model cache: changes on disk are noticed, and the number of loaded models is limited."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""One photo is the same tensor everywhere: training, evaluation, the service, the command."""
+"""Preprocessing is identical in training, evaluation, the service and the command."""
 
 import dataclasses
 import io

@@ -1,4 +1,4 @@
-"""Whatever an answer says, the table of it says too."""
+"""Prediction tables contain every field of a prediction."""
 
 import io
 

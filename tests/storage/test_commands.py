@@ -1,4 +1,4 @@
-"""The commands, with storages where paths are: pack, pull, train, push, predict."""
+"""Commands with remote storage in place of paths: pack, pull, train, push, predict."""
 
 import contextlib
 import json

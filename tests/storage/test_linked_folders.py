@@ -1,4 +1,4 @@
-"""Links in a folder are followed on the way to a storage and from it, but never in a loop."""
+"""Links in a folder are followed when pushing and pulling, but never in a loop."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Files that options name: in a storage where that is offered, refused where it is not."""
+"""Files given as options: remote ones are read where supported and refused elsewhere."""
 
 import json
 import os

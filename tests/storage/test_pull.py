@@ -1,4 +1,4 @@
-"""Datasets from storages: incremental, never deleting, verified, by one zip where the server offers it."""
+"""Datasets pulled from remote storage: incremental, never deleting, verified, by one zip where the server offers it."""
 
 import io
 import itertools

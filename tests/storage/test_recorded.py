@@ -1,4 +1,4 @@
-"""What a real Nextcloud answered, replayed: its listing, its zip of a folder, its refusals."""
+"""Recorded answers of a real Nextcloud: its listing, its zip of a folder, its refusals."""
 
 import base64
 import contextlib

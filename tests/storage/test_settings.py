@@ -1,4 +1,4 @@
-"""How a storage is configured, what doctor says of it, and that its password goes nowhere."""
+"""Configuration of remote storage, its check by doctor, and the secrecy of its password."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""What every storage does alike: WebDAV, S3 and the local disk."""
+"""The common behaviour of all remotes: WebDAV, S3 and the local disk."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Processes killed at random moments, and what came of it."""
+"""Processes killed at random moments, and the outcome."""
 
 import dataclasses
 import random

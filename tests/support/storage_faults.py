@@ -177,7 +177,7 @@ ROWS = (
 
 @contextlib.contextmanager
 def scene_in(root: Path) -> Iterator[Scene]:
-    """A scene in an empty folder; its storage is `rshare:` in this process, the pauses between tries are short."""
+    """A scene in an empty folder; its remote storage is `rshare:` in this process; retries pause briefly."""
     folder = root / "there"
     folder.mkdir()
     with webdav_server(folder, NEXTCLOUD_ROOT) as server, FaultyProxy(server) as proxy:

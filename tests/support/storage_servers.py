@@ -1,4 +1,4 @@
-"""Storages on loopback: rclone's own WebDAV and S3 servers, and what can go wrong between them and us."""
+"""Remote storage on loopback: rclone's own WebDAV and S3 servers, and a proxy that injects faults."""
 
 import contextlib
 import dataclasses
@@ -75,7 +75,7 @@ def s3_server(folder: Path) -> Iterator[StorageServer]:
 
 @dataclasses.dataclass
 class Fault:
-    """Something that goes wrong with requests.
+    """A fault of requests.
 
     Attributes:
         method: which requests; empty for all.

@@ -59,7 +59,7 @@ def logged_run(directory: Path) -> TrackedRun:
 
 @pytest.fixture(autouse=True)
 def _no_tracking(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forget what a developer may have set, and be quick to give up a server that does not answer."""
+    """Forget what a developer may have set, and set a short time limit for servers that do not answer."""
     for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")

@@ -1,4 +1,4 @@
-"""Augmentation in whole trainings: its views are learnt from, cached, and the same each time."""
+"""Augmentation in complete trainings: views are trained on, cached and deterministic."""
 
 import dataclasses
 from pathlib import Path

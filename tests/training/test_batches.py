@@ -1,4 +1,4 @@
-"""Which images a batch holds, and what it asks for."""
+"""Batches: their images, targets and weights."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Cross-validation: every image is answered by a head that knows nothing of it, and the answer is honest."""
+"""Cross-validation: every image is predicted by a head that was not trained on it."""
 
 import dataclasses
 import shutil

@@ -1,4 +1,4 @@
-"""What fine-tuning changes in a network, and what it leaves alone."""
+"""Fine-tuning: trained and frozen weights, time limit, averaged weights, resumption."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What fine_tune = auto chooses, by the images and the time there are."""
+"""The choice of `fine_tune = auto` by number of images and available time."""
 
 import dataclasses
 import math

@@ -1,4 +1,4 @@
-"""One device or several, in one precision or two: the network that comes out is the same."""
+"""Device placement and precision: one or several devices train the same network."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The networks are Keras and nothing else: they answer and learn with JAX too."""
+"""The Keras networks predict and train with the JAX backend."""
 
 import importlib.util
 import json

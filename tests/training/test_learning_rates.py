@@ -1,4 +1,4 @@
-"""How fast the weights of a network learn, and what their averages are."""
+"""Learning-rate schedule, layer-wise rates, and averaged weights."""
 
 import keras
 import numpy as np

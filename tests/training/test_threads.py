@@ -1,4 +1,4 @@
-"""Training keeps to the processors that a container was given."""
+"""Threads of training, limited to the processors of the container."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""A search for a backbone and options: within its time, never on test images, and the same again."""
+"""Search for a backbone and options: within its time limit, without test images, deterministic."""
 
 import dataclasses
 import json
@@ -181,7 +181,7 @@ def test_many_images_are_subsampled_with_every_class(verdict, monkeypatch):
 
 
 def _trial(labels: np.ndarray, right: float, changes: dict, seed: int) -> Trial:
-    """A trial that is right about a fraction of the images, drawn with the seed, and says so."""
+    """A trial with correct predictions for a fraction of the images, drawn with the seed."""
     is_right = np.random.default_rng(seed).permutation(len(labels)) < right * len(labels)
     answers = np.where(is_right, labels, (labels + 1) % 3)
     predictions = ScoredPredictions(np.where(is_right, 0.1, 2.0).astype(np.float32), answers[None].astype(np.int16))

@@ -1,4 +1,4 @@
-"""What a service counts of a model, with numbers of its own."""
+"""Example usage record of a model."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Drift: seldom called where there is none, seen where there is one, and said to be unknown where too little is."""
+"""Drift detection: false-alarm rate, detection rate, and no verdict with too few photos."""
 
 import functools
 
@@ -54,7 +54,7 @@ def check(rng: np.random.Generator, asked: np.ndarray, held_out: int = 60) -> Dr
 
 
 def alarms(checks: int) -> float:
-    """How many checks at photos of the same kind call them drifted; each time other photos are held out."""
+    """Fraction of checks that report drift for photos of the same kind, each with other held-out photos."""
     rng = np.random.default_rng(1)
     asked = described(features(rng, checks * 120)).reshape(checks, 120, -1)
     others = described(features(rng, checks * 60)).reshape(checks, 60, -1)

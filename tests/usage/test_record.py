@@ -1,4 +1,4 @@
-"""Latency in steps: any quantile within a tenth."""
+"""Latency histogram: any quantile is within a tenth of the true one."""
 
 from collections import Counter
 

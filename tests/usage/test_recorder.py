@@ -1,4 +1,4 @@
-"""The recorder in a worker: on disk within seconds and at the end, nothing lost to a disk that fails for a while."""
+"""The usage recorder of a worker: written periodically and at exit; a failing disk loses no counts."""
 
 import fcntl
 import logging

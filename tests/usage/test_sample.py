@@ -1,4 +1,4 @@
-"""A sample of different photos: uniform, the same in whatever order and parts they came, never too large."""
+"""Sample of distinct photos: uniform, independent of order and merging, of bounded size."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Records on disk: summed over processes that write at once, never half written, never too many."""
+"""Usage records on disk: summed over concurrent processes, written atomically, bounded in number."""
 
 import json
 import logging
