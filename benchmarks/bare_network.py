@@ -125,7 +125,7 @@ def measure(directory: Path, photos: Mapping[str, bytes], in_batch: str, count: 
 
 
 def median_seconds(work: Callable[[], object], times: int) -> float:
-    """Of so many calls, after one that does not count."""
+    """Median seconds of some calls, after one warm-up call."""
     work()
     return statistics.median(_seconds(work) for _ in range(times))
 

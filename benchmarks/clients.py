@@ -49,7 +49,7 @@ def pooled(parts: Iterable[Answers]) -> Answers:
 def ask(
     server: Server, upload: Upload, clients: int, seconds: float, least: int = 0, most_seconds: float = 60.0
 ) -> Answers:
-    """One round: ask for so long, and on until there are `least` answers, but no longer than `most_seconds`."""
+    """Run one round: send for `seconds`, then until there are `least` answers, for at most `most_seconds`."""
     taken: list[float] = []
     started = time.perf_counter()
 

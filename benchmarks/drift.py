@@ -137,7 +137,7 @@ def _row(title: str, known: np.ndarray, asked: np.ndarray, repeats: int) -> list
 
 
 def _check(known: np.ndarray, asked: np.ndarray, count: int, same: bool, seed: int) -> Drift:
-    """One at photos drawn at random; where both are of one set, none is drawn for both."""
+    """Check drift of randomly drawn photos; if both are of one set, no photo is drawn for both."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(known))
     rest = order[HELD_OUT:] if same else rng.permutation(len(asked))

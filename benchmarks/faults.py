@@ -254,7 +254,7 @@ def _fill_disk(training: psutil.Popen, workspace: Workspace) -> bool:
 
 
 def _hide_photos(training: psutil.Popen, workspace: Workspace) -> bool:
-    """For a minute, or until the training has ended."""
+    """Hide the photos for a minute, or until the training has ended."""
     photos, away = workspace.data / DATASET, workspace.root / "unmounted"
     photos.rename(away)
     try:
@@ -282,7 +282,7 @@ def _resume_by_http(server: Server, command: Sequence[str], query: str) -> None:
 
 
 def _wait_for_training(workspace: Workspace) -> None:
-    """Until the child has written what it does first."""
+    """Wait until the child has written its first status."""
     status = workspace.running / NAME / "status.json"
     deadline = time.monotonic() + PATIENCE
     while not (status.exists() and json.loads(status.read_text(encoding="utf-8"))["phase"] != "start"):
@@ -292,7 +292,7 @@ def _wait_for_training(workspace: Workspace) -> None:
 
 
 def _ended_as(state: str, workspace: Workspace) -> bool:
-    """Whether the training ends in that state within five seconds; one that was done already is not ended by it."""
+    """Whether the training ends in that state within five seconds, unless it was done before."""
     deadline = time.monotonic() + SECONDS_TO_END
     while time.monotonic() < deadline:
         if model_names(workspace):

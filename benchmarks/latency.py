@@ -65,12 +65,12 @@ class Case:
 
     @property
     def name(self) -> str:
-        """Of the model."""
+        """Name of the model."""
         return f"{self.backbone}-{self.precision}"
 
     @property
     def title(self) -> str:
-        """In a table."""
+        """Title in a table."""
         return self.backbone + (", int8" if self.precision == "int8" else "")
 
 
@@ -170,7 +170,7 @@ def _measure_bare(directory: Path, photos: dict[str, bytes], how: Size) -> Bare:
 
 
 def _megabytes_of_a_worker(home: Path, case: Case, photo: bytes) -> float:
-    """Of the larger of two workers that have answered with one model: the one that they load when they start."""
+    """Memory of the larger of two workers that have answered with the model they load at start-up."""
     command = [program("topgraft"), "models", "promote", case.name, "--workspace", str(home)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     with running_server("topgraft", home, TOPGRAFT_TENSORBOARD="0") as server:
@@ -210,7 +210,7 @@ def _measure_served(
 
 
 def _served_by(case: Case) -> dict[str, str]:
-    """The names of its models."""
+    """The names of the models of a case."""
     by_tensorflow = {BY_TENSORFLOW: f"{case.name}-tensorflow"} if case.precision == "float32" else {}
     return {BY_ONNX: case.name} | by_tensorflow
 

@@ -160,7 +160,7 @@ def _zip(photo: bytes) -> bytes:
 
 
 def _train(server: Server, workspace: Workspace, end: float, counts: Counter[str]) -> None:
-    """One training after the other, some of which are cancelled; each is taken out of the way afterwards."""
+    """Run one training after the other and cancel some of them; each is removed afterwards."""
     for patience in _again(_TRAININGS):
         if time.monotonic() > end:
             return

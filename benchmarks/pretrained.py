@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def run_training(config: TrainConfig, workspace: Workspace) -> TrainingResult:
-    """As `model.runs.trainer.train`."""
+    """Train as `model.runs.trainer.train`."""
     from model.runs.trainer import train
 
     return train(config, workspace)

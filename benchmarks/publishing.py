@@ -68,7 +68,7 @@ def _seconds(arguments: Sequence[str], workspace: Workspace, environment: dict[s
 
 
 def _is_reproducible(exported: Path, other_machine: Path, workspace: Workspace) -> bool:
-    """Whether a copy, every file of it as old as the copy, exports to the same bytes."""
+    """Whether a copy with other file times exports to the same bytes."""
     shutil.copytree(workspace.models, other_machine / "models", copy_function=shutil.copyfile)
     _seconds(["export", MODEL], Workspace(other_machine), dict(os.environ))
     contents = [path.read_bytes() for path in (exported, other_machine / exported.name)]

@@ -110,7 +110,7 @@ class _Rows:
         self._known = {tuple(row["key"]): row["folds"] for row in map(json.loads, lines)}
 
     def measured(self, key: tuple[str, str, int], measure: Callable[[], dict[str, Fold]]) -> dict[str, Fold]:
-        """What is known by that key, or else what `measure` gives, written down."""
+        """Return the saved fold of that key, or measure and save it."""
         if key not in self._known:
             self._known[key] = {name: dataclasses.asdict(fold) for name, fold in measure().items()}
             if self._path:
@@ -120,7 +120,7 @@ class _Rows:
 
 
 def _measure(name: str, photos: LabelledPhotos, rows: _Rows) -> dict[str, list[Fold]]:
-    """For each method its folds, in their order."""
+    """Measure all folds of each method, in order."""
     measured: dict[str, list[Fold]] = {}
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=SEED)
     for number, (train, test) in enumerate(folds.split(photos.names, photos.labels, photos.groups)):

@@ -121,7 +121,7 @@ def _flat(memories: Sequence[Memory], column: int) -> str:
 
 
 def is_flat(slope: Slope) -> bool | None:
-    """Whether a slope is surely within the budget; None where its interval leaves open whether it grows."""
+    """Whether the interval of a slope is within the budget; None if it does not decide."""
     if slope.high < MEGABYTES_PER_HOUR:
         return True
     return False if slope.low > 0 else None

@@ -71,7 +71,7 @@ class Server:
     seconds_to_ready: float
 
     def connection(self) -> "contextlib.closing[http.client.HTTPConnection]":
-        """For several requests, as a context."""
+        """A connection for several requests, as a context manager."""
         return contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60))
 
     def request(self, method: str, path: str) -> Any:
@@ -153,7 +153,7 @@ def running_server(module: str, home: Path, supervised: bool = False, **variable
 
 
 def _install_constant_plugin(home: Path) -> Path:
-    """What pip would leave behind: a module and the entry point that DEEPaaS loads."""
+    """Install a module and the entry point that DEEPaaS loads, as pip would."""
     packages = home / "packages"
     metadata = packages / "constant_plugin-1.0.dist-info"
     metadata.mkdir(parents=True, exist_ok=True)

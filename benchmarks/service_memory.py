@@ -49,7 +49,7 @@ class Memory:
         self._thread.join()
 
     def slope(self, column: int) -> Slope:
-        """Of a line through the means of the parts of the time; 1: of all processes, 2: of the main one."""
+        """Slope of a line through means over time; column 1: all processes, 2: the main process."""
         settled = np.array(self.samples)[len(self.samples) // 10 :]
         means = np.array([part.mean(axis=0) for part in np.array_split(settled, PARTS) if len(part)])
         line = stats.linregress(means[:, 0], means[:, column])
@@ -57,7 +57,7 @@ class Memory:
         return Slope(line.slope, line.slope - margin, line.slope + margin)
 
     def highest(self) -> float:
-        """Of all samples, in megabytes."""
+        """Peak memory of all samples in megabytes."""
         return max(sample[1] for sample in self.samples)
 
     def _watch(self) -> None:

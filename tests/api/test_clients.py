@@ -127,7 +127,7 @@ def test_oscar_command_of_the_docs_works(server: Server, here: Path) -> None:
 
 @contextlib.contextmanager
 def _oscar(server: Server, folder: Path) -> Iterator[str]:
-    """What the platform does with a document: its files become files, its keys options of `deepaas-cli predict`."""
+    """Run a document as the platform does: its files are written, its keys are options of `deepaas-cli predict`."""
 
     class Endpoint(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -146,7 +146,7 @@ def _oscar(server: Server, folder: Path) -> Iterator[str]:
             self.wfile.write(output.read_bytes() if ran.returncode == 0 else ran.stderr)
 
         def log_message(self, *args: object) -> None:
-            """Stay quiet."""
+            """Log nothing."""
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Endpoint) as listening:
         threading.Thread(target=listening.serve_forever, daemon=True).start()

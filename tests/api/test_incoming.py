@@ -30,7 +30,7 @@ async def _sizes(request: web.Request) -> web.Response:
 
 
 def _answers(send: Callable[[int], Awaitable[Any]], client_max_size: int = 0) -> Any:
-    """What `send`, given the port of a server like DEEPaaS's, returns."""
+    """Result of `send`, called with the port of a server like DEEPaaS's."""
 
     async def run() -> Any:
         application = web.Application(client_max_size=client_max_size, middlewares=[check_request])
@@ -167,7 +167,7 @@ def test_a_disconnected_client_is_no_server_error(caplog: pytest.LogCaptureFixtu
 
 
 def _ends(path: str) -> list[str]:
-    """How the handler of `path` ended whose client hung up after a whole request."""
+    """How the handler of `path` ended after its client disconnected."""
     ends: list[str] = []
     begun = asyncio.Event()
 

@@ -59,7 +59,7 @@ class Models:
         network.write_bytes(content)
 
     def cut(self, name: str) -> None:
-        """Leave half of the network."""
+        """Truncate the network file to half its size."""
         network = self.workspace.models / name / ONNX_MODEL
         network.write_bytes(network.read_bytes()[: network.stat().st_size // 2])
 

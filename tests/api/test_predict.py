@@ -31,7 +31,7 @@ MakeUpload = Callable[..., Upload]
 
 @pytest.fixture(autouse=True)
 def no_leftovers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Whatever happens, DEEPaaS's temporary file and our own are removed."""
+    """Check that the temporary files of DEEPaaS and of Topgraft are removed."""
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
@@ -338,7 +338,7 @@ def test_warm_up_loads_the_latest_model(add_model: AddModel, loaded: list[str], 
 
 @pytest.mark.usefixtures("workspace")
 def test_train_validates_its_options() -> None:
-    """deepaas-cli does not."""
+    """deepaas-cli does not validate them."""
     with pytest.raises(Exception, match="epochs") as raised:
         api.train(epochs=-1, dataset="")
     assert str(pickle.loads(pickle.dumps(raised.value))) == str(raised.value)

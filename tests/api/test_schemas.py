@@ -48,7 +48,7 @@ def test_the_platform_finds_one_kind_of_upload() -> None:
 
 
 def test_accepted_types_are_copied() -> None:
-    """DEEPaaS appends to it."""
+    """DEEPaaS appends to the returned list."""
     api.get_predict_args()["accept"].validate.choices.append("*/*")
     accept = api.get_predict_args()["accept"]
     assert accept.validate.choices == ["application/json", "text/csv", "image/png"]

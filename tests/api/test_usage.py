@@ -58,7 +58,7 @@ def zip_of(**entries: bytes) -> bytes:
 
 
 def counted(usage: worker_state.Usage, workspace: Workspace, version: ModelVersion) -> Record:
-    """All of it, on disk."""
+    """The usage on disk, after writing all counts."""
     for recorder in usage._recorders.values():
         recorder.write()
     total = Record()

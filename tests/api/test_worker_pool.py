@@ -34,7 +34,7 @@ def no_pause_before_another(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Unpicklable(Exception):
-    """As those of aiohttp: it cannot be made from its arguments again."""
+    """An error that cannot be re-created from its arguments, as those of aiohttp."""
 
     def __init__(self, first: str, second: str) -> None:
         super().__init__(first)
@@ -184,7 +184,7 @@ def test_cancelling_ends_the_process_and_raises_an_error_in_the_caller() -> None
 
 @contextlib.contextmanager
 def no_more_files() -> Iterator[None]:
-    """As where too many are open: none can be opened here, nor a process be started."""
+    """Simulate the limit of open files: no file can be opened and no process started."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
     try:

@@ -21,7 +21,7 @@ NOT_UTF8 = "can be encoded as UTF-8"
 
 @dataclasses.dataclass(frozen=True)
 class Trick:
-    """One request.
+    """One request with its expected outcome.
 
     Attributes:
         name: what is tried.

@@ -105,7 +105,7 @@ def test_cancel_of_an_unknown_training_lists_the_running_ones(workspace: Path, o
 
 
 def test_cancel_spares_another_process_with_the_same_pid(workspace: Path, other: TrainingRun, run: Run):
-    """As after a restart of the machine, or in another container."""
+    """A pid is reused after a restart of the machine, or in another container."""
     bystander = subprocess.Popen(["sleep", "60"])
     other.write_status(dataclasses.replace(other.status, pid=bystander.pid))
     refused = run("models", "cancel", "other")

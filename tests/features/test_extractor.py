@@ -20,7 +20,7 @@ SPEC = InputSpec(24, 32, "pad")
 
 @pytest.fixture
 def extractor() -> FeatureExtractor:
-    """Features are the mean colour."""
+    """An extractor whose features are the mean colour."""
     graph = helper.make_graph(
         [
             helper.make_node("Cast", [IMAGE], ["pixels"], to=TensorProto.FLOAT),

@@ -40,7 +40,7 @@ def _is_onnxruntime(name: str) -> bool:
 
 
 def _imported(path: Path) -> list[str]:
-    """In the order in which they run: those at the top of the file before those in functions."""
+    """Imports in the order in which they run: those at the top of the file before those in functions."""
     module = ast.parse(path.read_text(encoding="utf-8"))
     names = []
     for node in sorted(ast.walk(module), key=lambda node: (node not in module.body, getattr(node, "lineno", 0))):

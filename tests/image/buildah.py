@@ -29,7 +29,7 @@ _OWN_NETWORK = ("unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-
 
 
 def why_not_here() -> str:
-    """What is missing to build an image; empty where nothing is."""
+    """Requirements that are missing to build an image; empty if there are none."""
     if os.environ.get("TOPGRAFT_TEST_IMAGE") != "1":
         return "takes minutes and a base system from the network: set TOPGRAFT_TEST_IMAGE=1"
     if os.geteuid() != 0:
@@ -45,7 +45,7 @@ def _path() -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Images:
-    """Where images are kept, and how.
+    """Local storage of images.
 
     Attributes:
         folder: TOPGRAFT_TEST_CACHE, else ~/.cache/topgraft-image.
@@ -80,7 +80,7 @@ class Images:
         return ran
 
     def settings(self, image: str) -> dict[str, Any]:
-        """What the Dockerfile says of the image: Entrypoint, Cmd, Healthcheck, Env, ..."""
+        """Settings of the image from its Dockerfile: Entrypoint, Cmd, Healthcheck, Env, ..."""
         described = json.loads(self.run("inspect", "--type", "image", image).stdout)
         settings: dict[str, Any] = described["Docker"]["config"]
         return settings

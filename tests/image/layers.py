@@ -11,7 +11,7 @@ _LISTS = "/var/lib/apt/lists"
 
 
 def left_in_layers(dockerfile: str) -> list[str]:
-    """What is left, in words; of several stages only the last is the image."""
+    """Descriptions of unneeded files in the layers of the last stage."""
     left = []
     without_cache = False
     for instruction in _last_stage(dockerfile):

@@ -418,7 +418,7 @@ def test_a_restarted_service_is_soon_found_after_many_retries(visit: Visit, line
 
 
 def hold_up_four_times(visit: Visit) -> None:
-    """One photo is asked about and loses its worker, and again; the page's clock stands still afterwards."""
+    """Let the worker of one photo be lost four times; the page's clock is paused afterwards."""
 
     def lose_worker(route: "playwright.Route") -> None:
         route.fulfill(status=503, headers={"Retry-After": "1"}, json={"message": "the worker was lost"})

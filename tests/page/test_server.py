@@ -32,7 +32,7 @@ Page = TestClient[web.Request, web.Application]
 
 @dataclasses.dataclass
 class Seen:
-    """One request as it arrived at the service."""
+    """A request as received by the service."""
 
     path: str
     query: dict[str, str]

@@ -108,7 +108,7 @@ def test_few_validation_images_are_supplemented_by_unseen_training_images(frozen
 
 
 def _predictor(tmp_path, images: int = 30, **thresholds: float) -> tuple[Predictor, np.ndarray]:
-    """One whose every image has the features of the first training image."""
+    """A predictor that gives every image the features of the first training image."""
     features = _features(images)
     reference = build_reference_features(features, np.arange(images) % 2, _names(images))
 

@@ -23,7 +23,7 @@ def packaged_fonts_only(monkeypatch):
 
 
 def _drawn(text: str, width: int = 300, **how: object) -> np.ndarray:
-    """Where there is ink: bool (60, width + 200)."""
+    """Mask of drawn pixels: bool (60, width + 200)."""
     canvas = Image.new("RGB", (width + 200, 60), "white")
     place = (100 + width if how.get("align") == "right" else 100, 40)
     draw_text(canvas, place, text, 20, width, **how)

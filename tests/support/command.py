@@ -28,7 +28,7 @@ def topgraft(*arguments: object, cwd: Path, **environment: str) -> "subprocess.C
 
 
 def heed_interrupts() -> None:
-    """In a child about to start: undo that a shell lets what it runs in the background ignore Ctrl-C."""
+    """Restore the default handling of SIGINT, which shells disable for background commands."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 

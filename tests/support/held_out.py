@@ -9,7 +9,7 @@ from model.serving.predictor import load_predictor
 
 
 def held_out_as_served(bundle: Bundle) -> np.ndarray:
-    """What the service says of the validation and test images: distance and components of each, in their order."""
+    """Distance and components that the service reports for each validation and test image, in order."""
     folder = bundle.directory / "dataset_files"
     lines = [line for split in ("val", "test") for line in (folder / f"{split}.txt").read_text().splitlines()]
     photos = [path for path in Path(bundle.manifest.dataset["path"]).rglob("*") if path.is_file()]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclasses.dataclass
 class Answer:
-    """What to answer.
+    """A configured answer.
 
     Attributes:
         status: of the answer.
@@ -69,7 +69,7 @@ def serving(answers: dict[str, Answer]) -> Iterator[Server]:
                 self.wfile.write(content[start:])
 
         def log_message(self, *arguments: object) -> None:
-            """Nothing."""
+            """Log nothing."""
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)

@@ -34,7 +34,7 @@ def mobile_net() -> keras.Model:
 
 
 def with_head(backbone: keras.Model, mode: str = "tf", spread: float = 1.0) -> keras.Model:
-    """What imgclas puts on a backbone; random, but such that its predictions differ from image to image.
+    """The head that imgclas puts on a backbone, with random weights and predictions that vary between images.
 
     `spread` is the deviation of a class's logit over images.
     """

@@ -19,7 +19,7 @@ SECONDS_TO_END = 5.0
 
 @dataclasses.dataclass
 class Outcome:
-    """What came of the trials of one fault.
+    """Results of the trials of one fault.
 
     Attributes:
         trials: how many; of kills, those that came before the end.

@@ -36,7 +36,7 @@ class MlflowServer:
     python: Path
 
     def get(self, endpoint: str, /, **parameters: Any) -> dict[str, Any]:
-        """What the REST API answers."""
+        """The JSON answer of the REST API."""
         answer = requests.get(f"{self.address}/api/2.0/mlflow/{endpoint}", params=parameters, timeout=30)
         assert answer.status_code == 200, answer.text
         return answer.json()

@@ -88,7 +88,7 @@ def _site(directory: Path, upstream_port: int, https: int, http: int) -> str:
 
 
 def _main(directory: Path) -> str:
-    """What Debian's /etc/nginx/nginx.conf says, for this folder."""
+    """Debian's /etc/nginx/nginx.conf, adapted to this folder."""
     places = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     scratch = "\n".join(f"    {place}_temp_path {directory / place};" for place in places)
     # The folder of a test can be read by its owner alone.

@@ -127,7 +127,7 @@ def _outcome(url: str, forbidden: Forbidden) -> tuple[str, int]:
 
 
 def _naive(names: NameServer, forbidden: Forbidden) -> tuple[str, int]:
-    """What comes of a check and a fetch that resolves the name again."""
+    """Outcome of a check and a fetch that resolves the name again."""
     names.asked.clear()
     assert is_public(str(socket.getaddrinfo("rebinding.example", 80, socket.AF_INET)[0][4][0]))
     urllib.request.urlopen("http://rebinding.example/", timeout=3).close()

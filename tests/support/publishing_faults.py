@@ -71,11 +71,11 @@ class Scene:
         become(self.workspace, NEW)
 
     def is_whole(self) -> bool:
-        """Whether nothing is lost, and nothing half under a final name."""
+        """Whether nothing is lost and no partial file has a final name."""
         return self._storage_is_whole() and self._workspace_is_whole() and len(self.cloud.shares) == 1
 
     def recovers(self) -> bool:
-        """Whether repeating it leaves all as if nothing had happened."""
+        """Whether repeating it gives the result of an undisturbed publish."""
         try:
             self.publish()
         except TopgraftError as error:

@@ -24,7 +24,7 @@ def pytest_report_header() -> str:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Shuffle in place."""
+    """Shuffle the tests in place."""
     rng = random.Random(int(os.environ[SEED]))
     modules = [list(tests) for _, tests in itertools.groupby(items, key=lambda item: item.path)]
     rng.shuffle(modules)

@@ -245,7 +245,7 @@ def _start(code: str, *arguments: str, **options: Any) -> "subprocess.Popen[byte
 
 
 def _begun(code: str, *arguments: str) -> "subprocess.Popen[bytes]":
-    """Such a process, its transfer just begun."""
+    """Start such a process and wait until its transfer has begun."""
     child = _start(code, *arguments)
     wait_for_beginning(child)
     return child

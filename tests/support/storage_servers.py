@@ -125,7 +125,7 @@ class FaultyProxy:
         return StorageServer(self.url, self.upstream.folder, self.settings).environment(**changed)
 
     def count(self, method: str, status: int = 0) -> int:
-        """How many requests of a method there were; with that status, where one is given."""
+        """Number of requests of a method, with that status if given."""
         return sum(one == method and status in (0, answered) for one, _, answered in self.seen)
 
     def fault_for(self, method: str, path: str) -> Fault | None:
@@ -152,7 +152,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def log_message(self, format: str, *arguments: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def handle_any(self) -> None:
         """Answer one request."""
@@ -237,16 +237,16 @@ class _Unseekable(io.RawIOBase):
         self._stream = stream
 
     def write(self, content: Any) -> int:
-        """Append."""
+        """Append the bytes."""
         return self._stream.write(content)
 
     def writable(self) -> bool:
-        """It is."""
+        """Always true."""
         return True
 
 
 def _cut_of(fault: Fault | None) -> float:
-    """What part of an answer comes."""
+    """Fraction of an answer that is sent."""
     return fault.fraction if fault is not None and fault.act == "cut download" else 1.0
 
 
@@ -261,7 +261,7 @@ def _webdav_settings(url: str, vendor: str) -> dict[str, str]:
 
 
 def _quota(path: str) -> bytes:
-    """What a Nextcloud answers of a folder in which 1,000 bytes are free."""
+    """Answer of a Nextcloud for a folder with a free quota of 1,000 bytes."""
     return (
         '<?xml version="1.0"?><d:multistatus xmlns:d="DAV:"><d:response>'
         f"<d:href>{path}</d:href><d:propstat><d:prop><d:quota-available-bytes>1000</d:quota-available-bytes>"

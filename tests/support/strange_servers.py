@@ -42,7 +42,7 @@ _OK = "HTTP/1.1 200 OK\r\n"
 
 @dataclasses.dataclass(frozen=True)
 class Script:
-    """What a server does with a connection: it waits, sends, and then repeats something until the other hangs up."""
+    """Behaviour of a server on a connection: wait, send, then repeat something until the client disconnects."""
 
     send: bytes
     repeat: bytes | None = None
@@ -63,7 +63,7 @@ def redirect(location: str, wait: float = 0.0) -> Script:
 
 
 def pages(port: int) -> dict[str, Script]:
-    """What the public server answers, by the path; `port` is that of the private server."""
+    """Answers of the public server by path; `port` is that of the private server."""
     length = f"Content-Length: {len(PHOTO)}"
     chunked = head("Transfer-Encoding: chunked")
     return {
@@ -165,7 +165,7 @@ class Forbidden:
             yield
 
     def connections(self) -> int:
-        """How many have come so far. Connections are taken in turn, so that one of our own is behind them all."""
+        """Number of connections so far; they are accepted in order, so that one of our own is the last."""
         with create_connection(("127.0.0.1", self.port)) as own:
             deadline = time.monotonic() + 5
             while own.getsockname()[1] not in self._peers:

@@ -18,7 +18,7 @@ FINE_TUNED = TrainConfig(
 
 
 class Interruption(KeyboardInterrupt):
-    """What a test stops a training with."""
+    """Raised by a test to stop a training."""
 
 
 def rows(workspace: Workspace, name: str = FINE_TUNED.name) -> list[list[str]]:

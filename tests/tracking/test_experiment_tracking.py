@@ -267,7 +267,7 @@ def test_the_logging_process_ends_with_its_parent(
 
 
 def heed_interrupts() -> None:
-    """In a child about to start: undo that a shell lets what it runs in the background ignore Ctrl-C."""
+    """Restore the default handling of SIGINT, which shells disable for background commands."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 

@@ -63,7 +63,7 @@ def test_weights_are_trained_but_batch_normalization_is_frozen(part, data, tmp_p
 
 
 class _OverAfter(Deadline):
-    """Over once it has been asked so many times."""
+    """A deadline that passes after a number of checks."""
 
     def __init__(self, times: int) -> None:
         super().__init__(math.inf)

@@ -162,7 +162,7 @@ def test_the_best_epoch_is_that_of_the_chosen_metric(stop_on):
 
 
 class _OverAt(Deadline):
-    """Over once a head has had so many epochs."""
+    """A deadline that passes after a number of epochs."""
 
     def __init__(self, epochs: int) -> None:
         super().__init__(math.inf)

@@ -26,7 +26,7 @@ NUMBERS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
 def last_line(code: str, **variables: str) -> str:
-    """What the code writes last, in a process of its own with these variables."""
+    """Last line printed by the code in its own process with these variables."""
     environment = {name: value for name, value in os.environ.items() if name not in NUMBERS} | variables
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     return ran.stdout.splitlines()[-1]

@@ -43,7 +43,7 @@ QUICK = TrainConfig(
 
 
 class Interruption(KeyboardInterrupt):
-    """What a test stops a tuning with."""
+    """Raised by a test to stop a search."""
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ CHECKS = 150
 
 
 def features(rng: np.random.Generator, count: int, mix: tuple[float, ...] = (1.0, 1.0, 1.0, 1.0)) -> np.ndarray:
-    """Of photos of some classes, as behind a ReLU."""
+    """Features of photos of some classes, as after a ReLU."""
     centres = np.random.default_rng(7).gamma(1.0, size=(CLASSES, FEATURES))
     labels = rng.choice(CLASSES, count, p=np.array(mix) / sum(mix))
     return np.maximum(centres[labels] + rng.normal(0, 0.4, (count, FEATURES)), 0).astype(np.float32)
@@ -70,7 +70,7 @@ def test_photos_of_the_same_kind_raise_no_more_false_alarms_than_the_level_allow
 
 
 def test_repeated_photos_would_cause_false_alarms_if_counted_each_time() -> None:
-    """What a sample of different photos is for; and the test above can fail."""
+    """The sample of distinct photos prevents this; it also shows that the test above can fail."""
     rng = np.random.default_rng(1)
     held_out = np.round(described(features(rng, 60)) * FEATURE_SCALE).astype(int)
     alarmed = 0
