@@ -144,9 +144,9 @@ class TrainConfig:
     )
     fine_tune: str = option(
         "none",
-        "Fine-tuning after the head is trained: top trains the last block of the backbone as well, all the whole "
-        "backbone; auto decides by the number of images and the time available. Kept only if validation improves "
-        "significantly.",
+        "Fine-tuning after the head is trained. top: also train the last block of the backbone; all: also train the "
+        "complete backbone; auto: decide by the number of images and the available time. The result is kept only if "
+        "validation improves significantly.",
         choices=FINE_TUNE_MODES,
     )
     fine_tune_epochs: int = option(10, "Maximum epochs of fine-tuning.", minimum=1, maximum=1000)

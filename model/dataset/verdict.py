@@ -211,7 +211,7 @@ class Verdict:
 
     def _conclusion(self) -> str:
         doubts = len(self.rejected) + len(self.leakage) + len(self.warnings)
-        return "Ready to train." if not doubts else "Ready to train; read the remarks above first."
+        return "Ready to train." if not doubts else "Ready to train; check the warnings above first."
 
 
 def write_dataset_files(verdict: Verdict, directory: Path) -> None:
