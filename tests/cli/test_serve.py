@@ -32,7 +32,8 @@ import sys
 from model.supervisor import Address, Patience, keep_running
 port = int(sys.argv[1])
 command = [sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(port)]
-patience = Patience(silence=1, answer=0.5, between_health_checks=0.2, between_exit_checks=0.1, stop=2, pauses=(0.1,))
+limits = {"start": 5, "silence": 1, "answer": 0.5, "between_health_checks": 0.2, "between_exit_checks": 0.1, "stop": 2}
+patience = Patience(**limits, pauses=(0.1,))
 keep_running(command, {}, Address("127.0.0.1", port, "/"), patience)
 """
 
