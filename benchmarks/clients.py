@@ -57,7 +57,7 @@ def ask(
         passed = time.perf_counter() - started
         return passed < seconds or (len(taken) < least and passed < most_seconds)
 
-    def ask_on(_: int) -> None:
+    def send_until_done(_: int) -> None:
         with server.connection() as connection:
             while continues():
                 asked = time.perf_counter()
@@ -65,5 +65,5 @@ def ask(
                 taken.append(time.perf_counter() - asked)
 
     with ThreadPoolExecutor(clients) as pool:
-        list(pool.map(ask_on, range(clients)))
+        list(pool.map(send_until_done, range(clients)))
     return Answers(taken, [len(taken) / (time.perf_counter() - started)])

@@ -53,8 +53,8 @@ def _accuracy(found: CrossValidation) -> str:
     """The mean, and the lowest and highest of the seeds; of the folds, where there is but one seed."""
     of_seeds = len(found.accuracies) > 1
     values = found.accuracies if of_seeds else found.accuracies_of_folds
-    of = "seeds" if of_seeds else "folds"
-    return f"{statistics.mean(found.accuracies):.3f} ({of}: {min(values):.3f} to {max(values):.3f})"
+    unit = "seeds" if of_seeds else "folds"
+    return f"{statistics.mean(found.accuracies):.3f} ({unit}: {min(values):.3f} to {max(values):.3f})"
 
 
 def _write_into(path: Path, found: dict[str, CrossValidation]) -> None:

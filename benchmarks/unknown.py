@@ -67,7 +67,7 @@ class Photos:
     features: np.ndarray
     labels: np.ndarray
 
-    def of(self, chosen: np.ndarray) -> "Photos":
+    def select(self, chosen: np.ndarray) -> "Photos":
         """Those chosen by position or mask."""
         return Photos(self.features[chosen], self.labels[chosen])
 
@@ -149,9 +149,9 @@ def _experiments(sets: dict[str, Photos]) -> dict[str, Experiment]:
 
 def _classes_held_out(photos: Photos) -> Iterator[tuple[Fitted, Photos, Photos]]:
     for held_out in np.unique(photos.labels):
-        known = photos.of(photos.labels != held_out)
+        known = photos.select(photos.labels != held_out)
         consecutive = Photos(known.features, np.unique(known.labels, return_inverse=True)[1])
-        yield *_fitted(consecutive, seed=int(held_out)), photos.of(photos.labels == held_out)
+        yield *_fitted(consecutive, seed=int(held_out)), photos.select(photos.labels == held_out)
 
 
 def _set_against(known: Photos, unknown: Photos) -> Iterator[tuple[Fitted, Photos, Photos]]:
@@ -164,7 +164,7 @@ def _fitted(known: Photos, seed: int) -> tuple[Fitted, Photos]:
     positions = np.arange(len(known.labels))
     rest, test = train_test_split(positions, test_size=0.2, stratify=known.labels, random_state=seed)
     train, val = train_test_split(rest, test_size=0.25, stratify=known.labels[rest], random_state=seed)
-    splits = [known.of(train), known.of(val)]
+    splits = [known.select(train), known.select(val)]
     labelled = [LabelledFeatures(part.features, part.labels, np.ones(len(part.labels))) for part in splits]
     classes = int(known.labels.max()) + 1
     head = train_head(labelled[0], labelled[1], classes, HeadOptions.from_config(TrainConfig()))
@@ -174,7 +174,7 @@ def _fitted(known: Photos, seed: int) -> tuple[Fitted, Photos]:
     def logits(features: np.ndarray) -> np.ndarray:
         return head.logits(features) / temperature
 
-    return Fitted(splits[0], splits[1], logits, reference), known.of(test)
+    return Fitted(splits[0], splits[1], logits, reference), known.select(test)
 
 
 def _by_probability(fitted: Fitted, features: np.ndarray) -> np.ndarray:

@@ -38,7 +38,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> topgraft.Workspace:
 
 
 @pytest.fixture
-def here(workspace: topgraft.Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> topgraft.Workspace:
+def in_workspace(workspace: topgraft.Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> topgraft.Workspace:
     """The workspace as the current directory."""
     monkeypatch.chdir(workspace.root)
     monkeypatch.delenv("TOPGRAFT_HOME", raising=False)
@@ -71,7 +71,7 @@ def failures_of(*documented: Any) -> int:
     return runner.summarize(verbose=False).failed
 
 
-def test_the_examples_in_the_docstrings_run(here: topgraft.Workspace) -> None:
+def test_the_examples_in_the_docstrings_run(in_workspace: topgraft.Workspace) -> None:
     # The first trains the model that the others use.
     one_model = (topgraft.train, topgraft.load, topgraft.predict, topgraft.evaluate, topgraft.check, Predictor.predict)
     assert failures_of(*one_model) == 0
@@ -79,7 +79,7 @@ def test_the_examples_in_the_docstrings_run(here: topgraft.Workspace) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["resume", "tune"])
-def test_the_slow_examples_that_train_run(here: topgraft.Workspace, name: str) -> None:
+def test_the_slow_examples_that_train_run(in_workspace: topgraft.Workspace, name: str) -> None:
     assert failures_of(getattr(topgraft, name)) == 0
 
 
@@ -94,7 +94,7 @@ def run_blocks(page: Path) -> dict[str, Any]:
 
 
 @pytest.mark.slow
-def test_the_code_on_the_python_page_runs(here: topgraft.Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_code_on_the_python_page_runs(in_workspace: topgraft.Workspace, capsys: pytest.CaptureFixture[str]) -> None:
     names = run_blocks(PYTHON_PAGE)
     assert names["result"].model == "tuned" and names["model"].bundle.name == "tuned"
     assert len(names["predictions"]) == 6
@@ -103,11 +103,11 @@ def test_the_code_on_the_python_page_runs(here: topgraft.Workspace, capsys: pyte
 
 
 @pytest.mark.slow
-def test_the_code_in_the_readme_runs(here: topgraft.Workspace, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_code_in_the_readme_runs(in_workspace: topgraft.Workspace, capsys: pytest.CaptureFixture[str]) -> None:
     run_blocks(README)
     assert capsys.readouterr().out.splitlines()[-1] == "triangle"
 
 
-def test_options_of_another_type_are_refused(here: topgraft.Workspace) -> None:
+def test_options_of_another_type_are_refused(in_workspace: topgraft.Workspace) -> None:
     with pytest.raises(ConfigError, match="epochs: expected one of the options images_directory"):
         topgraft.evaluate("latest", "photos", epochs=3)

@@ -56,7 +56,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A current folder with the files that the pages speak of."""
     (tmp_path / "new-photo.jpg").write_bytes(photo())
     with zipfile.ZipFile(tmp_path / "holiday.zip", "w") as archive:
@@ -83,21 +83,21 @@ def check_file(path: Path) -> None:
 
 
 @pytest.mark.parametrize("line", CURL)
-def test_curl_commands_of_the_docs_work(line: str, server: Server, here: Path) -> None:
+def test_curl_commands_of_the_docs_work(line: str, server: Server, directory: Path) -> None:
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
     words = shlex.split(line.replace(ADDRESS, server.root))
     ran = subprocess.run([*words, "--fail-with-body", "--silent"], capture_output=True, text=True, timeout=60)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     if "-o" in words:
-        check_file(here / words[words.index("-o") + 1])
+        check_file(directory / words[words.index("-o") + 1])
     elif "-F" in words:
         check_answer(ran.stdout)
     else:
         assert json.loads(ran.stdout)["latest"] == "pets"
 
 
-def test_python_code_of_the_docs_works(server: Server, here: Path) -> None:
+def test_python_code_of_the_docs_works(server: Server, directory: Path) -> None:
     source = next(block for block in blocks("clients.md", "python") if ADDRESS in block)
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
@@ -107,22 +107,22 @@ def test_python_code_of_the_docs_works(server: Server, here: Path) -> None:
 
 
 @pytest.mark.parametrize("line", DEEPAAS)
-def test_deepaas_cli_command_of_the_docs_works(line: str, server: Server, here: Path) -> None:
+def test_deepaas_cli_command_of_the_docs_works(line: str, server: Server, directory: Path) -> None:
     words = shlex.split(line)
     subprocess.run(
         [program(words[0]), *words[1:]], env=environment(server.home), check=True, capture_output=True, timeout=120
     )
-    check_file(here / words[2])
+    check_file(directory / words[2])
 
 
-def test_oscar_command_of_the_docs_works(server: Server, here: Path) -> None:
+def test_oscar_command_of_the_docs_works(server: Server, directory: Path) -> None:
     source = next(block for block in blocks("clients.md", "python") if "oscar-files" in block)
     printed = io.StringIO()
-    with _oscar(server, here) as endpoint, contextlib.redirect_stdout(printed):
+    with _oscar(server, directory) as endpoint, contextlib.redirect_stdout(printed):
         exec(compile(source.replace("https://the-endpoint-of-your-service", endpoint), "clients.md", "exec"), {})
     answer = check_answer(printed.getvalue())
     assert (answer["model"], len(answer["labels"])) == ("pets", 2)
-    assert json.loads((here / "request.json").read_text())["oscar-files"][0]["key"] == "image"
+    assert json.loads((directory / "request.json").read_text())["oscar-files"][0]["key"] == "image"
 
 
 @contextlib.contextmanager

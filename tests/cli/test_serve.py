@@ -118,7 +118,7 @@ def test_the_service_restarts_after_its_main_process_is_killed(tmp_path: Path) -
         wait_until(lambda: [one["state"] for one in server.metadata()["trainings"]] == ["running"], seconds=SECONDS)
         before = _children(supervisor)
         lost: list[requests.RequestException] = []
-        hanging = threading.Thread(target=_ask_in_vain, args=(server, lost))
+        hanging = threading.Thread(target=_expect_no_answer, args=(server, lost))
         hanging.start()
         time.sleep(1)
 
@@ -137,7 +137,7 @@ def test_the_service_restarts_after_its_main_process_is_killed(tmp_path: Path) -
         wait_until(lambda: not any(map(_is_alive, left)), seconds=5)
 
 
-def _ask_in_vain(server: Server, lost: list[requests.RequestException]) -> None:
+def _expect_no_answer(server: Server, lost: list[requests.RequestException]) -> None:
     """A request whose form never ends, so that it waits for the main process."""
     form = {"Content-Type": "multipart/form-data; boundary=xx"}
     endless = iter(lambda: time.sleep(0.05) or b"x", None)

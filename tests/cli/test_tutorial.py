@@ -29,7 +29,7 @@ def blocks() -> list[str]:
     return re.findall(r"^```sh\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.M | re.S)
 
 
-def what_the_reader_fills_in(cloud: Nextcloud) -> dict[str, str]:
+def values_of_the_reader(cloud: Nextcloud) -> dict[str, str]:
     return {"NEXTCLOUD": cloud.url, "NEXTCLOUD_USER": USER, "NEXTCLOUD_PASSWORD": PASSWORD}
 
 
@@ -71,7 +71,7 @@ def shell(script: str, working_folder: Path, **environment: str) -> str:
 @pytest.mark.slow  # a training, two services
 def test_the_tutorial_runs_from_photos_in_nextcloud_to_a_child_module(cloud: Nextcloud, working_folder: Path) -> None:
     fill_in, *steps, image = blocks()
-    values = what_the_reader_fills_in(cloud)
+    values = values_of_the_reader(cloud)
     assert set(re.findall(r"\bNEXTCLOUD\w*", fill_in)) == set(values) and image.startswith("docker build")
 
     said = shell("".join(steps), working_folder, **values)
@@ -85,7 +85,7 @@ def test_the_tutorial_runs_from_photos_in_nextcloud_to_a_child_module(cloud: Nex
     assert f"{link}: created" in said and f"{link}: reused" in said, "one link, used again"
     assert len(cloud.shares) == 1
     check_child_module(working_folder / CHILD, link, cloud)
-    check_what_the_image_would_hold(working_folder / CHILD, working_folder)
+    check_image_contents(working_folder / CHILD, working_folder)
 
 
 def check_child_module(child: Path, link: str, cloud: Nextcloud) -> None:
@@ -100,7 +100,7 @@ def check_child_module(child: Path, link: str, cloud: Nextcloud) -> None:
     assert sorted(path.name for path in remote_archive.parent.iterdir()) == ["pets.tar.xz", "pets.tar.xz.sha256"]
 
 
-def check_what_the_image_would_hold(child: Path, working_folder: Path) -> None:
+def check_image_contents(child: Path, working_folder: Path) -> None:
     """Run what the build would, into another workspace, and the test of the child module there."""
     text = (child / "Dockerfile").read_text().replace("\\\n", "")
     arguments = dict(shlex.split(line)[1].split("=", 1) for line in re.findall(r"^ARG weights_\w+=.*", text, re.M))

@@ -45,12 +45,12 @@ def samples(tmp_path: Path) -> list[Sample]:
 
 
 def test_a_mount_that_comes_back_is_waited_for(samples: list[Sample], tmp_path: Path, clock: Clock):
-    root, elsewhere = tmp_path / "photos", tmp_path / "elsewhere"
+    root, moved = tmp_path / "photos", tmp_path / "elsewhere"
     expected = read_sample(samples[0])
-    root.rename(elsewhere)
+    root.rename(moved)
     # What a mount leaves when it goes.
     root.mkdir()
-    clock.happens = lambda: elsewhere.rename(root) if elsewhere.exists() and clock.waited >= 3 else None
+    clock.happens = lambda: moved.rename(root) if moved.exists() and clock.waited >= 3 else None
     assert np.array_equal(read_sample(samples[0]), expected)
     assert 3 <= clock.waited < 10
 

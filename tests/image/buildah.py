@@ -28,7 +28,7 @@ SECONDS_TO_BUILD = 1200
 _OWN_NETWORK = ("unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
 
 
-def why_not_here() -> str:
+def missing_requirements() -> str:
     """Requirements that are missing to build an image; empty if there are none."""
     if os.environ.get("TOPGRAFT_TEST_IMAGE") != "1":
         return "takes minutes and a base system from the network: set TOPGRAFT_TEST_IMAGE=1"

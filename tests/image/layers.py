@@ -18,7 +18,7 @@ def left_in_layers(dockerfile: str) -> list[str]:
         keyword, _, rest = instruction.partition(" ")
         without_cache |= keyword == "ENV" and bool(re.search(r"\bPIP_NO_CACHE_DIR=[1\"']", rest))
         if keyword == "RUN":
-            left += [*_of_apt(rest), *_of_pip(rest, without_cache)]
+            left += [*_apt_leftovers(rest), *_pip_leftovers(rest, without_cache)]
     return left
 
 
@@ -30,7 +30,7 @@ def _last_stage(dockerfile: str) -> list[str]:
     return [re.sub(r"^\w+", lambda found: found[0].upper(), line) for line in instructions[starts[-1] :]]
 
 
-def _of_apt(command: str) -> Iterator[str]:
+def _apt_leftovers(command: str) -> Iterator[str]:
     installed, purged, cleaned = set[str](), set[str](), False
     for step in re.split(r"&&|;|\|\|", command):
         words = step.split()
@@ -48,7 +48,7 @@ def _of_apt(command: str) -> Iterator[str]:
         yield f"compilers: {', '.join(compilers)}"
 
 
-def _of_pip(command: str, without_cache: bool) -> Iterator[str]:
+def _pip_leftovers(command: str, without_cache: bool) -> Iterator[str]:
     if without_cache or "--mount=type=cache" in command:
         return
     for step in re.split(r"&&|;|\|\|", command):

@@ -10,7 +10,7 @@ import pytest
 from model.publishing.archive import write_archive
 from model.publishing.child_module import write_child_module
 from model.publishing.child_options import ChildOptions
-from tests.image.buildah import Images, Running, base_tag, open_images, running, why_not_here
+from tests.image.buildah import Images, Running, base_tag, missing_requirements, open_images, running
 from tests.support.command import ROOT
 from tests.support.http_server import Answer, serving
 from tests.support.photos import photo
@@ -18,7 +18,7 @@ from tests.support.small_model import NAME, write_model
 
 pytestmark = [
     pytest.mark.slow,  # an image is built: minutes
-    pytest.mark.skipif(bool(why_not_here()), reason=why_not_here()),
+    pytest.mark.skipif(bool(missing_requirements()), reason=missing_requirements()),
 ]
 
 IMAGE = "localhost/topgraft:test"

@@ -37,43 +37,45 @@ class Touch:
 
 
 @pytest.fixture
-def elsewhere(tmp_path: Path) -> Workspace:
+def other_workspace(tmp_path: Path) -> Workspace:
     """Another workspace, empty."""
     (tmp_path / "elsewhere" / "models").mkdir(parents=True)
     return Workspace(tmp_path / "elsewhere")
 
 
 def test_an_imported_model_equals_the_exported_one_and_exports_to_the_same_bytes(
-    bundle: Bundle, elsewhere: Workspace, tmp_path: Path
+    bundle: Bundle, other_workspace: Workspace, tmp_path: Path
 ) -> None:
     archive = write_archive(bundle, tmp_path / "colours.tar.xz")
-    result = import_model(archive.path, elsewhere)
-    imported = find_bundle(elsewhere, "colours")
+    result = import_model(archive.path, other_workspace)
+    imported = find_bundle(other_workspace, "colours")
     imported.verify()
     assert result.model == "colours" and result.warnings == ()
     assert write_archive(imported, tmp_path / "again.tar.xz").sha256 == archive.sha256
 
 
-def test_the_provenance_is_imported(bundle: Bundle, elsewhere: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_provenance_is_imported(
+    bundle: Bundle, other_workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("NOMAD_JOB_ID", "training-job")
     write_job(bundle.directory)
     monkeypatch.delenv("NOMAD_JOB_ID")
     write_manifest(bundle.directory, bundle.manifest)
     write_run(bundle.directory, {"run_id": "0123abcd"})
-    import_model(bundle.directory, elsewhere)
-    imported = find_bundle(elsewhere, "colours")
+    import_model(bundle.directory, other_workspace)
+    imported = find_bundle(other_workspace, "colours")
     assert provenance_of(imported.directory) == {"mlflow_run": "0123abcd", "nomad_job": "training-job"}
 
 
-def test_a_url_is_fetched_and_its_sha256_checked(bundle: Bundle, elsewhere: Workspace, tmp_path: Path) -> None:
+def test_a_url_is_fetched_and_its_sha256_checked(bundle: Bundle, other_workspace: Workspace, tmp_path: Path) -> None:
     archive = write_archive(bundle, tmp_path / "colours.tar.xz")
     with serving({"/s/abc/download": Answer(303, location="/file"), "/file": Answer(200, archive.path)}) as server:
-        import_model(f"{server.address}/s/abc/download", elsewhere, "one", archive.sha256)
+        import_model(f"{server.address}/s/abc/download", other_workspace, "one", archive.sha256)
         with pytest.raises(StorageDamagedError, match="expected content with the sha256"):
-            import_model(f"{server.address}/s/abc/download", elsewhere, "two", "0" * 64)
+            import_model(f"{server.address}/s/abc/download", other_workspace, "two", "0" * 64)
         with pytest.raises(FetchError, match="404"):
-            import_model(f"{server.address}/other", elsewhere, "three")
-    assert model_names(elsewhere) == ["one"]
+            import_model(f"{server.address}/other", other_workspace, "three")
+    assert model_names(other_workspace) == ["one"]
 
 
 def test_an_interrupted_transfer_is_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,18 +88,18 @@ def test_an_interrupted_transfer_is_resumed(tmp_path: Path, monkeypatch: pytest.
     assert (tmp_path / "file").read_bytes() == content
 
 
-def test_plain_http_from_another_machine_needs_a_sha256(elsewhere: Workspace) -> None:
+def test_plain_http_from_another_machine_needs_a_sha256(other_workspace: Workspace) -> None:
     with pytest.raises(FetchError, match="expected https"):
-        import_model("http://example.org/model.tar.xz", elsewhere)
+        import_model("http://example.org/model.tar.xz", other_workspace)
 
 
-def test_the_checksum_file_of_an_archive_is_checked(bundle: Bundle, elsewhere: Workspace, tmp_path: Path) -> None:
+def test_the_checksum_file_of_an_archive_is_checked(bundle: Bundle, other_workspace: Workspace, tmp_path: Path) -> None:
     archive = write_archive(bundle, tmp_path / "colours.tar.xz")
     (tmp_path / "colours.tar.xz.sha256").write_text(f"{'0' * 64}  colours.tar.xz\n")
     with pytest.raises(ModelDamagedError, match="expected the sha256"):
-        import_model(archive.path, elsewhere)
+        import_model(archive.path, other_workspace)
     with pytest.raises(ConfigError, match="64 hexadecimal"):
-        import_model(archive.path, elsewhere, sha256="abc")
+        import_model(archive.path, other_workspace, sha256="abc")
 
 
 def rewritten(bundle: Bundle) -> None:
@@ -159,33 +161,35 @@ SMUGGLED = {
 
 @pytest.mark.parametrize("smuggle", SMUGGLED, ids=lambda one: one.__name__)
 def test_files_that_could_run_code_are_not_imported(
-    bundle: Bundle, elsewhere: Workspace, tmp_path: Path, smuggle: Callable[[Bundle, Path], None]
+    bundle: Bundle, other_workspace: Workspace, tmp_path: Path, smuggle: Callable[[Bundle, Path], None]
 ) -> None:
     trace = tmp_path / "it-ran"
     smuggle(bundle, trace)
     rewritten(bundle)
     archive = write_archive(open_bundle(bundle.directory), tmp_path / "colours.tar.xz")
     with pytest.raises(ModelError, match=SMUGGLED[smuggle]):
-        import_model(archive.path, elsewhere)
-    assert model_names(elsewhere) == [] and not trace.exists()
-    assert [path for path in elsewhere.running.iterdir() if path.is_dir()] == []
+        import_model(archive.path, other_workspace)
+    assert model_names(other_workspace) == [] and not trace.exists()
+    assert [path for path in other_workspace.running.iterdir() if path.is_dir()] == []
 
 
-def test_a_report_that_could_run_scripts_is_not_imported(bundle: Bundle, elsewhere: Workspace, tmp_path: Path) -> None:
+def test_a_report_that_could_run_scripts_is_not_imported(
+    bundle: Bundle, other_workspace: Workspace, tmp_path: Path
+) -> None:
     (bundle.directory / "report.html").write_text("<script>alert(1)</script>")
     rewritten(bundle)
-    result = import_model(bundle.directory, elsewhere, "one")
+    result = import_model(bundle.directory, other_workspace, "one")
     assert "report.html was left out" in result.warnings[0]
-    imported = find_bundle(elsewhere, "one")
+    imported = find_bundle(other_workspace, "one")
     imported.verify()
     assert not (imported.directory / "report.html").exists()
 
 
-def test_a_report_of_topgraft_is_imported(bundle: Bundle, elsewhere: Workspace) -> None:
+def test_a_report_of_topgraft_is_imported(bundle: Bundle, other_workspace: Workspace) -> None:
     (bundle.directory / "report.html").write_text(SAFE_BEGINNING + "<title>report</title>")
     rewritten(bundle)
-    assert import_model(bundle.directory, elsewhere).warnings == ()
-    assert (elsewhere.models / "colours" / "report.html").is_file()
+    assert import_model(bundle.directory, other_workspace).warnings == ()
+    assert (other_workspace.models / "colours" / "report.html").is_file()
 
 
 def archive_of(entries: list[tuple[tarfile.TarInfo, bytes]], path: Path) -> Path:
@@ -197,34 +201,38 @@ def archive_of(entries: list[tuple[tarfile.TarInfo, bytes]], path: Path) -> Path
 
 
 @pytest.mark.parametrize("name", ["../outside", "/tmp/outside", "colours/../../outside"])
-def test_an_archive_with_paths_outside_is_refused(elsewhere: Workspace, tmp_path: Path, name: str) -> None:
+def test_an_archive_with_paths_outside_is_refused(other_workspace: Workspace, tmp_path: Path, name: str) -> None:
     path = archive_of([(tarfile.TarInfo(name), b"x")], tmp_path / "bad.tar.xz")
     with pytest.raises(ModelError, match="outside"):
-        import_model(path, elsewhere)
+        import_model(path, other_workspace)
     assert list(tmp_path.rglob("outside")) == []
 
 
-def test_a_link_in_an_archive_or_a_folder_is_refused(bundle: Bundle, elsewhere: Workspace, tmp_path: Path) -> None:
+def test_a_link_in_an_archive_or_a_folder_is_refused(
+    bundle: Bundle, other_workspace: Workspace, tmp_path: Path
+) -> None:
     link = tarfile.TarInfo("colours/model.onnx")
     link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
     with pytest.raises(ModelError, match="link"):
-        import_model(archive_of([(link, b"")], tmp_path / "bad.tar.xz"), elsewhere)
+        import_model(archive_of([(link, b"")], tmp_path / "bad.tar.xz"), other_workspace)
     (bundle.directory / "model.onnx").unlink()
     (bundle.directory / "model.onnx").symlink_to("/etc/passwd")
     with pytest.raises(ModelError):
-        import_model(bundle.directory, elsewhere)
+        import_model(bundle.directory, other_workspace)
 
 
-def test_modified_files_and_invalid_manifests_are_refused(bundle: Bundle, elsewhere: Workspace, tmp_path: Path) -> None:
+def test_modified_files_and_invalid_manifests_are_refused(
+    bundle: Bundle, other_workspace: Workspace, tmp_path: Path
+) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(bundle.directory, copy)
     content = bytearray((copy / "model.onnx").read_bytes())
     content[-1] ^= 1
     (copy / "model.onnx").write_bytes(content)
     with pytest.raises(ModelDamagedError, match=r"model\.onnx"):
-        import_model(copy, elsewhere)
+        import_model(copy, other_workspace)
     manifest = json.loads((bundle.directory / "manifest.json").read_text())
     manifest |= {"image_size": 10**9, "classes": ["a", "a"], "temperature": 0}
     (bundle.directory / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(ModelError, match=r"image_size.*temperature"):
-        import_model(bundle.directory, elsewhere)
+        import_model(bundle.directory, other_workspace)

@@ -19,13 +19,13 @@ def test_a_training_whose_mount_is_lost_during_the_checks_is_resumed_automatical
     workspace: Workspace, shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(storage, "SECONDS_BETWEEN_TRIES", (0.01, 0.01))
-    mount, elsewhere = tmp_path / "mount", tmp_path / "elsewhere"
+    mount, moved = tmp_path / "mount", tmp_path / "elsewhere"
     shutil.copytree(shapes, mount)
     config = TrainConfig(dataset=str(mount), name="m", auto_resume=True)
 
     def unmount(_phase: str, _done: int, _total: int, /, **_metrics: float) -> None:
-        if not elsewhere.exists():
-            mount.rename(elsewhere)
+        if not moved.exists():
+            mount.rename(moved)
             mount.mkdir()
 
     def stop_after_the_checks(phase: str, done: int, total: int, /, **_metrics: float) -> None:
@@ -40,7 +40,7 @@ def test_a_training_whose_mount_is_lost_during_the_checks_is_resumed_automatical
     with pytest.raises(StorageError, match="missing or empty"):
         train(config, workspace)
     mount.rmdir()
-    elsewhere.rename(mount)
+    moved.rename(mount)
     with pytest.raises(Interruption):
         train(dataclasses.replace(config, epochs=3), workspace, stop_after_the_checks)
     [status] = interrupted_trainings(workspace)

@@ -74,7 +74,7 @@ def _write_secrets(directory: Path) -> None:
 def _site(directory: Path, upstream_port: int, https: int, http: int) -> str:
     """The shipped file with other ports, another folder and a lower limit."""
     text = SITE.read_text(encoding="utf-8")
-    for shipped, here in (
+    for shipped, adapted in (
         (r"listen \[::\].*\n", ""),
         (r"listen 443 ssl;", f"listen 127.0.0.1:{https} ssl;"),
         (r"listen 80;", f"listen 127.0.0.1:{http};"),
@@ -82,7 +82,7 @@ def _site(directory: Path, upstream_port: int, https: int, http: int) -> str:
         (r"http://127\.0\.0\.1:5000;", f"http://127.0.0.1:{upstream_port};"),
         (r"client_max_body_size 513m;", "client_max_body_size 2m;"),
     ):
-        text, count = re.subn(shipped, here, text)
+        text, count = re.subn(shipped, adapted, text)
         assert count, shipped
     return text
 

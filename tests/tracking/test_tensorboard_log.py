@@ -137,8 +137,8 @@ def test_the_most_confident_errors_come_first_and_a_missing_image_is_gray(tmp_pa
     sheet = np.asarray(draw_confident_errors(logits, dataset.val, dataset.classes, thumbnails))
     assert np.array_equal(sheet[6:118, 6:118], thumbnails.read(dataset.val[7], 112))
     assert np.array_equal(sheet[6:118, 124:236], thumbnails.read(dataset.val[4], 112))
-    gone = Sample(tmp_path / "gone.jpg", "gone.jpg", 0)
-    assert (thumbnails.read(gone, 8) == 128).all()
+    missing = Sample(tmp_path / "gone.jpg", "gone.jpg", 0)
+    assert (thumbnails.read(missing, 8) == 128).all()
     all_right = draw_confident_errors(
         logits_of([sample.label for sample in dataset.val]), dataset.val, dataset.classes, thumbnails
     )

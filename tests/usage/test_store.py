@@ -93,12 +93,12 @@ def test_an_invalid_number_in_the_sample_is_damage(store: UsageStore) -> None:
 
 def test_old_days_are_deleted_and_files_stay_bounded(store: UsageStore) -> None:
     kept, old = days_before(utc_today(), KEPT_DAYS), days_before(utc_today(), KEPT_DAYS + 1)
-    gone = ModelVersion("pets", "another version")
-    for version, day in ((PETS, old), (PETS, kept), (gone, old), (NO_MODEL, old)):
+    removed = ModelVersion("pets", "another version")
+    for version, day in ((PETS, old), (PETS, kept), (removed, old), (NO_MODEL, old)):
         store.add(version, day, record())
     store.add(PETS, utc_today(), record(3 * MAX_ROWS))
     assert list(store.days(PETS)) == [kept, utc_today()]
-    assert not store.folder(gone).exists() and store.days(NO_MODEL) == {}
+    assert not store.folder(removed).exists() and store.days(NO_MODEL) == {}
     size = (store.folder(PETS) / f"{utc_today()}.json").stat().st_size
     store.add(PETS, utc_today(), record(3 * MAX_ROWS, first=3 * MAX_ROWS))
     assert (store.folder(PETS) / f"{utc_today()}.json").stat().st_size < 1.1 * size
