@@ -4,7 +4,8 @@ from itertools import groupby
 from pathlib import Path
 
 from model import durable
-from model.environment import VARIABLES, Variable
+from model.environment import VARIABLES
+from model.environment_variable import Variable
 
 PAGE = Path(__file__).with_name("environment.md")
 INTRODUCTION = """\

@@ -56,7 +56,8 @@ class ReportContent:
     def measurement(self) -> Measurement:
         """Name of the evaluation that the report shows in detail."""
         name = primary_measurement(self.evaluations)
-        assert name is not None
+        if name is None:
+            raise AssertionError("a report needs an evaluation")
         return name
 
     @property
