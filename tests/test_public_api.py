@@ -71,6 +71,7 @@ def failures_of(*documented: Any) -> int:
     return runner.summarize(verbose=False).failed
 
 
+@pytest.mark.slow
 def test_the_examples_in_the_docstrings_run(in_workspace: topgraft.Workspace) -> None:
     # The first trains the model that the others use.
     one_model = (topgraft.train, topgraft.load, topgraft.predict, topgraft.evaluate, topgraft.check, Predictor.predict)

@@ -30,6 +30,7 @@ def folder(tmp_path: Path, network: keras.Model) -> Path:
     return write_folder(tmp_path / NAME, network)
 
 
+@pytest.mark.slow
 def test_the_train_option_import_from_imports_a_model(
     workspace: Workspace, folder: Path, network: keras.Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -60,6 +60,7 @@ run_training(TrainConfig(dataset=sys.argv[2], name="child", image_size=96, folds
 """
 
 
+@pytest.mark.slow
 def test_the_child_trains_and_the_parent_gets_the_result_without_loading_tensorflow(workspace, shapes):
     code = PARENT.replace("run_training(", "result = run_training(") + (
         "assert result.model == 'child', result\nassert not {'tensorflow', 'keras'} & set(sys.modules)\n"

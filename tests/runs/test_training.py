@@ -200,6 +200,7 @@ def test_the_activation_map_adds_up_to_the_logits(trained, shapes):
     np.testing.assert_allclose(differences, bias - bias.mean(), atol=1e-3)
 
 
+@pytest.mark.slow
 def test_fine_tuning_that_does_not_help_is_discarded(workspace, shapes):
     config = TrainConfig(
         dataset=str(shapes),
@@ -290,6 +291,7 @@ def test_a_network_that_onnx_cannot_represent_is_served_by_keras_with_a_warning(
     assert load_predictor(bundle).probabilities(_images(shapes, 96)).shape == (3, 3)
 
 
+@pytest.mark.slow
 def test_features_are_extracted_once(workspace, shapes, monkeypatch):
     known, cache = cache_directory() / "backbones", workspace.root / "cache"
     known.mkdir(parents=True, exist_ok=True)

@@ -47,6 +47,7 @@ def test_views_change_the_head_deterministically(workspace, shapes):
     assert "augmentation" not in read(workspace.models / "plain" / "logs" / PICTURES).Tags()["images"]
 
 
+@pytest.mark.slow
 def test_no_views_is_no_augmentation(workspace, shapes):
     train(config(shapes, "plain", folds=0), workspace)
     train(config(shapes, "none", augmentation="strong", augmented_views=0, folds=0), workspace)

@@ -108,9 +108,10 @@ def test_the_averaged_weights_are_measured_and_kept(data, tmp_path):
 
 @pytest.mark.parametrize(
     "precisions",
-    [("mixed_float16", "float32"), pytest.param(("float32", "mixed_float16"), marks=pytest.mark.slow)],
+    [("mixed_float16", "float32"), ("float32", "mixed_float16")],
     ids=" to ".join,
 )
+@pytest.mark.slow
 def test_fine_tuning_is_resumed_with_or_without_the_gpu_it_began_with(precisions, data, tmp_path, monkeypatch):
     rows = []
     for epochs, precision in zip((1, 2), precisions, strict=True):

@@ -66,6 +66,7 @@ def tuned(data: TrainingData, tmp_path_factory: pytest.TempPathFactory) -> tuple
     return tuning, Trials(work / "tune"), time.monotonic() - started
 
 
+@pytest.mark.slow
 def test_the_search_uses_and_keeps_its_time_limit(tuned):
     tuning, trials, seconds = tuned
     slowest = max(trial.seconds for trial in trials.done)
@@ -73,6 +74,7 @@ def test_the_search_uses_and_keeps_its_time_limit(tuned):
     assert tuning.trials == len(trials.done) > 5
 
 
+@pytest.mark.slow
 def test_the_chosen_options_are_at_least_as_good_as_the_defaults(tuned):
     tuning, trials, _ = tuned
     plain = trials.done[0]
@@ -80,6 +82,7 @@ def test_the_chosen_options_are_at_least_as_good_as_the_defaults(tuned):
     assert plain.changes == {} and chosen.value <= plain.value
 
 
+@pytest.mark.slow
 def test_options_set_by_the_user_are_kept_and_the_others_searched(tuned):
     tuning, trials, _ = tuned
     changed = {name for trial in trials.done for name in trial.changes}
@@ -87,6 +90,7 @@ def test_options_set_by_the_user_are_kept_and_the_others_searched(tuned):
     assert (tuning.config.resize, tuning.config.image_size, tuning.config.epochs) == ("pad", 64, 15)
 
 
+@pytest.mark.slow
 def test_the_table_has_metrics_and_cost_of_each_backbone(tuned):
     [row] = tuned[0].rows
     assert row.backbone == "EfficientNetLite0" and row.chosen and row.trials == tuned[0].trials
@@ -96,11 +100,13 @@ def test_the_table_has_metrics_and_cost_of_each_backbone(tuned):
     assert json.loads(json.dumps(tuned[0].to_json()))["reason"]
 
 
+@pytest.mark.slow
 def test_no_candidate_is_tried_twice(tuned):
     tried = [json.dumps(trial.changes, sort_keys=True) for trial in tuned[1].done]
     assert len(set(tried)) == len(tried)
 
 
+@pytest.mark.slow
 def test_test_images_are_never_used_and_the_search_is_deterministic(verdict, tuned, tmp_path):
     dataset = verdict.dataset
     poisoned = tuple(Sample(Path("/nowhere"), test.name, (test.label + 1) % 3) for test in dataset.test)
@@ -118,6 +124,7 @@ def test_test_images_are_never_used_and_the_search_is_deterministic(verdict, tun
     assert all(one.value == other.value for one, other in same)
 
 
+@pytest.mark.slow
 def test_an_interrupted_search_is_resumed_with_its_trials_and_the_time_left(data, tuned, tmp_path):
     def stop(_phase: str, _done: int, _total: int, /, **metrics: float) -> None:
         if metrics["trials"] == 5:
@@ -138,6 +145,7 @@ def test_an_interrupted_search_is_resumed_with_its_trials_and_the_time_left(data
     assert common > 5
 
 
+@pytest.mark.slow
 def test_a_finished_search_is_not_repeated(data, tuned, tmp_path):
     config = dataclasses.replace(QUICK, tune_minutes=0.05)
     first = tune(data, config, tmp_path, no_progress)
