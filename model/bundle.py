@@ -11,7 +11,7 @@ from model import durable
 from model.bundle_files import MANIFEST, MLFLOW_RUN
 from model.errors import ModelDamagedError
 from model.files.checksums import file_sha256
-from model.manifest_migration import FORMAT_VERSION, migrate
+from model.manifest_migration import FORMAT_VERSION, read_manifest
 from model.results import InputSpec
 
 # Held-out features are whole numbers of 1 / FEATURE_SCALE: the last digits of a feature depend on the batch size.
@@ -138,7 +138,7 @@ def open_bundle(directory: Path) -> Bundle:
     """
     path = directory / MANIFEST
     try:
-        content = migrate(json.loads(path.read_text(encoding="utf-8")), str(path))
+        content = read_manifest(path)
         files = {name: FileRecord(**record) for name, record in content.pop("files").items()}
         manifest = Manifest(**content | {"classes": tuple(content["classes"]), "files": files})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

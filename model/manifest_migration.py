@@ -4,13 +4,25 @@ The file on disk stays as it was written. To change the format: raise `FORMAT_VE
 before to `STEPS`, and commit a small model of the version before to `tests/bundle_formats/`.
 """
 
+import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from model.config import RENAMED_OPTIONS
 from model.errors import ModelDamagedError
 
 FORMAT_VERSION = 2
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Read the manifest of a model from a file; see `migrate`.
+
+    Raises:
+        OSError, ValueError: the file cannot be read, or is no JSON.
+        ModelDamagedError, KeyError, TypeError, AttributeError: as `migrate`.
+    """
+    return migrate(json.loads(path.read_text(encoding="utf-8")), str(path))
 
 
 def migrate(content: Mapping[str, Any], where: str) -> dict[str, Any]:

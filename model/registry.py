@@ -5,7 +5,6 @@ warning.
 """
 
 import dataclasses
-import json
 import logging
 import os
 import shutil
@@ -18,6 +17,7 @@ from model.bundle_files import MANIFEST
 from model.config import LATEST, is_model_name
 from model.durable import to_json
 from model.errors import ConfigError, ModelDamagedError, ModelError, ModelNotFoundError, NothingTrainedError
+from model.manifest_migration import read_manifest
 from model.promotion import promoted_models
 from model.results import primary_measurement
 from model.workspace import Workspace
@@ -248,7 +248,7 @@ def _read(directory: Path, stamp: Stamp) -> RegisteredModel:
     files: tuple[str, ...] = ()
     version = ""
     try:
-        manifest = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+        manifest = read_manifest(directory / MANIFEST)
         summary |= {
             "created": str(manifest["created"]),
             "classes": len(manifest["classes"]),
@@ -257,6 +257,8 @@ def _read(directory: Path, stamp: Stamp) -> RegisteredModel:
         files = tuple(manifest["files"])
         checksums = {path: record["sha256"] for path, record in manifest["files"].items()}
         version = version_of(manifest["created"], checksums)
+    except ModelDamagedError as error:
+        summary["problem"] = error.message
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         summary["problem"] = f"its manifest.json cannot be read ({error!r}): train or download it again, or remove it"
     return RegisteredModel(directory, stamp, summary.get("created", ""), files, to_json(summary), version)

@@ -85,6 +85,9 @@ def merged(*layers: Mapping[str, Any]) -> dict[str, Any]:
 
     None and an empty string mean "not given". A former name of an option is accepted with a deprecation warning.
     """
+    for former, current in RENAMED_OPTIONS.items():
+        if any(not _not_given(layer.get(former)) for layer in layers):
+            log.warning("the option %s is deprecated: use %s, its new name", former, current)
     return {name: value for layer in layers for name, value in _given(layer).items()}
 
 
@@ -93,7 +96,6 @@ def _given(layer: Mapping[str, Any]) -> dict[str, Any]:
     given = {name: value for name, value in layer.items() if not _not_given(value)}
     for former, current in RENAMED_OPTIONS.items():
         if former in given:
-            log.warning("the option %s is deprecated: use %s, its new name", former, current)
             value = given.pop(former)
             given.setdefault(current, value)
     return given

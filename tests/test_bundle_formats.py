@@ -13,8 +13,10 @@ from model.bundle_files import BUNDLE_FILES
 from model.config import TrainConfig
 from model.errors import ModelDamagedError
 from model.manifest_migration import FORMAT_VERSION, STEPS
+from model.registry import Registry
 from model.schema import load
 from model.serving.predictor import load_predictor
+from model.workspace import Workspace
 
 ROOT = Path(__file__).resolve().parent.parent
 FORMATS = ROOT / "tests" / "bundle_formats"
@@ -42,6 +44,17 @@ def test_a_model_of_every_format_version_loads_and_predicts(version: int) -> Non
     (prediction,) = load_predictor(bundle).predict_stream([("red.png", photo.getvalue())])
     assert (prediction.labels[0], prediction.unknown, bundle.manifest.format_version) == ("red", False, FORMAT_VERSION)
     assert load(TrainConfig, bundle.manifest.train_config).target_accuracy == 0.95
+
+
+def test_a_model_of_a_newer_format_version_is_listed_with_its_problem(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    for name in (f"format_{FORMAT_VERSION}", "format_1"):
+        shutil.copytree(FORMATS / name, workspace.models / name)
+    edit_manifest(workspace.models / f"format_{FORMAT_VERSION}", format_version=FORMAT_VERSION + 1)
+    listed = {summary["name"]: summary for summary in Registry().summaries(workspace)}
+    newer = listed[f"format_{FORMAT_VERSION}"]
+    assert "install that version" in newer["problem"] and "accuracy" not in newer
+    assert listed["format_1"]["accuracy"] == 0.9 and "problem" not in listed["format_1"]
 
 
 def test_there_is_a_migration_step_from_every_older_version() -> None:

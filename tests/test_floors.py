@@ -155,6 +155,22 @@ def test_no_module_of_ours_is_imported_by_a_string() -> None:
     assert [line for path in MODULES.values() for line in imports_by_string(path)] == []
 
 
+# A program started as a child process with `python -m`, and the package of the static files of the web page.
+NAMED_BY_STRINGS = {"model.tracking.mlflow_run", "model.page"}
+
+
+def modules_named_by_strings(path: Path) -> Iterator[str]:
+    """String literals that are the name of a module in a room."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        name = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
+        if "." in name and name in MODULES:
+            yield name
+
+
+def test_no_other_module_is_named_by_a_string() -> None:
+    assert {name for path in MODULES.values() for name in modules_named_by_strings(path)} == NAMED_BY_STRINGS
+
+
 def test_every_room_exists() -> None:
     assert [room for room in ROOMS if room not in MODULES] == []
 

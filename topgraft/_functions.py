@@ -248,7 +248,7 @@ def evaluate(
     """
     from model.evaluation.dataset_evaluation import evaluate_on_dataset
 
-    for name in options.keys() - DATASET_OPTIONS:
+    for name in sorted(options.keys() - DATASET_OPTIONS):
         raise errors.ConfigError(f"{name}: expected one of the options {', '.join(DATASET_OPTIONS)}.")
     found = _workspace(workspace)
     return evaluate_on_dataset(find_bundle(found, model), os.fspath(dataset), found, options, progress)

@@ -1,13 +1,14 @@
 """Listing of trainings in their current state, which status.json alone does not show after a crash."""
 
 import dataclasses
-import json
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from model.bundle_files import MANIFEST
+from model.errors import ModelDamagedError
+from model.manifest_migration import read_manifest
 from model.results import ACTIVE_STATES, TrainingStatus
 from model.runs.run import LOCK, is_locked, read_status
 from model.workspace import Workspace
@@ -79,7 +80,6 @@ def _trainings(workspace: Workspace) -> Iterator[tuple[TrainingStatus, bool]]:
 def is_published(model: Path, status: TrainingStatus) -> bool:
     """Whether the model in the folder `model` is the result of this training, killed just before its end."""
     try:
-        manifest = json.loads((model / MANIFEST).read_text(encoding="utf-8"))
-        return bool(manifest["created"] == status.started)
-    except (OSError, ValueError, KeyError, TypeError):
+        return bool(read_manifest(model / MANIFEST)["created"] == status.started)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ModelDamagedError):
         return False

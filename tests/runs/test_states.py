@@ -13,6 +13,7 @@ import pytest
 from model import durable
 from model.config import TrainConfig
 from model.errors import ConfigError, TrainingBusyError
+from model.manifest_migration import FORMAT_VERSION
 from model.results import TrainingStatus
 from model.runs import (
     Run,
@@ -85,7 +86,9 @@ def test_the_parent_does_not_overwrite_the_state_of_the_child(workspace: Workspa
 def test_a_training_killed_just_after_its_model_was_published_is_done(workspace: Workspace):
     run = start_run(TrainConfig(name="a"), workspace)
     (workspace.models / "a").mkdir()
-    durable.write_json(workspace.models / "a" / "manifest.json", {"created": run.started})
+    durable.write_json(
+        workspace.models / "a" / "manifest.json", {"format_version": FORMAT_VERSION, "created": run.started}
+    )
     run.lock.close()
     assert unfinished_trainings(workspace) == []
     with pytest.raises(ConfigError, match="Existing ones: none"):
