@@ -56,13 +56,11 @@ def start_child(
         number: the signal that ends the child.
         options: arguments of `subprocess.Popen`; standard input is empty by default.
     """
-    import subprocess  # nosec B404
+    import subprocess
 
     launcher = [sys.executable, "-I", "-S", __file__, str(os.getpid()), str(int(number)), str(niceness)]
     # No shell, our own arguments.
-    child: subprocess.Popen[Any] = subprocess.Popen(  # nosec B603
-        [*launcher, *command], **({"stdin": subprocess.DEVNULL} | options)
-    )
+    child: subprocess.Popen[Any] = subprocess.Popen([*launcher, *command], **({"stdin": subprocess.DEVNULL} | options))
     return child
 
 
@@ -96,7 +94,7 @@ def run_child(
     Raises:
         TopgraftError: the error that the child reported, or `failure`.
     """
-    import subprocess  # nosec B404
+    import subprocess
 
     command = python_command(module, *arguments)
     with start_child(command, niceness, stdout=subprocess.PIPE, env=python_environment()) as child:

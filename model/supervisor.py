@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 import socket
-import subprocess  # nosec B404: starts the server
+import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence

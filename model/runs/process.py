@@ -10,7 +10,7 @@ import logging
 import multiprocessing
 import os
 import signal
-import subprocess  # nosec B404: starts this very module
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -91,7 +91,7 @@ def main(directory: str, lock_descriptor: str, service: str, service_start: str,
 def _start(run: Run, lock_descriptor: int, service: Process, worker: int | None) -> "subprocess.Popen[bytes]":
     """Start the child in its own session, so that it can be ended with all its children."""
     numbers = (lock_descriptor, service.pid, service.start, worker or 0)
-    return subprocess.Popen(  # nosec B603: no shell, our own arguments
+    return subprocess.Popen(
         python_command(__name__, run.directory, *numbers),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
