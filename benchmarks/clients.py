@@ -10,8 +10,8 @@ import numpy as np
 
 from benchmarks.server import Server, Upload, send
 
-# Of fewer, the 99th percentile is no more than the slowest.
-LEAST_FOR_P99 = 100
+# With fewer responses, the 99th percentile is merely the slowest one.
+MIN_FOR_P99 = 100
 
 
 @dataclasses.dataclass
@@ -33,7 +33,7 @@ class Answers:
     def cell(self) -> str:
         """Median, 95th and 99th percentile and rate, for a table; a dash for the 99th of few answers."""
         percentiles = [f"{self.percentile(percent):.0f}" for percent in (50, 95, 99)]
-        if len(self.seconds) < LEAST_FOR_P99:
+        if len(self.seconds) < MIN_FOR_P99:
             percentiles[-1] = "-"
         return f"{' / '.join(percentiles)} ms, {statistics.median(self.rates):.0f} /s"
 
@@ -47,22 +47,22 @@ def pooled(parts: Iterable[Answers]) -> Answers:
 
 
 def ask(
-    server: Server, upload: Upload, clients: int, seconds: float, least: int = 0, most_seconds: float = 60.0
+    server: Server, upload: Upload, clients: int, seconds: float, min_answers: int = 0, max_seconds: float = 60.0
 ) -> Answers:
-    """Run one round: send for `seconds`, then until there are `least` answers, for at most `most_seconds`."""
+    """Run one round: send for `seconds`, then until there are `min_answers` answers, for at most `max_seconds`."""
     taken: list[float] = []
     started = time.perf_counter()
 
     def continues() -> bool:
         passed = time.perf_counter() - started
-        return passed < seconds or (len(taken) < least and passed < most_seconds)
+        return passed < seconds or (len(taken) < min_answers and passed < max_seconds)
 
     def send_until_done(_: int) -> None:
         with server.connection() as connection:
             while continues():
-                asked = time.perf_counter()
+                sent = time.perf_counter()
                 send(connection, upload, keep_alive=True)
-                taken.append(time.perf_counter() - asked)
+                taken.append(time.perf_counter() - sent)
 
     with ThreadPoolExecutor(clients) as pool:
         list(pool.map(send_until_done, range(clients)))

@@ -29,7 +29,7 @@ import psutil
 
 from benchmarks import bare_network
 from benchmarks.bare_network import Bare, median_seconds
-from benchmarks.clients import LEAST_FOR_P99, Answers, ask, pooled
+from benchmarks.clients import MIN_FOR_P99, Answers, ask, pooled
 from benchmarks.photos import draw_photo, write_photos
 from benchmarks.server import CONSTANT, Upload, photo_upload, running_server, send
 from benchmarks.tables import markdown_table, verdict
@@ -90,19 +90,19 @@ class Size:
 
     Attributes:
         rounds: of each number of clients, servers in turn.
-        seconds: of a round, unless it takes longer until there are `least` answers, but at most `most_seconds`.
+        seconds: of a round, unless it takes longer until there are `min_answers` answers, but at most `max_seconds`.
         bare_rounds: of the calls without a server, each with `bare_count` photos.
     """
 
     rounds: int = 2
     seconds: float = 2.0
-    least: int = LEAST_FOR_P99 // 2
-    most_seconds: float = 15.0
+    min_answers: int = MIN_FOR_P99 // 2
+    max_seconds: float = 15.0
     bare_rounds: int = 5
     bare_count: int = BATCH
 
 
-QUICK = Size(rounds=1, seconds=0.3, least=4, most_seconds=2.0, bare_rounds=2, bare_count=32)
+QUICK = Size(rounds=1, seconds=0.3, min_answers=4, max_seconds=2.0, bare_rounds=2, bare_count=32)
 
 Key = tuple[Case, str, str, int]
 """What was asked: the case, by what it was served, which photo, how many clients."""
@@ -201,7 +201,7 @@ def _measure_served(
                     CLIENTS, range(how.rounds), targets.items()
                 ):
                     seconds = how.seconds / 2 if by == CONSTANT_ANSWER else how.seconds
-                    came = ask(server, upload, clients, seconds, how.least, how.most_seconds)
+                    came = ask(server, upload, clients, seconds, how.min_answers, how.max_seconds)
                     answers.setdefault((case, by, title, clients), Answers()).add(came)
             upload = _zip_upload(case.name, photos[IN_BATCH])
             with ours.connection() as connection:

@@ -30,7 +30,7 @@ from model.training.classifier import Predictions
 PER_CLASS = (5, 10, 15)
 SEEDS = range(12)
 CLAIMS: tuple[Measurement, ...] = ("cross_validation", "val")
-FEWEST_LEFT = 40
+MIN_LEFT = 40
 DRAWN_PER_CLASS = 35
 
 
@@ -70,7 +70,7 @@ def main() -> None:
 
 def _row(name: str, photos: LabelledPhotos, per_class: int) -> list[str]:
     """The mean over the seeds; nothing where too few photos would be left to measure the truth on."""
-    if len(photos.names) - per_class * len(photos.classes) < FEWEST_LEFT:
+    if len(photos.names) - per_class * len(photos.classes) < MIN_LEFT:
         return []
     found = [_train(photos, per_class, seed) for seed in SEEDS]
     return [

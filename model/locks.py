@@ -211,7 +211,7 @@ def _holders(path: Path) -> list[Process]:
 
 
 def _add_holder(path: Path) -> None:
-    process = Process.of(os.getpid())
+    process = Process.from_pid(os.getpid())
     with open(path, "a", encoding="ascii") as stream:
         stream.write(f"{process.pid} {process.start}\n")
 

@@ -42,7 +42,7 @@ def _launch(parent: str, number: str, niceness: str, *command: str) -> None:
     """Main function of the launcher, which executes `command`; a process with threads must not fork Python code."""
     die_with_parent(int(parent), int(number))
     os.nice(int(niceness))
-    os.execvp(command[0], command)  # nosec B606: no shell is wanted
+    os.execvp(command[0], command)  # nosec B606: runs without a shell
 
 
 def start_child(
@@ -192,7 +192,7 @@ class Process:
         self.pid, self.start = pid, start
 
     @classmethod
-    def of(cls, pid: int) -> Process:
+    def from_pid(cls, pid: int) -> Process:
         """Process that has this ID now; if there is none, a `Process` that is not alive."""
         return cls(pid, _start_of(pid) or 0)
 

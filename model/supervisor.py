@@ -137,15 +137,15 @@ class _Supervisor:
             self._end(server)
 
     def _watch(self, server: "subprocess.Popen[bytes]") -> str:
-        answered = asked = time.monotonic()
+        answered = checked = time.monotonic()
         is_ready = False
         while not self._asked_to_stop.wait(self._patience.between_exit_checks):
             _reap_all_but(server.pid)
             if server.poll() is not None:
                 return describe_exit(server.returncode)
-            if is_ready and time.monotonic() - asked < self._patience.between_health_checks:
+            if is_ready and time.monotonic() - checked < self._patience.between_health_checks:
                 continue
-            asked = time.monotonic()
+            checked = time.monotonic()
             if self._address.answers(self._patience.answer):
                 answered, is_ready, self._has_answered = time.monotonic(), True, True
             limit = self._patience.silence if is_ready else self._patience.start

@@ -114,12 +114,12 @@ def slow_server() -> Iterator[Server]:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "least", "most_seconds", "low", "high"),
+    ("seconds", "min_answers", "max_seconds", "low", "high"),
     [(0.0, 12, 9.0, 12, 14), (0.2, 1, 9.0, 4, 60), (0.0, 1000, 0.2, 4, 60)],
 )
 def test_clients_send_until_time_and_enough_answers_or_a_limit(
-    slow_server: Server, seconds: float, least: int, most_seconds: float, low: int, high: int
+    slow_server: Server, seconds: float, min_answers: int, max_seconds: float, low: int, high: int
 ) -> None:
-    answers = ask(slow_server, photo_upload("topgraft", b"photo"), 3, seconds, least, most_seconds)
+    answers = ask(slow_server, photo_upload("topgraft", b"photo"), 3, seconds, min_answers, max_seconds)
     assert low <= len(answers.seconds) <= high
     assert answers.percentile(50) >= 10 and len(answers.rates) == 1

@@ -105,12 +105,12 @@ def test_the_launcher_imports_nothing_slow() -> None:
 
 
 def test_zombies_and_reused_pids_are_not_alive() -> None:
-    assert Process.of(os.getpid()).is_alive()
+    assert Process.from_pid(os.getpid()).is_alive()
     assert not Process(os.getpid(), 1).is_alive()
     child = start_child(["true"])
-    started = Process.of(child.pid)
+    started = Process.from_pid(child.pid)
     os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
-    assert not started.is_alive() and not Process.of(child.pid).is_alive()
+    assert not started.is_alive() and not Process.from_pid(child.pid).is_alive()
     child.wait()
 
 

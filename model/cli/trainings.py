@@ -72,7 +72,7 @@ def cancel_training(name: str, as_json: bool) -> None:
     """Cancel a running or queued training of another process within five seconds; it can be resumed."""
     workspace = current_workspace()
     deadline = time.monotonic() + _SECONDS_TO_CANCEL
-    process = Process.of(_pid(workspace, name, deadline))
+    process = Process.from_pid(_pid(workspace, name, deadline))
     os.kill(process.pid, signal.SIGTERM)
     if process.outlives(deadline - time.monotonic()):
         raise TrainingError(f"{name}: the process is still running {_SECONDS_TO_CANCEL:.0f} s after SIGTERM.")

@@ -95,7 +95,7 @@ def publish(
     run = _Run(bundle, workspace, options, progress)
     run.check()
     run.folder.mkdir(parents=True, exist_ok=True)
-    with _alone(run.folder):
+    with _lock(run.folder):
         # Only now: another command may have written a child module while this one waited.
         run.out = _child_folder(bundle, run.folder, options)
         _remove_leftovers(run.folder, run.place.name)
@@ -327,7 +327,7 @@ def _remove_leftovers(folder: Path, archive: str) -> None:
         shutil.rmtree(proof, ignore_errors=True)
 
 
-def _alone(folder: Path) -> AbstractContextManager[None]:
+def _lock(folder: Path) -> AbstractContextManager[None]:
     """Wait until no other process of this machine publishes this model."""
     message = f"{folder}: another command publishes this model; this one starts after it."
     return exclusive(folder / _LOCK, _UNGUARDED, message=message)

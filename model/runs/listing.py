@@ -29,8 +29,8 @@ def running_trainings(workspace: Workspace) -> list[TrainingStatus]:
 def queued_trainings(workspace: Workspace) -> list[TrainingStatus]:
     """Queued trainings in the order of the queue; `place` is their position from 1."""
     waiting = [status for status, alive in _trainings(workspace) if alive and status.state == "queued"]
-    in_line = sorted(waiting, key=lambda status: status.ticket)
-    return [dataclasses.replace(status, place=place) for place, status in enumerate(in_line, 1)]
+    queue = sorted(waiting, key=lambda status: status.ticket)
+    return [dataclasses.replace(status, place=place) for place, status in enumerate(queue, 1)]
 
 
 def interrupted_trainings(workspace: Workspace) -> list[TrainingStatus]:

@@ -109,7 +109,7 @@ def _is_worker() -> bool:
 def _service() -> Process:
     """Main process of the service of this worker; this process itself outside a service."""
     main = multiprocessing.parent_process()
-    return Process.of(os.getpid() if main is None or main.pid is None else main.pid)
+    return Process.from_pid(os.getpid() if main is None or main.pid is None else main.pid)
 
 
 @contextlib.contextmanager

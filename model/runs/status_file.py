@@ -15,7 +15,7 @@ class StatusFile:
     """`Progress` that updates status.json and forwards every report."""
 
     def __init__(self, run: Run, progress: Progress) -> None:
-        self._reservation, self._progress = run, progress
+        self._run, self._progress = run, progress
         run.write_status(dataclasses.replace(run.status, pid=os.getpid()))
         self._status = run.status
         self._begun = self._phase_start = self._written = time.monotonic()
@@ -24,7 +24,7 @@ class StatusFile:
 
     def begin(self) -> None:
         """Record the start of the training, at once or after the queue."""
-        self._status = self._reservation.status
+        self._status = self._run.status
         self._begun = time.monotonic()
 
     def __call__(self, phase: str, done: int, total: int, /, **metrics: float) -> None:
@@ -47,7 +47,7 @@ class StatusFile:
             seconds_used=self._used_before + moment - self._begun,
         )
         if done == total or moment - self._written > _SECONDS_BETWEEN_WRITINGS:
-            self._reservation.write_status(self._status)
+            self._run.write_status(self._status)
             self._written = moment
         self._progress(phase, done, total, **metrics | self._status.pace)
 
@@ -59,5 +59,5 @@ class StatusFile:
         """
         with contextlib.suppress(OSError):
             if self._status.state == "running":
-                self._reservation.write_status(self._status)
-            self._reservation.end(state, message, type(error).__name__ if error else "")
+                self._run.write_status(self._status)
+            self._run.end(state, message, type(error).__name__ if error else "")

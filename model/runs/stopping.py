@@ -21,9 +21,9 @@ from model.runs import Run
 SECONDS_TO_STOP = 3.0
 EXIT_INTERRUPTED = 130
 
-_SECONDS_BETWEEN_LOOKS = 0.25
+_SECONDS_BETWEEN_CHECKS = 0.25
 # How long the service may outlive a worker that it stops together with itself.
-_SECONDS_OF_DOUBT = 2.0
+_SECONDS_FOR_SHUTDOWN = 2.0
 _STOP = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -47,19 +47,19 @@ def stopped_by_signals(run: Run) -> Iterator[None]:
         yield
         return
 
-    asked = threading.Event()
+    stop_requested = threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> None:
         if run.ended.is_set():
             return
-        asked.set()
+        stop_requested.set()
         if number == signal.SIGINT:
             raise KeyboardInterrupt
         raise TrainingStoppedError("the training was asked to stop (SIGTERM).")
 
     # Shells start background jobs with SIGINT ignored; that is kept.
-    heeded = [number for number in _STOP if signal.getsignal(number) is not signal.SIG_IGN]
-    previous = {number: signal.signal(number, stop) for number in heeded}
+    handled = [number for number in _STOP if signal.getsignal(number) is not signal.SIG_IGN]
+    previous = {number: signal.signal(number, stop) for number in handled}
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     previous_writer = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
@@ -70,7 +70,7 @@ def stopped_by_signals(run: Run) -> Iterator[None]:
     except TrainingStoppedError:
         raise
     except Exception as error:
-        if asked.is_set():
+        if stop_requested.is_set():
             raise TrainingStoppedError("the training was asked to stop.") from error
         raise
     finally:
@@ -112,10 +112,10 @@ def _enforce(reader: int, run: Run) -> None:
 def _watch(run: Run, service: Process, worker: int | None) -> None:
     while service.is_alive():
         if worker is not None and os.getppid() != worker:
-            if service.outlives(_SECONDS_OF_DOUBT):
+            if service.outlives(_SECONDS_FOR_SHUTDOWN):
                 _end(run, "It was deleted, or the worker of the service that waited for it was killed.")
             break
-        time.sleep(_SECONDS_BETWEEN_LOOKS)
+        time.sleep(_SECONDS_BETWEEN_CHECKS)
     _end_processes()
 
 

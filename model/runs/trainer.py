@@ -261,10 +261,10 @@ class _Training:
 
     def refuse_another_dataset(self, verdict: Verdict) -> None:
         """Refuse to resume a training on other images than those it started with."""
-        remembered = self.run.fingerprint
+        recorded = self.run.fingerprint
         if not self.run.passed_checks:
-            durable.write_text(remembered, verdict.fingerprint)
-        elif remembered.read_text(encoding="utf-8") != verdict.fingerprint:
+            durable.write_text(recorded, verdict.fingerprint)
+        elif recorded.read_text(encoding="utf-8") != verdict.fingerprint:
             raise DatasetError(
                 f"{self.source}: expected the images that the training {self.run.name} started with, found "
                 "others. Restore them to resume it, or remove it and train again: "

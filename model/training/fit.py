@@ -34,7 +34,7 @@ _TUNED_IS_NOT_CROSS_VALIDATED = (
 _MIN_SECONDS_OF_HEAD = 20.0
 _NO_TIME_TO_CROSS_VALIDATE = (
     "the time limit left no time for cross-validation: the accuracy is that of validation images, which chose the "
-    "settings, and looks better than the model is"
+    "settings, and is biased upwards"
 )
 _NO_TIME_TO_REFIT = "the time limit left no time to train the head again on training and validation images together"
 

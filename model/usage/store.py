@@ -68,7 +68,7 @@ class UsageStore:
             OSError: the record cannot be written, or another process holds the lock; nothing was added.
         """
         self._root.mkdir(parents=True, exist_ok=True)
-        with self._alone():
+        with self._lock():
             folder = self.folder(version)
             path = folder / f"{day}.json"
             if not path.exists():
@@ -110,7 +110,7 @@ class UsageStore:
         """
         if not self._root.is_dir():
             return
-        with self._alone():
+        with self._lock():
             for folder in [self._root / model] if model else [path for path in self._root.iterdir() if path.is_dir()]:
                 shutil.rmtree(folder, ignore_errors=True)
 
@@ -124,7 +124,7 @@ class UsageStore:
             if days and all(path.stem < before for path in days):
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def _alone(self) -> contextlib.AbstractContextManager[None]:
+    def _lock(self) -> contextlib.AbstractContextManager[None]:
         return exclusive(self._root / _LOCK, _UNGUARDED, wait=_SECONDS_FOR_THE_LOCK)
 
 

@@ -73,7 +73,7 @@ class Images:
     def build(self, context: Path, name: str, *options: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
         """Build the Dockerfile of `context`; layers that did not change are taken from the last time."""
         fixed = ("--format", "docker", "--isolation", "chroot", "--pull-never", "--layers", *_mounts())
-        with self._alone():
+        with self._locked():
             ran = self.run("build", *fixed, *options, "--tag", name, str(context), check=check)
             # Layers of builds before, which no image has any more.
             self.run("rmi", "--prune", check=False)
@@ -88,7 +88,7 @@ class Images:
     def make_base(self, tag: str) -> None:
         """Make the base, unless it is here."""
         name = f"{BASE}:{tag}"
-        with self._alone():
+        with self._locked():
             if self.has(name):
                 return
             with tempfile.TemporaryDirectory(dir=self.folder) as place:
@@ -118,7 +118,7 @@ class Images:
             self.run("rm", name)
 
     @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _locked(self) -> Iterator[None]:
         """Two processes of pytest would build the same thing twice."""
         with (self.folder / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
