@@ -68,7 +68,7 @@ class FileLock:
 
     @classmethod
     def inherit(cls, path: Path, descriptor: int) -> "FileLock":
-        """In a child process: lock inherited from the parent as an open file descriptor; both now hold it."""
+        """Lock inherited from the parent process as an open file descriptor; both now hold it."""
         os.set_inheritable(descriptor, False)
         try:
             # Of the same open file the lock is already held.

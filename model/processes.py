@@ -118,7 +118,7 @@ def run_child(
 
 
 def answer_parent(work: Callable[[], Any], task: str) -> int:
-    """In the child: call `work`, and write its result or error to standard output as one JSON object.
+    """Call `work` in a child process, and write its result or error to standard output as one JSON object.
 
     Output of libraries is redirected to standard error.
 

@@ -127,8 +127,8 @@ class Registry:
         return self._known[directory]
 
     def summaries(self, workspace: Workspace) -> list[dict[str, Any]]:
-        """For each model, newest first: name, created, classes (how many), accuracy, macro_f1 and the split these were
-        measured on; or its problem."""
+        """Summaries of the models, newest first: name, created, number of classes, accuracy and macro_f1 with their
+        split; or the problem of a damaged model."""
         return [dict(model.summary) for model in reversed(self.models(workspace))]
 
     def latest(self, workspace: Workspace) -> Latest[Bundle]:

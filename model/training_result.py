@@ -220,7 +220,7 @@ class ImportResult(TrainingResult):
 
 
 def summarize(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Of the metrics in a manifest those that a `TrainingResult` has, as plain JSON types."""
+    """Select the metrics of a manifest that a `TrainingResult` has, as plain JSON types."""
     return {
         measurement: {name: durable.to_json(values[name]) for name in _SUMMARY if name in values}
         for measurement, values in metrics.items()

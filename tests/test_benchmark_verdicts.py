@@ -101,7 +101,7 @@ class Slow(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, *_arguments: object) -> None:
-        """Nothing: it would be on the terminal."""
+        """Log nothing to the terminal."""
 
 
 @pytest.fixture

@@ -71,11 +71,11 @@ def _classes(summary: dict[str, Any]) -> Any:
 def _confidence(summary: dict[str, Any]) -> Any:
     histogram: Sequence[int] = summary["confidence_histogram"]
     table = _table(("confidence",), ("photos",), ("",))
-    most = max(histogram)
+    highest = max(histogram)
     first = next((place for place, count in enumerate(histogram) if count), len(histogram))
     for place in range(first, len(histogram)):
         low, high = place / len(histogram), (place + 1) / len(histogram)
-        bar = "█" * round(_BAR * histogram[place] / most)
+        bar = "█" * round(_BAR * histogram[place] / highest)
         table.add_row(f"{low:.2f} to {high:.2f}", f"{histogram[place]:,}", bar)
     return table
 

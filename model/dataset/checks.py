@@ -136,10 +136,10 @@ def class_warnings(dataset: Dataset) -> list[str]:
         warnings.append(f"{_classes(few)} fewer than {FEW_IMAGES} images for training")
     if unseen:
         warnings.append(f"{_classes(unseen)} no image for validation")
-    most, least = max(trained.values()), min(trained.values())
-    if most > IMBALANCE * least:
+    largest, smallest = max(trained.values()), min(trained.values())
+    if largest > IMBALANCE * smallest:
         warnings.append(
-            f"the largest class has {most:,} images for training, the smallest {least:,}: "
+            f"the largest class has {largest:,} images for training, the smallest {smallest:,}: "
             "imbalance = class_weights gives each class the same weight"
         )
     return warnings

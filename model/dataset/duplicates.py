@@ -96,12 +96,12 @@ def join(groups: np.ndarray, pairs: np.ndarray) -> np.ndarray:
 def _pairs_of_near_hashes(hashes: np.ndarray) -> Iterator[np.ndarray]:
     """Pairs of positions with similar hashes, in batches: int64 of shape (pairs, 2), the lower position first."""
     # The product of two hashes as signs is their number of bits less twice the number that differ.
-    least = 8 * HASH_BYTES - 2 * MAX_HASH_DISTANCE
+    min_product = 8 * HASH_BYTES - 2 * MAX_HASH_DISTANCE
     for row in range(0, len(hashes), _ROWS):
         rows = _signs(hashes[row : row + _ROWS])
         for column in range(row, len(hashes), _COLUMNS):
             products = rows @ _signs(hashes[column : column + _COLUMNS]).T
-            pairs = np.argwhere(products >= least) + np.array([row, column])
+            pairs = np.argwhere(products >= min_product) + np.array([row, column])
             yield pairs[pairs[:, 0] < pairs[:, 1]]
 
 

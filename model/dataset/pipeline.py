@@ -162,7 +162,7 @@ _BUDGET = PixelBudget()
 
 
 def decode_within_budget(content: bytes | DecodedImage, spec: InputSpec) -> np.ndarray:
-    """As `model.dataset.images.decode_image`, after waiting for memory that other threads use for large images."""
+    """Decode an image once the memory budget, which all threads share, has room for it; see `decode_image`."""
     if not isinstance(content, bytes):
         return fit_image(content, spec)
     with _BUDGET.reserve(content):

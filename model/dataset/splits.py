@@ -13,7 +13,7 @@ _GROUPS_NEEDED: Mapping[Split, int] = {"val": 2, "test": 3}
 def split_samples(
     samples: Sequence[Sample], groups: Sequence[Hashable], fractions: Mapping[Split, float], seed: int
 ) -> dict[Split, tuple[Sample, ...]]:
-    """As `split_rows`, for samples: those of train, val and test, each sorted by name."""
+    """Split samples with `split_rows` into train, val and test, each sorted by name."""
     names, labels = [sample.name for sample in samples], [sample.label for sample in samples]
     rows = split_rows(names, labels, groups, fractions, seed)
     return {split: tuple(samples[row] for row in rows[split]) for split in SPLITS}

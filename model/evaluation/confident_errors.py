@@ -37,7 +37,7 @@ class ConfidentError:
 def find_confident_errors(
     evaluation: Evaluation, predictor: Predictor, limit: int = MAX_ERRORS
 ) -> tuple[ConfidentError, ...]:
-    """At most `limit` incorrect predictions, the most confident first; each image is read again.
+    """Incorrect predictions, at most `limit`, the most confident first; each image is read again.
 
     An image that can no longer be read is skipped.
     """

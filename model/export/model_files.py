@@ -88,7 +88,7 @@ def compare_engines(directory: Path, images: np.ndarray) -> Exported:
 
 
 def evenly_spread(samples: Sequence[Sample], number: int) -> list[Sample]:
-    """At most `number` samples, evenly spread from the first to the last."""
+    """Select at most `number` samples, evenly spread from the first to the last."""
     positions = np.unique(np.linspace(0, len(samples) - 1, number).astype(int))
     return [samples[position] for position in positions]
 

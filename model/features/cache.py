@@ -42,7 +42,7 @@ class FeatureCache:
         progress: Progress,
         view: View | None = None,
     ) -> np.ndarray:
-        """As `extract_features`, for those images only whose features are not in the cache.
+        """Return the features of all images; extract only those that are not in the cache.
 
         Features are saved as they are extracted, whole batches at a time in the order of `samples`. After an
         interruption the remaining images form the same batches, and so get the same features to the last bit.

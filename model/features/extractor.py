@@ -59,7 +59,7 @@ def feature_batches(
     progress: Progress,
     transform: Transform | None = None,
 ) -> Iterator[np.ndarray]:
-    """As `extract_features`, a batch at a time: float32 (at most 8, features)."""
+    """Yield the features of `extract_features` in batches: float32 (at most 8, features)."""
     done = 0
     for images in decoded_batches(samples, spec, transform=transform):
         features = _extract_in_parts(extract, images)

@@ -37,7 +37,7 @@ class Readable(Protocol):
     """A stream of bytes that can be read from."""
 
     def read(self, length: int, /) -> bytes:
-        """At most `length` bytes; empty at the end."""
+        """Read at most `length` bytes; empty at the end."""
 
 
 class ByteBudget:
@@ -125,7 +125,7 @@ class MemberNames:
 
 
 def unkept_names(names: Iterable[str]) -> list[str]:
-    """Those of the file names that unpacking would refuse or change.
+    """File names that unpacking would refuse or change.
 
     Raises:
         ArchiveTooLargeError: more names than an archive may hold.

@@ -17,12 +17,12 @@ def folders_in(root: Path) -> list[Path]:
 
 
 def files_in(root: Path) -> list[Path]:
-    """Everything in a folder that is not a folder, sorted by name."""
+    """Files of a folder, sorted by name."""
     return sorted(path for path in root.iterdir() if not path.is_dir())
 
 
 def files_below(folder: Path, parents: frozenset[str] = frozenset()) -> Iterator[Path]:
-    """Everything in a folder and below that is not a folder, hidden files included.
+    """Files of a folder and all its subfolders, hidden files included.
 
     Links are followed, except those that lead back to one of `parents`.
 

@@ -127,7 +127,7 @@ class _Content:
         self._crc = self._length = 0
 
     def read(self, length: int) -> bytes:
-        """At most `length` bytes; empty at the end, after size and CRC-32 have been compared.
+        """Read at most `length` bytes; empty at the end, after size and CRC-32 have been compared.
 
         Raises:
             ArchiveError: the content is longer or shorter than listed, or changed.

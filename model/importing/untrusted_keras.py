@@ -185,7 +185,7 @@ def _name(item: Mapping[str, Any]) -> str:
 
 
 def _objects(value: Any, depth: int = 0) -> Iterator[Description]:
-    """All that Keras would make an object of, from the outside in."""
+    """Objects that Keras would create from a configuration, the outermost first."""
     if depth > _DEEPEST:
         raise ValueError("its description is nested too deep")
     if isinstance(value, dict):

@@ -181,7 +181,7 @@ _BATCH_NORM = ("weight", "bias", "running_mean", "running_var")
 
 
 def _weight_names(variant: _Variant) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """For each layer: its Keras name, its PyTorch prefix, and its tensors there in Keras' order."""
+    """Yield per layer: Keras name, PyTorch prefix, and names of the PyTorch tensors in the order of Keras."""
     yield "stem_conv", "_conv_stem", _CONV
     yield "stem_bn", "_bn0", _BATCH_NORM
     for block in _blocks(variant):

@@ -53,7 +53,7 @@ def import_in_child(config: TrainConfig, workspace: Workspace) -> TrainingResult
 
 
 def main(root: str, source: str, name: str) -> int:
-    """In the child: import, and send the result to the parent."""
+    """Main function of the child process: import a model and send the result to the parent."""
     config = TrainConfig(import_from=source, name=name)
     return answer_parent(lambda: import_in_this_process(config, Workspace(Path(root))).to_json(), f"import of {source}")
 

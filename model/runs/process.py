@@ -74,7 +74,7 @@ def train_in_child(run: Run, worker: int | None) -> TrainingResult:
 
 
 def main(directory: str, lock_descriptor: str, service: str, service_start: str, worker: str) -> int:
-    """In the child: train, and send the result to the parent."""
+    """Main function of the child process: train a model and send the result to the parent."""
     run, config = adopt(Path(directory), int(lock_descriptor))
     watch(run, Process(int(service), int(service_start)), int(worker) or None)
     _yield_to_the_service()

@@ -127,7 +127,7 @@ def resume_run(
 
 
 def adopt(directory: Path, lock_descriptor: int) -> tuple[Run, TrainConfig]:
-    """In a child process: open the run whose lock was inherited from the parent, and read its options."""
+    """Open the run whose lock was inherited from the parent process, and read its options."""
     status = read_status(directory) or TrainingStatus(directory.name, "running", started=utc_now())
     destination = directory.parent.parent / directory.name
     lock = FileLock.inherit(directory / LOCK, lock_descriptor)

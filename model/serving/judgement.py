@@ -10,7 +10,7 @@ from model.results import UnknownReason
 
 @dataclasses.dataclass(frozen=True)
 class Judgement:
-    """Why an image is unknown, as a keyword and as a sentence with the numbers; both empty if it is known."""
+    """Reason why an image is unknown, as a keyword and as a sentence with the numbers; both empty if it is known."""
 
     reason: UnknownReason = ""
     explanation: str = ""

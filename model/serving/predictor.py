@@ -182,7 +182,7 @@ class Predictor:
             yield image if isinstance(image, Prediction) else self._prediction(name, *next(rows), config)
 
     def _infer(self, images: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray | None, np.ndarray | None]]:
-        """For each image: probabilities (classes,), distances (n,) from the training images, components."""
+        """Yield per image: probabilities (classes,), distances (n,) from the training images, components."""
         if self.reference is None:
             return ((row, None, None) for row in self.probabilities(images))
         probabilities, features = self._engine(images, PROBABILITIES, FEATURES)

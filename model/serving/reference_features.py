@@ -60,7 +60,7 @@ class ReferenceFeatures:
         return _project(features, self.axes)
 
     def projected_distances(self, vectors: np.ndarray) -> np.ndarray:
-        """As `distances`, for vectors returned by `project`."""
+        """Distances, see `distances`, of vectors returned by `project`."""
         return _distances(vectors, self.vectors)
 
     def components(self, vectors: np.ndarray) -> np.ndarray | None:

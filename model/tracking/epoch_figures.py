@@ -43,7 +43,7 @@ class Thumbnails:
             return np.full((side, side, 3), 128, np.uint8)
 
     def read_cached(self, sample: Sample, side: int) -> np.ndarray:
-        """As `read`, for images that are likely to be read again."""
+        """Read an image through the cache; for images that are likely to be read again."""
         key = (sample.name, side)
         if key not in self._cache:
             self._cache[key] = self.read(sample, side)

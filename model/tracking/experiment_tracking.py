@@ -239,7 +239,7 @@ def _read_outcome(folder: Path, server: TrackingServer) -> Outcome:
 
 
 def write_outcome(folder: Path, outcome: Outcome) -> None:
-    """In the child: write the progress for the parent."""
+    """Write the progress of the child process for the parent."""
     durable.write_json(folder / OUTCOME, dataclasses.asdict(outcome))
 
 

@@ -1,1 +1,1 @@
-"""From a dataset to a bundle: pretrained backbones, cached features, the head, fine-tuning, export."""
+"""Training of a classifier on a dataset: cached features, the head, cross-validation, fine-tuning."""

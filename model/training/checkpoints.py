@@ -85,7 +85,7 @@ class TimedCheckpoints(Checkpoints):
 
 
 class CachedCounts:
-    """For each kind of features, the most images of a training that had them in the cache, in a file of the training.
+    """Maximum number of images with cached features, per kind of features, in a file of the training.
 
     The cache is shared by all trainings. The file changes only when a number grows, which shows that the training
     has progressed; filling a cache again that was lost with its machine does not change it.

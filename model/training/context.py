@@ -1,4 +1,4 @@
-"""What all phases of a training share: its data, options and deadline, and the remarks that they collect."""
+"""State shared by the phases of a training: its data, options and deadline, and the remarks collected so far."""
 
 import dataclasses
 import functools

@@ -23,7 +23,7 @@ from model.training.head import Head, HeadOptions, LabelledFeatures, refit_head,
 
 @dataclasses.dataclass(frozen=True)
 class FoldPlan:
-    """How to divide the images into folds.
+    """Division of the images into folds.
 
     Attributes:
         folds: the number of folds, 2 or more.

@@ -39,7 +39,7 @@ class NoTimeError(TrainingError):
 
 
 class Pool:
-    """At most 2,000 images of train and val, never those of test.
+    """Images for the search: at most 2,000 of train and val, never those of test.
 
     Attributes:
         data: the images.

@@ -124,7 +124,7 @@ def check_in_child(model: Path) -> None:
 
 
 def main(model: str) -> int:
-    """In the child: check the last days, and write the result to drift.json."""
+    """Main function of the child process: check the last days and write the result to drift.json."""
     return answer_parent(lambda: _check(Path(model)), f"drift check of {Path(model).name}")
 
 

@@ -20,7 +20,7 @@ Row = tuple[int, ...]
 
 
 class Sample:
-    """At most `MAX_ROWS` rows: those with the smallest hashes of all that were added."""
+    """Random sample of at most `MAX_ROWS` rows: those with the smallest hashes of all that were added."""
 
     def __init__(self, rows: Iterable[Row] = ()) -> None:
         self._rows: dict[int, Row] = {}

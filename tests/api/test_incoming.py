@@ -101,7 +101,7 @@ def test_a_content_length_that_is_too_large_is_refused_before_the_body() -> None
 
 @pytest.mark.parametrize("packing", ["deflate", "nosuch"])
 def test_only_gzip_is_accepted_as_content_encoding(packing: str) -> None:
-    """With deflate, aiohttp waits for ever for what comes after the head and has no end."""
+    """An aiohttp server never finishes reading a body compressed with deflate."""
 
     async def send(port: int) -> bytes:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -167,7 +167,7 @@ def test_a_disconnected_client_is_no_server_error(caplog: pytest.LogCaptureFixtu
 
 
 def _ends(path: str) -> list[str]:
-    """How the handler of `path` ended after its client disconnected."""
+    """Ends of the handler of `path` after its client disconnected."""
     ends: list[str] = []
     begun = asyncio.Event()
 

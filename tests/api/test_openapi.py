@@ -63,7 +63,7 @@ def _answer(method: str, url: str, **request: Any) -> requests.Response:
 
 
 def _check(response: requests.Response) -> None:
-    """Whatever came, the answer was right for it: a model is there, so that there is no reason for a 503 either."""
+    """Check that no response is a server error, not even 503, since a model exists."""
     assert response.status_code < 500, (response.status_code, response.text, vars(response.request))
     if response.headers.get("Content-Type", "").startswith("application/json") and response.request.method != "HEAD":
         json.loads(response.content, parse_constant=_refuse)

@@ -49,7 +49,7 @@ def wait_as_for_a_training(begun: Path) -> None:
 
 
 def _ended(ask: Callable[[Worker], Awaitable[None]], prepare: Callable[[], None] = be_patient) -> int | None:
-    """How a worker that has counted a request ended after `ask`."""
+    """Exit code of a worker that has counted a request, after `ask`."""
 
     async def run() -> int | None:
         worker = Worker(None)

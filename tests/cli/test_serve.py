@@ -49,7 +49,7 @@ def _is_served(url: str) -> bool:
 
 
 def _is_alive(process: psutil.Process) -> bool:
-    """Without a process that reaps orphans, they stay as zombies."""
+    """Whether a process is running; orphans stay zombies if no process reaps them."""
     with contextlib.suppress(psutil.NoSuchProcess):
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     return False

@@ -119,7 +119,7 @@ class Images:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """Two processes of pytest would build the same thing twice."""
+        """Hold a lock, so that two processes of pytest do not build the same image twice."""
         with (self.folder / "lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
@@ -139,7 +139,7 @@ def _environment() -> dict[str, str]:
 
 
 def _mounts() -> Iterator[str]:
-    """So that pip finds packages inside as it does here: its configuration, folders named there, certificates."""
+    """Mounts that let pip in the container find packages: its configuration, folders named in it, certificates."""
     pip = [sys.executable, "-m", "pip", "config"]
     report = subprocess.run([*pip, "debug"], capture_output=True, text=True, check=True).stdout
     listed = subprocess.run([*pip, "list"], capture_output=True, text=True, check=True).stdout

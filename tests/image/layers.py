@@ -1,6 +1,6 @@
-"""What a Dockerfile leaves in the layers of its image that nothing there needs: caches, lists of packages, compilers.
+"""Superfluous content that a Dockerfile leaves in image layers: caches, lists of packages, compilers.
 
-Read from its text, for a build takes minutes: what a layer holds, no later one takes out of the image again.
+Only the text of the Dockerfile is read, since a build takes minutes. A later layer cannot shrink an earlier one.
 """
 
 import re

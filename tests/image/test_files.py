@@ -199,7 +199,7 @@ def test_the_pipeline_runs_environments_that_tox_has() -> None:
 
 
 def test_the_pipeline_checks_the_whole_repository_with_tox() -> None:
-    """As the hub's library starts them: `docker-compose -f .sqa/docker-compose.yml --project-directory WORKSPACE/`."""
+    """The hub runs `docker-compose -f .sqa/docker-compose.yml --project-directory WORKSPACE/`."""
     service = read_yaml(".sqa/docker-compose.yml")["services"]["checks"]
     dockerfile = ROOT / service["build"]["context"] / service["build"]["dockerfile"]
     assert re.search(r"pip install .*\btox\b", dockerfile.read_text(encoding="utf-8"))

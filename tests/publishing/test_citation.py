@@ -1,4 +1,4 @@
-"""How the project itself is cited: the same version everywhere, and what each format asks for."""
+"""Citation of the project: the same version everywhere, and the fields that each format requires."""
 
 import json
 

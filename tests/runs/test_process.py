@@ -277,7 +277,7 @@ def _states(workspace: Workspace) -> list[tuple[str, str]]:
 
 
 def _processes_of(workspace: Workspace, program: str = "") -> list[int]:
-    """All that runs for this workspace, but for this process; or those of a program."""
+    """Processes of this workspace without this process, or only those of a program."""
     lines = {process.pid: _command_line(process) for process in psutil.process_iter() if process.pid != os.getpid()}
     return [pid for pid, line in lines.items() if str(workspace.root) in line and program in line]
 

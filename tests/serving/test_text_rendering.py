@@ -12,7 +12,7 @@ from model.serving.text_rendering import draw_text, shorten, text_width
 
 @pytest.fixture(autouse=True)
 def packaged_fonts_only(monkeypatch):
-    """So that these tests are the same on every machine."""
+    """Hide the fonts of the system, so that the tests do not depend on the machine."""
     caches = (text_rendering._system_fonts, text_rendering._font_of, text_rendering._log_missing)
     monkeypatch.setattr(text_rendering, "_SYSTEM_FONT_FOLDERS", ())
     for cache in caches:

@@ -1,1 +1,1 @@
-"""What several tests need: photos, servers and faults to test against."""
+"""Shared helpers of the tests: photos, servers and injected faults."""

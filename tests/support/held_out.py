@@ -1,4 +1,4 @@
-"""What the service answers to the held-out images of a model."""
+"""Predictions of the service for the held-out images of a model."""
 
 from pathlib import Path
 

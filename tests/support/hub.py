@@ -1,4 +1,4 @@
-"""What the hub does with a module's repository."""
+"""Operations of the hub on the repository of a module."""
 
 import subprocess
 import sys

@@ -132,7 +132,7 @@ def scene_in(root: Path, workspace: Workspace) -> Iterator[Scene]:
 
 
 def publish_twice_at_once(scene: Scene, trials: int) -> Outcome:
-    """From one workspace: the second waits for the first, and both are done."""
+    """Publish twice at once from one workspace: the second waits for the first, and both succeed."""
     outcome = Outcome(trials)
     for _ in range(trials):
         scene.reset()
@@ -143,7 +143,7 @@ def publish_twice_at_once(scene: Scene, trials: int) -> Outcome:
 
 
 def publish_others_at_once(scene: Scene, trials: int) -> Outcome:
-    """From two workspaces, another model each: one of them stays; the other is reported, or replaced."""
+    """Publish different models at once from two workspaces: one remains; the other fails or is replaced."""
     outcome = Outcome(trials, "one stays")
     other = Workspace(scene.workspace.root.with_name("other"))
     shutil.copytree(scene.workspace.root, other.root)
@@ -157,7 +157,7 @@ def publish_others_at_once(scene: Scene, trials: int) -> Outcome:
 
 
 def kill(scene: Scene, trials: int) -> Outcome:
-    """At moments between the beginning of its work and its usual end; one that had ended by then is not counted."""
+    """Kill `topgraft publish` at random moments; a command that had ended before is not counted."""
     return kill_at_random(
         lambda: _start(scene.workspace), scene.reset, lambda: scene.is_whole() and scene.recovers(), trials
     )

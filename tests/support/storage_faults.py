@@ -89,7 +89,7 @@ class Scene:
         return here_is_whole and self.archive.read_bytes() in (self.old, self.new)
 
     def recovers(self, what: str) -> bool:
-        """Whether, with all well again, the same act gets everything to where it belongs."""
+        """Whether the same act succeeds completely once the faults are gone."""
         self.proxy.faults.clear()
         self.act(what)
         return self.archive.read_bytes() == self.new if what == "push" else _content(self.local) == self.photos
