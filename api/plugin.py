@@ -32,7 +32,7 @@ from api.worker_state import (
     configure_logging,
 )
 from model import environment
-from model.config import LATEST, PredictConfig, TrainConfig
+from model.config import LATEST, PredictConfig, TrainConfig, non_default_options
 from model.durable import to_json
 from model.errors import ConfigError, NothingTrainedError, TopgraftError, TrainingError
 from model.presets import changed_options, train_config
@@ -173,9 +173,7 @@ def _predictions(predictor: "Predictor", photos: Photos, config: PredictConfig) 
 
 
 def _changed_options(config: TrainConfig) -> str:
-    defaults = TrainConfig()
-    changed = {name: value for name, value in vars(config).items() if value != getattr(defaults, name)}
-    return ", ".join(f"{name}={value!r}" for name, value in changed.items()) or "the defaults"
+    return ", ".join(f"{name}={value!r}" for name, value in non_default_options(config).items()) or "the defaults"
 
 
 def _workspace() -> Workspace:

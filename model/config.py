@@ -281,6 +281,12 @@ def options_of(config_class: type) -> dict[str, tuple[dataclasses.Field[Any], Op
     return {field.name: (field, field.metadata["option"]) for field in dataclasses.fields(config_class)}
 
 
+def non_default_options(config: TrainConfig) -> dict[str, Any]:
+    """Options of a training that differ from their defaults: name -> value."""
+    defaults = TrainConfig()
+    return {name: value for name, value in vars(config).items() if value != getattr(defaults, name)}
+
+
 def is_model_name(name: str) -> bool:
     """Whether `name` is a valid model name: up to 100 letters, digits, dots, dashes and underscores, not `latest`."""
     return _MODEL_NAME.fullmatch(name) is not None and name != LATEST
@@ -307,10 +313,6 @@ def ignored_options(config: TrainConfig, *, has_splits: bool, cross_validated: b
         reasons.append((("test_fraction",), "the dataset has its own splits"))
     elif cross_validated:
         reasons.append((("test_fraction",), "cross-validation replaces the test split: set folds = 0 for a test split"))
-    changed = [(_changed(config, names), reason) for names, reason in reasons]
+    set_options = non_default_options(config)
+    changed = [([name for name in names if name in set_options], reason) for names, reason in reasons]
     return [f"{', '.join(names)}: set, but has no effect, because {reason}" for names, reason in changed if names]
-
-
-def _changed(config: TrainConfig, names: tuple[str, ...]) -> list[str]:
-    defaults = TrainConfig()
-    return [name for name in names if getattr(config, name) != getattr(defaults, name)]

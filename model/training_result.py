@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from model import durable, schema
-from model.config import TrainConfig
+from model.config import TrainConfig, non_default_options
 
 # They say which training this is, not how a model is made.
 _OF_ONE_TRAINING = ("name", "resume", "queue", "auto_resume", "preset", "tune_minutes", "tune_backbones")
@@ -64,8 +64,7 @@ class Tuning:
     @property
     def options(self) -> dict[str, Any]:
         """The options of `config` that differ from their defaults."""
-        defaults = dataclasses.asdict(TrainConfig())
-        return {name: value for name, value in dataclasses.asdict(self.config).items() if value != defaults[name]}
+        return non_default_options(self.config)
 
     @property
     def chosen_options(self) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from model.backbones import find_backbones
-from model.config import RESIZE_MODES, TrainConfig
+from model.config import RESIZE_MODES, TrainConfig, non_default_options
 from model.dataset.training_data import TrainingData
 from model.errors import ConfigError, DatasetError, ExportError, WeightsError
 from model.evaluation.paired import PairedMetric
@@ -244,8 +244,7 @@ def _backbones_to_try(config: TrainConfig) -> tuple[str, ...]:
 
 def _left_at_default(config: TrainConfig) -> set[str]:
     """The options that the user has not set; the others are not searched."""
-    defaults = TrainConfig()
-    return {name for name, value in dataclasses.asdict(config).items() if value == getattr(defaults, name)}
+    return vars(config).keys() - non_default_options(config)
 
 
 def _plans(config: TrainConfig, images: int) -> tuple[FoldPlan, ...]:
