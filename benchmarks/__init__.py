@@ -1,5 +1,5 @@
 """Benchmarks of speed, memory and accuracy, each against a baseline in the same run.
 
-One module for each claim, `python -m benchmarks.NAME`, prints Markdown; `python -m benchmarks` runs all
-and writes the tables into docs/benchmarks.md. They need `pip install -e ".[test]"` and Linux.
+Each module measures one claim: `python -m benchmarks.NAME` prints Markdown; `python -m benchmarks` runs all and writes
+the tables into docs/benchmarks.md. They need `pip install -e ".[test]"` and Linux.
 """

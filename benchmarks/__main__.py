@@ -1,8 +1,8 @@
 """Run the benchmarks and write their tables into docs/benchmarks.md: `python -m benchmarks [NAME ...]`.
 
-Each runs in a process of its own. On two processors most take half a minute to a quarter of an hour, `faults` and
-`robustness` most of an hour each, and `quality` one to two hours. A table stands between its markers; what is around
-them is kept. Give names to measure only some again.
+Each runs in a process of its own. On two processors most take between half a minute and a quarter of an hour; `faults`
+and `robustness` take most of an hour each, and `quality` takes one to two hours. A table is written between its
+markers; the text around them is kept. Names select the benchmarks to run.
 """
 
 import datetime
@@ -70,7 +70,7 @@ def _replace(name: str, content: str) -> None:
 
 
 def _machine() -> str:
-    """What the numbers were measured on, and when; the load says whether it had anything else to do."""
+    """Describe the machine and the date of the measurements, with the load by other processes."""
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
     return (
         f"*{datetime.date.today().isoformat()}, {len(os.sched_getaffinity(0))} processors ({_processor()}), "

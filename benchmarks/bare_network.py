@@ -21,9 +21,9 @@ class Round:
     """Seconds per photo, all measured in the same round.
 
     Attributes:
-        single: of a bare call with one photo, the median.
-        in_batches: of bare calls with many, by how many.
-        library: of `predict` with encoded photos, which it decodes.
+        single: median of bare calls with one photo.
+        in_batches: seconds of bare calls with batches, by batch size.
+        library: seconds of `predict` with encoded photos, including decoding.
     """
 
     single: float
@@ -36,7 +36,7 @@ class Bare:
     """Measurements of one network.
 
     Attributes:
-        decoding: seconds by the name of a photo, the median.
+        decoding: median seconds by the name of a photo.
     """
 
     decoding: dict[str, float]
@@ -49,7 +49,7 @@ class Bare:
 
     @property
     def best_batch(self) -> int:
-        """The batch size with which the bare call takes least for a photo."""
+        """Batch size with the shortest bare call per photo."""
         return min(BATCHES, key=lambda size: statistics.median(one.in_batches[size] for one in self.rounds))
 
     @property
@@ -68,8 +68,8 @@ class Bare:
         return statistics.median(one.in_batches[self.best_batch] / one.library for one in self.rounds)
 
     def reaches(self, fraction: float) -> bool | None:
-        """Whether the library has this fraction; None where a photo takes longer in a batch than alone:
-        something else was at work."""
+        """Whether the library reaches this fraction; None if a photo takes longer in a batch than alone, which shows
+        other load."""
         return None if self.network_in_batch > self.network else self.fraction >= fraction
 
 
@@ -77,9 +77,9 @@ def measure(directory: Path, photos: Mapping[str, bytes], in_batch: str, count: 
     """Measure a model, in this process, with the session that a worker has.
 
     Args:
-        photos: encoded, by name.
-        in_batch: the name of that of which batches are made.
-        count: how many photos go through the library, and through bare calls, in each of the rounds.
+        photos: encoded photos by name.
+        in_batch: name of the photo that fills the batches.
+        count: number of photos per round, for the library and for bare calls each.
     """
     from model.dataset.images import decode_image
     from model.features.onnx_session import IMAGE, PROBABILITIES, open_session
@@ -114,7 +114,7 @@ def measure(directory: Path, photos: Mapping[str, bytes], in_batch: str, count: 
         call(images)
     found = []
     for number in range(rounds):
-        # There and back again: what changes slowly on the machine meets all alike.
+        # Forwards, then backwards: slow changes of the machine affect all measurements alike.
         order = list(works) if number % 2 == 0 else list(reversed(works))
         taken = {name: works[name]() for name in order}
         found.append(Round(taken["single"], {many: taken[many] for many in BATCHES}, taken["library"]))

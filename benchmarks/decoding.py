@@ -1,14 +1,13 @@
-"""Decoding large JPEGs: our `read_image` against plain Pillow, and whether the backbone sees a difference.
+"""Decoding large JPEGs: our `read_image` against plain Pillow, and the effect on the backbone's features.
 
-How: photos of 2000 x 1500 at JPEG quality 90: traffic signs drawn at that size with little noise; and, where
-the datasets folder is beside the checkout, photos of its LEGO railway, of 640 x 480, enlarged, which are
-smoother than real ones of that size, and put together at their own scale, which are not. Each is decoded to
-224 x 224 by both, in as many threads as there are processors, alternating; medians of several rounds. The
-baseline decodes in full and resizes with the same filter. Then EfficientNet-Lite0's features of both are
-compared by their cosine.
+How: photos of 2000 x 1500 at JPEG quality 90: synthetic traffic signs of that size with little noise and, if the
+datasets folder is beside the checkout, photos of its LEGO railway (640 x 480), both enlarged, which makes them smoother
+than real ones, and as mosaics at their own scale, which does not. Each is decoded to 224 x 224 by both methods, with
+one thread per processor, alternating; medians of several rounds. The baseline decodes in full and resizes with the same
+filter. Then the features of EfficientNet-Lite0 are compared by their cosine.
 
-Depends on: the content of the photos. What is saved is the inverse transform and the resizing; the entropy
-decoding, which grows with the size of the file, is not.
+Depends on: the content of the photos. Time is saved in the inverse transform and the resizing, but not in the entropy
+decoding, which grows with the size of the file.
 """
 
 import io
@@ -62,7 +61,7 @@ def read_with_plain_pillow(path: Path) -> np.ndarray:
 
 
 def read_with_topgraft(path: Path) -> np.ndarray:
-    """The one decoder of training and serving."""
+    """Decode with the decoder of training and serving."""
     return read_image(path, InputSpec(*SIZE))
 
 
@@ -119,7 +118,7 @@ def _enlarged(path: Path) -> bytes:
 
 
 def _mosaics() -> list[bytes]:
-    """Four by four photos side by side, cut to size."""
+    """Mosaics of four by four photos, cropped to size."""
     rng = np.random.default_rng(0)
     paths = sorted((LEGO / "images").glob("small_*.jpg"))
     photos = np.stack([read_image(path) for path in paths if path.name != TRUNCATED])

@@ -1,12 +1,12 @@
 """False-alarm rate and detection rate of drift, and the cost of monitoring.
 
-How: EfficientNet-Lite0, photos of the demo dataset's eight signs. 30 of each are the reference. Of the others, 100
-are drawn at random to be held out, and 50 or 100 to be asked about, unchanged or changed, again and again; a check says
-`drift` with p < 0.01 after Holm's correction. The costs are those of the code in a worker: counting a request of one
-photo, all of which a client waits for; writing to the disk, which a thread does every three seconds while there is
-something new; and a check, which a process of its own takes every ten minutes.
+How: EfficientNet-Lite0 on photos of the eight signs of the demo dataset; 30 of each class are the reference. From the
+others, each repetition draws at random 100 held-out photos, and 50 or 100 photos to check, unchanged or changed; a
+check reports `drift` if p < 0.01 after Holm's correction. The costs are those of the code in a worker: counting a
+request with one photo, which delays the response; writing to the disk, by a thread every three seconds if there are
+new counts; and a check, by a process of its own every ten minutes.
 
-Depends on: nothing; ../shared/datasets beside the checkout adds a row. `--quick` measures a tenth, to try it out.
+Depends on: nothing; ../shared/datasets beside the checkout adds a row. `--quick` runs a tenth of the repetitions.
 """
 
 import statistics
@@ -42,7 +42,7 @@ BACKBONE = find_backbone("EfficientNetLite0")
 PHOTOS_PER_CLASS = 90
 REFERENCE_PER_CLASS = 30
 HELD_OUT = 100
-ASKED = (50, 100)
+CHECKED = (50, 100)
 CHECKS = 500
 NOISE_IMAGES = 100
 NUMBERS = 13
@@ -63,19 +63,19 @@ def main(arguments: list[str]) -> None:
     """Print the tables."""
     part = 10 if "--quick" in arguments else 1
     with tempfile.TemporaryDirectory() as directory:
-        asked = _asked(Path(directory))
+        sets = _photo_sets(Path(directory))
     header = [
         "photos sent to the service",
-        *(f"{count} photos: checks that report drift" for count in ASKED),
+        *(f"{count} photos: checks that report drift" for count in CHECKED),
         "median effect",
     ]
-    print(markdown_table(header, [_row(title, *item, CHECKS // part) for title, item in asked.items()]))
+    print(markdown_table(header, [_row(title, *item, CHECKS // part) for title, item in sets.items()]))
     print()
     print(markdown_table(["cost of monitoring", ""], _costs(REQUESTS // part, WRITES // part)))
 
 
-def _asked(directory: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Title -> rows of the photos of the known kind, from which some are held out; rows of those asked about."""
+def _photo_sets(directory: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Map titles to the rows of the known photos, from which some are held out, and the rows of the photos to check."""
     extract = FeatureExtractor(converted_backbone(BACKBONE, BACKBONE.image_size), InputSpec.square(BACKBONE.image_size))
     write_photos(directory, range(PHOTOS_PER_CLASS))
     by_class = [[_read(path) for path in sorted((directory / name).glob("*.jpg"))] for name in CLASSES]
@@ -123,25 +123,25 @@ def _features(extract: Extract, photos: list[Image.Image]) -> np.ndarray:
     return np.concatenate([extract(batch) for batch in batches])
 
 
-def _row(title: str, known: np.ndarray, asked: np.ndarray, repeats: int) -> list[str]:
-    same = known is asked
-    enough = [count for count in ASKED if count <= len(asked)]
-    seen = {count: [_check(known, asked, count, same, seed) for seed in range(repeats)] for count in enough}
+def _row(title: str, known: np.ndarray, checked: np.ndarray, repeats: int) -> list[str]:
+    same = known is checked
+    enough = [count for count in CHECKED if count <= len(checked)]
+    seen = {count: [_check(known, checked, count, same, seed) for seed in range(repeats)] for count in enough}
     fractions = {count: sum(drift.verdict == "drift" for drift in drifts) / repeats for count, drifts in seen.items()}
     effect = statistics.median(drift.effect or 0.0 for drift in seen[enough[-1]])
     return [
         title,
-        *(f"{100 * fractions[count]:.1f} %" if count in fractions else "" for count in ASKED),
+        *(f"{100 * fractions[count]:.1f} %" if count in fractions else "" for count in CHECKED),
         f"{effect:.2f}",
     ]
 
 
-def _check(known: np.ndarray, asked: np.ndarray, count: int, same: bool, seed: int) -> Drift:
-    """Check drift of randomly drawn photos; if both are of one set, no photo is drawn for both."""
+def _check(known: np.ndarray, checked: np.ndarray, count: int, same: bool, seed: int) -> Drift:
+    """Check drift of randomly drawn photos; if both arrays are the same set, no photo is drawn twice."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(known))
-    rest = order[HELD_OUT:] if same else rng.permutation(len(asked))
-    return judge_drift(known[order[:HELD_OUT]], list(map(tuple, asked[rest[:count]].tolist())))
+    rest = order[HELD_OUT:] if same else rng.permutation(len(checked))
+    return judge_drift(known[order[:HELD_OUT]], list(map(tuple, checked[rest[:count]].tolist())))
 
 
 def _costs(requests: int, writes: int) -> list[list[str]]:

@@ -1,15 +1,15 @@
 """Faults of real trainings, which are then resumed; no model may be lost.
 
-How: a small network is trained on drawn photos, by the real command or by a real service. At a moment drawn at random
-a fault happens to it. Then `topgraft resume`, or the train option `resume`, resumes it; where the training had not
-begun, it is started again. A model is lost unless at the end there is a whole one, every file as its checksum in the
-manifest, whose results.csv, apart from the times, and whose predictions are those of a training to which nothing
-happened; and nothing may be listed as a model before. `kill -9` is done to three kinds of training, as each keeps
-other things to resume from; all other faults to the one from random weights, which writes the most. Features are made
-again in each training. A fault that comes when there is nothing left for it to do, as to photos that were all read
-already, counts as tried, but not as met; a damaged checkpoint must be reported.
+How: a small network is trained on synthetic photos, by the command or by a service. At a random moment a fault is
+injected. Then `topgraft resume`, or the train option `resume`, resumes the training; a training that had not begun is
+started again. A model counts as lost unless the result is complete: every file has the checksum of the manifest, and
+results.csv (without times) and the predictions equal those of an undisturbed training. No incomplete model may be
+listed in between. `kill -9` is applied to three kinds of training, since each resumes from other files; all other
+faults to the training from random weights, which writes the most. Features are extracted again in each training. A
+fault without effect, such as hiding photos that were already read, counts as tried but not as met; a damaged
+checkpoint must be reported.
 
-Depends on: nothing but the seed that draws the moments. `python -m benchmarks.faults --kills 50` takes about
+Depends on: nothing but the seed of the random moments. `python -m benchmarks.faults --kills 50` takes about
 half an hour on two processors.
 """
 
@@ -59,11 +59,11 @@ class Fault:
     """A fault of a training.
 
     Attributes:
-        name: a row of the table.
-        happen: does it to the running command; whatever it must take back, it takes back. Returns whether there was
-            anything to do it to.
-        repeats: at how many moments.
-        reported: what the log of the resuming command must then say; empty where nothing.
+        name: label of its row in the table.
+        happen: injects the fault into the running command and reverts it where necessary; returns whether the fault
+            had an effect.
+        repeats: number of random moments.
+        reported: text required in the log of the resuming command; empty: none.
     """
 
     name: str
@@ -136,7 +136,7 @@ class _Trials:
         return count
 
     def by_service(self) -> dict[str, Count]:
-        """The same to trainings of a running service: its child killed, as for memory; and DELETE."""
+        """Kill the child process of a training of a service, as the system does when out of memory, or DELETE it."""
         counts = {
             "service: the training's process killed, as for memory": Count(),
             "service: DELETE of the training": Count(),
@@ -176,7 +176,7 @@ class _Trials:
         return self._outcome() == self._expected
 
     def _outcome(self) -> tuple[list[dict[str, str]], list[str]]:
-        """The rows of results.csv without their times, and the predictions for the images held out."""
+        """Rows of results.csv without their times, and the predictions for the held-out images."""
         model = self._workspace.models / NAME
         with open(model / "results.csv", newline="", encoding="utf-8") as stream:
             rows = [{key: value for key, value in row.items() if key != "seconds"} for row in csv.DictReader(stream)]
@@ -192,7 +192,7 @@ class _Trials:
                 [program("topgraft"), "--workspace", str(self._workspace.root), *arguments],
                 stdout=log,
                 stderr=log,
-                # A shell lets what it runs in the background ignore Ctrl-C.
+                # Background jobs of a shell ignore SIGINT.
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
 
@@ -248,7 +248,7 @@ def _flip(content: bytes) -> bytes:
 
 
 def _fill_disk(training: psutil.Popen, workspace: Workspace) -> bool:
-    """No file may grow any further from here on: writing fails as on a full disk."""
+    """Limit the size of files, so that writing fails as on a full disk."""
     training.rlimit(psutil.RLIMIT_FSIZE, (FULL_DISK_BYTES, psutil.RLIM_INFINITY))
     return training.wait(PATIENCE) != 0
 
@@ -292,7 +292,7 @@ def _wait_for_training(workspace: Workspace) -> None:
 
 
 def _ended_as(state: str, workspace: Workspace) -> bool:
-    """Whether the training ends in that state within five seconds, unless it was done before."""
+    """Whether the training ends in that state within five seconds; false if it had completed a model."""
     deadline = time.monotonic() + SECONDS_TO_END
     while time.monotonic() < deadline:
         if model_names(workspace):

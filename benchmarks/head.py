@@ -1,12 +1,11 @@
 """Training the head: our NumPy against a Dense layer in Keras, on the same features.
 
-How: EfficientNet-Lite0's features of the demo dataset, computed once and not timed. Each way trains for 30
-epochs in batches of 32 with the validation images measured after each epoch; the first epoch, in which
-Keras compiles, is left out of its median. Ours trains four L2 strengths at once, as a training does, and
-then one alone; Keras trains one.
+How: EfficientNet-Lite0's features of the demo dataset, computed once and not timed. Each method trains for 30 epochs in
+batches of 32 and evaluates the validation images after each epoch; the median excludes the first epoch, in which Keras
+compiles. Topgraft trains four L2 strengths at once, as in a training, and then one alone; Keras trains one.
 
-Depends on: the size of the head and of a batch. The more there is to compute in a step, the less a
-framework's own cost matters.
+Depends on: the size of the head and of a batch. The more computation a step has, the less the overhead of a framework
+matters.
 """
 
 import dataclasses

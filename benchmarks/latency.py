@@ -1,15 +1,15 @@
 """Latency of each backbone by processing step, and throughput with several clients.
 
-How: one `deepaas-run` with two workers on loopback serves a model for each backbone, and each of them again by
-TensorFlow, as the same bundle with `engine: keras`; another server answers a constant, which shows what DEEPaaS
-and HTTP take. 1, 4 and 16 clients ask for seconds at a time, and until there are a hundred answers, the servers in
-turn, with a 500 x 400 and with a 3,000 x 2,000 JPEG; connections are kept alive. Without a server: the bare call of
-ONNX Runtime, with the session that a worker has; decoding; and a batch of photos through the library, each in turn
-with the others, over and over; the bare call has the better of two batch sizes. The rest of the plug-in is what is
-left of the whole answer: the parts are measured alone, so it falls below zero where they are slower so. The
-backbones whose weights are not installed have random ones, which take the same time.
+How: one `deepaas-run` with two workers on loopback serves a model for each backbone, once with ONNX Runtime and once
+with TensorFlow (the same bundle with `engine: keras`). A second server returns a constant, which measures DEEPaaS and
+HTTP alone. 1, 4 and 16 clients send requests for some seconds, and until there are a hundred responses, to the servers
+in turn, with a 500 x 400 and with a 3,000 x 2,000 JPEG; connections are kept alive. Without a server, alternating in
+several rounds: the bare call of ONNX Runtime with the session of a worker, at the better of two batch sizes; decoding;
+and a batch of photos through the library. The rest of the plug-in is the difference between the whole response and the
+parts; the parts are measured alone, so it is negative if they are slower alone. Backbones whose weights are not
+installed have random ones, which take the same time.
 
-Depends on: the processors (the workers, the server and the clients share them) and what else runs there.
+Depends on: the processors (the workers, the server and the clients share them) and their other load.
 """
 
 import argparse
@@ -55,8 +55,8 @@ class Case:
     """A network that is served.
 
     Attributes:
-        name: of the model, with -float32 or -int8.
-        weights: `none` where they would have to be fetched.
+        name: name of the model, with -float32 or -int8.
+        weights: `none` if they would have to be downloaded.
     """
 
     backbone: str
@@ -89,9 +89,9 @@ class Size:
     """Numbers of requests, rounds and clients of the measurement.
 
     Attributes:
-        rounds: of each number of clients, servers in turn.
-        seconds: of a round, unless it takes longer until there are `min_answers` answers, but at most `max_seconds`.
-        bare_rounds: of the calls without a server, each with `bare_count` photos.
+        rounds: rounds for each number of clients, servers in turn.
+        seconds: duration of a round, extended until there are `min_answers` answers, to at most `max_seconds`.
+        bare_rounds: rounds of calls without a server, each with `bare_count` photos.
     """
 
     rounds: int = 2
@@ -105,7 +105,7 @@ class Size:
 QUICK = Size(rounds=1, seconds=0.3, min_answers=4, max_seconds=2.0, bare_rounds=2, bare_count=32)
 
 Key = tuple[Case, str, str, int]
-"""What was asked: the case, by what it was served, which photo, how many clients."""
+"""Key of a measurement: case, engine, photo, number of clients."""
 
 
 def main() -> None:
@@ -136,7 +136,7 @@ def main() -> None:
 
 
 def _train(cases: Sequence[Case], home: Path) -> None:
-    """A model for each case, and a copy of the float32 ones that TensorFlow serves."""
+    """Train a model for each case, and copy the float32 ones for TensorFlow."""
     (home / "models").mkdir()
     write_photos(home / "data" / "signs", range(10))
     for case in cases:
@@ -170,7 +170,7 @@ def _measure_bare(directory: Path, photos: dict[str, bytes], how: Size) -> Bare:
 
 
 def _megabytes_of_a_worker(home: Path, case: Case, photo: bytes) -> float:
-    """Memory of the larger of two workers that have answered with the model they load at start-up."""
+    """Memory of the larger of two workers after responses with the model loaded at start-up."""
     command = [program("topgraft"), "models", "promote", case.name, "--workspace", str(home)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     with running_server("topgraft", home, TOPGRAFT_TENSORBOARD="0") as server:
@@ -184,7 +184,7 @@ def _megabytes_of_a_worker(home: Path, case: Case, photo: bytes) -> float:
 def _measure_served(
     homes: dict[str, Path], cases: Sequence[Case], photos: dict[str, bytes], how: Size
 ) -> tuple[dict[Key, Answers], dict[Case, float]]:
-    """Answers, and the seconds for each photo of a zip."""
+    """Measure the responses, and the seconds per photo of a zip."""
     answers: dict[Key, Answers] = {}
     zipped: dict[Case, float] = {}
     with contextlib.ExitStack() as stack:
@@ -210,7 +210,7 @@ def _measure_served(
 
 
 def _served_by(case: Case) -> dict[str, str]:
-    """The names of the models of a case."""
+    """Names of the models of a case."""
     by_tensorflow = {BY_TENSORFLOW: f"{case.name}-tensorflow"} if case.precision == "float32" else {}
     return {BY_ONNX: case.name} | by_tensorflow
 
@@ -239,7 +239,7 @@ def _answers_table(cases: Sequence[Case], answers: dict[Key, Answers]) -> str:
 
 
 def _parts(case: Case, photo: str, answers: dict[Key, Answers], bare: Bare) -> tuple[float, ...]:
-    """Milliseconds of each of PARTS, of the median answer to one client; together they are the whole of it."""
+    """Milliseconds of each of PARTS in the median response to one client; their sum is the whole response."""
     constant, whole = (answers[case, by, photo, 1].percentile(50) for by in (CONSTANT_ANSWER, BY_ONNX))
     decoding, network = 1000 * bare.decoding[photo], 1000 * bare.network
     return constant, decoding, network, whole - constant - decoding - network
@@ -286,14 +286,14 @@ def _batch_table(cases: Sequence[Case], bare: dict[Case, Bare], zipped: dict[Cas
 
 
 def _draw(cases: Sequence[Case], answers: dict[Key, Answers], bare: dict[Case, Bare]) -> None:
-    """A bar for each backbone and photo, its parts one after the other."""
+    """Draw a stacked bar for each backbone and photo."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
     bars = list(itertools.product(cases, PHOTOS))
-    # A rest below zero cannot be drawn; the number at the end of the bar is that of the whole answer.
+    # A negative rest cannot be drawn; the number at the end of the bar is that of the whole response.
     wholes = [answers[case, BY_ONNX, photo, 1].percentile(50) for case, photo in bars]
     parts = np.array([_parts(case, photo, answers, bare[case]) for case, photo in bars]).clip(min=0)
     figure, axes = pyplot.subplots(figsize=(10, 0.5 * len(bars) + 1.6), dpi=100, layout="constrained")

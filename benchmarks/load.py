@@ -25,7 +25,7 @@ BROKEN_OFF = 0
 LOST = -1
 MODEL = "signs"
 _PHOTOS_IN_ZIP = 8
-# One at a time runs: seconds from its start to its cancellation, or None to let it end.
+# Trainings run one at a time: seconds from start to cancellation, or None to let it end.
 _TRAININGS = (2.0, None, 10.0, 0.2, 20.0)
 _TRAINING = {
     "dataset": "signs",
@@ -42,9 +42,9 @@ class Kind:
     """A kind of request, sent repeatedly.
 
     Attributes:
-        status: what must come of it; BROKEN_OFF where the client disconnects.
+        status: expected status; BROKEN_OFF if the client disconnects.
         query: options of predict.
-        sent: the fraction of the body that the client sends before it disconnects; 1: it waits for the answer.
+        sent: fraction of the body sent before the client disconnects; 1: it waits for the response.
     """
 
     name: str
@@ -64,7 +64,7 @@ class Outcome:
     trainings: Counter[str] = dataclasses.field(default_factory=Counter)
 
     def add(self, kind: Kind, status: int, seconds: float) -> None:
-        """Count an answer, or that none came."""
+        """Count a response, or a missing one."""
         self.seconds.setdefault(kind.name, []).append(seconds)
         if status != kind.status:
             self.unexpected[kind.name, status] += 1
@@ -86,7 +86,7 @@ class Outcome:
 
 
 def kinds(photo: bytes) -> tuple[Kind, ...]:
-    """All kinds, each as often as the others."""
+    """Kinds of requests, all equally frequent."""
     archive = _zip(photo)
     only = f"model={MODEL}"
     return (
@@ -108,7 +108,7 @@ def kinds(photo: bytes) -> tuple[Kind, ...]:
 
 
 def put_under_load(server: Server, every: tuple[Kind, ...], minutes: float, trainings: Workspace | None) -> Outcome:
-    """Send requests of all kinds for so long; where a workspace is given, start and cancel trainings in it beside."""
+    """Send requests of all kinds for a time; start and cancel trainings meanwhile if a workspace is given."""
     outcome, lock = Outcome(), threading.Lock()
     end = time.monotonic() + 60 * minutes
 
@@ -132,7 +132,7 @@ def put_under_load(server: Server, every: tuple[Kind, ...], minutes: float, trai
 
 
 def answer(server: Server, kind: Kind) -> int:
-    """Send it; the status of the answer, LOST if none came in time, BROKEN_OFF if it was not waited for."""
+    """Send a request; return the status, LOST if no response came in time, BROKEN_OFF if the client left."""
     upload = photo_upload("topgraft", kind.body)
     body = upload.body if kind.body else b""
     headers = {"Accept": kind.accept, "Connection": "close", "Content-Length": str(len(body))}
@@ -182,7 +182,7 @@ def _wait(server: Server, uuid: str, seconds: float) -> dict[str, Any]:
 
 
 def _remove(workspace: Workspace) -> None:
-    """The model, or what is left of the training once its process has ended."""
+    """Remove the model, or the interrupted training once its process has ended."""
     time.sleep(1)
     while running_trainings(workspace):
         time.sleep(0.1)

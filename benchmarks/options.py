@@ -1,9 +1,9 @@
 """Effect of augmentation, imbalance and similar options on the real photos, one option changed at a time.
 
-How: as `benchmarks.real_data`, repeated for each choice: 5 folds, three seeds of the folds, a frozen
-EfficientNet-Lite0, four views of each training image where there is an augmentation.
+How: the method of `benchmarks.real_data`, repeated for each choice: 5 folds, three seeds of the folds, a frozen
+EfficientNet-Lite0, four views of each training image if there is an augmentation.
 
-Depends on: the datasets folder beside the checkout; without it there is nothing to measure, and it says so.
+Depends on: the datasets folder beside the checkout; without it, nothing is measured.
 """
 
 import os

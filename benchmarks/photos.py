@@ -1,4 +1,4 @@
-"""Photos to measure with: the demo dataset's traffic signs, at sizes of our choice."""
+"""Photos for benchmarks: the demo dataset's traffic signs at a requested size."""
 
 import os
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ CLASSES = tuple(SIGNS)
 
 
 def draw_photo(sign: str, seed: int, height: int, width: int, variation: Variation | None = None) -> bytes:
-    """A JPEG of a traffic sign; the same bytes for the same arguments."""
+    """Draw a JPEG of a traffic sign; the same bytes for the same arguments."""
     rng = np.random.default_rng([seed, CLASSES.index(sign), height, width])
     return compose_photo(draw_sign(sign, rng), draw_background((height, width), rng), rng, variation or Variation())
 

@@ -1,9 +1,9 @@
 """Results of each preset on the real photos, written into its file in `presets/`.
 
-How: as `benchmarks.real_data`: 5 folds, three seeds of the folds, each a user's dataset that goes through checks and
-training. The presets that fine-tune take minutes a fold and get one seed, whose folds give the range.
+How: the method of `benchmarks.real_data`: 5 folds, three seeds of the folds, including checks and training. The presets
+that fine-tune take minutes a fold and get one seed, whose folds give the range.
 
-Depends on: the datasets folder beside the checkout; without it there is nothing to measure, and it says so.
+Depends on: the datasets folder beside the checkout; without it, nothing is measured.
 """
 
 import os
@@ -23,7 +23,7 @@ _MEASURED = re.compile(r"^# measured: .*$", re.MULTILINE)
 
 
 def main() -> None:
-    """Print a row for each preset, and write what was measured into its file."""
+    """Print a row for each preset, and write its results into its file."""
     if not DATASETS.is_dir():
         print(f"Skipped: there is no {DATASETS}, where the photos would be.")
         return
@@ -50,7 +50,7 @@ def _cells(found: CrossValidation) -> list[str]:
 
 
 def _accuracy(found: CrossValidation) -> str:
-    """The mean, and the lowest and highest of the seeds; of the folds, where there is but one seed."""
+    """Mean, minimum and maximum over the seeds, or over the folds of a single seed."""
     of_seeds = len(found.accuracies) > 1
     values = found.accuracies if of_seeds else found.accuracies_of_folds
     unit = "seeds" if of_seeds else "folds"
@@ -58,7 +58,7 @@ def _accuracy(found: CrossValidation) -> str:
 
 
 def _write_into(path: Path, found: dict[str, CrossValidation]) -> None:
-    """Replace the line of the preset's file that states what was measured."""
+    """Replace the line of the preset's file with its results."""
     text = path.read_text(encoding="utf-8")
     results = "; ".join(f"{photos} {_accuracy(measured)}" for photos, measured in found.items())
     line = f"# measured: accuracy (range) in cross-validation on {results}"

@@ -1,11 +1,11 @@
-"""The demo dataset needs transfer learning: ImageNet weights against random ones.
+"""Transfer learning on the demo dataset: ImageNet weights against random ones.
 
-How: the demo dataset (eight classes, 60 photos each) through our trainer twice: `weights=imagenet` with
-default options, and `weights=none`, which trains all layers of the same network. On two processors an epoch
-of that takes about half a minute, so it gets 12 epochs, many times the time of the other.
+How: the demo dataset (eight classes, 60 photos each) is trained on twice: with `weights=imagenet` and default options,
+and with `weights=none`, which trains all layers of the same network. On two processors an epoch of the latter takes
+about half a minute, so it gets 12 epochs, which is many times the duration of the former.
 
-Depends on: nothing but the seed, up to rounding; the times depend on the processors. More epochs would help
-the random weights, more photos much more.
+Depends on: nothing but the seed, up to rounding; the times depend on the processors. More epochs would improve the
+random weights, more photos much more.
 """
 
 import tempfile

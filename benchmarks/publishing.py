@@ -1,9 +1,9 @@
 """Time to publish a model, and reproducibility of its export.
 
-How: EfficientNetLite0 is trained on a few drawn photos; `topgraft export` and `topgraft publish`, to a Nextcloud on
-loopback, are timed as a whole, each in a process of its own: packing, upload, reading back, public link, download
-through it, child module; then the same again, with all of it done. The model is exported again from a copy elsewhere,
-whose files have other times, and the sha256 compared. A network in between adds the time of its bytes, three times.
+How: an EfficientNet-Lite0 is trained on a few synthetic photos. `topgraft export` and `topgraft publish`, to Nextcloud
+on loopback, are timed as whole processes: packing, upload, verification of the upload, public link, download through
+it, child module; then publishing again with nothing left to do. The model is exported again from a copy with other file
+times, and the sha256 is compared. A network in between adds the time of its bytes, three times.
 
 Depends on: nothing. `python -m benchmarks.publishing` takes less than two minutes on two processors.
 """
@@ -45,11 +45,11 @@ def main() -> None:
         size = f"{exported.stat().st_size / 1e6:.1f} MB"
     print(_table({f"`topgraft export`: {size}": export, "`topgraft publish`": first, "the same again": again}))
     print(f"\n{verdict(f'Goal: published within {GOAL_SECONDS:.0f} s', first <= GOAL_SECONDS)}")
-    print(f"\n{verdict('Goal: a copy of the model other_machine exports to the same bytes', reproducible)}")
+    print(f"\n{verdict('Goal: a copy of the model on another machine exports to the same bytes', reproducible)}")
 
 
 def train_model(root: Path, *options: str) -> Workspace:
-    """A new workspace with the model `pets`, trained with these options."""
+    """Train the model `pets` with these options in a new workspace."""
     (root / "models").mkdir(parents=True)
     write_demo_dataset(root / "data" / "signs", IMAGES_PER_CLASS)
     workspace = Workspace(root)

@@ -1,12 +1,12 @@
 """Faults of `topgraft publish`: killed or run twice at once; no file may be lost or partial.
 
-How: a small model is published to a Nextcloud on loopback; a newer version of it is then published in its place, and
-that is killed (`kill -9`) at a moment drawn at random, or another publishes at the same time, from the same workspace
-or from another one. After each, the archive in the storage must be the old one or the new one and its checksum, if it
-is there, must fit; there must be one link; the model must be whole, and every file of the child module the old one or
-the new one. Then publishing is repeated, and all must be as if nothing had happened.
+How: a small model is published to a Nextcloud on loopback; then a newer version is published in its place. That command
+is killed (`kill -9`) at a random moment, or another one publishes at the same time, from the same workspace or from
+another one. After each, the archive in remote storage must be the old one or the new one and must match its checksum,
+if that exists; there must be one link; the model must be complete, and every file of the child module the old one or
+the new one. Then publishing is repeated, and the result must equal that of an undisturbed one.
 
-Depends on: nothing but the seed that draws the moments. `python -m benchmarks.publishing_faults --kills 20` takes
+Depends on: nothing but the seed of the random moments. `python -m benchmarks.publishing_faults --kills 20` takes
 two to four minutes on two processors; `--kills 1` less.
 """
 

@@ -1,16 +1,16 @@
-"""Accuracy of fine-tuning against a plain Keras recipe: 5 folds of two sets of real photos and of drawn ones.
+"""Accuracy of fine-tuning against a plain Keras recipe: 5 folds of two sets of real photos and of synthetic ones.
 
-How: the folds are those of `benchmarks.real_data`, one seed; each method trains on four of them, in a process of its
-own, and answers for the fifth. The recipe is that of the Keras guide "Transfer learning & fine-tuning": the
-same backbone frozen, global average pooling, a dense softmax layer, Adam at 0.001 for 20 epochs; then all of
-it, batch normalisation in inference mode, Adam at 0.00001 for 10 more. It is trained on all photos of the four
-folds and gets them decoded; ours decode them, keep some back for validation, and extract features again
-in each fold. What only the first training on a machine does, the conversion of the backbone, is not counted.
-Time is processor time of all threads, which what else the machine does hardly touches. The
-differences are paired: the photos are resampled 1,000 times, both methods' answers with them.
+How: the folds are those of `benchmarks.real_data` with one seed; each method trains on four of them, in a process of
+its own, and predicts the fifth. The recipe is that of the Keras guide "Transfer learning & fine-tuning": the same
+backbone frozen, global average pooling, a dense softmax layer, Adam at 0.001 for 20 epochs; then all layers
+unfrozen, batch normalisation in inference mode, Adam at 0.00001 for 10 more. The recipe trains on all photos of the
+four folds and receives them decoded; Topgraft decodes them, uses some of them for validation, and extracts features
+again in each fold. The conversion of the backbone, done once per machine, is not counted. Time is processor time of
+all threads, on which other load has little influence. The differences are paired: the photos are resampled 1,000
+times together with the predictions of both methods.
 
-Depends on: the datasets folder beside the checkout; without it, only the drawn photos are measured. It takes
-one to two hours on two processors: `python -m benchmarks.quality --rows FILE` writes each fold down, and
+Depends on: the datasets folder beside the checkout; without it, only the synthetic photos are measured. It takes
+one to two hours on two processors: `python -m benchmarks.quality --rows FILE` saves each fold, and
 resumes where it was stopped.
 """
 
@@ -76,7 +76,7 @@ class Fold:
 def main() -> None:
     """Print a table for each set of photos."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=Path, help="keep what is measured here, and use what is there")
+    parser.add_argument("--rows", type=Path, help="file for measured folds; those already in it are used")
     rows = _Rows(parser.parse_args().rows)
     with tempfile.TemporaryDirectory() as directory:
         os.environ["TOPGRAFT_CACHE"] = str(Path(directory) / "cache")
@@ -94,7 +94,7 @@ def _photos(directory: Path) -> dict[str, LabelledPhotos]:
 
 
 def demo_photos(directory: Path, images_per_class: int) -> LabelledPhotos:
-    """Traffic signs as the demo draws them, in a new folder."""
+    """Create traffic signs like those of the demo in a new folder."""
     write_demo_dataset(directory, images_per_class)
     names = tuple(sorted(str(path.relative_to(directory / "images")) for path in directory.glob("images/*/*.jpg")))
     classes = tuple(sorted({name.split("/")[0] for name in names}))
@@ -102,7 +102,7 @@ def demo_photos(directory: Path, images_per_class: int) -> LabelledPhotos:
 
 
 class _Rows:
-    """The folds measured so far, in a file with a line for each; None keeps them nowhere."""
+    """Folds measured so far, saved to a file with a line for each; without a file, not saved."""
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
@@ -110,7 +110,7 @@ class _Rows:
         self._known = {tuple(row["key"]): row["folds"] for row in map(json.loads, lines)}
 
     def measured(self, key: tuple[str, str, int], measure: Callable[[], dict[str, Fold]]) -> dict[str, Fold]:
-        """Return the saved fold of that key, or measure and save it."""
+        """Return the saved fold with this key, or measure and save it."""
         if key not in self._known:
             self._known[key] = {name: dataclasses.asdict(fold) for name, fold in measure().items()}
             if self._path:
@@ -147,7 +147,7 @@ def _fold_of_ours(
 
 
 def train_ours(photos: LabelledPhotos, train: np.ndarray, test: np.ndarray, config: TrainConfig) -> Fold:
-    """Check, features, head, and what `config` asks for beyond; features are extracted again."""
+    """Train with the options of `config`; features are extracted again."""
     from model.networks.converted_backbone import converted_backbone
     from model.networks.tensorflow_import import import_tensorflow
 
@@ -161,7 +161,7 @@ def train_ours(photos: LabelledPhotos, train: np.ndarray, test: np.ndarray, conf
 
 
 def train_by_recipe(photos: LabelledPhotos, train: np.ndarray, test: np.ndarray) -> dict[str, Fold]:
-    """The recipe after its frozen part and after its whole."""
+    """Predictions of the recipe after its frozen part and at its end."""
     import keras
 
     from model.networks.pretrained import build_backbone
@@ -218,7 +218,7 @@ def _table(name: str, photos: LabelledPhotos, measured: dict[str, list[Fold]]) -
 
 
 def _answers(photos: LabelledPhotos, folds: Sequence[Fold]) -> np.ndarray:
-    """int (n,): what was said of each photo when it was in the fold held out."""
+    """Out-of-fold predictions: int (n,)."""
     answers = np.full(len(photos.names), -1)
     for fold in folds:
         answers[fold.positions] = fold.answers
@@ -235,7 +235,8 @@ def _with_intervals(photos: LabelledPhotos, answers: np.ndarray) -> list[str]:
 
 
 def _against_recipe(labels: np.ndarray, ours: np.ndarray, recipe: np.ndarray) -> str:
-    """The difference in points of accuracy and of macro-F1; the goal is missed where either is surely below 0."""
+    """Differences of accuracy and macro-F1 in percentage points; the goal is missed if either is significantly below
+    0."""
     draws = np.random.default_rng(SEED).integers(0, len(labels), (RESAMPLES, len(labels)))
     gained = (ours == labels).astype(float) - (recipe == labels)
     f1_gained = _macro_f1(labels, ours) - _macro_f1(labels, recipe)

@@ -1,14 +1,13 @@
 """Accuracy on real photos with default options: 5-fold cross-validation, repeated with three seeds.
 
-How: for each fold a dataset as a user would bring it, lists for training and test, goes through
-`prepare_dataset` and `fit_classifier`, so our own division into training and validation images, the choice
-of the L2 strength and the refit are part of what is measured. phytoplankton-mini: 105 microscope photos in
-6 classes, folds stratified. lego-signs: the rectangles of its Label Studio export cut out, median width 27
-pixels, 2 classes, folds grouped by photo, and `group_pattern` keeps a photo in one split inside too. The
-baseline answers the most frequent class.
+How: for each fold, a dataset with lists for training and test goes through `prepare_dataset` and `fit_classifier`, as
+a user's dataset would, so the split into training and validation images, the choice of the L2 strength and the refit
+are included. phytoplankton-mini: 105 microscope photos in 6 classes, stratified folds. lego-signs: the rectangles of
+its Label Studio export as images, median width 27 pixels, 2 classes; folds are grouped by photo, and `group_pattern`
+keeps each photo in one split. The baseline predicts the most frequent class.
 
-Depends on: ../shared/datasets beside the checkout, without which it says so and ends. The folds are fixed by
-their seeds, so accuracy is the same on every machine up to rounding; the time is not.
+Depends on: ../shared/datasets beside the checkout; without it, nothing is measured. The folds are fixed by their seeds,
+so accuracy is the same on every machine up to rounding; the time is not.
 """
 
 import dataclasses
@@ -45,7 +44,7 @@ CROP_GROUPS = r"/(.+)_\d+\.png$"
 
 @dataclasses.dataclass(frozen=True)
 class LabelledPhotos:
-    """Photos in `directory/images/`, by name in AI4OS's sense, and what must stay in one fold together."""
+    """Photos in `directory/images/`, by relative path, and the groups that must stay in one fold."""
 
     directory: Path
     names: tuple[str, ...]
@@ -55,7 +54,7 @@ class LabelledPhotos:
 
     @property
     def labels(self) -> np.ndarray:
-        """int (n,): the position of each photo's class."""
+        """Index of each photo's class: int (n,)."""
         return np.array([self.classes.index(name.split("/")[0]) for name in self.names])
 
 
@@ -76,7 +75,7 @@ def main() -> None:
 
 @dataclasses.dataclass(frozen=True)
 class CrossValidation:
-    """Accuracy and macro-F1 of each seed; the accuracy and the seconds of each fold."""
+    """Accuracy and macro-F1 per seed; accuracy and seconds per fold."""
 
     accuracies: list[float]
     f1_scores: list[float]
@@ -85,7 +84,7 @@ class CrossValidation:
 
 
 def cross_validate(photos: LabelledPhotos, config: TrainConfig, seeds: Sequence[int] = SEEDS) -> CrossValidation:
-    """Train and answer for each fold of each seed, with the options of `config`."""
+    """Train on and predict each fold of each seed, with the options of `config`."""
     found = CrossValidation([], [], [], [])
     for seed in seeds:
         answers = np.full(len(photos.names), -1)
@@ -121,7 +120,7 @@ def _mean_and_each(values: Sequence[float]) -> str:
 
 
 def fit_and_answer(photos: LabelledPhotos, train: np.ndarray, test: np.ndarray, config: TrainConfig) -> np.ndarray:
-    """Train on one part and answer for the other: int (len(test),), labels."""
+    """Train on one part and predict the labels of the other: int (len(test),)."""
     answers = fit(photos, train, test, config).predictions["test"]
     label_of = {
         sample.name: label for sample, label in zip(answers.samples, answers.probabilities.argmax(axis=1), strict=True)
@@ -130,7 +129,7 @@ def fit_and_answer(photos: LabelledPhotos, train: np.ndarray, test: np.ndarray, 
 
 
 def fit(photos: LabelledPhotos, train: np.ndarray, test: np.ndarray, config: TrainConfig) -> Classifier:
-    """Train on the photos at some positions, as on a dataset that brings those at others as its test split."""
+    """Train on the photos at some positions, with a test split of the photos at others."""
     dataset = Path(tempfile.mkdtemp(dir=photos.directory))
     (dataset / "dataset_files").mkdir()
     (dataset / "images").symlink_to(photos.directory / "images")
@@ -144,7 +143,7 @@ def fit(photos: LabelledPhotos, train: np.ndarray, test: np.ndarray, config: Tra
 
 
 def plankton_photos(directory: Path) -> LabelledPhotos:
-    """All photos of phytoplankton-mini, in a new folder."""
+    """Copy the photos of phytoplankton-mini to a new folder."""
     directory.mkdir()
     (directory / "images").symlink_to(PLANKTON / "images")
     names = tuple(sorted(str(path.relative_to(PLANKTON / "images")) for path in (PLANKTON / "images").glob("*/*.jpg")))
@@ -153,7 +152,7 @@ def plankton_photos(directory: Path) -> LabelledPhotos:
 
 
 def lego_crops(directory: Path) -> LabelledPhotos:
-    """The rectangles of the annotations as images of their own; those of an unreadable photo are left out."""
+    """Crop the annotated rectangles to images; those of an unreadable photo are omitted."""
     names, groups = [], []
     for task in json.loads((LEGO / "annotations.json").read_text(encoding="utf-8")):
         photo = LEGO / "images" / task["data"]["image"].rpartition("/")[2]
@@ -173,7 +172,7 @@ def lego_crops(directory: Path) -> LabelledPhotos:
 
 
 def _cut(pixels: np.ndarray, rectangle: dict[str, float]) -> np.ndarray:
-    """The part of uint8 (height, width, 3) inside a rectangle in percent of it; one pixel at least."""
+    """Crop uint8 (height, width, 3) to a rectangle in percent; at least one pixel."""
     height, width = pixels.shape[:2]
     left, top = round(rectangle["x"] / 100 * width), round(rectangle["y"] / 100 * height)
     right = max(left + 1, round((rectangle["x"] + rectangle["width"]) / 100 * width))

@@ -1,15 +1,14 @@
 """Robustness of the service: mixed load with and without trainings, killed processes, generated requests.
 
-How: `topgraft serve` with two workers and an EfficientNet-Lite0 trained for this. Four clients send requests of all
-kinds, good, bad and broken off, each drawn by chance; one more starts trainings, one after the other, of which
-some are cancelled. A lost answer is a connection that is closed, or silent for a minute, though the client waits. The
-memory is the sum of the proportional set sizes of the server and its workers, twice a minute or oftener; the slope is
-that of a line through the means of twenty parts of the time after the first tenth, with its 95 % interval by
-Student's t. The goal is met where the whole interval is below the budget, missed where it is not and lies above zero,
-and else not decided. Cancelling a training replaces the worker that waited for it: hence a second run without
-trainings. Then processes are killed, three times each, while a client waits for a large zip, which was timed in peace
-before. At last,
-tests/api/test_openapi.py sends requests drawn from the server's description of itself.
+How: `topgraft serve` runs two workers with an EfficientNet-Lite0 trained for this. Four clients send random requests
+of all kinds: valid, invalid, and aborted by the client; another client starts trainings one after the other and cancels
+some of them. A response is lost if the connection is closed, or silent for a minute, while the client waits. Memory is
+the sum of the proportional set sizes of the server and its workers, sampled at least twice a minute. Its slope is that
+of a line through the means of twenty equal periods after the first tenth of the time, with a 95 % interval by Student's
+t. The goal is met if the whole interval is below the budget, missed if it is not and lies above zero, and otherwise
+undecided. Cancelling a training replaces the worker that waited for it, hence a second run without trainings. Then
+processes of each kind are killed three times while a client waits for a large zip; the same request is timed before
+without a kill. Finally, tests/api/test_openapi.py sends requests generated from the OpenAPI description of the server.
 
 Depends on: the processors, which clients, server and trainings share. `--minutes 30` takes most of an hour.
 """
@@ -121,7 +120,7 @@ def _flat(memories: Sequence[Memory], column: int) -> str:
 
 
 def is_flat(slope: Slope) -> bool | None:
-    """Whether the interval of a slope is within the budget; None if it does not decide."""
+    """Whether the interval of a slope is within the budget; None if undecided."""
     if slope.high < MEGABYTES_PER_HOUR:
         return True
     return False if slope.low > 0 else None
@@ -156,7 +155,7 @@ def _kills_table(kills: dict[str, Kills]) -> str:
 
 
 def _drawn_table(requests: int) -> str:
-    """Runs the test that checks each answer; it ends at the first that is wrong, late, or a 5xx."""
+    """Run the test that checks each response; it ends at the first that is wrong, late, or a 5xx."""
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-m", "slow", "tests/api/test_openapi.py"],
         cwd=_ROOT,

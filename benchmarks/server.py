@@ -1,4 +1,4 @@
-"""A real `deepaas-run` on loopback, with Topgraft or with a plug-in that always answers the same."""
+"""A `deepaas-run` on loopback, with Topgraft or with a plug-in that returns a constant."""
 
 import contextlib
 import dataclasses
@@ -62,7 +62,7 @@ class Server:
     """A running server.
 
     Attributes:
-        seconds_to_ready: from its start to its first answer, with its model warmed.
+        seconds_to_ready: seconds from its start to its first response, with the model loaded.
     """
 
     module: str
@@ -75,11 +75,11 @@ class Server:
         return contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60))
 
     def request(self, method: str, path: str) -> Any:
-        """The JSON answer to a request without a body; `path` starts at the module."""
+        """Send a request without a body and return the JSON response; `path` is relative to the module."""
         return _request(self.port, method, f"/v2/models/{self.module}{path}")
 
     def train(self, options: str) -> tuple[float, dict[str, Any]]:
-        """Train with options as a query string: the seconds from the request until it is seen done, and the result."""
+        """Train with options as a query string; return the seconds until it is done, and the result."""
         started = time.perf_counter()
         uuid = self.request("POST", f"/train/?{options}")["uuid"]
         while (training := self.request("GET", f"/train/{uuid}"))["status"] == "running":
@@ -92,7 +92,7 @@ class Server:
 
 @dataclasses.dataclass(frozen=True)
 class Upload:
-    """A predict request with a photo, ready to be sent as it is."""
+    """Encoded predict request with a photo."""
 
     path: str
     body: bytes
@@ -100,7 +100,7 @@ class Upload:
 
 
 def photo_upload(module: str, photo: bytes, model: str = "") -> Upload:
-    """The multipart form that a browser would send, for `model` where there is a choice."""
+    """Build the multipart form that a browser sends; `model` selects one of several models."""
     head = (
         f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="photo.jpg"\r\n'
         "Content-Type: image/jpeg\r\n\r\n"
@@ -110,10 +110,10 @@ def photo_upload(module: str, photo: bytes, model: str = "") -> Upload:
 
 
 def send(connection: http.client.HTTPConnection, upload: Upload, keep_alive: bool) -> None:
-    """Ask, and wait for the answer.
+    """Send the request and wait for the response.
 
     Raises:
-        RuntimeError: it is an error.
+        RuntimeError: the response is an error.
     """
     headers = {"Content-Type": upload.content_type, "Connection": "keep-alive" if keep_alive else "close"}
     connection.request("POST", upload.path, upload.body, headers)
@@ -129,9 +129,9 @@ def running_server(module: str, home: Path, supervised: bool = False, **variable
 
     Args:
         module: `topgraft` or `constant`.
-        home: where it runs and writes server.log; for `topgraft`, the workspace.
-        supervised: whether it is started by `topgraft serve`, whose process is then that of the server.
-        variables: of its environment.
+        home: working directory, with server.log; for `topgraft`, the workspace.
+        supervised: whether to start it by `topgraft serve`; the server process is then that of the supervisor.
+        variables: environment variables of the server.
     """
     environment = os.environ | {"DEEPAAS_V2_MODEL": module, "TOPGRAFT_HOME": str(home)} | variables
     if module == CONSTANT:

@@ -1,4 +1,4 @@
-"""Processes of a running service that are killed during a request, and the time until the service recovers."""
+"""Kills of processes of a running service during a request, and the time until the service recovers."""
 
 import dataclasses
 import io
@@ -14,7 +14,7 @@ from benchmarks.server import Server
 
 REPEATS = 3
 SECONDS_TO_BE_BACK = 10.0
-# Some seconds of work.
+# Takes some seconds to process.
 _PHOTOS = 500
 _SECONDS_TO_BE_BUSY = 1.0
 _SECONDS_TO_SETTLE = 3.0
@@ -26,10 +26,10 @@ class Victim:
     """A kind of process of a supervised service.
 
     Attributes:
-        choose: finds one to be killed.
-        status: what the client that waits meanwhile is to get.
-        expectation: the same in words, and when.
-        works_on: whether its request is worked on all the same.
+        choose: selects the process to kill.
+        status: expected status of the response to the waiting client.
+        expectation: description of the expected response and its time.
+        works_on: whether its request is still processed to the end.
     """
 
     choose: Callable[[Server], psutil.Process]
@@ -43,31 +43,31 @@ class Kills:
     """Results of killing one kind of process several times.
 
     Attributes:
-        victim: that process.
-        in_peace: seconds until that client is answered where nothing is killed.
-        statuses: of the answers that the client got who waited meanwhile.
-        waited: seconds from the kill to that answer.
-        back: seconds from the kill until another request was answered with 200.
+        victim: kind of the killed process.
+        undisturbed: seconds of the same request without a kill.
+        statuses: statuses of the responses to the waiting client.
+        waited: seconds from the kill to that response.
+        back: seconds from the kill to a response with 200 to another request.
     """
 
     victim: Victim
-    in_peace: float
+    undisturbed: float
     statuses: list[int] = dataclasses.field(default_factory=list)
     waited: list[float] = dataclasses.field(default_factory=list)
     back: list[float] = dataclasses.field(default_factory=list)
 
     def as_expected(self) -> bool:
-        """Whether the waiting client always got the expected answer in time."""
-        most = SECONDS_TO_BE_BACK + (self.in_peace if self.victim.works_on else 0.0)
-        return set(self.statuses) == {self.victim.status} and max(self.waited) < most
+        """Whether the waiting client always received the expected response in time."""
+        limit = SECONDS_TO_BE_BACK + (self.undisturbed if self.victim.works_on else 0.0)
+        return set(self.statuses) == {self.victim.status} and max(self.waited) < limit
 
 
 def kill_processes(server: Server, photo: bytes) -> dict[str, Kills]:
     """Kill each kind of process of a supervised service while it classifies a zip of many photos."""
     large = Kind("large", 200, _zip(photo))
     small = Kind("small", 200, photo)
-    in_peace = _seconds(server, large)
-    return {name: _kill(server, Kills(victim, in_peace), large, small) for name, victim in _VICTIMS.items()}
+    undisturbed = _seconds(server, large)
+    return {name: _kill(server, Kills(victim, undisturbed), large, small) for name, victim in _VICTIMS.items()}
 
 
 def _seconds(server: Server, kind: Kind) -> float:
@@ -115,7 +115,7 @@ def _main_process(server: Server) -> psutil.Process:
 
 
 def _workers(server: Server) -> list[psutil.Process]:
-    """The busiest first; another child of the main process is Python's resource tracker."""
+    """Workers, the busiest first; another child of the main process is Python's resource tracker."""
     children = _main_process(server).children()
     loads = [(child.cpu_percent(0.2), child) for child in children if "spawn_main" in " ".join(child.cmdline())]
     return [worker for _, worker in sorted(loads, key=lambda pair: -pair[0])]

@@ -26,11 +26,11 @@ class Slope:
 
 
 class Memory:
-    """The memory of the server and its workers, sampled by a thread.
+    """Memory of the server and its workers, sampled by a thread.
 
     Attributes:
-        samples: moment in hours, megabytes of all, megabytes of the main process.
-        mains: main processes seen: more than one means that it was restarted.
+        samples: time in hours, megabytes of all processes, megabytes of the main process.
+        mains: main processes found; more than one if it was restarted.
     """
 
     def __init__(self, supervisor: psutil.Process, every: float) -> None:
@@ -67,6 +67,6 @@ class Memory:
                 workers = [child for child in main.children() if "spawn_main" in " ".join(child.cmdline())]
                 sizes = [process.memory_full_info().pss / MEGABYTE for process in (main, *workers)]
             except (psutil.Error, ValueError):
-                continue  # one of them is being replaced
+                continue  # A worker is being replaced.
             self.mains.add(main)
             self.samples.append((time.monotonic() / 3600, sum(sizes), sizes[0]))

@@ -1,11 +1,11 @@
 """Serving: latency, throughput, memory and start-up time.
 
-How: two servers, `deepaas-run` with two workers each, on loopback: Topgraft with an EfficientNet-Lite0
-trained for this, and a plug-in that answers a constant, which shows what DEEPaaS and HTTP take. Blocks
-of requests go to the two in turn, each with a 500 x 400 JPEG; the client is one more process on the same
-processors. Ready: the first answer to a GET after the model was loaded into both workers.
+How: two servers, `deepaas-run` with two workers each, on loopback: Topgraft with an EfficientNet-Lite0 trained for
+this, and a plug-in that returns a constant, which measures DEEPaaS and HTTP alone. Blocks of requests go to the two in
+turn, each with a 500 x 400 JPEG; the client is one more process on the same processors. Ready: the first response to a
+GET after both workers have loaded the model.
 
-Depends on: the processors (the workers, the server and the client share them) and what else runs there.
+Depends on: the processors (the workers, the server and the client share them) and their other load.
 """
 
 import contextlib

@@ -1,13 +1,13 @@
 """Reported accuracy of models trained on few photos against their accuracy on all others.
 
-How: n photos per class are drawn at random and trained on with default options, once for each seed; the true
-accuracy is that of the finished model on the held-out photos, which were not used in training. Beside it stand what
-cross-validation reported, and what the same training reported without it: 15 % of the photos, kept for validation.
-An interval covers the truth if it holds it; the truth is itself measured on a finite number of photos, so that even
-a perfect interval would cover somewhat less than 95 %. An error is the distance of a claim from the truth. Sets:
-those of `benchmarks.real_data`, and drawn traffic signs.
+How: n photos per class are drawn at random and trained on with default options, once for each seed. The true accuracy
+is that of the finished model on the held-out photos, which were not used in training. It is compared with the accuracy
+reported by cross-validation, and with that reported by the same training without it, on 15 % of the photos as
+validation images. An interval covers the truth if it contains it; the truth is itself measured on a finite number of
+photos, so that even a perfect interval would cover it in somewhat less than 95 % of the cases. The error is the
+absolute difference from the truth. Sets: those of `benchmarks.real_data`, and synthetic traffic signs.
 
-Depends on: ../shared/datasets beside the checkout for the real photos; without it, only drawn ones are measured.
+Depends on: ../shared/datasets beside the checkout for the real photos; without it, only synthetic ones are measured.
 """
 
 import dataclasses
@@ -45,7 +45,7 @@ class Claim:
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
-    """What one training reported by each measurement, and what it did on the held-out photos."""
+    """Accuracies of one training: as each measurement reported it, and on the held-out photos."""
 
     claims: dict[Measurement, Claim]
     truth: float
@@ -69,7 +69,7 @@ def main() -> None:
 
 
 def _row(name: str, photos: LabelledPhotos, per_class: int) -> list[str]:
-    """The mean over the seeds; nothing where too few photos would be left to measure the truth on."""
+    """Means over the seeds; empty if too few photos remain to measure the true accuracy."""
     if len(photos.names) - per_class * len(photos.classes) < MIN_LEFT:
         return []
     found = [_train(photos, per_class, seed) for seed in SEEDS]
@@ -86,7 +86,7 @@ def _row(name: str, photos: LabelledPhotos, per_class: int) -> list[str]:
 
 def _train(photos: LabelledPhotos, per_class: int, seed: int) -> Trained:
     chosen = _draw(photos.labels, per_class, seed)
-    # Photos of a group that was drawn would flatter the model.
+    # Photos of a group with training photos would bias the accuracy upwards.
     drawn = {photos.groups[position] for position in chosen}
     rest = np.array([position for position, group in enumerate(photos.groups) if group not in drawn])
     answers = fit(photos, chosen, rest, TrainConfig(seed=seed)).predictions

@@ -1,8 +1,8 @@
-"""Start-up time of the command's help and of the import of the plug-in, against Python and TensorFlow.
+"""Start-up time of `topgraft --help` and of importing the plug-in, against Python and TensorFlow.
 
-How: each in a new process, alternating, wall time of the whole process; medians and ranges.
+How: each in a new process, alternating; wall time of the whole process; medians and ranges.
 
-Depends on: the disk cache (the first round, which fills it, is left out) and what else runs.
+Depends on: the disk cache (the first round, which fills it, is excluded) and other load.
 """
 
 import subprocess

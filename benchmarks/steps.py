@@ -1,12 +1,12 @@
 """Time of a fine-tuning step with and without XLA, and with mixed precision on GPUs that benefit.
 
-How: EfficientNet-Lite0 on batches of 16 random images, as fine-tuning trains it (`top`: the last block, on what lies
-below it; `all`: everything), with the optimizer that averages weights; and the plain Keras way, the same layers
-unfrozen with Adam. The first step, in which it is compiled, is reported apart; then the median of five. Without
-the reproducible order of additions that a training on a processor asks for, as XLA excludes it.
+How: EfficientNet-Lite0 on batches of 16 random images, trained as in fine-tuning (`top`: the last block, on the output
+of the layers below it; `all`: all layers), with the optimizer that averages weights; and the plain Keras way, the same
+layers unfrozen with Adam. The first step, which includes compilation, is reported separately, then the median of five.
+The reproducible order of additions, which a training on a processor enables, is disabled, since XLA excludes it.
 
 Depends on: the processor or GPU. On a processor XLA is slower at depthwise convolutions by an order of magnitude,
-so trainings leave it to Keras, which takes it on a GPU only.
+so trainings use Keras' default, which enables XLA on a GPU only.
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ CLASSES = 8
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """Seconds of the first step, and milliseconds for an image of the median one after it."""
+    """Seconds of the first step, and milliseconds per image of the median later step."""
 
     first: float
     milliseconds: float

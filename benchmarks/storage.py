@@ -1,11 +1,10 @@
-"""Many small files to remote storage and back: one by one by rclone, and packed by Topgraft.
+"""Transfer of many small files to and from remote storage: one by one by rclone, and packed by Topgraft.
 
-How: files of random bytes go to a WebDAV server on loopback (rclone's) and come back, first by `rclone copy` with eight
-transfers at once, above which little is gained; then by `topgraft pack` into the storage, which
-sends one archive and reads it back to compare it, and by `topgraft pull`, which unpacks it and checks the sha256 of
-every file. Each way is a command in a process of its own, timed as a whole; the packed one five times, of which the
-median counts. A server with users, a database and a
-network in between takes longer for each file, and so gives a larger ratio.
+How: files of random bytes are sent to a WebDAV server on loopback (rclone's) and fetched back, first by `rclone copy`
+with eight parallel transfers (more gain little); then by `topgraft pack`, which sends one archive and reads it back to
+verify it, and by `topgraft pull`, which unpacks it and verifies the sha256 of every file. Each command is timed as a
+whole process; the packed method five times, of which the median counts. A server with users, a database and a network
+in between takes longer for each file, and so gives a larger ratio.
 
 Depends on: nothing. `python -m benchmarks.storage` takes two to three minutes on two processors; `--files 200` less.
 """
@@ -112,7 +111,7 @@ def _table(rows: Rows, files: int) -> str:
 
 
 def _shown(seconds: list[float]) -> str:
-    """The median and the range; a single time as it is."""
+    """Median and range, or a single time."""
     return median_and_range(seconds) if len(seconds) > 1 else "".join(f"{once:.2f} s" for once in seconds)
 
 

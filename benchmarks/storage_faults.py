@@ -1,12 +1,12 @@
 """Faults of transfers to and from remote storage; no file may be lost or partial.
 
-How: a real WebDAV server (rclone's) keeps an archive; a newer one is pushed in its place, or files are pulled, while
-something goes wrong: by a proxy in between, by a limit of the system, or by `kill -9` at moments drawn at random
-between the beginning of the transfer and its usual end; one that had ended by then is not counted, and another is
-tried. After each, the archive there must be the old one or the new one, byte for byte, and every file here must be
-whole. Then, with all well again, the same call must succeed.
+How: a real WebDAV server (rclone's) keeps an archive; a newer one is pushed in its place, or files are pulled, while a
+fault happens: by a proxy in between, by a resource limit of the system, or by `kill -9` at a random moment of the
+transfer; a transfer that had ended before is not counted, and another is tried. After each, the remote archive must be
+the old one or the new one, byte for byte, and every local file must be complete. Then, without the fault, the same call
+must succeed.
 
-Depends on: nothing but the seed that draws the moments. `python -m benchmarks.storage_faults --kills 20` takes one to
+Depends on: nothing but the seed of the random moments. `python -m benchmarks.storage_faults --kills 20` takes one to
 two minutes on two processors.
 """
 
@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def outcomes_table(outcomes: dict[str, Outcome]) -> str:
-    """A row for each fault, and whether any did harm."""
+    """Table with a row for each fault, and the verdict on damage."""
     header = ["fault", "trials", "answer", "lost, partial, or not repeatable"]
     rows = [[name, str(one.trials), one.answer, str(one.harmed)] for name, one in outcomes.items()]
     harmed = sum(one.harmed for one in outcomes.values())

@@ -22,6 +22,6 @@ def verdict(goal: str, met: bool | None) -> str:
 
 
 def median_and_range(values: Sequence[float], digits: int = 2, unit: str = "s") -> str:
-    """Such as `0.31 s (0.30 to 0.35)`."""
+    """Median and range, such as `0.31 s (0.30 to 0.35)`."""
     middle, low, high = statistics.median(values), min(values), max(values)
     return f"{middle:.{digits}f} {unit} ({low:.{digits}f} to {high:.{digits}f})"

@@ -1,11 +1,11 @@
-"""Threads of a worker: all processors for each, or to each its fraction (`TOPGRAFT_THREADS=share`).
+"""Threads of a worker: all processors for each, or a fraction for each (`TOPGRAFT_THREADS=share`).
 
-How: two `deepaas-run` with two workers each on loopback serve the same EfficientNet-Lite0, trained for this: one whose
-workers use as many threads as there are processors, and one whose workers use that number divided by two, rounded up.
-Clients ask one for seconds, then the other, over and over, each time the other one first; the ratio is that of the
-rates of two such neighbours.
+How: two `deepaas-run` with two workers each on loopback serve the same EfficientNet-Lite0, trained for this: in one,
+each worker uses as many threads as there are processors; in the other, half of that number, rounded up. Clients send
+requests to one for some seconds, then to the other, repeatedly and in alternating order; the ratio is that of the
+rates of such a pair.
 
-Depends on: the number of processors, and what else runs there. On one processor there is nothing to choose.
+Depends on: the number of processors and their other load. On one processor both are the same.
 """
 
 import argparse
@@ -72,7 +72,7 @@ def _running_servers(directory: Path, workspace: Path) -> Iterator[dict[str, Ser
 
 
 def _measure(servers: dict[str, Server], rounds: int, seconds: float) -> dict[tuple[Case, str], Answers]:
-    """Answers to each case, a rate for each round, by either server."""
+    """Measure the responses of both servers in each case, with a rate per round."""
     photo = draw_photo("stop", 1000, 400, 500, Variation(jpeg_quality=(90, 90)))
     uploads = {"a photo": photo_upload("topgraft", photo, MODEL), "a zip": _zip_upload(photo)}
     for server in servers.values():

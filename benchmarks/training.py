@@ -1,14 +1,14 @@
-"""Training with a frozen backbone: features once and then the head, against the backbone in each epoch.
+"""Training with a frozen backbone: features extracted once for the head, against the backbone in each epoch.
 
-How: 1,000 photos of 500 x 400 (850 to train on, 150 to validate) and 400 others to compare accuracy on, all
-drawn as those of the demo dataset. Ours: `prepare_dataset` and `fit_classifier`, so the check of every image,
-features with an empty cache, the head with its search of the L2 strength, and the refit. The baseline:
-tf.data decodes and resizes, and `model.fit` runs the same frozen EfficientNet-Lite0 with a Dense head and
-Adam, ten epochs. Each in a process of its own; importing TensorFlow is outside the clock in both, and so is
-judging the 400. The second table trains over HTTP on a live `deepaas-run`.
+How: 1,000 photos of 500 x 400 (850 to train on, 150 to validate) and 400 test photos, all synthetic like those of the
+demo dataset. Topgraft: `prepare_dataset` and `fit_classifier`, including the check of every image, features with an
+empty cache, the head with its search of the L2 strength, and the refit. The baseline: tf.data decodes and resizes, and
+`model.fit` trains a Dense head on the same frozen EfficientNet-Lite0 with Adam for ten epochs. Each runs in a process
+of its own; importing TensorFlow and evaluating the test photos are not timed. The second table trains over HTTP on a
+running `deepaas-run`.
 
-Depends on: the processors (ONNX Runtime and TensorFlow use all there are), and on the size of the photos,
-which both must decode.
+Depends on: the processors (ONNX Runtime and TensorFlow use all of them), and the size of the photos, which both
+decode.
 """
 
 import dataclasses
@@ -45,7 +45,7 @@ IMGCLAS_SECONDS = "24 to 62 s"
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """One training: wall time of its parts in seconds, accuracy on the photos held out, peak memory in MB."""
+    """One training: wall time of its parts in seconds, accuracy on the test photos, peak memory in MB."""
 
     parts: dict[str, float]
     accuracy: float
@@ -53,7 +53,7 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        """All parts but the one that a machine does once."""
+        """Wall time without the part that is done once per machine."""
         return sum(seconds for part, seconds in self.parts.items() if part != "conversion")
 
 
@@ -83,7 +83,7 @@ def main() -> None:
 
 
 def train_with_topgraft(root: Path, work_directory: Path) -> Run:
-    """Check, features, head: as a training does; a work directory used before would hold checkpoints."""
+    """Run the checks, features and head of a training, in a new work directory without checkpoints."""
     from model.dataset.prepare import prepare_dataset
     from model.features.extractor import extract_features
     from model.networks.converted_backbone import converted_backbone
@@ -109,7 +109,7 @@ def train_with_topgraft(root: Path, work_directory: Path) -> Run:
 
 
 def train_with_keras(root: Path) -> Run:
-    """The loop of most tutorials: the frozen backbone and a Dense layer, `model.fit`."""
+    """Train as most tutorials do: the frozen backbone and a Dense layer, `model.fit`."""
     import keras
     import tensorflow as tf
 
@@ -144,7 +144,7 @@ def train_with_keras(root: Path) -> Run:
 
 
 class _Clock:
-    """Wall time from one lap to the next."""
+    """Stopwatch: wall time between laps."""
 
     def __init__(self) -> None:
         self.parts: dict[str, float] = {}
@@ -176,9 +176,9 @@ def _time_the_command(root: Path) -> float:
 
 
 def _train_over_http(root: Path) -> tuple[list[float], float]:
-    """The seconds of small trainings, and the peak of the memory of the largest process that trained."""
+    """Seconds of small trainings, and the peak memory of the largest training process."""
     for training in range(HTTP_TRAININGS):
-        # Other photos for each, so that none finds its features in the cache.
+        # Different photos for each training, so that the cache holds no features.
         _write_sixteen_photos(root / "data" / f"small{training}", 1000 + 10 * training)
     with _server(root) as server, PeakWatcher(server.process, "model.runs.process").watching() as watcher:
         seconds = [server.train(f"dataset=small{training}")[0] for training in range(HTTP_TRAININGS)]

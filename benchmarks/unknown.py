@@ -1,19 +1,19 @@
-"""How well photos of something else are distinguished from photos of the classes trained on.
+"""Detection of out-of-distribution photos: how well they are distinguished from photos of the known classes.
 
-How: features of EfficientNet-Lite0, a head trained with default options on three fifths of the known photos; a fifth
-is for validation, the last fifth is asked for, together with photos of what is not known. AUROC is the chance that a
-photo of something unknown gets a higher score than a known one: 0.5 is guessing, 1 is perfect. Scores: 1 minus the
+How: features of EfficientNet-Lite0; a head is trained with default options on three fifths of the known photos; one
+fifth is for validation, and the last fifth is classified together with photos of unknown objects. AUROC is the
+probability that an unknown photo gets a higher score than a known one: 0.5 is chance, 1 is perfect. Scores: 1 minus the
 largest probability (Hendrycks and Gimpel, 2017); the energy, minus the log of the sum of the exponentials of the
 logits (Liu et al., 2020); the Mahalanobis distance to the nearest class mean, with the covariance shared by the
-classes and shrunk as Ledoit and Wolf (2004) do (Lee et al., 2018); the distance to the k-th nearest training image,
-on whole features of length 1 (Sun et al., 2022), and as a bundle stores them. Each number is the mean over every
-class held out in turn, or over three divisions of the photos.
+classes and shrunk by the method of Ledoit and Wolf (2004) (Lee et al., 2018); the distance to the k-th nearest training
+image, on whole features of length 1 (Sun et al., 2022), and on the features stored in a bundle. Each number is the mean
+over the classes, each treated as unknown once, or over three random divisions of the photos.
 
-The second table has what a user sees: with thresholds from the validation photos, how many known photos are called
-unknown, and how many unknown ones are. The third is what the distances cost with 5,000 training images.
+The second table reports what users see: with thresholds from the validation photos, the fractions of known and of
+unknown photos marked as unknown. The third is the cost of the distances with 5,000 training images.
 
-Depends on: ../shared/datasets beside the checkout; without it, only drawn photos are measured. Features are kept in
-the cache of trainings: a second run takes a minute less.
+Depends on: ../shared/datasets beside the checkout; without it, only synthetic photos are measured. Features are kept in
+the cache of trainings, which saves a minute in a second run.
 """
 
 import dataclasses
@@ -68,7 +68,7 @@ class Photos:
     labels: np.ndarray
 
     def select(self, chosen: np.ndarray) -> "Photos":
-        """Those chosen by position or mask."""
+        """Select photos by position or mask."""
         return Photos(self.features[chosen], self.labels[chosen])
 
 
@@ -118,7 +118,7 @@ def _features(directory: Path) -> dict[str, Photos]:
 
 
 def _noise(directory: Path) -> LabelledPhotos:
-    """Images of nothing: independent pixels, clouds of many sizes, and one plain colour."""
+    """Noise images: independent pixels, clouds of many sizes, and one plain colour."""
     rng = np.random.default_rng(0)
     names = []
     (directory / "images" / "noise").mkdir(parents=True)
@@ -134,7 +134,7 @@ Experiment = list[tuple[Fitted, Photos, Photos]]
 
 
 def _experiments(sets: dict[str, Photos]) -> dict[str, Experiment]:
-    """Title -> divisions: what was fitted, known photos to ask for, unknown photos."""
+    """Map titles to divisions of the photos: the fitted models, known test photos, unknown photos."""
     experiments = {"signs, one class excluded": list(_classes_held_out(sets["signs"]))}
     experiments |= {"signs known, noise": list(_set_against(sets["signs"], sets["noise"]))}
     if "plankton" in sets:
@@ -160,7 +160,7 @@ def _set_against(known: Photos, unknown: Photos) -> Iterator[tuple[Fitted, Photo
 
 
 def _fitted(known: Photos, seed: int) -> tuple[Fitted, Photos]:
-    """What is fitted to three fifths of some photos, and the fifth to ask for."""
+    """Fit to three fifths of some photos; return the result and the fifth for tests."""
     positions = np.arange(len(known.labels))
     rest, test = train_test_split(positions, test_size=0.2, stratify=known.labels, random_state=seed)
     train, val = train_test_split(rest, test_size=0.25, stratify=known.labels[rest], random_state=seed)
