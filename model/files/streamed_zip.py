@@ -1,12 +1,14 @@
 """Files of a zip, unpacked while it arrives and before its table of contents is known.
 
 A server that packs while it sends, such as Nextcloud, stores files uncompressed and writes the size and the CRC-32 of
-each behind it ("data descriptor", PKWARE APPNOTE.TXT 6.3.10, sections 4.3.7 and 4.3.9). Where such a file ends is
-known only from the listing of the folder, so general streaming readers refuse these zips.
+each behind it ("data descriptor", PKWARE APPNOTE.TXT 6.3.10, sections 4.3.7 and 4.3.9). The size of a
+listed file is known from the listing of the folder. A file that is not listed, such as a photo uploaded meanwhile, is
+skipped up to the first descriptor with the size and the CRC-32 of the bytes before it.
 """
 
 import dataclasses
 import io
+import logging
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,26 +23,29 @@ _DESCRIPTOR, _ZIP64_DESCRIPTOR = struct.Struct("<4sI2I"), struct.Struct("<4sI2Q"
 _ENCRYPTED_FLAG, _DESCRIPTOR_FLAG, _UTF8_FLAG = 0x1, 0x8, 0x800
 _STORED, _DEFLATED = 0, 8
 _ZIP64_FIELD = 1
+# Size of a header whose ZIP64 field has the size.
+_SIZE_IN_ZIP64_FIELD = 0xFFFFFFFF
+
+log = logging.getLogger(__name__)
 
 
 def iter_streamed_zip(
     blocks: Iterable[bytes], sizes: Mapping[str, int], prefix: str, label: str, limits: ArchiveLimits = DATASET_LIMITS
 ) -> Iterator[tuple[str, Iterator[bytes]]]:
-    """Name and content of each file of a zip, in its order, one block in memory at a time.
+    """Name and content of each listed file of a zip, in its order, one block in memory at a time.
 
     Read each content to its end before requesting the next file: size and CRC-32 are compared at the end.
 
     Args:
         blocks: the zip, as it arrives; nothing from its table of contents on is read.
-        sizes: listed files of the folder: name -> bytes. The zip may hold no others.
+        sizes: listed files of the folder: name -> bytes. Others are skipped.
         prefix: beginning of the names in the zip that the listed names do not have, such as `photos/`; may be missing
             there too.
         label: name of the zip in messages.
         limits: upper limits.
 
     Raises:
-        ArchiveError: broken off, damaged, encrypted, unsafe, over a limit, or with a file that is not listed. The files
-            before are whole.
+        ArchiveError: broken off, damaged, encrypted, unsafe, or over a limit. The files before are whole.
     """
     budget = ByteBudget(label, limits)
     names = MemberNames(label, limits)
@@ -48,13 +53,22 @@ def iter_streamed_zip(
     while (header := _read_header(stream, label)) is not None:
         if header.name.endswith("/"):
             names.add(header.name, is_folder=True)
-            for _ in budget.blocks(header.name, _Content(stream, header, 0, label)):
-                pass
+            _skip(budget.blocks(header.name, _Content(stream, header, 0, label)))
             continue
-        name = _listed_name(header.name, sizes, prefix)
-        if name is None or names.add(name, is_folder=False) != name:
-            raise ArchiveError(f"{label}: expected the listed files only, found {header.name!r}.")
-        yield name, budget.blocks(name, _Content(stream, header, sizes[name], label))
+        listed = _listed_name(header.name, sizes, prefix)
+        name = header.name.removeprefix(prefix) if listed is None else listed
+        if names.add(name, is_folder=False) != name:
+            raise ArchiveError(f"{label}: expected relative file names separated by `/`, found {header.name!r}.")
+        if listed is None:
+            log.info("%s: skipped %r, which is not listed.", label, header.name)
+            _skip(budget.blocks(name, _Content(stream, header, header.size, label)))
+        else:
+            yield name, budget.blocks(name, _Content(stream, header, sizes[name], label))
+
+
+def _skip(content: Iterable[bytes]) -> None:
+    for _ in content:
+        pass
 
 
 def _listed_name(name: str, sizes: Mapping[str, int], prefix: str) -> str | None:
@@ -90,6 +104,8 @@ class _Header:
     has_descriptor: bool
     has_zip64_field: bool
     crc: int
+    size: int | None
+    """Bytes of the content; None if only the descriptor has them."""
 
 
 def _read_header(stream: io.BufferedReader, label: str) -> _Header | None:
@@ -101,46 +117,64 @@ def _read_header(stream: io.BufferedReader, label: str) -> _Header | None:
         raise ArchiveError(
             f"{label}: expected another file or the table of contents, found neither: the zip is truncated."
         )
-    _, _, flags, method, _, _, crc, _, _, name_bytes, extra_bytes = _HEADER.unpack(start)
+    _, _, flags, method, _, _, crc, _, size, name_bytes, extra_bytes = _HEADER.unpack(start)
     name = stream.read(name_bytes).decode("utf-8" if flags & _UTF8_FLAG else "cp437", errors="replace")
     extra = stream.read(extra_bytes)
     if flags & _ENCRYPTED_FLAG or method not in (_STORED, _DEFLATED):
         raise ArchiveError(f"{label}: {name!r} is encrypted, or compressed by another method than deflate.")
-    return _Header(name, method, bool(flags & _DESCRIPTOR_FLAG), _has_zip64_field(extra), crc)
+    zip64_field = _zip64_field(extra)
+    if zip64_field and size == _SIZE_IN_ZIP64_FIELD:
+        size = int.from_bytes(zip64_field[:8], "little")
+    has_descriptor = bool(flags & _DESCRIPTOR_FLAG)
+    known_size = None if has_descriptor and size == 0 else size
+    return _Header(name, method, has_descriptor, zip64_field is not None, crc, known_size)
 
 
-def _has_zip64_field(extra: bytes) -> bool:
+def _zip64_field(extra: bytes) -> bytes | None:
+    """Content of the ZIP64 field, which begins with the uncompressed size; None if there is none."""
     while len(extra) >= 4:
         kind, length = struct.unpack_from("<2H", extra)
         if kind == _ZIP64_FIELD:
-            return True
+            return extra[4 : 4 + length]
         extra = extra[4 + length :]
-    return False
+    return None
 
 
 class _Content:
     """Content of one file; leaves the stream behind it and its descriptor."""
 
-    def __init__(self, stream: io.BufferedReader, header: _Header, size: int, label: str) -> None:
+    def __init__(self, stream: io.BufferedReader, header: _Header, size: int | None, label: str) -> None:
+        """Content of `size` bytes; None if its end is found from the compression or the descriptor."""
         self._stream, self._header, self._size, self._label = stream, header, size, label
         self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        self._descriptor = _ZIP64_DESCRIPTOR if header.has_zip64_field else _DESCRIPTOR
+        # Bytes taken from the stream that may be the beginning of the descriptor.
+        self._pending = b""
         self._crc = self._length = 0
 
     def read(self, length: int) -> bytes:
         """Read at most `length` bytes; empty at the end, after size and CRC-32 have been compared.
 
         Raises:
-            ArchiveError: the content is longer or shorter than listed, or changed.
+            ArchiveError: the content is longer or shorter than expected, or changed.
         """
-        is_stored = self._header.method == _STORED
-        block = self._stream.read(min(length, self._size - self._length)) if is_stored else self._inflate(length)
+        block = self._next_block(length)
         self._crc, self._length = zlib.crc32(block, self._crc), self._length + len(block)
-        if self._length > self._size or (not block and not self._is_whole()):
+        is_too_long = self._size is not None and self._length > self._size
+        if is_too_long or (not block and not self._is_whole()):
+            size = "some bytes" if self._size is None else f"{self._size:,} bytes"
             raise ArchiveError(
-                f"{self._label}: expected {self._header.name!r} with {self._size:,} bytes and their CRC-32, received "
-                "something else: the zip is truncated or damaged."
+                f"{self._label}: expected {self._header.name!r} with {size} and their CRC-32, received something else: "
+                "the zip is truncated or damaged."
             )
         return block
+
+    def _next_block(self, length: int) -> bytes:
+        if self._header.method == _DEFLATED:
+            return self._inflate(length)
+        if self._size is None:
+            return self._read_to_descriptor(length)
+        return self._stream.read(min(length, self._size - self._length))
 
     def _inflate(self, length: int) -> bytes:
         while not self._inflater.eof and (pending := self._stream.peek(1)):
@@ -154,16 +188,42 @@ class _Content:
                 return block
         return b""
 
-    def _is_whole(self) -> bool:
-        return self._length == self._size and (self._crc, self._size) == self._expected()
+    def _read_to_descriptor(self, length: int) -> bytes:
+        """Stored bytes; empty at the descriptor that has their size and CRC-32, and at the end of the stream."""
+        if not self._pending:
+            block_length = min(length, _descriptor_start(self._stream.peek(1)))
+            if block_length:
+                return self._stream.read(block_length)
+        self._pending += self._stream.read(self._descriptor.size - len(self._pending))
+        if len(self._pending) < self._descriptor.size or self._is_descriptor(self._pending):
+            return b""
+        start = _descriptor_start(self._pending, 1)
+        block, self._pending = self._pending[:start], self._pending[start:]
+        return block
 
-    def _expected(self) -> tuple[int, int] | None:
+    def _is_descriptor(self, found: bytes) -> bool:
+        """Whether these bytes describe the content read so far."""
+        expected = (_DESCRIPTOR_SIGNATURE, self._crc, self._length, self._length)
+        return self._descriptor.unpack(found) == expected
+
+    def _is_whole(self) -> bool:
+        return self._size in (None, self._length) and self._expected() == (self._crc, self._length)
+
+    def _expected(self) -> tuple[int, int | None] | None:
         """CRC-32 and size by the zip, in the header or in the descriptor behind the content; None if truncated."""
         if not self._header.has_descriptor:
-            return self._header.crc, self._size
-        layout = _ZIP64_DESCRIPTOR if self._header.has_zip64_field else _DESCRIPTOR
-        descriptor = self._stream.read(layout.size)
-        if len(descriptor) < layout.size or not descriptor.startswith(_DESCRIPTOR_SIGNATURE):
+            return self._header.crc, self._header.size
+        descriptor = self._pending + self._stream.read(self._descriptor.size - len(self._pending))
+        if len(descriptor) < self._descriptor.size or not descriptor.startswith(_DESCRIPTOR_SIGNATURE):
             return None
-        _, crc, _, size = layout.unpack(descriptor)
+        _, crc, _, size = self._descriptor.unpack(descriptor)
         return crc, size
+
+
+def _descriptor_start(content: bytes, start: int = 0) -> int:
+    """Position where a descriptor may begin, also with its signature cut off at the end; the length if nowhere."""
+    found = content.find(_DESCRIPTOR_SIGNATURE, start)
+    if found >= 0:
+        return found
+    partial = (length for length in (3, 2, 1) if content.endswith(_DESCRIPTOR_SIGNATURE[:length]))
+    return max(start, len(content) - next(partial, 0))

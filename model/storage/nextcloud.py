@@ -38,14 +38,14 @@ def fetch_as_zip(
     when it is whole, so the files that arrived before an interruption are kept.
 
     Args:
-        listed: all files of the folder.
+        listed: all files of the folder, by their local names, which are those in the zip.
         requested: names of the files to write.
         staging: folder on the file system of `directory`; created if missing.
         progress: called with the phase `download`, in kilobytes.
 
     Raises:
         StorageError: the request was refused, or the connection was lost.
-        ArchiveError: the zip is cut off, damaged, unsafe, or holds files that are not listed.
+        ArchiveError: the zip is cut off, damaged or unsafe.
         OSError: a file cannot be written, for example because the disk is full.
     """
     files = {entry.name: entry for entry in listed}

@@ -210,22 +210,25 @@ class _Pull:
         return way
 
     def fetch_zip(self, listed: list[Entry], changed: list[Entry]) -> bool:
-        """Fetch the changed files by a zip of the folder; False if not offered, or broken off after some files."""
+        """Fetch the changed files by a zip of the folder; False if not offered, or usable only for some files."""
         if not is_remote(self.source):
             return False
         place = parse_place(self.source)
         if not may_offer_zip(remote_settings(place.remote)):
             return False
-        requested = {entry.name for entry in changed}
+        members = [dataclasses.replace(entry, name=_local_name(entry.name)) for entry in listed]
+        requested = {_local_name(entry.name) for entry in changed}
         try:
-            return fetch_as_zip(place, listed, requested, self.directory, self.staging, self.progress)
-        except (StorageBusyError, StorageUnreachableError, ArchiveError, OSError) as error:
-            arrived = sum(self.is_up_to_date(entry) for entry in changed)
-            log.warning(
-                "%s: the zip was truncated after %d of %d files: %s Fetching the others one by one.",
-                *(self.source, arrived, len(changed), error),
-            )
-            return False
+            return fetch_as_zip(place, members, requested, self.directory, self.staging, self.progress)
+        except (StorageBusyError, StorageUnreachableError, ArchiveError) as error:
+            reason = str(error).rstrip(".")
+        except OSError as error:
+            reason = f"cannot write to {self.directory}: {error.strerror or error}"
+        log.warning(
+            "%s: the zip could not be used completely: %s; the remaining %d files are downloaded one by one.",
+            *(self.source, reason, sum(not self.is_up_to_date(entry) for entry in changed)),
+        )
+        return False
 
     def remove_conflicts(self, changed: list[Entry]) -> None:
         """Remove local folders where the remote has files, and local files where it has folders."""

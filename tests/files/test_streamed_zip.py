@@ -107,11 +107,64 @@ def test_a_name_that_occurs_twice_is_refused() -> None:
     assert whole == {"x.bin": b"1"} and "occurs twice" in error
 
 
-@pytest.mark.parametrize("sizes", [{}, {"x.bin": 3}, {"x.bin": 5}, {"x.bin": 4, "photos/x.bin": 4}])
+@pytest.mark.parametrize("size", [3, 5])
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
-def test_a_file_with_another_or_an_ambiguous_listing_is_refused(sizes: dict[str, int], method: int) -> None:
-    whole, error = unpacked([zipped({"photos/x.bin": b"what"}, method)], sizes)
+def test_a_file_with_another_size_than_listed_is_refused(size: int, method: int) -> None:
+    whole, error = unpacked([zipped({"photos/x.bin": b"what"}, method)], {"x.bin": size})
     assert whole == {} and "photos/x.bin" in error
+
+
+@pytest.mark.parametrize("large", [True, False], ids=["zip64", "zip"])
+@pytest.mark.parametrize("streamed", [True, False])
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+@pytest.mark.parametrize("name", CONTENTS)
+def test_an_unlisted_file_is_skipped(name: str, method: int, streamed: bool, large: bool) -> None:
+    content = zipped_folder(CONTENTS, method, streamed, large)
+    listed = {other: size for other, size in SIZES.items() if other != name}
+    expected = {other: CONTENTS[other] for other in listed}
+    for length in (1, 10, len(content)):
+        blocks = [content[start : start + length] for start in range(0, len(content), length)]
+        assert unpacked(blocks, listed) == (expected, "")
+
+
+def test_files_whose_listed_name_is_ambiguous_are_skipped() -> None:
+    content = zipped_folder({"x.bin": b"outer", "photos/x.bin": b"inner"}, zipfile.ZIP_STORED, streamed=True)
+    assert unpacked([content], {"x.bin": 5, "photos/x.bin": 5}) == ({"photos/x.bin": b"inner"}, "")
+
+
+@pytest.mark.parametrize("large", [True, False], ids=["zip64", "zip"])
+def test_beginnings_of_a_data_descriptor_do_not_end_an_unlisted_file(large: bool) -> None:
+    signature = b"PK\x07\x08"
+    added = b"".join(signature[:length] + b"x" * gap + signature for length in range(5) for gap in range(26))
+    other = zipped_folder({"inner.bin": b"inner"}, zipfile.ZIP_STORED, streamed=True, large=large)
+    for ending in (b"", *(signature[:length] for length in range(1, 5))):
+        contents = {"added.bin": added + other + ending, "z.bin": b"z"}
+        content = zipped_folder(contents, zipfile.ZIP_STORED, streamed=True, large=large)
+        for length in (1, 7, len(content)):
+            blocks = [content[start : start + length] for start in range(0, len(content), length)]
+            assert unpacked(blocks, {"z.bin": 1}) == ({"z.bin": b"z"}, "")
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_a_zip_that_is_truncated_or_damaged_in_an_unlisted_file_is_refused(method: int, streamed: bool) -> None:
+    contents = {"a.bin": b"a", "added.bin": os.urandom(300), "z.bin": b"z"}
+    content = zipped_folder(contents, method, streamed)
+    start, end = content.index(b"added.bin") + len(b"added.bin"), content.index(b"photos/z.bin") - 30
+    damaged = content[: start + 200] + bytes([content[start + 200] ^ 1]) + content[start + 201 :]
+    for broken in (*(content[:stop] for stop in range(start, end)), damaged):
+        whole, error = unpacked([broken], {"a.bin": 1, "z.bin": 1})
+        assert whole == {"a.bin": b"a"} and "damaged" in error
+
+
+def test_an_unsafe_name_is_refused_even_if_it_is_not_listed() -> None:
+    whole, error = unpacked([zipped({"photos/good.bin": b"good", "../out.bin": b"evil"})], {"good.bin": 4})
+    assert whole == {"good.bin": b"good"} and "leads outside" in error
+
+
+def test_unlisted_files_count_towards_the_limits() -> None:
+    content = zipped_folder({str(number): b"x" * 100 for number in range(3)}, zipfile.ZIP_STORED, streamed=True)
+    assert "at most 150 bytes when unpacked" in unpacked([content], {}, ArchiveLimits(total_bytes=150))[1]
 
 
 def test_a_link_is_read_as_a_file_with_its_target() -> None:

@@ -116,6 +116,67 @@ def test_only_files_missing_from_a_truncated_zip_are_pulled_again(
     )
 
 
+def add_to_zip(name: str, content: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the zip of a folder begin with a file that its listing does not have."""
+    write = zipfile.ZipFile.write
+
+    def write_after(archive: zipfile.ZipFile, path: Path, arcname: str) -> None:
+        if not archive.namelist():
+            archive.writestr(f"{arcname.split('/')[0]}/{name}", content)
+        write(archive, path, arcname)
+
+    monkeypatch.setattr(zipfile.ZipFile, "write", write_after)
+
+
+def test_a_photo_added_between_listing_and_zip_is_skipped(
+    nextcloud: FaultyProxy, remote_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contents = write_files(remote_folder, 25)
+    add_to_zip("a/added.bin", os.urandom(5_000), monkeypatch)
+    assert pull(f"rshare:{remote_folder.name}", tmp_path / "here").way == "zip"
+    assert content_of(tmp_path / "here") == contents and nextcloud.count("GET") == 1
+
+
+def test_names_that_rclone_marks_are_found_in_a_zip(
+    nextcloud: FaultyProxy, remote_folder: Path, tmp_path: Path
+) -> None:
+    contents = write_files(remote_folder, 25)
+    for name in ("a/\u2421.bin", "b/line\u240a.bin"):
+        contents[name] = name.encode()
+        (remote_folder / name).write_bytes(contents[name])
+    assert pull(f"rshare:{remote_folder.name}", tmp_path / "here").way == "zip"
+    assert content_of(tmp_path / "here") == contents and nextcloud.count("GET") == 1
+    assert pull(f"rshare:{remote_folder.name}", tmp_path / "here").way == "unchanged"
+
+
+def test_a_truncated_zip_is_reported_as_such(
+    nextcloud: FaultyProxy, remote_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    contents = write_files(remote_folder, 25, size=30_000)
+    nextcloud.faults = [Fault("GET", "cut download", times=1)]
+    assert pull(f"rshare:{remote_folder.name}", tmp_path / "here").way == "files"
+    assert content_of(tmp_path / "here") == contents
+    remaining = nextcloud.count("GET", 200) - 1
+    assert 0 < remaining < 25
+    assert "the zip could not be used completely: " in caplog.text and "connection" in caplog.text
+    assert f"the remaining {remaining} files are downloaded one by one." in caplog.text
+
+
+def test_an_unsafe_name_in_a_zip_is_reported_as_such(
+    nextcloud: FaultyProxy,
+    remote_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    contents = write_files(remote_folder, 25)
+    add_to_zip("../../out.bin", b"evil", monkeypatch)
+    assert pull(f"rshare:{remote_folder.name}", tmp_path / "here").way == "files"
+    assert content_of(tmp_path / "here") == contents and not list(tmp_path.parent.rglob("out.bin"))
+    assert "its path leads outside" in caplog.text and "truncated" not in caplog.text
+    assert "the remaining 25 files are downloaded one by one." in caplog.text
+
+
 def killed_while_fetching(source: str, local_folder: Path) -> None:
     """Pull in a process that is killed in the middle of a file, when half of the zip has arrived."""
     code = (
@@ -191,7 +252,11 @@ def test_a_zip_needs_no_more_space_than_its_files(
 
 
 def test_a_disk_full_within_a_zip_loses_no_complete_file_and_leaves_no_partial_one(
-    nextcloud: FaultyProxy, remote_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    nextcloud: FaultyProxy,
+    remote_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     contents = write_files(remote_folder, 25)
     (remote_folder / "b" / "large.bin").write_bytes(contents.setdefault("b/large.bin", os.urandom(9_000)))
@@ -207,6 +272,21 @@ def test_a_disk_full_within_a_zip_loses_no_complete_file_and_leaves_no_partial_o
     assert pull(f"rshare:{remote_folder.name}", tmp_path / "here").way == "files"
     assert content_of(tmp_path / "here") == contents and sorted(os.listdir(tmp_path)) == ["cache", "here"]
     assert nextcloud.count("GET") == 2, "the files that came whole are not asked for again"
+    assert f"cannot write to {tmp_path / 'here'}: File too large; the remaining 1 files" in caplog.text
+
+
+def test_a_disk_that_stays_full_is_an_error_of_its_own(
+    nextcloud: FaultyProxy, remote_folder: Path, tmp_path: Path
+) -> None:
+    write_files(remote_folder, 25)
+    (remote_folder / "b" / "large.bin").write_bytes(os.urandom(900_000))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, resource.RLIM_INFINITY))
+    try:
+        with pytest.raises(StorageFullError):
+            pull(f"rshare:{remote_folder.name}", tmp_path / "here")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    assert len(content_of(tmp_path / "here")) == 25, "complete files are kept"
 
 
 @pytest.mark.slow

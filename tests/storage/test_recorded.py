@@ -88,11 +88,16 @@ def test_a_recorded_zip_of_a_folder_is_unpacked(monkeypatch: pytest.MonkeyPatch,
 
 
 def test_a_recorded_zip_stores_files_with_sizes_in_data_descriptors() -> None:
-    """The reason for a reader of our own: without the listing, no reader knows where a file of it ends."""
+    """The reason for a reader of our own: no header has the size of its file."""
     content = base64.b64decode(RECORDED["33b_zip_two"]["response"]["body_base64"])
     flags, method = struct.unpack_from("<2H", content, 6)
     sizes_in_zip64_field = struct.unpack_from("<2Q", content, 30 + len("README.md") + 4)
     assert (bool(flags & 8), method, sizes_in_zip64_field) == (True, zipfile.ZIP_STORED, (0, 0))
+
+
+def test_an_unlisted_file_of_a_recorded_zip_is_skipped() -> None:
+    content = base64.b64decode(RECORDED["33b_zip_two"]["response"]["body_base64"])
+    assert list(iter_streamed_zip([content], {}, "run1/", "the zip")) == []
 
 
 def test_a_truncated_recorded_zip_gives_only_complete_files() -> None:
