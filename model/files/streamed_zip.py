@@ -1,9 +1,9 @@
 """Files of a zip, unpacked while it arrives and before its table of contents is known.
 
 A server that packs while it sends, such as Nextcloud, stores files uncompressed and writes the size and the CRC-32 of
-each behind it ("data descriptor", PKWARE APPNOTE.TXT 6.3.10, sections 4.3.7 and 4.3.9). The size of a
-listed file is known from the listing of the folder. A file that is not listed, such as a photo uploaded meanwhile, is
-skipped up to the first descriptor with the size and the CRC-32 of the bytes before it.
+each behind it ("data descriptor", PKWARE APPNOTE.TXT 6.3.10, sections 4.3.7 and 4.3.9). The size of a listed file is
+known from the listing of the folder. A file that is not listed, such as a photo uploaded meanwhile, is skipped up to
+the first descriptor with the size and the CRC-32 of the bytes before it.
 """
 
 import dataclasses
