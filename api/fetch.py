@@ -1,7 +1,7 @@
 """Fetching of URLs sent by clients, without giving clients access to the server's own network.
 
 The host name is resolved once, all of its addresses must be public, and the connection is made to a checked address,
-never to the name: no second look-up can lead elsewhere. Each redirect is checked like a new URL. Proxies from the
+never to the name: no second lookup can lead elsewhere. Each redirect is checked like a new URL. Proxies from the
 environment are ignored, since they would resolve the name themselves.
 """
 

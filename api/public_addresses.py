@@ -46,7 +46,7 @@ def find_addresses(host: str, port: int, deadline: float, private: bool) -> list
     Args:
         host: a name, or an address in any notation of the system's resolver.
         port: the port of the connection.
-        deadline: end of the look-up, as a time of `time.monotonic`.
+        deadline: end of the lookup, as a time of `time.monotonic`.
         private: whether addresses that are not public are allowed.
 
     Raises:

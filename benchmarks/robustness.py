@@ -54,9 +54,13 @@ def main() -> None:
             for kind in every:
                 answer(server, kind)
             with_trainings = _load(server, every, minutes, workspace)
-            alone = _load(server, every, minutes / 3, None)
+            without_trainings = _load(server, every, minutes / 3, None)
             kills = kill_processes(server, photo)
-    tables = (_load_table(with_trainings, alone), _kinds_table(every, with_trainings[0], alone[0]), _kills_table(kills))
+    tables = (
+        _load_table(with_trainings, without_trainings),
+        _kinds_table(every, with_trainings[0], without_trainings[0]),
+        _kills_table(kills),
+    )
     print("\n\n".join((*tables, _drawn_table(requests))))
 
 
@@ -74,8 +78,8 @@ def _load(server: Server, every: tuple[Kind, ...], minutes: float, trainings: Wo
     return outcome, memory
 
 
-def _load_table(with_trainings: Run, alone: Run) -> str:
-    runs = (with_trainings, alone)
+def _load_table(with_trainings: Run, without_trainings: Run) -> str:
+    runs = (with_trainings, without_trainings)
 
     def row(name: str, cells: Sequence[str], goal: str = "") -> list[str]:
         return [name, *cells, goal]
@@ -126,11 +130,15 @@ def is_flat(slope: Slope) -> bool | None:
     return False if slope.low > 0 else None
 
 
-def _kinds_table(every: Sequence[Kind], with_trainings: Outcome, alone: Outcome) -> str:
+def _kinds_table(every: Sequence[Kind], with_trainings: Outcome, without_trainings: Outcome) -> str:
     rows = []
     for kind in every:
         expected = str(kind.status) if kind.status else "disconnects"
-        cells = [cell for outcome in (with_trainings, alone) for cell in _times(outcome.seconds.get(kind.name, []))]
+        cells = [
+            cell
+            for outcome in (with_trainings, without_trainings)
+            for cell in _times(outcome.seconds.get(kind.name, []))
+        ]
         rows.append([kind.name, expected, *cells])
     header = ["request", "expected", "with trainings: sent", "p50", "p99", "without trainings: sent", "p50", "p99"]
     return markdown_table(header, rows)

@@ -91,10 +91,10 @@ def _pid(workspace: Workspace, name: str, deadline: float) -> int:
     while True:
         status = _status(workspace, name)
         if status is None or status.state not in ACTIVE_STATES:
-            under_way = [one.name for one in unfinished_trainings(workspace) if one.state in ACTIVE_STATES]
+            active = [one.name for one in unfinished_trainings(workspace) if one.state in ACTIVE_STATES]
             raise ConfigError(
                 f"cancel: expected the name of a running or queued training, received {name!r}. Available: "
-                f"{', '.join(under_way) or 'none'}."
+                f"{', '.join(active) or 'none'}."
             )
         pid = process_of(workspace, status)
         if pid is not None:

@@ -59,12 +59,12 @@ class _Calibration:
     """Calibration images in small batches, in the form that ONNX Runtime reads."""
 
     def __init__(self, images: np.ndarray) -> None:
-        self._steps = self._of(images)
+        self._steps = self._batches(images)
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         """The next batch, or None after the last."""
         return next(self._steps, None)
 
-    def _of(self, images: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+    def _batches(self, images: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
         for start in range(0, len(images), _IMAGES_PER_STEP):
             yield {IMAGE: images[start : start + _IMAGES_PER_STEP]}

@@ -109,7 +109,7 @@ class _TensorUnpickler(pickle.Unpickler):
     def persistent_load(self, pid: Any) -> _Storage:
         kind, dtype, key, _location, length, *_ = pid
         if kind != "storage":
-            raise pickle.UnpicklingError(f"expected a storage, received {kind!r}")
+            raise pickle.UnpicklingError(f"expected a tensor storage, received {kind!r}")
         return _Storage(key, dtype, length)
 
 

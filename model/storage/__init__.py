@@ -7,7 +7,7 @@
     storage.move, remove, entry, exists, space, place
 
 places.py      `remote:path`
-interface.py   what every storage can do; local.py and rclone.py implement it
+interface.py   interface of all remotes and local folders, implemented by local.py and rclone.py
 settings.py    how a remote is configured; `webdav_account` for requests over HTTP besides rclone
 rclone_process.py, rclone_queries.py     rclone as a process; short queries through rclone-python
 webdav.py      requests where rclone behaves differently than needed: replacing a file at once

@@ -30,7 +30,7 @@ def test_a_killed_search_is_resumed_and_trains_its_choice(workspace: Path, photo
     assert tuning["trials"] > 1 and tuning["seconds"] < 1.1 * 60 * MINUTES
     assert json.loads(run("models", "show", "tuned", "--json").stdout)["files"]["tuning.json"]["size"] > 0
 
-    # A folder of this machine as a storage.
+    # A local folder as remote storage.
     storage = {"RCLONE_CONFIG_KEPT_TYPE": "alias", "RCLONE_CONFIG_KEPT_REMOTE": str(workspace / "kept")}
     shown = run(*TUNE, "--minutes", "0.05", "--no-train", "--output", "kept:chosen.yaml", **storage)
     assert shown.returncode == 0, shown.stderr

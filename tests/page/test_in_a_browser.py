@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 DESKTOP = {"viewport": {"width": 1180, "height": 900}}
 PHONE = {"viewport": {"width": 360, "height": 740}, "is_mobile": True, "has_touch": True, "device_scale_factor": 2}
-LEAST_TOUCH_TARGET = 44
+MIN_TOUCH_TARGET = 44
 QUESTIONS = "**/api/predict?*"
 SECONDS_BETWEEN_CHECKS = 3
 KEEP_NOTICES = """() => {
@@ -87,7 +87,7 @@ class Visit:
         self.page = context.new_page()
         self.complaints: list[str] = []
         self.addresses: set[str] = set()
-        self.asking = self.most_asking = 0
+        self.asking = self.max_asking = 0
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("console", self._hear)
         self.page.on("request", self._begin)
@@ -143,7 +143,7 @@ class Visit:
     def _begin(self, request: "playwright.Request") -> None:
         self.addresses.add(request.url)
         self.asking += "api/predict" in request.url
-        self.most_asking = max(self.most_asking, self.asking)
+        self.max_asking = max(self.max_asking, self.asking)
 
     def _end(self, request: "playwright.Request") -> None:
         self.asking -= "api/predict" in request.url
@@ -322,7 +322,7 @@ def test_the_page_works_on_a_phone(visit: Visit) -> None:
         assert page.evaluate("document.documentElement.scrollWidth") == 360, moment
         for target in page.locator("button:visible, select:visible, input:visible, a:visible").all():
             box = target.bounding_box()
-            assert box["height"] >= LEAST_TOUCH_TARGET, (moment, target.inner_text())
+            assert box["height"] >= MIN_TOUCH_TARGET, (moment, target.inner_text())
     assert page.locator("#heat-frame").evaluate("frame => frame.scrollLeft") > 0
     red, green, blue = page.evaluate("getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)")
     dark = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
@@ -342,7 +342,7 @@ def test_a_hundred_photos_are_cancelled_and_resumed(visit: Visit) -> None:
     assert len(visit.table().splitlines()) == 1 + over
     page.locator("#resume").click()
     visit.done(100)
-    assert visit.most_asking <= 3
+    assert visit.max_asking <= 3
     table = list(csv.reader(io.StringIO(visit.table())))
     assert [row[0] for row in table[1:]] == [f"{index:03}.jpg" for index in range(100)]
     assert len({tuple(row[1:]) for row in table[1:]}) == 1

@@ -83,7 +83,7 @@ def test_repeated_photos_would_cause_false_alarms_if_counted_each_time() -> None
 
 
 @pytest.mark.parametrize(
-    ("change", "least_power"),
+    ("change", "min_power"),
     [
         ("another kind of photos", 1.0),
         ("a brighter camera", 0.9),
@@ -91,7 +91,7 @@ def test_repeated_photos_would_cause_false_alarms_if_counted_each_time() -> None
         ("noise", 1.0),
     ],
 )
-def test_photos_of_another_kind_are_detected(change: str, least_power: float) -> None:
+def test_photos_of_another_kind_are_detected(change: str, min_power: float) -> None:
     rng = np.random.default_rng(2)
 
     def changed() -> np.ndarray:
@@ -104,7 +104,7 @@ def test_photos_of_another_kind_are_detected(change: str, least_power: float) ->
         return np.abs(rng.normal(size=(MIN_PHOTOS, FEATURES))).astype(np.float32)
 
     seen = [check(rng, changed()) for _ in range(20)]
-    assert sum(drift.verdict == "drift" for drift in seen) / 20 >= least_power
+    assert sum(drift.verdict == "drift" for drift in seen) / 20 >= min_power
     detected = seen[0]
     assert (
         detected.effect is not None
