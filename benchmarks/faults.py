@@ -219,7 +219,7 @@ def _send(number: signal.Signals) -> Callable[[psutil.Popen, Workspace], bool]:
 
 
 def _kill_and_damage(damage: Callable[[bytes], bytes]) -> Callable[[psutil.Popen, Workspace], bool]:
-    """Wait until there is a checkpoint."""
+    """Create a fault: once a checkpoint exists, kill the training and damage its last checkpoint."""
 
     def happen(training: psutil.Popen, workspace: Workspace) -> bool:
         while not _checkpoints(workspace) and training.poll() is None:

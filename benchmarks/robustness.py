@@ -42,7 +42,9 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=MINUTES, help="of load during trainings; a third more without")
-    parser.add_argument("--requests", type=int, default=REQUESTS, help="drawn from the description of the server")
+    parser.add_argument(
+        "--requests", type=int, default=REQUESTS, help="generated from the OpenAPI description of the server"
+    )
     parser.add_argument("--quick", action="store_true", help="a try in two minutes: --minutes 0.7 --requests 200")
     given = parser.parse_args()
     minutes, requests = (0.7, 200) if given.quick else (given.minutes, given.requests)
@@ -61,7 +63,7 @@ def main() -> None:
         _kinds_table(every, with_trainings[0], without_trainings[0]),
         _kills_table(kills),
     )
-    print("\n\n".join((*tables, _drawn_table(requests))))
+    print("\n\n".join((*tables, _generated_table(requests))))
 
 
 def _workspace(home: Path) -> Workspace:
@@ -162,7 +164,7 @@ def _kills_table(kills: dict[str, Kills]) -> str:
     return markdown_table(header, rows)
 
 
-def _drawn_table(requests: int) -> str:
+def _generated_table(requests: int) -> str:
     """Run the test that checks each response; it ends at the first that is wrong, late, or a 5xx."""
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-m", "slow", "tests/api/test_openapi.py"],

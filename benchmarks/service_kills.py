@@ -74,7 +74,7 @@ def _seconds(server: Server, kind: Kind) -> float:
     started = time.perf_counter()
     status, moment = _answer_and_moment(server, kind)
     if status != kind.status:
-        raise RuntimeError(f"expected status {kind.status} of a zip left in peace, received {status}")
+        raise RuntimeError(f"expected status {kind.status} of a zip without a kill, received {status}")
     return moment - started
 
 
@@ -123,6 +123,8 @@ def _workers(server: Server) -> list[psutil.Process]:
 
 _VICTIMS = {
     "the worker of the request": Victim(lambda server: _workers(server)[0], 503, f"503, {_IN_TIME}"),
-    "an idle worker": Victim(lambda server: _workers(server)[-1], 200, f"200, {_IN_TIME} more than in peace", True),
+    "an idle worker": Victim(
+        lambda server: _workers(server)[-1], 200, f"200, {_IN_TIME} more than without a kill", True
+    ),
     "the main process": Victim(_main_process, LOST, f"closed, {_IN_TIME}"),
 }

@@ -61,7 +61,7 @@ def main() -> None:
             sets["phytoplankton-mini"] = plankton_photos(Path(directory) / "plankton")
             sets["lego-signs, crops"] = lego_crops(Path(directory) / "lego")
         else:
-            print(f"Drawn photos only: there is no {DATASETS}, where the others would be.\n")
+            print(f"Synthetic photos only: {DATASETS}, with the real ones, does not exist.\n")
         rows = [_row(name, photos, per_class) for name, photos in sets.items() for per_class in PER_CLASS]
     header = ["photos per class", "held-out photos", "true accuracy", "estimate: cross-validation", "validation"]
     measures = ["mean error: cross-validation", "validation", "95 % interval covers: cross-validation", "validation"]

@@ -32,7 +32,7 @@ PHOTOS_IN_ZIP = 48
 MODEL = "signs"
 
 Case = tuple[str, int]
-"""What is sent, and by how many clients at once."""
+"""Content of a request, and number of concurrent clients."""
 
 CASES: tuple[Case, ...] = (("a photo", 1), ("a photo", 4), ("a photo", 16), ("a zip", 1), ("a zip", 4))
 PHOTOS_OF = {"a photo": 1, "a zip": PHOTOS_IN_ZIP}

@@ -113,5 +113,5 @@ def _append(workspace: Workspace, action: Literal["promote", "rollback"], name: 
 
 
 def _locked(workspace: Workspace) -> AbstractContextManager[None]:
-    """One writer at a time; the lock is on the folder, so that no file is left behind."""
+    """Allow one writer at a time; the lock is on the folder, so that no lock file remains."""
     return exclusive(workspace.models, _UNGUARDED)

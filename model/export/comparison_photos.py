@@ -1,4 +1,4 @@
-"""Photos to compare two formats of a model on: those of its test split if available, otherwise drawn ones."""
+"""Photos to compare two formats of a model on: those of its test split if available, otherwise synthetic ones."""
 
 import contextlib
 import dataclasses
@@ -43,16 +43,16 @@ class Photos:
 
 
 def find_photos(bundle: Bundle, count: int = PHOTOS) -> Photos:
-    """Photos of the dataset that the model was trained on; drawn ones if none of them can be read."""
+    """Photos of the dataset that the model was trained on; synthetic ones if none of them can be read."""
     for split in _LISTS:
         found = tuple(itertools.islice(_photos_of(bundle, split), count))
         if found:
             return Photos(found, f"{len(found)} {split} photos of its dataset")
-    return Photos(draw_photos(count), f"{count} drawn photos, because those of its dataset cannot be read")
+    return Photos(draw_photos(count), f"{count} synthetic photos, because those of its dataset cannot be read")
 
 
 def draw_photos(count: int) -> tuple[bytes, ...]:
-    """Photos of drawn traffic signs in a scene, as JPEG bytes; always the same."""
+    """Draw synthetic photos of traffic signs in a scene, as JPEG bytes; always the same."""
     signs = itertools.islice(itertools.cycle(SIGNS), count)
     return tuple(draw_demo_photo(sign, np.random.default_rng([0, number])) for number, sign in enumerate(signs))
 

@@ -318,7 +318,7 @@ def _other_structure(folder: TrainedFolder, found: Sequence[keras.layers.Layer])
 
 
 def _test_images(size: int) -> np.ndarray:
-    """Drawn images with coarse and fine structure, uint8 (n, size, size, 3); the training images are not available."""
+    """Synthetic images with coarse and fine structure, uint8 (n, size, size, 3); no training images are available."""
     rng = np.random.default_rng(0)
     grids = [rng.integers(0, 256, (cells, cells, 3), np.uint8) for cells in _CELLS_OF_TEST_IMAGES]
     return np.stack(

@@ -33,7 +33,7 @@ class ChildOptions:
         tag, gpu_tag: tags of the base image; an empty `gpu_tag` means that there is no image for GPUs.
         version: version of the child module.
         dataset_url: URL of the training data; empty if it is not available.
-        sample: photo for the test; None: a drawn one, because the repository is public.
+        sample: photo for the test; None: a synthetic one, because the repository is public.
         expires: last day of the link to the weights, as an ISO date; empty if it does not expire.
     """
 
@@ -92,7 +92,7 @@ def is_safe_address(url: str) -> bool:
 
 
 def read_sample(path: Path | None) -> tuple[str, bytes]:
-    """Suffix and bytes of the photo for the test: the given one, or a drawn one.
+    """Suffix and bytes of the photo for the test: the given one, or a synthetic one.
 
     Raises:
         ConfigError: the file is no photo, or cannot be read.

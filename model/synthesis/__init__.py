@@ -1,1 +1,1 @@
-"""Synthetic photos: cut-outs pasted on drawn backgrounds, and the demo dataset."""
+"""Synthetic photos: cut-outs pasted on synthetic backgrounds, and the demo dataset."""

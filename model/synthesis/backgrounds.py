@@ -1,4 +1,4 @@
-"""Drawn backgrounds for cut-outs: streets, walls, foliage and skies.
+"""Synthetic backgrounds for cut-outs: streets, walls, foliage and skies.
 
 A background is a float32 array of shape (height, width, 3), RGB, in about [0, 255].
 """

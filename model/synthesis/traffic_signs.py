@@ -1,4 +1,4 @@
-"""Drawn traffic signs: the cut-outs of the demo dataset.
+"""Synthetic traffic signs: the cut-outs of the demo dataset.
 
 A cut-out is an RGBA Pillow image of `CUTOUT_SIZE` x `CUTOUT_SIZE` pixels, transparent around the sign.
 It is drawn several times larger than in a photo, so that downscaling smooths its edges.

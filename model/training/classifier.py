@@ -56,8 +56,8 @@ class Classifier:
         history: a row per epoch of every phase.
         predictions: on `val`, by the head that validation chose, before it is refitted; on `test`, if the dataset
             has that split; and of `cross_validation`, if there was one and the backbone stayed frozen.
-        warnings: sentences about what may hurt, for the reader of the result.
-        remarks: sentences about choices of the training that are no problems.
+        warnings: sentences about possible problems, for the reader of the result.
+        remarks: sentences about choices of the training.
     """
 
     backbone: UsedBackbone

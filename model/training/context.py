@@ -27,8 +27,8 @@ class TrainingContext:
         work_directory: for checkpoints and large temporary files; an interrupted training is resumed from there.
         deadline: time at which to stop with the best model so far.
         journal: records each epoch and the final features.
-        warnings: sentences about what may hurt, for the reader of the result.
-        remarks: sentences about choices of the training that are no problems.
+        warnings: sentences about possible problems, for the reader of the result.
+        remarks: sentences about choices of the training.
     """
 
     data: TrainingData

@@ -44,7 +44,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 @pytest.mark.parametrize("form", FORMS)
 def test_every_format_and_its_script_predict_as_the_model(small: Bundle, tmp_path: Path, form: str) -> None:
     exported = export_form(small, form, tmp_path / form)
-    assert exported.max_difference < 1e-4 and "drawn photos" in exported.compared_on
+    assert exported.max_difference < 1e-4 and "synthetic photos" in exported.compared_on
     assert (tmp_path / form / "classes.txt").read_text().splitlines() == list(CLASSES)
     photo = tmp_path / "photo.jpg"
     photo.write_bytes(draw_photos(1)[0])
@@ -127,7 +127,7 @@ def test_a_truncated_archive_does_not_stop_an_export(signs: Path, tmp_path: Path
     archive = Path(shutil.make_archive(str(tmp_path / "signs"), "tar", signs / "images"))
     bundle = trained_on(str(archive), signs / "dataset_files", tmp_path / "models" / "signs", "a folder per class")
     archive.write_bytes(archive.read_bytes()[:3000])
-    assert "drawn" in find_photos(bundle).origin
+    assert "synthetic" in find_photos(bundle).origin
 
 
 def test_photos_of_a_remote_dataset_are_read_from_its_complete_local_copy(
@@ -138,14 +138,14 @@ def test_photos_of_a_remote_dataset_are_read_from_its_complete_local_copy(
     place = "rshare:datasets/signs.tar"
     bundle = trained_on(place, signs / "dataset_files", tmp_path / "models" / "signs")
     shutil.copytree(signs, cached_copy_path(place))
-    assert "drawn" in find_photos(bundle).origin, "a copy that was not carried to its end"
+    assert "synthetic" in find_photos(bundle).origin, "a copy that was not carried to its end"
     shutil.rmtree(cached_copy_path(place))
     pull(archive, cached_copy_path(place), mirror=True)
     assert find_photos(bundle).origin == "8 test photos of its dataset"
 
 
 def test_photos_of_the_test_split_are_read_in_place(signs: Path, tmp_path: Path) -> None:
-    assert "drawn" in find_photos(write_model(tmp_path / "models" / "unknown")).origin
+    assert "synthetic" in find_photos(write_model(tmp_path / "models" / "unknown")).origin
     bundle = trained_on(str(signs), signs / "dataset_files", tmp_path / "models" / "signs")
     photos = find_photos(bundle, 5)
     assert photos.origin == "5 test photos of its dataset" and photos.decode(bundle).shape == (5, 8, 8, 3)
