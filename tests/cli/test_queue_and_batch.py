@@ -80,7 +80,7 @@ def test_a_queued_training_starts_when_a_slot_is_free(workspace: Path, photos: P
     other.lock.close()
     said, _ = waiting.communicate(timeout=120)
     assert waiting.returncode == 0, said
-    assert "mine is queued, after other" in said
+    assert "mine is queued after other" in said
     assert (workspace / "models" / "mine" / "manifest.json").exists()
 
 

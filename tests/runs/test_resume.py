@@ -137,7 +137,7 @@ def test_a_training_whose_dataset_was_unavailable_can_be_resumed(workspace, shap
         if phase == "fine_tune_inputs" and mount.exists():
             mount.rename(tmp_path / "elsewhere")
 
-    with pytest.raises(StorageError, match="See to its disk or mount"):
+    with pytest.raises(StorageError, match="Check its disk or mount"):
         train(dataclasses.replace(_config(mount), batch_size=4), workspace, unmount)
     with pytest.raises(StorageError):
         resume("m", workspace)
@@ -154,7 +154,7 @@ def test_a_training_is_not_resumed_with_other_images(workspace, shapes, tmp_path
     with pytest.raises(Interruption):
         train(_config(mine), workspace, _stop_at("fine_tune", 1))
     (mine / "circle" / "000.jpg").unlink()
-    with pytest.raises(DatasetError, match="expected the images that the training m began with"):
+    with pytest.raises(DatasetError, match="expected the images that the training m started with"):
         resume("m", workspace)
 
 
