@@ -39,7 +39,10 @@ def migrate(content: Mapping[str, Any], where: str) -> dict[str, Any]:
     migrated = dict(content)
     version = migrated["format_version"]
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise ModelDamagedError(f"{where}: expected format_version 1 to {FORMAT_VERSION}, received {version!r}.")
+        raise ModelDamagedError(
+            f"{where}: expected format_version 1 to {FORMAT_VERSION}, received {version!r}. Train or download the "
+            "model again."
+        )
     if version > FORMAT_VERSION:
         raise ModelDamagedError(
             f"{where}: expected format_version {FORMAT_VERSION} or older, received {version}. The model was written by "
