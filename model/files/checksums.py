@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 _BLOCK = 1 << 20
+_DIGEST_BYTES = 32
 
 
 def file_sha256(path: Path) -> str:
@@ -18,3 +19,14 @@ def file_checksum(path: Path, algorithm: str) -> str:
         while block := stream.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()
+
+
+def with_checksum(content: bytes) -> bytes:
+    """The sha256 of some content, 32 bytes, followed by the content."""
+    return hashlib.sha256(content).digest() + content
+
+
+def verified_content(stored: bytes) -> bytes | None:
+    """The content that `with_checksum` stored; None if it is damaged."""
+    digest, content = stored[:_DIGEST_BYTES], stored[_DIGEST_BYTES:]
+    return content if hashlib.sha256(content).digest() == digest else None

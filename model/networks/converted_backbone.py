@@ -1,15 +1,14 @@
 """Pretrained backbones in ONNX, converted once and kept in the cache."""
 
-import hashlib
 import logging
 from pathlib import Path
 
 from model import durable
 from model.backbones import Backbone
+from model.files.checksums import verified_content, with_checksum
 from model.workspace import cache_directory
 
 _GRAPH_FORMAT = 2
-_DIGEST_BYTES = 32
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +32,7 @@ def converted_backbone(backbone: Backbone, image_size: int) -> bytes:
         content = convert_backbone(build_backbone(backbone, image_size, "imagenet")).SerializeToString()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            durable.write_bytes(path, hashlib.sha256(content).digest() + content)
+            durable.write_bytes(path, with_checksum(content))
         except OSError as error:
             log.warning("the converted backbone could not be saved in %s: %s", path, error)
     return content
@@ -54,8 +53,7 @@ def _checked(path: Path) -> bytes | None:
         stored = path.read_bytes()
     except OSError:
         return None
-    digest, content = stored[:_DIGEST_BYTES], stored[_DIGEST_BYTES:]
-    if hashlib.sha256(content).digest() == digest:
-        return content
-    log.warning("%s is damaged: the backbone is converted again", path)
-    return None
+    content = verified_content(stored)
+    if content is None:
+        log.warning("%s is damaged: the backbone is converted again", path)
+    return content

@@ -1,6 +1,5 @@
 """Checkpoints of a training: written atomically, verified by checksum, the last two kept."""
 
-import hashlib
 import io
 import json
 import logging
@@ -12,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from model import durable
+from model.files.checksums import verified_content, with_checksum
 
 KEPT = 2
 # The name of a file in the work directory of a training, see `CachedCounts`.
 CACHED_FEATURES = "cached_features.json"
 _STATE = "state"
-_DIGEST_BYTES = 32
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +45,7 @@ class Checkpoints:
         content = buffer.getvalue()
         existing = self._files()
         number = 1 + max((int(path.stem) for path in existing), default=0)
-        durable.write_bytes(self._directory / f"{number:08}.ckpt", hashlib.sha256(content).digest() + content)
+        durable.write_bytes(self._directory / f"{number:08}.ckpt", with_checksum(content))
         for path in existing[: -(KEPT - 1)]:
             path.unlink()
 
@@ -55,9 +54,8 @@ class Checkpoints:
         files = self._files()
         while files:
             path = files.pop()
-            content = path.read_bytes()
-            digest, archive = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
-            if hashlib.sha256(archive).digest() == digest:
+            archive = verified_content(path.read_bytes())
+            if archive is not None:
                 return _unpack(archive)
             instead = f"trying the previous one, {files[-1].name}" if files else "there is no other, starting again"
             log.warning("the checkpoint %s is damaged: %s", path, instead)
