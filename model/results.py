@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from model.backbones import find_backbone
 from model.config import RESIZE_MODES, TrainConfig
+from model.intensity import FULL, Intensity
 
 if TYPE_CHECKING:
     import numpy as np
@@ -65,11 +66,12 @@ def no_progress(phase: str, done: int, total: int, /, **metrics: float) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class InputSpec:
-    """Input of a network: images uint8 (height, width, 3), and the way an image is resized to that.
+    """Input of a network: images uint8 (height, width, 3), and the way an image is brought to that.
 
     Attributes:
         height, width: size in pixels.
         resize: `squash` changes the aspect ratio, `pad` adds a gray border, `crop` takes the centre.
+        intensity: how photos with more than 8 bits per channel are reduced to 8.
 
     Raises:
         ValueError: unknown resize mode.
@@ -78,15 +80,16 @@ class InputSpec:
     height: int
     width: int
     resize: str = "squash"
+    intensity: Intensity = FULL
 
     def __post_init__(self) -> None:
         if self.resize not in RESIZE_MODES:
             raise ValueError(f"resize: expected one of {', '.join(RESIZE_MODES)}, received {self.resize!r}")
 
     @classmethod
-    def square(cls, side: int, resize: str = "squash") -> "InputSpec":
+    def square(cls, side: int, resize: str = "squash", intensity: Intensity = FULL) -> "InputSpec":
         """Square input of this height and width, in pixels."""
-        return cls(side, side, resize)
+        return cls(side, side, resize, intensity)
 
     @classmethod
     def from_config(cls, config: TrainConfig) -> "InputSpec":

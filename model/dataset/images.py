@@ -3,6 +3,7 @@
 Pixels are uint8 RGB in [0, 255] of shape (height, width, 3); a size is (height, width) in pixels.
 """
 
+import dataclasses
 import io
 from pathlib import Path
 
@@ -10,7 +11,10 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from model.dataset import dicom
+from model.dataset.gray_levels import reduce_photo
+from model.dataset.value_distribution import ValueDistribution
 from model.errors import ImageError, ImageTooLargeError
+from model.intensity import FULL, Intensity
 from model.results import InputSpec
 
 # Pillow has more formats, but some start other programs (EPS) and some accept almost any bytes (TGA).
@@ -72,20 +76,38 @@ _SIGNATURES = (
 )
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class DecodedPhoto:
+    """Photo as a network sees it.
+
+    Attributes:
+        pixels: uint8 RGB of shape (height, width, 3), writable.
+        values: distribution of the values in the file, if they have more than 8 bits per channel; otherwise None.
+    """
+
+    pixels: np.ndarray
+    values: ValueDistribution | None
+
+
 def decode_image(content: bytes, spec: InputSpec | None = None, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Decode an image to uint8 RGB of shape (height, width, 3), writable; see `decode_photo`."""
+    return decode_photo(content, spec, max_pixels).pixels
+
+
+def decode_photo(
+    content: bytes,
+    spec: InputSpec | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> DecodedPhoto:
     """Decode an image, apply its EXIF orientation, and resize it to the input of a network.
 
     A JPEG much larger than the input is decoded at 1/2, 1/4 or 1/8 of its scale (DCT scaling), never below
-    the input's size. Transparent parts become white. Of several frames the first is taken. 16-bit channels are scaled
-    by their full range; for 32-bit integers and floats see `_to_8_bits`.
+    the input's size. Transparent parts become white. Of several frames the first is taken.
 
     Args:
         content: bytes of the file.
-        spec: size and resize mode; None keeps the size of the image.
+        spec: size, resize mode and intensity range; None keeps the size of the image, and the full intensity range.
         max_pixels: maximum number of pixels, checked on the header before decoding.
-
-    Returns:
-        uint8 RGB of shape (height, width, 3), writable.
 
     Raises:
         ImageTooLargeError: more than `max_pixels` pixels.
@@ -96,8 +118,9 @@ def decode_image(content: bytes, spec: InputSpec | None = None, max_pixels: int 
         if spec is not None:
             _decode_small(image, spec)
         image.load()
-        image = _upright(_to_rgb(image))
-        return np.array(image if spec is None else _fit(image, spec))
+        image, values = _to_rgb(image, spec.intensity if spec else FULL)
+        image = _upright(image)
+        return DecodedPhoto(np.array(image if spec is None else _fit(image, spec)), values)
     except (ImageError, MemoryError):
         raise
     # Decoders raise any exception for a damaged file: OSError, SyntaxError, struct.error, IndexError, zlib.error ...
@@ -124,7 +147,8 @@ def fit_image(image: DecodedImage, spec: InputSpec) -> np.ndarray:
             raise ImageError(f"expected an array uint8 RGB of shape (height, width, 3), received {received}")
         image = Image.fromarray(image)
     try:
-        return np.array(_fit(_upright(_to_rgb(image)), spec))
+        rgb, _ = _to_rgb(image, spec.intensity)
+        return np.array(_fit(_upright(rgb), spec))
     except MemoryError:
         raise
     # As in `decode_image`.
@@ -219,38 +243,20 @@ def _decode_small(image: Image.Image, spec: InputSpec) -> None:
     image.draft(None, target)
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _to_rgb(image: Image.Image, intensity: Intensity) -> tuple[Image.Image, ValueDistribution | None]:
     if image.mode.startswith(("I", "F")):
         deep = np.asarray(image)
         # Pillow reads 16-bit netpbm files as 32-bit integers of the range of 16.
         if image.mode == "I" and image.format == "PPM":
             deep = deep.astype(np.uint16)
-        return Image.fromarray(_to_8_bits(deep)).convert("RGB")
+        gray, values = reduce_photo(deep, intensity)
+        return Image.fromarray(gray).convert("RGB"), values
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         white = Image.new("RGB", image.size, "white")
         white.paste(layer, mask=layer.getchannel("A"))
-        return white
-    return image.convert("RGB")
-
-
-def _to_8_bits(values: np.ndarray) -> np.ndarray:
-    """Scale gray values of more than 8 bits to uint8, which Pillow would clip.
-
-    16-bit values are scaled by their full range, as Pillow does with 16-bit RGB: the high byte counts.
-    32-bit integers and floats have no range of their own: it is [0, 1] for floats, [0, 255] or [0, 65535]
-    where all values are inside, else from the lowest value to the highest. NaN and infinities become 0.
-    """
-    if values.dtype.kind == "u" and values.dtype.itemsize == 2:
-        return (values >> 8).astype(np.uint8)
-    finite = np.nan_to_num(values.astype(np.float32), nan=0, posinf=0, neginf=0)
-    low, high = float(finite.min()), float(finite.max())
-    ranges = (1.0, 255.0, 65535.0) if values.dtype.kind == "f" else (255.0, 65535.0)
-    top = next((top for top in ranges if low >= 0 and high <= top), None)
-    if top is None:
-        finite -= low
-        top = high - low or 1.0
-    return np.rint(finite * np.float32(255 / top)).astype(np.uint8)
+        return white, None
+    return image.convert("RGB"), None
 
 
 def _orientation(image: Image.Image) -> int:
