@@ -93,6 +93,7 @@ HTTP_ERRORS: dict[type[errors.TopgraftError], type[ApiError]] = {
     errors.StorageError: Unavailable,
     errors.StorageSettingsError: Unavailable,
     errors.StorageRefusedError: Unavailable,
+    errors.StorageRequestTooLargeError: Unavailable,
     errors.StorageNotFoundError: BadRequest,
     errors.StorageFullError: Unavailable,
     errors.StorageBusyError: TryAgain,

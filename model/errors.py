@@ -16,6 +16,7 @@
     ├── StorageError            files cannot be read or written: a full disk, no permission
     │   ├── StorageSettingsError      remote storage is not configured, or wrongly
     │   ├── StorageRefusedError       it rejects the user, the password or the request (401, 403)
+    │   │   └── StorageRequestTooLargeError  a proxy limits the size of a single request (413)
     │   ├── StorageNotFoundError      there is no file or folder of that name (404)
     │   ├── StorageFullError          no space is left, local or remote
     │   ├── StorageBusyError          it is locked or overloaded (423, 429, 5xx)
@@ -106,9 +107,16 @@ class WeightsError(TopgraftError):
 
 
 class StorageError(TopgraftError):
-    """Files cannot be read or written: a full disk, no permission."""
+    """Files cannot be read or written: a full disk, no permission.
+
+    Attributes:
+        cause: part of the message that states what happened; empty if it is not known separately.
+        advice: part of the message that states what to do.
+    """
 
     exit_status = 5
+    cause: str = ""
+    advice: str = ""
 
 
 class StorageSettingsError(StorageError):
@@ -119,6 +127,10 @@ class StorageSettingsError(StorageError):
 
 class StorageRefusedError(StorageError):
     """Remote storage rejects the user, the password or the request; not retried, because that may lock the account."""
+
+
+class StorageRequestTooLargeError(StorageRefusedError):
+    """A proxy or web server limits the size of a single request (413); the storage itself is not full."""
 
 
 class StorageNotFoundError(StorageError):

@@ -16,7 +16,7 @@ from typing import Any
 from model.environment import STORAGE_SECONDS
 from model.errors import StorageUnreachableError
 from model.processes import start_child
-from model.storage.failures import failure
+from model.storage.failures import failure, is_about_failure
 from model.storage.settings import rclone_program
 
 _BLOCK = 1 << 20
@@ -80,7 +80,8 @@ class _Log:
             return False
         if record.get("level") in _ERROR_LEVELS:
             self.names.add(str(record.get("object", "")))
-            self.errors.append(str(record.get("msg", "")))
+            if is_about_failure(text := str(record.get("msg", ""))):
+                self.errors.append(text)
         elif "stats" not in record:
             self.notices.append(str(record.get("msg", "")))
         else:
