@@ -26,7 +26,7 @@ async def cancel_if_disconnected(request: web.Request, handler: Handler) -> web.
 
     `api.worker_pool.WorkerPool.apply` passes the cancellation on to the worker process.
     """
-    if request.method != "POST" or not request.path.rstrip("/").endswith("/predict"):
+    if not is_prediction(request):
         return await handler(request)
     response = asyncio.ensure_future(handler(request))
     try:
@@ -36,6 +36,11 @@ async def cancel_if_disconnected(request: web.Request, handler: Handler) -> web.
         return await response
     finally:
         response.cancel()
+
+
+def is_prediction(request: web.Request) -> bool:
+    """Whether a request is a prediction."""
+    return request.method == "POST" and request.path.rstrip("/").endswith("/predict")
 
 
 def _is_disconnected(request: web.Request) -> bool:

@@ -46,6 +46,10 @@ class NotFound(ApiError, web.HTTPNotFound):
     """404: there is no trained model of that name."""
 
 
+class NotAcceptable(ApiError, web.HTTPNotAcceptable):
+    """406: the client accepts no content type of the answers."""
+
+
 class TooLarge(ApiError, web.HTTPRequestEntityTooLarge):
     """413: more bytes or pixels than allowed."""
 

@@ -15,6 +15,7 @@ from aiohttp import web
 from api.cancellation import Handler, cancel_if_disconnected
 from api.data_uri import MAX_CHARACTERS
 from api.errors import ApiError, BadRequest, TooLarge
+from api.negotiation import negotiate_content_type
 from api.temporary import explain_temporary_errors
 from model import environment
 from model.errors import TopgraftError, TrainingStoppedError
@@ -32,7 +33,7 @@ def guard_server() -> None:
     server = sys.modules.get("deepaas.api")
     application: web.Application | None = getattr(server, "APP", None)
     if application is not None and not application.frozen and check_request not in application.middlewares:
-        application.middlewares.extend((check_request, describe_deletion, cancel_if_disconnected))
+        application.middlewares.extend(MIDDLEWARES)
 
 
 @web.middleware
@@ -72,6 +73,10 @@ async def describe_deletion(request: web.Request, handler: Handler) -> web.Strea
         status = "cancelled" if isinstance(error, TrainingStoppedError) else "error"
         described = {"uuid": request.match_info.get("uuid"), "status": status, "message": error.message}
         return web.json_response(described)
+
+
+MIDDLEWARES = (negotiate_content_type, check_request, describe_deletion, cancel_if_disconnected)
+"""The middlewares of the server, the outermost first."""
 
 
 async def _receive(request: web.Request) -> None:

@@ -17,7 +17,7 @@ from marshmallow import fields
 import model
 from api.errors import Unavailable, as_http_errors
 from api.incoming import guard_server
-from api.responses import RENDERERS, Answer, log_progress
+from api.responses import Answer, log_progress, renderer
 from api.schemas import predict_fields, response_fields, train_fields
 from api.uploads import Photos, open_photos
 from api.worker_pool import install_worker_pool
@@ -142,7 +142,7 @@ def predict(
     Args:
         image: DEEPaaS's `UploadedFile`.
         url: an http, https or data URI.
-        accept: a content type of `api.responses.RENDERERS`; any other means JSON.
+        accept: a content type of `api.responses.ACCEPTED_TYPES`; any other means JSON.
         options: options of `PredictConfig`.
 
     Returns:
@@ -155,12 +155,11 @@ def predict(
     with USAGE.request(accept) as request, as_http_errors(), open_photos(image, url) as photos:
         config = load(PredictConfig, options)
         predictor, warnings = MODEL_CACHE.find(_workspace(), config.model)
-        render = RENDERERS.get(accept, RENDERERS["application/json"])
         predictions = CANCELLATION.checked(_predictions(predictor, photos, config))
         predictions = request.counted(predictions, predictor.bundle, photos.single is None)
         if photos.single is None:
             predictions = log_progress(predictions, photos.name, photos.total)
-        return render(Answer(predictor, predictions, photos.single, config, warnings))
+        return renderer(accept)(Answer(predictor, predictions, photos.single, config, warnings))
 
 
 def _predictions(predictor: "Predictor", photos: Photos, config: PredictConfig) -> Iterator[Prediction]:

@@ -109,9 +109,27 @@ def as_picture(answer: Answer) -> io.BytesIO:
 
 RENDERERS: dict[str, Callable[[Answer], Any]] = {
     "application/json": as_json,
-    "text/csv": as_csv,
+    "application/csv": as_csv,
     "image/png": as_picture,
 }
+
+ANNOUNCED_AS = {"text/csv": "application/csv"}
+"""Further content types of the answers -> those under which Swagger announces them.
+
+The platform's web page does not start if predict announces a type other than application, image, audio or video.
+"""
+
+ACCEPTED_TYPES = tuple(
+    accepted
+    for announced in RENDERERS
+    for accepted in (*(other for other, name in ANNOUNCED_AS.items() if name == announced), announced)
+)
+"""All content types of the answers, preferred first."""
+
+
+def renderer(accept: str) -> Callable[[Answer], Any]:
+    """The renderer of a content type; any other than those of the answers means JSON."""
+    return RENDERERS.get(ANNOUNCED_AS.get(accept, accept), as_json)
 
 
 def log_progress(

@@ -19,9 +19,11 @@ def train_fields() -> dict[str, fields.Field]:
 def predict_fields() -> dict[str, fields.Field]:
     """Arguments of predict: an image or a URL, every option of `PredictConfig`, and the content type of the answer."""
     return {
-        # The platform's user interface chooses the kind of upload by exactly one of the words
-        # image, audio, video in this text.
-        "image": _file_field(f"The image to classify ({FORMAT_NAMES}), or a zip of up to 10,000. Either this or url."),
+        # The platform's web page offers an upload by exactly one of the words image, audio, video in this text. The
+        # comment, which Swagger UI does not show, makes it a field for any file: one for images takes no zip.
+        "image": _file_field(
+            f"The image to classify ({FORMAT_NAMES}), or a zip of up to 10,000. Either this or url. <!-- #noparse -->"
+        ),
         "url": fields.Str(
             load_default=None,
             allow_none=True,
@@ -36,7 +38,8 @@ def predict_fields() -> dict[str, fields.Field]:
             # A fresh list each time: DEEPaaS appends to it.
             validate=validate.OneOf(list(RENDERERS)),
             metadata={
-                "description": "Content type of the answer: JSON, a CSV table, or a PNG figure with an activation map.",
+                "description": "Content type of the answer: JSON, a CSV table (also as text/csv), or a PNG figure with "
+                "an activation map.",
                 "location": "headers",
             },
         ),

@@ -23,7 +23,7 @@ from model.workspace import Workspace, find_workspace
 
 log = logging.getLogger(__name__)
 
-_FORMATS = {"application/json": "json", "text/csv": "csv", "image/png": "png"}
+_FORMATS = {"application/json": "json", "application/csv": "csv", "text/csv": "csv", "image/png": "png"}
 
 
 class CountedRequest:

@@ -1,13 +1,15 @@
 """A workspace that the plug-in finds, and uploads as DEEPaaS makes them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from api import plugin, worker_state
 from model.workspace import Workspace
+from tests.support.deepaas_server import Server, running_server
 from tests.support.fake_predictor import Upload
+from tests.support.small_model import write_small_model
 
 
 @pytest.fixture
@@ -31,3 +33,13 @@ def upload(tmp_path: Path) -> Callable[..., Upload]:
         return Upload("image", str(path), "application/octet-stream", name)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A live server with the model `small`, for tests that neither train nor change it."""
+    home = tmp_path_factory.mktemp("home")
+    (home / "data").mkdir()
+    write_small_model(home / "models" / "small")
+    with running_server(home) as running:
+        yield running

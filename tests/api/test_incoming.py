@@ -12,7 +12,7 @@ import pytest
 from aiohttp import ClientSession, web
 
 from api.cancellation import cancel_if_disconnected
-from api.incoming import check_request, describe_deletion, guard_server
+from api.incoming import MIDDLEWARES, check_request, guard_server
 
 FORM = {"Content-Type": "multipart/form-data; boundary=xx"}
 JSON = {"Content-Type": "application/json"}
@@ -211,7 +211,7 @@ def test_the_middleware_is_added_to_deepaas_once(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "deepaas.api", types.SimpleNamespace(APP=application))
     guard_server()
     guard_server()
-    assert list(application.middlewares) == [check_request, describe_deletion, cancel_if_disconnected]
+    assert list(application.middlewares) == list(MIDDLEWARES)
 
 
 def test_without_a_server_no_middleware_is_added(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Photos that tests draw: grey, of two colours, or noise of which no two are alike."""
 
 import io
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,15 @@ def photo(brightness: int = 200, form: str = "JPEG", size: tuple[int, int] = (32
     """A gray image of (width, height) `size`."""
     stream = io.BytesIO()
     Image.new("RGB", size, (brightness,) * 3).save(stream, form)
+    return stream.getvalue()
+
+
+def zip_of(**files: bytes) -> bytes:
+    """A zip of files by their names."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
     return stream.getvalue()
 
 
