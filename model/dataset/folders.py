@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from model.dataset.image_files import images_below, is_image
-from model.dataset.listing import EXPECTED, Listing, is_listable, raise_all
+from model.dataset.listing import EXPECTED, Listing, Problems, is_listable
 from model.errors import DatasetError
 from model.files.browsing import describe_content, files_in, folders_in, name_some, printable
 from model.results import SPLITS, Sample, Split
@@ -43,7 +43,7 @@ def read_class_folders(root: Path) -> Listing:
         _refuse_layout(root, folders, loose, unlistable)
     if len(filled) < 2:
         problems.append(f"{root}: expected images of two classes or more, found images of one: {filled[0]}")
-    raise_all(root, problems)
+    Problems(problems).raise_all(root)
     ignored += [path.name for path in files_in(root)]
     return Listing(
         layout="a folder per class",
@@ -90,7 +90,7 @@ def read_split_folders(root: Path) -> Listing:
         problems.append(f"{train}: expected a folder per class with images, found {describe_content(train)}")
     elif len(classes) < 2:
         problems.append(f"{root}: expected images of two classes or more, found one: {classes[0]}")
-    raise_all(root, problems)
+    Problems(problems).raise_all(root)
     named = ", ".join(f"{folders[split][0].name}/" for split in SPLITS if split in folders)
     return Listing(
         layout=f"{named} with a folder per class",

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from model.errors import DatasetError
@@ -54,14 +54,37 @@ def is_listable(name: str) -> bool:
     return bool(name) and name == name.strip(BLANKS) and not re.search(r"[\r\n\0]", name) and name[0] != "\ufeff"
 
 
-def describe_problems(problems: Sequence[str]) -> str:
+class Problems:
+    """Problems of a dataset, which are all reported at once; of very many only the first are kept, and counted."""
+
+    def __init__(self, problems: Iterable[str] = ()) -> None:
+        self.first: list[str] = []
+        self.count = 0
+        self.extend(problems)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def add(self, problem: str) -> None:
+        """Add a problem: one sentence, which begins with the place."""
+        self.count += 1
+        if len(self.first) < _PROBLEMS_SHOWN:
+            self.first.append(problem)
+
+    def extend(self, problems: Iterable[str]) -> None:
+        """Add several problems."""
+        for problem in problems:
+            self.add(problem)
+
+    def raise_all(self, root: Path) -> None:
+        """Raise a DatasetError with all problems of the dataset in `root`, if there are any."""
+        if self:
+            raise DatasetError(f"{root}: {describe_problems(self)}")
+
+
+def describe_problems(problems: Sequence[str] | Problems) -> str:
     """Format problems as text, one per line; of many problems the first ones and their number."""
+    first = problems.first if isinstance(problems, Problems) else problems[:_PROBLEMS_SHOWN]
     head = "a problem in the dataset:" if len(problems) == 1 else f"{len(problems):,} problems in the dataset:"
-    more = len(problems) - _PROBLEMS_SHOWN
-    return "\n  ".join([head, *problems[:_PROBLEMS_SHOWN], *([f"... and {more:,} more"] if more > 0 else [])])
-
-
-def raise_all(root: Path, problems: Sequence[str]) -> None:
-    """Raise a DatasetError with all problems, if there are any."""
-    if problems:
-        raise DatasetError(f"{root}: {describe_problems(problems)}")
+    more = len(problems) - len(first)
+    return "\n  ".join([head, *first, *([f"... and {more:,} more"] if more > 0 else [])])

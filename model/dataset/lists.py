@@ -1,19 +1,24 @@
 """AI4OS layout: lists in `dataset_files/` (classes.txt and a list of each split), and the images in `images/`."""
 
 import dataclasses
+import errno
+import os
 import posixpath
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from model import durable
-from model.dataset.listing import BLANKS, CLASSES, DATASET_FILES, IMAGES, Listing, raise_all
+from model.dataset.list_lines import possible_readings
+from model.dataset.listing import BLANKS, CLASSES, DATASET_FILES, IMAGES, Listing, Problems
+from model.dataset.text_files import read_lines
 from model.errors import DatasetError
 from model.files.browsing import describe_content, folders_in
 from model.results import SPLITS, Sample, Split
 
-# A longer number is no label, and `int` is slow on very long ones.
-_LABEL = re.compile(r"[+-]?[0-9]{1,18}")
+# Number of the class and name, in either order.
+_NUMBERED = re.compile(r"(\d+)[\s,;:.)-]+\S.*|.*\S[\s,;:]+(\d+)")
+_QUOTED = re.compile(r"""(["']).*\1""")
 
 
 def read_lists(root: Path, images_directory: str) -> Listing:
@@ -22,15 +27,21 @@ def read_lists(root: Path, images_directory: str) -> Listing:
     missing = [name for name in (CLASSES, "train.txt") if not (files / name).is_file()]
     if missing:
         raise DatasetError(f"{files}: expected {CLASSES} and train.txt, found {describe_content(files)}")
-    problems: list[str] = []
-    classes = _read_classes(files / CLASSES, problems)
+    problems = Problems()
+    warnings: list[str] = []
+    classes = _read_classes(files / CLASSES, problems, warnings.append)
     images = root / (images_directory or IMAGES)
-    lines = {split: list(_read_list(files / f"{split}.txt", classes, problems)) for split in SPLITS}
-    problems += _listed_twice(line for split in SPLITS for line in lines[split])
+    label_of = {name: label for label, name in enumerate(classes)}
+    reader = _ListReader(images, label_of, problems, warnings.append)
+    lines = {split: list(reader.read(files / f"{split}.txt")) for split in SPLITS}
+    everything = [line for split in SPLITS for line in lines[split]]
+    if classes:
+        problems.extend(_label_problems(everything, files / CLASSES, len(classes)))
+    problems.extend(_listed_twice(everything))
     if not lines["train"] and not problems:
-        problems.append(f"{files / 'train.txt'}: expected lines `path label`, found none")
-    problems += _missing_images([line for split in SPLITS for line in lines[split]], images, root)
-    raise_all(root, problems)
+        problems.add(f"{files / 'train.txt'}: expected lines `path label`, found none")
+    problems.extend(_missing_images(everything, images, root))
+    problems.raise_all(root)
     return Listing(
         layout=f"lists in {DATASET_FILES}/",
         root=images,
@@ -39,6 +50,7 @@ def read_lists(root: Path, images_directory: str) -> Listing:
             split: tuple(Sample(images / line.name, line.name, line.label) for line in lines[split]) for split in SPLITS
         },
         has_splits=True,
+        warnings=(*warnings, *_moved(reader.moved, images), *_no_first_label(everything, classes)),
     )
 
 
@@ -61,78 +73,152 @@ def write_classes(directory: Path, classes: Iterable[str]) -> None:
     durable.write_text(directory / CLASSES, "".join(f"{name}\n" for name in classes))
 
 
-def parse_line(line: str) -> tuple[str, int] | None:
-    """Parse a line of a list to path and label; None if the line is not `path label`.
-
-    The label is the last field, so the path may contain spaces.
-    """
-    line = line.rstrip(BLANKS)
-    end = max(line.rfind(blank) for blank in BLANKS) + 1
-    name, label = line[:end].rstrip(BLANKS), line[end:]
-    return (name, int(label)) if name and _LABEL.fullmatch(label) else None
-
-
 @dataclasses.dataclass(frozen=True)
 class _Line:
     where: str
     name: str
     label: int
+    exists: bool
 
 
-def _read_classes(path: Path, problems: list[str]) -> list[str]:
-    names = _read_lines(path, problems)
+@dataclasses.dataclass(frozen=True)
+class _ListReader:
+    """Reader of the lists of a dataset; see `model.dataset.list_lines` for the forms of a line.
+
+    Attributes:
+        images: folder that the paths are relative to.
+        label_of: class name -> label.
+        problems: receives what cannot be read.
+        warn: called with a sentence about an uncertain encoding.
+        moved: receives absolute paths of another folder with the same name as the folder of the images.
+    """
+
+    images: Path
+    label_of: Mapping[str, int]
+    problems: Problems
+    warn: Callable[[str], None]
+    moved: list[str] = dataclasses.field(default_factory=list)
+
+    def read(self, path: Path) -> Iterator[_Line]:
+        """Lines of a list, which may be missing; a path outside the folder of the images is a problem."""
+        if not path.exists():
+            return
+        for number, text in enumerate(read_lines(path, self.problems, self.warn), start=1):
+            if text.strip(BLANKS):
+                yield from self._read_line(text, f"{path}:{number}")
+
+    def _read_line(self, text: str, where: str) -> Iterator[_Line]:
+        literal: _Line | None = None
+        outside, label_of_outside = "", -1
+        for written, label in possible_readings(text, self.label_of):
+            name = self._inside(written)
+            if name is None:
+                if not outside:
+                    outside, label_of_outside = posixpath.normpath(written), label
+                continue
+            line = _Line(where, name, label, _is_file(self.images / name))
+            if line.exists:
+                yield line
+                return
+            literal = literal or line
+        end = self._end_of(outside) if outside.startswith("/") else ""
+        if end and outside.endswith(f"/{self.images.name}/{end}"):
+            self.moved.append(outside)
+            yield _Line(where, end, label_of_outside, True)
+        elif outside and (literal is None or "/" in outside):
+            advice = f". There is {end!r}: remove the part before it" if end else ""
+            self.problems.add(f"{where}: expected a path inside the images folder, received {outside!r}{advice}")
+        elif literal:
+            yield literal
+        else:
+            self.problems.add(
+                f"{where}: expected `path label` with a whole number or a class name as the label, received "
+                f"{text[:200]!r}"
+            )
+
+    def _inside(self, written: str) -> str | None:
+        """Path relative to the folder of the images; None if it is outside."""
+        name = posixpath.normpath(written)
+        if name.startswith("/"):
+            for folder in dict.fromkeys((os.path.abspath(self.images), os.path.realpath(self.images))):
+                if name.startswith(f"{folder}/"):
+                    return name[len(folder) + 1 :]
+            return None
+        return None if name == ".." or name.startswith("../") else name
+
+    def _end_of(self, outside: str) -> str:
+        """Longest end of an absolute path that is the path of an image; empty if there is none."""
+        parts = outside.split("/")
+        ends = ("/".join(parts[at:]) for at in range(1, len(parts)))
+        return next((end for end in ends if _is_file(self.images / end)), "")
+
+
+def _read_classes(path: Path, problems: Problems, warn: Callable[[str], None]) -> list[str]:
+    names = list(read_lines(path, problems, warn))
     while names and not names[-1].strip(BLANKS):
         names.pop()
     first: dict[str, int] = {}
     for number, name in enumerate(names, start=1):
         name = name.strip(BLANKS)
         if not name:
-            problems.append(f"{path}:{number}: expected a class name, found a blank line")
+            problems.add(f"{path}:{number}: expected a class name, found a blank line")
         elif name in first:
-            problems.append(f"{path}:{number}: the class {name!r} was already listed on line {first[name]}")
+            problems.add(f"{path}:{number}: the class {name!r} was already listed on line {first[name]}")
         first.setdefault(name, number)
     if len(names) < 2 and not problems:
-        problems.append(f"{path}: expected two classes or more, one per line, found {len(names)}")
-    return [name.strip(BLANKS) for name in names]
+        problems.add(f"{path}: expected two classes or more, one per line, found {len(names)}")
+    classes = [name.strip(BLANKS) for name in names]
+    numbered = [_NUMBERED.fullmatch(name) for name in classes]
+    numbers = [int(match[1] or match[2]) for match in numbered if match]
+    if len(numbers) > 1 and numbers == list(range(len(classes))):
+        warn(f"{path}: the number on every line was read as a part of the class name, such as {classes[0]!r}")
+    if classes and all(_QUOTED.fullmatch(name) for name in classes):
+        warn(f"{path}: the quotation marks were read as a part of the class name, such as {classes[0]!r}")
+    return classes
 
 
-def _read_list(path: Path, classes: Sequence[str], problems: list[str]) -> Iterator[_Line]:
-    if not path.exists():
+def _label_problems(lines: Sequence[_Line], classes: Path, count: int) -> Iterator[str]:
+    """Labels out of range; if all labels are from 1 to the number of classes, one problem for all."""
+    if lines and min(line.label for line in lines) == 1 and max(line.label for line in lines) == count:
+        last = next(line for line in lines if line.label == count)
+        yield (
+            f"{last.where}: expected labels counted from zero, found 1 to {count} and no 0 in all lists. "
+            f"{classes.name} has {count} classes: subtract 1 from every label, or complete {classes.name}"
+        )
         return
-    for number, text in enumerate(_read_lines(path, problems), start=1):
-        if not text.strip(BLANKS):
-            continue
-        where = f"{path}:{number}"
-        parsed = parse_line(text)
-        if parsed is None:
-            problems.append(f"{where}: expected `path label` with a whole number as the label, received {text[:200]!r}")
-            continue
-        name, label = posixpath.normpath(parsed[0]), parsed[1]
-        if name.startswith(("/", "../")) or name == "..":
-            problems.append(f"{where}: expected a path inside the images folder, received {name!r}")
-        elif classes and not 0 <= label < len(classes):
-            highest = f"0 to {len(classes) - 1} ({path.with_name(CLASSES).name} has {len(classes)} classes)"
-            problems.append(f"{where}: expected a label from {highest}, received {label}")
-        else:
-            yield _Line(where, name, label)
+    for line in lines:
+        if not 0 <= line.label < count:
+            yield (
+                f"{line.where}: expected a label from 0 to {count - 1} ({classes.name} has {count} classes), received "
+                f"{line.label}"
+            )
 
 
-def _read_lines(path: Path, problems: list[str]) -> list[str]:
+def _moved(paths: Sequence[str], images: Path) -> list[str]:
+    if not paths:
+        return []
+    return [
+        f"{len(paths):,} absolute paths of the lists, such as {paths[0]!r}, are in another folder {images.name}/ and "
+        f"were read as paths in {images}"
+    ]
+
+
+def _no_first_label(lines: Sequence[_Line], classes: Sequence[str]) -> list[str]:
+    if min(line.label for line in lines) == 0:
+        return []
+    return [f"no line of the lists has the label 0 ({classes[0]}): labels are counted from zero"]
+
+
+def _is_file(path: Path) -> bool:
     try:
-        content = path.read_bytes()
-        text = content.decode("utf-8-sig")
+        return path.is_file()
     except OSError as error:
-        problems.append(f"{path}: expected a readable file, received: {error.strerror or error}")
-        return []
-    except UnicodeDecodeError as error:
-        number = content.count(b"\n", 0, error.start) + 1
-        problems.append(f"{path}:{number}: expected UTF-8 text, received {error.reason}. Save the file as UTF-8")
-        return []
-    # Not `splitlines`, which also splits at characters that may occur in a file name.
-    return re.split(r"\r\n|\n|\r", text)
+        if error.errno == errno.ENAMETOOLONG:
+            return False
+        raise
 
 
-def _listed_twice(lines: Iterable[_Line]) -> Iterator[str]:
+def _listed_twice(lines: Sequence[_Line]) -> Iterator[str]:
     first: dict[str, _Line] = {}
     for line in lines:
         before = first.setdefault(line.name, line)
@@ -141,7 +227,7 @@ def _listed_twice(lines: Iterable[_Line]) -> Iterator[str]:
 
 
 def _missing_images(lines: Sequence[_Line], images: Path, root: Path) -> list[str]:
-    missing = [line for line in lines if not (images / line.name).is_file()]
+    missing = [line for line in lines if not line.exists]
     if not missing or len(missing) < len(lines):
         return [f"{line.where}: no such image: {images / line.name}" for line in missing]
     state = "none of the listed images exists" if images.is_dir() else "no such folder"

@@ -13,8 +13,8 @@ from model.bundle import Bundle
 from model.bundle_files import DATASET_FILES
 from model.dataset.images import decode_image, read_content
 from model.dataset.layouts import without_wrapping
+from model.dataset.list_lines import parse_line
 from model.dataset.listing import IMAGES
-from model.dataset.lists import parse_line
 from model.dataset.pipeline import decoded
 from model.errors import ArchiveError, ConfigError, ImageError
 from model.files.archives import is_archive, iter_archive_files

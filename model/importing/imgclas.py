@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
+from model.dataset.list_lines import parse_line
 from model.dataset.listing import CLASSES, DATASET_FILES
-from model.dataset.lists import parse_line
 from model.errors import ModelError
 from model.files.browsing import describe_content
 from model.results import SPLITS
