@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from aiohttp import web
 
+from api.arguments import check_arguments
 from api.cancellation import Handler, cancel_if_disconnected
 from api.data_uri import MAX_CHARACTERS
 from api.errors import ApiError, BadRequest, TooLarge
@@ -75,7 +76,7 @@ async def describe_deletion(request: web.Request, handler: Handler) -> web.Strea
         return web.json_response(described)
 
 
-MIDDLEWARES = (negotiate_content_type, check_request, describe_deletion, cancel_if_disconnected)
+MIDDLEWARES = (negotiate_content_type, check_request, check_arguments, describe_deletion, cancel_if_disconnected)
 """The middlewares of the server, the outermost first."""
 
 
