@@ -102,7 +102,7 @@ def train_with_topgraft(root: Path, work_directory: Path) -> Run:
     clock.lap("features and head")
     memory = peak_megabytes()
     held_out = _samples(root / "held_out")
-    spec = InputSpec.from_config(config)
+    spec = InputSpec.from_config(config, verdict_of_dataset.intensity)
     features = extract_features(classifier.backbone.extract, held_out, spec, no_progress)
     answers = (features @ classifier.kernel + classifier.bias).argmax(axis=1)
     return Run(clock.parts, _accuracy(answers, held_out), memory)

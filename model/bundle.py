@@ -11,6 +11,7 @@ from model import durable
 from model.bundle_files import MANIFEST, MLFLOW_RUN
 from model.errors import ModelDamagedError
 from model.files.checksums import file_sha256
+from model.intensity import FULL, Intensity, read_intensity
 from model.manifest_migration import FORMAT_VERSION, read_manifest
 from model.results import InputSpec
 
@@ -50,6 +51,8 @@ class Manifest:
             int8 network, its validation accuracy and that of the float32 network.
         files: path inside the bundle -> record.
         precision: precision of the network in model.onnx: `float32` or `int8` (`TrainConfig.precision`).
+        intensity: range of photos with more than 8 bits per channel, found on the training photos or given by the
+            option `intensity`; or `full`.
     """
 
     name: str
@@ -70,11 +73,12 @@ class Manifest:
     files: dict[str, FileRecord]
     format_version: int = FORMAT_VERSION
     precision: str = "float32"
+    intensity: Intensity = FULL
 
     @property
     def input_spec(self) -> InputSpec:
-        """Input of the network: size and resize mode."""
-        return InputSpec.square(self.image_size, self.resize)
+        """Input of the network: size, resize mode and intensity range."""
+        return InputSpec.square(self.image_size, self.resize, self.intensity)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,7 +144,8 @@ def open_bundle(directory: Path) -> Bundle:
     try:
         content = read_manifest(path)
         files = {name: FileRecord(**record) for name, record in content.pop("files").items()}
-        manifest = Manifest(**content | {"classes": tuple(content["classes"]), "files": files})
+        intensity = read_intensity(content["intensity"])
+        manifest = Manifest(**content | {"classes": tuple(content["classes"]), "files": files, "intensity": intensity})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelDamagedError(
             f"{path}: expected the manifest of a trained model, received: {error!r}. Train or download the model again."

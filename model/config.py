@@ -114,6 +114,12 @@ class TrainConfig:
         "How photos are made square: squash changes the aspect ratio, pad adds a border, crop keeps the centre.",
         choices=RESIZE_MODES,
     )
+    intensity: str = option(
+        "auto",
+        "Range of the values of photos with more than 8 bits per channel, such as 16-bit TIFFs of a 12-bit camera. "
+        "auto: found on the training photos; full: the full range of the type; LOW,HIGH: the values that become black "
+        "and white, such as 0,4095. Photos of 8 bits are never changed.",
+    )
     tune_minutes: float | None = option(
         None,
         "Minutes to search backbones and hyperparameters before training. Options you set are kept fixed. Empty: no "

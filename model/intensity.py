@@ -44,6 +44,21 @@ Intensity = IntensityRange | Literal["full", "photo"]
 range of each photo by itself, which only serves to compare photos with each other."""
 
 
+def read_intensity(content: object) -> Intensity:
+    """Read an intensity from JSON: `full`, or an object with the numbers `low` and `high`.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if content == FULL:
+        return FULL
+    if isinstance(content, dict) and content.keys() == {"low", "high"}:
+        numbers = list(content.values())
+        if all(isinstance(number, (int, float)) and not isinstance(number, bool) for number in numbers):
+            return IntensityRange(float(content["low"]), float(content["high"]))
+    raise ValueError(f"intensity: expected {FULL!r}, or an object with the numbers low and high, received {content!r}")
+
+
 def parse_intensity(text: str) -> IntensityRange | Literal["auto", "full"]:
     """Parse the option `intensity`: auto, full, or a range in the form `LOW,HIGH`.
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from model.config import RENAMED_OPTIONS
 from model.errors import ModelDamagedError
+from model.intensity import FULL
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
@@ -59,11 +60,16 @@ def _rename_options(content: dict[str, Any]) -> dict[str, Any]:
     return content | {"train_config": options}
 
 
+def _add_intensity(content: dict[str, Any]) -> dict[str, Any]:
+    """Version 2 to 3: the range of photos with more than 8 bits per channel; it was the full range of their type."""
+    return content | {"intensity": FULL}
+
+
 def _writer(content: Mapping[str, Any]) -> str:
     """Version of Topgraft that wrote a manifest, as far as it says so."""
     versions = content.get("versions")
     return str(versions.get("topgraft", "of a later version")) if isinstance(versions, dict) else "of a later version"
 
 
-STEPS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _rename_options}
+STEPS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _rename_options, 2: _add_intensity}
 """Format version -> the step from it to the next one."""

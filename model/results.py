@@ -92,9 +92,9 @@ class InputSpec:
         return cls(side, side, resize, intensity)
 
     @classmethod
-    def from_config(cls, config: TrainConfig) -> "InputSpec":
-        """Input of the network that a training with these options produces."""
-        return cls.square(config.image_size or find_backbone(config.backbone).image_size, config.resize)
+    def from_config(cls, config: TrainConfig, intensity: Intensity) -> "InputSpec":
+        """Input of the network that a training with these options, and this intensity range, produces."""
+        return cls.square(config.image_size or find_backbone(config.backbone).image_size, config.resize, intensity)
 
     @property
     def size(self) -> tuple[int, int]:

@@ -20,6 +20,7 @@ from model.augmentation import parse_augmentation
 from model.backbones import find_backbones
 from model.config import LATEST, RENAMED_OPTIONS, OptionInfo, TrainConfig, is_model_name, options_of
 from model.errors import ConfigError
+from model.intensity import parse_intensity
 
 Config = TypeVar("Config")
 
@@ -197,6 +198,10 @@ def _problems_beyond_types(config_class: type, values: Mapping[str, Any]) -> lis
             )
         try:
             parse_augmentation(values["augmentation"], 0)
+        except ConfigError as error:
+            problems.append(error.message)
+        try:
+            parse_intensity(values["intensity"])
         except ConfigError as error:
             problems.append(error.message)
         try:

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from model.bundle import open_bundle
+from model.bundle import open_bundle, write_manifest
 from model.bundle_files import BUNDLE_FILES
 from model.config import TrainConfig
 from model.errors import ModelDamagedError
+from model.intensity import IntensityRange
 from model.manifest_migration import FORMAT_VERSION, STEPS
 from model.registry import Registry
 from model.schema import load
@@ -78,6 +79,32 @@ def test_a_newer_format_version_is_refused_with_the_version_to_install(model: Pa
 def test_an_invalid_format_version_is_refused(model: Path, version: object) -> None:
     edit_manifest(model, format_version=version)
     with pytest.raises(ModelDamagedError, match=rf"expected format_version 1 to {FORMAT_VERSION}"):
+        open_bundle(model)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_deep_photos_have_the_full_range_of_their_type_in_models_of_older_versions(version: int) -> None:
+    manifest = open_bundle(FORMATS / f"format_{version}").manifest
+    assert (manifest.intensity, manifest.input_spec.intensity) == ("full", "full")
+
+
+def test_the_intensity_range_of_a_model_is_read_and_written(model: Path) -> None:
+    manifest = open_bundle(FORMATS / "format_3").manifest
+    assert manifest.input_spec.intensity == IntensityRange(0, 4095)
+    write_manifest(model, manifest)
+    assert open_bundle(model).manifest.intensity == IntensityRange(0, 4095)
+
+
+@pytest.mark.parametrize(
+    "intensity",
+    [
+        *("photo", "auto", "0,4095", None, [0, 4095], {}, {"low": 0}, {"low": 5, "high": 5}, {"low": "0", "high": "9"}),
+        *({"low": True, "high": 9}, {"low": 0, "high": 1e999}, {"low": 0, "high": 9, "gamma": 2}),
+    ],
+)
+def test_an_invalid_intensity_range_is_refused(model: Path, intensity: object) -> None:
+    edit_manifest(model, intensity=intensity)
+    with pytest.raises(ModelDamagedError, match="intensity"):
         open_bundle(model)
 
 

@@ -29,7 +29,7 @@ SHEET_FORMATS = (".png", ".jpg")
 @click.command(short_help="Check a dataset and list problems.")
 @click.argument("dataset", metavar="PATH")
 @config_options(TrainConfig, only=DATASET_OPTIONS)
-@config_options(TrainConfig, only=("folds", "augmentation"))
+@config_options(TrainConfig, only=("folds", "intensity", "augmentation"))
 @click.option(
     "--sheet",
     metavar="FILE",
@@ -73,7 +73,8 @@ def _draw_augmentation(verdict: Verdict, config: TrainConfig, sheet: Path) -> di
     operations = parse_augmentation(config.augmentation, len(dataset.train) / len(dataset.classes))
     if not operations:
         return {"operations": "", "sheet": None}
-    drawn = draw_contact_sheet(verdict.training_data, operations, InputSpec.from_config(config), config.seed)
+    spec = InputSpec.from_config(config, verdict.intensity)
+    drawn = draw_contact_sheet(verdict.training_data, operations, spec, config.seed)
     with output_file(sheet) as local:
         drawn.save(local)
     return {"operations": augmentation_text(operations), "sheet": sheet}

@@ -14,10 +14,6 @@ _FLOAT_ENDS = (1.0, 255.0, 65535.0)
 _INTEGER_ENDS = (255.0, 65535.0)
 
 
-# Tails of the values of a photo that its own range leaves out: hot and dead pixels.
-_TAIL = 0.001
-
-
 def reduce_photo(values: np.ndarray, intensity: Intensity) -> tuple[np.ndarray, ValueDistribution | None]:
     """Reduce a photo to 8 bits per channel, and measure its values; the only place that does.
 
@@ -33,8 +29,7 @@ def reduce_photo(values: np.ndarray, intensity: Intensity) -> tuple[np.ndarray, 
     distribution = ValueDistribution.measure(values)
     if isinstance(intensity, IntensityRange):
         return to_8_bits(values, intensity), distribution
-    low, high = distribution.quantile(_TAIL), distribution.quantile(1 - _TAIL)
-    own = IntensityRange(low, high) if intensity == "photo" and low < high else None
+    own = IntensityRange(*distribution.extent) if intensity == "photo" and distribution.width > 0 else None
     return to_8_bits(values, own), distribution
 
 

@@ -129,14 +129,16 @@ def decode_photo(
 
 
 def fit_image(image: DecodedImage, spec: InputSpec) -> np.ndarray:
-    """Resize an image in memory to the input of a network; the counterpart of `decode_image`.
+    """Resize an image in memory to uint8 RGB of the shape of `spec`, writable; see `fit_photo`."""
+    return fit_photo(image, spec).pixels
+
+
+def fit_photo(image: DecodedImage, spec: InputSpec) -> DecodedPhoto:
+    """Resize an image in memory to the input of a network; the counterpart of `decode_photo`.
 
     Args:
         image: a PIL image, turned upright as its EXIF says; or an array uint8 RGB of shape (height, width, 3).
         spec: the input of the network.
-
-    Returns:
-        uint8 RGB of the shape of `spec`, writable.
 
     Raises:
         ImageError: the array has another type or shape, or the file behind the PIL image is damaged.
@@ -147,8 +149,8 @@ def fit_image(image: DecodedImage, spec: InputSpec) -> np.ndarray:
             raise ImageError(f"expected an array uint8 RGB of shape (height, width, 3), received {received}")
         image = Image.fromarray(image)
     try:
-        rgb, _ = _to_rgb(image, spec.intensity)
-        return np.array(_fit(_upright(rgb), spec))
+        rgb, values = _to_rgb(image, spec.intensity)
+        return DecodedPhoto(np.array(_fit(_upright(rgb), spec)), values)
     except MemoryError:
         raise
     # As in `decode_image`.

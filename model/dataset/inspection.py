@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -10,12 +11,14 @@ from model.dataset import duplicates
 from model.dataset.images import measure_image
 from model.dataset.pipeline import decode_within_budget, in_threads
 from model.dataset.reading import read_photo
+from model.dataset.value_distribution import ValueDistribution
 from model.dataset.verdict import Rejected
 from model.errors import ImageError
 from model.results import InputSpec, Progress, Sample
 
 _PROGRESS_STEPS = 200
-_HASH_INPUT = InputSpec.square(duplicates.HASH_INPUT)
+# Photos of few gray levels would have equal hashes.
+_HASH_INPUT = InputSpec.square(duplicates.HASH_INPUT, intensity="photo")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +29,7 @@ class Inspection:
         content_hashes: sha256 of each file's bytes, in hexadecimal.
         sizes: int32 (n, 2): upright height and width in pixels.
         hashes, thumbnails: as `duplicates.near_duplicates` takes them.
+        values: distribution of the values of each image with more than 8 bits per channel; None for the others.
     """
 
     samples: tuple[Sample, ...]
@@ -33,6 +37,7 @@ class Inspection:
     sizes: np.ndarray
     hashes: np.ndarray
     thumbnails: np.ndarray
+    values: tuple[ValueDistribution | None, ...]
     rejected: tuple[Rejected, ...]
 
 
@@ -48,13 +53,15 @@ def inspect_images(samples: Sequence[Sample], progress: Progress) -> Inspection:
     content_hashes: list[str] = []
     sizes = np.zeros((total, 2), np.int32)
     hashes = np.zeros((total, duplicates.HASH_BYTES), np.uint8)
+    values: list[ValueDistribution | None] = []
     thumbnails = np.zeros((total, duplicates.THUMBNAIL**2 * 3), np.uint8)
     for position, found in enumerate(in_threads(_inspect, samples)):
         if isinstance(found, str):
             rejected.append(Rejected(samples[position].name, found))
         else:
-            content_hash, sizes[position], hashes[position], thumbnails[position] = found
-            content_hashes.append(content_hash)
+            content_hashes.append(found.content_hash)
+            values.append(found.values)
+            sizes[position], hashes[position], thumbnails[position] = found.size, found.hash, found.thumbnail
             kept.append(position)
         done = position + 1
         if done == total or done % max(1, total // _PROGRESS_STEPS) == 0:
@@ -65,14 +72,26 @@ def inspect_images(samples: Sequence[Sample], progress: Progress) -> Inspection:
         sizes=sizes[kept],
         hashes=hashes[kept],
         thumbnails=thumbnails[kept],
+        values=tuple(values),
         rejected=tuple(rejected),
     )
 
 
-def _inspect(sample: Sample) -> tuple[str, tuple[int, int], np.ndarray, np.ndarray] | str:
+class _Inspected(NamedTuple):
+    """Facts about one image; see `Inspection`."""
+
+    content_hash: str
+    size: tuple[int, int]
+    hash: np.ndarray
+    thumbnail: np.ndarray
+    values: ValueDistribution | None
+
+
+def _inspect(sample: Sample) -> _Inspected | str:
     try:
         content = read_photo(sample)
-        image = decode_within_budget(content, _HASH_INPUT)
-        return (hashlib.sha256(content).hexdigest(), measure_image(content), *duplicates.hash_image(image))
+        photo = decode_within_budget(content, _HASH_INPUT)
+        size, hashed = measure_image(content), duplicates.hash_image(photo.pixels)
+        return _Inspected(hashlib.sha256(content).hexdigest(), size, *hashed, photo.values)
     except ImageError as error:
         return error.message

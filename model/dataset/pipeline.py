@@ -14,7 +14,7 @@ from typing import NoReturn, TypeVar
 
 import numpy as np
 
-from model.dataset.images import MAX_PIXELS, DecodedImage, decode_image, fit_image, measure_image
+from model.dataset.images import MAX_PIXELS, DecodedImage, DecodedPhoto, decode_photo, fit_photo, measure_image
 from model.dataset.reading import raise_with_path, read_photo
 from model.errors import ImageError
 from model.resources import available_memory, available_processors, release_free_memory
@@ -68,7 +68,7 @@ def decoded(
 
     def work(item: Item) -> np.ndarray | Result:
         try:
-            image = decode_within_budget(read(item), spec)
+            image = decode_within_budget(read(item), spec).pixels
         except ImageError as error:
             return on_error(item, error)
         return image if transform is None else transform(image, item)
@@ -161,12 +161,12 @@ class PixelBudget:
 _BUDGET = PixelBudget()
 
 
-def decode_within_budget(content: bytes | DecodedImage, spec: InputSpec) -> np.ndarray:
-    """Decode an image once the memory budget, which all threads share, has room for it; see `decode_image`."""
+def decode_within_budget(content: bytes | DecodedImage, spec: InputSpec) -> DecodedPhoto:
+    """Decode a photo once the memory budget, which all threads share, has room for it; see `decode_photo`."""
     if not isinstance(content, bytes):
-        return fit_image(content, spec)
+        return fit_photo(content, spec)
     with _BUDGET.reserve(content):
-        return decode_image(content, spec)
+        return decode_photo(content, spec)
 
 
 def _pixels(content: bytes) -> int:

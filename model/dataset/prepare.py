@@ -10,6 +10,7 @@ import numpy as np
 from model.config import TrainConfig
 from model.dataset import checks, duplicates
 from model.dataset.inspection import Inspection, inspect_images
+from model.dataset.intensity_finding import find_intensity
 from model.dataset.layouts import find_layout
 from model.dataset.listing import Listing
 from model.dataset.splits import split_samples
@@ -41,8 +42,8 @@ def prepare_dataset(
 
     Args:
         source: folder or archive of the dataset; see `model.dataset.layouts` for the layouts.
-        config: `images_directory`, `val_fraction`, `test_fraction`, `folds`, `group_pattern`, `max_bad_fraction`
-            and `seed` are used; also `weights` and `fine_tune` if `folds` is empty.
+        config: `images_directory`, `val_fraction`, `test_fraction`, `folds`, `group_pattern`, `max_bad_fraction`,
+            `intensity` and `seed` are used; also `weights` and `fine_tune` if `folds` is empty.
         work_directory: folder in which an archive is unpacked; it must exist as long as the dataset is used.
         progress: reports the phase `check`, in images.
 
@@ -64,6 +65,8 @@ def prepare_dataset(
     folds = _folds(listing, inspection.samples, groups, config)
     dataset, origin = _divide(listing, inspection.samples, groups, config, folds)
     checks.refuse_empty_splits(dataset)
+    training = {sample.name for sample in dataset.train}
+    found = find_intensity(config.intensity, inspection.samples, inspection.values, training)
     return Verdict(
         dataset=dataset,
         rejected=rejected,
@@ -76,6 +79,7 @@ def prepare_dataset(
             *checks.class_warnings(dataset),
             *(checks.single_group_warnings(dataset, inspection.samples, groups) if folds else ()),
             *checks.size_warnings(inspection.samples, inspection.sizes),
+            *found.warnings,
         ),
         fingerprint=_fingerprint(inspection, dataset.classes),
         layout=f"{listing.layout}; {origin}",
@@ -86,6 +90,8 @@ def prepare_dataset(
         },
         ignored=listing.ignored,
         folds=folds,
+        intensity=found.intensity,
+        values=found.sentence,
         groups={sample.name: int(group) for sample, group in zip(inspection.samples, groups, strict=True)},
     )
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from model.intensity import FULL, Intensity
 from model.results import Sample, Split
 
 
@@ -21,6 +22,7 @@ class TrainingData:
         splits: split -> its rows, int (k,).
         source: samples from which the pixels are read, one per row.
         folds: the number of folds of cross-validation; 0 for none.
+        intensity: how images with more than 8 bits per channel are reduced to 8.
     """
 
     classes: tuple[str, ...]
@@ -31,6 +33,7 @@ class TrainingData:
     splits: Mapping[Split, np.ndarray]
     source: tuple[Sample, ...]
     folds: int = 0
+    intensity: Intensity = FULL
 
     def __len__(self) -> int:
         return len(self.names)

@@ -4,10 +4,12 @@ import dataclasses
 
 import numpy as np
 
-# The tails are dense: hot and dead pixels are a few in ten thousand.
 _TAIL = (0.0, 0.0001, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02)
 PROBABILITIES = np.array((*_TAIL, *np.arange(1, 20) / 20, *(1 - np.array(_TAIL[::-1]))))
 """Probabilities of the quantiles that are kept, ascending from 0 to 1."""
+
+# Fraction of the values beyond either end of `ValueDistribution.extent`.
+TAIL = 0.001
 
 _MAX_PIXELS = 65_536
 
@@ -29,13 +31,15 @@ class ValueDistribution:
     def measure(cls, values: np.ndarray) -> "ValueDistribution":
         """Measure a photo on a grid of at most 65,536 of its pixels.
 
+        Each of them counts with the median of itself and its two next neighbours on the diagonal, which leaves out hot
+        and dead pixels, rows and columns of a sensor.
+
         Args:
             values: (height, width) or (height, width, channels), of any integer or floating-point type.
         """
-        step = max(1, int(np.ceil(np.sqrt(values.shape[0] * values.shape[1] / _MAX_PIXELS))))
-        # An odd step visits all phases of a Bayer pattern.
-        sample = values[:: step | 1, :: step | 1].astype(np.float64).ravel()
-        finite = sample[np.isfinite(sample)]
+        finite = _finite(_medians(values))
+        if not finite.size:
+            finite = _finite(values)
         quantiles = np.quantile(finite, PROBABILITIES) if finite.size else np.zeros(len(PROBABILITIES))
         return cls(values.dtype.newbyteorder("=").name, quantiles)
 
@@ -43,6 +47,17 @@ class ValueDistribution:
     def is_float(self) -> bool:
         """Whether the values are floating-point numbers."""
         return self.dtype.startswith("float")
+
+    @property
+    def extent(self) -> tuple[float, float]:
+        """The values between which all but 0.1 % at either end lie."""
+        return self.quantile(TAIL), self.quantile(1 - TAIL)
+
+    @property
+    def width(self) -> float:
+        """Length of the extent."""
+        low, high = self.extent
+        return high - low
 
     def quantile(self, probability: float) -> float:
         """The value below which this fraction of the values lies."""
@@ -53,3 +68,21 @@ class ValueDistribution:
         below = PROBABILITIES[self.quantiles < low].max(initial=0)
         above = 1 - PROBABILITIES[self.quantiles > high].min(initial=1)
         return float(below + above)
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    return values[np.isfinite(values)]
+
+
+def _medians(values: np.ndarray) -> np.ndarray:
+    """Medians of three diagonal neighbours on a grid, float64 (n,); NaN if one of them is NaN."""
+    height, width = values.shape[:2]
+    # An odd step visits all phases of a Bayer pattern.
+    step = int(np.ceil(np.sqrt(height * width / _MAX_PIXELS))) | 1
+    reach = 2 if min(height, width) > 2 else 0
+    first, second, third = (
+        values[shift : height - reach + shift : step, shift : width - reach + shift : step].astype(np.float64)
+        for shift in (0, reach // 2, reach)
+    )
+    lower, upper = np.minimum(first, second), np.maximum(first, second)
+    return np.maximum(lower, np.minimum(upper, third)).ravel()

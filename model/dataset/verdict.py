@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from model import durable
 from model.dataset.lists import write_lists
+from model.intensity import FULL, Intensity
 from model.results import SPLITS, Dataset, Split, labels_of
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ class Verdict:
         ignored: files that are no images of a class.
         folds: number of cross-validation folds of a training; 0 for none.
         groups: name -> group of images that stay together: duplicates, and groups of group_pattern.
+        intensity: how images with more than 8 bits per channel are reduced to 8.
+        values: sentence about the values of these images; empty without any.
     """
 
     dataset: Dataset
@@ -75,6 +78,8 @@ class Verdict:
     ignored: tuple[str, ...] = ()
     folds: int = 0
     groups: dict[str, int] = dataclasses.field(default_factory=dict)
+    intensity: Intensity = FULL
+    values: str = ""
 
     @property
     def training_data(self) -> "TrainingData":
@@ -96,6 +101,7 @@ class Verdict:
             splits={split: np.arange(starts[number], starts[number + 1]) for number, split in enumerate(SPLITS)},
             source=samples,
             folds=self.folds,
+            intensity=self.intensity,
         )
 
     @property
@@ -135,6 +141,8 @@ class Verdict:
             "images": len(self.dataset.samples),
             "counts": self.counts,
             "folds": self.folds,
+            "intensity": str(self.intensity),
+            "values": self.values,
             "rejected": [dataclasses.asdict(item) for item in self.rejected],
             "leakage": [
                 {"kind": leak.kind, "images": [{"split": split, "name": name} for split, name in leak.images]}
@@ -160,6 +168,7 @@ class Verdict:
             f"Layout    {self.layout}",
             f"Images    {len(dataset.samples):,} in {len(dataset.classes)} classes: {sizes}",
             *self._folds(),
+            *([f"Values    {self.values}"] if self.values else []),
             "",
             *self._table(),
             "",

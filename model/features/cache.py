@@ -12,6 +12,7 @@ import numpy as np
 from model.backbones import Backbone
 from model.features.extractor import Extract, feature_batches
 from model.features.views import View, view_transform
+from model.intensity import FULL
 from model.results import InputSpec, Progress, Sample
 from model.workspace import cache_directory
 
@@ -31,6 +32,8 @@ class FeatureCache:
         on_saved: called each time features are safe on disk, with their kind and the number of images that have them.
         """
         key = f"{backbone.name}-imagenet-{spec.height}-{spec.resize}-v{_CACHE_FORMAT}"
+        if spec.intensity != FULL:
+            key += f"-intensity-{spec.intensity}"
         self.path = cache_directory() / "features" / f"{key}.sqlite"
         self._spec, self._on_saved = spec, on_saved
 

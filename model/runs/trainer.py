@@ -176,10 +176,9 @@ class _Training:
         named = self.config.dataset
         return named if is_remote(named) else str(self.workspace.find_dataset(named))
 
-    @property
-    def spec(self) -> InputSpec:
+    def spec(self, verdict: Verdict) -> InputSpec:
         """Input of the network."""
-        return InputSpec.from_config(self.config)
+        return InputSpec.from_config(self.config, verdict.intensity)
 
     @property
     def seconds(self) -> float:
@@ -212,11 +211,11 @@ class _Training:
         """Fit the classifier, with a log for TensorBoard."""
         from model.tracking.tensorboard_log import TensorBoardLog
 
-        journal = TensorBoardLog(self.bundle / bundle_files.LOGS, verdict.dataset, self.config.resize)
+        journal = TensorBoardLog(self.bundle / bundle_files.LOGS, verdict.dataset, self.spec(verdict))
+        data = verdict.training_data
         views = views_of(self.config, len(verdict.dataset.train) / len(verdict.dataset.classes))
         if views:
-            journal.views(draw_contact_sheet(verdict.training_data, views[0].operations, self.spec, self.config.seed))
-        data = verdict.training_data
+            journal.views(draw_contact_sheet(data, views[0].operations, self.spec(verdict), self.config.seed))
         classifier = fit_classifier(data, self.config, self.work, self.progress, self.deadline, journal)
         journal.finish(classifier.history)
         return classifier
@@ -277,20 +276,21 @@ class _Training:
 
         self.progress("export", 0, 1)
         classifier.reference.save(self.bundle / bundle_files.TRAINING_FEATURES)
-        dataset = verdict.dataset
-        exported = export_classifier(classifier, dataset.samples, self.spec, self.bundle)
+        dataset, spec = verdict.dataset, self.spec(verdict)
+        exported = export_classifier(classifier, dataset.samples, spec, self.bundle)
         if self.config.precision == "float32":
             return exported
         from model.export.int8 import export_in_int8
 
-        return export_in_int8(exported, classifier.chosen, dataset.train, dataset.val, self.spec, self.bundle)
+        return export_in_int8(exported, classifier.chosen, dataset.train, dataset.val, spec, self.bundle)
 
     def as_served(self, verdict: Verdict, classifier: Classifier, exported: "Exported") -> Classifier:
         """Classifier with the predictions of the served network; write held_out_features.npz."""
         if exported.precision == "int8":
             from model.export.int8 import as_answered_in_int8
 
-            classifier = as_answered_in_int8(classifier, verdict.dataset, self.spec, self.config.seed, self.bundle)
+            spec = self.spec(verdict)
+            classifier = as_answered_in_int8(classifier, verdict.dataset, spec, self.config.seed, self.bundle)
         write_held_out(self.bundle / bundle_files.HELD_OUT_FEATURES, classifier.held_out)
         return classifier
 
@@ -343,14 +343,15 @@ class _Training:
         evaluations: Mapping[Measurement, Evaluation],
     ) -> Manifest:
         """Manifest without the records of the files."""
+        spec = self.spec(verdict)
         return Manifest(
             name=self.run.name,
             created=self.run.started,
             versions=installed_versions(),
             classes=verdict.dataset.classes,
             backbone=self.backbone.name,
-            image_size=self.spec.height,
-            resize=self.spec.resize,
+            image_size=spec.height,
+            resize=spec.resize,
             scaling=self.backbone.scaling,
             train_config=dataclasses.asdict(self.config),
             dataset={
@@ -369,6 +370,7 @@ class _Training:
             parity=exported.parity,
             files={},
             precision=exported.precision,
+            intensity=spec.intensity,
         )
 
 

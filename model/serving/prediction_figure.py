@@ -9,8 +9,8 @@ import io
 import numpy as np
 from PIL import Image, ImageDraw
 
-from model.dataset.images import decode_image
-from model.results import Prediction
+from model.dataset.images import decode_image, measure_image
+from model.results import InputSpec, Prediction
 from model.serving.predictor import Predictor
 from model.serving.text_rendering import Colour, draw_text
 
@@ -47,7 +47,8 @@ def draw_prediction(predictor: Predictor, content: bytes, prediction: Prediction
     """
     explained = explain_class or prediction.labels[0]
     index = predictor.class_index(explained)
-    photo, network_input = decode_image(content), predictor.decode(content)
+    spec = InputSpec(*measure_image(content), intensity=predictor.spec.intensity)
+    photo, network_input = decode_image(content, spec), predictor.decode(content)
     activation = predictor.activation_maps(network_input)[..., index]
     # A squashed photo can be shown undistorted: the map stretches with it.
     background = photo if predictor.bundle.manifest.resize == "squash" else network_input

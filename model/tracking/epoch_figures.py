@@ -1,6 +1,7 @@
 """Figures of the validation predictions after an epoch: confusion matrix and most confident errors."""
 
 import collections
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -31,14 +32,17 @@ _EMPTY = "#F5F7F9"
 class Thumbnails:
     """Thumbnails of samples, with a cache of a few hundred."""
 
-    def __init__(self, resize: str) -> None:
-        self._resize = resize
+    def __init__(self, spec: InputSpec) -> None:
+        """Args:
+        spec: input of the network; its size is not used.
+        """
+        self._spec = spec
         self._cache: collections.OrderedDict[tuple[str, int], np.ndarray] = collections.OrderedDict()
 
     def read(self, sample: Sample, side: int) -> np.ndarray:
         """The image as uint8 (side, side, 3); gray if it can no longer be read."""
         try:
-            return read_image(sample.path, InputSpec.square(side, self._resize))
+            return read_image(sample.path, dataclasses.replace(self._spec, height=side, width=side))
         except ImageError:
             return np.full((side, side, 3), 128, np.uint8)
 

@@ -19,7 +19,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.record_writer import RecordWriter
 
-from model.results import Dataset, labels_of
+from model.results import Dataset, InputSpec, labels_of
 from model.tracking.epoch_figures import Thumbnails, draw_confident_errors, draw_confusion_matrix
 from model.tracking.projector import write_projector
 from model.training.epochs import Epoch
@@ -33,13 +33,13 @@ _FIRST_SECONDS = 0.3
 class TensorBoardLog:
     """A `model.training.journal.Journal` in event files that TensorBoard follows."""
 
-    def __init__(self, directory: Path, dataset: Dataset, resize: str) -> None:
+    def __init__(self, directory: Path, dataset: Dataset, spec: InputSpec) -> None:
         """Args:
         directory: logs/ of the model; event files of an earlier run are replaced.
-        resize: method by which images are resized to a square.
+        spec: input of the network, whose resize mode and intensity range the thumbnails have.
         """
         self._directory, self._dataset = directory, dataset
-        self._thumbnails = Thumbnails(resize)
+        self._thumbnails = Thumbnails(spec)
         self._labels = labels_of(dataset.val)
         self._curves: dict[str, _Curves] = {}
         self._images_file = _EventFile(directory / PICTURES)

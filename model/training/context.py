@@ -48,7 +48,7 @@ class TrainingContext:
     @property
     def spec(self) -> InputSpec:
         """The input of the network."""
-        return InputSpec.from_config(self.config)
+        return InputSpec.from_config(self.config, self.data.intensity)
 
     @property
     def classes(self) -> int:

@@ -70,7 +70,7 @@ class Pool:
             NoTimeError: converting other backbones took longer than the remaining time.
             WeightsError, ConfigError, ExportError: it cannot be used.
         """
-        spec = InputSpec.from_config(candidate)
+        spec = self._spec(candidate)
         expected = 0.0 if is_converted(find_backbone(candidate.backbone), spec.height) else self._slowest_conversion
         if expected > seconds_left:
             raise NoTimeError(
@@ -91,7 +91,7 @@ class Pool:
         Raises:
             NoTimeError: by the speed of the first images, they would take too long.
         """
-        key = _features_key(candidate)
+        key = self._features_key(candidate)
         if key in self._made:
             return
         views: tuple[View | None, ...] = (None, *views_of(candidate, self._images_per_class))
@@ -106,10 +106,10 @@ class Pool:
     def images(self, candidate: TrainConfig) -> LabelledFeatures:
         """The features of the images for the head of a candidate."""
         self.make_features(candidate, math.inf)
-        return self._made[_features_key(candidate)]
+        return self._made[self._features_key(candidate)]
 
     def _extract(self, candidate: TrainConfig, view: View | None, watch: "_Watch") -> np.ndarray:
-        cache = FeatureCache(find_backbone(candidate.backbone), InputSpec.from_config(candidate), self._on_saved)
+        cache = FeatureCache(find_backbone(candidate.backbone), self._spec(candidate), self._on_saved)
         return cache.extract(
             lambda images: self._network(candidate)[0](images),
             self.data.source,
@@ -118,9 +118,15 @@ class Pool:
             view,
         )
 
+    def _spec(self, candidate: TrainConfig) -> InputSpec:
+        return InputSpec.from_config(candidate, self.data.intensity)
+
+    def _features_key(self, candidate: TrainConfig) -> tuple[object, ...]:
+        return candidate.backbone, self._spec(candidate), candidate.augmentation
+
     def _network(self, candidate: TrainConfig) -> tuple[Extract, int]:
         """Feature extractor of a candidate and the size of its graph in bytes; only the last one is kept in memory."""
-        spec = InputSpec.from_config(candidate)
+        spec = self._spec(candidate)
         key = (candidate.backbone, spec.height)
         if self._prepared is None or self._prepared[0] != key:
             self._prepared = None
@@ -158,10 +164,6 @@ def _at_most(images: int, data: TrainingData, seed: int) -> TrainingData:
         return data
     fold_of = stratified_folds(data.names, data.labels.tolist(), data.groups.tolist(), parts, seed)
     return data.select(np.flatnonzero(np.array(fold_of) == 0))
-
-
-def _features_key(candidate: TrainConfig) -> tuple[object, ...]:
-    return candidate.backbone, InputSpec.from_config(candidate), candidate.augmentation
 
 
 def _median_ms(extract: Extract, image: np.ndarray) -> float:

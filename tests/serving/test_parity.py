@@ -14,12 +14,14 @@ from model.bundle import Bundle, Manifest, write_manifest
 from model.config import PredictConfig
 from model.dataset.pipeline import decoded_batches
 from model.evaluation.evaluate import evaluate_bundle
+from model.intensity import IntensityRange
 from model.manifest_migration import FORMAT_VERSION
 from model.results import InputSpec, Sample
 from model.serving.photos import Photos, predict_photos
 from model.serving.predictor import Predictor
 
 SIZE = 64
+RANGE = IntensityRange(200, 710)
 CLASSES = ("one", "other")
 
 
@@ -48,6 +50,8 @@ PHOTOS = {
     "CMYK": lambda: _saved(_photo("CMYK"), "JPEG"),
     "palette": lambda: _saved(_photo("P"), "PNG"),
     "much larger than the network's input": lambda: _saved(_photo(size=(2000, 1500)), "JPEG"),
+    "dim 16-bit": lambda: _saved(Image.fromarray(200 + np.asarray(_photo("L"), np.uint16) * 2), "TIFF"),
+    "floating-point": lambda: _saved(Image.fromarray(200 + np.asarray(_photo("L"), np.float32) * 2), "TIFF"),
 }
 
 
@@ -74,12 +78,13 @@ def test_training_evaluation_service_and_command_preprocess_alike(photo, resize,
     monkeypatch.setattr("model.serving.predictor.load_predictor", lambda *_arguments: predictor)
     monkeypatch.setattr("model.evaluation.evaluate.load_predictor", lambda *_arguments: predictor)
 
-    trained_on = next(decoded_batches([Sample(path, "photo", 0)], InputSpec.square(SIZE, resize), 1))[0]
+    trained_on = next(decoded_batches([Sample(path, "photo", 0)], InputSpec.square(SIZE, resize, RANGE), 1))[0]
     evaluate_bundle(bundle, [Sample(path, "photo", 0)])
     assert len(list(predict_photos(predictor, Photos([path]), PredictConfig()))) == 1
     _ask_the_service(path, tmp_path, monkeypatch)
 
     assert trained_on.shape == (SIZE, SIZE, 3) and trained_on.dtype == np.uint8
+    assert len(np.unique(trained_on)) > 50
     assert len(predictor.seen) == 3
     for seen in predictor.seen:
         np.testing.assert_array_equal(seen, trained_on)
@@ -111,6 +116,7 @@ def _bundle(directory: Path, resize: str) -> Bundle:
             "temperature": 1.0,
             "engine": "onnx",
             "format_version": FORMAT_VERSION,
+            "intensity": RANGE,
         }
     )
     return Bundle(directory, write_manifest(directory, manifest))

@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.results import Dataset, Sample
+from model.results import Dataset, InputSpec, Sample
 from model.tracking.epoch_figures import Thumbnails, draw_confident_errors, draw_confusion_matrix
 from model.tracking.projector import principal_components, write_projector
 from model.tracking.tensorboard_log import TensorBoardLog
 from model.training.epochs import Epoch
 from tests.support.event_files import curve, logged_images
 from tests.support.shapes import CLASSES
+
+SPEC = InputSpec.square(32)
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +46,7 @@ def logits_of(answers: list[int]) -> np.ndarray:
 
 
 def test_each_epoch_is_visible_immediately(tmp_path, dataset):
-    log = TensorBoardLog(tmp_path, dataset, "squash")
+    log = TensorBoardLog(tmp_path, dataset, SPEC)
     for epoch in (1, 2):
         log.epoch(row(epoch), logits_of([0, 1, 2] * 3))
         assert curve(tmp_path / "head", "val_loss")[-1] == (epoch, 2 / epoch)
@@ -54,7 +56,7 @@ def test_each_epoch_is_visible_immediately(tmp_path, dataset):
 
 
 def test_each_phase_has_curves_and_ends_with_images(tmp_path, dataset):
-    log = TensorBoardLog(tmp_path, dataset, "squash")
+    log = TensorBoardLog(tmp_path, dataset, SPEC)
     rows = [row(1), row(2), row(1, "fine_tune")]
     for one in rows:
         log.epoch(one, logits_of([0, 1, 1] * 3))
@@ -70,7 +72,7 @@ def test_each_phase_has_curves_and_ends_with_images(tmp_path, dataset):
 def test_images_take_at_most_a_twentieth_of_the_time(tmp_path, dataset):
     import time
 
-    log = TensorBoardLog(tmp_path, dataset, "squash")
+    log = TensorBoardLog(tmp_path, dataset, SPEC)
     started = time.process_time()
     for epoch in range(1, 101):
         log.epoch(row(epoch), logits_of([0, 1, 1] * 3))
@@ -84,7 +86,7 @@ def test_images_take_at_most_a_twentieth_of_the_time(tmp_path, dataset):
 
 def test_only_the_curves_of_the_best_head_are_kept(tmp_path, dataset):
     """While they learn side by side the best so far is shown."""
-    log = TensorBoardLog(tmp_path, dataset, "squash")
+    log = TensorBoardLog(tmp_path, dataset, SPEC)
     log.epoch(row(1, loss=5.0), logits_of([0] * 9))
     log.epoch(row(2, loss=0.5), logits_of([0] * 9))
     log.finish([row(1, loss=1.0), row(2, loss=0.5)])
@@ -93,10 +95,10 @@ def test_only_the_curves_of_the_best_head_are_kept(tmp_path, dataset):
 
 def test_a_resumed_training_shows_each_epoch_once(tmp_path, dataset):
     """The third epoch was shown, and its checkpoint was not written any more."""
-    killed = TensorBoardLog(tmp_path, dataset, "squash")
+    killed = TensorBoardLog(tmp_path, dataset, SPEC)
     for epoch in (1, 2, 3):
         killed.epoch(row(epoch, "fine_tune", loss=9.0), logits_of([0] * 9))
-    again = TensorBoardLog(tmp_path, dataset, "squash")
+    again = TensorBoardLog(tmp_path, dataset, SPEC)
     for epoch in (1, 2):
         again.epoch(row(epoch, "fine_tune"), None)
     # With half the batch size the loop starts again from its checkpoint, in the same process.
@@ -133,7 +135,7 @@ def test_the_most_confident_errors_come_first_and_a_missing_image_is_gray(tmp_pa
     logits = logits_of([sample.label for sample in dataset.val])
     logits[4] = unconfident * np.eye(3)[(dataset.val[4].label + 1) % 3]
     logits[7] = confident * np.eye(3)[(dataset.val[7].label + 1) % 3]
-    thumbnails = Thumbnails("squash")
+    thumbnails = Thumbnails(SPEC)
     sheet = np.asarray(draw_confident_errors(logits, dataset.val, dataset.classes, thumbnails))
     assert np.array_equal(sheet[6:118, 6:118], thumbnails.read(dataset.val[7], 112))
     assert np.array_equal(sheet[6:118, 124:236], thumbnails.read(dataset.val[4], 112))
@@ -150,7 +152,7 @@ def test_the_projector_gets_features_labels_and_thumbnails(tmp_path, dataset):
     from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
     features = np.random.default_rng(0).normal(size=(18, 30)).astype(np.float32)
-    write_projector(tmp_path, features, dataset, Thumbnails("squash"))
+    write_projector(tmp_path, features, dataset, Thumbnails(SPEC))
     [embedding] = text_format.Parse((tmp_path / "projector_config.pbtxt").read_text(), ProjectorConfig()).embeddings
     values = np.loadtxt(tmp_path / embedding.tensor_path, delimiter="\t")
     header, *lines = [line.split("\t") for line in (tmp_path / embedding.metadata_path).read_text().splitlines()]
@@ -166,7 +168,7 @@ def test_the_projector_gets_features_labels_and_thumbnails(tmp_path, dataset):
 def test_no_more_than_two_thousand_images_are_projected(tmp_path, dataset):
     many = Dataset(dataset.root, CLASSES, dataset.train * 300, dataset.val * 2, ())
     features = np.zeros((len(many.samples), 4), np.float32)
-    write_projector(tmp_path, features, many, Thumbnails("squash"))
+    write_projector(tmp_path, features, many, Thumbnails(SPEC))
     lines = (tmp_path / "metadata.tsv").read_text().splitlines()[1:]
     assert len(lines) == 2000 and {line.split("\t")[1] for line in lines} == {"train", "val"}
 

@@ -91,7 +91,7 @@ def fine_tune(
     make_reproducible(config.seed, present)
     trunk, block = cut_at_last_block(backbone) if part == "top" else (None, backbone)
     height, width = backbone.input.shape[1:3]
-    spec = InputSpec(height, width, config.resize)
+    spec = InputSpec(height, width, config.resize, data.intensity)
     plan, classes = _plan(config, part), head.kernel.shape[1]
     time_for_inputs = NO_DEADLINE if plan.min_epochs else deadline
     store = InputStore(trunk, spec, config.batch_size, directory, PHASE, progress, time_for_inputs)
