@@ -68,6 +68,13 @@ class TrainConfig:
         "",
         "Folder that the paths in dataset_files/ are relative to; itself relative to the dataset. Empty: images/.",
     )
+    class_level: int | None = option(
+        None,
+        "Level of the folders that are the classes: 1 for the folders in the dataset (or in train/), 2 for the folders "
+        "in those, and so on. Empty: detected by their names.",
+        minimum=1,
+        maximum=20,
+    )
     name: str = option("", "Name of the new model. Empty: the start time, such as 2026-11-21_101500.")
     upload_to: str = option(
         "",

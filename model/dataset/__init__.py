@@ -1,5 +1,6 @@
 """Datasets: layouts, lists, checks, splits, and decoding of images."""
 
 SPLIT_OPTIONS = ("val_fraction", "test_fraction", "group_pattern", "max_bad_fraction", "seed")
-DATASET_OPTIONS = ("images_directory", *SPLIT_OPTIONS)
+LAYOUT_OPTIONS = ("images_directory", "class_level")
+DATASET_OPTIONS = (*LAYOUT_OPTIONS, *SPLIT_OPTIONS)
 """Options of `TrainConfig` that control how a dataset is read and split."""

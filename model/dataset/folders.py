@@ -1,147 +1,156 @@
-"""Layouts made of folders: a folder per class, or split folders with a folder per class in each."""
+"""Layouts made of folders: a folder per class, in split folders and folders of groups or not."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NoReturn
 
-from model.dataset.image_files import images_below, is_image
+from model.dataset.class_level import find_class_level, folders_at, without_containers
+from model.dataset.folder_names import ASIDES
+from model.dataset.folder_tree import Folder
 from model.dataset.listing import EXPECTED, Listing, Problems, is_listable
+from model.dataset.split_folders import SplitFolders, find_split_folders
 from model.errors import DatasetError
-from model.files.browsing import describe_content, files_in, folders_in, name_some, printable
+from model.files.browsing import describe_content, name_some, printable
 from model.results import SPLITS, Sample, Split
 
-FOLDER_OF_SPLIT: Mapping[str, Split] = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}
 
+def read_folders(root: Path, tree: Folder, class_level: int | None = None) -> Listing:
+    """Read the class folders of a dataset; see `model.dataset.layouts.find_layout`.
 
-def read_class_folders(root: Path) -> Listing:
-    """Read a folder per class; see `model.dataset.layouts.find_layout`."""
-    samples: list[Sample] = []
-    ignored: list[str] = []
-    unlistable: list[str] = []
-    problems: list[str] = []
-    filled: list[str] = []
-    folders = folders_in(root)
-    for folder in folders:
-        names, others = images_below(folder, root)
-        ignored += others
-        unlistable += [name for name in names if not is_listable(name)]
-        names = [name for name in names if is_listable(name)]
-        if names:
-            problems += _class_name_problems(folder)
-            samples += [Sample(root / name, name, len(filled)) for name in names]
-            filled.append(folder.name)
-    loose = [path for path in files_in(root) if is_image(path)]
-    if not samples:
-        _refuse_layout(root, folders, loose, unlistable)
-    if len(filled) < 2:
-        problems.append(f"{root}: expected images of two classes or more, found images of one: {filled[0]}")
-    Problems(problems).raise_all(root)
-    ignored += [path.name for path in files_in(root)]
+    Args:
+        tree: the folders of `root`.
+        class_level: level of the class folders below split folders and containers, from 1; None: detected.
+    """
+    splits = find_split_folders(tree)
+    roots: Mapping[Split, Folder] = splits.folders if splits else {"train": without_containers(tree)}
+    if not folders_at([roots["train"]], 1):
+        _refuse_train(root, tree, roots["train"], splits)
+    level, warnings = _level(root, list(roots.values()), class_level)
+    found = {split: [folder for folder in folders_at([roots[split]], level)] for split in roots}
+    problems = Problems(splits.problems if splits else ())
+    for folder in {folder.name: folder for folders in found.values() for folder in folders}.values():
+        if not is_listable(folder.name):
+            place = (root / folder.path).parent
+            problems.add(f"{place}: expected a class name without line ends or blanks around it, found {folder.name!r}")
+    classes, samples, unlistable = _samples(root, found)
+    if not samples["train"] and not unlistable:
+        _refuse_train(root, tree, roots["train"], splits)
+    if not samples["train"]:
+        _refuse_names(root, unlistable)
+    if len(classes) < 2:
+        problems.add(f"{root}: expected images of two classes or more, found images of one: {classes[0]}")
+    problems.raise_all(root)
+    read = {folder.path for folders in found.values() for folder in folders}
+    above = {parent.as_posix() for path in read for parent in PurePosixPath(path).parents}
+    ignored, outside = _left_out(tree, read, above)
     return Listing(
-        layout="a folder per class",
+        layout=_describe(splits),
         root=root,
-        classes=tuple(filled),
-        splits={"train": tuple(samples), "val": (), "test": ()},
-        has_splits=False,
+        classes=classes,
+        splits=samples,
+        has_splits=splits is not None,
         ignored=tuple(printable(name) for name in ignored),
         unlistable=tuple(unlistable),
         warnings=(
-            *_empty_classes(folder.name for folder in folders if folder.name not in filled),
-            *_outside_classes(loose),
+            *warnings,
+            *_empty_classes(roots.values(), level, classes),
+            *_outside_classes(outside),
+            *_doubtful_classes(classes),
         ),
     )
 
 
-def read_split_folders(root: Path) -> Listing:
-    """Read split folders with a folder per class in each; see `model.dataset.layouts.find_layout`."""
-    folders = split_folders(root)
-    problems = [
-        f"{root}: expected one folder for {split}, found {' and '.join(folder.name for folder in found)}"
-        for split, found in folders.items()
-        if len(found) > 1
-    ]
-    classes = sorted({folder.name for found in folders.values() for folder in folders_in(found[0])})
-    label_of = {name: label for label, name in enumerate(classes)}
-    splits: dict[Split, tuple[Sample, ...]] = {split: () for split in SPLITS}
-    ignored = [path.name for path in files_in(root)]
+def _level(root: Path, roots: Sequence[Folder], requested: int | None) -> tuple[int, tuple[str, ...]]:
+    """Level of the classes, and warnings about it."""
+    if requested is None:
+        found = find_class_level(roots, root)
+        return found.level, found.warnings
+    if not folders_at(roots, requested):
+        depth = next(level for level in range(requested) if not folders_at(roots, level + 1))
+        raise DatasetError(f"{root}: expected class_level of at most {depth}, the levels found, received {requested}")
+    return requested, ()
+
+
+def _samples(
+    root: Path, found: Mapping[Split, Sequence[Folder]]
+) -> tuple[tuple[str, ...], dict[Split, tuple[Sample, ...]], list[str]]:
+    """Classes in label order, samples of each split, and images whose names cannot be written to a list."""
+    names_of: dict[Split, dict[str, list[str]]] = {split: {} for split in SPLITS}
     unlistable: list[str] = []
-    for split, found in folders.items():
-        samples = []
-        for folder in folders_in(found[0]):
-            names, others = images_below(folder, root)
-            problems += _class_name_problems(folder)
-            ignored += others
+    for split, folders in found.items():
+        for folder in folders:
+            names = folder.images_below()
             unlistable += [name for name in names if not is_listable(name)]
-            samples += [Sample(root / name, name, label_of[folder.name]) for name in names if is_listable(name)]
-        ignored += [path.relative_to(root).as_posix() for path in files_in(found[0])]
-        splits[split] = tuple(samples)
-    known = {folder for found in folders.values() for folder in found}
-    ignored += [f"{folder.name}/" for folder in folders_in(root) if folder not in known]
-    if not splits["train"]:
-        train = folders["train"][0]
-        problems.append(f"{train}: expected a folder per class with images, found {describe_content(train)}")
-    elif len(classes) < 2:
-        problems.append(f"{root}: expected images of two classes or more, found one: {classes[0]}")
-    Problems(problems).raise_all(root)
-    named = ", ".join(f"{folders[split][0].name}/" for split in SPLITS if split in folders)
-    return Listing(
-        layout=f"{named} with a folder per class",
-        root=root,
-        classes=tuple(classes),
-        splits=splits,
-        has_splits=True,
-        ignored=tuple(printable(name) for name in ignored),
-        unlistable=tuple(unlistable),
+            names_of[split].setdefault(folder.name, []).extend(name for name in names if is_listable(name))
+    classes = tuple(sorted({name for of_class in names_of.values() for name, names in of_class.items() if names}))
+    samples: dict[Split, tuple[Sample, ...]] = {
+        split: tuple(
+            Sample(root / name, name, label)
+            for label, class_name in enumerate(classes)
+            for name in sorted(names_of[split].get(class_name, ()))
+        )
+        for split in SPLITS
+    }
+    return classes, samples, unlistable
+
+
+def _left_out(tree: Folder, classes: set[str], above: set[str]) -> tuple[list[str], list[str]]:
+    """Files and folders that are not images of a class, and the images among them."""
+    if tree.path in classes:
+        return tree.others_below(), []
+    if tree.path and tree.path not in above:
+        return [f"{tree.path}/"], tree.images_below()
+    ignored, outside = [*tree.images, *tree.others], list(tree.images)
+    for folder in tree.folders:
+        if not folder.total and not folder.others_below():
+            continue
+        more, images = _left_out(folder, classes, above)
+        ignored += more
+        outside += images
+    return ignored, outside
+
+
+def _describe(splits: SplitFolders | None) -> str:
+    if splits is None:
+        return "a folder per class"
+    return f"{', '.join(f'{name}/' for name in splits.named)} with a folder per class"
+
+
+def _empty_classes(roots: Iterable[Folder], level: int, classes: Sequence[str]) -> list[str]:
+    parents = [folder for root in roots for folder in folders_at([root], level - 1)]
+    empty = sorted(
+        {child.name for parent in parents for child in parent.folders if not child.total}.difference(classes)
     )
-
-
-def split_folders(root: Path) -> dict[Split, list[Path]]:
-    """Folders of each split; empty if this is another layout (a class may be called `train`)."""
-    found: dict[Split, list[Path]] = {}
-    folders = folders_in(root)
-    for folder in folders:
-        split = FOLDER_OF_SPLIT.get(folder.name.lower())
-        if split is not None:
-            found.setdefault(split, []).append(folder)
-    return found if "train" in found and (len(found) > 1 or len(folders) == 1) else {}
-
-
-def _class_name_problems(folder: Path) -> list[str]:
-    if is_listable(folder.name):
-        return []
-    return [f"{folder.parent}: expected a class name without line ends or blanks around it, found {folder.name!r}"]
-
-
-def _empty_classes(names: Iterable[str]) -> list[str]:
-    empty = list(names)
     return [f"{len(empty)} folders contain no images and are no classes: {name_some(empty)}"] if empty else []
 
 
-def _outside_classes(loose: Sequence[Path]) -> list[str]:
-    if not loose:
+def _outside_classes(images: Sequence[str]) -> list[str]:
+    if not images:
         return []
-    return [f"images outside the class folders were ignored, {len(loose)} of them: {_some_paths(loose)}"]
+    return [f"images outside the class folders were ignored, {len(images)} of them: {name_some(images)}"]
 
 
-def _some_paths(paths: Sequence[Path]) -> str:
-    return name_some([path.name for path in paths])
+def _doubtful_classes(classes: Sequence[str]) -> list[str]:
+    doubtful = [name for name in classes if name.lower() in ASIDES]
+    if not doubtful:
+        return []
+    return [f"{name_some(doubtful)} was read as a class: move the folder out of the dataset if it is none"]
 
 
-def _refuse_layout(root: Path, folders: Sequence[Path], loose: Sequence[Path], unlistable: Sequence[str]) -> NoReturn:
-    if unlistable:
-        found = (
-            f"images whose names contain line breaks, have surrounding blanks or are not UTF-8: {name_some(unlistable)}"
-        )
-    elif loose and not folders:
-        found = f"{len(loose)} images and no class folders: {_some_paths(loose)}"
-    else:
-        found = describe_content(root)
+def _refuse_train(root: Path, tree: Folder, train: Folder, splits: SplitFolders | None) -> NoReturn:
+    if splits:
+        place = root / train.path
+        problem = f"{place}: expected a folder per class with images, found {describe_content(place)}"
+        raise DatasetError(f"{root}: " + "\n  ".join([*splits.problems, problem]))
+    loose = tree.images
+    found = describe_content(root)
+    if loose and not tree.folders:
+        found = f"{len(loose)} images and no class folders: {name_some(loose)}"
     raise DatasetError(f"{root}: expected {EXPECTED}\nfound {found}")
+
+
+def _refuse_names(root: Path, unlistable: Sequence[str]) -> NoReturn:
+    raise DatasetError(
+        f"{root}: expected {EXPECTED}\nfound images whose names contain line breaks, have surrounding blanks or are "
+        f"not UTF-8: {name_some(unlistable)}"
+    )

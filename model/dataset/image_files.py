@@ -1,21 +1,9 @@
-"""Image files of a folder, recognised by their suffix or their first bytes."""
+"""Image files, recognised by their suffix or their first bytes."""
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
 
 from model.dataset.images import IMAGE_SUFFIXES, looks_like_image
 from model.files.browsing import is_hidden
-
-
-def images_below(folder: Path, root: Path) -> tuple[list[str], list[str]]:
-    """Images and other files in a folder and its subfolders, as sorted paths relative to `root`."""
-    images: list[str] = []
-    others: list[str] = []
-    for path in _walk(folder):
-        (images if is_image(path) else others).append(path.relative_to(root).as_posix())
-    return sorted(images), sorted(others)
 
 
 def is_image(path: Path) -> bool:
@@ -29,21 +17,3 @@ def is_image(path: Path) -> bool:
             return looks_like_image(stream.read(16))
     except OSError:
         return False
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    seen: set[str] = set()
-    for directory, folders, files in os.walk(folder, onerror=_raise, followlinks=True):
-        # A link may lead back to a folder above it.
-        real = os.path.realpath(directory)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not is_hidden(name))
-        yield from (Path(directory, name) for name in files)
-
-
-def _raise(error: OSError) -> NoReturn:
-    """Error handler for `os.walk`, which otherwise skips a folder that cannot be read."""
-    raise error

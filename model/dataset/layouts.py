@@ -1,7 +1,7 @@
 """Detection of the layout of a dataset, and listing of its labelled images.
 
     dataset_files/ + images/     lists: classes.txt, train.txt and optional val.txt, test.txt
-    <class>/*.jpg                a folder per class
+    <class>/*.jpg                a folder per class, at any level
     train/<class>/*.jpg          split folders: train/, and val/ or test/ where they exist
 
 No image is decoded here. All problems are reported at once, with file and line.
@@ -11,44 +11,47 @@ import dataclasses
 import difflib
 from pathlib import Path
 
-from model.dataset.folders import FOLDER_OF_SPLIT, read_class_folders, read_split_folders, split_folders
+from model.dataset.folder_names import split_names
+from model.dataset.folder_tree import read_tree
+from model.dataset.folders import read_folders
 from model.dataset.image_files import is_image
-from model.dataset.listing import DATASET_FILES, EXPECTED, Listing
+from model.dataset.listing import DATASET_FILES, EXPECTED, LayoutOptions, Listing
 from model.dataset.lists import read_lists
 from model.errors import DatasetError
 from model.files.browsing import files_in, folders_in, is_hidden, name_some
 
+DEFAULT_OPTIONS = LayoutOptions()
 
-def find_layout(source: Path, images_directory: str = "") -> Listing:
+
+def find_layout(source: Path, options: LayoutOptions = DEFAULT_OPTIONS) -> Listing:
     """Detect the layout of a folder and list its labelled images.
 
     Args:
         source: folder of the dataset, or a folder that contains only this folder.
-        images_directory: folder that the paths in `dataset_files/` are relative to, itself relative to the dataset;
-            empty: `images/`.
+        options: what the user has set about the layout.
 
     Raises:
         DatasetError: unknown layout, or problems in it; the message lists all of them.
     """
     try:
-        return _find_layout(source, images_directory)
+        return _find_layout(source, options)
     except OSError as error:
         raise DatasetError(
             f"{source}: expected readable folders, received: {error.strerror or error}: {error.filename}"
         ) from error
 
 
-def _find_layout(source: Path, images_directory: str) -> Listing:
+def _find_layout(source: Path, options: LayoutOptions) -> Listing:
     root = without_wrapping(_existing_folder(source))
     if (root / DATASET_FILES).is_dir():
-        return read_lists(root, images_directory)
+        return read_lists(root, options.images_directory)
     if any((folder / DATASET_FILES).is_dir() for folder in folders_in(root)):
         names = ", ".join(folder.name for folder in folders_in(root))
         raise DatasetError(f"{root}: expected one dataset, found a folder of datasets: {names}. Choose one of them.")
-    listing = read_split_folders(root) if split_folders(root) else read_class_folders(root)
-    if not images_directory:
+    listing = read_folders(root, read_tree(root), options.class_level)
+    if not options.images_directory:
         return listing
-    unused = f"images_directory = {images_directory!r} was not used: there is no {DATASET_FILES}/ in {root}"
+    unused = f"images_directory = {options.images_directory!r} was not used: there is no {DATASET_FILES}/ in {root}"
     return dataclasses.replace(listing, warnings=(*listing.warnings, unused))
 
 
@@ -68,7 +71,7 @@ def without_wrapping(root: Path) -> Path:
     """Folder of the dataset: an archive often contains a single folder with everything in it."""
     while True:
         folders = folders_in(root)
-        if len(folders) != 1 or folders[0].name == DATASET_FILES or folders[0].name.lower() in FOLDER_OF_SPLIT:
+        if len(folders) != 1 or folders[0].name == DATASET_FILES or split_names([folders[0].name]):
             return root
         if not folders_in(folders[0]) or any(is_image(path) for path in files_in(root)):
             return root

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from model.config import TrainConfig
 from model.errors import DatasetError
 from model.results import Sample, Split
 
@@ -19,6 +20,19 @@ EXPECTED = f"""one of these layouts, as a folder or as a .zip, .tar, .tar.gz or 
   train/ (and val/, test/), with a folder per class in each"""
 
 _PROBLEMS_SHOWN = 30
+
+
+@dataclasses.dataclass(frozen=True)
+class LayoutOptions:
+    """What the user has set about the layout of a dataset: the options of `TrainConfig` with these names."""
+
+    images_directory: str = ""
+    class_level: int | None = None
+
+    @classmethod
+    def from_config(cls, config: TrainConfig) -> "LayoutOptions":
+        """The options of a training, or of another command on a dataset."""
+        return cls(**{field.name: getattr(config, field.name) for field in dataclasses.fields(cls)})
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,7 @@ from model.dataset import checks, duplicates
 from model.dataset.inspection import Inspection, inspect_images
 from model.dataset.intensity_finding import find_intensity
 from model.dataset.layouts import find_layout
-from model.dataset.listing import Listing
+from model.dataset.listing import LayoutOptions, Listing
 from model.dataset.splits import split_samples
 from model.dataset.verdict import Kinship, Leakage, Rejected, Verdict, write_dataset_files
 from model.files.archives import is_archive, unpack_archive
@@ -42,8 +42,7 @@ def prepare_dataset(
 
     Args:
         source: folder or archive of the dataset; see `model.dataset.layouts` for the layouts.
-        config: `images_directory`, `val_fraction`, `test_fraction`, `folds`, `group_pattern`, `max_bad_fraction`,
-            `intensity` and `seed` are used; also `weights` and `fine_tune` if `folds` is empty.
+        config: `model.dataset.DATASET_OPTIONS` and `folds`; if `folds` is empty, also `weights` and `fine_tune`.
         work_directory: folder in which an archive is unpacked; it must exist as long as the dataset is used.
         progress: reports the phase `check`, in images.
 
@@ -55,7 +54,7 @@ def prepare_dataset(
     if is_archive(source):
         folder = unpack_archive(source, work_directory / _UNPACKED)
         verify_unpacked(folder)
-    listing = find_layout(folder, config.images_directory)
+    listing = find_layout(folder, LayoutOptions.from_config(config))
     inspection = inspect_images([sample for split in SPLITS for sample in listing.splits[split]], progress)
     rejected = (*(Rejected(printable(name), _UNLISTABLE) for name in listing.unlistable), *inspection.rejected)
     checks.refuse_unusable(listing, rejected, inspection.samples, config.max_bad_fraction)

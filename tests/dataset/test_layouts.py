@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from model.dataset.layouts import find_layout
 from model.dataset.list_lines import parse_line
-from model.dataset.listing import is_listable
+from model.dataset.listing import LayoutOptions, is_listable
 from model.errors import DatasetError
 from model.files.browsing import printable
 from model.results import Split
@@ -32,7 +32,7 @@ def names_of(root: Path, split: Split = "train") -> list[tuple[str, int]]:
 
 def refusal(root: Path, images_directory: str = "") -> str:
     with pytest.raises(DatasetError) as caught:
-        find_layout(root, images_directory)
+        find_layout(root, LayoutOptions(images_directory))
     return caught.value.message
 
 
@@ -57,7 +57,7 @@ def test_the_images_directory_can_be_given(listed: Path) -> None:
     message = refusal(listed)
     assert "no such folder" in message
     assert "They are in 'photos': set images_directory" in message
-    assert find_layout(listed, "photos").root == listed / "photos"
+    assert find_layout(listed, LayoutOptions("photos")).root == listed / "photos"
     assert "nowhere" in refusal(listed, "nowhere")
     (listed / "empty").mkdir()
     assert "none of the listed images exists, such as 'photo 0.jpg'" in refusal(listed, "empty")
@@ -202,7 +202,7 @@ def test_class_folders_of_one_class_are_refused(tmp_path: Path) -> None:
 
 
 def test_an_unused_images_directory_is_a_warning(class_folders: Path) -> None:
-    assert "was not used" in find_layout(class_folders, "photos").warnings[0]
+    assert "was not used" in find_layout(class_folders, LayoutOptions("photos")).warnings[0]
 
 
 @given(name=st.text(min_size=1).filter(is_listable), label=st.integers(0, 10**9), blanks=st.text(" \t", min_size=1))
