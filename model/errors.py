@@ -78,6 +78,10 @@ class ImageTooLargeError(ImageError):
     """An image has more pixels, or more bytes, than allowed."""
 
 
+class ImageNotSupportedError(ImageError):
+    """A whole file of a kind that is not read, such as a camera raw file."""
+
+
 class ModelError(TopgraftError):
     """A trained model cannot be used."""
 

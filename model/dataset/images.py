@@ -4,76 +4,40 @@ Pixels are uint8 RGB in [0, 255] of shape (height, width, 3); a size is (height,
 """
 
 import dataclasses
-import io
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from model.dataset import dicom
+from model.dataset.decoders.source import ImageSource, Pixels, exif_orientation, native_color
+from model.dataset.fitting import PADDING, fit_pixels, full_pixels, smallest_size
+from model.dataset.formats import (
+    FORMAT_NAMES,
+    IMAGE_SUFFIXES,
+    SIGNATURE_BYTES,
+    find_format,
+    find_unsupported,
+    looks_like_image,
+)
 from model.dataset.gray_levels import reduce_photo
+from model.dataset.image_limits import (
+    MAX_DECODING_BYTES,
+    QUICK_BYTES,
+    QUICK_WORK,
+    check_memory,
+    check_size,
+)
 from model.dataset.value_distribution import ValueDistribution
-from model.errors import ImageError, ImageTooLargeError
+from model.errors import ImageError, ImageNotSupportedError, ImageTooLargeError
 from model.intensity import FULL, Intensity
 from model.results import InputSpec
 
-# Pillow has more formats, but some start other programs (EPS) and some accept almost any bytes (TGA).
-_NAMES = {
-    "JPEG": "JPEG",
-    "PNG": "PNG",
-    "TIFF": "TIFF",
-    "WEBP": "WebP",
-    "GIF": "GIF",
-    "BMP": "BMP",
-    "AVIF": "AVIF",
-    "JPEG2000": "JPEG 2000",
-    "PPM": "PPM",
-}
-FORMATS = tuple(_NAMES)
+__all__ = ["FORMAT_NAMES", "IMAGE_SUFFIXES", "PADDING", "looks_like_image"]
 
-# Names for messages.
-FORMAT_NAMES = ", ".join(_NAMES.values())
-
-# Lower-case suffixes of image files, whether or not they can be decoded.
-IMAGE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".avif"}
-    | {".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm", ".dcm", ".heic", ".heif"}
-)
-
-# Pillow warns of decompression bombs above this number: a quarter of a gigabyte as RGB.
-MAX_PIXELS = 89_478_485
 MAX_BYTES = 512 * 1024 * 1024
-
-# Most backbones scale this gray to zero.
-PADDING = (127, 127, 127)
 
 DecodedImage = Image.Image | np.ndarray
 """A PIL image, or an array uint8 RGB of shape (height, width, 3)."""
-
-_ORIENTATION_TAG = 0x0112
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-_SWAPPING = (5, 6, 7, 8)
-
-_SIGNATURES = (
-    (0, b"%PDF", "a PDF document"),
-    (0, b"PK\x03\x04", "a zip archive (or an office document)"),
-    (0, b"\x1f\x8b", "a gzip archive"),
-    (0, b"\xfd7zXZ", "an xz archive"),
-    (0, b"\x89HDF", "an HDF5 file"),
-    (0, b"8BPS", "a Photoshop file"),
-    (0, b"%!PS", "a PostScript file"),
-    (4, b"ftyphei", "a HEIC photo: save it as JPEG"),
-    (4, b"ftypmif1", "a HEIF photo: save it as JPEG"),
-    (4, b"ftyp", "a video"),
-)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -89,43 +53,42 @@ class DecodedPhoto:
     values: ValueDistribution | None
 
 
-def decode_image(content: bytes, spec: InputSpec | None = None, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def decode_image(content: bytes, spec: InputSpec | None = None, max_memory: int = MAX_DECODING_BYTES) -> np.ndarray:
     """Decode an image to uint8 RGB of shape (height, width, 3), writable; see `decode_photo`."""
-    return decode_photo(content, spec, max_pixels).pixels
+    return decode_photo(content, spec, max_memory).pixels
 
 
 def decode_photo(
     content: bytes,
     spec: InputSpec | None = None,
-    max_pixels: int = MAX_PIXELS,
+    max_memory: int = MAX_DECODING_BYTES,
 ) -> DecodedPhoto:
     """Decode an image, apply its EXIF orientation, and resize it to the input of a network.
 
-    A JPEG much larger than the input is decoded at 1/2, 1/4 or 1/8 of its scale (DCT scaling), never below
-    the input's size. Transparent parts become white. Of several frames the first is taken.
+    A JPEG or JPEG 2000 much larger than the input is decoded at a fraction of its scale, never below the input's size.
+    Transparent parts become white. Of several frames or pages the first is taken.
 
     Args:
         content: bytes of the file.
         spec: size, resize mode and intensity range; None keeps the size of the image, and the full intensity range.
-        max_pixels: maximum number of pixels, checked on the header before decoding.
+        max_memory: maximum memory of decoding in bytes, estimated by the header before decoding.
 
     Raises:
-        ImageTooLargeError: more than `max_pixels` pixels.
+        ImageTooLargeError: decoding takes more memory than `max_memory`, or the file has more parts than any program
+            writes.
+        ImageNotSupportedError: a whole file of a kind that is not read; the message names it.
         ImageError: not an image, or a damaged one; the message describes the content.
     """
     try:
-        image = _open(content, max_pixels)
-        if spec is not None:
-            _decode_small(image, spec)
-        image.load()
-        image, values = _to_rgb(image, spec.intensity if spec else FULL)
-        image = _upright(image)
-        return DecodedPhoto(np.array(image if spec is None else _fit(image, spec)), values)
-    except (ImageError, MemoryError):
-        raise
-    # Decoders raise any exception for a damaged file: OSError, SyntaxError, struct.error, IndexError, zlib.error ...
+        source = _open(content)
+        target = None if spec is None else smallest_size((source.width, source.height), source.orientation, spec)
+        check_memory(source.format, source.width, source.height, source.memory(target), max_memory)
+        pixels, values = _to_8_bits(source.decode(target), spec.intensity if spec else FULL)
+        if spec is None:
+            return DecodedPhoto(full_pixels(pixels, source.orientation), values)
+        return DecodedPhoto(fit_pixels(pixels, source.orientation, spec), values)
     except Exception as error:
-        raise ImageError(_explain(content, error)) from error
+        raise _translated(content, error) from error
 
 
 def fit_image(image: DecodedImage, spec: InputSpec) -> np.ndarray:
@@ -147,13 +110,18 @@ def fit_photo(image: DecodedImage, spec: InputSpec) -> DecodedPhoto:
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             received = f"{image.dtype} of shape {image.shape}"
             raise ImageError(f"expected an array uint8 RGB of shape (height, width, 3), received {received}")
-        image = Image.fromarray(image)
+        return DecodedPhoto(fit_pixels(Pixels(image), 1, spec), None)
     try:
-        rgb, values = _to_rgb(image, spec.intensity)
-        return DecodedPhoto(np.array(_fit(_upright(rgb), spec)), values)
+        image.load()
+        # Pillow reads 16-bit netpbm files as 32-bit integers of the range of 16.
+        color = native_color(image)
+        if isinstance(color, np.ndarray) and image.mode == "I" and image.format == "PPM":
+            color = color.astype(np.uint16)
+        pixels, values = _to_8_bits(Pixels(color), spec.intensity)
+        return DecodedPhoto(fit_pixels(pixels, exif_orientation(image), spec), values)
     except MemoryError:
         raise
-    # As in `decode_image`.
+    # As in `decode_photo`.
     except Exception as error:
         raise ImageError(f"expected a PIL image that can be decoded, received: {error}") from error
 
@@ -162,7 +130,7 @@ def read_image(path: Path, spec: InputSpec | None = None) -> np.ndarray:
     """Decode an image file as `decode_image` does; messages of errors begin with `path`.
 
     Raises:
-        ImageTooLargeError: more than `MAX_PIXELS` pixels or `MAX_BYTES` bytes.
+        ImageTooLargeError: more than `MAX_BYTES` bytes, or as `decode_photo`.
         ImageError: the file does not exist, or is no image, or a damaged one.
     """
     try:
@@ -196,136 +164,88 @@ def read_bytes(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def measure_image(content: bytes, max_pixels: int = MAX_PIXELS) -> tuple[int, int]:
+def measure_image(content: bytes) -> tuple[int, int]:
     """Height and width of an image in pixels, with its EXIF orientation applied, from its header only.
 
     Raises:
-        ImageTooLargeError: more than `max_pixels` pixels.
-        ImageError: the header is not that of an image.
+        ImageTooLargeError: a side has too many pixels, or the file has more parts than any program writes.
+        ImageError: the header is not that of an image that is read.
     """
     try:
-        image = _open(content, max_pixels)
-        width, height = image.size
-        return (width, height) if _swaps_sides(image) else (height, width)
-    except (ImageError, MemoryError):
-        raise
-    # As in `decode_image`.
+        width, height = _open(content).upright_size
+        return height, width
     except Exception as error:
-        raise ImageError(_explain(content, error)) from error
+        raise _translated(content, error) from error
 
 
-def looks_like_image(beginning: bytes) -> bool:
-    """Whether the first bytes of a file, 12 or more, are those of a common image format."""
-    return (
-        beginning.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"II*\0", b"MM\0*"))
-        or (beginning[:4] == b"RIFF" and beginning[8:12] == b"WEBP")
-        or beginning[4:12] == b"ftypavif"
-    )
-
-
-def _open(content: bytes, max_pixels: int) -> Image.Image:
-    if dicom.is_dicom(content):
-        return dicom.open_dicom(content, max_pixels)
+def decoding_memory(content: bytes, spec: InputSpec | None = None) -> int:
+    """Estimated maximum memory in bytes that `decode_photo` takes besides `content`; 0 for content that it refuses."""
     try:
-        image = Image.open(io.BytesIO(content), formats=FORMATS)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageTooLargeError(f"expected an image of at most {max_pixels:,} pixels, received: {error}") from error
-    width, height = image.size
-    if width * height > max_pixels:
-        raise ImageTooLargeError(
-            f"expected an image of at most {max_pixels:,} pixels, received {width} x {height} = {width * height:,}"
-        )
-    return image
-
-
-def _decode_small(image: Image.Image, spec: InputSpec) -> None:
-    target = spec.size if _swaps_sides(image) else spec.size[::-1]
-    if spec.resize != "squash":
-        target = _scaled(image.size, target, covering=spec.resize == "crop")
-    image.draft(None, target)
-
-
-def _to_rgb(image: Image.Image, intensity: Intensity) -> tuple[Image.Image, ValueDistribution | None]:
-    if image.mode.startswith(("I", "F")):
-        deep = np.asarray(image)
-        # Pillow reads 16-bit netpbm files as 32-bit integers of the range of 16.
-        if image.mode == "I" and image.format == "PPM":
-            deep = deep.astype(np.uint16)
-        gray, values = reduce_photo(deep, intensity)
-        return Image.fromarray(gray).convert("RGB"), values
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        white = Image.new("RGB", image.size, "white")
-        white.paste(layer, mask=layer.getchannel("A"))
-        return white, None
-    return image.convert("RGB"), None
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        return int(image.getexif().get(_ORIENTATION_TAG, 1))
-    # A damaged EXIF block does not affect the pixels; its readers raise any exception.
+        source = _open(content)
+        target = None if spec is None else smallest_size((source.width, source.height), source.orientation, spec)
+        memory = source.memory(target)
+    except MemoryError:
+        raise
+    # As in `decode_photo`.
     except Exception:
-        return 1
+        return 0
+    return memory if memory <= MAX_DECODING_BYTES else 0
 
 
-def _swaps_sides(image: Image.Image) -> bool:
-    """Whether the EXIF orientation swaps width and height of an undecoded image; Pillow rotates TIFF itself."""
-    return image.format != "TIFF" and _orientation(image) in _SWAPPING
+def is_quick(content: bytes) -> bool:
+    """Whether the header proves that `decode_photo` decodes or refuses the content in well under a second."""
+    if len(content) > QUICK_BYTES:
+        return False
+    try:
+        return _open(content).work <= QUICK_WORK
+    except MemoryError:
+        raise
+    # Refused by its header, as `decode_photo` refuses it.
+    except Exception:
+        return True
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    method = _UPRIGHT.get(_orientation(image))
-    return image if method is None else image.transpose(method)
+def _open(content: bytes) -> ImageSource:
+    found = find_format(content)
+    if found is None:
+        raise _unknown(content)
+    source = found.open(content)
+    check_size(source.width, source.height)
+    return source
 
 
-def _fit(image: Image.Image, spec: InputSpec) -> Image.Image:
-    target = spec.size[::-1]
-    if spec.resize == "squash":
-        return image.resize(target, Image.Resampling.BILINEAR)
-    if spec.resize == "pad":
-        return _pad(image, target)
-    return _crop(image, target)
+def _to_8_bits(pixels: Pixels, intensity: Intensity) -> tuple[Pixels, ValueDistribution | None]:
+    if isinstance(pixels.color, Image.Image):
+        return pixels, None
+    color, values = reduce_photo(pixels.color, intensity)
+    return dataclasses.replace(pixels, color=color), values
 
 
-def _pad(image: Image.Image, target: tuple[int, int]) -> Image.Image:
-    inner = image.resize(_scaled(image.size, target, covering=False), Image.Resampling.BILINEAR)
-    canvas = Image.new("RGB", target, PADDING)
-    canvas.paste(inner, ((target[0] - inner.width) // 2, (target[1] - inner.height) // 2))
-    return canvas
+def _translated(content: bytes, error: Exception) -> Exception:
+    """The error to raise for an error of a decoder.
+
+    Decoders raise any exception for a damaged file: OSError, SyntaxError, struct.error, IndexError, zlib.error ...
+    """
+    if isinstance(error, (ImageTooLargeError, MemoryError)):
+        return error
+    if isinstance(error, ImageError) and error.message.startswith("expected an image"):
+        return error
+    if isinstance(error, ImageNotSupportedError):
+        return ImageNotSupportedError(f"expected an image ({FORMAT_NAMES}), received a file that is {error.message}")
+    reason = error.message if isinstance(error, ImageError) else str(error) or type(error).__name__
+    found = find_format(content)
+    name = f"{found.name} of {len(content):,} bytes" if found else f"one of {len(content):,} bytes"
+    return ImageError(f"expected an image ({FORMAT_NAMES}), received a damaged {name}: {reason}")
 
 
-def _crop(image: Image.Image, target: tuple[int, int]) -> Image.Image:
-    scale = max(target[0] / image.width, target[1] / image.height)
-    width, height = min(image.width, target[0] / scale), min(image.height, target[1] / scale)
-    left, top = (image.width - width) / 2, (image.height - height) / 2
-    box = (left, top, min(image.width, left + width), min(image.height, top + height))
-    return image.resize(target, Image.Resampling.BILINEAR, box=box)
-
-
-def _scaled(size: tuple[int, int], target: tuple[int, int], covering: bool) -> tuple[int, int]:
-    ratios = (target[0] / size[0], target[1] / size[1])
-    scale = max(ratios) if covering else min(ratios)
-    width, height = max(1, round(size[0] * scale)), max(1, round(size[1] * scale))
-    return (width, height) if covering else (min(width, target[0]), min(height, target[1]))
-
-
-def _explain(content: bytes, error: Exception) -> str:
+def _unknown(content: bytes) -> ImageError:
     expected = f"expected an image ({FORMAT_NAMES})"
-    if isinstance(error, UnidentifiedImageError):
-        return f"{expected}, received {_describe(content)}"
-    return f"{expected}, received a damaged one of {len(content):,} bytes: {error or type(error).__name__}"
-
-
-def _describe(content: bytes) -> str:
     if not content:
-        return "an empty file"
-    for start, signature, description in _SIGNATURES:
-        if content[start : start + len(signature)] == signature:
-            return description
-    if looks_like_image(content[:16]):
-        return f"a damaged one of {len(content):,} bytes: its header cannot be read"
-    beginning = content[:512].decode("utf-8", errors="replace").strip("\ufeff\ufffd")
+        return ImageError(f"{expected}, received an empty file")
+    if found := find_unsupported(content[:SIGNATURE_BYTES]):
+        advice = f"; {found.advice}" if found.advice else ""
+        return ImageNotSupportedError(f"{expected}, received a file that is not supported: {found.kind}{advice}")
+    beginning = content[:SIGNATURE_BYTES].decode("utf-8", errors="replace").strip("\ufeff\ufffd")
     if beginning.isprintable() or all(char.isprintable() or char.isspace() for char in beginning):
-        return f"text beginning with {' '.join(beginning.split())[:40]!r}"
-    return f"{len(content):,} bytes beginning with {content[:8].hex(' ')}"
+        return ImageError(f"{expected}, received text beginning with {' '.join(beginning.split())[:40]!r}")
+    return ImageError(f"{expected}, received {len(content):,} bytes beginning with {content[:8].hex(' ')}")

@@ -1,7 +1,7 @@
 """Decoding many images in threads: one loop and one memory policy for training, evaluation, prediction and export.
 
-Three numbers are limited, whatever the images: the threads, the pixels decoded at the same time in this process, and
-the results waiting to be returned in order.
+Three numbers are limited, whatever the images: the threads, the memory for decoding at the same time in this process,
+and the results waiting to be returned in order.
 """
 
 import collections
@@ -14,7 +14,8 @@ from typing import NoReturn, TypeVar
 
 import numpy as np
 
-from model.dataset.images import MAX_PIXELS, DecodedImage, DecodedPhoto, decode_photo, fit_photo, measure_image
+from model.dataset.image_limits import MAX_DECODING_BYTES
+from model.dataset.images import DecodedImage, DecodedPhoto, decode_photo, decoding_memory, fit_photo
 from model.dataset.reading import raise_with_path, read_photo
 from model.errors import ImageError
 from model.resources import available_memory, available_processors, release_free_memory
@@ -34,7 +35,7 @@ _BYTES_PER_THREAD = 250_000_000
 _RESULTS_PER_THREAD = 4
 _MAX_ENCODED_BYTES = 64 * 1024 * 1024
 # Memory that the decoder frees of a smaller image is soon used again.
-_LARGE_IMAGE = 16_000_000
+_LARGE_IMAGE = 64_000_000
 
 Transform = Callable[[np.ndarray, Sample], np.ndarray]
 """From a decoded image uint8 (height, width, 3) and its sample to an image of the same shape and dtype."""
@@ -131,48 +132,36 @@ def in_threads(work: Callable[[Item], Result], items: Iterable[Item], threads: i
                 result.cancel()
 
 
-class PixelBudget:
-    """Limits the pixels that threads decode at the same time to those of the largest image allowed.
+class MemoryBudget:
+    """Limits the memory that threads take for decoding at the same time to that of the largest image allowed."""
 
-    Decoding takes up to 16 bytes per pixel: without a limit, as many times a gigabyte as there are threads.
-    """
-
-    def __init__(self, pixels: int = MAX_PIXELS) -> None:
-        self._free = self._total = pixels
+    def __init__(self, total: int = MAX_DECODING_BYTES) -> None:
+        self._free = self._total = total
         self._changed = threading.Condition()
 
     @contextlib.contextmanager
-    def reserve(self, content: bytes) -> Iterator[None]:
-        """Wait until the pixels of an encoded image fit into the budget, and take them from it inside the block."""
-        pixels = min(_pixels(content), self._total)
+    def reserve(self, memory: int) -> Iterator[None]:
+        """Wait until so many bytes are free in the budget, and take them from it inside the block."""
+        memory = min(memory, self._total)
         with self._changed:
-            self._changed.wait_for(lambda: self._free >= pixels)
-            self._free -= pixels
+            self._changed.wait_for(lambda: self._free >= memory)
+            self._free -= memory
         try:
             yield
         finally:
-            if pixels > _LARGE_IMAGE:
+            if memory > _LARGE_IMAGE:
                 release_free_memory()
             with self._changed:
-                self._free += pixels
+                self._free += memory
                 self._changed.notify_all()
 
 
-_BUDGET = PixelBudget()
+_BUDGET = MemoryBudget()
 
 
 def decode_within_budget(content: bytes | DecodedImage, spec: InputSpec) -> DecodedPhoto:
     """Decode a photo once the memory budget, which all threads share, has room for it; see `decode_photo`."""
     if not isinstance(content, bytes):
         return fit_photo(content, spec)
-    with _BUDGET.reserve(content):
+    with _BUDGET.reserve(decoding_memory(content, spec)):
         return decode_photo(content, spec)
-
-
-def _pixels(content: bytes) -> int:
-    """The number of pixels by the header; 0 for content that cannot be decoded."""
-    try:
-        height, width = measure_image(content)
-    except ImageError:
-        return 0
-    return height * width

@@ -226,9 +226,9 @@ def test_scaled_decoding_is_close_to_full_decoding(resize: str) -> None:
         ("\ufefföäü".encode(), "text beginning with 'öäü'"),
         (b"%PDF-1.7", "a PDF document"),
         (b"PK\x03\x04....", "a zip archive"),
-        (b"\0\0\0\x18ftypheic", "a HEIC photo"),
+        (b"\0\0\0\x18ftypheic", "a damaged HEIC/HEIF of 12 bytes"),
         (b"\xde\xad\xbe\xef\0\0\0\0\0", "9 bytes beginning with de ad be ef"),
-        (b"\x89PNG\r\n\x1a\n", "a damaged one of 8 bytes"),
+        (b"\x89PNG\r\n\x1a\n", "a damaged PNG of 8 bytes"),
     ],
 )
 def test_the_error_states_what_was_received(content: bytes, received: str) -> None:
@@ -256,20 +256,19 @@ def test_missing_file_is_an_image_error(tmp_path: Path) -> None:
         read_image(tmp_path / "gone.jpg")
 
 
-@pytest.mark.filterwarnings("ignore:Image size:PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("side", [10_000, 30_000])
 def test_huge_png_is_refused_before_decoding(side: int) -> None:
     content = png(side, side, 8, 2, zlib.compress(b"\0" * 1000))
     start = time.perf_counter()
-    with pytest.raises(ImageTooLargeError, match="pixels"):
+    with pytest.raises(ImageTooLargeError, match="which takes"):
         decode_image(content)
     assert time.perf_counter() - start < 0.5
 
 
-def test_the_pixel_limit_is_the_callers_and_pillows_own_is_kept() -> None:
+def test_the_memory_limit_is_the_callers_and_pillows_own_limit_is_kept() -> None:
     before = Image.MAX_IMAGE_PIXELS
-    with pytest.raises(ImageTooLargeError, match="at most 100 pixels, received 80 x 60"):
-        decode_image(encoded(random_image(1)), max_pixels=100)
+    with pytest.raises(ImageTooLargeError, match="at most 0 MB to decode, received JPEG of 80 x 60 pixels"):
+        decode_image(encoded(random_image(1)), max_memory=100)
     assert before == Image.MAX_IMAGE_PIXELS
 
 
@@ -319,4 +318,4 @@ def test_dicom_is_scaled_by_its_range(photometric: str) -> None:
     decoded = decode_image(stream.getvalue())[..., 0]
     assert (decoded[0, 0], decoded[-1, -1]) == ((255, 0) if photometric == "MONOCHROME1" else (0, 255))
     with pytest.raises(ImageTooLargeError):
-        decode_image(stream.getvalue(), max_pixels=100)
+        decode_image(stream.getvalue(), max_memory=100)

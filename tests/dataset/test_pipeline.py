@@ -15,7 +15,7 @@ from PIL import Image
 
 from model.dataset import pipeline
 from model.dataset.images import decode_image
-from model.dataset.pipeline import PixelBudget, encoded_batches
+from model.dataset.pipeline import MemoryBudget, encoded_batches
 from model.errors import ImageError
 from model.results import InputSpec, Sample
 from tests.support.photos import photo
@@ -119,24 +119,22 @@ def test_a_batch_is_limited_by_number_and_by_size() -> None:
     assert lengths == [[1, 2, 3], [50], [1, 100], [100], [5]]
 
 
-def test_the_pixels_decoded_at_a_time_are_limited() -> None:
-    budget = PixelBudget(pixels=1000)
+def test_the_memory_of_decoding_at_a_time_is_limited() -> None:
+    budget = MemoryBudget(total=1000)
     inside, most = [0], [0]
     lock = threading.Lock()
 
-    def decode(content: bytes, pixels: int) -> None:
-        with budget.reserve(content):
+    def decode(memory: int) -> None:
+        with budget.reserve(memory):
             with lock:
-                inside[0] += pixels
+                inside[0] += min(memory, 1000)
                 most[0] = max(most[0], inside[0])
             time.sleep(0.005)
             with lock:
-                inside[0] -= pixels
+                inside[0] -= min(memory, 1000)
 
-    small, large, larger = photo(size=(20, 20)), photo(size=(30, 30)), photo(size=(100, 100))
-    images = [(small, 400), (large, 900), (b"no image", 0), (larger, 1000)] * 10
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(lambda image: decode(*image), images))
+        list(threads.map(decode, [400, 900, 0, 10_000] * 10))
     assert 400 < most[0] <= 1000
 
 

@@ -1,0 +1,72 @@
+"""Decoding of DICOM images, which requires the extra `dicom` (pydicom).
+
+Method: VOI LUT or window of the file, otherwise the range of its values; PS3.3 C.11.2 of the DICOM standard.
+"""
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from model.dataset.decoders.source import ImageSource, Pixels, Size, not_supported, stream
+from model.errors import ImageError
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+# Converted at a time: the conversion takes several copies in float64.
+_ROWS = 64
+# The frame as stored, the values, their conversion to float32, and the result.
+_BYTES_PER_SAMPLE = 10
+
+
+def open_dicom(content: bytes) -> ImageSource:
+    """Read the header of a DICOM file; the first frame is the image, as a viewer would show it.
+
+    Raises:
+        ImageNotSupportedError: a compression for which pydicom has no decoder.
+        ImageError: pydicom is not installed, or the header is damaged.
+    """
+    try:
+        import pydicom
+    except ImportError as error:
+        raise ImageError(
+            'expected an image, received a DICOM file, which needs pydicom: pip install "topgraft[dicom]"'
+        ) from error
+    header = pydicom.dcmread(stream(content), stop_before_pixels=True)
+    if "Rows" not in header or "Columns" not in header:
+        raise not_supported("DICOM file without pixels", "export its image as PNG")
+    width, height, samples = int(header.Columns), int(header.Rows), int(header.get("SamplesPerPixel", 1))
+    itemsize = max(1, int(header.get("BitsAllocated", 16)) // 8)
+
+    def decode(_target: Size | None) -> Pixels:
+        return Pixels(_shown(pydicom.dcmread(stream(content))))
+
+    def memory(target: Size | None) -> int:
+        per_pixel = samples * max(_BYTES_PER_SAMPLE, 4 * itemsize) + (10 if target is None else 0)
+        return width * height * per_pixel + len(content)
+
+    return ImageSource("DICOM", width, height, memory, decode, math.inf)
+
+
+def _shown(dataset: "Dataset") -> np.ndarray:
+    """The first frame as uint8 (height, width) or (height, width, 3)."""
+    from pydicom import pixels
+
+    try:
+        values = pixels.pixel_array(dataset, index=0)
+    except (RuntimeError, NotImplementedError) as error:
+        raise not_supported(f"DICOM file in this compression ({error})", "save it without compression") from error
+    if dataset.PhotometricInterpretation == "PALETTE COLOR":
+        return (pixels.apply_color_lut(values, dataset) >> 8).astype(np.uint8)
+    if dataset.SamplesPerPixel == 3:
+        return (values >> max(0, dataset.BitsStored - 8)).astype(np.uint8)
+    shown = np.empty(values.shape, np.float32)
+    for start in range(0, len(values), _ROWS):
+        rows = pixels.apply_modality_lut(values[start : start + _ROWS], dataset)
+        shown[start : start + _ROWS] = pixels.apply_voi_lut(rows, dataset)
+    del values
+    shown -= shown.min()
+    shown *= 255 / (float(shown.max()) or 1.0)
+    gray = np.rint(shown, out=shown).astype(np.uint8)
+    return 255 - gray if dataset.PhotometricInterpretation == "MONOCHROME1" else gray

@@ -1,0 +1,57 @@
+"""JPEG, decoded by Pillow with DCT scaling."""
+
+from PIL import JpegImagePlugin
+
+from model.dataset.decoders.jpeg_header import JpegHeader, count_scans, read_jpeg_header
+from model.dataset.decoders.source import ImageSource, Pixels, Size, exif_orientation, not_supported, stream
+from model.dataset.image_limits import MAX_SCANS
+from model.errors import ImageTooLargeError
+
+_BYTES_PER_COEFFICIENT = 2
+_SCALES = (8, 4, 2)
+
+
+def open_jpeg(content: bytes) -> ImageSource:
+    """Read the header of a JPEG. Decoding at 1/2, 1/4 or 1/8 of the scale takes less memory and time.
+
+    Raises:
+        ImageNotSupportedError: a lossless, hierarchical or 12-bit JPEG.
+        ImageTooLargeError: more than `MAX_SCANS` scans.
+        ImageError: the header is damaged.
+    """
+    header = read_jpeg_header(content)
+    if header.kind:
+        raise not_supported(header.kind, "save it as a JPEG of 8 bits, or as PNG or TIFF of 16 bits")
+    scans = count_scans(content, header, MAX_SCANS)
+    if scans > MAX_SCANS:
+        raise ImageTooLargeError(f"expected a JPEG of at most {MAX_SCANS} scans, received more")
+    opened = JpegImagePlugin.JpegImageFile(stream(content))
+
+    def decode(target: Size | None) -> Pixels:
+        if target is not None:
+            opened.draft(None, target)
+        opened.load()
+        return Pixels(opened)
+
+    # Each scan goes over all coefficients.
+    work = float(header.width * header.height) * (1 + 0.5 * (scans - 1))
+    width, height = opened.size
+    return ImageSource(
+        "JPEG", width, height, lambda target: _memory(header, target), decode, work, exif_orientation(opened)
+    )
+
+
+def _memory(header: JpegHeader, target: Size | None) -> int:
+    coefficients = _BYTES_PER_COEFFICIENT * header.samples if header.is_buffered else 0
+    scale = 1 if target is None else _scale(header, target)
+    pixels = -(-header.width // scale) * -(-header.height // scale)
+    per_pixel = {1: 1, 3: 4, 4: 8}[len(header.components)] + (10 if target is None else 0)
+    # Rows of coefficients and samples that the decoder works on.
+    rows = 64 * header.width * len(header.components)
+    return coefficients + rows + per_pixel * pixels
+
+
+def _scale(header: JpegHeader, target: Size) -> int:
+    """The scale that `draft` selects."""
+    ratio = min(header.width // max(1, target[0]), header.height // max(1, target[1]))
+    return next((scale for scale in _SCALES if ratio >= scale), 1)

@@ -1,0 +1,128 @@
+"""PNG: its pixels only. Texts, profiles and damaged ancillary chunks are left out before decoding."""
+
+import dataclasses
+import zlib
+from collections.abc import Iterator
+
+from PIL import PngImagePlugin
+
+from model.dataset.decoders.source import (
+    ImageSource,
+    Pixels,
+    Size,
+    array_bytes,
+    not_supported,
+    orientation_of_exif,
+    pillow_source,
+    split_alpha,
+    stream,
+)
+from model.dataset.image_limits import MAX_PARTS
+from model.errors import ImageError, ImageTooLargeError
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_OF_THE_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
+# Kept, which saves a copy of most files; all others are left out.
+_HARMLESS = (b"gAMA", b"cHRM", b"sRGB", b"sBIT", b"pHYs", b"bKGD", b"tIME")
+_HARMLESS_BYTES = 100
+_SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+# Decompression, and filters that depend on the pixels before.
+_WORK_PER_PIXEL = 6
+
+
+@dataclasses.dataclass(frozen=True)
+class _Png:
+    width: int
+    height: int
+    depth: int
+    color_type: int
+    orientation: int
+    pixels_only: bytes
+    """The file without chunks that do not affect the pixels."""
+
+
+def open_png(content: bytes) -> ImageSource:
+    """Read the header of a PNG.
+
+    Raises:
+        ImageNotSupportedError: a variant that only Apple's programs read.
+        ImageTooLargeError: more than `MAX_PARTS` chunks.
+        ImageError: the header is damaged.
+    """
+    png = _read(content)
+    if png.depth == 16 and png.color_type != 0:
+        return _deep_source(png)
+    opened = PngImagePlugin.PngImageFile(stream(png.pixels_only))
+    source = pillow_source("PNG", opened, work_per_pixel=_WORK_PER_PIXEL)
+    return dataclasses.replace(source, orientation=png.orientation)
+
+
+def _deep_source(png: _Png) -> ImageSource:
+    """16-bit RGB and gray with transparency, which Pillow would reduce to 8 bits."""
+    samples = _SAMPLES[png.color_type]
+    pixels = png.width * png.height
+    has_alpha = png.color_type in (4, 6)
+
+    def decode(_target: Size | None) -> Pixels:
+        import imagecodecs
+
+        values = imagecodecs.png_decode(png.pixels_only)
+        return split_alpha(values) if values.shape[-1] in (2, 4) else Pixels(values)
+
+    def memory(target: Size | None) -> int:
+        return pixels * array_bytes(samples, 2, has_alpha, full=target is None)
+
+    return ImageSource("PNG", png.width, png.height, memory, decode, pixels * 2 * _WORK_PER_PIXEL, png.orientation)
+
+
+def _read(content: bytes) -> _Png:
+    kept: list[tuple[int, int]] = []
+    header = b""
+    orientation = 1
+    dropped = 0
+    for kind, start, end in _chunks(content):
+        if kind == b"CgBI":
+            raise not_supported("PNG in a variant of Apple's (CgBI)", "open it in Preview and export it as PNG")
+        if kind == b"IHDR" and not header:
+            header = content[start + 8 : end - 4]
+        if kind == b"eXIf" and _is_intact(content, start, end):
+            orientation = orientation_of_exif(content[start + 8 : end - 4])
+        if _is_kept(content, kind, start, end):
+            if kept and kept[-1][1] == start:
+                start = kept.pop()[0]
+            kept.append((start, end))
+        else:
+            dropped += 1
+    if len(header) != 13:
+        raise ImageError("the header has no size")
+    pixels_only = content if not dropped else b"".join((_SIGNATURE, *(content[start:end] for start, end in kept)))
+    width, height = int.from_bytes(header[:4], "big"), int.from_bytes(header[4:8], "big")
+    if header[9] not in _SAMPLES:
+        raise ImageError(f"the header has colour type {header[9]}")
+    return _Png(width, height, header[8], header[9], orientation, pixels_only)
+
+
+def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Type, start and end of each chunk, up to the end of the image; the last one may be incomplete."""
+    position = len(_SIGNATURE)
+    for _ in range(MAX_PARTS):
+        if position + 8 > len(content):
+            return
+        kind = content[position + 4 : position + 8]
+        end = position + 12 + int.from_bytes(content[position : position + 4], "big")
+        yield kind, position, end
+        if kind == b"IEND":
+            return
+        position = end
+    raise ImageTooLargeError(f"expected a PNG of at most {MAX_PARTS:,} chunks, received more")
+
+
+def _is_kept(content: bytes, kind: bytes, start: int, end: int) -> bool:
+    if kind in _HARMLESS:
+        return end - start <= _HARMLESS_BYTES and _is_intact(content, start, end)
+    # A damaged transparency is left out, because the pixels are intact.
+    return kind in _OF_THE_PIXELS and (kind != b"tRNS" or _is_intact(content, start, end))
+
+
+def _is_intact(content: bytes, start: int, end: int) -> bool:
+    return zlib.crc32(content[start + 4 : end - 4]).to_bytes(4, "big") == content[end - 4 : end]

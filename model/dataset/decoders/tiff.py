@@ -1,0 +1,207 @@
+"""TIFF: the first page, decoded by tifffile; what its kind is, and whether it is read.
+
+tifffile returns the stored values: `to_pixels` turns them into gray or RGB by the photometric interpretation.
+"""
+
+import logging
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from model.dataset.decoders import tiff_segments
+from model.dataset.decoders.depth import to_full_depth
+from model.dataset.decoders.source import (
+    ImageSource,
+    Pixels,
+    Size,
+    array_bytes,
+    not_supported,
+    opacity,
+    stream,
+    valid_orientation,
+)
+from model.dataset.decoders.tiff_directory import DNG_VERSION, HEIGHT, MAKE, PHOTOMETRIC, WIDTH, read_directories
+from model.dataset.image_limits import check_size
+from model.errors import ImageError
+
+if TYPE_CHECKING:
+    from tifffile import TiffPage
+
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _SEPARATED, _YCBCR = 0, 1, 2, 3, 5, 6
+_COLORS = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _SEPARATED: 4, _YCBCR: 3}
+_PHOTOMETRICS = {
+    _WHITE_IS_ZERO: "gray (0 is white)",
+    _BLACK_IS_ZERO: "gray",
+    _RGB: "RGB",
+    _PALETTE: "palette",
+    4: "transparency mask",
+    _SEPARATED: "CMYK",
+    _YCBCR: "YCbCr",
+    8: "CIELab",
+    9: "ICCLab",
+    10: "ITULab",
+    32803: "camera raw",
+    32844: "LogL",
+    32845: "LogLuv",
+    34892: "camera raw",
+}
+_OF_CAMERAS = (32803, 34892)
+_FORMATS = {1: "unsigned", 2: "signed", 3: "float", 4: "unsigned", 5: "complex", 6: "complex"}
+_ASSOCIATED, _UNASSOCIATED = 1, 2
+_CMYK_INKS = 1
+_ADVICE = "save it as gray or RGB TIFF of 8 or 16 bits, or as PNG"
+# tifffile looks up other variants of TIFF, whose further pages it would read.
+_VARIANTS: dict[str, Any] = {"is_lsm": False, "is_scanimage": False, "is_ndpi": False}
+_WORK_PER_SAMPLE = 2
+
+
+def open_tiff(content: bytes) -> ImageSource:
+    """Read the first directory of a TIFF.
+
+    Raises:
+        ImageNotSupportedError: a kind of TIFF that is not read, or a reduced image, as camera raw files begin with.
+        ImageTooLargeError: more parts than any program writes.
+        ImageError: the directory is damaged.
+    """
+    _refuse_reduced(content)
+    page = _first_page(content)
+    width, height, samples = page.imagewidth, page.imagelength, page.samplesperpixel
+    check_size(width, height)
+    _refuse_kind(page)
+    tiff_segments.check_segments(page, content)
+    has_alpha = _alpha_index(page) is not None
+    itemsize = page.dtype.itemsize if page.dtype is not None else 1
+
+    def decode(_target: Size | None) -> Pixels:
+        return to_pixels(page)
+
+    def memory(target: Size | None) -> int:
+        fitted = array_bytes(samples, itemsize, has_alpha, full=target is None)
+        # Palettes and CMYK become RGB; integers of few bits, or white as zero, are copied.
+        converted = {_PALETTE: 4, _SEPARATED: 8, _YCBCR: 8}.get(_photometric(page), itemsize * samples)
+        return width * height * (fitted + converted) + 3 * tiff_segments.segment_bytes(page)
+
+    work = tiff_segments.work(page, content) + width * height * samples * _WORK_PER_SAMPLE
+    orientation = valid_orientation(page.tags.valueof(274, 1))
+    return ImageSource("TIFF", width, height, memory, decode, work, orientation)
+
+
+def to_pixels(page: "TiffPage") -> Pixels:
+    """Decode a page, and convert its stored values to gray or RGB."""
+    stored = page.asarray(squeeze=False, maxworkers=1)
+    # (samples, depth, height, width, 1) for separate planes, else (1, depth, height, width, samples).
+    values = stored[:, 0, :, :, 0].transpose(1, 2, 0) if stored.shape[0] > 1 else stored[0, 0]
+    photometric, bits = _photometric(page), int(page.bitspersample)
+    if photometric == _PALETTE:
+        return Pixels(_from_palette(page, values[..., 0]))
+    alpha_index = _alpha_index(page)
+    alpha = None if alpha_index is None else opacity(to_full_depth(values[..., alpha_index].copy(), bits))
+    colors: np.ndarray = values[..., : _COLORS[photometric]]
+    if photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO):
+        colors = colors[..., 0]
+    if colors.dtype.kind in "bu":
+        colors = to_full_depth(colors, bits)
+    if photometric == _WHITE_IS_ZERO:
+        colors = np.iinfo(colors.dtype).max - colors
+    if photometric == _SEPARATED or (photometric == _YCBCR and not tiff_segments.is_jpeg(page)):
+        colors = _from_pillow_mode("CMYK" if photometric == _SEPARATED else "YCbCr", colors)
+    return Pixels(colors, alpha, is_premultiplied=_ASSOCIATED in page.extrasamples[:1])
+
+
+def _from_palette(page: "TiffPage", indices: np.ndarray) -> np.ndarray:
+    colors: np.ndarray | None = page.colormap
+    if colors is None or colors.shape[0] != 3 or colors.shape[1] < 1 << int(page.bitspersample):
+        raise ImageError("the palette is missing or incomplete")
+    # Some programs write 8-bit colours into the 16 bits.
+    if colors.max() > 255:
+        colors = colors >> 8
+    return np.ascontiguousarray(colors.astype(np.uint8).T)[indices.view(np.uint8) if indices.dtype == bool else indices]
+
+
+def _from_pillow_mode(mode: str, values: np.ndarray) -> np.ndarray:
+    eight = values if values.dtype == np.uint8 else (values >> 8).astype(np.uint8)
+    height, width, _ = values.shape
+    image = Image.frombytes(mode, (width, height), eight.tobytes())
+    return np.asarray(image.convert("RGB"))
+
+
+def _photometric(page: "TiffPage") -> int:
+    """Photometric interpretation; programs that leave it out mean black as zero, or RGB."""
+    if PHOTOMETRIC in page.tags:
+        return int(page.photometric)
+    return _RGB if page.samplesperpixel >= 3 else _BLACK_IS_ZERO
+
+
+def _alpha_index(page: "TiffPage") -> int | None:
+    """Index of the sample that is the opacity: the first extra sample, if it says so."""
+    if page.extrasamples and page.extrasamples[0] in (_ASSOCIATED, _UNASSOCIATED):
+        return _COLORS[_photometric(page)]
+    return None
+
+
+def _refuse_kind(page: "TiffPage") -> None:
+    """Raise the error that names the kind of TIFF, if it is not read."""
+    photometric, samples = _photometric(page), page.samplesperpixel
+    bits, sample_format = page.bitspersample, page.sampleformat
+    is_unsigned = _FORMATS.get(sample_format) == "unsigned"
+    extras = [] if not page.extrasamples else [int(extra) for extra in page.extrasamples]
+    is_read = (
+        page.dtype is not None
+        and page.dtype.kind in "buif"
+        and isinstance(bits, int)
+        and photometric in _COLORS
+        and page.imagedepth == 1
+        and tiff_segments.is_read(page)
+        # Gray with further channels has no channel that is the photo, unless it is the opacity.
+        and (
+            samples == _COLORS[photometric]
+            or (samples > _COLORS[photometric] and (photometric != 1 or extras[:1] != [0]))
+        )
+    )
+    if is_read and photometric in (_WHITE_IS_ZERO, _PALETTE, _SEPARATED, _YCBCR):
+        is_read = is_unsigned and bits <= 16
+    if is_read and photometric in (_SEPARATED, _YCBCR):
+        is_read = bits in (8, 16) and page.tags.valueof(332, _CMYK_INKS) == _CMYK_INKS
+    if is_read and photometric == _YCBCR and not tiff_segments.is_jpeg(page):
+        is_read = not page.is_subsampled and bits == 8
+    if not is_read:
+        depth = "/".join(map(str, bits)) if isinstance(bits, tuple) else bits
+        described = [
+            f"{depth}-bit {_FORMATS.get(sample_format, 'unknown')}",
+            _PHOTOMETRICS.get(photometric, f"colours of kind {photometric}"),
+            f"of {samples} channel{'s' * (samples > 1)}",
+            f"with {tiff_segments.compression_name(page)}",
+        ]
+        raise not_supported(f"TIFF ({' '.join(described)})", _ADVICE)
+
+
+def _refuse_reduced(content: bytes) -> None:
+    """Raise an error for a file whose first image is not the photo itself."""
+    first, others = read_directories(content)
+    is_raw = any(item.number(PHOTOMETRIC) in _OF_CAMERAS for item in (first, *others)) or DNG_VERSION in first.values
+    if not is_raw and not first.is_reduced and content[8:10] != b"CR":
+        return
+    make = first.values.get(MAKE, b"")
+    name = make.decode("ascii", "replace").strip() if isinstance(make, bytes) else ""
+    if is_raw or name:
+        camera = f" of {name}" if name.isprintable() and name else ""
+        kind = f"camera raw file{camera}{' (DNG)' if DNG_VERSION in first.values else ''}"
+        raise not_supported(kind, "develop it, and save it as JPEG or TIFF")
+    size = f"{first.number(WIDTH)} x {first.number(HEIGHT)} pixels"
+    raise not_supported(
+        f"TIFF whose first image, {size}, is a reduced version of another", "save the full image as the first page"
+    )
+
+
+def _first_page(content: bytes) -> Any:
+    import tifffile
+
+    # It logs what it tolerates; what it does not, it raises.
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
+    opened = tifffile.TiffFile(stream(content), **_VARIANTS)
+    page: Any = opened.pages[0]
+    if not page.imagewidth or not page.imagelength or not math.prod(page.shaped):
+        raise ImageError("the first directory has no size")
+    return page
