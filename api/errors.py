@@ -88,6 +88,7 @@ HTTP_ERRORS: dict[type[errors.TopgraftError], type[ApiError]] = {
     errors.ArchiveTooLargeError: TooLarge,
     errors.ImageError: NotAnImage,
     errors.ImageTooLargeError: TooLarge,
+    errors.ImageNotSupportedError: NotAnImage,
     errors.ModelError: Unavailable,
     errors.ModelNotFoundError: NotFound,
     errors.NothingTrainedError: Unavailable,

@@ -53,6 +53,7 @@ def test_every_http_error_is_used() -> None:
         (errors.FetchTooLargeError("x"), 413),
         (errors.ImageError("x"), 415),
         (errors.ImageTooLargeError("x"), 413),
+        (errors.ImageNotSupportedError("x"), 415),
         (errors.ModelNotFoundError("x"), 404),
         (errors.NothingTrainedError("x"), 503),
         (errors.TrainingError("x"), 500),
