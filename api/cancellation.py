@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextvars import ContextVar
 
 from aiohttp import web
 
@@ -56,25 +57,31 @@ async def _cancelled(response: "asyncio.Future[web.StreamResponse]") -> web.Resp
 
 
 class Cancellation:
-    """Cancellation of the current request, as seen in a worker process.
+    """Cancellation of the request that this thread handles, as seen in a worker process.
 
     Without a source, as in `deepaas-cli`, no request is ever cancelled.
     """
 
     def __init__(self) -> None:
-        self._is_cancelled: Callable[[], bool] | None = None
+        self._is_cancelled: ContextVar[Callable[[], bool] | None] = ContextVar("is_cancelled", default=None)
 
-    def set_source(self, is_cancelled: Callable[[], bool]) -> None:
-        """Set the function that says whether the current request is cancelled."""
-        self._is_cancelled = is_cancelled
+    @contextlib.contextmanager
+    def source(self, is_cancelled: Callable[[], bool]) -> Iterator[None]:
+        """Use a function inside that says whether the request is cancelled."""
+        token = self._is_cancelled.set(is_cancelled)
+        try:
+            yield
+        finally:
+            self._is_cancelled.reset(token)
 
     def check(self) -> None:
-        """Raise an error if the current request is cancelled.
+        """Raise an error if the request is cancelled.
 
         Raises:
             Unavailable: the client disconnected.
         """
-        if self._is_cancelled is not None and self._is_cancelled():
+        is_cancelled = self._is_cancelled.get()
+        if is_cancelled is not None and is_cancelled():
             raise Unavailable("the client disconnected; the request was cancelled.")
 
     def checked(self, predictions: Iterable[Prediction]) -> Iterator[Prediction]:

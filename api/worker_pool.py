@@ -3,24 +3,29 @@
 DEEPaaS uses a `multiprocessing.Pool` of one process per worker. If that process is killed, the pool starts another one
 but never reports the lost result; a process killed while it waits for work keeps the pool's lock. In both cases
 requests hang forever. Here each worker has its own pipe, which closes when the process ends.
+
+Each request has a number of its own from here to the worker and back. A client that disconnects cancels this number,
+whatever the worker does by then.
 """
 
 import asyncio
 import atexit
 import contextlib
 import functools
+import itertools
 import logging
 import sys
 from collections.abc import Callable, Coroutine
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiohttp import web
 
 from api.errors import TryAgain
 from api.temporary import passing_files
-from api.worker_process import Warm, Worker, WorkerDied, WorkerDiedIdle
+from api.worker import Worker, WorkerDied, WorkerDiedIdle, start_worker
+from api.worker_process import Warm
 from model.errors import TrainingStoppedError
 
 log = logging.getLogger(__name__)
@@ -33,6 +38,18 @@ _RETRIES = 3
 Function = Callable[..., Any]
 
 
+class _Request(NamedTuple):
+    """A call of a client.
+
+    Attributes:
+        number: unlike that of any other request of this pool.
+    """
+
+    number: int
+    function: Function
+    arguments: tuple[Any, ...]
+
+
 class WorkerPool:
     """Worker processes that replace DEEPaaS's `CancellablePool`, with the same two methods `apply` and `shutdown`.
 
@@ -41,11 +58,18 @@ class WorkerPool:
         warm: called first in each process. DEEPaaS calls it once per process too, but not in each.
         cancellable: the function that checks for cancellation (`api.cancellation.Cancellation`), as the `func` of a
             partial; None if there is none.
+        start: starts a worker process.
     """
 
-    def __init__(self, count: int, warm: Warm, cancellable: Function | None = None) -> None:
-        self._count = count
-        self._warm = warm
+    def __init__(
+        self,
+        count: int,
+        warm: Warm,
+        cancellable: Function | None = None,
+        start: Callable[[Warm, int], Worker] = start_worker,
+    ) -> None:
+        self._start_worker = functools.partial(start, warm, count)
+        self._numbers = itertools.count(1)
         self._cancellable = cancellable
         self._loop = asyncio.get_running_loop()
         self._alive: set[Worker] = set()
@@ -63,19 +87,19 @@ class WorkerPool:
         """Call a function in a free process; delete the uploads among its arguments afterwards.
 
         Cancellation: a call that has not started is dropped; a running `cancellable` function is asked to stop; for any
-        other running function the process is killed and replaced.
+        other running function the process is killed and replaced. A call that is done returns its result all the same.
 
         Returns:
             `output`, and `finish_date` in the format of DEEPaaS.
 
         Raises:
-            TryAgain: the process died, the service is stopping, or no thread can be started.
+            TryAgain: the process died, or the service is stopping.
             TrainingStoppedError: this call was cancelled; DEEPaaS would turn asyncio's own error into a 500.
         """
         # Before the coroutine starts: a task cancelled before its first step runs none of it.
         uploads = _uploads(function)
         self._uploads |= uploads
-        return self._apply(function, arguments, uploads)
+        return self._apply(_Request(next(self._numbers), function, arguments), uploads)
 
     async def refuse_waiting(self, _: web.Application) -> None:
         """Refuse all calls that wait for a free process, now and from now on: the service is stopping."""
@@ -92,9 +116,9 @@ class WorkerPool:
             worker.terminate()
         self._delete(self._uploads.copy())
 
-    async def _apply(self, function: Function, arguments: tuple[Any, ...], uploads: set[Path]) -> dict[str, Any]:
+    async def _apply(self, request: _Request, uploads: set[Path]) -> dict[str, Any]:
         try:
-            output = await self._call_with_retries(function, arguments)
+            output = await self._call_with_retries(request)
         except WorkerDied as error:
             message = f"the worker processing this request {error}. A new one is starting: please retry."
             raise TryAgain(message) from error
@@ -107,32 +131,28 @@ class WorkerPool:
             upload.unlink(missing_ok=True)  # the worker that opens an upload deletes it as well
         self._uploads -= uploads
 
-    async def _call_with_retries(self, function: Function, arguments: tuple[Any, ...]) -> Any:
+    async def _call_with_retries(self, request: _Request) -> Any:
         for _ in range(_RETRIES):
             with contextlib.suppress(WorkerDiedIdle):
-                return await self._call(function, arguments)
-        return await self._call(function, arguments)
+                return await self._call(request)
+        return await self._call(request)
 
-    async def _call(self, function: Function, arguments: tuple[Any, ...]) -> Any:
-        worker = None
+    async def _call(self, request: _Request) -> Any:
+        worker = future = None
         try:
             worker = await self._next()
-            future = self._send(worker, function, arguments)
+            future = worker.call(*request)
             future.add_done_callback(functools.partial(self._make_free, worker))
             return await asyncio.shield(future)
         except asyncio.CancelledError:
             if self._closed:
                 raise
-            if worker is not None:
-                self._cancel(worker, function)
+            if worker is not None and future is not None:
+                if not future.done():
+                    self._cancel(worker, request)
+                elif not isinstance(future.exception(), WorkerDied):
+                    return future.result()
             raise TrainingStoppedError("it was cancelled.") from None
-
-    def _send(self, worker: Worker, function: Function, arguments: tuple[Any, ...]) -> "asyncio.Future[Any]":
-        try:
-            return worker.call(function, arguments)
-        except RuntimeError as error:
-            self._free.put_nowait(worker)
-            raise TryAgain(f"the server cannot start another thread at the moment: {error}. Try again.") from error
 
     async def _next(self) -> Worker:
         """Wait for a free worker."""
@@ -156,9 +176,10 @@ class WorkerPool:
         if worker in self._alive:
             self._free.put_nowait(worker)
 
-    def _cancel(self, worker: Worker, function: Function) -> None:
-        if self._cancellable is not None and getattr(function, "func", None) is self._cancellable:
-            worker.cancel()
+    def _cancel(self, worker: Worker, request: _Request) -> None:
+        """Cancel a request without an answer: this worker executes it, and nothing else."""
+        if self._cancellable is not None and getattr(request.function, "func", None) is self._cancellable:
+            worker.cancel(request.number)
         else:
             self._remove(worker)
             self._start()
@@ -167,19 +188,25 @@ class WorkerPool:
         if self._closed:
             return
         try:
-            worker = Worker(self._warm, self._count)
-            self._loop.add_reader(worker.process.sentinel, self._replace, worker)
-        except OSError as error:
-            # Too many open files or processes, or too little memory: temporary conditions.
+            worker = self._start_and_watch()
+        except (OSError, RuntimeError) as error:
+            # Too many open files, processes or threads, or too little memory: temporary conditions.
             log.warning("a worker cannot be started and will be started again in a moment: %s", error)
             self._loop.call_later(_SECONDS_BEFORE_RESTART, self._start)
             return
         self._alive.add(worker)
+        # Free only once it is warm: until then another worker may answer a request sooner.
+        warmed_up = worker.call(next(self._numbers), _warmed_up, ())
+        warmed_up.add_done_callback(functools.partial(self._make_free, worker))
+
+    def _start_and_watch(self) -> Worker:
+        worker = self._start_worker()
         try:
-            # Free only once it is warm: until then another worker may answer a request sooner.
-            worker.call(_warmed_up, ()).add_done_callback(functools.partial(self._make_free, worker))
-        except RuntimeError:  # no thread can be started: it counts as free at once
-            self._free.put_nowait(worker)
+            self._loop.add_reader(worker.process.sentinel, self._replace, worker)
+        except OSError:
+            worker.kill()
+            raise
+        return worker
 
     def _replace(self, worker: Worker) -> None:
         self._remove(worker)

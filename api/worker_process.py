@@ -1,139 +1,27 @@
-"""A worker process of the service and the pipe that connects it to the server."""
+"""A worker process of the service: it executes the calls that the server sends."""
 
-import asyncio
 import contextlib
-import logging
-import multiprocessing
+import functools
 import os
+import pickle
+import queue
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from types import FrameType
 from typing import Any
 
 from api.errors import InternalError
+from api.worker_messages import Answer, Call, Started
 from api.worker_state import CANCELLATION, MODEL_CACHE, USAGE
-from model.processes import describe_exit
 
-log = logging.getLogger(__name__)
-
-# The system reports the exit status of a process shortly after its pipe closes.
-_SECONDS_TO_EXIT = 1.0
 # Docker allows ten seconds to stop a service; requests in progress may take eight of them.
 SECONDS_TO_SAVE = 1.5
 _SECONDS_FOR_SIGNAL_HANDLER = 0.2
 
-_STARTED = "started"
-
 Warm = Callable[[], Any]
-Outcome = tuple[Any, BaseException | None]
-
-
-class WorkerDied(Exception):
-    """The process ended while it was executing a call."""
-
-
-class WorkerDiedIdle(WorkerDied):
-    """The process ended before it started the call."""
-
-
-class Worker:
-    """A process that executes function calls one after the other.
-
-    Args:
-        warm: called first in the process.
-        workers: the number of worker processes of the service.
-    """
-
-    def __init__(self, warm: Warm | None, workers: int = 1) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._pipe, process_end = context.Pipe()
-        # Not a daemon: daemons may not have child processes.
-        self.process = context.Process(target=_work, args=(process_end, warm, workers), daemon=False)
-        self.process.start()
-        # Closed here, so that the pipe closes when the process ends.
-        process_end.close()
-        self._joining = threading.Lock()
-        self._sending = threading.Lock()
-        self._number = 0
-
-    def call(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> "asyncio.Future[Any]":
-        """Call a function in the process.
-
-        Returns:
-            A future with what the function returns or raises; WorkerDied or WorkerDiedIdle if the process ends.
-
-        Raises:
-            RuntimeError: no thread can be started; nothing was sent.
-        """
-        loop = asyncio.get_running_loop()
-        future = loop.create_future()
-        self._number += 1
-        message = (self._number, function, arguments)
-
-        def settle(result: Any, error: BaseException | None) -> None:
-            if future.done():
-                return
-            if error is None:
-                future.set_result(result)
-            else:
-                future.set_exception(error)
-
-        def wait() -> None:
-            outcome = self._exchange(message)
-            # The event loop may have stopped in the meantime.
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(settle, *outcome)
-
-        threading.Thread(target=wait, daemon=True, name="waits for a worker").start()
-        return future
-
-    def cancel(self) -> None:
-        """Cancel the last call unless it is done; a running function stops at its next `Cancellation.check`."""
-        # Sent by a thread: the process may be busy, and another thread may still be sending the call.
-        number = self._number
-        with contextlib.suppress(RuntimeError):  # no thread can be started: the call runs to its end
-            threading.Thread(target=self._cancel, args=(number,), daemon=True, name="cancels a request").start()
-
-    def kill(self) -> None:
-        """Kill the process (SIGKILL)."""
-        self.process.kill()
-
-    def terminate(self) -> None:
-        """Terminate the process (SIGTERM); a training is recorded as interrupted, and usage counts are saved."""
-        self.process.terminate()
-
-    def describe_exit(self) -> str:
-        """Describe how the process ended, such as "exited with status 1"; waits up to a second for its exit."""
-        # Only one thread at a time can wait for a process.
-        with self._joining:
-            self.process.join(_SECONDS_TO_EXIT)
-            return describe_exit(self.process.exitcode)
-
-    def _cancel(self, number: int) -> None:
-        with contextlib.suppress(OSError):
-            self._send(number)
-
-    def _send(self, message: Any) -> None:
-        with self._sending:
-            self._pipe.send(message)
-
-    def _exchange(self, message: tuple[int, Callable[..., Any], tuple[Any, ...]]) -> Outcome:
-        """Send a call and receive its outcome."""
-        died: type[WorkerDied] = WorkerDiedIdle
-        try:
-            self._send(message)
-            self._pipe.recv()
-            died = WorkerDied
-            outcome: Outcome = self._pipe.recv()
-        except (EOFError, OSError):
-            return None, died(self.describe_exit())
-        except Exception as error:
-            log.exception("a call or its result could not be pickled")
-            return None, InternalError(f"could not be sent to or from the worker process: {error!r}")
-        return outcome
 
 
 class SigtermHandler:
@@ -183,57 +71,83 @@ class SigtermHandler:
         return signal.getsignal(signal.SIGTERM) in (self._handle, signal.SIG_DFL)
 
 
-class _Calls:
-    """Messages from the pipe, in the worker process: numbered calls, and numbers of calls to cancel."""
+class _Server:
+    """The server, as seen from the worker process. A thread receives messages while a call is executed.
+
+    Args:
+        pipe: the worker's end of the pipe.
+    """
 
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
-        self._number = 0
-        self._cancelled = 0
+        self._calls: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
+        self._cancelled: dict[int, threading.Event] = {}
+        self._has_ended = False
+        threading.Thread(target=self._receive_all, daemon=True, name="receives calls").start()
 
-    def next(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        """Wait for the next call: the function and its arguments."""
-        while isinstance(message := self._pipe.recv(), int):
-            self._cancelled = message
-        self._number, function, arguments = message
-        return function, arguments
+    def calls(self) -> Iterator[Call]:
+        """Calls in their order, until the server ends."""
+        return iter(self._calls.get, None)
 
-    def is_cancelled(self) -> bool:
-        """Whether the last call was cancelled, or the server has ended."""
-        try:
-            while self._pipe.poll():
-                self._cancelled = self._pipe.recv()
-        except (EOFError, OSError):
-            return True
-        return self._cancelled >= self._number
+    def is_cancelled(self, number: int) -> bool:
+        """Whether this call was cancelled, or the server has ended."""
+        return self._has_ended or self._cancelled[number].is_set()
+
+    def start(self, number: int) -> None:
+        """Report that a call starts."""
+        self._pipe.send(Started(number))
+
+    def answer(self, number: int, content: bytes) -> None:
+        """Send the answer to a call."""
+        # From here on a cancellation of this call is too late.
+        del self._cancelled[number]
+        self._pipe.send(Answer(number, content))
+
+    def _receive_all(self) -> None:
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                message = self._pipe.recv()
+                if isinstance(message, Call):
+                    self._cancelled[message.number] = threading.Event()
+                    self._calls.put(message)
+                elif (cancelled := self._cancelled.get(message.number)) is not None:
+                    cancelled.set()
+        self._has_ended = True
+        self._calls.put(None)
 
 
-def _work(pipe: Connection, warm: Warm | None, workers: int) -> None:
-    """Main function of a worker process: execute calls until the server ends."""
-    calls = _Calls(pipe)
+def work(pipe: Connection, warm: Warm | None, workers: int) -> None:
+    """Main function of a worker process: execute calls until the server ends.
+
+    Args:
+        pipe: the worker's end of the pipe; see `api.worker_messages`.
+        warm: called first.
+        workers: the number of worker processes of the service.
+    """
     sigterm = SigtermHandler(USAGE.write)
-    CANCELLATION.set_source(calls.is_cancelled)
     MODEL_CACHE.workers = workers
-    with contextlib.suppress(EOFError, OSError, KeyboardInterrupt):
+    server = _Server(pipe)
+    with contextlib.suppress(OSError, KeyboardInterrupt):
         if warm is not None:
             warm()
-        while True:
-            function, arguments = calls.next()
+        for call in server.calls():
             sigterm.wait_if_terminating()
-            pipe.send(_STARTED)
-            outcome = _execute(function, arguments)
-            try:
-                pipe.send(outcome)
-            except OSError:
-                raise
-            except Exception as error:
-                # Objects are pickled as a whole before the first byte is sent.
-                pipe.send((None, InternalError(f"the result cannot be pickled: {error!r}")))
+            server.start(call.number)
+            with CANCELLATION.source(functools.partial(server.is_cancelled, call.number)):
+                content = _execute(call.content)
+            server.answer(call.number, content)
 
 
-def _execute(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Outcome:
+def _execute(content: bytes) -> bytes:
+    """Execute a pickled call: its result and exception, pickled."""
+    result, failure = None, None
     try:
+        function, arguments = pickle.loads(content)  # nosec B301: from the server, our parent
         CANCELLATION.check()
-        return function(*arguments), None
+        result = function(*arguments)
     except Exception as error:
-        return None, error
+        failure = error
+    try:
+        return pickle.dumps((result, failure))
+    except Exception as error:
+        return pickle.dumps((None, InternalError(f"the result cannot be pickled: {error!r}")))

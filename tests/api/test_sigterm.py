@@ -13,7 +13,7 @@ import pytest
 
 from api import worker_process
 from api.errors import BadRequest
-from api.worker_process import Worker, WorkerDied, WorkerDiedIdle
+from api.worker import Worker, WorkerDied, WorkerDiedIdle, start_worker
 from api.worker_state import USAGE
 from model.runs.process import _exit_at_sigterm
 from model.usage.store import NO_MODEL, UsageStore
@@ -52,10 +52,10 @@ def _ended(ask: Callable[[Worker], Awaitable[None]], prepare: Callable[[], None]
     """Exit code of a worker that has counted a request, after `ask`."""
 
     async def run() -> int | None:
-        worker = Worker(None)
+        worker = start_worker(None)
         try:
-            await worker.call(prepare, ())
-            await worker.call(refuse_some, ())
+            await worker.call(1, prepare, ())
+            await worker.call(2, refuse_some, ())
             await asyncio.wait_for(ask(worker), 20)
             worker.process.join(10)
             return worker.process.exitcode
@@ -85,7 +85,7 @@ def test_sigterm_writes_the_counts_and_starts_nothing_new(workspace: Workspace) 
         with _locked(workspace):
             worker.terminate()
             await asyncio.sleep(0.2)
-            asked = worker.call(abs, (-1,))
+            asked = worker.call(3, abs, (-1,))
             await asyncio.sleep(0.2)
             assert not asked.done()
         # As of a worker that was ended at once: another is asked.
@@ -110,7 +110,7 @@ def test_counts_that_cannot_be_written_do_not_delay_the_exit(workspace: Workspac
 
 def test_long_native_calls_delay_neither_the_counts_nor_the_exit(workspace: Workspace, tmp_path: Path) -> None:
     async def ask(worker: Worker) -> None:
-        computing = worker.call(compute_for_minutes, (tmp_path / "begun",))
+        computing = worker.call(3, compute_for_minutes, (tmp_path / "begun",))
         while not (tmp_path / "begun").exists():
             await asyncio.sleep(0.02)
         await asyncio.sleep(0.2)
@@ -126,7 +126,7 @@ def test_a_worker_that_waits_for_a_training_stops_it_and_writes_its_counts(
     workspace: Workspace, tmp_path: Path
 ) -> None:
     async def ask(worker: Worker) -> None:
-        waiting = worker.call(wait_as_for_a_training, (tmp_path / "begun",))
+        waiting = worker.call(3, wait_as_for_a_training, (tmp_path / "begun",))
         while not (tmp_path / "begun").exists():
             await asyncio.sleep(0.02)
         worker.terminate()

@@ -22,8 +22,8 @@ from aiohttp import web
 from deepaas.model.v2 import wrapper
 
 from api.errors import BadRequest, InternalError, TryAgain
+from api.worker import start_worker
 from api.worker_pool import WorkerPool, install_worker_pool
-from api.worker_process import Worker
 from api.worker_state import CANCELLATION, MODEL_CACHE
 from model.errors import TrainingStoppedError
 
@@ -158,13 +158,16 @@ def test_a_starting_worker_takes_no_request_that_another_can_answer() -> None:
 
 
 def test_concurrent_callers_all_get_the_exit_status_of_a_process() -> None:
-    for _ in range(5):
-        worker = Worker(None)
+    async def ask() -> None:
+        worker = start_worker(None)
         with ThreadPoolExecutor(8) as threads:
             asked = [threads.submit(worker.describe_exit) for _ in range(8)]
             worker.kill()
         causes = {question.result() for question in asked}
         assert causes == {"was killed (SIGKILL), as the system does when memory runs out"}
+
+    for _ in range(5):
+        asyncio.run(ask())
 
 
 def test_cancelling_ends_the_process_and_raises_an_error_in_the_caller() -> None:
@@ -226,16 +229,23 @@ def test_cancellation_is_reported_even_if_no_worker_can_be_started() -> None:
     _with_one_worker(ask)
 
 
-def test_without_a_free_thread_a_request_is_refused_and_the_worker_stays() -> None:
+def test_a_worker_for_which_no_thread_can_be_started_is_retried(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.worker_pool._SECONDS_BEFORE_RESTART", 0.05)
+
     async def ask(workers: WorkerPool) -> None:
         pid = (await workers.apply(os.getpid))["output"]
         size = threading.stack_size(1 << 47)  # more than there are addresses
         try:
-            with pytest.raises(TryAgain, match="thread"):
-                await workers.apply(os.getpid)
+            os.kill(pid, signal.SIGKILL)
+            waiting = asyncio.create_task(workers.apply(abs, -1))
+            while caplog.text.count("cannot be started") < 2:
+                await asyncio.sleep(0.05)
+            assert not waiting.done()
         finally:
             threading.stack_size(size)
-        assert (await workers.apply(os.getpid))["output"] == pid
+        assert (await waiting)["output"] == 1
 
     _with_one_worker(ask)
 
@@ -293,6 +303,28 @@ def test_a_cancelled_call_that_checks_for_it_stops_and_queued_ones_never_start(
 
     _with_one_worker(ask, cancellable=count_until_cancelled)
     assert not never_begun.exists()
+
+
+def answer_soon(number: int) -> int:
+    CANCELLATION.check()
+    return number
+
+
+def test_clients_that_leave_when_they_are_answered_cost_no_other_its_answer() -> None:
+    async def ask(workers: WorkerPool) -> None:
+        pid = (await workers.apply(os.getpid))["output"]
+        for position in range(100):
+            leaving, *staying = [
+                asyncio.create_task(workers.apply(functools.partial(answer_soon, number))) for number in range(4)
+            ]
+            await asyncio.sleep(0.0001 * (position % 20))  # from before its start until after its answer
+            leaving.cancel()
+            assert [answer["output"] for answer in await asyncio.gather(*staying)] == [1, 2, 3]
+            await asyncio.wait([leaving])
+            assert leaving.cancelled() or isinstance(leaving.exception(), TrainingStoppedError | None)
+        assert (await workers.apply(os.getpid))["output"] == pid
+
+    _with_one_worker(ask, cancellable=answer_soon)
 
 
 def test_queued_requests_are_refused_at_shutdown_and_leave_no_upload(tmp_path: Path) -> None:

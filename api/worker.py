@@ -1,0 +1,156 @@
+"""A worker process of the service as the server sees it: calls by number, their answers, and its end."""
+
+import asyncio
+import dataclasses
+import logging
+import multiprocessing
+import pickle
+import threading
+from collections.abc import Callable
+from multiprocessing.context import SpawnProcess
+from typing import Any
+
+from api.errors import InternalError
+from api.worker_connection import WorkerConnection
+from api.worker_messages import Answer, Call, Cancel, Message, Started
+from api.worker_process import Warm, work
+from model.processes import describe_exit
+
+log = logging.getLogger(__name__)
+
+# The system reports the exit status of a process shortly after its pipe closes.
+_SECONDS_TO_EXIT = 1.0
+
+
+class WorkerDied(Exception):
+    """The process ended while it was executing a call."""
+
+
+class WorkerDiedIdle(WorkerDied):
+    """The process ended before it started the call."""
+
+
+@dataclasses.dataclass
+class _Pending:
+    """A call without an answer."""
+
+    future: "asyncio.Future[Any]"
+    started: bool = False
+
+
+class Worker:
+    """A process that executes function calls one after the other. All methods run in the event loop.
+
+    Args:
+        process: the worker process.
+        connection: its pipe, not opened yet.
+
+    Raises:
+        RuntimeError: no thread can be started.
+    """
+
+    def __init__(self, process: SpawnProcess, connection: WorkerConnection) -> None:
+        self.process = process
+        self._loop = asyncio.get_running_loop()
+        self._pending: dict[int, _Pending] = {}
+        self._end_reason: str | None = None
+        self._joining = threading.Lock()
+        self._connection = connection
+        self._connection.open(self._receive, self.describe_exit, self._end)
+
+    def call(self, number: int, function: Callable[..., Any], arguments: tuple[Any, ...]) -> "asyncio.Future[Any]":
+        """Call a function in the process.
+
+        Args:
+            number: of the request; no other request to this worker has it.
+
+        Returns:
+            A future with what the function returns or raises; WorkerDied or WorkerDiedIdle if the process ends.
+        """
+        future = self._loop.create_future()
+        if self._end_reason is not None:
+            future.set_exception(WorkerDiedIdle(self._end_reason))
+            return future
+        try:
+            content = pickle.dumps((function, arguments))
+        except Exception as error:
+            log.exception("a call cannot be pickled")
+            future.set_exception(InternalError(f"the call cannot be sent to the worker process: {error!r}"))
+            return future
+        self._pending[number] = _Pending(future)
+        self._connection.send(Call(number, content))
+        return future
+
+    def cancel(self, number: int) -> None:
+        """Cancel a call unless its answer is there; a running function stops at its next `Cancellation.check`."""
+        if number in self._pending:
+            self._connection.send(Cancel(number))
+
+    def kill(self) -> None:
+        """Kill the process (SIGKILL)."""
+        self.process.kill()
+
+    def terminate(self) -> None:
+        """Terminate the process (SIGTERM); a training is recorded as interrupted, and usage counts are saved."""
+        self.process.terminate()
+
+    def describe_exit(self) -> str:
+        """Describe how the process ended, such as "ended with status 1"; waits up to a second for its exit."""
+        # Only one thread at a time can wait for a process.
+        with self._joining:
+            self.process.join(_SECONDS_TO_EXIT)
+            return describe_exit(self.process.exitcode)
+
+    def _receive(self, message: Message) -> None:
+        pending = self._pending.get(message.number)
+        if pending is None:
+            log.error("worker %s: a message belongs to no pending request: %d", self.process.pid, message.number)
+        elif isinstance(message, Started):
+            pending.started = True
+        elif isinstance(message, Answer):
+            del self._pending[message.number]
+            _settle(pending.future, message.content)
+
+    def _end(self, reason: str) -> None:
+        """The process has ended, and all its messages were received."""
+        self._end_reason = reason
+        pending, self._pending = list(self._pending.values()), {}
+        for call in pending:
+            call.future.set_exception((WorkerDied if call.started else WorkerDiedIdle)(reason))
+
+
+def start_worker(warm: Warm | None, workers: int = 1) -> Worker:
+    """Start a worker process.
+
+    Args:
+        warm: called first in the process.
+        workers: the number of worker processes of the service.
+
+    Raises:
+        OSError: no process can be started.
+        RuntimeError: no thread can be started.
+    """
+    context = multiprocessing.get_context("spawn")
+    pipe, process_end = context.Pipe()
+    # Closed here, so that the pipe closes when the process ends.
+    with process_end:
+        # Not a daemon: daemons may not have child processes.
+        process = context.Process(target=work, args=(process_end, warm, workers), daemon=False)
+        process.start()
+    try:
+        return Worker(process, WorkerConnection(pipe))
+    except RuntimeError:
+        process.kill()
+        raise
+
+
+def _settle(future: "asyncio.Future[Any]", content: bytes) -> None:
+    try:
+        result, error = pickle.loads(content)  # nosec B301: from our own process
+    except Exception as reason:
+        log.exception("an answer of a worker cannot be unpickled")
+        result, error = None, InternalError(f"the answer of the worker process cannot be read: {reason!r}")
+    if error is None:
+        future.set_result(result)
+    else:
+        future.set_exception(error)
