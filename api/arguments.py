@@ -4,8 +4,8 @@ DEEPaaS takes the first value of each argument and ignores all others: a second 
 is neither a form nor JSON.
 """
 
-import difflib
 import functools
+import itertools
 import json
 import re
 from collections import defaultdict
@@ -17,12 +17,14 @@ from aiohttp import web
 from api.cancellation import Handler
 from api.errors import BadRequest
 from api.schemas import predict_fields, train_fields
+from model.received import quoted, similar
 
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 _JSON = re.compile(r"application/(.+\+)?json")
 _ZIP = "Send several photos as one zip: image=@photos.zip"
 _MAX_SHOWN = 60
 _MAX_LISTED = 5
+_MAX_CHECKED = 50
 
 
 class Given(NamedTuple):
@@ -40,7 +42,7 @@ class Given(NamedTuple):
     @property
     def shown(self) -> str:
         """The value for a message."""
-        text = str(self.value.filename) if self.is_file else repr(self.value)
+        text = quoted(self.value.filename)[1:-1] if self.is_file else quoted(self.value)
         return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
 
 
@@ -57,9 +59,9 @@ async def check_arguments(request: web.Request, handler: Handler) -> web.StreamR
     """
     known = _arguments(request)
     if known:
-        problems = list(dict.fromkeys(_problems(await _given(request), known)))
-        if problems:
-            raise BadRequest("\n".join(problems[:_MAX_LISTED]))
+        problems = itertools.islice(_problems(await _given(request), known), _MAX_CHECKED)
+        if listed := list(dict.fromkeys(problems)):
+            raise BadRequest("\n".join(listed[:_MAX_LISTED]))
     return await handler(request)
 
 
@@ -87,8 +89,8 @@ async def _given(request: web.Request) -> list[Given]:
         given += [Given(name, "JSON", value) for name, value in pairs]
     elif request.body_exists and await request.read():
         raise BadRequest(
-            f"expected a form or JSON, received a body of the type {request.content_type}. Send a photo as a file "
-            "of a form: curl -F image=@photo.jpg"
+            f"expected a form or JSON, received a body of the type {quoted(request.content_type)[1:-1]}. Send a photo "
+            "as a file of a form: curl -F image=@photo.jpg"
         )
     return given
 
@@ -121,9 +123,9 @@ def _misplaced(given: list[Given], known: frozenset[str]) -> Iterator[str]:
                 "reach: see the option dataset."
             )
         elif is_file and name != "image":
-            yield f"{name}: expected the file in the field image, received it in the field {name!r}."
+            yield f"{name}: expected the file in the field image, received it in the field {quoted(name)}."
         elif name not in known:
-            near = difflib.get_close_matches(name, known, n=3)
+            near = similar(name, known)
             hint = f" Did you mean: {', '.join(near)}?" if near else f" Options: {', '.join(sorted(known))}."
             yield f"{name[:_MAX_SHOWN]}: expected an option of this request, received an unknown name.{hint}"
         elif value in ("", None):

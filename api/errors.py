@@ -13,6 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from model import errors
+from model.received import quoted
 
 log = logging.getLogger(__name__)
 
@@ -20,12 +21,21 @@ log = logging.getLogger(__name__)
 _SECONDS_TO_RETRY_AFTER = 5
 
 
+MAX_MESSAGE = 10_000
+"""Characters of a message: the problems of a dataset can be many."""
+
+
+def limited(message: str) -> str:
+    """A message of at most `MAX_MESSAGE` characters; the end of a longer one is left out."""
+    return message if len(message) <= MAX_MESSAGE else f"{message[: MAX_MESSAGE - 3]}..."
+
+
 class ApiError(web.HTTPException):
     """A picklable HTTP error with the body `{"message": ...}`; subclasses inherit their status from aiohttp."""
 
     def __init__(self, message: str) -> None:
         # The message may quote a lone surrogate sent by a client, which cannot be encoded.
-        self.message = message.encode(errors="backslashreplace").decode()
+        self.message = limited(message).encode(errors="backslashreplace").decode()
         # Not super(): some classes of aiohttp require more arguments, such as the sizes of a 413.
         web.HTTPException.__init__(
             self, text=json.dumps({"message": self.message}, ensure_ascii=False), content_type="application/json"
@@ -135,4 +145,4 @@ def as_http_errors() -> Iterator[None]:
         raise TryAgain("the server has too little memory at the moment. Send less at a time, or try again.") from error
     except Exception as error:
         log.exception("unexpected error")
-        raise InternalError(f"unexpected error, please report it with the server's log: {error!r}") from error
+        raise InternalError(f"unexpected error, please report it with the server's log: {quoted(error)}") from error

@@ -13,18 +13,24 @@ from collections.abc import Iterator
 from aiohttp import web
 
 from api.arguments import check_arguments
-from api.cancellation import Handler, cancel_if_disconnected
+from api.cancellation import Handler, cancel_if_disconnected, is_prediction
 from api.data_uri import MAX_CHARACTERS
 from api.errors import ApiError, BadRequest, TooLarge
+from api.forms import read_form
 from api.negotiation import negotiate_content_type
 from api.temporary import explain_temporary_errors
+from api.training_list import limit_trainings
 from model import environment
 from model.errors import TopgraftError, TrainingStoppedError
+from model.received import quoted
 
 log = logging.getLogger(__name__)
 
 # Bytes for the names and the other fields of a form.
 _FORM_OVERHEAD = 1 << 20
+# Bytes of a request that is no prediction: the arguments of a training are a few kilobytes.
+_MAX_ARGUMENTS = 1 << 20
+_MAX_JSON_VALUES = 10_000
 _MAX_REASON_CHARACTERS = 200
 _CONTENT_ENCODINGS = ("", "identity", "gzip")
 
@@ -48,7 +54,7 @@ async def check_request(request: web.Request, handler: Handler) -> web.StreamRes
     """
     limit = _limit(request)
     if (request.content_length or 0) > limit:
-        raise _too_large(limit)
+        raise _too_large(request, limit)
     _check_charset(request)
     _check_content_encoding(request)
     limited = request.clone(client_max_size=limit)
@@ -60,7 +66,7 @@ async def check_request(request: web.Request, handler: Handler) -> web.StreamRes
         finally:
             await _close_files(limited)
     except web.HTTPRequestEntityTooLarge as error:
-        raise error if isinstance(error, ApiError) else _too_large(limit) from error
+        raise error if isinstance(error, ApiError) else _too_large(request, limit) from error
 
 
 @web.middleware
@@ -76,16 +82,23 @@ async def describe_deletion(request: web.Request, handler: Handler) -> web.Strea
         return web.json_response(described)
 
 
-MIDDLEWARES = (negotiate_content_type, check_request, check_arguments, describe_deletion, cancel_if_disconnected)
+MIDDLEWARES = (
+    negotiate_content_type,
+    check_request,
+    check_arguments,
+    limit_trainings,
+    describe_deletion,
+    cancel_if_disconnected,
+)
 """The middlewares of the server, the outermost first."""
 
 
 async def _receive(request: web.Request) -> None:
     """Read the form or JSON, which the request caches; a body of another type is left to the handler."""
-    kind, read = ("JSON", request.json) if _is_json(request) else ("a form", request.post)
+    kind, read = ("JSON", _read_json) if _is_json(request) else ("a form", _read_form)
     try:
         with _release_files_of_errors():
-            await read()
+            await read(request)
     except (web.HTTPException, MemoryError):
         raise
     except ConnectionError as error:
@@ -97,6 +110,19 @@ async def _receive(request: web.Request) -> None:
         # aiohttp raises many classes of errors for malformed bodies; some quote the whole body.
         reason = f"{type(error).__name__}: {error}"[:_MAX_REASON_CHARACTERS]
         raise BadRequest(f"expected {kind} that can be read, received: {reason}") from error
+
+
+async def _read_json(request: web.Request) -> None:
+    body = await request.read()
+    if sum(map(body.count, (b",", b"[", b"{"))) > _MAX_JSON_VALUES:
+        raise BadRequest(f"expected JSON with at most {_MAX_JSON_VALUES:,} values, received more.")
+    await request.json()
+
+
+async def _read_form(request: web.Request) -> None:
+    if request.content_type == "multipart/form-data" and request.method == "POST":
+        await read_form(request, min(request.client_max_size, MAX_CHARACTERS + _FORM_OVERHEAD))
+    await request.post()
 
 
 @contextlib.contextmanager
@@ -124,26 +150,30 @@ def _check_charset(request: web.Request) -> None:
     try:
         "".encode(request.charset or "utf-8")
     except (LookupError, UnicodeError) as error:
-        raise BadRequest(f"expected a charset such as utf-8, received {request.charset!r}.") from error
+        raise BadRequest(f"expected a charset such as utf-8, received {quoted(request.charset)}.") from error
 
 
 def _check_content_encoding(request: web.Request) -> None:
     """Refuse encodings other than gzip: aiohttp waits forever for the end of a truncated deflate body."""
     encoding = request.headers.get("Content-Encoding", "")
     if encoding.lower() not in _CONTENT_ENCODINGS:
-        raise BadRequest(f"expected a body without Content-Encoding, or with gzip, received {encoding!r}.")
+        raise BadRequest(f"expected a body without Content-Encoding, or with gzip, received {quoted(encoding)}.")
 
 
 def _limit(request: web.Request) -> int:
     """Size limit in bytes; lower for bodies other than uploads, which are kept in memory."""
+    own = request.client_max_size or sys.maxsize  # deepaas-run --client-max-size
+    if not is_prediction(request):
+        return min(_MAX_ARGUMENTS, own)
     is_file = request.content_type == "multipart/form-data"
     largest = environment.MAX_UPLOAD.read()
     allowed = largest if is_file else min(largest, MAX_CHARACTERS)
-    own = request.client_max_size or sys.maxsize  # deepaas-run --client-max-size
     return min(allowed + _FORM_OVERHEAD, own)
 
 
-def _too_large(limit: int) -> TooLarge:
+def _too_large(request: web.Request, limit: int) -> TooLarge:
+    if not is_prediction(request):
+        return TooLarge(f"expected a request of at most {limit} bytes, received more.")
     return TooLarge(
         f"expected a request of at most {limit} bytes, received more. Send less at a time, or a file instead of text; "
         "the operator of this service can change the limit with TOPGRAFT_MAX_UPLOAD_MB."

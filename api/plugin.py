@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import fields
 
 import model
-from api.errors import Unavailable, as_http_errors
+from api.errors import Unavailable, as_http_errors, limited
 from api.incoming import guard_server
 from api.responses import Answer, log_progress, renderer
 from api.schemas import predict_fields, response_fields, train_fields
@@ -36,6 +36,7 @@ from model.config import LATEST, PredictConfig, TrainConfig, non_default_options
 from model.durable import to_json
 from model.errors import ConfigError, NothingTrainedError, TopgraftError, TrainingError
 from model.presets import changed_options, train_config
+from model.received import quoted
 from model.results import Prediction, TrainingStatus
 from model.runs import unfinished_trainings
 from model.schema import load
@@ -126,12 +127,14 @@ def train(**options: Any) -> dict[str, Any]:
         workspace = find_workspace()
         MONITOR.ensure(workspace)
         return run_training(config, workspace).to_json()
-    except TopgraftError:
-        raise
+    except TopgraftError as error:
+        if limited(error.message) == error.message:
+            raise
+        raise type(error)(limited(error.message)) from error
     except Exception as error:
         # An exception of another library may not be picklable, and the worker would never respond again.
         log.exception("the training failed")
-        raise TrainingError(f"the training failed, please report it with the server's log: {error!r}") from error
+        raise TrainingError(f"the training failed, please report it with the server's log: {quoted(error)}") from error
 
 
 def predict(
@@ -172,7 +175,7 @@ def _predictions(predictor: "Predictor", photos: Photos, config: PredictConfig) 
 
 
 def _changed_options(config: TrainConfig) -> str:
-    return ", ".join(f"{name}={value!r}" for name, value in non_default_options(config).items()) or "the defaults"
+    return ", ".join(f"{name}={quoted(value)}" for name, value in non_default_options(config).items()) or "the defaults"
 
 
 def _workspace() -> Workspace:

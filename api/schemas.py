@@ -5,6 +5,7 @@ from typing import Any
 
 from marshmallow import Schema, fields, validate
 
+from api.data_uri import MAX_CHARACTERS
 from api.responses import RENDERERS
 from model.config import PredictConfig, TrainConfig
 from model.dataset.images import FORMAT_NAMES
@@ -27,6 +28,7 @@ def predict_fields() -> dict[str, fields.Field]:
         "url": fields.Str(
             load_default=None,
             allow_none=True,
+            validate=validate.Length(max=MAX_CHARACTERS, error="Must have at most {max} characters."),
             metadata={
                 "description": "URL of the image, or of a zip of images: an http, https or data URI. "
                 "Either this or the file."

@@ -41,6 +41,8 @@ def _meaning(info: OptionInfo) -> str:
     meaning = info.help.replace("|", "\\|")
     if info.minimum is not None and info.maximum is not None:
         meaning += f" From {info.minimum:.10g} to {info.maximum:.10g}."
+    if info.max_length is not None and info.choices is None:
+        meaning += f" At most {info.max_length:,} characters."
     if info.choices is not None:
         meaning += f" One of: {', '.join(f'`{choice}`' for choice in info.choices)}."
     return meaning

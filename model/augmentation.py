@@ -9,13 +9,14 @@ Presets never flip, because the orientation of signs and text carries meaning; i
 """
 
 import dataclasses
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 
 from model.errors import ConfigError
+from model.received import listed, quoted, similar
 
 AUTO = "auto"
+_MAX_PROBLEMS = 5
 EXAMPLE = "flip_lr|rotate(15)|crop(0.8)"
 
 _STEP = re.compile(r"\s*(?P<name>\w+)\s*(?:\((?P<number>[^()]*)\))?\s*")
@@ -89,7 +90,8 @@ def parse_augmentation(text: str, images_per_class: float) -> tuple[Operation, .
         except ConfigError as error:
             problems.append(error.message)
     if problems:
-        raise ConfigError(f"augmentation: {' '.join(problems)} Received: {text!r}.")
+        shown = listed(problems, " ", _MAX_PROBLEMS)
+        raise ConfigError(f"augmentation: {shown} Received: {quoted(text)}.")
     return tuple(operations)
 
 
@@ -101,14 +103,14 @@ def augmentation_text(operations: Sequence[Operation]) -> str:
 def _read_step(step: str, images_per_class: float) -> tuple[Operation, ...]:
     found = _STEP.fullmatch(step)
     if found is None:
-        raise ConfigError(f"expected steps separated by |, such as {EXAMPLE}, found {step!r}.")
+        raise ConfigError(f"expected steps separated by |, such as {EXAMPLE}, found {quoted(step)}.")
     name, number = found["name"], found["number"]
     if name in OPERATIONS:
         return (Operation(name, _read_number(name, number)),)
     if name not in PRESETS and name != AUTO:
         raise ConfigError(_unknown_step(name))
     if number is not None:
-        raise ConfigError(f"{name} is a preset, which takes no number, found {step.strip()!r}.")
+        raise ConfigError(f"{name} is a preset, which takes no number, found {quoted(step.strip())}.")
     return parse_augmentation(PRESETS[_automatic(images_per_class) if name == AUTO else name], images_per_class)
 
 
@@ -120,17 +122,17 @@ def _read_number(name: str, number: str | None) -> float:
     try:
         value = float(number)
     except ValueError:
-        raise ConfigError(f"{expected} {number.strip()!r}.") from None
+        raise ConfigError(f"{expected} {quoted(number.strip())}.") from None
     if not info.minimum <= value <= info.maximum:
-        raise ConfigError(f"{expected} {number.strip()}.")
+        raise ConfigError(f"{expected} {value:g}.")
     return value
 
 
 def _unknown_step(name: str) -> str:
-    near = difflib.get_close_matches(name, [*OPERATIONS, *PRESETS, AUTO], n=1)
+    near = similar(name, [*OPERATIONS, *PRESETS, AUTO], 1)
     hint = f" Did you mean {near[0]}?" if near else ""
     known = f"one of the operations {', '.join(OPERATIONS)} or the presets {', '.join(PRESETS)}, {AUTO}"
-    return f"expected {known}, found {name!r}.{hint}"
+    return f"expected {known}, found {quoted(name)}.{hint}"
 
 
 def _automatic(images_per_class: float) -> str:

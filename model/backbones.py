@@ -5,10 +5,10 @@ networks.
 """
 
 import dataclasses
-import difflib
 from typing import Literal
 
 from model.errors import ConfigError
+from model.received import quoted, similar
 
 Scaling = Literal["lite", "tf", "torch", "caffe", "built_in"]
 
@@ -83,6 +83,6 @@ def find_backbone(name: str) -> Backbone:
     if name in BACKBONES:
         return BACKBONES[name]
     by_lower_case = {known.lower(): known for known in BACKBONES}
-    near = difflib.get_close_matches(name.lower(), by_lower_case, n=3, cutoff=0.4)
+    near = similar(name.lower(), by_lower_case, cutoff=0.4)
     offered = ", ".join(by_lower_case[known] for known in near) or ", ".join(BACKBONES)
-    raise ConfigError(f"backbone: expected a known network, received {name!r}. Did you mean: {offered}?")
+    raise ConfigError(f"backbone: expected a known network, received {quoted(name)}. Did you mean: {offered}?")

@@ -21,9 +21,11 @@ PRESETS = (NO_PRESET, "quick", "balanced", "best", "plankton", "imbalanced")
 LATEST = "latest"
 DEFAULT_TUNE_MINUTES = 5.0
 
+MAX_TEXT_LENGTH, MAX_PATH_LENGTH, MAX_NAME_LENGTH = 1000, 4096, 100
+
 _OF_PRETRAINED = ("learning_rate", "l2", "refit", "fine_tune", "fine_tune_epochs")
 _OF_FINE_TUNING = ("fine_tune_epochs", "fine_tune_learning_rate")
-_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_MODEL_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_NAME_LENGTH - 1}}}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,12 +36,14 @@ class OptionInfo:
         help: one or two sentences, shown in Swagger, in `--help` and in the documentation.
         minimum, maximum: inclusive bounds of a number, in the unit of the option.
         choices: the allowed values; None if any value is allowed.
+        max_length: maximum number of characters of a text; None for other types.
     """
 
     help: str
     minimum: float | None = None
     maximum: float | None = None
     choices: tuple[str, ...] | None = None
+    max_length: int | None = None
 
 
 def option(
@@ -49,9 +53,11 @@ def option(
     minimum: float | None = None,
     maximum: float | None = None,
     choices: tuple[str, ...] | None = None,
+    max_length: int = MAX_TEXT_LENGTH,
 ) -> Any:
-    """Dataclass field with an `OptionInfo` in its metadata."""
-    info = OptionInfo(help, minimum, maximum, choices)
+    """Dataclass field with an `OptionInfo` in its metadata; `max_length` applies to texts only."""
+    length = (max(map(len, choices)) if choices else max_length) if isinstance(default, str) else None
+    info = OptionInfo(help, minimum, maximum, choices, length)
     return dataclasses.field(default=default, metadata={"option": info})
 
 
@@ -63,10 +69,12 @@ class TrainConfig:
         "",
         "Folder or archive of labelled photos: a path, a name inside the data/ folder, or remote:path in a remote "
         "storage, such as rshare:photos. Empty: the data/ folder itself.",
+        max_length=MAX_PATH_LENGTH,
     )
     images_directory: str = option(
         "",
         "Folder that the paths in dataset_files/ are relative to; itself relative to the dataset. Empty: images/.",
+        max_length=MAX_PATH_LENGTH,
     )
     class_level: int | None = option(
         None,
@@ -75,20 +83,25 @@ class TrainConfig:
         minimum=1,
         maximum=20,
     )
-    name: str = option("", "Name of the new model. Empty: the start time, such as 2026-11-21_101500.")
+    name: str = option(
+        "", "Name of the new model. Empty: the start time, such as 2026-11-21_101500.", max_length=MAX_NAME_LENGTH
+    )
     upload_to: str = option(
         "",
         "Remote folder to upload the trained model to, such as rshare:models. If the upload fails, the model is kept "
         "and the result contains the command that uploads it. Empty: no upload.",
+        max_length=MAX_PATH_LENGTH,
     )
     resume: str = option(
         "",
         "Name of an interrupted training to resume. Its original options apply; all others given here are ignored.",
+        max_length=MAX_NAME_LENGTH,
     )
     import_from: str = option(
         "",
         "Import a model instead of training: a folder, archive or remote:path written by Topgraft or by imgclas. "
         "Of the other options, only name is used.",
+        max_length=MAX_PATH_LENGTH,
     )
     queue: bool = option(False, "Queue the training when the maximum number is already running, instead of failing.")
     auto_resume: bool = option(
@@ -261,7 +274,7 @@ class TrainConfig:
 class PredictConfig:
     """Options of a prediction."""
 
-    model: str = option(LATEST, "Name of the trained model, or latest.")
+    model: str = option(LATEST, "Name of the trained model, or latest.", max_length=MAX_NAME_LENGTH)
     top_k: int = option(5, "Number of classes returned for each image.", minimum=1, maximum=100)
     neighbours: int = option(
         0, "Number of most similar training images returned for each image.", minimum=0, maximum=20

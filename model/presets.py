@@ -8,6 +8,7 @@ from typing import Any
 from model import schema
 from model.config import NO_PRESET, PRESETS, TrainConfig, options_of
 from model.errors import ConfigError
+from model.received import quoted
 
 
 def train_config(*layers: Mapping[str, Any]) -> TrainConfig:
@@ -30,7 +31,7 @@ def preset_options(layers: Mapping[str, Any]) -> dict[str, Any]:
     if name == NO_PRESET:
         return {}
     if name not in PRESETS:
-        raise ConfigError(f"preset: expected one of {', '.join(PRESETS)}, received {name!r}.")
+        raise ConfigError(f"preset: expected one of {', '.join(PRESETS)}, received {quoted(name)}.")
     return schema.load_file(preset_path(name))
 
 

@@ -19,6 +19,7 @@ from model.durable import to_json
 from model.errors import ConfigError, ModelDamagedError, ModelError, ModelNotFoundError, NothingTrainedError
 from model.manifest_migration import read_manifest
 from model.promotion import promoted_models
+from model.received import quoted
 from model.results import primary_measurement
 from model.workspace import Workspace
 
@@ -121,7 +122,7 @@ class Registry:
         if stamp is None:
             known = ", ".join(model_names(workspace)) or "none yet"
             raise ModelNotFoundError(
-                f"model: expected the name of a trained model, received {name!r}. There are: {known}."
+                f"model: expected the name of a trained model, received {quoted(name)}. There are: {known}."
             )
         self._known[directory] = self._registered(directory, stamp)
         return self._known[directory]

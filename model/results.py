@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from model.backbones import find_backbone
 from model.config import RESIZE_MODES, TrainConfig
 from model.intensity import FULL, Intensity
+from model.received import quoted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,7 +85,7 @@ class InputSpec:
 
     def __post_init__(self) -> None:
         if self.resize not in RESIZE_MODES:
-            raise ValueError(f"resize: expected one of {', '.join(RESIZE_MODES)}, received {self.resize!r}")
+            raise ValueError(f"resize: expected one of {', '.join(RESIZE_MODES)}, received {quoted(self.resize)}")
 
     @classmethod
     def square(cls, side: int, resize: str = "squash", intensity: Intensity = FULL) -> "InputSpec":

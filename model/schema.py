@@ -4,7 +4,6 @@ HTTP, the command line and YAML files all provide a dict; `load` converts it to 
 """
 
 import dataclasses
-import difflib
 import functools
 import logging
 import re
@@ -21,10 +20,15 @@ from model.backbones import find_backbones
 from model.config import LATEST, RENAMED_OPTIONS, OptionInfo, TrainConfig, is_model_name, options_of
 from model.errors import ConfigError
 from model.intensity import parse_intensity
+from model.received import MAX_COMPARED, MAX_QUOTED, listed, quoted, similar
 
 Config = TypeVar("Config")
 
 _CHOICES_READ = 8
+_MAX_PROBLEMS = 50
+_MAX_DEPTH = 5
+MAX_FILE_BYTES = 1 << 17
+"""Maximum size of a configuration file."""
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +66,9 @@ def load(config_class: type[Config], *layers: Mapping[str, Any]) -> Config:
         ConfigError: values are invalid; the message lists all of them.
     """
     given = merged(*layers)
-    problems = [_unknown_option(config_class, name) for name in given.keys() - options_of(config_class).keys()]
+    unknown = sorted(given.keys() - options_of(config_class).keys())
+    problems = [_unknown_option(config_class, name) for name in unknown[:_MAX_PROBLEMS]]
+    problems += map(quoted, unknown[_MAX_PROBLEMS:])
     known = {name: value for name, value in given.items() if name in options_of(config_class)}
     try:
         values = _schema_of(typing.cast(type, config_class)).load(known)
@@ -71,7 +77,7 @@ def load(config_class: type[Config], *layers: Mapping[str, Any]) -> Config:
         values = {}
     problems += _problems_beyond_types(config_class, values)
     if problems:
-        raise ConfigError("\n".join(sorted(problems)))
+        raise ConfigError(listed(sorted(problems), "\n", _MAX_PROBLEMS))
     return config_class(**values)
 
 
@@ -111,16 +117,41 @@ def load_file(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = yaml.safe_load(_read_text(path))
+    # A number with thousands of digits is a ValueError, deep nesting a RecursionError.
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise ConfigError(
             f"configuration file {path}: expected YAML with one option per line, received: {error}"
         ) from error
     if content is None:
         return {}
     if not isinstance(content, dict) or not all(isinstance(name, str) for name in content):
-        raise ConfigError(f"configuration file {path}: expected lines such as `epochs: 50`, received {content!r}")
+        raise ConfigError(f"configuration file {path}: expected lines such as `epochs: 50`, received {quoted(content)}")
     return content
+
+
+def _read_text(path: Path) -> str:
+    """Read YAML without aliases, which expand to any size, and without deep nesting, which takes quadratic time.
+
+    Raises:
+        OSError, UnicodeDecodeError, YAMLError: the file cannot be read.
+        ValueError: the file is too large, or has aliases or deep nesting.
+    """
+    import yaml
+
+    with open(path, "rb") as stream:
+        content = stream.read(MAX_FILE_BYTES + 1)
+    if len(content) > MAX_FILE_BYTES:
+        raise ValueError(f"more than {MAX_FILE_BYTES:,} bytes")
+    text = content.decode()
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if isinstance(event, yaml.AliasEvent):
+            raise ValueError(f"the alias *{str(event.anchor)[:MAX_QUOTED]}; write its value instead")
+        if depth > _MAX_DEPTH:
+            raise ValueError(f"values nested more than {_MAX_DEPTH} deep")
+    return text
 
 
 def log_resolved(config: Any, *layers: tuple[str, Mapping[str, Any]]) -> None:
@@ -128,7 +159,7 @@ def log_resolved(config: Any, *layers: tuple[str, Mapping[str, Any]]) -> None:
     given = [(source, _given(layer)) for source, layer in layers]
     for name, value in dataclasses.asdict(config).items():
         sources = [source for source, layer in given if name in layer]
-        log.info("%s = %r (%s)", name, value, sources[-1] if sources else "default")
+        log.info("%s = %s (%s)", name, quoted(value), sources[-1] if sources else "default")
 
 
 class _OneOf(validate.OneOf):
@@ -136,7 +167,7 @@ class _OneOf(validate.OneOf):
 
     def _format_error(self, value: Any) -> str:
         by_lower_case = {str(choice).lower(): str(choice) for choice in self.choices}
-        near = difflib.get_close_matches(str(value).lower(), by_lower_case, n=3, cutoff=0.4)
+        near = similar(str(value)[: MAX_COMPARED + 1].lower(), by_lower_case, cutoff=0.4)
         if len(by_lower_case) <= _CHOICES_READ or not near:
             return f"Must be one of: {', '.join(by_lower_case.values())}."
         return f"Must be a known name. Did you mean: {', '.join(by_lower_case[name] for name in near)}?"
@@ -145,14 +176,17 @@ class _OneOf(validate.OneOf):
 def _field(hint: Any, default: Any, info: OptionInfo) -> fields.Field:
     optional = isinstance(hint, types.UnionType)
     plain = next(part for part in typing.get_args(hint) if part is not type(None)) if optional else hint
-    checks: list[Callable[[Any], Any]] = [_check_text] if plain is str and info.choices is None else []
+    checks: list[Callable[[Any], Any]] = []
+    described: dict[str, Any] = {"description": info.help}
+    if info.choices is None and info.max_length is not None:
+        checks += [_check_text, validate.Length(max=info.max_length, error="Must have at most {max} characters.")]
+    elif info.choices is not None:
+        described["maxLength"] = info.max_length
     if info.choices is not None:
         checks.append(_OneOf(list(info.choices)))
     if info.minimum is not None or info.maximum is not None:
         checks.append(validate.Range(min=info.minimum, max=info.maximum))
-    return _FIELD_OF_TYPE[plain](
-        load_default=default, allow_none=optional, validate=checks, metadata={"description": info.help}
-    )
+    return _FIELD_OF_TYPE[plain](load_default=default, allow_none=optional, validate=checks, metadata=described)
 
 
 def _check_text(value: str) -> None:
@@ -168,13 +202,13 @@ def _not_given(value: Any) -> bool:
 
 
 def _unknown_option(config_class: type, name: str) -> str:
-    near = difflib.get_close_matches(name, options_of(config_class), n=3)
+    near = similar(name, options_of(config_class))
     hint = f" Did you mean: {', '.join(near)}?" if near else ""
-    return f"{name}: expected one of the options {', '.join(options_of(config_class))}.{hint}"
+    return f"{quoted(name)[1:-1]}: expected one of the options {', '.join(options_of(config_class))}.{hint}"
 
 
 def _explain(name: str, texts: Any, received: Any) -> str:
-    return f"{name}: {' '.join(texts)} Received: {received!r}."
+    return f"{name}: {' '.join(texts)} Received: {quoted(received)}."
 
 
 def _problems_beyond_types(config_class: type, values: Mapping[str, Any]) -> list[str]:
@@ -183,18 +217,18 @@ def _problems_beyond_types(config_class: type, values: Mapping[str, Any]) -> lis
         if values["name"] and not is_model_name(values["name"]):
             problems.append(
                 f"name: expected at most 100 letters, digits, '.', '-' or '_', beginning with a letter or digit, "
-                f"and not {LATEST!r}. Received: {values['name']!r}."
+                f"and not {LATEST!r}. Received: {quoted(values['name'])}."
             )
         try:
             groups = re.compile(values["group_pattern"]).groups
             if values["group_pattern"] and groups == 0:
                 problems.append(
                     f"group_pattern: expected a regular expression with a group in parentheses. "
-                    f"Received: {values['group_pattern']!r}."
+                    f"Received: {quoted(values['group_pattern'])}."
                 )
         except re.error as error:
             problems.append(
-                f"group_pattern: expected a regular expression, received {values['group_pattern']!r}: {error}."
+                f"group_pattern: expected a regular expression, received {quoted(values['group_pattern'])}: {error}."
             )
         try:
             parse_augmentation(values["augmentation"], 0)

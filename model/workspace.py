@@ -12,6 +12,7 @@ from pathlib import Path
 
 from model.environment import CACHE, HOME
 from model.errors import ConfigError
+from model.received import quoted
 
 RUNNING = ".running"
 MONITOR = ".monitor"
@@ -65,7 +66,9 @@ def find_workspace(explicit: str | os.PathLike[str] | None = None) -> Workspace:
         if value:
             root = Path(value).expanduser().absolute()
             if not root.is_dir():
-                raise ConfigError(f"{origin}: expected an existing folder, received {str(root)!r}. Create it first.")
+                raise ConfigError(
+                    f"{origin}: expected an existing folder, received {quoted(str(root))}. Create it first."
+                )
             return Workspace(root)
     for root in (Path.cwd(), Path(__file__).resolve().parent.parent):
         if (root / "models").is_dir() or (root / "data").is_dir():

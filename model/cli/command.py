@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -27,11 +28,14 @@ from model.cli.storage import pack, pull, push
 from model.cli.training import resume, train
 from model.cli.tuning import tune
 from model.errors import TopgraftError
+from model.received import MAX_QUOTED
 from model.resources import blas_threads
 
 EXIT_FAULT = 1
 EXIT_STORAGE = 5
 EXIT_INTERRUPTED = 130
+# Values in messages of click.
+_LONG_VALUE = re.compile(rf"'[^']{{{MAX_QUOTED},}}'|\S{{{MAX_QUOTED},}}")
 STORAGE_ERRNOS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EIO)
 
 
@@ -93,6 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return topgraft.main(given, prog_name="topgraft", standalone_mode=False) or 0
     except click.ClickException as error:
+        _shorten(error)
         error.show()
         return _failed(given, error.format_message(), error.exit_code)
     except TopgraftError as error:
@@ -109,6 +114,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         traceback.print_exc()
         click.echo("This is an internal error of topgraft. Please report it with the traceback above.", err=True)
         return _failed(given, f"unexpected {type(error).__name__}: {error}", EXIT_FAULT)
+
+
+def _shorten(error: click.ClickException) -> None:
+    """Shorten the values that click quotes in a message."""
+    shortened = _LONG_VALUE.sub(lambda value: f"{value[0][: MAX_QUOTED - 3]}...", error.message)
+    object.__setattr__(error, "message", shortened)
 
 
 def _failed(arguments: Sequence[str], message: str, exit_status: int) -> int:

@@ -10,6 +10,7 @@ import click
 from model.bundle import Bundle
 from model.cli.options import PathOrRemote, current_workspace, json_option, workspace_option
 from model.cli.output import print_json, progress_display
+from model.received import quoted
 from model.registry import find_bundle
 from model.storage import is_remote, open_storage, parse_place
 
@@ -61,7 +62,9 @@ def _export_archive(bundle: Bundle, output: Path | None) -> dict[str, Any]:
     path = output or Path(bundle.name + SUFFIX)
     has_folder = is_remote(str(path)) or path.absolute().parent.is_dir()
     if not path.name.endswith(SUFFIX) or not has_folder:
-        raise click.UsageError(f"--output: expected a file {SUFFIX} in an existing folder, received {str(path)!r}.")
+        raise click.UsageError(
+            f"--output: expected a file {SUFFIX} in an existing folder, received {quoted(str(path))}."
+        )
     archive = _archive_in_storage(bundle, str(path)) if is_remote(str(path)) else write_archive(bundle, path)
     click.echo(f"{archive.path}: {archive.size:,} bytes, {len(archive.files)} files", err=True)
     click.echo(f"  sha256 {archive.sha256}", err=True)
@@ -86,8 +89,8 @@ def _archive_in_storage(bundle: Bundle, where: str) -> "Archive":
 def _export_form(bundle: Bundle, form: str, output: Path | None) -> dict[str, Any]:
     if output is not None and is_remote(str(output)):
         raise click.UsageError(
-            f"--output: expected a folder on this machine for {form}, received {str(output)!r}. Only the archive can "
-            "be written to remote storage."
+            f"--output: expected a folder on this machine for {form}, received {quoted(str(output))}. Only the archive "
+            "can be written to remote storage."
         )
     from model.networks.tensorflow_import import import_tensorflow
 

@@ -10,6 +10,7 @@ import click
 from model import schema
 from model.config import RENAMED_OPTIONS, OptionInfo, options_of
 from model.presets import preset_options
+from model.received import quoted
 from model.storage.copies import local_file
 from model.storage.places import is_remote, parse_place
 from model.storage.settings import require_remote
@@ -44,7 +45,7 @@ class LocalPath(click.Path):
         """Convert to a local path."""
         if is_remote(str(value)):
             self.fail(
-                f"expected a path on this machine, received {str(value)!r}. If it is one, write ./{value}",
+                f"expected a path on this machine, received {quoted(str(value))}. If it is one, write ./{value}",
                 param,
                 ctx,
             )
@@ -136,11 +137,13 @@ def check_output_file(option: str, path: Path | None, suffixes: Sequence[str]) -
     if path is None:
         return
     if path.suffix.lower() not in suffixes:
-        raise click.UsageError(f"{option}: expected a file ending in {', '.join(suffixes)}, received {str(path)!r}.")
+        raise click.UsageError(
+            f"{option}: expected a file ending in {', '.join(suffixes)}, received {quoted(str(path))}."
+        )
     if is_remote(str(path)):
         require_remote(parse_place(str(path)).remote)
     elif not path.absolute().parent.is_dir():
-        raise click.UsageError(f"{option}: expected an existing folder, received {str(path.parent)!r}.")
+        raise click.UsageError(f"{option}: expected an existing folder, received {quoted(str(path.parent))}.")
 
 
 def _option(name: str, hint: Any, default: Any, info: OptionInfo) -> Callable[[Command], Command]:

@@ -9,6 +9,7 @@ import click
 from model.cli.options import LocalPath, current_workspace, json_option, workspace_option
 from model.cli.output import print_json, progress_display
 from model.files.packing import Packed, pack_folder
+from model.received import quoted
 from model.registry import find_bundle
 from model.storage import is_remote, open_storage, parse_place
 from model.storage.pulling import Pulled
@@ -92,7 +93,7 @@ def pack(dataset: str, target: str | None, as_json: bool) -> None:
             f"{where.rstrip('/')}/{folder.name}{_PACKED}" if is_remote(where) else f"{Path(where).stem}{_PACKED}"
         )
         raise click.UsageError(
-            f"FILE.tar: expected a name ending in {_PACKED}, such as {suggestion}, received {where!r}."
+            f"FILE.tar: expected a name ending in {_PACKED}, such as {suggestion}, received {quoted(where)}."
         )
     with progress_display() as progress:
         if not is_remote(where):
@@ -112,7 +113,7 @@ def pack(dataset: str, target: str | None, as_json: bool) -> None:
 def _not_remote(argument: str, received: str, example: str, suggestion: str) -> click.UsageError:
     """Usage error for a name without a colon that is not an existing path: the colon is easily forgotten."""
     return click.UsageError(
-        f"{argument}: expected remote:path, such as {example}, or a folder that exists, received {received!r}. "
+        f"{argument}: expected remote:path, such as {example}, or a folder that exists, received {quoted(received)}. "
         f"Do you mean {suggestion}?"
     )
 

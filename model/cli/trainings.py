@@ -11,6 +11,7 @@ from model.cli.options import current_workspace, json_option, workspace_option
 from model.cli.output import print_json, progress_display
 from model.errors import ConfigError, TrainingError, TrainingStoppedError
 from model.processes import Process
+from model.received import quoted
 from model.registry import find_bundle
 from model.results import ACTIVE_STATES, TrainingStatus
 from model.runs import process_of, unfinished_trainings
@@ -93,7 +94,7 @@ def _pid(workspace: Workspace, name: str, deadline: float) -> int:
         if status is None or status.state not in ACTIVE_STATES:
             active = [one.name for one in unfinished_trainings(workspace) if one.state in ACTIVE_STATES]
             raise ConfigError(
-                f"cancel: expected the name of a running or queued training, received {name!r}. Available: "
+                f"cancel: expected the name of a running or queued training, received {quoted(name)}. Available: "
                 f"{', '.join(active) or 'none'}."
             )
         pid = process_of(workspace, status)

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import NoReturn, Protocol
 
 from model.errors import ArchiveError, ArchiveTooLargeError
+from model.received import quoted
 
 BLOCK = 1 << 20
 # Unpacked bytes that any archive may have, whatever its ratio.
@@ -74,11 +75,12 @@ class ByteBudget:
             if self._unpacked > self.max_bytes:
                 raise ArchiveTooLargeError(
                     f"{self._label}: expected at most {self.max_bytes:,} bytes when unpacked, received more, in "
-                    f"{name!r}"
+                    f"{quoted(name)}"
                 )
             if length > self._limits.entry_bytes:
                 raise ArchiveError(
-                    f"{self._label}: expected files of at most {self._limits.entry_bytes:,} bytes, {name!r} is larger"
+                    f"{self._label}: expected files of at most {self._limits.entry_bytes:,} bytes, {quoted(name)} is "
+                    "larger"
                 )
             yield block
 
@@ -121,7 +123,7 @@ class MemberNames:
 
     def refuse(self, name: str, reason: str) -> NoReturn:
         """Raise the ArchiveError for a member that must not be unpacked."""
-        raise ArchiveError(f"{self.label}: refused: {name!r}: {reason}. Create the archive again without it")
+        raise ArchiveError(f"{self.label}: refused: {quoted(name)}: {reason}. Create the archive again without it")
 
 
 def unkept_names(names: Iterable[str]) -> list[str]:

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from model.errors import ArchiveError
 from model.files.archive_limits import BLOCK, DATASET_LIMITS, ArchiveLimits, ByteBudget, MemberNames
+from model.received import quoted
 
 _HEADER = struct.Struct("<4s5H3I2H")
 _FILE_SIGNATURE, _DESCRIPTOR_SIGNATURE = b"PK\x03\x04", b"PK\x07\x08"
@@ -58,7 +59,7 @@ def iter_streamed_zip(
         listed = _listed_name(header.name, sizes, prefix)
         name = header.name.removeprefix(prefix) if listed is None else listed
         if names.add(name, is_folder=False) != name:
-            raise ArchiveError(f"{label}: expected relative file names separated by `/`, found {header.name!r}.")
+            raise ArchiveError(f"{label}: expected relative file names separated by `/`, found {quoted(header.name)}.")
         if listed is None:
             log.info("%s: skipped %r, which is not listed.", label, header.name)
             _skip(budget.blocks(name, _Content(stream, header, header.size, label)))
@@ -121,7 +122,7 @@ def _read_header(stream: io.BufferedReader, label: str) -> _Header | None:
     name = stream.read(name_bytes).decode("utf-8" if flags & _UTF8_FLAG else "cp437", errors="replace")
     extra = stream.read(extra_bytes)
     if flags & _ENCRYPTED_FLAG or method not in (_STORED, _DEFLATED):
-        raise ArchiveError(f"{label}: {name!r} is encrypted, or compressed by another method than deflate.")
+        raise ArchiveError(f"{label}: {quoted(name)} is encrypted, or compressed by another method than deflate.")
     zip64_field = _zip64_field(extra)
     if zip64_field and size == _SIZE_IN_ZIP64_FIELD:
         size = int.from_bytes(zip64_field[:8], "little")
@@ -164,8 +165,8 @@ class _Content:
         if is_too_long or (not block and not self._is_whole()):
             size = "some bytes" if self._size is None else f"{self._size:,} bytes"
             raise ArchiveError(
-                f"{self._label}: expected {self._header.name!r} with {size} and their CRC-32, received something else: "
-                "the zip is truncated or damaged."
+                f"{self._label}: expected {quoted(self._header.name)} with {size} and their CRC-32, received something "
+                "else: the zip is truncated or damaged."
             )
         return block
 
@@ -181,7 +182,7 @@ class _Content:
             try:
                 block = self._inflater.decompress(pending, length)
             except zlib.error as error:
-                raise ArchiveError(f"{self._label}: {self._header.name!r} is damaged: {error}.") from error
+                raise ArchiveError(f"{self._label}: {quoted(self._header.name)} is damaged: {error}.") from error
             left = self._inflater.unused_data if self._inflater.eof else self._inflater.unconsumed_tail
             self._stream.read(len(pending) - len(left))
             if block:

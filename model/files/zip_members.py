@@ -11,6 +11,7 @@ from typing import IO
 
 from model.errors import ArchiveError, ArchiveTooLargeError
 from model.files.archive_limits import BLOCK, ArchiveLimits, MemberNames
+from model.received import quoted
 
 # An entry of the table of contents has 46 bytes, its name and perhaps as much again in extra fields.
 _TABLE_BYTES_PER_ENTRY = 400
@@ -88,11 +89,13 @@ def open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str) -> I
         ArchiveError: it is encrypted, or compressed by another method than deflate.
     """
     if info.flag_bits & 1:
-        raise ArchiveError(f"{archive.filename or 'the zip'}: {name!r} is encrypted. Create the zip without a password")
+        raise ArchiveError(
+            f"{archive.filename or 'the zip'}: {quoted(name)} is encrypted. Create the zip without a password"
+        )
     # zipfile decompresses the other methods without bounds: 45 bytes of bzip2 into 45 million.
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ArchiveError(
-            f"{archive.filename or 'the zip'}: {name!r} is compressed by another method than deflate. Create the zip "
-            "with deflate"
+            f"{archive.filename or 'the zip'}: {quoted(name)} is compressed by another method than deflate. Create the "
+            "zip with deflate"
         )
     return archive.open(info)

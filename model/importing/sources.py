@@ -10,6 +10,7 @@ from pathlib import Path
 from model.errors import ConfigError, ModelDamagedError
 from model.files.checksums import file_sha256
 from model.publishing.archive import CHECKSUM_SUFFIX, read_checksum
+from model.received import quoted
 from model.results import Progress, no_progress
 from model.storage.copies import local_file
 from model.storage.download import download, is_url
@@ -32,7 +33,7 @@ def local_source(source: str, sha256: str = "", progress: Progress = no_progress
         ModelDamagedError, StorageError, FetchError: the source could not be downloaded, or has another sha256.
     """
     if sha256 and not _SHA256.fullmatch(sha256):
-        raise ConfigError(f"sha256: expected 64 hexadecimal digits, received {sha256!r}.")
+        raise ConfigError(f"sha256: expected 64 hexadecimal digits, received {quoted(sha256)}.")
     if is_url(source):
         with tempfile.TemporaryDirectory(prefix="topgraft-import-") as directory:
             path = Path(directory) / _file_name(source)

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from model.errors import ConfigError
 from model.page.service import ANSWER_TYPES, Answer, Service, connected, failure
+from model.received import MAX_QUOTED, quoted
 
 # The limit of the service for one image.
 MAX_IMAGE_BYTES = 128 << 20
@@ -118,13 +119,15 @@ async def _predict(request: web.Request) -> web.Response:
 def _refusal(request: web.Request) -> Answer | None:
     """The error for a request that is not forwarded; None for a valid one."""
     if unknown := sorted(set(request.query) - {"name", *OPTIONS}):
-        return failure(400, f"expected only name, {' and '.join(OPTIONS)} in the query, received {unknown[0]!r}.")
+        return failure(400, f"expected only name, {' and '.join(OPTIONS)} in the query, received {quoted(unknown[0])}.")
     # Pages of other sites could send other types without a preflight request.
     if request.content_type != "application/octet-stream":
-        return failure(415, f"expected a body of type application/octet-stream, received {request.content_type}.")
+        return failure(
+            415, f"expected a body of type application/octet-stream, received {request.content_type[:MAX_QUOTED]}."
+        )
     if request.headers.get("Accept") not in ANSWER_TYPES:
         return failure(
-            406, f"accept: expected {' or '.join(ANSWER_TYPES)}, received {request.headers.get('Accept')!r}."
+            406, f"accept: expected {' or '.join(ANSWER_TYPES)}, received {quoted(request.headers.get('Accept'))}."
         )
     if request.content_length is None:
         return failure(411, "expected a Content-Length, received none.")

@@ -11,6 +11,7 @@ import aiohttp
 
 from model.addresses import without_credentials
 from model.errors import ConfigError
+from model.received import quoted
 
 log = logging.getLogger(__name__)
 
@@ -155,5 +156,5 @@ def checked_url(url: str) -> str:
     except ValueError:
         valid = False
     if not valid:
-        raise ConfigError(f"--api: expected an address such as http://127.0.0.1:5000, received {url!r}.")
+        raise ConfigError(f"--api: expected an address such as http://127.0.0.1:5000, received {quoted(url)}.")
     return url.rstrip("/")

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from model.addresses import without_credentials
 from model.dataset.images import decode_image, looks_like_image, read_content
 from model.errors import ConfigError, ImageError
 from model.export.comparison_photos import draw_photos
 from model.publishing.card import About
+from model.received import quoted
 from model.results import InputSpec
 from model.storage.download import is_this_machine
 
@@ -55,10 +55,10 @@ def check_options(options: ChildOptions) -> None:
         ConfigError: base, tags or sample cannot be used.
     """
     if not _IMAGE.fullmatch(options.base):
-        raise ConfigError(f"base: expected the name of an image such as topgraft, received {options.base!r}.")
+        raise ConfigError(f"base: expected the name of an image such as topgraft, received {quoted(options.base)}.")
     for name in (options.tag, options.gpu_tag):
         if name and not _TAG.fullmatch(name):
-            raise ConfigError(f"tag: expected a tag of an image such as latest, received {name!r}.")
+            raise ConfigError(f"tag: expected a tag of an image such as latest, received {quoted(name)}.")
     if not options.tag:
         raise ConfigError("tag: expected a tag of the base image such as latest, received nothing.")
     if options.sample is not None:
@@ -73,11 +73,11 @@ def check_weights(weights_url: str, sha256: str) -> None:
     """
     if not is_safe_address(weights_url):
         raise ConfigError(
-            f"weights-url: expected https://HOST/PATH without a user, received {without_credentials(weights_url)!r}. "
+            f"weights-url: expected https://HOST/PATH without a user, received {quoted(weights_url)}. "
             "Plain http is accepted only for this machine itself, for testing."
         )
     if not _SHA256.fullmatch(sha256):
-        raise ConfigError(f"sha256: expected the 64 hexadecimal digits of the archive, received {sha256!r}.")
+        raise ConfigError(f"sha256: expected the 64 hexadecimal digits of the archive, received {quoted(sha256)}.")
 
 
 def is_safe_address(url: str) -> bool:

@@ -14,7 +14,6 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from model import durable
-from model.addresses import without_credentials
 from model.bundle import Bundle
 from model.errors import ConfigError, StorageDamagedError, StorageSettingsError
 from model.locks import exclusive
@@ -24,6 +23,7 @@ from model.publishing.child_module import ChildModule, check_child_module, slug_
 from model.publishing.child_options import ChildOptions, is_safe_address
 from model.publishing.public_link import PublicLink, SharedFiles
 from model.publishing.upload import send_archive, sent_checksum, withdraw_checksum
+from model.received import quoted
 from model.results import Progress, no_progress
 from model.storage import open_storage, parse_place, webdav_account
 from model.storage.download import download
@@ -261,7 +261,7 @@ def check(options: PublishOptions, address: str, out: Path) -> None:
     if not is_safe_address(address):
         raise StorageSettingsError(
             f"{parse_place(options.to).remote}: expected a url with https://HOST and without a user, because the image "
-            f"of a child module is built from public links to it; received {without_credentials(address)!r}. Correct "
+            f"of a child module is built from public links to it; received {quoted(address)}. Correct "
             "the url, or use --password-file for a link without a child module."
         )
     check_child_module(out, options.child)
@@ -273,7 +273,7 @@ def _check_day(expires: str) -> None:
     try:
         day = datetime.date.fromisoformat(expires)
     except ValueError as error:
-        raise ConfigError(f"expires: expected a day as YYYY-MM-DD, received {expires!r}.") from error
+        raise ConfigError(f"expires: expected a day as YYYY-MM-DD, received {quoted(expires)}.") from error
     if day.isoformat() <= utc_today():
         raise ConfigError(f"expires: expected a future day, received {expires}.")
 

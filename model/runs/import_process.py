@@ -12,6 +12,7 @@ from typing import Any
 from model.config import TrainConfig
 from model.errors import ConfigError, ModelError, TrainingError
 from model.processes import answer_parent, run_child
+from model.received import quoted
 from model.results import Progress, no_progress
 from model.storage import is_remote, parse_place
 from model.storage.download import is_url
@@ -62,13 +63,13 @@ def _check_source(source: str) -> None:
     """Check the source before TensorFlow is loaded."""
     if is_url(source):
         raise ConfigError(
-            f"import_from: expected a path or remote:path, received {source!r}. To import from a URL, use: "
+            f"import_from: expected a path or remote:path, received {quoted(source)}. To import from a URL, use: "
             "topgraft import URL"
         )
     if is_remote(source):
         require_remote(parse_place(source).remote)
     elif not os.path.exists(source):
-        raise ModelError(f"{source}: expected the folder or archive of a trained model, found nothing.")
+        raise ModelError(f"{quoted(source)}: expected the folder or archive of a trained model, found nothing.")
 
 
 if __name__ == "__main__":

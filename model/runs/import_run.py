@@ -14,6 +14,7 @@ from model.files.archives import is_archive, unpack_archive
 from model.importing.bundle_import import Imported, find_bundle_folder, import_bundle
 from model.importing.imgclas import EXPECTED, TrainedFolder, find_trained_folder, read_trained_folder
 from model.importing.sources import local_source
+from model.received import quoted
 from model.results import Progress, no_progress
 from model.runs import Run, start_import
 from model.training_result import ImportResult
@@ -80,7 +81,7 @@ def _importing_as(name: str, workspace: Workspace) -> Iterator[Run]:
     if not is_model_name(name):
         raise ConfigError(
             "name: expected at most 100 letters, digits, '.', '-' or '_', beginning with a letter or digit, and not "
-            f"'latest'. Received: {name!r}. Choose one with --name."
+            f"'latest'. Received: {quoted(name)}. Choose one with --name."
         )
     run = start_import(name, workspace)
     with run.lock:

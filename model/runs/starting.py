@@ -12,6 +12,7 @@ from model.config import TrainConfig
 from model.errors import ConfigError, StorageError
 from model.locks import FileLock
 from model.provenance import utc_now
+from model.received import quoted
 from model.results import TrainingStatus
 from model.runs.listing import interrupted_trainings, is_published
 from model.runs.queue import QueuePolicy, command_policy, first_status, service_policy
@@ -110,7 +111,8 @@ def resume_run(
         if name not in interrupted:
             known = ", ".join(interrupted) or "none"
             raise ConfigError(
-                f"resume: expected the name of an interrupted training, received {name!r}. Existing ones: {known}."
+                f"resume: expected the name of an interrupted training, received {quoted(name)}. Existing ones: "
+                f"{known}."
             )
         directory, ended = workspace.running / name, interrupted[name]
         config = read_config(directory)
@@ -156,7 +158,7 @@ def _free_name(requested: str, workspace: Workspace) -> str:
             interrupted = any(status.name == requested for status in interrupted_trainings(workspace))
             hint = f"It is an interrupted training; to resume it: topgraft resume {requested}. Or choose"
             raise ConfigError(
-                f"name: expected a name that is not in use, received {requested!r}. "
+                f"name: expected a name that is not in use, received {quoted(requested)}. "
                 f"{hint if interrupted else 'Choose'} another, or remove it first: topgraft models remove {requested}"
             )
         return requested

@@ -1,7 +1,6 @@
 """A trained model that classifies images."""
 
 import dataclasses
-import difflib
 import logging
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,6 +16,7 @@ from model.dataset.images import DecodedImage, decode_image, fit_image, read_con
 from model.dataset.pipeline import BATCH_SIZE, decoded, encoded_batches
 from model.errors import ConfigError, ImageError, ModelDamagedError
 from model.features.onnx_session import ACTIVATION_MAP, FEATURES, IMAGE, PROBABILITIES, open_session
+from model.received import quoted, similar
 from model.registry import find_model
 from model.resources import is_out_of_memory
 from model.results import Neighbour, Prediction
@@ -90,10 +90,10 @@ class Predictor:
         """
         classes = self.bundle.manifest.classes
         if name not in classes:
-            near = difflib.get_close_matches(name, classes, n=3, cutoff=0.4) or classes[:8]
+            near = similar(name, classes, cutoff=0.4) or classes[:8]
             raise ConfigError(
                 f"explain_class: expected one of the {len(classes)} classes of {self.bundle.name}, such as "
-                f"{', '.join(near)}; received {name!r}."
+                f"{', '.join(near)}; received {quoted(name)}."
             )
         return classes.index(name)
 

@@ -5,6 +5,7 @@ import posixpath
 import re
 
 from model.errors import ConfigError
+from model.received import quoted
 
 # As rclone allows them, but for blanks at the end. No comma: rclone takes what follows one for options, such as the
 # address of another server, which would be sent the password.
@@ -69,8 +70,9 @@ def parse_place(where: str) -> Place:
     parts = [part for part in (match["path"] if match else "").split("/") if part not in ("", ".")]
     if match is None or ".." in parts:
         raise ConfigError(
-            f"expected remote:path, such as rshare:photos/plankton, received {where!r}. A remote's name has letters, "
-            "digits and _ . + @ - only, the path no '..'. For a local file with a colon in its name, write ./NAME"
+            f"expected remote:path, such as rshare:photos/plankton, received {quoted(where)}. A remote's name has "
+            "letters, digits and _ . + @ - only, the path no '..'. For a local file with a colon in its name, "
+            "write ./NAME"
         )
     return Place(match["remote"].rstrip(), "/".join(parts))
 
@@ -78,4 +80,4 @@ def parse_place(where: str) -> Place:
 def _refuse_control_characters(name: str) -> None:
     """Refuse names that rclone lists with another character and then finds under neither name."""
     if _CONTROL.search(name):
-        raise ConfigError(f"expected a name without line ends and other control characters, received {name!r}.")
+        raise ConfigError(f"expected a name without line ends and other control characters, received {quoted(name)}.")

@@ -9,6 +9,7 @@ import logging
 from typing import Any
 
 from model.errors import StorageError
+from model.received import quoted
 from model.storage.failures import failure
 from model.storage.settings import prepare_environment, rclone_program
 
@@ -22,7 +23,7 @@ def in_double_quotes(path: str) -> str:
         StorageError: the path has a null character, which no command accepts.
     """
     if "\0" in path:
-        raise StorageError(f"expected a path without null characters, received {path!r}.")
+        raise StorageError(f"expected a path without null characters, received {quoted(path)}.")
     return "".join(f"\\{character}" if character in _SPECIAL else character for character in path)
 
 

@@ -1,0 +1,101 @@
+"""Multipart forms as they arrive: files on disk, texts in memory, both within limits.
+
+`aiohttp.web.Request.post` limits the size of a form as a whole: a text could be as large as a file, in memory.
+"""
+
+import asyncio
+import contextlib
+import tempfile
+from typing import Any, cast
+
+from aiohttp import BodyPartReader, MultipartReader, hdrs, web
+from multidict import MultiDict, MultiDictProxy
+
+from api.errors import BadRequest, TooLarge
+
+MAX_FIELDS = 200
+"""Fields of a form: several times the number of options."""
+
+MAX_FILES = 8
+"""Files of a form. Each occupies a file descriptor of the server."""
+
+_BYTES_IN_MEMORY = 1 << 20
+_BLOCK = 1 << 16
+
+
+class _TextTooLarge(TooLarge):
+    """Raised by aiohttp with a size in place of a message."""
+
+    def __init__(self, size: int | str) -> None:
+        message = size if isinstance(size, str) else f"expected texts of at most {size} bytes in a form, received more."
+        super().__init__(message)
+
+
+async def read_form(request: web.Request, max_text_bytes: int) -> None:
+    """Read a multipart form, which `request.post` then returns.
+
+    Args:
+        request: its `client_max_size` limits the whole form.
+        max_text_bytes: limit for all texts together.
+
+    Raises:
+        BadRequest: the form has too many fields or files, or is nested.
+        TooLarge, HTTPRequestEntityTooLarge: a limit is passed.
+        ValueError, RuntimeError, LookupError: the form is malformed.
+    """
+    fields: MultiDict[Any] = MultiDict()
+    try:
+        await _read_parts(request, fields, max_text_bytes)
+    except BaseException:
+        for field in fields.values():
+            if isinstance(field, web.FileField):
+                field.file.close()
+        raise
+    # The cache of `post`, which has no public setter.
+    request._post = MultiDictProxy(fields)
+
+
+async def _read_parts(request: web.Request, fields: "MultiDict[Any]", max_text_bytes: int) -> None:
+    reader = MultipartReader(
+        request.headers, request.content, client_max_size=max_text_bytes, max_size_error_cls=_TextTooLarge
+    )
+    files = text_bytes = 0
+    while (part := await reader.next()) is not None:
+        if not isinstance(part, BodyPartReader) or part.name is None:
+            raise BadRequest("expected a form of named fields, received a nested form or a field without a name.")
+        if len(fields) >= MAX_FIELDS:
+            raise BadRequest(f"expected a form of at most {MAX_FIELDS} fields, received more.")
+        if part.filename:
+            files += 1
+            if files > MAX_FILES:
+                raise BadRequest("expected one file, received many. Send several images as one zip.")
+            fields.add(part.name, await _read_file(request, part))
+        else:
+            content = await part.read(decode=True)
+            text_bytes += len(content)
+            if text_bytes > max_text_bytes:
+                raise _TextTooLarge(max_text_bytes)
+            fields.add(part.name, _decoded(part, content))
+
+
+async def _read_file(request: web.Request, part: BodyPartReader) -> web.FileField:
+    with contextlib.ExitStack() as on_error:
+        stream = on_error.enter_context(tempfile.SpooledTemporaryFile(_BYTES_IN_MEMORY))
+        while chunk := await part.read_chunk(_BLOCK):
+            if request.content.total_bytes > request.client_max_size:
+                raise web.HTTPRequestEntityTooLarge(request.client_max_size, request.content.total_bytes)
+            async for block in part.decode_iter(chunk):
+                if stream.tell() + len(block) > _BYTES_IN_MEMORY:
+                    await asyncio.to_thread(stream.write, block)
+                else:
+                    stream.write(block)
+        stream.seek(0)
+        on_error.pop_all()
+    kind = part.headers.get(hdrs.CONTENT_TYPE, "application/octet-stream")
+    return web.FileField(str(part.name), str(part.filename), cast(Any, stream), kind, part.headers)
+
+
+def _decoded(part: BodyPartReader, content: bytes) -> str | bytes:
+    if part.headers.get(hdrs.CONTENT_TYPE, "text/").startswith("text/"):
+        return content.decode(part.get_charset("utf-8"))
+    return content
