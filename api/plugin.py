@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 from marshmallow import fields
 
 import model
-from api.errors import Unavailable, as_http_errors, limited
+from api.errors import as_http_errors, limited
 from api.incoming import guard_server
+from api.reports import add_report_route
 from api.responses import Answer, log_progress, renderer
 from api.schemas import predict_fields, response_fields, train_fields
+from api.service_address import report_path, report_url, set_service_url
 from api.uploads import Photos, open_photos
 from api.worker_pool import install_worker_pool
 from api.worker_state import (
@@ -31,16 +33,20 @@ from api.worker_state import (
     USAGE_READER,
     configure_logging,
 )
+from api.workspace import service_workspace
 from model import environment
+from model.bundle_files import REPORT
 from model.config import LATEST, PredictConfig, TrainConfig, non_default_options
 from model.durable import to_json
-from model.errors import ConfigError, NothingTrainedError, TopgraftError, TrainingError
+from model.errors import NothingTrainedError, TopgraftError, TrainingError
 from model.presets import changed_options, train_config
 from model.received import quoted
+from model.registry import RegisteredModel
 from model.results import Prediction, TrainingStatus
 from model.runs import unfinished_trainings
 from model.schema import load
-from model.workspace import Workspace, find_workspace
+from model.training_result import TrainingResult
+from model.workspace import find_workspace
 
 if TYPE_CHECKING:
     from model.serving.predictor import Predictor
@@ -60,12 +66,14 @@ def get_metadata() -> dict[str, Any]:
         workspace = find_workspace()
         latest = REGISTRY.latest(workspace)
         described |= {
-            "models": REGISTRY.summaries(workspace),
+            "models": [_model_summary(model) for model in reversed(REGISTRY.models(workspace))],
             "latest": latest.name,
             "latest_promoted": latest.promoted,
             "warnings": list(latest.warnings),
             "trainings": [_training_summary(status) for status in unfinished_trainings(workspace)],
         }
+        if tensorboard := MONITOR.url(workspace):
+            described["tensorboard"] = tensorboard
         if environment.MONITOR.read():
             described["usage"] = USAGE_READER.summary(workspace, REGISTRY)
     except (TopgraftError, OSError) as error:
@@ -101,6 +109,8 @@ def get_predict_args() -> dict[str, fields.Field]:
     """Arguments of `predict`; in a starting server, also installs the request checks and the worker pool."""
     # The only function DEEPaaS calls in the server process before it starts serving.
     guard_server()
+    add_report_route()
+    set_service_url()
     install_worker_pool()
     return predict_fields()
 
@@ -112,7 +122,8 @@ def train(**options: Any) -> dict[str, Any]:
         options: options of `TrainConfig`; validated here, because `deepaas-cli` does not validate them.
 
     Returns:
-        The `model.training_result.TrainingResult` as plain JSON types.
+        The `model.training_result.TrainingResult` as plain JSON types, with `report`, the path of its report on the
+        server.
 
     Raises:
         TopgraftError: DEEPaaS shows its message as the error of the training.
@@ -126,7 +137,7 @@ def train(**options: Any) -> dict[str, Any]:
         log.info("training with %s", _changed_options(config))
         workspace = find_workspace()
         MONITOR.ensure(workspace)
-        return run_training(config, workspace).to_json()
+        return _with_report(run_training(config, workspace))
     except TopgraftError as error:
         if limited(error.message) == error.message:
             raise
@@ -157,7 +168,7 @@ def predict(
     configure_logging()
     with USAGE.request(accept) as request, as_http_errors(), open_photos(image, url) as photos:
         config = load(PredictConfig, options)
-        predictor, warnings = MODEL_CACHE.find(_workspace(), config.model)
+        predictor, warnings = MODEL_CACHE.find(service_workspace(), config.model)
         predictions = CANCELLATION.checked(_predictions(predictor, photos, config))
         predictions = request.counted(predictions, predictor.bundle, photos.single is None)
         if photos.single is None:
@@ -178,12 +189,16 @@ def _changed_options(config: TrainConfig) -> str:
     return ", ".join(f"{name}={quoted(value)}" for name, value in non_default_options(config).items()) or "the defaults"
 
 
-def _workspace() -> Workspace:
-    """The workspace; if there is none, the operator must act, not the client: 503."""
-    try:
-        return find_workspace()
-    except ConfigError as error:
-        raise Unavailable(error.message) from error
+def _with_report(result: TrainingResult) -> dict[str, Any]:
+    """A result as JSON, with the path of its report on the server; an imported model may have none."""
+    if not (result.path / REPORT).is_file():
+        return result.to_json()
+    log.info("report of %s: %s", result.model, report_url(result.model))
+    return result.to_json() | {"report": report_path(result.model)}
+
+
+def _model_summary(model: RegisteredModel) -> dict[str, Any]:
+    return model.summary | ({"report": report_path(model.name)} if REPORT in model.files else {})
 
 
 def _training_summary(status: TrainingStatus) -> dict[str, Any]:

@@ -30,6 +30,14 @@ class Monitor:
 
         self._process = start_tensorboard(workspace.models)
 
+    def url(self, workspace: Workspace) -> str | None:
+        """URL of TensorBoard if any worker of this machine runs it."""
+        if not environment.TENSORBOARD.read():
+            return None
+        from model.tracking.monitoring import tensorboard_url
+
+        return tensorboard_url(workspace.models)
+
 
 class AutoResume:
     """Resumes trainings with the option `auto_resume` that were interrupted when the service ended."""

@@ -15,6 +15,7 @@ from model.environment_variable import (
     SECRET,
     TEXT,
     THREADS,
+    WEB_ADDRESS,
     WHOLE_NUMBER,
     YES_OR_NO,
     Variable,
@@ -75,6 +76,15 @@ URL_PORTS = Variable(
     "Ports allowed in `url`, separated by commas.",
     _SERVICE,
     shown="80,443",
+)
+SERVICE_URL = Variable(
+    "TOPGRAFT_SERVICE_URL",
+    WEB_ADDRESS,
+    "",
+    "Address at which users reach the service, such as `https://photos.example.org/classifier`, for links in its "
+    "answers and log.",
+    _SERVICE,
+    shown="the address on which it listens",
 )
 MONITOR = Variable(
     "TOPGRAFT_MONITOR",
@@ -241,7 +251,7 @@ TENSORFLOW_LOG_LEVEL = Variable(
 
 VARIABLES: tuple[Variable[Any], ...] = (
     *(HOME, CACHE, KERAS_HOME),
-    *(MODELS_IN_MEMORY, WORKER_THREADS, MAX_UPLOAD, ALLOW_PRIVATE_URLS, URL_PORTS, MONITOR),
+    *(MODELS_IN_MEMORY, WORKER_THREADS, MAX_UPLOAD, ALLOW_PRIVATE_URLS, URL_PORTS, SERVICE_URL, MONITOR),
     *(TENSORBOARD, TENSORBOARD_HOST, TENSORBOARD_PORT, DEEPAAS_MODEL, WORKERS),
     *(MAX_TRAININGS, MAX_QUEUED),
     *(STORAGE_SECONDS, RCLONE_CONFIG, *RSHARE),

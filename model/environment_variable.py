@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, Literal, TypeVar
+from urllib.parse import urlsplit
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -134,6 +135,13 @@ def _parse_port(text: str) -> int:
     return port
 
 
+def _parse_web_address(text: str) -> str:
+    parts = urlsplit(text.strip())
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or parts.port == 0:
+        raise ValueError(text)
+    return text.strip().rstrip("/")
+
+
 def _parse_threads(text: str) -> int | Literal["all", "share"]:
     word = text.strip().lower()
     if word == "all":
@@ -160,4 +168,5 @@ SECONDS = Kind("seconds", "a number of seconds above 0", _parse_seconds)
 PORT = Kind("port", "a port from 1 to 65535", _parse_port)
 PORTS = Kind("ports", "ports such as 80,443,8443", lambda text: frozenset(map(_parse_port, text.split(","))))
 THREADS = Kind("threads", "all, share or a whole number from 1", _parse_threads)
+WEB_ADDRESS = Kind("URL", "an address such as https://photos.example.org", _parse_web_address)
 CORES = Kind("cores", "a number, or a list such as 0-3,7", _parse_cores)

@@ -66,6 +66,12 @@ class Address:
         """Host name for connections from this machine."""
         return _LOOPBACK.get(self.host, self.host)
 
+    @property
+    def url(self) -> str:
+        """URL for connections from this machine."""
+        host = f"[{self.local_host}]" if ":" in self.local_host else self.local_host
+        return f"http://{host}:{self.port}{self.path}"
+
     def check_free(self) -> None:
         """Raise ConfigError if another program listens on this address and would be mistaken for the server."""
         try:

@@ -25,6 +25,11 @@ TEXTS: dict[str, tuple[str, Any, tuple[str, ...]]] = {
     "seconds": ("0.5", 0.5, ("soon", "0", "-1", "nan", "inf")),
     "port": ("8080", 8080, ("0", "65536", "http")),
     "ports": ("80, 9000", frozenset({80, 9000}), ("0", "web", "80,", "80;443")),
+    "URL": (
+        " https://a.example.org/b/ ",
+        "https://a.example.org/b",
+        ("a.example.org", "ftp://a", "http://", "http://a?b"),
+    ),
     "threads": (" Share ", "share", ("0", "-1", "half")),
     "cores": ("0-3,7", 5, ("a few", "1-", ",")),
 }

@@ -46,7 +46,7 @@ LIGHT_ROOMS = (
     *("model", "model.files", "model.storage", "model.dataset", "model.promotion", "model.bundle", "model.registry"),
     *("model.runs", "model.usage", "model.page"),
 )
-LIGHT_MODULES = ("model.serving.model_cache",)
+LIGHT_MODULES = ("model.serving.model_cache", "model.evaluation.report.policy")
 
 # The first room that may import a library; the faces may not at all.
 FIRST_ROOM_OF_LIBRARY = {

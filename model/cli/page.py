@@ -2,9 +2,9 @@
 
 import click
 
+from model.supervisor import Address
+
 DEFAULT_API = "http://127.0.0.1:5000"
-# For comparison only.
-ALL_ADDRESSES = "0.0.0.0"  # nosec B104
 
 
 @click.command(short_help="Serve a web page to classify photos in a browser.")
@@ -19,9 +19,7 @@ def page(host: str, port: int, api: str) -> None:
     from model.page.server import run
     from model.page.service import checked_url
 
-    shown = f"[{host}]" if ":" in host else "127.0.0.1" if host == ALL_ADDRESSES else host
-
     def print_address() -> None:
-        click.echo(f"The page is at http://{shown}:{port}/. Press Ctrl-C to stop it.", err=True)
+        click.echo(f"The page is at {Address(host, port, '/').url}. Press Ctrl-C to stop it.", err=True)
 
     run(checked_url(api), host, port, print_address)

@@ -34,8 +34,7 @@ def serve(host: str, port: int, workers: int) -> None:
     options = ["--listen-ip", host, "--listen-port", str(port), "--workers", str(workers)]
     environment = os.environ | {"DEEPAAS_V2_MODEL": "topgraft", "TOPGRAFT_HOME": str(current_workspace().root)}
     address = Address(host, port, HEALTH)
-    shown = f"[{address.local_host}]" if ":" in host else address.local_host
-    click.echo(f"Swagger UI will be at http://{shown}:{port}/ui. Press Ctrl-C to stop it.", err=True)
+    click.echo(f"Swagger UI will be at {Address(host, port, '/ui').url}. Press Ctrl-C to stop it.", err=True)
     keep_running([_program(), *options], environment, address)
 
 

@@ -17,7 +17,7 @@ from model.bundle import ENGINES, Bundle, Manifest, open_bundle
 from model.bundle_files import MLFLOW_RUN, BundleFile, find_bundle_file
 from model.config import RESIZE_MODES
 from model.errors import ModelError
-from model.evaluation.report.render import SAFE_BEGINNING
+from model.evaluation.report.policy import SAFE_BEGINNING
 from model.export.comparison_photos import draw_photos
 from model.files.browsing import name_some
 from model.importing.untrusted_keras import check_untrusted_network

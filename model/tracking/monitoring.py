@@ -9,6 +9,7 @@ from pathlib import Path
 
 from model.environment import TENSORBOARD_HOST, TENSORBOARD_PORT
 from model.processes import start_child
+from model.supervisor import Address
 
 log = logging.getLogger(__name__)
 
@@ -37,10 +38,24 @@ def start_tensorboard(models: Path) -> "subprocess.Popen[bytes] | None":
     if problem := _why_not_free(host, port):
         log.info("TensorBoard is not started: port %s of %s: %s", port, host, problem)
         return None
-    log.info("starting TensorBoard on http://%s:%s", host, port)
+    log.info("starting TensorBoard on %s", Address(host, port, "/").url)
     options = ["--logdir", str(models), "--host", host, "--port", str(port)]
     command = [sys.executable, "-c", _TENSORBOARD, *options]
     return start_child(command, _NICENESS, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def tensorboard_url(models: Path) -> str | None:
+    """URL of the TensorBoard that a worker of this machine has started for the folder of models; None if none runs.
+
+    Takes a millisecond: TensorBoard records each of its processes in the temporary folder.
+    """
+    if importlib.util.find_spec("tensorboard") is None:
+        return None
+    import psutil
+    from tensorboard import manager
+
+    ports = [one.port for one in manager.get_all() if one.logdir == str(models) and psutil.pid_exists(one.pid)]
+    return Address(TENSORBOARD_HOST.read(), ports[-1], "/").url if ports else None
 
 
 def _why_not_free(host: str, port: int) -> OSError | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil
 import pytest
+import requests
 from PIL import Image
 
 from model.runs import unfinished_trainings
@@ -68,6 +69,9 @@ def test_predict_with_the_new_model_without_a_restart(
 ) -> None:
     assert trained["status"] == "done", trained
     assert trained["result"]["output"]["model"] == "first"
+    report = requests.get(server.root + trained["result"]["output"]["report"], timeout=30)
+    assert report.headers["Content-Type"].startswith("text/html") and "first" in report.text
+    assert f"report of first: {report.url}" in (server.home / "server.log").read_text()
     metadata = server.metadata()
     assert metadata["latest"] == "first"
     assert "first" in [listed["name"] for listed in metadata["models"]]

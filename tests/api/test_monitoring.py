@@ -12,10 +12,10 @@ import psutil
 import pytest
 import requests
 
-from api import worker_state
+from api import get_metadata, worker_state
 from model.environment import TENSORBOARD_PORT
 from model.tracking import monitoring
-from model.tracking.monitoring import start_tensorboard
+from model.tracking.monitoring import start_tensorboard, tensorboard_url
 from model.workspace import Workspace
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
@@ -65,6 +65,8 @@ def test_tensorboard_shows_curves_and_ends_with_its_parent(tmp_path: Path) -> No
 
         shown = wait_until(tags, seconds=60)
         assert {run: list(named) for run, named in shown.items()} == {".running/mine/bundle/logs": ["loss"]}
+        assert tensorboard_url(tmp_path) == f"http://127.0.0.1:{port}/"
+        assert tensorboard_url(tmp_path / "other") is None
         assert tensorboard.nice() == min(19, os.nice(0) + 15)
         assert tensorboard.memory_info().rss < 300 << 20
         family = [tensorboard, *tensorboard.children(recursive=True)]
@@ -72,6 +74,7 @@ def test_tensorboard_shows_curves_and_ends_with_its_parent(tmp_path: Path) -> No
         parent.send_signal(signal.SIGKILL)
         parent.wait()
     wait_until(lambda: not any(one.is_running() for one in family), seconds=10)
+    assert tensorboard_url(tmp_path) is None
 
 
 def test_tensorboard_is_not_started_on_a_port_in_use(
@@ -98,6 +101,9 @@ def test_an_invalid_port_falls_back_to_the_default(
 def test_tensorboard_is_not_started_for_a_batch_job_or_when_disabled(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("model.tracking.monitoring.tensorboard_url", lambda models: "http://127.0.0.1:6006/")
+    assert get_metadata()["tensorboard"] == "http://127.0.0.1:6006/"
+
     def never(models: Path) -> None:
         raise AssertionError("started")
 
@@ -108,3 +114,4 @@ def test_tensorboard_is_not_started_for_a_batch_job_or_when_disabled(
         worker_state.Monitor().ensure(workspace)
     monkeypatch.setenv("TOPGRAFT_TENSORBOARD", "0")
     worker_state.Monitor().ensure(workspace)
+    assert "tensorboard" not in get_metadata()

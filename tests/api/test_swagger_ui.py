@@ -64,6 +64,26 @@ def test_a_model_is_trained_and_used_in_swagger_ui(page: "playwright.Page", serv
     wait_until(lambda: figure.evaluate("image => image.naturalWidth") > 0, seconds=10)
     _screenshot(page, "swagger-predict.png", predict.block.locator(".opblock-summary"), figure)
 
+    _read_report(page, server)
+
+
+def _read_report(page: "playwright.Page", server: Server) -> None:
+    """The report looks as it does from disk, and its policy stops nothing that it needs."""
+    address = server.metadata()["models"][0]["report"]
+    logged: list[str] = []
+    page.on("console", lambda message: logged.append(message.text))
+    page.on("pageerror", lambda error: logged.append(str(error)))
+    looks = []
+    for url in (server.root + address, (server.home / "models" / "traffic-signs" / "report.html").as_uri()):
+        page.goto(url)
+        assert page.locator("h1").first.is_visible()
+        assert page.locator("svg").count() > 2
+        assert page.evaluate("getComputedStyle(document.querySelector('main')).maxWidth") == "1040px"
+        assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
+        looks.append(page.screenshot(full_page=True))
+    assert looks[0] == looks[1]
+    assert logged == []
+
 
 def test_train_on_real_photos_then_predict_a_test_photo(page: "playwright.Page") -> None:
     if not REAL_DATASET.is_dir():

@@ -16,7 +16,7 @@ from onnx import helper
 
 from model.bundle import Bundle, open_bundle, write_manifest
 from model.errors import ConfigError, FetchError, ModelDamagedError, ModelError, StorageDamagedError
-from model.evaluation.report.render import SAFE_BEGINNING
+from model.evaluation.report.policy import SAFE_BEGINNING
 from model.provenance import provenance_of, write_job, write_run
 from model.publishing.archive import write_archive
 from model.registry import find_bundle, model_names

@@ -89,19 +89,20 @@ def make_workspace(home: Path) -> Path:
 
 
 @contextlib.contextmanager
-def running_server(home: Path, **variables: str) -> Iterator[Server]:
+def running_server(home: Path, base_path: str = "", **variables: str) -> Iterator[Server]:
     """Start the server, wait until it answers, stop it with all its children."""
     port = free_port()
     log = home / "server.log"
     with open(log, "wb") as output:
+        options = ["--listen-port", str(port), "--workers", "2", "--base-path", base_path]
         process = subprocess.Popen(
-            [program("deepaas-run"), "--listen-port", str(port), "--workers", "2", "--config-file", os.devnull],
+            [program("deepaas-run"), *options, "--config-file", os.devnull],
             env=environment(home, **variables),
             cwd=home,
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-    server = Server(f"http://127.0.0.1:{port}", home, psutil.Process(process.pid))
+    server = Server(f"http://127.0.0.1:{port}{base_path}", home, psutil.Process(process.pid))
     try:
         wait_until(lambda: _answers(server, process, log), seconds=90)
         yield server

@@ -6,6 +6,7 @@ from typing import Any
 
 from model import durable
 from model.evaluation.report.content import ReportContent
+from model.evaluation.report.policy import SAFE_BEGINNING
 from model.evaluation.report.sections import (
     calibration,
     confusion,
@@ -35,14 +36,6 @@ SECTIONS: tuple[Section, ...] = (
     ("errors", errors.values),
     ("settings", settings.values),
 )
-
-# With this policy a browser runs no script and loads nothing, because a report may belong to an imported model.
-SAFE_BEGINNING = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
-"""
 
 
 def write_report(path: Path, content: ReportContent) -> None:
