@@ -12,11 +12,16 @@ from pathlib import Path
 from typing import IO, Any
 
 
-def replace_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+def replace_file(
+    path: Path, write: Callable[[IO[bytes]], object], before_rename: Callable[[Path], object] | None = None
+) -> None:
     """Let `write` fill a temporary file in the folder of `path`, then rename it to `path`.
 
     The content is on disk (fsync) before the rename. If `write` raises, or the disk is full,
     `path` keeps its content and the temporary file is removed.
+
+    Args:
+        before_rename: called with the complete temporary file.
     """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
@@ -24,6 +29,8 @@ def replace_file(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             write(stream)
             stream.flush()
             os.fsync(stream.fileno())
+        if before_rename is not None:
+            before_rename(temporary)
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -57,8 +57,8 @@ def push(model: str, where: str, as_json: bool) -> None:
     """Upload a trained model to remote storage.
 
     MODEL is a name, or latest. REMOTE is a folder, as remote:path. The model is uploaded as one
-    archive, read back, compared, and then renamed in one step. After an error, the remote files are
-    unchanged.
+    archive, which replaces an existing one in one step and is read back and compared. After an error,
+    the remote files are unchanged. Public links of a replaced archive stay valid.
     """
     if not is_remote(where) and not Path(where).is_dir():
         raise _not_remote("REMOTE", where, "rshare:models", f"{where.strip('/')}:")

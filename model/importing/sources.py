@@ -4,12 +4,12 @@ import contextlib
 import re
 import tempfile
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from model.errors import ConfigError, ModelDamagedError
 from model.files.checksums import file_sha256
-from model.publishing.archive import CHECKSUM_SUFFIX, read_checksum
+from model.publishing.archive import CHECKSUM_SUFFIX, listed_checksums
 from model.received import quoted
 from model.results import Progress, no_progress
 from model.storage.copies import local_file
@@ -41,7 +41,7 @@ def local_source(source: str, sha256: str = "", progress: Progress = no_progress
             yield path
         return
     with local_file(source, progress, sibling_suffixes=[CHECKSUM_SUFFIX]) as path:
-        expected = sha256 or (read_checksum(path) if path.is_file() else None)
+        expected = (sha256.lower(),) if sha256 else listed_checksums(path) if path.is_file() else None
         if expected is not None:
             _require_sha256(path, expected)
         yield path
@@ -53,12 +53,12 @@ def _file_name(url: str) -> str:
     return "model.tar.xz" if name in _NAMELESS or "\0" in name or len(name) > 200 else name
 
 
-def _require_sha256(path: Path, expected: str) -> None:
+def _require_sha256(path: Path, expected: Collection[str]) -> None:
     if not path.is_file():
         raise ConfigError(f"sha256: expected an archive, because a folder has none; received {path}.")
     received = file_sha256(path)
-    if received != expected.lower():
+    if received not in expected:
         raise ModelDamagedError(
-            f"{path}: expected the sha256 {expected.lower()}, received {received}. Nothing was imported: download the "
-            "archive again."
+            f"{path}: expected the sha256 {' or '.join(expected) or 'in its checksum file'}, received {received}. "
+            "Nothing was imported: download the archive again."
         )

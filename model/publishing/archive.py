@@ -56,12 +56,26 @@ def write_archive(bundle: Bundle, path: Path) -> Archive:
     bundle.verify()
     content = _content(bundle)
     checksum = path.with_name(path.name + CHECKSUM_SUFFIX)
-    # In this order no checksum is ever next to another archive than its own.
-    checksum.unlink(missing_ok=True)
-    durable.replace_file(path, lambda stream: _pack(content, bundle.name, stream))
-    record = file_record(path)
-    durable.write_text(checksum, f"{record.sha256}  {path.name}\n")
-    return Archive(path, record.sha256, record.size, tuple(content))
+    durable.remove_leftovers(path)
+    previous = checksum.read_bytes() if checksum.is_file() else None
+    record: list[FileRecord] = []
+
+    def list_both(packed: Path) -> None:
+        # The archive matches a line of its checksum file at every moment.
+        record.append(file_record(packed))
+        durable.write_bytes(checksum, (previous or b"") + _checksum_line(record[0], path))
+
+    try:
+        durable.replace_file(path, lambda stream: _pack(content, bundle.name, stream), list_both)
+    except BaseException:
+        checksum.unlink(missing_ok=True) if previous is None else durable.write_bytes(checksum, previous)
+        raise
+    durable.write_bytes(checksum, _checksum_line(record[0], path))
+    return Archive(path, record[0].sha256, record[0].size, tuple(content))
+
+
+def _checksum_line(record: FileRecord, path: Path) -> bytes:
+    return f"{record.sha256}  {path.name}\n".encode()
 
 
 def _content(bundle: Bundle) -> dict[str, Path | bytes]:
@@ -91,10 +105,13 @@ def _pack(content: dict[str, Path | bytes], folder: str, stream: IO[bytes]) -> N
                 archive.addfile(entry, file)
 
 
-def read_checksum(archive: Path) -> str | None:
-    """sha256 in the file `<archive>.sha256`, in lower case; None without that file."""
+def listed_checksums(archive: Path) -> tuple[str, ...] | None:
+    """sha256 of each line in the file `<archive>.sha256`, in lower case; None without that file.
+
+    There are two lines, of the previous archive and the new one, while the archive is replaced.
+    """
     checksum = archive.with_name(archive.name + CHECKSUM_SUFFIX)
     if not checksum.is_file():
         return None
-    words = checksum.read_text(encoding="utf-8", errors="replace").split()
-    return words[0].lower() if words else ""
+    lines = checksum.read_text(encoding="utf-8", errors="replace").splitlines()
+    return tuple(line.split()[0].lower() for line in lines if line.strip())

@@ -33,6 +33,8 @@ def push_model(bundle: Bundle, where: str, progress: Progress = no_progress) -> 
     """
     started = time.monotonic()
     storage = open_storage(where)
+    # Before the model is packed; weights shrink by less than half.
+    storage.require_space(bundle_size(bundle) // 2)
     with tempfile.TemporaryDirectory(prefix="topgraft-push-") as directory:
         archive = write_archive(bundle, Path(directory) / f"{bundle.name}{SUFFIX}")
         send_archive(archive, storage, progress)
@@ -40,11 +42,15 @@ def push_model(bundle: Bundle, where: str, progress: Progress = no_progress) -> 
     return Uploaded(place, archive.sha256, archive.size, round(time.monotonic() - started, 2))
 
 
+def bundle_size(bundle: Bundle) -> int:
+    """Bytes of all files of a model."""
+    return sum(record.size for record in bundle.manifest.files.values())
+
+
 def send_archive(archive: Archive, storage: Storage, progress: Progress = no_progress) -> None:
-    """Upload an archive and its checksum. After an interruption, no checksum is next to a different archive."""
-    name, checksum = archive.path.name, archive.path.name + CHECKSUM_SUFFIX
-    storage.push(archive.path, name, progress, before_replacing=lambda: storage.remove(checksum))
-    storage.push(archive.path.with_name(checksum), checksum)
+    """Upload an archive and its checksum; both are replaced, or neither."""
+    checksum = archive.path.with_name(archive.path.name + CHECKSUM_SUFFIX)
+    storage.push(archive.path, archive.path.name, progress, checksum)
 
 
 def withdraw_checksum(archive: Archive, storage: Storage) -> None:

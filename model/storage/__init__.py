@@ -3,14 +3,17 @@
     storage = open_storage("rshare:photos")     a `Storage`; a local path gives one of this machine
     storage.list()                              all files below it
     storage.fetch("plankton.tar", Path(...))    resumes where an interrupted transfer stopped
-    storage.push(Path("x.tar"), "x.tar")        uploaded under a temporary name, read back, then moved into place
+    storage.push(Path("x.tar"), "x.tar")        complete or not at all; the public link of a replaced file stays valid
     storage.move, remove, entry, exists, space, place
 
 places.py      `remote:path`
 interface.py   interface of all remotes and local folders, implemented by local.py and rclone.py
 settings.py    how a remote is configured; `webdav_account` for requests over HTTP besides rclone
 rclone_process.py, rclone_queries.py     rclone as a process; short queries through rclone-python
-webdav.py      requests where rclone behaves differently than needed: replacing a file at once
+uploading.py   uploads of a file with its checksum, staged and then replaced at once
+in_place.py    uploads to Nextcloud that keep the public link of the replaced file
+listing.py     entries of rclone's listings
+webdav.py      requests where rclone behaves differently than needed
 nextcloud.py   a folder as one zip, unpacked while it arrives
 failures.py    errors of rclone and servers as Topgraft's errors; retries
 pulling.py     datasets from a remote into a folder

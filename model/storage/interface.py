@@ -1,7 +1,6 @@
 """Interface of storage, local or remote, and its entries."""
 
 import dataclasses
-from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -64,21 +63,23 @@ class Storage(Protocol):
             entry: result of `self.entry(name)` if known, which saves a request.
         """
 
-    def push(
-        self,
-        source: Path,
-        name: str,
-        progress: Progress = no_progress,
-        before_replacing: Callable[[], None] | None = None,
-    ) -> None:
+    def require_space(self, size: int) -> None:
+        """Check, before the work for an upload, that the storage answers this user and has space for so many bytes.
+
+        Raises:
+            StorageFullError: it reports less space. Other StorageErrors as all methods.
+        """
+
+    def push(self, source: Path, name: str, progress: Progress = no_progress, checksum: Path | None = None) -> None:
         """Upload a file, or the files of a folder, to `name`.
 
-        A file is uploaded under a temporary name, read back and compared, and only then replaces an existing one; a
-        folder appears file by file, each whole.
+        A file is compared after the upload and replaces an existing one at once; after an error the existing one is
+        unchanged. Its public link stays valid. A folder appears file by file, each whole.
 
         Args:
             progress: called with the phases `upload` and `verify`.
-            before_replacing: called after a file was verified, right before it is moved into place.
+            checksum: local file with the checksum of `source`, uploaded next to it under its own name; both are
+                replaced, or neither.
         """
 
     def move(self, name: str, new_name: str) -> None:

@@ -2,11 +2,10 @@
 
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 from model import durable
-from model.errors import StorageDamagedError, StorageNotFoundError
+from model.errors import StorageDamagedError, StorageFullError, StorageNotFoundError
 from model.files.browsing import files_below
 from model.files.checksums import file_sha256
 from model.results import Progress, no_progress
@@ -55,17 +54,29 @@ class Local:
             raise StorageNotFoundError(f"{self.place(name)}: expected a file or a folder, found nothing.")
         _copy(self._path(name), destination, DOWNLOAD, progress)
 
-    def push(
-        self,
-        source: Path,
-        name: str,
-        progress: Progress = no_progress,
-        before_replacing: Callable[[], None] | None = None,
-    ) -> None:
+    def push(self, source: Path, name: str, progress: Progress = no_progress, checksum: Path | None = None) -> None:
         """Copy a file, or the files of a folder, into this folder."""
-        if before_replacing is not None:
-            before_replacing()
-        _copy(source, self._path(name), UPLOAD, progress)
+        target = self._path(name)
+        if checksum is None:
+            _copy(source, target, UPLOAD, progress)
+            return
+        local_checksum = target.with_name(checksum.name)
+        previous, new = local_checksum.read_bytes() if local_checksum.is_file() else None, checksum.read_bytes()
+        target.parent.mkdir(parents=True, exist_ok=True)
+        # It lists both until the file is replaced, as `model.storage.uploading` does it.
+        durable.write_bytes(local_checksum, (previous or b"") + new)
+        try:
+            _copy(source, target, UPLOAD, progress)
+        except BaseException:
+            local_checksum.unlink() if previous is None else durable.write_bytes(local_checksum, previous)
+            raise
+        durable.write_bytes(local_checksum, new)
+
+    def require_space(self, size: int) -> None:
+        """Check that the disk has space for so many bytes."""
+        free = self.space()
+        if free is not None and free < size:
+            raise StorageFullError(f"{self._root}: expected {size:,} bytes free, found {free:,}. Free some space.")
 
     def move(self, name: str, new_name: str) -> None:
         """Rename a file."""

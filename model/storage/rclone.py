@@ -1,16 +1,12 @@
 """Remote storage through rclone: Nextcloud and other WebDAV, S3 and many more."""
 
 import contextlib
-import datetime
 import errno
 import functools
 import hashlib
 import json
-import logging
 import os
-import re
-import time
-import uuid
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -22,26 +18,21 @@ from model.errors import (
     StorageNotFoundError,
 )
 from model.files.browsing import files_below, without_link_loops
-from model.files.checksums import file_checksum, file_sha256
+from model.files.checksums import file_checksum
 from model.results import Progress, no_progress
 from model.storage import rclone_queries
 from model.storage.failures import with_retries
-from model.storage.interface import DOWNLOAD, UPLOAD, VERIFY, Entry
+from model.storage.in_place import replaces_in_place
+from model.storage.interface import DOWNLOAD, UPLOAD, Entry
+from model.storage.listing import entry_of
 from model.storage.places import Place
 from model.storage.rclone_process import run_rclone
-from model.storage.settings import account_of
-from model.storage.webdav import move_over
+from model.storage.uploading import rename, upload_file
 
 TRANSFERS = 8
-# Not `.part`, which Nextcloud refuses.
-_UPLOADING = ".uploading"
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_SECONDS_UNTIL_REMOVED = 24 * 3600.0
 _CHECKSUMS = ("sha256", "sha1", "md5")
 _WITHOUT_FOLDERS = ("s3", "b2", "swift", "google cloud storage", "azureblob", "oracleobjectstorage")
-_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d+)?(Z|[+-]\d\d:\d\d)")
-
-log = logging.getLogger(__name__)
 
 
 class Rclone:
@@ -62,7 +53,7 @@ class Rclone:
             content = self._run(f"query {place}", ["lsjson", "--stat", "--hash", str(place)])
         except StorageNotFoundError:
             return None
-        entry = _entry(json.loads(content), "")
+        entry = entry_of(json.loads(content), "")
         return entry if not entry.is_folder or self._folder_exists(place) else None
 
     def exists(self, name: str = "") -> bool:
@@ -74,7 +65,7 @@ class Rclone:
         place = self._root / name
         arguments = ["lsjson", "--recursive", "--files-only", "--no-mimetype", "--fast-list", str(place)]
         content = self._run(f"list {place}", arguments)
-        return sorted((_entry(row, row["Path"]) for row in json.loads(content)), key=lambda file: file.name)
+        return sorted((entry_of(row, row["Path"]) for row in json.loads(content)), key=lambda file: file.name)
 
     def space(self) -> int | None:
         """Free bytes; None if the remote does not report them, for example without a quota."""
@@ -93,37 +84,42 @@ class Rclone:
         else:
             self._fetch_file(self._root / name, entry, destination, progress)
 
-    def push(
-        self,
-        source: Path,
-        name: str,
-        progress: Progress = no_progress,
-        before_replacing: Callable[[], None] | None = None,
-    ) -> None:
-        """Upload a file: under a temporary name, read back, moved into place. Or the files of a folder, one by one."""
+    def push(self, source: Path, name: str, progress: Progress = no_progress, checksum: Path | None = None) -> None:
+        """Upload a file, verified, as `model.storage.uploading`; or the files of a folder, one by one."""
         place = self._root / name
-        self._require_space(source)
+        self._reports_space_for(sum(path.stat().st_size for path in _files_of(source)))
         if source.is_dir():
             with without_link_loops(source) as folder:
                 self._copy_folder(str(folder.absolute()), str(place), f"upload {source} to {place}", UPLOAD, progress)
             return
-        temporary = place.parent / f".{place.name}.{uuid.uuid4().hex[:12]}{_UPLOADING}"
-        try:
-            self._send(source, temporary, progress)
-            self._compare(source, temporary, progress)
-            if before_replacing is not None:
-                before_replacing()
-            self._move(temporary, place)
-        except BaseException:
-            self._remove_upload(temporary)
-            raise
-        self._remove_old_uploads(place)
+        upload_file(source, place, self._settings, progress, checksum)
+
+    def require_space(self, size: int) -> None:
+        """Check that the server answers this user, and has space for so many bytes if it reports that."""
+        if not self._reports_space_for(size):
+            self.entry()
+
+    def _reports_space_for(self, size: int) -> bool:
+        """Whether the remote reports its free space; an error if that is too small."""
+        free = self.space()
+        if free is not None and free < size:
+            raise StorageFullError(
+                f"{self._root}: expected {size:,} bytes free for the upload, found {free:,}. Nothing was uploaded. "
+                "Free some space, or ask for a larger quota."
+            )
+        return free is not None
 
     def move(self, name: str, new_name: str) -> None:
         """Rename a file; an existing file of the new name is replaced."""
-        folder = (self._root / new_name).parent
-        self._run(f"make the folder {folder}", ["mkdir", str(folder)])
-        self._move(self._root / name, self._root / new_name)
+        place, new_place = self._root / name, self._root / new_name
+        if replaces_in_place(self._settings) and self.exists(new_name):
+            with tempfile.TemporaryDirectory(prefix="topgraft-move-") as directory:
+                self.fetch(name, content := Path(directory) / place.name)
+                self.push(content, new_name)
+            self.remove(name)
+            return
+        self._run(f"make the folder {new_place.parent}", ["mkdir", str(new_place.parent)])
+        rename(place, new_place, self._settings)
 
     def remove(self, name: str) -> None:
         """Delete a file if it exists."""
@@ -178,89 +174,11 @@ class Rclone:
             os.fsync(stream.fileno())
         os.replace(part, destination)
 
-    def _require_space(self, source: Path) -> None:
-        needed = sum(path.stat().st_size for path in _files_of(source))
-        free = self.space()
-        if free is not None and free < needed:
-            raise StorageFullError(
-                f"{self._root}: expected {needed:,} bytes free to upload {source}, found {free:,}. Nothing was "
-                "uploaded. Free some space, or ask for a larger quota."
-            )
-
-    def _send(self, source: Path, temporary: Place, progress: Progress) -> None:
-        arguments = ["copyto", "--no-check-dest", str(source.absolute()), str(temporary)]
-        self._run(f"upload {source} to {temporary.parent}", arguments, report=_statistics_reporter(UPLOAD, progress))
-
-    def _compare(self, source: Path, uploaded: Place, progress: Progress) -> None:
-        """Read back an uploaded file; a checksum from the server may be only the one that was sent to it."""
-        digest = hashlib.sha256()
-        read, total = 0, source.stat().st_size
-
-        def take(block: bytes) -> None:
-            nonlocal read
-            digest.update(block)
-            read += len(block)
-            progress(VERIFY, read // 1000, total // 1000)
-
-        def read_back() -> None:
-            nonlocal digest, read
-            digest, read = hashlib.sha256(), 0
-            run_rclone(f"read back {uploaded}", ["cat", str(uploaded)], take=take)
-
-        with_retries(read_back)
-        if digest.hexdigest() != file_sha256(source):
-            raise StorageDamagedError(
-                f"{uploaded.parent}: expected the content of {source} (sha256), received another after the upload. An "
-                "existing file of this name is unchanged. Try again."
-            )
-
-    def _move(self, place: Place, new_place: Place) -> None:
-        action = f"move {place} to {new_place}"
-        if self._settings["type"] == "webdav":
-            account = account_of(place.remote, self._settings)
-            with_retries(lambda: move_over(account, place.path, new_place.path, action))
-        else:
-            self._run(action, ["moveto", "--ignore-times", str(place), str(new_place)])
-
-    def _remove_upload(self, temporary: Place) -> None:
-        try:
-            run_rclone(f"delete {temporary}", ["deletefile", str(temporary)])
-        except StorageNotFoundError:
-            return
-        except StorageError as error:
-            log.info("%s could not be removed: %s", temporary, error.message)
-
-    def _remove_old_uploads(self, place: Place) -> None:
-        """Remove the temporary files of uploads to this name that were killed more than a day ago."""
-        left = re.compile(re.escape(f".{place.name}.") + "[0-9a-f]{12}" + re.escape(_UPLOADING))
-        try:
-            rows = json.loads(run_rclone(f"list {place.parent}", ["lsjson", "--files-only", str(place.parent)]))
-            for entry in (_entry(row, row["Path"]) for row in rows):
-                if left.fullmatch(entry.name) and entry.modified < time.time() - _SECONDS_UNTIL_REMOVED:
-                    self._remove_upload(place.parent / entry.name)
-        except StorageError as error:
-            log.info("temporary files of old uploads could not be listed: %s", error.message)
-
 
 def _files_of(source: Path) -> Iterator[Path]:
     if not source.is_dir():
         return iter([source])
     return (path for path in files_below(source) if path.is_file())
-
-
-def _entry(row: Mapping[str, Any], name: str) -> Entry:
-    if row["IsDir"]:
-        return Entry(name, 0, 0.0, is_folder=True)
-    return Entry(name, row["Size"], _seconds(row["ModTime"]), hashes=row.get("Hashes") or {})
-
-
-def _seconds(time_with_zone: str) -> float:
-    """Seconds since 1970 of an RFC 3339 time with any number of digits; 0 if it is invalid."""
-    match = _TIME.fullmatch(time_with_zone)
-    if match is None:
-        return 0.0
-    date, fraction, zone = match.groups()
-    return datetime.datetime.fromisoformat(date + zone.replace("Z", "+00:00")).timestamp() + float(fraction or 0)
 
 
 def _identity(place: Place, entry: Entry) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from model.environment import STORAGE_SECONDS
 from model.errors import StorageUnreachableError
-from model.processes import start_child
+from model.processes import describe_exit, start_child
 from model.storage.failures import failure, is_about_failure
 from model.storage.settings import rclone_program
 
@@ -52,7 +52,9 @@ def run_rclone(action: str, arguments: Sequence[str], take: Take | None = None, 
         _read(child, take or collected.append, log, action)
         if child.wait() != 0:
             handled = [argument for argument in arguments if not argument.startswith("-")]
-            raise failure(action, log.errors or log.notices, [*handled, *log.names])
+            messages = log.errors or log.notices
+            killed = [f"rclone {describe_exit(child.returncode)}"] if child.returncode < 0 else []
+            raise failure(action, [*messages, *killed], [*handled, *log.names])
     return b"".join(collected)
 
 

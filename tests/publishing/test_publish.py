@@ -5,14 +5,14 @@ import datetime
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from model import durable
-from model.bundle import Bundle, file_record, write_manifest
+from model.bundle import Bundle, write_manifest
 from model.cli import main
 from model.errors import (
     ConfigError,
@@ -27,7 +27,6 @@ from model.publishing.child_module import WRITTEN
 from model.publishing.child_options import ChildOptions
 from model.publishing.public_link import SharedFiles
 from model.publishing.publish import RECORD, PublishOptions, plan, publish
-from model.publishing.upload import push_model
 from model.registry import find_bundle
 from model.storage import WebDavAccount, parse_place
 from model.storage.rclone import Rclone
@@ -117,10 +116,10 @@ def test_a_title_given_after_a_kill_continues_the_same_child_module(
 ) -> None:
     replace_file = durable.replace_file
 
-    def stop_at_the_readme(path: Path, write: Callable[..., object]) -> None:
+    def stop_at_the_readme(path: Path, *arguments: Any) -> None:
         if path.name == "README.md":
             raise KeyboardInterrupt
-        replace_file(path, write)
+        replace_file(path, *arguments)
 
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(durable, "replace_file", stop_at_the_readme)
@@ -153,28 +152,6 @@ def test_an_archive_replaced_by_another_publish_is_restored_by_repeating(
     assert publish(published, workspace, OPTIONS).sent and cloud.shared_file.read_bytes() == content
 
 
-def test_an_interrupted_upload_leaves_no_checksum_of_another_archive(
-    cloud: Nextcloud, published: Bundle, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    push_model(published, OPTIONS.to)
-    checksum = cloud.shared_file.with_name(f"{cloud.shared_file.name}.sha256")
-    write_manifest(published.directory, dataclasses.replace(published.manifest, temperature=2.0))
-    changed = find_bundle(workspace, NAME)
-    push = Rclone.push
-
-    def stop_at_the_checksum(self: Rclone, source: Path, name: str, *more: Any, **named: Any) -> None:
-        if name.endswith(".sha256"):
-            raise KeyboardInterrupt
-        push(self, source, name, *more, **named)
-
-    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
-        patched.setattr(Rclone, "push", stop_at_the_checksum)
-        push_model(changed, OPTIONS.to)
-    assert not checksum.exists()
-    push_model(changed, OPTIONS.to)
-    assert checksum.read_text().startswith(file_record(cloud.shared_file).sha256)
-
-
 def test_an_archive_of_another_publish_gets_no_checksum(
     cloud: Nextcloud, published: Bundle, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,22 +169,6 @@ def test_an_archive_of_another_publish_gets_no_checksum(
     assert not cloud.shared_file.with_name(f"{cloud.shared_file.name}.sha256").exists()
     assert cloud.shared_file.read_bytes() == content
     assert publish(find_bundle(workspace, NAME), workspace, OPTIONS).sent
-
-
-def test_an_upload_that_fails_leaves_the_archive_and_its_checksum(
-    cloud: Nextcloud, published: Bundle, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    push_model(published, OPTIONS.to)
-    before = {path.name: path.read_bytes() for path in cloud.shared_file.parent.iterdir()}
-    write_manifest(published.directory, dataclasses.replace(published.manifest, temperature=2.0))
-
-    def other_bytes_came_back(*_: object) -> None:
-        raise StorageDamagedError("other bytes came back than were sent")
-
-    monkeypatch.setattr(Rclone, "_compare", other_bytes_came_back)
-    with pytest.raises(StorageDamagedError):
-        push_model(find_bundle(workspace, NAME), OPTIONS.to)
-    assert {path.name: path.read_bytes() for path in cloud.shared_file.parent.iterdir()} == before
 
 
 def test_leftovers_of_a_killed_publish_are_removed_by_the_next(

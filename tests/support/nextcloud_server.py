@@ -10,6 +10,10 @@ import dataclasses
 import http.client
 import http.server
 import json
+import os
+import re
+import signal
+import socket
 import sys
 import threading
 import urllib.parse
@@ -18,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from model.files.checksums import file_checksum
-from tests.support.storage_servers import NEXTCLOUD_ROOT, PASSWORD, USER, StorageServer, webdav_server
+from tests.support.storage_servers import NEXTCLOUD_ROOT, PASSWORD, USER, Fault, StorageServer, webdav_server
 
 RECORDED = json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf-8"))
 TOKEN = RECORDED["01_create_file_share"]["answer"]["ocs"]["data"]["token"]
@@ -34,12 +38,18 @@ class Nextcloud:
     Attributes:
         url: without a slash at the end.
         files: the server of its files.
-        shared: path of the one file that there may be links to.
-        shares: the links there are, as the share API lists them.
+        shared: path of the file that `shared_file` gives.
+        shares: the links there are, as the share API lists them; `file_source` is the ID of the file.
+        ids: path -> ID of the file.
         chunks: path -> content, of large files on their way.
         asked: `METHOD path` of the requests to the share API and to links.
+        requests: `METHOD path` of all requests.
         refuses: whether it takes the password for wrong.
         page: what a link answers in place of the file, such as a page that asks for a password.
+        max_body: bytes of a request that a proxy in front of it lets through.
+        principal: user that the password belongs to; empty: the server does not say.
+        faults: the first that fits a request counts; `kill` ends the process with the ID `status` before the request is
+            handled, `kill after` after it, and `lost answer` handles it without an answer.
     """
 
     url: str
@@ -50,6 +60,11 @@ class Nextcloud:
     asked: list[str] = dataclasses.field(default_factory=list)
     refuses: bool = False
     page: bytes = b""
+    ids: dict[str, int] = dataclasses.field(default_factory=dict)
+    max_body: int = 1 << 40
+    principal: str = USER
+    faults: list[Fault] = dataclasses.field(default_factory=list)
+    requests: list[str] = dataclasses.field(default_factory=list)
 
     @property
     def root(self) -> Path:
@@ -60,6 +75,22 @@ class Nextcloud:
     def shared_file(self) -> Path:
         """The one file that there may be links to."""
         return self.root / self.shared[1:]
+
+    def id_of(self, path: str) -> int:
+        """ID of the file at a path below the user's files."""
+        return self.ids.setdefault(path, 1 + max(self.ids.values(), default=100))
+
+    def is_linked(self, share: dict[str, Any]) -> bool:
+        """Whether the file of a share still has its ID."""
+        return (self.root / share["path"][1:]).is_file() and self.id_of(share["path"]) == share["file_source"]
+
+    def fault_for(self, method: str, path: str) -> Fault | None:
+        """The fault that is meant for a request, used up by one."""
+        for fault in self.faults:
+            if fault.times > 0 and fault.method in ("", method) and fault.where in urllib.parse.unquote(path):
+                fault.times -= 1
+                return fault
+        return None
 
     def environment(self) -> dict[str, str]:
         """The variables that make it the remote `rshare:`."""
@@ -98,14 +129,39 @@ class _Server(http.server.ThreadingHTTPServer):
 class _Handler(http.server.BaseHTTPRequestHandler):
     nextcloud: Nextcloud
     protocol_version = "HTTP/1.1"
+    _is_lost = False
 
     def do_any(self) -> None:
         body = self._body()
+        self.nextcloud.requests.append(f"{self.command} {urllib.parse.unquote(self.path)}")
+        fault = self.nextcloud.fault_for(self.command, self.path)
+        if fault is not None and fault.act == "status":
+            self._send(fault.status, {}, b"")
+            return
+        if fault is None:
+            self._answer(body)
+            return
+        if fault.act == "kill":
+            os.kill(fault.status, signal.SIGKILL)
+        self._is_lost = self.close_connection = True
+        if fault.act in ("lost answer", "kill after"):
+            self._answer(body)
+        if fault.act == "kill after":
+            os.kill(fault.status, signal.SIGKILL)
+        self.connection.shutdown(socket.SHUT_RDWR)
+
+    def _answer(self, body: bytes) -> None:
+        if len(body) > self.nextcloud.max_body:
+            self._send(413, {}, b"<html><title>413 Request Entity Too Large</title></html>")
+            return
         if self.path.startswith(_UPLOADS):
             self._upload(body)
             return
         if self.path.startswith("/remote.php/"):
             self._files(body)
+            return
+        if self.path == "/status.php":
+            self._json({"installed": True, "versionstring": "31.0.2", "productname": "Nextcloud"})
             return
         self.nextcloud.asked.append(f"{self.command} {self.path}")
         if self.path.startswith("/ocs/"):
@@ -147,7 +203,20 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if not self._allowed():
             self._send(401, {}, b"")
             return
+        if self.command == "PROPFIND" and b"current-user-principal" in body:
+            self._send(207, {"Content-Type": "application/xml; charset=utf-8"}, _principal(self.nextcloud.principal))
+            return
         self._pass_on(self.command, self.path, body)
+        if self.command in ("MOVE", "COPY"):
+            self._forget(self.headers["Destination"])
+        if self.command in ("MOVE", "DELETE"):
+            self._forget(self.path)
+
+    def _forget(self, url: str) -> None:
+        """What is at this path from now on gets another ID."""
+        path = urllib.parse.unquote(urllib.parse.urlsplit(url).path).removeprefix(NEXTCLOUD_ROOT)
+        if path in self.nextcloud.ids:
+            self.nextcloud.ids[path] = 1 + max(self.nextcloud.ids.values())
 
     def _pass_on(self, method: str, path: str, body: bytes) -> None:
         """Let the server of files answer."""
@@ -171,11 +240,17 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         chunks, folder = self.nextcloud.chunks, self.path.rpartition("/")[0]
         if self.command == "MOVE":
             names = sorted(path for path in chunks if path.startswith(f"{folder}/"))
+            if not names:
+                self._send(404, {}, b"")
+                return
             content = b"".join(chunks.pop(path) for path in names)
             self._pass_on("PUT", urllib.parse.urlsplit(self.headers["Destination"]).path, content)
             return
         if self.command == "PUT":
             chunks[self.path] = body
+        if self.command == "DELETE":
+            for path in [path for path in chunks if path.startswith(f"{self.path}/")]:
+                del chunks[path]
         self._send(204 if self.command == "DELETE" else 201, {}, b"")
 
     def _shares(self, body: str) -> None:
@@ -185,15 +260,18 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         assert self.headers["OCS-APIRequest"] == "true" and self.headers["Accept"] == "application/json"
         if self.command == "GET":
             query = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query)
-            assert query == {"path": [self.nextcloud.shared]}
+            assert list(query) == ["path"]
+            [path] = query["path"]
             listing = json.loads(json.dumps(RECORDED["04_list_path_not_shared"]["answer"]))
-            listing["ocs"]["data"] = self.nextcloud.shares
-            self._json(listing) if self.nextcloud.shared_file.is_file() else self._replay("05_list_path_missing")
+            shares = [share for share in self.nextcloud.shares if share["path"] == path]
+            listing["ocs"]["data"] = [share for share in shares if self.nextcloud.is_linked(share)]
+            exists = (self.nextcloud.root / path[1:]).is_file()
+            self._json(listing) if exists else self._replay("05_list_path_missing")
             return
         details = dict(urllib.parse.parse_qsl(body))
         if self.command == "POST":
             expected = dict(urllib.parse.parse_qsl(RECORDED["01_create_file_share"]["request"]["body"]))
-            expected["path"] = self.nextcloud.shared
+            expected["path"] = details["path"]
             assert {name: details.get(name) for name in expected} == expected
         if len(details.get("password", "0123456789")) < 10:
             self._replay("40_create_weak_password")
@@ -208,6 +286,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             answer = json.loads(json.dumps(RECORDED["01_create_file_share"]["answer"]))
             share = answer["ocs"]["data"]
             share["id"] = str(len(self.nextcloud.shares) + 3)
+            share["path"], share["file_source"] = details["path"], self.nextcloud.id_of(details["path"])
+            if any(other["path"] != details["path"] for other in self.nextcloud.shares):
+                share["token"] = f"{TOKEN}{share['id']}"
             self.nextcloud.shares.append(share)
         else:
             answer = json.loads(json.dumps(RECORDED["50_update_expire"]["answer"]))
@@ -221,17 +302,23 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _link(self) -> None:
         """A public link: it answers with a redirect, to the file, or to a page that asks for the password."""
-        share = self.nextcloud.shares[-1] if self.nextcloud.shares else None
-        if share is None:
+        found = re.match("/(?:index.php/)?s/([^/]+)|/public.php/dav/files/([^/]+)", self.path)
+        token = (found[1] or found[2]) if found else ""
+        shares = [
+            share for share in self.nextcloud.shares if share["token"] == token and self.nextcloud.is_linked(share)
+        ]
+        if not shares:
             self._replay("54_expired_download")
-        elif self.path == f"/s/{TOKEN}/download":
+            return
+        share = shares[-1]
+        if self.path == f"/s/{token}/download":
             recorded = RECORDED["42_pw_download_nopw" if share["password"] else "20_dl_file"]["headers"]["Location"]
-            path = recorded.replace("http://127.0.0.1:8080", "")
+            path = recorded.replace("http://127.0.0.1:8080", "").replace(TOKEN, token)
             self._send(303, {"Location": f"{self.nextcloud.url}{path}"}, b"")
-        elif self.path.startswith(f"/public.php/dav/files/{TOKEN}/"):
+        elif self.path.startswith(f"/public.php/dav/files/{token}/"):
             given = base64.b64decode(self.headers.get("Authorization", "Basic ")[6:]).decode()
             allowed = not share["password"] or given.startswith("anonymous:")
-            content = self.nextcloud.page or self.nextcloud.shared_file.read_bytes()
+            content = self.nextcloud.page or (self.nextcloud.root / share["path"][1:]).read_bytes()
             self._send(200 if allowed else 401, {}, content if allowed else b"")
         else:
             self._send(200, {"Content-Type": "text/html"}, b"<html>password, please</html>")
@@ -246,6 +333,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._send(200, {"Content-Type": "application/json; charset=utf-8"}, json.dumps(answer).encode())
 
     def _send(self, status: int, headers: dict[str, str], content: bytes) -> None:
+        if self._is_lost:
+            return
         self.send_response_only(status)
         for name, value in ({"Content-Length": str(len(content))} | headers).items():
             self.send_header(name, value)
@@ -255,3 +344,13 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *arguments: object) -> None:
         """Log nothing."""
+
+
+def _principal(user: str) -> bytes:
+    """Answer to the question whose the credentials are."""
+    href = f"<d:href>/remote.php/dav/principals/users/{urllib.parse.quote(user)}/</d:href>" if user else ""
+    return (
+        '<?xml version="1.0"?><d:multistatus xmlns:d="DAV:"><d:response><d:href>/remote.php/dav/</d:href><d:propstat>'
+        f"<d:prop><d:current-user-principal>{href}</d:current-user-principal></d:prop>"
+        "<d:status>HTTP/1.1 200 OK</d:status></d:propstat></d:response></d:multistatus>"
+    ).encode()
