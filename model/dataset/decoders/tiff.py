@@ -172,6 +172,7 @@ def _refuse_kind(page: "TiffPage") -> None:
             f"{depth}-bit {_FORMATS.get(sample_format, 'unknown')}",
             _PHOTOMETRICS.get(photometric, f"colours of kind {photometric}"),
             f"of {samples} channel{'s' * (samples > 1)}",
+            *([f"in {page.imagedepth} layers"] if page.imagedepth > 1 else []),
             f"with {tiff_segments.compression_name(page)}",
         ]
         raise not_supported(f"TIFF ({' '.join(described)})", _ADVICE)
