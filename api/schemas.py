@@ -96,6 +96,7 @@ class PredictionSchema(Schema):
         fields.Nested(NeighbourSchema),
         metadata={"description": "The most similar training images, nearest first, if requested."},
     )
+    warning = fields.Str(metadata={"description": "Only if the prediction may be wrong: why, such as its intensities."})
     error = fields.Str(metadata={"description": "Why this image could not be classified."})
 
 

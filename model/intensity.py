@@ -29,6 +29,9 @@ class IntensityRange:
     high: float
 
     def __post_init__(self) -> None:
+        # Also of a subclass of float, such as that of NumPy, whose text is another.
+        object.__setattr__(self, "low", float(self.low))
+        object.__setattr__(self, "high", float(self.high))
         if not -math.inf < self.low < self.high < math.inf:
             raise ValueError(
                 f"intensity: expected two finite numbers, the lower one first, received {self.low!r} and {self.high!r}"
@@ -36,12 +39,22 @@ class IntensityRange:
 
     def __str__(self) -> str:
         """The form that the option `intensity` accepts: `200,710`."""
-        return f"{self.low:.12g},{self.high:.12g}"
+        return ",".join(repr(value).removesuffix(".0") for value in (self.low, self.high))
 
 
 Intensity = IntensityRange | Literal["full", "photo"]
 """How photos of more than 8 bits are reduced: one range for all; `full`: the full range of their type; `photo`: the
 range of each photo by itself, which only serves to compare photos with each other."""
+
+
+def span(low: float, high: float) -> str:
+    """Format the ends of a range: `200 to 710`, `-0.5 to 1.25`."""
+    return " to ".join(f"{value:,.0f}" if value == round(value) else f"{value:.4g}" for value in (low, high))
+
+
+def describe_intensity(intensity: Intensity) -> str:
+    """Ends of the range, such as `200 to 710`; empty without a range."""
+    return span(intensity.low, intensity.high) if isinstance(intensity, IntensityRange) else ""
 
 
 def read_intensity(content: object) -> Intensity:

@@ -172,6 +172,7 @@ class Prediction:
         distance: distance from the training images; None if the model has no reference features.
         neighbours: most similar training images, nearest first, as many as requested.
         components: features projected on axes of the training images; not part of the answer.
+        warning: why the prediction may be wrong although the image could be read; empty otherwise.
     """
 
     image: str
@@ -184,6 +185,7 @@ class Prediction:
     distance: float | None = None
     neighbours: tuple[Neighbour, ...] | None = None
     components: tuple[float, ...] | None = dataclasses.field(default=None, compare=False)
+    warning: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Convert to an object of the JSON answer; keys without a value are left out."""
@@ -197,6 +199,8 @@ class Prediction:
         }
         if self.unknown:
             answer |= {"unknown_reason": self.unknown_reason, "unknown_explanation": self.unknown_explanation}
+        if self.warning:
+            answer["warning"] = self.warning
         if self.distance is not None:
             answer["distance"] = float(self.distance)
         if self.neighbours is not None:

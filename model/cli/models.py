@@ -65,12 +65,13 @@ def show_model(name: str, as_json: bool) -> None:
     bundle = find_bundle(current_workspace(), name)
     bundle.verify()
     manifest = dataclasses.asdict(bundle.manifest) | {"name": bundle.name, "path": bundle.directory}
+    shown = manifest | {"intensity": bundle.manifest.intensity}
     if as_json:
         print_json(manifest)
         return
     click.echo(f"{bundle.name}  {bundle.directory}")
-    for key in ("created", "backbone", "image_size", "resize", "engine", "precision", "temperature"):
-        click.echo(f"  {key}: {manifest[key]}")
+    for key in ("created", "backbone", "image_size", "resize", "intensity", "engine", "precision", "temperature"):
+        click.echo(f"  {key}: {shown[key]}")
     click.echo(f"  classes: {', '.join(bundle.manifest.classes)}")
     for split, metrics in bundle.manifest.metrics.items():
         click.echo(f"  {split}: {accuracy_line(metrics)}")

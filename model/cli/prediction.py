@@ -146,5 +146,6 @@ def prediction_line(prediction: Prediction) -> str:
     pairs = list(zip(prediction.labels, prediction.probabilities, strict=True))[:3]
     answer = f"{prediction.image}: " + ", ".join(f"{label} {format_percentage(value)}" for label, value in pairs)
     unknown = f"  (unknown: {prediction.unknown_explanation})" if prediction.unknown else ""
+    unknown += f"  (warning: {prediction.warning})" if prediction.warning else ""
     alike = ", ".join(f"{near.image} ({near.label}) {near.distance:.3f}" for near in prediction.neighbours or ())
     return answer + unknown + (f"\n  most similar: {alike}" if alike else "")

@@ -1,20 +1,17 @@
 """The option `intensity` applied to a dataset: the range of its deep photos, and the photos that do not fit it."""
 
 import dataclasses
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
+from model.dataset.intensity_misfit import MIN_LEVELS, Misfit, find_misfit
 from model.dataset.intensity_range import extent, have_different_units, range_of
 from model.dataset.value_distribution import ValueDistribution
 from model.dataset.verdict import counted
-from model.intensity import AUTO, FULL, Intensity, IntensityRange, parse_intensity
+from model.intensity import AUTO, FULL, Intensity, IntensityRange, parse_intensity, span
 from model.results import Sample
-
-# A photo is reported if more of its values are clipped, or if it uses less of the range.
-MAX_CLIPPED = 0.5
-_MIN_USED = 1 / 16
 
 _NAMES = {"uint16": "16-bit", "int16": "signed 16-bit", "uint32": "32-bit", "int32": "signed 32-bit"}
 _SHOWN = 5
@@ -60,10 +57,8 @@ def find_intensity(
         warnings.append(_two_units(learned))
     else:
         intensity = range_of(learned) or FULL
-    if isinstance(intensity, IntensityRange):
+    if isinstance(intensity, IntensityRange) or requested == FULL:
         warnings += _misfits(deep, intensity)
-    elif requested == FULL:
-        warnings += _lost_levels(deep)
     elif not learned:
         warnings.append(
             f"{counted(len(deep), 'photo')} with more than 8 bits per channel, none of them for training: each is "
@@ -75,45 +70,32 @@ def find_intensity(
 def _two_units(values: Sequence[ValueDistribution]) -> str:
     integers, floats = ([found for found in values if found.is_float == kind] for kind in (False, True))
     return (
-        f"{counted(len(integers), 'photo')} of whole numbers from {_span(*extent(integers))} and "
-        f"{counted(len(floats), 'photo')} of floating-point numbers from {_span(*extent(floats))} cannot have one "
+        f"{counted(len(integers), 'photo')} of whole numbers from {span(*extent(integers))} and "
+        f"{counted(len(floats), 'photo')} of floating-point numbers from {span(*extent(floats))} cannot have one "
         "intensity range, so each is scaled by the full range of its type. Convert them to one type"
     )
 
 
-def _misfits(deep: Mapping[str, ValueDistribution], intensity: IntensityRange) -> list[str]:
-    """Warnings about photos that are clipped, or that have few gray levels by this range."""
-    low, high = intensity.low, intensity.high
-    clipped = [name for name, found in deep.items() if found.fraction_outside(low, high) > MAX_CLIPPED]
-    flat = [
-        name
-        for name, found in deep.items()
-        if name not in clipped and found.width < _MIN_USED * (high - low) and found.width > 0
-    ]
+def _misfits(deep: Mapping[str, ValueDistribution], intensity: Intensity) -> list[str]:
+    """Warnings about photos that are clipped, or of which few gray levels are left."""
+    found: dict[Misfit, list[str]] = defaultdict(list)
+    for name, values in deep.items():
+        found[find_misfit(values, intensity)].append(name)
+    applied = (
+        f"the intensity range {span(intensity.low, intensity.high)}"
+        if isinstance(intensity, IntensityRange)
+        else "the full range of their type: intensity = auto would keep more"
+    )
     warnings = []
-    if clipped:
+    if names := found["clipped"]:
         warnings.append(
-            f"{counted(len(clipped), 'photo')} with more than half of the values outside the intensity range "
-            f"{_span(low, high)}: {_some(clipped)}"
+            f"{counted(len(names), 'photo')} with more than half of the values outside {applied}: {_some(names)}"
         )
-    if flat:
+    if names := found["flat"]:
         warnings.append(
-            f"{counted(len(flat), 'photo')} with values in less than 1/{1 / _MIN_USED:.0f} of the intensity range "
-            f"{_span(low, high)}, which leaves less than {256 * _MIN_USED:.0f} gray levels, as if from another camera: "
-            f"{_some(flat)}"
+            f"{counted(len(names), 'photo')} with fewer than {MIN_LEVELS} gray levels by {applied}: {_some(names)}"
         )
     return warnings
-
-
-def _lost_levels(deep: Mapping[str, ValueDistribution]) -> list[str]:
-    """Warning about 16-bit photos of which the full range leaves few gray levels."""
-    dark = [name for name, found in deep.items() if found.dtype == "uint16" and 0 < found.width < _MIN_USED * 65536]
-    if not dark:
-        return []
-    return [
-        f"{counted(len(dark), 'photo')} with less than {256 * _MIN_USED:.0f} gray levels by intensity = full, where "
-        f"intensity = auto would keep more: {_some(dark)}"
-    ]
 
 
 def _describe(deep: Mapping[str, ValueDistribution], total: int, intensity: Intensity, option: str) -> str:
@@ -122,9 +104,9 @@ def _describe(deep: Mapping[str, ValueDistribution], total: int, intensity: Inte
     low, high = extent(list(deep.values()))
     if not any(found.is_float for found in deep.values()):
         low, high = np.floor(low), np.ceil(high)
-    sentence = f"{named} with values from {_span(low, high)}"
+    sentence = f"{named} with values from {span(low, high)}"
     if isinstance(intensity, IntensityRange):
-        sentence += f": reduced to 8 bits by the range {_span(intensity.low, intensity.high)} (intensity = {option})"
+        sentence += f": reduced to 8 bits by the range {span(intensity.low, intensity.high)} (intensity = {option})"
     else:
         sentence += f": reduced to 8 bits by the full range of their type (intensity = {option})"
     others = total - len(deep)
@@ -133,10 +115,6 @@ def _describe(deep: Mapping[str, ValueDistribution], total: int, intensity: Inte
 
 def _kind(dtype: str) -> str:
     return _NAMES.get(dtype, "floating-point" if dtype.startswith("float") else dtype)
-
-
-def _span(low: float, high: float) -> str:
-    return " to ".join(f"{value:,.0f}" if value == round(value) else f"{value:.4g}" for value in (low, high))
 
 
 def _some(names: Sequence[str]) -> str:

@@ -68,13 +68,35 @@ def decoded(
     """
 
     def work(item: Item) -> np.ndarray | Result:
-        try:
-            image = decode_within_budget(read(item), spec).pixels
-        except ImageError as error:
-            return on_error(item, error)
-        return image if transform is None else transform(image, item)
+        photo = _decode_or(on_error, item, read, spec)
+        if not isinstance(photo, DecodedPhoto):
+            return photo
+        return photo.pixels if transform is None else transform(photo.pixels, item)
 
     return in_threads(work, items, threads)
+
+
+def decoded_photos(
+    items: Iterable[Item],
+    read: Callable[[Item], bytes | DecodedImage],
+    spec: InputSpec,
+    threads: int | None = None,
+    on_error: Callable[[Item, ImageError], Result] = _raise,
+) -> Iterator[DecodedPhoto | Result]:
+    """Decode images as `decoded` does, and yield them with the distribution of their values."""
+    return in_threads(lambda item: _decode_or(on_error, item, read, spec), items, threads)
+
+
+def _decode_or(
+    on_error: Callable[[Item, ImageError], Result],
+    item: Item,
+    read: Callable[[Item], bytes | DecodedImage],
+    spec: InputSpec,
+) -> DecodedPhoto | Result:
+    try:
+        return decode_within_budget(read(item), spec)
+    except ImageError as error:
+        return on_error(item, error)
 
 
 def decoded_batches(

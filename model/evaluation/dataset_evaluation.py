@@ -80,6 +80,8 @@ def evaluate_on_dataset(
         ModelDamagedError: the model cannot be loaded.
     """
     of_training = {name: bundle.manifest.train_config.get(name) for name in SPLIT_OPTIONS}
+    # Photos outside the range of the model are then reported, whatever range the dataset itself has.
+    of_training["intensity"] = str(bundle.manifest.intensity)
     of_training["folds"] = bundle.manifest.dataset.get("folds", 0)
     config = schema.load(TrainConfig, of_training, options or {}, {"dataset": dataset})
     with checked_dataset(config, workspace, f"topgraft evaluate {bundle.name}", progress) as verdict:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from model.bundle import Manifest
 from model.files.rendering import render
+from model.intensity import IntensityRange
 
 PROGRAM = "predict.py"
 
@@ -15,5 +16,12 @@ def usage_program(manifest: Manifest, form: str, file: str) -> str:
         form: key of `model.export.formats.FORMS`.
         file: name of the model file or folder, next to the program.
     """
-    values = {"form": form, "file": file, "size": manifest.image_size, "resize": manifest.resize}
+    intensity = manifest.intensity if isinstance(manifest.intensity, IntensityRange) else None
+    values = {
+        "form": form,
+        "file": file,
+        "size": manifest.image_size,
+        "resize": manifest.resize,
+        "intensity": intensity,
+    }
     return render("predict.py.jinja", values, Path(__file__).with_name("templates"))

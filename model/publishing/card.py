@@ -10,6 +10,7 @@ from typing import Any
 
 from model.bundle import Manifest
 from model.files.rendering import render
+from model.intensity import describe_intensity
 from model.results import SPLITS, primary_measurement
 
 _ROWS = (("accuracy", "accuracy"), ("macro_f1", "macro-F1"), ("balanced_accuracy", "balanced accuracy"))
@@ -71,6 +72,7 @@ def card_values(manifest: Manifest, about: About = NO_DESCRIPTION) -> dict[str, 
         "totals": {split: sum(of_class.values()) for split, of_class in counts.items()},
         "dataset": PurePath(str(manifest.dataset.get("path", ""))).name,
         "imported": manifest.train_config.get("imported"),
+        "intensity": describe_intensity(manifest.intensity),
     }
 
 

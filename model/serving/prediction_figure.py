@@ -92,7 +92,7 @@ def _column(number: int) -> int:
 
 
 def _draw_heading(figure: Image.Image, prediction: Prediction) -> None:
-    """The prediction in large letters; below it why it is unknown, or the name of the image."""
+    """The prediction in large letters; below it why it is unknown or uncertain, or the name of the image."""
     width = _SIZE[0] - 2 * _MARGIN
     if prediction.unknown:
         draw_text(figure, (_MARGIN, 42), "Unknown", 26, width, _VERMILION, bold=True)
@@ -101,7 +101,10 @@ def _draw_heading(figure: Image.Image, prediction: Prediction) -> None:
     probability = f"{prediction.probabilities[0]:.1%}"
     draw_text(figure, (_SIZE[0] - _MARGIN, 42), probability, 26, 130, _BLUE, bold=True, align="right")
     draw_text(figure, (_MARGIN, 42), prediction.labels[0], 26, width - 150, _INK, bold=True)
-    draw_text(figure, (_MARGIN, 68), prediction.image, 15, width, _GRAY)
+    if prediction.warning:
+        draw_text(figure, (_MARGIN, 68), prediction.warning, 15, width, _VERMILION)
+    else:
+        draw_text(figure, (_MARGIN, 68), prediction.image, 15, width, _GRAY)
 
 
 def _draw_image(figure: Image.Image, left: int, caption: str, pixels: np.ndarray) -> int:

@@ -12,8 +12,9 @@ import numpy as np
 from model.bundle import Bundle
 from model.bundle_files import KERAS_MODEL, ONNX_MODEL, TRAINING_FEATURES
 from model.config import LATEST, PREDICT_DEFAULTS, PredictConfig
-from model.dataset.images import DecodedImage, decode_image, fit_image, read_content
-from model.dataset.pipeline import BATCH_SIZE, decoded, encoded_batches
+from model.dataset.images import DecodedImage, DecodedPhoto, decode_photo, fit_photo, read_content
+from model.dataset.intensity_misfit import misfit_warning
+from model.dataset.pipeline import BATCH_SIZE, decoded_photos, encoded_batches
 from model.errors import ConfigError, ImageError, ModelDamagedError
 from model.features.onnx_session import ACTIVATION_MAP, FEATURES, IMAGE, PROBABILITIES, open_session
 from model.received import quoted, similar
@@ -57,8 +58,11 @@ class Predictor:
         Raises:
             ImageError: it cannot be decoded, has too many pixels, or is an array of another shape or type.
         """
+        return self._decode(image).pixels
+
+    def _decode(self, image: ImageContent) -> DecodedPhoto:
         content = read_content(image) if isinstance(image, Path) else image
-        return decode_image(content, self.spec) if isinstance(content, bytes) else fit_image(content, self.spec)
+        return decode_photo(content, self.spec) if isinstance(content, bytes) else fit_photo(content, self.spec)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Calibrated probabilities float32 (n, classes) of images uint8 (n, height, width, 3)."""
@@ -140,10 +144,10 @@ class Predictor:
         self._check_options(config)
         name, content = named_image(images, "image")
         try:
-            pixels = self.decode(content)
+            photo = self._decode(content)
         except ImageError as error:
             raise type(error)(f"{name}: {error.message}") from error
-        [prediction] = self._predict_batch([name], [pixels], config)
+        [prediction] = self._predict_batch([name], [photo], config)
         return prediction
 
     def predict_stream(
@@ -169,17 +173,21 @@ class Predictor:
         for batch in encoded_batches(images, batch_size):
             # A single image needs no thread.
             threads = 1 if len(batch) == 1 else self._threads
-            found = list(decoded(batch, _content, self.spec, threads, _failed))
+            found = list(decoded_photos(batch, _content, self.spec, threads, _failed))
             yield from self._predict_batch([name for name, _ in batch], found, config)
 
     def _predict_batch(
-        self, names: Sequence[str], images: Sequence[np.ndarray | Prediction], config: PredictConfig
+        self, names: Sequence[str], photos: Sequence[DecodedPhoto | Prediction], config: PredictConfig
     ) -> Iterator[Prediction]:
-        """Predict the decoded images; a failed one is passed on as its prediction with the error."""
-        decodable = [image for image in images if isinstance(image, np.ndarray)]
+        """Predict the decoded photos; a failed one is passed on as its prediction with the error."""
+        decodable = [photo.pixels for photo in photos if isinstance(photo, DecodedPhoto)]
         rows = self._infer(np.stack(decodable)) if decodable else iter(())
-        for name, image in zip(names, images, strict=True):
-            yield image if isinstance(image, Prediction) else self._prediction(name, *next(rows), config)
+        for name, photo in zip(names, photos, strict=True):
+            if isinstance(photo, Prediction):
+                yield photo
+                continue
+            warning = misfit_warning(photo.values, self.spec.intensity)
+            yield dataclasses.replace(self._prediction(name, *next(rows), config), warning=warning)
 
     def _infer(self, images: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray | None, np.ndarray | None]]:
         """Yield per image: probabilities (classes,), distances (n,) from the training images, components."""

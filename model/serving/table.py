@@ -16,7 +16,8 @@ def predictions_table(predictions: Sequence[Prediction]) -> tuple[list[str], lis
 
     Columns: image, label, probability, unknown, error, unknown_reason, then label_2, probability_2 and so on
     up to the longest prediction, then neighbour_1, neighbour_label_1, neighbour_distance_1 and so on where similar
-    training images were requested. An image that could not be classified has an error and no other values.
+    training images were requested, then warning if a prediction has one. An image that could not be classified has an
+    error and no other values.
     """
     ranks = max((len(item.labels) for item in predictions), default=1)
     neighbours = max((len(item.neighbours or ()) for item in predictions), default=0)
@@ -25,7 +26,11 @@ def predictions_table(predictions: Sequence[Prediction]) -> tuple[list[str], lis
         header += [f"label_{rank}", f"probability_{rank}"]
     for rank in range(1, neighbours + 1):
         header += [f"neighbour_{rank}", f"neighbour_label_{rank}", f"neighbour_distance_{rank}"]
-    return header, [_filled(_row(item, ranks), len(header)) for item in predictions]
+    rows = [_filled(_row(item, ranks), len(header)) for item in predictions]
+    if any(item.warning for item in predictions):
+        header.append("warning")
+        rows = [[*row, item.warning] for row, item in zip(rows, predictions, strict=True)]
+    return header, rows
 
 
 def _row(prediction: Prediction, ranks: int) -> list[Any]:
@@ -59,15 +64,15 @@ def require_parquet() -> None:
 def write_parquet(stream: IO[bytes], predictions: Iterable[Prediction]) -> None:
     """Write predictions as Parquet, a row per image, a thousand at a time.
 
-    Columns: image, label, probability, unknown, unknown_reason, unknown_explanation, distance, error, the lists labels
-    and probabilities, and neighbours, a list of image, label and distance; null where there is no value.
+    Columns: image, label, probability, unknown, unknown_reason, unknown_explanation, distance, warning, error, the
+    lists labels and probabilities, and neighbours, a list of image, label and distance; null where there is no value.
     """
     import pyarrow
     import pyarrow.parquet
 
     text, number = pyarrow.string(), pyarrow.float64()
     columns = {"image": text, "label": text, "probability": number, "unknown": pyarrow.bool_(), "unknown_reason": text}
-    columns |= {"unknown_explanation": text, "distance": number, "error": text}
+    columns |= {"unknown_explanation": text, "distance": number, "warning": text, "error": text}
     columns |= {"labels": pyarrow.list_(text), "probabilities": pyarrow.list_(number)}
     neighbour = pyarrow.struct({"image": text, "label": text, "distance": number})
     columns |= {"neighbours": pyarrow.list_(neighbour)}

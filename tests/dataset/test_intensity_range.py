@@ -169,7 +169,9 @@ def test_full_and_a_stated_range_are_used_as_they_are(tmp_path: Path, prepare: P
     root = write_photos(tmp_path / "photos", KINDS["dim 16 bits"][0](GRAY))
     full = prepare(root, intensity="full")
     assert full.intensity == "full"
-    assert "30 photos with less than 16 gray levels by intensity = full" in str(full)
+    assert "30 photos with fewer than 16 gray levels by the full range of their type: intensity = auto would" in str(
+        full
+    )
     stated = prepare(root, intensity="100,1000")
     assert stated.intensity == IntensityRange(100, 1000) and "range 100 to 1,000" in stated.values
     assert "gray levels" not in str(stated)
@@ -180,7 +182,7 @@ def test_photos_of_another_bit_depth_are_named(tmp_path: Path, prepare: Prepare)
     photos = np.concatenate([KINDS["all 16 bits"][0](GRAY[:25]), KINDS["10 bits in 16"][0](GRAY[25:])])
     verdict = prepare(write_photos(tmp_path / "photos", photos))
     assert verdict.intensity == IntensityRange(0, 65535)
-    assert "5 photos with values in less than 1/16 of the intensity range 0 to 65,535" in str(verdict)
+    assert "5 photos with fewer than 16 gray levels by the intensity range 0 to 65,535" in str(verdict)
 
 
 def test_integers_and_floats_of_different_units_are_scaled_each_by_itself(tmp_path: Path, prepare: Prepare) -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from model.evaluation.report.content import ReportContent
+from model.intensity import describe_intensity
 
 
 def values(content: ReportContent) -> dict[str, Any]:
@@ -15,6 +16,7 @@ def values(content: ReportContent) -> dict[str, Any]:
             [
                 ("backbone", manifest.backbone),
                 ("image size", f"{manifest.image_size} by {manifest.image_size} pixels, {manifest.resize}"),
+                ("intensity range", describe_intensity(manifest.intensity) or manifest.intensity),
                 ("served by", f"ONNX Runtime in {manifest.precision}" if manifest.engine == "onnx" else "Keras"),
                 ("temperature", f"{manifest.temperature:.3f}"),
                 *((f"parity, {name.replace('_', ' ')}", f"{value:g}") for name, value in manifest.parity.items()),
