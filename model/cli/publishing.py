@@ -103,6 +103,7 @@ def child_module(name: str, weights_url: str, sha256: str, out: Path, git: bool,
 @click.option(
     "--password-file", metavar="FILE", type=click.File(), help="File whose first line is the password of the link."
 )
+@click.option("--replace", is_flag=True, help="Replace a version published before, whose child modules then break.")
 @child_options
 @click.option("--git", is_flag=True, help="Initialize a git repository in the child module.")
 @click.option("--dry-run", is_flag=True, help="List the steps without doing them.")
@@ -114,6 +115,7 @@ def publish(
     out: Path | None,
     expires: str,
     password_file: IO[str] | None,
+    replace: bool,
     git: bool,
     dry_run: bool,
     as_json: bool,
@@ -122,7 +124,8 @@ def publish(
     """Publish MODEL: upload it to Nextcloud, create and check a public link, write its child module.
 
     Anyone with the link can read the whole model, including the photos in its report. The command can
-    be repeated: completed steps and the link are reused. MODEL is a name, or latest.
+    be repeated: completed steps and the link are reused. A version published before stays available
+    under its link. MODEL is a name, or latest.
     """
     workspace = current_workspace()
     bundle = find_bundle(workspace, name)
@@ -130,7 +133,7 @@ def publish(
     from model.publishing.publish import publish as publish_bundle
 
     password = password_file.readline().rstrip("\n") if password_file else ""
-    options = PublishOptions(to, read_child_options(given), out, expires, password, git)
+    options = PublishOptions(to, read_child_options(given), out, expires, password, git, replace)
     if dry_run:
         steps = plan(bundle, workspace, options)
         if as_json:

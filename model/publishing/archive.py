@@ -12,6 +12,7 @@ import dataclasses
 import hashlib
 import io
 import lzma
+import os
 import tarfile
 from pathlib import Path
 from typing import IO
@@ -72,6 +73,17 @@ def write_archive(bundle: Bundle, path: Path) -> Archive:
         raise
     durable.write_bytes(checksum, _checksum_line(record[0], path))
     return Archive(path, record[0].sha256, record[0].size, tuple(content))
+
+
+def rename_archive(archive: Archive, name: str) -> Archive:
+    """Rename an archive on disk and in its checksum file."""
+    path = archive.path.with_name(name)
+    checksum = archive.path.with_name(archive.path.name + CHECKSUM_SUFFIX)
+    checksum.unlink(missing_ok=True)
+    os.replace(archive.path, path)
+    line = _checksum_line(FileRecord(archive.sha256, archive.size), path)
+    durable.write_bytes(path.with_name(name + CHECKSUM_SUFFIX), line)
+    return dataclasses.replace(archive, path=path)
 
 
 def _checksum_line(record: FileRecord, path: Path) -> bytes:

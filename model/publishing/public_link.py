@@ -6,6 +6,7 @@ of WebDAV; they are never shown.
 
 import dataclasses
 import re
+import unicodedata
 import urllib.parse
 from collections.abc import Mapping
 from typing import Any
@@ -88,7 +89,23 @@ class SharedFiles:
             ConfigError: the server rejects the date or the password; the message contains its answer.
             StorageError: the request is refused, or the file is missing, or the server is busy or unreachable.
         """
-        return with_retries(lambda: self._link(f"{self._folder}/{place.path}", expires, password or ""))
+        return with_retries(lambda: self._link(self._path_of(place), expires, password or ""))
+
+    def has_link(self, place: Place) -> bool:
+        """Whether there is a file with a public link that has not expired.
+
+        Raises:
+            StorageError: as `link`.
+        """
+        query = {"path": self._path_of(place)}
+        try:
+            return any(map(_is_alive, with_retries(lambda: self._ask("GET", "", query))))
+        except StorageNotFoundError:
+            return False
+
+    def _path_of(self, place: Place) -> str:
+        # The server stores composed names.
+        return unicodedata.normalize("NFC", f"{self._folder}/{place.path}")
 
     def _link(self, path: str, expires: str, password: str) -> PublicLink:
         found = self._ask("GET", "", {"path": path})

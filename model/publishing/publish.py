@@ -18,14 +18,20 @@ from model.bundle import Bundle
 from model.errors import ConfigError, StorageDamagedError, StorageSettingsError
 from model.locks import exclusive
 from model.provenance import utc_today
-from model.publishing.archive import SUFFIX, Archive, write_archive
+from model.publishing.archive import SUFFIX, Archive, rename_archive, write_archive
 from model.publishing.child_module import ChildModule, check_child_module, slug_of, write_child_module
 from model.publishing.child_options import ChildOptions, is_safe_address
 from model.publishing.public_link import PublicLink, SharedFiles
-from model.publishing.upload import send_archive, sent_checksum, withdraw_checksum
+from model.publishing.upload import (
+    bundle_size,
+    has_other_published,
+    send_archive,
+    sent_checksum,
+    withdraw_checksum,
+)
 from model.received import quoted
 from model.results import Progress, no_progress
-from model.storage import open_storage, parse_place, webdav_account
+from model.storage import Place, open_storage, parse_place, webdav_account
 from model.storage.download import download
 from model.workspace import Workspace
 
@@ -33,6 +39,8 @@ PUBLISHED = "published"
 RECORD = "publication.json"
 _LOCK = ".lock"
 _PROOF = ".proof-"
+# Of the sha256, in the name of a version.
+_DIGITS = 8
 _UNGUARDED = "Do not publish the same model from two commands at the same time."
 
 log = logging.getLogger(__name__)
@@ -50,6 +58,7 @@ class PublishOptions:
         expires: last day of the link, as an ISO date; empty: the link does not expire.
         password: password of the link; empty: none.
         git: whether the child module becomes a git repository.
+        replace: whether an archive that was published before with other content is replaced, rather than kept.
     """
 
     to: str
@@ -58,6 +67,7 @@ class PublishOptions:
     expires: str = ""
     password: str = dataclasses.field(default="", repr=False)
     git: bool = False
+    replace: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,6 +135,7 @@ class _Run:
         folder: `published/MODEL/` of the workspace.
         out: folder of the child module.
         sent: whether the archive had to be uploaded.
+        previous: path of an archive with other content that was published before, if any.
     """
 
     archive: Archive
@@ -137,6 +148,7 @@ class _Run:
         self.folder = workspace.root / PUBLISHED / bundle.name
         self.out = _child_folder(bundle, self.folder, options)
         self.sent = False
+        self.previous: Place | None = None
         self.child: ChildModule | None = None
 
     def check(self) -> None:
@@ -150,18 +162,39 @@ class _Run:
         return f"pack {len(files)} files, {size:,} bytes, into {self.folder / self.place.name}"
 
     def pack(self) -> None:
-        """Write the archive; the same model gives the same bytes."""
+        """Write the archive, if the server answers and has space; the same model gives the same bytes."""
+        self.storage.require_space(bundle_size(self.bundle) // 2)
         self.archive = write_archive(self.bundle, self.folder / self.place.name)
 
     def describe_upload(self) -> str:
-        return f"upload it to {self.place}, unless the same archive is there"
+        if self.options.replace:
+            return f"upload it to {self.place}, replacing a previous version, unless the same archive is there"
+        return (
+            f"upload it to {self.place}, unless the same archive is there; a previous version with a public link is "
+            f"kept, and this one is called {self.bundle.name}-SHA256{SUFFIX}"
+        )
 
     def upload(self) -> None:
-        """Upload the archive and its checksum, unless they are there."""
+        """Upload the archive and its checksum, unless they are there.
+
+        A previous version with a public link is kept unless `replace` is set: the Dockerfile of a child module in the
+        hub pins its sha256.
+        """
+        if self._is_sent():
+            return
+        if has_other_published(self.archive, self.options.to, self.storage):
+            self.previous = self.place
+            if not self.options.replace:
+                name = f"{self.bundle.name}-{self.archive.sha256[:_DIGITS]}{SUFFIX}"
+                self.archive = rename_archive(self.archive, name)
+                self.place = self.place.parent / name
+        if not self._is_sent():
+            self._send()
+
+    def _is_sent(self) -> bool:
         entry = self.storage.entry(self.archive.path.name)
         is_same_size = entry is not None and entry.size == self.archive.size
-        if not is_same_size or sent_checksum(self.archive, self.storage) != self.archive.sha256:
-            self._send()
+        return is_same_size and sent_checksum(self.archive, self.storage) == self.archive.sha256
 
     def describe_link(self) -> str:
         expires = f"expiring on {self.options.expires}" if self.options.expires else "without an expiry date"
@@ -207,7 +240,7 @@ class _Run:
 
     def publication(self) -> Publication:
         """Result of all steps."""
-        remarks = tuple(_remarks(self.link, self.options))
+        remarks = (*_version_remarks(self.previous, self.options), *_remarks(self.link, self.options))
         return Publication(self.bundle.name, self.archive, str(self.place), self.sent, self.link, self.child, remarks)
 
     def _send(self) -> None:
@@ -299,6 +332,23 @@ def _named_from(folder: Path, out: Path) -> str:
     """Path relative to the folder if it is inside, so that a workspace can be moved; otherwise absolute."""
     inside = out.absolute().is_relative_to(folder.absolute())
     return str(out.absolute().relative_to(folder.absolute()) if inside else out.absolute())
+
+
+def _version_remarks(previous: Place | None, options: PublishOptions) -> Iterator[str]:
+    if previous is None:
+        return
+    if options.replace:
+        yield (
+            f"WARNING: {previous} was replaced. Its link now serves this version, so images of child modules that pin "
+            "the previous sha256 can no longer be built. Push the updated child module to the hub. Images built before "
+            "keep working."
+        )
+    else:
+        yield (
+            f"{previous} was published before with another version and is kept: its link and the child modules that "
+            "pin it stay valid. This version has a file and a link of its own. Delete the previous file when no module "
+            "uses it."
+        )
 
 
 def _remarks(link: PublicLink, options: PublishOptions) -> Iterator[str]:

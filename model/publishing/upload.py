@@ -8,11 +8,14 @@ import time
 from pathlib import Path
 
 from model.bundle import Bundle
-from model.errors import TopgraftError
+from model.errors import StorageError, TopgraftError
 from model.publishing.archive import CHECKSUM_SUFFIX, SUFFIX, Archive, write_archive
+from model.publishing.public_link import SharedFiles
 from model.registry import find_bundle
 from model.results import Progress, no_progress
-from model.storage import Storage, open_storage
+from model.storage import Storage, is_remote, open_storage, parse_place, webdav_account
+from model.storage.in_place import replaces_in_place
+from model.storage.settings import require_remote
 from model.training_result import TrainingResult, Uploaded
 from model.workspace import Workspace
 
@@ -37,8 +40,15 @@ def push_model(bundle: Bundle, where: str, progress: Progress = no_progress) -> 
     storage.require_space(bundle_size(bundle) // 2)
     with tempfile.TemporaryDirectory(prefix="topgraft-push-") as directory:
         archive = write_archive(bundle, Path(directory) / f"{bundle.name}{SUFFIX}")
+        replaces_published = has_other_published(archive, where, storage)
         send_archive(archive, storage, progress)
     place = storage.place(archive.path.name)
+    if replaces_published:
+        log.warning(
+            "%s has a public link, which serves this version from now on. Child modules that were built from the "
+            "previous version pin its sha256 and can no longer be built. To keep both versions, use: topgraft publish",
+            place,
+        )
     return Uploaded(place, archive.sha256, archive.size, round(time.monotonic() - started, 2))
 
 
@@ -51,6 +61,21 @@ def send_archive(archive: Archive, storage: Storage, progress: Progress = no_pro
     """Upload an archive and its checksum; both are replaced, or neither."""
     checksum = archive.path.with_name(archive.path.name + CHECKSUM_SUFFIX)
     storage.push(archive.path, archive.path.name, progress, checksum)
+
+
+def has_other_published(archive: Archive, where: str, storage: Storage) -> bool:
+    """Whether the folder `where` has another archive of this name, with a public link."""
+    if not is_remote(where) or not replaces_in_place(require_remote(parse_place(where).remote)):
+        return False
+    name = archive.path.name
+    if storage.entry(name) is None or sent_checksum(archive, storage) == archive.sha256:
+        return False
+    place = parse_place(where)
+    try:
+        return SharedFiles(webdav_account(place.remote)).has_link(place / name)
+    except StorageError as error:
+        log.info("%s: its public links are not known: %s", place / name, error.message)
+        return False
 
 
 def withdraw_checksum(archive: Archive, storage: Storage) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from model import durable
 from model.bundle import Bundle, write_manifest
@@ -17,21 +18,26 @@ from model.cli import main
 from model.errors import (
     ConfigError,
     StorageDamagedError,
+    StorageFullError,
     StorageNotFoundError,
     StorageRefusedError,
     StorageSettingsError,
+    StorageUnreachableError,
 )
 from model.export.comparison_photos import draw_photos
+from model.publishing import upload
 from model.publishing.card import About
 from model.publishing.child_module import WRITTEN
 from model.publishing.child_options import ChildOptions
 from model.publishing.public_link import SharedFiles
 from model.publishing.publish import RECORD, PublishOptions, plan, publish
+from model.publishing.upload import push_model
 from model.registry import find_bundle
-from model.storage import WebDavAccount, parse_place
+from model.storage import WebDavAccount, failures, parse_place, rclone_queries
 from model.storage.rclone import Rclone
 from model.workspace import Workspace
 from tests.support.nextcloud_server import FOLDER, NAME, SHARED, TOKEN, Nextcloud, nextcloud
+from tests.support.ports import free_port
 from tests.support.small_model import write_model
 from tests.support.storage_servers import PASSWORD
 
@@ -157,7 +163,7 @@ def test_an_archive_of_another_publish_gets_no_checksum(
 ) -> None:
     content = publish(published, workspace, OPTIONS).archive.path.read_bytes()
     write_manifest(published.directory, dataclasses.replace(published.manifest, temperature=2.0))
-    push = Rclone.push
+    push, replacing = Rclone.push, dataclasses.replace(OPTIONS, replace=True)
 
     def replaced_by_another(self: Rclone, source: Path, name: str, *more: Any, **named: Any) -> None:
         push(self, source, name, *more, **named)
@@ -165,10 +171,82 @@ def test_an_archive_of_another_publish_gets_no_checksum(
 
     with monkeypatch.context() as patched, pytest.raises(StorageDamagedError):
         patched.setattr(Rclone, "push", replaced_by_another)
-        publish(find_bundle(workspace, NAME), workspace, OPTIONS)
+        publish(find_bundle(workspace, NAME), workspace, replacing)
     assert not cloud.shared_file.with_name(f"{cloud.shared_file.name}.sha256").exists()
     assert cloud.shared_file.read_bytes() == content
-    assert publish(find_bundle(workspace, NAME), workspace, OPTIONS).sent
+    assert publish(find_bundle(workspace, NAME), workspace, replacing).sent
+
+
+def changed(bundle: Bundle, workspace: Workspace) -> Bundle:
+    """The same model with other content."""
+    write_manifest(bundle.directory, dataclasses.replace(bundle.manifest, temperature=2.0))
+    return find_bundle(workspace, bundle.name)
+
+
+def test_a_new_version_keeps_the_link_and_the_content_that_child_modules_pin(
+    cloud: Nextcloud, published: Bundle, workspace: Workspace
+) -> None:
+    first = publish(published, workspace, OPTIONS)
+    content = first.archive.path.read_bytes()
+    second = publish(changed(published, workspace), workspace, OPTIONS)
+    assert requests.get(first.link.url, timeout=10).content == content
+    assert second.link.url != first.link.url and second.link.is_new
+    assert requests.get(second.link.url, timeout=10).content == second.archive.path.read_bytes() != content
+    assert second.place == f"rshare:{FOLDER}/{NAME}-{second.archive.sha256[:8]}.tar.xz"
+    assert second.child is not None and second.link.url in (second.child.directory / "Dockerfile").read_text()
+    assert any("is kept" in remark and first.place in remark for remark in second.remarks)
+    checksum = cloud.root / f"{second.place.partition(':')[2]}.sha256"
+    assert checksum.read_text() == f"{second.archive.sha256}  {second.archive.path.name}\n"
+    third = publish(find_bundle(workspace, NAME), workspace, OPTIONS)
+    assert not third.sent and third.link.url == second.link.url and len(cloud.shares) == 2
+
+
+def test_a_replaced_version_keeps_its_link_and_says_what_breaks(
+    cloud: Nextcloud, published: Bundle, workspace: Workspace
+) -> None:
+    first = publish(published, workspace, OPTIONS)
+    second = publish(changed(published, workspace), workspace, dataclasses.replace(OPTIONS, replace=True))
+    assert second.link.url == first.link.url and second.sent and len(cloud.shares) == 1
+    assert requests.get(first.link.url, timeout=10).content == second.archive.path.read_bytes()
+    assert any("can no longer be built" in remark for remark in second.remarks)
+    assert not any("can no longer be built" in remark for remark in first.remarks)
+
+
+def test_a_version_without_a_link_is_replaced(cloud: Nextcloud, published: Bundle, workspace: Workspace) -> None:
+    push_model(published, OPTIONS.to)
+    done = publish(changed(published, workspace), workspace, OPTIONS)
+    assert done.place == f"rshare:{FOLDER}/{NAME}.tar.xz" and done.sent and len(done.remarks) == 1
+
+
+def test_a_push_over_a_published_version_keeps_its_link_and_warns(
+    cloud: Nextcloud, published: Bundle, workspace: Workspace, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = publish(published, workspace, OPTIONS)
+    push_model(find_bundle(workspace, NAME), OPTIONS.to)
+    assert "public link" not in caplog.text
+    push_model(changed(published, workspace), OPTIONS.to)
+    assert "has a public link" in caplog.text and "can no longer be built" in caplog.text
+    assert requests.get(first.link.url, timeout=10).content == cloud.shared_file.read_bytes()
+
+
+@pytest.mark.parametrize("fault", ["quota", "password", "server"])
+def test_the_server_is_asked_before_the_model_is_packed(
+    cloud: Nextcloud, published: Bundle, workspace: Workspace, fault: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if fault == "quota":
+        monkeypatch.setattr(rclone_queries, "free_bytes", lambda place: 10)
+    elif fault == "password":
+        cloud.refuses = True
+    else:
+        monkeypatch.setenv("RCLONE_CONFIG_RSHARE_URL", f"http://127.0.0.1:{free_port()}/remote.php/dav/files/alice")
+        monkeypatch.setattr(failures, "SECONDS_BETWEEN_TRIES", ())
+    kinds = {"quota": StorageFullError, "password": StorageRefusedError, "server": StorageUnreachableError}
+    monkeypatch.setattr(upload, "write_archive", None)
+    with pytest.raises(kinds[fault]):
+        push_model(published, OPTIONS.to)
+    with pytest.raises(kinds[fault]):
+        publish(published, workspace, OPTIONS)
+    assert not list((workspace.root / "published").rglob("*.tar.xz"))
 
 
 def test_leftovers_of_a_killed_publish_are_removed_by_the_next(

@@ -42,7 +42,7 @@ from model.workspace import Workspace
 workspace = Workspace(Path(sys.argv[1]))
 bundle = find_bundle(workspace, sys.argv[2])
 print("begins", flush=True)
-publish(bundle, workspace, PublishOptions(sys.argv[3]))
+publish(bundle, workspace, PublishOptions(sys.argv[3], replace=True))
 """
 Content = dict[str, bytes]
 
@@ -86,7 +86,7 @@ class Scene:
 
     def publish(self) -> None:
         """Publish what is in the workspace."""
-        publish(find_bundle(self.workspace, MODEL), self.workspace, PublishOptions(f"rshare:{FOLDER}"))
+        publish(find_bundle(self.workspace, MODEL), self.workspace, PublishOptions(f"rshare:{FOLDER}", replace=True))
 
     @property
     def _storage(self) -> Path:
@@ -107,7 +107,7 @@ class Scene:
             remote_files.pop(f"{MODEL}.tar.xz{CHECKSUM_SUFFIX}", b""),
         )
         sha256 = file_record(self.cloud.shared_file).sha256 if archive else ""
-        return not remote_files and archive != b"" and (not checksum or checksum.decode().startswith(sha256))
+        return not remote_files and archive != b"" and (not checksum or sha256 in checksum.decode())
 
     def _workspace_is_whole(self) -> bool:
         find_bundle(self.workspace, MODEL).verify()
