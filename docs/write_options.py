@@ -20,14 +20,26 @@ An option has the same name everywhere: a field in Swagger UI, `--image-size 260
 
 def options_page() -> str:
     """The whole page, as Markdown."""
-    parts = [INTRODUCTION]
-    for title, config_class in (("Training", TrainConfig), ("Prediction", PredictConfig)):
-        parts.append(f"\n## {title}\n\n| option | type | default | meaning |\n|---|---|---|---|\n")
-        hints = typing.get_type_hints(config_class)
-        for name, (field, info) in options_of(config_class).items():
-            default = "" if field.default in (None, "") else f"`{field.default}`"
-            parts.append(f"| `{name}` | {_kind(hints[name], info)} | {default} | {_meaning(info)} |\n")
+    training = options_of(TrainConfig)
+    basic = [name for name, (_, info) in training.items() if not info.advanced]
+    advanced = [name for name in training if name not in basic]
+    parts = [
+        INTRODUCTION,
+        _table("## Training", TrainConfig, basic),
+        _table("### Advanced options", TrainConfig, advanced),
+        _table("## Prediction", PredictConfig, list(options_of(PredictConfig))),
+    ]
     return "".join(parts)
+
+
+def _table(title: str, config_class: type, names: list[str]) -> str:
+    hints = typing.get_type_hints(config_class)
+    rows = [f"\n{title}\n\n| option | type | default | meaning |\n|---|---|---|---|\n"]
+    for name in names:
+        field, info = options_of(config_class)[name]
+        default = "" if field.default in (None, "") else f"`{field.default}`"
+        rows.append(f"| `{name}` | {_kind(hints[name], info)} | {default} | {_meaning(info)} |\n")
+    return "".join(rows)
 
 
 def _kind(hint: Any, info: OptionInfo) -> str:

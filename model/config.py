@@ -5,6 +5,7 @@ Swagger, the command line, configuration files and the documentation are derived
 """
 
 import dataclasses
+import functools
 import re
 from typing import Any
 
@@ -37,6 +38,7 @@ class OptionInfo:
         minimum, maximum: inclusive bounds of a number, in the unit of the option.
         choices: the allowed values; None if any value is allowed.
         max_length: maximum number of characters of a text; None for other types.
+        advanced: whether most users leave the option at its default; see `BASIC_OPTIONS`.
     """
 
     help: str
@@ -44,6 +46,12 @@ class OptionInfo:
     maximum: float | None = None
     choices: tuple[str, ...] | None = None
     max_length: int | None = None
+    advanced: bool = False
+
+    @property
+    def description(self) -> str:
+        """The help text, which says whether the option is advanced."""
+        return f"Advanced. {self.help}" if self.advanced else self.help
 
 
 def option(
@@ -296,15 +304,26 @@ class PredictConfig:
     explain_class: str = option("", "Class explained by the heat map of the PNG answer. Empty: the most probable one.")
 
 
+BASIC_OPTIONS: dict[type, tuple[str, ...]] = {
+    TrainConfig: ("dataset", "name", "preset", "backbone", "augmentation", "time_limit_minutes")
+}
+"""Options that come first in forms, in `--help` and in the documentation; all others of the class are advanced."""
+
 RENAMED_OPTIONS = {"wanted_accuracy": "target_accuracy"}
 """Former names of options -> their names today. They are still accepted, with a deprecation warning."""
 
 PREDICT_DEFAULTS = PredictConfig()
 
 
+@functools.cache
 def options_of(config_class: type) -> dict[str, tuple[dataclasses.Field[Any], OptionInfo]]:
-    """Options of a configuration class in their order: name -> (field, `OptionInfo`)."""
-    return {field.name: (field, field.metadata["option"]) for field in dataclasses.fields(config_class)}
+    """Options of a configuration class, the basic ones first: name -> (field, `OptionInfo`)."""
+    known = {field.name: field for field in dataclasses.fields(config_class)}
+    basic = BASIC_OPTIONS.get(config_class, tuple(known))
+    return {
+        name: (known[name], dataclasses.replace(known[name].metadata["option"], advanced=name not in basic))
+        for name in (*basic, *(name for name in known if name not in basic))
+    }
 
 
 def non_default_options(config: TrainConfig) -> dict[str, Any]:

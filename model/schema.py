@@ -66,10 +66,11 @@ def load(config_class: type[Config], *layers: Mapping[str, Any]) -> Config:
         ConfigError: values are invalid; the message lists all of them.
     """
     given = merged(*layers)
-    unknown = sorted(given.keys() - options_of(config_class).keys())
+    options = options_of(typing.cast(type, config_class))
+    unknown = sorted(given.keys() - options.keys())
     problems = [_unknown_option(config_class, name) for name in unknown[:_MAX_PROBLEMS]]
     problems += map(quoted, unknown[_MAX_PROBLEMS:])
-    known = {name: value for name, value in given.items() if name in options_of(config_class)}
+    known = {name: value for name, value in given.items() if name in options}
     try:
         values = _schema_of(typing.cast(type, config_class)).load(known)
     except ValidationError as error:
@@ -177,7 +178,7 @@ def _field(hint: Any, default: Any, info: OptionInfo) -> fields.Field:
     optional = isinstance(hint, types.UnionType)
     plain = next(part for part in typing.get_args(hint) if part is not type(None)) if optional else hint
     checks: list[Callable[[Any], Any]] = []
-    described: dict[str, Any] = {"description": info.help}
+    described: dict[str, Any] = {"description": info.description}
     if info.choices is None and info.max_length is not None:
         checks += [_check_text, validate.Length(max=info.max_length, error="Must have at most {max} characters.")]
     elif info.choices is not None:

@@ -62,6 +62,25 @@ def _remember_workspace(context: click.Context, _parameter: click.Parameter, fol
         context.find_root().meta["workspace"] = folder
 
 
+class AdvancedOption(click.Option):
+    """Option that most users leave at its default."""
+
+
+class TrainingCommand(click.Command):
+    """Command whose `--help` lists the advanced options in a section of their own."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, the advanced ones last."""
+        parameters = self.get_params(ctx)
+        advanced = [one for one in parameters if isinstance(one, AdvancedOption)]
+        basic = [one for one in parameters if one not in advanced]
+        for title, section in (("Options", basic), ("Advanced options", advanced)):
+            records = [record for one in section if (record := one.get_help_record(ctx)) is not None]
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+
+
 workspace_option = click.option(
     "--workspace",
     metavar="FOLDER",
@@ -148,9 +167,10 @@ def check_output_file(option: str, path: Path | None, suffixes: Sequence[str]) -
 
 def _option(name: str, hint: Any, default: Any, info: OptionInfo) -> Callable[[Command], Command]:
     flag = name.replace("_", "-")
+    kind = AdvancedOption if info.advanced else click.Option
     if hint is bool:
-        return click.option(f"--{flag}/--no-{flag}", name, default=None, help=_help(default, info))
-    return click.option(f"--{flag}", name, type=str, metavar=_metavar(hint, info), help=_help(default, info))
+        return click.option(f"--{flag}/--no-{flag}", name, cls=kind, default=None, help=_help(default, info))
+    return click.option(f"--{flag}", name, cls=kind, type=str, metavar=_metavar(hint, info), help=_help(default, info))
 
 
 def _metavar(hint: Any, info: OptionInfo) -> str:

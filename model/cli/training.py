@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from model.cli.options import (
+    TrainingCommand,
     config_file_option,
     config_options,
     current_workspace,
@@ -19,7 +20,7 @@ from model.config import TrainConfig
 from model.training_result import TrainingResult
 
 
-@click.command()
+@click.command(cls=TrainingCommand)
 @config_options(TrainConfig)
 @config_file_option
 @json_option

@@ -9,6 +9,7 @@ import click
 from model import durable
 from model.cli.options import (
     PathOrRemote,
+    TrainingCommand,
     check_output_file,
     config_file_option,
     config_options,
@@ -27,7 +28,7 @@ from model.training_result import TrainingResult, TuningResult
 _OF_TUNING = ("resume", "tune_minutes", "tune_backbones")
 
 
-@click.command(short_help="Search backbones and options, then train the best.")
+@click.command(cls=TrainingCommand, short_help="Search backbones and options, then train the best.")
 @click.option(
     "--minutes",
     "tune_minutes",

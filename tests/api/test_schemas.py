@@ -10,7 +10,7 @@ from marshmallow import Schema, ValidationError, fields
 
 import api
 from api.schemas import NeighbourSchema, PredictionSchema, predict_fields
-from model.config import RENAMED_OPTIONS, PredictConfig, TrainConfig, options_of
+from model.config import BASIC_OPTIONS, RENAMED_OPTIONS, PredictConfig, TrainConfig, options_of
 from model.dataset.images import FORMAT_NAMES, decode_image
 from model.errors import ConfigError, ImageError
 from model.results import Neighbour, Prediction
@@ -117,3 +117,17 @@ def test_refusal_lists_the_formats_that_the_service_and_the_guide_list() -> None
     guide = Path(__file__).resolve().parents[2] / "docs" / "datasets.md"
     *others, last = FORMAT_NAMES.split(", ")
     assert f"{', '.join(others)} and {last}, whatever the file is called" in " ".join(guide.read_text().split())
+
+
+def test_the_training_form_begins_with_the_basic_options() -> None:
+    arguments = api.get_train_args()
+    basic = BASIC_OPTIONS[TrainConfig]
+    assert len(basic) == 6
+    assert tuple(arguments)[: len(basic)] == basic
+    for name, field in arguments.items():
+        marked = field.metadata["description"].startswith(("Advanced. ", "Deprecated: "))
+        assert marked == (name not in basic), name
+
+
+def test_no_option_of_a_prediction_is_advanced() -> None:
+    assert not any("Advanced" in field.metadata["description"] for field in api.get_predict_args().values())

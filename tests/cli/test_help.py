@@ -1,12 +1,16 @@
 """`--help` is fast and imports no heavy library."""
 
 import os
+import re
 import resource
 import subprocess
 import sys
 
 import pytest
+from click.testing import CliRunner
 
+from model.cli.command import topgraft
+from model.config import BASIC_OPTIONS, TrainConfig, options_of
 from tests.support.command import COMMAND, ROOT, Run
 from tests.test_floors import HEAVY
 
@@ -60,3 +64,18 @@ def test_help_of_train_shows_defaults_bounds_and_choices(run: Run) -> None:
     assert "--resize squash|pad|crop" in shown
     assert "default: EfficientNetLite0" in shown
     assert "32 to 1024" in shown
+
+
+@pytest.mark.parametrize("subcommand", ["train", "tune"])
+def test_advanced_options_have_a_section_of_their_own(subcommand: str) -> None:
+    shown = CliRunner().invoke(topgraft, [subcommand, "--help"]).output
+    basic, advanced = (
+        re.findall(r"^  --([a-z0-9-]+)", section, re.M) for section in shown.partition("\nAdvanced options:\n")[::2]
+    )
+    names = [name.replace("_", "-") for name in options_of(TrainConfig)]
+    expected = [name.replace("_", "-") for name in BASIC_OPTIONS[TrainConfig]]
+    assert [name for name in basic if name in expected] == [name for name in expected if name in basic]
+    assert {"dataset", "name", "preset", "json", "workspace"} <= set(basic)
+    assert [name for name in advanced if name in names] == advanced
+    assert not set(advanced) & set(basic) and {"seed", "epochs", "folds"} <= set(advanced)
+    assert "Advanced. " not in shown
