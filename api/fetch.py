@@ -21,12 +21,13 @@ from yarl import URL
 from api.data_uri import decode_data_uri
 from api.public_addresses import find_addresses
 from api.temporary import FULL
+from model.addresses import redacted, without_credentials
 from model.errors import FetchError, FetchTooLargeError
 from model.files.browsing import printable
+from model.received import MAX_QUOTED, quoted
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MAX_URL = 8192
-_MAX_SHOWN = 200
 _SAFE = "/%:@!$&'()*+,;=~"
 _HEADERS = {"User-Agent": "topgraft", "Accept-Encoding": "identity", "Connection": "close"}
 
@@ -87,27 +88,33 @@ def _check_characters(url: str) -> None:
 def _redirected(url: str, location: str) -> str:
     _check_characters(location)
     try:
-        return urllib.parse.urljoin(url, location)
+        target = urllib.parse.urljoin(url, location)
+        is_insecure = urllib.parse.urlsplit(url).scheme == "https" and urllib.parse.urlsplit(target).scheme == "http"
     except ValueError as error:
-        raise FetchError(
-            f"url: expected a redirect to http://HOST/PATH, received {location[:_MAX_SHOWN]!r}."
-        ) from error
+        raise FetchError(f"url: expected a redirect to http://HOST/PATH, received {_shown(location)}.") from error
+    if is_insecure:
+        raise FetchError(f"url: expected redirects of https to https, received one to {_shown(target)}.")
+    return target
+
+
+def _shown(url: str) -> str:
+    return quoted(without_credentials(url))
 
 
 def _parse(url: str, ports: Container[int]) -> URL:
     if len(url) > _MAX_URL:
         raise FetchError(f"url: expected at most {_MAX_URL} characters, received {len(url)}.")
     if any(character <= " " or character in "\\\x7f" for character in url):
-        raise FetchError(f"url: expected no spaces, control characters or backslashes, received {url[:_MAX_SHOWN]!r}.")
+        raise FetchError(f"url: expected no spaces, control characters or backslashes, received {_shown(url)}.")
     try:
         parts = urllib.parse.urlsplit(url)
         port = parts.port
         host = parts.hostname or ""
         host = host if ":" in host else host.encode("idna").decode()
     except ValueError as error:
-        raise FetchError(f"url: expected http://HOST/PATH, received {url[:_MAX_SHOWN]!r}: {error}.") from error
+        raise FetchError(f"url: expected http://HOST/PATH, received {_shown(url)}.") from error
     if parts.scheme not in ("http", "https") or not host:
-        raise FetchError(f"url: expected an http, https or data URI, received {url[:_MAX_SHOWN]!r}.")
+        raise FetchError(f"url: expected an http, https or data URI, received {_shown(url)}.")
     if parts.username is not None or parts.password is not None:
         raise FetchError("url: expected no user name or password in it. Use a public or pre-signed address.")
     if "%" in host:
@@ -194,7 +201,7 @@ def _check_head(response: aiohttp.ClientResponse, host: str) -> None:
 
 def _printable(text: str) -> str:
     """Text from an unknown server on one line, safe for a log."""
-    line = " ".join(text[:_MAX_SHOWN].split())
+    line = " ".join(redacted(text)[:MAX_QUOTED].split())
     return "".join(character if character.isprintable() else "?" for character in line)
 
 

@@ -21,6 +21,7 @@ from api.negotiation import negotiate_content_type
 from api.temporary import explain_temporary_errors
 from api.training_list import limit_trainings
 from model import environment
+from model.addresses import redact_logs
 from model.errors import TopgraftError, TrainingStoppedError
 from model.received import quoted
 
@@ -41,6 +42,7 @@ def guard_server() -> None:
     application: web.Application | None = getattr(server, "APP", None)
     if application is not None and not application.frozen and check_request not in application.middlewares:
         application.middlewares.extend(MIDDLEWARES)
+        redact_logs()
 
 
 @web.middleware

@@ -35,9 +35,14 @@ def is_public(address: str) -> bool:
         embedded = ip.ipv4_mapped or (ipaddress.IPv4Address(ip.packed[-4:]) if ip in _NAT64 else None)
         if embedded is not None:
             return is_public(str(embedded))
-        if ip not in _GLOBAL_UNICAST:
+        if ip not in _GLOBAL_UNICAST or (_is_isatap(ip) and not is_public(str(ipaddress.IPv4Address(ip.packed[-4:])))):
             return False
     return ip.is_global and not ip.is_multicast and not any(ip in network for network in _NOT_PUBLIC)
+
+
+def _is_isatap(ip: ipaddress.IPv6Address) -> bool:
+    """Whether an address embeds an IPv4 address by RFC 5214; its prefix can be that of any network."""
+    return ip.packed[8:12] in (b"\x00\x00\x5e\xfe", b"\x02\x00\x5e\xfe")
 
 
 def find_addresses(host: str, port: int, deadline: float, private: bool) -> list[str]:

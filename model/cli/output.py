@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from model import durable
+from model.addresses import redact_logs
 from model.results import SECONDS_LEFT, Progress
 from model.storage.interface import DOWNLOAD, UPLOAD, VERIFY
 
@@ -37,6 +38,7 @@ def log_to_stderr() -> None:
     handler = StderrHandler()
     handler.setFormatter(logging.Formatter("%(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    redact_logs()
     logging.getLogger("model").setLevel(logging.INFO)
 
 

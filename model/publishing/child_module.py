@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from model import durable
+from model.addresses import redacted
 from model.backbones import BACKBONES
 from model.bundle import Bundle
 from model.errors import ConfigError
@@ -244,7 +245,9 @@ def _initialise(directory: Path) -> None:
         subprocess.run(command, cwd=directory, check=True, capture_output=True, text=True)
     except (OSError, subprocess.CalledProcessError) as error:
         reason = getattr(error, "stderr", "") or str(error)
-        raise ConfigError(f"git: expected to make {directory} a repository, received: {reason.strip()}.") from error
+        raise ConfigError(
+            f"git: expected to make {directory} a repository, received: {redacted(reason.strip())}."
+        ) from error
 
 
 def _to_do(bundle: Bundle, options: ChildOptions) -> tuple[str, ...]:

@@ -12,9 +12,10 @@ from typing import IO
 
 import requests
 
-from model.addresses import without_credentials
+from model.addresses import redacted, without_credentials
 from model.errors import FetchError, FetchTooLargeError, StorageBusyError, StorageDamagedError, StorageUnreachableError
 from model.files.checksums import file_sha256
+from model.received import quoted
 from model.results import Progress, no_progress
 from model.storage.failures import with_retries
 
@@ -51,7 +52,7 @@ def download(
         StorageBusyError, StorageUnreachableError: the server did not respond, also after retries.
         StorageDamagedError: the content has another sha256.
     """
-    _require_safe(url, sha256)
+    _require_safe(url, bool(sha256))
     shown = without_credentials(url)
     with open(path, "xb") as stream:
         with_retries(lambda: _fetch(url, shown, stream, bool(sha256), progress, password))
@@ -64,15 +65,15 @@ def download(
     return received
 
 
-def _require_safe(url: str, sha256: str) -> None:
+def _require_safe(url: str, has_checksum: bool) -> None:
     try:
         parts = urllib.parse.urlsplit(url)
         host = parts.hostname or ""
     except ValueError as error:
-        raise FetchError(f"url: expected https://HOST/PATH, received {url[:200]!r}: {error}.") from error
+        raise FetchError(f"url: expected https://HOST/PATH, received {quoted(without_credentials(url))}.") from error
     if parts.scheme.lower() not in ("https", "http") or not host:
-        raise FetchError(f"url: expected https://HOST/PATH, received {without_credentials(url)[:200]!r}.")
-    if parts.scheme.lower() == "http" and not sha256 and not is_this_machine(host):
+        raise FetchError(f"url: expected https://HOST/PATH, received {quoted(without_credentials(url))}.")
+    if parts.scheme.lower() == "http" and not has_checksum and not is_this_machine(host):
         raise FetchError(
             f"{without_credentials(url)}: expected https, because http content can be changed on the way. Use https, "
             "or give the sha256 of the content."
@@ -87,6 +88,36 @@ def is_this_machine(host: str) -> bool:
         return host == "localhost"
 
 
+class _Session(requests.Session):
+    """Session in which every redirect is checked before it is followed.
+
+    Args:
+        has_checksum: whether a checksum proves the content unchanged, so that http is acceptable.
+    """
+
+    def __init__(self, has_checksum: bool) -> None:
+        super().__init__()
+        self.max_redirects = _REDIRECTS
+        self._has_checksum = has_checksum
+
+    def get_redirect_target(self, resp: requests.Response) -> str | None:
+        """The location of a redirect.
+
+        Raises:
+            FetchError: it leads to http, or to no web server.
+        """
+        target = super().get_redirect_target(resp)
+        if target is not None:
+            try:
+                location = urllib.parse.urljoin(resp.url, target)
+            except ValueError as error:
+                raise FetchError(
+                    f"url: expected a redirect to https://HOST/PATH, received {quoted(target)}."
+                ) from error
+            _require_safe(location, self._has_checksum)
+        return target
+
+
 def _fetch(
     url: str, shown: str, stream: IO[bytes], has_checksum: bool, progress: Progress, password: str | None
 ) -> None:
@@ -96,22 +127,21 @@ def _fetch(
     if done:
         headers["Range"] = f"bytes={done}-"
     try:
-        with requests.Session() as session:
-            session.max_redirects = _REDIRECTS
-            with session.get(
+        with (
+            _Session(has_checksum) as session,
+            session.get(
                 url,
                 headers=headers,
                 auth=("anonymous", password) if password else _no_credentials,
                 stream=True,
                 timeout=(_SECONDS_TO_CONNECT, _SECONDS_OF_SILENCE),
-            ) as answer:
-                if urllib.parse.urlsplit(answer.url).scheme != urllib.parse.urlsplit(url).scheme and not has_checksum:
-                    _require_safe(answer.url, "")
-                _check_status(answer, shown, bool(done))
-                if answer.status_code == 200:
-                    stream.seek(0)
-                    stream.truncate()
-                _copy(answer, stream, shown, progress)
+            ) as answer,
+        ):
+            _check_status(answer, shown, bool(done))
+            if answer.status_code == 200:
+                stream.seek(0)
+                stream.truncate()
+            _copy(answer, stream, shown, progress)
     except (requests.exceptions.SSLError, requests.TooManyRedirects, requests.exceptions.InvalidURL) as error:
         raise FetchError(f"{shown}: cannot be fetched: {_reason(error)}. Check the URL.") from error
     except requests.RequestException as error:
@@ -153,4 +183,4 @@ def _copy(answer: requests.Response, stream: IO[bytes], shown: str, progress: Pr
 
 
 def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    return " ".join(redacted(str(error)).split())[:300] or type(error).__name__

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from model import errors
-from model.addresses import without_credentials
+from model.addresses import redacted
 from model.errors import StorageBusyError, StorageError, StorageUnreachableError
 
 Result = TypeVar("Result")
@@ -203,7 +203,7 @@ def _level_and_text(line: str) -> tuple[str, str]:
 
 
 def _shown(message: str) -> str:
-    return re.sub(r"\w+://[^\s\"'<>]+", lambda address: without_credentials(address[0]), _line(message))
+    return redacted(_line(message))
 
 
 def _without_names(message: str, names: Iterable[str]) -> str:

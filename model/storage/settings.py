@@ -17,6 +17,7 @@ from pathlib import Path
 from model.addresses import without_credentials
 from model.environment import set_variables, unset_blank
 from model.errors import StorageSettingsError
+from model.received import quoted
 from model.storage.failures import failure
 
 INSTALL = "Run pip install 'topgraft[storage]', or see rclone.org/install"
@@ -143,12 +144,12 @@ def wrong_url(settings: dict[str, str]) -> str:
         return ""
     shown = without_credentials(url)
     if not re.match(r"https?://[^/]", url):
-        return f"url: expected https://HOST/..., received {shown!r}"
+        return f"url: expected https://HOST/..., received {quoted(shown)}"
     if settings.get("vendor") == "nextcloud" and not re.search(r"/dav/files/[^/]+/?$", url):
         base = re.sub(r"/(remote\.php|public\.php|index\.php)(/.*)?$", "", shown).rstrip("/")
         return (
             f"url: expected {base}/remote.php/dav/files/USER with the user's name at its end, as vendor nextcloud "
-            f"needs it, received {shown!r}"
+            f"needs it, received {quoted(shown)}"
         )
     return ""
 

@@ -19,6 +19,7 @@ from mlflow.entities import Metric, Param, Run
 from mlflow.exceptions import MlflowException
 from mlflow.utils.validation import MAX_METRICS_PER_BATCH, MAX_PARAMS_TAGS_PER_BATCH
 
+from model.addresses import redacted
 from model.bundle import Bundle, Manifest, file_record, open_bundle
 from model.bundle_files import MANIFEST, PREDICTIONS, REPORT, RESULTS
 from model.errors import TrackingError
@@ -234,7 +235,7 @@ def _reason(error: BaseException) -> tuple[str, int]:
     before = error.__cause__ or error.__context__
     if before is not None and not status:
         return _reason(before)
-    text = str(error) or type(error).__name__
+    text = redacted(str(error)) or type(error).__name__
     return text[:_MAX_REASON].rstrip(". \n"), status
 
 
