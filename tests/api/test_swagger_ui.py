@@ -46,7 +46,7 @@ def page(server: Server) -> "Iterator[playwright.Page]":
 
 def test_a_model_is_trained_and_used_in_swagger_ui(page: "playwright.Page", server: Server) -> None:
     train = _start_training(page, "demo", "traffic-signs")
-    _screenshot(page, "swagger-train.png", train.block.locator(".opblock-summary"), train.row("weights"))
+    _screenshot(page, "swagger-train.png", train.block.locator(".opblock-summary"), train.row("images_directory"))
     _wait_until_trained(page, train)
     photo = {"name": "street.jpg", "mimeType": "image/jpeg", "buffer": _unseen_photo(server.home / "data" / "demo")}
     predict = Operation(page, "post", "predict/")
