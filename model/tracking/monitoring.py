@@ -47,14 +47,19 @@ def start_tensorboard(models: Path) -> "subprocess.Popen[bytes] | None":
 def tensorboard_url(models: Path) -> str | None:
     """URL of the TensorBoard that a worker of this machine has started for the folder of models; None if none runs.
 
-    Takes a millisecond: TensorBoard records each of its processes in the temporary folder.
+    Takes a millisecond: TensorBoard records each of its processes in the temporary folder, and creates a folder for it.
     """
     if importlib.util.find_spec("tensorboard") is None:
         return None
     import psutil
     from tensorboard import manager
 
-    ports = [one.port for one in manager.get_all() if one.logdir == str(models) and psutil.pid_exists(one.pid)]
+    try:
+        recorded = manager.get_all()
+    except OSError as error:
+        log.debug("the addresses of TensorBoard cannot be read: %s", error)
+        return None
+    ports = [one.port for one in recorded if one.logdir == str(models) and psutil.pid_exists(one.pid)]
     return Address(TENSORBOARD_HOST.read(), ports[-1], "/").url if ports else None
 
 

@@ -87,6 +87,12 @@ def test_tensorboard_is_not_started_on_a_port_in_use(
     assert "in use" in caplog.text
 
 
+def test_without_a_temporary_folder_there_is_no_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "file" / "folder"))
+    assert tensorboard_url(tmp_path) is None
+
+
 def test_an_invalid_port_falls_back_to_the_default(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
