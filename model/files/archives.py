@@ -4,10 +4,15 @@ An archive with a path that leads outside, a link, a device or a repeated name i
 files remain on disk.
 """
 
+import bz2
 import contextlib
+import io
+import lzma
 import os
 import shutil
+import tarfile
 import uuid
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO
@@ -19,6 +24,14 @@ from model.files.tar_members import decompressed, iter_tar_members
 from model.files.zip_members import as_stream, checked_infos, iter_zip_members, open_member, open_zip
 
 _SIGNATURE_BYTES = 512
+_LOCAL_HEADER, _LOCAL_LENGTH, _LOCAL_NAME = b"PK\x03\x04", slice(26, 28), 30
+_FIRST_BYTES = 1 << 16
+# Of the beginning of a stream, which is incomplete.
+_DECOMPRESSORS: dict[bytes, Callable[[bytes], bytes]] = {
+    b"\xfd7zXZ\x00": lambda content: lzma.LZMADecompressor().decompress(content, _FIRST_BYTES),
+    b"\x1f\x8b": lambda content: zlib.decompressobj(31).decompress(content, _FIRST_BYTES),
+    b"BZh": lambda content: bz2.BZ2Decompressor().decompress(content, _FIRST_BYTES),
+}
 
 
 def is_archive(path: Path) -> bool:
@@ -58,6 +71,22 @@ def unpack_archive(archive: Path, directory: Path, limits: ArchiveLimits = DATAS
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return directory
+
+
+def first_name(beginning: bytes) -> str | None:
+    """Name of the first member of an archive, from its first bytes; None if they do not contain it."""
+    try:
+        if beginning.startswith(_LOCAL_HEADER):
+            start, length = _LOCAL_NAME, int.from_bytes(beginning[_LOCAL_LENGTH], "little")
+            name = beginning[start : start + length]
+            return name.decode() if name and len(name) == length else None
+        decompress = next((new for begins, new in _DECOMPRESSORS.items() if beginning.startswith(begins)), None)
+        content = decompress(beginning) if decompress else beginning
+        with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:
+            member = archive.next()
+            return member.name if member else None
+    except (OSError, EOFError, ValueError, RecursionError, lzma.LZMAError, zlib.error, tarfile.TarError):
+        return None
 
 
 def iter_zip_images(

@@ -8,18 +8,23 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from model.bundle_files import BUNDLE_FILES, MANIFEST
 from model.config import is_model_name
 from model.errors import ArchiveError, ConfigError, ModelError
-from model.files.archives import is_archive, unpack_archive
+from model.files.archives import first_name, is_archive, unpack_archive
 from model.importing.bundle_import import Imported, find_bundle_folder, import_bundle
-from model.importing.imgclas import EXPECTED, TrainedFolder, find_trained_folder, read_trained_folder
-from model.importing.sources import local_source
+from model.importing.imgclas import CHECKPOINTS, EXPECTED, TrainedFolder, find_trained_folder, read_trained_folder
+from model.importing.sources import local_source, require_listed_sha256
 from model.received import quoted
 from model.results import Progress, no_progress
 from model.runs import Run, start_import
+from model.runs.starting import check_name
 from model.training_result import ImportResult
 from model.workspace import Workspace
 
+# Files and folders at the top of a model.
+_MODEL_FILES = {row.path.rstrip("/") for row in BUNDLE_FILES} | {MANIFEST, CHECKPOINTS, "conf"}
+_NAMES_SHOWN = 5
 _ARCHIVE_SUFFIXES = re.compile(r"(\.tar)?\.(xz|gz|bz2|tgz|txz|tar|zip)$", re.IGNORECASE)
 
 
@@ -40,7 +45,15 @@ def import_model(
         FetchError, StorageError: the source could not be downloaded, or has another sha256.
     """
     clock = time.perf_counter()
-    with local_source(str(source), sha256, progress) as path, _unpacked(path) as root:
+    if name:
+        _require_name(name)
+        check_name(name, workspace)
+
+    def check_beginning(beginning: bytes) -> None:
+        if not name and (found := _model_name(beginning)):
+            check_name(found, workspace)
+
+    with local_source(str(source), sha256, progress, check_beginning) as path, _unpacked(path) as root:
         bundle_folder = find_bundle_folder(root)
         if bundle_folder is not None:
             with _importing_as(
@@ -78,11 +91,7 @@ def _importing_as(name: str, workspace: Workspace) -> Iterator[Run]:
     Raises:
         ConfigError: the name is in use, or invalid.
     """
-    if not is_model_name(name):
-        raise ConfigError(
-            "name: expected at most 100 letters, digits, '.', '-' or '_', beginning with a letter or digit, and not "
-            f"'latest'. Received: {quoted(name)}. Choose one with --name."
-        )
+    _require_name(name)
     run = start_import(name, workspace)
     with run.lock:
         try:
@@ -92,6 +101,21 @@ def _importing_as(name: str, workspace: Workspace) -> Iterator[Run]:
         except BaseException:
             shutil.rmtree(run.directory, ignore_errors=True)
             raise
+
+
+def _require_name(name: str) -> None:
+    if not is_model_name(name):
+        raise ConfigError(
+            "name: expected at most 100 letters, digits, '.', '-' or '_', beginning with a letter or digit, and not "
+            f"'latest'. Received: {quoted(name)}. Choose one with --name."
+        )
+
+
+def _model_name(beginning: bytes) -> str:
+    """Name that an archive gives its model, from its first bytes; empty if they do not tell."""
+    folder, _, inside = (first_name(beginning) or "").removeprefix("./").partition("/")
+    is_model = inside.partition("/")[0] in _MODEL_FILES and is_model_name(folder)
+    return folder if is_model else ""
 
 
 @contextlib.contextmanager
@@ -104,9 +128,30 @@ def _unpacked(source: Path) -> Iterator[Path]:
         raise ModelError(f"{source}: expected {EXPECTED}\nfound {found}")
     with tempfile.TemporaryDirectory(prefix="topgraft-import-") as directory:
         try:
-            yield unpack_archive(source, Path(directory) / "unpacked")
+            root = unpack_archive(source, Path(directory) / "unpacked")
+            inner = _inner_archive(root, source)
+            yield unpack_archive(inner, Path(directory) / "inner" / inner.name) if inner else root
         except ArchiveError as error:
             raise ModelError(error.message) from error
+
+
+def _inner_archive(root: Path, source: Path) -> Path | None:
+    """The archive in an unpacked archive that is no model, such as the zip of a shared folder; None if it has none.
+
+    Raises:
+        ModelError: it has several.
+        ModelDamagedError: it does not match its checksum file.
+    """
+    if find_bundle_folder(root) is not None:
+        return None
+    # A file .keras or .npz is a zip, too.
+    archives = sorted(path for path in root.rglob("*") if _ARCHIVE_SUFFIXES.search(path.name) and is_archive(path))
+    if len(archives) > 1:
+        names = ", ".join(path.relative_to(root).as_posix() for path in archives[:_NAMES_SHOWN])
+        raise ModelError(f"{source}: expected one model, found several archives: {names}. Import one of them.")
+    if archives:
+        require_listed_sha256(archives[0])
+    return archives[0] if archives else None
 
 
 def _name(requested: str, folder: TrainedFolder, source: Path, root: Path) -> str:

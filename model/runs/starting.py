@@ -149,6 +149,18 @@ def _remove_remains(workspace: Workspace) -> None:
             shutil.rmtree(directory, ignore_errors=True)
 
 
+def check_name(name: str, workspace: Workspace) -> None:
+    """Check that no model or training has this name, before the work for a new one.
+
+    Raises:
+        ConfigError: one has it; the message states how to resume or remove it.
+    """
+    workspace.running.mkdir(parents=True, exist_ok=True)
+    with lock_workspace(workspace):
+        _remove_remains(workspace)
+        _free_name(name, workspace)
+
+
 def _free_name(requested: str, workspace: Workspace) -> str:
     def taken(name: str) -> bool:
         return (workspace.models / name).exists() or (workspace.running / name).exists()

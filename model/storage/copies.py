@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from model.storage import open_storage
 from model.storage.places import is_remote, parse_place
 from model.storage.pulling import pulled_copy
 from model.workspace import Workspace, cache_directory
+
+_BEGINNING_BYTES = 1 << 16
 
 
 @contextmanager
@@ -95,11 +97,17 @@ def local_paths(named: Sequence[str], user: str, progress: Progress = no_progres
 
 
 @contextmanager
-def local_file(where: str, progress: Progress = no_progress, sibling_suffixes: Sequence[str] = ()) -> Iterator[Path]:
+def local_file(
+    where: str,
+    progress: Progress = no_progress,
+    sibling_suffixes: Sequence[str] = (),
+    check_beginning: Callable[[bytes], object] | None = None,
+) -> Iterator[Path]:
     """Local path of a file or folder; for `remote:path` a copy that exists while the block runs.
 
     Args:
         sibling_suffixes: suffixes of sibling files that are fetched, too, if they exist, such as `.sha256`.
+        check_beginning: called with the first bytes of a remote file before it is fetched.
 
     Raises:
         StorageError: the download failed.
@@ -113,6 +121,8 @@ def local_file(where: str, progress: Progress = no_progress, sibling_suffixes: S
         entry = storage.entry()
         if entry is None:
             raise StorageNotFoundError(f"{where}: expected a file, found nothing (404). Check the path.")
+        if check_beginning is not None and not entry.is_folder:
+            check_beginning(storage.beginning("", _BEGINNING_BYTES))
         for suffix in sibling_suffixes if not entry.is_folder else ():
             sibling = open_storage(f"{where}{suffix}")
             if sibling.exists():

@@ -7,6 +7,7 @@ user can reach, also through the proxies of the environment. An interrupted tran
 import ipaddress
 import logging
 import urllib.parse
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -18,6 +19,7 @@ from model.files.checksums import file_sha256
 from model.received import quoted
 from model.results import Progress, no_progress
 from model.storage.failures import with_retries
+from model.storage.links import download_url, page_received
 
 MAX_BYTES = 8 * 1024**3
 PHASE = "download"
@@ -28,6 +30,8 @@ _REDIRECTS = 5
 _BUSY = frozenset({423, 425, 429, 500, 502, 503, 504})
 _KILOBYTE = 1000
 
+Check = Callable[[bytes], object]
+
 log = logging.getLogger(__name__)
 
 
@@ -37,25 +41,33 @@ def is_url(source: str) -> bool:
 
 
 def download(
-    url: str, path: Path, sha256: str = "", progress: Progress = no_progress, password: str | None = None
+    url: str,
+    path: Path,
+    sha256: str = "",
+    progress: Progress = no_progress,
+    password: str | None = None,
+    check_beginning: Check | None = None,
 ) -> str:
     """Download a URL into the new file `path`; return the sha256 of the content, in hexadecimal.
+
+    A link to a page of a known form, such as a public link of Nextcloud, is replaced by that of its file.
 
     Args:
         url: https; http is accepted for this machine, and with a sha256 that proves the content unchanged.
         sha256: required checksum of the content; empty accepts any content.
         progress: called with the phase `download`, in kilobytes.
         password: password of a public link of Nextcloud; None or empty if it has none.
+        check_beginning: called with the first bytes, before the rest is downloaded; its error ends the download.
 
     Raises:
-        FetchError: the URL is invalid, not found, refused, or not safe to use.
+        FetchError: the URL is invalid, not found, refused, not safe to use, or leads to a web page.
         StorageBusyError, StorageUnreachableError: the server did not respond, also after retries.
         StorageDamagedError: the content has another sha256.
     """
     _require_safe(url, bool(sha256))
-    shown = without_credentials(url)
+    shown, location = without_credentials(url), download_url(url)
     with open(path, "xb") as stream:
-        with_retries(lambda: _fetch(url, shown, stream, bool(sha256), progress, password))
+        with_retries(lambda: _fetch(location, shown, stream, bool(sha256), progress, password, check_beginning))
     received = file_sha256(path)
     if sha256 and received != sha256.lower():
         raise StorageDamagedError(
@@ -119,7 +131,13 @@ class _Session(requests.Session):
 
 
 def _fetch(
-    url: str, shown: str, stream: IO[bytes], has_checksum: bool, progress: Progress, password: str | None
+    url: str,
+    shown: str,
+    stream: IO[bytes],
+    has_checksum: bool,
+    progress: Progress,
+    password: str | None,
+    check_beginning: Check | None,
 ) -> None:
     """Fetch the part that is not in `stream` yet."""
     done = stream.seek(0, 2)
@@ -141,7 +159,13 @@ def _fetch(
             if answer.status_code == 200:
                 stream.seek(0)
                 stream.truncate()
-            _copy(answer, stream, shown, progress)
+
+            def check(beginning: bytes) -> None:
+                _require_file(answer, shown, beginning, has_checksum)
+                if check_beginning is not None:
+                    check_beginning(beginning)
+
+            _copy(answer, stream, shown, progress, check)
     except (requests.exceptions.SSLError, requests.TooManyRedirects, requests.exceptions.InvalidURL) as error:
         raise FetchError(f"{shown}: cannot be fetched: {_reason(error)}. Check the URL.") from error
     except requests.RequestException as error:
@@ -165,10 +189,19 @@ def _check_status(answer: requests.Response, shown: str, resumed: bool) -> None:
     raise FetchError(f"{message} {hints.get(answer.status_code, 'Check the URL.')}")
 
 
-def _copy(answer: requests.Response, stream: IO[bytes], shown: str, progress: Progress) -> None:
+def _require_file(answer: requests.Response, shown: str, beginning: bytes, has_checksum: bool) -> None:
+    """Refuse a web page in place of a file: of a login, a password, or a preview."""
+    message = page_received(shown, answer.url, answer.headers.get("Content-Type", ""), beginning)
+    if message:
+        raise (StorageDamagedError if has_checksum else FetchError)(message)
+
+
+def _copy(answer: requests.Response, stream: IO[bytes], shown: str, progress: Progress, check: Check) -> None:
     done = stream.tell()
     total = done + int(answer.headers.get("Content-Length") or 0)
     for block in answer.iter_content(_BLOCK):
+        if not stream.tell():
+            check(block)
         stream.write(block)
         done += len(block)
         if done > MAX_BYTES:

@@ -63,6 +63,9 @@ class Storage(Protocol):
             entry: result of `self.entry(name)` if known, which saves a request.
         """
 
+    def beginning(self, name: str, count: int) -> bytes:
+        """The first bytes of a file, at most `count`."""
+
     def require_space(self, size: int) -> None:
         """Check, before the work for an upload, that the storage answers this user and has space for so many bytes.
 

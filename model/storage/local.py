@@ -72,6 +72,11 @@ class Local:
             raise
         durable.write_bytes(local_checksum, new)
 
+    def beginning(self, name: str, count: int) -> bytes:
+        """The first bytes of a file, at most `count`."""
+        with open(self._path(name), "rb") as stream:
+            return stream.read(count)
+
     def require_space(self, size: int) -> None:
         """Check that the disk has space for so many bytes."""
         free = self.space()

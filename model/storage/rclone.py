@@ -94,6 +94,11 @@ class Rclone:
             return
         upload_file(source, place, self._settings, progress, checksum)
 
+    def beginning(self, name: str, count: int) -> bytes:
+        """The first bytes of a file, at most `count`."""
+        place = self._root / name
+        return self._run(f"read {place}", ["cat", "--count", str(count), str(place)])
+
     def require_space(self, size: int) -> None:
         """Check that the server answers this user, and has space for so many bytes if it reports that."""
         if not self._reports_space_for(size):

@@ -36,13 +36,6 @@ class Touch:
         return Path.touch, (self.path,)
 
 
-@pytest.fixture
-def other_workspace(tmp_path: Path) -> Workspace:
-    """Another workspace, empty."""
-    (tmp_path / "elsewhere" / "models").mkdir(parents=True)
-    return Workspace(tmp_path / "elsewhere")
-
-
 def test_an_imported_model_equals_the_exported_one_and_exports_to_the_same_bytes(
     bundle: Bundle, other_workspace: Workspace, tmp_path: Path
 ) -> None:
