@@ -61,7 +61,7 @@ class NotAcceptable(ApiError, web.HTTPNotAcceptable):
 
 
 class TooLarge(ApiError, web.HTTPRequestEntityTooLarge):
-    """413: more bytes or pixels than allowed."""
+    """413: more bytes or pixels than allowed, or an image that takes longer to decode."""
 
 
 class NotAnImage(ApiError, web.HTTPUnsupportedMediaType):
@@ -98,6 +98,7 @@ HTTP_ERRORS: dict[type[errors.TopgraftError], type[ApiError]] = {
     errors.ArchiveTooLargeError: TooLarge,
     errors.ImageError: NotAnImage,
     errors.ImageTooLargeError: TooLarge,
+    errors.ImageTooSlowError: TooLarge,
     errors.ImageNotSupportedError: NotAnImage,
     errors.ModelError: Unavailable,
     errors.ModelNotFoundError: NotFound,

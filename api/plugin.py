@@ -10,7 +10,7 @@ import importlib.metadata
 import io
 import logging
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from marshmallow import fields
 
@@ -38,7 +38,7 @@ from model import environment
 from model.bundle_files import REPORT
 from model.config import LATEST, PredictConfig, TrainConfig, non_default_options
 from model.durable import to_json
-from model.errors import NothingTrainedError, TopgraftError, TrainingError
+from model.errors import ImageError, NothingTrainedError, TopgraftError, TrainingError
 from model.presets import changed_options, train_config
 from model.received import quoted
 from model.registry import RegisteredModel
@@ -177,12 +177,16 @@ def predict(
 
 
 def _predictions(predictor: "Predictor", photos: Photos, config: PredictConfig) -> Iterator[Prediction]:
-    """Predict each image; the error of a single image is raised instead of returned."""
-    for prediction in predictor.predict_stream(photos.images, config):
-        if prediction.error is not None and photos.single is not None:
-            predictor.decode(photos.single)  # raises the error, whose class determines the status
-        yield prediction
+    """Predict each image; the error of a single image is raised instead of returned, its class gives the status."""
+    from model.serving.predictor import failed_prediction
+
+    on_error = failed_prediction if photos.single is None else _raise
+    yield from predictor.predict_stream(photos.images, config, on_error=on_error)
     yield from photos.unreadable
+
+
+def _raise(_photo: object, error: ImageError) -> NoReturn:
+    raise error
 
 
 def _changed_options(config: TrainConfig) -> str:

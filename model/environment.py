@@ -23,7 +23,7 @@ from model.environment_variable import (
 
 WEB_PORTS = frozenset((80, 443))
 
-_FOLDERS, _SERVICE, _TRAINING = "Folders", "Service", "Training"
+_FOLDERS, _SERVICE, _PHOTOS, _TRAINING = "Folders", "Service", "Photos", "Training"
 _STORAGE, _MLFLOW, _PLATFORM = "Remote storage", "MLflow", "Platform and libraries"
 
 HOME: Variable[Path | None] = Variable(
@@ -117,6 +117,16 @@ WORKERS = Variable(
     "Number of workers of `deepaas-run` without `--workers`; 2 in the Docker image.",
     _SERVICE,
     shown="1",
+)
+
+PHOTO_SECONDS = Variable(
+    "TOPGRAFT_PHOTO_SECONDS",
+    SECONDS,
+    10.0,
+    "Time limit for decoding one photo; the photo then counts as one that cannot be decoded. It is extended, at most "
+    "sixfold, while other processes use the processors.",
+    _PHOTOS,
+    shown="10",
 )
 
 MAX_TRAININGS = Variable("TOPGRAFT_MAX_TRAININGS", POSITIVE, 1, "Maximum number of running trainings.", _TRAINING)
@@ -253,6 +263,7 @@ VARIABLES: tuple[Variable[Any], ...] = (
     *(HOME, CACHE, KERAS_HOME),
     *(MODELS_IN_MEMORY, WORKER_THREADS, MAX_UPLOAD, ALLOW_PRIVATE_URLS, URL_PORTS, SERVICE_URL, MONITOR),
     *(TENSORBOARD, TENSORBOARD_HOST, TENSORBOARD_PORT, DEEPAAS_MODEL, WORKERS),
+    PHOTO_SECONDS,
     *(MAX_TRAININGS, MAX_QUEUED),
     *(STORAGE_SECONDS, RCLONE_CONFIG, *RSHARE),
     *(MLFLOW_URI, MLFLOW_USER, MLFLOW_PASSWORD, MLFLOW_TOKEN, MLFLOW_EXPERIMENT, MLFLOW_SECONDS, MLFLOW_RUN),

@@ -7,7 +7,8 @@
     │   └── ArchiveError        an archive is damaged or unsafe to unpack
     │       └── ArchiveTooLargeError  it has more content than allowed
     ├── ImageError              bytes that cannot be decoded as an image
-    │   └── ImageTooLargeError  more pixels or bytes than allowed
+    │   ├── ImageTooLargeError  more pixels or bytes than allowed
+    │   └── ImageTooSlowError   decoding takes longer than allowed
     ├── ModelError              a trained model cannot be used
     │   ├── ModelNotFoundError  no model of that name
     │   ├── NothingTrainedError no trained model exists yet
@@ -76,6 +77,10 @@ class ImageError(TopgraftError):
 
 class ImageTooLargeError(ImageError):
     """An image has more pixels, or more bytes, than allowed."""
+
+
+class ImageTooSlowError(ImageError):
+    """An image takes longer to decode than allowed."""
 
 
 class ImageNotSupportedError(ImageError):

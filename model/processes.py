@@ -212,14 +212,31 @@ class Process:
         return False
 
 
+def processor_seconds(pid: int) -> float:
+    """Processor time that a process has taken so far, in seconds; 0 for a process that does not exist."""
+    fields = _status(pid)
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK") if fields else 0.0
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a process is stopped by a signal, such as SIGSTOP; not by a debugger."""
+    return _status(pid)[:1] == ["T"]
+
+
 def _start_of(pid: int) -> int | None:
-    """Start time, field 22 of /proc/<pid>/stat; the process name before it ends with the last parenthesis."""
+    """Start time of a process in clock ticks since the boot; None for a zombie."""
+    fields = _status(pid)
+    return int(fields[19]) if fields and fields[0] not in "ZX" else None
+
+
+def _status(pid: int) -> list[str]:
+    """Fields of /proc/<pid>/stat from the third, the state; none for a process that does not exist."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as stream:
-            state, *fields = stream.read().rpartition(")")[2].split()
-    except (OSError, ValueError):
-        return None
-    return None if state in "ZX" else int(fields[18])
+            # The process name before them ends with the last parenthesis.
+            return stream.read().rpartition(")")[2].split()
+    except OSError:
+        return []
 
 
 if __name__ == "__main__":

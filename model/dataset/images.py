@@ -4,12 +4,14 @@ Pixels are uint8 RGB in [0, 255] of shape (height, width, 3); a size is (height,
 """
 
 import dataclasses
+import functools
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from model.dataset.decoders.source import ImageSource, Pixels, exif_orientation, native_color
+from model.dataset.decoding_process import DecodingProcesses
 from model.dataset.fitting import PADDING, fit_pixels, full_pixels, smallest_size
 from model.dataset.formats import (
     FORMAT_NAMES,
@@ -35,6 +37,8 @@ from model.results import InputSpec
 __all__ = ["FORMAT_NAMES", "IMAGE_SUFFIXES", "PADDING", "looks_like_image"]
 
 MAX_BYTES = 512 * 1024 * 1024
+# Memory of a decoding process: the largest file and its decoded image, twice; an outer net for wrong estimates.
+_MAX_PROCESS_BYTES = 2 * (MAX_BYTES + MAX_DECODING_BYTES)
 
 DecodedImage = Image.Image | np.ndarray
 """A PIL image, or an array uint8 RGB of shape (height, width, 3)."""
@@ -73,20 +77,30 @@ def decode_photo(
         spec: size, resize mode and intensity range; None keeps the size of the image, and the full intensity range.
         max_memory: maximum memory of decoding in bytes, estimated by the header before decoding.
 
+    An image that its header does not prove to be quick is decoded in a child process, within TOPGRAFT_PHOTO_SECONDS.
+
     Raises:
         ImageTooLargeError: decoding takes more memory than `max_memory`, or the file has more parts than any program
             writes.
+        ImageTooSlowError: decoding takes too long.
         ImageNotSupportedError: a whole file of a kind that is not read; the message names it.
         ImageError: not an image, or a damaged one; the message describes the content.
     """
     try:
         source = _open(content)
-        target = None if spec is None else smallest_size((source.width, source.height), source.orientation, spec)
-        check_memory(source.format, source.width, source.height, source.memory(target), max_memory)
-        pixels, values = _to_8_bits(source.decode(target), spec.intensity if spec else FULL)
-        if spec is None:
-            return DecodedPhoto(full_pixels(pixels, source.orientation), values)
-        return DecodedPhoto(fit_pixels(pixels, source.orientation, spec), values)
+        target = _checked_target(source, spec, max_memory)
+        if _is_quick(content, source):
+            return _decode(source, target, spec)
+    except Exception as error:
+        raise _translated(content, error) from error
+    return DecodedPhoto(*_decoding_processes().decode(content, spec, max_memory))
+
+
+def decode_in_this_process(content: bytes, spec: InputSpec | None, max_memory: int) -> DecodedPhoto:
+    """Decode an image as `decode_photo` does, without a time limit: for the child process only."""
+    try:
+        source = _open(content)
+        return _decode(source, _checked_target(source, spec, max_memory), spec)
     except Exception as error:
         raise _translated(content, error) from error
 
@@ -193,16 +207,36 @@ def decoding_memory(content: bytes, spec: InputSpec | None = None) -> int:
 
 
 def is_quick(content: bytes) -> bool:
-    """Whether the header proves that `decode_photo` decodes or refuses the content in well under a second."""
-    if len(content) > QUICK_BYTES:
-        return False
+    """Whether the header proves that the content is decoded or refused in well under a second."""
     try:
-        return _open(content).work <= QUICK_WORK
+        return _is_quick(content, _open(content))
     except MemoryError:
         raise
     # Refused by its header, as `decode_photo` refuses it.
     except Exception:
         return True
+
+
+def _is_quick(content: bytes, source: ImageSource) -> bool:
+    return len(content) <= QUICK_BYTES and source.work <= QUICK_WORK
+
+
+@functools.cache
+def _decoding_processes() -> DecodingProcesses:
+    return DecodingProcesses(_MAX_PROCESS_BYTES)
+
+
+def _checked_target(source: ImageSource, spec: InputSpec | None, max_memory: int) -> tuple[int, int] | None:
+    target = None if spec is None else smallest_size((source.width, source.height), source.orientation, spec)
+    check_memory(source.format, source.width, source.height, source.memory(target), max_memory)
+    return target
+
+
+def _decode(source: ImageSource, target: tuple[int, int] | None, spec: InputSpec | None) -> DecodedPhoto:
+    pixels, values = _to_8_bits(source.decode(target), spec.intensity if spec else FULL)
+    if spec is None:
+        return DecodedPhoto(full_pixels(pixels, source.orientation), values)
+    return DecodedPhoto(fit_pixels(pixels, source.orientation, spec), values)
 
 
 def _open(content: bytes) -> ImageSource:

@@ -12,9 +12,9 @@ import numpy as np
 from model.bundle import Bundle
 from model.bundle_files import KERAS_MODEL, ONNX_MODEL, TRAINING_FEATURES
 from model.config import LATEST, PREDICT_DEFAULTS, PredictConfig
-from model.dataset.images import DecodedImage, DecodedPhoto, decode_photo, fit_photo, read_content
+from model.dataset.images import DecodedImage, DecodedPhoto, read_content
 from model.dataset.intensity_misfit import misfit_warning
-from model.dataset.pipeline import BATCH_SIZE, decoded_photos, encoded_batches
+from model.dataset.pipeline import BATCH_SIZE, decode_within_budget, decoded_photos, encoded_batches
 from model.errors import ConfigError, ImageError, ModelDamagedError
 from model.features.onnx_session import ACTIVATION_MAP, FEATURES, IMAGE, PROBABILITIES, open_session
 from model.received import quoted, similar
@@ -32,6 +32,11 @@ log = logging.getLogger(__name__)
 
 Engine = Callable[..., list[np.ndarray]]
 """From uint8 images (n, height, width, 3), and names of outputs (`model.features.onnx_session`), to these outputs."""
+
+
+def failed_prediction(image: tuple[str, ImageContent], error: ImageError) -> Prediction:
+    """Prediction of an image that cannot be decoded: its name and the error."""
+    return Prediction(image[0], error=error.message)
 
 
 class Predictor:
@@ -62,7 +67,7 @@ class Predictor:
 
     def _decode(self, image: ImageContent) -> DecodedPhoto:
         content = read_content(image) if isinstance(image, Path) else image
-        return decode_photo(content, self.spec) if isinstance(content, bytes) else fit_photo(content, self.spec)
+        return decode_within_budget(content, self.spec)
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
         """Calibrated probabilities float32 (n, classes) of images uint8 (n, height, width, 3)."""
@@ -155,15 +160,17 @@ class Predictor:
         images: Iterable[tuple[str, ImageContent]],
         config: PredictConfig = PREDICT_DEFAULTS,
         batch_size: int = BATCH_SIZE,
+        on_error: Callable[[tuple[str, ImageContent], ImageError], Prediction] = failed_prediction,
     ) -> Iterator[Prediction]:
         """Classify any number of images, in their order, a batch at a time.
 
         Args:
             images: pairs of a name and an image: its file, its bytes, or its pixels.
             config: number of classes and neighbours to list, and thresholds that override those of the model.
+            on_error: prediction for an image that cannot be decoded and its error; by default its `error` is set.
 
         Yields:
-            A prediction for each image; one that cannot be decoded has its `error` set.
+            A prediction for each image.
 
         Raises:
             ConfigError: an option names a class that the model does not have, or requires reference features and the
@@ -173,7 +180,7 @@ class Predictor:
         for batch in encoded_batches(images, batch_size):
             # A single image needs no thread.
             threads = 1 if len(batch) == 1 else self._threads
-            found = list(decoded_photos(batch, _content, self.spec, threads, _failed))
+            found = list(decoded_photos(batch, _content, self.spec, threads, on_error))
             yield from self._predict_batch([name for name, _ in batch], found, config)
 
     def _predict_batch(
@@ -249,10 +256,6 @@ class Predictor:
 def _content(image: tuple[str, ImageContent]) -> bytes | DecodedImage:
     content = image[1]
     return read_content(content) if isinstance(content, Path) else content
-
-
-def _failed(image: tuple[str, ImageContent], error: ImageError) -> Prediction:
-    return Prediction(image[0], error=error.message)
 
 
 def find_predictor(workspace: Workspace, name: str = LATEST) -> Predictor:

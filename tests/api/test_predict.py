@@ -24,6 +24,7 @@ from model.bundle import Bundle
 from model.results import Prediction
 from tests.support.fake_predictor import FakePredictor, Upload
 from tests.support.photos import photo
+from tests.support.slow_photos import scan_bomb
 
 AddModel = Callable[..., Bundle]
 MakeUpload = Callable[..., Upload]
@@ -117,6 +118,20 @@ def test_an_unreadable_first_image_does_not_stop_a_zip(upload: MakeUpload) -> No
     assert answer["labels"] == answer["predictions"][1]["labels"] != []
     assert "error" in answer["predictions"][0]
     assert Schema.from_dict(api.schema)().load(answer) == answer
+
+
+@pytest.mark.usefixtures("trained")
+@pytest.mark.parametrize("accept", ["application/json", "image/png", "text/csv"])
+def test_a_photo_that_is_slow_to_decode_is_refused_and_in_a_zip_an_error(
+    accept: str, upload: MakeUpload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOPGRAFT_PHOTO_SECONDS", "0.5")
+    bomb = scan_bomb(90, 3500)
+    with pytest.raises(errors.TooLarge, match="decoding took longer"):
+        plugin.predict(image=upload(bomb), accept=accept)
+    if accept == "application/json":
+        answer = plugin.predict(image=upload(zip_of(a=photo(), b=bomb, c=photo())))
+        assert [("decoding took longer" in item.get("error", "")) for item in answer["predictions"]] == [0, 1, 0]
 
 
 @pytest.mark.usefixtures("trained")

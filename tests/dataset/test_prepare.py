@@ -21,6 +21,7 @@ from model.errors import DatasetError
 from model.results import SPLITS, Sample, no_progress
 from tests.support.files import tarred, zipped
 from tests.support.photos import encoded, random_image
+from tests.support.slow_photos import scan_bomb
 
 Prepare = Callable[..., Verdict]
 
@@ -120,6 +121,17 @@ def test_a_class_of_only_corrupt_images_is_refused(class_folders: Path, prepare:
     assert "2 problems" in message
     assert "all 10 images of the class 'owl' cannot be decoded, such as owl/0.jpg" in message
     assert "all 10 images" in refusal(prepare, class_folders, max_bad_fraction=1.0)
+
+
+def test_a_photo_that_is_slow_to_decode_is_left_out_and_listed(
+    class_folders: Path, prepare: Prepare, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOPGRAFT_PHOTO_SECONDS", "0.5")
+    (class_folders / "cat" / "bomb.jpg").write_bytes(scan_bomb(90, 3500))
+    verdict = prepare(class_folders)
+    [rejected] = verdict.rejected
+    assert rejected.name == "cat/bomb.jpg" and "decoding took longer" in rejected.reason
+    assert len(verdict.dataset.samples) == 30
 
 
 def test_unlistable_names_are_rejected(class_folders: Path, prepare: Prepare) -> None:

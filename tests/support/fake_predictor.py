@@ -1,6 +1,6 @@
 """A predictor without a network, and uploads as DEEPaaS makes them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -39,13 +39,16 @@ class FakePredictor:
         return decode_image(content, self.spec)
 
     def predict_stream(
-        self, images: Iterable[tuple[str, bytes]], config: PredictConfig = PREDICT_DEFAULTS
+        self,
+        images: Iterable[tuple[str, bytes]],
+        config: PredictConfig = PREDICT_DEFAULTS,
+        on_error: Callable[[tuple[str, bytes], ImageError], Prediction] | None = None,
     ) -> Iterator[Prediction]:
         for name, content in images:
             try:
                 brightness = float(self.decode(content).mean() / 255)
             except ImageError as error:
-                yield Prediction(name, error=error.message)
+                yield Prediction(name, error=error.message) if on_error is None else on_error((name, content), error)
                 continue
             ranked = sorted(zip((1 - brightness, brightness, 0.0), CLASSES, strict=True), reverse=True)[: config.top_k]
             yield Prediction(name, tuple(label for _, label in ranked), tuple(value for value, _ in ranked))

@@ -53,8 +53,7 @@ def open_png(content: bytes) -> ImageSource:
     if png.depth == 16 and png.color_type != 0:
         return _deep_source(png)
     opened = PngImagePlugin.PngImageFile(stream(png.pixels_only))
-    source = pillow_source("PNG", opened, work_per_pixel=_WORK_PER_PIXEL)
-    return dataclasses.replace(source, orientation=png.orientation)
+    return pillow_source("PNG", opened, work_per_pixel=_WORK_PER_PIXEL, orientation=png.orientation)
 
 
 def _deep_source(png: _Png) -> ImageSource:

@@ -63,7 +63,11 @@ class ImageSource:
 
 
 def pillow_source(
-    name: str, opened: ImageFile.ImageFile, extra_per_pixel: float = 0, work_per_pixel: float = 1
+    name: str,
+    opened: ImageFile.ImageFile,
+    extra_per_pixel: float = 0,
+    work_per_pixel: float = 1,
+    orientation: int | None = None,
 ) -> ImageSource:
     """Source of an image that Pillow decodes as a whole.
 
@@ -71,6 +75,7 @@ def pillow_source(
         opened: the image, opened and not loaded.
         extra_per_pixel: bytes per pixel that the decoder needs besides the decoded image.
         work_per_pixel: see `ImageSource.work`.
+        orientation: EXIF orientation; read from the image if it is None. Pillow decodes a whole PNG for that.
     """
     width, height = opened.size
     pixels = width * height
@@ -82,7 +87,8 @@ def pillow_source(
     def memory(target: Size | None) -> int:
         return round(pixels * (extra_per_pixel + fitting_bytes(opened, full=target is None)))
 
-    return ImageSource(name, width, height, memory, decode, pixels * work_per_pixel, exif_orientation(opened))
+    upright = exif_orientation(opened) if orientation is None else orientation
+    return ImageSource(name, width, height, memory, decode, pixels * work_per_pixel, upright)
 
 
 def native_color(image: Image.Image) -> Image.Image | np.ndarray:

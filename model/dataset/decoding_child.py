@@ -1,0 +1,70 @@
+"""Main program of the child processes that `model.dataset.decoding_process` starts."""
+
+import contextlib
+import os
+import pickle
+import resource
+import select
+import socket
+import sys
+import threading
+
+from model.dataset.decoding_process import MAX_MESSAGE_BYTES, READY, Decoded, send_answer
+from model.dataset.images import decode_in_this_process
+from model.errors import ImageError, ImageTooLargeError
+
+# Then the next photo is decoded in a new process.
+_IDLE_SECONDS = 60.0
+
+
+def main(max_bytes: str) -> int:
+    """Decode photos from the socket on standard input until it is closed, or idle for a minute."""
+    _be_killed_first()
+    _limit_memory(int(max_bytes))
+    connection = socket.socket(fileno=os.dup(0))
+    threading.Thread(target=_exit_when_closed, args=(connection,), daemon=True).start()
+    connection.send(READY)
+    while select.select([connection], [], [], _IDLE_SECONDS)[0]:
+        options, files, *_ = socket.recv_fds(connection, MAX_MESSAGE_BYTES, 1)
+        if not options:
+            break
+        with open(files[0], "rb") as stream:
+            stream.seek(0)
+            content = stream.read()
+        send_answer(connection, _decode(options, content))
+    return 0
+
+
+def _decode(options: bytes, content: bytes) -> Decoded | ImageError:
+    spec, max_memory = pickle.loads(options)  # nosec B301: from our parent
+    try:
+        photo = decode_in_this_process(content, spec, max_memory)
+    except ImageError as error:
+        return error
+    except MemoryError:
+        return ImageTooLargeError("expected an image that takes less memory to decode: save it smaller")
+    return photo.pixels, photo.values
+
+
+def _be_killed_first() -> None:
+    """Let the system choose this process, not its parent, when memory runs out."""
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as stream:
+        stream.write("1000")
+
+
+def _limit_memory(max_bytes: int) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    allowed = max_bytes if hard == resource.RLIM_INFINITY else min(max_bytes, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (allowed, hard))
+
+
+def _exit_when_closed(connection: socket.socket) -> None:
+    """End this process, whatever it is decoding, when its parent has ended."""
+    poll = select.poll()
+    poll.register(connection, 0)
+    poll.poll()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

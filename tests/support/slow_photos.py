@@ -1,0 +1,88 @@
+"""Photos that are slow to decode, or whose structure is slow to read: what the time limit of a photo is for."""
+
+import struct
+import zlib
+
+from PIL import Image
+
+from tests.support.photos import encoded
+
+_RED = (120, 30, 9)
+
+
+def scan_bomb(scans: int = 60, side: int = 2000) -> bytes:
+    """A progressive JPEG whose last scan is repeated; each takes as long as the whole photo."""
+    content = encoded(Image.new("RGB", (side, side), _RED), "JPEG", progressive=True)
+    last = content.rfind(b"\xff\xda")
+    return content[:last] + content[last:-2] * scans + b"\xff\xd9"
+
+
+def large(file_format: str) -> bytes:
+    """A plain photo of few bytes and many pixels."""
+    side, options = {
+        "PNG": (2600, {}),
+        "GIF": (2600, {}),
+        "WEBP": (4000, {"quality": 1, "method": 0}),
+        "TIFF": (2600, {"compression": "tiff_adobe_deflate"}),
+        "JPEG2000": (2000, {}),
+        "AVIF": (2600, {"speed": 10}),
+        "JPEG": (5100, {}),
+    }[file_format]
+    gray = file_format == "GIF"
+    return encoded(Image.new("L" if gray else "RGB", (side, side), 120 if gray else _RED), file_format, **options)
+
+
+def endless_comment() -> bytes:
+    """A PPM whose header is a comment of 60 MB."""
+    return b"P6 #" + b"x" * 60_000_000
+
+
+def png(width: int, height: int, *before_pixels: bytes, rows: bytes | None = None) -> bytes:
+    """A gray PNG with more chunks before its pixels."""
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    content = zlib.compress(bytes((width + 1) * height) if rows is None else rows)
+    return b"\x89PNG\r\n\x1a\n" + header + b"".join(before_pixels) + chunk(b"IDAT", content) + chunk(b"IEND", b"")
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def million_texts() -> bytes:
+    return png(10, 10, chunk(b"tEXt", b"a\0b") * 1_000_000)
+
+
+def long_png() -> bytes:
+    """A PNG of 1 x 89,000,000 pixels."""
+    return png(1, 89_000_000)
+
+
+def many_segments() -> bytes:
+    """A JPEG with millions of empty comments before its pixels."""
+    plain = encoded(Image.new("RGB", (10, 10), _RED), "JPEG")
+    return plain[:2] + b"\xff\xfe\0\2" * 5_000_000 + plain[2:]
+
+
+def many_gif_extensions() -> bytes:
+    """A GIF with millions of empty comments before its first frame."""
+    plain = encoded(Image.new("L", (10, 10), 120), "GIF")
+    start = 13 + 3 * 2 ** ((plain[10] & 7) + 1)
+    return plain[:start] + b"!\xfe\0" * 5_000_000 + plain[start:]
+
+
+def many_webp_chunks() -> bytes:
+    """A WebP with a million unknown chunks before its pixels."""
+    plain = encoded(Image.new("RGB", (10, 10), _RED), "WEBP", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\0\0\0\0\0")
+    chunks = plain[:30] + b"abcd\0\0\0\0" * 1_000_000 + plain[30:]
+    return chunks[:4] + struct.pack("<I", len(chunks) - 8) + chunks[8:]
+
+
+HEADERS = {
+    "PPM comment": endless_comment,
+    "PNG texts": million_texts,
+    "PNG of one column": long_png,
+    "JPEG comments": many_segments,
+    "GIF comments": many_gif_extensions,
+    "WebP chunks": many_webp_chunks,
+}
+"""Files whose structure takes long to read."""
