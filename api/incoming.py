@@ -24,6 +24,7 @@ from model import environment
 from model.addresses import redact_logs
 from model.errors import TopgraftError, TrainingStoppedError
 from model.received import quoted
+from model.web.origins import origin_check
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +86,7 @@ async def describe_deletion(request: web.Request, handler: Handler) -> web.Strea
 
 
 MIDDLEWARES = (
+    origin_check(),
     negotiate_content_type,
     check_request,
     check_arguments,

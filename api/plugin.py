@@ -32,6 +32,7 @@ from api.worker_state import (
     USAGE,
     USAGE_READER,
     configure_logging,
+    is_server,
 )
 from api.workspace import service_workspace
 from model import environment
@@ -45,6 +46,7 @@ from model.registry import RegisteredModel
 from model.results import Prediction, TrainingStatus
 from model.runs import unfinished_trainings
 from model.schema import load
+from model.storage.allowed_folders import restrict_paths
 from model.training_result import TrainingResult
 from model.workspace import find_workspace
 
@@ -136,6 +138,8 @@ def train(**options: Any) -> dict[str, Any]:
         config = train_config(changed_options(options))
         log.info("training with %s", _changed_options(config))
         workspace = find_workspace()
+        if is_server():
+            config = restrict_paths(config, workspace)
         MONITOR.ensure(workspace)
         return _with_report(run_training(config, workspace))
     except TopgraftError as error:

@@ -15,6 +15,11 @@ from model.workspace import Workspace
 log = logging.getLogger(__name__)
 
 
+def is_server() -> bool:
+    """Whether this process is a worker of the service, and not a batch job (`deepaas-cli`)."""
+    return multiprocessing.parent_process() is not None
+
+
 class Monitor:
     """The TensorBoard process started by this process, if any."""
 
@@ -23,9 +28,8 @@ class Monitor:
 
     def ensure(self, workspace: Workspace) -> None:
         """Start TensorBoard unless it is running or disabled; a batch job (`deepaas-cli`) never starts it."""
-        is_server = multiprocessing.parent_process() is not None
         runs = self._process is not None and self._process.poll() is None
-        if runs or not is_server or not environment.TENSORBOARD.read():
+        if runs or not is_server() or not environment.TENSORBOARD.read():
             return
         from model.tracking.monitoring import start_tensorboard
 
@@ -48,7 +52,7 @@ class AutoResume:
 
     def start(self, workspace: Workspace) -> None:
         """Start resuming in the background, once per worker process of a server."""
-        if self._started or multiprocessing.parent_process() is None:
+        if self._started or not is_server():
             return
         from model.runs.auto_resume import resume_interrupted
 

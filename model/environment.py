@@ -1,12 +1,16 @@
 """Environment variables: the table of all variables that Topgraft reads. See `model.environment_variable`."""
 
 import os
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Literal
 
 from model.environment_variable import (
     CORES,
+    FOLDERS,
+    HOSTS,
     MEGABYTES,
+    NETWORKS,
     PATH,
     PORT,
     PORTS,
@@ -18,6 +22,7 @@ from model.environment_variable import (
     WEB_ADDRESS,
     WHOLE_NUMBER,
     YES_OR_NO,
+    HostPattern,
     Variable,
 )
 
@@ -85,6 +90,31 @@ SERVICE_URL = Variable(
     "answers and log.",
     _SERVICE,
     shown="the address on which it listens",
+)
+ALLOWED_HOSTS: Variable[tuple[HostPattern, ...]] = Variable(
+    "TOPGRAFT_ALLOWED_HOSTS",
+    HOSTS,
+    (),
+    "Further names of the service and the web page, separated by commas, and other origins whose pages may use them: "
+    "`HOST`, `HOST:PORT`, `*.DOMAIN`, or `*` for all. See [security](security.md#other-web-pages).",
+    _SERVICE,
+    shown="addresses, localhost, the name of the machine and that of the platform's job",
+)
+TRUSTED_PROXIES: Variable[tuple[IPv4Network | IPv6Network, ...]] = Variable(
+    "TOPGRAFT_TRUSTED_PROXIES",
+    NETWORKS,
+    (),
+    "Addresses or networks of reverse proxies whose header X-Forwarded-Host is used in place of Host.",
+    _SERVICE,
+    shown="none",
+)
+DATA_ROOTS: Variable[tuple[Path, ...]] = Variable(
+    "TOPGRAFT_DATA_ROOTS",
+    FOLDERS,
+    (),
+    "Further folders, separated by colons, in which requests may name datasets and models to import.",
+    _SERVICE,
+    shown="`data/` and `/storage`",
 )
 MONITOR = Variable(
     "TOPGRAFT_MONITOR",
@@ -261,7 +291,8 @@ TENSORFLOW_LOG_LEVEL = Variable(
 
 VARIABLES: tuple[Variable[Any], ...] = (
     *(HOME, CACHE, KERAS_HOME),
-    *(MODELS_IN_MEMORY, WORKER_THREADS, MAX_UPLOAD, ALLOW_PRIVATE_URLS, URL_PORTS, SERVICE_URL, MONITOR),
+    *(MODELS_IN_MEMORY, WORKER_THREADS, MAX_UPLOAD, ALLOW_PRIVATE_URLS, URL_PORTS, SERVICE_URL),
+    *(ALLOWED_HOSTS, TRUSTED_PROXIES, DATA_ROOTS, MONITOR),
     *(TENSORBOARD, TENSORBOARD_HOST, TENSORBOARD_PORT, DEEPAAS_MODEL, WORKERS),
     PHOTO_SECONDS,
     *(MAX_TRAININGS, MAX_QUEUED),

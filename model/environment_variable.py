@@ -5,12 +5,14 @@ variables to an empty text. An invalid value is logged once, and the default app
 """
 
 import dataclasses
+import ipaddress
 import logging
 import math
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 T = TypeVar("T")
@@ -18,6 +20,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 _MEBIBYTE = 1 << 20
+_HOST = re.compile(r"(https?://)?(?P<name>\*|(\*\.)?[a-z0-9_-][a-z0-9._-]*|\[[0-9a-f:.]+\])(:(?P<port>[0-9]+))?/?")
 
 log = logging.getLogger(__name__)
 _logged: set[tuple[str, str]] = set()
@@ -157,6 +160,35 @@ def _parse_cores(text: str) -> int:
     return sum(int(span[-1]) - int(span[0]) + 1 for span in spans)
 
 
+class HostPattern(NamedTuple):
+    """A host name, `*.DOMAIN` or `*` for any, in lower case; and a port, empty for any."""
+
+    name: str
+    port: str
+
+
+def _parse_hosts(text: str) -> tuple[HostPattern, ...]:
+    return tuple(map(_parse_host, text.split(",")))
+
+
+def _parse_host(text: str) -> HostPattern:
+    found = _HOST.fullmatch(text.strip().lower())
+    if found is None:
+        raise ValueError(text)
+    return HostPattern(found["name"].removesuffix("."), found["port"] or "")
+
+
+def _parse_networks(text: str) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    return tuple(ipaddress.ip_network(network.strip()) for network in text.split(","))
+
+
+def _parse_folders(text: str) -> tuple[Path, ...]:
+    folders = tuple(map(Path, text.strip().split(os.pathsep)))
+    if not all(folder.is_absolute() for folder in folders):
+        raise ValueError(text)
+    return folders
+
+
 TEXT = Kind("text", "text", str.strip)
 SECRET = Kind("text", "text", str)
 PATH = Kind("path", "a path", Path)
@@ -167,6 +199,9 @@ MEGABYTES = Kind("megabytes", "a number of megabytes from 1", lambda text: _pars
 SECONDS = Kind("seconds", "a number of seconds above 0", _parse_seconds)
 PORT = Kind("port", "a port from 1 to 65535", _parse_port)
 PORTS = Kind("ports", "ports such as 80,443,8443", lambda text: frozenset(map(_parse_port, text.split(","))))
+HOSTS = Kind("hosts", "host names such as photos.example.org,*.example.org:8443", _parse_hosts)
+NETWORKS = Kind("networks", "addresses or networks such as 127.0.0.1,10.0.0.0/8", _parse_networks)
+FOLDERS = Kind("folders", "absolute paths separated by colons, such as /data:/mnt/photos", _parse_folders)
 THREADS = Kind("threads", "all, share or a whole number from 1", _parse_threads)
 WEB_ADDRESS = Kind("URL", "an address such as https://photos.example.org", _parse_web_address)
 CORES = Kind("cores", "a number, or a list such as 0-3,7", _parse_cores)

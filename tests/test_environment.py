@@ -4,6 +4,7 @@ import ast
 import logging
 import re
 from collections.abc import Iterator
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from model import environment, environment_variable, resources
 from model.environment import VARIABLES
-from model.environment_variable import Variable
+from model.environment_variable import HostPattern, Variable
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -30,6 +31,9 @@ TEXTS: dict[str, tuple[str, Any, tuple[str, ...]]] = {
         "https://a.example.org/b",
         ("a.example.org", "ftp://a", "http://", "http://a?b"),
     ),
+    "hosts": ("*.Example.org:8443", (HostPattern("*.example.org", "8443"),), ("a b", "x.*", "http://", "a,,b")),
+    "networks": ("127.0.0.1, ::1", (ip_network("127.0.0.1"), ip_network("::1")), ("localhost", "10.0.0.1/8")),
+    "folders": ("/a:/b", (Path("/a"), Path("/b")), ("a", "/a:b", "/a:")),
     "threads": (" Share ", "share", ("0", "-1", "half")),
     "cores": ("0-3,7", 5, ("a few", "1-", ",")),
 }

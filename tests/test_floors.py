@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # that have no line of their own.
 ROOMS = (
     "model",
+    "model.web",
     "model.files",
     "model.storage",
     "model.dataset",
@@ -44,7 +45,7 @@ FACES = ("model.cli", "api", "topgraft")
 # Files of a face import these at their top, and all others inside functions: describing a face loads nothing heavy.
 LIGHT_ROOMS = (
     *("model", "model.files", "model.storage", "model.dataset", "model.promotion", "model.bundle", "model.registry"),
-    *("model.runs", "model.usage", "model.page"),
+    *("model.runs", "model.usage", "model.page", "model.web"),
 )
 LIGHT_MODULES = ("model.serving.model_cache", "model.evaluation.report.policy")
 

@@ -1,7 +1,7 @@
 """The web server of the page: static files, and two requests that are forwarded to the DEEPaaS service."""
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from importlib import resources
 
 from aiohttp import web
@@ -9,6 +9,7 @@ from aiohttp import web
 from model.errors import ConfigError
 from model.page.service import ANSWER_TYPES, Answer, Service, connected, failure
 from model.received import MAX_QUOTED, quoted
+from model.web.origins import origin_check
 
 # The limit of the service for one image.
 MAX_IMAGE_BYTES = 128 << 20
@@ -65,7 +66,7 @@ def run(api: str, host: str, port: int, when_ready: Callable[[], None]) -> None:
     """
     try:
         web.run_app(
-            make_app(api),
+            make_app(api, {host}),
             host=host,
             port=port,
             print=lambda _banner: when_ready(),
@@ -80,8 +81,13 @@ def run(api: str, host: str, port: int, when_ready: Callable[[], None]) -> None:
         ) from error
 
 
-def make_app(api: str) -> web.Application:
-    """Application with the page and its two requests, `GET api/model` and `POST api/predict`."""
+def make_app(api: str, own_names: Collection[str] = ()) -> web.Application:
+    """Application with the page and its two requests, `GET api/model` and `POST api/predict`.
+
+    Args:
+        api: as for `run`.
+        own_names: names of this server, besides those that `origin_check` knows.
+    """
 
     async def connect(app: web.Application) -> AsyncIterator[None]:
         async with connected(api) as service:
@@ -89,7 +95,7 @@ def make_app(api: str) -> web.Application:
             await service.metadata()  # logs in the terminal if the service is not reachable
             yield
 
-    app = web.Application(middlewares=[_same_origin_only])
+    app = web.Application(middlewares=[origin_check(own_names), _same_origin_only])
     app.cleanup_ctx.append(connect)
     app.on_response_prepare.append(_add_headers)
     for name, content in _files().items():

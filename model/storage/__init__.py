@@ -18,6 +18,7 @@ nextcloud.py   a folder as one zip, unpacked while it arrives
 failures.py    errors of rclone and servers as Topgraft's errors; retries
 pulling.py     datasets from a remote into a folder
 folder_locks.py     locks of pulled folders
+allowed_folders.py  where requests may name datasets
 copies.py      command arguments that may be `remote:path`
 download.py    files by URL
 diagnosis.py   checks of a remote, step by step

@@ -59,7 +59,7 @@ def _send(server: Server, name: str, content: bytes) -> socket.socket:
     connection = socket.create_connection((str(address.hostname), int(address.port or 0)), timeout=30)
     part = f'--xx\r\nContent-Disposition: form-data; name="image"; filename="{name}"\r\n\r\n'.encode()
     body = part + content + b"\r\n--xx--\r\n"
-    head = f"POST {address.path}/predict/ HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+    head = f"POST {address.path}/predict/ HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n"
     connection.sendall(f"{head}Content-Type: multipart/form-data; boundary=xx\r\n\r\n".encode() + body)
     return connection
 

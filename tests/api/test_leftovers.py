@@ -59,7 +59,7 @@ def _post(server: Server, body: bytes, length: int | None = None, answered: int 
     """Send a form by hand and hang up: after the body, or after some bytes of the answer."""
     address = urlsplit(server.url)
     with socket.create_connection((str(address.hostname), int(address.port or 0)), timeout=30) as connection:
-        head = f"POST {address.path}/predict/ HTTP/1.1\r\nHost: x\r\nContent-Length: {length or len(body)}\r\n"
+        head = f"POST {address.path}/predict/ HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {length or len(body)}\r\n"
         connection.sendall(f"{head}Content-Type: multipart/form-data; boundary=xx\r\n\r\n".encode() + body)
         if answered:
             return int(connection.recv(answered).split()[1])
@@ -139,7 +139,7 @@ def _log_of_requests(server: Server) -> str:
 
 def test_stalled_clients_do_not_block_the_workers(server: Server) -> None:
     address = urlsplit(server.url)
-    head = f"POST {address.path}/predict/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n"
+    head = f"POST {address.path}/predict/ HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000000\r\n"
     stalled = []
     try:
         for _ in range(50):

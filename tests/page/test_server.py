@@ -193,7 +193,7 @@ async def _endless() -> AsyncIterator[bytes]:
 async def test_a_photo_that_is_too_large_is_refused_by_its_length(page: Page, behind: Service) -> None:
     reader, writer = await asyncio.open_connection(page.host, page.port)
     length = server.MAX_IMAGE_BYTES + 1
-    head = f"POST /api/predict HTTP/1.1\r\nHost: page\r\nContent-Length: {length}\r\n"
+    head = f"POST /api/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n"
     writer.write((head + "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items()) + "\r\n").encode())
     assert b"413" in await reader.readline()
     writer.close()

@@ -73,6 +73,7 @@ def environment(home: Path, **variables: str) -> dict[str, str]:
         "DEEPAAS_V2_MODEL": "topgraft",
         "TOPGRAFT_HOME": str(home),
         "TOPGRAFT_TENSORBOARD": "0",
+        "TOPGRAFT_DATA_ROOTS": str(REAL_DATASET.parent),
         **variables,
     }
 

@@ -1,0 +1,76 @@
+"""Folders in which a request to the service may name datasets and models: `data/`, the platform's mounted storage, and
+those of TOPGRAFT_DATA_ROOTS.
+
+The disk outside these folders is not touched, so that neither messages nor response times give information about it.
+The command line has no such limit.
+"""
+
+import dataclasses
+import os
+from pathlib import Path
+
+from model.config import TrainConfig
+from model.environment import DATA_ROOTS
+from model.errors import ConfigError
+from model.received import quoted
+from model.storage.places import is_remote
+from model.workspace import Workspace
+
+PLATFORM_STORAGE = Path("/storage")
+
+
+def restrict_paths(config: TrainConfig, workspace: Workspace) -> TrainConfig:
+    """Check the paths in the options of a training; relative ones that do not exist are taken as inside `data/`.
+
+    `remote:path` is always allowed: the operator configures the remotes.
+
+    Raises:
+        ConfigError: a path is outside the allowed folders, also by a symbolic link.
+    """
+    dataset = config.dataset if is_remote(config.dataset) else _allowed_path("dataset", config.dataset, workspace)
+    import_from = config.import_from
+    if import_from and "://" not in import_from and not is_remote(import_from):
+        import_from = _allowed_path("import_from", import_from, workspace)
+    _check_images_directory(config.images_directory, dataset, workspace)
+    return dataclasses.replace(config, dataset=dataset, import_from=import_from)
+
+
+def _allowed_path(option: str, value: str, workspace: Workspace) -> str:
+    """The path if it is allowed: unchanged if it exists in `data/`, else absolute."""
+    inside = workspace.data / value
+    is_name = not Path(value).is_absolute() and not value.startswith("~")
+    if is_name and _is_allowed(inside, workspace) and inside.exists():
+        return value
+    path = Path(value).absolute()
+    if _is_allowed(path, workspace):
+        return str(path)
+    if is_name and _is_allowed(inside, workspace):
+        return str(inside)  # reported as missing, there
+    raise ConfigError(
+        f"{option}: expected remote:path, or a path in data/, in {PLATFORM_STORAGE} or in a folder of "
+        f"{DATA_ROOTS.name}, received {quoted(value)}. The operator of this service can allow further folders with "
+        f"{DATA_ROOTS.name}"
+    )
+
+
+def _check_images_directory(value: str, dataset: str, workspace: Workspace) -> None:
+    """Check that the folder of the images is in the dataset; links in it are checked if it is on this machine."""
+    is_inside = not value.startswith(("/", "~")) and ".." not in Path(value).parts
+    if is_inside and value and not is_remote(dataset):
+        is_inside = _is_allowed(workspace.find_dataset(dataset).absolute() / value, workspace)
+    if not is_inside:
+        raise ConfigError(f"images_directory: expected a folder in the dataset, received {quoted(value)}.")
+
+
+def _is_allowed(path: Path, workspace: Workspace) -> bool:
+    """Whether a path is in an allowed folder: first as it is written, then with its links resolved."""
+    folders = (workspace.data.absolute(), PLATFORM_STORAGE, *DATA_ROOTS.read())
+    written = Path(os.path.normpath(path))
+    if "\0" in str(path) or not any(written.is_relative_to(os.path.normpath(folder)) for folder in folders):
+        return False
+    try:
+        resolved = path.resolve()
+        path.exists()  # raises OSError for a name that no file can have
+        return any(resolved.is_relative_to(folder.resolve()) for folder in folders if folder.is_dir())
+    except (OSError, RuntimeError):  # a name that is too long, a loop of links
+        return False

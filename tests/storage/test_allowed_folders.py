@@ -1,0 +1,118 @@
+"""Folders that a request may name: nothing outside them is read, found or shown."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+import pytest
+
+from model.config import TrainConfig
+from model.errors import ConfigError
+from model.storage import allowed_folders
+from model.storage.allowed_folders import restrict_paths
+from model.workspace import Workspace
+
+
+@pytest.fixture
+def outside(tmp_path: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder outside the allowed ones; below `data/` are a dataset and links that lead outside."""
+    folder = tmp_path / "outside"
+    (folder / "secret").mkdir(parents=True)
+    (workspace.data / "photos" / "pictures").mkdir(parents=True)
+    (workspace.data / "link").symlink_to(folder)
+    (workspace.data / "photos" / "link").symlink_to(folder)
+    (workspace.data / "loop").symlink_to("loop")
+    (tmp_path / "storage").mkdir()
+    monkeypatch.setattr(allowed_folders, "PLATFORM_STORAGE", tmp_path / "storage")
+    monkeypatch.chdir(tmp_path)
+    return folder
+
+
+def _refusal(workspace: Workspace, **options: str) -> str:
+    with pytest.raises(ConfigError) as error:
+        restrict_paths(TrainConfig(**options), workspace)
+    return error.value.message
+
+
+REFUSED = (
+    "/", "/root", "/etc/passwd", "/nowhere", "..", "../outside", "photos/../../outside", "./../outside/secret",
+    "{outside}", "{outside}/secret", "{outside}/nowhere", "{data}/../outside", "link", "link/secret", "{data}/link",
+    "photos/link/secret", "link/../../outside", "loop", "~", "~root", "~no-such-user/x", "/proc/self/cwd",
+    "/dev/fd", "a\0b", "x" * 300, "/" + "x" * 300, "../" * 100 + "etc", "{data}-other", "/storage/../etc", "//etc",
+    "file:///etc",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("option", ["dataset", "import_from"])
+@pytest.mark.parametrize("value", REFUSED)
+def test_a_path_outside_is_refused(option: str, value: str, outside: Path, workspace: Workspace) -> None:
+    value = value.format(outside=outside, data=workspace.data)
+    try:
+        config = restrict_paths(dataclasses.replace(TrainConfig(), **{option: value}), workspace)
+    except ConfigError as error:
+        assert error.message.startswith(f"{option}: expected remote:path, or a path in data/")
+        assert "TOPGRAFT_DATA_ROOTS" in error.message
+    else:
+        # A name inside data/ that does not exist, or a URL, which the import refuses.
+        path = getattr(config, option)
+        assert path == value or Path(path).is_relative_to(workspace.data)
+        assert "://" in value or not Path(path).exists()
+
+
+def test_the_message_is_the_same_whether_the_path_exists(outside: Path, workspace: Workspace) -> None:
+    existing = _refusal(workspace, dataset=str(outside / "secret"))
+    missing = _refusal(workspace, dataset=str(outside / "nowhere"))
+    assert existing.replace("secret", "nowhere") == missing
+
+
+def test_the_disk_outside_is_not_touched(outside: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    touched: list[str] = []
+
+    def record(path: object, *_: object, **__: object) -> object:
+        touched.append(str(path))
+        return real(path)
+
+    for name in ("stat", "lstat", "listdir", "scandir", "readlink"):
+        real = getattr(os, name)
+        monkeypatch.setattr(os, name, record)
+    for value in (str(outside), str(outside / "secret"), "/root", "/nowhere", "~root"):
+        _refusal(workspace, dataset=value)
+    assert [path for path in touched if path.startswith((str(outside), "/root", "/nowhere"))] == []
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("", ""),
+        ("photos", "photos"),
+        ("photos/pictures", "photos/pictures"),
+        ("{data}/photos", "{data}/photos"),
+        ("data/photos", "{data}/photos"),
+        ("nowhere", "{data}/nowhere"),
+        ("nowhere/below", "{data}/nowhere/below"),
+        ("{storage}/set", "{storage}/set"),
+        ("rshare:photos", "rshare:photos"),
+    ],
+)
+def test_a_path_in_an_allowed_folder_is_accepted(
+    value: str, expected: str, outside: Path, tmp_path: Path, workspace: Workspace
+) -> None:
+    places = {"data": str(workspace.data), "storage": str(tmp_path / "storage")}
+    config = restrict_paths(TrainConfig(dataset=value.format(**places)), workspace)
+    assert config.dataset == expected.format(**places)
+
+
+def test_the_operator_allows_further_folders(
+    outside: Path, workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOPGRAFT_DATA_ROOTS", f"/nowhere:{outside}")
+    assert restrict_paths(TrainConfig(dataset="link"), workspace).dataset == "link"
+    assert restrict_paths(TrainConfig(dataset=str(outside / "new")), workspace).dataset == str(outside / "new")
+    assert "dataset" in _refusal(workspace, dataset="/nowhere/x")
+
+
+@pytest.mark.parametrize("value", ["/etc", "../..", "pictures/../..", "~root", "link", "link/secret"])
+def test_the_folder_of_images_is_in_the_dataset(value: str, outside: Path, workspace: Workspace) -> None:
+    assert "images_directory" in _refusal(workspace, dataset="photos", images_directory=value)
+    kept = restrict_paths(TrainConfig(dataset="photos", images_directory="pictures"), workspace)
+    assert kept.images_directory == "pictures"
