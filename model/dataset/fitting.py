@@ -43,7 +43,8 @@ def fit_pixels(pixels: Pixels, orientation: int, spec: InputSpec) -> np.ndarray:
     if (rgb := _direct(pixels)) is not None:
         fitted = _fit(rgb, target, spec.resize).convert("RGB")
     else:
-        channels = [_fit(channel, target, spec.resize) for channel in _channels(pixels)]
+        # `map` keeps no channel while the next one is made.
+        channels = list(map(lambda channel: _fit(channel, target, spec.resize), _channels(pixels)))
         fitted = Image.merge("RGB", channels * (3 // len(channels)))
     return np.array(_turned(fitted, orientation))
 
@@ -76,8 +77,8 @@ def _channels(pixels: Pixels) -> Iterator[Image.Image]:
     if isinstance(color, np.ndarray):
         alpha = None if pixels.alpha is None else Image.fromarray(np.ascontiguousarray(pixels.alpha))
         for index in range(1 if color.ndim == 2 else 3):
-            channel = Image.fromarray(np.ascontiguousarray(color if color.ndim == 2 else color[..., index]))
-            yield _over_white(channel, alpha, pixels.is_premultiplied)
+            values = color if color.ndim == 2 else color[..., index]
+            yield _over_white(Image.fromarray(np.ascontiguousarray(values)), alpha, pixels.is_premultiplied)
         return
     layer = color if color.mode in ("RGBA", "LA") else color.convert("RGBA")
     alpha = layer.getchannel("A")

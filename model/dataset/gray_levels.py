@@ -52,7 +52,8 @@ def to_8_bits(values: np.ndarray, intensity: IntensityRange | None = None) -> np
     if intensity is not None:
         return _scaled(values, intensity.low, intensity.high)
     if values.dtype == np.uint16:
-        return (values >> 8).astype(np.uint8)
+        # Without a copy in 16 bits.
+        return np.right_shift(values, 8, out=np.empty(values.shape, np.uint8), casting="unsafe")
     low, high = finite_extremes(values)
     ends = _FLOAT_ENDS if values.dtype.kind == "f" else _INTEGER_ENDS
     end = next((end for end in ends if low >= 0 and high <= end), None)

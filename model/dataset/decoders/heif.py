@@ -21,8 +21,8 @@ from model.errors import ImageError
 
 _SIZE_PROPERTY = re.compile(rb"ispe\0\0\0\0(.{4})(.{4})", re.DOTALL)
 # Planes of the decoder, and their conversion to RGB, besides the result.
-_AVIF_BYTES = 8.5
-_HEIF_BYTES = 5.5
+_AVIF_BYTES = 7.5
+_HEIF_BYTES = 3
 _WORK_PER_PIXEL = 8
 _UNSUPPORTED = re.compile(r"[Uu]nsupported|not supported|not enabled|no decoding|decoder plugin", re.ASCII)
 

@@ -9,6 +9,8 @@ from model.errors import ImageTooLargeError
 
 _BYTES_PER_COEFFICIENT = 2
 _SCALES = (8, 4, 2)
+# Segments of applications, and comments.
+_METADATA = frozenset((*range(0xE0, 0xF0), 0xFE))
 
 
 def open_jpeg(content: bytes) -> ImageSource:
@@ -25,7 +27,7 @@ def open_jpeg(content: bytes) -> ImageSource:
     scans = count_scans(content, header, MAX_SCANS)
     if scans > MAX_SCANS:
         raise ImageTooLargeError(f"expected a JPEG of at most {MAX_SCANS} scans, received more")
-    opened = JpegImagePlugin.JpegImageFile(stream(content))
+    opened = _open(content, header)
 
     def decode(target: Size | None) -> Pixels:
         if target is not None:
@@ -39,6 +41,28 @@ def open_jpeg(content: bytes) -> ImageSource:
     return ImageSource(
         "JPEG", width, height, lambda target: _memory(header, target), decode, work, exif_orientation(opened)
     )
+
+
+def _open(content: bytes, header: JpegHeader) -> JpegImagePlugin.JpegImageFile:
+    if not header.has_gaps:
+        try:
+            return JpegImagePlugin.JpegImageFile(stream(content))
+        # Metadata that Pillow cannot parse; the second attempt is without them.
+        except SyntaxError:
+            pass
+    return JpegImagePlugin.JpegImageFile(stream(_without_metadata(content, header)))
+
+
+def _without_metadata(content: bytes, header: JpegHeader) -> bytes:
+    """The file without bytes between segments, and without metadata but EXIF and what states the colours."""
+    segments = [content[start:end] for start, end in header.segments]
+    kept = [segment for segment in segments if segment[1] not in _METADATA or _is_kept(segment)]
+    return b"".join((content[:2], *kept, content[header.first_scan :]))
+
+
+def _is_kept(segment: bytes) -> bool:
+    # A JFIF is 14 bytes long, after its marker and its length.
+    return segment[4:10] in (b"Exif\0\0", b"Adobe\0") or (segment[4:9] == b"JFIF\0" and len(segment) >= 18)
 
 
 def _memory(header: JpegHeader, target: Size | None) -> int:

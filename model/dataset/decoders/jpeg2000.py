@@ -33,11 +33,14 @@ _WORK_PER_SAMPLE = 10
 
 @dataclasses.dataclass(frozen=True)
 class Codestream:
+    """Header of a JPEG 2000 codestream; `levels` is the number of lower resolutions."""
+
     width: int
     height: int
     depths: tuple[int, ...]
     is_signed: bool
     is_subsampled: bool
+    has_offset: bool
     levels: int
 
 
@@ -61,14 +64,14 @@ def open_jpeg2000(content: bytes) -> ImageSource:
     width, height = opened.size
 
     def decode(target: Size | None) -> Pixels:
-        opened.reduce = _reduction(header, target)
+        _set_reduction(opened, _reduction(header, target))
         opened.load()
         return Pixels(native_color(opened))
 
     def memory(target: Size | None) -> int:
         pixels = width * height >> 2 * _reduction(header, target)
         fitted = fitting_bytes(opened, full=target is None)
-        return round(pixels * (samples * _BYTES_PER_SAMPLE + fitted)) + len(content)
+        return round(pixels * (samples * _BYTES_PER_SAMPLE + fitted)) + 2 * len(content)
 
     return ImageSource("JPEG 2000", width, height, memory, decode, work)
 
@@ -87,14 +90,16 @@ def _deep_source(content: bytes, header: Codestream, work: float) -> ImageSource
 
     def memory(target: Size | None) -> int:
         fitted = array_bytes(samples, 2, samples in (2, 4), full=target is None)
-        return round(header.width * header.height * (samples * (_BYTES_PER_SAMPLE + 2) + fitted)) + len(content)
+        # The planes of the decoder are gone when the result is resized.
+        return round(header.width * header.height * max(samples * (_BYTES_PER_SAMPLE + 2), fitted)) + len(content)
 
     return ImageSource("JPEG 2000", header.width, header.height, memory, decode, work)
 
 
 def _reduction(header: Codestream, target: Size | None) -> int:
     """Number of times that the size can be halved."""
-    if target is None:
+    # Sizes of images with an offset are rounded differently.
+    if target is None or header.has_offset:
         return 0
     halvings = 0
     while halvings < header.levels and all(
@@ -105,7 +110,18 @@ def _reduction(header: Codestream, target: Size | None) -> int:
     return halvings
 
 
+def _set_reduction(opened: Jpeg2KImagePlugin.Jpeg2KImageFile, reduction: int) -> None:
+    """Decode at a lower resolution; Pillow's own property `reduce` rounds sizes differently from OpenJPEG."""
+    width, height = (-(-side >> reduction) for side in opened.size)
+    tile = opened.tile[0]
+    assert isinstance(tile.args, tuple)
+    codec, _, *others = tile.args
+    opened._size = (width, height)
+    opened.tile = [tile._replace(extents=(0, 0, width, height), args=(codec, reduction, *others))]
+
+
 def read_codestream(content: bytes) -> Codestream:
+    """Read the header of a codestream, or of a file with one; errors as `open_jpeg2000`."""
     start = 0
     if not content.startswith(_CODESTREAM):
         start = next((box.start for box in read_boxes(content) if box.kind == b"jp2c"), len(content))
@@ -121,6 +137,7 @@ def read_codestream(content: bytes) -> Codestream:
         depths=tuple((value & 0x7F) + 1 for value in components[::3]),
         is_signed=any(value & 0x80 for value in components[::3]),
         is_subsampled=set(components[1::3] + components[2::3]) != {1},
+        has_offset=left != 0 or top != 0,
         levels=_levels(content, start + 4 + len(siz)),
     )
 

@@ -32,6 +32,7 @@ class JpegHeader:
         components: pairs of horizontal and vertical sampling factors.
         first_scan: offset of the first byte of entropy-coded data.
         components_of_first_scan: number of components that the first scan holds.
+        segments: start and end of each segment up to the first scan, in bytes.
     """
 
     width: int
@@ -41,6 +42,13 @@ class JpegHeader:
     components: tuple[tuple[int, int], ...]
     first_scan: int
     components_of_first_scan: int
+    segments: tuple[tuple[int, int], ...]
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether there are bytes between segments, which not all decoders skip."""
+        ends = [2, *(end for _, end in self.segments)]
+        return any(start != end for (start, _), end in zip(self.segments, ends, strict=False))
 
     @property
     def samples(self) -> int:
@@ -76,6 +84,7 @@ def read_jpeg_header(content: bytes) -> JpegHeader:
         ImageError: the header is damaged, or has more segments than any camera or program writes.
     """
     frame: tuple[int, int, int, int, tuple[tuple[int, int], ...]] | None = None
+    segments: list[tuple[int, int]] = []
     position, fill = 2, 0
     for _ in range(_MAX_SEGMENTS):
         start = content.find(b"\xff", position)
@@ -96,11 +105,12 @@ def read_jpeg_header(content: bytes) -> JpegHeader:
             raise ImageError("a segment of the header is incomplete")
         if marker in _FRAMES and frame is None:
             frame = _frame(marker, segment)
+        segments.append((position - 2, position + length))
         position += length
         if marker == _START_OF_SCAN:
             if frame is None or not segment:
                 raise ImageError("the header has no size")
-            return JpegHeader(*frame, first_scan=position, components_of_first_scan=segment[0])
+            return JpegHeader(*frame, position, components_of_first_scan=segment[0], segments=tuple(segments))
     raise ImageError(f"expected at most {_MAX_SEGMENTS:,} segments before the pixels, received more")
 
 

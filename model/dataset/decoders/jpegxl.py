@@ -4,7 +4,7 @@ Method: the signature and size header of ISO/IEC 18181-1, section 6, read bit by
 """
 
 from model.dataset.decoders.boxes import read_boxes
-from model.dataset.decoders.source import ImageSource, Pixels, Size, array_bytes, not_supported, split_alpha
+from model.dataset.decoders.source import ImageSource, Pixels, Size, not_supported, split_alpha
 from model.dataset.image_limits import check_size
 from model.errors import ImageError
 
@@ -12,8 +12,8 @@ _CODESTREAM = b"\xff\x0a"
 _RATIOS = ((1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
 _BITS_OF_SIDES = (9, 13, 18, 30)
 _HEADER_BYTES = 16
-# The type of the values is not known before decoding: 16 bits, or floats of which libjxl keeps several planes.
-_BYTES_PER_PIXEL = 24
+# libjxl decodes groups of pixels as floats: to 8 bits, and to 16 bits or floats.
+_BYTES_OF_8_BITS, _BYTES_OF_OTHERS = 6, 18
 _WORK_PER_PIXEL = 10
 
 
@@ -24,7 +24,7 @@ def open_jpegxl(content: bytes) -> ImageSource:
         ImageNotSupportedError: channels that are neither gray nor RGB, nor their transparency.
         ImageError: the header is damaged.
     """
-    width, height = _read_size(content)
+    width, height, has_8_bits = _read_header(content)
     check_size(width, height)
     pixels = width * height
 
@@ -39,13 +39,17 @@ def open_jpegxl(content: bytes) -> ImageSource:
         return split_alpha(values) if values.ndim == 3 and values.shape[2] != 3 else Pixels(values)
 
     def memory(target: Size | None) -> int:
-        return pixels * (_BYTES_PER_PIXEL + array_bytes(4, 2, alpha=True, full=target is None))
+        decoding = _BYTES_OF_8_BITS if has_8_bits else _BYTES_OF_OTHERS
+        return pixels * (decoding + 3 + (10 if target is None else 0))
 
     return ImageSource("JPEG XL", width, height, memory, decode, float(pixels * _WORK_PER_PIXEL))
 
 
-def _read_size(content: bytes) -> tuple[int, int]:
-    """Width and height in pixels, upright: libjxl applies the orientation of the file."""
+def _read_header(content: bytes) -> tuple[int, int, bool]:
+    """Width and height in pixels, and whether all channels certainly have 8 bits.
+
+    The size is upright: libjxl applies the orientation of the file.
+    """
     bits = _Bits(_codestream(content))
     if bits.read(16) != 0x0AFF:
         raise ImageError("the header has no size")
@@ -53,9 +57,14 @@ def _read_size(content: bytes) -> tuple[int, int]:
     height = _side(bits, is_small)
     ratio = bits.read(3)
     width = height * _RATIOS[ratio - 1][0] // _RATIOS[ratio - 1][1] if ratio else _side(bits, is_small)
-    has_defaults = bits.read(1)
-    orientation = 1 + bits.read(3) if not has_defaults and bits.read(1) else 1
-    return (height, width) if orientation > 4 else (width, height)
+    orientation, has_8_bits = 1, bool(bits.read(1))
+    if not has_8_bits:
+        # Fields of previews and animations may follow an orientation.
+        if bits.read(1):
+            orientation = 1 + bits.read(3)
+        else:
+            has_8_bits = bits.read(3) == 0
+    return (height, width, has_8_bits) if orientation > 4 else (width, height, has_8_bits)
 
 
 def _side(bits: "_Bits", is_small: int) -> int:

@@ -22,9 +22,9 @@ from model.errors import ImageError, ImageTooLargeError
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _OF_THE_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
-# Kept, which saves a copy of most files; all others are left out.
-_HARMLESS = (b"gAMA", b"cHRM", b"sRGB", b"sBIT", b"pHYs", b"bKGD", b"tIME")
-_HARMLESS_BYTES = 100
+# Lengths of chunks that are kept if they are intact, which saves a copy of most files; all others are left out.
+_HARMLESS = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"pHYs": 9, b"tIME": 7}
+_OVERHEAD = 12
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 # Decompression, and filters that depend on the pixels before.
 _WORK_PER_PIXEL = 6
@@ -37,6 +37,7 @@ class _Png:
     depth: int
     color_type: int
     orientation: int
+    has_transparent_color: bool
     pixels_only: bytes
     """The file without chunks that do not affect the pixels."""
 
@@ -50,23 +51,24 @@ def open_png(content: bytes) -> ImageSource:
         ImageError: the header is damaged.
     """
     png = _read(content)
-    if png.depth == 16 and png.color_type != 0:
+    if png.depth == 16:
         return _deep_source(png)
     opened = PngImagePlugin.PngImageFile(stream(png.pixels_only))
     return pillow_source("PNG", opened, work_per_pixel=_WORK_PER_PIXEL, orientation=png.orientation)
 
 
 def _deep_source(png: _Png) -> ImageSource:
-    """16-bit RGB and gray with transparency, which Pillow would reduce to 8 bits."""
-    samples = _SAMPLES[png.color_type]
+    """16 bits per channel, which Pillow would reduce to 8 bits, or copy."""
+    has_alpha = png.color_type in (4, 6) or png.has_transparent_color
+    # libpng adds the opacity that a transparent colour stands for.
+    samples = _SAMPLES[png.color_type] + png.has_transparent_color
     pixels = png.width * png.height
-    has_alpha = png.color_type in (4, 6)
 
     def decode(_target: Size | None) -> Pixels:
         import imagecodecs
 
         values = imagecodecs.png_decode(png.pixels_only)
-        return split_alpha(values) if values.shape[-1] in (2, 4) else Pixels(values)
+        return split_alpha(values) if values.ndim == 3 and values.shape[2] in (2, 4) else Pixels(values)
 
     def memory(target: Size | None) -> int:
         return pixels * array_bytes(samples, 2, has_alpha, full=target is None)
@@ -78,7 +80,7 @@ def _read(content: bytes) -> _Png:
     kept: list[tuple[int, int]] = []
     header = b""
     orientation = 1
-    dropped = 0
+    dropped, has_transparent_color = 0, False
     for kind, start, end in _chunks(content):
         if kind == b"CgBI":
             raise not_supported("PNG in a variant of Apple's (CgBI)", "open it in Preview and export it as PNG")
@@ -90,6 +92,7 @@ def _read(content: bytes) -> _Png:
             if kept and kept[-1][1] == start:
                 start = kept.pop()[0]
             kept.append((start, end))
+            has_transparent_color |= kind == b"tRNS"
         else:
             dropped += 1
     if len(header) != 13:
@@ -98,7 +101,7 @@ def _read(content: bytes) -> _Png:
     width, height = int.from_bytes(header[:4], "big"), int.from_bytes(header[4:8], "big")
     if header[9] not in _SAMPLES:
         raise ImageError(f"the header has colour type {header[9]}")
-    return _Png(width, height, header[8], header[9], orientation, pixels_only)
+    return _Png(width, height, header[8], header[9], orientation, has_transparent_color, pixels_only)
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
@@ -118,7 +121,7 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 def _is_kept(content: bytes, kind: bytes, start: int, end: int) -> bool:
     if kind in _HARMLESS:
-        return end - start <= _HARMLESS_BYTES and _is_intact(content, start, end)
+        return end - start == _HARMLESS[kind] + _OVERHEAD and _is_intact(content, start, end)
     # A damaged transparency is left out, because the pixels are intact.
     return kind in _OF_THE_PIXELS and (kind != b"tRNS" or _is_intact(content, start, end))
 

@@ -118,12 +118,12 @@ def fitting_bytes(image: Image.Image, full: bool) -> int:
     """
     mode = image.mode
     if mode.startswith(("I", "F")):
-        # The image, the array, and its 8-bit copy.
-        decoded, converted = (2, 3) if mode.startswith("I;16") else (4, 5)
+        # The image, its bytes, the array, and its 8-bit copy.
+        decoded, converted = (2, 5) if mode.startswith("I;16") else (4, 9)
     elif mode in ("L", "RGB"):
         decoded, converted = (1, 0) if mode == "L" else (4, 0)
     elif mode in ("1", "P"):
-        decoded, converted = 1, 7 if image.has_transparency_data else 4
+        decoded, converted = 1, 9 if image.has_transparency_data else 1 if mode == "1" else 4
     else:
         # One channel and its transparency at a time, or a copy in RGB.
         decoded, converted = 4, 4
@@ -136,7 +136,7 @@ def array_bytes(samples: int, itemsize: int, alpha: bool, full: bool) -> int:
     colors = 1 if samples < 3 else 3
     decoded = samples * itemsize
     reduced = 0 if itemsize == 1 else colors
-    return decoded + reduced + (3 if alpha else 1) + (4 + 6 if full else 0)
+    return decoded + reduced + (5 if alpha else 1) + (4 + 6 if full else 0)
 
 
 def exif_orientation(image: Image.Image) -> int:

@@ -55,6 +55,8 @@ _ADVICE = "save it as gray or RGB TIFF of 8 or 16 bits, or as PNG"
 # tifffile looks up other variants of TIFF, whose further pages it would read.
 _VARIANTS: dict[str, Any] = {"is_lsm": False, "is_scanimage": False, "is_ndpi": False}
 _WORK_PER_SAMPLE = 2
+# Encoded strips or tiles that are read at a time.
+_READ_AHEAD = 1 << 20
 
 
 def open_tiff(content: bytes) -> ImageSource:
@@ -78,19 +80,17 @@ def open_tiff(content: bytes) -> ImageSource:
         return to_pixels(page)
 
     def memory(target: Size | None) -> int:
-        fitted = array_bytes(samples, itemsize, has_alpha, full=target is None)
-        # Palettes and CMYK become RGB; integers of few bits, or white as zero, are copied.
-        converted = {_PALETTE: 4, _SEPARATED: 8, _YCBCR: 8}.get(_photometric(page), itemsize * samples)
-        return width * height * (fitted + converted) + 3 * tiff_segments.segment_bytes(page)
+        decoded = width * height * samples * itemsize + tiff_segments.buffer_bytes(page)
+        return max(decoded, width * height * _converted_bytes(page, has_alpha, full=target is None))
 
-    work = tiff_segments.work(page, content) + width * height * samples * _WORK_PER_SAMPLE
+    work = tiff_segments.work(page, content) + width * height * samples * max(_WORK_PER_SAMPLE, itemsize)
     orientation = valid_orientation(page.tags.valueof(274, 1))
     return ImageSource("TIFF", width, height, memory, decode, work, orientation)
 
 
 def to_pixels(page: "TiffPage") -> Pixels:
     """Decode a page, and convert its stored values to gray or RGB."""
-    stored = page.asarray(squeeze=False, maxworkers=1)
+    stored = page.asarray(squeeze=False, maxworkers=1, buffersize=_READ_AHEAD)
     # (samples, depth, height, width, 1) for separate planes, else (1, depth, height, width, samples).
     values = stored[:, 0, :, :, 0].transpose(1, 2, 0) if stored.shape[0] > 1 else stored[0, 0]
     photometric, bits = _photometric(page), int(page.bitspersample)
@@ -106,7 +106,10 @@ def to_pixels(page: "TiffPage") -> Pixels:
     if photometric == _WHITE_IS_ZERO:
         colors = np.iinfo(colors.dtype).max - colors
     if photometric == _SEPARATED or (photometric == _YCBCR and not tiff_segments.is_jpeg(page)):
-        colors = _from_pillow_mode("CMYK" if photometric == _SEPARATED else "YCbCr", colors)
+        converted = _from_pillow_mode("CMYK" if photometric == _SEPARATED else "YCbCr", colors)
+        if alpha is None:
+            return Pixels(converted)
+        colors = np.asarray(converted)
     return Pixels(colors, alpha, is_premultiplied=_ASSOCIATED in page.extrasamples[:1])
 
 
@@ -120,11 +123,24 @@ def _from_palette(page: "TiffPage", indices: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(colors.astype(np.uint8).T)[indices.view(np.uint8) if indices.dtype == bool else indices]
 
 
-def _from_pillow_mode(mode: str, values: np.ndarray) -> np.ndarray:
-    eight = values if values.dtype == np.uint8 else (values >> 8).astype(np.uint8)
+def _from_pillow_mode(mode: str, values: np.ndarray) -> Image.Image:
+    eight = np.ascontiguousarray(values) if values.dtype == np.uint8 else (values >> 8).astype(np.uint8, order="C")
     height, width, _ = values.shape
-    image = Image.frombytes(mode, (width, height), eight.tobytes())
-    return np.asarray(image.convert("RGB"))
+    return Image.frombuffer(mode, (width, height), eight, "raw", mode, 0, 1).convert("RGB")
+
+
+def _converted_bytes(page: "TiffPage", has_alpha: bool, full: bool) -> int:
+    """Bytes per pixel of the stored values and of their conversion to the input of a network."""
+    photometric, samples = _photometric(page), page.samplesperpixel
+    itemsize = page.dtype.itemsize if page.dtype is not None else 1
+    fitted = array_bytes(samples, itemsize, has_alpha, full)
+    if photometric == _PALETTE:
+        return itemsize + array_bytes(3, 1, has_alpha, full)
+    if photometric == _SEPARATED or (photometric == _YCBCR and not tiff_segments.is_jpeg(page)):
+        return samples * itemsize + 8 + (10 if full else 0) + 4 * has_alpha
+    # A copy of values of few bits, or of white as zero.
+    is_copied = photometric == _WHITE_IS_ZERO or page.bitspersample != 8 * itemsize
+    return fitted + itemsize * samples * is_copied
 
 
 def _photometric(page: "TiffPage") -> int:

@@ -47,6 +47,8 @@ _PREDICTORS = (1, 2, 3)
 # Of these, strips take time by the number of bytes that are decoded; of the others, the content can take longer.
 _QUICK = (1, 5, 8, 32773, 32946, 50000, 34926)
 _WORK_PER_SEGMENT = 500
+# Of a decoded strip or tile: in the order of the machine, and in the 32-bit integers of JPEG 2000.
+_COPIES, _COPIES_OF_IMAGES = 3, 8
 # Blocks of a JPEG that reach beyond the edge of a strip.
 _BLOCK = 16
 
@@ -74,10 +76,13 @@ def segment_shape(page: "TiffPage") -> tuple[int, int]:
     return page.rowsperstrip, page.imagewidth
 
 
-def segment_bytes(page: "TiffPage") -> int:
-    """Decoded size of a strip or tile in bytes."""
+def buffer_bytes(page: "TiffPage") -> int:
+    """Memory in bytes of decoding one strip or tile: the decoded bytes, and a copy in the order of the machine."""
+    if page.is_contiguous:
+        return 0
     samples = page.samplesperpixel if page.planarconfig == 1 else 1
-    return math.prod(segment_shape(page)) * samples * (page.dtype.itemsize if page.dtype is not None else 1)
+    copies = _COPIES_OF_IMAGES if page.compression in (*_JPEG, *_WEBP, *_JPEG_2000) else _COPIES
+    return copies * math.prod(segment_shape(page)) * samples * (page.dtype.itemsize if page.dtype is not None else 1)
 
 
 def check_segments(page: "TiffPage", content: bytes) -> None:

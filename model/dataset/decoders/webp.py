@@ -43,7 +43,7 @@ def open_webp(content: bytes) -> ImageSource:
     def memory(target: Size | None) -> int:
         fitted = array_bytes(4 if webp.has_alpha else 3, 1, webp.has_alpha, full=target is None)
         # The decoder's own copies: ARGB of a lossless image, two canvases of an animation.
-        return pixels * (fitted + 5 * webp.is_lossless + 8 * webp.is_animated)
+        return pixels * (fitted + 4 * webp.is_lossless + 8 * webp.is_animated)
 
     work = pixels * _WORK_PER_PIXEL
     return ImageSource("WebP", webp.width, webp.height, memory, decode, work, webp.orientation)
