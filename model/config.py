@@ -81,7 +81,8 @@ class TrainConfig:
     )
     images_directory: str = option(
         "",
-        "Folder that the paths in dataset_files/ are relative to; itself relative to the dataset. Empty: images/.",
+        "Folder that the paths in dataset_files/ or in a table are relative to; itself relative to the dataset. Empty: "
+        "images/ for dataset_files/, any folder for a table.",
         max_length=MAX_PATH_LENGTH,
     )
     class_level: int | None = option(
@@ -90,6 +91,29 @@ class TrainConfig:
         "in those, and so on. Empty: detected by their names.",
         minimum=1,
         maximum=20,
+    )
+    table: str = option(
+        "",
+        "File in the dataset with a row per image (.csv, .tsv, .xlsx), with a column of file names and one of labels. "
+        "Empty: found automatically. none: folders are the classes, whatever tables there are.",
+        max_length=MAX_PATH_LENGTH,
+    )
+    image_column: str = option(
+        "",
+        "Column of the table with the file names. Empty: found by its name and content.",
+    )
+    label_column: str = option(
+        "",
+        "Column of the table with the classes. Empty: found by its name and content.",
+    )
+    split_column: str = option(
+        "",
+        "Column of the table with train, val or test. Empty: a column with such a name and content, if there is one.",
+    )
+    group_column: str = option(
+        "",
+        "Column of the table whose equal values, such as those of a specimen, keep images in one split. Empty: a "
+        "column called group, if there is one.",
     )
     name: str = option(
         "", "Name of the new model. Empty: the start time, such as 2026-11-21_101500.", max_length=MAX_NAME_LENGTH

@@ -1,6 +1,14 @@
 """Datasets: layouts, lists, checks, splits, and decoding of images."""
 
 SPLIT_OPTIONS = ("val_fraction", "test_fraction", "group_pattern", "max_bad_fraction", "seed")
-LAYOUT_OPTIONS = ("images_directory", "class_level")
+LAYOUT_OPTIONS = (
+    "images_directory",
+    "class_level",
+    "table",
+    "image_column",
+    "label_column",
+    "split_column",
+    "group_column",
+)
 DATASET_OPTIONS = (*LAYOUT_OPTIONS, *SPLIT_OPTIONS)
 """Options of `TrainConfig` that control how a dataset is read and split."""

@@ -1,5 +1,6 @@
 """Meaning of folder names: splits, groups such as sites and years, and names that describe no class."""
 
+import functools
 import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Literal
@@ -43,7 +44,7 @@ CONTAINERS = _vocabulary(
 )
 """Names of folders that contain the class folders, and describe no class."""
 
-_FILLERS = CONTAINERS | _vocabulary("set sets split the new clean cleaned resized cropped augmented")
+_FILLERS = CONTAINERS | _vocabulary("set sets split label labels the new clean cleaned resized cropped augmented")
 
 ASIDES = _vocabulary(
     "doc docs documentation fig figs figure figures plot plots asset assets media thumb thumbs thumbnail thumbnails "
@@ -87,6 +88,13 @@ def split_names(names: Iterable[str]) -> dict[Split, list[str]]:
             "val" if "test" in found else "test", []
         )
     return {split: found[split] for split in SPLITS if split in found}
+
+
+@functools.lru_cache(maxsize=256)
+def split_of(name: str) -> Split | None:
+    """Split that a name stands for on its own, such as `train`, `test_labels` or `VAL`; None if it is another name."""
+    found = split_names([name, "train", "test"])
+    return next((split for split, names in found.items() if name in names), None)
 
 
 def kind_of_names(names: Collection[str]) -> Kind:

@@ -49,6 +49,7 @@ def read_folders(root: Path, tree: Folder, class_level: int | None = None) -> Li
         classes=classes,
         splits=samples,
         has_splits=splits is not None,
+        uses=("class_level", "table"),
         ignored=tuple(printable(name) for name in ignored),
         unlistable=tuple(unlistable),
         warnings=(

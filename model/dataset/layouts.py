@@ -3,11 +3,11 @@
     dataset_files/ + images/     lists: classes.txt, train.txt and optional val.txt, test.txt
     <class>/*.jpg                a folder per class, at any level
     train/<class>/*.jpg          split folders: train/, and val/ or test/ where they exist
+    *.jpg + *.csv                a table with a column of file names and one of labels
 
 No image is decoded here. All problems are reported at once, with file and line.
 """
 
-import dataclasses
 import difflib
 from pathlib import Path
 
@@ -17,6 +17,15 @@ from model.dataset.folders import read_folders
 from model.dataset.image_files import is_image
 from model.dataset.listing import DATASET_FILES, EXPECTED, LayoutOptions, Listing
 from model.dataset.lists import read_lists
+from model.dataset.table_files import TABLE_SUFFIXES
+from model.dataset.table_finding import DatasetFiles
+from model.dataset.tables import (
+    NO_TABLE,
+    read_found_tables,
+    read_named_table,
+    read_table_without_folders,
+    with_warnings,
+)
 from model.errors import DatasetError
 from model.files.browsing import files_in, folders_in, is_hidden, name_some
 
@@ -43,16 +52,33 @@ def find_layout(source: Path, options: LayoutOptions = DEFAULT_OPTIONS) -> Listi
 
 def _find_layout(source: Path, options: LayoutOptions) -> Listing:
     root = without_wrapping(_existing_folder(source))
-    if (root / DATASET_FILES).is_dir():
+    listing = _read(root, source, options)
+    unused = [name for name, value in vars(options).items() if value not in ("", None) and name not in listing.uses]
+    notes = (f"{name} = {getattr(options, name)!r} was not used: it does not apply to this layout" for name in unused)
+    return with_warnings(listing, *notes)
+
+
+def _read(root: Path, source: Path, options: LayoutOptions) -> Listing:
+    has_table = options.table not in ("", NO_TABLE)
+    if (root / DATASET_FILES).is_dir() and not has_table:
         return read_lists(root, options.images_directory)
-    if any((folder / DATASET_FILES).is_dir() for folder in folders_in(root)):
+    if any((folder / DATASET_FILES).is_dir() for folder in folders_in(root)) and not has_table:
         names = ", ".join(folder.name for folder in folders_in(root))
         raise DatasetError(f"{root}: expected one dataset, found a folder of datasets: {names}. Choose one of them.")
-    listing = read_folders(root, read_tree(root), options.class_level)
-    if not options.images_directory:
-        return listing
-    unused = f"images_directory = {options.images_directory!r} was not used: there is no {DATASET_FILES}/ in {root}"
-    return dataclasses.replace(listing, warnings=(*listing.warnings, unused))
+    tree = read_tree(root)
+    files = DatasetFiles(root, tree, options)
+    if has_table:
+        return read_named_table(files, source)
+    if options.table == NO_TABLE or options.class_level is not None:
+        return read_folders(root, tree, options.class_level)
+    found = files.find_tables()
+    try:
+        folders = read_folders(root, tree)
+    except DatasetError as error:
+        if not found.sources:
+            raise DatasetError("\n".join([error.message, *found.unread.values()])) from error
+        return read_table_without_folders(files, found)
+    return read_found_tables(files, found, folders)
 
 
 def _existing_folder(source: Path) -> Path:
@@ -73,6 +99,10 @@ def without_wrapping(root: Path) -> Path:
         folders = folders_in(root)
         if len(folders) != 1 or folders[0].name == DATASET_FILES or split_names([folders[0].name]):
             return root
-        if not folders_in(folders[0]) or any(is_image(path) for path in files_in(root)):
+        files = files_in(root)
+        has_table = any(path.suffix.lower() in TABLE_SUFFIXES and path.suffix.lower() != ".txt" for path in files)
+        if has_table and not (folders[0] / DATASET_FILES).is_dir():
+            return root
+        if not folders_in(folders[0]) or any(is_image(path) for path in files):
             return root
         root = folders[0]

@@ -17,7 +17,8 @@ BLANKS = " \t"
 EXPECTED = f"""one of these layouts, as a folder or as a .zip, .tar, .tar.gz or .tar.xz of it:
   {DATASET_FILES}/ with {CLASSES} and train.txt (and val.txt, test.txt), next to {IMAGES}/
   a folder per class, with its images
-  train/ (and val/, test/), with a folder per class in each"""
+  train/ (and val/, test/), with a folder per class in each
+  images and a table (.csv, .tsv, .xlsx) with a column of file names and a column of labels"""
 
 _PROBLEMS_SHOWN = 30
 
@@ -28,6 +29,16 @@ class LayoutOptions:
 
     images_directory: str = ""
     class_level: int | None = None
+    table: str = ""
+    image_column: str = ""
+    label_column: str = ""
+    split_column: str = ""
+    group_column: str = ""
+
+    @property
+    def has_columns(self) -> bool:
+        """Whether a column of a table is set."""
+        return any((self.image_column, self.label_column, self.split_column, self.group_column))
 
     @classmethod
     def from_config(cls, config: TrainConfig) -> "LayoutOptions":
@@ -47,6 +58,8 @@ class Listing:
         has_splits: whether the dataset has its own splits.
         ignored: files that are no images of a class.
         unlistable: images whose names cannot be written to a list.
+        groups: name -> group of images that belong together, such as those of one specimen.
+        uses: options of the layout that apply to it.
     """
 
     layout: str
@@ -57,6 +70,8 @@ class Listing:
     ignored: tuple[str, ...] = ()
     unlistable: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    groups: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    uses: tuple[str, ...] = ()
 
 
 def is_listable(name: str) -> bool:

@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -59,7 +60,7 @@ def prepare_dataset(
     rejected = (*(Rejected(printable(name), _UNLISTABLE) for name in listing.unlistable), *inspection.rejected)
     checks.refuse_unusable(listing, rejected, inspection.samples, config.max_bad_fraction)
 
-    kinships = _kinships(inspection, config.group_pattern)
+    kinships = _kinships(inspection, config.group_pattern, listing.groups)
     groups = _together(kinships)
     folds = _folds(listing, inspection.samples, groups, config)
     dataset, origin = _divide(listing, inspection.samples, groups, config, folds)
@@ -95,15 +96,20 @@ def prepare_dataset(
     )
 
 
-def _kinships(inspection: Inspection, group_pattern: str) -> dict[Kinship, np.ndarray]:
+def _kinships(inspection: Inspection, group_pattern: str, group_of: Mapping[str, str]) -> dict[Kinship, np.ndarray]:
     kinships: dict[Kinship, np.ndarray] = {
         "identical": duplicates.equal_keys(inspection.content_hashes),
         "near": duplicates.near_duplicates(inspection.hashes, inspection.thumbnails),
     }
+    groups = []
     if group_pattern:
         pattern = re.compile(group_pattern)
-        keys = [_group_key(pattern, sample.name) for sample in inspection.samples]
-        kinships["group"] = duplicates.equal_keys(keys)
+        groups.append([_group_key(pattern, sample.name) for sample in inspection.samples])
+    if group_of:
+        names = [sample.name for sample in inspection.samples]
+        groups.append([("group", group_of[name]) if name in group_of else ("name", name) for name in names])
+    if groups:
+        kinships["group"] = _together(dict(enumerate(duplicates.equal_keys(keys) for keys in groups)))
     return kinships
 
 
@@ -119,7 +125,7 @@ def _group_warnings(group_pattern: str, kinships: Mapping[Kinship, np.ndarray]) 
     return [f"group_pattern = {group_pattern!r} does not group any two images"]
 
 
-def _together(kinships: Mapping[Kinship, np.ndarray]) -> np.ndarray:
+def _together(kinships: Mapping[Any, np.ndarray]) -> np.ndarray:
     """Merge the groups of all kinds: int64 (n,), the group of each image."""
     kinds = iter(kinships.values())
     groups = next(kinds)

@@ -22,7 +22,7 @@ _SHOWN = 5
 _IN_WORDS: dict[Kinship, str] = {
     "identical": "the same file",
     "near": "near duplicates",
-    "group": "one group of group_pattern",
+    "group": "one group",
 }
 
 
@@ -39,7 +39,7 @@ class Leakage:
     """Images that belong together but are in more than one split, which makes metrics too optimistic.
 
     Attributes:
-        kind: `identical` bytes; `near` duplicates; one `group` of `group_pattern`.
+        kind: `identical` bytes; `near` duplicates; one `group`, of `group_pattern` or of a table.
         images: (split, name) of each.
     """
 
@@ -62,7 +62,7 @@ class Verdict:
         content_hashes: name -> sha256 of the file's bytes, in hexadecimal.
         ignored: files that are no images of a class.
         folds: number of cross-validation folds of a training; 0 for none.
-        groups: name -> group of images that stay together: duplicates, and groups of group_pattern.
+        groups: name -> group of images that stay together: duplicates, and groups of group_pattern or of a table.
         intensity: how images with more than 8 bits per channel are reduced to 8.
         values: sentence about the values of these images; empty without any.
     """

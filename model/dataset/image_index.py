@@ -1,0 +1,111 @@
+"""Finding the images of a dataset by the names in a table: with or without folder, ending, or the same case."""
+
+import dataclasses
+import posixpath
+import unicodedata
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+
+from model.dataset.folder_names import split_names
+from model.dataset.images import IMAGE_SUFFIXES
+from model.dataset.listing import IMAGES
+from model.results import Split
+
+
+@dataclasses.dataclass(frozen=True)
+class Search:
+    """Where a table's names are searched first.
+
+    Attributes:
+        folders: folders of the dataset, such as that of the table; a name found in one of them is unambiguous.
+        split: split of the table; of several images, one in a folder of this split is chosen.
+    """
+
+    folders: tuple[str, ...] = ("", IMAGES)
+    split: Split | None = None
+
+
+class ImageIndex:
+    """The images of a dataset by all forms in which a table may name them.
+
+    Args:
+        names: paths of all images, relative to the dataset.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = frozenset(names)
+
+    def find(self, written: str, search: Search) -> tuple[str, ...]:
+        """Images that a name may stand for: one, none, or several if it is ambiguous."""
+        forms = [written, written.replace("\\", "/")] if "\\" in written else [written]
+        for form in forms:
+            for folder in search.folders:
+                path = f"{folder}/{form}" if folder else form
+                if path in self.names:
+                    return (path,)
+        name = posixpath.normpath(forms[-1]) if written else ""
+        if not name or name.endswith("/") or name in (".", ".."):
+            return ()
+        return self._by_last_part(name, search)
+
+    def _by_last_part(self, name: str, search: Search) -> tuple[str, ...]:
+        last = posixpath.basename(name)
+        key = _key(last)
+        entry = self._by_stem.get(_key(_stem(last)), [])
+        found = [entry] if isinstance(entry, str) else entry
+        if _stem(last) != last:
+            found = [path for path in found if _key(posixpath.basename(path)) == key]
+        return tuple(_narrowed(found, name, search) if len(found) > 1 else found)
+
+    @cached_property
+    def _by_stem(self) -> dict[str, str | list[str]]:
+        """File name in lower case without its ending -> the image, or all of them."""
+        by_stem: dict[str, str | list[str]] = {}
+        for name in self.names:
+            key = _key(_stem(posixpath.basename(name)))
+            first = by_stem.setdefault(key, name)
+            if first is not name:
+                if isinstance(first, list):
+                    first.append(name)
+                else:
+                    by_stem[key] = [first, name]
+        return by_stem
+
+
+def _narrowed(found: Sequence[str], name: str, search: Search) -> Sequence[str]:
+    """Of several images those that agree with the name in more respects: folders, case, split."""
+    for best in (
+        _with_longest_end(found, name),
+        [path for path in found if posixpath.basename(path) == posixpath.basename(name)],
+        [path for path in found if _stem(posixpath.basename(path)) == posixpath.basename(name)],
+        [path for path in found if search.split and search.split in split_names(path.split("/")[:-1])],
+        [path for path in found if posixpath.dirname(path) in search.folders],
+    ):
+        chosen = frozenset(best)
+        found = [path for path in found if path in chosen] or found
+    return sorted(found)
+
+
+def _with_longest_end(found: Sequence[str], name: str) -> list[str]:
+    """Images whose path has the most folders in common with the name, counted from the end."""
+    parts = [_key(part) for part in name.split("/")[:-1]][::-1]
+    common = {path: _common(parts, [_key(part) for part in path.split("/")[:-1]][::-1]) for path in found}
+    return [path for path, count in common.items() if count == max(common.values())]
+
+
+def _common(first: Sequence[str], second: Sequence[str]) -> int:
+    count = 0
+    for one, other in zip(first, second, strict=False):
+        if one != other:
+            break
+        count += 1
+    return count
+
+
+def _key(text: str) -> str:
+    return unicodedata.normalize("NFC", text).casefold() if not text.isascii() else text.lower()
+
+
+def _stem(name: str) -> str:
+    stem, suffix = posixpath.splitext(name)
+    return stem if suffix.lower() in IMAGE_SUFFIXES else name

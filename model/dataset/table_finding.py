@@ -1,0 +1,137 @@
+"""Tables of labels in a dataset: found in its folders, or named by the option `table`."""
+
+import dataclasses
+import posixpath
+from collections.abc import Mapping
+from pathlib import Path
+
+from model.dataset.folder_names import split_of
+from model.dataset.folder_tree import Folder
+from model.dataset.image_index import ImageIndex, Search
+from model.dataset.listing import DATASET_FILES, IMAGES, LayoutOptions, is_listable
+from model.dataset.table_columns import UnclearLabelsError, find_columns
+from model.dataset.table_files import TABLE_SUFFIXES, open_table
+from model.dataset.table_rows import Source
+from model.errors import DatasetError
+from model.files.browsing import name_some
+
+# A folder with more tables has a file for each image.
+_MAX_IN_FOLDER = {".txt": 10}
+_MAX_TABLES = 1000
+_MAX_BYTES = 1 << 31
+_NO_TABLES = ("readme", "license", "licence", "requirements", "submission")
+
+
+@dataclasses.dataclass(frozen=True)
+class FoundTables:
+    """Tables found in a dataset.
+
+    Attributes:
+        sources: those that name images of the dataset and have labels.
+        unread: name of each other table -> why it cannot be used.
+        unclear: sentences about those that name images, but with several possible columns of labels.
+    """
+
+    sources: tuple[Source, ...]
+    unread: Mapping[str, str]
+    unclear: tuple[str, ...] = ()
+
+
+class DatasetFiles:
+    """The images and other files of a dataset, and its tables.
+
+    Args:
+        root: folder of the dataset.
+        tree: its folders.
+        options: what the user has set about the layout.
+
+    Attributes:
+        images: paths of the images, in the folder `images_directory` if that is set.
+        unlistable: images whose names cannot be written to a list.
+        others: paths of all other files.
+        index: the images by the names that a table may use.
+    """
+
+    def __init__(self, root: Path, tree: Folder, options: LayoutOptions) -> None:
+        self.root, self.tree, self.options = root, tree, options
+        names = tree.images_below()
+        below = posixpath.normpath(options.images_directory or ".")
+        inside = [name for name in names if below == "." or name.startswith(f"{below}/")]
+        self.images = tuple(name for name in inside if is_listable(name))
+        self.unlistable = tuple(name for name in inside if not is_listable(name))
+        self.others = tuple(tree.others_below())
+        self.index = ImageIndex(self.images)
+
+    def find_tables(self) -> FoundTables:
+        """Find the tables that name images of the dataset and have labels.
+
+        Raises:
+            DatasetError: the user has set a column, and no table has it.
+        """
+        sources: list[Source] = []
+        unread: dict[str, str] = {}
+        unclear: list[str] = []
+        for name in self._possible_tables():
+            try:
+                sources.append(self.read_columns(self.root / name))
+            except UnclearLabelsError as error:
+                unclear.append(error.message)
+                unread[name] = error.message
+            except DatasetError as error:
+                # Any text file may be without rows; most are no tables.
+                if not name.lower().endswith(".txt"):
+                    unread[name] = error.message
+        if not sources and unread and self.options.has_columns:
+            raise DatasetError("\n".join(unread.values()))
+        return FoundTables(tuple(sources), unread, tuple(unclear))
+
+    def read_columns(self, path: Path) -> Source:
+        """A table with its columns; the path is in `root`.
+
+        Raises:
+            DatasetError: the file is no table, or which columns have the names and labels is unclear.
+        """
+        folder = path.parent.relative_to(self.root).as_posix()
+        folders = (self.options.images_directory, folder, "", IMAGES)
+        first = dict.fromkeys("" if posixpath.normpath(name) == "." else posixpath.normpath(name) for name in folders)
+        search = Search(tuple(first), split_of(path.stem))
+        try:
+            table = open_table(path)
+            return Source(table, find_columns(table, self.index, search, self.options), search)
+        except OSError as error:
+            raise DatasetError(f"{path}: expected a readable file, received: {error.strerror or error}") from error
+
+    def named_table(self, source: Path) -> Path:
+        """Path of the table that the option `table` names: relative to the dataset, or any path in it.
+
+        Args:
+            source: folder of the dataset as the user gave it, which may contain only `root`.
+
+        Raises:
+            DatasetError: there is no such file in the dataset.
+        """
+        for path in (self.root / self.options.table, source / self.options.table, Path(self.options.table).absolute()):
+            if path.is_file() and path.resolve().is_relative_to(self.root.resolve()):
+                return self.root / path.resolve().relative_to(self.root.resolve())
+        found = [name for name in self.others if name.lower().endswith(TABLE_SUFFIXES)]
+        raise DatasetError(
+            f"{self.root}: expected the option table to name a file in the dataset, received {self.options.table!r}. "
+            f"Found {name_some(found) if found else 'no table'}"
+        )
+
+    def _possible_tables(self) -> list[str]:
+        """Names of files that may be tables of labels, those nearest to the top of the dataset first."""
+        found: list[str] = []
+        for folder in self.tree.walk():
+            for suffix in TABLE_SUFFIXES if folder.name != DATASET_FILES else ():
+                names = [name for name in folder.others if name.lower().endswith(suffix) and self._may_be_table(name)]
+                if len(names) <= _MAX_IN_FOLDER.get(suffix, _MAX_TABLES):
+                    found += names
+        return sorted(found, key=lambda name: (name.count("/"), name))[:_MAX_TABLES]
+
+    def _may_be_table(self, name: str) -> bool:
+        base = posixpath.basename(name).lower()
+        if base.startswith((".", "~$")) or any(word in base for word in _NO_TABLES):
+            return False
+        path = self.root / name
+        return path.is_file() and 0 < path.stat().st_size <= _MAX_BYTES

@@ -1,0 +1,138 @@
+"""Layout of images with a table of their labels, alone or beside class folders."""
+
+import dataclasses
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from model.dataset.listing import Listing, is_listable
+from model.dataset.table_choice import ChosenTables, are_one_to_one, choose_tables, name_of
+from model.dataset.table_finding import DatasetFiles, FoundTables
+from model.errors import DatasetError
+from model.files.browsing import name_some, printable
+from model.results import SPLITS, Sample, Split
+
+NO_TABLE = "none"
+"""Value of the option `table` for the folders, whatever tables there are."""
+
+TABLE_OPTIONS = ("images_directory", "table", "image_column", "label_column", "split_column", "group_column")
+"""Options that apply to a table."""
+
+_SHOWN = 3
+
+
+def read_named_table(files: DatasetFiles, source: Path) -> Listing:
+    """Read the table that the option `table` names; see `model.dataset.layouts.find_layout`."""
+    sources = (files.read_columns(files.named_table(source)),)
+    return _listing(files, choose_tables(sources, files.index, files.root))
+
+
+def read_table_without_folders(files: DatasetFiles, found: FoundTables) -> Listing:
+    """Read tables that were found in a dataset without class folders; see `model.dataset.layouts.find_layout`."""
+    return _listing(files, choose_tables(found.sources, files.index, files.root))
+
+
+def read_found_tables(files: DatasetFiles, found: FoundTables, folders: Listing) -> Listing:
+    """Read tables that were found, or the class folders if they say the same.
+
+    Args:
+        found: tables, if there are any.
+        folders: the listing of the class folders.
+
+    Raises:
+        DatasetError: problems in the tables, or tables and folders that contradict each other.
+    """
+    if not found.sources:
+        return with_warnings(folders, *(f"the class folders were read, and no table: {text}" for text in found.unclear))
+    try:
+        chosen = choose_tables(found.sources, files.index, files.root)
+    except DatasetError as error:
+        return with_warnings(folders, f"the class folders were read, and no table: {error.message}")
+    names = name_some([name_of(source, files.root) for source in chosen.sources], _SHOWN)
+    class_of = {sample.name: folders.classes[sample.label] for split in SPLITS for sample in folders.splits[split]}
+    both = [name for name in chosen.rows.label_of if name in class_of]
+    pairs = {(class_of[name], chosen.rows.label(name)) for name in both}
+    if are_one_to_one(pairs):
+        has_more = not folders.has_splits and bool(chosen.rows.split_of or chosen.rows.group_of)
+        if has_more and len(both) == len(class_of) and not chosen.rows.problems:
+            return _listing(files, chosen)
+        return folders
+    if {_plain(folder) for folder, _ in pairs}.isdisjoint(_plain(label) for _, label in pairs):
+        listing = _listing(files, chosen)
+        return with_warnings(
+            listing,
+            f"the labels were read from {names}, not from the folders {name_some(folders.classes, _SHOWN)}: "
+            f"table = {NO_TABLE} reads the folders as the classes",
+        )
+    example = next(name for name in sorted(both) if _plain(class_of[name]) != _plain(chosen.rows.label(name)))
+    raise DatasetError(
+        f"{files.root}: expected one label for each image, found others in {names} than in the folders, such as "
+        f"{chosen.rows.label(example)!r} in {chosen.rows.where(example)} for {example}. Set one of:\n"
+        f"  table = {names}: the labels of the table (--table {names})\n"
+        f"  table = {NO_TABLE}: the folders are the classes (--table {NO_TABLE})"
+    )
+
+
+def with_warnings(listing: Listing, *warnings: str) -> Listing:
+    """A listing with more warnings."""
+    return dataclasses.replace(listing, warnings=(*listing.warnings, *warnings))
+
+
+def _listing(files: DatasetFiles, chosen: ChosenTables) -> Listing:
+    rows = chosen.rows
+    names = ", ".join(name_of(source, files.root) for source in chosen.sources[:_SHOWN])
+    if not rows.problems:
+        place = files.root / names
+        if len(rows.labels) < 2:
+            rows.problems.add(
+                f"{place}: expected labels of two classes or more, found {name_some(rows.labels) or 'none'}"
+            )
+        if rows.split_of and "train" not in rows.split_of.values():
+            rows.problems.add(f"{place}: expected images for training, found none")
+        for label in (label for label in rows.labels if not is_listable(label)):
+            rows.problems.add(f"{place}: expected labels without line breaks, found {label!r}")
+    rows.problems.raise_all(files.root)
+    classes = _sorted_labels(rows.labels)
+    position = {name: label for label, name in enumerate(classes)}
+    samples: dict[Split, list[Sample]] = {split: [] for split in SPLITS}
+    for name in sorted(rows.label_of):
+        sample = Sample(files.root / name, name, position[rows.label(name)])
+        samples[rows.split_of.get(name, "train")].append(sample)
+    read = {name_of(source, files.root) for source in chosen.sources}
+    columns = chosen.sources[0].columns
+    label = f"{len(columns.one_hot)} columns" if columns.label is None else columns.names[columns.label]
+    return Listing(
+        layout=f"table {names} (images: {columns.names[columns.image]}; labels: {label})",
+        root=files.root,
+        classes=classes,
+        splits={split: tuple(of_split) for split, of_split in samples.items()},
+        has_splits=bool(rows.split_of),
+        uses=TABLE_OPTIONS,
+        ignored=tuple(printable(name) for name in files.others if name not in read),
+        unlistable=files.unlistable,
+        warnings=(
+            *(warning for source in chosen.sources for warning in source.table.warnings),
+            *chosen.warnings,
+            *rows.warnings,
+            *_unlabelled(files.images, rows.label_of),
+            *dict.fromkeys(note for source in chosen.sources for note in source.columns.notes),
+        ),
+        groups=rows.group_of,
+    )
+
+
+def _sorted_labels(labels: Sequence[str]) -> tuple[str, ...]:
+    """Labels in order of their names; numbers in their own order."""
+    if all(label.isdecimal() for label in labels):
+        return tuple(sorted(labels, key=lambda label: (int(label), label)))
+    return tuple(sorted(labels))
+
+
+def _unlabelled(images: Sequence[str], labelled: Collection[str]) -> list[str]:
+    without = [name for name in images if name not in labelled]
+    if not without:
+        return []
+    return [f"images without a row in the table were not used, {len(without):,} of them: {name_some(without, _SHOWN)}"]
+
+
+def _plain(name: str) -> str:
+    return name.strip().casefold()
