@@ -1,5 +1,6 @@
 """The plug-in's interface: schemas and metadata for DEEPaaS and the platform's user interface."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -92,7 +93,8 @@ def test_the_response_schema_is_declared() -> None:
 
 
 def test_every_field_of_a_prediction_is_described() -> None:
-    found = Prediction("a", ("x",), (0.4,), True, None, "features", "far", 1.0, (Neighbour("b", "x", 0.5),)).to_json()
+    prediction = Prediction("a", ("x",), (0.4,), True, None, "features", "far", 1.0, (Neighbour("b", "x", 0.5),))
+    found = dataclasses.replace(prediction, warning="it is dark").to_json()
     assert set(found) | {"error"} == set(PredictionSchema().fields)
     assert set(found["neighbours"][0]) == set(NeighbourSchema().fields)
     assert PredictionSchema().load(found) == found

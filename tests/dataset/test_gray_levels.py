@@ -12,6 +12,7 @@ from model.dataset.images import decode_image, decode_photo, fit_image
 from model.errors import ConfigError
 from model.intensity import IntensityRange, parse_intensity
 from model.results import InputSpec
+from tests.dataset.test_images import png, tiff_of_16_bit_rgb
 
 TYPES = ("uint16", ">u2", "int16", ">i2", "uint32", "int32", ">i4", "uint64", "float16", "float32", "float64", ">f8")
 DEEP = np.array([[200, 455, 710, 100, 5000, 30000]])
@@ -89,6 +90,17 @@ def test_a_photo_is_decoded_by_the_range_of_the_network_input(file_format: str) 
     decoded = decode_image(encoded(image, file_format), spec)
     assert np.array_equal(decoded[..., 0], np.arange(256).reshape(16, 16))
     assert np.array_equal(fit_image(image, spec), decoded)
+
+
+def test_colours_of_16_bits_are_decoded_by_one_range_for_all_channels() -> None:
+    gray = np.arange(256).reshape(16, 16)
+    values = (200 + 2 * np.stack([gray, gray[::-1], gray // 2], axis=-1)).astype(np.uint16)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    netpbm = b"P6 16 16 65535\n" + values.astype(">u2").tobytes()
+    for content in (png(16, 16, 16, 2, rows), tiff_of_16_bit_rgb(values), netpbm):
+        photo = decode_photo(content, InputSpec.square(16, intensity=IntensityRange(200, 710)))
+        assert np.array_equal(photo.pixels, (values - 200) // 2)
+        assert photo.values is not None and photo.values.extent == pytest.approx((200, 710), abs=40)
 
 
 @pytest.mark.parametrize("dtype", [name for name in TYPES if name != "uint64"])

@@ -44,7 +44,8 @@ export class Card {
     const [label] = answer.labels;
     const confidence = percent(answer.probabilities[0]);
     this.#part(".best bdi").textContent = answer.unknown ? "Unknown" : label;
-    this.#part(".summary").textContent = answer.unknown ? explain(answer) : `Confidence ${confidence}`;
+    const summary = answer.unknown ? explain(answer) : `Confidence ${confidence}`;
+    this.#part(".summary").textContent = answer.warning ? `${summary} Warning: ${answer.warning}.` : summary;
     this.#part(".show-heat").setAttribute("aria-label", `Heat map of ${this.photo.name}`);
     this.#part(".bars").replaceChildren(...answer.labels.map((name, rank) => bar(name, answer.probabilities[rank])));
   }
@@ -57,8 +58,9 @@ export class Card {
 // A prediction in a sentence, for screen readers.
 export function describe({ name, answer, error }) {
   if (error) return `${name}: error. ${error.message}`;
-  if (answer.unknown) return `${name}: unknown. ${explain(answer)}`;
-  return `${name}: ${answer.labels[0]}, ${percent(answer.probabilities[0])}.`;
+  const warning = answer.warning ? ` Warning: ${answer.warning}.` : "";
+  if (answer.unknown) return `${name}: unknown. ${explain(answer)}${warning}`;
+  return `${name}: ${answer.labels[0]}, ${percent(answer.probabilities[0])}.${warning}`;
 }
 
 export function percent(fraction) {

@@ -6,6 +6,10 @@ export function predictionsTable(photos) {
   const header = ["image", "label", "probability", "unknown", "error", "unknown_reason"];
   for (let rank = 2; rank <= ranks; rank += 1) header.push(`label_${rank}`, `probability_${rank}`);
   const lines = [header, ...answered.map((photo) => row(photo, ranks))];
+  if (answered.some((photo) => photo.answer?.warning)) {
+    header.push("warning");
+    answered.forEach((photo, index) => lines[index + 1].push(photo.answer?.warning ?? ""));
+  }
   return lines.map((cells) => `${cells.map(quoted).join(",")}\n`).join("");
 }
 
