@@ -21,6 +21,7 @@ NAMES = (
     "robustness",
     "startup",
     "decoding",
+    "intensity",
     "unknown",
     "drift",
     "head",
