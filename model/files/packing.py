@@ -11,7 +11,7 @@ import io
 import json
 import logging
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,6 +20,7 @@ from model.errors import ArchiveError, DatasetError
 from model.files.archive_limits import unkept_names
 from model.files.browsing import files_below, has_hidden_part, name_some
 from model.files.checksums import file_sha256
+from model.files.composition import describe_pairs, same_when_composed
 from model.results import Progress, no_progress
 
 INDEX = ".topgraft-index.json"
@@ -134,13 +135,20 @@ def _files_of(folder: Path) -> dict[str, Path]:
     return files
 
 
-def _require_kept(folder: Path, names: Iterable[str]) -> None:
+def _require_kept(folder: Path, names: Collection[str]) -> None:
     """Raise DatasetError before packing if a name could not be unpacked again."""
     unkept = unkept_names(names)
     if unkept:
         raise DatasetError(
             f"{folder}: expected names that an archive can store, received {name_some(unkept)}. Rename them: a "
             "backslash separates folders, and a letter with a colon names a disk. Nothing was packed."
+        )
+    pairs = same_when_composed(names)
+    if pairs:
+        raise DatasetError(
+            f"{folder}: expected names that differ in more than the composition of accents (Unicode NFC), received "
+            f"{describe_pairs(pairs[:_PROBLEMS_SHOWN])}. Nextcloud and macOS take them for one: rename or join them. "
+            "Nothing was packed."
         )
 
 

@@ -28,19 +28,20 @@ def fetch_as_zip(
     place: Place,
     listed: Collection[Entry],
     requested: Collection[str],
-    directory: Path,
+    path_of: Callable[[str], Path],
     staging: Path,
     progress: Progress,
 ) -> bool:
     """Download files of a folder as one zip created by the server; return False if the server does not offer it.
 
-    The zip is unpacked while it arrives and never stored. A file is written in `staging` and moved into `directory`
+    The zip is unpacked while it arrives and never stored. A file is written in `staging` and moved to its path
     when it is whole, so the files that arrived before an interruption are kept.
 
     Args:
         listed: all files of the folder, by their local names, which are those in the zip.
         requested: names of the files to write.
-        staging: folder on the file system of `directory`; created if missing.
+        path_of: local path of a name.
+        staging: folder on the file system of these paths; created if missing.
         progress: called with the phase `download`, in kilobytes.
 
     Raises:
@@ -57,7 +58,7 @@ def fetch_as_zip(
         counted = _counted(blocks, lambda done: progress(DOWNLOAD, min(done, total) // 1000, total // 1000))
         for name, content in iter_streamed_zip(counted, sizes, f"{place.name}/", f"{place} as a zip"):
             if name in requested:
-                _write(directory / name, content, files[name].modified, staging)
+                _write(path_of(name), content, files[name].modified, staging)
             else:
                 for _ in content:
                     pass

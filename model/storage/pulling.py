@@ -28,6 +28,7 @@ from model.errors import (
     StorageUnreachableError,
 )
 from model.files.archives import is_archive, unpack_archive
+from model.files.composition import LocalFiles, same_when_composed
 from model.files.packing import verify_unpacked
 from model.results import Progress, no_progress
 from model.storage import open_storage
@@ -127,6 +128,7 @@ class _Pull:
         self.storage: Storage = open_storage(source)
         self.start = time.monotonic()
         self.staging = directory.with_name(f".{directory.name}.unpacking")
+        self.local = LocalFiles(directory)
 
     def run(self) -> Pulled:
         """Fetch the files that are missing or out of date."""
@@ -192,6 +194,7 @@ class _Pull:
         if changed:
             require_unused(self.directory, self.source)
             way = self.fetch(listed, changed)
+            self.local.refresh()
             self.require_all(files)
         if changed or not is_whole(self.directory):
             durable.write_json(_marker_path(self.directory), {"source": self.source, "files": files})
@@ -207,7 +210,15 @@ class _Pull:
         way = "zip" if is_worth_a_zip and self.fetch_zip(listed, changed) else "files"
         if any(not self.is_up_to_date(entry) for entry in changed):
             self.storage.fetch("", self.directory, self.progress)
+            self.fetch_same_when_composed(changed)
         return way
+
+    def fetch_same_when_composed(self, changed: list[Entry]) -> None:
+        """Fetch files whose names differ only in composition, which rclone takes for one file."""
+        names = {name for pair in same_when_composed(entry.name for entry in changed) for name in pair}
+        for entry in changed:
+            if any(entry.name == name or entry.name.startswith(f"{name}/") for name in names):
+                self.storage.fetch(entry.name, self.directory / _local_name(entry.name), self.progress, entry)
 
     def fetch_zip(self, listed: list[Entry], changed: list[Entry]) -> bool:
         """Fetch the changed files by a zip of the folder; False if not offered, or usable only for some files."""
@@ -219,7 +230,7 @@ class _Pull:
         members = [dataclasses.replace(entry, name=_local_name(entry.name)) for entry in listed]
         requested = {_local_name(entry.name) for entry in changed}
         try:
-            return fetch_as_zip(place, members, requested, self.directory, self.staging, self.progress)
+            return fetch_as_zip(place, members, requested, self.local.path, self.staging, self.progress)
         except (StorageBusyError, StorageUnreachableError, ArchiveError) as error:
             reason = str(error).rstrip(".")
         except OSError as error:
@@ -233,7 +244,7 @@ class _Pull:
     def remove_conflicts(self, changed: list[Entry]) -> None:
         """Remove local folders where the remote has files, and local files where it has folders."""
         for entry in changed:
-            path = self.directory / _local_name(entry.name)
+            path = self.path_of(entry.name)
             if path.is_dir():
                 shutil.rmtree(path)
             for parent in path.relative_to(self.directory).parents[:-1]:
@@ -268,14 +279,18 @@ class _Pull:
     def is_up_to_date(self, entry: Entry) -> bool:
         """Whether the local file has the size and time of the remote one."""
         try:
-            status = (self.directory / _local_name(entry.name)).stat()
+            status = self.path_of(entry.name).stat()
         except OSError:
             return False
         return status.st_size == entry.size and abs(status.st_mtime - entry.modified) <= _TIME_TOLERANCE_SECONDS
 
     def missing(self, files: Mapping[str, int]) -> list[str]:
         """Names of files that are missing locally, or have another size."""
-        return [name for name, size in files.items() if _size_of(self.directory / _local_name(name)) != size]
+        return [name for name, size in files.items() if _size_of(self.path_of(name)) != size]
+
+    def path_of(self, name: str) -> Path:
+        """Local path of a remote file, whose name may be composed differently (NFC)."""
+        return self.local.path(_local_name(name))
 
     def require_all(self, files: Mapping[str, int]) -> None:
         """Raise StorageDamagedError if files are missing, even if rclone reported success."""
@@ -288,8 +303,9 @@ class _Pull:
 
     def pulled(self, way: str, files: int, fetched: int, size: int, names: Mapping[str, int]) -> Pulled:
         """The result; files that only the local folder has are counted, or removed from a mirror."""
-        known = {_local_name(name) for name in names}
-        extra = [name for name in _sizes_in(self.directory) if name not in known]
+        self.local.refresh()
+        known = {self.path_of(name) for name in names}
+        extra = [name for name in _sizes_in(self.directory) if self.directory / name not in known]
         surplus = [name for name in extra if self.mirror or _PARTIAL.search(name)]
         if surplus:
             require_unused(self.directory, self.source)

@@ -19,6 +19,7 @@ from model.errors import (
 )
 from model.files.browsing import files_below, without_link_loops
 from model.files.checksums import file_checksum
+from model.files.composition import describe_pairs, same_when_composed
 from model.results import Progress, no_progress
 from model.storage import rclone_queries
 from model.storage.failures import with_retries
@@ -30,6 +31,7 @@ from model.storage.rclone_process import run_rclone
 from model.storage.uploading import rename, upload_file
 
 TRANSFERS = 8
+_PAIRS_SHOWN = 5
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CHECKSUMS = ("sha256", "sha1", "md5")
 _WITHOUT_FOLDERS = ("s3", "b2", "swift", "google cloud storage", "azureblob", "oracleobjectstorage")
@@ -89,6 +91,7 @@ class Rclone:
         place = self._root / name
         self._reports_space_for(sum(path.stat().st_size for path in _files_of(source)))
         if source.is_dir():
+            _require_different_names(source)
             with without_link_loops(source) as folder:
                 self._copy_folder(str(folder.absolute()), str(place), f"upload {source} to {place}", UPLOAD, progress)
             return
@@ -184,6 +187,17 @@ def _files_of(source: Path) -> Iterator[Path]:
     if not source.is_dir():
         return iter([source])
     return (path for path in files_below(source) if path.is_file())
+
+
+def _require_different_names(folder: Path) -> None:
+    """Refuse, before an upload, names that a server with composed names stores as one file."""
+    pairs = same_when_composed(path.relative_to(folder).as_posix() for path in _files_of(folder))
+    if pairs:
+        raise StorageError(
+            f"{folder}: expected names that differ in more than the composition of accents (Unicode NFC), received "
+            f"{describe_pairs(pairs[:_PAIRS_SHOWN])}. Nextcloud stores them as one. Rename or join them. Nothing was "
+            "uploaded."
+        )
 
 
 def _identity(place: Place, entry: Entry) -> str:

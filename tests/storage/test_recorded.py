@@ -76,7 +76,7 @@ CARD = Entry("README.md", 5, 1795227061.0)
 
 def fetch_card(directory: Path) -> bool:
     staging = directory.with_name("staging")
-    return fetch_as_zip(parse_place("rshare:run1"), [CARD], ["README.md"], directory, staging, no_progress)
+    return fetch_as_zip(parse_place("rshare:run1"), [CARD], ["README.md"], directory.joinpath, staging, no_progress)
 
 
 def test_a_recorded_zip_of_a_folder_is_unpacked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
