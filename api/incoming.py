@@ -24,6 +24,7 @@ from model import environment
 from model.addresses import redact_logs
 from model.errors import TopgraftError, TrainingStoppedError
 from model.received import quoted
+from model.web.connections import limit_connections
 from model.web.origins import origin_check
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ def guard_server() -> None:
     application: web.Application | None = getattr(server, "APP", None)
     if application is not None and not application.frozen and check_request not in application.middlewares:
         application.middlewares.extend(MIDDLEWARES)
+        limit_connections(application)
         redact_logs()
 
 

@@ -9,6 +9,7 @@ from aiohttp import web
 from model.errors import ConfigError
 from model.page.service import ANSWER_TYPES, Answer, Service, connected, failure
 from model.received import MAX_QUOTED, quoted
+from model.web.connections import limit_connections
 from model.web.origins import origin_check
 
 # The limit of the service for one image.
@@ -98,6 +99,7 @@ def make_app(api: str, own_names: Collection[str] = ()) -> web.Application:
     app = web.Application(middlewares=[origin_check(own_names), _same_origin_only])
     app.cleanup_ctx.append(connect)
     app.on_response_prepare.append(_add_headers)
+    limit_connections(app)
     for name, content in _files().items():
         app.router.add_get("/" if name == "index.html" else f"/{name}", _file(content, _content_type(name)))
     app.router.add_get("/api/model", _model, allow_head=False)

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -90,14 +90,18 @@ def make_workspace(home: Path) -> Path:
 
 
 @contextlib.contextmanager
-def running_server(home: Path, base_path: str = "", **variables: str) -> Iterator[Server]:
-    """Start the server, wait until it answers, stop it with all its children."""
+def running_server(home: Path, base_path: str = "", prefix: Sequence[str] = (), **variables: str) -> Iterator[Server]:
+    """Start the server, wait until it answers, stop it with all its children.
+
+    Args:
+        prefix: a command that runs the server, such as `prlimit`.
+    """
     port = free_port()
     log = home / "server.log"
     with open(log, "wb") as output:
         options = ["--listen-port", str(port), "--workers", "2", "--base-path", base_path]
         process = subprocess.Popen(
-            [program("deepaas-run"), *options, "--config-file", os.devnull],
+            [*prefix, program("deepaas-run"), *options, "--config-file", os.devnull],
             env=environment(home, **variables),
             cwd=home,
             stdout=output,
