@@ -168,10 +168,10 @@ def _refuse_levels(levels: Sequence[Sequence[Folder]], possible: Sequence[int], 
     first = levels[possible[0] - 1][0]
     raise DatasetError(
         f"{dataset}: expected one possible level of class folders, found several: folders without images of their own "
-        f"that contain folders. Set one of:\n"
+        "that contain folders. Set one of:\n"
         + "\n".join(readings)
-        + f"\n  dataset = {dataset / first.path}: only the images of {first.name}\n"
-        f"Options of the command are written as --class-level {possible[-1]}"
+        + f"\nor give one of the folders as the dataset, such as {first.path}/. Options of the command are written as "
+        f"--class-level {possible[-1]}"
     )
 
 
@@ -190,7 +190,7 @@ def _refuse_mixture(folders: Sequence[Folder], dataset: Path) -> None:
                 f"{dataset}: expected a folder per class, found folders in {container.path}/ "
                 f"({name_some(inside, _SHOWN)}) and other folders with images next to it "
                 f"({name_some(sorted(names), _SHOWN)}). Set one of:\n"
-                f"  dataset = {dataset / container.path}: the classes are {name_some(inside, _SHOWN)}\n"
+                f"  the folder {container.path}/ as the dataset: the classes are {name_some(inside, _SHOWN)}\n"
                 f"  class_level = 1: the classes are {name_some([folder.name for folder in folders], _SHOWN)}\n"
                 "Options of the command are written as --class-level 1"
             )

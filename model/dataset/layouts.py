@@ -30,6 +30,7 @@ from model.errors import DatasetError
 from model.files.browsing import files_in, folders_in, is_hidden, name_some
 
 DEFAULT_OPTIONS = LayoutOptions()
+_UNREAD_SHOWN = 3
 
 
 def find_layout(source: Path, options: LayoutOptions = DEFAULT_OPTIONS) -> Listing:
@@ -76,7 +77,7 @@ def _read(root: Path, source: Path, options: LayoutOptions) -> Listing:
         folders = read_folders(root, tree)
     except DatasetError as error:
         if not found.sources:
-            raise DatasetError("\n".join([error.message, *found.unread.values()])) from error
+            raise DatasetError("\n".join([error.message, *list(found.unread.values())[:_UNREAD_SHOWN]])) from error
         return read_table_without_folders(files, found)
     return read_found_tables(files, found, folders)
 

@@ -50,7 +50,7 @@ def read_lists(root: Path, images_directory: str) -> Listing:
             split: tuple(Sample(images / line.name, line.name, line.label) for line in lines[split]) for split in SPLITS
         },
         has_splits=True,
-        uses=("images_directory",),
+        uses=("images_directory", "table"),
         warnings=(*warnings, *_moved(reader.moved, images), *_no_first_label(everything, classes)),
     )
 

@@ -95,7 +95,9 @@ class _Finder:
         self.find = lambda text: index.find(text, search)
         first = sample[0][1]
         known = {name for names in (IMAGE_NAMES, *LABEL_NAMES) for name in names}
-        self.has_header = not any(self.find(cell) and normal(cell) not in known for cell in first)
+        self.has_header = not any(
+            self.find(cell) and not cell.isdigit() and normal(cell) not in known for cell in first
+        )
         self.names = tuple(first) if self.has_header else tuple(str(at + 1) for at in range(len(first)))
         rows = [cells for _, cells in (sample[1:] if self.has_header else sample) if not is_type_row(cells)]
         self.cells = [[row[at] if at < len(row) else "" for row in rows] for at in range(len(self.names))]
@@ -130,10 +132,12 @@ class _Finder:
         """The column with the most different names of images, at least in every other row."""
         scores = []
         for at, cells in enumerate(self.cells):
-            images = [self.find(cell) for cell in cells]
+            is_named = self.normal[at] in IMAGE_NAMES
+            # Epochs, ages and class numbers may be the names of images too.
+            images = [self.find(cell) if is_named or not cell.isdigit() else () for cell in cells]
             share = sum(map(bool, images)) / max(1, len(cells))
             different = len({found for found in images if found}) / max(1, len(cells))
-            named = IMAGE_NAMES.index(self.normal[at]) if self.normal[at] in IMAGE_NAMES else len(IMAGE_NAMES)
+            named = IMAGE_NAMES.index(self.normal[at]) if is_named else len(IMAGE_NAMES)
             scores.append((min(share, different), -named, -at))
         best = max(scores, default=(0.0, 0, 0))
         if best[0] >= 0.5 or (best[0] > 0 and -best[1] < len(IMAGE_NAMES)):

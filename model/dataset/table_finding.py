@@ -19,6 +19,7 @@ from model.files.browsing import name_some
 _MAX_IN_FOLDER = {".txt": 10}
 _MAX_TABLES = 1000
 _MAX_BYTES = 1 << 31
+_UNREAD_SHOWN = 3
 _NO_TABLES = ("readme", "license", "licence", "requirements", "submission")
 
 
@@ -82,7 +83,7 @@ class DatasetFiles:
                 if not name.lower().endswith(".txt"):
                     unread[name] = error.message
         if not sources and unread and self.options.has_columns:
-            raise DatasetError("\n".join(unread.values()))
+            raise DatasetError("\n".join(list(unread.values())[:_UNREAD_SHOWN]))
         return FoundTables(tuple(sources), unread, tuple(unclear))
 
     def read_columns(self, path: Path) -> Source:

@@ -81,39 +81,33 @@ class TableRows:
         for line, cells in rows:
             if is_type_row(cells):
                 continue
-            where = f"{table.path}:{line}"
-            if any(cells[len(columns.names) :]):
-                self.problems.add(f"{where}: expected {len(columns.names)} cells, found {len(cells)}")
+            if len(cells) > len(columns.names) and any(cells[len(columns.names) :]):
+                self.problems.add(f"{table.path}:{line}: expected {len(columns.names)} cells, found {len(cells)}")
                 continue
             cells += [""] * (len(columns.names) - len(cells))
             if columns.status is not None and cells[columns.status].lower() != VALIDATED:
                 self._unused[cells[columns.status] or "(empty)"] += 1
                 continue
-            name = self._image(cells[columns.image], where, source.search)
-            problem, label = read_label(cells)
-            if problem:
-                self.problems.add(f"{where}: {problem}")
-            if name is not None and not problem and self._is_new(name, label, number, line):
+            image_problem, name = self._image(cells[columns.image], source.search)
+            label_problem, label = read_label(cells)
+            self.problems.extend(f"{table.path}:{line}: {text}" for text in (image_problem, label_problem) if text)
+            if not image_problem and not label_problem and self._is_new(name, label, number, line):
                 self._add(name, label, cells, columns)
-                self._add_split(name, source, cells, where)
+                self._add_split(name, source, cells, line)
         self._report_unused(table.path, columns)
 
-    def _image(self, written: str, where: str, search: Search) -> str | None:
-        """Image that a cell names; None, and a problem, if there is none or several."""
+    def _image(self, written: str, search: Search) -> tuple[str, str]:
+        """A problem, if there is one, and the image that a cell names."""
         if not written:
-            self.problems.add(f"{where}: expected the name of an image, found an empty cell")
-            return None
+            return "expected the name of an image, found an empty cell", ""
         found = self._index.find(written, search)
         if len(found) == 1:
-            return found[0]
+            return "", found[0]
+        shown = repr(printable(written[:200]))
         if not found:
-            self.problems.add(f"{where}: no such image in the dataset: {printable(written[:200])!r}")
-        else:
-            self.problems.add(
-                f"{where}: {printable(written[:200])!r} may be {len(found)} images: {name_some(found, _SHOWN)}. Write "
-                "the path in the table, or set images_directory"
-            )
-        return None
+            return f"no such image in the dataset: {shown}", ""
+        images = f"{len(found)} images: {name_some(found, _SHOWN)}"
+        return f"{shown} may be {images}. Write the path in the table, or set images_directory", ""
 
     def _is_new(self, name: str, label: str, number: int, line: int) -> bool:
         """Whether an image has no row yet; a second row is a problem."""
@@ -138,7 +132,7 @@ class TableRows:
         if columns.hierarchy is not None:
             self._hierarchies.setdefault(label, set()).add(cells[columns.hierarchy])
 
-    def _add_split(self, name: str, source: Source, cells: Sequence[str], where: str) -> None:
+    def _add_split(self, name: str, source: Source, cells: Sequence[str], line: int) -> None:
         if source.split is not None:
             self.split_of[name] = source.split
         elif source.columns.split is not None:
@@ -146,6 +140,7 @@ class TableRows:
             split = source.columns.splits.get(text) or split_of(text)
             if split is None:
                 column = source.columns.names[source.columns.split]
+                where = f"{source.table.path}:{line}"
                 self.problems.add(f"{where}: expected train, val or test as the {column}, received {text[:80]!r}")
             else:
                 self.split_of[name] = split

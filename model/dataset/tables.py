@@ -1,12 +1,15 @@
 """Layout of images with a table of their labels, alone or beside class folders."""
 
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import NoReturn
 
+from model.dataset.folder_names import describes_no_class, kind_of_names
 from model.dataset.listing import Listing, is_listable
 from model.dataset.table_choice import ChosenTables, are_one_to_one, choose_tables, name_of
 from model.dataset.table_finding import DatasetFiles, FoundTables
+from model.dataset.table_rows import TableRows
 from model.errors import DatasetError
 from model.files.browsing import name_some, printable
 from model.results import SPLITS, Sample, Split
@@ -18,6 +21,8 @@ TABLE_OPTIONS = ("images_directory", "table", "image_column", "label_column", "s
 """Options that apply to a table."""
 
 _SHOWN = 3
+# A table of fewer of the images beside class folders is about something else.
+_MIN_FRACTION = 0.5
 
 
 def read_named_table(files: DatasetFiles, source: Path) -> Listing:
@@ -43,6 +48,8 @@ def read_found_tables(files: DatasetFiles, found: FoundTables, folders: Listing)
     """
     if not found.sources:
         return with_warnings(folders, *(f"the class folders were read, and no table: {text}" for text in found.unclear))
+    if files.options.images_directory or files.options.has_columns:
+        return read_table_without_folders(files, found)
     try:
         chosen = choose_tables(found.sources, files.index, files.root)
     except DatasetError as error:
@@ -56,19 +63,17 @@ def read_found_tables(files: DatasetFiles, found: FoundTables, folders: Listing)
         if has_more and len(both) == len(class_of) and not chosen.rows.problems:
             return _listing(files, chosen)
         return folders
-    if {_plain(folder) for folder, _ in pairs}.isdisjoint(_plain(label) for _, label in pairs):
-        listing = _listing(files, chosen)
-        return with_warnings(
-            listing,
-            f"the labels were read from {names}, not from the folders {name_some(folders.classes, _SHOWN)}: "
-            f"table = {NO_TABLE} reads the folders as the classes",
+    if len(both) < _MIN_FRACTION * len(class_of) and kind_of_names(folders.classes) == "plain":
+        warning = (
+            f"the class folders were read, and not {names}, which labels {len(both):,} of {len(class_of):,} images"
         )
-    example = next(name for name in sorted(both) if _plain(class_of[name]) != _plain(chosen.rows.label(name)))
-    raise DatasetError(
-        f"{files.root}: expected one label for each image, found others in {names} than in the folders, such as "
-        f"{chosen.rows.label(example)!r} in {chosen.rows.where(example)} for {example}. Set one of:\n"
-        f"  table = {names}: the labels of the table (--table {names})\n"
-        f"  table = {NO_TABLE}: the folders are the classes (--table {NO_TABLE})"
+        return with_warnings(folders, f"{warning}: table = {names} reads it")
+    if kind_of_names(folders.classes) == "plain" and not any(map(describes_no_class, folders.classes)):
+        _refuse_contradiction(files.root, chosen.rows, class_of, names)
+    return with_warnings(
+        _listing(files, chosen),
+        f"the labels were read from {names}, not from the folders {name_some(folders.classes, _SHOWN)}: "
+        f"table = {NO_TABLE} reads the folders as the classes",
     )
 
 
@@ -120,6 +125,17 @@ def _listing(files: DatasetFiles, chosen: ChosenTables) -> Listing:
     )
 
 
+def _refuse_contradiction(root: Path, rows: TableRows, class_of: Mapping[str, str], names: str) -> NoReturn:
+    differing = (name for name in sorted(rows.label_of) if name in class_of and rows.label(name) != class_of[name])
+    example = next(differing)
+    raise DatasetError(
+        f"{root}: expected one label for each image, found others in {names} than in the folders, such as "
+        f"{rows.label(example)!r} in {rows.where(example)} for {example}. Set one of:\n"
+        f"  table = {names}: the labels of the table (--table {names})\n"
+        f"  table = {NO_TABLE}: the folders are the classes (--table {NO_TABLE})"
+    )
+
+
 def _sorted_labels(labels: Sequence[str]) -> tuple[str, ...]:
     """Labels in order of their names; numbers in their own order."""
     if all(label.isdecimal() for label in labels):
@@ -132,7 +148,3 @@ def _unlabelled(images: Sequence[str], labelled: Collection[str]) -> list[str]:
     if not without:
         return []
     return [f"images without a row in the table were not used, {len(without):,} of them: {name_some(without, _SHOWN)}"]
-
-
-def _plain(name: str) -> str:
-    return name.strip().casefold()

@@ -233,12 +233,12 @@ REFUSED = {
             "class_level = 2: the classes are forest, sea, street",
             "--class-level 2",
             "group_pattern = '^([^/]+)/'",
-            "east: only the images of east",
+            "give one of the folders as the dataset, such as east/",
         ],
     ),
     "variants": (
         ["raw/{color,grayscale}/{apple,corn}/1.jpg"],
-        ["class_level = 1: the classes are color, grayscale", "only the images of color"],
+        ["class_level = 1: the classes are color, grayscale", "such as color/"],
     ),
     "some common names": (
         ["apple/{healthy,scab}/1.jpg", "corn/{healthy,rust}/1.jpg"],
@@ -250,11 +250,17 @@ REFUSED = {
     ),
     "other images": (
         ["plankton/{copepod,diatom}/{1,2,3,4,5}.jpg", "cover/1.png"],
-        ["plankton: the classes are copepod, diatom", "class_level = 1: the classes are cover, plankton"],
+        [
+            "the folder plankton/ as the dataset: the classes are copepod, diatom",
+            "class_level = 1: the classes are cover, plankton",
+        ],
     ),
     "repeated classes": (
         ["{cat,dog,more/cat,more/dog}/{1,2}.jpg"],
-        ["more: the classes are cat, dog", "class_level = 1: the classes are cat, dog, more"],
+        [
+            "the folder more/ as the dataset: the classes are cat, dog",
+            "class_level = 1: the classes are cat, dog, more",
+        ],
     ),
     "no classes": (
         ["images/{1,2}.jpg", "masks/{1,2}.png"],

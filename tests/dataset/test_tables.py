@@ -380,6 +380,28 @@ def test_a_table_is_read_where_the_folders_are_no_classes(tmp_path: Path) -> Non
     )
 
 
+def test_a_table_of_something_else_beside_class_folders_is_refused_or_left_out(tmp_path: Path) -> None:
+    places = {"a1": "indoor", "a2": "outdoor", "b1": "indoor", "b2": "outdoor"}
+    rows = [f"{name}.jpg,{place}" for name, place in places.items()]
+    write(tmp_path, *FOLDERS, places_csv="\n".join(["filename,type", *rows]))
+    assert "--table none" in refusal(tmp_path)
+    write(tmp_path, places_csv="\n".join(["filename,type", *rows[:2], ""]), **{"ash__x_txt": "text"})
+    write(tmp_path, *(f"{kind}/more{number}.jpg" for kind in ("ash", "birch") for number in range(3)))
+    listing = find_layout(tmp_path)
+    assert listing.classes == ("ash", "birch")
+    assert any("and not places.csv, which labels 2 of 10 images" in warning for warning in listing.warnings)
+
+
+def test_numbers_are_names_of_images_only_in_a_column_of_names(tmp_path: Path) -> None:
+    write(tmp_path, *(f"{kind}/{number}.jpg" for number, kind in enumerate(("cat", "dog") * 5)))
+    epochs = "\n".join(["epoch,type,loss", *(f"{epoch},{('warm', 'cold')[epoch // 2 % 2]},0.5" for epoch in range(10))])
+    write(tmp_path, history_csv=epochs, cat__0_txt="0 0.5 0.5 0.1 0.1\n")
+    listing = find_layout(tmp_path)
+    assert (listing.classes, listing.warnings) == (("cat", "dog"), ())
+    write(tmp_path, history_csv=epochs.replace("epoch,type", "id,type"))
+    assert "--table history.csv" in refusal(tmp_path)
+
+
 def test_a_table_with_several_columns_of_labels_beside_folders_is_a_warning(tmp_path: Path) -> None:
     text = table("path,noisy_1,noisy_5,is_valid", "{label}/{name}.jpg,{label},{number},False")
     listing = find_layout(write(tmp_path, *FOLDERS, noisy_csv=text))
