@@ -63,6 +63,7 @@ def as_json(answer: Answer) -> dict[str, Any]:
         "status": "OK",
         "model": answer.predictor.bundle.name,
         **warnings,
+        "marks": list(answer.predictor.marks),
         "unknown_judged_by": list(answer.predictor.judged_by),
         "labels": list(first.labels),
         "probabilities": to_json(first.probabilities),

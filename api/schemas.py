@@ -35,6 +35,7 @@ def predict_fields() -> dict[str, fields.Field]:
             },
         ),
         **fields_of(PredictConfig),
+        **former_fields_of(PredictConfig),
         "accept": fields.Str(
             load_default="application/json",
             # A fresh list each time: DEEPaaS appends to it.
@@ -81,14 +82,19 @@ class PredictionSchema(Schema):
     image = fields.Str(required=True, metadata={"description": "Name of the image."})
     labels = fields.List(fields.Str(), metadata={"description": "Classes, most probable first."})
     probabilities = fields.List(fields.Float(), metadata={"description": "Of the labels, in [0, 1], calibrated."})
-    unknown = fields.Bool(metadata={"description": "Whether the model does not recognize the image."})
-    unknown_reason = fields.Str(
+    unknown = fields.Bool(metadata={"description": "Whether the image is out-of-distribution: none of the classes."})
+    unknown_reason = fields.Str(metadata={"description": "Only if unknown: features."})
+    unknown_explanation = fields.Str(metadata={"description": "Only if unknown: the reason with its numbers, as text."})
+    uncertain = fields.Bool(
         metadata={
-            "description": "Only if unknown: confidence (below the threshold), features (out-of-distribution), or "
-            "confidence and features."
+            "description": "Whether the confidence is too low for the target accuracy of the training. An unknown "
+            "image is not uncertain too."
         }
     )
-    unknown_explanation = fields.Str(metadata={"description": "Only if unknown: the reason with its numbers, as text."})
+    uncertain_explanation = fields.Str(
+        metadata={"description": "Only if uncertain: the reason with its numbers, as text."}
+    )
+    second = fields.Str(metadata={"description": "Only if uncertain: the second most probable class."})
     distance = fields.Float(
         metadata={"description": "Distance of the features from those of the training images, in [0, 2]."}
     )
@@ -109,13 +115,18 @@ def response_fields() -> dict[str, fields.Field]:
             fields.Str(),
             metadata={"description": "Only if latest skipped a model: which one, and why."},
         ),
-        "unknown_judged_by": fields.List(
+        "marks": fields.List(
             fields.Str(),
             required=True,
             metadata={
-                "description": "Criteria for unknown images: confidence, and features if the model has the reference "
-                "features of its training images. Empty for an imported model, which marks no image as unknown."
+                "description": "Marks that the model can set: unknown, if it has a threshold of the distance from its "
+                "training images; uncertain, if it has one of the confidence. An imported model may have neither."
             },
+        ),
+        "unknown_judged_by": fields.List(
+            fields.Str(),
+            required=True,
+            metadata={"description": "Criteria for unknown images: features, or none if the model marks none."},
         ),
         "labels": fields.List(
             fields.Str(),

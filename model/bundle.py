@@ -43,9 +43,11 @@ class Manifest:
         dataset: path, fingerprint, counts per split and class, number of rejected images.
         metrics: split -> name -> value.
         temperature: divisor of the logits before softmax; 1 means not calibrated.
-        thresholds: `confidence`: predictions below are marked unknown; `confidence_by_class`: class name -> the same
-            for predictions of this class, if it has enough images; `distance`: images farther than this from the
-            training images are marked unknown, if the model has reference features.
+        thresholds: `distance`: images farther than this from the training images are marked unknown, if the model has
+            reference features; `confidence`: other predictions below are marked uncertain; `confidence_by_class`: class
+            name -> the same for predictions of this class, if it has enough images. A missing threshold is not
+            applied. `unknown` and `uncertain` describe how the thresholds were fitted, or why one is `off`
+            (`model.evaluation.marks.fit_thresholds`); a model of an older version has neither.
         engine: `onnx`, or `keras` if the ONNX export failed its parity check.
         parity: largest difference of a probability between the two engines, and the number of images compared; for an
             int8 network, its validation accuracy and that of the float32 network.

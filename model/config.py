@@ -294,8 +294,8 @@ class TrainConfig:
     )
     target_accuracy: float = option(
         0.95,
-        "Target accuracy of accepted predictions. The confidence threshold is set on validation images to reach it; "
-        "predictions below are marked unknown.",
+        "Target accuracy of predictions that are not marked uncertain. The confidence threshold is fitted on "
+        "out-of-fold predictions of cross-validation, else on validation images, to reach it.",
         minimum=0.5,
         maximum=1.0,
     )
@@ -311,17 +311,17 @@ class PredictConfig:
     neighbours: int = option(
         0, "Number of most similar training images returned for each image.", minimum=0, maximum=20
     )
-    unknown_confidence: float | None = option(
+    uncertain_confidence: float | None = option(
         None,
-        "Mark an image as unknown if its highest probability is below this value. Empty: the threshold of the "
-        "predicted class, set on validation images. 0 disables this criterion.",
+        "Mark a prediction as uncertain if its highest probability is below this value. Empty: the threshold of the "
+        "model. 0 disables the mark.",
         minimum=0.0,
         maximum=1.0,
     )
     unknown_distance: float | None = option(
         None,
         "Mark an image as unknown if its distance from the training images, in feature space, is above this value. "
-        "Empty: the model's threshold, set on validation images. 2 disables this criterion.",
+        "Empty: the threshold of the model. 2 disables the mark.",
         minimum=0.0,
         maximum=2.0,
     )
@@ -333,7 +333,7 @@ BASIC_OPTIONS: dict[type, tuple[str, ...]] = {
 }
 """Options that come first in forms, in `--help` and in the documentation; all others of the class are advanced."""
 
-RENAMED_OPTIONS = {"wanted_accuracy": "target_accuracy"}
+RENAMED_OPTIONS = {"wanted_accuracy": "target_accuracy", "unknown_confidence": "uncertain_confidence"}
 """Former names of options -> their names today. They are still accepted, with a deprecation warning."""
 
 PREDICT_DEFAULTS = PredictConfig()

@@ -137,8 +137,8 @@ class Dataset:
         return self.train + self.val + self.test
 
 
-UnknownReason = Literal["", "confidence", "features", "confidence and features"]
-"""Why an image is marked unknown: low confidence, or far from all training images (out-of-distribution)."""
+UnknownReason = Literal["", "features"]
+"""Why an image is marked unknown: its features are out-of-distribution."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,15 +164,18 @@ class Prediction:
         image: name of the image, as given by the caller.
         labels: top-k class names, most probable first; empty if there is an error.
         probabilities: calibrated probabilities of these classes, in [0, 1].
-        unknown: whether the image is marked unknown: its confidence is below the threshold, or its distance from the
-            training images is above it.
+        unknown: whether the image is out-of-distribution: its distance from the training images is above the threshold.
         error: reason why the image could not be classified; None otherwise.
-        unknown_reason: which of the two thresholds, or both; empty if the image is not unknown.
+        unknown_reason: `features` if the image is unknown, else empty.
         unknown_explanation: the reason as a sentence with the values.
         distance: distance from the training images; None if the model has no reference features.
         neighbours: most similar training images, nearest first, as many as requested.
         components: features projected on axes of the training images; not part of the answer.
         warning: why the prediction may be wrong although the image could be read; empty otherwise.
+        uncertain: whether the confidence is below the threshold that keeps the target accuracy; an unknown image is not
+            uncertain too.
+        uncertain_explanation: the reason as a sentence with the values.
+        second: the second most probable class of an uncertain prediction, also if `labels` has only one; else empty.
     """
 
     image: str
@@ -186,6 +189,14 @@ class Prediction:
     neighbours: tuple[Neighbour, ...] | None = None
     components: tuple[float, ...] | None = dataclasses.field(default=None, compare=False)
     warning: str = ""
+    uncertain: bool = False
+    uncertain_explanation: str = ""
+    second: str = ""
+
+    @property
+    def uncertain_between(self) -> str:
+        """The two most probable classes of an uncertain prediction, such as `cat or dog`."""
+        return f"{self.labels[0]} or {self.second}" if self.second else self.labels[0]
 
     def to_json(self) -> dict[str, Any]:
         """Convert to an object of the JSON answer; keys without a value are left out."""
@@ -196,11 +207,14 @@ class Prediction:
             "labels": list(self.labels),
             "probabilities": [float(value) for value in self.probabilities],
             "unknown": self.unknown,
+            "uncertain": self.uncertain,
         }
         if self.unknown:
             answer |= {"unknown_reason": self.unknown_reason, "unknown_explanation": self.unknown_explanation}
         if self.warning:
             answer["warning"] = self.warning
+        if self.uncertain:
+            answer |= {"uncertain_explanation": self.uncertain_explanation, "second": self.second}
         if self.distance is not None:
             answer["distance"] = float(self.distance)
         if self.neighbours is not None:

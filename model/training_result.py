@@ -11,6 +11,7 @@ from model.config import TrainConfig, non_default_options
 # They say which training this is, not how a model is made.
 _OF_ONE_TRAINING = ("name", "resume", "queue", "auto_resume", "preset", "tune_minutes", "tune_backbones")
 _SUMMARY = ("images", "accuracy", "accuracy_interval", "macro_f1")
+_MARKS = ("unknown", "uncertain", "accepted", "accepted_accuracy")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +142,9 @@ class TrainingResult:
     Attributes:
         model: the name of the model.
         path: the folder of the model.
-        metrics: `val`, and `test` or `cross_validation` -> images, accuracy with its 95 % interval, and macro_f1.
+        metrics: `val`, and `test` or `cross_validation` -> images, accuracy with its 95 % interval, macro_f1, and the
+            numbers of images marked as unknown and as uncertain, of the others, and their accuracy.
+        marks: what the marks unknown and uncertain mean for this model, a sentence each.
         warnings: problems of the dataset and of the training, a sentence each.
         seconds: the duration of the training.
         tuning: the search before the training; None without one.
@@ -159,6 +162,7 @@ class TrainingResult:
     remarks: tuple[str, ...] = ()
     upload: Uploaded | None = None
     mlflow: TrackedRun | None = None
+    marks: tuple[str, ...] = ()
 
     def with_warning(self, warning: str) -> "TrainingResult":
         """The same result with one more warning."""
@@ -169,6 +173,7 @@ class TrainingResult:
         parts = {
             "tuning": self.tuning and self.tuning.to_json(),
             "remarks": self.remarks,
+            "marks": self.marks,
             "upload": self.upload and dataclasses.asdict(self.upload),
             "mlflow": self.mlflow and dataclasses.asdict(self.mlflow),
         }
@@ -221,7 +226,7 @@ class ImportResult(TrainingResult):
 def summarize(metrics: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Select the metrics of a manifest that a `TrainingResult` has, as plain JSON types."""
     return {
-        measurement: {name: durable.to_json(values[name]) for name in _SUMMARY if name in values}
+        measurement: {name: durable.to_json(values[name]) for name in (*_SUMMARY, *_MARKS) if name in values}
         for measurement, values in metrics.items()
     }
 
@@ -234,7 +239,7 @@ def _fields_of(value: Any, leave_out: Collection[str]) -> dict[str, Any]:
 def _known(cls: Any, answer: Mapping[str, Any]) -> dict[str, Any]:
     """The values in `answer` of the fields of `cls`; lists of sentences as tuples, the path as a `Path`."""
     known = {field.name: answer[field.name] for field in dataclasses.fields(cls) if field.name in answer}
-    types = {"path": Path, "warnings": tuple, "remarks": tuple}
+    types = {"path": Path, "warnings": tuple, "remarks": tuple, "marks": tuple}
     return known | {name: types[name](known[name]) for name in types.keys() & known.keys()}
 
 

@@ -8,13 +8,14 @@ from click.testing import CliRunner
 from api.schemas import train_fields
 from model import schema
 from model.cli.command import topgraft
-from model.config import RENAMED_OPTIONS, TrainConfig, options_of
+from model.config import RENAMED_OPTIONS, PredictConfig, TrainConfig, options_of
 from model.presets import changed_options
 
 
 def test_a_former_name_never_is_the_name_of_an_option() -> None:
-    assert not RENAMED_OPTIONS.keys() & options_of(TrainConfig).keys()
-    assert set(RENAMED_OPTIONS.values()) <= options_of(TrainConfig).keys()
+    options = options_of(TrainConfig) | options_of(PredictConfig)
+    assert not RENAMED_OPTIONS.keys() & options.keys()
+    assert set(RENAMED_OPTIONS.values()) <= options.keys()
 
 
 def test_a_former_name_is_accepted_with_a_deprecation_warning(caplog: pytest.LogCaptureFixture) -> None:

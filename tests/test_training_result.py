@@ -28,6 +28,7 @@ TRAINED = TrainingResult(
     seconds=3.2,
     tuning=TUNING,
     remarks=("the head was kept",),
+    marks=("unknown is off: too few photos",),
     upload=Uploaded("rshare:models/pets.tar.xz", "0" * 64, 13_000_000, 1.5),
     mlflow=TrackedRun("topgraft", "abc", "http://127.0.0.1:5000/abc", "topgraft", "3"),
 )
@@ -54,8 +55,8 @@ def test_a_result_survives_json(result: TrainingResult) -> None:
 
 def test_a_training_returns_its_model() -> None:
     always = ["status", "model", "path", "metrics", "warnings", "seconds"]
-    assert list(PLAIN.to_json()) == [*always, "remarks"]
-    assert list(TRAINED.to_json()) == [*always, "tuning", "remarks", "upload", "mlflow"]
+    assert list(PLAIN.to_json()) == [*always, "remarks", "marks"]
+    assert list(TRAINED.to_json()) == [*always, "tuning", "remarks", "marks", "upload", "mlflow"]
     assert TRAINED.to_json()["path"] == "/work/models/pets"
     assert TRAINED.to_json()["tuning"]["options"] == {"name": "pets", "mixup": 0.2}
 

@@ -16,6 +16,7 @@ from model.cli.options import (
 from model.cli.output import accuracy_line, print_json, progress_display
 from model.config import TrainConfig
 from model.dataset import DATASET_OPTIONS
+from model.marks import marks_line
 from model.registry import find_bundle
 from model.storage.copies import output_file
 
@@ -66,6 +67,7 @@ def _lines(result: "EvaluationResult") -> list[str]:
     return [
         f"{result.model} on {result.dataset}, split: {result.split}",
         f"  {accuracy_line(metrics)}",
+        f"  {marks_line(metrics, result.split)}",
         "",
         f"  {'class':<{width}}  precision  recall     f1  images",
         *(_class_line(row, width) for row in metrics["per_class"]),

@@ -15,7 +15,9 @@ def show_all(summary: dict[str, Any]) -> None:
     """Print one line per model."""
     console = table_console()
     table = _table(
-        ("model",), ("photos", "unknown", "confidence", "unreadable", "errors", "ms p50", "ms p99"), ("drift",)
+        ("model",),
+        ("photos", "unknown", "uncertain", "confidence", "unreadable", "errors", "ms p50", "ms p99"),
+        ("drift",),
     )
     for model in summary["models"]:
         latency, latest = _fastest_form(model["latency_ms"]), _drift_of_the_latest_day(model)
@@ -23,6 +25,7 @@ def show_all(summary: dict[str, Any]) -> None:
             model["name"],
             f"{model['photos']:,}",
             _percentage(model["unknown_share"]),
+            _percentage(model["uncertain_share"]),
             _number(model["mean_confidence"]),
             str(model["unreadable"]),
             str(sum(model["errors"].values())),
@@ -42,7 +45,8 @@ def show_model(summary: dict[str, Any]) -> None:
     different = summary["different_photos"]
     distinct = f" ({'about ' if different >= MAX_ROWS else ''}{different:,} different)" if different else ""
     _say(console, f"{summary['name']}, the last {summary['days']} days: {summary['photos']:,} photos{distinct}")
-    _say(console, f"Unknown: {_percentage(summary['unknown_share'])}  {_counts(summary['unknown_reasons'])}".rstrip())
+    shares = [_percentage(summary[name]) for name in ("unknown_share", "uncertain_share")]
+    _say(console, f"Unknown: {shares[0]} ({summary['unknown']:,})  Uncertain: {shares[1]} ({summary['uncertain']:,})")
     _say(console, f"Answers: {_counts(summary['answers']) or 'none'}")
     if summary["errors"] or summary["unreadable"]:
         _say(console, f"Errors: {_counts(summary['errors'])}; {summary['unreadable']} unreadable images in zips")
@@ -96,12 +100,13 @@ def _comparisons(drift: dict[str, Any]) -> Any:
 
 
 def _by_day(summary: dict[str, Any]) -> Any:
-    table = _table(("day",), ("photos", "unknown", "confidence", "errors", "ms p50"), ("drift",))
+    table = _table(("day",), ("photos", "unknown", "uncertain", "confidence", "errors", "ms p50"), ("drift",))
     for row in summary["by_day"]:
         table.add_row(
             row["day"],
             f"{row['photos']:,}",
             _percentage(row["unknown_share"]),
+            _percentage(row["uncertain_share"]),
             _number(row["mean_confidence"]),
             str(sum(row["errors"].values())),
             _milliseconds(_fastest_form(row["latency_ms"]), "p50"),

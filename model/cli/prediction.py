@@ -81,7 +81,8 @@ def predict(
         require_parquet()
     photos = Photos(paths.paths, paths.name_of)
     predictor = find_predictor(workspace, config.model)
-    head = {"status": "OK", "model": predictor.bundle.name, "unknown_judged_by": list(predictor.judged_by)}
+    head = {"status": "OK", "model": predictor.bundle.name, "marks": list(predictor.marks)}
+    head["unknown_judged_by"] = list(predictor.judged_by)
     if output is not None:
         with output_file(output) as local:
             predictions = predict_to_file(predictor, photos, config, local, head)
@@ -142,10 +143,12 @@ def draw_first_answer(predictor: "Predictor", photos: "Photos", config: PredictC
 
 
 def prediction_line(prediction: Prediction) -> str:
-    """Describe one prediction in a line: the three most probable classes, unknown and similar photos."""
+    """Describe one prediction in a line: the three most probable classes, its mark and similar photos."""
     pairs = list(zip(prediction.labels, prediction.probabilities, strict=True))[:3]
     answer = f"{prediction.image}: " + ", ".join(f"{label} {format_percentage(value)}" for label, value in pairs)
-    unknown = f"  (unknown: {prediction.unknown_explanation})" if prediction.unknown else ""
-    unknown += f"  (warning: {prediction.warning})" if prediction.warning else ""
+    mark = f"  (unknown: {prediction.unknown_explanation})" if prediction.unknown else ""
+    if prediction.uncertain:
+        mark = f"  (uncertain: {prediction.uncertain_between}; {prediction.uncertain_explanation})"
+    mark += f"  (warning: {prediction.warning})" if prediction.warning else ""
     alike = ", ".join(f"{near.image} ({near.label}) {near.distance:.3f}" for near in prediction.neighbours or ())
-    return answer + unknown + (f"\n  most similar: {alike}" if alike else "")
+    return answer + mark + (f"\n  most similar: {alike}" if alike else "")

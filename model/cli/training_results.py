@@ -5,6 +5,8 @@ from typing import Any
 import click
 
 from model.cli.output import accuracy_line, format_percentage, table_console
+from model.marks import marks_line
+from model.results import primary_measurement
 from model.training_result import ImportResult, TrainingResult, Tuning
 
 
@@ -23,6 +25,10 @@ def training_lines(result: TrainingResult) -> list[str]:
     lines.append(f"{verb} {result.model} in {result.seconds:.0f} s: {result.path}")
     for measurement, metrics in result.metrics.items():
         lines.append(f"  {measurement}: {accuracy_line(metrics)}")
+    lines += [f"  {sentence}" for sentence in result.marks]
+    judged = primary_measurement(result.metrics)
+    if judged and (line := marks_line(result.metrics[judged], judged)):
+        lines.append(f"  {line}")
     if result.upload is not None:
         lines.append(f"  uploaded to {result.upload.place}, sha256 {result.upload.sha256}")
     if result.mlflow is not None:

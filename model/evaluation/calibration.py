@@ -1,6 +1,4 @@
-"""Calibration: temperature scaling, and the thresholds below or beyond which a prediction is marked as unknown."""
-
-import math
+"""Calibration: temperature scaling, and the confidence below which a prediction is uncertain."""
 
 import numpy as np
 from scipy.special import softmax
@@ -8,9 +6,7 @@ from scipy.special import softmax
 TEMPERATURE_RANGE = (0.25, 10.0)
 TARGET_ACCURACY = 0.95
 MIN_FOR_THRESHOLD = 20
-FALLBACK_THRESHOLD = 0.5
 MIN_PER_CLASS = 50
-FRACTION_WITHIN_DISTANCE = 0.99
 _BISECTIONS = 40
 
 
@@ -59,36 +55,36 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 
 def confidence_threshold(
     probabilities: np.ndarray, labels: np.ndarray, target_accuracy: float = TARGET_ACCURACY
-) -> float:
-    """Confidence below which a prediction is marked as unknown.
+) -> float | None:
+    """Confidence below which a prediction is marked as uncertain.
 
-    The most confident validation predictions are accepted, as many as possible while the accuracy of the accepted
-    ones is `target_accuracy`; the threshold is the lowest accepted confidence. If the accuracy of all predictions
-    reaches the target, the threshold is the lowest confidence of all.
-
-    For few images the estimate is unreliable, so the calibrated probabilities set two limits: with fewer than 20
-    images the threshold is 0.5, below which a prediction is more likely incorrect than correct; and it never exceeds
-    `target_accuracy`, at which a prediction meets the target by its own confidence.
+    The most confident predictions are accepted, as many as possible while the accuracy of the accepted ones is
+    `target_accuracy`; the threshold is the lowest accepted confidence, or `target_accuracy` if that is lower and keeps
+    the accuracy too: a prediction that confident meets the target by itself.
 
     Args:
-        probabilities: float (n, classes) of validation images, calibrated.
+        probabilities: float (n, classes), calibrated, of images that the weights were not trained on.
         labels: int (n,), the true classes.
         target_accuracy: in (0, 1].
 
     Returns:
-        A confidence in [0, 1].
+        A confidence in [0, 1]. None if there are fewer than 20 images, or if no 20 most confident predictions or more
+        reach the target: a threshold that so few predictions support would promise what it does not keep.
     """
-    if len(labels) < MIN_FOR_THRESHOLD:
-        return FALLBACK_THRESHOLD
-    confidence = probabilities.max(axis=1)
+    confidence = probabilities.max(axis=1) if len(labels) else np.empty(0)
     order = np.argsort(-confidence, kind="stable")
     confidence = confidence[order]
-    correct = (probabilities.argmax(axis=1) == labels)[order]
-    accuracy = np.cumsum(correct) / np.arange(1, len(labels) + 1)
+    correct = (probabilities.argmax(axis=1) == labels)[order] if len(labels) else np.empty(0, bool)
+    accepted = np.arange(1, len(labels) + 1)
+    accuracy = np.cumsum(correct) / accepted
     # Predictions of equal confidence are accepted or rejected together.
-    last_of_equals = np.append(confidence[1:] < confidence[:-1], True)
-    good = np.flatnonzero(last_of_equals & (accuracy >= target_accuracy))
-    return min(float(confidence[good[-1]]), target_accuracy) if len(good) else target_accuracy
+    last_of_equals = np.append(confidence[1:] < confidence[:-1], True)[: len(labels)]
+    good = np.flatnonzero(last_of_equals & (accuracy >= target_accuracy) & (accepted >= MIN_FOR_THRESHOLD))
+    if not len(good):
+        return None
+    lowest = float(confidence[good[-1]])
+    keeps = correct[confidence >= min(lowest, target_accuracy)].mean() >= target_accuracy
+    return min(lowest, target_accuracy) if keeps else lowest
 
 
 def thresholds_by_class(
@@ -96,32 +92,19 @@ def thresholds_by_class(
 ) -> dict[int, float]:
     """Confidence threshold of each class that was predicted often enough, by class index.
 
-    It is the `confidence_threshold` of the validation images predicted as this class, so a class that is often
-    predicted incorrectly gets a higher threshold. For a class predicted fewer than 50 times there is no reliable
-    estimate; the common threshold applies.
+    It is the `confidence_threshold` of the images predicted as this class, so a class that is often predicted
+    incorrectly gets a higher threshold; `target_accuracy` if none reaches the target. For a class predicted fewer than
+    50 times there is no reliable estimate; the common threshold applies.
 
     Args:
         probabilities, labels, target_accuracy: as for `confidence_threshold`.
     """
     predicted = probabilities.argmax(axis=1)
     classes, counts = np.unique(predicted, return_counts=True)
-    return {
-        int(label): confidence_threshold(probabilities[predicted == label], labels[predicted == label], target_accuracy)
-        for label, count in zip(classes, counts, strict=True)
-        if count >= MIN_PER_CLASS
-    }
-
-
-def distance_threshold(distances: np.ndarray, fraction: float = FRACTION_WITHIN_DISTANCE) -> float:
-    """Distance from the training images beyond which an image is out-of-distribution.
-
-    A new image of the same distribution is within it with probability `fraction`: it is the quantile of conformal
-    prediction (Vovk et al., 2005), which for few images is the largest distance.
-
-    Args:
-        distances: (n,), of images that are not among the training images; n at least 1.
-        fraction: in (0, 1].
-    """
-    ordered = np.sort(distances)
-    index = math.ceil((len(ordered) + 1) * fraction) - 1
-    return float(ordered[min(index, len(ordered) - 1)])
+    thresholds = {}
+    for label, count in zip(classes.tolist(), counts.tolist(), strict=True):
+        if count >= MIN_PER_CLASS:
+            rows = predicted == label
+            found = confidence_threshold(probabilities[rows], labels[rows], target_accuracy)
+            thresholds[label] = target_accuracy if found is None else found
+    return thresholds

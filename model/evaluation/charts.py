@@ -163,8 +163,8 @@ def reliability_diagram(before: Sequence[ReliabilityBin], after: Sequence[Reliab
     return plot.svg()
 
 
-def coverage_chart(probabilities: np.ndarray, labels: np.ndarray, threshold: float) -> Svg:
-    """Accuracy by coverage: accuracy of the most confident predictions by their fraction; marks the threshold."""
+def coverage_chart(probabilities: np.ndarray, labels: np.ndarray, threshold: float | None) -> Svg:
+    """Accuracy by coverage: accuracy of the most confident predictions by their fraction; marks a threshold if set."""
     confidence = probabilities.max(axis=1)
     order = np.argsort(-confidence, kind="stable")
     correct = (probabilities.argmax(axis=1) == labels)[order]
@@ -178,7 +178,8 @@ def coverage_chart(probabilities: np.ndarray, labels: np.ndarray, threshold: flo
     plot.grid(_ticks(0, 1), _ticks(*y_range), percent=(True, True))
     series = Series("accuracy of accepted predictions", points, BLUE)
     plot.line(series)
-    plot.mark(Mark(float((confidence >= threshold).mean()), "threshold"))
+    if threshold is not None:
+        plot.mark(Mark(float((confidence >= threshold).mean()), "threshold"))
     plot.legend([series])
     return plot.svg()
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from model.dataset.pipeline import decoded
 from model.dataset.reading import read_photo
 from model.dataset.verdict import Rejected
 from model.errors import DatasetError, ImageError
+from model.evaluation.marks import count_marks, judge_all
 from model.evaluation.metrics import evaluate_predictions
 from model.results import Progress, Sample, labels_of, no_progress
 from model.serving.predictor import load_predictor
@@ -31,7 +32,8 @@ class Evaluation:
         samples: the images that could be read, in the order of the rows below.
         probabilities: float32 (n, classes), calibrated.
         labels: int64 (n,), the true classes.
-        metrics: see `model.evaluation.metrics.evaluate_predictions`.
+        metrics: see `model.evaluation.metrics.evaluate_predictions`; with thresholds, also
+            `model.evaluation.marks.count_marks`.
         errors: images that could not be read, with the reasons; excluded from the metrics.
     """
 
@@ -49,6 +51,8 @@ def evaluate_probabilities(
     probabilities: np.ndarray,
     errors: Sequence[Rejected] = (),
     folds: int = 0,
+    thresholds: Mapping[str, Any] | None = None,
+    distances: np.ndarray | None = None,
 ) -> Evaluation:
     """Evaluate predictions that have been computed already.
 
@@ -58,12 +62,17 @@ def evaluate_probabilities(
         probabilities: float (n, classes), a row for each sample.
         errors: images without predictions.
         folds: number of folds if they are the out-of-fold predictions of cross-validation.
+        thresholds: thresholds in the manifest, to count how many images are marked as unknown and uncertain.
+        distances: (n,), from the training images; None for a model without reference features.
 
     Raises:
         DatasetError: there are no samples.
     """
     labels = labels_of(samples)
     metrics = evaluate_predictions(probabilities, labels, classes, folds)
+    if thresholds is not None:
+        judgements = judge_all(probabilities, distances, classes, thresholds)
+        metrics |= count_marks(judgements, probabilities.argmax(axis=1) == labels)
     return Evaluation(tuple(classes), tuple(samples), probabilities, labels, metrics, tuple(errors))
 
 
@@ -82,13 +91,18 @@ def evaluate_bundle(bundle: Bundle, samples: Sequence[Sample], progress: Progres
     predictor = load_predictor(bundle)
     read: list[Sample] = []
     rows: list[np.ndarray] = []
+    far: list[np.ndarray] = []
     errors: list[Rejected] = []
     images = zip(samples, decoded(samples, read_photo, predictor.spec, on_error=_reject), strict=True)
     while batch := list(itertools.islice(images, BATCH_SIZE)):
         decodable = [(sample, image) for sample, image in batch if isinstance(image, np.ndarray)]
         errors += [image for _, image in batch if isinstance(image, Rejected)]
         if decodable:
-            rows.append(predictor.probabilities(np.stack([image for _, image in decodable])))
+            probabilities, distances = predictor.probabilities_and_distances(
+                np.stack([image for _, image in decodable])
+            )
+            rows.append(probabilities)
+            far += [] if distances is None else [distances]
             read += [sample for sample, _ in decodable]
         progress("evaluate", len(read) + len(errors), len(samples))
     if errors and not read:
@@ -97,7 +111,14 @@ def evaluate_bundle(bundle: Bundle, samples: Sequence[Sample], progress: Progres
             f"The first is {errors[0].name}: {errors[0].reason}"
         )
     probabilities = np.concatenate(rows) if rows else np.empty((0, len(bundle.manifest.classes)), np.float32)
-    return evaluate_probabilities(bundle.manifest.classes, read, probabilities, errors)
+    return evaluate_probabilities(
+        bundle.manifest.classes,
+        read,
+        probabilities,
+        errors,
+        thresholds=bundle.manifest.thresholds,
+        distances=np.concatenate(far) if far else None,
+    )
 
 
 def write_predictions(path: Path, evaluation: Evaluation) -> None:

@@ -1,52 +1,92 @@
-"""Thresholds by which a new model marks images as unknown, and the reference for detecting drift."""
+"""Distances of images from the training images: the threshold for unknown images, and the reference for drift."""
 
-from collections.abc import Sequence
-from typing import Any
+import math
 
 import numpy as np
+from scipy import stats
 
-from model.evaluation.calibration import (
-    MIN_FOR_THRESHOLD,
-    confidence_threshold,
-    distance_threshold,
-    thresholds_by_class,
-)
+from model.dataset.splits import stratified_folds
 from model.serving.held_out_features import MAX_IMAGES
-from model.serving.reference_features import ReferenceFeatures, leave_one_out_distances, neighbour_distances
+from model.serving.reference_features import ReferenceFeatures, build_reference_features, neighbour_distances
+
+FALSE_ALARM_RATE = 0.01
+MIN_DISTANCES = 10
+_MANY_FOLDS, _FEW_FOLDS = 20, 5
+_MANY_IMAGES = 1000
+_BLOCK = 1000
 
 
-def confidence_thresholds(
-    probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str], target_accuracy: float
-) -> dict[str, Any]:
-    """`confidence` and `confidence_by_class` of `model.bundle.Manifest.thresholds`.
-
-    Args:
-        probabilities: float (n, classes), calibrated, of images that the head was not trained on.
-        labels: int (n,), the true classes.
-        classes: class names in label order.
-        target_accuracy: accuracy of the predictions above the thresholds, in (0, 1].
-    """
-    by_class = thresholds_by_class(probabilities, labels, target_accuracy)
-    return {
-        "confidence": confidence_threshold(probabilities, labels, target_accuracy),
-        "confidence_by_class": {classes[label]: threshold for label, threshold in by_class.items()},
-    }
-
-
-def known_distance(reference: ReferenceFeatures, val_features: np.ndarray, frozen: bool) -> float:
-    """`distance` of `model.bundle.Manifest.thresholds`: the out-of-distribution threshold.
+def reference_distances(reference: ReferenceFeatures, features: np.ndarray) -> np.ndarray:
+    """Distance of each image to its third nearest training image.
 
     Args:
-        reference: features of the training images.
-        val_features: float32 (n, features) of the validation images.
-        frozen: whether the backbone was not trained on the training images. If so, few validation images are
-            supplemented by the leave-one-out distances of the training images; a fine-tuned backbone has moved these
-            closer together.
+        features: float32 (n, features); a thousand rows at a time are compared, to limit the memory.
+
+    Returns:
+        float32 (n,).
     """
-    distances = neighbour_distances(reference.distances(val_features)) if len(val_features) else np.empty(0)
-    if len(distances) < MIN_FOR_THRESHOLD and (frozen or not len(distances)):
-        distances = np.concatenate([distances, leave_one_out_distances(reference)])
-    return distance_threshold(distances)
+    distances = np.empty(len(features), np.float32)
+    for start in range(0, len(features), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        distances[rows] = neighbour_distances(reference.distances(features[rows]))
+    return distances
+
+
+def out_of_fold_distances(features: np.ndarray, labels: np.ndarray, groups: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Distance of each training image from reference features built without it and its group.
+
+    Not for features of a fine-tuned backbone, which has moved its training images closer together than new ones are.
+
+    Args:
+        features: float32 (n, features).
+        labels, groups: int (n,).
+        seed: fixes the folds.
+
+    Returns:
+        float32 (n,); NaN if all images belong to one group.
+    """
+    images = len(features)
+    distances = np.full(images, np.nan, np.float32)
+    folds = min(_MANY_FOLDS if images <= _MANY_IMAGES else _FEW_FOLDS, len(np.unique(groups)))
+    if folds < 2:
+        return distances
+    names = [str(row) for row in range(images)]
+    fold_of = np.array(stratified_folds(names, labels.tolist(), groups.tolist(), folds, seed))
+    for fold in np.unique(fold_of):
+        rest, held_out = np.flatnonzero(fold_of != fold), fold_of == fold
+        reference = build_reference_features(features[rest], labels[rest], [""] * len(rest), seed)
+        distances[held_out] = reference_distances(reference, features[held_out])
+    return distances
+
+
+def distance_threshold(distances: np.ndarray, rate: float = FALSE_ALARM_RATE) -> float | None:
+    """Distance from the training images above which an image is out-of-distribution.
+
+    A new image of the same distribution is above it with probability `rate`. With enough images it is the quantile of
+    conformal prediction (Vovk et al., 2005), for any distribution. With fewer than 99, for a rate of 1 %, no image
+    among them is rare enough: the limit is extrapolated as the prediction limit of normally distributed distances,
+    which the distances of real photos are close to.
+
+    Args:
+        distances: (n,), of images that are not among the reference images.
+        rate: in (0, 1).
+
+    Returns:
+        None for fewer than ten distances.
+    """
+    images = len(distances)
+    if images < MIN_DISTANCES:
+        return None
+    rank = math.ceil((images + 1) * (1 - rate))
+    if rank <= images:
+        return float(np.partition(distances, rank - 1)[rank - 1])
+    deviations = stats.t.ppf(1 - rate, images - 1) * math.sqrt(1 + 1 / images)
+    return float(distances.mean() + deviations * distances.std(ddof=1))
+
+
+def is_extrapolated(images: int, rate: float = FALSE_ALARM_RATE) -> bool:
+    """Whether `distance_threshold` of so many distances is extrapolated."""
+    return math.ceil((images + 1) * (1 - rate)) > images
 
 
 def describe_held_out(reference: ReferenceFeatures, features: np.ndarray, seed: int = 0) -> np.ndarray:

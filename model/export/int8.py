@@ -10,7 +10,8 @@ import numpy as np
 from model import durable
 from model.bundle_files import ONNX_MODEL
 from model.dataset.pipeline import decoded_batches
-from model.evaluation.unknown import describe_held_out
+from model.evaluation.marks import widen_distance
+from model.evaluation.unknown import describe_held_out, reference_distances
 from model.export.model_files import Exported, evenly_spread
 from model.features.onnx_session import FEATURES, IMAGE, open_session
 from model.networks.quantization import quantize
@@ -86,16 +87,20 @@ def as_answered_in_int8(
     [features] = _features([directory / ONNX_MODEL], samples, spec)
     val, test = np.split(features, [len(dataset.val)])
     val_logits, test_logits = classifier.chosen.logits(val), test @ classifier.kernel + classifier.bias
+    distances = reference_distances(classifier.reference, features)
+    val_distances, test_distances = np.split(distances, [len(val)])
+    temperature = classifier.temperature
     predictions = {
         **classifier.predictions,
-        "val": Predictions.from_logits(dataset.val, val_logits, classifier.temperature),
+        "val": Predictions.from_logits(dataset.val, val_logits, temperature, distances=val_distances),
     }
     if dataset.test:
-        predictions["test"] = Predictions.from_logits(dataset.test, test_logits, classifier.temperature)
+        predictions["test"] = Predictions.from_logits(dataset.test, test_logits, temperature, distances=test_distances)
     remarks = (_CROSS_VALIDATED_IN_FLOAT32,) if "cross_validation" in predictions else ()
     return dataclasses.replace(
         classifier,
         predictions=predictions,
+        thresholds=widen_distance(classifier.thresholds, val_distances),
         held_out=describe_held_out(classifier.reference, features, seed),
         warnings=(*classifier.warnings, *remarks),
     )

@@ -11,6 +11,7 @@ from typing import Any
 from model.bundle import Manifest
 from model.files.rendering import render
 from model.intensity import describe_intensity
+from model.marks import mark_sentences, marks_line
 from model.results import SPLITS, primary_measurement
 
 _ROWS = (("accuracy", "accuracy"), ("macro_f1", "macro-F1"), ("balanced_accuracy", "balanced accuracy"))
@@ -62,6 +63,8 @@ def card_values(manifest: Manifest, about: About = NO_DESCRIPTION) -> dict[str, 
         "summary": about.summary or summary_of(manifest),
         "measured_on": _MEASURED_ON[measured] if measured else "",
         "images": metrics.get("images"),
+        "marks": mark_sentences(manifest.thresholds),
+        "marks_line": marks_line(metrics, measured) if measured else "",
         "metrics": _metrics(metrics, len(manifest.classes)),
         "per_class": metrics.get("per_class", []),
         "few": [row["class"] for row in metrics.get("per_class", []) if row["support"] < FEW_PHOTOS],

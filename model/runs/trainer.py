@@ -25,6 +25,7 @@ from model.evaluation.report.content import ReportContent
 from model.evaluation.report.render import write_report
 from model.features.contact_sheet import draw_contact_sheet
 from model.features.views import views_of
+from model.marks import mark_sentences
 from model.networks.tensorflow_import import import_tensorflow
 from model.provenance import installed_versions, write_job
 from model.publishing.card import model_card
@@ -205,6 +206,7 @@ class _Training:
             self.seconds,
             self.tuning,
             classifier.remarks,
+            marks=tuple(mark_sentences(manifest.thresholds)),
         )
 
     def fit(self, verdict: Verdict) -> Classifier:
@@ -312,7 +314,14 @@ class _Training:
         self.progress("report", 0, 1)
         dataset = verdict.dataset
         evaluations = {
-            name: evaluate_probabilities(dataset.classes, found.samples, found.probabilities, folds=found.folds)
+            name: evaluate_probabilities(
+                dataset.classes,
+                found.samples,
+                found.probabilities,
+                folds=found.folds,
+                thresholds=classifier.thresholds,
+                distances=found.distances,
+            )
             for name, found in classifier.predictions.items()
         }
         manifest = self.manifest(verdict, classifier, exported, evaluations)

@@ -1,25 +1,37 @@
-"""Detection of unknown images: low confidence, or features out of the distribution of the training images."""
+"""Marks of a prediction: unknown (out-of-distribution) or uncertain (low confidence), never both."""
 
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from model.config import PredictConfig
-from model.results import UnknownReason
+from model.config import PREDICT_DEFAULTS, PredictConfig
 
 
 @dataclasses.dataclass(frozen=True)
 class Judgement:
-    """Reason why an image is unknown, as a keyword and as a sentence with the numbers; both empty if it is known."""
+    """Marks of one prediction, at most one of them set.
 
-    reason: UnknownReason = ""
+    Attributes:
+        unknown: the image is out-of-distribution.
+        uncertain: the image is not unknown, and the confidence is below the threshold.
+        explanation: the reason as a sentence with its numbers; empty without a mark.
+    """
+
+    unknown: bool = False
+    uncertain: bool = False
     explanation: str = ""
 
 
 def judge(
-    label: str, confidence: float, distance: float | None, thresholds: Mapping[str, Any], config: PredictConfig
+    label: str,
+    confidence: float,
+    distance: float | None,
+    thresholds: Mapping[str, Any],
+    config: PredictConfig = PREDICT_DEFAULTS,
 ) -> Judgement:
     """Compare a prediction with the thresholds of its model, or with those of `config` if set.
+
+    The classes say nothing about an unknown image, so its confidence is not judged.
 
     Args:
         label: the most probable class.
@@ -27,26 +39,21 @@ def judge(
         distance: from the training images; None if the model has no reference features.
         thresholds: thresholds in the manifest; a missing one is not applied.
     """
-    min_confidence, max_distance = _min_confidence(label, thresholds, config), _max_distance(thresholds, config)
-    unsure = confidence < min_confidence
-    far = distance is not None and max_distance is not None and distance > max_distance
-    sentences = []
-    if unsure:
-        sentences.append(f"the probability {confidence:.3f} is below {min_confidence:.3f}")
-    if far:
-        sentences.append(f"the distance {distance:.3f} from the training images is above {max_distance:.3f}")
-    reasons: dict[tuple[bool, bool], UnknownReason] = {
-        (False, False): "",
-        (True, False): "confidence",
-        (False, True): "features",
-        (True, True): "confidence and features",
-    }
-    return Judgement(reasons[unsure, far], " and ".join(sentences))
+    max_distance = _max_distance(thresholds, config)
+    if distance is not None and max_distance is not None and distance > max_distance:
+        return Judgement(
+            unknown=True,
+            explanation=f"the distance {distance:.3f} from the training images is above {max_distance:.3f}",
+        )
+    min_confidence = _min_confidence(label, thresholds, config)
+    if confidence < min_confidence:
+        return Judgement(uncertain=True, explanation=f"the probability {confidence:.3f} is below {min_confidence:.3f}")
+    return Judgement()
 
 
 def _min_confidence(label: str, thresholds: Mapping[str, Any], config: PredictConfig) -> float:
-    if config.unknown_confidence is not None:
-        return config.unknown_confidence
+    if config.uncertain_confidence is not None:
+        return config.uncertain_confidence
     by_class: Mapping[str, float] = thresholds.get("confidence_by_class", {})
     return float(by_class.get(label, thresholds.get("confidence", 0.0)))
 

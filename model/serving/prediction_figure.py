@@ -98,6 +98,11 @@ def _draw_heading(figure: Image.Image, prediction: Prediction) -> None:
         draw_text(figure, (_MARGIN, 42), "Unknown", 26, width, _VERMILION, bold=True)
         draw_text(figure, (_MARGIN, 68), prediction.unknown_explanation, 15, width, _INK)
         return
+    if prediction.uncertain:
+        heading = f"Uncertain: {prediction.uncertain_between}"
+        draw_text(figure, (_MARGIN, 42), heading, 26, width, _VERMILION, bold=True)
+        draw_text(figure, (_MARGIN, 68), prediction.uncertain_explanation, 15, width, _INK)
+        return
     probability = f"{prediction.probabilities[0]:.1%}"
     draw_text(figure, (_SIZE[0] - _MARGIN, 42), probability, 26, 130, _BLUE, bold=True, align="right")
     draw_text(figure, (_MARGIN, 42), prediction.labels[0], 26, width - 150, _INK, bold=True)
@@ -138,7 +143,8 @@ def _draw_probabilities(figure: Image.Image, left: int, prediction: Prediction) 
     draw_text(figure, (left, _TOP - 10), "probabilities", 15, _COLUMN, _GRAY)
     rows = list(zip(prediction.labels, prediction.probabilities, strict=True))[:_MAX_BARS]
     for rank, (label, probability) in enumerate(rows):
-        colour = _BLUE if rank == 0 and not prediction.unknown else _SHADOW
+        marked = prediction.unknown or prediction.uncertain
+        colour = _BLUE if rank == 0 and not marked else _SHADOW
         _draw_bar(figure, (left, _TOP + 38 * rank), label, probability, colour, bold=rank == 0)
 
 

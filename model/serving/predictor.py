@@ -84,12 +84,30 @@ class Predictor:
         """
         return self._engine(image[None], ACTIVATION_MAP)[0][0]
 
+    def probabilities_and_distances(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Probabilities float32 (n, classes), and distances float32 (n,) from the training images.
+
+        The distances are None for a model without reference features.
+
+        Args:
+            images: uint8 (n, height, width, 3).
+        """
+        if self.reference is None:
+            return self.probabilities(images), None
+        probabilities, features = self._engine(images, PROBABILITIES, FEATURES)
+        return probabilities, neighbour_distances(self.reference.distances(features))
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """Marks that this model can set: `unknown`, `uncertain`, both or neither."""
+        thresholds = self.bundle.manifest.thresholds
+        unknown = ("unknown",) if self.reference is not None and "distance" in thresholds else ()
+        return unknown + (("uncertain",) if "confidence" in thresholds else ())
+
     @property
     def judged_by(self) -> tuple[str, ...]:
-        """Criteria by which this model marks images as unknown: `confidence`, `features`, both or neither."""
-        thresholds = self.bundle.manifest.thresholds
-        by_features = ("features",) if self.reference is not None and "distance" in thresholds else ()
-        return (("confidence",) if "confidence" in thresholds else ()) + by_features
+        """Criteria by which this model marks images as unknown: `features`, or none."""
+        return ("features",) if "unknown" in self.marks else ()
 
     def class_index(self, name: str) -> int:
         """Index of a class.
@@ -215,21 +233,25 @@ class Predictor:
         config: PredictConfig,
     ) -> Prediction:
         manifest = self.bundle.manifest
-        order = np.argsort(-probabilities, kind="stable")[: config.top_k]
-        labels = tuple(manifest.classes[index] for index in order)
-        values = tuple(float(probabilities[index]) for index in order)
+        order = np.argsort(-probabilities, kind="stable")
+        ranked = [manifest.classes[index] for index in order]
+        labels = tuple(ranked[: config.top_k])
+        values = tuple(float(probabilities[index]) for index in order[: config.top_k])
         distance = None if distances is None else float(neighbour_distances(distances[None])[0])
         judgement = judge(labels[0], values[0], distance, manifest.thresholds, config)
         return Prediction(
             name,
             labels,
             values,
-            unknown=bool(judgement.reason),
-            unknown_reason=judgement.reason,
-            unknown_explanation=judgement.explanation,
+            unknown=judgement.unknown,
+            unknown_reason="features" if judgement.unknown else "",
+            unknown_explanation=judgement.explanation if judgement.unknown else "",
             distance=distance,
             neighbours=self._neighbours(distances, config.neighbours),
             components=None if components is None else tuple(components.tolist()),
+            uncertain=judgement.uncertain,
+            uncertain_explanation=judgement.explanation if judgement.uncertain else "",
+            second=ranked[1] if judgement.uncertain and len(ranked) > 1 else "",
         )
 
     def _neighbours(self, distances: np.ndarray | None, count: int) -> tuple[Neighbour, ...] | None:

@@ -1,12 +1,18 @@
 """Reference features: the features of the training images, for distances and nearest neighbours.
 
-Features are scaled to length 1 and compared by Euclidean distance, as in Sun et al. (Out-of-Distribution Detection with
-Deep Nearest Neighbors, 2022). For a small file and a quick search they are projected on their first principal axes.
-One more component holds the length of the residual, so that projected vectors keep the length 1, an image is at
-distance 0 from itself, and no distance exceeds that of the full features.
+The square roots of features are scaled to length 1 and compared by Euclidean distance to the nearest neighbours, as in
+Sun et al. (Out-of-Distribution Detection with Deep Nearest Neighbors, 2022); of histograms this is the Hellinger
+distance. Directions in which images of one class differ count less: vectors are whitened by the covariance within
+classes, as for the Mahalanobis distance of Lee et al. (2018), but never stretched. `benchmarks/unknown.py` compares
+this distance with others.
+
+For a small file and a quick search vectors are projected on their first principal axes. One more component holds the
+length of the residual, so that projected vectors keep the length 1, an image is at distance 0 from itself, and no
+distance exceeds that of the full features.
 """
 
 import dataclasses
+import functools
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,10 +25,13 @@ from model import durable
 MAX_IMAGES = 20_000
 MAX_AXES = 256
 NEIGHBOUR = 3
+POWER = 0.5
+SHRINKAGE = 0.3
 FIRST_AXES = 4
 CLASS_AXES = 8
 _FEW_IMAGES = 32
-_BLOCK = 1024
+_SMALLEST_EIGENVALUE = 1e-8
+_SMALLEST_VARIANCE = 1e-12
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +45,8 @@ class ReferenceFeatures:
         names: paths of the images inside their dataset.
         directions: float32 (components, axes + 1), along which drift is detected: the first axes, then those that
             separate the class means. None for a model of an older version.
+        power: exponent of the features before they are scaled to length 1. 1 for a model of an older version, whose
+            distances are those of the features themselves, without whitening.
     """
 
     axes: np.ndarray
@@ -43,6 +54,16 @@ class ReferenceFeatures:
     labels: np.ndarray
     names: tuple[str, ...]
     directions: np.ndarray | None = None
+    power: float = 1.0
+
+    @functools.cached_property
+    def whitening(self) -> np.ndarray | None:
+        """Matrix float32 (axes + 1, axes + 1) that vectors are multiplied by before distances; None for none."""
+        return None if self.power == 1.0 else _within_class_whitening(self.vectors, self.labels, self.axes.shape[1])
+
+    @functools.cached_property
+    def _whitened(self) -> np.ndarray:
+        return self.vectors if self.whitening is None else _products(self.vectors, self.whitening)
 
     def distances(self, features: np.ndarray) -> np.ndarray:
         """Distance of each image from each training image.
@@ -51,17 +72,19 @@ class ReferenceFeatures:
             features: float32 (m, features), output of the network.
 
         Returns:
-            float32 (m, n), in [0, 2]; at most 1.42 for non-negative features, such as those of a ReLU.
+            float32 (m, n), in [0, 2]; at most 1.42 for non-negative features, such as those of a ReLU, and less the
+            more the images of a class differ.
         """
         return self.projected_distances(self.project(features))
 
     def project(self, features: np.ndarray) -> np.ndarray:
         """Features float32 (m, features) projected on the axes: float32 (m, axes + 1)."""
-        return _project(features, self.axes)
+        return _project(_normalize(features, self.power), self.axes)
 
     def projected_distances(self, vectors: np.ndarray) -> np.ndarray:
         """Distances, see `distances`, of vectors returned by `project`."""
-        return _distances(vectors, self.vectors)
+        whitened = vectors if self.whitening is None else _products(vectors, self.whitening)
+        return _distances(whitened, self._whitened)
 
     def components(self, vectors: np.ndarray) -> np.ndarray | None:
         """Projected vectors along the directions: float32 (m, components), or None if there are no directions."""
@@ -79,6 +102,7 @@ class ReferenceFeatures:
             vectors=self.vectors.astype(np.float16),
             labels=self.labels.astype(np.int32),
             names=np.frombuffer("\0".join(self.names).encode("utf-8", "replace"), np.uint8),
+            power=np.float64(self.power),
             **directions,
         )
         durable.write_bytes(path, stream.getvalue())
@@ -95,11 +119,14 @@ def read_reference_features(content: bytes) -> ReferenceFeatures:
         axes, vectors = arrays["axes"].astype(np.float32), arrays["vectors"].astype(np.float32)
         labels = arrays["labels"]
         directions = arrays["directions"].astype(np.float32) if "directions" in arrays else None
+        power = float(arrays["power"]) if "power" in arrays else 1.0
+    if not 0 < power <= 1:
+        raise ValueError(f"expected a power above 0 and at most 1, received {power}")
     if not len(names) == len(labels) == len(vectors) or vectors.shape[1] != len(axes) + 1:
         raise ValueError(
             f"expected as many names and labels as vectors, received {len(names)}, {len(labels)} and {vectors.shape}"
         )
-    return ReferenceFeatures(axes, _normalize(vectors), labels, names, directions)
+    return ReferenceFeatures(axes, _normalize(vectors), labels, names, directions, power)
 
 
 def build_reference_features(
@@ -116,9 +143,10 @@ def build_reference_features(
     if len(features) > limit:
         chosen = np.sort(np.random.default_rng(seed).choice(len(features), limit, replace=False))
         features, labels, names = features[chosen], labels[chosen], [names[index] for index in chosen]
-    axes = _principal_axes(_normalize(features))
-    vectors = _project(features, axes)
-    return ReferenceFeatures(axes, vectors, labels.astype(np.int32), tuple(names), _directions(vectors, labels))
+    unit = _normalize(features, POWER)
+    axes = _principal_axes(unit)
+    vectors, labels = _project(unit, axes), labels.astype(np.int32)
+    return ReferenceFeatures(axes, vectors, labels, tuple(names), _directions(vectors, labels), POWER)
 
 
 def neighbour_distances(distances: np.ndarray, neighbour: int = NEIGHBOUR) -> np.ndarray:
@@ -130,21 +158,8 @@ def neighbour_distances(distances: np.ndarray, neighbour: int = NEIGHBOUR) -> np
     return np.partition(distances, index, axis=1)[:, index]
 
 
-def leave_one_out_distances(reference: ReferenceFeatures) -> np.ndarray:
-    """`neighbour_distances` of each training image among all the others, (n,); n at least 2."""
-    result = np.empty(len(reference.vectors), np.float32)
-    for start in range(0, len(result), _BLOCK):
-        rows = slice(start, start + _BLOCK)
-        block = _distances(reference.vectors[rows], reference.vectors)
-        block[np.arange(len(block)), np.arange(start, start + len(block))] = np.inf
-        index = min(NEIGHBOUR, len(result) - 1) - 1
-        result[rows] = np.partition(block, index, axis=1)[:, index]
-    return result
-
-
-def _project(features: np.ndarray, axes: np.ndarray) -> np.ndarray:
-    """Unit vectors float32 (n, axes + 1) of features (n, features): components along the axes, and the residual."""
-    unit = _normalize(features)
+def _project(unit: np.ndarray, axes: np.ndarray) -> np.ndarray:
+    """Unit vectors float32 (n, axes + 1) of unit vectors (n, features): components along the axes, and the residual."""
     along = _products(unit, axes)
     residual = np.sqrt(np.maximum(1 - (along**2).sum(axis=1, keepdims=True), 0))
     return np.concatenate([along, residual], axis=1)
@@ -153,12 +168,36 @@ def _project(features: np.ndarray, axes: np.ndarray) -> np.ndarray:
 def _principal_axes(vectors: np.ndarray) -> np.ndarray:
     """Principal axes of vectors (n, features), around 0 and not around their mean."""
     images, features = vectors.shape
-    count = min(MAX_AXES, images, features)
-    if images < features:
-        axes = np.linalg.svd(vectors, full_matrices=False)[2]
-    else:
-        axes = np.linalg.eigh(vectors.T @ vectors)[1].T[::-1]
-    return np.ascontiguousarray(axes[:count], np.float32)
+    # The smaller of the two products has the same eigenvalues; in double precision, as it squares small ones.
+    exact = vectors.astype(np.float64)
+    values, found = np.linalg.eigh(exact @ exact.T if images < features else exact.T @ exact)
+    chosen = np.flatnonzero(values > _SMALLEST_EIGENVALUE * values[-1])[::-1][:MAX_AXES]
+    axes = found.T[chosen] if images >= features else (found[:, chosen] / np.sqrt(values[chosen])).T @ exact
+    return np.ascontiguousarray(axes, np.float32)
+
+
+def _within_class_whitening(vectors: np.ndarray, labels: np.ndarray, features: int) -> np.ndarray | None:
+    """Symmetric matrix that shrinks vectors along the directions in which vectors of one class differ.
+
+    The covariance within classes is shrunk towards a sphere of its mean variance per feature, so that few images give
+    a moderate estimate. Directions without variance keep their length.
+
+    Args:
+        vectors: float32 (n, components), with class indices `labels` (n,).
+        features: the number of features before the projection.
+    """
+    classes, rows, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    means = np.zeros((len(classes), vectors.shape[1]))
+    np.add.at(means, rows, vectors)
+    centred = vectors - (means / counts[:, None])[rows]
+    covariance = centred.T @ centred / max(len(vectors) - len(classes), 1)
+    mean_variance = np.trace(covariance) / features
+    if mean_variance <= _SMALLEST_VARIANCE:
+        return None
+    variances, axes = np.linalg.eigh(covariance)
+    relative = np.maximum(variances, 0) / mean_variance
+    gains = 1 / np.sqrt(1 + relative * (1 - SHRINKAGE) / SHRINKAGE)
+    return ((axes * gains) @ axes.T).astype(np.float32)
 
 
 def _directions(vectors: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -172,14 +211,18 @@ def _directions(vectors: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return np.concatenate([first, between]).astype(np.float16).astype(np.float32)
 
 
-def _normalize(features: np.ndarray) -> np.ndarray:
+def _normalize(features: np.ndarray, power: float = 1.0) -> np.ndarray:
+    """Vectors of length 1, float32, of features (n, features) raised to a power; negative ones keep their sign."""
     values = np.asarray(features, np.float32)
+    if power != 1.0:
+        values = np.sign(values) * np.abs(values) ** np.float32(power)
     return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
 
 
 def _distances(vectors: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Distances between vectors of length 1: float32 (m, n)."""
-    return np.sqrt(np.maximum(2 - 2 * _products(vectors, others), 0))
+    """Euclidean distances between vectors: float32 (m, n)."""
+    squares = (vectors**2).sum(axis=1)[:, None] + (others**2).sum(axis=1)
+    return np.sqrt(np.maximum(squares - 2 * _products(vectors, others), 0))
 
 
 def _products(rows: np.ndarray, others: np.ndarray) -> np.ndarray:

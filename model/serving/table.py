@@ -14,14 +14,14 @@ _ROWS_AT_A_TIME = 1000
 def predictions_table(predictions: Sequence[Prediction]) -> tuple[list[str], list[list[Any]]]:
     """The header and the rows of a table of predictions.
 
-    Columns: image, label, probability, unknown, error, unknown_reason, then label_2, probability_2 and so on
-    up to the longest prediction, then neighbour_1, neighbour_label_1, neighbour_distance_1 and so on where similar
-    training images were requested, then warning if a prediction has one. An image that could not be classified has an
-    error and no other values.
+    Columns: image, label, probability, unknown, error, unknown_reason, uncertain, second (the second most probable
+    class of an uncertain prediction), then label_2, probability_2 and so on up to the longest prediction, then
+    neighbour_1, neighbour_label_1, neighbour_distance_1 and so on where similar training images were requested, then
+    warning if a prediction has one. An image that could not be classified has an error and no other values.
     """
     ranks = max((len(item.labels) for item in predictions), default=1)
     neighbours = max((len(item.neighbours or ()) for item in predictions), default=0)
-    header = ["image", "label", "probability", "unknown", "error", "unknown_reason"]
+    header = ["image", "label", "probability", "unknown", "error", "unknown_reason", "uncertain", "second"]
     for rank in range(2, ranks + 1):
         header += [f"label_{rank}", f"probability_{rank}"]
     for rank in range(1, neighbours + 1):
@@ -40,8 +40,13 @@ def _row(prediction: Prediction, ranks: int) -> list[Any]:
     pairs += [("", "")] * (ranks - len(pairs))
     first, others = pairs[0], pairs[1:]
     near = [(alike.image, alike.label, f"{alike.distance:.6f}") for alike in prediction.neighbours or ()]
-    row = [prediction.image, *first, str(prediction.unknown).lower(), "", prediction.unknown_reason]
+    row = [prediction.image, *first, _bool(prediction.unknown), "", prediction.unknown_reason]
+    row += [_bool(prediction.uncertain), prediction.second]
     return row + [cell for cells in (*others, *near) for cell in cells]
+
+
+def _bool(value: bool) -> str:
+    return str(value).lower()
 
 
 def _filled(row: list[Any], columns: int) -> list[Any]:
@@ -64,8 +69,9 @@ def require_parquet() -> None:
 def write_parquet(stream: IO[bytes], predictions: Iterable[Prediction]) -> None:
     """Write predictions as Parquet, a row per image, a thousand at a time.
 
-    Columns: image, label, probability, unknown, unknown_reason, unknown_explanation, distance, warning, error, the
-    lists labels and probabilities, and neighbours, a list of image, label and distance; null where there is no value.
+    Columns: image, label, probability, unknown, unknown_reason, unknown_explanation, distance, uncertain,
+    uncertain_explanation, second, warning, error, the lists labels and probabilities, and neighbours, a list of image,
+    label and distance; null where there is no value.
     """
     import pyarrow
     import pyarrow.parquet
@@ -73,6 +79,7 @@ def write_parquet(stream: IO[bytes], predictions: Iterable[Prediction]) -> None:
     text, number = pyarrow.string(), pyarrow.float64()
     columns = {"image": text, "label": text, "probability": number, "unknown": pyarrow.bool_(), "unknown_reason": text}
     columns |= {"unknown_explanation": text, "distance": number, "warning": text, "error": text}
+    columns |= {"uncertain": pyarrow.bool_(), "uncertain_explanation": text, "second": text}
     columns |= {"labels": pyarrow.list_(text), "probabilities": pyarrow.list_(number)}
     neighbour = pyarrow.struct({"image": text, "label": text, "distance": number})
     columns |= {"neighbours": pyarrow.list_(neighbour)}

@@ -8,7 +8,8 @@ import numpy as np
 from scipy.special import softmax
 
 from model.evaluation.calibration import fit_temperature
-from model.evaluation.unknown import confidence_thresholds, describe_held_out, known_distance
+from model.evaluation.marks import fit_thresholds
+from model.evaluation.unknown import describe_held_out, out_of_fold_distances, reference_distances
 from model.results import Measurement, Sample, labels_of
 from model.serving.reference_features import ReferenceFeatures, build_reference_features
 from model.training.backbone import UsedBackbone
@@ -25,19 +26,26 @@ class Predictions:
     Attributes:
         probabilities, uncalibrated: float32 (n, classes), softmax with and without the temperature.
         folds: number of cross-validation folds; 0 for predictions of the model itself.
+        distances: float32 (n,), from the training images; from those of the other folds in cross-validation.
     """
 
     samples: tuple[Sample, ...]
     probabilities: np.ndarray
     uncalibrated: np.ndarray
     folds: int = 0
+    distances: np.ndarray | None = None
 
     @classmethod
     def from_logits(
-        cls, samples: tuple[Sample, ...], logits: np.ndarray, temperature: float, folds: int = 0
+        cls,
+        samples: tuple[Sample, ...],
+        logits: np.ndarray,
+        temperature: float,
+        folds: int = 0,
+        distances: np.ndarray | None = None,
     ) -> "Predictions":
         """The predictions of a model with these logits, float32 (n, classes)."""
-        return cls(samples, softmax(logits / temperature, axis=-1), softmax(logits, axis=-1), folds)
+        return cls(samples, softmax(logits / temperature, axis=-1), softmax(logits, axis=-1), folds, distances)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,8 +56,8 @@ class Classifier:
         kernel, bias: the head, float32 (features, classes) and (classes,).
         chosen: the head that validation chose, before it was trained on validation images too.
         temperature: divides the logits, fitted on the predictions of cross-validation, else on validation.
-        thresholds: thresholds of confidence and distance for unknown images, as in `model.bundle.Manifest`; the
-            confidence thresholds are fitted on the same predictions.
+        thresholds: thresholds of the distance and of the confidence, as in `model.bundle.Manifest`; those of the
+            confidence are fitted on the same predictions.
         reference: features of the training images.
         held_out: description of the images of `val` and `test`, none of which is in `reference`; see
             `model.evaluation.unknown.describe_held_out`.
@@ -99,17 +107,19 @@ def calibrated_classifier(context: TrainingContext, fitted: FittedParts) -> Clas
     data, features, seed = context.data, fitted.features, context.config.seed
     context.journal.features(features)
     calibrating: Measurement = "val" if fitted.cross_validation is None else "cross_validation"
-    temperature, predictions = _calibrated_predictions(context, fitted, calibrating)
     train = data.rows("train")
     names = [data.names[row] for row in train.tolist()]
     reference = build_reference_features(features[train], data.labels[train], names, seed)
-    thresholds = confidence_thresholds(
+    distances = _distances(context, fitted, reference)
+    temperature, predictions = _calibrated_predictions(context, fitted, calibrating, distances)
+    thresholds = fit_thresholds(
         predictions[calibrating].probabilities,
         labels_of(predictions[calibrating].samples),
+        distances["cross_validation" if fitted.is_frozen else "val"],
         data.classes,
         context.config.target_accuracy,
+        calibrating,
     )
-    thresholds["distance"] = known_distance(reference, features[data.rows("val")], fitted.is_frozen)
     return Classifier(
         backbone=fitted.backbone,
         kernel=fitted.final.kernel,
@@ -126,8 +136,24 @@ def calibrated_classifier(context: TrainingContext, fitted: FittedParts) -> Clas
     )
 
 
+def _distances(
+    context: TrainingContext, fitted: FittedParts, reference: ReferenceFeatures
+) -> dict[Measurement, np.ndarray]:
+    """Distances of the images of each measurement from reference features that do not contain them."""
+    data, features = context.data, fitted.features
+    distances: dict[Measurement, np.ndarray] = {
+        "val": reference_distances(reference, features[data.rows("val")]),
+        "test": reference_distances(reference, features[data.rows("test")]),
+    }
+    if fitted.is_frozen:
+        train = data.rows("train")
+        unseen = out_of_fold_distances(features[train], data.labels[train], data.groups[train], context.config.seed)
+        distances["cross_validation"] = np.concatenate([unseen, distances["val"]])
+    return distances
+
+
 def _calibrated_predictions(
-    context: TrainingContext, fitted: FittedParts, calibrating: Measurement
+    context: TrainingContext, fitted: FittedParts, calibrating: Measurement, distances: Mapping[Measurement, np.ndarray]
 ) -> tuple[float, dict[Measurement, Predictions]]:
     """The temperature fitted on the measurement `calibrating`, and the predictions of each measurement."""
     data, features, found = context.data, fitted.features, fitted.cross_validation
@@ -141,7 +167,7 @@ def _calibrated_predictions(
     temperature = fit_temperature(logits[calibrating], labels_of(samples[calibrating]))
     folds: dict[Measurement, int] = {"cross_validation": data.folds}
     return temperature, {
-        name: Predictions.from_logits(samples[name], values, temperature, folds.get(name, 0))
+        name: Predictions.from_logits(samples[name], values, temperature, folds.get(name, 0), distances[name])
         for name, values in logits.items()
         if samples[name]
     }

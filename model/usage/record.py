@@ -10,6 +10,7 @@ from model.results import Prediction
 from model.usage.sample import Sample
 
 BINS = 20
+UNKNOWN, UNCERTAIN = "features", "confidence"
 """Number of bins of a confidence histogram over [0, 1]."""
 
 LAST_STEP = 101
@@ -29,7 +30,8 @@ class Record:
         photos: number of classified photos.
         unreadable: number of images in zips that could not be read.
         confidence: predicted class -> confidence histogram of its predictions, `BINS` counts.
-        unknown: reason (`model.results.UnknownReason`) -> number of photos marked as unknown.
+        marks: criterion -> number of marked photos: `features` for unknown, `confidence` for uncertain. Days counted by
+            an older version also have `confidence and features`, for photos that were unknown by both.
         answers: format of the answer -> number of requests.
         errors: HTTP status -> number of refused requests.
         durations: answer format of requests with one photo, or `zip` -> step (`step_of`) -> number of requests.
@@ -39,7 +41,7 @@ class Record:
     photos: int = 0
     unreadable: int = 0
     confidence: dict[str, list[int]] = dataclasses.field(default_factory=dict)
-    unknown: Counter[str] = dataclasses.field(default_factory=Counter)
+    marks: Counter[str] = dataclasses.field(default_factory=Counter)
     answers: Counter[str] = dataclasses.field(default_factory=Counter)
     errors: Counter[str] = dataclasses.field(default_factory=Counter)
     durations: dict[str, Counter[int]] = dataclasses.field(default_factory=dict)
@@ -54,7 +56,9 @@ class Record:
         bins = self.confidence.setdefault(prediction.labels[0], [0] * BINS)
         bins[min(BINS - 1, int(BINS * prediction.probabilities[0]))] += 1
         if prediction.unknown:
-            self.unknown[prediction.unknown_reason] += 1
+            self.marks[UNKNOWN] += 1
+        if prediction.uncertain:
+            self.marks[UNCERTAIN] += 1
         if prediction.distance is not None and prediction.components is not None:
             self.sample.add((prediction.distance, *prediction.components))
 
@@ -74,7 +78,7 @@ class Record:
         for label, counts in other.confidence.items():
             present = self.confidence.get(label, [0] * BINS)
             self.confidence[label] = [one + more for one, more in zip(present, counts, strict=True)]
-        self.unknown += other.unknown
+        self.marks += other.marks
         self.answers += other.answers
         self.errors += other.errors
         for form, steps in other.durations.items():
@@ -88,7 +92,7 @@ class Record:
             "photos": self.photos,
             "unreadable": self.unreadable,
             "confidence": self.confidence,
-            "unknown": self.unknown,
+            "unknown": self.marks,
             "answers": self.answers,
             "errors": self.errors,
             "durations": self.durations,

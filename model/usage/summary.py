@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from model.usage.drift import Drift
-from model.usage.record import BINS, Record, quantile
+from model.usage.record import BINS, UNCERTAIN, Record, quantile
 
 _QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 
@@ -44,7 +44,7 @@ def full_summary(
         **_counts(record),
         "classes": class_rows(record, train_counts),
         "confidence_histogram": total_histogram(record.confidence.values()),
-        "unknown_reasons": dict(record.unknown),
+        "unknown_reasons": {name: count for name, count in record.marks.items() if name != UNCERTAIN},
         "latency_ms": latency_ms(record),
         "drift": drift.to_json(),
         "by_day": [
@@ -97,13 +97,16 @@ def _verdict(drift: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _counts(record: Record) -> dict[str, Any]:
-    unknown = sum(record.unknown.values())
+    uncertain = record.marks[UNCERTAIN]
+    unknown = sum(record.marks.values()) - uncertain
     return {
         "photos": record.photos,
         "different_photos": record.sample.distinct or None,
         "unreadable": record.unreadable,
         "unknown": unknown,
         "unknown_share": _fraction(unknown, record.photos),
+        "uncertain": uncertain,
+        "uncertain_share": _fraction(uncertain, record.photos),
         "mean_confidence": mean_confidence(total_histogram(record.confidence.values())),
         "answers": dict(record.answers),
         "errors": dict(record.errors),

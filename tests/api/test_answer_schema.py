@@ -68,15 +68,22 @@ def test_everything_that_can_be_said_of_an_image_is_in_the_schema() -> None:
     near = (Neighbour("a/b.jpg", "a", 0.25),)
     full = Prediction("c", ("a", "b"), (0.5, 0.25), True, None, "features", "far", 0.5, near)
     said = full.to_json()
-    assert {*said, "error"} == set(SCHEMA["$defs"]["prediction"]["properties"])
-    head = {"status": "OK", "model": "m", "unknown_judged_by": ["features"], "labels": ["a"], "probabilities": [0.5]}
-    check(head | {"predictions": [said, Prediction("d", error="why").to_json()]})
+    low = Prediction(
+        "e", ("a",), (0.5,), uncertain=True, uncertain_explanation="low", second="b", warning="dim"
+    ).to_json()
+    assert {*said, *low, "error"} == set(SCHEMA["$defs"]["prediction"]["properties"])
+    head: dict[str, Any] = {"status": "OK", "model": "m", "marks": ["unknown", "uncertain"]}
+    head |= {"unknown_judged_by": ["features"]}
+    head |= {"labels": ["a"], "probabilities": [0.5]}
+    check(head | {"predictions": [said, low, Prediction("d", error="why").to_json()]})
+    with pytest.raises(jsonschema.ValidationError):
+        check(head | {"predictions": [said | low]})
 
 
 @pytest.mark.parametrize("spoiled", [{"extra": 1}, {"labels": "a"}, {"probabilities": [2.0]}, {"predictions": []}])
 def test_the_schema_refuses_what_is_no_answer(spoiled: dict[str, Any]) -> None:
-    good = {"image": "a.jpg", "labels": ["a"], "probabilities": [0.5], "unknown": False}
-    head = {"status": "OK", "model": "m", "unknown_judged_by": [], "labels": ["a"], "probabilities": [0.5]}
+    good = {"image": "a.jpg", "labels": ["a"], "probabilities": [0.5], "unknown": False, "uncertain": False}
+    head = {"status": "OK", "model": "m", "marks": [], "unknown_judged_by": [], "labels": ["a"], "probabilities": [0.5]}
     check(head | {"predictions": [good]})
     with pytest.raises(jsonschema.ValidationError):
         check(head | {"predictions": [good]} | spoiled)

@@ -73,7 +73,8 @@ def test_a_photo_is_classified(upload: MakeUpload) -> None:
     assert answer == {
         "status": "OK",
         "model": "signs",
-        "unknown_judged_by": ["confidence"],
+        "marks": ["uncertain"],
+        "unknown_judged_by": [],
         "labels": ["bright", "other", "dark"],
         "probabilities": [1.0, 0.0, 0.0],
         "predictions": [
@@ -82,6 +83,7 @@ def test_a_photo_is_classified(upload: MakeUpload) -> None:
                 "labels": ["bright", "other", "dark"],
                 "probabilities": [1.0, 0.0, 0.0],
                 "unknown": False,
+                "uncertain": False,
             }
         ],
     }
@@ -196,7 +198,7 @@ def test_invalid_utf8_in_a_file_name_is_escaped_in_every_answer_and_error(
 def test_invalid_unicode_in_a_class_name_is_escaped_in_a_table(add_model: AddModel) -> None:
     predictions = iter([Prediction("a.jpg", ("\ud800", "red"), (0.9, 0.1))])
     table = as_csv(Answer(FakePredictor(add_model("signs")), predictions, b"")).read()
-    assert table.splitlines()[1] == b"a.jpg,\\ud800,0.900000,false,,,red,0.100000"
+    assert table.splitlines()[1] == b"a.jpg,\\ud800,0.900000,false,,,false,,red,0.100000"
 
 
 def test_the_upload_is_unlinked_before_prediction(upload: MakeUpload) -> None:

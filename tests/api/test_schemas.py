@@ -1,6 +1,5 @@
 """The plug-in's interface: schemas and metadata for DEEPaaS and the platform's user interface."""
 
-import dataclasses
 import json
 import subprocess
 import sys
@@ -28,8 +27,10 @@ def test_the_plug_in_has_the_seven_functions_of_deepaas() -> None:
 
 
 def test_arguments_come_from_the_configuration() -> None:
-    assert list(api.get_train_args()) == [*options_of(TrainConfig), *RENAMED_OPTIONS]
-    assert set(api.get_predict_args()) == {"image", "url", "accept"} | set(options_of(PredictConfig))
+    former = [old for old, new in RENAMED_OPTIONS.items() if new in options_of(TrainConfig)]
+    assert list(api.get_train_args()) == [*options_of(TrainConfig), *former]
+    of_predict = {old for old, new in RENAMED_OPTIONS.items() if new in options_of(PredictConfig)}
+    assert set(api.get_predict_args()) == {"image", "url", "accept"} | set(options_of(PredictConfig)) | of_predict
 
 
 @pytest.mark.parametrize("arguments", [api.get_train_args(), api.get_predict_args()])
@@ -78,10 +79,11 @@ def test_the_error_of_invalid_unicode_names_option_and_value() -> None:
 
 def test_the_response_schema_is_declared() -> None:
     schema = Schema.from_dict(api.schema)()
-    prediction = {"image": "a", "labels": ["x"], "probabilities": [1.0], "unknown": False}
+    prediction = {"image": "a", "labels": ["x"], "probabilities": [1.0], "unknown": False, "uncertain": False}
     answer = {
         "status": "OK",
         "model": "m",
+        "marks": [],
         "unknown_judged_by": [],
         "labels": ["x"],
         "probabilities": [1.0],
@@ -93,12 +95,20 @@ def test_the_response_schema_is_declared() -> None:
 
 
 def test_every_field_of_a_prediction_is_described() -> None:
-    prediction = Prediction("a", ("x",), (0.4,), True, None, "features", "far", 1.0, (Neighbour("b", "x", 0.5),))
-    found = dataclasses.replace(prediction, warning="it is dark").to_json()
-    assert set(found) | {"error"} == set(PredictionSchema().fields)
+    found = Prediction("a", ("x",), (0.4,), True, None, "features", "far", 1.0, (Neighbour("b", "x", 0.5),)).to_json()
+    low = Prediction("a", ("x",), (0.4,), uncertain=True, uncertain_explanation="low", second="y", warning="dim")
+    uncertain = low.to_json()
+    assert {*found, *uncertain, "error"} == set(PredictionSchema().fields)
+    assert PredictionSchema().load(uncertain) == uncertain
     assert set(found["neighbours"][0]) == set(NeighbourSchema().fields)
     assert PredictionSchema().load(found) == found
-    assert set(Prediction("a", ("x",), (1.0,)).to_json()) == {"image", "labels", "probabilities", "unknown"}
+    assert set(Prediction("a", ("x",), (1.0,)).to_json()) == {
+        "image",
+        "labels",
+        "probabilities",
+        "unknown",
+        "uncertain",
+    }
 
 
 def test_metadata_and_schemas_import_nothing_heavy() -> None:

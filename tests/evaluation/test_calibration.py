@@ -5,11 +5,9 @@ import pytest
 from scipy.special import softmax
 
 from model.evaluation.calibration import (
-    FALLBACK_THRESHOLD,
     MIN_FOR_THRESHOLD,
     TEMPERATURE_RANGE,
     confidence_threshold,
-    distance_threshold,
     fit_temperature,
     thresholds_by_class,
 )
@@ -88,11 +86,23 @@ def test_all_predictions_are_accepted_if_their_accuracy_reaches_the_target() -> 
     assert confidence_threshold(probabilities, labels) == pytest.approx(0.6)
 
 
-def test_the_threshold_is_never_above_the_target_accuracy() -> None:
-    confident_and_correct = _binary(np.full(50, 0.999), np.full(50, True))
-    confident_and_incorrect = _binary(np.full(50, 0.999), np.full(50, False))
-    assert confidence_threshold(*confident_and_correct) == 0.95
-    assert confidence_threshold(*confident_and_incorrect) == 0.95
+def test_a_threshold_above_the_target_accuracy_is_lowered_to_it_if_that_keeps_the_target() -> None:
+    assert confidence_threshold(*_binary(np.full(50, 0.999), np.full(50, True))) == 0.95
+    confidence = np.repeat([0.999, 0.97], [40, 20])
+    assert confidence_threshold(*_binary(confidence, confidence > 0.98)) == pytest.approx(0.999)
+
+
+@pytest.mark.parametrize("correct", [0.0, 0.9])
+def test_there_is_no_threshold_if_the_target_cannot_be_reached(correct: float) -> None:
+    right = np.arange(100) % 10 < 10 * correct
+    assert confidence_threshold(*_binary(np.full(100, 0.999), right)) is None
+
+
+def test_a_target_reached_by_fewer_than_20_predictions_is_not_reached() -> None:
+    confidence = np.repeat([0.9, 0.6], [MIN_FOR_THRESHOLD - 1, 40])
+    assert confidence_threshold(*_binary(confidence, confidence > 0.8)) is None
+    confidence = np.repeat([0.9, 0.6], [MIN_FOR_THRESHOLD, 40])
+    assert confidence_threshold(*_binary(confidence, confidence > 0.8)) == pytest.approx(0.9)
 
 
 def test_equally_confident_predictions_are_treated_alike() -> None:
@@ -101,10 +111,9 @@ def test_equally_confident_predictions_are_treated_alike() -> None:
     assert confidence_threshold(*_binary(confidence, right)) == pytest.approx(0.9)
 
 
-def test_few_predictions_give_the_default_threshold() -> None:
-    few = MIN_FOR_THRESHOLD - 1
-    assert confidence_threshold(*_binary(np.full(few, 0.99), np.full(few, True))) == FALLBACK_THRESHOLD
-    assert confidence_threshold(np.empty((0, 2)), np.empty(0, int)) == FALLBACK_THRESHOLD
+@pytest.mark.parametrize("images", [0, 1, MIN_FOR_THRESHOLD - 1])
+def test_there_is_no_threshold_from_few_predictions(images: int) -> None:
+    assert confidence_threshold(*_binary(np.full(images, 0.99), np.full(images, True))) is None
 
 
 def test_a_class_with_many_false_positives_has_a_higher_threshold():
@@ -121,8 +130,6 @@ def test_a_class_with_many_false_positives_has_a_higher_threshold():
     assert (labels == named)[accepted].mean() >= 0.9
 
 
-def test_at_most_the_requested_fraction_of_new_images_exceeds_the_distance_threshold():
-    rng = np.random.default_rng(0)
-    found = [(rng.random(1000) > distance_threshold(rng.random(199), 0.95)).mean() for _ in range(200)]
-    assert np.mean(found) == pytest.approx(0.05, abs=0.005)
-    assert distance_threshold(np.array([0.2, 0.7, 0.3]), 0.95) == 0.7
+def test_a_class_whose_predictions_never_reach_the_target_gets_the_target_as_its_threshold():
+    probabilities = np.tile([0.2, 0.8], (60, 1))
+    assert thresholds_by_class(probabilities, np.zeros(60, int), 0.9) == {1: 0.9}

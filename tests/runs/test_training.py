@@ -147,15 +147,20 @@ def test_the_keras_model_takes_pixels_and_predicts_as_the_service(trained, shape
 def test_training_images_are_near_and_other_images_out_of_distribution(trained, shapes):
     workspace, _ = trained
     predictor = load_predictor(find_bundle(workspace, "shapes"))
-    assert predictor.judged_by == ("confidence", "features")
+    assert predictor.marks == ("unknown", "uncertain")
     name = predictor.reference.names[0]
     noise = io.BytesIO()
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)).save(noise, "PNG")
     photos = [(name, (shapes / name).read_bytes()), ("noise", noise.getvalue())]
     known, unlike = predictor.predict_stream(photos, PredictConfig(neighbours=2))
     assert (known.neighbours[0].image, known.neighbours[0].label) == (name, name.split("/")[0])
-    assert known.neighbours[0].distance < 0.02 and known.unknown_reason in ("", "confidence")
-    assert unlike.unknown and "features" in unlike.unknown_reason and unlike.distance > known.distance
+    assert known.neighbours[0].distance < 0.02 and not known.unknown
+    assert (
+        unlike.unknown
+        and not unlike.uncertain
+        and unlike.unknown_reason == "features"
+        and unlike.distance > known.distance
+    )
 
 
 def test_a_model_without_onnx_is_served_by_keras_with_the_same_predictions(trained, shapes):

@@ -28,7 +28,8 @@ class FakePredictor:
     """Says `bright` or `dark`; sees the mean of the pixels."""
 
     spec = InputSpec.square(8)
-    judged_by = ("confidence",)
+    marks = ("uncertain",)
+    judged_by = ()
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle

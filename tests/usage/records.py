@@ -12,7 +12,7 @@ PETS = ModelVersion("pets", "0123456789abcdef")
 def record(photos: int = 1, first: int = 0) -> Record:
     made = Record()
     for number in range(first, first + photos):
-        unsure = Prediction("a", ("cat", "dog"), (0.9, 0.1), True, None, "confidence", distance=0.25)
+        unsure = Prediction("a", ("cat", "dog"), (0.9, 0.1), uncertain=True, distance=0.25)
         made.add_prediction(dataclasses.replace(unsure, components=(number / 5000, 0.5)))
     made.add_answer("json", 0.01, is_zip=False)
     made.add_error(415)

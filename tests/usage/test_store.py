@@ -10,9 +10,10 @@ import pytest
 from model.bundle import open_bundle
 from model.provenance import utc_today
 from model.results import Prediction
-from model.usage.record import BINS
+from model.usage.record import BINS, Record
 from model.usage.sample import MAX_ROWS
 from model.usage.store import KEPT_DAYS, NO_MODEL, ModelVersion, UsageStore, days_before, model_version
+from model.usage.summary import short_summary
 from model.workspace import Workspace
 from tests.support.small_model import write_small_model
 from tests.usage.records import PETS, record
@@ -40,7 +41,7 @@ def test_written_counts_are_read_unchanged(store: UsageStore) -> None:
     store.add(PETS, DAY, whole)
     read = store.days(PETS)[DAY]
     assert read.to_json() == whole.to_json()
-    assert (read.photos, read.unreadable, read.unknown["confidence"], read.errors["415"]) == (4, 1, 3, 1)
+    assert (read.photos, read.unreadable, read.marks["confidence"], read.errors["415"]) == (4, 1, 3, 1)
     assert read.confidence["cat"][18] == 3 and read.confidence["dog"][BINS - 1] == 1
     assert set(read.durations) == {"json", "zip"} and read.sample.distinct == 3
 
@@ -126,3 +127,22 @@ def test_a_reset_deletes_the_counts_of_one_model_or_all(store: UsageStore) -> No
     assert store.models() == ["cars"] and store.days(NO_MODEL)
     store.reset()
     assert store.models() == [] and store.days(NO_MODEL) == {}
+
+
+def test_marks_counted_by_an_older_version_are_read_by_their_present_names() -> None:
+    content = record().to_json() | {
+        "photos": 10,
+        "unknown": {"confidence": 4, "features": 2, "confidence and features": 1},
+    }
+    summary = short_summary("pets", Record.from_json(content), None)
+    assert (summary["unknown"], summary["uncertain"]) == (3, 4)
+    assert (summary["unknown_share"], summary["uncertain_share"]) == (0.3, 0.4)
+
+
+def test_unknown_and_uncertain_photos_are_counted_apart() -> None:
+    counted = Record()
+    counted.add_prediction(Prediction("a", ("cat",), (0.9,), True, None, "features"))
+    counted.add_prediction(Prediction("b", ("cat",), (0.4,), uncertain=True))
+    counted.add_prediction(Prediction("c", ("cat",), (0.9,)))
+    summary = short_summary("pets", counted, None)
+    assert (summary["photos"], summary["unknown"], summary["uncertain"]) == (3, 1, 1)

@@ -20,7 +20,7 @@ class ReportContent:
 
     Attributes:
         manifest: manifest of the model; its `files` may still be empty. The report shows its name, classes, settings,
-            versions, temperature, `thresholds["confidence"]` and `dataset["counts"]` (split -> class -> images).
+            versions, temperature, `thresholds` and `dataset["counts"]` (split -> class -> images).
         evaluations: on `test`, `cross_validation`, `val`, or several of these. The report shows the first of them
             that is present in detail, and `val` with a warning.
         history: rows of results.csv in order: phase, epoch, loss, accuracy, val_loss, val_accuracy, learning_rate,

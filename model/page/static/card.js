@@ -6,12 +6,8 @@ const STATES = {
   cancelled: "Cancelled",
 };
 
-// Explanations of the `unknown_reason` of a prediction.
-const REASONS = {
-  confidence: "The confidence of the model is too low.",
-  features: "The photo does not resemble any training photo of the model.",
-  "confidence and features": "The confidence of the model is too low, and the photo does not resemble its training photos.",
-};
+const UNKNOWN = "The photo does not resemble any training photo of the model.";
+const UNCERTAIN = "The confidence of the model is low.";
 
 export class Card {
   constructor(photo, { showHeat, retry }) {
@@ -27,7 +23,7 @@ export class Card {
 
   update() {
     const { state, answer, error } = this.photo;
-    this.element.dataset.state = answer?.unknown ? "unknown" : state;
+    this.element.dataset.state = mark(answer) || state;
     this.element.toggleAttribute("data-retry", state === "failed" && error.retryable);
     if (answer) this.#showAnswer(answer);
     else this.#part(".state").textContent = error ? error.message : STATES[state];
@@ -43,8 +39,9 @@ export class Card {
   #showAnswer(answer) {
     const [label] = answer.labels;
     const confidence = percent(answer.probabilities[0]);
-    this.#part(".best bdi").textContent = answer.unknown ? "Unknown" : label;
-    const summary = answer.unknown ? explain(answer) : `Confidence ${confidence}`;
+    const titles = { unknown: "Unknown", uncertain: between(answer) };
+    this.#part(".best bdi").textContent = titles[mark(answer)] ?? label;
+    const summary = mark(answer) ? explain(answer) : `Confidence ${confidence}`;
     this.#part(".summary").textContent = answer.warning ? `${summary} Warning: ${answer.warning}.` : summary;
     this.#part(".show-heat").setAttribute("aria-label", `Heat map of ${this.photo.name}`);
     this.#part(".bars").replaceChildren(...answer.labels.map((name, rank) => bar(name, answer.probabilities[rank])));
@@ -60,6 +57,7 @@ export function describe({ name, answer, error }) {
   if (error) return `${name}: error. ${error.message}`;
   const warning = answer.warning ? ` Warning: ${answer.warning}.` : "";
   if (answer.unknown) return `${name}: unknown. ${explain(answer)}${warning}`;
+  if (answer.uncertain) return `${name}: uncertain, ${between(answer)}. ${explain(answer)}${warning}`;
   return `${name}: ${answer.labels[0]}, ${percent(answer.probabilities[0])}.${warning}`;
 }
 
@@ -67,9 +65,21 @@ export function percent(fraction) {
   return fraction > 0 && fraction < 0.0005 ? "<0.1 %" : `${(100 * fraction).toFixed(1)} %`;
 }
 
+// The mark of a prediction: "unknown", "uncertain" or "".
+export function mark(answer) {
+  if (answer?.unknown) return "unknown";
+  return answer?.uncertain ? "uncertain" : "";
+}
+
 function explain(answer) {
-  const closest = `Closest: ${isolated(answer.labels[0])}, ${percent(answer.probabilities[0])}.`;
-  return `${REASONS[answer.unknown_reason] ?? REASONS.confidence} ${closest}`;
+  const probability = percent(answer.probabilities[0]);
+  if (answer.uncertain) return `${UNCERTAIN} ${isolated(answer.labels[0])}: ${probability}.`;
+  return `${UNKNOWN} Closest: ${isolated(answer.labels[0])}, ${probability}.`;
+}
+
+// The two most probable classes: "cat or dog".
+function between({ labels, second }) {
+  return second ? `${isolated(labels[0])} or ${isolated(second)}` : labels[0];
 }
 
 function bar(label, probability) {

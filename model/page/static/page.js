@@ -1,6 +1,6 @@
 // The page: its elements and events.
 
-import { Card, describe } from "./card.js";
+import { Card, describe, mark } from "./card.js";
 import { photosOfDrop, photosOfInput } from "./files.js";
 import { showHeat } from "./heat.js";
 import { Queue } from "./queue.js";
@@ -231,13 +231,14 @@ function redraw() {
 }
 
 function counts() {
-  const unknown = queue.photos.filter((photo) => photo.answer?.unknown).length;
+  const marked = (name) => queue.photos.filter((photo) => mark(photo.answer) === name).length;
+  const [unknown, uncertain] = [marked("unknown"), marked("uncertain")];
   const [answered, failed] = [queue.count("answered"), queue.count("failed")];
-  return { total: queue.photos.length, answered, failed, unknown };
+  return { total: queue.photos.length, answered, failed, unknown, uncertain };
 }
 
 function showCounts() {
-  const { total, answered, failed, unknown } = counts();
+  const { total, answered, failed, unknown, uncertain } = counts();
   const done = answered + failed;
   part("counts").textContent = `${done} of ${total}${currentModel ? ` by ${currentModel}` : ""}`;
   part("progress").max = Math.max(total, 1);
@@ -248,6 +249,7 @@ function showCounts() {
   part("csv").disabled = !done;
   part("show-all").textContent = `All ${total}`;
   part("show-unknown").textContent = `Unknown ${unknown}`;
+  part("show-uncertain").textContent = `Uncertain ${uncertain}`;
   part("show-failed").textContent = `Errors ${failed}`;
 }
 
@@ -265,8 +267,8 @@ function announce(text) {
 }
 
 function summary() {
-  const { total, answered, unknown, failed } = counts();
-  return `${answered + failed} of ${total} photos are done: ${unknown} unknown, ${failed} errors.`;
+  const { total, answered, unknown, uncertain, failed } = counts();
+  return `${answered + failed} of ${total} photos are done: ${unknown} unknown, ${uncertain} uncertain, ${failed} errors.`;
 }
 
 setInterval(() => {

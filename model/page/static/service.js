@@ -25,7 +25,7 @@ export async function fetchModels() {
   };
 }
 
-// The prediction for a photo: {model, labels, probabilities, unknown}.
+// The prediction for a photo: {model, labels, probabilities, unknown, uncertain}.
 export async function classify(photo, model, topK, signal) {
   const response = await predict(photo, model, topK, "application/json", signal);
   const answer = await response.json();

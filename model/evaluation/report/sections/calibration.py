@@ -1,10 +1,11 @@
-"""Calibration: whether confidence matches accuracy, and the effect of the confidence threshold."""
+"""Calibration: whether confidence matches accuracy, and the photos that the marks unknown and uncertain take."""
 
 from typing import Any
 
 from model.evaluation import charts
 from model.evaluation.metrics import expected_calibration_error, reliability
 from model.evaluation.report.content import ReportContent
+from model.marks import mark_sentences, marks_line
 
 # Fewer bins than for the error: a diagram needs bins with enough photos in them.
 _DIAGRAM_BINS = 10
@@ -15,9 +16,7 @@ def values(content: ReportContent) -> dict[str, Any]:
     evaluation = content.evaluation
     probabilities, labels = evaluation.probabilities, evaluation.labels
     before = content.uncalibrated.get(content.measurement)
-    threshold = content.manifest.thresholds.get("confidence", 0.0)
-    accepted = probabilities.max(axis=1) >= threshold
-    correct = probabilities.argmax(axis=1) == labels
+    thresholds = content.manifest.thresholds
     return {
         "temperature": content.manifest.temperature,
         "error_before": None if before is None else expected_calibration_error(before, labels),
@@ -26,8 +25,7 @@ def values(content: ReportContent) -> dict[str, Any]:
             [] if before is None else reliability(before, labels, _DIAGRAM_BINS),
             reliability(probabilities, labels, _DIAGRAM_BINS),
         ),
-        "threshold": threshold,
-        "accepted": float(accepted.mean()),
-        "accepted_accuracy": float(correct[accepted].mean()) if accepted.any() else None,
-        "coverage": charts.coverage_chart(probabilities, labels, threshold),
+        "marks": mark_sentences(thresholds),
+        "counts": marks_line(evaluation.metrics, content.measurement),
+        "coverage": charts.coverage_chart(probabilities, labels, thresholds.get("confidence")),
     }
