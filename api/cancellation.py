@@ -63,29 +63,34 @@ class Cancellation:
     """
 
     def __init__(self) -> None:
-        self._is_cancelled: ContextVar[Callable[[], bool] | None] = ContextVar("is_cancelled", default=None)
+        self._source: ContextVar[tuple[Callable[[], bool], Callable[[], None]] | None] = ContextVar(
+            "source", default=None
+        )
 
     @contextlib.contextmanager
-    def source(self, is_cancelled: Callable[[], bool]) -> Iterator[None]:
-        """Use a function inside that says whether the request is cancelled."""
-        token = self._is_cancelled.set(is_cancelled)
+    def source(self, is_cancelled: Callable[[], bool], report_progress: Callable[[], None]) -> Iterator[None]:
+        """Use functions inside that say whether the request is cancelled, and report that it advances."""
+        token = self._source.set((is_cancelled, report_progress))
         try:
             yield
         finally:
-            self._is_cancelled.reset(token)
+            self._source.reset(token)
 
     def check(self) -> None:
-        """Raise an error if the request is cancelled.
+        """Report that the request advances, or raise an error if it is cancelled.
 
         Raises:
             Unavailable: the client disconnected.
         """
-        is_cancelled = self._is_cancelled.get()
-        if is_cancelled is not None and is_cancelled():
+        if (source := self._source.get()) is None:
+            return
+        is_cancelled, report_progress = source
+        report_progress()
+        if is_cancelled():
             raise Unavailable("the client disconnected; the request was cancelled.")
 
     def checked(self, predictions: Iterable[Prediction]) -> Iterator[Prediction]:
-        """Pass predictions through; raise Unavailable as soon as the request is cancelled."""
+        """Pass predictions through, and `check` after each."""
         for prediction in predictions:
             self.check()
             yield prediction

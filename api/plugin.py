@@ -172,7 +172,9 @@ def predict(
     configure_logging()
     with USAGE.request(accept) as request, as_http_errors(), open_photos(image, url) as photos:
         config = load(PredictConfig, options)
+        CANCELLATION.check()
         predictor, warnings = MODEL_CACHE.find(service_workspace(), config.model)
+        CANCELLATION.check()
         predictions = CANCELLATION.checked(_predictions(predictor, photos, config))
         predictions = request.counted(predictions, predictor.bundle, photos.single is None)
         if photos.single is None:

@@ -12,14 +12,18 @@ from typing import Any
 
 from api.errors import InternalError
 from api.worker_connection import WorkerConnection
-from api.worker_messages import Answer, Call, Cancel, Message, Started
+from api.worker_messages import Answer, Call, Cancel, Message, Started, Waiting
 from api.worker_process import Warm, work
-from model.processes import describe_exit
+from model.processes import describe_exit, is_stopped
 
 log = logging.getLogger(__name__)
 
 # The system reports the exit status of a process shortly after its pipe closes.
 _SECONDS_TO_EXIT = 1.0
+# Calls that wait for other processes in one worker, besides the one that it executes.
+_MAX_WAITING = 8
+_SECONDS_TO_CANCEL = 15.0
+_MAX_SECONDS_STOPPED = 5.0
 
 
 class WorkerDied(Exception):
@@ -32,18 +36,35 @@ class WorkerDiedIdle(WorkerDied):
 
 @dataclasses.dataclass
 class _Pending:
-    """A call without an answer."""
+    """A call without an answer.
+
+    Attributes:
+        exclusive: whether the worker executes nothing else meanwhile, such as a training.
+        started: whether the worker has started it.
+        waits: whether it has waited for another process, so that the worker may have another call.
+        cancelled: whether its client has disconnected.
+        silence: seconds since its last progress.
+    """
 
     future: "asyncio.Future[Any]"
+    exclusive: bool
     started: bool = False
+    waits: bool = False
+    cancelled: bool = False
+    silence: float = 0.0
 
 
 class Worker:
-    """A process that executes function calls one after the other. All methods run in the event loop.
+    """A process that executes function calls: one at a time, besides those that wait for another process.
+
+    All methods run in the event loop.
 
     Args:
         process: the worker process.
         connection: its pipe, not opened yet.
+
+    Attributes:
+        on_free: called when the worker becomes free for another call.
 
     Raises:
         RuntimeError: no thread can be started.
@@ -53,16 +74,27 @@ class Worker:
         self.process = process
         self._loop = asyncio.get_running_loop()
         self._pending: dict[int, _Pending] = {}
+        self.on_free: Callable[[Worker], None] = lambda worker: None
         self._end_reason: str | None = None
+        self._kill_reason = ""
+        self._stopped = 0.0
         self._joining = threading.Lock()
         self._connection = connection
         self._connection.open(self._receive, self.describe_exit, self._end)
 
-    def call(self, number: int, function: Callable[..., Any], arguments: tuple[Any, ...]) -> "asyncio.Future[Any]":
+    @property
+    def is_free(self) -> bool:
+        """Whether the worker executes no call, except some that wait for other processes."""
+        return len(self._pending) <= _MAX_WAITING and all(call.waits for call in self._pending.values())
+
+    def call(
+        self, number: int, function: Callable[..., Any], arguments: tuple[Any, ...], exclusive: bool = True
+    ) -> "asyncio.Future[Any]":
         """Call a function in the process.
 
         Args:
             number: of the request; no other request to this worker has it.
+            exclusive: whether the function runs in the main thread, may take any time, and never shares the worker.
 
         Returns:
             A future with what the function returns or raises; WorkerDied or WorkerDiedIdle if the process ends.
@@ -76,18 +108,46 @@ class Worker:
         except Exception as error:
             log.exception("a call cannot be pickled")
             future.set_exception(InternalError(f"the call cannot be sent to the worker process: {error!r}"))
+            self.on_free(self)
             return future
-        self._pending[number] = _Pending(future)
-        self._connection.send(Call(number, content))
+        self._pending[number] = _Pending(future, exclusive)
+        self._connection.send(Call(number, content, exclusive))
         return future
 
     def cancel(self, number: int) -> None:
         """Cancel a call unless its answer is there; a running function stops at its next `Cancellation.check`."""
-        if number in self._pending:
+        if (pending := self._pending.get(number)) is not None:
+            pending.cancelled = True
             self._connection.send(Cancel(number))
 
-    def kill(self) -> None:
-        """Kill the process (SIGKILL)."""
+    def others(self, number: int) -> list["asyncio.Future[Any]"]:
+        """Futures of the calls without an answer, except one."""
+        return [call.future for other, call in self._pending.items() if other != number]
+
+    def tick(self, seconds: float, limit: float) -> str:
+        """Count time, and return why the worker must be killed; empty if it works, or is idle.
+
+        Args:
+            seconds: since the last tick; a pause of the server itself does not count.
+            limit: seconds without progress, of a call that is not exclusive.
+        """
+        self._stopped = self._stopped + seconds if is_stopped(self.process.pid or 0) else 0.0
+        if self._stopped >= _MAX_SECONDS_STOPPED:
+            return "was stopped by a signal, did not continue, and was ended"
+        for call in self._pending.values():
+            call.silence += seconds
+            allowed = min(limit, _SECONDS_TO_CANCEL) if call.cancelled else limit
+            if call.silence >= allowed and not call.exclusive:
+                return f"made no progress for {allowed:g} s and was ended"
+        return ""
+
+    def kill(self, reason: str = "") -> None:
+        """Kill the process (SIGKILL).
+
+        Args:
+            reason: a verb phrase for the errors of its calls.
+        """
+        self._kill_reason = reason
         self.process.kill()
 
     def terminate(self) -> None:
@@ -99,17 +159,23 @@ class Worker:
         # Only one thread at a time can wait for a process.
         with self._joining:
             self.process.join(_SECONDS_TO_EXIT)
-            return describe_exit(self.process.exitcode)
+            return self._kill_reason or describe_exit(self.process.exitcode)
 
     def _receive(self, message: Message) -> None:
         pending = self._pending.get(message.number)
         if pending is None:
             log.error("worker %s: a message belongs to no pending request: %d", self.process.pid, message.number)
-        elif isinstance(message, Started):
+            return
+        pending.silence = 0.0
+        if isinstance(message, Started):
             pending.started = True
+        elif isinstance(message, Waiting):
+            pending.waits = True
         elif isinstance(message, Answer):
             del self._pending[message.number]
             _settle(pending.future, message.content)
+        if self.is_free:
+            self.on_free(self)
 
     def _end(self, reason: str) -> None:
         """The process has ended, and all its messages were received."""

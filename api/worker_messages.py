@@ -4,10 +4,16 @@ from typing import NamedTuple
 
 
 class Call(NamedTuple):
-    """From the server: execute a call. `content` is a pickled pair of a function and its arguments."""
+    """From the server: execute a call.
+
+    Attributes:
+        content: pickled pair of a function and its arguments.
+        exclusive: whether the worker executes nothing else meanwhile; then the call runs in its main thread.
+    """
 
     number: int
     content: bytes
+    exclusive: bool
 
 
 class Cancel(NamedTuple):
@@ -22,6 +28,18 @@ class Started(NamedTuple):
     number: int
 
 
+class Progress(NamedTuple):
+    """From the worker: this call advances."""
+
+    number: int
+
+
+class Waiting(NamedTuple):
+    """From the worker: this call waits for another process, and the worker can execute another call meanwhile."""
+
+    number: int
+
+
 class Answer(NamedTuple):
     """From the worker: the call is done. `content` is a pickled pair of its result and its exception or None."""
 
@@ -29,4 +47,4 @@ class Answer(NamedTuple):
     content: bytes
 
 
-Message = Call | Cancel | Started | Answer
+Message = Call | Cancel | Started | Progress | Waiting | Answer

@@ -26,6 +26,7 @@ from api.errors import TryAgain
 from api.temporary import passing_files
 from api.worker import Worker, WorkerDied, WorkerDiedIdle, start_worker
 from api.worker_process import Warm
+from model.environment import WORKER_SECONDS
 from model.errors import TrainingStoppedError
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ log = logging.getLogger(__name__)
 _SECONDS_BEFORE_RESTART = 1.0
 # Further attempts for a call that no process has started.
 _RETRIES = 3
+_SECONDS_BETWEEN_CHECKS = 1.0
 
 Function = Callable[..., Any]
 
@@ -74,12 +76,14 @@ class WorkerPool:
         self._loop = asyncio.get_running_loop()
         self._alive: set[Worker] = set()
         self._free: asyncio.Queue[Worker] = asyncio.Queue()
+        self._offered: set[Worker] = set()
         self._waiting: set[asyncio.Task[Any] | None] = set()
         self._uploads: set[Path] = set()
         self._stopping = False
         self._closed = False
         for _ in range(count):
             self._start()
+        self._loop.call_later(_SECONDS_BETWEEN_CHECKS, self._check_workers)
         # A server that exits during start-up runs no clean-up, and would wait for its processes forever.
         atexit.register(self.shutdown)
 
@@ -141,8 +145,9 @@ class WorkerPool:
         worker = future = None
         try:
             worker = await self._next()
-            future = worker.call(*request)
-            future.add_done_callback(functools.partial(self._make_free, worker))
+            future = worker.call(*request, exclusive=not self._is_cancellable(request))
+            # The caller may be cancelled, and never retrieve an error.
+            future.add_done_callback(asyncio.Future.exception)
             return await asyncio.shield(future)
         except asyncio.CancelledError:
             if self._closed:
@@ -160,7 +165,9 @@ class WorkerPool:
         self._waiting.add(task)
         try:
             while not self._stopping:
-                if (worker := await self._free.get()) in self._alive:
+                worker = await self._free.get()
+                self._offered.discard(worker)
+                if worker in self._alive:
                     return worker
         except asyncio.CancelledError:
             if not self._stopping:
@@ -169,20 +176,39 @@ class WorkerPool:
             self._waiting.discard(task)
         raise TryAgain("the service is stopping: retry after it has restarted.")
 
-    def _make_free(self, worker: Worker, future: "asyncio.Future[Any]") -> None:
-        # Mark the error as retrieved: the caller may have been cancelled.
-        if not future.cancelled():
-            future.exception()
-        if worker in self._alive:
+    def _offer(self, worker: Worker) -> None:
+        """Let the next request use a worker that is free."""
+        if worker in self._alive and worker not in self._offered:
+            self._offered.add(worker)
             self._free.put_nowait(worker)
 
+    def _is_cancellable(self, request: _Request) -> bool:
+        return self._cancellable is not None and getattr(request.function, "func", None) is self._cancellable
+
     def _cancel(self, worker: Worker, request: _Request) -> None:
-        """Cancel a request without an answer: this worker executes it, and nothing else."""
-        if self._cancellable is not None and getattr(request.function, "func", None) is self._cancellable:
+        """Cancel a request without an answer."""
+        if self._is_cancellable(request):
             worker.cancel(request.number)
+        elif others := worker.others(request.number):
+            # They wait for other processes, and will soon be done.
+            ending = asyncio.gather(*others, return_exceptions=True)
+            ending.add_done_callback(lambda _: self._stop(worker))
         else:
+            self._stop(worker)
+
+    def _stop(self, worker: Worker) -> None:
+        if worker in self._alive:
             self._remove(worker)
             self._start()
+
+    def _check_workers(self) -> None:
+        """Kill workers that do not respond; `_replace` starts others."""
+        limit = WORKER_SECONDS.read()
+        for worker in self._alive:
+            if reason := worker.tick(_SECONDS_BETWEEN_CHECKS, limit):
+                worker.kill(reason)
+        if not self._closed:
+            self._loop.call_later(_SECONDS_BETWEEN_CHECKS, self._check_workers)
 
     def _start(self) -> None:
         if self._closed:
@@ -195,9 +221,9 @@ class WorkerPool:
             self._loop.call_later(_SECONDS_BEFORE_RESTART, self._start)
             return
         self._alive.add(worker)
+        worker.on_free = self._offer
         # Free only once it is warm: until then another worker may answer a request sooner.
-        warmed_up = worker.call(next(self._numbers), _warmed_up, ())
-        warmed_up.add_done_callback(functools.partial(self._make_free, worker))
+        worker.call(next(self._numbers), _warmed_up, ()).add_done_callback(asyncio.Future.exception)
 
     def _start_and_watch(self) -> Worker:
         worker = self._start_worker()
@@ -216,7 +242,7 @@ class WorkerPool:
     def _remove(self, worker: Worker) -> None:
         self._loop.remove_reader(worker.process.sentinel)
         self._alive.discard(worker)
-        worker.kill()
+        worker.process.kill()
 
 
 def _warmed_up() -> None:

@@ -14,12 +14,14 @@ from types import FrameType
 from typing import Any
 
 from api.errors import InternalError
-from api.worker_messages import Answer, Call, Started
+from api.worker_messages import Answer, Call, Message, Progress, Started, Waiting
 from api.worker_state import CANCELLATION, MODEL_CACHE, USAGE
+from model.waiting import on_waiting
 
 # Docker allows ten seconds to stop a service; requests in progress may take eight of them.
 SECONDS_TO_SAVE = 1.5
 _SECONDS_FOR_SIGNAL_HANDLER = 0.2
+_SECONDS_BETWEEN_REPORTS = 0.5
 
 Warm = Callable[[], Any]
 
@@ -46,8 +48,8 @@ class SigtermHandler:
 
     def wait_if_terminating(self) -> None:
         """Return at once, or never if SIGTERM was received: another process then executes the call."""
-        while self._received.is_set():
-            signal.pause()
+        if self._received.is_set():
+            threading.Event().wait()
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -83,6 +85,7 @@ class _Server:
         self._calls: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
         self._cancelled: dict[int, threading.Event] = {}
         self._has_ended = False
+        self._sending = threading.Lock()
         threading.Thread(target=self._receive_all, daemon=True, name="receives calls").start()
 
     def calls(self) -> Iterator[Call]:
@@ -93,15 +96,13 @@ class _Server:
         """Whether this call was cancelled, or the server has ended."""
         return self._has_ended or self._cancelled[number].is_set()
 
-    def start(self, number: int) -> None:
-        """Report that a call starts."""
-        self._pipe.send(Started(number))
-
-    def answer(self, number: int, content: bytes) -> None:
-        """Send the answer to a call."""
-        # From here on a cancellation of this call is too late.
-        del self._cancelled[number]
-        self._pipe.send(Answer(number, content))
+    def send(self, message: Message) -> None:
+        """Send a message."""
+        if isinstance(message, Answer):
+            # From here on a cancellation of this call is too late.
+            del self._cancelled[message.number]
+        with self._sending:
+            self._pipe.send(message)
 
     def _receive_all(self) -> None:
         with contextlib.suppress(EOFError, OSError):
@@ -116,8 +117,38 @@ class _Server:
         self._calls.put(None)
 
 
+class _Report:
+    """Reports on a call to the server, at most a few times a second.
+
+    Args:
+        number: the call.
+    """
+
+    def __init__(self, server: _Server, number: int) -> None:
+        self._server = server
+        self._number = number
+        self._thread = threading.get_ident()
+        self._last = time.monotonic()
+        self._has_waited = False
+
+    def progress(self) -> None:
+        """Report that the call advances."""
+        if (now := time.monotonic()) - self._last >= _SECONDS_BETWEEN_REPORTS:
+            self._last = now
+            self._server.send(Progress(self._number))
+
+    def waiting(self) -> None:
+        """Report that the call waits; the worker is free for another one unless threads of this call still work."""
+        if not self._has_waited and threading.get_ident() == self._thread:
+            self._has_waited = True
+            self._server.send(Waiting(self._number))
+        CANCELLATION.check()
+
+
 def work(pipe: Connection, warm: Warm | None, workers: int) -> None:
     """Main function of a worker process: execute calls until the server ends.
+
+    Exclusive calls are executed in the main thread, where a training receives signals, others in a thread each.
 
     Args:
         pipe: the worker's end of the pipe; see `api.worker_messages`.
@@ -127,15 +158,31 @@ def work(pipe: Connection, warm: Warm | None, workers: int) -> None:
     sigterm = SigtermHandler(USAGE.write)
     MODEL_CACHE.workers = workers
     server = _Server(pipe)
-    with contextlib.suppress(OSError, KeyboardInterrupt):
+
+    def answer(call: Call) -> None:
+        with contextlib.suppress(OSError):  # the server has ended
+            sigterm.wait_if_terminating()
+            server.send(Started(call.number))
+            report = _Report(server, call.number)
+            is_cancelled = functools.partial(server.is_cancelled, call.number)
+            with CANCELLATION.source(is_cancelled, report.progress), on_waiting(report.waiting):
+                content = _execute(call.content)
+            server.send(Answer(call.number, content))
+
+    with contextlib.suppress(KeyboardInterrupt):
         if warm is not None:
             warm()
         for call in server.calls():
-            sigterm.wait_if_terminating()
-            server.start(call.number)
-            with CANCELLATION.source(functools.partial(server.is_cancelled, call.number)):
-                content = _execute(call.content)
-            server.answer(call.number, content)
+            if call.exclusive or not _started_thread(answer, call):
+                answer(call)
+
+
+def _started_thread(function: Callable[[Call], None], call: Call) -> bool:
+    try:
+        threading.Thread(target=function, args=(call,), daemon=True, name=f"request {call.number}").start()
+    except RuntimeError:  # no thread can be started
+        return False
+    return True
 
 
 def _execute(content: bytes) -> bytes:

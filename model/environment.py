@@ -116,6 +116,15 @@ DATA_ROOTS: Variable[tuple[Path, ...]] = Variable(
     _SERVICE,
     shown="`data/` and `/storage`",
 )
+WORKER_SECONDS = Variable(
+    "TOPGRAFT_WORKER_SECONDS",
+    SECONDS,
+    60.0,
+    "Time without progress after which a worker that handles a prediction is killed and replaced. Loading a model "
+    "counts as one step.",
+    _SERVICE,
+    shown="60",
+)
 MONITOR = Variable(
     "TOPGRAFT_MONITOR",
     YES_OR_NO,
@@ -292,7 +301,7 @@ TENSORFLOW_LOG_LEVEL = Variable(
 VARIABLES: tuple[Variable[Any], ...] = (
     *(HOME, CACHE, KERAS_HOME),
     *(MODELS_IN_MEMORY, WORKER_THREADS, MAX_UPLOAD, ALLOW_PRIVATE_URLS, URL_PORTS, SERVICE_URL),
-    *(ALLOWED_HOSTS, TRUSTED_PROXIES, DATA_ROOTS, MONITOR),
+    *(ALLOWED_HOSTS, TRUSTED_PROXIES, DATA_ROOTS, WORKER_SECONDS, MONITOR),
     *(TENSORBOARD, TENSORBOARD_HOST, TENSORBOARD_PORT, DEEPAAS_MODEL, WORKERS),
     PHOTO_SECONDS,
     *(MAX_TRAININGS, MAX_QUEUED),

@@ -24,6 +24,7 @@ from model.errors import ImageError, ImageTooSlowError
 from model.processes import describe_exit, processor_seconds, python_command, python_environment
 from model.resources import available_processors
 from model.results import InputSpec
+from model.waiting import wait_until
 
 MAX_MESSAGE_BYTES = 1 << 16
 """Maximum length of a message to or from a child process; images travel beside it, as files in memory."""
@@ -34,7 +35,6 @@ READY = b"ready"
 # A process that waits for a processor, because others use them, is not slow; but the wait for it ends at some time.
 _MIN_PROCESSOR_FRACTION = 0.5
 _MAX_EXTENSION = 6.0
-_SECONDS_BETWEEN_CHECKS = 0.25
 _SECONDS_TO_START = 60.0
 _SECONDS_TO_EXIT = 1.0
 _MAX_ERROR_CHARACTERS = 2000
@@ -134,12 +134,18 @@ class _TimeLimit:
         """
         poll = select.poll()
         poll.register(connection, select.POLLIN)
-        while not poll.poll(1000 * _SECONDS_BETWEEN_CHECKS):
+
+        def is_readable(seconds: float) -> bool:
+            if poll.poll(1000 * seconds):
+                return True
             if self._is_over():
                 raise ImageTooSlowError(
                     f"expected an image that can be decoded within {self._seconds:g} s, decoding took longer and was "
                     "stopped: save it again as a plain JPEG or PNG"
                 )
+            return False
+
+        wait_until(is_readable)
 
     def _is_over(self) -> bool:
         elapsed = time.monotonic() - self._start
@@ -159,7 +165,7 @@ class DecodingProcesses:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._idle: list[DecodingProcess] = []
-        self._places = threading.BoundedSemaphore(available_processors())
+        self._places = threading.Semaphore(available_processors())
 
     def decode(self, content: bytes, spec: InputSpec | None, max_memory: int) -> Decoded:
         """Decode a photo as `model.dataset.images.decode_photo` does, within TOPGRAFT_PHOTO_SECONDS.
@@ -169,7 +175,7 @@ class DecodingProcesses:
             ImageError: as `decode_photo`; or the process crashed or was killed.
         """
         seconds = PHOTO_SECONDS.read()
-        with self._places:
+        with self._place():
             # A process may have ended because it was idle: this is not the fault of the photo.
             while (used := self._next_idle()) is not None:
                 with contextlib.suppress(_ProcessEndedError), self._returned(used):
@@ -182,6 +188,14 @@ class DecodingProcesses:
                 raise ImageError(
                     f"expected an image that can be decoded, the process that decodes it {error}"
                 ) from error
+
+    @contextlib.contextmanager
+    def _place(self) -> Iterator[None]:
+        wait_until(lambda seconds: self._places.acquire(timeout=seconds))
+        try:
+            yield
+        finally:
+            self._places.release()
 
     def _next_idle(self) -> DecodingProcess | None:
         with contextlib.suppress(IndexError):

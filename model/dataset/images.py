@@ -6,6 +6,7 @@ Pixels are uint8 RGB in [0, 255] of shape (height, width, 3); a size is (height,
 import dataclasses
 import functools
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -55,6 +56,18 @@ class DecodedPhoto:
 
     pixels: np.ndarray
     values: ValueDistribution | None
+
+
+class DecodingCost(NamedTuple):
+    """Cost of decoding a photo.
+
+    Attributes:
+        memory: maximum bytes besides the file; 0 for content that is refused.
+        is_quick: whether the content is decoded or refused in well under a second.
+    """
+
+    memory: int
+    is_quick: bool
 
 
 def decode_image(content: bytes, spec: InputSpec | None = None, max_memory: int = MAX_DECODING_BYTES) -> np.ndarray:
@@ -192,8 +205,8 @@ def measure_image(content: bytes) -> tuple[int, int]:
         raise _translated(content, error) from error
 
 
-def decoding_memory(content: bytes, spec: InputSpec | None = None) -> int:
-    """Estimated maximum memory in bytes that `decode_photo` takes besides `content`; 0 for content that it refuses."""
+def decoding_cost(content: bytes, spec: InputSpec | None = None) -> DecodingCost:
+    """Estimate by the header what `decode_photo` takes."""
     try:
         source = _open(content)
         target = None if spec is None else smallest_size((source.width, source.height), source.orientation, spec)
@@ -202,8 +215,8 @@ def decoding_memory(content: bytes, spec: InputSpec | None = None) -> int:
         raise
     # As in `decode_photo`.
     except Exception:
-        return 0
-    return memory if memory <= MAX_DECODING_BYTES else 0
+        return DecodingCost(0, is_quick=True)
+    return DecodingCost(memory if memory <= MAX_DECODING_BYTES else 0, _is_quick(content, source))
 
 
 def is_quick(content: bytes) -> bool:

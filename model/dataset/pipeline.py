@@ -6,6 +6,7 @@ and the results waiting to be returned in order.
 
 import collections
 import contextlib
+import contextvars
 import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -15,11 +16,12 @@ from typing import NoReturn, TypeVar
 import numpy as np
 
 from model.dataset.image_limits import MAX_DECODING_BYTES
-from model.dataset.images import DecodedImage, DecodedPhoto, decode_photo, decoding_memory, fit_photo
+from model.dataset.images import DecodedImage, DecodedPhoto, decode_photo, decoding_cost, fit_photo
 from model.dataset.reading import raise_with_path, read_photo
 from model.errors import ImageError
 from model.resources import available_memory, available_processors, release_free_memory
 from model.results import InputSpec, Sample
+from model.waiting import wait_until
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -144,7 +146,7 @@ def in_threads(work: Callable[[Item], Result], items: Iterable[Item], threads: i
         waiting: collections.deque[Future[Result]] = collections.deque()
         try:
             for item in items:
-                waiting.append(pool.submit(work, item))
+                waiting.append(pool.submit(contextvars.copy_context().run, work, item))
                 if len(waiting) >= _RESULTS_PER_THREAD * threads:
                     yield waiting.popleft().result()
             while waiting:
@@ -165,9 +167,7 @@ class MemoryBudget:
     def reserve(self, memory: int) -> Iterator[None]:
         """Wait until so many bytes are free in the budget, and take them from it inside the block."""
         memory = min(memory, self._total)
-        with self._changed:
-            self._changed.wait_for(lambda: self._free >= memory)
-            self._free -= memory
+        wait_until(lambda seconds: self._take(memory, seconds))
         try:
             yield
         finally:
@@ -177,13 +177,23 @@ class MemoryBudget:
                 self._free += memory
                 self._changed.notify_all()
 
+    def _take(self, memory: int, seconds: float) -> bool:
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._free >= memory, seconds):
+                return False
+            self._free -= memory
+            return True
+
 
 _BUDGET = MemoryBudget()
+# Photos that are decoded in child processes: quick ones do not wait for them.
+_SLOW_BUDGET = MemoryBudget()
 
 
 def decode_within_budget(content: bytes | DecodedImage, spec: InputSpec) -> DecodedPhoto:
     """Decode a photo once the memory budget, which all threads share, has room for it; see `decode_photo`."""
     if not isinstance(content, bytes):
         return fit_photo(content, spec)
-    with _BUDGET.reserve(decoding_memory(content, spec)):
+    cost = decoding_cost(content, spec)
+    with (_BUDGET if cost.is_quick else _SLOW_BUDGET).reserve(cost.memory):
         return decode_photo(content, spec)

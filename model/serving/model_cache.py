@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -51,7 +52,7 @@ class _Damaged:
 
 
 class ModelCache:
-    """A least-recently-used cache of at most TOPGRAFT_MODELS_IN_MEMORY models.
+    """A least-recently-used cache of at most TOPGRAFT_MODELS_IN_MEMORY models. Safe to use from several threads.
 
     A model whose files were replaced, damaged or removed is not served from memory.
 
@@ -63,6 +64,7 @@ class ModelCache:
         self.workers = 1
         self._registry = registry
         self._clock = clock
+        self._lock = threading.Lock()
         self._loaded: OrderedDict[Path, _Loaded] = OrderedDict()
         self._damaged: dict[Path, _Damaged] = {}
         self._logged: tuple[str, ...] = ()
@@ -76,7 +78,8 @@ class ModelCache:
         """
         for _ in range(_ATTEMPTS):
             try:
-                return self._find(workspace, name)
+                with self._lock:
+                    return self._find(workspace, name)
             except _ModelChangedError:
                 log.info("the model %s was changed while it was being loaded: trying again", name)
         raise ModelBusyError(f"the model {name} is being replaced at the moment. Try again.")

@@ -8,7 +8,7 @@ from typing import Any
 
 from api.errors import Unavailable
 from api.worker import Worker
-from api.worker_messages import Answer, Call, Cancel, Message, Started
+from api.worker_messages import Answer, Call, Cancel, Message, Started, Waiting
 
 
 class ScriptedProcess:
@@ -41,6 +41,7 @@ class ScriptedWorker:
     Attributes:
         calls: number -> function and arguments, of the calls without an answer.
         started: numbers of the calls that have started.
+        waiting: numbers of the calls that wait for another process.
         cancelled: numbers of the calls that were cancelled.
         on_message: called with each message of the server.
     """
@@ -49,6 +50,7 @@ class ScriptedWorker:
         self.process = ScriptedProcess(pid)
         self.calls: dict[int, tuple[Callable[..., Any], tuple[Any, ...]]] = {}
         self.started: set[int] = set()
+        self.waiting: set[int] = set()
         self.cancelled: set[int] = set()
         self.on_message: Callable[[Message], None] = lambda message: None
         self.worker = Worker(self.process, self)
@@ -68,6 +70,10 @@ class ScriptedWorker:
     def start(self, number: int) -> None:
         self.started.add(number)
         self._receive(Started(number))
+
+    def wait(self, number: int) -> None:
+        self.waiting.add(number)
+        self._receive(Waiting(number))
 
     def answer(self, number: int) -> None:
         """Answer a call by what its function returns; a cancelled call, with an error."""
