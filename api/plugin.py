@@ -46,6 +46,7 @@ from model.registry import RegisteredModel
 from model.results import Prediction, TrainingStatus
 from model.runs import unfinished_trainings
 from model.schema import load
+from model.scratch import remove_leftovers
 from model.storage.allowed_folders import restrict_paths
 from model.training_result import TrainingResult
 from model.workspace import find_workspace
@@ -85,11 +86,15 @@ def get_metadata() -> dict[str, Any]:
 
 
 def warm() -> None:
-    """Warm up a worker: resume interrupted trainings (`auto_resume`) in the background, load the latest model.
+    """Warm up a worker: remove leftovers, resume interrupted trainings (`auto_resume`), load the latest model.
 
     Errors are logged, not raised: the server would not start, and training would not be available.
     """
     configure_logging()
+    try:
+        remove_leftovers(find_workspace())
+    except Exception:
+        log.exception("files that killed processes left could not be removed")
     try:
         AUTO_RESUME.start(find_workspace())
     except Exception:

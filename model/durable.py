@@ -1,15 +1,22 @@
 """Atomic writing of files: a reader sees the old content or the new one, never a part."""
 
+import contextlib
 import csv
+import fcntl
 import io
 import json
 import math
 import os
 import re
+import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any
+
+_TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}")
+# Without locks, only age shows that a file is not being written.
+_SECONDS_WITHOUT_LOCKS = 24 * 3600.0
 
 
 def replace_file(
@@ -23,31 +30,77 @@ def replace_file(
     Args:
         before_rename: called with the complete temporary file.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    temporary, stream = _create_temporary(path)
     try:
-        with open(temporary, "xb") as stream:
+        with stream:
             write(stream)
             stream.flush()
             os.fsync(stream.fileno())
-        if before_rename is not None:
-            before_rename(temporary)
-        os.replace(temporary, path)
+            if before_rename is not None:
+                before_rename(temporary)
+            # While the file is open it is locked: no other process takes it for a leftover.
+            os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
 
 
+def _create_temporary(path: Path) -> tuple[Path, IO[bytes]]:
+    """A new temporary file in the folder of `path`, locked as long as it is open."""
+    while True:
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+        stream = open(temporary, "xb")  # noqa: SIM115
+        # A file system without locks.
+        with contextlib.suppress(OSError):
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        # Another process may have found it unlocked, and removed it.
+        if os.fstat(stream.fileno()).st_nlink:
+            return temporary, stream
+        stream.close()
+
+
 def remove_leftovers(path: Path) -> None:
-    """Remove the temporary files of `path` left by killed processes; no other process may be writing `path`."""
+    """Remove the temporary files of `path` that killed processes left."""
     for other in leftovers(path):
-        other.unlink(missing_ok=True)
+        remove_unused(other)
 
 
 def leftovers(path: Path) -> list[Path]:
     """Temporary files of `path`: of killed processes, or of one that is writing it."""
     left = re.compile(re.escape(f".{path.name}.") + "[0-9a-f]{32}")
     return [other for other in path.parent.glob(".*") if left.fullmatch(other.name)]
+
+
+def remove_all_leftovers(folder: Path) -> None:
+    """Remove the temporary files of all files in a folder that killed processes left."""
+    with contextlib.suppress(OSError):
+        for path in folder.glob(".*"):
+            if _TEMPORARY.fullmatch(path.name):
+                remove_unused(path)
+
+
+def remove_unused(path: Path) -> None:
+    """Remove a temporary file, unless a process is writing it."""
+    with contextlib.suppress(OSError), open(path, "rb") as stream:
+        if is_unused(stream.fileno(), os.fstat(stream.fileno()), _SECONDS_WITHOUT_LOCKS):
+            path.unlink()
+
+
+def is_unused(descriptor: int, status: os.stat_result, seconds_without_locks: float) -> bool:
+    """Whether no other process holds the lock of an open file or folder; this process then holds it.
+
+    Args:
+        status: of the file.
+        seconds_without_locks: age from which it counts as unused on a file system without locks.
+    """
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return time.time() - status.st_mtime > seconds_without_locks
+    return True
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -1,7 +1,6 @@
 """`topgraft export`: export a trained model as an archive or in another format."""
 
 import dataclasses
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from model.cli.options import PathOrRemote, current_workspace, json_option, work
 from model.cli.output import print_json, progress_display
 from model.received import quoted
 from model.registry import find_bundle
+from model.scratch import scratch_folder
 from model.storage import is_remote, open_storage, parse_place
 
 if TYPE_CHECKING:
@@ -76,12 +76,13 @@ def _export_archive(bundle: Bundle, output: Path | None) -> dict[str, Any]:
 def _archive_in_storage(bundle: Bundle, where: str) -> "Archive":
     """Write the archive and its checksum to remote storage, as `topgraft push` does, under the given name."""
     from model.publishing.archive import write_archive
-    from model.publishing.upload import send_archive
+    from model.publishing.upload import bundle_size, send_archive
 
     place = parse_place(where)
     storage = open_storage(str(place.parent))
-    with tempfile.TemporaryDirectory(prefix="topgraft-export-") as directory, progress_display() as progress:
-        archive = write_archive(bundle, Path(directory) / place.name)
+    storage.require_space(bundle_size(bundle) // 2)
+    with scratch_folder("export") as directory, progress_display() as progress:
+        archive = write_archive(bundle, directory / place.name)
         send_archive(archive, storage, progress)
     return dataclasses.replace(archive, path=Path(where))
 

@@ -1,16 +1,17 @@
 """`topgraft pull`, `push` and `pack`: transfer datasets and models from and to remote storage."""
 
 import dataclasses
-import tempfile
 from pathlib import Path
 
 import click
 
 from model.cli.options import LocalPath, current_workspace, json_option, workspace_option
 from model.cli.output import print_json, progress_display
+from model.files.browsing import files_below
 from model.files.packing import Packed, pack_folder
 from model.received import quoted
 from model.registry import find_bundle
+from model.scratch import scratch_folder
 from model.storage import is_remote, open_storage, parse_place
 from model.storage.pulling import Pulled
 from model.storage.pulling import pull as pull_dataset
@@ -100,8 +101,9 @@ def pack(dataset: str, target: str | None, as_json: bool) -> None:
             packed = pack_folder(folder, Path(where), progress)
         else:
             storage = open_storage(where)
-            with tempfile.TemporaryDirectory(prefix="topgraft-pack-") as directory:
-                archive = Path(directory) / parse_place(where).name
+            storage.require_space(sum(path.stat().st_size for path in files_below(folder) if path.is_file()))
+            with scratch_folder("pack") as directory:
+                archive = directory / parse_place(where).name
                 packed = dataclasses.replace(pack_folder(folder, archive, progress), archive=where)
                 storage.push(archive, "", progress)
     if as_json:

@@ -1,14 +1,13 @@
 """Checks of a dataset as in a training: find or download it, decode its images, check and split them."""
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from model.config import TrainConfig
 from model.dataset.prepare import prepare_dataset
 from model.dataset.verdict import Verdict
 from model.results import Progress, no_progress
+from model.scratch import scratch_folder
 from model.storage.copies import dataset_folder
 from model.workspace import Workspace
 
@@ -30,7 +29,7 @@ def checked_dataset(
         StorageError: the dataset cannot be fetched.
     """
     with (
-        tempfile.TemporaryDirectory(prefix="topgraft-check-") as work_directory,
+        scratch_folder("check") as work_directory,
         dataset_folder(workspace, config.dataset, user, progress) as source,
     ):
-        yield prepare_dataset(source, config, Path(work_directory), progress)
+        yield prepare_dataset(source, config, work_directory, progress)

@@ -2,10 +2,11 @@
 
 import contextlib
 import os
-import tempfile
 import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from model.scratch import scratch_folder
 
 # Controls of the writing direction make a name look like another one.
 _DIRECTION_CONTROLS = frozenset(("LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"))
@@ -50,12 +51,12 @@ def without_link_loops(folder: Path) -> Iterator[Path]:
     if not _has_link_loop(folder):
         yield folder
         return
-    with tempfile.TemporaryDirectory(prefix="topgraft-send-") as directory:
+    with scratch_folder("send") as directory:
         for path in files_below(folder):
-            link = Path(directory) / path.relative_to(folder)
+            link = directory / path.relative_to(folder)
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(path.absolute())
-        yield Path(directory)
+        yield directory
 
 
 def _has_link_loop(folder: Path, parents: frozenset[str] = frozenset()) -> bool:

@@ -73,6 +73,7 @@ def pack_folder(folder: Path, archive: Path, progress: Progress = no_progress) -
                     tar.addfile(_member(str(row["name"]), int(str(row["size"]))), content)
                 progress(PACK, done, len(rows))
 
+    durable.remove_leftovers(archive)
     durable.replace_file(archive, write)
     content_bytes = sum(int(str(row["size"])) for row in rows)
     return Packed(str(archive), len(rows), content_bytes, archive.stat().st_size, file_sha256(archive))

@@ -2,7 +2,6 @@
 
 import contextlib
 import re
-import tempfile
 import urllib.parse
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from model.files.checksums import file_sha256
 from model.publishing.archive import CHECKSUM_SUFFIX, listed_checksums
 from model.received import quoted
 from model.results import Progress, no_progress
+from model.scratch import scratch_folder
 from model.storage.copies import local_file
 from model.storage.download import Check, download, is_url
 from model.storage.links import download_url
@@ -40,8 +40,8 @@ def local_source(
     if sha256 and not _SHA256.fullmatch(sha256):
         raise ConfigError(f"sha256: expected 64 hexadecimal digits, received {quoted(sha256)}.")
     if is_url(source):
-        with tempfile.TemporaryDirectory(prefix="topgraft-import-") as directory:
-            path = Path(directory) / _file_name(source)
+        with scratch_folder("import") as directory:
+            path = directory / _file_name(source)
             download(source, path, sha256, progress, check_beginning=check_beginning)
             yield path
         return

@@ -6,7 +6,6 @@ The head stays float32: it is small, and thresholds were fitted on its outputs.
 """
 
 import logging
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import numpy as np
 import onnx
 
 from model.features.onnx_session import IMAGE
+from model.scratch import scratch_folder
 
 _IMAGES_PER_STEP = 8
 _QUANTIZED = ["Conv", "Clip", "Relu", "Add", "Mul", "GlobalAveragePool", "MaxPool"]
@@ -35,8 +35,8 @@ def quantize(graph: Path, images: np.ndarray) -> bytes:
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    with tempfile.TemporaryDirectory(prefix="topgraft-quantize-") as directory:
-        prepared, quantized = Path(directory) / "prepared.onnx", Path(directory) / "quantized.onnx"
+    with scratch_folder("quantize") as directory:
+        prepared, quantized = directory / "prepared.onnx", directory / "quantized.onnx"
         quant_pre_process(str(graph), str(prepared), skip_symbolic_shape=True)
         nodes = onnx.load(prepared).graph.node
         quantize_static(

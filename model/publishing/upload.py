@@ -3,16 +3,15 @@
 import dataclasses
 import logging
 import shlex
-import tempfile
 import time
-from pathlib import Path
 
 from model.bundle import Bundle
-from model.errors import StorageError, TopgraftError
+from model.errors import StorageBusyError, StorageError, StorageUnreachableError, TopgraftError
 from model.publishing.archive import CHECKSUM_SUFFIX, SUFFIX, Archive, write_archive
 from model.publishing.public_link import SharedFiles
 from model.registry import find_bundle
 from model.results import Progress, no_progress
+from model.scratch import scratch_folder
 from model.storage import Storage, is_remote, open_storage, parse_place, webdav_account
 from model.storage.in_place import replaces_in_place
 from model.storage.settings import require_remote
@@ -38,8 +37,8 @@ def push_model(bundle: Bundle, where: str, progress: Progress = no_progress) -> 
     storage = open_storage(where)
     # Before the model is packed; weights shrink by less than half.
     storage.require_space(bundle_size(bundle) // 2)
-    with tempfile.TemporaryDirectory(prefix="topgraft-push-") as directory:
-        archive = write_archive(bundle, Path(directory) / f"{bundle.name}{SUFFIX}")
+    with scratch_folder("push") as directory:
+        archive = write_archive(bundle, directory / f"{bundle.name}{SUFFIX}")
         replaces_published = has_other_published(archive, where, storage)
         send_archive(archive, storage, progress)
     place = storage.place(archive.path.name)
@@ -89,9 +88,23 @@ def sent_checksum(archive: Archive, storage: Storage) -> str:
     name = archive.path.name + CHECKSUM_SUFFIX
     if storage.entry(name) is None:
         return ""
-    with tempfile.TemporaryDirectory(prefix="topgraft-checksum-") as directory:
-        storage.fetch(name, Path(directory) / name)
-        return (Path(directory) / name).read_text(encoding="utf-8", errors="replace").partition(" ")[0]
+    with scratch_folder("checksum") as directory:
+        storage.fetch(name, directory / name)
+        return (directory / name).read_text(encoding="utf-8", errors="replace").partition(" ")[0]
+
+
+def check_upload(where: str) -> None:
+    """Check, before a training, that the remote storage takes its model: settings, user and password.
+
+    A remote that does not answer now may do so at the end of the training: a warning is logged.
+
+    Raises:
+        StorageError, ConfigError: it refuses the user, or is not configured.
+    """
+    try:
+        open_storage(where).require_space(0)
+    except (StorageBusyError, StorageUnreachableError) as error:
+        log.warning("%s The training goes ahead, and uploads the model at its end.", error.message)
 
 
 def add_upload(

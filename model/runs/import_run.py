@@ -3,7 +3,6 @@
 import contextlib
 import re
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from model.received import quoted
 from model.results import Progress, no_progress
 from model.runs import Run, start_import
 from model.runs.starting import check_name
+from model.scratch import scratch_folder
 from model.training_result import ImportResult
 from model.workspace import Workspace
 
@@ -126,11 +126,11 @@ def _unpacked(source: Path) -> Iterator[Path]:
     if not is_archive(source):
         found = "a file that is not an archive" if source.exists() else "nothing"
         raise ModelError(f"{source}: expected {EXPECTED}\nfound {found}")
-    with tempfile.TemporaryDirectory(prefix="topgraft-import-") as directory:
+    with scratch_folder("import") as directory:
         try:
-            root = unpack_archive(source, Path(directory) / "unpacked")
+            root = unpack_archive(source, directory / "unpacked")
             inner = _inner_archive(root, source)
-            yield unpack_archive(inner, Path(directory) / "inner" / inner.name) if inner else root
+            yield unpack_archive(inner, directory / "inner" / inner.name) if inner else root
         except ArchiveError as error:
             raise ModelError(error.message) from error
 

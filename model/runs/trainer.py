@@ -29,7 +29,7 @@ from model.marks import mark_sentences
 from model.networks.tensorflow_import import import_tensorflow
 from model.provenance import installed_versions, write_job
 from model.publishing.card import model_card
-from model.publishing.upload import add_upload
+from model.publishing.upload import add_upload, check_upload
 from model.results import InputSpec, Measurement, Progress, no_progress, primary_measurement
 from model.runs import Run, finished, resume_run, start_or_resume, wait_in_queue
 from model.runs.import_process import import_in_this_process
@@ -37,9 +37,8 @@ from model.runs.status_file import StatusFile
 from model.runs.stopping import resume_hint, stopped_by_signals
 from model.serving.held_out_features import write_held_out
 from model.serving.predictor import load_predictor
-from model.storage import is_remote, parse_place
+from model.storage import is_remote
 from model.storage.copies import dataset_folder
-from model.storage.settings import require_remote
 from model.tracking.experiment_tracking import add_tracking
 from model.training.classifier import Classifier
 from model.training.deadline import Deadline
@@ -235,8 +234,7 @@ class _Training:
         self.bundle.mkdir()
         self.work.mkdir(exist_ok=True)
         if self.config.upload_to:
-            # A wrong remote is reported before the training, not after it.
-            require_remote(parse_place(self.config.upload_to).remote)
+            check_upload(self.config.upload_to)
         user = f"the training {self.run.name}"
         copy = dataset_folder(self.workspace, self.config.dataset, user, self.progress, may_be_old=self.begun_before)
         source = self.held.enter_context(copy)

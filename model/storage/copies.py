@@ -2,13 +2,13 @@
 
 import dataclasses
 import hashlib
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from model.errors import StorageError, StorageNotFoundError
 from model.results import Progress, no_progress
+from model.scratch import scratch_folder
 from model.storage import open_storage
 from model.storage.places import is_remote, parse_place
 from model.storage.pulling import pulled_copy
@@ -115,8 +115,8 @@ def local_file(
     if not is_remote(where):
         yield Path(where)
         return
-    with tempfile.TemporaryDirectory(prefix="topgraft-fetched-") as directory:
-        target = Path(directory) / parse_place(where).name
+    with scratch_folder("fetched") as directory:
+        target = directory / parse_place(where).name
         storage = open_storage(where)
         entry = storage.entry()
         if entry is None:
@@ -144,6 +144,8 @@ def output_file(where: Path, progress: Progress = no_progress) -> Iterator[Path]
         yield where
         return
     storage = open_storage(str(where))
+    # Before the work, which may take hours.
+    storage.require_space(0)
     local = cached_copy_path(str(where))
     local.parent.mkdir(parents=True, exist_ok=True)
     yield local

@@ -1,6 +1,8 @@
 """Checks of remote storage, step by step: the first failure explains those that would follow."""
 
 import dataclasses
+import re
+import urllib.parse
 from collections.abc import Iterator
 
 from model.addresses import without_credentials
@@ -8,10 +10,19 @@ from model.errors import ConfigError, StorageError
 from model.storage import open_storage, rclone_queries
 from model.storage.nextcloud import may_offer_zip
 from model.storage.places import parse_place
-from model.storage.settings import how_to_configure, prepare_environment, rclone_program, remote_settings, wrong_url
+from model.storage.settings import (
+    account_of,
+    how_to_configure,
+    prepare_environment,
+    rclone_program,
+    remote_settings,
+    wrong_url,
+)
+from model.storage.webdav import current_user
 
 DEFAULT_REMOTE = "rshare:"
 
+_FILES_OF = re.compile(r"/remote\.php/dav/files/(?P<user>[^/?#]+)")
 _SHOWN = ("type", "vendor", "provider")
 _FULL_BYTES = 1_000_000_000
 _GB = 1e9
@@ -48,7 +59,7 @@ def check_remote(where: str) -> Iterator[Check]:
             detail = f"{place.remote}: is not configured. Configured remotes: {known}. {how_to_configure(place.remote)}"
             yield Check("settings", False, detail)
             return
-        wrong = wrong_url(settings)
+        wrong = wrong_url(settings) or _wrong_user(place.remote, settings)
         yield Check("settings", not wrong, wrong or _described(settings))
         if not wrong:
             yield from _server(where, settings)
@@ -74,6 +85,21 @@ def _server(where: str, settings: dict[str, str]) -> Iterator[Check]:
     else:
         advice = "" if free >= _FULL_BYTES else ": too little for a dataset. Free some space, or ask for a larger quota"
         yield Check("space", free >= _FULL_BYTES, f"{free / _GB:.1f} GB free{advice}")
+
+
+def _wrong_user(remote: str, settings: dict[str, str]) -> str:
+    """Error if the URL ends with another user's name: the server then lists nothing. Empty if it does not."""
+    found = _FILES_OF.search(settings.get("url", ""))
+    if settings.get("type") != "webdav" or found is None:
+        return ""
+    named = urllib.parse.unquote(found["user"])
+    owner = current_user(account_of(remote, settings), f"ask {remote}: whose the password is")
+    if not owner or owner.casefold() == named.casefold():
+        return ""
+    return (
+        f"url: it ends with the user {named!r}, but the password belongs to {owner!r}, so the server lists nothing. "
+        f"Set the end of the url to /dav/files/{urllib.parse.quote(owner)}"
+    )
 
 
 def _names_in(where: str) -> str:

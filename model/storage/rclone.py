@@ -6,7 +6,6 @@ import functools
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -21,6 +20,7 @@ from model.files.browsing import files_below, without_link_loops
 from model.files.checksums import file_checksum
 from model.files.composition import describe_pairs, same_when_composed
 from model.results import Progress, no_progress
+from model.scratch import scratch_folder
 from model.storage import rclone_queries
 from model.storage.failures import with_retries
 from model.storage.in_place import replaces_in_place
@@ -121,8 +121,8 @@ class Rclone:
         """Rename a file; an existing file of the new name is replaced."""
         place, new_place = self._root / name, self._root / new_name
         if replaces_in_place(self._settings) and self.exists(new_name):
-            with tempfile.TemporaryDirectory(prefix="topgraft-move-") as directory:
-                self.fetch(name, content := Path(directory) / place.name)
+            with scratch_folder("move") as directory:
+                self.fetch(name, content := directory / place.name)
                 self.push(content, new_name)
             self.remove(name)
             return

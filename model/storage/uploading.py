@@ -17,7 +17,6 @@ import hashlib
 import json
 import logging
 import re
-import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -34,6 +33,7 @@ from model.errors import (
 from model.files.checksums import file_sha256
 from model.locks import exclusive, warn_unguarded
 from model.results import Progress
+from model.scratch import scratch_folder
 from model.storage import webdav
 from model.storage.failures import with_retries
 from model.storage.in_place import InPlaceUpload, replaces_in_place
@@ -77,8 +77,9 @@ def upload_file(
     Raises:
         StorageError: the upload failed; nothing has changed. StorageDamagedError: see the message.
     """
-    with _only_upload(place):
-        _Upload(source, place, settings, progress, checksum).run()
+    with _only_upload(place) as note:
+        _remove_killed_upload(place, note)
+        _Upload(source, place, settings, progress, checksum, note).run()
     _remove_old_uploads(place)
 
 
@@ -99,9 +100,16 @@ class _Upload:
     """One upload; its attributes are shared by the steps."""
 
     def __init__(
-        self, source: Path, place: Place, settings: Mapping[str, str], progress: Progress, checksum: Path | None
+        self,
+        source: Path,
+        place: Place,
+        settings: Mapping[str, str],
+        progress: Progress,
+        checksum: Path | None,
+        note: Path | None,
     ) -> None:
         self.source, self.place, self.settings, self.progress = source, place, settings, progress
+        self.note = note
         self.checksum = checksum
         self.checksum_place = place.parent / checksum.name if checksum else place
         self.in_place = replaces_in_place(settings)
@@ -133,7 +141,7 @@ class _Upload:
     def staging(self) -> Staging:
         """Way to upload to this kind of storage."""
         if not self.in_place:
-            return _TemporaryFile(self.place, self.settings, self.progress)
+            return _TemporaryFile(self.place, self.settings, self.progress, self.note)
         action = f"upload {self.source} to {self.place}"
         account = account_of(self.place.remote, self.settings)
         if not with_retries(lambda: webdav.exists(account, self.place.parent.path, action)):
@@ -193,8 +201,8 @@ class _Upload:
             url = webdav.address_of(account, self.checksum_place.path)
             with_retries(lambda: webdav.send(account, "PUT", url, action, {}, content))
             return
-        with tempfile.TemporaryDirectory(prefix="topgraft-checksum-") as directory:
-            local = Path(directory) / self.checksum_place.name
+        with scratch_folder("checksum") as directory:
+            local = directory / self.checksum_place.name
             local.write_bytes(content)
             _run(action, ["copyto", "--ignore-times", str(local), str(self.checksum_place)])
 
@@ -215,9 +223,11 @@ class _Upload:
 class _TemporaryFile:
     """`Staging` under a temporary name in the same folder, which is read back before it is renamed."""
 
-    def __init__(self, place: Place, settings: Mapping[str, str], progress: Progress) -> None:
+    def __init__(self, place: Place, settings: Mapping[str, str], progress: Progress, note: Path | None) -> None:
         self._place, self._settings, self._progress = place, settings, progress
         self._temporary = place.parent / f".{place.name}.{uuid.uuid4().hex[:12]}{_UPLOADING}"
+        if note is not None:
+            note.write_text(self._temporary.name, encoding="utf-8")
 
     def stage(self, source: Path, report: Callable[[int], object]) -> None:
         arguments = ["copyto", "--no-check-dest", str(source.absolute()), str(self._temporary)]
@@ -283,15 +293,29 @@ def _run(action: str, arguments: list[str], **streams: Any) -> bytes:
     return with_retries(lambda: run_rclone(action, arguments, **streams))
 
 
+def _remove_killed_upload(place: Place, note: Path | None) -> None:
+    """Remove the temporary file of an upload from this machine that was killed; its name is in the lock file."""
+    name = note.read_text(encoding="utf-8", errors="replace") if note is not None else ""
+    if note is not None and name.startswith(f".{place.name}.") and name.endswith(_UPLOADING) and "/" not in name:
+        _remove(place.parent / name)
+        note.write_text("")
+
+
 @contextlib.contextmanager
-def _only_upload(place: Place) -> Iterator[None]:
-    """Lock a remote path against other uploads from this machine, after waiting for one that runs."""
+def _only_upload(place: Place) -> Iterator[Path | None]:
+    """Lock a remote path against other uploads from this machine, after waiting for one that runs.
+
+    Yields:
+        The lock file, which the upload may write to; None if it cannot be locked.
+    """
     name = hashlib.sha256(str(place).encode()).hexdigest()[:32]
     path = cache_directory() / "uploads" / f"{name}.lock"
     with contextlib.ExitStack() as held:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             held.enter_context(exclusive(path, _UNGUARDED, message=f"Waiting for another upload to {place}."))
+            note: Path | None = path
         except OSError as error:
             warn_unguarded(path.parent, error, _UNGUARDED)
-        yield
+            note = None
+        yield note

@@ -5,10 +5,11 @@ MOVE by the server replaces the destination at once (RFC 4918, section 9.9). rcl
 PUT that fails, which may be the previous version of the file.
 """
 
+import re
+import urllib.parse
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
-from urllib.parse import quote
 
 from model.environment import STORAGE_SECONDS
 from model.errors import StorageError, StorageNotFoundError
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 # Also the longest pause while a body is sent.
 _SECONDS_TO_CONNECT = 30.0
+_ASK_PRINCIPAL = (
+    b'<?xml version="1.0"?><d:propfind xmlns:d="DAV:"><d:prop><d:current-user-principal/></d:prop></d:propfind>'
+)
+_PRINCIPAL = re.compile(rb"current-user-principal>\s*<\w+:href>[^<]*/principals/users/(?P<user>[^/<]+)/?<")
 _DONE = (200, 201, 204)
 # Ours are temporary: Nextcloud need not keep them in the trash bin, where they count against the quota.
 _SKIP_TRASH = {"X-NC-Skip-Trashbin": "true"}
@@ -27,7 +32,7 @@ _SKIP_TRASH = {"X-NC-Skip-Trashbin": "true"}
 
 def address_of(account: WebDavAccount, path: str) -> str:
     """URL of a path in a remote."""
-    return f"{account.url}/{quote(path)}"
+    return f"{account.url}/{urllib.parse.quote(path)}"
 
 
 def move_over(account: WebDavAccount, path: str, new_path: str, action: str) -> None:
@@ -55,6 +60,16 @@ def exists(account: WebDavAccount, path: str, action: str) -> bool:
     """Whether there is a file or folder."""
     status = send(account, "PROPFIND", address_of(account, path), action, {"Depth": "0"}, accepted=(207, 404))
     return status != 404
+
+
+def current_user(account: WebDavAccount, action: str) -> str:
+    """User that the credentials belong to, whatever the URL says (RFC 5397); empty if the server does not say."""
+    headers = {"Depth": "0", "Content-Type": "application/xml"}
+    with _request(account, "PROPFIND", account.url, headers, action, _ASK_PRINCIPAL) as answer:
+        if answer.status_code == 401:
+            raise refusal(action, answer)
+        found = _PRINCIPAL.search(answer.content) if answer.status_code == 207 else None
+    return urllib.parse.unquote(found["user"].decode()) if found else ""
 
 
 def delete(account: WebDavAccount, url: str, action: str) -> None:

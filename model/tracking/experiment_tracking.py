@@ -13,7 +13,6 @@ import importlib.util
 import json
 import logging
 import subprocess
-import tempfile
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -25,6 +24,7 @@ from model.errors import ConfigError, TopgraftError, TrackingError
 from model.processes import describe_exit, python_command, python_environment, start_child
 from model.provenance import write_run
 from model.results import Progress, no_progress
+from model.scratch import scratch_folder
 from model.training_result import TrackedRun, TrainingResult
 
 CHILD = "model.tracking.mlflow_run"
@@ -175,13 +175,13 @@ def log_model(directory: Path, server: TrackingServer) -> Outcome:
         raise TrackingError(
             f"MLflow: expected its client, because MLFLOW_TRACKING_URI is set, found none. Install it: {INSTALL}."
         )
-    with tempfile.TemporaryDirectory(prefix="topgraft-mlflow-") as folder:
-        ended = _run_child(directory, Path(folder), server)
-        outcome = _read_outcome(Path(folder), server)
+    with scratch_folder("mlflow") as folder:
+        ended = _run_child(directory, folder, server)
+        outcome = _read_outcome(folder, server)
         if outcome.done:
             write_run(directory, dataclasses.asdict(outcome.run()))
             return outcome
-        reason = outcome.error or ended or f"its process failed: {_last_line(Path(folder) / _LOG)}"
+        reason = outcome.error or ended or f"its process failed: {_last_line(folder / _LOG)}"
     raise TrackingError(_without_secrets(_failure(outcome, reason, server), server))
 
 

@@ -26,6 +26,7 @@ from model.publishing.public_link import PublicLink, SharedFiles
 from model.storage import in_place, open_storage, parse_place, uploading
 from model.storage.settings import webdav_account
 from model.storage.webdav import move_over
+from model.workspace import cache_directory
 from tests.support.command import ROOT
 from tests.support.nextcloud_server import Nextcloud, nextcloud
 from tests.support.storage_servers import Fault, FaultyProxy, StorageServer, use
@@ -335,3 +336,15 @@ def test_a_killed_rclone_is_named(webdav: StorageServer, new: Path, monkeypatch:
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
     with pytest.raises(StorageError, match="SIGKILL"):
         open_storage("rshare:").entry(new.name)
+
+
+def test_the_temporary_file_of_a_killed_upload_is_removed_by_the_next(
+    proxy: FaultyProxy, webdav_root: Path, old: Path, new: Path
+) -> None:
+    push(old)
+    note = next((cache_directory() / "uploads").iterdir())
+    left = webdav_root / FOLDER / f".{NAME}.0123456789ab.uploading"
+    open_storage(f"rshare:{FOLDER}").push(new, left.name)
+    note.write_text(left.name)
+    push(new)
+    assert remote_content(webdav_root) == local_content(new)

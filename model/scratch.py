@@ -1,0 +1,127 @@
+"""Temporary folders and files that a kill leaves behind, and their removal by the next command or service.
+
+The process that uses a temporary folder or file holds its lock, and the system frees that however the process ends.
+What has a name of ours and no lock belongs to no living process.
+"""
+
+import contextlib
+import fcntl
+import logging
+import os
+import re
+import shutil
+import stat
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from model import durable
+from model.workspace import Workspace
+
+_FOLDER = re.compile(r"topgraft-[a-z]+-[a-z0-9_]{8}")
+# TensorFlow writes the code that it generates into files, which it removes at the end of the process.
+_GENERATED_CODE = re.compile(r"__autograph_generated_file.+\.py")
+_TENSORFLOW = b"tensorflow"
+_ARCHIVE_BEING_WRITTEN = re.compile(r"\..+\.(tar|tar\.xz|sha256)\.[0-9a-f]{32}")
+# Without locks, only age shows that a folder is not used.
+_SECONDS_WITHOUT_LOCKS = 24 * 3600.0
+
+log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def scratch_folder(purpose: str) -> Iterator[Path]:
+    """A new folder `topgraft-PURPOSE-...` for temporary files, removed at the end of the block.
+
+    Args:
+        purpose: lower-case letters.
+    """
+    path, descriptor = _create(purpose)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        os.close(descriptor)
+
+
+def remove_leftovers(workspace: Workspace | None = None) -> None:
+    """Remove what killed processes of this user left in the temporary folder, the current folder and a workspace."""
+    for path in _entries(Path(tempfile.gettempdir())):
+        if _FOLDER.fullmatch(path.name):
+            _remove_unused_folder(path)
+    _remove_generated_code(Path(tempfile.gettempdir()))
+    for path in _entries(Path.cwd()):
+        if _ARCHIVE_BEING_WRITTEN.fullmatch(path.name):
+            durable.remove_unused(path)
+    if workspace is not None:
+        for folder in _folders_written_to(workspace):
+            durable.remove_all_leftovers(folder)
+
+
+def _create(purpose: str) -> tuple[Path, int]:
+    """A new folder and its descriptor, which holds its lock."""
+    while True:
+        path = Path(tempfile.mkdtemp(prefix=f"topgraft-{purpose}-"))
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        # A file system without locks.
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        # Another process may have found it unlocked, and removed it.
+        if path.exists():
+            return path, descriptor
+        os.close(descriptor)
+
+
+def _remove_unused_folder(path: Path) -> None:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return
+    try:
+        status = os.fstat(descriptor)
+        if status.st_uid == os.getuid() and durable.is_unused(descriptor, status, _SECONDS_WITHOUT_LOCKS):
+            log.debug("%s is removed: its process has ended", path)
+            shutil.rmtree(path, ignore_errors=True)
+    finally:
+        os.close(descriptor)
+
+
+def _remove_generated_code(folder: Path) -> None:
+    """Remove files of generated code that are older than each process of this user that has loaded TensorFlow."""
+    files = []
+    for path in _entries(folder):
+        if _GENERATED_CODE.fullmatch(path.name):
+            with contextlib.suppress(OSError):
+                status = path.lstat()
+                files += [(path, status.st_mtime)] * (status.st_uid == os.getuid() and stat.S_ISREG(status.st_mode))
+    if files:
+        first_start = min(_starts_of_tensorflow_processes(), default=time.time())
+        for path, modified in files:
+            if modified < first_start:
+                path.unlink(missing_ok=True)
+
+
+def _starts_of_tensorflow_processes() -> Iterator[float]:
+    """Start times, in seconds since 1970, of the processes of this user that have loaded TensorFlow."""
+    import psutil
+
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.uids().real == os.getuid() and _TENSORFLOW in Path(f"/proc/{process.pid}/maps").read_bytes():
+                yield process.create_time()
+
+
+def _folders_written_to(workspace: Workspace) -> Iterator[Path]:
+    """Folders of a workspace with files that are replaced through a temporary file."""
+    yield workspace.data
+    for parent in (workspace.models, workspace.running, workspace.root / "published"):
+        yield parent
+        yield from (path for path in _entries(parent) if path.is_dir() and not path.is_symlink())
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []
