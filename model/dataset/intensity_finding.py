@@ -104,7 +104,8 @@ def _describe(deep: Mapping[str, ValueDistribution], total: int, intensity: Inte
     low, high = extent(list(deep.values()))
     if not any(found.is_float for found in deep.values()):
         low, high = np.floor(low), np.ceil(high)
-    sentence = f"{named} with values from {span(low, high)}"
+    whole = " of 65,535" if kinds.keys() == {"uint16"} else ""
+    sentence = f"{named} with values from {span(low, high)}{whole}"
     if isinstance(intensity, IntensityRange):
         sentence += f": reduced to 8 bits by the range {span(intensity.low, intensity.high)} (intensity = {option})"
     else:

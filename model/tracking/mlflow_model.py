@@ -28,6 +28,7 @@ def write_model_files(folder: Path, bundle: Bundle, run_id: str) -> None:
     description = {
         "artifact_path": MODEL,
         "flavors": _onnx_flavors(bundle) if by_onnx else _keras_flavors(bundle),
+        "metadata": _preprocessing(bundle),
         "mlflow_version": mlflow.__version__,
         "model_uuid": uuid.uuid4().hex,
         "run_id": run_id,
@@ -41,6 +42,12 @@ def write_model_files(folder: Path, bundle: Bundle, run_id: str) -> None:
     (folder / "MLmodel").write_text(yaml.safe_dump(description), encoding="utf-8")
     (folder / "python_env.yaml").write_text(yaml.safe_dump(environment), encoding="utf-8")
     (folder / "requirements.txt").write_text("\n".join(needed) + "\n", encoding="utf-8")
+
+
+def _preprocessing(bundle: Bundle) -> dict[str, Any]:
+    """How a photo becomes the uint8 input of the network: the fields of the manifest."""
+    manifest = bundle.manifest
+    return {"image_size": manifest.image_size, "resize": manifest.resize, "intensity": str(manifest.intensity)}
 
 
 def _onnx_flavors(bundle: Bundle) -> dict[str, Any]:

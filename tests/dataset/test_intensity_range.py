@@ -128,7 +128,9 @@ def test_the_check_states_the_values_of_deep_photos_and_their_range(tmp_path: Pa
     assert isinstance(verdict.intensity, IntensityRange) and is_close(verdict.intensity, (200, 710))
     assert verdict.training_data.intensity == verdict.intensity
     low, high = verdict.intensity.low, verdict.intensity.high
-    assert f"30 16-bit photos with values from {low:.0f} to {high:.0f}: reduced to 8 bits by the range" in str(verdict)
+    assert f"30 16-bit photos with values from {low:.0f} to {high:.0f} of 65,535: reduced to 8 bits by the" in str(
+        verdict
+    )
     assert "(intensity = auto)" in verdict.values and "gray levels" not in str(verdict)
     assert verdict.to_json()["intensity"] == f"{low:.0f},{high:.0f}"
 

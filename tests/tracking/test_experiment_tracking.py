@@ -380,12 +380,14 @@ model = mlflow.pyfunc.load_model(sys.argv[1])
 answers = model.predict(numpy.load(sys.argv[2]))["probabilities"]
 inputs = model.metadata.signature.inputs.to_dict()
 outputs = [output["name"] for output in model.metadata.signature.outputs.to_dict()]
-print(json.dumps({"answers": answers.tolist(), "inputs": inputs, "outputs": outputs}))
+stated = model.metadata.metadata
+print(json.dumps({"answers": answers.tolist(), "inputs": inputs, "outputs": outputs, "stated": stated}))
 """
     said = json.loads(mlflow_server.execute(code, version, tmp_path / "images.npy").splitlines()[-1])
     np.testing.assert_allclose(said["answers"], load_predictor(bundle).probabilities(pixels), atol=1e-5)
     assert said["inputs"][0]["tensor-spec"] == {"dtype": "uint8", "shape": [-1, 96, 96, 3]}
     assert "probabilities" in said["outputs"]
+    assert said["stated"] == {"image_size": 96, "resize": "squash", "intensity": "full"}
 
 
 @pytest.mark.slow
