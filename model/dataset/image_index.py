@@ -11,6 +11,10 @@ from model.dataset.images import IMAGE_SUFFIXES
 from model.dataset.listing import IMAGES
 from model.results import Split
 
+_MAX_PARTS = 20
+# So many files of one name are not worth a search for each row.
+_MAX_NARROWED = 1000
+
 
 @dataclasses.dataclass(frozen=True)
 class Search:
@@ -37,15 +41,16 @@ class ImageIndex:
 
     def find(self, written: str, search: Search) -> tuple[str, ...]:
         """Images that a name may stand for: one, none, or several if it is ambiguous."""
-        forms = [written, written.replace("\\", "/")] if "\\" in written else [written]
-        for form in forms:
-            for folder in search.folders:
-                path = f"{folder}/{form}" if folder else form
-                if path in self.names:
-                    return (path,)
-        name = posixpath.normpath(forms[-1]) if written else ""
+        if written in self.names:
+            return (written,)
+        name = posixpath.normpath(written.replace("\\", "/")) if written else ""
         if not name or name.endswith("/") or name in (".", ".."):
             return ()
+        for end in (written, *_ends(name)):
+            for folder in search.folders:
+                path = f"{folder}/{end}" if folder else end
+                if path in self.names:
+                    return (path,)
         return self._by_last_part(name, search)
 
     def _by_last_part(self, name: str, search: Search) -> tuple[str, ...]:
@@ -55,7 +60,7 @@ class ImageIndex:
         found = [entry] if isinstance(entry, str) else entry
         if _stem(last) != last:
             found = [path for path in found if _key(posixpath.basename(path)) == key]
-        return tuple(_narrowed(found, name, search) if len(found) > 1 else found)
+        return tuple(_narrowed(found, name, search) if 1 < len(found) <= _MAX_NARROWED else found)
 
     @cached_property
     def _by_stem(self) -> dict[str, str | list[str]]:
@@ -70,6 +75,12 @@ class ImageIndex:
                 else:
                     by_stem[key] = [first, name]
         return by_stem
+
+
+def _ends(path: str) -> list[str]:
+    """A path, and its ends without the first folders, such as those of another machine; the longest first."""
+    parts = path.split("/")
+    return ["/".join(parts[at:]) for at in range(max(0, len(parts) - _MAX_PARTS), len(parts))]
 
 
 def _narrowed(found: Sequence[str], name: str, search: Search) -> Sequence[str]:

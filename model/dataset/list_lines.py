@@ -4,6 +4,7 @@ Spreadsheets and Windows write commas, quotes and backslashes; other tools write
 line is read if the file that it then names exists.
 """
 
+import itertools
 import re
 from collections.abc import Iterator, Mapping
 
@@ -13,6 +14,8 @@ from model.dataset.listing import BLANKS
 _LABEL = re.compile(r"[+-]?[0-9]{1,18}")
 _SEPARATORS = ",;|"
 _QUOTES = "\"'"
+# Each reading costs a search for a file; a longer line names no file.
+_MAX_READINGS, _MAX_LENGTH = 20, 8192
 
 
 def parse_line(line: str) -> tuple[str, int] | None:
@@ -35,7 +38,12 @@ def possible_readings(line: str, label_of: Mapping[str, int]) -> Iterator[tuple[
     strict = parse_line(line)
     if strict is not None:
         yield strict
-    for name, label_text in _fields(line.strip(BLANKS)):
+    if len(line) <= _MAX_LENGTH:
+        yield from itertools.islice(_other_readings(line.strip(BLANKS), label_of), _MAX_READINGS)
+
+
+def _other_readings(line: str, label_of: Mapping[str, int]) -> Iterator[tuple[str, int]]:
+    for name, label_text in _fields(line):
         label = _label(label_text, label_of)
         if label is not None:
             for path in _paths(name):

@@ -18,6 +18,8 @@ from model.results import SPLITS, Sample, Split
 
 # Number of the class and name, in either order.
 _NUMBERED = re.compile(r"(\d+)[\s,;:.)-]+\S.*|.*\S[\s,;:]+(\d+)")
+# Parts of an absolute path of another machine that are searched in the folder of the images.
+_MAX_PARTS = 20
 _QUOTED = re.compile(r"""(["']).*\1""")
 
 
@@ -150,7 +152,7 @@ class _ListReader:
     def _end_of(self, outside: str) -> str:
         """Longest end of an absolute path that is the path of an image; empty if there is none."""
         parts = outside.split("/")
-        ends = ("/".join(parts[at:]) for at in range(1, len(parts)))
+        ends = ("/".join(parts[at:]) for at in range(max(1, len(parts) - _MAX_PARTS), len(parts)))
         return next((end for end in ends if _is_file(self.images / end)), "")
 
 

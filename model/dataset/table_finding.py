@@ -3,6 +3,7 @@
 import dataclasses
 import posixpath
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 
 from model.dataset.folder_names import split_of
@@ -47,21 +48,32 @@ class DatasetFiles:
         options: what the user has set about the layout.
 
     Attributes:
-        images: paths of the images, in the folder `images_directory` if that is set.
-        unlistable: images whose names cannot be written to a list.
-        others: paths of all other files.
-        index: the images by the names that a table may use.
+        others: paths of all files that are no images.
     """
 
     def __init__(self, root: Path, tree: Folder, options: LayoutOptions) -> None:
         self.root, self.tree, self.options = root, tree, options
-        names = tree.images_below()
-        below = posixpath.normpath(options.images_directory or ".")
-        inside = [name for name in names if below == "." or name.startswith(f"{below}/")]
-        self.images = tuple(name for name in inside if is_listable(name))
-        self.unlistable = tuple(name for name in inside if not is_listable(name))
         self.others = tuple(tree.others_below())
-        self.index = ImageIndex(self.images)
+
+    @cached_property
+    def images(self) -> tuple[str, ...]:
+        """Paths of the images, in the folder `images_directory` if that is set."""
+        return tuple(name for name in self._names if is_listable(name))
+
+    @cached_property
+    def unlistable(self) -> tuple[str, ...]:
+        """Images whose names cannot be written to a list."""
+        return tuple(name for name in self._names if not is_listable(name))
+
+    @cached_property
+    def index(self) -> ImageIndex:
+        """The images by the names that a table may use."""
+        return ImageIndex(self.images)
+
+    @property
+    def _names(self) -> list[str]:
+        below = posixpath.normpath(self.options.images_directory or ".")
+        return [name for name in self.tree.images_below() if below == "." or name.startswith(f"{below}/")]
 
     def find_tables(self) -> FoundTables:
         """Find the tables that name images of the dataset and have labels.

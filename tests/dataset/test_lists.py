@@ -206,3 +206,12 @@ def test_text_beyond_the_first_block_is_checked_too(dataset: Path) -> None:
     train = dataset / "dataset_files" / "train.txt"
     train.write_bytes(train.read_bytes() + b"\n" * (1 << 20) + b"\x81\n")
     assert f"train.txt:{4 + (1 << 20)}: expected UTF-8 text" in refusal(dataset)
+
+
+def test_a_line_of_separators_is_refused_quickly(dataset: Path) -> None:
+    write_train(dataset, "{path} {label}")
+    train = dataset / "dataset_files" / "train.txt"
+    for line in ("0," * 500_000, ",0" * 4000, "/" * 8000 + " 0", "/a" * 4000 + " 0"):
+        train.write_text(f"{line}\n")
+        with pytest.raises(DatasetError):
+            find_layout(dataset)

@@ -436,6 +436,14 @@ def test_tables_are_read_in_the_encodings_of_spreadsheets(tmp_path: Path, encodi
     assert len(listing.warnings) == (encoding == "cp1252")
 
 
+def test_images_of_one_name_are_found_by_their_folders(tmp_path: Path) -> None:
+    write(tmp_path, *(f"data/{name}/image.jpg" for name in NAMES))
+    (tmp_path / "labels.csv").write_text(table("path,label", "D:\\old\\data\\{name}\\image.jpg,{label}"))
+    listing = find_layout(tmp_path, LayoutOptions(table="labels.csv"))
+    found = {sample.name.split("/")[1]: sample.label for sample in listing.splits["train"]}
+    assert found == {"a1": 0, "a2": 0, "b1": 1, "b2": 1}
+
+
 def test_decomposed_names_of_macos_are_found(tmp_path: Path) -> None:
     write(tmp_path, "images/e\u0301.jpg", *FLAT)
     (tmp_path / "labels.csv").write_text(table("filename,label", "{name}.jpg,{label}") + "\u00e9.jpg,ash\n")
