@@ -13,6 +13,7 @@ from model.received import quoted
 from model.registry import find_bundle
 from model.scratch import scratch_folder
 from model.storage import is_remote, open_storage, parse_place
+from model.storage.download import is_url, linked_file
 from model.storage.pulling import Pulled
 from model.storage.pulling import pull as pull_dataset
 
@@ -34,11 +35,11 @@ _WAYS = {
 def pull(source: str, directory: Path | None, as_json: bool) -> None:
     """Download a dataset from remote storage.
 
-    REMOTE is remote:path of a folder or an archive. DIR is the target folder; default: a folder of
-    the same name in data/. Existing files are not downloaded again, an interrupted pull resumes, and
-    nothing in DIR is deleted.
+    REMOTE is remote:path of a folder or an archive, or a public link to one. DIR is the target
+    folder; default: a folder of the same name in data/. Existing files are not downloaded again, an
+    interrupted pull resumes, and nothing in DIR is deleted.
     """
-    if not is_remote(source) and not Path(source).exists():
+    if not is_remote(source) and not is_url(source) and not Path(source).exists():
         raise _not_remote("REMOTE", source, "rshare:datasets/photos.tar", f"rshare:{source}")
     target = directory or current_workspace().data / _name_of(source)
     with progress_display() as progress:
@@ -121,7 +122,10 @@ def _not_remote(argument: str, received: str, example: str, suggestion: str) -> 
 
 
 def _name_of(source: str) -> str:
-    name = parse_place(source).name if is_remote(source) else Path(source).name
+    if is_url(source):
+        name = linked_file(source).name or "download"
+    else:
+        name = parse_place(source).name if is_remote(source) else Path(source).name
     for suffix in (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".zip"):
         name = name.removesuffix(suffix)
     return name

@@ -4,10 +4,13 @@ Unlike `api.fetch`, which keeps clients of the service out of its network, a dow
 user can reach, also through the proxies of the environment. An interrupted transfer is resumed where it stopped.
 """
 
+import contextlib
+import dataclasses
 import ipaddress
 import logging
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from email.message import Message
 from pathlib import Path
 from typing import IO
 
@@ -30,9 +33,27 @@ _REDIRECTS = 5
 _BUSY = frozenset({423, 425, 429, 500, 502, 503, 504})
 _KILOBYTE = 1000
 
+_HEADERS = {"User-Agent": "topgraft", "Accept-Encoding": "identity"}
+_MAX_NAME = 200
+
 Check = Callable[[bytes], object]
 
 log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class LinkedFile:
+    """A file behind a URL.
+
+    Attributes:
+        name: file name that the server or the URL gives; may be empty.
+        size: bytes; 0 if the server does not say.
+        version: text that changes with the content, such as an ETag; empty if the server sends none.
+    """
+
+    name: str
+    size: int
+    version: str
 
 
 def is_url(source: str) -> bool:
@@ -75,6 +96,29 @@ def download(
             "changed, or the link leads to something else, such as a page that asks for a password. Nothing was kept."
         )
     return received
+
+
+def linked_file(url: str) -> LinkedFile:
+    """Describe the file behind a URL without downloading it.
+
+    Raises:
+        FetchError, StorageBusyError, StorageUnreachableError: as `download`.
+    """
+    _require_safe(url, has_checksum=False)
+    return with_retries(lambda: _describe(download_url(url), without_credentials(url)))
+
+
+def _describe(url: str, shown: str) -> LinkedFile:
+    with _answer_to(url, shown, _HEADERS, has_checksum=False, password=None) as answer:
+        _check_status(answer, shown, resumed=False)
+        _require_file(answer, shown, next(answer.iter_content(_BLOCK), b""), has_checksum=False)
+        header = Message()
+        header["Content-Disposition"] = answer.headers.get("Content-Disposition", "")
+        path = urllib.parse.unquote(urllib.parse.urlsplit(answer.url).path)
+        # A name sent by a server is no path.
+        name = (header.get_filename() or path).replace("\\", "/").rpartition("/")[2].lstrip(".")
+        version = answer.headers.get("ETag") or answer.headers.get("Last-Modified") or ""
+        return LinkedFile(name[:_MAX_NAME], int(answer.headers.get("Content-Length") or 0), version)
 
 
 def _require_safe(url: str, has_checksum: bool) -> None:
@@ -141,9 +185,26 @@ def _fetch(
 ) -> None:
     """Fetch the part that is not in `stream` yet."""
     done = stream.seek(0, 2)
-    headers = {"User-Agent": "topgraft", "Accept-Encoding": "identity"}
-    if done:
-        headers["Range"] = f"bytes={done}-"
+    headers = _HEADERS | ({"Range": f"bytes={done}-"} if done else {})
+    with _answer_to(url, shown, headers, has_checksum, password) as answer:
+        _check_status(answer, shown, bool(done))
+        if answer.status_code == 200:
+            stream.seek(0)
+            stream.truncate()
+
+        def check(beginning: bytes) -> None:
+            _require_file(answer, shown, beginning, has_checksum)
+            if check_beginning is not None:
+                check_beginning(beginning)
+
+        _copy(answer, stream, shown, progress, check)
+
+
+@contextlib.contextmanager
+def _answer_to(
+    url: str, shown: str, headers: dict[str, str], has_checksum: bool, password: str | None
+) -> Iterator[requests.Response]:
+    """Send a request; its errors, also while the content is read in the block, are Topgraft's."""
     try:
         with (
             _Session(has_checksum) as session,
@@ -155,17 +216,7 @@ def _fetch(
                 timeout=(_SECONDS_TO_CONNECT, _SECONDS_OF_SILENCE),
             ) as answer,
         ):
-            _check_status(answer, shown, bool(done))
-            if answer.status_code == 200:
-                stream.seek(0)
-                stream.truncate()
-
-            def check(beginning: bytes) -> None:
-                _require_file(answer, shown, beginning, has_checksum)
-                if check_beginning is not None:
-                    check_beginning(beginning)
-
-            _copy(answer, stream, shown, progress, check)
+            yield answer
     except (requests.exceptions.SSLError, requests.TooManyRedirects, requests.exceptions.InvalidURL) as error:
         raise FetchError(f"{shown}: cannot be fetched: {_reason(error)}. Check the URL.") from error
     except requests.RequestException as error:

@@ -14,7 +14,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from model.files.composition import LocalFiles, same_when_composed
 from model.files.packing import verify_unpacked
 from model.results import Progress, no_progress
 from model.storage import open_storage
+from model.storage.download import download, is_url, linked_file
 from model.storage.folder_locks import in_use, note_path, only_pull, require_unused
 from model.storage.interface import Entry, Storage
 from model.storage.nextcloud import fetch_as_zip, may_offer_zip
@@ -78,7 +79,7 @@ def pull(source: str, directory: Path, progress: Progress = no_progress, mirror:
     """Bring a folder, or the content of an archive, into `directory`.
 
     Args:
-        source: `remote:path`, or a local path.
+        source: `remote:path`, the URL of a file or a public link, or a local path.
         directory: created if missing; files in it that the remote does not have are kept.
         progress: called with the phase `download`, in kilobytes.
         mirror: remove files that the remote does not have; only for folders that belong to no user, such as copies in
@@ -132,17 +133,41 @@ class _Pull:
 
     def run(self) -> Pulled:
         """Fetch the files that are missing or out of date."""
+        if is_url(self.source):
+            return self.with_staging(self.link)
         entry = self.storage.entry()
         if entry is None:
             raise StorageNotFoundError(
                 f"{self.source}: expected a folder or an archive, found nothing (404). Check the path."
             )
+        return self.with_staging(self.folder if entry.is_folder else lambda: self.file(entry))
+
+    def with_staging(self, work: Callable[[], Pulled]) -> Pulled:
+        """Call `work`; the folder in which it unpacks does not remain."""
         self.directory.parent.mkdir(parents=True, exist_ok=True)
         self.remove_leftovers()
         try:
-            return self.folder() if entry.is_folder else self.file(entry)
+            return work()
         finally:
             shutil.rmtree(self.staging, ignore_errors=True)
+
+    def link(self) -> Pulled:
+        """Pull the file behind a URL, such as a public link: unpack an archive, copy any other file."""
+        file = linked_file(self.source)
+        identity = {"source": self.source, "size": file.size, "version": file.version}
+        marker = _read_marker(self.directory)
+        if file.version and _describes(marker, identity) and not self.missing(marker["files"]):
+            return self.pulled("unchanged", len(marker["files"]), 0, 0, marker["files"])
+        name = file.name or "download"
+        archive = self.directory.with_name(f".{self.directory.name}.{name}")
+        require_unused(self.directory, self.source)
+        self.require_room(file.size)
+        archive.unlink(missing_ok=True)
+        try:
+            download(self.source, archive, progress=self.progress)
+            return self.store(archive, name, archive.stat().st_size, identity)
+        finally:
+            archive.unlink(missing_ok=True)
 
     def remove_leftovers(self) -> None:
         """Remove the hidden folders of pulls that were killed while they unpacked."""
@@ -165,10 +190,14 @@ class _Pull:
         self.storage.fetch("", archive, self.progress, entry)
         for older in archive.parent.glob(f".{glob.escape(archive.name)}.*.fetching"):
             older.unlink()
+        return self.store(archive, name, entry.size, identity)
+
+    def store(self, archive: Path, name: str, size: int, identity: dict[str, Any]) -> Pulled:
+        """Unpack a fetched archive into the folder, or move any other file there."""
         if not is_archive(archive):
             self.directory.mkdir(exist_ok=True)
             os.replace(archive, self.directory / name)
-            return self.pulled("file", 1, 1, entry.size, {name: entry.size})
+            return self.pulled("file", 1, 1, size, {name: size})
         try:
             unpack_archive(archive, self.staging)
             verify_unpacked(self.staging)
@@ -177,7 +206,7 @@ class _Pull:
         files = _sizes_in(self.staging)
         self.move_in(self.staging)
         durable.write_json(_marker_path(self.directory), identity | {"files": files})
-        return self.pulled("archive", len(files), len(files), entry.size, files)
+        return self.pulled("archive", len(files), len(files), size, files)
 
     def folder(self) -> Pulled:
         """Pull the files of a folder that are missing locally or differ."""

@@ -16,6 +16,7 @@ class Answer:
         status: of the answer.
         content: bytes, or a file of them.
         location: where a redirect leads.
+        headers: others of the answer.
         breaks_after: bytes after which the first transfer is cut; 0 for none.
     """
 
@@ -24,6 +25,7 @@ class Answer:
     location: str = ""
     breaks_after: int = 0
     kind: str = "application/octet-stream"
+    headers: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +60,8 @@ def serving(answers: dict[str, Answer]) -> Iterator[Server]:
             self.send_response(206 if start else answer.status)
             if answer.location:
                 self.send_header("Location", answer.location)
+            for name, value in answer.headers.items():
+                self.send_header(name, value)
             self.send_header("Content-Type", answer.kind)
             self.send_header("Content-Length", str(len(content) - start))
             self.end_headers()
