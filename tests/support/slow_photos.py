@@ -54,7 +54,7 @@ def million_texts() -> bytes:
 
 def long_png() -> bytes:
     """A PNG of 1 x 89,000,000 pixels."""
-    return png(1, 89_000_000)
+    return png(1, 89_000_000, rows=bytes(1000))
 
 
 def many_segments() -> bytes:
@@ -77,6 +77,22 @@ def many_webp_chunks() -> bytes:
     return chunks[:4] + struct.pack("<I", len(chunks) - 8) + chunks[8:]
 
 
+_DICOM = b"\0" * 128 + b"DICM" + struct.pack("<HH2sH", 2, 0x10, b"UI", 20) + b"1.2.840.10008.1.2.1\0"
+
+
+def many_dicom_elements() -> bytes:
+    """A DICOM file of 300,000 empty data elements."""
+    return _DICOM + b"".join(
+        struct.pack("<HH2sH", 9 + 2 * (index >> 16), index & 0xFFFF, b"LO", 0) for index in range(300_000)
+    )
+
+
+def many_dicom_items() -> bytes:
+    """A DICOM file with a sequence of undefined length and 300,000 items."""
+    item = struct.pack("<HHI", 0xFFFE, 0xE000, 0)
+    return _DICOM + struct.pack("<HH2sHI", 8, 0x1140, b"SQ", 0, 0xFFFFFFFF) + item * 300_000
+
+
 HEADERS = {
     "PPM comment": endless_comment,
     "PNG texts": million_texts,
@@ -84,5 +100,7 @@ HEADERS = {
     "JPEG comments": many_segments,
     "GIF comments": many_gif_extensions,
     "WebP chunks": many_webp_chunks,
+    "DICOM elements": many_dicom_elements,
+    "DICOM items": many_dicom_items,
 }
 """Files whose structure takes long to read."""

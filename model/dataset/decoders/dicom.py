@@ -3,13 +3,14 @@
 Method: VOI LUT or window of the file, otherwise the range of its values; PS3.3 C.11.2 of the DICOM standard.
 """
 
+import io
 import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from model.dataset.decoders.source import ImageSource, Pixels, Size, not_supported, stream
-from model.errors import ImageError
+from model.errors import ImageError, ImageTooLargeError
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 _ROWS = 64
 # The frame as stored, the values, their conversion to float32, and the result.
 _BYTES_PER_SAMPLE = 10
+# pydicom reads each data element alone, in two or three steps.
+_MAX_READS = 100_000
 
 
 def open_dicom(content: bytes) -> ImageSource:
@@ -33,7 +36,7 @@ def open_dicom(content: bytes) -> ImageSource:
         raise ImageError(
             'expected an image, received a DICOM file, which needs pydicom: pip install "topgraft[dicom]"'
         ) from error
-    header = pydicom.dcmread(stream(content), stop_before_pixels=True)
+    header = pydicom.dcmread(_LimitedReads(content), stop_before_pixels=True)
     if "Rows" not in header or "Columns" not in header:
         raise not_supported("DICOM file without pixels", "export its image as PNG")
     width, height, samples = int(header.Columns), int(header.Rows), int(header.get("SamplesPerPixel", 1))
@@ -47,6 +50,27 @@ def open_dicom(content: bytes) -> ImageSource:
         return width * height * per_pixel + len(content)
 
     return ImageSource("DICOM", width, height, memory, decode, math.inf)
+
+
+class _LimitedReads(io.BytesIO):
+    """Content of a file with a limit on the number of reads, and so of data elements.
+
+    Raises:
+        ImageTooLargeError: there are more reads.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self._left = _MAX_READS
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read as `io.BytesIO` does."""
+        self._left -= 1
+        if self._left < 0:
+            raise ImageTooLargeError(
+                f"expected a DICOM header of at most {_MAX_READS // 2:,} data elements, received more"
+            )
+        return super().read(size)
 
 
 def _shown(dataset: "Dataset") -> np.ndarray:
