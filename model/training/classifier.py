@@ -10,7 +10,7 @@ from scipy.special import softmax
 from model.evaluation.calibration import fit_temperature
 from model.evaluation.marks import fit_thresholds
 from model.evaluation.unknown import describe_held_out, out_of_fold_distances, reference_distances
-from model.results import Measurement, Sample, labels_of
+from model.results import Measurement, Sample
 from model.serving.reference_features import ReferenceFeatures, build_reference_features
 from model.training.backbone import UsedBackbone
 from model.training.context import TrainingContext
@@ -55,7 +55,7 @@ class Classifier:
     Attributes:
         kernel, bias: the head, float32 (features, classes) and (classes,).
         chosen: the head that validation chose, before it was trained on validation images too.
-        temperature: divides the logits, fitted on the predictions of cross-validation, else on validation.
+        temperature: divides the logits, fitted on out-of-fold predictions, else on validation.
         thresholds: thresholds of the distance and of the confidence, as in `model.bundle.Manifest`; those of the
             confidence are fitted on the same predictions.
         reference: features of the training images.
@@ -91,6 +91,8 @@ class FittedParts:
         chosen: the head that validation chose.
         final: the head of the classifier, which may have been trained on validation images too.
         cross_validation: out-of-fold predictions, if there are any and the backbone stayed frozen.
+        out_of_fold: float32 (k, classes), logits of the images of `train` and `val` by heads trained without them, to
+            calibrate on; None to calibrate on `val`.
     """
 
     backbone: UsedBackbone
@@ -99,6 +101,7 @@ class FittedParts:
     final: Head
     history: tuple[Epoch, ...]
     cross_validation: CrossValidation | None = None
+    out_of_fold: np.ndarray | None = None
     is_frozen: bool = True
 
 
@@ -106,15 +109,15 @@ def calibrated_classifier(context: TrainingContext, fitted: FittedParts) -> Clas
     """Calibrate on images that had no part in the weights, predict validation and test images, and set thresholds."""
     data, features, seed = context.data, fitted.features, context.config.seed
     context.journal.features(features)
-    calibrating: Measurement = "val" if fitted.cross_validation is None else "cross_validation"
     train = data.rows("train")
     names = [data.names[row] for row in train.tolist()]
     reference = build_reference_features(features[train], data.labels[train], names, seed)
     distances = _distances(context, fitted, reference)
-    temperature, predictions = _calibrated_predictions(context, fitted, calibrating, distances)
+    calibrating, labels, logits = _calibration_set(context, fitted)
+    temperature = fit_temperature(logits, labels)
     thresholds = fit_thresholds(
-        predictions[calibrating].probabilities,
-        labels_of(predictions[calibrating].samples),
+        softmax(logits / temperature, axis=-1),
+        labels,
         distances["cross_validation" if fitted.is_frozen else "val"],
         data.classes,
         context.config.target_accuracy,
@@ -130,7 +133,7 @@ def calibrated_classifier(context: TrainingContext, fitted: FittedParts) -> Clas
         reference=reference,
         held_out=describe_held_out(reference, features[data.rows("val", "test")], seed),
         history=fitted.history,
-        predictions=predictions,
+        predictions=_predictions(context, fitted, temperature, distances),
         warnings=tuple(context.warnings),
         remarks=tuple(context.remarks),
     )
@@ -152,10 +155,19 @@ def _distances(
     return distances
 
 
-def _calibrated_predictions(
-    context: TrainingContext, fitted: FittedParts, calibrating: Measurement, distances: Mapping[Measurement, np.ndarray]
-) -> tuple[float, dict[Measurement, Predictions]]:
-    """The temperature fitted on the measurement `calibrating`, and the predictions of each measurement."""
+def _calibration_set(context: TrainingContext, fitted: FittedParts) -> tuple[Measurement, np.ndarray, np.ndarray]:
+    """Labels and logits of images by heads that were not trained on them, and how the logits were measured."""
+    data = context.data
+    if fitted.out_of_fold is not None:
+        return "cross_validation", data.labels[data.rows("train", "val")], fitted.out_of_fold
+    rows = data.rows("val")
+    return "val", data.labels[rows], fitted.chosen.logits(fitted.features[rows])
+
+
+def _predictions(
+    context: TrainingContext, fitted: FittedParts, temperature: float, distances: Mapping[Measurement, np.ndarray]
+) -> dict[Measurement, Predictions]:
+    """The predictions of each measurement."""
     data, features, found = context.data, fitted.features, fitted.cross_validation
     samples: dict[Measurement, tuple[Sample, ...]] = {"val": data.samples("val"), "test": data.samples("test")}
     logits: dict[Measurement, np.ndarray] = {
@@ -164,9 +176,8 @@ def _calibrated_predictions(
     }
     if found is not None:
         samples["cross_validation"], logits["cross_validation"] = data.samples("train", "val"), found.logits
-    temperature = fit_temperature(logits[calibrating], labels_of(samples[calibrating]))
     folds: dict[Measurement, int] = {"cross_validation": data.folds}
-    return temperature, {
+    return {
         name: Predictions.from_logits(samples[name], values, temperature, folds.get(name, 0), distances[name])
         for name, values in logits.items()
         if samples[name]

@@ -5,6 +5,8 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from model.augmentation import augmentation_text
 from model.config import TrainConfig
 from model.dataset.training_data import TrainingData
@@ -14,7 +16,13 @@ from model.training.backbone import pretrained_backbone, tuned_backbone
 from model.training.checkpoints import Checkpoints, TimedCheckpoints
 from model.training.classifier import Classifier, FittedParts, calibrated_classifier
 from model.training.context import TrainingContext
-from model.training.cross_validation import CrossValidation, FoldPlan, cross_validate
+from model.training.cross_validation import (
+    CALIBRATION_FOLDS,
+    CrossValidation,
+    FoldPlan,
+    cross_validate,
+    settled_out_of_fold,
+)
 from model.training.deadline import NO_DEADLINE, Deadline
 from model.training.epochs import Epoch
 from model.training.fine_tuning.automatic_choice import measured_seconds_per_image
@@ -36,6 +44,8 @@ _NO_TIME_TO_CROSS_VALIDATE = (
     "the time limit left no time for cross-validation: the accuracy is that of validation images, which chose the "
     "settings, and is biased upwards"
 )
+# The thresholds of this many validation images hardly depend on the split.
+_ENOUGH_TO_CALIBRATE = 1000
 _NO_TIME_TO_REFIT = "the time limit left no time to train the head again on training and validation images together"
 
 log = logging.getLogger(__name__)
@@ -91,7 +101,8 @@ def _fit_pretrained(context: TrainingContext) -> FittedParts:
     if data.folds and found is None:
         context.warnings.append(_NO_TIME_TO_CROSS_VALIDATE)
     final = _refit(context, features, head, found)
-    return FittedParts(backbone, features.all, head, final, history, found)
+    out_of_fold = _out_of_fold(context, features, final) if found is None else found.logits
+    return FittedParts(backbone, features.all, head, final, history, found, out_of_fold)
 
 
 def _fit_from_scratch(context: TrainingContext) -> FittedParts:
@@ -137,6 +148,17 @@ def _cross_validate(context: TrainingContext, features: FrozenFeatures) -> Cross
         context.deadline,
         Checkpoints(context.work_directory / "folds"),
     )
+
+
+def _out_of_fold(context: TrainingContext, features: FrozenFeatures, final: Head) -> np.ndarray | None:
+    """Out-of-fold logits to calibrate on; None if validation has enough images, or without time or divisible images."""
+    data = context.data
+    rows = data.rows("train", "val")
+    enough = len(data.rows("val")) >= _ENOUGH_TO_CALIBRATE
+    if enough or context.deadline.is_over() or len(np.unique(data.groups[rows])) < CALIBRATION_FOLDS:
+        return None
+    options = HeadOptions.from_config(context.config)
+    return settled_out_of_fold(data.select(rows), features.for_training(rows), final, options, context.config.seed)
 
 
 def _refit(context: TrainingContext, features: FrozenFeatures, head: Head, found: CrossValidation | None) -> Head:

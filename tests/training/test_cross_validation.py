@@ -13,9 +13,9 @@ from model.dataset.training_data import TrainingData
 from model.evaluation.resampling import wilson_interval
 from model.results import Sample
 from model.runs.trainer import train
-from model.training.cross_validation import CrossValidation, FoldPlan, cross_validate
+from model.training.cross_validation import CrossValidation, FoldPlan, cross_validate, settled_out_of_fold
 from model.training.deadline import Deadline
-from model.training.head import HeadOptions, LabelledFeatures
+from model.training.head import HeadOptions, LabelledFeatures, train_head
 from model.workspace import Workspace
 from tests.support.shapes import CLASSES
 
@@ -81,6 +81,31 @@ def _head_of_all(images: LabelledFeatures, found: CrossValidation):
 
     settled = Head(np.zeros((20, 3), np.float32), np.zeros(3, np.float32), found.l2, found.epochs, ())
     return refit_head(images, 3, settled, OPTIONS)
+
+
+def test_settled_folds_predict_like_new_images_without_learning_from_them():
+    images, new = _blobs(np.arange(240) % 3, 3), _blobs(np.arange(3000) % 3, 4)
+    head = train_head(images, new, 3, OPTIONS)
+    logits = settled_out_of_fold(_data(images.labels), images, head, OPTIONS, seed=0)
+    accuracy = float((logits.argmax(axis=1) == images.labels).mean())
+    low, high = wilson_interval(round(240 * accuracy), 240)
+    assert low < float((head.logits(new.features).argmax(axis=1) == new.labels).mean()) < high
+    noise = dataclasses.replace(images, labels=np.random.default_rng(1).integers(0, 3, 240))
+    guessed = settled_out_of_fold(_data(noise.labels), noise, head, OPTIONS, seed=0)
+    low, high = wilson_interval(80, 240)
+    assert low < float((guessed.argmax(axis=1) == noise.labels).mean()) < high
+
+
+def test_settled_folds_keep_groups_together_and_depend_on_the_seed_only():
+    labels = np.repeat(np.random.default_rng(1).integers(0, 3, 75), 4)
+    features = np.repeat(np.random.default_rng(2).normal(0, 1, (75, 100)), 4, axis=0).astype(np.float32)
+    copies = LabelledFeatures(features, labels, np.ones(300, np.float32))
+    head = train_head(copies, copies, 3, OPTIONS)
+    data = _data(labels, np.repeat(np.arange(75), 4))
+    logits = settled_out_of_fold(data, copies, head, OPTIONS, seed=0)
+    low, high = wilson_interval(25, 75)
+    assert low < float((logits.argmax(axis=1) == labels).mean()) < high
+    assert np.array_equal(logits, settled_out_of_fold(data, copies, head, OPTIONS, seed=0))
 
 
 def test_every_image_has_a_prediction_and_the_seed_makes_it_deterministic():
