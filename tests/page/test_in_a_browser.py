@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import numpy as np
 import psutil
 import pytest
 from PIL import Image
@@ -183,17 +184,28 @@ def busy_worker(server: Server) -> psutil.Process:
 
 
 def unknown_photo(server: Server) -> bytes:
-    """A photo of which the model says that it does not know."""
+    """A photo that is out-of-distribution: noise."""
+    for seed in range(10):
+        stream = io.BytesIO()
+        noise = np.random.default_rng(seed).integers(0, 256, (200, 200, 3), np.uint8)
+        Image.fromarray(noise).save(stream, "JPEG")
+        if has_mark(server, stream.getvalue(), "odd", "unknown"):
+            return stream.getvalue()
+    raise AssertionError("the model claims to know noise")
+
+
+def uncertain_photo(server: Server) -> bytes:
+    """A photo between the classes of the model."""
     colours = list(CLASSES.values())
     for seed in range(40):
         content = photo(tuple(colours[(seed + step) % 6] for step in range(2 + seed % 5)), seed)
-        if is_unknown(server, content, "odd"):
+        if has_mark(server, content, "odd", "uncertain"):
             return content
-    raise AssertionError("the model claims to know each of 40 mixtures")
+    raise AssertionError("the model is certain of each of 40 mixtures")
 
 
-def is_unknown(server: Server, content: bytes, model: str) -> bool:
-    return server.predict(content, model=model).json()["predictions"][0]["unknown"]
+def has_mark(server: Server, content: bytes, model: str, mark: str) -> bool:
+    return server.predict(content, model=model).json()["predictions"][0][mark]
 
 
 def test_the_table_of_a_dropped_folder_equals_that_of_the_api(visit: Visit, server: Server, tmp_path: Path) -> None:
@@ -255,11 +267,23 @@ def test_unknown_predictions_are_explained(visit: Visit, server: Server) -> None
     visit.done(2)
     assert visit.shown("strange.jpg").endswith("Unknown")
     words = visit.card("strange.jpg").locator(".summary").inner_text()
-    assert "the model" in words.lower() and f"Closest: \u2068{closest}\u2069" in words
+    assert "does not resemble" in words and f"Closest: \u2068{closest}\u2069" in words
     playwright.expect(visit.page.locator("#live")).to_contain_text(f"strange.jpg: unknown. {words}")
     assert "true" in visit.table()
     visit.page.get_by_role("button", name="Unknown 1").click()
     assert visit.card("strange.jpg").is_visible() and not visit.card("plain.jpg").is_visible()
+
+
+def test_both_classes_of_an_uncertain_prediction_are_shown(visit: Visit, server: Server) -> None:
+    content = uncertain_photo(server)
+    answer = server.predict(content).json()["predictions"][0]
+    visit.add(("between.jpg", content), ("plain.jpg", each_class()[0][1]))
+    visit.done(2)
+    first, second = answer["labels"][0], answer["second"]
+    assert visit.shown("between.jpg").endswith(f"\u2068{first}\u2069 or \u2068{second}\u2069")
+    assert "confidence" in visit.card("between.jpg").locator(".summary").inner_text()
+    visit.page.get_by_role("button", name="Uncertain 1").click()
+    assert visit.card("between.jpg").is_visible() and not visit.card("plain.jpg").is_visible()
 
 
 @pytest.mark.parametrize(
@@ -524,7 +548,7 @@ def test_the_screenshot_of_the_documentation(visit: Visit, server: Server) -> No
     visit.ready()
     visit.page.select_option("#model", "plankton")
     on_land = [path.read_bytes() for path in sorted((server.home / "data" / "demo").rglob("*.jpg"))]
-    strange = next(content for content in on_land if is_unknown(server, content, "plankton"))
+    strange = next(content for content in on_land if has_mark(server, content, "plankton", "unknown"))
     photos = [sorted(folder.iterdir())[1] for folder in sorted((REAL_DATASET / "images").iterdir())]
     visit.add(*((f"photo-{path.name[-8:]}", path.read_bytes()) for path in photos), ("on-land.jpg", strange))
     visit.done(7)

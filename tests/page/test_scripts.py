@@ -1,0 +1,64 @@
+"""Scripts of the page, in Node.js: marks of predictions, and a table equal to that of the service."""
+
+import csv
+import io
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model.results import Prediction
+from model.serving.table import predictions_table
+
+STATIC = Path(__file__).parents[2] / "model" / "page" / "static"
+PREDICTIONS = [
+    Prediction("plain.jpg", ("cat", "dog"), (0.9, 0.1)),
+    Prediction("far.jpg", ("cat", "dog"), (0.9, 0.1), True, None, "features", "far"),
+    Prediction("between.jpg", ("cat",), (0.5,), uncertain=True, uncertain_explanation="low", second="dog"),
+    Prediction("hurt.jpg", error="no image"),
+]
+NODE = shutil.which("node") or ""
+pytestmark = pytest.mark.skipif(not NODE, reason="Node.js is not installed")
+
+
+def run(script: str, value: Any) -> Any:
+    """The result of a script that imports modules of the page, and has `value` as `given`."""
+    program = f"const given = {json.dumps(value)};\n{script}"
+    command = [NODE, "--experimental-default-type=module", "--input-type=module", "-e", program]
+    finished = subprocess.run(command, cwd=STATIC, capture_output=True, text=True, timeout=30)
+    assert finished.returncode == 0, finished.stderr
+    return json.loads(finished.stdout)
+
+
+def photos() -> list[dict[str, Any]]:
+    """The photos as the page keeps them after their classification."""
+    found = []
+    for prediction in PREDICTIONS:
+        answer = prediction.to_json()
+        if prediction.error is not None:
+            found.append({"name": prediction.image, "state": "failed", "error": {"message": prediction.error}})
+        else:
+            found.append({"name": prediction.image, "state": "answered", "answer": answer})
+    return found
+
+
+def test_the_table_of_the_page_equals_that_of_the_service() -> None:
+    script = 'import { predictionsTable } from "./table.js"; console.log(JSON.stringify(predictionsTable(given)));'
+    header, rows = predictions_table(PREDICTIONS)
+    assert list(csv.reader(io.StringIO(run(script, photos())))) == [header, *rows]
+
+
+def test_a_prediction_is_described_with_its_mark() -> None:
+    script = (
+        'import { describe, mark } from "./card.js";'
+        "console.log(JSON.stringify(given.map((photo) => [mark(photo.answer), describe(photo)])));"
+    )
+    plain, far, between, hurt = run(script, photos())
+    assert plain == ["", "plain.jpg: cat, 90.0 %."]
+    assert far[0] == "unknown" and far[1].startswith("far.jpg: unknown. The photo does not resemble any training photo")
+    assert between[0] == "uncertain"
+    assert between[1].startswith("between.jpg: uncertain, \u2068cat\u2069 or \u2068dog\u2069. The confidence")
+    assert hurt == ["", "hurt.jpg: error. no image"]
