@@ -52,7 +52,7 @@ def fit_pixels(pixels: Pixels, orientation: int, spec: InputSpec) -> np.ndarray:
 def full_pixels(pixels: Pixels, orientation: int) -> np.ndarray:
     """Pixels of 8 bits as uint8 RGB of their own size, upright and writable. Transparent parts become white."""
     if (rgb := _direct(pixels)) is not None:
-        image = rgb.convert("RGB")
+        image = rgb if rgb.mode == "RGB" else rgb.convert("RGB")
     else:
         channels = list(_channels(pixels))
         image = Image.merge("RGB", channels * (3 // len(channels)))

@@ -34,12 +34,14 @@ class Format:
         suffixes: usual suffixes of its files, in lower case.
         matches: whether the first `SIGNATURE_BYTES` bytes of a file are those of this format.
         open: reads the header of a file.
+        scope: what is read of it and what is not, for the guide.
     """
 
     name: str
     suffixes: tuple[str, ...]
     matches: Callable[[bytes], bool]
     open: Callable[[bytes], ImageSource]
+    scope: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,28 +80,82 @@ _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b
 
 # An AVIF is a HEIF as well, by its other brands: it comes first.
 FORMATS = (
-    Format("JPEG", (".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".mpo"), _starts(b"\xff\xd8\xff"), open_jpeg),
-    Format("PNG", (".png", ".apng"), _starts(b"\x89PNG\r\n\x1a\n"), open_png),
-    Format("TIFF", (".tif", ".tiff"), _starts(b"II*\0", b"MM\0*", b"II+\0\x08\0", b"MM\0+\0\x08"), open_tiff),
-    Format("WebP", (".webp",), lambda first: first[:4] == b"RIFF" and first[8:12] == b"WEBP", open_webp),
-    Format("GIF", (".gif",), _starts(b"GIF87a", b"GIF89a"), open_gif),
-    Format("BMP", (".bmp", ".dib"), _is_bmp, open_bmp),
-    Format("AVIF", (".avif", ".avifs"), _has_brand(*_AVIF_BRANDS), open_avif),
-    Format("HEIC/HEIF", (".heic", ".heif", ".heics", ".heifs", ".hif"), _has_brand(*_HEIF_BRANDS), open_heif),
+    Format(
+        "JPEG",
+        (".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".mpo"),
+        _starts(b"\xff\xd8\xff"),
+        open_jpeg,
+        "Gray, RGB and CMYK of 8 bits, baseline or progressive. Not 12-bit, lossless or hierarchical JPEG.",
+    ),
+    Format(
+        "PNG",
+        (".png", ".apng"),
+        _starts(b"\x89PNG\r\n\x1a\n"),
+        open_png,
+        "All depths and colours, interlaced or not; of an animation, the default image.",
+    ),
+    Format(
+        "TIFF",
+        (".tif", ".tiff"),
+        _starts(b"II*\0", b"MM\0*", b"II+\0\x08\0", b"MM\0+\0\x08"),
+        open_tiff,
+        "Gray, RGB, palette, CMYK and YCbCr; integers of 1 to 64 bits with or without sign, and floating-point "
+        "numbers; strips and tiles, in any byte order, planar configuration and orientation; BigTIFF; CCITT, LZW, "
+        "JPEG, deflate, PackBits, LZMA, Zstandard, WebP and JPEG 2000 compression. The first page is the photo: of an "
+        "OME or ImageJ stack, its first plane. Not CIELab, old-style JPEG, subsampled YCbCr without JPEG, nor files "
+        "that begin with a reduced image.",
+    ),
+    Format(
+        "WebP",
+        (".webp",),
+        lambda first: first[:4] == b"RIFF" and first[8:12] == b"WEBP",
+        open_webp,
+        "Lossy and lossless; of an animation, the first frame.",
+    ),
+    Format("GIF", (".gif",), _starts(b"GIF87a", b"GIF89a"), open_gif, "The first frame."),
+    Format("BMP", (".bmp", ".dib"), _is_bmp, open_bmp, "1 to 32 bits per pixel, run lengths included."),
+    Format(
+        "AVIF",
+        (".avif", ".avifs"),
+        _has_brand(*_AVIF_BRANDS),
+        open_avif,
+        "8 to 12 bits; of a sequence, the first frame.",
+    ),
+    Format(
+        "HEIC/HEIF",
+        (".heic", ".heif", ".heics", ".heifs", ".hif"),
+        _has_brand(*_HEIF_BRANDS),
+        open_heif,
+        "Photos of phones and cameras, coded in HEVC, of 8 to 12 bits; the primary image, turned as the file says.",
+    ),
     Format(
         "JPEG 2000",
         (".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx"),
         _starts(b"\xff\x4f\xff\x51", b"\0\0\0\x0cjP  \r\n\x87\n"),
         open_jpeg2000,
+        "Gray and RGB of up to 16 bits. Not more than four components, nor components of different depths.",
     ),
-    Format("JPEG XL", (".jxl",), _starts(b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"), open_jpegxl),
+    Format(
+        "JPEG XL",
+        (".jxl",),
+        _starts(b"\xff\x0a", b"\0\0\0\x0cJXL \r\n\x87\n"),
+        open_jpegxl,
+        "Gray and RGB of any depth; of an animation, the first frame.",
+    ),
     Format(
         "PPM",
         (".ppm", ".pgm", ".pbm", ".pnm", ".pfm", ".pam"),
         lambda first: _NETPBM.match(first) is not None,
         open_netpbm,
+        "PBM, PGM, PPM of up to 16 bits, and gray PFM. Not PAM, nor PFM in colour.",
     ),
-    Format("DICOM", (".dcm", ".dicom"), lambda first: first[128:132] == b"DICM", open_dicom),
+    Format(
+        "DICOM",
+        (".dcm", ".dicom"),
+        lambda first: first[128:132] == b"DICM",
+        open_dicom,
+        'The first frame, by its window, with `pip install "topgraft[dicom]"`; compressions that pydicom decodes.',
+    ),
 )
 
 _RAW = "develop it, and save it as JPEG or TIFF"
@@ -180,11 +236,14 @@ _SIGNATURES = (
 _SVG = Unsupported("an SVG drawing", _AS_PNG, (".svg",))
 _WEB_PAGE = Unsupported("a web page", "download the image itself")
 _XPM = Unsupported("an XPM or XBM image", _AS_PNG, (".xpm", ".xbm"))
-# Camera raw files in TIFF; they are recognised by their directories.
-_RAW_SUFFIXES = (
+RAW_SUFFIXES = (
     *(".3fr", ".arw", ".cr2", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".kdc", ".mef", ".mos", ".nef", ".nrw"),
     *(".pef", ".sr2", ".srf", ".srw"),
 )
+"""Suffixes of camera raw files that are TIFFs; they are recognised by their directories."""
+
+UNSUPPORTED = (*(item for _, _, item in _SIGNATURES), _SVG, _XPM, _WEB_PAGE)
+"""Formats that are not read, and are named."""
 
 FORMAT_NAMES = ", ".join(item.name for item in FORMATS if item.name != "DICOM")
 """Names of the formats that every installation reads, for messages."""
@@ -192,7 +251,7 @@ FORMAT_NAMES = ", ".join(item.name for item in FORMATS if item.name != "DICOM")
 IMAGE_SUFFIXES = frozenset(
     {suffix for item in FORMATS for suffix in item.suffixes}
     | {suffix for _, _, item in _SIGNATURES for suffix in item.suffixes}
-    | {*_RAW_SUFFIXES, *_SVG.suffixes, *_XPM.suffixes, ".tga"}
+    | {*RAW_SUFFIXES, *_SVG.suffixes, *_XPM.suffixes, ".tga"}
 )
 """Suffixes of image files in lower case, whether or not they are read."""
 

@@ -38,6 +38,9 @@ from model.results import InputSpec
 __all__ = ["FORMAT_NAMES", "IMAGE_SUFFIXES", "PADDING", "looks_like_image"]
 
 MAX_BYTES = 512 * 1024 * 1024
+
+# The resized channels, the RGB image, its bytes, and the array.
+_BYTES_PER_INPUT_PIXEL = 14
 # Memory of a decoding process: the largest file and its decoded image, twice; an outer net for wrong estimates.
 _MAX_PROCESS_BYTES = 2 * (MAX_BYTES + MAX_DECODING_BYTES)
 
@@ -208,9 +211,7 @@ def measure_image(content: bytes) -> tuple[int, int]:
 def decoding_cost(content: bytes, spec: InputSpec | None = None) -> DecodingCost:
     """Estimate by the header what `decode_photo` takes."""
     try:
-        source = _open(content)
-        target = None if spec is None else smallest_size((source.width, source.height), source.orientation, spec)
-        memory = source.memory(target)
+        memory, _ = _memory_and_target(_open(content), spec)
     except MemoryError:
         raise
     # As in `decode_photo`.
@@ -240,9 +241,17 @@ def _decoding_processes() -> DecodingProcesses:
 
 
 def _checked_target(source: ImageSource, spec: InputSpec | None, max_memory: int) -> tuple[int, int] | None:
-    target = None if spec is None else smallest_size((source.width, source.height), source.orientation, spec)
-    check_memory(source.format, source.width, source.height, source.memory(target), max_memory)
+    memory, target = _memory_and_target(source, spec)
+    check_memory(source.format, source.width, source.height, memory, max_memory)
     return target
+
+
+def _memory_and_target(source: ImageSource, spec: InputSpec | None) -> tuple[int, tuple[int, int] | None]:
+    """Maximum memory of decoding in bytes, and the smallest size in pixels that the decoder may return."""
+    if spec is None:
+        return source.memory(None), None
+    target = smallest_size((source.width, source.height), source.orientation, spec)
+    return source.memory(target) + _BYTES_PER_INPUT_PIXEL * spec.height * spec.width, target
 
 
 def _decode(source: ImageSource, target: tuple[int, int] | None, spec: InputSpec | None) -> DecodedPhoto:

@@ -47,8 +47,9 @@ def draw_prediction(predictor: Predictor, content: bytes, prediction: Prediction
     """
     explained = explain_class or prediction.labels[0]
     index = predictor.class_index(explained)
-    spec = InputSpec(*measure_image(content), intensity=predictor.spec.intensity)
-    photo, network_input = decode_image(content, spec), predictor.decode(content)
+    shown = _shown_size(*measure_image(content))
+    photo = decode_image(content, InputSpec(*shown, intensity=predictor.spec.intensity))
+    network_input = predictor.decode(content)
     activation = predictor.activation_maps(network_input)[..., index]
     # A squashed photo can be shown undistorted: the map stretches with it.
     background = photo if predictor.bundle.manifest.resize == "squash" else network_input
@@ -60,6 +61,12 @@ def draw_prediction(predictor: Predictor, content: bytes, prediction: Prediction
     png = io.BytesIO()
     figure.save(png, "PNG")
     return png.getvalue()
+
+
+def _shown_size(height: int, width: int) -> tuple[int, int]:
+    """Height and width at which a photo is decoded: twice the size at which it is drawn, or its own if that is less."""
+    scale = min(1.0, 2 * _COLUMN / width, 2 * (_BOTTOM - _TOP) / height)
+    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def overlay_activation(image: np.ndarray, activation: np.ndarray) -> np.ndarray:

@@ -1,9 +1,11 @@
 """Formats other than TIFF: kinds that are read, kinds that are named, and metadata that does not matter."""
 
 import io
+import runpy
 import struct
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 
 import imagecodecs
 import numpy as np
@@ -247,6 +249,7 @@ NAMED = {
     "PostScript": b"%!PS-Adobe-3.0 EPSF-3.0",
     "Git LFS": b"version https://git-lfs.github.com/spec/v1\noid",
     "PAM": b"P7\nWIDTH 1\n",
+    "PFM in colour": b"PF\n1 1\n-1.0\n" + bytes(12),
     "Apple": b"\x89PNG\r\n\x1a\n" + chunk(b"CgBI", bytes(4)) + chunk(b"IHDR", bytes(13)),
     "BMP with JPEG": b"BM" + bytes(12) + struct.pack("<IiiHHI", 40, 8, 8, 1, 0, 4) + bytes(100),
     "JPEG 2000 with components": imagecodecs.jpeg2k_encode(np.zeros((32, 32, 5), np.uint8), level=0),
@@ -296,6 +299,12 @@ def test_a_truncated_heic_is_damaged() -> None:
     content = heif(PHOTO)
     with pytest.raises(ImageError, match="damaged HEIC/HEIF"):
         decode_image(content[: len(content) // 2])
+
+
+def test_the_guide_is_written_from_the_table() -> None:
+    docs = Path(__file__).resolve().parents[2] / "docs"
+    page = runpy.run_path(str(docs / "write_formats.py"))["formats_page"]()
+    assert (docs / "formats.md").read_text(encoding="utf-8") == page, "run: python docs/write_formats.py"
 
 
 def test_a_text_in_a_png_is_not_kept() -> None:

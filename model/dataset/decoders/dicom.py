@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from model.dataset.decoders.source import ImageSource, Pixels, Size, not_supported, stream
+from model.dataset.decoders.source import FULL_SIZE_BYTES, ImageSource, Pixels, Size, not_supported, stream
 from model.errors import ImageError, ImageTooLargeError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def open_dicom(content: bytes) -> ImageSource:
         return Pixels(_shown(pydicom.dcmread(stream(content))))
 
     def memory(target: Size | None) -> int:
-        per_pixel = samples * max(_BYTES_PER_SAMPLE, 4 * itemsize) + (10 if target is None else 0)
+        per_pixel = samples * max(_BYTES_PER_SAMPLE, 4 * itemsize) + (FULL_SIZE_BYTES if target is None else 0)
         return width * height * per_pixel + len(content)
 
     return ImageSource("DICOM", width, height, memory, decode, math.inf)

@@ -20,9 +20,11 @@ from model.dataset.image_limits import check_size
 from model.errors import ImageError
 
 _SIZE_PROPERTY = re.compile(rb"ispe\0\0\0\0(.{4})(.{4})", re.DOTALL)
-# Planes of the decoder, and their conversion to RGB, besides the result.
-_AVIF_BYTES = 7.5
+# Planes of the decoder, and their conversion to RGB, besides the result; more for AVIF of full colour or depth.
+_AVIF_BYTES, _AVIF_BYTES_OF_FULL_COLOR, _AVIF_BYTES_OF_HIGH_DEPTH = 7.5, 3.5, 3
 _HEIF_BYTES = 3
+_AVIF_CONFIGURATION = re.compile(rb"av1C..(.)", re.DOTALL)
+_HIGH_DEPTH, _SUBSAMPLED = 0x40, 0x08
 _WORK_PER_PIXEL = 8
 _UNSUPPORTED = re.compile(r"[Uu]nsupported|not supported|not enabled|no decoding|decoder plugin", re.ASCII)
 
@@ -35,7 +37,7 @@ def open_avif(content: bytes) -> ImageSource:
     """
     _check_sizes(content)
     opened = AvifImagePlugin.AvifImageFile(stream(content))
-    return pillow_source("AVIF", opened, _AVIF_BYTES, _WORK_PER_PIXEL)
+    return pillow_source("AVIF", opened, _avif_bytes(content), _WORK_PER_PIXEL)
 
 
 def open_heif(content: bytes) -> ImageSource:
@@ -69,6 +71,16 @@ def open_heif(content: bytes) -> ImageSource:
         return round(pixels * (_HEIF_BYTES + array_bytes(4 if has_alpha else 3, 1, has_alpha, full=target is None)))
 
     return ImageSource("HEIF", width, height, memory, decode, float(pixels * _WORK_PER_PIXEL))
+
+
+def _avif_bytes(content: bytes) -> float:
+    """Bytes per pixel that the decoder takes besides the result, by the configuration of the image."""
+    found = (
+        _AVIF_CONFIGURATION.search(content, box.start, box.end) for box in read_boxes(content) if box.kind == b"meta"
+    )
+    flags = next((match.group(1)[0] for match in found if match), _HIGH_DEPTH)
+    extra = 0 if flags & _SUBSAMPLED else _AVIF_BYTES_OF_FULL_COLOR
+    return _AVIF_BYTES + extra + (_AVIF_BYTES_OF_HIGH_DEPTH if flags & _HIGH_DEPTH else 0)
 
 
 def _check_sizes(content: bytes) -> None:

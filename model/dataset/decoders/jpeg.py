@@ -3,7 +3,15 @@
 from PIL import JpegImagePlugin
 
 from model.dataset.decoders.jpeg_header import JpegHeader, count_scans, read_jpeg_header
-from model.dataset.decoders.source import ImageSource, Pixels, Size, exif_orientation, not_supported, stream
+from model.dataset.decoders.source import (
+    FULL_SIZE_BYTES,
+    ImageSource,
+    Pixels,
+    Size,
+    exif_orientation,
+    not_supported,
+    stream,
+)
 from model.dataset.image_limits import MAX_SCANS
 from model.errors import ImageTooLargeError
 
@@ -69,7 +77,7 @@ def _memory(header: JpegHeader, target: Size | None) -> int:
     coefficients = _BYTES_PER_COEFFICIENT * header.samples if header.is_buffered else 0
     scale = 1 if target is None else _scale(header, target)
     pixels = -(-header.width // scale) * -(-header.height // scale)
-    per_pixel = {1: 1, 3: 4, 4: 8}[len(header.components)] + (10 if target is None else 0)
+    per_pixel = {1: 1, 3: 4, 4: 8}[len(header.components)] + (FULL_SIZE_BYTES if target is None else 0)
     # Rows of coefficients and samples that the decoder works on.
     rows = 64 * header.width * len(header.components)
     return coefficients + rows + per_pixel * pixels

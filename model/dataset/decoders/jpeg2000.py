@@ -28,6 +28,8 @@ _CODING_STYLE, _START_OF_TILE = 0x52, 0x90
 _MAX_MARKERS = 1000
 # Per sample: 32-bit integers, once for the image and, in part, once for the tiles that are decoded.
 _BYTES_PER_SAMPLE = 5.5
+# Tables of blocks of 64 x 64 samples, which are made whatever the resolution.
+_BYTES_OF_BLOCKS = 0.1
 _WORK_PER_SAMPLE = 10
 
 
@@ -71,7 +73,8 @@ def open_jpeg2000(content: bytes) -> ImageSource:
     def memory(target: Size | None) -> int:
         pixels = width * height >> 2 * _reduction(header, target)
         fitted = fitting_bytes(opened, full=target is None)
-        return round(pixels * (samples * _BYTES_PER_SAMPLE + fitted)) + 2 * len(content)
+        blocks = width * height * samples * _BYTES_OF_BLOCKS
+        return round(pixels * (samples * _BYTES_PER_SAMPLE + fitted) + blocks) + 2 * len(content)
 
     return ImageSource("JPEG 2000", width, height, memory, decode, work)
 

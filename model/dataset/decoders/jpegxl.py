@@ -4,7 +4,7 @@ Method: the signature and size header of ISO/IEC 18181-1, section 6, read bit by
 """
 
 from model.dataset.decoders.boxes import read_boxes
-from model.dataset.decoders.source import ImageSource, Pixels, Size, not_supported, split_alpha
+from model.dataset.decoders.source import FULL_SIZE_BYTES, ImageSource, Pixels, Size, not_supported, split_alpha
 from model.dataset.image_limits import check_size
 from model.errors import ImageError
 
@@ -40,7 +40,7 @@ def open_jpegxl(content: bytes) -> ImageSource:
 
     def memory(target: Size | None) -> int:
         decoding = _BYTES_OF_8_BITS if has_8_bits else _BYTES_OF_OTHERS
-        return pixels * (decoding + 3 + (10 if target is None else 0))
+        return pixels * (decoding + 3 + (FULL_SIZE_BYTES if target is None else 0))
 
     return ImageSource("JPEG XL", width, height, memory, decode, float(pixels * _WORK_PER_PIXEL))
 

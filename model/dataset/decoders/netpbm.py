@@ -30,12 +30,12 @@ def open_netpbm(content: bytes) -> ImageSource:
     """Read the header of a netpbm file.
 
     Raises:
-        ImageNotSupportedError: PAM, whose channels can be anything.
+        ImageNotSupportedError: PAM, whose channels can be anything; PFM in colour.
         ImageError: the header is damaged, or longer than 16 KB.
     """
     kind, beginning = content[:2], content[:_MAX_HEADER]
-    if kind == b"P7":
-        raise not_supported("PAM", "save it as PNG")
+    if kind in (b"P7", b"PF"):
+        raise not_supported("PAM" if kind == b"P7" else "PFM in colour", "save it as PNG or TIFF")
     if match := _HEADER.match(beginning):
         width, height, maximum = (int(number) for number in match.groups()[1:])
         if 255 < maximum < 65536:

@@ -12,6 +12,9 @@ from model.errors import ImageNotSupportedError
 Size = tuple[int, int]
 """Width and height in pixels, as Pillow orders them."""
 
+FULL_SIZE_BYTES = 16
+"""Bytes per pixel of an image that is not resized: its channels, the RGB image, its bytes twice, and the array."""
+
 _ORIENTATION_TAG = 0x0112
 SWAPPING_ORIENTATIONS = (5, 6, 7, 8)
 
@@ -127,8 +130,7 @@ def fitting_bytes(image: Image.Image, full: bool) -> int:
     else:
         # One channel and its transparency at a time, or a copy in RGB.
         decoded, converted = 4, 4
-    # Full size: the RGB image, its bytes, and the array of them.
-    return decoded + (max(converted, 4) + 6 if full else converted)
+    return decoded + converted + (FULL_SIZE_BYTES if full else 0)
 
 
 def array_bytes(samples: int, itemsize: int, alpha: bool, full: bool) -> int:
@@ -136,7 +138,7 @@ def array_bytes(samples: int, itemsize: int, alpha: bool, full: bool) -> int:
     colors = 1 if samples < 3 else 3
     decoded = samples * itemsize
     reduced = 0 if itemsize == 1 else colors
-    return decoded + reduced + (5 if alpha else 1) + (4 + 6 if full else 0)
+    return decoded + reduced + (5 if alpha else 1) + (FULL_SIZE_BYTES if full else 0)
 
 
 def exif_orientation(image: Image.Image) -> int:

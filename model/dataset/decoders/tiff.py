@@ -13,6 +13,7 @@ from PIL import Image
 from model.dataset.decoders import tiff_segments
 from model.dataset.decoders.depth import to_full_depth
 from model.dataset.decoders.source import (
+    FULL_SIZE_BYTES,
     ImageSource,
     Pixels,
     Size,
@@ -137,7 +138,7 @@ def _converted_bytes(page: "TiffPage", has_alpha: bool, full: bool) -> int:
     if photometric == _PALETTE:
         return itemsize + array_bytes(3, 1, has_alpha, full)
     if photometric == _SEPARATED or (photometric == _YCBCR and not tiff_segments.is_jpeg(page)):
-        return samples * itemsize + 8 + (10 if full else 0) + 4 * has_alpha
+        return samples * itemsize + 8 + (FULL_SIZE_BYTES if full else 0) + 4 * has_alpha
     # A copy of values of few bits, or of white as zero.
     is_copied = photometric == _WHITE_IS_ZERO or page.bitspersample != 8 * itemsize
     return fitted + itemsize * samples * is_copied

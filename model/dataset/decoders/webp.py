@@ -8,7 +8,7 @@ from model.dataset.image_limits import MAX_PARTS
 from model.errors import ImageError, ImageTooLargeError
 
 _FIRST_CHUNK = 12
-_ALPHA, _ANIMATION = 0x10, 0x02
+_ALPHA = 0x10
 _WORK_PER_PIXEL = 4
 
 
@@ -20,7 +20,6 @@ class WebPHeader:
     height: int
     has_alpha: bool
     is_lossless: bool
-    is_animated: bool
     orientation: int
 
 
@@ -42,8 +41,8 @@ def open_webp(content: bytes) -> ImageSource:
 
     def memory(target: Size | None) -> int:
         fitted = array_bytes(4 if webp.has_alpha else 3, 1, webp.has_alpha, full=target is None)
-        # The decoder's own copies: ARGB of a lossless image, two canvases of an animation.
-        return pixels * (fitted + 4 * webp.is_lossless + 8 * webp.is_animated)
+        # The decoder has its own copy of a lossless image, in ARGB.
+        return pixels * (fitted + 4 * webp.is_lossless)
 
     work = pixels * _WORK_PER_PIXEL
     return ImageSource("WebP", webp.width, webp.height, memory, decode, work, webp.orientation)
@@ -65,12 +64,13 @@ def read_webp_header(content: bytes) -> WebPHeader:
             size = size or (1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF))
             flags |= _ALPHA * (bits >> 28 & 1)
         elif kind == b"ANMF":
+            # The frames may be lossless.
             lossless = True
         elif kind == b"EXIF":
             orientation = orientation_of_exif(bytes(data))
     if size is None:
         raise ImageError("the header has no size")
-    return WebPHeader(*size, bool(flags & _ALPHA), lossless, bool(flags & _ANIMATION), orientation)
+    return WebPHeader(*size, bool(flags & _ALPHA), lossless, orientation)
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, memoryview]]:
