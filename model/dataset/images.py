@@ -211,7 +211,8 @@ def measure_image(content: bytes) -> tuple[int, int]:
 def decoding_cost(content: bytes, spec: InputSpec | None = None) -> DecodingCost:
     """Estimate by the header what `decode_photo` takes."""
     try:
-        memory, _ = _memory_and_target(_open(content), spec)
+        source = _open(content)
+        memory, _ = _memory_and_target(source, spec)
     except MemoryError:
         raise
     # As in `decode_photo`.

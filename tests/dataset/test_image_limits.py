@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from model.dataset.image_limits import MAX_DECODING_BYTES, MAX_SCANS, QUICK_WORK
-from model.dataset.images import decode_image, decoding_memory, is_quick, measure_image
+from model.dataset.images import decode_image, decoding_cost, is_quick, measure_image
 from model.errors import ImageError, ImageTooLargeError
 from model.results import InputSpec
 from tests.support.photos import encoded, random_image
@@ -113,7 +113,7 @@ def test_bombs_are_refused_by_their_headers(kind: str) -> None:
     with pytest.raises(ImageError):
         decode_image(content, SPEC)
     is_quick(content)
-    assert decoding_memory(content, SPEC) == 0
+    assert decoding_cost(content, SPEC).memory == 0
     # Three times: a header is read within a second.
     assert time.process_time() - start < 2
 
@@ -150,8 +150,8 @@ def test_photos_that_may_be_slow_are_not_quick(kind: str) -> None:
 
 def test_the_whole_photo_takes_more_memory_than_a_part_of_its_scale() -> None:
     content = jpeg_of(12_000, 9_000)
-    assert decoding_memory(content, SPEC) < 20_000_000
-    assert decoding_memory(content) == 0
+    assert decoding_cost(content, SPEC).memory < 20_000_000
+    assert decoding_cost(content).memory == 0
     with pytest.raises(
         ImageTooLargeError, match=r"JPEG of 12,000 x 9,000 pixels, which takes [0-9],[0-9]* MB: save it"
     ):
@@ -274,7 +274,7 @@ def test_no_format_takes_more_memory_than_estimated(large_images: Path, side: in
     for name, taken in json.loads(ran.stdout).items():
         if name == "warm":
             continue
-        estimated = decoding_memory((large_images / name).read_bytes(), spec)
+        estimated = decoding_cost((large_images / name).read_bytes(), spec).memory
         assert 0 < taken <= estimated + slack, f"{name}: {taken:,} bytes taken, {estimated:,} estimated"
         assert estimated <= min(2.6 * taken + 2 * slack, MAX_DECODING_BYTES), (
             f"{name}: {taken:,}, {estimated:,} estimated"
