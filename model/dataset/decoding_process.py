@@ -173,6 +173,7 @@ class DecodingProcesses:
         Raises:
             ImageTooSlowError: decoding takes longer.
             ImageError: as `decode_photo`; or the process crashed or was killed.
+            MemoryError: no process can be started at the moment.
         """
         seconds = PHOTO_SECONDS.read()
         with self._place():
@@ -180,7 +181,7 @@ class DecodingProcesses:
             while (used := self._next_idle()) is not None:
                 with contextlib.suppress(_ProcessEndedError), self._returned(used):
                     return used.decode(content, spec, max_memory, seconds)
-            process = DecodingProcess(self._max_bytes)
+            process = self._start()
             try:
                 with self._returned(process):
                     return process.decode(content, spec, max_memory, seconds)
@@ -188,6 +189,13 @@ class DecodingProcesses:
                 raise ImageError(
                     f"expected an image that can be decoded, the process that decodes it {error}"
                 ) from error
+
+    def _start(self) -> DecodingProcess:
+        try:
+            return DecodingProcess(self._max_bytes)
+        except OSError as error:
+            # Too many processes or open files, or too little memory: not the fault of the photo.
+            raise MemoryError(f"no process can be started to decode a photo: {error}") from error
 
     @contextlib.contextmanager
     def _place(self) -> Iterator[None]:

@@ -66,7 +66,7 @@ def _with_one_worker(
     async def run() -> None:
         workers = WorkerPool(1, ready, cancellable)
         try:
-            await asyncio.wait_for(ask(workers), 30)
+            await asyncio.wait_for(ask(workers), 60)
         finally:
             workers.shutdown()
 

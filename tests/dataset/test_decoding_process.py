@@ -137,6 +137,15 @@ def test_a_process_that_ended_while_it_was_idle_is_replaced(processes: None) -> 
     assert _children() != [child]
 
 
+def test_without_a_process_the_photo_is_not_blamed(processes: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise BlockingIOError("Resource temporarily unavailable")
+
+    monkeypatch.setattr("model.dataset.decoding_process.subprocess.Popen", fail)
+    with pytest.raises(MemoryError, match="no process can be started"):
+        decode_photo(SLOW, SPEC)
+
+
 def test_memory_beyond_the_limit_of_the_process_is_an_error_of_the_photo(
     processes: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
