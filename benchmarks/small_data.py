@@ -24,7 +24,7 @@ from benchmarks.real_data import DATASETS, LabelledPhotos, fit, lego_crops, plan
 from benchmarks.tables import markdown_table
 from model.config import TrainConfig
 from model.evaluation.evaluate import evaluate_probabilities
-from model.results import Measurement
+from model.measurements import Measurement
 from model.training.classifier import Predictions
 
 PER_CLASS = (5, 10, 15)

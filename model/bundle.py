@@ -13,6 +13,7 @@ from model.errors import ModelDamagedError
 from model.files.checksums import file_sha256
 from model.intensity import FULL, Intensity, read_intensity
 from model.manifest_migration import FORMAT_VERSION, read_manifest
+from model.measurements import MeasuredAccuracy, Measurement, leading_accuracy, leading_measurement, measured_accuracies
 from model.results import InputSpec
 
 # Held-out features are whole numbers of 1 / FEATURE_SCALE: the last digits of a feature depend on the batch size.
@@ -81,6 +82,30 @@ class Manifest:
     def input_spec(self) -> InputSpec:
         """Input of the network: size, resize mode and intensity range."""
         return InputSpec.square(self.image_size, self.resize, self.intensity)
+
+    @property
+    def accuracy(self) -> MeasuredAccuracy | None:
+        """Accuracy of the evaluation that says most about new images; None if it was not measured."""
+        return leading_accuracy(self.metrics, self._folds)
+
+    @property
+    def accuracies(self) -> dict[Measurement, MeasuredAccuracy]:
+        """Accuracy of each evaluation that has one."""
+        return measured_accuracies(self.metrics, self._folds)
+
+    @property
+    def leading_measurement(self) -> Measurement | None:
+        """The evaluation that says most about new images; None without one."""
+        return leading_measurement(self.metrics, self._folds)
+
+    @property
+    def leading_metrics(self) -> dict[str, Any]:
+        """All metrics of the `leading_measurement`; empty without one."""
+        return {} if self.leading_measurement is None else self.metrics[self.leading_measurement]
+
+    @property
+    def _folds(self) -> int:
+        return int(self.dataset.get("folds") or 0)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-_PHOTOS = {"test": "test photos", "cross_validation": "photos in cross-validation", "val": "validation photos"}
+from model.measurements import PHOTOS_OF
 
 
 def mark_sentences(thresholds: Mapping[str, Any]) -> list[str]:
@@ -40,7 +40,7 @@ def _uncertain_sentence(uncertain: Mapping[str, Any]) -> str:
     return (
         f"uncertain marks predictions of low confidence; the others are {_percentage(uncertain['accuracy'])} correct, "
         f"on {_percentage(uncertain['coverage'])} of {uncertain['images']} "
-        f"{_PHOTOS.get(uncertain['measured_on'], 'photos')}"
+        f"{PHOTOS_OF.get(uncertain['measured_on'], 'photos')}"
     )
 
 
@@ -53,7 +53,7 @@ def marks_line(metrics: Mapping[str, Any], measurement: str) -> str:
     """
     if metrics.get("unknown") is None or metrics.get("uncertain") is None:
         return ""
-    images, photos = metrics["images"], _PHOTOS.get(measurement, "photos")
+    images, photos = metrics["images"], PHOTOS_OF.get(measurement, "photos")
     line = f"unknown: {metrics['unknown']} of {images} {photos}; uncertain: {metrics['uncertain']} of {images}"
     accuracy = metrics.get("accepted_accuracy")
     return line if accuracy is None else f"{line}; {_percentage(accuracy)} of the other {metrics['accepted']} correct"

@@ -18,9 +18,9 @@ from model.config import LATEST, is_model_name
 from model.durable import to_json
 from model.errors import ConfigError, ModelDamagedError, ModelError, ModelNotFoundError, NothingTrainedError
 from model.manifest_migration import read_manifest
+from model.measurements import leading_accuracy, leading_measurement
 from model.promotion import promoted_models
 from model.received import quoted
-from model.results import primary_measurement
 from model.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -253,7 +253,7 @@ def _read(directory: Path, stamp: Stamp) -> RegisteredModel:
         summary |= {
             "created": str(manifest["created"]),
             "classes": len(manifest["classes"]),
-            **_measured(manifest["metrics"]),
+            **_measured(manifest["metrics"], manifest["dataset"].get("folds") or 0),
         }
         files = tuple(manifest["files"])
         checksums = {path: record["sha256"] for path, record in manifest["files"].items()}
@@ -265,8 +265,16 @@ def _read(directory: Path, stamp: Stamp) -> RegisteredModel:
     return RegisteredModel(directory, stamp, summary.get("created", ""), files, to_json(summary), version)
 
 
-def _measured(metrics: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Accuracy and macro-F1 of the most reliable measurement."""
-    split = primary_measurement(name for name, values in metrics.items() if values)
-    values = metrics[split] if split else {}
-    return {"accuracy": values.get("accuracy"), "macro_f1": values.get("macro_f1"), "measured_by": split}
+def _measured(metrics: dict[str, dict[str, Any]], folds: int) -> dict[str, Any]:
+    """Accuracy and macro-F1 with their intervals, of the evaluation that says most about new images."""
+    metrics = {name: values for name, values in metrics.items() if values}
+    leading, accuracy = leading_measurement(metrics, folds), leading_accuracy(metrics, folds)
+    values = metrics[leading] if leading else {}
+    return {
+        "accuracy": accuracy and accuracy.accuracy,
+        "accuracy_interval": accuracy and accuracy.interval,
+        "macro_f1": values.get("macro_f1"),
+        "macro_f1_interval": values.get("macro_f1_interval"),
+        "images": values.get("images"),
+        "measured_by": leading,
+    }

@@ -1,7 +1,7 @@
 """Data classes shared by the packages: samples, datasets, predictions, states of a training."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -15,11 +15,6 @@ if TYPE_CHECKING:
 
 Split = Literal["train", "val", "test"]
 SPLITS: tuple[Split, ...] = ("train", "val", "test")
-
-Measurement = Literal["test", "cross_validation", "val"]
-MEASUREMENTS: tuple[Measurement, ...] = ("test", "cross_validation", "val")
-"""Sources of the metrics of a model, the most reliable first: test images; all training images, each predicted by a
-head trained without it; validation images, which also selected the hyperparameters."""
 
 State = Literal["queued", "running", "done", "failed", "cancelled", "killed", "interrupted"]
 """State of a training.
@@ -42,12 +37,6 @@ UNITS = {
     "verify": "kB",
 }
 """Unit of the steps of a phase; other phases count steps without a unit."""
-
-
-def primary_measurement(measured: Iterable[str]) -> Measurement | None:
-    """The most reliable of the given measurements; None if none of them is known."""
-    available = set(measured)
-    return next((name for name in MEASUREMENTS if name in available), None)
 
 
 SECONDS_LEFT = "eta_seconds"

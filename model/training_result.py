@@ -10,7 +10,7 @@ from model.config import TrainConfig, non_default_options
 
 # They say which training this is, not how a model is made.
 _OF_ONE_TRAINING = ("name", "resume", "queue", "auto_resume", "preset", "tune_minutes", "tune_backbones")
-_SUMMARY = ("images", "accuracy", "accuracy_interval", "macro_f1")
+_SUMMARY = ("images", "accuracy", "accuracy_interval", "macro_f1", "macro_f1_interval")
 _MARKS = ("unknown", "uncertain", "accepted", "accepted_accuracy")
 
 
@@ -142,8 +142,8 @@ class TrainingResult:
     Attributes:
         model: the name of the model.
         path: the folder of the model.
-        metrics: `val`, and `test` or `cross_validation` -> images, accuracy with its 95 % interval, macro_f1, and the
-            numbers of images marked as unknown and as uncertain, of the others, and their accuracy.
+        metrics: `val`, and `test` or `cross_validation` -> images, accuracy and macro_f1 with their 95 % intervals, and
+            the numbers of images marked as unknown and as uncertain, of the others, and their accuracy.
         marks: what the marks unknown and uncertain mean for this model, a sentence each.
         warnings: problems of the dataset and of the training, a sentence each.
         seconds: the duration of the training.

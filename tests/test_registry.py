@@ -65,6 +65,7 @@ def test_summaries_describe_the_models_newest_first(workspace: Workspace, add_mo
     names = {summary["name"]: summary for summary in registry.summaries(workspace)}
     assert list(names) == ["b", "a", "damaged"]
     measured = {"accuracy": 0.9, "macro_f1": None, "measured_by": "test"}
+    measured |= dict.fromkeys(("accuracy_interval", "images", "macro_f1_interval"))
     assert names["a"] == {"name": "a", "created": OLD, "classes": 3} | measured
     assert names["b"]["accuracy"] is None
     assert "manifest.json" in names["damaged"]["problem"]

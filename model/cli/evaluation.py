@@ -23,6 +23,9 @@ from model.storage.copies import output_file
 if TYPE_CHECKING:
     from model.evaluation.dataset_evaluation import EvaluationResult
 
+# Width of a metric with its number of photos and its interval.
+_COLUMN = 30
+
 
 @click.command()
 @click.argument("model", metavar="MODEL")
@@ -69,7 +72,7 @@ def _lines(result: "EvaluationResult") -> list[str]:
         f"  {accuracy_line(metrics)}",
         f"  {marks_line(metrics, result.split)}",
         "",
-        f"  {'class':<{width}}  precision  recall     f1  images",
+        f"  {'class':<{width}}  {'precision':>{_COLUMN}}  {'recall':>{_COLUMN}}  {'F1':>{_COLUMN}}",
         *(_class_line(row, width) for row in metrics["per_class"]),
         *(f"Not read: {item.name}: {item.reason}" for item in result.unreadable),
         *(f"Warning: {warning}." for warning in result.warnings),
@@ -77,5 +80,12 @@ def _lines(result: "EvaluationResult") -> list[str]:
 
 
 def _class_line(row: dict[str, Any], width: int) -> str:
-    numbers = f"{row['precision']:9.3f}  {row['recall']:6.3f}  {row['f1']:5.3f}  {row['support']:6}"
-    return f"  {row['class']:<{width}}  {numbers}"
+    counts = {"precision": f" of {row['predicted']}", "recall": f" of {row['support']}", "f1": ""}
+    cells = (_class_cell(row[metric], row[f"{metric}_interval"], count) for metric, count in counts.items())
+    return f"  {row['class']:<{width}}  {'  '.join(cells)}"
+
+
+def _class_cell(value: float, interval: list[float] | None, count: str) -> str:
+    """A metric of a class with its number of photos and 95 % interval, such as `0.900 of 20 (0.699 to 0.972)`."""
+    text = f"{value:.3f}{count} ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "no photos"
+    return f"{text:>{_COLUMN}}"

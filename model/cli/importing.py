@@ -3,8 +3,8 @@
 import click
 
 from model.cli.options import current_workspace, json_option, workspace_option
-from model.cli.output import accuracy_line, print_json, progress_display
-from model.results import primary_measurement
+from model.cli.output import print_json, progress_display
+from model.measurements import leading_accuracy
 from model.training_result import ImportResult
 
 
@@ -42,7 +42,7 @@ def _lines(result: ImportResult) -> list[str]:
     lines.append(f"  {result.backbone}, {result.classes} classes, photos of {size} by {size} pixels")
     if result.max_difference is not None:
         lines.append(f"  maximum difference in probability from the original network: {result.max_difference:.1e}")
-    judged = primary_measurement(result.metrics)
-    if judged:
-        lines.append(f"  {judged}, measured by the original training: {accuracy_line(result.metrics[judged])}")
+    accuracy = leading_accuracy(result.metrics)
+    if accuracy is not None:
+        lines.append(f"  measured by the original training: accuracy {accuracy}")
     return lines

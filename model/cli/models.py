@@ -7,12 +7,12 @@ from typing import Any
 import click
 
 from model.cli.options import current_workspace, json_option, workspace_option
-from model.cli.output import accuracy_line, format_percentage, print_json
+from model.cli.output import accuracy_line, print_json
 from model.cli.trainings import cancel_training, training_line, training_row, watch_training
 from model.errors import ConfigError, ModelDamagedError
+from model.measurements import PHOTOS_OF
 from model.promotion import promote, roll_back
 from model.registry import Registry, find_bundle, model_names, remove_bundle
-from model.results import primary_measurement
 from model.runs import interrupted_trainings, remove_interrupted, unfinished_trainings
 from model.workspace import Workspace
 
@@ -173,18 +173,19 @@ def _row(workspace: Workspace, name: str) -> dict[str, Any]:
         manifest = find_bundle(workspace, name).manifest
     except ModelDamagedError as error:
         return {"name": name, "status": "damaged", "message": error.message}
-    judged = primary_measurement(manifest.metrics)
-    measured = manifest.metrics[judged] if judged else {}
+    measured = manifest.leading_metrics
     return {
         "name": name,
         "status": "whole",
         "created": manifest.created,
         "backbone": manifest.backbone,
         "classes": len(manifest.classes),
-        "measured_by": judged,
-        "accuracy": measured.get("accuracy"),
-        "accuracy_interval": measured.get("accuracy_interval"),
+        "measured_by": manifest.leading_measurement,
+        "images": measured.get("images"),
+        "accuracy": manifest.accuracy and manifest.accuracy.accuracy,
+        "accuracy_interval": manifest.accuracy and manifest.accuracy.interval,
         "macro_f1": measured.get("macro_f1"),
+        "macro_f1_interval": measured.get("macro_f1_interval"),
     }
 
 
@@ -193,7 +194,6 @@ def _described(row: dict[str, Any]) -> str:
         return f"damaged: {row['message']}"
     accuracy = "accuracy not measured"
     if row["accuracy"] is not None:
-        f1 = "not measured" if row["macro_f1"] is None else f"{row['macro_f1']:.3f}"
-        accuracy = f"accuracy {format_percentage(row['accuracy'])}, macro-F1 {f1} by {row['measured_by']}"
+        accuracy = accuracy_line(row, PHOTOS_OF[row["measured_by"]])
     promoted = ", promoted: this is latest" if row["promoted"] else ""
     return f"{row['backbone']}, {row['classes']} classes, {accuracy}, {row['created']}{promoted}"

@@ -4,7 +4,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import click
 
 from model import durable
 from model.addresses import redact_logs
+from model.measurements import with_interval
 from model.results import SECONDS_LEFT, Progress
 from model.storage.interface import DOWNLOAD, UPLOAD, VERIFY
 
@@ -119,19 +120,23 @@ def _time_left(metrics: dict[str, float]) -> str:
     return f"({metrics[SECONDS_LEFT]:.0f} s left)" if metrics.get(SECONDS_LEFT, 0.0) > 0 else ""
 
 
-def format_percentage(value: float, interval: list[float] | tuple[float, float] | None = None) -> str:
-    """Format a fraction in [0, 1] as a percentage, with its 95 % interval if given."""
-    text = f"{100 * value:.1f} %"
-    return f"{text} (95 % interval {100 * interval[0]:.1f} to {100 * interval[1]:.1f})" if interval else text
+def format_percentage(value: float) -> str:
+    """Format a fraction in [0, 1] as a percentage."""
+    return f"{100 * value:.1f} %"
 
 
-def accuracy_line(metrics: dict[str, Any]) -> str:
-    """Format accuracy with its interval, macro-F1 and number of images; the last two may be missing after an import."""
-    parts = [f"accuracy {format_percentage(metrics['accuracy'], metrics.get('accuracy_interval'))}"]
-    parts.append(f"macro-F1 {metrics['macro_f1']:.3f}" if "macro_f1" in metrics else "macro-F1 not measured")
-    if "images" in metrics:
-        parts.append(f"{metrics['images']} images")
-    return ", ".join(parts)
+def accuracy_line(metrics: Mapping[str, Any], photos: str = "photos") -> str:
+    """Format accuracy and macro-F1 with their intervals and the number of images, as far as they were measured.
+
+    Args:
+        metrics: `images`, `accuracy`, `macro_f1` and their intervals.
+        photos: name of the images, for example `test photos`.
+    """
+    images = f" of {metrics['images']:,} {photos}" if metrics.get("images") is not None else ""
+    f1 = metrics.get("macro_f1")
+    accuracy = with_interval(metrics["accuracy"], metrics.get("accuracy_interval"), images)
+    macro_f1 = "not measured" if f1 is None else with_interval(f1, metrics.get("macro_f1_interval"))
+    return f"accuracy {accuracy}, macro-F1 {macro_f1}"
 
 
 def table_console() -> "Console":

@@ -1,12 +1,13 @@
 """Results of trainings and searches as text for a terminal."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import click
 
 from model.cli.output import accuracy_line, format_percentage, table_console
 from model.marks import marks_line
-from model.results import primary_measurement
+from model.measurements import PHOTOS_OF, Measurement, leading_measurement, measured_accuracies
 from model.training_result import ImportResult, TrainingResult, Tuning
 
 
@@ -23,10 +24,10 @@ def training_lines(result: TrainingResult) -> list[str]:
     lines += [f"{remark[0].upper()}{remark[1:]}" for remark in result.remarks]
     verb = "Imported" if isinstance(result, ImportResult) else "Trained"
     lines.append(f"{verb} {result.model} in {result.seconds:.0f} s: {result.path}")
-    for measurement, metrics in result.metrics.items():
-        lines.append(f"  {measurement}: {accuracy_line(metrics)}")
+    for measurement, metrics in _leading_first(result.metrics):
+        lines.append(f"  {accuracy_line(metrics, PHOTOS_OF[measurement])}")
     lines += [f"  {sentence}" for sentence in result.marks]
-    judged = primary_measurement(result.metrics)
+    judged = leading_measurement(result.metrics)
     if judged and (line := marks_line(result.metrics[judged], judged)):
         lines.append(f"  {line}")
     if result.upload is not None:
@@ -34,6 +35,12 @@ def training_lines(result: TrainingResult) -> list[str]:
     if result.mlflow is not None:
         lines.append(f"  MLflow: {result.mlflow.url}")
     return lines
+
+
+def _leading_first(metrics: Mapping[str, dict[str, Any]]) -> list[tuple[Measurement, dict[str, Any]]]:
+    """The evaluations, the one that says most about new photos first; those without accuracy are left out."""
+    leading = leading_measurement(metrics)
+    return [(name, metrics[name]) for name in sorted(measured_accuracies(metrics), key=lambda name: name != leading)]
 
 
 def show_tuning(tuning: Tuning) -> None:

@@ -1,12 +1,14 @@
 """Most confident errors: often wrong labels, or a systematic confusion."""
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 
 from model.dataset.images import read_content
 from model.errors import ImageError
 from model.evaluation.evaluate import Evaluation
+from model.measurements import MEASUREMENTS, Measurement
 from model.serving.prediction_figure import overlay_activation
 from model.serving.predictor import Predictor
 
@@ -23,6 +25,7 @@ class ConfidentError:
         true_probability, predicted_probability: their calibrated probabilities, in [0, 1].
         image: the network input, uint8 (height, width, 3).
         overlay: the same with the class activation map of `predicted` laid over it, uint8 (height, width, 3).
+        measurement: the evaluation that made the prediction.
     """
 
     name: str
@@ -32,35 +35,48 @@ class ConfidentError:
     predicted_probability: float
     image: np.ndarray
     overlay: np.ndarray
+    measurement: Measurement = "test"
 
 
 def find_confident_errors(
-    evaluation: Evaluation, predictor: Predictor, limit: int = MAX_ERRORS
+    evaluations: Mapping[Measurement, Evaluation], predictor: Predictor, limit: int = MAX_ERRORS
 ) -> tuple[ConfidentError, ...]:
     """Incorrect predictions, at most `limit`, the most confident first; each image is read again.
 
+    Those on test images and of cross-validation are taken together; those on validation images only without either.
     An image that can no longer be read is skipped.
     """
     found: list[ConfidentError] = []
-    for row in _errors_by_confidence(evaluation):
+    for name, row in _errors_by_confidence(evaluations):
         if len(found) == limit:
             break
         try:
-            image = predictor.decode(read_content(evaluation.samples[row].path))
+            image = predictor.decode(read_content(evaluations[name].samples[row].path))
         except ImageError:
             continue
-        found.append(_explain(evaluation, row, image, predictor))
+        found.append(_explain(name, evaluations[name], row, image, predictor))
     return tuple(found)
 
 
-def _errors_by_confidence(evaluation: Evaluation) -> list[int]:
-    predicted, confidence = evaluation.probabilities.argmax(axis=1), evaluation.probabilities.max(axis=1)
-    incorrect = np.flatnonzero(predicted != evaluation.labels)
-    order: list[int] = incorrect[np.argsort(-confidence[incorrect], kind="stable")].tolist()
-    return order
+def evaluations_with_errors(evaluations: Mapping[Measurement, Evaluation]) -> tuple[Measurement, ...]:
+    """The evaluations whose errors a report shows: test images and cross-validation, or else validation images."""
+    independent = tuple(name for name in MEASUREMENTS if name in evaluations and name != "val")
+    return independent or tuple(evaluations)
 
 
-def _explain(evaluation: Evaluation, row: int, image: np.ndarray, predictor: Predictor) -> ConfidentError:
+def _errors_by_confidence(evaluations: Mapping[Measurement, Evaluation]) -> list[tuple[Measurement, int]]:
+    """The evaluation and the row of each incorrect prediction."""
+    errors: list[tuple[float, Measurement, int]] = []
+    for name in evaluations_with_errors(evaluations):
+        probabilities = evaluations[name].probabilities
+        incorrect = np.flatnonzero(probabilities.argmax(axis=1) != evaluations[name].labels)
+        errors += [(float(probabilities[row].max()), name, int(row)) for row in incorrect]
+    return [(name, row) for _, name, row in sorted(errors, key=lambda error: -error[0])]
+
+
+def _explain(
+    name: Measurement, evaluation: Evaluation, row: int, image: np.ndarray, predictor: Predictor
+) -> ConfidentError:
     probabilities, label = evaluation.probabilities[row], int(evaluation.labels[row])
     predicted = int(probabilities.argmax())
     return ConfidentError(
@@ -71,4 +87,5 @@ def _explain(evaluation: Evaluation, row: int, image: np.ndarray, predictor: Pre
         predicted_probability=float(probabilities[predicted]),
         image=image,
         overlay=overlay_activation(image, predictor.activation_maps(image)[..., predicted]),
+        measurement=name,
     )

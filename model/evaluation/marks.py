@@ -7,7 +7,7 @@ import numpy as np
 
 from model.evaluation.calibration import MIN_FOR_THRESHOLD, confidence_threshold, thresholds_by_class
 from model.evaluation.unknown import FALSE_ALARM_RATE, MIN_DISTANCES, distance_threshold, is_extrapolated
-from model.results import Measurement
+from model.measurements import Measurement
 from model.serving.judgement import Judgement, judge
 
 

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from model.errors import DatasetError
-from model.evaluation.resampling import effective_fraction, percentile_interval, resample, wilson_interval
+from model.evaluation.resampling import percentile_interval, resample
+from model.measurements import effective_fraction, wilson_interval
 
 CALIBRATION_BINS = 15
 TOP = 5
@@ -47,8 +48,9 @@ def evaluate_predictions(
         `<metric>_interval`: [low, high] of each of these four, 95 %: by Wilson's score for fractions, by bootstrap
         for means over classes; see `model.evaluation.resampling`.
         `expected_calibration_error`: see `expected_calibration_error`.
-        `per_class`: for each class, in order: `class`, `precision`, `recall`, `f1`, `support`. The precision of a
-        class that was never predicted and the recall of a class without images are 0.
+        `per_class`: for each class, in order: `class`, `precision`, `recall`, `f1`, each with its `<metric>_interval`
+        (None where nothing was measured), `support` and `predicted`, the images of the class and those predicted as
+        it. The precision of a class that was never predicted and the recall of a class without images are 0.
         `confusion_matrix`: counts; rows are true classes, columns predicted classes.
 
     Raises:
@@ -72,7 +74,7 @@ def evaluate_predictions(
         "balanced_accuracy": float(balanced_accuracy(counts)),
         "balanced_accuracy_interval": list(bootstrap_interval(matrix, balanced_accuracy, fraction=fraction)),
         "expected_calibration_error": expected_calibration_error(probabilities, labels),
-        "per_class": _per_class(matrix, classes),
+        "per_class": _per_class(matrix, classes, fraction),
         "confusion_matrix": matrix.tolist(),
     }
 
@@ -133,7 +135,7 @@ def bootstrap_interval(
         matrix: confusion matrix, int (classes, classes).
         metric: maps class counts to the metric.
         seed: equal seeds return equal intervals.
-        fraction: see `model.evaluation.resampling.effective_fraction`.
+        fraction: see `model.measurements.effective_fraction`.
     """
     images, correct = int(matrix.sum()), int(np.trace(matrix))
     if correct in (0, images):
@@ -209,17 +211,15 @@ def _mean_of_present(values: np.ndarray, occurrences: np.ndarray) -> np.ndarray:
     return (values * present).sum(axis=-1) / present.sum(axis=-1)
 
 
-def _per_class(matrix: np.ndarray, classes: Sequence[str]) -> list[dict[str, Any]]:
-    counts = _class_counts(matrix)
-    precision, recall = _ratio(counts.true_positives, counts.predicted), _ratio(counts.true_positives, counts.support)
-    f1 = _ratio(2 * counts.true_positives, counts.support + counts.predicted)
-    return [
-        {
-            "class": name,
-            "precision": float(precision[index]),
-            "recall": float(recall[index]),
-            "f1": float(f1[index]),
-            "support": int(counts.support[index]),
-        }
-        for index, name in enumerate(classes)
-    ]
+def _per_class(matrix: np.ndarray, classes: Sequence[str], fraction: float) -> list[dict[str, Any]]:
+    columns = zip(*(values.tolist() for values in dataclasses.astuple(_class_counts(matrix))), strict=True)
+    rows = []
+    for name, (hits, support, predicted) in zip(classes, columns, strict=True):
+        # F1 is the fraction of hits in the mean of the two numbers of images.
+        trials = {"precision": predicted, "recall": support, "f1": (support + predicted) / 2}
+        row: dict[str, Any] = {"class": name, "support": support, "predicted": predicted}
+        for metric, images in trials.items():
+            row[metric] = hits / images if images else 0.0
+            row[f"{metric}_interval"] = list(wilson_interval(hits * fraction, images * fraction)) if images else None
+        rows.append(row)
+    return rows

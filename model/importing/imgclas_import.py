@@ -26,7 +26,6 @@ from model.bundle import Manifest
 from model.dataset.listing import DATASET_FILES
 from model.dataset.lists import write_classes
 from model.errors import ExportError, ModelError
-from model.evaluation.resampling import wilson_interval
 from model.export.model_files import PARITY_LIMIT, Exported, compare_engines
 from model.features.onnx_session import FEATURES, PROBABILITIES
 from model.importing.bundle_import import Imported
@@ -35,6 +34,7 @@ from model.importing.imgclas import (
     TrainedFolder,
 )
 from model.importing.untrusted_keras import load_untrusted_network
+from model.measurements import wilson_interval
 from model.networks.network import DenseLayer
 from model.networks.onnx_export import attach_head, attach_hidden_layer, convert_backbone
 from model.provenance import installed_versions, utc_now

@@ -12,7 +12,7 @@ from model.bundle import Manifest
 from model.files.rendering import render
 from model.intensity import describe_intensity
 from model.marks import mark_sentences, marks_line
-from model.results import SPLITS, primary_measurement
+from model.results import SPLITS
 
 _ROWS = (("accuracy", "accuracy"), ("macro_f1", "macro-F1"), ("balanced_accuracy", "balanced accuracy"))
 _TOP5 = ("top5_accuracy", "top-5 accuracy")
@@ -52,8 +52,8 @@ def model_card(manifest: Manifest, about: About = NO_DESCRIPTION) -> str:
 
 def card_values(manifest: Manifest, about: About = NO_DESCRIPTION) -> dict[str, Any]:
     """Values of the templates of the card and of the child module."""
-    measured = primary_measurement(manifest.metrics)
-    metrics = manifest.metrics[measured] if measured else {}
+    measured, metrics = manifest.leading_measurement, manifest.leading_metrics
+    others = {name: accuracy for name, accuracy in manifest.accuracies.items() if name != measured}
     counts = manifest.dataset.get("counts") or {}
     return {
         "manifest": manifest,
@@ -62,6 +62,8 @@ def card_values(manifest: Manifest, about: About = NO_DESCRIPTION) -> dict[str, 
         "license": about.license,
         "summary": about.summary or summary_of(manifest),
         "measured_on": _MEASURED_ON[measured] if measured else "",
+        "accuracy": accuracy_sentence(manifest),
+        "other_accuracies": list(others.values()),
         "images": metrics.get("images"),
         "marks": mark_sentences(manifest.thresholds),
         "marks_line": marks_line(metrics, measured) if measured else "",
@@ -84,6 +86,13 @@ def summary_of(manifest: Manifest) -> str:
     classes = manifest.classes
     named = ", ".join(classes) if len(classes) <= 6 else f"{', '.join(classes[:5])} and {len(classes) - 5} more"
     return f"Classifies photos into {len(classes)} classes: {named}."
+
+
+def accuracy_sentence(manifest: Manifest) -> str:
+    """The accuracy with the number of photos and its 95 % interval: a sentence."""
+    if manifest.accuracy is None:
+        return "The accuracy of the model was not measured."
+    return f"Accuracy: {manifest.accuracy}."
 
 
 def _metrics(metrics: Mapping[str, Any], classes: int) -> list[dict[str, Any]]:

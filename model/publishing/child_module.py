@@ -22,7 +22,7 @@ from model.errors import ConfigError
 from model.files.checksums import file_sha256
 from model.files.rendering import docker_string, render
 from model.provenance import provenance_of, utc_today
-from model.publishing.card import model_card, summary_of
+from model.publishing.card import accuracy_sentence, model_card, summary_of
 from model.publishing.child_options import ChildOptions, check_options, check_weights, read_sample
 from model.serving.predictor import load_predictor
 
@@ -210,6 +210,7 @@ def _description(bundle: Bundle, summary: str) -> str:
     lines = [
         summary,
         f"Classes: {', '.join(manifest.classes)}.",
+        accuracy_sentence(manifest),
         f"A {manifest.backbone} network trained with Topgraft; it returns a probability for each class.",
     ]
     # Line breaks in a name would end the block in which the description is placed.

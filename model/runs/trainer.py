@@ -26,11 +26,12 @@ from model.evaluation.report.render import write_report
 from model.features.contact_sheet import draw_contact_sheet
 from model.features.views import views_of
 from model.marks import mark_sentences
+from model.measurements import Measurement
 from model.networks.tensorflow_import import import_tensorflow
 from model.provenance import installed_versions, write_job
 from model.publishing.card import model_card
 from model.publishing.upload import add_upload, check_upload
-from model.results import InputSpec, Measurement, Progress, no_progress, primary_measurement
+from model.results import InputSpec, Progress, no_progress
 from model.runs import Run, finished, resume_run, start_or_resume, wait_in_queue
 from model.runs.import_process import import_in_this_process
 from model.runs.status_file import StatusFile
@@ -327,7 +328,6 @@ class _Training:
         predictions.mkdir()
         for name, evaluation in evaluations.items():
             write_predictions(predictions / f"{name}.csv", evaluation)
-        judged = evaluations[primary_measurement(evaluations) or "val"]
         content = ReportContent(
             manifest,
             evaluations,
@@ -336,7 +336,7 @@ class _Training:
             verdict.rejected,
             verdict.leakage,
             (*verdict.warnings, *self.warnings(verdict, classifier, exported), *classifier.remarks),
-            find_confident_errors(judged, load_predictor(Bundle(self.bundle, manifest))),
+            find_confident_errors(evaluations, load_predictor(Bundle(self.bundle, manifest))),
             None if self.tuning is None else self.tuning.to_json(),
         )
         write_report(self.bundle / bundle_files.REPORT, content)

@@ -10,7 +10,8 @@ from scipy.special import softmax
 from model.evaluation.calibration import fit_temperature
 from model.evaluation.marks import fit_thresholds
 from model.evaluation.unknown import describe_held_out, out_of_fold_distances, reference_distances
-from model.results import Measurement, Sample
+from model.measurements import Measurement
+from model.results import Sample
 from model.serving.reference_features import ReferenceFeatures, build_reference_features
 from model.training.backbone import UsedBackbone
 from model.training.context import TrainingContext

@@ -4,7 +4,8 @@ import numpy as np
 
 from model.config import TrainConfig
 from model.evaluation.paired import PairedMetric
-from model.evaluation.resampling import percentile_interval, resample, wilson_interval
+from model.evaluation.resampling import percentile_interval, resample
+from model.measurements import wilson_interval
 from model.training_result import TuningRow
 from model.tuning.choice import RESAMPLES, Choice, choose
 from model.tuning.trials import Trial, Trials

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from model.cli.output import BarProgress, LineProgress, format_percentage, print_json
+from model.cli.output import BarProgress, LineProgress, accuracy_line, format_percentage, print_json
 
 
 class Clock:
@@ -71,6 +71,8 @@ def test_json_has_no_nan(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out) == {"loss": None, "name": "Köln"}
 
 
-def test_fractions_are_formatted_as_percentages_with_their_interval() -> None:
+def test_fractions_are_formatted_as_percentages_with_their_interval_and_photos() -> None:
     assert format_percentage(0.875) == "87.5 %"
-    assert format_percentage(0.875, [0.5, 1.0]) == "87.5 % (95 % interval 50.0 to 100.0)"
+    metrics = {"images": 8, "accuracy": 0.875, "accuracy_interval": [0.5, 1.0], "macro_f1": None}
+    expected = "accuracy 87.5 % of 8 test photos (95 % interval 50.0 to 100.0), macro-F1 not measured"
+    assert accuracy_line(metrics, "test photos") == expected

@@ -120,17 +120,38 @@ def mistaken(bundle: Bundle, engine: _ByBrightness, tmp_path: Path) -> Evaluatio
 
 
 def test_the_most_confident_errors_come_first(mistaken: Evaluation, bundle: Bundle, engine: _ByBrightness) -> None:
-    wrong = find_confident_errors(mistaken, Predictor(bundle, engine))
+    wrong = find_confident_errors({"test": mistaken}, Predictor(bundle, engine))
     assert [(answer.true, answer.predicted) for answer in wrong] == [("other", "dark"), ("other", "light")]
     assert wrong[0].predicted_probability > wrong[1].predicted_probability > 0.8
     assert wrong[0].true_probability == 0
     assert wrong[0].image.shape == wrong[0].overlay.shape == (32, 32, 3)
     assert wrong[0].image.dtype == wrong[0].overlay.dtype == np.uint8
-    assert len(find_confident_errors(mistaken, Predictor(bundle, engine), limit=1)) == 1
+    assert len(find_confident_errors({"test": mistaken}, Predictor(bundle, engine), limit=1)) == 1
+
+
+def test_errors_of_cross_validation_are_shown_with_those_of_the_test_set(
+    mistaken: Evaluation, bundle: Bundle, engine: _ByBrightness
+) -> None:
+    evaluations = {"val": mistaken, "test": _first(mistaken, 2), "cross_validation": mistaken}
+    errors = find_confident_errors(evaluations, Predictor(bundle, engine))
+    assert sorted(error.measurement for error in errors) == ["cross_validation", "cross_validation", "test"]
+    only_val = find_confident_errors({"val": mistaken}, Predictor(bundle, engine))
+    assert [error.measurement for error in only_val] == ["val", "val"]
+
+
+def _first(evaluation: Evaluation, images: int) -> Evaluation:
+    return dataclasses.replace(
+        evaluation,
+        samples=evaluation.samples[:images],
+        probabilities=evaluation.probabilities[:images],
+        labels=evaluation.labels[:images],
+    )
 
 
 def test_an_error_whose_image_is_missing_is_skipped(
     mistaken: Evaluation, bundle: Bundle, engine: _ByBrightness
 ) -> None:
     mistaken.samples[1].path.unlink()
-    assert [answer.predicted for answer in find_confident_errors(mistaken, Predictor(bundle, engine))] == ["light"]
+    assert [answer.predicted for answer in find_confident_errors({"test": mistaken}, Predictor(bundle, engine))] == [
+        "light"
+    ]

@@ -20,7 +20,8 @@ from model.evaluation.metrics import (
     macro_f1,
     reliability,
 )
-from model.evaluation.resampling import effective_fraction, resample, wilson_interval
+from model.evaluation.resampling import resample
+from model.measurements import effective_fraction, wilson_interval
 
 INTERVALS = ("accuracy", "top5_accuracy", "macro_f1", "balanced_accuracy")
 
@@ -39,12 +40,20 @@ def test_metrics_match_values_computed_by_hand() -> None:
     assert metrics["top5_accuracy"] == 1
     assert metrics["confusion_matrix"] == [[2, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
     f1 = [2 * 2 / (3 + 2), 2 * 1 / (2 + 2), 0.0, 0.0]
-    assert metrics["per_class"] == [
-        {"class": "class 0", "precision": 1.0, "recall": pytest.approx(2 / 3), "f1": f1[0], "support": 3},
-        {"class": "class 1", "precision": 0.5, "recall": 0.5, "f1": f1[1], "support": 2},
-        {"class": "class 2", "precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0},
-        {"class": "class 3", "precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0},
+    rows = metrics["per_class"]
+    assert [(row["class"], row["support"], row["predicted"]) for row in rows] == [
+        ("class 0", 3, 2),
+        ("class 1", 2, 2),
+        ("class 2", 0, 1),
+        ("class 3", 0, 0),
     ]
+    assert [row["precision"] for row in rows] == [1, 0.5, 0, 0]
+    assert [row["recall"] for row in rows] == pytest.approx([2 / 3, 1 / 2, 0, 0])
+    assert [row["f1"] for row in rows] == pytest.approx(f1)
+    assert rows[0]["precision_interval"] == list(wilson_interval(2, 2))
+    assert rows[0]["recall_interval"] == list(wilson_interval(2, 3))
+    assert rows[0]["f1_interval"] == list(wilson_interval(2, 2.5))
+    assert rows[2]["recall_interval"] is None and rows[3]["f1_interval"] is None
     assert metrics["macro_f1"] == pytest.approx(sum(f1) / 3)
     assert metrics["balanced_accuracy"] == pytest.approx((2 / 3 + 1 / 2) / 2)
     assert metrics["expected_calibration_error"] == pytest.approx(0.7 - 0.6)

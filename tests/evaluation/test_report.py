@@ -153,10 +153,19 @@ def test_without_a_test_split_validation_is_shown_with_a_warning() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wrong", "sentence"), [(0, "There are no errors"), (1, "1 of 24 photos is predicted incorrectly")]
+    ("wrong", "sentence"), [(0, "There are no errors"), (1, "1 of 24 test photos is predicted incorrectly")]
 )
 def test_the_errors_are_shown_if_there_are_any(wrong: int, sentence: str) -> None:
     assert sentence in _Page(render_report(_content(("a", "b", "c"), wrong=wrong))).text
+
+
+def test_cross_validation_of_many_photos_gives_the_headline_instead_of_a_small_test_set() -> None:
+    many, few = _content(("a", "b"), images=200, wrong=5), _content(("a", "b"), images=8)
+    evaluations = {"test": few.evaluations["test"], "cross_validation": many.evaluations["test"]}
+    text = " ".join(_Page(render_report(dataclasses.replace(few, evaluations=evaluations))).text.split())
+    assert "Measured by cross-validation on all 200 photos of the training" in text
+    assert "(100.0% of 8 photos" in text
+    assert "0 of 8 test photos and 5 of 200 photos in cross-validation are predicted incorrectly" in text
 
 
 def test_a_report_of_minimal_content() -> None:

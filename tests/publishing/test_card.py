@@ -21,7 +21,7 @@ def test_the_card_states_classes_metrics_with_intervals_data_and_limits(bundle: 
 def test_the_card_of_a_model_without_metrics_says_so(bundle: Bundle) -> None:
     unknown = dataclasses.replace(bundle.manifest, metrics={}, dataset={}, thresholds={}, train_config={}, versions={})
     card = model_card(unknown)
-    assert "The model was not evaluated." in card and "The training data is unknown." in card
+    assert "The accuracy of the model was not measured." in card and "The training data is unknown." in card
 
 
 def test_class_names_are_escaped(bundle: Bundle) -> None:

@@ -10,7 +10,7 @@ import pytest
 from model.config import TrainConfig, ignored_options
 from model.dataset.prepare import prepare_dataset
 from model.dataset.training_data import TrainingData
-from model.evaluation.resampling import wilson_interval
+from model.measurements import wilson_interval
 from model.results import Sample
 from model.runs.trainer import train
 from model.training.cross_validation import CrossValidation, FoldPlan, cross_validate, settled_out_of_fold

@@ -11,7 +11,7 @@ from model.dataset.verdict import Leakage, Rejected
 from model.errors import DatasetError
 from model.evaluation.confident_errors import ConfidentError
 from model.evaluation.evaluate import Evaluation
-from model.results import MEASUREMENTS, Measurement, primary_measurement
+from model.measurements import MEASUREMENTS, Measurement, leading_measurement
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,8 +21,8 @@ class ReportContent:
     Attributes:
         manifest: manifest of the model; its `files` may still be empty. The report shows its name, classes, settings,
             versions, temperature, `thresholds` and `dataset["counts"]` (split -> class -> images).
-        evaluations: on `test`, `cross_validation`, `val`, or several of these. The report shows the first of them
-            that is present in detail, and `val` with a warning.
+        evaluations: on `test`, `cross_validation`, `val`, or several of these. The report shows the
+            `model.measurements.leading_measurement` in detail, and `val` with a warning.
         history: rows of results.csv in order: phase, epoch, loss, accuracy, val_loss, val_accuracy, learning_rate,
             seconds, val_macro_f1. Numbers may be NaN.
         uncalibrated: as `evaluations` -> probabilities float (n, classes) of the same images in the same order, with
@@ -48,14 +48,15 @@ class ReportContent:
     tuning: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        if primary_measurement(self.evaluations) is None:
+        if not any(name in MEASUREMENTS for name in self.evaluations):
             names = ", ".join(MEASUREMENTS)
             raise DatasetError(f"report: expected an evaluation on one or several of {names}, received none.")
 
     @property
     def measurement(self) -> Measurement:
         """Name of the evaluation that the report shows in detail."""
-        name = primary_measurement(self.evaluations)
+        metrics: dict[str, dict[str, Any]] = {name: evaluation.metrics for name, evaluation in self.evaluations.items()}
+        name = leading_measurement(metrics)
         if name is None:
             raise AssertionError("a report needs an evaluation")
         return name

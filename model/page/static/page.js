@@ -15,7 +15,7 @@ const SECONDS_BETWEEN_CHECKS = { reachable: 15, unreachable: 3 };
 const MAX_BACKOFF = 16;
 const SECONDS_BETWEEN_ANNOUNCEMENTS = 1.5;
 const MAX_ANNOUNCED = 3;
-const MEASURED_BY = { test: "on test photos", cross_validation: "by cross-validation", val: "on validation photos" };
+const PHOTOS_OF = { test: "test photos", cross_validation: "photos in cross-validation", val: "validation photos" };
 const NOTHING_TRAINED = "No model is trained yet. Train one with: topgraft train --dataset FOLDER. This page waits for it.";
 
 const part = (id) => document.getElementById(id);
@@ -141,12 +141,18 @@ function listModels({ models: listed, latest }) {
   select.disabled = !latest;
 }
 
-function modelOption({ name, classes, accuracy, measured_by, problem }) {
+function modelOption({ name, classes, problem, ...measured }) {
   const facts = [`${classes} classes`];
-  if (typeof accuracy === "number") facts.push(`accuracy ${(100 * accuracy).toFixed(1)} % ${MEASURED_BY[measured_by] ?? ""}`.trim());
+  if (typeof measured.accuracy === "number") facts.push(accuracyText(measured));
   const option = new Option(problem ? `${name} (damaged)` : `${name} (${facts.join(", ")})`, name);
   option.disabled = Boolean(problem);
   return option;
+}
+
+function accuracyText({ accuracy, accuracy_interval: interval, images, measured_by }) {
+  const count = images === null || images === undefined ? "" : `${images} `;
+  const limits = interval ? `95 % interval ${interval.map((limit) => (100 * limit).toFixed(0)).join(" to ")}` : "interval unknown";
+  return `accuracy ${(100 * accuracy).toFixed(1)} % of ${count}${PHOTOS_OF[measured_by] ?? "photos"}, ${limits}`;
 }
 
 function missingModel(name) {

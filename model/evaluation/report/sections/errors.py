@@ -7,24 +7,40 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from model.evaluation.confident_errors import evaluations_with_errors
+from model.evaluation.evaluate import Evaluation
 from model.evaluation.report.content import ReportContent
+from model.measurements import PHOTOS_OF
 
 _THUMBNAIL = (200, 200)
 
 
 def values(content: ReportContent) -> dict[str, Any]:
     """Values of errors.html.jinja."""
-    evaluation = content.evaluation
+    evaluations = {name: content.evaluations[name] for name in evaluations_with_errors(content.evaluations)}
     shown = [
-        {**vars(error), "image": _data_uri(error.image), "overlay": _data_uri(error.overlay)}
+        {
+            **vars(error),
+            "photos": PHOTOS_OF[error.measurement],
+            "image": _data_uri(error.image),
+            "overlay": _data_uri(error.overlay),
+        }
         for error in content.confident_errors
     ]
     return {
-        "images": len(evaluation.labels),
-        "count": int((evaluation.probabilities.argmax(axis=1) != evaluation.labels).sum()),
+        "counts": [
+            {"count": _errors_of(evaluation), "images": len(evaluation.labels), "photos": PHOTOS_OF[name]}
+            for name, evaluation in evaluations.items()
+        ],
+        "count": sum(map(_errors_of, evaluations.values())),
         "errors": shown,
-        "out_of_fold": content.measurement == "cross_validation",
+        "out_of_fold": "cross_validation" in evaluations,
+        "several": len(evaluations) > 1,
     }
+
+
+def _errors_of(evaluation: Evaluation) -> int:
+    return int((evaluation.probabilities.argmax(axis=1) != evaluation.labels).sum())
 
 
 def _data_uri(image: np.ndarray) -> str:

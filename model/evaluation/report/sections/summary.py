@@ -6,17 +6,20 @@ from typing import Any
 from model.evaluation import charts
 from model.evaluation.metrics import TOP
 from model.evaluation.report.content import ReportContent
-from model.results import MEASUREMENTS, SPLITS, Measurement
+from model.measurements import MEASUREMENTS, Measurement
+from model.results import SPLITS
 
 
 def values(content: ReportContent) -> dict[str, Any]:
     """Values of summary.html.jinja."""
     manifest, metrics = content.manifest, content.evaluation.metrics
+    test = content.evaluations.get("test")
     counts = manifest.dataset.get("counts", {})
     return {
         "manifest": manifest,
         "images": sum(sum(counts.get(split, {}).values()) for split in SPLITS),
         "measurement": content.measurement,
+        "test": None if test is None else test.metrics,
         "metrics": metrics,
         "scores": _scores(metrics, len(manifest.classes)),
         "measurements": _measurements(content),
