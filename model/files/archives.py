@@ -22,6 +22,7 @@ from model.files.archive_limits import DATASET_LIMITS, UPLOAD_LIMITS, ArchiveLim
 from model.files.browsing import has_hidden_part
 from model.files.tar_members import decompressed, iter_tar_members
 from model.files.zip_members import as_stream, checked_infos, iter_zip_members, open_member, open_zip
+from model.files.zip_names import decode_name, name_of
 
 _SIGNATURE_BYTES = 512
 _LOCAL_HEADER, _LOCAL_LENGTH, _LOCAL_NAME = b"PK\x03\x04", slice(26, 28), 30
@@ -79,7 +80,7 @@ def first_name(beginning: bytes) -> str | None:
         if beginning.startswith(_LOCAL_HEADER):
             start, length = _LOCAL_NAME, int.from_bytes(beginning[_LOCAL_LENGTH], "little")
             name = beginning[start : start + length]
-            return name.decode() if name and len(name) == length else None
+            return decode_name(name, 0, b"") if name and len(name) == length else None
         decompress = next((new for begins, new in _DECOMPRESSORS.items() if beginning.startswith(begins)), None)
         content = decompress(beginning) if decompress else beginning
         with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as archive:
@@ -97,8 +98,8 @@ def iter_zip_images(
 ) -> Iterator[tuple[str, bytes]]:
     """Name and bytes of each file of a zip, one in memory at a time.
 
-    Folders, hidden files and what macOS adds (`__MACOSX/`) are skipped. Whether a file is an image is decided by the
-    decoder.
+    Folders, hidden files and files that systems add on their own (`model.files.browsing.is_hidden`) are skipped.
+    Whether another file is an image is decided by the caller.
 
     Args:
         content: bytes of the zip, its path, or an open file, which is left open.
@@ -162,7 +163,7 @@ def count_zip_files(content: Path | IO[bytes], limits: ArchiveLimits = DATASET_L
     with contextlib.suppress(ArchiveError, OSError), contextlib.ExitStack() as stack, explained_damage("the zip"):
         stream = stack.enter_context(as_stream(content))
         archive = stack.enter_context(open_zip(stream, "the zip", limits))
-        return sum(not info.is_dir() and not has_hidden_part(info.filename) for info in archive.infolist())
+        return sum(not info.is_dir() and not has_hidden_part(name_of(info)) for info in archive.infolist())
     return 0
 
 

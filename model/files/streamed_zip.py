@@ -15,13 +15,14 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from model.errors import ArchiveError
 from model.files.archive_limits import BLOCK, DATASET_LIMITS, ArchiveLimits, ByteBudget, MemberNames
+from model.files.zip_names import decode_name, extra_fields
 from model.received import quoted
 
 _HEADER = struct.Struct("<4s5H3I2H")
 _FILE_SIGNATURE, _DESCRIPTOR_SIGNATURE = b"PK\x03\x04", b"PK\x07\x08"
 _TABLE_SIGNATURES = (b"PK\x01\x02", b"PK\x05\x06", b"PK\x06\x06")
 _DESCRIPTOR, _ZIP64_DESCRIPTOR = struct.Struct("<4sI2I"), struct.Struct("<4sI2Q")
-_ENCRYPTED_FLAG, _DESCRIPTOR_FLAG, _UTF8_FLAG = 0x1, 0x8, 0x800
+_ENCRYPTED_FLAG, _DESCRIPTOR_FLAG = 0x1, 0x8
 _STORED, _DEFLATED = 0, 8
 _ZIP64_FIELD = 1
 # Size of a header whose ZIP64 field has the size.
@@ -119,26 +120,17 @@ def _read_header(stream: io.BufferedReader, label: str) -> _Header | None:
             f"{label}: expected another file or the table of contents, found neither: the zip is truncated."
         )
     _, _, flags, method, _, _, crc, _, size, name_bytes, extra_bytes = _HEADER.unpack(start)
-    name = stream.read(name_bytes).decode("utf-8" if flags & _UTF8_FLAG else "cp437", errors="replace")
-    extra = stream.read(extra_bytes)
+    raw_name, extra = stream.read(name_bytes), stream.read(extra_bytes)
+    name = decode_name(raw_name, flags, extra)
     if flags & _ENCRYPTED_FLAG or method not in (_STORED, _DEFLATED):
         raise ArchiveError(f"{label}: {quoted(name)} is encrypted, or compressed by another method than deflate.")
-    zip64_field = _zip64_field(extra)
+    # It begins with the uncompressed size.
+    zip64_field = next((content for kind, content in extra_fields(extra) if kind == _ZIP64_FIELD), None)
     if zip64_field and size == _SIZE_IN_ZIP64_FIELD:
         size = int.from_bytes(zip64_field[:8], "little")
     has_descriptor = bool(flags & _DESCRIPTOR_FLAG)
     known_size = None if has_descriptor and size == 0 else size
     return _Header(name, method, has_descriptor, zip64_field is not None, crc, known_size)
-
-
-def _zip64_field(extra: bytes) -> bytes | None:
-    """Content of the ZIP64 field, which begins with the uncompressed size; None if there is none."""
-    while len(extra) >= 4:
-        kind, length = struct.unpack_from("<2H", extra)
-        if kind == _ZIP64_FIELD:
-            return extra[4 : 4 + length]
-        extra = extra[4 + length :]
-    return None
 
 
 class _Content:

@@ -11,6 +11,7 @@ from typing import IO
 
 from model.errors import ArchiveError, ArchiveTooLargeError
 from model.files.archive_limits import BLOCK, ArchiveLimits, MemberNames
+from model.files.zip_names import name_of, warn_of_code_page
 from model.received import quoted
 
 # An entry of the table of contents has 46 bytes, its name and perhaps as much again in extra fields.
@@ -71,12 +72,14 @@ def checked_infos(archive: zipfile.ZipFile, names: MemberNames) -> list[tuple[st
         ArchiveError: a member is a link or a device, or `names` refuses it.
     """
     checked = []
+    warn_of_code_page(archive.infolist(), names.label)
     for info in archive.infolist():
+        written = name_of(info)
         file_type = stat.S_IFMT(info.external_attr >> 16)
-        is_folder = info.filename.endswith(("/", "\\")) or file_type == stat.S_IFDIR
+        is_folder = written.endswith(("/", "\\")) or file_type == stat.S_IFDIR
         if file_type not in (0, stat.S_IFREG, stat.S_IFDIR):
-            names.refuse(info.filename, "it is a link or a device")
-        name = names.add(info.filename, is_folder)
+            names.refuse(written, "it is a link or a device")
+        name = names.add(written, is_folder)
         if not is_folder:
             checked.append((name, info))
     return checked
