@@ -1,6 +1,7 @@
 """The folders of a dataset with their images, read once and without opening known images."""
 
 import dataclasses
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,8 @@ class Folder:
     Attributes:
         name: name of the folder, or of the folder that it stands for.
         path: path relative to the dataset; empty for the dataset itself.
-        images, others: its own files, as sorted paths relative to the dataset.
+        images, others: its own files, as sorted paths relative to the dataset. A hidden folder, which is not entered,
+            is among the others, with `/` at its end.
         folders: folders in it, sorted by name, without hidden ones.
         total: number of images in it and below.
     """
@@ -76,13 +78,25 @@ def _read(directory: Path, path: str, name: str, parents: frozenset[str]) -> Fol
     folders: list[Folder] = []
     for entry in _entries(directory) if real not in parents else ():
         relative = f"{path}/{entry.name}" if path else entry.name
-        if entry.is_dir():
-            if not is_hidden(entry.name):
+        if _is_folder(entry):
+            if is_hidden(entry.name):
+                others.append(f"{relative}/")
+            else:
                 folders.append(_read(directory / entry.name, relative, entry.name, parents | {real}))
         else:
             (images if is_image(directory / entry.name) else others).append(relative)
     total = len(images) + sum(folder.total for folder in folders)
     return Folder(name, path, tuple(images), tuple(others), tuple(folders), total)
+
+
+def _is_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_dir()
+    except OSError as error:
+        # A link that leads to itself is a file that cannot be read.
+        if error.errno == errno.ELOOP:
+            return False
+        raise
 
 
 def _entries(directory: Path) -> list["os.DirEntry[str]"]:

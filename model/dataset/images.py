@@ -5,6 +5,7 @@ Pixels are uint8 RGB in [0, 255] of shape (height, width, 3); a size is (height,
 
 import dataclasses
 import functools
+import stat
 from pathlib import Path
 from typing import NamedTuple
 
@@ -42,6 +43,13 @@ MAX_BYTES = 512 * 1024 * 1024
 # The resized channels, the RGB image, its bytes, and the array.
 _BYTES_PER_INPUT_PIXEL = 14
 # Memory of a decoding process: the largest file and its decoded image, twice; an outer net for wrong estimates.
+# Opening a named pipe waits for its writer, and a device may act when it is opened.
+_SPECIAL_FILES = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 _MAX_PROCESS_BYTES = 2 * (MAX_BYTES + MAX_DECODING_BYTES)
 
 DecodedImage = Image.Image | np.ndarray
@@ -187,10 +195,14 @@ def read_bytes(path: Path) -> bytes:
 
     Raises:
         ImageTooLargeError: the file has more than `MAX_BYTES` bytes.
+        ImageError: it is a named pipe, a socket or a device, which is not opened.
         OSError: the file cannot be read.
     """
-    if (length := path.stat().st_size) > MAX_BYTES:
-        raise ImageTooLargeError(f"expected an image of at most {MAX_BYTES:,} bytes, received {length:,}")
+    status = path.stat()
+    if kind := _SPECIAL_FILES.get(stat.S_IFMT(status.st_mode)):
+        raise ImageError(f"expected a regular file, received {kind}. Save its content to a file")
+    if status.st_size > MAX_BYTES:
+        raise ImageTooLargeError(f"expected an image of at most {MAX_BYTES:,} bytes, received {status.st_size:,}")
     return path.read_bytes()
 
 

@@ -11,6 +11,23 @@ from model.scratch import scratch_folder
 # Controls of the writing direction make a name look like another one.
 _DIRECTION_CONTROLS = frozenset(("LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"))
 
+# Files and folders that systems add on their own, besides those whose names begin with a dot. Thumbnails and deleted
+# photos in them are images by their content.
+_MADE_BY_SYSTEMS = frozenset(
+    {
+        # macOS, also on file servers
+        *("__macosx", "icon\r", "network trash folder", "temporary items", "thevolumesettingsfolder"),
+        # Windows
+        *("thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "$recycle.bin", "system volume information"),
+        # Synology and QNAP
+        *("@eadir", "#recycle", "#snapshot", "@tmp", "@recycle", "@recently-snapshot", "@transcode", "@__thumb"),
+        # other file servers and file systems
+        *("~snapshot", "lost+found", "_gsdata_"),
+    }
+)
+# Upper case only: `recycler` may be a class.
+_RECYCLE_BIN_OF_OLD_WINDOWS = "RECYCLER"
+
 
 def folders_in(root: Path) -> list[Path]:
     """Folders in a folder, sorted by name, without hidden ones."""
@@ -65,8 +82,11 @@ def _has_link_loop(folder: Path, parents: frozenset[str] = frozenset()) -> bool:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file is hidden, or a metadata file of macOS."""
-    return name.startswith(".") or name == "__MACOSX"
+    """Whether a file or folder is hidden, or is one that systems add on their own, such as `Thumbs.db` or `@eaDir`.
+
+    Folders of notebooks, version control and snapshots (`.ipynb_checkpoints`, `.git`, `.snapshot`) are hidden.
+    """
+    return name.startswith(".") or name == _RECYCLE_BIN_OF_OLD_WINDOWS or name.lower() in _MADE_BY_SYSTEMS
 
 
 def has_hidden_part(path: str) -> bool:

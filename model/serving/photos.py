@@ -1,22 +1,23 @@
 """Photos in files, folders, zips and lists of paths, and their predictions."""
 
-import codecs
-import os
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from model.config import PredictConfig
-from model.dataset.images import IMAGE_SUFFIXES, read_content
-from model.errors import ArchiveError, ConfigError, ImageError
+from model.dataset.image_files import is_image_member
+from model.dataset.images import read_content
+from model.errors import ArchiveError, ImageError
 from model.files.archive_limits import DATASET_LIMITS
 from model.files.archives import count_zip_files, iter_zip_images
-from model.files.browsing import files_below, printable
+from model.files.browsing import name_some, printable
 from model.results import Prediction, Progress, no_progress
+from model.serving.photo_files import find_photo_files, is_zip
 from model.serving.predictor import Predictor
 
-LIST_SUFFIX = ".txt"
+log = logging.getLogger(__name__)
 
 
 class Photos:
@@ -25,23 +26,27 @@ class Photos:
     Attributes:
         answered: name -> number of its predictions so far; as many photos of this name are skipped.
         unreadable: after the iteration, the files that could not be opened, with the errors.
+        passed_over: after the iteration, names of the files and folders that are no photos: hidden or made by a system,
+            or without the content and the suffix of an image.
     """
 
     def __init__(self, paths: Sequence[Path], name_of: Callable[[Path], str] = str) -> None:
         self._name_of = name_of
-        self._files = [file for path in paths for file in _files_of(path)]
+        self._files, self._others = find_photo_files(paths)
         self.answered: Counter[str] = Counter()
         self.unreadable: list[Prediction] = []
+        self.passed_over: list[str] = []
 
     def __iter__(self) -> Iterator[tuple[str, bytes]]:
         """Read the photos in the order given, those of a folder by name."""
         self.unreadable.clear()
+        self.passed_over = [printable(self._name_of(path)) for path in self._others]
         self._left = self.answered.copy()
         for path in self._files:
             # A name that is not UTF-8 could not be written to any answer.
             name = printable(self._name_of(path))
             try:
-                if path.suffix.lower() == ".zip":
+                if is_zip(path):
                     yield from self._zipped(path, name)
                 elif not self._has_answer(name):
                     yield name, read_content(path)
@@ -52,12 +57,14 @@ class Photos:
 
     def __len__(self) -> int:
         """Estimated number of photos; those in a zip are counted by its table of contents."""
-        return sum(count_zip_files(path) or 1 if path.suffix.lower() == ".zip" else 1 for path in self._files)
+        return sum(count_zip_files(path) or 1 if is_zip(path) else 1 for path in self._files)
 
     def _zipped(self, path: Path, name: str) -> Iterator[tuple[str, bytes]]:
         photos = iter_zip_images(path, DATASET_LIMITS, lambda entry, reason: self._leave_out(f"{name}/{entry}", reason))
         for entry, content in photos:
-            if not self._has_answer(f"{name}/{entry}"):
+            if not is_image_member(entry, content):
+                self.passed_over.append(f"{name}/{entry}")
+            elif not self._has_answer(f"{name}/{entry}"):
                 yield f"{name}/{entry}", content
 
     def _leave_out(self, name: str, reason: str) -> None:
@@ -81,6 +88,12 @@ def predict_photos(
         rate = (done - before) / max(time.monotonic() - start, 1e-9)
         progress("predict", done, max(done, total), images_per_second=rate)
     yield from photos.unreadable
+    if photos.passed_over:
+        log.info(
+            "passed over %d files and folders that are not photos: %s",
+            len(photos.passed_over),
+            name_some(photos.passed_over),
+        )
 
 
 def refuse_unreadable(predictions: Sequence[Prediction]) -> None:
@@ -94,21 +107,3 @@ def refuse_unreadable(predictions: Sequence[Prediction]) -> None:
         raise ImageError(
             f"expected at least one photo, found none that can be read.{listed or ' The folders hold no photos.'}"
         )
-
-
-def _files_of(path: Path, lists: tuple[Path, ...] = ()) -> list[Path]:
-    """Files at a path: itself, those of a folder, or those of a list; `lists` are the lists that contain the path."""
-    if path.suffix.lower() == LIST_SUFFIX and path.is_file():
-        resolved = path.resolve()
-        if resolved in lists:
-            raise ConfigError(
-                f"{path}: expected a list of photos, received a list that includes itself. Remove its name from it."
-            )
-        # Paths are bytes to the system, and may be in any encoding; editors of Windows begin a text with a mark.
-        content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
-        lines = [os.fsdecode(line.strip(b"\r")) for line in content.split(b"\n")]
-        return [file for line in lines if line.strip() for file in _files_of(path.parent / line, (*lists, resolved))]
-    if not path.is_dir():
-        return [path]
-    suffixes = IMAGE_SUFFIXES | {".zip"}
-    return sorted(file for file in files_below(path) if file.suffix.lower() in suffixes and file.is_file())

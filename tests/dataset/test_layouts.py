@@ -124,7 +124,7 @@ def test_other_files_in_class_folders_are_counted_and_skipped(tmp_path: Path) ->
     listing = find_layout(tmp_path)
     assert listing.classes == ("a", "b")
     assert [name for name, _ in names_of(tmp_path)] == ["a/1.JPG", "b/deep/x.jpg", "b/no suffix", "b/text.jpg"]
-    assert set(listing.ignored) == {"a/Thumbs.db", "b/._x.jpg", "README.txt", "loose.jpg"}
+    assert set(listing.ignored) == {"a/Thumbs.db", "b/._x.jpg", "README.txt", "loose.jpg", ".git/", "__MACOSX/"}
     assert any("empty" in warning for warning in listing.warnings)
     assert any("loose.jpg" in warning for warning in listing.warnings)
 
