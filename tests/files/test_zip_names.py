@@ -17,9 +17,9 @@ UTF8_FLAG = 0x800
 CONTENT = b"content"
 
 
-def unicode_path(name: str, of: bytes, version: int = 1) -> bytes:
-    """Info-ZIP's field with a UTF-8 name, for the member with the raw name `of`."""
-    content = struct.pack("<BI", version, zlib.crc32(of)) + name.encode()
+def unicode_path(name: str, raw: bytes, version: int = 1) -> bytes:
+    """Info-ZIP's field with a UTF-8 name, for the member with the raw name `raw`."""
+    content = struct.pack("<BI", version, zlib.crc32(raw)) + name.encode()
     return struct.pack("<2H", 0x7075, len(content)) + content
 
 
