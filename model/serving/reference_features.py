@@ -65,6 +65,10 @@ class ReferenceFeatures:
     def _whitened(self) -> np.ndarray:
         return self.vectors if self.whitening is None else _products(self.vectors, self.whitening)
 
+    @functools.cached_property
+    def _squares(self) -> np.ndarray:
+        return np.asarray((self._whitened**2).sum(axis=1))
+
     def distances(self, features: np.ndarray) -> np.ndarray:
         """Distance of each image from each training image.
 
@@ -84,7 +88,8 @@ class ReferenceFeatures:
     def projected_distances(self, vectors: np.ndarray) -> np.ndarray:
         """Distances, see `distances`, of vectors returned by `project`."""
         whitened = vectors if self.whitening is None else _products(vectors, self.whitening)
-        return _distances(whitened, self._whitened)
+        squares = (whitened**2).sum(axis=1)[:, None] + self._squares
+        return np.sqrt(np.maximum(squares - 2 * _products(whitened, self._whitened), 0))
 
     def components(self, vectors: np.ndarray) -> np.ndarray | None:
         """Projected vectors along the directions: float32 (m, components), or None if there are no directions."""
@@ -217,12 +222,6 @@ def _normalize(features: np.ndarray, power: float = 1.0) -> np.ndarray:
     if power != 1.0:
         values = np.sign(values) * np.abs(values) ** np.float32(power)
     return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
-
-
-def _distances(vectors: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Euclidean distances between vectors: float32 (m, n)."""
-    squares = (vectors**2).sum(axis=1)[:, None] + (others**2).sum(axis=1)
-    return np.sqrt(np.maximum(squares - 2 * _products(vectors, others), 0))
 
 
 def _products(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
