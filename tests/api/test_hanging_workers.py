@@ -129,7 +129,7 @@ def test_a_client_that_hangs_up_frees_its_decoding_process(server: Server) -> No
     with socket.create_connection((str(address.hostname), int(address.port or 0)), timeout=30) as connection:
         part = b'--xx\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n'
         body = part + BOMB + b"\r\n--xx--\r\n"
-        head = f"POST {address.path}/predict/ HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+        head = f"POST {address.path}/predict/ HTTP/1.1\r\nHost: {address.netloc}\r\nContent-Length: {len(body)}\r\n"
         connection.sendall(f"{head}Content-Type: multipart/form-data; boundary=xx\r\n\r\n".encode() + body)
         [decoder] = wait_until(lambda: _decoding(server), 30)
     wait_until(lambda: not decoder.is_running(), 10)
