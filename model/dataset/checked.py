@@ -1,14 +1,17 @@
 """Checks of a dataset as in a training: find or download it, decode its images, check and split them."""
 
+import contextlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from model.config import TrainConfig
+from model.dataset.given_names import errors_name
 from model.dataset.prepare import prepare_dataset
 from model.dataset.verdict import Verdict
 from model.results import Progress, no_progress
 from model.scratch import scratch_folder
 from model.storage.copies import dataset_folder
+from model.storage.places import is_remote
 from model.workspace import Workspace
 
 
@@ -32,4 +35,6 @@ def checked_dataset(
         scratch_folder("check") as work_directory,
         dataset_folder(workspace, config.dataset, user, progress) as source,
     ):
-        yield prepare_dataset(source, config, work_directory, progress)
+        with errors_name(config.dataset, source) if is_remote(config.dataset) else contextlib.nullcontext():
+            verdict = prepare_dataset(source, config, work_directory, progress)
+        yield verdict

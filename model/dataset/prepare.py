@@ -10,10 +10,12 @@ import numpy as np
 
 from model.config import TrainConfig
 from model.dataset import checks, duplicates
+from model.dataset.given_names import errors_name, verdict_named
 from model.dataset.inspection import Inspection, inspect_images
 from model.dataset.intensity_finding import find_intensity
 from model.dataset.layouts import find_layout
 from model.dataset.listing import LayoutOptions, Listing
+from model.dataset.similar_names import similar_classes
 from model.dataset.splits import split_samples
 from model.dataset.verdict import Kinship, Leakage, Rejected, Verdict, write_dataset_files
 from model.files.archives import is_archive, unpack_archive
@@ -51,10 +53,15 @@ def prepare_dataset(
         DatasetError: the dataset cannot be used for training; the message lists all problems.
         ArchiveError: the archive is damaged or unsafe.
     """
-    folder = source
-    if is_archive(source):
-        folder = unpack_archive(source, work_directory / _UNPACKED)
+    if not is_archive(source):
+        return _prepare_folder(source, config, progress)
+    folder = unpack_archive(source, work_directory / _UNPACKED)
+    with errors_name(str(source), folder):
         verify_unpacked(folder)
+        return verdict_named(_prepare_folder(folder, config, progress), str(source), folder)
+
+
+def _prepare_folder(folder: Path, config: TrainConfig, progress: Progress) -> Verdict:
     listing = find_layout(folder, LayoutOptions.from_config(config))
     inspection = inspect_images([sample for split in SPLITS for sample in listing.splits[split]], progress)
     rejected = (*(Rejected(printable(name), _UNLISTABLE) for name in listing.unlistable), *inspection.rejected)
@@ -75,6 +82,7 @@ def prepare_dataset(
             *listing.warnings,
             *_group_warnings(config.group_pattern, kinships),
             *([] if listing.has_splits else checks.kept_together(kinships["near"])),
+            *similar_classes(dataset.classes),
             *checks.label_conflicts(inspection.samples, inspection.content_hashes, dataset.classes),
             *checks.class_warnings(dataset),
             *(checks.single_group_warnings(dataset, inspection.samples, groups) if folds else ()),

@@ -65,6 +65,7 @@ class Verdict:
         groups: name -> group of images that stay together: duplicates, and groups of group_pattern or of a table.
         intensity: how images with more than 8 bits per channel are reduced to 8.
         values: sentence about the values of these images; empty without any.
+        given: the dataset as the user gave it, if it is not the folder of the images.
     """
 
     dataset: Dataset
@@ -80,6 +81,7 @@ class Verdict:
     groups: dict[str, int] = dataclasses.field(default_factory=dict)
     intensity: Intensity = FULL
     values: str = ""
+    given: str = ""
 
     @property
     def training_data(self) -> "TrainingData":
@@ -136,7 +138,7 @@ class Verdict:
         return {
             "layout": self.layout,
             "has_splits": self.has_splits,
-            "root": str(self.dataset.root),
+            "root": self.given or str(self.dataset.root),
             "classes": list(self.dataset.classes),
             "images": len(self.dataset.samples),
             "counts": self.counts,
@@ -160,7 +162,7 @@ class Verdict:
             fetched_from: name of the dataset as given by the user, if it is a local copy of a remote one.
         """
         dataset = self.dataset
-        root = f"{fetched_from}, fetched into {dataset.root}" if fetched_from else str(dataset.root)
+        root = f"{fetched_from}, fetched into {dataset.root}" if fetched_from else self.given or str(dataset.root)
         train, val, test = (f"{len(dataset.split(split)):,}" for split in SPLITS)
         sizes = f"{train} for training, {val} for validation, {test} for testing"
         return [
