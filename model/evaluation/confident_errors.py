@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from model.dataset.images import read_content
-from model.errors import ImageError
+from model.dataset.rereading import PhotoReader
+from model.errors import ImageError, StorageError
 from model.evaluation.evaluate import Evaluation
 from model.measurements import MEASUREMENTS, Measurement
 from model.serving.prediction_figure import overlay_activation
@@ -39,21 +39,33 @@ class ConfidentError:
 
 
 def find_confident_errors(
-    evaluations: Mapping[Measurement, Evaluation], predictor: Predictor, limit: int = MAX_ERRORS
+    evaluations: Mapping[Measurement, Evaluation],
+    predictor: Predictor,
+    limit: int = MAX_ERRORS,
+    photos: PhotoReader | None = None,
 ) -> tuple[ConfidentError, ...]:
     """Incorrect predictions, at most `limit`, the most confident first; each image is read again.
 
     Those on test images and of cross-validation are taken together; those on validation images only without either.
-    An image that can no longer be read is skipped.
+
+    Args:
+        photos: reads the images, and records those that are left out because they are gone or changed.
     """
+    photos = photos or PhotoReader()
     found: list[ConfidentError] = []
     for name, row in _errors_by_confidence(evaluations):
         if len(found) == limit:
             break
+        sample = evaluations[name].samples[row]
         try:
-            image = predictor.decode(read_content(evaluations[name].samples[row].path))
-        except ImageError:
+            image = predictor.decode(photos.read(sample))
+        except ImageError as error:
+            photos.leave_out(sample, error)
             continue
+        except StorageError as error:
+            # The mount was waited for; a model without these figures is better than none.
+            photos.leave_out(sample, error)
+            break
         found.append(_explain(name, evaluations[name], row, image, predictor))
     return tuple(found)
 

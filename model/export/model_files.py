@@ -11,7 +11,9 @@ import onnx
 
 from model import durable
 from model.bundle_files import KERAS_MODEL, ONNX_MODEL
-from model.dataset.pipeline import decoded_batches
+from model.dataset.pipeline import decoded
+from model.dataset.rereading import PhotoReader
+from model.export.comparison_photos import draw_photos
 from model.features.onnx_session import IMAGE, PROBABILITIES, open_session
 from model.networks.network import build_classifier
 from model.networks.onnx_export import attach_head
@@ -60,7 +62,9 @@ def export_classifier(classifier: Classifier, samples: Sequence[Sample], spec: I
         onnx.load_from_string(classifier.backbone.graph), classifier.kernel, classifier.bias, classifier.temperature
     )
     durable.write_bytes(directory / ONNX_MODEL, graph.SerializeToString())
-    return compare_engines(directory, _images(samples, spec))
+    images, warnings = _comparison_images(samples, spec)
+    exported = compare_engines(directory, images)
+    return dataclasses.replace(exported, warnings=(*exported.warnings, *warnings))
 
 
 def compare_engines(directory: Path, images: np.ndarray) -> Exported:
@@ -87,11 +91,11 @@ def compare_engines(directory: Path, images: np.ndarray) -> Exported:
     return Exported("keras", parity, (warning,))
 
 
-def evenly_spread(samples: Sequence[Sample], number: int) -> list[Sample]:
-    """Select at most `number` samples, evenly spread from the first to the last."""
-    positions = np.unique(np.linspace(0, len(samples) - 1, number).astype(int))
-    return [samples[position] for position in positions]
-
-
-def _images(samples: Sequence[Sample], spec: InputSpec) -> np.ndarray:
-    return next(decoded_batches(evenly_spread(samples, PARITY_IMAGES), spec, PARITY_IMAGES))
+def _comparison_images(samples: Sequence[Sample], spec: InputSpec) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Images uint8 (n, height, width, 3) of photos, or synthetic ones if none can be read, and warnings about that."""
+    photos = PhotoReader()
+    images = photos.some(samples, PARITY_IMAGES, spec)
+    if len(images):
+        return images, photos.warnings("model.onnx was compared with model.keras on other photos")
+    images = np.stack(list(decoded(draw_photos(PARITY_IMAGES), bytes, spec)))
+    return images, photos.warnings("model.onnx was compared with model.keras on synthetic photos")

@@ -37,6 +37,10 @@ class FeatureCache:
         self.path = cache_directory() / "features" / f"{key}.sqlite"
         self._spec, self._on_saved = spec, on_saved
 
+    def has(self, content_hashes: Sequence[str]) -> bool:
+        """Whether the features of all images with these sha256 are in the cache, without views."""
+        return self._read(content_hashes).keys() >= set(content_hashes)
+
     def extract(
         self,
         extract: Extract,

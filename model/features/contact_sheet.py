@@ -1,5 +1,6 @@
 """A contact sheet of an augmentation: a row for each image, the image first, then augmented views of it."""
 
+import contextlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from model.augmentation import Operation, augmentation_text
 from model.dataset.reading import read_sample
 from model.dataset.training_data import TrainingData
+from model.errors import ImageError
 from model.features.views import View
 from model.results import InputSpec, Sample
 
@@ -24,10 +26,12 @@ def draw_contact_sheet(
 ) -> Image.Image:
     """Draw the first seven views of eight training images of different classes, as they are used in a training.
 
+    Other images take the place of those that can no longer be read.
+
     Args:
         spec: the input of the network.
     """
-    chosen = _of_all_classes(data.samples("train"))
+    chosen = _of_all_classes(data.samples("train"), spec)
     labels = ["image", *(f"view {number}" for number in range(1, VIEWS + 1))]
     pitch, row_pitch = _TILE + _GAP, _TILE + _TITLE
     sheet = Image.new("RGB", (_GAP + pitch * len(labels), 2 * _TITLE + row_pitch * len(chosen)), "white")
@@ -36,9 +40,8 @@ def draw_contact_sheet(
     draw.text((_GAP, _GAP), augmentation_text(operations), "black", font)
     for column, label in enumerate(labels):
         draw.text((_GAP + column * pitch, _TITLE + _GAP), label, "black", font)
-    for row, sample in enumerate(chosen):
+    for row, (sample, image) in enumerate(chosen):
         top = 2 * _TITLE + row * row_pitch
-        image = read_sample(sample, spec)
         content_hash = data.content_hashes[sample.name]
         views = [View(operations, seed, number).apply(image, content_hash) for number in range(1, VIEWS + 1)]
         for column, pixels in enumerate((image, *views)):
@@ -47,14 +50,20 @@ def draw_contact_sheet(
     return sheet
 
 
-def _of_all_classes(samples: Sequence[Sample]) -> list[Sample]:
-    """The first of each class, then the second of each, and so on."""
+def _of_all_classes(samples: Sequence[Sample], spec: InputSpec) -> list[tuple[Sample, np.ndarray]]:
+    """Readable images: the first of each class, then the second of each, and so on; sorted by class."""
     seen: dict[int, int] = {}
     ranks = []
     for position, sample in enumerate(samples):
         seen[sample.label] = seen.get(sample.label, 0) + 1
         ranks.append((seen[sample.label], sample.label, position))
-    return [samples[position] for _, _, position in sorted(sorted(ranks)[:IMAGES], key=lambda rank: rank[1:])]
+    chosen: list[tuple[int, int, np.ndarray]] = []
+    for _, label, position in sorted(ranks):
+        if len(chosen) == IMAGES:
+            break
+        with contextlib.suppress(ImageError):
+            chosen.append((label, position, read_sample(samples[position], spec)))
+    return [(samples[position], image) for _, position, image in sorted(chosen, key=lambda item: item[:2])]
 
 
 def _tile(pixels: np.ndarray) -> Image.Image:

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from model.dataset.pipeline import Transform, decoded_batches
+from model.dataset.pipeline import BATCH_SIZE, Transform, decoded_batches
+from model.dataset.rereading import PhotoReader
+from model.errors import ImageError
 from model.features.onnx_session import FEATURES, IMAGE, open_session
 from model.features.out_of_memory import with_batches_that_fit
 from model.results import InputSpec, Progress, Sample
@@ -50,6 +52,25 @@ def extract_features(
 ) -> np.ndarray:
     """Decode images in threads and extract their features: float32 (n, features), in the order of `samples`."""
     return np.concatenate(list(feature_batches(extract, samples, spec, progress, transform)))
+
+
+def extract_readable(
+    extract: Extract, samples: Sequence[Sample], spec: InputSpec, progress: Progress, photos: PhotoReader
+) -> tuple[list[str], np.ndarray]:
+    """Names and features float32 (n, features) of the samples that `photos` can read.
+
+    Raises:
+        ImageError: none can be read.
+    """
+    names: list[str] = []
+    rows: list[np.ndarray] = []
+    for batch, images in photos.batches(samples, spec, BATCH_SIZE):
+        names += [sample.name for sample in batch]
+        rows.append(_extract_in_parts(extract, images))
+        progress("features", len(names) + len(photos.missing), len(samples))
+    if not rows:
+        raise ImageError(f"expected photos that can be read, found none of {len(samples):,}: {samples[0].path}")
+    return names, np.concatenate(rows)
 
 
 def feature_batches(

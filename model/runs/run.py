@@ -73,6 +73,11 @@ class Run:
         return self.work.exists()
 
     @property
+    def dataset_record(self) -> Path:
+        """File with the verdict of the checks of the dataset."""
+        return self.work / "dataset.json"
+
+    @property
     def passed_checks(self) -> bool:
         """Whether the dataset passed its checks, now or before an interruption: only then can it be resumed."""
         return self.fingerprint.exists()

@@ -16,8 +16,10 @@ from model import bundle_files, durable
 from model.backbones import Backbone, find_backbone
 from model.bundle import Bundle, Manifest
 from model.config import TrainConfig, ignored_options
-from model.dataset.prepare import Verdict, prepare_dataset, write_dataset_files
+from model.dataset.given_names import errors_name
+from model.dataset.prepare import Verdict, write_dataset_files
 from model.dataset.reading import wait_for_dataset
+from model.dataset.rereading import PhotoReader
 from model.errors import ConfigError, DatasetError, StorageError, TopgraftError, TrainingStoppedError
 from model.evaluation.confident_errors import find_confident_errors
 from model.evaluation.evaluate import Evaluation, evaluate_probabilities, write_predictions
@@ -34,6 +36,7 @@ from model.publishing.upload import add_upload, check_upload
 from model.results import InputSpec, Progress, no_progress
 from model.runs import Run, finished, resume_run, start_or_resume, wait_in_queue
 from model.runs.import_process import import_in_this_process
+from model.runs.recorded_dataset import check_dataset
 from model.runs.status_file import StatusFile
 from model.runs.stopping import resume_hint, stopped_by_signals
 from model.serving.held_out_features import write_held_out
@@ -239,11 +242,11 @@ class _Training:
         user = f"the training {self.run.name}"
         copy = dataset_folder(self.workspace, self.config.dataset, user, self.progress, may_be_old=self.begun_before)
         source = self.held.enter_context(copy)
-        verdict = prepare_dataset(source, self.config, self.work, self.progress)
         named = self.config.dataset if is_remote(self.config.dataset) else ""
+        with errors_name(named or str(source), source):
+            verdict = check_dataset(source, self.run, self.config, self.source, self.progress)
         log.info("%s", "\n".join(verdict.lines(named)))
         write_dataset_files(verdict, self.bundle / bundle_files.DATASET_FILES)
-        self.refuse_another_dataset(verdict)
         self.progress("prepare", 0, 1)
         import_tensorflow()
         if self.config.tune_minutes:
@@ -259,18 +262,6 @@ class _Training:
         self.config = self.tuning.config
         durable.write_json(self.bundle / bundle_files.TUNING, self.tuning.to_json())
 
-    def refuse_another_dataset(self, verdict: Verdict) -> None:
-        """Refuse to resume a training on other images than those it started with."""
-        recorded = self.run.fingerprint
-        if not self.run.passed_checks:
-            durable.write_text(recorded, verdict.fingerprint)
-        elif recorded.read_text(encoding="utf-8") != verdict.fingerprint:
-            raise DatasetError(
-                f"{self.source}: expected the images that the training {self.run.name} started with, found "
-                "others. Restore them to resume it, or remove it and train again: "
-                f"topgraft models remove {self.run.name}"
-            )
-
     def export(self, verdict: Verdict, classifier: Classifier) -> "Exported":
         """Write model.keras, model.onnx and training_features.npz."""
         from model.export.model_files import export_classifier
@@ -283,7 +274,8 @@ class _Training:
             return exported
         from model.export.int8 import export_in_int8
 
-        return export_in_int8(exported, classifier.chosen, dataset.train, dataset.val, spec, self.bundle)
+        photos = PhotoReader(verdict.content_hashes)
+        return export_in_int8(exported, classifier.chosen, dataset.train, dataset.val, spec, self.bundle, photos)
 
     def as_served(self, verdict: Verdict, classifier: Classifier, exported: "Exported") -> Classifier:
         """Classifier with the predictions of the served network; write held_out_features.npz."""
@@ -291,7 +283,8 @@ class _Training:
             from model.export.int8 import as_answered_in_int8
 
             spec = self.spec(verdict)
-            classifier = as_answered_in_int8(classifier, verdict.dataset, spec, self.config.seed, self.bundle)
+            photos = PhotoReader(verdict.content_hashes)
+            classifier = as_answered_in_int8(classifier, verdict.dataset, spec, self.config.seed, self.bundle, photos)
         write_held_out(self.bundle / bundle_files.HELD_OUT_FEATURES, classifier.held_out)
         return classifier
 
@@ -328,6 +321,9 @@ class _Training:
         predictions.mkdir()
         for name, evaluation in evaluations.items():
             write_predictions(predictions / f"{name}.csv", evaluation)
+        photos = PhotoReader(verdict.content_hashes)
+        errors = find_confident_errors(evaluations, load_predictor(Bundle(self.bundle, manifest)), photos=photos)
+        left_out = photos.warnings("they are not shown among the most confident errors")
         content = ReportContent(
             manifest,
             evaluations,
@@ -335,8 +331,8 @@ class _Training:
             {name: found.uncalibrated for name, found in classifier.predictions.items()},
             verdict.rejected,
             verdict.leakage,
-            (*verdict.warnings, *self.warnings(verdict, classifier, exported), *classifier.remarks),
-            find_confident_errors(evaluations, load_predictor(Bundle(self.bundle, manifest))),
+            (*verdict.warnings, *self.warnings(verdict, classifier, exported), *classifier.remarks, *left_out),
+            errors,
             None if self.tuning is None else self.tuning.to_json(),
         )
         write_report(self.bundle / bundle_files.REPORT, content)

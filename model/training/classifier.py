@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.special import softmax
 
+from model.dataset.training_data import TrainingData
 from model.evaluation.calibration import fit_temperature
 from model.evaluation.marks import fit_thresholds
 from model.evaluation.unknown import describe_held_out, out_of_fold_distances, reference_distances
@@ -88,7 +89,8 @@ class FittedParts:
     """The learned parts of a classifier, before calibration.
 
     Attributes:
-        features: float32 (n, features), a row for each image of `TrainingContext.data`.
+        data: the images that have features; without those that were gone or changed after the fine-tuning.
+        features: float32 (n, features), a row for each image of `data`.
         chosen: the head that validation chose.
         final: the head of the classifier, which may have been trained on validation images too.
         cross_validation: out-of-fold predictions, if there are any and the backbone stayed frozen.
@@ -97,6 +99,7 @@ class FittedParts:
     """
 
     backbone: UsedBackbone
+    data: TrainingData
     features: np.ndarray
     chosen: Head
     final: Head
@@ -108,8 +111,9 @@ class FittedParts:
 
 def calibrated_classifier(context: TrainingContext, fitted: FittedParts) -> Classifier:
     """Calibrate on images that had no part in the weights, predict validation and test images, and set thresholds."""
-    data, features, seed = context.data, fitted.features, context.config.seed
-    context.journal.features(features)
+    data, features, seed = fitted.data, fitted.features, context.config.seed
+    if len(data) == len(context.data):
+        context.journal.features(features)
     train = data.rows("train")
     names = [data.names[row] for row in train.tolist()]
     reference = build_reference_features(features[train], data.labels[train], names, seed)
@@ -144,7 +148,7 @@ def _distances(
     context: TrainingContext, fitted: FittedParts, reference: ReferenceFeatures
 ) -> dict[Measurement, np.ndarray]:
     """Distances of the images of each measurement from reference features that do not contain them."""
-    data, features = context.data, fitted.features
+    data, features = fitted.data, fitted.features
     distances: dict[Measurement, np.ndarray] = {
         "val": reference_distances(reference, features[data.rows("val")]),
         "test": reference_distances(reference, features[data.rows("test")]),
@@ -158,7 +162,7 @@ def _distances(
 
 def _calibration_set(context: TrainingContext, fitted: FittedParts) -> tuple[Measurement, np.ndarray, np.ndarray]:
     """Labels and logits of images by heads that were not trained on them, and how the logits were measured."""
-    data = context.data
+    data = fitted.data
     if fitted.out_of_fold is not None:
         return "cross_validation", data.labels[data.rows("train", "val")], fitted.out_of_fold
     rows = data.rows("val")
@@ -169,7 +173,7 @@ def _predictions(
     context: TrainingContext, fitted: FittedParts, temperature: float, distances: Mapping[Measurement, np.ndarray]
 ) -> dict[Measurement, Predictions]:
     """The predictions of each measurement."""
-    data, features, found = context.data, fitted.features, fitted.cross_validation
+    data, features, found = fitted.data, fitted.features, fitted.cross_validation
     samples: dict[Measurement, tuple[Sample, ...]] = {"val": data.samples("val"), "test": data.samples("test")}
     logits: dict[Measurement, np.ndarray] = {
         "val": fitted.chosen.logits(features[data.rows("val")]),

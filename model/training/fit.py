@@ -9,8 +9,9 @@ import numpy as np
 
 from model.augmentation import augmentation_text
 from model.config import TrainConfig
+from model.dataset.rereading import PhotoReader
 from model.dataset.training_data import TrainingData
-from model.features.extractor import extract_features
+from model.features.extractor import extract_readable
 from model.results import Progress
 from model.training.backbone import pretrained_backbone, tuned_backbone
 from model.training.checkpoints import Checkpoints, TimedCheckpoints
@@ -102,7 +103,7 @@ def _fit_pretrained(context: TrainingContext) -> FittedParts:
         context.warnings.append(_NO_TIME_TO_CROSS_VALIDATE)
     final = _refit(context, features, head, found)
     out_of_fold = _out_of_fold(context, features, final) if found is None else found.logits
-    return FittedParts(backbone, features.all, head, final, history, found, out_of_fold)
+    return FittedParts(backbone, data, features.all, head, final, history, found, out_of_fold)
 
 
 def _fit_from_scratch(context: TrainingContext) -> FittedParts:
@@ -179,5 +180,8 @@ def _tuned_parts(
 ) -> FittedParts:
     """The parts of a classifier with a fine-tuned network, whose features replace those of the frozen one."""
     backbone = tuned_backbone(network, context.spec)
-    features = extract_features(backbone.extract, context.data.source, context.spec, context.progress)
-    return FittedParts(backbone, features, head, head, history, is_frozen=False)
+    photos = PhotoReader(context.data.content_hashes)
+    names, features = extract_readable(backbone.extract, context.data.source, context.spec, context.progress, photos)
+    context.warnings.extend(photos.warnings("they are in no measurement of the fine-tuned model"))
+    data = context.data.select(np.flatnonzero(np.isin(context.data.names, names))) if photos.missing else context.data
+    return FittedParts(backbone, data, features, head, head, history, is_frozen=False)

@@ -1,0 +1,124 @@
+"""The dataset that a training started with, recorded so that it can be resumed after photos have gone."""
+
+import dataclasses
+import json
+import logging
+from pathlib import Path
+
+from model import durable
+from model.backbones import find_backbone
+from model.config import TrainConfig
+from model.dataset.pipeline import in_threads
+from model.dataset.prepare import prepare_dataset
+from model.dataset.rereading import PhotoReader
+from model.dataset.verdict import Leakage, Rejected, Verdict
+from model.errors import DatasetError, ImageError
+from model.features.cache import FeatureCache
+from model.intensity import read_intensity
+from model.results import SPLITS, Dataset, InputSpec, Progress, Sample
+from model.runs.run import Run
+
+# With fewer of its photos, the folder contains another dataset.
+_MIN_INTACT_FRACTION = 0.5
+
+log = logging.getLogger(__name__)
+
+
+def check_dataset(source: Path, run: Run, config: TrainConfig, named: str, progress: Progress) -> Verdict:
+    """Check the dataset of a training; a resumed training gets the images that it started with.
+
+    Args:
+        source: local folder or archive of the dataset.
+        named: the dataset as given by the user, for messages.
+
+    Raises:
+        DatasetError: the dataset cannot be used, or a resumed training needs images that are gone or changed.
+        ArchiveError, StorageError: the dataset cannot be read.
+    """
+    refusal = None
+    if not run.passed_checks:
+        verdict = prepare_dataset(source, config, run.work, progress)
+        record_dataset(run.dataset_record, verdict)
+        durable.write_text(run.fingerprint, verdict.fingerprint)
+        return verdict
+    try:
+        verdict = prepare_dataset(source, config, run.work, progress)
+        if run.fingerprint.read_text(encoding="utf-8") == verdict.fingerprint:
+            return verdict
+    except DatasetError as error:
+        refusal = error
+    recorded = read_recorded(run.dataset_record)
+    resumed = dataset_to_resume(recorded, config) if recorded else None
+    if resumed is None:
+        raise DatasetError(
+            f"{named}: expected the images that the training {run.name} started with, found others. Restore them to "
+            f"resume it, or remove it and train again: topgraft models remove {run.name}"
+        ) from refusal
+    return resumed
+
+
+def record_dataset(path: Path, verdict: Verdict) -> None:
+    """Write the verdict of the checks as JSON."""
+    durable.write_json(path, dataclasses.asdict(verdict))
+
+
+def read_recorded(path: Path) -> Verdict | None:
+    """Read a recorded verdict; None if there is none, or one of another version."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        dataset = content["dataset"]
+        splits = {
+            split: tuple(Sample(Path(item["path"]), item["name"], item["label"]) for item in dataset[split])
+            for split in SPLITS
+        }
+        changed = {
+            "dataset": Dataset(Path(dataset["root"]), tuple(dataset["classes"]), **splits),
+            "rejected": tuple(Rejected(**item) for item in content["rejected"]),
+            "leakage": tuple(
+                Leakage(item["kind"], tuple((split, name) for split, name in item["images"]))
+                for item in content["leakage"]
+            ),
+            "warnings": tuple(content["warnings"]),
+            "ignored": tuple(content["ignored"]),
+            "intensity": read_intensity(content["intensity"]),
+        }
+        return Verdict(**content | changed)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        log.info("the recorded dataset %s is not used: %r", path, error)
+        return None
+
+
+def dataset_to_resume(recorded: Verdict, config: TrainConfig) -> Verdict | None:
+    """The recorded dataset, with a warning, if the training does not need those of its photos that have gone.
+
+    The features of photos that are gone or changed are in the cache, and at least half of the photos are intact.
+    Photos that were added since are not used.
+
+    Raises:
+        StorageError: the disk or mount of the dataset stayed unavailable.
+    """
+    photos = PhotoReader(recorded.content_hashes)
+
+    def check(sample: Sample) -> None:
+        try:
+            photos.read(sample)
+        except ImageError as error:
+            photos.leave_out(sample, error)
+
+    samples = recorded.dataset.samples
+    for _ in in_threads(check, samples):
+        pass
+    gone = [recorded.content_hashes[name] for name in photos.missing]
+    if len(gone) > (1 - _MIN_INTACT_FRACTION) * len(samples) or not _are_cached(gone, recorded, config):
+        return None
+    warnings = photos.warnings("their cached features are used")
+    return dataclasses.replace(recorded, warnings=(*recorded.warnings, *warnings))
+
+
+def _are_cached(gone: list[str], recorded: Verdict, config: TrainConfig) -> bool:
+    if not gone:
+        return True
+    if config.weights == "none":
+        return False
+    cache = FeatureCache(find_backbone(config.backbone), InputSpec.from_config(config, recorded.intensity))
+    return cache.has(gone)
