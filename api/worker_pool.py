@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
+from api.ended_trainings import trainings_of, wait_for_end
 from api.errors import TryAgain
 from api.temporary import passing_files
 from api.worker import Worker, WorkerDied, WorkerDiedIdle, start_worker
@@ -154,7 +155,7 @@ class WorkerPool:
                 raise
             if worker is not None and future is not None:
                 if not future.done():
-                    self._cancel(worker, request)
+                    await self._cancel(worker, request)
                 elif not isinstance(future.exception(), WorkerDied):
                     return future.result()
             raise TrainingStoppedError("it was cancelled.") from None
@@ -185,7 +186,7 @@ class WorkerPool:
     def _is_cancellable(self, request: _Request) -> bool:
         return self._cancellable is not None and getattr(request.function, "func", None) is self._cancellable
 
-    def _cancel(self, worker: Worker, request: _Request) -> None:
+    async def _cancel(self, worker: Worker, request: _Request) -> None:
         """Cancel a request without an answer."""
         if self._is_cancellable(request):
             worker.cancel(request.number)
@@ -194,7 +195,10 @@ class WorkerPool:
             ending = asyncio.gather(*others, return_exceptions=True)
             ending.add_done_callback(lambda _: self._stop(worker))
         else:
+            trainings = trainings_of(worker.process.pid)
             self._stop(worker)
+            # A deleted training ends some time after its worker.
+            await wait_for_end(trainings)
 
     def _stop(self, worker: Worker) -> None:
         if worker in self._alive:

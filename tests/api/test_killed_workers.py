@@ -118,3 +118,15 @@ def test_a_training_whose_worker_is_killed_is_cancelled(server: Server) -> None:
     assert _answers(server, 2 * WORKERS) == [200] * 2 * WORKERS
     deleted = requests.delete(f"{server.url}/train/{uuid}", timeout=SECONDS)
     assert (deleted.status_code, deleted.json()["status"]) == (200, "error")
+
+
+def test_a_deleted_training_has_ended_when_its_deletion_is_answered(server: Server) -> None:
+    uuid = server.start_training(dataset="photos", name="deleted")
+    wait_until(lambda: [one for one in server.metadata()["trainings"] if one["name"] == "deleted"], seconds=SECONDS)
+    [worker] = [one for one in _workers(server) if one.children()]
+    trainings = worker.children()
+    answer = requests.delete(f"{server.url}/train/{uuid}", timeout=SECONDS)
+    assert answer.status_code == 200
+    assert not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in trainings)
+    [left] = [one for one in server.metadata()["trainings"] if one["name"] == "deleted"]
+    assert left["state"] == "cancelled"
