@@ -11,14 +11,13 @@ import json
 import os
 import re
 import shutil
-import ssl
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.image.pip_mounts import pip_mounts
 from tests.support.command import ROOT
 
 BASE = "docker.io/tensorflow/tensorflow"
@@ -72,7 +71,7 @@ class Images:
 
     def build(self, context: Path, name: str, *options: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
         """Build the Dockerfile of `context`; layers that did not change are taken from the last time."""
-        fixed = ("--format", "docker", "--isolation", "chroot", "--pull-never", "--layers", *_mounts())
+        fixed = ("--format", "docker", "--isolation", "chroot", "--pull-never", "--layers", *pip_mounts())
         with self._locked():
             ran = self.run("build", *fixed, *options, "--tag", name, str(context), check=check)
             # Layers of builds before, which no image has any more.
@@ -105,7 +104,7 @@ class Images:
                 "--break-system-packages",
                 f"tensorflow-cpu=={tag}",
             )
-            self.run("run", "--isolation", "chroot", *_mounts(), container, "--", *install)
+            self.run("run", "--isolation", "chroot", *pip_mounts(), container, "--", *install)
             self.run("commit", "--quiet", "--rm", container, name)
 
     @contextlib.contextmanager
@@ -136,22 +135,6 @@ def open_images() -> Images:
 
 def _environment() -> dict[str, str]:
     return os.environ | {"PATH": _path(), "BUILDAH_ISOLATION": "chroot"}
-
-
-def _mounts() -> Iterator[str]:
-    """Mounts that let pip in the container find packages: its configuration, folders named in it, certificates."""
-    pip = [sys.executable, "-m", "pip", "config"]
-    report = subprocess.run([*pip, "debug"], capture_output=True, text=True, check=True).stdout
-    listed = subprocess.run([*pip, "list"], capture_output=True, text=True, check=True).stdout
-    files = re.findall(r"^\s*(/\S+), exists: True$", report, re.M)
-    folders = [Path(found) for found in re.findall(r"(?<![\w:/.])(?:file://)?(/[\w./-]+)", listed)]
-    # `simple` of a local index holds links to its neighbours.
-    inside = [folder.parent if folder.name == "simple" else folder for folder in folders if folder.is_dir()]
-    for path in dict.fromkeys([*files, *map(str, inside)]):
-        yield from ("--volume", f"{path}:{path}:ro")
-    certificates = ssl.get_default_verify_paths().cafile
-    if certificates and Path(certificates).is_file():
-        yield from ("--volume", f"{certificates}:/etc/ssl/certs/ca-certificates.crt:ro")
 
 
 @dataclasses.dataclass(frozen=True)
