@@ -38,10 +38,18 @@ def die_with_parent(parent: int, number: int = signal.SIGKILL) -> None:
         sys.exit("the parent process has ended")
 
 
+def lower_priority(niceness: int) -> None:
+    """Increase the niceness of this process, where the system permits it: some containers forbid the call."""
+    try:  # noqa: SIM105 - the launcher imports no more than it needs
+        os.nice(niceness)
+    except OSError:
+        pass
+
+
 def _launch(parent: str, number: str, niceness: str, *command: str) -> None:
     """Main function of the launcher, which executes `command`; a process with threads must not fork Python code."""
     die_with_parent(int(parent), int(number))
-    os.nice(int(niceness))
+    lower_priority(int(niceness))
     os.execvp(command[0], command)  # nosec B606: runs without a shell
 
 

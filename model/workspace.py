@@ -12,6 +12,7 @@ from pathlib import Path
 
 from model.environment import CACHE, HOME
 from model.errors import ConfigError
+from model.home import expand_home, folder_in_home
 from model.received import quoted
 
 RUNNING = ".running"
@@ -49,7 +50,7 @@ class Workspace:
 
         A bare name that does not exist is taken as relative to `data/`, for the error message.
         """
-        path = Path(dataset).expanduser()
+        path = expand_home(dataset)
         inside = self.data / dataset
         is_lone_name = len(path.parts) <= 1 and not path.exists() and self.data.is_dir()
         return inside if not path.is_absolute() and (inside.exists() or is_lone_name) else path
@@ -64,7 +65,7 @@ def find_workspace(explicit: str | os.PathLike[str] | None = None) -> Workspace:
     """
     for origin, value in (("--workspace", explicit), (HOME.name, HOME.read())):
         if value:
-            root = Path(value).expanduser().absolute()
+            root = expand_home(value).absolute()
             if not root.is_dir():
                 raise ConfigError(
                     f"{origin}: expected an existing folder, received {quoted(str(root))}. Create it first."
@@ -80,5 +81,8 @@ def find_workspace(explicit: str | os.PathLike[str] | None = None) -> Workspace:
 
 
 def cache_directory() -> Path:
-    """Cache of converted backbones, features and remote datasets: TOPGRAFT_CACHE, else ~/.cache/topgraft."""
-    return CACHE.read().expanduser()
+    """Cache of converted backbones, features and remote datasets: TOPGRAFT_CACHE, else ~/.cache/topgraft.
+
+    Without a home folder that can be written to, a private temporary folder.
+    """
+    return folder_in_home(CACHE)

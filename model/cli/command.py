@@ -29,6 +29,7 @@ from model.cli.storage import pack, pull, push
 from model.cli.training import resume, train
 from model.cli.tuning import tune
 from model.errors import TopgraftError
+from model.home import prepare_home
 from model.received import MAX_QUOTED
 from model.resources import blas_threads
 from model.scratch import remove_leftovers
@@ -101,6 +102,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.update(blas_threads())
     log_to_stderr()
+    prepare_home()
     try:
         return topgraft.main(given, prog_name="topgraft", standalone_mode=False) or 0
     except click.ClickException as error:

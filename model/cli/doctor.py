@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib.metadata
-import os
 import platform
 import shutil
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from model.cli.options import current_workspace, json_option, workspace_option
 from model.cli.output import print_json
 from model.environment import KERAS_HOME, VARIABLES
 from model.errors import ConfigError, ModelDamagedError
+from model.home import folder_in_home, is_writable
 from model.registry import find_bundle, model_names
 from model.resources import available_memory, available_processors, spare_memory
 from model.runs import interrupted_trainings, queued_trainings, running_trainings
@@ -116,7 +116,7 @@ def _version(name: str) -> str | None:
 
 def _weights() -> Iterator[Finding]:
     yield from (_embedded_weights(backbone.name) for backbone in BACKBONES.values() if backbone.embedded)
-    directory = KERAS_HOME.read().expanduser() / "models"
+    directory = folder_in_home(KERAS_HOME) / "models"
     kept = sorted(file.name for file in directory.glob("*.h5"))
     status: Status = "ok" if kept else "note"
     detail = ", ".join(kept) or "none; Keras downloads them on first use"
@@ -170,9 +170,9 @@ def _folders() -> Iterator[Finding]:
 
 
 def _writable(name: str, directory: Path) -> Finding:
-    existing = next(folder for folder in (directory, *directory.absolute().parents) if folder.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+    if not is_writable(directory):
         return Finding("folders", name, "problem", f"{directory}: expected a writable folder")
+    existing = next(folder for folder in (directory, *directory.absolute().parents) if folder.exists())
     free = shutil.disk_usage(existing).free
     status: Status = "ok" if free >= MIN_FREE_BYTES else "problem"
     advice = "" if status == "ok" else f", expected at least {MIN_FREE_BYTES / 1e9:.0f} GB"

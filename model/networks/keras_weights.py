@@ -4,6 +4,7 @@ from pathlib import Path
 
 from model.backbones import BACKBONES, Backbone
 from model.environment import KERAS_HOME
+from model.home import folder_in_home
 
 _IRREGULAR = {
     "EfficientNetV2": "efficientnetv2-{variant}_notop.h5",
@@ -21,7 +22,7 @@ _REGULAR = "{name}_weights_tf_dim_ordering_tf_kernels_notop.h5"
 
 def weights_directory() -> Path:
     """The download folder of Keras: models/ in KERAS_HOME, else in ~/.keras."""
-    return KERAS_HOME.read().expanduser() / "models"
+    return folder_in_home(KERAS_HOME) / "models"
 
 
 def weights_file(backbone: Backbone) -> Path:

@@ -4,6 +4,7 @@ import os
 import sys
 import tempfile
 
+from model.home import prepare_keras
 from model.resources import available_processors
 
 
@@ -15,6 +16,7 @@ def import_tensorflow() -> None:
     """
     if "tensorflow" in sys.modules:
         return
+    prepare_keras()
     sys.stderr.flush()
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as kept:

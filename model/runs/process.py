@@ -20,7 +20,7 @@ from typing import Any
 
 from model.config import TrainConfig
 from model.errors import TopgraftError, TrainingError, TrainingStoppedError
-from model.processes import Process, answer_parent, python_command, python_environment, read_answer
+from model.processes import Process, answer_parent, lower_priority, python_command, python_environment, read_answer
 from model.resources import blas_threads
 from model.results import State
 from model.runs import Run, adopt, finished, start_or_resume
@@ -188,10 +188,11 @@ def _end(run: Run, state: State, message: str) -> None:
 
 def _yield_to_the_service() -> None:
     """Lower the priority of this process; with more than two processors, leave one of them free."""
-    os.nice(_NICENESS)
+    lower_priority(_NICENESS)
     processors = sorted(os.sched_getaffinity(0))
     if len(processors) > 2:
-        os.sched_setaffinity(0, processors[1:])
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(0, processors[1:])
 
 
 if __name__ == "__main__":

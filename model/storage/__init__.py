@@ -27,8 +27,7 @@ A password is only ever in the environment, in rclone's settings and in memory. 
 network.
 """
 
-from pathlib import Path
-
+from model.home import expand_home
 from model.storage.interface import Entry, Storage
 from model.storage.local import Local
 from model.storage.places import Place, is_remote, parse_place
@@ -46,6 +45,6 @@ def open_storage(where: str) -> Storage:
         StorageSettingsError: rclone is missing, or the remote is not configured.
     """
     if not is_remote(where):
-        return Local(Path(where).expanduser())
+        return Local(expand_home(where))
     place = parse_place(where)
     return Rclone(place, require_remote(place.remote))

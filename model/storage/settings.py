@@ -17,6 +17,7 @@ from pathlib import Path
 from model.addresses import without_credentials
 from model.environment import set_variables, unset_blank
 from model.errors import StorageSettingsError
+from model.home import prepare_home
 from model.received import quoted
 from model.storage.failures import failure
 
@@ -75,6 +76,7 @@ def prepare_environment() -> None:
 
     This changes the environment of the process, because rclone-python passes it on as it is.
     """
+    prepare_home()
     unset_blank("RCLONE_CONFIG")
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)

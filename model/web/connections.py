@@ -22,6 +22,8 @@ from aiohttp import web
 log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 1000
+# Open files of a server without connections, where the system does not list them.
+_DESCRIPTORS_WITHOUT_PROC = 32
 _MIN_CONNECTIONS = 4
 # A connection and the file of its upload or answer.
 _DESCRIPTORS_OF_CONNECTION = 2
@@ -94,11 +96,18 @@ def _limit_servers(loop: asyncio.AbstractEventLoop, limits: ClientLimits) -> Non
 
 def _capacity() -> tuple[int, int]:
     """Maximum number of connections, and of those accepted at once, for the descriptors that are free now."""
-    free = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - len(os.listdir("/proc/self/fd"))
+    free = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _open_descriptors()
     batch = max(_MIN_BATCH, min(free // 8, _MAX_BATCH))
     # As many again for files, pipes and processes of the server itself.
     connections = (free - 2 * batch) // _DESCRIPTORS_OF_CONNECTION
     return max(_MIN_CONNECTIONS, min(connections, MAX_CONNECTIONS)), batch
+
+
+def _open_descriptors() -> int:
+    try:
+        return len(os.listdir("/proc/self/fd"))
+    except OSError:
+        return _DESCRIPTORS_WITHOUT_PROC
 
 
 class Connections:
