@@ -102,14 +102,21 @@ def _decode_or(
 
 
 def decoded_batches(
-    samples: Iterable[Sample], spec: InputSpec, batch_size: int = BATCH_SIZE, transform: Transform | None = None
+    samples: Iterable[Sample],
+    spec: InputSpec,
+    batch_size: int = BATCH_SIZE,
+    transform: Transform | None = None,
+    read: Callable[[Sample], bytes] = read_photo,
 ) -> Iterator[np.ndarray]:
     """Images of samples as batches uint8 (at most batch_size, height, width, 3), decoded in threads.
+
+    Args:
+        read: function from a sample to its encoded image; called in a thread.
 
     Raises:
         ImageError, StorageError: an image cannot be read or decoded; the message begins with its path.
     """
-    images = decoded(samples, read_photo, spec, on_error=raise_with_path, transform=transform)
+    images = decoded(samples, read, spec, on_error=raise_with_path, transform=transform)
     while batch := list(itertools.islice(images, batch_size)):
         yield np.stack(batch)
 

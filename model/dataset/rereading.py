@@ -41,6 +41,15 @@ class PhotoReader:
             raise ImageError("its content has changed since the start of the training")
         return content
 
+    def is_intact(self, sample: Sample) -> bool:
+        """Whether a photo can be read and has not changed; otherwise the reason is recorded."""
+        try:
+            self.read(sample)
+        except ImageError as error:
+            self.leave_out(sample, error)
+            return False
+        return True
+
     def batches(
         self, samples: Sequence[Sample], spec: InputSpec, batch_size: int
     ) -> Iterator[tuple[list[Sample], np.ndarray]]:

@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import numpy as np
 
 from model.backbones import Backbone
+from model.dataset.pipeline import in_threads
+from model.dataset.rereading import PhotoReader
+from model.errors import ImageError
 from model.features.extractor import Extract, feature_batches
 from model.features.views import View, view_transform
 from model.intensity import FULL
@@ -56,8 +59,38 @@ class FeatureCache:
 
         Args:
             content_hashes: name of a sample -> sha256 of its bytes, in hexadecimal.
-            view: the augmented view of each image; None for the image itself.
+            view: the augmented view of each image; None for the image itself. An image that is gone or changed before
+                its view is extracted has the features of the image itself instead, from the cache.
+
+        Raises:
+            ImageError: an image is gone or changed, and its features are not in the cache.
+            StorageError: the disk or mount of the images stayed unavailable.
         """
+        try:
+            return self._extract(extract, samples, content_hashes, progress, view)
+        except ImageError:
+            photos = PhotoReader(content_hashes)
+            is_intact = np.array(list(in_threads(photos.is_intact, samples)))
+            if view is None or is_intact.all():
+                raise
+        intact, gone = (list(itertools.compress(samples, rows)) for rows in (is_intact, ~is_intact))
+        without_view = self._extract(extract, gone, content_hashes, progress, None)
+        features = np.empty((len(samples), without_view.shape[1]), without_view.dtype)
+        features[~is_intact] = without_view
+        if intact:
+            features[is_intact] = self._extract(extract, intact, content_hashes, progress, view)
+        for warning in photos.warnings("their features without augmentation are used"):
+            log.warning("%s", warning)
+        return features
+
+    def _extract(
+        self,
+        extract: Extract,
+        samples: Sequence[Sample],
+        content_hashes: Mapping[str, str],
+        progress: Progress,
+        view: View | None,
+    ) -> np.ndarray:
         suffix = f" {view.key}" if view else ""
         keys = [content_hashes[sample.name] + suffix for sample in samples]
         known = self._read(keys)
@@ -65,7 +98,9 @@ class FeatureCache:
         log.info("features%s: %d of %d are in the cache", suffix, len(samples) - len(missing), len(samples))
         if missing:
             transform = view_transform(view, content_hashes) if view else None
-            batches = feature_batches(extract, list(missing.values()), self._spec, progress, transform)
+            # Another content would be taken for that of the checksum, also by later trainings.
+            read = PhotoReader(content_hashes).read
+            batches = feature_batches(extract, list(missing.values()), self._spec, progress, transform, read)
             known |= self._saved(list(missing), batches, self.path.stem + suffix, len(known))
         return np.stack([known[key] for key in keys])
 

@@ -8,6 +8,7 @@ import numpy as np
 import onnxruntime
 
 from model.dataset.pipeline import BATCH_SIZE, Transform, decoded_batches
+from model.dataset.reading import read_photo
 from model.dataset.rereading import PhotoReader
 from model.errors import ImageError
 from model.features.onnx_session import FEATURES, IMAGE, open_session
@@ -79,10 +80,11 @@ def feature_batches(
     spec: InputSpec,
     progress: Progress,
     transform: Transform | None = None,
+    read: Callable[[Sample], bytes] = read_photo,
 ) -> Iterator[np.ndarray]:
     """Yield the features of `extract_features` in batches: float32 (at most 8, features)."""
     done = 0
-    for images in decoded_batches(samples, spec, transform=transform):
+    for images in decoded_batches(samples, spec, transform=transform, read=read):
         features = _extract_in_parts(extract, images)
         done += len(images)
         progress("features", done, len(samples))

@@ -12,7 +12,7 @@ from model.dataset.pipeline import in_threads
 from model.dataset.prepare import prepare_dataset
 from model.dataset.rereading import PhotoReader
 from model.dataset.verdict import Leakage, Rejected, Verdict
-from model.errors import DatasetError, ImageError
+from model.errors import DatasetError
 from model.features.cache import FeatureCache
 from model.intensity import read_intensity
 from model.results import SPLITS, Dataset, InputSpec, Progress, Sample
@@ -97,16 +97,8 @@ def dataset_to_resume(recorded: Verdict, config: TrainConfig) -> Verdict | None:
     Raises:
         StorageError: the disk or mount of the dataset stayed unavailable.
     """
-    photos = PhotoReader(recorded.content_hashes)
-
-    def check(sample: Sample) -> None:
-        try:
-            photos.read(sample)
-        except ImageError as error:
-            photos.leave_out(sample, error)
-
-    samples = recorded.dataset.samples
-    for _ in in_threads(check, samples):
+    photos, samples = PhotoReader(recorded.content_hashes), recorded.dataset.samples
+    for _ in in_threads(photos.is_intact, samples):
         pass
     gone = [recorded.content_hashes[name] for name in photos.missing]
     if len(gone) > (1 - _MIN_INTACT_FRACTION) * len(samples) or not _are_cached(gone, recorded, config):

@@ -9,6 +9,7 @@ import pytest
 
 from model.backbones import BACKBONES
 from model.features.cache import FeatureCache
+from model.files.checksums import file_sha256
 from model.networks.converted_backbone import converted_backbone
 from model.results import InputSpec, Progress, Sample, no_progress
 from tests.support.shapes import CLASSES
@@ -32,7 +33,7 @@ def _extract(samples: list[Sample], asked: list[int]) -> np.ndarray:
         asked.append(len(images))
         return images.reshape(len(images), -1)[:, :5].astype(np.float32)
 
-    hashes = {sample.name: sample.name for sample in samples}
+    hashes = {sample.name: file_sha256(sample.path) for sample in samples}
     return FeatureCache(LITE0, InputSpec.square(32)).extract(extract, samples, hashes, no_progress)
 
 
@@ -45,7 +46,7 @@ def test_features_are_extracted_once(samples):
 def test_an_interrupted_extraction_is_resumed_to_the_same_features(shapes, monkeypatch, tmp_path):
     monkeypatch.setattr("model.features.cache._MAX_UNSAVED_IMAGES", 16)
     samples = [Sample(path, path.name + path.parent.name, 0) for path in sorted(shapes.rglob("*.jpg"))]
-    hashes = {sample.name: sample.name for sample in samples}
+    hashes = {sample.name: file_sha256(sample.path) for sample in samples}
     asked: list[int] = []
 
     def extract(images: np.ndarray) -> np.ndarray:

@@ -5,16 +5,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from model.augmentation import parse_augmentation
+from model.backbones import find_backbone
 from model.config import TrainConfig
 from model.dataset.prepare import prepare_dataset
 from model.dataset.rereading import PhotoReader
 from model.dataset.training_data import TrainingData
+from model.errors import ImageError
+from model.features.cache import FeatureCache
 from model.features.contact_sheet import draw_contact_sheet
+from model.features.views import View
 from model.registry import find_bundle
-from model.results import InputSpec
+from model.results import InputSpec, no_progress
 from model.runs.recorded_dataset import dataset_to_resume, read_recorded, record_dataset
 from model.runs.trainer import resume, train
 from model.workspace import Workspace
@@ -108,6 +113,41 @@ def test_a_recorded_dataset_is_resumed_if_features_of_the_lost_photos_are_cached
     monkeypatch.setattr("model.features.cache.FeatureCache.has", lambda self, keys: False)
     assert dataset_to_resume(recorded, config) is None
     assert dataset_to_resume(recorded, TrainConfig(weights="none")) is None
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_views_of_lost_photos_are_replaced_by_their_cached_features(
+    change: Callable[[Path], None], data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOPGRAFT_CACHE", str(tmp_path / "cache"))
+    cache = FeatureCache(find_backbone("EfficientNetLite0"), SPEC)
+
+    def extract(images: np.ndarray) -> np.ndarray:
+        return images.reshape(len(images), -1).astype(np.float32)
+
+    def features(view: View | None) -> np.ndarray:
+        return cache.extract(extract, data.source, data.content_hashes, no_progress, view)
+
+    first, second = (View(parse_augmentation("flip_lr", 5), seed, 1) for seed in (1, 2))
+    plain = features(None)
+    expected = cache.extract(extract, data.source[1:], data.content_hashes, no_progress, first)
+    change(data.source[0].path)
+    found = features(first)
+    assert np.array_equal(found[0], plain[0]) and np.array_equal(found[1:], expected)
+    for sample in data.source[1:]:
+        sample.path.unlink()
+    assert np.array_equal(features(second), plain)
+
+
+def test_a_photo_without_cached_features_cannot_be_replaced(
+    data: TrainingData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOPGRAFT_CACHE", str(tmp_path / "cache"))
+    data.source[0].path.unlink()
+    cache = FeatureCache(find_backbone("EfficientNetLite0"), SPEC)
+    for view in (None, View(parse_augmentation("flip_lr", 5), 1, 1)):
+        with pytest.raises(ImageError, match=data.names[0]):
+            cache.extract(lambda images: images[:, 0, 0, :], data.source, data.content_hashes, no_progress, view)
 
 
 def test_another_dataset_is_not_resumed(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
