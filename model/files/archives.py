@@ -95,6 +95,7 @@ def iter_zip_images(
     limits: ArchiveLimits = UPLOAD_LIMITS,
     on_error: Callable[[str, str], None] | None = None,
     label: str | None = None,
+    on_hidden: Callable[[str], None] | None = None,
 ) -> Iterator[tuple[str, bytes]]:
     """Name and bytes of each file of a zip, one in memory at a time.
 
@@ -107,6 +108,7 @@ def iter_zip_images(
         on_error: called with (name, reason) for a file that is damaged, encrypted or larger than
             `limits.entry_bytes`, which is then skipped; None raises instead.
         label: name of the zip in messages; by default its path, if it has one.
+        on_hidden: called with the name of each file that is skipped because it is hidden or added by a system.
 
     Raises:
         ArchiveError: not a zip, unsafe, over a limit, or without files.
@@ -121,6 +123,8 @@ def iter_zip_images(
             infos = checked_infos(archive, MemberNames(label, limits))
         for name, info in infos:
             if has_hidden_part(name):
+                if on_hidden is not None:
+                    on_hidden(name)
                 continue
             found = True
             try:

@@ -60,7 +60,12 @@ class Photos:
         return sum(count_zip_files(path) or 1 if is_zip(path) else 1 for path in self._files)
 
     def _zipped(self, path: Path, name: str) -> Iterator[tuple[str, bytes]]:
-        photos = iter_zip_images(path, DATASET_LIMITS, lambda entry, reason: self._leave_out(f"{name}/{entry}", reason))
+        photos = iter_zip_images(
+            path,
+            DATASET_LIMITS,
+            lambda entry, reason: self._leave_out(f"{name}/{entry}", reason),
+            on_hidden=lambda entry: self.passed_over.append(f"{name}/{entry}"),
+        )
         for entry, content in photos:
             if not is_image_member(entry, content):
                 self.passed_over.append(f"{name}/{entry}")

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -210,3 +211,26 @@ def test_a_killed_run_is_resumed_and_concurrent_runs_are_refused(home: Path) -> 
     assert f"Resuming after {kept} predictions" in again.stderr
     images = [json.loads(line)["image"] for line in (home / "answers.jsonl").read_text().splitlines()]
     assert images == [f"many.zip/{index}.jpg" for index in range(3000)]
+
+
+def test_a_folder_and_a_zip_of_it_have_the_same_photos_and_name_what_is_passed_over(
+    home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "model")
+    names = ["IMG1", "a.jpg", "._a.jpg", "Thumbs.db", ".ipynb_checkpoints/a-checkpoint.jpg", "@eaDir/a.jpg", "deep/b"]
+    with zipfile.ZipFile(home / "mixed.zip", "w") as archive:
+        for name in names:
+            (home / "mixed" / name).parent.mkdir(parents=True, exist_ok=True)
+            (home / "mixed" / name).write_bytes(PHOTO)
+            archive.writestr(name, PHOTO)
+        (home / "mixed" / "notes.txt").write_text("a text")
+        archive.writestr("notes.txt", "a text")
+    found = {}
+    for source in ("mixed", "mixed.zip"):
+        assert main(["predict", "small", source, "--output", f"{source}.csv"]) == 0
+        with open(f"{source}.csv", newline="") as stream:
+            found[source] = [(row["image"].removeprefix(f"{source}/"), row["error"]) for row in csv.DictReader(stream)]
+        [line] = [record.getMessage() for record in caplog.records if "are not photos" in record.getMessage()]
+        assert line.startswith("passed over 5 ") and "notes.txt" in line and "@eaDir" in line
+        caplog.clear()
+    assert found["mixed"] == found["mixed.zip"] == [("IMG1", ""), ("a.jpg", ""), ("deep/b", "")]
