@@ -47,6 +47,7 @@ from model.results import Prediction, TrainingStatus
 from model.runs import unfinished_trainings
 from model.schema import load
 from model.scratch import remove_leftovers
+from model.sharing import share_with_group
 from model.storage.allowed_folders import restrict_paths
 from model.training_result import TrainingResult
 from model.workspace import find_workspace
@@ -92,6 +93,7 @@ def warm() -> None:
     """
     configure_logging()
     try:
+        share_with_group(find_workspace())
         remove_leftovers(find_workspace())
     except Exception:
         log.exception("files that killed processes left could not be removed")

@@ -17,6 +17,8 @@ from model.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
+_PRIVATE = "topgraft-home-"
+
 
 def expand_home(path: str | os.PathLike[str]) -> Path:
     """Replace `~` and `~USER` at the start of a path.
@@ -73,6 +75,11 @@ def is_writable(folder: Path) -> bool:
     return existing is not None and existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
 
 
+def is_temporary(folder: Path) -> bool:
+    """Whether a folder is in the private temporary folder of this user."""
+    return any(parent.name.startswith(_PRIVATE) for parent in folder.parents)
+
+
 @functools.cache
 def _replacement(variable: Variable[Path], folder: Path) -> Path:
     try:
@@ -94,10 +101,10 @@ def _replacement(variable: Variable[Path], folder: Path) -> Path:
 @functools.cache
 def _private_folder() -> Path:
     """Folder in the temporary folder that only this user can read and write; the same for all processes of the user."""
-    folder = Path(tempfile.gettempdir()) / f"topgraft-home-{os.geteuid()}"
+    folder = Path(tempfile.gettempdir()) / f"{_PRIVATE}{os.geteuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     status = folder.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & 0o077:
         # Another user made it first.
-        return Path(tempfile.mkdtemp(prefix="topgraft-home-"))
+        return Path(tempfile.mkdtemp(prefix=_PRIVATE))
     return folder

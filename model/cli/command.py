@@ -33,6 +33,7 @@ from model.home import prepare_home
 from model.received import MAX_QUOTED
 from model.resources import blas_threads
 from model.scratch import remove_leftovers
+from model.sharing import ownership_hint, share_with_group
 
 EXIT_FAULT = 1
 EXIT_STORAGE = 5
@@ -64,6 +65,7 @@ def topgraft() -> None:
     workspace = None
     with contextlib.suppress(TopgraftError):
         workspace = current_workspace()
+        share_with_group(workspace)
     remove_leftovers(workspace)
 
 
@@ -118,6 +120,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if isinstance(error, OSError) and error.errno in STORAGE_ERRNOS:
             message = f"{error.filename or 'the disk'}: {error.strerror}. Check the free space and the permissions."
+            if error.errno in (errno.EACCES, errno.EPERM) and error.filename:
+                message += ownership_hint(os.fsdecode(error.filename))
             click.echo(f"Error: {message}", err=True)
             return _failed(given, message, EXIT_STORAGE)
         traceback.print_exc()

@@ -17,7 +17,7 @@ from model.cli.options import current_workspace, json_option, workspace_option
 from model.cli.output import print_json
 from model.environment import KERAS_HOME, VARIABLES
 from model.errors import ConfigError, ModelDamagedError
-from model.home import folder_in_home, is_writable
+from model.home import folder_in_home, is_temporary, is_writable
 from model.registry import find_bundle, model_names
 from model.resources import available_memory, available_processors, spare_memory
 from model.runs import interrupted_trainings, queued_trainings, running_trainings
@@ -158,13 +158,21 @@ def _gpu() -> Finding:
 
 
 def _folders() -> Iterator[Finding]:
-    yield _writable("cache", cache_directory())
+    cache = cache_directory()
+    if is_temporary(cache):
+        lost = f"{cache}: may be removed at a restart. Set TOPGRAFT_CACHE to a folder that lasts"
+        yield Finding("folders", "cache", "note", lost)
+    else:
+        yield _writable("cache", cache)
     try:
         workspace = current_workspace()
     except ConfigError as error:
         yield Finding("folders", "workspace", "problem", error.message)
         return
-    yield _writable("data", workspace.data)
+    if workspace.data.is_dir() and not is_writable(workspace.data):
+        yield Finding("folders", "data", "note", f"{workspace.data}: can only be read; no datasets can be added to it")
+    else:
+        yield _writable("data", workspace.data)
     yield _writable("models", workspace.models)
     yield from _models(workspace)
 
