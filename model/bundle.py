@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from model import durable
-from model.bundle_files import MANIFEST, MLFLOW_RUN
+from model.bundle_files import MANIFEST, UNLISTED
 from model.errors import ModelDamagedError
 from model.files.checksums import file_sha256
 from model.intensity import FULL, Intensity, read_intensity
@@ -186,10 +186,10 @@ def open_bundle(directory: Path) -> Bundle:
 def write_manifest(directory: Path, manifest: Manifest) -> Manifest:
     """Write `manifest.json` with the records of all files in `directory`; return the written manifest.
 
-    `mlflow_run.json`, which is written later, has no record.
+    The files in `UNLISTED` have no record.
     """
     names = sorted(path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file())
-    records = {name: file_record(directory / name) for name in names if name not in (MANIFEST, MLFLOW_RUN)}
+    records = {name: file_record(directory / name) for name in names if name not in UNLISTED}
     written = dataclasses.replace(manifest, files=records)
     durable.write_json(directory / MANIFEST, dataclasses.asdict(written))
     return written

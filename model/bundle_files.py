@@ -18,7 +18,9 @@ PROVENANCE = "provenance.json"
 TUNING = "tuning.json"
 LOGS = "logs"
 MLFLOW_RUN = "mlflow_run.json"
-"""Written next to a complete model later: the manifest does not list it."""
+IMPORTED = "imported.json"
+UNLISTED = frozenset({MANIFEST, MLFLOW_RUN, IMPORTED})
+"""Files next to those that the manifest lists: the run in MLflow, logged later, and the time of an import."""
 
 Content = Literal["keras", "onnx", "arrays", "report", "text", "tensorboard", "tensorboard settings"]
 """Kind of content, which decides how the file of an untrusted model is checked."""

@@ -125,6 +125,24 @@ def run_child(
         ) from None
 
 
+def limit_memory(max_bytes: int) -> None:
+    """Limit the memory for data of this process, a child; the system ends it first when memory runs out.
+
+    An allocation beyond the limit fails: MemoryError in Python, or the end of the process in a library.
+
+    Args:
+        max_bytes: the limit; a lower one of the system is kept.
+    """
+    import contextlib
+    import resource
+
+    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as stream:
+        stream.write("1000")
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    allowed = max_bytes if hard == resource.RLIM_INFINITY else min(max_bytes, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (allowed, hard))
+
+
 def answer_parent(work: Callable[[], Any], task: str) -> int:
     """Call `work` in a child process, and write its result or error to standard output as one JSON object.
 

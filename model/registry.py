@@ -1,10 +1,11 @@
 """The trained models of a workspace: which models there are, and which of them is `latest`.
 
-`latest` is the model promoted last, otherwise the newest one. Models that are deleted or damaged are skipped with a
-warning.
+`latest` is the model promoted last, otherwise the one trained or imported last on this machine. Models that are deleted
+or damaged are skipped with a warning.
 """
 
 import dataclasses
+import datetime
 import logging
 import os
 import shutil
@@ -15,6 +16,7 @@ from typing import Any, Generic, TypeVar
 from model.bundle import Bundle, open_bundle, version_of
 from model.bundle_files import MANIFEST
 from model.config import LATEST, is_model_name
+from model.creation import order_time
 from model.durable import to_json
 from model.errors import ConfigError, ModelDamagedError, ModelError, ModelNotFoundError, NothingTrainedError
 from model.manifest_migration import read_manifest
@@ -22,6 +24,9 @@ from model.measurements import leading_accuracy, leading_measurement
 from model.promotion import promoted_models
 from model.received import quoted
 from model.workspace import Workspace
+
+# Models whose time cannot be read come first: none of them becomes `latest` before another one.
+_UNKNOWN_TIME = datetime.datetime.min.replace(tzinfo=datetime.timezone.utc)
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +45,7 @@ class RegisteredModel:
 
     Attributes:
         stamp: stamp of the manifest when it was read.
+        time: when it was trained or imported here, see `model.creation.order_time`.
         files: the files that the manifest lists, relative to the directory.
         summary: the description of the model in the metadata of the service.
         version: `model.bundle.version_of` the manifest; empty if the manifest cannot be read.
@@ -47,7 +53,7 @@ class RegisteredModel:
 
     directory: Path
     stamp: Stamp
-    created: str
+    time: datetime.datetime
     files: tuple[str, ...]
     summary: dict[str, Any]
     version: str = ""
@@ -109,7 +115,7 @@ class Registry:
         """The models now in `models/`, oldest first; folders without a manifest are not models."""
         stamps = _stamps(workspace.models)
         self._known = {directory: self._registered(directory, stamp) for directory, stamp in stamps.items()}
-        return sorted(self._known.values(), key=lambda model: (model.created, model.name))
+        return sorted(self._known.values(), key=lambda model: (model.time, model.name))
 
     def find(self, workspace: Workspace, name: str) -> RegisteredModel:
         """The model of that name; `latest` is no name here.
@@ -262,7 +268,8 @@ def _read(directory: Path, stamp: Stamp) -> RegisteredModel:
         summary["problem"] = error.message
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         summary["problem"] = f"its manifest.json cannot be read ({error!r}): train or download it again, or remove it"
-    return RegisteredModel(directory, stamp, summary.get("created", ""), files, to_json(summary), version)
+    time = order_time(directory, summary["created"], stamp[0]) if "created" in summary else _UNKNOWN_TIME
+    return RegisteredModel(directory, stamp, time, files, to_json(summary), version)
 
 
 def _measured(metrics: dict[str, dict[str, Any]], folds: int) -> dict[str, Any]:

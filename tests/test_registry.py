@@ -1,5 +1,7 @@
 """The registry: which models there are, and which of them is `latest`."""
 
+import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +11,7 @@ import pytest
 from model.bundle import Bundle
 from model.bundle_files import MANIFEST, ONNX_MODEL
 from model.errors import ModelDamagedError, ModelNotFoundError, NothingTrainedError
+from model.provenance import utc_now
 from model.registry import Registry, find_bundle, find_model, model_names, remove_bundle
 from model.workspace import Workspace
 
@@ -85,3 +88,20 @@ def test_manifests_are_read_once(workspace: Workspace, add_model: AddModel, monk
     monkeypatch.setattr("model.registry._read", lambda directory, stamp: reads.append(directory))
     registry.models(workspace)
     assert reads == []
+
+
+def test_a_time_in_the_future_does_not_make_a_model_latest(workspace: Workspace, add_model: AddModel) -> None:
+    add_model("trained", NEW)
+    for name, created in (("future", "9999-12-31T23:59:59+00:00"), ("text", "9999-zzzz"), ("odd", "~")):
+        add_model(name, created)
+        os.utime(workspace.models / name / MANIFEST, (0, 0))
+    assert Registry().latest(workspace).name == "trained"
+
+
+def test_the_model_imported_last_is_latest_whenever_it_was_trained(workspace: Workspace, add_model: AddModel) -> None:
+    add_model("trained", NEW)
+    add_model("imported", OLD)
+    (workspace.models / "imported" / "imported.json").write_text(json.dumps({"time": utc_now()}))
+    assert Registry().latest(workspace).name == "imported"
+    (workspace.models / "imported" / "imported.json").write_text('{"time": "9999-01-01"}')
+    assert Registry().latest(workspace).name == "trained"

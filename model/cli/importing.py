@@ -22,9 +22,6 @@ def import_command(source: str, name: str, sha256: str, as_json: bool) -> None:
     https://..., or remote:path. All content is checked and treated as data, never as code.
     """
     workspace = current_workspace()
-    from model.networks.tensorflow_import import import_tensorflow
-
-    import_tensorflow()
     from model.runs.import_run import import_model
 
     with progress_display() as progress:

@@ -1,29 +1,13 @@
 """Import of a model trained by another Topgraft: a copy of its files, checked to be only data."""
 
-import dataclasses
 import os
 import shutil
 from pathlib import Path
 
-from model.bundle import Manifest
-from model.bundle_files import MANIFEST, REPORT
+from model.bundle_files import IMPORTED, MANIFEST, REPORT
 from model.errors import ModelError
-from model.importing.untrusted_bundle import check_untrusted_bundle
-
-
-@dataclasses.dataclass(frozen=True)
-class Imported:
-    """Result of an import.
-
-    Attributes:
-        manifest: manifest of the new model, as written.
-        max_difference: largest difference of a probability from the original network; None if the model is a copy.
-        warnings: sentences for the user.
-    """
-
-    manifest: Manifest
-    max_difference: float | None
-    warnings: tuple[str, ...]
+from model.importing.imported import Imported
+from model.importing.limited_process import check_in_child
 
 
 def find_bundle_folder(root: Path) -> Path | None:
@@ -42,11 +26,13 @@ def import_bundle(folder: Path, destination: Path, work: Path) -> Imported:
         work: empty folder for temporary files.
 
     Raises:
-        ModelError, ModelDamagedError: as `check_untrusted_bundle`.
+        ModelError, ModelDamagedError: as `check_in_child`.
     """
     # The copy is checked, not the source, so that no file can be exchanged after the check.
     _copy_files(folder, destination)
-    manifest = check_untrusted_bundle(destination, work).manifest
+    # Imported by another workspace, which knows when; here it is imported now.
+    (destination / IMPORTED).unlink(missing_ok=True)
+    manifest = check_in_child(destination, work).manifest
     left_out = (folder / REPORT).exists() and REPORT not in manifest.files
     warning = f"{REPORT} was left out: it does not forbid scripts, as reports do since version 0.1.0"
     return Imported(manifest, max_difference=None, warnings=(warning,) if left_out else ())

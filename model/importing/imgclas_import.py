@@ -28,11 +28,11 @@ from model.dataset.lists import write_classes
 from model.errors import ExportError, ModelError
 from model.export.model_files import PARITY_LIMIT, Exported, compare_engines
 from model.features.onnx_session import FEATURES, PROBABILITIES
-from model.importing.bundle_import import Imported
 from model.importing.imgclas import (
     Preprocessing,
     TrainedFolder,
 )
+from model.importing.imported import Imported
 from model.importing.untrusted_keras import load_untrusted_network
 from model.measurements import wilson_interval
 from model.networks.network import DenseLayer

@@ -6,7 +6,6 @@ networks, nor the arrays, nor the report in a browser.
 
 import math
 import re
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +13,20 @@ import numpy as np
 from model import bundle as bundles
 from model import bundle_files
 from model.bundle import ENGINES, Bundle, Manifest, open_bundle
-from model.bundle_files import MLFLOW_RUN, BundleFile, find_bundle_file
+from model.bundle_files import UNLISTED, BundleFile, find_bundle_file
 from model.config import RESIZE_MODES
+from model.creation import is_in_future, parse_time
 from model.errors import ModelError
 from model.evaluation.report.policy import SAFE_BEGINNING
 from model.export.comparison_photos import draw_photos
+from model.files.arrays import read_arrays
 from model.files.browsing import name_some
 from model.importing.untrusted_keras import check_untrusted_network
 from model.importing.untrusted_onnx import check_untrusted_graph
+from model.reading import UnreadableError, read_regular
+from model.received import quoted
 from model.serving.predictor import load_predictor
-from model.serving.reference_features import read_reference_features
+from model.serving.reference_features import MAX_ARRAY_BYTES, read_reference_features
 
 _LEADS_ELSEWHERE = re.compile(rb"[/\\\\]|\.\.")
 _LARGEST_IMAGE = 4096
@@ -46,7 +49,7 @@ def check_untrusted_bundle(directory: Path, work_directory: Path) -> Bundle:
     bundle.verify()
     _check_manifest(bundle.manifest, directory.name)
     for name in bundle.manifest.files:
-        _check_content(directory / name, find_bundle_file(name), work_directory)
+        _check_content(directory / name, find_bundle_file(name), work_directory, bundle.manifest.image_size)
     bundle = _without_unsafe_report(bundle)
     _check_predictions(bundle)
     return bundle
@@ -55,7 +58,7 @@ def check_untrusted_bundle(directory: Path, work_directory: Path) -> Bundle:
 def _check_names(bundle: Bundle) -> None:
     present = {path.relative_to(bundle.directory).as_posix() for path in bundle.directory.rglob("*") if path.is_file()}
     listed = set(bundle.manifest.files)
-    unlisted = sorted(present - listed - {bundle_files.MANIFEST, MLFLOW_RUN})
+    unlisted = sorted(present - listed - UNLISTED)
     strange = sorted(name for name in listed if find_bundle_file(name) is None)
     if unlisted or strange:
         found = [f"{name_some(unlisted)} not in the manifest"] if unlisted else []
@@ -63,12 +66,12 @@ def _check_names(bundle: Bundle) -> None:
         raise ModelError(f"{bundle.name}: expected the files of a trained model, found {' and '.join(found)}.")
 
 
-def _check_content(path: Path, row: BundleFile | None, work_directory: Path) -> None:
+def _check_content(path: Path, row: BundleFile | None, work_directory: Path, image_size: int) -> None:
     """Check a file by the kind of its content; text needs no check, and the report is checked separately."""
     if row is None:
         raise AssertionError(f"{path}: the names of all files were checked before")
     if row.content == "onnx":
-        check_untrusted_graph(path)
+        check_untrusted_graph(path, image_size)
     elif row.content == "keras":
         check_untrusted_network(path, work_directory)
     elif row.content == "arrays":
@@ -91,6 +94,12 @@ def _check_manifest(manifest: Manifest, name: str) -> None:
     for field in ("name", "created", "backbone", "scaling"):
         if not isinstance(getattr(manifest, field), str):
             problems.append(f"{field}: expected a text")
+    if isinstance(manifest.created, str):
+        try:
+            if is_in_future(parse_time(manifest.created)):
+                problems.append(f"created: expected a time in the past, received {quoted(manifest.created)}")
+        except UnreadableError as error:
+            problems.append(f"created: {error}")
     for field in ("versions", "train_config", "dataset", "metrics", "thresholds", "parity"):
         if not isinstance(getattr(manifest, field), dict):
             problems.append(f"{field}: expected an object")
@@ -104,12 +113,12 @@ def _check_manifest(manifest: Manifest, name: str) -> None:
 def _check_arrays(path: Path) -> None:
     """Check that a file holds arrays of numbers only: anything else in it is a pickle, which is code."""
     try:
+        content = read_regular(path, MAX_ARRAY_BYTES)
         if path.name == bundle_files.TRAINING_FEATURES:
-            read_reference_features(path.read_bytes())
-        with np.load(path, allow_pickle=False) as arrays:
-            for name in arrays.files:
-                arrays[name]
-    except (ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile, EOFError) as error:
+            read_reference_features(content)
+        else:
+            read_arrays(content, MAX_ARRAY_BYTES)
+    except ValueError as error:
         raise ModelError(f"{path.name}: expected arrays of numbers, received: {error}. It is not imported.") from error
 
 

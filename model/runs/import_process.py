@@ -1,6 +1,6 @@
 """Import requested by the option `import_from` of a training: in this process, or in a child process of the service.
 
-The child keeps TensorFlow out of the worker of the service, and ends with it.
+The child keeps the libraries of an import out of the worker of the service, and ends with it.
 """
 
 import dataclasses
@@ -30,9 +30,6 @@ def import_in_this_process(config: TrainConfig, workspace: Workspace, progress: 
         TopgraftError: as `import_model`.
     """
     _check_source(config.import_from)
-    from model.networks.tensorflow_import import import_tensorflow
-
-    import_tensorflow()
     from model.runs.import_run import import_model
 
     result = import_model(config.import_from, workspace, config.name, progress=progress)
@@ -60,7 +57,7 @@ def main(root: str, source: str, name: str) -> int:
 
 
 def _check_source(source: str) -> None:
-    """Check the source before TensorFlow is loaded."""
+    """Check the source before the libraries of an import are loaded."""
     if is_url(source):
         raise ConfigError(
             f"import_from: expected a path or remote:path, received {quoted(source)}. To import from a URL, use: "

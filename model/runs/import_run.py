@@ -7,13 +7,17 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from model.bundle_files import BUNDLE_FILES, MANIFEST
+from model import durable
+from model.bundle_files import BUNDLE_FILES, IMPORTED, MANIFEST
 from model.config import is_model_name
 from model.errors import ArchiveError, ConfigError, ModelError
 from model.files.archives import first_name, is_archive, unpack_archive
-from model.importing.bundle_import import Imported, find_bundle_folder, import_bundle
+from model.importing.bundle_import import find_bundle_folder, import_bundle
 from model.importing.imgclas import CHECKPOINTS, EXPECTED, TrainedFolder, find_trained_folder, read_trained_folder
+from model.importing.imported import Imported
+from model.importing.limited_process import convert_in_child
 from model.importing.sources import local_source, require_listed_sha256
+from model.provenance import utc_now
 from model.received import quoted
 from model.results import Progress, no_progress
 from model.runs import Run, start_import
@@ -60,12 +64,9 @@ def import_model(
                 name or (_without_suffix(path) if bundle_folder == root else bundle_folder.name), workspace
             ) as run:
                 return _result(import_bundle(bundle_folder, run.bundle, run.work), run, clock)
-        # Loaded late: only the conversion needs TensorFlow.
-        from model.importing.imgclas_import import import_imgclas
-
         folder = read_trained_folder(find_trained_folder(root))
         with _importing_as(_name(name, folder, path, root), workspace) as run:
-            return _result(import_imgclas(path, folder, run.name, run.bundle, run.work), run, clock)
+            return _result(convert_in_child(path, folder, run.name, run.bundle, run.work), run, clock)
 
 
 def _result(imported: Imported, run: Run, clock: float) -> ImportResult:
@@ -97,6 +98,7 @@ def _importing_as(name: str, workspace: Workspace) -> Iterator[Run]:
         try:
             run.work.mkdir()
             yield run
+            durable.write_json(run.bundle / IMPORTED, {"time": utc_now()})
             run.publish()
         except BaseException:
             shutil.rmtree(run.directory, ignore_errors=True)

@@ -4,7 +4,6 @@ Training images are unsuitable: they are closer to each other than new photos ar
 """
 
 import io
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,11 @@ from model import durable
 from model.bundle import FEATURE_SCALE, Bundle
 from model.bundle_files import HELD_OUT_FEATURES
 from model.errors import ModelDamagedError
+from model.files.arrays import read_arrays
+from model.reading import UnreadableError, unreadable
 
 MAX_IMAGES = 2000
+_MAX_BYTES = 16 * 1024**2
 
 
 def write_held_out(path: Path, rows: np.ndarray) -> None:
@@ -38,11 +40,11 @@ def read_held_out(bundle: Bundle) -> np.ndarray | None:
         return None
     content = bundle.read_file(HELD_OUT_FEATURES)
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            rows = arrays["rows"]
-        if rows.ndim != 2:
-            raise ValueError(f"expected rows, received an array of shape {rows.shape}")
-    except (ValueError, KeyError, zipfile.BadZipFile) as error:
+        with unreadable():
+            rows = read_arrays(content, _MAX_BYTES)["rows"]
+            if rows.ndim != 2:
+                raise ValueError(f"expected rows, received an array of shape {rows.shape}")
+    except UnreadableError as error:
         raise ModelDamagedError(
             f"the model {bundle.name}: expected features of held-out images in {HELD_OUT_FEATURES}, received: {error}. "
             "Train or download it again."

@@ -21,8 +21,12 @@ from typing import Any
 import numpy as np
 
 from model import durable
+from model.files.arrays import read_arrays
+from model.reading import unreadable
 
 MAX_IMAGES = 20_000
+MAX_ARRAY_BYTES = 128 * 1024**2
+"""Size of the arrays of a model, unpacked; 20,000 vectors and their names take a tenth of it."""
 MAX_AXES = 256
 NEIGHBOUR = 3
 POWER = 0.5
@@ -117,21 +121,23 @@ def read_reference_features(content: bytes) -> ReferenceFeatures:
     """Read the content of a file written by `ReferenceFeatures.save`.
 
     Raises:
-        ValueError, KeyError, zipfile.BadZipFile: the content is invalid.
+        UnreadableError: the content is invalid.
     """
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+    arrays = read_arrays(content, MAX_ARRAY_BYTES)
+    with unreadable():
         names = tuple(arrays["names"].tobytes().decode("utf-8").split("\0"))
         axes, vectors = arrays["axes"].astype(np.float32), arrays["vectors"].astype(np.float32)
         labels = arrays["labels"]
         directions = arrays["directions"].astype(np.float32) if "directions" in arrays else None
         power = float(arrays["power"]) if "power" in arrays else 1.0
-    if not 0 < power <= 1:
-        raise ValueError(f"expected a power above 0 and at most 1, received {power}")
-    if not len(names) == len(labels) == len(vectors) or vectors.shape[1] != len(axes) + 1:
-        raise ValueError(
-            f"expected as many names and labels as vectors, received {len(names)}, {len(labels)} and {vectors.shape}"
-        )
-    return ReferenceFeatures(axes, _normalize(vectors), labels, names, directions, power)
+        if not 0 < power <= 1:
+            raise ValueError(f"expected a power above 0 and at most 1, received {power}")
+        if not len(names) == len(labels) == len(vectors) or vectors.shape[1] != len(axes) + 1:
+            raise ValueError(
+                f"expected as many names and labels as vectors, received {len(names)}, {len(labels)} and "
+                f"{vectors.shape}"
+            )
+        return ReferenceFeatures(axes, _normalize(vectors), labels, names, directions, power)
 
 
 def build_reference_features(

@@ -1,5 +1,6 @@
 """Import of models: contents are unchanged, and nothing in them is executed."""
 
+import dataclasses
 import io
 import json
 import pickle
@@ -15,6 +16,7 @@ import pytest
 from onnx import helper
 
 from model.bundle import Bundle, open_bundle, write_manifest
+from model.bundle_files import IMPORTED
 from model.errors import ConfigError, FetchError, ModelDamagedError, ModelError, StorageDamagedError
 from model.evaluation.report.policy import SAFE_BEGINNING
 from model.provenance import provenance_of, write_job, write_run
@@ -123,8 +125,7 @@ def with_tensor_elsewhere(bundle: Bundle, trace: Path) -> None:
 
 def with_foreign_operator(bundle: Bundle, trace: Path) -> None:
     graph = onnx.load(bundle.directory / "model.onnx")
-    branch = helper.make_graph([helper.make_node("PyOp", [], ["x"], domain="ai.onnx.contrib")], "branch", [], [])
-    graph.graph.node.append(helper.make_node("If", ["probabilities"], [], then_branch=branch, else_branch=branch))
+    graph.graph.node.append(helper.make_node("PyOp", ["image"], ["x"], domain="ai.onnx.contrib"))
     (bundle.directory / "model.onnx").write_bytes(graph.SerializeToString())
 
 
@@ -229,3 +230,19 @@ def test_modified_files_and_invalid_manifests_are_refused(
     (bundle.directory / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(ModelError, match=r"image_size.*temperature"):
         import_model(bundle.directory, other_workspace)
+
+
+@pytest.mark.parametrize("created", ["9999-12-31T23:59:59+00:00", "tomorrow", "", "9" * 1000])
+def test_a_training_time_that_is_none_or_in_the_future_is_refused(
+    bundle: Bundle, other_workspace: Workspace, created: str
+) -> None:
+    write_manifest(bundle.directory, dataclasses.replace(bundle.manifest, created=created))
+    with pytest.raises(ModelError, match="created: expected a time"):
+        import_model(bundle.directory, other_workspace)
+
+
+def test_the_time_of_an_import_is_that_of_this_machine(bundle: Bundle, other_workspace: Workspace) -> None:
+    (bundle.directory / IMPORTED).write_text('{"time": "2001-01-01"}')
+    import_model(bundle.directory, other_workspace)
+    recorded = json.loads((other_workspace.models / "colours" / IMPORTED).read_text())["time"]
+    assert recorded[:10] >= "2026"

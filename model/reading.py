@@ -1,0 +1,181 @@
+"""Reading of files that may be damaged or hostile: every failure of a parser is one error, `UnreadableError`.
+
+Parsers raise more than ValueError for bad input: RecursionError for deep nesting, MemoryError and OverflowError for
+claimed sizes, struct.error and zlib.error for damaged binary content. `unreadable` is the one place that maps them.
+"""
+
+import contextlib
+import csv
+import io
+import json
+import math
+import os
+import stat
+import struct
+import tokenize
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NoReturn
+
+from model.received import quoted
+
+MAX_JSON_BYTES = 64 * 1024**2
+"""Size up to which JSON is read unless the caller states another one."""
+
+MAX_DEPTH = 64
+"""Levels of nested objects and arrays up to which JSON is read."""
+
+_MAX_DIGITS = 40
+# Parsers of the standard library, and what code meets that expects another structure.
+_BAD_INPUT = (
+    ValueError,
+    RecursionError,
+    MemoryError,
+    OverflowError,
+    EOFError,
+    SyntaxError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    NotImplementedError,
+    struct.error,
+    tokenize.TokenError,
+    csv.Error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+class UnreadableError(ValueError):
+    """Content that cannot be used: damaged, too large, too deep, or of another structure."""
+
+
+@contextlib.contextmanager
+def unreadable() -> Iterator[None]:
+    """Turn every error that bad input causes in a parser into UnreadableError; OSError is kept."""
+    try:
+        yield
+    except UnreadableError:
+        raise
+    except _BAD_INPUT as error:
+        raise UnreadableError(describe(error)) from error
+
+
+def describe(error: BaseException) -> str:
+    """Reason in an error of a parser, shortened for a message."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deep"
+    if isinstance(error, MemoryError):
+        return "it needs more memory than there is"
+    if isinstance(error, UnicodeError):
+        return f"it is not UTF-8: {getattr(error, 'reason', 'invalid characters')}"
+    if isinstance(error, KeyError):
+        return f"{quoted(error.args[0] if error.args else '')} is missing"
+    return quoted(str(error) or type(error).__name__)[1:-1]
+
+
+def read_regular(path: Path, max_bytes: int) -> bytes:
+    """Content of a regular file. Folders, pipes and devices are refused without waiting for them.
+
+    Raises:
+        OSError: there is no such file, or it cannot be read.
+        UnreadableError: it is no regular file, or larger than `max_bytes`.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise UnreadableError("expected a regular file, found a folder, a pipe or a device")
+        if status.st_size > max_bytes:
+            raise UnreadableError(f"expected at most {max_bytes:,} bytes, found {status.st_size:,}")
+        with open(descriptor, "rb", closefd=False) as stream:
+            content = stream.read(max_bytes + 1)
+    finally:
+        os.close(descriptor)
+    if len(content) > max_bytes:
+        raise UnreadableError(f"expected at most {max_bytes:,} bytes, found more")
+    return content
+
+
+def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES, max_depth: int = MAX_DEPTH) -> Any:
+    """Content of a JSON file; see `parse_json`.
+
+    Raises:
+        OSError, UnreadableError: it cannot be read, or is not such JSON.
+    """
+    return parse_json(read_regular(path, max_bytes), max_depth)
+
+
+def parse_json(content: str | bytes, max_depth: int = MAX_DEPTH) -> Any:
+    """Parse JSON strictly: UTF-8, finite numbers, no key twice, no half surrogates, nested at most `max_depth` levels.
+
+    Raises:
+        UnreadableError: it is anything else.
+    """
+    with unreadable():
+        text = content.decode("utf-8-sig") if isinstance(content, bytes) else content
+        value = json.loads(
+            text,
+            object_pairs_hook=_object,
+            parse_int=_whole_number,
+            parse_float=_finite_number,
+            parse_constant=_refuse_constant,
+        )
+        _check_depth(value, max_depth)
+        # Only an escape sequence can make a half surrogate: the text itself was decoded.
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
+
+
+def read_lines(path: Path, max_bytes: int) -> Iterator[str]:
+    """Lines of a UTF-8 text file, without their ends.
+
+    Raises:
+        OSError, UnreadableError: as `read_regular`, or it is not UTF-8.
+    """
+    with unreadable():
+        text = read_regular(path, max_bytes).decode("utf-8-sig")
+    return (line.rstrip("\r\n") for line in io.StringIO(text, newline=None))
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise UnreadableError(f"the key {quoted(next(name for name in names if names.count(name) > 1))} occurs twice")
+    return found
+
+
+def _whole_number(digits: str) -> int:
+    if len(digits) > _MAX_DIGITS:
+        raise UnreadableError(f"expected numbers of at most {_MAX_DIGITS} digits, received {len(digits):,}")
+    return int(digits)
+
+
+def _finite_number(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise UnreadableError(f"expected finite numbers, received {quoted(digits)}")
+    return number
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise UnreadableError(f"expected finite numbers, received {name}")
+
+
+def _check_depth(value: Any, max_depth: int) -> None:
+    level = [value]
+    for _ in range(max_depth + 1):
+        # One level after the other: recursion would itself be what this prevents.
+        level = [
+            item
+            for container in level
+            if isinstance(container, (dict, list))
+            for item in (container.values() if isinstance(container, dict) else container)
+        ]
+        if not level:
+            return
+    raise UnreadableError(f"expected at most {max_depth} nested levels, found more")
