@@ -4,4 +4,4 @@ Data flows through the packages in this order:
 dataset -> training -> bundle -> serving -> evaluation.
 """
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
