@@ -5,6 +5,7 @@ complete model and has the sha256 of its manifest: mlflow_run.json is next to th
 that a model has the same bytes whether it was logged or not.
 """
 
+import contextlib
 import datetime
 import importlib.metadata
 import json
@@ -17,6 +18,11 @@ from model.bundle_files import MLFLOW_RUN, PROVENANCE
 
 _OF_THE_JOB = {"nomad_job": environment.NOMAD_JOB_ID, "nomad_allocation": environment.NOMAD_ALLOC_ID}
 _LARGEST = 100_000
+# Packages with other names and the same modules: builds for other hardware.
+_SAME_MODULES = {
+    "tensorflow": ("tensorflow-cpu", "tensorflow-rocm", "tf-nightly"),
+    "onnxruntime": ("onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-rocm"),
+}
 
 log = logging.getLogger(__name__)
 
@@ -78,4 +84,12 @@ def utc_today() -> str:
 def installed_versions() -> dict[str, str]:
     """Versions of topgraft and of the libraries that a model depends on: name -> version."""
     packages = ("keras", "tensorflow", "onnx", "onnxruntime", "numpy")
-    return {"topgraft": __version__} | {name: importlib.metadata.version(name) for name in packages}
+    return {"topgraft": __version__} | {name: installed_version(name) or "unknown" for name in packages}
+
+
+def installed_version(package: str) -> str | None:
+    """Version of a package, also of one with another name and the same modules; None if there is none."""
+    for name in (package, *_SAME_MODULES.get(package, ())):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            return importlib.metadata.version(name)
+    return None

@@ -1,12 +1,13 @@
 """The provenance of a model is that of its training, not that of its publisher."""
 
+import importlib.metadata
 import json
 from pathlib import Path
 
 import pytest
 
 from model.bundle import Bundle, open_bundle, write_manifest
-from model.provenance import MLFLOW_RUN, PROVENANCE, provenance_of, write_job, write_run
+from model.provenance import MLFLOW_RUN, PROVENANCE, installed_versions, provenance_of, write_job, write_run
 from model.publishing.archive import write_archive
 from model.publishing.child_module import write_child_module
 from model.publishing.child_options import ChildOptions
@@ -23,6 +24,31 @@ RUN = {
 def _nothing_known(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("MLFLOW_RUN", "TOPGRAFT_NOMAD_JOB", "NOMAD_JOB_ID", "NOMAD_ALLOC_ID"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("tensorflow", "tensorflow-cpu"),
+        ("tensorflow", "tensorflow-rocm"),
+        ("tensorflow", "tf-nightly"),
+        ("onnxruntime", "onnxruntime-gpu"),
+        ("onnxruntime", "onnxruntime-openvino"),
+        ("onnx", "onnx-weekly"),
+    ],
+)
+def test_versions_are_recorded_for_packages_with_other_names(
+    name: str, other: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = importlib.metadata.version
+
+    def version(asked: str) -> str:
+        if asked == name:
+            raise importlib.metadata.PackageNotFoundError(asked)
+        return "1.2.3" if asked == other else real(asked)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    assert installed_versions()[name] == ("unknown" if name == "onnx" else "1.2.3")
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from model.cli.output import print_json
 from model.environment import KERAS_HOME, VARIABLES
 from model.errors import ConfigError, ModelDamagedError
 from model.home import folder_in_home, is_temporary, is_writable
+from model.provenance import installed_version
 from model.registry import find_bundle, model_names
 from model.resources import available_memory, available_processors, spare_memory
 from model.runs import interrupted_trainings, queued_trainings, running_trainings
@@ -25,8 +26,6 @@ from model.storage.diagnosis import DEFAULT_REMOTE, check_remote
 from model.workspace import Workspace, cache_directory
 
 EXIT_PROBLEMS = 2
-# Packages with other names and the same modules: builds without or with CUDA.
-_SAME_AS = {"tensorflow": "tensorflow-cpu", "onnxruntime": "onnxruntime-gpu"}
 # A training writes the features, the model twice and a report: some hundred megabytes for a large dataset.
 MIN_FREE_BYTES = 2_000_000_000
 
@@ -99,19 +98,12 @@ def _packages() -> Iterator[Finding]:
 
 
 def _package(name: str, bounds: str, allows: Callable[[str], bool]) -> Finding:
-    version = _version(name) or _version(_SAME_AS.get(name, name))
+    version = installed_version(name)
     if version is None:
         return Finding("packages", name, "problem", f"missing: pip install '{name}{bounds}'")
     if not allows(version):
         return Finding("packages", name, "problem", f"{version}, expected {bounds}: pip install '{name}{bounds}'")
     return Finding("packages", name, "ok", version)
-
-
-def _version(name: str) -> str | None:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _weights() -> Iterator[Finding]:
