@@ -4,7 +4,6 @@ The file on disk stays as it was written. To change the format: raise `FORMAT_VE
 before to `STEPS`, and commit a small model of the version before to `tests/bundle_formats/`.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,18 +11,24 @@ from typing import Any
 from model.config import RENAMED_OPTIONS
 from model.errors import ModelDamagedError
 from model.intensity import FULL
+from model.manifest_schema import MAX_MANIFEST_BYTES, check_manifest
+from model.reading import read_json, unreadable
+from model.received import quoted
 
 FORMAT_VERSION = 3
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """Read the manifest of a model from a file; see `migrate`.
+    """Read the manifest of a model from a file, and check every value in it; see `migrate` and `check_manifest`.
 
     Raises:
-        OSError, ValueError: the file cannot be read, or is no JSON.
-        ModelDamagedError, KeyError, TypeError, AttributeError: as `migrate`.
+        OSError, UnreadableError: the file cannot be read, or is no manifest.
+        ModelDamagedError: as `migrate`.
     """
-    return migrate(json.loads(path.read_text(encoding="utf-8")), str(path))
+    with unreadable():
+        content = migrate(read_json(path, MAX_MANIFEST_BYTES), str(path))
+        check_manifest(content)
+    return content
 
 
 def migrate(content: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -41,13 +46,13 @@ def migrate(content: Mapping[str, Any], where: str) -> dict[str, Any]:
     version = migrated["format_version"]
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
         raise ModelDamagedError(
-            f"{where}: expected format_version 1 to {FORMAT_VERSION}, received {version!r}. Train or download the "
-            "model again."
+            f"{where}: expected format_version 1 to {FORMAT_VERSION}, received {quoted(version)}. Train or download "
+            "the model again."
         )
     if version > FORMAT_VERSION:
         raise ModelDamagedError(
-            f"{where}: expected format_version {FORMAT_VERSION} or older, received {version}. The model was written by "
-            f"Topgraft {_writer(migrated)}: install that version or a newer one, or train again."
+            f"{where}: expected format_version {FORMAT_VERSION} or older, received {quoted(version)}. The model was "
+            f"written by Topgraft {_writer(migrated)}: install that version or a newer one, or train again."
         )
     for step in range(version, FORMAT_VERSION):
         migrated = STEPS[step](migrated)
@@ -68,7 +73,8 @@ def _add_intensity(content: dict[str, Any]) -> dict[str, Any]:
 def _writer(content: Mapping[str, Any]) -> str:
     """Version of Topgraft that wrote a manifest, as far as it says so."""
     versions = content.get("versions")
-    return str(versions.get("topgraft", "of a later version")) if isinstance(versions, dict) else "of a later version"
+    version = versions.get("topgraft") if isinstance(versions, dict) else None
+    return quoted(version)[1:-1] if isinstance(version, str) else "of a later version"
 
 
 STEPS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _rename_options, 2: _add_intensity}

@@ -132,6 +132,8 @@ def accuracy_line(metrics: Mapping[str, Any], photos: str = "photos") -> str:
         metrics: `images`, `accuracy`, `macro_f1` and their intervals.
         photos: name of the images, for example `test photos`.
     """
+    if metrics.get("accuracy") is None:
+        return "accuracy not measured"
     images = f" of {metrics['images']:,} {photos}" if metrics.get("images") is not None else ""
     f1 = metrics.get("macro_f1")
     accuracy = with_interval(metrics["accuracy"], metrics.get("accuracy_interval"), images)
