@@ -5,6 +5,8 @@
 #
 # With CUDA for NVIDIA GPUs: --build-arg tag=2.19.0-gpu, and run with --gpus all; see docker/README.md.
 # The hub's pipeline sets `tag` (of the base image) and `branch` (of this repository); see JenkinsConstants.groovy.
+# Runs as the user `topgraft` (1000, group 0), as any other user ID with group 0, and on a read-only file system with
+# /tmp and the volumes mounted.
 
 ARG tag=2.19.0
 FROM tensorflow/tensorflow:${tag}
@@ -24,7 +26,9 @@ ENV LANG=C.UTF-8 \
     TOPGRAFT_HOME=/srv/topgraft \
     TOPGRAFT_TENSORBOARD_HOST=0.0.0.0 \
     RCLONE_CONFIG=/srv/.rclone/rclone.conf \
-    DEEPAAS_V2_MODEL=topgraft
+    DEEPAAS_V2_MODEL=topgraft \
+    HOME=/srv/home \
+    PATH=/srv/home/.local/bin:$PATH
 
 # git, curl, ps: for deep-start and the IDEs that it installs. Fonts: for class names in PNG answers. Versions are not
 # pinned, because they differ between base images.
@@ -52,7 +56,14 @@ RUN python3 /tmp/dependencies/requirements.py /tmp/dependencies/setup.cfg \
     && rm -rf /tmp/dependencies
 
 COPY . .
-RUN python3 -m pip install --no-deps --editable . && mkdir -p data models
+# The group 0 can write to the folders for content, but not to the code: platforms such as OpenShift choose the user ID.
+# The base image may have a user 1000.
+ARG user=1000
+RUN python3 -m pip install --no-deps --editable . \
+    && { getent passwd 1000 || useradd --uid 1000 --gid 0 --no-create-home --home-dir /srv/home topgraft; } \
+    && mkdir -p data models published /srv/home \
+    && chgrp -R 0 data models published /srv/home /srv/.rclone /srv/.deep-start \
+    && chmod -R g=u data models published /srv/home /srv/.rclone /srv/.deep-start
 
 ARG branch=main
 LABEL org.opencontainers.image.title="topgraft" \
@@ -66,6 +77,8 @@ EXPOSE 5000 6006 8888
 
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s \
     CMD ["curl", "--fail", "--silent", "--output", "/dev/null", "http://127.0.0.1:5000/v2/models/"]
+
+USER ${user}:0
 
 # The platform replaces CMD, so the environment is prepared in the entry point.
 ENTRYPOINT ["/srv/topgraft/docker/entrypoint.sh"]

@@ -16,7 +16,30 @@ export TOPGRAFT_TENSORBOARD_HOST="${TOPGRAFT_TENSORBOARD_HOST:-0.0.0.0}"
 # Default number of workers of `deepaas-run`, as started by deep-start: one for a training, one for predictions.
 export OS_DEFAULT__WORKERS="${OS_DEFAULT__WORKERS:-2}"
 
-# A mounted volume may be empty or read-only.
-mkdir -p "$TOPGRAFT_HOME/data" "$TOPGRAFT_HOME/models" || echo "topgraft: $TOPGRAFT_HOME cannot be written to" >&2
+# Another user ID of the same group continues the work on a volume.
+umask 0002
+
+# A mounted volume may be empty or read-only, or belong to another user.
+for folder in "$TOPGRAFT_HOME/data" "$TOPGRAFT_HOME/models"; do
+    mkdir -p "$folder" 2>/dev/null || :
+done
+if [ ! -w "$TOPGRAFT_HOME/models" ]; then
+    user=$(id -u)
+    echo "topgraft: $TOPGRAFT_HOME/models cannot be written to by user $user, group $(id -g): the container predicts," \
+        "but does not train. If it is meant to train, mount the folder without :ro, and run the container with" \
+        "--user \"\$(id -u):0\" of the folder's owner, or change the owner: chown -R $user FOLDER" >&2
+fi
+
+# The installation of an IDE by deep-start writes to system folders.
+if [ "${1:-}" = deep-start ] && [ "$(id -u)" -ne 0 ] && ! command -v code-server >/dev/null; then
+    for word in "$@"; do
+        case "$word" in
+        -s | --vscode)
+            echo "topgraft: installing VS Code requires root. Run the container with --user 0, or build the image with" \
+                "--build-arg user=0" >&2
+            ;;
+        esac
+    done
+fi
 
 exec "$@"

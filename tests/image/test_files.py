@@ -17,6 +17,7 @@ import yaml
 from tests.image.buildah import base_tag
 from tests.support.command import ROOT
 from tests.support.hub import mounted, validate
+from tests.support.users import ANY_USER, as_user, make_reachable, missing_requirements
 
 ENTRY_POINT = ROOT / "docker" / "entrypoint.sh"
 NAME = {"type": "string", "pattern": r"^[a-zA-Z0-9._-]+$"}
@@ -145,6 +146,26 @@ def test_an_unwritable_workspace_does_not_stop_the_entry_point(tmp_path: Path) -
     (tmp_path / "file").touch()
     ran = enter("echo", "started", TOPGRAFT_HOME=str(tmp_path / "file"))
     assert ran.stdout == "started\n" and "cannot be written to" in ran.stderr
+
+
+def test_files_of_the_container_can_be_changed_by_other_users_of_its_group(tmp_path: Path) -> None:
+    assert enter("sh", "-c", "umask", TOPGRAFT_HOME=str(tmp_path)).stdout.strip() == "0002"
+    assert (tmp_path / "models").stat().st_mode & 0o777 == 0o775
+
+
+@pytest.mark.skipif(bool(missing_requirements()), reason=missing_requirements())
+@pytest.mark.parametrize(("words", "is_reported"), [(["--vscode"], True), (["-s"], True), (["--deepaas"], False)])
+def test_an_ide_that_only_root_can_install_is_reported(words: list[str], is_reported: bool, tmp_path: Path) -> None:
+    start = tmp_path / "deep-start"
+    start.write_text("#!/bin/sh\necho started\n")
+    start.chmod(0o755)
+    make_reachable(tmp_path)
+    command = as_user(ANY_USER, str(ENTRY_POINT), "deep-start", *words)
+    inside = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "TOPGRAFT_HOME": str(tmp_path)}
+    ran = subprocess.run(command, env=inside, capture_output=True, text=True, timeout=10)
+    assert ran.stdout == "started\n"
+    assert ("requires root" in ran.stderr) == is_reported
+    assert f"cannot be written to by user {ANY_USER}, group 0" in ran.stderr
 
 
 def test_the_compose_file_is_valid_and_consistent() -> None:

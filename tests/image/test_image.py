@@ -11,10 +11,12 @@ from model.publishing.archive import write_archive
 from model.publishing.child_module import write_child_module
 from model.publishing.child_options import ChildOptions
 from tests.image.buildah import Images, Running, base_tag, missing_requirements, open_images, running
+from tests.image.restricted import restricted
 from tests.support.command import ROOT
 from tests.support.http_server import Answer, serving
-from tests.support.photos import photo
+from tests.support.photos import photo, write_photos
 from tests.support.small_model import NAME, write_model
+from tests.support.waiting import wait_until
 
 pytestmark = [
     pytest.mark.slow,  # an image is built: minutes
@@ -69,6 +71,8 @@ def test_the_image_serves_offline_with_two_workers(
 ) -> None:
     write_model(tmp_path / "models" / NAME)
     (tmp_path / "photo.jpg").write_bytes(photo())
+    # Folders of pytest are private, and the user of the container is not root.
+    tmp_path.chmod(0o755)
     volumes = (f"{tmp_path / 'models'}:{HOME}/models", f"{tmp_path}:/photos:ro")
     with (
         images.container(image) as container,
@@ -84,10 +88,38 @@ def test_the_image_serves_offline_with_two_workers(
         assert int(workers.stdout) == 2
 
 
+def test_the_image_works_for_any_user_on_a_read_only_file_system(images: Images, image: str, tmp_path: Path) -> None:
+    write_model(tmp_path / "models" / NAME)
+    write_photos(tmp_path / "data" / "photos")
+    for folder in ("models", "published"):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        (tmp_path / folder).chmod(0o2775)
+    folders = {tmp_path / name: f"{HOME}/{name}" for name in ("data", "models", "published")}
+    with (
+        images.container(image) as container,
+        restricted(images, container, image, tmp_path / "log", folders) as service,
+    ):
+        url = "http://127.0.0.1:5000/v2/models/"
+        wait_until(lambda: service.ask("curl", "--fail", "--silent", url).returncode == 0, 120, service.process)
+        assert service.ask("id", "-u").stdout == f"{service.user}\n"
+        assert service.ask("touch", "/srv/file").returncode != 0
+        sample = next((tmp_path / "data" / "photos").rglob("*.jpg")).relative_to(tmp_path)
+        answer = service.ask("curl", "--silent", "-F", f"image=@{HOME}/{sample}", f"{url}topgraft/predict/")
+        assert json.loads(answer.stdout)["model"] == NAME, answer.stdout + answer.stderr
+        assert json.loads(service.ask("topgraft", "doctor", "--json").stdout)["status"] == "ok"
+        options = ("--epochs", "2", "--folds", "0", "--fine-tune", "none")
+        trained = service.ask("topgraft", "train", "--dataset", "photos", "--name", "mine", *options)
+        assert trained.returncode == 0, trained.stderr
+    assert (tmp_path / "models" / "mine" / "manifest.json").stat().st_mode & 0o060 == 0o060
+    for path in (tmp_path / "models").rglob("*"):
+        assert path.stat().st_gid == 0 and (path.stat().st_uid == 0 or path.stat().st_mode & 0o020), path
+
+
 def test_the_contents_of_the_image(images: Images, image: str) -> None:
     settings = images.settings(image)
     assert set(settings["ExposedPorts"]) == {"5000/tcp", "6006/tcp", "8888/tcp"}
     assert settings["Labels"]["topgraft.branch"] == "test"
+    assert settings["User"] == "1000:0"
     with images.container(image) as container:
         inside = ("run", "--isolation", "chroot", container, "--", "sh", "-c")
         assert images.run(*inside, "command -v gcc cc g++ c++ clang; true").stdout == ""
