@@ -7,6 +7,7 @@ the Dockerfile asks for, so that it is found here. What runs has a network of it
 import contextlib
 import dataclasses
 import fcntl
+import functools
 import json
 import os
 import re
@@ -27,6 +28,7 @@ SECONDS_TO_BUILD = 1200
 _OWN_NETWORK = ("unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
 
 
+@functools.cache
 def missing_requirements() -> str:
     """Requirements that are missing to build an image; empty if there are none."""
     if os.environ.get("TOPGRAFT_TEST_IMAGE") != "1":
@@ -35,7 +37,10 @@ def missing_requirements() -> str:
         return "needs root: debootstrap and chroot"
     needed = ("buildah", "debootstrap", "unshare", "nsenter", "ip", "git")
     missing = [program for program in needed if shutil.which(program, path=_path()) is None]
-    return f"not installed: {', '.join(missing)}" if missing else ""
+    if missing:
+        return f"not installed: {', '.join(missing)}"
+    tried = subprocess.run([*_OWN_NETWORK, "mount", "--bind", "/tmp", "/tmp"], capture_output=True, text=True)
+    return f"not permitted here: {tried.stderr.strip()}" if tried.returncode else ""
 
 
 def _path() -> str:
