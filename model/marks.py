@@ -1,6 +1,6 @@
 """The marks `unknown` and `uncertain` of a model in sentences, for the command line, the report and the model card."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from model.measurements import PHOTOS_OF
@@ -38,9 +38,9 @@ def _uncertain_sentence(uncertain: Mapping[str, Any]) -> str:
     if "off" in uncertain:
         return f"uncertain is off: {uncertain['off']}"
     return (
-        f"uncertain marks predictions of low confidence; the others are {_percentage(uncertain['accuracy'])} correct, "
-        f"on {_percentage(uncertain['coverage'])} of {uncertain['images']} "
-        f"{PHOTOS_OF.get(uncertain['measured_on'], 'photos')}"
+        f"uncertain marks predictions of low confidence; the others are {_percentage(uncertain['accuracy'])} correct"
+        f"{_interval(uncertain.get('accuracy_interval'))}, on {_percentage(uncertain['coverage'])} of "
+        f"{uncertain['images']} {PHOTOS_OF.get(uncertain['measured_on'], 'photos')}, on which its threshold was chosen"
     )
 
 
@@ -56,7 +56,14 @@ def marks_line(metrics: Mapping[str, Any], measurement: str) -> str:
     images, photos = metrics["images"], PHOTOS_OF.get(measurement, "photos")
     line = f"unknown: {metrics['unknown']} of {images} {photos}; uncertain: {metrics['uncertain']} of {images}"
     accuracy = metrics.get("accepted_accuracy")
-    return line if accuracy is None else f"{line}; {_percentage(accuracy)} of the other {metrics['accepted']} correct"
+    if accuracy is None:
+        return line
+    interval = _interval(metrics.get("accepted_accuracy_interval"))
+    return f"{line}; {_percentage(accuracy)} of the other {metrics['accepted']} correct{interval}"
+
+
+def _interval(limits: Sequence[float] | None) -> str:
+    return f" (95 % interval {100 * limits[0]:.0f} to {100 * limits[1]:.0f})" if limits else ""
 
 
 def _percentage(fraction: float) -> str:

@@ -84,8 +84,7 @@ def measured_accuracies(
 def _measured(name: Measurement, metrics: Mapping[str, Any], folds: int) -> MeasuredAccuracy:
     accuracy, images, interval = metrics["accuracy"], metrics.get("images"), metrics.get("accuracy_interval")
     if interval is None and images:
-        trials = images * effective_fraction(folds)
-        interval = wilson_interval(accuracy * trials, trials)
+        interval = fraction_interval(accuracy * images, images, folds)
     return MeasuredAccuracy(name, accuracy, None if interval is None else (interval[0], interval[1]), images)
 
 
@@ -93,6 +92,12 @@ def with_interval(value: float, interval: tuple[float, float] | list[float] | No
     """A fraction in [0, 1] as a percentage, followed by `count` and its 95 % interval in parentheses."""
     limits = f"95 % interval {100 * interval[0]:.1f} to {100 * interval[1]:.1f}" if interval else "interval unknown"
     return f"{100 * value:.1f} %{count} ({limits})"
+
+
+def fraction_interval(successes: float, trials: float, folds: int = 0) -> tuple[float, float]:
+    """95 % interval of a fraction of images: Wilson's, wider for the out-of-fold predictions of `folds` folds."""
+    fraction = effective_fraction(folds)
+    return wilson_interval(successes * fraction, trials * fraction)
 
 
 def effective_fraction(folds: int) -> float:

@@ -11,7 +11,7 @@ from model.config import TrainConfig, non_default_options
 # They say which training this is, not how a model is made.
 _OF_ONE_TRAINING = ("name", "resume", "queue", "auto_resume", "preset", "tune_minutes", "tune_backbones")
 _SUMMARY = ("images", "accuracy", "accuracy_interval", "macro_f1", "macro_f1_interval")
-_MARKS = ("unknown", "uncertain", "accepted", "accepted_accuracy")
+_MARKS = ("unknown", "uncertain", "accepted", "accepted_accuracy", "accepted_accuracy_interval")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,9 +27,10 @@ def training_lines(result: TrainingResult) -> list[str]:
     for measurement, metrics in _leading_first(result.metrics):
         lines.append(f"  {accuracy_line(metrics, PHOTOS_OF[measurement])}")
     lines += [f"  {sentence}" for sentence in result.marks]
-    judged = leading_measurement(result.metrics)
-    if judged and (line := marks_line(result.metrics[judged], judged)):
-        lines.append(f"  {line}")
+    independent = [(name, metrics) for name, metrics in _leading_first(result.metrics) if name != "val"]
+    for measurement, metrics in independent or _leading_first(result.metrics):
+        if line := marks_line(metrics, measurement):
+            lines.append(f"  {line}")
     if result.upload is not None:
         lines.append(f"  uploaded to {result.upload.place}, sha256 {result.upload.sha256}")
     if result.mlflow is not None:

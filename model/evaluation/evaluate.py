@@ -72,7 +72,7 @@ def evaluate_probabilities(
     metrics = evaluate_predictions(probabilities, labels, classes, folds)
     if thresholds is not None:
         judgements = judge_all(probabilities, distances, classes, thresholds)
-        metrics |= count_marks(judgements, probabilities.argmax(axis=1) == labels)
+        metrics |= count_marks(judgements, probabilities.argmax(axis=1) == labels, folds)
     return Evaluation(tuple(classes), tuple(samples), probabilities, labels, metrics, tuple(errors))
 
 

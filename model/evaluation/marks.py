@@ -7,7 +7,7 @@ import numpy as np
 
 from model.evaluation.calibration import MIN_FOR_THRESHOLD, confidence_threshold, thresholds_by_class
 from model.evaluation.unknown import FALSE_ALARM_RATE, MIN_DISTANCES, distance_threshold, is_extrapolated
-from model.measurements import Measurement
+from model.measurements import Measurement, fraction_interval
 from model.serving.judgement import Judgement, judge
 
 
@@ -18,6 +18,7 @@ def fit_thresholds(
     classes: Sequence[str],
     target_accuracy: float,
     measured_on: Measurement,
+    folds: int = 0,
 ) -> dict[str, Any]:
     """Content of `model.bundle.Manifest.thresholds`.
 
@@ -28,12 +29,18 @@ def fit_thresholds(
         classes: class names in label order.
         target_accuracy: accuracy of the predictions that are not uncertain, in (0, 1].
         measured_on: the source of `probabilities`.
+        folds: number of folds if they are out-of-fold predictions: intervals are wider then.
     """
-    return _uncertain(probabilities, labels, classes, target_accuracy, measured_on) | _unknown(distances)
+    return _uncertain(probabilities, labels, classes, target_accuracy, measured_on, folds) | _unknown(distances)
 
 
 def _uncertain(
-    probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str], target: float, measured_on: Measurement
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    classes: Sequence[str],
+    target: float,
+    measured_on: Measurement,
+    folds: int,
 ) -> dict[str, Any]:
     images = len(labels)
     threshold = confidence_threshold(probabilities, labels, target)
@@ -50,11 +57,13 @@ def _uncertain(
         "confidence": threshold,
         "confidence_by_class": {classes[label]: value for label, value in by_class.items()},
     }
-    counts = count_marks(judge_all(probabilities, None, classes, fitted), probabilities.argmax(axis=1) == labels)
+    judgements = judge_all(probabilities, None, classes, fitted)
+    counts = count_marks(judgements, probabilities.argmax(axis=1) == labels, folds)
     return fitted | {
         "uncertain": {
             "target_accuracy": target,
             "accuracy": counts["accepted_accuracy"],
+            "accuracy_interval": counts["accepted_accuracy_interval"],
             "coverage": counts["accepted"] / images,
             "images": images,
             "measured_on": measured_on,
@@ -105,15 +114,16 @@ def judge_all(
     ]
 
 
-def count_marks(judgements: Sequence[Judgement], correct: np.ndarray) -> dict[str, Any]:
+def count_marks(judgements: Sequence[Judgement], correct: np.ndarray, folds: int = 0) -> dict[str, Any]:
     """Number of images with each mark, and the predictions without one.
 
     Args:
         correct: bool (n,), whether each prediction is correct.
+        folds: number of folds if these are out-of-fold predictions: the interval is wider then.
 
     Returns:
         unknown, uncertain, accepted: numbers of images, which add up to n. accepted_accuracy: accuracy of the accepted
-        predictions, None if there are none.
+        predictions, accepted_accuracy_interval: its 95 % interval; None if there are none.
     """
     unknown = sum(one.unknown for one in judgements)
     uncertain = sum(one.uncertain for one in judgements)
@@ -123,4 +133,7 @@ def count_marks(judgements: Sequence[Judgement], correct: np.ndarray) -> dict[st
         "uncertain": uncertain,
         "accepted": len(accepted),
         "accepted_accuracy": float(accepted.mean()) if len(accepted) else None,
+        "accepted_accuracy_interval": list(fraction_interval(int(accepted.sum()), len(accepted), folds))
+        if len(accepted)
+        else None,
     }

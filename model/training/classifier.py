@@ -16,7 +16,7 @@ from model.results import Sample
 from model.serving.reference_features import ReferenceFeatures, build_reference_features
 from model.training.backbone import UsedBackbone
 from model.training.context import TrainingContext
-from model.training.cross_validation import CrossValidation
+from model.training.cross_validation import CALIBRATION_FOLDS, CrossValidation
 from model.training.epochs import Epoch
 from model.training.head import Head
 
@@ -127,6 +127,7 @@ def calibrated_classifier(context: TrainingContext, fitted: FittedParts) -> Clas
         data.classes,
         context.config.target_accuracy,
         calibrating,
+        (fitted.data.folds or CALIBRATION_FOLDS) if calibrating == "cross_validation" else 0,
     )
     return Classifier(
         backbone=fitted.backbone,

@@ -6,6 +6,7 @@ import pytest
 from model.evaluation.evaluate import evaluate_probabilities
 from model.evaluation.marks import count_marks, fit_thresholds, judge_all, widen_distance
 from model.marks import mark_sentences, marks_line
+from model.measurements import wilson_interval
 from model.results import Sample
 
 CLASSES = ("cat", "dog")
@@ -34,8 +35,8 @@ def test_thresholds_state_what_they_were_fitted_with():
         "unknown marks out-of-distribution photos; false alarms: about 1 % of photos of the known classes, "
         "measured on 300 photos",
         "uncertain marks predictions of low confidence; the others are "
-        f"{100 * uncertain['accuracy']:.0f} % correct, on {100 * uncertain['coverage']:.0f} % of 101 photos in "
-        "cross-validation",
+        f"{100 * uncertain['accuracy']:.0f} % correct (95 % interval 79 to 96), on "
+        f"{100 * uncertain['coverage']:.0f} % of 101 photos in cross-validation, on which its threshold was chosen",
     ]
 
 
@@ -76,6 +77,7 @@ def test_every_image_has_one_mark_or_is_accepted():
     distances = np.array([0.1, 0.1, 0.9, 0.9, 0.1])
     judged = judge_all(probabilities, distances, CLASSES, {"confidence": 0.7, "distance": 0.5})
     counts = count_marks(judged, np.array([True, False, True, True, False]))
+    assert counts.pop("accepted_accuracy_interval") == list(wilson_interval(1, 2))
     assert counts == {"unknown": 2, "uncertain": 1, "accepted": 2, "accepted_accuracy": 0.5}
     assert count_marks(judged[1:4], np.array([True] * 3))["accepted_accuracy"] is None
 
@@ -89,7 +91,7 @@ def test_an_evaluation_reports_how_many_images_each_mark_takes(tmp_path):
         CLASSES, samples, probabilities, thresholds=thresholds, distances=distances
     ).metrics
     assert marks_line(metrics, "test") == (
-        "unknown: 1 of 4 test photos; uncertain: 1 of 4; 100 % of the other 2 correct"
+        "unknown: 1 of 4 test photos; uncertain: 1 of 4; 100 % of the other 2 correct (95 % interval 34 to 100)"
     )
     assert metrics["accuracy"] == 0.75
     assert "unknown" not in evaluate_probabilities(CLASSES, samples, probabilities).metrics

@@ -233,6 +233,7 @@ def test_a_search_is_shown_with_its_choice_and_the_candidates_not_tried() -> Non
         "accuracy": 0.9,
         "accuracy_interval": [0.8, 0.95],
         "macro_f1": 0.88,
+        "macro_f1_interval": [0.8, 0.94],
         "loss": 0.31,
         "latency_ms": 5.2,
         "size_mb": 13.5,

@@ -25,6 +25,7 @@ def values(content: ReportContent) -> dict[str, Any]:
             [] if before is None else reliability(before, labels, _DIAGRAM_BINS),
             reliability(probabilities, labels, _DIAGRAM_BINS),
         ),
+        "images": len(labels),
         "marks": mark_sentences(thresholds),
         "counts": marks_line(evaluation.metrics, content.measurement),
         "coverage": charts.coverage_chart(probabilities, labels, thresholds.get("confidence")),

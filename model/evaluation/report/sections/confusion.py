@@ -7,6 +7,7 @@ import numpy as np
 from model.evaluation import charts
 from model.evaluation.evaluate import Evaluation
 from model.evaluation.report.content import ReportContent
+from model.measurements import fraction_interval
 
 _MAX_CONFUSIONS = 10
 # With more classes, the matrix takes the whole width.
@@ -16,14 +17,15 @@ _MAX_CLASSES_SIDE_BY_SIDE = 12
 def values(content: ReportContent) -> dict[str, Any]:
     """Values of confusion.html.jinja."""
     evaluation = content.evaluation
+    folds = content.manifest.dataset.get("folds", 0) if content.measurement == "cross_validation" else 0
     return {
         "matrix": charts.confusion_chart(evaluation.metrics["confusion_matrix"], evaluation.classes),
-        "confusions": _confusions(evaluation),
+        "confusions": _confusions(evaluation, folds),
         "side_by_side": len(evaluation.classes) <= _MAX_CLASSES_SIDE_BY_SIDE,
     }
 
 
-def _confusions(evaluation: Evaluation) -> list[dict[str, Any]]:
+def _confusions(evaluation: Evaluation, folds: int) -> list[dict[str, Any]]:
     """Pairs of true and predicted class with the most errors."""
     matrix = np.array(evaluation.metrics["confusion_matrix"])
     errors = matrix - np.diag(np.diag(matrix))
@@ -35,6 +37,7 @@ def _confusions(evaluation: Evaluation) -> list[dict[str, Any]]:
             "predicted": evaluation.classes[predicted],
             "count": int(errors[true, predicted]),
             "images": int(matrix[true].sum()),
+            "interval": fraction_interval(int(errors[true, predicted]), int(matrix[true].sum()), folds),
         }
         for true, predicted in pairs
         if errors[true, predicted] > 0
