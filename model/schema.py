@@ -227,7 +227,8 @@ def _problems_beyond_types(config_class: type, values: Mapping[str, Any]) -> lis
                     f"group_pattern: expected a regular expression with a group in parentheses. "
                     f"Received: {quoted(values['group_pattern'])}."
                 )
-        except re.error as error:
+        # Numbers of repetitions and nesting have limits of their own.
+        except (re.error, OverflowError, RecursionError, MemoryError) as error:
             problems.append(
                 f"group_pattern: expected a regular expression, received {quoted(values['group_pattern'])}: {error}."
             )

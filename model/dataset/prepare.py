@@ -1,7 +1,6 @@
 """Preparation of a dataset: unpack it, decode every image once, reject damaged ones, check and split it."""
 
 import hashlib
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from model.config import TrainConfig
 from model.dataset import checks, duplicates
 from model.dataset.given_names import errors_name, verdict_named
+from model.dataset.group_pattern import group_keys
 from model.dataset.inspection import Inspection, inspect_images
 from model.dataset.intensity_finding import find_intensity
 from model.dataset.layouts import find_layout
@@ -111,20 +111,13 @@ def _kinships(inspection: Inspection, group_pattern: str, group_of: Mapping[str,
     }
     groups = []
     if group_pattern:
-        pattern = re.compile(group_pattern)
-        groups.append([_group_key(pattern, sample.name) for sample in inspection.samples])
+        groups.append(group_keys(group_pattern, [sample.name for sample in inspection.samples]))
     if group_of:
         names = [sample.name for sample in inspection.samples]
         groups.append([("group", group_of[name]) if name in group_of else ("name", name) for name in names])
     if groups:
         kinships["group"] = _together(dict(enumerate(duplicates.equal_keys(keys) for keys in groups)))
     return kinships
-
-
-def _group_key(pattern: re.Pattern[str], name: str) -> tuple[str, str]:
-    """Group of an image by the pattern; an image without a match is its own group."""
-    match = pattern.search(name)
-    return ("name", name) if match is None or match[1] is None else ("group", match[1])
 
 
 def _group_warnings(group_pattern: str, kinships: Mapping[Kinship, np.ndarray]) -> list[str]:

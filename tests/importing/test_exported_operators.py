@@ -1,0 +1,38 @@
+"""Every graph that Topgraft exports can be imported: its operators are known, and its cost can be computed."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from model.backbones import BACKBONES
+from model.errors import ExportError
+from model.importing.untrusted_onnx import check_untrusted_graph
+from model.networks.onnx_export import attach_head, convert_backbone
+from model.networks.pretrained import build_backbone
+from model.networks.quantization import quantize
+
+SIZE = 96
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BACKBONES)
+def test_the_graph_of_every_backbone_is_accepted_in_float32_and_int8(name: str, tmp_path: Path) -> None:
+    try:
+        backbone = convert_backbone(build_backbone(BACKBONES[name], SIZE, "none"))
+    except ExportError as error:
+        pytest.skip(f"served by Keras: {error}")
+    path, quantized = tmp_path / "model.onnx", tmp_path / "quantized.onnx"
+    path.write_bytes(with_head(backbone).SerializeToString())
+    check_untrusted_graph(path, SIZE)
+    images = np.random.default_rng(0).integers(0, 256, (2, SIZE, SIZE, 3), np.uint8)
+    quantized.write_bytes(quantize(path, images))
+    check_untrusted_graph(quantized, SIZE)
+
+
+def with_head(backbone: onnx.ModelProto) -> onnx.ModelProto:
+    """The graph of a classifier of two classes."""
+    features = next(output for output in backbone.graph.output if output.name == "features")
+    width = features.type.tensor_type.shape.dim[1].dim_value
+    return attach_head(backbone, np.zeros((width, 2), np.float32), np.zeros(2, np.float32), temperature=1.0)
