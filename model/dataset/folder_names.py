@@ -97,6 +97,12 @@ def split_of(name: str) -> Split | None:
     return next((split for split, names in found.items() if name in names), None)
 
 
+def split_in(name: str) -> Split | None:
+    """Split whose word is in a name, whatever its other words are, such as `y_train`; None if there is none, or two."""
+    split = _parse(name)[0]
+    return next((known for known in SPLITS if known == ("test" if split == "eval" else split)), None)
+
+
 def kind_of_names(names: Collection[str]) -> Kind:
     """Kind of the names of a level of folders."""
     if len(set(names)) == 1:

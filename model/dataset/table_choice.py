@@ -5,11 +5,13 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from model.dataset.folder_names import split_of
 from model.dataset.image_index import ImageIndex
 from model.dataset.table_rows import Source, TableRows
+from model.dataset.table_splits import splits_of_folders, with_splits
 from model.errors import DatasetError
 from model.files.browsing import name_some
+
+_SHOWN = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,16 +35,15 @@ def choose_tables(sources: Sequence[Source], index: ImageIndex, root: Path) -> C
     Raises:
         DatasetError: several tables could have the labels; the message names the option to set.
     """
-    if len(sources) == 1:
-        return ChosenTables(tuple(sources), TableRows(sources, index))
-    by_split = _one_for_each_split(sources)
-    if by_split:
-        return ChosenTables(by_split, TableRows(by_split, index))
-    if len({source.columns.names for source in sources}) == 1:
-        parts = TableRows(sources, index)
-        if not parts.problems:
-            return ChosenTables(tuple(sources), parts)
-    return _table_with_all_images(sources, index, root)
+    chosen = _choose(sources, index, root)
+    if chosen.rows.split_of:
+        return chosen
+    chosen.rows.split_of, outside = splits_of_folders(chosen.rows.label_of)
+    if not outside:
+        return chosen
+    chosen.rows.split_of.update(dict.fromkeys(outside, "train"))
+    warning = f"{len(outside):,} images in no folder of a split are for training: {name_some(outside, _SHOWN)}"
+    return dataclasses.replace(chosen, warnings=(*chosen.warnings, warning))
 
 
 def name_of(source: Source, root: Path) -> str:
@@ -50,31 +51,70 @@ def name_of(source: Source, root: Path) -> str:
     return source.table.path.relative_to(root).as_posix()
 
 
-def _one_for_each_split(sources: Sequence[Source]) -> tuple[Source, ...]:
-    """Tables called `train.csv`, `test.csv` and the like; empty if there are others."""
-    splits = [split_of(source.table.path.stem) for source in sources]
-    if None in splits or "train" not in splits or max(Counter(splits).values()) > 1:
-        return ()
-    return tuple(dataclasses.replace(source, split=split) for source, split in zip(sources, splits, strict=True))
+def _choose(sources: Sequence[Source], index: ImageIndex, root: Path) -> ChosenTables:
+    if len(sources) == 1:
+        return ChosenTables(tuple(sources), TableRows(sources, index))
+    of_splits = _tables_of_splits(sources, index, root)
+    if of_splits:
+        return of_splits
+    parts = None
+    if len({source.columns.names for source in sources}) == 1:
+        parts = TableRows(sources, index)
+        if not parts.problems:
+            return ChosenTables(tuple(sources), parts)
+    return _table_with_all_images(sources, index, root, parts)
 
 
-def _table_with_all_images(sources: Sequence[Source], index: ImageIndex, root: Path) -> ChosenTables:
+def _tables_of_splits(sources: Sequence[Source], index: ImageIndex, root: Path) -> ChosenTables | None:
+    """Tables of train and another split, such as `train.csv` and `test.csv`; None if there are none.
+
+    Several tables of one split are taken only if they have no problems: they may be folds, or versions of one.
+    """
+    read, left_out = with_splits(sources)
+    if not read:
+        return None
+    rows = TableRows(read, index)
+    is_certain = max(Counter(source.split for source in read).values()) == 1 and any(
+        source.search.split == "train" for source in read
+    )
+    if rows.problems and not is_certain:
+        return None
+    if not left_out:
+        return ChosenTables(read, rows)
+    names = name_some([name_of(source, root) for source in left_out])
+    splits = name_some([name_of(source, root) for source in read])
+    return ChosenTables(read, rows, (f"of the tables, only those of splits were read, {splits}, and not {names}",))
+
+
+def _table_with_all_images(
+    sources: Sequence[Source], index: ImageIndex, root: Path, parts: TableRows | None
+) -> ChosenTables:
+    """The table that has the images of all others, with the same classes.
+
+    Args:
+        parts: the rows of all tables, if they have the same columns; their problems are stated.
+    """
     read = [TableRows([source], index) for source in sources]
     best = max(range(len(sources)), key=lambda at: (len(read[at].label_of), -at))
     name = name_of(sources[best], root)
     others = [at for at in range(len(sources)) if at != best]
-    for at in others:
-        pairs = {(read[at].label(image), read[best].label(image)) for image in read[at].label_of}
-        is_part = read[at].label_of.keys() <= read[best].label_of.keys()
-        if not is_part or not are_one_to_one(pairs):
-            names = name_some([name_of(source, root) for source in sources])
-            raise DatasetError(
-                f"{root}: expected one table of labels, found several: {names}. Set table to one of them, such as "
-                f"table = {name} (--table {name})"
-            )
+    if not all(_is_part(read[at], read[best]) for at in others):
+        names = name_some([name_of(source, root) for source in sources])
+        reason = f". They cannot be read together: {parts.problems.first[0]}" if parts is not None else ""
+        raise DatasetError(
+            f"{root}: expected one table of labels, found several: {names}. Set table to one of them, such as "
+            f"table = {name} (--table {name}){reason}"
+        )
     left_out = name_some([name_of(sources[at], root) for at in others])
     warning = f"the tables {left_out} were not read, because {name} has the labels of all their images"
     return ChosenTables((sources[best],), read[best], (warning,))
+
+
+def _is_part(rows: TableRows, whole: TableRows) -> bool:
+    """Whether the images of a table are all in another, with the same classes."""
+    return rows.label_of.keys() <= whole.label_of.keys() and are_one_to_one(
+        {(rows.label(image), whole.label(image)) for image in rows.label_of}
+    )
 
 
 def are_one_to_one(pairs: set[tuple[str, str]]) -> bool:

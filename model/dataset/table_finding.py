@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
-from model.dataset.folder_names import split_of
 from model.dataset.folder_tree import Folder
 from model.dataset.image_index import ImageIndex, Search
 from model.dataset.listing import DATASET_FILES, IMAGES, LayoutOptions, is_listable
 from model.dataset.table_columns import UnclearLabelsError, find_columns
 from model.dataset.table_files import TABLE_SUFFIXES, open_table
 from model.dataset.table_rows import Source
+from model.dataset.table_splits import split_of_table
 from model.errors import DatasetError
 from model.files.browsing import name_some
 
@@ -107,7 +107,7 @@ class DatasetFiles:
         folder = path.parent.relative_to(self.root).as_posix()
         folders = (self.options.images_directory, folder, "", IMAGES)
         first = dict.fromkeys("" if posixpath.normpath(name) == "." else posixpath.normpath(name) for name in folders)
-        search = Search(tuple(first), split_of(path.stem))
+        search = Search(tuple(first), split_of_table(path.relative_to(self.root)))
         try:
             table = open_table(path)
             return Source(table, find_columns(table, self.index, search, self.options), search)

@@ -58,18 +58,20 @@ def read_found_tables(files: DatasetFiles, found: FoundTables, folders: Listing)
     class_of = {sample.name: folders.classes[sample.label] for split in SPLITS for sample in folders.splits[split]}
     both = [name for name in chosen.rows.label_of if name in class_of]
     pairs = {(class_of[name], chosen.rows.label(name)) for name in both}
-    if are_one_to_one(pairs):
-        has_more = not folders.has_splits and bool(chosen.rows.split_of or chosen.rows.group_of)
+    if pairs and are_one_to_one(pairs):
+        has_more = _has_more(chosen.rows, folders)
         if has_more and len(both) == len(class_of) and not chosen.rows.problems:
             return _listing(files, chosen)
-        return folders
+        return with_warnings(folders, *_unread(chosen.rows, names))
     if len(both) < _MIN_FRACTION * len(class_of) and kind_of_names(folders.classes) == "plain":
         warning = (
             f"the class folders were read, and not {names}, which labels {len(both):,} of {len(class_of):,} images"
         )
-        return with_warnings(folders, f"{warning}: table = {names} reads it")
+        return with_warnings(folders, f"{warning}: table = {names} reads it", *_unread(chosen.rows, names))
     if kind_of_names(folders.classes) == "plain" and not any(map(describes_no_class, folders.classes)):
-        _refuse_contradiction(files.root, chosen.rows, class_of, names)
+        if pairs:
+            _refuse_contradiction(files.root, chosen.rows, class_of, names)
+        return with_warnings(folders, *_unread(chosen.rows, names))
     return with_warnings(
         _listing(files, chosen),
         f"the labels were read from {names}, not from the folders {name_some(folders.classes, _SHOWN)}: "
@@ -123,6 +125,23 @@ def _listing(files: DatasetFiles, chosen: ChosenTables) -> Listing:
         ),
         groups=rows.group_of,
     )
+
+
+def _has_more(rows: TableRows, folders: Listing) -> bool:
+    """Whether a table has splits or groups that folders lack, or the labels of images in more splits."""
+    if not folders.has_splits:
+        return bool(rows.split_of or rows.group_of)
+    split_of = {sample.name: split for split in SPLITS for sample in folders.splits[split]}
+    agree = all(rows.split_of.get(name) == split for name, split in split_of.items())
+    return agree and len(rows.label_of) > len(split_of)
+
+
+def _unread(rows: TableRows, names: str) -> list[str]:
+    """A warning about the problems of a table that was not read."""
+    if not rows.problems:
+        return []
+    count = len(rows.problems)
+    return [f"{names} was not read: problems in it, {count:,} of them, such as {rows.problems.first[0]}"]
 
 
 def _refuse_contradiction(root: Path, rows: TableRows, class_of: Mapping[str, str], names: str) -> NoReturn:
