@@ -11,6 +11,11 @@ PROBABILITIES = np.array((*_TAIL, *np.arange(1, 20) / 20, *(1 - np.array(_TAIL[:
 # Fraction of the values beyond either end of `ValueDistribution.extent`.
 TAIL = 0.001
 
+# A highest or lowest value is isolated if the values reach more than this many times farther with it than without it.
+# It must also account for this fraction of the values that far, as scale bars and masks do but bright objects do not.
+_MIN_GAIN = 4.0
+_MIN_ISOLATED = 0.8
+
 _MAX_PIXELS = 65_536
 
 
@@ -20,8 +25,8 @@ class ValueDistribution:
 
     Attributes:
         dtype: type of the values as a name of NumPy, such as `uint16`.
-        quantiles: float64, one per probability of `PROBABILITIES`; NaN and infinities do not count. All are 0 if the
-            photo has no finite value.
+        quantiles: float64, one per probability of `PROBABILITIES`; NaN, infinities and isolated values (those of a
+            scale bar, a mask or missing data) do not count. All are 0 if the photo has no finite value.
     """
 
     dtype: str
@@ -40,6 +45,7 @@ class ValueDistribution:
         finite = _finite(_medians(values))
         if not finite.size:
             finite = _finite(values)
+        finite = _without_isolated(finite)
         quantiles = np.quantile(finite, PROBABILITIES) if finite.size else np.zeros(len(PROBABILITIES))
         return cls(values.dtype.newbyteorder("=").name, quantiles)
 
@@ -72,6 +78,26 @@ class ValueDistribution:
 
 def _finite(values: np.ndarray) -> np.ndarray:
     return values[np.isfinite(values)]
+
+
+def _without_isolated(values: np.ndarray) -> np.ndarray:
+    """The values without a highest and a lowest one that are far from all others; see `_MIN_GAIN`."""
+    if not values.size:
+        return values
+    ends = values.min(), values.max()
+    others = values[(values != ends[0]) & (values != ends[1])]
+    if not others.size:
+        return values
+    low, high = np.quantile(others, (TAIL, 1 - TAIL))
+    # Without contrast between the others, the two ends are all that there is to see.
+    if not low < high:
+        return values
+    reach = _MIN_GAIN * (high - low)
+    kept = np.ones(values.shape, bool)
+    for end, far in ((ends[0], values < high - reach), (ends[1], values > low + reach)):
+        if np.count_nonzero(values == end) >= _MIN_ISOLATED * np.count_nonzero(far):
+            kept &= ~far
+    return values[kept]
 
 
 def _medians(values: np.ndarray) -> np.ndarray:

@@ -79,6 +79,60 @@ def test_one_overexposed_or_dark_photo_of_thirty_does_not_widen_the_range(value:
     assert is_close(range_of(measured(photos)), (10_200, 10_710))
 
 
+def with_bar(photos: np.ndarray, value: float) -> np.ndarray:
+    photos[:, 84:92, 60:85] = value
+    return photos
+
+
+def with_mask(photos: np.ndarray, value: float) -> np.ndarray:
+    photos[np.kron(np.random.default_rng(2).random((len(photos), 12, 12)) < 0.3, np.ones((1, 8, 8), bool))] = value
+    return photos
+
+
+def with_labelled_bar(photos: np.ndarray, value: float) -> np.ndarray:
+    photos[:, 78:84, 60:66] = photos.min()
+    return with_bar(photos, value)
+
+
+@pytest.mark.parametrize("burn", [with_bar, with_mask, with_labelled_bar])
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        *(("dim 16 bits", value) for value in (4095, 16383, 60_000, 65535)),
+        *(("bright end of 16 bits", value) for value in (0, 255)),
+        *(("signed 16 bits", value) for value in (-32768, 32767)),
+        *(("floats to 1", value) for value in (-9999, -3.4e38, 1e5, 65535)),
+        *(("floats from 0.02 to 0.04", value) for value in (-1, 1)),
+    ],
+)
+def test_scale_bars_masks_and_missing_data_are_left_out(
+    kind: str, value: float, burn: Callable[[np.ndarray, float], np.ndarray]
+) -> None:
+    convert, expected = KINDS[kind]
+    photos = convert(GRAY)
+    assert is_close(range_of(measured(burn(photos, value))), expected, 0.15)
+
+
+def test_scale_bars_on_half_of_the_photos_are_left_out() -> None:
+    photos = KINDS["dim 16 bits"][0](GRAY)
+    with_bar(photos[::2], 65535)
+    assert is_close(range_of(measured(photos)), (200, 710), 0.15)
+
+
+def test_bright_objects_with_their_own_gray_levels_are_inside_the_range() -> None:
+    rng = np.random.default_rng(3)
+    photos = rng.normal(300, 10, (20, 96, 96)).astype(np.uint16)
+    photos[:, 40:56, 40:56] = rng.normal(30_000, 3000, (20, 16, 16)).clip(0, 35_000)
+    found = range_of(measured(photos))
+    assert found is not None and found.low < 300 and found.high > 30_000
+
+
+def test_blown_out_highlights_with_a_transition_are_inside_the_range() -> None:
+    rows = np.clip(np.linspace(0, 90_000, 256), 500, 65535)[:, None]
+    photos = (rows + np.random.default_rng(4).normal(0, 20, (10, 256, 128))).clip(0, 65535).astype(np.uint16)
+    assert range_of(measured(photos)) == IntensityRange(0, 65535)
+
+
 def test_a_few_brighter_photos_widen_the_range_as_long_as_the_others_keep_their_gray_levels() -> None:
     photos = KINDS["dim 16 bits"][0](GRAY)
     photos[7] = photos[7] * 2
@@ -133,6 +187,13 @@ def test_the_check_states_the_values_of_deep_photos_and_their_range(tmp_path: Pa
     )
     assert "(intensity = auto)" in verdict.values and "gray levels" not in str(verdict)
     assert verdict.to_json()["intensity"] == f"{low:.0f},{high:.0f}"
+
+
+def test_scale_bars_do_not_make_photos_look_like_duplicates(tmp_path: Path, prepare: Prepare) -> None:
+    verdict = prepare(write_photos(tmp_path / "photos", with_bar(KINDS["dim 16 bits"][0](GRAY), 65535)))
+    assert len(set(verdict.groups.values())) == len(GRAY)
+    assert isinstance(verdict.intensity, IntensityRange) and is_close(verdict.intensity, (200, 710), 0.15)
+    assert "gray levels" not in str(verdict)
 
 
 def test_deep_photos_with_few_levels_by_their_full_range_are_not_taken_for_duplicates(
