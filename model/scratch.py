@@ -47,10 +47,13 @@ def scratch_folder(purpose: str) -> Iterator[Path]:
 
 def remove_leftovers(workspace: Workspace | None = None) -> None:
     """Remove what killed processes of this user left in the temporary folder, the current folder and a workspace."""
-    for path in _entries(Path(tempfile.gettempdir())):
-        if _FOLDER.fullmatch(path.name):
-            _remove_unused_folder(path)
-    _remove_generated_code(Path(tempfile.gettempdir()))
+    # Without a folder for temporary files there is nothing to remove.
+    with contextlib.suppress(FileNotFoundError):
+        temporary = Path(tempfile.gettempdir())
+        for path in _entries(temporary):
+            if _FOLDER.fullmatch(path.name):
+                _remove_unused_folder(path)
+        _remove_generated_code(temporary)
     for path in _entries(Path.cwd()):
         if _ARCHIVE_BEING_WRITTEN.fullmatch(path.name):
             durable.remove_unused(path)

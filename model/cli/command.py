@@ -5,6 +5,7 @@ import errno
 import os
 import re
 import sys
+import tempfile
 import traceback
 from collections.abc import Sequence
 
@@ -122,6 +123,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             message = f"{error.filename or 'the disk'}: {error.strerror}. Check the free space and the permissions."
             if error.errno in (errno.EACCES, errno.EPERM) and error.filename:
                 message += ownership_hint(os.fsdecode(error.filename))
+            click.echo(f"Error: {message}", err=True)
+            return _failed(given, message, EXIT_STORAGE)
+        if isinstance(error, FileNotFoundError) and error.filename is None and tempfile.tempdir is None:
+            message = f"{error.strerror}. Set TMPDIR to a folder that can be written to and has free space."
             click.echo(f"Error: {message}", err=True)
             return _failed(given, message, EXIT_STORAGE)
         traceback.print_exc()
