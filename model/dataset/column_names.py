@@ -19,8 +19,8 @@ IMAGE_NAMES = _ordered(
 PREDICTION_STRING = "predictionstring"
 LABEL_NAMES = (
     _ordered(
-        "objectannotationcategory label labels class classname classlabel labelname target targetname y dx classid "
-        f"labelid categoryid categoryname expertconsensus {PREDICTION_STRING}"
+        "objectannotationcategory txodisplayname label labels class classname classlabel labelname target targetname y "
+        f"dx classid labelid categoryid categoryname expertconsensus {PREDICTION_STRING}"
     ),
     _ordered(
         "category species scientificname breed taxon taxonname commonname diagnosis tag tags variety type annotation "
@@ -46,11 +46,13 @@ POSSIBLE_GROUPS = _ordered(
 )
 """Columns that often have groups of related images."""
 
-STATUS, VALIDATED = "objectannotationstatus", "validated"
-"""Column of EcoTaxa, and its text for labels that a person has confirmed."""
-OBJECT = "objectid"
+STATUS = _ordered("objectannotationstatus objclassifqual classifqual")
+VALIDATED = _ordered("validated v")
+"""Columns of EcoTaxa, in its files and its interface, and their texts for labels that a person has confirmed."""
+OBJECT = _ordered("objectid objorigid objobjid")
 HIERARCHY = "objectannotationhierarchy"
 
+_MISSING = frozenset(("", "nan", "n/a", "#n/a", "null", "<na>"))
 _YES, _NO = frozenset(("1", "true", "yes", "1.0")), frozenset(("0", "false", "no", "0.0"))
 
 
@@ -67,6 +69,11 @@ def is_yes(text: str) -> bool:
 def is_flag(text: str) -> bool:
     """Whether a text is that of a flag: 0 or 1, false or true, no or yes."""
     return text.lower() in _YES or text.lower() in _NO
+
+
+def is_missing(text: str) -> bool:
+    """Whether a cell has no value: empty, or a text that programs write for that; `none` may be a class."""
+    return text == "NA" or text.lower() in _MISSING
 
 
 def is_type_row(cells: Sequence[str]) -> bool:

@@ -43,7 +43,7 @@ class Columns:
         one_hot: a column for each class, with 1 in the row of an image of that class.
         split, group: of each image.
         splits: text in the column `split` -> split, for the texts in the first rows.
-        status: only rows with the text `VALIDATED` are used.
+        status: only rows with a text of `VALIDATED` are used.
         hierarchy: longer form of the label.
         notes: sentences about other possible columns.
     """
@@ -123,7 +123,7 @@ class _Finder:
             split,
             self._splits(split),
             group,
-            status=self._named(STATUS),
+            status=self._first_named(STATUS),
             hierarchy=self._named(HIERARCHY) if label != self._named(HIERARCHY) else None,
             notes=() if group is not None else self._group_notes([*taken, label]),
         )
@@ -203,7 +203,9 @@ class _Finder:
         ]
         rows = len(self.cells[0])
         single = sum(sum(is_yes(self.cells[at][row]) for at in flags) == 1 for row in range(rows))
-        return tuple(flags) if len(flags) > 1 and single >= 0.9 * rows else ()
+        # Constant columns, such as numbers of regions, are no classes.
+        classes = sum(any(map(is_yes, self.cells[at])) for at in flags)
+        return tuple(flags) if classes > 1 and single >= 0.9 * rows else ()
 
     def _split(self, image: int) -> int | None:
         for at, name in enumerate(self.normal):
@@ -228,10 +230,9 @@ class _Finder:
         return {text: split for split, named in split_names(texts).items() for text in named}
 
     def _group(self) -> int | None:
-        if self._named(STATUS) is not None and self._named(OBJECT) is not None:
-            objects = self.cells[self._named(OBJECT) or 0]
-            if len(set(objects)) < len(objects):
-                return self._named(OBJECT)
+        at = self._first_named(OBJECT)
+        if self._first_named(STATUS) is not None and at is not None and len(set(self.cells[at])) < len(self.cells[at]):
+            return at
         return next((at for at, name in enumerate(self.normal) if name in GROUP_NAMES), None)
 
     def _group_notes(self, taken: Sequence[int | None]) -> tuple[str, ...]:
@@ -254,6 +255,9 @@ class _Finder:
 
     def _named(self, name: str) -> int | None:
         return self.normal.index(name) if name in self.normal else None
+
+    def _first_named(self, names: Sequence[str]) -> int | None:
+        return next((self.normal.index(name) for name in names if name in self.normal), None)
 
     def _set_column(self, option: str) -> int:
         text = getattr(self.options, option)

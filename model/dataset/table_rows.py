@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from model.dataset.column_names import PREDICTION_STRING, VALIDATED, is_flag, is_type_row, is_yes, normal
+from model.dataset.column_names import PREDICTION_STRING, VALIDATED, is_flag, is_missing, is_type_row, is_yes, normal
 from model.dataset.folder_names import split_of
 from model.dataset.image_index import ImageIndex, Search
 from model.dataset.listing import Problems
@@ -44,6 +44,7 @@ class TableRows:
         split_of, group_of: name of an image -> its split and group, if the table has them.
         problems: everything that prevents a training.
         warnings: rows that were left out, and other remarks.
+        unused: of these, the sentences about rows without a confirmed label.
     """
 
     def __init__(self, sources: Sequence[Source], index: ImageIndex) -> None:
@@ -53,6 +54,7 @@ class TableRows:
         self.group_of: dict[str, str] = {}
         self.problems = Problems()
         self.warnings: list[str] = []
+        self.unused: list[str] = []
         self._sources, self._index = sources, index
         self._positions: dict[str, int] = {}
         self._place_of: dict[str, tuple[int, int]] = {}
@@ -85,7 +87,7 @@ class TableRows:
                 self.problems.add(f"{table.path}:{line}: expected {len(columns.names)} cells, found {len(cells)}")
                 continue
             cells += [""] * (len(columns.names) - len(cells))
-            if columns.status is not None and cells[columns.status].lower() != VALIDATED:
+            if columns.status is not None and cells[columns.status].lower() not in VALIDATED:
                 self._unused[cells[columns.status] or "(empty)"] += 1
                 continue
             image_problem, name = self._image(cells[columns.image], source.search)
@@ -127,7 +129,7 @@ class TableRows:
         self.label_of[name] = self._positions.setdefault(label, len(self._positions))
         if len(self._positions) > len(self.labels):
             self.labels.append(label)
-        if columns.group is not None and cells[columns.group]:
+        if columns.group is not None and not is_missing(cells[columns.group]):
             self.group_of[name] = cells[columns.group]
         if columns.hierarchy is not None:
             self._hierarchies.setdefault(label, set()).add(cells[columns.hierarchy])
@@ -148,10 +150,9 @@ class TableRows:
     def _report_unused(self, path: Path, columns: Columns) -> None:
         if self._unused and columns.status is not None:
             counts = ", ".join(f"{count:,} {status}" for status, count in self._unused.most_common(5))
-            self.warnings.append(
-                f"{path.name}: {self._unused.total():,} rows whose {columns.names[columns.status]} is not {VALIDATED} "
-                f"were not used: {counts}"
-            )
+            column = f"{columns.names[columns.status]} is not {VALIDATED[0]}"
+            self.unused.append(f"{path.name}: {self._unused.total():,} rows whose {column} were not used: {counts}")
+            self.warnings.append(self.unused[-1])
             self._unused.clear()
 
     def _report_several_labels(self) -> None:
@@ -189,6 +190,9 @@ def _label_reader(columns: Columns) -> Callable[[Sequence[str]], tuple[str, str]
         text = cells[label]
         if not text:
             return f"expected a label in the column {name}, found an empty cell", ""
+        if is_missing(text):
+            problem = f"expected a label in the column {name}, found {text!r}, which stands for no value"
+            return f"{problem}. Remove the row, or write another name if it is a class", ""
         if any(char in text for char in "\r\n"):
             return f"expected a label without line breaks in the column {name}, received {text[:80]!r}", ""
         return "", text

@@ -90,9 +90,10 @@ def _listing(files: DatasetFiles, chosen: ChosenTables) -> Listing:
     if not rows.problems:
         place = files.root / names
         if len(rows.labels) < 2:
-            rows.problems.add(
-                f"{place}: expected labels of two classes or more, found {name_some(rows.labels) or 'none'}"
-            )
+            found = name_some(rows.labels) or "none"
+            advice = "Confirm their labels, or remove the column with their states to use all rows"
+            reasons = [". ".join(["", *rows.unused, advice])] if rows.unused else [""]
+            rows.problems.add(f"{place}: expected labels of two classes or more, found {found}{reasons[0]}")
         if rows.split_of and "train" not in rows.split_of.values():
             rows.problems.add(f"{place}: expected images for training, found none")
         for label in (label for label in rows.labels if not is_listable(label)):

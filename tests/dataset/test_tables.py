@@ -145,6 +145,49 @@ def test_of_an_ecotaxa_table_only_validated_rows_are_used(tmp_path: Path) -> Non
     assert listing.groups["a1.jpg"] == listing.groups["a2.jpg"] != listing.groups["b1.jpg"]
 
 
+@pytest.mark.parametrize(
+    "header",
+    [
+        "object_id\tobject_annotation_category\tobject_annotation_status\timg_file_name",
+        "obj.orig_id\ttxo.display_name\tobj.classif_qual\timg.file_name",
+    ],
+)
+@pytest.mark.parametrize("states", [("V", "P", "D"), ("validated", "predicted", "dubious")])
+def test_rows_of_ecotaxa_are_used_by_their_states(tmp_path: Path, header: str, states: tuple[str, ...]) -> None:
+    good, predicted, dubious = states
+    rows = [f"o{name}\t{LABELS[name]}\t{good}\t{name}.jpg" for name in NAMES]
+    rest = [f"oc1\tash\t{predicted}\tc1.jpg", f"oc2\tash\t{dubious}\tc2.jpg"]
+    write(tmp_path, *(f"{name}.jpg" for name in (*NAMES, "c1", "c2")), e_tsv="\n".join([header, *rows, *rest]))
+    listing = find_layout(tmp_path)
+    assert labelled(listing) == LABELS
+    assert any(f"not validated were not used: 1 {predicted}, 1 {dubious}" in warning for warning in listing.warnings)
+    write(tmp_path, e_tsv="\n".join([header, *rest]))
+    message = refusal(tmp_path, table="e.tsv")
+    assert "expected labels of two classes or more, found none. e.tsv: 2 rows whose" in message
+    assert "remove the column with their states to use all rows" in message
+
+
+@pytest.mark.parametrize("text", ["NaN", "nan", "NA", "null", "N/A", "#N/A", "<NA>"])
+def test_a_text_for_a_missing_value_is_no_class(tmp_path: Path, text: str) -> None:
+    rows = table("filename,label,group", "{name}.jpg,{label},NaN")
+    write(tmp_path, *FLAT, labels_csv=rows)
+    assert find_layout(tmp_path).groups == {}
+    write(tmp_path, labels_csv=rows.replace("b2.jpg,birch", f"b2.jpg,{text}"))
+    assert f"labels.csv:5: expected a label in the column label, found '{text}'" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["none", "None", "Na", "unknown"])
+def test_names_that_may_be_classes_are_read(tmp_path: Path, name: str) -> None:
+    write(tmp_path, *FLAT, labels_csv=table("filename,label", "{name}.jpg,{label}").replace("birch", name))
+    assert set(find_layout(tmp_path).classes) == {"ash", name}
+
+
+def test_constant_columns_are_no_classes(tmp_path: Path) -> None:
+    rows = table("filename,file_size,region_count,region_id", "{name}.jpg,100,1,0")
+    message = refusal(write(tmp_path, *FLAT, labels_csv=rows))
+    assert "labels.csv: expected a column of labels" in message
+
+
 def test_ecotaxa_tables_of_several_samples_are_one_dataset(tmp_path: Path) -> None:
     header, types, *rows = ECOTAXA.splitlines(keepends=True)
     for number, part in enumerate((rows[:2], rows[2:4])):
