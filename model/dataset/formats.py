@@ -103,7 +103,8 @@ FORMATS = (
         "numbers; strips and tiles, in any byte order, planar configuration and orientation; BigTIFF; CCITT, LZW, "
         "JPEG, deflate, PackBits, LZMA, Zstandard, WebP and JPEG 2000 compression. The first page is the photo: of an "
         "OME or ImageJ stack, its first plane. Not CIELab, old-style JPEG, subsampled YCbCr without JPEG, nor files "
-        "that begin with a reduced image.",
+        "that begin with a reduced image, marked as one or by its size: at most half the width and height of a larger "
+        "page of the same shape, or 1/16 of its pixels.",
     ),
     Format(
         "WebP",

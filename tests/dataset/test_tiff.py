@@ -251,6 +251,52 @@ def test_a_reduced_first_image_is_not_taken_for_the_photo(marked: dict[int, tupl
         decode_image(Tiff(RGB, tags=marked).encode(stored("uint8", 8, 3)))
 
 
+def of_pages(*pages: np.ndarray, below_first: bool = False) -> bytes:
+    """A TIFF of several pages that are not marked in any way; or the others below the first."""
+    content = io.BytesIO()
+    with tifffile.TiffWriter(content) as writer:
+        for number, page in enumerate(pages):
+            photometric = "rgb" if page.ndim == 3 else "minisblack"
+            below = len(pages) - 1 if below_first and not number else 0
+            writer.write(page, photometric=photometric, metadata=None, subifds=below)
+    return content.getvalue()
+
+
+FULL_PAGE = np.random.default_rng(5).integers(0, 256, (480, 641, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("factor", [2, 4, 5, 16])
+@pytest.mark.parametrize("below_first", [False, True])
+@pytest.mark.parametrize("is_gray", [False, True])
+def test_a_smaller_first_page_of_the_same_shape_is_not_taken_for_the_photo(
+    factor: int, below_first: bool, is_gray: bool
+) -> None:
+    small = FULL_PAGE[::factor, ::factor]
+    small = small[..., 0].copy() if is_gray else small.copy()
+    height, width = small.shape[:2]
+    with pytest.raises(
+        ImageNotSupportedError, match=f"first image, {width} x {height} pixels, looks like a .* 641 x 480 pixels; save"
+    ):
+        decode_image(of_pages(small, FULL_PAGE, below_first=below_first))
+    with pytest.raises(ImageNotSupportedError, match="looks like a reduced version of another, 641 x 480"):
+        decode_image(of_pages(small, FULL_PAGE[::2, ::2].copy() if factor > 4 else small, FULL_PAGE))
+
+
+@pytest.mark.parametrize("below_first", [False, True])
+def test_a_padded_thumbnail_is_not_taken_for_the_photo(below_first: bool) -> None:
+    with pytest.raises(ImageNotSupportedError, match="first image, 120 x 120 pixels, looks like a reduced version"):
+        decode_image(of_pages(np.zeros((120, 120), np.uint8), FULL_PAGE, below_first=below_first))
+
+
+@pytest.mark.parametrize("below_first", [False, True])
+def test_smaller_pages_and_pages_of_another_shape_may_follow_the_photo(below_first: bool) -> None:
+    smaller, taller, slightly_larger = FULL_PAGE[::2, ::2].copy(), np.zeros((2000, 900), np.uint8), FULL_PAGE
+    assert np.array_equal(decode_image(of_pages(FULL_PAGE, smaller, below_first=below_first)), FULL_PAGE)
+    assert np.array_equal(decode_image(of_pages(FULL_PAGE, taller, below_first=below_first)), FULL_PAGE)
+    first = FULL_PAGE[:400, :534].copy()
+    assert np.array_equal(decode_image(of_pages(first, slightly_larger, below_first=below_first)), first)
+
+
 @pytest.mark.parametrize(
     ("tags", "named"),
     [

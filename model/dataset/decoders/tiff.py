@@ -23,7 +23,15 @@ from model.dataset.decoders.source import (
     stream,
     valid_orientation,
 )
-from model.dataset.decoders.tiff_directory import DNG_VERSION, HEIGHT, MAKE, PHOTOMETRIC, WIDTH, read_directories
+from model.dataset.decoders.tiff_directory import (
+    DNG_VERSION,
+    HEIGHT,
+    MAKE,
+    PHOTOMETRIC,
+    WIDTH,
+    Directory,
+    read_directories,
+)
 from model.dataset.image_limits import check_size
 from model.errors import ImageError
 
@@ -55,6 +63,8 @@ _CMYK_INKS = 1
 _ADVICE = "save it as gray or RGB TIFF of 8 or 16 bits, or as PNG"
 # tifffile looks up other variants of TIFF, whose further pages it would read.
 _VARIANTS: dict[str, Any] = {"is_lsm": False, "is_scanimage": False, "is_ndpi": False}
+# A first page with at most this part of the pixels of another page is its thumbnail.
+_THUMBNAIL = 16
 _WORK_PER_SAMPLE = 2
 # Encoded strips or tiles that are read at a time.
 _READ_AHEAD = 1 << 20
@@ -64,7 +74,7 @@ def open_tiff(content: bytes) -> ImageSource:
     """Read the first directory of a TIFF.
 
     Raises:
-        ImageNotSupportedError: a kind of TIFF that is not read, or a reduced image, as camera raw files begin with.
+        ImageNotSupportedError: a kind of TIFF that is not read, or a first image that is a reduced version of another.
         ImageTooLargeError: more parts than any program writes.
         ImageError: the directory is damaged.
     """
@@ -196,10 +206,12 @@ def _refuse_kind(page: "TiffPage") -> None:
 
 
 def _refuse_reduced(content: bytes) -> None:
-    """Raise an error for a file whose first image is not the photo itself."""
+    """Raise an error for a file whose first image is not the photo itself, whether or not it is marked as reduced."""
     first, others = read_directories(content)
     is_raw = any(item.number(PHOTOMETRIC) in _OF_CAMERAS for item in (first, *others)) or DNG_VERSION in first.values
-    if not is_raw and not first.is_reduced and content[8:10] != b"CR":
+    largest = max(others, key=lambda item: item.area, default=first)
+    is_reduced = first.is_reduced or _is_smaller_version(first, largest)
+    if not is_raw and not is_reduced and content[8:10] != b"CR":
         return
     make = first.values.get(MAKE, b"")
     name = make.decode("ascii", "replace").strip() if isinstance(make, bytes) else ""
@@ -208,9 +220,26 @@ def _refuse_reduced(content: bytes) -> None:
         kind = f"camera raw file{camera}{' (DNG)' if DNG_VERSION in first.values else ''}"
         raise not_supported(kind, "develop it, and save it as JPEG or TIFF")
     size = f"{first.number(WIDTH)} x {first.number(HEIGHT)} pixels"
-    raise not_supported(
-        f"TIFF whose first image, {size}, is a reduced version of another", "save the full image as the first page"
-    )
+    if first.is_reduced:
+        kind = f"TIFF whose first image, {size}, is a reduced version of another"
+    else:
+        whole = f"{largest.number(WIDTH)} x {largest.number(HEIGHT)} pixels"
+        kind = f"TIFF whose first image, {size}, looks like a reduced version of another, {whole}"
+    raise not_supported(kind, "save the full image as the first page")
+
+
+def _is_smaller_version(first: Directory, other: Directory) -> bool:
+    """Whether an image has the shape of another one and at most half its width and height, or 1/16 of its pixels.
+
+    Stacks have pages of one size; in pyramids and files with thumbnails, the other sizes follow the full image.
+    """
+    width, height = first.number(WIDTH), first.number(HEIGHT)
+    other_width, other_height = other.number(WIDTH), other.number(HEIGHT)
+    if not width or not height or 2 * (width - 1) > other_width or 2 * (height - 1) > other_height:
+        return False
+    # The shape is the same up to a pixel of rounding; small thumbnails may be cropped or padded.
+    is_same_shape = abs(width * other_height - height * other_width) <= max(other_width, other_height)
+    return is_same_shape or _THUMBNAIL * first.area <= other.area
 
 
 def _first_page(content: bytes) -> Any:

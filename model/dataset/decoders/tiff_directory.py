@@ -39,6 +39,11 @@ class Directory:
         """Whether the image is marked as a reduced version of another one."""
         return bool(self.number(SUBFILE_TYPE) & 1) or self.number(OLD_SUBFILE_TYPE) == 2
 
+    @property
+    def area(self) -> int:
+        """Number of pixels."""
+        return self.number(WIDTH) * self.number(HEIGHT)
+
 
 def read_directories(content: bytes) -> tuple[Directory, list[Directory]]:
     """The first directory, and others: those below it, and up to 16 in all that follow.
