@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from model.dataset.folder_names import ASIDES, Kind, describes_no_class, kind_of_names
+from model.dataset.folder_names import ASIDES, Kind, describes_no_class, kind_of_names, split_in
 from model.dataset.folder_tree import Folder
 from model.errors import DatasetError
 from model.files.browsing import name_some
@@ -74,11 +74,12 @@ def find_class_level(roots: Sequence[Folder], dataset: Path) -> ClassLevel:
     first = possible[0]
     if len(possible) == 1:
         if first == len(levels):
-            _refuse_mixture(levels[-1], dataset)
+            _refuse_mixture(levels, dataset)
         upper = [number for number, kind in enumerate(kinds[: first - 1], start=1) if kind != "single"]
         lower = [number for number, kind in enumerate(kinds[first:], start=first + 1) if kind != "single"]
         warnings = _group_warnings(levels, upper, has_splits=len(roots) > 1)
         return ClassLevel(first, (*warnings, *_part_warnings(levels, first, lower)))
+    _refuse_splits(levels, first, dataset)
     others = possible[1:]
     are_numbered_parts = kinds[first - 1] == "plain" and all(kinds[other - 1] == "number" for other in others)
     are_distinct = kinds[first - 1] == "plain" and not any(_shared(levels, first, other) for other in others)
@@ -175,9 +176,11 @@ def _refuse_levels(levels: Sequence[Sequence[Folder]], possible: Sequence[int], 
     )
 
 
-def _refuse_mixture(folders: Sequence[Folder], dataset: Path) -> None:
+def _refuse_mixture(levels: Sequence[Sequence[Folder]], dataset: Path) -> None:
     """Refuse class folders beside a folder of folders that holds most of the images, or repeats their names."""
+    folders, level = levels[-1], len(levels)
     _refuse_names_of_no_class(folders, dataset)
+    _refuse_splits(levels, level, dataset)
     containers = [folder for folder in folders if not folder.images and len(folder.filled) > 1]
     if not containers:
         return
@@ -191,9 +194,33 @@ def _refuse_mixture(folders: Sequence[Folder], dataset: Path) -> None:
                 f"({name_some(inside, _SHOWN)}) and other folders with images next to it "
                 f"({name_some(sorted(names), _SHOWN)}). Set one of:\n"
                 f"  the folder {container.path}/ as the dataset: the classes are {name_some(inside, _SHOWN)}\n"
-                f"  class_level = 1: the classes are {name_some([folder.name for folder in folders], _SHOWN)}\n"
-                "Options of the command are written as --class-level 1"
+                f"  class_level = {level}: the classes are {_names(levels, level)}\n"
+                f"Options of the command are written as --class-level {level}"
             )
+
+
+def _refuse_splits(levels: Sequence[Sequence[Folder]], level: int, dataset: Path) -> None:
+    """Refuse folders of folders with the name of a split beside others: hardly classes, and not all of them splits."""
+    folders = levels[level - 1]
+    named = sorted({folder.name for folder in folders if split_in(folder.name) and not folder.images})
+    others = sorted({folder.name for folder in folders if folder.name not in named})
+    if not named:
+        return
+    readings = [
+        f"  the folder {folder.path}/ as the dataset: the classes are "
+        + name_some([child.name for child in folder.filled], _SHOWN)
+        for folder in folders
+        if not folder.images and len(folder.filled) > 1
+    ]
+    readings += [f"  class_level = {level}: the classes are {_names(levels, level)}"]
+    neighbours = f", beside {name_some(others, _SHOWN)}" if others else ""
+    raise DatasetError(
+        f"{dataset}: expected a folder per class, or only split folders, train/ among them; found folders with the "
+        f"names of splits, {name_some(named, _SHOWN)}{neighbours}. Rename the folders that are splits to train, "
+        "val and test, and move those without labels out of the dataset; or set one of:\n"
+        + "\n".join(readings[:_SHOWN])
+        + f"\nOptions of the command are written as --class-level {level}"
+    )
 
 
 def _refuse_names_of_no_class(folders: Sequence[Folder], dataset: Path) -> None:

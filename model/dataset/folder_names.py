@@ -44,7 +44,12 @@ CONTAINERS = _vocabulary(
 )
 """Names of folders that contain the class folders, and describe no class."""
 
-_FILLERS = CONTAINERS | _vocabulary("set sets split label labels the new clean cleaned resized cropped augmented")
+UNLABELLED = _vocabulary("unlabeled unlabelled unknown hidden")
+"""Words in names of folders whose images have no labels."""
+
+_FILLERS = (
+    CONTAINERS | UNLABELLED | _vocabulary("set sets split label labels the new clean cleaned resized cropped augmented")
+)
 
 ASIDES = _vocabulary(
     "doc docs documentation fig figs figure figures plot plots asset assets media thumb thumbs thumbnail thumbnails "
@@ -101,6 +106,11 @@ def split_in(name: str) -> Split | None:
     """Split whose word is in a name, whatever its other words are, such as `y_train`; None if there is none, or two."""
     split = _parse(name)[0]
     return next((known for known in SPLITS if known == ("test" if split == "eval" else split)), None)
+
+
+def says_unlabelled(name: str) -> bool:
+    """Whether a name says that its images have no labels, such as `test_unlabeled`."""
+    return not UNLABELLED.isdisjoint(_words(name))
 
 
 def kind_of_names(names: Collection[str]) -> Kind:

@@ -4,11 +4,12 @@ import dataclasses
 from collections.abc import Mapping
 
 from model.dataset.class_level import relevant_folders, without_containers
-from model.dataset.folder_names import CONTAINERS, split_names
+from model.dataset.folder_names import CONTAINERS, says_unlabelled, split_names
 from model.dataset.folder_tree import Folder, combined
 from model.results import Split
 
-_UNLABELLED = CONTAINERS | {"unknown", "unlabelled", "unlabeled"}
+# Images beside a folder that contains the dataset, such as a sample, are no classes if they are so few.
+_FEW_FRACTION = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +38,7 @@ def find_split_folders(folder: Folder) -> SplitFolders | None:
         problems = [
             f"{folder.path or folder.name}: expected one folder for {split}, found "
             + " and ".join(child.name for child in children)
+            + ". Move their class folders into one, or move the others out of the dataset"
             for split, children in found.items()
             if len(children) > 1
         ]
@@ -45,7 +47,7 @@ def find_split_folders(folder: Folder) -> SplitFolders | None:
             _unwrapped({split: children[0] for split, children in found.items()}), named, tuple(problems)
         )
     inside = relevant_folders(folder)
-    if folder.images or not inside:
+    if not inside or len(folder.images) > _FEW_FRACTION * folder.total:
         return None
     return find_split_folders(inside[0]) if len(inside) == 1 else _splits_of_each(folder, inside)
 
@@ -80,7 +82,8 @@ def _splits_of_each(folder: Folder, inside: tuple[Folder, ...]) -> SplitFolders 
 def _unwrapped(folders: Mapping[Split, Folder]) -> dict[Split, Folder]:
     """Folders of the splits without containers in them, such as `seg_train/` in `seg_train/`.
 
-    In a split besides train, a single folder with a name that no class has holds images without labels.
+    In a split besides train, folders hold images without labels if none has the name of a class, and either there is
+    one that describes no class, or the name of the split says so, such as `test_unlabeled/`.
     """
     unwrapped: dict[Split, Folder] = {"train": without_containers(folders["train"])}
     classes = [child.name for child in relevant_folders(unwrapped["train"])]
@@ -91,13 +94,12 @@ def _unwrapped(folders: Mapping[Split, Folder]) -> dict[Split, Folder]:
 
 
 def _without_unlabelled(folder: Folder, classes: list[str]) -> Folder:
-    inside = relevant_folders(folder)
-    if len(inside) == 1 and inside[0].name not in classes:
-        name = inside[0].name
-        if (
-            name == folder.name
-            or name.lower() in CONTAINERS | {"unknown", "unlabelled", "unlabeled"}
-            or split_names([name])
-        ):
-            return combined(folder.name, folder.path, (), folder)
-    return folder
+    names = [child.name for child in relevant_folders(folder)]
+    if not names or not set(names).isdisjoint(classes):
+        return folder
+    is_unlabelled = says_unlabelled(folder.name) or (len(names) == 1 and _holds_unlabelled(names[0], folder.name))
+    return combined(folder.name, folder.path, (), folder) if is_unlabelled else folder
+
+
+def _holds_unlabelled(name: str, split: str) -> bool:
+    return name == split or name.lower() in CONTAINERS or says_unlabelled(name) or bool(split_names([name]))

@@ -147,6 +147,31 @@ READ = {
     "letters": (["asl/{A,B,C}/{1,2}.jpg"], ("A", "B", "C"), None),
     "nested with own images": (["{cat,dog}/{1,2}.jpg", "{cat,dog}/{young,adult}/{1,2}.jpg"], ("cat", "dog"), None),
     "images folder in each class": (["{cat,dog}/images/{1,2}.jpg"], ("cat", "dog"), None),
+    "unlabelled test by its name": (
+        ["train/{cat,dog}/{1,2}.jpg", "test_unlabeled/x/{1,2}.jpg"],
+        ("cat", "dog"),
+        (4, 0, 0),
+    ),
+    "hidden test in folders": (
+        ["train/{cat,dog}/{1,2}.jpg", "test-hidden/{a,b}/{1,2}.jpg"],
+        ("cat", "dog"),
+        (4, 0, 0),
+    ),
+    "unlabelled test without folders": (
+        ["train/{cat,dog}/{1,2}.jpg", "test_unlabelled/{1,2,3}.jpg"],
+        ("cat", "dog"),
+        (4, 0, 0),
+    ),
+    "labelled although the name says otherwise": (
+        ["train/{cat,dog}/{1,2}.jpg", "test_hidden/{cat,dog}/3.jpg"],
+        ("cat", "dog"),
+        (4, 0, 2),
+    ),
+    "a sample beside the folder of the splits": (
+        ["dataset/{Train,Test}/{cat,dog}/{1,2,3}.jpg", "sample.png"],
+        ("cat", "dog"),
+        (6, 0, 6),
+    ),
     "one class nested": (["cat/{1,2}.jpg", "dog/more/{1,2}.jpg"], ("cat", "dog"), None),
 }
 
@@ -268,7 +293,38 @@ REFUSED = {
     ),
     "two folders for a split": (
         ["{train,val,validation}/{cat,dog}/1.jpg"],
-        ["expected one folder for val, found val and validation"],
+        ["expected one folder for val, found val and validation. Move their class folders into one"],
+    ),
+    "a split beside a folder that is none": (
+        ["train/{cat,dog,owl}/{1,2}.jpg", "new_photos/x/{1,2}.jpg"],
+        [
+            "names of splits, train, beside new_photos. Rename the folders that are splits to train, val and test",
+            "the folder train/ as the dataset: the classes are cat, dog, owl",
+            "class_level = 1: the classes are new_photos, train",
+        ],
+    ),
+    "a test split without train": (
+        ["labelled/{cat,dog}/{1,2}.jpg", "test-final/x/{1,2}.jpg"],
+        [
+            "names of splits, test-final, beside labelled",
+            "the folder labelled/ as the dataset: the classes are cat, dog",
+        ],
+    ),
+    "a split beside a folder of photos": (
+        ["train/{cat,dog}/{1,2}.jpg", "new_photos/{1,2,3}.jpg"],
+        ["names of splits, train, beside new_photos", "class_level = 1: the classes are new_photos, train"],
+    ),
+    "a split of numbered classes": (
+        ["train/{0,1}/{1,2}.jpg", "more/{0,1}/{1,2}.jpg"],
+        ["names of splits, train, beside more", "the folder more/ as the dataset: the classes are 0, 1"],
+    ),
+    "a split with another word": (
+        ["birds_train/{jay,owl}/{1,2}.jpg", "new/x/{1,2}.jpg"],
+        ["names of splits, birds_train, beside new"],
+    ),
+    "a split below a folder": (
+        ["a/train/{cat,dog}/{1,2}.jpg", "a/new/x/{1,2}.jpg"],
+        ["names of splits, train"],
     ),
     "images in train": (
         ["train/{1,2}.jpg", "test/{1,2}.jpg"],
