@@ -85,7 +85,7 @@ FORMATS = (
         (".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".mpo"),
         _starts(b"\xff\xd8\xff"),
         open_jpeg,
-        "Gray, RGB and CMYK of 8 bits, baseline or progressive. Not 12-bit, lossless or hierarchical JPEG.",
+        "Gray, RGB and CMYK of 8 bits, baseline or progressive. Not 12-bit, lossless, hierarchical or JPEG-LS files.",
     ),
     Format(
         "PNG",
@@ -189,7 +189,6 @@ _SIGNATURES = (
     (0, b"\x8aMNG", Unsupported("an MNG animation", _FRAMES, (".mng",))),
     (0, b"\x8bJNG", Unsupported("a JNG image", _AS_PNG, (".jng",))),
     (0, b"\0\0\x01\0", Unsupported("a Windows icon", _AS_PNG, (".ico",))),
-    (0, b"\0\0\x02\0", Unsupported("a Windows cursor", _AS_PNG, (".cur",))),
     (0, b"icns", Unsupported("a macOS icon", _AS_PNG, (".icns",))),
     (0, b"\x0a\x05\x01", Unsupported("a PCX image", _AS_PNG, (".pcx",))),
     (0, b"\x01\xda", Unsupported("an SGI image", _AS_PNG, (".sgi", ".rgb", ".bw"))),
@@ -200,6 +199,12 @@ _SIGNATURES = (
     (0, b"ZISRAWFILE", Unsupported("a Zeiss microscope file (CZI)", _EXPORT, (".czi",))),
     (0, b"\x70\0\0\0", Unsupported("a Leica microscope file (LIF)", _EXPORT, (".lif",))),
     (0, b"\xda\xce\xbe\x0a", Unsupported("a Nikon microscope file (ND2)", _EXPORT, (".nd2",))),
+    (208, b"MAP ", Unsupported("an electron microscope file (MRC)", _EXPORT, (".mrc", ".mrcs"))),
+    (208, b"MAP\0", Unsupported("an electron microscope file (MRC)", _EXPORT)),
+    (0, b"LUCAM-RECORDER", Unsupported("an astronomical video (SER)", _FRAMES, (".ser",))),
+    (0, b"XISF0100", Unsupported("an astronomical image (XISF)", _EXPORT, (".xisf",))),
+    (0, b"ENVI\n", Unsupported("the header of an ENVI image", _EXPORT, (".hdr",))),
+    (0, b"ENVI\r\n", Unsupported("the header of an ENVI image", _EXPORT)),
     (0, b"NRRD0", Unsupported("an NRRD volume", _EXPORT, (".nrrd",))),
     (344, b"n+1\0", Unsupported("a NIfTI volume", _EXPORT, (".nii",))),
     (0, b"\x89HDF", Unsupported("an HDF5 file", _EXPORT)),
@@ -234,6 +239,28 @@ _SIGNATURES = (
     (4, b"mdat", Unsupported("a video (QuickTime)", _FRAMES)),
     (0, b"version https://git-lfs", Unsupported("a pointer of Git LFS", "run git lfs pull")),
 )
+# Formats whose first bytes vary.
+_PATTERNS = (
+    (
+        re.compile(rb"\0\0\0\x03.{4}\0\0\0[\0\x01]|\0\0\0\x04.{8}\0\0\0[\0\x01]", re.DOTALL),
+        Unsupported("an electron microscope file (DM3 or DM4)", _EXPORT, (".dm3", ".dm4")),
+    ),
+    (
+        re.compile(rb"(ObjectType|NDims|Comment)[ \t]*=[^\n]*\n[^\0]*?(NDims|DimSize)[ \t]*=|NDims[ \t]*=[ \t]*\d"),
+        Unsupported("a MetaImage volume", _EXPORT, (".mha", ".mhd")),
+    ),
+    # A cursor has images; where it has their number, a TGA without a colour map has zeros.
+    (re.compile(rb"\0\0\x02\0(?!\0\0)"), Unsupported("a Windows cursor", _AS_PNG, (".cur",))),
+    (
+        re.compile(
+            # Colour map, width and height, depth and alpha.
+            rb".(\0[\x02\x03\x0a\x0b]\0{5}|\x01[\x01\x09].{4}[\x0f\x10\x18\x20]).{4}"
+            rb"(?!\0\0).{2}(?!\0\0).{2}[\x08\x0f\x10\x18\x20][\0-\x3f]",
+            re.DOTALL,
+        ),
+        Unsupported("a TGA image", _AS_PNG, (".tga",)),
+    ),
+)
 _SVG = Unsupported("an SVG drawing", _AS_PNG, (".svg",))
 _WEB_PAGE = Unsupported("a web page", "download the image itself")
 _XPM = Unsupported("an XPM or XBM image", _AS_PNG, (".xpm", ".xbm"))
@@ -243,7 +270,7 @@ RAW_SUFFIXES = (
 )
 """Suffixes of camera raw files that are TIFFs; they are recognised by their directories."""
 
-UNSUPPORTED = (*(item for _, _, item in _SIGNATURES), _SVG, _XPM, _WEB_PAGE)
+UNSUPPORTED = (*(item for _, _, item in _SIGNATURES), *(item for _, item in _PATTERNS), _SVG, _XPM, _WEB_PAGE)
 """Formats that are not read, and are named."""
 
 FORMAT_NAMES = ", ".join(item.name for item in FORMATS if item.name != "DICOM")
@@ -252,7 +279,8 @@ FORMAT_NAMES = ", ".join(item.name for item in FORMATS if item.name != "DICOM")
 IMAGE_SUFFIXES = frozenset(
     {suffix for item in FORMATS for suffix in item.suffixes}
     | {suffix for _, _, item in _SIGNATURES for suffix in item.suffixes}
-    | {*RAW_SUFFIXES, *_SVG.suffixes, *_XPM.suffixes, ".tga"}
+    | {suffix for _, item in _PATTERNS for suffix in item.suffixes}
+    | {*RAW_SUFFIXES, *_SVG.suffixes, *_XPM.suffixes}
 )
 """Suffixes of image files in lower case, whether or not they are read."""
 
@@ -269,6 +297,9 @@ def find_unsupported(beginning: bytes) -> Unsupported | None:
     """The format that is not read of a file with these first bytes; None if it is not known."""
     for start, signature, item in _SIGNATURES:
         if beginning[start : start + len(signature)] == signature:
+            return item
+    for pattern, item in _PATTERNS:
+        if pattern.match(beginning[:SIGNATURE_BYTES]):
             return item
     if beginning.startswith((b"/* XPM */", b"#define ")):
         return _XPM

@@ -216,6 +216,19 @@ def test_metadata_does_not_matter_to_the_pixels(trouble: str) -> None:
 NAMED = {
     "12-bit JPEG": imagecodecs.jpeg8_encode(DEEP[..., 0] >> 4, bitspersample=12),
     "lossless JPEG": imagecodecs.ljpeg_encode(DEEP[..., 0]),
+    "JPEG-LS": imagecodecs.jpegls_encode(PIXELS),
+    "DM3": b"\0\0\0\x03\0\x12\x34\x56\0\0\0\x01\x01\0",
+    "DM4": b"\0\0\0\x04" + bytes(6) + b"\x12\x34\0\0\0\x01\x01\0",
+    "MRC": bytes(4) + b"\x10\0\0\0" + bytes(200) + b"MAP DD\0\0",
+    "SER": b"LUCAM-RECORDER\0\0\0\0",
+    "XISF": b"XISF0100\x10\0\0\0",
+    "MetaImage": b"ObjectType = Image\nNDims = 3\nBinaryData = True\n",
+    "ENVI": b"ENVI\ndescription = {}\n",
+    "TGA": encoded(PHOTO, "TGA"),
+    "TGA image": encoded(PHOTO, "TGA", compression="tga_rle"),
+    "a TGA": encoded(PHOTO.convert("P"), "TGA"),
+    "a TGA image": encoded(PHOTO.convert("L"), "TGA"),
+    "Windows cursor": b"\0\0\2\0\1\0\x20\x20",
     "PDF": b"%PDF-1.7",
     "Photoshop": b"8BPS\0\1",
     "CR3": b"\0\0\0\x18ftypcrx \0\0\0\1crx isom",
@@ -265,7 +278,9 @@ def test_formats_that_are_not_read_are_named(kind: str) -> None:
     assert is_quick(NAMED[kind])
 
 
-@pytest.mark.parametrize("kind", ["Photoshop", "CR3", "Fujifilm", "SVG", "FITS", "QOI", "icon", "Zeiss"])
+@pytest.mark.parametrize(
+    "kind", ["Photoshop", "CR3", "Fujifilm", "SVG", "FITS", "QOI", "icon", "Zeiss", "TGA", "DM3", "MRC"]
+)
 def test_images_that_are_not_read_count_as_images(kind: str) -> None:
     assert looks_like_image(NAMED[kind][:SIGNATURE_BYTES])
 
@@ -293,6 +308,23 @@ def test_truncated_files_are_damaged(kind: str, keep: float) -> None:
     with pytest.raises(ImageError, match="damaged") as caught:
         decode_image(EXACT[kind][: int(len(EXACT[kind]) * keep)])
     assert not isinstance(caught.value, ImageNotSupportedError)
+
+
+@pytest.mark.parametrize("options", [{}, {"restart_marker_blocks": 2}, {"subsampling": 0}, {"optimize": True}], ids=str)
+@pytest.mark.parametrize("lost", [1, 2])
+def test_a_jpeg_that_lost_only_the_marker_of_its_end_is_read(options: dict[str, object], lost: int) -> None:
+    content = encoded(PHOTO, "JPEG", **options)
+    assert np.array_equal(decode_image(content[:-lost]), decode_image(content))
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("restart", [0, 1])
+def test_a_jpeg_that_lost_pixels_is_damaged(progressive: bool, restart: int) -> None:
+    content = encoded(PHOTO, "JPEG", progressive=progressive, restart_marker_blocks=restart)
+    start = content.index(b"\xff\xda")
+    for keep in range(start + 40, len(content) - 12, 23):
+        with pytest.raises(ImageError, match="damaged JPEG"):
+            decode_image(content[:keep])
 
 
 def test_a_truncated_heic_is_damaged() -> None:

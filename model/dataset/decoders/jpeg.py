@@ -1,8 +1,10 @@
 """JPEG, decoded by Pillow with DCT scaling."""
 
+import zlib
+
 from PIL import JpegImagePlugin
 
-from model.dataset.decoders.jpeg_header import JpegHeader, count_scans, read_jpeg_header
+from model.dataset.decoders.jpeg_header import JpegHeader, count_scans, has_end, read_jpeg_header
 from model.dataset.decoders.source import (
     FULL_SIZE_BYTES,
     ImageSource,
@@ -13,10 +15,16 @@ from model.dataset.decoders.source import (
     stream,
 )
 from model.dataset.image_limits import MAX_SCANS
-from model.errors import ImageTooLargeError
+from model.errors import ImageError, ImageTooLargeError
 
 _BYTES_PER_COEFFICIENT = 2
 _SCALES = (8, 4, 2)
+_ROWS = 64
+_END = b"\xff\xd9"
+# Any code of a block, also after each of the restart markers.
+_OTHER_DATA = b"\x5a\xa5\x33\x66" * 8 + b"".join(
+    bytes((0xFF, 0xD0 + number)) + b"\x5a\xa5\x33\x66" * 8 for number in range(8)
+)
 # Segments of applications, and comments.
 _METADATA = frozenset((*range(0xE0, 0xF0), 0xFE))
 
@@ -35,20 +43,63 @@ def open_jpeg(content: bytes) -> ImageSource:
     scans = count_scans(content, header, MAX_SCANS)
     if scans > MAX_SCANS:
         raise ImageTooLargeError(f"expected a JPEG of at most {MAX_SCANS} scans, received more")
+    content, probe = _with_end(content, header)
     opened = _open(content, header)
 
     def decode(target: Size | None) -> Pixels:
         if target is not None:
             opened.draft(None, target)
         opened.load()
+        if probe:
+            _refuse_missing_pixels(opened, _open(probe, header), target)
         return Pixels(opened)
 
     # Each scan goes over all coefficients.
     work = float(header.width * header.height) * (1 + 0.5 * (scans - 1))
     width, height = opened.size
     return ImageSource(
-        "JPEG", width, height, lambda target: _memory(header, target), decode, work, exif_orientation(opened)
+        "JPEG",
+        width,
+        height,
+        lambda target: _memory(header, target, 2 if probe else 1),
+        decode,
+        work,
+        exif_orientation(opened),
     )
+
+
+def _with_end(content: bytes, header: JpegHeader) -> tuple[bytes, bytes]:
+    """The file with the marker of its end; and, if that was lost, the same with other data before it.
+
+    Files of several scans are left as they are: a missing scan shows in no pixel.
+    """
+    if header.is_buffered or has_end(content, header):
+        return content, b""
+    whole = content.rstrip(b"\xff")
+    return whole + _END, whole + _OTHER_DATA + _END
+
+
+def _refuse_missing_pixels(
+    opened: JpegImagePlugin.JpegImageFile, probe: JpegImagePlugin.JpegImageFile, target: Size | None
+) -> None:
+    """Refuse a file whose pixels depend on what follows its data: the decoder still expected some.
+
+    Raises:
+        ImageError: the file is truncated.
+    """
+    if target is not None:
+        probe.draft(None, target)
+    probe.load()
+    if _checksum(opened) != _checksum(probe):
+        raise ImageError("the file is truncated: pixels are missing")
+
+
+def _checksum(image: JpegImagePlugin.JpegImageFile) -> int:
+    checksum = 0
+    for top in range(0, image.height, _ROWS):
+        rows = image.crop((0, top, image.width, min(top + _ROWS, image.height)))
+        checksum = zlib.crc32(rows.tobytes(), checksum)
+    return checksum
 
 
 def _open(content: bytes, header: JpegHeader) -> JpegImagePlugin.JpegImageFile:
@@ -73,14 +124,14 @@ def _is_kept(segment: bytes) -> bool:
     return segment[4:10] in (b"Exif\0\0", b"Adobe\0") or (segment[4:9] == b"JFIF\0" and len(segment) >= 18)
 
 
-def _memory(header: JpegHeader, target: Size | None) -> int:
+def _memory(header: JpegHeader, target: Size | None, copies: int = 1) -> int:
     coefficients = _BYTES_PER_COEFFICIENT * header.samples if header.is_buffered else 0
     scale = 1 if target is None else _scale(header, target)
     pixels = -(-header.width // scale) * -(-header.height // scale)
     per_pixel = {1: 1, 3: 4, 4: 8}[len(header.components)] + (FULL_SIZE_BYTES if target is None else 0)
     # Rows of coefficients and samples that the decoder works on.
     rows = 64 * header.width * len(header.components)
-    return coefficients + rows + per_pixel * pixels
+    return coefficients + rows + copies * per_pixel * pixels
 
 
 def _scale(header: JpegHeader, target: Size) -> int:

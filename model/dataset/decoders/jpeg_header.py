@@ -12,8 +12,10 @@ from model.errors import ImageError
 _MAX_SEGMENTS = 5000
 # Fill bytes 0xFF before a marker, all together; some writers align segments with them.
 _MAX_FILL = 1 << 20
+_BASELINE = 0xC0
 _PROGRESSIVE = 2
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_JPEG_LS = 0xF7
+_FRAMES = (frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}) | {_JPEG_LS}
 _STANDALONE = frozenset(range(0xD0, 0xD8)) | {0x01}
 _START_OF_SCAN = 0xDA
 _END_OF_IMAGE = 0xD9
@@ -27,7 +29,7 @@ class JpegHeader:
     Attributes:
         width, height: size in pixels, as stored.
         precision: bits per sample, usually 8.
-        process: the last hexadecimal digit of the frame marker: 0 baseline, 1 extended, 2 progressive, 3 lossless,
+        process: the frame marker, counted from that of a baseline JPEG: 1 extended, 2 progressive, 3 lossless,
             9 and 10 arithmetic coding ...
         components: pairs of horizontal and vertical sampling factors.
         first_scan: offset of the first byte of entropy-coded data.
@@ -66,6 +68,8 @@ class JpegHeader:
     @property
     def kind(self) -> str:
         """What Pillow cannot decode of this file: `12-bit JPEG`; empty if it can."""
+        if self.process == _JPEG_LS - _BASELINE:
+            return "JPEG-LS"
         if self.process in (3, 7, 11, 15):
             return "lossless JPEG"
         if self.process in (5, 6, 13, 14):
@@ -123,6 +127,11 @@ def count_scans(content: bytes, header: JpegHeader, limit: int) -> int:
     return scans if scans <= limit else _walk_scans(content, header.first_scan, limit)
 
 
+def has_end(content: bytes, header: JpegHeader) -> bool:
+    """Whether the marker of the end of the image follows the first scan; it may be lost without any pixel."""
+    return content.find(bytes((0xFF, _END_OF_IMAGE)), header.first_scan) >= 0
+
+
 def _walk_scans(content: bytes, position: int, limit: int) -> int:
     scans = 1
     while scans <= limit and (found := _NEXT_MARKER.search(content, position)):
@@ -142,4 +151,4 @@ def _frame(marker: int, segment: bytes) -> tuple[int, int, int, int, tuple[tuple
     factors = tuple((value >> 4, value & 15) for value in segment[7 : 7 + 3 * segment[5] : 3])
     if not width or not height or not factors or any(not 1 <= side <= 4 for pair in factors for side in pair):
         raise ImageError(f"the header has the size {width} x {height} with {len(factors)} components")
-    return width, height, segment[0], marker & 15, factors
+    return width, height, segment[0], marker - _BASELINE, factors
