@@ -5,7 +5,6 @@ from it which model is `latest`.
 """
 
 import dataclasses
-import json
 from contextlib import AbstractContextManager
 from typing import Any, Final, Literal
 
@@ -14,6 +13,7 @@ from model.config import is_model_name
 from model.errors import ConfigError
 from model.locks import exclusive
 from model.provenance import utc_now
+from model.reading import UnreadableError, read_json, unreadable
 from model.workspace import Workspace
 
 PROMOTED = "promoted.json"
@@ -78,11 +78,12 @@ def read_history(workspace: Workspace) -> list[HistoryEntry]:
     """
     path = workspace.models / PROMOTED
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))["history"]
-        return [_entry(row) for row in rows]
+        content = read_json(path)
+        with unreadable():
+            return [_entry(row) for row in content["history"]]
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, UnreadableError) as error:
         raise ConfigError(
             f"{path}: expected the history of promoted models, received: {error!r}. "
             "Remove this file, then promote a model again."

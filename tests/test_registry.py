@@ -105,3 +105,11 @@ def test_the_model_imported_last_is_latest_whenever_it_was_trained(workspace: Wo
     assert Registry().latest(workspace).name == "imported"
     (workspace.models / "imported" / "imported.json").write_text('{"time": "9999-01-01"}')
     assert Registry().latest(workspace).name == "trained"
+
+
+@pytest.mark.parametrize("content", ["[" * 100_000, "[]", '{"history": 5}', '{"history": [[1]]}', "\udcff", "NaN"])
+def test_a_damaged_history_of_promotions_is_ignored(workspace: Workspace, add_model: AddModel, content: str) -> None:
+    add_model("a", OLD)
+    (workspace.models / "promoted.json").write_bytes(content.encode("utf-8", "surrogateescape"))
+    latest = Registry().latest(workspace)
+    assert latest.name == "a" and "promotions are ignored" in latest.warnings[0]
