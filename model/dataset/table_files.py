@@ -5,6 +5,7 @@ import csv
 import dataclasses
 import io
 import itertools
+import re
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from model.dataset.text_files import detect_encoding, encoding_warnings, open_text
 from model.errors import DatasetError
+from model.files.browsing import name_some
 
 WORKBOOKS = (".xlsx", ".xlsm")
 TEXT_TABLES = (".csv", ".tsv", ".tab", ".psv", ".txt")
@@ -22,6 +24,10 @@ _DELIMITERS = "\t;,| "
 _SAMPLE_LINES = 50
 _SAMPLE_CHARACTERS = 1 << 18
 _MAX_WORKBOOK_BYTES = 1 << 30
+# More lines of one cell are no title.
+_MAX_TITLES = 10
+# The first line in which spreadsheets state the delimiter.
+_NAMED_DELIMITER = re.compile(r'\s*"?sep=([;,|\t])"?[ ]*(?=[\r\n])', re.IGNORECASE)
 
 Row = tuple[int, list[str]]
 """Line number, from 1, and cells without surrounding blanks."""
@@ -34,12 +40,14 @@ class TableFile:
     Attributes:
         path: the file.
         encoding, delimiter: of a text file; empty for a workbook.
+        start: number of lines, or rows of a workbook, before the header: a title, comments, or the delimiter.
         warnings: sentences about how the file was read.
     """
 
     path: Path
     encoding: str = ""
     delimiter: str = ""
+    start: int = 0
     warnings: tuple[str, ...] = ()
 
     def rows(self) -> Iterator[Row]:
@@ -51,7 +59,7 @@ class TableFile:
         rows = self._text_rows() if self.delimiter else self._workbook_rows()
         for line, cells in rows:
             stripped = [cell.strip() for cell in cells]
-            if any(stripped):
+            if any(stripped) and line > self.start:
                 yield line, stripped
 
     def _text_rows(self) -> Iterator[Row]:
@@ -81,8 +89,14 @@ def open_table(path: Path) -> TableFile:
     encoding = detect_encoding(path)
     with open_text(path, encoding, newline="") as stream:
         sample = stream.read(_SAMPLE_CHARACTERS)
+    named = _NAMED_DELIMITER.match(sample)
+    if named:
+        return TableFile(path, encoding, named[1], 1, tuple(encoding_warnings(path, encoding)))
     delimiter = _find_delimiter(path, sample)
-    return TableFile(path, encoding, delimiter, tuple(encoding_warnings(path, encoding)))
+    rows = _first_rows(path, sample, delimiter)
+    start = lines_before_header(rows)
+    unread = [f"{path}: the lines before the header were not read: {name_some(_texts(rows, start))}"] if start else []
+    return TableFile(path, encoding, delimiter, start, (*encoding_warnings(path, encoding), *unread))
 
 
 def _find_delimiter(path: Path, sample: str) -> str:
@@ -98,14 +112,42 @@ def _find_delimiter(path: Path, sample: str) -> str:
 
 def _score(path: Path, sample: str, delimiter: str) -> tuple[float, int]:
     """Fraction of the rows that have as many cells as the first one, and their number."""
-    lengths: list[int] = []
-    # A cell that is too long is reported when the rows are read.
-    with contextlib.suppress(DatasetError):
-        rows = itertools.islice(_parsed(path, io.StringIO(sample, newline=""), delimiter), _SAMPLE_LINES)
-        lengths.extend(len(cells) for _, cells in rows if any(cells))
+    rows = _first_rows(path, sample, delimiter)
+    start = lines_before_header(rows)
+    lengths = [len(cells) for line, cells in rows if line > start]
     if not lengths or lengths[0] < 2:
         return 0.0, 0
     return lengths.count(lengths[0]) / len(lengths), lengths[0]
+
+
+def _first_rows(path: Path, sample: str, delimiter: str) -> list[Row]:
+    """The first rows of a text that are not blank."""
+    rows: list[Row] = []
+    # A cell that is too long is reported when the rows are read.
+    with contextlib.suppress(DatasetError):
+        for line, cells in itertools.islice(_parsed(path, io.StringIO(sample, newline=""), delimiter), _SAMPLE_LINES):
+            if any(cells):
+                rows.append((line, cells))
+    return rows
+
+
+def lines_before_header(rows: Sequence[Row]) -> int:
+    """Number of the last line before the header that is a title or a comment; 0 if there is none.
+
+    A title has one cell where the next rows have more; a comment begins with `#` and has other columns than they.
+    """
+    start = 0
+    for (line, cells), (_, following) in itertools.pairwise(rows[:_MAX_TITLES]):
+        is_title = bool(cells[0]) and not any(cells[1:]) and len(cells) != 2 and len(rows[-1][1]) > 1
+        is_comment = cells[0].startswith("#") and len(cells) != len(following)
+        if not is_title and not is_comment:
+            break
+        start = line
+    return start
+
+
+def _texts(rows: Sequence[Row], start: int) -> list[str]:
+    return [cells[0][:80] for line, cells in rows if line <= start]
 
 
 def _parsed(path: Path, lines: Iterable[str], delimiter: str) -> Iterator[Row]:

@@ -10,7 +10,7 @@ from model.dataset.folder_tree import Folder
 from model.dataset.image_index import ImageIndex, Search
 from model.dataset.listing import DATASET_FILES, IMAGES, LayoutOptions, is_listable
 from model.dataset.table_columns import UnclearLabelsError, find_columns
-from model.dataset.table_files import TABLE_SUFFIXES, open_table
+from model.dataset.table_files import TABLE_SUFFIXES, TEXT_TABLES, open_table
 from model.dataset.table_rows import Source
 from model.dataset.table_splits import split_of_table
 from model.errors import DatasetError
@@ -21,6 +21,11 @@ _MAX_IN_FOLDER = {".txt": 10}
 _MAX_TABLES = 1000
 _MAX_BYTES = 1 << 31
 _UNREAD_SHOWN = 3
+# Forms in which labels are also kept.
+_OTHER_TABLES = (
+    *(f"{suffix}{packing}" for suffix in TEXT_TABLES for packing in (".gz", ".bz2", ".xz", ".zst")),
+    *(".ods", ".xls", ".json", ".jsonl", ".ndjson", ".parquet", ".feather", ".arrow", ".sqlite", ".db"),
+)
 _NO_TABLES = ("readme", "license", "licence", "requirements", "submission")
 
 
@@ -83,6 +88,9 @@ class DatasetFiles:
         """
         sources: list[Source] = []
         unread: dict[str, str] = {}
+        for name in self.others:
+            if name.lower().endswith(_OTHER_TABLES) and len(unread) < _UNREAD_SHOWN:
+                unread[name] = f"{self.root / name}: not read: expected a table as .csv, .tsv or .xlsx. Save it as CSV"
         unclear: list[str] = []
         for name in self._possible_tables():
             try:
@@ -95,7 +103,7 @@ class DatasetFiles:
                 if not name.lower().endswith(".txt"):
                     unread[name] = error.message
         if not sources and unread and self.options.has_columns:
-            raise DatasetError("\n".join(list(unread.values())[:_UNREAD_SHOWN]))
+            raise DatasetError("\n".join(list(unread.values())[-_UNREAD_SHOWN:]))
         return FoundTables(tuple(sources), unread, tuple(unclear))
 
     def read_columns(self, path: Path) -> Source:

@@ -182,6 +182,41 @@ def test_names_that_may_be_classes_are_read(tmp_path: Path, name: str) -> None:
     assert set(find_layout(tmp_path).classes) == {"ash", name}
 
 
+@pytest.mark.parametrize(
+    ("before", "line"),
+    [
+        ("sep=;\n", 2),
+        ('"sep=;"\r\n', 2),
+        ("SEP=;\n", 2),
+        ("My labels 2023\n\n", 3),
+        ("# exported; 2023; x\n", 2),
+        ("# exported\n# by me\n", 3),
+        ("Labels;;;\n", 2),
+    ],
+)
+def test_lines_before_the_header_are_passed_over(tmp_path: Path, before: str, line: int) -> None:
+    write(tmp_path, *FLAT, labels_csv=before + table("filename;label", "{name}.jpg;{label}"))
+    listing = find_layout(tmp_path)
+    assert labelled(listing) == LABELS
+    assert len(listing.warnings) == ("sep" not in before.lower())
+    write(tmp_path, labels_csv=before + table("filename;label", "{name}.jpg;{label}") + "gone.jpg;ash\n")
+    assert f"labels.csv:{line + 5}: no such image" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("header", ["#filename,label", ",label", "filename,"])
+def test_a_header_is_not_taken_for_a_title(tmp_path: Path, header: str) -> None:
+    listing = find_layout(write(tmp_path, *FLAT, labels_csv=table(header, "{name}.jpg,{label}")))
+    assert (labelled(listing), listing.warnings) == (LABELS, ())
+
+
+@pytest.mark.parametrize("suffix", ["csv.gz", "ods", "json", "jsonl", "xls", "parquet"])
+def test_a_table_in_a_form_that_is_not_read_is_named(tmp_path: Path, suffix: str) -> None:
+    write(tmp_path, *FLAT)
+    (tmp_path / f"labels.{suffix}").write_bytes(b"{}")
+    message = refusal(tmp_path)
+    assert f"labels.{suffix}: not read: expected a table as .csv, .tsv or .xlsx. Save it as CSV" in message
+
+
 def test_constant_columns_are_no_classes(tmp_path: Path) -> None:
     rows = table("filename,file_size,region_count,region_id", "{name}.jpg,100,1,0")
     message = refusal(write(tmp_path, *FLAT, labels_csv=rows))
