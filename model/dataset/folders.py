@@ -9,6 +9,7 @@ from model.dataset.folder_names import ASIDES
 from model.dataset.folder_tree import Folder
 from model.dataset.listing import EXPECTED, Listing, Problems, is_listable
 from model.dataset.split_folders import SplitFolders, find_split_folders
+from model.dataset.unread_folders import describe_unread_folders
 from model.errors import DatasetError
 from model.files.browsing import describe_content, name_some, printable
 from model.results import SPLITS, Sample, Split
@@ -37,8 +38,10 @@ def read_folders(root: Path, tree: Folder, class_level: int | None = None) -> Li
         _refuse_train(root, tree, roots["train"], splits)
     if not samples["train"]:
         _refuse_names(root, unlistable)
+    unread = describe_unread_folders(root, _without_images(roots.values(), level), classes)
     if len(classes) < 2:
-        problems.add(f"{root}: expected images of two classes or more, found images of one: {classes[0]}")
+        found_one = f"{root}: expected images of two classes or more, found images of one: {classes[0]}"
+        problems.add("; ".join([found_one, *unread]))
     problems.raise_all(root)
     read = {folder.path for folders in found.values() for folder in folders}
     above = {parent.as_posix() for path in read for parent in PurePosixPath(path).parents}
@@ -54,7 +57,7 @@ def read_folders(root: Path, tree: Folder, class_level: int | None = None) -> Li
         unlistable=tuple(unlistable),
         warnings=(
             *warnings,
-            *_empty_classes(roots.values(), level, classes),
+            *unread,
             *_outside_classes(outside),
             *_doubtful_classes(classes),
         ),
@@ -117,12 +120,9 @@ def _describe(splits: SplitFolders | None) -> str:
     return f"{', '.join(f'{name}/' for name in splits.named)} with a folder per class"
 
 
-def _empty_classes(roots: Iterable[Folder], level: int, classes: Sequence[str]) -> list[str]:
+def _without_images(roots: Iterable[Folder], level: int) -> list[Folder]:
     parents = [folder for root in roots for folder in folders_at([root], level - 1)]
-    empty = sorted(
-        {child.name for parent in parents for child in parent.folders if not child.total}.difference(classes)
-    )
-    return [f"{len(empty)} folders contain no images and are no classes: {name_some(empty)}"] if empty else []
+    return [child for parent in parents for child in parent.folders if not child.total]
 
 
 def _outside_classes(images: Sequence[str]) -> list[str]:
