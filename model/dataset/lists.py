@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from model import durable
-from model.dataset.list_lines import possible_readings
+from model.dataset.images import IMAGE_SUFFIXES
+from model.dataset.list_lines import is_header, possible_readings
 from model.dataset.listing import BLANKS, CLASSES, DATASET_FILES, IMAGES, Listing, Problems
 from model.dataset.text_files import read_lines
 from model.errors import DatasetError
-from model.files.browsing import describe_content, folders_in
+from model.files.browsing import describe_content, files_in, folders_in
 from model.results import SPLITS, Sample, Split
 
 # Number of the class and name, in either order.
@@ -94,6 +95,7 @@ class _ListReader:
         problems: receives what cannot be read.
         warn: called with a sentence about an uncertain encoding.
         moved: receives absolute paths of another folder with the same name as the folder of the images.
+        by_stem: the images of each folder that was listed, by their paths without ending.
     """
 
     images: Path
@@ -101,13 +103,16 @@ class _ListReader:
     problems: Problems
     warn: Callable[[str], None]
     moved: list[str] = dataclasses.field(default_factory=list)
+    by_stem: dict[str, dict[str, list[str]]] = dataclasses.field(default_factory=dict)
 
     def read(self, path: Path) -> Iterator[_Line]:
         """Lines of a list, which may be missing; a path outside the folder of the images is a problem."""
         if not path.exists():
             return
         for number, text in enumerate(read_lines(path, self.problems, self.warn), start=1):
-            if text.strip(BLANKS):
+            if number == 1 and is_header(text):
+                self.warn(f"{path}:1: the header {text[:80]!r} was not read as an image")
+            elif text.strip(BLANKS):
                 yield from self._read_line(text, f"{path}:{number}")
 
     def _read_line(self, text: str, where: str) -> Iterator[_Line]:
@@ -119,6 +124,7 @@ class _ListReader:
                 if not outside:
                     outside, label_of_outside = posixpath.normpath(written), label
                 continue
+            name = self._existing(name)
             line = _Line(where, name, label, _is_file(self.images / name))
             if line.exists:
                 yield line
@@ -138,6 +144,27 @@ class _ListReader:
                 f"{where}: expected `path label` with a whole number or a class name as the label, received "
                 f"{text[:200]!r}"
             )
+
+    def _existing(self, name: str) -> str:
+        """The image of a path: as written, below the folder of the images, or with the ending that it lacks."""
+        if _is_file(self.images / name):
+            return name
+        below = name.removeprefix(f"{self.images.name}/")
+        if below != name and _is_file(self.images / below):
+            return below
+        endings = [] if posixpath.splitext(name)[1] else self._images_of(posixpath.dirname(name)).get(name, [])
+        return endings[0] if len(endings) == 1 else name
+
+    def _images_of(self, folder: str) -> dict[str, list[str]]:
+        """Path without ending -> the images of a folder with this path."""
+        if folder not in self.by_stem:
+            by_stem: dict[str, list[str]] = {}
+            path = self.images / folder
+            for file in files_in(path) if path.is_dir() else ():
+                if file.suffix.lower() in IMAGE_SUFFIXES:
+                    by_stem.setdefault(posixpath.join(folder, file.stem), []).append(posixpath.join(folder, file.name))
+            self.by_stem[folder] = by_stem
+        return self.by_stem[folder]
 
     def _inside(self, written: str) -> str | None:
         """Path relative to the folder of the images; None if it is outside."""

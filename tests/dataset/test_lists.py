@@ -54,6 +54,15 @@ def refusal(dataset: Path) -> str:
     "form",
     [
         "{path}, {label}",
+        "{path} => {label}",
+        "{path}->{name}",
+        "{path},{label},",
+        "{path} {label}.0",
+        "{path},{label}.000",
+        "{path}\u00a0{label}",
+        "images/{path} {label}",
+        "images/{path},{name}",
+        "file://{images}/{path} {label}",
         "{path},{label}",
         "{path} ,{label}",
         "{path};{label}",
@@ -121,7 +130,7 @@ def test_doubled_quotes_of_spreadsheets_are_read(dataset: Path) -> None:
         ("C:\\photos\\forest\\0.jpg 0", "no such image"),
         ("../images/forest/0.jpg 0", "expected a path inside the images folder, received '../images/forest/0.jpg'"),
         ("..\\..\\secret.jpg 0", "expected a path inside the images folder, received '../../secret.jpg'"),
-        ("forest/0.jpg 0.0", "expected `path label` with a whole number or a class name as the label"),
+        ("forest/0.jpg 0.5", "expected `path label` with a whole number or a class name as the label"),
         ("forest/0.jpg Forest", "expected `path label` with a whole number or a class name as the label"),
         ("filename,label", "expected `path label` with a whole number or a class name as the label"),
         (f"{'x' * 300}.jpg 0", "no such image"),
@@ -215,3 +224,21 @@ def test_a_line_of_separators_is_refused_quickly(dataset: Path) -> None:
         train.write_text(f"{line}\n")
         with pytest.raises(DatasetError):
             find_layout(dataset)
+
+
+@pytest.mark.parametrize("folder", ["", "images/"])
+def test_a_path_without_ending_is_the_only_image_of_that_name(dataset: Path, folder: str) -> None:
+    train = dataset / "dataset_files" / "train.txt"
+    train.write_text("".join(f"{path.removesuffix('.jpg')} {label}\n" for path, label in EXPECTED))
+    assert trained(dataset) == EXPECTED
+    (dataset / "images" / "forest" / "0.png").write_bytes(IMAGE)
+    assert "train.txt:1: no such image" in refusal(dataset)
+
+
+@pytest.mark.parametrize("header", ["image,label", "filename class", "label;path"])
+def test_a_header_of_a_list_is_passed_over_with_a_warning(dataset: Path, header: str) -> None:
+    write_train(dataset, "{path},{label}")
+    train = dataset / "dataset_files" / "train.txt"
+    train.write_text(f"{header}\n{train.read_text()}")
+    assert trained(dataset) == EXPECTED
+    assert any(f"train.txt:1: the header {header!r} was not read" in text for text in find_layout(dataset).warnings)
