@@ -10,7 +10,7 @@ from model.dataset.folder_tree import Folder
 from model.dataset.image_index import ImageIndex, Search
 from model.dataset.listing import DATASET_FILES, IMAGES, LayoutOptions, is_listable
 from model.dataset.table_columns import UnclearLabelsError, find_columns
-from model.dataset.table_files import TABLE_SUFFIXES, TEXT_TABLES, open_table
+from model.dataset.table_files import TABLE_SUFFIXES, TEXT_TABLES, open_table, sample_rows
 from model.dataset.table_rows import Source
 from model.dataset.table_splits import split_of_table
 from model.errors import DatasetError
@@ -99,8 +99,8 @@ class DatasetFiles:
                 unclear.append(error.message)
                 unread[name] = error.message
             except DatasetError as error:
-                # Any text file may be without rows; most are no tables.
-                if not name.lower().endswith(".txt"):
+                # Any text file may be without rows; most are no tables, except those with tabs.
+                if not name.lower().endswith(".txt") or _has_tabs(self.root / name):
                     unread[name] = error.message
         if not sources and unread and self.options.has_columns:
             raise DatasetError("\n".join(list(unread.values())[-_UNREAD_SHOWN:]))
@@ -156,3 +156,12 @@ class DatasetFiles:
             return False
         path = self.root / name
         return path.is_file() and 0 < path.stat().st_size <= _MAX_BYTES
+
+
+def _has_tabs(path: Path) -> bool:
+    """Whether a text is a table whose first line has several cells divided by tabs."""
+    try:
+        table = open_table(path)
+        return table.delimiter == "\t" and any(len(cells) > 2 for _, cells in sample_rows(table, 1))
+    except (DatasetError, OSError):
+        return False

@@ -217,6 +217,13 @@ def test_a_table_in_a_form_that_is_not_read_is_named(tmp_path: Path, suffix: str
     assert f"labels.{suffix}: not read: expected a table as .csv, .tsv or .xlsx. Save it as CSV" in message
 
 
+def test_a_text_with_tabs_that_names_no_image_is_named(tmp_path: Path) -> None:
+    rows = "gbifID\tspecies\tcountry\n1\tash\tIS\n2\tbirch\tIS\n"
+    message = refusal(write(tmp_path, *FLAT, occurrence_txt=rows, readme_txt="Photos, of trees\nin Iceland, 2020\n"))
+    assert "occurrence.txt: expected a column with the names of images" in message
+    assert "readme.txt" not in message
+
+
 def test_constant_columns_are_no_classes(tmp_path: Path) -> None:
     rows = table("filename,file_size,region_count,region_id", "{name}.jpg,100,1,0")
     message = refusal(write(tmp_path, *FLAT, labels_csv=rows))
