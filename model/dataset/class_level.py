@@ -160,6 +160,15 @@ def _pattern_advice(levels: Sequence[Sequence[Folder]], level: int) -> str:
 
 
 def _refuse_levels(levels: Sequence[Sequence[Folder]], possible: Sequence[int], dataset: Path) -> None:
+    for level in possible[1:]:
+        names = {folder.name for folder in levels[level - 1]}
+        asides = sorted(name for name in names if name.lower() in ASIDES)
+        if asides and all(describes_no_class(name) for name in names):
+            raise DatasetError(
+                f"{dataset}: expected photos only in the folders of the classes, found {name_some(asides, _SHOWN)} in "
+                f"{_names(levels, level - 1)}. Move {name_some(asides, _SHOWN)} out of the dataset: with class_level = "
+                f"{level - 1} (--class-level {level - 1}) the images in them are photos of the classes as well"
+            )
     readings = []
     for level in possible:
         upper = [other for other in possible if other < level]

@@ -326,6 +326,10 @@ REFUSED = {
         ["a/train/{cat,dog}/{1,2}.jpg", "a/new/x/{1,2}.jpg"],
         ["names of splits, train"],
     ),
+    "masks in each class": (
+        ["{COVID,Normal}/{images,masks}/{1,2}.png"],
+        ["found masks in COVID, Normal. Move masks out of the dataset: with class_level = 1 (--class-level 1)"],
+    ),
     "images in train": (
         ["train/{1,2}.jpg", "test/{1,2}.jpg"],
         ["train: expected a folder per class with images, found 1.jpg, 2.jpg"],
