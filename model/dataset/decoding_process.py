@@ -240,7 +240,11 @@ def send_answer(connection: socket.socket, answer: Decoded | ImageError) -> None
         send_with_file(connection, json.dumps(described).encode(), b"")
         return
     pixels, values = answer
-    distribution = None if values is None else {"dtype": values.dtype, "quantiles": values.quantiles.tolist()}
+    distribution = values and {
+        "dtype": values.dtype,
+        "quantiles": values.quantiles.tolist(),
+        "isolated": values.isolated,
+    }
     message = json.dumps({"shape": pixels.shape, "values": distribution})
     send_with_file(connection, message.encode(), np.ascontiguousarray(pixels).data)
 
@@ -255,4 +259,7 @@ def _read_answer(message: bytes, files: list[int]) -> Decoded:
         pixels = np.empty(answer["shape"], np.uint8)
         stream.readinto(pixels.reshape(-1).data)
     values = answer["values"]
-    return pixels, None if values is None else ValueDistribution(values["dtype"], np.array(values["quantiles"]))
+    if values is None:
+        return pixels, None
+    lowest, highest = values["isolated"]
+    return pixels, ValueDistribution(values["dtype"], np.array(values["quantiles"]), (lowest, highest))

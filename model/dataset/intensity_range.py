@@ -6,7 +6,9 @@ range that fills at least half of a bit depth is widened to it, so that brighter
 training photos seldom change it. `benchmarks/intensity.py` compares this with other percentiles.
 """
 
+from collections import Counter
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 
@@ -16,6 +18,8 @@ from model.intensity import IntensityRange
 # Photos that may be left out at either end, and how much narrower the range must become for that.
 _EXTREME_PHOTOS = 0.05
 _MIN_GAIN = 4.0
+# Isolated values are those of scale bars, masks or missing data if at least this fraction of them is the same.
+_SAME_ISOLATED = 0.9
 # A range is widened to the bit depth of a sensor or file of which it fills at least this fraction; that of floats also
 # to [0, 1].
 _MIN_FILLED = 0.5
@@ -44,12 +48,21 @@ def range_of(values: Sequence[ValueDistribution]) -> IntensityRange | None:
 
 def extent(values: Sequence[ValueDistribution]) -> tuple[float, float]:
     """Lowest and highest value of several photos, without hot pixels and without extreme photos; see the module."""
-    lows, highs = (np.sort(ends) for ends in zip(*(found.extent for found in values), strict=True))
+    lows, highs = np.sort(_ends(values, 0)), np.sort(_ends(values, 1))
     extreme = int(_EXTREME_PHOTOS * len(values))
     trimmed = lows[extreme], highs[len(highs) - 1 - extreme]
     if trimmed[0] < trimmed[1] and highs[-1] - lows[0] > _MIN_GAIN * (trimmed[1] - trimmed[0]):
         return float(trimmed[0]), float(trimmed[1])
     return float(lows[0]), float(highs[-1])
+
+
+def _ends(values: Sequence[ValueDistribution], side: Literal[0, 1]) -> list[float]:
+    """The lower (0) or upper (1) end of each extent; with isolated values that differ, as those of objects do."""
+    isolated = [found.isolated[side] for found in values]
+    counts = Counter(value for value in isolated if value is not None)
+    if max(counts.values(), default=0) >= _SAME_ISOLATED * counts.total():
+        return [found.extent[side] for found in values]
+    return [found.extent[side] if value is None else value for found, value in zip(values, isolated, strict=True)]
 
 
 def have_different_units(values: Sequence[ValueDistribution]) -> bool:

@@ -27,10 +27,12 @@ class ValueDistribution:
         dtype: type of the values as a name of NumPy, such as `uint16`.
         quantiles: float64, one per probability of `PROBABILITIES`; NaN, infinities and isolated values (those of a
             scale bar, a mask or missing data) do not count. All are 0 if the photo has no finite value.
+        isolated: the isolated lowest and highest value; None for none.
     """
 
     dtype: str
     quantiles: np.ndarray
+    isolated: tuple[float | None, float | None] = (None, None)
 
     @classmethod
     def measure(cls, values: np.ndarray) -> "ValueDistribution":
@@ -45,9 +47,9 @@ class ValueDistribution:
         finite = _finite(_medians(values))
         if not finite.size:
             finite = _finite(values)
-        finite = _without_isolated(finite)
+        finite, isolated = _without_isolated(finite)
         quantiles = np.quantile(finite, PROBABILITIES) if finite.size else np.zeros(len(PROBABILITIES))
-        return cls(values.dtype.newbyteorder("=").name, quantiles)
+        return cls(values.dtype.newbyteorder("=").name, quantiles, isolated)
 
     @property
     def is_float(self) -> bool:
@@ -80,24 +82,26 @@ def _finite(values: np.ndarray) -> np.ndarray:
     return values[np.isfinite(values)]
 
 
-def _without_isolated(values: np.ndarray) -> np.ndarray:
-    """The values without a highest and a lowest one that are far from all others; see `_MIN_GAIN`."""
-    if not values.size:
-        return values
-    ends = values.min(), values.max()
+def _without_isolated(values: np.ndarray) -> tuple[np.ndarray, tuple[float | None, float | None]]:
+    """The values without a highest and a lowest one that are far from all others, see `_MIN_GAIN`; and those two."""
+    ends = (values.min(), values.max()) if values.size else (0, 0)
     others = values[(values != ends[0]) & (values != ends[1])]
     if not others.size:
-        return values
+        return values, (None, None)
     low, high = np.quantile(others, (TAIL, 1 - TAIL))
     # Without contrast between the others, the two ends are all that there is to see.
     if not low < high:
-        return values
+        return values, (None, None)
     reach = _MIN_GAIN * (high - low)
     kept = np.ones(values.shape, bool)
-    for end, far in ((ends[0], values < high - reach), (ends[1], values > low + reach)):
-        if np.count_nonzero(values == end) >= _MIN_ISOLATED * np.count_nonzero(far):
+    isolated: list[float | None] = [None, None]
+    for side, far in enumerate((values < high - reach, values > low + reach)):
+        number = np.count_nonzero(far)
+        if number and np.count_nonzero(values[far] == ends[side]) >= _MIN_ISOLATED * number:
             kept &= ~far
-    return values[kept]
+            # As few as hot pixels, they would not count anyway.
+            isolated[side] = float(ends[side]) if number > TAIL * values.size else None
+    return values[kept], (isolated[0], isolated[1])
 
 
 def _medians(values: np.ndarray) -> np.ndarray:

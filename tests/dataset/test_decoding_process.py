@@ -114,12 +114,14 @@ def test_errors_and_distributions_of_values_come_from_the_child(processes: None)
     with pytest.raises(ImageTooLargeError, match="at most 1 MB"):
         decode_photo(SLOW, SPEC, max_memory=1_000_000)
     deep = np.random.default_rng(0).integers(0, 4000, (2600, 2600), dtype=np.uint16)
+    deep[:300] = 65535
     content = encoded(Image.fromarray(deep), "PNG", compress_level=1)
     remote, local = decode_photo(content, SPEC), decode_in_this_process(content, SPEC, MAX_DECODING_BYTES)
     assert np.array_equal(remote.pixels, local.pixels) and remote.pixels.flags.writeable
     assert remote.values is not None and local.values is not None
     assert remote.values.dtype == local.values.dtype == "uint16"
     assert np.array_equal(remote.values.quantiles, local.values.quantiles)
+    assert remote.values.isolated == local.values.isolated == (None, 65535)
     assert len(_children()) == 1
 
 

@@ -127,6 +127,13 @@ def test_bright_objects_with_their_own_gray_levels_are_inside_the_range() -> Non
     assert found is not None and found.low < 300 and found.high > 30_000
 
 
+def test_flat_objects_that_differ_in_brightness_are_inside_the_range() -> None:
+    photos = np.random.default_rng(3).normal(300, 10, (20, 96, 96)).astype(np.uint16)
+    photos[::2, 40:56, 40:56], photos[1::2, 40:56, 40:56] = 20_000, 40_000
+    found = range_of(measured(photos))
+    assert found is not None and found.low < 300 and found.high >= 40_000
+
+
 def test_blown_out_highlights_with_a_transition_are_inside_the_range() -> None:
     rows = np.clip(np.linspace(0, 90_000, 256), 500, 65535)[:, None]
     photos = (rows + np.random.default_rng(4).normal(0, 20, (10, 256, 128))).clip(0, 65535).astype(np.uint16)
