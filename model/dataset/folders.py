@@ -1,5 +1,6 @@
 """Layouts made of folders: a folder per class, in split folders and folders of groups or not."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NoReturn
@@ -13,6 +14,8 @@ from model.dataset.unread_folders import describe_unread_folders
 from model.errors import DatasetError
 from model.files.browsing import describe_content, name_some, printable
 from model.results import SPLITS, Sample, Split
+
+_MASK = re.compile(r"(.+)[-_. ](?:mask|seg|segmentation|annotation|label|gt)(?:[-_. ]?\d+)?", re.IGNORECASE)
 
 
 def read_folders(root: Path, tree: Folder, class_level: int | None = None) -> Listing:
@@ -60,6 +63,7 @@ def read_folders(root: Path, tree: Folder, class_level: int | None = None) -> Li
             *unread,
             *_outside_classes(outside),
             *_doubtful_classes(classes),
+            *_masks([sample.name for of_split in samples.values() for sample in of_split]),
         ),
     )
 
@@ -136,6 +140,18 @@ def _doubtful_classes(classes: Sequence[str]) -> list[str]:
     if not doubtful:
         return []
     return [f"{name_some(doubtful)} was read as a class: move the folder out of the dataset if it is none"]
+
+
+def _masks(names: Sequence[str]) -> list[str]:
+    """Warning about images named after another one and `mask`, such as `1_mask.png` next to `1.png`."""
+    stems = {name.rpartition(".")[0] for name in names}
+    masks = [name for name in names if (found := _MASK.fullmatch(name.rpartition(".")[0])) and found[1] in stems]
+    if not masks:
+        return []
+    return [
+        f"images with the names of masks were read as photos, {len(masks):,} of them: {name_some(masks)}. Move them "
+        "out of the dataset"
+    ]
 
 
 def _refuse_train(root: Path, tree: Folder, train: Folder, splits: SplitFolders | None) -> NoReturn:

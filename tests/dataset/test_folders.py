@@ -237,6 +237,11 @@ WARNED = {
         ("animals", "vehicles"),
         "class_level = 2",
     ),
+    "masks among photos": (
+        ["{cat,dog}/{1,2,1_mask,2_mask_1}.jpg"],
+        ("cat", "dog"),
+        "names of masks were read as photos, 4 of them: cat/1_mask.jpg, cat/2_mask_1.jpg",
+    ),
     "a class called docs": (["{cat,docs}/{1,2}.jpg"], ("cat", "docs"), "docs was read as a class"),
 }
 
