@@ -1,8 +1,10 @@
-"""Addresses (URLs) without credentials, for messages and logs: no user, password, query or fragment.
+"""Addresses (URLs): their kind, and their text without credentials for messages and logs.
 
-The query of a pre-signed URL grants access to its content like a password does.
+The text has no user, password, query or fragment: the query of a pre-signed URL grants access to its content, as a
+password does.
 """
 
+import ipaddress
 import logging
 import re
 import traceback
@@ -14,6 +16,19 @@ _RELATIVE_URL = re.compile(r"(?<=with url: )\S+")
 # Not the (?= of a regular expression.
 _QUERY = re.compile(r"(?<!\()[?#][\w.~%+\[\]-]+=[^\s\"'<>)]*")
 _END = re.compile(r"[?#]")
+
+
+def is_url(source: str) -> bool:
+    """Whether `source` is a URL of a file to download rather than a path."""
+    return source.lower().startswith(("https://", "http://"))
+
+
+def is_this_machine(host: str) -> bool:
+    """Whether a host is this machine: `localhost` or a loopback address."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def without_credentials(address: str) -> str:

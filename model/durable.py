@@ -2,21 +2,19 @@
 
 import contextlib
 import csv
-import fcntl
 import io
 import json
 import math
 import os
 import re
-import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+from model.locks import is_unused, mark_used
+
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}")
-# Without locks, only age shows that a file is not being written.
-_SECONDS_WITHOUT_LOCKS = 24 * 3600.0
 
 
 def replace_file(
@@ -51,9 +49,7 @@ def _create_temporary(path: Path) -> tuple[Path, IO[bytes]]:
     while True:
         temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
         stream = open(temporary, "xb")  # noqa: SIM115
-        # A file system without locks.
-        with contextlib.suppress(OSError):
-            fcntl.flock(stream, fcntl.LOCK_EX)
+        mark_used(stream)
         # Another process may have found it unlocked, and removed it.
         if os.fstat(stream.fileno()).st_nlink:
             return temporary, stream
@@ -83,24 +79,8 @@ def remove_all_leftovers(folder: Path) -> None:
 def remove_unused(path: Path) -> None:
     """Remove a temporary file, unless a process is writing it."""
     with contextlib.suppress(OSError), open(path, "rb") as stream:
-        if is_unused(stream.fileno(), os.fstat(stream.fileno()), _SECONDS_WITHOUT_LOCKS):
+        if is_unused(stream.fileno(), os.fstat(stream.fileno()).st_mtime):
             path.unlink()
-
-
-def is_unused(descriptor: int, status: os.stat_result, seconds_without_locks: float) -> bool:
-    """Whether no other process holds the lock of an open file or folder; this process then holds it.
-
-    Args:
-        status: of the file.
-        seconds_without_locks: age from which it counts as unused on a file system without locks.
-    """
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return time.time() - status.st_mtime > seconds_without_locks
-    return True
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -22,6 +22,7 @@ from model.processes import Process
 
 _UNSUPPORTED = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP)
 _SECONDS_BETWEEN_TRIES = 0.01
+_SECONDS_UNTIL_UNUSED = 24 * 3600.0
 
 log = logging.getLogger(__name__)
 _warned: set[tuple[Path, str]] = set()
@@ -172,6 +173,30 @@ def warn_unguarded(folder: Path, reason: object, unguarded: str) -> None:
     if (folder, unguarded) not in _warned:
         _warned.add((folder, unguarded))
         log.warning("%s: cannot be locked (%s); continuing without a lock. %s", folder, reason, unguarded)
+
+
+def mark_used(file: int | IO[Any]) -> None:
+    """Hold the lock of an open temporary file or folder, until it is closed; see `is_unused`."""
+    # A file system without locks.
+    with contextlib.suppress(OSError):
+        _flock(file, fcntl.LOCK_EX)
+
+
+def is_unused(descriptor: int, modified: float) -> bool:
+    """Whether no other process holds the lock of an open temporary file or folder; this process then holds it.
+
+    On a file system without locks, a file that was not modified for a day counts as unused.
+
+    Args:
+        modified: time of the last modification, in seconds since 1970.
+    """
+    try:
+        _flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return time.time() - modified > _SECONDS_UNTIL_UNUSED
+    return True
 
 
 def _open(path: Path) -> int:

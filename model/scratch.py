@@ -5,7 +5,6 @@ What has a name of ours and no lock belongs to no living process.
 """
 
 import contextlib
-import fcntl
 import logging
 import os
 import re
@@ -17,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from model import durable
+from model.locks import is_unused, mark_used
 from model.workspace import Workspace
 
 _FOLDER = re.compile(r"topgraft-[a-z]+-[a-z0-9_]{8}")
@@ -24,8 +24,6 @@ _FOLDER = re.compile(r"topgraft-[a-z]+-[a-z0-9_]{8}")
 _GENERATED_CODE = re.compile(r"__autograph_generated_file.+\.py")
 _TENSORFLOW = b"tensorflow"
 _ARCHIVE_BEING_WRITTEN = re.compile(r"\..+\.(tar|tar\.xz|sha256)\.[0-9a-f]{32}")
-# Without locks, only age shows that a folder is not used.
-_SECONDS_WITHOUT_LOCKS = 24 * 3600.0
 
 log = logging.getLogger(__name__)
 
@@ -67,9 +65,7 @@ def _create(purpose: str) -> tuple[Path, int]:
     while True:
         path = Path(tempfile.mkdtemp(prefix=f"topgraft-{purpose}-"))
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        # A file system without locks.
-        with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        mark_used(descriptor)
         # Another process may have found it unlocked, and removed it.
         if path.exists():
             return path, descriptor
@@ -83,7 +79,7 @@ def _remove_unused_folder(path: Path) -> None:
         return
     try:
         status = os.fstat(descriptor)
-        if status.st_uid == os.getuid() and durable.is_unused(descriptor, status, _SECONDS_WITHOUT_LOCKS):
+        if status.st_uid == os.getuid() and is_unused(descriptor, status.st_mtime):
             log.debug("%s is removed: its process has ended", path)
             shutil.rmtree(path, ignore_errors=True)
     finally:

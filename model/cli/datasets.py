@@ -1,7 +1,7 @@
 """`topgraft check`: check a dataset and list problems."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,10 +18,12 @@ from model.cli.options import (
 from model.cli.output import print_json, progress_display
 from model.config import TrainConfig
 from model.dataset import DATASET_OPTIONS
-from model.dataset.verdict import Verdict
 from model.results import InputSpec
 from model.storage.copies import output_file
 from model.storage.places import is_remote
+
+if TYPE_CHECKING:
+    from model.dataset.verdict import Verdict
 
 SHEET_FORMATS = (".png", ".jpg")
 
@@ -65,7 +67,7 @@ def check(dataset: str, sheet: Path, as_json: bool, **typed: Any) -> None:
         click.echo(f"Views drawn: {drawn['sheet']}")
 
 
-def _draw_augmentation(verdict: Verdict, config: TrainConfig, sheet: Path) -> dict[str, Any]:
+def _draw_augmentation(verdict: "Verdict", config: TrainConfig, sheet: Path) -> dict[str, Any]:
     """Draw the figure, if there are operations; return the operations as text and the path of the figure."""
     from model.features.contact_sheet import draw_contact_sheet
 

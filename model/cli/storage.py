@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from model.addresses import is_url
 from model.cli.options import LocalPath, current_workspace, json_option, workspace_option
 from model.cli.output import print_json, progress_display
 from model.files.browsing import files_below
@@ -13,7 +14,6 @@ from model.received import quoted
 from model.registry import find_bundle
 from model.scratch import scratch_folder
 from model.storage import is_remote, open_storage, parse_place
-from model.storage.download import is_url, linked_file
 from model.storage.pulling import Pulled
 from model.storage.pulling import pull as pull_dataset
 
@@ -123,6 +123,8 @@ def _not_remote(argument: str, received: str, example: str, suggestion: str) -> 
 
 def _name_of(source: str) -> str:
     if is_url(source):
+        from model.storage.download import linked_file
+
         name = linked_file(source).name or "download"
     else:
         name = parse_place(source).name if is_remote(source) else Path(source).name

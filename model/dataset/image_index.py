@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 from model.dataset.folder_names import split_names
-from model.dataset.images import IMAGE_SUFFIXES
+from model.dataset.formats import IMAGE_SUFFIXES
 from model.dataset.listing import IMAGES
 from model.results import Split
 

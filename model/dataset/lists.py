@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from model import durable
-from model.dataset.images import IMAGE_SUFFIXES
+from model.dataset.formats import IMAGE_SUFFIXES
 from model.dataset.list_lines import is_header, possible_readings
 from model.dataset.listing import BLANKS, CLASSES, DATASET_FILES, IMAGES, Listing, Problems
 from model.dataset.text_files import read_lines

@@ -3,9 +3,10 @@
 import contextlib
 import re
 import urllib.parse
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
+from model.addresses import is_url
 from model.errors import ConfigError, ModelDamagedError
 from model.files.checksums import file_sha256
 from model.publishing.archive import CHECKSUM_SUFFIX, listed_checksums
@@ -13,7 +14,6 @@ from model.received import quoted
 from model.results import Progress, no_progress
 from model.scratch import scratch_folder
 from model.storage.copies import local_file
-from model.storage.download import Check, download, is_url
 from model.storage.links import download_url
 
 _SHA256 = re.compile("[0-9a-fA-F]{64}")
@@ -22,7 +22,10 @@ _NAMELESS = ("", "download")
 
 @contextlib.contextmanager
 def local_source(
-    source: str, sha256: str = "", progress: Progress = no_progress, check_beginning: Check | None = None
+    source: str,
+    sha256: str = "",
+    progress: Progress = no_progress,
+    check_beginning: Callable[[bytes], object] | None = None,
 ) -> Iterator[Path]:
     """Local path of a source; downloaded files are removed at the end of the block.
 
@@ -42,6 +45,8 @@ def local_source(
     if is_url(source):
         with scratch_folder("import") as directory:
             path = directory / _file_name(source)
+            from model.storage.download import download
+
             download(source, path, sha256, progress, check_beginning=check_beginning)
             yield path
         return

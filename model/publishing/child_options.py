@@ -8,13 +8,13 @@ from pathlib import Path
 
 from PIL import Image
 
+from model.addresses import is_this_machine
 from model.dataset.images import decode_image, looks_like_image, read_content
 from model.errors import ConfigError, ImageError
 from model.export.comparison_photos import draw_photos
 from model.publishing.card import About
 from model.received import quoted
 from model.results import InputSpec
-from model.storage.download import is_this_machine
 
 _SHA256 = re.compile("[0-9a-fA-F]{64}")
 _TAG = re.compile(r"[\w][\w.-]{0,127}")

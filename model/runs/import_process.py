@@ -9,13 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from model.addresses import is_url
 from model.config import TrainConfig
 from model.errors import ConfigError, ModelError, TrainingError
 from model.processes import answer_parent, run_child
 from model.received import quoted
 from model.results import Progress, no_progress
 from model.storage import is_remote, parse_place
-from model.storage.download import is_url
 from model.storage.settings import require_remote
 from model.training_result import ImportResult, TrainingResult
 from model.workspace import Workspace

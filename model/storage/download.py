@@ -6,7 +6,6 @@ user can reach, also through the proxies of the environment. An interrupted tran
 
 import contextlib
 import dataclasses
-import ipaddress
 import logging
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -16,7 +15,7 @@ from typing import IO
 
 import requests
 
-from model.addresses import redacted, without_credentials
+from model.addresses import is_this_machine, redacted, without_credentials
 from model.errors import FetchError, FetchTooLargeError, StorageBusyError, StorageDamagedError, StorageUnreachableError
 from model.files.checksums import file_sha256
 from model.received import quoted
@@ -54,11 +53,6 @@ class LinkedFile:
     name: str
     size: int
     version: str
-
-
-def is_url(source: str) -> bool:
-    """Whether `source` is a URL for `download` rather than a path."""
-    return source.lower().startswith(("https://", "http://"))
 
 
 def download(
@@ -134,14 +128,6 @@ def _require_safe(url: str, has_checksum: bool) -> None:
             f"{without_credentials(url)}: expected https, because http content can be changed on the way. Use https, "
             "or give the sha256 of the content."
         )
-
-
-def is_this_machine(host: str) -> bool:
-    """Whether a host is this machine: `localhost` or a loopback address."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 class _Session(requests.Session):

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from model import durable
+from model.addresses import is_url
 from model.errors import (
     ArchiveError,
     StorageBusyError,
@@ -32,7 +33,6 @@ from model.files.composition import LocalFiles, same_when_composed
 from model.files.packing import verify_unpacked
 from model.results import Progress, no_progress
 from model.storage import open_storage
-from model.storage.download import download, is_url, linked_file
 from model.storage.folder_locks import in_use, note_path, only_pull, require_unused
 from model.storage.interface import Entry, Storage
 from model.storage.nextcloud import fetch_as_zip, may_offer_zip
@@ -153,6 +153,8 @@ class _Pull:
 
     def link(self) -> Pulled:
         """Pull the file behind a URL, such as a public link: unpack an archive, copy any other file."""
+        from model.storage.download import download, linked_file
+
         file = linked_file(self.source)
         identity = {"source": self.source, "size": file.size, "version": file.version}
         marker = _read_marker(self.directory)

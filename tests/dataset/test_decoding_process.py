@@ -164,7 +164,7 @@ def test_quick_photos_are_decoded_without_a_process(processes: None) -> None:
 
 def test_a_decoding_process_ends_with_its_parent(tmp_path: Path) -> None:
     bomb = tmp_path / "bomb.jpg"
-    bomb.write_bytes(scan_bomb(80, 4000))
+    bomb.write_bytes(scan_bomb(90, 3000))
     code = f"from model.dataset.images import read_image; from pathlib import Path; read_image(Path({str(bomb)!r}))"
     with subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2]) as parent:
         [child] = wait_until(lambda: psutil.Process(parent.pid).children(), 30)
