@@ -25,7 +25,7 @@ from tests.support.slow_photos import HEADERS, large, scan_bomb
 from tests.support.waiting import wait_until
 
 SPEC = InputSpec.square(64)
-BOMB = scan_bomb(90, 3000)
+BOMB = scan_bomb(90, 4000)
 SLOW = large("PNG")
 
 
@@ -100,7 +100,7 @@ def test_a_structure_that_takes_long_to_read_is_bounded(
 
 
 def test_a_slow_photo_does_not_affect_those_around_it(processes: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TOPGRAFT_PHOTO_SECONDS", "1")
+    monkeypatch.setenv("TOPGRAFT_PHOTO_SECONDS", "0.7")
     contents = [photo(200), BOMB, photo(100), SLOW, BOMB, photo(50)]
     answers = list(pipeline.decoded(contents, bytes, SPEC, 2, on_error=lambda _, error: type(error)))
     assert [type(answer) for answer in answers[:1] + answers[2:4]] == [np.ndarray] * 3
