@@ -14,7 +14,7 @@ from model.reading import UnreadableError
 from model.received import listed, quoted
 
 MAX_MANIFEST_BYTES = 32 * 1024**2
-"""Size of a manifest; 10,000 classes take 6 MB."""
+"""Size of a manifest."""
 
 _MAX_CLASSES = 100_000
 _MAX_CLASS_NAME = 500

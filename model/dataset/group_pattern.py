@@ -17,7 +17,7 @@ from model.received import quoted
 from model.scratch import scratch_folder
 
 SECONDS = 20.0
-"""Time limit for all images; a million names take two seconds."""
+"""Time limit for all images."""
 
 
 def group_keys(pattern: str, names: Sequence[str], seconds: float = SECONDS) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ from model.features.onnx_session import IMAGE
 from model.received import quoted
 
 MAX_OPERATIONS = 2 * 10**12
-"""Multiplications of one image; the largest backbone takes 6.1 * 10^10 for 224 pixels, 25 times that for 1,120."""
+"""Multiplications of one image."""
 
 MAX_BYTES = 2 * 1024**3
 """Memory of the tensors that exist at the same time, with 4 bytes a value."""
