@@ -205,3 +205,9 @@ FOLDERS = Kind("folders", "absolute paths separated by colons, such as /data:/mn
 THREADS = Kind("threads", "all, share or a whole number from 1", _parse_threads)
 WEB_ADDRESS = Kind("URL", "an address such as https://photos.example.org", _parse_web_address)
 CORES = Kind("cores", "a number, or a list such as 0-3,7", _parse_cores)
+
+
+def unset_if_empty(name: str) -> None:
+    """Remove a variable that is set to nothing or to blanks: programs other than Topgraft take it for a value."""
+    if not os.environ.get(name, "").strip():
+        os.environ.pop(name, None)

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from model.environment import KERAS_HOME
-from model.environment_variable import Variable
+from model.environment_variable import Variable, unset_if_empty
 from model.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -39,8 +39,7 @@ def prepare_home() -> None:
 
     Libraries would otherwise write to a folder named `~` in the current folder.
     """
-    if not os.environ.get("HOME", "").strip():
-        os.environ.pop("HOME", None)
+    unset_if_empty("HOME")
     try:
         Path.home()
     except RuntimeError:

@@ -82,7 +82,9 @@ def test_an_invalid_value_is_logged_once_and_the_default_applies(
     assert [variable.read(), variable.read()] == [variable.default] * 2
     [record] = caplog.records
     assert record.levelno == logging.WARNING
-    for part in (variable.name, variable.kind.expected, repr(text), variable.default_text):
+    # The filter of logs, if it is installed, removes the query of a URL.
+    shown = text.split("?")[0]
+    for part in (variable.name, variable.kind.expected, shown, variable.default_text):
         assert part in record.getMessage()
 
 

@@ -65,7 +65,10 @@ def test_an_evaluation_states_the_photos_that_each_mark_takes() -> None:
         ("cat", "dog"), samples, probabilities, thresholds=THRESHOLDS, distances=np.array([0.1, 0.1, 0.9, 0.1])
     )
     result = EvaluationResult("pets", "data/pets", "all", evaluation, (), ())
-    assert "  unknown: 1 of 4 photos; uncertain: 1 of 4; 100 % of the other 2 correct" in _lines(result)
+    assert (
+        "  unknown: 1 of 4 photos; uncertain: 1 of 4; 100 % of the other 2 correct (95 % interval 34 to 100)"
+        in _lines(result)
+    )
     assert {"unknown": 1, "uncertain": 1, "accepted": 2}.items() <= result.to_json()["metrics"].items()
 
 

@@ -12,6 +12,7 @@ from model.backbones import BACKBONES
 from model.config import TrainConfig
 from model.errors import ConfigError, TrainingError
 from model.features.cache import FeatureCache
+from model.files.checksums import file_sha256
 from model.results import InputSpec, Sample
 from model.runs import (
     Run,
@@ -171,7 +172,7 @@ def extract(run: Run, images: int, killed_after: int) -> None:
         Image.new("RGB", (8, 8), (number, 0, 0)).save(sample.path)
     run.work.mkdir(exist_ok=True)
     cache = FeatureCache(BACKBONES["EfficientNetLite0"], InputSpec.square(8), CachedCounts(run.work))
-    hashes = {sample.name: sample.name for sample in samples}
+    hashes = {sample.name: file_sha256(sample.path) for sample in samples}
     with contextlib.suppress(KeyboardInterrupt):
         cache.extract(lambda batch: batch.mean(axis=(1, 2)), samples, hashes, kill)
 

@@ -13,7 +13,6 @@ import pytest
 from model import durable
 from model.config import TrainConfig
 from model.errors import ConfigError, TrainingBusyError
-from model.manifest_migration import FORMAT_VERSION
 from model.results import TrainingStatus
 from model.runs import (
     Run,
@@ -28,6 +27,7 @@ from model.runs import (
 )
 from model.runs.run import STATUS, is_locked
 from model.workspace import Workspace
+from tests.support.small_model import write_model
 
 
 @pytest.fixture
@@ -85,10 +85,7 @@ def test_the_parent_does_not_overwrite_the_state_of_the_child(workspace: Workspa
 
 def test_a_training_killed_just_after_its_model_was_published_is_done(workspace: Workspace):
     run = start_run(TrainConfig(name="a"), workspace)
-    (workspace.models / "a").mkdir()
-    durable.write_json(
-        workspace.models / "a" / "manifest.json", {"format_version": FORMAT_VERSION, "created": run.started}
-    )
+    write_model(workspace.models / "a", created=run.started)
     run.lock.close()
     assert unfinished_trainings(workspace) == []
     with pytest.raises(ConfigError, match="Existing ones: none"):
@@ -138,6 +135,7 @@ from pathlib import Path
 from model.config import TrainConfig
 from model.runs import start_run
 from model.workspace import Workspace
+from tests.support.small_model import write_model
 held = start_run(TrainConfig(name="a", queue=True), Workspace(Path(sys.argv[1])))
 print("held", flush=True)
 sys.stdin.read()

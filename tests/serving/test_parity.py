@@ -116,6 +116,7 @@ def _bundle(directory: Path, resize: str) -> Bundle:
             "temperature": 1.0,
             "engine": "onnx",
             "format_version": FORMAT_VERSION,
+            "precision": "float32",
             "intensity": RANGE,
         }
     )
