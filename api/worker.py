@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 import logging
 import multiprocessing
-import pickle
+import pickle  # nosec B403: only between the processes of a service
 import threading
 from collections.abc import Callable
 from multiprocessing.context import SpawnProcess

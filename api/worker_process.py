@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import os
-import pickle
+import pickle  # nosec B403: only between the processes of a service
 import queue
 import signal
 import threading

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-import pickle
+import pickle  # nosec B403: only from the parent process
 import resource
 import select
 import socket

@@ -7,7 +7,7 @@ decoded in child processes, which are started on demand, used for one photo afte
 import contextlib
 import json
 import os
-import pickle
+import pickle  # nosec B403: only to the child process
 import select
 import socket
 import subprocess

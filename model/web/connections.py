@@ -15,7 +15,7 @@ import resource
 import socket
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
 
@@ -193,14 +193,13 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Pass the connection on, or refuse it."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)
         if self._connections.add(self):
-            self._protocol.connection_made(transport)
+            self._protocol.connection_made(self.transport)
             return
         self._refused = True
-        transport.write(_REFUSAL)
-        transport.close()
+        self.transport.write(_REFUSAL)
+        self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Pass on that the connection is closed."""

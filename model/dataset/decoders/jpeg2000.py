@@ -4,6 +4,7 @@ Method: the markers SIZ and COD of ITU-T T.800, annex A.
 """
 
 import dataclasses
+from typing import Any, cast
 
 from PIL import Jpeg2KImagePlugin
 
@@ -117,8 +118,7 @@ def _set_reduction(opened: Jpeg2KImagePlugin.Jpeg2KImageFile, reduction: int) ->
     """Decode at a lower resolution; Pillow's own property `reduce` rounds sizes differently from OpenJPEG."""
     width, height = (-(-side >> reduction) for side in opened.size)
     tile = opened.tile[0]
-    assert isinstance(tile.args, tuple)
-    codec, _, *others = tile.args
+    codec, _, *others = cast("tuple[Any, ...]", tile.args)
     opened._size = (width, height)
     opened.tile = [tile._replace(extents=(0, 0, width, height), args=(codec, reduction, *others))]
 
