@@ -1,9 +1,7 @@
 """Main program of the child processes that `model.dataset.decoding_process` starts."""
 
-import contextlib
 import os
 import pickle  # nosec B403: only from the parent process
-import resource
 import select
 import socket
 import sys
@@ -12,6 +10,7 @@ import threading
 from model.dataset.decoding_process import MAX_MESSAGE_BYTES, READY, Decoded, send_answer
 from model.dataset.images import decode_in_this_process
 from model.errors import ImageError, ImageTooLargeError
+from model.processes import limit_memory
 
 # Then the next photo is decoded in a new process.
 _IDLE_SECONDS = 60.0
@@ -19,8 +18,7 @@ _IDLE_SECONDS = 60.0
 
 def main(max_bytes: str) -> int:
     """Decode photos from the socket on standard input until it is closed, or idle for a minute."""
-    _be_killed_first()
-    _limit_memory(int(max_bytes))
+    limit_memory(int(max_bytes))
     connection = socket.socket(fileno=os.dup(0))
     threading.Thread(target=_exit_when_closed, args=(connection,), daemon=True).start()
     connection.send(READY)
@@ -44,18 +42,6 @@ def _decode(options: bytes, content: bytes) -> Decoded | ImageError:
     except MemoryError:
         return ImageTooLargeError("expected an image that takes less memory to decode: save it smaller")
     return photo.pixels, photo.values
-
-
-def _be_killed_first() -> None:
-    """Let the system choose this process, not its parent, when memory runs out."""
-    with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as stream:
-        stream.write("1000")
-
-
-def _limit_memory(max_bytes: int) -> None:
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    allowed = max_bytes if hard == resource.RLIM_INFINITY else min(max_bytes, hard)
-    resource.setrlimit(resource.RLIMIT_DATA, (allowed, hard))
 
 
 def _exit_when_closed(connection: socket.socket) -> None:
