@@ -13,7 +13,14 @@ from model.errors import ModelDamagedError
 from model.files.checksums import file_sha256
 from model.intensity import FULL, Intensity, read_intensity
 from model.manifest_migration import FORMAT_VERSION, read_manifest
-from model.measurements import MeasuredAccuracy, Measurement, leading_accuracy, leading_measurement, measured_accuracies
+from model.measurements import (
+    MeasuredAccuracy,
+    Measurement,
+    leading_accuracy,
+    leading_measurement,
+    leading_summary,
+    measured_accuracies,
+)
 from model.results import InputSpec
 
 # Held-out features are whole numbers of 1 / FEATURE_SCALE: the last digits of a feature depend on the batch size.
@@ -102,6 +109,11 @@ class Manifest:
     def leading_metrics(self) -> dict[str, Any]:
         """All metrics of the `leading_measurement`; empty without one."""
         return {} if self.leading_measurement is None else self.metrics[self.leading_measurement]
+
+    @property
+    def leading_summary(self) -> dict[str, Any]:
+        """Accuracy and macro-F1 of the `leading_measurement`: `model.measurements.leading_summary`."""
+        return leading_summary(self.metrics, self._folds)
 
     @property
     def _folds(self) -> int:

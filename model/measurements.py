@@ -56,7 +56,7 @@ def leading_measurement(metrics: Mapping[str, Mapping[str, Any]], folds: int = 0
     found = measured_accuracies(metrics, folds)
     test, cross_validation = found.get("test"), found.get("cross_validation")
     if test is None or cross_validation is None:
-        return next((name for name in MEASUREMENTS if name in metrics), None)
+        return next((name for name in MEASUREMENTS if metrics.get(name)), None)
     if test.interval is None or cross_validation.interval is None:
         return "test" if test.interval is not None or cross_validation.interval is None else "cross_validation"
     differs = test.interval[1] < cross_validation.interval[0]
@@ -68,6 +68,23 @@ def leading_accuracy(metrics: Mapping[str, Mapping[str, Any]], folds: int = 0) -
     found = measured_accuracies(metrics, folds)
     leading = leading_measurement(metrics, folds)
     return None if leading is None else found.get(leading)
+
+
+def leading_summary(metrics: Mapping[str, Mapping[str, Any]], folds: int = 0) -> dict[str, Any]:
+    """Accuracy and macro-F1 of the `leading_measurement` with their intervals, its images, and its name.
+
+    Values that were not measured are None.
+    """
+    leading, accuracy = leading_measurement(metrics, folds), leading_accuracy(metrics, folds)
+    values = metrics[leading] if leading else {}
+    return {
+        "measured_by": leading,
+        "images": values.get("images"),
+        "accuracy": accuracy and accuracy.accuracy,
+        "accuracy_interval": accuracy and accuracy.interval,
+        "macro_f1": values.get("macro_f1"),
+        "macro_f1_interval": values.get("macro_f1_interval"),
+    }
 
 
 def measured_accuracies(

@@ -20,7 +20,7 @@ from model.creation import order_time
 from model.durable import to_json
 from model.errors import ConfigError, ModelDamagedError, ModelError, ModelNotFoundError, NothingTrainedError
 from model.manifest_migration import read_manifest
-from model.measurements import leading_accuracy, leading_measurement
+from model.measurements import leading_summary
 from model.promotion import promoted_models
 from model.received import quoted
 from model.workspace import Workspace
@@ -259,7 +259,7 @@ def _read(directory: Path, stamp: Stamp) -> RegisteredModel:
         summary |= {
             "created": str(manifest["created"]),
             "classes": len(manifest["classes"]),
-            **_measured(manifest["metrics"], manifest["dataset"].get("folds") or 0),
+            **leading_summary(manifest["metrics"], manifest["dataset"].get("folds") or 0),
         }
         files = tuple(manifest["files"])
         checksums = {path: record["sha256"] for path, record in manifest["files"].items()}
@@ -270,18 +270,3 @@ def _read(directory: Path, stamp: Stamp) -> RegisteredModel:
         summary["problem"] = f"its manifest.json cannot be read ({error!r}): train or download it again, or remove it"
     time = order_time(directory, summary["created"], stamp[0]) if "created" in summary else _UNKNOWN_TIME
     return RegisteredModel(directory, stamp, time, files, to_json(summary), version)
-
-
-def _measured(metrics: dict[str, dict[str, Any]], folds: int) -> dict[str, Any]:
-    """Accuracy and macro-F1 with their intervals, of the evaluation that says most about new images."""
-    metrics = {name: values for name, values in metrics.items() if values}
-    leading, accuracy = leading_measurement(metrics, folds), leading_accuracy(metrics, folds)
-    values = metrics[leading] if leading else {}
-    return {
-        "accuracy": accuracy and accuracy.accuracy,
-        "accuracy_interval": accuracy and accuracy.interval,
-        "macro_f1": values.get("macro_f1"),
-        "macro_f1_interval": values.get("macro_f1_interval"),
-        "images": values.get("images"),
-        "measured_by": leading,
-    }

@@ -173,19 +173,13 @@ def _row(workspace: Workspace, name: str) -> dict[str, Any]:
         manifest = find_bundle(workspace, name).manifest
     except ModelDamagedError as error:
         return {"name": name, "status": "damaged", "message": error.message}
-    measured = manifest.leading_metrics
     return {
         "name": name,
         "status": "whole",
         "created": manifest.created,
         "backbone": manifest.backbone,
         "classes": len(manifest.classes),
-        "measured_by": manifest.leading_measurement,
-        "images": measured.get("images"),
-        "accuracy": manifest.accuracy and manifest.accuracy.accuracy,
-        "accuracy_interval": manifest.accuracy and manifest.accuracy.interval,
-        "macro_f1": measured.get("macro_f1"),
-        "macro_f1_interval": measured.get("macro_f1_interval"),
+        **manifest.leading_summary,
     }
 
 

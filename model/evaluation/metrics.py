@@ -12,7 +12,7 @@ import numpy as np
 
 from model.errors import DatasetError
 from model.evaluation.resampling import percentile_interval, resample
-from model.measurements import effective_fraction, wilson_interval
+from model.measurements import effective_fraction, fraction_interval
 
 CALIBRATION_BINS = 15
 TOP = 5
@@ -62,19 +62,18 @@ def evaluate_predictions(
     counts = _class_counts(matrix)
     images, correct = len(labels), int(np.trace(matrix))
     in_top = int(is_in_top(probabilities, labels, TOP).sum())
-    fraction = effective_fraction(folds)
     return {
         "images": images,
         "accuracy": correct / images,
-        "accuracy_interval": list(wilson_interval(correct * fraction, images * fraction)),
+        "accuracy_interval": list(fraction_interval(correct, images, folds)),
         "top5_accuracy": in_top / images,
-        "top5_accuracy_interval": list(wilson_interval(in_top * fraction, images * fraction)),
+        "top5_accuracy_interval": list(fraction_interval(in_top, images, folds)),
         "macro_f1": float(macro_f1(counts)),
-        "macro_f1_interval": list(bootstrap_interval(matrix, macro_f1, fraction=fraction)),
+        "macro_f1_interval": list(bootstrap_interval(matrix, macro_f1, folds=folds)),
         "balanced_accuracy": float(balanced_accuracy(counts)),
-        "balanced_accuracy_interval": list(bootstrap_interval(matrix, balanced_accuracy, fraction=fraction)),
+        "balanced_accuracy_interval": list(bootstrap_interval(matrix, balanced_accuracy, folds=folds)),
         "expected_calibration_error": expected_calibration_error(probabilities, labels),
-        "per_class": _per_class(matrix, classes, fraction),
+        "per_class": _per_class(matrix, classes, folds),
         "confusion_matrix": matrix.tolist(),
     }
 
@@ -124,7 +123,7 @@ def balanced_accuracy(counts: ClassCounts) -> np.ndarray:
 
 
 def bootstrap_interval(
-    matrix: np.ndarray, metric: Callable[[ClassCounts], np.ndarray], seed: int = 0, fraction: float = 1.0
+    matrix: np.ndarray, metric: Callable[[ClassCounts], np.ndarray], seed: int = 0, folds: int = 0
 ) -> tuple[float, float]:
     """95 % interval of a metric of the confusion matrix, by the percentile bootstrap.
 
@@ -135,11 +134,11 @@ def bootstrap_interval(
         matrix: confusion matrix, int (classes, classes).
         metric: maps class counts to the metric.
         seed: equal seeds return equal intervals.
-        fraction: see `model.measurements.effective_fraction`.
+        folds: number of folds if these are out-of-fold predictions: the interval is wider then.
     """
     images, correct = int(matrix.sum()), int(np.trace(matrix))
     if correct in (0, images):
-        return wilson_interval(correct * fraction, images * fraction)
+        return fraction_interval(correct, images, folds)
     true, predicted = np.nonzero(matrix)
     cells = resample(matrix[true, predicted], seed)
     resampled = metric(
@@ -149,7 +148,7 @@ def bootstrap_interval(
             predicted=_sum_by_class(cells, predicted, len(matrix)),
         )
     )
-    return percentile_interval(float(metric(_class_counts(matrix))), resampled, fraction)
+    return percentile_interval(float(metric(_class_counts(matrix))), resampled, effective_fraction(folds))
 
 
 def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = CALIBRATION_BINS) -> list[ReliabilityBin]:
@@ -211,7 +210,7 @@ def _mean_of_present(values: np.ndarray, occurrences: np.ndarray) -> np.ndarray:
     return (values * present).sum(axis=-1) / present.sum(axis=-1)
 
 
-def _per_class(matrix: np.ndarray, classes: Sequence[str], fraction: float) -> list[dict[str, Any]]:
+def _per_class(matrix: np.ndarray, classes: Sequence[str], folds: int) -> list[dict[str, Any]]:
     columns = zip(*(values.tolist() for values in dataclasses.astuple(_class_counts(matrix))), strict=True)
     rows = []
     for name, (hits, support, predicted) in zip(classes, columns, strict=True):
@@ -220,6 +219,6 @@ def _per_class(matrix: np.ndarray, classes: Sequence[str], fraction: float) -> l
         row: dict[str, Any] = {"class": name, "support": support, "predicted": predicted}
         for metric, images in trials.items():
             row[metric] = hits / images if images else 0.0
-            row[f"{metric}_interval"] = list(wilson_interval(hits * fraction, images * fraction)) if images else None
+            row[f"{metric}_interval"] = list(fraction_interval(hits, images, folds)) if images else None
         rows.append(row)
     return rows

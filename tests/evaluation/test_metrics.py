@@ -120,7 +120,7 @@ def test_wilson_interval_of_whole_numbers_is_that_of_scipy(successes: int, trial
 def test_intervals_match_the_recorded_values() -> None:
     matrix = np.array([[5, 2, 2], [1, 7, 3], [4, 2, 9]])
     assert bootstrap_interval(matrix, macro_f1) == pytest.approx((0.41467264814039007, 0.7458441619950571), abs=1e-12)
-    wide = bootstrap_interval(matrix, balanced_accuracy, fraction=effective_fraction(5))
+    wide = bootstrap_interval(matrix, balanced_accuracy, folds=5)
     assert wide == pytest.approx((0.32894484056248763, 0.8587431917211328), abs=1e-12)
 
 
