@@ -8,13 +8,13 @@ that a model has the same bytes whether it was logged or not.
 import contextlib
 import datetime
 import importlib.metadata
-import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
 
 from model import __version__, durable, environment
 from model.bundle_files import MLFLOW_RUN, PROVENANCE
+from model.reading import read_json
 
 _OF_THE_JOB = {"nomad_job": environment.NOMAD_JOB_ID, "nomad_allocation": environment.NOMAD_ALLOC_ID}
 _LARGEST = 100_000
@@ -65,8 +65,8 @@ def provenance_of(directory: Path) -> dict[str, str]:
 def _read(path: Path) -> dict[str, str]:
     """Strings of a small JSON file; in an imported model it can contain anything."""
     try:
-        content = json.loads(path.read_bytes()) if path.stat().st_size <= _LARGEST else {}
-    except (OSError, ValueError, RecursionError):
+        content = read_json(path, _LARGEST)
+    except (OSError, ValueError):
         return {}
     return {name: text for name, text in content.items() if isinstance(text, str)} if isinstance(content, dict) else {}
 

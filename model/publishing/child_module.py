@@ -5,7 +5,6 @@ The templates are in `docker/child/`. Files of a repository that the user has ch
 
 import dataclasses
 import hashlib
-import json
 import logging
 import re
 import shutil
@@ -24,6 +23,7 @@ from model.files.rendering import docker_string, render
 from model.provenance import provenance_of, utc_today
 from model.publishing.card import accuracy_sentence, model_card, summary_of
 from model.publishing.child_options import ChildOptions, check_options, check_weights, read_sample
+from model.reading import read_json
 from model.serving.predictor import load_predictor
 
 LICENSE = "LICENSE"
@@ -117,7 +117,7 @@ def slug_of(title: str) -> str:
 def _written_before(directory: Path) -> dict[str, list[str]]:
     marker = directory / WRITTEN
     if marker.is_file():
-        return dict(json.loads(marker.read_text(encoding="utf-8")))
+        return dict(read_json(marker))
     expected = {directory / ".git", *durable.leftovers(marker)}
     if directory.exists() and (not directory.is_dir() or any(path not in expected for path in directory.iterdir())):
         raise ConfigError(

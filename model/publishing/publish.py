@@ -5,7 +5,6 @@
 
 import dataclasses
 import datetime
-import json
 import logging
 import shutil
 import tempfile
@@ -29,6 +28,7 @@ from model.publishing.upload import (
     sent_checksum,
     withdraw_checksum,
 )
+from model.reading import read_json
 from model.received import quoted
 from model.results import Progress, no_progress
 from model.storage import Place, open_storage, parse_place, webdav_account
@@ -322,7 +322,7 @@ def _child_folder(bundle: Bundle, folder: Path, options: PublishOptions) -> Path
 def _recorded_child(folder: Path) -> Path | None:
     """Folder of the child module of the previous publication; None if none is recorded."""
     try:
-        named = json.loads((folder / RECORD).read_text(encoding="utf-8"))["child"]
+        named = read_json(folder / RECORD)["child"]
         return folder / named if named else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -6,13 +6,13 @@ a few times.
 """
 
 import dataclasses
-import json
 from pathlib import Path
 
 from model.bundle import Bundle
 from model.bundle_files import TUNING
 from model.config import TrainConfig
 from model.errors import ConfigError, StorageError, TrainingError
+from model.reading import read_json
 from model.registry import find_bundle
 from model.results import TrainingStatus
 from model.runs.listing import interrupted_trainings
@@ -73,7 +73,7 @@ def finished(config: TrainConfig, workspace: Workspace) -> TrainingResult | None
 
 def _tuning_of(bundle: Bundle) -> Tuning | None:
     path = bundle.directory / TUNING
-    return Tuning.from_json(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else None
+    return Tuning.from_json(read_json(path)) if path.is_file() else None
 
 
 def count_start(status: TrainingStatus, before: TrainingStatus, run: Run) -> TrainingStatus:

@@ -12,6 +12,7 @@ import numpy as np
 
 from model import durable
 from model.files.checksums import verified_content, with_checksum
+from model.reading import read_json
 
 KEPT = 2
 # The name of a file in the work directory of a training, see `CachedCounts`.
@@ -104,7 +105,7 @@ class CachedCounts:
 
     def _read(self) -> dict[str, int]:
         try:
-            counts: dict[str, int] = json.loads(self._path.read_text(encoding="utf-8"))
+            counts: dict[str, int] = read_json(self._path)
         except FileNotFoundError:
             return {}
         return counts

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from model import durable
 from model.bundle import Manifest, version_of
 from model.locks import exclusive
+from model.reading import read_json
 from model.usage.record import Record
 from model.workspace import Workspace
 
@@ -98,7 +99,7 @@ class UsageStore:
     def drift(self, version: ModelVersion) -> dict[str, Any] | None:
         """Result of the last drift check of a model (`model.usage.drift.Drift` as JSON); None without one."""
         try:
-            content = json.loads((self.folder(version) / DRIFT).read_text(encoding="utf-8"))
+            content = read_json(self.folder(version) / DRIFT)
         except (OSError, ValueError):
             return None
         return content if isinstance(content, dict) else None
@@ -131,7 +132,7 @@ class UsageStore:
 def read_day(path: Path) -> Record | None:
     """Read the record of a day; None if the file does not exist or, with a warning, is damaged."""
     try:
-        return Record.from_json(json.loads(path.read_text(encoding="utf-8")))
+        return Record.from_json(read_json(path))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

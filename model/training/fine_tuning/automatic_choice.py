@@ -1,7 +1,6 @@
 """The choice of fine_tune = auto: whether fine-tuning is worth its time, and of which part of the backbone."""
 
 import dataclasses
-import json
 import math
 import time
 from collections.abc import Callable
@@ -12,6 +11,7 @@ import numpy as np
 from model import durable
 from model.dataset.pipeline import BATCH_SIZE
 from model.features.extractor import Extract
+from model.reading import read_json
 from model.results import InputSpec
 from model.training.deadline import Deadline
 
@@ -130,7 +130,7 @@ def measured_seconds_per_image(extract: Extract, spec: InputSpec) -> float:
 def saved_choice(path: Path, choose: Callable[[], Choice]) -> Choice:
     """The choice saved in a file, or a new one that is saved there: a resumed training keeps its choice."""
     if path.exists():
-        return Choice(**json.loads(path.read_text(encoding="utf-8")))
+        return Choice(**read_json(path))
     choice = choose()
     durable.write_json(path, dataclasses.asdict(choice))
     return choice
