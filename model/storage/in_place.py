@@ -19,7 +19,7 @@ from model.storage import webdav
 from model.storage.failures import with_retries
 from model.storage.settings import WebDavAccount
 
-VENDORS = ("nextcloud", "owncloud", "infinitescale")
+_VENDORS = ("nextcloud", "owncloud", "infinitescale")
 _FILES_URL = re.compile(r"(?P<dav>https?://[^?#]+/remote\.php/dav)/files/(?P<user>[^/?#]+)(?P<folder>/.*)?")
 _SECONDS_FOR_STATUS = 15.0
 # Statuses of servers without a folder for chunks.
@@ -44,7 +44,7 @@ def replaces_in_place(settings: Mapping[str, str]) -> bool:
     """
     if settings.get("type") != "webdav":
         return False
-    if settings.get("vendor") in VENDORS:
+    if settings.get("vendor") in _VENDORS:
         return True
     base, found, _ = settings.get("url", "").partition("/remote.php/")
     return bool(found) and _has_status_page(base)

@@ -126,7 +126,7 @@ class _Upload:
                 log.warning("%s It is uploaded again.", error.message)
 
     def replace(self) -> None:
-        """Steps 1 to 3."""
+        """Steps 1 to 4."""
         staging = self.staging()
         total = self.source.stat().st_size
         try:
@@ -207,7 +207,7 @@ class _Upload:
             _run(action, ["copyto", "--ignore-times", str(local), str(self.checksum_place)])
 
     def compare(self) -> None:
-        """Step 4. If the server cannot be read now, the upload is complete by its answers, and a warning says so."""
+        """Step 5. If the server cannot be read now, the upload is complete by its answers, and a warning says so."""
         try:
             if self.in_place:
                 compare(self.source, self.place, self.progress)

@@ -117,8 +117,8 @@ def calibrated_classifier(context: TrainingContext, fitted: FittedParts) -> Clas
     train = data.rows("train")
     names = [data.names[row] for row in train.tolist()]
     reference = build_reference_features(features[train], data.labels[train], names, seed)
-    distances = _distances(context, fitted, reference)
-    calibrating, labels, logits = _calibration_set(context, fitted)
+    distances = _distances(fitted, reference, seed)
+    calibrating, labels, logits = _calibration_set(fitted)
     temperature = fit_temperature(logits, labels)
     thresholds = fit_thresholds(
         softmax(logits / temperature, axis=-1),
@@ -139,15 +139,13 @@ def calibrated_classifier(context: TrainingContext, fitted: FittedParts) -> Clas
         reference=reference,
         held_out=describe_held_out(reference, features[data.rows("val", "test")], seed),
         history=fitted.history,
-        predictions=_predictions(context, fitted, temperature, distances),
+        predictions=_predictions(fitted, temperature, distances),
         warnings=tuple(context.warnings),
         remarks=tuple(context.remarks),
     )
 
 
-def _distances(
-    context: TrainingContext, fitted: FittedParts, reference: ReferenceFeatures
-) -> dict[Measurement, np.ndarray]:
+def _distances(fitted: FittedParts, reference: ReferenceFeatures, seed: int) -> dict[Measurement, np.ndarray]:
     """Distances of the images of each measurement from reference features that do not contain them."""
     data, features = fitted.data, fitted.features
     distances: dict[Measurement, np.ndarray] = {
@@ -156,12 +154,12 @@ def _distances(
     }
     if fitted.is_frozen:
         train = data.rows("train")
-        unseen = out_of_fold_distances(features[train], data.labels[train], data.groups[train], context.config.seed)
+        unseen = out_of_fold_distances(features[train], data.labels[train], data.groups[train], seed)
         distances["cross_validation"] = np.concatenate([unseen, distances["val"]])
     return distances
 
 
-def _calibration_set(context: TrainingContext, fitted: FittedParts) -> tuple[Measurement, np.ndarray, np.ndarray]:
+def _calibration_set(fitted: FittedParts) -> tuple[Measurement, np.ndarray, np.ndarray]:
     """Labels and logits of images by heads that were not trained on them, and how the logits were measured."""
     data = fitted.data
     if fitted.out_of_fold is not None:
@@ -171,7 +169,7 @@ def _calibration_set(context: TrainingContext, fitted: FittedParts) -> tuple[Mea
 
 
 def _predictions(
-    context: TrainingContext, fitted: FittedParts, temperature: float, distances: Mapping[Measurement, np.ndarray]
+    fitted: FittedParts, temperature: float, distances: Mapping[Measurement, np.ndarray]
 ) -> dict[Measurement, Predictions]:
     """The predictions of each measurement."""
     data, features, found = fitted.data, fitted.features, fitted.cross_validation

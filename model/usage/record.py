@@ -10,8 +10,10 @@ from model.results import Prediction
 from model.usage.sample import Sample
 
 BINS = 20
-UNKNOWN, UNCERTAIN = "features", "confidence"
 """Number of bins of a confidence histogram over [0, 1]."""
+
+UNKNOWN, UNCERTAIN = "features", "confidence"
+"""Criteria of `Record.marks`."""
 
 LAST_STEP = 101
 """Step of the longest durations, more than an hour; see `step_of`."""
