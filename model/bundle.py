@@ -132,6 +132,11 @@ class Bundle:
         """Name of the model, which is that of its folder."""
         return self.directory.name
 
+    @property
+    def size(self) -> int:
+        """Bytes of all files that the manifest lists."""
+        return sum(record.size for record in self.manifest.files.values())
+
     def verify(self) -> None:
         """Read every file and compare it with the manifest.
 

@@ -76,11 +76,11 @@ def _export_archive(bundle: Bundle, output: Path | None) -> dict[str, Any]:
 def _archive_in_storage(bundle: Bundle, where: str) -> "Archive":
     """Write the archive and its checksum to remote storage, as `topgraft push` does, under the given name."""
     from model.publishing.archive import write_archive
-    from model.publishing.upload import bundle_size, send_archive
+    from model.publishing.upload import require_space_for, send_archive
 
     place = parse_place(where)
     storage = open_storage(str(place.parent))
-    storage.require_space(bundle_size(bundle) // 2)
+    require_space_for(bundle, storage)
     with scratch_folder("export") as directory, progress_display() as progress:
         archive = write_archive(bundle, directory / place.name)
         send_archive(archive, storage, progress)

@@ -198,8 +198,8 @@ def _values(bundle: Bundle, weights_url: str, sha256: str, sample: str, options:
         "updated": utc_today(),
         "base_model": _base_model(bundle),
         "tags": ["image classification", "transfer learning", "topgraft", manifest.backbone],
-        "memory_mb": _SERVICE_MB + 3 * _size(bundle) // _MEGABYTE,
-        "storage_mb": 1 + 2 * _size(bundle) // _MEGABYTE,
+        "memory_mb": _SERVICE_MB + 3 * bundle.size // _MEGABYTE,
+        "storage_mb": 1 + 2 * bundle.size // _MEGABYTE,
         "provenance": provenance_of(bundle.directory),
         "card": model_card(named, about),
     }
@@ -222,10 +222,6 @@ def _base_model(bundle: Bundle) -> str:
     if row is None or bundle.manifest.train_config.get("weights") == "none":
         return ""
     return _LITE if row.embedded else _KERAS
-
-
-def _size(bundle: Bundle) -> int:
-    return sum(record.size for record in bundle.manifest.files.values())
 
 
 def _expected(bundle: Bundle, sample: str, photo: bytes) -> dict[str, Any]:

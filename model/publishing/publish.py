@@ -22,8 +22,8 @@ from model.publishing.child_module import ChildModule, check_child_module, slug_
 from model.publishing.child_options import ChildOptions, is_safe_address
 from model.publishing.public_link import PublicLink, SharedFiles
 from model.publishing.upload import (
-    bundle_size,
     has_other_published,
+    require_space_for,
     send_archive,
     sent_checksum,
     withdraw_checksum,
@@ -157,13 +157,12 @@ class _Run:
         self.storage = open_storage(self.options.to)
 
     def describe_packing(self) -> str:
-        files = self.bundle.manifest.files
-        size = sum(record.size for record in files.values())
-        return f"pack {len(files)} files, {size:,} bytes, into {self.folder / self.place.name}"
+        files, size = len(self.bundle.manifest.files), self.bundle.size
+        return f"pack {files} files, {size:,} bytes, into {self.folder / self.place.name}"
 
     def pack(self) -> None:
         """Write the archive, if the server answers and has space; the same model gives the same bytes."""
-        self.storage.require_space(bundle_size(self.bundle) // 2)
+        require_space_for(self.bundle, self.storage)
         self.archive = write_archive(self.bundle, self.folder / self.place.name)
 
     def describe_upload(self) -> str:

@@ -35,8 +35,7 @@ def push_model(bundle: Bundle, where: str, progress: Progress = no_progress) -> 
     """
     started = time.monotonic()
     storage = open_storage(where)
-    # Before the model is packed; weights shrink by less than half.
-    storage.require_space(bundle_size(bundle) // 2)
+    require_space_for(bundle, storage)
     with scratch_folder("push") as directory:
         archive = write_archive(bundle, directory / f"{bundle.name}{SUFFIX}")
         replaces_published = has_other_published(archive, where, storage)
@@ -51,9 +50,14 @@ def push_model(bundle: Bundle, where: str, progress: Progress = no_progress) -> 
     return Uploaded(place, archive.sha256, archive.size, round(time.monotonic() - started, 2))
 
 
-def bundle_size(bundle: Bundle) -> int:
-    """Bytes of all files of a model."""
-    return sum(record.size for record in bundle.manifest.files.values())
+def require_space_for(bundle: Bundle, storage: Storage) -> None:
+    """Check, before a model is packed, that the storage answers this user and may have space for its archive.
+
+    Raises:
+        StorageError: as `Storage.require_space`.
+    """
+    # Weights shrink by less than half.
+    storage.require_space(bundle.size // 2)
 
 
 def send_archive(archive: Archive, storage: Storage, progress: Progress = no_progress) -> None:
