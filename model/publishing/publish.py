@@ -187,8 +187,9 @@ class _Run:
                 name = f"{self.bundle.name}-{self.archive.sha256[:_DIGITS]}{SUFFIX}"
                 self.archive = rename_archive(self.archive, name)
                 self.place = self.place.parent / name
-        if not self._is_sent():
-            self._send()
+                if self._is_sent():
+                    return
+        self._send()
 
     def _is_sent(self) -> bool:
         entry = self.storage.entry(self.archive.path.name)
