@@ -2,13 +2,13 @@
 
 import dataclasses
 import posixpath
-import unicodedata
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 from model.dataset.folder_names import split_names
 from model.dataset.formats import IMAGE_SUFFIXES
 from model.dataset.listing import IMAGES
+from model.files.composition import composed
 from model.results import Split
 
 _MAX_PARTS = 20
@@ -114,7 +114,7 @@ def _common(first: Sequence[str], second: Sequence[str]) -> int:
 
 
 def _key(text: str) -> str:
-    return unicodedata.normalize("NFC", text).casefold() if not text.isascii() else text.lower()
+    return composed(text).casefold() if not text.isascii() else text.lower()
 
 
 def _stem(name: str) -> str:

@@ -6,7 +6,6 @@ of WebDAV; they are never shown.
 
 import dataclasses
 import re
-import unicodedata
 import urllib.parse
 from collections.abc import Mapping
 from typing import Any
@@ -23,6 +22,7 @@ from model.errors import (
     StorageSettingsError,
     StorageUnreachableError,
 )
+from model.files.composition import composed
 from model.provenance import utc_today
 from model.storage.failures import with_retries
 from model.storage.places import Place
@@ -105,7 +105,7 @@ class SharedFiles:
 
     def _path_of(self, place: Place) -> str:
         # The server stores composed names.
-        return unicodedata.normalize("NFC", f"{self._folder}/{place.path}")
+        return composed(f"{self._folder}/{place.path}")
 
     def _link(self, path: str, expires: str, password: str) -> PublicLink:
         found = self._ask("GET", "", {"path": path})
