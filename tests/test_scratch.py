@@ -85,12 +85,14 @@ def test_what_a_living_process_uses_is_kept_and_removed_after_a_kill(
     assert found(temporary, workspace) == []
 
 
+@pytest.mark.parametrize("before", [True, False], ids=["--workspace before", "--workspace after the subcommand"])
 def test_the_next_command_removes_what_a_kill_left(
-    holder: "subprocess.Popen[bytes]", temporary: Path, workspace: Workspace
+    holder: "subprocess.Popen[bytes]", temporary: Path, workspace: Workspace, before: bool
 ) -> None:
     holder.send_signal(signal.SIGKILL)
     holder.wait()
-    assert main(["--workspace", str(workspace.root), "models", "list"]) == 0
+    command, option = ["models", "list"], ["--workspace", str(workspace.root)]
+    assert main([*option, *command] if before else [*command, *option]) == 0
     assert found(temporary, workspace) == []
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from model.cli.command import main
 from model.sharing import ownership_hint, share_with_group
 from model.workspace import Workspace
 from tests.support.small_model import write_small_model
@@ -24,6 +25,7 @@ from model.promotion import promote, roll_back
 from model.provenance import utc_today
 from model.runs import interrupted_trainings, start_run
 from model.runs.listing import remove_interrupted
+from model.cli.command import main
 from model.sharing import share_with_group
 from model.usage.store import UsageStore
 from model.workspace import Workspace
@@ -87,6 +89,21 @@ def test_the_umask_changes_only_if_the_group_can_write_to_the_models(
     workspace.models.chmod(mode)
     share_with_group(workspace)
     assert os.umask(0o022) == expected
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["--workspace before", "--workspace after the subcommand"])
+def test_a_command_shares_the_workspace_that_it_uses_and_no_other(
+    before: bool, workspace: Workspace, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    default = Workspace(tmp_path_factory.mktemp("default"))
+    default.models.mkdir()
+    monkeypatch.setenv("TOPGRAFT_HOME", str(default.root))
+    command, option = ["models", "list"], ["--workspace", str(workspace.root)]
+    for mode, default_mode, expected in ((0o2775, 0o755, 0o002), (0o755, 0o2775, 0o022)):
+        workspace.models.chmod(mode)
+        default.models.chmod(default_mode)
+        assert main([*option, *command] if before else [*command, *option]) == 0
+        assert os.umask(0o022) == expected
 
 
 def test_a_stricter_umask_for_others_is_kept(workspace: Workspace) -> None:

@@ -1,6 +1,5 @@
 """The command `topgraft`: its subcommands, global options, and the exit status of each error."""
 
-import contextlib
 import errno
 import os
 import re
@@ -20,7 +19,7 @@ from model.cli.exporting import export
 from model.cli.importing import import_command
 from model.cli.models import models
 from model.cli.monitor import monitor
-from model.cli.options import current_workspace, workspace_option
+from model.cli.options import workspace_option
 from model.cli.output import log_to_stderr, print_json
 from model.cli.page import page
 from model.cli.prediction import predict
@@ -33,8 +32,7 @@ from model.errors import TopgraftError
 from model.home import prepare_home
 from model.received import MAX_QUOTED
 from model.resources import blas_threads
-from model.scratch import remove_leftovers
-from model.sharing import ownership_hint, share_with_group
+from model.sharing import ownership_hint
 
 EXIT_FAULT = 1
 EXIT_STORAGE = 5
@@ -62,12 +60,6 @@ def topgraft() -> None:
     Exit status: 0 success, 1 internal error, 2 usage or configuration, 3 dataset or image,
     4 model not found or damaged, 5 storage or network, 130 interrupted.
     """
-    # Of processes that were killed.
-    workspace = None
-    with contextlib.suppress(TopgraftError):
-        workspace = current_workspace()
-        share_with_group(workspace)
-    remove_leftovers(workspace)
 
 
 for subcommand in (

@@ -11,6 +11,8 @@ from model import schema
 from model.config import RENAMED_OPTIONS, OptionInfo, options_of
 from model.presets import preset_options
 from model.received import quoted
+from model.scratch import remove_leftovers
+from model.sharing import share_with_group
 from model.storage.copies import local_file
 from model.storage.places import is_remote, parse_place
 from model.storage.settings import require_remote
@@ -102,8 +104,19 @@ config_file_option = click.option(
 
 
 def current_workspace() -> Workspace:
-    """Workspace given by `--workspace`, before or after the subcommand, else the default workspace."""
-    return find_workspace(click.get_current_context().find_root().meta.get("workspace"))
+    """Workspace given by `--workspace`, before or after the subcommand, else the default workspace.
+
+    The first call prepares it: what the command writes can be shared with its group, and files that killed processes
+    left are removed.
+    """
+    meta = click.get_current_context().find_root().meta
+    if "current_workspace" not in meta:
+        workspace = find_workspace(meta.get("workspace"))
+        share_with_group(workspace)
+        remove_leftovers(workspace)
+        meta["current_workspace"] = workspace
+    found: Workspace = meta["current_workspace"]
+    return found
 
 
 def config_options(config_class: type, only: Collection[str] | None = None) -> Callable[[Command], Command]:
