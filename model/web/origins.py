@@ -7,7 +7,6 @@ site can have are allowed: addresses, the names of this machine, and those set b
 
 import functools
 import ipaddress
-import json
 import re
 import socket
 from collections.abc import Awaitable, Callable, Collection
@@ -65,7 +64,7 @@ def origin_check(own_names: Collection[str] = ()) -> Middleware:
         host = _requested_host(request)
         problem = _host_problem(host, own_names) or _origin_problem(request, host)
         if problem:
-            return web.json_response({"message": problem}, status=403, dumps=_dumps)
+            return web.json_response({"message": problem}, status=403)
         headers = _cors_headers(request, host)
         if _is_preflight(request):
             return web.Response(status=204, headers=headers)
@@ -195,7 +194,3 @@ def _matches(pattern: HostPattern, site: Site) -> bool:
 def _advice(site: Site | None) -> str:
     value = f"={site.name}" if site else ""
     return f"The operator of this server can allow it with {environment.ALLOWED_HOSTS.name}{value}"
-
-
-def _dumps(content: object) -> str:
-    return json.dumps(content, ensure_ascii=True)
