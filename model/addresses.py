@@ -23,6 +23,15 @@ def is_url(source: str) -> bool:
     return source.lower().startswith(("https://", "http://"))
 
 
+def is_ip_address(host: str) -> bool:
+    """Whether a host is an IPv4 or IPv6 address; `host` is without brackets."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 def is_this_machine(host: str) -> bool:
     """Whether a host is this machine: `localhost` or a loopback address."""
     try:

@@ -1,6 +1,5 @@
 """`topgraft serve`: run the DEEPaaS service, and restart it after failures."""
 
-import ipaddress
 import os
 import shutil
 import sys
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from model.addresses import is_ip_address
 from model.cli.options import current_workspace, workspace_option
 from model.environment import ALLOWED_HOSTS
 from model.errors import ConfigError
@@ -35,19 +35,11 @@ def serve(host: str, port: int, workers: int) -> None:
     """
     options = ["--listen-ip", host, "--listen-port", str(port), "--workers", str(workers)]
     environment = os.environ | {"DEEPAAS_V2_MODEL": "topgraft", "TOPGRAFT_HOME": str(current_workspace().root)}
-    if not _is_address(host):
+    if not is_ip_address(host):
         environment[ALLOWED_HOSTS.name] = ",".join(filter(None, (ALLOWED_HOSTS.raw, host)))
     address = Address(host, port, HEALTH)
     click.echo(f"Swagger UI will be at {Address(host, port, '/ui').url}. Press Ctrl-C to stop it.", err=True)
     keep_running([_program(), *options], environment, address)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _program() -> str:

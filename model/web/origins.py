@@ -17,6 +17,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
 from model import environment
+from model.addresses import is_ip_address
 from model.environment_variable import HostPattern
 from model.received import quoted
 
@@ -151,21 +152,13 @@ def _is_same(site: Site, host: str | None) -> bool:
 def _is_own(name: str, own_names: Collection[str]) -> bool:
     """Whether no other site can have this name."""
     return (
-        _is_address(name)
+        is_ip_address(name.strip("[]"))
         or name in _LOCAL_NAMES
         or name.endswith(".localhost")
         or name in own_names
         or name in _machine_names()
         or _is_platform_name(name)
     )
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name.strip("[]"))
-    except ValueError:
-        return False
-    return True
 
 
 @functools.cache
