@@ -68,10 +68,15 @@ def prepare_keras() -> None:
         os.environ[KERAS_HOME.name] = str(folder_in_home(KERAS_HOME))
 
 
+def nearest_existing(path: Path) -> Path:
+    """A path if it exists, else the nearest folder above it that does."""
+    return next(found for found in (path, *path.absolute().parents) if found.exists())
+
+
 def is_writable(folder: Path) -> bool:
     """Whether files can be created in a folder, or in the nearest existing one above it."""
-    existing = next((path for path in (folder, *folder.absolute().parents) if path.exists()), None)
-    return existing is not None and existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
+    existing = nearest_existing(folder)
+    return existing.is_dir() and os.access(existing, os.W_OK | os.X_OK)
 
 
 def is_temporary(folder: Path) -> bool:

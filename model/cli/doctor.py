@@ -17,7 +17,7 @@ from model.cli.options import current_workspace, json_option, workspace_option
 from model.cli.output import print_json
 from model.environment import KERAS_HOME, VARIABLES
 from model.errors import ConfigError, ModelDamagedError
-from model.home import folder_in_home, is_temporary, is_writable
+from model.home import folder_in_home, is_temporary, is_writable, nearest_existing
 from model.provenance import installed_version
 from model.registry import find_bundle, model_names
 from model.resources import available_memory, available_processors, spare_memory
@@ -172,8 +172,7 @@ def _folders() -> Iterator[Finding]:
 def _writable(name: str, directory: Path) -> Finding:
     if not is_writable(directory):
         return Finding("folders", name, "problem", f"{directory}: expected a writable folder")
-    existing = next(folder for folder in (directory, *directory.absolute().parents) if folder.exists())
-    free = shutil.disk_usage(existing).free
+    free = shutil.disk_usage(nearest_existing(directory)).free
     status: Status = "ok" if free >= MIN_FREE_BYTES else "problem"
     advice = "" if status == "ok" else f", expected at least {MIN_FREE_BYTES / 1e9:.0f} GB"
     return Finding("folders", name, status, f"{directory}, {free / 1e9:.1f} GB free{advice}")

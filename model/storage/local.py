@@ -8,6 +8,7 @@ from model import durable
 from model.errors import StorageDamagedError, StorageFullError, StorageNotFoundError
 from model.files.browsing import files_below
 from model.files.checksums import file_sha256
+from model.home import nearest_existing
 from model.results import Progress, no_progress
 from model.storage.interface import DOWNLOAD, UPLOAD, Entry
 
@@ -45,8 +46,7 @@ class Local:
 
     def space(self) -> int | None:
         """Free bytes on its disk."""
-        existing = next(folder for folder in (self._root, *self._root.absolute().parents) if folder.exists())
-        return shutil.disk_usage(existing).free
+        return shutil.disk_usage(nearest_existing(self._root)).free
 
     def fetch(self, name: str, destination: Path, progress: Progress = no_progress, entry: Entry | None = None) -> None:
         """Copy a file, or the files of a folder."""
