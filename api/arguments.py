@@ -55,7 +55,7 @@ async def check_arguments(request: web.Request, handler: Handler) -> web.StreamR
     """Refuse a prediction or training with a value that would have no effect.
 
     Raises:
-        BadRequest: the message lists all such values.
+        BadRequest: the message lists the first such values.
     """
     known = _arguments(request)
     if known:

@@ -12,6 +12,7 @@ from aiohttp import web
 from api.cancellation import Handler, is_prediction
 from api.errors import NotAcceptable
 from api.responses import ACCEPTED_TYPES, ANNOUNCED_AS
+from model.received import quoted
 
 # Commas and semicolons inside quoted strings separate nothing.
 _QUOTED = r'"(?:\\.|[^"\\])*"?'
@@ -22,7 +23,6 @@ _WEIGHT = re.compile(r"\d*\.?\d+|\d+\.", re.ASCII)
 
 # The only parameter of the answers: their text is UTF-8.
 _PARAMETERS = frozenset({("charset", "utf-8")})
-_MAX_SHOWN = 200
 
 
 class MediaRange(NamedTuple):
@@ -66,9 +66,7 @@ async def negotiate_content_type(request: web.Request, handler: Handler) -> web.
     accept = request.query.get("accept") or ", ".join(request.headers.getall("Accept", []))
     chosen = best_content_type(accept, ACCEPTED_TYPES)
     if chosen is None:
-        raise NotAcceptable(
-            f"accept: expected one of {', '.join(ACCEPTED_TYPES)}, or */*, received {accept[:_MAX_SHOWN]!r}."
-        )
+        raise NotAcceptable(f"accept: expected one of {', '.join(ACCEPTED_TYPES)}, or */*, received {quoted(accept)}.")
     announced = ANNOUNCED_AS.get(chosen, chosen)
     headers = request.headers.copy()
     headers["Accept"] = announced

@@ -14,14 +14,11 @@ from api.worker_messages import Message
 class WorkerConnection:
     """Sends messages to a worker process in order, and passes its messages to the event loop.
 
-    Two threads per worker, started here: a worker that does not read blocks neither the server nor cancellation of the
+    Two threads per worker: a worker that does not read blocks neither the server nor cancellation of the
     requests of others.
 
     Args:
         pipe: the server's end of the pipe.
-
-    Raises:
-        RuntimeError: no thread can be started.
     """
 
     def __init__(self, pipe: Connection) -> None:
@@ -36,6 +33,9 @@ class WorkerConnection:
             receive: called in the event loop with each message of the worker.
             ended: called in a thread once the pipe is closed; may wait for the exit of the process and describes it.
             end: called in the event loop with this description, after the last message.
+
+        Raises:
+            RuntimeError: no thread can be started.
         """
         threading.Thread(target=self._send_all, daemon=True, name="sends to a worker").start()
         arguments = (receive, ended, end)
