@@ -129,7 +129,8 @@ def count_scans(content: bytes, header: JpegHeader, limit: int) -> int:
 
 def has_end(content: bytes, header: JpegHeader) -> bool:
     """Whether the marker of the end of the image follows the first scan; it may be lost without any pixel."""
-    return content.find(bytes((0xFF, _END_OF_IMAGE)), header.first_scan) >= 0
+    # From the back, where it is: a search from the front reads the whole file.
+    return content.rfind(bytes((0xFF, _END_OF_IMAGE)), header.first_scan) >= 0
 
 
 def _walk_scans(content: bytes, position: int, limit: int) -> int:
