@@ -69,9 +69,11 @@ class FeatureCache:
         try:
             return self._extract(extract, samples, content_hashes, progress, view)
         except ImageError:
+            if view is None:
+                raise
             photos = PhotoReader(content_hashes)
             is_intact = np.array(list(in_threads(photos.is_intact, samples)))
-            if view is None or is_intact.all():
+            if is_intact.all():
                 raise
         intact, gone = (list(itertools.compress(samples, rows)) for rows in (is_intact, ~is_intact))
         without_view = self._extract(extract, gone, content_hashes, progress, None)
