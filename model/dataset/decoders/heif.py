@@ -11,9 +11,9 @@ from model.dataset.decoders.source import (
     Pixels,
     Size,
     array_bytes,
+    array_pixels,
     not_supported,
     pillow_source,
-    split_alpha,
     stream,
 )
 from model.dataset.image_limits import check_size
@@ -65,7 +65,7 @@ def open_heif(content: bytes) -> ImageSource:
             values = np.asarray(image)
         except (ValueError, RuntimeError, OSError) as error:
             raise _translated(error) from error
-        return split_alpha(values) if values.ndim == 3 and values.shape[2] in (2, 4) else Pixels(values)
+        return array_pixels(values)
 
     def memory(target: Size | None) -> int:
         return round(pixels * (_HEIF_BYTES + array_bytes(4 if has_alpha else 3, 1, has_alpha, full=target is None)))

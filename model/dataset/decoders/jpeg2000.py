@@ -15,10 +15,10 @@ from model.dataset.decoders.source import (
     Pixels,
     Size,
     array_bytes,
+    array_pixels,
     fitting_bytes,
     native_color,
     not_supported,
-    split_alpha,
     stream,
 )
 from model.dataset.image_limits import check_size
@@ -82,15 +82,14 @@ def open_jpeg2000(content: bytes) -> ImageSource:
 
 def _deep_source(content: bytes, header: Codestream, work: float) -> ImageSource:
     samples, depth = len(header.depths), header.depths[0]
-    if header.is_signed or header.is_subsampled or depth == 8:
+    if header.is_signed or header.is_subsampled:
         kind = f"JPEG 2000 of {depth} bits with signed or subsampled components"
         raise not_supported(kind, "save it as TIFF or PNG of 16 bits")
 
     def decode(_target: Size | None) -> Pixels:
         import imagecodecs
 
-        values = to_full_depth(imagecodecs.jpeg2k_decode(content), depth)
-        return split_alpha(values) if samples in (2, 4) else Pixels(values)
+        return array_pixels(to_full_depth(imagecodecs.jpeg2k_decode(content), depth))
 
     def memory(target: Size | None) -> int:
         fitted = array_bytes(samples, 2, samples in (2, 4), full=target is None)

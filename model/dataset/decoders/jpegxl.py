@@ -4,7 +4,7 @@ Method: the signature and size header of ISO/IEC 18181-1, section 6, read bit by
 """
 
 from model.dataset.decoders.boxes import read_boxes
-from model.dataset.decoders.source import FULL_SIZE_BYTES, ImageSource, Pixels, Size, not_supported, split_alpha
+from model.dataset.decoders.source import FULL_SIZE_BYTES, ImageSource, Pixels, Size, array_pixels, not_supported
 from model.dataset.image_limits import check_size
 from model.errors import ImageError
 
@@ -36,7 +36,7 @@ def open_jpegxl(content: bytes) -> ImageSource:
             raise not_supported(f"JPEG XL of {values.shape[2]} channels", "save it as PNG or TIFF")
         if values.ndim == 3 and values.shape[2] == 1:
             values = values[..., 0]
-        return split_alpha(values) if values.ndim == 3 and values.shape[2] != 3 else Pixels(values)
+        return array_pixels(values)
 
     def memory(target: Size | None) -> int:
         decoding = _BYTES_OF_8_BITS if has_8_bits else _BYTES_OF_OTHERS

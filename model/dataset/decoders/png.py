@@ -11,10 +11,10 @@ from model.dataset.decoders.source import (
     Pixels,
     Size,
     array_bytes,
+    array_pixels,
     not_supported,
     orientation_of_exif,
     pillow_source,
-    split_alpha,
     stream,
 )
 from model.dataset.image_limits import MAX_PARTS
@@ -68,7 +68,7 @@ def _deep_source(png: _Png) -> ImageSource:
         import imagecodecs
 
         values = imagecodecs.png_decode(png.pixels_only)
-        return split_alpha(values) if values.ndim == 3 and values.shape[2] in (2, 4) else Pixels(values)
+        return array_pixels(values)
 
     def memory(target: Size | None) -> int:
         return pixels * array_bytes(samples, 2, has_alpha, full=target is None)

@@ -99,8 +99,13 @@ def native_color(image: Image.Image) -> Image.Image | np.ndarray:
     return np.asarray(image) if image.mode.startswith(("I", "F")) else image
 
 
-def split_alpha(values: np.ndarray) -> Pixels:
-    """Pixels of an array of shape (height, width, 2 or 4) whose last channel is the opacity."""
+def array_pixels(values: np.ndarray) -> Pixels:
+    """Pixels of a decoded array of shape (height, width) or (height, width, 2 to 4).
+
+    The last channel of two or four is the opacity.
+    """
+    if values.ndim == 2 or values.shape[2] not in (2, 4):
+        return Pixels(values)
     alpha = opacity(values[..., -1])
     color = values[..., 0] if values.shape[2] == 2 else values[..., :3]
     return Pixels(color, None if alpha.min() == 255 else alpha)

@@ -85,7 +85,7 @@ def open_tiff(content: bytes) -> ImageSource:
     _refuse_kind(page)
     tiff_segments.check_segments(page, content)
     has_alpha = _alpha_index(page) is not None
-    itemsize = page.dtype.itemsize if page.dtype is not None else 1
+    itemsize = tiff_segments.bytes_per_sample(page)
 
     def decode(_target: Size | None) -> Pixels:
         return to_pixels(page)
@@ -143,7 +143,7 @@ def _from_pillow_mode(mode: str, values: np.ndarray) -> Image.Image:
 def _converted_bytes(page: "TiffPage", has_alpha: bool, full: bool) -> int:
     """Bytes per pixel of the stored values and of their conversion to the input of a network."""
     photometric, samples = _photometric(page), page.samplesperpixel
-    itemsize = page.dtype.itemsize if page.dtype is not None else 1
+    itemsize = tiff_segments.bytes_per_sample(page)
     fitted = array_bytes(samples, itemsize, has_alpha, full)
     if photometric == _PALETTE:
         return itemsize + array_bytes(3, 1, has_alpha, full)

@@ -69,6 +69,11 @@ def compression_name(page: "TiffPage") -> str:
     return _READ.get(number) or _NOT_READ.get(number) or f"compression {number}"
 
 
+def bytes_per_sample(page: "TiffPage") -> int:
+    """Size of a decoded sample in bytes."""
+    return page.dtype.itemsize if page.dtype is not None else 1
+
+
 def segment_shape(page: "TiffPage") -> tuple[int, int]:
     """Height and width of a strip or tile, in pixels."""
     if page.is_tiled:
@@ -82,7 +87,7 @@ def buffer_bytes(page: "TiffPage") -> int:
         return 0
     samples = page.samplesperpixel if page.planarconfig == 1 else 1
     copies = _COPIES_OF_IMAGES if page.compression in (*_JPEG, *_WEBP, *_JPEG_2000) else _COPIES
-    return copies * math.prod(segment_shape(page)) * samples * (page.dtype.itemsize if page.dtype is not None else 1)
+    return copies * math.prod(segment_shape(page)) * samples * bytes_per_sample(page)
 
 
 def check_segments(page: "TiffPage", content: bytes) -> None:

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterator
 
-from model.dataset.decoders.source import ImageSource, Pixels, Size, array_bytes, orientation_of_exif, split_alpha
+from model.dataset.decoders.source import ImageSource, Pixels, Size, array_bytes, array_pixels, orientation_of_exif
 from model.dataset.image_limits import MAX_PARTS
 from model.errors import ImageError, ImageTooLargeError
 
@@ -36,8 +36,7 @@ def open_webp(content: bytes) -> ImageSource:
     def decode(_target: Size | None) -> Pixels:
         import imagecodecs
 
-        values = imagecodecs.webp_decode(content)
-        return split_alpha(values) if values.shape[-1] == 4 else Pixels(values)
+        return array_pixels(imagecodecs.webp_decode(content))
 
     def memory(target: Size | None) -> int:
         fitted = array_bytes(4 if webp.has_alpha else 3, 1, webp.has_alpha, full=target is None)
