@@ -8,7 +8,7 @@ from marshmallow import Schema, fields, validate
 from api.data_uri import MAX_CHARACTERS
 from api.responses import RENDERERS
 from model.config import PredictConfig, TrainConfig
-from model.dataset.images import FORMAT_NAMES
+from model.dataset.formats import FORMAT_NAMES
 from model.schema import fields_of, former_fields_of
 
 

@@ -13,7 +13,7 @@ from sklearn.datasets import load_digits, load_sample_images
 from benchmarks.quality import demo_photos
 from benchmarks.real_data import DATASETS, LabelledPhotos, lego_crops, plankton_photos
 from model.backbones import find_backbone
-from model.dataset.images import fit_image, read_image
+from model.dataset.images import fit_photo, read_image
 from model.features.extractor import FeatureExtractor
 from model.networks.converted_backbone import converted_backbone
 from model.results import InputSpec
@@ -69,7 +69,7 @@ def _features(images: list[np.ndarray]) -> np.ndarray:
     spec = InputSpec.square(BACKBONE.image_size)
     extract = FeatureExtractor(converted_backbone(BACKBONE, BACKBONE.image_size), spec)
     batches = [images[start : start + _BATCH] for start in range(0, len(images), _BATCH)]
-    return np.concatenate([extract(np.stack([fit_image(image, spec) for image in batch])) for batch in batches])
+    return np.concatenate([extract(np.stack([fit_photo(image, spec).pixels for image in batch])) for batch in batches])
 
 
 def _as_image(values: np.ndarray) -> np.ndarray:

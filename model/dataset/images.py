@@ -14,15 +14,8 @@ from PIL import Image
 
 from model.dataset.decoders.source import ImageSource, Pixels, exif_orientation, native_color
 from model.dataset.decoding_process import DecodingProcesses
-from model.dataset.fitting import PADDING, fit_pixels, full_pixels, smallest_size
-from model.dataset.formats import (
-    FORMAT_NAMES,
-    IMAGE_SUFFIXES,
-    SIGNATURE_BYTES,
-    find_format,
-    find_unsupported,
-    looks_like_image,
-)
+from model.dataset.fitting import fit_pixels, full_pixels, smallest_size
+from model.dataset.formats import FORMAT_NAMES, SIGNATURE_BYTES, find_format, find_unsupported
 from model.dataset.gray_levels import reduce_photo
 from model.dataset.image_limits import (
     MAX_DECODING_BYTES,
@@ -36,13 +29,10 @@ from model.errors import ImageError, ImageNotSupportedError, ImageTooLargeError
 from model.intensity import FULL, Intensity
 from model.results import InputSpec
 
-__all__ = ["FORMAT_NAMES", "IMAGE_SUFFIXES", "PADDING", "looks_like_image"]
-
 MAX_BYTES = 512 * 1024 * 1024
 
 # The resized channels, the RGB image, its bytes, and the array.
 _BYTES_PER_INPUT_PIXEL = 14
-# Memory of a decoding process: the largest file and its decoded image, twice; an outer net for wrong estimates.
 # Opening a named pipe waits for its writer, and a device may act when it is opened.
 _SPECIAL_FILES = {
     stat.S_IFIFO: "a named pipe",
@@ -50,6 +40,7 @@ _SPECIAL_FILES = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
+# Memory of a decoding process: the largest file and its decoded image, twice; an outer net for wrong estimates.
 _MAX_PROCESS_BYTES = 2 * (MAX_BYTES + MAX_DECODING_BYTES)
 
 DecodedImage = Image.Image | np.ndarray
@@ -94,14 +85,13 @@ def decode_photo(
     """Decode an image, apply its EXIF orientation, and resize it to the input of a network.
 
     A JPEG or JPEG 2000 much larger than the input is decoded at a fraction of its scale, never below the input's size.
-    Transparent parts become white. Of several frames or pages the first is taken.
+    Transparent parts become white. Of several frames or pages the first is taken. An image that its header does not
+    prove to be quick is decoded in a child process, within TOPGRAFT_PHOTO_SECONDS.
 
     Args:
         content: bytes of the file.
         spec: size, resize mode and intensity range; None keeps the size of the image, and the full intensity range.
         max_memory: maximum memory of decoding in bytes, estimated by the header before decoding.
-
-    An image that its header does not prove to be quick is decoded in a child process, within TOPGRAFT_PHOTO_SECONDS.
 
     Raises:
         ImageTooLargeError: decoding takes more memory than `max_memory`, or the file has more parts than any program
@@ -127,11 +117,6 @@ def decode_in_this_process(content: bytes, spec: InputSpec | None, max_memory: i
         return _decode(source, _checked_target(source, spec, max_memory), spec)
     except Exception as error:
         raise _translated(content, error) from error
-
-
-def fit_image(image: DecodedImage, spec: InputSpec) -> np.ndarray:
-    """Resize an image in memory to uint8 RGB of the shape of `spec`, writable; see `fit_photo`."""
-    return fit_photo(image, spec).pixels
 
 
 def fit_photo(image: DecodedImage, spec: InputSpec) -> DecodedPhoto:
@@ -231,17 +216,6 @@ def decoding_cost(content: bytes, spec: InputSpec | None = None) -> DecodingCost
     except Exception:
         return DecodingCost(0, is_quick=True)
     return DecodingCost(memory if memory <= MAX_DECODING_BYTES else 0, _is_quick(content, source))
-
-
-def is_quick(content: bytes) -> bool:
-    """Whether the header proves that the content is decoded or refused in well under a second."""
-    try:
-        return _is_quick(content, _open(content))
-    except MemoryError:
-        raise
-    # Refused by its header, as `decode_photo` refuses it.
-    except Exception:
-        return True
 
 
 def _is_quick(content: bytes, source: ImageSource) -> bool:

@@ -9,7 +9,8 @@ from pathlib import Path
 from PIL import Image
 
 from model.addresses import is_this_machine
-from model.dataset.images import decode_image, looks_like_image, read_content
+from model.dataset.formats import looks_like_image
+from model.dataset.images import decode_image, read_content
 from model.errors import ConfigError, ImageError
 from model.export.comparison_photos import draw_photos
 from model.publishing.card import About

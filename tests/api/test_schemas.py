@@ -11,7 +11,8 @@ from marshmallow import Schema, ValidationError, fields
 import api
 from api.schemas import NeighbourSchema, PredictionSchema, predict_fields
 from model.config import BASIC_OPTIONS, RENAMED_OPTIONS, PredictConfig, TrainConfig, options_of
-from model.dataset.images import FORMAT_NAMES, decode_image
+from model.dataset.formats import FORMAT_NAMES
+from model.dataset.images import decode_image
 from model.errors import ConfigError, ImageError
 from model.results import Neighbour, Prediction
 from model.schema import load

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from model.dataset.gray_levels import reduce_photo, to_8_bits
-from model.dataset.images import decode_image, decode_photo, fit_image
+from model.dataset.images import decode_image, decode_photo, fit_photo
 from model.errors import ConfigError
 from model.intensity import IntensityRange, parse_intensity
 from model.results import InputSpec
@@ -89,7 +89,7 @@ def test_a_photo_is_decoded_by_the_range_of_the_network_input(file_format: str) 
     spec = InputSpec.square(16, intensity=IntensityRange(200, 710))
     decoded = decode_image(encoded(image, file_format), spec)
     assert np.array_equal(decoded[..., 0], np.arange(256).reshape(16, 16))
-    assert np.array_equal(fit_image(image, spec), decoded)
+    assert np.array_equal(fit_photo(image, spec).pixels, decoded)
 
 
 def test_colours_of_16_bits_are_decoded_by_one_range_for_all_channels() -> None:

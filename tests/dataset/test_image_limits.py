@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from model.dataset.image_limits import MAX_DECODING_BYTES, MAX_SCANS, QUICK_WORK
-from model.dataset.images import decode_image, decoding_cost, is_quick, measure_image
+from model.dataset.images import decode_image, decoding_cost, measure_image
 from model.errors import ImageError, ImageTooLargeError
 from model.results import InputSpec
 from tests.support.photos import encoded, random_image
@@ -112,7 +112,7 @@ def test_bombs_are_refused_by_their_headers(kind: str) -> None:
     start = time.process_time()
     with pytest.raises(ImageError):
         decode_image(content, SPEC)
-    is_quick(content)
+    decoding_cost(content)
     assert decoding_cost(content, SPEC).memory == 0
     # Three times: a header is read within a second.
     assert time.process_time() - start < 2
@@ -134,7 +134,7 @@ def test_ordinary_photos_are_quick(kind: str) -> None:
     image = Image.new("RGB", (2000, 1500), "red")
     options = {"progressive": kind == "progressive"}
     form = {"baseline": "JPEG", "progressive": "JPEG"}.get(kind, kind.upper())
-    assert is_quick(encoded(image, form, **(options if form == "JPEG" else {})))
+    assert decoding_cost(encoded(image, form, **(options if form == "JPEG" else {}))).is_quick
 
 
 @pytest.mark.parametrize("kind", ["large PNG", "plain PPM", "many scans", "LZMA"])
@@ -145,7 +145,7 @@ def test_photos_that_may_be_slow_are_not_quick(kind: str) -> None:
         "many scans": lambda: progressive_jpeg(90, side=1500),
         "LZMA": lambda: Tiff(compression=34925).encode(np.zeros((8, 8), np.uint8)),
     }[kind]()
-    assert not is_quick(content), QUICK_WORK
+    assert not decoding_cost(content).is_quick, QUICK_WORK
 
 
 def test_the_whole_photo_takes_more_memory_than_a_part_of_its_scale() -> None:

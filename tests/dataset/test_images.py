@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from model.dataset.images import PADDING, decode_image, measure_image, read_image
+from model.dataset.fitting import PADDING
+from model.dataset.images import decode_image, measure_image, read_image
 from model.errors import ImageError, ImageTooLargeError
 from model.results import InputSpec
 from tests.support.photos import encoded, random_image
