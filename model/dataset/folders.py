@@ -30,7 +30,7 @@ def read_folders(root: Path, tree: Folder, class_level: int | None = None) -> Li
     if not folders_at([roots["train"]], 1):
         _refuse_train(root, tree, roots["train"], splits)
     level, warnings = _level(root, list(roots.values()), class_level)
-    found = {split: [folder for folder in folders_at([roots[split]], level)] for split in roots}
+    found = {split: folders_at([folder], level) for split, folder in roots.items()}
     problems = Problems(splits.problems if splits else ())
     for folder in {folder.name: folder for folders in found.values() for folder in folders}.values():
         if not is_listable(folder.name):

@@ -11,6 +11,7 @@ from model.dataset.listing import IMAGES
 from model.files.composition import composed
 from model.results import Split
 
+# Last parts of a path that are searched; those before may be of another machine.
 _MAX_PARTS = 20
 # So many files of one name are not worth a search for each row.
 _MAX_NARROWED = 1000
@@ -46,7 +47,7 @@ class ImageIndex:
         name = posixpath.normpath(written.replace("\\", "/")) if written else ""
         if not name or name.endswith("/") or name in (".", ".."):
             return ()
-        for end in (written, *_ends(name)):
+        for end in (written, *path_ends(name)):
             for folder in search.folders:
                 path = f"{folder}/{end}" if folder else end
                 if path in self.names:
@@ -77,7 +78,7 @@ class ImageIndex:
         return by_stem
 
 
-def _ends(path: str) -> list[str]:
+def path_ends(path: str) -> list[str]:
     """A path, and its ends without the first folders, such as those of another machine; the longest first."""
     parts = path.split("/")
     return ["/".join(parts[at:]) for at in range(max(0, len(parts) - _MAX_PARTS), len(parts))]

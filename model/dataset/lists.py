@@ -10,6 +10,7 @@ from pathlib import Path
 
 from model import durable
 from model.dataset.formats import IMAGE_SUFFIXES
+from model.dataset.image_index import path_ends
 from model.dataset.list_lines import is_header, possible_readings
 from model.dataset.listing import BLANKS, CLASSES, DATASET_FILES, IMAGES, Listing, Problems
 from model.dataset.text_files import read_lines
@@ -19,8 +20,6 @@ from model.results import SPLITS, Sample, Split
 
 # Number of the class and name, in either order.
 _NUMBERED = re.compile(r"(\d+)[\s,;:.)-]+\S.*|.*\S[\s,;:]+(\d+)")
-# Parts of an absolute path of another machine that are searched in the folder of the images.
-_MAX_PARTS = 20
 _QUOTED = re.compile(r"""(["']).*\1""")
 
 
@@ -178,8 +177,7 @@ class _ListReader:
 
     def _end_of(self, outside: str) -> str:
         """Longest end of an absolute path that is the path of an image; empty if there is none."""
-        parts = outside.split("/")
-        ends = ("/".join(parts[at:]) for at in range(max(1, len(parts) - _MAX_PARTS), len(parts)))
+        ends = path_ends(outside.removeprefix("/"))
         return next((end for end in ends if _is_file(self.images / end)), "")
 
 

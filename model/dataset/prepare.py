@@ -109,11 +109,11 @@ def _kinships(inspection: Inspection, group_pattern: str, group_of: Mapping[str,
         "identical": duplicates.equal_keys(inspection.content_hashes),
         "near": duplicates.near_duplicates(inspection.hashes, inspection.thumbnails),
     }
+    names = [sample.name for sample in inspection.samples]
     groups = []
     if group_pattern:
-        groups.append(group_keys(group_pattern, [sample.name for sample in inspection.samples]))
+        groups.append(group_keys(group_pattern, names))
     if group_of:
-        names = [sample.name for sample in inspection.samples]
         groups.append([("group", group_of[name]) if name in group_of else ("name", name) for name in names])
     if groups:
         kinships["group"] = _together(dict(enumerate(duplicates.equal_keys(keys) for keys in groups)))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from model.dataset.class_level import relevant_folders, without_containers
 from model.dataset.folder_names import CONTAINERS, says_unlabelled, split_names
 from model.dataset.folder_tree import Folder, combined
-from model.results import Split
+from model.results import SPLITS, Split
 
 # Images beside a folder that contains the dataset, such as a sample, are no classes if they are so few.
 _FEW_FRACTION = 0.1
@@ -67,7 +67,7 @@ def _splits_of_each(folder: Folder, inside: tuple[Folder, ...]) -> SplitFolders 
     if not all(splits_of.values()):
         return None
     folders: dict[Split, Folder] = {}
-    for split in ("train", "val", "test"):
+    for split in SPLITS:
         members = []
         for child in inside:
             members += [

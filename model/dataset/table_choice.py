@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from model.dataset.image_index import ImageIndex
+from model.dataset.table_columns import are_one_to_one
 from model.dataset.table_rows import Source, TableRows
 from model.dataset.table_splits import splits_of_folders, with_splits
 from model.errors import DatasetError
@@ -115,8 +116,3 @@ def _is_part(rows: TableRows, whole: TableRows) -> bool:
     return rows.label_of.keys() <= whole.label_of.keys() and are_one_to_one(
         {(rows.label(image), whole.label(image)) for image in rows.label_of}
     )
-
-
-def are_one_to_one(pairs: set[tuple[str, str]]) -> bool:
-    """Whether pairs of labels are the same classes under two names."""
-    return len(pairs) == len({one for one, _ in pairs}) == len({other for _, other in pairs})

@@ -85,6 +85,11 @@ def find_columns(table: TableFile, index: ImageIndex, search: Search, options: L
     return found.columns()
 
 
+def are_one_to_one(pairs: set[tuple[str, str]]) -> bool:
+    """Whether pairs of labels are the same classes under two names."""
+    return len(pairs) == len({one for one, _ in pairs}) == len({other for _, other in pairs})
+
+
 class _Finder:
     """Search for the columns of one table in a sample of its rows."""
 
@@ -149,11 +154,7 @@ class _Finder:
 
     def _label(self, taken: Sequence[int]) -> tuple[int | None, tuple[int, ...]]:
         for names in LABEL_NAMES:
-            named = [
-                at
-                for at, name in enumerate(self.normal)
-                if name in names and at not in taken and self._may_be_label(at)
-            ]
+            named = [at for at in self._columns_named(names) if at not in taken]
             if named:
                 return self._readable_column(self._same_meaning(named, taken)), ()
         one_hot = self._one_hot(taken)
@@ -191,8 +192,7 @@ class _Finder:
         return min(columns, key=lambda at: all(cell.isdigit() for cell in self.cells[at]))
 
     def _one_to_one(self, first: int, second: int) -> bool:
-        pairs = set(zip(self.cells[first], self.cells[second], strict=True))
-        return len(pairs) == len({one for one, _ in pairs}) == len({other for _, other in pairs})
+        return are_one_to_one(set(zip(self.cells[first], self.cells[second], strict=True)))
 
     def _one_hot(self, taken: Sequence[int]) -> tuple[int, ...]:
         """Columns of 0 and 1 of which nearly every row has a single 1."""

@@ -7,7 +7,8 @@ from typing import NoReturn
 
 from model.dataset.folder_names import describes_no_class, kind_of_names
 from model.dataset.listing import Listing, is_listable
-from model.dataset.table_choice import ChosenTables, are_one_to_one, choose_tables, name_of
+from model.dataset.table_choice import ChosenTables, choose_tables, name_of
+from model.dataset.table_columns import are_one_to_one
 from model.dataset.table_finding import DatasetFiles, FoundTables
 from model.dataset.table_rows import TableRows
 from model.errors import DatasetError
