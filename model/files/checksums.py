@@ -1,7 +1,11 @@
 """Checksums of files."""
 
+import contextlib
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
+
+from model import durable
 
 _BLOCK = 1 << 20
 _DIGEST_BYTES = 32
@@ -19,6 +23,23 @@ def file_checksum(path: Path, algorithm: str) -> str:
         while block := stream.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def replaced_checksum_file(path: Path, content: bytes) -> Iterator[None]:
+    """Replace a checksum file, while the file that it is of is replaced in the block.
+
+    In the block it lists the previous checksum and the new one, so that the other file matches a line of it at every
+    moment, also after a kill. If the block fails, the previous checksum file is restored.
+    """
+    previous = path.read_bytes() if path.is_file() else None
+    durable.write_bytes(path, (previous or b"") + content)
+    try:
+        yield
+    except BaseException:
+        path.unlink(missing_ok=True) if previous is None else durable.write_bytes(path, previous)
+        raise
+    durable.write_bytes(path, content)
 
 
 def with_checksum(content: bytes) -> bytes:

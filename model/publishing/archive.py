@@ -8,6 +8,7 @@ https://reproducible-builds.org/docs/archives/. Another version of liblzma may c
 bytes.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import io
@@ -20,6 +21,7 @@ from typing import IO
 from model import durable
 from model.bundle import Bundle, FileRecord, file_record
 from model.bundle_files import MANIFEST, MODEL_CARD
+from model.files.checksums import replaced_checksum_file
 from model.publishing.card import model_card
 
 SUFFIX = ".tar.xz"
@@ -58,20 +60,14 @@ def write_archive(bundle: Bundle, path: Path) -> Archive:
     content = _content(bundle)
     checksum = path.with_name(path.name + CHECKSUM_SUFFIX)
     durable.remove_leftovers(path)
-    previous = checksum.read_bytes() if checksum.is_file() else None
     record: list[FileRecord] = []
+    with contextlib.ExitStack() as replacing:
 
-    def list_both(packed: Path) -> None:
-        # The archive matches a line of its checksum file at every moment.
-        record.append(file_record(packed))
-        durable.write_bytes(checksum, (previous or b"") + _checksum_line(record[0], path))
+        def list_both(packed: Path) -> None:
+            record.append(file_record(packed))
+            replacing.enter_context(replaced_checksum_file(checksum, _checksum_line(record[0].sha256, path)))
 
-    try:
         durable.replace_file(path, lambda stream: _pack(content, bundle.name, stream), list_both)
-    except BaseException:
-        checksum.unlink(missing_ok=True) if previous is None else durable.write_bytes(checksum, previous)
-        raise
-    durable.write_bytes(checksum, _checksum_line(record[0], path))
     return Archive(path, record[0].sha256, record[0].size, tuple(content))
 
 
@@ -81,13 +77,13 @@ def rename_archive(archive: Archive, name: str) -> Archive:
     checksum = archive.path.with_name(archive.path.name + CHECKSUM_SUFFIX)
     checksum.unlink(missing_ok=True)
     os.replace(archive.path, path)
-    line = _checksum_line(FileRecord(archive.sha256, archive.size), path)
+    line = _checksum_line(archive.sha256, path)
     durable.write_bytes(path.with_name(name + CHECKSUM_SUFFIX), line)
     return dataclasses.replace(archive, path=path)
 
 
-def _checksum_line(record: FileRecord, path: Path) -> bytes:
-    return f"{record.sha256}  {path.name}\n".encode()
+def _checksum_line(sha256: str, path: Path) -> bytes:
+    return f"{sha256}  {path.name}\n".encode()
 
 
 def _content(bundle: Bundle) -> dict[str, Path | bytes]:

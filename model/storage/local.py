@@ -7,7 +7,7 @@ from pathlib import Path
 from model import durable
 from model.errors import StorageDamagedError, StorageFullError, StorageNotFoundError
 from model.files.browsing import files_below
-from model.files.checksums import file_sha256
+from model.files.checksums import file_sha256, replaced_checksum_file
 from model.home import nearest_existing
 from model.results import Progress, no_progress
 from model.storage.interface import DOWNLOAD, UPLOAD, Entry
@@ -60,17 +60,10 @@ class Local:
         if checksum is None:
             _copy(source, target, UPLOAD, progress)
             return
-        local_checksum = target.with_name(checksum.name)
-        previous, new = local_checksum.read_bytes() if local_checksum.is_file() else None, checksum.read_bytes()
         target.parent.mkdir(parents=True, exist_ok=True)
-        # It lists both until the file is replaced, as `model.storage.uploading` does it.
-        durable.write_bytes(local_checksum, (previous or b"") + new)
-        try:
+        # As `model.storage.uploading` does it on a remote.
+        with replaced_checksum_file(target.with_name(checksum.name), checksum.read_bytes()):
             _copy(source, target, UPLOAD, progress)
-        except BaseException:
-            local_checksum.unlink() if previous is None else durable.write_bytes(local_checksum, previous)
-            raise
-        durable.write_bytes(local_checksum, new)
 
     def beginning(self, name: str, count: int) -> bytes:
         """The first bytes of a file, at most `count`."""
