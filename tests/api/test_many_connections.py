@@ -17,7 +17,7 @@ from tests.support.deepaas_server import Server, running_server
 from tests.support.photos import photo
 from tests.support.ports import free_port
 from tests.support.small_model import write_small_model
-from tests.support.waiting import wait_until
+from tests.support.waiting import answers, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -78,13 +78,8 @@ def test_an_honest_visitor_of_the_page_is_answered_soon(server: Server, tmp_path
     command = [*FEW_FILES, *COMMAND, "page", "--port", str(port), "--api", server.root]
     process = subprocess.Popen(command, cwd=tmp_path, env=environment_of_tests(tmp_path) | {"HOME": os.environ["HOME"]})
 
-    def answers() -> bool:
-        with contextlib.suppress(requests.ConnectionError):
-            return requests.get(url, timeout=5).ok
-        return False
-
     try:
-        wait_until(answers, seconds=30)
+        wait_until(lambda: answers(url), seconds=30)
         for sent in HALVES.values():
             with _halves(port, sent):
                 assert _longest_wait(lambda: requests.get(f"{url}api/model", timeout=10)) < 2

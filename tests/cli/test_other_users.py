@@ -14,7 +14,7 @@ from tests.support.photos import photo, write_photos
 from tests.support.ports import free_port
 from tests.support.small_model import NAME, write_model
 from tests.support.users import ANY_USER, bare_environment, command_of, give, make_reachable, missing_requirements
-from tests.support.waiting import wait_until
+from tests.support.waiting import answers, wait_until
 
 pytestmark = pytest.mark.skipif(bool(missing_requirements()), reason=missing_requirements())
 
@@ -57,14 +57,8 @@ def run(
 def started(home: Path, url: str, *arguments: str) -> Iterator[None]:
     """A server in the background, once it answers."""
     process = subprocess.Popen(command_of(ANY_USER, *arguments), cwd=home, env=environment(home))
-
-    def answers() -> bool:
-        with contextlib.suppress(requests.ConnectionError):
-            return requests.get(url, timeout=10).ok
-        return False
-
     try:
-        wait_until(answers, seconds=120)
+        wait_until(lambda: answers(url), seconds=120)
         yield
     finally:
         process.terminate()

@@ -14,7 +14,7 @@ import requests
 from model.synthesis.composition import write_demo_dataset
 from tests.support.ports import free_port
 from tests.support.processes import program, stop_with_children
-from tests.support.waiting import wait_until
+from tests.support.waiting import answers, wait_until
 
 REAL_DATASET = Path(__file__).resolve().parents[3] / "shared" / "datasets" / "phytoplankton-mini"
 
@@ -117,6 +117,4 @@ def running_server(home: Path, base_path: str = "", prefix: Sequence[str] = (), 
 
 def _answers(server: Server, process: "subprocess.Popen[bytes]", log: Path) -> bool:
     assert process.poll() is None, log.read_text()
-    with contextlib.suppress(requests.ConnectionError):
-        return requests.get(f"{server.url}/", timeout=5).ok
-    return False
+    return answers(f"{server.url}/")

@@ -8,11 +8,9 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-import requests
-
 from tests.support.command import COMMAND, environment_of_tests
 from tests.support.ports import free_port
-from tests.support.waiting import wait_until
+from tests.support.waiting import answers, wait_until
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,14 +59,8 @@ def running_page(api: str, cwd: Path) -> Iterator[str]:
     arguments = ("page", "--port", str(port), "--api", api)
     process = subprocess.Popen([*COMMAND, *arguments], cwd=cwd, env=environment_of_tests(cwd))
     try:
-        wait_until(lambda: _answers(url), seconds=30)
+        wait_until(lambda: answers(url), seconds=30)
         yield url
     finally:
         process.terminate()
         process.wait(10)
-
-
-def _answers(url: str) -> bool:
-    with contextlib.suppress(requests.ConnectionError):
-        return requests.get(url, timeout=5).ok
-    return False

@@ -1,9 +1,12 @@
 """Waiting for a condition that no event announces."""
 
+import contextlib
 import time
 from collections.abc import Callable
 from subprocess import Popen
 from typing import Any
+
+import requests
 
 
 def wait_until(condition: Callable[[], Any], seconds: float, process: "Popen[Any] | None" = None) -> Any:
@@ -25,3 +28,10 @@ def wait_until(condition: Callable[[], Any], seconds: float, process: "Popen[Any
         assert process is None or process.poll() is None, f"the process has ended with status {process.returncode}"
         time.sleep(0.02)
     raise AssertionError(f"waited {seconds} s in vain")
+
+
+def answers(url: str) -> bool:
+    """Whether a server answers a GET of this URL with success."""
+    with contextlib.suppress(requests.ConnectionError):
+        return requests.get(url, timeout=10).ok
+    return False
