@@ -47,7 +47,8 @@ class RegisteredModel:
         stamp: stamp of the manifest when it was read.
         time: when it was trained or imported here, see `model.creation.order_time`.
         files: the files that the manifest lists, relative to the directory.
-        summary: the description of the model in the metadata of the service.
+        summary: the description of the model in the metadata of the service: name, created, number of classes, accuracy
+            and macro_f1 with their split; or the problem of a damaged model.
         version: `model.bundle.version_of` the manifest; empty if the manifest cannot be read.
     """
 
@@ -132,11 +133,6 @@ class Registry:
             )
         self._known[directory] = self._registered(directory, stamp)
         return self._known[directory]
-
-    def summaries(self, workspace: Workspace) -> list[dict[str, Any]]:
-        """Summaries of the models, newest first: name, created, number of classes, accuracy and macro_f1 with their
-        split; or the problem of a damaged model."""
-        return [dict(model.summary) for model in reversed(self.models(workspace))]
 
     def latest(self, workspace: Workspace) -> Latest[Bundle]:
         """The first candidate for `latest` whose files exist with the recorded sizes."""

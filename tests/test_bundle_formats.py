@@ -52,7 +52,7 @@ def test_a_model_of_a_newer_format_version_is_listed_with_its_problem(tmp_path: 
     for name in (f"format_{FORMAT_VERSION}", "format_1"):
         shutil.copytree(FORMATS / name, workspace.models / name)
     edit_manifest(workspace.models / f"format_{FORMAT_VERSION}", format_version=FORMAT_VERSION + 1)
-    listed = {summary["name"]: summary for summary in Registry().summaries(workspace)}
+    listed = {model.name: model.summary for model in Registry().models(workspace)}
     newer = listed[f"format_{FORMAT_VERSION}"]
     assert "install that version" in newer["problem"] and "accuracy" not in newer
     assert listed["format_1"]["accuracy"] == 0.9 and "problem" not in listed["format_1"]

@@ -86,7 +86,7 @@ FILES: dict[str, Callable[[Path], object]] = {
 
 
 def assert_one_line(workspace: Workspace) -> None:
-    summaries = {summary["name"]: summary for summary in Registry().summaries(workspace)}
+    summaries = {model.name: model.summary for model in Registry().models(workspace)}
     assert "problem" not in summaries["whole"] and len(summaries["odd"]["problem"]) < 3000
     json.dumps(summaries, allow_nan=False).encode()
     assert Registry().latest(workspace).name == "whole"

@@ -57,16 +57,16 @@ def test_latest_without_an_intact_model_reports_the_damaged_ones(workspace: Work
         find_bundle(workspace)
 
 
-def test_summaries_describe_the_models_newest_first(workspace: Workspace, add_model: AddModel) -> None:
+def test_summaries_describe_the_models_oldest_first(workspace: Workspace, add_model: AddModel) -> None:
     registry = Registry()
-    assert (registry.summaries(workspace), registry.latest(workspace).name) == ([], None)
+    assert (registry.models(workspace), registry.latest(workspace).name) == ([], None)
     add_model("a", OLD)
     add_model("b", NEW, metrics={"val": {"accuracy": float("nan")}, "test": {}})
     add_model("damaged")
     (workspace.models / "damaged" / MANIFEST).write_text("{}")
     (workspace.models / "not-a-model").mkdir()
-    names = {summary["name"]: summary for summary in registry.summaries(workspace)}
-    assert list(names) == ["b", "a", "damaged"]
+    names = {model.name: model.summary for model in registry.models(workspace)}
+    assert list(names) == ["damaged", "a", "b"]
     measured = {"accuracy": 0.9, "macro_f1": None, "measured_by": "test"}
     measured |= dict.fromkeys(("accuracy_interval", "images", "macro_f1_interval"))
     assert names["a"] == {"name": "a", "created": OLD, "classes": 3} | measured
@@ -80,9 +80,9 @@ def test_manifests_are_read_once(workspace: Workspace, add_model: AddModel, monk
     registry = Registry()
     for number in range(100):
         add_model(f"m{number}")
-    registry.summaries(workspace)
+    registry.models(workspace)
     start = time.perf_counter()
-    assert len(registry.summaries(workspace)) == 100
+    assert len(registry.models(workspace)) == 100
     assert time.perf_counter() - start < 0.02
     reads: list[object] = []
     monkeypatch.setattr("model.registry._read", lambda directory, stamp: reads.append(directory))

@@ -179,3 +179,9 @@ def test_addresses_below_the_prefix_of_a_proxy(workspace: Workspace, monkeypatch
     assert service_address.report_url("pets") == f"https://example.org/photos{REPORTS}/pets"
     monkeypatch.setenv("TOPGRAFT_SERVICE_URL", "")
     assert api.get_metadata()["models"][0]["report"] == f"{REPORTS}/pets"
+
+
+def test_metadata_lists_the_newest_model_first(workspace: Workspace) -> None:
+    for name, month in (("newest", 3), ("oldest", 1), ("second", 2)):
+        write_small_model(workspace.models / name, created=f"2026-0{month}-01T00:00:00Z")
+    assert [model["name"] for model in api.get_metadata()["models"]] == ["newest", "second", "oldest"]
