@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
-from api.cancellation import Handler
 from api.errors import BadRequest
 from api.schemas import predict_fields, train_fields
 from model.received import quoted, similar

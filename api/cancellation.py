@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from api.errors import Unavailable
 from model.errors import TrainingStoppedError
@@ -17,8 +18,6 @@ log = logging.getLogger(__name__)
 _SECONDS_BETWEEN_CHECKS = 1.0
 # nginx logs this status for a client that disconnected; no client receives it.
 _CLIENT_CLOSED_REQUEST = 499
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @web.middleware

@@ -11,9 +11,10 @@ import traceback
 from collections.abc import Iterator
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from api.arguments import check_arguments
-from api.cancellation import Handler, cancel_if_disconnected, is_prediction
+from api.cancellation import cancel_if_disconnected, is_prediction
 from api.data_uri import MAX_CHARACTERS
 from api.errors import ApiError, BadRequest, TooLarge
 from api.forms import read_form

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
-from api.cancellation import Handler, is_prediction
+from api.cancellation import is_prediction
 from api.errors import NotAcceptable
 from api.responses import ACCEPTED_TYPES, ANNOUNCED_AS
 from model.received import quoted

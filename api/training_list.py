@@ -3,8 +3,8 @@
 from typing import Any
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
-from api.cancellation import Handler
 from api.errors import TryAgain
 from model.errors import TrainingError
 from model.received import MAX_QUOTED, quoted

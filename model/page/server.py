@@ -1,10 +1,11 @@
 """The web server of the page: static files, and two requests that are forwarded to the DEEPaaS service."""
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from importlib import resources
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from model.errors import ConfigError
 from model.page.service import ANSWER_TYPES, Answer, Service, connected, failure
@@ -49,8 +50,6 @@ HEADERS = {
 }
 
 SERVICE = web.AppKey("service", Service)
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def run(api: str, host: str, port: int, when_ready: Callable[[], None]) -> None:

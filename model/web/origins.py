@@ -9,19 +9,17 @@ import functools
 import ipaddress
 import re
 import socket
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Collection
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
-from aiohttp.typedefs import Middleware
+from aiohttp.typedefs import Handler, Middleware
 
 from model import environment
 from model.addresses import is_ip_address
 from model.environment_variable import HostPattern
 from model.received import quoted
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 _SITE = re.compile(r"(?P<name>\[[0-9a-f:.]+(%[\w.-]+)?\]|[a-z0-9._-]+)(:(?P<port>[0-9]{1,5}))?")
 _ORIGIN = re.compile(r"https?://(?P<site>.+)")
