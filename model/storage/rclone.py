@@ -6,7 +6,7 @@ import functools
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,7 +27,7 @@ from model.storage.in_place import replaces_in_place
 from model.storage.interface import DOWNLOAD, UPLOAD, Entry
 from model.storage.listing import entry_of
 from model.storage.places import Place
-from model.storage.rclone_process import run_rclone
+from model.storage.rclone_process import run_rclone, run_with_retries
 from model.storage.uploading import rename, upload_file
 
 TRANSFERS = 8
@@ -52,7 +52,7 @@ class Rclone:
         """The file or folder of that name; None if there is none."""
         place = self._root / name
         try:
-            content = self._run(f"query {place}", ["lsjson", "--stat", "--hash", str(place)])
+            content = run_with_retries(f"query {place}", ["lsjson", "--stat", "--hash", str(place)])
         except StorageNotFoundError:
             return None
         entry = entry_of(json.loads(content), "")
@@ -66,7 +66,7 @@ class Rclone:
         """All files below a folder."""
         place = self._root / name
         arguments = ["lsjson", "--recursive", "--files-only", "--no-mimetype", "--fast-list", str(place)]
-        content = self._run(f"list {place}", arguments)
+        content = run_with_retries(f"list {place}", arguments)
         return sorted((entry_of(row, row["Path"]) for row in json.loads(content)), key=lambda file: file.name)
 
     def space(self) -> int | None:
@@ -100,7 +100,7 @@ class Rclone:
     def beginning(self, name: str, count: int) -> bytes:
         """The first bytes of a file, at most `count`."""
         place = self._root / name
-        return self._run(f"read {place}", ["cat", "--count", str(count), str(place)])
+        return run_with_retries(f"read {place}", ["cat", "--count", str(count), str(place)])
 
     def require_space(self, size: int) -> None:
         """Check that the server answers this user, and has space for so many bytes if it reports that."""
@@ -126,17 +126,14 @@ class Rclone:
                 self.push(content, new_name)
             self.remove(name)
             return
-        self._run(f"make the folder {new_place.parent}", ["mkdir", str(new_place.parent)])
+        run_with_retries(f"make the folder {new_place.parent}", ["mkdir", str(new_place.parent)])
         rename(place, new_place, self._settings)
 
     def remove(self, name: str) -> None:
         """Delete a file if it exists."""
         place = self._root / name
         with contextlib.suppress(StorageNotFoundError):
-            self._run(f"delete {place}", ["deletefile", str(place)])
-
-    def _run(self, action: str, arguments: Sequence[str], **streams: Any) -> bytes:
-        return with_retries(lambda: run_rclone(action, arguments, **streams))
+            run_with_retries(f"delete {place}", ["deletefile", str(place)])
 
     def _known(self, name: str) -> Entry:
         entry = self.entry(name)
@@ -148,14 +145,14 @@ class Rclone:
         """Whether a folder exists; in object storage only one with files does, but rclone reports any name."""
         if self._settings.get("type") not in _WITHOUT_FOLDERS or not place.path:
             return True
-        return bool(json.loads(self._run(f"list {place}", ["lsjson", "--no-mimetype", str(place)])))
+        return bool(json.loads(run_with_retries(f"list {place}", ["lsjson", "--no-mimetype", str(place)])))
 
     def _copy_folder(self, source: str, target: str, action: str, phase: str, progress: Progress) -> None:
         """Run `rclone copy`: files of the same size and time are skipped, the others are replaced atomically."""
         arguments = ["copy", "--transfers", str(TRANSFERS), "--checkers", str(TRANSFERS), "--fast-list", source, target]
         if phase == UPLOAD:
             arguments.append("--copy-links")
-        self._run(action, arguments, report=_statistics_reporter(phase, progress))
+        run_with_retries(action, arguments, report=_statistics_reporter(phase, progress))
 
     def _fetch_file(self, place: Place, entry: Entry, destination: Path, progress: Progress) -> None:
         part = destination.with_name(f".{destination.name}.{_identity(place, entry)}.fetching")

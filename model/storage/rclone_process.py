@@ -16,7 +16,7 @@ from typing import Any
 from model.environment import STORAGE_SECONDS
 from model.errors import StorageUnreachableError
 from model.processes import describe_exit, start_child
-from model.storage.failures import failure, is_about_failure
+from model.storage.failures import failure, is_about_failure, with_retries
 from model.storage.settings import rclone_program
 
 _BLOCK = 1 << 20
@@ -56,6 +56,11 @@ def run_rclone(action: str, arguments: Sequence[str], take: Take | None = None, 
             killed = [f"rclone {describe_exit(child.returncode)}"] if child.returncode < 0 else []
             raise failure(action, [*messages, *killed], [*handled, *log.names])
     return b"".join(collected)
+
+
+def run_with_retries(action: str, arguments: Sequence[str], report: Report | None = None) -> bytes:
+    """Run rclone as `run_rclone`, again while the storage is busy or silent; see `with_retries`."""
+    return with_retries(lambda: run_rclone(action, arguments, report=report))
 
 
 class _Log:

@@ -21,7 +21,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from model.errors import (
     StorageBusyError,
@@ -40,7 +40,7 @@ from model.storage.in_place import InPlaceUpload, replaces_in_place
 from model.storage.interface import UPLOAD, VERIFY
 from model.storage.listing import entry_of
 from model.storage.places import Place
-from model.storage.rclone_process import run_rclone
+from model.storage.rclone_process import run_rclone, run_with_retries
 from model.storage.settings import account_of
 from model.workspace import cache_directory
 
@@ -145,7 +145,7 @@ class _Upload:
         action = f"upload {self.source} to {self.place}"
         account = account_of(self.place.remote, self.settings)
         if not with_retries(lambda: webdav.exists(account, self.place.parent.path, action)):
-            _run(f"make the folder {self.place.parent}", ["mkdir", str(self.place.parent)])
+            run_with_retries(f"make the folder {self.place.parent}", ["mkdir", str(self.place.parent)])
         return InPlaceUpload(account, self.settings, self.place.path, action)
 
     @contextlib.contextmanager
@@ -177,7 +177,7 @@ class _Upload:
             if previous is not None:
                 self.write_checksum(previous)
             else:
-                _run(f"delete {self.checksum_place}", ["deletefile", str(self.checksum_place)])
+                run_with_retries(f"delete {self.checksum_place}", ["deletefile", str(self.checksum_place)])
         except StorageError as error:
             log.error("%s could not be restored: %s Upload again.", self.checksum_place, error.message)
 
@@ -188,7 +188,7 @@ class _Upload:
             account = account_of(self.place.remote, self.settings)
             return with_retries(lambda: webdav.read(account, self.checksum_place.path, action))
         try:
-            return _run(action, ["cat", str(self.checksum_place)])
+            return run_with_retries(action, ["cat", str(self.checksum_place)])
         except StorageNotFoundError:
             return None
 
@@ -204,7 +204,7 @@ class _Upload:
         with scratch_folder("checksum") as directory:
             local = directory / self.checksum_place.name
             local.write_bytes(content)
-            _run(action, ["copyto", "--ignore-times", str(local), str(self.checksum_place)])
+            run_with_retries(action, ["copyto", "--ignore-times", str(local), str(self.checksum_place)])
 
     def compare(self) -> None:
         """Step 5. If the server cannot be read now, the upload is complete by its answers, and a warning says so."""
@@ -232,7 +232,7 @@ class _TemporaryFile:
     def stage(self, source: Path, report: Callable[[int], object]) -> None:
         arguments = ["copyto", "--no-check-dest", str(source.absolute()), str(self._temporary)]
         action = f"upload {source} to {self._place.parent}"
-        _run(action, arguments, report=lambda statistics: report(statistics.get("bytes", 0)))
+        run_with_retries(action, arguments, report=lambda statistics: report(statistics.get("bytes", 0)))
         compare(source, self._temporary, self._progress)
 
     def commit(self) -> None:
@@ -249,7 +249,7 @@ def rename(place: Place, new_place: Place, settings: Mapping[str, str]) -> None:
         account = account_of(place.remote, settings)
         with_retries(lambda: webdav.move_over(account, place.path, new_place.path, action))
     else:
-        _run(action, ["moveto", "--ignore-times", str(place), str(new_place)])
+        run_with_retries(action, ["moveto", "--ignore-times", str(place), str(new_place)])
 
 
 def compare(source: Path, uploaded: Place, progress: Progress) -> None:
@@ -287,10 +287,6 @@ def _remove(place: Place) -> None:
         return
     except StorageError as error:
         log.info("%s could not be removed: %s", place, error.message)
-
-
-def _run(action: str, arguments: list[str], **streams: Any) -> bytes:
-    return with_retries(lambda: run_rclone(action, arguments, **streams))
 
 
 def _remove_killed_upload(place: Place, note: Path | None) -> None:
