@@ -3,7 +3,6 @@
 import io
 import shutil
 import tarfile
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from model.registry import model_names
 from model.runs.import_run import import_model
 from model.workspace import Workspace
 from tests.support.http_server import Answer, serving
+from tests.support.photos import zip_of
 from tests.support.storage_servers import use, webdav_server
 
 
@@ -64,30 +64,22 @@ def test_an_invalid_name_is_refused_before_the_download(other_workspace: Workspa
     assert server.seen == []
 
 
-def zipped(files: dict[str, bytes]) -> bytes:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as packed:
-        for name, content in files.items():
-            packed.writestr(name, content)
-    return stream.getvalue()
-
-
 def test_the_link_of_a_folder_with_one_archive_is_imported(archive: Path, other_workspace: Workspace) -> None:
     checksum = archive.with_name(f"{archive.name}.sha256").read_bytes()
-    content = zipped({"models/renamed.tar.xz": archive.read_bytes(), "models/renamed.tar.xz.sha256": checksum})
+    content = zip_of(**{"models/renamed.tar.xz": archive.read_bytes(), "models/renamed.tar.xz.sha256": checksum})
     with serving({"/index.php/s/AbC/download": Answer(200, content)}) as server:
         import_model(f"{server.address}/index.php/s/AbC", other_workspace)
     assert model_names(other_workspace) == ["colours"]
 
 
 def test_the_checksum_in_a_shared_folder_is_checked(archive: Path, other_workspace: Workspace) -> None:
-    content = zipped({"m/a.tar.xz": archive.read_bytes(), "m/a.tar.xz.sha256": b"0" * 64 + b"  a.tar.xz\n"})
+    content = zip_of(**{"m/a.tar.xz": archive.read_bytes(), "m/a.tar.xz.sha256": b"0" * 64 + b"  a.tar.xz\n"})
     with serving({"/s/AbC/download": Answer(200, content)}) as server, pytest.raises(ModelDamagedError, match="sha256"):
         import_model(f"{server.address}/s/AbC", other_workspace)
 
 
 def test_the_link_of_a_folder_with_several_archives_names_them(archive: Path, other_workspace: Workspace) -> None:
-    content = zipped({f"models/{name}.tar.xz": archive.read_bytes() for name in ("a", "b")})
+    content = zip_of(**{f"models/{name}.tar.xz": archive.read_bytes() for name in ("a", "b")})
     names = r"models/a\.tar\.xz, models/b\.tar\.xz"
     with serving({"/s/AbC/download": Answer(200, content)}) as server, pytest.raises(ModelError, match=names):
         import_model(f"{server.address}/s/AbC", other_workspace)
@@ -104,7 +96,7 @@ def tarred(mode: str) -> bytes:
 
 
 PACKERS: dict[str, Callable[[], bytes]] = {mode: lambda mode=mode: tarred(mode) for mode in ("", "gz", "bz2", "xz")}
-PACKERS["zip"] = lambda: zipped({"möwen/model.keras": b"x" * 300_000})
+PACKERS["zip"] = lambda: zip_of(**{"möwen/model.keras": b"x" * 300_000})
 
 
 @pytest.mark.parametrize("pack", PACKERS.values(), ids=PACKERS)

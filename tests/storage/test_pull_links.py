@@ -1,8 +1,6 @@
 """Pulling of datasets from public links."""
 
-import io
 import json
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -11,23 +9,16 @@ from model.cli import main
 from model.errors import FetchError
 from model.storage.pulling import pull
 from tests.support.http_server import Answer, serving
+from tests.support.photos import zip_of
 
 NAMED = {"Content-Disposition": "attachment; filename*=UTF-8''photos%20of%20m%C3%B6wen.zip", "ETag": '"1"'}
-
-
-def zipped(files: dict[str, bytes]) -> bytes:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as packed:
-        for name, content in files.items():
-            packed.writestr(name, content)
-    return stream.getvalue()
 
 
 def names_in(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
-PHOTOS = zipped({"cats/1.jpg": b"one", "dogs/2.jpg": b"two"})
+PHOTOS = zip_of(**{"cats/1.jpg": b"one", "dogs/2.jpg": b"two"})
 
 
 @pytest.mark.parametrize("link", ["/s/AbC", "/index.php/s/AbC", "/s/AbC/download"])
@@ -45,7 +36,7 @@ def test_another_version_behind_the_link_is_pulled(tmp_path: Path) -> None:
     answer = Answer(200, PHOTOS, headers=dict(NAMED))
     with serving({"/s/AbC/download": answer}) as server:
         pull(f"{server.address}/s/AbC", tmp_path / "photos")
-        answer.content, answer.headers["ETag"] = zipped({"cats/1.jpg": b"another"}), '"2"'
+        answer.content, answer.headers["ETag"] = zip_of(**{"cats/1.jpg": b"another"}), '"2"'
         pulled = pull(f"{server.address}/s/AbC", tmp_path / "photos")
     assert (pulled.way, pulled.only_here) == ("archive", 1)
     assert (tmp_path / "photos" / "cats" / "1.jpg").read_bytes() == b"another"
