@@ -50,7 +50,7 @@ BUNDLE_FILES = (
     BundleFile(RESULTS, re.escape(RESULTS), "text"),
     BundleFile(REPORT, re.escape(REPORT), "report"),
     BundleFile(MODEL_CARD, re.escape(MODEL_CARD), "text"),
-    BundleFile(f"{DATASET_FILES}/", rf"{DATASET_FILES}/\w+\.(txt|csv)", "text"),
+    BundleFile(f"{DATASET_FILES}/", rf"{DATASET_FILES}/\w+\.(txt|csv|sha256)", "text"),
     BundleFile(f"{PREDICTIONS}/", rf"{PREDICTIONS}/\w+\.csv", "text"),
     BundleFile(PROVENANCE, re.escape(PROVENANCE), "text"),
     BundleFile(TUNING, re.escape(TUNING), "text"),

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from model.dataset.training_data import TrainingData
 
 REJECTED = "rejected.csv"
+LEARNED_SPLITS: tuple[Split, ...] = ("train", "val")
+"""Splits that a training learns from: the weights from train, the epoch, the options and the thresholds from val."""
 
 Kinship = Literal["identical", "near", "group"]
 
@@ -226,13 +228,18 @@ class Verdict:
 
 
 def write_dataset_files(verdict: Verdict, directory: Path) -> None:
-    """Write the dataset as used: classes.txt, train.txt, val.txt, test.txt and rejected.csv.
+    """Write the dataset as used: classes.txt, train.txt, val.txt, test.txt, train.sha256, val.sha256 and rejected.csv.
 
-    `directory` is created if it does not exist; the paths in the lists are relative to `verdict.dataset.root`.
+    `directory` is created if it does not exist; the paths in the lists are relative to `verdict.dataset.root`. A line
+    of train.sha256 and val.sha256 has the checksum and the path of a photo, as `sha256sum` writes them: a comparison of
+    models leaves these photos out, whatever their path is then.
     """
     dataset = verdict.dataset
     splits = {split: ((sample.name, sample.label) for sample in dataset.split(split)) for split in SPLITS}
     write_lists(directory, dataset.classes, splits)
+    for split in LEARNED_SPLITS:
+        lines = (f"{verdict.content_hashes[sample.name]}  {sample.name}\n" for sample in dataset.split(split))
+        durable.write_text(directory / f"{split}.sha256", "".join(lines))
     durable.write_csv(directory / REJECTED, ("name", "reason"), [(item.name, item.reason) for item in verdict.rejected])
 
 

@@ -238,6 +238,19 @@ def test_files_written_are_a_dataset_again(class_folders: Path, prepare: Prepare
     assert again.fingerprint == verdict.fingerprint
 
 
+def test_checksums_of_the_photos_that_a_training_learns_from_are_written(
+    class_folders: Path, prepare: Prepare, tmp_path: Path
+) -> None:
+    verdict = prepare(class_folders)
+    write_dataset_files(verdict, tmp_path)
+    for split in ("train", "val"):
+        ran = subprocess.run(["sha256sum", "--check", tmp_path / f"{split}.sha256"], cwd=class_folders, check=False)
+        assert ran.returncode == 0
+        lines = (tmp_path / f"{split}.sha256").read_text().splitlines()
+        assert [line[66:] for line in lines] == [sample.name for sample in verdict.dataset.split(split)]
+    assert not (tmp_path / "test.sha256").exists()
+
+
 def test_verdict_is_json_and_survives_pickling(listed: Path, prepare: Prepare) -> None:
     verdict = prepare(listed)
     answer = verdict.to_json()

@@ -54,6 +54,8 @@ def test_a_training_produces_a_complete_model(trained):
         "dataset_files/val.txt",
         "dataset_files/test.txt",
         "dataset_files/rejected.csv",
+        "dataset_files/train.sha256",
+        "dataset_files/val.sha256",
     }
     assert expected <= set(bundle.manifest.files)
     assert any(name.startswith("logs/") for name in bundle.manifest.files)
