@@ -23,8 +23,8 @@ from api.public_addresses import find_addresses
 from api.temporary import FULL
 from model.addresses import redacted, without_credentials
 from model.errors import FetchError, FetchTooLargeError
-from model.files.browsing import printable
 from model.received import MAX_QUOTED, quoted
+from model.shown import printable
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MAX_URL = 8192

@@ -4,7 +4,6 @@ Responses other than JSON are streams in memory: `deepaas-cli` writes nothing el
 stream without a name in place instead of offering a download.
 """
 
-import csv
 import dataclasses
 import io
 import logging
@@ -15,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from api.errors import BadRequest, NotAnImage
 from model.config import PREDICT_DEFAULTS, PredictConfig
 from model.durable import to_json
-from model.files.browsing import printable
 from model.results import Prediction
+from model.shown import printable
+from model.tables import csv_text
 
 if TYPE_CHECKING:
     from model.serving.predictor import Predictor
@@ -85,12 +85,7 @@ def as_csv(answer: Answer) -> io.BytesIO:
     from model.serving.table import predictions_table
 
     header, rows = predictions_table(list(answer.predictions))
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    # An imported manifest can contain lone surrogates in class names.
-    return io.BytesIO(table.getvalue().encode(errors="backslashreplace"))
+    return io.BytesIO(csv_text(header, rows).encode())
 
 
 def as_picture(answer: Answer) -> io.BytesIO:

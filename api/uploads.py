@@ -14,8 +14,8 @@ from api.temporary import explain_temporary_errors
 from model import environment
 from model.files.archive_limits import ArchiveLimits
 from model.files.archives import count_zip_files, iter_zip_images
-from model.files.browsing import printable
 from model.results import Prediction
+from model.shown import printable
 
 # Limits of a zip archive; one image at a time is in memory.
 ZIP_LIMITS = ArchiveLimits(entries=10_000, total_bytes=4 * 1024**3, entry_bytes=128 * 1024**2)

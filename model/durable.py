@@ -1,8 +1,6 @@
 """Atomic writing of files: a reader sees the old content or the new one, never a part."""
 
 import contextlib
-import csv
-import io
 import json
 import math
 import os
@@ -13,6 +11,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from model.locks import is_unused, mark_used
+from model.shown import printable_json
+from model.tables import csv_text
 
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}")
 
@@ -99,17 +99,13 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def json_text(content: Any) -> str:
-    """Text written by `write_json`."""
-    return json.dumps(to_json(content), indent=2, ensure_ascii=False) + "\n"
+    """Text written by `write_json`: control and invisible characters are escaped, and other letters are not."""
+    return printable_json(json.dumps(to_json(content), indent=2, ensure_ascii=False)) + "\n"
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Replace `path` by a table with one header line."""
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    write_text(path, table.getvalue())
+    """Replace `path` by a table with one header line; `model.tables` reads it back."""
+    write_text(path, csv_text(header, rows))
 
 
 def to_json(value: Any) -> Any:

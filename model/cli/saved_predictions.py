@@ -18,6 +18,7 @@ from model import durable
 from model.errors import ConfigError
 from model.locks import lock
 from model.results import Prediction
+from model.shown import printable_json
 
 _SECONDS_BETWEEN_SYNCS = 5.0
 _UNGUARDED = "Do not write the same output from two commands at the same time."
@@ -152,4 +153,5 @@ def write_predictions(output: Path, predictions: SavedPredictions, head: dict[st
 
 
 def _line(prediction: Prediction) -> bytes:
-    return json.dumps(durable.to_json(prediction.to_json()), ensure_ascii=False).encode() + b"\n"
+    document = json.dumps(durable.to_json(prediction.to_json()), ensure_ascii=False)
+    return printable_json(document).encode() + b"\n"

@@ -12,8 +12,9 @@ from model.dataset.listing import EXPECTED, Listing, Problems, is_listable
 from model.dataset.split_folders import SplitFolders, find_split_folders
 from model.dataset.unread_folders import describe_unread_folders
 from model.errors import DatasetError
-from model.files.browsing import describe_content, name_some, printable
+from model.files.browsing import describe_content, name_some
 from model.results import SPLITS, Sample, Split
+from model.shown import printable
 
 _MASK = re.compile(r"(.+)[-_. ](?:mask|seg|segmentation|annotation|label|gt)(?:[-_. ]?\d+)?", re.IGNORECASE)
 

@@ -19,9 +19,9 @@ from model.dataset.similar_names import similar_classes
 from model.dataset.splits import split_samples
 from model.dataset.verdict import Kinship, Leakage, Rejected, Verdict, write_dataset_files
 from model.files.archives import is_archive, unpack_archive
-from model.files.browsing import printable
 from model.files.packing import verify_unpacked
 from model.results import SPLITS, Dataset, Progress, Sample, Split, no_progress
+from model.shown import printable
 
 __all__ = ["Leakage", "Rejected", "Verdict", "prepare_dataset", "write_dataset_files"]
 

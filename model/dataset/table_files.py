@@ -14,6 +14,7 @@ from typing import Any
 from model.dataset.text_files import detect_encoding, encoding_warnings, open_text
 from model.errors import DatasetError
 from model.files.browsing import name_some
+from model.tables import has_our_header, original_text
 
 WORKBOOKS = (".xlsx", ".xlsm")
 TEXT_TABLES = (".csv", ".tsv", ".tab", ".psv", ".txt")
@@ -30,7 +31,7 @@ _MAX_TITLES = 10
 _NAMED_DELIMITER = re.compile(r'\s*"?sep=([;,|\t])"?[ ]*(?=[\r\n])', re.IGNORECASE)
 
 Row = tuple[int, list[str]]
-"""Line number, from 1, and cells without surrounding blanks."""
+"""Line number, from 1, and cells: without surrounding blanks, or exact in tables that Topgraft has written."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +43,7 @@ class TableFile:
         encoding, delimiter: of a text file; empty for a workbook.
         start: number of lines, or rows of a workbook, before the header: a title, comments, or the delimiter.
         warnings: sentences about how the file was read.
+        is_ours: whether Topgraft has written it: its cells are those of `model.tables`.
     """
 
     path: Path
@@ -49,6 +51,7 @@ class TableFile:
     delimiter: str = ""
     start: int = 0
     warnings: tuple[str, ...] = ()
+    is_ours: bool = False
 
     def rows(self) -> Iterator[Row]:
         """Rows that are not blank.
@@ -58,13 +61,13 @@ class TableFile:
         """
         rows = self._text_rows() if self.delimiter else self._workbook_rows()
         for line, cells in rows:
-            stripped = [cell.strip() for cell in cells]
-            if any(stripped) and line > self.start:
-                yield line, stripped
+            read = [original_text(cell) if self.is_ours else cell.strip() for cell in cells]
+            if any(read) and line > self.start:
+                yield line, read
 
     def _text_rows(self) -> Iterator[Row]:
         with open_text(self.path, self.encoding, newline="") as stream:
-            yield from _parsed(self.path, stream, self.delimiter)
+            yield from _parsed(self.path, stream, self.delimiter, skip_blanks=not self.is_ours)
 
     def _workbook_rows(self) -> Iterator[Row]:
         book = _open_workbook(self.path)
@@ -96,7 +99,8 @@ def open_table(path: Path) -> TableFile:
     rows = _first_rows(path, sample, delimiter)
     start = lines_before_header(rows)
     unread = [f"{path}: the lines before the header were not read: {name_some(_texts(rows, start))}"] if start else []
-    return TableFile(path, encoding, delimiter, start, (*encoding_warnings(path, encoding), *unread))
+    is_ours = not start and bool(rows) and has_our_header(rows[0][1])
+    return TableFile(path, encoding, delimiter, start, (*encoding_warnings(path, encoding), *unread), is_ours)
 
 
 def _find_delimiter(path: Path, sample: str) -> str:
@@ -150,8 +154,8 @@ def _texts(rows: Sequence[Row], start: int) -> list[str]:
     return [cells[0][:80] for line, cells in rows if line <= start]
 
 
-def _parsed(path: Path, lines: Iterable[str], delimiter: str) -> Iterator[Row]:
-    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
+def _parsed(path: Path, lines: Iterable[str], delimiter: str, skip_blanks: bool = True) -> Iterator[Row]:
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=skip_blanks)
     while True:
         line = reader.line_num + 1
         try:

@@ -11,8 +11,9 @@ from model.dataset.image_index import ImageIndex, Search
 from model.dataset.listing import Problems
 from model.dataset.table_columns import Columns
 from model.dataset.table_files import TableFile
-from model.files.browsing import name_some, printable
+from model.files.browsing import name_some
 from model.results import Split
+from model.shown import printable
 
 _SHOWN = 3
 # Between the labels of an image with several.

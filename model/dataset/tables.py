@@ -12,8 +12,9 @@ from model.dataset.table_columns import are_one_to_one
 from model.dataset.table_finding import DatasetFiles, FoundTables
 from model.dataset.table_rows import TableRows
 from model.errors import DatasetError
-from model.files.browsing import name_some, printable
+from model.files.browsing import name_some
 from model.results import SPLITS, Sample, Split
+from model.shown import printable
 
 NO_TABLE = "none"
 """Value of the option `table` for the folders, whatever tables there are."""

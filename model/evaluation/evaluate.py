@@ -18,8 +18,8 @@ from model.evaluation.marks import count_marks, judge_all
 from model.evaluation.metrics import evaluate_predictions
 from model.results import Progress, Sample, labels_of, no_progress
 from model.serving.predictor import load_predictor
+from model.tables import EVALUATION_COLUMNS
 
-PREDICTIONS_HEADER = ("image", "true", "predicted", "probability", "correct")
 BATCH_SIZE = 32
 
 
@@ -134,7 +134,7 @@ def write_predictions(path: Path, evaluation: Evaluation) -> None:
         )
         for row, (sample, label) in enumerate(zip(evaluation.samples, predicted.tolist(), strict=True))
     )
-    durable.write_csv(path, PREDICTIONS_HEADER, rows)
+    durable.write_csv(path, EVALUATION_COLUMNS, rows)
 
 
 def _reject(sample: Sample, error: ImageError) -> Rejected:

@@ -2,14 +2,11 @@
 
 import contextlib
 import os
-import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from model.scratch import scratch_folder
-
-# Controls of the writing direction make a name look like another one.
-_DIRECTION_CONTROLS = frozenset(("LRE", "RLE", "PDF", "LRO", "RLO", "LRI", "RLI", "FSI", "PDI"))
+from model.shown import printable
 
 # Files and folders that systems add on their own, besides those whose names begin with a dot. Thumbnails and deleted
 # photos in them are images by their content.
@@ -104,17 +101,3 @@ def name_some(names: Sequence[str], limit: int = 8) -> str:
     """The first names, and the number of the others, for a message."""
     listed = ", ".join(printable(name) for name in names[:limit])
     return f"{listed} and {len(names) - limit:,} more" if len(names) > limit else listed
-
-
-def printable(name: str) -> str:
-    """A file name as one line of valid text.
-
-    Invalid UTF-8, control characters, line breaks and bidirectional controls are escaped. Joined emoji and spaces of
-    any kind stay, so that the user recognises the name.
-    """
-    text = name.encode("utf-8", errors="backslashreplace").decode()
-    return "".join(char.encode("unicode_escape").decode() if _needs_escape(char) else char for char in text)
-
-
-def _needs_escape(char: str) -> bool:
-    return unicodedata.category(char) in ("Cc", "Zl", "Zp") or unicodedata.bidirectional(char) in _DIRECTION_CONTROLS

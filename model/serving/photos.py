@@ -12,10 +12,11 @@ from model.dataset.images import read_content
 from model.errors import ArchiveError, ImageError
 from model.files.archive_limits import DATASET_LIMITS
 from model.files.archives import count_zip_files, iter_zip_images
-from model.files.browsing import name_some, printable
+from model.files.browsing import name_some
 from model.results import Prediction, Progress, no_progress
 from model.serving.photo_files import find_photo_files, is_zip
 from model.serving.predictor import Predictor
+from model.shown import printable
 
 log = logging.getLogger(__name__)
 

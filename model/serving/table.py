@@ -7,6 +7,7 @@ from typing import IO, Any
 
 from model.errors import ConfigError
 from model.results import Prediction
+from model.tables import PREDICTION_COLUMNS
 
 _ROWS_AT_A_TIME = 1000
 
@@ -21,7 +22,7 @@ def predictions_table(predictions: Sequence[Prediction]) -> tuple[list[str], lis
     """
     ranks = max((len(item.labels) for item in predictions), default=1)
     neighbours = max((len(item.neighbours or ()) for item in predictions), default=0)
-    header = ["image", "label", "probability", "unknown", "error", "unknown_reason", "uncertain", "second"]
+    header = list(PREDICTION_COLUMNS)
     for rank in range(2, ranks + 1):
         header += [f"label_{rank}", f"probability_{rank}"]
     for rank in range(1, neighbours + 1):

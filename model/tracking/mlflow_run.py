@@ -3,7 +3,6 @@
 Logging is idempotent: an unfinished run is found by the checksum of the manifest of its model, and continued.
 """
 
-import csv
 import dataclasses
 import datetime
 import math
@@ -23,6 +22,7 @@ from model.addresses import redacted
 from model.bundle import Bundle, Manifest, file_record, open_bundle
 from model.bundle_files import MANIFEST, PREDICTIONS, REPORT, RESULTS
 from model.errors import TrackingError
+from model.tables import read_csv
 from model.tracking.experiment_tracking import Outcome, TrackingServer, tracking_server, write_outcome
 from model.tracking.mlflow_model import MODEL, write_model_files
 
@@ -200,13 +200,12 @@ def epoch_metrics(bundle: Bundle) -> Iterator[Metric]:
     if not path.is_file():
         return
     moment = float(_start(bundle.manifest))
-    with open(path, newline="", encoding="utf-8") as stream:
-        for row in csv.DictReader(stream):
-            phase, epoch = row.pop("phase"), int(row.pop("epoch"))
-            moment += 1000 * float(row["seconds"])
-            for name, text in row.items():
-                if text and math.isfinite(float(text)):
-                    yield Metric(f"{phase}/{name}", float(text), int(moment), epoch)
+    for row in read_csv(path):
+        phase, epoch = row.pop("phase"), int(row.pop("epoch"))
+        moment += 1000 * float(row["seconds"])
+        for name, text in row.items():
+            if text and math.isfinite(float(text)):
+                yield Metric(f"{phase}/{name}", float(text), int(moment), epoch)
 
 
 def final_metrics(manifest: Manifest, moment: int) -> Iterator[Metric]:

@@ -10,6 +10,7 @@ from PIL import Image
 from model import durable
 from model.dataset.pipeline import in_threads
 from model.results import SPLITS, Dataset
+from model.tables import cell_text
 from model.tracking.epoch_figures import Thumbnails
 
 MAX_IMAGES = 2000
@@ -68,7 +69,7 @@ def principal_components(features: np.ndarray, count: int) -> np.ndarray:
 
 
 def _table(rows: Iterable[Sequence[str]]) -> str:
-    cleaned = ([" ".join(value.split()) for value in row] for row in rows)
+    cleaned = ([cell_text(" ".join(value.split())) for value in row] for row in rows)
     return "".join("\t".join(row) + "\n" for row in cleaned)
 
 

@@ -198,7 +198,7 @@ def test_invalid_utf8_in_a_file_name_is_escaped_in_every_answer_and_error(
 def test_invalid_unicode_in_a_class_name_is_escaped_in_a_table(add_model: AddModel) -> None:
     predictions = iter([Prediction("a.jpg", ("\ud800", "red"), (0.9, 0.1))])
     table = as_csv(Answer(FakePredictor(add_model("signs")), predictions, b"")).read()
-    assert table.splitlines()[1] == b"a.jpg,\\ud800,0.900000,false,,,false,,red,0.100000"
+    assert table.splitlines()[1] == b"a.jpg,'\\\\ud800,0.900000,false,,,false,,red,0.100000"
 
 
 def test_the_upload_is_unlinked_before_prediction(upload: MakeUpload) -> None:

@@ -11,8 +11,8 @@ from model.dataset.layouts import find_layout
 from model.dataset.list_lines import parse_line
 from model.dataset.listing import LayoutOptions, is_listable
 from model.errors import DatasetError
-from model.files.browsing import printable
 from model.results import Split
+from model.shown import printable
 from model.workspace import Workspace
 from tests.support.photos import encoded, random_image
 

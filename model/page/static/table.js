@@ -1,5 +1,7 @@
 // The predictions as a CSV table, equal to text/csv of the service: the same columns and digits.
 
+import { cellText } from "./cells.js";
+
 export function predictionsTable(photos) {
   const answered = photos.filter((photo) => photo.state === "answered" || photo.state === "failed");
   const ranks = Math.max(1, ...answered.map((photo) => photo.answer?.labels.length ?? 1));
@@ -22,6 +24,7 @@ function row({ name, answer, error }, ranks) {
   return [name, ...first, ...marks, ...others.flat()];
 }
 
-function quoted(cell) {
-  return /[",\r\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell;
+function quoted(text) {
+  const cell = cellText(text);
+  return /[",\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell;
 }
