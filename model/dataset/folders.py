@@ -58,11 +58,11 @@ def read_folders(root: Path, tree: Folder, class_level: int | None = None) -> Li
         has_splits=splits is not None,
         uses=("class_level", "table"),
         ignored=tuple(printable(name) for name in ignored),
+        outside=tuple(outside),
         unlistable=tuple(unlistable),
         warnings=(
             *warnings,
             *unread,
-            *_outside_classes(outside),
             *_doubtful_classes(classes),
             *_masks([sample.name for of_split in samples.values() for sample in of_split]),
         ),
@@ -128,12 +128,6 @@ def _describe(splits: SplitFolders | None) -> str:
 def _without_images(roots: Iterable[Folder], level: int) -> list[Folder]:
     parents = [folder for root in roots for folder in folders_at([root], level - 1)]
     return [child for parent in parents for child in parent.folders if not child.total]
-
-
-def _outside_classes(images: Sequence[str]) -> list[str]:
-    if not images:
-        return []
-    return [f"images outside the class folders were ignored, {len(images)} of them: {name_some(images)}"]
 
 
 def _doubtful_classes(classes: Sequence[str]) -> list[str]:

@@ -40,6 +40,11 @@ class ImageIndex:
     def __init__(self, names: Iterable[str]) -> None:
         self.names = frozenset(names)
 
+    @cached_property
+    def folders(self) -> frozenset[str]:
+        """Names of all folders that the images are in, at any level."""
+        return frozenset(part for folder in set(map(posixpath.dirname, self.names)) for part in folder.split("/"))
+
     def find(self, written: str, search: Search) -> tuple[str, ...]:
         """Images that a name may stand for: one, none, or several if it is ambiguous."""
         if written in self.names:

@@ -17,8 +17,9 @@ from model.dataset.folders import read_folders
 from model.dataset.image_files import is_image
 from model.dataset.listing import DATASET_FILES, EXPECTED, LayoutOptions, Listing
 from model.dataset.lists import read_lists
+from model.dataset.split_lists import LIST_SUFFIXES, split_by_lists
 from model.dataset.table_files import TABLE_SUFFIXES
-from model.dataset.table_finding import DatasetFiles
+from model.dataset.table_finding import DatasetFiles, may_be_table
 from model.dataset.tables import (
     NO_TABLE,
     read_found_tables,
@@ -56,7 +57,12 @@ def _find_layout(source: Path, options: LayoutOptions) -> Listing:
     listing = _read(root, source, options)
     unused = [name for name, value in vars(options).items() if value not in ("", None) and name not in listing.uses]
     notes = (f"{name} = {getattr(options, name)!r} was not used: it does not apply to this layout" for name in unused)
-    return with_warnings(listing, *notes)
+    outside = (
+        [f"images outside the class folders were ignored, {len(listing.outside)} of them: {name_some(listing.outside)}"]
+        if listing.outside
+        else []
+    )
+    return with_warnings(listing, *outside, *notes)
 
 
 def _read(root: Path, source: Path, options: LayoutOptions) -> Listing:
@@ -77,9 +83,11 @@ def _read(root: Path, source: Path, options: LayoutOptions) -> Listing:
         folders = read_folders(root, tree)
     except DatasetError as error:
         if not found.sources:
-            raise DatasetError("\n".join([error.message, *list(found.unread.values())[:_UNREAD_SHOWN]])) from error
+            unread = (*found.unread[:_UNREAD_SHOWN], *files.unread_files())
+            raise DatasetError("\n".join([error.message, *unread])) from error
         return read_table_without_folders(files, found)
-    return read_found_tables(files, found, folders)
+    listing = read_found_tables(files, found, folders)
+    return listing if listing.has_splits else split_by_lists(files, listing)
 
 
 def _existing_folder(source: Path) -> Path:
@@ -101,7 +109,9 @@ def without_wrapping(root: Path) -> Path:
         if len(folders) != 1 or folders[0].name == DATASET_FILES or split_names([folders[0].name]):
             return root
         files = files_in(root)
-        has_table = any(path.suffix.lower() in TABLE_SUFFIXES and path.suffix.lower() != ".txt" for path in files)
+        has_table = any(
+            path.suffix.lower() in (*TABLE_SUFFIXES, *LIST_SUFFIXES) and may_be_table(path.name) for path in files
+        )
         if has_table and not (folders[0] / DATASET_FILES).is_dir():
             return root
         if not folders_in(folders[0]) or any(is_image(path) for path in files):

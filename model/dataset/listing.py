@@ -57,6 +57,7 @@ class Listing:
         splits: samples of each split; all of them in train if the dataset has no splits.
         has_splits: whether the dataset has its own splits.
         ignored: files that are no images of a class.
+        outside: images outside the class folders.
         unlistable: images whose names cannot be written to a list.
         groups: name -> group of images that belong together, such as those of one specimen.
         uses: options of the layout that apply to it.
@@ -68,6 +69,7 @@ class Listing:
     splits: Mapping[Split, tuple[Sample, ...]]
     has_splits: bool
     ignored: tuple[str, ...] = ()
+    outside: tuple[str, ...] = ()
     unlistable: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     groups: Mapping[str, str] = dataclasses.field(default_factory=dict)

@@ -21,6 +21,7 @@ from model.dataset.column_names import (
 )
 from model.dataset.folder_names import split_names
 from model.dataset.image_index import ImageIndex, Search
+from model.dataset.label_files import is_json
 from model.dataset.listing import LayoutOptions
 from model.dataset.table_files import Row, TableFile, sample_rows
 from model.errors import DatasetError
@@ -28,6 +29,10 @@ from model.files.browsing import name_some
 from model.results import Split
 
 SAMPLE_ROWS = 2000
+# Epochs, ages and class numbers are shorter than the names of images that are numbers, such as `0034309`.
+_MIN_DIGITS = 5
+_EMPTY_JSON = len("{}")
+_NUMBER = re.compile(r"[-+]?\d+(\.\d*)?")
 _FRACTION = re.compile(r"[-+]?\d*\.\d*[1-9]\d*")
 
 
@@ -90,18 +95,26 @@ def are_one_to_one(pairs: set[tuple[str, str]]) -> bool:
     return len(pairs) == len({one for one, _ in pairs}) == len({other for _, other in pairs})
 
 
+def _may_be_image(cell: str) -> bool:
+    return not cell.isdigit() or len(cell) >= _MIN_DIGITS
+
+
+def _is_number(cell: str) -> bool:
+    return bool(_NUMBER.fullmatch(cell))
+
+
 class _Finder:
     """Search for the columns of one table in a sample of its rows."""
 
     def __init__(
         self, table: TableFile, sample: Sequence[Row], index: ImageIndex, search: Search, options: LayoutOptions
     ) -> None:
-        self.table, self.options = table, options
+        self.table, self.options, self.index = table, options, index
         self.find = lambda text: index.find(text, search)
         first = sample[0][1]
         known = {name for names in (IMAGE_NAMES, *LABEL_NAMES) for name in names}
         self.has_header = not any(
-            self.find(cell) and not cell.isdigit() and normal(cell) not in known for cell in first
+            _may_be_image(cell) and self.find(cell) and normal(cell) not in known for cell in first
         )
         self.names = tuple(first) if self.has_header else tuple(str(at + 1) for at in range(len(first)))
         rows = [cells for _, cells in (sample[1:] if self.has_header else sample) if not is_type_row(cells)]
@@ -138,8 +151,7 @@ class _Finder:
         scores = []
         for at, cells in enumerate(self.cells):
             is_named = self.normal[at] in IMAGE_NAMES
-            # Epochs, ages and class numbers may be the names of images too.
-            images = [self.find(cell) if is_named or not cell.isdigit() else () for cell in cells]
+            images = [self.find(cell) if is_named or _may_be_image(cell) else () for cell in cells]
             share = sum(map(bool, images)) / max(1, len(cells))
             different = len({found for found in images if found}) / max(1, len(cells))
             named = IMAGE_NAMES.index(self.normal[at]) if is_named else len(IMAGE_NAMES)
@@ -161,15 +173,45 @@ class _Finder:
         if one_hot:
             return None, one_hot
         rest = [at for at in range(len(self.names)) if at not in taken and self._may_be_label(at)]
-        if len(self.names) - len(taken) == 1 and rest:
+        if len(self.names) - len(taken) == 1 and rest and not self._counts_rows(rest[0]):
             return rest[0], ()
         repeated = [at for at in rest if 1 < len(set(self.cells[at])) <= len(self.cells[at]) / 2]
-        if len(repeated) == 1:
-            return repeated[0], ()
+        for possible in (self._folder_names(rest), repeated, self._only_text(repeated)):
+            if len(possible) == 1:
+                return possible[0], ()
+        self._refuse_json()
         kind, problem = (UnclearLabelsError, "several that could be it") if repeated else (NoTableError, "none")
         raise kind(
             f"{self.table.path}: expected a column of labels, found {problem} among {self._listed()}. Set label_column"
         )
+
+    def _folder_names(self, columns: Sequence[int]) -> list[int]:
+        """Columns of names of folders that the images are in, two or more: of the classes, as a rule."""
+        return [at for at in columns if len(set(self.cells[at])) > 1 and self.index.folders.issuperset(self.cells[at])]
+
+    def _only_text(self, columns: Sequence[int]) -> list[int]:
+        """Columns with text of a table without a header; the others are coordinates and the like."""
+        return [] if self.has_header else [at for at in columns if not all(map(_is_number, self.cells[at]))]
+
+    def _refuse_json(self) -> None:
+        """Refuse a table whose labels may be in objects of JSON, as VGG Image Annotator writes them.
+
+        Raises:
+            NoTableError: a column has such objects; the message has an example from the last one.
+        """
+        for name, cells in zip(reversed(self.names), reversed(self.cells), strict=True):
+            example = next((cell for cell in cells if is_json(cell) and len(cell) > _EMPTY_JSON), None)
+            if example is not None:
+                raise NoTableError(
+                    f"{self.table.path}: expected a column of labels, found JSON in the column {name}, as VGG Image "
+                    f"Annotator writes it: {example[:80]}. Write the labels to a column of their own, with a row for "
+                    "each image"
+                )
+
+    def _counts_rows(self, at: int) -> bool:
+        """Whether a column has another number in each row: a number of the image, no label."""
+        cells = self.cells[at]
+        return len(cells) > 2 and all(cell.isdigit() for cell in cells) and len(set(cells)) == len(cells)
 
     def _same_meaning(self, named: Sequence[int], taken: Sequence[int]) -> list[int]:
         """Columns that divide the images as the named ones do, such as `Species` besides `Label`.
@@ -251,7 +293,7 @@ class _Finder:
 
     def _may_be_label(self, at: int) -> bool:
         cells = [cell for cell in self.cells[at] if cell]
-        return sum(bool(_FRACTION.fullmatch(cell)) for cell in cells) < len(cells) / 2
+        return sum(bool(_FRACTION.fullmatch(cell)) or is_json(cell) for cell in cells) < len(cells) / 2
 
     def _named(self, name: str) -> int | None:
         return self.normal.index(name) if name in self.normal else None

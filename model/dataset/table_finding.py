@@ -2,30 +2,28 @@
 
 import dataclasses
 import posixpath
-from collections.abc import Mapping
+from collections import Counter
 from functools import cached_property
 from pathlib import Path
 
 from model.dataset.folder_tree import Folder
 from model.dataset.image_index import ImageIndex, Search
+from model.dataset.label_files import describe_unread
 from model.dataset.listing import DATASET_FILES, IMAGES, LayoutOptions, is_listable
 from model.dataset.table_columns import UnclearLabelsError, find_columns
-from model.dataset.table_files import TABLE_SUFFIXES, TEXT_TABLES, open_table, sample_rows
+from model.dataset.table_files import TABLE_SUFFIXES, open_table, sample_rows
 from model.dataset.table_rows import Source
 from model.dataset.table_splits import split_of_table
 from model.errors import DatasetError
 from model.files.browsing import name_some
 
 # A folder with more tables has a file for each image.
-_MAX_IN_FOLDER = {".txt": 10}
+_MAX_IN_FOLDER = {".txt": 25}
 _MAX_TABLES = 1000
 _MAX_BYTES = 1 << 31
 _UNREAD_SHOWN = 3
-# Forms in which labels are also kept.
-_OTHER_TABLES = (
-    *(f"{suffix}{packing}" for suffix in TEXT_TABLES for packing in (".gz", ".bz2", ".xz", ".zst")),
-    *(".ods", ".xls", ".json", ".jsonl", ".ndjson", ".parquet", ".feather", ".arrow", ".sqlite", ".db"),
-)
+# Files of one kind in a folder are alike.
+_TRIED_PER_FOLDER = 20
 _NO_TABLES = ("readme", "license", "licence", "requirements", "submission")
 
 
@@ -35,12 +33,12 @@ class FoundTables:
 
     Attributes:
         sources: those that name images of the dataset and have labels.
-        unread: name of each other table -> why it cannot be used.
+        unread: sentences about other tables, why they cannot be used.
         unclear: sentences about those that name images, but with several possible columns of labels.
     """
 
     sources: tuple[Source, ...]
-    unread: Mapping[str, str]
+    unread: tuple[str, ...]
     unclear: tuple[str, ...] = ()
 
 
@@ -87,24 +85,37 @@ class DatasetFiles:
             DatasetError: the user has set a column, and no table has it.
         """
         sources: list[Source] = []
-        unread: dict[str, str] = {}
-        for name in self.others:
-            if name.lower().endswith(_OTHER_TABLES) and len(unread) < _UNREAD_SHOWN:
-                unread[name] = f"{self.root / name}: not read: expected a table as .csv, .tsv or .xlsx. Save it as CSV"
+        unread: list[str] = []
         unclear: list[str] = []
         for name in self._possible_tables():
             try:
                 sources.append(self.read_columns(self.root / name))
             except UnclearLabelsError as error:
                 unclear.append(error.message)
-                unread[name] = error.message
+                unread.append(error.message)
             except DatasetError as error:
                 # Any text file may be without rows; most are no tables, except those with tabs.
                 if not name.lower().endswith(".txt") or _has_tabs(self.root / name):
-                    unread[name] = error.message
-        if not sources and unread and self.options.has_columns:
-            raise DatasetError("\n".join(list(unread.values())[-_UNREAD_SHOWN:]))
-        return FoundTables(tuple(sources), unread, tuple(unclear))
+                    unread.append(error.message)
+        if not sources and self.options.has_columns and (texts := [*self.unread_files(), *unread]):
+            raise DatasetError("\n".join(texts[-_UNREAD_SHOWN:]))
+        return FoundTables(tuple(sources), tuple(unread), tuple(unclear))
+
+    def unread_files(self) -> list[str]:
+        """Sentences about files in which labels are also kept: the first of each kind, those nearest to the top first.
+
+        A dataset may have such a file for each image.
+        """
+        sentences: dict[str, str] = {}
+        tried: Counter[tuple[str, str]] = Counter()
+        for name in sorted(self.others, key=lambda name: (name.count("/"), name)):
+            folder, suffix = posixpath.dirname(name), posixpath.splitext(name)[1]
+            tried[folder, suffix] += 1
+            if tried[folder, suffix] <= _TRIED_PER_FOLDER and len(sentences) < _UNREAD_SHOWN:
+                sentence = describe_unread(self.root / name)
+                sentences.setdefault(sentence.partition(": ")[2], sentence)
+                sentences.pop("", None)
+        return list(sentences.values())
 
     def read_columns(self, path: Path) -> Source:
         """A table with its columns; the path is in `root`.
@@ -151,11 +162,15 @@ class DatasetFiles:
         return sorted(found, key=lambda name: (name.count("/"), name))[:_MAX_TABLES]
 
     def _may_be_table(self, name: str) -> bool:
-        base = posixpath.basename(name).lower()
-        if base.startswith((".", "~$")) or any(word in base for word in _NO_TABLES):
+        if not may_be_table(posixpath.basename(name)):
             return False
         path = self.root / name
         return path.is_file() and 0 < path.stat().st_size <= _MAX_BYTES
+
+
+def may_be_table(name: str) -> bool:
+    """Whether a file may be a table or a list by its name: not hidden, and no readme, licence or the like."""
+    return not name.startswith((".", "~$")) and not any(word in name.lower() for word in _NO_TABLES)
 
 
 def _has_tabs(path: Path) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from model.dataset.column_names import PREDICTION_STRING, VALIDATED, is_flag, is_missing, is_type_row, is_yes, normal
 from model.dataset.folder_names import split_of
 from model.dataset.image_index import ImageIndex, Search
+from model.dataset.label_files import is_json
 from model.dataset.listing import Problems
 from model.dataset.table_columns import Columns
 from model.dataset.table_files import TableFile
@@ -194,6 +195,8 @@ def _label_reader(columns: Columns) -> Callable[[Sequence[str]], tuple[str, str]
         if is_missing(text):
             problem = f"expected a label in the column {name}, found {text!r}, which stands for no value"
             return f"{problem}. Remove the row, or write another name if it is a class", ""
+        if is_json(text):
+            return f"expected a label in the column {name}, found JSON: {text[:80]}. Write the label alone", ""
         if any(char in text for char in "\r\n"):
             return f"expected a label without line breaks in the column {name}, received {text[:80]!r}", ""
         return "", text

@@ -2,10 +2,10 @@
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NoReturn
 
-from model.dataset.folder_names import describes_no_class, kind_of_names
+from model.dataset.folder_names import describes_no_class, kind_of_names, split_of
 from model.dataset.listing import Listing, is_listable
 from model.dataset.table_choice import ChosenTables, choose_tables, name_of
 from model.dataset.table_columns import are_one_to_one
@@ -59,6 +59,8 @@ def read_found_tables(files: DatasetFiles, found: FoundTables, folders: Listing)
     names = name_some([name_of(source, files.root) for source in chosen.sources], _SHOWN)
     class_of = {sample.name: folders.classes[sample.label] for split in SPLITS for sample in folders.splits[split]}
     both = [name for name in chosen.rows.label_of if name in class_of]
+    if not both and folders.has_splits:
+        return _with_unlabelled_split(files, chosen, folders, names)
     pairs = {(class_of[name], chosen.rows.label(name)) for name in both}
     if pairs and are_one_to_one(pairs):
         has_more = _has_more(chosen.rows, folders)
@@ -130,10 +132,66 @@ def _listing(files: DatasetFiles, chosen: ChosenTables) -> Listing:
     )
 
 
+def _with_unlabelled_split(files: DatasetFiles, chosen: ChosenTables, folders: Listing, names: str) -> Listing:
+    """The class folders with the images of a split that only a table labels, such as `val/` of ImageNet.
+
+    The labels must be names of class folders, and the images in folders of splits; otherwise the table is not read.
+    """
+    rows = chosen.rows
+    if rows.problems:
+        return with_warnings(folders, *_unread(rows, names))
+    others = sorted(set(rows.labels) - set(folders.classes))
+    of_table = {name: _split_in_path(name) or rows.split_of.get(name) for name in rows.label_of}
+    if others or not all(of_table.values()):
+        reason = (
+            f"expected names of class folders as its labels, found {name_some(others, _SHOWN)}. Write those names in it"
+            if others
+            else "expected these images in folders of splits, such as val/. Move them there"
+        )
+        sentence = f"{names} was not read, which labels {len(of_table):,} images outside the class folders: {reason}"
+        return with_warnings(folders, sentence)
+    label_of = {name: label for label, name in enumerate(folders.classes)}
+    samples = {
+        split: (
+            *of_split,
+            *(
+                Sample(files.root / name, name, label_of[rows.label(name)])
+                for name in sorted(of_table)
+                if of_table[name] == split
+            ),
+        )
+        for split, of_split in folders.splits.items()
+    }
+    read = {name_of(source, files.root) for source in chosen.sources}
+    found = ", ".join(split for split in SPLITS if split in of_table.values())
+    return dataclasses.replace(
+        folders,
+        layout=f"{folders.layout}; labels of {found} from {names}",
+        splits=samples,
+        ignored=tuple(_still_ignored(files, folders.ignored, {*of_table, *read})),
+        outside=tuple(name for name in folders.outside if name not in of_table),
+        warnings=(*folders.warnings, *chosen.warnings, *rows.warnings),
+        uses=tuple(dict.fromkeys((*folders.uses, *TABLE_OPTIONS))),
+    )
+
+
+def _split_in_path(name: str) -> Split | None:
+    """Split of the outermost folder of an image that stands for one."""
+    return next((split for folder in PurePosixPath(name).parts[:-1] if (split := split_of(folder))), None)
+
+
+def _still_ignored(files: DatasetFiles, ignored: Sequence[str], used: Collection[str]) -> list[str]:
+    """Ignored files without those that are used; a folder with used files is replaced by its other files."""
+    folders = tuple(name for name in ignored if name.endswith("/") and any(other.startswith(name) for other in used))
+    inside = [name for name in (*files.images, *files.others) if name.startswith(folders)]
+    return [printable(name) for name in (*ignored, *inside) if name not in used and name not in folders]
+
+
 def _has_more(rows: TableRows, folders: Listing) -> bool:
-    """Whether a table has splits or groups that folders lack, or the labels of images in more splits."""
+    """Whether a table has splits, groups or names of classes that folders lack, or labels of images in more splits."""
     if not folders.has_splits:
-        return bool(rows.split_of or rows.group_of)
+        adds_names = all(map(str.isdecimal, folders.classes)) and not any(map(str.isdecimal, rows.labels))
+        return bool(rows.split_of or rows.group_of) or adds_names
     split_of = {sample.name: split for split in SPLITS for sample in folders.splits[split]}
     agree = all(rows.split_of.get(name) == split for name, split in split_of.items())
     return agree and len(rows.label_of) > len(split_of)
