@@ -12,12 +12,11 @@ from api.workspace import service_workspace
 from model.bundle_files import REPORT
 from model.config import LATEST
 from model.errors import ModelDamagedError
-from model.evaluation.report.policy import RESPONSE_POLICY
+from model.evaluation.report.policy import response_policy
 from model.registry import Registry
 
 HEADERS = {
     "Content-Type": "text/html; charset=utf-8",
-    "Content-Security-Policy": RESPONSE_POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Referrer-Policy": "no-referrer",
@@ -53,7 +52,7 @@ async def send_report(request: web.Request) -> web.StreamResponse:
     """
     with as_http_errors():
         path = await asyncio.to_thread(find_report, request.match_info["name"])
-    return web.FileResponse(path, headers=HEADERS)
+    return web.FileResponse(path, headers=HEADERS | {"Content-Security-Policy": response_policy()})
 
 
 def find_report(name: str) -> Path:

@@ -88,11 +88,10 @@ class _Plot:
         if len(points) == 1:
             self.dot(*points[0], 3, series.colour)
 
-    def dot(self, x: float, y: float, radius: float, colour: str, tooltip: str = "") -> None:
+    def dot(self, x: float, y: float, radius: float, colour: str, tooltip: str = "", attributes: str = "") -> None:
         title = f"<title>{escape(tooltip)}</title>" if tooltip else ""
-        self.parts.append(
-            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}" fill="{colour}" fill-opacity=".85">{title}</circle>'
-        )
+        place = f'cx="{x:.1f}" cy="{y:.1f}" r="{radius:.1f}"'
+        self.parts.append(f'<circle {place} fill="{colour}" fill-opacity=".85"{attributes}>{title}</circle>')
 
     def mark(self, mark: Mark) -> None:
         x, _ = self.project(mark.x, self.y_range[0])
@@ -101,7 +100,7 @@ class _Plot:
         )
         near_right_edge = x > self.width * 0.75
         anchor, shift = ("end", -5) if near_right_edge else ("start", 5)
-        halo = "paint-order:stroke;stroke:#fff;stroke-width:4px"
+        halo = "paint-order:stroke;stroke:var(--paper,#fff);stroke-width:4px"
         self.parts.append(_text(x + shift, self.height - self.bottom - 6, mark.label, anchor, halo))
 
     def legend(self, series: Sequence[Series]) -> None:
@@ -143,7 +142,10 @@ def line_chart(
 
 
 def reliability_diagram(before: Sequence[ReliabilityBin], after: Sequence[ReliabilityBin]) -> Svg:
-    """Reliability diagram: accuracy by confidence; the area of a dot is proportional to its number of images."""
+    """Reliability diagram: accuracy by confidence; the area of a dot is proportional to its number of images.
+
+    A dot of `after` has the limits of its bin as data, by which the script of the report finds its photos.
+    """
     plot = _Plot((0, 1), (0, 1), "confidence", "Reliability diagram")
     plot.grid(_ticks(0, 1), _ticks(0, 1), percent=(True, True))
     ideal = Series("ideal", [(0, 0), (1, 1)], GRAY, dashed=True)
@@ -158,7 +160,9 @@ def reliability_diagram(before: Sequence[ReliabilityBin], after: Sequence[Reliab
         for group in groups:
             tooltip = f"{name}: {group.images} images, confidence {group.confidence:.0%}, accuracy {group.accuracy:.0%}"
             radius = max(2.5, 13 * math.sqrt(group.images / images))
-            plot.dot(*plot.project(group.confidence, group.accuracy), radius, colour, tooltip)
+            limits = f' data-low="{group.low:g}" data-high="{group.high:g}" data-label="{escape(tooltip)}"'
+            place = plot.project(group.confidence, group.accuracy)
+            plot.dot(*place, radius, colour, tooltip, limits if groups is after else "")
     plot.legend(drawn)
     return plot.svg()
 
@@ -199,8 +203,17 @@ def interval_bar(value: float, low: float, high: float) -> Svg:
     )
 
 
-def confusion_chart(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> Svg:
-    """Confusion matrix: rows are true classes, columns predicted; darker is a larger fraction of the row."""
+def confusion_chart(
+    matrix: Sequence[Sequence[int]], classes: Sequence[str], numbers: Sequence[int] | None = None
+) -> Svg:
+    """Confusion matrix: rows are true classes, columns predicted; darker is a larger fraction of the row.
+
+    Each cell is a link to its photos, `#cell-TRUE-PREDICTED`.
+
+    Args:
+        numbers: class indices in the whole matrix, if this is a part of it.
+    """
+    numbers = range(len(classes)) if numbers is None else numbers
     labels = [shorten(name) for name in classes]
     longest = max(len(label) for label in labels)
     cell = min(_MAX_CELL, max(_MIN_CELL, (_MATRIX_WIDTH - 6 * longest) / len(classes)))
@@ -227,8 +240,10 @@ def confusion_chart(matrix: Sequence[Sequence[int]], classes: Sequence[str]) -> 
             if count or row == column:
                 corner = (label_space + column * cell, top + row * cell)
                 tooltip = f"{classes[row]} predicted as {classes[column]}: {count} of {images}"
-                parts.append(_matrix_cell(corner, cell, count, images, row == column, tooltip))
-    return _svg(label_space + side + right, top + side + 4, "Confusion matrix", parts, shrink_only=True)
+                drawn = _matrix_cell(corner, cell, count, images, row == column, tooltip)
+                parts.append(_photos_link(drawn, numbers[row], numbers[column], tooltip) if count else drawn)
+    size = (label_space + side + right, top + side + 4)
+    return _svg(*size, "Confusion matrix", parts, shrink_only=True, attributes='class="matrix" role="group"')
 
 
 def shorten(text: str, longest: int = _MAX_LABEL) -> str:
@@ -251,15 +266,28 @@ def _matrix_cell(corner: tuple[float, float], cell: float, count: int, images: i
     if cell < _CELL_FOR_COUNTS or not count:
         return box
     size = min(13.0, cell * 0.42)
-    colour = "#fff" if opacity > 0.62 else "#1B2430"
+    # Each with a contrast of at least 4.5 to the cell.
+    colour = "#fff" if correct and opacity > 0.92 else "#000"
     middle = (corner[0] + cell / 2, corner[1] + cell / 2 + size * 0.36)
     return box + _text(*middle, str(count), "middle", f"font-size:{size:.1f}px;fill:{colour};pointer-events:none")
 
 
-def _svg(width: float, height: float, title: str, parts: Sequence[str], shrink_only: bool = False) -> Svg:
+def _photos_link(drawn: str, row: int, column: int, label: str) -> str:
+    place = f'href="#cell-{row}-{column}" data-row="{row}" data-column="{column}"'
+    return f'<a {place} data-photos="{escape(label)}" aria-label="{escape(label)}">{drawn}</a>'
+
+
+def _svg(
+    width: float,
+    height: float,
+    title: str,
+    parts: Sequence[str],
+    shrink_only: bool = False,
+    attributes: str = 'role="img"',
+) -> Svg:
     limit = f' style="max-width:{width:.0f}px"' if shrink_only else ""
     return Svg(
-        f'<svg viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{escape(title)}"{limit}>'
+        f'<svg viewBox="0 0 {width:.0f} {height:.0f}" {attributes} aria-label="{escape(title)}"{limit}>'
         f"{''.join(parts)}</svg>"
     )
 

@@ -34,7 +34,7 @@ def import_bundle(folder: Path, destination: Path, work: Path) -> Imported:
     (destination / IMPORTED).unlink(missing_ok=True)
     manifest = check_in_child(destination, work).manifest
     left_out = (folder / REPORT).exists() and REPORT not in manifest.files
-    warning = f"{REPORT} was left out: it does not forbid scripts, as reports do since version 0.1.0"
+    warning = f"{REPORT} was left out: it does not forbid the scripts of others, as reports do since version 0.1.0"
     return Imported(manifest, max_difference=None, warnings=(warning,) if left_out else ())
 
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from model import bundle as bundles
-from model import bundle_files
+from model import bundle_files, durable
 from model.bundle import ENGINES, Bundle, Manifest, open_bundle
 from model.bundle_files import UNLISTED, BundleFile, find_bundle_file
 from model.config import RESIZE_MODES
 from model.creation import is_in_future, parse_time
 from model.errors import ModelError
-from model.evaluation.report.policy import SAFE_BEGINNING
+from model.evaluation.report.policy import made_safe
 from model.export.comparison_photos import draw_photos
 from model.files.arrays import read_arrays
 from model.files.browsing import name_some
@@ -114,11 +114,18 @@ def _check_settings_of_tensorboard(path: Path) -> None:
 
 
 def _without_unsafe_report(bundle: Bundle) -> Bundle:
-    """Remove a report that does not begin with the policy of Topgraft's reports, which forbids scripts."""
-    report = bundle.directory / bundle_files.REPORT
-    if bundle_files.REPORT not in bundle.manifest.files or report.read_bytes().startswith(SAFE_BEGINNING.encode()):
+    """Remove a report without the policy of Topgraft's reports; let one of another version run no script of its own."""
+    if bundle_files.REPORT not in bundle.manifest.files:
         return bundle
-    report.unlink()
+    report = bundle.directory / bundle_files.REPORT
+    content = report.read_bytes()
+    safe = made_safe(content)
+    if safe == content:
+        return bundle
+    if safe is None:
+        report.unlink()
+    else:
+        durable.write_bytes(report, safe)
     return Bundle(bundle.directory, bundles.write_manifest(bundle.directory, bundle.manifest))
 
 

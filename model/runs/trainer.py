@@ -24,7 +24,7 @@ from model.errors import ConfigError, DatasetError, StorageError, TopgraftError,
 from model.evaluation.confident_errors import find_confident_errors
 from model.evaluation.evaluate import Evaluation, evaluate_probabilities, write_predictions
 from model.evaluation.report.content import ReportContent
-from model.evaluation.report.render import write_report
+from model.evaluation.report.render import with_thumbnails, write_report
 from model.features.contact_sheet import draw_contact_sheet
 from model.features.views import views_of
 from model.marks import mark_sentences
@@ -323,7 +323,6 @@ class _Training:
             write_predictions(predictions / f"{name}.csv", evaluation)
         photos = PhotoReader(verdict.content_hashes)
         errors = find_confident_errors(evaluations, load_predictor(Bundle(self.bundle, manifest)), photos=photos)
-        left_out = photos.warnings("they are not shown among the most confident errors")
         content = ReportContent(
             manifest,
             evaluations,
@@ -331,10 +330,11 @@ class _Training:
             {name: found.uncalibrated for name, found in classifier.predictions.items()},
             verdict.rejected,
             verdict.leakage,
-            (*verdict.warnings, *self.warnings(verdict, classifier, exported), *classifier.remarks, *left_out),
+            (*verdict.warnings, *self.warnings(verdict, classifier, exported), *classifier.remarks),
             errors,
             None if self.tuning is None else self.tuning.to_json(),
         )
+        content = with_thumbnails(content, photos)
         write_report(self.bundle / bundle_files.REPORT, content)
         return manifest
 

@@ -13,21 +13,22 @@ import requests
 import api
 from api import service_address
 from model.bundle import open_bundle, write_manifest
-from model.evaluation.report.policy import SAFE_BEGINNING
+from model.evaluation.report.policy import content_security_policy, safe_beginning
 from model.workspace import Workspace
 from tests.support.deepaas_server import Server, running_server
 from tests.support.small_model import write_small_model
 
-CONTENT = f"{SAFE_BEGINNING}<title>caf\u00e9</title></head><body><h1>a report</h1></body></html>"
+CONTENT = f"{safe_beginning()}<title>caf\u00e9</title></head><body><h1>a report</h1></body></html>"
 REPORTS = "/v2/models/topgraft/reports"
 POLICY = {
     "default-src": "'none'",
     "style-src": "'unsafe-inline'",
     "img-src": "data:",
+    "script-src": content_security_policy().rpartition("script-src ")[2],
     "base-uri": "'none'",
     "form-action": "'none'",
     "frame-ancestors": "'none'",
-    "sandbox": "",
+    "sandbox": "allow-scripts",
 }
 
 

@@ -18,7 +18,7 @@ from onnx import helper
 from model.bundle import Bundle, open_bundle, write_manifest
 from model.bundle_files import IMPORTED
 from model.errors import ConfigError, FetchError, ModelDamagedError, ModelError, StorageDamagedError
-from model.evaluation.report.policy import SAFE_BEGINNING
+from model.evaluation.report.policy import content_security_policy, safe_beginning
 from model.provenance import provenance_of, write_job, write_run
 from model.publishing.archive import write_archive
 from model.registry import find_bundle, model_names
@@ -180,10 +180,21 @@ def test_a_report_that_could_run_scripts_is_not_imported(
 
 
 def test_a_report_of_topgraft_is_imported(bundle: Bundle, other_workspace: Workspace) -> None:
-    (bundle.directory / "report.html").write_text(SAFE_BEGINNING + "<title>report</title>")
+    (bundle.directory / "report.html").write_text(safe_beginning() + "<title>report</title>")
     rewritten(bundle)
     assert import_model(bundle.directory, other_workspace).warnings == ()
     assert (other_workspace.models / "colours" / "report.html").is_file()
+
+
+def test_a_report_of_another_version_is_imported_without_its_script(bundle: Bundle, other_workspace: Workspace) -> None:
+    digest = content_security_policy().partition("sha256-")[2].rstrip("'")
+    other = (safe_beginning() + "<title>report</title>").replace(digest, "A" * 43 + "=")
+    (bundle.directory / "report.html").write_text(other)
+    rewritten(bundle)
+    import_model(bundle.directory, other_workspace)
+    imported = find_bundle(other_workspace, "colours")
+    imported.verify()
+    assert (imported.directory / "report.html").read_text() == safe_beginning() + "<title>report</title>"
 
 
 def archive_of(entries: list[tuple[tarfile.TarInfo, bytes]], path: Path) -> Path:

@@ -1,6 +1,7 @@
 """Content of a report, from which the sections take their values."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,6 +33,8 @@ class ReportContent:
         warnings: sentences about the dataset or the training.
         confident_errors: from `model.evaluation.confident_errors.find_confident_errors`.
         tuning: content of tuning.json, if there was a hyperparameter search.
+        thumbnails: name of a photo -> content of a WebP file, from `model.evaluation.thumbnails`; photos without one
+            are shown by their names.
 
     Raises:
         DatasetError: there is no evaluation.
@@ -46,6 +49,7 @@ class ReportContent:
     warnings: Sequence[str] = ()
     confident_errors: Sequence[ConfidentError] = ()
     tuning: Mapping[str, Any] | None = None
+    thumbnails: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not any(name in MEASUREMENTS for name in self.evaluations):
@@ -65,3 +69,8 @@ class ReportContent:
     def evaluation(self) -> Evaluation:
         """The evaluation that the report shows in detail."""
         return self.evaluations[self.measurement]
+
+    @functools.cached_property
+    def thumbnail_ids(self) -> dict[str, str]:
+        """Name of a photo that has a thumbnail -> id of the thumbnail on the page."""
+        return {name: f"t{number}" for number, name in enumerate(self.thumbnails)}

@@ -1,23 +1,31 @@
 """Rendering of a report: one HTML file with all images embedded, to open anywhere and to print."""
 
+import base64
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from model import durable
+from model.dataset.rereading import PhotoReader
 from model.evaluation.report.content import ReportContent
-from model.evaluation.report.policy import SAFE_BEGINNING
+from model.evaluation.report.policy import report_script, safe_beginning
 from model.evaluation.report.sections import (
     calibration,
     confusion,
     dataset,
     errors,
     per_class,
+    photos,
     search,
     settings,
     summary,
     training,
 )
+from model.evaluation.thumbnails import read_thumbnails
+
+MAX_THUMBNAIL_BYTES = 2_400_000
+"""As WebP; as text in the page a third more, so that the page stays below 5 MB."""
 
 _TEMPLATES = Path(__file__).parent
 
@@ -34,13 +42,26 @@ SECTIONS: tuple[Section, ...] = (
     ("confusion", confusion.values),
     ("calibration", calibration.values),
     ("errors", errors.values),
+    ("photos", photos.values),
     ("settings", settings.values),
 )
 
 
 def write_report(path: Path, content: ReportContent) -> None:
-    """Write the report as one self-contained HTML file of some hundred kilobytes."""
+    """Write the report as one self-contained HTML file, of less than 5 MB."""
     durable.write_text(path, render_report(content))
+
+
+def with_thumbnails(content: ReportContent, reader: PhotoReader) -> ReportContent:
+    """The content with thumbnails of the photos that its sections show; a warning names photos that are gone.
+
+    Args:
+        reader: reads the photos again; those that it left out before are in the warning.
+    """
+    samples = photos.photos_with_thumbnails(content.evaluation)
+    found = read_thumbnails(samples, reader, MAX_THUMBNAIL_BYTES, content.manifest.intensity)
+    warnings = (*content.warnings, *reader.warnings("they are in the report by name only"))
+    return dataclasses.replace(content, thumbnails=found, warnings=warnings)
 
 
 def render_report(content: ReportContent, sections: Sequence[Section] = SECTIONS) -> str:
@@ -64,4 +85,18 @@ def render_report(content: ReportContent, sections: Sequence[Section] = SECTIONS
             # The section is escaped by its own template.
             rendered.append(Markup(section))  # nosec B704
     layout = environment.get_template("layout.html.jinja")
-    return SAFE_BEGINNING + layout.render(title=f"{content.manifest.name}: report", sections=rendered)
+    return safe_beginning() + layout.render(
+        title=f"{content.manifest.name}: report",
+        sections=rendered,
+        thumbnails=_data_uris(content),
+        # The policy allows exactly these characters.
+        script=Markup(report_script()),  # nosec B704
+    )
+
+
+def _data_uris(content: ReportContent) -> dict[str, str]:
+    """Id of a thumbnail -> its data URI."""
+    return {
+        content.thumbnail_ids[name]: f"data:image/webp;base64,{base64.b64encode(thumbnail).decode()}"
+        for name, thumbnail in content.thumbnails.items()
+    }

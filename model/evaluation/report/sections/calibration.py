@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from model.evaluation import charts
 from model.evaluation.metrics import expected_calibration_error, reliability
 from model.evaluation.report.content import ReportContent
@@ -9,6 +11,7 @@ from model.marks import mark_sentences, marks_line
 
 # Fewer bins than for the error: a diagram needs bins with enough photos in them.
 _DIAGRAM_BINS = 10
+_THRESHOLDS = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 
 
 def values(content: ReportContent) -> dict[str, Any]:
@@ -29,4 +32,18 @@ def values(content: ReportContent) -> dict[str, Any]:
         "marks": mark_sentences(thresholds),
         "counts": marks_line(evaluation.metrics, content.measurement),
         "coverage": charts.coverage_chart(probabilities, labels, thresholds.get("confidence")),
+        "thresholds": _thresholds(probabilities, labels),
+        "threshold": round(thresholds.get("confidence", 0.5), 3),
     }
+
+
+def _thresholds(probabilities: np.ndarray, labels: np.ndarray) -> list[dict[str, Any]]:
+    """For each confidence threshold, the predictions that it accepts."""
+    confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    rows = []
+    for threshold in _THRESHOLDS:
+        accepted = confidence >= threshold
+        count = int(accepted.sum())
+        accuracy = float(correct[accepted].mean()) if count else None
+        rows.append({"threshold": threshold, "accepted": count, "accuracy": accuracy})
+    return rows

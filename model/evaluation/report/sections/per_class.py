@@ -10,7 +10,12 @@ def values(content: ReportContent) -> dict[str, Any]:
     """Values of per_class.html.jinja: classes by F1, lowest first, and those without evaluated photos last."""
     counts = content.manifest.dataset.get("counts", {})
     rows = [
-        {**row, "name": row["class"], "counts": [counts.get(split, {}).get(row["class"], 0) for split in SPLITS]}
-        for row in content.evaluation.metrics["per_class"]
+        {
+            **row,
+            "number": number,
+            "name": row["class"],
+            "counts": [counts.get(split, {}).get(row["class"], 0) for split in SPLITS],
+        }
+        for number, row in enumerate(content.evaluation.metrics["per_class"])
     ]
     return {"classes": sorted(rows, key=lambda row: (row["support"] == 0, row["f1"]))}

@@ -1,0 +1,158 @@
+"use strict";
+// The script of every report. The page is complete without it; nothing here makes HTML of text, loads or stores.
+
+const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+const percent = (fraction) => `${(100 * fraction).toFixed(1)}%`;
+const number = (value) => value.toLocaleString("en");
+
+function element(name, attributes = {}, ...children) {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+  made.append(...children);
+  return made;
+}
+
+// Photos of a cell, a class or a range of confidence, in a dialog.
+
+const title = element("h2", { id: "shown-title", tabindex: "-1" });
+const shown = element("div");
+const close = element("button", { type: "button" }, "Close");
+const dialog = element("dialog", { "aria-labelledby": "shown-title" }, close, title, shown);
+document.body.append(dialog);
+close.addEventListener("click", () => dialog.close());
+dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); });
+
+function show(heading, groups) {
+  title.textContent = heading;
+  shown.replaceChildren(...groups.map((group) => {
+    const copy = group.cloneNode(true);
+    copy.removeAttribute("id");
+    return copy;
+  }));
+  if (!groups.length) shown.append(element("p", {}, "No photos."));
+  dialog.showModal();
+  title.focus();
+}
+
+function photosOfRange(low, high) {
+  const inside = (photo) => photo.confidence > low && photo.confidence <= high;
+  return all(".cell").flatMap((cell) => {
+    const kept = all("[data-c]", cell).filter((item) => inside({ confidence: confidenceOf(item) }));
+    if (!kept.length) return [];
+    const copy = cell.cloneNode(false);
+    copy.append(cell.querySelector("h4").cloneNode(true));
+    const list = element("ul", { class: "photos" });
+    list.append(...kept.map((item) => item.cloneNode(true)));
+    copy.append(list);
+    return [copy];
+  });
+}
+
+function open(target, heading) {
+  const place = document.getElementById(target);
+  if (!place) return false;
+  const groups = place.matches(".cell") ? [place] : all(".cell").filter((cell) =>
+    cell.dataset.true === place.dataset.class || cell.dataset.predicted === place.dataset.class);
+  show(heading, groups);
+  return true;
+}
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest && event.target.closest("a[data-photos]");
+  if (!link) return;
+  if (open(link.getAttribute("href").slice(1), link.dataset.photos)) event.preventDefault();
+});
+
+for (const dot of all("[data-low]")) {
+  const { low, high, label } = dot.dataset;
+  const heading = `Confidence ${percent(Number(low))} to ${percent(Number(high))}`;
+  dot.setAttribute("tabindex", "0");
+  dot.setAttribute("role", "button");
+  dot.setAttribute("aria-label", label);
+  dot.closest("svg").setAttribute("role", "group");
+  const act = () => show(heading, photosOfRange(Number(low), Number(high)));
+  dot.addEventListener("click", act);
+  dot.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
+    act();
+  });
+}
+
+// One stop of the Tab key for the whole matrix; the arrow keys move inside it.
+
+for (const matrix of all("svg.matrix")) {
+  const cells = all("a", matrix);
+  const position = (cell) => [Number(cell.dataset.row), Number(cell.dataset.column)];
+  cells.forEach((cell, index) => cell.setAttribute("tabindex", index ? "-1" : "0"));
+  const nearest = (from, allowed, distance) => cells
+    .filter((cell) => allowed(position(cell)))
+    .sort((one, other) => distance(position(one)) - distance(position(other)))[0];
+  matrix.addEventListener("keydown", (event) => {
+    const current = event.target.closest("a");
+    if (!current) return;
+    const [row, column] = position(current);
+    const down = ([y, x]) => 1000 * Math.abs(y - row) + Math.abs(x - column);
+    const across = ([, x]) => Math.abs(x - column);
+    const next = {
+      ArrowRight: () => nearest(current, ([y, x]) => y === row && x > column, across),
+      ArrowLeft: () => nearest(current, ([y, x]) => y === row && x < column, across),
+      ArrowDown: () => nearest(current, ([y]) => y > row, down),
+      ArrowUp: () => nearest(current, ([y]) => y < row, down),
+    }[event.key];
+    const found = next && next();
+    if (!found) return;
+    event.preventDefault();
+    current.setAttribute("tabindex", "-1");
+    found.setAttribute("tabindex", "0");
+    found.focus();
+  });
+}
+
+// Tables that can be sorted by a column.
+
+for (const table of all("table.sortable")) {
+  const [body] = table.tBodies;
+  all("th", table.tHead).forEach((head, column) => {
+    const button = element("button", { type: "button", class: "sort" }, ...head.childNodes);
+    head.append(button);
+    button.addEventListener("click", () => {
+      const ascending = head.getAttribute("aria-sort") !== "ascending";
+      all("th", table.tHead).forEach((other) => other.removeAttribute("aria-sort"));
+      head.setAttribute("aria-sort", ascending ? "ascending" : "descending");
+      const value = (row) => row.cells[column].dataset.v ?? row.cells[column].textContent.trim();
+      const compare = (one, other) => one.localeCompare(other, undefined, { numeric: true });
+      const rows = [...body.rows].sort((one, other) => compare(value(one), value(other)));
+      body.append(...(ascending ? rows : rows.reverse()));
+    });
+  });
+}
+
+// The confidence threshold: how many predictions it accepts, and how many of those are correct.
+
+function confidenceOf(item) {
+  // As the library compares it: in single precision.
+  return Math.fround(Number(item.dataset.c));
+}
+
+const explorer = document.getElementById("explorer");
+if (explorer) {
+  const photos = all(".cell [data-c]").map((item) => {
+    const cell = item.closest(".cell").dataset;
+    return { confidence: confidenceOf(item), correct: cell.true === cell.predicted };
+  });
+  const slider = explorer.querySelector("input");
+  const result = explorer.querySelector("output");
+  const update = () => {
+    const threshold = Number(slider.value);
+    const accepted = photos.filter((photo) => photo.confidence >= threshold);
+    const correct = accepted.filter((photo) => photo.correct).length;
+    const accuracy = accepted.length ? percent(correct / accepted.length) : "–";
+    result.value = `Threshold ${threshold.toFixed(3)}: coverage ${percent(accepted.length / photos.length)} `
+      + `(${number(accepted.length)} of ${number(photos.length)} photos), accuracy of these ${accuracy}, `
+      + `${number(photos.length - accepted.length)} photos to review by hand.`;
+  };
+  slider.addEventListener("input", update);
+  explorer.hidden = false;
+  update();
+}

@@ -1,0 +1,74 @@
+"""Photos of the evaluation, by true and predicted class: what every number of the report counts."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from model.evaluation.evaluate import Evaluation
+from model.evaluation.report.content import ReportContent
+from model.measurements import PHOTOS_OF
+from model.results import Sample
+
+MAX_THUMBNAILS = 600
+_MAX_THUMBNAILS_OF_CORRECT = 6
+
+
+def values(content: ReportContent) -> dict[str, Any]:
+    """Values of photos.html.jinja: the classes in order, each with its photos by predicted class."""
+    evaluation = content.evaluation
+    cells = photos_by_cell(evaluation)
+    classes = []
+    for label, name in enumerate(evaluation.classes):
+        of_class = [(predicted, cells[true, predicted]) for true, predicted in cells if true == label]
+        # The errors first: they are what a reader searches for.
+        of_class.sort(key=lambda cell: (cell[0] == label, -len(cell[1])))
+        count = sum(len(rows) for _, rows in of_class)
+        if count:
+            correct = len(cells.get((label, label), ()))
+            shown = [_cell(content, label, predicted, rows) for predicted, rows in of_class]
+            classes.append({"number": label, "name": name, "count": count, "errors": count - correct, "cells": shown})
+    return {"classes": classes, "photos": PHOTOS_OF[content.measurement], "count": len(evaluation.labels)}
+
+
+def photos_by_cell(evaluation: Evaluation) -> dict[tuple[int, int], list[int]]:
+    """(true, predicted class) -> rows of the photos, the most confident predictions first."""
+    predicted, confidence = evaluation.probabilities.argmax(axis=1), evaluation.probabilities.max(axis=1)
+    cells: dict[tuple[int, int], list[int]] = {}
+    for row in np.argsort(-confidence, kind="stable").tolist():
+        cells.setdefault((int(evaluation.labels[row]), int(predicted[row])), []).append(row)
+    return cells
+
+
+def photos_with_thumbnails(evaluation: Evaluation, limit: int = MAX_THUMBNAILS) -> list[Sample]:
+    """Photos that are shown and not only named: the errors, most confident first, then some correct ones per class."""
+    cells = photos_by_cell(evaluation)
+    confidence = evaluation.probabilities.max(axis=1)
+    errors = [row for (true, predicted), rows in cells.items() if true != predicted for row in rows]
+    errors.sort(key=lambda row: -confidence[row])
+    correct = [row for (true, predicted), rows in cells.items() if true == predicted for row in _spread(rows)]
+    return [evaluation.samples[row] for row in [*errors, *correct][:limit]]
+
+
+def _spread(rows: Sequence[int]) -> list[int]:
+    """A few of the photos, from the most to the least confident prediction."""
+    step = max(1, math.ceil(len(rows) / _MAX_THUMBNAILS_OF_CORRECT))
+    return list(rows[::step])
+
+
+def _cell(content: ReportContent, label: int, predicted: int, rows: Sequence[int]) -> dict[str, Any]:
+    evaluation = content.evaluation
+    photos = [
+        {
+            "name": evaluation.samples[row].name,
+            "id": content.thumbnail_ids.get(evaluation.samples[row].name),
+            # The shortest text that is read as the same number of single precision.
+            "confidence": str(np.float32(evaluation.probabilities[row, predicted])),
+            "fraction": float(evaluation.probabilities[row, predicted]),
+        }
+        for row in rows
+    ]
+    # Those that can be seen come first.
+    photos.sort(key=lambda photo: photo["id"] is None)
+    return {"predicted": predicted, "predicted_name": evaluation.classes[predicted], "photos": photos}
