@@ -24,7 +24,10 @@ from model.shown import CONTROLS, escape
 PREDICTION_COLUMNS = ("image", "label", "probability", "unknown", "error", "unknown_reason", "uncertain", "second")
 """The first columns of tables of predictions; see `model.serving.table` for the others."""
 
-EVALUATION_COLUMNS = ("image", "true", "predicted", "probability", "correct")
+EVALUATION_COLUMNS = (
+    *("image", "true", "predicted", "probability", "correct"),
+    *("second", "second_probability", "unknown", "distance"),
+)
 """The columns of tables of predictions for labelled images."""
 
 _BLANKS = r" \t\n\u00a0\u1680\u2000-\u200a\u200c\u200d\u202f\u205f\u3000\ufe00-\ufe0f"

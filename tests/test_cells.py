@@ -78,7 +78,7 @@ def test_columns_need_no_apostrophe(columns: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("names", [(), ("",), ("a.jpg", "=1.jpg", "'=2.jpg")])
 def test_the_columns_of_a_table_decide_whether_its_cells_are_decoded(tmp_path: Path, names: tuple[str, ...]) -> None:
     ours, foreign = tmp_path / "ours.csv", tmp_path / "foreign.csv"
-    write_csv(ours, EVALUATION_COLUMNS, [(name, " =x", "", "", "") for name in names])
+    write_csv(ours, EVALUATION_COLUMNS, [(name, " =x", *[""] * 7) for name in names])
     write_csv(foreign, ("file", "label"), [(name, " =x") for name in ("a.jpg", *names)])
     read = [cells[:2] for _, cells in open_table(ours).rows()][1:]
     assert read == [[name, " =x"] for name in names]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import pathlib
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -222,6 +223,7 @@ def evaluate(
     model: str = LATEST,
     dataset: Path = "",
     *,
+    report: Path | None = None,
     workspace: Workspace | Path | None = None,
     progress: Progress = no_progress,
     **options: Any,
@@ -229,16 +231,18 @@ def evaluate(
     """Measure a trained model on a labelled dataset.
 
     The test split is measured, or all images of a dataset without splits. Of the dataset that the model was trained on,
-    only images that the model did not learn from are measured.
+    only images that the model did not learn from are measured. Classes are matched by name; images of classes that the
+    model does not know are in `result.others` and in none of the metrics.
 
     Args:
         model: the name of a model, or `latest`.
         dataset: a folder or archive, a name inside `data/`, or `remote:path`.
+        report: HTML file to write the report to, as after a training; None for none.
         workspace, progress: see `train`.
         options: options of `TrainConfig` that determine how the dataset is read and split, such as `test_fraction=0.2`.
 
     Raises:
-        DatasetError: the dataset cannot be read, or has classes unknown to the model.
+        DatasetError: the dataset cannot be read, or the model knows none of its classes.
         ConfigError, ModelError: an option or the model cannot be used.
 
     Example:
@@ -251,7 +255,8 @@ def evaluate(
     for name in sorted(options.keys() - DATASET_OPTIONS):
         raise errors.ConfigError(f"{name}: expected one of the options {', '.join(DATASET_OPTIONS)}.")
     found = _workspace(workspace)
-    return evaluate_on_dataset(find_bundle(found, model), os.fspath(dataset), found, options, progress)
+    page = None if report is None else pathlib.Path(report)
+    return evaluate_on_dataset(find_bundle(found, model), os.fspath(dataset), found, options, progress, page)
 
 
 def _train_config(dataset: Path, config: TrainConfig | None, options: Mapping[str, Any]) -> TrainConfig:

@@ -58,7 +58,7 @@ def topgraft() -> None:
 
     \b
     Exit status: 0 success, 1 internal error, 2 usage or configuration, 3 dataset or image,
-    4 model not found or damaged, 5 storage or network, 130 interrupted.
+    4 model not found or damaged, 5 storage or network, 6 a limit was not kept, 130 interrupted.
     """
 
 

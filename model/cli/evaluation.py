@@ -1,5 +1,6 @@
 """`topgraft evaluate`: measure a model on labelled photos."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from model.cli.options import (
     json_option,
     workspace_option,
 )
-from model.cli.output import accuracy_line, print_json, progress_display
+from model.cli.output import EXIT_LIMIT, accuracy_line, print_json, progress_display
 from model.config import TrainConfig
 from model.dataset import DATASET_OPTIONS
 from model.marks import marks_line
@@ -35,33 +36,63 @@ _COLUMN = 30
     "--output",
     metavar="FILE.csv",
     type=PathOrRemote(dir_okay=False),
-    help="Write a row per photo: true class, predicted class and probability.",
+    help="Write a row per photo: true and predicted class, probabilities, and whether it is marked unknown.",
+)
+@click.option(
+    "--report",
+    metavar="FILE.html",
+    type=PathOrRemote(dir_okay=False),
+    help="Write the report of these photos, as after a training.",
+)
+@click.option(
+    "--min-accuracy",
+    metavar="NUMBER",
+    type=click.FloatRange(0, 1),
+    help=f"Exit with status {EXIT_LIMIT} if the accuracy is lower.  [0 to 1]",
 )
 @json_option
 @workspace_option
-def evaluate(model: str, dataset: str, output: Path | None, as_json: bool, **typed: Any) -> None:
+def evaluate(
+    model: str,
+    dataset: str,
+    output: Path | None,
+    report: Path | None,
+    min_accuracy: float | None,
+    as_json: bool,
+    **typed: Any,
+) -> None:
     """Measure a trained model on a labelled dataset.
 
     MODEL is a name, or latest. DATASET is any dataset that train accepts. Its test split is used, or
     all its photos if it has none. From the dataset that the model was trained on, only photos that
-    were not used for training are evaluated.
+    were not used for training are evaluated. Photos of classes that the model does not know are
+    counted, and are in none of the metrics.
     """
     check_output_file("--output", output, (".csv",))
+    check_output_file("--report", report, (".html",))
     workspace = current_workspace()
     bundle = find_bundle(workspace, model)
     from model.evaluation.dataset_evaluation import evaluate_on_dataset
-    from model.evaluation.evaluate import write_predictions
 
-    with progress_display() as progress:
-        result = evaluate_on_dataset(bundle, dataset, workspace, typed, progress)
+    with progress_display() as progress, output_file(report) if report else nullcontext() as page:
+        result = evaluate_on_dataset(bundle, dataset, workspace, typed, progress, page)
+    if report is not None:
+        click.echo(f"Wrote the report to {report}", err=True)
     if output is not None:
         with output_file(output) as local:
-            write_predictions(local, result.evaluation)
-        click.echo(f"Wrote {len(result.evaluation.samples)} predictions to {output}", err=True)
+            result.write_predictions(local)
+        images = len(result.evaluation.samples) + len(result.others.samples)
+        click.echo(f"Wrote {images} predictions to {output}", err=True)
+    accuracy = result.metrics["accuracy"]
+    is_kept = min_accuracy is None or accuracy >= min_accuracy
     if as_json:
-        print_json(result.to_json())
+        limit = {} if min_accuracy is None else {"min_accuracy": {"limit": min_accuracy, "kept": is_kept}}
+        print_json(result.to_json() | limit)
     else:
         click.echo("\n".join(_lines(result)))
+    if not is_kept:
+        click.echo(f"The accuracy {accuracy:.4f} is below --min-accuracy {min_accuracy}.", err=True)
+        click.get_current_context().exit(EXIT_LIMIT)
 
 
 def _lines(result: "EvaluationResult") -> list[str]:
@@ -74,6 +105,7 @@ def _lines(result: "EvaluationResult") -> list[str]:
         "",
         f"  {'class':<{width}}  {'precision':>{_COLUMN}}  {'recall':>{_COLUMN}}  {'F1':>{_COLUMN}}",
         *(_class_line(row, width) for row in metrics["per_class"]),
+        *([f"Left out: {result.others}."] if result.others.samples else []),
         *(f"Not read: {item.name}: {item.reason}" for item in result.unreadable),
         *(f"Warning: {warning}." for warning in result.warnings),
     ]

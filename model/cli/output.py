@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
 
+EXIT_LIMIT = 6
+"""Exit status of a command whose result does not keep a limit that was given, such as `--min-accuracy`."""
+
 SECONDS_BETWEEN_LINES = 5.0
 # Width of tables that are not written to a terminal: each row stays on one line.
 TABLE_COLUMNS = 200

@@ -114,6 +114,17 @@ def judge_all(
     ]
 
 
+def marked_unknown(distances: np.ndarray | None, thresholds: Mapping[str, Any]) -> np.ndarray | None:
+    """Whether each image is marked unknown: bool (n,); None if the model has no threshold or no reference features.
+
+    Args:
+        distances: (n,), from the training images, NaN where not measured; None if they are unknown.
+        thresholds: thresholds in the manifest.
+    """
+    limit = thresholds.get("distance")
+    return None if distances is None or limit is None else distances > limit
+
+
 def count_marks(judgements: Sequence[Judgement], correct: np.ndarray, folds: int = 0) -> dict[str, Any]:
     """Number of images with each mark, and the predictions without one.
 

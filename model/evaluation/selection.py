@@ -1,10 +1,12 @@
 """Selection of the images on which a model is evaluated, with their labels in the order of the model's classes."""
 
 import dataclasses
+from collections.abc import Sequence
 
 from model.bundle import Bundle
 from model.dataset.prepare import Verdict
 from model.errors import DatasetError
+from model.files.browsing import name_some
 from model.results import Sample
 
 
@@ -16,44 +18,55 @@ class Selection:
         split: their split: test, val, or all.
         samples: with labels in the order of the model's classes, not of the dataset's.
         warnings: sentences that qualify the result.
+        others: images of the split whose classes the model does not know; their labels are those of the dataset.
     """
 
     split: str
     samples: tuple[Sample, ...]
     warnings: tuple[str, ...] = ()
+    others: tuple[Sample, ...] = ()
 
 
 def select_samples(bundle: Bundle, verdict: Verdict) -> Selection:
     """The test split or, if there is none, all images of a dataset that the model was not trained on.
 
     If the fingerprint is that of the training dataset, the splits of the training are re-created, and the test split
-    or else the validation split is selected.
+    or else the validation split is selected. Classes are matched by name.
 
     Args:
         verdict: result of `prepare_dataset` with the seed and fractions of the training.
 
     Raises:
-        DatasetError: the dataset has classes that the model does not have.
+        DatasetError: the model knows none of the classes of these images.
     """
+    dataset, known = verdict.dataset, bundle.manifest.classes
+    split, samples, warnings = _split_of(bundle, verdict)
+    others = tuple(sample for sample in samples if dataset.classes[sample.label] not in known)
+    chosen = relabel([sample for sample in samples if dataset.classes[sample.label] in known], dataset.classes, known)
+    if others and not chosen:
+        found = sorted({dataset.classes[sample.label] for sample in others})
+        raise DatasetError(
+            f"expected photos of classes that the model {bundle.name} knows ({name_some(known, 20)}), found only "
+            f"photos of {name_some(found, 20)}. Rename the classes, or train a model with them."
+        )
+    return Selection(split, chosen, warnings, others)
+
+
+def relabel(samples: Sequence[Sample], classes: Sequence[str], known: Sequence[str]) -> tuple[Sample, ...]:
+    """Samples with labels in the order of `known` instead of `classes`; all their classes are in both."""
+    label_of = {label: known.index(name) for label, name in enumerate(classes) if name in known}
+    return tuple(dataclasses.replace(sample, label=label_of[sample.label]) for sample in samples)
+
+
+def _split_of(bundle: Bundle, verdict: Verdict) -> tuple[str, tuple[Sample, ...], tuple[str, ...]]:
+    """Name of the split to evaluate on, its images, and sentences that qualify the result."""
     dataset = verdict.dataset
     seen = verdict.fingerprint == bundle.manifest.dataset.get("fingerprint")
     if dataset.test and (seen or verdict.has_splits):
-        return Selection("test", _relabel(dataset.test, dataset.classes, bundle))
-    if seen:
-        warning = "the model was trained or tuned on these images, so the result is too optimistic"
-        if "cross_validation" in bundle.manifest.metrics:
-            warning += f": topgraft models show {bundle.name} shows its cross-validated accuracy"
-        return Selection("val", _relabel(dataset.val, dataset.classes, bundle), (warning,))
-    return Selection("all", _relabel(dataset.samples, dataset.classes, bundle))
-
-
-def _relabel(samples: tuple[Sample, ...], classes: tuple[str, ...], bundle: Bundle) -> tuple[Sample, ...]:
-    known = bundle.manifest.classes
-    unknown = [name for name in classes if name not in known]
-    if unknown:
-        raise DatasetError(
-            f"expected only classes that the model {bundle.name} knows ({', '.join(known)}), found others: "
-            f"{', '.join(unknown)}. Rename or leave out these classes, or train a model with them."
-        )
-    label_of = [known.index(name) for name in classes]
-    return tuple(dataclasses.replace(sample, label=label_of[sample.label]) for sample in samples)
+        return "test", dataset.test, ()
+    if not seen:
+        return "all", dataset.samples, ()
+    warning = "the model was trained or tuned on these images, so the result is too optimistic"
+    if "cross_validation" in bundle.manifest.metrics:
+        warning += f": topgraft models show {bundle.name} shows its cross-validated accuracy"
+    return "val", dataset.val, (warning,)

@@ -139,14 +139,62 @@ def test_evaluation_on_another_dataset_uses_all_photos_and_matches_classes_by_na
     assert answer["metrics"]["accuracy"] >= 0.75
 
 
-def test_evaluation_refuses_unknown_classes(trained: tuple[Path, Any]) -> None:
+def write_strange(trained: tuple[Path, Any]) -> None:
+    """A dataset of one class that the model knows, and one that it does not."""
     folder = trained[0] / "data" / "strange"
     for number in range(4):
         write_image(folder / "red" / f"{number}.jpg", "red", seed=number)
         write_image(folder / "green" / f"{number}.jpg", "blue", seed=100 + number)
-    ran = ask(trained, "evaluate", "colors", "strange")
+
+
+def test_photos_of_unknown_classes_are_counted_and_in_none_of_the_metrics(
+    trained: tuple[Path, Any], tmp_path: Path
+) -> None:
+    write_strange(trained)
+    ran = ask(trained, "evaluate", "colors", "strange", "--json", "--output", tmp_path / "table.csv")
+    assert ran.returncode == 0, ran.stderr
+    answer = json.loads(ran.stdout)
+    assert answer["metrics"]["images"] == 4
+    others = answer["unknown_classes"]
+    assert (others["counts"], others["images"]) == ({"green": 4}, 4)
+    with open(tmp_path / "table.csv", newline="", encoding="utf-8") as stream:
+        rows = [row for row in csv.DictReader(stream) if row["true"] == "green"]
+    assert [row["correct"] for row in rows] == [""] * 4
+    marked = [row["unknown"] for row in rows].count("true") if rows[0]["unknown"] else None
+    assert others["marked_unknown"] == marked
+    assert (
+        "4 of classes that the model does not know are in none of the metrics: green (4)"
+        in ask(trained, "evaluate", "colors", "strange").stdout
+    )
+
+
+def test_a_dataset_of_unknown_classes_only_is_refused_with_both_lists(trained: tuple[Path, Any]) -> None:
+    folder = trained[0] / "data" / "stranger"
+    for number in range(4):
+        write_image(folder / "green" / f"{number}.jpg", "red", seed=number)
+        write_image(folder / "yellow" / f"{number}.jpg", "blue", seed=100 + number)
+    ran = ask(trained, "evaluate", "colors", "stranger")
     assert ran.returncode == 3
-    assert "green" in ran.stderr
+    assert "blue, red" in ran.stderr and "green, yellow" in ran.stderr
+
+
+def test_an_accuracy_below_the_limit_exits_with_6(trained: tuple[Path, Any], tmp_path: Path) -> None:
+    write_strange(trained)
+    page = tmp_path / "report.html"
+    ran = ask(trained, "evaluate", "colors", "photos", "--json", "--min-accuracy", "0", "--report", page)
+    assert ran.returncode == 0, ran.stderr
+    answer = json.loads(ran.stdout)
+    assert answer["min_accuracy"] == {"limit": 0, "kept": True}
+    assert f"{answer['metrics']['accuracy']:.1%}" in page.read_text(encoding="utf-8")
+    # A photo of the other colour, so that not all are correct.
+    write_image(trained[0] / "data" / "wrong" / "red" / "0.jpg", "blue", seed=900)
+    write_image(trained[0] / "data" / "wrong" / "red" / "1.jpg", "blue", seed=901)
+    write_image(trained[0] / "data" / "wrong" / "blue" / "0.jpg", "red", seed=902)
+    write_image(trained[0] / "data" / "wrong" / "blue" / "1.jpg", "red", seed=903)
+    ran = ask(trained, "evaluate", "colors", "wrong", "--json", "--min-accuracy", "0.9")
+    assert ran.returncode == 6
+    assert json.loads(ran.stdout)["min_accuracy"] == {"limit": 0.9, "kept": False}
+    assert "below --min-accuracy 0.9" in ran.stderr
 
 
 def test_latest_skips_a_newer_model_with_modified_weights(trained: tuple[Path, Any], workspace: Path) -> None:

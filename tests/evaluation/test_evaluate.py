@@ -12,7 +12,8 @@ from model.bundle import Bundle, Manifest
 from model.errors import DatasetError
 from model.evaluation import evaluate
 from model.evaluation.confident_errors import find_confident_errors
-from model.evaluation.evaluate import BATCH_SIZE, Evaluation, evaluate_bundle, evaluate_probabilities, write_predictions
+from model.evaluation.evaluate import Evaluation, evaluate_bundle, evaluate_probabilities, write_predictions
+from model.evaluation.predicting import BATCH_SIZE
 from model.features.onnx_session import PROBABILITIES
 from model.results import Sample
 from model.serving.predictor import Predictor
@@ -95,7 +96,10 @@ def test_evaluation_without_images_is_an_error(engine: _ByBrightness, bundle: Bu
 
 def test_predictions_are_a_table_with_a_row_per_image(tmp_path: Path) -> None:
     samples = [Sample(Path(), 'a "quoted", name.jpg', 0), Sample(Path(), "b.jpg", 2)]
-    evaluation = evaluate_probabilities(CLASSES, samples, np.array([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3]]))
+    probabilities, distances = np.array([[0.7, 0.2, 0.1], [0.1, 0.6, 0.3]]), np.array([0.25, 0.5])
+    thresholds = {"distance": 0.3}
+    evaluation = evaluate_probabilities(CLASSES, samples, probabilities, thresholds=thresholds, distances=distances)
+    assert evaluation.metrics["unknown"] == 1
     write_predictions(tmp_path / "test.csv", evaluation)
     with open(tmp_path / "test.csv", newline="", encoding="utf-8") as stream:
         rows = list(csv.DictReader(stream))
@@ -106,9 +110,36 @@ def test_predictions_are_a_table_with_a_row_per_image(tmp_path: Path) -> None:
             "predicted": "dark",
             "probability": "0.700000",
             "correct": "true",
+            "second": "light",
+            "second_probability": "0.200000",
+            "unknown": "false",
+            "distance": "0.250000",
         },
-        {"image": "b.jpg", "true": "other", "predicted": "light", "probability": "0.600000", "correct": "false"},
+        {
+            "image": "b.jpg",
+            "true": "other",
+            "predicted": "light",
+            "probability": "0.600000",
+            "correct": "false",
+            "second": "other",
+            "second_probability": "0.300000",
+            "unknown": "true",
+            "distance": "0.500000",
+        },
     ]
+
+
+def test_what_a_model_does_not_measure_is_empty_in_the_table(tmp_path: Path) -> None:
+    probabilities, distances = np.array([[0.7, 0.2, 0.1]]), np.array([np.nan])
+    of_model = evaluate_probabilities(CLASSES, [Sample(Path(), "a.jpg", 0)], probabilities)
+    not_measured = evaluate_probabilities(
+        CLASSES, [Sample(Path(), "a.jpg", 0)], probabilities, thresholds={"distance": 0.3}, distances=distances
+    )
+    for evaluation, unknown in ((of_model, ""), (not_measured, "false")):
+        write_predictions(tmp_path / "test.csv", evaluation)
+        with open(tmp_path / "test.csv", newline="", encoding="utf-8") as stream:
+            [row] = csv.DictReader(stream)
+        assert (row["unknown"], row["distance"]) == (unknown, "")
 
 
 @pytest.fixture

@@ -1,0 +1,63 @@
+"""Report of a trained model on another dataset: the page that a training writes, with the values of the evaluation."""
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from model import bundle_files
+from model.bundle import Bundle
+from model.dataset.verdict import Rejected
+from model.evaluation.confident_errors import find_confident_errors
+from model.evaluation.evaluate import Evaluation
+from model.evaluation.report.content import ReportContent
+from model.evaluation.report.render import write_report
+from model.measurements import Measurement
+from model.serving.predictor import Predictor
+
+
+def write_dataset_report(
+    path: Path,
+    predictor: Predictor,
+    evaluation: Evaluation,
+    split: str,
+    unreadable: Sequence[Rejected],
+    warnings: Sequence[str],
+) -> None:
+    """Write the report of a model that was evaluated on a dataset; the images must still be readable.
+
+    Args:
+        split: the images: `test`, `val` or `all`; those of `val` also selected the options, which the report says.
+        unreadable: images that could not be read, and why.
+        warnings: sentences about the dataset and the selection of images.
+    """
+    measurement: Measurement = "val" if split == "val" else "test"
+    evaluations = {measurement: evaluation}
+    bundle = predictor.bundle
+    content = ReportContent(
+        bundle.manifest,
+        evaluations,
+        _history(bundle),
+        rejected=unreadable,
+        warnings=warnings,
+        confident_errors=find_confident_errors(evaluations, predictor),
+        tuning=_tuning(bundle),
+    )
+    write_report(path, content)
+
+
+def _history(bundle: Bundle) -> list[dict[str, Any]]:
+    """Rows of results.csv; none for a model without this file, such as an imported one."""
+    if bundle_files.RESULTS not in bundle.manifest.files:
+        return []
+    text = bundle.read_file(bundle_files.RESULTS).decode()
+    return list(csv.DictReader(text.splitlines()))
+
+
+def _tuning(bundle: Bundle) -> dict[str, Any] | None:
+    """Content of tuning.json; None without a search."""
+    if bundle_files.TUNING not in bundle.manifest.files:
+        return None
+    found: dict[str, Any] = json.loads(bundle.read_file(bundle_files.TUNING))
+    return found

@@ -1,0 +1,114 @@
+"""Predictions of one or several models for labelled images, each of which is read and decoded once per input."""
+
+import dataclasses
+import itertools
+import time
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from model.dataset.pipeline import decode_within_budget, in_threads
+from model.dataset.reading import read_photo
+from model.dataset.verdict import Rejected
+from model.errors import ImageError
+from model.results import InputSpec, Progress, Sample, no_progress
+from model.serving.predictor import Predictor
+
+BATCH_SIZE = 32
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ImagePredictions:
+    """Predictions of one model, a row per image.
+
+    Attributes:
+        probabilities: float32 (n, classes), calibrated.
+        distances: float32 (n,), from the training images; None for a model without reference features.
+    """
+
+    probabilities: np.ndarray
+    distances: np.ndarray | None
+
+    def rows(self, rows: np.ndarray) -> "ImagePredictions":
+        """The predictions of some of the images; `rows` is an index array or bool (n,)."""
+        return ImagePredictions(self.probabilities[rows], None if self.distances is None else self.distances[rows])
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PredictedSamples:
+    """Predictions of each model for the same images.
+
+    Attributes:
+        samples: the images that could be read, in the order of the rows.
+        by_model: the predictions of each model, in the order of the models.
+        errors: images that could not be read, with the reasons.
+    """
+
+    samples: tuple[Sample, ...]
+    by_model: tuple[ImagePredictions, ...]
+    errors: tuple[Rejected, ...]
+
+
+def predict_samples(
+    predictors: Sequence[Predictor], samples: Sequence[Sample], progress: Progress = no_progress
+) -> PredictedSamples:
+    """Predict images with each model.
+
+    Images are decoded in threads, once for models with the same input, and predicted 32 at a time, so memory does not
+    grow with their number.
+
+    Args:
+        predictors: one model or several.
+        samples: the images; their labels are not used.
+        progress: called with the phase `evaluate`, in images.
+    """
+    specs = list(dict.fromkeys(predictor.spec for predictor in predictors))
+    read: list[Sample] = []
+    errors: list[Rejected] = []
+    rows: list[list[tuple[np.ndarray, np.ndarray | None]]] = [[] for _ in predictors]
+    images = zip(samples, _decoded(samples, specs), strict=True)
+    while batch := list(itertools.islice(images, BATCH_SIZE)):
+        decodable = [(sample, views) for sample, views in batch if not isinstance(views, Rejected)]
+        errors += [views for _, views in batch if isinstance(views, Rejected)]
+        if decodable:
+            inputs = {spec: np.stack([views[number] for _, views in decodable]) for number, spec in enumerate(specs)}
+            for predictor, found in zip(predictors, rows, strict=True):
+                found.append(predictor.probabilities_and_distances(inputs[predictor.spec]))
+            read += [sample for sample, _ in decodable]
+        progress("evaluate", len(read) + len(errors), len(samples))
+    by_model = tuple(_joined(predictor, found) for predictor, found in zip(predictors, rows, strict=True))
+    return PredictedSamples(tuple(read), by_model, tuple(errors))
+
+
+def milliseconds_per_image(predictors: Sequence[Predictor], image_of: Sequence[np.ndarray], runs: int) -> list[float]:
+    """Median time in milliseconds that each model takes for one decoded image; the models take turns.
+
+    Args:
+        image_of: an input of each model, uint8 (height, width, 3).
+        runs: number of runs of each model, after one that is not counted.
+    """
+    seconds: list[list[float]] = [[] for _ in predictors]
+    for _ in range(runs + 1):
+        for predictor, image, taken in zip(predictors, image_of, seconds, strict=True):
+            started = time.perf_counter()
+            predictor.probabilities(image[None])
+            taken.append(time.perf_counter() - started)
+    return [1000 * float(np.median(taken[1:])) for taken in seconds]
+
+
+def _decoded(samples: Iterable[Sample], specs: Sequence[InputSpec]) -> Iterable[tuple[np.ndarray, ...] | Rejected]:
+    def work(sample: Sample) -> tuple[np.ndarray, ...] | Rejected:
+        try:
+            content = read_photo(sample)
+            return tuple(decode_within_budget(content, spec).pixels for spec in specs)
+        except ImageError as error:
+            return Rejected(sample.name, error.message)
+
+    return in_threads(work, samples)
+
+
+def _joined(predictor: Predictor, found: Sequence[tuple[np.ndarray, np.ndarray | None]]) -> ImagePredictions:
+    if not found:
+        return ImagePredictions(np.empty((0, len(predictor.bundle.manifest.classes)), np.float32), None)
+    far = [distances for _, distances in found if distances is not None]
+    return ImagePredictions(np.concatenate([row for row, _ in found]), np.concatenate(far) if far else None)
