@@ -8,11 +8,12 @@ from typing import Any
 
 from model import bundle_files
 from model.bundle import Bundle
+from model.dataset.rereading import PhotoReader
 from model.dataset.verdict import Rejected
 from model.evaluation.confident_errors import find_confident_errors
 from model.evaluation.evaluate import Evaluation
 from model.evaluation.report.content import ReportContent
-from model.evaluation.report.render import write_report
+from model.evaluation.report.render import with_thumbnails, write_report
 from model.measurements import Measurement
 from model.serving.predictor import Predictor
 
@@ -34,17 +35,17 @@ def write_dataset_report(
     """
     measurement: Measurement = "val" if split == "val" else "test"
     evaluations = {measurement: evaluation}
-    bundle = predictor.bundle
+    bundle, photos = predictor.bundle, PhotoReader()
     content = ReportContent(
         bundle.manifest,
         evaluations,
         _history(bundle),
         rejected=unreadable,
         warnings=warnings,
-        confident_errors=find_confident_errors(evaluations, predictor),
+        confident_errors=find_confident_errors(evaluations, predictor, photos=photos),
         tuning=_tuning(bundle),
     )
-    write_report(path, content)
+    write_report(path, with_thumbnails(content, photos))
 
 
 def _history(bundle: Bundle) -> list[dict[str, Any]]:

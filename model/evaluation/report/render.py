@@ -2,9 +2,9 @@
 
 import base64
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from model import durable
 from model.dataset.rereading import PhotoReader
@@ -27,7 +27,11 @@ from model.evaluation.thumbnails import read_thumbnails
 MAX_THUMBNAIL_BYTES = 2_400_000
 """As WebP; as text in the page a third more, so that the page stays below 5 MB."""
 
+if TYPE_CHECKING:
+    import jinja2
+
 _TEMPLATES = Path(__file__).parent
+_NO_THUMBNAILS: Mapping[str, str] = {}
 
 Section = tuple[str, Callable[[ReportContent], dict[str, Any] | None]]
 """A section: the name of its template in `sections/`, and a function that returns the values the template uses, or
@@ -66,29 +70,44 @@ def with_thumbnails(content: ReportContent, reader: PhotoReader) -> ReportConten
 
 def render_report(content: ReportContent, sections: Sequence[Section] = SECTIONS) -> str:
     """The report as HTML."""
+    environment = template_environment()
+    rendered = []
+    for name, values in sections:
+        found = values(content)
+        if found is not None:
+            rendered.append(environment.get_template(f"sections/{name}.html.jinja").render(found))
+    return render_page(f"{content.manifest.name}: report", rendered, _data_uris(content))
+
+
+def template_environment(folder: Path = _TEMPLATES) -> "jinja2.Environment":
+    """Environment of the templates in `folder` and of those of the report, which escape every value."""
     import jinja2
-    from markupsafe import Markup
 
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        loader=jinja2.FileSystemLoader([folder, _TEMPLATES]),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
     environment.filters["percent"] = lambda fraction, digits=1: f"{fraction:.{digits}%}"
-    rendered = []
-    for name, values in sections:
-        found = values(content)
-        if found is not None:
-            section = environment.get_template(f"sections/{name}.html.jinja").render(found)
-            # The section is escaped by its own template.
-            rendered.append(Markup(section))  # nosec B704
-    layout = environment.get_template("layout.html.jinja")
+    return environment
+
+
+def render_page(title: str, sections: Sequence[str], thumbnails: Mapping[str, str] = _NO_THUMBNAILS) -> str:
+    """A page with the style sheet and the script of reports, as HTML.
+
+    Args:
+        sections: HTML of each section, escaped by its own template.
+        thumbnails: id of a thumbnail -> its data URI.
+    """
+    from markupsafe import Markup
+
+    layout = template_environment().get_template("layout.html.jinja")
     return safe_beginning() + layout.render(
-        title=f"{content.manifest.name}: report",
-        sections=rendered,
-        thumbnails=_data_uris(content),
+        title=title,
+        sections=[Markup(section) for section in sections],  # nosec B704
+        thumbnails=thumbnails,
         # The policy allows exactly these characters.
         script=Markup(report_script()),  # nosec B704
     )
