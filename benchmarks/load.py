@@ -6,6 +6,7 @@ import http.client
 import io
 import random
 import shutil
+import subprocess
 import sys
 import threading
 import time
@@ -13,11 +14,14 @@ import urllib.parse
 import zipfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+from benchmarks.photos import write_photos
 from benchmarks.server import Server, photo_upload
 from model.runs import running_trainings
 from model.workspace import Workspace
+from tests.support.processes import program
 
 CLIENTS = 4
 PATIENCE = 60.0
@@ -26,7 +30,8 @@ LOST = -1
 MODEL = "signs"
 _PHOTOS_IN_ZIP = 8
 # Trainings run one at a time: seconds from start to cancellation, or None to let it end.
-_TRAININGS = (2.0, None, 10.0, 0.2, 20.0)
+SOME_CANCELLED = (2.0, None, 10.0, 0.2, 20.0)
+ALL_COMPLETE = (None,)
 _TRAINING = {
     "dataset": "signs",
     "name": "beside",
@@ -85,6 +90,15 @@ class Outcome:
         return sum(count for (_, status), count in self.unexpected.items() if status >= 500)
 
 
+def make_workspace(home: Path) -> Workspace:
+    """Create a workspace with the dataset `signs` and a model trained on it, `MODEL`."""
+    (home / "models").mkdir()
+    write_photos(home / "data" / "signs", range(6))
+    command = [program("topgraft"), "train", "--dataset", "signs", "--name", MODEL, "--workspace", str(home)]
+    subprocess.run([*command, "--json"], check=True, stdout=subprocess.DEVNULL)
+    return Workspace(home)
+
+
 def kinds(photo: bytes) -> tuple[Kind, ...]:
     """Kinds of requests, all equally frequent."""
     archive = _zip(photo)
@@ -107,8 +121,19 @@ def kinds(photo: bytes) -> tuple[Kind, ...]:
     )
 
 
-def put_under_load(server: Server, every: tuple[Kind, ...], minutes: float, trainings: Workspace | None) -> Outcome:
-    """Send requests of all kinds for a time; start and cancel trainings meanwhile if a workspace is given."""
+def put_under_load(
+    server: Server,
+    every: tuple[Kind, ...],
+    minutes: float,
+    trainings: Workspace | None,
+    clients: int = CLIENTS,
+    cancelled_after: tuple[float | None, ...] = SOME_CANCELLED,
+) -> Outcome:
+    """Send requests of all kinds for a time; run trainings meanwhile if a workspace is given.
+
+    Args:
+        cancelled_after: seconds after which a training is cancelled, or None; the values are repeated.
+    """
     outcome, lock = Outcome(), threading.Lock()
     end = time.monotonic() + 60 * minutes
 
@@ -121,9 +146,11 @@ def put_under_load(server: Server, every: tuple[Kind, ...], minutes: float, trai
             with lock:
                 outcome.add(kind, status, time.perf_counter() - started)
 
-    threads = [threading.Thread(target=ask, args=(seed,)) for seed in range(CLIENTS)]
+    threads = [threading.Thread(target=ask, args=(seed,)) for seed in range(clients)]
     if trainings is not None:
-        threads.append(threading.Thread(target=_train, args=(server, trainings, end, outcome.trainings)))
+        threads.append(
+            threading.Thread(target=_train, args=(server, trainings, end, outcome.trainings, cancelled_after))
+        )
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -159,9 +186,15 @@ def _zip(photo: bytes) -> bytes:
     return stream.getvalue()
 
 
-def _train(server: Server, workspace: Workspace, end: float, counts: Counter[str]) -> None:
+def _train(
+    server: Server,
+    workspace: Workspace,
+    end: float,
+    counts: Counter[str],
+    cancelled_after: tuple[float | None, ...],
+) -> None:
     """Run one training after the other and cancel some of them; each is removed afterwards."""
-    for patience in _again(_TRAININGS):
+    for patience in _again(cancelled_after):
         if time.monotonic() > end:
             return
         uuid = server.request("POST", f"/train/?{_query(_TRAINING)}")["uuid"]

@@ -22,14 +22,13 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.load import LOST, MODEL, Kind, Outcome, answer, kinds, put_under_load
-from benchmarks.photos import draw_photo, write_photos
+from benchmarks.load import LOST, Kind, Outcome, answer, kinds, make_workspace, put_under_load
+from benchmarks.photos import draw_photo
 from benchmarks.server import Server, running_server
 from benchmarks.service_kills import SECONDS_TO_BE_BACK, Kills, kill_processes
 from benchmarks.service_memory import Memory, Slope
 from benchmarks.tables import markdown_table, median_and_range, verdict
 from model.workspace import Workspace
-from tests.support.processes import program
 
 MINUTES, REQUESTS = 30.0, 5000
 MEGABYTES_PER_HOUR = 5.0
@@ -50,7 +49,7 @@ def main() -> None:
     minutes, requests = (0.7, 200) if given.quick else (given.minutes, given.requests)
     photo = draw_photo("stop", 10_000, 400, 500)
     with tempfile.TemporaryDirectory() as directory:
-        workspace = _workspace(Path(directory))
+        workspace = make_workspace(Path(directory))
         with running_server("topgraft", workspace.root, supervised=True, TOPGRAFT_TENSORBOARD="0") as server:
             every = kinds(photo)
             for kind in every:
@@ -64,14 +63,6 @@ def main() -> None:
         _kills_table(kills),
     )
     print("\n\n".join((*tables, _generated_table(requests))))
-
-
-def _workspace(home: Path) -> Workspace:
-    (home / "models").mkdir()
-    write_photos(home / "data" / "signs", range(6))
-    command = [program("topgraft"), "train", "--dataset", "signs", "--name", MODEL, "--workspace", str(home)]
-    subprocess.run([*command, "--json"], check=True, stdout=subprocess.DEVNULL)
-    return Workspace(home)
 
 
 def _load(server: Server, every: tuple[Kind, ...], minutes: float, trainings: Workspace | None) -> Run:

@@ -21,6 +21,7 @@ from model.storage.settings import WebDavAccount
 
 _VENDORS = ("nextcloud", "owncloud", "infinitescale")
 _FILES_URL = re.compile(r"(?P<dav>https?://[^?#]+/remote\.php/dav)/files/(?P<user>[^/?#]+)(?P<folder>/.*)?")
+_CHUNK_FOLDER = re.compile(r"topgraft-[0-9a-f]{32}")
 _SECONDS_FOR_STATUS = 15.0
 # Statuses of servers without a folder for chunks.
 _NOT_OFFERED = (404, 405, 501)
@@ -66,14 +67,17 @@ class InPlaceUpload:
     """Upload of a file to a path, in two steps: `stage` sends it, `commit` makes it appear.
 
     Without a folder for chunks, all content is sent by `commit`.
+
+    Attributes:
+        chunk_folder: name of the folder for its chunks on the server; see `remove_chunks`.
     """
 
     def __init__(self, account: WebDavAccount, settings: Mapping[str, str], path: str, action: str) -> None:
         self._account, self._path, self._action = account, path, action
         self._url = webdav.address_of(account, path)
         self._chunk_bytes = _accepted.get(account.url) or _bytes_of(settings.get(_CHUNK_SIZE, ""))
-        found = _FILES_URL.fullmatch(account.url)
-        self._folder = f"{found['dav']}/uploads/{found['user']}/topgraft-{uuid.uuid4().hex}" if found else ""
+        self.chunk_folder = f"topgraft-{uuid.uuid4().hex}"
+        self._folder = _address_of_chunks(account, self.chunk_folder)
         self._is_staged = False
 
     def stage(self, source: Path, report: Callable[[int], object]) -> None:
@@ -167,6 +171,26 @@ class InPlaceUpload:
             "OC-Total-Length": str(status.st_size),
             "OC-Checksum": f"SHA1:{file_checksum(self._source, 'sha1')}",
         }
+
+
+def remove_chunks(account: WebDavAccount, chunk_folder: str, action: str) -> None:
+    """Remove the chunks of an upload that was killed, if there are any.
+
+    Args:
+        chunk_folder: of an `InPlaceUpload`; other names are ignored.
+
+    Raises:
+        StorageError: the server refused it.
+    """
+    address = _address_of_chunks(account, chunk_folder)
+    if address and _CHUNK_FOLDER.fullmatch(chunk_folder):
+        webdav.delete(account, address, action)
+
+
+def _address_of_chunks(account: WebDavAccount, chunk_folder: str) -> str:
+    """URL of a folder for chunks; empty if the account's URL is not that of a user's files."""
+    found = _FILES_URL.fullmatch(account.url)
+    return f"{found['dav']}/uploads/{found['user']}/{chunk_folder}" if found else ""
 
 
 class _Part:

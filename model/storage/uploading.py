@@ -36,7 +36,7 @@ from model.results import Progress
 from model.scratch import scratch_folder
 from model.storage import webdav
 from model.storage.failures import with_retries
-from model.storage.in_place import InPlaceUpload, replaces_in_place
+from model.storage.in_place import InPlaceUpload, remove_chunks, replaces_in_place
 from model.storage.interface import UPLOAD, VERIFY
 from model.storage.listing import entry_of
 from model.storage.places import Place
@@ -78,7 +78,7 @@ def upload_file(
         StorageError: the upload failed; nothing has changed. StorageDamagedError: see the message.
     """
     with _only_upload(place) as note:
-        _remove_killed_upload(place, note)
+        _remove_killed_upload(place, settings, note)
         _Upload(source, place, settings, progress, checksum, note).run()
     _remove_old_uploads(place)
 
@@ -146,7 +146,9 @@ class _Upload:
         account = account_of(self.place.remote, self.settings)
         if not with_retries(lambda: webdav.exists(account, self.place.parent.path, action)):
             run_with_retries(f"make the folder {self.place.parent}", ["mkdir", str(self.place.parent)])
-        return InPlaceUpload(account, self.settings, self.place.path, action)
+        upload = InPlaceUpload(account, self.settings, self.place.path, action)
+        _write_note(self.note, upload.chunk_folder)
+        return upload
 
     @contextlib.contextmanager
     def new_checksum(self) -> Iterator[None]:
@@ -226,8 +228,7 @@ class _TemporaryFile:
     def __init__(self, place: Place, settings: Mapping[str, str], progress: Progress, note: Path | None) -> None:
         self._place, self._settings, self._progress = place, settings, progress
         self._temporary = place.parent / f".{place.name}.{uuid.uuid4().hex[:12]}{_UPLOADING}"
-        if note is not None:
-            note.write_text(self._temporary.name, encoding="utf-8")
+        _write_note(note, self._temporary.name)
 
     def stage(self, source: Path, report: Callable[[int], object]) -> None:
         arguments = ["copyto", "--no-check-dest", str(source.absolute()), str(self._temporary)]
@@ -289,12 +290,25 @@ def _remove(place: Place) -> None:
         log.info("%s could not be removed: %s", place, error.message)
 
 
-def _remove_killed_upload(place: Place, note: Path | None) -> None:
-    """Remove the temporary file of an upload from this machine that was killed; its name is in the lock file."""
+def _write_note(note: Path | None, name: str) -> None:
+    """Note in the lock file what a kill would leave on the server: the temporary file, or the folder of chunks."""
+    if note is not None:
+        note.write_text(name, encoding="utf-8")
+
+
+def _remove_killed_upload(place: Place, settings: Mapping[str, str], note: Path | None) -> None:
+    """Remove what an upload from this machine that was killed has left; its name is in the lock file."""
     name = note.read_text(encoding="utf-8", errors="replace") if note is not None else ""
-    if note is not None and name.startswith(f".{place.name}.") and name.endswith(_UPLOADING) and "/" not in name:
+    if not name:
+        return
+    if name.startswith(f".{place.name}.") and name.endswith(_UPLOADING) and "/" not in name:
         _remove(place.parent / name)
-        note.write_text("")
+    elif settings["type"] == "webdav":
+        try:
+            remove_chunks(account_of(place.remote, settings), name, f"upload to {place}: remove old chunks")
+        except StorageError as error:
+            log.info("the chunks of a killed upload could not be removed: %s", error.message)
+    _write_note(note, "")
 
 
 @contextlib.contextmanager

@@ -234,6 +234,29 @@ def test_a_killed_upload_leaves_a_complete_file_that_matches_its_checksums(
     cloud.faults.clear()
     push(new)
     assert remote_content(cloud.root) == local_content(new)
+    assert cloud.chunks == {}
+
+
+def test_the_chunks_of_a_killed_upload_are_removed_by_the_next(
+    cloud: Nextcloud, old: Path, new: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_place.InPlaceUpload, "discard", lambda upload: None)
+    cloud.faults.append(Fault("PUT", "hang up", where="/00002"))
+    with pytest.raises(StorageError):
+        push(old)
+    assert len(cloud.chunks) == 1
+    cloud.faults.clear()
+    push(new)
+    assert cloud.chunks == {}
+    assert remote_content(cloud.root) == local_content(new)
+
+
+@pytest.mark.parametrize("name", ["topgraft-" + "0" * 31, "../files", "topgraft-" + "0" * 32 + "/../x"])
+def test_a_damaged_note_removes_nothing(cloud: Nextcloud, old: Path, new: Path, name: str) -> None:
+    push(old)
+    next((cache_directory() / "uploads").iterdir()).write_text(name)
+    push(new)
+    assert [request for request in cloud.requests if request.startswith("DELETE")] == []
 
 
 def test_a_file_damaged_on_the_way_is_uploaded_again(
