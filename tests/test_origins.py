@@ -1,15 +1,12 @@
 """Requests of other web pages: refused by the middleware that the service and the web page share."""
 
 import asyncio
-import socket
 
 import pytest
 from aiohttp import web
 
 from model.web.origins import origin_check, parse_site
-
-JOB = "0a1b2c3d-0000-1111-2222-333344445555"
-MACHINE = socket.gethostname().lower()
+from tests.support.hostile_requests import FOREIGN_HOSTS, JOB, OWN_HOSTS
 
 
 def _send(method: str, headers: list[tuple[str, str]]) -> tuple[int, str]:
@@ -35,17 +32,6 @@ def _send(method: str, headers: list[tuple[str, str]]) -> tuple[int, str]:
             await runner.cleanup()
 
     return asyncio.run(run())
-
-
-OWN_HOSTS = (
-    "127.0.0.1:5000", "127.0.0.1", "192.168.1.7:5000", "[::1]:5000", "[fe80::1%25eth0]", "8.8.8.8", "localhost:5000",
-    "LOCALHOST", "localhost.", "app.localhost:80", "host.docker.internal:5000", MACHINE, "lab.example:5000",
-)  # fmt: skip
-FOREIGN_HOSTS = (
-    "evil.example", "evil.example:5000", "127.0.0.1.evil.example", "localhost.evil.example", "evil", "2130706433",
-    "0x7f.1", "127.1", "a@localhost", "localhost:5000:80", "localhost/x", "", " ", "[::1", "::1", "localhost:port",
-    "localhost\tevil", f"api-{JOB}.evil.example", f"{MACHINE}.evil.example", "notlocalhost", "xn--e1afmkfd.example",
-)  # fmt: skip
 
 
 @pytest.mark.parametrize("host", OWN_HOSTS)

@@ -121,7 +121,6 @@ def _check(scene: Scene, victim: Victim, expected: Expected, count: Count) -> No
         count.damaged += 1
         print(f"{victim.name}, damaged: {damage}", file=sys.stderr)
     try:
-        scene.run("models", "list")
         scene.run(*victim.next(scene))
     except (RuntimeError, psutil.TimeoutExpired) as error:
         count.failed += 1

@@ -101,8 +101,8 @@ class Scene:
         for path in sorted(self.root.rglob("*")):
             content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
             found.setdefault(_VARIABLE.sub("#", path.relative_to(self.root).as_posix()), []).append(content)
-        for path, chunk in self.cloud.chunks.items():
-            name = _VARIABLE.sub("#", f"chunks{path}")
+        for url, chunk in self.cloud.chunks.items():
+            name = _VARIABLE.sub("#", f"chunks{url}")
             found.setdefault(name, []).append(hashlib.sha256(chunk).hexdigest())
         return {name: " ".join(sorted(contents)) for name, contents in found.items()}
 

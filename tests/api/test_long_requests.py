@@ -1,88 +1,22 @@
 """Requests with long values: a real server refuses them, answers other clients meanwhile, and keeps little of them."""
 
-import contextlib
-import gzip
-import json
-import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 import requests
 
 from tests.support.deepaas_server import Server, running_server
+from tests.support.hostile_requests import REQUESTS
 from tests.support.photos import photo
+from tests.support.probe import Probe
 from tests.support.small_model import write_small_model
 
 pytestmark = pytest.mark.slow
 
 MEGABYTE = 1 << 20
-AS_FILE = '; filename="a"'
-GZIP = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
-JSON, FORM = {"Content-Type": "application/json"}, {"Content-Type": "application/x-www-form-urlencoded"}
-MULTIPART = {"Content-Type": "multipart/form-data; boundary=xx"}
 # Other tests share the processors.
 SECONDS_OF_STALL = 2.0
-
-
-def field(name: str, content: bytes, more: str = "") -> bytes:
-    return f'--xx\r\nContent-Disposition: form-data; name="{name}"{more}\r\n\r\n'.encode() + content + b"\r\n"
-
-
-def long_json(**values: Any) -> bytes:
-    return json.dumps(values).encode()
-
-
-# Name -> route, function for the body, headers, statuses.
-REQUESTS: dict[str, tuple[str, Callable[[], bytes], dict[str, str], set[int]]] = {
-    "choice of 62 MB": ("train", lambda: long_json(backbone="x" * 62_000_000), JSON, {413}),
-    "choice just within the limit": ("train", lambda: long_json(backbone="x" * 1_000_000), JSON, {422}),
-    "text just within the limit": ("train", lambda: long_json(dataset="x" * 1_000_000), JSON, {422}),
-    "form of 62 MB": ("train", lambda: b"backbone=" + b"x" * 62_000_000, FORM, {413}),
-    "multipart of 62 MB": ("train", lambda: field("backbone", b"x" * 62_000_000) + b"--xx--", MULTIPART, {413}),
-    "multipart text within the limit": (
-        "train",
-        lambda: field("name", b"x" * 900_000) + b"--xx--",
-        MULTIPART,
-        {422},
-    ),
-    "multipart of many files": (
-        "train",
-        lambda: field("a", b"x", AS_FILE) * 9_000 + b"--xx--",
-        MULTIPART,
-        {400},
-    ),
-    "gzip bomb": (
-        "train",
-        lambda: gzip.compress(long_json(backbone="x" * 200_000_000)),
-        GZIP,
-        {413},
-    ),
-    "many keys": ("train", lambda: long_json(**{f"key{n}": n for n in range(40_000)}), JSON, {400}),
-    "many fields": ("train", lambda: b"&".join(b"a%d=1" % n for n in range(90_000)), FORM, {413}),
-    "long list": ("train", lambda: long_json(backbone=["x"] * 100_000), JSON, {400}),
-    "list just within the limit": ("train", lambda: long_json(backbone=["x" * 80] * 9_000), JSON, {422}),
-    "deep": ("train", lambda: b"[" * 500_000, JSON, {400}),
-    "deep within the limit": ("train", lambda: b'{"a":' * 9_000 + b"1" + b"}" * 9_000, JSON, {400}),
-    "digits": ("train", lambda: b'{"epochs": ' + b"1" * 1_000_000 + b"}", JSON, {400}),
-    "large number": ("train", lambda: b'{"epochs": 1' + b"0" * 4_000 + b"}", JSON, {422}),
-    "exponent": ("train", lambda: b'{"learning_rate": 1e999999999}', JSON, {422}),
-    "predict: model of 62 MB": ("predict", lambda: long_json(model="x" * 62_000_000), JSON, {422}),
-    "predict: url of 62 MB": ("predict", lambda: long_json(url="x" * 62_000_000), JSON, {400}),
-    "predict: form of 62 MB": ("predict", lambda: b"explain_class=" + b"x" * 62_000_000, FORM, {422}),
-    "predict: escapes": ("predict", lambda: b"url=" + b"%41" * 20_000_000, FORM, {400}),
-    "predict: multipart of 200 MB": (
-        "predict",
-        lambda: field("url", b"x" * 200_000_000) + b"--xx--",
-        MULTIPART,
-        {413},
-    ),
-    "predict: many keys": ("predict", lambda: b"[" + b"{}," * 9_000_000 + b"{}]", JSON, {400}),
-    "predict: many fields": ("predict", lambda: b"a=&" * 20_000_000, FORM, {413}),
-    "predict: many parts": ("predict", lambda: field("a", b"") * 100_000 + b"--xx--", MULTIPART, {400}),
-    "other route": ("", lambda: b"x" * 62_000_000, JSON, {405, 413}),
-}
 
 
 @pytest.fixture(scope="module")
@@ -94,43 +28,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-class Probe:
-    """A client that asks for the metadata again and again; `longest` is its longest wait in seconds."""
-
-    def __init__(self, server: Server) -> None:
-        self.longest = 0.0
-        self._server = server
-        self._ended = threading.Event()
-
-    @contextlib.contextmanager
-    def running(self) -> Iterator[None]:
-        thread = threading.Thread(target=self._ask)
-        thread.start()
-        try:
-            yield
-        finally:
-            self._ended.set()
-            thread.join()
-
-    def _ask(self) -> None:
-        with requests.Session() as session:
-            while not self._ended.wait(0.02):
-                start = time.perf_counter()
-                assert session.get(f"{self._server.root}/v2/", timeout=60).ok
-                self.longest = max(self.longest, time.perf_counter() - start)
-
-
 @pytest.mark.parametrize("name", REQUESTS)
 def test_a_long_request_is_refused_and_other_clients_are_answered(name: str, server: Server) -> None:
     route, make_body, headers, statuses = REQUESTS[name]
     body = make_body()
     before = server.process.memory_info().rss
-    probe = Probe(server)
+    probe = Probe(lambda: requests.get(f"{server.root}/v2/", timeout=60).ok)
     with probe.running():
         url = f"{server.url}/{route}/" if route else f"{server.url}/"
         response = requests.post(url, data=body, headers=headers, timeout=60)
     assert response.status_code in statuses, response.text[:500]
     assert len(response.content) < 10_000
+    assert probe.answers and probe.failures == 0
     assert probe.longest < SECONDS_OF_STALL
     assert server.process.memory_info().rss - before < 400 * MEGABYTE
 

@@ -2,9 +2,7 @@
 
 import io
 import os
-import stat
 import struct
-import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
@@ -18,15 +16,9 @@ from model.errors import ArchiveError
 from model.files.archive_limits import ArchiveLimits
 from model.files.archives import count_zip_files, is_archive, iter_zip_images, unpack_archive
 from tests.support.files import content_of, tarred, zipped
+from tests.support.hostile_archives import HOSTILE_ARCHIVES
 
 FILES = {"a/1.jpg": b"one", "a/2 3.jpg": b"two" * 1000, "b/empty": b""}
-
-
-def tarred_member(member: tarfile.TarInfo) -> bytes:
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w") as archive:
-        archive.addfile(member)
-    return stream.getvalue()
 
 
 def refusal(tmp_path: Path, content: bytes, limits: ArchiveLimits | None = None) -> str:
@@ -51,57 +43,22 @@ def test_archive_formats_are_recognised_by_content(tmp_path: Path, mode: str) ->
     assert os.listdir(tmp_path / "deep") == ["out"]
 
 
+@pytest.mark.parametrize("kind", HOSTILE_ARCHIVES)
+def test_hostile_archives_are_refused(tmp_path: Path, kind: str) -> None:
+    make, reason = HOSTILE_ARCHIVES[kind]
+    assert reason in refusal(tmp_path, make())
+
+
 def test_other_files_are_no_archives(tmp_path: Path) -> None:
     assert not is_archive(tmp_path)
     assert not is_archive(tmp_path / "missing")
     assert "expected a .zip, .tar" in refusal(tmp_path, b"hello")
 
 
-@pytest.mark.parametrize(
-    "name", ["../x", "a/../../x", "/etc/x", "\\x", "..\\x", "a\\..\\..\\x", "C:\\x", "c:x", "a/..", "//host/x"]
-)
-@pytest.mark.parametrize("pack", [zipped, tarred])
-def test_paths_outside_the_target_are_refused(
-    tmp_path: Path, name: str, pack: Callable[[Mapping[str, bytes]], bytes]
-) -> None:
-    assert "leads outside" in refusal(tmp_path, pack({"good.jpg": b"x", name: b"y"}))
-
-
-@pytest.mark.parametrize(
-    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE, b"Z"]
-)
-def test_links_and_devices_in_a_tar_are_refused(tmp_path: Path, kind: bytes) -> None:
-    member = tarfile.TarInfo("thing")
-    member.type, member.linkname = kind, "target"
-    assert "link or a device" in refusal(tmp_path, tarred_member(member))
-
-
 def _file(tmp_path: Path, content: bytes) -> Path:
     path = tmp_path / "archive"
     path.write_bytes(content)
     return path
-
-
-@pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFCHR, stat.S_IFIFO, stat.S_IFSOCK])
-def test_links_and_devices_in_a_zip_are_refused(tmp_path: Path, kind: int) -> None:
-    info = zipfile.ZipInfo("thing")
-    info.external_attr = (kind | 0o777) << 16
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        archive.writestr(info, "/etc/passwd")
-    assert "link or a device" in refusal(tmp_path, stream.getvalue())
-
-
-@pytest.mark.filterwarnings("ignore:Duplicate name")
-@pytest.mark.parametrize("names", [("x", "x"), ("x", "./x"), ("x/y", "x"), ("x", "x/y"), ("a\\b", "a/b")])
-def test_duplicate_names_are_refused(tmp_path: Path, names: tuple[str, str]) -> None:
-    streams = io.BytesIO(), io.BytesIO()
-    with zipfile.ZipFile(streams[0], "w") as zip_file, tarfile.open(fileobj=streams[1], mode="w") as tar:
-        for name in names:
-            zip_file.writestr(name, "x")
-            tar.addfile(tarfile.TarInfo(name))
-    for stream in streams:
-        assert "occurs twice" in refusal(tmp_path, stream.getvalue())
 
 
 def test_folders_may_be_named_before_their_files(tmp_path: Path) -> None:
@@ -117,72 +74,12 @@ def test_limits_of_number_and_size_apply(tmp_path: Path, pack: Callable[[Mapping
     assert "files of at most 500 bytes, '1' is larger" in refusal(tmp_path, content, ArchiveLimits(entry_bytes=500))
 
 
-def test_zip_bomb_is_stopped_by_its_ratio(tmp_path: Path) -> None:
-    bomb = zipped({"zeros": bytes(200 * 1024**2)})
-    assert len(bomb) < 250_000
-    assert "expected at most" in refusal(tmp_path, bomb)
-
-
-def test_a_zip_header_with_a_wrong_size_is_refused(tmp_path: Path) -> None:
-    honest = zipped({"1": b"x" * 10_000})
-    lying = honest.replace(struct.pack("<L", 10_000), struct.pack("<L", 10))
-    assert "damaged" in refusal(tmp_path, lying)
-
-
-@pytest.mark.parametrize("mode", ["w:gz", "w:xz", "w:bz2"])
-def test_tar_bomb_is_stopped_by_its_ratio(tmp_path: Path, mode: str) -> None:
-    assert "expected at most" in refusal(tmp_path, tarred({"zeros": bytes(80 * 1024**2)}, mode))
-
-
-@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.GNUTYPE_LONGNAME])
-def test_a_tar_header_of_gigabytes_is_refused(tmp_path: Path, kind: bytes) -> None:
-    member = tarfile.TarInfo("header")
-    member.type, member.size = kind, 8 * 1024**3
-    content = member.tobuf(tarfile.GNU_FORMAT) + bytes(1024)
-    assert "claims" in refusal(tmp_path, content)
-
-
-def test_a_tar_of_endless_headers_is_refused(tmp_path: Path) -> None:
-    member = tarfile.TarInfo("long")
-    member.type, member.size = tarfile.GNUTYPE_LONGNAME, 4
-    content = (member.tobuf(tarfile.GNU_FORMAT) + b"name" + bytes(508)) * 5000
-    assert "damaged" in refusal(tmp_path, content)
-
-
-def test_a_sparse_tar_counts_by_its_unpacked_size(tmp_path: Path) -> None:
-    header = bytearray(tarfile.TarInfo("holes").tobuf(tarfile.GNU_FORMAT))
-    header[156:157] = tarfile.GNUTYPE_SPARSE
-    header[483:495] = b"%011o\0" % (1 << 32)
-    header[148:156] = b"%06o\0 " % (sum(header[:148]) + sum(header[156:]) + 8 * 32)
-    assert "expected at most" in refusal(tmp_path, bytes(header) + bytes(1024))
-
-
 @pytest.mark.parametrize("keep", [0.3, 0.6, 0.9])
 @pytest.mark.parametrize("mode", ["zip", "w", "w:gz", "w:xz"])
 def test_truncated_archives_are_refused(tmp_path: Path, mode: str, keep: float) -> None:
     files = {str(number): os.urandom(20_000) for number in range(5)}
     content = zipped(files) if mode == "zip" else tarred(files, mode)
     assert refusal(tmp_path, content[: int(len(content) * keep)])
-
-
-def test_a_tar_with_a_damaged_header_is_refused(tmp_path: Path) -> None:
-    content = bytearray(tarred({"1": b"x", "2": b"y"}))
-    content[1024 + 10] ^= 1
-    assert "a header is damaged" in refusal(tmp_path, bytes(content))
-
-
-def test_damaged_data_is_refused(tmp_path: Path) -> None:
-    content = bytearray(zipped({"1": b"x" * 1000}, zipfile.ZIP_STORED))
-    content[500] ^= 1
-    assert "damaged" in refusal(tmp_path, bytes(content))
-
-
-def test_encrypted_and_exotic_zips_are_refused(tmp_path: Path) -> None:
-    content = bytearray(zipped({"1": b"x"}))
-    content[6] |= 1
-    content[content.index(b"PK\x01\x02") + 8] |= 1
-    assert "encrypted" in refusal(tmp_path, bytes(content))
-    assert "by another method than deflate" in refusal(tmp_path, zipped({"1": b"x"}, zipfile.ZIP_LZMA))
 
 
 def test_an_unwritable_target_is_an_error(tmp_path: Path) -> None:
