@@ -27,6 +27,7 @@ ROOMS = (
     "model.features",
     "model.serving",
     "model.evaluation",
+    "model.labels",
     "model.networks",
     "model.training",
     "model.export",

@@ -17,6 +17,7 @@ from model.cli.doctor import doctor
 from model.cli.evaluation import evaluate
 from model.cli.exporting import export
 from model.cli.importing import import_command
+from model.cli.labels import import_labels_command
 from model.cli.models import models
 from model.cli.monitor import monitor
 from model.cli.options import workspace_option
@@ -64,6 +65,7 @@ def topgraft() -> None:
 
 for subcommand in (
     demo,
+    import_labels_command,
     check,
     train,
     tune,

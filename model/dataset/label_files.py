@@ -12,6 +12,8 @@ _HEAD_BYTES = 1 << 16
 _TABLE = "a table with a column of file names and one of labels, as .csv, .tsv or .xlsx"
 _WRITE_TABLE = f"Write the labels to {_TABLE}"
 _SAVE_TABLE = f"expected {_TABLE}. Save it as CSV"
+# Kinds that `model.labels` reads.
+_COCO, _LABEL_STUDIO = "annotations in the form of COCO", "an export of Label Studio"
 
 # Suffix -> kind, for files that are known by it.
 _KINDS = {
@@ -25,11 +27,11 @@ _TEXTS = (".json", ".jsonl", ".ndjson", ".xml", ".yaml", ".yml")
 
 # Suffix, kind, and texts that the beginning of the file has, all of them.
 _MARKS: Sequence[tuple[str, str, tuple[str, ...]]] = (
-    (".json", "annotations in the form of COCO", ('"images"', '"file_name"')),
-    (".json", "annotations in the form of COCO", ('"annotations"', '"image_id"')),
+    (".json", _COCO, ('"images"', '"file_name"')),
+    (".json", _COCO, ('"annotations"', '"image_id"')),
     (".json", "annotations of VGG Image Annotator", ('"region_attributes"',)),
     (".json", "annotations of VGG Image Annotator", ('"file_attributes"',)),
-    (".json", "an export of Label Studio", ('"annotations"', '"result"')),
+    (".json", _LABEL_STUDIO, ('"annotations"', '"result"')),
     (".json", "annotations of LabelMe", ('"shapes"', '"imagePath"')),
     (".json", "annotations of CreateML", ('"image"', '"annotations"')),
     (".xml", "annotations of Pascal VOC", ("<annotation", "<object>")),
@@ -50,6 +52,8 @@ def describe_unread(path: Path) -> str:
     kind = _kind_of_text(path, suffix.replace(".yml", ".yaml"))
     if not kind and suffix in (".xml", ".yaml", ".yml"):
         return ""
+    if kind in (_COCO, _LABEL_STUDIO):
+        return f"{path}: not read: {kind}. Make a dataset of it: topgraft import-labels {path} DIR"
     return f"{path}: not read: {kind}. {_WRITE_TABLE}" if kind else f"{path}: not read: {_SAVE_TABLE}"
 
 

@@ -15,6 +15,7 @@ from model.dataset.folder_names import split_names
 from model.dataset.folder_tree import read_tree
 from model.dataset.folders import read_folders
 from model.dataset.image_files import is_image
+from model.dataset.label_files import describe_unread
 from model.dataset.listing import DATASET_FILES, EXPECTED, LayoutOptions, Listing
 from model.dataset.lists import read_lists
 from model.dataset.split_lists import LIST_SUFFIXES, split_by_lists
@@ -94,7 +95,8 @@ def _existing_folder(source: Path) -> Path:
     if source.is_dir():
         return source.absolute()
     if source.exists():
-        raise DatasetError(f"{source}: expected a folder or an archive, found a file. Expected {EXPECTED}")
+        unread = describe_unread(source)
+        raise DatasetError(unread or f"{source}: expected a folder or an archive, found a file. Expected {EXPECTED}")
     parent = next(folder for folder in source.absolute().parents if folder.is_dir())
     names = sorted(entry.name for entry in parent.iterdir() if not is_hidden(entry.name))
     near = difflib.get_close_matches(source.name, names, n=3, cutoff=0.5)

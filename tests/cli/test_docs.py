@@ -47,7 +47,8 @@ def test_every_command_on_the_pages_can_be_parsed(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "pets.yaml").touch()
+    for name in ("pets.yaml", "export.json"):
+        (tmp_path / name).touch()
     context = topgraft.make_context("topgraft", words)
     command: click.Command = topgraft
     rest = words

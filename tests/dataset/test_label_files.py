@@ -46,7 +46,8 @@ def test_annotations_of_other_programs_are_named_by_their_kind(tmp_path: Path, n
     (tmp_path / "annotations" / name).write_text(text)
     line = next(line for line in refusal(tmp_path).splitlines() if f"annotations/{name}: not read" in line)
     assert kind in line
-    assert f"Write the labels to {TABLE}" in line
+    command = f"Make a dataset of it: topgraft import-labels {tmp_path}/annotations/{name} DIR"
+    assert (command if kind in ("COCO", "Label Studio") else f"Write the labels to {TABLE}") in line
 
 
 def test_of_annotations_for_each_image_one_is_named(tmp_path: Path) -> None:

@@ -1,0 +1,88 @@
+"""Replacing a whole folder at once: a reader, also after a kill, finds the former content or the new one."""
+
+import contextlib
+import ctypes
+import errno
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from model import durable
+from model.locks import is_unused, mark_used
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+# File systems, and kernels before 3.15, that cannot exchange two names.
+_CANNOT_EXCHANGE = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP)
+_NEW, _FORMER = "new", "former"
+_STAGING = re.compile(r"\.(?P<name>.+)\.replacing-(?P<pid>\d+)")
+
+
+@contextlib.contextmanager
+def replaced_folder(target: Path) -> Iterator[Path]:
+    """Fill a new folder in the block; it then takes the place of `target`. If the block fails, nothing changes.
+
+    What killed processes left next to `target` is removed first, or put back if it is the only copy of the folder.
+
+    Args:
+        target: the folder to replace; it may be missing, its parent is created.
+
+    Raises:
+        OSError: a folder cannot be created, or renamed.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _clean_up(target)
+    staging = target.with_name(f".{target.name}.replacing-{os.getpid()}")
+    shutil.rmtree(staging, ignore_errors=True)
+    (staging / _NEW).mkdir(parents=True)
+    descriptor = os.open(staging, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        mark_used(descriptor)
+        yield staging / _NEW
+        durable.sync_tree(staging / _NEW)
+        _put(staging, target)
+    finally:
+        # A failure between two renames leaves the only copy here.
+        if target.exists() or not (staging / _FORMER).exists():
+            shutil.rmtree(staging, ignore_errors=True)
+        os.close(descriptor)
+
+
+def _put(staging: Path, target: Path) -> None:
+    if not target.exists():
+        os.rename(staging / _NEW, target)
+    elif not _exchanged(staging / _NEW, target):
+        os.rename(target, staging / _FORMER)
+        os.rename(staging / _NEW, target)
+    durable.sync_directory(target.parent)
+
+
+def _exchanged(first: Path, second: Path) -> bool:
+    """Exchange two names at once; False where the system cannot."""
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if rename is None:
+        return False
+    if rename(_AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _RENAME_EXCHANGE) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in _CANNOT_EXCHANGE:
+        return False
+    raise OSError(number, os.strerror(number), str(second))
+
+
+def _clean_up(target: Path) -> None:
+    """Remove the folders of killed processes; a former folder without a successor is put back."""
+    for path in list(target.parent.iterdir()):
+        found = _STAGING.fullmatch(path.name)
+        if found is None or found["name"] != target.name or not path.is_dir() or path.is_symlink():
+            continue
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            if is_unused(descriptor, path.stat().st_mtime):
+                if not target.exists() and (path / _FORMER).is_dir():
+                    os.rename(path / _FORMER, target)
+                shutil.rmtree(path, ignore_errors=True)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,1 @@
+"""Labelled photos from Label Studio and COCO files as datasets."""

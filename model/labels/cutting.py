@@ -1,0 +1,304 @@
+"""Images of a dataset cut out of labelled photos: one for each labelled object, split by photo."""
+
+import dataclasses
+import hashlib
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from model.dataset.images import decode_image
+from model.dataset.listing import IMAGES, Problems, describe_problems
+from model.dataset.pipeline import in_threads
+from model.dataset.splits import split_rows
+from model.errors import DatasetError, ImageError
+from model.files.browsing import name_some
+from model.labels.agreement import Agreement, Chosen
+from model.labels.classes import classes_of
+from model.labels.crops import CropOptions, UnusableRegionError, crop_name, cut, encode_crop, file_stem
+from model.labels.former import Former
+from model.labels.photos import Photos
+from model.labels.pictures import draw_boxes
+from model.labels.regions import Labels, Rectangle, Task
+from model.results import SPLITS, Progress, Split
+
+PHASE = "import_labels"
+PHOTOS_DRAWN = 20
+"""Number of photos that are drawn with their boxes."""
+
+_WHOLE_PHOTO = Rectangle(0.0, 0.0, 0.0, 0.0)
+
+log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitOptions:
+    """Fractions of the photos for validation and test, and the seed; see `model.config.TrainConfig`."""
+
+    val_fraction: float = 0.15
+    test_fraction: float = 0.15
+    seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Crop:
+    """An image of the dataset.
+
+    Attributes:
+        name: file name in `images/`.
+        label: its class.
+        task: the task of its photo.
+        chosen: the region that it shows, and its annotation.
+        rectangle: the box in pixels of the photo, without margin; of size 0 for a whole photo.
+        is_new: whether the former import did not have it.
+    """
+
+    name: str
+    label: str
+    task: Task
+    chosen: Chosen
+    rectangle: Rectangle
+    is_new: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class LeftOut:
+    """A region, or a whole photo if `region` is empty, that gave no image, and the reason."""
+
+    photo: str
+    task: str
+    region: str
+    reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Imported:
+    """Images that were written to a folder.
+
+    Attributes:
+        crops: the images, in the order of the tasks.
+        left_out: regions and photos without an image.
+        hashes: address of a photo -> sha256 of its file.
+        drawn: file name -> picture of a photo with its boxes.
+    """
+
+    crops: tuple[Crop, ...]
+    left_out: tuple[LeftOut, ...]
+    hashes: Mapping[str, str]
+    drawn: Mapping[str, bytes]
+
+
+def import_crops(
+    labels: Labels,
+    agreement: Agreement,
+    photos: Photos,
+    former: Former,
+    options: CropOptions,
+    target: Path,
+    progress: Progress,
+) -> Imported:
+    """Write an image for each chosen region.
+
+    Args:
+        former: the former import into the same folder; its unchanged images are kept.
+        target: folder of the new dataset; the images are written to its `images/`.
+        progress: called with the phase `import_labels` after each photo.
+
+    Raises:
+        DatasetError: an address stands for several photos, or labels cannot be classes.
+        StorageError: photos cannot be read at the moment.
+    """
+    (target / IMAGES).mkdir()
+    classes = classes_of(one.label for chosen in agreement.chosen.values() for one in chosen)
+    tasks = [task for task in labels.tasks if agreement.chosen[task.name]]
+    found = _find_photos(tasks, photos)
+    work = _Cutter(agreement, photos, former, options, target, classes, _drawn_tasks(tasks, agreement))
+    items = [(task, found[task.name]) for task in tasks]
+    results = []
+    for done, result in enumerate(in_threads(work, items, photos.connections), start=1):
+        results.append(result)
+        progress(PHASE, done, len(tasks))
+    unusable = [LeftOut("", task, region, reason) for task, region, reason in labels.unusable]
+    return Imported(
+        tuple(crop for result in results for crop in result.crops),
+        (*unusable, *(one for result in results for one in result.left_out)),
+        {address: digest for result in results for address, digest in result.hashes.items()},
+        {name: picture for result in results for name, picture in result.drawn.items()},
+    )
+
+
+def split_crops(crops: Sequence[Crop], former: Former, options: SplitOptions) -> dict[str, Split]:
+    """Split the images so that all of a photo, or of a group of photos, are in one split.
+
+    Splits that the source states are kept, and those of the former import.
+
+    Returns:
+        file name of each image -> its split.
+    """
+    known: dict[str, Split] = {}
+    for crop in crops:
+        group = _group(crop)
+        split = crop.task.split or former.splits.get(crop.task.address)
+        if split is not None:
+            known.setdefault(group, split)
+    new = [crop for crop in crops if _group(crop) not in known]
+    classes = sorted({crop.label for crop in new})
+    fractions: dict[Split, float] = {"val": options.val_fraction, "test": options.test_fraction}
+    rows = split_rows(
+        [crop.name for crop in new],
+        [classes.index(crop.label) for crop in new],
+        [_group(crop) for crop in new],
+        fractions,
+        options.seed,
+    )
+    split_of = {new[row].name: split for split in SPLITS for row in rows[split]}
+    return {crop.name: split_of.get(crop.name) or known[_group(crop)] for crop in crops}
+
+
+def count_by_split(crops: Sequence[Crop], split_of: Mapping[str, Split]) -> dict[Split, dict[str, int]]:
+    """Split -> class -> number of images."""
+    counts: dict[Split, Counter[str]] = {split: Counter() for split in SPLITS}
+    for crop in crops:
+        counts[split_of[crop.name]][crop.label] += 1
+    return {split: dict(sorted(counts[split].items())) for split in SPLITS}
+
+
+def _group(crop: Crop) -> str:
+    return crop.task.group or crop.task.address
+
+
+def _find_photos(tasks: Sequence[Task], photos: Photos) -> dict[str, str]:
+    """Task -> name of its photo; empty if there is none.
+
+    Raises:
+        DatasetError: several photos for one task; all such tasks are listed.
+    """
+    problems = Problems()
+    found: dict[str, str] = {}
+    for task in tasks:
+        names = photos.find(task)
+        if len(names) > 1:
+            problems.add(
+                f"task {task.name}: expected one photo for {task.address!r}, found {len(names)}: {name_some(names)}. "
+                "Leave one of them in the folder of the photos"
+            )
+        found[task.name] = names[0] if names else ""
+    if problems:
+        raise DatasetError(describe_problems(problems))
+    if tasks and not any(found.values()):
+        raise DatasetError(
+            f"expected the photos of the tasks, found none, such as {tasks[0].address!r}. Name their folder with "
+            "--images"
+        )
+    return found
+
+
+def _drawn_tasks(tasks: Sequence[Task], agreement: Agreement) -> frozenset[str]:
+    """Tasks with boxes whose photos are drawn, evenly spread."""
+    with_boxes = [
+        task.name for task in tasks if any(chosen.region.box is not None for chosen in agreement.chosen[task.name])
+    ]
+    places = np.linspace(0, len(with_boxes) - 1, min(PHOTOS_DRAWN, len(with_boxes))).round().astype(int)
+    return frozenset(with_boxes[place] for place in places)
+
+
+class _Cutter:
+    """Cuts the regions out of one photo at a time; called in threads."""
+
+    def __init__(
+        self,
+        agreement: Agreement,
+        photos: Photos,
+        former: Former,
+        options: CropOptions,
+        target: Path,
+        classes: Sequence[str],
+        drawn: frozenset[str],
+    ) -> None:
+        self.agreement, self.photos, self.former, self.options = agreement, photos, former, options
+        self.images, self.classes, self.drawn = target / IMAGES, classes, drawn
+
+    def __call__(self, item: tuple[Task, str]) -> Imported:
+        task, name = item
+        if not name:
+            reason = "expected the photo in the folder of the photos, found none of this name"
+            return Imported((), (LeftOut(task.address, task.name, "", reason),), {}, {})
+        try:
+            return self._cut(task, name)
+        except ImageError as error:
+            return Imported((), (LeftOut(task.address, task.name, "", error.message),), {}, {})
+
+    def _cut(self, task: Task, name: str) -> Imported:
+        photo = _Photo(self.photos, name, self.former.hashes.get(task.address, "") if self.photos.is_lasting else "")
+        crops, left_out = [], []
+        for chosen in self.agreement.chosen[task.name]:
+            try:
+                crops.append(self._crop(task, name, chosen, photo))
+            except UnusableRegionError as error:
+                left_out.append(LeftOut(task.address, task.name, chosen.region.name, str(error)))
+        boxes = [(crop.rectangle, crop.label) for crop in crops if crop.chosen.region.box is not None]
+        drawn = {}
+        if task.name in self.drawn and boxes:
+            file = f"{file_stem(task.address)}-{file_stem(task.name)}.jpg"
+            drawn[file] = draw_boxes(photo.pixels, boxes, self.classes)
+        return Imported(tuple(crops), tuple(left_out), {task.address: photo.digest}, drawn)
+
+    def _crop(self, task: Task, name: str, chosen: Chosen, photo: "_Photo") -> Crop:
+        is_whole = chosen.region.box is None
+        suffix = PurePosixPath(name).suffix.lower() if is_whole else ".png"
+        place = f"{task.name}:{task.address}"
+        file = crop_name(place, photo.digest, chosen.region, chosen.label, self.options, suffix)
+        if self.former.has(file):
+            self.former.hand_on(file, self.images / file)
+            return Crop(file, chosen.label, task, chosen, self.former.crops[file], False)
+        pixels = photo.pixels
+        if is_whole:
+            content, rectangle = photo.content, _WHOLE_PHOTO
+        else:
+            crop, rectangle = cut(pixels, chosen.region, self.options)
+            content = encode_crop(crop)
+        (self.images / file).write_bytes(content)
+        return Crop(file, chosen.label, task, chosen, rectangle, True)
+
+
+class _Photo:
+    """A photo that is read when its content is needed, and decoded when its pixels are.
+
+    Args:
+        digest: sha256 of its content if it is known; otherwise empty.
+    """
+
+    def __init__(self, photos: Photos, name: str, digest: str) -> None:
+        self._photos, self._name, self._digest = photos, name, digest
+        self._content: bytes | None = None
+        self._pixels: np.ndarray | None = None
+
+    @property
+    def content(self) -> bytes:
+        """The file."""
+        if self._content is None:
+            self._content = self._photos.read(self._name)
+            self._digest = hashlib.sha256(self._content).hexdigest()
+        return self._content
+
+    @property
+    def digest(self) -> str:
+        """sha256 of the file."""
+        return self._digest or hashlib.sha256(self.content).hexdigest()
+
+    @property
+    def pixels(self) -> np.ndarray:
+        """uint8 RGB of shape (height, width, 3), upright."""
+        if self._pixels is None:
+            self._pixels = decode_image(self.content)
+        return self._pixels
+
+
+def crops_by_class(crops: Sequence[Crop]) -> dict[str, list[Crop]]:
+    """Class -> its images, both sorted by name."""
+    by_class: dict[str, list[Crop]] = defaultdict(list)
+    for crop in sorted(crops, key=lambda crop: (crop.label, crop.name)):
+        by_class[crop.label].append(crop)
+    return dict(by_class)

@@ -1,0 +1,102 @@
+"""What a former import into the same folder wrote, so that a repeated one keeps what has not changed."""
+
+import dataclasses
+import os
+import shutil
+from pathlib import Path
+
+from model import durable
+from model.dataset.listing import IMAGES
+from model.errors import DatasetError
+from model.files.browsing import describe_content
+from model.labels.regions import Rectangle
+from model.reading import UnreadableError, read_json, unreadable
+from model.results import SPLITS, Split
+
+RECORD = "import.json"
+"""File in the dataset with what the next import needs."""
+
+_FORMAT = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Former:
+    """Record of an import.
+
+    Attributes:
+        directory: folder of the dataset.
+        source: what was imported.
+        hashes: address of a photo -> sha256 of its file.
+        splits: address of a photo -> its split.
+        crops: file name of a crop -> its box in the photo, without the margin.
+    """
+
+    directory: Path
+    source: str = ""
+    hashes: dict[str, str] = dataclasses.field(default_factory=dict)
+    splits: dict[str, Split] = dataclasses.field(default_factory=dict)
+    crops: dict[str, Rectangle] = dataclasses.field(default_factory=dict)
+
+    def write(self) -> None:
+        """Write the record into its folder."""
+        content = {
+            "format": _FORMAT,
+            "source": self.source,
+            "photos": {
+                address: {"sha256": digest, "split": self.splits.get(address)}
+                for address, digest in sorted(self.hashes.items())
+            },
+            "crops": {name: list(rectangle) for name, rectangle in sorted(self.crops.items())},
+        }
+        durable.write_json(self.directory / RECORD, content)
+
+    def has(self, crop: str) -> bool:
+        """Whether the file of a crop is there."""
+        return crop in self.crops and (self.directory / IMAGES / crop).is_file()
+
+    def hand_on(self, crop: str, target: Path) -> None:
+        """Put the file of a crop at a new path: the same file under a second name, or a copy."""
+        source = self.directory / IMAGES / crop
+        try:
+            os.link(source, target)
+        except OSError:
+            shutil.copyfile(source, target)
+
+
+def read_former(directory: Path) -> Former:
+    """Read the record of the former import into a folder; an empty one if the folder is empty or missing.
+
+    Raises:
+        DatasetError: the folder holds something else, which an import would delete; or the record is damaged.
+    """
+    if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
+        return Former(directory)
+    if not (directory / RECORD).is_file():
+        found = describe_content(directory) if directory.is_dir() else "a file"
+        raise DatasetError(
+            f"{directory}: expected a new folder, or one written by topgraft import-labels, found {found}. Name another"
+        )
+    try:
+        with unreadable():
+            return _parse(directory, read_json(directory / RECORD))
+    except UnreadableError as error:
+        raise DatasetError(
+            f"{directory / RECORD}: expected the record of an import, received a damaged one: {error}. Move the folder "
+            "away, and import again"
+        ) from error
+
+
+def _parse(directory: Path, content: dict[str, object]) -> Former:
+    if content["format"] != _FORMAT:
+        raise UnreadableError(f"expected format {_FORMAT}, received {content['format']!r}")
+    photos, crops = content["photos"], content["crops"]
+    if not isinstance(photos, dict) or not isinstance(crops, dict):
+        raise UnreadableError("expected photos and crops")
+    splits = {address: photo["split"] for address, photo in photos.items() if photo["split"] in SPLITS}
+    return Former(
+        directory,
+        str(content["source"]),
+        {address: str(photo["sha256"]) for address, photo in photos.items()},
+        splits,
+        {name: Rectangle(*map(float, numbers)) for name, numbers in crops.items()},
+    )

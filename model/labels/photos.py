@@ -1,0 +1,49 @@
+"""Where the photos of an import are read from."""
+
+from pathlib import Path
+from typing import Protocol
+
+from model.dataset.images import read_content
+from model.labels.photo_names import PhotoFiles
+from model.labels.regions import Task
+
+
+class Photos(Protocol):
+    """Photos of the tasks of a source of labels.
+
+    Attributes:
+        is_lasting: whether a photo never changes, so that it need not be read again.
+        connections: number of photos to read at the same time; None for one per processor.
+    """
+
+    is_lasting: bool
+    connections: int | None
+
+    def find(self, task: Task) -> tuple[str, ...]:
+        """Names of the photos that the address of a task may stand for: one, none, or several if it is ambiguous."""
+
+    def read(self, name: str) -> bytes:
+        """Content of a photo.
+
+        Raises:
+            ImageError: it cannot be read; another photo may.
+            StorageError: none can be read at the moment.
+        """
+
+
+class LocalPhotos:
+    """Photos in a folder of this machine."""
+
+    is_lasting: bool = False
+    connections: int | None = None
+
+    def __init__(self, folder: Path) -> None:
+        self._files = PhotoFiles(folder)
+
+    def find(self, task: Task) -> tuple[str, ...]:
+        """Paths of files relative to the folder; see `PhotoFiles.find`."""
+        return self._files.find(task.address)
+
+    def read(self, name: str) -> bytes:
+        """Content of a file; see `model.dataset.images.read_content`."""
+        return read_content(self._files.folder / name)

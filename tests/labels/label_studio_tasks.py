@@ -1,0 +1,67 @@
+"""Tasks as Label Studio exports them, and photos for them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from model.labels.crops import CropOptions
+from model.labels.cutting import SplitOptions
+from model.labels.import_labels import ImportOptions, LabelsImport, import_labels
+from model.labels.photos import LocalPhotos
+from model.labels.sources import read_labels
+
+WIDTH, HEIGHT = 320, 240
+
+
+def write_photo(path: Path, seed: int = 0, box: tuple[int, int, int, int] = (80, 60, 160, 120)) -> None:
+    """A gray photo with a white rectangle; each seed has another gray."""
+    pixels = np.full((HEIGHT, WIDTH, 3), 40 + seed % 100, np.uint8)
+    left, top, right, bottom = box
+    pixels[top:bottom, left:right] = 255
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+def box_item(label: str = "cat", name: str = "r1", **value: Any) -> dict[str, Any]:
+    """A box of the control `label`, around the rectangle of `write_photo` unless `value` says otherwise."""
+    coordinates = {"x": 25, "y": 25, "width": 25, "height": 25, "rotation": 0} | value
+    return {
+        "id": name,
+        "type": "rectanglelabels",
+        "from_name": "label",
+        "to_name": "image",
+        "original_width": WIDTH,
+        "original_height": HEIGHT,
+        "image_rotation": 0,
+        "value": {key: number for key, number in coordinates.items() if number is not None}
+        | {"rectanglelabels": [label]},
+    }
+
+
+def choice_item(label: str, control: str = "kind") -> dict[str, Any]:
+    """A label of the whole photo."""
+    value = {"choices": [label]}
+    return {"id": "c1", "type": "choices", "from_name": control, "to_name": "image", "value": value}
+
+
+def annotation(*items: dict[str, Any], name: int = 1, by: Any = 1, **more: Any) -> dict[str, Any]:
+    return {"id": name, "completed_by": by, "was_cancelled": False, "result": list(items)} | more
+
+
+def task(number: int, *annotations: dict[str, Any], image: str = "", **more: Any) -> dict[str, Any]:
+    data = {"image": image or f"/data/upload/1/0a1b2c3d-photo_{number}.png"}
+    return {"id": number, "data": data, "annotations": list(annotations), "predictions": []} | more
+
+
+def boxed_tasks(folder: Path, count: int = 12) -> list[dict[str, Any]]:
+    """Tasks with one box each, of two classes in turn, and their photos in a folder."""
+    for number in range(1, count + 1):
+        write_photo(folder / f"photo {number}.png", number)
+    return [task(number, annotation(box_item("cat" if number % 2 else "dog"))) for number in range(1, count + 1)]
+
+
+def imported(source: Path, photos: Path, target: Path, annotator: str = "", **crops: Any) -> LabelsImport:
+    options = ImportOptions(CropOptions(**crops), SplitOptions(), annotator)
+    return import_labels(str(source), read_labels(source), LocalPhotos(photos), target, options)

@@ -1,0 +1,252 @@
+"""Labelled photos as a dataset."""
+
+import csv
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from model.dataset.layouts import find_layout
+from model.errors import DatasetError
+from model.files.folder_replacement import replaced_folder
+from model.results import SPLITS
+from tests.labels.label_studio_tasks import (
+    annotation,
+    box_item,
+    boxed_tasks,
+    choice_item,
+    imported,
+    task,
+    write_photo,
+)
+
+
+def export(folder: Path, tasks: list[dict[str, Any]]) -> Path:
+    path = folder / "export.json"
+    path.write_text(json.dumps(tasks), encoding="utf-8")
+    return path
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with open(path, encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_boxes_of_an_export_become_a_dataset(tmp_path: Path) -> None:
+    source = export(tmp_path, boxed_tasks(tmp_path / "photos"))
+    result = imported(source, tmp_path / "photos", tmp_path / "made")
+    listing = find_layout(tmp_path / "made")
+    assert listing.classes == ("cat", "dog")
+    samples = [sample for split in SPLITS for sample in listing.splits[split]]
+    assert len(samples) == 12 and result.images["train"] and result.images["val"] and result.images["test"]
+    for sample in samples:
+        pixels = np.asarray(Image.open(sample.path))
+        assert pixels.shape == (72, 96, 3)
+        assert pixels[8:-8, 10:-10].min() == 255
+    origins = rows(tmp_path / "made" / "origin.csv")
+    assert len(origins) == 12
+    assert origins[0] | {"image": "", "split": ""} == {
+        "image": "",
+        "class": "cat",
+        "split": "",
+        "photo": "/data/upload/1/0a1b2c3d-photo_1.png",
+        "task": "1",
+        "annotation": "1",
+        "region": "r1",
+        "annotator": "1",
+        "x": "80.00",
+        "y": "60.00",
+        "width": "80.00",
+        "height": "60.00",
+        "rotation": "0.00",
+        "updated_at": "",
+    }
+    assert len(list((tmp_path / "made" / "boxes").iterdir())) == 12
+    assert Image.open(tmp_path / "made" / "contact-sheet.jpg").size[0] > 1000
+
+
+def test_all_images_of_a_photo_are_in_one_split(tmp_path: Path) -> None:
+    tasks = boxed_tasks(tmp_path / "photos", 20)
+    for one in tasks:
+        second = box_item("dog", "r2", x=60, y=60)
+        one["annotations"][0]["result"].append(second)
+    imported(export(tmp_path, tasks), tmp_path / "photos", tmp_path / "made")
+    splits: dict[str, set[str]] = {}
+    for row in rows(tmp_path / "made" / "origin.csv"):
+        splits.setdefault(row["photo"], set()).add(row["split"])
+    assert all(len(found) == 1 for found in splits.values())
+    assert {split for found in splits.values() for split in found} == set(SPLITS)
+
+
+def test_labels_of_whole_photos_keep_the_files(tmp_path: Path) -> None:
+    boxed_tasks(tmp_path / "photos", 4)
+    tasks = [task(number, annotation(choice_item("cat" if number % 2 else "dog"))) for number in range(1, 5)]
+    imported(export(tmp_path, tasks), tmp_path / "photos", tmp_path / "made")
+    photos = {path.read_bytes() for path in (tmp_path / "photos").iterdir()}
+    assert {path.read_bytes() for path in (tmp_path / "made" / "images").iterdir()} == photos
+
+
+def test_a_repeated_import_changes_nothing(tmp_path: Path) -> None:
+    source = export(tmp_path, boxed_tasks(tmp_path / "photos"))
+    first = imported(source, tmp_path / "photos", tmp_path / "made")
+    before = content(tmp_path / "made")
+    again = imported(source, tmp_path / "photos", tmp_path / "made")
+    assert (first.changed, again.changed) == (True, False)
+    assert (again.new, again.unchanged, again.withdrawn) == (0, 12, 0)
+    assert content(tmp_path / "made") == before
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_a_changed_import_keeps_the_bytes_and_splits_of_what_has_not_changed(tmp_path: Path) -> None:
+    tasks = boxed_tasks(tmp_path / "photos", 12)
+    imported(export(tmp_path, tasks), tmp_path / "photos", tmp_path / "made")
+    before = {row["image"]: row["split"] for row in rows(tmp_path / "made" / "origin.csv")}
+    former = content(tmp_path / "made")
+    tasks = [*boxed_tasks(tmp_path / "photos", 16)[1:]]
+    tasks[0]["annotations"][0]["result"] = [box_item("dog", x=30)]
+    result = imported(export(tmp_path, tasks), tmp_path / "photos", tmp_path / "made")
+    assert (result.new, result.unchanged, result.withdrawn) == (5, 10, 2)
+    after = {row["image"]: row["split"] for row in rows(tmp_path / "made" / "origin.csv")}
+    kept = before.keys() & after.keys()
+    assert len(kept) == 10
+    assert all(before[name] == after[name] for name in kept)
+    now = content(tmp_path / "made")
+    assert all(former[f"images/{name}"] == now[f"images/{name}"] for name in kept)
+    assert {f"images/{name}" for name in after} == {name for name in now if name.startswith("images/")}
+
+
+def test_a_photo_with_new_content_is_cut_again(tmp_path: Path) -> None:
+    source = export(tmp_path, boxed_tasks(tmp_path / "photos"))
+    imported(source, tmp_path / "photos", tmp_path / "made")
+    write_photo(tmp_path / "photos" / "photo 3.png", 99)
+    result = imported(source, tmp_path / "photos", tmp_path / "made")
+    assert (result.new, result.unchanged, result.withdrawn) == (1, 11, 1)
+
+
+def test_straightening_changes_turned_boxes_only(tmp_path: Path) -> None:
+    tasks = boxed_tasks(tmp_path / "photos", 6)
+    tasks[0]["annotations"][0]["result"] = [box_item(rotation=10)]
+    source = export(tmp_path, tasks)
+    imported(source, tmp_path / "photos", tmp_path / "made")
+    result = imported(source, tmp_path / "photos", tmp_path / "made", straighten=True)
+    assert (result.new, result.unchanged) == (1, 5)
+
+
+def test_what_gives_no_image_is_listed(tmp_path: Path) -> None:
+    tasks = boxed_tasks(tmp_path / "photos", 8)
+    tasks[0]["annotations"][0]["result"] = [box_item(width=1), box_item("dog", "r2"), box_item("cat", "r3", x=None)]
+    tasks[1]["data"]["image"] = "missing.png"
+    (tmp_path / "photos" / "photo 3.png").write_bytes(b"\x89PNG\r\n\x1a\n cut")
+    result = imported(export(tmp_path, tasks), tmp_path / "photos", tmp_path / "made")
+    listed = {(row["task"], row["region"]): row["reason"] for row in rows(tmp_path / "made" / "rejected.csv")}
+    assert result.left_out == len(listed) == 4
+    assert "at least 8 pixels a side" in listed["1", "r1"]
+    assert "expected the photo in the folder of the photos" in listed["2", ""]
+    assert "damaged PNG" in listed["3", ""]
+
+
+def test_disagreements_are_listed(tmp_path: Path) -> None:
+    tasks = boxed_tasks(tmp_path / "photos", 8)
+    tasks[0]["annotations"].append(annotation(box_item("dog", "s1"), name=2, by=2))
+    result = imported(export(tmp_path, tasks), tmp_path / "photos", tmp_path / "made")
+    assert (result.disagreements, result.ties, result.annotators) == (1, 1, ("1", "2"))
+    assert rows(tmp_path / "made" / "disagreements.csv") == [
+        {"task": "1", "regions": "r1; s1", "labels": "1: cat; 2: dog", "without_label": "", "outcome": ""}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "reason"),
+    [
+        (("Cat", "cat"), "differ in more than case and blanks, received 'Cat' and 'cat'"),
+        (("cat\ndog", "cat"), r"a class name on one line.*received 'cat\\ndog'"),
+    ],
+)
+def test_labels_that_cannot_be_classes_are_refused(tmp_path: Path, names: tuple[str, str], reason: str) -> None:
+    tasks = boxed_tasks(tmp_path / "photos", 4)
+    for one, name in zip(tasks, names * 2, strict=True):
+        one["annotations"][0]["result"] = [box_item(name)]
+    with pytest.raises(DatasetError, match=reason):
+        imported(export(tmp_path, tasks), tmp_path / "photos", tmp_path / "made")
+    assert not (tmp_path / "made").exists()
+
+
+def test_labels_with_any_other_characters_are_classes(tmp_path: Path) -> None:
+    names = ("a/b", "🦐 shrimp", "x" * 200, "عوالق")
+    tasks = boxed_tasks(tmp_path / "photos", 8)
+    for one, name in zip(tasks, names * 2, strict=True):
+        one["annotations"][0]["result"] = [box_item(name)]
+    imported(export(tmp_path, tasks), tmp_path / "photos", tmp_path / "made")
+    assert set(find_layout(tmp_path / "made").classes) == set(names)
+
+
+def test_an_address_of_two_photos_is_refused(tmp_path: Path) -> None:
+    tasks = boxed_tasks(tmp_path / "photos", 4)
+    for folder in ("one", "two"):
+        write_photo(tmp_path / "photos" / folder / "same.png")
+    tasks[0]["data"]["image"] = "same.png"
+    with pytest.raises(
+        DatasetError, match=r"task 1: expected one photo for 'same\.png', found 2: one/same\.png, two/sam"
+    ):
+        imported(export(tmp_path, tasks), tmp_path / "photos", tmp_path / "made")
+
+
+def test_photos_in_another_folder_are_asked_for(tmp_path: Path) -> None:
+    source = export(tmp_path, boxed_tasks(tmp_path / "photos", 4))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DatasetError, match=r"expected the photos of the tasks, found none.*--images"):
+        imported(source, tmp_path / "empty", tmp_path / "made")
+
+
+def test_tasks_without_labels_are_described(tmp_path: Path) -> None:
+    tasks = [task(1), task(2, annotation())]
+    with pytest.raises(DatasetError, match="expected labelled photos, found 2 tasks, 1 with an annotation"):
+        imported(export(tmp_path, tasks), tmp_path, tmp_path / "made")
+
+
+def test_a_folder_with_other_content_is_not_replaced(tmp_path: Path) -> None:
+    source = export(tmp_path, boxed_tasks(tmp_path / "photos", 4))
+    with pytest.raises(DatasetError, match="expected a new folder, or one written by topgraft import-labels, found"):
+        imported(source, tmp_path / "photos", tmp_path / "photos")
+    assert len(list((tmp_path / "photos").iterdir())) == 4
+
+
+@pytest.mark.parametrize("record", ["[]", '{"format": 2}', "[" * 100_000, '{"format": 1, "photos": 3, "crops": {}}'])
+def test_a_damaged_record_is_reported(tmp_path: Path, record: str) -> None:
+    source = export(tmp_path, boxed_tasks(tmp_path / "photos", 4))
+    imported(source, tmp_path / "photos", tmp_path / "made")
+    (tmp_path / "made" / "import.json").write_text(record)
+    with pytest.raises(DatasetError, match=r"import\.json: expected the record of an import, received a damaged one"):
+        imported(source, tmp_path / "photos", tmp_path / "made")
+
+
+def test_an_import_that_fails_leaves_the_former_dataset(tmp_path: Path) -> None:
+    source = export(tmp_path, boxed_tasks(tmp_path / "photos", 6))
+    imported(source, tmp_path / "photos", tmp_path / "made")
+    before = content(tmp_path / "made")
+    with pytest.raises(ZeroDivisionError), replaced_folder(tmp_path / "made") as new:
+        (new / "half").write_text("half")
+        raise ZeroDivisionError
+    assert content(tmp_path / "made") == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["export.json", "made", "photos"]
+
+
+def test_the_folder_of_a_killed_import_is_removed_by_the_next(tmp_path: Path) -> None:
+    source = export(tmp_path, boxed_tasks(tmp_path / "photos", 6))
+    process = os.fork()
+    if not process:
+        with replaced_folder(tmp_path / "made") as new:
+            (new / "half").write_text("half")
+            os.kill(os.getpid(), 9)
+    os.waitpid(process, 0)
+    assert len([path for path in tmp_path.iterdir() if path.name.startswith(".made.")]) == 1
+    imported(source, tmp_path / "photos", tmp_path / "made")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["export.json", "made", "photos"]

@@ -1,0 +1,230 @@
+"""What a source of labels is, and what is read from it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model.errors import DatasetError
+from model.labels.regions import OUTLINE, RECTANGLE, Box, Labels, Region
+from model.labels.sources import read_labels
+from tests.labels.label_studio_tasks import annotation, box_item, choice_item, task
+
+
+def read(folder: Path, content: Any, control: str = "", name: str = "export.json") -> Labels:
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(content), encoding="utf-8")
+    return read_labels(path, control)
+
+
+def regions(labels: Labels) -> list[Region]:
+    return [region for one in labels.tasks for entry in one.annotations for region in entry.regions]
+
+
+def test_the_boxes_of_an_export_are_read(tmp_path: Path) -> None:
+    labels = read(tmp_path, [task(5, annotation(box_item("cat", rotation=15), by=7, updated_at="2026-01-01"))])
+    [one] = labels.tasks
+    assert (one.name, one.address) == ("5", "/data/upload/1/0a1b2c3d-photo_5.png")
+    [entry] = one.annotations
+    assert (entry.name, entry.annotator, entry.updated) == ("1", "7", "2026-01-01")
+    assert entry.regions == (Region("r1", ("cat",), Box(0.25, 0.25, 0.25, 0.25, 15.0), (320, 240)),)
+
+
+def test_old_exports_have_completions_and_the_size_inside_the_value(tmp_path: Path) -> None:
+    item = box_item()
+    item["value"] |= {"original_width": item.pop("original_width"), "original_height": item.pop("original_height")}
+    item["value"].pop("rotation")
+    old = task(1)
+    old["completions"] = [{"id": 3, "result": [item], "created_username": " a@b.org, 1"}]
+    del old["annotations"]
+    [region] = regions(read(tmp_path, [old]))
+    assert region.photo_size == (320, 240) and region.box == Box(0.25, 0.25, 0.25, 0.25)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "box"),
+    [
+        ("polygonlabels", {"points": [[10, 20], [30, 20], [30, 60]]}, Box(0.1, 0.2, 0.2, 0.4, 0.0, OUTLINE)),
+        (
+            "ellipselabels",
+            {"x": 50, "y": 50, "radiusX": 10, "radiusY": 20, "rotation": 30},
+            Box(0.4, 0.3, 0.2, 0.4, 30.0, OUTLINE, True),
+        ),
+        ("labels", {"x": 10, "y": 20, "width": 30, "height": 40}, Box(0.1, 0.2, 0.3, 0.4, 0.0, RECTANGLE)),
+        ("choices", {"x": 10, "y": 20, "width": 30, "height": 40}, Box(0.1, 0.2, 0.3, 0.4, 0.0, RECTANGLE)),
+        ("choices", {}, None),
+    ],
+)
+def test_each_kind_of_label_has_its_box(tmp_path: Path, kind: str, value: dict[str, Any], box: Box | None) -> None:
+    item = {"id": "a", "type": kind, "from_name": "x", "to_name": "image", "value": value | {kind: ["cat"]}}
+    [region] = regions(read(tmp_path, [task(1, annotation(item))]))
+    assert region.labels == ("cat",)
+    assert (region.box is None) == (box is None)
+    if box is not None and region.box is not None:
+        assert region.box.rectangle(1, 1) == pytest.approx(box.rectangle(1, 1))
+
+
+def test_a_shape_with_its_label_in_another_item_is_read_once(tmp_path: Path) -> None:
+    shape = {"id": "a", "type": "rectangle", "from_name": "r", "value": {"x": 10, "y": 20, "width": 30, "height": 40}}
+    label = shape | {"type": "labels", "from_name": "x", "value": shape["value"] | {"labels": ["cat"]}}
+    unlabelled = shape | {"id": "b"}
+    labels = read(tmp_path, [task(1, annotation(shape, label, unlabelled))])
+    assert [region.name for region in regions(labels)] == ["a"]
+    assert labels.left_out == {"rectangle without a label": 1}
+
+
+def test_what_is_no_label_of_an_image_is_counted(tmp_path: Path) -> None:
+    brush = {"id": "b", "type": "brushlabels", "from_name": "brush", "value": {"brushlabels": ["cat"], "rle": [1]}}
+    point = {"id": "k", "type": "keypointlabels", "from_name": "key", "value": {"x": 1, "y": 1}}
+    cancelled = annotation(box_item(), name=9) | {"was_cancelled": True}
+    one = task(1, annotation(box_item(), brush, point), cancelled, predictions=[{"result": [box_item("dog")]}])
+    labels = read(tmp_path, [one])
+    assert [region.labels for region in regions(labels)] == [("cat",)]
+    assert labels.left_out == {"cancelled annotations": 1, "predictions": 1, "brushlabels": 1, "keypointlabels": 1}
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ({"x": None}, "expected x of the box"),
+        ({"width": 0}, "width and a height, received one of size 0"),
+        ({"y": "12"}, "y: expected a number, received '12'"),
+    ],
+)
+def test_a_region_that_cannot_be_used_is_listed(tmp_path: Path, value: dict[str, Any], reason: str) -> None:
+    labels = read(tmp_path, [task(4, annotation(box_item(**value)))])
+    [(name, region, why)] = labels.unusable
+    assert (name, region) == ("4", "r1") and reason in why
+
+
+def test_several_labels_on_one_box_are_listed(tmp_path: Path) -> None:
+    item = box_item()
+    item["value"]["rectanglelabels"] = ["cat", "dog"]
+    labels = read(tmp_path, [task(4, annotation(item))])
+    assert labels.unusable == (("4", "r1", "expected one label, received 'cat', 'dog'"),)
+
+
+def test_labels_of_several_controls_need_the_name_of_one(tmp_path: Path) -> None:
+    content = [task(1, annotation(box_item("cat"), choice_item("sharp")))]
+    with pytest.raises(DatasetError, match=r"several: label \(1 labels\), kind \(1 labels\)\. .* --control label"):
+        read(tmp_path, content)
+    labels = read(tmp_path, content, "kind")
+    assert [region.labels for region in regions(labels)] == [("sharp",)]
+    assert labels.left_out == {"rectanglelabels of the control 'label'": 1}
+    with pytest.raises(DatasetError, match="expected labels of the control 'no', found label"):
+        read(tmp_path, content, "no")
+
+
+def test_the_files_of_a_target_storage_are_read(tmp_path: Path) -> None:
+    for number, (name, items) in enumerate([("cat", [box_item("cat")]), ("dog", [box_item("dog")]), ("", [])], start=1):
+        inside = {"id": number // 2, "data": {"image": f"s3://bucket/photo {number // 2}.png"}}
+        stored = annotation(*items, name=number, by={"id": number, "email": f"{name}@example.org"}) | {"task": inside}
+        stored["was_cancelled"] = not items
+        (tmp_path / str(number)).write_text(json.dumps(stored))
+    (tmp_path / "photo.png").write_bytes(b"")
+    labels = read_labels(tmp_path)
+    assert [one.name for one in labels.tasks] == ["0", "1"]
+    assert [region.labels for region in regions(labels)] == [("cat",), ("dog",)]
+    assert labels.tasks[0].annotations[0].annotator == "cat@example.org"
+    assert labels.left_out == {"cancelled annotations": 1}
+
+
+def coco(**more: Any) -> dict[str, Any]:
+    return {
+        "images": [{"id": 1, "file_name": "a.png", "width": 200, "height": 100}],
+        "categories": [{"id": 0, "name": "animals"}, {"id": 1, "name": "cat"}],
+        "annotations": [{"id": 7, "image_id": 1, "category_id": 1, "bbox": [20, 10, 40, 50]}],
+    } | more
+
+
+def test_a_coco_file_is_read(tmp_path: Path) -> None:
+    [region] = regions(read(tmp_path, coco()))
+    assert region.labels == ("cat",) and region.box is not None
+    assert region.box.rectangle(200, 100) == pytest.approx((20, 10, 40, 50, 0))
+
+
+def test_turned_boxes_of_cvat_turn_about_their_centre(tmp_path: Path) -> None:
+    turned = [{"id": 7, "image_id": 1, "category_id": 1, "bbox": [20, 10, 40, 50], "attributes": {"rotation": 90.0}}]
+    [region] = regions(read(tmp_path, coco(annotations=turned)))
+    assert region.box is not None
+    assert region.box.rectangle(200, 100).outer() == pytest.approx((15, 15, 50, 40, 0))
+
+
+def test_an_outline_of_coco_without_a_box_gives_the_box_around_it(tmp_path: Path) -> None:
+    outline = [{"id": 7, "image_id": 1, "category_id": 1, "segmentation": [[20, 10, 60, 10, 60, 60]]}]
+    [region] = regions(read(tmp_path, coco(annotations=outline)))
+    assert region.box is not None
+    assert region.box.rectangle(200, 100) == pytest.approx((20, 10, 40, 50, 0))
+
+
+def test_coco_of_label_studio_warns_of_turned_boxes(tmp_path: Path) -> None:
+    labels = read(tmp_path, coco(info={"contributor": "Label Studio"}))
+    assert labels.warnings and "rotated boxes are wrong" in labels.warnings[0]
+
+
+def test_coco_files_in_folders_of_splits_are_read_together(tmp_path: Path) -> None:
+    for folder in ("train", "valid"):
+        copy = {"id": 1, "file_name": "a.png", "width": 200, "height": 100, "extra": {"name": "source.png"}}
+        read(tmp_path, coco(images=[copy]), name=f"{folder}/_annotations.coco.json")
+    labels = read_labels(tmp_path)
+    assert [(one.name, one.address, one.split, one.group) for one in labels.tasks] == [
+        ("train/1", "train/a.png", "train", "source.png"),
+        ("valid/1", "valid/a.png", "val", "source.png"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ([], "the project is empty"),
+        ([{"id": 1, "image": "a.png", "annotator": 1}], "expected a task with its `data`.* JSON_MIN lacks"),
+        ([{"id": 1, "data": {"text": "words"}, "annotations": []}], "the address of a photo, received data with text"),
+        (
+            [{"id": 1, "data": {"audio": "a.wav"}, "annotations": []}],
+            "the address of a photo, received data with audio",
+        ),
+        ({"hello": 1}, "received an object with 'hello'. Export JSON"),
+        ("text", "received 'text'. Export JSON"),
+        ([task(1, data={"left": "a.png", "right": "b.png"})], "expected one photo, received several: left, right"),
+        (coco(images=[]), "expected images, found none"),
+        (coco(annotations=[{"id": 1, "image_id": 9, "category_id": 1}]), "expected the id of an image, received 9"),
+        (coco(categories=[{"id": 1}]), "expected each category to have 'name'"),
+    ],
+)
+def test_a_source_without_labels_of_photos_is_refused(tmp_path: Path, content: Any, reason: str) -> None:
+    with pytest.raises(DatasetError, match=reason) as caught:
+        read(tmp_path, content)
+    assert str(tmp_path / "export.json") in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("export.csv", "image,label\na.png,cat\n", "received a CSV table"),
+        ("a.xml", "<annotation/>", "Pascal VOC"),
+        ("labels.txt", "0 .5 .5 .1 .1", "YOLO"),
+        ("export.json", "<html>Log in</html>", "no JSON that can be read"),
+        ("export.json", "[" * 100_000, "no JSON that can be read"),
+    ],
+)
+def test_other_formats_are_refused_with_what_to_export(tmp_path: Path, name: str, content: str, reason: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(DatasetError, match=reason):
+        read_labels(tmp_path / name)
+
+
+def test_an_export_for_yolo_is_named(tmp_path: Path) -> None:
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "a.txt").write_text("0 .5 .5 .1 .1")
+    (tmp_path / "classes.txt").write_text("cat\n")
+    with pytest.raises(DatasetError, match=r"found an export for YOLO .* Export JSON from Label Studio"):
+        read_labels(tmp_path)
+
+
+def test_several_exports_in_a_folder_are_refused(tmp_path: Path) -> None:
+    for name in ("one.json", "two.json"):
+        read(tmp_path, [task(1, annotation(box_item()))], name=name)
+    with pytest.raises(DatasetError, match=r"expected one file of labels, found one\.json, two\.json"):
+        read_labels(tmp_path)
