@@ -17,7 +17,8 @@ CLASSES = tuple(SIGNS)
 def draw_photo(sign: str, seed: int, height: int, width: int, variation: Variation | None = None) -> bytes:
     """Draw a JPEG of a traffic sign; the same bytes for the same arguments."""
     rng = np.random.default_rng([seed, CLASSES.index(sign), height, width])
-    return compose_photo(draw_sign(sign, rng), draw_background((height, width), rng), rng, variation or Variation())
+    background = draw_background((height, width), rng)
+    return compose_photo(draw_sign(sign, rng), background, rng, variation or Variation()).content
 
 
 def write_photos(directory: Path, seeds: Iterable[int], height: int = 400, width: int = 500) -> None:

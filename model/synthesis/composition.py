@@ -27,6 +27,21 @@ TEST_FRACTION = 0.15
 MIN_IMAGES_PER_CLASS = 3
 
 Range = tuple[float, float]
+Box = tuple[int, int, int, int]
+"""Left, top, right and bottom edge in pixels; right and bottom are exclusive."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ComposedPhoto:
+    """A synthetic photo, and the place of its object.
+
+    Attributes:
+        content: bytes of a JPEG file.
+        box: bounding box of the object in the photo, including what an occlusion covers.
+    """
+
+    content: bytes
+    box: Box
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,10 +118,12 @@ def write_demo_dataset(
 def draw_demo_photo(sign: str, rng: np.random.Generator) -> bytes:
     """Draw a photo of a traffic sign: JPEG bytes, 320 to 480 pixels wide and 240 to 360 high."""
     size = int(rng.integers(240, 361)), int(rng.integers(320, 481))
-    return compose_photo(draw_sign(sign, rng), draw_background(size, rng), rng, Variation())
+    return compose_photo(draw_sign(sign, rng), draw_background(size, rng), rng, Variation()).content
 
 
-def compose_photo(cutout: Image.Image, background: np.ndarray, rng: np.random.Generator, variation: Variation) -> bytes:
+def compose_photo(
+    cutout: Image.Image, background: np.ndarray, rng: np.random.Generator, variation: Variation
+) -> ComposedPhoto:
     """Paste an object on a background and simulate a photo of it.
 
     Args:
@@ -116,15 +133,16 @@ def compose_photo(cutout: Image.Image, background: np.ndarray, rng: np.random.Ge
         variation: ranges of the parameters.
 
     Returns:
-        Bytes of a JPEG file.
+        The photo, and the place of the object in it.
     """
     height, width = background.shape[:2]
     target = rng.uniform(*variation.height_fraction) * height
     placed = _place(_wear(_shrink(cutout, target), rng), target, (height, width), rng, variation)
+    box = _box_of(placed)
     if rng.random() < variation.occlusion:
         placed = _occlude(placed, rng)
     scene = _paste(placed, background, rng, variation)
-    return _encode(_photograph(scene, rng, variation), rng, variation)
+    return ComposedPhoto(_encode(_photograph(scene, rng, variation), rng, variation), box)
 
 
 def _shrink(cutout: Image.Image, target: float) -> Image.Image:
@@ -190,9 +208,14 @@ def _homography(source: np.ndarray, destination: np.ndarray) -> np.ndarray:
     return np.linalg.solve(np.array(rows), np.array(values))
 
 
+def _box_of(placed: Image.Image) -> Box:
+    """The bounding box of what is not transparent; the whole image if there is nothing."""
+    return placed.getbbox() or (0, 0, *placed.size)
+
+
 def _occlude(placed: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Add leaves, a pole or a sticker in front of the object."""
-    left, top, right, bottom = placed.getbbox() or (0, 0, *placed.size)
+    left, top, right, bottom = _box_of(placed)
     wide, high = right - left, bottom - top
     covered = placed.copy()
     draw = ImageDraw.Draw(covered)
@@ -222,7 +245,7 @@ def _paste(placed: Image.Image, background: np.ndarray, rng: np.random.Generator
     """Paste the object into the scene, possibly on a pole, with its shadow; float32 (height, width, 3)."""
     height, width = background.shape[:2]
     scene = Image.fromarray(background.astype(np.uint8))
-    left, _, right, bottom = placed.getbbox() or (0, 0, width, height)
+    left, _, right, bottom = _box_of(placed)
     if rng.random() < variation.pole:
         gray = int(rng.integers(70, 190))
         x, thickness = (left + right) / 2, max(2, int((right - left) * rng.uniform(0.05, 0.09)))

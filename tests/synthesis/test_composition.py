@@ -1,6 +1,7 @@
 """The demo dataset: the same for the same seed, balanced, and in the AI4OS layout."""
 
 import collections
+import dataclasses
 import io
 from pathlib import Path
 
@@ -116,11 +117,25 @@ def test_a_cutout_keeps_its_aspect(shape: tuple[int, int]) -> None:
     )  # fmt: skip
     green = Image.new("RGBA", shape[::-1], (0, 255, 0, 255))
     gray = np.full((300, 4000, 3), 128, np.float32)
-    photo = np.asarray(Image.open(io.BytesIO(compose_photo(green, gray, rng, still)))).astype(int)
+    composed = compose_photo(green, gray, rng, still)
+    photo = np.asarray(Image.open(io.BytesIO(composed.content))).astype(int)
     is_green = photo[..., 1] - photo[..., 0] > 60
     high, wide = np.ptp(np.flatnonzero(is_green.any(axis=1))), np.ptp(np.flatnonzero(is_green.any(axis=0)))
     assert high == pytest.approx(90, abs=6)
     assert wide / high == pytest.approx(shape[1] / shape[0], rel=0.15)
+    edges = [edge for axis in (0, 1) for edge in np.flatnonzero(is_green.any(axis=axis))[[0, -1]]]
+    left, top, right, bottom = composed.box
+    assert (left, right, top, bottom) == pytest.approx(edges, abs=3)
+
+
+def test_the_box_of_an_object_is_inside_the_photo_and_as_high_as_requested() -> None:
+    variation = dataclasses.replace(Variation(), height_fraction=(0.4, 0.5), occlusion=1.0)
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        composed = compose_photo(draw_sign("stop", rng), draw_background((240, 320), rng), rng, variation)
+        left, top, right, bottom = composed.box
+        assert 0 <= left < right <= 320 and 0 <= top < bottom <= 240
+        assert 0.25 < (bottom - top) / 240 < 0.75
 
 
 def test_backgrounds_are_in_range() -> None:
