@@ -243,7 +243,7 @@ def _occlude(placed: Image.Image, rng: np.random.Generator) -> Image.Image:
 
 def _paste(placed: Image.Image, background: np.ndarray, rng: np.random.Generator, variation: Variation) -> np.ndarray:
     """Paste the object into the scene, possibly on a pole, with its shadow; float32 (height, width, 3)."""
-    height, width = background.shape[:2]
+    height = background.shape[0]
     scene = Image.fromarray(background.astype(np.uint8))
     left, _, right, bottom = _box_of(placed)
     if rng.random() < variation.pole:

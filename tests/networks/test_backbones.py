@@ -94,7 +94,13 @@ def test_every_family_takes_pixels_and_can_be_cut_at_its_last_block(name):
 def _assert_takes_pixels_and_can_be_cut(name: str) -> None:
     backbone = build_backbone(BACKBONES[name], 96, "none", seed=1)
     images = np.random.default_rng(0).integers(0, 256, (2, 96, 96, 3), np.uint8)
+    # Images that differ in their lower left corner differ most in the same place of the feature map.
+    images[1] = images[0]
+    images[1, 64:, :32] = 255 - images[1, 64:, :32]
     expected = np.asarray(backbone(images))
+    rows, columns = expected.shape[1:3]
+    row, column = np.unravel_index(np.abs(expected[1] - expected[0]).sum(axis=-1).argmax(), (rows, columns))
+    assert row >= rows // 2 and column <= columns // 2
     trunk, block = cut_at_last_block(backbone)
     assert expected.ndim == 4 and np.isfinite(expected).all()
     assert block.trainable_weights
