@@ -18,12 +18,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import requests
+
 from tests.image.pip_mounts import pip_mounts
 from tests.support.command import ROOT
+from tests.support.waiting import wait_until
 
 BASE = "docker.io/tensorflow/tensorflow"
 PACKAGES = "python3,python3-pip,python3-venv,ca-certificates"
 RELEASE = "bookworm"
+MIRROR = "http://deb.debian.org/debian"
 SECONDS_TO_BUILD = 1200
 _OWN_NETWORK = ("unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")
 
@@ -45,6 +49,16 @@ def missing_requirements() -> str:
 
 def _path() -> str:
     return f"{os.environ['PATH']}:/usr/sbin:/sbin"
+
+
+def unreachable_mirror() -> str:
+    """Why the base system cannot be downloaded; empty if it can."""
+    url = f"{MIRROR}/dists/{RELEASE}/Release"
+    try:
+        requests.head(url, timeout=30).raise_for_status()
+    except requests.RequestException as error:
+        return f"the base system cannot be downloaded: {url}: {error}"
+    return ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,15 +103,15 @@ class Images:
         settings: dict[str, Any] = described["Docker"]["config"]
         return settings
 
-    def make_base(self, tag: str) -> None:
+    def make_base(self) -> None:
         """Make the base, unless it is here."""
-        name = f"{BASE}:{tag}"
+        name = base_name()
         with self._locked():
             if self.has(name):
                 return
             with tempfile.TemporaryDirectory(dir=self.folder) as place:
                 system = Path(place) / "system"
-                command = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", RELEASE, str(system)]
+                command = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", RELEASE, str(system), MIRROR]
                 subprocess.run(command, env=_environment(), check=True, capture_output=True, timeout=SECONDS_TO_BUILD)
                 container = self.run("from", "scratch").stdout.strip()
                 self.run("copy", "--quiet", container, str(system), "/")
@@ -107,7 +121,7 @@ class Images:
                 "--quiet",
                 "--no-cache-dir",
                 "--break-system-packages",
-                f"tensorflow-cpu=={tag}",
+                f"tensorflow-cpu=={base_tag()}",
             )
             self.run("run", "--isolation", "chroot", *pip_mounts(), container, "--", *install)
             self.run("commit", "--quiet", "--rm", container, name)
@@ -158,12 +172,13 @@ class Running:
     log: Path
     options: tuple[str, ...]
 
-    def ask(self, *command: str) -> "subprocess.CompletedProcess[str]":
+    def ask(self, *command: str, seconds: float = 120) -> "subprocess.CompletedProcess[str]":
         """Run a command in the container, beside what runs there."""
-        first = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()[0]
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        [first] = wait_until(lambda: children.read_text().split(), 30, self.process)
         inside = self.images.command("run", "--isolation", "chroot", *self.options, self.container, "--", *command)
         enter = ["nsenter", "--target", first, "--net", "--pid", "--mount", *inside]
-        return subprocess.run(enter, env=_environment(), capture_output=True, text=True, timeout=120)
+        return subprocess.run(enter, env=_environment(), capture_output=True, text=True, timeout=seconds)
 
 
 @contextlib.contextmanager
@@ -188,6 +203,11 @@ def running(
     finally:
         process.kill()
         process.wait()
+
+
+def base_name() -> str:
+    """The image that the Dockerfile asks for, with its tag."""
+    return f"{BASE}:{base_tag()}"
 
 
 def base_tag() -> str:
