@@ -1,7 +1,8 @@
 """Most confident errors: often wrong labels, or a systematic confusion."""
 
 import dataclasses
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -9,10 +10,13 @@ from model.dataset.rereading import PhotoReader
 from model.errors import ImageError, StorageError
 from model.evaluation.evaluate import Evaluation
 from model.measurements import MEASUREMENTS, Measurement
+from model.serving.occlusion import maps_agree, occlusion_map
 from model.serving.prediction_figure import overlay_activation
 from model.serving.predictor import Predictor
 
 MAX_ERRORS = 12
+# For all occlusion maps of a report: a large network on a CPU takes a minute for each.
+SECONDS_FOR_OCCLUSION = 10.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +30,8 @@ class ConfidentError:
         image: the network input, uint8 (height, width, 3).
         overlay: the same with the class activation map of `predicted` laid over it, uint8 (height, width, 3).
         measurement: the evaluation that made the prediction.
+        occlusion: as `overlay`, with the occlusion map; None for a network that runs by Keras, or if there was no time.
+        maps_agree: whether both maps have their maximum in the same region; None without an occlusion map.
     """
 
     name: str
@@ -36,6 +42,8 @@ class ConfidentError:
     image: np.ndarray
     overlay: np.ndarray
     measurement: Measurement = "test"
+    occlusion: np.ndarray | None = None
+    maps_agree: bool | None = None
 
 
 def find_confident_errors(
@@ -67,7 +75,7 @@ def find_confident_errors(
             photos.leave_out(sample, error)
             break
         found.append(_explain(name, evaluations[name], row, image, predictor))
-    return tuple(found)
+    return tuple(_with_occlusion(found, predictor))
 
 
 def evaluations_with_errors(evaluations: Mapping[Measurement, Evaluation]) -> tuple[Measurement, ...]:
@@ -84,6 +92,23 @@ def _errors_by_confidence(evaluations: Mapping[Measurement, Evaluation]) -> list
         incorrect = np.flatnonzero(probabilities.argmax(axis=1) != evaluations[name].labels)
         errors += [(float(probabilities[row].max()), name, int(row)) for row in incorrect]
     return [(name, row) for _, name, row in sorted(errors, key=lambda error: -error[0])]
+
+
+def _with_occlusion(errors: Sequence[ConfidentError], predictor: Predictor) -> Iterator[ConfidentError]:
+    """Add occlusion maps, as many as fit into `SECONDS_FOR_OCCLUSION`."""
+    classes = predictor.bundle.manifest.classes
+    started, longest = time.perf_counter(), 0.0
+    is_slow = predictor.bundle.manifest.engine == "keras"
+    for error in errors:
+        before = time.perf_counter()
+        if is_slow or before - started + longest > SECONDS_FOR_OCCLUSION:
+            yield error
+            continue
+        label = classes.index(error.predicted)
+        effects = occlusion_map(predictor, error.image, label)
+        agree = maps_agree(predictor.activation_maps(error.image)[..., label], effects)
+        yield dataclasses.replace(error, occlusion=overlay_activation(error.image, effects), maps_agree=agree)
+        longest = max(longest, time.perf_counter() - before)
 
 
 def _explain(

@@ -10,7 +10,7 @@ from model.dataset.pipeline import BATCH_SIZE
 from model.serving.predictor import Predictor
 
 CELLS = 7
-# Where covering the most active region has less than this fraction of the largest effect, the two maps disagree.
+# The maps disagree if covering the most active region has less than this fraction of the largest effect.
 MIN_FRACTION_OF_EFFECT = 0.5
 _SMALLEST = 1e-12
 
@@ -35,15 +35,15 @@ def occlusion_map(predictor: Predictor, image: np.ndarray, label: int) -> np.nda
 
 
 def maps_agree(activation: np.ndarray, occlusion: np.ndarray) -> bool:
-    """Whether covering the region of the highest activation changes the prediction nearly as much as any other.
+    """Whether covering the most active region, or one next to it, has an effect close to the largest.
 
     Args:
         activation: float (map_height, map_width), the class activation map.
         occlusion: the occlusion map of the same class and image.
     """
-    row, column = np.unravel_index(activation.argmax(), activation.shape)
-    position = (np.array([row, column]) + 0.5) / activation.shape * CELLS
-    effect = float(occlusion[tuple(position.astype(int))])
+    peak = np.array(np.unravel_index(activation.argmax(), activation.shape))
+    row, column = ((peak + 0.5) / activation.shape * CELLS).astype(int)
+    effect = float(occlusion[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2].max())
     largest = float(occlusion.max())
     return largest > 0 and effect >= MIN_FRACTION_OF_EFFECT * largest
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from model.bundle import Bundle, Manifest
 from model.errors import DatasetError
-from model.evaluation import evaluate
+from model.evaluation import confident_errors, evaluate
 from model.evaluation.confident_errors import find_confident_errors
 from model.evaluation.evaluate import Evaluation, evaluate_bundle, evaluate_probabilities, write_predictions
 from model.evaluation.predicting import BATCH_SIZE
@@ -158,6 +158,26 @@ def test_the_most_confident_errors_come_first(mistaken: Evaluation, bundle: Bund
     assert wrong[0].image.shape == wrong[0].overlay.shape == (32, 32, 3)
     assert wrong[0].image.dtype == wrong[0].overlay.dtype == np.uint8
     assert len(find_confident_errors({"test": mistaken}, Predictor(bundle, engine), limit=1)) == 1
+
+
+def test_each_error_has_an_occlusion_map_unless_its_network_is_slow(
+    mistaken: Evaluation, bundle: Bundle, engine: _ByBrightness
+) -> None:
+    [first, _] = find_confident_errors({"test": mistaken}, Predictor(bundle, engine))
+    assert first.occlusion is not None and first.occlusion.shape == first.image.shape
+    # Covering a uniform photo in its mean colour has no effect.
+    assert first.maps_agree is False
+    by_keras = Bundle(bundle.directory, dataclasses.replace(bundle.manifest, engine="keras"))
+    [first, _] = find_confident_errors({"test": mistaken}, Predictor(by_keras, engine))
+    assert first.occlusion is None and first.maps_agree is None
+
+
+def test_occlusion_maps_are_left_out_when_there_is_no_time(
+    mistaken: Evaluation, bundle: Bundle, engine: _ByBrightness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(confident_errors, "SECONDS_FOR_OCCLUSION", 0.0)
+    errors = find_confident_errors({"test": mistaken}, Predictor(bundle, engine))
+    assert [error.maps_agree for error in errors] == [None, None]
 
 
 def test_errors_of_cross_validation_are_shown_with_those_of_the_test_set(

@@ -99,6 +99,18 @@ def _confident_error(name: str, true: str, predicted: str) -> ConfidentError:
     return ConfidentError(name, true, predicted, 0.03, 0.95, thumbnail, thumbnail)
 
 
+@pytest.mark.parametrize("agree", [True, False, None])
+def test_a_disagreement_between_the_maps_of_an_error_is_stated(agree: bool | None, tmp_path: Path) -> None:
+    error = _confident_error("a/0.jpg", "a", "b")
+    occlusion = None if agree is None else error.overlay
+    explained = dataclasses.replace(error, occlusion=occlusion, maps_agree=agree)
+    content = dataclasses.replace(_content(("a", "b"), wrong=3), confident_errors=[explained])
+    page = render_report(content)
+    assert ("The maps disagree" in page) is (agree is False)
+    assert ('alt="occlusion map: b"' in page) is (agree is False)
+    assert ("(occlusion)" in page) is (agree is not None)
+
+
 def _everything(classes: Sequence[str]) -> ReportContent:
     return dataclasses.replace(
         _content(classes, wrong=3),

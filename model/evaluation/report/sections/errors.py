@@ -24,6 +24,7 @@ def values(content: ReportContent) -> dict[str, Any]:
             "photos": PHOTOS_OF[error.measurement],
             "image": _data_uri(error.image),
             "overlay": _data_uri(error.overlay),
+            "occlusion": None if error.maps_agree or error.occlusion is None else _data_uri(error.occlusion),
         }
         for error in content.confident_errors
     ]
@@ -34,6 +35,7 @@ def values(content: ReportContent) -> dict[str, Any]:
         ],
         "count": sum(map(_errors_of, evaluations.values())),
         "errors": shown,
+        "with_occlusion": sum(error.maps_agree is not None for error in content.confident_errors),
         "out_of_fold": "cross_validation" in evaluations,
         "several": len(evaluations) > 1,
     }
