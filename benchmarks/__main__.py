@@ -1,8 +1,8 @@
 """Run the benchmarks and write their tables into docs/benchmarks.md: `python -m benchmarks [NAME ...]`.
 
-Each runs in a process of its own. On two processors most take between half a minute and a quarter of an hour; `faults`
-and `robustness` take most of an hour each, and `quality` takes one to two hours. A table is written between its
-markers; the text around them is kept. Names select the benchmarks to run.
+Each runs in a process of its own. On two processors most take between half a minute and a quarter of an hour; `faults`,
+`robustness`, `attacks.kills` and `attacks.load` take most of an hour each, and `quality` takes one to two hours. A
+table is written between its markers; the text around them is kept. Names select the benchmarks to run.
 """
 
 import datetime
@@ -33,6 +33,9 @@ NAMES = (
     "pretrained",
     "quality",
     "steps",
+    "attacks",
+    "attacks.kills",
+    "attacks.load",
     "faults",
     "storage",
     "storage_faults",

@@ -198,7 +198,8 @@ def _train(
         if time.monotonic() > end:
             return
         uuid = server.request("POST", f"/train/?{_query(_TRAINING)}")["uuid"]
-        seen = _wait(server, uuid, PATIENCE * 3 if patience is None else patience)
+        # One that is running at the end is cancelled.
+        seen = _wait(server, uuid, max(0.0, end - time.monotonic()) if patience is None else patience)
         deleted = server.request("DELETE", f"/train/{uuid}")
         ended = deleted if seen["status"] == "running" else seen
         counts[ended["status"]] += 1

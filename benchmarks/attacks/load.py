@@ -70,6 +70,7 @@ def _answers_table(outcome: Outcome, minutes: float) -> str:
         ["answers 5xx", str(outcome.server_errors), verdict("0", outcome.server_errors == 0)],
         ["other statuses than expected", str(unexpected), verdict("0", unexpected == 0)],
         ["trainings: done", str(outcome.trainings["done"]), ""],
+        ["trainings: cancelled at the end", str(outcome.trainings["cancelled"]), ""],
         ["trainings: failed", str(outcome.trainings["error"]), verdict("0", outcome.trainings["error"] == 0)],
         ["median answer", f"{statistics.median(seconds):.2f} s", ""],
         ["longest answer", f"{max(seconds):.1f} s", ""],

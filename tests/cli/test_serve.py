@@ -15,6 +15,7 @@ import psutil
 import pytest
 import requests
 
+from model.cli import main, serve
 from model.errors import ConfigError
 from model.supervisor import Address, keep_running
 from tests.support.command import ROOT, Run
@@ -145,3 +146,11 @@ def _expect_no_answer(server: Server, lost: list[requests.RequestException]) -> 
         requests.post(f"{server.url}/predict/", data=endless, headers=form, timeout=SECONDS)
     except requests.RequestException as error:
         lost.append(error)
+
+
+def test_the_service_listens_on_this_machine_only_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[list[str]] = []
+    monkeypatch.setattr(serve, "keep_running", lambda command, environment, address: commands.append(command))
+    assert main(["serve", "--workspace", str(tmp_path)]) == 0
+    [command] = commands
+    assert command[command.index("--listen-ip") + 1] == "127.0.0.1"

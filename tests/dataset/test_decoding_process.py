@@ -15,7 +15,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from model.dataset import images, pipeline
+from model.dataset import decoding_process, images, pipeline
 from model.dataset.image_limits import MAX_DECODING_BYTES
 from model.dataset.images import decode_in_this_process, decode_photo, decoding_cost, measure_image
 from model.errors import ImageError, ImageTooLargeError, ImageTooSlowError
@@ -84,6 +84,34 @@ def test_a_progressive_jpeg_of_many_scans_is_stopped(
         decode_photo(scan_bomb(scans, 4000), SPEC)
     monkeypatch.delenv("TOPGRAFT_PHOTO_SECONDS")
     assert decode_photo(SLOW, SPEC).pixels.shape == (64, 64, 3)
+
+
+def _seconds_until_refused(content: bytes) -> float:
+    start = time.monotonic()
+    with pytest.raises(ImageTooSlowError):
+        decode_photo(content, SPEC)
+    return time.monotonic() - start
+
+
+def test_a_photo_that_takes_too_long_is_stopped_within_a_second_of_its_limit(
+    processes: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode_photo(SLOW, SPEC)
+    # As on a machine where the child has a processor for itself.
+    monkeypatch.setattr(decoding_process, "processor_seconds", lambda pid: time.monotonic())
+    monkeypatch.setenv("TOPGRAFT_PHOTO_SECONDS", "0.5")
+    assert 0.5 <= _seconds_until_refused(scan_bomb(90, 4000)) < 1.5
+
+
+def test_a_decoder_that_hangs_is_stopped_within_a_second_of_six_times_its_limit(
+    processes: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode_photo(SLOW, SPEC)
+    [child] = _children()
+    child.suspend()
+    monkeypatch.setenv("TOPGRAFT_PHOTO_SECONDS", "0.3")
+    assert 1.8 <= _seconds_until_refused(SLOW) < 2.8
+    assert _children() == []
 
 
 @pytest.mark.parametrize("kind", HEADERS)

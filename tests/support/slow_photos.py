@@ -104,3 +104,23 @@ HEADERS = {
     "DICOM items": many_dicom_items,
 }
 """Files whose structure takes long to read."""
+
+
+def interlaced(side: int) -> bytes:
+    """A black PNG of 16 bits a channel, RGB, that is stored in seven passes."""
+    rows = 0
+    for x, y, step_x, step_y in _ADAM7:
+        columns, lines = -(-(side - x) // step_x), -(-(side - y) // step_y)
+        rows += lines * (1 + 6 * columns) if columns > 0 else 0
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 16, 2, 0, 0, 1))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(bytes(rows))) + chunk(b"IEND", b"")
+
+
+# First column and row, distance of columns and rows, of each pass.
+_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+
+
+def animated(file_format: str, frames: int = 500) -> bytes:
+    """An animation of many frames: the first is the photo."""
+    first, *others = (Image.new("RGB", (64, 48), (index % 256, 30, 9)) for index in range(frames))
+    return encoded(first, file_format, save_all=True, append_images=others)
