@@ -183,14 +183,15 @@ def read_answer(output: bytes) -> Any:
         TopgraftError: the error that the child wrote, of the same class.
         ValueError: the child wrote no result.
     """
-    import json
-
     from model import errors
+    from model.reading import parse_json, unreadable
 
-    outcome = json.loads(output)
-    if "error" in outcome:
-        raise getattr(errors, outcome["error"])(outcome["message"])
-    return outcome["result"]
+    with unreadable():
+        outcome = parse_json(output, not_finite=True, file_names=True)
+        if "error" not in outcome:
+            return outcome["result"]
+        error = getattr(errors, outcome["error"])(outcome["message"])
+    raise error
 
 
 def describe_exit(status: int | None) -> str:

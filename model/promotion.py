@@ -6,14 +6,16 @@ from it which model is `latest`.
 
 import dataclasses
 from contextlib import AbstractContextManager
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from model import durable
 from model.config import is_model_name
 from model.errors import ConfigError
 from model.locks import exclusive
 from model.provenance import utc_now
-from model.reading import UnreadableError, read_json, unreadable
+from model.reading import UnreadableError, describe, read_json, unreadable
+from model.received import quoted
+from model.records import record_from
 from model.workspace import Workspace
 
 PROMOTED = "promoted.json"
@@ -85,15 +87,15 @@ def read_history(workspace: Workspace) -> list[HistoryEntry]:
         return []
     except (OSError, UnreadableError) as error:
         raise ConfigError(
-            f"{path}: expected the history of promoted models, received: {error!r}. "
+            f"{path}: expected the history of promoted models, received: {describe(error)}. "
             "Remove this file, then promote a model again."
         ) from error
 
 
-def _entry(row: dict[str, Any]) -> HistoryEntry:
-    entry = HistoryEntry(**row)
-    if entry.action not in (PROMOTE, ROLLBACK) or not is_model_name(entry.model):
-        raise ValueError(row)
+def _entry(row: object) -> HistoryEntry:
+    entry = record_from(HistoryEntry, row)
+    if not is_model_name(entry.model):
+        raise UnreadableError(f"expected the name of a model, received {quoted(entry.model)}")
     return entry
 
 

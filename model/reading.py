@@ -15,6 +15,7 @@ import struct
 import tokenize
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn
@@ -71,6 +72,8 @@ def describe(error: BaseException) -> str:
         return "it needs more memory than there is"
     if isinstance(error, UnicodeError):
         return f"it is not UTF-8: {getattr(error, 'reason', 'invalid characters')}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     if isinstance(error, KeyError):
         return f"{quoted(error.args[0] if error.args else '')} is missing"
     return quoted(str(error) or type(error).__name__)[1:-1]
@@ -99,17 +102,23 @@ def read_regular(path: Path, max_bytes: int) -> bytes:
     return content
 
 
-def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES, max_depth: int = MAX_DEPTH) -> Any:
+def read_json(path: Path, max_bytes: int = MAX_JSON_BYTES, max_depth: int = MAX_DEPTH, **allowed: bool) -> Any:
     """Content of a JSON file; see `parse_json`.
 
     Raises:
         OSError, UnreadableError: it cannot be read, or is not such JSON.
     """
-    return parse_json(read_regular(path, max_bytes), max_depth)
+    return parse_json(read_regular(path, max_bytes), max_depth, **allowed)
 
 
-def parse_json(content: str | bytes, max_depth: int = MAX_DEPTH) -> Any:
+def parse_json(
+    content: str | bytes, max_depth: int = MAX_DEPTH, *, not_finite: bool = False, file_names: bool = False
+) -> Any:
     """Parse JSON strictly: UTF-8, finite numbers, no key twice, no half surrogates, nested at most `max_depth` levels.
+
+    Args:
+        not_finite: allow NaN and infinity, which Python writes for measurements such as the loss of a failed epoch.
+        file_names: allow half surrogates, which stand for the bytes of file names that are not UTF-8.
 
     Raises:
         UnreadableError: it is anything else.
@@ -120,12 +129,12 @@ def parse_json(content: str | bytes, max_depth: int = MAX_DEPTH) -> Any:
             text,
             object_pairs_hook=_object,
             parse_int=_whole_number,
-            parse_float=_finite_number,
-            parse_constant=_refuse_constant,
+            parse_float=float if not_finite else _finite_number,
+            parse_constant=float if not_finite else _refuse_constant,
         )
         _check_depth(value, max_depth)
         # Only an escape sequence can make a half surrogate: the text itself was decoded.
-        if "\\u" in text:
+        if "\\u" in text and not file_names:
             json.dumps(value, ensure_ascii=False).encode()
         return value
 
@@ -144,8 +153,8 @@ def read_lines(path: Path, max_bytes: int) -> Iterator[str]:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise UnreadableError(f"the key {quoted(next(name for name in names if names.count(name) > 1))} occurs twice")
+        [(name, _)] = Counter(name for name, _ in pairs).most_common(1)
+        raise UnreadableError(f"the key {quoted(name)} occurs twice")
     return found
 
 

@@ -9,6 +9,7 @@ from model.backbones import find_backbone
 from model.config import RESIZE_MODES, TrainConfig
 from model.intensity import FULL, Intensity
 from model.received import quoted
+from model.records import record_from
 
 if TYPE_CHECKING:
     import numpy as np
@@ -211,18 +212,13 @@ class Prediction:
         return answer
 
     @classmethod
-    def from_json(cls, answer: dict[str, Any]) -> "Prediction":
+    def from_json(cls, answer: object) -> "Prediction":
         """Convert an object written by `to_json` back to a prediction.
 
         Raises:
-            KeyError, TypeError: the object is no prediction.
+            UnreadableError: the object is no prediction.
         """
-        known = {field.name: answer[field.name] for field in dataclasses.fields(cls) if field.name in answer}
-        for name in ("labels", "probabilities"):
-            known[name] = tuple(known.get(name, ()))
-        if "neighbours" in known:
-            known["neighbours"] = tuple(Neighbour(**neighbour) for neighbour in known["neighbours"])
-        return cls(**known)
+        return record_from(cls, answer)
 
 
 @dataclasses.dataclass(frozen=True)

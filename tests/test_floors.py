@@ -240,3 +240,44 @@ def test_preparing_a_dataset_loads_no_storage() -> None:
     )
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert ran.stdout.splitlines()[-1] == "[]"
+
+
+# Functions that read content of any origin, and the files that may call them because they bound it themselves. All
+# others call `model.reading`, whose one error stands for everything that bad input makes a parser raise.
+PARSERS: dict[str, tuple[str, ...]] = {
+    "json.load": (),
+    "json.loads": ("model/reading.py", "api/arguments.py"),
+    "yaml.load": (),
+    "yaml.safe_load": ("model/schema.py",),
+    "ast.literal_eval": (),
+    "pickle.load": (),
+    "pickle.loads": ("api/worker.py", "api/worker_process.py", "model/dataset/decoding_child.py"),
+    "pickle.Unpickler": (),
+    "np.load": ("model/training/checkpoints.py", "model/training/fine_tuning/input_store.py"),
+    "h5py.File": ("model/importing/untrusted_keras.py",),
+    "csv.reader": ("model/dataset/table_files.py",),
+    "csv.DictReader": ("model/tracking/mlflow_run.py",),
+    "tarfile.open": (
+        "model/files/archives.py",
+        "model/files/packing.py",
+        "model/files/tar_members.py",
+        "model/publishing/archive.py",
+    ),
+    "zipfile.ZipFile": (
+        "model/dataset/table_files.py",
+        "model/files/arrays.py",
+        "model/files/zip_members.py",
+        "model/importing/untrusted_keras.py",
+    ),
+}
+
+
+@pytest.mark.parametrize("parser", PARSERS)
+def test_content_is_parsed_only_where_it_is_bounded(parser: str) -> None:
+    callers = {
+        path.relative_to(ROOT).as_posix()
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == parser
+    }
+    assert callers == set(PARSERS[parser]), f"{parser}: call read_json or parse_json of model/reading.py instead"

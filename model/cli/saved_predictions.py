@@ -17,10 +17,14 @@ import click
 from model import durable
 from model.errors import ConfigError
 from model.locks import lock
+from model.reading import UnreadableError, describe, parse_json, unreadable
+from model.received import quoted
 from model.results import Prediction
 from model.shown import printable_json
 
 _SECONDS_BETWEEN_SYNCS = 5.0
+# 100,000 classes with long names, and similar photos.
+_MAX_LINE_BYTES = 64 * 1024**2
 _UNGUARDED = "Do not write the same output from two commands at the same time."
 
 
@@ -51,7 +55,7 @@ class SavedPredictions:
             if end == 0:
                 self._check_run(line, run)
             else:
-                self.images[json.loads(line)["image"]] += 1
+                self.images[self._prediction(line).image] += 1
             end += len(line)
         stream.truncate(end)
         if end == 0:
@@ -74,7 +78,7 @@ class SavedPredictions:
         lines = self._whole_lines()
         next(lines)
         for line in lines:
-            yield Prediction.from_json(json.loads(line))
+            yield self._prediction(line)
 
     def _write(self, content: dict[str, Any]) -> None:
         self._stream.seek(0, os.SEEK_END)
@@ -83,22 +87,34 @@ class SavedPredictions:
 
     def _whole_lines(self) -> Iterator[bytes]:
         self._stream.seek(0)
-        for line in self._stream:
-            if not line.endswith(b"\n"):
-                return
+        while (line := self._stream.readline(_MAX_LINE_BYTES)).endswith(b"\n"):
             yield line
+        if len(line) == _MAX_LINE_BYTES:
+            raise self._unusable(f"a line of more than {_MAX_LINE_BYTES:,} bytes")
+
+    def _prediction(self, line: bytes) -> Prediction:
+        try:
+            return Prediction.from_json(parse_json(line, file_names=True))
+        except UnreadableError as error:
+            raise self._unusable(describe(error)) from error
+
+    def _unusable(self, received: str) -> ConfigError:
+        return ConfigError(
+            f"{self._path}: expected the predictions of an interrupted run, received: {received}. Remove this file."
+        )
 
     def _check_run(self, line: bytes, run: dict[str, Any]) -> None:
         try:
-            before = dict(json.loads(line))
-        except (ValueError, TypeError) as error:
-            raise ConfigError(
-                f"{self._path}: expected the predictions of an interrupted run. Remove this file."
-            ) from error
+            with unreadable():
+                before = dict(parse_json(line, file_names=True))
+        except UnreadableError as error:
+            raise self._unusable(describe(error)) from error
         run = durable.to_json(run)
         differing = sorted(name for name in {*before, *run} if before.get(name) != run.get(name))
         if differing:
-            changed = "; ".join(f"{name} was {before.get(name)!r}, is {run.get(name)!r}" for name in differing)
+            changed = "; ".join(
+                f"{quoted(name)[1:-1]} was {quoted(before.get(name))}, is {quoted(run.get(name))}" for name in differing
+            )
             raise ConfigError(
                 f"{self._path}: expected the same model and options as those of the interrupted run, received others: "
                 f"{changed}. Use the original ones, or remove this file to start over."
@@ -113,6 +129,8 @@ def saved_predictions(output: Path, run: dict[str, Any]) -> Iterator[SavedPredic
         ConfigError: another process is writing the file, or see `SavedPredictions`.
     """
     path = output.with_name(f"{output.name}.part")
+    if path.exists() and not path.is_file():
+        raise ConfigError(f"{path}: expected a file, or none, found a folder, a pipe or a device. Remove it.")
     with open(path, "a+b") as stream:
         try:
             lock(stream, path, _UNGUARDED)

@@ -22,6 +22,7 @@ from model.dataset.value_distribution import ValueDistribution
 from model.environment import PHOTO_SECONDS
 from model.errors import ImageError, ImageTooSlowError
 from model.processes import describe_exit, processor_seconds, python_command, python_environment
+from model.reading import parse_json
 from model.resources import available_processors
 from model.results import InputSpec
 from model.waiting import wait_until
@@ -251,7 +252,7 @@ def send_answer(connection: socket.socket, answer: Decoded | ImageError) -> None
 
 def _read_answer(message: bytes, files: list[int]) -> Decoded:
     with open(files[0], "rb") as stream:
-        answer = json.loads(message)
+        answer = parse_json(message, not_finite=True, file_names=True)
         if "error" in answer:
             raise getattr(errors, answer["error"])(answer["message"])
         # Read, not mapped: the child could still shorten it.

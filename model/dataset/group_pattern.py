@@ -13,11 +13,15 @@ from typing import Any
 
 from model.errors import DatasetError
 from model.processes import answer_parent, run_child
+from model.reading import read_json
 from model.received import quoted
 from model.scratch import scratch_folder
 
 SECONDS = 20.0
 """Time limit for all images."""
+
+# About 200 bytes for a name.
+_MAX_REQUEST_BYTES = 1024**3
 
 
 def group_keys(pattern: str, names: Sequence[str], seconds: float = SECONDS) -> list[tuple[str, str]]:
@@ -44,7 +48,7 @@ def group_keys(pattern: str, names: Sequence[str], seconds: float = SECONDS) -> 
 
 def main(request: str) -> int:
     """Main function of the child process: match the names in a file."""
-    content: dict[str, Any] = json.loads(Path(request).read_text(encoding="ascii"))
+    content: dict[str, Any] = read_json(Path(request), _MAX_REQUEST_BYTES, file_names=True)
     pattern = re.compile(content["pattern"])
     return answer_parent(lambda: [_key(pattern, name) for name in content["names"]], "group_pattern")
 

@@ -18,6 +18,7 @@ from model.dataset.listing import IMAGES
 from model.dataset.pipeline import decoded
 from model.errors import ArchiveError, ConfigError, ImageError
 from model.files.archives import is_archive, iter_archive_files
+from model.reading import UnreadableError, read_regular
 from model.results import InputSpec
 from model.storage import is_remote
 from model.storage.copies import cached_copy_path
@@ -27,6 +28,7 @@ from model.synthesis.traffic_signs import SIGNS
 
 PHOTOS = 8
 # The first split with readable photos is used, held-out ones first.
+_MAX_LIST_BYTES = 512 * 1024**2
 _LISTS = ("test", "val", "train")
 
 
@@ -61,10 +63,13 @@ def _photos_of(bundle: Bundle, split: str) -> Iterator[bytes]:
     """Readable photos of a split: in a folder, in an archive, or in the local copy of remote storage."""
     listed = bundle.directory / DATASET_FILES / f"{split}.txt"
     source = _source(str(bundle.manifest.dataset.get("path", "")))
-    if source is None or not listed.is_file():
+    try:
+        lines = read_regular(listed, _MAX_LIST_BYTES).decode(errors="replace").splitlines()
+    except (OSError, UnreadableError):
         return
-    lines = map(parse_line, listed.read_text(encoding="utf-8", errors="replace").splitlines())
-    names = [parsed[0] for parsed in lines if parsed is not None]
+    if source is None:
+        return
+    names = [parsed[0] for parsed in map(parse_line, lines) if parsed is not None]
     images = str(bundle.manifest.train_config.get("images_directory") or IMAGES)
     has_lists = f"{DATASET_FILES}/" in str(bundle.manifest.dataset.get("layout", ""))
     found = _in_folder(source, names, images)

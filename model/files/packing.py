@@ -10,10 +10,11 @@ import dataclasses
 import io
 import json
 import logging
+import os
 import tarfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from model import durable
 from model.errors import ArchiveError, DatasetError
@@ -21,6 +22,9 @@ from model.files.archive_limits import unkept_names
 from model.files.browsing import files_below, has_hidden_part, name_some
 from model.files.checksums import file_sha256
 from model.files.composition import describe_pairs, same_when_composed
+from model.reading import describe, read_json
+from model.received import quoted
+from model.records import record_from
 from model.results import Progress, no_progress
 
 INDEX = ".topgraft-index.json"
@@ -28,6 +32,10 @@ PACK = "pack"
 
 _FORMAT = 1
 _PROBLEMS_SHOWN = 10
+_MAX_PATH = 4096
+_MAX_PART = 255
+# About 200 bytes for each of the files that an archive may hold.
+_MAX_INDEX_BYTES = 512 * 1024**2
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +57,24 @@ class Packed:
     content_bytes: int
     size: int
     sha256: str
+
+
+@dataclasses.dataclass(frozen=True)
+class _Row:
+    """A file of the index: path inside the folder, bytes and checksum.
+
+    Raises:
+        ValueError: the path leads out of the folder, or is longer than that of any file.
+    """
+
+    name: str
+    size: int
+    sha256: str
+
+    def __post_init__(self) -> None:
+        parts = self.name.split("/")
+        if not {"", ".", ".."}.isdisjoint(parts) or max(map(len, parts)) > _MAX_PART or len(self.name) > _MAX_PATH:
+            raise ValueError(f"expected a path inside the folder, received {quoted(self.name)}")
 
 
 def pack_folder(folder: Path, archive: Path, progress: Progress = no_progress) -> Packed:
@@ -99,26 +125,25 @@ def verify_unpacked(folder: Path) -> None:
 
 def _problems(folder: Path, index: Path) -> Iterator[str]:
     for row in _rows(index):
-        path = folder / row["name"]
-        if not path.is_file():
-            yield f"{row['name']} is missing"
-        elif path.stat().st_size != row["size"] or file_sha256(path) != row["sha256"]:
-            yield f"{row['name']} has another content (sha256)"
+        path = folder / row.name
+        if not os.path.isfile(path):
+            yield f"{row.name} is missing"
+        elif path.stat().st_size != row.size or file_sha256(path) != row.sha256:
+            yield f"{row.name} has another content (sha256)"
 
 
-def _rows(index: Path) -> list[dict[str, Any]]:
+def _rows(index: Path) -> list[_Row]:
     try:
-        content = json.loads(index.read_text(encoding="utf-8"))
+        content = read_json(index, _MAX_INDEX_BYTES, file_names=True)
         if content["format"] != _FORMAT:
             raise ArchiveError(
-                f"{index}: expected format {_FORMAT}, received {content['format']!r}: packed by another version of "
-                "topgraft. Pack it again."
+                f"{index}: expected format {_FORMAT}, received {quoted(content['format'])}: packed by another "
+                "version of topgraft. Pack it again."
             )
-        rows: list[dict[str, Any]] = [{key: row[key] for key in ("name", "size", "sha256")} for row in content["files"]]
-        return rows
-    except (ValueError, KeyError, TypeError) as error:
+        return [record_from(_Row, row) for row in content["files"]]
+    except (OSError, ValueError, LookupError, TypeError) as error:
         raise ArchiveError(
-            f"{index}: expected the index of a packed folder, received {error!r}. Pack it again."
+            f"{index}: expected the index of a packed folder, received: {describe(error)}. Pack it again."
         ) from error
 
 

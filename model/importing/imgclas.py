@@ -12,7 +12,6 @@ cannot be read become warnings.
 
 import dataclasses
 import datetime
-import json
 import math
 import re
 from collections import Counter
@@ -26,6 +25,8 @@ from model.dataset.list_lines import parse_line
 from model.dataset.listing import CLASSES, DATASET_FILES
 from model.errors import ModelError
 from model.files.browsing import describe_content
+from model.reading import UnreadableError, describe, read_json, read_regular, unreadable
+from model.received import listed, quoted
 from model.results import SPLITS
 
 CONF = "conf/conf.json"
@@ -37,6 +38,10 @@ _BEST_FIRST = ("final_model.h5", "final_model.keras", "best_model.keras", "best_
 _FORMATS = (".h5", ".keras")
 _TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2}_\d{6}")
 _LARGEST_IMAGE = 4096
+_MAX_CONF_BYTES = 4 * 1024**2
+_MAX_STATS_BYTES = 64 * 1024**2
+_MAX_LIST_BYTES = 512 * 1024**2
+_MAX_NAMED = 5
 
 EXPECTED = f"""the folder of a model trained by imgclas, or a .tar.xz, .tar.gz, .tar or .zip of it, with
   {CONF}
@@ -180,31 +185,32 @@ def _find_checkpoint(directory: Path, problems: list[str]) -> Path | None:
 
 def _read_classes(path: Path, problems: list[str]) -> tuple[str, ...]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else f"not UTF-8: {error.reason}"
+        with unreadable():
+            text = read_regular(path, _MAX_CONF_BYTES).decode("utf-8-sig")
+    except (OSError, UnreadableError) as error:
+        reason = error.strerror if isinstance(error, OSError) else describe(error)
         problems.append(f"{DATASET_FILES}/{CLASSES}: expected one class name per line, found: {reason}")
         return ()
     # imgclas skips blank lines too.
     names = [name for name in (line.strip() for line in text.split("\n")) if name]
     repeated = sorted(name for name, times in Counter(names).items() if times > 1)
     if not names or repeated:
-        found = f"more than once: {', '.join(repeated)}" if repeated else "none"
+        found = f"more than once: {listed([*map(quoted, repeated)], ', ', _MAX_NAMED)}" if repeated else "none"
         problems.append(f"{DATASET_FILES}/{CLASSES}: expected distinct class names, one per line, found {found}")
     return tuple(names)
 
 
 def _read_conf(path: Path, problems: list[str]) -> dict[str, Any] | None:
     try:
-        conf = json.loads(path.read_text(encoding="utf-8-sig"))
+        conf = read_json(path, _MAX_CONF_BYTES, not_finite=True)
     except OSError as error:
         problems.append(f"{CONF}: expected the options of the training, found: {error.strerror}")
         return None
-    except (ValueError, RecursionError) as error:
+    except UnreadableError as error:
         problems.append(f"{CONF}: expected JSON, received: {error}")
         return None
     if not isinstance(conf, dict):
-        problems.append(f"{CONF}: expected groups of options such as `model`, received {str(conf)[:100]!r}")
+        problems.append(f"{CONF}: expected groups of options such as `model`, received {quoted(conf)}")
         return None
     return conf
 
@@ -261,7 +267,7 @@ class _Settings:
         return options.get(name) if isinstance(options, dict) else None
 
     def _refuse(self, group: str, name: str, expected: str, received: Any) -> None:
-        found = "nothing" if received is None else repr(received)[:100]
+        found = "nothing" if received is None else quoted(received)
         self._problems.append(f"{CONF}: {group}.{name}: expected {expected}, found {found}")
 
 
@@ -273,9 +279,13 @@ def _count_images(directory: Path, classes: tuple[str, ...], warnings: list[str]
     counts: dict[str, dict[str, int]] = {}
     for split in SPLITS:
         path = directory / f"{split}.txt"
-        if not path.is_file():
+        try:
+            text = read_regular(path, _MAX_LIST_BYTES).decode("utf-8-sig", errors="replace")
+        except FileNotFoundError:
             continue
-        text = path.read_text(encoding="utf-8-sig", errors="replace")
+        except (OSError, UnreadableError) as error:
+            warnings.append(f"{DATASET_FILES}/{path.name}: cannot be read: {describe(error)}")
+            continue
         lines = [line for line in re.split(r"\r\n|\n|\r", text) if line.strip()]
         labels = Counter(parsed[1] for parsed in map(parse_line, lines) if parsed is not None)
         counts[split] = {name: labels[label] for label, name in enumerate(classes)}
@@ -289,12 +299,13 @@ def _read_stats(path: Path, warnings: list[str]) -> dict[str, list[float]]:
     if not path.is_file():
         return {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-        return {
-            name: [float(value) for value in values]
-            for name, values in content.items()
-            if isinstance(values, list) and all(isinstance(value, (int, float)) for value in values)
-        }
-    except (OSError, ValueError, RecursionError, AttributeError) as error:
-        warnings.append(f"{STATS}: cannot be read, so the metrics are unknown: {error}")
+        content = read_json(path, _MAX_STATS_BYTES, not_finite=True)
+        with unreadable():
+            return {
+                name: [float(value) for value in values]
+                for name, values in content.items()
+                if isinstance(values, list) and all(isinstance(value, (int, float)) for value in values)
+            }
+    except (OSError, UnreadableError) as error:
+        warnings.append(f"{STATS}: cannot be read, so the metrics are unknown: {describe(error)}")
         return {}

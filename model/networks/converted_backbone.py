@@ -6,6 +6,7 @@ from pathlib import Path
 from model import durable
 from model.backbones import Backbone
 from model.files.checksums import verified_content, with_checksum
+from model.reading import UnreadableError, read_regular
 from model.workspace import cache_directory
 
 _GRAPH_FORMAT = 2
@@ -50,8 +51,8 @@ def _graph_file(backbone: Backbone, image_size: int) -> Path:
 def _checked(path: Path) -> bytes | None:
     """The graph in a file of the cache, verified by its checksum; None if the file is missing or damaged."""
     try:
-        stored = path.read_bytes()
-    except OSError:
+        stored = read_regular(path, path.stat().st_size)
+    except (OSError, UnreadableError):
         return None
     content = verified_content(stored)
     if content is None:

@@ -21,8 +21,10 @@ from typing import IO
 from model import durable
 from model.bundle import Bundle, FileRecord, file_record
 from model.bundle_files import MANIFEST, MODEL_CARD
+from model.errors import ArchiveError
 from model.files.checksums import replaced_checksum_file
 from model.publishing.card import model_card
+from model.reading import UnreadableError, read_regular
 
 SUFFIX = ".tar.xz"
 CHECKSUM_SUFFIX = ".sha256"
@@ -30,6 +32,7 @@ CHECKSUM_SUFFIX = ".sha256"
 # Weights hardly shrink: a higher preset takes seven times as long for less than one percent.
 _XZ_PRESET = 0
 _MODE = 0o644
+_MAX_CHECKSUM_BYTES = 100_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +122,10 @@ def listed_checksums(archive: Path) -> tuple[str, ...] | None:
     There are two lines, of the previous archive and the new one, while the archive is replaced.
     """
     checksum = archive.with_name(archive.name + CHECKSUM_SUFFIX)
-    if not checksum.is_file():
+    try:
+        lines = read_regular(checksum, _MAX_CHECKSUM_BYTES).decode(errors="replace").splitlines()
+    except FileNotFoundError:
         return None
-    lines = checksum.read_text(encoding="utf-8", errors="replace").splitlines()
+    except UnreadableError as error:
+        raise ArchiveError(f"{checksum}: expected the checksum of an archive, received: {error}. Remove it.") from error
     return tuple(line.split()[0].lower() for line in lines if line.strip())

@@ -23,7 +23,7 @@ from model.files.rendering import docker_string, render
 from model.provenance import provenance_of, utc_today
 from model.publishing.card import accuracy_sentence, model_card, summary_of
 from model.publishing.child_options import ChildOptions, check_options, check_weights, read_sample
-from model.reading import read_json
+from model.reading import UnreadableError, describe, read_json, unreadable
 from model.serving.predictor import load_predictor
 
 LICENSE = "LICENSE"
@@ -116,8 +116,16 @@ def slug_of(title: str) -> str:
 
 def _written_before(directory: Path) -> dict[str, list[str]]:
     marker = directory / WRITTEN
-    if marker.is_file():
-        return dict(read_json(marker))
+    try:
+        with unreadable():
+            return {name: [*map(str, checksums)] for name, checksums in read_json(marker).items()}
+    except FileNotFoundError:
+        pass
+    except (OSError, UnreadableError) as error:
+        raise ConfigError(
+            f"{marker}: expected the checksums of the written files, received: {describe(error)}. Choose another "
+            "folder with --out, or remove this one."
+        ) from error
     expected = {directory / ".git", *durable.leftovers(marker)}
     if directory.exists() and (not directory.is_dir() or any(path not in expected for path in directory.iterdir())):
         raise ConfigError(

@@ -28,7 +28,7 @@ from model.publishing.upload import (
     sent_checksum,
     withdraw_checksum,
 )
-from model.reading import read_json
+from model.reading import UnreadableError, read_json, unreadable
 from model.received import quoted
 from model.results import Progress, no_progress
 from model.storage import Place, open_storage, parse_place, webdav_account
@@ -322,9 +322,10 @@ def _child_folder(bundle: Bundle, folder: Path, options: PublishOptions) -> Path
 def _recorded_child(folder: Path) -> Path | None:
     """Folder of the child module of the previous publication; None if none is recorded."""
     try:
-        named = read_json(folder / RECORD)["child"]
-        return folder / named if named else None
-    except (OSError, ValueError, KeyError, TypeError):
+        with unreadable():
+            named = read_json(folder / RECORD)["child"]
+            return folder / named if named else None
+    except (OSError, UnreadableError):
         return None
 
 

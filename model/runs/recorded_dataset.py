@@ -1,7 +1,6 @@
 """The dataset that a training started with, recorded so that it can be resumed after photos have gone."""
 
 import dataclasses
-import json
 import logging
 from pathlib import Path
 
@@ -11,13 +10,18 @@ from model.config import TrainConfig
 from model.dataset.pipeline import in_threads
 from model.dataset.prepare import prepare_dataset
 from model.dataset.rereading import PhotoReader
-from model.dataset.verdict import Leakage, Rejected, Verdict
+from model.dataset.verdict import Verdict
 from model.errors import DatasetError
 from model.features.cache import FeatureCache
-from model.intensity import read_intensity
-from model.results import SPLITS, Dataset, InputSpec, Progress, Sample
+from model.reading import UnreadableError, describe, read_json, read_regular
+from model.received import quoted
+from model.records import record_from
+from model.results import InputSpec, Progress
 from model.runs.run import Run
 
+_MAX_FINGERPRINT_BYTES = 1_000
+# About 400 bytes for an image.
+_MAX_RECORD_BYTES = 2 * 1024**3
 # With fewer of its photos, the folder contains another dataset.
 _MIN_INTACT_FRACTION = 0.5
 
@@ -43,7 +47,7 @@ def check_dataset(source: Path, run: Run, config: TrainConfig, named: str, progr
         return verdict
     try:
         verdict = prepare_dataset(source, config, run.work, progress)
-        if run.fingerprint.read_text(encoding="utf-8") == verdict.fingerprint:
+        if _fingerprint(run.fingerprint) == verdict.fingerprint:
             return verdict
     except DatasetError as error:
         refusal = error
@@ -57,6 +61,15 @@ def check_dataset(source: Path, run: Run, config: TrainConfig, named: str, progr
     return resumed
 
 
+def _fingerprint(path: Path) -> str:
+    """Content of the file; empty if it cannot be read."""
+    try:
+        return read_regular(path, _MAX_FINGERPRINT_BYTES).decode(errors="replace")
+    except (OSError, UnreadableError) as error:
+        log.warning("the fingerprint %s is not used: %s", path, describe(error))
+        return ""
+
+
 def record_dataset(path: Path, verdict: Verdict) -> None:
     """Write the verdict of the checks as JSON."""
     durable.write_json(path, dataclasses.asdict(verdict))
@@ -65,27 +78,19 @@ def record_dataset(path: Path, verdict: Verdict) -> None:
 def read_recorded(path: Path) -> Verdict | None:
     """Read a recorded verdict; None if there is none, or one of another version."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        dataset = content["dataset"]
-        splits = {
-            split: tuple(Sample(Path(item["path"]), item["name"], item["label"]) for item in dataset[split])
-            for split in SPLITS
-        }
-        changed = {
-            "dataset": Dataset(Path(dataset["root"]), tuple(dataset["classes"]), **splits),
-            "rejected": tuple(Rejected(**item) for item in content["rejected"]),
-            "leakage": tuple(
-                Leakage(item["kind"], tuple((split, name) for split, name in item["images"]))
-                for item in content["leakage"]
-            ),
-            "warnings": tuple(content["warnings"]),
-            "ignored": tuple(content["ignored"]),
-            "intensity": read_intensity(content["intensity"]),
-        }
-        return Verdict(**content | changed)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        verdict = record_from(Verdict, read_json(path, _MAX_RECORD_BYTES, file_names=True))
+        _check_consistency(verdict)
+        return verdict
+    except (OSError, UnreadableError) as error:
         log.info("the recorded dataset %s is not used: %r", path, error)
         return None
+
+
+def _check_consistency(verdict: Verdict) -> None:
+    classes = range(len(verdict.dataset.classes))
+    for sample in verdict.dataset.samples:
+        if sample.label not in classes or not {sample.name} <= verdict.content_hashes.keys() & verdict.groups.keys():
+            raise UnreadableError(f"dataset: expected a class, a checksum and a group of {quoted(sample.name)}")
 
 
 def dataset_to_resume(recorded: Verdict, config: TrainConfig) -> Verdict | None:

@@ -12,7 +12,7 @@ from model.bundle import Bundle
 from model.bundle_files import TUNING
 from model.config import TrainConfig
 from model.errors import ConfigError, StorageError, TrainingError
-from model.reading import read_json
+from model.reading import UnreadableError, read_json, unreadable
 from model.registry import find_bundle
 from model.results import TrainingStatus
 from model.runs.listing import interrupted_trainings
@@ -72,8 +72,12 @@ def finished(config: TrainConfig, workspace: Workspace) -> TrainingResult | None
 
 
 def _tuning_of(bundle: Bundle) -> Tuning | None:
-    path = bundle.directory / TUNING
-    return Tuning.from_json(read_json(path)) if path.is_file() else None
+    try:
+        with unreadable():
+            return Tuning.from_json(read_json(bundle.directory / TUNING))
+    except (OSError, ConfigError, UnreadableError):
+        # It is of another version: the model was verified, and is the same without it.
+        return None
 
 
 def count_start(status: TrainingStatus, before: TrainingStatus, run: Run) -> TrainingStatus:

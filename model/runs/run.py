@@ -1,20 +1,21 @@
 """A training and its folder: status, options, and the lock that shows whether it is alive."""
 
 import dataclasses
-import json
 import os
 import shutil
 import threading
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 from model import durable
 from model.config import TrainConfig
 from model.errors import ConfigError, TrainingBusyError
 from model.locks import FileLock, exclusive, is_held
+from model.reading import UnreadableError, describe, read_json
+from model.received import quoted
+from model.records import record_from
 from model.results import ACTIVE_STATES, State, TrainingStatus
-from model.schema import load
+from model.schema import MAX_FILE_BYTES, load
 from model.workspace import Workspace
 
 STATUS = "status.json"
@@ -23,6 +24,7 @@ LOCK = "lock"
 BUNDLE = "bundle"
 WORK = "work"
 
+_MAX_STATUS_BYTES = 1024**2
 # A process that checks whether a training is alive holds its lock for a moment.
 _SECONDS_OF_A_CHECK = 1.0
 _UNGUARDED = (
@@ -126,25 +128,45 @@ class Run:
 
 
 def read_status(directory: Path) -> TrainingStatus | None:
-    """Read status.json; None if it is missing or invalid."""
-    known = {field.name for field in dataclasses.fields(TrainingStatus)}
+    """Read status.json; None if it is missing.
+
+    A training whose status cannot be read is still listed: it can be running, and it takes up space. Its message is
+    the reason.
+    """
+    path = directory / STATUS
     try:
-        content: dict[str, Any] = json.loads((directory / STATUS).read_text(encoding="utf-8"))
-        return TrainingStatus(**{name: value for name, value in content.items() if name in known})
-    except (OSError, ValueError, TypeError, AttributeError):
+        return dataclasses.replace(_status_from(read_json(path, _MAX_STATUS_BYTES)), name=directory.name)
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except (OSError, UnreadableError) as error:
+        message = (
+            f"{path}: expected the status of a training, received: {describe(error)}. If it is not running, remove it: "
+            f"topgraft models remove {directory.name}"
+        )
+        return TrainingStatus(directory.name, "running", message=message)
+
+
+def _status_from(content: object) -> TrainingStatus:
+    if isinstance(content, dict) and isinstance(content.get("metrics"), dict):
+        # `to_json` writes null for a loss that is not a number.
+        content |= {"metrics": {name: value for name, value in content["metrics"].items() if value is not None}}
+    return record_from(TrainingStatus, content)
 
 
 def read_config(directory: Path) -> TrainConfig:
     """Read the options of the training in `directory`; missing options have their defaults."""
+    path = directory / CONFIG
     try:
-        stored = json.loads((directory / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        stored = read_json(path, MAX_FILE_BYTES)
+        if not isinstance(stored, dict):
+            raise UnreadableError(quoted(stored))
+        return load(TrainConfig, stored)
+    except (OSError, UnreadableError, ConfigError) as error:
+        reason = error.message if isinstance(error, ConfigError) else describe(error)
         raise ConfigError(
-            f"{directory / CONFIG}: expected the options of a training as JSON, received: {error}. "
+            f"{path}: expected the options of a training as JSON, received: {reason}. "
             f"Remove it and train again: topgraft models remove {directory.name}"
         ) from error
-    return load(TrainConfig, stored)
 
 
 def take_lock(directory: Path) -> FileLock:

@@ -4,7 +4,6 @@ rclone has the same exit status for a wrong password and for a full disk, so its
 about the failure, such as notices, progress and the missing configuration file, take no part in that decision.
 """
 
-import json
 import logging
 import re
 import time
@@ -14,6 +13,7 @@ from typing import TypeVar
 from model import errors
 from model.addresses import redacted
 from model.errors import StorageBusyError, StorageError, StorageUnreachableError
+from model.reading import UnreadableError, parse_json, unreadable
 
 Result = TypeVar("Result")
 
@@ -193,9 +193,10 @@ def _related(line: str) -> str:
 def _level_and_text(line: str) -> tuple[str, str]:
     if line.lstrip().startswith("{"):
         try:
-            record = json.loads(line)
-            return str(record.get("level", "")).lower(), str(record["msg"])
-        except (ValueError, KeyError, AttributeError, RecursionError):
+            with unreadable():
+                record = parse_json(line, not_finite=True, file_names=True)
+                return str(record.get("level", "")).lower(), str(record["msg"])
+        except UnreadableError:
             pass
     head = _LOG_HEAD.match(line)
     assert head is not None  # nosec B101: every part of the pattern is optional

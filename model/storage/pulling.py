@@ -8,7 +8,6 @@ name of another user. An archive is unpacked next to the folder and then moved i
 import contextlib
 import dataclasses
 import glob
-import json
 import logging
 import os
 import re
@@ -31,6 +30,7 @@ from model.errors import (
 from model.files.archives import is_archive, unpack_archive
 from model.files.composition import LocalFiles, same_when_composed
 from model.files.packing import verify_unpacked
+from model.reading import UnreadableError, read_json, unreadable
 from model.results import Progress, no_progress
 from model.storage import open_storage
 from model.storage.folder_locks import in_use, note_path, only_pull, require_unused
@@ -43,6 +43,8 @@ from model.storage.settings import remote_settings
 _MIN_FILES_FOR_ZIP = 20
 # Servers keep whole seconds, some of them two.
 _TIME_TOLERANCE_SECONDS = 2.0
+# About 200 bytes for each of a million files.
+_MAX_MARKER_BYTES = 512 * 1024**2
 # Left by a killed rclone.
 _PARTIAL = re.compile(r"\.[0-9a-f]{8}\.partial$")
 _MARKED_SYMBOL = re.compile("\u201b(?=[\u2400-\u2421])")
@@ -353,11 +355,12 @@ def _marker_path(directory: Path) -> Path:
 
 
 def _read_marker(directory: Path) -> dict[str, Any]:
-    """Content of the marker; empty if there is none."""
+    """Content of the marker; empty if there is none that can be used."""
     try:
-        content: dict[str, Any] = json.loads(_marker_path(directory).read_text(encoding="utf-8"))
-        return content
-    except (OSError, ValueError):
+        content: dict[str, Any] = read_json(_marker_path(directory), _MAX_MARKER_BYTES, file_names=True)
+        with unreadable():
+            return content | {"files": {name: int(size) for name, size in content["files"].items()}}
+    except (OSError, UnreadableError):
         return {}
 
 

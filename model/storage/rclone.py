@@ -4,7 +4,6 @@ import contextlib
 import errno
 import functools
 import hashlib
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -27,7 +26,7 @@ from model.storage.in_place import replaces_in_place
 from model.storage.interface import DOWNLOAD, UPLOAD, Entry
 from model.storage.listing import entry_of
 from model.storage.places import Place
-from model.storage.rclone_process import run_rclone, run_with_retries
+from model.storage.rclone_process import parse_answer, run_rclone, run_with_retries
 from model.storage.uploading import rename, upload_file
 
 TRANSFERS = 8
@@ -55,7 +54,7 @@ class Rclone:
             content = run_with_retries(f"query {place}", ["lsjson", "--stat", "--hash", str(place)])
         except StorageNotFoundError:
             return None
-        entry = entry_of(json.loads(content), "")
+        entry = entry_of(parse_answer(content, f"query {place}"), "")
         return entry if not entry.is_folder or self._folder_exists(place) else None
 
     def exists(self, name: str = "") -> bool:
@@ -67,7 +66,8 @@ class Rclone:
         place = self._root / name
         arguments = ["lsjson", "--recursive", "--files-only", "--no-mimetype", "--fast-list", str(place)]
         content = run_with_retries(f"list {place}", arguments)
-        return sorted((entry_of(row, row["Path"]) for row in json.loads(content)), key=lambda file: file.name)
+        rows = parse_answer(content, f"list {place}")
+        return sorted((entry_of(row, row["Path"]) for row in rows), key=lambda file: file.name)
 
     def space(self) -> int | None:
         """Free bytes; None if the remote does not report them, for example without a quota."""
@@ -145,7 +145,8 @@ class Rclone:
         """Whether a folder exists; in object storage only one with files does, but rclone reports any name."""
         if self._settings.get("type") not in _WITHOUT_FOLDERS or not place.path:
             return True
-        return bool(json.loads(run_with_retries(f"list {place}", ["lsjson", "--no-mimetype", str(place)])))
+        action = f"list {place}"
+        return bool(parse_answer(run_with_retries(action, ["lsjson", "--no-mimetype", str(place)]), action))
 
     def _copy_folder(self, source: str, target: str, action: str, phase: str, progress: Progress) -> None:
         """Run `rclone copy`: files of the same size and time are skipped, the others are replaced atomically."""

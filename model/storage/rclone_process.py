@@ -5,7 +5,6 @@ output and progress for some time is ended. It also ends with its parent, by an 
 """
 
 import contextlib
-import json
 import os
 import selectors
 import subprocess
@@ -14,8 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from model.environment import STORAGE_SECONDS
-from model.errors import StorageUnreachableError
+from model.errors import StorageError, StorageUnreachableError
 from model.processes import describe_exit, start_child
+from model.reading import UnreadableError, parse_json, unreadable
 from model.storage.failures import failure, is_about_failure, with_retries
 from model.storage.settings import rclone_program
 
@@ -63,6 +63,18 @@ def run_with_retries(action: str, arguments: Sequence[str], report: Report | Non
     return with_retries(lambda: run_rclone(action, arguments, report=report))
 
 
+def parse_answer(content: bytes, action: str) -> Any:
+    """Answer of rclone in JSON.
+
+    Raises:
+        StorageError: it is none.
+    """
+    try:
+        return parse_json(content, file_names=True)
+    except UnreadableError as error:
+        raise StorageError(f"{action}: expected JSON from rclone, received: {error}. Try again.") from error
+
+
 class _Log:
     """Parser of rclone's log."""
 
@@ -81,8 +93,9 @@ class _Log:
 
     def _line(self, line: bytes) -> bool:
         try:
-            record = json.loads(line)
-        except ValueError:
+            with unreadable():
+                record = dict(parse_json(line, not_finite=True, file_names=True))
+        except UnreadableError:
             self.notices.append(line.decode(errors="replace"))
             return False
         if record.get("level") in _ERROR_LEVELS:

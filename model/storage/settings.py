@@ -5,7 +5,6 @@ If nothing is configured, the platform sets the variables of `rshare:` to empty 
 
 import base64
 import dataclasses
-import json
 import os
 import re
 import shutil
@@ -18,6 +17,7 @@ from model.addresses import without_credentials
 from model.environment import set_variables, unset_blank
 from model.errors import StorageSettingsError
 from model.home import prepare_home
+from model.reading import UnreadableError, parse_json, unreadable
 from model.received import quoted
 from model.storage.failures import failure
 
@@ -167,8 +167,12 @@ def _in_file(remote: str) -> dict[str, str]:
     )
     if completed.returncode != 0:
         raise failure("read rclone's settings", ["failed to load config", completed.stderr.decode(errors="replace")])
-    found = json.loads(completed.stdout).get(remote, {})
-    return {name: str(value) for name, value in found.items() if value != ""}
+    try:
+        with unreadable():
+            found = parse_json(completed.stdout).get(remote, {})
+            return {name: str(value) for name, value in found.items() if value != ""}
+    except UnreadableError as error:
+        raise failure("read rclone's settings", [f"its configuration cannot be used: {error}"]) from error
 
 
 def _in_environment(remote: str) -> dict[str, str]:

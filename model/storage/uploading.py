@@ -14,7 +14,6 @@ machine wait for each other; an upload from another machine is noticed in step 5
 
 import contextlib
 import hashlib
-import json
 import logging
 import re
 import time
@@ -40,7 +39,7 @@ from model.storage.in_place import InPlaceUpload, remove_chunks, replaces_in_pla
 from model.storage.interface import UPLOAD, VERIFY
 from model.storage.listing import entry_of
 from model.storage.places import Place
-from model.storage.rclone_process import run_rclone, run_with_retries
+from model.storage.rclone_process import parse_answer, run_rclone, run_with_retries
 from model.storage.settings import account_of
 from model.workspace import cache_directory
 
@@ -87,7 +86,8 @@ def _remove_old_uploads(place: Place) -> None:
     """Remove the temporary files of uploads to this path that were killed more than a day ago."""
     left = re.compile(re.escape(f".{place.name}.") + "[0-9a-f]{12}" + re.escape(_UPLOADING))
     try:
-        rows = json.loads(run_rclone(f"list {place.parent}", ["lsjson", "--files-only", str(place.parent)]))
+        action = f"list {place.parent}"
+        rows = parse_answer(run_rclone(action, ["lsjson", "--files-only", str(place.parent)]), action)
     except StorageError as error:
         log.info("temporary files of old uploads could not be listed: %s", error.message)
         return

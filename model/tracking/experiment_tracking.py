@@ -10,7 +10,6 @@ upload, and has its own environment variables for MLflow's client.
 
 import dataclasses
 import importlib.util
-import json
 import logging
 import subprocess
 from pathlib import Path
@@ -23,6 +22,8 @@ from model.addresses import without_credentials
 from model.errors import ConfigError, TopgraftError, TrackingError
 from model.processes import describe_exit, python_command, python_environment, start_child
 from model.provenance import write_run
+from model.reading import UnreadableError, describe, read_json
+from model.records import record_from
 from model.results import Progress, no_progress
 from model.scratch import scratch_folder
 from model.training_result import TrackedRun, TrainingResult
@@ -33,6 +34,7 @@ INSTALL = "pip install 'topgraft[mlflow]'"
 
 _LOG = "log"
 _SECONDS_TO_CHECK = 3.0
+_MAX_OUTCOME_BYTES = 1024**2
 # Short enough to fail within the time limit if the server never responds; MLflow's defaults are 120 s and 7 retries.
 _CLIENT_SETTINGS = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
@@ -232,10 +234,13 @@ def _environment(server: TrackingServer) -> dict[str, str]:
 
 
 def _read_outcome(folder: Path, server: TrackingServer) -> Outcome:
+    path = folder / OUTCOME
     try:
-        return Outcome(**json.loads((folder / OUTCOME).read_text(encoding="utf-8")))
+        return record_from(Outcome, read_json(path, _MAX_OUTCOME_BYTES))
     except FileNotFoundError:
         return Outcome(server.experiment)
+    except (OSError, UnreadableError) as error:
+        return Outcome(server.experiment, error=f"{path} cannot be read: {describe(error)}")
 
 
 def write_outcome(folder: Path, outcome: Outcome) -> None:

@@ -1,5 +1,6 @@
 """Checkpoints of a training: written atomically, verified by checksum, the last two kept."""
 
+import contextlib
 import io
 import json
 import logging
@@ -12,7 +13,7 @@ import numpy as np
 
 from model import durable
 from model.files.checksums import verified_content, with_checksum
-from model.reading import read_json
+from model.reading import UnreadableError, parse_json, read_json, read_regular, unreadable
 
 KEPT = 2
 # The name of a file in the work directory of a training, see `CachedCounts`.
@@ -55,7 +56,7 @@ class Checkpoints:
         files = self._files()
         while files:
             path = files.pop()
-            archive = verified_content(path.read_bytes())
+            archive = _verified(path)
             if archive is not None:
                 return _unpack(archive)
             instead = f"trying the previous one, {files[-1].name}" if files else "there is no other, starting again"
@@ -105,13 +106,22 @@ class CachedCounts:
 
     def _read(self) -> dict[str, int]:
         try:
-            counts: dict[str, int] = read_json(self._path)
+            with unreadable():
+                return {kind: int(count) for kind, count in read_json(self._path).items()}
         except FileNotFoundError:
             return {}
-        return counts
+        except UnreadableError as error:
+            log.warning("%s: expected numbers of images, received: %s. They are counted again.", self._path, error)
+            return {}
+
+
+def _verified(path: Path) -> bytes | None:
+    with contextlib.suppress(UnreadableError):
+        return verified_content(read_regular(path, path.stat().st_size))
+    return None
 
 
 def _unpack(archive: bytes) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     with np.load(io.BytesIO(archive), allow_pickle=False) as stored:
         arrays = {name.removeprefix("array_"): stored[name] for name in stored.files if name != _STATE}
-        return arrays, json.loads(stored[_STATE].tobytes())
+        return arrays, parse_json(stored[_STATE].tobytes(), not_finite=True)

@@ -11,8 +11,11 @@ from typing import Any, NamedTuple
 
 from model import durable
 from model.bundle import Manifest, version_of
+from model.creation import parse_time
 from model.locks import exclusive
-from model.reading import read_json
+from model.reading import UnreadableError, describe, read_json, unreadable
+from model.records import record_from
+from model.usage.drift import Drift
 from model.usage.record import Record
 from model.workspace import Workspace
 
@@ -99,10 +102,16 @@ class UsageStore:
     def drift(self, version: ModelVersion) -> dict[str, Any] | None:
         """Result of the last drift check of a model (`model.usage.drift.Drift` as JSON); None without one."""
         try:
-            content = read_json(self.folder(version) / DRIFT)
-        except (OSError, ValueError):
+            with unreadable():
+                content: dict[str, Any] = read_json(self.folder(version) / DRIFT)
+                record_from(Drift, content)
+                parse_time(content["looked"])
+                if (latest := content.get("latest_day")) is not None:
+                    record_from(Drift, latest)
+                    parse_time(latest["day"])
+                return content
+        except (OSError, UnreadableError):
             return None
-        return content if isinstance(content, dict) else None
 
     def reset(self, model: str | None = None) -> None:
         """Delete the records of all versions of a model, or of all models.
@@ -132,12 +141,15 @@ class UsageStore:
 def read_day(path: Path) -> Record | None:
     """Read the record of a day; None if the file does not exist or, with a warning, is damaged."""
     try:
-        return Record.from_json(read_json(path))
+        with unreadable():
+            return Record.from_json(read_json(path))
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, UnreadableError) as error:
         log.warning(
-            "%s: expected the counts of a day, received: %r. The file is skipped; you may delete it.", path, error
+            "%s: expected the counts of a day, received: %s. The file is skipped; you may delete it.",
+            path,
+            describe(error),
         )
         return None
 

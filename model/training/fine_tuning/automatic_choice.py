@@ -1,6 +1,7 @@
 """The choice of fine_tune = auto: whether fine-tuning is worth its time, and of which part of the backbone."""
 
 import dataclasses
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -11,7 +12,8 @@ import numpy as np
 from model import durable
 from model.dataset.pipeline import BATCH_SIZE
 from model.features.extractor import Extract
-from model.reading import read_json
+from model.reading import UnreadableError, read_json
+from model.records import record_from
 from model.results import InputSpec
 from model.training.deadline import Deadline
 
@@ -33,6 +35,9 @@ CONVERTING_SECONDS = 30.0
 # A safety factor on the estimates.
 MARGIN = 1.5
 MINUTES_WITHOUT_LIMIT = 60.0
+_MAX_CHOICE_BYTES = 1024**2
+
+log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,8 +134,12 @@ def measured_seconds_per_image(extract: Extract, spec: InputSpec) -> float:
 
 def saved_choice(path: Path, choose: Callable[[], Choice]) -> Choice:
     """The choice saved in a file, or a new one that is saved there: a resumed training keeps its choice."""
-    if path.exists():
-        return Choice(**read_json(path))
+    try:
+        return record_from(Choice, read_json(path, _MAX_CHOICE_BYTES))
+    except FileNotFoundError:
+        pass
+    except UnreadableError as error:
+        log.warning("%s: expected the choice of fine-tuning, received: %s. It is made again.", path, error)
     choice = choose()
     durable.write_json(path, dataclasses.asdict(choice))
     return choice

@@ -5,6 +5,7 @@ the part that is trained. An epoch has each image once, in the next of its views
 """
 
 import dataclasses
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -19,6 +20,7 @@ from model.dataset.pipeline import Transform
 from model.dataset.training_data import TrainingData
 from model.features.out_of_memory import with_batches_that_fit
 from model.networks.network import copy_network, cut_at_last_block, freeze_batch_normalization
+from model.reading import UnreadableError, read_regular, unreadable
 from model.results import InputSpec, Progress
 from model.serving.keras_engine import HEAD
 from model.training.batches import MappedInputs, TrainBatches, log_priors
@@ -35,6 +37,9 @@ from model.training.journal import NO_JOURNAL, Journal
 PHASE = "fine_tune"
 _LEARNING_RATE = 1e-4
 _LEARNING_RATE_FROM_SCRATCH = 1e-3
+_MAX_DIGITS = 20
+
+log = logging.getLogger(__name__)
 
 Part = Literal["top", "all", "scratch"]
 """The part that is trained with the head: the last block, the whole backbone, or all layers from random weights."""
@@ -120,8 +125,20 @@ def fine_tune(
         kernel, bias = (np.asarray(weight) for weight in network.get_layer(HEAD).weights)
         return Tuned(Head(kernel, bias, 0.0, best_epoch, history), val.logits(network, used), batch_size)
 
-    first = int(smaller.read_text(encoding="utf-8")) if smaller.exists() else config.batch_size
+    first = _smaller_batch(smaller) or config.batch_size
     return with_batches_that_fit(attempt, first)
+
+
+def _smaller_batch(path: Path) -> int | None:
+    """Batch size that fitted into memory before an interruption; None if none is recorded."""
+    try:
+        with unreadable():
+            return max(1, int(read_regular(path, _MAX_DIGITS)))
+    except FileNotFoundError:
+        return None
+    except UnreadableError as error:
+        log.warning("%s: expected a batch size, received: %s. The requested one is used.", path, error)
+        return None
 
 
 def trainable_network(
