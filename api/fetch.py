@@ -25,6 +25,7 @@ from model.addresses import redacted, without_credentials
 from model.errors import FetchError, FetchTooLargeError
 from model.received import MAX_QUOTED, quoted
 from model.shown import printable
+from model.waiting import wait_for_task
 
 _REDIRECTS = (301, 302, 303, 307, 308)
 _MAX_URL = 8192
@@ -53,6 +54,8 @@ class FetchLimits:
 
 def fetch(url: str, stream: IO[bytes], limits: FetchLimits) -> str:
     """Write the content of an http, https or data URI to `stream`; return a printable name for it.
+
+    While it waits for the other server it gives notice (`model.waiting`), so that others are answered meanwhile.
 
     Raises:
         FetchError: the URL is invalid, resolves to an address that is not public, or does not deliver its content in
@@ -145,7 +148,8 @@ def _get(target: URL, stream: IO[bytes], limits: FetchLimits, deadline: float) -
     addresses = find_addresses(host, int(target.port or 0), deadline, limits.private)
     try:
         # Not aiohttp's ClientTimeout, which starts again for each of several addresses.
-        return asyncio.run(asyncio.wait_for(_exchange(target, addresses, stream, limits), deadline - time.monotonic()))
+        exchange = wait_for_task(_exchange(target, addresses, stream, limits))
+        return asyncio.run(asyncio.wait_for(exchange, deadline - time.monotonic()))
     except (OSError, aiohttp.ClientError, asyncio.TimeoutError, ValueError) as error:
         if isinstance(error, OSError) and error.errno in FULL:
             raise  # from the stream, not from the connection

@@ -7,10 +7,23 @@ import threading
 import time
 
 from model.errors import FetchError
+from model.waiting import wait_until
 
 log = logging.getLogger(__name__)
 
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# Bytes of the IPv4 address in an address of a NAT64 gateway, by the length of the gateway's prefix (RFC 6052).
+_EMBEDDED = {
+    32: (4, 5, 6, 7),
+    40: (5, 6, 7, 9),
+    48: (6, 7, 9, 10),
+    56: (7, 9, 10, 11),
+    64: (9, 10, 11, 12),
+    96: (12, 13, 14, 15),
+}
+# A name with these IPv4 addresses only: a network with NAT64 answers them embedded in its own prefix (RFC 7050).
+_NAT64_NAME = "ipv4only.arpa"
+_NAT64_ADDRESSES = (bytes((192, 0, 0, 170)), bytes((192, 0, 0, 171)))
 _GLOBAL_UNICAST = ipaddress.ip_network("2000::/3")
 # Not public, but missing in `ipaddress` of some supported Python versions. Except for the first, from the registries
 # iana-ipv4-special-registry and iana-ipv6-special-registry at https://www.iana.org/assignments.
@@ -59,7 +72,7 @@ def find_addresses(host: str, port: int, deadline: float, private: bool) -> list
             clients could discover the host names of this network.
     """
     addresses = _resolve(host, port, deadline)
-    refused = [] if private else [one for one in addresses if not is_public(one) or _is_own(one)]
+    refused = [] if private else _refused(addresses, deadline)
     if refused:
         log.warning("url: refused %s, which resolves to %s", host, ", ".join(addresses))
     if refused or not addresses:
@@ -67,6 +80,34 @@ def find_addresses(host: str, port: int, deadline: float, private: bool) -> list
         advice = "" if private else " The operator of this service can allow others with TOPGRAFT_ALLOW_PRIVATE_URLS=1."
         raise FetchError(f"url: expected {expected}, received {host}.{advice}")
     return addresses
+
+
+def _refused(addresses: list[str], deadline: float) -> list[str]:
+    """Addresses of this machine or of its network, also those that a NAT64 gateway of the network leads to."""
+    has_ipv6 = any(":" in address for address in addresses)
+    gateways = _nat64_prefixes(_resolve(_NAT64_NAME, _DISCARD_PORT, deadline)) if has_ipv6 else []
+    embedded = {address: _embedded_in(address, gateways) for address in addresses}
+    return [one for one in addresses if not is_public(embedded[one] or one) or _is_own(one)]
+
+
+def _nat64_prefixes(addresses: list[str]) -> list[tuple[bytes, int]]:
+    """Prefixes of NAT64 gateways, each with its length in bits, from the addresses of `_NAT64_NAME`."""
+    packed = [ipaddress.ip_address(address).packed for address in addresses if ":" in address]
+    return [
+        (address[: length // 8], length)
+        for address in packed
+        for length, positions in _EMBEDDED.items()
+        if bytes(address[position] for position in positions) in _NAT64_ADDRESSES
+    ]
+
+
+def _embedded_in(address: str, gateways: list[tuple[bytes, int]]) -> str | None:
+    """The IPv4 address to which a gateway forwards an IPv6 address; None if it belongs to none."""
+    packed = ipaddress.ip_address(address).packed
+    for prefix, length in gateways:
+        if len(packed) > 4 and packed.startswith(prefix):
+            return str(ipaddress.IPv4Address(bytes(packed[position] for position in _EMBEDDED[length])))
+    return None
 
 
 def _resolve(host: str, port: int, deadline: float) -> list[str]:
@@ -83,7 +124,12 @@ def _resolve(host: str, port: int, deadline: float) -> list[str]:
 
     thread = threading.Thread(target=look_up, daemon=True)
     thread.start()
-    thread.join(max(0.0, deadline - time.monotonic()))
+
+    def is_over(seconds: float) -> bool:
+        thread.join(max(0.0, min(seconds, deadline - time.monotonic())))
+        return not thread.is_alive() or time.monotonic() >= deadline
+
+    wait_until(is_over)
     return list(found)
 
 

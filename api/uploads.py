@@ -4,11 +4,12 @@ import contextlib
 import dataclasses
 import os
 import tempfile
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from api.errors import BadRequest, TooLarge
+from api.errors import BadRequest, TooLarge, TryAgain
 from api.fetch import FetchLimits, fetch
 from api.temporary import explain_temporary_errors
 from model import environment
@@ -20,6 +21,10 @@ from model.shown import printable
 # Limits of a zip archive; one image at a time is in memory.
 ZIP_LIMITS = ArchiveLimits(entries=10_000, total_bytes=4 * 1024**3, entry_bytes=128 * 1024**2)
 
+MAX_FETCHES = 4
+"""Downloads at the same time in a worker, which executes other requests meanwhile."""
+
+_FETCHES = threading.BoundedSemaphore(MAX_FETCHES)
 _ZIP_MAGICS = (b"PK\x03\x04", b"PK\x05\x06")
 
 
@@ -53,7 +58,7 @@ def open_photos(image: Any, url: str | None) -> Iterator[Photos]:
     Raises:
         BadRequest: not exactly one of the two was given, or it is empty.
         TooLarge: it is larger than allowed.
-        Unavailable: there is no space for the content of the URL.
+        Unavailable: there is no space for the content of the URL, or too many others are being fetched.
         FetchError, ArchiveError: see `api.fetch.fetch` and `iter_zip_images`.
     """
     with contextlib.ExitStack() as streams:
@@ -77,10 +82,28 @@ def _fetched(url: str) -> tuple[IO[bytes], str]:
     # Closing an incompletely written file raises again: that must be inside as well.
     with explain_temporary_errors(), contextlib.ExitStack() as on_error:
         stream = on_error.enter_context(tempfile.TemporaryFile(prefix="topgraft-"))
-        name = fetch(url, stream, _fetch_limits())
+        with _place_for_fetch(url):
+            name = fetch(url, stream, _fetch_limits())
         stream.flush()
         on_error.pop_all()
     return stream, name
+
+
+@contextlib.contextmanager
+def _place_for_fetch(url: str) -> Iterator[None]:
+    """Refuse a URL while this worker waits for too many others: it must have room for photos that are sent."""
+    if url[:5].lower() == "data:":
+        yield
+        return
+    if not _FETCHES.acquire(blocking=False):
+        raise TryAgain(
+            f"expected at most {MAX_FETCHES} downloads at the same time, more were requested. Retry, or send the photo "
+            "itself as a file."
+        )
+    try:
+        yield
+    finally:
+        _FETCHES.release()
 
 
 def _fetch_limits() -> FetchLimits:

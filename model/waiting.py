@@ -3,9 +3,13 @@
 The service uses it to give other requests a turn, and to end the wait for a client that has disconnected.
 """
 
+import asyncio
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextvars import ContextVar
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 SECONDS_BETWEEN_NOTICES = 0.25
 
@@ -33,5 +37,20 @@ def wait_until(is_over: Callable[[float], bool]) -> None:
         is_over: waits at most so many seconds for the condition, and returns whether it holds.
     """
     while not is_over(SECONDS_BETWEEN_NOTICES):
-        if (notice := _notice.get()) is not None:
-            notice()
+        _notify()
+
+
+async def wait_for_task(work: Coroutine[Any, Any, T]) -> T:
+    """Await a coroutine, with notices; a notice that raises an exception cancels it."""
+    task = asyncio.ensure_future(work)
+    try:
+        while not (await asyncio.wait({task}, timeout=SECONDS_BETWEEN_NOTICES))[0]:
+            _notify()
+        return task.result()
+    finally:
+        task.cancel()
+
+
+def _notify() -> None:
+    if (notice := _notice.get()) is not None:
+        notice()

@@ -21,7 +21,7 @@ from model import errors
 from model.dataset.value_distribution import ValueDistribution
 from model.environment import PHOTO_SECONDS
 from model.errors import ImageError, ImageTooSlowError
-from model.processes import describe_exit, processor_seconds, python_command, python_environment
+from model.processes import describe_exit, is_stopped, processor_seconds, python_command, python_environment
 from model.reading import parse_json
 from model.resources import available_processors
 from model.results import InputSpec
@@ -38,6 +38,7 @@ _MIN_PROCESSOR_FRACTION = 0.5
 _MAX_EXTENSION = 6.0
 _SECONDS_TO_START = 60.0
 _SECONDS_TO_EXIT = 1.0
+_SECONDS_STOPPED = 1.0
 _MAX_ERROR_CHARACTERS = 2000
 
 Decoded = tuple[np.ndarray, ValueDistribution | None]
@@ -139,6 +140,8 @@ class _TimeLimit:
         def is_readable(seconds: float) -> bool:
             if poll.poll(1000 * seconds):
                 return True
+            if is_stopped(self._pid) and time.monotonic() - self._start > _SECONDS_STOPPED:
+                raise _ProcessEndedError("was stopped by a signal and did not continue")
             if self._is_over():
                 raise ImageTooSlowError(
                     f"expected an image that can be decoded within {self._seconds:g} s, decoding took longer and was "

@@ -36,13 +36,22 @@ WORKER_SECONDS = 5.0
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def silent() -> Iterator[socket.socket]:
+    """A web server that accepts connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(60)
+        yield server
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, silent: socket.socket) -> Iterator[Server]:
     home = tmp_path_factory.mktemp("home")
     (home / "data").mkdir()
     write_small_model(home / "models" / "small", created="2026-02-01T00:00:00Z")
     write_small_model(home / "models" / "endless")
     _never_end(home / "models" / "endless")
     limits = {"TOPGRAFT_PHOTO_SECONDS": f"{PHOTO_SECONDS}", "TOPGRAFT_WORKER_SECONDS": f"{WORKER_SECONDS}"}
+    limits |= {"TOPGRAFT_ALLOW_PRIVATE_URLS": "1", "TOPGRAFT_URL_PORTS": str(silent.getsockname()[1])}
     with running_server(home, **limits) as running:
         yield running
 
@@ -112,6 +121,32 @@ def test_others_are_answered_while_more_slow_photos_than_workers_are_decoded(ser
         assert not all(bomb.done() for bomb in bombs)
         assert statuses == [200] * 5
         assert [bomb.result()[0] for bomb in bombs] == [413] * 8
+
+
+def test_others_are_answered_while_more_downloads_than_workers_wait(server: Server, silent: socket.socket) -> None:
+    url = f"http://127.0.0.1:{silent.getsockname()[1]}/photo.jpg"
+
+    def download() -> requests.Response:
+        return requests.post(f"{server.url}/predict/", params={"url": url}, timeout=120)
+
+    with contextlib.ExitStack() as connections, ThreadPoolExecutor(20) as clients:
+        waiting = [clients.submit(download) for _ in range(4)]
+        accepted = [connections.enter_context(silent.accept()[0]) for _ in waiting]
+        assert [_timed(server, PHOTO)[0] for _ in range(3)] == [200] * 3
+        more = [clients.submit(download) for _ in range(12)]
+        refused = wait_until(lambda: [one for one in more if one.done() and one.result().status_code == 503], 60)
+        assert "at most 4 downloads at the same time" in refused[0].result().json()["message"]
+        assert refused[0].result().headers["Retry-After"]
+        assert _timed(server, PHOTO)[0] == 200
+        assert not any(one.done() for one in waiting)
+        silent.setblocking(False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                accepted.append(connections.enter_context(silent.accept()[0]))
+        silent.settimeout(60)
+        for connection in accepted:
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(PHOTO) + PHOTO)
+        assert [one.result().status_code for one in waiting] == [200] * 4
 
 
 def test_a_slow_photo_in_a_zip_is_an_error_beside_the_answers_for_the_others(server: Server) -> None:

@@ -167,6 +167,24 @@ def test_a_process_that_ended_while_it_was_idle_is_replaced(processes: None) -> 
     assert _children() != [child]
 
 
+def test_a_process_that_was_stopped_while_it_was_idle_is_replaced(processes: None) -> None:
+    decode_photo(SLOW, SPEC)
+    [child] = _children()
+    child.suspend()
+    assert decode_photo(SLOW, SPEC).pixels.shape == (64, 64, 3)
+    assert _children() != [child]
+
+
+def test_a_process_that_is_stopped_while_it_decodes_is_an_error_of_its_photo_only(
+    processes: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOPGRAFT_PHOTO_SECONDS", "600")
+    with _child_killed(signal.SIGSTOP), pytest.raises(ImageError, match="was stopped by a signal"):
+        decode_photo(BOMB, SPEC)
+    assert _children() == []
+    assert decode_photo(SLOW, SPEC).pixels.shape == (64, 64, 3)
+
+
 def test_without_a_process_the_photo_is_not_blamed(processes: None, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise BlockingIOError("Resource temporarily unavailable")
