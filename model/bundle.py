@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,12 @@ from model.measurements import (
     leading_summary,
     measured_accuracies,
 )
+from model.reading import UnreadableError, describe, read_regular
+from model.received import listed
 from model.results import InputSpec
+
+_MAX_DAMAGES = 20
+_MAX_UNLISTED_BYTES = 1024**3
 
 # Held-out features are whole numbers of 1 / FEATURE_SCALE: the last digits of a feature depend on the batch size.
 FEATURE_SCALE = 10_000
@@ -159,12 +165,12 @@ class Bundle:
         Raises:
             ModelDamagedError: the file is missing or has changed.
         """
-        try:
-            content = (self.directory / name).read_bytes()
-        except OSError as error:
-            problem = f"it cannot be read: {error.strerror or error}"
-            raise ModelDamagedError(_damage(self.directory, {name: problem})) from error
         record = self.manifest.files.get(name)
+        try:
+            content = read_regular(self.directory / name, record.size if record else _MAX_UNLISTED_BYTES)
+        except (OSError, UnreadableError) as error:
+            problem = f"it cannot be read: {describe(error)}"
+            raise ModelDamagedError(_damage(self.directory, {name: problem})) from error
         if record is not None and hashlib.sha256(content).hexdigest() != record.sha256:
             raise ModelDamagedError(_damage(self.directory, {name: "its content has changed (sha256)"}))
         return content
@@ -192,7 +198,8 @@ def open_bundle(directory: Path) -> Bundle:
         manifest = Manifest(**content | {"classes": tuple(content["classes"]), "files": files, "intensity": intensity})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelDamagedError(
-            f"{path}: expected the manifest of a trained model, received: {error!r}. Train or download the model again."
+            f"{path}: expected the manifest of a trained model, received: {describe(error)}. Train or "
+            "download the model again."
         ) from error
     problems = _missing_or_resized(directory, files)
     if problems:
@@ -221,7 +228,8 @@ def _missing_or_resized(directory: Path, files: Mapping[str, FileRecord]) -> dic
     problems = {}
     for name, record in files.items():
         path = directory / name
-        if not path.is_file():
+        # Not the method of a path, which raises an error for a name that is too long.
+        if not os.path.isfile(path):
             problems[name] = "it is missing"
         elif path.stat().st_size != record.size:
             problems[name] = f"expected {record.size} bytes, found {path.stat().st_size}"
@@ -229,8 +237,8 @@ def _missing_or_resized(directory: Path, files: Mapping[str, FileRecord]) -> dic
 
 
 def _damage(directory: Path, problems: dict[str, str]) -> str:
-    listed = "; ".join(f"{name}: {problem}" for name, problem in problems.items())
-    return f"the model {directory.name} in {directory} is damaged: {listed}. Train or download it again, or remove it."
+    found = listed([f"{name}: {problem}" for name, problem in problems.items()], "; ", _MAX_DAMAGES)
+    return f"the model {directory.name} in {directory} is damaged: {found}. Train or download it again, or remove it."
 
 
 def version_of(created: str, files: Mapping[str, str]) -> str:

@@ -1,7 +1,6 @@
 """Report of a trained model on another dataset: the page that a training writes, with the values of the evaluation."""
 
 import csv
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,15 @@ from model import bundle_files
 from model.bundle import Bundle
 from model.dataset.rereading import PhotoReader
 from model.dataset.verdict import Rejected
+from model.errors import ConfigError, ModelDamagedError
 from model.evaluation.confident_errors import find_confident_errors
 from model.evaluation.evaluate import Evaluation
 from model.evaluation.report.content import ReportContent
 from model.evaluation.report.render import with_thumbnails, write_report
 from model.measurements import Measurement
+from model.reading import UnreadableError, parse_json, unreadable
 from model.serving.predictor import Predictor
+from model.training_result import Tuning
 
 
 def write_dataset_report(
@@ -52,13 +54,21 @@ def _history(bundle: Bundle) -> list[dict[str, Any]]:
     """Rows of results.csv; none for a model without this file, such as an imported one."""
     if bundle_files.RESULTS not in bundle.manifest.files:
         return []
-    text = bundle.read_file(bundle_files.RESULTS).decode()
-    return list(csv.DictReader(text.splitlines()))
+    content = bundle.read_file(bundle_files.RESULTS)
+    try:
+        with unreadable():
+            return list(csv.DictReader(content.decode().splitlines()))
+    except UnreadableError as error:
+        raise ModelDamagedError(f"{bundle.directory / bundle_files.RESULTS}: expected a table, {error}") from error
 
 
 def _tuning(bundle: Bundle) -> dict[str, Any] | None:
     """Content of tuning.json; None without a search."""
     if bundle_files.TUNING not in bundle.manifest.files:
         return None
-    found: dict[str, Any] = json.loads(bundle.read_file(bundle_files.TUNING))
-    return found
+    content = bundle.read_file(bundle_files.TUNING)
+    try:
+        with unreadable():
+            return Tuning.from_json(parse_json(content)).to_json()
+    except (ConfigError, UnreadableError) as error:
+        raise ModelDamagedError(f"{bundle.directory / bundle_files.TUNING}: expected a search, {error}") from error
