@@ -32,7 +32,7 @@ class Svg(str):
 
 @dataclasses.dataclass(frozen=True)
 class Series:
-    """Line of a chart: points (x, y); non-finite points are left out."""
+    """Line of a chart: points (x, y); non-finite points are left out. One without a name is not in the legend."""
 
     name: str
     points: Sequence[tuple[float, float]]
@@ -106,6 +106,8 @@ class _Plot:
     def legend(self, series: Sequence[Series]) -> None:
         x = float(self.left)
         for item in series:
+            if not item.name:
+                continue
             dash = ' stroke-dasharray="5 4"' if item.dashed else ""
             self.parts.append(f'<path d="M{x:.0f} 13h22" stroke="{item.colour}" stroke-width="2"{dash}/>')
             self._text(x + 28, 17, item.name)

@@ -23,6 +23,8 @@ from model.dataset.rereading import PhotoReader
 from model.errors import ConfigError, DatasetError, StorageError, TopgraftError, TrainingStoppedError
 from model.evaluation.confident_errors import find_confident_errors
 from model.evaluation.evaluate import Evaluation, evaluate_probabilities, write_predictions
+from model.evaluation.label_issues import write_label_issues
+from model.evaluation.photo_study import study_photos
 from model.evaluation.report.content import ReportContent
 from model.evaluation.report.render import with_thumbnails, write_report
 from model.features.contact_sheet import draw_contact_sheet
@@ -334,7 +336,15 @@ class _Training:
             errors,
             None if self.tuning is None else self.tuning.to_json(),
         )
-        content = with_thumbnails(content, photos)
+        study = study_photos(
+            classifier.photos,
+            content.evaluation,
+            classifier.curve,
+            [error.name for error in errors],
+            self.config.seed,
+        )
+        write_label_issues(self.bundle / bundle_files.LABEL_ISSUES, study.label_check)
+        content = with_thumbnails(dataclasses.replace(content, study=study), photos)
         write_report(self.bundle / bundle_files.REPORT, content)
         return manifest
 

@@ -9,10 +9,12 @@ from scipy.special import softmax
 
 from model.dataset.training_data import TrainingData
 from model.evaluation.calibration import fit_temperature
+from model.evaluation.learning_curve import LearningCurve
 from model.evaluation.marks import fit_thresholds
+from model.evaluation.photo_features import PhotoFeatures
 from model.evaluation.unknown import describe_held_out, out_of_fold_distances, reference_distances
 from model.measurements import Measurement
-from model.results import Sample
+from model.results import Sample, Split
 from model.serving.reference_features import ReferenceFeatures, build_reference_features
 from model.training.backbone import UsedBackbone
 from model.training.context import TrainingContext
@@ -66,6 +68,8 @@ class Classifier:
         history: a row per epoch of every phase.
         predictions: on `val`, by the head that validation chose, before it is refitted; on `test`, if the dataset
             has that split; and of `cross_validation`, if there was one and the backbone stayed frozen.
+        photos: all images with their features and out-of-sample probabilities, for the report.
+        curve: accuracy by number of training images; None if it was not measured.
         warnings: sentences about possible problems, for the reader of the result.
         remarks: sentences about choices of the training.
     """
@@ -80,6 +84,8 @@ class Classifier:
     held_out: np.ndarray
     history: tuple[Epoch, ...]
     predictions: Mapping[Measurement, Predictions]
+    photos: PhotoFeatures
+    curve: LearningCurve | None = None
     warnings: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
 
@@ -96,6 +102,8 @@ class FittedParts:
         cross_validation: out-of-fold predictions, if there are any and the backbone stayed frozen.
         out_of_fold: float32 (k, classes), logits of the images of `train` and `val` by heads trained without them, to
             calibrate on; None to calibrate on `val`.
+        train_logits: float32 (images of `train`, classes), by frozen heads trained without them; None without any.
+        curve: accuracy by number of training images; None if it was not measured.
     """
 
     backbone: UsedBackbone
@@ -107,6 +115,8 @@ class FittedParts:
     cross_validation: CrossValidation | None = None
     out_of_fold: np.ndarray | None = None
     is_frozen: bool = True
+    train_logits: np.ndarray | None = None
+    curve: LearningCurve | None = None
 
 
 def calibrated_classifier(context: TrainingContext, fitted: FittedParts) -> Classifier:
@@ -140,6 +150,8 @@ def calibrated_classifier(context: TrainingContext, fitted: FittedParts) -> Clas
         held_out=describe_held_out(reference, features[data.rows("val", "test")], seed),
         history=fitted.history,
         predictions=_predictions(fitted, temperature, distances),
+        photos=_photo_features(fitted, temperature, reference),
+        curve=fitted.curve,
         warnings=tuple(context.warnings),
         remarks=tuple(context.remarks),
     )
@@ -186,3 +198,20 @@ def _predictions(
         for name, values in logits.items()
         if samples[name]
     }
+
+
+def _photo_features(fitted: FittedParts, temperature: float, reference: ReferenceFeatures) -> PhotoFeatures:
+    """All images, with probabilities of those that some head was not trained on."""
+    data, features = fitted.data, fitted.features
+    logits = np.full((len(data), len(data.classes)), np.nan, np.float32)
+    if fitted.train_logits is not None:
+        logits[data.rows("train")] = fitted.train_logits
+    heads: dict[Split, Head] = {"val": fitted.chosen, "test": fitted.final}
+    for split, head in heads.items():
+        logits[data.rows(split)] = head.logits(features[data.rows(split)])
+    split_of: list[Split] = ["train"] * len(data)
+    for split in heads:
+        for row in data.rows(split).tolist():
+            split_of[row] = split
+    probabilities = softmax(logits / temperature, axis=-1)
+    return PhotoFeatures(data.classes, data.source, tuple(split_of), features, probabilities, reference)

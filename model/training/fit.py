@@ -31,6 +31,7 @@ from model.training.fine_tuning.decision import is_improvement, part_to_tune, ru
 from model.training.frozen_features import FrozenFeatures
 from model.training.head import Head, HeadOptions, LabelledFeatures, random_head, refit_head, train_head
 from model.training.journal import NO_JOURNAL, Journal
+from model.training.learning_sizes import measure_learning_curve
 
 if TYPE_CHECKING:
     import keras
@@ -98,12 +99,14 @@ def _fit_pretrained(context: TrainingContext) -> FittedParts:
         if is_improvement(context, tuned, head.logits(val.features), val):
             if found:
                 context.warnings.append(_TUNED_IS_NOT_CROSS_VALIDATED)
-            return _tuned_parts(context, network, tuned.head, history)
+            parts = _tuned_parts(context, network, tuned.head, history)
+            return _with_checks(context, parts, features, head, None if found is None else found.logits)
     if data.folds and found is None:
         context.warnings.append(_NO_TIME_TO_CROSS_VALIDATE)
     final = _refit(context, features, head, found)
     out_of_fold = _out_of_fold(context, features, final) if found is None else found.logits
-    return FittedParts(backbone, data, features.all, head, final, history, found, out_of_fold)
+    parts = FittedParts(backbone, data, features.all, head, final, history, found, out_of_fold)
+    return _with_checks(context, parts, features, head, out_of_fold)
 
 
 def _fit_from_scratch(context: TrainingContext) -> FittedParts:
@@ -160,6 +163,34 @@ def _out_of_fold(context: TrainingContext, features: FrozenFeatures, final: Head
         return None
     options = HeadOptions.from_config(context.config)
     return settled_out_of_fold(data.select(rows), features.for_training(rows), final, options, context.config.seed)
+
+
+def _with_checks(
+    context: TrainingContext,
+    parts: FittedParts,
+    features: FrozenFeatures,
+    head: Head,
+    out_of_fold: np.ndarray | None,
+) -> FittedParts:
+    """The parts with predictions of frozen heads, by which labels are checked and the need for images is measured.
+
+    Args:
+        out_of_fold: float32 (k, classes), logits of the training images, followed by any others; None to compute them.
+    """
+    if context.deadline.is_over():
+        return parts
+    data, options = context.data, HeadOptions.from_config(context.config)
+    rows = data.rows("train")
+    if out_of_fold is None and len(np.unique(data.groups[rows])) >= CALIBRATION_FOLDS:
+        # Augmented views would take several times as long.
+        images = dataclasses.replace(features.for_training(rows), views=())
+        out_of_fold = settled_out_of_fold(data.select(rows), images, head, options, context.config.seed)
+    curve = measure_learning_curve(data, features.all, head, options, out_of_fold)
+    if out_of_fold is None:
+        return dataclasses.replace(parts, curve=curve)
+    # Images that are gone since have no features of a fine-tuned backbone.
+    kept = np.isin([data.names[row] for row in rows.tolist()], parts.data.names)
+    return dataclasses.replace(parts, train_logits=out_of_fold[: len(rows)][kept], curve=curve)
 
 
 def _refit(context: TrainingContext, features: FrozenFeatures, head: Head, found: CrossValidation | None) -> Head:

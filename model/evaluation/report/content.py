@@ -12,6 +12,7 @@ from model.dataset.verdict import Leakage, Rejected
 from model.errors import DatasetError
 from model.evaluation.confident_errors import ConfidentError
 from model.evaluation.evaluate import Evaluation
+from model.evaluation.photo_study import PhotoStudy
 from model.measurements import MEASUREMENTS, Measurement, leading_measurement
 
 
@@ -33,6 +34,7 @@ class ReportContent:
         warnings: sentences about the dataset or the training.
         confident_errors: from `model.evaluation.confident_errors.find_confident_errors`.
         tuning: content of tuning.json, if there was a hyperparameter search.
+        study: examination of the photos; None where their features are unknown, as of an imported model.
         thumbnails: name of a photo -> content of a WebP file, from `model.evaluation.thumbnails`; photos without one
             are shown by their names.
 
@@ -49,6 +51,7 @@ class ReportContent:
     warnings: Sequence[str] = ()
     confident_errors: Sequence[ConfidentError] = ()
     tuning: Mapping[str, Any] | None = None
+    study: PhotoStudy | None = None
     thumbnails: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:

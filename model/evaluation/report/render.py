@@ -13,19 +13,28 @@ from model.evaluation.report.policy import report_script, safe_beginning
 from model.evaluation.report.sections import (
     calibration,
     confusion,
+    contact_sheets,
     dataset,
     errors,
+    labels,
+    more_photos,
     per_class,
+    photo_map,
     photos,
     search,
     settings,
     summary,
     training,
+    uncertain,
 )
 from model.evaluation.thumbnails import read_thumbnails
+from model.results import Sample
 
 MAX_THUMBNAIL_BYTES = 2_400_000
 """As WebP; as text in the page a third more, so that the page stays below 5 MB."""
+
+MAX_THUMBNAILS = 1200
+"""Reading many more photos again would take a good part of the time of a training."""
 
 if TYPE_CHECKING:
     import jinja2
@@ -46,6 +55,11 @@ SECTIONS: tuple[Section, ...] = (
     ("confusion", confusion.values),
     ("calibration", calibration.values),
     ("errors", errors.values),
+    ("uncertain", uncertain.values),
+    ("labels", labels.values),
+    ("more_photos", more_photos.values),
+    ("photo_map", photo_map.values),
+    ("contact_sheets", contact_sheets.values),
     ("photos", photos.values),
     ("settings", settings.values),
 )
@@ -62,10 +76,21 @@ def with_thumbnails(content: ReportContent, reader: PhotoReader) -> ReportConten
     Args:
         reader: reads the photos again; those that it left out before are in the warning.
     """
-    samples = photos.photos_with_thumbnails(content.evaluation)
-    found = read_thumbnails(samples, reader, MAX_THUMBNAIL_BYTES, content.manifest.intensity)
+    found = read_thumbnails(_photos_to_show(content), reader, MAX_THUMBNAIL_BYTES, content.manifest.intensity)
     warnings = (*content.warnings, *reader.warnings("they are in the report by name only"))
     return dataclasses.replace(content, thumbnails=found, warnings=warnings)
+
+
+def _photos_to_show(content: ReportContent) -> list[Sample]:
+    """The photos that have a thumbnail, each once, the most important ones first."""
+    ordered = [
+        *labels.photos_to_show(content),
+        *photos.photos_with_thumbnails(content.evaluation),
+        *uncertain.photos_to_show(content),
+        *contact_sheets.photos_to_show(content),
+        *photo_map.photos_to_show(content),
+    ]
+    return list({sample.name: sample for sample in ordered}.values())[:MAX_THUMBNAILS]
 
 
 def render_report(content: ReportContent, sections: Sequence[Section] = SECTIONS) -> str:

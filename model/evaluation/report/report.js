@@ -109,6 +109,54 @@ for (const matrix of all("svg.matrix")) {
   });
 }
 
+// The photo of a point on the map: at the pointer, and for the arrow keys.
+
+for (const map of all("svg.map")) {
+  const points = all("g", map);
+  const tip = element("figure", { id: "tip", "aria-live": "polite" });
+  tip.hidden = true;
+  document.body.append(tip);
+  const caption = (point) => point.querySelector("title").textContent;
+  map.setAttribute("role", "group");
+  points.forEach((point, index) => {
+    point.setAttribute("tabindex", index ? "-1" : "0");
+    point.setAttribute("role", "img");
+    point.setAttribute("aria-label", caption(point));
+  });
+  const show = (point) => {
+    const box = point.getBoundingClientRect();
+    tip.replaceChildren();
+    const thumbnail = point.dataset.t && document.querySelector(`image#${point.dataset.t}`);
+    if (thumbnail) {
+      tip.append(element("img", { src: thumbnail.getAttribute("href"), alt: "" }), element("br"));
+    }
+    tip.append(caption(point));
+    tip.hidden = false;
+    const left = Math.min(box.right + 10, innerWidth - tip.offsetWidth - 8);
+    const top = Math.min(box.bottom + 10, innerHeight - tip.offsetHeight - 8);
+    tip.style.left = `${Math.max(0, left)}px`;
+    tip.style.top = `${Math.max(0, top)}px`;
+  };
+  const hide = () => { tip.hidden = true; };
+  map.addEventListener("pointerover", (event) => {
+    const point = event.target.closest("g");
+    if (point) show(point); else hide();
+  });
+  map.addEventListener("pointerleave", hide);
+  map.addEventListener("focusin", (event) => { if (event.target.matches("g")) show(event.target); });
+  map.addEventListener("focusout", hide);
+  map.addEventListener("keydown", (event) => {
+    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    const next = step && points[points.indexOf(event.target) + step];
+    if (event.key === "Escape") hide();
+    if (!next) return;
+    event.preventDefault();
+    event.target.setAttribute("tabindex", "-1");
+    next.setAttribute("tabindex", "0");
+    next.focus();
+  });
+}
+
 // Tables that can be sorted by a column.
 
 for (const table of all("table.sortable")) {

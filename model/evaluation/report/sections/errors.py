@@ -10,6 +10,7 @@ from PIL import Image
 from model.evaluation.confident_errors import evaluations_with_errors
 from model.evaluation.evaluate import Evaluation
 from model.evaluation.report.content import ReportContent
+from model.evaluation.report.sections.uncertain import neighbours_of
 from model.measurements import PHOTOS_OF
 
 _THUMBNAIL = (200, 200)
@@ -22,6 +23,7 @@ def values(content: ReportContent) -> dict[str, Any]:
         {
             **vars(error),
             "photos": PHOTOS_OF[error.measurement],
+            "neighbours": neighbours_of(content, error.name),
             "image": _data_uri(error.image),
             "overlay": _data_uri(error.overlay),
             "occlusion": None if error.maps_agree or error.occlusion is None else _data_uri(error.occlusion),

@@ -1,0 +1,114 @@
+"""Accuracy by number of training photos: which classes would gain from more photos."""
+
+import dataclasses
+
+import numpy as np
+
+from model.evaluation.resampling import PERCENTILES, RESAMPLES, resample
+from model.measurements import effective_fraction, fraction_interval
+
+FRACTIONS = (1 / 8, 1 / 4, 1 / 2)
+DRAWS = 3
+MIN_PHOTOS = 30
+_MIN_OF_CLASS = 5
+_NAMED = 3
+# Below, a class loses hardly a photo in a hundred.
+_GOOD_RECALL = 0.98
+_SMALL_GAIN = 0.01
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class LearningCurve:
+    """Predictions of heads that were trained on parts of the training photos.
+
+    Attributes:
+        classes: class names in label order.
+        photos: number of training photos of each size, increasing; the last one has all.
+        labels: int (n,), the true classes of the measured photos.
+        correct: float (sizes, n): fraction of the draws of a size whose head predicted the photo correctly.
+        measured_on: the measured photos, such as `validation and test photos`.
+        folds: number of folds if they are out-of-fold predictions: intervals are wider then.
+    """
+
+    classes: tuple[str, ...]
+    photos: tuple[int, ...]
+    labels: np.ndarray
+    correct: np.ndarray
+    measured_on: str
+    folds: int = 0
+
+    def accuracy(self, label: int | None = None) -> list[tuple[float, tuple[float, float]]]:
+        """Accuracy with its 95 % interval for each size; with `label`, the recall of that class."""
+        chosen = self.correct if label is None else self.correct[:, self.labels == label]
+        images = chosen.shape[1]
+        return [(float(hits / images), fraction_interval(hits, images, self.folds)) for hits in chosen.sum(axis=1)]
+
+    def gain(self, label: int | None = None) -> tuple[float, tuple[float, float]]:
+        """Accuracy, or recall of a class, with all photos minus that with half of them, and its 95 % interval.
+
+        By the paired bootstrap: both are measured on the same photos.
+        """
+        difference = self.correct[-1] - self.correct[-2]
+        chosen = difference if label is None else difference[self.labels == label]
+        drawn = resample(np.ones(len(chosen), int), 0, RESAMPLES) @ chosen / len(chosen)
+        mean = float(chosen.mean())
+        low, high = mean + (np.percentile(drawn, PERCENTILES) - mean) / np.sqrt(effective_fraction(self.folds))
+        return mean, (float(low), float(high))
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassGain:
+    """What more photos did for one class: recall with half and with all photos, and the gain with its interval."""
+
+    name: str
+    images: int
+    half: float
+    recall: float
+    recall_interval: tuple[float, float]
+    gain: float
+    gain_interval: tuple[float, float]
+
+    @property
+    def is_beyond_chance(self) -> bool:
+        """Whether the interval of the gain is above 0."""
+        return self.gain_interval[0] > 0
+
+
+def class_gains(curve: LearningCurve) -> list[ClassGain]:
+    """The classes that were measured on a few photos at least, by their gain, largest first."""
+    found = []
+    for label, name in enumerate(curve.classes):
+        images = int((curve.labels == label).sum())
+        if images >= _MIN_OF_CLASS:
+            recalls, (gain, interval) = curve.accuracy(label), curve.gain(label)
+            found.append(ClassGain(name, images, recalls[-2][0], *recalls[-1], gain, interval))
+    return sorted(found, key=lambda row: (-row.gain, row.recall))
+
+
+def advice(curve: LearningCurve) -> list[str]:
+    """Sentences: what doubling the photos did, which classes to collect first, and which gained nothing."""
+    gain, interval = curve.gain()
+    doubled = f"From {curve.photos[-2]:,} to {curve.photos[-1]:,} training photos, the accuracy changed by"
+    sentences = [f"{doubled} {_points(gain)} points (95 % interval {_points(interval[0])} to {_points(interval[1])})."]
+    rows = class_gains(curve)
+    collect = [row for row in rows if row.gain > _SMALL_GAIN and row.recall < _GOOD_RECALL][:_NAMED]
+    if collect:
+        beyond = all(row.is_beyond_chance for row in collect)
+        doubt = "" if beyond else ", though the photos measured are too few to exclude chance"
+        sentences.append(f"Collect {_names(collect)} first: their recall still rose with more photos{doubt}.")
+    done = sorted((row for row in rows if row.gain <= 0), key=lambda row: (row.gain, row.recall))[:_NAMED]
+    if done:
+        sentences.append(f"{_names(done)} gained nothing from more photos.")
+    poor = [row for row in rows if row.gain <= _SMALL_GAIN and row.recall < _GOOD_RECALL - 0.1][:_NAMED]
+    if poor:
+        sentences.append(f"Check the labels of {_names(poor)}: recall is low, and more photos did not help.")
+    return sentences
+
+
+def _points(fraction: float) -> str:
+    return f"{100 * fraction:+.1f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _names(rows: list[ClassGain]) -> str:
+    names = [row.name for row in rows]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -1,0 +1,80 @@
+"""Photos of a dataset with their features and their out-of-sample probabilities: what the report examines them by."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+
+import numpy as np
+
+from model.results import Sample, Split
+from model.serving.reference_features import ReferenceFeatures
+
+NEIGHBOURS = 3
+_BLOCK = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Neighbour:
+    """Training photo near another photo in feature space, with its distance."""
+
+    sample: Sample
+    distance: float
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PhotoFeatures:
+    """Labelled photos of all splits, one per row.
+
+    Attributes:
+        classes: class names in label order.
+        samples: the photos, with their labels.
+        splits: the split of each photo.
+        features: float32 (n, features), output of the backbone.
+        probabilities: float32 (n, classes), calibrated, by a model that was not trained on the photo; NaN without one.
+        reference: features of the training photos.
+    """
+
+    classes: tuple[str, ...]
+    samples: tuple[Sample, ...]
+    splits: tuple[Split, ...]
+    features: np.ndarray
+    probabilities: np.ndarray
+    reference: ReferenceFeatures
+
+    @functools.cached_property
+    def labels(self) -> np.ndarray:
+        """Class indices, int64 (n,)."""
+        return np.array([sample.label for sample in self.samples], np.int64)
+
+    @functools.cached_property
+    def row_of(self) -> dict[str, int]:
+        """Name of a photo -> its row."""
+        return {sample.name: row for row, sample in enumerate(self.samples)}
+
+    @functools.cached_property
+    def vectors(self) -> np.ndarray:
+        """Features projected on the axes of the reference features, float32 (n, axes + 1)."""
+        return self.reference.project(self.features)
+
+    @functools.cached_property
+    def whitened(self) -> np.ndarray:
+        """The same, with differences within a class reduced as for distances: float32 (n, axes + 1)."""
+        whitening = self.reference.whitening
+        return self.vectors if whitening is None else self.vectors @ whitening
+
+    def neighbours(self, rows: Sequence[int], count: int = NEIGHBOURS) -> list[tuple[Neighbour, ...]]:
+        """The nearest training photos of each photo, nearest first; never the photo itself."""
+        found: list[tuple[Neighbour, ...]] = []
+        for start in range(0, len(rows), _BLOCK):
+            block = list(rows[start : start + _BLOCK])
+            distances = self.reference.projected_distances(self.vectors[block])
+            found += [self._nearest(row, far, count) for row, far in zip(block, distances, strict=True)]
+        return found
+
+    def _nearest(self, row: int, distances: np.ndarray, count: int) -> tuple[Neighbour, ...]:
+        names, own = self.reference.names, self.samples[row].name
+        order = np.argsort(distances, kind="stable")[: count + 1].tolist()
+        others = [index for index in order if names[index] != own and names[index] in self.row_of]
+        return tuple(
+            Neighbour(self.samples[self.row_of[names[index]]], float(distances[index])) for index in others[:count]
+        )

@@ -1,0 +1,40 @@
+"""Whether more photos would help: accuracy and recall by number of training photos."""
+
+from typing import Any
+
+from model.evaluation import charts
+from model.evaluation.learning_curve import MIN_PHOTOS, LearningCurve, advice, class_gains
+from model.evaluation.report.content import ReportContent
+
+_MAX_ROWS = 12
+
+
+def values(content: ReportContent) -> dict[str, Any] | None:
+    """Values of more_photos.html.jinja; None if the features of the photos are unknown."""
+    if content.study is None:
+        return None
+    curve = content.study.curve
+    if curve is None:
+        train = content.study.photos.splits.count("train")
+        few = f"{train} training photos are too few, at least {MIN_PHOTOS} are needed" if train < MIN_PHOTOS else ""
+        return {"off": few or "there was no time, or there are no photos to measure on"}
+    rows = class_gains(curve)
+    return {
+        "off": "",
+        "advice": advice(curve),
+        "chart": _chart(curve),
+        "rows": rows[:_MAX_ROWS],
+        "others": rows[_MAX_ROWS:],
+        "images": len(curve.labels),
+        "measured_on": curve.measured_on,
+    }
+
+
+def _chart(curve: LearningCurve) -> charts.Svg:
+    points = [(photos, *measured) for photos, measured in zip(curve.photos, curve.accuracy(), strict=True)]
+    series = [
+        charts.Series("accuracy", [(x, value) for x, value, _ in points], charts.BLUE),
+        charts.Series("95% interval", [(x, limits[0]) for x, _, limits in points], charts.GRAY, dashed=True, width=1),
+        charts.Series("", [(x, limits[1]) for x, _, limits in points], charts.GRAY, dashed=True, width=1),
+    ]
+    return charts.line_chart("Accuracy by number of training photos", series, "training photos", percent=True)

@@ -1,0 +1,87 @@
+"""Whether more photos would help: gains with intervals, and the classes to collect."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.dataset.training_data import TrainingData
+from model.evaluation.learning_curve import LearningCurve, advice, class_gains
+from model.results import Sample
+from model.training.cross_validation import settled_out_of_fold
+from model.training.head import Head, HeadOptions, LabelledFeatures, train_head
+from model.training.learning_sizes import measure_learning_curve
+from tests.evaluation.study_photos import photo_features
+
+OPTIONS = HeadOptions(epochs=20, patience=5, batch_size=32, learning_rate=0.5, l2=1e-3, seed=0)
+
+
+def _curve(half: dict[str, float], whole: dict[str, float], images: int = 100) -> LearningCurve:
+    names = tuple(half)
+    labels = np.repeat(np.arange(len(names)), images)
+    rows = [
+        np.concatenate([np.arange(images) < recalls[name] * images for name in names]).astype(float)
+        for recalls in (half, half, half, whole)
+    ]
+    return LearningCurve(names, (25, 50, 100, 200), labels, np.array(rows), "test photos")
+
+
+def test_the_classes_that_gain_are_collected_first() -> None:
+    half = {"yield": 0.6, "stop": 1.0, "priority_road": 0.5, "danger": 0.7}
+    whole = {"yield": 0.75, "stop": 1.0, "priority_road": 0.8, "danger": 0.7}
+    curve = _curve(half, whole)
+    assert [row.name for row in class_gains(curve)][:2] == ["priority_road", "yield"]
+    sentences = advice(curve)
+    assert sentences[0].startswith("From 100 to 200 training photos, the accuracy changed by +11.2 points")
+    assert sentences[1] == "Collect priority_road and yield first: their recall still rose with more photos."
+    assert "danger and stop gained nothing from more photos." in sentences
+    assert sentences[-1].startswith("Check the labels of danger")
+
+
+def test_a_gain_on_few_photos_is_qualified() -> None:
+    curve = _curve({"a": 0.6, "b": 1.0}, {"a": 0.8, "b": 1.0}, images=5)
+    assert "too few to exclude chance" in " ".join(advice(curve))
+
+
+def test_accuracy_and_gain_are_those_of_the_photos() -> None:
+    curve = _curve({"a": 0.5, "b": 0.9}, {"a": 0.7, "b": 0.9}, images=50)
+    assert [round(value, 3) for value, _ in curve.accuracy()] == [0.7, 0.7, 0.7, 0.8]
+    gain, (low, high) = curve.gain(0)
+    assert gain == pytest.approx(0.2) and 0.08 < low < 0.12 and 0.28 < high < 0.33
+
+
+def _data(images: int, held_out: int) -> tuple[TrainingData, np.ndarray, Head]:
+    photos = photo_features(images)
+    rows = np.arange(images)
+    splits = {"train": rows[held_out:], "val": rows[: held_out // 2], "test": rows[held_out // 2 : held_out]}
+    names = tuple(sample.name for sample in photos.samples)
+    source = tuple(Sample(Path(), name, label) for name, label in zip(names, photos.labels.tolist(), strict=True))
+    data = TrainingData(photos.classes, names, photos.labels, rows, {}, splits, source)
+    train = LabelledFeatures(
+        photos.features[splits["train"]], photos.labels[splits["train"]], np.ones(images - held_out)
+    )
+    return data, photos.features, train_head(train, train, 3, OPTIONS)
+
+
+def test_heads_are_measured_on_photos_that_none_was_trained_on() -> None:
+    data, features, head = _data(200, held_out=80)
+    curve = measure_learning_curve(data, features, head, OPTIONS, None)
+    assert curve is not None and curve.photos == (15, 30, 60, 120)
+    assert len(curve.labels) == 80 and curve.measured_on == "validation and test photos"
+    assert curve.correct.shape == (4, 80) and curve.accuracy()[-1][0] > 0.8
+
+
+def test_few_photos_are_measured_by_folds() -> None:
+    data, features, head = _data(80, held_out=10)
+    train = data.select(data.rows("train"))
+    images = LabelledFeatures(features[data.rows("train")], train.labels, np.ones(70))
+    out_of_fold = settled_out_of_fold(train, images, head, OPTIONS, 0)
+    curve = measure_learning_curve(data, features, head, OPTIONS, out_of_fold)
+    assert curve is not None and curve.photos == (7, 14, 28, 56) and curve.folds == 5
+    assert len(curve.labels) == 70
+    assert measure_learning_curve(data, features, head, OPTIONS, None) is None
+
+
+def test_it_is_off_under_thirty_photos() -> None:
+    data, features, head = _data(99, held_out=70)
+    assert measure_learning_curve(data, features, head, OPTIONS, None) is None

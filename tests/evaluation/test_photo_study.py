@@ -1,0 +1,78 @@
+"""Neighbours, contact sheets and the map of photos."""
+
+import dataclasses
+
+import numpy as np
+
+from model.evaluation.contact_photos import contact_photos
+from model.evaluation.evaluate import evaluate_probabilities
+from model.evaluation.photo_map import draw_map, principal_components
+from model.evaluation.photo_map_chart import MapPoint, map_chart
+from model.evaluation.photo_study import study_photos
+from tests.evaluation.study_photos import photo_features
+
+
+def test_a_photo_is_not_its_own_neighbour() -> None:
+    photos = photo_features(120)
+    for row, found in enumerate(photos.neighbours(range(120))):
+        assert len(found) == 3 and photos.samples[row].name not in [near.sample.name for near in found]
+        assert [near.distance for near in found] == sorted(near.distance for near in found)
+        assert all(photos.splits[photos.row_of[near.sample.name]] == "train" for near in found)
+
+
+def test_photos_of_a_contact_sheet_are_distinct_and_spread() -> None:
+    photos = photo_features(120)
+    chosen = [photos.row_of[sample.name] for sample in contact_photos(photos, 1)]
+    assert len(set(chosen)) == 12 and set(photos.labels[chosen]) == {1}
+    of_class = np.flatnonzero(photos.labels == 1)
+
+    def spacing(rows: np.ndarray) -> float:
+        far = np.linalg.norm(photos.vectors[rows][:, None] - photos.vectors[rows], axis=2)
+        return float((far + 9 * np.eye(len(rows))).min(axis=1).mean())
+
+    random = [spacing(np.random.default_rng(seed).choice(of_class, 12, replace=False)) for seed in range(20)]
+    assert spacing(np.array(chosen)) > max(random)
+    equal = dataclasses.replace(photos, features=np.ones_like(photos.features))
+    assert len(set(contact_photos(equal, 1))) == 12 and contact_photos(photos, 99) == ()
+
+
+def test_the_map_is_the_same_for_the_same_photos_and_keeps_classes_together() -> None:
+    photos = photo_features(150)
+    one, other = draw_map(photos, 3), draw_map(photos, 3)
+    assert one is not None and other is not None and (one.places == other.places).all()
+    assert one.places.min() == 0 and one.places.max() == 1
+    far = np.linalg.norm(one.places[:, None] - one.places, axis=2) + 9 * np.eye(150)
+    assert (photos.labels[far.argmin(axis=1)] == photos.labels).mean() > 0.95
+
+
+def test_few_photos_have_no_map_and_equal_ones_do() -> None:
+    assert draw_map(photo_features(9)) is None
+    photos = photo_features(12)
+    same = draw_map(dataclasses.replace(photos, features=np.ones_like(photos.features)))
+    assert same is not None and np.isfinite(same.places).all()
+
+
+def test_principal_components_are_those_of_the_singular_values() -> None:
+    vectors = np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32)
+    centred = vectors - vectors.mean(axis=0)
+    expected = np.linalg.svd(centred, compute_uv=False)[:3]
+    np.testing.assert_allclose(np.linalg.norm(principal_components(vectors, 3), axis=0), expected, rtol=1e-4)
+
+
+def test_points_of_the_map_are_escaped_and_errors_have_a_ring() -> None:
+    points = [MapPoint(0, 0, 0, True, "<script>.png: a", "t1"), MapPoint(1, 1, 9, False, "b.png: b")]
+    chart = map_chart(points)
+    assert "<script>" not in chart and chart.count('class="ring"') == 1 and chart.count("data-t=") == 1
+    assert chart.rindex("ring") > chart.index("b.png")
+
+
+def test_the_least_confident_photos_are_listed_with_their_neighbours() -> None:
+    photos = photo_features(120)
+    rows = np.flatnonzero(np.array(photos.splits) != "train")
+    samples = [photos.samples[row] for row in rows]
+    evaluation = evaluate_probabilities(photos.classes, samples, photos.probabilities[rows])
+    study = study_photos(photos, evaluation, errors=[samples[0].name, "gone.png"])
+    confidence = evaluation.probabilities.max(axis=1)
+    assert confidence[list(study.uncertain)].max() <= np.sort(confidence)[11]
+    assert {samples[row].name for row in study.uncertain} | {samples[0].name} == set(study.neighbours)
+    assert set(study.contact_sheets) == set(photos.classes) and study.map is not None
