@@ -305,6 +305,8 @@ class _Training:
 
     def evaluate(self, verdict: Verdict, classifier: Classifier, exported: "Exported") -> Manifest:
         """Evaluate each measurement; write predictions/ and report.html; return the manifest with the metrics."""
+        from model.tracking.report_figures import write_report_figures
+
         self.progress("report", 0, 1)
         dataset = verdict.dataset
         evaluations = {
@@ -346,6 +348,7 @@ class _Training:
         write_label_issues(self.bundle / bundle_files.LABEL_ISSUES, study.label_check)
         content = with_thumbnails(dataclasses.replace(content, study=study), photos)
         write_report(self.bundle / bundle_files.REPORT, content)
+        write_report_figures(self.bundle / bundle_files.LOGS, content)
         return manifest
 
     def manifest(

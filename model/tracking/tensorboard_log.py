@@ -42,7 +42,7 @@ class TensorBoardLog:
         self._thumbnails = Thumbnails(spec)
         self._labels = labels_of(dataset.val)
         self._curves: dict[str, _Curves] = {}
-        self._images_file = _EventFile(directory / PICTURES)
+        self._images_file = EventFile(directory / PICTURES)
         self._pending: tuple[Epoch, np.ndarray] | None = None
         self._started, self._spent, self._last_cost = time.perf_counter(), 0.0, _FIRST_SECONDS
 
@@ -91,7 +91,7 @@ class _Curves:
 
     def __init__(self, directory: Path, images: int) -> None:
         self._directory, self._images = directory, images
-        self._file = _EventFile(directory)
+        self._file = EventFile(directory)
         self._rows: list[Epoch] = []
         self._times: list[float] = []
 
@@ -108,7 +108,7 @@ class _Curves:
         self._file.close()
         if list(rows) == self._rows:
             return
-        file = _EventFile(self._directory)
+        file = EventFile(self._directory)
         for row, moment in zip(rows, self._times, strict=False):
             file.add_scalars(row.epoch, self._values(row), moment)
         file.close()
@@ -119,7 +119,7 @@ class _Curves:
         return values | {"images_per_second": self._images / row.seconds if row.seconds else 0.0}
 
 
-class _EventFile:
+class EventFile:
     """TensorBoard event file, the only one in its folder: others are removed."""
 
     def __init__(self, directory: Path) -> None:

@@ -18,6 +18,6 @@ def curve(directory: Path, tag: str) -> list[tuple[int, float]]:
     return [(event.step, round(event.value, 5)) for event in read(directory).Scalars(tag)]
 
 
-def logged_images(logs: Path, tag: str) -> list[tuple[int, Image.Image]]:
-    events = read(logs / PICTURES).Images(tag)
+def logged_images(logs: Path, tag: str, folder: str = PICTURES) -> list[tuple[int, Image.Image]]:
+    events = read(logs / folder).Images(tag)
     return [(event.step, Image.open(io.BytesIO(event.encoded_image_string))) for event in events]
