@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 GUIDE = ROOT / "CONTRIBUTING.md"
 PAGES = (ROOT / "README.md", GUIDE, ROOT / "docker" / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 
-FOLDERS = r"(?:topgraft|model|api|tests|docs|docker|benchmarks|pipelines|presets|\.ci|\.sqa)"
+FOLDERS = r"(?:topgraft|model|api|tests|docs|docker|benchmarks|notebooks|pipelines|presets|\.ci|\.sqa)"
 PATH = re.compile(rf"(?:`|python -m pytest |python )({FOLDERS}/[\w./-]*|setup\.cfg|Dockerfile|ai4-metadata\.yml)")
 
 
