@@ -29,7 +29,7 @@ from model.environment_variable import (
 WEB_PORTS = frozenset((80, 443))
 
 _FOLDERS, _SERVICE, _PHOTOS, _TRAINING = "Folders", "Service", "Photos", "Training"
-_STORAGE, _MLFLOW, _PLATFORM = "Remote storage", "MLflow", "Platform and libraries"
+_STORAGE, _MLFLOW, _LABELS, _PLATFORM = "Remote storage", "MLflow", "Label Studio", "Platform and libraries"
 
 HOME: Variable[Path | None] = Variable(
     "TOPGRAFT_HOME",
@@ -247,6 +247,15 @@ MLFLOW_RUN = Variable(
     "MLFLOW_RUN", TEXT, "", "MLflow run recorded in a child module as provenance.", _MLFLOW, shown="run of the training"
 )
 
+LABEL_STUDIO_API_KEY = Variable(
+    "LABEL_STUDIO_API_KEY",
+    SECRET,
+    "",
+    "Access token of the Label Studio server that `topgraft import-labels --url` reads.",
+    _LABELS,
+    secret=True,
+)
+
 NOMAD_JOB = Variable(
     "TOPGRAFT_NOMAD_JOB",
     TEXT,
@@ -307,6 +316,7 @@ VARIABLES: tuple[Variable[Any], ...] = (
     *(MAX_TRAININGS, MAX_QUEUED),
     *(STORAGE_SECONDS, RCLONE_CONFIG, *RSHARE),
     *(MLFLOW_URI, MLFLOW_USER, MLFLOW_PASSWORD, MLFLOW_TOKEN, MLFLOW_EXPERIMENT, MLFLOW_SECONDS, MLFLOW_RUN),
+    LABEL_STUDIO_API_KEY,
     *(NOMAD_JOB, NOMAD_JOB_ID, NOMAD_ALLOC_ID, NOMAD_CPU_CORES, NOMAD_MEMORY),
     *(CUDA_DEVICES, *BLAS_THREADS, ORT_DISABLE_TELEMETRY, TENSORFLOW_LOG_LEVEL),
 )

@@ -11,8 +11,11 @@ from model import schema
 from model.cli.options import LocalPath, PathOrRemote, config_options, current_workspace, json_option, workspace_option
 from model.cli.output import print_json, progress_display
 from model.config import TrainConfig
+from model.environment import LABEL_STUDIO_API_KEY
 from model.files.browsing import name_some
+from model.received import quoted
 from model.results import SPLITS, Progress
+from model.storage.places import is_remote
 
 if TYPE_CHECKING:
     from model.labels.import_labels import LabelsImport
@@ -23,13 +26,20 @@ _SPLIT_OPTIONS = ("val_fraction", "test_fraction", "seed")
 
 
 @click.command("import-labels", short_help="Make a dataset of photos labelled in Label Studio or COCO files.")
-@click.argument("source", metavar="SOURCE", type=PathOrRemote(exists=True))
-@click.argument("directory", metavar="DIR", type=LocalPath(file_okay=False, path_type=Path))
+@click.argument("paths", metavar="[SOURCE] DIR", nargs=-1, required=True, type=PathOrRemote())
+@click.option("--url", default="", metavar="ADDRESS", help="Label Studio server to read instead of SOURCE.")
+@click.option("--project", type=click.IntRange(1), metavar="NUMBER", help="Project on the server, as in its address.")
+@click.option(
+    "--token-file",
+    metavar="FILE",
+    type=LocalPath(exists=True, dir_okay=False, path_type=Path),
+    help=f"File with the access token of the server. Default: ${LABEL_STUDIO_API_KEY.name}.",
+)
 @click.option(
     "--images",
     metavar="FOLDER",
     type=PathOrRemote(exists=True),
-    help="Folder of the photos, also remote:path. Default: the folder of SOURCE.",
+    help="Folder of the photos, also remote:path. Default: the folder of SOURCE, or the server.",
 )
 @click.option("--control", default="", metavar="NAME", help="Labelling control to read, if there are several.")
 @click.option("--annotator", default="", metavar="ID", help="Person whose annotations alone are read. Default: all.")
@@ -52,8 +62,10 @@ _SPLIT_OPTIONS = ("val_fraction", "test_fraction", "seed")
 @json_option
 @workspace_option
 def import_labels_command(
-    source: Path,
-    directory: Path,
+    paths: tuple[Path, ...],
+    url: str,
+    project: int | None,
+    token_file: Path | None,
     images: Path | None,
     control: str,
     annotator: str,
@@ -66,11 +78,13 @@ def import_labels_command(
     """Make a dataset of labelled photos: each box, or each photo, becomes an image of its class.
 
     SOURCE is a JSON export of Label Studio, a folder or remote:path of its target storage, or a
-    COCO file as CVAT and Roboflow write them. DIR is the dataset: new, or written by a former
-    import, of which unchanged images keep their bytes and split. All images of a photo are in one
-    split. origin.csv in DIR names the photo and box of each image, rejected.csv what gave none.
+    COCO file as CVAT and Roboflow write them; with --url and --project, a server is read. DIR is
+    the dataset: new, or written by a former import, of which unchanged images keep their bytes and
+    split. All images of a photo are in one split. origin.csv in DIR names the photo and box of each
+    image, rejected.csv what gave none.
     """
     config = schema.load(TrainConfig, typed, {})
+    source, directory = _source_and_directory(paths, url, project)
     current_workspace()
     from model.labels.crops import CropOptions
     from model.labels.cutting import SplitOptions
@@ -81,17 +95,59 @@ def import_labels_command(
         SplitOptions(config.val_fraction, config.test_fraction, config.seed),
         annotator,
     )
-    with progress_display() as progress, _opened(str(source), images, control, progress) as (labels, photos):
-        result = import_labels(str(source), labels, photos, directory, options, progress)
+    with progress_display() as progress, contextlib.ExitStack() as held:
+        if project is not None:
+            labels, photos = held.enter_context(_on_server(url, project, token_file, images, control, progress))
+        else:
+            labels, photos = held.enter_context(_in_files(source, images, control, progress))
+        result = import_labels(source, labels, photos, directory, options, progress)
     if as_json:
         print_json(result.to_json())
     else:
         click.echo("\n".join(_lines(result)))
 
 
+def _source_and_directory(paths: tuple[Path, ...], url: str, project: int | None) -> tuple[str, Path]:
+    """What is imported, for messages, and the folder of the dataset.
+
+    Raises:
+        UsageError: too few or too many arguments, or paths that cannot be used.
+    """
+    if bool(url) != (project is not None):
+        raise click.UsageError("expected --url and --project together")
+    if len(paths) != (1 if url else 2):
+        expected = "DIR, because --url is the source" if url else "SOURCE and DIR, or --url with --project and DIR"
+        raise click.UsageError(f"expected {expected}, received {len(paths)} paths")
+    directory = paths[-1]
+    if is_remote(str(directory)):
+        raise click.UsageError(f"expected DIR to be a folder on this machine, received {quoted(str(directory))}")
+    if url:
+        return f"{url}, project {project}", directory
+    if not is_remote(str(paths[0])) and not paths[0].exists():
+        raise click.UsageError(f"SOURCE: no such file or folder: {quoted(str(paths[0]))}")
+    return str(paths[0]), directory
+
+
 @contextlib.contextmanager
-def _opened(source: str, images: Path | None, control: str, progress: Progress) -> "Iterator[tuple[Labels, Photos]]":
-    """The labels of a source, and its photos."""
+def _on_server(
+    url: str, project: int, token_file: Path | None, images: Path | None, control: str, progress: Progress
+) -> "Iterator[tuple[Labels, Photos]]":
+    """The labels of a project on a server, and its photos, on the server or in a folder."""
+    from model.labels.label_studio import read_tasks
+    from model.labels.photos import LocalPhotos
+    from model.labels.server import LabelStudio, ServerPhotos, read_token
+    from model.labels.server_tasks import current_tasks
+    from model.storage.copies import local_paths
+
+    server = LabelStudio(url, read_token(token_file))
+    labels = read_tasks(current_tasks(server, project), control)
+    with local_paths([str(images)] if images is not None else [], "topgraft import-labels", progress) as local:
+        yield labels, LocalPhotos(local.paths[0]) if images is not None else ServerPhotos(server)
+
+
+@contextlib.contextmanager
+def _in_files(source: str, images: Path | None, control: str, progress: Progress) -> "Iterator[tuple[Labels, Photos]]":
+    """The labels of a file or folder, and its photos."""
     from model.labels.photos import LocalPhotos
     from model.labels.sources import read_labels
     from model.storage.copies import local_paths

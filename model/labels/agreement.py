@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from model.errors import DatasetError
 from model.files.browsing import name_some
-from model.labels.regions import Annotation, Rectangle, Region, Task
+from model.labels.regions import Annotation, Region, Task
 
 MIN_OVERLAP = 0.5
 """Intersection divided by union from which on boxes of two people are of the same object."""
@@ -152,18 +152,14 @@ def _overlap(first: Region, second: Region) -> float:
     """Intersection divided by union of two regions; 1 for two labels of the whole photo."""
     if first.box is None or second.box is None:
         return float(first.box is second.box)
-    one, other = (_upright(region) for region in (first, second))
+    size = first.photo_size or second.photo_size or (1, 1)
+    one, other = (box.rectangle(*size).outer() for box in (first.box, second.box))
     across = min(one.x + one.width, other.x + other.width) - max(one.x, other.x)
     down = min(one.y + one.height, other.y + other.height) - max(one.y, other.y)
     if across <= 0 or down <= 0:
         return 0.0
     common = across * down
     return common / (one.width * one.height + other.width * other.height - common)
-
-
-def _upright(region: Region) -> Rectangle:
-    assert region.box is not None
-    return region.box.rectangle(*(region.photo_size or (1, 1))).outer()
 
 
 def _choose(task: Task, one: _Object, by_person: dict[str, Annotation]) -> tuple[Chosen | None, Disagreement | None]:

@@ -9,7 +9,7 @@ import re
 import numpy as np
 from PIL import Image
 
-from model.labels.regions import Rectangle, Region
+from model.labels.regions import Box, Rectangle, Region
 
 # Photos of other proportions are not the ones that were annotated.
 _MAX_PROPORTION_CHANGE = 0.01
@@ -36,12 +36,14 @@ class UnusableRegionError(ValueError):
     """A region that gives no crop; the message says why."""
 
 
-def cut(pixels: np.ndarray, region: Region, options: CropOptions) -> tuple[np.ndarray, Rectangle]:
-    """Cut a region out of its photo.
+def cut(
+    pixels: np.ndarray, box: Box, photo_size: tuple[int, int] | None, options: CropOptions
+) -> tuple[np.ndarray, Rectangle]:
+    """Cut a box out of its photo.
 
     Args:
         pixels: photo, uint8 RGB of shape (height, width, 3).
-        region: region with a box.
+        photo_size: width and height of the photo that was annotated; None if not recorded.
 
     Returns:
         the crop, uint8 RGB of shape (height, width, 3), and the box without its margin, in pixels. A margin ends at
@@ -50,10 +52,9 @@ def cut(pixels: np.ndarray, region: Region, options: CropOptions) -> tuple[np.nd
     Raises:
         UnusableRegionError: the box is too small or outside the photo, or the photo is not the one annotated.
     """
-    assert region.box is not None
     height, width = pixels.shape[:2]
-    _check_proportions(region, width, height)
-    rectangle = region.box.rectangle(width, height)
+    _check_proportions(photo_size, width, height)
+    rectangle = box.rectangle(width, height)
     shown = f"{rectangle.width:.0f} x {rectangle.height:.0f} pixels"
     if min(rectangle.width, rectangle.height) < options.min_side:
         raise UnusableRegionError(f"expected a box of at least {options.min_side} pixels a side, received {shown}")
@@ -96,10 +97,10 @@ def file_stem(photo: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "_", last).strip("_")[:_STEM_CHARACTERS] or "photo"
 
 
-def _check_proportions(region: Region, width: int, height: int) -> None:
-    if region.photo_size is None:
+def _check_proportions(photo_size: tuple[int, int] | None, width: int, height: int) -> None:
+    if photo_size is None:
         return
-    seen_width, seen_height = region.photo_size
+    seen_width, seen_height = photo_size
     ratio = (width / height) / (seen_width / seen_height)
     if abs(math.log(ratio)) > _MAX_PROPORTION_CHANGE + 1 / min(width, height, seen_width, seen_height):
         raise UnusableRegionError(

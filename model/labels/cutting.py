@@ -5,7 +5,7 @@ import hashlib
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
@@ -25,8 +25,10 @@ from model.labels.regions import Labels, Rectangle, Task
 from model.results import SPLITS, Progress, Split
 
 PHASE = "import_labels"
-PHOTOS_DRAWN = 20
-"""Number of photos that are drawn with their boxes."""
+BOXES = "boxes"
+"""Folder of photos that are drawn with their boxes."""
+
+_PHOTOS_DRAWN = 20
 
 _WHOLE_PHOTO = Rectangle(0.0, 0.0, 0.0, 0.0)
 
@@ -81,13 +83,11 @@ class Imported:
         crops: the images, in the order of the tasks.
         left_out: regions and photos without an image.
         hashes: address of a photo -> sha256 of its file.
-        drawn: file name -> picture of a photo with its boxes.
     """
 
     crops: tuple[Crop, ...]
     left_out: tuple[LeftOut, ...]
     hashes: Mapping[str, str]
-    drawn: Mapping[str, bytes]
 
 
 def import_crops(
@@ -103,7 +103,8 @@ def import_crops(
 
     Args:
         former: the former import into the same folder; its unchanged images are kept.
-        target: folder of the new dataset; the images are written to its `images/`.
+        target: folder of the new dataset; images are written to its `images/`, and 20 photos with their boxes to
+            its `boxes/`.
         progress: called with the phase `import_labels` after each photo.
 
     Raises:
@@ -111,6 +112,7 @@ def import_crops(
         StorageError: photos cannot be read at the moment.
     """
     (target / IMAGES).mkdir()
+    (target / BOXES).mkdir()
     classes = classes_of(one.label for chosen in agreement.chosen.values() for one in chosen)
     tasks = [task for task in labels.tasks if agreement.chosen[task.name]]
     found = _find_photos(tasks, photos)
@@ -125,7 +127,6 @@ def import_crops(
         tuple(crop for result in results for crop in result.crops),
         (*unusable, *(one for result in results for one in result.left_out)),
         {address: digest for result in results for address, digest in result.hashes.items()},
-        {name: picture for result in results for name, picture in result.drawn.items()},
     )
 
 
@@ -200,7 +201,7 @@ def _drawn_tasks(tasks: Sequence[Task], agreement: Agreement) -> frozenset[str]:
     with_boxes = [
         task.name for task in tasks if any(chosen.region.box is not None for chosen in agreement.chosen[task.name])
     ]
-    places = np.linspace(0, len(with_boxes) - 1, min(PHOTOS_DRAWN, len(with_boxes))).round().astype(int)
+    places = np.linspace(0, len(with_boxes) - 1, min(_PHOTOS_DRAWN, len(with_boxes))).round().astype(int)
     return frozenset(with_boxes[place] for place in places)
 
 
@@ -218,17 +219,17 @@ class _Cutter:
         drawn: frozenset[str],
     ) -> None:
         self.agreement, self.photos, self.former, self.options = agreement, photos, former, options
-        self.images, self.classes, self.drawn = target / IMAGES, classes, drawn
+        self.target, self.classes, self.drawn = target, classes, drawn
 
     def __call__(self, item: tuple[Task, str]) -> Imported:
         task, name = item
         if not name:
             reason = "expected the photo in the folder of the photos, found none of this name"
-            return Imported((), (LeftOut(task.address, task.name, "", reason),), {}, {})
+            return Imported((), (LeftOut(task.address, task.name, "", reason),), {})
         try:
             return self._cut(task, name)
         except ImageError as error:
-            return Imported((), (LeftOut(task.address, task.name, "", error.message),), {}, {})
+            return Imported((), (LeftOut(task.address, task.name, "", error.message),), {})
 
     def _cut(self, task: Task, name: str) -> Imported:
         photo = _Photo(self.photos, name, self.former.hashes.get(task.address, "") if self.photos.is_lasting else "")
@@ -239,27 +240,31 @@ class _Cutter:
             except UnusableRegionError as error:
                 left_out.append(LeftOut(task.address, task.name, chosen.region.name, str(error)))
         boxes = [(crop.rectangle, crop.label) for crop in crops if crop.chosen.region.box is not None]
-        drawn = {}
         if task.name in self.drawn and boxes:
-            file = f"{file_stem(task.address)}-{file_stem(task.name)}.jpg"
-            drawn[file] = draw_boxes(photo.pixels, boxes, self.classes)
-        return Imported(tuple(crops), tuple(left_out), {task.address: photo.digest}, drawn)
+            self._draw(task, [crop.name for crop in crops], boxes, photo)
+        return Imported(tuple(crops), tuple(left_out), {task.address: photo.digest})
+
+    def _draw(self, task: Task, crops: Sequence[str], boxes: Sequence[tuple[Rectangle, str]], photo: "_Photo") -> None:
+        """Draw a photo with its boxes, unless the former import has the same picture."""
+        key = hashlib.sha256("\n".join(crops).encode()).hexdigest()[:8]
+        name = f"{BOXES}/{file_stem(task.address)}-{file_stem(task.name)}-{key}.jpg"
+        if not self.former.keep(name, self.target):
+            (self.target / name).write_bytes(draw_boxes(photo.pixels, boxes, self.classes))
 
     def _crop(self, task: Task, name: str, chosen: Chosen, photo: "_Photo") -> Crop:
         is_whole = chosen.region.box is None
-        suffix = PurePosixPath(name).suffix.lower() if is_whole else ".png"
+        suffix = self.photos.suffix(name) if is_whole else ".png"
         place = f"{task.name}:{task.address}"
         file = crop_name(place, photo.digest, chosen.region, chosen.label, self.options, suffix)
-        if self.former.has(file):
-            self.former.hand_on(file, self.images / file)
+        if file in self.former.crops and self.former.keep(f"{IMAGES}/{file}", self.target):
             return Crop(file, chosen.label, task, chosen, self.former.crops[file], False)
         pixels = photo.pixels
-        if is_whole:
+        if chosen.region.box is None:
             content, rectangle = photo.content, _WHOLE_PHOTO
         else:
-            crop, rectangle = cut(pixels, chosen.region, self.options)
+            crop, rectangle = cut(pixels, chosen.region.box, chosen.region.photo_size, self.options)
             content = encode_crop(crop)
-        (self.images / file).write_bytes(content)
+        (self.target / IMAGES / file).write_bytes(content)
         return Crop(file, chosen.label, task, chosen, rectangle, True)
 
 

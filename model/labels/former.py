@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 from model import durable
-from model.dataset.listing import IMAGES
 from model.errors import DatasetError
 from model.files.browsing import describe_content
 from model.labels.regions import Rectangle
@@ -50,17 +49,23 @@ class Former:
         }
         durable.write_json(self.directory / RECORD, content)
 
-    def has(self, crop: str) -> bool:
-        """Whether the file of a crop is there."""
-        return crop in self.crops and (self.directory / IMAGES / crop).is_file()
+    def keep(self, name: str, target: Path) -> bool:
+        """Put a file of the former dataset into the folder of the new one, as a second name of it or a copy.
 
-    def hand_on(self, crop: str, target: Path) -> None:
-        """Put the file of a crop at a new path: the same file under a second name, or a copy."""
-        source = self.directory / IMAGES / crop
+        Args:
+            name: path in both datasets, with `/`.
+
+        Returns:
+            whether the former dataset has it.
+        """
+        source = self.directory / name
+        if not source.is_file():
+            return False
         try:
-            os.link(source, target)
+            os.link(source, target / name)
         except OSError:
-            shutil.copyfile(source, target)
+            shutil.copyfile(source, target / name)
+        return True
 
 
 def read_former(directory: Path) -> Former:

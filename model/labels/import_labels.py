@@ -30,7 +30,7 @@ from model.labels.regions import Labels
 from model.results import SPLITS, Progress, Split, no_progress
 
 ORIGIN, LEFT_OUT, DISAGREEMENTS = "origin.csv", "rejected.csv", "disagreements.csv"
-SHEET, BOXES = "contact-sheet.jpg", "boxes"
+SHEET = "contact-sheet.jpg"
 
 _ORIGIN_COLUMNS = (
     *("image", "class", "split", "photo", "task", "annotation", "region", "annotator"),
@@ -157,9 +157,6 @@ def _write(target: Path, imported: Imported, split_of: Mapping[str, Split], agre
             ("task", "regions", "labels", "without_label", "outcome"),
             map(_disagreement_row, agreement.disagreements),
         )
-    (target / BOXES).mkdir()
-    for name, picture in imported.drawn.items():
-        (target / BOXES / name).write_bytes(picture)
     shown = {
         label: [(target / IMAGES / crop.name).read_bytes() for crop in _spread(crops)]
         for label, crops in by_class.items()

@@ -1,5 +1,6 @@
 """Where the photos of an import are read from."""
 
+import posixpath
 from pathlib import Path
 from typing import Protocol
 
@@ -22,6 +23,9 @@ class Photos(Protocol):
     def find(self, task: Task) -> tuple[str, ...]:
         """Names of the photos that the address of a task may stand for: one, none, or several if it is ambiguous."""
 
+    def suffix(self, name: str) -> str:
+        """Ending of the file name of a photo, in lower case with its dot; empty if there is none."""
+
     def read(self, name: str) -> bytes:
         """Content of a photo.
 
@@ -43,6 +47,10 @@ class LocalPhotos:
     def find(self, task: Task) -> tuple[str, ...]:
         """Paths of files relative to the folder; see `PhotoFiles.find`."""
         return self._files.find(task.address)
+
+    def suffix(self, name: str) -> str:
+        """Ending of a file."""
+        return posixpath.splitext(name)[1].lower()
 
     def read(self, name: str) -> bytes:
         """Content of a file; see `model.dataset.images.read_content`."""

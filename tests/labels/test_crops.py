@@ -6,17 +6,14 @@ import numpy as np
 import pytest
 
 from model.labels.crops import CropOptions, UnusableRegionError, cut
-from model.labels.regions import OUTLINE, Box, Rectangle, Region
+from model.labels.regions import OUTLINE, Box, Rectangle
 
+SIZE = (320, 240)
 NO_MARGIN = CropOptions(margin=0.0)
 
 
 def photo(width: int = 320, height: int = 240) -> np.ndarray:
     return np.zeros((height, width, 3), np.uint8)
-
-
-def region(box: Box, size: tuple[int, int] | None = (320, 240)) -> Region:
-    return Region("r1", ("cat",), box, size)
 
 
 def painted(rectangle: Rectangle, width: int = 320, height: int = 240) -> np.ndarray:
@@ -32,7 +29,7 @@ def painted(rectangle: Rectangle, width: int = 320, height: int = 240) -> np.nda
 def test_a_box_in_percent_becomes_whole_pixels() -> None:
     pixels = photo()
     pixels[60:120, 80:160] = 255
-    crop, rectangle = cut(pixels, region(Box(0.25, 0.25, 0.25, 0.25)), NO_MARGIN)
+    crop, rectangle = cut(pixels, Box(0.25, 0.25, 0.25, 0.25), SIZE, NO_MARGIN)
     assert rectangle == (80, 60, 80, 60, 0)
     assert crop.shape == (60, 80, 3) and crop.min() == 255
 
@@ -55,7 +52,7 @@ def test_a_box_turns_clockwise_about_its_corner_in_pixels_not_in_percent(rotatio
     assert rectangle == pytest.approx((160, 120, 60, 40, rotation))
     expected = [corner, corner + 60 * along, corner + 60 * along + 40 * down, corner + 40 * down]
     assert rectangle.corners() == pytest.approx(np.array(expected))
-    crop, _ = cut(painted(rectangle), region(box), CropOptions(margin=0.0, straighten=True))
+    crop, _ = cut(painted(rectangle), box, SIZE, CropOptions(margin=0.0, straighten=True))
     if rotation % 360:
         assert crop.shape == (40, 60, 3)
         assert (crop[2:-2, 2:-2] > 200).mean() > 0.99
@@ -64,7 +61,7 @@ def test_a_box_turns_clockwise_about_its_corner_in_pixels_not_in_percent(rotatio
 def test_a_turned_box_gives_the_upright_box_around_it() -> None:
     rectangle = Rectangle(100, 60, 80, 30, 30)
     box = Box(100 / 320, 60 / 240, 80 / 320, 30 / 240, 30)
-    crop, _ = cut(painted(rectangle), region(box), NO_MARGIN)
+    crop, _ = cut(painted(rectangle), box, SIZE, NO_MARGIN)
     outer = rectangle.outer()
     assert crop.shape[0] == pytest.approx(outer.height, abs=2) and crop.shape[1] == pytest.approx(outer.width, abs=2)
     assert crop.mean() / 255 == pytest.approx(80 * 30 / (outer.width * outer.height), abs=0.02)
@@ -77,7 +74,7 @@ def test_an_ellipse_turns_about_its_centre() -> None:
 
 
 def test_a_margin_ends_at_the_edge_of_the_photo() -> None:
-    crop, _ = cut(photo(), region(Box(0.0, 0.0, 0.25, 0.25)), CropOptions(margin=0.5))
+    crop, _ = cut(photo(), Box(0.0, 0.0, 0.25, 0.25), SIZE, CropOptions(margin=0.5))
     assert crop.shape == (90, 120, 3)
 
 
@@ -87,12 +84,12 @@ def test_a_margin_is_added_along_the_sides_of_a_turned_box() -> None:
 
 
 def test_the_part_of_a_box_inside_the_photo_is_cut_out() -> None:
-    crop, _ = cut(photo(), region(Box(-0.25, 0.5, 0.5, 1.0)), NO_MARGIN)
+    crop, _ = cut(photo(), Box(-0.25, 0.5, 0.5, 1.0), SIZE, NO_MARGIN)
     assert crop.shape == (120, 80, 3)
 
 
 def test_a_photo_in_another_size_but_the_same_proportions_is_the_photo() -> None:
-    _, rectangle = cut(photo(640, 480), region(Box(0.25, 0.25, 0.25, 0.25)), NO_MARGIN)
+    _, rectangle = cut(photo(640, 480), Box(0.25, 0.25, 0.25, 0.25), SIZE, NO_MARGIN)
     assert rectangle == (160, 120, 160, 120, 0)
 
 
@@ -106,4 +103,4 @@ def test_a_photo_in_another_size_but_the_same_proportions_is_the_photo() -> None
 )
 def test_a_box_without_an_image_is_reported(box: Box, size: tuple[int, int], reason: str) -> None:
     with pytest.raises(UnusableRegionError, match=reason):
-        cut(photo(), region(box, size), NO_MARGIN)
+        cut(photo(), box, size, NO_MARGIN)

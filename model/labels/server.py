@@ -1,0 +1,298 @@
+"""A Label Studio server: its tasks and photos over HTTP."""
+
+import base64
+import contextlib
+import logging
+import posixpath
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin, urlsplit
+
+from model.dataset.images import MAX_BYTES
+from model.environment import LABEL_STUDIO_API_KEY
+from model.errors import (
+    ConfigError,
+    DatasetError,
+    ImageError,
+    ImageTooLargeError,
+    StorageBusyError,
+    StorageError,
+    StorageNotFoundError,
+    StorageRefusedError,
+    StorageUnreachableError,
+)
+from model.labels.photo_names import source_of
+from model.labels.regions import Task
+from model.reading import UnreadableError, parse_json, unreadable
+from model.received import quoted
+from model.storage.failures import with_retries
+
+if TYPE_CHECKING:
+    import requests
+
+_SECONDS_TO_CONNECT, _SECONDS_TO_ANSWER = 15.0, 300.0
+_MAX_JSON_BYTES = 1 << 30
+_BLOCK = 1 << 20
+_MAX_REDIRECTS = 5
+# A personal token is exchanged for one that is valid for 300 s.
+_SECONDS_UNTIL_RENEWED = 200.0
+_MAX_TOKEN_BYTES = 1 << 14
+_TASKS_PER_PAGE = 500
+# Their identifiers are part of the address of a request.
+_TASKS_PER_EXPORT = 200
+_OBJECT_ADDRESSES = ("s3://", "gs://", "azure-blob://")
+_REDIRECTS = (301, 302, 303, 307, 308)
+
+log = logging.getLogger(__name__)
+
+
+def read_token(file: Path | None) -> str:
+    """The access token: the content of a file, or the environment variable LABEL_STUDIO_API_KEY.
+
+    Raises:
+        ConfigError: there is none, or the file cannot be read.
+    """
+    if file is None:
+        token = LABEL_STUDIO_API_KEY.read()
+    else:
+        try:
+            with open(file, encoding="utf-8") as stream:
+                token = stream.read(_MAX_TOKEN_BYTES).strip()
+        except (OSError, UnicodeError) as error:
+            raise ConfigError(f"{file}: expected a file with an access token, received: {error}") from error
+    if not token or not token.isascii() or len(token.split()) != 1:
+        raise ConfigError(
+            "expected an access token of Label Studio, from its page Account & Settings, in the environment variable "
+            f"{LABEL_STUDIO_API_KEY.name} or in --token-file, received {'none' if not token else 'a text with blanks'}"
+        )
+    return token
+
+
+class LabelStudio:
+    """Requests to one server, as the user of an access token.
+
+    Args:
+        url: address of the server, such as `http://localhost:8080`.
+        token: legacy token, or personal access token; the latter is exchanged for a short-lived one and renewed.
+    """
+
+    def __init__(self, url: str, token: str) -> None:
+        import requests
+
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigError(f"--url: expected the address of a server, such as http://host:8080, received {url!r}")
+        self.url = url.rstrip("/")
+        self._origin = parts.scheme, parts.netloc
+        self._token = token
+        self._is_personal = token.count(".") == 2
+        self._access, self._renewed = "", 0.0
+        self._renewing = threading.Lock()
+        self._session = requests.Session()
+        # Neither cookies nor passwords of this machine.
+        self._session.trust_env = False
+
+    def project(self, number: int) -> dict[str, Any]:
+        """A project with its labelling configuration.
+
+        Raises:
+            StorageError: it cannot be read.
+            DatasetError: it has no tasks, or no configuration for photos.
+        """
+        project = self._json(f"/api/projects/{number}/")
+        if not isinstance(project, dict):
+            raise StorageError(f"{self.url}: expected a project, received {quoted(project)}")
+        controls = project.get("parsed_label_config") or {}
+        kinds = {str(shown.get("type")) for control in controls.values() for shown in control.get("inputs", ())}
+        if not controls:
+            raise DatasetError(f"{self.url}, project {number}: expected a labelling configuration, found none")
+        if "Image" not in kinds:
+            raise DatasetError(
+                f"{self.url}, project {number}: expected a labelling configuration for photos, found one for "
+                f"{', '.join(sorted(kinds))}"
+            )
+        return project
+
+    def tasks(self, project: int, former: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """All annotated tasks of a project with their annotations.
+
+        Args:
+            former: identifier -> task, of a former request; unchanged ones are not requested again.
+
+        Raises:
+            StorageError: they cannot be read.
+        """
+        updated = self._updates(project)
+        kept = {key: task for key, task in former.items() if updated.get(key) == task.get("updated_at")}
+        changed = sorted((key for key in updated if key not in kept), key=int)
+        for start in range(0, len(changed), _TASKS_PER_EXPORT):
+            ids = "".join(f"&ids[]={key}" for key in changed[start : start + _TASKS_PER_EXPORT])
+            exported = self._json(f"/api/projects/{project}/export?exportType=JSON{ids}")
+            if not isinstance(exported, list):
+                raise StorageError(f"{self.url}: expected a list of tasks, received {quoted(exported)}")
+            kept |= {str(task["id"]): task for task in exported}
+        log.info("%s: %d of %d annotated tasks have changed", self.url, len(changed), len(updated))
+        return [kept[key] for key in sorted(updated, key=int) if key in kept]
+
+    def read(self, address: str) -> bytes:
+        """Content of a photo by its address on the server, or on another.
+
+        The token is sent to this server only. Objects of remote storage are reached through the server.
+
+        Raises:
+            ImageError: there is no such photo, or it is too large.
+            StorageError: the server does not answer, or refuses the token.
+        """
+        return with_retries(lambda: self._read_photo(urljoin(f"{self.url}/", address)))
+
+    def _updates(self, project: int) -> dict[str, str]:
+        """Identifier -> time of the last change, of the tasks with annotations."""
+        updated: dict[str, str] = {}
+        for page in range(1, 1_000_000):
+            path = f"/api/tasks?project={project}&page={page}&page_size={_TASKS_PER_PAGE}&fields=task_only"
+            answer = self._json(path)
+            if not isinstance(answer, dict) or not isinstance(answer.get("tasks"), list):
+                raise StorageError(f"{self.url}: expected a page of tasks, received {quoted(answer)}")
+            for task in answer["tasks"]:
+                if task.get("total_annotations") or task.get("cancelled_annotations"):
+                    updated[str(task["id"])] = str(task.get("updated_at"))
+            if page * _TASKS_PER_PAGE >= int(answer.get("total") or 0) or not answer["tasks"]:
+                break
+        return updated
+
+    def _json(self, path: str) -> Any:
+        return with_retries(lambda: self._read_json(path))
+
+    def _read_json(self, path: str) -> Any:
+        with self._answer(f"{self.url}{path}") as answer:
+            kind = answer.headers.get("Content-Type", "")
+            content = _limited(answer, _MAX_JSON_BYTES)
+        try:
+            return parse_json(content)
+        except UnreadableError as error:
+            page = "a web page, such as a login page" if "html" in kind else f"no JSON: {error}"
+            raise StorageError(
+                f"{self.url}: expected the answer of a Label Studio server, received {page}. Check the address"
+            ) from error
+
+    def _read_photo(self, url: str) -> bytes:
+        try:
+            with self._answer(url) as answer:
+                if "html" in answer.headers.get("Content-Type", ""):
+                    raise ImageError(f"{url}: expected a photo, received a web page")
+                return _limited(answer, MAX_BYTES)
+        except StorageNotFoundError as error:
+            raise ImageError(error.message) from error
+
+    @contextlib.contextmanager
+    def _answer(self, url: str) -> "Iterator[requests.Response]":
+        """The answer to a GET request, after redirects; the token goes to the server's own addresses only."""
+        import requests
+
+        try:
+            for _ in range(_MAX_REDIRECTS):
+                is_own = urlsplit(url)[:2] == self._origin
+                headers = self._authorization() if is_own else {}
+                with self._session.get(
+                    url,
+                    headers=headers,
+                    timeout=(_SECONDS_TO_CONNECT, _SECONDS_TO_ANSWER),
+                    allow_redirects=False,
+                    stream=True,
+                ) as answer:
+                    if answer.status_code not in _REDIRECTS:
+                        self._refuse(answer, url)
+                        yield answer
+                        return
+                    url = urljoin(url, answer.headers.get("Location", ""))
+        except requests.RequestException as error:
+            raise StorageUnreachableError(f"{_shown(url)}: no answer: {quoted(str(error))[1:-1]}") from error
+        raise StorageError(f"{_shown(url)}: expected an answer, received more than {_MAX_REDIRECTS} redirects")
+
+    def _authorization(self) -> dict[str, str]:
+        if not self._is_personal:
+            return {"Authorization": f"Token {self._token}"}
+        with self._renewing:
+            if time.monotonic() - self._renewed > _SECONDS_UNTIL_RENEWED or not self._access:
+                self._access = self._exchange()
+                self._renewed = time.monotonic()
+            return {"Authorization": f"Bearer {self._access}"}
+
+    def _exchange(self) -> str:
+        """Exchange the personal token for a short-lived one."""
+        with self._session.post(
+            f"{self.url}/api/token/refresh",
+            json={"refresh": self._token},
+            timeout=(_SECONDS_TO_CONNECT, _SECONDS_TO_ANSWER),
+            allow_redirects=False,
+            stream=True,
+        ) as answer:
+            self._refuse(answer, f"{self.url}/api/token/refresh")
+            content = _limited(answer, _MAX_TOKEN_BYTES)
+        try:
+            with unreadable():
+                return str(parse_json(content)["access"])
+        except UnreadableError as error:
+            raise StorageError(f"{self.url}: expected an access token, received no such answer") from error
+
+    def _refuse(self, answer: "requests.Response", url: str) -> None:
+        """Raise the error of a status that is none of success."""
+        status = answer.status_code
+        if status < 300:
+            return
+        shown = _shown(url)
+        if status in (401, 403):
+            raise StorageRefusedError(
+                f"{shown}: the server refuses the access token ({status}). Check it on the page Account & Settings, "
+                "and that its user may see the project. Legacy tokens must be enabled in the organization"
+            )
+        if status == 404:
+            raise StorageNotFoundError(f"{shown}: not found (404). Check the address and the number of the project")
+        if status == 429 or status >= 500:
+            raise StorageBusyError(f"{shown}: the server is overloaded or failing ({status})")
+        raise StorageError(f"{shown}: expected an answer, received status {status}")
+
+
+class ServerPhotos:
+    """Photos of the tasks of a Label Studio server."""
+
+    is_lasting = True
+    connections: int | None = 4
+
+    def __init__(self, server: LabelStudio) -> None:
+        self._server = server
+
+    def find(self, task: Task) -> tuple[str, ...]:
+        """The address to request: that of the task, or for an object of remote storage the server's own for it."""
+        address = task.address
+        if address.startswith(_OBJECT_ADDRESSES):
+            encoded = base64.urlsafe_b64encode(address.encode()).decode()
+            return (f"/tasks/{task.name}/resolve/?fileuri={encoded}",)
+        return (address,)
+
+    def suffix(self, name: str) -> str:
+        """Ending of the file name of a photo."""
+        return posixpath.splitext(urlsplit(source_of(name)).path)[1].lower()
+
+    def read(self, name: str) -> bytes:
+        """Content of a photo; see `LabelStudio.read`."""
+        return self._server.read(name)
+
+
+def _limited(answer: "requests.Response", most: int) -> bytes:
+    """Content of an answer of at most `most` bytes."""
+    blocks, size = [], 0
+    for block in answer.iter_content(_BLOCK):
+        blocks.append(block)
+        size += len(block)
+        if size > most:
+            raise ImageTooLargeError(f"{_shown(answer.url)}: expected at most {most:,} bytes, received more")
+    return b"".join(blocks)
+
+
+def _shown(url: str) -> str:
+    """An address for a message, without the signature in its query."""
+    return urlsplit(url)._replace(query="", fragment="").geturl()

@@ -1,0 +1,181 @@
+"""Import from a Label Studio server."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from model.errors import (
+    ConfigError,
+    DatasetError,
+    ImageError,
+    StorageBusyError,
+    StorageError,
+    StorageNotFoundError,
+    StorageRefusedError,
+    StorageUnreachableError,
+)
+from model.labels import server as server_module
+from model.labels.crops import CropOptions
+from model.labels.cutting import SplitOptions
+from model.labels.import_labels import ImportOptions, LabelsImport, import_labels
+from model.labels.label_studio import read_tasks
+from model.labels.server import LabelStudio, ServerPhotos, read_token
+from model.labels.server_tasks import current_tasks
+from model.storage import failures
+from tests.labels.label_studio_server import LEGACY_TOKEN, PERSONAL_TOKEN, Project, label_studio, served
+from tests.labels.label_studio_tasks import annotation, box_item, boxed_tasks, task
+from tests.support.command import Run
+
+
+@pytest.fixture(autouse=True)
+def _no_pauses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(failures, "SECONDS_BETWEEN_TRIES", (0.0,))
+    monkeypatch.setenv("TOPGRAFT_CACHE", str(tmp_path / "cache"))
+
+
+def imported(address: str, target: Path, token: str = LEGACY_TOKEN) -> LabelsImport:
+    server = LabelStudio(address, token)
+    labels = read_tasks(current_tasks(server, 1))
+    options = ImportOptions(CropOptions(), SplitOptions())
+    return import_labels(address, labels, ServerPhotos(server), target, options)
+
+
+@pytest.mark.parametrize("token", [LEGACY_TOKEN, PERSONAL_TOKEN])
+def test_a_project_becomes_a_dataset(tmp_path: Path, token: str) -> None:
+    project = served(boxed_tasks(tmp_path / "photos"), tmp_path / "photos")
+    with label_studio(project) as address:
+        result = imported(address, tmp_path / "made", token)
+    assert result.new == 12
+    assert len(list((tmp_path / "made" / "images").iterdir())) == 12
+    assert project.exchanged == (token == PERSONAL_TOKEN)
+
+
+def test_only_changed_tasks_and_their_photos_are_requested_again(tmp_path: Path) -> None:
+    project = served(boxed_tasks(tmp_path / "photos"), tmp_path / "photos")
+    with label_studio(project) as address:
+        imported(address, tmp_path / "made")
+        project.requests.clear()
+        changed = project.tasks[3]
+        changed["annotations"] = [annotation(box_item("cat", x=30))]
+        changed["updated_at"] = "2026-02-02T00:00:00Z"
+        result = imported(address, tmp_path / "made")
+    assert (result.new, result.unchanged, result.withdrawn) == (1, 11, 1)
+    assert [path.count("ids") for path in project.asked("/api/projects/1/export")] == [1]
+    assert project.asked("/data/") == [changed["data"]["image"]]
+
+
+def test_a_personal_token_is_renewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    project = served(boxed_tasks(tmp_path / "photos", 4), tmp_path / "photos")
+    monkeypatch.setattr(server_module, "_SECONDS_UNTIL_RENEWED", 0.0)
+    with label_studio(project) as address:
+        server = LabelStudio(address, PERSONAL_TOKEN)
+        server.project(1)
+        server.project(1)
+    assert project.exchanged == 2
+
+
+def test_a_project_of_several_pages_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "_TASKS_PER_PAGE", 5)
+    monkeypatch.setattr(server_module, "_TASKS_PER_EXPORT", 4)
+    project = served(boxed_tasks(tmp_path / "photos"), tmp_path / "photos")
+    project.tasks[0]["annotations"] = []
+    with label_studio(project) as address:
+        tasks = LabelStudio(address, LEGACY_TOKEN).tasks(1, {})
+    assert [one["id"] for one in tasks] == list(range(2, 13))
+    assert len(project.asked("/api/tasks")) == len(project.asked("/api/projects/1/export")) == 3
+
+
+def test_an_object_of_remote_storage_is_requested_without_the_token(tmp_path: Path) -> None:
+    boxed_tasks(tmp_path / "photos", 1)
+    content = (tmp_path / "photos" / "photo 1.png").read_bytes()
+    storage = Project([], {"/bucket/a b.png": content})
+    with label_studio(storage) as bucket:
+        storage.pages["/bucket/a"] = ""
+        project = Project([], presigned=f"{bucket}/bucket/a%20b.png?signature=secret")
+        with label_studio(project) as address:
+            photos = ServerPhotos(LabelStudio(address, LEGACY_TOKEN))
+            [name] = photos.find(read_tasks([task(7, image="s3://bucket/a b.png")]).tasks[0])
+            assert name.startswith("/tasks/7/resolve/?fileuri=") and photos.suffix(name) == ".png"
+            with pytest.raises(StorageRefusedError) as caught:
+                photos.read(name)
+    assert project.requests == [(name, f"Token {LEGACY_TOKEN}")]
+    assert storage.requests == [("/bucket/a%20b.png?signature=secret", "")]
+    assert "secret" not in caught.value.message
+
+
+def test_a_photo_that_is_missing_on_the_server_is_listed(tmp_path: Path) -> None:
+    project = served(boxed_tasks(tmp_path / "photos"), tmp_path / "photos")
+    del project.photos[project.tasks[2]["data"]["image"]]
+    with label_studio(project) as address:
+        result = imported(address, tmp_path / "made")
+    assert (result.new, result.left_out) == (11, 1)
+    assert "not found (404)" in (tmp_path / "made" / "rejected.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "words"),
+    [
+        (401, StorageRefusedError, r"refuses the access token \(401\)"),
+        (403, StorageRefusedError, r"refuses the access token \(403\)"),
+        (404, StorageNotFoundError, r"not found \(404\)\. Check the address and the number of the project"),
+        (500, StorageBusyError, r"overloaded or failing \(500\)"),
+    ],
+)
+def test_a_server_that_refuses_is_reported(tmp_path: Path, status: int, error: type[StorageError], words: str) -> None:
+    project = Project([], statuses={"/api/projects/1/": status})
+    with label_studio(project) as address, pytest.raises(error, match=words):
+        imported(address, tmp_path / "made")
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_server_that_is_down_is_reported(tmp_path: Path) -> None:
+    with label_studio(Project([])) as address:
+        pass
+    with pytest.raises(StorageUnreachableError, match="no answer"):
+        imported(address, tmp_path / "made")
+
+
+def test_a_login_page_is_no_answer(tmp_path: Path) -> None:
+    project = Project([], pages={"/api/projects/1/": "<html>Log in</html>"})
+    with label_studio(project) as address, pytest.raises(StorageError, match="received a web page, such as a login"):
+        imported(address, tmp_path / "made")
+    project = Project([], pages={"/data/a.png": "<html>Log in</html>"})
+    with label_studio(project) as address, pytest.raises(ImageError, match="expected a photo, received a web page"):
+        LabelStudio(address, LEGACY_TOKEN).read("/data/a.png")
+
+
+def test_projects_without_photos_are_refused(tmp_path: Path) -> None:
+    text = {"ner": {"type": "Labels", "inputs": [{"type": "Text", "value": "text"}]}}
+    for configuration, words in (({}, "configuration, found none"), (text, "for photos, found one for Text")):
+        project = Project([], configuration=configuration)
+        with label_studio(project) as address, pytest.raises(DatasetError, match=words):
+            imported(address, tmp_path / "made")
+
+
+def test_an_empty_project_is_refused(tmp_path: Path) -> None:
+    with label_studio(Project([])) as address, pytest.raises(DatasetError, match="the project is empty"):
+        imported(address, tmp_path / "made")
+
+
+def test_the_token_is_read_from_a_file_or_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "token").write_text("abc\n")
+    assert read_token(tmp_path / "token") == "abc"
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", "def")
+    assert read_token(None) == "def"
+    monkeypatch.delenv("LABEL_STUDIO_API_KEY")
+    with pytest.raises(ConfigError, match="LABEL_STUDIO_API_KEY or in --token-file, received none"):
+        read_token(None)
+
+
+def test_the_command_reads_a_server(run: Run, workspace: Path, tmp_path: Path) -> None:
+    project = served(boxed_tasks(tmp_path / "photos"), tmp_path / "photos")
+    with label_studio(project) as address:
+        options = ("--url", address, "--project", 1, "data/animals")
+        made = run("import-labels", *options, "--json", LABEL_STUDIO_API_KEY=LEGACY_TOKEN)
+        assert made.returncode == 0, made.stderr
+        refused = run("import-labels", *options, LABEL_STUDIO_API_KEY="wrong")
+    assert json.loads(made.stdout)["new"] == 12
+    assert refused.returncode == 5 and "refuses the access token" in refused.stderr
+    assert run("import-labels", "--url", "http://a", "made").returncode == 2
+    assert run("import-labels", "--url", "http://a", "--project", 1, "a", "made").returncode == 2
