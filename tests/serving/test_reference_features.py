@@ -121,6 +121,18 @@ def test_saved_reference_features_are_loaded_unchanged(tmp_path):
     assert np.diag(read.distances(_features(50))).max() < 0.02
 
 
+def test_saved_reference_features_give_new_images_the_same_small_distances(tmp_path):
+    """Of three features nothing is left beside the axes; a distance from the rounding would look like drift."""
+    features, asked = (_features(200, seed, features=3) for seed in (0, 1))
+    reference = build_reference_features(features, features.argmax(axis=1), _names(200))
+    reference.save(tmp_path / "features.npz")
+    read = read_reference_features((tmp_path / "features.npz").read_bytes())
+    found, expected = (neighbour_distances(one.distances(asked)) for one in (read, reference))
+    assert np.median(expected) < 0.05
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+    np.testing.assert_allclose(found.mean(), expected.mean(), rtol=0.01)
+
+
 def test_a_file_of_an_older_version_has_no_axes_for_drift_detection(tmp_path):
     reference = build_reference_features(_features(50), np.arange(50) % 3, _names(50))
     dataclasses.replace(reference, directions=None).save(tmp_path / "old.npz")
