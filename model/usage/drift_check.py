@@ -28,7 +28,8 @@ DAYS = 7
 
 SECONDS_BETWEEN_CHECKS = 600.0
 _MIN_SECONDS_BETWEEN_CHECKS = 10.0
-_SECONDS_FOR_A_CHECK = 60.0
+# A check computes for seconds, but waits while processes of higher priority use all processors.
+_SECONDS_FOR_A_CHECK = 600.0
 _NICENESS = 10
 
 log = logging.getLogger(__name__)
@@ -45,30 +46,47 @@ class DriftChecks:
         self._workspace, self._store, self._check = workspace, store, check
         self._not_before: dict[ModelVersion, float] = {}
         self._waiting: set[ModelVersion] = set()
-        self._thread: threading.Thread | None = None
+        self._is_checking = False
+        self._lock = threading.Lock()
 
     def start(self, models: Collection[ModelVersion]) -> None:
         """Check the models that are due, in a thread, because a check takes seconds."""
-        self._waiting.update(models)
-        if self._thread is not None and self._thread.is_alive():
-            return
-        now, self._waiting = self._waiting, set()
-        self._thread = threading.Thread(target=self._check_due, args=(now,), name="drift", daemon=True)
-        self._thread.start()
+        with self._lock:
+            self._waiting.update(models)
+            if self._is_checking or not self._waiting:
+                return
+            self._is_checking = True
+        threading.Thread(target=self._check_waiting, name="drift", daemon=True).start()
 
-    def _check_due(self, models: Collection[ModelVersion]) -> None:
-        for version in models:
-            if time.monotonic() >= self._not_before.get(version, 0.0) and self._is_due(version):
-                pause = _MIN_SECONDS_BETWEEN_CHECKS if self._succeeds(version) else SECONDS_BETWEEN_CHECKS
-                self._not_before[version] = time.monotonic() + pause
+    def _check_waiting(self) -> None:
+        """Check the models that wait, and those that come to wait during a check."""
+        while models := self._take_waiting():
+            for version in models:
+                self._check_if_due(version)
 
-    def _is_due(self, version: ModelVersion) -> bool:
-        if self._seconds_since_last(version) > SECONDS_BETWEEN_CHECKS:
-            return True
-        # The first verdict is due as soon as there are enough photos.
+    def _take_waiting(self) -> set[ModelVersion]:
+        with self._lock:
+            models, self._waiting = self._waiting, set()
+            self._is_checking = bool(models)
+        return models
+
+    def _check_if_due(self, version: ModelVersion) -> None:
+        if self._seconds_left(version) <= 0 and self._seconds_since_last(version) > SECONDS_BETWEEN_CHECKS:
+            self._try_check(version)
+        # The photos of a first verdict may have come during a check, and no request may come after it.
+        while self._first_verdict_is_due(version) and self._seconds_left(version) <= _MIN_SECONDS_BETWEEN_CHECKS:
+            time.sleep(max(0.0, self._seconds_left(version)))
+            self._try_check(version)
+
+    def _first_verdict_is_due(self, version: ModelVersion) -> bool:
+        """Whether there are enough photos now, but were not at the last check."""
         last = self._store.drift(version) or {}
         too_few = last.get("verdict") == "too few photos"
         return too_few and sum_of_last_days(self._store.days(version)).sample.distinct >= MIN_PHOTOS
+
+    def _seconds_left(self, version: ModelVersion) -> float:
+        """Seconds until this worker may check a model; negative if it may."""
+        return self._not_before.get(version, 0.0) - time.monotonic()
 
     def _seconds_since_last(self, version: ModelVersion) -> float:
         try:
@@ -76,13 +94,14 @@ class DriftChecks:
         except OSError:
             return float("inf")
 
-    def _succeeds(self, version: ModelVersion) -> bool:
+    def _try_check(self, version: ModelVersion) -> None:
+        pause = _MIN_SECONDS_BETWEEN_CHECKS
         try:
             self._check(self._workspace.models / version.model)
         except (TopgraftError, OSError) as error:
             log.warning("the drift of %s could not be checked: %s", version.model, error)
-            return False
-        return True
+            pause = SECONDS_BETWEEN_CHECKS
+        self._not_before[version] = time.monotonic() + pause
 
 
 def sum_of_last_days(days: Mapping[str, Record], count: int = DAYS) -> Record:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import pytest
 from PIL import Image
 
@@ -26,8 +25,8 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.slow
 
 REQUESTS = 80
-# How many more seconds a count may take to be on disk than are between writes, on a busy machine.
-SECONDS = 20
+# Until a count is on disk, and until a first verdict, on a busy machine.
+SECONDS = 60
 
 
 def colours(seed: int, count: int, darkest: int = 0) -> np.ndarray:
@@ -83,14 +82,14 @@ def test_two_workers_count_together_and_detect_drift(server: Server) -> None:
     assert server.predict(photos[0], "image/png").status_code == 200
 
     wait_until(lambda: model_usage(server)["photos"] == REQUESTS + 1, SECONDS)
-    seen = wait_until(lambda: _judged(server, "no drift seen"), 2 * SECONDS)
+    seen = wait_until(lambda: _judged(server, "no drift seen"), 3 * SECONDS)
     assert seen["answers"] == {"json": REQUESTS, "png": 1} and seen["errors"] == {"415": 1}
     assert seen["different_photos"] == REQUESTS
     assert 0 < seen["latency_ms"]["json"]["p50"] <= seen["latency_ms"]["json"]["p99"]
     assert server.metadata()["usage"]["errors_without_model"] == {"404": 1}
 
     # The library with the test takes memory: only the process that checks for drift has loaded it.
-    for process in (server.process, *_workers(server.process)):
+    for process in (server.process, *server.workers()):
         assert not [mapped.path for mapped in process.memory_maps() if "/scipy/" in mapped.path]
 
     assert server.predict(zip_of([plain_photo(colour) for colour in colours(2, 200, darkest=128)])).status_code == 200
@@ -111,7 +110,7 @@ def test_killed_workers_lose_at_most_a_few_seconds_of_counts(server: Server) -> 
     for colour in colours(3, 10):
         assert server.predict(plain_photo(colour)).status_code == 200
     wait_until(lambda: model_usage(server)["photos"] == before + 10, SECONDS)
-    for worker in _workers(server.process):
+    for worker in server.workers():
         worker.kill()
     bundle = open_bundle(server.home / "models" / "small")
     store = UsageStore(Workspace(server.home))
@@ -133,7 +132,3 @@ def test_a_stopped_service_writes_all_its_counts(server: Server) -> None:
     server.process.wait(10)
     version = model_version("small", open_bundle(server.home / "models" / "small").manifest)
     assert UsageStore(Workspace(server.home)).days(version)[utc_today()].photos == before + 6
-
-
-def _workers(server: psutil.Process) -> list[psutil.Process]:
-    return [child for child in server.children() if "spawn_main" in " ".join(child.cmdline())]
