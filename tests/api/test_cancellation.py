@@ -64,14 +64,10 @@ def _send(server: Server, name: str, content: bytes) -> socket.socket:
     return connection
 
 
-def _workers(server: Server) -> list[psutil.Process]:
-    return [child for child in server.process.children() if "spawn_main" in " ".join(child.cmdline())]
-
-
 @contextlib.contextmanager
 def _all_busy(server: Server, scratch: Path, long_work: bytes) -> Iterator[list[socket.socket]]:
     """Clients for whom every worker is at work, until they hang up or this ends."""
-    before = {worker: worker.cpu_times().user for worker in _workers(server)}
+    before = {worker: worker.cpu_times().user for worker in server.workers()}
     clients = [_send(server, "long.zip", long_work) for _ in before]
     try:
         wait_until(lambda: all(worker.cpu_times().user > used + 0.3 for worker, used in before.items()), SECONDS)
@@ -89,7 +85,7 @@ def _log(server: Server) -> str:
 def test_requests_of_disconnected_clients_are_cancelled_and_queued_ones_never_start(
     server: Server, scratch: Path, long_work: bytes
 ) -> None:
-    workers = _workers(server)
+    workers = server.workers()
     assert len(workers) == 2
     with _all_busy(server, scratch, long_work) as clients:
         waiting = _send(server, "waiting.zip", long_work)
@@ -107,7 +103,7 @@ def test_requests_of_disconnected_clients_are_cancelled_and_queued_ones_never_st
     assert _log(server).count("refused with 503: the client disconnected") == 2
     assert "Error handling request" not in _log(server)
     # They have loaded the model, and trainings that run in the background are theirs.
-    assert _workers(server) == workers
+    assert server.workers() == workers
     assert list(scratch.iterdir()) == []
 
 

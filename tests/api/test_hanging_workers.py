@@ -79,10 +79,6 @@ def _never_end(directory: Path) -> None:
     write_manifest(directory, manifest)
 
 
-def _workers(server: Server) -> list[psutil.Process]:
-    return [child for child in server.process.children() if "spawn_main" in " ".join(child.cmdline())]
-
-
 def _post(server: Server, content: bytes, name: str = "a.jpg", **options: str) -> requests.Response:
     files = {"image": (name, content)}
     return requests.post(f"{server.url}/predict/", params=options, files=files, timeout=60)
@@ -95,21 +91,18 @@ def _timed(server: Server, content: bytes) -> tuple[int, str, float]:
 
 
 def test_a_slow_photo_is_refused_in_time_and_the_workers_stay(server: Server) -> None:
-    workers = _workers(server)
+    workers = server.workers()
     status, message, seconds = _timed(server, BOMB)
     assert status == 413 and "decoding took longer" in message
     assert PHOTO_SECONDS <= seconds < 6 * PHOTO_SECONDS + 10
-    assert _workers(server) == workers
+    assert server.workers() == workers
 
 
 def _decoding(server: Server) -> list[psutil.Process]:
     """Processes that are decoding, or starting to."""
-    found = []
-    for process in server.process.children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            if "decoding_child" in " ".join(process.cmdline()) and process.status() == psutil.STATUS_RUNNING:
-                found.append(process)
-    return found
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return [one for one in server.decoding_processes() if one.status() == psutil.STATUS_RUNNING]
+    return []
 
 
 def test_others_are_answered_while_more_slow_photos_than_workers_are_decoded(server: Server) -> None:
@@ -173,14 +166,14 @@ def test_a_client_that_hangs_up_frees_its_decoding_process(server: Server) -> No
 
 @pytest.mark.parametrize("busy", [False, True])
 def test_a_stopped_worker_is_replaced(server: Server, busy: bool) -> None:
-    before = _workers(server)
+    before = server.workers()
     with ThreadPoolExecutor(2) as clients:
         waiting = [clients.submit(_post, server, PHOTO, model="endless") for _ in range(busy * 2)]
         for worker in before:
             worker.send_signal(signal.SIGSTOP)
         assert _timed(server, PHOTO)[0] == 200
         assert [one.result().status_code for one in waiting] == [503] * len(waiting)
-    wait_until(lambda: len(_workers(server)) == 2 and not set(before) & set(_workers(server)), 30)
+    wait_until(lambda: len(server.workers()) == 2 and not set(before) & set(server.workers()), 30)
 
 
 def test_a_network_that_never_ends_is_ended_and_others_are_answered(server: Server) -> None:
@@ -192,5 +185,5 @@ def test_a_network_that_never_ends_is_ended_and_others_are_answered(server: Serv
     assert [answer.status_code for answer in answers] == [503, 503]
     assert "made no progress for 5 s" in answers[0].json()["message"]
     assert time.monotonic() - start < 60
-    wait_until(lambda: len(_workers(server)) == 2, 30)
+    wait_until(lambda: len(server.workers()) == 2, 30)
     assert _timed(server, PHOTO)[0] == 200

@@ -54,7 +54,7 @@ def test_prediction_without_a_model_is_an_error(server: Server) -> None:
 
 def test_a_running_training_shows_its_progress(server: Server) -> None:
     uuid = server.start_training(name="watched", **QUICK)
-    running = wait_until(lambda: server.metadata()["trainings"], seconds=30)
+    running = wait_until(lambda: server.metadata()["trainings"], seconds=120)
     assert running[0]["name"] == "watched"
     assert running[0]["phase"]
     assert running[0]["state"] == "running"
@@ -162,7 +162,7 @@ def test_delete_stops_the_training_and_its_child_process(
     assert trained["status"] == "done", trained
     before = {child.pid for child in server.process.children(recursive=True)}
     uuid = server.start_training(name="endless", **ENDLESS)
-    wait_until(lambda: [one for one in server.metadata()["trainings"] if one["phase"] == "fine_tune"], seconds=120)
+    wait_until(lambda: [one for one in server.metadata()["trainings"] if one["phase"] == "fine_tune"], seconds=300)
     started = [child for child in server.process.children(recursive=True) if child.pid not in before]
     assert started
 
@@ -174,7 +174,7 @@ def test_delete_stops_the_training_and_its_child_process(
 
     answer = requests.delete(f"{server.url}/train/{uuid}", timeout=30)
     assert (answer.status_code, answer.json()["status"]) == (200, "cancelled")
-    wait_until(lambda: not any(_is_alive(child) for child in started), seconds=5)
+    wait_until(lambda: not any(_is_alive(child) for child in started), seconds=30)
     [deleted] = [one for one in server.metadata()["trainings"] if one["name"] == "endless"]
     assert deleted["state"] == "cancelled"
     assert "topgraft resume endless" in deleted["message"]
@@ -192,7 +192,7 @@ def test_a_training_killed_for_lack_of_memory_names_the_options_to_lower(
     """The out-of-memory killer of the kernel sends this signal, and to the largest process."""
     assert trained["status"] == "done", trained
     uuid = server.start_training(name="hungry", **ENDLESS)
-    wait_until(lambda: _phase(server, "hungry") not in (None, "start"), seconds=60)
+    wait_until(lambda: _phase(server, "hungry") not in (None, "start"), seconds=120)
     [child] = [one for one in server.process.children(recursive=True) if "model.runs.process" in _command_line(one)]
     child.kill()
     over = server.wait_for_training(uuid)
@@ -208,21 +208,21 @@ def test_a_restarted_service_resumes_interrupted_trainings(tmp_path: Path) -> No
     home = make_workspace(tmp_path / "home")
     with running_server(home) as before:
         before.start_training(name="batch", auto_resume=True, **ENDLESS)
-        wait_until(lambda: _phase(before, "batch") == "fine_tune", seconds=120)
+        wait_until(lambda: _phase(before, "batch") == "fine_tune", seconds=300)
         processes = [before.process, *before.process.children(recursive=True)]
         before.process.terminate()
-        wait_until(lambda: not any(_is_alive(process) for process in processes), seconds=15)
+        wait_until(lambda: not any(_is_alive(process) for process in processes), seconds=60)
     [left] = unfinished_trainings(Workspace(home))
     assert (left.name, left.state) == ("batch", "interrupted")
 
     with running_server(home) as after:
-        wait_until(lambda: _phase(after, "batch") == "fine_tune", seconds=120)
+        wait_until(lambda: _phase(after, "batch") == "fine_tune", seconds=300)
         [again] = after.metadata()["trainings"]
         assert (again["name"], again["state"], again["automatic_starts"]) == ("batch", "running", 1)
         children = after.process.children(recursive=True)
         assert len([child for child in children if "model.runs.process" in child.cmdline()]) == 1
         # No request waits for it: deleting another training, which kills a worker, leaves it alone.
-        for worker in [child for child in after.process.children() if "spawn_main" in " ".join(child.cmdline())]:
+        for worker in after.workers():
             worker.kill()
         time.sleep(4)
         assert _phase(after, "batch") == "fine_tune"

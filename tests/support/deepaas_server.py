@@ -13,7 +13,7 @@ import requests
 
 from model.synthesis.composition import write_demo_dataset
 from tests.support.ports import free_port
-from tests.support.processes import program, stop_with_children
+from tests.support.processes import processes_below, program, stop_with_children
 from tests.support.waiting import answers, wait_until
 
 REAL_DATASET = Path(__file__).resolve().parents[3] / "shared" / "datasets" / "phytoplankton-mini"
@@ -48,6 +48,14 @@ class Server:
         return requests.post(
             f"{self.url}/predict/", params=options, files=files, headers={"accept": accept}, timeout=60
         )
+
+    def workers(self) -> list[psutil.Process]:
+        """The worker processes that run."""
+        return processes_below(self.process, "spawn_main")
+
+    def decoding_processes(self) -> list[psutil.Process]:
+        """The children of workers that decode photos which may take long, or wait for such."""
+        return processes_below(self.process, "model.dataset.decoding_child")
 
     def start_training(self, **options: Any) -> str:
         """The uuid of a training that was accepted."""

@@ -68,6 +68,17 @@ def tree_processor_seconds(process: psutil.Process) -> float:
     return sum(one.user + one.system for one in taken)
 
 
+def processes_below(root: psutil.Process, command: str) -> list[psutil.Process]:
+    """The processes below another that run and whose command line contains a text."""
+    found = []
+    for process in root.children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            # That of a process that has ended is empty.
+            if command in " ".join(process.cmdline()):
+                found.append(process)
+    return found
+
+
 class PeakWatcher:
     """Watches the peak of each process below another whose command line contains a text.
 
@@ -93,7 +104,6 @@ class PeakWatcher:
 
     def _watch(self) -> None:
         while not self._stop.wait(0.1):
-            for child in self._root.children(recursive=True):
-                with contextlib.suppress(psutil.Error, OSError):
-                    if self._command in " ".join(child.cmdline()):
-                        self.peaks[child.pid] = max(self.peaks.get(child.pid, 0.0), peak_megabytes(child.pid))
+            for child in processes_below(self._root, self._command):
+                with contextlib.suppress(OSError):
+                    self.peaks[child.pid] = max(self.peaks.get(child.pid, 0.0), peak_megabytes(child.pid))
