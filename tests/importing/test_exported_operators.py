@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import keras
 import numpy as np
 import onnx
 import pytest
@@ -12,9 +13,10 @@ from model.importing.untrusted_onnx import check_untrusted_graph
 from model.networks.onnx_export import attach_head, convert_backbone
 from model.networks.pretrained import build_backbone
 from model.networks.quantization import quantize
+from tests.support.short_networks import SHORT
 
 SIZE = 96
-# The members of a family have the same operators.
+# The members of a family have the same operators, also with fewer blocks.
 TRIED_BACKBONES = (
     "EfficientNetLite0",
     "EfficientNetB0",
@@ -22,12 +24,19 @@ TRIED_BACKBONES = (
     "MobileNet",
     "MobileNetV2",
     "MobileNetV3Small",
+    "InceptionV3",
+    "Xception",
+    *SHORT,
 )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TRIED_BACKBONES)
-def test_the_graphs_of_small_backbones_are_accepted_in_float32_and_int8(name: str, tmp_path: Path) -> None:
+def test_the_graphs_of_every_family_are_accepted_in_float32_and_int8(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if name in SHORT:
+        monkeypatch.setattr(keras.applications, name, SHORT[name])
     try:
         backbone = convert_backbone(build_backbone(BACKBONES[name], SIZE, "none"))
     except ExportError as error:
