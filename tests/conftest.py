@@ -11,9 +11,12 @@ import pytest
 
 from model.bundle import Bundle, Manifest, open_bundle, write_manifest
 from model.bundle_files import ONNX_MODEL
+from model.networks.tensorflow_import import import_tensorflow
 from model.workspace import Workspace
+from tests.support.caches import new_cache
 from tests.support.fake_predictor import CLASSES, FakePredictor
 from tests.support.shapes import write_shapes
+from tests.support.tiny_network import REPLACED, build_tiny_network
 
 
 def pytest_collection_finish() -> None:
@@ -31,6 +34,9 @@ def _free_networks() -> Iterator[None]:
 
         keras.backend.clear_session(free_memory=False)
         gc.collect()
+        # A conversion to ONNX has unfrozen all objects.
+        if gc.get_freeze_count() == 0:
+            gc.freeze()
         _freeze_keras()
 
 
@@ -47,10 +53,37 @@ def _freeze_keras() -> None:
     gc.freeze()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_this_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A cache without the features of earlier runs, with which no test would extract any."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("TOPGRAFT_CACHE", str(new_cache(tmp_path_factory.mktemp("cache"))))
+        yield
+
+
+@pytest.fixture
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache without the features of other tests, for a test of when features are extracted."""
+    cache = new_cache(tmp_path / "cache")
+    monkeypatch.setenv("TOPGRAFT_CACHE", str(cache))
+    return cache
+
+
 @pytest.fixture(scope="session")
 def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twelve photos for each of three classes."""
     return write_shapes(tmp_path_factory.mktemp("shapes") / "shapes", 12)
+
+
+@pytest.fixture(scope="module")
+def tiny_network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """MobileNetV3Small is replaced by a network that is built, traced and converted at once."""
+    import_tensorflow()
+    with pytest.MonkeyPatch.context() as patched:
+        # Its converted graph must not be taken for that of the real network.
+        patched.setenv("TOPGRAFT_CACHE", str(tmp_path_factory.mktemp("cache_of_tiny_network")))
+        patched.setattr(f"keras.applications.{REPLACED}", build_tiny_network)
+        yield
 
 
 @pytest.fixture

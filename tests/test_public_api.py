@@ -14,6 +14,7 @@ import topgraft
 from model.errors import ConfigError
 from model.runs import start_run
 from model.serving.predictor import Predictor
+from tests.support.caches import new_cache
 from tests.support.shapes import draw_shape, write_shapes
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,7 +43,7 @@ def in_workspace(workspace: topgraft.Workspace, tmp_path: Path, monkeypatch: pyt
     """The workspace as the current directory."""
     monkeypatch.chdir(workspace.root)
     monkeypatch.delenv("TOPGRAFT_HOME", raising=False)
-    monkeypatch.setenv("TOPGRAFT_CACHE", str(workspace.root / "cache"))
+    monkeypatch.setenv("TOPGRAFT_CACHE", str(new_cache(workspace.root / "cache")))
     return workspace
 
 

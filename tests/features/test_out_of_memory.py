@@ -78,6 +78,7 @@ def test_features_are_extracted_in_smaller_parts(shapes):
     assert np.array_equal(features, whole)
 
 
+@pytest.mark.usefixtures("tiny_network")
 @pytest.mark.slow
 @pytest.mark.parametrize("good_steps", [0, 5], ids=["at the first step", "in the second epoch"])
 def test_a_training_out_of_memory_continues_in_smaller_batches_and_reports_it(

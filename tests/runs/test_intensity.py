@@ -98,6 +98,7 @@ def test_by_the_full_range_nothing_of_dim_photos_is_learned(
     assert all("use less than 1/16 of the full range" in item.warning for item in predictions)
 
 
+@pytest.mark.usefixtures("empty_cache")
 def test_a_resumed_training_has_the_range_of_its_start(workspace: Workspace, config: ConfigOf) -> None:
     def stop(phase: str, done: int, total: int, /, **metrics: float) -> None:
         if phase == "features":

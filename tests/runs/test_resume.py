@@ -21,15 +21,24 @@ from model.runs import interrupted_trainings
 from model.runs.trainer import resume, train
 from model.training.checkpoints import Checkpoints
 from model.workspace import Workspace, cache_directory
+from tests.support.command import ROOT
+from tests.support.tiny_network import COMMAND, REPLACED
 from tests.support.trainings import FINE_TUNED, Interruption, rows
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.usefixtures("tiny_network")
 
 
 def _config(shapes: Path) -> TrainConfig:
     return dataclasses.replace(FINE_TUNED, dataset=str(shapes))
 
 
+def _config_of_head(shapes: Path, **options: object) -> TrainConfig:
+    return TrainConfig(dataset=str(shapes), name="m", backbone=REPLACED, image_size=64, epochs=6, **options)
+
+
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory, shapes) -> list[list[str]]:
+def uninterrupted(tmp_path_factory, shapes, tiny_network) -> list[list[str]]:
     """The rows of results.csv of a training that nothing stopped, without the times."""
     workspace = Workspace(tmp_path_factory.mktemp("uninterrupted"))
     workspace.models.mkdir()
@@ -70,19 +79,16 @@ def test_fine_tuning_of_a_whole_backbone_is_resumed_with_its_averaged_weights(wo
 
 
 @pytest.mark.slow
-def test_head_training_stopped_in_any_phase_and_resumed_has_the_same_results(workspace, shapes, tmp_path, monkeypatch):
-    known, cache = cache_directory() / "backbones", tmp_path / "cache"
-    known.mkdir(parents=True, exist_ok=True)
-    cache.mkdir()
-    (cache / "backbones").symlink_to(known)
-    monkeypatch.setenv("TOPGRAFT_CACHE", str(cache))
-    config = TrainConfig(dataset=str(shapes), name="m", image_size=64, epochs=6, augmentation="light")
+def test_head_training_stopped_in_any_phase_and_resumed_has_the_same_results(workspace, shapes):
+    features = cache_directory() / "features"
+    shutil.rmtree(features, ignore_errors=True)
+    config = _config_of_head(shapes, augmentation="light")
     phases: dict[str, int] = {}
     train(config, workspace, lambda phase, done, *_total, **_metrics: phases.update({phase: done}))
     expected = rows(workspace), _predictions(workspace)
     for phase in ("features", "head", "cross_validation", "export"):
         _clear(workspace)
-        shutil.rmtree(cache / "features")
+        shutil.rmtree(features)
         with pytest.raises(Interruption):
             train(config, workspace, _stop_at(phase, phases[phase]))
         assert not (workspace.models / "m").exists()
@@ -92,7 +98,7 @@ def test_head_training_stopped_in_any_phase_and_resumed_has_the_same_results(wor
 
 @pytest.mark.slow
 def test_progress_before_an_interruption_survives_the_time_limit(workspace, shapes):
-    config = TrainConfig(dataset=str(shapes), name="m", image_size=64, epochs=6, time_limit_minutes=1000.0)
+    config = _config_of_head(shapes, time_limit_minutes=1000.0)
     train(config, workspace)
     expected = rows(workspace), _predictions(workspace)
     _clear(workspace)
@@ -171,12 +177,16 @@ def test_a_training_that_failed_on_a_full_disk_can_be_resumed(workspace, shapes,
         "from model.config import TrainConfig\n"
         "from model.runs.trainer import train\n"
         "from model.workspace import Workspace\n"
+        "from tests.support.tiny_network import use_tiny_network\n"
+        "use_tiny_network()\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, resource.RLIM_INFINITY))\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))\n"
         "train(TrainConfig(**json.loads(sys.argv[2])), Workspace(Path(sys.argv[1])))\n"
     )
     arguments = [str(workspace.root), json.dumps(dataclasses.asdict(_config(shapes)))]
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
     assert done.returncode == 1 and StorageError.__name__ in done.stderr and "could not read or write" in done.stderr
     assert not (workspace.models / "m").exists()
     assert [(status.name, status.state) for status in interrupted_trainings(workspace)] == [("m", "failed")]
@@ -199,12 +209,12 @@ def test_a_training_killed_at_any_moment_and_resumed_has_the_same_results(worksp
     moments = random.Random(7)
     kills = int(os.environ.get("TOPGRAFT_TEST_KILLS", "2"))
     killed = 0
-    started = time.monotonic()
-    assert _start(workspace, ["train", *_arguments(shapes)]).wait() == 0
-    whole = time.monotonic() - started
+    child, begun = _begin(workspace, shapes), time.monotonic()
+    assert child.wait() == 0
+    whole = time.monotonic() - begun
     _clear(workspace)
     for _ in range(kills):
-        child = _start(workspace, ["train", *_arguments(shapes)])
+        child = _begin(workspace, shapes)
         time.sleep(moments.uniform(0, whole))
         child.kill()
         child.wait()
@@ -216,7 +226,7 @@ def test_a_training_killed_at_any_moment_and_resumed_has_the_same_results(worksp
         else:
             continue_with = ["train", *_arguments(shapes)]
         if continue_with:
-            assert _start(workspace, continue_with).wait(120) == 0
+            assert _start(workspace, continue_with).wait(300) == 0
         assert rows(workspace) == uninterrupted
         find_bundle(workspace, "m").verify()
         _clear(workspace)
@@ -246,9 +256,15 @@ def _arguments(shapes: Path) -> list[str]:
 
 
 def _start(workspace: Workspace, arguments: list[str]) -> subprocess.Popen:
-    main = "import sys; from model.cli import main; sys.exit(main())"
-    command = [sys.executable, "-c", main, "--workspace", str(workspace.root), *arguments]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ)
+    command = [*COMMAND, "--workspace", str(workspace.root), *arguments]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT)
+
+
+def _begin(workspace: Workspace, shapes: Path) -> subprocess.Popen:
+    """A process whose training has begun: most of its time goes into its start."""
+    child = _start(workspace, ["train", *_arguments(shapes)])
+    wait_until((workspace.running / "m" / "status.json").exists, 120, child)
+    return child
 
 
 def _stop_at(phase: str, step: int):

@@ -24,7 +24,7 @@ from model.serving.held_out_features import read_held_out
 from model.serving.keras_engine import keras_engine
 from model.serving.predictor import load_predictor
 from model.training_result import TrainingResult
-from model.workspace import Workspace, cache_directory
+from model.workspace import Workspace
 from tests.support.held_out import held_out_as_served
 from tests.support.shapes import CLASSES
 
@@ -299,12 +299,8 @@ def test_a_network_that_onnx_cannot_represent_is_served_by_keras_with_a_warning(
 
 
 @pytest.mark.slow
-def test_features_are_extracted_once(workspace, shapes, monkeypatch):
-    known, cache = cache_directory() / "backbones", workspace.root / "cache"
-    known.mkdir(parents=True, exist_ok=True)
-    cache.mkdir()
-    (cache / "backbones").symlink_to(known)
-    monkeypatch.setenv("TOPGRAFT_CACHE", str(cache))
+@pytest.mark.usefixtures("empty_cache")
+def test_features_are_extracted_once(workspace, shapes):
     phases: list[list[str]] = []
     for name in ("first", "second"):
         phases.append([])

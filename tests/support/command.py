@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.support.caches import new_cache
+
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = (sys.executable, "-c", "import sys; from model.cli import main; sys.exit(main())")
 
@@ -35,4 +37,4 @@ def heed_interrupts() -> None:
 def environment_of_tests(workspace: Path) -> dict[str, str]:
     """The environment, without what a developer may have set for Topgraft."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("TOPGRAFT_")}
-    return kept | {"PYTHONPATH": str(ROOT), "TOPGRAFT_CACHE": str(workspace / "cache")}
+    return kept | {"PYTHONPATH": str(ROOT), "TOPGRAFT_CACHE": str(new_cache(workspace / "cache"))}

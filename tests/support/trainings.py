@@ -4,10 +4,12 @@ import csv
 
 from model.config import TrainConfig
 from model.workspace import Workspace
+from tests.support.tiny_network import REPLACED
 
+# For the fixture `tiny_network`: all layers are trained from random weights.
 FINE_TUNED = TrainConfig(
     name="m",
-    backbone="MobileNetV3Small",
+    backbone=REPLACED,
     weights="none",
     image_size=32,
     epochs=4,

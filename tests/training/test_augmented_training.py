@@ -16,6 +16,7 @@ from model.runs.trainer import resume, train
 from model.tracking.tensorboard_log import PICTURES
 from model.workspace import Workspace
 from tests.support.event_files import logged_images, read
+from tests.support.tiny_network import REPLACED
 from tests.support.trainings import Interruption, rows
 
 
@@ -55,8 +56,8 @@ def test_no_views_is_no_augmentation(workspace, shapes):
 
 
 @pytest.mark.slow
-def test_views_are_extracted_once_and_one_more_view_adds_only_itself(workspace, shapes, monkeypatch):
-    monkeypatch.setenv("TOPGRAFT_CACHE", str(workspace.root / "cache"))
+@pytest.mark.usefixtures("empty_cache")
+def test_views_are_extracted_once_and_one_more_view_adds_only_itself(workspace, shapes):
     images, train_images, val_images = 36, 24, 6
     passes = [
         features_passes(workspace, config(shapes, name, augmentation="light", augmented_views=views, folds=0))
@@ -89,11 +90,13 @@ def flat(images: np.ndarray) -> np.ndarray:
     return images.reshape(len(images), -1).astype(np.float32)
 
 
+@pytest.mark.usefixtures("tiny_network")
 @pytest.mark.slow
 def test_augmented_fine_tuning_can_be_interrupted_and_resumed_to_the_same_result(workspace, shapes):
     asked = config(
         shapes,
         "whole",
+        backbone=REPLACED,
         fine_tune="top",
         fine_tune_epochs=3,
         augmentation="flip_lr|strong",

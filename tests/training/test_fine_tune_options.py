@@ -13,6 +13,7 @@ from model.workspace import Workspace
 from tests.support.shapes import write_shapes
 from tests.support.trainings import FINE_TUNED, Interruption, rows
 
+pytestmark = pytest.mark.usefixtures("tiny_network")
 DRAWN_AT_RANDOM = {"imbalance": "sampling", "label_smoothing": 0.2, "mixup": 0.4}
 
 
@@ -26,7 +27,7 @@ def uneven(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory, uneven: Path) -> list[list[str]]:
+def plain(tmp_path_factory: pytest.TempPathFactory, uneven: Path, tiny_network: None) -> list[list[str]]:
     """The rows of a training without any of the options."""
     workspace = Workspace(tmp_path_factory.mktemp("plain"))
     workspace.models.mkdir()

@@ -20,11 +20,13 @@ from model.results import no_progress
 from model.training.fine_tuning import fine_tune
 from model.training.fine_tuning.replicas import Devices, Mirrored, OneDevice
 from model.training.head import random_head
+from tests.support.tiny_network import REPLACED, use_tiny_network
 
 
 def main(photos: str) -> None:
     [processor] = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 2)
+    use_tiny_network()
     both = ("CPU:0", "CPU:1")
     print(
         json.dumps(
@@ -40,10 +42,10 @@ def main(photos: str) -> None:
 def _tuned(photos: Path, used: Devices, precision: str) -> dict:
     fine_tune.devices = lambda present, smallest_batch: used
     fine_tune.precision = lambda present: precision
-    config = TrainConfig(fine_tune_epochs=3, fine_tune_learning_rate=3e-4, batch_size=9)
+    config = TrainConfig(fine_tune_epochs=3, fine_tune_learning_rate=2e-2, batch_size=9)
     with tempfile.TemporaryDirectory() as directory:
         data = prepare_dataset(photos, config, Path(directory)).training_data
-        backbone = build_backbone(BACKBONES["EfficientNetLite0"], 32, "imagenet")
+        backbone = build_backbone(BACKBONES[REPLACED], 32, "imagenet")
         weights = (np.linspace(0.5, 1.5, len(data.rows(split))).astype(np.float32) for split in ("train", "val"))
         start = random_head(backbone.output.shape[-1], 3, 0)
         tuned = fine_tune.fine_tune(backbone, start, "top", data, *weights, config, Path(directory), no_progress)
