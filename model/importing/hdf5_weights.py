@@ -15,11 +15,14 @@ from model.received import quoted
 
 _NUMBERS = "biuf"
 _FILTERS = frozenset({"gzip", None})
-_MAX_OBJECTS = 200_000
+# The largest networks of keras.applications, with the state of their optimizer, have ten thousand.
+_MAX_OBJECTS = 50_000
 _MAX_DEPTH = 100
 # Keras stores weights uncompressed; some networks are compressed afterwards.
 _MAX_RATIO = 8
 _ALLOWANCE = 1024**2
+# Attributes, among them the configuration, are read at once, and their length is only known then.
+_MAX_OTHER_BYTES = 64 * 1024**2
 
 
 def check_weights(file: h5py.File, checkpoint: object, file_bytes: int) -> int:
@@ -32,7 +35,7 @@ def check_weights(file: h5py.File, checkpoint: object, file_bytes: int) -> int:
     Raises:
         ModelError: it refers to other files, contains anything but numbers, or claims more than it can hold.
     """
-    numbers, claimed = 0, 0
+    numbers, claimed, stored = 0, 0, 0
     for name, item in _objects(file, checkpoint):
         if isinstance(item, h5py.Group):
             continue
@@ -42,11 +45,17 @@ def check_weights(file: h5py.File, checkpoint: object, file_bytes: int) -> int:
         size = math.prod(item.shape or ())
         numbers += size
         claimed += size * item.dtype.itemsize
+        stored += item.id.get_storage_size()
         if claimed > _MAX_RATIO * file_bytes + _ALLOWANCE:
             raise ModelError(
                 f"{checkpoint}: expected weights of the file's size, {quoted(name)} claims "
                 f"{size * item.dtype.itemsize:,} bytes"
             )
+    if file_bytes - stored > _MAX_OTHER_BYTES:
+        raise ModelError(
+            f"{checkpoint}: expected at most {_MAX_OTHER_BYTES:,} bytes besides the weights, found "
+            f"{file_bytes - stored:,}"
+        )
     return numbers
 
 

@@ -39,8 +39,8 @@ _FORMATS = (".h5", ".keras")
 _TIMESTAMP = re.compile(r"\d{4}-\d{2}-\d{2}_\d{6}")
 _LARGEST_IMAGE = 4096
 _MAX_CONF_BYTES = 4 * 1024**2
-_MAX_STATS_BYTES = 64 * 1024**2
-_MAX_LIST_BYTES = 512 * 1024**2
+_MAX_STATS_BYTES = 16 * 1024**2
+_MAX_LIST_BYTES = 64 * 1024**2
 _MAX_NAMED = 5
 
 EXPECTED = f"""the folder of a model trained by imgclas, or a .tar.xz, .tar.gz, .tar or .zip of it, with

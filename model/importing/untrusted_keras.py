@@ -22,6 +22,7 @@ from model.errors import ArchiveError, ModelError
 from model.files.archive_limits import ArchiveLimits
 from model.files.archives import unpack_archive
 from model.files.browsing import name_some
+from model.files.zip_members import open_zip
 from model.importing.hdf5_weights import check_weights
 from model.importing.keras_configuration import (
     APPLICATION_LAYERS,
@@ -148,7 +149,7 @@ def _copy_keras(checkpoint: Path, work_directory: Path) -> Path:
 
 def _check_entries(checkpoint: Path) -> None:
     """Refuse a .keras file by its list of entries, before anything is unpacked."""
-    with zipfile.ZipFile(checkpoint) as archive:
+    with open(checkpoint, "rb") as stream, open_zip(stream, str(checkpoint), _LIMITS) as archive:
         sizes = {entry.filename: entry.file_size for entry in archive.infolist()}
         if sorted(entry.filename for entry in archive.infolist()) != sorted(_KERAS_FILES):
             raise ModelError(

@@ -14,6 +14,7 @@ import onnx
 
 from model.errors import ModelError
 from model.importing.network_cost import check_cost
+from model.reading import read_regular
 from model.received import quoted
 
 OPERATORS = frozenset(
@@ -32,6 +33,15 @@ OPERATORS = frozenset(
 
 _DOMAINS = frozenset({"", "ai.onnx"})
 _MAX_NODES = 20_000
+# Each part takes a byte in the file, and a hundred in memory.
+_MAX_TENSORS = 50_000
+_MAX_OPERATOR_SETS = 20
+_MAX_PARTS = 1_000
+_MAX_RANK = 16
+# Each adds dimensions to all tensors after it.
+_MAX_UNSQUEEZES = 500
+# The limit of the format.
+_MAX_BYTES = 2 * 1024**3
 _MAX_PROBLEMS = 5
 
 
@@ -45,7 +55,7 @@ def check_untrusted_graph(path: Path, image_size: int) -> None:
         ModelError: the graph contains anything else, or the file is not an ONNX graph.
     """
     try:
-        model = onnx.load_model_from_string(path.read_bytes())
+        model = onnx.load_model_from_string(read_regular(path, _MAX_BYTES))
     # The parser of protobuf raises classes of its own.
     except Exception as error:
         raise ModelError(
@@ -69,8 +79,9 @@ def _problems(model: onnx.ModelProto) -> Iterator[str]:
         yield "no operators"
     if graph.sparse_initializer:
         yield "sparse tensors"
-    if len(graph.node) > _MAX_NODES:
-        yield f"{len(graph.node):,} operators, at most {_MAX_NODES:,} are expected"
+    excess = list(_excess(model))
+    if excess:
+        yield from excess
         return
     tensors = [*graph.initializer]
     for node in graph.node:
@@ -86,6 +97,35 @@ def _problems(model: onnx.ModelProto) -> Iterator[str]:
     for tensor in tensors:
         if tensor.data_location == onnx.TensorProto.EXTERNAL or tensor.external_data:
             yield f"the tensor {quoted(tensor.name)}, which is stored in another file"
+        elif len(tensor.dims) > _MAX_RANK:
+            yield f"the tensor {quoted(tensor.name)}, which has more than {_MAX_RANK} dimensions"
         # Each value takes at least one byte.
         elif math.prod(tensor.dims) > tensor.ByteSize() or min(tensor.dims, default=0) < 0:
             yield f"the tensor {quoted(tensor.name)}, which claims more values than the file has"
+
+
+def _excess(model: onnx.ModelProto) -> Iterator[str]:
+    """Numbers of parts that no exported graph has: checking them would take long."""
+    graph = model.graph
+    for count, most, name in (
+        (len(graph.node), _MAX_NODES, "operators"),
+        (len(graph.initializer), _MAX_TENSORS, "tensors"),
+        (len(graph.input) + len(graph.output), _MAX_TENSORS, "inputs and outputs"),
+        (len(model.opset_import), _MAX_OPERATOR_SETS, "operator sets"),
+        (sum(node.op_type == "Unsqueeze" for node in graph.node), _MAX_UNSQUEEZES, "operators that add dimensions"),
+    ):
+        if count > most:
+            yield f"{count:,} {name}, at most {most:,} are expected"
+    newest = onnx.defs.onnx_opset_version()
+    if model.ir_version > onnx.IR_VERSION or any(one.version > newest for one in model.opset_import):
+        yield f"a format or operator set later than {newest}, the newest known one"
+    if any(len(value.type.tensor_type.shape.dim) > _MAX_RANK for value in (*graph.input, *graph.output)):
+        yield f"inputs of more than {_MAX_RANK} dimensions"
+    for node in graph.node:
+        if _parts(node) > _MAX_PARTS:
+            yield f"the operator {quoted(node.op_type)} with more than {_MAX_PARTS:,} values, inputs and attributes"
+
+
+def _parts(node: onnx.NodeProto) -> int:
+    values = sum(len(one.ints) + len(one.floats) + len(one.strings) + len(one.tensors) for one in node.attribute)
+    return len(node.input) + len(node.output) + len(node.attribute) + values
