@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from model.config import RESIZE_MODES
 from model.intensity import read_intensity
 from model.reading import UnreadableError
 from model.received import listed, quoted
@@ -25,6 +26,8 @@ _MAX_COUNT = 10**12
 _MAX_PROBLEMS = 5
 _SHA256 = re.compile("[0-9a-f]{64}")
 _FRACTIONS = ("accuracy", "macro_f1", "balanced_accuracy", "expected_calibration_error", "accepted_accuracy")
+_MEASURED_TOGETHER = (("unknown", "images"), ("uncertain", "images"), ("accepted_accuracy", "accepted"))
+"""Measurements that are shown together with another one."""
 _COUNTS = ("images", "unknown", "uncertain", "accepted")
 
 Check = Callable[[Any], bool]
@@ -67,7 +70,9 @@ def _is_fraction(value: Any) -> bool:
 
 
 def _is_interval(value: Any) -> bool:
-    return value is None or (isinstance(value, list) and len(value) == 2 and all(map(_is_fraction, value)))
+    return value is None or (
+        isinstance(value, list) and len(value) == 2 and all(_is_number(limit, 0, 1) for limit in value)
+    )
 
 
 def _is_object_of(value: Any, check: Check) -> bool:
@@ -95,6 +100,8 @@ def _is_file(path: str, record: Any) -> bool:
 def _is_dataset(value: Any) -> bool:
     if not isinstance(value, dict):
         return False
+    if not _is_count(value.get("folds") or 0):
+        return False
     counts = value.get("counts", {})
     return _is_object_of(counts, lambda classes: _is_object_of(classes, _is_count)) and all(
         _is_text(value.get(name, ""), 10 * _MAX_TEXT) for name in ("path", "layout", "fingerprint")
@@ -111,15 +118,18 @@ def _is_measurement(value: Any) -> bool:
     fractions = all(_is_fraction(value.get(name)) for name in _FRACTIONS)
     intervals = all(_is_interval(item) for name, item in value.items() if name.endswith("_interval"))
     counts = all(value.get(name) is None or _is_count(value[name]) for name in _COUNTS)
-    rows = value.get("per_class") or []
-    return fractions and intervals and counts and isinstance(rows, list) and all(map(_is_class_row, rows))
+    rows = value.get("per_class", [])
+    is_complete = all(value.get(name) is None or value.get(of) is not None for name, of in _MEASURED_TOGETHER)
+    return (
+        is_complete and fractions and intervals and counts and isinstance(rows, list) and all(map(_is_class_row, rows))
+    )
 
 
 def _is_class_row(row: Any) -> bool:
     if not isinstance(row, dict) or not _is_text(row.get("class")):
         return False
-    return all(_is_fraction(row.get(name)) for name in ("precision", "recall", "f1")) and _is_count(
-        row.get("support", 0)
+    return all(_is_number(row.get(name), 0, 1) for name in ("precision", "recall", "f1")) and _is_count(
+        row.get("support")
     )
 
 
@@ -127,8 +137,30 @@ def _are_thresholds(value: Any) -> bool:
     if not isinstance(value, dict):
         return False
     numbers = all(value.get(name) is None or _is_number(value[name]) for name in ("confidence", "distance"))
-    fitted = all(isinstance(value.get(name) or {}, dict) for name in ("unknown", "uncertain"))
+    fitted = _is_fitted_unknown(value.get("unknown")) and _is_fitted_uncertain(value.get("uncertain"))
     return numbers and fitted and _is_object_of(value.get("confidence_by_class") or {}, _is_number)
+
+
+def _is_fitted_unknown(value: Any) -> bool:
+    if _is_off(value):
+        return True
+    return (
+        isinstance(value, dict) and _is_number(value.get("false_alarm_rate"), 0, 1) and _is_count(value.get("images"))
+    )
+
+
+def _is_fitted_uncertain(value: Any) -> bool:
+    if _is_off(value):
+        return True
+    if not isinstance(value, dict) or not _is_text(value.get("measured_on")) or not _is_count(value.get("images")):
+        return False
+    fractions = all(_is_number(value.get(name), 0, 1) for name in ("accuracy", "coverage"))
+    return fractions and _is_interval(value.get("accuracy_interval"))
+
+
+def _is_off(value: Any) -> bool:
+    """Whether a mark is not fitted, by a model of an older version, or off for the stated reason."""
+    return value is None or value == {} or (isinstance(value, dict) and _is_text(value.get("off")))
 
 
 def _is_intensity(value: Any) -> bool:
@@ -149,8 +181,9 @@ def _is_parity(value: Any) -> bool:
 
 _SHORT: tuple[Check, str] = (_is_text, f"a text of at most {_MAX_TEXT:,} characters")
 _FIELDS: Mapping[str, tuple[Check, str]] = {
-    **dict.fromkeys(("name", "created", "backbone", "resize", "scaling", "engine", "precision"), _SHORT),
+    **dict.fromkeys(("name", "created", "backbone", "scaling", "engine", "precision"), _SHORT),
     "classes": (_are_classes, f"distinct names of at most {_MAX_CLASS_NAME} characters"),
+    "resize": (lambda value: value in RESIZE_MODES, f"one of {', '.join(RESIZE_MODES)}"),
     "image_size": (lambda value: _is_whole(value, 1, _MAX_IMAGE_SIZE), f"1 to {_MAX_IMAGE_SIZE}"),
     "temperature": (lambda value: _is_number(value, 1e-9, 1e9), "a number above 0"),
     "versions": (lambda value: _is_object_of(value, _is_text), "an object of texts"),
