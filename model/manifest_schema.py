@@ -119,7 +119,7 @@ def _is_measurement(value: Any) -> bool:
     intervals = all(_is_interval(item) for name, item in value.items() if name.endswith("_interval"))
     counts = all(value.get(name) is None or _is_count(value[name]) for name in _COUNTS)
     rows = value.get("per_class", [])
-    is_complete = all(value.get(name) is None or value.get(of) is not None for name, of in _MEASURED_TOGETHER)
+    is_complete = all(value.get(name) is None or value.get(other) is not None for name, other in _MEASURED_TOGETHER)
     return (
         is_complete and fractions and intervals and counts and isinstance(rows, list) and all(map(_is_class_row, rows))
     )
