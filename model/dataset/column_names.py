@@ -52,6 +52,7 @@ VALIDATED = _ordered("validated v")
 OBJECT = _ordered("objectid objorigid objobjid")
 HIERARCHY = "objectannotationhierarchy"
 
+_TYPES = frozenset(("[t]", "[f]", ""))
 _MISSING = frozenset(("", "nan", "n/a", "#n/a", "null", "<na>"))
 _YES, _NO = frozenset(("1", "true", "yes", "1.0")), frozenset(("0", "false", "no", "0.0"))
 
@@ -78,4 +79,4 @@ def is_missing(text: str) -> bool:
 
 def is_type_row(cells: Sequence[str]) -> bool:
     """Whether a row has the types of the columns, as the second row of an EcoTaxa table: `[t]` and `[f]`."""
-    return all(cell in ("[t]", "[f]", "") for cell in cells)
+    return cells[0] in _TYPES and all(cell in _TYPES for cell in cells)

@@ -37,16 +37,18 @@ def read_folders(root: Path, tree: Folder, class_level: int | None = None) -> Li
         if not is_listable(folder.name):
             place = (root / folder.path).parent
             problems.add(f"{place}: expected a class name without line ends or blanks around it, found {folder.name!r}")
-    classes, samples, unlistable = _samples(root, found)
-    if not samples["train"] and not unlistable:
-        _refuse_train(root, tree, roots["train"], splits)
-    if not samples["train"]:
+    names_of, unlistable = _names(found)
+    classes = tuple(sorted({name for of_class in names_of.values() for name, names in of_class.items() if names}))
+    if not any(names_of["train"].values()):
+        if not unlistable:
+            _refuse_train(root, tree, roots["train"], splits)
         _refuse_names(root, unlistable)
     unread = describe_unread_folders(root, _without_images(roots.values(), level), classes)
     if len(classes) < 2:
         found_one = f"{root}: expected images of two classes or more, found images of one: {classes[0]}"
         problems.add("; ".join([found_one, *unread]))
     problems.raise_all(root)
+    samples = _samples(root, classes, names_of)
     read = {folder.path for folders in found.values() for folder in folders}
     above = {parent.as_posix() for path in read for parent in PurePosixPath(path).parents}
     ignored, outside = _left_out(tree, read, above)
@@ -80,19 +82,22 @@ def _level(root: Path, roots: Sequence[Folder], requested: int | None) -> tuple[
     return requested, ()
 
 
-def _samples(
-    root: Path, found: Mapping[Split, Sequence[Folder]]
-) -> tuple[tuple[str, ...], dict[Split, tuple[Sample, ...]], list[str]]:
-    """Classes in label order, samples of each split, and images whose names cannot be written to a list."""
+def _names(found: Mapping[Split, Sequence[Folder]]) -> tuple[dict[Split, dict[str, list[str]]], list[str]]:
+    """Images of each class in each split, and images whose names cannot be written to a list."""
     names_of: dict[Split, dict[str, list[str]]] = {split: {} for split in SPLITS}
     unlistable: list[str] = []
     for split, folders in found.items():
         for folder in folders:
-            names = folder.images_below()
-            unlistable += [name for name in names if not is_listable(name)]
-            names_of[split].setdefault(folder.name, []).extend(name for name in names if is_listable(name))
-    classes = tuple(sorted({name for of_class in names_of.values() for name, names in of_class.items() if names}))
-    samples: dict[Split, tuple[Sample, ...]] = {
+            of_class = names_of[split].setdefault(folder.name, [])
+            for name in folder.images_below():
+                (of_class if is_listable(name) else unlistable).append(name)
+    return names_of, unlistable
+
+
+def _samples(
+    root: Path, classes: Sequence[str], names_of: Mapping[Split, Mapping[str, Sequence[str]]]
+) -> dict[Split, tuple[Sample, ...]]:
+    return {
         split: tuple(
             Sample(root / name, name, label)
             for label, class_name in enumerate(classes)
@@ -100,7 +105,6 @@ def _samples(
         )
         for split in SPLITS
     }
-    return classes, samples, unlistable
 
 
 def _left_out(tree: Folder, classes: set[str], above: set[str]) -> tuple[list[str], list[str]]:

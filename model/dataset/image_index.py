@@ -49,10 +49,14 @@ class ImageIndex:
         """Images that a name may stand for: one, none, or several if it is ambiguous."""
         if written in self.names:
             return (written,)
+        # Most tables name all images in one of these forms.
+        for folder in search.folders:
+            if folder and f"{folder}/{written}" in self.names:
+                return (f"{folder}/{written}",)
         name = posixpath.normpath(written.replace("\\", "/")) if written else ""
         if not name or name.endswith("/") or name in (".", ".."):
             return ()
-        for end in (written, *path_ends(name)):
+        for end in path_ends(name):
             for folder in search.folders:
                 path = f"{folder}/{end}" if folder else end
                 if path in self.names:

@@ -21,6 +21,8 @@ EXPECTED = f"""one of these layouts, as a folder or as a .zip, .tar, .tar.gz or 
   images and a table (.csv, .tsv, .xlsx) with a column of file names and a column of labels"""
 
 _PROBLEMS_SHOWN = 30
+# Empty, surrounded by blanks, with a byte order mark or a line break, or not UTF-8.
+_UNLISTABLE = re.compile(rf"^\Z|^[{BLANKS}\ufeff]|[{BLANKS}]\Z|[\r\n\0\ud800-\udfff]")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,11 +80,7 @@ class Listing:
 
 def is_listable(name: str) -> bool:
     """Whether a name can be written to a line of a list: UTF-8, no line breaks, no surrounding blanks."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return bool(name) and name == name.strip(BLANKS) and not re.search(r"[\r\n\0]", name) and name[0] != "\ufeff"
+    return not _UNLISTABLE.search(name)
 
 
 class Problems:

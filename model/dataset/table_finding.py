@@ -61,7 +61,8 @@ class DatasetFiles:
     @cached_property
     def images(self) -> tuple[str, ...]:
         """Paths of the images, in the folder `images_directory` if that is set."""
-        return tuple(name for name in self._names if is_listable(name))
+        unlistable = frozenset(self.unlistable)
+        return tuple(name for name in self._names if name not in unlistable)
 
     @cached_property
     def unlistable(self) -> tuple[str, ...]:
@@ -73,7 +74,7 @@ class DatasetFiles:
         """The images by the names that a table may use."""
         return ImageIndex(self.images)
 
-    @property
+    @cached_property
     def _names(self) -> list[str]:
         below = posixpath.normpath(self.options.images_directory or ".")
         return [name for name in self.tree.images_below() if below == "." or name.startswith(f"{below}/")]

@@ -188,8 +188,12 @@ def _label_reader(columns: Columns) -> Callable[[Sequence[str]], tuple[str, str]
     if normal(name) == PREDICTION_STRING:
         return lambda cells: _predicted_label(cells[label], name)
 
+    certain: set[str] = set()
+
     def read(cells: Sequence[str]) -> tuple[str, str]:
         text = cells[label]
+        if text in certain:
+            return "", text
         if not text:
             return f"expected a label in the column {name}, found an empty cell", ""
         if is_missing(text):
@@ -199,6 +203,7 @@ def _label_reader(columns: Columns) -> Callable[[Sequence[str]], tuple[str, str]
             return f"expected a label in the column {name}, found JSON: {text[:80]}. Write the label alone", ""
         if any(char in text for char in "\r\n"):
             return f"expected a label without line breaks in the column {name}, received {text[:80]!r}", ""
+        certain.add(text)
         return "", text
 
     return read

@@ -1,6 +1,7 @@
 """Splits that the names of tables and of folders stand for, such as `y_test.csv` or `test/metadata.csv`."""
 
 import dataclasses
+import posixpath
 from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 
@@ -48,14 +49,13 @@ def splits_of_folders(images: Iterable[str]) -> tuple[dict[str, Split], list[str
     Returns:
         image -> split of the outermost folder that has one, and the images without such a folder.
     """
-    parts = {image: PurePath(image).parts[:-1] for image in images}
-    named = split_names({folder for folders in parts.values() for folder in folders})
+    names = list(images)
+    folders = set(map(posixpath.dirname, names))
+    named = split_names({part for folder in folders for part in folder.split("/")})
     if "train" not in named or len(named) < 2:
         return {}, []
-    known = {folder: split for split, folders in named.items() for folder in folders}
-    found = {
-        image: next(known[folder] for folder in folders if folder in known)
-        for image, folders in parts.items()
-        if any(folder in known for folder in folders)
-    }
-    return found, [image for image in parts if image not in found]
+    known = {part: split for split, parts in named.items() for part in parts}
+    split_of_folder = {folder: next(filter(None, map(known.get, folder.split("/"))), None) for folder in folders}
+    split_of_image = {name: split_of_folder[posixpath.dirname(name)] for name in names}
+    found = {name: split for name, split in split_of_image.items() if split}
+    return found, [name for name in names if name not in found]
