@@ -85,7 +85,8 @@ FORMATS = (
         (".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".mpo"),
         _starts(b"\xff\xd8\xff"),
         open_jpeg,
-        "Gray, RGB and CMYK of 8 bits, baseline or progressive. Not 12-bit, lossless, hierarchical or JPEG-LS files.",
+        "Gray, RGB and CMYK of 8 bits, baseline or progressive. A file that lost only the marker of its end is read, "
+        "one that lost pixels is refused. Not 12-bit, lossless, hierarchical or JPEG-LS files.",
     ),
     Format(
         "PNG",

@@ -6,6 +6,7 @@ Pixels are uint8 RGB in [0, 255] of shape (height, width, 3); a size is (height,
 import dataclasses
 import functools
 import stat
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -134,6 +135,7 @@ def fit_photo(image: DecodedImage, spec: InputSpec) -> DecodedPhoto:
             received = f"{image.dtype} of shape {image.shape}"
             raise ImageError(f"expected an array uint8 RGB of shape (height, width, 3), received {received}")
         return DecodedPhoto(fit_pixels(Pixels(image), 1, spec), None)
+    _ignore_notices_of_decoders()
     try:
         image.load()
         # Pillow reads 16-bit netpbm files as 32-bit integers of the range of 16.
@@ -227,6 +229,16 @@ def _decoding_processes() -> DecodingProcesses:
     return DecodingProcesses(_MAX_PROCESS_BYTES)
 
 
+@functools.cache
+def _ignore_notices_of_decoders() -> None:
+    """Keep warnings about metadata off the terminal: what matters for the pixels is an error, or refused before.
+
+    A filter for the process, because `warnings.catch_warnings` is for one thread only.
+    """
+    for package in ("PIL", "pydicom"):
+        warnings.filterwarnings("ignore", module=rf"{package}\.")
+
+
 def _checked_target(source: ImageSource, spec: InputSpec | None, max_memory: int) -> tuple[int, int] | None:
     memory, target = _memory_and_target(source, spec)
     check_memory(source.format, source.width, source.height, memory, max_memory)
@@ -249,6 +261,7 @@ def _decode(source: ImageSource, target: tuple[int, int] | None, spec: InputSpec
 
 
 def _open(content: bytes) -> ImageSource:
+    _ignore_notices_of_decoders()
     found = find_format(content)
     if found is None:
         raise _unknown(content)

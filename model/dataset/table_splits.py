@@ -54,8 +54,8 @@ def splits_of_folders(images: Iterable[str]) -> tuple[dict[str, Split], list[str
     named = split_names({part for folder in folders for part in folder.split("/")})
     if "train" not in named or len(named) < 2:
         return {}, []
-    known = {part: split for split, parts in named.items() for part in parts}
+    known: dict[str, Split] = {part: split for split, parts in named.items() for part in parts}
     split_of_folder = {folder: next(filter(None, map(known.get, folder.split("/"))), None) for folder in folders}
     split_of_image = {name: split_of_folder[posixpath.dirname(name)] for name in names}
-    found = {name: split for name, split in split_of_image.items() if split}
+    found = {name: split for name, split in split_of_image.items() if split is not None}
     return found, [name for name in names if name not in found]

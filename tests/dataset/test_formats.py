@@ -310,23 +310,6 @@ def test_truncated_files_are_damaged(kind: str, keep: float) -> None:
     assert not isinstance(caught.value, ImageNotSupportedError)
 
 
-@pytest.mark.parametrize("options", [{}, {"restart_marker_blocks": 2}, {"subsampling": 0}, {"optimize": True}], ids=str)
-@pytest.mark.parametrize("lost", [1, 2])
-def test_a_jpeg_that_lost_only_the_marker_of_its_end_is_read(options: dict[str, object], lost: int) -> None:
-    content = encoded(PHOTO, "JPEG", **options)
-    assert np.array_equal(decode_image(content[:-lost]), decode_image(content))
-
-
-@pytest.mark.parametrize("progressive", [False, True])
-@pytest.mark.parametrize("restart", [0, 1])
-def test_a_jpeg_that_lost_pixels_is_damaged(progressive: bool, restart: int) -> None:
-    content = encoded(PHOTO, "JPEG", progressive=progressive, restart_marker_blocks=restart)
-    start = content.index(b"\xff\xda")
-    for keep in range(start + 40, len(content) - 12, 23):
-        with pytest.raises(ImageError, match="damaged JPEG"):
-            decode_image(content[:keep])
-
-
 def test_a_truncated_heic_is_damaged() -> None:
     content = heif(PHOTO)
     with pytest.raises(ImageError, match="damaged HEIC/HEIF"):

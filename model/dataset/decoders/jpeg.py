@@ -4,7 +4,7 @@ import zlib
 
 from PIL import JpegImagePlugin
 
-from model.dataset.decoders.jpeg_header import JpegHeader, count_scans, has_end, read_jpeg_header
+from model.dataset.decoders.jpeg_header import JpegHeader, count_scans, has_all_scans, has_end, read_jpeg_header
 from model.dataset.decoders.source import (
     FULL_SIZE_BYTES,
     ImageSource,
@@ -47,11 +47,11 @@ def open_jpeg(content: bytes) -> ImageSource:
     opened = _open(content, header)
 
     def decode(target: Size | None) -> Pixels:
+        if probe:
+            _refuse_missing_pixels(_open(content, header), _open(probe, header))
         if target is not None:
             opened.draft(None, target)
         opened.load()
-        if probe:
-            _refuse_missing_pixels(opened, _open(probe, header), target)
         return Pixels(opened)
 
     # Each scan goes over all coefficients.
@@ -61,9 +61,9 @@ def open_jpeg(content: bytes) -> ImageSource:
         "JPEG",
         width,
         height,
-        lambda target: _memory(header, target, 2 if probe else 1),
+        lambda target: _memory(header, None, copies=2) if probe else _memory(header, target),
         decode,
-        work,
+        work * (3 if probe else 1),
         exif_orientation(opened),
     )
 
@@ -71,24 +71,23 @@ def open_jpeg(content: bytes) -> ImageSource:
 def _with_end(content: bytes, header: JpegHeader) -> tuple[bytes, bytes]:
     """The file with the marker of its end; and, if that was lost, the same with other data before it.
 
-    Files of several scans are left as they are: a missing scan shows in no pixel.
+    Files that lack a scan are left as they are: the decoder refuses them.
     """
-    if header.is_buffered or has_end(content, header):
+    if has_end(content, header) or (header.is_buffered and not has_all_scans(content, header)):
         return content, b""
     whole = content.rstrip(b"\xff")
     return whole + _END, whole + _OTHER_DATA + _END
 
 
-def _refuse_missing_pixels(
-    opened: JpegImagePlugin.JpegImageFile, probe: JpegImagePlugin.JpegImageFile, target: Size | None
-) -> None:
+def _refuse_missing_pixels(opened: JpegImagePlugin.JpegImageFile, probe: JpegImagePlugin.JpegImageFile) -> None:
     """Refuse a file whose pixels depend on what follows its data: the decoder still expected some.
+
+    Both are decoded at full scale, at which every coefficient shows.
 
     Raises:
         ImageError: the file is truncated.
     """
-    if target is not None:
-        probe.draft(None, target)
+    opened.load()
     probe.load()
     if _checksum(opened) != _checksum(probe):
         raise ImageError("the file is truncated: pixels are missing")

@@ -13,7 +13,9 @@ _MAX_SEGMENTS = 5000
 # Fill bytes 0xFF before a marker, all together; some writers align segments with them.
 _MAX_FILL = 1 << 20
 _BASELINE = 0xC0
-_PROGRESSIVE = 2
+# Huffman and arithmetic coding.
+_PROGRESSIVE = (2, 10)
+_ALL_COEFFICIENTS = (1 << 64) - 1
 _JPEG_LS = 0xF7
 _FRAMES = (frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}) | {_JPEG_LS}
 _STANDALONE = frozenset(range(0xD0, 0xD8)) | {0x01}
@@ -63,7 +65,7 @@ class JpegHeader:
     @property
     def is_buffered(self) -> bool:
         """Whether the decoder keeps all coefficients in memory: several scans contribute to each pixel."""
-        return self.process == _PROGRESSIVE or self.components_of_first_scan < len(self.components)
+        return self.process in _PROGRESSIVE or self.components_of_first_scan < len(self.components)
 
     @property
     def kind(self) -> str:
@@ -133,15 +135,42 @@ def has_end(content: bytes, header: JpegHeader) -> bool:
     return content.rfind(bytes((0xFF, _END_OF_IMAGE)), header.first_scan) >= 0
 
 
+def has_all_scans(content: bytes, header: JpegHeader) -> bool:
+    """Whether the scans state all coefficients of all components to the last bit; the last scan may be incomplete."""
+    found: dict[int, int] = {}
+    start, end = header.segments[-1]
+    while True:
+        scan = content[start + 4 : end]
+        count = scan[0] if scan else 0
+        if len(scan) < 4 + 2 * count:
+            return False
+        first, last, bits = scan[1 + 2 * count : 4 + 2 * count]
+        if bits & 15 == 0 and first <= last < 64:
+            # The lowest bit of these coefficients.
+            coefficients = (1 << (last + 1)) - (1 << first)
+            for component in scan[1 : 1 + 2 * count : 2]:
+                found[component] = found.get(component, 0) | coefficients
+        marker = _next_scan(content, end)
+        if marker is None:
+            return list(found.values()) == [_ALL_COEFFICIENTS] * len(header.components)
+        start, end = marker
+
+
+def _next_scan(content: bytes, position: int) -> tuple[int, int] | None:
+    """Start and end of the next segment that begins a scan."""
+    while found := _NEXT_MARKER.search(content, position):
+        if content[found.start() + 1] == _END_OF_IMAGE:
+            return None
+        position = found.end() + max(int.from_bytes(content[found.end() : found.end() + 2], "big"), 2)
+        if content[found.start() + 1] == _START_OF_SCAN:
+            return found.start(), position
+    return None
+
+
 def _walk_scans(content: bytes, position: int, limit: int) -> int:
     scans = 1
-    while scans <= limit and (found := _NEXT_MARKER.search(content, position)):
-        marker = content[found.start() + 1]
-        if marker == _END_OF_IMAGE:
-            break
-        scans += marker == _START_OF_SCAN
-        length = int.from_bytes(content[found.end() : found.end() + 2], "big")
-        position = found.end() + max(length, 2)
+    while scans <= limit and (found := _next_scan(content, position)):
+        scans, position = scans + 1, found[1]
     return scans
 
 
