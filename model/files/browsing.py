@@ -86,6 +86,15 @@ def is_hidden(name: str) -> bool:
     return name.startswith(".") or name == _RECYCLE_BIN_OF_OLD_WINDOWS or name.lower() in _MADE_BY_SYSTEMS
 
 
+def names_of_hidden_files() -> dict[str, list[str]]:
+    """Names of hidden files, besides those that begin with a dot, for programs that apply the rule of `is_hidden`.
+
+    Returns:
+        `any_case`: in lower case; `exact`: with their case.
+    """
+    return {"any_case": sorted(_MADE_BY_SYSTEMS), "exact": [_RECYCLE_BIN_OF_OLD_WINDOWS]}
+
+
 def has_hidden_part(path: str) -> bool:
     """Whether a relative path with `/` is, or is inside, a hidden file or folder."""
     return any(is_hidden(part) for part in path.split("/"))

@@ -1,5 +1,6 @@
 """The web server of the page: static files, and two requests that are forwarded to the DEEPaaS service."""
 
+import json
 import re
 from collections.abc import AsyncIterator, Callable, Collection
 from importlib import resources
@@ -8,6 +9,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from model.errors import ConfigError
+from model.files.browsing import names_of_hidden_files
 from model.page.service import ANSWER_TYPES, Answer, Service, connected, failure
 from model.received import MAX_QUOTED, quoted
 from model.web.connections import limit_connections
@@ -99,7 +101,7 @@ def make_app(api: str, own_names: Collection[str] = ()) -> web.Application:
     app.cleanup_ctx.append(connect)
     app.on_response_prepare.append(_add_headers)
     limit_connections(app)
-    for name, content in _files().items():
+    for name, content in page_files().items():
         app.router.add_get("/" if name == "index.html" else f"/{name}", _file(content, _content_type(name)))
     app.router.add_get("/api/model", _model, allow_head=False)
     app.router.add_post("/api/predict", _predict)
@@ -169,10 +171,13 @@ async def _add_headers(_request: web.Request, response: web.StreamResponse) -> N
     response.headers.pop("Server", None)
 
 
-def _files() -> dict[str, bytes]:
-    """Name and content of each static file; no other file is served."""
+def page_files() -> dict[str, bytes]:
+    """Name and content of each file of the page: those in static/, and the names of hidden files as a script."""
     folder = resources.files("model.page") / "static"
-    return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
+    names = json.dumps(names_of_hidden_files(), indent=2)
+    return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()} | {
+        "hidden_names.js": f"export const hiddenNames = {names};\n".encode()
+    }
 
 
 def _content_type(name: str) -> str:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from model.files.browsing import has_hidden_part, names_of_hidden_files
+from model.page.server import page_files
 from model.results import Prediction
 from model.serving.table import predictions_table
 from model.tables import csv_text
@@ -25,11 +27,11 @@ NODE = shutil.which("node") or ""
 pytestmark = pytest.mark.skipif(not NODE, reason="Node.js is not installed")
 
 
-def run(script: str, value: Any) -> Any:
-    """The result of a script that imports modules of the page, and has `value` as `given`."""
+def run(script: str, value: Any, folder: Path = STATIC) -> Any:
+    """The result of a script that imports modules of the page from `folder`, and has `value` as `given`."""
     program = f"const given = {json.dumps(value)};\n{script}"
     command = [NODE, "--experimental-default-type=module", "--input-type=module", "-e", program]
-    finished = subprocess.run(command, cwd=STATIC, capture_output=True, text=True, timeout=30)
+    finished = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=30)
     assert finished.returncode == 0, finished.stderr
     return json.loads(finished.stdout)
 
@@ -63,3 +65,37 @@ def test_a_prediction_is_described_with_its_mark() -> None:
     assert between[0] == "uncertain"
     assert between[1].startswith("between.jpg: uncertain, \u2068cat\u2069 or \u2068dog\u2069. The confidence")
     assert hurt == ["", "hurt.jpg: error. no image"]
+
+
+def test_the_page_takes_the_files_of_a_folder_that_the_service_takes(tmp_path: Path) -> None:
+    for name, content in page_files().items():
+        (tmp_path / name).write_bytes(content)
+    hidden = [name for names in names_of_hidden_files().values() for name in names]
+    others = ["recycler", "photos", "thumbs", "a.b", "My @eaDir", "@eaDirs", "ICON"]
+    parts = [*hidden, *(name.upper() for name in hidden), ".git", "._1.jpg", *others]
+    paths = [path for part in parts for path in (f"{part}/1.jpg", f"a/{part}", f"a/{part}/b/1.jpg")]
+    script = (
+        'import { isHidden } from "./files.js";'
+        "console.log(JSON.stringify(given.map((path) => isHidden(`chosen/${path}`))));"
+    )
+    assert run(script, paths, tmp_path) == [has_hidden_part(path) for path in paths]
+
+
+def test_a_folder_that_is_chosen_is_read_whatever_its_name(tmp_path: Path) -> None:
+    for name, content in page_files().items():
+        (tmp_path / name).write_bytes(content)
+    script = (
+        'import { photosOfInput } from "./files.js";'
+        "const files = given.map((path) => ({"
+        '  name: path.split("/").at(-1), webkitRelativePath: path, type: path.endsWith("db") ? "" : "image/jpeg" }));'
+        "console.log(JSON.stringify(photosOfInput({ files }).map((photo) => photo.name)));"
+    )
+    paths = [
+        ".new/10.jpg",
+        ".new/2.jpg",
+        ".new/@eaDir/2.jpg",
+        ".new/Thumbs.db",
+        ".new/#recycle/x/3.jpg",
+        ".new/b/4.jpg",
+    ]
+    assert run(script, paths, tmp_path) == [".new/2.jpg", ".new/10.jpg", ".new/b/4.jpg"]

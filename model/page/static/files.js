@@ -1,5 +1,7 @@
 // Photos that were dropped or chosen, as {file, name}; the name includes the folders.
 
+import { hiddenNames } from "./hidden_names.js";
+
 export function photosOfInput(input) {
   const photos = [...input.files].map((file) => ({ file, name: file.webkitRelativePath || file.name }));
   input.value = "";
@@ -39,9 +41,16 @@ async function childrenOf(directory) {
   }
 }
 
+// The rule of the service for hidden files and those that systems add, of a path below the folder that was chosen.
+export function isHidden(path) {
+  const { any_case: anyCase, exact } = hiddenNames;
+  const hides = (part) => part.startsWith(".") || exact.includes(part) || anyCase.includes(part.toLowerCase());
+  return path.split("/").slice(1).some(hides);
+}
+
 // Filters and sorts the files of a folder: other files than photos are skipped; the service decides on unknown types.
 function inFolder(photos) {
-  const isPhoto = ({ file }) => !file.name.startsWith(".") && (!file.type || /^image\/|dicom/.test(file.type));
+  const isPhoto = ({ file, name }) => !isHidden(name) && (!file.type || /^image\/|dicom/.test(file.type));
   const order = new Intl.Collator("en", { numeric: true });
   return photos.filter(isPhoto).sort((one, other) => order.compare(one.name, other.name));
 }
