@@ -55,7 +55,12 @@ def splits_of_folders(images: Iterable[str]) -> tuple[dict[str, Split], list[str
     if "train" not in named or len(named) < 2:
         return {}, []
     known: dict[str, Split] = {part: split for split, parts in named.items() for part in parts}
-    split_of_folder = {folder: next(filter(None, map(known.get, folder.split("/"))), None) for folder in folders}
-    split_of_image = {name: split_of_folder[posixpath.dirname(name)] for name in names}
-    found = {name: split for name, split in split_of_image.items() if split is not None}
+    split_of_folder = {
+        folder: next((known[part] for part in folder.split("/") if part in known), None) for folder in folders
+    }
+    found: dict[str, Split] = {}
+    for name in names:
+        split = split_of_folder[posixpath.dirname(name)]
+        if split is not None:
+            found[name] = split
     return found, [name for name in names if name not in found]
