@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 
 from model.errors import DatasetError
-from model.evaluation.resampling import percentile_interval, resample
+from model.evaluation.resampling import RESAMPLES, percentile_interval, resample
 from model.measurements import effective_fraction, fraction_interval
 
 CALIBRATION_BINS = 15
 TOP = 5
+# Of resamples at one time, 8 bytes each.
+_MAX_CELLS = 1 << 22
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +49,8 @@ def evaluate_predictions(
         `balanced_accuracy`: mean recall of the classes that occur among the true classes.
         `<metric>_interval`: [low, high] of each of these four, 95 %: by Wilson's score for fractions, by bootstrap
         for means over classes; see `model.evaluation.resampling`.
-        `expected_calibration_error`: see `expected_calibration_error`.
+        `expected_calibration_error`, `expected_calibration_error_interval`: see the functions
+        `expected_calibration_error` and `calibration_error_interval`.
         `per_class`: for each class, in order: `class`, `precision`, `recall`, `f1`, each with its `<metric>_interval`
         (None where nothing was measured), `support` and `predicted`, the images of the class and those predicted as
         it. The precision of a class that was never predicted and the recall of a class without images are 0.
@@ -73,6 +76,7 @@ def evaluate_predictions(
         "balanced_accuracy": float(balanced_accuracy(counts)),
         "balanced_accuracy_interval": list(bootstrap_interval(matrix, balanced_accuracy, folds=folds)),
         "expected_calibration_error": expected_calibration_error(probabilities, labels),
+        "expected_calibration_error_interval": list(calibration_error_interval(probabilities, labels, folds=folds)),
         "per_class": _per_class(matrix, classes, folds),
         "confusion_matrix": matrix.tolist(),
     }
@@ -155,7 +159,7 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray, bins: int = CALIB
     """Predictions grouped by confidence into `bins` of equal width; empty bins are left out."""
     confidence = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == labels
-    bin_of = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
+    bin_of = _bin_of(confidence, bins)
     return [
         ReliabilityBin(
             low=index / bins,
@@ -175,6 +179,40 @@ def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, bi
     """
     groups = reliability(probabilities, labels, bins)
     return sum(group.images * abs(group.accuracy - group.confidence) for group in groups) / len(labels)
+
+
+def calibration_error_interval(
+    probabilities: np.ndarray, labels: np.ndarray, bins: int = CALIBRATION_BINS, seed: int = 0, folds: int = 0
+) -> tuple[float, float]:
+    """95 % percentile bootstrap interval of the expected calibration error.
+
+    Chance adds to this error: that of the images is larger on average than that of the model, as that of a resample is
+    larger than that of the images. Twice the mean difference is subtracted from the resamples, so that the interval is
+    one of the error of the model.
+
+    Args:
+        seed: the same seed gives the same interval.
+        folds: see `model.measurements.effective_fraction`.
+    """
+    value = expected_calibration_error(probabilities, labels, bins)
+    confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    images = len(labels)
+    if correct.all() or not correct.any():
+        # Resamples would have the same accuracy, as if it were certain.
+        low, high = fraction_interval(int(correct.sum()), images, folds)
+        return max(0.0, value - (high - low)), min(1.0, value + (high - low))
+    differences = np.zeros((images, bins))
+    differences[np.arange(images), _bin_of(confidence, bins)] = (correct - confidence) / images
+    generator = np.random.default_rng(seed)
+    size = max(1, min(RESAMPLES, _MAX_CELLS // images))
+    sizes = [min(size, RESAMPLES - start) for start in range(0, RESAMPLES, size)]
+    drawn = (resample(np.ones(images, np.int64), generator, count) for count in sizes)
+    errors = np.concatenate([np.abs(counts @ differences).sum(axis=1) for counts in drawn])
+    return percentile_interval(value, errors - 2 * (errors.mean() - value), effective_fraction(folds))
+
+
+def _bin_of(confidence: np.ndarray, bins: int) -> np.ndarray:
+    return np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
 
 
 def _check(probabilities: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> None:

@@ -12,6 +12,7 @@ from model.bundle import Manifest
 from model.files.rendering import render
 from model.intensity import describe_intensity
 from model.marks import mark_sentences, marks_line
+from model.measurements import with_interval
 from model.results import SPLITS
 
 _ROWS = (("accuracy", "accuracy"), ("macro_f1", "macro-F1"), ("balanced_accuracy", "balanced accuracy"))
@@ -71,7 +72,7 @@ def card_values(manifest: Manifest, about: About = NO_DESCRIPTION) -> dict[str, 
         "per_class": metrics.get("per_class", []),
         "few": [row["class"] for row in metrics.get("per_class", []) if row["support"] < FEW_PHOTOS],
         "few_photos": FEW_PHOTOS,
-        "calibration_error": metrics.get("expected_calibration_error"),
+        "calibration_error": _calibration_error(metrics),
         "splits": [split for split in SPLITS if split in counts],
         "counts": counts,
         "totals": {split: sum(of_class.values()) for split, of_class in counts.items()},
@@ -79,6 +80,12 @@ def card_values(manifest: Manifest, about: About = NO_DESCRIPTION) -> dict[str, 
         "imported": manifest.train_config.get("imported"),
         "intensity": describe_intensity(manifest.intensity),
     }
+
+
+def _calibration_error(metrics: Mapping[str, Any]) -> str:
+    """The expected calibration error with its interval; empty if it was not measured."""
+    error = metrics.get("expected_calibration_error")
+    return "" if error is None else with_interval(error, metrics.get("expected_calibration_error_interval"))
 
 
 def summary_of(manifest: Manifest) -> str:

@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import softmax
 
 from model.errors import DatasetError
 from model.evaluation.metrics import (
     ClassCounts,
     balanced_accuracy,
     bootstrap_interval,
+    calibration_error_interval,
     confusion_matrix,
     cross_entropies,
     evaluate_predictions,
@@ -178,6 +180,42 @@ def test_reliability_bins_predictions_by_confidence() -> None:
     assert groups[0].confidence == pytest.approx(0.575)
     error = expected_calibration_error(probabilities, np.array([0, 1, 0, 0]), bins=5)
     assert error == pytest.approx((2 * 0.075 + 0.38 + 0) / 4)
+
+
+def _drawn(images: int, temperature: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Probabilities of three classes, too confident for a temperature below 1, and labels drawn by the right ones."""
+    logits = 2 * rng.normal(size=(images, 3))
+    right = softmax(logits, axis=1)
+    return softmax(logits / temperature, axis=1), (right.cumsum(axis=1) > rng.random((images, 1))).argmax(axis=1)
+
+
+def test_the_interval_of_the_calibration_error_contains_that_of_the_model() -> None:
+    rng = np.random.default_rng(0)
+    error = expected_calibration_error(*_drawn(100_000, 0.6, rng))
+    intervals = [calibration_error_interval(*_drawn(200, 0.6, rng)) for _ in range(40)]
+    assert sum(low <= error <= high for low, high in intervals) >= 32
+    narrow, wide = (calibration_error_interval(*_drawn(images, 0.6, rng)) for images in (4000, 100))
+    assert narrow[1] - narrow[0] < (wide[1] - wide[0]) / 3
+
+
+@pytest.mark.parametrize("images", [1, 5, 40])
+@pytest.mark.parametrize("label", [0, 1])
+def test_equal_predictions_make_no_calibration_error_certain(images: int, label: int) -> None:
+    probabilities = np.tile(np.array([[0.9, 0.1]]), (images, 1))
+    low, high = calibration_error_interval(probabilities, np.full(images, label))
+    assert 0 <= low <= expected_calibration_error(probabilities, np.full(images, label)) <= high <= 1
+    assert high - low > 0.05
+
+
+def test_the_interval_of_the_calibration_error_is_repeatable_in_bounded_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    drawn = _drawn(300, 0.6, np.random.default_rng(1))
+    first = calibration_error_interval(*drawn)
+    monkeypatch.setattr("model.evaluation.metrics._MAX_CELLS", 5000)
+    assert calibration_error_interval(*drawn) == pytest.approx(first)
+    wider = calibration_error_interval(*drawn, folds=5)
+    assert wider[1] - wider[0] > first[1] - first[0]
 
 
 def test_a_thousand_classes_are_quick_enough() -> None:

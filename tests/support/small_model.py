@@ -124,5 +124,6 @@ def measured() -> dict[str, object]:
         "macro_f1_interval": [0.71, 0.93],
         "balanced_accuracy": 0.8,
         "expected_calibration_error": 0.031,
+        "expected_calibration_error_interval": [0.012, 0.064],
         "per_class": rows,
     }

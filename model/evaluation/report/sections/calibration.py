@@ -8,6 +8,7 @@ from model.evaluation import charts
 from model.evaluation.metrics import expected_calibration_error, reliability
 from model.evaluation.report.content import ReportContent
 from model.marks import mark_sentences, marks_line
+from model.measurements import with_interval
 
 # Fewer bins than for the error: a diagram needs bins with enough photos in them.
 _DIAGRAM_BINS = 10
@@ -23,7 +24,10 @@ def values(content: ReportContent) -> dict[str, Any]:
     return {
         "temperature": content.manifest.temperature,
         "error_before": None if before is None else expected_calibration_error(before, labels),
-        "error": evaluation.metrics["expected_calibration_error"],
+        "error": with_interval(
+            evaluation.metrics["expected_calibration_error"],
+            evaluation.metrics.get("expected_calibration_error_interval"),
+        ),
         "diagram": charts.reliability_diagram(
             [] if before is None else reliability(before, labels, _DIAGRAM_BINS),
             reliability(probabilities, labels, _DIAGRAM_BINS),
