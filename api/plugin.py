@@ -78,6 +78,8 @@ def get_metadata() -> dict[str, Any]:
         }
         if tensorboard := MONITOR.url(workspace):
             described["tensorboard"] = tensorboard
+        if page := environment.PAGE_URL.read():
+            described["page"] = page
         if environment.MONITOR.read():
             described["usage"] = USAGE_READER.summary(workspace, REGISTRY)
     except (TopgraftError, OSError) as error:

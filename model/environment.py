@@ -91,6 +91,15 @@ SERVICE_URL = Variable(
     _SERVICE,
     shown="the address on which it listens",
 )
+PAGE_URL = Variable(
+    "TOPGRAFT_PAGE_URL",
+    WEB_ADDRESS,
+    "",
+    "Address at which users reach the web page, such as `https://photos.example.org/`, for the metadata of the "
+    "service: the page is another process.",
+    _SERVICE,
+    shown="the metadata names no page",
+)
 ALLOWED_HOSTS: Variable[tuple[HostPattern, ...]] = Variable(
     "TOPGRAFT_ALLOWED_HOSTS",
     HOSTS,
@@ -309,7 +318,7 @@ TENSORFLOW_LOG_LEVEL = Variable(
 
 VARIABLES: tuple[Variable[Any], ...] = (
     *(HOME, CACHE, KERAS_HOME),
-    *(MODELS_IN_MEMORY, WORKER_THREADS, MAX_UPLOAD, ALLOW_PRIVATE_URLS, URL_PORTS, SERVICE_URL),
+    *(MODELS_IN_MEMORY, WORKER_THREADS, MAX_UPLOAD, ALLOW_PRIVATE_URLS, URL_PORTS, SERVICE_URL, PAGE_URL),
     *(ALLOWED_HOSTS, TRUSTED_PROXIES, DATA_ROOTS, WORKER_SECONDS, MONITOR),
     *(TENSORBOARD, TENSORBOARD_HOST, TENSORBOARD_PORT, DEEPAAS_MODEL, WORKERS),
     PHOTO_SECONDS,

@@ -182,6 +182,14 @@ def test_addresses_below_the_prefix_of_a_proxy(workspace: Workspace, monkeypatch
     assert api.get_metadata()["models"][0]["report"] == f"{REPORTS}/pets"
 
 
+def test_metadata_states_the_address_of_the_page_where_it_is_known(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "page" not in api.get_metadata()
+    monkeypatch.setenv("TOPGRAFT_PAGE_URL", "https://photos.example.org/")
+    assert api.get_metadata()["page"].rstrip("/") == "https://photos.example.org"
+
+
 def test_metadata_lists_the_newest_model_first(workspace: Workspace) -> None:
     for name, month in (("newest", 3), ("oldest", 1), ("second", 2)):
         write_small_model(workspace.models / name, created=f"2026-0{month}-01T00:00:00Z")
