@@ -31,7 +31,8 @@ MANY_IMAGES, FOLDS_OF_MANY = 500, 5
 # With fewer images per class on average, the result of a test split is meaningless.
 FEW_FOR_A_TEST = 20
 
-_UNPACKED = "unpacked"
+UNPACKED = "unpacked"
+"""Folder of an unpacked archive, in the work directory."""
 _UNLISTABLE = "its name contains a line break, has surrounding blanks or is not UTF-8: rename the file"
 
 
@@ -55,7 +56,7 @@ def prepare_dataset(
     """
     if not is_archive(source):
         return _prepare_folder(source, config, progress)
-    folder = unpack_archive(source, work_directory / _UNPACKED)
+    folder = unpack_archive(source, work_directory / UNPACKED)
     with errors_name(str(source), folder):
         verify_unpacked(folder)
         return verdict_named(_prepare_folder(folder, config, progress), str(source), folder)

@@ -2,11 +2,13 @@
 
 import dataclasses
 import logging
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from model import durable
 from model.backbones import find_backbone
 from model.config import TrainConfig
+from model.dataset.checks import refuse_empty_splits
 from model.dataset.pipeline import in_threads
 from model.dataset.prepare import prepare_dataset
 from model.dataset.rereading import PhotoReader
@@ -110,6 +112,41 @@ def dataset_to_resume(recorded: Verdict, config: TrainConfig) -> Verdict | None:
         return None
     warnings = photos.warnings("their cached features are used")
     return dataclasses.replace(recorded, warnings=(*recorded.warnings, *warnings))
+
+
+def without_lost_photos(verdict: Verdict, config: TrainConfig) -> Verdict | None:
+    """The dataset of a training without photos that are gone or changed since the checks; None if none are.
+
+    They are among the rejected photos, with the reason. The fingerprint remains that of the dataset that was checked.
+
+    Raises:
+        DatasetError: too many photos are gone, or those that are left are too few for a training.
+        StorageError: the disk or mount of the dataset stayed unavailable.
+    """
+    photos, samples = PhotoReader(verdict.content_hashes), verdict.dataset.samples
+    for _ in in_threads(photos.is_intact, samples):
+        pass
+    if not photos.missing:
+        return None
+    lost = [Rejected(name, f"gone or changed during the training: {reason}") for name, reason in photos.missing.items()]
+    if len(lost) > config.max_bad_fraction * len(samples):
+        raise DatasetError(
+            f"{verdict.given or verdict.dataset.root}: {len(lost):,} of {len(samples):,} photos are gone or changed "
+            f"since the checks, expected at most max_bad_fraction = {config.max_bad_fraction:.1%}, such as "
+            f"{lost[0].name}. Restore them, or train again without them"
+        )
+    dataset = verdict.dataset
+    left = {split: tuple(_without(dataset.split(split), photos.missing)) for split in SPLITS}
+    remaining = Dataset(dataset.root, dataset.classes, left["train"], left["val"], left["test"])
+    refuse_empty_splits(remaining)
+    (warning,) = photos.warnings("they are left out, and the learning began again without them")
+    return dataclasses.replace(
+        verdict, dataset=remaining, rejected=(*verdict.rejected, *lost), warnings=(*verdict.warnings, warning)
+    )
+
+
+def _without(samples: Sequence[Sample], lost: Collection[str]) -> list[Sample]:
+    return [sample for sample in samples if sample.name not in lost]
 
 
 def _are_cached(gone: list[str], recorded: Verdict, config: TrainConfig) -> bool:

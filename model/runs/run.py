@@ -4,6 +4,7 @@ import dataclasses
 import os
 import shutil
 import threading
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -110,6 +111,12 @@ class Run:
             )
             durable.write_json(self.directory / STATUS, dataclasses.asdict(ending))
             shutil.rmtree(self.bundle, ignore_errors=True)
+
+    def forget_learning(self, kept: Collection[str]) -> None:
+        """Remove what was learned from the dataset so far, besides the entries `kept` of the folder `work`."""
+        for path in self.work.iterdir():
+            if path.name not in kept:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
     def publish(self) -> None:
         """Move the complete model to its final folder by one rename, and remove the folder of the training."""

@@ -8,8 +8,8 @@ import dataclasses
 import logging
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from model import bundle as bundles
 from model import bundle_files, durable
@@ -17,10 +17,10 @@ from model.backbones import Backbone, find_backbone
 from model.bundle import Bundle, Manifest
 from model.config import TrainConfig, ignored_options
 from model.dataset.given_names import errors_name
-from model.dataset.prepare import Verdict, write_dataset_files
+from model.dataset.prepare import UNPACKED, Verdict, write_dataset_files
 from model.dataset.reading import wait_for_dataset
 from model.dataset.rereading import PhotoReader
-from model.errors import ConfigError, DatasetError, StorageError, TopgraftError, TrainingStoppedError
+from model.errors import ConfigError, DatasetError, ImageError, StorageError, TopgraftError, TrainingStoppedError
 from model.evaluation.confident_errors import find_confident_errors
 from model.evaluation.evaluate import Evaluation, evaluate_probabilities, write_predictions
 from model.evaluation.label_issues import write_label_issues
@@ -38,7 +38,7 @@ from model.publishing.upload import add_upload, check_upload
 from model.results import InputSpec, Progress, no_progress
 from model.runs import Run, finished, resume_run, start_or_resume, wait_in_queue
 from model.runs.import_process import import_in_this_process
-from model.runs.recorded_dataset import check_dataset
+from model.runs.recorded_dataset import check_dataset, record_dataset, without_lost_photos
 from model.runs.status_file import StatusFile
 from model.runs.stopping import resume_hint, stopped_by_signals
 from model.serving.held_out_features import write_held_out
@@ -46,12 +46,16 @@ from model.serving.predictor import load_predictor
 from model.storage import is_remote
 from model.storage.copies import dataset_folder
 from model.tracking.experiment_tracking import add_tracking
+from model.training.checkpoints import CACHED_FEATURES
 from model.training.classifier import Classifier
 from model.training.deadline import Deadline
 from model.training.epochs import COLUMNS, Epoch
 from model.training.fit import fit_classifier
 from model.training_result import TrainingResult, Tuning, TuningResult, summarize
+from model.tuning.trials import TRIALS
 from model.workspace import Workspace
+
+T = TypeVar("T")
 
 if TYPE_CHECKING:
     from model.export.model_files import Exported
@@ -193,8 +197,7 @@ class _Training:
 
     def carry_out(self) -> TrainingResult:
         """Check, fit, export, evaluate and report; write the manifest last."""
-        verdict = self.prepare()
-        classifier = self.fit(verdict)
+        verdict, classifier = self.with_photos_left(self.prepare(), self.fit, (TRIALS,))
         exported = self.export(verdict, classifier)
         classifier = self.as_served(verdict, classifier, exported)
         self.write_history(classifier.history)
@@ -218,6 +221,7 @@ class _Training:
         """Fit the classifier, with a log for TensorBoard."""
         from model.tracking.tensorboard_log import TensorBoardLog
 
+        shutil.rmtree(self.bundle / bundle_files.LOGS, ignore_errors=True)
         journal = TensorBoardLog(self.bundle / bundle_files.LOGS, verdict.dataset, self.spec(verdict))
         data = verdict.training_data
         views = views_of(self.config, len(verdict.dataset.train) / len(verdict.dataset.classes))
@@ -252,8 +256,36 @@ class _Training:
         self.progress("prepare", 0, 1)
         import_tensorflow()
         if self.config.tune_minutes:
-            self.tune(verdict)
+            verdict, _ = self.with_photos_left(verdict, self.tune)
         return verdict
+
+    def with_photos_left(
+        self, verdict: Verdict, act: Callable[[Verdict], T], kept: Sequence[str] = ()
+    ) -> tuple[Verdict, T]:
+        """Carry out a step; if it needs a photo that was lost meanwhile, begin it again without all that were lost.
+
+        Args:
+            act: the step.
+            kept: entries of the folder `work` that do not depend on each photo.
+
+        Returns:
+            The dataset that the step was carried out with, and its result.
+
+        Raises:
+            ImageError, DatasetError: an intact photo cannot be read, or too many photos are lost.
+        """
+        while True:
+            try:
+                return verdict, act(verdict)
+            except ImageError:
+                remaining = without_lost_photos(verdict, self.config)
+                if remaining is None:
+                    raise
+            log.warning("%s", remaining.warnings[-1])
+            verdict = remaining
+            self.run.forget_learning((self.run.fingerprint.name, UNPACKED, CACHED_FEATURES, *kept))
+            record_dataset(self.run.dataset_record, verdict)
+            write_dataset_files(verdict, self.bundle / bundle_files.DATASET_FILES)
 
     def tune(self, verdict: Verdict) -> None:
         """Search a backbone and options, and write the candidates to tuning.json."""

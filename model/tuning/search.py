@@ -32,7 +32,7 @@ from model.tuning.choice import choose
 from model.tuning.out_of_fold import predict_out_of_fold
 from model.tuning.pool import NoTimeError, Pool
 from model.tuning.table import rows_of
-from model.tuning.trials import Trial, Trials
+from model.tuning.trials import TRIALS, Trial, Trials
 
 FOLDS = 5
 _MIN_IMAGES = 3
@@ -81,7 +81,7 @@ class _Search:
     ) -> None:
         self.backbones = _backbones_to_try(config)
         self.plain = dataclasses.replace(config, backbone=self.backbones[0])
-        self.trials = Trials(work_directory / "tune")
+        self.trials = Trials(work_directory / TRIALS)
         self.progress, self.deadline = progress, deadline
         self.started, self.used_before = time.monotonic(), self.trials.seconds
         self.budget = 60 * (config.tune_minutes or 0.0)

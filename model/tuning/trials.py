@@ -14,6 +14,10 @@ Changes = Mapping[str, Any]
 """The options of a trial that differ from those of the search: name -> value."""
 
 
+TRIALS = "tune"
+"""Folder of the trials, in the work directory."""
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Trial:
     """One measured candidate.

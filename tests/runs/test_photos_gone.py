@@ -1,5 +1,6 @@
 """Photos that are deleted, moved or changed while a training runs: what was learned is not lost."""
 
+import csv
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,13 +15,13 @@ from model.config import TrainConfig
 from model.dataset.prepare import prepare_dataset
 from model.dataset.rereading import PhotoReader
 from model.dataset.training_data import TrainingData
-from model.errors import ImageError
+from model.errors import DatasetError, ImageError
 from model.features.cache import FeatureCache
 from model.features.contact_sheet import draw_contact_sheet
 from model.features.views import View
 from model.registry import find_bundle
-from model.results import InputSpec, no_progress
-from model.runs.recorded_dataset import dataset_to_resume, read_recorded, record_dataset
+from model.results import SPLITS, InputSpec, no_progress
+from model.runs.recorded_dataset import dataset_to_resume, read_recorded, record_dataset, without_lost_photos
 from model.runs.trainer import resume, train
 from model.workspace import Workspace
 from tests.support.photos import write_photos
@@ -200,6 +201,59 @@ def test_a_photo_deleted_during_the_training_costs_nothing(
     bundle.verify()
     assert bundle.manifest.parity["images"] == 8
     assert any("circle/000.jpg" in warning for warning in result.warnings)
+
+
+@pytest.mark.slow  # complete trainings
+@pytest.mark.parametrize(
+    ("phase", "options"),
+    [
+        ("prepare", {}),
+        ("features", {"folds": 0}),
+        ("fine_tune_inputs", {"folds": 0, "fine_tune": "last"}),
+        ("prepare", {"weights": "none", "folds": 0}),
+        ("tune", {"tune_minutes": 0.5}),
+    ],
+)
+def test_photos_lost_before_they_are_read_are_rejected_and_the_others_are_learned(
+    phase: str,
+    options: dict[str, Any],
+    workspace: Workspace,
+    shapes: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TOPGRAFT_CACHE", str(tmp_path / "cache"))
+    mine = tmp_path / "mine"
+    shutil.copytree(shapes, mine)
+    lost = [f"{name}/011.jpg" for name in ("circle", "square", "triangle")]
+    config = _config(mine, **options)
+    train(config, workspace, _at(phase, lambda: [(mine / name).unlink() for name in lost] and None))
+    bundle = find_bundle(workspace, "m")
+    bundle.verify()
+    with open(bundle.directory / "dataset_files" / "rejected.csv", newline="") as stream:
+        rejected = {row["name"]: row["reason"] for row in csv.DictReader(stream)}
+    assert sorted(rejected) == lost
+    assert all("gone or changed during the training" in reason for reason in rejected.values())
+    lists = "".join((bundle.directory / "dataset_files" / f"{split}.txt").read_text() for split in SPLITS)
+    assert len(lists.splitlines()) == 33
+    assert not any(name in lists for name in lost)
+
+
+def test_too_many_lost_photos_end_the_training(photos: Path, tmp_path: Path) -> None:
+    config = TrainConfig(max_bad_fraction=0.1)
+    verdict = prepare_dataset(photos, config, tmp_path)
+    assert without_lost_photos(verdict, config) is None
+    names = [sample.name for sample in verdict.dataset.samples]
+    (photos / names[0]).unlink()
+    remaining = without_lost_photos(verdict, config)
+    assert remaining is not None
+    assert [sample.name for sample in remaining.dataset.samples] == names[1:]
+    assert remaining.rejected[-1].name == names[0]
+    assert remaining.training_data.names == tuple(names[1:])
+    for name in names[1:3]:
+        (photos / name).unlink()
+    with pytest.raises(DatasetError, match="3 of 16 photos are gone or changed since the checks, expected at most max"):
+        without_lost_photos(verdict, config)
 
 
 @pytest.mark.slow  # complete trainings
