@@ -8,7 +8,7 @@ from typing import NoReturn
 from model.dataset.class_level import find_class_level, folders_at, without_containers
 from model.dataset.folder_names import ASIDES
 from model.dataset.folder_tree import Folder
-from model.dataset.listing import EXPECTED, Listing, Problems, is_listable
+from model.dataset.listing import EXPECTED, Listing, Problems, advice_for_names, is_listable
 from model.dataset.split_folders import SplitFolders, find_split_folders
 from model.dataset.unread_folders import describe_unread_folders
 from model.errors import DatasetError
@@ -168,5 +168,5 @@ def _refuse_train(root: Path, tree: Folder, train: Folder, splits: SplitFolders 
 def _refuse_names(root: Path, unlistable: Sequence[str]) -> NoReturn:
     raise DatasetError(
         f"{root}: expected {EXPECTED}\nfound images whose names contain line breaks, have surrounding blanks or are "
-        f"not UTF-8: {name_some(unlistable)}"
+        f"not UTF-8: {name_some(unlistable)}{advice_for_names()}"
     )

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -81,6 +82,12 @@ class Listing:
 def is_listable(name: str) -> bool:
     """Whether a name can be written to a line of a list: UTF-8, no line breaks, no surrounding blanks."""
     return not _UNLISTABLE.search(name)
+
+
+def advice_for_names() -> str:
+    """What to set where Python reads file names in another encoding than UTF-8; empty elsewhere."""
+    encoding = sys.getfilesystemencoding()
+    return "" if encoding == "utf-8" else f". Names are read as {encoding} here: set PYTHONUTF8=1 to read them as UTF-8"
 
 
 class Problems:

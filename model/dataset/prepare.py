@@ -14,7 +14,7 @@ from model.dataset.group_pattern import group_keys
 from model.dataset.inspection import Inspection, inspect_images
 from model.dataset.intensity_finding import find_intensity
 from model.dataset.layouts import find_layout
-from model.dataset.listing import LayoutOptions, Listing
+from model.dataset.listing import LayoutOptions, Listing, advice_for_names
 from model.dataset.similar_names import similar_classes
 from model.dataset.splits import split_samples
 from model.dataset.verdict import Kinship, Leakage, Rejected, Verdict, write_dataset_files
@@ -65,7 +65,10 @@ def prepare_dataset(
 def _prepare_folder(folder: Path, config: TrainConfig, progress: Progress) -> Verdict:
     listing = find_layout(folder, LayoutOptions.from_config(config))
     inspection = inspect_images([sample for split in SPLITS for sample in listing.splits[split]], progress)
-    rejected = (*(Rejected(printable(name), _UNLISTABLE) for name in listing.unlistable), *inspection.rejected)
+    rejected = (
+        *(Rejected(printable(name), _UNLISTABLE + advice_for_names()) for name in listing.unlistable),
+        *inspection.rejected,
+    )
     checks.refuse_unusable(listing, rejected, inspection.samples, config.max_bad_fraction)
 
     kinships = _kinships(inspection, config.group_pattern, listing.groups)

@@ -3,6 +3,8 @@
 import io
 import os
 import socket
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -211,3 +213,19 @@ def test_a_list_may_have_names_that_are_no_text(tmp_path: Path) -> None:
     _write(tmp_path, name)
     (tmp_path / "list.txt").write_bytes(os.fsencode(name) + b"\n")
     assert find_photo_files([tmp_path / "list.txt"])[0] == [tmp_path / name]
+
+
+def test_names_read_in_another_encoding_state_what_to_set(tmp_path: Path) -> None:
+    for name in ("caf\u00e9", "th\u00e9"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "\u00fc.jpg").write_bytes(b"x")
+    script = "import sys, pathlib, model.dataset.layouts as layouts; layouts.find_layout(pathlib.Path(sys.argv[1]))"
+    locale = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    ended = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)],
+        cwd=Path(__file__).resolve().parents[2],
+        env=os.environ | locale,
+        capture_output=True,
+        check=False,
+    )
+    assert b"set PYTHONUTF8=1 to read them as UTF-8" in ended.stderr
