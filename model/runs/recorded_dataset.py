@@ -12,13 +12,13 @@ from model.dataset.checks import refuse_empty_splits
 from model.dataset.pipeline import in_threads
 from model.dataset.prepare import prepare_dataset
 from model.dataset.rereading import PhotoReader
-from model.dataset.verdict import Verdict
+from model.dataset.verdict import Rejected, Verdict
 from model.errors import DatasetError
 from model.features.cache import FeatureCache
 from model.reading import UnreadableError, describe, read_json, read_regular
 from model.received import quoted
 from model.records import record_from
-from model.results import InputSpec, Progress
+from model.results import SPLITS, Dataset, InputSpec, Progress, Sample
 from model.runs.run import Run
 
 _MAX_FINGERPRINT_BYTES = 1_000
