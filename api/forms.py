@@ -11,6 +11,7 @@ from typing import Any, cast
 from aiohttp import BodyPartReader, MultipartReader, hdrs, web
 from multidict import MultiDict, MultiDictProxy
 
+from api.body_memory import BodyShare
 from api.errors import BadRequest, TooLarge
 
 MAX_FIELDS = 200
@@ -19,7 +20,7 @@ MAX_FIELDS = 200
 MAX_FILES = 8
 """Files of a form. Each occupies a file descriptor of the server."""
 
-_BYTES_IN_MEMORY = 1 << 20
+_BYTES_IN_MEMORY = 1 << 18
 _BLOCK = 1 << 16
 
 
@@ -31,21 +32,23 @@ class _TextTooLarge(TooLarge):
         super().__init__(message)
 
 
-async def read_form(request: web.Request, max_text_bytes: int) -> None:
+async def read_form(request: web.Request, max_text_bytes: int, share: BodyShare) -> None:
     """Read a multipart form, which `request.post` then returns.
 
     Args:
         request: its `client_max_size` limits the whole form.
         max_text_bytes: limit for all texts together.
+        share: memory for them.
 
     Raises:
         BadRequest: the form has too many fields or files, or is nested.
         TooLarge, HTTPRequestEntityTooLarge: a limit is passed.
+        TryAgain: other requests fill the memory.
         ValueError, RuntimeError, LookupError: the form is malformed.
     """
     fields: MultiDict[Any] = MultiDict()
     try:
-        await _read_parts(request, fields, max_text_bytes)
+        await _read_parts(request, fields, max_text_bytes, share)
     except BaseException:
         for field in fields.values():
             if isinstance(field, web.FileField):
@@ -55,7 +58,7 @@ async def read_form(request: web.Request, max_text_bytes: int) -> None:
     request._post = MultiDictProxy(fields)
 
 
-async def _read_parts(request: web.Request, fields: "MultiDict[Any]", max_text_bytes: int) -> None:
+async def _read_parts(request: web.Request, fields: "MultiDict[Any]", max_text_bytes: int, share: BodyShare) -> None:
     reader = MultipartReader(
         request.headers, request.content, client_max_size=max_text_bytes, max_size_error_cls=_TextTooLarge
     )
@@ -71,11 +74,24 @@ async def _read_parts(request: web.Request, fields: "MultiDict[Any]", max_text_b
                 raise BadRequest("expected one file, received many. Send several images as one zip.")
             fields.add(part.name, await _read_file(request, part))
         else:
-            content = await part.read(decode=True)
+            content = await _read_text(part, max_text_bytes - text_bytes, share)
             text_bytes += len(content)
-            if text_bytes > max_text_bytes:
-                raise _TextTooLarge(max_text_bytes)
             fields.add(part.name, _decoded(part, content))
+
+
+async def _read_text(part: BodyPartReader, max_bytes: int, share: BodyShare) -> bytes:
+    received, content = bytearray(), bytearray()
+    while chunk := await part.read_chunk(_BLOCK):
+        share.grow(len(chunk))
+        received += chunk
+        if len(received) > max_bytes:
+            raise _TextTooLarge(max_bytes)
+    # An encoding, if it has one, is that of the whole text.
+    async for block in part.decode_iter(received):
+        content += block
+        if len(content) > max_bytes:
+            raise _TextTooLarge(max_bytes)
+    return bytes(content)
 
 
 async def _read_file(request: web.Request, part: BodyPartReader) -> web.FileField:

@@ -14,6 +14,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from api.arguments import check_arguments
+from api.body_memory import BodyMemory, BodyShare, read_body
 from api.cancellation import cancel_if_disconnected, is_prediction
 from api.data_uri import MAX_CHARACTERS
 from api.errors import ApiError, BadRequest, TooLarge
@@ -37,6 +38,7 @@ _MAX_ARGUMENTS = 1 << 20
 _MAX_JSON_VALUES = 10_000
 _MAX_REASON_CHARACTERS = 200
 _CONTENT_ENCODINGS = ("", "identity", "gzip")
+_memory = BodyMemory()
 
 
 def guard_server() -> None:
@@ -65,12 +67,13 @@ async def check_request(request: web.Request, handler: Handler) -> web.StreamRes
     _check_content_encoding(request)
     limited = request.clone(client_max_size=limit)
     try:
-        with explain_temporary_errors():
-            await _receive(limited)
-        try:
-            return await handler(limited)
-        finally:
-            await _close_files(limited)
+        with _memory.share() as share:
+            with explain_temporary_errors():
+                await _receive(limited, share)
+            try:
+                return await handler(limited)
+            finally:
+                await _close_files(limited)
     except web.HTTPRequestEntityTooLarge as error:
         raise error if isinstance(error, ApiError) else _too_large(request, limit) from error
 
@@ -100,12 +103,12 @@ MIDDLEWARES = (
 """The middlewares of the server, the outermost first."""
 
 
-async def _receive(request: web.Request) -> None:
+async def _receive(request: web.Request, share: BodyShare) -> None:
     """Read the form or JSON, which the request caches; a body of another type is left to the handler."""
     kind, read = ("JSON", _read_json) if _is_json(request) else ("a form", _read_form)
     try:
         with _release_files_of_errors():
-            await read(request)
+            await read(request, share)
     except (web.HTTPException, MemoryError):
         raise
     except ConnectionError as error:
@@ -119,16 +122,18 @@ async def _receive(request: web.Request) -> None:
         raise BadRequest(f"expected {kind} that can be read, received: {reason}") from error
 
 
-async def _read_json(request: web.Request) -> None:
-    body = await request.read()
+async def _read_json(request: web.Request, share: BodyShare) -> None:
+    body = await read_body(request, share)
     if sum(map(body.count, (b",", b"[", b"{"))) > _MAX_JSON_VALUES:
         raise BadRequest(f"expected JSON with at most {_MAX_JSON_VALUES:,} values, received more.")
     await request.json()
 
 
-async def _read_form(request: web.Request) -> None:
+async def _read_form(request: web.Request, share: BodyShare) -> None:
     if request.content_type == "multipart/form-data" and request.method == "POST":
-        await read_form(request, min(request.client_max_size, MAX_CHARACTERS + _FORM_OVERHEAD))
+        await read_form(request, min(request.client_max_size, MAX_CHARACTERS + _FORM_OVERHEAD), share)
+    elif request.content_type == "application/x-www-form-urlencoded":
+        await read_body(request, share)
     await request.post()
 
 

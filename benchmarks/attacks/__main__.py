@@ -7,8 +7,9 @@ prediction every 100 ms. The peak memory of the workers, of the decoding process
 the system (VmHWM), reset for each area. URLs that need a name server are played by tests/api/test_url_tricks.py.
 
 Depends on: the processors, which the tricks, the honest client and the service share: the waits on a busy machine are
-longer. `python -m benchmarks.attacks` takes a quarter of an hour on two processors; `--tricks 3` plays three of each
-area.
+longer. The processor time that the main process uses during a wait depends less on the load: where the main process has
+a processor for itself and a worker is free, no client waits much longer. `python -m benchmarks.attacks` takes a quarter
+of an hour on two processors; `--tricks 3` plays three of each area.
 """
 
 import argparse
@@ -88,7 +89,8 @@ def table(results: dict[str, Results]) -> str:
             str(one.tried),
             str(one.passed),
             f"{one.longest[0]:.2f} s",
-            one.longest[1],
+            one.longest[1][:40],
+            f"{one.busy:.2f} s",
             str(one.unanswered),
             f"{one.worker:.0f} MB",
             f"{one.decoder:.0f} MB" if one.decoder else "",
@@ -97,14 +99,24 @@ def table(results: dict[str, Results]) -> str:
         for area, one in results.items()
     ]
     longest = max(one.longest[0] for one in results.values())
+    busiest = max(one.busy for one in results.values())
     verdicts = (
         verdict("All tricks passed", all(one.tried == one.passed for one in results.values())),
         verdict("Every honest request answered", not any(one.unanswered for one in results.values())),
         verdict(f"Longest wait of an honest client below {SECONDS:g} s", longest < SECONDS),
-        verdict(f"the same below {DEADLINE:g} s", longest < DEADLINE),
+        verdict(f"Longest wait below {DEADLINE:g} s", longest < DEADLINE),
+        verdict(f"Processor time of the main process during a wait below {SECONDS:g} s", busiest < SECONDS),
         verdict(f"Memory of a worker below {MEGABYTES:g} MB", max(one.worker for one in results.values()) < MEGABYTES),
     )
-    header = ["area", "tried", "passed", "longest honest wait", "beside", "honest requests refused"]
+    header = [
+        "area",
+        "tried",
+        "passed",
+        "longest honest wait",
+        "beside",
+        "of processor time",
+        "honest requests refused",
+    ]
     header += ["peak of a worker", "of a decoding process", "of the main process"]
     return "\n\n".join((markdown_table(header, rows), *verdicts))
 

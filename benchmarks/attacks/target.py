@@ -85,6 +85,7 @@ class Results:
 
     Attributes:
         longest: longest wait of the honest client in seconds, and the trick beside which it was.
+        busy: most processor seconds that the main process used during a wait.
         unanswered: answers to the honest client that were no success.
         worker: peak memory of a worker in megabytes; `decoder`: of a decoding process; `main`: of the main process.
     """
@@ -92,6 +93,7 @@ class Results:
     tried: int = 0
     passed: int = 0
     longest: tuple[float, str] = (0.0, "")
+    busy: float = 0.0
     unanswered: int = 0
     worker: float = 0.0
     decoder: float = 0.0
@@ -101,7 +103,7 @@ class Results:
 def play_all(target: Target, tricks: Sequence[Trick]) -> Results:
     """Play the tricks one after the other, beside an honest client that asks ten times a second."""
     results = Results()
-    probe = Probe(target.is_well, SECONDS_BETWEEN_PROBES)
+    probe = Probe(target.is_well, target.server.process, SECONDS_BETWEEN_PROBES)
     with _peaks(target.server.process, results), probe.running():
         for trick in tricks:
             probe.longest = 0.0
@@ -111,7 +113,7 @@ def play_all(target: Target, tricks: Sequence[Trick]) -> Results:
             results.longest = max(results.longest, (probe.longest, trick.name))
             shown = f"**{problem[:300]}**" if problem else "as expected"
             print(f"{trick.name[:60]}: {shown}, longest wait {probe.longest:.2f} s", file=sys.stderr, flush=True)
-    results.unanswered = probe.failures
+    results.unanswered, results.busy = probe.failures, probe.busiest
     return results
 
 

@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, web
 
+from api import incoming
+from api.body_memory import BodyMemory
 from api.cancellation import cancel_if_disconnected
 from api.incoming import MIDDLEWARES, check_request, guard_server
 
 FORM = {"Content-Type": "multipart/form-data; boundary=xx"}
 JSON = {"Content-Type": "application/json"}
+URLENCODED = {"Content-Type": "application/x-www-form-urlencoded"}
 FILE = b'--xx\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n'
 END = b"\r\n--xx--\r\n"
 LARGE = 3 << 20
@@ -26,7 +29,8 @@ async def _sizes(request: web.Request) -> web.Response:
     if request.content_type == "application/json":
         return web.json_response(len(json.dumps(await request.json())))
     form = await request.post()
-    return web.json_response({name: len(part.file.read()) for name, part in form.items()})
+    sizes = {name: len(part if isinstance(part, str) else part.file.read()) for name, part in form.items()}
+    return web.json_response(sizes)
 
 
 def _answers(send: Callable[[int], Awaitable[Any]], client_max_size: int = 0) -> Any:
@@ -97,6 +101,50 @@ def test_a_content_length_that_is_too_large_is_refused_before_the_body() -> None
         return answer
 
     assert _answers(send).startswith(b"HTTP/1.1 413")
+
+
+TEXTS = {
+    "JSON": (JSON, b'{"url": "' + b"x" * 700_000, b'"}'),
+    "form": (URLENCODED, b"url=" + b"x" * 700_000, b""),
+    "multipart": (FORM, b'--xx\r\nContent-Disposition: form-data; name="url"\r\n\r\n' + b"x" * 700_000, END),
+}
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+def test_long_texts_of_all_clients_share_a_limited_memory(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    headers, beginning, end = TEXTS[kind]
+    monkeypatch.setattr(incoming, "_memory", BodyMemory(1_000_000))
+
+    async def send(port: int) -> list[int]:
+        url = f"http://127.0.0.1:{port}/v2/predict/"
+        async with ClientSession() as client:
+
+            async def post(body: Any, kind: dict[str, str]) -> int:
+                async with client.post(url, data=body, headers=kind) as response:
+                    return response.status
+
+            statuses = []
+            stalled = await _half_sent(port, headers, beginning)
+            while (status := await post(beginning + end, headers)) != 503:
+                await asyncio.sleep(0.05)
+            statuses.append(status)
+            # Short texts and files are still handled.
+            statuses += [await post(b'{"a": 1}', JSON), await post(FILE + b"x" * 900_000 + END, FORM)]
+            stalled.close()
+            while (status := await post(beginning + end, headers)) == 503:
+                await asyncio.sleep(0.05)
+            return [*statuses, status]
+
+    assert _answers(send) == [503, 200, 200, 200]
+
+
+async def _half_sent(port: int, headers: dict[str, str], beginning: bytes) -> asyncio.StreamWriter:
+    """A client that has sent the beginning of a longer body."""
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    writer.write(f"POST /v2/predict/ HTTP/1.1\r\nHost: x\r\n{lines}Content-Length: 900000\r\n\r\n".encode() + beginning)
+    await writer.drain()
+    return writer
 
 
 @pytest.mark.parametrize("packing", ["deflate", "nosuch"])

@@ -80,6 +80,7 @@ HALVES = {
     "heads": b"GET / HTTP/1.1\r\nHost: 127",
     "bodies": _UPLOAD,
     "files": _UPLOAD + _FILE,
+    "texts": _PREDICT + b"Content-Type: application/json\r\nContent-Length: 60000000\r\n\r\n" + b"x" * 3_000_000,
     "answered": b"GET /v2/ HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
 }
 """Name -> what a client sends before it stops."""
