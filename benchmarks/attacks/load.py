@@ -3,9 +3,10 @@
 How: `topgraft serve` runs two workers with an EfficientNet-Lite0 trained for this. Sixteen clients send random requests
 of all kinds: valid, invalid, and aborted by the client; another client runs one training after the other to its end. A
 response is lost if the connection is closed, or silent for a minute, while the client waits. The resident memory (RSS)
-of each process is sampled every five seconds; its slope is that of a line through the means of twenty equal periods
-after the first tenth of the time, with a 95 % interval by Student's t. The slope is stated for each process that ran
-for at least half of the time; the others are those of decoding and training, which end.
+of each process is sampled every five seconds; its slope is that of a line through the means of twenty equal periods in
+the second half of its time, with a 95 % interval by Student's t: in the first half, workers grow with their first
+requests of each kind. The slope is stated for each process that ran for at least half of the time; the others are those
+of decoding and training, which end.
 
 Depends on: the processors, which clients, server and trainings share; the slopes do not.
 `python -m benchmarks.attacks.load --minutes 30` takes as long.
@@ -82,7 +83,7 @@ def _memory_table(memory: ProcessMemory, minutes: float) -> str:
     rows = []
     for process, samples in memory.samples.items():
         if len(samples) > 2 and samples[-1][0] - samples[0][0] > _LONG_LIVED * minutes / 60:
-            slope = slope_of(samples)
+            slope = slope_of(samples[len(samples) // 2 :])
             highest = max(megabytes for _, megabytes in samples)
             rows.append(
                 [memory.names[process], f"{highest:.0f} MB", str(slope), verdict("not above 0", is_level(slope))]
