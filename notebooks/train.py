@@ -34,6 +34,14 @@ result.metrics
 result.warnings
 
 # %% [markdown]
+# ## Suspected label errors
+#
+# Photos whose label may be wrong, the most suspect first; the report shows them.
+
+# %%
+print((result.path / "dataset_files" / "label_issues.csv").read_text())
+
+# %% [markdown]
 # ## Report
 #
 # Open the report in a browser. `tensorboard --logdir models` shows the learning curves and the same figures.
