@@ -17,7 +17,7 @@ from model.tracking.tensorboard_log import EventFile
 
 REPORT = "report"
 _COLUMNS = ("photo", "activation map", "occlusion map")
-_GAP, _TITLE, _TEXT = 6, 20, 230
+_GAP, _TITLE, _TEXT = 6, 20, 330
 _LINE = 16
 _MAX_NAME = 30
 
