@@ -16,6 +16,12 @@ PHOTOS_OF: dict[str, str] = {
     "val": "validation photos",
 }
 
+COMPARED_METRICS = ("accuracy", "balanced_accuracy", "macro_f1")
+"""Metrics by which models are compared."""
+
+COMPARED_PHOTOS = ("shared", "all")
+"""Photos by which models are compared: those of classes that both models know, or all of them."""
+
 # 97.5th percentile of the normal distribution.
 _Z = 1.959964
 

@@ -30,6 +30,12 @@ EVALUATION_COLUMNS = (
 )
 """The columns of tables of predictions for labelled images."""
 
+CHANGED_COLUMNS = (
+    *("image", "true", "new_model", "change", "base_predicted", "base_probability", "base_unknown"),
+    *("new_predicted", "new_probability", "new_unknown"),
+)
+"""The columns of tables of images for which two models predict different classes."""
+
 _BLANKS = r" \t\n\u00a0\u1680\u2000-\u200a\u200c\u200d\u202f\u205f\u3000\ufe00-\ufe0f"
 _QUOTES = r"\"'`\u00b4\u2018-\u201f\u00ab\u00bb\u2039\u203a\uff02\uff07"
 # With the full-width, small, raised, lowered and mathematical forms, which some programs read as the same.
@@ -65,7 +71,7 @@ def read_csv(path: Path) -> Iterator[dict[str, str]]:
 def has_our_header(header: Sequence[str]) -> bool:
     """Whether a header is one that Topgraft writes to tables of predictions: only such tables are read by this file."""
     given = tuple(header)
-    return given == EVALUATION_COLUMNS or given[: len(PREDICTION_COLUMNS)] == PREDICTION_COLUMNS
+    return given in (EVALUATION_COLUMNS, CHANGED_COLUMNS) or given[: len(PREDICTION_COLUMNS)] == PREDICTION_COLUMNS
 
 
 def cell_text(text: str) -> str:

@@ -16,7 +16,15 @@ from model.durable import write_csv
 from model.results import Prediction
 from model.serving.table import predictions_table
 from model.shown import CONTROLS
-from model.tables import EVALUATION_COLUMNS, PREDICTION_COLUMNS, cell_text, csv_text, original_text, read_csv
+from model.tables import (
+    CHANGED_COLUMNS,
+    EVALUATION_COLUMNS,
+    PREDICTION_COLUMNS,
+    cell_text,
+    csv_text,
+    original_text,
+    read_csv,
+)
 from tests.support.photos import encoded, random_image
 
 # Each part can change what another one means.
@@ -70,7 +78,7 @@ def test_a_table_is_read_back_exactly(tmp_path: Path) -> None:
     assert list(read_csv(tmp_path / "table.csv")) == [dict(zip(header, row, strict=True))]
 
 
-@pytest.mark.parametrize("columns", [PREDICTION_COLUMNS, EVALUATION_COLUMNS])
+@pytest.mark.parametrize("columns", [PREDICTION_COLUMNS, EVALUATION_COLUMNS, CHANGED_COLUMNS])
 def test_columns_need_no_apostrophe(columns: tuple[str, ...]) -> None:
     assert csv_text(columns, []) == ",".join(columns) + "\n"
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from model.config import PredictConfig, TrainConfig
     from model.training_result import TrainingResult
     from model.workspace import Workspace
-    from topgraft._functions import check, evaluate, load, predict, resume, train, tune
+    from topgraft._functions import check, compare, evaluate, load, predict, resume, train, tune
 
 __all__ = [
     "PredictConfig",
@@ -27,6 +27,7 @@ __all__ = [
     "Workspace",
     "__version__",
     "check",
+    "compare",
     "errors",
     "evaluate",
     "load",

@@ -4,7 +4,7 @@ import dataclasses
 import os
 import pathlib
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from model import errors, schema
 from model.config import DEFAULT_TUNE_MINUTES, LATEST, PREDICT_DEFAULTS, PredictConfig, TrainConfig
@@ -17,6 +17,7 @@ from model.workspace import Workspace, find_workspace
 
 if TYPE_CHECKING:
     from model.dataset.verdict import Verdict
+    from model.evaluation.comparison import Comparison
     from model.evaluation.dataset_evaluation import EvaluationResult
     from model.serving.predictor import Predictor
     from model.training_result import TuningResult
@@ -252,11 +253,76 @@ def evaluate(
     """
     from model.evaluation.dataset_evaluation import evaluate_on_dataset
 
-    for name in sorted(options.keys() - DATASET_OPTIONS):
-        raise errors.ConfigError(f"{name}: expected one of the options {', '.join(DATASET_OPTIONS)}.")
+    _check_dataset_options(options)
     found = _workspace(workspace)
     page = None if report is None else pathlib.Path(report)
     return evaluate_on_dataset(find_bundle(found, model), os.fspath(dataset), found, options, progress, page)
+
+
+def compare(
+    base: str,
+    new: str | Iterable[str],
+    dataset: Path = "",
+    *,
+    metric: str = "accuracy",
+    on: Literal["shared", "all"] = "shared",
+    max_regression: float | None = None,
+    confident: bool = False,
+    output: Path | None = None,
+    workspace: Workspace | Path | None = None,
+    progress: Progress = no_progress,
+    **options: Any,
+) -> "Comparison":
+    """Compare one or several new models with a base model on the same photos.
+
+    The photos are those that `evaluate` would choose, without those that one of the models learned from. Classes are
+    matched by name.
+
+    Args:
+        base: the name of the base model, or `latest`.
+        new: the name of a new model, or several names.
+        dataset: a folder or archive, a name inside `data/`, or `remote:path`.
+        metric: accuracy, balanced_accuracy or macro_f1.
+        on: photos of the classes that both models know (`shared`), or `all`.
+        max_regression: difference of the metric, in [0, 1], that a new model may lose; `result.is_kept` says whether
+            all keep it. None for no limit.
+        confident: apply the limit to the lower end of the 95 % interval of the difference.
+        output: existing folder for comparison.html, comparison.json and changed.csv; None for none.
+        workspace, progress: see `train`.
+        options: options of `TrainConfig` that determine how the dataset is read and split, such as `test_fraction=0.2`.
+
+    Raises:
+        ConfigError: two models have no class in common, or an option cannot be used.
+        DatasetError: the dataset cannot be read, or no photos are left to compare the models on.
+        ModelError: a model cannot be used.
+
+    Example:
+        >>> result = topgraft.compare("latest", "latest", "new-photos")
+        >>> result.sentences
+        ('shapes is shapes itself: there is nothing to compare.',)
+        >>> result.best
+        'shapes'
+    """
+    from model.evaluation.comparison import Gate, compare_models
+
+    _check_dataset_options(options)
+    found = _workspace(workspace)
+    names = [new] if isinstance(new, str) else list(new)
+    return compare_models(
+        find_bundle(found, base),
+        [find_bundle(found, name) for name in names],
+        os.fspath(dataset),
+        found,
+        Gate(metric, on, max_regression, confident),
+        options,
+        progress,
+        None if output is None else pathlib.Path(output),
+    )
+
+
+def _check_dataset_options(options: Mapping[str, Any]) -> None:
+    for name in sorted(options.keys() - DATASET_OPTIONS):
+        raise errors.ConfigError(f"{name}: expected one of the options {', '.join(DATASET_OPTIONS)}.")
 
 
 def _train_config(dataset: Path, config: TrainConfig | None, options: Mapping[str, Any]) -> TrainConfig:

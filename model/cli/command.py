@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import click
 
 from model import __version__
+from model.cli.comparison import compare
 from model.cli.datasets import check
 from model.cli.demo import demo
 from model.cli.doctor import doctor
@@ -78,6 +79,7 @@ for subcommand in (
     publish,
     child_module,
     evaluate,
+    compare,
     predict,
     serve,
     page,

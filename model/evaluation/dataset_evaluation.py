@@ -159,11 +159,7 @@ def evaluate_on_dataset(
         DatasetError, ArchiveError, StorageError: the dataset cannot be read, or the model knows none of its classes.
         ModelDamagedError: the model cannot be loaded.
     """
-    of_training = {name: bundle.manifest.train_config.get(name) for name in SPLIT_OPTIONS}
-    # Photos outside the range of the model are then reported, whatever range the dataset itself has.
-    of_training["intensity"] = str(bundle.manifest.intensity)
-    of_training["folds"] = bundle.manifest.dataset.get("folds", 0)
-    config = schema.load(TrainConfig, of_training, options or {}, {"dataset": dataset})
+    config = evaluation_config(bundle, dataset, options or {})
     predictor = load_predictor(bundle)
     with checked_dataset(config, workspace, f"topgraft evaluate {bundle.name}", progress) as verdict:
         selection = select_samples(bundle, verdict)
@@ -182,6 +178,19 @@ def evaluate_on_dataset(
             remarks = [*result.warnings, *([str(others)] if others.samples else [])]
             write_dataset_report(report, predictor, evaluation, selection.split, result.unreadable, remarks)
     return result
+
+
+def evaluation_config(bundle: Bundle, dataset: str, options: Mapping[str, Any]) -> TrainConfig:
+    """Options to check a dataset with, for a model: those given, else those of its training, for the same splits.
+
+    Raises:
+        ConfigError: an option has a value that cannot be used.
+    """
+    of_training = {name: bundle.manifest.train_config.get(name) for name in SPLIT_OPTIONS}
+    # Photos outside the range of the model are then reported, whatever range the dataset itself has.
+    of_training["intensity"] = str(bundle.manifest.intensity)
+    of_training["folds"] = bundle.manifest.dataset.get("folds", 0)
+    return schema.load(TrainConfig, of_training, options, {"dataset": dataset})
 
 
 def _divided(

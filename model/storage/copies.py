@@ -155,3 +155,32 @@ def output_file(where: Path, progress: Progress = no_progress) -> Iterator[Path]
         except StorageError as error:
             raise type(error)(f"{error.message} The file is kept in {local}.") from error
         local.unlink()
+
+
+@contextmanager
+def output_folder(where: Path, progress: Progress = no_progress) -> Iterator[Path]:
+    """Local folder to write files to; for `remote:path` its files are uploaded when the block ends without an error.
+
+    A local folder is created with its parents; a remote one is not created if nothing was written.
+
+    Raises:
+        StorageError: the folder cannot be created, or the upload failed.
+    """
+    if not is_remote(str(where)):
+        if where.exists() and not where.is_dir():
+            raise StorageError(f"{where}: expected a folder, found a file. Choose another folder.")
+        is_new = not where.exists()
+        where.mkdir(parents=True, exist_ok=True)
+        try:
+            yield where
+        finally:
+            if is_new and not any(where.iterdir()):
+                where.rmdir()
+        return
+    storage = open_storage(str(where))
+    # Before the work, which may take hours.
+    storage.require_space(0)
+    with scratch_folder("written") as directory:
+        yield directory
+        for path in sorted(directory.iterdir()):
+            storage.push(path, path.name, progress)

@@ -7,13 +7,13 @@ from sklearn.metrics import balanced_accuracy_score, f1_score
 
 from model.evaluation.comparison import statistics
 from model.evaluation.comparison.statistics import (
-    METRICS,
     PairedDifference,
     holm,
     images_needed,
     paired_difference,
     sign_test,
 )
+from model.measurements import COMPARED_METRICS
 
 
 def predictions(fixed: int, broken: int, both: int, neither: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -49,7 +49,7 @@ def test_metrics_are_those_of_scikit_learn() -> None:
         "balanced_accuracy": lambda predicted: balanced_accuracy_score(labels, predicted),
         "macro_f1": lambda predicted: f1_score(labels, predicted, average="macro"),
     }
-    for metric in METRICS:
+    for metric in COMPARED_METRICS:
         found = paired_difference(labels, base, new, 5, metric)
         assert found.base == pytest.approx(expected[metric](base))
         assert found.new == pytest.approx(expected[metric](new))
@@ -63,7 +63,7 @@ def test_the_interval_is_that_of_the_normal_distribution_for_many_images() -> No
     assert found.interval == pytest.approx(expected, abs=3e-4)
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", COMPARED_METRICS)
 def test_images_of_a_group_count_as_one(metric: str) -> None:
     labels, base, new = predictions(12, 4, 60, 24)
     copies = [np.repeat(values, 5) for values in (labels, base, new)]

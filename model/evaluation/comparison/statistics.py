@@ -15,7 +15,6 @@ from model.evaluation.metrics import ClassCounts, balanced_accuracy, macro_f1
 from model.evaluation.resampling import PERCENTILES, resample
 from model.measurements import wilson_interval
 
-METRICS = ("accuracy", "balanced_accuracy", "macro_f1")
 SIGNIFICANCE = 0.05
 """A difference is significant if chance alone makes one as large in fewer than this fraction of cases."""
 
@@ -90,7 +89,7 @@ def paired_difference(
         labels: int (n,), the true classes; at least one.
         base, new: int (n,), the predicted classes.
         classes: number of classes.
-        metric: one of `METRICS`.
+        metric: one of `model.measurements.COMPARED_METRICS`.
         groups: int (n,), the group of each image; None if all images are independent.
         seed: equal seeds return equal intervals.
     """

@@ -24,9 +24,9 @@ def values(content: ReportContent) -> dict[str, Any]:
             **vars(error),
             "photos": PHOTOS_OF[error.measurement],
             "neighbours": neighbours_of(content, error.name),
-            "image": _data_uri(error.image),
-            "overlay": _data_uri(error.overlay),
-            "occlusion": None if error.maps_agree or error.occlusion is None else _data_uri(error.occlusion),
+            "image": data_uri(error.image),
+            "overlay": data_uri(error.overlay),
+            "occlusion": None if error.maps_agree or error.occlusion is None else data_uri(error.occlusion),
         }
         for error in content.confident_errors
     ]
@@ -47,7 +47,8 @@ def _errors_of(evaluation: Evaluation) -> int:
     return int((evaluation.probabilities.argmax(axis=1) != evaluation.labels).sum())
 
 
-def _data_uri(image: np.ndarray) -> str:
+def data_uri(image: np.ndarray) -> str:
+    """A small JPEG of an image uint8 (height, width, 3), as the address of an image in a page."""
     thumbnail = Image.fromarray(image)
     thumbnail.thumbnail(_THUMBNAIL)
     stream = io.BytesIO()

@@ -1,0 +1,96 @@
+"""The page of a comparison: one self-contained HTML file with the style sheet of the report."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from model.evaluation import charts
+from model.evaluation.comparison.changed_photos import ChangedPhoto, find_changed, read_changed
+from model.evaluation.comparison.gate import Photos
+from model.evaluation.comparison.result import METRIC_NAMES, ClassDifference, Comparison, Pair
+from model.evaluation.comparison.statistics import SIGNIFICANCE
+from model.evaluation.report.render import render_page, template_environment
+from model.evaluation.report.sections.errors import data_uri
+from model.results import Sample
+from model.serving.predictor import Predictor
+
+_KINDS: dict[Photos, str] = {
+    "shared": "classes that both know",
+    "new": "classes that only {new} knows",
+    "base": "classes that only {base} knows",
+    "all": "all",
+}
+_MAX_CLASSES = 30
+
+
+def render_comparison(comparison: Comparison, predictors: Sequence[Predictor], samples: Sequence[Sample]) -> str:
+    """The page as HTML; photos that a model fixes or breaks are read again.
+
+    Args:
+        predictors: the models, the base model first.
+        samples: the compared photos, in the order of `comparison.names`.
+    """
+    models = {predictor.bundle.name: predictor for predictor in predictors}
+    values = {
+        "comparison": comparison,
+        "metric": METRIC_NAMES[comparison.gate.metric],
+        "on": "classes that both models know" if comparison.gate.on == "shared" else "all classes",
+        "models": list(comparison.models.values()),
+        "pairs": [_pair(comparison, pair, models, samples) for pair in comparison.pairs],
+        "of_model": {pair.new: pair for pair in comparison.pairs},
+        "diagrams": _diagrams(comparison),
+        "left_out": comparison.photos,
+        "significance": SIGNIFICANCE,
+    }
+    names = ", ".join(pair.new for pair in comparison.pairs)
+    environment = template_environment(Path(__file__).parent)
+    section = environment.get_template("comparison.html.jinja").render(values)
+    return render_page(f"{names} against {comparison.base}: comparison", [section])
+
+
+def _pair(
+    comparison: Comparison, pair: Pair, models: Mapping[str, Predictor], samples: Sequence[Sample]
+) -> dict[str, Any]:
+    predictors = models[pair.base], models[pair.new]
+    changed = {
+        kind: find_changed(comparison, pair, is_fixed) for kind, is_fixed in (("fixed", True), ("broken", False))
+    }
+    return {
+        "pair": pair,
+        "rows": [
+            {"photos": _KINDS[kind].format(base=pair.base, new=pair.new), "row": row, "gated": kind == pair.gate.on}
+            for kind, row in pair.rows.items()
+            # Where both models know all classes, these are the same photos.
+            if kind != "all" or len(pair.rows) > 2
+        ],
+        "first_classes": _sorted(pair.per_class)[:_MAX_CLASSES],
+        "other_classes": _sorted(pair.per_class)[_MAX_CLASSES:],
+        "counts": {kind: len(rows) for kind, rows in changed.items()},
+        "changed": {
+            kind: [_photo(photo) for photo in read_changed(comparison, pair, rows, predictors, samples)]
+            for kind, rows in changed.items()
+        },
+    }
+
+
+def _sorted(classes: Sequence[ClassDifference]) -> list[ClassDifference]:
+    """Significant differences first, then by the number of photos predicted differently."""
+    return sorted(classes, key=lambda row: (not row.is_significant, -abs(row.fixed - row.broken)))
+
+
+def _photo(photo: ChangedPhoto) -> dict[str, Any]:
+    answers = [{**vars(answer), "overlay": data_uri(answer.overlay)} for answer in (photo.base, photo.new)]
+    return {"name": photo.name, "true": photo.true, "image": data_uri(photo.image), "answers": answers}
+
+
+def _diagrams(comparison: Comparison) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": model.name,
+            "error": model.calibration_error,
+            "images": sum(group.images for group in model.reliability),
+            "diagram": charts.reliability_diagram([], model.reliability),
+        }
+        for model in comparison.models.values()
+        if model.reliability
+    ]

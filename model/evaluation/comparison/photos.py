@@ -1,0 +1,117 @@
+"""Photos to compare models on: those of the test split, or all, that none of the models learned from."""
+
+import dataclasses
+import re
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from model import bundle_files
+from model.bundle import Bundle
+from model.dataset.verdict import LEARNED_SPLITS, Verdict, counted
+from model.errors import DatasetError
+from model.results import Sample
+
+_CHECKSUM_LINE = re.compile(r"([0-9a-f]{64})  .*")
+
+
+@dataclasses.dataclass(frozen=True)
+class ComparedPhotos:
+    """Photos to compare models on.
+
+    Attributes:
+        split: the photos: `test`, `val`, or `all`.
+        samples: with labels in the order of the dataset's classes.
+        learned: name of a model -> photos of the split that were left out because it learned from them.
+        left_out: photos that were left out because a model learned from them, each counted once.
+        unknown_classes: photos of classes that no model knows, by class; they are left out.
+        warnings: sentences that qualify the result.
+    """
+
+    split: str
+    samples: tuple[Sample, ...]
+    learned: Mapping[str, int]
+    left_out: int
+    unknown_classes: Mapping[str, int]
+    warnings: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """What was left out, as plain JSON types."""
+        return {
+            "learned": {"images": self.left_out, "by_model": dict(self.learned)},
+            "unknown_classes": {"images": sum(self.unknown_classes.values()), "counts": dict(self.unknown_classes)},
+        }
+
+
+def select_compared(bundles: Sequence[Bundle], verdict: Verdict) -> ComparedPhotos:
+    """The photos that `evaluate` would choose, without those that one of the models learned from.
+
+    A photo is recognized by the checksum of its content, whatever its path is; for a model that recorded no checksums,
+    by its path in the dataset that the model was trained on. If all photos were learned from, those are chosen that no
+    model computed its weights from, with a warning.
+
+    Args:
+        bundles: the models.
+
+    Raises:
+        DatasetError: no photos are left.
+    """
+    dataset = verdict.dataset
+    samples = dataset.test if verdict.has_splits and dataset.test else dataset.samples
+    split = "test" if verdict.has_splits and dataset.test else "all"
+    learned = {bundle.name: learned_names(bundle, verdict) for bundle in bundles}
+    warnings = [
+        f"{name} was trained by a version that recorded no checksums of photos, on another dataset: photos that it "
+        "learned from may be among these"
+        for name, names in learned.items()
+        if names is None
+    ]
+    chosen = _without(samples, [names for names in learned.values() if names is not None])
+    if not chosen:
+        weights = [learned_names(bundle, verdict, ("train",)) or frozenset() for bundle in bundles]
+        chosen, split = _without(samples, weights), "val"
+        warnings.append(
+            "a model was trained or tuned on these photos, so its result is too optimistic: compare the models on new "
+            "photos"
+        )
+    if not chosen:
+        raise DatasetError(
+            f"expected photos that none of the models {', '.join(learned)} was trained on, found none among "
+            f"{counted(len(samples), 'photo')}. Compare the models on a dataset with other photos."
+        )
+    known = {name for bundle in bundles for name in bundle.manifest.classes}
+    others = Counter(name for sample in chosen if (name := dataset.classes[sample.label]) not in known)
+    return ComparedPhotos(
+        split,
+        tuple(sample for sample in chosen if dataset.classes[sample.label] in known),
+        {name: sum(sample.name in (names or ()) for sample in samples) for name, names in learned.items()},
+        len(samples) - len(chosen),
+        dict(sorted(others.items())),
+        tuple(warnings),
+    )
+
+
+def learned_names(bundle: Bundle, verdict: Verdict, splits: Sequence[str] = LEARNED_SPLITS) -> frozenset[str] | None:
+    """Names of the photos of a dataset that a model learned from; None if the model did not record them.
+
+    Args:
+        verdict: the checked dataset.
+        splits: the splits of the training to count.
+    """
+    files = {split: f"{bundle_files.DATASET_FILES}/{split}" for split in splits}
+    if all(f"{file}.sha256" in bundle.manifest.files for file in files.values()):
+        lines = [line for file in files.values() for line in _lines(bundle, f"{file}.sha256")]
+        learned = {found[1] for line in lines if (found := _CHECKSUM_LINE.fullmatch(line))}
+        return frozenset(name for name, checksum in verdict.content_hashes.items() if checksum in learned)
+    if verdict.fingerprint != bundle.manifest.dataset.get("fingerprint"):
+        return None
+    listed = [f"{file}.txt" for file in files.values() if f"{file}.txt" in bundle.manifest.files]
+    return frozenset(line.rpartition(" ")[0] for file in listed for line in _lines(bundle, file))
+
+
+def _lines(bundle: Bundle, file: str) -> list[str]:
+    return bundle.read_file(file).decode(errors="surrogateescape").split("\n")
+
+
+def _without(samples: Sequence[Sample], learned: Sequence[Collection[str]]) -> list[Sample]:
+    return [sample for sample in samples if not any(sample.name in names for names in learned)]

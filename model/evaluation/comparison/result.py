@@ -1,0 +1,307 @@
+"""Result of a comparison: differences by kind of photo and by class, the limit, and the conclusion as a sentence."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from model import durable
+from model.dataset.verdict import Rejected, counted
+from model.evaluation.comparison.gate import Gate, Photos
+from model.evaluation.comparison.photos import ComparedPhotos
+from model.evaluation.comparison.statistics import SIGNIFICANCE, PairedDifference, images_needed
+from model.evaluation.metrics import ReliabilityBin
+
+Verdict = Literal["better", "worse", "undecided"]
+
+METRIC_NAMES = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "macro_f1": "macro F1"}
+PHOTOS_IN_WORDS: dict[Photos, str] = {
+    "shared": "of classes that both models know",
+    "new": "of classes that only the new model knows",
+    "base": "of classes that only the base model knows",
+    "all": "of all classes",
+}
+_DETECTABLE = 0.02
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """Both models on one kind of photos.
+
+    Attributes:
+        difference: the metric of both models, and their difference.
+        base_unknown, new_unknown: photos that the model marks unknown; None for a model that marks none.
+    """
+
+    difference: PairedDifference
+    base_unknown: int | None
+    new_unknown: int | None
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassDifference:
+    """Recall of both models for one class.
+
+    Attributes:
+        name: name of the class.
+        images: number of its photos.
+        base_recall, new_recall: fraction predicted correctly; None for a model that does not know the class.
+        base_interval, new_interval: 95 % intervals.
+        fixed, broken: photos that only the new model, or only the base model, predicts correctly.
+        p_value: of the exact test of McNemar, corrected for the number of classes (Holm); None unless both models know
+            the class.
+    """
+
+    name: str
+    images: int
+    base_recall: float | None
+    base_interval: tuple[float, float] | None
+    new_recall: float | None
+    new_interval: tuple[float, float] | None
+    fixed: int
+    broken: int
+    p_value: float | None
+
+    @property
+    def is_significant(self) -> bool:
+        """Whether the recalls differ by more than chance."""
+        return self.p_value is not None and self.p_value < SIGNIFICANCE
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """The base model and one new model.
+
+    Attributes:
+        base, new: names of the models.
+        rows: by kind of photos, as far as there are such photos.
+        per_class: by class, in the order of the base model's classes, then those of the new model.
+        p_value: of the gate's row, corrected for the number of new models (Holm).
+        gate: the metric, the photos and the limit.
+    """
+
+    base: str
+    new: str
+    rows: Mapping[Photos, Row]
+    per_class: tuple[ClassDifference, ...]
+    p_value: float
+    gate: Gate
+
+    @property
+    def difference(self) -> PairedDifference:
+        """The difference on the photos of the gate."""
+        return self.rows[self.gate.on].difference
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the new model is better or worse by more than chance."""
+        return verdict_of(self.difference, self.p_value)
+
+    @property
+    def is_kept(self) -> bool | None:
+        """Whether the new model keeps the limit; None without a limit."""
+        return self.gate.is_kept(self.difference)
+
+    @property
+    def sentence(self) -> str:
+        """The conclusion."""
+        found, metric = self.difference, METRIC_NAMES[self.gate.metric]
+        photos = f"{counted(found.images, 'photo')} {PHOTOS_IN_WORDS[self.gate.on]}"
+        low, high = (100 * limit for limit in found.interval)
+        interval = f"(95 % interval {low:.1f} to {high:.1f})"
+        points = 100 * found.difference
+        if self.verdict != "undecided":
+            return (
+                f"{self.new} is {self.verdict} than {self.base}: {abs(points):.1f} points of {metric} "
+                f"{interval}, on {photos}."
+            )
+        return (
+            f"No difference between {self.new} and {self.base} can be detected on {photos}: {points:+.1f} points of "
+            f"{metric} {interval}{self._photos_needed()}."
+        )
+
+    @property
+    def limit_sentence(self) -> str:
+        """Whether the limit is kept; empty without one."""
+        limit = self.gate.max_regression
+        if limit is None:
+            return ""
+        lowest = self.difference.interval[0] if self.gate.confident else self.difference.difference
+        what = "The 95 % interval of the difference reaches" if self.gate.confident else "The difference is"
+        kept = "keeps" if self.is_kept else "exceeds"
+        return f"{what} {100 * lowest:+.1f} points, which {kept} the limit of -{100 * limit:.1f}."
+
+    def to_json(self) -> dict[str, Any]:
+        """The pair as JSON types, as docs/comparison.schema.json describes it."""
+        rows = {name: _row_json(row) for name, row in self.rows.items()}
+        return {
+            "new": self.new,
+            "sentence": self.sentence,
+            "verdict": self.verdict,
+            "difference": self.difference.difference,
+            "interval": list(self.difference.interval),
+            "p_value": self.p_value,
+            "kept": self.is_kept,
+            "rows": rows,
+            "per_class": [_class_json(row) for row in self.per_class],
+        }
+
+    def _photos_needed(self) -> str:
+        detectable = self.gate.max_regression or _DETECTABLE
+        needed = images_needed(self.difference.discordant, detectable)
+        if needed <= self.difference.images:
+            return ""
+        rounded = int(float(f"{needed:.2g}"))
+        return f"; to detect {100 * detectable:.3g} points, about {rounded:,} photos are needed"
+
+
+def verdict_of(difference: PairedDifference, p_value: float) -> Verdict:
+    """Whether a new model is better or worse by more than chance: by its interval, and by the test."""
+    if p_value >= SIGNIFICANCE:
+        return "undecided"
+    low, high = difference.interval
+    return "better" if low > 0 else "worse" if high < 0 else "undecided"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ModelAnswers:
+    """Predictions of one model for the compared photos.
+
+    Attributes:
+        predicted: class names, one per photo.
+        confidence: float (n,), their probabilities.
+        unknown: bool (n,), whether a photo is marked unknown; None for a model that marks none.
+    """
+
+    predicted: tuple[str, ...]
+    confidence: np.ndarray
+    unknown: np.ndarray | None
+
+
+@dataclasses.dataclass(frozen=True)
+class ComparedModel:
+    """A model of a comparison, with its cost and its calibration.
+
+    Attributes:
+        name, backbone: name of the model, and of its backbone.
+        classes: number of classes.
+        megabytes: size of the network file in MB.
+        milliseconds: median time for one decoded photo, with all models in turn on this machine.
+        reliability: predictions grouped by confidence, on the photos of classes that all models know, or else of those
+            that this model knows.
+        calibration_error: expected calibration error on the same photos; None if there are none.
+    """
+
+    name: str
+    backbone: str
+    classes: int
+    megabytes: float
+    milliseconds: float
+    reliability: tuple[ReliabilityBin, ...]
+    calibration_error: float | None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Comparison:
+    """Models compared with a base model on the same photos.
+
+    Attributes:
+        base: name of the base model.
+        dataset: the dataset, as the user can find it.
+        gate: metric, photos and limit.
+        photos: the photos and what was left out; None if there was nothing to compare.
+        true_of: true class of each photo that could be read.
+        names: name of each photo that could be read.
+        models: by name, the base model first.
+        answers: by name of the model.
+        pairs: one for each new model.
+        grouped: whether photos of one group were resampled together.
+        unreadable: photos that could not be read.
+        warnings: problems of the dataset and of the selection of photos, a sentence each.
+        same: names of new models that are the base model itself.
+        decision: why a promotion was made or not, as a sentence; empty without one.
+    """
+
+    base: str
+    dataset: str
+    gate: Gate
+    photos: ComparedPhotos | None = None
+    true_of: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    models: Mapping[str, ComparedModel] = dataclasses.field(default_factory=dict)
+    answers: Mapping[str, ModelAnswers] = dataclasses.field(default_factory=dict)
+    pairs: tuple[Pair, ...] = ()
+    grouped: bool = False
+    unreadable: tuple[Rejected, ...] = ()
+    warnings: tuple[str, ...] = ()
+    same: tuple[str, ...] = ()
+    decision: str = ""
+
+    @property
+    def best(self) -> str:
+        """The new model that is better than the base model by most and keeps the limit; else the base model."""
+        better = [pair for pair in self.pairs if pair.verdict == "better" and pair.is_kept is not False]
+        return max(better, key=lambda pair: pair.difference.difference).new if better else self.base
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether every new model keeps the limit."""
+        return all(pair.is_kept is not False for pair in self.pairs)
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The conclusions, one for each new model."""
+        same = tuple(
+            f"{name} is {self.base} itself: there is nothing to compare."
+            if name == self.base
+            else f"{name} has the same files as {self.base}: there is nothing to compare."
+            for name in self.same
+        )
+        return (*same, *(pair.sentence for pair in self.pairs))
+
+    def to_json(self) -> dict[str, Any]:
+        """The comparison as plain JSON types: `comparison.json`, described by docs/comparison.schema.json."""
+        content = {
+            "status": "done",
+            "base": self.base,
+            "dataset": self.dataset,
+            "split": None if self.photos is None else self.photos.split,
+            "images": len(self.names),
+            "grouped": self.grouped,
+            **dataclasses.asdict(self.gate),
+            "kept": self.is_kept if self.gate.max_regression is not None else None,
+            "best": self.best,
+            "sentences": list(self.sentences),
+            "decision": self.decision,
+            "comparisons": [pair.to_json() for pair in self.pairs],
+            "models": [_model_json(model) for model in self.models.values()],
+            "left_out": None if self.photos is None else self.photos.to_json(),
+            "unreadable": [dataclasses.asdict(item) for item in self.unreadable],
+            "warnings": list(self.warnings),
+        }
+        plain: dict[str, Any] = durable.to_json(content)
+        return plain
+
+
+def _row_json(row: Row) -> dict[str, Any]:
+    return dataclasses.asdict(row.difference) | {
+        "base_unknown": row.base_unknown,
+        "new_unknown": row.new_unknown,
+    }
+
+
+def _class_json(row: ClassDifference) -> dict[str, Any]:
+    content = dataclasses.asdict(row) | {"significant": row.is_significant}
+    return {"class": content.pop("name")} | content
+
+
+def _model_json(model: ComparedModel) -> dict[str, Any]:
+    content = dataclasses.asdict(model)
+    del content["reliability"]
+    return content
+
+
+def names_of(pairs: Sequence[Pair]) -> str:
+    """Names of the new models, for a file name."""
+    return "+".join(pair.new for pair in pairs)

@@ -1,0 +1,176 @@
+"""Pairs of models with other classes, and the page of a comparison for any content."""
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from model.bundle import Bundle, Manifest
+from model.errors import ConfigError
+from model.evaluation.comparison.gate import Gate
+from model.evaluation.comparison.page import render_comparison
+from model.evaluation.comparison.pairs import NamedAnswers, compare_pair, corrected
+from model.evaluation.comparison.photos import ComparedPhotos
+from model.evaluation.comparison.result import ComparedModel, Comparison, ModelAnswers, Pair
+from model.evaluation.metrics import ReliabilityBin
+from model.features.onnx_session import ACTIVATION_MAP
+from model.results import Sample
+from model.serving.predictor import Predictor
+from tests.support.photos import photo
+
+
+def answering(name: str, classes: Sequence[str], predicted: Sequence[str]) -> NamedAnswers:
+    answers = ModelAnswers(tuple(predicted), np.linspace(0.5, 0.99, len(predicted)), None)
+    return NamedAnswers(name, tuple(classes), answers)
+
+
+def test_classes_are_matched_by_name_in_any_order() -> None:
+    true = ["a", "b", "c", "d", "e"]
+    base = answering("old", ("c", "a", "b", "d"), ["a", "a", "c", "d", "d"])
+    new = answering("new", ("a", "b", "c", "e"), ["a", "b", "b", "a", "e"])
+    pair = compare_pair(base, new, true, None, Gate())
+    found = {kind: (row.difference.images, row.difference.base, row.difference.new) for kind, row in pair.rows.items()}
+    assert found == {
+        "shared": (3, pytest.approx(2 / 3), pytest.approx(2 / 3)),
+        "new": (1, 0, 1),
+        "base": (1, 1, 0),
+        "all": (5, 0.6, 0.6),
+    }
+    recalls = {row.name: (row.base_recall, row.new_recall) for row in pair.per_class}
+    assert recalls == {"c": (1, 0), "a": (1, 1), "b": (0, 1), "d": (1, None), "e": (None, 1)}
+
+
+def test_photos_of_a_class_of_another_new_model_are_not_compared() -> None:
+    base, new = answering("old", "ab", ["a", "b", "a"]), answering("new", "ab", ["a", "a", "b"])
+    pair = compare_pair(base, new, ["a", "b", "elsewhere"], None, Gate(metric="macro_f1"))
+    assert list(pair.rows) == ["shared", "all"]
+    assert pair.rows["all"].difference.images == 2
+
+
+def test_a_macro_metric_decides_by_its_own_interval() -> None:
+    true = ["a"] * 90 + ["b"] * 10
+    base = answering("old", "ab", ["a"] * 100)
+    new = answering("new", "ab", ["a"] * 90 + ["b"] * 10)
+    pair = compare_pair(base, new, true, None, Gate(metric="balanced_accuracy"))
+    assert (pair.difference.base, pair.difference.new, pair.verdict) == (0.5, 1, "better")
+    assert pair.difference.p_value < 0.01
+
+
+def test_a_few_photos_are_never_enough() -> None:
+    pair = compare_pair(answering("old", "ab", "a"), answering("new", "ab", "b"), ["b"], None, Gate(max_regression=0.1))
+    assert pair.verdict == "undecided" and pair.is_kept
+    assert "1 photo of classes that both models know" in pair.sentence
+    assert "to detect 10 points, about" in pair.sentence
+
+
+def test_a_difference_that_enough_photos_do_not_show_needs_no_more() -> None:
+    true = ["a"] * 4000
+    predicted = np.where(np.arange(4000) % 100 == 0, "b", "a")
+    base = answering("old", "ab", predicted.tolist())
+    new = answering("new", "ab", np.roll(predicted, 1).tolist())
+    pair = compare_pair(base, new, true, None, Gate())
+    assert pair.sentence.endswith("points of accuracy (95 % interval -0.4 to 0.4).")
+
+
+@pytest.mark.parametrize("wrong", [{"metric": "f2"}, {"on": "new"}, {"max_regression": -0.1}, {"confident": True}])
+def test_a_gate_without_a_meaning_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="expected"):
+        Gate(**wrong)
+
+
+class _Activation:
+    """Engine of a model that only draws heat maps."""
+
+    def __init__(self, classes: int) -> None:
+        self.classes = classes
+
+    def __call__(self, images: np.ndarray, output: str) -> list[np.ndarray]:
+        assert output == ACTIVATION_MAP
+        return [np.ones((len(images), 2, 2, self.classes), np.float32)]
+
+
+def comparison_of(
+    directory: Path, classes: tuple[str, ...], true: Sequence[str], base: Sequence[str], new: Sequence[str]
+) -> tuple[Comparison, list[Predictor], list[Sample]]:
+    """A comparison of two models with the same classes."""
+    named = [answering("old", classes, base), answering("new", classes, new)]
+    pairs: tuple[Pair, ...] = corrected([compare_pair(named[0], named[1], true, None, Gate(max_regression=0.02))])
+    samples = []
+    for number, name in enumerate(true):
+        path = directory / f"{number}.jpg"
+        path.write_bytes(photo(number % 256))
+        samples.append(Sample(path, f"{name}/{number}.jpg", classes.index(name)))
+    bins = (ReliabilityBin(0.8, 0.9, len(true), 0.85, 0.8),)
+    models = {one.name: ComparedModel(one.name, "Lite0", len(classes), 13.2, 4.1, bins, 0.05) for one in named}
+    comparison = Comparison(
+        "old",
+        "photos",
+        Gate(max_regression=0.02),
+        ComparedPhotos("test", tuple(samples), {"old": 2, "new": 0}, 2, {"<i>": 3}, ()),
+        tuple(true),
+        tuple(sample.name for sample in samples),
+        models,
+        {one.name: one.answers for one in named},
+        pairs,
+        warnings=("few photos",),
+    )
+    manifest = Manifest("m", "", {}, classes, "Lite0", 8, "squash", "lite", {}, {}, {}, 1.0, {}, "onnx", {}, {})
+    engine = _Activation(len(classes))
+    return comparison, [Predictor(Bundle(directory / one.name, manifest), engine) for one in named], samples
+
+
+STRANGE = ("<script>alert(1)</script>", "x" * 200, "قطة", "🐈")
+
+
+def test_the_page_is_safe_with_any_class_name_and_loads_nothing(tmp_path: Path) -> None:
+    true = list(STRANGE) * 3
+    base = [STRANGE[(STRANGE.index(name) + number) % 4] for number, name in enumerate(true)]
+    new = [STRANGE[(STRANGE.index(name) + number // 2) % 4] for number, name in enumerate(true)]
+    page = render_comparison(*comparison_of(tmp_path, STRANGE, true, base, new))
+    assert "<script>alert" not in page and "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert page.count("<script>") == 1
+    assert not re.search(r"https?:|//[a-z]|@import|url\(|<link|<iframe", page.replace("data:image/jpeg;base64,//", ""))
+    assert "قطة" in page and "🐈" in page
+
+
+@pytest.mark.parametrize(("base", "new"), [("a", "a"), ("b", "b"), ("a", "b"), ("b", "a")])
+@pytest.mark.parametrize("photos", [1, 40])
+def test_the_page_is_complete_if_all_predictions_are_correct_or_none(
+    tmp_path: Path, base: str, new: str, photos: int
+) -> None:
+    comparison, predictors, samples = comparison_of(tmp_path, ("a", "b"), ["a"] * photos, base * photos, new * photos)
+    page = render_comparison(comparison, predictors, samples)
+    assert comparison.sentences[0] in page
+    fixed = photos if (base, new) == ("b", "a") else 0
+    assert f"{fixed} photo{'s' if fixed != 1 else ''} fixed by new" in page
+    assert page.count("<img") == 3 * (min(photos, 8) if base != new else 0)
+    kept = "keeps" if base == new or new == "a" else "exceeds"
+    assert f"{kept} the limit of -2.0" in page
+    assert "few photos." in page and "old: 2, new: 0" in page
+
+
+def test_the_page_of_a_thousand_classes_folds_most_of_them(tmp_path: Path) -> None:
+    classes = tuple(f"class {number}" for number in range(1000))
+    page = render_comparison(*comparison_of(tmp_path, classes, classes, classes, (classes[1], *classes[1:])))
+    assert "970 more classes" in page and len(page) < 1_000_000
+    assert page.index("class 0<") < page.index("<details>")
+
+
+def test_a_photo_that_is_gone_is_left_out_of_the_page(tmp_path: Path) -> None:
+    comparison, predictors, samples = comparison_of(tmp_path, ("a", "b"), ["a"] * 3, "bbb", "aaa")
+    samples[0].path.unlink()
+    page = render_comparison(comparison, predictors, samples)
+    assert page.count("<img") == 6 and "3 photos fixed by new" in page
+
+
+def test_the_best_model_keeps_the_limit_and_is_better_beyond_chance(tmp_path: Path) -> None:
+    comparison, _, _ = comparison_of(tmp_path, ("a", "b"), ["a"] * 40, "b" * 40, "a" * 40)
+    assert comparison.best == "new" and comparison.is_kept
+    undecided = dataclasses.replace(
+        comparison, pairs=tuple(dataclasses.replace(one, p_value=0.06) for one in comparison.pairs)
+    )
+    assert undecided.best == "old"
