@@ -39,6 +39,47 @@ class HistoryEntry:
     model: str
 
 
+@dataclasses.dataclass(frozen=True)
+class ComparedMetric:
+    """A metric of the promoted model and of the model before, on the same photos.
+
+    Attributes:
+        images: number of photos.
+        base, new: the metric of the model before, and of the promoted model, in [0, 1].
+        difference: `new` minus `base`.
+        interval: its 95 % interval.
+        p_value: probability of a difference as large by chance alone.
+    """
+
+    images: int
+    base: float
+    new: float
+    difference: float
+    interval: tuple[float, float]
+    p_value: float
+
+
+@dataclasses.dataclass(frozen=True)
+class PromotionComparison:
+    """The comparison that a model was promoted by.
+
+    Attributes:
+        model: the promoted model.
+        base: the model that it was compared with.
+        dataset: the dataset of the photos.
+        metric: accuracy, balanced_accuracy or macro_f1.
+        photos: by kind: `shared`, `new`, `base` and `all`, as far as there are such photos.
+        time: of the promotion, as in its entry of the history.
+    """
+
+    model: str
+    base: str
+    dataset: str
+    metric: str
+    photos: dict[str, ComparedMetric]
+    time: str = ""
+
+
 def promoted_models(workspace: Workspace) -> list[str]:
     """The names of the promoted models, the last promotion first; a model may be deleted, or occur more than once.
 
@@ -48,14 +89,17 @@ def promoted_models(workspace: Workspace) -> list[str]:
     return _promoted(read_history(workspace))[::-1]
 
 
-def promote(workspace: Workspace, name: str) -> None:
+def promote(workspace: Workspace, name: str, comparison: PromotionComparison | None = None) -> None:
     """Make a model `latest`. The caller verifies its files before.
+
+    Args:
+        comparison: the comparison that the promotion is due to, to keep with it.
 
     Raises:
         ConfigError: the history cannot be read.
     """
     with _locked(workspace):
-        _append(workspace, PROMOTE, name)
+        _append(workspace, PROMOTE, name, comparison)
 
 
 def roll_back(workspace: Workspace) -> str | None:
@@ -78,13 +122,28 @@ def read_history(workspace: Workspace) -> list[HistoryEntry]:
     Raises:
         ConfigError: the file cannot be read.
     """
+    return _read(workspace)[0]
+
+
+def read_comparisons(workspace: Workspace) -> list[PromotionComparison]:
+    """The comparisons that models were promoted by, oldest first.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    return _read(workspace)[1]
+
+
+def _read(workspace: Workspace) -> tuple[list[HistoryEntry], list[PromotionComparison]]:
     path = workspace.models / PROMOTED
     try:
         content = read_json(path)
         with unreadable():
-            return [_entry(row) for row in content["history"]]
+            # Next to the history: versions that do not know the comparisons read the history all the same.
+            comparisons = [record_from(PromotionComparison, row) for row in content.get("comparisons", [])]
+            return [_entry(row) for row in content["history"]], comparisons
     except FileNotFoundError:
-        return []
+        return [], []
     except (OSError, UnreadableError) as error:
         raise ConfigError(
             f"{path}: expected the history of promoted models, received: {describe(error)}. "
@@ -109,10 +168,20 @@ def _promoted(history: list[HistoryEntry]) -> list[str]:
     return promoted
 
 
-def _append(workspace: Workspace, action: Literal["promote", "rollback"], name: str) -> None:
+def _append(
+    workspace: Workspace,
+    action: Literal["promote", "rollback"],
+    name: str,
+    comparison: PromotionComparison | None = None,
+) -> None:
     now = utc_now("seconds")
-    history = [*read_history(workspace), HistoryEntry(now, action, name)]
-    durable.write_json(workspace.models / PROMOTED, {"history": [dataclasses.asdict(entry) for entry in history]})
+    history, comparisons = _read(workspace)
+    content = {"history": [dataclasses.asdict(entry) for entry in (*history, HistoryEntry(now, action, name))]}
+    if comparison is not None:
+        comparisons = [*comparisons, dataclasses.replace(comparison, time=now)]
+    if comparisons:
+        content["comparisons"] = [dataclasses.asdict(one) for one in comparisons]
+    durable.write_json(workspace.models / PROMOTED, content)
 
 
 def _locked(workspace: Workspace) -> AbstractContextManager[None]:

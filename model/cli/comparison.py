@@ -22,43 +22,39 @@ if TYPE_CHECKING:
     from model.evaluation.comparison import Comparison, Gate
 
 
-def gate_options(command: "Callable[..., Any]") -> "Callable[..., Any]":
-    """Decorate a command with the options of `model.evaluation.comparison.Gate`."""
-    options = [
-        click.option(
-            "--metric",
-            type=click.Choice(COMPARED_METRICS),
-            default="accuracy",
-            show_default=True,
-            help="Metric that is compared.",
-        ),
-        click.option(
-            "--on",
-            type=click.Choice(COMPARED_PHOTOS),
-            default="shared",
-            show_default=True,
-            help="Photos of classes that both models know, or all photos.",
-        ),
-        click.option(
-            "--max-regression",
-            metavar="NUMBER",
-            type=click.FloatRange(0, 1),
-            help=f"Exit with status {EXIT_LIMIT} if a NEW model loses more, such as 0.02 for 2 points.  [0 to 1]",
-        ),
-        click.option(
-            "--confident",
-            is_flag=True,
-            help="Apply --max-regression to the lower end of the 95 % interval of the difference.",
-        ),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+metric_option = click.option(
+    "--metric",
+    type=click.Choice(COMPARED_METRICS),
+    default="accuracy",
+    show_default=True,
+    help="Metric that is compared.",
+)
+photos_option = click.option(
+    "--on",
+    type=click.Choice(COMPARED_PHOTOS),
+    default="shared",
+    show_default=True,
+    help="Photos of classes that both models know, or all photos.",
+)
+max_regression_option = click.option(
+    "--max-regression",
+    metavar="NUMBER",
+    type=click.FloatRange(0, 1),
+    help=f"Exit with status {EXIT_LIMIT} if a NEW model loses more, such as 0.02 for 2 points.  [0 to 1]",
+)
+confident_option = click.option(
+    "--confident",
+    is_flag=True,
+    help="Apply --max-regression to the lower end of the 95 % interval of the difference.",
+)
 
 
 @click.command(short_help="Compare models on the same photos.")
 @click.argument("named", metavar="BASE NEW... DATASET", nargs=-1, required=True)
-@gate_options
+@metric_option
+@photos_option
+@max_regression_option
+@confident_option
 @config_options(TrainConfig, only=DATASET_OPTIONS)
 @click.option(
     "--output",

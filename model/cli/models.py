@@ -6,8 +6,10 @@ from typing import Any
 
 import click
 
-from model.cli.options import current_workspace, json_option, workspace_option
+from model.cli.comparison import confident_option, max_regression_option, metric_option
+from model.cli.options import PathOrRemote, current_workspace, json_option, workspace_option
 from model.cli.output import accuracy_line, print_json
+from model.cli.promoting import promote_if_better
 from model.cli.trainings import cancel_training, training_line, training_row, watch_training
 from model.errors import ConfigError, ModelDamagedError
 from model.measurements import PHOTOS_OF
@@ -81,16 +83,33 @@ def show_model(name: str, as_json: bool) -> None:
 
 @models.command("promote", short_help="Make a model the latest model.")
 @click.argument("name", metavar="MODEL")
+@click.option(
+    "--if-better",
+    metavar="DATASET",
+    help="Promote only if MODEL is better than latest on these photos; see topgraft compare.",
+)
+@metric_option
+@max_regression_option
+@confident_option
+@click.option("--output", metavar="DIR", type=PathOrRemote(), help="Folder for the files of the comparison.")
 @json_option
 @workspace_option
-def promote_model(name: str, as_json: bool) -> None:
+def promote_model(name: str, if_better: str | None, as_json: bool, **options: Any) -> None:
     """Make MODEL the latest model, even if others are trained later, until a rollback.
 
-    A running service uses MODEL from the next prediction on.
+    A running service uses MODEL from the next prediction on. With --if-better, MODEL is promoted if it
+    is better than latest by more than chance on all photos, and loses no more than --max-regression,
+    by default nothing, on photos of classes that both know. Otherwise nothing changes, and the exit
+    status is 6. The first model of a workspace is promoted.
     """
     workspace = current_workspace()
     bundle = find_bundle(workspace, name)
     bundle.verify()
+    if if_better is not None:
+        promote_if_better(workspace, bundle, if_better, as_json, **options)
+        return
+    if any(options[option] for option in ("max_regression", "confident", "output")):
+        raise click.UsageError("expected --if-better DATASET together with options of a comparison.")
     promote(workspace, bundle.name)
     click.echo(f"latest is now {bundle.name}. Undo with: topgraft models rollback", err=True)
     if as_json:

@@ -5,15 +5,17 @@ import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from model.bundle_files import ONNX_MODEL
 from model.cli.command import main
 from model.errors import ConfigError
-from model.promotion import PROMOTED, promote, read_history, roll_back
+from model.promotion import PROMOTED, promote, read_comparisons, read_history, roll_back
 from model.registry import find_bundle
 from model.workspace import Workspace
+from tests.support.colours import write_colour_model, write_colours
 from tests.support.small_model import write_small_model
 
 Ask = Callable[..., int]
@@ -88,3 +90,91 @@ def test_concurrent_promotions_are_all_kept(models: Path) -> None:
         list(people.map(lambda name: promote(workspace, name), "abcabcabcabcabcabc"))
     assert len(read_history(workspace)) == 18
     assert not [path for path in models.iterdir() if path.name.startswith(".")]
+
+
+@pytest.fixture
+def compared(tmp_path: Path, models: Path) -> Path:
+    """Photos of three colours; `a` always predicts red, `b` is always correct."""
+    write_colours(tmp_path / "data" / "photos", 12)
+    for name in "abc":
+        shutil.rmtree(models / name)
+    write_colour_model(models, "a", always=0)
+    write_colour_model(models, "b")
+    return models
+
+
+def promote_if_better(capsys: pytest.CaptureFixture[str], *arguments: str, status: int = 0) -> dict[str, Any]:
+    capsys.readouterr()
+    assert main(["models", "promote", *arguments, "--if-better", "photos", "--json"]) == status
+    answer: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return answer
+
+
+def test_a_better_model_is_promoted_with_its_numbers(compared: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "promote", "a"]) == 0
+    answer = promote_if_better(capsys, "b")
+    assert (answer["latest"], answer["promoted"], latest(compared)) == ("b", True, "b")
+    assert answer["decision"].startswith("b is promoted: it is better, +66.7 points of accuracy")
+    workspace = Workspace(compared.parent)
+    [numbers] = read_comparisons(workspace)
+    assert (numbers.model, numbers.base, numbers.time) == ("b", "a", read_history(workspace)[-1].time)
+    assert numbers.photos["all"].images == 36 and numbers.photos["all"].interval[0] > 0
+    assert answer["decision"] in (compared.parent / "comparisons" / "b-a" / "comparison.html").read_text()
+    assert promote_if_better(capsys, "b") == {"latest": "b", "promoted": True, "decision": "", "comparison": None}
+    # A later promotion and a rollback keep the numbers.
+    assert main(["models", "promote", "a"]) == main(["models", "rollback"]) == 0
+    assert read_comparisons(workspace) == [numbers]
+
+
+def test_a_model_that_is_not_better_changes_nothing_and_exits_with_6(
+    compared: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["models", "promote", "b"]) == 0
+    before = (compared / PROMOTED).read_bytes()
+    answer = promote_if_better(capsys, "a", status=6)
+    assert (answer["latest"], answer["promoted"], latest(compared)) == ("b", False, "b")
+    assert "a is not promoted: it is not better beyond chance" in answer["decision"]
+    assert (compared / PROMOTED).read_bytes() == before
+    page = (compared.parent / "comparisons" / "a-b" / "comparison.html").read_text()
+    assert answer["decision"] in page
+    write_colour_model(compared, "copy")
+    assert "nothing to compare" in promote_if_better(capsys, "copy", status=6)["decision"]
+
+
+def test_a_better_model_that_loses_on_shared_classes_is_not_promoted(
+    compared: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # It knows red only, and is always correct on it; the other always predicts green, and knows blue.
+    write_colour_model(compared, "old", classes=("red", "pink", "gold"), always=0)
+    write_colour_model(compared, "new", always=1)
+    assert main(["models", "promote", "old"]) == 0
+    write_colours(compared.parent / "data" / "more", 3, ("red",), seed=3)
+    write_colours(compared.parent / "data" / "green", 30, ("green",), seed=4)
+    (compared.parent / "data" / "green" / "green").rename(compared.parent / "data" / "more" / "green")
+    capsys.readouterr()
+    assert main(["models", "promote", "new", "--if-better", "more"]) == 6
+    assert "it loses -100.0 points of accuracy" in capsys.readouterr().err
+    assert main(["models", "promote", "new", "--if-better", "more", "--max-regression", "1"]) == 0
+    assert latest(compared) == "new"
+
+
+def test_the_first_model_is_promoted_and_the_newest_is_compared_with_the_one_before(
+    compared: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # `b` is latest only because it is the newest.
+    assert promote_if_better(capsys, "b")["comparison"]["base"] == "a"
+    (compared / PROMOTED).unlink()
+    shutil.rmtree(compared / "a")
+    answer = promote_if_better(capsys, "b")
+    assert answer["promoted"] and "no other model" in answer["decision"]
+    assert latest(compared) == "b" and read_comparisons(Workspace(compared.parent)) == []
+
+
+def test_options_of_a_comparison_need_a_dataset(compared: Path) -> None:
+    assert main(["models", "promote", "b", "--max-regression", "0.1"]) == 2
+
+
+def test_a_history_with_more_than_this_version_knows_is_read(compared: Path) -> None:
+    entry = {"time": "2026-01-01", "action": "promote", "model": "a", "later": 1}
+    (compared / PROMOTED).write_text(json.dumps({"history": [entry], "later": [1]}))
+    assert latest(compared) == "a"

@@ -1,0 +1,101 @@
+"""`topgraft models promote --if-better`: promote a model if a comparison with the latest model allows it."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from model.bundle import Bundle
+from model.cli.comparison import comparison_folder, comparison_lines, write_comparison
+from model.cli.output import EXIT_LIMIT, print_json
+from model.errors import ModelDamagedError
+from model.promotion import PromotionComparison, promote
+from model.registry import Registry, find_bundle, model_names
+from model.workspace import Workspace
+
+if TYPE_CHECKING:
+    from model.evaluation.comparison import Comparison
+
+
+def promote_if_better(
+    workspace: Workspace,
+    new: Bundle,
+    dataset: str,
+    as_json: bool,
+    metric: str,
+    max_regression: float | None,
+    confident: bool,
+    output: Path | None,
+) -> None:
+    """Promote `new` if it is better than the latest model, else exit with status 6.
+
+    Args:
+        new: the model, whose files are verified.
+        dataset: the photos to compare the models on.
+        as_json: print the decision and the comparison as JSON.
+        metric, max_regression, confident: see `model.evaluation.comparison.Gate`.
+        output: folder for the files of the comparison; None for the default folder.
+    """
+    base = _base(workspace, new)
+    if base is None:
+        _finish(workspace, new, as_json, f"{new.name} is promoted: there is no other model to compare it with.", None)
+        return
+    if base.name == new.name:
+        click.echo(f"{new.name} is promoted already.", err=True)
+        if as_json:
+            print_json({"latest": new.name, "promoted": True, "decision": "", "comparison": None})
+        return
+    from model.evaluation.comparison import Gate
+    from model.evaluation.comparison.promoting import decide_promotion, promotion_comparison
+
+    # The limit needs a value for --confident to apply to.
+    gate = Gate(metric, "all", 0.0 if confident and max_regression is None else max_regression, confident)
+    folder = output or comparison_folder(workspace, base, [new])
+    compared = write_comparison(
+        base, [new], dataset, workspace, gate, {}, folder, lambda comparison: decide_promotion(comparison).sentence
+    )
+    if not compared.pairs:
+        decision, is_promoted = compared.sentences[0], False
+    else:
+        decision, is_promoted = compared.decision, decide_promotion(compared).is_promoted
+    if is_promoted:
+        _finish(workspace, new, as_json, decision, promotion_comparison(compared), compared)
+        return
+    click.echo(f"{decision} latest is still {base.name}.", err=True)
+    _report(base.name, False, decision, compared, as_json)
+    click.get_current_context().exit(EXIT_LIMIT)
+
+
+def _base(workspace: Workspace, new: Bundle) -> Bundle | None:
+    """The model to compare with: latest, or the newest other model if `new` is latest only because it is the newest."""
+    latest = Registry().latest(workspace)
+    if latest.promoted or latest.name != new.name:
+        return latest.get()
+    for name in reversed(model_names(workspace)):
+        if name != new.name:
+            try:
+                return find_bundle(workspace, name)
+            except ModelDamagedError as error:
+                click.echo(f"Skipping a damaged model: {error.message}", err=True)
+    return None
+
+
+def _finish(
+    workspace: Workspace,
+    new: Bundle,
+    as_json: bool,
+    decision: str,
+    numbers: PromotionComparison | None,
+    compared: "Comparison | None" = None,
+) -> None:
+    promote(workspace, new.name, numbers)
+    click.echo(f"{decision} latest is now {new.name}. Undo with: topgraft models rollback", err=True)
+    _report(new.name, True, decision, compared, as_json)
+
+
+def _report(latest: str, is_promoted: bool, decision: str, compared: "Comparison | None", as_json: bool) -> None:
+    if as_json:
+        content: dict[str, Any] = {"latest": latest, "promoted": is_promoted, "decision": decision}
+        print_json(content | {"comparison": None if compared is None else compared.to_json()})
+    elif compared is not None:
+        click.echo("\n".join(comparison_lines(compared)))
