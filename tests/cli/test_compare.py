@@ -201,7 +201,7 @@ def test_classes_that_one_model_knows_have_rows_of_their_own(
     assert rows["new"]["base_unknown"] == 24 and rows["shared"]["base_unknown"] == 0
     recalls = {row["class"]: (row["base_recall"], row["p_value"]) for row in answer["comparisons"][0]["per_class"]}
     assert recalls["green"] == (None, None)
-    # The gate looks at the shared photos: nothing is lost there, also in the other direction.
+    # The limit applies to the shared photos: nothing is lost there, also in the other direction.
     assert compare(capsys, "good", "warm", "photos", "--max-regression", "0")["kept"] is True
     lost = compare(capsys, "good", "warm", "photos", "--max-regression", "0", "--on", "all", status=6)
     assert lost["comparisons"][0]["rows"]["base"]["images"] == 24
