@@ -32,6 +32,7 @@ NAMES = (
     "training",
     "pretrained",
     "quality",
+    "comparison",
     "steps",
     "attacks",
     "attacks.kills",

@@ -1,0 +1,118 @@
+"""What `topgraft compare` promises: no winner among equal models, intervals that contain the truth, and its cost.
+
+How: simulated pairs of models with a given probability that exactly one of them predicts a photo correctly. Of 1,000
+pairs of equal models, those are counted that the comparison calls better; of 1,000 pairs with a difference, those whose
+95 % interval contains it. The cost is that of comparing two models with
+EfficientNet-Lite0, of which one is a copy with another temperature, on photos of the demo dataset, and of evaluating
+one of them, in turn in the same process. Both check the dataset first.
+
+Depends on: nothing. `--quick` runs a tenth of the pairs and of the photos.
+"""
+
+import dataclasses
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.photos import write_photos
+from benchmarks.tables import markdown_table, median_and_range, times, verdict
+from model.bundle import Bundle, open_bundle, write_manifest
+from model.config import TrainConfig
+from model.evaluation.comparison import compare_models
+from model.evaluation.comparison.result import verdict_of
+from model.evaluation.comparison.statistics import PairedDifference, paired_difference
+from model.evaluation.dataset_evaluation import evaluate_on_dataset
+from model.registry import find_bundle
+from model.runs.trainer import train
+from model.workspace import Workspace
+
+PHOTOS = 100
+PAIRS = 1000
+EQUAL = (0.04, 0.1, 0.2, 0.3)
+DIFFERENT = ((0.1, 0.1), (0.13, 0.08), (0.2, 0.1), (0.3, 0.15))
+PHOTOS_PER_CLASS = 125
+ROUNDS = 3
+
+
+def main(arguments: list[str]) -> None:
+    """Print the tables."""
+    part = 10 if "--quick" in arguments else 1
+    pairs = PAIRS // part
+    header = [f"equal models, {PHOTOS} photos", f"called better, of {pairs} pairs", "goal"]
+    print(markdown_table(header, [_equal(fraction, pairs) for fraction in EQUAL]))
+    print()
+    header = [f"models that differ, {PHOTOS} photos", f"interval contains it, of {pairs} pairs", "goal"]
+    print(markdown_table(header, [_different(fractions, pairs) for fractions in DIFFERENT]))
+    print()
+    print(markdown_table(*_costs(PHOTOS_PER_CLASS // part)))
+
+
+def _equal(fraction: float, pairs: int) -> list[str]:
+    found = [_simulated(fraction / 2, fraction / 2, seed) for seed in range(pairs)]
+    better = sum(verdict_of(one, one.p_value) == "better" for one in found) / pairs
+    name = f"{100 * fraction:.0f} % of the photos predicted correctly by exactly one"
+    return [name, f"{100 * better:.1f} %", verdict("at most 5 %", better <= 0.05)]
+
+
+def _different(fractions: tuple[float, float], pairs: int) -> list[str]:
+    fixed, broken = fractions
+    found = [_simulated(fixed, broken, seed).interval for seed in range(pairs)]
+    inside = sum(low - 1e-9 <= fixed - broken <= high + 1e-9 for low, high in found) / pairs
+    name = f"{100 * (fixed - broken):.0f} points: {100 * fixed:.0f} % fixed, {100 * broken:.0f} % broken"
+    return [name, f"{100 * inside:.1f} %", verdict("93 to 97 %", 0.93 <= inside <= 0.97)]
+
+
+def _simulated(fixed: float, broken: float, seed: int) -> PairedDifference:
+    """Difference between two models on photos of one class, drawn with these probabilities."""
+    counts = np.random.default_rng(seed).multinomial(PHOTOS, [fixed, broken, 1 - fixed - broken])
+    base, new = np.repeat([1, 0, 0], counts), np.repeat([0, 1, 0], counts)
+    return paired_difference(np.zeros(PHOTOS, int), base, new, 2, seed=seed)
+
+
+def _costs(photos_per_class: int) -> tuple[list[str], list[list[str]]]:
+    with tempfile.TemporaryDirectory() as directory:
+        workspace = Workspace(Path(directory))
+        workspace.models.mkdir()
+        write_photos(workspace.data / "learned", range(20))
+        write_photos(workspace.data / "photos", range(1000, 1000 + photos_per_class))
+        train(TrainConfig(dataset="learned", name="base", epochs=10, augmentation="none"), workspace)
+        base, new = find_bundle(workspace, "base"), _other_model(workspace)
+        evaluated, compared = [], []
+        for _ in range(ROUNDS):
+            evaluated.append(_seconds(lambda: evaluate_on_dataset(base, "photos", workspace)))
+            compared.append(_seconds(lambda: compare_models(base, [new], "photos", workspace, output=Path(directory))))
+        photos = len(list((workspace.data / "photos").rglob("*.jpg")))
+    ratio = min(compared) / min(evaluated)
+    header = [f"{photos:,} photos, EfficientNet-Lite0", "time, of 3 runs", "ratio", "goal"]
+    return header, [
+        ["evaluate one model", median_and_range(evaluated, 1), "", ""],
+        [
+            "compare two models, with the page",
+            median_and_range(compared, 1),
+            times(min(compared) / min(evaluated), 2),
+            verdict("1.3 times one evaluation", ratio < 1.3),
+        ],
+    ]
+
+
+def _other_model(workspace: Workspace) -> Bundle:
+    """A copy of the model with another temperature: another model, whose network takes the same time."""
+    copy = workspace.models / "new"
+    shutil.copytree(workspace.models / "base", copy)
+    write_manifest(copy, dataclasses.replace(open_bundle(copy).manifest, name="new", temperature=2.0))
+    return open_bundle(copy)
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
