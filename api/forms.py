@@ -20,7 +20,7 @@ MAX_FIELDS = 200
 MAX_FILES = 8
 """Files of a form. Each occupies a file descriptor of the server."""
 
-_BYTES_IN_MEMORY = 1 << 18
+_BYTES_IN_MEMORY = 1 << 20
 _BLOCK = 1 << 16
 
 
