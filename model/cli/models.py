@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from model.cli import leaderboard as leaderboards
 from model.cli.comparison import confident_option, max_regression_option, metric_option
 from model.cli.options import PathOrRemote, current_workspace, json_option, workspace_option
 from model.cli.output import accuracy_line, print_json
@@ -18,15 +19,24 @@ from model.registry import Registry, find_bundle, model_names, remove_bundle
 from model.runs import interrupted_trainings, remove_interrupted, unfinished_trainings
 from model.workspace import Workspace
 
+leaderboard_option = click.option(
+    "--leaderboard",
+    is_flag=True,
+    help="Rank the models of each dataset by accuracy, with interval, photos, seconds, size and ms per photo.",
+)
+
 
 @click.group(invoke_without_command=True, short_help="Manage trained models and trainings.")
+@leaderboard_option
 @json_option
 @workspace_option
 @click.pass_context
-def models(context: click.Context, as_json: bool) -> None:
+def models(context: click.Context, leaderboard: bool, as_json: bool) -> None:
     """List, show, promote and remove trained models; watch and cancel trainings. Default: list."""
     if context.invoked_subcommand is None:
-        context.invoke(list_models, as_json=as_json)
+        context.invoke(list_models, leaderboard=leaderboard, as_json=as_json)
+    elif leaderboard:
+        raise click.UsageError("--leaderboard: expected after the subcommand: topgraft models list --leaderboard")
     elif as_json:
         raise click.UsageError("--json: expected after the subcommand, such as: topgraft models list --json")
 
@@ -36,11 +46,15 @@ models.add_command(cancel_training)
 
 
 @models.command("list", short_help="List models and unfinished trainings.")
+@leaderboard_option
 @json_option
 @workspace_option
-def list_models(as_json: bool) -> None:
+def list_models(leaderboard: bool, as_json: bool) -> None:
     """List the trained models, oldest first; then running, queued and interrupted trainings."""
     workspace = current_workspace()
+    if leaderboard:
+        _rank(workspace, as_json)
+        return
     latest = Registry().latest(workspace)
     promoted = latest.name if latest.promoted else None
     rows = [_row(workspace, name) | {"promoted": name == promoted} for name in model_names(workspace)]
@@ -178,6 +192,16 @@ def track_model(name: str, as_json: bool) -> None:
         print_json(dataclasses.asdict(run))
     else:
         click.echo(f"{bundle.name} is version {run.version} of {run.registered_model}: {run.url}")
+
+
+def _rank(workspace: Workspace, as_json: bool) -> None:
+    ranked = leaderboards.leaderboard(workspace)
+    if as_json:
+        print_json([dataclasses.asdict(model) for model in ranked])
+    elif not ranked:
+        click.echo(f"No trained models in {workspace.models}. Train one: topgraft train --dataset FOLDER")
+    else:
+        click.echo("\n".join(leaderboards.leaderboard_lines(ranked)))
 
 
 def _require(workspace: Workspace, name: str) -> None:
