@@ -3,6 +3,7 @@
 import ctypes
 import math
 import os
+import resource
 from pathlib import Path
 
 from model.environment import BLAS_THREADS, NOMAD_CPU_CORES, NOMAD_MEMORY, WORKER_THREADS
@@ -135,6 +136,11 @@ def _number(path: Path) -> int | None:
         return int(path.read_text())
     except (OSError, ValueError):
         return None
+
+
+def peak_memory() -> int:
+    """Largest resident memory of this process so far, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def release_free_memory() -> None:

@@ -91,11 +91,19 @@ def advice(curve: LearningCurve) -> list[str]:
     doubled = f"From {curve.photos[-2]:,} to {curve.photos[-1]:,} training photos, the accuracy changed by"
     sentences = [f"{doubled} {_points(gain)} points (95 % interval {_points(interval[0])} to {_points(interval[1])})."]
     rows = class_gains(curve)
-    collect = [row for row in rows if row.gain > _SMALL_GAIN and row.recall < _GOOD_RECALL][:_NAMED]
+    # Where the classes together gained beyond chance, those that gained most are the best guess.
+    collect = [
+        row
+        for row in rows
+        if row.recall < _GOOD_RECALL and (row.is_beyond_chance or (interval[0] > 0 and row.gain > _SMALL_GAIN))
+    ][:_NAMED]
     if collect:
         beyond = all(row.is_beyond_chance for row in collect)
-        doubt = "" if beyond else ", though the photos measured are too few to exclude chance"
-        sentences.append(f"Collect {_names(collect)} first: their recall still rose with more photos{doubt}.")
+        doubt = "" if beyond else ", though for each class alone the photos measured are too few to exclude chance"
+        whose = "its" if len(collect) == 1 else "their"
+        sentences.append(f"Collect {_names(collect)} first: {whose} recall still rose with more photos{doubt}.")
+    else:
+        sentences.append("No class can be named that more photos of the same kind would improve beyond chance.")
     done = sorted((row for row in rows if row.gain <= 0), key=lambda row: (row.gain, row.recall))[:_NAMED]
     if done:
         sentences.append(f"{_names(done)} gained nothing from more photos.")

@@ -35,6 +35,7 @@ from model.networks.tensorflow_import import import_tensorflow
 from model.provenance import installed_versions, write_job
 from model.publishing.card import model_card
 from model.publishing.upload import add_upload, check_upload
+from model.resources import peak_memory
 from model.results import InputSpec, Progress, no_progress
 from model.runs import Run, finished, resume_run, start_or_resume, wait_in_queue
 from model.runs.import_process import import_in_this_process
@@ -378,7 +379,8 @@ class _Training:
             self.config.seed,
         )
         write_label_issues(self.bundle / bundle_files.LABEL_ISSUES, study.label_check)
-        content = with_thumbnails(dataclasses.replace(content, study=study), photos)
+        content = dataclasses.replace(content, study=study, seconds=self.seconds, peak_memory=peak_memory())
+        content = with_thumbnails(content, photos)
         write_report(self.bundle / bundle_files.REPORT, content)
         write_report_figures(self.bundle / bundle_files.LOGS, content)
         return manifest

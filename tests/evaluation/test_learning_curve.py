@@ -39,8 +39,13 @@ def test_the_classes_that_gain_are_collected_first() -> None:
 
 
 def test_a_gain_on_few_photos_is_qualified() -> None:
-    curve = _curve({"a": 0.6, "b": 1.0}, {"a": 0.8, "b": 1.0}, images=5)
-    assert "too few to exclude chance" in " ".join(advice(curve))
+    half, whole = {f"c{number}": 0.6 for number in range(9)}, {f"c{number}": 0.8 for number in range(9)}
+    assert "too few to exclude chance" in " ".join(advice(_curve(half, whole, images=5)))
+
+
+def test_no_class_is_named_for_a_gain_that_may_be_chance() -> None:
+    curve = _curve({"a": 0.6, "b": 0.8}, {"a": 0.8, "b": 0.6}, images=5)
+    assert "No class can be named" in " ".join(advice(curve)) and "Collect" not in " ".join(advice(curve))
 
 
 def test_accuracy_and_gain_are_those_of_the_photos() -> None:

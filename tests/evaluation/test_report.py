@@ -221,8 +221,44 @@ def test_a_section_is_a_template_and_a_row_of_the_table() -> None:
     assert {f"{name}.html.jinja" for name, _ in SECTIONS} == {path.name for path in templates.glob("*.jinja")}
     settings = [section for section in SECTIONS if section[0] == "settings"]
     text = _Page(render_report(content, settings)).text
-    assert "Training options" in text and "Confusion matrix" not in text
+    assert "All training options" in text and "Confusion matrix" not in text
     assert "Settings" not in _Page(render_report(content, [("settings", lambda content: None)])).text
+
+
+def test_the_settings_have_the_command_with_the_options_that_differ_from_their_defaults() -> None:
+    content = _content(("a", "b"))
+    options = dataclasses.asdict(
+        TrainConfig(dataset="my photos", name="one", backbone="ResNet50", refit=False, l2=0.01)
+    )
+    manifest = dataclasses.replace(content.manifest, train_config=options)
+    changed = dataclasses.replace(content, manifest=manifest, seconds=61.4, peak_memory=1_234_000_000)
+    text = " ".join(_Page(render_report(changed)).text.split())
+    command = text.partition("topgraft train --dataset 'my photos' ")[2].partition(" The training took")[0]
+    assert sorted(command.split(" --")) == ["--backbone ResNet50", "l2 0.01", "no-refit"]
+    assert "differ from their defaults: backbone = ResNet50" in text and "name = one" not in command
+    assert "took 61 s and at most 1,234 MB of memory" in text
+    assert "All options have their default values." in _Page(render_report(content)).text
+
+
+@pytest.mark.parametrize("name", ["x" * 200, "قارب شراعي", "\N{BUTTERFLY}" * 40, "a\u202eb", "-", " "])
+def test_unusual_names_of_classes_are_shown(name: str) -> None:
+    page = _Page(render_report(_everything((name, "other", "third"))))
+    assert page.text.count(name) >= 3
+
+
+@pytest.mark.parametrize(("images", "wrong"), [(1, 0), (1, 1), (30, 30)])
+def test_one_photo_and_all_wrong_are_shown(images: int, wrong: int) -> None:
+    text = _Page(render_report(_content(("a", "b", "c"), images=images, wrong=wrong))).text
+    assert f"{wrong} of {images} test photos" in text or "There are no errors" in text
+
+
+def test_a_thousand_classes_are_shown_in_a_matrix_of_those_with_the_most_errors() -> None:
+    names = [f"species {index}" for index in range(1000)]
+    source = render_report(_content(names, images=2000, wrong=300))
+    assert len(source) < 5_000_000
+    page = _Page(source)
+    assert "Of 1,000 classes, the 200 with the most errors are shown" in " ".join(page.text.split())
+    assert all(f"species {index}:" in page.text for index in range(1000))
 
 
 def test_the_fine_tuning_phase_is_marked() -> None:

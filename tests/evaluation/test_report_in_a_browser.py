@@ -1,5 +1,9 @@
 """The report in Chromium, opened as a file: its script, its policy, and the photos behind the numbers."""
 
+import dataclasses
+import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,11 +13,14 @@ from PIL import Image
 
 from model.dataset.rereading import PhotoReader
 from model.evaluation.evaluate import evaluate_probabilities
+from model.evaluation.learning_curve import LearningCurve
 from model.evaluation.marks import count_marks, judge_all
+from model.evaluation.photo_study import study_photos
 from model.evaluation.report.content import ReportContent
 from model.evaluation.report.render import render_report, with_thumbnails
 from model.results import Sample
-from tests.evaluation.test_report import _content, _evaluation
+from tests.evaluation.study_photos import photo_features
+from tests.evaluation.test_report import _content, _evaluation, _everything
 from tests.support.browser import playwright, running_chromium
 
 pytestmark = pytest.mark.browser
@@ -34,6 +41,30 @@ def content(tmp_path_factory: pytest.TempPathFactory) -> ReportContent:
     evaluation = evaluate_probabilities(CLASSES, samples, spread.astype(np.float32))
     plain = _content(CLASSES)
     return with_thumbnails(ReportContent(plain.manifest, {"test": evaluation}), PhotoReader())
+
+
+@pytest.fixture(scope="module")
+def studied(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A report with all sections, as HTML."""
+    folder = tmp_path_factory.mktemp("studied")
+    photos = photo_features(120, 4, wrong=12, folder=folder)
+    for row, sample in enumerate(photos.samples):
+        sample.path.parent.mkdir(exist_ok=True)
+        Image.new("RGB", (40, 30), (2 * row, 90, 200)).save(sample.path)
+    rows = [row for row, split in enumerate(photos.splits) if split != "train"]
+    samples = [photos.samples[row] for row in rows]
+    evaluation = evaluate_probabilities(photos.classes, samples, photos.probabilities[rows])
+    correct = np.array([photos.labels[rows] == 9, photos.labels[rows] == 0, photos.labels[rows] < 2], float)
+    measured = np.vstack([correct, np.ones(len(rows))])
+    curve = LearningCurve(photos.classes, (11, 22, 45, 90), photos.labels[rows], measured, "test photos")
+    content = dataclasses.replace(
+        _everything(photos.classes),
+        evaluations={"test": evaluation, "val": evaluation},
+        uncalibrated={},
+        study=study_photos(photos, evaluation, curve),
+        seconds=12.0,
+    )
+    return render_report(with_thumbnails(content, PhotoReader()))
 
 
 @pytest.fixture(scope="module")
@@ -163,3 +194,67 @@ def test_without_script_everything_is_readable(
     assert sorted(names) == sorted(expected)
     assert page.locator("#cell-0-1 svg.thumbnail").first.is_visible()
     context.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 768, 1280])
+def test_the_page_fits_its_width(
+    browser: "playwright.Browser", studied: str, tmp_path: Path, width: int, scheme: str
+) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(studied, encoding="utf-8")
+    page = browser.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page.goto(path.as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert paper == ("rgb(255, 255, 255)" if scheme == "light" else "rgb(20, 24, 30)")
+    page.close()
+
+
+def test_a_print_has_at_most_five_pages_and_is_light(
+    browser: "playwright.Browser", studied: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(studied, encoding="utf-8")
+    page = browser.new_page(color_scheme="dark")
+    page.goto(path.as_uri())
+    pages = len(re.findall(rb"/Type\s*/Page[^s]", page.pdf(format="A4")))
+    assert 1 <= pages <= 5
+    page.emulate_media(media="print")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    page.close()
+
+
+def test_a_point_of_the_map_shows_its_photo(browser: "playwright.Browser", studied: str, tmp_path: Path) -> None:
+    for page in _opened(browser, studied, tmp_path):
+        page.locator("svg.map g[data-t]").first.dispatch_event("pointerover")
+        assert page.locator("#tip img").evaluate("image => image.src").startswith("data:image/webp")
+        page.locator('svg.map g[tabindex="0"]').focus()
+        before = page.locator("#tip").inner_text()
+        page.keyboard.press("ArrowRight")
+        assert page.locator("#tip").inner_text() != before
+        assert page.locator("svg.map .ring").count() == page.locator("svg.map g title", has_text="predicted").count()
+
+
+def test_axe_finds_nothing_serious(browser: "playwright.Browser", studied: str, tmp_path: Path) -> None:
+    axe = tmp_path / "node_modules" / "axe-core" / "axe.min.js"
+    if shutil.which("npm") is None:
+        pytest.skip("npm is not installed")
+    install = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(tmp_path), "axe-core@4"]
+    done = subprocess.run(install, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=240)
+    if not axe.is_file():
+        pytest.skip(f"npm could not install axe-core: {done.stderr[-300:]}")
+    path = tmp_path / "report.html"
+    path.write_text(studied, encoding="utf-8")
+    for scheme in ("light", "dark"):
+        context = browser.new_context(bypass_csp=True, color_scheme=scheme)
+        page = context.new_page()
+        page.goto(path.as_uri())
+        page.evaluate("document.querySelectorAll('details').forEach(item => { item.open = true; })")
+        page.add_script_tag(path=str(axe))
+        found = page.evaluate("axe.run(document).then(result => result.violations)")
+        serious = [
+            (rule["id"], rule["nodes"][0]["html"]) for rule in found if rule["impact"] in ("serious", "critical")
+        ]
+        assert serious == []
+        context.close()

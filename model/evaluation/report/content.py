@@ -35,6 +35,8 @@ class ReportContent:
         confident_errors: from `model.evaluation.confident_errors.find_confident_errors`.
         tuning: content of tuning.json, if there was a hyperparameter search.
         study: examination of the photos; None where their features are unknown, as of an imported model.
+        seconds: duration of the training so far, in this process.
+        peak_memory: largest resident memory of the training, in bytes.
         thumbnails: name of a photo -> content of a WebP file, from `model.evaluation.thumbnails`; photos without one
             are shown by their names.
 
@@ -52,6 +54,8 @@ class ReportContent:
     confident_errors: Sequence[ConfidentError] = ()
     tuning: Mapping[str, Any] | None = None
     study: PhotoStudy | None = None
+    seconds: float | None = None
+    peak_memory: int | None = None
     thumbnails: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -1,16 +1,22 @@
-"""Settings: the options of the training, the model, the dataset and the versions."""
+"""Settings: the command, time and memory of the training; all options, the model, the dataset and the versions."""
 
+import shlex
+from collections.abc import Mapping
 from typing import Any
 
 from model.evaluation.report.content import ReportContent
 from model.intensity import describe_intensity
+from model.presets import changed_options
+
+# Options that say where something is, and nothing about the training.
+_NAMES = ("dataset", "name", "upload_to", "resume", "queue", "auto_resume")
 
 
 def values(content: ReportContent) -> dict[str, Any]:
     """Values of settings.html.jinja: tables of names and values, each with a title."""
     manifest = content.manifest
     tables = [
-        ("Training options", manifest.train_config.items()),
+        ("All training options", manifest.train_config.items()),
         (
             "Model",
             [
@@ -25,4 +31,22 @@ def values(content: ReportContent) -> dict[str, Any]:
         ("Dataset", [(name, manifest.dataset.get(name, "")) for name in ("path", "layout", "fingerprint")]),
         ("Versions", manifest.versions.items()),
     ]
-    return {"tables": tables}
+    changed = {name: value for name, value in changed_options(manifest.train_config).items() if name not in _NAMES}
+    return {
+        "tables": tables,
+        "changed": changed,
+        "command": _command(manifest.train_config) if manifest.train_config.get("dataset") else "",
+        "seconds": content.seconds,
+        "peak_memory": content.peak_memory,
+    }
+
+
+def _command(options: Mapping[str, Any]) -> str:
+    """The command that trains with the same options; the name of the model is left to the user."""
+    words = ["topgraft", "train", "--dataset", str(options["dataset"])]
+    for name, value in changed_options(options).items():
+        flag = name.replace("_", "-")
+        if name in _NAMES or value is None:
+            continue
+        words += [f"--{'' if value else 'no-'}{flag}"] if isinstance(value, bool) else [f"--{flag}", str(value)]
+    return shlex.join(words)
