@@ -182,8 +182,8 @@ def _with_checks(
     data, options = context.data, HeadOptions.from_config(context.config)
     rows = data.rows("train")
     if out_of_fold is None and len(np.unique(data.groups[rows])) >= CALIBRATION_FOLDS:
-        # Augmented views would take several times as long.
-        images = dataclasses.replace(features.for_training(rows), views=())
+        # Without augmented views, which would take several times as long.
+        images = features.for_validation(rows)
         out_of_fold = settled_out_of_fold(data.select(rows), images, head, options, context.config.seed)
     curve = measure_learning_curve(data, features.all, head, options, out_of_fold)
     if out_of_fold is None:
