@@ -23,6 +23,7 @@ NAMES = (
     "decoding",
     "intensity",
     "unknown",
+    "report",
     "drift",
     "head",
     "real_data",
