@@ -1,12 +1,11 @@
 """`topgraft models --leaderboard`: the models of each dataset, the most accurate first."""
 
-import csv
 import dataclasses
 import statistics
 import time
 
 from model.bundle import Bundle
-from model.bundle_files import KERAS_MODEL, ONNX_MODEL, RESULTS
+from model.bundle_files import KERAS_MODEL, ONNX_MODEL
 from model.errors import ModelDamagedError
 from model.measurements import PHOTOS_OF, with_interval
 from model.registry import find_bundle, model_names
@@ -92,11 +91,12 @@ def _ranked(bundle: Bundle) -> Ranked:
 
 
 def _seconds(bundle: Bundle) -> float | None:
-    """Duration of all epochs in results.csv; None without it."""
+    """Duration of all epochs in results.csv; None without it, or where it is damaged."""
+    from model.evaluation.dataset_report import read_history
+
     try:
-        with (bundle.directory / RESULTS).open(newline="", encoding="utf-8") as stream:
-            seconds = [float(row["seconds"]) for row in csv.DictReader(stream)]
-    except (OSError, ValueError, KeyError, TypeError):
+        seconds = [float(row["seconds"]) for row in read_history(bundle)]
+    except (ModelDamagedError, ValueError, KeyError, TypeError):
         return None
     return sum(seconds) if seconds else None
 

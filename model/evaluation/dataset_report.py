@@ -41,7 +41,7 @@ def write_dataset_report(
     content = ReportContent(
         bundle.manifest,
         evaluations,
-        _history(bundle),
+        read_history(bundle),
         rejected=unreadable,
         warnings=warnings,
         confident_errors=find_confident_errors(evaluations, predictor, photos=photos),
@@ -50,7 +50,7 @@ def write_dataset_report(
     write_report(path, with_thumbnails(content, photos))
 
 
-def _history(bundle: Bundle) -> list[dict[str, Any]]:
+def read_history(bundle: Bundle) -> list[dict[str, Any]]:
     """Rows of results.csv; none for a model without this file, such as an imported one."""
     if bundle_files.RESULTS not in bundle.manifest.files:
         return []

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
+from model.bundle import open_bundle, write_manifest
 from model.cli.models import models
 from tests.support.small_model import measured, write_model, write_small_model
 
@@ -33,6 +34,7 @@ def test_models_of_a_dataset_are_ranked(workspace: Path) -> None:
 def test_the_leaderboard_as_json(workspace: Path) -> None:
     folder = write_model(workspace / "models" / "strong").directory
     (folder / "results.csv").write_text("phase,epoch,seconds\nhead,1,1.5\nhead,2,2.0\n")
+    write_manifest(folder, open_bundle(folder).manifest)
     (row,) = json.loads(_run(workspace, "list", "--leaderboard", "--json"))
     assert (row["name"], row["seconds"], row["images"], row["measured_by"]) == ("strong", 3.5, 40, "test")
     assert row["ms_per_photo"] > 0 and row["megabytes"] > 0
