@@ -14,6 +14,7 @@ from aiohttp import web
 
 from model import errors
 from model.received import quoted
+from model.shown import printable_text
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +35,7 @@ class ApiError(web.HTTPException):
     """A picklable HTTP error with the body `{"message": ...}`; subclasses inherit their status from aiohttp."""
 
     def __init__(self, message: str) -> None:
-        # The message may quote a lone surrogate sent by a client, which cannot be encoded.
-        self.message = limited(message).encode(errors="backslashreplace").decode()
+        self.message = printable_text(limited(message))
         # Not super(): some classes of aiohttp require more arguments, such as the sizes of a 413.
         web.HTTPException.__init__(
             self, text=json.dumps({"message": self.message}, ensure_ascii=False), content_type="application/json"

@@ -23,8 +23,8 @@ from api.negotiation import negotiate_content_type
 from api.temporary import explain_temporary_errors
 from api.training_list import limit_trainings
 from model import environment
-from model.addresses import redact_logs
 from model.errors import TopgraftError, TrainingStoppedError
+from model.logs import protect_logs
 from model.received import quoted
 from model.web.connections import limit_connections
 from model.web.origins import origin_check
@@ -48,7 +48,7 @@ def guard_server() -> None:
     if application is not None and not application.frozen and check_request not in application.middlewares:
         application.middlewares.extend(MIDDLEWARES)
         limit_connections(application)
-        redact_logs()
+        protect_logs()
 
 
 @web.middleware

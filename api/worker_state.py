@@ -7,7 +7,7 @@ import subprocess
 from api.cancellation import Cancellation
 from api.usage import Usage, UsageReader
 from model import environment
-from model.addresses import redact_logs
+from model.logs import protect_logs
 from model.registry import Registry
 from model.serving.model_cache import ModelCache
 from model.workspace import Workspace
@@ -74,6 +74,6 @@ def configure_logging() -> None:
     if logging.getLogger().handlers:
         return
     logging.basicConfig(format="%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s")
-    redact_logs()
+    protect_logs()
     for name in ("api", "model"):
         logging.getLogger(name).setLevel(logging.INFO)

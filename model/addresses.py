@@ -5,9 +5,7 @@ password does.
 """
 
 import ipaddress
-import logging
 import re
-import traceback
 
 # Linear in the length of the text: a scheme is not searched backwards.
 _URL = re.compile(r"(?<=://)[^\s\"'<>]+")
@@ -53,29 +51,6 @@ def redacted(text: str) -> str:
     text = _URL.sub(lambda found: _without_user(found[0]), text)
     text = _RELATIVE_URL.sub(lambda found: _END.split(found[0], maxsplit=1)[0], text)
     return _QUERY.sub("", text)
-
-
-class RedactingFilter(logging.Filter):
-    """Filter of a log handler that redacts the messages and tracebacks of all libraries, the access log included."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Redact a record; keep it."""
-        try:
-            message = record.getMessage()
-        except (TypeError, ValueError, KeyError):
-            return True  # the handler reports what is wrong with the arguments
-        record.msg, record.args = redacted(message), None
-        if record.exc_info and record.exc_info[0] is not None:
-            record.exc_text = redacted("".join(traceback.format_exception(*record.exc_info)).rstrip())
-            record.exc_info = None
-        return True
-
-
-def redact_logs() -> None:
-    """Redact what the handlers of the root logger write."""
-    for handler in logging.getLogger().handlers:
-        if not any(isinstance(one, RedactingFilter) for one in handler.filters):
-            handler.addFilter(RedactingFilter())
 
 
 def _without_user(place: str) -> str:

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import IO, Any
 
 from model.locks import is_unused, mark_used
-from model.shown import printable_json
+from model.shown import escape, printable_json
 from model.tables import csv_text
 
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{32}")
+_BYTES = re.compile("[\ud800-\udfff]")
 
 
 def replace_file(
@@ -99,8 +100,12 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def json_text(content: Any) -> str:
-    """Text written by `write_json`: control and invisible characters are escaped, and other letters are not."""
-    return printable_json(json.dumps(to_json(content), indent=2, ensure_ascii=False)) + "\n"
+    """Text written by `write_json`: control and invisible characters are escaped, and other letters are not.
+
+    Bytes of file names that are not UTF-8 are written as their codes, such as `\\udcff`: JSON has no such characters.
+    """
+    document = json.dumps(to_json(content), indent=2, ensure_ascii=False)
+    return printable_json(_BYTES.sub(lambda found: f"\\{escape(found[0])}", document)) + "\n"
 
 
 def write_csv(path: Path, header: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

@@ -34,15 +34,21 @@ Each takes one positional string, so that it survives pickling between processes
 `exit_status` is the exit status of the command `topgraft` for it.
 """
 
+from model.shown import printable_text
+
 
 class TopgraftError(Exception):
-    """An error whose message states what the user can do."""
+    """An error whose message states what the user can do.
+
+    Attributes:
+        message: of visible characters and line feeds: it is shown on terminals, in logs and in answers.
+    """
 
     exit_status = 1
 
     def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = printable_text(message)
+        super().__init__(self.message)
 
 
 class ConfigError(TopgraftError):

@@ -13,7 +13,7 @@ from collections.abc import Callable
 CONTROLS = (
     r"\x00-\x1f\x7f-\x9f"  # C0, DEL and C1
     r"\u061c\u200e\u200f\u2028-\u202e\u2066-\u206f"  # directions of writing; line and paragraph separators
-    r"\u00ad\u034f\u180e\u200b\u2060-\u2065\ufeff\ufff0-\ufffb"  # no width: soft hyphens, spaces, annotations
+    r"\u00ad\u034f\u180e\u200b\u2060-\u2065\ufeff\ufff0-\ufffb\ufffe\uffff"  # soft hyphens, blanks without width
     r"\u115f\u1160\u17b4\u17b5\u3164\uffa0"  # letters without a glyph
     r"\ud800-\udfff"  # halves of characters: bytes of file names that are not UTF-8
     r"\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e001f\U000e0080-\U000e00ff\U000e01f0-\U000e0fff"

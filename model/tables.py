@@ -62,9 +62,19 @@ def read_csv(path: Path) -> Iterator[dict[str, str]]:
         OSError, UnicodeDecodeError, csv.Error: the file cannot be read, or is no such table.
     """
     with open(path, newline="", encoding="utf-8-sig") as stream:
-        rows = csv.reader(stream)
-        header = [original_text(cell) for cell in next(rows, [])]
-        for row in rows:
+        yield from read_rows(stream)
+
+
+def read_rows(lines: Iterable[str]) -> Iterator[dict[str, str]]:
+    """The rows of a table that Topgraft has written, from its lines with their ends.
+
+    Raises:
+        csv.Error: the lines are no table.
+    """
+    rows = csv.reader(lines)
+    header = [original_text(cell) for cell in next(rows, [])]
+    for row in rows:
+        if row:
             yield dict(zip(header, map(original_text, row), strict=False))
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from api.fetch import FetchLimits, fetch
-from model.addresses import RedactingFilter
 from model.errors import FetchError, StorageError, TopgraftError
+from model.logs import ProtectingFilter
 from model.storage import failures
 from model.storage.download import download
 from model.storage.failures import failure
@@ -83,7 +83,7 @@ def test_an_error_of_remote_storage_does_not_show_the_query(message: str) -> Non
 def test_logs_of_all_libraries_and_their_tracebacks_are_redacted() -> None:
     output = io.StringIO()
     handler = logging.StreamHandler(output)
-    handler.addFilter(RedactingFilter())
+    handler.addFilter(ProtectingFilter())
     logger = logging.getLogger("some.library")
     logger.addHandler(handler)
     try:

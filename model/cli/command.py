@@ -1,6 +1,7 @@
 """The command `topgraft`: its subcommands, global options, and the exit status of each error."""
 
 import errno
+import io
 import os
 import re
 import sys
@@ -11,6 +12,7 @@ from collections.abc import Sequence
 import click
 
 from model import __version__
+from model.addresses import redacted
 from model.cli.comparison import compare
 from model.cli.datasets import check
 from model.cli.demo import demo
@@ -22,7 +24,7 @@ from model.cli.labels import import_labels_command
 from model.cli.models import models
 from model.cli.monitor import monitor
 from model.cli.options import workspace_option
-from model.cli.output import log_to_stderr, print_json
+from model.cli.output import accept_all_characters, log_to_stderr, print_error, print_json, print_line, print_text
 from model.cli.page import page
 from model.cli.prediction import predict
 from model.cli.publishing import child_module, publish
@@ -100,33 +102,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # TensorFlow logs every missing GPU library as an error, although it works without.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.update(blas_threads())
+    accept_all_characters()
     log_to_stderr()
     prepare_home()
     try:
         return topgraft.main(given, prog_name="topgraft", standalone_mode=False) or 0
     except click.ClickException as error:
         _shorten(error)
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        print_text(shown.getvalue().rstrip("\n"), err=True)
         return _failed(given, error.format_message(), error.exit_code)
     except TopgraftError as error:
-        click.echo(f"Error: {error.message}", err=True)
+        print_error(error.message)
         return _failed(given, error.message, error.exit_status)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted.", err=True)
+        print_line("Interrupted.", err=True)
         return _failed(given, "interrupted", EXIT_INTERRUPTED)
     except Exception as error:
         if isinstance(error, OSError) and error.errno in STORAGE_ERRNOS:
             message = f"{error.filename or 'the disk'}: {error.strerror}. Check the free space and the permissions."
             if error.errno in (errno.EACCES, errno.EPERM) and error.filename:
                 message += ownership_hint(os.fsdecode(error.filename))
-            click.echo(f"Error: {message}", err=True)
+            print_error(message)
             return _failed(given, message, EXIT_STORAGE)
         if isinstance(error, FileNotFoundError) and error.filename is None and tempfile.tempdir is None:
             message = f"{error.strerror}. Set TMPDIR to a folder that can be written to and has free space."
-            click.echo(f"Error: {message}", err=True)
+            print_error(message)
             return _failed(given, message, EXIT_STORAGE)
-        traceback.print_exc()
-        click.echo("This is an internal error of topgraft. Please report it with the traceback above.", err=True)
+        print_text(redacted(traceback.format_exc().rstrip("\n")), err=True)
+        print_line("This is an internal error of topgraft. Please report it with the traceback above.", err=True)
         return _failed(given, f"unexpected {type(error).__name__}: {error}", EXIT_FAULT)
 
 

@@ -8,7 +8,7 @@ import click
 
 from model.bundle import Bundle
 from model.cli.options import PathOrRemote, config_options, current_workspace, json_option, workspace_option
-from model.cli.output import EXIT_LIMIT, print_json, progress_display
+from model.cli.output import EXIT_LIMIT, print_json, print_line, print_lines, progress_display
 from model.config import TrainConfig
 from model.dataset import DATASET_OPTIONS
 from model.measurements import COMPARED_METRICS, COMPARED_PHOTOS
@@ -92,9 +92,9 @@ def compare(
     if as_json:
         print_json(comparison.to_json())
     else:
-        click.echo("\n".join(comparison_lines(comparison)))
+        print_lines(comparison_lines(comparison))
     if not comparison.is_kept:
-        click.echo("A new model loses more than --max-regression.", err=True)
+        print_line("A new model loses more than --max-regression.", err=True)
         click.get_current_context().exit(EXIT_LIMIT)
 
 
@@ -119,7 +119,7 @@ def write_comparison(
     with progress_display() as progress, output_folder(folder, progress) as local:
         comparison = compare_models(base, new, dataset, workspace, gate, options, progress, local, decide)
     if comparison.pairs:
-        click.echo(f"Wrote the comparison to {folder}", err=True)
+        print_line(f"Wrote the comparison to {folder}", err=True)
     return comparison
 
 

@@ -15,7 +15,7 @@ from model.cli.options import (
     json_option,
     workspace_option,
 )
-from model.cli.output import print_json, progress_display
+from model.cli.output import print_json, print_line, print_lines, progress_display
 from model.config import TrainConfig
 from model.dataset import DATASET_OPTIONS
 from model.results import InputSpec
@@ -58,13 +58,13 @@ def check(dataset: str, sheet: Path, as_json: bool, **typed: Any) -> None:
     if as_json:
         print_json(verdict.to_json() | ({"augmentation": drawn} if drawn else {}))
         return
-    click.echo("\n".join(verdict.lines(config.dataset if is_remote(config.dataset) else "")))
+    print_lines(verdict.lines(config.dataset if is_remote(config.dataset) else ""))
     if drawn:
-        click.echo(f"Augmentation: {drawn['operations'] or 'none'}")
+        print_line(f"Augmentation: {drawn['operations'] or 'none'}")
         if drawn["operations"] and AUTO in config.augmentation:
-            click.echo("This applies to fine-tuning; for a head alone, auto is none.")
+            print_line("This applies to fine-tuning; for a head alone, auto is none.")
     if drawn and drawn["sheet"]:
-        click.echo(f"Views drawn: {drawn['sheet']}")
+        print_line(f"Views drawn: {drawn['sheet']}")
 
 
 def _draw_augmentation(verdict: "Verdict", config: TrainConfig, sheet: Path) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import click
 from model import durable
 from model.bundle_files import REPORT, RESULTS
 from model.cli.options import current_workspace, json_option, workspace_option
-from model.cli.output import print_json, progress_display
-from model.cli.prediction import draw_first_answer, prediction_line
+from model.cli.output import print_json, print_line, print_lines, progress_display
+from model.cli.prediction import draw_first_answer, prediction_lines
 from model.cli.training_results import training_lines
 from model.config import PredictConfig, TrainConfig
 from model.registry import find_bundle
@@ -40,8 +40,8 @@ def demo(as_json: bool) -> None:
         shown = {"photo": photo, "prediction": prediction.to_json(), "picture": dataset / ANSWER}
         print_json(result.to_json() | shown)
     else:
-        click.echo("\n".join([*training_lines(result), *_answer_lines(result, prediction, dataset)]))
-        click.echo("\n".join(_next_lines(workspace)))
+        print_lines([*training_lines(result), *_answer_lines(result, prediction, dataset)])
+        print_lines(_next_lines(workspace))
 
 
 def _write_dataset_once(dataset: Path) -> None:
@@ -49,7 +49,7 @@ def _write_dataset_once(dataset: Path) -> None:
 
     if (dataset / "dataset_files" / "classes.txt").is_file():
         return
-    click.echo(f"Drawing photos of traffic signs in {dataset}", err=True)
+    print_line(f"Drawing photos of traffic signs in {dataset}", err=True)
     with progress_display() as progress:
         write_demo_dataset(dataset, progress=progress)
 
@@ -58,7 +58,7 @@ def _train(dataset: Path, workspace: Workspace) -> TrainingResult:
     from model.runs.trainer import train
 
     name = f"{DEMO}-{time.strftime('%Y-%m-%d_%H%M%S')}"
-    click.echo("Training a classifier on EfficientNetLite0, pretrained on ImageNet", err=True)
+    print_line("Training a classifier on EfficientNetLite0, pretrained on ImageNet", err=True)
     with progress_display() as progress:
         return train(TrainConfig(dataset=str(dataset), name=name), workspace, progress)
 
@@ -77,7 +77,7 @@ def _classify_first_test_photo(dataset: Path, model: str, workspace: Workspace) 
 
 def _answer_lines(result: TrainingResult, prediction: Prediction, dataset: Path) -> list[str]:
     return [
-        f"A photo not used in training: {prediction_line(prediction)}",
+        f"A photo not used in training: {'; '.join(prediction_lines(prediction))}",
         "",
         f"Model:                    {result.path}",
         f"Accuracy by epoch:        {result.path / RESULTS}",

@@ -14,7 +14,7 @@ import click
 from model.addresses import without_credentials
 from model.backbones import BACKBONES
 from model.cli.options import current_workspace, json_option, workspace_option
-from model.cli.output import print_json
+from model.cli.output import print_json, print_lines
 from model.environment import KERAS_HOME, VARIABLES
 from model.errors import ConfigError, ModelDamagedError
 from model.home import folder_in_home, is_temporary, is_writable, nearest_existing
@@ -67,8 +67,8 @@ def doctor(storage: str | None, as_json: bool) -> int:
         rows = [dataclasses.asdict(finding) for finding in findings]
         print_json({"status": "problems" if problems else "ok", "findings": rows})
     else:
-        click.echo("\n".join(_lines(findings)))
-        click.echo(f"\n{len(problems)} problem(s) found." if problems else "\nNo problems found.")
+        found = f"{len(problems)} problem(s) found." if problems else "No problems found."
+        print_lines([*_lines(findings), "", found])
     return EXIT_PROBLEMS if problems else 0
 
 
@@ -229,5 +229,5 @@ def _lines(findings: list[Finding]) -> Iterator[str]:
     for finding in findings:
         if finding.area != area:
             area = finding.area
-            yield f"\n{area}"
+            yield from ("", area)
         yield f"  {mark[finding.status]}  {finding.name:<{width}}  {finding.detail}"

@@ -14,11 +14,12 @@ from model.cli.options import (
     json_option,
     workspace_option,
 )
-from model.cli.output import EXIT_LIMIT, accuracy_line, print_json, progress_display
+from model.cli.output import EXIT_LIMIT, accuracy_line, print_json, print_line, print_lines, progress_display
 from model.config import TrainConfig
 from model.dataset import DATASET_OPTIONS
 from model.marks import marks_line
 from model.registry import find_bundle
+from model.shown import printable
 from model.storage.copies import output_file
 
 if TYPE_CHECKING:
@@ -77,27 +78,27 @@ def evaluate(
     with progress_display() as progress, output_file(report) if report else nullcontext() as page:
         result = evaluate_on_dataset(bundle, dataset, workspace, typed, progress, page)
     if report is not None:
-        click.echo(f"Wrote the report to {report}", err=True)
+        print_line(f"Wrote the report to {report}", err=True)
     if output is not None:
         with output_file(output) as local:
             result.write_predictions(local)
         images = len(result.evaluation.samples) + len(result.others.samples)
-        click.echo(f"Wrote {images} predictions to {output}", err=True)
+        print_line(f"Wrote {images} predictions to {output}", err=True)
     accuracy = result.metrics["accuracy"]
     is_kept = min_accuracy is None or accuracy >= min_accuracy
     if as_json:
         limit = {} if min_accuracy is None else {"min_accuracy": {"limit": min_accuracy, "kept": is_kept}}
         print_json(result.to_json() | limit)
     else:
-        click.echo("\n".join(_lines(result)))
+        print_lines(_lines(result))
     if not is_kept:
-        click.echo(f"The accuracy {accuracy:.4f} is below --min-accuracy {min_accuracy}.", err=True)
+        print_line(f"The accuracy {accuracy:.4f} is below --min-accuracy {min_accuracy}.", err=True)
         click.get_current_context().exit(EXIT_LIMIT)
 
 
 def _lines(result: "EvaluationResult") -> list[str]:
     metrics = result.metrics
-    width = max(len(row["class"]) for row in metrics["per_class"])
+    width = max(len(printable(row["class"])) for row in metrics["per_class"])
     return [
         f"{result.model} on {result.dataset}, split: {result.split}",
         f"  {accuracy_line(metrics)}",
@@ -114,7 +115,7 @@ def _lines(result: "EvaluationResult") -> list[str]:
 def _class_line(row: dict[str, Any], width: int) -> str:
     counts = {"precision": f" of {row['predicted']}", "recall": f" of {row['support']}", "f1": ""}
     cells = (_class_cell(row[metric], row[f"{metric}_interval"], count) for metric, count in counts.items())
-    return f"  {row['class']:<{width}}  {'  '.join(cells)}"
+    return f"  {printable(row['class']):<{width}}  {'  '.join(cells)}"
 
 
 def _class_cell(value: float, interval: list[float] | None, count: str) -> str:

@@ -8,7 +8,7 @@ import click
 
 from model.bundle import Bundle
 from model.cli.options import PathOrRemote, current_workspace, json_option, workspace_option
-from model.cli.output import print_json, progress_display
+from model.cli.output import print_json, print_line, print_text, progress_display
 from model.received import quoted
 from model.registry import find_bundle
 from model.scratch import scratch_folder
@@ -66,10 +66,10 @@ def _export_archive(bundle: Bundle, output: Path | None) -> dict[str, Any]:
             f"--output: expected a file {SUFFIX} in an existing folder, received {quoted(str(path))}."
         )
     archive = _archive_in_storage(bundle, str(path)) if is_remote(str(path)) else write_archive(bundle, path)
-    click.echo(f"{archive.path}: {archive.size:,} bytes, {len(archive.files)} files", err=True)
-    click.echo(f"  sha256 {archive.sha256}", err=True)
+    print_line(f"{archive.path}: {archive.size:,} bytes, {len(archive.files)} files", err=True)
+    print_line(f"  sha256 {archive.sha256}", err=True)
     named = path if is_remote(str(path)) else f"./{path.name}" if is_remote(path.name) else path.name
-    click.echo(f"To import it elsewhere: topgraft import {named}", err=True)
+    print_line(f"To import it elsewhere: topgraft import {named}", err=True)
     return {"path": archive.path, "sha256": archive.sha256, "size": archive.size, "files": list(archive.files)}
 
 
@@ -99,13 +99,13 @@ def _export_form(bundle: Bundle, form: str, output: Path | None) -> dict[str, An
     from model.export.formats import export_form
 
     exported = export_form(bundle, form, output or Path(f"{bundle.name}-{form}"))
-    click.echo(
+    print_line(
         f"{exported.directory}: probabilities differ from {bundle.name} by at most {exported.max_difference:.1e} on "
         f"{exported.compared_on}",
         err=True,
     )
-    click.echo(f"To test it: python {exported.directory / exported.program} PHOTO. The program:\n", err=True)
-    click.echo(exported.usage, err=True)
+    print_line(f"To test it: python {exported.directory / exported.program} PHOTO. The program:", err=True)
+    print_text(f"\n{exported.usage}", err=True)
     return {
         "path": exported.directory,
         "max_difference": exported.max_difference,

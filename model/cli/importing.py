@@ -3,7 +3,7 @@
 import click
 
 from model.cli.options import current_workspace, json_option, workspace_option
-from model.cli.output import print_json, progress_display
+from model.cli.output import print_json, print_lines, progress_display
 from model.measurements import leading_accuracy
 from model.training_result import ImportResult
 
@@ -29,7 +29,7 @@ def import_command(source: str, name: str, sha256: str, as_json: bool) -> None:
     if as_json:
         print_json(result.to_json())
     else:
-        click.echo("\n".join(_lines(result)))
+        print_lines(_lines(result))
 
 
 def _lines(result: ImportResult) -> list[str]:

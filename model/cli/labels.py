@@ -9,7 +9,7 @@ import click
 
 from model import schema
 from model.cli.options import LocalPath, PathOrRemote, config_options, current_workspace, json_option, workspace_option
-from model.cli.output import print_json, progress_display
+from model.cli.output import print_json, print_lines, progress_display
 from model.config import TrainConfig
 from model.environment import LABEL_STUDIO_API_KEY
 from model.files.browsing import name_some
@@ -104,7 +104,7 @@ def import_labels_command(
     if as_json:
         print_json(result.to_json())
     else:
-        click.echo("\n".join(_lines(result)))
+        print_lines(_lines(result))
 
 
 def _source_and_directory(paths: tuple[Path, ...], url: str, project: int | None) -> tuple[str, Path]:

@@ -9,7 +9,7 @@ import click
 from model.cli import leaderboard as leaderboards
 from model.cli.comparison import confident_option, max_regression_option, metric_option
 from model.cli.options import PathOrRemote, current_workspace, json_option, workspace_option
-from model.cli.output import accuracy_line, print_json
+from model.cli.output import accuracy_line, confirm, print_json, print_line, print_lines
 from model.cli.promoting import promote_if_better
 from model.cli.trainings import cancel_training, training_line, training_row, watch_training
 from model.errors import ConfigError, ModelDamagedError
@@ -17,6 +17,7 @@ from model.measurements import PHOTOS_OF
 from model.promotion import promote, roll_back
 from model.registry import Registry, find_bundle, model_names, remove_bundle
 from model.runs import interrupted_trainings, remove_interrupted, unfinished_trainings
+from model.shown import printable
 from model.workspace import Workspace
 
 leaderboard_option = click.option(
@@ -60,16 +61,16 @@ def list_models(leaderboard: bool, as_json: bool) -> None:
     rows = [_row(workspace, name) | {"promoted": name == promoted} for name in model_names(workspace)]
     trainings = unfinished_trainings(workspace)
     for warning in latest.warnings:
-        click.echo(warning, err=True)
+        print_line(warning, err=True)
     if as_json:
         print_json(rows + [training_row(status) for status in trainings])
     elif not rows and not trainings:
-        click.echo(f"No trained models in {workspace.models}. Train one: topgraft train --dataset FOLDER")
+        print_line(f"No trained models in {workspace.models}. Train one: topgraft train --dataset FOLDER")
     else:
-        described = [(row["name"], _described(row)) for row in rows]
-        described += [(status.name, training_line(status)) for status in trainings]
+        described = [(printable(row["name"]), _described(row)) for row in rows]
+        described += [(printable(status.name), training_line(status)) for status in trainings]
         width = max(len(name) for name, _ in described)
-        click.echo("\n".join(f"{name:<{width}}  {text}" for name, text in described))
+        print_lines(f"{name:<{width}}  {text}" for name, text in described)
 
 
 @models.command("show")
@@ -85,14 +86,14 @@ def show_model(name: str, as_json: bool) -> None:
     if as_json:
         print_json(manifest)
         return
-    click.echo(f"{bundle.name}  {bundle.directory}")
+    print_line(f"{bundle.name}  {bundle.directory}")
     for key in ("created", "backbone", "image_size", "resize", "intensity", "engine", "precision", "temperature"):
-        click.echo(f"  {key}: {shown[key]}")
-    click.echo(f"  classes: {', '.join(bundle.manifest.classes)}")
+        print_line(f"  {key}: {shown[key]}")
+    print_line(f"  classes: {', '.join(bundle.manifest.classes)}")
     for split, metrics in bundle.manifest.metrics.items():
-        click.echo(f"  {split}: {accuracy_line(metrics)}")
+        print_line(f"  {split}: {accuracy_line(metrics)}")
     for file, record in bundle.manifest.files.items():
-        click.echo(f"  {file}: {record.size:,} bytes")
+        print_line(f"  {file}: {record.size:,} bytes")
 
 
 @models.command("promote", short_help="Make a model the latest model.")
@@ -125,7 +126,7 @@ def promote_model(name: str, if_better: str | None, as_json: bool, **options: An
     if any(options[option] for option in ("max_regression", "confident", "output")):
         raise click.UsageError("expected --if-better DATASET together with options of a comparison.")
     promote(workspace, bundle.name)
-    click.echo(f"latest is now {bundle.name}. Undo with: topgraft models rollback", err=True)
+    print_line(f"latest is now {bundle.name}. Undo with: topgraft models rollback", err=True)
     if as_json:
         print_json({"latest": bundle.name, "promoted": True})
 
@@ -142,9 +143,9 @@ def roll_back_promotion(as_json: bool) -> None:
     roll_back(workspace)
     latest = Registry().latest(workspace)
     reason = "the previous promotion" if latest.promoted else "the newest model: none is promoted"
-    click.echo(f"latest is now {latest.name or 'no model'}, {reason}.", err=True)
+    print_line(f"latest is now {latest.name or 'no model'}, {reason}.", err=True)
     for warning in latest.warnings:
-        click.echo(warning, err=True)
+        print_line(warning, err=True)
     if as_json:
         print_json({"latest": latest.name, "promoted": latest.promoted})
 
@@ -162,11 +163,11 @@ def remove_models(names: tuple[str, ...], yes: bool, as_json: bool) -> None:
     for name in names:
         _require(workspace, name)
     if not yes:
-        click.confirm(f"Delete {', '.join(names)} permanently?", abort=True, err=True)
+        confirm(f"Delete {', '.join(names)} permanently?")
     for name in names:
         if not remove_interrupted(workspace, name):
             remove_bundle(workspace, name)
-        click.echo(f"Removed {name}.", err=True)
+        print_line(f"Removed {name}.", err=True)
     if as_json:
         print_json({"removed": list(names)})
 
@@ -191,7 +192,7 @@ def track_model(name: str, as_json: bool) -> None:
     if as_json:
         print_json(dataclasses.asdict(run))
     else:
-        click.echo(f"{bundle.name} is version {run.version} of {run.registered_model}: {run.url}")
+        print_line(f"{bundle.name} is version {run.version} of {run.registered_model}: {run.url}")
 
 
 def _rank(workspace: Workspace, as_json: bool) -> None:
@@ -199,9 +200,9 @@ def _rank(workspace: Workspace, as_json: bool) -> None:
     if as_json:
         print_json([dataclasses.asdict(model) for model in ranked])
     elif not ranked:
-        click.echo(f"No trained models in {workspace.models}. Train one: topgraft train --dataset FOLDER")
+        print_line(f"No trained models in {workspace.models}. Train one: topgraft train --dataset FOLDER")
     else:
-        click.echo("\n".join(leaderboards.leaderboard_lines(ranked)))
+        print_lines(leaderboards.leaderboard_lines(ranked))
 
 
 def _require(workspace: Workspace, name: str) -> None:

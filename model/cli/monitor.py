@@ -9,7 +9,7 @@ import click
 from model.bundle import Bundle
 from model.cli.monitor_table import show_all, show_model
 from model.cli.options import current_workspace, json_option, workspace_option
-from model.cli.output import print_json
+from model.cli.output import confirm, print_json, print_line
 from model.errors import ModelDamagedError
 from model.registry import find_bundle, model_names
 from model.usage.drift_check import DAYS, sum_of_last_days
@@ -62,7 +62,7 @@ def _show_all(workspace: Workspace, days: int, as_json: bool) -> None:
     if as_json:
         print_json(summary)
     elif not summary["models"] and not without_model.errors:
-        click.echo(f"Nothing was counted in {workspace.monitor}. Start the service with TOPGRAFT_MONITOR=1.")
+        print_line(f"Nothing was counted in {workspace.monitor}. Start the service with TOPGRAFT_MONITOR=1.")
     else:
         show_all(summary)
 
@@ -98,8 +98,8 @@ def _reset(workspace: Workspace, name: str | None, yes: bool, as_json: bool) -> 
         raise click.UsageError("cannot ask for confirmation without a terminal: add --yes.")
     what = "all models" if name is None else name
     if not yes:
-        click.confirm(f"Delete the counts of {what}?", abort=True, err=True)
+        confirm(f"Delete the counts of {what}?")
     store.reset(name)
-    click.echo(f"Deleted the counts of {what}.", err=True)
+    print_line(f"Deleted the counts of {what}.", err=True)
     if as_json:
         print_json({"reset": name})

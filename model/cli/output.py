@@ -1,25 +1,28 @@
 """Output of the command: data on standard output, everything else on standard error."""
 
+import io
 import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from model import durable
-from model.addresses import redact_logs
+from model.logs import protect_logs
 from model.measurements import with_interval
 from model.results import SECONDS_LEFT, Progress
+from model.shown import encodable, indented, printable, printable_json, printable_text
 from model.storage.interface import DOWNLOAD, UPLOAD, VERIFY
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
+    from rich.text import Text
 
 EXIT_LIMIT = 6
 """Exit status of a command whose result does not keep a limit that was given, such as `--min-accuracy`."""
@@ -29,12 +32,50 @@ SECONDS_BETWEEN_LINES = 5.0
 TABLE_COLUMNS = 200
 
 
+def print_line(text: str, err: bool = False) -> None:
+    """Print one line to standard output, or to standard error; line feeds in it are replaced by their code."""
+    _write(printable(text), err)
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print lines to standard output as `print_line` does."""
+    for line in lines:
+        print_line(line)
+
+
+def print_text(text: str, err: bool = False) -> None:
+    """Print a text of several lines; a value from outside in it has no line feeds."""
+    _write(printable_text(text), err)
+
+
+def print_error(message: str) -> None:
+    """Print an error message to standard error; its further lines are indented."""
+    _write(indented(printable_text(f"Error: {message}")), err=True)
+
+
+def confirm(question: str) -> None:
+    """Ask on standard error whether to go ahead.
+
+    Raises:
+        click.Abort: the user does not confirm.
+    """
+    click.confirm(printable(question), abort=True, err=True)
+
+
+def _write(text: str, err: bool = False) -> None:
+    """Write visible text to a terminal or file of any encoding."""
+    stream = sys.stderr if err else sys.stdout
+    stream.write(encodable(text, stream.encoding) + "\n")
+    stream.flush()
+
+
 class StderrHandler(logging.Handler):
     """Log handler that writes to the current standard error, so that log lines and progress bars do not mix."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one log record as a line."""
-        click.echo(self.format(record), err=True)
+        # `ProtectingFilter` has indented the further lines.
+        print_text(self.format(record), err=True)
 
 
 def log_to_stderr() -> None:
@@ -42,13 +83,24 @@ def log_to_stderr() -> None:
     handler = StderrHandler()
     handler.setFormatter(logging.Formatter("%(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    redact_logs()
+    protect_logs()
     logging.getLogger("model").setLevel(logging.INFO)
+
+
+def accept_all_characters() -> None:
+    """Replace characters that the encoding of the terminal does not have, such as ellipses of rich, by their codes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def print_json(content: Any) -> None:
     """Print one JSON document to standard output; `durable.to_json` lists the supported types."""
-    click.echo(json.dumps(durable.to_json(content), indent=2, ensure_ascii=False, allow_nan=False))
+    plain = durable.to_json(content)
+    document = printable_json(json.dumps(plain, indent=2, ensure_ascii=False, allow_nan=False))
+    if encodable(document, sys.stdout.encoding) != document:
+        document = printable_json(json.dumps(plain, indent=2))
+    _write(document)
 
 
 @contextmanager
@@ -88,7 +140,7 @@ class LineProgress:
     def flush(self) -> None:
         """Write the pending step, if any: the last one of a phase that stops early."""
         if self._held_back and self._held_back != self._written:
-            click.echo(self._held_back, err=True)
+            print_line(self._held_back, err=True)
             self._written_at = self._clock()
         self._written, self._held_back = self._held_back or self._written, ""
 
@@ -105,9 +157,9 @@ class BarProgress:
         if phase not in self._tasks:
             for earlier in self._tasks.values():
                 self._bars.stop_task(earlier)
-            self._tasks[phase] = self._bars.add_task(phase, total=total, metrics="")
+            self._tasks[phase] = self._bars.add_task(printable(phase), total=total, metrics="")
         shown = f"{_unit(phase)} {format_metrics(metrics)}".strip()
-        self._bars.update(self._tasks[phase], completed=done, total=total, metrics=shown)
+        self._bars.update(self._tasks[phase], completed=done, total=total, metrics=printable(shown))
 
 
 def format_metrics(metrics: dict[str, float]) -> str:
@@ -145,11 +197,19 @@ def accuracy_line(metrics: Mapping[str, Any], photos: str = "photos") -> str:
 
 
 def table_console() -> "Console":
-    """Console of rich for tables on standard output, without markup."""
+    """Console of rich for tables on standard output: every text and cell is shown as it is, without markup."""
     from rich.console import Console
 
-    terminal = Console(markup=False, highlight=False)
-    return terminal if terminal.is_terminal else Console(markup=False, highlight=False, width=TABLE_COLUMNS)
+    class PlainConsole(Console):
+        """Console whose texts are escaped: rich leaves terminal sequences in them."""
+
+        def render_str(self, text: str, **options: Any) -> "Text":
+            """One line of visible characters."""
+            return super().render_str(encodable(printable(text), self.encoding), **options)
+
+    plain: dict[str, Any] = {"markup": False, "highlight": False, "emoji": False}
+    terminal = PlainConsole(**plain)
+    return terminal if terminal.is_terminal else PlainConsole(**plain, width=TABLE_COLUMNS)
 
 
 def _bars() -> "Bars":
@@ -158,10 +218,10 @@ def _bars() -> "Bars":
     from rich.progress import Progress as Bars
 
     return Bars(
-        TextColumn("{task.description:<12}"),
+        TextColumn("{task.description:<12}", markup=False),
         BarColumn(bar_width=30),
         MofNCompleteColumn(),
         TimeRemainingColumn(elapsed_when_finished=True),
-        TextColumn("{task.fields[metrics]}"),
+        TextColumn("{task.fields[metrics]}", markup=False),
         console=Console(stderr=True),
     )

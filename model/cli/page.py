@@ -2,6 +2,7 @@
 
 import click
 
+from model.cli.output import print_line
 from model.supervisor import Address
 
 DEFAULT_API = "http://127.0.0.1:5000"
@@ -20,6 +21,6 @@ def page(host: str, port: int, api: str) -> None:
     from model.page.service import checked_url
 
     def print_address() -> None:
-        click.echo(f"The page is at {Address(host, port, '/').url}. Press Ctrl-C to stop it.", err=True)
+        print_line(f"The page is at {Address(host, port, '/').url}. Press Ctrl-C to stop it.", err=True)
 
     run(checked_url(api), host, port, print_address)

@@ -17,7 +17,7 @@ from model.cli.options import (
     resolve,
     workspace_option,
 )
-from model.cli.output import format_percentage, print_json, progress_display
+from model.cli.output import format_percentage, print_json, print_line, print_lines, progress_display
 from model.cli.saved_predictions import saved_predictions, write_predictions
 from model.config import PredictConfig, options_of
 from model.files.checksums import file_sha256
@@ -86,7 +86,7 @@ def predict(
     if output is not None:
         with output_file(output) as local:
             predictions = predict_to_file(predictor, photos, config, local, head)
-        click.echo(f"Wrote {len(predictions)} predictions to {output}", err=True)
+        print_line(f"Wrote {len(predictions)} predictions to {output}", err=True)
     else:
         with progress_display() as progress:
             predictions = list(predict_photos(predictor, photos, config, progress))
@@ -94,14 +94,14 @@ def predict(
     if picture is not None:
         with output_file(picture) as local:
             durable.write_bytes(local, draw_first_answer(predictor, Photos(paths.paths), config))
-        click.echo(f"Drew the first prediction to {picture}", err=True)
+        print_line(f"Drew the first prediction to {picture}", err=True)
     for failed in predictions:
         if failed.error is not None:
-            click.echo(f"Not read: {failed.image}: {failed.error}", err=True)
+            print_line(f"Not read: {failed.image}: {failed.error}", err=True)
     if as_json:
         print_json(head | {"predictions": [item.to_json() for item in predictions]})
     elif output is None:
-        click.echo("\n".join(prediction_line(item) for item in predictions if item.error is None))
+        print_lines(line for item in predictions if item.error is None for line in prediction_lines(item))
 
 
 def predict_to_file(
@@ -142,8 +142,8 @@ def draw_first_answer(predictor: "Predictor", photos: "Photos", config: PredictC
     return draw_prediction(predictor, content, prediction, config.explain_class)
 
 
-def prediction_line(prediction: Prediction) -> str:
-    """Describe one prediction in a line: the three most probable classes, its mark and similar photos."""
+def prediction_lines(prediction: Prediction) -> list[str]:
+    """Describe one prediction: the three most probable classes with its mark; similar photos in a second line."""
     pairs = list(zip(prediction.labels, prediction.probabilities, strict=True))[:3]
     answer = f"{prediction.image}: " + ", ".join(f"{label} {format_percentage(value)}" for label, value in pairs)
     mark = f"  (unknown: {prediction.unknown_explanation})" if prediction.unknown else ""
@@ -151,4 +151,4 @@ def prediction_line(prediction: Prediction) -> str:
         mark = f"  (uncertain: {prediction.uncertain_between}; {prediction.uncertain_explanation})"
     mark += f"  (warning: {prediction.warning})" if prediction.warning else ""
     alike = ", ".join(f"{near.image} ({near.label}) {near.distance:.3f}" for near in prediction.neighbours or ())
-    return answer + mark + (f"\n  most similar: {alike}" if alike else "")
+    return [answer + mark, *([f"  most similar: {alike}"] if alike else [])]

@@ -7,7 +7,7 @@ import click
 
 from model.bundle import Bundle
 from model.cli.comparison import comparison_folder, comparison_lines, write_comparison
-from model.cli.output import EXIT_LIMIT, print_json
+from model.cli.output import EXIT_LIMIT, print_json, print_line, print_lines
 from model.errors import ModelDamagedError
 from model.promotion import PromotionComparison, promote
 from model.registry import Registry, find_bundle, model_names
@@ -41,7 +41,7 @@ def promote_if_better(
         _finish(workspace, new, as_json, f"{new.name} is promoted: there is no other model to compare it with.", None)
         return
     if base.name == new.name:
-        click.echo(f"{new.name} is promoted already.", err=True)
+        print_line(f"{new.name} is promoted already.", err=True)
         if as_json:
             print_json({"latest": new.name, "promoted": True, "decision": "", "comparison": None})
         return
@@ -61,7 +61,7 @@ def promote_if_better(
     if is_promoted:
         _finish(workspace, new, as_json, decision, promotion_comparison(compared), compared)
         return
-    click.echo(f"{decision} latest is still {base.name}.", err=True)
+    print_line(f"{decision} latest is still {base.name}.", err=True)
     _report(base.name, False, decision, compared, as_json)
     click.get_current_context().exit(EXIT_LIMIT)
 
@@ -76,7 +76,7 @@ def _base(workspace: Workspace, new: Bundle) -> Bundle | None:
             try:
                 return find_bundle(workspace, name)
             except ModelDamagedError as error:
-                click.echo(f"Skipping a damaged model: {error.message}", err=True)
+                print_line(f"Skipping a damaged model: {error.message}", err=True)
     return None
 
 
@@ -89,7 +89,7 @@ def _finish(
     compared: "Comparison | None" = None,
 ) -> None:
     promote(workspace, new.name, numbers)
-    click.echo(f"{decision} latest is now {new.name}. Undo with: topgraft models rollback", err=True)
+    print_line(f"{decision} latest is now {new.name}. Undo with: topgraft models rollback", err=True)
     _report(new.name, True, decision, compared, as_json)
 
 
@@ -98,4 +98,4 @@ def _report(latest: str, is_promoted: bool, decision: str, compared: "Comparison
         content: dict[str, Any] = {"latest": latest, "promoted": is_promoted, "decision": decision}
         print_json(content | {"comparison": None if compared is None else compared.to_json()})
     elif compared is not None:
-        click.echo("\n".join(comparison_lines(compared)))
+        print_lines(comparison_lines(compared))

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from model.cli.options import Command, LocalPath, current_workspace, json_option, workspace_option
-from model.cli.output import print_json, progress_display
+from model.cli.output import print_json, print_lines, progress_display
 from model.durable import to_json
 from model.registry import find_bundle
 
@@ -87,7 +87,7 @@ def child_module(name: str, weights_url: str, sha256: str, out: Path, git: bool,
         answer = {"files": list(written.files), "kept": list(written.kept), "to_do": list(written.to_do)}
         print_json({"status": "done", "model": bundle.name, "path": out} | answer)
     else:
-        click.echo("\n".join(child_lines(written)))
+        print_lines(child_lines(written))
 
 
 @click.command(short_help="Publish a model as a module of the AI4OS hub.")
@@ -139,14 +139,14 @@ def publish(
         if as_json:
             print_json({"status": "planned", "model": bundle.name, "plan": steps})
         else:
-            click.echo("\n".join(steps))
+            print_lines(steps)
         return
     with progress_display() as progress:
         publication = publish_bundle(bundle, workspace, options, progress)
     if as_json:
         print_json({"status": "done"} | to_json(dataclasses.asdict(publication)))
     else:
-        click.echo("\n".join(_publication_lines(publication)))
+        print_lines(_publication_lines(publication))
 
 
 def _publication_lines(publication: "Publication") -> list[str]:

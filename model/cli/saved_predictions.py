@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-import click
-
 from model import durable
+from model.cli.output import print_line
 from model.errors import ConfigError
 from model.locks import lock
 from model.reading import UnreadableError, describe, parse_json, unreadable
@@ -140,11 +139,11 @@ def saved_predictions(output: Path, run: dict[str, Any]) -> Iterator[SavedPredic
             ) from error
         predictions = SavedPredictions(path, stream, run)
         if len(predictions):
-            click.echo(f"Resuming after {len(predictions)} predictions in {path}", err=True)
+            print_line(f"Resuming after {len(predictions)} predictions in {path}", err=True)
         try:
             yield predictions
         except BaseException:
-            click.echo(
+            print_line(
                 f"{len(predictions)} predictions are saved in {path}. Run the same command again to resume.", err=True
             )
             raise

@@ -9,6 +9,7 @@ import click
 
 from model.addresses import is_ip_address
 from model.cli.options import current_workspace, workspace_option
+from model.cli.output import print_line
 from model.environment import ALLOWED_HOSTS
 from model.errors import ConfigError
 from model.supervisor import Address, keep_running
@@ -38,7 +39,7 @@ def serve(host: str, port: int, workers: int) -> None:
     if not is_ip_address(host):
         environment[ALLOWED_HOSTS.name] = ",".join(filter(None, (ALLOWED_HOSTS.raw, host)))
     address = Address(host, port, HEALTH)
-    click.echo(f"Swagger UI will be at {Address(host, port, '/ui').url}. Press Ctrl-C to stop it.", err=True)
+    print_line(f"Swagger UI will be at {Address(host, port, '/ui').url}. Press Ctrl-C to stop it.", err=True)
     keep_running([_program(), *options], environment, address)
 
 

@@ -7,7 +7,7 @@ import click
 
 from model.addresses import is_url
 from model.cli.options import LocalPath, current_workspace, json_option, workspace_option
-from model.cli.output import print_json, progress_display
+from model.cli.output import print_json, print_line, print_lines, progress_display
 from model.files.browsing import files_below
 from model.files.packing import Packed, pack_folder
 from model.received import quoted
@@ -47,7 +47,7 @@ def pull(source: str, directory: Path | None, as_json: bool) -> None:
     if as_json:
         print_json(dataclasses.asdict(pulled))
     else:
-        click.echo("\n".join(_pulled_lines(pulled)))
+        print_lines(_pulled_lines(pulled))
 
 
 @click.command()
@@ -72,8 +72,8 @@ def push(model: str, where: str, as_json: bool) -> None:
     if as_json:
         print_json(dataclasses.asdict(uploaded))
         return
-    click.echo(f"Uploaded {bundle.name} to {uploaded.place}: {uploaded.size:,} bytes in {uploaded.seconds:.1f} s")
-    click.echo(f"  sha256 {uploaded.sha256}")
+    print_line(f"Uploaded {bundle.name} to {uploaded.place}: {uploaded.size:,} bytes in {uploaded.seconds:.1f} s")
+    print_line(f"  sha256 {uploaded.sha256}")
 
 
 @click.command(short_help="Pack a dataset into one tar file.")
@@ -110,7 +110,7 @@ def pack(dataset: str, target: str | None, as_json: bool) -> None:
     if as_json:
         print_json(dataclasses.asdict(packed))
     else:
-        click.echo(_packed_line(packed))
+        print_line(_packed_line(packed))
 
 
 def _not_remote(argument: str, received: str, example: str, suggestion: str) -> click.UsageError:

@@ -3,9 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-import click
-
-from model.cli.output import accuracy_line, format_percentage, table_console
+from model.cli.output import accuracy_line, format_percentage, print_lines, table_console
 from model.marks import marks_line
 from model.measurements import PHOTOS_OF, Measurement, leading_measurement, measured_accuracies
 from model.training_result import ImportResult, TrainingResult, Tuning
@@ -15,7 +13,7 @@ def show_training(result: TrainingResult) -> None:
     """Print the result of a training, with the table of its search if there was one."""
     if result.tuning is not None:
         show_tuning(result.tuning)
-    click.echo("\n".join(training_lines(result)))
+    print_lines(training_lines(result))
 
 
 def training_lines(result: TrainingResult) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from model.cli.options import current_workspace, json_option, workspace_option
-from model.cli.output import print_json, progress_display
+from model.cli.output import print_json, print_line, progress_display
 from model.errors import ConfigError, TrainingError, TrainingStoppedError
 from model.processes import Process
 from model.received import quoted
@@ -62,7 +62,7 @@ def watch_training(name: str) -> None:
         ended = TrainingError if status.state == "failed" else TrainingStoppedError
         raise ended(message if command in message else f"{message} To resume: {command}")
     bundle = find_bundle(workspace, name)
-    click.echo(f"{name} is trained: {bundle.directory}")
+    print_line(f"{name} is trained: {bundle.directory}")
 
 
 @click.command("cancel", short_help="Cancel a running or queued training.")
@@ -84,7 +84,7 @@ def cancel_training(name: str, as_json: bool) -> None:
     if as_json:
         print_json(training_row(status))
     else:
-        click.echo(f"{name}  {training_line(status)}")
+        print_line(f"{name}  {training_line(status)}")
 
 
 def _pid(workspace: Workspace, name: str, deadline: float) -> int:

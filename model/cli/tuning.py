@@ -18,7 +18,7 @@ from model.cli.options import (
     resolve,
     workspace_option,
 )
-from model.cli.output import print_json, progress_display
+from model.cli.output import print_json, print_line, progress_display
 from model.cli.training_results import show_training, show_tuning
 from model.config import DEFAULT_TUNE_MINUTES, TrainConfig, options_of
 from model.errors import ConfigError
@@ -76,7 +76,7 @@ def tune(only_tune: bool, output: Path | None, config_file: Path | None, as_json
     if output is not None:
         with output_file(output) as local:
             _write_options(local, result.tuning.chosen_options)
-        click.echo(f"Wrote the selected options to {output}. To use them: topgraft train --config {output}", err=True)
+        print_line(f"Wrote the selected options to {output}. To use them: topgraft train --config {output}", err=True)
     if as_json:
         print_json(result.to_json())
     elif isinstance(result, TuningResult):

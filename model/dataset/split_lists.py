@@ -10,8 +10,9 @@ from model.dataset.image_index import Search
 from model.dataset.listing import DATASET_FILES, IMAGES, Listing, Problems
 from model.dataset.table_finding import DatasetFiles
 from model.dataset.text_files import read_lines
-from model.files.browsing import name_some, printable
+from model.files.browsing import name_some
 from model.results import SPLITS, Sample, Split
+from model.shown import printable
 
 LIST_SUFFIXES = (".txt", ".lst", ".list")
 # Lines that show whether a text is a list of images.

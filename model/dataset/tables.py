@@ -55,7 +55,7 @@ def read_found_tables(files: DatasetFiles, found: FoundTables, folders: Listing)
     try:
         chosen = choose_tables(found.sources, files.index, files.root)
     except DatasetError as error:
-        return with_warnings(folders, f"the class folders were read, and no table: {error.message}")
+        return with_warnings(folders, f"the class folders were read, and no table: {' '.join(error.message.split())}")
     names = name_some([name_of(source, files.root) for source in chosen.sources], _SHOWN)
     class_of = {sample.name: folders.classes[sample.label] for split in SPLITS for sample in folders.splits[split]}
     both = [name for name in chosen.rows.label_of if name in class_of]

@@ -10,6 +10,7 @@ from model import durable
 from model.dataset.lists import write_lists
 from model.intensity import FULL, Intensity
 from model.results import SPLITS, Dataset, Split, labels_of
+from model.shown import printable
 
 if TYPE_CHECKING:
     from model.dataset.training_data import TrainingData
@@ -133,7 +134,7 @@ class Verdict:
 
     def __str__(self) -> str:
         """The lines for a terminal or a notebook."""
-        return "\n".join(self.lines())
+        return "\n".join(map(printable, self.lines()))
 
     def to_json(self) -> dict[str, Any]:
         """Convert to plain JSON types, without the content hashes."""
@@ -190,11 +191,12 @@ class Verdict:
 
     def _table(self) -> list[str]:
         counts = self.counts
-        width = max(len(name) for name in ("class", *self.dataset.classes))
+        shown = {name: printable(name) for name in self.dataset.classes}
+        width = max(map(len, ("class", *shown.values())))
         return [
             f"  {'class':<{width}}  {'train':>7}  {'val':>7}  {'test':>7}",
             *(
-                f"  {name:<{width}}  " + "  ".join(f"{counts[split][name]:>7,}" for split in SPLITS)
+                f"  {shown[name]:<{width}}  " + "  ".join(f"{counts[split][name]:>7,}" for split in SPLITS)
                 for name in self.dataset.classes
             ),
         ]

@@ -1,6 +1,6 @@
 """Report of a trained model on another dataset: the page that a training writes, with the values of the evaluation."""
 
-import csv
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from model.evaluation.report.render import with_thumbnails, write_report
 from model.measurements import Measurement
 from model.reading import UnreadableError, parse_json, unreadable
 from model.serving.predictor import Predictor
+from model.tables import read_rows
 from model.training_result import Tuning
 
 
@@ -57,7 +58,7 @@ def read_history(bundle: Bundle) -> list[dict[str, Any]]:
     content = bundle.read_file(bundle_files.RESULTS)
     try:
         with unreadable():
-            return list(csv.DictReader(content.decode().splitlines()))
+            return list(read_rows(io.StringIO(content.decode(), newline="")))
     except UnreadableError as error:
         raise ModelDamagedError(f"{bundle.directory / bundle_files.RESULTS}: expected a table, {error}") from error
 

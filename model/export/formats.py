@@ -20,6 +20,7 @@ from model.export.model_files import PARITY_LIMIT
 from model.export.runtimes import Run, Write
 from model.export.usage_program import PROGRAM, usage_program
 from model.serving.predictor import load_predictor
+from model.shown import printable
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +88,8 @@ def export_form(bundle: Bundle, name: str, directory: Path) -> ExportedForm:
                 f"difference of {difference:.2g}. Nothing was written. Use another format."
             )
         usage = usage_program(bundle.manifest, name, form.file)
-        write_classes(staging, bundle.manifest.classes)
+        # A line break in a name would shift the names of all other classes.
+        write_classes(staging, tuple(map(printable, bundle.manifest.classes)))
         durable.write_text(staging / PROGRAM, usage)
         os.rename(staging, directory)
     finally:

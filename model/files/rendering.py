@@ -7,6 +7,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from model.shown import printable
+
 
 def render(template: str, values: dict[str, Any], directory: Path) -> str:
     """Fill in a template.
@@ -31,8 +33,9 @@ def render(template: str, values: dict[str, Any], directory: Path) -> str:
 
 
 def as_text(value: object) -> str:
-    """Any text as plain text in Markdown, also inside a table."""
-    return re.sub(r"([\\`*_{}\[\]<>#|&])", r"\\\1", one_line(value))
+    """Any text as plain text in Markdown, also inside a table and at the beginning of an item of a list."""
+    escaped = re.sub(r"[\\`*_{}\[\]<>#|&~$]|:(?=//)|(?<=www)\.", r"\\\g<0>", one_line(value))
+    return re.sub(r"^([0-9]*)([-+=.)])", r"\1\\\2", escaped)
 
 
 def quoted(value: object) -> str:
@@ -46,6 +49,5 @@ def docker_string(value: object) -> str:
 
 
 def one_line(value: object) -> str:
-    """A text without line breaks and other unprintable characters."""
-    printable = "".join(character if character.isprintable() else " " for character in str(value))
-    return " ".join(printable.split())
+    """A text without line breaks; other characters that are not visible are replaced by their codes."""
+    return printable(" ".join(str(value).split()))

@@ -19,7 +19,7 @@ from model.backbones import BACKBONES
 from model.bundle import Bundle
 from model.errors import ConfigError
 from model.files.checksums import file_sha256
-from model.files.rendering import docker_string, render
+from model.files.rendering import docker_string, one_line, render
 from model.provenance import provenance_of, utc_today
 from model.publishing.card import accuracy_sentence, model_card, summary_of
 from model.publishing.child_options import ChildOptions, check_options, check_weights, read_sample
@@ -222,7 +222,7 @@ def _description(bundle: Bundle, summary: str) -> str:
         f"A {manifest.backbone} network trained with Topgraft; it returns a probability for each class.",
     ]
     # Line breaks in a name would end the block in which the description is placed.
-    return "\n".join(" ".join("".join(c if c.isprintable() else " " for c in line).split()) for line in lines)
+    return "\n".join(map(one_line, lines))
 
 
 def _base_model(bundle: Bundle) -> str:

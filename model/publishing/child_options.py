@@ -20,6 +20,8 @@ from model.results import InputSpec
 _SHA256 = re.compile("[0-9a-fA-F]{64}")
 _TAG = re.compile(r"[\w][\w.-]{0,127}")
 _IMAGE = re.compile(r"[a-z0-9]([a-z0-9._/:-]*[a-z0-9])?")
+# No character that would end the link in a text around it.
+_URL = re.compile(r"[\w.~:/?#\[\]@!$&'()*+,;=%-]+")
 _SAMPLE_PIXELS = 256
 
 
@@ -89,7 +91,7 @@ def is_safe_address(url: str) -> bool:
         return False
     host = parts.hostname or ""
     safe = parts.scheme == "https" or (parts.scheme == "http" and is_this_machine(host))
-    return safe and bool(host) and not parts.username and not any(character <= " " for character in url)
+    return safe and bool(host) and not parts.username and bool(_URL.fullmatch(url))
 
 
 def read_sample(path: Path | None) -> tuple[str, bytes]:

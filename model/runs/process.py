@@ -20,6 +20,7 @@ from typing import Any
 
 from model.config import TrainConfig
 from model.errors import TopgraftError, TrainingError, TrainingStoppedError
+from model.logs import protect_logs
 from model.processes import Process, answer_parent, lower_priority, python_command, python_environment, read_answer
 from model.resources import blas_threads
 from model.results import State
@@ -79,6 +80,7 @@ def main(directory: str, lock_descriptor: str, service: str, service_start: str,
     watch(run, Process(int(service), int(service_start)), int(worker) or None)
     _yield_to_the_service()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    protect_logs()
 
     def train() -> dict[str, Any]:
         from model.runs import trainer

@@ -252,7 +252,8 @@ class _Training:
         named = self.config.dataset if is_remote(self.config.dataset) else ""
         with errors_name(named or str(source), source):
             verdict = check_dataset(source, self.run, self.config, self.source, self.progress)
-        log.info("%s", "\n".join(verdict.lines(named)))
+        for line in verdict.lines(named):
+            log.info("%s", line)
         write_dataset_files(verdict, self.bundle / bundle_files.DATASET_FILES)
         self.progress("prepare", 0, 1)
         import_tensorflow()

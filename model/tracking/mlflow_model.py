@@ -6,6 +6,7 @@ the network a second time.
 
 import json
 import platform
+import re
 import uuid
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from model.bundle import Bundle
 from model.bundle_files import ONNX_MODEL
 
 MODEL = "model"
+_VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z.+!_-]{0,99}")
 
 
 def write_model_files(folder: Path, bundle: Bundle, run_id: str) -> None:
@@ -37,7 +39,9 @@ def write_model_files(folder: Path, bundle: Bundle, run_id: str) -> None:
     }
     packages = ("numpy", "onnx", "onnxruntime") if by_onnx else ("numpy", "keras", "tensorflow")
     known = bundle.manifest.versions
-    needed = ["mlflow", *(f"{name}=={known[name]}" if name in known else name for name in packages)]
+    stated = {name: str(known.get(name, "")) for name in packages}
+    # pip would follow further lines and options in the text of a hostile manifest.
+    needed = ["mlflow", *(f"{name}=={text}" if _VERSION.fullmatch(text) else name for name, text in stated.items())]
     environment = {"python": platform.python_version(), "dependencies": ["-r requirements.txt"]}
     (folder / "MLmodel").write_text(yaml.safe_dump(description), encoding="utf-8")
     (folder / "python_env.yaml").write_text(yaml.safe_dump(environment), encoding="utf-8")

@@ -22,6 +22,7 @@ from model.addresses import redacted
 from model.bundle import Bundle, Manifest, file_record, open_bundle
 from model.bundle_files import MANIFEST, PREDICTIONS, REPORT, RESULTS
 from model.errors import TrackingError
+from model.shown import printable
 from model.tables import read_csv
 from model.tracking.experiment_tracking import Outcome, TrackingServer, tracking_server, write_outcome
 from model.tracking.mlflow_model import MODEL, write_model_files
@@ -174,7 +175,7 @@ def run_tags(manifest: Manifest, server: TrackingServer) -> dict[str, str]:
         "topgraft.dataset": str(manifest.dataset.get("path", "")),
         "topgraft.host": platform.node(),
     }
-    return {name: value for name, value in tags.items() if value}
+    return {name: printable(value) for name, value in tags.items() if value}
 
 
 def run_parameters(manifest: Manifest) -> Iterator[Param]:
@@ -190,7 +191,7 @@ def run_parameters(manifest: Manifest) -> Iterator[Param]:
         **counts,
     }
     for name, value in values.items():
-        text = "" if value is None else str(value)
+        text = "" if value is None else printable(str(value))
         yield Param(name, text if len(text) <= _MAX_PARAMETER else f"{text[: _MAX_PARAMETER - 1]}…")
 
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from model.cli.evaluation import _lines
-from model.cli.prediction import prediction_line
+from model.cli.prediction import prediction_lines
 from model.cli.training_results import training_lines
 from model.evaluation.dataset_evaluation import EvaluationResult
 from model.evaluation.evaluate import evaluate_probabilities
@@ -39,7 +39,7 @@ COUNTS = {"unknown": 1, "uncertain": 7, "accepted": 32, "accepted_accuracy": 0.9
     ],
 )
 def test_a_prediction_is_printed_with_its_mark(prediction: Prediction, mark: str) -> None:
-    assert prediction_line(prediction) == f"a.jpg: cat 50.0 %, dog 40.0 %{mark}"
+    assert prediction_lines(prediction) == [f"a.jpg: cat 50.0 %, dog 40.0 %{mark}"]
 
 
 def test_the_last_lines_of_a_training_state_the_marks_and_the_photos_they_take() -> None:

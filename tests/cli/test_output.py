@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 
 import pytest
 
@@ -69,6 +70,17 @@ def test_bars_show_each_phase_on_a_terminal() -> None:
 def test_json_has_no_nan(capsys: pytest.CaptureFixture[str]) -> None:
     print_json({"loss": float("nan"), "name": "Köln"})
     assert json.loads(capsys.readouterr().out) == {"loss": None, "name": "Köln"}
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_json_is_exact_and_visible_in_any_encoding(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    value = {"name": "K\u00f6ln \x1b\x7f\x9b\u202e\udcff\U0001f600", "lines": "a\nb"}
+    written = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", written)
+    print_json(value)
+    monkeypatch.undo()
+    shown = written.buffer.getvalue().decode(encoding)
+    assert json.loads(shown) == value and shown.replace("\n", "").isprintable()
 
 
 def test_fractions_are_formatted_as_percentages_with_their_interval_and_photos() -> None:

@@ -1,6 +1,10 @@
 """The model card: metrics with their intervals, escaped names, and unknown values marked as such."""
 
 import dataclasses
+import re
+from collections import Counter
+
+from markdown_it import MarkdownIt
 
 from model.bundle import Bundle
 from model.publishing.card import About, model_card
@@ -32,3 +36,36 @@ def test_class_names_are_escaped(bundle: Bundle) -> None:
     card = model_card(dataclasses.replace(bundle.manifest, classes=strange, metrics={}))
     assert "<script>" not in card.replace("\\<script\\>", "")
     assert "a\\|b" in card and "\\[x\\]" in card
+
+
+def test_a_hostile_manifest_adds_no_heading_link_html_or_code(bundle: Bundle) -> None:
+    hostile = (
+        "a\x1b[31m\n# x\n|`<script>1</script>`](http://x.example) ![i](//y) &lt; ~~s~~ <b> $x$ http://x.example "
+        "www.x.example \u202e\U0001f468\u200d\U0001f52c"
+    )
+    metrics = bundle.manifest.metrics["test"]
+    changes = {
+        "classes": (hostile, "- item", "1. one", "# title", "--- "),
+        "backbone": hostile,
+        "created": hostile,
+        "resize": hostile,
+        "versions": {"topgraft": hostile},
+        "train_config": {"weights": hostile, "imported": {"module": hostile}},
+        "dataset": bundle.manifest.dataset | {"path": hostile, "fingerprint": hostile},
+        "metrics": {"test": metrics | {"per_class": [row | {"class": hostile} for row in metrics["per_class"]]}},
+    }
+    about = About(title=hostile, author=hostile, license=hostile, summary=hostile)
+    card = model_card(dataclasses.replace(bundle.manifest, **changes), about)
+    found, expected = _elements(card), _elements(model_card(bundle.manifest))
+    assert found.keys() <= {*expected, "text_special"} and found["heading_open"] == expected["heading_open"]
+    assert "\\\\x1b" in card and "\U0001f468\u200d\U0001f52c" in card
+    assert not {"\x1b", "\u202e"} & set(card) and not re.search(r"http://x|www\.", card)
+
+
+def _elements(card: str) -> Counter[str]:
+    """The number of elements of each kind in a Markdown text; lists in lists are kinds of their own."""
+    tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(card)
+    inline = (child.type for token in tokens for child in token.children or ())
+    return Counter(
+        [*inline, *(f"{token.type} {token.level}" if "list" in token.type else token.type for token in tokens)]
+    )

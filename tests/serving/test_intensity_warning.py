@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from model.bundle import Bundle
-from model.cli.prediction import prediction_line
+from model.cli.prediction import prediction_lines
 from model.intensity import FULL, Intensity, IntensityRange
 from model.results import Prediction
 from model.serving.prediction_figure import draw_prediction
@@ -82,7 +82,7 @@ def test_the_warning_is_in_every_form_of_the_answer(tmp_path: Path) -> None:
     prediction = predict(tmp_path, RANGE, CLIPPED["white"])
     assert prediction.to_json()["warning"] == prediction.warning
     assert Prediction.from_json(prediction.to_json()).warning == prediction.warning
-    assert f"(warning: {prediction.warning})" in prediction_line(prediction)
+    assert f"(warning: {prediction.warning})" in prediction_lines(prediction)[0]
     header, rows = predictions_table([Prediction("a.jpg", ("red",), (1.0,)), prediction])
     assert [row[header.index("warning")] for row in rows] == ["", prediction.warning]
     stream = io.BytesIO()

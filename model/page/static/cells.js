@@ -4,7 +4,7 @@
 const CONTROLS =
   "\\x00-\\x08\\x0b-\\x1f\\x7f-\\x9f" +
   "\\u061c\\u200e\\u200f\\u2028-\\u202e\\u2066-\\u206f" +
-  "\\u00ad\\u034f\\u180e\\u200b\\u2060-\\u2065\\ufeff\\ufff0-\\ufffb" +
+  "\\u00ad\\u034f\\u180e\\u200b\\u2060-\\u2065\\ufeff\\ufff0-\\ufffb\\ufffe\\uffff" +
   "\\u115f\\u1160\\u17b4\\u17b5\\u3164\\uffa0" +
   "\\ud800-\\udfff" +
   "\\u{1bca0}-\\u{1bca3}\\u{1d173}-\\u{1d17a}\\u{e0000}-\\u{e001f}\\u{e0080}-\\u{e00ff}\\u{e01f0}-\\u{e0fff}";

@@ -1,0 +1,198 @@
+"""Commands on a hostile model and hostile photos: nothing that a terminal acts on is written."""
+
+import dataclasses
+import io
+import json
+import os
+import pty
+import re
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from model.cli.command import main
+from model.cli.output import BarProgress, LineProgress, accept_all_characters, progress_display
+from model.cli.training_results import show_training
+from model.config import TrainConfig
+from model.shown import CONTROLS
+from model.training_result import TrainingResult, Tuning, TuningRow
+from tests.support.photos import encoded, random_image
+from tests.support.small_model import measured, write_model
+
+# Colours, the title of the window, a cleared screen in C1, a forged line, and text from right to left.
+HOSTILE = "\x1b[31m\x1b]0;title\x07\x9b2J\rforged\x08\x7f\u202egpj\u2066\u200b[bold]:bomb:[/]"
+CLASSES = (f"{HOSTILE}\nError: forged", "\udcff\ud800", "\U000e0041\u2028=1+1")
+NAMES = (f"{HOSTILE}.png", "line\nError: forged.png", os.fsdecode(b"\xff\x9b.png"), "\u0642\u0637\u0629.png")
+FORBIDDEN = re.compile(f"(?!\n)[{CONTROLS}]")
+# What rich and a terminal driver write: colours, the cursor, and a carriage return at the end of a line.
+OF_TERMINAL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with a hostile model, a dataset of three classes, and other photos."""
+    home = tmp_path_factory.mktemp("hostile")
+    rows = [row | {"class": name} for row, name in zip(measured()["per_class"], CLASSES, strict=True)]
+    counts = {split: dict.fromkeys(CLASSES, 10) for split in ("train", "val", "test")}
+    changes = {
+        "classes": CLASSES,
+        "backbone": HOSTILE,
+        "versions": {"topgraft": HOSTILE},
+        "train_config": {"weights": HOSTILE},
+        "dataset": {"path": HOSTILE, "counts": counts, "fingerprint": HOSTILE},
+        "metrics": {"test": measured() | {"per_class": rows}},
+    }
+    write_model(home / "models" / "evil", **changes)
+    damaged = home / "models" / HOSTILE.replace("/", "")
+    damaged.mkdir()
+    (damaged / "manifest.json").write_text(json.dumps({"format": HOSTILE}))
+    _write_photos(home / "photos")
+    for number, name in enumerate((HOSTILE.replace("/", ""), "b", "c")):
+        _write_photos(home / "data" / "classes" / name, 3 * number)
+    return home
+
+
+def _write_photos(folder: Path, seed: int = 0) -> None:
+    folder.mkdir(parents=True)
+    for number, name in enumerate(NAMES):
+        (folder / name.replace("/", "")).write_bytes(encoded(random_image(seed + number), "PNG"))
+    (folder / f"broken {HOSTILE.replace('/', '')}.jpg").write_bytes(b"no image")
+
+
+COMMANDS = {
+    "list": ("models", "list"),
+    "show": ("models", "show", "evil"),
+    "damaged": ("models", "show", HOSTILE),
+    "unknown model": ("models", "show", f"no{HOSTILE}"),
+    "promote": ("models", "promote", f"no{HOSTILE}"),
+    "cancel": ("models", "cancel", HOSTILE),
+    "remove": ("models", "remove", "--yes", HOSTILE + "x"),
+    "watch": ("models", "watch", f"no{HOSTILE}"),
+    "predict": ("predict", "evil", "photos"),
+    "predict csv": ("predict", "evil", "photos", "--output", "{home}/answers.csv"),
+    "predict json": ("predict", "evil", "photos", "--output", "{home}/answers.json"),
+    "predict lines": ("predict", "evil", "photos", "--output", "{home}/answers.jsonl"),
+    "predict nothing": ("predict", "evil", f"no{HOSTILE}"),
+    "evaluate": ("evaluate", "evil", "classes"),
+    "check": ("check", "classes"),
+    "check nothing": ("check", f"no{HOSTILE}"),
+    "train nothing": ("train", "--dataset", f"no{HOSTILE}"),
+    "train badly": ("train", "--dataset", "classes", "--backbone", HOSTILE, "--epochs", HOSTILE),
+    "resume": ("resume", f"no{HOSTILE}"),
+    "import nothing": ("import", f"no{HOSTILE}"),
+    "doctor": ("doctor",),
+    "doctor storage": ("doctor", "--storage", HOSTILE),
+    "monitor": ("monitor",),
+    "monitor model": ("monitor", "evil"),
+    "export": ("export", "evil", "--output", "{home}/evil.tar.xz"),
+    "export badly": ("export", "evil", "--format", HOSTILE),
+    "publish": ("publish", "evil", "--to", f"no{HOSTILE}:", "--dry-run"),
+    "pull": ("pull", f"no{HOSTILE}:x"),
+    "pack": ("pack", f"no{HOSTILE}"),
+    "no command": (HOSTILE,),
+    "no option": ("models", f"--{HOSTILE}"),
+}
+
+
+@pytest.fixture(autouse=True)
+def in_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(home)
+    monkeypatch.setenv("TOPGRAFT_HOME", str(home))
+
+
+class Terminal:
+    """A pseudo-terminal in place of standard output and standard error."""
+
+    def __init__(self, encoding: str) -> None:
+        self._main, other = pty.openpty()
+        self.stream = open(other, "w", encoding=encoding, errors="strict")  # noqa: SIM115
+        self._read = bytearray()
+        self._reader = threading.Thread(target=self._collect, daemon=True)
+        self._reader.start()
+
+    def _collect(self) -> None:
+        try:
+            while some := os.read(self._main, 1 << 16):
+                self._read += some
+        except OSError:
+            return
+
+    def text(self) -> str:
+        """What was written, after the end."""
+        self.stream.close()
+        self._reader.join(60)
+        os.close(self._main)
+        return self._read.decode("utf-8")
+
+
+@pytest.fixture
+def terminal(request: pytest.FixtureRequest) -> Terminal:
+    return Terminal(request.param)
+
+
+def use(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write to a terminal from now on; pytest replaces the streams before the test."""
+    monkeypatch.setattr(sys, "stdout", terminal.stream)
+    monkeypatch.setattr(sys, "stderr", terminal.stream)
+    monkeypatch.setenv("TERM", "xterm-256color")
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
+def test_a_command_writes_visible_characters_to_files_of_any_encoding(
+    command: tuple[str, ...], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for encoding, as_json in (("ascii", False), ("utf-8", True)):
+        written = {name: io.TextIOWrapper(io.BytesIO(), encoding=encoding) for name in ("stdout", "stderr")}
+        for name, stream in written.items():
+            monkeypatch.setattr(sys, name, stream)
+        arguments = [argument.replace("{home}", str(home)) for argument in command]
+        status = main([*arguments, "--json"] if as_json else arguments)
+        shown = {name: _content(stream) for name, stream in written.items()}
+        assert status != 1, shown
+        assert not FORBIDDEN.search("".join(shown.values())), shown
+        assert "\nError: forged" not in shown["stdout"] and "\nforged" not in shown["stderr"]
+        assert not as_json or json.loads(shown["stdout"])
+
+
+def _content(stream: io.TextIOWrapper) -> str:
+    stream.flush()
+    return stream.buffer.getvalue().decode(stream.encoding)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("terminal", ["utf-8", "ascii"], indirect=True)
+@pytest.mark.parametrize("name", ["list", "show", "predict", "evaluate", "check", "monitor", "monitor model"])
+def test_a_command_writes_visible_characters_to_a_terminal(
+    name: str, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(terminal, monkeypatch)
+    status = main(list(COMMANDS[name]))
+    monkeypatch.undo()
+    shown = OF_TERMINAL.sub("", terminal.text())
+    assert status != 1 and not FORBIDDEN.search(shown), shown
+    assert "\\x1b" in shown or name == "monitor"
+
+
+def _search() -> Tuning:
+    row = TuningRow(HOSTILE, {HOSTILE: HOSTILE}, 1, 0.5, 0.9, (0.8, 1.0), 0.9, (0.8, 1.0), 5.0, 20.0, True)
+    return Tuning(TrainConfig(dataset="x"), (row,), {HOSTILE: HOSTILE}, HOSTILE, 1, 10, 1.0)
+
+
+@pytest.mark.parametrize("terminal", ["utf-8", "ascii"], indirect=True)
+def test_a_training_shows_visible_characters(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(terminal, monkeypatch)
+    accept_all_characters()
+    with progress_display() as progress:
+        assert isinstance(progress, BarProgress)
+        for step in (1, 2):
+            progress(HOSTILE, step, 2, **{HOSTILE: 0.5})
+    LineProgress()(HOSTILE, 2, 2, **{HOSTILE: 0.5})
+    fields = {field.name: None for field in dataclasses.fields(TrainingResult)}
+    texts = dict.fromkeys(("warnings", "remarks", "marks"), (HOSTILE,)) | {"model": HOSTILE, "path": Path(HOSTILE)}
+    result = TrainingResult(**fields | texts | {"seconds": 1.0, "metrics": {}, "tuning": _search()})
+    show_training(result)
+    monkeypatch.undo()
+    shown = OF_TERMINAL.sub("", terminal.text())
+    assert not FORBIDDEN.search(shown), shown
+    assert "[bold]" in shown and ":bomb:" in shown
