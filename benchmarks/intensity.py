@@ -4,7 +4,7 @@ How: the photos of phytoplankton-mini as 8-bit gray, and the same in TIFFs as ot
 EfficientNet-Lite0's features are cross-validated by Topgraft's own head with one L2 strength, in 5 folds for each seed,
 with `intensity = auto` and with `full`. The second table does so for three of the kinds with ranges by other rules:
 other fractions of the values left out at either end of a photo or of all photos together, and without leaving out
-extreme photos. All rules measure values without hot pixels; see `model.dataset.value_distribution`.
+extreme photos. All rules measure values without hot pixels; see `model.dataset.intensity.value_distribution`.
 
 Depends on: ../shared/datasets beside the checkout.
 """
@@ -24,9 +24,9 @@ from benchmarks.tables import markdown_table
 from model.backbones import find_backbone
 from model.config import TrainConfig
 from model.dataset.images import decode_photo
-from model.dataset.intensity_range import extent, range_of
+from model.dataset.intensity.range import extent, range_of
+from model.dataset.intensity.value_distribution import TAIL, ValueDistribution
 from model.dataset.training_data import TrainingData
-from model.dataset.value_distribution import TAIL, ValueDistribution
 from model.features.extractor import FeatureExtractor, extract_features
 from model.intensity import FULL, Intensity, IntensityRange
 from model.networks.converted_backbone import converted_backbone

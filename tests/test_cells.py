@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from model.dataset.layouts import find_layout
 from model.dataset.listing import LayoutOptions
-from model.dataset.table_files import open_table
+from model.dataset.tables.files import open_table
 from model.durable import write_csv
 from model.results import Prediction
 from model.serving.table import predictions_table

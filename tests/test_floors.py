@@ -255,7 +255,7 @@ PARSERS: dict[str, tuple[str, ...]] = {
     "pickle.Unpickler": (),
     "np.load": ("model/training/checkpoints.py", "model/training/fine_tuning/input_store.py"),
     "h5py.File": ("model/importing/untrusted_keras.py",),
-    "csv.reader": ("model/dataset/table_files.py", "model/tables.py"),
+    "csv.reader": ("model/dataset/tables/files.py", "model/tables.py"),
     "csv.DictReader": (),
     "tarfile.open": (
         "model/files/archives.py",
@@ -264,7 +264,7 @@ PARSERS: dict[str, tuple[str, ...]] = {
         "model/publishing/archive.py",
     ),
     "zipfile.ZipFile": (
-        "model/dataset/table_files.py",
+        "model/dataset/tables/files.py",
         "model/files/arrays.py",
         "model/files/zip_members.py",
         "model/importing/untrusted_keras.py",

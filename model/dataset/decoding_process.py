@@ -18,7 +18,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from model import errors
-from model.dataset.value_distribution import ValueDistribution
+from model.dataset.intensity.value_distribution import ValueDistribution
 from model.environment import PHOTO_SECONDS
 from model.errors import ImageError, ImageTooSlowError
 from model.processes import describe_exit, is_stopped, processor_seconds, python_command, python_environment

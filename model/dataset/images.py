@@ -17,7 +17,6 @@ from model.dataset.decoders.source import ImageSource, Pixels, exif_orientation,
 from model.dataset.decoding_process import DecodingProcesses
 from model.dataset.fitting import fit_pixels, full_pixels, smallest_size
 from model.dataset.formats import FORMAT_NAMES, SIGNATURE_BYTES, find_format, find_unsupported
-from model.dataset.gray_levels import reduce_photo
 from model.dataset.image_limits import (
     MAX_DECODING_BYTES,
     QUICK_BYTES,
@@ -25,7 +24,8 @@ from model.dataset.image_limits import (
     check_memory,
     check_size,
 )
-from model.dataset.value_distribution import ValueDistribution
+from model.dataset.intensity.gray_levels import reduce_photo
+from model.dataset.intensity.value_distribution import ValueDistribution
 from model.errors import ImageError, ImageNotSupportedError, ImageTooLargeError
 from model.intensity import FULL, Intensity
 from model.results import InputSpec

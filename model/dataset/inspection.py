@@ -9,9 +9,9 @@ import numpy as np
 
 from model.dataset import duplicates
 from model.dataset.images import measure_image
+from model.dataset.intensity.value_distribution import ValueDistribution
 from model.dataset.pipeline import decode_within_budget, in_threads
 from model.dataset.reading import read_photo
-from model.dataset.value_distribution import ValueDistribution
 from model.dataset.verdict import Rejected
 from model.errors import ImageError
 from model.results import InputSpec, Progress, Sample

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from model.dataset.table_files import TEXT_TABLES
+from model.dataset.tables.files import TEXT_TABLES
 
 # Long enough for the keys of an annotation file, and far shorter than the file.
 _HEAD_BYTES = 1 << 16

@@ -19,9 +19,9 @@ from model.dataset.label_files import describe_unread
 from model.dataset.listing import DATASET_FILES, EXPECTED, LayoutOptions, Listing
 from model.dataset.lists import read_lists
 from model.dataset.split_lists import LIST_SUFFIXES, split_by_lists
-from model.dataset.table_files import TABLE_SUFFIXES
-from model.dataset.table_finding import DatasetFiles, may_be_table
-from model.dataset.tables import (
+from model.dataset.tables.files import TABLE_SUFFIXES
+from model.dataset.tables.finding import DatasetFiles, may_be_table
+from model.dataset.tables.layout import (
     NO_TABLE,
     read_found_tables,
     read_named_table,

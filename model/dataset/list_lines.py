@@ -9,8 +9,8 @@ import re
 import urllib.parse
 from collections.abc import Iterator, Mapping
 
-from model.dataset.column_names import IMAGE_NAMES, LABEL_NAMES, normal
 from model.dataset.listing import BLANKS
+from model.dataset.tables.column_names import IMAGE_NAMES, LABEL_NAMES, normal
 
 # A longer number is no label, and `int` is slow on very long ones.
 _LABEL = re.compile(r"[+-]?[0-9]{1,18}")

@@ -12,7 +12,7 @@ from model.dataset import checks, duplicates
 from model.dataset.given_names import errors_name, verdict_named
 from model.dataset.group_pattern import group_keys
 from model.dataset.inspection import Inspection, inspect_images
-from model.dataset.intensity_finding import find_intensity
+from model.dataset.intensity.finding import find_intensity
 from model.dataset.layouts import find_layout
 from model.dataset.listing import LayoutOptions, Listing, advice_for_names
 from model.dataset.similar_names import similar_classes

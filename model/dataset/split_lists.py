@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from model.dataset.folder_names import split_in
 from model.dataset.image_index import Search
 from model.dataset.listing import DATASET_FILES, IMAGES, Listing, Problems
-from model.dataset.table_finding import DatasetFiles
+from model.dataset.tables.finding import DatasetFiles
 from model.dataset.text_files import read_lines
 from model.files.browsing import name_some
 from model.results import SPLITS, Sample, Split

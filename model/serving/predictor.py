@@ -13,7 +13,7 @@ from model.bundle import Bundle
 from model.bundle_files import KERAS_MODEL, ONNX_MODEL, TRAINING_FEATURES
 from model.config import LATEST, PREDICT_DEFAULTS, PredictConfig
 from model.dataset.images import DecodedImage, DecodedPhoto, read_content
-from model.dataset.intensity_misfit import misfit_warning
+from model.dataset.intensity.misfit import misfit_warning
 from model.dataset.pipeline import BATCH_SIZE, decode_within_budget, decoded_photos, encoded_batches
 from model.errors import ConfigError, ImageError, ModelDamagedError
 from model.features.onnx_session import ACTIVATION_MAP, FEATURES, IMAGE, PROBABILITIES, open_session

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.dataset.gray_levels import reduce_photo, to_8_bits
 from model.dataset.images import decode_image, decode_photo, fit_photo
+from model.dataset.intensity.gray_levels import reduce_photo, to_8_bits
 from model.errors import ConfigError
 from model.intensity import IntensityRange, parse_intensity
 from model.results import InputSpec

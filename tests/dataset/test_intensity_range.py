@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.dataset.intensity_range import range_of
+from model.dataset.intensity.range import range_of
+from model.dataset.intensity.value_distribution import ValueDistribution
 from model.dataset.prepare import Verdict
-from model.dataset.value_distribution import ValueDistribution
 from model.intensity import IntensityRange
 
 Prepare = Callable[..., Verdict]

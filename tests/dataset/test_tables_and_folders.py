@@ -96,6 +96,6 @@ def test_files_of_labels_for_each_image_are_no_tables(tmp_path: Path, monkeypatc
     for number in range(30):
         write(tmp_path, **{f"labels__{number}_txt": "0 0.5 0.5 0.1 0.1\n"})
     opened: list[Path] = []
-    monkeypatch.setattr("model.dataset.table_finding.open_table", opened.append)
+    monkeypatch.setattr("model.dataset.tables.finding.open_table", opened.append)
     assert labelled(find_layout(tmp_path)) == LABELS
     assert opened == []

@@ -10,10 +10,10 @@ from model.dataset.folder_tree import Folder
 from model.dataset.image_index import ImageIndex, Search
 from model.dataset.label_files import describe_unread
 from model.dataset.listing import DATASET_FILES, IMAGES, LayoutOptions, is_listable
-from model.dataset.table_columns import UnclearLabelsError, find_columns
-from model.dataset.table_files import TABLE_SUFFIXES, open_table, sample_rows
-from model.dataset.table_rows import Source
-from model.dataset.table_splits import split_of_table
+from model.dataset.tables.columns import UnclearLabelsError, find_columns
+from model.dataset.tables.files import TABLE_SUFFIXES, open_table, sample_rows
+from model.dataset.tables.rows import Source
+from model.dataset.tables.splits import split_of_table
 from model.errors import DatasetError
 from model.files.browsing import name_some
 

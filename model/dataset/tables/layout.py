@@ -7,10 +7,10 @@ from typing import NoReturn
 
 from model.dataset.folder_names import describes_no_class, kind_of_names, split_of
 from model.dataset.listing import Listing, is_listable
-from model.dataset.table_choice import ChosenTables, choose_tables, name_of
-from model.dataset.table_columns import are_one_to_one
-from model.dataset.table_finding import DatasetFiles, FoundTables
-from model.dataset.table_rows import TableRows
+from model.dataset.tables.choice import ChosenTables, choose_tables, name_of
+from model.dataset.tables.columns import are_one_to_one
+from model.dataset.tables.finding import DatasetFiles, FoundTables
+from model.dataset.tables.rows import TableRows
 from model.errors import DatasetError
 from model.files.browsing import name_some
 from model.results import SPLITS, Sample, Split

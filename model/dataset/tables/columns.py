@@ -4,7 +4,11 @@ import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 
-from model.dataset.column_names import (
+from model.dataset.folder_names import split_names
+from model.dataset.image_index import ImageIndex, Search
+from model.dataset.label_files import is_json
+from model.dataset.listing import LayoutOptions
+from model.dataset.tables.column_names import (
     GROUP_NAMES,
     HIERARCHY,
     IMAGE_NAMES,
@@ -19,11 +23,7 @@ from model.dataset.column_names import (
     is_yes,
     normal,
 )
-from model.dataset.folder_names import split_names
-from model.dataset.image_index import ImageIndex, Search
-from model.dataset.label_files import is_json
-from model.dataset.listing import LayoutOptions
-from model.dataset.table_files import Row, TableFile, sample_rows
+from model.dataset.tables.files import Row, TableFile, sample_rows
 from model.errors import DatasetError
 from model.files.browsing import name_some
 from model.results import Split

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from model.dataset.value_distribution import ValueDistribution
+from model.dataset.intensity.value_distribution import ValueDistribution
 from model.intensity import Intensity, IntensityRange
 
 # Bounds the copies in float64: 8 MB each.

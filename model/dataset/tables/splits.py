@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 
 from model.dataset.folder_names import split_in, split_names, split_of
-from model.dataset.table_rows import Source
+from model.dataset.tables.rows import Source
 from model.results import Split
 
 

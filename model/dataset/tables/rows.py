@@ -5,13 +5,21 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from model.dataset.column_names import PREDICTION_STRING, VALIDATED, is_flag, is_missing, is_type_row, is_yes, normal
 from model.dataset.folder_names import split_of
 from model.dataset.image_index import ImageIndex, Search
 from model.dataset.label_files import is_json
 from model.dataset.listing import Problems
-from model.dataset.table_columns import Columns
-from model.dataset.table_files import TableFile
+from model.dataset.tables.column_names import (
+    PREDICTION_STRING,
+    VALIDATED,
+    is_flag,
+    is_missing,
+    is_type_row,
+    is_yes,
+    normal,
+)
+from model.dataset.tables.columns import Columns
+from model.dataset.tables.files import TableFile
 from model.files.browsing import name_some
 from model.results import Split
 from model.shown import printable

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from model.dataset.image_index import ImageIndex
-from model.dataset.table_columns import are_one_to_one
-from model.dataset.table_rows import Source, TableRows
-from model.dataset.table_splits import splits_of_folders, with_splits
+from model.dataset.tables.columns import are_one_to_one
+from model.dataset.tables.rows import Source, TableRows
+from model.dataset.tables.splits import splits_of_folders, with_splits
 from model.errors import DatasetError
 from model.files.browsing import name_some
 

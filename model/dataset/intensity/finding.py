@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
-from model.dataset.intensity_misfit import MIN_LEVELS, Misfit, find_misfit
-from model.dataset.intensity_range import extent, have_different_units, range_of
-from model.dataset.value_distribution import ValueDistribution
+from model.dataset.intensity.misfit import MIN_LEVELS, Misfit, find_misfit
+from model.dataset.intensity.range import extent, have_different_units, range_of
+from model.dataset.intensity.value_distribution import ValueDistribution
 from model.dataset.verdict import counted
 from model.intensity import AUTO, FULL, Intensity, IntensityRange, parse_intensity, span
 from model.results import Sample

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from model.dataset.value_distribution import ValueDistribution
+from model.dataset.intensity.value_distribution import ValueDistribution
 from model.intensity import IntensityRange
 
 # Photos that may be left out at either end, and how much narrower the range must become for that.

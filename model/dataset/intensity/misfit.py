@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from model.dataset.value_distribution import ValueDistribution
+from model.dataset.intensity.value_distribution import ValueDistribution
 from model.intensity import Intensity, IntensityRange, span
 
 # Fraction of the values beyond the range.

@@ -1,0 +1,1 @@
+"""Tables of labels: their files, the meaning of their columns, and the choice among several."""
