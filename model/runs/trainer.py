@@ -14,19 +14,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from model import bundle as bundles
 from model import bundle_files, durable
 from model.backbones import Backbone, find_backbone
-from model.bundle import Bundle, Manifest
+from model.bundle import Manifest
 from model.config import TrainConfig, ignored_options
 from model.dataset.given_names import errors_name
 from model.dataset.prepare import UNPACKED, Verdict, write_dataset_files
 from model.dataset.reading import wait_for_dataset
 from model.dataset.rereading import PhotoReader
 from model.errors import ConfigError, DatasetError, ImageError, StorageError, TopgraftError, TrainingStoppedError
-from model.evaluation.confident_errors import find_confident_errors
-from model.evaluation.evaluate import Evaluation, evaluate_probabilities, write_predictions
-from model.evaluation.label_issues import write_label_issues
-from model.evaluation.photo_study import study_photos
+from model.evaluation.evaluate import Evaluation, evaluate_probabilities
 from model.evaluation.report.content import ReportContent
-from model.evaluation.report.render import with_thumbnails, write_report
 from model.features.contact_sheet import draw_contact_sheet
 from model.features.views import views_of
 from model.marks import mark_sentences
@@ -35,22 +31,20 @@ from model.networks.tensorflow_import import import_tensorflow
 from model.provenance import installed_versions, write_job
 from model.publishing.card import model_card
 from model.publishing.upload import add_upload, check_upload
-from model.resources import peak_memory
 from model.results import InputSpec, Progress, no_progress
 from model.runs import Run, finished, resume_run, start_or_resume, wait_in_queue
 from model.runs.import_process import import_in_this_process
 from model.runs.recorded_dataset import check_dataset, record_dataset, without_lost_photos
 from model.runs.status_file import StatusFile
 from model.runs.stopping import resume_hint, stopped_by_signals
+from model.runs.training_report import write_history, write_training_report
 from model.serving.held_out_features import write_held_out
-from model.serving.predictor import load_predictor
 from model.storage import is_remote
 from model.storage.copies import dataset_folder
 from model.tracking.experiment_tracking import add_tracking
 from model.training.checkpoints import CACHED_FEATURES
 from model.training.classifier import Classifier
 from model.training.deadline import Deadline
-from model.training.epochs import COLUMNS, Epoch
 from model.training.fit import fit_classifier
 from model.training_result import TrainingResult, Tuning, TuningResult, summarize
 from model.tuning.trials import TRIALS
@@ -201,7 +195,7 @@ class _Training:
         verdict, classifier = self.with_photos_left(self.prepare(), self.fit, (TRIALS,))
         exported = self.export(verdict, classifier)
         classifier = self.as_served(verdict, classifier, exported)
-        self.write_history(classifier.history)
+        write_history(self.bundle, classifier.history)
         manifest = self.evaluate(verdict, classifier, exported)
         durable.write_text(self.bundle / bundle_files.MODEL_CARD, model_card(manifest))
         write_job(self.bundle)
@@ -332,15 +326,8 @@ class _Training:
         tuned = [_TUNED_ON_THE_SAME] if self.tuning and "cross_validation" in classifier.predictions else []
         return (*ignored, *tuned, *classifier.warnings, *exported.warnings)
 
-    def write_history(self, history: Sequence[Epoch]) -> None:
-        """Write results.csv."""
-        rows = [[getattr(row, column) for column in COLUMNS] for row in history]
-        durable.write_csv(self.bundle / bundle_files.RESULTS, COLUMNS, rows)
-
     def evaluate(self, verdict: Verdict, classifier: Classifier, exported: "Exported") -> Manifest:
         """Evaluate each measurement; write predictions/ and report.html; return the manifest with the metrics."""
-        from model.tracking.report_figures import write_report_figures
-
         self.progress("report", 0, 1)
         dataset = verdict.dataset
         evaluations = {
@@ -355,12 +342,6 @@ class _Training:
             for name, found in classifier.predictions.items()
         }
         manifest = self.manifest(verdict, classifier, exported, evaluations)
-        predictions = self.bundle / bundle_files.PREDICTIONS
-        predictions.mkdir()
-        for name, evaluation in evaluations.items():
-            write_predictions(predictions / f"{name}.csv", evaluation)
-        photos = PhotoReader(verdict.content_hashes)
-        errors = find_confident_errors(evaluations, load_predictor(Bundle(self.bundle, manifest)), photos=photos)
         content = ReportContent(
             manifest,
             evaluations,
@@ -369,21 +350,9 @@ class _Training:
             verdict.rejected,
             verdict.leakage,
             (*verdict.warnings, *self.warnings(verdict, classifier, exported), *classifier.remarks),
-            errors,
-            None if self.tuning is None else self.tuning.to_json(),
+            tuning=None if self.tuning is None else self.tuning.to_json(),
         )
-        study = study_photos(
-            classifier.photos,
-            content.evaluation,
-            classifier.curve,
-            [error.name for error in errors],
-            self.config.seed,
-        )
-        write_label_issues(self.bundle / bundle_files.LABEL_ISSUES, study.label_check)
-        content = dataclasses.replace(content, study=study, seconds=self.seconds, peak_memory=peak_memory())
-        content = with_thumbnails(content, photos)
-        write_report(self.bundle / bundle_files.REPORT, content)
-        write_report_figures(self.bundle / bundle_files.LOGS, content)
+        write_training_report(self.bundle, content, verdict, classifier, lambda: self.seconds)
         return manifest
 
     def manifest(
