@@ -1,15 +1,15 @@
 """The schedule of drift checks: a first verdict follows as soon as there are enough photos."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from model import durable
-from model.provenance import utc_today
+from model.provenance import utc_now, utc_today
 from model.usage import drift_check
-from model.usage.drift import MIN_PHOTOS
+from model.usage.drift import MIN_PHOTOS, Drift, DriftVerdict
 from model.usage.drift_check import DriftChecks
 from model.usage.store import DRIFT, UsageStore
 from model.workspace import Workspace
@@ -28,11 +28,12 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> UsageStore:
     return store
 
 
-def write_verdict(store: UsageStore, verdict: str) -> None:
-    durable.write_json(store.folder(PETS) / DRIFT, {"verdict": verdict})
+def write_verdict(store: UsageStore, verdict: DriftVerdict) -> None:
+    content = Drift(verdict, "of this test").to_json() | {"looked": utc_now()}
+    durable.write_json(store.folder(PETS) / DRIFT, content)
 
 
-def checks(store: UsageStore, tmp_path: Path, check: Callable[[], str]) -> DriftChecks:
+def checks(store: UsageStore, tmp_path: Path, check: Callable[[], DriftVerdict]) -> DriftChecks:
     return DriftChecks(Workspace(tmp_path), store, lambda model: write_verdict(store, check()))
 
 
@@ -43,7 +44,7 @@ def verdict_is(store: UsageStore, verdict: str) -> bool:
 def test_photos_that_come_during_a_check_are_checked_without_another_request(store: UsageStore, tmp_path: Path) -> None:
     begun, more_came = threading.Event(), threading.Event()
 
-    def check() -> str:
+    def check() -> DriftVerdict:
         photos = store.days(PETS)[utc_today()].sample.distinct
         begun.set()
         assert more_came.wait(SECONDS)
@@ -60,7 +61,7 @@ def test_photos_that_come_during_a_check_are_checked_without_another_request(sto
 
 def test_the_late_verdict_of_another_worker_on_fewer_photos_is_replaced(store: UsageStore, tmp_path: Path) -> None:
     store.add(PETS, utc_today(), record(MIN_PHOTOS, first=10))
-    verdicts = iter(["too few photos", "too few photos", "no drift seen"])
+    verdicts: Iterator[DriftVerdict] = iter(["too few photos", "too few photos", "no drift seen"])
     checks(store, tmp_path, lambda: next(verdicts)).start({PETS})
     wait_until(lambda: verdict_is(store, "no drift seen"), SECONDS)
 
@@ -69,7 +70,7 @@ def test_a_verdict_is_not_repeated(store: UsageStore, tmp_path: Path) -> None:
     store.add(PETS, utc_today(), record(MIN_PHOTOS, first=10))
     made: list[str] = []
 
-    def check() -> str:
+    def check() -> DriftVerdict:
         made.append("drift")
         return "drift"
 
