@@ -56,7 +56,8 @@ def _answers(server: Server, count: int) -> list[int]:
 
 
 def _seconds_used(server: Server) -> dict[psutil.Process, float]:
-    """The processor time of each worker so far."""
+    """The processor time of each worker so far, once all have started."""
+    wait_until(lambda: len(server.workers()) == WORKERS, SECONDS_TO_BEGIN)
     return {worker: worker.cpu_times().user for worker in server.workers()}
 
 

@@ -276,6 +276,6 @@ def test_no_format_takes_more_memory_than_estimated(large_images: Path, side: in
             continue
         estimated = decoding_cost((large_images / name).read_bytes(), spec).memory
         assert 0 < taken <= estimated + slack, f"{name}: {taken:,} bytes taken, {estimated:,} estimated"
-        assert estimated <= min(2.6 * taken + 2 * slack, MAX_DECODING_BYTES), (
+        assert estimated <= min(2.6 * taken + 3 * slack, MAX_DECODING_BYTES), (
             f"{name}: {taken:,}, {estimated:,} estimated"
         )
