@@ -66,7 +66,7 @@ def _described(model: Ranked) -> str:
     if model.accuracy is not None:
         count = f" of {model.images or 0:,} {PHOTOS_OF.get(model.measured_by, 'photos')}"
         accuracy = f"accuracy {with_interval(model.accuracy, model.interval, count)}"
-    seconds = "" if model.seconds is None else f", trained in {model.seconds:,.0f} s"
+    seconds = "" if model.seconds is None else f", epochs of {model.seconds:,.1f} s"
     speed = "" if model.ms_per_photo is None else f", {model.ms_per_photo:.1f} ms per photo"
     return f"{accuracy}, {model.backbone}{seconds}, {model.megabytes:.1f} MB{speed}"
 
