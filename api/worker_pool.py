@@ -12,6 +12,7 @@ import asyncio
 import atexit
 import contextlib
 import functools
+import gc
 import itertools
 import logging
 import sys
@@ -29,6 +30,7 @@ from api.worker import Worker, WorkerDied, WorkerDiedIdle, start_worker
 from api.worker_process import Warm
 from model.environment import WORKER_SECONDS
 from model.errors import TrainingStoppedError
+from model.resources import release_free_memory
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +39,8 @@ _SECONDS_BEFORE_RESTART = 1.0
 # Further attempts for a call that no process has started.
 _RETRIES = 3
 _SECONDS_BETWEEN_CHECKS = 1.0
+# Refused requests are in reference cycles with their errors: an idle server would keep their content.
+_SECONDS_BETWEEN_RELEASES = 60.0
 
 Function = Callable[..., Any]
 
@@ -85,6 +89,7 @@ class WorkerPool:
         for _ in range(count):
             self._start()
         self._loop.call_later(_SECONDS_BETWEEN_CHECKS, self._check_workers)
+        self._loop.call_later(_SECONDS_BETWEEN_RELEASES, self._release_memory)
         # A server that exits during start-up runs no clean-up, and would wait for its processes forever.
         atexit.register(self.shutdown)
 
@@ -213,6 +218,13 @@ class WorkerPool:
                 worker.kill(reason)
         if not self._closed:
             self._loop.call_later(_SECONDS_BETWEEN_CHECKS, self._check_workers)
+
+    def _release_memory(self) -> None:
+        """Return memory to the system: a collection takes less than a tenth of a second."""
+        gc.collect()
+        release_free_memory()
+        if not self._closed:
+            self._loop.call_later(_SECONDS_BETWEEN_RELEASES, self._release_memory)
 
     def _start(self) -> None:
         if self._closed:

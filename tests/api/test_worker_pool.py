@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import functools
+import gc
 import inspect
 import os
 import re
@@ -12,6 +13,7 @@ import sys
 import threading
 import time
 import types
+import weakref
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +23,7 @@ import pytest
 from aiohttp import web
 from deepaas.model.v2 import wrapper
 
+from api import worker_pool
 from api.errors import BadRequest, InternalError, TryAgain
 from api.worker import start_worker
 from api.worker_pool import WorkerPool, install_worker_pool
@@ -71,6 +74,26 @@ def _with_one_worker(
             workers.shutdown()
 
     asyncio.run(run())
+
+
+def test_an_idle_server_frees_what_refused_requests_left_in_cycles(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Content(list[object]):
+        """The content of a request, which an error refers to."""
+
+    async def wait(workers: WorkerPool) -> None:
+        content = Content()
+        content.append(content)
+        left = weakref.ref(content)
+        del content
+        while left() is not None:
+            await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(worker_pool, "_SECONDS_BETWEEN_RELEASES", 0.1)
+    gc.disable()
+    try:
+        _with_one_worker(wait)
+    finally:
+        gc.enable()
 
 
 def test_results_and_errors_of_a_worker_are_returned() -> None:
