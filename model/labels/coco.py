@@ -6,7 +6,7 @@ from typing import Any
 
 from model.errors import DatasetError
 from model.files.browsing import name_some
-from model.labels.regions import OUTLINE, RECTANGLE, Annotation, Box, Labels, Region, Task
+from model.labels.regions import Annotation, Box, Labels, Region, Task
 from model.received import quoted
 from model.results import Split
 
@@ -99,9 +99,9 @@ def _box(entry: Mapping[str, Any], photo_width: int, photo_height: int) -> Box:
     """
     attributes = entry.get("attributes")
     rotation = attributes.get("rotation", 0) if isinstance(attributes, dict) else 0
-    box, shape = _numbers(entry.get("bbox")), RECTANGLE
+    box = _numbers(entry.get("bbox"))
     if len(box) != 4:
-        box, shape = _around(entry.get("segmentation")), OUTLINE
+        box = _around(entry.get("segmentation"))
     x, y, width, height = box
     if width <= 0 or height <= 0:
         raise ValueError(f"expected a box with a width and a height, received {width:g} x {height:g} pixels")
@@ -110,7 +110,6 @@ def _box(entry: Mapping[str, Any], photo_width: int, photo_height: int) -> Box:
     return Box(
         *(x / photo_width, y / photo_height, width / photo_width, height / photo_height),
         rotation=rotation,
-        shape=shape,
         about_centre=True,
     )
 

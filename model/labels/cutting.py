@@ -5,6 +5,7 @@ import hashlib
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -276,29 +277,22 @@ class _Photo:
     """
 
     def __init__(self, photos: Photos, name: str, digest: str) -> None:
-        self._photos, self._name, self._digest = photos, name, digest
-        self._content: bytes | None = None
-        self._pixels: np.ndarray | None = None
+        self._photos, self._name, self._known_digest = photos, name, digest
 
-    @property
+    @cached_property
     def content(self) -> bytes:
         """The file."""
-        if self._content is None:
-            self._content = self._photos.read(self._name)
-            self._digest = hashlib.sha256(self._content).hexdigest()
-        return self._content
+        return self._photos.read(self._name)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """sha256 of the file."""
-        return self._digest or hashlib.sha256(self.content).hexdigest()
+        return self._known_digest or hashlib.sha256(self.content).hexdigest()
 
-    @property
+    @cached_property
     def pixels(self) -> np.ndarray:
         """uint8 RGB of shape (height, width, 3), upright."""
-        if self._pixels is None:
-            self._pixels = decode_image(self.content)
-        return self._pixels
+        return decode_image(self.content)
 
 
 def crops_by_class(crops: Sequence[Crop]) -> dict[str, list[Crop]]:

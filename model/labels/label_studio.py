@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from model.dataset.formats import IMAGE_SUFFIXES
 from model.errors import DatasetError
 from model.files.browsing import name_some
-from model.labels.regions import OUTLINE, RECTANGLE, Annotation, Box, Labels, Region, Task
+from model.labels.regions import Annotation, Box, Labels, Region, Task
 from model.received import quoted
 
 _LABELS = ("rectanglelabels", "polygonlabels", "ellipselabels", "labels", "choices")
@@ -224,7 +224,7 @@ def _box(value: Mapping[str, Any], kind: str) -> Box | None:
     rotation = _number(value.get("rotation") or 0, "rotation")
     if not width or not height:
         raise ValueError("expected a box with a width and a height, received one of size 0")
-    return Box(x, y, width, height, rotation, RECTANGLE)
+    return Box(x, y, width, height, rotation)
 
 
 def _points(points: Any) -> list[tuple[float, float]]:
@@ -242,7 +242,7 @@ def _outline(points: Sequence[tuple[float, float]]) -> Box:
     right, bottom = (max(point[axis] for point in points) for axis in (0, 1))
     if right <= left or bottom <= top:
         raise ValueError("expected an outline with a width and a height, received one of size 0")
-    return Box(left, top, right - left, bottom - top, 0.0, OUTLINE)
+    return Box(left, top, right - left, bottom - top)
 
 
 def _ellipse(value: Mapping[str, Any]) -> Box:
@@ -251,7 +251,7 @@ def _ellipse(value: Mapping[str, Any]) -> Box:
     rotation = _number(value.get("rotation") or 0, "rotation")
     if across <= 0 or down <= 0:
         raise ValueError("expected an ellipse with two radii above 0, received one of size 0")
-    return Box(x - across, y - down, 2 * across, 2 * down, rotation, OUTLINE, about_centre=True)
+    return Box(x - across, y - down, 2 * across, 2 * down, rotation, about_centre=True)
 
 
 def _percentage(value: Mapping[str, Any], name: str) -> float:

@@ -9,9 +9,6 @@ import numpy as np
 
 from model.results import Split
 
-RECTANGLE, OUTLINE = "rectangle", "outline"
-"""Shapes of a region: a box, possibly rotated, or the box around a polygon or an ellipse."""
-
 
 class Rectangle(NamedTuple):
     """A rectangle in pixels, upright in its own frame.
@@ -59,7 +56,6 @@ class Box:
         x, y, width, height: fractions of the width and the height of the photo; a box drawn from right to left or
             from bottom to top has a negative width or height.
         rotation: degrees, clockwise, in the proportions of the photo.
-        shape: `rectangle` or `outline`.
         about_centre: whether it is rotated about its centre; else about (x, y).
     """
 
@@ -68,7 +64,6 @@ class Box:
     width: float
     height: float
     rotation: float = 0.0
-    shape: str = RECTANGLE
     about_centre: bool = False
 
     def rectangle(self, photo_width: int, photo_height: int) -> Rectangle:

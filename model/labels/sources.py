@@ -100,10 +100,10 @@ def _read_exports(folder: Path, exports: Sequence[tuple[Path, Any]], control: st
     for path, content in exports:
         with _naming(path):
             parts.append(_of_folder(read_coco(content, split_of[path]), path.parent.relative_to(folder)))
-    return joined(parts)
+    return _joined(parts)
 
 
-def joined(parts: Sequence[Labels]) -> Labels:
+def _joined(parts: Sequence[Labels]) -> Labels:
     """The labels of several files."""
     left_out: Counter[str] = Counter()
     for part in parts:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from model.labels.crops import CropOptions, UnusableRegionError, cut
-from model.labels.regions import OUTLINE, Box, Rectangle
+from model.labels.regions import Box, Rectangle
 
 SIZE = (320, 240)
 NO_MARGIN = CropOptions(margin=0.0)
@@ -68,7 +68,7 @@ def test_a_turned_box_gives_the_upright_box_around_it() -> None:
 
 
 def test_an_ellipse_turns_about_its_centre() -> None:
-    box = Box(0.25, 0.25, 0.5, 0.25, 90, OUTLINE, about_centre=True)
+    box = Box(0.25, 0.25, 0.5, 0.25, 90, about_centre=True)
     outer = box.rectangle(320, 240).outer()
     assert outer == pytest.approx((160 - 30, 90 - 80, 60, 160, 0))
 

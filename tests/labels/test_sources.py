@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from model.errors import DatasetError
-from model.labels.regions import OUTLINE, RECTANGLE, Box, Labels, Region
+from model.labels.regions import Box, Labels, Region
 from model.labels.sources import read_labels
 from tests.labels.label_studio_tasks import annotation, box_item, choice_item, task
 
@@ -46,14 +46,14 @@ def test_old_exports_have_completions_and_the_size_inside_the_value(tmp_path: Pa
 @pytest.mark.parametrize(
     ("kind", "value", "box"),
     [
-        ("polygonlabels", {"points": [[10, 20], [30, 20], [30, 60]]}, Box(0.1, 0.2, 0.2, 0.4, 0.0, OUTLINE)),
+        ("polygonlabels", {"points": [[10, 20], [30, 20], [30, 60]]}, Box(0.1, 0.2, 0.2, 0.4, 0.0)),
         (
             "ellipselabels",
             {"x": 50, "y": 50, "radiusX": 10, "radiusY": 20, "rotation": 30},
-            Box(0.4, 0.3, 0.2, 0.4, 30.0, OUTLINE, True),
+            Box(0.4, 0.3, 0.2, 0.4, 30.0, True),
         ),
-        ("labels", {"x": 10, "y": 20, "width": 30, "height": 40}, Box(0.1, 0.2, 0.3, 0.4, 0.0, RECTANGLE)),
-        ("choices", {"x": 10, "y": 20, "width": 30, "height": 40}, Box(0.1, 0.2, 0.3, 0.4, 0.0, RECTANGLE)),
+        ("labels", {"x": 10, "y": 20, "width": 30, "height": 40}, Box(0.1, 0.2, 0.3, 0.4, 0.0)),
+        ("choices", {"x": 10, "y": 20, "width": 30, "height": 40}, Box(0.1, 0.2, 0.3, 0.4, 0.0)),
         ("choices", {}, None),
     ],
 )
