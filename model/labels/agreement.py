@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from model.errors import DatasetError
 from model.files.browsing import name_some
 from model.labels.regions import Annotation, Region, Task
+from model.received import quoted
 
 MIN_OVERLAP = 0.5
 """Intersection divided by union from which on boxes of two people are of the same object."""
@@ -81,7 +82,7 @@ def agree(tasks: Sequence[Task], annotator: str = "") -> Agreement:
     """
     people = sorted({annotation.annotator for task in tasks for annotation in task.annotations})
     if annotator and annotator not in people:
-        raise DatasetError(f"expected annotations by {annotator!r}, found those by {name_some(people) or 'none'}")
+        raise DatasetError(f"expected annotations by {quoted(annotator)}, found those by {name_some(people) or 'none'}")
     chosen, disagreements, pairs = {}, [], []
     for task in tasks:
         by_person = _last_by_person(task, annotator)

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from model.dataset.listing import Problems, describe_problems, is_listable
 from model.errors import DatasetError
+from model.received import quoted
 
 
 def classes_of(labels: Iterable[str]) -> tuple[str, ...]:
@@ -15,7 +16,7 @@ def classes_of(labels: Iterable[str]) -> tuple[str, ...]:
     """
     classes = sorted(set(labels))
     problems = Problems(
-        f"expected a class name on one line, without blanks around it, received {label!r}: rename the label"
+        f"expected a class name on one line, without blanks around it, received {quoted(label)}: rename the label"
         for label in classes
         if not is_listable(label)
     )
@@ -23,8 +24,8 @@ def classes_of(labels: Iterable[str]) -> tuple[str, ...]:
     for label in classes:
         alike[" ".join(label.casefold().split())].append(label)
     problems.extend(
-        f"expected labels that differ in more than case and blanks, received {' and '.join(map(repr, names))}: rename "
-        "them to one, or to names that differ more"
+        f"expected labels that differ in more than case and blanks, received {' and '.join(map(quoted, names))}: "
+        "rename them to one, or to names that differ more"
         for names in alike.values()
         if len(names) > 1
     )

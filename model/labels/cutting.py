@@ -23,6 +23,7 @@ from model.labels.former import Former
 from model.labels.photos import Photos
 from model.labels.pictures import draw_boxes
 from model.labels.regions import Labels, Rectangle, Task
+from model.received import quoted
 from model.results import SPLITS, Progress, Split
 
 PHASE = "import_labels"
@@ -183,15 +184,15 @@ def _find_photos(tasks: Sequence[Task], photos: Photos) -> dict[str, str]:
         names = photos.find(task)
         if len(names) > 1:
             problems.add(
-                f"task {task.name}: expected one photo for {task.address!r}, found {len(names)}: {name_some(names)}. "
-                "Leave one of them in the folder of the photos"
+                f"task {task.name}: expected one photo for {quoted(task.address)}, found {len(names)}: "
+                f"{name_some(names)}. Leave one of them in the folder of the photos"
             )
         found[task.name] = names[0] if names else ""
     if problems:
         raise DatasetError(describe_problems(problems))
     if tasks and not any(found.values()):
         raise DatasetError(
-            f"expected the photos of the tasks, found none, such as {tasks[0].address!r}. Name their folder with "
+            f"expected the photos of the tasks, found none, such as {quoted(tasks[0].address)}. Name their folder with "
             "--images"
         )
     return found

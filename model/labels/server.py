@@ -84,7 +84,9 @@ class LabelStudio:
 
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigError(f"--url: expected the address of a server, such as http://host:8080, received {url!r}")
+            raise ConfigError(
+                f"--url: expected the address of a server, such as http://host:8080, received {quoted(url)}"
+            )
         self.url = url.rstrip("/")
         self._origin = parts.scheme, parts.netloc
         self._token = token
@@ -182,7 +184,7 @@ class LabelStudio:
         try:
             with self._answer(url) as answer:
                 if "html" in answer.headers.get("Content-Type", ""):
-                    raise ImageError(f"{url}: expected a photo, received a web page")
+                    raise ImageError(f"{_shown(url)}: expected a photo, received a web page")
                 return _limited(answer, MAX_BYTES)
         except StorageNotFoundError as error:
             raise ImageError(error.message) from error

@@ -25,6 +25,7 @@ from model.labels.server_tasks import current_tasks
 from model.storage import failures
 from tests.labels.label_studio_server import LEGACY_TOKEN, PERSONAL_TOKEN, Project, label_studio, served
 from tests.labels.label_studio_tasks import annotation, box_item, boxed_tasks, task
+from tests.labels.label_studio_tasks import imported as imported_from_files
 from tests.support.command import Run
 
 
@@ -179,3 +180,17 @@ def test_the_command_reads_a_server(run: Run, workspace: Path, tmp_path: Path) -
     assert refused.returncode == 5 and "refuses the access token" in refused.stderr
     assert run("import-labels", "--url", "http://a", "made").returncode == 2
     assert run("import-labels", "--url", "http://a", "--project", 1, "a", "made").returncode == 2
+
+
+def test_no_message_has_the_signature_of_an_address(tmp_path: Path) -> None:
+    page = Project([], pages={"/bucket/a.png": "<html>Log in</html>"})
+    with label_studio(page) as address, pytest.raises(ImageError) as caught:
+        LabelStudio(address, LEGACY_TOKEN).read("/bucket/a.png?X-Amz-Signature=secret")
+    assert "/bucket/a.png: expected a photo" in caught.value.message and "secret" not in caught.value.message
+    boxed_tasks(tmp_path / "photos", 1)
+    export = tmp_path / "export.json"
+    signed = task(1, annotation(box_item()), image="https://example.org/missing.png?X-Amz-Signature=secret")
+    export.write_text(json.dumps([signed]))
+    with pytest.raises(DatasetError) as refused:
+        imported_from_files(export, tmp_path / "photos", tmp_path / "made")
+    assert "missing.png" in refused.value.message and "secret" not in refused.value.message
