@@ -1,4 +1,7 @@
-"""Write notebooks/*.ipynb, without outputs, from the percent files notebooks/*.py. Run it after changing them."""
+"""Write all .ipynb files of notebooks/ and pipelines/, without outputs, from their percent files next to them.
+
+Run it after changing them.
+"""
 
 from pathlib import Path
 
@@ -7,7 +10,8 @@ import nbformat
 
 from model import durable
 
-FOLDER = Path(__file__).parent.parent / "notebooks"
+ROOT = Path(__file__).parent.parent
+PATTERNS = ("notebooks/*.py", "pipelines/*/*.py")
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -26,9 +30,14 @@ def notebook_text(source: Path) -> str:
     return nbformat.writes(notebook) + "\n"
 
 
+def sources() -> list[Path]:
+    """The percent files of all notebooks."""
+    return sorted(path for pattern in PATTERNS for path in ROOT.glob(pattern))
+
+
 def main() -> None:
     """Write all notebooks."""
-    for source in sorted(FOLDER.glob("*.py")):
+    for source in sources():
         durable.write_text(source.with_suffix(".ipynb"), notebook_text(source))
 
 

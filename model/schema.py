@@ -118,7 +118,7 @@ def load_file(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        content = yaml.safe_load(_read_text(path))
+        content = yaml.safe_load(read_yaml(path))
     # A number with thousands of digits is a ValueError, deep nesting a RecursionError.
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise ConfigError(
@@ -131,8 +131,8 @@ def load_file(path: Path) -> dict[str, Any]:
     return content
 
 
-def _read_text(path: Path) -> str:
-    """Read YAML without aliases, which expand to any size, and without deep nesting, which takes quadratic time.
+def read_yaml(path: Path) -> str:
+    """Text of a YAML file without aliases, which expand to any size, and deep nesting, which takes quadratic time.
 
     Raises:
         OSError, UnicodeDecodeError, YAMLError: the file cannot be read.

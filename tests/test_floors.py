@@ -36,6 +36,7 @@ ROOMS = (
     "model.importing",
     "model.tracking",
     "model.runs",
+    "model.pipelines",
     "model.usage",
     "model.page",
     "model.cli",

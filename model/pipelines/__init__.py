@@ -1,0 +1,1 @@
+"""Pipelines: notebooks as steps, read from one file, for this machine, Elyra and Argo Workflows."""

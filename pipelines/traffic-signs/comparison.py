@@ -1,0 +1,27 @@
+# %% [markdown]
+# # Comparison of the base model with the new model
+#
+# Compares both models on the same real test photos.
+
+# %% tags=["parameters"]
+import os
+
+destination = os.environ.get("destination", "")
+
+# %%
+import tempfile
+
+import topgraft
+
+workspace = tempfile.mkdtemp()
+topgraft.import_model("base.tar.xz", name="base", workspace=workspace)
+topgraft.import_model("model.tar.xz", name="new", workspace=workspace)
+
+# %%
+result = topgraft.compare("base", "new", "signs.tar", output=".", workspace=workspace)
+print(*result.sentences, sep="\n")
+
+# %%
+from IPython.display import HTML
+
+HTML(filename="comparison.html")
