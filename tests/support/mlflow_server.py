@@ -2,23 +2,20 @@
 
 import contextlib
 import dataclasses
-import fcntl
 import http.client
 import os
 import signal
 import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
-import pytest
 import requests
 
 from tests.support.http_server import answer, http_server
 from tests.support.ports import free_port
+from tests.support.separate_environments import separate_environment
 from tests.support.waiting import wait_until
 
 # What people have who load a registered model: MLflow and what the model's requirements.txt asks for.
@@ -77,7 +74,7 @@ class MlflowServer:
 @contextlib.contextmanager
 def running_mlflow_server(directory: Path) -> Iterator[MlflowServer]:
     """Start a server that keeps everything in `directory`; end it and all its processes."""
-    python = _environment_of_server()
+    python = separate_environment("mlflow", PACKAGES) / "python"
     address = f"http://127.0.0.1:{free_port()}"
     command = [
         *(python, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{directory / 'mlflow.db'}"),
@@ -135,35 +132,6 @@ def spoiling_proxy(server: MlflowServer, refuse: Refuse) -> Iterator[str]:
 
     with http_server(Proxy) as address:
         yield address
-
-
-def _environment_of_server() -> Path:
-    """The Python of a virtual environment with MLflow's server, made once for all runs of the tests.
-
-    It is in TEST_MLFLOW_DIRECTORY, else in the folder for temporary files.
-    """
-    version = "{}.{}".format(*sys.version_info)
-    named = os.environ.get("TEST_MLFLOW_DIRECTORY")
-    directory = Path(named) if named else Path(tempfile.gettempdir()) / f"topgraft-tests-mlflow-{version}-{os.getuid()}"
-    directory.mkdir(parents=True, exist_ok=True)
-    python, installed = directory / "venv" / "bin" / "python", directory / "installed"
-    with open(directory / "lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not installed.is_file() or installed.read_text() != str(PACKAGES):
-            installed.unlink(missing_ok=True)
-            _install(directory / "venv", python)
-            installed.write_text(str(PACKAGES))
-    return python
-
-
-def _install(directory: Path, python: Path) -> None:
-    for command in (
-        [sys.executable, "-m", "venv", "--clear", directory],
-        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *PACKAGES],
-    ):
-        ran = subprocess.run(command, capture_output=True, text=True, check=False)
-        if ran.returncode:
-            pytest.skip(f"MLflow's server could not be installed: {(ran.stderr or ran.stdout).strip()[-300:]}")
 
 
 def _wait_for(address: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
