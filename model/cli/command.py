@@ -30,6 +30,7 @@ from model.cli.prediction import predict
 from model.cli.publishing import child_module, publish
 from model.cli.serve import serve
 from model.cli.storage import pack, pull, push
+from model.cli.synthesis import synthesize_command
 from model.cli.training import resume, train
 from model.cli.tuning import tune
 from model.errors import TopgraftError
@@ -69,6 +70,7 @@ def topgraft() -> None:
 for subcommand in (
     demo,
     import_labels_command,
+    synthesize_command,
     check,
     train,
     tune,

@@ -59,6 +59,19 @@ def full_pixels(pixels: Pixels, orientation: int) -> np.ndarray:
     return np.array(_turned(image, orientation))
 
 
+def transparent_image(pixels: Pixels, orientation: int) -> Image.Image:
+    """Pixels of 8 bits as an RGBA image of their own size, upright; opaque if the file has no opacity."""
+    color = pixels.color
+    if isinstance(color, Image.Image):
+        return _turned(color.convert("RGBA"), orientation)
+    colors = color if color.ndim == 3 else np.repeat(color[..., None], 3, axis=2)
+    alpha = np.full(colors.shape[:2], 255, np.uint8) if pixels.alpha is None else pixels.alpha
+    if pixels.is_premultiplied:
+        scale = 255 / np.maximum(alpha, 1).astype(np.float32)
+        colors = np.minimum(np.rint(colors * scale[..., None]), 255).astype(np.uint8)
+    return _turned(Image.fromarray(np.dstack([colors, alpha])), orientation)
+
+
 def _direct(pixels: Pixels) -> Image.Image | None:
     """The image, if Pillow resizes it without further copies."""
     color = pixels.color

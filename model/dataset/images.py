@@ -15,7 +15,7 @@ from PIL import Image
 
 from model.dataset.decoders.source import ImageSource, Pixels, exif_orientation, native_color
 from model.dataset.decoding_process import DecodingProcesses
-from model.dataset.fitting import fit_pixels, full_pixels, smallest_size
+from model.dataset.fitting import fit_pixels, full_pixels, smallest_size, transparent_image
 from model.dataset.formats import FORMAT_NAMES, SIGNATURE_BYTES, find_format, find_unsupported
 from model.dataset.image_limits import (
     MAX_DECODING_BYTES,
@@ -116,6 +116,20 @@ def decode_in_this_process(content: bytes, spec: InputSpec | None, max_memory: i
     try:
         source = _open(content)
         return _decode(source, _checked_target(source, spec, max_memory), spec)
+    except Exception as error:
+        raise _translated(content, error) from error
+
+
+def decode_transparent(content: bytes) -> Image.Image:
+    """Decode an image with its transparency: an RGBA image of its own size, upright; opaque without transparency.
+
+    Raises:
+        ImageError: as `decode_photo`.
+    """
+    try:
+        source = _open(content)
+        pixels, _ = _to_8_bits(source.decode(_checked_target(source, None, MAX_DECODING_BYTES)), FULL)
+        return transparent_image(pixels, source.orientation)
     except Exception as error:
         raise _translated(content, error) from error
 

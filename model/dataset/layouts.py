@@ -8,6 +8,7 @@
 No image is decoded here. All problems are reported at once, with file and line.
 """
 
+import dataclasses
 import difflib
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from model.dataset.image_files import is_image
 from model.dataset.label_files import describe_unread
 from model.dataset.listing import DATASET_FILES, EXPECTED, LayoutOptions, Listing
 from model.dataset.lists import read_lists
+from model.dataset.origins import read_origins
 from model.dataset.split_lists import LIST_SUFFIXES, split_by_lists
 from model.dataset.tables.files import TABLE_SUFFIXES
 from model.dataset.tables.finding import DatasetFiles, may_be_table
@@ -30,6 +32,7 @@ from model.dataset.tables.layout import (
 )
 from model.errors import DatasetError
 from model.files.browsing import files_in, folders_in, is_hidden, name_some
+from model.results import SPLITS
 
 DEFAULT_OPTIONS = LayoutOptions()
 _UNREAD_SHOWN = 3
@@ -63,7 +66,9 @@ def _find_layout(source: Path, options: LayoutOptions) -> Listing:
         if listing.outside
         else []
     )
-    return with_warnings(listing, *outside, *notes)
+    names = {sample.name for split in SPLITS for sample in listing.splits[split]}
+    origins = read_origins(root, listing.root, names)
+    return dataclasses.replace(with_warnings(listing, *outside, *notes), origins=origins)
 
 
 def _read(root: Path, source: Path, options: LayoutOptions) -> Listing:

@@ -64,6 +64,7 @@ class Listing:
         unlistable: images whose names cannot be written to a list.
         groups: name -> group of images that belong together, such as those of one specimen.
         uses: options of the layout that apply to it.
+        origins: name -> its row of `origin.csv`, see `model.dataset.origins`.
     """
 
     layout: str
@@ -77,6 +78,7 @@ class Listing:
     warnings: tuple[str, ...] = ()
     groups: Mapping[str, str] = dataclasses.field(default_factory=dict)
     uses: tuple[str, ...] = ()
+    origins: Mapping[str, Mapping[str, str]] = dataclasses.field(default_factory=dict)
 
 
 def is_listable(name: str) -> bool:

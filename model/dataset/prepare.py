@@ -1,7 +1,7 @@
 """Preparation of a dataset: unpack it, decode every image once, reject damaged ones, check and split it."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from model.dataset.inspection import Inspection, inspect_images
 from model.dataset.intensity.finding import find_intensity
 from model.dataset.layouts import find_layout
 from model.dataset.listing import LayoutOptions, Listing, advice_for_names
+from model.dataset.origins import groups_by_origin, refuse_synthetic, synthetic_images
 from model.dataset.similar_names import similar_classes
 from model.dataset.splits import split_samples
 from model.dataset.verdict import Kinship, Leakage, Rejected, Verdict, write_dataset_files
@@ -64,6 +65,8 @@ def prepare_dataset(
 
 def _prepare_folder(folder: Path, config: TrainConfig, progress: Progress) -> Verdict:
     listing = find_layout(folder, LayoutOptions.from_config(config))
+    synthetic = synthetic_images(listing.origins)
+    refuse_synthetic(listing, frozenset(synthetic))
     inspection = inspect_images([sample for split in SPLITS for sample in listing.splits[split]], progress)
     rejected = (
         *(Rejected(printable(name), _UNLISTABLE + advice_for_names()) for name in listing.unlistable),
@@ -71,7 +74,7 @@ def _prepare_folder(folder: Path, config: TrainConfig, progress: Progress) -> Ve
     )
     checks.refuse_unusable(listing, rejected, inspection.samples, config.max_bad_fraction)
 
-    kinships = _kinships(inspection, config.group_pattern, listing.groups)
+    kinships = _kinships(inspection, config.group_pattern, [listing.groups, *groups_by_origin(listing.origins)])
     groups = _together(kinships)
     folds = _folds(listing, inspection.samples, groups, config)
     dataset, origin = _divide(listing, inspection.samples, groups, config, folds)
@@ -105,10 +108,13 @@ def _prepare_folder(folder: Path, config: TrainConfig, progress: Progress) -> Ve
         intensity=found.intensity,
         values=found.sentence,
         groups={sample.name: int(group) for sample, group in zip(inspection.samples, groups, strict=True)},
+        synthetic=tuple(name for name in synthetic if name in training),
     )
 
 
-def _kinships(inspection: Inspection, group_pattern: str, group_of: Mapping[str, str]) -> dict[Kinship, np.ndarray]:
+def _kinships(
+    inspection: Inspection, group_pattern: str, groupings: Iterable[Mapping[str, str]]
+) -> dict[Kinship, np.ndarray]:
     kinships: dict[Kinship, np.ndarray] = {
         "identical": duplicates.equal_keys(inspection.content_hashes),
         "near": duplicates.near_duplicates(inspection.hashes, inspection.thumbnails),
@@ -117,8 +123,11 @@ def _kinships(inspection: Inspection, group_pattern: str, group_of: Mapping[str,
     groups = []
     if group_pattern:
         groups.append(group_keys(group_pattern, names))
-    if group_of:
-        groups.append([("group", group_of[name]) if name in group_of else ("name", name) for name in names])
+    groups += [
+        [("group", group_of[name]) if name in group_of else ("name", name) for name in names]
+        for group_of in groupings
+        if group_of
+    ]
     if groups:
         kinships["group"] = _together(dict(enumerate(duplicates.equal_keys(keys) for keys in groups)))
     return kinships

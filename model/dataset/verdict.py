@@ -69,6 +69,7 @@ class Verdict:
         intensity: how images with more than 8 bits per channel are reduced to 8.
         values: sentence about the values of these images; empty without any.
         given: the dataset as the user gave it, if it is not the folder of the images.
+        synthetic: names of synthetic images, which are in train only, and on which nothing is measured.
     """
 
     dataset: Dataset
@@ -85,6 +86,7 @@ class Verdict:
     intensity: Intensity = FULL
     values: str = ""
     given: str = ""
+    synthetic: tuple[str, ...] = ()
 
     @property
     def training_data(self) -> "TrainingData":

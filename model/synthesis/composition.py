@@ -58,6 +58,8 @@ class Variation:
         motion: probability of motion blur.
         noise: standard deviation of the sensor noise, in gray levels of 255.
         jpeg_quality: quality of Pillow, 1 to 95.
+        margin: the photo is cut to its object with this fraction of the width and height on each side; None keeps the
+            whole scene.
     """
 
     height_fraction: Range = (0.25, 0.65)
@@ -71,6 +73,7 @@ class Variation:
     motion: float = 0.25
     noise: Range = (1.0, 12.0)
     jpeg_quality: Range = (18, 92)
+    margin: float | None = None
 
 
 def write_demo_dataset(
@@ -142,7 +145,10 @@ def compose_photo(
     if rng.random() < variation.occlusion:
         placed = _occlude(placed, rng)
     scene = _paste(placed, background, rng, variation)
-    return ComposedPhoto(_encode(_photograph(scene, rng, variation), rng, variation), box)
+    photo = _photograph(scene, rng, variation)
+    if variation.margin is not None:
+        photo, box = _cut_to(photo, box, variation.margin)
+    return ComposedPhoto(_encode(photo, rng, variation), box)
 
 
 def _shrink(cutout: Image.Image, target: float) -> Image.Image:
@@ -211,6 +217,15 @@ def _homography(source: np.ndarray, destination: np.ndarray) -> np.ndarray:
 def _box_of(placed: Image.Image) -> Box:
     """The bounding box of what is not transparent; the whole image if there is nothing."""
     return placed.getbbox() or (0, 0, *placed.size)
+
+
+def _cut_to(photo: np.ndarray, box: Box, margin: float) -> tuple[np.ndarray, Box]:
+    """The part of a photo around a box, and the box in this part."""
+    left, top, right, bottom = box
+    across, down = round(margin * (right - left)), round(margin * (bottom - top))
+    start_x, start_y = max(0, left - across), max(0, top - down)
+    part = photo[start_y : bottom + down, start_x : right + across]
+    return part, (left - start_x, top - start_y, right - start_x, bottom - start_y)
 
 
 def _occlude(placed: Image.Image, rng: np.random.Generator) -> Image.Image:
