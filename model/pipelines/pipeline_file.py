@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from model.errors import ConfigError
 from model.files.browsing import name_some
+from model.pipelines.automation import read_promotion, read_retraining
 from model.pipelines.steps import (
     EFFECTS,
     OPERATORS,
@@ -31,7 +32,10 @@ Item = TypeVar("Item")
 PIPELINE_FILE = "pipeline.yaml"
 NOTEBOOK_SUFFIX = ".ipynb"
 
-_PIPELINE_KEYS = ("name", "description", "image", "environment", "secrets", "parameters", "steps")
+_PIPELINE_KEYS = (
+    *("name", "description", "image", "environment", "secrets", "parameters", "steps"),
+    *("promotion", "retraining"),
+)
 _PARAMETER_KEYS = ("type", "default", "description")
 _STEP_KEYS = (
     *("name", "notebook", "inputs", "outputs", "parameters", "reads", "after"),
@@ -77,10 +81,13 @@ def read_pipeline(file: Path) -> Pipeline:
     )
     parameters = _parameters(fields.get("parameters"))
     steps = _steps(fields.get("steps"), shared, parameters)
+    promotion = read_promotion(fields.get("promotion"), [step for step, _ in steps], parameters)
+    retraining = read_retraining(fields.get("retraining"), promotion, parameters)
     problems.raise_any()
     ordered = _in_order(steps, problems)
     problems.raise_any()
-    return Pipeline(name, _text(fields.get("description")), file, tuple(parameters.values()), tuple(ordered))
+    described = _text(fields.get("description"))
+    return Pipeline(name, described, file, tuple(parameters.values()), tuple(ordered), promotion, retraining)
 
 
 def find_pipeline(name: str) -> Path:

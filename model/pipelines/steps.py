@@ -117,12 +117,53 @@ class Step:
 
 
 @dataclasses.dataclass(frozen=True)
+class Promotion:
+    """A search for the best model in Argo Workflows: a step runs once for each value of one of its parameters.
+
+    Attributes:
+        step: name of the step that trains a model.
+        parameter: name of the parameter that differs, such as backbone.
+        values: its values.
+        model: output of the step with the model.
+        dataset: input of the step; the models are compared on its test photos.
+    """
+
+    step: str
+    parameter: str
+    values: tuple[str, ...]
+    model: str
+    dataset: str
+
+    @property
+    def values_name(self) -> str:
+        """Name of the parameter that has all values, such as backbones."""
+        return f"{self.parameter}s"
+
+
+@dataclasses.dataclass(frozen=True)
+class Retraining:
+    """A schedule of the search for the best model, which is skipped while the labels are the same.
+
+    Attributes:
+        labels, images: names of the parameters with the labels and their photos; `images` may be empty.
+        schedule: five fields of cron, such as `0 3 * * *`.
+        time_zone: such as Europe/Berlin.
+    """
+
+    labels: str
+    images: str
+    schedule: str
+    time_zone: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Pipeline:
     """Steps in an order in which they can run, and their parameters.
 
     Attributes:
         name: lowercase letters, digits and '-'.
         file: path of pipeline.yaml.
+        promotion, retraining: for Argo Workflows.
     """
 
     name: str
@@ -130,6 +171,8 @@ class Pipeline:
     file: Path
     parameters: tuple[Parameter, ...]
     steps: tuple[Step, ...]
+    promotion: Promotion | None = None
+    retraining: Retraining | None = None
 
     def notebook(self, step: Step) -> Path:
         """Path of the notebook of a step."""
@@ -148,12 +191,13 @@ class Pipeline:
     def links(self, step: Step) -> tuple[Step, ...]:
         """Dependencies of a step that no other of its dependencies has: the edges of the graph to draw."""
         direct = self.dependencies(step)
-        implied = {one.name for other in direct for one in self._all_dependencies(other)}
+        implied = {one.name for other in direct for one in self.all_dependencies(other)}
         return tuple(one for one in direct if one.name not in implied)
 
-    def _all_dependencies(self, step: Step) -> set[Step]:
+    def all_dependencies(self, step: Step) -> set[Step]:
+        """Steps that must be complete before a step, also indirectly."""
         direct = self.dependencies(step)
-        return set(direct).union(*map(self._all_dependencies, direct))
+        return set(direct).union(*map(self.all_dependencies, direct))
 
     def producer(self, name: str) -> Step:
         """The step that makes an input of a step."""

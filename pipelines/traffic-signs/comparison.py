@@ -6,7 +6,7 @@
 # %% tags=["parameters"]
 import os
 
-destination = os.environ.get("destination", "")
+destination = os.environ.get("destination", "").strip()
 
 # %%
 import tempfile
@@ -18,10 +18,10 @@ topgraft.import_model("base.tar.xz", name="base", workspace=workspace)
 topgraft.import_model("model.tar.xz", name="new", workspace=workspace)
 
 # %%
-result = topgraft.compare("base", "new", "signs.tar", output=".", workspace=workspace)
+result = topgraft.compare("base", "new", "signs.tar", output="comparison", workspace=workspace)
 print(*result.sentences, sep="\n")
 
 # %%
 from IPython.display import HTML
 
-HTML(filename="comparison.html")
+HTML(filename="comparison/comparison.html")

@@ -7,10 +7,11 @@
 # %% tags=["parameters"]
 import os
 
-base = os.environ.get("base", "")
+base = os.environ.get("base", "").strip()
+backbone = os.environ.get("backbone", "EfficientNetLite0")
 epochs = int(os.environ.get("epochs", "10"))
 seed = int(os.environ.get("seed", "0"))
-destination = os.environ.get("destination", "")
+destination = os.environ.get("destination", "").strip()
 
 # %%
 import tempfile
@@ -29,13 +30,13 @@ workspace = tempfile.mkdtemp()
 if base:
     topgraft.import_model(base, name="base", workspace=workspace)
 else:
-    topgraft.train("signs.tar", name="base", epochs=epochs, seed=seed, workspace=workspace)
+    topgraft.train("signs.tar", name="base", backbone=backbone, epochs=epochs, seed=seed, workspace=workspace)
 
 # %% [markdown]
 # ## New model
 
 # %%
-result = topgraft.train("training.tar", name="new", epochs=epochs, seed=seed, workspace=workspace)
+result = topgraft.train("training.tar", name="new", backbone=backbone, epochs=epochs, seed=seed, workspace=workspace)
 result.metrics
 
 # %% [markdown]

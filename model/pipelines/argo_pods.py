@@ -1,0 +1,234 @@
+"""Pods of the documents for Argo Workflows: steps, promotion, check of the labels."""
+
+import dataclasses
+import json
+import re
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from model.pipelines.steps import ParameterValue, Pipeline, Promotion, Retraining, Step
+
+if TYPE_CHECKING:
+    from hera.workflows import models as hera
+
+PREFIX, PROMOTE, CHECK_LABELS, FINISH, CHANGED = "prefix", "promote", "check-labels", "finish", "changed"
+FOLDER = "/work"
+WORKSPACE = "/workspace"
+CLAIM = "topgraft-workspace"
+GPU_RESOURCE = "nvidia.com/gpu"
+
+_CANDIDATES = "candidates"
+_RUN = "RUN"
+_SECONDS_OF_STEP, _SECONDS_OF_GPU_STEP = 2 * 3600, 8 * 3600
+_RETRIES = 2
+# Remote storage that does not respond; a pod that was removed or ran out of memory. Other errors come again.
+_RETRIED = 'lastRetry.status == "Error" or lastRetry.exitCode in ["5", "137", "143"]'
+
+_PROMOTE_SCRIPT = """\
+set -eu
+# Each model is compared with the latest one, so that the best of them is the latest at the end.
+for archive in {folder}/*; do
+    name="$RUN-$(basename "$archive" {suffix})"
+    topgraft models show "$name" >/dev/null 2>&1 || topgraft import "$archive" --name "$name"
+    status=0
+    topgraft models promote "$name" --if-better {dataset} || status=$?
+    # 6: the model is not better.
+    [ "$status" -eq 0 ] || [ "$status" -eq 6 ] || exit "$status"
+done
+"""
+_CHECK_SCRIPT = """\
+set -eu
+pending="$TOPGRAFT_HOME/data/{name}.pending"
+topgraft import-labels "$LABELS" "$TOPGRAFT_HOME/data/{name}" {images}--json > import.json
+# The file is removed after a training: a failed one is tried again.
+if python -c 'import json, sys; sys.exit(not json.load(open("import.json"))["changed"])'; then
+    touch "$pending"
+fi
+if [ -e "$pending" ]; then printf true; else printf false; fi > changed
+"""
+_FINISH_SCRIPT = 'rm -f "$TOPGRAFT_HOME/data/{name}.pending"\n'
+
+
+def workflow_parameter(name: str) -> str:
+    """Reference to a parameter of the workflow."""
+    return f"{{{{workflow.parameters.{name}}}}}"
+
+
+def artifact_name(output: str) -> str:
+    """Name of the artifact of an input or output; Argo allows letters, digits, `-` and `_`."""
+    return re.sub(r"[^A-Za-z0-9_-]", "-", output.removesuffix("/"))
+
+
+def parameter_text(value: ParameterValue) -> str:
+    """Value of a parameter, which is always text in Argo."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def step_template(pipeline: Pipeline, step: Step, promotion: Promotion | None = None) -> "hera.Template":
+    """The pod of a step: `topgraft pipeline run` with this step only.
+
+    Args:
+        promotion: of the step that trains one of several models, which differ in a parameter.
+    """
+    from hera.workflows import models as hera
+
+    variant = "" if promotion is None else f"/{{{{inputs.parameters.{promotion.parameter}}}}}"
+    command = ["topgraft", "pipeline", "run", pipeline.name, "--only", step.name, "--directory", FOLDER]
+    given = [f"--parameter={name}={{{{inputs.parameters.{name}}}}}" for name in step.parameters]
+    outputs = [
+        hera.Artifact(
+            name=artifact_name(output),
+            path=_path(output),
+            archive=hera.ArchiveStrategy(none=hera.NoneStrategy()),
+            s3=hera.S3Artifact(
+                key=_candidate_key(promotion)
+                if promotion is not None and output == promotion.model
+                else f"{_key(step.name)}{variant}/{output.removesuffix('/')}"
+            ),
+        )
+        for output in step.outputs
+    ]
+    return _pod(
+        step,
+        step.name,
+        inputs=hera.Inputs(
+            parameters=[hera.Parameter(name=name) for name in step.parameters] or None,
+            artifacts=[hera.Artifact(name=artifact_name(name), path=_path(name)) for name in step.inputs] or None,
+        ),
+        outputs=hera.Outputs(artifacts=outputs) if outputs else None,
+        command=command,
+        arguments=given,
+        variables=list(step.environment),
+    )
+
+
+def promote_template(pipeline: Pipeline, promotion: Promotion, trained: Step) -> "hera.Template":
+    """The pod that imports the trained models into the workspace, and promotes the best."""
+    from hera.workflows import models as hera
+
+    script = _PROMOTE_SCRIPT.format(folder=_CANDIDATES, suffix=_suffix(promotion.model), dataset=promotion.dataset)
+    candidates = hera.Artifact(
+        name=_CANDIDATES, path=_path(_CANDIDATES), s3=hera.S3Artifact(key=f"{_key(_CANDIDATES)}")
+    )
+    dataset = hera.Artifact(name=artifact_name(promotion.dataset), path=_path(promotion.dataset))
+    return _pod(
+        dataclasses.replace(_without_gpu(trained, pipeline), secrets=()),
+        PROMOTE,
+        inputs=hera.Inputs(artifacts=[candidates, dataset]),
+        command=["sh", "-c", script],
+        variables=[(_RUN, "{{workflow.name}}")],
+        with_workspace=True,
+    )
+
+
+def check_template(pipeline: Pipeline, retraining: Retraining) -> "hera.Template":
+    """The pod that imports the labels again, and reports whether a training is due."""
+    from hera.workflows import models as hera
+
+    given = {"LABELS": retraining.labels, "IMAGES": retraining.images}
+    images = '--images "$IMAGES" ' if retraining.images else ""
+    parameters = dict.fromkeys(name for name in given.values() if name)
+    return _pod(
+        _without_gpu(pipeline.steps[0], pipeline),
+        CHECK_LABELS,
+        inputs=hera.Inputs(parameters=[hera.Parameter(name=name) for name in parameters]),
+        outputs=hera.Outputs(parameters=[hera.Parameter(name=CHANGED, value_from=hera.ValueFrom(path=_path(CHANGED)))]),
+        command=["sh", "-c", _CHECK_SCRIPT.format(name=pipeline.name, images=images)],
+        variables=[
+            *pipeline.steps[0].environment,
+            *((variable, f"{{{{inputs.parameters.{name}}}}}") for variable, name in given.items() if name),
+        ],
+        with_workspace=True,
+    )
+
+
+def finish_template(pipeline: Pipeline) -> "hera.Template":
+    """The pod that notes that the model is trained on the current labels."""
+    return _pod(
+        dataclasses.replace(_without_gpu(pipeline.steps[0], pipeline), secrets=()),
+        FINISH,
+        command=["sh", "-c", _FINISH_SCRIPT.format(name=pipeline.name)],
+        with_workspace=True,
+    )
+
+
+def _pod(
+    step: Step,
+    name: str,
+    command: Sequence[str],
+    arguments: Sequence[str] = (),
+    variables: Sequence[tuple[str, str]] = (),
+    inputs: "hera.Inputs | None" = None,
+    outputs: "hera.Outputs | None" = None,
+    with_workspace: bool = False,
+) -> "hera.Template":
+    """A pod with the image, resources, secrets and tolerations of a step."""
+    from hera.workflows import models as hera
+
+    requests = {"cpu": hera.Quantity(root=str(step.cpu)), "memory": hera.Quantity(root=f"{step.memory}G")}
+    limits = {"memory": requests["memory"]} | ({GPU_RESOURCE: hera.Quantity(root=str(step.gpu))} if step.gpu else {})
+    mounts = [hera.VolumeMount(name="work", mount_path=FOLDER)]
+    volumes = [hera.Volume(name="work", empty_dir=hera.EmptyDirVolumeSource())]
+    if with_workspace:
+        mounts.append(hera.VolumeMount(name="workspace", mount_path=WORKSPACE))
+        claim = hera.PersistentVolumeClaimVolumeSource(claim_name=CLAIM)
+        volumes.append(hera.Volume(name="workspace", persistent_volume_claim=claim))
+        variables = [*variables, ("TOPGRAFT_HOME", WORKSPACE)]
+    environment = [hera.EnvVar(name=variable, value=value) for variable, value in variables]
+    environment += [
+        hera.EnvVar(
+            name=secret.variable,
+            value_from=hera.EnvVarSource(secret_key_ref=hera.SecretKeySelector(name=secret.name, key=secret.key)),
+        )
+        for secret in step.secrets
+    ]
+    return hera.Template(
+        name=name,
+        inputs=inputs,
+        outputs=outputs,
+        active_deadline_seconds=hera.IntOrString(root=_SECONDS_OF_GPU_STEP if step.gpu else _SECONDS_OF_STEP),
+        retry_strategy=hera.RetryStrategy(
+            limit=hera.IntOrString(root=_RETRIES),
+            retry_policy="Always",
+            expression=_RETRIED,
+            backoff=hera.Backoff(duration="1m", factor=hera.IntOrString(root=2)),
+        ),
+        tolerations=[
+            hera.Toleration(key=one.key, operator=one.operator, value=one.value or None, effect=one.effect or None)
+            for one in step.tolerations
+        ]
+        or None,
+        volumes=volumes,
+        container=hera.Container(
+            image=step.image,
+            command=list(command),
+            args=list(arguments) or None,
+            working_dir=FOLDER,
+            env=environment or None,
+            resources=hera.ResourceRequirements(requests=requests, limits=limits),
+            volume_mounts=mounts,
+        ),
+    )
+
+
+def _without_gpu(step: Step, pipeline: Pipeline) -> Step:
+    """Image, secrets and resources for a pod of the pipeline that needs no GPU."""
+    largest = max((one for one in pipeline.steps if not one.gpu), key=lambda one: one.memory, default=step)
+    return dataclasses.replace(step, gpu=0, tolerations=(), cpu=largest.cpu, memory=largest.memory)
+
+
+def _path(name: str) -> str:
+    return f"{FOLDER}/{name.removesuffix('/')}"
+
+
+def _key(part: str) -> str:
+    return f"{workflow_parameter(PREFIX)}/{{{{workflow.name}}}}/{part}"
+
+
+def _candidate_key(promotion: Promotion) -> str:
+    return f"{_key(_CANDIDATES)}/{{{{inputs.parameters.{promotion.parameter}}}}}{_suffix(promotion.model)}"
+
+
+def _suffix(name: str) -> str:
+    return "".join(PurePosixPath(name).suffixes)
