@@ -260,7 +260,7 @@ LABEL_STUDIO_API_KEY = Variable(
     "LABEL_STUDIO_API_KEY",
     SECRET,
     "",
-    "Access token of the Label Studio server that `topgraft import-labels --url` reads.",
+    "Access token of the Label Studio server of `topgraft import-labels --url` and `topgraft suggest-labels`.",
     _LABELS,
     secret=True,
 )

@@ -30,6 +30,7 @@ from model.cli.prediction import predict
 from model.cli.publishing import child_module, publish
 from model.cli.serve import serve
 from model.cli.storage import pack, pull, push
+from model.cli.suggestions import suggest_labels_command
 from model.cli.synthesis import synthesize_command
 from model.cli.training import resume, train
 from model.cli.tuning import tune
@@ -85,6 +86,7 @@ for subcommand in (
     evaluate,
     compare,
     predict,
+    suggest_labels_command,
     serve,
     page,
     models,

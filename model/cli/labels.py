@@ -24,17 +24,34 @@ if TYPE_CHECKING:
 
 _SPLIT_OPTIONS = ("val_fraction", "test_fraction", "seed")
 
-
-@click.command("import-labels", short_help="Make a dataset of photos labelled in Label Studio or COCO files.")
-@click.argument("paths", metavar="[SOURCE] DIR", nargs=-1, required=True, type=PathOrRemote())
-@click.option("--url", default="", metavar="ADDRESS", help="Label Studio server to read instead of SOURCE.")
-@click.option("--project", type=click.IntRange(1), metavar="NUMBER", help="Project on the server, as in its address.")
-@click.option(
+token_file_option = click.option(
     "--token-file",
     metavar="FILE",
     type=LocalPath(exists=True, dir_okay=False, path_type=Path),
     help=f"File with the access token of the server. Default: ${LABEL_STUDIO_API_KEY.name}.",
 )
+margin_option = click.option(
+    "--margin",
+    type=click.FloatRange(0, 2),
+    default=0.1,
+    show_default=True,
+    help="Margin on each side of a box, as a fraction of its width and height.",
+)
+min_side_option = click.option(
+    "--min-side",
+    type=click.IntRange(1),
+    default=8,
+    show_default=True,
+    help="Minimum width and height of a box in pixels; smaller ones are left out.",
+)
+straighten_option = click.option("--straighten", is_flag=True, help="Rotate the content of rotated boxes upright.")
+
+
+@click.command("import-labels", short_help="Make a dataset of photos labelled in Label Studio or COCO files.")
+@click.argument("paths", metavar="[SOURCE] DIR", nargs=-1, required=True, type=PathOrRemote())
+@click.option("--url", default="", metavar="ADDRESS", help="Label Studio server to read instead of SOURCE.")
+@click.option("--project", type=click.IntRange(1), metavar="NUMBER", help="Project on the server, as in its address.")
+@token_file_option
 @click.option(
     "--images",
     metavar="FOLDER",
@@ -43,21 +60,9 @@ _SPLIT_OPTIONS = ("val_fraction", "test_fraction", "seed")
 )
 @click.option("--control", default="", metavar="NAME", help="Labelling control to read, if there are several.")
 @click.option("--annotator", default="", metavar="ID", help="Person whose annotations alone are read. Default: all.")
-@click.option(
-    "--margin",
-    type=click.FloatRange(0, 2),
-    default=0.1,
-    show_default=True,
-    help="Margin on each side of a box, as a fraction of its width and height.",
-)
-@click.option(
-    "--min-side",
-    type=click.IntRange(1),
-    default=8,
-    show_default=True,
-    help="Minimum width and height of a box in pixels; smaller ones are left out.",
-)
-@click.option("--straighten", is_flag=True, help="Rotate the content of rotated boxes upright.")
+@margin_option
+@min_side_option
+@straighten_option
 @config_options(TrainConfig, only=_SPLIT_OPTIONS)
 @json_option
 @workspace_option

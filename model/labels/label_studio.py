@@ -100,7 +100,7 @@ def _chosen_control(content: Sequence[Any], control: str) -> str:
     counts: Counter[str] = Counter()
     for task in content:
         for annotation in annotations_of(task):
-            counts.update(str(item.get("from_name", "")) for item in _items(annotation) if _has_labels(item))
+            counts.update(str(item.get("from_name", "")) for item in items_of(annotation) if _has_labels(item))
     names = name_some([f"{name} ({count:,} labels)" for name, count in counts.most_common()])
     if control and control not in counts:
         raise DatasetError(f"expected labels of the control {quoted(control)}, found {names or 'no labels'}")
@@ -112,7 +112,8 @@ def _chosen_control(content: Sequence[Any], control: str) -> str:
     return control or next(iter(counts), "")
 
 
-def _items(annotation: Mapping[str, Any]) -> list[dict[str, Any]]:
+def items_of(annotation: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Items of the result of an annotation or a prediction: regions, and labels of them or of the photo."""
     result = annotation.get("result")
     return [item for item in result if isinstance(item, dict)] if isinstance(result, list) else []
 
@@ -143,7 +144,7 @@ class _Reader:
         name = str(entry.get("id", number))
         self._count_cancelled(entry)
         annotations = annotations_of(entry)
-        shown = {str(item.get("to_name", "")) for one in annotations for item in _items(one) if self._is_read(item)}
+        shown = {str(item.get("to_name", "")) for one in annotations for item in items_of(one) if self._is_read(item)}
         address = _photo_address(entry["data"], shown, name)
         read = tuple(self._annotation(one, name, at) for at, one in enumerate(annotations, start=1))
         return Task(name, address, read, str(entry.get("updated_at", "")))
@@ -157,7 +158,7 @@ class _Reader:
 
     def _annotation(self, entry: Mapping[str, Any], task: str, number: int) -> Annotation:
         regions = []
-        for at, item in enumerate(_items(entry), start=1):
+        for at, item in enumerate(items_of(entry), start=1):
             if self._is_read(item):
                 region = self._region(item, task, str(item.get("id", at)))
                 regions += [region] if region is not None else []
@@ -176,7 +177,7 @@ class _Reader:
     def _count_unread(self, item: Mapping[str, Any], annotation: Mapping[str, Any]) -> None:
         kind = str(item.get("type", "of no kind"))
         if kind in _SHAPES:
-            named = {one.get("id") for one in _items(annotation) if self._is_read(one)}
+            named = {one.get("id") for one in items_of(annotation) if self._is_read(one)}
             kind = "" if item.get("id") in named else f"{kind} without a label"
         if kind:
             control = item.get("from_name")
@@ -186,12 +187,12 @@ class _Reader:
         value = item["value"]
         try:
             labels = _labels(value, str(item["type"]))
-            box = _box(value, str(item["type"]))
+            box = read_box(value, str(item["type"]))
         except ValueError as error:
             self.unusable.append((task, name, str(error)))
             return None
         # `image_rotation` rotates the view: boxes stay relative to the photo that is not rotated.
-        return Region(name, labels, box, _size(item) or _size(value))
+        return Region(name, labels, box, photo_size_of(item) or photo_size_of(value))
 
 
 def _labels(value: Mapping[str, Any], kind: str) -> tuple[str, ...]:
@@ -208,7 +209,7 @@ def _labels(value: Mapping[str, Any], kind: str) -> tuple[str, ...]:
     return tuple(labels)
 
 
-def _box(value: Mapping[str, Any], kind: str) -> Box | None:
+def read_box(value: Mapping[str, Any], kind: str) -> Box | None:
     """Box of a region; None for a label of the whole photo.
 
     Raises:
@@ -266,7 +267,7 @@ def _number(value: Any, name: str) -> float:
     return float(value)
 
 
-def _size(item: Mapping[str, Any]) -> tuple[int, int] | None:
+def photo_size_of(item: Mapping[str, Any]) -> tuple[int, int] | None:
     """Width and height of the photo, inside `value` in old exports and next to it in others."""
     width, height = item.get("original_width"), item.get("original_height")
     if isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0:

@@ -45,6 +45,8 @@ _TASKS_PER_PAGE = 500
 _TASKS_PER_EXPORT = 200
 _OBJECT_ADDRESSES = ("s3://", "gs://", "azure-blob://")
 _REDIRECTS = (301, 302, 303, 307, 308)
+_NO_CONTENT = 204
+_MAX_DETAIL_BYTES = 1 << 16
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +106,7 @@ class LabelStudio:
             StorageError: it cannot be read.
             DatasetError: it has no tasks, or no configuration for photos.
         """
-        project = self._json(f"/api/projects/{number}/")
+        project = self.get(f"/api/projects/{number}/")
         if not isinstance(project, dict):
             raise StorageError(f"{self.url}: expected a project, received {quoted(project)}")
         controls = project.get("parsed_label_config") or {}
@@ -117,6 +119,25 @@ class LabelStudio:
                 f"{', '.join(sorted(kinds))}"
             )
         return project
+
+    def pages(self, project: int, fields: str, size: int) -> Iterator[list[dict[str, Any]]]:
+        """All tasks of a project, page by page, in the order of their identifiers.
+
+        Args:
+            fields: `task_only`, or `all` for tasks with their annotations and predictions.
+            size: tasks of a page.
+
+        Raises:
+            StorageError: they cannot be read.
+        """
+        for page in range(1, 1_000_000):
+            path = f"/api/tasks?project={project}&page={page}&page_size={size}&fields={fields}"
+            answer = self.get(path)
+            if not isinstance(answer, dict) or not isinstance(answer.get("tasks"), list):
+                raise StorageError(f"{self.url}: expected a page of tasks, received {quoted(answer)}")
+            yield answer["tasks"]
+            if page * size >= int(answer.get("total") or 0) or not answer["tasks"]:
+                break
 
     def tasks(self, project: int, former: Mapping[str, Any]) -> list[dict[str, Any]]:
         """All annotated tasks of a project with their annotations.
@@ -132,7 +153,7 @@ class LabelStudio:
         changed = sorted((key for key in updated if key not in kept), key=int)
         for start in range(0, len(changed), _TASKS_PER_EXPORT):
             ids = "".join(f"&ids[]={key}" for key in changed[start : start + _TASKS_PER_EXPORT])
-            exported = self._json(f"/api/projects/{project}/export?exportType=JSON{ids}")
+            exported = self.get(f"/api/projects/{project}/export?exportType=JSON{ids}")
             if not isinstance(exported, list):
                 raise StorageError(f"{self.url}: expected a list of tasks, received {quoted(exported)}")
             kept |= {str(task["id"]): task for task in exported}
@@ -150,30 +171,64 @@ class LabelStudio:
         """
         return with_retries(lambda: self._read_photo(urljoin(f"{self.url}/", address)))
 
+    def get(self, path: str) -> Any:
+        """The JSON at a path of the server, such as `/api/projects/1/`.
+
+        Raises:
+            StorageError: it cannot be read.
+        """
+        return with_retries(lambda: self._read_json(path))
+
+    def send(self, method: str, path: str, content: Any = None) -> Any:
+        """Send JSON to a path of the server; the JSON of its answer, None if there is none.
+
+        A request that is not answered is sent again: the server may have carried it out before.
+
+        Args:
+            method: `POST`, `PATCH` or `DELETE`.
+
+        Raises:
+            StorageError: the server does not answer, or refuses the request.
+        """
+        return with_retries(lambda: self._send(method, path, content))
+
     def _updates(self, project: int) -> dict[str, str]:
         """Identifier -> time of the last change, of the tasks with annotations."""
         updated: dict[str, str] = {}
-        for page in range(1, 1_000_000):
-            path = f"/api/tasks?project={project}&page={page}&page_size={_TASKS_PER_PAGE}&fields=task_only"
-            answer = self._json(path)
-            if not isinstance(answer, dict) or not isinstance(answer.get("tasks"), list):
-                raise StorageError(f"{self.url}: expected a page of tasks, received {quoted(answer)}")
-            for task in answer["tasks"]:
+        for page in self.pages(project, "task_only", _TASKS_PER_PAGE):
+            for task in page:
                 if task.get("total_annotations") or task.get("cancelled_annotations"):
                     updated[str(task["id"])] = str(task.get("updated_at"))
-            if page * _TASKS_PER_PAGE >= int(answer.get("total") or 0) or not answer["tasks"]:
-                break
         return updated
-
-    def _json(self, path: str) -> Any:
-        return with_retries(lambda: self._read_json(path))
 
     def _read_json(self, path: str) -> Any:
         with self._answer(f"{self.url}{path}") as answer:
-            kind = answer.headers.get("Content-Type", "")
-            content = _limited(answer, _MAX_JSON_BYTES)
+            return self._parsed(answer)
+
+    def _send(self, method: str, path: str, content: Any) -> Any:
+        import requests
+
+        url = f"{self.url}{path}"
         try:
-            return parse_json(content)
+            with self._session.request(
+                method,
+                url,
+                json=content,
+                headers=self._authorization(),
+                timeout=(_SECONDS_TO_CONNECT, _SECONDS_TO_ANSWER),
+                allow_redirects=False,
+                stream=True,
+            ) as answer:
+                self._refuse(answer, url)
+                return None if answer.status_code == _NO_CONTENT else self._parsed(answer)
+        except requests.RequestException as error:
+            raise StorageUnreachableError(f"{_shown(url)}: no answer: {quoted(str(error))[1:-1]}") from error
+
+    def _parsed(self, answer: "requests.Response") -> Any:
+        """The JSON of an answer."""
+        kind = answer.headers.get("Content-Type", "")
+        try:
+            return parse_json(_limited(answer, _MAX_JSON_BYTES))
         except UnreadableError as error:
             page = "a web page, such as a login page" if "html" in kind else f"no JSON: {error}"
             raise StorageError(
@@ -255,7 +310,8 @@ class LabelStudio:
             raise StorageNotFoundError(f"{shown}: not found (404). Check the address and the number of the project")
         if status == 429 or status >= 500:
             raise StorageBusyError(f"{shown}: the server is overloaded or failing ({status})")
-        raise StorageError(f"{shown}: expected an answer, received status {status}")
+        detail = _detail(answer) if status == 400 else ""
+        raise StorageError(f"{shown}: expected an answer, received status {status}{detail}")
 
 
 class ServerPhotos:
@@ -293,6 +349,11 @@ def _limited(answer: "requests.Response", most: int) -> bytes:
         if size > most:
             raise ImageTooLargeError(f"{_shown(answer.url)}: expected at most {most:,} bytes, received more")
     return b"".join(blocks)
+
+
+def _detail(answer: "requests.Response") -> str:
+    """What a server states about a request that it refuses."""
+    return f": {quoted(next(answer.iter_content(_MAX_DETAIL_BYTES), b'').decode(errors='replace'))}"
 
 
 def _shown(url: str) -> str:
