@@ -14,6 +14,7 @@ from model.labels.import_labels import ORIGIN
 from model.received import quoted
 from model.tables import read_csv
 
+_MAX_HEADER = 10_000
 _ORIGIN_COLUMNS = ("image", "task", "annotation", "region")
 
 
@@ -95,15 +96,16 @@ def _rows(path: Path, columns: tuple[str, ...], expected: str) -> list[dict[str,
         DatasetError: the file is no such table.
     """
     try:
-        with open(path, newline="", encoding="utf-8-sig") as stream:
-            header = next(csv.reader(stream), [])
+        with open(path, encoding="utf-8-sig") as stream:
+            # The names of the columns have no commas.
+            header = stream.readline(_MAX_HEADER).strip().split(",")
         rows = list(read_csv(path))
     except (OSError, UnicodeError, csv.Error) as error:
         raise DatasetError(f"{path}: expected {expected}, received: {error}") from error
     if not set(columns) <= set(header) or any(not set(columns) <= row.keys() for row in rows):
         raise DatasetError(
             f"{path}: expected {expected} with the columns {', '.join(columns)}, received "
-            f"{name_some([quoted(name) for name in header]) or 'an empty file'}"
+            f"{name_some([quoted(name) for name in header])}"
         )
     return rows
 
