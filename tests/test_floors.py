@@ -56,7 +56,7 @@ FIRST_ROOM_OF_LIBRARY = {
     "onnxruntime": "model.features",
     "sklearn": "model.features",
     "freetype": "model.features",
-    "onnx": "model.networks",
+    "onnx": "model.features",
     "tf2onnx": "model.networks",
     "mlflow": "model.networks",
     "optuna": "model.networks",

@@ -4,13 +4,16 @@ import dataclasses
 import itertools
 import time
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 
+from model.dataset.images import read_content
 from model.dataset.pipeline import decode_within_budget, in_threads
 from model.dataset.reading import read_photo
 from model.dataset.verdict import Rejected
 from model.errors import ImageError
+from model.evaluation.shared_backbones import Answer, share_backbones
 from model.results import InputSpec, Progress, Sample, no_progress
 from model.serving.predictor import Predictor
 
@@ -55,7 +58,7 @@ def predict_samples(
     """Predict images with each model.
 
     Images are decoded in threads, once for models with the same input, and predicted 32 at a time, so memory does not
-    grow with their number.
+    grow with their number. A backbone that several models share runs once.
 
     Args:
         predictors: one model or several.
@@ -65,18 +68,21 @@ def predict_samples(
     specs = list(dict.fromkeys(predictor.spec for predictor in predictors))
     read: list[Sample] = []
     errors: list[Rejected] = []
-    rows: list[list[tuple[np.ndarray, np.ndarray | None]]] = [[] for _ in predictors]
+    groups = share_backbones(predictors)
+    rows: dict[Predictor, list[Answer]] = {predictor: [] for predictor in predictors}
     images = zip(samples, _decoded(samples, specs), strict=True)
     while batch := list(itertools.islice(images, BATCH_SIZE)):
         decodable = [(sample, views) for sample, views in batch if not isinstance(views, Rejected)]
         errors += [views for _, views in batch if isinstance(views, Rejected)]
         if decodable:
             inputs = {spec: np.stack([views[number] for _, views in decodable]) for number, spec in enumerate(specs)}
-            for predictor, found in zip(predictors, rows, strict=True):
-                found.append(predictor.probabilities_and_distances(inputs[predictor.spec]))
+            for group in groups:
+                answers = group.predict(inputs[group.predictors[0].spec])
+                for predictor, answer in zip(group.predictors, answers, strict=True):
+                    rows[predictor].append(answer)
             read += [sample for sample, _ in decodable]
         progress("evaluate", len(read) + len(errors), len(samples))
-    by_model = tuple(_joined(predictor, found) for predictor, found in zip(predictors, rows, strict=True))
+    by_model = tuple(_joined(predictor, rows[predictor]) for predictor in predictors)
     return PredictedSamples(tuple(read), by_model, tuple(errors))
 
 
@@ -96,6 +102,17 @@ def milliseconds_per_image(predictors: Sequence[Predictor], image_of: Sequence[n
     return [1000 * float(np.median(taken[1:])) for taken in seconds]
 
 
+def decoded_for(predictors: Iterable[Predictor], path: Path) -> dict[InputSpec, np.ndarray]:
+    """Read one image, and decode it once for each input of the models: uint8 (height, width, 3) by input.
+
+    Raises:
+        ImageError, StorageError: it cannot be read or decoded.
+    """
+    content = read_content(path)
+    specs = {predictor.spec for predictor in predictors}
+    return {spec: decode_within_budget(content, spec).pixels for spec in specs}
+
+
 def _decoded(samples: Iterable[Sample], specs: Sequence[InputSpec]) -> Iterable[tuple[np.ndarray, ...] | Rejected]:
     def work(sample: Sample) -> tuple[np.ndarray, ...] | Rejected:
         try:
@@ -107,7 +124,7 @@ def _decoded(samples: Iterable[Sample], specs: Sequence[InputSpec]) -> Iterable[
     return in_threads(work, samples)
 
 
-def _joined(predictor: Predictor, found: Sequence[tuple[np.ndarray, np.ndarray | None]]) -> ImagePredictions:
+def _joined(predictor: Predictor, found: Sequence[Answer]) -> ImagePredictions:
     if not found:
         return ImagePredictions(np.empty((0, len(predictor.bundle.manifest.classes)), np.float32), None)
     far = [distances for _, distances in found if distances is not None]

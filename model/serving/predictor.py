@@ -46,6 +46,7 @@ class Predictor:
         bundle: the model on disk.
         spec: the input of the network.
         reference: features of its training images; None if the bundle has none.
+        threads: CPU threads for one batch; None means all processors of this process.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class Predictor:
         self.reference = reference
         self.spec = bundle.manifest.input_spec
         self._engine = engine
-        self._threads = threads
+        self.threads = threads
 
     def decode(self, image: ImageContent) -> np.ndarray:
         """An image as the network's input: uint8 (height, width, 3).
@@ -94,8 +95,17 @@ class Predictor:
         """
         if self.reference is None:
             return self.probabilities(images), None
+        probabilities, features = self.probabilities_and_features(images)
+        return probabilities, self.distances(features)
+
+    def probabilities_and_features(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities float32 (n, classes), and features of the backbone float32 (n, features), of such images."""
         probabilities, features = self._engine(images, PROBABILITIES, FEATURES)
-        return probabilities, neighbour_distances(self.reference.distances(features))
+        return probabilities, features
+
+    def distances(self, features: np.ndarray) -> np.ndarray | None:
+        """Distances float32 (n,) from the training images, of features float32 (n, features); None as above."""
+        return None if self.reference is None else neighbour_distances(self.reference.distances(features))
 
     @property
     def marks(self) -> tuple[str, ...]:
@@ -197,7 +207,7 @@ class Predictor:
         self._check_options(config)
         for batch in encoded_batches(images, batch_size):
             # A single image needs no thread.
-            threads = 1 if len(batch) == 1 else self._threads
+            threads = 1 if len(batch) == 1 else self.threads
             found = list(decoded_photos(batch, _content, self.spec, threads, on_error))
             yield from self._predict_batch([name for name, _ in batch], found, config)
 
@@ -218,7 +228,7 @@ class Predictor:
         """Yield per image: probabilities (classes,), distances (n,) from the training images, components."""
         if self.reference is None:
             return ((row, None, None) for row in self.probabilities(images))
-        probabilities, features = self._engine(images, PROBABILITIES, FEATURES)
+        probabilities, features = self.probabilities_and_features(images)
         vectors = self.reference.project(features)
         components = self.reference.components(vectors)
         rows = [None] * len(vectors) if components is None else components

@@ -7,6 +7,7 @@ import numpy as np
 
 from model.errors import ImageError, StorageError
 from model.evaluation.comparison.result import Comparison, Pair
+from model.evaluation.predicting import decoded_for
 from model.results import Sample
 from model.serving.prediction_figure import overlay_activation
 from model.serving.predictor import Predictor
@@ -82,13 +83,12 @@ def read_changed(
         if len(found) == MAX_PHOTOS:
             break
         try:
-            inputs = [predictor.decode(samples[row].path) for predictor in predictors]
+            views = decoded_for(predictors, samples[row].path)
         except (ImageError, StorageError, OSError):
             continue
-        answers = [
-            _answer(comparison, predictor, image, row) for predictor, image in zip(predictors, inputs, strict=True)
-        ]
-        found.append(ChangedPhoto(comparison.names[row], comparison.true_of[row], inputs[0], *answers))
+        answers = [_answer(comparison, predictor, views[predictor.spec], row) for predictor in predictors]
+        image = views[predictors[0].spec]
+        found.append(ChangedPhoto(comparison.names[row], comparison.true_of[row], image, *answers))
     return found
 
 

@@ -20,7 +20,13 @@ from model.evaluation.comparison.result import PHOTOS_IN_WORDS, ComparedModel, C
 from model.evaluation.dataset_evaluation import evaluation_config
 from model.evaluation.marks import marked_unknown
 from model.evaluation.metrics import expected_calibration_error, reliability
-from model.evaluation.predicting import ImagePredictions, PredictedSamples, milliseconds_per_image, predict_samples
+from model.evaluation.predicting import (
+    ImagePredictions,
+    PredictedSamples,
+    decoded_for,
+    milliseconds_per_image,
+    predict_samples,
+)
 from model.files.browsing import name_some
 from model.results import Progress, no_progress
 from model.serving.predictor import Predictor, load_predictor
@@ -153,8 +159,8 @@ def _named(predictor: Predictor, predictions: ImagePredictions) -> NamedAnswers:
 
 
 def _milliseconds(predictors: Sequence[Predictor], predicted: PredictedSamples) -> list[float]:
-    inputs = [predictor.decode(predicted.samples[0].path) for predictor in predictors]
-    return milliseconds_per_image(predictors, inputs, _TIMED_RUNS)
+    views = decoded_for(predictors, predicted.samples[0].path)
+    return milliseconds_per_image(predictors, [views[predictor.spec] for predictor in predictors], _TIMED_RUNS)
 
 
 def _model(
