@@ -10,6 +10,7 @@ ONNX_MODEL = "model.onnx"
 TRAINING_FEATURES = "training_features.npz"
 HELD_OUT_FEATURES = "held_out_features.npz"
 RESULTS = "results.csv"
+TRAINING_COST = "training_cost.json"
 REPORT = "report.html"
 MODEL_CARD = "MODEL_CARD.md"
 DATASET_FILES = "dataset_files"
@@ -49,6 +50,7 @@ BUNDLE_FILES = (
     BundleFile(TRAINING_FEATURES, r"\w+\.npz", "arrays"),
     BundleFile(HELD_OUT_FEATURES, r"\w+\.npz", "arrays"),
     BundleFile(RESULTS, re.escape(RESULTS), "text"),
+    BundleFile(TRAINING_COST, re.escape(TRAINING_COST), "text"),
     BundleFile(REPORT, re.escape(REPORT), "report"),
     BundleFile(MODEL_CARD, re.escape(MODEL_CARD), "text"),
     BundleFile(f"{DATASET_FILES}/", rf"{DATASET_FILES}/\w+\.(txt|csv|sha256)", "text"),

@@ -8,13 +8,14 @@ import dataclasses
 import datetime
 import logging
 import os
+import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from model.bundle import Bundle, open_bundle, version_of
-from model.bundle_files import MANIFEST
+from model.bundle_files import KERAS_MODEL, MANIFEST, ONNX_MODEL, TRAINING_COST
 from model.config import LATEST, is_model_name
 from model.creation import order_time
 from model.durable import to_json
@@ -22,9 +23,12 @@ from model.errors import ConfigError, ModelDamagedError, ModelError, ModelNotFou
 from model.manifest_migration import read_manifest
 from model.measurements import leading_summary
 from model.promotion import promoted_models
+from model.reading import UnreadableError, read_json
 from model.received import quoted
+from model.training_cost import TrainingCost
 from model.workspace import Workspace
 
+_MAX_COST_BYTES = 10_000
 # Models whose time cannot be read come first: none of them becomes `latest` before another one.
 _UNKNOWN_TIME = datetime.datetime.min.replace(tzinfo=datetime.timezone.utc)
 
@@ -246,6 +250,33 @@ def _stamp(path: Path | str) -> Stamp | None:
     return status.st_mtime_ns, status.st_size, status.st_ino
 
 
+def read_cost(bundle: Bundle) -> TrainingCost:
+    """What the training of a model took; unknown for a model without this file, such as an imported one."""
+    return _read_cost(bundle.directory) if TRAINING_COST in bundle.manifest.files else TrainingCost()
+
+
+def _read_cost(directory: Path) -> TrainingCost:
+    try:
+        return TrainingCost.from_json(read_json(directory / TRAINING_COST, _MAX_COST_BYTES))
+    except (OSError, UnreadableError):
+        return TrainingCost()
+
+
+def _on_leaderboard(directory: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Where a model is ranked, and what it takes; the folders above its dataset are not shown."""
+    dataset, files = manifest["dataset"], manifest["files"]
+    network = files.get(KERAS_MODEL if manifest["engine"] == "keras" else ONNX_MODEL)
+    cost = _read_cost(directory) if TRAINING_COST in files else TrainingCost()
+    return {
+        "dataset": re.split(r"[/\\:]", str(dataset.get("path") or "").rstrip("/\\"))[-1],
+        "dataset_fingerprint": str(dataset.get("fingerprint") or "")[:12],
+        "backbone": str(manifest["backbone"]),
+        "megabytes": network["size"] / 1e6 if network else None,
+        "training_seconds": cost.seconds,
+        "milliseconds_per_photo": cost.milliseconds_per_photo,
+    }
+
+
 def _read(directory: Path, stamp: Stamp) -> RegisteredModel:
     summary: dict[str, Any] = {"name": directory.name}
     files: tuple[str, ...] = ()
@@ -256,6 +287,7 @@ def _read(directory: Path, stamp: Stamp) -> RegisteredModel:
             "created": str(manifest["created"]),
             "classes": len(manifest["classes"]),
             **leading_summary(manifest["metrics"], manifest["dataset"].get("folds") or 0),
+            **_on_leaderboard(directory, manifest),
         }
         files = tuple(manifest["files"])
         checksums = {path: record["sha256"] for path, record in manifest["files"].items()}

@@ -8,7 +8,8 @@ from model.bundle import Bundle
 from model.bundle_files import KERAS_MODEL, ONNX_MODEL
 from model.errors import ModelDamagedError
 from model.measurements import PHOTOS_OF, with_interval
-from model.registry import find_bundle, model_names
+from model.registry import find_bundle, model_names, read_cost
+from model.training_cost import energy_in_words
 from model.workspace import Workspace
 
 _TIMED_RUNS = 5
@@ -23,7 +24,8 @@ class Ranked:
         accuracy: of the leading measurement; None if it was not measured.
         interval: 95 % interval of the accuracy.
         images: number of photos it was measured on, and how (`measured_by`).
-        seconds: duration of all epochs; None if unknown, as of an imported model.
+        seconds: duration of the whole training; None if unknown, as of an imported model.
+        energy_joules: of the processors during the training; None if it was not measured.
         megabytes: size of the served network.
         ms_per_photo: median time of one prediction on this machine, without decoding; None if it cannot be loaded.
     """
@@ -36,6 +38,7 @@ class Ranked:
     images: int | None
     measured_by: str
     seconds: float | None
+    energy_joules: float | None
     megabytes: float
     ms_per_photo: float | None
 
@@ -66,13 +69,14 @@ def _described(model: Ranked) -> str:
     if model.accuracy is not None:
         count = f" of {model.images or 0:,} {PHOTOS_OF.get(model.measured_by, 'photos')}"
         accuracy = f"accuracy {with_interval(model.accuracy, model.interval, count)}"
-    seconds = "" if model.seconds is None else f", epochs of {model.seconds:,.1f} s"
+    energy = energy_in_words(model.energy_joules)
+    seconds = "" if model.seconds is None else f", trained in {model.seconds:,.1f} s (energy: {energy})"
     speed = "" if model.ms_per_photo is None else f", {model.ms_per_photo:.1f} ms per photo"
     return f"{accuracy}, {model.backbone}{seconds}, {model.megabytes:.1f} MB{speed}"
 
 
 def _ranked(bundle: Bundle) -> Ranked:
-    manifest = bundle.manifest
+    manifest, cost = bundle.manifest, read_cost(bundle)
     measured = manifest.accuracy
     fingerprint = str(manifest.dataset.get("fingerprint", ""))[:12]
     network = manifest.files.get(ONNX_MODEL if manifest.engine == "onnx" else KERAS_MODEL)
@@ -84,21 +88,11 @@ def _ranked(bundle: Bundle) -> Ranked:
         interval=None if measured is None else measured.interval,
         images=None if measured is None else measured.images,
         measured_by="" if measured is None else measured.measurement,
-        seconds=_seconds(bundle),
+        seconds=cost.seconds,
+        energy_joules=cost.energy_joules,
         megabytes=0.0 if network is None else network.size / 1e6,
         ms_per_photo=_ms_per_photo(bundle),
     )
-
-
-def _seconds(bundle: Bundle) -> float | None:
-    """Duration of all epochs in results.csv; None without it, or where it is damaged."""
-    from model.evaluation.dataset_report import read_history
-
-    try:
-        seconds = [float(row["seconds"]) for row in read_history(bundle)]
-    except (ModelDamagedError, ValueError, KeyError, TypeError):
-        return None
-    return sum(seconds) if seconds else None
 
 
 def _ms_per_photo(bundle: Bundle) -> float | None:

@@ -7,7 +7,6 @@ import contextlib
 import dataclasses
 import logging
 import shutil
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -33,6 +32,7 @@ from model.publishing.card import model_card
 from model.publishing.upload import add_upload, check_upload
 from model.results import InputSpec, Progress, no_progress
 from model.runs import Run, finished, resume_run, start_or_resume, wait_in_queue
+from model.runs.cost_meter import CostMeter
 from model.runs.import_process import import_in_this_process
 from model.runs.recorded_dataset import check_dataset, record_dataset, without_lost_photos
 from model.runs.status_file import StatusFile
@@ -160,13 +160,13 @@ class _Training:
         progress: Progress,
         held: contextlib.ExitStack,
     ) -> None:
-        self.run, self.config, self.progress = run, config, progress
+        self.run, self.config = run, config
+        self.progress = self.meter = CostMeter(progress, run.status.seconds_used)
         self.workspace, self.held = workspace, held
         self.begun_before = run.has_begun
         if not is_remote(config.dataset) and self.begun_before:
             wait_for_dataset(workspace.find_dataset(config.dataset))
         self.deadline = Deadline.after_minutes(config.time_limit_minutes, run.status.seconds_used)
-        self.clock = time.perf_counter()
         self.bundle, self.work = run.bundle, run.work
         self.tuning: Tuning | None = None
 
@@ -185,11 +185,6 @@ class _Training:
         """Input of the network."""
         return InputSpec.from_config(self.config, verdict.intensity)
 
-    @property
-    def seconds(self) -> float:
-        """Seconds since the start of the training in this process."""
-        return round(time.perf_counter() - self.clock, 1)
-
     def carry_out(self) -> TrainingResult:
         """Check, fit, export, evaluate and report; write the manifest last."""
         verdict, classifier = self.with_photos_left(self.prepare(), self.fit, (TRIALS,))
@@ -206,7 +201,7 @@ class _Training:
             self.run.destination,
             summarize(manifest.metrics),
             warnings,
-            self.seconds,
+            self.meter.seconds,
             self.tuning,
             classifier.remarks,
             marks=tuple(mark_sentences(manifest.thresholds)),
@@ -231,7 +226,7 @@ class _Training:
         verdict = self.prepare()
         if self.tuning is None:
             raise ConfigError("tune_minutes: expected the number of minutes to search, received none.")
-        return TuningResult(self.tuning, verdict.remarks, self.seconds)
+        return TuningResult(self.tuning, verdict.remarks, self.meter.seconds)
 
     def prepare(self) -> Verdict:
         """Check the dataset; with a search, replace the options by those it selects."""
@@ -352,7 +347,9 @@ class _Training:
             (*verdict.warnings, *self.warnings(verdict, classifier, exported), *classifier.remarks),
             tuning=None if self.tuning is None else self.tuning.to_json(),
         )
-        write_training_report(self.bundle, content, verdict, classifier, lambda: self.seconds)
+        milliseconds = write_training_report(self.bundle, content, verdict, classifier, self.meter.cost)
+        cost = dataclasses.replace(self.meter.cost(), milliseconds_per_photo=milliseconds)
+        durable.write_json(self.bundle / bundle_files.TRAINING_COST, cost.to_json())
         return manifest
 
     def manifest(

@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from model import bundle_files, durable
 from model.bundle import Bundle
 from model.dataset.rereading import PhotoReader
@@ -12,12 +14,16 @@ from model.evaluation.confident_errors import find_confident_errors
 from model.evaluation.evaluate import write_predictions
 from model.evaluation.label_issues import write_label_issues
 from model.evaluation.photo_study import study_photos
+from model.evaluation.predicting import milliseconds_per_image
 from model.evaluation.report.content import ReportContent
 from model.evaluation.report.render import with_thumbnails, write_report
 from model.resources import peak_memory
 from model.serving.predictor import load_predictor
 from model.training.classifier import Classifier
 from model.training.epochs import COLUMNS, Epoch
+from model.training_cost import TrainingCost
+
+_TIMED_RUNS = 5
 
 
 def write_history(bundle: Path, history: Sequence[Epoch]) -> None:
@@ -27,14 +33,21 @@ def write_history(bundle: Path, history: Sequence[Epoch]) -> None:
 
 
 def write_training_report(
-    bundle: Path, content: ReportContent, verdict: Verdict, classifier: Classifier, seconds: Callable[[], float]
-) -> None:
+    bundle: Path,
+    content: ReportContent,
+    verdict: Verdict,
+    classifier: Classifier,
+    cost: Callable[[], TrainingCost],
+) -> float:
     """Write predictions/, label_issues.csv, report.html, and figures for TensorBoard.
 
     Args:
         bundle: folder of the model, with its network.
         content: the report without what is found here: errors, the study of the photos, time and memory.
-        seconds: returns the seconds of the training so far.
+        cost: returns what the training took so far.
+
+    Returns:
+        Median time of the served network for one decoded photo, in milliseconds.
     """
     from model.tracking.report_figures import write_report_figures
 
@@ -49,7 +62,12 @@ def write_training_report(
     names, seed = [error.name for error in errors], content.manifest.train_config["seed"]
     study = study_photos(classifier.photos, content.evaluation, classifier.curve, names, seed)
     write_label_issues(bundle / bundle_files.LABEL_ISSUES, study.label_check)
-    content = dataclasses.replace(content, study=study, seconds=seconds(), peak_memory=peak_memory())
+    so_far = cost()
+    content = dataclasses.replace(
+        content, study=study, seconds=so_far.seconds, peak_memory=peak_memory(), energy=so_far.energy_joules
+    )
     content = with_thumbnails(content, photos)
     write_report(bundle / bundle_files.REPORT, content)
     write_report_figures(bundle / bundle_files.LOGS, content)
+    [milliseconds] = milliseconds_per_image([predictor], [np.full(predictor.spec.shape, 127, np.uint8)], _TIMED_RUNS)
+    return milliseconds

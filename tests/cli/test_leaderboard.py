@@ -33,11 +33,25 @@ def test_models_of_a_dataset_are_ranked(workspace: Path) -> None:
 
 def test_the_leaderboard_as_json(workspace: Path) -> None:
     folder = write_model(workspace / "models" / "strong").directory
-    (folder / "results.csv").write_text("phase,epoch,seconds\nhead,1,1.5\nhead,2,2.0\n")
+    (folder / "results.csv").write_text("phase,epoch,seconds\nhead,1,0.0\nhead,2,0.0\n")
+    (folder / "training_cost.json").write_text('{"seconds": 61.5, "energy_joules": 90000, "peak_memory_bytes": -1}')
     write_manifest(folder, open_bundle(folder).manifest)
     (row,) = json.loads(_run(workspace, "list", "--leaderboard", "--json"))
-    assert (row["name"], row["seconds"], row["images"], row["measured_by"]) == ("strong", 3.5, 40, "test")
+    assert (row["name"], row["seconds"], row["images"], row["measured_by"]) == ("strong", 61.5, 40, "test")
+    assert row["energy_joules"] == 90000
     assert row["ms_per_photo"] > 0 and row["megabytes"] > 0
+
+
+def test_time_and_energy_of_the_whole_training_are_listed_as_far_as_known(workspace: Path) -> None:
+    contents = {"counted": '{"seconds": 61.5, "energy_joules": 90000}', "timed": '{"seconds": 5}', "strange": "[" * 3}
+    for name, content in contents.items():
+        folder = write_model(workspace / "models" / name).directory
+        (folder / "training_cost.json").write_text(content)
+        write_manifest(folder, open_bundle(folder).manifest)
+    lines = {line.split(":")[0].strip(): line for line in _run(workspace, "--leaderboard").splitlines()[1:]}
+    assert "trained in 61.5 s (energy: 0.025 kWh)" in lines["counted"]
+    assert "trained in 5.0 s (energy: not measured)" in lines["timed"]
+    assert "trained in" not in lines["strange"]
 
 
 def test_an_empty_workspace_says_what_to_do(workspace: Path) -> None:

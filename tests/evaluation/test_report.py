@@ -236,7 +236,9 @@ def test_the_settings_have_the_command_with_the_options_that_differ_from_their_d
     command = text.partition("topgraft train --dataset 'my photos' ")[2].partition(" The training took")[0]
     assert sorted(command.split(" --")) == ["--backbone ResNet50", "l2 0.01", "no-refit"]
     assert "differ from their defaults: backbone = ResNet50" in text and "name = one" not in command
-    assert "took 61 s and at most 1,234 MB of memory" in text
+    assert "took 61 s and at most 1,234 MB of memory, up to this report. Energy: not measured, because" in text
+    counted = " ".join(_Page(render_report(dataclasses.replace(changed, energy=72_000.0))).text.split())
+    assert "Energy: 0.020 kWh, of the processors of this computer with all its programs." in counted
     assert "All options have their default values." in _Page(render_report(content)).text
 
 

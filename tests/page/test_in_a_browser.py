@@ -361,6 +361,24 @@ def test_the_page_works_on_a_phone(visit: Visit) -> None:
     assert (red + green + blue < 150) == dark
 
 
+@pytest.mark.parametrize("visit", [DESKTOP, PHONE, PHONE | {"color_scheme": "dark"}], indirect=True)
+def test_the_models_of_a_dataset_are_compared_in_a_table(visit: Visit, server: Server) -> None:
+    page = visit.page
+    page.locator("#leaderboard summary").press("Enter")
+    [model] = server.metadata()["models"]
+    row = page.locator("#leaderboard tbody tr td").all_inner_texts()
+    assert page.locator("#leaderboard caption").inner_text() == "odd"
+    assert row[:2] == ["odd", f"{100 * model['accuracy']:.1f} %"]
+    assert row[4:] == [
+        f"{model['training_seconds']:.0f}",
+        f"{model['megabytes']:.1f}",
+        f"{model['milliseconds_per_photo']:.1f}",
+    ]
+    assert model["training_seconds"] > 0 and model["milliseconds_per_photo"] > 0
+    width = page.evaluate("document.documentElement.clientWidth")
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
 def test_a_hundred_photos_are_cancelled_and_resumed(visit: Visit) -> None:
     page = visit.page
     content = each_class()[2][1]

@@ -36,6 +36,29 @@ def run(script: str, value: Any, folder: Path = STATIC) -> Any:
     return json.loads(finished.stdout)
 
 
+def test_models_are_ranked_by_dataset_with_what_is_known_of_them() -> None:
+    full = {"accuracy": 0.875, "accuracy_interval": [0.739, 0.945], "images": 40, "measured_by": "test"}
+    known = full | {"training_seconds": 61.4, "megabytes": 13.26, "milliseconds_per_photo": 9.96}
+    models = [
+        {"name": "new", "dataset": "birds", "dataset_fingerprint": "b"} | full | {"accuracy": 0.5},
+        {"name": "damaged", "problem": "no manifest"},
+        {"name": "imported", "dataset": "", "dataset_fingerprint": "", "accuracy": None},
+        {"name": "best", "dataset": "birds", "dataset_fingerprint": "b"} | known,
+        {"name": "changed", "dataset": "birds", "dataset_fingerprint": "c"} | full,
+    ]
+    script = """
+    import { cellsOf, ranked } from "./leaderboard.js";
+    const named = ranked(given).map(({ dataset, models }) => [dataset, models.map(cellsOf)]);
+    console.log(JSON.stringify(named));
+    """
+    groups = run(script, models)
+    of_model = {cells[0]: cells[1:] for _, rows in groups for cells in rows}
+    order = [[dataset, [cells[0] for cells in rows]] for dataset, rows in groups]
+    assert order == [["birds", ["best", "new"]], ["unknown dataset", ["imported"]], ["birds", ["changed"]]]
+    assert of_model["best"] == ["87.5 %", "74 to 95", "40 test photos", "61", "13.3", "10.0"]
+    assert of_model["imported"] == ["\N{EN DASH}"] * 6
+
+
 def photos() -> list[dict[str, Any]]:
     """The photos as the page keeps them after their classification."""
     found = []

@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from model.bundle_files import HELD_OUT_FEATURES, KERAS_MODEL, MANIFEST, ONNX_MODEL, RESULTS, TRAINING_FEATURES
+from model.bundle_files import (
+    HELD_OUT_FEATURES,
+    KERAS_MODEL,
+    MANIFEST,
+    ONNX_MODEL,
+    RESULTS,
+    TRAINING_COST,
+    TRAINING_FEATURES,
+)
 from model.config import TrainConfig
 from model.dataset.verdict import Verdict
 from model.runs import trainer
@@ -20,7 +28,7 @@ from tests.support.trainings import rows
 # Files that show the result on the test images, the time or the log.
 SHOW_THE_TEST = (
     *("report.html", "MODEL_CARD.md", "predictions/test.csv", "dataset_files/test.txt"),
-    *("dataset_files/label_issues.csv", "logs/", RESULTS),
+    *("dataset_files/label_issues.csv", "logs/", RESULTS, TRAINING_COST),
 )
 TIMED = ("created", "files")
 

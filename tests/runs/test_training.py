@@ -47,6 +47,7 @@ def test_a_training_produces_a_complete_model(trained):
         "training_features.npz",
         "held_out_features.npz",
         "results.csv",
+        "training_cost.json",
         "report.html",
         "predictions/cross_validation.csv",
         "dataset_files/classes.txt",

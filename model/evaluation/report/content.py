@@ -37,6 +37,7 @@ class ReportContent:
         study: examination of the photos; None where their features are unknown, as of an imported model.
         seconds: duration of the training so far, in this process.
         peak_memory: largest resident memory of the training, in bytes.
+        energy: energy of the processors during the training, in joules; None if it was not measured.
         thumbnails: name of a photo -> content of a WebP file, from `model.evaluation.thumbnails`; photos without one
             are shown by their names.
 
@@ -56,6 +57,7 @@ class ReportContent:
     study: PhotoStudy | None = None
     seconds: float | None = None
     peak_memory: int | None = None
+    energy: float | None = None
     thumbnails: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -3,6 +3,7 @@
 import { Card, describe, mark } from "./card.js";
 import { photosOfDrop, photosOfInput } from "./files.js";
 import { showHeat } from "./heat.js";
+import { PHOTOS_OF, showLeaderboard } from "./leaderboard.js";
 import { Queue } from "./queue.js";
 import { classify, fetchModels, heatMap, ServiceError } from "./service.js";
 import { predictionsTable } from "./table.js";
@@ -15,7 +16,6 @@ const SECONDS_BETWEEN_CHECKS = { reachable: 15, unreachable: 3 };
 const MAX_BACKOFF = 16;
 const SECONDS_BETWEEN_ANNOUNCEMENTS = 1.5;
 const MAX_ANNOUNCED = 3;
-const PHOTOS_OF = { test: "test photos", cross_validation: "photos in cross-validation", val: "validation photos" };
 const NOTHING_TRAINED = "No model is trained yet. Train one with: topgraft train --dataset FOLDER. This page waits for it.";
 
 const part = (id) => document.getElementById(id);
@@ -139,6 +139,7 @@ function listModels({ models: listed, latest }) {
   select.replaceChildren(...options);
   select.value = chosen;
   select.disabled = !latest;
+  showLeaderboard(part("leaderboard"), listed);
 }
 
 function modelOption({ name, classes, problem, ...measured }) {

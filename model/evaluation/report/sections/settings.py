@@ -7,6 +7,7 @@ from typing import Any
 from model.evaluation.report.content import ReportContent
 from model.intensity import describe_intensity
 from model.presets import changed_options
+from model.training_cost import energy_in_words
 
 # Options that say where something is, and nothing about the training.
 _NAMES = ("dataset", "name", "upload_to", "resume", "queue", "auto_resume")
@@ -38,6 +39,8 @@ def values(content: ReportContent) -> dict[str, Any]:
         "command": _command(manifest.train_config) if manifest.train_config.get("dataset") else "",
         "seconds": content.seconds,
         "peak_memory": content.peak_memory,
+        "energy": energy_in_words(content.energy),
+        "is_measured": content.energy is not None,
     }
 
 
