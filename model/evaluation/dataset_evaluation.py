@@ -14,7 +14,7 @@ from model.config import TrainConfig
 from model.dataset import SPLIT_OPTIONS
 from model.dataset.checked import checked_dataset
 from model.dataset.verdict import Rejected
-from model.evaluation.dataset_report import write_dataset_report
+from model.evaluation.dataset_report import photos_with_features, write_dataset_report
 from model.evaluation.evaluate import Evaluation, evaluate_predicted, prediction_rows, write_predictions
 from model.evaluation.marks import marked_unknown
 from model.evaluation.predicting import ImagePredictions, PredictedSamples, predict_samples
@@ -92,6 +92,7 @@ class EvaluationResult:
         unreadable: images that could not be read, and why; they are in none of the metrics.
         warnings: problems of the dataset and of the selection of images, a sentence each.
         others: the photos of classes that the model does not know.
+        learned: number of photos that were left out because the model learned from photos with the same content.
     """
 
     model: str
@@ -101,6 +102,7 @@ class EvaluationResult:
     unreadable: tuple[Rejected, ...]
     warnings: tuple[str, ...]
     others: OtherPhotos = dataclasses.field(default_factory=OtherPhotos)
+    learned: int = 0
 
     @property
     def metrics(self) -> dict[str, Any]:
@@ -118,6 +120,7 @@ class EvaluationResult:
             "unreadable": [dataclasses.asdict(item) for item in self.unreadable],
             "warnings": self.warnings,
             "unknown_classes": self.others.to_json(),
+            "learned": self.learned,
         }
         plain: dict[str, Any] = durable.to_json(content)
         return plain
@@ -144,7 +147,7 @@ def evaluate_on_dataset(
 ) -> EvaluationResult:
     """Measure a trained model on the test split of a dataset, or on all its images if it has no splits.
 
-    Of the dataset that the model was trained on, only images that the model did not learn from are measured. Classes
+    Only images that the model did not learn from are measured, as far as there are some. Classes
     are matched by name; images of classes that the model does not know are in none of the metrics.
 
     Args:
@@ -163,7 +166,8 @@ def evaluate_on_dataset(
     predictor = load_predictor(bundle)
     with checked_dataset(config, workspace, f"topgraft evaluate {bundle.name}", progress) as verdict:
         selection = select_samples(bundle, verdict)
-        predicted = predict_samples([predictor], [*selection.samples, *selection.others], progress)
+        chosen = [*selection.samples, *selection.others]
+        predicted = predict_samples([predictor], chosen, progress, keep_features=report is not None)
         evaluation, others = _divided(bundle, predicted, selection.others, verdict.dataset.classes)
         result = EvaluationResult(
             bundle.name,
@@ -173,10 +177,12 @@ def evaluate_on_dataset(
             (*verdict.rejected, *evaluation.errors),
             (*verdict.warnings, *selection.warnings),
             others,
+            selection.learned,
         )
         if report is not None:
             remarks = [*result.warnings, *([str(others)] if others.samples else [])]
-            write_dataset_report(report, predictor, evaluation, selection.split, result.unreadable, remarks)
+            features = photos_with_features(predictor, predicted, evaluation, verdict)
+            write_dataset_report(report, predictor, evaluation, selection.split, result.unreadable, remarks, features)
     return result
 
 

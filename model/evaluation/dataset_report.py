@@ -1,21 +1,28 @@
 """Report of a trained model on another dataset: the page that a training writes, with the values of the evaluation."""
 
+import dataclasses
 import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from model import bundle_files
 from model.bundle import Bundle
 from model.dataset.rereading import PhotoReader
-from model.dataset.verdict import Rejected
+from model.dataset.verdict import Rejected, Verdict
 from model.errors import ConfigError, ModelDamagedError
 from model.evaluation.confident_errors import find_confident_errors
 from model.evaluation.evaluate import Evaluation
+from model.evaluation.photo_features import PhotoFeatures
+from model.evaluation.photo_study import study_photos
+from model.evaluation.predicting import PredictedSamples
 from model.evaluation.report.content import ReportContent
 from model.evaluation.report.render import with_thumbnails, write_report
 from model.measurements import Measurement
 from model.reading import UnreadableError, parse_json, unreadable
+from model.results import Sample, Split
 from model.serving.predictor import Predictor
 from model.tables import read_rows
 from model.training_result import Tuning
@@ -28,27 +35,72 @@ def write_dataset_report(
     split: str,
     unreadable: Sequence[Rejected],
     warnings: Sequence[str],
+    features: PhotoFeatures | None = None,
 ) -> None:
     """Write the report of a model that was evaluated on a dataset; the images must still be readable.
+
+    The sections that need features of the images are those of the evaluated images. How accuracy depends on the number
+    of training photos is left to the report of the training.
 
     Args:
         split: the images: `test`, `val` or `all`; those of `val` also selected the options, which the report says.
         unreadable: images that could not be read, and why.
         warnings: sentences about the dataset and the selection of images.
+        features: from `photos_with_features`.
     """
     measurement: Measurement = "val" if split == "val" else "test"
     evaluations = {measurement: evaluation}
     bundle, photos = predictor.bundle, PhotoReader()
+    errors = find_confident_errors(evaluations, predictor, photos=photos)
+    study = None
+    if features is not None:
+        study = study_photos(features, evaluation, errors=[error.name for error in errors], of_training=False)
     content = ReportContent(
         bundle.manifest,
         evaluations,
         read_history(bundle),
         rejected=unreadable,
         warnings=warnings,
-        confident_errors=find_confident_errors(evaluations, predictor, photos=photos),
+        confident_errors=errors,
         tuning=_tuning(bundle),
+        study=study,
     )
     write_report(path, with_thumbnails(content, photos))
+
+
+def photos_with_features(
+    predictor: Predictor, predicted: PredictedSamples, evaluation: Evaluation, verdict: Verdict
+) -> PhotoFeatures | None:
+    """The evaluated images with their features; None for a model without reference features.
+
+    Args:
+        predicted: the images, and others, with their features.
+        verdict: the checked dataset, whose training photos are shown if it is that of the training.
+    """
+    [predictions], reference, manifest = predicted.by_model, predictor.reference, predictor.bundle.manifest
+    if reference is None or predictions.features is None:
+        return None
+    names = {sample.name for sample in evaluation.samples}
+    rows = np.array([sample.name in names for sample in predicted.samples], bool)
+    training = {
+        name: Sample(Path(), name, int(label)) for name, label in zip(reference.names, reference.labels, strict=True)
+    }
+    if verdict.fingerprint == manifest.dataset.get("fingerprint"):
+        training = {
+            sample.name: dataclasses.replace(training[sample.name], path=sample.path)
+            for sample in verdict.dataset.samples
+            if sample.name in training
+        }
+    splits: list[Split] = ["test"] * len(evaluation.samples)
+    return PhotoFeatures(
+        manifest.classes,
+        evaluation.samples,
+        tuple(splits),
+        predictions.features[rows],
+        evaluation.probabilities,
+        reference,
+        training,
+    )
 
 
 def read_history(bundle: Bundle) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -32,6 +32,8 @@ class PhotoFeatures:
         features: float32 (n, features), output of the backbone.
         probabilities: float32 (n, classes), calibrated, by a model that was not trained on the photo; NaN without one.
         reference: features of the training photos.
+        training: training photos that are not among the samples, by name, such as where a model is evaluated on another
+            dataset; a photo whose file is not known has an empty path.
     """
 
     classes: tuple[str, ...]
@@ -40,6 +42,7 @@ class PhotoFeatures:
     features: np.ndarray
     probabilities: np.ndarray
     reference: ReferenceFeatures
+    training: Mapping[str, Sample] = dataclasses.field(default_factory=dict)
 
     @functools.cached_property
     def labels(self) -> np.ndarray:
@@ -72,9 +75,13 @@ class PhotoFeatures:
         return found
 
     def _nearest(self, row: int, distances: np.ndarray, count: int) -> tuple[Neighbour, ...]:
-        names, own = self.reference.names, self.samples[row].name
+        names, own = self.reference.names, self.samples[row]
         order = np.argsort(distances, kind="stable")[: count + 1].tolist()
-        others = [index for index in order if names[index] != own and names[index] in self.row_of]
-        return tuple(
-            Neighbour(self.samples[self.row_of[names[index]]], float(distances[index])) for index in others[:count]
-        )
+        near = [(self._training_photo(names[index]), float(distances[index])) for index in order]
+        others = [Neighbour(sample, far) for sample, far in near if sample is not None and sample is not own]
+        return tuple(others[:count])
+
+    def _training_photo(self, name: str) -> Sample | None:
+        if name in self.training:
+            return self.training[name]
+        return self.samples[self.row_of[name]] if name in self.row_of else None

@@ -1,4 +1,4 @@
-"""Examination of the photos of a training: label errors, uncertain photos, neighbours, variety of classes, a map."""
+"""Examination of photos: label errors, uncertain photos, neighbours, variety of classes, a map."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -29,6 +29,7 @@ class PhotoStudy:
         neighbours: name of a photo that is shown -> its nearest training photos.
         contact_sheets: class name -> photos spread over its features; those of at most 40 classes, lowest F1 first.
         map: places of the photos; None for too few photos.
+        of_training: whether the photos are those of the training, and not photos that the model was evaluated on.
     """
 
     photos: PhotoFeatures
@@ -38,6 +39,7 @@ class PhotoStudy:
     neighbours: Mapping[str, tuple[Neighbour, ...]]
     contact_sheets: Mapping[str, tuple[Sample, ...]]
     map: PhotoMap | None
+    of_training: bool = True
 
 
 def study_photos(
@@ -46,14 +48,16 @@ def study_photos(
     curve: LearningCurve | None = None,
     errors: Sequence[str] = (),
     seed: int = 0,
+    of_training: bool = True,
 ) -> PhotoStudy:
-    """Examine the photos of a training.
+    """Examine the photos of a training, or those that a model was evaluated on.
 
     Args:
         evaluation: the leading evaluation of the report.
         curve: from `model.training.learning_sizes`.
         errors: names of further photos whose neighbours are shown.
         seed: random seed of the map.
+        of_training: whether the photos are those of the training.
     """
     uncertain = np.argsort(evaluation.probabilities.max(axis=1), kind="stable")[:MAX_UNCERTAIN].tolist()
     shown = [*(evaluation.samples[row].name for row in uncertain), *errors]
@@ -68,4 +72,5 @@ def study_photos(
         dict(zip(shown, found, strict=True)),
         {evaluation.classes[label]: contact_photos(photos, label) for label in weakest[:MAX_CONTACT_SHEETS]},
         draw_map(photos, seed),
+        of_training,
     )

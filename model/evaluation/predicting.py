@@ -27,14 +27,17 @@ class ImagePredictions:
     Attributes:
         probabilities: float32 (n, classes), calibrated.
         distances: float32 (n,), from the training images; None for a model without reference features.
+        features: float32 (n, features), of the backbone; None for such a model, and where they were not kept.
     """
 
     probabilities: np.ndarray
     distances: np.ndarray | None
+    features: np.ndarray | None = None
 
     def rows(self, rows: np.ndarray) -> "ImagePredictions":
         """The predictions of some of the images; `rows` is an index array or bool (n,)."""
-        return ImagePredictions(self.probabilities[rows], None if self.distances is None else self.distances[rows])
+        others = [None if values is None else values[rows] for values in (self.distances, self.features)]
+        return ImagePredictions(self.probabilities[rows], *others)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -53,7 +56,10 @@ class PredictedSamples:
 
 
 def predict_samples(
-    predictors: Sequence[Predictor], samples: Sequence[Sample], progress: Progress = no_progress
+    predictors: Sequence[Predictor],
+    samples: Sequence[Sample],
+    progress: Progress = no_progress,
+    keep_features: bool = False,
 ) -> PredictedSamples:
     """Predict images with each model.
 
@@ -64,6 +70,7 @@ def predict_samples(
         predictors: one model or several.
         samples: the images; their labels are not used.
         progress: called with the phase `evaluate`, in images.
+        keep_features: return the features too, which take some kilobytes for each image.
     """
     specs = list(dict.fromkeys(predictor.spec for predictor in predictors))
     read: list[Sample] = []
@@ -79,7 +86,7 @@ def predict_samples(
             for group in groups:
                 answers = group.predict(inputs[group.predictors[0].spec])
                 for predictor, answer in zip(group.predictors, answers, strict=True):
-                    rows[predictor].append(answer)
+                    rows[predictor].append(answer if keep_features else answer._replace(features=None))
             read += [sample for sample, _ in decodable]
         progress("evaluate", len(read) + len(errors), len(samples))
     by_model = tuple(_joined(predictor, rows[predictor]) for predictor in predictors)
@@ -127,5 +134,7 @@ def _decoded(samples: Iterable[Sample], specs: Sequence[InputSpec]) -> Iterable[
 def _joined(predictor: Predictor, found: Sequence[Answer]) -> ImagePredictions:
     if not found:
         return ImagePredictions(np.empty((0, len(predictor.bundle.manifest.classes)), np.float32), None)
-    far = [distances for _, distances in found if distances is not None]
-    return ImagePredictions(np.concatenate([row for row, _ in found]), np.concatenate(far) if far else None)
+    probabilities, *others = (
+        None if values[0] is None else np.concatenate(values) for values in zip(*found, strict=True)
+    )
+    return ImagePredictions(np.asarray(probabilities), *others)

@@ -5,7 +5,7 @@ same bytes as those of each model by itself: the head is the same nodes, run by 
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -16,9 +16,19 @@ from model.serving.predictor import Predictor
 if TYPE_CHECKING:
     from model.features.divided_network import DividedNetwork
 
-Answer = tuple[np.ndarray, np.ndarray | None]
-"""Probabilities float32 (n, classes), and distances float32 (n,) or None; see
-`Predictor.probabilities_and_distances`."""
+
+class Answer(NamedTuple):
+    """Answer of a model to some images.
+
+    Attributes:
+        probabilities: float32 (n, classes), calibrated.
+        distances: float32 (n,), from the training images; None for a model without reference features.
+        features: float32 (n, features), of the backbone; None where nothing needs them.
+    """
+
+    probabilities: np.ndarray
+    distances: np.ndarray | None
+    features: np.ndarray | None = None
 
 
 class SharedBackbone:
@@ -41,13 +51,13 @@ class SharedBackbone:
     def predict(self, images: np.ndarray) -> list[Answer]:
         """Predict images uint8 (n, height, width, 3) with each model, in the order of `predictors`."""
         first, *others = self.predictors
-        if not others:
-            return [first.probabilities_and_distances(images)]
+        if not others and first.reference is None:
+            return [Answer(first.probabilities(images), None)]
         probabilities, features = first.probabilities_and_features(images)
-        found: list[Answer] = [(probabilities, first.distances(features))]
+        found = [Answer(probabilities, first.distances(features), features)]
         for predictor, session in zip(others, self._sessions, strict=True):
             [probabilities] = session.run([PROBABILITIES], {FEATURES: features})
-            found.append((probabilities, predictor.distances(features)))
+            found.append(Answer(probabilities, predictor.distances(features), features))
         return found
 
 

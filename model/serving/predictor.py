@@ -85,26 +85,16 @@ class Predictor:
         """
         return self._engine(image[None], ACTIVATION_MAP)[0][0]
 
-    def probabilities_and_distances(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Probabilities float32 (n, classes), and distances float32 (n,) from the training images.
-
-        The distances are None for a model without reference features.
-
-        Args:
-            images: uint8 (n, height, width, 3).
-        """
-        if self.reference is None:
-            return self.probabilities(images), None
-        probabilities, features = self.probabilities_and_features(images)
-        return probabilities, self.distances(features)
-
     def probabilities_and_features(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Probabilities float32 (n, classes), and features of the backbone float32 (n, features), of such images."""
         probabilities, features = self._engine(images, PROBABILITIES, FEATURES)
         return probabilities, features
 
     def distances(self, features: np.ndarray) -> np.ndarray | None:
-        """Distances float32 (n,) from the training images, of features float32 (n, features); None as above."""
+        """Distances float32 (n,) from the training images, of features float32 (n, features).
+
+        They are None for a model without reference features.
+        """
         return None if self.reference is None else neighbour_distances(self.reference.distances(features))
 
     @property

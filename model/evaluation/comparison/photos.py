@@ -1,18 +1,15 @@
 """Photos to compare models on: those of the test split, or all, that none of the models learned from."""
 
 import dataclasses
-import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from model import bundle_files
 from model.bundle import Bundle
-from model.dataset.verdict import LEARNED_SPLITS, Verdict, counted
+from model.dataset.verdict import Verdict, counted
 from model.errors import DatasetError
+from model.evaluation.learned_photos import learned_names
 from model.results import Sample
-
-_CHECKSUM_LINE = re.compile(r"([0-9a-f]{64})  .*")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,28 +86,6 @@ def select_compared(bundles: Sequence[Bundle], verdict: Verdict) -> ComparedPhot
         dict(sorted(others.items())),
         tuple(warnings),
     )
-
-
-def learned_names(bundle: Bundle, verdict: Verdict, splits: Sequence[str] = LEARNED_SPLITS) -> frozenset[str] | None:
-    """Names of the photos of a dataset that a model learned from; None if the model did not record them.
-
-    Args:
-        verdict: the checked dataset.
-        splits: the splits of the training to count.
-    """
-    files = {split: f"{bundle_files.DATASET_FILES}/{split}" for split in splits}
-    if all(f"{file}.sha256" in bundle.manifest.files for file in files.values()):
-        lines = [line for file in files.values() for line in _lines(bundle, f"{file}.sha256")]
-        learned = {found[1] for line in lines if (found := _CHECKSUM_LINE.fullmatch(line))}
-        return frozenset(name for name, checksum in verdict.content_hashes.items() if checksum in learned)
-    if verdict.fingerprint != bundle.manifest.dataset.get("fingerprint"):
-        return None
-    listed = [f"{file}.txt" for file in files.values() if f"{file}.txt" in bundle.manifest.files]
-    return frozenset(line.rpartition(" ")[0] for file in listed for line in _lines(bundle, file))
-
-
-def _lines(bundle: Bundle, file: str) -> list[str]:
-    return bundle.read_file(file).decode(errors="surrogateescape").split("\n")
 
 
 def _without(samples: Sequence[Sample], learned: Sequence[Collection[str]]) -> list[Sample]:

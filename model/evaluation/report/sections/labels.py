@@ -15,14 +15,15 @@ def values(content: ReportContent) -> dict[str, Any] | None:
     """Values of labels.html.jinja; None if the features of the photos are unknown."""
     if content.study is None:
         return None
-    check = content.study.label_check
-    parts = [f"{count:,} {_PHOTOS_OF[split]}" for split, count in check.checked.items()]
+    check, of_training = content.study.label_check, content.study.of_training
+    parts = [f"{count:,} {_PHOTOS_OF[split] if of_training else 'evaluated'}" for split, count in check.checked.items()]
     return {
         "off": check.off,
         "checked": f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else "".join(parts),
         "count": len(check.issues),
         "issues": [_row(content, issue) for issue in check.issues[:MAX_SHOWN]],
         "train_checked": "train" in check.checked,
+        "of_training": of_training,
     }
 
 

@@ -14,6 +14,8 @@ def values(content: ReportContent) -> dict[str, Any] | None:
     if content.study is None:
         return None
     curve = content.study.curve
+    if not content.study.of_training:
+        return {"off": "this needs the training photos, which the report of the training shows"}
     if curve is None:
         train = content.study.photos.splits.count("train")
         few = f"{train} training photos are too few, at least {MIN_PHOTOS} are needed" if train < MIN_PHOTOS else ""

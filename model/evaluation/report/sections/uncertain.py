@@ -36,7 +36,8 @@ def neighbours_of(content: ReportContent, name: str) -> list[dict[str, Any]]:
         {
             "name": near.sample.name,
             "label": content.study.photos.classes[near.sample.label],
-            "id": content.thumbnail_ids.get(near.sample.name),
+            # A training photo of another dataset has no file here, and its name may be that of an evaluated photo.
+            "id": content.thumbnail_ids.get(near.sample.name) if near.sample.path.name else None,
         }
         for near in content.study.neighbours.get(name, ())
     ]
@@ -47,4 +48,5 @@ def photos_to_show(content: ReportContent) -> list[Sample]:
     if content.study is None:
         return []
     uncertain = [content.evaluation.samples[row] for row in content.study.uncertain]
-    return uncertain + [near.sample for found in content.study.neighbours.values() for near in found]
+    near = [near.sample for found in content.study.neighbours.values() for near in found]
+    return uncertain + [sample for sample in near if sample.path.name]

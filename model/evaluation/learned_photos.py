@@ -1,0 +1,32 @@
+"""Photos of a dataset that a model learned from, recognized by their content whatever their names are."""
+
+import re
+from collections.abc import Sequence
+
+from model import bundle_files
+from model.bundle import Bundle
+from model.dataset.verdict import LEARNED_SPLITS, Verdict
+
+_CHECKSUM_LINE = re.compile(r"([0-9a-f]{64})  .*")
+
+
+def learned_names(bundle: Bundle, verdict: Verdict, splits: Sequence[str] = LEARNED_SPLITS) -> frozenset[str] | None:
+    """Names of the photos of a dataset that a model learned from; None if the model did not record them.
+
+    Args:
+        verdict: the checked dataset.
+        splits: the splits of the training to count.
+    """
+    files = {split: f"{bundle_files.DATASET_FILES}/{split}" for split in splits}
+    if all(f"{file}.sha256" in bundle.manifest.files for file in files.values()):
+        lines = [line for file in files.values() for line in _lines(bundle, f"{file}.sha256")]
+        learned = {found[1] for line in lines if (found := _CHECKSUM_LINE.fullmatch(line))}
+        return frozenset(name for name, checksum in verdict.content_hashes.items() if checksum in learned)
+    if verdict.fingerprint != bundle.manifest.dataset.get("fingerprint"):
+        return None
+    listed = [f"{file}.txt" for file in files.values() if f"{file}.txt" in bundle.manifest.files]
+    return frozenset(line.rpartition(" ")[0] for file in listed for line in _lines(bundle, file))
+
+
+def _lines(bundle: Bundle, file: str) -> list[str]:
+    return bundle.read_file(file).decode(errors="surrogateescape").split("\n")
