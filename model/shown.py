@@ -1,4 +1,4 @@
-"""Text from outside that is shown: on a terminal, in a log, in a message or as JSON.
+"""Text from outside that is shown: on a terminal, in a log, in a message, on a page, on a figure or as JSON.
 
 Names of classes, files and models, and messages of servers and libraries may hold characters that move the cursor,
 change colours, reverse the direction of writing, or are invisible. They are replaced by their codes, such as `\\x1b`.
@@ -20,8 +20,10 @@ CONTROLS = (
 )
 """Characters that are always replaced, for a set of a regular expression; the last line are formats without a width.
 
-Joiners, selectors and tags depend on their neighbours. `model/page/static/cells.js` has the same.
+Joiners, selectors and tags depend on their neighbours. `model/page/static/shown.js` has the same.
 """
+
+ELLIPSIS = "…"
 
 _JOINERS = "\u200c\u200d"
 _TAGS = r"\U000e0020-\U000e007f"
@@ -30,6 +32,8 @@ _SELECTORS = r"\u180b-\u180d\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef"
 _FLAG = "\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{3,6}\U000e007f"
 _SUSPICIOUS = re.compile(f"(?P<flag>{_FLAG})|(?P<selector>[{_SELECTORS}])|(?P<joiner>[{_JOINERS}])|[{CONTROLS}{_TAGS}]")
 _SELECTABLE = re.compile(f"[^{CONTROLS}{_TAGS}{_JOINERS}{_SELECTORS}\\s]")
+_JOINING_END = re.compile(f"\U0001f3f4[\U000e0020-\U000e007e]+$|[{_JOINERS}]+$")
+_JOINING_START = re.compile(f"^[{_JOINERS}{_SELECTORS}{_TAGS}\u0300-\u036f\u20d0-\u20ff\U0001f3fb-\U0001f3ff]+")
 # Letters of scripts with joined forms, marks and emoji: what a joiner may stand between.
 _JOINED = frozenset(("Lo", "Mn", "Mc", "So", "Sk", "Sm"))
 
@@ -42,6 +46,21 @@ def printable(text: str) -> str:
 def printable_text(text: str) -> str:
     """A text of several lines; line feeds and tabs remain."""
     return _replaced(text, escape, kept="\n\t")
+
+
+def one_line(value: object) -> str:
+    """A text without line breaks; other characters that are not visible are replaced by their codes."""
+    return printable(" ".join(str(value).split()))
+
+
+def without_middle(text: str, kept: int) -> str:
+    """Both ends of a visible text, `kept` characters in all, with an ellipsis in between.
+
+    A joiner, selector, tag or combining mark that has lost its neighbour is left out.
+    """
+    head = kept - kept // 2
+    first, last = text[:head], text[len(text) - kept // 2 :]
+    return _JOINING_END.sub("", first) + ELLIPSIS + _JOINING_START.sub("", last)
 
 
 def indented(text: str) -> str:

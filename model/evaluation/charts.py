@@ -12,6 +12,7 @@ import numpy as np
 from markupsafe import escape
 
 from model.evaluation.metrics import ReliabilityBin
+from model.shown import one_line, without_middle
 
 BLUE, ORANGE, GRAY = "#0072B2", "#D55E00", "#7A8288"
 _INK, _FAINT = "#39424E", "#E3E7EB"
@@ -241,7 +242,8 @@ def confusion_chart(
         for column, count in enumerate(counts):
             if count or row == column:
                 corner = (label_space + column * cell, top + row * cell)
-                tooltip = f"{classes[row]} predicted as {classes[column]}: {count} of {images}"
+                # The numbers come first: after a name written from right to left they would be in another order.
+                tooltip = f"{count} of {images} {classes[row]} predicted as {classes[column]}"
                 drawn = _matrix_cell(corner, cell, count, images, row == column, tooltip)
                 parts.append(_photos_link(drawn, numbers[row], numbers[column], tooltip) if count else drawn)
     size = (label_space + side + right, top + side + 4)
@@ -249,11 +251,9 @@ def confusion_chart(
 
 
 def shorten(text: str, longest: int = _MAX_LABEL) -> str:
-    """The text, shortened by an ellipsis in the middle."""
-    if len(text) <= longest:
-        return text
-    head = longest // 2
-    return text[:head] + "…" + text[-(longest - 1 - head) :]
+    """The text as visible characters on one line, shortened by an ellipsis in the middle."""
+    shown = one_line(text)
+    return shown if len(shown) <= longest else without_middle(shown, longest - 1)
 
 
 def _matrix_cell(corner: tuple[float, float], cell: float, count: int, images: int, correct: bool, tooltip: str) -> str:

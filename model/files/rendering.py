@@ -7,7 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from model.shown import printable
+from model.shown import one_line
 
 
 def render(template: str, values: dict[str, Any], directory: Path) -> str:
@@ -46,8 +46,3 @@ def quoted(value: object) -> str:
 def docker_string(value: object) -> str:
     """A text in double quotes without variables and commands."""
     return '"' + re.sub(r'(["\\$`])', r"\\\1", one_line(value)) + '"'
-
-
-def one_line(value: object) -> str:
-    """A text without line breaks; other characters that are not visible are replaced by their codes."""
-    return printable(" ".join(str(value).split()))

@@ -19,12 +19,13 @@ from model.backbones import BACKBONES
 from model.bundle import Bundle
 from model.errors import ConfigError
 from model.files.checksums import file_sha256
-from model.files.rendering import docker_string, one_line, render
+from model.files.rendering import docker_string, render
 from model.provenance import provenance_of, utc_today
 from model.publishing.card import accuracy_sentence, model_card, summary_of
 from model.publishing.child_options import ChildOptions, check_options, check_weights, read_sample
 from model.reading import UnreadableError, describe, read_json, unreadable
 from model.serving.predictor import load_predictor
+from model.shown import one_line
 
 LICENSE = "LICENSE"
 # sha256 of each written file, old and new while it is replaced: a file with another one was changed by the user.

@@ -3,7 +3,8 @@
 Each character is drawn in the first font that has it: DejaVu Sans, which is part of this package, then the fonts of
 the system. Arabic letters are joined and right-to-left text is put into visual order (Unicode Standard Annex 9) before
 drawing, so that no system library is required. A character that no font has is shown as its code point or, if it is
-a symbol, by its name, never as an empty box.
+a symbol, by its name, never as an empty box. Controls of the direction of writing and other characters that are not
+visible are shown as their codes, such as `\\u202e`.
 """
 
 import functools
@@ -17,10 +18,11 @@ from typing import Literal, NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
 
+from model.shown import one_line, without_middle
+
 Colour = tuple[int, int, int]
 Align = Literal["left", "right"]
 
-ELLIPSIS = "…"
 _PACKAGED_FONTS = Path(__file__).with_name("fonts")
 _SYSTEM_FONT_FOLDERS = ("/usr/local/share/fonts", "/usr/share/fonts", "~/.local/share/fonts", "~/.fonts")
 _FONT_SUFFIXES = (".ttf", ".otf", ".ttc", ".otc")
@@ -57,24 +59,24 @@ def draw_text(
     Args:
         image: RGB image to draw on.
         position: (x, y) of the left or right end of the baseline, in pixels.
-        text: line breaks and other control characters count as spaces.
+        text: line breaks count as spaces; characters that are not visible are drawn as their codes.
         size: font size in pixels.
         max_width: in pixels.
         align: whether the text starts or ends at `position`.
     """
-    shown = _printable(shorten(text, lambda candidate: text_width(candidate, size, bold) <= max_width))
+    shown = shorten(_drawable(text), lambda candidate: _width(candidate, size, bold) <= max_width)
     x, y = position
     runs = list(_runs(shown, bold))
     if align == "right":
-        x -= sum(_width(run, size) for run in runs)
+        x -= _width(shown, size, bold)
     for run in runs:
         _draw_run(image, (x, y), run, size, colour)
-        x += _width(run, size)
+        x += _run_width(run, size)
 
 
 def text_width(text: str, size: int, bold: bool = False) -> float:
     """Width in pixels of one line of text as `draw_text` draws it, unshortened."""
-    return sum(_width(run, size) for run in _runs(_printable(text), bold))
+    return _width(_drawable(text), size, bold)
 
 
 def shorten(text: str, fits: Callable[[str], bool]) -> str:
@@ -84,23 +86,25 @@ def shorten(text: str, fits: Callable[[str], bool]) -> str:
     shortest, longest = 0, len(text) - 1
     while shortest < longest:
         middle = (shortest + longest + 1) // 2
-        if fits(_without_middle(text, middle)):
+        if fits(without_middle(text, middle)):
             shortest = middle
         else:
             longest = middle - 1
-    return _without_middle(text, shortest)
+    return without_middle(text, shortest)
 
 
-def _without_middle(text: str, kept: int) -> str:
-    head = kept - kept // 2
-    return text[:head] + ELLIPSIS + text[len(text) - kept // 2 :]
-
-
-def _printable(text: str) -> str:
-    """The text on one line, with characters that no font has replaced by their codes."""
-    on_one_line = " ".join("".join(" " if unicodedata.category(char) == "Cc" else char for char in text).split())
-    groups = [(missing, tuple(chars)) for missing, chars in itertools.groupby(on_one_line, _is_missing)]
+def _drawable(text: str) -> str:
+    """The text on one line, with characters that are not visible, or that no font has, replaced by their codes."""
+    groups = [(missing, tuple(chars)) for missing, chars in itertools.groupby(_joined(one_line(text)), _is_missing)]
     return "".join(_escape(chars) if missing else "".join(chars) for missing, chars in groups)
+
+
+def _joined(text: str) -> Iterator[str]:
+    """The characters of a text without joiners and selectors of those that no font has."""
+    missing = [False, *map(_is_missing, text), False]
+    for place, char in enumerate(text):
+        if not (_is_invisible(char) and (missing[place] or missing[place + 2])):
+            yield char
 
 
 def _is_missing(char: str) -> bool:
@@ -159,7 +163,11 @@ def _has_right_to_left(text: str) -> bool:
     return any(unicodedata.bidirectional(char) in _RIGHT_TO_LEFT for char in text)
 
 
-def _width(run: _Run, size: int) -> float:
+def _width(drawable: str, size: int, bold: bool) -> float:
+    return sum(_run_width(run, size) for run in _runs(drawable, bold))
+
+
+def _run_width(run: _Run, size: int) -> float:
     if _is_colour_font(run.font):
         return _loaded(run.font, _COLOUR_FONT_SIZE, False).getlength(run.text) * size / _COLOUR_FONT_SIZE
     return _loaded(run.font, size, _has_right_to_left(run.text)).getlength(run.text)

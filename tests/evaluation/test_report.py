@@ -19,6 +19,8 @@ from model.evaluation.evaluate import Evaluation, evaluate_probabilities
 from model.evaluation.report.content import ReportContent
 from model.evaluation.report.render import SECTIONS, render_report, write_report
 from model.results import Sample
+from model.shown import printable
+from tests.test_shown import FORBIDDEN, HOSTILE, READABLE
 
 _VOID = {"meta", "img", "input"}
 
@@ -245,7 +247,7 @@ def test_the_settings_have_the_command_with_the_options_that_differ_from_their_d
 @pytest.mark.parametrize("name", ["x" * 200, "قارب شراعي", "\N{BUTTERFLY}" * 40, "a\u202eb", "-", " "])
 def test_unusual_names_of_classes_are_shown(name: str) -> None:
     page = _Page(render_report(_everything((name, "other", "third"))))
-    assert page.text.count(name) >= 3
+    assert page.text.count(printable(name)) >= 3
 
 
 @pytest.mark.parametrize(("images", "wrong"), [(1, 0), (1, 1), (30, 30)])
@@ -273,10 +275,26 @@ def test_long_labels_are_shortened_in_the_middle() -> None:
     assert len(charts.shorten("x" * 99, 8)) == 8
 
 
+@pytest.mark.parametrize("name", READABLE.values(), ids=READABLE)
+def test_a_name_is_not_shortened_inside_a_joined_character(name: str) -> None:
+    for length in range(2, 30):
+        shown = charts.shorten(name * 8, length)
+        assert len(shown) <= length and shown == printable(shown) and shown.count("…") == (length < 8 * len(name))
+
+
+def test_a_report_has_visible_characters_only() -> None:
+    hostile = tuple(f"a{char}b" for char in HOSTILE)
+    source = render_report(_everything((f"{HOSTILE}.jpg", *hostile, *READABLE.values())))
+    assert not FORBIDDEN.search(source.replace("\n", ""))
+    text = _Page(source).text
+    for name in (*hostile, *READABLE.values()):
+        assert text.count(printable(name)) >= 3
+
+
 def test_the_confusion_matrix_names_both_classes_of_a_cell() -> None:
     svg = charts.confusion_chart([[3, 1], [0, 0]], ("yeast & co", "alga"))
-    assert "yeast &amp; co predicted as alga: 1 of 4" in svg
-    assert "alga predicted as alga: 0 of 0" in svg
+    assert "1 of 4 yeast &amp; co predicted as alga" in svg
+    assert "0 of 0 alga predicted as alga" in svg
 
 
 def test_a_search_is_shown_with_its_choice_and_the_candidates_not_tried() -> None:

@@ -19,7 +19,9 @@ import psutil
 import pytest
 from PIL import Image
 
+from model.shown import printable
 from model.synthesis.composition import write_demo_dataset
+from model.tables import original_text
 from tests.page.photos import CLASSES, photo, write_photos
 from tests.support.browser import playwright, running_chromium
 from tests.support.command import COMMAND, ROOT
@@ -44,6 +46,7 @@ KEEP_NOTICES = """() => {
   observer.observe(document.querySelector("#notice"), { childList: true, subtree: true });
 }"""
 OWNED = "<img src=x onerror=\"document.title='owned'\">"
+CONTROLS = "a\u202egpj\u2066\u200b\ufeff\U000e0041.jpg"
 
 
 @pytest.fixture(scope="module")
@@ -296,20 +299,21 @@ def test_both_classes_of_an_uncertain_prediction_are_shown(visit: Visit, server:
 
 @pytest.mark.parametrize(
     "name",
-    [f"{OWNED}.jpg", "'\"><script>document.title='owned'</script>.jpg", "🦠 أزرق 深蓝 ${1}.jpg"],
-    ids=["image", "script", "letters"],
+    [f"{OWNED}.jpg", "'\"><script>document.title='owned'</script>.jpg", "🦠 أزرق 深蓝 ${1}.jpg", CONTROLS],
+    ids=["image", "script", "letters", "controls"],
 )
 def test_names_are_escaped(visit: Visit, name: str) -> None:
+    shown = printable(name)
     visit.add((name, each_class()[5][1]), (f"bad {name}", b"damaged"))
     visit.done(2)
-    assert visit.page.locator(".file bdi").all_inner_texts() == [name, f"bad {name}"]
-    assert visit.card(name).first.locator(".best bdi").inner_text() == OWNED
-    visit.card(name).first.locator(".show-heat").click()
+    assert visit.page.locator(".file bdi").all_inner_texts() == [shown, f"bad {shown}"]
+    assert visit.card(shown).first.locator(".best bdi").inner_text() == OWNED
+    visit.card(shown).first.locator(".show-heat").click()
     visit.page.locator("#heat-image").wait_for()
-    assert visit.page.locator("#heat-title").inner_text() == name
+    assert visit.page.locator("#heat-title").inner_text() == shown
     assert visit.page.locator("main script, main img:not([src^='blob:']):not([hidden])").count() == 0
     visit.page.keyboard.press("Escape")
-    assert name in [row[0] for row in csv.reader(io.StringIO(visit.table()))]
+    assert name in [original_text(row[0]) for row in csv.reader(io.StringIO(visit.table()))]
 
 
 def test_the_page_works_by_keyboard_alone(visit: Visit) -> None:

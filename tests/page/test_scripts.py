@@ -1,6 +1,7 @@
 """Scripts of the page, in Node.js: marks of predictions, and a table equal to that of the service."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -12,7 +13,9 @@ from model.files.browsing import has_hidden_part, names_of_hidden_files
 from model.page.server import page_files
 from model.results import Prediction
 from model.serving.table import predictions_table
+from model.shown import printable_text
 from model.tables import csv_text
+from tests.test_shown import FORBIDDEN, HOSTILE, READABLE
 
 STATIC = Path(__file__).parents[2] / "model" / "page" / "static"
 PREDICTIONS = [
@@ -88,6 +91,36 @@ def test_a_prediction_is_described_with_its_mark() -> None:
     assert between[0] == "uncertain"
     assert between[1].startswith("between.jpg: uncertain, \u2068cat\u2069 or \u2068dog\u2069. The confidence")
     assert hurt == ["", "hurt.jpg: error. no image"]
+
+
+def test_names_are_shown_as_in_all_other_places() -> None:
+    texts = [
+        *READABLE.values(),
+        *HOSTILE,
+        *(f"a{char}b" for char in HOSTILE),
+        "a\u200db",
+        "\u0642\u200c\u0642",
+        "+\u200d+",
+    ]
+    texts += [
+        first + second for first in READABLE.values() for second in ("\u200d", "\ufe0f", "\ufe0f\ufe0f", "\U000e0067")
+    ]
+    script = 'import { printable } from "./shown.js"; console.log(JSON.stringify(given.map(printable)));'
+    assert run(script, texts) == [printable_text(text) for text in texts]
+
+
+def test_a_hostile_name_is_described_in_visible_characters() -> None:
+    hostile = "a\u202egpj\u2066\u200b\ufeff\x1b"
+    answer = {"labels": [hostile, hostile], "probabilities": [0.9, 0.1], "warning": hostile}
+    marks = ({}, {"unknown": True}, {"uncertain": True}, {"uncertain": True, "second": hostile})
+    given = [{"name": hostile, "answer": answer | mark} for mark in marks] + [{"name": hostile, "message": hostile}]
+    script = (
+        'import { describe } from "./card.js"; import { ServiceError } from "./service.js";'
+        "const failed = ({ name, message }) => ({ name, error: new ServiceError(message) });"
+        "console.log(JSON.stringify(given.map((photo) => describe(photo.message ? failed(photo) : photo))));"
+    )
+    for text in run(script, given):
+        assert "\\u202e" in text and not FORBIDDEN.search(re.sub("\u2068([^\u2068\u2069]*)\u2069", r"\1", text))
 
 
 def test_the_page_takes_the_files_of_a_folder_that_the_service_takes(tmp_path: Path) -> None:

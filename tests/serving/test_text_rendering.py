@@ -8,6 +8,8 @@ from PIL import Image
 
 from model.serving import text_rendering
 from model.serving.text_rendering import draw_text, shorten, text_width
+from model.shown import one_line, printable
+from tests.test_shown import HOSTILE
 
 
 @pytest.fixture(autouse=True)
@@ -52,8 +54,22 @@ def test_a_long_name_is_shortened_in_the_middle():
 def test_missing_glyphs_are_replaced_by_code_or_name_and_logged_once(caplog):
     assert text_width("鱼类 x", 20) == text_width("[U+9C7C U+7C7B] x", 20)
     assert text_width("🐟!", 20) == text_width("[fish]!", 20)
+    assert np.array_equal(_drawn("👨\u200d🔬"), _drawn("[man microscope]"))
     text_width("鱼类 x", 20)
     assert [record.message.count("U+9C7C") for record in caplog.records if "U+9C7C" in record.message] == [1]
+
+
+@pytest.mark.parametrize("char", HOSTILE)
+def test_an_invisible_character_is_drawn_as_its_code(char: str) -> None:
+    shown = one_line(f"a{char}b")
+    assert text_width(f"a{char}b", 20) == text_width(shown, 20)
+    assert shown == "a b" if char.isspace() else shown == printable(f"a{char}b")
+    assert np.array_equal(_drawn(f"\u0642{char}\u0637\u0629"), _drawn(one_line(f"\u0642{char}\u0637\u0629")))
+
+
+def test_a_control_of_the_direction_does_not_turn_a_name_round() -> None:
+    assert np.array_equal(_drawn("fish\u202egpj.exe"), _drawn("fish\\u202egpj.exe"))
+    assert np.array_equal(_drawn("\u202e\u0633\u0645\u0643"), _drawn("\\u202e\u0633\u0645\u0643"))
 
 
 def test_arabic_is_joined_and_written_from_right_to_left():

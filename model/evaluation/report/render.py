@@ -29,6 +29,7 @@ from model.evaluation.report.sections import (
 )
 from model.evaluation.thumbnails import read_thumbnails
 from model.results import Sample
+from model.shown import printable_text
 
 MAX_THUMBNAIL_BYTES = 2_400_000
 """As WebP; as text in the page a third more, so that the page stays below 5 MB."""
@@ -120,7 +121,7 @@ def template_environment(folder: Path = _TEMPLATES) -> "jinja2.Environment":
 
 
 def render_page(title: str, sections: Sequence[str], thumbnails: Mapping[str, str] = _NO_THUMBNAILS) -> str:
-    """A page with the style sheet and the script of reports, as HTML.
+    """A page with the style sheet and the script of reports, as HTML of visible characters.
 
     Args:
         sections: HTML of each section, escaped by its own template.
@@ -129,13 +130,14 @@ def render_page(title: str, sections: Sequence[str], thumbnails: Mapping[str, st
     from markupsafe import Markup
 
     layout = template_environment().get_template("layout.html.jinja")
-    return safe_beginning() + layout.render(
+    page = layout.render(
         title=title,
         sections=[Markup(section) for section in sections],  # nosec B704
         thumbnails=thumbnails,
         # The policy allows exactly these characters.
         script=Markup(report_script()),  # nosec B704
     )
+    return printable_text(safe_beginning() + page)
 
 
 def _data_uris(content: ReportContent) -> dict[str, str]:

@@ -1,5 +1,7 @@
 // The card of a photo. Texts are set as text, never as HTML: names and classes may contain any characters.
 
+import { isolated, printable } from "./shown.js";
+
 const STATES = {
   waiting: "Waiting",
   running: "Classifying …",
@@ -14,8 +16,8 @@ export class Card {
     this.photo = photo;
     this.element = document.getElementById("card").content.firstElementChild.cloneNode(true);
     const file = this.#part(".file bdi");
-    file.textContent = photo.name;
-    file.parentElement.title = photo.name;
+    file.textContent = printable(photo.name);
+    file.parentElement.title = printable(photo.name);
     this.#part(".show-heat").addEventListener("click", () => showHeat(photo));
     this.#part(".retry").addEventListener("click", () => retry(photo));
     this.update();
@@ -40,10 +42,10 @@ export class Card {
     const [label] = answer.labels;
     const confidence = percent(answer.probabilities[0]);
     const titles = { unknown: "Unknown", uncertain: between(answer) };
-    this.#part(".best bdi").textContent = titles[mark(answer)] ?? label;
+    this.#part(".best bdi").textContent = titles[mark(answer)] ?? printable(label);
     const summary = mark(answer) ? explain(answer) : `Confidence ${confidence}`;
-    this.#part(".summary").textContent = answer.warning ? `${summary} Warning: ${answer.warning}.` : summary;
-    this.#part(".show-heat").setAttribute("aria-label", `Heat map of ${this.photo.name}`);
+    this.#part(".summary").textContent = answer.warning ? `${summary} Warning: ${printable(answer.warning)}.` : summary;
+    this.#part(".show-heat").setAttribute("aria-label", `Heat map of ${printable(this.photo.name)}`);
     this.#part(".bars").replaceChildren(...answer.labels.map((name, rank) => bar(name, answer.probabilities[rank])));
   }
 
@@ -53,12 +55,13 @@ export class Card {
 }
 
 // A prediction in a sentence, for screen readers.
-export function describe({ name, answer, error }) {
+export function describe({ name: exactName, answer, error }) {
+  const name = printable(exactName);
   if (error) return `${name}: error. ${error.message}`;
-  const warning = answer.warning ? ` Warning: ${answer.warning}.` : "";
+  const warning = answer.warning ? ` Warning: ${printable(answer.warning)}.` : "";
   if (answer.unknown) return `${name}: unknown. ${explain(answer)}${warning}`;
   if (answer.uncertain) return `${name}: uncertain, ${between(answer)}. ${explain(answer)}${warning}`;
-  return `${name}: ${answer.labels[0]}, ${percent(answer.probabilities[0])}.${warning}`;
+  return `${name}: ${printable(answer.labels[0])}, ${percent(answer.probabilities[0])}.${warning}`;
 }
 
 export function percent(fraction) {
@@ -79,18 +82,13 @@ function explain(answer) {
 
 // The two most probable classes: "cat or dog".
 function between({ labels, second }) {
-  return second ? `${isolated(labels[0])} or ${isolated(second)}` : labels[0];
+  return second ? `${isolated(labels[0])} or ${isolated(second)}` : printable(labels[0]);
 }
 
 function bar(label, probability) {
   const item = document.getElementById("bar").content.firstElementChild.cloneNode(true);
-  item.querySelector(".label").textContent = label;
+  item.querySelector(".label").textContent = printable(label);
   item.querySelector(".probability").textContent = percent(probability);
   item.querySelector(".meter span").style.setProperty("--fraction", `${100 * probability}%`);
   return item;
-}
-
-// Isolates a name written from right to left, so that it does not reorder the rest of the sentence.
-function isolated(text) {
-  return `\u2068${text}\u2069`;
 }

@@ -1,5 +1,7 @@
 // The dialog with the heat map of a photo.
 
+import { isolated, printable } from "./shown.js";
+
 const dialog = document.getElementById("heat");
 const title = document.getElementById("heat-title");
 const state = document.getElementById("heat-state");
@@ -20,7 +22,7 @@ export async function showHeat(photo, fetchHeatMap) {
   shown = new AbortController();
   const { signal } = shown;
   const [label] = photo.answer.labels;
-  title.textContent = photo.name;
+  title.textContent = printable(photo.name);
   state.textContent = "Drawing …";
   frame.hidden = save.hidden = true;
   dialog.showModal();
@@ -28,7 +30,7 @@ export async function showHeat(photo, fetchHeatMap) {
     const url = URL.createObjectURL(await fetchHeatMap(signal));
     signal.addEventListener("abort", () => URL.revokeObjectURL(url));
     image.src = url;
-    image.alt = `The photo, the heat map of the class ${label}, and the most probable classes.`;
+    image.alt = `The photo, the heat map of the class ${isolated(label)}, and the most probable classes.`;
     save.href = url;
     save.download = `${photo.name.replaceAll("/", "_")}.png`;
     await image.decode();

@@ -6,6 +6,7 @@ import { showHeat } from "./heat.js";
 import { PHOTOS_OF, showLeaderboard } from "./leaderboard.js";
 import { Queue } from "./queue.js";
 import { classify, fetchModels, heatMap, ServiceError } from "./service.js";
+import { printable } from "./shown.js";
 import { predictionsTable } from "./table.js";
 import { thumbnail } from "./thumbnail.js";
 
@@ -101,11 +102,11 @@ async function checkService() {
     return;
   }
   models.maxBytes = found.maxBytes || Infinity;
-  showService(found.address, "yes");
+  showService(printable(found.address), "yes");
   listModels(found);
   if (!found.latest) {
     queue.pause();
-    notice(found.problem || NOTHING_TRAINED);
+    notice(printable(found.problem) || NOTHING_TRAINED);
   } else if (!waitsForUser()) {
     notice("");
     queue.resume();
@@ -133,7 +134,7 @@ function listModels({ models: listed, latest }) {
   models.listed = known;
   const select = part("model");
   const chosen = select.disabled ? LATEST : select.value;
-  const options = [new Option(latest ? `Latest: ${latest}` : "None yet", LATEST)];
+  const options = [new Option(latest ? `Latest: ${printable(latest)}` : "None yet", LATEST)];
   options.push(...listed.map((model) => modelOption(model)));
   if (!options.some((option) => option.value === chosen)) options.push(missingModel(chosen));
   select.replaceChildren(...options);
@@ -145,7 +146,7 @@ function listModels({ models: listed, latest }) {
 function modelOption({ name, classes, problem, ...measured }) {
   const facts = [`${classes} classes`];
   if (typeof measured.accuracy === "number") facts.push(accuracyText(measured));
-  const option = new Option(problem ? `${name} (damaged)` : `${name} (${facts.join(", ")})`, name);
+  const option = new Option(`${printable(name)} (${problem ? "damaged" : facts.join(", ")})`, name);
   option.disabled = Boolean(problem);
   return option;
 }
@@ -157,7 +158,7 @@ function accuracyText({ accuracy, accuracy_interval: interval, images, measured_
 }
 
 function missingModel(name) {
-  const option = new Option(`${name} (deleted)`, name);
+  const option = new Option(`${printable(name)} (deleted)`, name);
   option.disabled = true;
   return option;
 }
@@ -247,7 +248,7 @@ function counts() {
 function showCounts() {
   const { total, answered, failed, unknown, uncertain } = counts();
   const done = answered + failed;
-  part("counts").textContent = `${done} of ${total}${currentModel ? ` by ${currentModel}` : ""}`;
+  part("counts").textContent = `${done} of ${total}${currentModel ? ` by ${printable(currentModel)}` : ""}`;
   part("progress").max = Math.max(total, 1);
   part("progress").value = done;
   part("progress").hidden = !queue.busy;

@@ -1,10 +1,12 @@
 // The two requests of the page, and their errors.
 
+import { printable } from "./shown.js";
+
 // An error response; `pauses`: the next photo would receive the same error; `temporary`: the error passes without any
 // action of the user.
 export class ServiceError extends Error {
   constructor(message, { status = 0, pauses = false, temporary = false } = {}) {
-    super(message);
+    super(printable(message));
     this.status = status;
     this.pauses = pauses || temporary;
     this.temporary = temporary;
