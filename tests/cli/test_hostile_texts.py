@@ -12,18 +12,21 @@ from pathlib import Path
 
 import pytest
 
-from model.cli.command import main
+from model.cli.command import main, topgraft
 from model.cli.output import BarProgress, LineProgress, accept_all_characters, progress_display
 from model.cli.training_results import show_training
 from model.config import TrainConfig
 from model.shown import CONTROLS
 from model.training_result import TrainingResult, Tuning, TuningRow
 from tests.support.photos import encoded, random_image
-from tests.support.small_model import measured, write_model
+from tests.support.small_model import measured, write_model, write_small_model
+from tests.support.subcommands import untried
 
 # Colours, the title of the window, a cleared screen in C1, a forged line, and text from right to left.
 HOSTILE = "\x1b[31m\x1b]0;title\x07\x9b2J\rforged\x08\x7f\u202egpj\u2066\u200b[bold]:bomb:[/]"
 CLASSES = (f"{HOSTILE}\nError: forged", "\udcff\ud800", "\U000e0041\u2028=1+1")
+LABELS = ("a\u202egpj[bold]", "\u2066\u202ea\u200bb\ufeffc", "\U000e0041\u200d=1+1")
+"""Labels that a dataset may have: UTF-8 without control characters."""
 NAMES = (f"{HOSTILE}.png", "line\nError: forged.png", os.fsdecode(b"\xff\x9b.png"), "\u0642\u0637\u0629.png")
 FORBIDDEN = re.compile(f"(?!\n)[{CONTROLS}]")
 # What rich and a terminal driver write: colours, the cursor, and a carriage return at the end of a line.
@@ -45,13 +48,37 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "metrics": {"test": measured() | {"per_class": rows}},
     }
     write_model(home / "models" / "evil", **changes)
+    for number, name in enumerate(("turned", "worse")):
+        write_small_model(home / "models" / name, classes=LABELS, always=number)
     damaged = home / "models" / HOSTILE.replace("/", "")
     damaged.mkdir()
     (damaged / "manifest.json").write_text(json.dumps({"format": HOSTILE}))
     _write_photos(home / "photos")
     for number, name in enumerate((HOSTILE.replace("/", ""), "b", "c")):
         _write_photos(home / "data" / "classes" / name, 3 * number)
+    _write_labelled(home / "data" / "labelled")
     return home
+
+
+def _write_labelled(folder: Path) -> None:
+    """Photos with the classes of the models `turned` and `worse`, in a dataset and in a COCO file."""
+    for name in ("images", "dataset_files"):
+        (folder / name).mkdir(parents=True)
+    for number in range(12):
+        (folder / "images" / f"{number}.png").write_bytes(encoded(random_image(100 + number), "PNG"))
+    rows = "".join(f"{number}.png {number % 3}\n" for number in range(12))
+    (folder / "dataset_files" / "train.txt").write_text(rows)
+    (folder / "dataset_files" / "classes.txt").write_text("".join(f"{label}\n" for label in LABELS), encoding="utf-8")
+    files = [*(f"{number}.png" for number in range(12)), f"{HOSTILE}.png"]
+    coco = {
+        "images": [{"id": number, "file_name": name, "width": 80, "height": 60} for number, name in enumerate(files)],
+        "categories": [{"id": number, "name": name} for number, name in enumerate(LABELS)],
+        "annotations": [
+            {"id": number, "image_id": number, "category_id": number % 3, "bbox": [0, 0, 20, 20]}
+            for number in range(len(files))
+        ],
+    }
+    (folder.parent / "coco.json").write_text(json.dumps(coco))
 
 
 def _write_photos(folder: Path, seed: int = 0) -> None:
@@ -62,11 +89,17 @@ def _write_photos(folder: Path, seed: int = 0) -> None:
 
 
 COMMANDS = {
+    "demo": ("demo", "--workspace", f"no{HOSTILE}"),
     "list": ("models", "list"),
+    "leaderboard": ("models", "--leaderboard"),
     "show": ("models", "show", "evil"),
     "damaged": ("models", "show", HOSTILE),
     "unknown model": ("models", "show", f"no{HOSTILE}"),
     "promote": ("models", "promote", f"no{HOSTILE}"),
+    "promote first": ("models", "promote", "worse"),
+    "promote better": ("models", "promote", "turned", "--if-better", "labelled", "--output", "{home}/promotion"),
+    "rollback": ("models", "rollback"),
+    "track": ("models", "track", f"no{HOSTILE}"),
     "cancel": ("models", "cancel", HOSTILE),
     "remove": ("models", "remove", "--yes", HOSTILE + "x"),
     "watch": ("models", "watch", f"no{HOSTILE}"),
@@ -76,10 +109,22 @@ COMMANDS = {
     "predict lines": ("predict", "evil", "photos", "--output", "{home}/answers.jsonl"),
     "predict nothing": ("predict", "evil", f"no{HOSTILE}"),
     "evaluate": ("evaluate", "evil", "classes"),
+    "evaluate page": ("evaluate", "turned", "labelled", "--report", "{home}/report.html"),
+    "compare": ("compare", "turned", "worse", "labelled", "--output", "{home}/comparison"),
+    "compare nothing": ("compare", "turned", f"no{HOSTILE}", "labelled"),
+    "import-labels": (
+        "import-labels",
+        "{home}/data/coco.json",
+        "{home}/cut",
+        "--images",
+        "{home}/data/labelled/images",
+    ),
+    "import-labels nothing": ("import-labels", f"no{HOSTILE}", "{home}/cut"),
     "check": ("check", "classes"),
     "check nothing": ("check", f"no{HOSTILE}"),
     "train nothing": ("train", "--dataset", f"no{HOSTILE}"),
     "train badly": ("train", "--dataset", "classes", "--backbone", HOSTILE, "--epochs", HOSTILE),
+    "tune nothing": ("tune", "--dataset", f"no{HOSTILE}"),
     "resume": ("resume", f"no{HOSTILE}"),
     "import nothing": ("import", f"no{HOSTILE}"),
     "doctor": ("doctor",),
@@ -89,17 +134,30 @@ COMMANDS = {
     "export": ("export", "evil", "--output", "{home}/evil.tar.xz"),
     "export badly": ("export", "evil", "--format", HOSTILE),
     "publish": ("publish", "evil", "--to", f"no{HOSTILE}:", "--dry-run"),
+    "publish plan": ("publish", "evil", "--to", "cloud:models", "--title", HOSTILE, "--dry-run"),
+    "publish badly": ("publish", "evil", "--to", f"cloud:{HOSTILE}", "--title", HOSTILE),
+    "child-module": ("child-module", "evil", "--weights-url", HOSTILE, "--sha256", HOSTILE, "--out", HOSTILE),
+    "push": ("push", "evil", f"no{HOSTILE}:x"),
     "pull": ("pull", f"no{HOSTILE}:x"),
     "pack": ("pack", f"no{HOSTILE}"),
+    "serve": ("serve", "--port", HOSTILE),
+    "page": ("page", "--api", HOSTILE),
     "no command": (HOSTILE,),
     "no option": ("models", f"--{HOSTILE}"),
 }
+
+
+def test_every_command_is_tried() -> None:
+    missing = untried(topgraft, COMMANDS.values())
+    assert not missing, f"add a row to COMMANDS with a text of HOSTILE, or on a model of `home`: {missing}"
 
 
 @pytest.fixture(autouse=True)
 def in_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(home)
     monkeypatch.setenv("TOPGRAFT_HOME", str(home))
+    monkeypatch.setenv("RCLONE_CONFIG_CLOUD_TYPE", "webdav")
+    monkeypatch.setenv("RCLONE_CONFIG_CLOUD_URL", "http://127.0.0.1:9/remote.php/dav/files/user")
 
 
 class Terminal:
@@ -154,6 +212,9 @@ def test_a_command_writes_visible_characters_to_files_of_any_encoding(
         assert not FORBIDDEN.search("".join(shown.values())), shown
         assert "\nError: forged" not in shown["stdout"] and "\nforged" not in shown["stderr"]
         assert not as_json or json.loads(shown["stdout"])
+    for page in home.rglob("*.html"):
+        assert not FORBIDDEN.search(page.read_text(encoding="utf-8")), page
+    assert command[0] != "compare" or "no" in command[2] or (home / "comparison" / "comparison.html").exists()
 
 
 def _content(stream: io.TextIOWrapper) -> str:
