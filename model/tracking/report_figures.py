@@ -1,4 +1,4 @@
-"""Figures of the report for TensorBoard and notebooks: confusion matrix and explained errors of the trained model.
+"""Figures of the report for TensorBoard and notebooks: confusion matrix, calibration and explained errors.
 
 They show the same photos, predictions and maps as report.html.
 """
@@ -11,7 +11,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from model.evaluation.charts import BLUE, ORANGE, shorten
 from model.evaluation.confident_errors import ConfidentError
+from model.evaluation.metrics import ReliabilityBin, reliability
 from model.evaluation.report.content import ReportContent
+from model.evaluation.report.sections.calibration import DIAGRAM_BINS
 from model.tracking.epoch_figures import TILE, draw_confusion_matrix
 from model.tracking.tensorboard_log import EventFile
 
@@ -20,6 +22,7 @@ _COLUMNS = ("photo", "activation map", "occlusion map")
 _GAP, _TITLE, _TEXT = 6, 20, 330
 _LINE = 16
 _MAX_NAME = 30
+_DIAGRAM, _AXIS = 360, 40
 
 
 def write_report_figures(logs: Path, content: ReportContent) -> None:
@@ -34,11 +37,43 @@ def write_report_figures(logs: Path, content: ReportContent) -> None:
         f"confusion_matrix/{content.measurement}": draw_confusion_matrix(
             predicted, evaluation.labels, evaluation.classes
         ),
+        f"reliability/{content.measurement}": draw_reliability_diagram(
+            reliability(evaluation.probabilities, evaluation.labels, DIAGRAM_BINS)
+        ),
         "most_confident_errors": draw_explained_errors(content.confident_errors),
     }
     file = EventFile(logs / REPORT)
     file.add_images(0, figures)
     file.close()
+
+
+def draw_reliability_diagram(bins: Sequence[ReliabilityBin]) -> Image.Image:
+    """Accuracy by confidence, with the diagonal on which they are equal; the larger a dot, the more photos."""
+    side, left, top = _DIAGRAM - _AXIS - 2 * _GAP, _AXIS, 2 * _GAP
+    sheet = Image.new("RGB", (_DIAGRAM + _AXIS // 2, _DIAGRAM), "white")
+    draw, font = ImageDraw.Draw(sheet), ImageFont.load_default(12)
+
+    def place(confidence: float, accuracy: float) -> tuple[float, float]:
+        return left + confidence * side, top + (1 - accuracy) * side
+
+    draw.rectangle((*place(0, 1), *place(1, 0)), outline="#7A8288")
+    for step in range(20):
+        if step % 2 == 0:
+            draw.line((*place(step / 20, step / 20), *place((step + 1) / 20, (step + 1) / 20)), "#7A8288")
+    for value in (0.0, 0.25, 0.5, 0.75, 1.0):
+        x, y = place(value, value)
+        draw.text((x, top + side + 4), f"{value:.0%}", "black", font, anchor="ma")
+        draw.text((left - 6, y), f"{value:.0%}", "black", font, anchor="rm")
+    draw.text((left + side / 2, top + side + 20), "confidence", "black", font, anchor="ma")
+    draw.text((left + 6, top + 4), "accuracy", "black", font)
+    points = [place(group.confidence, group.accuracy) for group in bins]
+    if len(points) > 1:
+        draw.line(points, BLUE, 2)
+    most = max((group.images for group in bins), default=1)
+    for (x, y), group in zip(points, bins, strict=True):
+        radius = 3 + 6 * (group.images / most) ** 0.5
+        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=BLUE)
+    return sheet
 
 
 def draw_explained_errors(errors: Sequence[ConfidentError]) -> Image.Image:

@@ -1,4 +1,4 @@
-"""TensorBoard shows the confusion matrix and the errors of the report."""
+"""TensorBoard shows the confusion matrix, the reliability diagram and the errors of the report."""
 
 import dataclasses
 from pathlib import Path
@@ -9,9 +9,10 @@ import pytest
 from model.bundle import Manifest
 from model.evaluation.confident_errors import ConfidentError
 from model.evaluation.evaluate import evaluate_probabilities
+from model.evaluation.metrics import ReliabilityBin
 from model.evaluation.report.content import ReportContent
 from model.results import Sample
-from model.tracking.report_figures import REPORT, draw_explained_errors, write_report_figures
+from model.tracking.report_figures import REPORT, draw_explained_errors, draw_reliability_diagram, write_report_figures
 from tests.support.event_files import logged_images
 
 CLASSES = ("a", "b")
@@ -41,8 +42,28 @@ def test_the_figures_of_the_report_are_logged(content: ReportContent, tmp_path: 
     write_report_figures(tmp_path, content)
     [(_, matrix)] = logged_images(tmp_path, "confusion_matrix/test", REPORT)
     [(_, errors)] = logged_images(tmp_path, "most_confident_errors", REPORT)
+    [(_, diagram)] = logged_images(tmp_path, "reliability/test", REPORT)
     assert min(matrix.size) > 50
+    assert diagram.size == draw_reliability_diagram([]).size
     assert np.array_equal(np.asarray(errors), np.asarray(draw_explained_errors(content.confident_errors)))
+
+
+def test_dots_of_the_reliability_diagram_are_at_their_confidence_and_accuracy() -> None:
+    empty = np.asarray(draw_reliability_diagram([])).astype(int)
+    groups = {place: ReliabilityBin(0, 1, 9, *place) for place in ((0.1, 0.9), (0.9, 0.1), (0.5, 0.5))}
+    centres = {}
+    for place, group in groups.items():
+        drawn = np.abs(np.asarray(draw_reliability_diagram([group])).astype(int) - empty).sum(axis=2) > 0
+        centres[place] = np.argwhere(drawn).mean(axis=0)[::-1]
+    middle = centres[0.5, 0.5]
+    for place, offset in (((0.1, 0.9), (-1, -1)), ((0.9, 0.1), (1, 1))):
+        assert (np.sign(centres[place] - middle) == offset).all()
+        assert np.abs(np.abs(centres[place] - middle) - np.abs(centres[0.1, 0.9] - middle)).max() < 2
+    few = [ReliabilityBin(0, 1, 1, 0.1, 0.9), ReliabilityBin(0, 1, 100, 0.9, 0.9)]
+    sheet = np.asarray(draw_reliability_diagram(few)).astype(int)
+    blue = np.abs(sheet - (0, 114, 178)).sum(axis=2) < 60
+    columns = np.flatnonzero(blue.any(axis=0))
+    assert blue[:, columns[-9]].sum() > blue[:, columns[3]].sum()
 
 
 def test_an_error_is_drawn_with_all_its_maps(error: ConfidentError) -> None:

@@ -11,7 +11,7 @@ from model.marks import mark_sentences, marks_line
 from model.measurements import with_interval
 
 # Fewer bins than for the error: a diagram needs bins with enough photos in them.
-_DIAGRAM_BINS = 10
+DIAGRAM_BINS = 10
 _THRESHOLDS = (0.0, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 
 
@@ -29,8 +29,8 @@ def values(content: ReportContent) -> dict[str, Any]:
             evaluation.metrics.get("expected_calibration_error_interval"),
         ),
         "diagram": charts.reliability_diagram(
-            [] if before is None else reliability(before, labels, _DIAGRAM_BINS),
-            reliability(probabilities, labels, _DIAGRAM_BINS),
+            [] if before is None else reliability(before, labels, DIAGRAM_BINS),
+            reliability(probabilities, labels, DIAGRAM_BINS),
         ),
         "images": len(labels),
         "marks": mark_sentences(thresholds),
