@@ -174,3 +174,18 @@ def test_the_best_model_keeps_the_limit_and_is_better_beyond_chance(tmp_path: Pa
         comparison, pairs=tuple(dataclasses.replace(one, p_value=0.06) for one in comparison.pairs)
     )
     assert undecided.best == "old"
+
+
+@pytest.mark.parametrize(
+    ("base", "new", "recommended"),
+    [
+        ("b", "a", "Replace old? Yes, by new: it is better beyond chance."),
+        ("a", "b", "Replace old? No: old is better beyond chance."),
+        ("a", "a", "Replace old? Not by this evidence: no model is better beyond chance."),
+    ],
+)
+def test_the_page_says_whether_to_replace_the_base_model(tmp_path: Path, base: str, new: str, recommended: str) -> None:
+    found = comparison_of(tmp_path, ("a", "b"), ["a"] * 40, base * 40, new * 40)
+    assert recommended in render_comparison(*found)
+    decided = dataclasses.replace(found[0], decision="new is promoted.")
+    assert "Replace old?" not in render_comparison(decided, *found[1:])

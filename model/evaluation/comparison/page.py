@@ -35,6 +35,7 @@ def render_comparison(comparison: Comparison, predictors: Sequence[Predictor], s
         "comparison": comparison,
         "metric": METRIC_NAMES[comparison.gate.metric],
         "on": "classes that both models know" if comparison.gate.on == "shared" else "all classes",
+        "recommendation": "" if comparison.decision else _recommendation(comparison),
         "models": list(comparison.models.values()),
         "pairs": [_pair(comparison, pair, models, samples) for pair in comparison.pairs],
         "of_model": {pair.new: pair for pair in comparison.pairs},
@@ -46,6 +47,19 @@ def render_comparison(comparison: Comparison, predictors: Sequence[Predictor], s
     environment = template_environment(Path(__file__).parent)
     section = environment.get_template("comparison.html.jinja").render(values)
     return render_page(f"{names} against {comparison.base}: comparison", [section])
+
+
+def _recommendation(comparison: Comparison) -> str:
+    """Whether the base model should be replaced, in a few words; empty where nothing was compared."""
+    if not comparison.pairs:
+        return ""
+    if comparison.best != comparison.base:
+        return f"Yes, by {comparison.best}: it is better beyond chance."
+    if all(pair.verdict == "worse" for pair in comparison.pairs):
+        return f"No: {comparison.base} is better beyond chance."
+    if any(pair.verdict == "better" for pair in comparison.pairs):
+        return "No: the better model loses more than the limit allows."
+    return "Not by this evidence: no model is better beyond chance."
 
 
 def _pair(
