@@ -116,6 +116,7 @@ HTTP_ERRORS: dict[type[errors.TopgraftError], type[ApiError]] = {
     errors.StorageUnreachableError: Unavailable,
     errors.StorageDamagedError: Unavailable,
     errors.TrackingError: Unavailable,
+    errors.StepError: InternalError,
     errors.FetchError: BadRequest,
     errors.FetchTooLargeError: TooLarge,
     errors.TrainingError: InternalError,

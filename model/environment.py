@@ -1,6 +1,7 @@
 """Environment variables: the table of all variables that Topgraft reads. See `model.environment_variable`."""
 
 import os
+from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Literal
@@ -335,6 +336,11 @@ VARIABLES: tuple[Variable[Any], ...] = (
 def set_variables(prefix: str) -> dict[str, str]:
     """Variables whose names begin with `prefix`, without blank ones: name -> text."""
     return {name: text for name, text in os.environ.items() if name.startswith(prefix) and text.strip()}
+
+
+def named_variables(names: Iterable[str]) -> dict[str, str]:
+    """Variables of these names, without blank ones: name -> text."""
+    return {name: text for name in names if (text := os.environ.get(name, "")).strip()}
 
 
 def unset_blank(prefix: str) -> None:

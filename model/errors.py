@@ -24,6 +24,7 @@
     │   ├── StorageUnreachableError   it does not respond
     │   └── StorageDamagedError       transferred content differs from the original
     ├── TrackingError           a training could not be logged to MLflow
+    ├── StepError               a step of a pipeline failed
     ├── FetchError              a URL could not be fetched
     │   └── FetchTooLargeError  the response is larger than allowed
     └── TrainingError           a training failed
@@ -172,6 +173,10 @@ class TrackingError(TopgraftError):
     """A training could not be logged to MLflow; its model is complete nevertheless."""
 
     exit_status = 5
+
+
+class StepError(TopgraftError):
+    """A step of a pipeline failed; `exit_status` is that of the step."""
 
 
 class FetchError(TopgraftError):

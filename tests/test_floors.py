@@ -158,8 +158,11 @@ def test_no_module_of_ours_is_imported_by_a_string() -> None:
     assert [line for path in MODULES.values() for line in imports_by_string(path)] == []
 
 
-# A program started as a child process with `python -m`, and the package of the static files of the web page.
-NAMED_BY_STRINGS = {"model.dataset.decoding_child", "model.tracking.mlflow_run", "model.page"}
+# Programs started as child processes with `python -m`, and the package of the static files of the web page.
+NAMED_BY_STRINGS = {
+    *("model.dataset.decoding_child", "model.tracking.mlflow_run", "model.page"),
+    *("model.pipelines.step_process", "model.pipelines.kernel"),
+}
 
 
 def modules_named_by_strings(path: Path) -> Iterator[str]:

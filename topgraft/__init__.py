@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from model.config import PredictConfig, TrainConfig
     from model.training_result import TrainingResult
     from model.workspace import Workspace
+    from topgraft._data_functions import export_model, import_labels, import_model, pack, synthesize
     from topgraft._functions import check, compare, evaluate, load, predict, resume, train, tune
 
 __all__ = [
@@ -30,9 +31,14 @@ __all__ = [
     "compare",
     "errors",
     "evaluate",
+    "export_model",
+    "import_labels",
+    "import_model",
     "load",
+    "pack",
     "predict",
     "resume",
+    "synthesize",
     "train",
     "tune",
 ]
@@ -42,9 +48,9 @@ def __getattr__(name: str) -> Any:
     """Import a public name on first use (PEP 562)."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from topgraft import _functions
+    from topgraft import _data_functions, _functions
 
-    value = globals()[name] = getattr(_functions, name)
+    value = globals()[name] = getattr(_functions, name, None) or getattr(_data_functions, name)
     return value
 
 

@@ -26,6 +26,7 @@ from model.cli.monitor import monitor
 from model.cli.options import workspace_option
 from model.cli.output import accept_all_characters, log_to_stderr, print_error, print_json, print_line, print_text
 from model.cli.page import page
+from model.cli.pipelines import pipeline
 from model.cli.prediction import predict
 from model.cli.publishing import child_module, publish
 from model.cli.serve import serve
@@ -89,6 +90,7 @@ for subcommand in (
     suggest_labels_command,
     serve,
     page,
+    pipeline,
     models,
     monitor,
     doctor,

@@ -94,6 +94,7 @@ def import_labels_command(
     from model.labels.crops import CropOptions
     from model.labels.cutting import SplitOptions
     from model.labels.import_labels import ImportOptions, import_labels
+    from model.labels.sources import labels_in_files
 
     options = ImportOptions(
         CropOptions(margin, min_side, straighten),
@@ -104,7 +105,8 @@ def import_labels_command(
         if project is not None:
             labels, photos = held.enter_context(_on_server(url, project, token_file, images, control, progress))
         else:
-            labels, photos = held.enter_context(_in_files(source, images, control, progress))
+            given = "" if images is None else str(images)
+            labels, photos = held.enter_context(labels_in_files(source, given, control, progress))
         result = import_labels(source, labels, photos, directory, options, progress)
     if as_json:
         print_json(result.to_json())
@@ -148,20 +150,6 @@ def _on_server(
     labels = read_tasks(current_tasks(server, project), control)
     with local_paths([str(images)] if images is not None else [], "topgraft import-labels", progress) as local:
         yield labels, LocalPhotos(local.paths[0]) if images is not None else ServerPhotos(server)
-
-
-@contextlib.contextmanager
-def _in_files(source: str, images: Path | None, control: str, progress: Progress) -> "Iterator[tuple[Labels, Photos]]":
-    """The labels of a file or folder, and its photos."""
-    from model.labels.photos import LocalPhotos
-    from model.labels.sources import read_labels
-    from model.storage.copies import local_paths
-
-    named = [source, *([str(images)] if images is not None else [])]
-    with local_paths(named, "topgraft import-labels", progress) as local:
-        path = local.paths[0]
-        folder = local.paths[1] if images is not None else path if path.is_dir() else path.parent
-        yield read_labels(path, control), LocalPhotos(folder)
 
 
 def _lines(result: "LabelsImport") -> list[str]:

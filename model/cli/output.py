@@ -6,7 +6,7 @@ import logging
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -115,6 +115,25 @@ def progress_display() -> Iterator[Progress]:
         return
     with _bars() as bars:
         yield BarProgress(bars)
+
+
+@contextmanager
+def status_display() -> Iterator[Callable[[str], None]]:
+    """A function that shows what is running, none if empty; only on a terminal."""
+    from rich.console import Console
+
+    console = Console(stderr=True, markup=False, highlight=False, emoji=False)
+    if not console.is_terminal:
+        yield lambda text: None
+        return
+    with ExitStack() as shown:
+
+        def show(text: str) -> None:
+            shown.close()
+            if text:
+                shown.enter_context(console.status(printable(text)))
+
+        yield show
 
 
 class LineProgress:

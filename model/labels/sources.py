@@ -13,10 +13,12 @@ from model.errors import DatasetError
 from model.files.browsing import describe_content, files_below, files_in, has_hidden_part, name_some
 from model.labels.coco import is_coco, read_coco
 from model.labels.label_studio import is_stored_annotation, is_task, read_tasks, tasks_of_files
+from model.labels.photos import LocalPhotos, Photos
 from model.labels.regions import Labels
 from model.reading import UnreadableError, read_json
 from model.received import quoted
-from model.results import Split
+from model.results import Progress, Split, no_progress
+from model.storage.copies import local_paths
 
 _MAX_BYTES = 1 << 30
 _WHAT_TO_EXPORT = "Export JSON from Label Studio, or COCO from other tools"
@@ -50,6 +52,27 @@ def read_labels(path: Path, control: str = "") -> Labels:
         raise DatasetError(f"{path}: {_EXPECTED}, received {_describe(content)}. {_WHAT_TO_EXPORT}")
     with _naming(path):
         return _read_content(content, control)
+
+
+@contextlib.contextmanager
+def labels_in_files(
+    source: str, images: str = "", control: str = "", progress: Progress = no_progress
+) -> Iterator[tuple[Labels, Photos]]:
+    """The labels of a source and its photos; of remote ones local copies, which no other command changes in the block.
+
+    Args:
+        source: as in `read_labels`; also `remote:path`.
+        images: folder of the photos, also `remote:path`; empty for the folder of the source.
+        control: see `read_labels`.
+
+    Raises:
+        DatasetError: as `read_labels`.
+        StorageError: the source or the photos cannot be copied.
+    """
+    with local_paths([source, *([images] if images else [])], "topgraft import-labels", progress) as local:
+        path = local.paths[0]
+        folder = local.paths[1] if images else path if path.is_dir() else path.parent
+        yield read_labels(path, control), LocalPhotos(folder)
 
 
 def _read_content(content: Any, control: str, split: Split | None = None) -> Labels:

@@ -1,0 +1,320 @@
+"""Runs of pipelines on this machine: unchanged steps are skipped, and a killed run is resumed by the same command.
+
+<folder>/                inputs and outputs of the steps, which run in it
+<folder>/notebooks/      the executed notebooks
+<folder>/run.json        what each step did, written after each change
+<folder>/.steps/         state of doit, manifests, lock
+"""
+
+import contextlib
+import dataclasses
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from model import durable
+from model.environment import named_variables
+from model.errors import ConfigError, StepError, TopgraftError
+from model.files.browsing import name_some
+from model.locks import FileLock
+from model.pipelines import step_process
+from model.pipelines.manifests import Content, Manifests
+from model.pipelines.notebooks import code_cells
+from model.pipelines.outcome import step_error
+from model.pipelines.parameters import Value, check_notebooks, located_values, parameter_values
+from model.pipelines.steps import ParameterValue, Pipeline, Step
+from model.pipelines.unchanged import require_extra, run_if_changed
+from model.provenance import utc_now
+from model.received import quoted, similar
+from model.storage.places import is_remote
+
+RUN_FILE = "run.json"
+NOTEBOOKS = "notebooks"
+_STATE_FOLDER = ".steps"
+_UNGUARDED = "Do not start two runs of a pipeline in this folder at the same time."
+
+StepState = Literal["pending", "running", "done", "unchanged", "not run", "failed"]
+
+
+@dataclasses.dataclass
+class StepRecord:
+    """What a run did with a step.
+
+    Attributes:
+        state: pending, running, done, unchanged (skipped), "not run" (before the step of `--from`) or failed.
+        seconds: duration, of a step that ran.
+        outputs: content of its outputs, of a step that is done or unchanged.
+        error: the message of a step that failed.
+    """
+
+    name: str
+    state: StepState = "pending"
+    seconds: float | None = None
+    outputs: dict[str, Content] = dataclasses.field(default_factory=dict)
+    error: str = ""
+
+
+@dataclasses.dataclass
+class PipelineRun:
+    """A run of a pipeline; run.json has the same fields.
+
+    Attributes:
+        folder: working folder of the steps.
+        parameters: name -> value and its source.
+        state: running, done, or failed; a killed run stays at running.
+        exit_status: exit status of the failed step; 0 otherwise.
+    """
+
+    pipeline: str
+    file: str
+    folder: str
+    parameters: dict[str, Value]
+    steps: list[StepRecord]
+    state: Literal["running", "done", "failed"] = "running"
+    started: str = ""
+    seconds: float = 0.0
+    exit_status: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON types."""
+        converted: dict[str, Any] = durable.to_json(dataclasses.asdict(self))
+        return converted
+
+
+def run_pipeline(
+    pipeline: Pipeline,
+    given: Mapping[str, str],
+    folder: Path,
+    root: Path,
+    start: str = "",
+    on_start: Callable[[StepRecord], None] = lambda record: None,
+    on_end: Callable[[StepRecord], None] = lambda record: None,
+) -> PipelineRun:
+    """Run the steps of a pipeline that changed since they were last complete in the folder.
+
+    A step is complete if its notebook, parameters, inputs and outputs are those of its last success. If a step writes
+    the same outputs as before, the steps after it are not run again.
+
+    Args:
+        given: names and texts of parameters.
+        folder: working folder; created if missing.
+        root: folder that defaults of parameters that name files are relative to.
+        start: name of a step that runs even if nothing changed. Only it and the steps that depend on it are run.
+        on_start, on_end: called before and after each step.
+
+    Raises:
+        ConfigError: parameters, notebooks or files cannot be used, or another run uses the folder; nothing ran.
+        StepError: a step failed.
+    """
+    require_extra()
+    values = parameter_values(pipeline, given)
+    check_notebooks(pipeline)
+    chosen = _chosen_steps(pipeline, start)
+    parameters = located_values(chosen, values, root)
+    with _locked(folder) as state_folder:
+        run = PipelineRun(
+            pipeline=pipeline.name,
+            file=str(pipeline.file),
+            folder=str(folder),
+            parameters=values,
+            steps=[StepRecord(step.name, "pending" if step in chosen else "not run") for step in pipeline.steps],
+            started=utc_now(),
+        )
+        _check_earlier_outputs(pipeline, chosen, folder)
+        runner = _Runner(pipeline, run, folder, state_folder, parameters, start)
+        clock = time.perf_counter()
+        try:
+            for step in chosen:
+                record = runner.record(step)
+                on_start(record)
+                try:
+                    runner.run(step, record)
+                finally:
+                    on_end(record)
+            run.state = "done"
+        except TopgraftError as error:
+            run.exit_status = error.exit_status
+            raise
+        finally:
+            run.state = "done" if run.state == "done" else "failed"
+            run.seconds = round(time.perf_counter() - clock, 1)
+            runner.write()
+    return run
+
+
+class _Runner:
+    """Runs steps, each as one invocation of doit, and records them in run.json."""
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        run: PipelineRun,
+        folder: Path,
+        state_folder: Path,
+        parameters: Mapping[str, dict[str, ParameterValue]],
+        start: str,
+    ) -> None:
+        self._pipeline, self._run, self._folder, self._start = pipeline, run, folder, start
+        self._state = state_folder / "state.json"
+        manifests = state_folder / "manifests"
+        manifests.mkdir(exist_ok=True)
+        self._manifests = Manifests(manifests)
+        self._parameters = parameters
+
+    def record(self, step: Step) -> StepRecord:
+        """Record of a step in the run."""
+        return next(record for record in self._run.steps if record.name == step.name)
+
+    def write(self) -> None:
+        """Write run.json."""
+        durable.write_json(self._folder / RUN_FILE, self._run.to_json())
+
+    def run(self, step: Step, record: StepRecord) -> None:
+        """Run a step, or skip it if nothing changed.
+
+        Raises:
+            StepError: it failed.
+        """
+        record.state = "running"
+        self.write()
+        clock = time.perf_counter()
+        try:
+            self._check_inputs(step)
+            parameters = self._parameters[step.name]
+            has_run = run_if_changed(
+                step.name,
+                self._dependencies(step),
+                {"parameters": parameters, "outputs": step.outputs},
+                # The content of a remote file is not known before the step has read it.
+                step.name == self._start or any(is_remote(str(parameters[name])) for name in step.reads),
+                lambda: self._written_outputs(step),
+                lambda: self._execute(step),
+                self._state,
+            )
+        except BaseException as error:
+            record.state = "failed"
+            record.error = error.message if isinstance(error, TopgraftError) else str(error) or type(error).__name__
+            record.seconds = round(time.perf_counter() - clock, 1)
+            raise
+        record.state = "done" if has_run else "unchanged"
+        record.seconds = round(time.perf_counter() - clock, 1) if has_run else None
+        record.outputs = {name: self._manifests.content(self._folder / name) for name in step.outputs}
+        self.write()
+
+    def _check_inputs(self, step: Step) -> None:
+        for name in step.inputs:
+            if not (self._folder / name).exists():
+                maker = self._pipeline.producer(name).name
+                raise StepError(
+                    f"step {step.name}: expected the input {quoted(name)}, which the step {maker} makes, found none in "
+                    f"{self._folder}. Run the pipeline again from there: --from {maker}"
+                )
+
+    def _dependencies(self, step: Step) -> list[Path]:
+        located = [str(self._parameters[step.name][name]) for name in step.reads]
+        paths = [
+            self._pipeline.notebook(step),
+            *(self._folder / name for name in step.inputs),
+            *(Path(text) for text in located if text and not is_remote(text)),
+        ]
+        try:
+            return [self._manifests.write(path) for path in paths]
+        except OSError as error:
+            raise StepError(f"step {step.name}: an input cannot be read: {error}") from error
+
+    def _written_outputs(self, step: Step) -> dict[str, str] | None:
+        """Checksums of the outputs; None if one is missing or empty."""
+        with contextlib.suppress(OSError):
+            found = {name: self._manifests.content(self._folder / name) for name in step.outputs}
+            if all(content.files for content in found.values()):
+                return {name: content.sha256 for name, content in found.items()}
+        return None
+
+    def _execute(self, step: Step) -> None:
+        for name in step.outputs:
+            # What an earlier run has left must not pass for an output of this one.
+            _remove(self._folder / name)
+        notebook = self._pipeline.notebook(step)
+        executed = self._folder / NOTEBOOKS / f"{step.name}.ipynb"
+        executed.parent.mkdir(exist_ok=True)
+        variables = dict(step.environment) | named_variables(name for name, _ in step.environment)
+        failed = step_process.run_notebook(notebook, executed, self._parameters[step.name], self._folder, variables)
+        if failed:
+            raise step_error(step, notebook, executed, failed)
+        missing = [name for name in step.outputs if not _is_written(self._folder / name)]
+        if missing:
+            raise StepError(
+                f"step {step.name}: expected the outputs {name_some(missing)} in {self._folder} after its "
+                f"{len(code_cells(notebook))} code cells, found none. Write them in {notebook}, or correct `outputs` "
+                f"in {self._pipeline.file}."
+            )
+
+
+def _chosen_steps(pipeline: Pipeline, start: str) -> list[Step]:
+    """Steps to run, in order: all, or `start` and those that depend on it."""
+    if not start:
+        return list(pipeline.steps)
+    names = [step.name for step in pipeline.steps]
+    if start not in names:
+        near = similar(start, names)
+        hint = f" Did you mean: {', '.join(near)}?" if near else ""
+        raise ConfigError(f"--from: expected one of the steps {', '.join(names)}, received {quoted(start)}.{hint}")
+    chosen: list[Step] = []
+    for step in pipeline.steps:
+        if step.name == start or not set(pipeline.dependencies(step)).isdisjoint(chosen):
+            chosen.append(step)
+    return chosen
+
+
+def _check_earlier_outputs(pipeline: Pipeline, chosen: Sequence[Step], folder: Path) -> None:
+    """Check that the steps that are not run have left what the others read.
+
+    Raises:
+        ConfigError: outputs are missing.
+    """
+    made = {name for step in chosen for name in step.outputs}
+    needed = dict.fromkeys(name for step in chosen for name in step.inputs if name not in made)
+    missing = [name for name in needed if not _is_written(folder / name)]
+    if missing:
+        makers = dict.fromkeys(pipeline.producer(name).name for name in missing)
+        raise ConfigError(
+            f"--from: expected {name_some(missing)} in {folder}, found none. Run {name_some(list(makers))} first: "
+            "leave out --from, or name an earlier step."
+        )
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[Path]:
+    """The folder of the state, created and locked.
+
+    Raises:
+        ConfigError: another run uses the folder, or it is no folder.
+    """
+    state = folder / _STATE_FOLDER
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ConfigError(f"expected a folder for the run, received {quoted(str(folder))}: {error}") from error
+    try:
+        lock = FileLock.take(state / "lock", _UNGUARDED)
+    except BlockingIOError as error:
+        raise ConfigError(
+            f"{folder}: another run of a pipeline uses this folder. Wait for its end, or choose another folder with "
+            "--directory."
+        ) from error
+    with lock:
+        yield state
+
+
+def _is_written(path: Path) -> bool:
+    """Whether an output exists; of a folder, whether it has an entry."""
+    return path.is_file() or (path.is_dir() and any(path.iterdir()))
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
