@@ -14,11 +14,10 @@ from model.storage.places import is_remote
 from model.workspace import Workspace, find_workspace
 
 if TYPE_CHECKING:
-    from model.synthesis.synthesize import Synthesis
-
     from model.files.packing import Packed
     from model.labels.import_labels import LabelsImport
     from model.publishing.archive import Archive
+    from model.synthesis.synthesize import Synthesis
     from model.training_result import ImportResult
 
 Path = str | os.PathLike[str]

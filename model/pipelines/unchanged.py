@@ -14,7 +14,7 @@ from typing import Any
 
 from model.errors import ConfigError
 from model.files.browsing import name_some
-from model.reading import UnreadableError, read_json
+from model.reading import UnreadableError, read_json, unreadable
 
 INSTALL = 'pip install "topgraft[pipelines]"'
 
@@ -105,7 +105,9 @@ def _copy_state(state: Path, copy: Path) -> None:
     copy.unlink(missing_ok=True)
     if state.exists():
         try:
-            read_json(state)
+            with unreadable():
+                for values in read_json(state).values():
+                    values.items()
         except (OSError, UnreadableError) as error:
             log.warning("%s: cannot be read, all steps run again: %s", state, error)
             return

@@ -9,11 +9,15 @@ import os
 destination = os.environ.get("destination", "").strip()
 
 # %%
-import tempfile
+import os
+import shutil
 
 import topgraft
 
-workspace = tempfile.mkdtemp()
+# For copies of the models that this step reads.
+shutil.rmtree("workspace", ignore_errors=True)
+os.mkdir("workspace")
+workspace = "workspace"
 topgraft.import_model("base.tar.xz", name="base", workspace=workspace)
 topgraft.import_model("model.tar.xz", name="new", workspace=workspace)
 
@@ -25,3 +29,6 @@ print(*result.sentences, sep="\n")
 from IPython.display import HTML
 
 HTML(filename="comparison/comparison.html")
+
+# %%
+shutil.rmtree(workspace)

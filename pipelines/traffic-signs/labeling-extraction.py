@@ -20,7 +20,7 @@ imported.images
 # %% [markdown]
 # ## Check the labels
 #
-# Some images of each class; `signs/boxes/` shows them in their photos.
+# Some images of each class. `signs/boxes/` shows them in their photos; `signs/origin.csv` lists their photos and boxes.
 
 # %%
 import shutil

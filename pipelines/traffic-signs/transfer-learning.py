@@ -14,12 +14,15 @@ seed = int(os.environ.get("seed", "0"))
 destination = os.environ.get("destination", "").strip()
 
 # %%
-import tempfile
+import os
+import shutil
 
 import topgraft
 
-# Models of this step only: the archives below are its outputs.
-workspace = tempfile.mkdtemp()
+# For models of this step only: its outputs are the archives below.
+shutil.rmtree("workspace", ignore_errors=True)
+os.mkdir("workspace")
+workspace = "workspace"
 
 # %% [markdown]
 # ## Base model
@@ -43,8 +46,6 @@ result.metrics
 # ## Outputs
 
 # %%
-import shutil
-
 topgraft.export_model("base", "base.tar.xz", workspace=workspace)
 topgraft.export_model("new", "model.tar.xz", workspace=workspace)
 shutil.copyfile(result.path / "results.csv", "results.csv")
