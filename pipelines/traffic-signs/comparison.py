@@ -22,6 +22,7 @@ topgraft.import_model("base.tar.xz", name="base", workspace=workspace)
 topgraft.import_model("model.tar.xz", name="new", workspace=workspace)
 
 # %%
+os.makedirs("comparison", exist_ok=True)
 result = topgraft.compare("base", "new", "signs.tar", output="comparison", workspace=workspace)
 print(*result.sentences, sep="\n")
 

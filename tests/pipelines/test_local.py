@@ -137,7 +137,7 @@ def test_a_run_killed_in_each_step_is_resumed_by_the_same_command(file: Path) ->
         content["cells"][1]["source"] = content["cells"][1]["source"].replace("\n", f"\n{wait}", 1)
         notebook.write_text(json.dumps(content))
     for name in ("draw", "count"):
-        kill_when(lambda name=name: (folder / "log").exists() and logged(file)[-1] == name, file)  # type: ignore[misc]
+        kill_when(lambda name=name: (folder / "log").exists() and logged(file)[-1] == name, file)
         if name == "draw":
             assert not (folder / "new signs").exists()
             (folder / "go").touch()
