@@ -1,0 +1,195 @@
+"""From annotations in a real Label Studio to a model, its suggestions on the page, and the next model."""
+
+import csv
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from model.bundle import open_bundle
+from tests.labels.label_studio_process import PASSWORD, TOKEN, USER, RealLabelStudio, running_label_studio
+from tests.labels.label_studio_tasks import box_item
+from tests.support.browser import running_chromium
+from tests.support.command import Run
+from tests.support.photos import encoded
+from tests.support.small_model import write_model
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+CONFIGURATION = """<View>
+  <Image name="image" value="$image"/>
+  <RectangleLabels name="label" toName="image"><Label value="red"/><Label value="blue"/></RectangleLabels>
+</View>"""
+ANNOTATED, UNLABELLED = 12, 4
+SECONDS_FOR_A_PAGE = 60_000
+
+pytestmark = [pytest.mark.slow, pytest.mark.browser]
+
+
+@pytest.fixture(scope="module")
+def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealLabelStudio]:
+    with running_label_studio(tmp_path_factory.mktemp("label-studio")) as server:
+        yield server
+
+
+def colour_of(number: int) -> str:
+    return "red" if number % 2 else "blue"
+
+
+def photo(number: int) -> bytes:
+    """Grey noise with a box of coloured noise where `box_item` has it."""
+    pixels = np.random.default_rng(number).integers(90, 150, (240, 320, 3), dtype=np.uint8)
+    pixels[60:120, 80:160, 0 if colour_of(number) == "red" else 2] += 100
+    return encoded(Image.fromarray(pixels), "PNG")
+
+
+def written(run: Run, *arguments: object, token: str = TOKEN) -> Any:
+    """The JSON that a command prints."""
+    ran = run(*arguments, "--json", LABEL_STUDIO_API_KEY=token)
+    assert ran.returncode == 0, ran.stderr
+    return json.loads(ran.stdout)
+
+
+def train(run: Run, workspace: Path, name: str) -> int:
+    """Train a model; its number of photos."""
+    written(run, "train", "--dataset", "signs", "--name", name, "--folds", 0, "--epochs", 10, "--fine-tune", "none")
+    counts = open_bundle(workspace / "models" / name).manifest.dataset["counts"]
+    return sum(number for split in counts.values() for number in split.values())
+
+
+def predictions(server: RealLabelStudio, project: int) -> dict[int, list[dict[str, Any]]]:
+    """Task -> its predictions."""
+    return {task["id"]: task["predictions"] for task in server.tasks(project)}
+
+
+def accept(page: "Page", server: RealLabelStudio, project: int, task: int, label: str) -> None:
+    """Log in, open a task, and submit the suggestion that the page shows."""
+    page.set_default_timeout(SECONDS_FOR_A_PAGE)
+    page.goto(f"{server.address}/user/login/")
+    page.locator("input[name=email]").fill(USER)
+    page.locator("input[name=password]").fill(PASSWORD)
+    page.locator("button[type=submit]").click()
+    page.wait_for_url(re.compile(r"^(?!.*/login).*$"), wait_until="commit")
+    page.goto(f"{server.address}/projects/{project}/data?task={task}", wait_until="domcontentloaded")
+    region = page.locator(".lsf-outliner-item .lsf-labels-list").first
+    region.wait_for()
+    assert region.inner_text() == label
+    assert page.locator(".lsf-annotation-button__name", has_text="topgraft").count() == 1
+    with page.expect_response(re.compile(rf"/api/tasks/{task}/annotations")) as answered:
+        page.get_by_role("button", name="Submit").click()
+    assert answered.value.status == 201
+
+
+def test_a_suggestion_is_shown_accepted_imported_and_trained_on(
+    run: Run, workspace: Path, label_studio: RealLabelStudio
+) -> None:
+    project = label_studio.create_project("Signs", CONFIGURATION)
+    numbers = {f"photo_{number}.png": number for number in range(ANNOTATED + UNLABELLED)}
+    tasks = label_studio.upload(project, {name: photo(number) for name, number in numbers.items()})
+    for name, task in tasks.items():
+        if numbers[name] < ANNOTATED:
+            label_studio.annotate(task, box_item(colour_of(numbers[name])))
+        else:
+            # A detector marks boxes, and does not know their classes.
+            detected = {"task": task, "model_version": "detector", "score": 0.5, "result": [box_item("red")]}
+            label_studio.request("POST", "/api/predictions/", json=detected)
+    source = ("--url", label_studio.address, "--project", project)
+
+    imported = written(run, "import-labels", *source, "data/signs")
+    assert (imported["new"], imported["annotated"]) == (ANNOTATED, ANNOTATED)
+    again = written(run, "import-labels", *source, "data/signs", token=label_studio.personal_token())
+    assert again["changed"] is False
+    assert train(run, workspace, "first") == ANNOTATED
+
+    # One label is made a suspected error.
+    with (workspace / "data" / "signs" / "origin.csv").open(newline="", encoding="utf-8") as stream:
+        suspect = next(csv.DictReader(stream))
+    suggestion = {"red": "blue", "blue": "red"}[suspect["class"]]
+    issues = workspace / "label_issues.csv"
+    row = f"images/{suspect['image']},train,{suspect['class']},{suggestion},0.0100\n"
+    issues.write_text(f"image,split,given,suggested,quality\n{row}")
+    made = written(run, "suggest-labels", "first", *source, "--errors", issues)
+    assert (made["new"], made["removed"], made["left_out"]) == (UNLABELLED + 1, 0, [])
+    first, *others = made["suggestions"]
+    assert (str(first["task"]), first["labels"], first["given"]) == (suspect["task"], [suggestion], [suspect["class"]])
+    scores = [one["score"] for one in others]
+    assert scores == sorted(scores) and all(0.5 < score <= 1 for score in scores)
+    classes = {task: colour_of(numbers[name]) for name, task in tasks.items()}
+    assert {one["task"]: one["labels"] for one in others} == {
+        task: [classes[task]] for name, task in tasks.items() if numbers[name] >= ANNOTATED
+    }
+    shown = label_studio.request("GET", f"/api/projects/{project}/")
+    assert shown["model_version"] == "topgraft:first"
+    assert written(run, "suggest-labels", "first", *source, "--errors", issues)["unchanged"] == UNLABELLED + 1
+
+    accepted = next(one["task"] for one in others if one["labels"] == ["blue"])
+    with running_chromium() as browser, browser.new_page(viewport={"width": 1200, "height": 800}) as page:
+        accept(page, label_studio, project, accepted, "blue")
+    [task] = [task for task in label_studio.tasks(project) if task["id"] == accepted]
+    [annotation] = task["annotations"]
+    assert annotation["result"][0]["value"]["rectanglelabels"] == ["blue"]
+
+    imported = written(run, "import-labels", *source, "data/signs")
+    assert (imported["new"], imported["unchanged"], imported["changed"]) == (1, ANNOTATED, True)
+    with (workspace / "data" / "signs" / "origin.csv").open(newline="", encoding="utf-8") as stream:
+        assert [one["class"] for one in csv.DictReader(stream) if one["task"] == str(accepted)] == ["blue"]
+    assert train(run, workspace, "second") == ANNOTATED + 1
+    assert written(run, "suggest-labels", "second", *source)["new"] == UNLABELLED - 1
+    stored = predictions(label_studio, project)
+    assert {one["model_version"] for some in stored.values() for one in some} == {"detector", "topgraft:second"}
+    assert [one["model_version"] for one in stored[accepted]] == ["detector"]
+
+
+def test_what_the_server_accepts_and_never_shows_is_refused_before(
+    run: Run, workspace: Path, label_studio: RealLabelStudio
+) -> None:
+    # The server answers 201 to these, which is why Topgraft checks them itself.
+    project = label_studio.create_project("Accepted", CONFIGURATION)
+    [task] = label_studio.upload(project, {"photo.png": photo(1)}).values()
+    for item, score in ((box_item("unknown"), 0.5), (box_item("red") | {"from_name": "no"}, 0.5), (box_item(), 1.7)):
+        content = {"task": task, "model_version": "other", "score": score, "result": [item]}
+        label_studio.request("POST", "/api/predictions/", json=content)
+    bulk = [{"task": task, "score": 0.5, "result": [box_item("unknown")]}]
+    answer = label_studio.request("POST", f"/api/projects/{project}/import/predictions", json=bulk)
+    assert answer == {"created": 0} and len(predictions(label_studio, project)[task]) == 3
+
+    write_model(workspace / "models" / "colours")
+    source = ("--url", label_studio.address, "--project", project)
+    refused = run("suggest-labels", "colours", *source, LABEL_STUDIO_API_KEY=TOKEN)
+    assert refused.returncode == 3 and "not found: 'green'. Add them to" in refused.stderr
+    assert len(predictions(label_studio, project)[task]) == 3
+
+
+@pytest.mark.parametrize(
+    ("configuration", "words"),
+    [
+        ("<View/>", "expected a labelling configuration, found none"),
+        (
+            '<View><Labels name="ner" toName="t"><Label value="a"/></Labels><Text name="t" value="$t"/></View>',
+            "expected a labelling configuration for photos, found one for Text",
+        ),
+        (CONFIGURATION, "the project is empty"),
+    ],
+)
+def test_projects_that_are_no_labels_of_photos_are_refused(
+    run: Run, workspace: Path, label_studio: RealLabelStudio, configuration: str, words: str
+) -> None:
+    project = label_studio.create_project("Others", configuration)
+    source = ("--url", label_studio.address, "--project", project)
+    imported = run("import-labels", *source, "data/none", LABEL_STUDIO_API_KEY=TOKEN)
+    assert imported.returncode == 3 and words in imported.stderr
+    assert not (workspace / "data" / "none").exists()
+
+
+def test_wrong_tokens_and_projects_are_reported(run: Run, workspace: Path, label_studio: RealLabelStudio) -> None:
+    for token, project, words in (("wrong", 1, "refuses the access token (401)"), (TOKEN, 999, "not found (404)")):
+        source = ("--url", label_studio.address, "--project", project)
+        ran = run("import-labels", *source, "data/none", LABEL_STUDIO_API_KEY=token)
+        assert ran.returncode == 5 and words in ran.stderr, ran.stderr
+    assert not (workspace / "data" / "none").exists()
