@@ -143,7 +143,7 @@ def split_crops(crops: Sequence[Crop], former: Former, options: SplitOptions) ->
     known: dict[str, Split] = {}
     for crop in crops:
         group = _group(crop)
-        split = crop.task.split or former.splits.get(crop.task.address)
+        split = crop.task.split or former.splits.get(crop.task.photo)
         if split is not None:
             known.setdefault(group, split)
     new = [crop for crop in crops if _group(crop) not in known]
@@ -169,7 +169,7 @@ def count_by_split(crops: Sequence[Crop], split_of: Mapping[str, Split]) -> dict
 
 
 def _group(crop: Crop) -> str:
-    return crop.task.group or crop.task.address
+    return crop.task.group or crop.task.photo
 
 
 def _find_photos(tasks: Sequence[Task], photos: Photos) -> dict[str, str]:
@@ -227,36 +227,36 @@ class _Cutter:
         task, name = item
         if not name:
             reason = "expected the photo in the folder of the photos, found none of this name"
-            return Imported((), (LeftOut(task.address, task.name, "", reason),), {})
+            return Imported((), (LeftOut(task.photo, task.name, "", reason),), {})
         try:
             return self._cut(task, name)
         except ImageError as error:
-            return Imported((), (LeftOut(task.address, task.name, "", error.message),), {})
+            return Imported((), (LeftOut(task.photo, task.name, "", error.message),), {})
 
     def _cut(self, task: Task, name: str) -> Imported:
-        photo = _Photo(self.photos, name, self.former.hashes.get(task.address, "") if self.photos.is_lasting else "")
+        photo = _Photo(self.photos, name, self.former.hashes.get(task.photo, "") if self.photos.is_lasting else "")
         crops, left_out = [], []
         for chosen in self.agreement.chosen[task.name]:
             try:
                 crops.append(self._crop(task, name, chosen, photo))
             except UnusableRegionError as error:
-                left_out.append(LeftOut(task.address, task.name, chosen.region.name, str(error)))
+                left_out.append(LeftOut(task.photo, task.name, chosen.region.name, str(error)))
         boxes = [(crop.rectangle, crop.label) for crop in crops if crop.chosen.region.box is not None]
         if task.name in self.drawn and boxes:
             self._draw(task, [crop.name for crop in crops], boxes, photo)
-        return Imported(tuple(crops), tuple(left_out), {task.address: photo.digest})
+        return Imported(tuple(crops), tuple(left_out), {task.photo: photo.digest})
 
     def _draw(self, task: Task, crops: Sequence[str], boxes: Sequence[tuple[Rectangle, str]], photo: "_Photo") -> None:
         """Draw a photo with its boxes, unless the former import has the same picture."""
         key = hashlib.sha256("\n".join(crops).encode()).hexdigest()[:8]
-        name = f"{BOXES}/{file_stem(task.address)}-{file_stem(task.name)}-{key}.jpg"
+        name = f"{BOXES}/{file_stem(task.photo)}-{file_stem(task.name)}-{key}.jpg"
         if not self.former.keep(name, self.target):
             (self.target / name).write_bytes(draw_boxes(photo.pixels, boxes, self.classes))
 
     def _crop(self, task: Task, name: str, chosen: Chosen, photo: "_Photo") -> Crop:
         is_whole = chosen.region.box is None
         suffix = self.photos.suffix(name) if is_whole else ".png"
-        place = f"{task.name}:{task.address}"
+        place = f"{task.name}:{task.photo}"
         file = crop_name(place, photo.digest, chosen.region, chosen.label, self.options, suffix)
         if file in self.former.crops and self.former.keep(f"{IMAGES}/{file}", self.target):
             return Crop(file, chosen.label, task, chosen, self.former.crops[file], False)

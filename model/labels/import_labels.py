@@ -136,7 +136,7 @@ def import_labels(
             )
         split_of = split_crops(imported.crops, former, options.splits)
         _write(target, imported, split_of, agreement)
-        splits = {crop.task.address: split_of[crop.name] for crop in imported.crops}
+        splits = {crop.task.photo: split_of[crop.name] for crop in imported.crops}
         rectangles = {crop.name: crop.rectangle for crop in imported.crops}
         Former(target, source, dict(imported.hashes), splits, rectangles).write()
     return _result(source, labels, directory, former, imported, split_of, agreement)
@@ -169,7 +169,7 @@ def _origins(crops: Iterable[Crop], split_of: Mapping[str, Split]) -> Iterable[S
         annotation, region = crop.chosen.annotation, crop.chosen.region
         box = [""] * 5 if region.box is None else [f"{number:.2f}" for number in crop.rectangle]
         yield (
-            *(crop.name, crop.label, split_of[crop.name], crop.task.address, crop.task.name),
+            *(crop.name, crop.label, split_of[crop.name], crop.task.photo, crop.task.name),
             *(annotation.name, region.name, annotation.annotator, *box, annotation.updated),
         )
 

@@ -9,11 +9,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from model.addresses import is_url, without_credentials
 from model.dataset.image_index import ImageIndex, Search
 from model.files.browsing import files_below, has_hidden_part
 
 # What Label Studio writes before the name of an uploaded file.
 _UPLOAD_PREFIX = re.compile(r"[0-9a-f]{8}-")
+# Parameters of pre-signed addresses of S3, Google Cloud, Azure and others.
+_SIGNATURES = ("signature", "token")
+_SECRETS = ("sig", "auth", "key", "apikey", "api_key", "jwt")
 _RESOLVED = re.compile(r"/(?:tasks|projects)/\d+/resolve/")
 
 
@@ -55,6 +59,20 @@ def possible_names(address: str) -> list[str]:
         folder, last = posixpath.split(unquote(name))
         names.append(posixpath.join(folder, _without_prefix(last)))
     return list(dict.fromkeys(names))
+
+
+def without_signature(address: str) -> str:
+    """An address without what grants access to the photo: user and password, and the query if it has a signature.
+
+    Any other query, which may be what names the photo, is kept.
+    """
+    if not is_url(address):
+        return address
+    names = [name.lower() for name in parse_qs(urlsplit(address).query, keep_blank_values=True)]
+    if any(name.endswith(_SIGNATURES) or name in _SECRETS for name in names):
+        return without_credentials(address)
+    path, separator, query = address.partition("?")
+    return without_credentials(path) + separator + query
 
 
 def source_of(address: str) -> str:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from model.labels.photo_names import without_signature
 from model.results import Split
 
 
@@ -134,6 +135,11 @@ class Task:
     updated: str = ""
     group: str = ""
     split: Split | None = None
+
+    @property
+    def photo(self) -> str:
+        """The address without user, password and signature, which names the photo in files."""
+        return without_signature(self.address)
 
 
 @dataclasses.dataclass(frozen=True)

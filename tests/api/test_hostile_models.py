@@ -82,6 +82,7 @@ Command = Callable[..., tuple[int, str]]
 @pytest.fixture
 def on_paths(command: Command, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     """Run the command with paths in place of `{photo}`, `{dataset}` and `{new}`, which is new each time."""
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", "token")
     monkeypatch.setenv("RCLONE_CONFIG_CLOUD_TYPE", "webdav")
     monkeypatch.setenv("RCLONE_CONFIG_CLOUD_URL", "http://127.0.0.1:9/remote.php/dav/files/user")
     numbers = itertools.count()
@@ -129,6 +130,7 @@ REFUSED = (
     ("models", "promote", "odd", "--if-better", "{dataset}", "--output", "{new}"),
     ("models", "track", "odd"),
     ("predict", "odd", "{photo}"),
+    ("suggest-labels", "odd", "--url", "http://127.0.0.1:9", "--project", "1"),
     ("evaluate", "odd", "{dataset}"),
     ("compare", "odd", "whole", "{dataset}", "--output", "{new}"),
     ("compare", "whole", "odd", "{dataset}", "--output", "{new}"),

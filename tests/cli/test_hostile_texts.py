@@ -120,6 +120,8 @@ COMMANDS = {
         "{home}/data/labelled/images",
     ),
     "import-labels nothing": ("import-labels", f"no{HOSTILE}", "{home}/cut"),
+    "suggest-labels": ("suggest-labels", "evil", "--url", HOSTILE, "--project", "1"),
+    "suggest-labels nothing": ("suggest-labels", f"no{HOSTILE}", "--url", "http://127.0.0.1:9", "--project", "1"),
     "check": ("check", "classes"),
     "check nothing": ("check", f"no{HOSTILE}"),
     "train nothing": ("train", "--dataset", f"no{HOSTILE}"),
@@ -156,6 +158,7 @@ def test_every_command_is_tried() -> None:
 def in_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(home)
     monkeypatch.setenv("TOPGRAFT_HOME", str(home))
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", "token")
     monkeypatch.setenv("RCLONE_CONFIG_CLOUD_TYPE", "webdav")
     monkeypatch.setenv("RCLONE_CONFIG_CLOUD_URL", "http://127.0.0.1:9/remote.php/dav/files/user")
 

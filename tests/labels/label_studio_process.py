@@ -85,7 +85,7 @@ def running_label_studio(directory: Path) -> Iterator[RealLabelStudio]:
         "SENTRY_DSN": "",
         "FRONTEND_SENTRY_DSN": "",
     }
-    command = [program, "start", "--no-browser", "--internal-host", "127.0.0.1", "--port", str(port)]
+    command: list[str | Path] = [program, "start", "--no-browser", "--internal-host", "127.0.0.1", "--port", str(port)]
     log = directory / "server.log"
     with open(log, "wb") as output:
         process = subprocess.Popen(

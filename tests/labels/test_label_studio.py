@@ -131,8 +131,9 @@ def test_a_suggestion_is_shown_accepted_imported_and_trained_on(
     accepted = next(one["task"] for one in others if one["labels"] == ["blue"])
     with running_chromium() as browser, browser.new_page(viewport={"width": 1200, "height": 800}) as page:
         accept(page, label_studio, project, accepted, "blue")
-    [task] = [task for task in label_studio.tasks(project) if task["id"] == accepted]
-    [annotation] = task["annotations"]
+    [annotation] = [
+        one for task in label_studio.tasks(project) if task["id"] == accepted for one in task["annotations"]
+    ]
     assert annotation["result"][0]["value"]["rectanglelabels"] == ["blue"]
 
     imported = written(run, "import-labels", *source, "data/signs")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from model.labels.photo_names import PhotoFiles, possible_names, source_of, stored_name
+from model.labels.photo_names import PhotoFiles, possible_names, source_of, stored_name, without_signature
 
 
 def files(folder: Path, *names: str) -> PhotoFiles:
@@ -65,3 +65,22 @@ def test_an_object_in_an_address_of_label_studio_is_its_source() -> None:
     assert source_of("/tasks/5/resolve/?fileuri=czM6Ly9idWNrZXQvYSBiLmpwZw") == "s3://bucket/a b.jpg"
     assert source_of("/tasks/5/resolve/?fileuri=%%%") == "/tasks/5/resolve/?fileuri=%%%"
     assert possible_names("s3://bucket/a%20b.jpg") == ["a b.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://b.s3.org/a b.png?versionId=3&X-Amz-Signature=secret&X-Amz-Date=1", "https://b.s3.org/a b.png"),
+        ("https://storage.org/a.png?X-Goog-Signature=secret", "https://storage.org/a.png"),
+        ("https://x.blob.org/a.png?sv=2020&sig=secret%3D", "https://x.blob.org/a.png"),
+        ("https://d.cloudfront.net/a.png?Expires=1&Signature=secret&Key-Pair-Id=2", "https://d.cloudfront.net/a.png"),
+        ("https://user:secret@host/a.png", "https://...@host/a.png"),
+        ("https://host/photo?id=5", "https://host/photo?id=5"),
+        ("http://host/data/local-files/?d=photos/a.png", "http://host/data/local-files/?d=photos/a.png"),
+        ("/tasks/1/resolve/?fileuri=czM6Ly9h", "/tasks/1/resolve/?fileuri=czM6Ly9h"),
+        ("s3://bucket/a?signature=b.png", "s3://bucket/a?signature=b.png"),
+        ("photos/a#1?.png", "photos/a#1?.png"),
+    ],
+)
+def test_a_signature_is_left_out_of_an_address(address: str, shown: str) -> None:
+    assert without_signature(address) == shown

@@ -194,3 +194,23 @@ def test_no_message_has_the_signature_of_an_address(tmp_path: Path) -> None:
     with pytest.raises(DatasetError) as refused:
         imported_from_files(export, tmp_path / "photos", tmp_path / "made")
     assert "missing.png" in refused.value.message and "secret" not in refused.value.message
+
+
+def test_no_file_of_an_import_has_the_signature_of_an_address(tmp_path: Path) -> None:
+    tasks = boxed_tasks(tmp_path / "photos", 4)
+    broken = task(5, annotation(box_item()), image="https://example.org/photo 5.png")
+    (tmp_path / "photos" / "photo 5.png").write_bytes(b"no photo")
+    export = tmp_path / "export.json"
+    made = []
+    for signature in ("secret1", "secret2"):
+        for one in (*tasks, broken):
+            one["data"]["image"] = f"https://example.org/photo {one['id']}.png?X-Amz-Signature={signature}"
+        export.write_text(json.dumps([*tasks, broken]))
+        made.append(imported_from_files(export, tmp_path / "photos", tmp_path / "made"))
+        files = [path for path in (tmp_path / "made").rglob("*") if path.is_file()]
+        assert len(files) > 8 and not any("secret" in path.name for path in files)
+        assert not any(b"secret" in path.read_bytes() for path in files)
+    rows = (tmp_path / "made" / "origin.csv").read_text()
+    assert "https://example.org/photo 1.png," in rows
+    # Addresses that are signed again are the same photos.
+    assert (made[1].new, made[1].unchanged, made[1].left_out) == (0, 4, 1)
