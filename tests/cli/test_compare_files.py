@@ -1,0 +1,87 @@
+"""`topgraft compare` with files elsewhere: remote storage, models of older formats, photos that moved."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model.cli.command import main
+from model.evaluation.comparison import compare_models
+from model.manifest_migration import FORMAT_VERSION
+from model.registry import find_bundle
+from model.workspace import Workspace
+from tests.support.colours import write_colour_model, write_colours
+from tests.support.storage_servers import use, webdav_server
+
+FORMATS = Path(__file__).resolve().parents[1] / "bundle_formats"
+FILES = {"comparison.html", "comparison.json", "changed.csv"}
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workspace:
+    monkeypatch.setenv("TOPGRAFT_HOME", str(tmp_path))
+    write_colours(tmp_path / "data" / "photos", 8)
+    write_colour_model(tmp_path / "models", "good")
+    write_colour_model(tmp_path / "models", "red", always=0)
+    return Workspace(tmp_path)
+
+
+def test_the_files_are_uploaded_to_remote_storage(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stored = tmp_path / "stored"
+    stored.mkdir()
+    with webdav_server(stored) as server:
+        use(monkeypatch, server.environment("rshare"))
+        assert main(["compare", "red", "good", "photos", "--output", "rshare:results/first", "--json"]) == 0
+        answer = json.loads(capsys.readouterr().out)
+        folder = stored / "results" / "first"
+        assert {path.name for path in folder.iterdir()} == FILES
+        assert json.loads((folder / "comparison.json").read_text()) == answer
+        assert answer["sentences"][0] in (folder / "comparison.html").read_text()
+        # A model that is compared with itself has no files.
+        assert main(["compare", "good", "good", "photos", "--output", "rshare:results/same"]) == 0
+        assert not (stored / "results" / "same").exists()
+    assert main(["compare", "red", "good", "photos", "--output", "rshare:results/second"]) == 5
+    assert not (workspace.root / "comparisons").exists()
+
+
+@pytest.mark.parametrize("version", range(1, FORMAT_VERSION + 1))
+def test_models_of_every_format_are_compared_in_both_places(
+    workspace: Workspace, version: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(FORMATS / f"format_{version}", workspace.models / "older")
+    for named in (("older", "red"), ("red", "older")):
+        capsys.readouterr()
+        assert main(["compare", *named, "photos", "--json"]) == 0
+        answer: dict[str, Any] = json.loads(capsys.readouterr().out)
+        row = answer["comparisons"][0]["rows"]["shared"]
+        assert row["images"] == 24 and answer["best"] == "older"
+        assert row["base" if named[0] == "older" else "new"] == 1
+        # Its training photos are not known, which is stated.
+        assert any("older was trained by a version that recorded no checksums" in line for line in answer["warnings"])
+
+
+def test_photos_that_moved_meanwhile_are_listed_and_the_rest_is_compared(workspace: Workspace) -> None:
+    photos, output = workspace.data / "photos", workspace.root / "output"
+    output.mkdir()
+
+    photos_left = [(photos / "green" / "3.png"), (photos / "blue" / "0.png")]
+
+    def progress(phase: str, done: int, total: int, /, **metrics: float) -> None:
+        # The checks of the dataset end with all photos.
+        if phase == "check" and done == total and photos_left:
+            photos_left.pop(0).rename(workspace.root / "moved.png")
+            photos_left.pop(0).write_bytes(b"damaged")
+
+    bundles = [find_bundle(workspace, name) for name in ("red", "good")]
+    found = compare_models(bundles[0], bundles[1:], "photos", workspace, progress=progress, output=output)
+    assert {item.name for item in found.unreadable} == {"green/3.png", "blue/0.png"}
+    assert len(found.names) == 22 and found.pairs[0].rows["shared"].difference.fixed == 14
+    page = (output / "comparison.html").read_text()
+    assert "2 photos not read" in page and "green/3.png" in page
+    with open(output / "changed.csv", newline="") as stream:
+        assert len(list(csv.DictReader(stream))) == 14
