@@ -5,6 +5,7 @@ import dataclasses
 import errno
 import io
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -267,6 +268,9 @@ def test_fine_tuning_that_helps_is_kept_and_served(workspace, shapes, part):
     bundle = find_bundle(workspace, "tuned")
     bundle.verify()
     assert bundle.manifest.engine == "onnx" and bundle.manifest.parity["max_difference"] < 1e-4
+    # Training photos are checked by heads on the features before fine-tuning.
+    page = (bundle.directory / "report.html").read_text(encoding="utf-8")
+    assert re.search(r"(labels of|Of) \d+ training", page) and "Training photos were not checked" not in page
     plain = dataclasses.replace(config, name="plain", fine_tune="none")
     train(plain, workspace)
     assert not np.array_equal(*(_bias(workspace.models / name / "model.onnx") for name in ("tuned", "plain")))
@@ -281,6 +285,9 @@ def test_a_network_can_be_trained_from_scratch(workspace, shapes):
     bundle = find_bundle(workspace, "scratch")
     bundle.verify()
     assert bundle.manifest.parity["max_difference"] < 1e-4
+    page = " ".join((bundle.directory / "report.html").read_text(encoding="utf-8").split())
+    assert "because the network learned its features from them" in page
+    assert "Not measured: the network learned its features from all training photos" in page
 
 
 @pytest.mark.slow

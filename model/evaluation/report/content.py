@@ -79,6 +79,11 @@ class ReportContent:
         """The evaluation that the report shows in detail."""
         return self.evaluations[self.measurement]
 
+    @property
+    def learned_from_scratch(self) -> bool:
+        """Whether the network began with random weights: it has no features that do not depend on training photos."""
+        return self.manifest.train_config.get("weights") == "none"
+
     @functools.cached_property
     def thumbnail_ids(self) -> dict[str, str]:
         """Name of a photo that has a thumbnail -> id of the thumbnail on the page."""

@@ -16,6 +16,11 @@ def values(content: ReportContent) -> dict[str, Any] | None:
     curve = content.study.curve
     if not content.study.of_training:
         return {"off": "this needs the training photos, which the report of the training shows"}
+    if curve is None and content.learned_from_scratch:
+        return {
+            "off": "the network learned its features from all training photos, so each smaller number of photos would "
+            "need a training of its own"
+        }
     if curve is None:
         train = content.study.photos.splits.count("train")
         few = f"{train} training photos are too few, at least {MIN_PHOTOS} are needed" if train < MIN_PHOTOS else ""
