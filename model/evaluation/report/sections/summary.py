@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from model.evaluation import charts
+from model.evaluation.learning_curve import advice
 from model.evaluation.metrics import TOP
 from model.evaluation.report.content import ReportContent
 from model.measurements import MEASUREMENTS, Measurement
 from model.results import SPLITS
+
+_LABELS_TO_CHECK = 3
 
 
 def values(content: ReportContent) -> dict[str, Any]:
@@ -23,7 +26,15 @@ def values(content: ReportContent) -> dict[str, Any]:
         "metrics": metrics,
         "scores": _scores(metrics, len(manifest.classes)),
         "measurements": _measurements(content),
+        "collect": _collect(content),
+        "labels": [] if content.study is None else content.study.label_check.issues[:_LABELS_TO_CHECK],
     }
+
+
+def _collect(content: ReportContent) -> str:
+    """Which classes to collect more photos of; empty where it was not measured."""
+    curve = None if content.study is None else content.study.curve
+    return "" if curve is None else advice(curve)[1]
 
 
 def _scores(metrics: Mapping[str, Any], classes: int) -> list[dict[str, Any]]:
