@@ -9,10 +9,13 @@ from PIL import Image
 
 from model.dataset.rereading import PhotoReader
 from model.evaluation.evaluate import evaluate_probabilities
+from model.evaluation.learning_curve import LearningCurve
+from model.evaluation.photo_study import study_photos
 from model.evaluation.report.render import render_report, with_thumbnails
 from model.evaluation.report.sections import photos
 from model.evaluation.thumbnails import SIDE, read_thumbnails
 from model.results import Sample
+from tests.evaluation.study_photos import photo_features
 from tests.evaluation.test_report import _content
 
 SIZE = (320, 160)
@@ -69,3 +72,22 @@ def test_a_cell_of_the_matrix_has_exactly_its_photos() -> None:
     for (true, predicted), rows in cells.items():
         counts[true, predicted] = len(rows)
     assert counts.tolist() == evaluation.metrics["confusion_matrix"]
+
+
+def test_the_summary_says_which_class_to_collect_and_which_labels_to_check() -> None:
+    photos_of_sets = photo_features(120, 4, wrong=12)
+    rows = [row for row, split in enumerate(photos_of_sets.splits) if split != "train"]
+    samples = [photos_of_sets.samples[row] for row in rows]
+    evaluation = evaluate_probabilities(photos_of_sets.classes, samples, photos_of_sets.probabilities[rows])
+    labels = np.arange(400) % 4
+    half, whole = np.where(labels == 2, 0.2, 1.0), np.where(labels == 2, 0.8, 1.0)
+    measured = np.vstack([half, half, half, whole])
+    curve = LearningCurve(photos_of_sets.classes, (11, 22, 45, 90), labels, measured, "test photos")
+    study = study_photos(photos_of_sets, evaluation, curve)
+    content = dataclasses.replace(_content(photos_of_sets.classes), evaluations={"test": evaluation}, uncalibrated={})
+    page = render_report(dataclasses.replace(content, study=study))
+    summary = " ".join(page.partition("What to do next")[2].partition("</div>")[0].split())
+    assert "Collect class2 first" in summary and 'href="#more-photos"' in summary and 'id="more-photos"' in page
+    names = [issue.sample.name for issue in study.label_check.issues]
+    assert [name in summary for name in names] == [True] * 3 + [False] * (len(names) - 3) and len(names) > 3
+    assert "What to do next" not in render_report(content)
