@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from model.bundle import Bundle
+from model.bundle import Bundle, open_bundle, write_manifest
 from model.bundle_files import MANIFEST, ONNX_MODEL
 from model.errors import ModelDamagedError, ModelNotFoundError, NothingTrainedError
 from model.provenance import utc_now
@@ -69,10 +69,30 @@ def test_summaries_describe_the_models_oldest_first(workspace: Workspace, add_mo
     assert list(names) == ["damaged", "a", "b"]
     measured = {"accuracy": 0.9, "macro_f1": None, "measured_by": "test"}
     measured |= dict.fromkeys(("accuracy_interval", "images", "macro_f1_interval"))
-    assert names["a"] == {"name": "a", "created": OLD, "classes": 3} | measured
+    on_leaderboard = {"dataset": "", "dataset_fingerprint": "", "backbone": names["a"]["backbone"]}
+    on_leaderboard |= {"megabytes": names["a"]["megabytes"], "training_seconds": None, "milliseconds_per_photo": None}
+    assert names["a"] == {"name": "a", "created": OLD, "classes": 3} | measured | on_leaderboard
     assert names["b"]["accuracy"] is None
     assert "manifest.json" in names["damaged"]["problem"]
     assert registry.latest(workspace).name == "b"
+
+
+def test_a_summary_has_what_a_training_took_and_no_folder_of_its_dataset(
+    workspace: Workspace, add_model: AddModel
+) -> None:
+    add_model("a", OLD, dataset={"path": "/home/ana/private/birds", "fingerprint": "5" * 64})
+    cost = {"seconds": 61.5, "milliseconds_per_photo": 5.8, "energy_joules": 1}
+    (workspace.models / "a" / "training_cost.json").write_text(json.dumps(cost))
+    manifest = open_bundle(workspace.models / "a").manifest
+    write_manifest(workspace.models / "a", manifest)
+    [model] = Registry().models(workspace)
+    assert (model.summary["dataset"], model.summary["dataset_fingerprint"]) == ("birds", "5" * 12)
+    assert (model.summary["training_seconds"], model.summary["milliseconds_per_photo"]) == (61.5, 5.8)
+    assert "private" not in json.dumps(model.summary)
+    for content in ("{", "[1]", '{"seconds": "5"}', '{"seconds": -1}'):
+        (workspace.models / "a" / "training_cost.json").write_text(content)
+        write_manifest(workspace.models / "a", manifest)
+        assert Registry().models(workspace)[0].summary["training_seconds"] is None
 
 
 def test_manifests_are_read_once(workspace: Workspace, add_model: AddModel, monkeypatch: pytest.MonkeyPatch) -> None:
