@@ -1,0 +1,47 @@
+"""The pages of docs/reports/ are made with the present sections and script."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from model.evaluation.report import render
+from model.evaluation.report.policy import report_script, safe_beginning
+
+ROOT = Path(__file__).resolve().parents[2]
+REPORTS = ROOT / "docs" / "reports"
+SECTIONS = ROOT / "model" / "evaluation" / "report" / "sections"
+COMPARISON = ROOT / "model" / "evaluation" / "comparison" / "comparison.html.jinja"
+# The demo dataset has no search for options, and its photos are no problem of the dataset section.
+WITHOUT = {"Hyperparameter search"}
+AGAIN = "write it again: python docs/write_reports.py"
+
+
+def headings_of(template: Path) -> list[str]:
+    """Headings of a template that are the same for every model."""
+    found = re.findall(r"<h2>(.*?)</h2>", template.read_text(encoding="utf-8"))
+    return [heading for heading in found if "{" not in heading]
+
+
+@pytest.mark.parametrize("name", ["traffic-signs.html", "traffic-signs-comparison.html"])
+def test_the_page_has_the_present_script_and_policy(name: str) -> None:
+    page = (REPORTS / name).read_text(encoding="utf-8")
+    assert page.startswith(safe_beginning()), AGAIN
+    assert report_script() in page, AGAIN
+    assert "/tmp" not in page and str(ROOT) not in page
+
+
+def test_the_report_has_the_sections_of_the_present_templates() -> None:
+    page = (REPORTS / "traffic-signs.html").read_text(encoding="utf-8")
+    expected = [name for section, _ in render.SECTIONS for name in headings_of(SECTIONS / f"{section}.html.jinja")]
+    assert [heading for heading in re.findall(r"<h2>(.*?)</h2>", page) if heading in expected] == [
+        heading for heading in expected if heading not in WITHOUT
+    ], AGAIN
+    assert "What to do next" in page, AGAIN
+
+
+def test_the_comparison_has_the_sections_of_the_present_template() -> None:
+    page = (REPORTS / "traffic-signs-comparison.html").read_text(encoding="utf-8")
+    expected = headings_of(COMPARISON)
+    assert expected and [one for one in re.findall(r"<h2>(.*?)</h2>", page) if one in expected] == expected, AGAIN
+    assert "Replace small-photos?" in page, AGAIN
