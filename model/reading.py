@@ -6,19 +6,22 @@ claimed sizes, struct.error and zlib.error for damaged binary content. `unreadab
 
 import contextlib
 import csv
+import errno
 import io
 import json
 import math
 import os
+import select
 import stat
 import struct
+import time
 import tokenize
 import zipfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 from model.received import quoted
 
@@ -29,6 +32,7 @@ MAX_DEPTH = 64
 """Levels of nested objects and arrays up to which JSON is read."""
 
 _MAX_DIGITS = 40
+_PIPE_SECONDS = 10.0
 # Parsers of the standard library, and what code meets that expects another structure.
 _BAD_INPUT = (
     ValueError,
@@ -79,6 +83,33 @@ def describe(error: BaseException) -> str:
     return quoted(str(error) or type(error).__name__)[1:-1]
 
 
+class NoRegularFileError(OSError):
+    """A folder, pipe, socket or device in the place of a file."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(errno.EINVAL, "a folder, a pipe, a socket or a device", str(path))
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file for reading. Folders, pipes and devices are refused without waiting for them.
+
+    Raises:
+        NoRegularFileError: it is something else.
+        OSError: there is no such file, or it cannot be read.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        # Of a socket, and of a device without a driver.
+        if error.errno in (errno.ENXIO, errno.ENODEV):
+            raise NoRegularFileError(path) from error
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise NoRegularFileError(path)
+    return open(descriptor, "rb")
+
+
 def read_regular(path: Path, max_bytes: int) -> bytes:
     """Content of a regular file. Folders, pipes and devices are refused without waiting for them.
 
@@ -86,17 +117,40 @@ def read_regular(path: Path, max_bytes: int) -> bytes:
         OSError: there is no such file, or it cannot be read.
         UnreadableError: it is no regular file, or larger than `max_bytes`.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise UnreadableError("expected a regular file, found a folder, a pipe or a device")
-        if status.st_size > max_bytes:
-            raise UnreadableError(f"expected at most {max_bytes:,} bytes, found {status.st_size:,}")
-        with open(descriptor, "rb", closefd=False) as stream:
+        with open_regular(path) as stream:
+            size = os.fstat(stream.fileno()).st_size
+            if size > max_bytes:
+                raise UnreadableError(f"expected at most {max_bytes:,} bytes, found {size:,}")
             content = stream.read(max_bytes + 1)
-    finally:
-        os.close(descriptor)
+    except NoRegularFileError as error:
+        raise UnreadableError(f"expected a regular file, found {error.strerror}") from error
+    if len(content) > max_bytes:
+        raise UnreadableError(f"expected at most {max_bytes:,} bytes, found more")
+    return content
+
+
+def read_option_file(path: Path, max_bytes: int) -> bytes:
+    """Content of a small file that an option names: a regular file, or a pipe such as `<(command)` of a shell.
+
+    Raises:
+        OSError: there is no such file, or it cannot be read.
+        UnreadableError: it is a folder, a socket or a device, too large, or a pipe whose writer does not end in time.
+    """
+    if not path.is_fifo():
+        return read_regular(path, max_bytes)
+    deadline = time.monotonic() + _PIPE_SECONDS
+    content = b""
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0) as stream:
+        while len(content) <= max_bytes:
+            if not select.select([stream], [], [], max(0.0, deadline - time.monotonic()))[0]:
+                raise UnreadableError(f"expected the end of the pipe within {_PIPE_SECONDS:.0f} s")
+            block = stream.read(max_bytes + 1)
+            if not block:
+                break
+            content += block
+    if not content:
+        raise UnreadableError("expected content, received an empty pipe")
     if len(content) > max_bytes:
         raise UnreadableError(f"expected at most {max_bytes:,} bytes, found more")
     return content

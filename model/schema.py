@@ -20,6 +20,7 @@ from model.backbones import find_backbones
 from model.config import LATEST, RENAMED_OPTIONS, OptionInfo, TrainConfig, is_model_name, options_of
 from model.errors import ConfigError
 from model.intensity import parse_intensity
+from model.reading import read_option_file
 from model.received import MAX_COMPARED, MAX_QUOTED, listed, quoted, similar
 
 Config = TypeVar("Config")
@@ -140,11 +141,7 @@ def read_yaml(path: Path) -> str:
     """
     import yaml
 
-    with open(path, "rb") as stream:
-        content = stream.read(MAX_FILE_BYTES + 1)
-    if len(content) > MAX_FILE_BYTES:
-        raise ValueError(f"more than {MAX_FILE_BYTES:,} bytes")
-    text = content.decode()
+    text = read_option_file(path, MAX_FILE_BYTES).decode()
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)

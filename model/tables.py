@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from model.reading import open_regular
 from model.shown import CONTROLS, escape
 
 PREDICTION_COLUMNS = ("image", "label", "probability", "unknown", "error", "unknown_reason", "uncertain", "second")
@@ -61,7 +62,7 @@ def read_csv(path: Path) -> Iterator[dict[str, str]]:
     Raises:
         OSError, UnicodeDecodeError, csv.Error: the file cannot be read, or is no such table.
     """
-    with open(path, newline="", encoding="utf-8-sig") as stream:
+    with io.TextIOWrapper(open_regular(path), "utf-8-sig", newline="") as stream:
         yield from read_rows(stream)
 
 

@@ -61,7 +61,7 @@ def _export_archive(bundle: Bundle, output: Path | None) -> dict[str, Any]:
 
     path = output or Path(bundle.name + SUFFIX)
     has_folder = is_remote(str(path)) or path.absolute().parent.is_dir()
-    if not path.name.endswith(SUFFIX) or not has_folder:
+    if not path.name.endswith(SUFFIX) or not has_folder or path.is_dir():
         raise click.UsageError(
             f"--output: expected a file {SUFFIX} in an existing folder, received {quoted(str(path))}."
         )

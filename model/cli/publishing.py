@@ -3,19 +3,22 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from model.cli.options import Command, LocalPath, current_workspace, json_option, workspace_option
 from model.cli.output import print_json, print_lines, progress_display
 from model.durable import to_json
+from model.reading import describe, read_option_file
 from model.registry import find_bundle
 
 if TYPE_CHECKING:
     from model.publishing.child_module import ChildModule
     from model.publishing.child_options import ChildOptions
     from model.publishing.publish import Publication
+
+_MAX_PASSWORD_BYTES = 1 << 14
 
 _CHILD_OPTIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("title", {"help": "Title of the module. Default: the name of the model."}),
@@ -101,7 +104,10 @@ def child_module(name: str, weights_url: str, sha256: str, out: Path, git: bool,
 )
 @click.option("--expires", default="", metavar="YYYY-MM-DD", help="Expiry date of the link. Default: none.")
 @click.option(
-    "--password-file", metavar="FILE", type=click.File(), help="File whose first line is the password of the link."
+    "--password-file",
+    metavar="FILE",
+    type=LocalPath(exists=True, dir_okay=False, path_type=Path),
+    help="File whose first line is the password of the link.",
 )
 @click.option("--replace", is_flag=True, help="Replace a version published before, whose child modules then break.")
 @child_options
@@ -114,7 +120,7 @@ def publish(
     to: str,
     out: Path | None,
     expires: str,
-    password_file: IO[str] | None,
+    password_file: Path | None,
     replace: bool,
     git: bool,
     dry_run: bool,
@@ -132,7 +138,7 @@ def publish(
     from model.publishing.publish import PublishOptions, plan
     from model.publishing.publish import publish as publish_bundle
 
-    password = password_file.readline().rstrip("\n") if password_file else ""
+    password = _read_password(password_file) if password_file else ""
     options = PublishOptions(to, read_child_options(given), out, expires, password, git, replace)
     if dry_run:
         steps = plan(bundle, workspace, options)
@@ -147,6 +153,13 @@ def publish(
         print_json({"status": "done"} | to_json(dataclasses.asdict(publication)))
     else:
         print_lines(_publication_lines(publication))
+
+
+def _read_password(file: Path) -> str:
+    try:
+        return read_option_file(file, _MAX_PASSWORD_BYTES).decode().partition("\n")[0].rstrip("\r")
+    except (OSError, ValueError) as error:
+        raise click.UsageError(f"--password-file: expected a text file, received {file}: {describe(error)}") from error
 
 
 def _publication_lines(publication: "Publication") -> list[str]:

@@ -9,7 +9,7 @@ from model.dataset.folder_names import split_in
 from model.dataset.image_index import Search
 from model.dataset.listing import DATASET_FILES, IMAGES, Listing, Problems
 from model.dataset.tables.finding import DatasetFiles
-from model.dataset.text_files import read_lines
+from model.dataset.text_files import MAX_TEXT_BYTES, read_lines
 from model.files.browsing import name_some
 from model.results import SPLITS, Sample, Split
 from model.shown import printable
@@ -17,7 +17,7 @@ from model.shown import printable
 LIST_SUFFIXES = (".txt", ".lst", ".list")
 # Lines that show whether a text is a list of images.
 _SAMPLE_LINES = 20
-_MAX_BYTES = 1 << 30
+_MAX_BYTES = MAX_TEXT_BYTES
 _SHOWN = 3
 # Lists of fewer of the images are about something else.
 _MIN_FRACTION = 0.5

@@ -4,6 +4,8 @@ Read are UTF-8, UTF-16 and UTF-32 with or without a byte order mark, and Windows
 """
 
 import codecs
+import io
+import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import TextIO
 
 from model.dataset.listing import Problems
 from model.errors import DatasetError
+from model.reading import open_regular
 
 UTF8 = "utf-8-sig"
 WESTERN = "cp1252"
@@ -22,6 +25,9 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+MAX_TEXT_BYTES = 1 << 28
+"""Lines of several million photos."""
+
 _BLOCK = 1 << 20
 _PROBE = 4096
 _CONTROLS = re.compile(r"[\0-\x08\x0e-\x1f]")
@@ -31,11 +37,14 @@ def detect_encoding(path: Path) -> str:
     """Python's name of the encoding of a text file; the complete file is decoded once, in blocks.
 
     Raises:
-        DatasetError: binary content, or text in another encoding; the message contains the line.
+        DatasetError: binary content, or text in another encoding, whose line is in the message; or too large a file.
         OSError: the file cannot be read.
     """
-    with open(path, "rb") as stream:
+    with open_regular(path) as stream:
+        size = os.fstat(stream.fileno()).st_size
         head = stream.read(_PROBE)
+    if size > MAX_TEXT_BYTES:
+        raise DatasetError(f"{path}: expected a list or a table of at most {MAX_TEXT_BYTES:,} bytes, found {size:,}")
     marked = next((name for mark, name in _MARKS if head.startswith(mark)), None)
     encoding = marked or _encoding_without_mark(head)
     error = _decoding_error(path, encoding)
@@ -48,7 +57,7 @@ def detect_encoding(path: Path) -> str:
 
 def open_text(path: Path, encoding: str, newline: str | None = None) -> TextIO:
     """Open a text file in the encoding that `detect_encoding` returned; `newline` as in `open`."""
-    return open(path, encoding=encoding, newline=newline)
+    return io.TextIOWrapper(open_regular(path), encoding, newline=newline)
 
 
 def encoding_warnings(path: Path, encoding: str) -> list[str]:
@@ -98,7 +107,7 @@ def _decoding_error(path: Path, encoding: str) -> tuple[int, str] | None:
     """Line and reason of the first content that is no text in this encoding."""
     decoder = codecs.getincrementaldecoder(encoding)()
     line = 1
-    with open(path, "rb") as stream:
+    with open_regular(path) as stream:
         while True:
             block = stream.read(_BLOCK)
             try:

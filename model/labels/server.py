@@ -26,7 +26,7 @@ from model.errors import (
 )
 from model.labels.photo_names import source_of
 from model.labels.regions import Task
-from model.reading import UnreadableError, parse_json, unreadable
+from model.reading import UnreadableError, parse_json, read_option_file, unreadable
 from model.received import quoted
 from model.storage.failures import with_retries
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import requests
 
 _SECONDS_TO_CONNECT, _SECONDS_TO_ANSWER = 15.0, 300.0
-_MAX_JSON_BYTES = 1 << 30
+_MAX_JSON_BYTES = 1 << 27
 _BLOCK = 1 << 20
 _MAX_REDIRECTS = 5
 # A personal token is exchanged for one that is valid for 300 s.
@@ -61,9 +61,8 @@ def read_token(file: Path | None) -> str:
         token = LABEL_STUDIO_API_KEY.read()
     else:
         try:
-            with open(file, encoding="utf-8") as stream:
-                token = stream.read(_MAX_TOKEN_BYTES).strip()
-        except (OSError, UnicodeError) as error:
+            token = read_option_file(file, _MAX_TOKEN_BYTES).decode().strip()
+        except (OSError, ValueError) as error:
             raise ConfigError(f"{file}: expected a file with an access token, received: {error}") from error
     if not token or not token.isascii() or len(token.split()) != 1:
         raise ConfigError(

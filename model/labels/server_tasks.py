@@ -11,7 +11,7 @@ from model.labels.server import LabelStudio
 from model.reading import UnreadableError, read_json
 from model.workspace import cache_directory
 
-_MAX_BYTES = 1 << 30
+_MAX_BYTES = 1 << 27
 
 log = logging.getLogger(__name__)
 

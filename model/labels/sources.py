@@ -20,7 +20,7 @@ from model.received import quoted
 from model.results import Progress, Split, no_progress
 from model.storage.copies import local_paths
 
-_MAX_BYTES = 1 << 30
+_MAX_BYTES = 1 << 27
 _WHAT_TO_EXPORT = "Export JSON from Label Studio, or COCO from other tools"
 _EXPECTED = "expected the JSON of Label Studio, the files of its target storage, or COCO"
 # What other exports are known by: the end of a file name, and the name of the format.

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import io
 import posixpath
 from collections import defaultdict
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from model.errors import DatasetError
 from model.evaluation.label_issues import HEADER
 from model.files.browsing import name_some
 from model.labels.import_labels import ORIGIN
+from model.reading import open_regular
 from model.received import quoted
 from model.tables import read_csv
 
@@ -96,7 +98,7 @@ def _rows(path: Path, columns: tuple[str, ...], expected: str) -> list[dict[str,
         DatasetError: the file is no such table.
     """
     try:
-        with open(path, encoding="utf-8-sig") as stream:
+        with io.TextIOWrapper(open_regular(path), "utf-8-sig") as stream:
             # The names of the columns have no commas.
             header = stream.readline(_MAX_HEADER).strip().split(",")
         rows = list(read_csv(path))

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from model.dataset.folder_tree import read_tree
 from model.dataset.image_files import is_image
-from model.dataset.text_files import UTF8, WESTERN, detect_encoding
+from model.dataset.text_files import MAX_TEXT_BYTES, UTF8, WESTERN, detect_encoding
 from model.errors import ConfigError, DatasetError
 from model.files.browsing import has_hidden_part
+from model.reading import UnreadableError, describe, read_regular
 
 LIST_SUFFIX = ".txt"
 ZIP_SUFFIX = ".zip"
@@ -71,7 +72,10 @@ def _collect(path: Path, lists: tuple[Path, ...], files: list[Path], others: lis
 
 def _listed(path: Path) -> Iterator[Path]:
     """Paths in a list, relative to its folder."""
-    content = path.read_bytes()
+    try:
+        content = read_regular(path, MAX_TEXT_BYTES)
+    except (OSError, UnreadableError) as error:
+        raise ConfigError(f"{path}: expected a list of photos, received: {describe(error)}") from error
     try:
         encoding = detect_encoding(path)
     except DatasetError:

@@ -1,10 +1,5 @@
 """What it costs to refuse hostile networks: processor time, and memory beyond that of the process that checks them."""
 
-import json
-import os
-import signal
-import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +11,7 @@ from model.files.arrays import read_arrays
 from model.importing.untrusted_keras import check_untrusted_network
 from model.importing.untrusted_onnx import check_untrusted_graph
 from model.reading import UnreadableError
+from tests.support.cost import cost_of
 from tests.support.hostile_networks import (
     HOSTILE_ARRAYS,
     HOSTILE_CONFIGURATIONS,
@@ -32,46 +28,10 @@ SIZE = 8
 MAX_BYTES = 200 * 1024**2
 # A second on an idle machine.
 MAX_PROCESSOR_SECONDS = 5.0
-_SECONDS = 60
 
 
-def _status(name: str) -> int:
-    """Bytes of a row of /proc/self/status."""
-    rows = Path("/proc/self/status").read_text().splitlines()
-    return next(int(row.split()[1]) * 1024 for row in rows if row.startswith(f"{name}:"))
-
-
-def _measured(check: Callable[[], None]) -> tuple[str, float, int]:
-    """Message of the refusal, processor seconds, and peak memory beyond that at the start, in a process of its own."""
-    reading, writing = os.pipe()
-    if (child := os.fork()) == 0:
-        message = "accepted"
-        try:
-            signal.alarm(_SECONDS)
-            Path("/proc/self/clear_refs").write_text("5")
-            before, start = _status("VmRSS"), time.process_time()
-            try:
-                check()
-            except (ModelError, UnreadableError) as error:
-                message = str(error)
-            except BaseException:
-                message = traceback.format_exc()
-            used = time.process_time() - start, _status("VmHWM") - before
-            os.write(writing, json.dumps([message[:2000], *used]).encode())
-        finally:
-            os._exit(0)
-    os.close(writing)
-    with open(reading, "rb") as stream:
-        answer = stream.read()
-    os.waitpid(child, 0)
-    assert answer, f"the check took more than {_SECONDS} s"
-    message, seconds, size = json.loads(answer)
-    print(f"{seconds:.2f} s, {size / 1e6:.0f} MB: {message[:100]}")
-    return message, seconds, size
-
-
-def _assert_cheap(check: Callable[[], None], reason: str) -> None:
-    message, seconds, size = _measured(check)
+def _assert_cheap(check: Callable[[], object], reason: str) -> None:
+    message, seconds, size = cost_of(lambda: check() or "accepted", ModelError, UnreadableError)
     with pytest.raises(ModelError, match=reason):
         raise ModelError(message)
     assert "Traceback" not in message and len(message) < 1999

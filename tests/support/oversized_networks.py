@@ -230,6 +230,11 @@ def own_object(path: Path) -> None:
     write_keras(path, path.parent, layer)
 
 
+def large_configuration(path: Path) -> None:
+    """A configuration of 400 MB, which is 400 kB in the archive."""
+    write_keras(path, path.parent, "{" + " " * (400 * 1024**2) + "}")
+
+
 OVERSIZED_ARCHIVES: dict[Callable[[Path], None], str] = {
     entries_twice: r"expected config\.json, metadata\.json, model\.weights\.h5 in it",
     many_entries: "table of contents|in it, found",
@@ -237,6 +242,7 @@ OVERSIZED_ARCHIVES: dict[Callable[[Path], None], str] = {
     lambda_layer: "Lambda",
     module_path: "module|os.path",
     own_object: "built-in Keras layers",
+    large_configuration: "at most",
 }
 
 
