@@ -5,6 +5,7 @@ import json
 import math
 import os
 import re
+import shutil
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -82,6 +83,31 @@ def remove_unused(path: Path) -> None:
     with contextlib.suppress(OSError), open(path, "rb") as stream:
         if is_unused(stream.fileno(), os.fstat(stream.fileno()).st_mtime):
             path.unlink()
+
+
+def remove_unused_folder(
+    path: Path, before_removal: Callable[[Path], object] = lambda path: None, any_owner: bool = False
+) -> None:
+    """Remove a temporary folder whose process has ended; a link, and a folder that is not there, are left.
+
+    Args:
+        before_removal: called with the folder while no other process can remove it.
+        any_owner: remove the folder of another user, too.
+
+    Raises:
+        OSError: raised by `before_removal`.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return
+    try:
+        status = os.fstat(descriptor)
+        if (any_owner or status.st_uid == os.getuid()) and is_unused(descriptor, status.st_mtime):
+            before_removal(path)
+            shutil.rmtree(path, ignore_errors=True)
+    finally:
+        os.close(descriptor)
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -5,7 +5,6 @@ What has a name of ours and no lock belongs to no living process.
 """
 
 import contextlib
-import logging
 import os
 import re
 import shutil
@@ -16,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from model import durable
-from model.locks import is_unused, mark_used
+from model.locks import mark_used
 from model.workspace import Workspace
 
 _FOLDER = re.compile(r"topgraft-[a-z]+-[a-z0-9_]{8}")
@@ -24,8 +23,6 @@ _FOLDER = re.compile(r"topgraft-[a-z]+-[a-z0-9_]{8}")
 _GENERATED_CODE = re.compile(r"__autograph_generated_file.+\.py")
 _TENSORFLOW = b"tensorflow"
 _ARCHIVE_BEING_WRITTEN = re.compile(r"\..+\.(tar|tar\.xz|sha256)\.[0-9a-f]{32}")
-
-log = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
@@ -50,7 +47,7 @@ def remove_leftovers(workspace: Workspace | None = None) -> None:
         temporary = Path(tempfile.gettempdir())
         for path in _entries(temporary):
             if _FOLDER.fullmatch(path.name):
-                _remove_unused_folder(path)
+                durable.remove_unused_folder(path)
         _remove_generated_code(temporary)
     for path in _entries(Path.cwd()):
         if _ARCHIVE_BEING_WRITTEN.fullmatch(path.name):
@@ -69,20 +66,6 @@ def _create(purpose: str) -> tuple[Path, int]:
         # Another process may have found it unlocked, and removed it.
         if path.exists():
             return path, descriptor
-        os.close(descriptor)
-
-
-def _remove_unused_folder(path: Path) -> None:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-    except OSError:
-        return
-    try:
-        status = os.fstat(descriptor)
-        if status.st_uid == os.getuid() and is_unused(descriptor, status.st_mtime):
-            log.debug("%s is removed: its process has ended", path)
-            shutil.rmtree(path, ignore_errors=True)
-    finally:
         os.close(descriptor)
 
 

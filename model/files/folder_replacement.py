@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from model import durable
-from model.locks import is_unused, mark_used
+from model.locks import mark_used
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
@@ -74,15 +74,12 @@ def _exchanged(first: Path, second: Path) -> bool:
 
 def _clean_up(target: Path) -> None:
     """Remove the folders of killed processes; a former folder without a successor is put back."""
+
+    def put_back(path: Path) -> None:
+        if not target.exists() and (path / _FORMER).is_dir():
+            os.rename(path / _FORMER, target)
+
     for path in list(target.parent.iterdir()):
         found = _STAGING.fullmatch(path.name)
-        if found is None or found["name"] != target.name or not path.is_dir() or path.is_symlink():
-            continue
-        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            if is_unused(descriptor, path.stat().st_mtime):
-                if not target.exists() and (path / _FORMER).is_dir():
-                    os.rename(path / _FORMER, target)
-                shutil.rmtree(path, ignore_errors=True)
-        finally:
-            os.close(descriptor)
+        if found is not None and found["name"] == target.name:
+            durable.remove_unused_folder(path, put_back, any_owner=True)

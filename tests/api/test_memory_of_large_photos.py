@@ -1,7 +1,6 @@
 """Large photos in both workers at once: the service stays far below the memory of a small container."""
 
 import contextlib
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,6 +11,7 @@ from PIL import Image
 
 from tests.support.deepaas_server import Server, running_server
 from tests.support.photos import encoded, photo
+from tests.support.probe import repeated
 from tests.support.small_model import write_small_model
 
 pytestmark = pytest.mark.slow
@@ -37,25 +37,16 @@ class Peak:
     def __init__(self, server: Server) -> None:
         self.size = 0
         self._process = server.process
-        self._ended = threading.Event()
 
-    @contextlib.contextmanager
-    def sampled(self) -> Iterator[None]:
-        thread = threading.Thread(target=self._sample)
-        thread.start()
-        try:
-            yield
-        finally:
-            self._ended.set()
-            thread.join()
+    def sampled(self) -> contextlib.AbstractContextManager[None]:
+        return repeated(self._sample, _SECONDS_BETWEEN_SAMPLES)
 
     def _sample(self) -> None:
-        while not self._ended.wait(_SECONDS_BETWEEN_SAMPLES):
-            total = 0
-            for process in (self._process, *self._process.children(recursive=True)):
-                with contextlib.suppress(psutil.Error):
-                    total += process.memory_info().rss
-            self.size = max(self.size, total)
+        total = 0
+        for process in (self._process, *self._process.children(recursive=True)):
+            with contextlib.suppress(psutil.Error):
+                total += process.memory_info().rss
+        self.size = max(self.size, total)
 
 
 def _predict(server: Server, content: bytes) -> requests.Response:

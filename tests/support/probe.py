@@ -8,6 +8,28 @@ from collections.abc import Callable, Iterator
 import psutil
 
 
+@contextlib.contextmanager
+def repeated(action: Callable[[], object], pause: float) -> Iterator[None]:
+    """Do something again and again, in a thread of its own, inside the `with` block.
+
+    Args:
+        pause: seconds before each time.
+    """
+    ended = threading.Event()
+
+    def repeat() -> None:
+        while not ended.wait(pause):
+            action()
+
+    thread = threading.Thread(target=repeat)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
 class Probe:
     """A client in a thread of its own.
 
@@ -28,30 +50,21 @@ class Probe:
         self.longest = self.busiest = 0.0
         self.answers = self.failures = 0
         self._ask, self._process, self._pause = ask, process, pause
-        self._ended = threading.Event()
 
-    @contextlib.contextmanager
-    def running(self) -> Iterator[None]:
+    def running(self) -> contextlib.AbstractContextManager[None]:
         """Ask inside the `with` block."""
-        thread = threading.Thread(target=self._ask_again)
-        thread.start()
-        try:
-            yield
-        finally:
-            self._ended.set()
-            thread.join()
+        return repeated(self._ask_once, self._pause)
 
-    def _ask_again(self) -> None:
-        while not self._ended.wait(self._pause):
-            start, used = time.perf_counter(), self._processor_seconds()
-            as_expected = False
-            # An error counts as a failure; the thread goes on.
-            with contextlib.suppress(Exception):
-                as_expected = self._ask()
-            self.longest = max(self.longest, time.perf_counter() - start)
-            self.busiest = max(self.busiest, self._processor_seconds() - used)
-            self.answers += 1
-            self.failures += not as_expected
+    def _ask_once(self) -> None:
+        start, used = time.perf_counter(), self._processor_seconds()
+        as_expected = False
+        # An error counts as a failure; the thread goes on.
+        with contextlib.suppress(Exception):
+            as_expected = self._ask()
+        self.longest = max(self.longest, time.perf_counter() - start)
+        self.busiest = max(self.busiest, self._processor_seconds() - used)
+        self.answers += 1
+        self.failures += not as_expected
 
     def _processor_seconds(self) -> float:
         taken = self._process.cpu_times()
