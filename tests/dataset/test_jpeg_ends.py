@@ -1,6 +1,7 @@
 """JPEGs with another end than usual: whole pixels are read, missing ones are refused."""
 
 import io
+import re
 
 import numpy as np
 import pytest
@@ -65,6 +66,20 @@ def test_a_jpeg_that_lost_pixels_is_damaged(kind: str, mode: str) -> None:
         for spec in (None, InputSpec.square(8)):
             with pytest.raises(ImageError, match="damaged JPEG"):
                 decode_image(content[:keep], spec)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if "restart" in kind])
+@pytest.mark.parametrize("mode", MODES)
+def test_a_jpeg_cut_at_one_of_its_last_restart_markers_is_damaged(kind: str, mode: str) -> None:
+    content = jpeg(kind, mode)
+    pixels = decode_image(content)
+    markers = [found.start() for found in re.finditer(rb"\xff[\xd0-\xd7]", content)][-9:]
+    assert len(markers) > 5
+    for keep in (marker + length for marker in markers for length in (0, 1, 2)):
+        try:
+            assert np.array_equal(decode_image(content[:keep]), pixels)
+        except ImageError as error:
+            assert "damaged JPEG" in str(error)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -1,5 +1,6 @@
 """JPEG, decoded by Pillow with DCT scaling."""
 
+import re
 import zlib
 
 from PIL import JpegImagePlugin
@@ -21,10 +22,11 @@ _BYTES_PER_COEFFICIENT = 2
 _SCALES = (8, 4, 2)
 _ROWS = 64
 _END = b"\xff\xd9"
-# Any code of a block, also after each of the restart markers.
-_OTHER_DATA = b"\x5a\xa5\x33\x66" * 8 + b"".join(
-    bytes((0xFF, 0xD0 + number)) + b"\x5a\xa5\x33\x66" * 8 for number in range(8)
-)
+_SCAN = b"\xff\xda"
+_FIRST_RESTART, _RESTARTS = 0xD0, 8
+_RESTART = re.compile(rb"\xff([\xd0-\xd7])")
+# Codes of any block.
+_CODES = b"\x5a\xa5\x33\x66" * 8
 # Segments of applications, and comments.
 _METADATA = frozenset((*range(0xE0, 0xF0), 0xFE))
 
@@ -76,7 +78,18 @@ def _with_end(content: bytes, header: JpegHeader) -> tuple[bytes, bytes]:
     if has_end(content, header) or (header.is_buffered and not has_all_scans(content, header)):
         return content, b""
     whole = content.rstrip(b"\xff")
-    return whole + _END, whole + _OTHER_DATA + _END
+    return whole + _END, whole + _other_data(whole) + _END
+
+
+def _other_data(content: bytes) -> bytes:
+    """Codes of blocks, also after each restart marker, from the one that the decoder expects next.
+
+    At one of the two markers after that it would stop, and read no code.
+    """
+    last = _RESTART.findall(content, content.rindex(_SCAN))[-1:]
+    following = (last[0][0] - _FIRST_RESTART + 1) if last else 0
+    numbers = ((following + count) % _RESTARTS for count in range(_RESTARTS))
+    return _CODES + b"".join(bytes((0xFF, _FIRST_RESTART + number)) + _CODES for number in numbers)
 
 
 def _refuse_missing_pixels(opened: JpegImagePlugin.JpegImageFile, probe: JpegImagePlugin.JpegImageFile) -> None:
