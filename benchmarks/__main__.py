@@ -34,6 +34,7 @@ NAMES = (
     "pretrained",
     "quality",
     "comparison",
+    "pipeline",
     "steps",
     "attacks",
     "attacks.kills",

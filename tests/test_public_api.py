@@ -2,16 +2,19 @@
 
 import doctest
 import inspect
+import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 
 import model
 import topgraft
-from model.errors import ConfigError
+from model.errors import ConfigError, TopgraftError
 from model.runs import start_run
 from model.serving.predictor import Predictor
 from tests.support.caches import new_cache
@@ -31,11 +34,35 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> topgraft.Workspace:
     rng = np.random.default_rng(9)
     for name, shape in (("photo.jpg", "circle"), ("other.jpg", "square"), ("new-photo.jpg", "triangle")):
         draw_shape(shape, rng).save(root / name, quality=90)
+    _write_labelled_photos(root)
+    for name in ("circle", "square"):
+        (root / "cutouts" / name).mkdir(parents=True)
+        cutout = Image.new("RGBA", (60, 60))
+        ImageDraw.Draw(cutout).ellipse((5, 5, 55, 55), (200, 80, 40, 255))
+        cutout.save(root / "cutouts" / name / "cutout.png")
     workspace = topgraft.Workspace(root)
     run = start_run(topgraft.TrainConfig(dataset="photos", name="interrupted", image_size=96), workspace)
     with run.lock:
         run.end("interrupted", "The machine was switched off.")
     return workspace
+
+
+def _write_labelled_photos(root: Path) -> None:
+    """labels.json, an export of Label Studio with choices, and its photos in `labelled`."""
+    (root / "labelled").mkdir()
+    tasks = []
+    for number in range(12):
+        shape = ("circle", "square", "triangle")[number % 3]
+        draw_shape(shape, np.random.default_rng(number)).save(root / "labelled" / f"{number}.jpg")
+        result = {"type": "choices", "from_name": "shape", "to_name": "image", "value": {"choices": [shape]}}
+        tasks.append(
+            {
+                "id": number,
+                "data": {"image": f"/data/upload/1/0a1b2c3d-{number}.jpg"},
+                "annotations": [{"id": number, "completed_by": 1, "result": [{"id": "r", **result}]}],
+            }
+        )
+    (root / "labels.json").write_text(json.dumps(tasks), encoding="utf-8")
 
 
 @pytest.fixture
@@ -76,7 +103,35 @@ def failures_of(*documented: Any) -> int:
 def test_the_examples_in_the_docstrings_run(in_workspace: topgraft.Workspace) -> None:
     # The first trains the model that the others use.
     one_model = (topgraft.train, topgraft.load, topgraft.predict, topgraft.evaluate, topgraft.check, Predictor.predict)
-    assert failures_of(*one_model, topgraft.compare) == 0
+    archives = (topgraft.export_model, topgraft.import_model, topgraft.pack)
+    assert failures_of(*one_model, topgraft.compare, *archives) == 0
+
+
+def test_the_examples_of_datasets_in_the_docstrings_run(in_workspace: topgraft.Workspace) -> None:
+    assert failures_of(topgraft.import_labels, topgraft.synthesize) == 0
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: topgraft.import_labels("none.json", "out"), "source: no such file or folder: 'none.json'"),
+        (
+            lambda: topgraft.import_labels("labels.json", "out", epochs=3),
+            "epochs: expected one of the options val_fraction",
+        ),
+        (
+            lambda: topgraft.synthesize("cutouts", "procedural", "out", dataset="photos", epochs=3),
+            "epochs: expected one of",
+        ),
+        (lambda: topgraft.pack("none", "none.tar"), "pack: expected a folder, received 'none'"),
+        (lambda: topgraft.export_model("latest", "a.zip"), "expected a file ending in .tar.xz, received 'a.zip'"),
+    ],
+)
+def test_arguments_of_data_functions_that_cannot_be_used_are_refused(
+    in_workspace: topgraft.Workspace, call: Callable[[], object], message: str
+) -> None:
+    with pytest.raises(TopgraftError, match=re.escape(message)):
+        call()
 
 
 @pytest.mark.slow

@@ -58,7 +58,7 @@ def import_labels(
         StorageError: files cannot be read.
 
     Example:
-        >>> result = topgraft.import_labels("labels.json", "signs", images="photos", seed=1)
+        >>> result = topgraft.import_labels("labels.json", "signs", images="labelled", seed=1)
         >>> sorted(result.images["train"])
         ['circle', 'square', 'triangle']
     """
@@ -151,7 +151,7 @@ def pack(folder: Path, archive: Path, *, progress: Progress = no_progress) -> "P
         DatasetError: the folder cannot be packed.
 
     Example:
-        >>> topgraft.pack("new-photos", "new-photos.tar").files
+        >>> topgraft.pack("data/new-photos", "new-photos.tar").files
         6
     """
     from model.files.packing import pack_folder

@@ -25,7 +25,7 @@ class CodeCell:
         source: its code.
         output: the last lines of its output, without pictures and without the error.
         error: name, value of its error; empty if there was none.
-        is_running: whether papermill had started it and not seen its end.
+        is_started: whether papermill has started it, in an executed notebook.
     """
 
     number: int
@@ -33,7 +33,7 @@ class CodeCell:
     tags: tuple[str, ...]
     output: str
     error: tuple[str, str]
-    is_running: bool
+    is_started: bool
 
 
 def code_cells(notebook: Path) -> list[CodeCell]:
@@ -71,11 +71,12 @@ def parameters_of(notebook: Path) -> set[str]:
 
 
 def failed_cell(notebook: Path) -> CodeCell | None:
-    """The code cell of an executed notebook that raised an error or ended the kernel; None if none is recorded."""
+    """The code cell of an executed notebook that raised an error, else the last one that was started; None without."""
     try:
-        return next((cell for cell in code_cells(notebook) if cell.error[0] or cell.is_running), None)
+        started = [cell for cell in code_cells(notebook) if cell.is_started]
     except ConfigError:
         return None
+    return next((cell for cell in started if cell.error[0]), started[-1] if started else None)
 
 
 def _is_assigned(node: ast.Name) -> bool:
@@ -87,8 +88,8 @@ def _code_cell(number: int, cell: dict[str, Any]) -> CodeCell:
     text = "".join(_text(output.get("text", "")) for output in outputs if output["output_type"] == "stream")
     errors = [(str(one["ename"]), str(one["evalue"])) for one in outputs if one["output_type"] == "error"]
     error = next((one for one in errors if not _is_clean_exit(one)), ("", ""))
-    status = cell.get("metadata", {}).get("papermill", {}).get("status")
-    return CodeCell(number, _text(cell["source"]), _tags(cell), _last_lines(text), error, status == "running")
+    started = cell.get("metadata", {}).get("papermill", {}).get("start_time")
+    return CodeCell(number, _text(cell["source"]), _tags(cell), _last_lines(text), error, bool(started))
 
 
 def _is_clean_exit(error: tuple[str, str]) -> bool:

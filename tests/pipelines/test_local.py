@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -130,32 +129,33 @@ def test_an_output_that_a_step_does_not_write_is_an_error(file: Path) -> None:
 def test_a_run_killed_in_each_step_is_resumed_by_the_same_command(file: Path) -> None:
     folder = working_folder(file)
     folder.mkdir()
-    wait = "import os, time\nwhile not os.path.exists('go'): time.sleep(0.05)\n"
-    for name in ("draw", "count"):
+    names = ("draw", "count", "print")
+    for name in names:
         notebook = file.parent / f"{name}.ipynb"
+        wait = f"import os, time\nwhile not os.path.exists('go-{name}'): time.sleep(0.05)\n"
         content = json.loads(notebook.read_text())
         content["cells"][1]["source"] = content["cells"][1]["source"].replace("\n", f"\n{wait}", 1)
         notebook.write_text(json.dumps(content))
-    for name in ("draw", "count"):
-        kill_when(lambda name=name: (folder / "log").exists() and logged(file)[-1] == name, file)
-        if name == "draw":
-            assert not (folder / "new signs").exists()
-            (folder / "go").touch()
-            assert states(run(file, "draw"))[0] == "done"
-            (folder / "go").unlink()
-    assert json.loads((folder / "run.json").read_text())["state"] == "running"
-    (folder / "go").touch()
-    assert states(run(file)) == ["unchanged", "done", "done"]
+    for name in names:
+        kill_when_last_in_log(name, file)
+        assert json.loads((folder / "run.json").read_text())["state"] == "running"
+        # The next run finishes this step, and is killed in the step after it.
+        (folder / f"go-{name}").touch()
+    assert states(run(file)) == ["unchanged", "unchanged", "done"]
+    # Each step that was killed ran twice, and no complete one again.
+    assert logged(file) == ["draw", "draw", "count", "count", "print", "print"]
 
 
-def kill_when(is_reached: Any, file: Path) -> None:
-    """Start a run, kill it with SIGKILL, and wait until its kernel has ended, too."""
+def kill_when_last_in_log(name: str, file: Path) -> None:
+    """Start a run, kill it with SIGKILL in the step of this name, and wait until its kernel has ended, too."""
+    log = working_folder(file) / "log"
+    runs = logged(file).count(name) if log.exists() else 0
     command = ("pipeline", "run", str(file), "--directory", str(working_folder(file)), "--workspace", str(file.parent))
     child = subprocess.Popen(
         [*COMMAND, *command], cwd=file.parent, env=environment_of_tests(file.parent), stderr=subprocess.DEVNULL
     )
     try:
-        wait_until(is_reached, 120)
+        wait_until(lambda: log.exists() and logged(file).count(name) > runs, 120, child)
         kernels = processes_in(working_folder(file))
     finally:
         child.send_signal(signal.SIGKILL)

@@ -1,0 +1,84 @@
+"""The pipeline of traffic signs on real photos: the time of each step, the accuracy of both models, and a second run.
+
+How: `topgraft pipeline run traffic-signs` in a new workspace and with an empty cache, as a process of its own, from the
+labels and photos of lego-signs and its cut-outs to the comparison of the base model with the new one; then the same
+command again. Accuracies are those of comparison.json, on the test photos, which are real.
+
+Depends on: the datasets folder beside the checkout; without it, nothing is measured.
+"""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from benchmarks.real_data import LEGO
+from benchmarks.tables import markdown_table
+from model.measurements import with_interval
+
+_GOAL, _GOAL_AGAIN = 480, 10
+_COMMAND = (sys.executable, "-c", "import sys; from model.cli import main; sys.exit(main())")
+
+
+def main() -> None:
+    """Print a row for each step, for both runs and for the accuracies."""
+    if not LEGO.is_dir():
+        print(f"Skipped: there is no {LEGO}, where the photos would be.")
+        return
+    with tempfile.TemporaryDirectory() as directory:
+        root = Path(directory)
+        (root / "models").mkdir()
+        first, seconds, processor = _run(root)
+        _, seconds_again, processor_again = _run(root)
+        compared = json.loads((root / "runs" / "traffic-signs" / "comparison" / "comparison.json").read_text())
+    rows = [[f"step {step['name']}", f"{step['seconds']:.0f} s", "", ""] for step in first["steps"]]
+    rows.append(["whole pipeline", f"{seconds:.0f} s", f"{processor:.0f} s", _met(seconds, _GOAL)])
+    rows.append(["again", f"{seconds_again:.1f} s", f"{processor_again:.1f} s", _met(seconds_again, _GOAL_AGAIN)])
+    print(markdown_table(["lego-signs", "time", "processor time", "goal"], rows))
+    print()
+    print(markdown_table(["model", "accuracy", "test photos"], _accuracies(compared)))
+    print()
+    print(*compared["sentences"], sep="\n")
+
+
+def _run(root: Path) -> tuple[dict[str, Any], float, float]:
+    """Run the pipeline; the content of run.json, and seconds of the clock and of the processor."""
+    given = {
+        "labels": LEGO / "annotations.json",
+        "images": LEGO / "images",
+        "cutouts": LEGO / "cutouts",
+    }
+    parameters = [text for name, path in given.items() for text in ("-p", f"{name}={path}")]
+    before, clock = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    ran = subprocess.run(
+        [*_COMMAND, "pipeline", "run", "traffic-signs", "--json", "--workspace", str(root), *parameters],
+        env={**os.environ, "TOPGRAFT_CACHE": str(root / "cache")},
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    seconds, after = time.perf_counter() - clock, resource.getrusage(resource.RUSAGE_CHILDREN)
+    return json.loads(ran.stdout), seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def _met(seconds: float, goal: int) -> str:
+    return f"{goal} s: {'met' if seconds <= goal else 'not met'}"
+
+
+def _accuracies(compared: dict[str, Any]) -> list[list[str]]:
+    [comparison] = compared["comparisons"]
+    row = comparison["rows"]["shared"]
+    difference = with_interval(comparison["difference"], comparison["interval"])
+    return [
+        ["base: real photos", f"{row['base']:.3f}", str(row["images"])],
+        ["new: real and synthetic photos", f"{row['new']:.3f}", str(row["images"])],
+        ["difference (95 % interval)", difference, ""],
+    ]
+
+
+if __name__ == "__main__":
+    main()
