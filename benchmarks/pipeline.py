@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.real_data import LEGO
-from benchmarks.tables import markdown_table
+from benchmarks.tables import markdown_table, verdict
 from model.measurements import with_interval
 
 _GOAL, _GOAL_AGAIN = 480, 10
@@ -37,8 +37,8 @@ def main() -> None:
         _, seconds_again, processor_again = _run(root)
         compared = json.loads((root / "runs" / "traffic-signs" / "comparison" / "comparison.json").read_text())
     rows = [[f"step {step['name']}", f"{step['seconds']:.0f} s", "", ""] for step in first["steps"]]
-    rows.append(["whole pipeline", f"{seconds:.0f} s", f"{processor:.0f} s", _met(seconds, _GOAL)])
-    rows.append(["again", f"{seconds_again:.1f} s", f"{processor_again:.1f} s", _met(seconds_again, _GOAL_AGAIN)])
+    rows.append(["whole pipeline", f"{seconds:.0f} s", f"{processor:.0f} s", _verdict(seconds, _GOAL)])
+    rows.append(["again", f"{seconds_again:.1f} s", f"{processor_again:.1f} s", _verdict(seconds_again, _GOAL_AGAIN)])
     print(markdown_table(["lego-signs", "time", "processor time", "goal"], rows))
     print()
     print(markdown_table(["model", "accuracy", "test photos"], _accuracies(compared)))
@@ -65,8 +65,10 @@ def _run(root: Path) -> tuple[dict[str, Any], float, float]:
     return json.loads(ran.stdout), seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def _met(seconds: float, goal: int) -> str:
-    return f"{goal} s: {'met' if seconds <= goal else 'not met'}"
+def _verdict(seconds: float, goal: int) -> str:
+    """Whether a goal is met; a longer time decides nothing while other programs wait for the processors, too."""
+    is_busy = os.getloadavg()[1] > 2 * len(os.sched_getaffinity(0))
+    return verdict(f"{goal} s", True if seconds <= goal else None if is_busy else False)
 
 
 def _accuracies(compared: dict[str, Any]) -> list[list[str]]:
