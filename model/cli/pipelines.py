@@ -7,6 +7,7 @@ import click
 
 from model.cli.options import LocalPath, current_workspace, json_option, workspace_option
 from model.cli.output import print_json, print_line, print_lines, status_display
+from model.cli.pipeline_export import export_command
 from model.received import quoted
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def list_command(as_json: bool) -> None:
     help="Value of a parameter. Default: the environment variable of its name, else its default.",
 )
 @click.option("--from", "start", default="", metavar="STEP", help="Run this step, and only those that depend on it.")
+@click.option("--only", default="", metavar="STEP", help="Run this step only, as a pod of a cluster does.")
 @click.option(
     "--directory",
     metavar="FOLDER",
@@ -61,7 +63,9 @@ def list_command(as_json: bool) -> None:
 )
 @json_option
 @workspace_option
-def run_command(name: str, given: tuple[str, ...], start: str, directory: Path | None, as_json: bool) -> None:
+def run_command(
+    name: str, given: tuple[str, ...], start: str, only: str, directory: Path | None, as_json: bool
+) -> None:
     """Run the steps of a pipeline that changed since they were last complete.
 
     The same command resumes a run that failed or was killed. The exit status is that of the failed
@@ -70,6 +74,8 @@ def run_command(name: str, given: tuple[str, ...], start: str, directory: Path |
     from model.pipelines.local import RUN_FILE, run_pipeline
     from model.pipelines.pipeline_file import find_pipeline, read_pipeline
 
+    if start and only:
+        raise click.UsageError("expected --from or --only, received both")
     parameters = _parameters(given)
     found = read_pipeline(find_pipeline(name))
     root = current_workspace().root
@@ -84,7 +90,7 @@ def run_command(name: str, given: tuple[str, ...], start: str, directory: Path |
             show("")
             print_line(f"{numbers[record.name]} {_progress_line(record)}", err=True)
 
-        result = run_pipeline(found, parameters, folder, root, start, on_start, on_end)
+        result = run_pipeline(found, parameters, folder, root, start, only, on_start, on_end)
     if as_json:
         print_json(result.to_json())
     else:
@@ -137,3 +143,6 @@ def _described(one: "Pipeline") -> dict[str, object]:
             for each in one.parameters
         },
     }
+
+
+pipeline.add_command(export_command)

@@ -89,6 +89,7 @@ def run_pipeline(
     folder: Path,
     root: Path,
     start: str = "",
+    only: str = "",
     on_start: Callable[[StepRecord], None] = lambda record: None,
     on_end: Callable[[StepRecord], None] = lambda record: None,
 ) -> PipelineRun:
@@ -102,6 +103,7 @@ def run_pipeline(
         folder: working folder; created if missing.
         root: folder that defaults of parameters that name files are relative to.
         start: name of a step that runs even if nothing changed. Only it and the steps that depend on it are run.
+        only: name of the only step that runs, even if nothing changed; its inputs must be in the folder.
         on_start, on_end: called before and after each step.
 
     Raises:
@@ -111,7 +113,7 @@ def run_pipeline(
     require_extra()
     values = parameter_values(pipeline, given)
     check_notebooks(pipeline)
-    chosen = _chosen_steps(pipeline, start)
+    chosen = _chosen_steps(pipeline, start, only)
     parameters = located_values(chosen, values, root)
     with _locked(folder) as state_folder:
         run = PipelineRun(
@@ -122,8 +124,8 @@ def run_pipeline(
             steps=[StepRecord(step.name, "pending" if step in chosen else "not run") for step in pipeline.steps],
             started=utc_now(),
         )
-        _check_earlier_outputs(pipeline, chosen, folder)
-        runner = _Runner(pipeline, run, folder, state_folder, parameters, start)
+        _check_earlier_outputs(pipeline, chosen, folder, "--only" if only else "--from")
+        runner = _Runner(pipeline, run, folder, state_folder, parameters, only or start)
         clock = time.perf_counter()
         try:
             for step in chosen:
@@ -252,15 +254,18 @@ class _Runner:
             )
 
 
-def _chosen_steps(pipeline: Pipeline, start: str) -> list[Step]:
-    """Steps to run, in order: all, or `start` and those that depend on it."""
+def _chosen_steps(pipeline: Pipeline, start: str, only: str) -> list[Step]:
+    """Steps to run, in order: all, `start` and those that depend on it, or `only`."""
+    names = [step.name for step in pipeline.steps]
+    for option, name in (("--from", start), ("--only", only)):
+        if name and name not in names:
+            near = similar(name, names)
+            hint = f" Did you mean: {', '.join(near)}?" if near else ""
+            raise ConfigError(f"{option}: expected one of the steps {', '.join(names)}, received {quoted(name)}.{hint}")
+    if only:
+        return [step for step in pipeline.steps if step.name == only]
     if not start:
         return list(pipeline.steps)
-    names = [step.name for step in pipeline.steps]
-    if start not in names:
-        near = similar(start, names)
-        hint = f" Did you mean: {', '.join(near)}?" if near else ""
-        raise ConfigError(f"--from: expected one of the steps {', '.join(names)}, received {quoted(start)}.{hint}")
     chosen: list[Step] = []
     for step in pipeline.steps:
         if step.name == start or not set(pipeline.dependencies(step)).isdisjoint(chosen):
@@ -268,7 +273,7 @@ def _chosen_steps(pipeline: Pipeline, start: str) -> list[Step]:
     return chosen
 
 
-def _check_earlier_outputs(pipeline: Pipeline, chosen: Sequence[Step], folder: Path) -> None:
+def _check_earlier_outputs(pipeline: Pipeline, chosen: Sequence[Step], folder: Path, option: str) -> None:
     """Check that the steps that are not run have left what the others read.
 
     Raises:
@@ -280,8 +285,8 @@ def _check_earlier_outputs(pipeline: Pipeline, chosen: Sequence[Step], folder: P
     if missing:
         makers = dict.fromkeys(pipeline.producer(name).name for name in missing)
         raise ConfigError(
-            f"--from: expected {name_some(missing)} in {folder}, found none. Run {name_some(list(makers))} first: "
-            "leave out --from, or name an earlier step."
+            f"{option}: expected {name_some(missing)} in {folder}, found none. Run {name_some(list(makers))} first: "
+            f"leave out {option}, or name an earlier step."
         )
 
 

@@ -118,7 +118,7 @@ def test_a_schedule_trains_only_if_labels_changed(documents: Documents) -> None:
 
 
 def test_a_pipeline_without_promotion_is_one_document(tmp_path: Path) -> None:
-    steps = [{"name": "one", "outputs": ["photos/"], "cpu": 3}, {"name": "two", "inputs": ["photos/"]}]
+    steps: Documents = [{"name": "one", "outputs": ["photos/"], "cpu": 3}, {"name": "two", "inputs": ["photos/"]}]
     pipeline = write_pipeline(tmp_path, [*steps, {"name": "three", "after": ["two"]}])
     [document] = yaml.safe_load_all(argo_text(pipeline))
     assert read_back(document) == document
@@ -130,7 +130,7 @@ def test_a_pipeline_without_promotion_is_one_document(tmp_path: Path) -> None:
 
 def test_texts_are_text_in_yaml_whatever_they_resemble(tmp_path: Path) -> None:
     values = {"a": "true", "b": "1e3", "c": "{{x}}: #", "d": "two\nlines", "e": ""}
-    parameters = {name: {"type": "String", "default": value} for name, value in values.items()}
+    parameters: dict[str, Any] = {name: {"type": "String", "default": value} for name, value in values.items()}
     parameters |= {"f": {"type": "Bool", "default": True}, "g": {"type": "Float", "default": 0.5}}
     pipeline = write_pipeline(tmp_path, [{"name": "one", "parameters": list(parameters)}], parameters=parameters)
     [document] = yaml.safe_load_all(argo_text(pipeline))
