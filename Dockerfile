@@ -44,8 +44,8 @@ RUN git clone --quiet --depth 1 "${deep_start}" /srv/.deep-start \
     && ln -s /srv/.deep-start/deep-start.sh /usr/local/bin/deep-start
 
 # Dependencies: a layer that is rebuilt only if setup.cfg changes. Includes the MLflow client, because the platform
-# provides a server. rclone is verified by its checksum.
-ARG extras=mlflow
+# provides a server, and what pods need to run steps of pipelines. rclone is verified by its checksum.
+ARG extras=mlflow,pipelines
 WORKDIR /srv/topgraft
 COPY setup.cfg docker/requirements.py docker/rclone.txt /tmp/dependencies/
 RUN python3 /tmp/dependencies/requirements.py /tmp/dependencies/setup.cfg \
