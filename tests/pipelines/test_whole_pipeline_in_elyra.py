@@ -1,0 +1,49 @@
+"""The pipeline of traffic signs runs from labels to a comparison in the real Elyra."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from model.pipelines.pipeline_file import find_pipeline, read_pipeline
+from tests.labels.label_studio_tasks import boxed_tasks
+from tests.support.caches import new_cache
+from tests.support.elyra_commands import Command, run_elyra
+
+pytestmark = pytest.mark.slow
+
+PHOTOS = 24
+
+
+def write_inputs(folder: Path) -> dict[str, str]:
+    """Labelled photos and cut-outs of two classes; returns the variables that name them."""
+    images, cutouts, labels = folder / "images", folder / "cutouts", folder / "export.json"
+    labels.parent.mkdir(parents=True)
+    labels.write_text(json.dumps(boxed_tasks(images, PHOTOS)))
+    for number, name in enumerate(("cat", "dog")):
+        (cutouts / name).mkdir(parents=True)
+        pixels = np.zeros((80, 80, 4), np.uint8)
+        pixels[10:70, 10:70] = [200 * number, 120, 255 - 200 * number, 255]
+        Image.fromarray(pixels).save(cutouts / name / "cutout.png")
+    return {"labels": str(labels), "images": str(images), "cutouts": str(cutouts)}
+
+
+def test_elyra_runs_the_pipeline_from_labels_to_a_comparison(tmp_path: Path) -> None:
+    work, home = tmp_path / "work", tmp_path / "home"
+    shutil.copytree(find_pipeline("traffic-signs").parent, work)
+    variables = write_inputs(tmp_path / "data") | {"count": "4", "epochs": "1"}
+    variables |= {"TOPGRAFT_CACHE": str(new_cache(tmp_path / "cache"))}
+    home.mkdir()
+    results = run_elyra(home, work, {"run": Command(["run", "traffic-signs.pipeline"], variables=variables)})
+    assert results["run"].exit_status == 0, results["run"].output
+    outputs = [output for step in read_pipeline(work / "pipeline.yaml").steps for output in step.outputs]
+    assert [output for output in outputs if not (work / output).is_file()] == []
+    compared = json.loads((work / "comparison" / "comparison.json").read_text())
+    assert (compared["base"], [one["new"] for one in compared["comparisons"]]) == ("base", ["new"])
+    # `epochs` came as an environment variable.
+    with open(work / "results.csv", encoding="utf-8", newline="") as stream:
+        assert [row["epoch"] for row in csv.DictReader(stream)] == ["1"]
