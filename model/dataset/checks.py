@@ -1,7 +1,7 @@
 """Checks of the images of a dataset: errors that prevent a training, and warnings."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -53,12 +53,21 @@ def refuse_unusable(
         raise DatasetError(f"{listing.root}: {describe_problems(problems)}")
 
 
-def refuse_empty_splits(dataset: Dataset) -> None:
+def refuse_empty_splits(dataset: Dataset, synthetic: Collection[str] = frozenset()) -> None:
     """Refuse a dataset with training images of fewer than two classes, or without validation images.
+
+    Args:
+        synthetic: names of synthetic images.
 
     Raises:
         DatasetError: the message states what is missing.
     """
+    if dataset.train and all(sample.name in synthetic for sample in dataset.train):
+        raise DatasetError(
+            f"{dataset.root}: expected real photos for training and validation, found {len(dataset.train):,} synthetic "
+            "ones only, on which nothing is measured. Add them to a dataset of real photos: topgraft synthesize "
+            "--dataset PATH"
+        )
     trained = {sample.label for sample in dataset.train}
     if len(trained) < 2:
         raise DatasetError(
@@ -78,7 +87,7 @@ def find_leakage(
     """Find images that belong together but are in different splits of `dataset`.
 
     Args:
-        samples: all images of the dataset, in any order.
+        samples: all images, in any order; those in no split are left out.
         groups: kind -> group of each sample, int64 of shape (n,). Images found by two kinds are reported once, for
             the first kind.
     """
@@ -89,6 +98,7 @@ def find_leakage(
         for sample, group in zip(samples, group_of.tolist(), strict=True):
             members[group].append(sample.name)
         for names in members.values():
+            names = [name for name in names if name in split_of]
             if len({split_of[name] for name in names}) > 1:
                 together = tuple(sorted(names))
                 found.setdefault(together, Leakage(kind, tuple((split_of[name], name) for name in together)))

@@ -12,7 +12,7 @@ from model.dataset.listing import IMAGES, Listing, describe_problems
 from model.errors import DatasetError
 from model.files.browsing import folders_in, name_some
 from model.reading import UnreadableError, unreadable
-from model.results import Split
+from model.results import Dataset, Sample, Split
 from model.tables import read_csv
 
 ORIGIN = "origin.csv"
@@ -74,12 +74,13 @@ def groups_by_origin(origins: Mapping[str, Origin]) -> list[dict[str, str]]:
     return [group_of for group_of in kinds if group_of]
 
 
-def refuse_synthetic(listing: Listing, synthetic: Collection[str]) -> None:
+def refuse_synthetic(listing: Listing) -> None:
     """Refuse a dataset that is measured on synthetic images: its own val or test has some.
 
     Raises:
         DatasetError: the message names the images.
     """
+    synthetic = frozenset(synthetic_images(listing.origins))
     if not listing.has_splits or not synthetic:
         return
     measuring: tuple[Split, ...] = ("val", "test")
@@ -93,6 +94,24 @@ def refuse_synthetic(listing: Listing, synthetic: Collection[str]) -> None:
             )
     if problems:
         raise DatasetError(f"{listing.root}: {describe_problems(problems)}")
+
+
+def synthetic_warnings(samples: Iterable[Sample], dataset: Dataset, synthetic: Collection[str]) -> list[str]:
+    """Warning about synthetic images that are in no split, because their real photo is not in train.
+
+    Args:
+        samples: all images.
+        dataset: their splits.
+        synthetic: names of synthetic images.
+    """
+    used = {sample.name for sample in dataset.samples}
+    left_out = [sample.name for sample in samples if sample.name in synthetic and sample.name not in used]
+    if not left_out:
+        return []
+    return [
+        f"{len(left_out):,} synthetic images were left out, because their objects come from photos of val or test: "
+        f"{name_some(left_out, 3)}"
+    ]
 
 
 def read_table(path: Path) -> list[Origin]:

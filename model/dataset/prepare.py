@@ -1,7 +1,7 @@
 """Preparation of a dataset: unpack it, decode every image once, reject damaged ones, check and split it."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from model.dataset.inspection import Inspection, inspect_images
 from model.dataset.intensity.finding import find_intensity
 from model.dataset.layouts import find_layout
 from model.dataset.listing import LayoutOptions, Listing, advice_for_names
-from model.dataset.origins import groups_by_origin, refuse_synthetic, synthetic_images
+from model.dataset.origins import groups_by_origin, refuse_synthetic, synthetic_images, synthetic_warnings
 from model.dataset.similar_names import similar_classes
 from model.dataset.splits import split_samples
 from model.dataset.verdict import Kinship, Leakage, Rejected, Verdict, write_dataset_files
@@ -65,8 +65,7 @@ def prepare_dataset(
 
 def _prepare_folder(folder: Path, config: TrainConfig, progress: Progress) -> Verdict:
     listing = find_layout(folder, LayoutOptions.from_config(config))
-    synthetic = synthetic_images(listing.origins)
-    refuse_synthetic(listing, frozenset(synthetic))
+    refuse_synthetic(listing)
     inspection = inspect_images([sample for split in SPLITS for sample in listing.splits[split]], progress)
     rejected = (
         *(Rejected(printable(name), _UNLISTABLE + advice_for_names()) for name in listing.unlistable),
@@ -76,9 +75,10 @@ def _prepare_folder(folder: Path, config: TrainConfig, progress: Progress) -> Ve
 
     kinships = _kinships(inspection, config.group_pattern, [listing.groups, *groups_by_origin(listing.origins)])
     groups = _together(kinships)
-    folds = _folds(listing, inspection.samples, groups, config)
-    dataset, origin = _divide(listing, inspection.samples, groups, config, folds)
-    checks.refuse_empty_splits(dataset)
+    synthetic = frozenset(synthetic_images(listing.origins))
+    folds = _folds(listing, inspection.samples, groups, config, synthetic)
+    dataset, origin = _divide(listing, inspection.samples, groups, config, folds, synthetic)
+    checks.refuse_empty_splits(dataset, synthetic)
     training = {sample.name for sample in dataset.train}
     found = find_intensity(config.intensity, inspection.samples, inspection.values, training)
     return Verdict(
@@ -87,6 +87,7 @@ def _prepare_folder(folder: Path, config: TrainConfig, progress: Progress) -> Ve
         leakage=checks.find_leakage(dataset, inspection.samples, kinships),
         warnings=(
             *listing.warnings,
+            *synthetic_warnings(inspection.samples, dataset, synthetic),
             *_group_warnings(config.group_pattern, kinships),
             *([] if listing.has_splits else checks.kept_together(kinships["near"])),
             *similar_classes(dataset.classes),
@@ -108,7 +109,7 @@ def _prepare_folder(folder: Path, config: TrainConfig, progress: Progress) -> Ve
         intensity=found.intensity,
         values=found.sentence,
         groups={sample.name: int(group) for sample, group in zip(inspection.samples, groups, strict=True)},
-        synthetic=tuple(name for name in synthetic if name in training),
+        synthetic=tuple(sorted(synthetic & training)),
     )
 
 
@@ -148,9 +149,11 @@ def _together(kinships: Mapping[Any, np.ndarray]) -> np.ndarray:
     return groups
 
 
-def _folds(listing: Listing, samples: Sequence[Sample], groups: np.ndarray, config: TrainConfig) -> int:
-    """Number of cross-validation folds; 0 for none."""
-    learnable = {sample.name for split in ("train", "val") for sample in listing.splits[split]}
+def _folds(
+    listing: Listing, samples: Sequence[Sample], groups: np.ndarray, config: TrainConfig, synthetic: Collection[str]
+) -> int:
+    """Number of cross-validation folds; 0 for none. Real images count only: no fold is measured on others."""
+    learnable = {sample.name for split in ("train", "val") for sample in listing.splits[split]}.difference(synthetic)
     groups = groups[[sample.name in learnable for sample in samples]]
     folds = config.folds
     if folds is None:
@@ -171,7 +174,12 @@ def _automatic_folds(images: int, per_class: float) -> int:
 
 
 def _divide(
-    listing: Listing, samples: Sequence[Sample], groups: np.ndarray, config: TrainConfig, folds: int
+    listing: Listing,
+    samples: Sequence[Sample],
+    groups: np.ndarray,
+    config: TrainConfig,
+    folds: int,
+    synthetic: Collection[str],
 ) -> tuple[Dataset, str]:
     """Dataset with all its splits, and a description of their origin."""
     group_of = {sample.name: int(group) for sample, group in zip(samples, groups, strict=True)}
@@ -180,13 +188,13 @@ def _divide(
     if not listing.has_splits:
         # Folds give a better estimate than two or three test images per class, which can then be used for training.
         fractions: dict[Split, float] = {"val": config.val_fraction, "test": 0.0 if folds else config.test_fraction}
-        splits = split_samples(samples, [group_of[sample.name] for sample in samples], fractions, config.seed)
+        groups_of_samples = [group_of[sample.name] for sample in samples]
+        splits = split_samples(samples, groups_of_samples, fractions, config.seed, synthetic)
         origin = f"splits made with seed {config.seed}"
     elif not splits["val"]:
         train_groups = [group_of[sample.name] for sample in splits["train"]]
-        splits |= split_samples(splits["train"], train_groups, {"val": config.val_fraction}, config.seed) | {
-            "test": splits["test"]
-        }
+        drawn = split_samples(splits["train"], train_groups, {"val": config.val_fraction}, config.seed, synthetic)
+        splits |= drawn | {"test": splits["test"]}
         origin = f"validation images taken from train with seed {config.seed}"
     return Dataset(listing.root, listing.classes, splits["train"], splits["val"], splits["test"]), origin
 

@@ -23,6 +23,7 @@ class TrainingData:
         source: samples from which the pixels are read, one per row.
         folds: the number of folds of cross-validation; 0 for none.
         intensity: how images with more than 8 bits per channel are reduced to 8.
+        synthetic: names of synthetic images, which are in train only; nothing is measured on them.
     """
 
     classes: tuple[str, ...]
@@ -34,6 +35,7 @@ class TrainingData:
     source: tuple[Sample, ...]
     folds: int = 0
     intensity: Intensity = FULL
+    synthetic: frozenset[str] = frozenset()
 
     def __len__(self) -> int:
         return len(self.names)
@@ -41,6 +43,16 @@ class TrainingData:
     def rows(self, *splits: Split) -> np.ndarray:
         """The rows of one or more splits, one after the other."""
         return np.concatenate([self.splits[split] for split in splits])
+
+    @property
+    def is_real(self) -> np.ndarray:
+        """Whether each image is real, not synthetic: bool (n,)."""
+        return np.array([name not in self.synthetic for name in self.names], bool)
+
+    def real_rows(self, *splits: Split) -> np.ndarray:
+        """The rows of real images in one or more splits, one after the other: what a model may be measured on."""
+        rows = self.rows(*splits)
+        return rows[self.is_real[rows]]
 
     def samples(self, *splits: Split) -> tuple[Sample, ...]:
         """The samples of one or more splits, one after the other."""

@@ -89,6 +89,11 @@ class Verdict:
     synthetic: tuple[str, ...] = ()
 
     @property
+    def synthetic_names(self) -> frozenset[str]:
+        """Names of the synthetic images."""
+        return frozenset(self.synthetic)
+
+    @property
     def training_data(self) -> "TrainingData":
         """The images for a training: those of train, then of val, then of test."""
         # The command reports verdicts and loads no NumPy for it.
@@ -109,6 +114,7 @@ class Verdict:
             source=samples,
             folds=self.folds,
             intensity=self.intensity,
+            synthetic=self.synthetic_names,
         )
 
     @property
@@ -147,6 +153,7 @@ class Verdict:
             "classes": list(self.dataset.classes),
             "images": len(self.dataset.samples),
             "counts": self.counts,
+            "synthetic": len(self.synthetic),
             "folds": self.folds,
             "intensity": str(self.intensity),
             "values": self.values,
@@ -174,6 +181,7 @@ class Verdict:
             f"Dataset   {root}",
             f"Layout    {self.layout}",
             f"Images    {len(dataset.samples):,} in {len(dataset.classes)} classes: {sizes}",
+            *self._synthetic(),
             *self._folds(),
             *([f"Values    {self.values}"] if self.values else []),
             "",
@@ -185,10 +193,15 @@ class Verdict:
             self._conclusion(),
         ]
 
+    def _synthetic(self) -> list[str]:
+        if not self.synthetic:
+            return []
+        return [f"Synthetic {len(self.synthetic):,} of the images for training; nothing is measured on them"]
+
     def _folds(self) -> list[str]:
         if not self.folds:
             return []
-        learnable = len(self.dataset.train) + len(self.dataset.val)
+        learnable = len(self.dataset.train) + len(self.dataset.val) - len(self.synthetic)
         return [f"Estimate  {self.folds}-fold cross-validation on the {learnable:,} images for training and validation"]
 
     def _table(self) -> list[str]:

@@ -45,6 +45,11 @@ def select_samples(bundle: Bundle, verdict: Verdict) -> Selection:
     """
     dataset, known = verdict.dataset, bundle.manifest.classes
     split, samples, warnings = _split_of(bundle, verdict)
+    synthetic = verdict.synthetic_names
+    real = tuple(sample for sample in samples if sample.name not in synthetic)
+    if len(real) < len(samples):
+        warnings = (*warnings, synthetic_left_out(len(samples) - len(real)))
+    samples = real
     samples, learned, remarks = _without_learned(bundle, verdict, samples)
     others = tuple(sample for sample in samples if dataset.classes[sample.label] not in known)
     chosen = relabel([sample for sample in samples if dataset.classes[sample.label] in known], dataset.classes, known)
@@ -55,6 +60,11 @@ def select_samples(bundle: Bundle, verdict: Verdict) -> Selection:
             f"photos of {name_some(found, 20)}. Rename the classes, or train a model with them."
         )
     return Selection(split, chosen, (*warnings, *remarks), others, learned)
+
+
+def synthetic_left_out(number: int) -> str:
+    """Warning about synthetic photos that are not measured on."""
+    return f"{number:,} synthetic photos are left out: a model is measured on real ones"
 
 
 def relabel(samples: Sequence[Sample], classes: Sequence[str], known: Sequence[str]) -> tuple[Sample, ...]:

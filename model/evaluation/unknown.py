@@ -32,7 +32,9 @@ def reference_distances(reference: ReferenceFeatures, features: np.ndarray) -> n
     return distances
 
 
-def out_of_fold_distances(features: np.ndarray, labels: np.ndarray, groups: np.ndarray, seed: int = 0) -> np.ndarray:
+def out_of_fold_distances(
+    features: np.ndarray, labels: np.ndarray, groups: np.ndarray, seed: int = 0, real: np.ndarray | None = None
+) -> np.ndarray:
     """Distance of each training image from reference features built without it and its group.
 
     Not for features of a fine-tuned backbone, which has moved its training images closer together than new ones are.
@@ -41,19 +43,22 @@ def out_of_fold_distances(features: np.ndarray, labels: np.ndarray, groups: np.n
         features: float32 (n, features).
         labels, groups: int (n,).
         seed: fixes the folds.
+        real: bool (n,), whether each image is real; None for all. Synthetic ones are references only.
 
     Returns:
-        float32 (n,); NaN if all images belong to one group.
+        float32 (n,); NaN for synthetic images, and if all real images belong to one group.
     """
     images = len(features)
+    real = np.ones(images, bool) if real is None else real
     distances = np.full(images, np.nan, np.float32)
-    folds = min(_MANY_FOLDS if images <= _MANY_IMAGES else _FEW_FOLDS, len(np.unique(groups)))
+    folds = min(_MANY_FOLDS if images <= _MANY_IMAGES else _FEW_FOLDS, len(np.unique(groups[real])))
     if folds < 2:
         return distances
     names = [str(row) for row in range(images)]
-    fold_of = np.array(stratified_folds(names, labels.tolist(), groups.tolist(), folds, seed))
-    for fold in np.unique(fold_of):
-        rest, held_out = np.flatnonzero(fold_of != fold), fold_of == fold
+    synthetic = frozenset(str(row) for row in np.flatnonzero(~real).tolist())
+    fold_of = np.array(stratified_folds(names, labels.tolist(), groups.tolist(), folds, seed, synthetic))
+    for fold in np.unique(fold_of[real]):
+        rest, held_out = np.flatnonzero(fold_of != fold), (fold_of == fold) & real
         reference = build_reference_features(features[rest], labels[rest], [""] * len(rest), seed)
         distances[held_out] = reference_distances(reference, features[held_out])
     return distances

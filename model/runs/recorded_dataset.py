@@ -138,7 +138,7 @@ def without_lost_photos(verdict: Verdict, config: TrainConfig) -> Verdict | None
     dataset = verdict.dataset
     left = {split: tuple(_without(dataset.split(split), photos.missing)) for split in SPLITS}
     remaining = Dataset(dataset.root, dataset.classes, left["train"], left["val"], left["test"])
-    refuse_empty_splits(remaining)
+    refuse_empty_splits(remaining, frozenset(verdict.synthetic))
     (warning,) = photos.warnings("they are left out, and the learning began again without them")
     return dataclasses.replace(
         verdict, dataset=remaining, rejected=(*verdict.rejected, *lost), warnings=(*verdict.warnings, warning)

@@ -166,8 +166,9 @@ def _distances(fitted: FittedParts, reference: ReferenceFeatures, seed: int) -> 
     }
     if fitted.is_frozen:
         train = data.rows("train")
-        unseen = out_of_fold_distances(features[train], data.labels[train], data.groups[train], seed)
-        distances["cross_validation"] = np.concatenate([unseen, distances["val"]])
+        real = data.is_real[train]
+        unseen = out_of_fold_distances(features[train], data.labels[train], data.groups[train], seed, real)
+        distances["cross_validation"] = np.concatenate([unseen[real], distances["val"]])
     return distances
 
 
@@ -175,7 +176,9 @@ def _calibration_set(fitted: FittedParts) -> tuple[Measurement, np.ndarray, np.n
     """Labels and logits of images by heads that were not trained on them, and how the logits were measured."""
     data = fitted.data
     if fitted.out_of_fold is not None:
-        return "cross_validation", data.labels[data.rows("train", "val")], fitted.out_of_fold
+        rows = data.rows("train", "val")
+        real = data.is_real[rows]
+        return "cross_validation", data.labels[rows[real]], fitted.out_of_fold[real]
     rows = data.rows("val")
     return "val", data.labels[rows], fitted.chosen.logits(fitted.features[rows])
 
@@ -191,7 +194,10 @@ def _predictions(
         "test": fitted.final.logits(features[data.rows("test")]),
     }
     if found is not None:
-        samples["cross_validation"], logits["cross_validation"] = data.samples("train", "val"), found.logits
+        rows = data.rows("train", "val")
+        real = data.is_real[rows]
+        samples["cross_validation"] = tuple(data.source[row] for row in rows[real].tolist())
+        logits["cross_validation"] = found.logits[real]
     folds: dict[Measurement, int] = {"cross_validation": data.folds}
     return {
         name: Predictions.from_logits(samples[name], values, temperature, folds.get(name, 0), distances[name])

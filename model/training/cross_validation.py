@@ -45,7 +45,8 @@ class CrossValidation:
     """Out-of-fold predictions, and the settings that the folds chose.
 
     Attributes:
-        logits: float32 (n, classes), of each image by a head that was not trained on it.
+        logits: float32 (n, classes), of each image by a head that was not trained on it; NaN for synthetic images,
+            on which nothing is measured.
         l2: median of the L2 strengths that the folds chose.
         epochs: median of the numbers of epochs that they chose.
     """
@@ -80,16 +81,16 @@ def cross_validate(
         TrainingError: a head diverged.
     """
     classes = len(data.classes)
-    fold_of = np.array(stratified_folds(data.names, data.labels.tolist(), data.groups.tolist(), plan.folds, plan.seed))
+    fold_of, real = _folds(data, plan.folds, plan.seed), data.is_real
     found = None if checkpoints is None else checkpoints.latest()
-    logits = np.zeros((len(data), classes), np.float32) if found is None else found[0]["logits"]
+    logits = np.full((len(data), classes), np.nan, np.float32) if found is None else found[0]["logits"]
     chosen: dict[str, list[Any]] = {"l2": [], "epochs": []} if found is None else found[1]
     done_before = len(chosen["l2"])
-    for done, fold in enumerate(np.unique(fold_of)[done_before:], start=done_before + 1):
+    for done, fold in enumerate(np.unique(fold_of[real])[done_before:], start=done_before + 1):
         if deadline.is_over():
             return None
-        held_out = fold_of == fold
-        head = _fit(data, images, np.flatnonzero(~held_out), plan, options)
+        held_out = (fold_of == fold) & real
+        head = _fit(data, images, np.flatnonzero(fold_of != fold), plan, options)
         logits[held_out] = head.logits(images.features[held_out])
         chosen["l2"].append(head.l2)
         chosen["epochs"].append(head.best_epoch)
@@ -114,19 +115,26 @@ def settled_out_of_fold(
         seed: fixes the folds.
 
     Returns:
-        float32 (n, classes).
+        float32 (n, classes); NaN for synthetic images.
 
     Raises:
         TrainingError: a head diverged.
     """
-    classes, groups = len(data.classes), data.groups.tolist()
-    fold_of = np.array(stratified_folds(data.names, data.labels.tolist(), groups, CALIBRATION_FOLDS, seed))
-    logits = np.zeros((len(data), classes), np.float32)
-    for fold in np.unique(fold_of):
-        held_out = fold_of == fold
-        head = refit_head(_training(images, np.flatnonzero(~held_out), classes, options), classes, chosen, options)
+    classes, real = len(data.classes), data.is_real
+    fold_of = _folds(data, CALIBRATION_FOLDS, seed)
+    logits = np.full((len(data), classes), np.nan, np.float32)
+    for fold in np.unique(fold_of[real]):
+        held_out = (fold_of == fold) & real
+        rows = np.flatnonzero(fold_of != fold)
+        head = refit_head(_training(images, rows, classes, options), classes, chosen, options)
         logits[held_out] = head.logits(images.features[held_out])
     return logits
+
+
+def _folds(data: TrainingData, folds: int, seed: int) -> np.ndarray:
+    """Fold of each image, int (n,); see `model.dataset.splits.stratified_folds`."""
+    labels, groups = data.labels.tolist(), data.groups.tolist()
+    return np.array(stratified_folds(data.names, labels, groups, folds, seed, data.synthetic))
 
 
 def _fit(
@@ -139,9 +147,10 @@ def _fit(
     """Train a head on the images at `rows`, by the same procedure as on a complete dataset."""
     classes, left = len(data.classes), data.select(rows)
     fractions: dict[Split, float] = {"val": plan.val_fraction}
-    divided = split_rows(left.names, left.labels.tolist(), left.groups.tolist(), fractions, plan.seed)
+    labels, groups = left.labels.tolist(), left.groups.tolist()
+    divided = split_rows(left.names, labels, groups, fractions, plan.seed, left.synthetic)
     # If no class has images to spare, validation uses the training images.
-    train_rows, val_rows = rows[divided["train"]], rows[divided["val"] or divided["train"]]
+    train_rows, val_rows = rows[divided["train"]], rows[divided["val"] or np.flatnonzero(left.is_real)]
     chosen = train_head(
         _training(images, train_rows, classes, options),
         _validation(images, val_rows, classes, options),

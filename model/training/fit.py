@@ -159,7 +159,8 @@ def _out_of_fold(context: TrainingContext, features: FrozenFeatures, final: Head
     data = context.data
     rows = data.rows("train", "val")
     enough = len(data.rows("val")) >= _ENOUGH_TO_CALIBRATE
-    if enough or context.deadline.is_over() or len(np.unique(data.groups[rows])) < CALIBRATION_FOLDS:
+    groups = len(np.unique(data.groups[data.real_rows("train", "val")]))
+    if enough or context.deadline.is_over() or groups < CALIBRATION_FOLDS:
         return None
     options = HeadOptions.from_config(context.config)
     return settled_out_of_fold(data.select(rows), features.for_training(rows), final, options, context.config.seed)
@@ -181,7 +182,7 @@ def _with_checks(
         return parts
     data, options = context.data, HeadOptions.from_config(context.config)
     rows = data.rows("train")
-    if out_of_fold is None and len(np.unique(data.groups[rows])) >= CALIBRATION_FOLDS:
+    if out_of_fold is None and len(np.unique(data.groups[data.real_rows("train")])) >= CALIBRATION_FOLDS:
         # Without augmented views, which would take several times as long.
         images = features.for_validation(rows)
         out_of_fold = settled_out_of_fold(data.select(rows), images, head, options, context.config.seed)

@@ -27,6 +27,7 @@ def measure_learning_curve(
     """Train heads on an eighth, a quarter and half of the training photos, three random parts each.
 
     They are measured on validation and test photos or, where these are few, on the training photos by five folds.
+    Synthetic photos are in every part, are not counted, and nothing is measured on them.
 
     Args:
         data: names, labels, groups and splits are used.
@@ -39,13 +40,14 @@ def measure_learning_curve(
         None with too few photos, and where there is nothing to measure on.
     """
     train, held_out = data.rows("train"), data.rows("val", "test")
-    if len(train) < MIN_PHOTOS:
+    real = len(data.real_rows("train"))
+    if real < MIN_PHOTOS:
         return None
     if len(held_out) >= _MIN_HELD_OUT:
         heads = _Heads(data, features, train, head, options)
         correct = [heads.correct(fraction, held_out) for fraction in FRACTIONS]
         whole = head.logits(features[held_out]).argmax(axis=1) == data.labels[held_out]
-        photos = (*(heads.size(fraction) for fraction in FRACTIONS), len(train))
+        photos = (*(heads.size(fraction) for fraction in FRACTIONS), real)
         measured = "validation and test photos" if len(data.rows("test")) else "validation photos"
         return LearningCurve(data.classes, photos, data.labels[held_out], np.array([*correct, whole]), measured)
     if out_of_fold is None:
@@ -62,19 +64,23 @@ def _by_folds(
     out_of_fold: np.ndarray,
 ) -> LearningCurve:
     chosen = data.select(rows)
-    groups = chosen.groups.tolist()
-    fold_of = np.array(stratified_folds(chosen.names, chosen.labels.tolist(), groups, CALIBRATION_FOLDS, options.seed))
+    groups, labels, real = chosen.groups.tolist(), chosen.labels.tolist(), chosen.is_real
+    fold_of = np.array(
+        stratified_folds(chosen.names, labels, groups, CALIBRATION_FOLDS, options.seed, chosen.synthetic)
+    )
     correct = np.zeros((len(FRACTIONS) + 1, len(rows)))
-    correct[-1] = out_of_fold.argmax(axis=1) == chosen.labels
-    for fold in np.unique(fold_of):
-        inside = fold_of == fold
-        heads = _Heads(data, features, rows[~inside], head, options)
+    correct[-1, real] = out_of_fold[real].argmax(axis=1) == chosen.labels[real]
+    for fold in np.unique(fold_of[real]):
+        inside = (fold_of == fold) & real
+        heads = _Heads(data, features, rows[fold_of != fold], head, options)
         for index, fraction in enumerate(FRACTIONS):
             correct[index, inside] = heads.correct(fraction, rows[inside])
-    kept = len(rows) * (CALIBRATION_FOLDS - 1) / CALIBRATION_FOLDS
+    kept = int(real.sum()) * (CALIBRATION_FOLDS - 1) / CALIBRATION_FOLDS
     photos = tuple(round(kept * fraction) for fraction in (*FRACTIONS, 1))
     return LearningCurve(
-        data.classes, photos, chosen.labels, correct, "training photos by five folds", CALIBRATION_FOLDS
+        *(data.classes, photos, chosen.labels[real], correct[:, real]),
+        "training photos by five folds",
+        CALIBRATION_FOLDS,
     )
 
 
@@ -84,12 +90,13 @@ class _Heads:
     def __init__(
         self, data: TrainingData, features: np.ndarray, train: np.ndarray, head: Head, options: HeadOptions
     ) -> None:
-        self._data, self._features, self._train = data, features, train
+        real = data.is_real[train]
+        self._data, self._features, self._train, self._synthetic = data, features, train[real], train[~real]
         self._head, self._options = head, options
 
     def size(self, fraction: float) -> int:
         """Number of photos in a part."""
-        return len(self._part(fraction, 0))
+        return len(self._part(fraction, 0)) - len(self._synthetic)
 
     def correct(self, fraction: float, rows: np.ndarray) -> np.ndarray:
         """Fraction of the draws in which a photo is predicted correctly, float (k,)."""
@@ -100,14 +107,14 @@ class _Heads:
         return hits / DRAWS
 
     def _part(self, fraction: float, draw: int) -> np.ndarray:
-        """A random part with the same fraction of each class, and at least one photo of it."""
+        """A random part with the same fraction of each class, at least one photo of it, and all synthetic photos."""
         labels = self._data.labels[self._train]
         order = np.random.default_rng([self._options.seed, draw]).permutation(len(self._train))
         parts = []
         for label in np.unique(labels):
             of_class = order[labels[order] == label]
             parts.append(of_class[: max(1, round(fraction * len(of_class)))])
-        return self._train[np.sort(np.concatenate(parts))]
+        return np.concatenate([self._train[np.sort(np.concatenate(parts))], self._synthetic])
 
     def _fitted(self, rows: np.ndarray) -> Head:
         labels, classes = self._data.labels[rows], len(self._data.classes)
@@ -119,6 +126,6 @@ class _Heads:
     def _epochs(self, photos: int) -> int:
         """Number of epochs on a part: that of the head, or more while its steps are few."""
         batch, epochs = self._options.batch_size, max(self._head.best_epoch, 1)
-        steps, all_steps = math.ceil(photos / batch), math.ceil(len(self._train) / batch)
+        steps, all_steps = math.ceil(photos / batch), math.ceil((len(self._train) + len(self._synthetic)) / batch)
         enough = min(_MIN_STEPS, epochs * all_steps)
         return max(epochs, math.ceil(enough / steps))

@@ -22,12 +22,13 @@ def predict_out_of_fold(
     plans: Sequence[FoldPlan],
     options: HeadOptions,
 ) -> ScoredPredictions:
-    """Predict every image once for each of `plans`, by a head that was not trained on it.
+    """Predict every real image once for each of `plans`, by a head that was not trained on it.
 
     The logits of each repeat are calibrated by one temperature, as those of a trained model are: options that only
     make predictions more or less confident gain nothing.
     """
-    labels = images.labels
+    real = data.is_real
+    labels = images.labels[real]
     losses, predicted = [], []
     for plan in plans:
         try:
@@ -37,6 +38,7 @@ def predict_out_of_fold(
         if found is None:
             none = np.zeros((len(plans), len(labels)), np.int16)
             return ScoredPredictions(np.full(len(labels), np.inf, np.float32), none)
-        losses.append(cross_entropies(found.logits / fit_temperature(found.logits, labels), labels))
-        predicted.append(found.logits.argmax(axis=1))
+        logits = found.logits[real]
+        losses.append(cross_entropies(logits / fit_temperature(logits, labels), labels))
+        predicted.append(logits.argmax(axis=1))
     return ScoredPredictions(np.mean(losses, axis=0).astype(np.float32), np.stack(predicted).astype(np.int16))

@@ -86,7 +86,8 @@ class _Search:
         self.started, self.used_before = time.monotonic(), self.trials.seconds
         self.budget = 60 * (config.tune_minutes or 0.0)
         self.pool = Pool(data, config.seed, self.report, CachedCounts(work_directory))
-        labels, classes = self.pool.data.labels, len(data.classes)
+        self.labels = labels = self.pool.data.labels[self.pool.data.is_real]
+        classes = len(data.classes)
         self.metric = PairedMetric(
             labels, classes, config.stop_on, measuring_weights(labels, classes, config.imbalance)
         )
@@ -227,7 +228,7 @@ class _Search:
         if self.trials.done:
             best = self.leader()
             metrics["best_loss"] = float(best.predictions.losses.mean())
-            metrics["best_accuracy"] = float((best.predictions.predicted == self.pool.data.labels).mean())
+            metrics["best_accuracy"] = float((best.predictions.predicted == self.labels).mean())
         self.progress("tune", done, total, **metrics)
 
 

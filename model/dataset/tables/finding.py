@@ -10,6 +10,7 @@ from model.dataset.folder_tree import Folder
 from model.dataset.image_index import ImageIndex, Search
 from model.dataset.label_files import describe_unread
 from model.dataset.listing import DATASET_FILES, IMAGES, LayoutOptions, is_listable
+from model.dataset.origins import ORIGIN
 from model.dataset.tables.columns import UnclearLabelsError, find_columns
 from model.dataset.tables.files import TABLE_SUFFIXES, open_table, sample_rows
 from model.dataset.tables.rows import Source
@@ -163,7 +164,8 @@ class DatasetFiles:
         return sorted(found, key=lambda name: (name.count("/"), name))[:_MAX_TABLES]
 
     def _may_be_table(self, name: str) -> bool:
-        if not may_be_table(posixpath.basename(name)):
+        # It states where images come from; the option `table` reads labels from it all the same.
+        if not may_be_table(posixpath.basename(name)) or posixpath.basename(name) == ORIGIN:
             return False
         path = self.root / name
         return path.is_file() and 0 < path.stat().st_size <= _MAX_BYTES

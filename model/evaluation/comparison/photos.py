@@ -9,6 +9,7 @@ from model.bundle import Bundle
 from model.dataset.verdict import Verdict, counted
 from model.errors import DatasetError
 from model.evaluation.learned_photos import learned_names
+from model.evaluation.selection import synthetic_left_out
 from model.results import Sample
 
 
@@ -54,7 +55,9 @@ def select_compared(bundles: Sequence[Bundle], verdict: Verdict) -> ComparedPhot
         DatasetError: no photos are left.
     """
     dataset = verdict.dataset
-    samples = dataset.test if verdict.has_splits and dataset.test else dataset.samples
+    everything = dataset.test if verdict.has_splits and dataset.test else dataset.samples
+    synthetic = verdict.synthetic_names
+    samples = tuple(sample for sample in everything if sample.name not in synthetic)
     split = "test" if verdict.has_splits and dataset.test else "all"
     learned = {bundle.name: learned_names(bundle, verdict) for bundle in bundles}
     warnings = [
@@ -63,6 +66,8 @@ def select_compared(bundles: Sequence[Bundle], verdict: Verdict) -> ComparedPhot
         for name, names in learned.items()
         if names is None
     ]
+    if len(samples) < len(everything):
+        warnings.append(synthetic_left_out(len(everything) - len(samples)))
     chosen = _without(samples, [names for names in learned.values() if names is not None])
     if not chosen:
         weights = [learned_names(bundle, verdict, ("train",)) or frozenset() for bundle in bundles]
