@@ -28,6 +28,7 @@ NAMES = (
     "head",
     "real_data",
     "small_data",
+    "synthesis",
     "options",
     "presets",
     "training",
