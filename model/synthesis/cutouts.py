@@ -157,9 +157,7 @@ def _checked(folder: Path, name: str, is_whole: bool) -> Cutout | str:
             "Replace or remove it"
         )
     if not is_whole and image.getchannel("A").getextrema()[0] == 255:
-        return (
-            f"{name}: expected an object on transparent ground, found a picture without transparency. {HOW_TO_CUT_OUT}"
-        )
+        return f"{name}: expected an object on transparent ground, found an opaque picture. {HOW_TO_CUT_OUT}"
     return Cutout(path, name, name.rpartition("/")[0], hashlib.sha256(content).hexdigest())
 
 

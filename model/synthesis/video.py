@@ -13,8 +13,9 @@ VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".m
 MAX_FRAMES = 100
 """Maximum number of frames that are used of a video."""
 
-# Decoded after the last key frame before them; more of them take longer, and neighbours look alike.
-_FRAMES_OF_SHORT = 3000
+# With fewer key frames, all frames are decoded, up to a number that takes seconds.
+_MIN_KEY_FRAMES = 25
+_MAX_DECODED = 3000
 
 
 def read_frames(path: Path, max_side: int) -> list[tuple[float, Image.Image]]:
@@ -37,7 +38,7 @@ def read_frames(path: Path, max_side: int) -> list[tuple[float, Image.Image]]:
         ) from error
     try:
         frames = _evenly(path, max_side, only_key_frames=True)
-        if len(frames) < MAX_FRAMES // 4:
+        if len(frames) < _MIN_KEY_FRAMES:
             frames = _evenly(path, max_side, only_key_frames=False) or frames
     # Errors of FFmpeg are of av.error; damaged streams also raise ValueError and IndexError.
     except (av.error.FFmpegError, ValueError, IndexError) as error:
@@ -52,11 +53,12 @@ def _evenly(path: Path, max_side: int, only_key_frames: bool) -> list[tuple[floa
     kept: list[tuple[float, Image.Image]] = []
     step = 1
     for number, (seconds, frame) in enumerate(_frames(path, only_key_frames)):
-        if number >= _FRAMES_OF_SHORT:
+        if number >= _MAX_DECODED:
             break
         if number % step:
             continue
-        picture = frame.to_image()
+        # Phones store how the camera was held.
+        picture = frame.to_image().rotate(getattr(frame, "rotation", 0), expand=True)
         picture.thumbnail((max_side, max_side), Image.Resampling.LANCZOS)
         kept.append((seconds, picture))
         if len(kept) >= 2 * MAX_FRAMES:
