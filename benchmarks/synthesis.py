@@ -167,14 +167,14 @@ class _Measurement:
         fractions: dict[Split, float] = {"val": config.val_fraction}
         rows = split_rows(names, labels, photos, fractions, seed, synthetic)
         splits: tuple[Split, ...] = ("train", "val")
-        parts = [_labelled(self._of([train[row] for row in rows[split]])) for split in splits]
+        parts = [_labelled(self._labelled_features([train[row] for row in rows[split]])) for split in splits]
         options = HeadOptions.from_config(config)
-        both = _labelled(self._of(train))
+        both = _labelled(self._labelled_features(train))
         head = refit_head(both, classes, train_head(parts[0], parts[1], classes, options), options)
-        features, true = self._of(test)
+        features, true = self._labelled_features(test)
         return float((head.logits(features).argmax(axis=1) == true).mean())
 
-    def _of(self, samples: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:
+    def _labelled_features(self, samples: Sequence[Sample]) -> tuple[np.ndarray, np.ndarray]:
         """Features and labels."""
         digests = [hashlib.sha256(sample.path.read_bytes()).digest() for sample in samples]
         new = {digest: sample for digest, sample in zip(digests, samples, strict=True) if digest not in self._features}
@@ -184,8 +184,8 @@ class _Measurement:
         return np.stack([self._features[digest] for digest in digests]), np.array([one.label for one in samples])
 
 
-def _labelled(of: tuple[np.ndarray, np.ndarray]) -> LabelledFeatures:
-    return LabelledFeatures(*of, np.ones(len(of[1]), np.float32))
+def _labelled(pair: tuple[np.ndarray, np.ndarray]) -> LabelledFeatures:
+    return LabelledFeatures(*pair, np.ones(len(pair[1]), np.float32))
 
 
 def _gain(real: Sequence[float], mixed: Sequence[float]) -> str:
