@@ -27,12 +27,24 @@ CONFIGURATION = """<View>
   <RectangleLabels name="label" toName="image"><Label value="red"/><Label value="blue"/></RectangleLabels>
 </View>"""
 ANNOTATED, UNLABELLED = 12, 4
-SECONDS_FOR_A_PAGE = 60_000
+OTHER_PROJECTS = (
+    ("<View/>", "expected a labelling configuration, found none"),
+    (
+        '<View><Labels name="ner" toName="t"><Label value="a"/></Labels><Text name="t" value="$t"/></View>',
+        "expected a labelling configuration for photos, found one for Text",
+    ),
+    (
+        '<View><Labels name="part" toName="a"><Label value="a"/></Labels><Audio name="a" value="$a"/></View>',
+        "expected a labelling configuration for photos, found one for Audio",
+    ),
+    (CONFIGURATION, "the project is empty"),
+)
+MILLISECONDS_FOR_A_PAGE = 60_000
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def label_studio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealLabelStudio]:
     with running_label_studio(tmp_path_factory.mktemp("label-studio")) as server:
         yield server
@@ -70,7 +82,7 @@ def predictions(server: RealLabelStudio, project: int) -> dict[int, list[dict[st
 
 def accept(page: "Page", server: RealLabelStudio, project: int, task: int, label: str) -> None:
     """Log in, open a task, and submit the suggestion that the page shows."""
-    page.set_default_timeout(SECONDS_FOR_A_PAGE)
+    page.set_default_timeout(MILLISECONDS_FOR_A_PAGE)
     page.goto(f"{server.address}/user/login/")
     page.locator("input[name=email]").fill(USER)
     page.locator("input[name=password]").fill(PASSWORD)
@@ -86,9 +98,50 @@ def accept(page: "Page", server: RealLabelStudio, project: int, task: int, label
     assert answered.value.status == 201
 
 
+def check_what_the_server_accepts_and_never_shows(run: Run, workspace: Path, label_studio: RealLabelStudio) -> None:
+    """The server answers 201 to these predictions, which is why Topgraft checks them itself."""
+    project = label_studio.create_project("Accepted", CONFIGURATION)
+    [task] = label_studio.upload(project, {"photo.png": photo(1)}).values()
+    for item, score in ((box_item("unknown"), 0.5), (box_item("red") | {"from_name": "no"}, 0.5), (box_item(), 1.7)):
+        content = {"task": task, "model_version": "other", "score": score, "result": [item]}
+        label_studio.request("POST", "/api/predictions/", json=content)
+    bulk = [{"task": task, "score": 0.5, "result": [box_item("unknown")]}]
+    answer = label_studio.request("POST", f"/api/projects/{project}/import/predictions", json=bulk)
+    assert answer == {"created": 0} and len(predictions(label_studio, project)[task]) == 3
+
+    write_model(workspace / "models" / "colours")
+    source = ("--url", label_studio.address, "--project", project)
+    refused = run("suggest-labels", "colours", *source, LABEL_STUDIO_API_KEY=TOKEN)
+    assert refused.returncode == 3 and "not found: 'green'. Add them to" in refused.stderr
+    assert len(predictions(label_studio, project)[task]) == 3
+
+
+def check_other_projects(run: Run, workspace: Path, label_studio: RealLabelStudio) -> None:
+    """Projects without labels of photos are refused."""
+    for configuration, words in OTHER_PROJECTS:
+        project = label_studio.create_project("Others", configuration)
+        source = ("--url", label_studio.address, "--project", project)
+        imported = run("import-labels", *source, "data/none", LABEL_STUDIO_API_KEY=TOKEN)
+        assert imported.returncode == 3 and words in imported.stderr
+    assert not (workspace / "data" / "none").exists()
+
+
+def check_wrong_tokens_and_projects(run: Run, workspace: Path, label_studio: RealLabelStudio) -> None:
+    """They are reported, and nothing is written."""
+    for token, project, words in (("wrong", 1, "refuses the access token (401)"), (TOKEN, 999, "not found (404)")):
+        source = ("--url", label_studio.address, "--project", project)
+        ran = run("import-labels", *source, "data/none", LABEL_STUDIO_API_KEY=token)
+        assert ran.returncode == 5 and words in ran.stderr, ran.stderr
+    assert not (workspace / "data" / "none").exists()
+
+
 def test_a_suggestion_is_shown_accepted_imported_and_trained_on(
     run: Run, workspace: Path, label_studio: RealLabelStudio
 ) -> None:
+    # In one test, because the first start of the server takes minutes, and two processes would start two.
+    check_wrong_tokens_and_projects(run, workspace, label_studio)
+    check_other_projects(run, workspace, label_studio)
+    check_what_the_server_accepts_and_never_shows(run, workspace, label_studio)
     project = label_studio.create_project("Signs", CONFIGURATION)
     numbers = {f"photo_{number}.png": number for number in range(ANNOTATED + UNLABELLED)}
     tasks = label_studio.upload(project, {name: photo(number) for name, number in numbers.items()})
@@ -145,52 +198,3 @@ def test_a_suggestion_is_shown_accepted_imported_and_trained_on(
     stored = predictions(label_studio, project)
     assert {one["model_version"] for some in stored.values() for one in some} == {"detector", "topgraft:second"}
     assert [one["model_version"] for one in stored[accepted]] == ["detector"]
-
-
-def test_what_the_server_accepts_and_never_shows_is_refused_before(
-    run: Run, workspace: Path, label_studio: RealLabelStudio
-) -> None:
-    # The server answers 201 to these, which is why Topgraft checks them itself.
-    project = label_studio.create_project("Accepted", CONFIGURATION)
-    [task] = label_studio.upload(project, {"photo.png": photo(1)}).values()
-    for item, score in ((box_item("unknown"), 0.5), (box_item("red") | {"from_name": "no"}, 0.5), (box_item(), 1.7)):
-        content = {"task": task, "model_version": "other", "score": score, "result": [item]}
-        label_studio.request("POST", "/api/predictions/", json=content)
-    bulk = [{"task": task, "score": 0.5, "result": [box_item("unknown")]}]
-    answer = label_studio.request("POST", f"/api/projects/{project}/import/predictions", json=bulk)
-    assert answer == {"created": 0} and len(predictions(label_studio, project)[task]) == 3
-
-    write_model(workspace / "models" / "colours")
-    source = ("--url", label_studio.address, "--project", project)
-    refused = run("suggest-labels", "colours", *source, LABEL_STUDIO_API_KEY=TOKEN)
-    assert refused.returncode == 3 and "not found: 'green'. Add them to" in refused.stderr
-    assert len(predictions(label_studio, project)[task]) == 3
-
-
-@pytest.mark.parametrize(
-    ("configuration", "words"),
-    [
-        ("<View/>", "expected a labelling configuration, found none"),
-        (
-            '<View><Labels name="ner" toName="t"><Label value="a"/></Labels><Text name="t" value="$t"/></View>',
-            "expected a labelling configuration for photos, found one for Text",
-        ),
-        (CONFIGURATION, "the project is empty"),
-    ],
-)
-def test_projects_that_are_no_labels_of_photos_are_refused(
-    run: Run, workspace: Path, label_studio: RealLabelStudio, configuration: str, words: str
-) -> None:
-    project = label_studio.create_project("Others", configuration)
-    source = ("--url", label_studio.address, "--project", project)
-    imported = run("import-labels", *source, "data/none", LABEL_STUDIO_API_KEY=TOKEN)
-    assert imported.returncode == 3 and words in imported.stderr
-    assert not (workspace / "data" / "none").exists()
-
-
-def test_wrong_tokens_and_projects_are_reported(run: Run, workspace: Path, label_studio: RealLabelStudio) -> None:
-    for token, project, words in (("wrong", 1, "refuses the access token (401)"), (TOKEN, 999, "not found (404)")):
-        source = ("--url", label_studio.address, "--project", project)
-        ran = run("import-labels", *source, "data/none", LABEL_STUDIO_API_KEY=token)
-        assert ran.returncode == 5 and words in ran.stderr, ran.stderr
-    assert not (workspace / "data" / "none").exists()
