@@ -4,10 +4,12 @@ Method: the 144-bit perceptual hash of imagehash (signs of the 12 x 12 lowest fr
 transform), then a comparison of small colour thumbnails, because the hash ignores colour and brightness. See https://www.hackerfactor.com/blog/index.php?/archives/432-Looks-Like-It.html.
 """
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 from PIL import Image
+
+from model.dataset.hash_search import join_similar
 
 # Side in pixels of the square that an image is resized to before hashing.
 HASH_INPUT = 48
@@ -20,8 +22,7 @@ MAX_HASH_DISTANCE = 16
 # Mean difference over the thumbnail's channels, of 255.
 MAX_THUMBNAIL_DIFFERENCE = 20.0
 
-_ROWS = 1024
-_COLUMNS = 4096
+# Thumbnails compared at a time.
 _PAIRS = 65_536
 
 
@@ -45,8 +46,7 @@ def hash_image(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def near_duplicates(hashes: np.ndarray, thumbnails: np.ndarray) -> np.ndarray:
     """Group images that are near duplicates, directly or transitively.
 
-    All pairs are compared by matrix products of the hashes as signs: the cost does not depend on the similarity of the
-    images, is small compared with decoding (seconds for 50,000 images), and needs little memory.
+    The cost is small compared with decoding: see hash_search.
 
     Args:
         hashes: uint8 of shape (n, HASH_BYTES).
@@ -56,11 +56,13 @@ def near_duplicates(hashes: np.ndarray, thumbnails: np.ndarray) -> np.ndarray:
         int64 of shape (n,): lowest position in the group of each image; its own position without duplicates.
     """
     groups = np.arange(len(hashes))
-    for pairs in _pairs_of_near_hashes(hashes):
+
+    def join_with_near_thumbnails(pairs: np.ndarray) -> None:
         for start in range(0, len(pairs), _PAIRS):
             some = pairs[start : start + _PAIRS]
-            some = some[groups[some[:, 0]] != groups[some[:, 1]]]
-            groups = join(groups, some[_have_near_thumbnails(some, thumbnails)])
+            groups[:] = join(groups, some[_have_near_thumbnails(some, thumbnails)])
+
+    join_similar(hashes, MAX_HASH_DISTANCE, groups, join_with_near_thumbnails)
     return groups
 
 
@@ -91,22 +93,6 @@ def join(groups: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     lowest = np.full(number, count)
     np.minimum.at(lowest, component, np.arange(count))
     return lowest[component][groups]
-
-
-def _pairs_of_near_hashes(hashes: np.ndarray) -> Iterator[np.ndarray]:
-    """Pairs of positions with similar hashes, in batches: int64 of shape (pairs, 2), the lower position first."""
-    # The product of two hashes as signs is their number of bits less twice the number that differ.
-    min_product = 8 * HASH_BYTES - 2 * MAX_HASH_DISTANCE
-    for row in range(0, len(hashes), _ROWS):
-        rows = _signs(hashes[row : row + _ROWS])
-        for column in range(row, len(hashes), _COLUMNS):
-            products = rows @ _signs(hashes[column : column + _COLUMNS]).T
-            pairs = np.argwhere(products >= min_product) + np.array([row, column])
-            yield pairs[pairs[:, 0] < pairs[:, 1]]
-
-
-def _signs(hashes: np.ndarray) -> np.ndarray:
-    return np.unpackbits(hashes, axis=1).astype(np.float32) * 2 - 1
 
 
 def _have_near_thumbnails(pairs: np.ndarray, thumbnails: np.ndarray) -> np.ndarray:
