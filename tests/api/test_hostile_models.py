@@ -140,8 +140,8 @@ REFUSED = (
     ("publish", "odd", "--to", "cloud:models"),
     ("child-module", "odd", "--weights-url", "https://127.0.0.1/odd", "--sha256", "0" * 64, "--out", "{new}"),
 )
-# Names of trainings, the counters of a model, and what it is removed by.
-NOT_OF_MODELS = ("resume", "monitor", "models remove", "models cancel", "models watch")
+# Names of trainings and of pipelines, the counters of a model, and what it is removed by.
+NOT_OF_MODELS = ("resume", "monitor", "models remove", "models cancel", "models watch", "pipeline run")
 
 
 def test_every_command_on_a_model_is_tried() -> None:
