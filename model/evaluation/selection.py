@@ -1,7 +1,7 @@
 """Selection of the images on which a model is evaluated, with their labels in the order of the model's classes."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from model.bundle import Bundle
 from model.dataset.prepare import Verdict
@@ -50,16 +50,21 @@ def select_samples(bundle: Bundle, verdict: Verdict) -> Selection:
     if len(real) < len(samples):
         warnings = (*warnings, synthetic_left_out(len(samples) - len(real)))
     samples = real
-    samples, learned, remarks = _without_learned(bundle, verdict, samples)
+    chosen = tuple(sample for sample in samples if dataset.classes[sample.label] in known)
     others = tuple(sample for sample in samples if dataset.classes[sample.label] not in known)
-    chosen = relabel([sample for sample in samples if dataset.classes[sample.label] in known], dataset.classes, known)
     if others and not chosen:
         found = sorted({dataset.classes[sample.label] for sample in others})
         raise DatasetError(
             f"expected photos of classes that the model {bundle.name} knows ({name_some(known, 20)}), found only "
             f"photos of {name_some(found, 20)}. Rename the classes, or train a model with them."
         )
-    return Selection(split, chosen, (*warnings, *remarks), others, learned)
+    names = _learned_from(bundle, verdict)
+    left, others = _without(chosen, names), _without(others, names)
+    if chosen and not left:
+        remark = "the model learned from all of these photos, so the result is too optimistic"
+        return Selection(split, relabel(chosen, dataset.classes, known), (*warnings, remark), others)
+    learned = len(samples) - len(left) - len(others)
+    return Selection(split, relabel(left, dataset.classes, known), (*warnings, *_remarks(learned)), others, learned)
 
 
 def synthetic_left_out(number: int) -> str:
@@ -73,25 +78,23 @@ def relabel(samples: Sequence[Sample], classes: Sequence[str], known: Sequence[s
     return tuple(dataclasses.replace(sample, label=label_of[sample.label]) for sample in samples)
 
 
-def _without_learned(
-    bundle: Bundle, verdict: Verdict, samples: tuple[Sample, ...]
-) -> tuple[tuple[Sample, ...], int, tuple[str, ...]]:
-    """The images without those that the model learned from, the number of these, and a sentence about them."""
+def _learned_from(bundle: Bundle, verdict: Verdict) -> frozenset[str]:
+    """Names of the images of another dataset that the model learned from; the splits of its own exclude them."""
     if verdict.fingerprint == bundle.manifest.dataset.get("fingerprint"):
-        return samples, 0, ()
-    names = learned_names(bundle, verdict) or frozenset()
-    left = tuple(sample for sample in samples if sample.name not in names)
-    count = len(samples) - len(left)
-    if not count:
-        return samples, 0, ()
-    if not left:
-        return samples, 0, ("the model learned from all of these photos, so the result is too optimistic",)
-    are = (
-        "photo is left out: the model learned from a copy of it"
-        if count == 1
-        else ("photos are left out: the model learned from copies of them")
-    )
-    return left, count, (f"{count:,} {are}",)
+        return frozenset()
+    return learned_names(bundle, verdict) or frozenset()
+
+
+def _without(samples: Sequence[Sample], names: Collection[str]) -> tuple[Sample, ...]:
+    return tuple(sample for sample in samples if sample.name not in names)
+
+
+def _remarks(learned: int) -> tuple[str, ...]:
+    if not learned:
+        return ()
+    if learned == 1:
+        return ("1 photo is left out: the model learned from a copy of it",)
+    return (f"{learned:,} photos are left out: the model learned from copies of them",)
 
 
 def _split_of(bundle: Bundle, verdict: Verdict) -> tuple[str, tuple[Sample, ...], tuple[str, ...]]:

@@ -143,8 +143,8 @@ def write_strange(trained: tuple[Path, Any]) -> None:
     """A dataset of one class that the model knows, and one that it does not."""
     folder = trained[0] / "data" / "strange"
     for number in range(4):
-        write_image(folder / "red" / f"{number}.jpg", "red", seed=number)
-        write_image(folder / "green" / f"{number}.jpg", "blue", seed=100 + number)
+        write_image(folder / "red" / f"{number}.jpg", "red", seed=500 + number)
+        write_image(folder / "green" / f"{number}.jpg", "blue", seed=600 + number)
 
 
 def test_photos_of_unknown_classes_are_counted_and_in_none_of_the_metrics(

@@ -50,3 +50,21 @@ def test_where_all_photos_were_learned_from_they_are_measured_with_a_warning(wor
     result = evaluated(workspace, sorted((workspace.data / "photos").rglob("*.png")))
     assert result.metrics["images"] == 36 and result.learned == 0
     assert any("learned from all of these photos, so the result is too optimistic" in line for line in result.warnings)
+
+
+def test_copies_are_left_out_of_the_photos_of_unknown_classes_too(workspace: Workspace) -> None:
+    folder = workspace.data / "mixed"
+    shutil.copytree(workspace.data / "photos" / "red", folder / "red")
+    shutil.copytree(workspace.data / "photos" / "blue", folder / "gray")
+    learned = [folder / "red" / "0.png", folder / "gray" / "0.png", folder / "gray" / "1.png"]
+    result = evaluated(workspace, learned, "mixed")
+    assert (result.learned, result.metrics["images"], len(result.others.samples)) == (3, 11, 10)
+
+
+def test_photos_of_known_classes_are_measured_where_all_were_learned_from(workspace: Workspace) -> None:
+    folder = workspace.data / "mixed"
+    shutil.copytree(workspace.data / "photos" / "red", folder / "red")
+    shutil.copytree(workspace.data / "photos" / "blue", folder / "gray")
+    result = evaluated(workspace, sorted((folder / "red").iterdir()), "mixed")
+    assert result.metrics["images"] == 12 and len(result.others.samples) == 12
+    assert any("too optimistic" in warning for warning in result.warnings)
