@@ -141,7 +141,15 @@ REFUSED = (
     ("child-module", "odd", "--weights-url", "https://127.0.0.1/odd", "--sha256", "0" * 64, "--out", "{new}"),
 )
 # Names of trainings and of pipelines, the counters of a model, and what it is removed by.
-NOT_OF_MODELS = ("resume", "monitor", "models remove", "models cancel", "models watch", "pipeline run")
+NOT_OF_MODELS = (
+    "resume",
+    "monitor",
+    "models remove",
+    "models cancel",
+    "models watch",
+    "pipeline run",
+    "pipeline export",
+)
 
 
 def test_every_command_on_a_model_is_tried() -> None:

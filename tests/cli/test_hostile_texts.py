@@ -111,6 +111,7 @@ COMMANDS = {
     "synthesize": ("synthesize", f"no{HOSTILE}", "procedural", "{home}/synthetic"),
     "pipeline list": ("pipeline", "list"),
     "pipeline run": ("pipeline", "run", f"no{HOSTILE}"),
+    "pipeline export": ("pipeline", "export", f"no{HOSTILE}", "--format", HOSTILE),
     "evaluate": ("evaluate", "evil", "classes"),
     "evaluate page": ("evaluate", "turned", "labelled", "--report", "{home}/report.html"),
     "compare": ("compare", "turned", "worse", "labelled", "--output", "{home}/comparison"),
