@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from model.config import PredictConfig, TrainConfig
     from model.training_result import TrainingResult
     from model.workspace import Workspace
-    from topgraft._data_functions import export_model, import_labels, import_model, pack, synthesize
+    from topgraft._data_functions import export_model, import_labels, import_model, pack, send_files, synthesize
     from topgraft._functions import check, compare, evaluate, load, predict, resume, train, tune
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "pack",
     "predict",
     "resume",
+    "send_files",
     "synthesize",
     "train",
     "tune",

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from model import schema
@@ -215,6 +216,40 @@ def import_model(
 
     found = workspace if isinstance(workspace, Workspace) else find_workspace(workspace)
     return import_from(os.fspath(source), found, name, sha256, progress)
+
+
+def send_files(files: Iterable[Path], destination: Path, *, progress: Progress = no_progress) -> list[str]:
+    """Send files to a folder in remote storage, such as the results of a step of a pipeline.
+
+    Args:
+        files: files of different names, which keep them; existing ones are replaced.
+        destination: folder, as `remote:path` or a local path; created if missing, but for its bucket.
+            Empty to send nothing.
+        progress: see `train`.
+
+    Returns:
+        Their places. Each file was compared after the upload.
+
+    Raises:
+        StorageError: a file could not be sent; those before it were.
+        ConfigError: a file does not exist, or two have the same name.
+
+    Example:
+        >>> topgraft.pack("data/new-photos", "new-photos.tar").path.name
+        'new-photos.tar'
+        >>> len(topgraft.send_files(["new-photos.tar"], "sent"))
+        1
+    """
+    from model.storage.destination import send_files as send
+
+    paths = [pathlib.Path(file) for file in files]
+    for path in paths:
+        if not path.is_file():
+            raise ConfigError(f"send_files: expected a file, found none: {quoted(str(path))}")
+    names = [path.name for path in paths]
+    if doubled := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigError(f"send_files: expected different file names, received {quoted(doubled[0])} twice.")
+    return send(paths, os.fspath(destination), progress) if os.fspath(destination) else []
 
 
 def _require_existing(name: str, path: str) -> None:

@@ -115,11 +115,12 @@ def _parameters(given: tuple[str, ...]) -> dict[str, str]:
 
 
 def _progress_line(record: "StepRecord") -> str:
+    sent = f"; sent {', '.join(record.sent)}" if record.sent else ""
     if record.state == "unchanged":
-        return f"{record.name}: unchanged"
+        return f"{record.name}: unchanged{sent}"
     line = f"{record.name}: {record.state} in {record.seconds or 0:.1f} s"
     sizes = [f"{name} ({content.size:,} bytes)" for name, content in record.outputs.items()]
-    return f"{line}: {', '.join(sizes)}" if sizes else line
+    return (f"{line}: {', '.join(sizes)}" if sizes else line) + sent
 
 
 def _lines(result: "PipelineRun", run_file: Path) -> list[str]:
@@ -128,6 +129,7 @@ def _lines(result: "PipelineRun", run_file: Path) -> list[str]:
     return [
         f"{result.pipeline}: {len(ran)} steps run, {len(unchanged)} unchanged, in {result.seconds:.1f} s",
         f"  outputs in {result.folder}",
+        *([f"  sent to {result.destination}"] if result.destination else []),
         f"  details in {run_file}",
     ]
 

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from hera.workflows import models as hera
 
 MAIN = "main"
-# The models of a search would replace each other there; they are artifacts.
-_DESTINATION = "destination"
 _API_VERSION = "argoproj.io/v1alpha1"
 _DAY = 24 * 3600
 _SECONDS_OF_WORKFLOW = _DAY
@@ -77,7 +75,11 @@ def _search_document(pipeline: Pipeline, promotion: Promotion) -> "hera.Workflow
     trained = next(step for step in pipeline.steps if step.name == promotion.step)
     before = pipeline.all_dependencies(trained)
     steps = [step for step in pipeline.steps if step in before]
-    search = _task(pipeline, trained, {promotion.parameter: "{{item}}", _DESTINATION: ""})
+    changed = {promotion.parameter: "{{item}}"}
+    if pipeline.delivery is not None:
+        # The models of a search would replace each other in its folder; they are artifacts.
+        changed[pipeline.delivery.parameter] = ""
+    search = _task(pipeline, trained, changed)
     search.with_param = workflow_parameter(promotion.values_name)
     maker = pipeline.producer(promotion.dataset)
     promote = hera.DAGTask(

@@ -1,15 +1,19 @@
-"""The keys `promotion` and `retraining` of pipeline.yaml, which the export for Argo Workflows uses."""
+"""The keys `promotion`, `retraining` and `delivery` of pipeline.yaml: what is done with outputs."""
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import PurePosixPath
 
 from model.files.browsing import name_some
-from model.pipelines.steps import STRING, Parameter, Promotion, Retraining, Step
+from model.pipelines.steps import STRING, Delivery, Parameter, Promotion, Retraining, Step
 from model.pipelines.yaml_nodes import Node
 from model.received import quoted, similar
 
 _PROMOTION_KEYS = ("step", "parameter", "values", "model", "dataset")
+_DELIVERY_KEYS = ("parameter", "outputs")
 _RETRAINING_KEYS = ("labels", "images", "schedule", "time_zone")
+# A folder of the destination.
+NOTEBOOKS = "notebooks"
 # Minute, hour, day of the month, month and day of the week; names such as @daily.
 _CRON_FIELD = r"[0-9A-Za-z*/,-]+"
 _SCHEDULE = re.compile(rf"{_CRON_FIELD}( {_CRON_FIELD}){{4}}|@(hourly|daily|weekly|monthly|yearly)")
@@ -64,6 +68,31 @@ def read_retraining(
     if not _TIME_ZONE.fullmatch(time_zone):
         fields["time_zone"].problem(f"expected a time zone, such as Europe/Berlin, received {quoted(time_zone)}.")
     return Retraining(names["labels"], names.get("images", ""), schedule, time_zone)
+
+
+def read_delivery(node: Node | None, steps: Sequence[Step], parameters: Mapping[str, Parameter]) -> Delivery | None:
+    """The key `delivery`; None if it is missing or has problems, which are added."""
+    if node is None:
+        return None
+    fields = node.fields(_DELIVERY_KEYS, required=_DELIVERY_KEYS)
+    if len(fields) < len(_DELIVERY_KEYS):
+        return None
+    parameter = _known(fields["parameter"], list(parameters), "parameters")
+    if parameter in parameters and parameters[parameter].type != STRING:
+        fields["parameter"].problem(f"expected a parameter of the type String, received {quoted(parameter)}.")
+    makers = {output: step for step in steps for output in step.outputs}
+    names: dict[str, str] = {}
+    outputs = [(_known(item, list(makers), "outputs"), item) for _, item in fields["outputs"].texts()]
+    for output, item in outputs:
+        name = PurePosixPath(output).name
+        if output.endswith("/"):
+            item.problem(f"expected a file, received the folder {quoted(output)}.")
+        elif name == NOTEBOOKS or names.setdefault(name, output) != output:
+            other = quoted(names[name]) if name in names else "the folder of notebooks"
+            item.problem(f"expected another file name than that of {other}.")
+        if output in makers and parameter not in makers[output].parameters:
+            item.problem(f"expected the parameter {quoted(parameter)} in the step {makers[output].name}, too.")
+    return Delivery(parameter, tuple(output for output, _ in outputs))
 
 
 def _known(node: Node, known: Sequence[str], kind: str) -> str:

@@ -3,7 +3,7 @@
 <folder>/                inputs and outputs of the steps, which run in it
 <folder>/notebooks/      the executed notebooks
 <folder>/run.json        what each step did, written after each change
-<folder>/.steps/         state of doit, manifests, lock
+<folder>/.steps/         state of doit, manifests, what was sent, lock
 """
 
 import contextlib
@@ -20,10 +20,12 @@ from model.errors import ConfigError, StepError, TopgraftError
 from model.files.browsing import name_some
 from model.locks import FileLock
 from model.pipelines import step_process
+from model.pipelines.automation import NOTEBOOKS
 from model.pipelines.manifests import Content, Manifests
 from model.pipelines.notebooks import code_cells
 from model.pipelines.outcome import step_error
 from model.pipelines.parameters import Value, check_notebooks, located_values, parameter_values
+from model.pipelines.sending import sender_of
 from model.pipelines.steps import ParameterValue, Pipeline, Step
 from model.pipelines.unchanged import require_extra, run_if_changed
 from model.provenance import utc_now
@@ -31,7 +33,6 @@ from model.received import quoted, similar
 from model.storage.places import is_remote
 
 RUN_FILE = "run.json"
-NOTEBOOKS = "notebooks"
 _STATE_FOLDER = ".steps"
 _UNGUARDED = "Do not start two runs of a pipeline in this folder at the same time."
 
@@ -46,6 +47,7 @@ class StepRecord:
         state: pending, running, done, unchanged (skipped), "not run" (before the step of `--from`) or failed.
         seconds: duration, of a step that ran.
         outputs: content of its outputs, of a step that is done or unchanged.
+        sent: names of its files that were sent to the destination of the run.
         error: the message of a step that failed.
     """
 
@@ -53,6 +55,7 @@ class StepRecord:
     state: StepState = "pending"
     seconds: float | None = None
     outputs: dict[str, Content] = dataclasses.field(default_factory=dict)
+    sent: list[str] = dataclasses.field(default_factory=list)
     error: str = ""
 
 
@@ -63,8 +66,9 @@ class PipelineRun:
     Attributes:
         folder: working folder of the steps.
         parameters: name -> value and its source.
+        destination: folder that outputs are sent to; empty if there is none.
         state: running, done, or failed; a killed run stays at running.
-        exit_status: exit status of the failed step; 0 otherwise.
+        exit_status: exit status of the failed step, or of what could not be sent; 0 otherwise.
     """
 
     pipeline: str
@@ -72,6 +76,7 @@ class PipelineRun:
     folder: str
     parameters: dict[str, Value]
     steps: list[StepRecord]
+    destination: str = ""
     state: Literal["running", "done", "failed"] = "running"
     started: str = ""
     seconds: float = 0.0
@@ -96,7 +101,8 @@ def run_pipeline(
     """Run the steps of a pipeline that changed since they were last complete in the folder.
 
     A step is complete if its notebook, parameters, inputs and outputs are those of its last success. If a step writes
-    the same outputs as before, the steps after it are not run again.
+    the same outputs as before, the steps after it are not run again. What is sent to a folder in remote storage is sent
+    after each step; a step that could not be sent is complete nevertheless.
 
     Args:
         given: names and texts of parameters.
@@ -109,12 +115,17 @@ def run_pipeline(
     Raises:
         ConfigError: parameters, notebooks or files cannot be used, or another run uses the folder; nothing ran.
         StepError: a step failed.
+        StorageError: outputs could not be sent; all steps are complete. Or they cannot be: nothing ran.
     """
     require_extra()
     values = parameter_values(pipeline, given)
     check_notebooks(pipeline)
     chosen = _chosen_steps(pipeline, start, only)
     parameters = located_values(chosen, values, root)
+    if pipeline.delivery is not None:
+        for passed in parameters.values():
+            # The run sends what they write. In Elyra, where there is no run, the notebooks do.
+            passed.update({name: "" for name in passed if name == pipeline.delivery.parameter})
     with _locked(folder) as state_folder:
         run = PipelineRun(
             pipeline=pipeline.name,
@@ -125,7 +136,11 @@ def run_pipeline(
             started=utc_now(),
         )
         _check_earlier_outputs(pipeline, chosen, folder, "--only" if only else "--from")
-        runner = _Runner(pipeline, run, folder, state_folder, parameters, only or start)
+        manifests = _manifests(state_folder)
+        sender = sender_of(pipeline, values, folder, state_folder / "sent.json", manifests)
+        if sender is not None:
+            run.destination = sender.destination
+        runner = _Runner(pipeline, run, folder, state_folder / "state.json", manifests, parameters, only or start)
         clock = time.perf_counter()
         try:
             for step in chosen:
@@ -133,8 +148,12 @@ def run_pipeline(
                 on_start(record)
                 try:
                     runner.run(step, record)
+                    if sender is not None:
+                        record.sent = sender.send(step)
                 finally:
                     on_end(record)
+            if sender is not None:
+                sender.raise_error()
             run.state = "done"
         except TopgraftError as error:
             run.exit_status = error.exit_status
@@ -154,15 +173,13 @@ class _Runner:
         pipeline: Pipeline,
         run: PipelineRun,
         folder: Path,
-        state_folder: Path,
+        state: Path,
+        manifests: Manifests,
         parameters: Mapping[str, dict[str, ParameterValue]],
         start: str,
     ) -> None:
         self._pipeline, self._run, self._folder, self._start = pipeline, run, folder, start
-        self._state = state_folder / "state.json"
-        manifests = state_folder / "manifests"
-        manifests.mkdir(exist_ok=True)
-        self._manifests = Manifests(manifests)
+        self._state, self._manifests = state, manifests
         self._parameters = parameters
 
     def record(self, step: Step) -> StepRecord:
@@ -288,6 +305,12 @@ def _check_earlier_outputs(pipeline: Pipeline, chosen: Sequence[Step], folder: P
             f"{option}: expected {name_some(missing)} in {folder}, found none. Run {name_some(list(makers))} first: "
             f"leave out {option}, or name an earlier step."
         )
+
+
+def _manifests(state_folder: Path) -> Manifests:
+    folder = state_folder / "manifests"
+    folder.mkdir(exist_ok=True)
+    return Manifests(folder)
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from model.errors import ConfigError
 from model.files.browsing import name_some
-from model.pipelines.automation import read_promotion, read_retraining
+from model.pipelines.automation import read_delivery, read_promotion, read_retraining
 from model.pipelines.steps import (
     EFFECTS,
     OPERATORS,
@@ -34,7 +34,7 @@ NOTEBOOK_SUFFIX = ".ipynb"
 
 _PIPELINE_KEYS = (
     *("name", "description", "image", "environment", "secrets", "parameters", "steps"),
-    *("promotion", "retraining"),
+    *("promotion", "retraining", "delivery"),
 )
 _PARAMETER_KEYS = ("type", "default", "description")
 _STEP_KEYS = (
@@ -83,11 +83,12 @@ def read_pipeline(file: Path) -> Pipeline:
     steps = _steps(fields.get("steps"), shared, parameters)
     promotion = read_promotion(fields.get("promotion"), [step for step, _ in steps], parameters)
     retraining = read_retraining(fields.get("retraining"), promotion, parameters)
+    delivery = read_delivery(fields.get("delivery"), [step for step, _ in steps], parameters)
     problems.raise_any()
     ordered = _in_order(steps, problems)
     problems.raise_any()
     described = _text(fields.get("description"))
-    return Pipeline(name, described, file, tuple(parameters.values()), tuple(ordered), promotion, retraining)
+    return Pipeline(name, described, file, tuple(parameters.values()), tuple(ordered), promotion, retraining, delivery)
 
 
 def find_pipeline(name: str) -> Path:

@@ -157,6 +157,19 @@ class Retraining:
 
 
 @dataclasses.dataclass(frozen=True)
+class Delivery:
+    """Copies of outputs and executed notebooks in a folder, such as `s3:bucket/user/run`.
+
+    Attributes:
+        parameter: name of the parameter with the folder; its value is empty if nothing is sent.
+        outputs: files, which are sent under the last parts of their paths.
+    """
+
+    parameter: str
+    outputs: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
 class Pipeline:
     """Steps in an order in which they can run, and their parameters.
 
@@ -164,6 +177,7 @@ class Pipeline:
         name: lowercase letters, digits and '-'.
         file: path of pipeline.yaml.
         promotion, retraining: for Argo Workflows.
+        delivery: which outputs are sent, and where.
     """
 
     name: str
@@ -173,6 +187,7 @@ class Pipeline:
     steps: tuple[Step, ...]
     promotion: Promotion | None = None
     retraining: Retraining | None = None
+    delivery: Delivery | None = None
 
     def notebook(self, step: Step) -> Path:
         """Path of the notebook of a step."""

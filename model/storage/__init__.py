@@ -19,6 +19,7 @@ failures.py    errors of rclone and servers as Topgraft's errors; retries
 pulling.py     datasets from a remote into a folder
 folder_locks.py     locks of pulled folders
 allowed_folders.py  where requests may name datasets
+destination.py files sent to a folder, such as results
 copies.py      command arguments that may be `remote:path`
 download.py    files by URL
 diagnosis.py   checks of a remote, step by step

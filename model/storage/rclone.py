@@ -33,7 +33,7 @@ TRANSFERS = 8
 _PAIRS_SHOWN = 5
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CHECKSUMS = ("sha256", "sha1", "md5")
-_WITHOUT_FOLDERS = ("s3", "b2", "swift", "google cloud storage", "azureblob", "oracleobjectstorage")
+WITHOUT_FOLDERS = ("s3", "b2", "swift", "google cloud storage", "azureblob", "oracleobjectstorage")
 
 
 class Rclone:
@@ -143,7 +143,7 @@ class Rclone:
 
     def _folder_exists(self, place: Place) -> bool:
         """Whether a folder exists; in object storage only one with files does, but rclone reports any name."""
-        if self._settings.get("type") not in _WITHOUT_FOLDERS or not place.path:
+        if self._settings.get("type") not in WITHOUT_FOLDERS or not place.path:
             return True
         action = f"list {place}"
         return bool(parse_answer(run_with_retries(action, ["lsjson", "--no-mimetype", str(place)]), action))

@@ -33,3 +33,4 @@ HTML(filename="comparison/comparison.html")
 
 # %%
 shutil.rmtree(workspace)
+topgraft.send_files(["comparison/comparison.html"], destination)

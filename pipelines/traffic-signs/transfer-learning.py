@@ -51,3 +51,6 @@ topgraft.export_model("new", "model.tar.xz", workspace=workspace)
 shutil.copyfile(result.path / "results.csv", "results.csv")
 shutil.copyfile(result.path / "report.html", "report.html")
 shutil.rmtree(workspace)
+
+# %%
+topgraft.send_files(["model.tar.xz", "results.csv", "report.html"], destination)

@@ -111,6 +111,78 @@ def test_a_mistake_is_reported_with_its_line_and_step(folder: Path, step: str, p
     assert problem in found
 
 
+LEARN = "name: learn, notebook: first.ipynb, inputs: [a.tar], outputs: [model.tar, logs/], parameters: [backbone]"
+SEARCH = {"step": "learn", "parameter": "backbone", "values": "[A, B]", "model": "model.tar", "dataset": "a.tar"}
+SCHEDULE = {"labels": "photos", "schedule": "0 3 * * *"}
+SENT = {"parameter": "backbone", "outputs": "[model.tar]"}
+MISTAKES_OF_KEYS = (
+    ("promotion", {**SEARCH, "step": "lern"}, "promotion, step: expected one of the steps (first, learn)"),
+    ("promotion", {**SEARCH, "step": "lern"}, "received 'lern'. Did you mean: learn?"),
+    ("promotion", {**SEARCH, "parameter": "epochs"}, "parameter: expected one of the parameters of the step learn"),
+    ("promotion", {**SEARCH, "values": "[]"}, "values: expected one value or more, found none."),
+    ("promotion", {**SEARCH, "values": "[A, A]"}, "'A' is listed twice."),
+    ("promotion", {**SEARCH, "values": "[A/B]"}, "expected letters, digits, '.', '_' and '-', received 'A/B'."),
+    ("promotion", {**SEARCH, "values": "[1]"}, "expected text, received '1'."),
+    ("promotion", {**SEARCH, "model": "a.tar"}, "model: expected one of the outputs of the step learn (model.tar"),
+    ("promotion", {**SEARCH, "dataset": "b.tar"}, "dataset: expected one of the inputs of the step learn (a.tar)"),
+    ("promotion", {"step": "learn"}, "promotion: expected the key parameter, found none."),
+    ("promotion", {**SEARCH, "best": "A"}, "promotion: unknown key 'best', expected one of step, parameter, values"),
+    (
+        "retraining",
+        {**SCHEDULE, "labels": "photo"},
+        "labels: expected one of the parameters (epochs, photos, backbone)",
+    ),
+    ("retraining", {**SCHEDULE, "images": "epoch"}, "received 'epoch'. Did you mean: epochs?"),
+    ("retraining", {**SCHEDULE, "schedule": "0 3 * *"}, "expected five fields of cron, such as 0 3 * * *, or @daily"),
+    ("retraining", {**SCHEDULE, "schedule": "'@nightly'"}, "or @daily, received '@nightly'."),
+    ("retraining", {**SCHEDULE, "time_zone": "'+01:00'"}, "expected a time zone, such as Europe/Berlin, received"),
+    ("retraining", {"labels": "photos"}, "retraining: expected the key schedule, found none."),
+    ("delivery", {**SENT, "parameter": "backbon"}, "received 'backbon'. Did you mean: backbone?"),
+    ("delivery", {**SENT, "parameter": "epochs"}, "expected a parameter of the type String, received 'epochs'."),
+    ("delivery", {**SENT, "outputs": "[b.tar]"}, "expected one of the outputs (a.tar, model.tar, logs/)"),
+    ("delivery", {**SENT, "outputs": "[logs/]"}, "expected a file, received the folder 'logs/'."),
+    ("delivery", {**SENT, "outputs": "[a.tar]"}, "expected the parameter 'backbone' in the step first, too."),
+    ("delivery", {"outputs": "[a.tar]"}, "delivery: expected the key parameter, found none."),
+)
+
+
+def problems_of_key(folder: Path, key: str, values: dict[str, str], *steps: str) -> list[str]:
+    """The problems of a pipeline with a key such as `promotion`, and those that it needs."""
+    file = write_pipeline_file(folder, (*PARAMETERS, "backbone: {type: String}"), [FIRST, LEARN, *steps])
+    keys = {"promotion": SEARCH, key: values} if key == "retraining" else {key: values}
+    rows = [f"{name}: {{{', '.join(f'{one}: {text}' for one, text in some.items())}}}" for name, some in keys.items()]
+    file.write_text("\n".join([file.read_text(), *rows]))
+    with pytest.raises(ConfigError) as raised:
+        read_pipeline(file)
+    return [line.removeprefix(f"{file}:") for line in raised.value.message.splitlines()]
+
+
+@pytest.mark.parametrize(("key", "values", "problem"), MISTAKES_OF_KEYS)
+def test_a_mistake_in_what_is_done_with_outputs_is_reported_with_its_line(
+    folder: Path, key: str, values: dict[str, str], problem: str
+) -> None:
+    found = problems_of_key(folder, key, values)
+    assert any(problem in line for line in found)
+    # After 9 lines of steps and a blank one.
+    assert {line.partition(":")[0] for line in found} == {"12" if key == "retraining" else "11"}
+
+
+def test_a_retraining_without_a_promotion_is_refused(folder: Path) -> None:
+    file = write_pipeline_file(folder, PARAMETERS, [FIRST])
+    file.write_text(f"{file.read_text()}retraining: {{labels: photos, schedule: '@daily'}}\n")
+    with pytest.raises(ConfigError, match="retraining: expected the key promotion, too: a retraining promotes its"):
+        read_pipeline(file)
+
+
+def test_outputs_that_would_have_the_same_name_are_refused(folder: Path) -> None:
+    other = "name: other, notebook: first.ipynb, outputs: [b/model.tar, notebooks], parameters: [backbone]"
+    values = {"parameter": "backbone", "outputs": "[model.tar, b/model.tar, notebooks]"}
+    assert problems_of_key(folder, "delivery", values, other) == [
+        "12: delivery, outputs, item 2: expected another file name than that of 'model.tar'.",
+        "12: delivery, outputs, item 3: expected another file name than that of the folder of notebooks.",
+    ]
+
+
 def test_a_circle_of_steps_is_named(folder: Path) -> None:
     second = "name: second, notebook: second.ipynb, inputs: [a.tar], outputs: [b.tar]"
     [found] = problems(folder, f"{FIRST}, inputs: [b.tar]", second)

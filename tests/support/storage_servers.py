@@ -196,6 +196,9 @@ class _Handler(BaseHTTPRequestHandler):
             connection.request(self.command, self.path, body or None, headers)
             answer = connection.getresponse()
             kept = {name: value for name, value in answer.getheaders() if name.lower() not in _NOT_PASSED_ON}
+            if self.command == "HEAD":
+                # Of the content that a HEAD leaves out.
+                kept["Content-Length"] = answer.getheader("Content-Length") or "0"
             return answer.status, kept, answer.read()
 
     def _answer(self, status: int, headers: Mapping[str, str], content: bytes, cut: float = 1.0) -> None:
@@ -203,7 +206,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
+        if "Content-Length" not in headers:
+            self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         if self.command == "HEAD":
             return
