@@ -42,4 +42,20 @@ if [ "${1:-}" = deep-start ] && [ "$(id -u)" -ne 0 ] && ! command -v code-server
     done
 fi
 
+# JupyterLab opens in the current folder. Its notebooks write files next to them, where the code cannot be written to.
+open_notebooks() {
+    source=$(dirname "$(dirname "$(readlink -f "$0")")")
+    for folder in notebooks pipelines; do
+        [ -e "$HOME/$folder" ] || cp -R "$source/$folder" "$HOME/$folder" || return 0
+    done
+    cd "$HOME"
+}
+if [ "${1:-}" = deep-start ] && [ -w "${HOME:-}" ]; then
+    for word in "$@"; do
+        case "$word" in
+        --jupyter | -[!-]*j* | -j*) open_notebooks ;;
+        esac
+    done
+fi
+
 exec "$@"

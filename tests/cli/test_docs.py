@@ -5,6 +5,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from string import Template
 
 import click
 import pytest
@@ -26,10 +27,17 @@ def fenced(language: str) -> Iterator[tuple[str, str]]:
             yield page.name, block
 
 
+def exported_values() -> dict[str, str]:
+    """Variables that a page sets, with the values of its examples."""
+    words = [word for _, block in fenced("sh") for word in re.findall(r"\b([A-Z]\w*=[^\s$#]+)", block)]
+    return dict(word.split("=", 1) for word in words)
+
+
 def commands() -> Iterator[list[str]]:
+    values = exported_values()
     for _, block in fenced("sh"):
-        for line in block.splitlines():
-            words = shlex.split(line, comments=True)
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(Template(line).safe_substitute(values), comments=True)
             if words and words[0].endswith("topgraft"):
                 yield words[1:]
 
@@ -47,7 +55,8 @@ def test_every_command_on_the_pages_can_be_parsed(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("pets.yaml", "export.json"):
+    for name in ("pets.yaml", "export.json", "models/signs/dataset_files/label_issues.csv"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     context = topgraft.make_context("topgraft", words)
     command: click.Command = topgraft

@@ -168,6 +168,38 @@ def test_an_ide_that_only_root_can_install_is_reported(words: list[str], is_repo
     assert f"cannot be written to by user {ANY_USER}, group 0" in ran.stderr
 
 
+@pytest.mark.parametrize(("words", "is_opened"), [(["--jupyter"], True), (["-j"], True), (["-cj"], True), ([], False)])
+def test_jupyter_opens_copies_of_the_notebooks_that_can_be_changed(
+    words: list[str], is_opened: bool, tmp_path: Path
+) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    start = tmp_path / "deep-start"
+    start.write_text("#!/bin/sh\npwd\n")
+    start.chmod(0o755)
+    inside = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "TOPGRAFT_HOME": str(tmp_path), "HOME": str(home)}
+    ran = enter("deep-start", *words, **inside)
+    assert ran.stdout == f"{home if is_opened else Path.cwd()}\n"
+    notebook = home / "pipelines" / "traffic-signs" / "comparison.ipynb"
+    assert notebook.exists() == (home / "notebooks" / "train.ipynb").exists() == is_opened
+    if is_opened:
+        # A changed copy is kept.
+        notebook.write_text("changed")
+        assert enter("deep-start", *words, **inside).returncode == 0
+        assert notebook.read_text() == "changed"
+
+
+def test_the_image_has_the_kernel_of_the_notebooks() -> None:
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    extras = re.search(r"^ARG extras=(.*)$", dockerfile, re.MULTILINE)
+    config = configparser.ConfigParser(interpolation=None)
+    config.read(ROOT / "setup.cfg")
+    assert extras and "pipelines" in extras.group(1).split(",")
+    assert "ipykernel" in config["options.extras_require"]["pipelines"]
+    for notebook in [*ROOT.glob("notebooks/*.ipynb"), *ROOT.glob("pipelines/*/*.ipynb")]:
+        assert json.loads(notebook.read_text(encoding="utf-8"))["metadata"]["kernelspec"]["name"] == "python3"
+
+
 def test_the_compose_file_is_valid_and_consistent() -> None:
     compose = read_yaml("docker/compose.yaml")
     jsonschema.Draft202012Validator(COMPOSE).validate(compose)

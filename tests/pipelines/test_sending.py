@@ -108,7 +108,7 @@ def test_wrong_keys_and_a_missing_bucket_are_reported_before_a_step_runs(
 
 
 @pytest.mark.slow  # a server, kernels of Jupyter
-def test_a_storage_that_goes_away_or_is_full_gets_the_rest_by_the_same_command(
+def test_remote_storage_that_goes_away_or_is_full_gets_the_rest_by_the_same_command(
     file: Path, server: StorageServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with FaultyProxy(server) as proxy:
@@ -142,7 +142,7 @@ def test_a_storage_that_goes_away_or_is_full_gets_the_rest_by_the_same_command(
 
 
 @pytest.mark.slow  # a server, kernels of Jupyter
-def test_a_storage_that_cannot_be_reached_does_not_stop_the_steps(
+def test_remote_storage_that_cannot_be_reached_does_not_stop_the_steps(
     file: Path, server: StorageServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with FaultyProxy(server) as proxy:
