@@ -1,13 +1,13 @@
 """What a former import into the same folder wrote, so that a repeated one keeps what has not changed."""
 
+import contextlib
 import dataclasses
-import os
-import shutil
 from pathlib import Path
 
 from model import durable
 from model.errors import DatasetError
 from model.files.browsing import describe_content
+from model.files.new_files import link_or_copy
 from model.labels.regions import Rectangle
 from model.reading import UnreadableError, read_json, unreadable
 from model.results import SPLITS, Split
@@ -61,10 +61,9 @@ class Former:
         source = self.directory / name
         if not source.is_file():
             return False
-        try:
-            os.link(source, target / name)
-        except OSError:
-            shutil.copyfile(source, target / name)
+        # A name stands for one content, so that a file of this name is the same.
+        with contextlib.suppress(FileExistsError):
+            link_or_copy(source, target / name)
         return True
 
 

@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from model.dataset.lists import write_lists
 from model.errors import ConfigError
+from model.files.new_files import write_replacement
 from model.resources import available_processors
 from model.results import Progress, Split, no_progress
 from model.synthesis.backgrounds import draw_background, fractal_noise
@@ -110,7 +111,7 @@ def write_demo_dataset(
     def write(job: tuple[int, int]) -> None:
         label, index = job
         photo = draw_demo_photo(classes[label], np.random.default_rng([seed, label, index]))
-        (directory / "images" / _image_name(classes[label], index)).write_bytes(photo)
+        write_replacement(directory / "images" / _image_name(classes[label], index), photo)
 
     with ThreadPoolExecutor(available_processors()) as threads:
         for done, _ in enumerate(threads.map(write, jobs), start=1):

@@ -1,8 +1,6 @@
 """The real photos that synthetic ones are added to, and which of their pictures must not be used for that."""
 
 import math
-import os
-import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
@@ -14,9 +12,11 @@ from model.dataset.origins import GROUP, IMAGE, NO, ORIGIN, PHOTO, SYNTHETIC, Or
 from model.dataset.verdict import Verdict
 from model.errors import DatasetError
 from model.files.browsing import name_some
+from model.files.new_files import link_or_copy
 from model.labels.photo_names import possible_names, stored_name
 from model.results import SPLITS, Sample, Split
 from model.synthesis.cutouts import Cutout
+from model.synthesis.writing import SyntheticPhoto
 
 _MEASURED_ON: tuple[Split, ...] = ("val", "test")
 
@@ -141,10 +141,7 @@ class RealPhotos:
             for sample in self.samples(split):
                 path = images / sample.name
                 path.parent.mkdir(parents=True, exist_ok=True)
-                try:
-                    os.link(sample.path.resolve(), path)
-                except OSError:
-                    shutil.copyfile(sample.path, path)
+                link_or_copy(sample.path, path)
 
     def _is_held_out(self, cutout: Cutout) -> bool:
         if cutout.digest in self._held_digests:
@@ -171,6 +168,12 @@ def _real_origins(verdict: Verdict) -> dict[str, Origin]:
         raise DatasetError(
             f"{verdict.given or root}: expected a dataset of real photos, found {len(verdict.synthetic):,} synthetic "
             f"ones: {name_some(sorted(verdict.synthetic))}. Name the dataset of real photos that it was made of"
+        )
+    if alike := sorted(name for name in names if SyntheticPhoto.may_be_named(name)):
+        raise DatasetError(
+            f"{verdict.given or root}: expected a dataset of real photos, found {len(alike):,} with names that "
+            f"synthetic photos get: {name_some(alike)}. Remove them if a former synthesis wrote them, otherwise rename "
+            "them"
         )
     return origins
 

@@ -2,12 +2,14 @@
 
 import dataclasses
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from model.dataset.pipeline import in_threads
+from model.files.new_files import write_new
 from model.synthesis.background_sources import Backgrounds
 from model.synthesis.composition import Box, Variation, compose_photo
 from model.synthesis.cutouts import Cutout, decode_cutout
@@ -15,6 +17,7 @@ from model.synthesis.cutouts import Cutout, decode_cutout
 FOLDER = "synthetic"
 """Folder of the synthetic photos, in the folder of the images."""
 
+_NAMES = re.compile(rf"{FOLDER}/[^/]+/\d{{6,}}\.jpg")
 _HEIGHTS, _WIDTHS = (240, 361), (320, 481)
 _VARIATION = Variation(pole=0.0)
 # Larger objects would not fit into the scene, smaller ones have no content.
@@ -42,6 +45,11 @@ class SyntheticPhoto:
     def name_of(label: str, index: int) -> str:
         """Path of a photo of a class."""
         return f"{FOLDER}/{label}/{index:06d}.jpg"
+
+    @staticmethod
+    def may_be_named(name: str) -> bool:
+        """Whether a path is one that `name_of` gives, also in another case, which is the same on some file systems."""
+        return _NAMES.fullmatch(name.casefold()) is not None
 
 
 def write_photos(
@@ -80,7 +88,7 @@ def write_photos(
         photo = compose_photo(decode_cutout(cutout), background, rng, variation)
         path = directory / SyntheticPhoto.name_of(label, index)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(photo.content)
+        write_new(path, photo.content)
         return SyntheticPhoto(SyntheticPhoto.name_of(label, index), cutout, name, photo.box)
 
     return in_threads(write, jobs)
