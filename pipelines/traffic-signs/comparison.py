@@ -10,14 +10,13 @@ destination = os.environ.get("destination", "").strip()
 
 # %%
 import os
-import shutil
+import tempfile
 
 import topgraft
 
 # For copies of the models that this step reads.
-shutil.rmtree("workspace", ignore_errors=True)
-os.mkdir("workspace")
-workspace = "workspace"
+scratch = tempfile.TemporaryDirectory(prefix="workspace-", dir=".")
+workspace = scratch.name
 topgraft.import_model("base.tar.xz", name="base", workspace=workspace)
 topgraft.import_model("model.tar.xz", name="new", workspace=workspace)
 
@@ -32,5 +31,5 @@ from IPython.display import HTML
 HTML(filename="comparison/comparison.html")
 
 # %%
-shutil.rmtree(workspace)
+scratch.cleanup()
 topgraft.send_files(["comparison/comparison.html"], destination)

@@ -14,15 +14,14 @@ seed = int(os.environ.get("seed", "0"))
 destination = os.environ.get("destination", "").strip()
 
 # %%
-import os
 import shutil
+import tempfile
 
 import topgraft
 
 # For models of this step only: its outputs are the archives below.
-shutil.rmtree("workspace", ignore_errors=True)
-os.mkdir("workspace")
-workspace = "workspace"
+scratch = tempfile.TemporaryDirectory(prefix="workspace-", dir=".")
+workspace = scratch.name
 
 # %% [markdown]
 # ## Base model
@@ -50,7 +49,7 @@ topgraft.export_model("base", "base.tar.xz", workspace=workspace)
 topgraft.export_model("new", "model.tar.xz", workspace=workspace)
 shutil.copyfile(result.path / "results.csv", "results.csv")
 shutil.copyfile(result.path / "report.html", "report.html")
-shutil.rmtree(workspace)
+scratch.cleanup()
 
 # %%
 topgraft.send_files(["model.tar.xz", "results.csv", "report.html"], destination)

@@ -38,10 +38,14 @@ def test_elyra_runs_the_pipeline_from_labels_to_a_comparison(tmp_path: Path) -> 
     variables = write_inputs(tmp_path / "data") | {"count": "4", "epochs": "1"}
     variables |= {"TOPGRAFT_CACHE": str(new_cache(tmp_path / "cache"))}
     home.mkdir()
+    # The steps run in the folder of the notebooks, which may be a workspace of the user.
+    (work / "workspace" / "models").mkdir(parents=True)
+    (work / "workspace" / "models" / "mine").touch()
     results = run_elyra(home, work, {"run": Command(["run", "traffic-signs.pipeline"], variables=variables)})
     assert results["run"].exit_status == 0, results["run"].output
     outputs = [output for step in read_pipeline(work / "pipeline.yaml").steps for output in step.outputs]
     assert [output for output in outputs if not (work / output).is_file()] == []
+    assert [str(path.relative_to(work)) for path in work.glob("workspace*/models/*")] == ["workspace/models/mine"]
     compared = json.loads((work / "comparison" / "comparison.json").read_text())
     assert (compared["base"], [one["new"] for one in compared["comparisons"]]) == ("base", ["new"])
     # `epochs` came as an environment variable.
