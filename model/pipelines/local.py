@@ -3,7 +3,7 @@
 <folder>/                inputs and outputs of the steps, which run in it
 <folder>/notebooks/      the executed notebooks
 <folder>/run.json        what each step did, written after each change
-<folder>/.steps/         state of doit, manifests, what was sent, lock
+<folder>/.steps/         state of doit, manifests, what was sent, names of the files that runs have written, lock
 """
 
 import contextlib
@@ -20,10 +20,10 @@ from model.errors import ConfigError, StepError, TopgraftError
 from model.files.browsing import name_some
 from model.locks import FileLock
 from model.pipelines import step_process
-from model.pipelines.automation import NOTEBOOKS
 from model.pipelines.manifests import Content, Manifests
 from model.pipelines.notebooks import code_cells
 from model.pipelines.outcome import step_error
+from model.pipelines.own_files import OwnFiles, check_read_outputs, executed_name, written_files
 from model.pipelines.parameters import Value, check_notebooks, located_values, parameter_values
 from model.pipelines.sending import sender_of
 from model.pipelines.steps import ParameterValue, Pipeline, Step
@@ -113,7 +113,8 @@ def run_pipeline(
         on_start, on_end: called before and after each step.
 
     Raises:
-        ConfigError: parameters, notebooks or files cannot be used, or another run uses the folder; nothing ran.
+        ConfigError: parameters, notebooks or files cannot be used, another run uses the folder, or the folder has files
+            of the user with the names of outputs; nothing ran.
         StepError: a step failed.
         StorageError: outputs could not be sent; all steps are complete. Or they cannot be: nothing ran.
     """
@@ -136,11 +137,16 @@ def run_pipeline(
             started=utc_now(),
         )
         _check_earlier_outputs(pipeline, chosen, folder, "--only" if only else "--from")
+        check_read_outputs(chosen, parameters, folder)
+        own_files = OwnFiles(folder, state_folder / "written.json")
+        own_files.check([RUN_FILE, *(name for step in chosen for name in written_files(step))])
         manifests = _manifests(state_folder)
         sender = sender_of(pipeline, values, folder, state_folder / "sent.json", manifests)
         if sender is not None:
             run.destination = sender.destination
-        runner = _Runner(pipeline, run, folder, state_folder / "state.json", manifests, parameters, only or start)
+        own_files.add([RUN_FILE])
+        state = state_folder / "state.json"
+        runner = _Runner(pipeline, run, folder, state, manifests, parameters, only or start, own_files)
         clock = time.perf_counter()
         try:
             for step in chosen:
@@ -177,7 +183,9 @@ class _Runner:
         manifests: Manifests,
         parameters: Mapping[str, dict[str, ParameterValue]],
         start: str,
+        own_files: OwnFiles,
     ) -> None:
+        self._own_files = own_files
         self._pipeline, self._run, self._folder, self._start = pipeline, run, folder, start
         self._state, self._manifests = state, manifests
         self._parameters = parameters
@@ -252,11 +260,12 @@ class _Runner:
         return None
 
     def _execute(self, step: Step) -> None:
+        self._own_files.add(written_files(step))
         for name in step.outputs:
             # What an earlier run has left must not pass for an output of this one.
             _remove(self._folder / name)
         notebook = self._pipeline.notebook(step)
-        executed = self._folder / NOTEBOOKS / f"{step.name}.ipynb"
+        executed = self._folder / executed_name(step)
         executed.parent.mkdir(exist_ok=True)
         variables = dict(step.environment) | named_variables(name for name, _ in step.environment)
         failed = step_process.run_notebook(notebook, executed, self._parameters[step.name], self._folder, variables)
