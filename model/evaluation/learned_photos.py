@@ -2,10 +2,15 @@
 
 import re
 from collections.abc import Sequence
+from typing import Literal
 
 from model import bundle_files
 from model.bundle import Bundle
 from model.dataset.verdict import LEARNED_SPLITS, Verdict
+
+LearnedFrom = Literal["none", "unknown", "tuned", "all"]
+"""Which of the evaluated photos a model learned from: none; unknown, as nothing is recorded; its options at least were
+chosen on all of them; it learned from all of them."""
 
 _CHECKSUM_LINE = re.compile(r"([0-9a-f]{64})  .*")
 
@@ -25,7 +30,14 @@ def learned_names(bundle: Bundle, verdict: Verdict, splits: Sequence[str] = LEAR
     if verdict.fingerprint != bundle.manifest.dataset.get("fingerprint"):
         return None
     listed = [f"{file}.txt" for file in files.values() if f"{file}.txt" in bundle.manifest.files]
+    if not listed:
+        return None
     return frozenset(line.rpartition(" ")[0] for file in listed for line in _lines(bundle, file))
+
+
+def learned_unknown(name: str) -> str:
+    """Warning about photos evaluated with a model that did not record its training photos."""
+    return f"no checksums of the training photos of {name} are recorded: photos that it learned from may be among these"
 
 
 def _lines(bundle: Bundle, file: str) -> list[str]:

@@ -5,10 +5,11 @@ from collections.abc import Collection, Sequence
 
 from model.bundle import Bundle
 from model.dataset.prepare import Verdict
+from model.dataset.verdict import LEARNED_SPLITS
 from model.errors import DatasetError
-from model.evaluation.learned_photos import learned_names
+from model.evaluation.learned_photos import LearnedFrom, learned_names, learned_unknown
 from model.files.browsing import name_some
-from model.results import Sample
+from model.results import Sample, Split
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Selection:
         warnings: sentences that qualify the result.
         others: images of the split whose classes the model does not know; their labels are those of the dataset.
         learned: number of images that were left out because the model learned from images with the same content.
+        learned_from: which of the images the model learned from.
     """
 
     split: str
@@ -28,14 +30,30 @@ class Selection:
     warnings: tuple[str, ...] = ()
     others: tuple[Sample, ...] = ()
     learned: int = 0
+    learned_from: LearnedFrom = "none"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Candidates:
+    """Images of a split, before those that the model learned from are left out.
+
+    Attributes:
+        left_out: names of the images to leave out.
+        learned_from: which of the remaining images the model learned from.
+    """
+
+    split: str
+    samples: tuple[Sample, ...]
+    left_out: frozenset[str] = frozenset()
+    learned_from: LearnedFrom = "none"
 
 
 def select_samples(bundle: Bundle, verdict: Verdict) -> Selection:
     """The test split or, if there is none, all images of a dataset that the model was not trained on.
 
     If the fingerprint is that of the training dataset, the splits of the training are re-created, and the test split
-    or else the validation split is selected. Of another dataset, images that the model learned from are left out, as
-    far as others remain; they are recognized by their content. Classes are matched by name.
+    or else the validation split is selected. Images that the model learned from are left out, as far as others remain,
+    also where other options make other splits; they are recognized by their content. Classes are matched by name.
 
     Args:
         verdict: result of `prepare_dataset` with the seed and fractions of the training.
@@ -44,7 +62,8 @@ def select_samples(bundle: Bundle, verdict: Verdict) -> Selection:
         DatasetError: the model knows none of the classes of these images.
     """
     dataset, known = verdict.dataset, bundle.manifest.classes
-    split, samples, warnings = _split_of(bundle, verdict)
+    candidates = _candidates(bundle, verdict)
+    split, samples, warnings = candidates.split, candidates.samples, _qualifications(bundle, candidates)
     synthetic = verdict.synthetic_names
     real = tuple(sample for sample in samples if sample.name not in synthetic)
     if len(real) < len(samples):
@@ -58,13 +77,14 @@ def select_samples(bundle: Bundle, verdict: Verdict) -> Selection:
             f"expected photos of classes that the model {bundle.name} knows ({name_some(known, 20)}), found only "
             f"photos of {name_some(found, 20)}. Rename the classes, or train a model with them."
         )
-    names = _learned_from(bundle, verdict)
-    left, others = _without(chosen, names), _without(others, names)
+    left, others = _without(chosen, candidates.left_out), _without(others, candidates.left_out)
     if chosen and not left:
         remark = "the model learned from all of these photos, so the result is too optimistic"
-        return Selection(split, relabel(chosen, dataset.classes, known), (*warnings, remark), others)
+        all_known = relabel(chosen, dataset.classes, known)
+        return Selection(split, all_known, (*warnings, remark), others, learned_from="all")
     learned = len(samples) - len(left) - len(others)
-    return Selection(split, relabel(left, dataset.classes, known), (*warnings, *_remarks(learned)), others, learned)
+    warnings = (*warnings, *_remarks(learned))
+    return Selection(split, relabel(left, dataset.classes, known), warnings, others, learned, candidates.learned_from)
 
 
 def synthetic_left_out(number: int) -> str:
@@ -78,13 +98,6 @@ def relabel(samples: Sequence[Sample], classes: Sequence[str], known: Sequence[s
     return tuple(dataclasses.replace(sample, label=label_of[sample.label]) for sample in samples)
 
 
-def _learned_from(bundle: Bundle, verdict: Verdict) -> frozenset[str]:
-    """Names of the images of another dataset that the model learned from; the splits of its own exclude them."""
-    if verdict.fingerprint == bundle.manifest.dataset.get("fingerprint"):
-        return frozenset()
-    return learned_names(bundle, verdict) or frozenset()
-
-
 def _without(samples: Sequence[Sample], names: Collection[str]) -> tuple[Sample, ...]:
     return tuple(sample for sample in samples if sample.name not in names)
 
@@ -93,19 +106,57 @@ def _remarks(learned: int) -> tuple[str, ...]:
     if not learned:
         return ()
     if learned == 1:
-        return ("1 photo is left out: the model learned from a copy of it",)
-    return (f"{learned:,} photos are left out: the model learned from copies of them",)
+        return ("1 photo is left out: the model learned from it or from a copy",)
+    return (f"{learned:,} photos are left out: the model learned from them or from copies",)
 
 
-def _split_of(bundle: Bundle, verdict: Verdict) -> tuple[str, tuple[Sample, ...], tuple[str, ...]]:
-    """Name of the split to evaluate on, its images, and sentences that qualify the result."""
+def _candidates(bundle: Bundle, verdict: Verdict) -> _Candidates:
     dataset = verdict.dataset
-    seen = verdict.fingerprint == bundle.manifest.dataset.get("fingerprint")
-    if dataset.test and (seen or verdict.has_splits):
-        return "test", dataset.test, ()
-    if not seen:
-        return "all", dataset.samples, ()
+    if is_training_dataset(bundle, verdict):
+        return _candidates_of_training(bundle, verdict)
+    learned = learned_names(bundle, verdict)
+    learned_from: LearnedFrom = "unknown" if learned is None else "none"
+    if dataset.test and verdict.has_splits:
+        return _Candidates("test", dataset.test, learned or frozenset(), learned_from)
+    return _Candidates("all", dataset.samples, learned or frozenset(), learned_from)
+
+
+def is_training_dataset(bundle: Bundle, verdict: Verdict) -> bool:
+    """Whether a dataset has the images and classes of the dataset that the model was trained on."""
+    return verdict.fingerprint == bundle.manifest.dataset.get("fingerprint")
+
+
+def _candidates_of_training(bundle: Bundle, verdict: Verdict) -> _Candidates:
+    """Those of the dataset that the model was trained on; options may have made other splits than the training's."""
+    dataset = verdict.dataset
+    if learned_names(bundle, verdict) is None:
+        if dataset.test:
+            return _Candidates("test", dataset.test, learned_from="unknown")
+        return _Candidates("val", dataset.val, learned_from="tuned")
+    sources: tuple[tuple[Split, tuple[Split, ...], LearnedFrom], ...] = (
+        ("test", LEARNED_SPLITS, "none"),
+        ("val", ("train",), "tuned"),
+    )
+    for split, splits, learned_from in sources:
+        learned = learned_names(bundle, verdict, splits) or frozenset()
+        samples = dataset.split(split)
+        if _without(samples, learned):
+            return _Candidates(split, samples, learned, learned_from)
+        others = _without(dataset.samples, learned)
+        if samples and others:
+            return _Candidates(split, (*samples, *others), learned, learned_from)
+    split = "test" if dataset.test else "val"
+    samples = dataset.split(split) or dataset.samples
+    return _Candidates(split, samples, frozenset(sample.name for sample in samples))
+
+
+def _qualifications(bundle: Bundle, candidates: _Candidates) -> tuple[str, ...]:
+    """Sentences that qualify the result."""
+    if candidates.learned_from == "unknown":
+        return (learned_unknown(bundle.name),)
+    if candidates.learned_from != "tuned":
+        return ()
     warning = "the model was trained or tuned on these images, so the result is too optimistic"
     if "cross_validation" in bundle.manifest.metrics:
         warning += f": topgraft models show {bundle.name} shows its cross-validated accuracy"
-    return "val", dataset.val, (warning,)
+    return (warning,)

@@ -167,7 +167,7 @@ def test_photos_of_older_models_are_recognized_by_their_paths(
     assert answer["left_out"]["learned"]["by_model"]["old"] == 3 and answer["images"] == 33
     answer = compare(capsys, "older", "good", "photos")
     assert answer["images"] == 36
-    assert any("older was trained by a version that recorded no checksums" in line for line in answer["warnings"])
+    assert any("no checksums of the training photos of older are recorded" in line for line in answer["warnings"])
 
 
 def test_without_other_photos_those_that_chose_the_options_are_used_with_a_warning(

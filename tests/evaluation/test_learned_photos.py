@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from model.evaluation.dataset_evaluation import EvaluationResult, evaluate_on_dataset
+from model.bundle import Bundle
+from model.dataset.checked import checked_dataset
+from model.dataset.verdict import write_dataset_files
+from model.evaluation.comparison.models import compare_models
+from model.evaluation.dataset_evaluation import EvaluationResult, evaluate_on_dataset, evaluation_config
 from model.workspace import Workspace
 from tests.support.colours import rewrite, write_colour_model, write_colours
 
@@ -34,13 +38,13 @@ def test_copies_of_training_photos_are_left_out_under_any_name(workspace: Worksp
     result = evaluated(workspace, learned, "copy")
     assert result.learned == 5 and result.to_json()["learned"] == 5
     assert result.metrics["images"] == 31 and result.metrics["accuracy"] == pytest.approx(7 / 31)
-    assert "5 photos are left out: the model learned from copies of them" in result.warnings
+    assert "5 photos are left out: the model learned from them or from copies" in result.warnings
     assert "red/renamed.png" not in [sample.name for sample in result.evaluation.samples]
 
 
 def test_one_copy_is_named_in_the_singular_and_none_is_not_mentioned(workspace: Workspace) -> None:
     one = evaluated(workspace, [workspace.data / "photos" / "blue" / "3.png"])
-    assert "1 photo is left out: the model learned from a copy of it" in one.warnings
+    assert "1 photo is left out: the model learned from it or from a copy" in one.warnings
     shutil.rmtree(workspace.models / "m")
     none = evaluated(workspace, [])
     assert none.learned == 0 and not any("learned" in warning for warning in none.warnings)
@@ -68,3 +72,92 @@ def test_photos_of_known_classes_are_measured_where_all_were_learned_from(worksp
     result = evaluated(workspace, sorted((folder / "red").iterdir()), "mixed")
     assert result.metrics["images"] == 12 and len(result.others.samples) == 12
     assert any("too optimistic" in warning for warning in result.warnings)
+
+
+def trained(workspace: Workspace, test_fraction: float = 0.2, checksums: bool = True, seed: int = 0) -> Bundle:
+    """A model whose files record that it was trained on `photos`, with the splits of a seed."""
+    bundle = write_colour_model(workspace.models, "own")
+    options = {"val_fraction": 0.2, "test_fraction": test_fraction, "seed": seed}
+    with checked_dataset(evaluation_config(bundle, "photos", options), workspace, "test") as verdict:
+        write_dataset_files(verdict, bundle.directory / "dataset_files")
+        dataset = {"fingerprint": verdict.fingerprint}
+    if not checksums:
+        for split in ("train", "val"):
+            (bundle.directory / "dataset_files" / f"{split}.sha256").unlink()
+    return rewrite(bundle, dataset=dataset, train_config=options)
+
+
+def recorded(bundle: Bundle, *splits: str) -> set[str]:
+    """Names of the photos of these splits, as the model recorded them."""
+    lists = (bundle.directory / "dataset_files" / f"{split}.txt" for split in splits)
+    return {line.rpartition(" ")[0] for path in lists for line in path.read_text().splitlines()}
+
+
+def measured(result: EvaluationResult) -> set[str]:
+    return {sample.name for sample in result.evaluation.samples}
+
+
+@pytest.mark.parametrize("checksums", [True, False])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"seed": 1},
+        {"seed": 7},
+        {"val_fraction": 0.4},
+        {"test_fraction": 0.5},
+        {"group_pattern": r"(\d)\."},
+    ],
+    ids=str,
+)
+def test_other_splits_of_its_own_dataset_measure_no_photo_that_a_model_learned_from(
+    workspace: Workspace, checksums: bool, options: dict[str, object]
+) -> None:
+    bundle = trained(workspace, checksums=checksums)
+    result = evaluate_on_dataset(bundle, "photos", workspace, options)
+    assert result.split == "test" and measured(result)
+    assert not measured(result) & recorded(bundle, "train", "val")
+    with checked_dataset(evaluation_config(bundle, "photos", options), workspace, "test") as verdict:
+        names = {sample.name for sample in verdict.dataset.test}
+    assert result.learned == len(names & recorded(bundle, "train", "val"))
+    assert any("left out: the model learned from" in warning for warning in result.warnings) is (result.learned > 0)
+
+
+def test_the_test_photos_of_the_training_are_measured_where_those_of_other_splits_were_all_learned_from(
+    workspace: Workspace,
+) -> None:
+    bundle = trained(workspace, 0.1)
+    found = [evaluate_on_dataset(bundle, "photos", workspace, {"seed": seed}) for seed in range(1, 12)]
+    assert max(result.learned for result in found) == len(recorded(bundle, "test")) == 3
+    for result in found:
+        assert measured(result) <= recorded(bundle, "test")
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_without_test_photos_none_that_the_weights_come_from_is_measured(workspace: Workspace, seed: int) -> None:
+    bundle = trained(workspace, 0.0)
+    result = evaluate_on_dataset(bundle, "photos", workspace, {"seed": seed})
+    assert result.split == "val" and measured(result) and measured(result) <= recorded(bundle, "val")
+    assert any("was trained or tuned on these images" in warning for warning in result.warnings)
+
+
+def test_the_validation_photos_are_measured_where_the_options_ask_for_test_photos_of_a_model_without(
+    workspace: Workspace,
+) -> None:
+    bundle = trained(workspace, 0.0)
+    result = evaluate_on_dataset(bundle, "photos", workspace, {"test_fraction": 0.3})
+    assert result.split == "val" and measured(result) <= recorded(bundle, "val")
+    assert any("was trained or tuned on these images" in warning for warning in result.warnings)
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_model_that_recorded_no_training_photos_is_measured_with_a_warning(workspace: Workspace, own: bool) -> None:
+    bundle = trained(workspace)
+    shutil.rmtree(bundle.directory / "dataset_files")
+    bundle = rewrite(bundle, dataset=bundle.manifest.dataset if own else {})
+    result = evaluate_on_dataset(bundle, "photos", workspace)
+    sentence = "no checksums of the training photos of own are recorded: photos that it learned from may be among these"
+    assert sentence in result.warnings and result.learned == 0
+    assert result.split == ("test" if own else "all")
+    comparison = compare_models(bundle, [write_colour_model(workspace.models, "new", always=1)], "photos", workspace)
+    assert sentence in comparison.warnings

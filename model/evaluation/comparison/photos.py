@@ -8,7 +8,7 @@ from typing import Any
 from model.bundle import Bundle
 from model.dataset.verdict import Verdict, counted
 from model.errors import DatasetError
-from model.evaluation.learned_photos import learned_names
+from model.evaluation.learned_photos import learned_names, learned_unknown
 from model.evaluation.selection import synthetic_left_out
 from model.results import Sample
 
@@ -60,12 +60,7 @@ def select_compared(bundles: Sequence[Bundle], verdict: Verdict) -> ComparedPhot
     samples = tuple(sample for sample in everything if sample.name not in synthetic)
     split = "test" if verdict.has_splits and dataset.test else "all"
     learned = {bundle.name: learned_names(bundle, verdict) for bundle in bundles}
-    warnings = [
-        f"{name} was trained by a version that recorded no checksums of photos, on another dataset: photos that it "
-        "learned from may be among these"
-        for name, names in learned.items()
-        if names is None
-    ]
+    warnings = [learned_unknown(name) for name, names in learned.items() if names is None]
     if len(samples) < len(everything):
         warnings.append(synthetic_left_out(len(everything) - len(samples)))
     chosen = _without(samples, [names for names in learned.values() if names is not None])
