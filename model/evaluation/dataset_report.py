@@ -20,6 +20,7 @@ from model.evaluation.photo_study import study_photos
 from model.evaluation.predicting import PredictedSamples
 from model.evaluation.report.content import ReportContent
 from model.evaluation.report.render import with_thumbnails, write_report
+from model.evaluation.selection import is_training_dataset
 from model.measurements import Measurement
 from model.reading import UnreadableError, parse_json, unreadable
 from model.results import Sample, Split
@@ -85,8 +86,8 @@ def photos_with_features(
     training = {
         name: Sample(Path(), name, int(label)) for name, label in zip(reference.names, reference.labels, strict=True)
     }
-    if verdict.fingerprint == manifest.dataset.get("fingerprint"):
-        training = {
+    if is_training_dataset(predictor.bundle, verdict):
+        training |= {
             sample.name: dataclasses.replace(training[sample.name], path=sample.path)
             for sample in verdict.dataset.samples
             if sample.name in training

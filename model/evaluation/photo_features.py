@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -33,7 +34,8 @@ class PhotoFeatures:
         probabilities: float32 (n, classes), calibrated, by a model that was not trained on the photo; NaN without one.
         reference: features of the training photos.
         training: training photos that are not among the samples, by name, such as where a model is evaluated on another
-            dataset; a photo whose file is not known has an empty path.
+            dataset; a photo whose file is not known has an empty path. Those of the reference features that are
+            neither here nor among the samples are known by name and class only.
     """
 
     classes: tuple[str, ...]
@@ -75,13 +77,16 @@ class PhotoFeatures:
         return found
 
     def _nearest(self, row: int, distances: np.ndarray, count: int) -> tuple[Neighbour, ...]:
-        names, own = self.reference.names, self.samples[row]
+        own = self.samples[row]
         order = np.argsort(distances, kind="stable")[: count + 1].tolist()
-        near = [(self._training_photo(names[index]), float(distances[index])) for index in order]
-        others = [Neighbour(sample, far) for sample, far in near if sample is not None and sample is not own]
+        near = [Neighbour(self._training_photo(index), float(distances[index])) for index in order]
+        others = [one for one in near if (one.sample.name, one.sample.path) != (own.name, own.path)]
         return tuple(others[:count])
 
-    def _training_photo(self, name: str) -> Sample | None:
+    def _training_photo(self, index: int) -> Sample:
+        name = self.reference.names[index]
         if name in self.training:
             return self.training[name]
-        return self.samples[self.row_of[name]] if name in self.row_of else None
+        if name in self.row_of:
+            return self.samples[self.row_of[name]]
+        return Sample(Path(), name, int(self.reference.labels[index]))

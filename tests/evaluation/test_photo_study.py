@@ -1,6 +1,7 @@
 """Neighbours, contact sheets and the map of photos."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 
@@ -76,3 +77,29 @@ def test_the_least_confident_photos_are_listed_with_their_neighbours() -> None:
     assert confidence[list(study.uncertain)].max() <= np.sort(confidence)[11]
     assert {samples[row].name for row in study.uncertain} | {samples[0].name} == set(study.neighbours)
     assert set(study.contact_sheets) == set(photos.classes) and study.map is not None
+
+
+def test_a_training_photo_whose_file_is_not_known_is_a_neighbour_by_its_name() -> None:
+    photos = photo_features(120)
+    whole = photos.neighbours(range(120))
+    kept = np.flatnonzero(np.arange(120) % 3 > 0)
+    fewer = dataclasses.replace(
+        photos,
+        samples=tuple(photos.samples[row] for row in kept),
+        splits=tuple(photos.splits[row] for row in kept),
+        features=photos.features[kept],
+        probabilities=photos.probabilities[kept],
+    )
+    for row, found in zip(kept.tolist(), fewer.neighbours(range(len(kept))), strict=True):
+        expected = [(near.sample.name, near.sample.label) for near in whole[row]]
+        assert [(near.sample.name, near.sample.label) for near in found] == expected
+        assert all(near.sample.path.name == "" for near in found if near.sample.name not in fewer.row_of)
+
+
+def test_a_photo_that_was_learned_from_is_not_its_own_neighbour_where_a_model_is_evaluated_on_it(
+    tmp_path: Path,
+) -> None:
+    photos = photo_features(120, folder=tmp_path)
+    training = {sample.name: dataclasses.replace(sample) for sample in photos.samples}
+    for row, found in enumerate(dataclasses.replace(photos, training=training).neighbours(range(120))):
+        assert len(found) == 3 and photos.samples[row].name not in [near.sample.name for near in found]
