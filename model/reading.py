@@ -83,11 +83,20 @@ def describe(error: BaseException) -> str:
     return quoted(str(error) or type(error).__name__)[1:-1]
 
 
+def without_number(error: Exception) -> str:
+    """Text of an error for a message that names the file: of an OSError, the reason without its number and the path."""
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+
+
 class NoRegularFileError(OSError):
     """A folder, pipe, socket or device in the place of a file."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(errno.EINVAL, "a folder, a pipe, a socket or a device", str(path))
+
+    def __str__(self) -> str:
+        """The kind and the path; the number of the error says nothing about them."""
+        return f"{self.strerror}: {quoted(self.filename)}"
 
 
 def open_regular(path: Path) -> BinaryIO:

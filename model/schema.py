@@ -20,7 +20,7 @@ from model.backbones import find_backbones
 from model.config import LATEST, RENAMED_OPTIONS, OptionInfo, TrainConfig, is_model_name, options_of
 from model.errors import ConfigError
 from model.intensity import parse_intensity
-from model.reading import read_option_file
+from model.reading import read_option_file, without_number
 from model.received import MAX_COMPARED, MAX_QUOTED, listed, quoted, similar
 
 Config = TypeVar("Config")
@@ -123,7 +123,7 @@ def load_file(path: Path) -> dict[str, Any]:
     # A number with thousands of digits is a ValueError, deep nesting a RecursionError.
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise ConfigError(
-            f"configuration file {path}: expected YAML with one option per line, received: {error}"
+            f"configuration file {path}: expected YAML with one option per line, received: {without_number(error)}"
         ) from error
     if content is None:
         return {}

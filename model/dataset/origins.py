@@ -11,7 +11,7 @@ from pathlib import Path
 from model.dataset.listing import IMAGES, Listing, describe_problems
 from model.errors import DatasetError
 from model.files.browsing import folders_in, name_some
-from model.reading import UnreadableError, unreadable
+from model.reading import UnreadableError, unreadable, without_number
 from model.results import Dataset, Sample, Split
 from model.tables import read_csv
 
@@ -138,8 +138,8 @@ def _rows(path: Path) -> Iterator[Origin]:
             yield from (row for row in read_csv(path) if row.get(IMAGE))
     except (OSError, UnreadableError) as error:
         raise DatasetError(
-            f"{path}: expected a table of the origin of images, received one that cannot be read: {error}. Write it "
-            "again, or remove it if the dataset has no synthetic photos"
+            f"{path}: expected a table of the origin of images, received one that cannot be read: "
+            f"{without_number(error)}. Write it again, or remove it if the dataset has no synthetic photos"
         ) from error
 
 

@@ -26,7 +26,7 @@ from model.errors import (
 )
 from model.labels.photo_names import source_of
 from model.labels.regions import Task
-from model.reading import UnreadableError, parse_json, read_option_file, unreadable
+from model.reading import UnreadableError, parse_json, read_option_file, unreadable, without_number
 from model.received import quoted
 from model.storage.failures import with_retries
 
@@ -63,7 +63,8 @@ def read_token(file: Path | None) -> str:
         try:
             token = read_option_file(file, _MAX_TOKEN_BYTES).decode().strip()
         except (OSError, ValueError) as error:
-            raise ConfigError(f"{file}: expected a file with an access token, received: {error}") from error
+            reason = without_number(error)
+            raise ConfigError(f"{file}: expected a file with an access token, received: {reason}") from error
     if not token or not token.isascii() or len(token.split()) != 1:
         raise ConfigError(
             "expected an access token of Label Studio, from its page Account & Settings, in the environment variable "

@@ -12,7 +12,7 @@ from model.errors import DatasetError
 from model.evaluation.label_issues import HEADER
 from model.files.browsing import name_some
 from model.labels.import_labels import ORIGIN
-from model.reading import open_regular
+from model.reading import open_regular, without_number
 from model.received import quoted
 from model.tables import read_csv
 
@@ -103,7 +103,7 @@ def _rows(path: Path, columns: tuple[str, ...], expected: str) -> list[dict[str,
             header = stream.readline(_MAX_HEADER).strip().split(",")
         rows = list(read_csv(path))
     except (OSError, UnicodeError, csv.Error) as error:
-        raise DatasetError(f"{path}: expected {expected}, received: {error}") from error
+        raise DatasetError(f"{path}: expected {expected}, received: {without_number(error)}") from error
     if not set(columns) <= set(header) or any(not set(columns) <= row.keys() for row in rows):
         raise DatasetError(
             f"{path}: expected {expected} with the columns {', '.join(columns)}, received "

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from model.errors import ConfigError
+from model.reading import without_number
 from model.received import listed, quoted, similar
 from model.schema import read_yaml
 
@@ -208,6 +209,6 @@ def read_nodes(path: Path) -> tuple[Node, Problems]:
     try:
         node = yaml.compose(read_yaml(path), Loader=yaml.SafeLoader)
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: expected the YAML file of a pipeline, received: {error}") from error
+        raise ConfigError(f"{path}: expected the YAML file of a pipeline, received: {without_number(error)}") from error
     problems = Problems(path)
     return Node("", 1 if node is None else node.start_mark.line + 1, node, problems), problems
