@@ -27,6 +27,7 @@ class Control:
         shown: name of the photo in the configuration, which a label refers to.
         data_key: key of the photo's address in the data of a task.
         labels: the labels it has.
+        project_controls: names of all controls of the project; empty if they are not known.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Control:
     shown: str
     data_key: str
     labels: tuple[str, ...]
+    project_controls: tuple[str, ...] = ()
 
     @property
     def has_boxes(self) -> bool:
@@ -68,7 +70,7 @@ def choose_control(project: Mapping[str, Any], name: str, classes: Sequence[str]
             f"Name the one that gets the suggestions, such as --control {usable[0]}"
         )
     chosen = name or usable[0]
-    control = _control(chosen, parsed[chosen])
+    control = dataclasses.replace(_control(chosen, parsed[chosen]), project_controls=tuple(parsed))
     if control.kind == CHOICES and _is_per_region(str(project.get("label_config", "")), chosen):
         raise DatasetError(
             f"expected a control of photos or of rectangles, found {found[chosen]} with perRegion: its choices belong "

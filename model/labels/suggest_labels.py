@@ -49,7 +49,7 @@ class LabelSuggestions:
         control: name of the control that they label.
         tasks: number of tasks in the project; `annotated`: of those with an annotation.
         suggestions: suspected labels first, then by score, the lowest first.
-        left_out: tasks without a suggestion, with the reason.
+        left_out: tasks, boxes and suspected labels without a suggestion, with the reason.
         omitted: number of suggestions that the maximum number left out.
         corrected: images with suspected labels that the dataset no longer has.
         new, unchanged, removed: numbers of predictions that were sent, were there already, and were removed.

@@ -11,11 +11,12 @@ from model.config import PredictConfig
 from model.dataset.images import decode_image
 from model.dataset.pipeline import in_threads
 from model.errors import ImageError
-from model.labels.candidates import Candidate, Region, digest
+from model.labels.candidates import Candidate, Region, digest, region_name
 from model.labels.controls import Control
 from model.labels.crops import CropOptions, UnusableRegionError, cut
 from model.labels.photos import Photos
 from model.labels.regions import Task
+from model.received import quoted
 from model.results import Prediction
 from model.serving.predictor import Predictor
 
@@ -51,7 +52,7 @@ class Suggestion:
 
 @dataclasses.dataclass(frozen=True)
 class NoSuggestion:
-    """A task without a suggestion, and the reason."""
+    """A task, or a box or a suspected label of one, without a suggestion, and the reason."""
 
     task: int
     reason: str
@@ -59,12 +60,16 @@ class NoSuggestion:
 
 @dataclasses.dataclass
 class _Opened:
-    """A candidate with the images of its regions, and with their predictions as they are made."""
+    """A candidate with the images of its regions, and with their predictions as they are made.
+
+    Attributes:
+        uncut: region without an image -> the reason.
+    """
 
     candidate: Candidate
     images: Sequence[bytes | np.ndarray] = ()
     size: tuple[int, int] = (0, 0)
-    regions: Sequence[Region] = ()
+    uncut: Mapping[str, str] = dataclasses.field(default_factory=dict)
     reason: str = ""
     predictions: list[Prediction] = dataclasses.field(default_factory=list)
 
@@ -95,10 +100,10 @@ def suggest(
     config = PredictConfig(top_k=min(_CLASSES, len(predictor.bundle.manifest.classes)))
     for prediction in predictor.predict_stream(images(), config):
         while waiting[0].is_complete:
-            yield _suggestion(waiting.popleft(), control)
+            yield from _results(waiting.popleft(), control)
         waiting[0].predictions.append(prediction)
     while waiting:
-        yield _suggestion(waiting.popleft(), control)
+        yield from _results(waiting.popleft(), control)
 
 
 def _open(candidate: Candidate, photos: Photos, control: Control, options: CropOptions) -> _Opened:
@@ -109,46 +114,57 @@ def _open(candidate: Candidate, photos: Photos, control: Control, options: CropO
         [name] = photos.find(Task(str(candidate.task), candidate.address, ()))
         content = photos.read(name)
         if not control.has_boxes:
-            return _Opened(candidate, [content] * len(candidate.regions), regions=candidate.regions)
+            return _Opened(candidate, [content] * len(candidate.regions))
         return _cut(candidate, decode_image(content), options)
     except ImageError as error:
         return _Opened(candidate, reason=error.message)
 
 
 def _cut(candidate: Candidate, pixels: np.ndarray, options: CropOptions) -> _Opened:
-    """Cut out the boxes that are classified; those that cannot be cut out are left out."""
-    images, regions, reasons = [], [], []
+    """Cut out the boxes that are classified; those that cannot be cut out keep the label that they have."""
+    images, reasons = [], {}
     for region in candidate.regions:
-        if region.is_kept or region.box is None:
-            regions.append(region)
-            continue
-        try:
-            # A copy, so that the photo itself is not kept.
-            images.append(cut(pixels, region.box, region.photo_size, options)[0].copy())
-            regions.append(region)
-        except UnusableRegionError as error:
-            reasons.append(str(error))
-    return _Opened(candidate, images, (pixels.shape[1], pixels.shape[0]), regions, "" if images else reasons[0])
+        if region.box is not None:
+            try:
+                # A copy, so that the photo itself is not kept.
+                images.append(cut(pixels, region.box, region.photo_size, options)[0].copy())
+            except UnusableRegionError as error:
+                reasons[region.name] = str(error)
+    return _Opened(candidate, images, (pixels.shape[1], pixels.shape[0]), reasons)
 
 
-def _suggestion(opened: _Opened, control: Control) -> Suggestion | NoSuggestion:
-    task = opened.candidate.task
+def _results(opened: _Opened, control: Control) -> Iterator[Suggestion | NoSuggestion]:
+    """The suggestion of a candidate, and what of it gets none."""
+    task, candidate = opened.candidate.task, opened.candidate
     failed = [prediction.error for prediction in opened.predictions if prediction.error is not None]
-    if opened.reason or failed:
-        return NoSuggestion(task, opened.reason or failed[0])
+    uncut = [f"the box {quoted(name)}: {reason}" for name, reason in opened.uncut.items()]
+    if reasons := [opened.reason] if opened.reason else failed[:1] or ([] if opened.images else uncut):
+        yield NoSuggestion(task, reasons[0])
+        yield from (NoSuggestion(task, reason) for reason in (*reasons[1:], *candidate.left_out))
+        return
+    yield _suggestion(opened, control)
+    yield from (NoSuggestion(task, reason) for reason in (*uncut, *candidate.left_out))
+
+
+def _suggestion(opened: _Opened, control: Control) -> Suggestion:
+    regions = opened.candidate.regions
     predictions = iter(opened.predictions)
-    result, scores = [], []
-    for region in opened.regions:
-        label, score = (region.label, None) if region.is_kept else _label(region, next(predictions))
-        result.append(_item(region, label, score, opened.size, control))
-        scores += [] if score is None else [score]
+    found = {one.name: _label(one, next(predictions)) for one in regions if one.name not in opened.uncut}
+    if opened.candidate.items:
+        result = _corrected(opened, found, control)
+    else:
+        kept = {one.name: (one.label, None) for one in regions if one.label}
+        labelled: dict[str, tuple[str, float | None]] = {**kept, **found}
+        result = [_item(one, labelled[one.name], opened.size, control) for one in regions if one.name in labelled]
     kind = control.kind.lower()
     return Suggestion(
-        task,
-        min(scores),
-        tuple(item["value"][kind][0] for item in result),
+        opened.candidate.task,
+        min(score for _, score in found.values()),
+        tuple(
+            label for item in result if item.get("from_name") == control.name for label in item["value"].get(kind, ())
+        ),
         result,
-        tuple(region.suspected.given for region in opened.regions if region.suspected is not None),
+        tuple(one.suspected.given for one in regions if one.suspected is not None and one.name in found),
         any(prediction.unknown for prediction in opened.predictions),
     )
 
@@ -160,8 +176,11 @@ def _label(region: Region, prediction: Prediction) -> tuple[str, float]:
     return label, round(min(1.0, max(0.0, probabilities.get(label, 0.0))), _DIGITS)
 
 
-def _item(region: Region, label: str, score: float | None, size: tuple[int, int], control: Control) -> dict[str, Any]:
-    """An item of a result as Label Studio has it."""
+def _item(
+    region: Region, labelled: tuple[str, float | None], size: tuple[int, int], control: Control
+) -> dict[str, Any]:
+    """An item of a result as Label Studio has it, with a label and its probability."""
+    label, score = labelled
     kind = control.kind.lower()
     item: dict[str, Any] = {
         "id": region.name,
@@ -175,6 +194,28 @@ def _item(region: Region, label: str, score: float | None, size: tuple[int, int]
     if region.box is not None:
         width, height = region.photo_size or size
         item |= {"original_width": width, "original_height": height, "image_rotation": 0}
-    if region.suspected is not None:
-        item["meta"] = {"text": [f"Suspected label error: labelled {region.suspected.given}"]}
     return item
+
+
+def _corrected(opened: _Opened, found: Mapping[str, tuple[str, float]], control: Control) -> list[dict[str, Any]]:
+    """The annotation of a correction with other labels, and all else as it is."""
+    suspected = {region.name: region.suspected for region in opened.candidate.regions}
+    result = []
+    for number, item in enumerate(opened.candidate.items, start=1):
+        copied, name = dict(item), region_name(item, number)
+        doubt = suspected.get(name)
+        if doubt is not None and name in found and item.get("from_name") == control.name:
+            label, score = found[name]
+            note = f"Suspected label error: labelled {doubt.given}"
+            copied |= {"value": {**item["value"], str(item["type"]): [label]}, "score": score}
+            copied["meta"] = _with_note(item.get("meta"), note)
+        result.append(copied)
+    return result
+
+
+def _with_note(meta: Any, note: str) -> dict[str, Any]:
+    """The remarks on an item with one more."""
+    kept = meta if isinstance(meta, dict) else {}
+    text = kept.get("text")
+    notes = [str(one) for one in text] if isinstance(text, list) else [str(text)] if text else []
+    return {**kept, "text": [*(one for one in notes if one != note), note]}
