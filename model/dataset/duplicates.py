@@ -62,7 +62,8 @@ def near_duplicates(hashes: np.ndarray, thumbnails: np.ndarray) -> np.ndarray:
             some = pairs[start : start + _PAIRS]
             groups[:] = join(groups, some[_have_near_thumbnails(some, thumbnails)])
 
-    join_similar(hashes, MAX_HASH_DISTANCE, groups, join_with_near_thumbnails)
+    brightness = thumbnails.mean(axis=1, dtype=np.float32)
+    join_similar(hashes, MAX_HASH_DISTANCE, brightness, groups, join_with_near_thumbnails)
     return groups
 
 

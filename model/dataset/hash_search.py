@@ -10,31 +10,46 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+# Twenty thousand images of one hash, all different, take nine seconds of processor time.
+MOST_EQUAL = 200
 _WORD_BITS = 64
 _BLOCK_BITS = 16
 # Reported at a time, at least, because joining groups takes as long as there are hashes.
 _PAIRS = 65_536
 
 
-def join_similar(hashes: np.ndarray, max_distance: int, groups: np.ndarray, join: Callable[[np.ndarray], None]) -> None:
+def join_similar(
+    hashes: np.ndarray,
+    max_distance: int,
+    brightness: np.ndarray,
+    groups: np.ndarray,
+    join: Callable[[np.ndarray], None],
+) -> None:
     """Report pairs of similar hashes until all that are similar, directly or transitively, are in one group.
 
-    Pairs of hashes that are already in one group are not compared any more, so that many copies of one image cost
-    little. The time grows linearly with the number of hashes, as long as few of them are equal in a block.
+    The time grows linearly with the number of hashes, as long as few different ones are equal in a block. Hashes that
+    are in one group already are not compared any more, and of equal ones in one group only one is compared with others.
+    Each hash is compared with MOST_EQUAL equal ones at most: the next in brightness.
 
     Args:
         hashes: uint8 of shape (n, bytes).
         max_distance: highest number of bits in which similar hashes differ; fewer than two for every 16 bits.
+        brightness: of shape (n,), of the image of each hash.
         groups: int64 of shape (n,), group of each hash; `join` changes it.
-        join: called with positions of similar hashes of different groups, int64 of shape (pairs, 2).
+        join: called with positions of similar hashes of different groups, int64 of shape (pairs, 2); it may join only
+            some of them.
     """
     words = _words(hashes)
     _, identity = np.unique(words, axis=1, return_inverse=True)
-    for pairs in _similar_pairs(identity, words, np.arange(len(hashes)), 0, groups):
+    everything = np.lexsort((brightness, identity))
+    for pairs in _similar_pairs(everything, identity, words, np.arange(len(hashes)), 0, groups, MOST_EQUAL):
         join(pairs)
-    for key in _keys(hashes, max_distance):
-        # Identical hashes have all keys in common, and were compared above.
-        for pairs in _similar_pairs(key, words, identity, max_distance, groups):
+    _, representatives = np.unique(np.stack([identity, groups]), axis=1, return_index=True)
+    for key in _keys(hashes[representatives], max_distance):
+        order = np.argsort(key, kind="stable")
+        of_all = np.zeros(len(hashes), key.dtype)
+        of_all[representatives] = key
+        for pairs in _similar_pairs(representatives[order], of_all, words, identity, max_distance, groups):
             join(pairs)
 
 
@@ -78,22 +93,28 @@ def _comparisons(key: np.ndarray) -> int:
 
 
 def _similar_pairs(
-    key: np.ndarray, words: np.ndarray, identity: np.ndarray, max_distance: int, groups: np.ndarray
+    order: np.ndarray,
+    key: np.ndarray,
+    words: np.ndarray,
+    identity: np.ndarray,
+    max_distance: int,
+    groups: np.ndarray,
+    max_step: int | None = None,
 ) -> Iterator[np.ndarray]:
-    """Similar hashes with equal keys, but other identities and groups; the groups may change after each batch."""
-    order = np.argsort(key, kind="stable")
+    """Similar hashes with equal keys, but other identities and groups; the groups may change after each batch.
+
+    Args:
+        order: int64, positions of the hashes to compare, sorted by key.
+        max_step: largest distance in `order` of hashes that are compared; None for all.
+    """
     key, words, identity = key[order], words.take(order, axis=1), identity[order]
     step, next_selection = 1, 1
     pairs: list[np.ndarray] = []
-    while len(order):
+    while len(order) and (max_step is None or step <= max_step):
         if step == next_selection:
             selected = _have_others(key, groups[order], step)
-            order, key, words, identity = (
-                order[selected],
-                key[selected],
-                words.compress(selected, axis=1),
-                identity[selected],
-            )
+            order, key, words = order[selected], key[selected], words.compress(selected, axis=1)
+            identity = identity[selected]
             next_selection = step + max(1, step // 2)
         # Most pairs differ too much in the first word already.
         near = np.bitwise_count(words[0, step:] ^ words[0, :-step]) <= max_distance
@@ -107,6 +128,8 @@ def _similar_pairs(
         if step == next_selection or sum(map(len, pairs)) >= _PAIRS:
             yield np.concatenate(pairs)
             pairs = []
+    if pairs:
+        yield np.concatenate(pairs)
 
 
 def _have_others(key: np.ndarray, groups: np.ndarray, step: int) -> np.ndarray:

@@ -15,7 +15,7 @@ def groups_by_search(hashes: np.ndarray, max_distance: int = MAX_HASH_DISTANCE) 
     def join_pairs(pairs: np.ndarray) -> None:
         groups[:] = join(groups, pairs)
 
-    join_similar(hashes, max_distance, groups, join_pairs)
+    join_similar(hashes, max_distance, np.zeros(len(hashes)), groups, join_pairs)
     return groups
 
 
@@ -70,9 +70,21 @@ def test_identical_images_with_other_colours_stay_apart() -> None:
 def test_identical_hashes_that_are_not_joined_are_compared_once() -> None:
     hashes = np.concatenate([copies_with_flipped_bits(4000, 1, 0, 0.5), np.zeros((60, HASH_BYTES), np.uint8)])
     reported: list[np.ndarray] = []
-    join_similar(hashes, MAX_HASH_DISTANCE, np.arange(len(hashes)), reported.append)
-    pairs = np.concatenate(reported)
-    assert len(np.unique(pairs, axis=0)) == len(pairs) == 60 * 59 // 2
+    join_similar(hashes, MAX_HASH_DISTANCE, np.zeros(len(hashes)), np.arange(len(hashes)), reported.append)
+    pairs = np.sort(np.concatenate(reported), axis=1)
+    identical = pairs[(hashes[pairs[:, 0]] == hashes[pairs[:, 1]]).all(axis=1)]
+    assert len(np.unique(identical[:, 0] * len(hashes) + identical[:, 1])) == 60 * 59 // 2
+
+
+def test_images_of_one_hash_and_of_many_colours_are_compared_quickly() -> None:
+    count = 20_000
+    colours = np.random.default_rng(0).integers(0, 256, (count, 3)).astype(np.uint8)
+    thumbnails = np.tile(colours, (1, 64))
+    start = time.process_time()
+    groups = near_duplicates(np.zeros((count, HASH_BYTES), np.uint8), thumbnails)
+    assert time.process_time() - start < 10
+    # Colours so near that they are linked, directly or by others.
+    assert len(np.unique(groups)) < 0.01 * count
 
 
 @pytest.mark.slow
