@@ -108,7 +108,7 @@ def test_the_examples_in_the_docstrings_run(in_workspace: topgraft.Workspace) ->
 
 
 def test_the_examples_of_datasets_in_the_docstrings_run(in_workspace: topgraft.Workspace) -> None:
-    assert failures_of(topgraft.import_labels, topgraft.synthesize) == 0
+    assert failures_of(topgraft.import_labels, topgraft.synthesize, topgraft.send_files) == 0
 
 
 @pytest.mark.parametrize(
@@ -124,6 +124,11 @@ def test_the_examples_of_datasets_in_the_docstrings_run(in_workspace: topgraft.W
             "epochs: expected one of",
         ),
         (lambda: topgraft.pack("none", "none.tar"), "pack: expected a folder, received 'none'"),
+        (lambda: topgraft.send_files(["none.csv"], "out"), "send_files: expected a file, found none: 'none.csv'"),
+        (
+            lambda: topgraft.send_files(["labels.json", "./labels.json"], "out"),
+            "send_files: expected different file names, received 'labels.json' twice.",
+        ),
         (lambda: topgraft.export_model("latest", "a.zip"), "expected a file ending in .tar.xz, received 'a.zip'"),
     ],
 )

@@ -235,9 +235,7 @@ def send_files(files: Iterable[Path], destination: Path, *, progress: Progress =
         ConfigError: a file does not exist, or two have the same name.
 
     Example:
-        >>> topgraft.pack("data/new-photos", "new-photos.tar").path.name
-        'new-photos.tar'
-        >>> len(topgraft.send_files(["new-photos.tar"], "sent"))
+        >>> len(topgraft.send_files(["labels.json"], "sent"))
         1
     """
     from model.storage.destination import send_files as send

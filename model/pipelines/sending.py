@@ -17,7 +17,7 @@ from model.pipelines.manifests import Manifests
 from model.pipelines.parameters import Value
 from model.pipelines.steps import Delivery, Pipeline, Step
 from model.reading import UnreadableError, read_json, unreadable
-from model.storage.destination import open_destination
+from model.storage.destination import ADDRESS, open_destination
 from model.storage.interface import Entry, Storage
 from model.storage.places import is_remote
 
@@ -37,6 +37,7 @@ class Sender:
         error: of the first file that could not be sent; None if there is none.
 
     Raises:
+        ConfigError: the destination is an address, or has no bucket.
         StorageError: the storage refuses the user, or the bucket does not exist; an unreachable one is only logged.
     """
 
@@ -120,13 +121,13 @@ def sender_of(
     """The sender of a run; None if nothing is to be sent.
 
     Raises:
-        StorageError: as `Sender`.
+        StorageError, ConfigError: as `Sender`.
     """
     delivery = pipeline.delivery
     destination = "" if delivery is None else str(values[delivery.parameter].value).strip()
     if delivery is None or not destination:
         return None
-    if not is_remote(destination):
+    if not is_remote(destination) and ADDRESS not in destination:
         destination = os.path.abspath(os.path.expanduser(destination))
     environment = next(dict(step.environment) for step in pipeline.steps if delivery.parameter in step.parameters)
     return Sender(delivery, destination, folder, state, manifests, environment)

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from model.errors import StorageNotFoundError
+from model.errors import ConfigError, StorageNotFoundError
+from model.received import quoted
 from model.results import Progress, no_progress
 from model.storage import open_storage
 from model.storage.interface import Entry, Storage
@@ -11,14 +12,19 @@ from model.storage.places import is_remote, parse_place
 from model.storage.rclone import WITHOUT_FOLDERS
 from model.storage.settings import require_remote
 
+# Such as s3://bucket, which would be a local folder.
+ADDRESS = "://"
+
 
 def open_destination(where: str) -> tuple[Storage, dict[str, Entry]]:
     """A folder to send files to, and the files in it by name; a folder that does not exist is created by the first one.
 
     Raises:
+        ConfigError: `where` is an address, or a remote without a bucket.
         StorageNotFoundError: its bucket does not exist: rclone would create it, or report a missing permission.
         StorageError: the storage refuses the user, or does not answer.
     """
+    _require_folder(where)
     storage = open_storage(where)
     try:
         return storage, {entry.name: entry for entry in storage.list()}
@@ -26,7 +32,7 @@ def open_destination(where: str) -> tuple[Storage, dict[str, Entry]]:
         if is_remote(where) and _has_buckets(where):
             bucket = parse_place(where).path.partition("/")[0]
             raise StorageNotFoundError(
-                f"{where}: expected a bucket {bucket!r}, found none (404). Create it, or correct its name."
+                f"{where}: expected a bucket {quoted(bucket)}, found none (404). Create it, or correct its name."
             ) from error
         storage.require_space(0)
         return storage, {}
@@ -42,6 +48,14 @@ def send_files(files: Sequence[Path], where: str, progress: Progress = no_progre
     for file in files:
         storage.push(file, file.name, progress)
     return [storage.place(file.name) for file in files]
+
+
+def _require_folder(where: str) -> None:
+    expected = "expected remote:path, such as s3:bucket/user/run, or a local folder, received"
+    if ADDRESS in where:
+        raise ConfigError(f"{expected} the address {quoted(where)}.")
+    if is_remote(where) and not parse_place(where).path and _has_buckets(where):
+        raise ConfigError(f"{expected} {quoted(where)}, without a bucket.")
 
 
 def _has_buckets(where: str) -> bool:

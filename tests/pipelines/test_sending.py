@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from model.environment import default_variables
-from model.errors import StorageError, StorageFullError, StorageNotFoundError, StorageRefusedError
+from model.errors import ConfigError, StorageError, StorageFullError, StorageNotFoundError, StorageRefusedError
 from model.pipelines.local import PipelineRun, run_pipeline
 from model.pipelines.pipeline_file import read_pipeline
 from model.storage import failures, open_storage
@@ -100,6 +100,9 @@ def test_wrong_keys_and_a_missing_bucket_are_reported_before_a_step_runs(
 ) -> None:
     with pytest.raises(StorageNotFoundError, match=r"s3:buckte/ann: expected a bucket 'buckte', found none \(404\)"):
         run(file, "s3:buckte/ann")
+    for where in ("s3://bucket/ann", "s3:"):
+        with pytest.raises(ConfigError, match=f"expected remote:path, such as s3:bucket/user/run.* '{where}'"):
+            run(file, where)
     assert [path.name for path in server.folder.iterdir()] == [BUCKET]
     use(server, monkeypatch, secret_access_key="wrong")
     with pytest.raises(StorageRefusedError, match=r"SignatureDoesNotMatch.*Check the user"):
