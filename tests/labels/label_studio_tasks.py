@@ -62,6 +62,15 @@ def boxed_tasks(folder: Path, count: int = 12) -> list[dict[str, Any]]:
     return [task(number, annotation(box_item("cat" if number % 2 else "dog"))) for number in range(1, count + 1)]
 
 
+def write_cutouts(folder: Path, classes: tuple[str, str] = ("cat", "dog")) -> None:
+    """A cut-out with transparency of each class; by default those of `boxed_tasks`."""
+    for number, name in enumerate(classes):
+        (folder / name).mkdir(parents=True)
+        pixels = np.zeros((80, 80, 4), np.uint8)
+        pixels[10:70, 10:70] = [200 * number, 120, 255 - 200 * number, 255]
+        Image.fromarray(pixels).save(folder / name / "cutout.png")
+
+
 def imported(source: Path, photos: Path, target: Path, annotator: str = "", **crops: Any) -> LabelsImport:
     options = ImportOptions(CropOptions(**crops), SplitOptions(), annotator)
     return import_labels(str(source), read_labels(source), LocalPhotos(photos), target, options)

@@ -14,6 +14,7 @@ from PIL import Image
 from model.bundle import open_bundle
 from tests.labels.label_studio_process import PASSWORD, TOKEN, USER, RealLabelStudio, running_label_studio
 from tests.labels.label_studio_tasks import box_item
+from tests.labels.workshop import check_the_workshop
 from tests.support.browser import running_chromium
 from tests.support.command import Run
 from tests.support.photos import encoded
@@ -142,6 +143,7 @@ def test_a_suggestion_is_shown_accepted_imported_and_trained_on(
     check_wrong_tokens_and_projects(run, workspace, label_studio)
     check_other_projects(run, workspace, label_studio)
     check_what_the_server_accepts_and_never_shows(run, workspace, label_studio)
+    check_the_workshop(workspace / "workshop", label_studio)
     project = label_studio.create_project("Signs", CONFIGURATION)
     numbers = {f"photo_{number}.png": number for number in range(ANNOTATED + UNLABELLED)}
     tasks = label_studio.upload(project, {name: photo(number) for name, number in numbers.items()})

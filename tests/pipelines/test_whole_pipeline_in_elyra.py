@@ -5,12 +5,10 @@ import json
 import shutil
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from model.pipelines.pipeline_file import find_pipeline, read_pipeline
-from tests.labels.label_studio_tasks import boxed_tasks
+from tests.labels.label_studio_tasks import boxed_tasks, write_cutouts
 from tests.support.caches import new_cache
 from tests.support.elyra_commands import Command, run_elyra
 
@@ -24,11 +22,7 @@ def write_inputs(folder: Path) -> dict[str, str]:
     images, cutouts, labels = folder / "images", folder / "cutouts", folder / "export.json"
     labels.parent.mkdir(parents=True)
     labels.write_text(json.dumps(boxed_tasks(images, PHOTOS)))
-    for number, name in enumerate(("cat", "dog")):
-        (cutouts / name).mkdir(parents=True)
-        pixels = np.zeros((80, 80, 4), np.uint8)
-        pixels[10:70, 10:70] = [200 * number, 120, 255 - 200 * number, 255]
-        Image.fromarray(pixels).save(cutouts / name / "cutout.png")
+    write_cutouts(cutouts)
     return {"labels": str(labels), "images": str(images), "cutouts": str(cutouts)}
 
 
