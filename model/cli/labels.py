@@ -1,9 +1,9 @@
 """`topgraft import-labels`: labelled photos from Label Studio or COCO files as a dataset."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from model.labels.photos import Photos
     from model.labels.regions import Labels
 
+CROP_DEFAULTS = (0.1, 8, False)
+"""Margin, minimum side and straightening of `model.labels.crops.CropOptions`, which takes long to import."""
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 _SPLIT_OPTIONS = ("val_fraction", "test_fraction", "seed")
 
 token_file_option = click.option(
@@ -30,21 +34,46 @@ token_file_option = click.option(
     type=LocalPath(exists=True, dir_okay=False, path_type=Path),
     help=f"File with the access token of the server. Default: ${LABEL_STUDIO_API_KEY.name}.",
 )
-margin_option = click.option(
-    "--margin",
-    type=click.FloatRange(0, 2),
-    default=0.1,
-    show_default=True,
-    help="Margin on each side of a box, as a fraction of its width and height.",
-)
-min_side_option = click.option(
-    "--min-side",
-    type=click.IntRange(1),
-    default=8,
-    show_default=True,
-    help="Minimum width and height of a box in pixels; smaller ones are left out.",
-)
-straighten_option = click.option("--straighten", is_flag=True, help="Rotate the content of rotated boxes upright.")
+
+
+def crop_options(described: str = "") -> Callable[[_Command], _Command]:
+    """The options of cutting boxes out.
+
+    Args:
+        described: what is used instead of the usual values if an option is not given; it is None then.
+    """
+    standard = CROP_DEFAULTS
+    values = (None, None, None) if described else standard
+    note = f"  [default: {described}]" if described else ""
+    options = (
+        click.option(
+            "--margin",
+            type=click.FloatRange(0, 2),
+            default=values[0],
+            show_default=not described,
+            help=f"Margin on each side of a box, as a fraction of its width and height.{note}",
+        ),
+        click.option(
+            "--min-side",
+            type=click.IntRange(1),
+            default=values[1],
+            show_default=not described,
+            help=f"Minimum width and height of a box in pixels; smaller ones are left out.{note}",
+        ),
+        click.option(
+            "--straighten/--no-straighten" if described else "--straighten",
+            is_flag=True,
+            default=values[2],
+            help=f"Rotate the content of rotated boxes upright.{note}",
+        ),
+    )
+
+    def add(command: _Command) -> _Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
 
 
 @click.command("import-labels", short_help="Make a dataset of photos labelled in Label Studio or COCO files.")
@@ -60,9 +89,7 @@ straighten_option = click.option("--straighten", is_flag=True, help="Rotate the 
 )
 @click.option("--control", default="", metavar="NAME", help="Labelling control to read, if there are several.")
 @click.option("--annotator", default="", metavar="ID", help="Person whose annotations alone are read. Default: all.")
-@margin_option
-@min_side_option
-@straighten_option
+@crop_options()
 @config_options(TrainConfig, only=_SPLIT_OPTIONS)
 @json_option
 @workspace_option

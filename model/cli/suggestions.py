@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from model.bundle import Bundle
-from model.cli.labels import margin_option, min_side_option, straighten_option, token_file_option
+from model.cli.labels import crop_options, token_file_option
 from model.cli.options import LocalPath, current_workspace, json_option, workspace_option
 from model.cli.output import format_percentage, print_json, print_lines, progress_display
 from model.errors import ConfigError
@@ -14,6 +14,7 @@ from model.files.browsing import name_some
 from model.storage.places import is_remote
 
 if TYPE_CHECKING:
+    from model.labels.crops import CropOptions
     from model.labels.suggest_labels import LabelSuggestions
     from model.labels.suggestions import Suggestion
     from model.labels.suspected import SuspectedLabels
@@ -45,9 +46,7 @@ _MAX_LINES = 10
     type=LocalPath(exists=True, file_okay=False, path_type=Path),
     help="Dataset of --errors, made by import-labels. Default: the one that MODEL was trained on.",
 )
-@margin_option
-@min_side_option
-@straighten_option
+@crop_options("as the dataset was cut")
 @json_option
 @workspace_option
 def suggest_labels_command(
@@ -59,9 +58,9 @@ def suggest_labels_command(
     most: int | None,
     errors: Path | None,
     dataset: Path | None,
-    margin: float,
-    min_side: int,
-    straighten: bool,
+    margin: float | None,
+    min_side: int | None,
+    straighten: bool | None,
     as_json: bool,
 ) -> None:
     """Suggest classes for the photos of a Label Studio project, or for the boxes in them.
@@ -79,7 +78,13 @@ def suggest_labels_command(
     server = LabelStudio(url, read_token(token_file))
     predictor = find_predictor(workspace, model)
     suspected = _suspected(errors, dataset, predictor.bundle)
-    options = SuggestOptions(CropOptions(margin, min_side, straighten), control, most or 0, suspected)
+    crops = _recorded(dataset, predictor.bundle)
+    crops = CropOptions(
+        crops.margin if margin is None else margin,
+        crops.min_side if min_side is None else min_side,
+        crops.straighten if straighten is None else straighten,
+    )
+    options = SuggestOptions(crops, control, most or 0, suspected)
     with progress_display() as progress:
         result = suggest_labels(server, project, predictor, options, progress)
     if as_json:
@@ -110,6 +115,19 @@ def _suspected(errors: Path | None, dataset: Path | None, bundle: Bundle) -> "Su
             )
         dataset = current_workspace().find_dataset(named)
     return read_suspected(errors, dataset)
+
+
+def _recorded(dataset: Path | None, bundle: Bundle) -> "CropOptions":
+    """How the images that a model was trained on were cut out; the usual way if it is not known."""
+    from model.labels.crops import CropOptions
+    from model.labels.former import recorded_options
+
+    if dataset is None:
+        named = str(bundle.manifest.dataset.get("path", ""))
+        if not named or is_remote(named):
+            return CropOptions()
+        dataset = current_workspace().find_dataset(named)
+    return recorded_options(dataset) or CropOptions()
 
 
 def _lines(result: "LabelSuggestions") -> list[str]:

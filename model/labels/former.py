@@ -8,6 +8,7 @@ from model import durable
 from model.errors import DatasetError
 from model.files.browsing import describe_content
 from model.files.new_files import link_or_copy
+from model.labels.crops import CropOptions
 from model.labels.regions import Rectangle
 from model.reading import UnreadableError, read_json, unreadable
 from model.results import SPLITS, Split
@@ -28,6 +29,7 @@ class Former:
         hashes: address of a photo -> sha256 of its file.
         splits: address of a photo -> its split.
         crops: file name of a crop -> its box in the photo, without the margin.
+        options: how the crops were cut out; None if it is not recorded.
     """
 
     directory: Path
@@ -35,10 +37,11 @@ class Former:
     hashes: dict[str, str] = dataclasses.field(default_factory=dict)
     splits: dict[str, Split] = dataclasses.field(default_factory=dict)
     crops: dict[str, Rectangle] = dataclasses.field(default_factory=dict)
+    options: CropOptions | None = None
 
     def write(self) -> None:
         """Write the record into its folder."""
-        content = {
+        content: dict[str, object] = {
             "format": _FORMAT,
             "source": self.source,
             "photos": {
@@ -47,6 +50,8 @@ class Former:
             },
             "crops": {name: list(rectangle) for name, rectangle in sorted(self.crops.items())},
         }
+        if self.options is not None:
+            content["options"] = dataclasses.asdict(self.options)
         durable.write_json(self.directory / RECORD, content)
 
     def keep(self, name: str, target: Path) -> bool:
@@ -90,12 +95,21 @@ def read_former(directory: Path) -> Former:
         ) from error
 
 
+def recorded_options(dataset: Path) -> CropOptions | None:
+    """How the images of a dataset were cut out; None if it was not imported, or by a version without this record.
+
+    Raises:
+        DatasetError: the record is damaged.
+    """
+    return read_former(dataset).options if (dataset / RECORD).is_file() else None
+
+
 def _parse(directory: Path, content: dict[str, object]) -> Former:
     if content["format"] != _FORMAT:
         raise UnreadableError(f"expected format {_FORMAT}, received {content['format']!r}")
-    photos, crops = content["photos"], content["crops"]
-    if not isinstance(photos, dict) or not isinstance(crops, dict):
-        raise UnreadableError("expected photos and crops")
+    photos, crops, options = content["photos"], content["crops"], content.get("options")
+    if not isinstance(photos, dict) or not isinstance(crops, dict) or not isinstance(options, dict | None):
+        raise UnreadableError("expected photos, crops and options")
     splits = {address: photo["split"] for address, photo in photos.items() if photo["split"] in SPLITS}
     return Former(
         directory,
@@ -103,4 +117,7 @@ def _parse(directory: Path, content: dict[str, object]) -> Former:
         {address: str(photo["sha256"]) for address, photo in photos.items()},
         splits,
         {name: Rectangle(*map(float, numbers)) for name, numbers in crops.items()},
+        None
+        if options is None
+        else CropOptions(float(options["margin"]), int(options["min_side"]), bool(options["straighten"])),
     )

@@ -138,7 +138,7 @@ def import_labels(
         _write(target, imported, split_of, agreement)
         splits = {crop.task.photo: split_of[crop.name] for crop in imported.crops}
         rectangles = {crop.name: crop.rectangle for crop in imported.crops}
-        Former(target, source, dict(imported.hashes), splits, rectangles).write()
+        Former(target, source, dict(imported.hashes), splits, rectangles, options.crops).write()
     return _result(source, labels, directory, former, imported, split_of, agreement)
 
 

@@ -16,7 +16,7 @@ from model.dataset.given_names import errors_name
 from model.dataset.listing import DATASET_FILES, IMAGES
 from model.dataset.lists import write_lists
 from model.dataset.origins import ORIGIN
-from model.errors import DatasetError, StorageFullError
+from model.errors import ConfigError, DatasetError, StorageFullError
 from model.files.browsing import describe_content, name_some
 from model.files.folder_replacement import replaced_folder
 from model.home import nearest_existing
@@ -36,6 +36,7 @@ RECORD = "synthesis.json"
 SHEET = "contact-sheet.jpg"
 DEFAULT_COUNT = 100
 CROP_MARGIN = 0.1
+MAX_MARGIN = 2
 
 _USER = "topgraft synthesize"
 # Of scenes with much noise at a high quality of JPEG.
@@ -57,6 +58,9 @@ class SynthesisOptions:
         margin: photos are cut to their object with this fraction of its width and height on each side; None keeps the
             whole scene, or cuts with 0.1 if the real photos are crops of `topgraft import-labels`.
         whole: accept cut-outs without transparency, which are pasted as rectangles.
+
+    Raises:
+        ConfigError: a number is out of its range.
     """
 
     count: int = DEFAULT_COUNT
@@ -64,6 +68,15 @@ class SynthesisOptions:
     fill: bool = False
     margin: float | None = None
     whole: bool = False
+
+    def __post_init__(self) -> None:
+        fewest = 0 if self.fill else 1
+        if self.count < fewest:
+            raise ConfigError(f"count: expected {fewest} or more synthetic photos of each class, received {self.count}")
+        if self.seed < 0:
+            raise ConfigError(f"seed: expected 0 or more, received {self.seed}")
+        if self.margin is not None and not 0 <= self.margin <= MAX_MARGIN:
+            raise ConfigError(f"margin: expected 0 to {MAX_MARGIN}, received {self.margin}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,13 +3,14 @@
 import contextlib
 import functools
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from model.config import TrainConfig
 from model.dataset.prepare import prepare_dataset
-from model.errors import DatasetError, StorageFullError
+from model.errors import ConfigError, DatasetError, StorageFullError
 from model.synthesis import synthesize as module
 from model.synthesis.synthesize import Synthesis, SynthesisOptions, synthesize
 from model.workspace import Workspace
@@ -106,6 +107,25 @@ def test_fill_completes_the_classes_to_the_largest_and_keeps_the_real_photos_and
 def test_count_is_added_to_what_fill_adds(tmp_path: Path, cutouts: Path) -> None:
     result = make(tmp_path, real=write_real(tmp_path / "real"), count=2, fill=True)
     assert result.synthetic == {"blue": 2, "red": 5}
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"count": -5}, "count: expected 1 or more synthetic photos of each class, received -5"),
+        ({"count": 0}, "count: expected 1 or more"),
+        ({"count": -1, "fill": True}, "count: expected 0 or more"),
+        ({"seed": -1}, "seed: expected 0 or more, received -1"),
+        ({"margin": -0.1}, "margin: expected 0 to 2, received -0.1"),
+        ({"margin": float("nan")}, "margin: expected 0 to 2, received nan"),
+    ],
+)
+def test_numbers_out_of_range_are_refused_before_anything_is_written(
+    tmp_path: Path, cutouts: Path, options: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(ConfigError, match=reason):
+        make(tmp_path, **options)
+    assert not (tmp_path / "made").exists()
 
 
 def test_fill_of_equal_classes_is_refused(tmp_path: Path, cutouts: Path) -> None:
