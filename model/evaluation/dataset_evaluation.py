@@ -18,7 +18,8 @@ from model.evaluation.dataset_report import photos_with_features, write_dataset_
 from model.evaluation.evaluate import Evaluation, evaluate_predicted, prediction_rows, write_predictions
 from model.evaluation.marks import marked_unknown
 from model.evaluation.predicting import ImagePredictions, PredictedSamples, predict_samples
-from model.evaluation.selection import select_samples
+from model.evaluation.report.content import EvaluatedDataset
+from model.evaluation.selection import is_training_dataset, select_samples
 from model.files.browsing import name_some
 from model.measurements import fraction_interval, with_interval
 from model.results import Progress, Sample, no_progress
@@ -182,7 +183,18 @@ def evaluate_on_dataset(
         if report is not None:
             remarks = [*result.warnings, *([str(others)] if others.samples else [])]
             features = photos_with_features(predictor, predicted, evaluation, verdict)
-            write_dataset_report(report, predictor, evaluation, selection.split, result.unreadable, remarks, features)
+            evaluated = EvaluatedDataset(
+                result.dataset,
+                # A dataset without splits was divided by the checks, which all photos do not depend on.
+                "" if selection.split == "all" else verdict.layout,
+                selection.split,
+                selection.learned_from,
+                selection.learned,
+                len(others.samples),
+            )
+            # Of another dataset, the model learned from none of the splits.
+            leakage = verdict.leakage if is_training_dataset(bundle, verdict) else ()
+            write_dataset_report(report, predictor, evaluation, evaluated, verdict.rejected, leakage, remarks, features)
     return result
 
 

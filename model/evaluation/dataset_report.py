@@ -11,14 +11,14 @@ import numpy as np
 from model import bundle_files
 from model.bundle import Bundle
 from model.dataset.rereading import PhotoReader
-from model.dataset.verdict import Rejected, Verdict
+from model.dataset.verdict import Leakage, Rejected, Verdict
 from model.errors import ConfigError, ModelDamagedError
 from model.evaluation.confident_errors import find_confident_errors
 from model.evaluation.evaluate import Evaluation
 from model.evaluation.photo_features import PhotoFeatures
 from model.evaluation.photo_study import study_photos
 from model.evaluation.predicting import PredictedSamples
-from model.evaluation.report.content import ReportContent
+from model.evaluation.report.content import EvaluatedDataset, ReportContent
 from model.evaluation.report.render import with_thumbnails, write_report
 from model.evaluation.selection import is_training_dataset
 from model.measurements import Measurement
@@ -28,13 +28,16 @@ from model.serving.predictor import Predictor
 from model.tables import read_rows
 from model.training_result import Tuning
 
+_LEARNED = "the model learned from these photos, and only other photos show errors"
+
 
 def write_dataset_report(
     path: Path,
     predictor: Predictor,
     evaluation: Evaluation,
-    split: str,
-    unreadable: Sequence[Rejected],
+    dataset: EvaluatedDataset,
+    rejected: Sequence[Rejected],
+    leakage: Sequence[Leakage],
     warnings: Sequence[str],
     features: PhotoFeatures | None = None,
 ) -> None:
@@ -44,27 +47,33 @@ def write_dataset_report(
     of training photos is left to the report of the training.
 
     Args:
-        split: the images: `test`, `val` or `all`; those of `val` also selected the options, which the report says.
-        unreadable: images that could not be read, and why.
+        dataset: the dataset, and which of its images were evaluated. Labels are checked only if the model did not learn
+            from these.
+        rejected: images that cannot be used, and why.
+        leakage: images that splits have in common.
         warnings: sentences about the dataset and the selection of images.
         features: from `photos_with_features`.
     """
-    measurement: Measurement = "val" if split == "val" else "test"
+    measurement: Measurement = "val" if dataset.split == "val" else "test"
     evaluations = {measurement: evaluation}
     bundle, photos = predictor.bundle, PhotoReader()
     errors = find_confident_errors(evaluations, predictor, photos=photos)
     study = None
     if features is not None:
-        study = study_photos(features, evaluation, errors=[error.name for error in errors], of_training=False)
+        names = [error.name for error in errors]
+        labels_off = "" if dataset.out_of_sample else _LEARNED
+        study = study_photos(features, evaluation, errors=names, of_training=False, labels_off=labels_off)
     content = ReportContent(
         bundle.manifest,
         evaluations,
         read_history(bundle),
-        rejected=unreadable,
+        rejected=rejected,
+        leakage=leakage,
         warnings=warnings,
         confident_errors=errors,
         tuning=_tuning(bundle),
         study=study,
+        evaluated=dataset,
     )
     write_report(path, with_thumbnails(content, photos))
 

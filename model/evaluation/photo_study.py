@@ -49,6 +49,7 @@ def study_photos(
     errors: Sequence[str] = (),
     seed: int = 0,
     of_training: bool = True,
+    labels_off: str = "",
 ) -> PhotoStudy:
     """Examine the photos of a training, or those that a model was evaluated on.
 
@@ -58,6 +59,7 @@ def study_photos(
         errors: names of further photos whose neighbours are shown.
         seed: random seed of the map.
         of_training: whether the photos are those of the training.
+        labels_off: reason why the labels are not checked; empty to check them.
     """
     uncertain = np.argsort(evaluation.probabilities.max(axis=1), kind="stable")[:MAX_UNCERTAIN].tolist()
     shown = [*(evaluation.samples[row].name for row in uncertain), *errors]
@@ -66,7 +68,7 @@ def study_photos(
     weakest = sorted(range(len(evaluation.classes)), key=lambda label: evaluation.metrics["per_class"][label]["f1"])
     return PhotoStudy(
         photos,
-        check_labels(photos),
+        LabelCheck({}, off=labels_off) if labels_off else check_labels(photos),
         curve,
         tuple(uncertain),
         dict(zip(shown, found, strict=True)),

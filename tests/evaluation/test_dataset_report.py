@@ -2,12 +2,15 @@
 
 import dataclasses
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from model.bundle import Bundle
 from model.dataset.checked import checked_dataset
+from model.dataset.verdict import write_dataset_files
 from model.evaluation.dataset_evaluation import evaluate_on_dataset, evaluation_config
 from model.serving.predictor import load_predictor
 from model.workspace import Workspace
@@ -68,3 +71,90 @@ def test_neighbours_are_shown_where_the_training_photos_are_at_hand(workspace: W
     # Photos of another dataset may have the same names, and are other photos.
     assert found["other"] and not any(found["other"])
     assert found["same"] and all(found["same"])
+
+
+def recorded(workspace: Workspace, test_fraction: float, dataset: str = "photos") -> Bundle:
+    """A model whose files record that it was trained on a dataset; 30 photos of each class, it says."""
+    bundle = write_colour_model(workspace.models, "trained", learned_colours=COLOURS)
+    options = {"val_fraction": 0.3, "test_fraction": test_fraction, "seed": 0}
+    with checked_dataset(evaluation_config(bundle, dataset, options), workspace, "test") as verdict:
+        write_dataset_files(verdict, bundle.directory / "dataset_files")
+        counts = {"train": dict.fromkeys(bundle.manifest.classes, 30)}
+        found = {"fingerprint": verdict.fingerprint, "counts": counts, "folds": 0}
+    return rewrite(bundle, dataset=found, train_config=options)
+
+
+def page_of(workspace: Workspace, bundle: Bundle, dataset: str = "photos", **options: object) -> str:
+    path = workspace.root / "report.html"
+    evaluate_on_dataset(bundle, dataset, workspace, options, report=path)
+    return " ".join(path.read_text(encoding="utf-8").split())
+
+
+def test_the_page_names_the_evaluated_dataset_its_split_and_what_is_left_out(workspace: Workspace) -> None:
+    bundle = recorded(workspace, 0.3)
+    other = workspace.data / "other"
+    write_colours(other, 11, ("red", "green", "blue", "gray"), seed=5)
+    for number in range(3):
+        shutil.copy(workspace.data / "photos" / "red" / f"{number}.png", other / "red" / f"copy{number}.png")
+    for number in range(10):
+        (other / "blue" / f"bad{number}.png").write_text("no image")
+    page = page_of(workspace, bundle, "other", max_bad_fraction=1.0)
+    header, dataset = (
+        page[page.index("<header>") : page.index("</header>")],
+        page[page.index("<h2>Evaluated dataset") :],
+    )
+    [learned] = map(int, re.findall("; ([0-9]+) photos? left out, which the model learned from", header))
+    assert 1 <= learned <= 3
+    assert f"{other}</bdi>, split: all, {36 - learned} photos" in header and "trained on 90 photos" in header
+    assert "11 photos left out, of classes that the model does not know" in header
+    assert f"<title>trained: evaluation on {other}</title>" in page
+    assert f"{36 - learned} photos evaluated in 3 classes" in dataset and "dataset_files/rejected.csv" not in page
+    assert page.count("bad3.png") == 1 and "and 2 more, which topgraft evaluate --json lists" in dataset
+    assert "Training set" not in dataset and '<th class="n">evaluated</th><th class="n">trained on</th>' in page
+    assert '<td class="n soft">30</td>' in page
+
+
+def test_photos_of_a_dataset_without_splits_are_no_test_photos(workspace: Workspace) -> None:
+    write_colours(workspace.data / "other", 12, seed=5)
+    page = page_of(workspace, recorded(workspace, 0.3), "other")
+    assert "Measured on 36 photos of a dataset without a test split; the model learned from none of them." in page
+    assert not re.search("test set|test photos|Test set", page) and "36 evaluated photos" in page
+
+
+def test_the_test_split_is_one_that_the_model_did_not_learn_from(workspace: Workspace) -> None:
+    page = page_of(workspace, recorded(workspace, 0.3))
+    assert re.search("Measured on the [0-9]+ photos of the test split; the model learned from none of them", page)
+    assert ", split: test, " in page
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_photos_that_a_model_learned_from_say_so_and_their_labels_are_not_checked(
+    workspace: Workspace, own: bool
+) -> None:
+    shutil.copytree(workspace.data / "photos", workspace.data / "copies")
+    (workspace.data / "copies" / "red" / "0.png").rename(workspace.data / "copies" / "red" / "renamed.png")
+    bundle = recorded(workspace, 0.0)
+    page = page_of(workspace, bundle, "photos" if own else "copies")
+    if own:
+        assert "<b>The model was trained or tuned on these photos</b>" in page
+    else:
+        assert "<b>The model learned from all of these photos.</b>" in page
+        assert "Expected accuracy on new photos" not in page
+    assert "which were not used in training" not in page and "learned from none of them" not in page
+    assert "Labels were not checked: the model learned from these photos" in page
+
+
+def test_where_no_training_photos_are_recorded_the_page_says_that_some_may_be_among_these(workspace: Workspace) -> None:
+    page = page_of(workspace, write_colour_model(workspace.models, "old", learned_colours=COLOURS))
+    assert "Whether the model learned from some of these photos is not known" in page
+    assert "it is not known whether the model was trained on some of these photos" in page
+    assert "learned from none of them" not in page and "which was not trained on them" not in page
+
+
+def test_related_photos_in_splits_of_the_training_are_listed(workspace: Workspace) -> None:
+    for split, seed in (("train", 1), ("val", 2), ("test", 3)):
+        write_colours(workspace.data / "splits" / split, 12, seed=seed)
+    source = workspace.data / "splits" / "train" / "red" / "0.png"
+    shutil.copy(source, workspace.data / "splits" / "test" / "red" / "leak.png")
+    page = page_of(workspace, recorded(workspace, 0.3, "splits"), "splits")
+    assert "<b>Leakage.</b>" in page and "; 1 photo left out, which the model learned from" in page

@@ -82,7 +82,7 @@ def test_the_least_confident_photos_are_listed_with_their_neighbours() -> None:
 def test_a_training_photo_whose_file_is_not_known_is_a_neighbour_by_its_name() -> None:
     photos = photo_features(120)
     whole = photos.neighbours(range(120))
-    kept = np.flatnonzero(np.arange(120) % 3 > 0)
+    kept = np.flatnonzero(np.arange(120) // 3 % 2)
     fewer = dataclasses.replace(
         photos,
         samples=tuple(photos.samples[row] for row in kept),

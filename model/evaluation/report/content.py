@@ -12,8 +12,40 @@ from model.dataset.verdict import Leakage, Rejected
 from model.errors import DatasetError
 from model.evaluation.confident_errors import ConfidentError
 from model.evaluation.evaluate import Evaluation
+from model.evaluation.learned_photos import LearnedFrom
 from model.evaluation.photo_study import PhotoStudy
-from model.measurements import MEASUREMENTS, Measurement, leading_measurement
+from model.measurements import MEASUREMENTS, PHOTOS_OF, Measurement, leading_measurement
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluatedDataset:
+    """Dataset that a trained model was evaluated on.
+
+    Attributes:
+        name: the folder or archive, or `remote:path`.
+        layout: description of its layout and splits; empty for a dataset without splits.
+        split: the evaluated photos: `test`, `val`, or `all` of a dataset without splits.
+        learned_from: which of the evaluated photos the model learned from.
+        learned: photos of the split that were left out because the model learned from them.
+        others: photos of classes that the model does not know, which are in none of the metrics.
+    """
+
+    name: str
+    layout: str
+    split: str
+    learned_from: LearnedFrom = "none"
+    learned: int = 0
+    others: int = 0
+
+    @property
+    def out_of_sample(self) -> bool:
+        """Whether the model learned from none of the evaluated photos, as far as is recorded."""
+        return self.learned_from in ("none", "unknown")
+
+    @property
+    def described(self) -> str:
+        """The evaluated photos in words, such as `test photos`."""
+        return PHOTOS_OF.get(self.split, "evaluated photos")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +72,7 @@ class ReportContent:
         energy: energy of the processors during the training, in joules; None if it was not measured.
         thumbnails: name of a photo -> content of a WebP file, from `model.evaluation.thumbnails`; photos without one
             are shown by their names.
+        evaluated: the dataset of the evaluation, if it is not part of a training.
 
     Raises:
         DatasetError: there is no evaluation.
@@ -59,6 +92,7 @@ class ReportContent:
     peak_memory: int | None = None
     energy: float | None = None
     thumbnails: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
+    evaluated: EvaluatedDataset | None = None
 
     def __post_init__(self) -> None:
         if not any(name in MEASUREMENTS for name in self.evaluations):
@@ -78,6 +112,10 @@ class ReportContent:
     def evaluation(self) -> Evaluation:
         """The evaluation that the report shows in detail."""
         return self.evaluations[self.measurement]
+
+    def photos_of(self, measurement: Measurement) -> str:
+        """The photos of an evaluation in words, such as `test photos`."""
+        return PHOTOS_OF[measurement] if self.evaluated is None else self.evaluated.described
 
     @property
     def learned_from_scratch(self) -> bool:

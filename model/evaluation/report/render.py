@@ -102,7 +102,9 @@ def render_report(content: ReportContent, sections: Sequence[Section] = SECTIONS
         found = values(content)
         if found is not None:
             rendered.append(environment.get_template(f"sections/{name}.html.jinja").render(found))
-    return render_page(f"{content.manifest.name}: report", rendered, _data_uris(content))
+    evaluated = content.evaluated
+    title = f"{content.manifest.name}: {'report' if evaluated is None else f'evaluation on {evaluated.name}'}"
+    return render_page(title, rendered, _data_uris(content))
 
 
 def template_environment(folder: Path = _TEMPLATES) -> "jinja2.Environment":

@@ -34,7 +34,7 @@ def values(content: ReportContent) -> dict[str, Any]:
         ),
         "images": len(labels),
         "marks": mark_sentences(thresholds),
-        "counts": marks_line(evaluation.metrics, content.measurement),
+        "counts": marks_line(evaluation.metrics, content.evaluated.split if content.evaluated else content.measurement),
         "coverage": charts.coverage_chart(probabilities, labels, thresholds.get("confidence")),
         "thresholds": _thresholds(probabilities, labels),
         "threshold": round(thresholds.get("confidence", 0.5), 3),

@@ -11,7 +11,6 @@ from model.evaluation.confident_errors import evaluations_with_errors
 from model.evaluation.evaluate import Evaluation
 from model.evaluation.report.content import ReportContent
 from model.evaluation.report.sections.uncertain import neighbours_of
-from model.measurements import PHOTOS_OF
 
 _THUMBNAIL = (200, 200)
 
@@ -22,7 +21,7 @@ def values(content: ReportContent) -> dict[str, Any]:
     shown = [
         {
             **vars(error),
-            "photos": PHOTOS_OF[error.measurement],
+            "photos": content.photos_of(error.measurement),
             "neighbours": neighbours_of(content, error.name),
             "image": data_uri(error.image),
             "overlay": data_uri(error.overlay),
@@ -32,7 +31,7 @@ def values(content: ReportContent) -> dict[str, Any]:
     ]
     return {
         "counts": [
-            {"count": _errors_of(evaluation), "images": len(evaluation.labels), "photos": PHOTOS_OF[name]}
+            {"count": _errors_of(evaluation), "images": len(evaluation.labels), "photos": content.photos_of(name)}
             for name, evaluation in evaluations.items()
         ],
         "count": sum(map(_errors_of, evaluations.values())),

@@ -24,6 +24,7 @@ def values(content: ReportContent) -> dict[str, Any] | None:
         "issues": [_row(content, issue) for issue in check.issues[:MAX_SHOWN]],
         "train_checked": "train" in check.checked,
         "of_training": of_training,
+        "unknown": content.evaluated is not None and content.evaluated.learned_from == "unknown",
         "learned_from_scratch": content.learned_from_scratch,
     }
 

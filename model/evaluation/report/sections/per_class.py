@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from model.dataset.verdict import LEARNED_SPLITS
 from model.evaluation.report.content import ReportContent
 from model.results import SPLITS
 
@@ -14,8 +15,10 @@ def values(content: ReportContent) -> dict[str, Any]:
             **row,
             "number": number,
             "name": row["class"],
+            "learned": sum(counts.get(split, {}).get(row["class"], 0) for split in LEARNED_SPLITS),
             "counts": [counts.get(split, {}).get(row["class"], 0) for split in SPLITS],
         }
         for number, row in enumerate(content.evaluation.metrics["per_class"])
     ]
-    return {"classes": sorted(rows, key=lambda row: (row["support"] == 0, row["f1"]))}
+    rows.sort(key=lambda row: (row["support"] == 0, row["f1"]))
+    return {"evaluated": content.evaluated is not None, "classes": rows}

@@ -8,7 +8,6 @@ import numpy as np
 
 from model.evaluation.evaluate import Evaluation
 from model.evaluation.report.content import ReportContent
-from model.measurements import PHOTOS_OF
 from model.results import Sample
 
 MAX_THUMBNAILS = 600
@@ -29,7 +28,7 @@ def values(content: ReportContent) -> dict[str, Any]:
             correct = len(cells.get((label, label), ()))
             shown = [_cell(content, label, predicted, rows) for predicted, rows in of_class]
             classes.append({"number": label, "name": name, "count": count, "errors": count - correct, "cells": shown})
-    return {"classes": classes, "photos": PHOTOS_OF[content.measurement], "count": len(evaluation.labels)}
+    return {"classes": classes, "photos": content.photos_of(content.measurement), "count": len(evaluation.labels)}
 
 
 def photos_by_cell(evaluation: Evaluation) -> dict[tuple[int, int], list[int]]:

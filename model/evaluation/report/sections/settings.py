@@ -29,7 +29,10 @@ def values(content: ReportContent) -> dict[str, Any]:
                 *((f"parity, {name.replace('_', ' ')}", f"{value:g}") for name, value in manifest.parity.items()),
             ],
         ),
-        ("Dataset", [(name, manifest.dataset.get(name, "")) for name in ("path", "layout", "fingerprint")]),
+        (
+            "Dataset of the training" if content.evaluated else "Dataset",
+            [(name, manifest.dataset.get(name, "")) for name in ("path", "layout", "fingerprint")],
+        ),
         ("Versions", manifest.versions.items()),
     ]
     changed = {name: value for name, value in changed_options(manifest.train_config).items() if name not in _NAMES}

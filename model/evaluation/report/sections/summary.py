@@ -21,6 +21,7 @@ def values(content: ReportContent) -> dict[str, Any]:
     return {
         "manifest": manifest,
         "images": sum(sum(counts.get(split, {}).values()) for split in SPLITS),
+        "evaluated": content.evaluated,
         "measurement": content.measurement,
         "test": None if test is None else test.metrics,
         "metrics": metrics,
