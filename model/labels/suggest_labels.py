@@ -122,7 +122,8 @@ def suggest_labels(
         version: [one for one in kept if not one.given],
         version + SUSPECTED: [one for one in kept if one.given],
     }
-    replaced = replace_predictions(server, project, sent, version, tasks.stored, progress)
+    shown = version if sent[version] or not kept else version + SUSPECTED
+    replaced = replace_predictions(server, project, sent, shown, tasks.stored, progress)
     return LabelSuggestions(
         address,
         predictor.bundle.name,
@@ -137,7 +138,7 @@ def suggest_labels(
         replaced.new,
         replaced.unchanged,
         replaced.removed,
-        tuple(_warnings(content, control, classes)),
+        (*_warnings(content, control, classes), *_hidden(sent)),
     )
 
 
@@ -184,6 +185,16 @@ def _refuse_unusable(
         raise DatasetError(
             f"{address}: expected tasks that can get a suggestion, found {len(left_out):,} that cannot, such as task "
             f"{left_out[0].task}: {reasons}"
+        )
+
+
+def _hidden(sent: Mapping[str, list[Suggestion]]) -> Iterator[str]:
+    """A warning if a model version is sent that the project does not show, because it shows one."""
+    if all(sent.values()):
+        first, second = sent
+        yield (
+            f"the project shows the suggestions of {first}: to see those for suspected labels, choose {second} in "
+            "Settings > Annotation of the project"
         )
 
 

@@ -158,3 +158,17 @@ def test_a_cancelled_annotation_is_not_corrected(tmp_path: Path) -> None:
     result = corrected(tmp_path, project, doubt(), doubt(name=9))
     assert [one.labels for one in result.suggestions] == [("red",)]
     assert ["it was changed" in one.reason for one in result.left_out] == [True]
+
+
+def test_the_project_shows_the_corrections_if_there_are_no_other_suggestions(tmp_path: Path) -> None:
+    project = boxed_project(annotation(box_item("green", "r1"), name=8))
+    result = corrected(tmp_path, project, doubt())
+    assert project.shown["model_version"] == "topgraft:colours:suspected-label-error" and result.warnings == ()
+
+
+def test_how_to_see_the_corrections_next_to_other_suggestions_is_stated(tmp_path: Path) -> None:
+    project = project_of(coloured_photo("red"), coloured_photo("blue"))
+    project.tasks[0]["annotations"] = [annotation(choice_item("green"), name=8)]
+    result = corrected(tmp_path, project, doubt("c1"))
+    assert project.shown["model_version"] == "topgraft:colours"
+    assert "choose topgraft:colours:suspected-label-error in Settings > Annotation" in result.warnings[0]
