@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from model.dataset.training_data import TrainingData
-from model.evaluation.learning_curve import LearningCurve, advice, class_gains
+from model.evaluation.learning_curve import LearningCurve, advice, class_gains, collect_advice
 from model.results import Sample
 from model.training.cross_validation import settled_out_of_fold
 from model.training.head import Head, HeadOptions, LabelledFeatures, train_head
@@ -40,12 +40,33 @@ def test_the_classes_that_gain_are_collected_first() -> None:
 
 def test_a_gain_on_few_photos_is_qualified() -> None:
     half, whole = {f"c{number}": 0.6 for number in range(9)}, {f"c{number}": 0.8 for number in range(9)}
-    assert "too few to exclude chance" in " ".join(advice(_curve(half, whole, images=5)))
+    sentence = collect_advice(_curve(half, whole, images=5))
+    assert sentence.endswith("though for each class by itself the photos measured are too few to exclude chance.")
+
+
+@pytest.mark.parametrize(
+    ("gains", "doubt"),
+    [
+        ({"a": 0.3, "b": 0.02, "c": 0.2}, ", though for b the photos measured are too few to exclude chance."),
+        ({"a": 0.3, "b": 0.02, "c": 0.02}, ", though for b and c the photos measured are too few to exclude chance."),
+        ({"a": 0.3, "b": 0.2, "c": 0.2}, "first: their recall still rose with more photos."),
+        ({"a": 0.3, "b": 0.0, "c": 0.0}, "Collect a first: its recall still rose with more photos."),
+    ],
+)
+def test_only_classes_whose_own_gain_may_be_chance_are_doubted(gains: dict[str, float], doubt: str) -> None:
+    half = dict.fromkeys(gains, 0.5)
+    curve = _curve(half, {name: 0.5 + gain for name, gain in gains.items()}, images=50)
+    assert collect_advice(curve).endswith(doubt)
+    rows = {row.name: row.is_beyond_chance for row in class_gains(curve)}
+    assert rows == {name: gain > 0.1 for name, gain in gains.items()}
+
+
 
 
 def test_no_class_is_named_for_a_gain_that_may_be_chance() -> None:
     curve = _curve({"a": 0.6, "b": 0.8}, {"a": 0.8, "b": 0.6}, images=5)
     assert "No class can be named" in " ".join(advice(curve)) and "Collect" not in " ".join(advice(curve))
+    assert collect_advice(curve) == ""
 
 
 def test_accuracy_and_gain_are_those_of_the_photos() -> None:

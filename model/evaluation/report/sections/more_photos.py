@@ -3,7 +3,7 @@
 from typing import Any
 
 from model.evaluation import charts
-from model.evaluation.learning_curve import MIN_PHOTOS, LearningCurve, advice, class_gains
+from model.evaluation.learning_curve import MIN_PHOTOS, LearningCurve, advice, class_gains, collect_advice
 from model.evaluation.report.content import ReportContent
 
 _MAX_ROWS = 12
@@ -29,6 +29,7 @@ def values(content: ReportContent) -> dict[str, Any] | None:
     return {
         "off": "",
         "advice": advice(curve),
+        "collect": collect_advice(curve),
         "chart": _chart(curve),
         "rows": rows[:_MAX_ROWS],
         "others": rows[_MAX_ROWS:],

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from model.evaluation import charts
-from model.evaluation.learning_curve import advice
+from model.evaluation.learning_curve import collect_advice
 from model.evaluation.metrics import TOP
 from model.evaluation.report.content import ReportContent
 from model.measurements import MEASUREMENTS, Measurement
@@ -33,9 +33,9 @@ def values(content: ReportContent) -> dict[str, Any]:
 
 
 def _collect(content: ReportContent) -> str:
-    """Which classes to collect more photos of; empty where it was not measured."""
+    """Which classes to collect more photos of; empty if none can be named, or it was not measured."""
     curve = None if content.study is None else content.study.curve
-    return "" if curve is None else advice(curve)[1]
+    return "" if curve is None else collect_advice(curve)
 
 
 def _scores(metrics: Mapping[str, Any], classes: int) -> list[dict[str, Any]]:
