@@ -94,7 +94,12 @@ def compare(
     else:
         print_lines(comparison_lines(comparison))
     if not comparison.is_kept:
-        print_line("A new model loses more than --max-regression.", err=True)
+        reason = (
+            "A new model loses more than --max-regression."
+            if comparison.is_decidable
+            else "Whether --max-regression is kept cannot be decided on photos that a model was trained or tuned on."
+        )
+        print_line(reason, err=True)
         click.get_current_context().exit(EXIT_LIMIT)
 
 
@@ -161,4 +166,5 @@ def _pair_lines(comparison: "Comparison", name: str) -> list[str]:
     cost = [comparison.models[model] for model in (pair.base, pair.new)]
     milliseconds = " -> ".join(f"{model.milliseconds:.1f}" for model in cost)
     megabytes = " -> ".join(f"{model.megabytes:.1f}" for model in cost)
-    return [*lines, f"  {milliseconds} ms for a photo, {megabytes} MB"]
+    pixels = " -> ".join(f"{model.image_size} by {model.image_size}" for model in cost)
+    return [*lines, f"  {milliseconds} ms for a photo, {megabytes} MB, input of {pixels} pixels"]

@@ -182,6 +182,11 @@ def test_without_other_photos_those_that_chose_the_options_are_used_with_a_warni
     answer = compare(capsys, "trained", "good", "photos")
     assert (answer["split"], answer["images"]) == ("val", 6)
     assert any("too optimistic" in warning for warning in answer["warnings"])
+    # The better model is not recommended: it may be better only on these photos.
+    assert answer["comparisons"][0]["verdict"] == "better" and answer["best"] == "trained"
+    page = (workspace.root / "comparisons" / "good-trained" / "comparison.html").read_text()
+    assert "Replace trained? This cannot be said from these photos" in page
+    assert compare(capsys, "trained", "good", "photos", "--max-regression", "1", status=6)["kept"] is False
     rewrite(bundle, {"dataset_files/train.sha256": train + val, "dataset_files/val.sha256": ""})
     assert "none of the models" in compare(capsys, "trained", "good", "photos", status=3)["message"]
 

@@ -1,5 +1,6 @@
 """`topgraft models promote` and `rollback`: choose the latest model."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from model.errors import ConfigError
 from model.promotion import PROMOTED, promote, read_comparisons, read_history, roll_back
 from model.registry import find_bundle
 from model.workspace import Workspace
-from tests.support.colours import write_colour_model, write_colours
+from tests.support.colours import rewrite, write_colour_model, write_colours
 from tests.support.small_model import write_small_model
 
 Ask = Callable[..., int]
@@ -139,6 +140,24 @@ def test_a_model_that_is_not_better_changes_nothing_and_exits_with_6(
     assert answer["decision"] in page
     write_colour_model(compared, "copy")
     assert "nothing to compare" in promote_if_better(capsys, "copy", status=6)["decision"]
+
+
+def test_a_model_is_not_promoted_by_photos_that_it_was_tuned_on(
+    compared: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = sorted((compared.parent / "data" / "photos").rglob("*.png"))
+    learned = "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  x.png\n" for path in photos)
+    rewrite(
+        write_colour_model(compared, "tuned"),
+        {"dataset_files/train.sha256": "", "dataset_files/val.sha256": learned},
+    )
+    assert main(["models", "promote", "a"]) == 0
+    answer = promote_if_better(capsys, "tuned", status=6)
+    assert (answer["latest"], answer["promoted"], latest(compared)) == ("a", False, "a")
+    assert answer["comparison"]["comparisons"][0]["verdict"] == "better"
+    assert "tuned is not promoted: this cannot be decided on these photos" in answer["decision"]
+    page = (compared.parent / "comparisons" / "tuned-a" / "comparison.html").read_text()
+    assert page.index(answer["decision"]) < page.index("too optimistic") < page.index("<h2>The models")
 
 
 def test_a_better_model_that_loses_on_shared_classes_is_not_promoted(

@@ -105,7 +105,7 @@ def comparison_of(
         path.write_bytes(photo(number % 256))
         samples.append(Sample(path, f"{name}/{number}.jpg", classes.index(name)))
     bins = (ReliabilityBin(0.8, 0.9, len(true), 0.85, 0.8),)
-    models = {one.name: ComparedModel(one.name, "Lite0", len(classes), 13.2, 4.1, bins, 0.05) for one in named}
+    models = {one.name: ComparedModel(one.name, "Lite0", 224, len(classes), 13.2, 4.1, bins, 0.05) for one in named}
     comparison = Comparison(
         "old",
         "photos",
@@ -187,5 +187,32 @@ def test_the_best_model_keeps_the_limit_and_is_better_beyond_chance(tmp_path: Pa
 def test_the_page_says_whether_to_replace_the_base_model(tmp_path: Path, base: str, new: str, recommended: str) -> None:
     found = comparison_of(tmp_path, ("a", "b"), ["a"] * 40, base * 40, new * 40)
     assert recommended in render_comparison(*found)
+    leaked = dataclasses.replace(
+        found[0],
+        photos=dataclasses.replace(found[0].photos, split="val", warnings=("seen before",)),
+        warnings=("seen before", "few photos"),
+    )
+    page = " ".join(render_comparison(leaked, *found[1:]).split())
+    assert leaked.best == "old" and "Replace old? This cannot be said from these photos" in page
+    assert page.index("Replace old?") < page.index("<li>seen before.</li>") < page.index("<h2>The models")
+    assert page.count("seen before") == 1 and page.index("<h2>Photos") < page.index("<li>few photos.</li>")
     decided = dataclasses.replace(found[0], decision="new is promoted.")
     assert "Replace old?" not in render_comparison(decided, *found[1:])
+
+
+@pytest.mark.parametrize(
+    ("milliseconds", "sentence"),
+    [
+        (8.2, "beyond chance. It takes 2.0 times as long for a photo: 8.2 ms instead of 4.1 ms."),
+        (2.0, "beyond chance. It takes 0.5 times as long for a photo: 2.0 ms instead of 4.1 ms."),
+        (4.3, "beyond chance.</b>"),
+    ],
+)
+def test_a_better_model_of_another_speed_is_recommended_with_it(
+    tmp_path: Path, milliseconds: float, sentence: str
+) -> None:
+    comparison, *others = comparison_of(tmp_path, ("a", "b"), ["a"] * 40, "b" * 40, "a" * 40)
+    faster = dataclasses.replace(comparison.models["new"], milliseconds=milliseconds, image_size=64)
+    page = render_comparison(dataclasses.replace(comparison, models={**comparison.models, "new": faster}), *others)
+    assert sentence in page
+    assert '<tr><td>input in pixels</td><td class="n">224 by 224</td><td class="n">64 by 64</td></tr>' in page

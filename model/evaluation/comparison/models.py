@@ -180,6 +180,7 @@ def _model(
     return ComparedModel(
         predictor.bundle.name,
         manifest.backbone,
+        manifest.image_size,
         len(manifest.classes),
         (network.size if network else 0) / 1e6,
         milliseconds,

@@ -21,6 +21,8 @@ _KINDS: dict[Photos, str] = {
     "all": "all",
 }
 _MAX_CLASSES = 30
+# Ratio of two times that different runs of one network reach.
+_SIMILAR_SPEED = 1.2
 
 
 def render_comparison(comparison: Comparison, predictors: Sequence[Predictor], samples: Sequence[Sample]) -> str:
@@ -41,6 +43,7 @@ def render_comparison(comparison: Comparison, predictors: Sequence[Predictor], s
         "of_model": {pair.new: pair for pair in comparison.pairs},
         "diagrams": _diagrams(comparison),
         "left_out": comparison.photos,
+        "warnings": () if comparison.photos is None else comparison.photos.warnings,
         "significance": SIGNIFICANCE,
     }
     names = ", ".join(pair.new for pair in comparison.pairs)
@@ -53,13 +56,26 @@ def _recommendation(comparison: Comparison) -> str:
     """Whether the base model should be replaced, in a few words; empty where nothing was compared."""
     if not comparison.pairs:
         return ""
+    if not comparison.is_decidable:
+        return (
+            "This cannot be said from these photos: a model was trained or tuned on them. Compare the models on new "
+            "photos."
+        )
     if comparison.best != comparison.base:
-        return f"Yes, by {comparison.best}: it is better beyond chance."
+        return f"Yes, by {comparison.best}: it is better beyond chance.{_other_speed(comparison)}"
     if all(pair.verdict == "worse" for pair in comparison.pairs):
         return f"No: {comparison.base} is better beyond chance."
     if any(pair.verdict == "better" for pair in comparison.pairs):
         return "No: the better model loses more than the limit allows."
     return "Not by this evidence: no model is better beyond chance."
+
+
+def _other_speed(comparison: Comparison) -> str:
+    """A sentence about the time of the best model for a photo, if it is clearly another; else empty."""
+    base, best = (comparison.models[name].milliseconds for name in (comparison.base, comparison.best))
+    if not base or 1 / _SIMILAR_SPEED <= best / base <= _SIMILAR_SPEED:
+        return ""
+    return f" It takes {best / base:.1f} times as long for a photo: {best:.1f} ms instead of {base:.1f} ms."
 
 
 def _pair(

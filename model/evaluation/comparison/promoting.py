@@ -20,12 +20,16 @@ def decide_promotion(comparison: Comparison) -> Decision:
     """Decide about the one new model of a comparison.
 
     It is promoted if it is better than the base model by more than chance on all photos, and loses no more than
-    `comparison.gate.max_regression`, by default nothing, on photos of classes that both models know.
+    `comparison.gate.max_regression`, by default nothing, on photos of classes that both models know. Photos that a
+    model was trained or tuned on decide nothing.
     """
     [pair] = comparison.pairs
     overall, shared = pair.rows["all"].difference, pair.rows.get("shared")
     limit = Gate(comparison.gate.metric, "shared", comparison.gate.max_regression or 0.0, comparison.gate.confident)
     not_promoted = f"{pair.new} is not promoted"
+    if not comparison.is_decidable:
+        reason = "this cannot be decided on these photos, because a model was trained or tuned on them"
+        return Decision(False, f"{not_promoted}: {reason}. Compare the models on new photos.")
     if verdict_of(overall, overall.p_value) != "better":
         return Decision(
             False, f"{not_promoted}: it is not better beyond chance, {_described(comparison, overall, 'all')}."

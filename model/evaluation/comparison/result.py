@@ -185,6 +185,7 @@ class ComparedModel:
 
     Attributes:
         name, backbone: name of the model, and of its backbone.
+        image_size: height and width of its input in pixels.
         classes: number of classes.
         megabytes: size of the network file in MB.
         milliseconds: median time for one decoded photo, with all models in turn on this machine.
@@ -195,6 +196,7 @@ class ComparedModel:
 
     name: str
     backbone: str
+    image_size: int
     classes: int
     megabytes: float
     milliseconds: float
@@ -240,14 +242,25 @@ class Comparison:
 
     @property
     def best(self) -> str:
-        """The new model that is better than the base model by most and keeps the limit; else the base model."""
+        """The new model that is better than the base model by most and keeps the limit; else the base model.
+
+        Always the base model on photos that cannot decide it.
+        """
+        if not self.is_decidable:
+            return self.base
         better = [pair for pair in self.pairs if pair.verdict == "better" and pair.is_kept is not False]
         return max(better, key=lambda pair: pair.difference.difference).new if better else self.base
 
     @property
+    def is_decidable(self) -> bool:
+        """Whether the photos can show which model is better: no model was trained or tuned on them."""
+        return self.photos is None or self.photos.split != "val"
+
+    @property
     def is_kept(self) -> bool:
-        """Whether every new model keeps the limit."""
-        return all(pair.is_kept is not False for pair in self.pairs)
+        """Whether every new model keeps the limit; photos that cannot decide it do not show that."""
+        has_limit = self.gate.max_regression is not None
+        return (self.is_decidable or not has_limit) and all(pair.is_kept is not False for pair in self.pairs)
 
     @property
     def sentences(self) -> tuple[str, ...]:
