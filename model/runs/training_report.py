@@ -4,8 +4,6 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from model import bundle_files, durable
 from model.bundle import Bundle
 from model.dataset.rereading import PhotoReader
@@ -14,7 +12,7 @@ from model.evaluation.confident_errors import find_confident_errors
 from model.evaluation.evaluate import write_predictions
 from model.evaluation.label_issues import write_label_issues
 from model.evaluation.photo_study import study_photos
-from model.evaluation.predicting import milliseconds_per_image
+from model.evaluation.predicting import milliseconds_of
 from model.evaluation.report.content import ReportContent
 from model.evaluation.report.render import with_thumbnails, write_report
 from model.resources import peak_memory
@@ -22,8 +20,6 @@ from model.serving.predictor import load_predictor
 from model.training.classifier import Classifier
 from model.training.epochs import COLUMNS, Epoch
 from model.training_cost import TrainingCost
-
-_TIMED_RUNS = 5
 
 
 def write_history(bundle: Path, history: Sequence[Epoch]) -> None:
@@ -69,5 +65,4 @@ def write_training_report(
     content = with_thumbnails(content, photos)
     write_report(bundle / bundle_files.REPORT, content)
     write_report_figures(bundle / bundle_files.LOGS, content)
-    [milliseconds] = milliseconds_per_image([predictor], [np.full(predictor.spec.shape, 127, np.uint8)], _TIMED_RUNS)
-    return milliseconds
+    return milliseconds_of(predictor)

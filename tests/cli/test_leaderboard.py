@@ -1,11 +1,13 @@
 """`topgraft models --leaderboard`: the models of each dataset by accuracy."""
 
+import dataclasses
 import json
 from pathlib import Path
 
 from click.testing import CliRunner
 
 from model.bundle import open_bundle, write_manifest
+from model.bundle_files import ONNX_MODEL
 from model.cli.models import models
 from tests.support.small_model import measured, write_model, write_small_model
 
@@ -23,12 +25,30 @@ def test_models_of_a_dataset_are_ranked(workspace: Path) -> None:
     damaged = workspace / "models" / "damaged"
     write_small_model(damaged)
     (damaged / "manifest.json").write_text("{")
+    network = write_model(workspace / "models" / "hurt").directory / ONNX_MODEL
+    network.write_bytes(network.read_bytes()[:-1] + b"?")
     lines = _run(workspace, "--leaderboard").splitlines()
     assert lines[0] == "/data/my photos (000000000000)"
     assert lines[1].startswith("  strong: accuracy 87.5 % of 40 test photos (95 % interval 73.9 to 94.5)")
     assert lines[2].startswith("  weak: accuracy 60.0 %") and "ms per photo" in lines[2] and "MB" in lines[2]
     assert lines[3] == "unknown dataset" and lines[4].startswith("  other: accuracy 90.0 %")
-    assert len(lines) == 5
+    assert lines[5].startswith("damaged: damaged: ") and "manifest.json" in lines[5]
+    assert lines[6].startswith("damaged: hurt: ") and "sha256" in lines[6]
+    assert len(lines) == 7
+    rows = json.loads(_run(workspace, "list", "--leaderboard", "--json"))
+    assert [row["name"] for row in rows] == ["strong", "weak", "other", "damaged", "hurt"]
+    assert [row["problem"] is None for row in rows] == [True, True, True, False, False]
+    assert lines[6] == f"damaged: hurt: {rows[-1]['problem']}" and rows[-1]["accuracy"] is None
+
+
+def test_a_dataset_is_recognized_wherever_it_was(workspace: Path) -> None:
+    for name, path, accuracy in (("weak", "/data/photos", 0.6), ("strong", "/mnt/moved", 0.9), ("mid", "", 0.7)):
+        bundle = write_model(workspace / "models" / name, metrics={"test": measured() | {"accuracy": accuracy}})
+        dataset = bundle.manifest.dataset | {"path": path}
+        write_manifest(bundle.directory, dataclasses.replace(bundle.manifest, dataset=dataset))
+    lines = _run(workspace, "--leaderboard").splitlines()
+    assert lines[0] == "/mnt/moved, /data/photos (000000000000)"
+    assert [line.split(":")[0] for line in lines[1:]] == ["  strong", "  mid", "  weak"]
 
 
 def test_the_leaderboard_as_json(workspace: Path) -> None:

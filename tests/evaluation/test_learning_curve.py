@@ -61,8 +61,6 @@ def test_only_classes_whose_own_gain_may_be_chance_are_doubted(gains: dict[str, 
     assert rows == {name: gain > 0.1 for name, gain in gains.items()}
 
 
-
-
 def test_no_class_is_named_for_a_gain_that_may_be_chance() -> None:
     curve = _curve({"a": 0.6, "b": 0.8}, {"a": 0.8, "b": 0.6}, images=5)
     assert "No class can be named" in " ".join(advice(curve)) and "Collect" not in " ".join(advice(curve))

@@ -48,6 +48,7 @@ def test_models_are_ranked_by_dataset_with_what_is_known_of_them() -> None:
         {"name": "imported", "dataset": "", "dataset_fingerprint": "", "accuracy": None},
         {"name": "best", "dataset": "birds", "dataset_fingerprint": "b"} | known,
         {"name": "changed", "dataset": "birds", "dataset_fingerprint": "c"} | full,
+        {"name": "moved", "dataset": "birds 2", "dataset_fingerprint": "b"} | full | {"accuracy": 0.4},
     ]
     script = """
     import { cellsOf, ranked } from "./leaderboard.js";
@@ -57,9 +58,33 @@ def test_models_are_ranked_by_dataset_with_what_is_known_of_them() -> None:
     groups = run(script, models)
     of_model = {cells[0]: cells[1:] for _, rows in groups for cells in rows}
     order = [[dataset, [cells[0] for cells in rows]] for dataset, rows in groups]
-    assert order == [["birds", ["best", "new"]], ["unknown dataset", ["imported"]], ["birds", ["changed"]]]
+    assert order == [
+        ["birds, birds 2", ["best", "new", "moved"]],
+        ["unknown dataset", ["imported"]],
+        ["birds", ["changed"]],
+    ]
     assert of_model["best"] == ["87.5 %", "74 to 95", "40 test photos", "61", "13.3", "10.0"]
     assert of_model["imported"] == ["\N{EN DASH}"] * 6
+
+
+def test_damaged_models_are_lines_below_the_tables() -> None:
+    given = [{"name": "whole"}, {"name": "hurt", "problem": "no manifest"}]
+    script = 'import { damaged } from "./leaderboard.js"; console.log(JSON.stringify(damaged(given)));'
+    assert run(script, given) == ["damaged: hurt: no manifest"]
+
+
+def test_hostile_texts_of_a_model_are_visible_characters_in_the_tables() -> None:
+    hostile = "a\u202egpj\u2066\u200b\ufeff\x1b"
+    model = {"name": hostile, "dataset": hostile, "dataset_fingerprint": "b", "images": 3, "measured_by": hostile}
+    script = """
+    import { cellsOf, damaged, ranked } from "./leaderboard.js";
+    const [{ dataset, models }] = ranked(given);
+    console.log(JSON.stringify([dataset, ...cellsOf(models[0]), ...damaged(given)]));
+    """
+    dataset, name, *cells = run(script, [model, model | {"problem": hostile}])
+    assert dataset == name == printable_text(hostile) and "\\u202e" in name
+    assert cells[-1] == "damaged: {0}: {0}".format(printable_text(hostile))
+    assert not any(FORBIDDEN.search(text) for text in (dataset, name, *cells))
 
 
 def photos() -> list[dict[str, Any]]:

@@ -1,20 +1,31 @@
 // The trained models of each dataset, the most accurate first, as tables.
 
+import { printable } from "./shown.js";
+
 export const PHOTOS_OF = { test: "test photos", cross_validation: "photos in cross-validation", val: "validation photos" };
 
 const COLUMNS = ["model", "accuracy", "95 % interval", "photos", "training in s", "MB", "ms per photo"];
 
-// Groups of models by dataset, in the order of the service: [{dataset, models}]. Damaged models are left out.
+// Groups of intact models by dataset, in the order of the service: [{dataset, models}].
 export function ranked(models) {
   const groups = new Map();
   for (const model of models) {
     if (model.problem) continue;
-    const key = JSON.stringify([model.dataset ?? "", model.dataset_fingerprint ?? ""]);
-    if (!groups.has(key)) groups.set(key, { dataset: model.dataset || "unknown dataset", models: [] });
-    groups.get(key).models.push(model);
+    // The fingerprint is that of the photos, whatever folder they are in.
+    const key = model.dataset_fingerprint ? `of ${model.dataset_fingerprint}` : `in ${model.dataset ?? ""}`;
+    if (!groups.has(key)) groups.set(key, []);
+    groups.get(key).push(model);
   }
-  for (const { models: listed } of groups.values()) listed.sort((one, other) => (other.accuracy ?? -1) - (one.accuracy ?? -1));
-  return [...groups.values()];
+  return [...groups.values()].map((listed) => {
+    listed.sort((one, other) => (other.accuracy ?? -1) - (one.accuracy ?? -1));
+    const names = new Set(listed.map((model) => model.dataset).filter(Boolean));
+    return { dataset: printable([...names].join(", ")) || "unknown dataset", models: listed };
+  });
+}
+
+// A line for each damaged model.
+export function damaged(models) {
+  return models.filter((model) => model.problem).map(({ name, problem }) => printable(`damaged: ${name}: ${problem}`));
 }
 
 // The cells of a model, in the order of the columns; what is not known is a dash.
@@ -22,7 +33,7 @@ export function cellsOf(model) {
   const interval = model.accuracy_interval?.map((limit) => (100 * limit).toFixed(0)).join(" to ");
   const photos = model.images == null ? null : `${model.images} ${PHOTOS_OF[model.measured_by] ?? "photos"}`;
   return [
-    model.name,
+    printable(model.name),
     number(model.accuracy == null ? null : 100 * model.accuracy, 1, " %"),
     interval ?? "–",
     photos ?? "–",
@@ -34,8 +45,9 @@ export function cellsOf(model) {
 
 export function showLeaderboard(place, models) {
   const groups = ranked(models);
-  place.hidden = groups.length === 0;
-  place.querySelector(".boards").replaceChildren(...groups.map(table));
+  const lines = damaged(models);
+  place.hidden = groups.length + lines.length === 0;
+  place.querySelector(".boards").replaceChildren(...groups.map(table), ...lines.map(paragraph));
 }
 
 function table({ dataset, models }) {
@@ -53,6 +65,12 @@ function table({ dataset, models }) {
     const row = body.insertRow();
     for (const text of cellsOf(model)) row.insertCell().textContent = text;
   }
+  return made;
+}
+
+function paragraph(text) {
+  const made = document.createElement("p");
+  made.textContent = text;
   return made;
 }
 
