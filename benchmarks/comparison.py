@@ -12,6 +12,7 @@ Depends on: nothing. `--quick` runs a tenth of the pairs and of the photos.
 import dataclasses
 import functools
 import shutil
+import statistics
 import sys
 import tempfile
 import time
@@ -41,6 +42,8 @@ EQUAL = (0.04, 0.1, 0.2, 0.3)
 DIFFERENT = ((0.1, 0.1), (0.13, 0.08), (0.2, 0.1), (0.3, 0.15))
 PHOTOS_PER_CLASS = 125
 ROUNDS = 3
+MAX_RATIO = 1.3
+GOAL = f"less than {MAX_RATIO} times one evaluation"
 
 
 def main(arguments: list[str]) -> None:
@@ -95,21 +98,21 @@ def _costs(photos_per_class: int) -> tuple[list[str], list[list[str]]]:
                 work = functools.partial(compare_models, base, [other], "photos", workspace, output=Path(directory))
                 taken.append(_seconds(work))
         photos = len(list((workspace.data / "photos").rglob("*.jpg")))
-    ratios = [min(taken) / min(evaluated) for taken in compared]
-    header = [f"{photos:,} photos, EfficientNet-Lite0", "time, of 3 runs", "ratio", "goal"]
+    ratios = [statistics.median(taken) / statistics.median(evaluated) for taken in compared]
+    header = [f"{photos:,} photos, EfficientNet-Lite0", "time, of 3 runs", "ratio of the medians", "goal"]
     return header, [
         ["evaluate one model", median_and_range(evaluated, 1), "", ""],
         [
             "compare two models with the same frozen backbone, with the page",
             median_and_range(compared[0], 1),
             times(ratios[0], 2),
-            verdict("1.3 times one evaluation", ratios[0] < 1.3),
+            verdict(GOAL, ratios[0] < MAX_RATIO),
         ],
         [
             "compare it with a fine-tuned model, with the page",
             median_and_range(compared[1], 1),
             times(ratios[1], 2),
-            "",
+            verdict(GOAL, ratios[1] < MAX_RATIO),
         ],
     ]
 

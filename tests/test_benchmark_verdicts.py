@@ -12,6 +12,7 @@ import pytest
 from benchmarks.bare_network import Bare, Round
 from benchmarks.clients import Answers, ask, pooled
 from benchmarks.load import LOST
+from benchmarks.report import label_floor
 from benchmarks.robustness import is_flat
 from benchmarks.server import Server, photo_upload
 from benchmarks.service_kills import Kills, Victim
@@ -123,3 +124,8 @@ def test_clients_send_until_time_and_enough_answers_or_a_limit(
     answers = ask(slow_server, photo_upload("topgraft", b"photo"), 3, seconds, min_answers, max_seconds)
     assert low <= len(answers.seconds) <= high
     assert answers.percentile(50) >= 10 and len(answers.rates) == 1
+
+
+def test_the_label_check_states_the_floors_that_it_misses() -> None:
+    assert label_floor("demo signs", 0.76, 0.73) == "precision 0.57: met, recall 0.77: **missed**"
+    assert label_floor("digits", 0.1, 0.1) == ""

@@ -187,6 +187,7 @@ def test_the_best_model_keeps_the_limit_and_is_better_beyond_chance(tmp_path: Pa
 def test_the_page_says_whether_to_replace_the_base_model(tmp_path: Path, base: str, new: str, recommended: str) -> None:
     found = comparison_of(tmp_path, ("a", "b"), ["a"] * 40, base * 40, new * 40)
     assert recommended in render_comparison(*found)
+    assert found[0].photos is not None
     leaked = dataclasses.replace(
         found[0],
         photos=dataclasses.replace(found[0].photos, split="val", warnings=("seen before",)),

@@ -42,7 +42,7 @@ def _chart(curve: LearningCurve) -> charts.Svg:
     points = [(photos, *measured) for photos, measured in zip(curve.photos, curve.accuracy(), strict=True)]
     series = [
         charts.Series("accuracy", [(x, value) for x, value, _ in points], charts.BLUE),
-        charts.Series("95% interval", [(x, limits[0]) for x, _, limits in points], charts.GRAY, dashed=True, width=1),
+        charts.Series("95 % interval", [(x, limits[0]) for x, _, limits in points], charts.GRAY, dashed=True, width=1),
         charts.Series("", [(x, limits[1]) for x, _, limits in points], charts.GRAY, dashed=True, width=1),
     ]
     return charts.line_chart("Accuracy by number of training photos", series, "training photos", percent=True)
