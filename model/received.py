@@ -68,6 +68,12 @@ def similar(text: str, known: Iterable[str], count: int = 3, cutoff: float = 0.6
     return difflib.get_close_matches(text, list(known), count, cutoff) if len(text) <= MAX_COMPARED else []
 
 
+def did_you_mean(text: str, known: Iterable[str]) -> str:
+    """A sentence with similar known values, which begins with a space; empty without one."""
+    near = similar(text, known)
+    return f" Did you mean: {', '.join(near)}?" if near else ""
+
+
 def listed(problems: Sequence[str], separator: str, most: int) -> str:
     """The first problems of a received value; the number of those left out is stated."""
     left_out = len(problems) - most

@@ -265,6 +265,7 @@ PARSERS: dict[str, tuple[str, ...]] = {
         "model/files/archives.py",
         "model/files/packing.py",
         "model/files/tar_members.py",
+        "model/pipelines/dataset_checksum.py",
         "model/publishing/archive.py",
     ),
     "zipfile.ZipFile": (

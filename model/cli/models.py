@@ -97,7 +97,7 @@ def show_model(name: str, as_json: bool) -> None:
 
 
 @models.command("promote", short_help="Make a model the latest model.")
-@click.argument("name", metavar="MODEL")
+@click.argument("names", metavar="MODEL...", nargs=-1, required=True)
 @click.option(
     "--if-better",
     metavar="DATASET",
@@ -109,20 +109,24 @@ def show_model(name: str, as_json: bool) -> None:
 @click.option("--output", metavar="DIR", type=PathOrRemote(), help="Folder for the files of the comparison.")
 @json_option
 @workspace_option
-def promote_model(name: str, if_better: str | None, as_json: bool, **options: Any) -> None:
+def promote_model(names: tuple[str, ...], if_better: str | None, as_json: bool, **options: Any) -> None:
     """Make MODEL the latest model, even if others are trained later, until a rollback.
 
     A running service uses MODEL from the next prediction on. With --if-better, MODEL is promoted if it
     is better than latest by more than chance on all photos, and loses no more than --max-regression,
     by default nothing, on photos of classes that both know. Otherwise nothing changes, and the exit
-    status is 6. The first model of a workspace is promoted.
+    status is 6. The first model of a workspace is promoted. Of several MODELs, the best is promoted.
     """
     workspace = current_workspace()
-    bundle = find_bundle(workspace, name)
-    bundle.verify()
+    bundles = list({bundle.name: bundle for bundle in (find_bundle(workspace, name) for name in names)}.values())
+    for bundle in bundles:
+        bundle.verify()
     if if_better is not None:
-        promote_if_better(workspace, bundle, if_better, as_json, **options)
+        promote_if_better(workspace, bundles, if_better, as_json, **options)
         return
+    if len(bundles) > 1:
+        raise click.UsageError("expected one MODEL, or --if-better DATASET to promote the best of several.")
+    [bundle] = bundles
     if any(options[option] for option in ("max_regression", "confident", "output")):
         raise click.UsageError("expected --if-better DATASET together with options of a comparison.")
     promote(workspace, bundle.name)

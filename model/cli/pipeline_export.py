@@ -1,5 +1,6 @@
 """`topgraft pipeline export`: a pipeline as a file of Elyra or Argo Workflows."""
 
+import shlex
 from pathlib import Path
 
 import click
@@ -42,8 +43,9 @@ def export_command(name: str, form: str, output: Path | None, check: bool, as_js
         print_line(f"{path}: {'unchanged' if current else 'written'}")
     if check and not current:
         problem = "differs from" if path.exists() else "is missing for"
-        print_line(
-            f"{path} {problem} {found.file}. Write it with: topgraft pipeline export {quoted(name)[1:-1]} --to {form}",
-            err=True,
-        )
+        command = ["topgraft", "pipeline", "export", name, "--to", form]
+        if output is not None:
+            command += ["--output", str(output)]
+        remedy = " ".join(shlex.quote(quoted(part)[1:-1]) for part in command)
+        print_line(f"{path} {problem} {found.file}. Write it with: {remedy}", err=True)
         click.get_current_context().exit(EXIT_LIMIT)

@@ -1,5 +1,6 @@
 """`topgraft models promote --if-better`: promote a model if a comparison with the latest model allows it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 def promote_if_better(
     workspace: Workspace,
-    new: Bundle,
+    models: Sequence[Bundle],
     dataset: str,
     as_json: bool,
     metric: str,
@@ -27,52 +28,58 @@ def promote_if_better(
     confident: bool,
     output: Path | None,
 ) -> None:
-    """Promote `new` if it is better than the latest model, else exit with status 6.
+    """Promote the best of `models` if it is better than the latest model, else exit with status 6.
 
     Args:
-        new: the model, whose files are verified.
+        models: one model or several, whose files are verified.
         dataset: the photos to compare the models on.
         as_json: print the decision and the comparison as JSON.
         metric, max_regression, confident: see `model.evaluation.comparison.Gate`.
         output: folder for the files of the comparison; None for the default folder.
     """
-    base = _base(workspace, new)
-    if base is None:
-        _finish(workspace, new, as_json, f"{new.name} is promoted: there is no other model to compare it with.", None)
+    names = [one.name for one in models]
+    base = _base(workspace, names)
+    if base is None and len(models) == 1:
+        _finish(workspace, names[0], as_json, f"{names[0]} is promoted: there is no other model to compare it with.")
         return
-    if base.name == new.name:
-        print_line(f"{new.name} is promoted already.", err=True)
+    if base is not None and base.name in names:
+        print_line(f"{base.name} is promoted already.", err=True)
         if as_json:
-            print_json({"latest": new.name, "promoted": True, "decision": "", "comparison": None})
+            print_json({"latest": base.name, "promoted": True, "decision": "", "comparison": None})
         return
     from model.evaluation.comparison import Gate
     from model.evaluation.comparison.promoting import decide_promotion, promotion_comparison
 
+    first = base or models[0]
+    new = [one for one in models if one is not first]
     # The limit needs a value for --confident to apply to.
     gate = Gate(metric, "all", 0.0 if confident and max_regression is None else max_regression, confident)
-    folder = output or comparison_folder(workspace, base, [new])
+    folder = output or comparison_folder(workspace, first, new)
     compared = write_comparison(
-        base, [new], dataset, workspace, gate, {}, folder, lambda comparison: decide_promotion(comparison).sentence
+        first, new, dataset, workspace, gate, {}, folder, lambda comparison: decide_promotion(comparison).sentence
     )
     if not compared.pairs:
-        decision, is_promoted = compared.sentences[0], False
+        decision, promoted = compared.sentences[0], ""
     else:
-        decision, is_promoted = compared.decision, decide_promotion(compared).is_promoted
-    if is_promoted:
-        _finish(workspace, new, as_json, decision, promotion_comparison(compared), compared)
+        decision, promoted = compared.decision, decide_promotion(compared).promoted
+    if promoted:
+        _finish(workspace, promoted, as_json, decision, promotion_comparison(compared, promoted), compared)
+        return
+    if base is None:
+        _finish(workspace, first.name, as_json, f"{first.name} is promoted. {decision}", None, compared)
         return
     print_line(f"{decision} latest is still {base.name}.", err=True)
     _report(base.name, False, decision, compared, as_json)
     click.get_current_context().exit(EXIT_LIMIT)
 
 
-def _base(workspace: Workspace, new: Bundle) -> Bundle | None:
-    """The model to compare with: latest, or the newest other model if `new` is latest only because it is the newest."""
+def _base(workspace: Workspace, names: Sequence[str]) -> Bundle | None:
+    """The model to compare with: latest, or the newest other model if a new one is latest only because it is newest."""
     latest = Registry().latest(workspace)
-    if latest.promoted or latest.name != new.name:
+    if latest.promoted or latest.name not in names:
         return latest.get()
     for name in reversed(model_names(workspace)):
-        if name != new.name:
+        if name not in names:
             try:
                 return find_bundle(workspace, name)
             except ModelDamagedError as error:
@@ -82,15 +89,15 @@ def _base(workspace: Workspace, new: Bundle) -> Bundle | None:
 
 def _finish(
     workspace: Workspace,
-    new: Bundle,
+    name: str,
     as_json: bool,
     decision: str,
-    numbers: PromotionComparison | None,
+    numbers: PromotionComparison | None = None,
     compared: "Comparison | None" = None,
 ) -> None:
-    promote(workspace, new.name, numbers)
-    print_line(f"{decision} latest is now {new.name}. Undo with: topgraft models rollback", err=True)
-    _report(new.name, True, decision, compared, as_json)
+    promote(workspace, name, numbers)
+    print_line(f"{decision} latest is now {name}. Undo with: topgraft models rollback", err=True)
+    _report(name, True, decision, compared, as_json)
 
 
 def _report(latest: str, is_promoted: bool, decision: str, compared: "Comparison | None", as_json: bool) -> None:

@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from model.errors import ConfigError
 from model.pipelines import argo_pods
+from model.pipelines.argo_checks import MAIN, RETRAIN, argo_problems
 from model.pipelines.argo_pods import PREFIX, workflow_parameter
 from model.pipelines.steps import Pipeline, Promotion, Retraining, Step
+from model.pipelines.unchanged import INSTALL
+from model.received import listed
 
 if TYPE_CHECKING:
     from hera.workflows import models as hera
 
-MAIN = "main"
+_MAX_PROBLEMS = 50
 _API_VERSION = "argoproj.io/v1alpha1"
 _DAY = 24 * 3600
 _SECONDS_OF_WORKFLOW = _DAY
@@ -28,7 +31,7 @@ def argo_text(pipeline: Pipeline) -> str:
     """YAML documents: a WorkflowTemplate, and one more and a CronWorkflow if the pipeline has the keys for them.
 
     Raises:
-        ConfigError: the package hera is missing.
+        ConfigError: Argo would refuse the documents, or run them otherwise; or the package hera is missing.
     """
     import yaml
 
@@ -45,9 +48,11 @@ def argo_documents(pipeline: Pipeline) -> list[dict[str, Any]]:
     """The documents as JSON types.
 
     Raises:
-        ConfigError: the package hera is missing.
+        ConfigError: Argo would refuse the documents, or run them otherwise; or the package hera is missing.
     """
     _require_hera()
+    if problems := list(argo_problems(pipeline)):
+        raise ConfigError(listed(problems, "\n", _MAX_PROBLEMS))
     documents: list[hera.WorkflowTemplate | hera.CronWorkflow] = [_steps_document(pipeline)]
     if pipeline.promotion is not None:
         documents.append(_search_document(pipeline, pipeline.promotion))
@@ -58,12 +63,12 @@ def argo_documents(pipeline: Pipeline) -> list[dict[str, Any]]:
 
 def _require_hera() -> None:
     if importlib.util.find_spec("hera") is None:
-        raise ConfigError("exporting for Argo Workflows requires hera. Install it: pip install 'topgraft[pipelines]'")
+        raise ConfigError(f"exporting for Argo Workflows requires hera. Install it: {INSTALL}")
 
 
 def _steps_document(pipeline: Pipeline) -> "hera.WorkflowTemplate":
     """The steps as they are in pipeline.yaml."""
-    tasks = [_task(pipeline, step) for step in pipeline.steps]
+    tasks = [_task(pipeline, step, pipeline.steps) for step in pipeline.steps]
     templates = [argo_pods.step_template(pipeline, step) for step in pipeline.steps]
     return _workflow_template(pipeline, pipeline.name, pipeline.description, [_dag(MAIN, tasks), *templates])
 
@@ -75,21 +80,14 @@ def _search_document(pipeline: Pipeline, promotion: Promotion) -> "hera.Workflow
     trained = next(step for step in pipeline.steps if step.name == promotion.step)
     before = pipeline.all_dependencies(trained)
     steps = [step for step in pipeline.steps if step in before]
-    changed = {promotion.parameter: "{{item}}"}
-    if pipeline.delivery is not None:
-        # The models of a search would replace each other in its folder; they are artifacts.
-        changed[pipeline.delivery.parameter] = ""
-    search = _task(pipeline, trained, changed)
-    search.with_param = workflow_parameter(promotion.values_name)
-    maker = pipeline.producer(promotion.dataset)
-    promote = hera.DAGTask(
-        name=argo_pods.PROMOTE,
-        template=argo_pods.PROMOTE,
-        depends=_all_of([trained, maker]),
-        arguments=hera.Arguments(artifacts=[_passed(maker, promotion.dataset)]),
-    )
+    dags = [_dag(MAIN, _search_tasks(pipeline, promotion, steps, trained))]
+    if pipeline.retraining is not None:
+        maker = pipeline.producer(promotion.dataset)
+        tasks = _search_tasks(pipeline, promotion, [step for step in steps if step is not maker], trained)
+        given = hera.Artifact(name=argo_pods.artifact_name(promotion.dataset))
+        dags.append(_dag(RETRAIN, tasks, hera.Inputs(artifacts=[given])))
     templates = [
-        _dag(MAIN, [*(_task(pipeline, step) for step in steps), search, promote]),
+        *dags,
         *(argo_pods.step_template(pipeline, step) for step in steps),
         argo_pods.step_template(pipeline, trained, promotion),
         argo_pods.promote_template(pipeline, promotion, trained),
@@ -98,24 +96,64 @@ def _search_document(pipeline: Pipeline, promotion: Promotion) -> "hera.Workflow
     return _workflow_template(pipeline, _search_name(pipeline), description, templates)
 
 
+def _search_tasks(
+    pipeline: Pipeline, promotion: Promotion, steps: Sequence[Step], trained: Step
+) -> "list[hera.DAGTask]":
+    """Steps before the training, the training with each value, and the promotion.
+
+    Args:
+        steps: without the one that makes the dataset if that is an input of the template.
+    """
+    from hera.workflows import models as hera
+
+    made = [*steps, trained]
+    changed = {promotion.parameter: "{{item}}"}
+    if pipeline.delivery is not None:
+        # The models of a search would replace each other in its folder; they are artifacts.
+        changed[pipeline.delivery.parameter] = ""
+    search = _task(pipeline, trained, made, changed)
+    search.with_param = workflow_parameter(promotion.values_name)
+    promote = hera.DAGTask(
+        name=argo_pods.PROMOTE,
+        template=argo_pods.PROMOTE,
+        depends=_all_of([one for one in (trained, pipeline.producer(promotion.dataset)) if one in made]),
+        arguments=hera.Arguments(artifacts=[_passed(pipeline, promotion.dataset, made)]),
+    )
+    return [*(_task(pipeline, step, made) for step in steps), search, promote]
+
+
 def _retraining_document(pipeline: Pipeline, promotion: Promotion, retraining: Retraining) -> "hera.CronWorkflow":
-    """The search on a schedule, if the labels changed since its last success."""
+    """The search on a schedule with the dataset of the current labels, if it changed since its last success."""
     from hera.workflows import models as hera
 
     check, finish = argo_pods.CHECK_LABELS, argo_pods.FINISH
+    dataset = argo_pods.artifact_name(promotion.dataset)
+    checked = f"tasks.{check}.outputs"
+    passed = hera.Artifact(name=dataset, from_=f"{{{{{checked}.artifacts.{dataset}}}}}")
+    checksum = hera.Parameter(name=argo_pods.CHECKSUM, value=f"{{{{{checked}.parameters.{argo_pods.CHECKSUM}}}}}")
     tasks = [
-        hera.DAGTask(name=check, template=check, arguments=_parameters([retraining.labels, retraining.images], {})),
         hera.DAGTask(
-            name="retrain",
-            template_ref=hera.TemplateRef(name=_search_name(pipeline), template=MAIN),
-            depends=check,
-            when=f"{{{{tasks.{check}.outputs.parameters.{argo_pods.CHANGED}}}}} == true",
+            name=check,
+            template=check,
+            arguments=_parameters(pipeline.producer(promotion.dataset).parameters, {}),
         ),
-        hera.DAGTask(name=finish, template=finish, depends="retrain.Succeeded"),
+        hera.DAGTask(
+            name=RETRAIN,
+            template_ref=hera.TemplateRef(name=_search_name(pipeline), template=RETRAIN),
+            depends=check,
+            when=f"{{{{{checked}.parameters.{argo_pods.CHANGED}}}}} == true",
+            arguments=hera.Arguments(artifacts=[passed]),
+        ),
+        hera.DAGTask(
+            name=finish,
+            template=finish,
+            depends=f"{check} && {RETRAIN}.Succeeded",
+            arguments=hera.Arguments(parameters=[checksum]),
+        ),
     ]
     templates = [
         _dag(MAIN, tasks),
-        argo_pods.check_template(pipeline, retraining),
+        argo_pods.check_template(pipeline, promotion),
         argo_pods.finish_template(pipeline),
     ]
     return hera.CronWorkflow(
@@ -186,26 +224,29 @@ def _specification(pipeline: Pipeline, templates: "Sequence[hera.Template]") -> 
     )
 
 
-def _dag(name: str, tasks: "Sequence[hera.DAGTask]") -> "hera.Template":
+def _dag(name: str, tasks: "Sequence[hera.DAGTask]", inputs: "hera.Inputs | None" = None) -> "hera.Template":
     from hera.workflows import models as hera
 
-    return hera.Template(name=name, dag=hera.DAGTemplate(tasks=list(tasks)))
+    return hera.Template(name=name, inputs=inputs, dag=hera.DAGTemplate(tasks=list(tasks)))
 
 
-def _task(pipeline: Pipeline, step: Step, changed: Mapping[str, str] | None = None) -> "hera.DAGTask":
+def _task(
+    pipeline: Pipeline, step: Step, made: Sequence[Step], changed: Mapping[str, str] | None = None
+) -> "hera.DAGTask":
     """The task of a step.
 
     Args:
+        made: steps with a task in the same DAG.
         changed: values of parameters that are not those of the workflow.
     """
     from hera.workflows import models as hera
 
     arguments = _parameters(step.parameters, changed or {})
-    arguments.artifacts = [_passed(pipeline.producer(name), name) for name in step.inputs] or None
+    arguments.artifacts = [_passed(pipeline, name, made) for name in step.inputs] or None
     return hera.DAGTask(
         name=step.name,
         template=step.name,
-        depends=_all_of(pipeline.dependencies(step)),
+        depends=_all_of([one for one in pipeline.dependencies(step) if one in made]),
         arguments=arguments,
     )
 
@@ -223,11 +264,13 @@ def _parameters(names: Sequence[str], changed: Mapping[str, str]) -> "hera.Argum
     return hera.Arguments(parameters=passed or None)
 
 
-def _passed(maker: Step, output: str) -> "hera.Artifact":
+def _passed(pipeline: Pipeline, output: str, made: Sequence[Step]) -> "hera.Artifact":
+    """An output of a task in the same DAG, else an input of the DAG."""
     from hera.workflows import models as hera
 
-    name = argo_pods.artifact_name(output)
-    return hera.Artifact(name=name, from_=f"{{{{tasks.{maker.name}.outputs.artifacts.{name}}}}}")
+    name, maker = argo_pods.artifact_name(output), pipeline.producer(output)
+    source = f"tasks.{maker.name}.outputs" if maker in made else "inputs"
+    return hera.Artifact(name=name, from_=f"{{{{{source}.artifacts.{name}}}}}")
 
 
 def _dumper() -> type:

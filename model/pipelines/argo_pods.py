@@ -3,22 +3,23 @@
 import dataclasses
 import json
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from model.pipelines.steps import ParameterValue, Pipeline, Promotion, Retraining, Step
+from model.pipelines.steps import GPU_VENDOR, ParameterValue, Pipeline, Promotion, Step
 
 if TYPE_CHECKING:
     from hera.workflows import models as hera
 
-PREFIX, PROMOTE, CHECK_LABELS, FINISH, CHANGED = "prefix", "promote", "check-labels", "finish", "changed"
+PREFIX, PROMOTE, CHECK_LABELS, FINISH = "prefix", "promote", "check-labels", "finish"
+CHANGED, CHECKSUM = "changed", "checksum"
+CANDIDATES = "candidates"
 FOLDER = "/work"
 WORKSPACE = "/workspace"
 CLAIM = "topgraft-workspace"
-GPU_RESOURCE = "nvidia.com/gpu"
 
-_CANDIDATES = "candidates"
 _RUN = "RUN"
 _SECONDS_OF_STEP, _SECONDS_OF_GPU_STEP = 2 * 3600, 8 * 3600
 _RETRIES = 2
@@ -27,27 +28,38 @@ _RETRIED = 'lastRetry.status == "Error" or lastRetry.exitCode in ["5", "137", "1
 
 _PROMOTE_SCRIPT = """\
 set -eu
-# Each model is compared with the latest one, so that the best of them is the latest at the end.
 for archive in {folder}/*; do
     name="$RUN-$(basename "$archive" {suffix})"
     topgraft models show "$name" >/dev/null 2>&1 || topgraft import "$archive" --name "$name"
-    status=0
-    topgraft models promote "$name" --if-better {dataset} || status=$?
-    # 6: the model is not better.
-    [ "$status" -eq 0 ] || [ "$status" -eq 6 ] || exit "$status"
+    set -- "$@" "$name"
+done
+status=0
+topgraft models promote "$@" --if-better {dataset} --json > promoted.json || status=$?
+# 6: no model is better.
+[ "$status" -eq 0 ] || [ "$status" -eq 6 ] || exit "$status"
+latest=$(python -c 'import json; print(json.load(open("promoted.json"))["latest"])')
+# The others are still in S3.
+for name in "$@"; do
+    [ "$name" = "$latest" ] || topgraft models remove "$name" --yes
 done
 """
+# The folder stays on the volume: photos keep their splits.
 _CHECK_SCRIPT = """\
 set -eu
-pending="$TOPGRAFT_HOME/data/{name}.pending"
-topgraft import-labels "$LABELS" "$TOPGRAFT_HOME/data/{name}" {images}--json > import.json
-# The file is removed after a training: a failed one is tried again.
-if python -c 'import json, sys; sys.exit(not json.load(open("import.json"))["changed"])'; then
-    touch "$pending"
-fi
-if [ -e "$pending" ]; then printf true; else printf false; fi > changed
+folder="$TOPGRAFT_HOME/retraining/{name}"
+topgraft pipeline run {name} --only {step} --directory "$folder" "$@"
+mkdir -p "$(dirname {dataset})"
+cp -R "$folder"/{dataset} {dataset}
+python -m model.pipelines.dataset_checksum {dataset} > checksum
+# The other file is written after a training: a failed one is tried again.
+if cmp -s checksum "$folder/trained.sha256"; then printf false; else printf true; fi > changed
 """
-_FINISH_SCRIPT = 'rm -f "$TOPGRAFT_HOME/data/{name}.pending"\n'
+_FINISH_SCRIPT = """\
+set -eu
+cd "$TOPGRAFT_HOME/retraining/{name}"
+printf '%s\\n' "$CHECKSUM" > trained.sha256.new
+mv trained.sha256.new trained.sha256
+"""
 
 
 def workflow_parameter(name: str) -> str:
@@ -75,17 +87,12 @@ def step_template(pipeline: Pipeline, step: Step, promotion: Promotion | None = 
 
     variant = "" if promotion is None else f"/{{{{inputs.parameters.{promotion.parameter}}}}}"
     command = ["topgraft", "pipeline", "run", pipeline.name, "--only", step.name, "--directory", FOLDER]
-    given = [f"--parameter={name}={{{{inputs.parameters.{name}}}}}" for name in step.parameters]
     outputs = [
-        hera.Artifact(
-            name=artifact_name(output),
-            path=_path(output),
-            archive=hera.ArchiveStrategy(none=hera.NoneStrategy()),
-            s3=hera.S3Artifact(
-                key=_candidate_key(promotion)
-                if promotion is not None and output == promotion.model
-                else f"{_key(step.name)}{variant}/{output.removesuffix('/')}"
-            ),
+        _written(
+            output,
+            _candidate_key(promotion)
+            if promotion is not None and output == promotion.model
+            else f"{_key(step.name)}{variant}/{output.removesuffix('/')}",
         )
         for output in step.outputs
     ]
@@ -98,7 +105,7 @@ def step_template(pipeline: Pipeline, step: Step, promotion: Promotion | None = 
         ),
         outputs=hera.Outputs(artifacts=outputs) if outputs else None,
         command=command,
-        arguments=given,
+        arguments=_given(step),
         variables=list(step.environment),
     )
 
@@ -107,10 +114,12 @@ def promote_template(pipeline: Pipeline, promotion: Promotion, trained: Step) ->
     """The pod that imports the trained models into the workspace, and promotes the best."""
     from hera.workflows import models as hera
 
-    script = _PROMOTE_SCRIPT.format(folder=_CANDIDATES, suffix=_suffix(promotion.model), dataset=promotion.dataset)
-    candidates = hera.Artifact(
-        name=_CANDIDATES, path=_path(_CANDIDATES), s3=hera.S3Artifact(key=f"{_key(_CANDIDATES)}")
+    script = _PROMOTE_SCRIPT.format(
+        folder=CANDIDATES,
+        suffix=shlex.quote(_suffix(promotion.model)),
+        dataset=shlex.quote(promotion.dataset.removesuffix("/")),
     )
+    candidates = hera.Artifact(name=CANDIDATES, path=_path(CANDIDATES), s3=hera.S3Artifact(key=f"{_key(CANDIDATES)}"))
     dataset = hera.Artifact(name=artifact_name(promotion.dataset), path=_path(promotion.dataset))
     return _pod(
         dataclasses.replace(_without_gpu(trained, pipeline), secrets=()),
@@ -122,34 +131,53 @@ def promote_template(pipeline: Pipeline, promotion: Promotion, trained: Step) ->
     )
 
 
-def check_template(pipeline: Pipeline, retraining: Retraining) -> "hera.Template":
-    """The pod that imports the labels again, and reports whether a training is due."""
+def check_template(pipeline: Pipeline, promotion: Promotion) -> "hera.Template":
+    """The pod that makes the dataset again, and reports whether a training is due."""
     from hera.workflows import models as hera
 
-    given = {"LABELS": retraining.labels, "IMAGES": retraining.images}
-    images = '--images "$IMAGES" ' if retraining.images else ""
-    parameters = dict.fromkeys(name for name in given.values() if name)
+    step = pipeline.producer(promotion.dataset)
+    dataset = promotion.dataset.removesuffix("/")
+    script = _CHECK_SCRIPT.format(name=pipeline.name, step=step.name, dataset=shlex.quote(dataset))
+    reported = [hera.Parameter(name=name, value_from=hera.ValueFrom(path=_path(name))) for name in (CHANGED, CHECKSUM)]
     return _pod(
-        _without_gpu(pipeline.steps[0], pipeline),
+        step,
         CHECK_LABELS,
-        inputs=hera.Inputs(parameters=[hera.Parameter(name=name) for name in parameters]),
-        outputs=hera.Outputs(parameters=[hera.Parameter(name=CHANGED, value_from=hera.ValueFrom(path=_path(CHANGED)))]),
-        command=["sh", "-c", _CHECK_SCRIPT.format(name=pipeline.name, images=images)],
-        variables=[
-            *pipeline.steps[0].environment,
-            *((variable, f"{{{{inputs.parameters.{name}}}}}") for variable, name in given.items() if name),
-        ],
+        inputs=hera.Inputs(parameters=[hera.Parameter(name=name) for name in step.parameters]),
+        outputs=hera.Outputs(parameters=reported, artifacts=[_written(dataset, f"{_key(CHECK_LABELS)}/{dataset}")]),
+        command=["sh", "-c", script, "sh"],
+        arguments=_given(step),
+        variables=list(step.environment),
         with_workspace=True,
     )
 
 
 def finish_template(pipeline: Pipeline) -> "hera.Template":
-    """The pod that notes that the model is trained on the current labels."""
+    """The pod that saves the checksum of the dataset that the models are trained on."""
+    from hera.workflows import models as hera
+
     return _pod(
         dataclasses.replace(_without_gpu(pipeline.steps[0], pipeline), secrets=()),
         FINISH,
+        inputs=hera.Inputs(parameters=[hera.Parameter(name=CHECKSUM)]),
         command=["sh", "-c", _FINISH_SCRIPT.format(name=pipeline.name)],
+        variables=[("CHECKSUM", f"{{{{inputs.parameters.{CHECKSUM}}}}}")],
         with_workspace=True,
+    )
+
+
+def _given(step: Step) -> list[str]:
+    return [f"--parameter={name}={{{{inputs.parameters.{name}}}}}" for name in step.parameters]
+
+
+def _written(output: str, key: str) -> "hera.Artifact":
+    """An output that is stored as it is."""
+    from hera.workflows import models as hera
+
+    return hera.Artifact(
+        name=artifact_name(output),
+        path=_path(output),
+        archive=hera.ArchiveStrategy(none=hera.NoneStrategy()),
+        s3=hera.S3Artifact(key=key),
     )
 
 
@@ -167,7 +195,7 @@ def _pod(
     from hera.workflows import models as hera
 
     requests = {"cpu": hera.Quantity(root=str(step.cpu)), "memory": hera.Quantity(root=f"{step.memory}G")}
-    limits = {"memory": requests["memory"]} | ({GPU_RESOURCE: hera.Quantity(root=str(step.gpu))} if step.gpu else {})
+    limits = {"memory": requests["memory"]} | ({GPU_VENDOR: hera.Quantity(root=str(step.gpu))} if step.gpu else {})
     mounts = [hera.VolumeMount(name="work", mount_path=FOLDER)]
     volumes = [hera.Volume(name="work", empty_dir=hera.EmptyDirVolumeSource())]
     if with_workspace:
@@ -227,7 +255,7 @@ def _key(part: str) -> str:
 
 
 def _candidate_key(promotion: Promotion) -> str:
-    return f"{_key(_CANDIDATES)}/{{{{inputs.parameters.{promotion.parameter}}}}}{_suffix(promotion.model)}"
+    return f"{_key(CANDIDATES)}/{{{{inputs.parameters.{promotion.parameter}}}}}{_suffix(promotion.model)}"
 
 
 def _suffix(name: str) -> str:

@@ -7,13 +7,13 @@ from pathlib import PurePosixPath
 from model.files.browsing import name_some
 from model.pipelines.steps import STRING, Delivery, Parameter, Promotion, Retraining, Step
 from model.pipelines.yaml_nodes import Node
-from model.received import quoted, similar
+from model.received import did_you_mean, quoted
 
 _PROMOTION_KEYS = ("step", "parameter", "values", "model", "dataset")
 _DELIVERY_KEYS = ("parameter", "outputs")
 _RETRAINING_KEYS = ("labels", "images", "schedule", "time_zone")
-# A folder of the destination.
-NOTEBOOKS = "notebooks"
+# Written by each run; the folder of notebooks is in the destination, too.
+RUN_FILE, NOTEBOOKS = "run.json", "notebooks"
 # Minute, hour, day of the month, month and day of the week; names such as @daily.
 _CRON_FIELD = r"[0-9A-Za-z*/,-]+"
 _SCHEDULE = re.compile(rf"{_CRON_FIELD}( {_CRON_FIELD}){{4}}|@(hourly|daily|weekly|monthly|yearly)")
@@ -99,8 +99,7 @@ def _known(node: Node, known: Sequence[str], kind: str) -> str:
     """A text that is one of `known`; another one is a problem."""
     text = node.text()
     if text and text not in known:
-        near = similar(text, known)
-        hint = f" Did you mean: {', '.join(near)}?" if near else ""
+        hint = did_you_mean(text, known)
         names = name_some(list(known)) if known else "none"
         node.problem(f"expected one of the {kind} ({names}), received {quoted(text)}.{hint}")
     return text

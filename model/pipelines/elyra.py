@@ -11,13 +11,12 @@ from typing import Any
 
 from model import durable
 from model.errors import ConfigError
-from model.pipelines.steps import STRING, Parameter, ParameterValue, Pipeline, Step
+from model.pipelines.steps import GPU_VENDOR, STRING, Parameter, ParameterValue, Pipeline, Step
 from model.received import listed, quoted
 
 FORMAT_VERSION = 8
 # With parameters, Elyra fails to validate a file of any other runtime, without giving the reason.
 RUNTIME_TYPE = "KUBEFLOW_PIPELINES"
-GPU_VENDOR = "nvidia.com/gpu"
 # Elyra takes an empty text for a missing value, and Kubeflow then passes none; notebooks strip the values.
 EMPTY_TEXT = " "
 

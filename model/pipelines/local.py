@@ -14,12 +14,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from model import durable
+from model import __version__, durable
 from model.environment import named_variables
 from model.errors import ConfigError, StepError, TopgraftError
 from model.files.browsing import name_some
 from model.locks import FileLock
 from model.pipelines import step_process
+from model.pipelines.automation import RUN_FILE
 from model.pipelines.manifests import Content, Manifests
 from model.pipelines.notebooks import code_cells
 from model.pipelines.outcome import step_error
@@ -29,10 +30,9 @@ from model.pipelines.sending import sender_of
 from model.pipelines.steps import ParameterValue, Pipeline, Step
 from model.pipelines.unchanged import require_extra, run_if_changed
 from model.provenance import utc_now
-from model.received import quoted, similar
+from model.received import did_you_mean, quoted
 from model.storage.places import is_remote
 
-RUN_FILE = "run.json"
 _STATE_FOLDER = ".steps"
 _UNGUARDED = "Do not start two runs of a pipeline in this folder at the same time."
 
@@ -213,7 +213,12 @@ class _Runner:
             has_run = run_if_changed(
                 step.name,
                 self._dependencies(step),
-                {"parameters": parameters, "outputs": step.outputs},
+                {
+                    "parameters": parameters,
+                    "outputs": step.outputs,
+                    "environment": _variables(step),
+                    "version": __version__,
+                },
                 # The content of a remote file is not known before the step has read it.
                 step.name == self._start or any(is_remote(str(parameters[name])) for name in step.reads),
                 lambda: self._written_outputs(step),
@@ -267,8 +272,8 @@ class _Runner:
         notebook = self._pipeline.notebook(step)
         executed = self._folder / executed_name(step)
         executed.parent.mkdir(exist_ok=True)
-        variables = dict(step.environment) | named_variables(name for name, _ in step.environment)
-        failed = step_process.run_notebook(notebook, executed, self._parameters[step.name], self._folder, variables)
+        parameters = self._parameters[step.name]
+        failed = step_process.run_notebook(notebook, executed, parameters, self._folder, _variables(step))
         if failed:
             raise step_error(step, notebook, executed, failed)
         missing = [name for name in step.outputs if not _is_written(self._folder / name)]
@@ -280,13 +285,17 @@ class _Runner:
             )
 
 
+def _variables(step: Step) -> dict[str, str]:
+    """Variables of a step; one that is set on this machine is kept."""
+    return dict(step.environment) | named_variables(name for name, _ in step.environment)
+
+
 def _chosen_steps(pipeline: Pipeline, start: str, only: str) -> list[Step]:
     """Steps to run, in order: all, `start` and those that depend on it, or `only`."""
     names = [step.name for step in pipeline.steps]
     for option, name in (("--from", start), ("--only", only)):
         if name and name not in names:
-            near = similar(name, names)
-            hint = f" Did you mean: {', '.join(near)}?" if near else ""
+            hint = did_you_mean(name, names)
             raise ConfigError(f"{option}: expected one of the steps {', '.join(names)}, received {quoted(name)}.{hint}")
     if only:
         return [step for step in pipeline.steps if step.name == only]

@@ -12,8 +12,8 @@ from model.errors import ConfigError
 from model.files.browsing import name_some
 from model.pipelines.notebooks import parameters_of
 from model.pipelines.steps import BOOL, FLOAT, INTEGER, Parameter, ParameterValue, Pipeline, Step
-from model.received import listed, quoted, similar
-from model.storage.places import is_remote
+from model.received import did_you_mean, listed, quoted
+from model.storage.places import is_remote, parse_place
 
 GIVEN, ENVIRONMENT, DEFAULT = "command line", "environment", "default"
 
@@ -85,7 +85,7 @@ def located_values(
         root: folder that defaults are relative to; other values are relative to the current folder.
 
     Raises:
-        ConfigError: a file or folder does not exist; all are listed.
+        ConfigError: a file or folder does not exist, or a place in remote storage cannot be used; all are listed.
     """
     problems: dict[str, None] = {}
     located = {}
@@ -93,7 +93,12 @@ def located_values(
         located[step.name] = {name: values[name].value for name in step.parameters}
         for name in step.reads:
             text = str(values[name].value)
-            if text and not is_remote(text):
+            if is_remote(text):
+                try:
+                    parse_place(text)
+                except ConfigError as error:
+                    problems[f"{name}: {error.message}"] = None
+            elif text:
                 path = _located(text, values[name].source, root)
                 located[step.name][name] = str(path)
                 if not path.exists():
@@ -145,7 +150,6 @@ def _finite(text: str) -> float | None:
 
 
 def _unknown(name: str, known: Mapping[str, Parameter]) -> str:
-    near = similar(name, known)
-    hint = f" Did you mean: {', '.join(near)}?" if near else ""
+    hint = did_you_mean(name, known)
     has = f"one of the parameters {', '.join(known)}" if known else "none, because the pipeline has no parameters"
     return f"-p {quoted(name)[1:-1]}: expected {has}.{hint}"

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from model.errors import ConfigError
 from model.files.browsing import name_some
-from model.pipelines.automation import read_delivery, read_promotion, read_retraining
+from model.pipelines.automation import NOTEBOOKS, RUN_FILE, read_delivery, read_promotion, read_retraining
 from model.pipelines.steps import (
     EFFECTS,
     OPERATORS,
@@ -25,7 +25,7 @@ from model.pipelines.steps import (
     Toleration,
 )
 from model.pipelines.yaml_nodes import Node, Problems, read_nodes
-from model.received import quoted, similar
+from model.received import did_you_mean, quoted
 
 Item = TypeVar("Item")
 
@@ -50,6 +50,10 @@ _SECRET_KEY = re.compile(r"[A-Za-z0-9._-]{1,253}")
 _VARIABLE = re.compile("[A-Za-z_][A-Za-z0-9_]{0,127}")
 _PARAMETER = re.compile("[A-Za-z][A-Za-z0-9_]{0,62}")
 _TAINT_KEY = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._/-]{0,315}[A-Za-z0-9])?")
+_CREDENTIAL = re.compile(
+    "(SECRET|PASSWORD|PASSWD|PASSPHRASE|TOKEN|CREDENTIALS?|(ACCESS|API|PRIVATE|SECRET)_?KEY)(_ID)?$|_PASS$",
+    re.IGNORECASE,
+)
 # Elyra separates paths by semicolons and takes the others as patterns; Argo refuses line feeds.
 _PATTERNS = re.compile(r"[;*?\[\]\x00-\x1f\\]")
 
@@ -105,8 +109,7 @@ def find_pipeline(name: str) -> Path:
     known = included_pipelines()
     if name in known:
         return known[name]
-    near = similar(name, known)
-    hint = f" Did you mean: {', '.join(near)}?" if near else ""
+    hint = did_you_mean(name, known)
     raise ConfigError(
         f"expected a file {PIPELINE_FILE}, its folder, or one of the pipelines {name_some(sorted(known))}; received "
         f"{quoted(name)}.{hint}"
@@ -115,9 +118,21 @@ def find_pipeline(name: str) -> Path:
 
 def included_pipelines() -> dict[str, Path]:
     """Pipelines of Topgraft by name: of the checkout of an editable installation, else of the installed package."""
-    places = [Path(__file__).resolve().parents[2] / "pipelines", Path(sys.prefix) / "share" / "topgraft" / "pipelines"]
-    found = {path.parent.name: path for place in reversed(places) for path in place.glob(f"*/{PIPELINE_FILE}")}
+    places = _places()
+    found = {_name_in(path): path for place in reversed(places) for path in place.glob(f"*/{PIPELINE_FILE}")}
     return dict(sorted(found.items()))
+
+
+def _places() -> list[Path]:
+    return [Path(__file__).resolve().parents[2] / "pipelines", Path(sys.prefix) / "share" / "topgraft" / "pipelines"]
+
+
+def _name_in(file: Path) -> str:
+    """The key `name` of a pipeline, which pods find it by; the name of its folder if the file cannot be read."""
+    try:
+        return read_pipeline(file).name
+    except ConfigError:
+        return file.parent.name
 
 
 _NAME_EXPECTED = "at most 63 lowercase letters, digits and '-', beginning with a letter and not ending with '-'"
@@ -139,8 +154,7 @@ def _one_of(node: Node | None, choices: Sequence[str], default: str) -> str:
         return default
     text = node.text()
     if text and text not in choices:
-        near = similar(text, choices)
-        hint = f" Did you mean: {', '.join(near)}?" if near else ""
+        hint = did_you_mean(text, choices)
         node.problem(f"expected one of {', '.join(choices)}, received {quoted(text)}.{hint}")
     return text or default
 
@@ -151,6 +165,8 @@ def _parameters(node: Node | None) -> dict[str, Parameter]:
         entry = value.named(f"parameter {quoted(name)[1:-1]}")
         if not _PARAMETER.fullmatch(name) or keyword.iskeyword(name):
             entry.problem("expected a name of letters, digits and '_', beginning with a letter, that Python accepts.")
+        if _CREDENTIAL.search(name):
+            entry.problem("expected no credential, which run.json has in clear; name its key in `secrets`.")
         fields = entry.fields(_PARAMETER_KEYS, required=("type",))
         kind = _one_of(fields.get("type"), tuple(PARAMETER_TYPES), STRING)
         default = _default(fields.get("default"), kind)
@@ -187,6 +203,8 @@ def _steps(node: Node | None, shared: _Shared, parameters: Mapping[str, Paramete
             place.problem("another step has this name.")
         _check_parameters(step, place, parameters)
         for output in step.outputs:
+            if output.split("/")[0] in (RUN_FILE, NOTEBOOKS):
+                place.problem(f"the output {quoted(output)} has the name of a file that each run writes.")
             if makers.setdefault(output, step.name) != step.name:
                 place.problem(f"the output {quoted(output)} is also one of the step {makers[output]}.")
     _check_nested([(output, step.name) for step, _ in steps for output in step.outputs], node)
@@ -229,6 +247,8 @@ def _environment(node: Node | None) -> tuple[tuple[str, str], ...]:
     for name, value in node.pairs() if node is not None else ():
         if not _VARIABLE.fullmatch(name):
             value.problem("expected the name of an environment variable before the colon.")
+        if _CREDENTIAL.search(name):
+            value.problem("expected no credential, which exported files have in clear; name its key in `secrets`.")
         found.append((name, value.text()))
     return tuple(found)
 
@@ -300,8 +320,7 @@ def _path_problem(text: str) -> str:
 def _check_parameters(step: Step, place: Node, parameters: Mapping[str, Parameter]) -> None:
     for name in step.parameters:
         if name not in parameters:
-            near = similar(name, parameters)
-            hint = f" Did you mean: {', '.join(near)}?" if near else ""
+            hint = did_you_mean(name, parameters)
             known = name_some(list(parameters)) if parameters else "none"
             place.problem(f"unknown parameter {quoted(name)}; the pipeline has {known}.{hint}")
     for name in step.reads:
@@ -333,8 +352,7 @@ def _check_links(step: Step, place: Node, names: Sequence[str], makers: Mapping[
 
 
 def _unknown(problem: str, name: str, known: Sequence[str], kind: str) -> str:
-    near = similar(name, known)
-    hint = f" Did you mean: {', '.join(near)}?" if near else ""
+    hint = did_you_mean(name, known)
     return f"{problem}; the {kind} are {name_some(list(known)) if known else 'none'}.{hint}"
 
 

@@ -25,6 +25,9 @@ STRING, INTEGER, FLOAT, BOOL = "String", "Integer", "Float", "Bool"
 PARAMETER_TYPES: dict[str, type] = {STRING: str, INTEGER: int, FLOAT: float, BOOL: bool}
 """Types of parameters by their names in Kubeflow Pipelines and Elyra."""
 
+GPU_VENDOR = "nvidia.com/gpu"
+"""Resource of GPUs in Kubernetes."""
+
 OPERATORS = ("Exists", "Equal")
 EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 

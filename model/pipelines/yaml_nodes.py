@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from model.errors import ConfigError
 from model.reading import without_number
-from model.received import listed, quoted, similar
+from model.received import did_you_mean, listed, quoted
 from model.schema import read_yaml
 
 if TYPE_CHECKING:
@@ -155,8 +155,7 @@ class Node:
         found = {}
         for name, node in self.pairs():
             if name not in known:
-                near = similar(name, known)
-                hint = f" Did you mean: {', '.join(near)}?" if near else ""
+                hint = did_you_mean(name, known)
                 Node(self.name, node.line, None, self._problems).problem(
                     f"unknown key {quoted(name)}, expected one of {', '.join(known)}.{hint}"
                 )

@@ -6,8 +6,8 @@
 # %% tags=["parameters"]
 import os
 
-labels = os.environ.get("labels", "data/traffic-signs/annotations.json")
-images = os.environ.get("images", "data/traffic-signs/images")
+labels = os.environ.get("labels", "data/traffic-signs/annotations.json").strip()
+images = os.environ.get("images", "data/traffic-signs/images").strip()
 seed = int(os.environ.get("seed", "0"))
 
 # %%

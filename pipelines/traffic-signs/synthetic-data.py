@@ -7,7 +7,7 @@
 # %% tags=["parameters"]
 import os
 
-cutouts = os.environ.get("cutouts", "data/traffic-signs/cutouts")
+cutouts = os.environ.get("cutouts", "data/traffic-signs/cutouts").strip()
 count = int(os.environ.get("count", "100"))
 seed = int(os.environ.get("seed", "0"))
 

@@ -8,7 +8,7 @@
 import os
 
 base = os.environ.get("base", "").strip()
-backbone = os.environ.get("backbone", "EfficientNetLite0")
+backbone = os.environ.get("backbone", "EfficientNetLite0").strip()
 epochs = int(os.environ.get("epochs", "10"))
 seed = int(os.environ.get("seed", "0"))
 destination = os.environ.get("destination", "").strip()

@@ -37,7 +37,9 @@ def test_a_check_fails_until_the_file_is_written_and_after_a_change(run: Run, fo
 
 
 def test_another_file_is_written(run: Run, folder: Path, tmp_path: Path) -> None:
-    other = tmp_path / "other.pipeline"
+    other = tmp_path / "my other.pipeline"
+    missing = run("pipeline", "export", folder, "--to", "elyra", "--output", other, "--check")
+    assert f"Write it with: topgraft pipeline export {folder} --to elyra --output '{other}'" in missing.stderr
     written = run("pipeline", "export", folder, "--to", "elyra", "--output", other, "--json")
     assert json.loads(written.stdout) == {"pipeline": "small", "to": "elyra", "file": str(other), "changed": True}
     assert json.loads(other.read_text())["doc_type"] == "pipeline"

@@ -189,6 +189,34 @@ def test_the_first_model_is_promoted_and_the_newest_is_compared_with_the_one_bef
     assert latest(compared) == "b" and read_comparisons(Workspace(compared.parent)) == []
 
 
+def test_the_best_of_several_models_is_promoted_in_one_comparison(
+    compared: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_colour_model(compared, "c", classes=("red", "green", "gold"))
+    assert main(["models", "promote", "a"]) == 0
+    answer = promote_if_better(capsys, "c", "b", "c")
+    assert (answer["latest"], answer["comparison"]["base"]) == ("b", "a")
+    assert {one["new"] for one in answer["comparison"]["comparisons"]} == {"b", "c"}
+    [numbers] = read_comparisons(Workspace(compared.parent))
+    assert (numbers.model, numbers.base) == ("b", "a")
+    assert [entry.model for entry in read_history(Workspace(compared.parent))] == ["a", "b"]
+    worse = promote_if_better(capsys, "c", "a", status=6)
+    assert worse["latest"] == "b" and "a is not promoted:" in worse["decision"]
+    assert "c is not promoted:" in worse["decision"]
+
+
+def test_the_best_of_the_first_models_is_promoted(compared: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    answer = promote_if_better(capsys, "a", "b")
+    assert (answer["latest"], answer["promoted"], latest(compared)) == ("b", True, "b")
+    (compared / PROMOTED).unlink()
+    # None is better than the first one.
+    assert promote_if_better(capsys, "b", "a")["latest"] == latest(compared) == "b"
+
+
+def test_several_models_are_promoted_after_a_comparison_only(compared: Path) -> None:
+    assert main(["models", "promote", "a", "b"]) == 2
+
+
 def test_options_of_a_comparison_need_a_dataset(compared: Path) -> None:
     assert main(["models", "promote", "b", "--max-regression", "0.1"]) == 2
 

@@ -81,6 +81,8 @@ def _enums(document: Mapping[str, Any]) -> Iterator[str]:
 
 def _workflow(spec: Mapping[str, Any], named: Mapping[str, Any]) -> Iterator[str]:
     templates = {one["name"]: one for one in spec["templates"]}
+    if len(templates) < len(spec["templates"]):
+        yield "two templates have one name"
     given = {one["name"] for one in spec["arguments"]["parameters"]}
     yield from (
         f"parameter {one['name']} has no value" for one in spec["arguments"]["parameters"] if "value" not in one
@@ -97,7 +99,9 @@ def _template(
     known = {f"workflow.parameters.{name}" for name in given} | {"workflow.name"}
     known |= {f"inputs.parameters.{name}" for name in _keys(template, "inputs", "parameters")}
     tasks = template.get("dag", {}).get("tasks", [])
-    if not tasks:
+    if tasks:
+        known |= {f"inputs.artifacts.{name}" for name in _keys(template, "inputs", "artifacts")}
+    else:
         yield from _container(template)
     if {"depends", "dependencies"} <= {key for task in tasks for key in task}:
         yield "depends and dependencies in one DAG"

@@ -112,9 +112,19 @@ def test_a_schedule_trains_only_if_labels_changed(documents: Documents) -> None:
     cron = documents[2]["spec"]
     assert (cron["schedules"], cron["timezone"], cron["concurrencyPolicy"]) == (["0 3 * * *"], "Etc/UTC", "Forbid")
     tasks = tasks_of(documents[2])
-    assert tasks["retrain"]["templateRef"] == {"name": "traffic-signs-search", "template": "main"}
+    assert tasks["retrain"]["templateRef"] == {"name": "traffic-signs-search", "template": "retrain"}
     assert tasks["retrain"]["when"] == "{{tasks.check-labels.outputs.parameters.changed}} == true"
-    assert tasks["finish"]["depends"] == "retrain.Succeeded"
+    assert tasks["finish"]["depends"] == "check-labels && retrain.Succeeded"
+
+
+def test_a_retraining_learns_from_the_dataset_with_the_splits_of_the_check(documents: Documents) -> None:
+    dataset = "{{tasks.check-labels.outputs.artifacts.signs-tar}}"
+    assert tasks_of(documents[2])["retrain"]["arguments"]["artifacts"] == [{"name": "signs-tar", "from": dataset}]
+    tasks = {task["name"]: task for task in template_named(documents[1], "retrain")["dag"]["tasks"]}
+    assert list(tasks) == ["synthetic-data", "transfer-learning", "promote"]
+    passed = [one for task in tasks.values() for one in task["arguments"]["artifacts"] if one["name"] == "signs-tar"]
+    assert [one["from"] for one in passed] == ["{{inputs.artifacts.signs-tar}}"] * 3
+    assert (tasks["synthetic-data"].get("depends"), tasks["promote"]["depends"]) == (None, "transfer-learning")
 
 
 def test_a_pipeline_without_promotion_is_one_document(tmp_path: Path) -> None:
@@ -165,6 +175,9 @@ DAMAGE: dict[str, Any] = {
     "reference 'inputs.parameters.epoch'": lambda documents: template_named(documents[0], "transfer-learning")[
         "container"
     ]["args"].append("{{inputs.parameters.epoch}}"),
+    "two templates have one name": lambda documents: specification(documents[0])["templates"].append(
+        copy.deepcopy(template_named(documents[0], "comparison"))
+    ),
     "depends and dependencies in one DAG": lambda documents: first_task(documents).update(
         dependencies=["labeling-extraction"]
     ),

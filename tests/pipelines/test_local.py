@@ -76,6 +76,8 @@ def test_a_step_runs_only_if_something_that_it_reads_changed(file: Path) -> None
     assert states(run(file, size="11", unit="boards")) == ["unchanged", "unchanged", "done"]
     assert states(run(file, "count", size="11", unit="boards")) == ["not run", "done", "unchanged"]
     assert (working_folder(file) / "page.html").read_text() == "1 boards"
+    file.write_text(file.read_text().replace("outputs: [page.html]", "outputs: [page.html], environment: {UNIT: m}"))
+    assert states(run(file, size="11", unit="boards")) == ["unchanged", "unchanged", "done"]
     written = json.loads((working_folder(file) / "run.json").read_text())
     assert written["state"] == "done" and written["parameters"]["unit"] == {"value": "boards", "source": "command line"}
     assert written["steps"][1]["outputs"]["count.txt"]["size"] == len("1 boards")

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from model.errors import ConfigError
+from model.pipelines import pipeline_file
 from model.pipelines.pipeline_file import find_pipeline, included_pipelines, read_pipeline
 from model.pipelines.steps import Secret, Toleration
 from tests.support.notebooks import write_notebook, write_pipeline_file
@@ -74,6 +75,10 @@ MISTAKES = (
     (f"{SECOND}, outputs: b.tar", "step b, outputs: expected a list"),
     (f"{SECOND}, outputs: [a.tar]", "the output 'a.tar' is also one of the step first."),
     (f"{SECOND}, outputs: [c/, c/d]", "the output 'c/d' of the step b is inside the output 'c' of the step b."),
+    (f"{SECOND}, outputs: [run.json]", "the output 'run.json' has the name of a file that each run writes."),
+    (f"{SECOND}, outputs: [notebooks/]", "the output 'notebooks/' has the name of a file that each run writes."),
+    (SECOND + ", environment: {AWS_SECRET_ACCESS_KEY: x}", "AWS_SECRET_ACCESS_KEY: expected no credential"),
+    (SECOND + ", environment: {RCLONE_CONFIG_DAV_PASS: x}", "RCLONE_CONFIG_DAV_PASS: expected no credential"),
     (f"{SECOND}, outputs: ['*.tar']", "expected a path without ; * ?"),
     (f"{SECOND}, outputs: [/etc/b]", "expected a path inside the working folder"),
     (f"{SECOND}, inputs: [A.tar]", "no step makes the input 'A.tar'; the outputs are a.tar. Did you mean: a.tar?"),
@@ -175,8 +180,8 @@ def test_a_retraining_without_a_promotion_is_refused(folder: Path) -> None:
 
 
 def test_outputs_that_would_have_the_same_name_are_refused(folder: Path) -> None:
-    other = "name: other, notebook: first.ipynb, outputs: [b/model.tar, notebooks], parameters: [backbone]"
-    values = {"parameter": "backbone", "outputs": "[model.tar, b/model.tar, notebooks]"}
+    other = "name: other, notebook: first.ipynb, outputs: [b/model.tar, c/notebooks], parameters: [backbone]"
+    values = {"parameter": "backbone", "outputs": "[model.tar, b/model.tar, c/notebooks]"}
     assert problems_of_key(folder, "delivery", values, other) == [
         "12: delivery, outputs, item 2: expected another file name than that of 'model.tar'.",
         "12: delivery, outputs, item 3: expected another file name than that of the folder of notebooks.",
@@ -199,10 +204,21 @@ def test_all_mistakes_are_listed_together_by_line(folder: Path) -> None:
     assert [line.partition(":")[0] for line in found] == ["4", "6", "6", "7", "7"]
 
 
-@pytest.mark.parametrize("row", ["class: {type: Integer}", "a b: {type: Integer}", "n: {type: Integer, default: ten}"])
+@pytest.mark.parametrize(
+    "row",
+    ["class: {type: Integer}", "a b: {type: Integer}", "n: {type: Integer, default: ten}", "api_token: {type: String}"],
+)
 def test_a_parameter_that_cannot_be_passed_is_refused(folder: Path, row: str) -> None:
     [found] = problems(folder, FIRST, parameters=(row,))
     assert found.startswith("4: parameter ")
+
+
+@pytest.mark.parametrize(
+    "name", ["TOKENIZERS_PARALLELISM", "AWS_WEB_IDENTITY_TOKEN_FILE", "max_tokens", "RCLONE_CONFIG_S3_ENV_AUTH"]
+)
+def test_names_that_only_resemble_credentials_are_read(folder: Path, name: str) -> None:
+    file = write_pipeline_file(folder, [], [f"{SECOND}, environment: {{{name}: x}}"])
+    assert read_pipeline(file).steps[0].environment == ((name, "x"),)
 
 
 def test_a_whole_number_is_a_default_of_a_float(folder: Path) -> None:
@@ -240,3 +256,14 @@ def test_pipelines_are_found_by_name_folder_and_file(folder: Path) -> None:
     assert find_pipeline("traffic-signs") == included_pipelines()["traffic-signs"]
     with pytest.raises(ConfigError, match=r"received 'trafic-signs'\. Did you mean: traffic-signs"):
         find_pipeline("trafic-signs")
+
+
+def test_an_included_pipeline_is_found_by_the_name_in_its_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, content in (("signs", ""), ("damaged", "[")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "pipeline.yaml").write_text(content)
+    write_notebook(tmp_path / "signs" / "first.ipynb", "")
+    file = write_pipeline_file(tmp_path / "signs", PARAMETERS, [FIRST])
+    monkeypatch.setattr(pipeline_file, "_places", lambda: [tmp_path])
+    assert included_pipelines() == {"damaged": tmp_path / "damaged" / "pipeline.yaml", "small": file}
+    assert find_pipeline("small") == file

@@ -3,49 +3,66 @@
 import dataclasses
 
 from model.evaluation.comparison.gate import Gate, Photos
-from model.evaluation.comparison.result import METRIC_NAMES, PHOTOS_IN_WORDS, Comparison, verdict_of
+from model.evaluation.comparison.result import METRIC_NAMES, PHOTOS_IN_WORDS, Comparison, Pair
 from model.evaluation.comparison.statistics import PairedDifference
 from model.promotion import ComparedMetric, PromotionComparison
 
 
 @dataclasses.dataclass(frozen=True)
 class Decision:
-    """Whether a model is promoted, and the reason as a sentence."""
+    """Which model is promoted, and the reason as a sentence.
 
-    is_promoted: bool
+    Attributes:
+        promoted: name of the model; empty if none is promoted.
+    """
+
+    promoted: str
     sentence: str
 
 
 def decide_promotion(comparison: Comparison) -> Decision:
-    """Decide about the one new model of a comparison.
+    """Decide about the new models of a comparison, of which the best that may be promoted is.
 
-    It is promoted if it is better than the base model by more than chance on all photos, and loses no more than
-    `comparison.gate.max_regression`, by default nothing, on photos of classes that both models know. Photos that a
-    model was trained or tuned on decide nothing.
+    A model may be promoted if it is better than the base model by more than chance on all photos, and loses no more
+    than `comparison.gate.max_regression`, by default nothing, on photos of classes that both models know. Chance is
+    corrected for the number of models. Photos that a model was trained or tuned on decide nothing.
     """
-    [pair] = comparison.pairs
+    ordered = sorted(comparison.pairs, key=lambda pair: pair.rows["all"].difference.difference, reverse=True)
+    problems = []
+    for pair in ordered:
+        if problem := _problem(comparison, pair):
+            problems.append(f"{pair.new} is not promoted: {problem}.")
+            continue
+        better = _described(comparison, pair.rows["all"].difference, "all")
+        return Decision(pair.new, f"{pair.new} is promoted: it is better, {better}.")
+    return Decision("", " ".join(problems))
+
+
+def _problem(comparison: Comparison, pair: Pair) -> str:
+    """Why a new model is not promoted; empty if it may be."""
     overall, shared = pair.rows["all"].difference, pair.rows.get("shared")
     limit = Gate(comparison.gate.metric, "shared", comparison.gate.max_regression or 0.0, comparison.gate.confident)
-    not_promoted = f"{pair.new} is not promoted"
     if not comparison.is_decidable:
         reason = "this cannot be decided on these photos, because a model was trained or tuned on them"
-        return Decision(False, f"{not_promoted}: {reason}. Compare the models on new photos.")
-    if verdict_of(overall, overall.p_value) != "better":
-        return Decision(
-            False, f"{not_promoted}: it is not better beyond chance, {_described(comparison, overall, 'all')}."
-        )
+        return f"{reason}. Compare the models on new photos"
+    # The verdict of the pair is that of all photos, with p corrected for the number of models.
+    if pair.verdict != "better":
+        return f"it is not better beyond chance, {_described(comparison, overall, 'all')}"
     if shared is None:
-        return Decision(False, f"{not_promoted}: there are no photos of classes that it shares with {pair.base}.")
+        return f"there are no photos of classes that it shares with {pair.base}"
     if not limit.is_kept(shared.difference):
         allowed = f"more than {100 * (limit.max_regression or 0):.3g} points may be lost"
-        reason = f"{_described(comparison, shared.difference, 'shared')}, where no {allowed}"
-        return Decision(False, f"{not_promoted}: it loses {reason}.")
-    return Decision(True, f"{pair.new} is promoted: it is better, {_described(comparison, overall, 'all')}.")
+        return f"it loses {_described(comparison, shared.difference, 'shared')}, where no {allowed}"
+    return ""
 
 
-def promotion_comparison(comparison: Comparison) -> PromotionComparison:
-    """The numbers of a comparison that the history of promotions keeps."""
-    [pair] = comparison.pairs
+def promotion_comparison(comparison: Comparison, name: str) -> PromotionComparison:
+    """The numbers of a comparison that the history of promotions keeps.
+
+    Args:
+        name: the promoted model.
+    """
+    pair = next(one for one in comparison.pairs if one.new == name)
     rows: dict[str, ComparedMetric] = {kind: _kept(row.difference) for kind, row in pair.rows.items()}
     return PromotionComparison(pair.new, pair.base, comparison.dataset, comparison.gate.metric, rows)
 
