@@ -1,9 +1,13 @@
-"""From annotations in a real Label Studio to a model, its suggestions on the page, and the next model."""
+"""From annotations in a real Label Studio to a model, its suggestions on the page, and the next model.
+
+With TOPGRAFT_SCREENSHOTS=docs/images the screenshot of the documentation is written again.
+"""
 
 import csv
 import json
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +16,9 @@ import pytest
 from PIL import Image
 
 from model.bundle import open_bundle
+from model.synthesis.backgrounds import draw_background
+from model.synthesis.composition import write_demo_dataset
+from model.synthesis.traffic_signs import SIGNS, draw_sign
 from tests.labels.label_studio_process import PASSWORD, TOKEN, USER, RealLabelStudio, running_label_studio
 from tests.labels.label_studio_tasks import box_item
 from tests.labels.workshop import check_the_workshop
@@ -81,8 +88,8 @@ def predictions(server: RealLabelStudio, project: int) -> dict[int, list[dict[st
     return {task["id"]: task["predictions"] for task in server.tasks(project)}
 
 
-def accept(page: "Page", server: RealLabelStudio, project: int, task: int, label: str) -> None:
-    """Log in, open a task, and submit the suggestion that the page shows."""
+def open_task(page: "Page", server: RealLabelStudio, project: int, task: int) -> list[str]:
+    """Log in and open a task; the labels of its regions."""
     page.set_default_timeout(MILLISECONDS_FOR_A_PAGE)
     page.goto(f"{server.address}/user/login/")
     page.locator("input[name=email]").fill(USER)
@@ -90,9 +97,14 @@ def accept(page: "Page", server: RealLabelStudio, project: int, task: int, label
     page.locator("button[type=submit]").click()
     page.wait_for_url(re.compile(r"^(?!.*/login).*$"), wait_until="commit")
     page.goto(f"{server.address}/projects/{project}/data?task={task}", wait_until="domcontentloaded")
-    region = page.locator(".lsf-outliner-item .lsf-labels-list").first
-    region.wait_for()
-    assert region.inner_text() == label
+    regions = page.locator(".lsf-outliner-item .lsf-labels-list")
+    regions.first.wait_for()
+    return regions.all_inner_texts()
+
+
+def accept(page: "Page", server: RealLabelStudio, project: int, task: int, label: str) -> None:
+    """Open a task, and submit the suggestion that the page shows."""
+    assert open_task(page, server, project, task) == [label]
     assert page.locator(".lsf-annotation-button__name", has_text="topgraft").count() == 1
     with page.expect_response(re.compile(rf"/api/tasks/{task}/annotations")) as answered:
         page.get_by_role("button", name="Submit").click()
@@ -200,3 +212,40 @@ def test_a_suggestion_is_shown_accepted_imported_and_trained_on(
     stored = predictions(label_studio, project)
     assert {one["model_version"] for some in stored.values() for one in some} == {"detector", "topgraft:second"}
     assert [one["model_version"] for one in stored[accepted]] == ["detector"]
+
+
+def street_with_signs(signs: Sequence[str]) -> tuple[bytes, list[dict[str, Any]]]:
+    """A drawn photo, and a box of each of its signs, all labelled as the first."""
+    rng = np.random.default_rng(7)
+    height, width, side = 400, 640, 110
+    scene = Image.fromarray(draw_background((height, width), rng))
+    items = []
+    for number, sign in enumerate(signs):
+        left, top = 60 + number * 200, 90 + 50 * (number % 2)
+        drawn = draw_sign(sign, rng).resize((side, side))
+        scene.paste(drawn, (left, top), drawn)
+        place = {"x": 100 * left / width, "y": 100 * top / height}
+        item = box_item(signs[0], f"r{number}", width=100 * side / width, height=100 * side / height, **place)
+        items.append(item | {"original_width": width, "original_height": height})
+    return encoded(scene, "PNG"), items
+
+
+@pytest.mark.skipif("TOPGRAFT_SCREENSHOTS" not in os.environ, reason="made where TOPGRAFT_SCREENSHOTS names a folder")
+def test_the_screenshot_of_the_documentation(run: Run, workspace: Path, label_studio: RealLabelStudio) -> None:
+    write_demo_dataset(workspace / "data" / "demo", images_per_class=20)
+    written(run, "train", "--dataset", "demo", "--name", "signs")
+    labels = "".join(f'<Label value="{sign}"/>' for sign in SIGNS)
+    project = label_studio.create_project(
+        "Signs",
+        f'<View><Image name="image" value="$image"/><RectangleLabels name="label" toName="image">{labels}'
+        "</RectangleLabels></View>",
+    )
+    signs = ("stop", "yield", "no_entry")
+    content, items = street_with_signs(signs)
+    [task] = label_studio.upload(project, {"street.png": content}).values()
+    detected = {"task": task, "model_version": "detector", "score": 0.5, "result": items}
+    label_studio.request("POST", "/api/predictions/", json=detected)
+    written(run, "suggest-labels", "signs", "--url", label_studio.address, "--project", project)
+    with running_chromium() as browser, browser.new_page(viewport={"width": 1100, "height": 700}) as page:
+        assert sorted(open_task(page, label_studio, project, task)) == sorted(signs)
+        page.screenshot(path=Path(os.environ["TOPGRAFT_SCREENSHOTS"]) / "suggestion.png")
