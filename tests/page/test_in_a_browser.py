@@ -162,7 +162,7 @@ def test_the_page_works_by_keyboard_alone(visit: Visit) -> None:
     page.locator("#heat-image").wait_for()
     assert (
         page.locator("#heat-image").get_attribute("alt")
-        == "The photo, the heat map of the class 深蓝色, and the most probable classes."
+        == "The photo, the heat map of the class \u2068深蓝色\u2069, and the most probable classes."
     )
     page.keyboard.press("Escape")
     assert page.locator("#heat").is_hidden()
