@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 # Twenty thousand images of one hash, all different, take nine seconds of processor time.
-MOST_EQUAL = 200
+MAX_EQUAL = 200
 _WORD_BITS = 64
 _BLOCK_BITS = 16
 # Reported at a time, at least, because joining groups takes as long as there are hashes.
@@ -29,7 +29,7 @@ def join_similar(
 
     The time grows linearly with the number of hashes, as long as few different ones are equal in a block. Hashes that
     are in one group already are not compared any more, and of equal ones in one group only one is compared with others.
-    Each hash is compared with MOST_EQUAL equal ones at most: the next in brightness.
+    Each hash is compared with MAX_EQUAL equal ones at most: the next in brightness.
 
     Args:
         hashes: uint8 of shape (n, bytes).
@@ -42,7 +42,7 @@ def join_similar(
     words = _words(hashes)
     _, identity = np.unique(words, axis=1, return_inverse=True)
     everything = np.lexsort((brightness, identity))
-    for pairs in _similar_pairs(everything, identity, words, np.arange(len(hashes)), 0, groups, MOST_EQUAL):
+    for pairs in _similar_pairs(everything, identity, words, np.arange(len(hashes)), 0, groups, MAX_EQUAL):
         join(pairs)
     _, representatives = np.unique(np.stack([identity, groups]), axis=1, return_index=True)
     for key in _keys(hashes[representatives], max_distance):
