@@ -50,7 +50,7 @@ folder="$TOPGRAFT_HOME/retraining/{name}"
 topgraft pipeline run {name} --only {step} --directory "$folder" "$@"
 mkdir -p "$(dirname {dataset})"
 cp -R "$folder"/{dataset} {dataset}
-python -m model.pipelines.dataset_checksum {dataset} > checksum
+python -m model.pipelines.dataset_checksum {dataset} checksum
 # The other file is written after a training: a failed one is tried again.
 if cmp -s checksum "$folder/trained.sha256"; then printf false; else printf true; fi > changed
 """

@@ -1,6 +1,6 @@
 """Checksum of a dataset for the retraining in Argo Workflows: the same if images, classes and splits are the same.
 
-    python -m model.pipelines.dataset_checksum signs.tar
+    python -m model.pipelines.dataset_checksum signs.tar checksum
 
 Of an archive of `topgraft pack`, other files do not count: origin.csv changes when an annotation is saved again.
 """
@@ -11,6 +11,7 @@ import sys
 import tarfile
 from pathlib import Path
 
+from model import durable
 from model.dataset.listing import DATASET_FILES, IMAGES
 from model.files.checksums import file_sha256
 from model.files.packing import INDEX
@@ -50,4 +51,4 @@ def _checksum(rows: list[tuple[str, str]]) -> str:
 
 
 if __name__ == "__main__":
-    sys.stdout.write(f"{dataset_checksum(Path(sys.argv[1]))}\n")
+    durable.write_text(Path(sys.argv[2]), f"{dataset_checksum(Path(sys.argv[1]))}\n")
