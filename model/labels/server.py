@@ -210,15 +210,7 @@ class LabelStudio:
 
         url = f"{self.url}{path}"
         try:
-            with self._session.request(
-                method,
-                url,
-                json=content,
-                headers=self._authorization(),
-                timeout=(_SECONDS_TO_CONNECT, _SECONDS_TO_ANSWER),
-                allow_redirects=False,
-                stream=True,
-            ) as answer:
+            with self._request(method, url, self._authorization(), content) as answer:
                 self._refuse(answer, url)
                 return None if answer.status_code == _NO_CONTENT else self._parsed(answer)
         except requests.RequestException as error:
@@ -253,13 +245,7 @@ class LabelStudio:
             for _ in range(_MAX_REDIRECTS):
                 is_own = urlsplit(url)[:2] == self._origin
                 headers = self._authorization() if is_own else {}
-                with self._session.get(
-                    url,
-                    headers=headers,
-                    timeout=(_SECONDS_TO_CONNECT, _SECONDS_TO_ANSWER),
-                    allow_redirects=False,
-                    stream=True,
-                ) as answer:
+                with self._request("GET", url, headers) as answer:
                     if answer.status_code not in _REDIRECTS:
                         self._refuse(answer, url)
                         yield answer
@@ -268,6 +254,18 @@ class LabelStudio:
         except requests.RequestException as error:
             raise StorageUnreachableError(f"{_shown(url)}: no answer: {quoted(str(error))[1:-1]}") from error
         raise StorageError(f"{_shown(url)}: expected an answer, received more than {_MAX_REDIRECTS} redirects")
+
+    def _request(self, method: str, url: str, headers: Mapping[str, str], content: Any = None) -> "requests.Response":
+        """Send a request, with JSON if there is content; redirects are not followed, and the answer is not yet read."""
+        return self._session.request(
+            method,
+            url,
+            headers=headers,
+            json=content,
+            timeout=(_SECONDS_TO_CONNECT, _SECONDS_TO_ANSWER),
+            allow_redirects=False,
+            stream=True,
+        )
 
     def _authorization(self) -> dict[str, str]:
         if not self._is_personal:
@@ -280,14 +278,9 @@ class LabelStudio:
 
     def _exchange(self) -> str:
         """Exchange the personal token for a short-lived one."""
-        with self._session.post(
-            f"{self.url}/api/token/refresh",
-            json={"refresh": self._token},
-            timeout=(_SECONDS_TO_CONNECT, _SECONDS_TO_ANSWER),
-            allow_redirects=False,
-            stream=True,
-        ) as answer:
-            self._refuse(answer, f"{self.url}/api/token/refresh")
+        url = f"{self.url}/api/token/refresh"
+        with self._request("POST", url, {}, {"refresh": self._token}) as answer:
+            self._refuse(answer, url)
             content = _limited(answer, _MAX_TOKEN_BYTES)
         try:
             with unreadable():
