@@ -81,7 +81,7 @@ def cross_validate(
         TrainingError: a head diverged.
     """
     classes = len(data.classes)
-    fold_of, real = _folds(data, plan.folds, plan.seed), data.is_real
+    fold_of, real = fold_of_each(data, plan.folds, plan.seed), data.is_real
     found = None if checkpoints is None else checkpoints.latest()
     logits = np.full((len(data), classes), np.nan, np.float32) if found is None else found[0]["logits"]
     chosen: dict[str, list[Any]] = {"l2": [], "epochs": []} if found is None else found[1]
@@ -121,7 +121,7 @@ def settled_out_of_fold(
         TrainingError: a head diverged.
     """
     classes, real = len(data.classes), data.is_real
-    fold_of = _folds(data, CALIBRATION_FOLDS, seed)
+    fold_of = fold_of_each(data, CALIBRATION_FOLDS, seed)
     logits = np.full((len(data), classes), np.nan, np.float32)
     for fold in np.unique(fold_of[real]):
         held_out = (fold_of == fold) & real
@@ -131,7 +131,7 @@ def settled_out_of_fold(
     return logits
 
 
-def _folds(data: TrainingData, folds: int, seed: int) -> np.ndarray:
+def fold_of_each(data: TrainingData, folds: int, seed: int) -> np.ndarray:
     """Fold of each image, int (n,); see `model.dataset.splits.stratified_folds`."""
     labels, groups = data.labels.tolist(), data.groups.tolist()
     return np.array(stratified_folds(data.names, labels, groups, folds, seed, data.synthetic))

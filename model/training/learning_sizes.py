@@ -5,11 +5,10 @@ import math
 
 import numpy as np
 
-from model.dataset.splits import stratified_folds
 from model.dataset.training_data import TrainingData
 from model.evaluation.learning_curve import DRAWS, FRACTIONS, MIN_PHOTOS, LearningCurve
 from model.training.batches import learning_weights
-from model.training.cross_validation import CALIBRATION_FOLDS
+from model.training.cross_validation import CALIBRATION_FOLDS, fold_of_each
 from model.training.head import Head, HeadOptions, LabelledFeatures, refit_head
 
 # Fewer photos make fewer steps of an epoch: so many are run at least, or as many as with all photos.
@@ -64,10 +63,8 @@ def _by_folds(
     out_of_fold: np.ndarray,
 ) -> LearningCurve:
     chosen = data.select(rows)
-    groups, labels, real = chosen.groups.tolist(), chosen.labels.tolist(), chosen.is_real
-    fold_of = np.array(
-        stratified_folds(chosen.names, labels, groups, CALIBRATION_FOLDS, options.seed, chosen.synthetic)
-    )
+    real = chosen.is_real
+    fold_of = fold_of_each(chosen, CALIBRATION_FOLDS, options.seed)
     correct = np.zeros((len(FRACTIONS) + 1, len(rows)))
     correct[-1, real] = out_of_fold[real].argmax(axis=1) == chosen.labels[real]
     for fold in np.unique(fold_of[real]):
