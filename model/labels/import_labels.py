@@ -8,6 +8,7 @@ from typing import Any
 from model import durable
 from model.dataset.listing import DATASET_FILES, IMAGES
 from model.dataset.lists import write_lists
+from model.dataset.origins import ORIGIN
 from model.errors import DatasetError
 from model.files.browsing import name_some
 from model.files.folder_replacement import replaced_folder
@@ -25,12 +26,11 @@ from model.labels.cutting import (
 )
 from model.labels.former import Former, read_former
 from model.labels.photos import Photos
-from model.labels.pictures import SHEET_COLUMNS, draw_sheet
+from model.labels.pictures import SHEET, SHEET_COLUMNS, draw_sheet
 from model.labels.regions import Labels
 from model.results import SPLITS, Progress, Split, no_progress
 
-ORIGIN, LEFT_OUT, DISAGREEMENTS = "origin.csv", "rejected.csv", "disagreements.csv"
-SHEET = "contact-sheet.jpg"
+LEFT_OUT, DISAGREEMENTS = "rejected.csv", "disagreements.csv"
 
 _ORIGIN_COLUMNS = (
     *("image", "class", "split", "photo", "task", "annotation", "region", "annotator"),

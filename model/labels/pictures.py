@@ -9,6 +9,9 @@ from PIL import Image, ImageDraw
 from model.labels.regions import Rectangle
 from model.serving.text_rendering import draw_text, text_width
 
+SHEET = "contact-sheet.jpg"
+"""File in a dataset with the sheet."""
+
 _LONGEST_SIDE = 1024
 _TEXT_SIZE = 16
 _TILE = 96

@@ -8,10 +8,10 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
+from model.dataset.origins import ORIGIN
 from model.errors import DatasetError
 from model.evaluation.label_issues import HEADER
 from model.files.browsing import name_some
-from model.labels.import_labels import ORIGIN
 from model.reading import open_regular, without_number
 from model.received import quoted
 from model.tables import read_csv

@@ -15,12 +15,12 @@ from model.dataset.checked import checked_dataset
 from model.dataset.given_names import errors_name
 from model.dataset.listing import DATASET_FILES, IMAGES
 from model.dataset.lists import write_lists
-from model.dataset.origins import ORIGIN
+from model.dataset.origins import ORIGIN, YES
 from model.errors import ConfigError, DatasetError, StorageFullError
 from model.files.browsing import describe_content, name_some
 from model.files.folder_replacement import replaced_folder
 from model.home import nearest_existing
-from model.labels.pictures import SHEET_COLUMNS, draw_sheet
+from model.labels.pictures import SHEET, SHEET_COLUMNS, draw_sheet
 from model.results import SPLITS, Progress, Split, no_progress
 from model.storage.copies import local_paths
 from model.storage.places import is_remote
@@ -33,7 +33,6 @@ from model.workspace import Workspace
 RECORD = "synthesis.json"
 """File in the dataset with the options it was made with; the command replaces only folders that have it."""
 
-SHEET = "contact-sheet.jpg"
 DEFAULT_COUNT = 100
 CROP_MARGIN = 0.1
 MAX_MARGIN = 2
@@ -252,7 +251,7 @@ class _Job:
                 "image": photo.name,
                 "class": photo.cutout.label,
                 "split": "train",
-                "synthetic": "true",
+                "synthetic": YES,
                 "photo": self.photos.photo_of(photo.cutout),
                 "group": self.photos.group_of(photo.cutout),
                 "cutout": photo.cutout.name,
