@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from model import durable
+from model.errors import DatasetError
+from model.files.browsing import describe_content
 from model.locks import mark_used
 
 _AT_FDCWD = -100
@@ -48,6 +50,28 @@ def replaced_folder(target: Path) -> Iterator[Path]:
         if target.exists() or not (staging / _FORMER).exists():
             shutil.rmtree(staging, ignore_errors=True)
         os.close(descriptor)
+
+
+def check_replaceable(directory: Path, record: str, command: str, advice: str = "Name another") -> bool:
+    """Check that a folder may be replaced: it is missing or empty, or holds a former result of a command.
+
+    Args:
+        record: file in the folder by which the result is known.
+        command: the command that writes it, for the message.
+        advice: what to do if the folder holds something else.
+
+    Returns:
+        whether it holds a former result.
+
+    Raises:
+        DatasetError: it holds something else, which would be deleted.
+    """
+    if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
+        return False
+    if not (directory / record).is_file():
+        found = describe_content(directory) if directory.is_dir() else "a file"
+        raise DatasetError(f"{directory}: expected a new folder, or one written by {command}, found {found}. {advice}")
+    return True
 
 
 def _put(staging: Path, target: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from model import durable
 from model.errors import DatasetError
-from model.files.browsing import describe_content
+from model.files.folder_replacement import check_replaceable
 from model.files.new_files import link_or_copy
 from model.labels.crops import CropOptions
 from model.labels.regions import Rectangle
@@ -78,13 +78,8 @@ def read_former(directory: Path) -> Former:
     Raises:
         DatasetError: the folder holds something else, which an import would delete; or the record is damaged.
     """
-    if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
+    if not check_replaceable(directory, RECORD, "topgraft import-labels"):
         return Former(directory)
-    if not (directory / RECORD).is_file():
-        found = describe_content(directory) if directory.is_dir() else "a file"
-        raise DatasetError(
-            f"{directory}: expected a new folder, or one written by topgraft import-labels, found {found}. Name another"
-        )
     try:
         with unreadable():
             return _parse(directory, read_json(directory / RECORD))

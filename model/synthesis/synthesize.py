@@ -17,8 +17,8 @@ from model.dataset.listing import DATASET_FILES, IMAGES
 from model.dataset.lists import write_lists
 from model.dataset.origins import ORIGIN, YES
 from model.errors import ConfigError, DatasetError, StorageFullError
-from model.files.browsing import describe_content, name_some
-from model.files.folder_replacement import replaced_folder
+from model.files.browsing import name_some
+from model.files.folder_replacement import check_replaceable, replaced_folder
 from model.home import nearest_existing
 from model.labels.pictures import SHEET, SHEET_COLUMNS, draw_sheet
 from model.results import SPLITS, Progress, Split, no_progress
@@ -38,6 +38,7 @@ CROP_MARGIN = 0.1
 MAX_MARGIN = 2
 
 _USER = "topgraft synthesize"
+_ADVICE_ON_FOLDER = "Name another; --dataset names a dataset of real photos, which are put into the new one"
 # Of scenes with much noise at a high quality of JPEG.
 _BYTES_OF_A_PHOTO = 60_000
 _COLUMNS = (
@@ -138,7 +139,7 @@ def synthesize(
         ConfigError: the options contradict each other, or a video needs a library that is not installed.
         StorageFullError: the disk is too small.
     """
-    _check_directory(directory)
+    check_replaceable(directory, RECORD, _USER, _ADVICE_ON_FOLDER)
     is_drawn = backgrounds == PROCEDURAL
     with contextlib.ExitStack() as held:
         paths = held.enter_context(local_paths([cutouts, *([] if is_drawn else [backgrounds])], _USER, progress))
@@ -303,18 +304,6 @@ class _Job:
         only = [label for label in self.counts if not real.get(label) and trained[label]]
         if only:
             yield f"classes with synthetic training photos only: {name_some(only)}"
-
-
-def _check_directory(directory: Path) -> None:
-    """Refuse a folder that holds something else than a former synthesis."""
-    if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
-        return
-    if not (directory / RECORD).is_file():
-        found = describe_content(directory) if directory.is_dir() else "a file"
-        raise DatasetError(
-            f"{directory}: expected a new folder, or one written by topgraft synthesize, found {found}. Name another; "
-            "--dataset names a dataset of real photos, which are put into the new one"
-        )
 
 
 def _check_source(given: str, local: Path, directory: Path) -> None:
