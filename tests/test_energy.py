@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from model.energy import EnergyMeter
+from model.results import no_progress
+from model.runs import cost_meter
 from model.training_cost import TrainingCost, energy_in_words
 
 
@@ -44,6 +46,26 @@ def test_energy_is_unknown_where_a_counter_cannot_be_read(tmp_path: Path) -> Non
     counter.unlink()
     assert meter.joules is None and EnergyMeter(tmp_path).joules is None
     assert energy_in_words(None) == "not measured"
+
+
+@pytest.mark.parametrize(
+    ("counted", "seconds_before", "reason"),
+    [
+        (True, 0.0, ""),
+        (True, 5.0, "the training was resumed"),
+        (False, 0.0, "the system shows no counter of it to this program"),
+        (False, 5.0, "the system shows no counter of it to this program"),
+    ],
+)
+def test_energy_that_is_not_measured_has_one_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, counted: bool, seconds_before: float, reason: str
+) -> None:
+    if counted:
+        write_zone(tmp_path, "intel-rapl:0", "package-0", 0)
+    monkeypatch.setattr(cost_meter, "EnergyMeter", lambda: EnergyMeter(tmp_path))
+    meter = cost_meter.CostMeter(no_progress, seconds_before)
+    assert meter.energy_off == reason
+    assert meter.cost().energy_joules == (None if reason else 0)
 
 
 def test_strange_contents_of_the_file_are_unknown() -> None:

@@ -30,8 +30,15 @@ class CostMeter:
     def seconds(self) -> float:
         return round(time.perf_counter() - self._clock, 1)
 
+    @property
+    def energy_off(self) -> str:
+        """Reason why the energy is not measured; empty if it is."""
+        if self._energy.joules is None:
+            return "the system shows no counter of it to this program"
+        # Nothing counted the energy between two processes.
+        return "the training was resumed" if self._seconds_before else ""
+
     def cost(self) -> TrainingCost:
         """What the training took so far; the speed of its network is not known here."""
-        # Nothing counted the energy between two processes.
-        joules = None if self._seconds_before else self._energy.joules
+        joules = None if self.energy_off else self._energy.joules
         return TrainingCost(round(self._seconds_before + self.seconds, 1), peak_memory(), joules)

@@ -347,7 +347,7 @@ class _Training:
             (*verdict.warnings, *self.warnings(verdict, classifier, exported), *classifier.remarks),
             tuning=None if self.tuning is None else self.tuning.to_json(),
         )
-        milliseconds = write_training_report(self.bundle, content, verdict, classifier, self.meter.cost)
+        milliseconds = write_training_report(self.bundle, content, verdict, classifier, self.meter)
         cost = dataclasses.replace(self.meter.cost(), milliseconds_per_photo=milliseconds)
         durable.write_json(self.bundle / bundle_files.TRAINING_COST, cost.to_json())
         return manifest

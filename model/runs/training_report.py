@@ -1,7 +1,7 @@
 """What a training writes about its epochs and predictions: tables, suspected label errors, the report and figures."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from model import bundle_files, durable
@@ -15,11 +15,10 @@ from model.evaluation.photo_study import study_photos
 from model.evaluation.predicting import milliseconds_of
 from model.evaluation.report.content import ReportContent
 from model.evaluation.report.render import with_thumbnails, write_report
-from model.resources import peak_memory
+from model.runs.cost_meter import CostMeter
 from model.serving.predictor import load_predictor
 from model.training.classifier import Classifier
 from model.training.epochs import COLUMNS, Epoch
-from model.training_cost import TrainingCost
 
 
 def write_history(bundle: Path, history: Sequence[Epoch]) -> None:
@@ -33,14 +32,14 @@ def write_training_report(
     content: ReportContent,
     verdict: Verdict,
     classifier: Classifier,
-    cost: Callable[[], TrainingCost],
+    meter: CostMeter,
 ) -> float:
     """Write predictions/, label_issues.csv, report.html, and figures for TensorBoard.
 
     Args:
         bundle: folder of the model, with its network.
-        content: the report without what is found here: errors, the study of the photos, time and memory.
-        cost: returns what the training took so far.
+        content: the report without what is found here: errors, the study of the photos, what the training took.
+        meter: measures the training.
 
     Returns:
         Median time of the served network for one decoded photo, in milliseconds.
@@ -58,10 +57,7 @@ def write_training_report(
     names, seed = [error.name for error in errors], content.manifest.train_config["seed"]
     study = study_photos(classifier.photos, content.evaluation, classifier.curve, names, seed)
     write_label_issues(bundle / bundle_files.LABEL_ISSUES, study.label_check)
-    so_far = cost()
-    content = dataclasses.replace(
-        content, study=study, seconds=so_far.seconds, peak_memory=peak_memory(), energy=so_far.energy_joules
-    )
+    content = dataclasses.replace(content, study=study, cost=meter.cost(), energy_off=meter.energy_off)
     content = with_thumbnails(content, photos)
     write_report(bundle / bundle_files.REPORT, content)
     write_report_figures(bundle / bundle_files.LOGS, content)

@@ -20,6 +20,7 @@ from model.evaluation.report.content import ReportContent
 from model.evaluation.report.render import SECTIONS, render_report, write_report
 from model.results import Sample
 from model.shown import printable
+from model.training_cost import TrainingCost
 from tests.test_shown import FORBIDDEN, HOSTILE, READABLE
 
 _VOID = {"meta", "img", "input"}
@@ -233,13 +234,17 @@ def test_the_settings_have_the_command_with_the_options_that_differ_from_their_d
         TrainConfig(dataset="my photos", name="one", backbone="ResNet50", refit=False, l2=0.01)
     )
     manifest = dataclasses.replace(content.manifest, train_config=options)
-    changed = dataclasses.replace(content, manifest=manifest, seconds=61.4, peak_memory=1_234_000_000)
+    changed = dataclasses.replace(
+        content, manifest=manifest, cost=TrainingCost(61.4, 1_234_000_000), energy_off="the training was resumed"
+    )
     text = " ".join(_Page(render_report(changed)).text.split())
     command = text.partition("topgraft train --dataset 'my photos' ")[2].partition(" The training took")[0]
     assert sorted(command.split(" --")) == ["--backbone ResNet50", "l2 0.01", "no-refit"]
     assert "differ from their defaults: backbone = ResNet50" in text and "name = one" not in command
     assert "took 61 s and at most 1,234 MB of memory, up to this report. Energy: not measured, because" in text
-    counted = " ".join(_Page(render_report(dataclasses.replace(changed, energy=72_000.0))).text.split())
+    assert "Energy: not measured, because the training was resumed." in text and "counter" not in text
+    measured = dataclasses.replace(changed, cost=TrainingCost(61.4, None, 72_000.0), energy_off="")
+    counted = " ".join(_Page(render_report(measured)).text.split())
     assert "Energy: 0.020 kWh, of the processors of this computer with all its programs." in counted
     assert "All options have their default values." in _Page(render_report(content)).text
 

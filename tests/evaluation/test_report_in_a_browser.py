@@ -17,6 +17,7 @@ from model.evaluation.photo_study import study_photos
 from model.evaluation.report.content import ReportContent
 from model.evaluation.report.render import render_report, with_thumbnails
 from model.results import Sample
+from model.training_cost import TrainingCost
 from tests.evaluation.study_photos import photo_features
 from tests.evaluation.test_report import _content, _evaluation, _everything
 from tests.support.axe import installed_axe, serious_problems
@@ -68,7 +69,7 @@ def studied(tmp_path_factory: pytest.TempPathFactory) -> str:
         evaluations={"test": evaluation, "val": evaluation},
         uncalibrated={},
         study=study_photos(photos, evaluation, curve),
-        seconds=12.0,
+        cost=TrainingCost(12.0),
     )
     return render_report(with_thumbnails(content, PhotoReader()))
 

@@ -15,6 +15,7 @@ from model.evaluation.evaluate import Evaluation
 from model.evaluation.learned_photos import LearnedFrom
 from model.evaluation.photo_study import PhotoStudy
 from model.measurements import MEASUREMENTS, PHOTOS_OF, Measurement, leading_measurement
+from model.training_cost import TrainingCost
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,9 +68,8 @@ class ReportContent:
         confident_errors: from `model.evaluation.confident_errors.find_confident_errors`.
         tuning: content of tuning.json, if there was a hyperparameter search.
         study: examination of the photos; None where their features are unknown, as of an imported model.
-        seconds: duration of the training so far, in this process.
-        peak_memory: largest resident memory of the training, in bytes.
-        energy: energy of the processors during the training, in joules; None if it was not measured.
+        cost: what the training took so far; None to leave it out.
+        energy_off: reason why the energy of the training was not measured; empty if it was.
         thumbnails: name of a photo -> content of a WebP file, from `model.evaluation.thumbnails`; photos without one
             are shown by their names.
         evaluated: the dataset of the evaluation, if it is not part of a training.
@@ -88,9 +88,8 @@ class ReportContent:
     confident_errors: Sequence[ConfidentError] = ()
     tuning: Mapping[str, Any] | None = None
     study: PhotoStudy | None = None
-    seconds: float | None = None
-    peak_memory: int | None = None
-    energy: float | None = None
+    cost: TrainingCost | None = None
+    energy_off: str = ""
     thumbnails: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
     evaluated: EvaluatedDataset | None = None
 

@@ -40,10 +40,9 @@ def values(content: ReportContent) -> dict[str, Any]:
         "tables": tables,
         "changed": changed,
         "command": _command(manifest.train_config) if manifest.train_config.get("dataset") else "",
-        "seconds": content.seconds,
-        "peak_memory": content.peak_memory,
-        "energy": energy_in_words(content.energy),
-        "is_measured": content.energy is not None,
+        "cost": content.cost,
+        "energy": "" if content.cost is None else energy_in_words(content.cost.energy_joules),
+        "energy_off": content.energy_off,
     }
 
 
