@@ -56,6 +56,18 @@ class LearningCurve:
         # Several sections need it, and it takes a second for 10,000 photos.
         return self._gain(np.ones(len(self.labels), bool))
 
+    @functools.cached_property
+    def class_gains(self) -> tuple["ClassGain", ...]:
+        """The classes that were measured on a few photos at least, by their gain, largest first."""
+        # Several sections need them, and they take a second for 10,000 photos.
+        found = []
+        for label, name in enumerate(self.classes):
+            images = int((self.labels == label).sum())
+            if images >= _MIN_OF_CLASS:
+                recalls, (gain, interval) = self.accuracy(label), self.gain(label)
+                found.append(ClassGain(name, images, recalls[-2][0], *recalls[-1], gain, interval))
+        return tuple(sorted(found, key=lambda row: (-row.gain, row.recall)))
+
     def _gain(self, photos: np.ndarray) -> tuple[float, tuple[float, float]]:
         chosen = (self.correct[-1] - self.correct[-2])[photos]
         drawn = resample(np.ones(len(chosen), int), 0, RESAMPLES) @ chosen / len(chosen)
@@ -82,17 +94,6 @@ class ClassGain:
         return self.gain_interval[0] > 0
 
 
-def class_gains(curve: LearningCurve) -> list[ClassGain]:
-    """The classes that were measured on a few photos at least, by their gain, largest first."""
-    found = []
-    for label, name in enumerate(curve.classes):
-        images = int((curve.labels == label).sum())
-        if images >= _MIN_OF_CLASS:
-            recalls, (gain, interval) = curve.accuracy(label), curve.gain(label)
-            found.append(ClassGain(name, images, recalls[-2][0], *recalls[-1], gain, interval))
-    return sorted(found, key=lambda row: (-row.gain, row.recall))
-
-
 def collect_advice(curve: LearningCurve) -> str:
     """Sentence that names the classes to collect photos of first; empty if none would gain beyond chance.
 
@@ -101,7 +102,7 @@ def collect_advice(curve: LearningCurve) -> str:
     all_gained = curve.gain()[1][0] > 0
     collect = [
         row
-        for row in class_gains(curve)
+        for row in curve.class_gains
         if row.recall < _GOOD_RECALL and (row.is_beyond_chance or (all_gained and row.gain > _SMALL_GAIN))
     ][:_NAMED]
     if not collect:
@@ -123,7 +124,7 @@ def advice(curve: LearningCurve) -> list[str]:
     sentences.append(
         collect_advice(curve) or "No class can be named that more photos of the same kind would improve beyond chance."
     )
-    rows = class_gains(curve)
+    rows = curve.class_gains
     done = sorted((row for row in rows if row.gain <= 0), key=lambda row: (row.gain, row.recall))[:_NAMED]
     if done:
         sentences.append(f"{_names(done)} gained nothing from more photos.")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from model.dataset.training_data import TrainingData
-from model.evaluation.learning_curve import LearningCurve, advice, class_gains, collect_advice
+from model.evaluation.learning_curve import LearningCurve, advice, collect_advice
 from model.results import Sample
 from model.training.cross_validation import settled_out_of_fold
 from model.training.head import Head, HeadOptions, LabelledFeatures, train_head
@@ -30,7 +30,7 @@ def test_the_classes_that_gain_are_collected_first() -> None:
     half = {"yield": 0.6, "stop": 1.0, "priority_road": 0.5, "danger": 0.7}
     whole = {"yield": 0.75, "stop": 1.0, "priority_road": 0.8, "danger": 0.7}
     curve = _curve(half, whole)
-    assert [row.name for row in class_gains(curve)][:2] == ["priority_road", "yield"]
+    assert [row.name for row in curve.class_gains][:2] == ["priority_road", "yield"]
     sentences = advice(curve)
     assert sentences[0].startswith("From 100 to 200 training photos, the accuracy changed by +11.2 points")
     assert sentences[1] == "Collect priority_road and yield first: their recall still rose with more photos."
@@ -57,7 +57,7 @@ def test_only_classes_whose_own_gain_may_be_chance_are_doubted(gains: dict[str, 
     half = dict.fromkeys(gains, 0.5)
     curve = _curve(half, {name: 0.5 + gain for name, gain in gains.items()}, images=50)
     assert collect_advice(curve).endswith(doubt)
-    rows = {row.name: row.is_beyond_chance for row in class_gains(curve)}
+    rows = {row.name: row.is_beyond_chance for row in curve.class_gains}
     assert rows == {name: gain > 0.1 for name, gain in gains.items()}
 
 

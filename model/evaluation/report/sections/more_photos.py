@@ -3,7 +3,7 @@
 from typing import Any
 
 from model.evaluation import charts
-from model.evaluation.learning_curve import MIN_PHOTOS, LearningCurve, advice, class_gains, collect_advice
+from model.evaluation.learning_curve import MIN_PHOTOS, LearningCurve, advice, collect_advice
 from model.evaluation.report.content import ReportContent
 
 _MAX_ROWS = 12
@@ -25,7 +25,7 @@ def values(content: ReportContent) -> dict[str, Any] | None:
         train = content.study.photos.splits.count("train")
         few = f"{train} training photos are too few, at least {MIN_PHOTOS} are needed" if train < MIN_PHOTOS else ""
         return {"off": few or "there was no time, or there are no photos to measure on"}
-    rows = class_gains(curve)
+    rows = curve.class_gains
     return {
         "off": "",
         "advice": advice(curve),
