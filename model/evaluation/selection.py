@@ -64,11 +64,8 @@ def select_samples(bundle: Bundle, verdict: Verdict) -> Selection:
     dataset, known = verdict.dataset, bundle.manifest.classes
     candidates = _candidates(bundle, verdict)
     split, samples, warnings = candidates.split, candidates.samples, _qualifications(bundle, candidates)
-    synthetic = verdict.synthetic_names
-    real = tuple(sample for sample in samples if sample.name not in synthetic)
-    if len(real) < len(samples):
-        warnings = (*warnings, synthetic_left_out(len(samples) - len(real)))
-    samples = real
+    samples, remarks = real_photos(samples, verdict)
+    warnings = (*warnings, *remarks)
     chosen = tuple(sample for sample in samples if dataset.classes[sample.label] in known)
     others = tuple(sample for sample in samples if dataset.classes[sample.label] not in known)
     if others and not chosen:
@@ -87,9 +84,13 @@ def select_samples(bundle: Bundle, verdict: Verdict) -> Selection:
     return Selection(split, relabel(left, dataset.classes, known), warnings, others, learned, candidates.learned_from)
 
 
-def synthetic_left_out(number: int) -> str:
-    """Warning about synthetic photos that are not measured on."""
-    return f"{number:,} synthetic photos are left out: a model is measured on real ones"
+def real_photos(samples: Sequence[Sample], verdict: Verdict) -> tuple[tuple[Sample, ...], tuple[str, ...]]:
+    """The photos without synthetic ones, which no model is measured on, and a warning if there are some."""
+    real = _without(samples, verdict.synthetic_names)
+    number = len(samples) - len(real)
+    if not number:
+        return real, ()
+    return real, (f"{number:,} synthetic photos are left out: a model is measured on real ones",)
 
 
 def relabel(samples: Sequence[Sample], classes: Sequence[str], known: Sequence[str]) -> tuple[Sample, ...]:

@@ -9,7 +9,7 @@ from model.bundle import Bundle
 from model.dataset.verdict import Verdict, counted
 from model.errors import DatasetError
 from model.evaluation.learned_photos import learned_names, learned_unknown
-from model.evaluation.selection import synthetic_left_out
+from model.evaluation.selection import real_photos
 from model.results import Sample
 
 
@@ -55,14 +55,11 @@ def select_compared(bundles: Sequence[Bundle], verdict: Verdict) -> ComparedPhot
         DatasetError: no photos are left.
     """
     dataset = verdict.dataset
-    everything = dataset.test if verdict.has_splits and dataset.test else dataset.samples
-    synthetic = verdict.synthetic_names
-    samples = tuple(sample for sample in everything if sample.name not in synthetic)
-    split = "test" if verdict.has_splits and dataset.test else "all"
+    has_test = bool(verdict.has_splits and dataset.test)
+    split = "test" if has_test else "all"
+    samples, remarks = real_photos(dataset.test if has_test else dataset.samples, verdict)
     learned = {bundle.name: learned_names(bundle, verdict) for bundle in bundles}
-    warnings = [learned_unknown(name) for name, names in learned.items() if names is None]
-    if len(samples) < len(everything):
-        warnings.append(synthetic_left_out(len(everything) - len(samples)))
+    warnings = [*(learned_unknown(name) for name, names in learned.items() if names is None), *remarks]
     chosen = _without(samples, [names for names in learned.values() if names is not None])
     if not chosen:
         weights = [learned_names(bundle, verdict, ("train",)) or frozenset() for bundle in bundles]
