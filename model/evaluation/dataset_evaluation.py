@@ -16,10 +16,11 @@ from model.dataset.checked import checked_dataset
 from model.dataset.verdict import Rejected
 from model.evaluation.dataset_report import photos_with_features, write_dataset_report
 from model.evaluation.evaluate import Evaluation, evaluate_predicted, prediction_rows, write_predictions
+from model.evaluation.learned_photos import is_training_dataset
 from model.evaluation.marks import marked_unknown
 from model.evaluation.predicting import ImagePredictions, PredictedSamples, predict_samples
 from model.evaluation.report.content import EvaluatedDataset
-from model.evaluation.selection import is_training_dataset, select_samples
+from model.evaluation.selection import select_samples
 from model.files.browsing import name_some
 from model.measurements import fraction_interval, with_interval
 from model.results import Progress, Sample, no_progress

@@ -15,12 +15,12 @@ from model.dataset.verdict import Leakage, Rejected, Verdict
 from model.errors import ConfigError, ModelDamagedError
 from model.evaluation.confident_errors import find_confident_errors
 from model.evaluation.evaluate import Evaluation
+from model.evaluation.learned_photos import is_training_dataset
 from model.evaluation.photo_features import PhotoFeatures
 from model.evaluation.photo_study import study_photos
 from model.evaluation.predicting import PredictedSamples
 from model.evaluation.report.content import EvaluatedDataset, ReportContent
 from model.evaluation.report.render import with_thumbnails, write_report
-from model.evaluation.selection import is_training_dataset
 from model.measurements import Measurement
 from model.reading import UnreadableError, parse_json, unreadable
 from model.results import Sample, Split

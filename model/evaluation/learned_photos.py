@@ -15,6 +15,11 @@ chosen on all of them; it learned from all of them."""
 _CHECKSUM_LINE = re.compile(r"([0-9a-f]{64})  .*")
 
 
+def is_training_dataset(bundle: Bundle, verdict: Verdict) -> bool:
+    """Whether a dataset has the images and classes of the dataset that the model was trained on."""
+    return verdict.fingerprint == bundle.manifest.dataset.get("fingerprint")
+
+
 def learned_names(bundle: Bundle, verdict: Verdict, splits: Sequence[str] = LEARNED_SPLITS) -> frozenset[str] | None:
     """Names of the photos of a dataset that a model learned from; None if the model did not record them.
 
@@ -27,7 +32,7 @@ def learned_names(bundle: Bundle, verdict: Verdict, splits: Sequence[str] = LEAR
         lines = [line for file in files.values() for line in _lines(bundle, f"{file}.sha256")]
         learned = {found[1] for line in lines if (found := _CHECKSUM_LINE.fullmatch(line))}
         return frozenset(name for name, checksum in verdict.content_hashes.items() if checksum in learned)
-    if verdict.fingerprint != bundle.manifest.dataset.get("fingerprint"):
+    if not is_training_dataset(bundle, verdict):
         return None
     listed = [f"{file}.txt" for file in files.values() if f"{file}.txt" in bundle.manifest.files]
     if not listed:

@@ -7,7 +7,7 @@ from model.bundle import Bundle
 from model.dataset.prepare import Verdict
 from model.dataset.verdict import LEARNED_SPLITS
 from model.errors import DatasetError
-from model.evaluation.learned_photos import LearnedFrom, learned_names, learned_unknown
+from model.evaluation.learned_photos import LearnedFrom, is_training_dataset, learned_names, learned_unknown
 from model.files.browsing import name_some
 from model.results import Sample, Split
 
@@ -120,11 +120,6 @@ def _candidates(bundle: Bundle, verdict: Verdict) -> _Candidates:
     if dataset.test and verdict.has_splits:
         return _Candidates("test", dataset.test, learned or frozenset(), learned_from)
     return _Candidates("all", dataset.samples, learned or frozenset(), learned_from)
-
-
-def is_training_dataset(bundle: Bundle, verdict: Verdict) -> bool:
-    """Whether a dataset has the images and classes of the dataset that the model was trained on."""
-    return verdict.fingerprint == bundle.manifest.dataset.get("fingerprint")
 
 
 def _candidates_of_training(bundle: Bundle, verdict: Verdict) -> _Candidates:
