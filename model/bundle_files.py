@@ -24,6 +24,12 @@ IMPORTED = "imported.json"
 UNLISTED = frozenset({MANIFEST, MLFLOW_RUN, IMPORTED})
 """Files next to those that the manifest lists: the run in MLflow, logged later, and the time of an import."""
 
+
+def served_network(engine: str) -> str:
+    """File of the network that a model of this engine is served with."""
+    return ONNX_MODEL if engine == "onnx" else KERAS_MODEL
+
+
 Content = Literal["keras", "onnx", "arrays", "report", "text", "tensorboard", "tensorboard settings"]
 """Kind of content, which decides how the file of an untrusted model is checked."""
 

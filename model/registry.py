@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from model.bundle import Bundle, open_bundle, version_of
-from model.bundle_files import KERAS_MODEL, MANIFEST, ONNX_MODEL, TRAINING_COST
+from model.bundle_files import MANIFEST, TRAINING_COST, served_network
 from model.config import LATEST, is_model_name
 from model.creation import order_time
 from model.durable import to_json
@@ -265,7 +265,7 @@ def _read_cost(directory: Path) -> TrainingCost:
 def _on_leaderboard(directory: Path, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Where a model is ranked, and what it takes; the folders above its dataset are not shown."""
     dataset, files = manifest["dataset"], manifest["files"]
-    network = files.get(KERAS_MODEL if manifest["engine"] == "keras" else ONNX_MODEL)
+    network = files.get(served_network(manifest["engine"]))
     cost = _read_cost(directory) if TRAINING_COST in files else TrainingCost()
     return {
         "dataset": re.split(r"[/\\:]", str(dataset.get("path") or "").rstrip("/\\"))[-1],

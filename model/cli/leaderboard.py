@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from model.bundle import Bundle
-from model.bundle_files import KERAS_MODEL, ONNX_MODEL
+from model.bundle_files import served_network
 from model.errors import ModelDamagedError
 from model.measurements import PHOTOS_OF, with_interval
 from model.registry import find_bundle, model_names, read_cost
@@ -108,7 +108,7 @@ def _ranked(bundle: Bundle) -> Ranked:
 
     manifest, cost = bundle.manifest, read_cost(bundle)
     measured = manifest.accuracy
-    network = manifest.files.get(ONNX_MODEL if manifest.engine == "onnx" else KERAS_MODEL)
+    network = manifest.files.get(served_network(manifest.engine))
     return Ranked(
         name=bundle.name,
         backbone=manifest.backbone,

@@ -88,7 +88,7 @@ def _check_manifest(manifest: Manifest, name: str) -> None:
             problems.append(f"created: expected a time in the past, received {quoted(manifest.created)}")
     except UnreadableError as error:
         problems.append(f"created: {error}")
-    engine_file = bundle_files.ONNX_MODEL if manifest.engine == "onnx" else bundle_files.KERAS_MODEL
+    engine_file = bundle_files.served_network(manifest.engine)
     if engine_file not in manifest.files:
         problems.append(f"files: expected {engine_file}, the served network")
     if problems:

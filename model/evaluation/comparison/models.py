@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from model.bundle import Bundle
-from model.bundle_files import KERAS_MODEL, ONNX_MODEL
+from model.bundle_files import served_network
 from model.dataset.checked import checked_dataset
 from model.dataset.verdict import Verdict
 from model.errors import ConfigError, DatasetError
@@ -176,7 +176,7 @@ def _model(
     rows = np.array(measured if any(measured) else [name in label_of for name in true_of], bool)
     labels = np.array([label_of.get(name, -1) for name in true_of])[rows]
     probabilities = predictions.probabilities[rows]
-    network = manifest.files.get(KERAS_MODEL if manifest.engine == "keras" else ONNX_MODEL)
+    network = manifest.files.get(served_network(manifest.engine))
     return ComparedModel(
         predictor.bundle.name,
         manifest.backbone,
