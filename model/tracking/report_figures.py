@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from model.evaluation.charts import BLUE, ORANGE, shorten
+from model.evaluation.charts import BLUE, GRAY, ORANGE, shorten
 from model.evaluation.confident_errors import ConfidentError
 from model.evaluation.metrics import ReliabilityBin, reliability
 from model.evaluation.report.content import ReportContent
@@ -56,10 +56,10 @@ def draw_reliability_diagram(bins: Sequence[ReliabilityBin]) -> Image.Image:
     def place(confidence: float, accuracy: float) -> tuple[float, float]:
         return left + confidence * side, top + (1 - accuracy) * side
 
-    draw.rectangle((*place(0, 1), *place(1, 0)), outline="#7A8288")
+    draw.rectangle((*place(0, 1), *place(1, 0)), outline=GRAY)
     for step in range(20):
         if step % 2 == 0:
-            draw.line((*place(step / 20, step / 20), *place((step + 1) / 20, (step + 1) / 20)), "#7A8288")
+            draw.line((*place(step / 20, step / 20), *place((step + 1) / 20, (step + 1) / 20)), GRAY)
     for value in (0.0, 0.25, 0.5, 0.75, 1.0):
         x, y = place(value, value)
         draw.text((x, top + side + 4), f"{value:.0%}", "black", font, anchor="ma")
