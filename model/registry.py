@@ -10,7 +10,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -252,10 +252,12 @@ def _stamp(path: Path | str) -> Stamp | None:
 
 def read_cost(bundle: Bundle) -> TrainingCost:
     """What the training of a model took; unknown for a model without this file, such as an imported one."""
-    return _read_cost(bundle.directory) if TRAINING_COST in bundle.manifest.files else TrainingCost()
+    return _read_cost(bundle.directory, bundle.manifest.files)
 
 
-def _read_cost(directory: Path) -> TrainingCost:
+def _read_cost(directory: Path, files: Collection[str]) -> TrainingCost:
+    if TRAINING_COST not in files:
+        return TrainingCost()
     try:
         return TrainingCost.from_json(read_json(directory / TRAINING_COST, _MAX_COST_BYTES))
     except (OSError, UnreadableError):
@@ -266,7 +268,7 @@ def _on_leaderboard(directory: Path, manifest: Mapping[str, Any]) -> dict[str, A
     """Where a model is ranked, and what it takes; the folders above its dataset are not shown."""
     dataset, files = manifest["dataset"], manifest["files"]
     network = files.get(served_network(manifest["engine"]))
-    cost = _read_cost(directory) if TRAINING_COST in files else TrainingCost()
+    cost = _read_cost(directory, files)
     return {
         "dataset": re.split(r"[/\\:]", str(dataset.get("path") or "").rstrip("/\\"))[-1],
         "dataset_fingerprint": str(dataset.get("fingerprint") or "")[:12],
