@@ -44,8 +44,7 @@ def promote_if_better(
         return
     if base is not None and base.name in names:
         print_line(f"{base.name} is promoted already.", err=True)
-        if as_json:
-            print_json({"latest": base.name, "promoted": True, "decision": "", "comparison": None})
+        _report(base.name, True, "", None, as_json)
         return
     from model.evaluation.comparison import Gate
     from model.evaluation.comparison.promoting import decide_promotion, promotion_comparison
