@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from model import schema
 from model.config import TrainConfig
+from model.dataset import DATASET_OPTIONS
 from model.errors import ConfigError, DatasetError
 from model.received import quoted
 from model.registry import find_bundle
 from model.results import Progress, no_progress
 from model.storage.places import is_remote
-from model.workspace import Workspace, find_workspace
+from model.workspace import Workspace
+from topgraft._functions import Path, check_options, chosen_workspace
 
 if TYPE_CHECKING:
     from model.files.packing import Packed
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
     from model.publishing.archive import Archive
     from model.synthesis.synthesize import Synthesis
     from model.training_result import ImportResult
-
-Path = str | os.PathLike[str]
 
 _SPLIT_OPTIONS = ("val_fraction", "test_fraction", "seed")
 
@@ -69,8 +69,7 @@ def import_labels(
     from model.labels.import_labels import import_labels as import_read_labels
     from model.labels.sources import labels_in_files
 
-    for name in sorted(options.keys() - set(_SPLIT_OPTIONS)):
-        raise ConfigError(f"{name}: expected one of the options {', '.join(_SPLIT_OPTIONS)}.")
+    check_options(options, _SPLIT_OPTIONS)
     config = schema.load(TrainConfig, options)
     chosen = ImportOptions(
         CropOptions(margin, min_side, straighten),
@@ -122,11 +121,9 @@ def synthesize(
         >>> result.synthetic
         {'circle': 2, 'square': 2}
     """
-    from model.dataset import DATASET_OPTIONS
     from model.synthesis import synthesize as synthesis
 
-    for name in sorted(options.keys() - DATASET_OPTIONS):
-        raise ConfigError(f"{name}: expected one of the options {', '.join(DATASET_OPTIONS)}.")
+    check_options(options, DATASET_OPTIONS)
     number = (0 if fill else synthesis.DEFAULT_COUNT) if count is None else count
     real = schema.load(TrainConfig, options, {"dataset": os.fspath(dataset), "seed": seed}) if dataset else None
     return synthesis.synthesize(
@@ -134,7 +131,7 @@ def synthesize(
         os.fspath(backgrounds),
         pathlib.Path(directory),
         synthesis.SynthesisOptions(number, seed, fill, margin, whole),
-        workspace if isinstance(workspace, Workspace) else find_workspace(workspace),
+        chosen_workspace(workspace),
         real,
         progress,
     )
@@ -183,7 +180,7 @@ def export_model(model: str, archive: Path, *, workspace: Workspace | Path | Non
     path = pathlib.Path(archive)
     if not path.name.endswith(SUFFIX):
         raise ConfigError(f"export_model: expected a file ending in {SUFFIX}, received {quoted(str(path))}.")
-    found = workspace if isinstance(workspace, Workspace) else find_workspace(workspace)
+    found = chosen_workspace(workspace)
     return write_archive(find_bundle(found, model), path)
 
 
@@ -214,7 +211,7 @@ def import_model(
     """
     from model.runs.import_run import import_model as import_from
 
-    found = workspace if isinstance(workspace, Workspace) else find_workspace(workspace)
+    found = chosen_workspace(workspace)
     return import_from(os.fspath(source), found, name, sha256, progress)
 
 

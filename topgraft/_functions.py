@@ -56,7 +56,7 @@ def train(
     """
     from model.runs import trainer
 
-    return trainer.train(_train_config(dataset, config, options), _workspace(workspace), progress)
+    return trainer.train(_train_config(dataset, config, options), chosen_workspace(workspace), progress)
 
 
 def tune(
@@ -95,7 +95,7 @@ def tune(
     from model.runs import trainer
 
     search_config = _train_config(dataset, config, options | {"tune_minutes": minutes})
-    return trainer.tune(search_config, _workspace(workspace), progress)
+    return trainer.tune(search_config, chosen_workspace(workspace), progress)
 
 
 def resume(name: str, *, workspace: Workspace | Path | None = None, progress: Progress = no_progress) -> TrainingResult:
@@ -115,7 +115,7 @@ def resume(name: str, *, workspace: Workspace | Path | None = None, progress: Pr
     """
     from model.runs import trainer
 
-    return trainer.resume(name, _workspace(workspace), progress)
+    return trainer.resume(name, chosen_workspace(workspace), progress)
 
 
 def check(
@@ -150,7 +150,7 @@ def check(
     from model.dataset.checked import checked_dataset
 
     dataset_config = _train_config(dataset, config, options)
-    with checked_dataset(dataset_config, _workspace(workspace), "topgraft.check", progress) as verdict:
+    with checked_dataset(dataset_config, chosen_workspace(workspace), "topgraft.check", progress) as verdict:
         return verdict
 
 
@@ -172,7 +172,7 @@ def load(model: str = LATEST, *, workspace: Workspace | Path | None = None) -> "
     """
     from model.serving.predictor import find_predictor
 
-    return find_predictor(_workspace(workspace), model)
+    return find_predictor(chosen_workspace(workspace), model)
 
 
 def predict(
@@ -253,8 +253,8 @@ def evaluate(
     """
     from model.evaluation.dataset_evaluation import evaluate_on_dataset
 
-    _check_dataset_options(options)
-    found = _workspace(workspace)
+    check_options(options, DATASET_OPTIONS)
+    found = chosen_workspace(workspace)
     page = None if report is None else pathlib.Path(report)
     return evaluate_on_dataset(find_bundle(found, model), os.fspath(dataset), found, options, progress, page)
 
@@ -305,8 +305,8 @@ def compare(
     """
     from model.evaluation.comparison import Gate, compare_models
 
-    _check_dataset_options(options)
-    found = _workspace(workspace)
+    check_options(options, DATASET_OPTIONS)
+    found = chosen_workspace(workspace)
     names = [new] if isinstance(new, str) else list(new)
     return compare_models(
         find_bundle(found, base),
@@ -320,9 +320,10 @@ def compare(
     )
 
 
-def _check_dataset_options(options: Mapping[str, Any]) -> None:
-    for name in sorted(options.keys() - DATASET_OPTIONS):
-        raise errors.ConfigError(f"{name}: expected one of the options {', '.join(DATASET_OPTIONS)}.")
+def check_options(options: Mapping[str, Any], known: Iterable[str]) -> None:
+    """Refuse the first option that is not known."""
+    for name in sorted(options.keys() - known):
+        raise errors.ConfigError(f"{name}: expected one of the options {', '.join(known)}.")
 
 
 def _train_config(dataset: Path, config: TrainConfig | None, options: Mapping[str, Any]) -> TrainConfig:
@@ -331,5 +332,6 @@ def _train_config(dataset: Path, config: TrainConfig | None, options: Mapping[st
     return train_config(given, options, {"dataset": os.fspath(dataset)})
 
 
-def _workspace(workspace: Workspace | Path | None) -> Workspace:
+def chosen_workspace(workspace: Workspace | Path | None) -> Workspace:
+    """The workspace of an argument of a function: see `train`."""
     return workspace if isinstance(workspace, Workspace) else find_workspace(workspace)
