@@ -12,14 +12,13 @@ from model.errors import ConfigError
 from model.pipelines import argo_pods
 from model.pipelines.argo_checks import MAIN, RETRAIN, argo_problems
 from model.pipelines.argo_pods import PREFIX, workflow_parameter
+from model.pipelines.problems import raise_problems
 from model.pipelines.steps import Pipeline, Promotion, Retraining, Step
 from model.pipelines.unchanged import INSTALL
-from model.received import listed
 
 if TYPE_CHECKING:
     from hera.workflows import models as hera
 
-_MAX_PROBLEMS = 50
 _API_VERSION = "argoproj.io/v1alpha1"
 _DAY = 24 * 3600
 _SECONDS_OF_WORKFLOW = _DAY
@@ -51,8 +50,7 @@ def argo_documents(pipeline: Pipeline) -> list[dict[str, Any]]:
         ConfigError: Argo would refuse the documents, or run them otherwise; or the package hera is missing.
     """
     _require_hera()
-    if problems := list(argo_problems(pipeline)):
-        raise ConfigError(listed(problems, "\n", _MAX_PROBLEMS))
+    raise_problems(list(argo_problems(pipeline)))
     documents: list[hera.WorkflowTemplate | hera.CronWorkflow] = [_steps_document(pipeline)]
     if pipeline.promotion is not None:
         documents.append(_search_document(pipeline, pipeline.promotion))

@@ -10,9 +10,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from model import durable
-from model.errors import ConfigError
+from model.pipelines.problems import raise_problems
 from model.pipelines.steps import GPU_VENDOR, STRING, Parameter, ParameterValue, Pipeline, Step
-from model.received import listed, quoted
+from model.received import quoted
 
 FORMAT_VERSION = 8
 # With parameters, Elyra fails to validate a file of any other runtime, without giving the reason.
@@ -22,7 +22,6 @@ EMPTY_TEXT = " "
 
 _SCHEMA = "http://api.dataplatform.ibm.com/schemas/common-pipeline/pipeline-flow/pipeline-flow-v3-schema.json"
 _NAMESPACE = uuid.UUID("6f0c4d5e-3b0a-4d0c-9a57-8d2f5a7e91b4")
-_MAX_PROBLEMS = 50
 # In pixels of the editor.
 _LEFT, _TOP, _COLUMN, _ROW = 60, 190, 260, 150
 _COMMENT_WIDTH, _COMMENT_HEIGHT, _NOTE_WIDTH, _NOTE_HEIGHT = 700, 70, 200, 60
@@ -34,9 +33,7 @@ def elyra_text(pipeline: Pipeline) -> str:
     Raises:
         ConfigError: Elyra cannot run the pipeline as it is; the message lists all reasons.
     """
-    problems = list(_problems(pipeline))
-    if problems:
-        raise ConfigError(listed(problems, "\n", _MAX_PROBLEMS))
+    raise_problems(list(_problems(pipeline)))
     return durable.json_text(_document(pipeline))
 
 

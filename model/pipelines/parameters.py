@@ -11,13 +11,13 @@ from model.environment import named_variables
 from model.errors import ConfigError
 from model.files.browsing import name_some
 from model.pipelines.notebooks import parameters_of
+from model.pipelines.problems import raise_problems
 from model.pipelines.steps import BOOL, FLOAT, INTEGER, Parameter, ParameterValue, Pipeline, Step
-from model.received import did_you_mean, listed, quoted
+from model.received import did_you_mean, quoted
 from model.storage.places import is_remote, parse_place
 
 GIVEN, ENVIRONMENT, DEFAULT = "command line", "environment", "default"
 
-_MAX_PROBLEMS = 50
 _WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}")
 _TRUTH_VALUES = {"true": True, "false": False}
 
@@ -48,8 +48,7 @@ def parameter_values(pipeline: Pipeline, given: Mapping[str, str]) -> dict[str, 
             values[name] = _value(parameter, given, set_outside)
         except ConfigError as error:
             problems.append(error.message)
-    if problems:
-        raise ConfigError(listed(problems, "\n", _MAX_PROBLEMS))
+    raise_problems(problems)
     return values
 
 
@@ -72,8 +71,7 @@ def check_notebooks(pipeline: Pipeline) -> None:
                 f"{notebook}: expected a cell with the tag 'parameters' that assigns {name_some(missing)}, which the "
                 f"step {step.name} of {pipeline.file} lists."
             )
-    if problems:
-        raise ConfigError(listed(problems, "\n", _MAX_PROBLEMS))
+    raise_problems(problems)
 
 
 def located_values(
@@ -106,8 +104,7 @@ def located_values(
                         f"{name}: expected a file or folder for the step {step.name}, found none: {quoted(str(path))} "
                         f"({values[name].source}). Give another one with -p {name}=PATH."
                     ] = None
-    if problems:
-        raise ConfigError(listed(list(problems), "\n", _MAX_PROBLEMS))
+    raise_problems(list(problems))
     return located
 
 

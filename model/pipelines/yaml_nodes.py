@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from model.errors import ConfigError
+from model.pipelines.problems import raise_problems
 from model.reading import without_number
-from model.received import did_you_mean, listed, quoted
+from model.received import did_you_mean, quoted
 from model.schema import read_yaml
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 Value = TypeVar("Value")
 
-_MAX_PROBLEMS = 50
 _MAX_DIGITS = 18
 _KINDS: dict[type, str] = {
     str: "text",
@@ -47,8 +47,7 @@ class Problems:
         Raises:
             ConfigError: there is a problem.
         """
-        if self._found:
-            raise ConfigError(listed([text for _, text in sorted(self._found)], "\n", _MAX_PROBLEMS))
+        raise_problems([text for _, text in sorted(self._found)])
 
 
 @dataclasses.dataclass(frozen=True)
