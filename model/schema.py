@@ -21,7 +21,7 @@ from model.config import LATEST, RENAMED_OPTIONS, OptionInfo, TrainConfig, is_mo
 from model.errors import ConfigError
 from model.intensity import parse_intensity
 from model.reading import read_option_file, without_number
-from model.received import MAX_COMPARED, MAX_QUOTED, listed, quoted, similar
+from model.received import MAX_COMPARED, MAX_QUOTED, did_you_mean, listed, quoted, similar
 
 Config = TypeVar("Config")
 
@@ -200,9 +200,8 @@ def _not_given(value: Any) -> bool:
 
 
 def _unknown_option(config_class: type, name: str) -> str:
-    near = similar(name, options_of(config_class))
-    hint = f" Did you mean: {', '.join(near)}?" if near else ""
-    return f"{quoted(name)[1:-1]}: expected one of the options {', '.join(options_of(config_class))}.{hint}"
+    known = options_of(config_class)
+    return f"{quoted(name)[1:-1]}: expected one of the options {', '.join(known)}.{did_you_mean(name, known)}"
 
 
 def _explain(name: str, texts: Any, received: Any) -> str:

@@ -33,9 +33,7 @@ def read_promotion(node: Node | None, steps: Sequence[Step], parameters: Mapping
     step = by_name.get(_known(fields["step"], list(by_name), "steps"))
     if step is None:
         return None
-    parameter = _known(fields["parameter"], step.parameters, f"parameters of the step {step.name}")
-    if parameter in parameters and parameters[parameter].type != STRING:
-        fields["parameter"].problem(f"expected a parameter of the type String, received {quoted(parameter)}.")
+    parameter = _text_parameter(fields["parameter"], step.parameters, f"parameters of the step {step.name}", parameters)
     values = fields["values"].texts()
     if not values and not fields["values"].is_null:
         fields["values"].problem("expected one value or more, found none.")
@@ -77,9 +75,7 @@ def read_delivery(node: Node | None, steps: Sequence[Step], parameters: Mapping[
     fields = node.fields(_DELIVERY_KEYS, required=_DELIVERY_KEYS)
     if len(fields) < len(_DELIVERY_KEYS):
         return None
-    parameter = _known(fields["parameter"], list(parameters), "parameters")
-    if parameter in parameters and parameters[parameter].type != STRING:
-        fields["parameter"].problem(f"expected a parameter of the type String, received {quoted(parameter)}.")
+    parameter = _text_parameter(fields["parameter"], list(parameters), "parameters", parameters)
     makers = {output: step for step in steps for output in step.outputs}
     names: dict[str, str] = {}
     outputs = [(_known(item, list(makers), "outputs"), item) for _, item in fields["outputs"].texts()]
@@ -95,11 +91,19 @@ def read_delivery(node: Node | None, steps: Sequence[Step], parameters: Mapping[
     return Delivery(parameter, tuple(output for output, _ in outputs))
 
 
+def _text_parameter(node: Node, known: Sequence[str], kind: str, parameters: Mapping[str, Parameter]) -> str:
+    """The name of a parameter of the type String that is one of `known`; another one is a problem."""
+    name = _known(node, known, kind)
+    if name in parameters and parameters[name].type != STRING:
+        node.problem(f"expected a parameter of the type String, received {quoted(name)}.")
+    return name
+
+
 def _known(node: Node, known: Sequence[str], kind: str) -> str:
     """A text that is one of `known`; another one is a problem."""
     text = node.text()
     if text and text not in known:
         hint = did_you_mean(text, known)
-        names = name_some(list(known)) if known else "none"
+        names = name_some(known) if known else "none"
         node.problem(f"expected one of the {kind} ({names}), received {quoted(text)}.{hint}")
     return text

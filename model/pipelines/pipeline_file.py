@@ -320,9 +320,7 @@ def _path_problem(text: str) -> str:
 def _check_parameters(step: Step, place: Node, parameters: Mapping[str, Parameter]) -> None:
     for name in step.parameters:
         if name not in parameters:
-            hint = did_you_mean(name, parameters)
-            known = name_some(list(parameters)) if parameters else "none"
-            place.problem(f"unknown parameter {quoted(name)}; the pipeline has {known}.{hint}")
+            place.problem(_unknown(f"unknown parameter {quoted(name)}; the pipeline has", name, list(parameters)))
     for name in step.reads:
         if name not in step.parameters:
             place.problem(f"reads: expected one of the parameters of the step, received {quoted(name)}.")
@@ -345,15 +343,14 @@ def _check_nested(outputs: Iterable[tuple[str, str]], node: Node) -> None:
 def _check_links(step: Step, place: Node, names: Sequence[str], makers: Mapping[str, str]) -> None:
     for name in step.after:
         if name not in names:
-            place.problem(_unknown(f"after: unknown step {quoted(name)}", name, names, "steps"))
+            place.problem(_unknown(f"after: unknown step {quoted(name)}; the steps are", name, names))
     for name in step.inputs:
         if name not in makers:
-            place.problem(_unknown(f"no step makes the input {quoted(name)}", name, list(makers), "outputs"))
+            place.problem(_unknown(f"no step makes the input {quoted(name)}; the outputs are", name, list(makers)))
 
 
-def _unknown(problem: str, name: str, known: Sequence[str], kind: str) -> str:
-    hint = did_you_mean(name, known)
-    return f"{problem}; the {kind} are {name_some(list(known)) if known else 'none'}.{hint}"
+def _unknown(problem: str, name: str, known: Sequence[str]) -> str:
+    return f"{problem} {name_some(known) if known else 'none'}.{did_you_mean(name, known)}"
 
 
 def _in_order(steps: Sequence[tuple[Step, Node]], problems: Problems) -> list[Step]:

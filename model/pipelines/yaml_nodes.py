@@ -86,17 +86,17 @@ class Node:
         self.problem(f"expected text or a number, received {self._received()}.")
         return None
 
-    def text(self, default: str = "") -> str:
-        """Text that is not empty; `default`, with a problem, for anything else."""
+    def text(self) -> str:
+        """Text that is not blank; anything else is a problem, and empty unless it is blank text."""
         value = self._convert(str)
         if value is None:
             self._refuse(str)
-            return default
+            return ""
         if not value.strip():
             self.problem("expected text, received none.")
         return value
 
-    def whole_number(self, minimum: int, unit: str, default: int = 0) -> int:
+    def whole_number(self, minimum: int, unit: str, default: int) -> int:
         """A whole number from `minimum` on; `default`, with a problem, for anything else."""
         value = self._convert(int)
         if value is None or value < minimum:
