@@ -5,7 +5,7 @@ gives the same bytes.
 """
 
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -42,7 +42,7 @@ def _problems(pipeline: Pipeline) -> Iterator[str]:
     for step in pipeline.steps:
         notebook = PurePosixPath(step.notebook)
         written = {f"{notebook.stem}.html", f"{notebook.stem}-output.ipynb"}
-        for output in written.intersection(step.outputs):
+        for output in (output for output in step.outputs if output in written):
             yield (
                 f"{pipeline.file}: step {step.name}: Elyra writes the executed notebook to {quoted(output)}, which is "
                 f"an output of the step. Put the output in a folder, such as {notebook.stem}/{output}."
@@ -57,6 +57,7 @@ def _problems(pipeline: Pipeline) -> Iterator[str]:
 
 
 def _document(pipeline: Pipeline) -> dict[str, Any]:
+    positions = _positions(pipeline)
     return {
         "doc_type": "pipeline",
         "version": "3.0",
@@ -66,9 +67,9 @@ def _document(pipeline: Pipeline) -> dict[str, Any]:
         "pipelines": [
             {
                 "id": _identifier(pipeline, "primary"),
-                "nodes": [_node(pipeline, step) for step in pipeline.steps],
+                "nodes": [_node(pipeline, step, *positions[step.name]) for step in pipeline.steps],
                 "app_data": {
-                    "ui_data": {"comments": list(_comments(pipeline))},
+                    "ui_data": {"comments": list(_comments(pipeline, positions))},
                     "version": FORMAT_VERSION,
                     "runtime_type": RUNTIME_TYPE,
                     "properties": {
@@ -86,8 +87,7 @@ def _document(pipeline: Pipeline) -> dict[str, Any]:
     }
 
 
-def _node(pipeline: Pipeline, step: Step) -> dict[str, Any]:
-    left, top = _positions(pipeline)[step.name]
+def _node(pipeline: Pipeline, step: Step, left: int, top: int) -> dict[str, Any]:
     return {
         "id": _identifier(pipeline, step.name),
         "type": "execution_node",
@@ -166,7 +166,7 @@ def _port(name: str, label: str) -> dict[str, Any]:
     return {"id": name, "app_data": {"ui_data": {"cardinality": {"min": 0, "max": -1}, "label": label}}}
 
 
-def _comments(pipeline: Pipeline) -> Iterator[dict[str, Any]]:
+def _comments(pipeline: Pipeline, positions: Mapping[str, tuple[int, int]]) -> Iterator[dict[str, Any]]:
     """A comment that describes the pipeline, and one at each step that needs a GPU."""
     source = f"Made of {pipeline.file.name} by: topgraft pipeline export {pipeline.name} --to elyra"
     text = f"{pipeline.description}\n{source}" if pipeline.description else source
@@ -174,7 +174,7 @@ def _comments(pipeline: Pipeline) -> Iterator[dict[str, Any]]:
     yield _comment(pipeline, "description", text, (_LEFT, _TOP - _COMMENT_HEIGHT - 60), size)
     for step in pipeline.steps:
         if step.gpu:
-            left, top = _positions(pipeline)[step.name]
+            left, top = positions[step.name]
             keys = [toleration.key for toleration in step.tolerations]
             text = f"Needs {step.gpu} GPU" + (f"; tolerates {', '.join(keys)}" if keys else "")
             place, size = (left - 20, top + 90), (_NOTE_WIDTH, _NOTE_HEIGHT)

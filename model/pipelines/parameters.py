@@ -62,11 +62,11 @@ def check_notebooks(pipeline: Pipeline) -> None:
     for step in pipeline.steps:
         notebook = pipeline.notebook(step)
         try:
-            missing = [name for name in step.parameters if name not in parameters_of(notebook)]
+            assigned = parameters_of(notebook) if step.parameters else set()
         except ConfigError as error:
             problems.append(error.message)
             continue
-        if missing:
+        if missing := [name for name in step.parameters if name not in assigned]:
             problems.append(
                 f"{notebook}: expected a cell with the tag 'parameters' that assigns {name_some(missing)}, which the "
                 f"step {step.name} of {pipeline.file} lists."

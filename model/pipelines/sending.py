@@ -12,8 +12,8 @@ from pathlib import Path, PurePosixPath
 from model import durable
 from model.environment import default_variables
 from model.errors import StorageBusyError, StorageError, StorageUnreachableError
-from model.pipelines.automation import NOTEBOOKS
 from model.pipelines.manifests import Manifests
+from model.pipelines.own_files import executed_name
 from model.pipelines.parameters import Value
 from model.pipelines.steps import Delivery, Pipeline, Step
 from model.reading import UnreadableError, read_json, unreadable
@@ -98,9 +98,9 @@ class Sender:
         for output in self._delivery.outputs:
             if output in step.outputs:
                 yield PurePosixPath(output).name, self._folder / output
-        notebook = self._folder / NOTEBOOKS / f"{step.name}.ipynb"
-        if notebook.is_file():
-            yield f"{NOTEBOOKS}/{notebook.name}", notebook
+        notebook = executed_name(step)
+        if (self._folder / notebook).is_file():
+            yield notebook, self._folder / notebook
 
     def _is_there(self, entry: Entry | None, name: str, path: Path) -> bool:
         content = self._manifests.content(path)
