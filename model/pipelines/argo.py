@@ -75,7 +75,7 @@ def _search_document(pipeline: Pipeline, promotion: Promotion) -> "hera.Workflow
     """A model for each value of a parameter, such as the backbone; the best is promoted if it beats the latest."""
     from hera.workflows import models as hera
 
-    trained = next(step for step in pipeline.steps if step.name == promotion.step)
+    trained = pipeline.step(promotion.step)
     before = pipeline.all_dependencies(trained)
     steps = [step for step in pipeline.steps if step in before]
     dags = [_dag(MAIN, _search_tasks(pipeline, promotion, steps, trained))]
@@ -257,7 +257,7 @@ def _all_of(steps: Sequence[Step]) -> str | None:
 def _parameters(names: Sequence[str], changed: Mapping[str, str]) -> "hera.Arguments":
     from hera.workflows import models as hera
 
-    values = {name: changed.get(name, workflow_parameter(name)) for name in names if name}
+    values = {name: changed.get(name, workflow_parameter(name)) for name in names}
     passed = [hera.Parameter(name=name, value=value) for name, value in values.items()]
     return hera.Arguments(parameters=passed or None)
 

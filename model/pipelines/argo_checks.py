@@ -75,7 +75,7 @@ def _retraining(pipeline: Pipeline, promotion: Promotion, retraining: Retraining
     for name in (retraining.labels, retraining.images):
         if name and name not in maker.parameters:
             yield f"retraining: expected a parameter of the step {maker.name}, received {quoted(name)}."
-    trained = next(step for step in pipeline.steps if step.name == promotion.step)
+    trained = pipeline.step(promotion.step)
     for step in (trained, *pipeline.all_dependencies(trained)):
         for name in step.inputs:
             if name in maker.outputs and name != promotion.dataset:

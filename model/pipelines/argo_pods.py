@@ -85,7 +85,7 @@ def step_template(pipeline: Pipeline, step: Step, promotion: Promotion | None = 
     """
     from hera.workflows import models as hera
 
-    variant = "" if promotion is None else f"/{{{{inputs.parameters.{promotion.parameter}}}}}"
+    variant = "" if promotion is None else f"/{_input_parameter(promotion.parameter)}"
     command = ["topgraft", "pipeline", "run", pipeline.name, "--only", step.name, "--directory", FOLDER]
     outputs = [
         _written(
@@ -119,10 +119,10 @@ def promote_template(pipeline: Pipeline, promotion: Promotion, trained: Step) ->
         suffix=shlex.quote(_suffix(promotion.model)),
         dataset=shlex.quote(promotion.dataset.removesuffix("/")),
     )
-    candidates = hera.Artifact(name=CANDIDATES, path=_path(CANDIDATES), s3=hera.S3Artifact(key=f"{_key(CANDIDATES)}"))
+    candidates = hera.Artifact(name=CANDIDATES, path=_path(CANDIDATES), s3=hera.S3Artifact(key=_key(CANDIDATES)))
     dataset = hera.Artifact(name=artifact_name(promotion.dataset), path=_path(promotion.dataset))
     return _pod(
-        dataclasses.replace(_without_gpu(trained, pipeline), secrets=()),
+        _without_gpu(trained, pipeline),
         PROMOTE,
         inputs=hera.Inputs(artifacts=[candidates, dataset]),
         command=["sh", "-c", script],
@@ -156,17 +156,22 @@ def finish_template(pipeline: Pipeline) -> "hera.Template":
     from hera.workflows import models as hera
 
     return _pod(
-        dataclasses.replace(_without_gpu(pipeline.steps[0], pipeline), secrets=()),
+        _without_gpu(pipeline.steps[0], pipeline),
         FINISH,
         inputs=hera.Inputs(parameters=[hera.Parameter(name=CHECKSUM)]),
         command=["sh", "-c", _FINISH_SCRIPT.format(name=pipeline.name)],
-        variables=[("CHECKSUM", f"{{{{inputs.parameters.{CHECKSUM}}}}}")],
+        variables=[("CHECKSUM", _input_parameter(CHECKSUM))],
         with_workspace=True,
     )
 
 
+def _input_parameter(name: str) -> str:
+    """Reference to a parameter of the template."""
+    return f"{{{{inputs.parameters.{name}}}}}"
+
+
 def _given(step: Step) -> list[str]:
-    return [f"--parameter={name}={{{{inputs.parameters.{name}}}}}" for name in step.parameters]
+    return [f"--parameter={name}={_input_parameter(name)}" for name in step.parameters]
 
 
 def _written(output: str, key: str) -> "hera.Artifact":
@@ -203,14 +208,6 @@ def _pod(
         claim = hera.PersistentVolumeClaimVolumeSource(claim_name=CLAIM)
         volumes.append(hera.Volume(name="workspace", persistent_volume_claim=claim))
         variables = [*variables, ("TOPGRAFT_HOME", WORKSPACE)]
-    environment = [hera.EnvVar(name=variable, value=value) for variable, value in variables]
-    environment += [
-        hera.EnvVar(
-            name=secret.variable,
-            value_from=hera.EnvVarSource(secret_key_ref=hera.SecretKeySelector(name=secret.name, key=secret.key)),
-        )
-        for secret in step.secrets
-    ]
     return hera.Template(
         name=name,
         inputs=inputs,
@@ -233,17 +230,31 @@ def _pod(
             command=list(command),
             args=list(arguments) or None,
             working_dir=FOLDER,
-            env=environment or None,
+            env=_environment(step, variables) or None,
             resources=hera.ResourceRequirements(requests=requests, limits=limits),
             volume_mounts=mounts,
         ),
     )
 
 
+def _environment(step: Step, variables: Sequence[tuple[str, str]]) -> "list[hera.EnvVar]":
+    """Variables, and the secrets of a step."""
+    from hera.workflows import models as hera
+
+    secrets = [
+        hera.EnvVar(
+            name=secret.variable,
+            value_from=hera.EnvVarSource(secret_key_ref=hera.SecretKeySelector(name=secret.name, key=secret.key)),
+        )
+        for secret in step.secrets
+    ]
+    return [*(hera.EnvVar(name=variable, value=value) for variable, value in variables), *secrets]
+
+
 def _without_gpu(step: Step, pipeline: Pipeline) -> Step:
-    """Image, secrets and resources for a pod of the pipeline that needs no GPU."""
+    """Image and resources for a pod of the pipeline that needs neither GPU nor secrets."""
     largest = max((one for one in pipeline.steps if not one.gpu), key=lambda one: one.memory, default=step)
-    return dataclasses.replace(step, gpu=0, tolerations=(), cpu=largest.cpu, memory=largest.memory)
+    return dataclasses.replace(step, gpu=0, tolerations=(), secrets=(), cpu=largest.cpu, memory=largest.memory)
 
 
 def _path(name: str) -> str:
@@ -255,7 +266,7 @@ def _key(part: str) -> str:
 
 
 def _candidate_key(promotion: Promotion) -> str:
-    return f"{_key(CANDIDATES)}/{{{{inputs.parameters.{promotion.parameter}}}}}{_suffix(promotion.model)}"
+    return f"{_key(CANDIDATES)}/{_input_parameter(promotion.parameter)}{_suffix(promotion.model)}"
 
 
 def _suffix(name: str) -> str:

@@ -196,6 +196,10 @@ class Pipeline:
         """Path of the notebook of a step."""
         return self.file.parent / step.notebook
 
+    def step(self, name: str) -> Step:
+        """The step of a name that the pipeline has."""
+        return next(one for one in self.steps if one.name == name)
+
     def parameter(self, name: str) -> Parameter:
         """The parameter of a name that a step lists."""
         return next(one for one in self.parameters if one.name == name)
