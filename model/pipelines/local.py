@@ -125,8 +125,9 @@ def run_pipeline(
     parameters = located_values(chosen, values, root)
     if pipeline.delivery is not None:
         for passed in parameters.values():
-            # The run sends what they write. In Elyra, where there is no run, the notebooks do.
-            passed.update({name: "" for name in passed if name == pipeline.delivery.parameter})
+            if pipeline.delivery.parameter in passed:
+                # The run sends what they write. In Elyra, where there is no run, the notebooks do.
+                passed[pipeline.delivery.parameter] = ""
     with _locked(folder) as state_folder:
         run = PipelineRun(
             pipeline=pipeline.name,
@@ -147,8 +148,7 @@ def run_pipeline(
         own_files.add([RUN_FILE])
         state = state_folder / "state.json"
         runner = _Runner(pipeline, run, folder, state, manifests, parameters, only or start, own_files)
-        clock = time.perf_counter()
-        try:
+        with runner.recorded():
             for step in chosen:
                 record = runner.record(step)
                 on_start(record)
@@ -160,14 +160,6 @@ def run_pipeline(
                     on_end(record)
             if sender is not None:
                 sender.raise_error()
-            run.state = "done"
-        except TopgraftError as error:
-            run.exit_status = error.exit_status
-            raise
-        finally:
-            run.state = "done" if run.state == "done" else "failed"
-            run.seconds = round(time.perf_counter() - clock, 1)
-            runner.write()
     return run
 
 
@@ -197,6 +189,23 @@ class _Runner:
     def write(self) -> None:
         """Write run.json."""
         durable.write_json(self._folder / RUN_FILE, self._run.to_json())
+
+    @contextlib.contextmanager
+    def recorded(self) -> Iterator[None]:
+        """Record in run.json how the steps that run inside end."""
+        run = self._run
+        clock = time.perf_counter()
+        try:
+            yield
+            run.state = "done"
+        except BaseException as error:
+            run.state = "failed"
+            if isinstance(error, TopgraftError):
+                run.exit_status = error.exit_status
+            raise
+        finally:
+            run.seconds = round(time.perf_counter() - clock, 1)
+            self.write()
 
     def run(self, step: Step, record: StepRecord) -> None:
         """Run a step, or skip it if nothing changed.

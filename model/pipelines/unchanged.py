@@ -56,9 +56,6 @@ def run_if_changed(
     Returns:
         Whether `action` was called.
     """
-    from doit.cmd_base import ModuleTaskLoader
-    from doit.doit_cmd import DoitMain
-    from doit.reporter import ZeroReporter
     from doit.tools import config_changed
 
     failures: list[BaseException] = []
@@ -77,27 +74,38 @@ def run_if_changed(
             return False
         return True
 
-    step = {
+    task = {
         "basename": name,
         "file_dep": [str(path) for path in dependencies],
         "uptodate": [config_changed(dict(settings)), is_same],
         "actions": [act, lambda: {"outputs": outputs()}],
         "io": {"capture": False},
     }
-    written = state.with_name(f"{state.name}.new")
-    _copy_state(state, written)
-    main = DoitMain(
-        ModuleTaskLoader({"task_step": lambda: step}),
-        config_filenames=(),
-        extra_config={"GLOBAL": {"dep_file": str(written), "backend": "json", "reporter": ZeroReporter}},
-    )
-    status = main.run(["run", name])
+    status = _invoke(task, state)
     if failures:
         raise failures[0]
     if status != 0:
         raise ConfigError(f"step {name}: doit ended with status {status}, see above.")
-    os.replace(written, state)
     return called
+
+
+def _invoke(task: Mapping[str, Any], state: Path) -> int:
+    """Run a task by doit, and replace the state if it succeeds; the status of doit, 0 for success."""
+    from doit.cmd_base import ModuleTaskLoader
+    from doit.doit_cmd import DoitMain
+    from doit.reporter import ZeroReporter
+
+    written = state.with_name(f"{state.name}.new")
+    _copy_state(state, written)
+    main = DoitMain(
+        ModuleTaskLoader({"task_step": lambda: task}),
+        config_filenames=(),
+        extra_config={"GLOBAL": {"dep_file": str(written), "backend": "json", "reporter": ZeroReporter}},
+    )
+    status: int = main.run(["run", task["basename"]])
+    if status == 0:
+        os.replace(written, state)
+    return status
 
 
 def _copy_state(state: Path, copy: Path) -> None:
