@@ -30,6 +30,7 @@ from model.pipelines.sending import sender_of
 from model.pipelines.steps import ParameterValue, Pipeline, Step
 from model.pipelines.unchanged import require_extra, run_if_changed
 from model.provenance import utc_now
+from model.reading import without_number
 from model.received import did_you_mean, quoted
 from model.storage.places import is_remote
 
@@ -263,7 +264,8 @@ class _Runner:
         try:
             return [self._manifests.write(path) for path in paths]
         except OSError as error:
-            raise StepError(f"step {step.name}: an input cannot be read: {error}") from error
+            place = f": {quoted(str(error.filename))}" if error.filename else ""
+            raise StepError(f"step {step.name}: an input cannot be read: {without_number(error)}{place}") from error
 
     def _written_outputs(self, step: Step) -> dict[str, str] | None:
         """Checksums of the outputs; None if one is missing or empty."""
@@ -351,7 +353,9 @@ def _locked(folder: Path) -> Iterator[Path]:
     try:
         state.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        raise ConfigError(f"expected a folder for the run, received {quoted(str(folder))}: {error}") from error
+        raise ConfigError(
+            f"expected a folder for the run, received {quoted(str(folder))}: {without_number(error)}"
+        ) from error
     try:
         lock = FileLock.take(state / "lock", _UNGUARDED)
     except BlockingIOError as error:

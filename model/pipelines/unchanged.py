@@ -14,7 +14,7 @@ from typing import Any
 
 from model.errors import ConfigError
 from model.files.browsing import name_some
-from model.reading import UnreadableError, read_json, unreadable
+from model.reading import UnreadableError, read_json, unreadable, without_number
 
 INSTALL = 'pip install "topgraft[pipelines]"'
 
@@ -117,7 +117,7 @@ def _copy_state(state: Path, copy: Path) -> None:
                 for values in read_json(state).values():
                     values.items()
         except (OSError, UnreadableError) as error:
-            log.warning("%s: cannot be read, all steps run again: %s", state, error)
+            log.warning("%s: cannot be read, all steps run again: %s", state, without_number(error))
             return
         with contextlib.suppress(FileNotFoundError):
             copy.write_bytes(state.read_bytes())

@@ -207,6 +207,14 @@ def test_what_cannot_run_is_refused_before_a_step_runs(
     assert not (working_folder(file) / "log").exists() and not (working_folder(file) / "run.json").exists()
 
 
+def test_a_file_in_the_place_of_the_folder_is_refused_in_words(file: Path) -> None:
+    working_folder(file).write_text("mine")
+    with pytest.raises(ConfigError) as raised:
+        run(file)
+    expected = f"expected a folder for the run, received '{working_folder(file)}': Not a directory"
+    assert raised.value.message == expected and working_folder(file).read_text() == "mine"
+
+
 def test_a_notebook_with_another_parameter_than_its_step_is_refused_before_a_step_runs(file: Path) -> None:
     write_notebook(file.parent / "count.ipynb", "units = ''", COUNT)
     with pytest.raises(ConfigError, match=r"count.ipynb: expected a cell with the tag 'parameters' that assigns unit"):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from model.errors import ConfigError
+from model.errors import ConfigError, StepError
 from model.pipelines.local import PipelineRun, run_pipeline
 from model.pipelines.own_files import OwnFiles
 from model.pipelines.pipeline_file import read_pipeline
@@ -74,6 +74,16 @@ def test_an_output_of_the_run_is_no_value_of_a_parameter(mine: Path, text: str) 
     with pytest.raises(ConfigError, match="-p photos: expected a file or folder that this run does not replace"):
         run(mine, photos=str(mine / text))
     assert (mine / "out" / "a").exists() and (mine / "results.csv").exists()
+
+
+def test_a_link_to_nothing_in_an_input_is_named_without_the_number_of_the_error(mine: Path) -> None:
+    photos = mine.parent / "photos"
+    photos.mkdir()
+    (photos / "a.jpg").symlink_to("gone")
+    with pytest.raises(StepError) as raised:
+        run(mine, photos=str(photos))
+    expected = f"step first: an input cannot be read: No such file or directory: '{photos / 'a.jpg'}'"
+    assert raised.value.message == expected
 
 
 @pytest.mark.slow  # kernels of Jupyter
