@@ -107,13 +107,13 @@ def _suspected(errors: Path | None, dataset: Path | None, bundle: Bundle) -> "Su
             raise click.UsageError("expected --dataset together with --errors")
         return SuspectedLabels()
     if dataset is None:
-        named = str(bundle.manifest.dataset.get("path", ""))
-        if not named or is_remote(named):
-            raise ConfigError(
-                f"expected the dataset of {bundle.name} on this machine, which says where the photos of {errors} come "
-                f"from, received {named or 'a model without one'}. Name its folder with --dataset"
-            )
-        dataset = current_workspace().find_dataset(named)
+        dataset = _trained_on(bundle)
+    if dataset is None:
+        received = str(bundle.manifest.dataset.get("path", "")) or "a model without one"
+        raise ConfigError(
+            f"expected the dataset of {bundle.name} on this machine, which says where the photos of {errors} come "
+            f"from, received {received}. Name its folder with --dataset"
+        )
     return read_suspected(errors, dataset)
 
 
@@ -122,12 +122,15 @@ def _recorded(dataset: Path | None, bundle: Bundle) -> "CropOptions":
     from model.labels.crops import CropOptions
     from model.labels.former import recorded_options
 
-    if dataset is None:
-        named = str(bundle.manifest.dataset.get("path", ""))
-        if not named or is_remote(named):
-            return CropOptions()
-        dataset = current_workspace().find_dataset(named)
-    return recorded_options(dataset) or CropOptions()
+    dataset = _trained_on(bundle) if dataset is None else dataset
+    recorded = None if dataset is None else recorded_options(dataset)
+    return recorded or CropOptions()
+
+
+def _trained_on(bundle: Bundle) -> Path | None:
+    """The dataset that a model was trained on; None if it has none, or one that is remote."""
+    named = str(bundle.manifest.dataset.get("path", ""))
+    return current_workspace().find_dataset(named) if named and not is_remote(named) else None
 
 
 def _lines(result: "LabelSuggestions") -> list[str]:
