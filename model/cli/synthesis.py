@@ -90,14 +90,15 @@ def synthesize_command(
     if not dataset and (fill or given):
         option = "fill" if fill else given[0]
         raise click.UsageError(f"--{option}: expected --dataset, the dataset of real photos, with it")
-    number = count if count is not None else None if not fill else 0
-    if number == 0 and not fill:
+    if count == 0 and not fill:
         raise click.UsageError("--count: expected 1 or more photos, or --fill, received 0")
     config = schema.load(TrainConfig, typed, {"dataset": dataset, "seed": seed}) if dataset else None
     workspace = current_workspace()
     from model.synthesis.synthesize import DEFAULT_COUNT, SynthesisOptions, synthesize
 
-    options = SynthesisOptions(DEFAULT_COUNT if number is None else number, seed, fill, margin, whole)
+    if count is None:
+        count = 0 if fill else DEFAULT_COUNT
+    options = SynthesisOptions(count, seed, fill, margin, whole)
     with progress_display() as progress:
         result = synthesize(str(cutouts), str(backgrounds), directory, options, workspace, config, progress)
     if as_json:
