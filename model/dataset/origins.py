@@ -70,8 +70,7 @@ def synthetic_images(origins: Mapping[str, Origin]) -> tuple[str, ...]:
 
 def groups_by_origin(origins: Mapping[str, Origin]) -> list[dict[str, str]]:
     """Groups of images that stay in one split: those of one photo, and those that a table groups itself."""
-    kinds = ({name: row[column] for name, row in origins.items() if row.get(column)} for column in (PHOTO, GROUP))
-    return [group_of for group_of in kinds if group_of]
+    return [{name: row[column] for name, row in origins.items() if row.get(column)} for column in (PHOTO, GROUP)]
 
 
 def refuse_synthetic(listing: Listing) -> None:
