@@ -17,7 +17,6 @@ from model.shown import printable
 LIST_SUFFIXES = (".txt", ".lst", ".list")
 # Lines that show whether a text is a list of images.
 _SAMPLE_LINES = 20
-_MAX_BYTES = MAX_TEXT_BYTES
 _SHOWN = 3
 # Lists of fewer of the images are about something else.
 _MIN_FRACTION = 0.5
@@ -118,7 +117,7 @@ def _pairs(path: Path) -> Iterator[tuple[str, str]]:
 def _lines(path: Path) -> Iterator[str]:
     """Lines of a text file that are not blank; none if it is no text."""
     try:
-        if not path.is_file() or path.stat().st_size > _MAX_BYTES:
+        if not path.is_file() or path.stat().st_size > MAX_TEXT_BYTES:
             return
     except OSError:
         return
