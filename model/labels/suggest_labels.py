@@ -125,20 +125,20 @@ def suggest_labels(
     shown = version if sent[version] or not kept else version + SUSPECTED
     replaced = replace_predictions(server, project, sent, shown, tasks.stored, progress)
     return LabelSuggestions(
-        address,
-        predictor.bundle.name,
-        version,
-        control.name,
-        tasks.count,
-        tasks.annotated,
-        tuple(kept),
-        left_out,
-        len(suggestions) - len(kept),
-        options.suspected.missing,
-        replaced.new,
-        replaced.unchanged,
-        replaced.removed,
-        (*_warnings(content, control, classes), *_hidden(sent)),
+        project=address,
+        model=predictor.bundle.name,
+        model_version=version,
+        control=control.name,
+        tasks=tasks.count,
+        annotated=tasks.annotated,
+        suggestions=tuple(kept),
+        left_out=left_out,
+        omitted=len(suggestions) - len(kept),
+        corrected=options.suspected.missing,
+        new=replaced.new,
+        unchanged=replaced.unchanged,
+        removed=replaced.removed,
+        warnings=(*_warnings(content, control, classes), *_hidden(sent)),
     )
 
 
