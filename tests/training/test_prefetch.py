@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from model.training.fine_tuning.training_loop import Prefetched
+from model.training.prefetch import Prefetched
 
 
 def test_items_are_in_order_and_at_most_two_are_prefetched():

@@ -4,10 +4,7 @@ import contextlib
 import dataclasses
 import logging
 import time
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Generic, TypeVar
 
 import keras
 import numpy as np
@@ -20,11 +17,9 @@ from model.training.epochs import Epoch, measure, score
 from model.training.fine_tuning.learning_rates import LayerwiseAdam, learning_rate
 from model.training.fine_tuning.replicas import Devices
 from model.training.journal import NO_JOURNAL, Journal
+from model.training.prefetch import Prefetched
 
 _SECONDS_BETWEEN_REPORTS = 2.0
-_PREFETCHED = 2
-
-T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -90,31 +85,6 @@ class _Running:
     right: float = 0.0
     seconds: float = 0.0
     waited: float = 0.0
-
-
-class Prefetched(Generic[T]):
-    """Items prepared in a thread, at most two ahead of the consumer, in their order.
-
-    Attributes:
-        waited: seconds that the consumer has waited for items.
-    """
-
-    def __init__(self, items: Iterator[T]) -> None:
-        self._items = items
-        self.waited = 0.0
-
-    def __iter__(self) -> Iterator[T]:
-        end = object()
-        with ThreadPoolExecutor(1, "prefetch") as worker:
-            pending = deque(worker.submit(next, self._items, end) for _ in range(_PREFETCHED))
-            while True:
-                started = time.perf_counter()
-                item = pending.popleft().result()
-                self.waited += time.perf_counter() - started
-                if item is end:
-                    return
-                pending.append(worker.submit(next, self._items, end))
-                yield item  # type: ignore[misc]
 
 
 class TrainingLoop:
