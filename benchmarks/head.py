@@ -25,7 +25,8 @@ from model.networks.converted_backbone import converted_backbone
 from model.networks.tensorflow_import import import_tensorflow
 from model.results import SPLITS, InputSpec, no_progress
 from model.synthesis.composition import write_demo_dataset
-from model.training.head import HeadOptions, LabelledFeatures, train_head
+from model.training.head import LabelledFeatures, train_head
+from model.training.head_candidates import HeadOptions
 
 EPOCHS = 30
 BATCH_SIZE = 32

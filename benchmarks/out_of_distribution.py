@@ -11,7 +11,7 @@ from scipy.special import logsumexp
 from sklearn.covariance import ledoit_wolf_shrinkage
 
 from model.serving.reference_features import NEIGHBOUR, build_reference_features, neighbour_distances
-from model.training.head import Head
+from model.training.head_candidates import Head
 
 Score = Callable[[np.ndarray], np.ndarray]
 """From features float32 (n, features) to scores (n,)."""

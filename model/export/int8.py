@@ -17,7 +17,7 @@ from model.features.onnx_session import FEATURES, IMAGE, open_session
 from model.networks.quantization import quantize
 from model.results import Dataset, InputSpec, Sample, labels_of
 from model.training.classifier import Classifier, Predictions
-from model.training.head import Head
+from model.training.head_candidates import Head
 
 MAX_ACCURACY_LOSS = 0.005
 CALIBRATION_IMAGES = 128

@@ -20,7 +20,7 @@ from model.training.backbone import UsedBackbone
 from model.training.context import TrainingContext
 from model.training.cross_validation import CALIBRATION_FOLDS, CrossValidation
 from model.training.epochs import Epoch
-from model.training.head import Head
+from model.training.head_candidates import Head
 
 
 @dataclasses.dataclass(frozen=True)

@@ -29,7 +29,8 @@ from model.training.epochs import Epoch
 from model.training.fine_tuning.automatic_choice import measured_seconds_per_image
 from model.training.fine_tuning.decision import is_improvement, part_to_tune, run_fine_tuning
 from model.training.frozen_features import FrozenFeatures
-from model.training.head import Head, HeadOptions, LabelledFeatures, random_head, refit_head, train_head
+from model.training.head import LabelledFeatures, random_head, refit_head, train_head
+from model.training.head_candidates import Head, HeadOptions
 from model.training.journal import NO_JOURNAL, Journal
 from model.training.learning_sizes import measure_learning_curve
 

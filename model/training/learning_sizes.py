@@ -9,7 +9,8 @@ from model.dataset.training_data import TrainingData
 from model.evaluation.learning_curve import DRAWS, FRACTIONS, MIN_PHOTOS, LearningCurve
 from model.training.batches import learning_weights
 from model.training.cross_validation import CALIBRATION_FOLDS, fold_of_each
-from model.training.head import Head, HeadOptions, LabelledFeatures, refit_head
+from model.training.head import LabelledFeatures, refit_head
+from model.training.head_candidates import Head, HeadOptions
 
 # Fewer photos make fewer steps of an epoch: so many are run at least, or as many as with all photos.
 _MIN_STEPS = 600

@@ -14,7 +14,7 @@ from optuna.samplers import RandomSampler, TPESampler
 from optuna.trial import TrialState, create_trial
 
 from model.config import IMBALANCE, TrainConfig
-from model.training.head import L2_CANDIDATES
+from model.training.head_candidates import L2_CANDIDATES
 from model.tuning.trials import Trial, Trials
 
 GRID: dict[str, tuple[Any, ...]] = {

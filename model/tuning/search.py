@@ -25,7 +25,7 @@ from model.training.batches import measuring_weights
 from model.training.checkpoints import CachedCounts
 from model.training.cross_validation import FoldPlan
 from model.training.deadline import NO_DEADLINE, Deadline
-from model.training.head import HeadOptions
+from model.training.head_candidates import HeadOptions
 from model.training_result import Tuning
 from model.tuning.candidates import GRID, proposals
 from model.tuning.choice import choose

@@ -19,7 +19,8 @@ from model.results import InputSpec
 from model.synthesis.backgrounds import draw_background
 from model.synthesis.composition import Box, ComposedPhoto, Variation, compose_photo
 from model.synthesis.traffic_signs import SIGNS, draw_sign
-from model.training.head import HeadOptions, LabelledFeatures, train_head
+from model.training.head import LabelledFeatures, train_head
+from model.training.head_candidates import HeadOptions
 
 CLASSES = tuple(SIGNS)
 SIZE = 240, 320

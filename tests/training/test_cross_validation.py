@@ -15,7 +15,8 @@ from model.results import Sample
 from model.runs.trainer import train
 from model.training.cross_validation import CrossValidation, FoldPlan, cross_validate, settled_out_of_fold
 from model.training.deadline import Deadline
-from model.training.head import HeadOptions, LabelledFeatures, train_head
+from model.training.head import LabelledFeatures, train_head
+from model.training.head_candidates import HeadOptions
 from model.workspace import Workspace
 from tests.support.shapes import CLASSES
 
@@ -77,7 +78,8 @@ def test_the_accuracy_equals_that_on_new_images():
 
 
 def _head_of_all(images: LabelledFeatures, found: CrossValidation):
-    from model.training.head import Head, refit_head
+    from model.training.head import refit_head
+    from model.training.head_candidates import Head
 
     settled = Head(np.zeros((20, 3), np.float32), np.zeros(3, np.float32), found.l2, found.epochs, ())
     return refit_head(images, 3, settled, OPTIONS)

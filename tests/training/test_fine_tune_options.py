@@ -60,7 +60,7 @@ def test_logits_are_adjusted_in_training_only():
     import keras
 
     from model.training.fine_tuning.fine_tune import trainable_network
-    from model.training.head import Head
+    from model.training.head_candidates import Head
 
     entrance = keras.Input((2, 2, 3))
     block = keras.Model(entrance, keras.layers.ReLU()(entrance))

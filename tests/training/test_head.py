@@ -12,7 +12,8 @@ from model.training.batches import balanced_weights
 from model.training.checkpoints import TimedCheckpoints
 from model.training.deadline import Deadline
 from model.training.epochs import Epoch, cross_entropy
-from model.training.head import HeadOptions, LabelledFeatures, refit_head, train_head
+from model.training.head import LabelledFeatures, refit_head, train_head
+from model.training.head_candidates import HeadOptions
 
 OPTIONS = HeadOptions(epochs=60, patience=15, batch_size=16, learning_rate=1.0, l2=None, seed=0)
 

@@ -18,7 +18,8 @@ from model.training.fine_tuning.automatic_choice import (
     saved_choice,
     seconds_to_finish,
 )
-from model.training.head import Head, LabelledFeatures
+from model.training.head import LabelledFeatures
+from model.training.head_candidates import Head
 from model.training.memory import memory_remark
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ from model.training.fine_tuning.input_store import InputStore, NoTimeForInputsEr
 from model.training.fine_tuning.learning_rates import LayerwiseAdam, factors_by_depth
 from model.training.fine_tuning.replicas import MirroredLossScale
 from model.training.fine_tuning.training_loop import Plan, TrainingLoop, Validation
-from model.training.head import Head
+from model.training.head_candidates import Head
 from model.training.journal import NO_JOURNAL, Journal
 
 PHASE = "fine_tune"

@@ -1,0 +1,254 @@
+"""Candidates for a head: one for each L2 strength, trained side by side on the same batches, independently.
+
+The weights of all candidates are one array with a leading axis. `model.training.head` trains them on features in
+memory, `model.training.streamed_head` on features that are read in parts.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from scipy.special import softmax
+
+from model.config import TrainConfig
+from model.errors import TrainingError
+from model.training.checkpoints import TimedCheckpoints
+from model.training.deadline import Deadline
+from model.training.epochs import Epoch, Measured, score
+
+L2_CANDIDATES = (1e-5, 1e-4, 1e-3, 1e-2)
+SMALLEST_SCALE = 1e-6
+_MOMENTUM = 0.9
+_CHANGING = ("kernel", "bias", "kernel_momentum", "bias_momentum", "best_epoch")
+
+OnEpoch = Callable[[Epoch, np.ndarray | None], None]
+"""Called after each epoch with the row of the leading candidate, and its logits float32 (n, classes) of the validation
+images; None instead of logits for an epoch before an interruption."""
+
+
+def no_report(row: Epoch, val_logits: np.ndarray | None) -> None:
+    """`OnEpoch` that reports nothing."""
+
+
+@dataclasses.dataclass(frozen=True)
+class HeadOptions:
+    """Options of the training of a head; `model.config.TrainConfig` states their meaning and bounds."""
+
+    epochs: int
+    patience: int
+    batch_size: int
+    learning_rate: float
+    l2: float | None
+    seed: int
+    imbalance: str = "none"
+    label_smoothing: float = 0.0
+    mixup: float = 0.0
+    stop_on: str = "val_loss"
+
+    @classmethod
+    def from_config(cls, config: TrainConfig) -> "HeadOptions":
+        """The options of a training that concern its head."""
+        return cls(**{field.name: getattr(config, field.name) for field in dataclasses.fields(cls)})
+
+
+@dataclasses.dataclass(frozen=True)
+class Head:
+    """A dense layer from features to logits, with the history of its training.
+
+    Its logits are not adjusted, whatever `imbalance` was: see `model.training.batches.log_priors`.
+
+    Attributes:
+        kernel: float32 (features, classes).
+        bias: float32 (classes,).
+        l2: strength of the penalty.
+        best_epoch: the epoch whose weights these are.
+        history: a row per epoch.
+        cut_short: whether the deadline ended the training while it could still improve.
+    """
+
+    kernel: np.ndarray
+    bias: np.ndarray
+    l2: float
+    best_epoch: int
+    history: tuple[Epoch, ...]
+    cut_short: bool = False
+
+    @property
+    def best(self) -> Epoch:
+        """The row of the epoch whose weights these are; there is none if `best_epoch` is 0."""
+        return self.history[self.best_epoch - 1]
+
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        """Logits float32 (n, classes) of features float32 (n, features)."""
+        return features @ self.kernel + self.bias
+
+
+@dataclasses.dataclass(frozen=True)
+class Scaling:
+    """Centring of features, and division by one number, after which their mean squared norm is 1.
+
+    Attributes:
+        mean: float32 (features,).
+        scale: root of the mean squared norm of the centred features, above 0.
+    """
+
+    mean: np.ndarray
+    scale: np.float32
+
+    def scaled(self, features: np.ndarray) -> np.ndarray:
+        """Scaled features float32 (n, features) of features (n, features)."""
+        return ((features - self.mean) / self.scale).astype(np.float32)
+
+    def folded(self, kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Kernel and bias float32 (classes,) for unscaled features, from those for scaled ones."""
+        kernel = kernel / self.scale
+        return kernel, bias - self.mean @ kernel
+
+
+class Candidates:
+    """Weights and momentum of all candidates, and the best weights of each so far.
+
+    Attributes:
+        strengths: float32 (candidates,), the L2 strengths.
+        kernel: float32 (candidates, features, classes), for scaled features.
+        bias: float32 (candidates, 1, classes).
+        adjustment: float32 (classes,), added to the logits in training.
+    """
+
+    def __init__(self, scaling: Scaling, adjustment: np.ndarray, options: HeadOptions) -> None:
+        self.scaling, self.adjustment, self.options = scaling, adjustment, options
+        strengths = L2_CANDIDATES if options.l2 is None else (options.l2,)
+        self.strengths = np.array(strengths, np.float32)
+        self.kernel = np.zeros((len(strengths), len(scaling.mean), len(adjustment)), np.float32)
+        self.bias = np.zeros((len(strengths), 1, len(adjustment)), np.float32)
+        self.kernel_momentum, self.bias_momentum = np.zeros_like(self.kernel), np.zeros_like(self.bias)
+        self.best_score = [(np.inf, np.inf) for _ in strengths]
+        self.best_epoch = np.zeros(len(strengths), int)
+        self.best = [(self.kernel[0].copy(), self.bias[0].copy()) for _ in strengths]
+        self.history: list[list[Epoch]] = [[] for _ in strengths]
+        self.cut_short = False
+
+    @property
+    def val_logits(self) -> np.ndarray:
+        """Logits float32 (n, classes) of the validation images by the leading candidate, after the last epoch."""
+        raise NotImplementedError
+
+    def run_epoch(self, epoch: int) -> None:
+        """Train all candidates on the batches of an epoch."""
+        raise NotImplementedError
+
+    def measure(self, epoch: int, seconds: float) -> None:
+        """Evaluate every candidate after an epoch, and `keep` the weights of those that improved."""
+        raise NotImplementedError
+
+    @property
+    def epochs_done(self) -> int:
+        """The number of epochs so far."""
+        return len(self.history[0])
+
+    def is_over(self, deadline: Deadline) -> bool:
+        """Whether to stop: all epochs are run, none has improved for `patience`, or the deadline has passed."""
+        done = self.epochs_done
+        if not done or self.cut_short:
+            return self.cut_short
+        if done >= self.options.epochs or done - self.best_epoch.max() >= self.options.patience:
+            return True
+        self.cut_short = deadline.is_over()
+        return self.cut_short
+
+    def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """State for `restore`, as arrays and plain JSON values; an epoch depends on this state and its number only."""
+        arrays = {name: getattr(self, name) for name in _CHANGING}
+        arrays |= {f"best_kernel_{number}": kernel for number, (kernel, _) in enumerate(self.best)}
+        arrays |= {f"best_bias_{number}": bias for number, (_, bias) in enumerate(self.best)}
+        history = [[dataclasses.asdict(row) for row in rows] for rows in self.history]
+        return arrays, {"history": history, "cut_short": self.cut_short}
+
+    def restore(self, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
+        """Restore the state that `state` returned."""
+        for name in _CHANGING:
+            setattr(self, name, arrays[name])
+        numbers = range(len(self.strengths))
+        self.best = [(arrays[f"best_kernel_{number}"], arrays[f"best_bias_{number}"]) for number in numbers]
+        self.history = [[Epoch(**row) for row in rows] for rows in state["history"]]
+        self.best_score = [
+            min((score(row, self.options.stop_on) for row in rows), default=(np.inf, np.inf)) for rows in self.history
+        ]
+        self.cut_short = state["cut_short"]
+
+    @property
+    def leader(self) -> int:
+        """The index of the candidate with the best epoch so far; the first of equals."""
+        return self.best_score.index(min(self.best_score))
+
+    def keep(self, candidate: int, epoch: int, train: Measured, val: Measured, seconds: float) -> None:
+        """Add the row of an epoch to the history of a candidate, and keep its weights if it improved."""
+        row = Epoch(
+            "head",
+            epoch,
+            train.loss,
+            train.accuracy,
+            val.loss,
+            val.accuracy,
+            self.options.learning_rate,
+            seconds,
+            val.macro_f1,
+        )
+        self.history[candidate].append(row)
+        reached = score(row, self.options.stop_on)
+        if reached < self.best_score[candidate]:
+            self.best_score[candidate], self.best_epoch[candidate] = reached, epoch
+            self.best[candidate] = (self.kernel[candidate].copy(), self.bias[candidate].copy())
+
+    def head(self) -> Head:
+        """The leading candidate at its best epoch."""
+        kernel, bias = self.best[self.leader]
+        return Head(
+            *self.scaling.folded(kernel, bias[0]),
+            float(self.strengths[self.leader]),
+            int(self.best_epoch[self.leader]),
+            tuple(self.history[self.leader]),
+            self.cut_short,
+        )
+
+    def step(self, inputs: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> None:
+        """One step of all candidates on a batch: see `model.training.batches.Batch`."""
+        error = softmax(inputs @ self.kernel + self.bias + self.adjustment, axis=-1) - targets
+        error *= (weights / len(weights))[None, :, None]
+        self._descend(self.kernel, self.kernel_momentum, inputs.T @ error)
+        self._descend(self.bias, self.bias_momentum, error.sum(axis=1, keepdims=True))
+        self.kernel /= (1 + self.options.learning_rate * self.strengths)[:, None, None]
+
+    def _descend(self, values: np.ndarray, momentum: np.ndarray, gradient: np.ndarray) -> None:
+        momentum *= _MOMENTUM
+        momentum += gradient
+        values -= self.options.learning_rate * (gradient + _MOMENTUM * momentum)
+
+
+def train_candidates(
+    search: Candidates, on_epoch: OnEpoch, deadline: Deadline, checkpoints: TimedCheckpoints | None
+) -> Head:
+    """Train candidates and return the best one at its best epoch: see `model.training.head.train_head`."""
+    if checkpoints is not None and (found := checkpoints.latest()) is not None:
+        search.restore(*found)
+        for row in search.history[search.leader]:
+            on_epoch(row, None)
+    done_before = search.epochs_done
+    while not search.is_over(deadline):
+        epoch = search.epochs_done + 1
+        started = time.perf_counter()
+        search.run_epoch(epoch)
+        search.measure(epoch, time.perf_counter() - started)
+        if not search.best_epoch.any():
+            raise TrainingError(
+                f"the head diverged: expected a finite loss, received none with learning_rate "
+                f"{search.options.learning_rate}. Lower learning_rate."
+            )
+        on_epoch(search.history[search.leader][-1], search.val_logits)
+        if checkpoints is not None:
+            checkpoints.save_if_due(search.state)
+    if checkpoints is not None and search.epochs_done > done_before:
+        checkpoints.save(*search.state())
+    return search.head()
