@@ -11,6 +11,7 @@ from model.cli.command import main
 from model.config import PredictConfig, TrainConfig, options_of
 from model.errors import ConfigError
 from model.received import MAX_QUOTED, quoted, similar
+from tests.support.slowness import slowness
 
 LARGE = 1_000_000
 SECRET = "c2lnbmF0dXJl"
@@ -41,7 +42,7 @@ VALUES = {
 def test_a_large_value_is_quoted_shortly_and_quickly(value: object) -> None:
     start = time.perf_counter()
     assert len(quoted(value)) <= MAX_QUOTED
-    assert time.perf_counter() - start < 0.5
+    assert time.perf_counter() - start < 0.5 * slowness()
 
 
 def test_a_short_value_is_quoted_as_python_writes_it() -> None:
@@ -54,7 +55,7 @@ def test_similar_values_are_searched_for_short_texts_only() -> None:
     assert similar("efficientnetlte0", ["efficientnetlite0", "resnet50"]) == ["efficientnetlite0"]
     start = time.perf_counter()
     assert similar("x" * LARGE, ["x" * 100] * 100) == []
-    assert time.perf_counter() - start < 0.1
+    assert time.perf_counter() - start < 0.1 * slowness()
 
 
 @pytest.mark.parametrize(
@@ -115,7 +116,7 @@ def test_a_message_about_large_values_is_short(config_class: type, value: object
     with pytest.raises(ConfigError) as error:
         schema.load(config_class, dict.fromkeys(options_of(config_class), value))
     assert len(error.value.message) < 3 * MAX_QUOTED * len(options_of(config_class))
-    assert time.perf_counter() - start < 3
+    assert time.perf_counter() - start < 3 * slowness()
 
 
 def test_many_unknown_options_are_not_all_listed() -> None:
@@ -146,7 +147,7 @@ def test_a_hostile_configuration_file_is_refused_shortly(content: str, tmp_path:
     with pytest.raises(ConfigError) as error:
         schema.load(TrainConfig, schema.load_file(file))
     assert len(error.value.message) < 2000
-    assert time.perf_counter() - start < 5
+    assert time.perf_counter() - start < 5 * slowness()
 
 
 @pytest.mark.parametrize(
