@@ -42,14 +42,13 @@ def join_similar(
     words = _words(hashes)
     _, identity = np.unique(words, axis=1, return_inverse=True)
     everything = np.lexsort((brightness, identity))
-    for pairs in _similar_pairs(everything, identity, words, np.arange(len(hashes)), 0, groups, MAX_EQUAL):
+    each = np.arange(len(hashes))
+    for pairs in _similar_pairs(everything, identity[everything], words, each, 0, groups, MAX_EQUAL):
         join(pairs)
     _, representatives = np.unique(np.stack([identity, groups]), axis=1, return_index=True)
     for key in _keys(hashes[representatives], max_distance):
         order = np.argsort(key, kind="stable")
-        of_all = np.zeros(len(hashes), key.dtype)
-        of_all[representatives] = key
-        for pairs in _similar_pairs(representatives[order], of_all, words, identity, max_distance, groups):
+        for pairs in _similar_pairs(representatives[order], key[order], words, identity, max_distance, groups):
             join(pairs)
 
 
@@ -104,10 +103,11 @@ def _similar_pairs(
     """Similar hashes with equal keys, but other identities and groups; the groups may change after each batch.
 
     Args:
-        order: int64, positions of the hashes to compare, sorted by key.
+        order: int64 of shape (m,), positions of the hashes to compare.
+        key: of shape (m,), their keys, sorted.
         max_step: largest distance in `order` of hashes that are compared; None for all.
     """
-    key, words, identity = key[order], words.take(order, axis=1), identity[order]
+    words, identity = words.take(order, axis=1), identity[order]
     step, next_selection = 1, 1
     pairs: list[np.ndarray] = []
     while len(order) and (max_step is None or step <= max_step):
