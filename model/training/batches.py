@@ -166,16 +166,25 @@ def mix(
 
 def balanced_weights(labels: np.ndarray, classes: int) -> np.ndarray:
     """Weights of images with which all present classes have the same total: float32 (n,) of mean 1."""
-    counts = np.bincount(labels, minlength=classes)
+    return balanced_class_weights(np.bincount(labels, minlength=classes))[labels]
+
+
+def balanced_class_weights(counts: np.ndarray) -> np.ndarray:
+    """The same by class, float32 (classes,), from the number of images of each; 0 for a class without any."""
     present = np.count_nonzero(counts)
-    return (len(labels) / (present * counts[labels])).astype(np.float32)
+    return (np.where(counts, counts.sum(), 0) / (present * np.maximum(counts, 1))).astype(np.float32)
 
 
 def learning_weights(labels: np.ndarray, classes: int, imbalance: str) -> np.ndarray:
     """Weights of training images in the loss: float32 (n,) of mean 1; `imbalance` as in TrainConfig."""
+    return class_weights(np.bincount(labels, minlength=classes), imbalance)[labels]
+
+
+def class_weights(counts: np.ndarray, imbalance: str) -> np.ndarray:
+    """The same by class, float32 (classes,), from the number of images of each."""
     if imbalance == "class_weights":
-        return balanced_weights(labels, classes)
-    return np.ones(len(labels), np.float32)
+        return balanced_class_weights(counts)
+    return np.ones(len(counts), np.float32)
 
 
 def measuring_weights(labels: np.ndarray, classes: int, imbalance: str) -> np.ndarray:
@@ -186,10 +195,18 @@ def measuring_weights(labels: np.ndarray, classes: int, imbalance: str) -> np.nd
 
 
 def log_priors(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Logarithms of the class frequencies, float32 (classes,): see `log_class_priors`."""
+    return log_class_priors(np.bincount(labels, minlength=classes))
+
+
+def log_class_priors(counts: np.ndarray) -> np.ndarray:
     """Logarithms of the class frequencies, float32 (classes,); a class without images counts as having one.
 
     Added to the logits in training, they remove the preference for large classes from the logits
     themselves: logit adjustment (Menon et al., 2021).
+
+    Args:
+        counts: number of images of each class, int (classes,).
     """
-    counts = np.maximum(np.bincount(labels, minlength=classes), 1)
+    counts = np.maximum(counts, 1)
     return np.log(counts / counts.sum()).astype(np.float32)

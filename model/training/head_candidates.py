@@ -169,7 +169,7 @@ class Candidates:
     def restore(self, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
         """Restore the state that `state` returned."""
         for name in _CHANGING:
-            setattr(self, name, arrays[name])
+            getattr(self, name)[...] = arrays[name]
         numbers = range(len(self.strengths))
         self.best = [(arrays[f"best_kernel_{number}"], arrays[f"best_bias_{number}"]) for number in numbers]
         self.history = [[Epoch(**row) for row in rows] for rows in state["history"]]
@@ -217,11 +217,12 @@ class Candidates:
         """One step of all candidates on a batch: see `model.training.batches.Batch`."""
         error = softmax(inputs @ self.kernel + self.bias + self.adjustment, axis=-1) - targets
         error *= (weights / len(weights))[None, :, None]
-        self._descend(self.kernel, self.kernel_momentum, inputs.T @ error)
-        self._descend(self.bias, self.bias_momentum, error.sum(axis=1, keepdims=True))
+        self.descend(self.kernel, self.kernel_momentum, inputs.T @ error)
+        self.descend(self.bias, self.bias_momentum, error.sum(axis=1, keepdims=True))
         self.kernel /= (1 + self.options.learning_rate * self.strengths)[:, None, None]
 
-    def _descend(self, values: np.ndarray, momentum: np.ndarray, gradient: np.ndarray) -> None:
+    def descend(self, values: np.ndarray, momentum: np.ndarray, gradient: np.ndarray) -> None:
+        """Change weights, and their momentum, in place by a gradient of the same shape."""
         momentum *= _MOMENTUM
         momentum += gradient
         values -= self.options.learning_rate * (gradient + _MOMENTUM * momentum)
