@@ -35,8 +35,8 @@ from model.importing.imgclas import (
 from model.importing.imported import Imported
 from model.importing.untrusted_keras import load_untrusted_network
 from model.measurements import wilson_interval
-from model.networks.network import DenseLayer
-from model.networks.onnx_export import attach_head, attach_hidden_layer, convert_backbone
+from model.networks.onnx_export import convert_backbone
+from model.networks.onnx_head import DenseLayer, attach_head, attach_hidden_layer
 from model.provenance import installed_versions, utc_now
 from model.publishing.card import model_card
 from model.results import SPLITS

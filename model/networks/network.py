@@ -3,7 +3,6 @@
 Only built-in layers of Keras are used, so that a saved model can be loaded without Topgraft.
 """
 
-import dataclasses
 import itertools
 from collections.abc import Iterator
 
@@ -13,15 +12,6 @@ from keras import layers
 
 from model.features.onnx_session import FEATURES, PROBABILITIES
 from model.serving.keras_engine import HEAD
-
-
-@dataclasses.dataclass(frozen=True)
-class DenseLayer:
-    """A dense layer: kernel float32 (inputs, units), bias (units,), and the activation `relu` or `linear`."""
-
-    kernel: np.ndarray
-    bias: np.ndarray
-    activation: str
 
 
 def build_classifier(backbone: keras.Model, kernel: np.ndarray, bias: np.ndarray, temperature: float) -> keras.Model:

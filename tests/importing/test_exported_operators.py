@@ -10,7 +10,8 @@ import pytest
 from model.backbones import BACKBONES
 from model.errors import ExportError
 from model.importing.untrusted_onnx import check_untrusted_graph
-from model.networks.onnx_export import attach_head, convert_backbone
+from model.networks.onnx_export import convert_backbone
+from model.networks.onnx_head import attach_head
 from model.networks.pretrained import build_backbone
 from model.networks.quantization import quantize
 from tests.support.short_networks import SHORT

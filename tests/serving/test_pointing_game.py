@@ -13,7 +13,7 @@ from model.dataset.images import decode_image
 from model.features.onnx_session import ACTIVATION_MAP, FEATURES, IMAGE, open_session
 from model.networks.converted_backbone import converted_backbone
 from model.networks.keras_weights import ready_backbones
-from model.networks.onnx_export import attach_head
+from model.networks.onnx_head import attach_head
 from model.resources import available_processors
 from model.results import InputSpec
 from model.synthesis.backgrounds import draw_background
