@@ -258,7 +258,7 @@ PARSERS: dict[str, tuple[str, ...]] = {
     "pickle.loads": ("api/worker.py", "api/worker_process.py", "model/dataset/decoding_child.py"),
     "pickle.Unpickler": (),
     "np.load": ("model/training/checkpoints.py", "model/training/fine_tuning/input_store.py"),
-    "h5py.File": ("model/importing/untrusted_keras.py",),
+    "h5py.File": ("model/export/keras_file.py", "model/importing/untrusted_keras.py"),
     "csv.reader": ("model/dataset/tables/files.py", "model/tables.py"),
     "csv.DictReader": (),
     "tarfile.open": (
@@ -270,6 +270,8 @@ PARSERS: dict[str, tuple[str, ...]] = {
     ),
     "zipfile.ZipFile": (
         "model/dataset/tables/files.py",
+        "model/export/keras_file.py",
+        "model/export/keras_template.py",
         "model/files/arrays.py",
         "model/files/zip_members.py",
         "model/importing/untrusted_keras.py",

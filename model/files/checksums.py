@@ -2,13 +2,17 @@
 
 import contextlib
 import hashlib
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from model import durable
+from model.reading import UnreadableError, read_regular
 
 _BLOCK = 1 << 20
 _DIGEST_BYTES = 32
+
+log = logging.getLogger(__name__)
 
 
 def file_sha256(path: Path) -> str:
@@ -51,3 +55,34 @@ def verified_content(stored: bytes) -> bytes | None:
     """The content that `with_checksum` stored; None if it is damaged."""
     digest, content = stored[:_DIGEST_BYTES], stored[_DIGEST_BYTES:]
     return content if hashlib.sha256(content).digest() == digest else None
+
+
+def cached_content(path: Path, make: Callable[[], bytes], description: str) -> bytes:
+    """The content of a file of a cache; if it is missing or damaged, it is made again, and saved if possible.
+
+    The file holds the sha256 of the content, then the content. Processes that make it at the same time each replace
+    it as a whole.
+
+    Args:
+        description: name of the content at the start of a message, such as "the converted backbone".
+    """
+    content = _verified_file(path, description)
+    if content is None:
+        content = make()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            durable.write_bytes(path, with_checksum(content))
+        except OSError as error:
+            log.warning("%s could not be saved in %s: %s", description, path, error)
+    return content
+
+
+def _verified_file(path: Path, description: str) -> bytes | None:
+    try:
+        stored = read_regular(path, path.stat().st_size)
+    except (OSError, UnreadableError):
+        return None
+    content = verified_content(stored)
+    if content is None:
+        log.warning("%s is damaged: %s is made again", path, description)
+    return content

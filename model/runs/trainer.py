@@ -26,7 +26,6 @@ from model.features.contact_sheet import draw_contact_sheet
 from model.features.views import views_of
 from model.marks import mark_sentences
 from model.measurements import Measurement
-from model.networks.tensorflow_import import import_tensorflow
 from model.provenance import installed_versions, write_job
 from model.publishing.card import model_card
 from model.publishing.upload import add_upload, check_upload
@@ -245,7 +244,6 @@ class _Training:
             log.info("%s", line)
         write_dataset_files(verdict, self.bundle / bundle_files.DATASET_FILES)
         self.progress("prepare", 0, 1)
-        import_tensorflow()
         if self.config.tune_minutes:
             verdict, _ = self.with_photos_left(verdict, self.tune)
         return verdict

@@ -1,7 +1,6 @@
 """The backbone of a training in the forms that its phases need: Keras network, ONNX graph, feature extractor."""
 
 import dataclasses
-import functools
 import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from model.backbones import Backbone
 from model.errors import ExportError
 from model.features.extractor import Extract, FeatureExtractor
 from model.networks.converted_backbone import converted_backbone
+from model.networks.tensorflow_import import import_tensorflow
 from model.results import InputSpec
 
 if TYPE_CHECKING:
@@ -29,12 +29,14 @@ class UsedBackbone:
         graph: it as a serialised ONNX graph; None if it cannot be converted.
         extract: from images to features, by the fastest engine.
         remark: reason why there is no graph; empty otherwise.
+        pretrained: its row of the table if it has ImageNet weights, and None if its weights were trained further.
     """
 
     network: Callable[[], "keras.Model"]
     graph: bytes | None
     extract: Extract
     remark: str = ""
+    pretrained: Backbone | None = None
 
 
 def pretrained_backbone(backbone: Backbone, spec: InputSpec) -> UsedBackbone:
@@ -43,14 +45,18 @@ def pretrained_backbone(backbone: Backbone, spec: InputSpec) -> UsedBackbone:
     Raises:
         WeightsError, ConfigError: the backbone cannot be built.
     """
-    from model.networks.pretrained import build_backbone
 
-    build = functools.partial(build_backbone, backbone, spec.height, "imagenet")
+    def build() -> "keras.Model":
+        import_tensorflow()
+        from model.networks.pretrained import build_backbone
+
+        return build_backbone(backbone, spec.height, "imagenet")
+
     try:
         graph = converted_backbone(backbone, spec.height)
     except ExportError as error:
         return _without_graph(build(), error)
-    return UsedBackbone(build, graph, FeatureExtractor(graph, spec))
+    return UsedBackbone(build, graph, FeatureExtractor(graph, spec), pretrained=backbone)
 
 
 def tuned_backbone(network: "keras.Model", spec: InputSpec) -> UsedBackbone:

@@ -12,6 +12,7 @@ from model.config import TrainConfig
 from model.dataset.rereading import PhotoReader
 from model.dataset.training_data import TrainingData
 from model.features.extractor import extract_readable
+from model.networks.tensorflow_import import import_tensorflow
 from model.results import Progress
 from model.training.backbone import pretrained_backbone, tuned_backbone
 from model.training.checkpoints import Checkpoints, TimedCheckpoints
@@ -112,6 +113,7 @@ def _fit_pretrained(context: TrainingContext) -> FittedParts:
 
 def _fit_from_scratch(context: TrainingContext) -> FittedParts:
     """All layers from random weights."""
+    import_tensorflow()
     from model.networks.pretrained import build_backbone
 
     seed = context.config.seed

@@ -60,15 +60,6 @@ run_training(TrainConfig(dataset=sys.argv[2], name="child", image_size=96, folds
 """
 
 
-@pytest.mark.slow
-def test_the_child_trains_and_the_parent_gets_the_result_without_loading_tensorflow(workspace, shapes):
-    code = PARENT.replace("run_training(", "result = run_training(") + (
-        "assert result.model == 'child', result\nassert not {'tensorflow', 'keras'} & set(sys.modules)\n"
-    )
-    subprocess.run([sys.executable, "-c", code, str(workspace.root), str(shapes)], check=True, timeout=120)
-    find_bundle(workspace, "child").verify()
-
-
 def test_an_error_of_the_child_is_raised_in_the_parent(workspace):
     with pytest.raises(DatasetError, match="nowhere"):
         run_training(TrainConfig(dataset=str(workspace.root / "nowhere")), workspace)

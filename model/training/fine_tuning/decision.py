@@ -7,6 +7,7 @@ import numpy as np
 from model.evaluation.paired import compare_paired
 from model.features.extractor import Extract
 from model.features.views import view_transform
+from model.networks.tensorflow_import import import_tensorflow
 from model.training.batches import learning_weights, measuring_weights
 from model.training.context import TrainingContext
 from model.training.fine_tuning.automatic_choice import (
@@ -43,6 +44,7 @@ def part_to_tune(context: TrainingContext, extract: Extract) -> "Part | None":
 
 
 def _choose(context: TrainingContext, extract: Extract) -> Choice:
+    import_tensorflow()
     from model.training.fine_tuning.hardware import gpus
 
     data = context.data
