@@ -20,6 +20,12 @@ STOP_ON = ("val_loss", "val_accuracy", "val_macro_f1")
 NO_PRESET = "none"
 PRESETS = (NO_PRESET, "quick", "balanced", "best", "plankton", "imbalanced")
 LATEST = "latest"
+DEFAULT_CHUNK = 1000
+"""Photos of a chunk of `topgraft featurize`."""
+
+NETWORK_OPTIONS = ("backbone", "image_size", "resize", "intensity")
+"""Options of `TrainConfig` that a trained model decides itself."""
+
 DEFAULT_TUNE_MINUTES = 5.0
 
 MAX_TEXT_LENGTH, MAX_PATH_LENGTH, MAX_NAME_LENGTH = 1000, 4096, 100

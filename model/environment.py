@@ -221,6 +221,19 @@ RSHARE = (
     ),
 )
 
+AWS_ENDPOINT = Variable(
+    "AWS_ENDPOINT_URL_S3",
+    WEB_ADDRESS,
+    "",
+    "Address of an S3 server for `topgraft featurize`, http:// or https://. Credentials come from the variables, files "
+    "and roles of AWS.",
+    _STORAGE,
+    shown="Amazon S3",
+)
+AWS_REGION = Variable(
+    "AWS_REGION", TEXT, "", "Region of the buckets of `topgraft featurize`.", _STORAGE, shown="settings of AWS"
+)
+
 MLFLOW_URI = Variable(
     "MLFLOW_TRACKING_URI",
     TEXT,
@@ -325,7 +338,7 @@ VARIABLES: tuple[Variable[Any], ...] = (
     *(TENSORBOARD, TENSORBOARD_HOST, TENSORBOARD_PORT, DEEPAAS_MODEL, WORKERS),
     PHOTO_SECONDS,
     *(MAX_TRAININGS, MAX_QUEUED),
-    *(STORAGE_SECONDS, RCLONE_CONFIG, *RSHARE),
+    *(STORAGE_SECONDS, RCLONE_CONFIG, *RSHARE, AWS_ENDPOINT, AWS_REGION),
     *(MLFLOW_URI, MLFLOW_USER, MLFLOW_PASSWORD, MLFLOW_TOKEN, MLFLOW_EXPERIMENT, MLFLOW_SECONDS, MLFLOW_RUN),
     LABEL_STUDIO_API_KEY,
     *(NOMAD_JOB, NOMAD_JOB_ID, NOMAD_ALLOC_ID, NOMAD_CPU_CORES, NOMAD_MEMORY),

@@ -29,6 +29,7 @@ ROOMS = (
     "model.labels",
     "model.synthesis",
     "model.networks",
+    "model.scale",
     "model.training",
     "model.export",
     "model.tuning",
@@ -62,6 +63,7 @@ FIRST_ROOM_OF_LIBRARY = {
     "optuna": "model.networks",
     "keras": "model.networks",
     "tensorflow": "model.networks",
+    "pyspark": "model.scale",
 }
 # Serves a model whose ONNX export failed its parity check; they are loaded for no other.
 MAY_IMPORT_KERAS_LATE = "model.serving.keras_engine"
@@ -200,7 +202,7 @@ def test_no_import_circle() -> None:
     list(TopologicalSorter(graph).static_order())
 
 
-HEAVY = (*FIRST_ROOM_OF_LIBRARY, "pyspark")
+HEAVY = tuple(FIRST_ROOM_OF_LIBRARY)
 SHOW_HEAVY = f"import sys; print([name for name in {HEAVY!r} if name in sys.modules])"
 
 
@@ -255,7 +257,12 @@ PARSERS: dict[str, tuple[str, ...]] = {
     "yaml.safe_load": ("model/schema.py",),
     "ast.literal_eval": (),
     "pickle.load": (),
-    "pickle.loads": ("api/worker.py", "api/worker_process.py", "model/dataset/decoding_child.py"),
+    "pickle.loads": (
+        "api/worker.py",
+        "api/worker_process.py",
+        "model/dataset/decoding_child.py",
+        "model/scale/worker.py",
+    ),
     "pickle.Unpickler": (),
     "np.load": ("model/training/checkpoints.py", "model/training/fine_tuning/input_store.py"),
     "h5py.File": ("model/export/keras_file.py", "model/importing/untrusted_keras.py"),

@@ -108,7 +108,7 @@ def test_the_examples_in_the_docstrings_run(in_workspace: topgraft.Workspace) ->
 
 
 def test_the_examples_of_datasets_in_the_docstrings_run(in_workspace: topgraft.Workspace) -> None:
-    assert failures_of(topgraft.import_labels, topgraft.synthesize, topgraft.send_files) == 0
+    assert failures_of(topgraft.import_labels, topgraft.synthesize, topgraft.send_files, topgraft.featurize) == 0
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     from model.config import PredictConfig, TrainConfig
     from model.training_result import TrainingResult
     from model.workspace import Workspace
-    from topgraft._data_functions import export_model, import_labels, import_model, pack, send_files, synthesize
+    from topgraft._data_functions import (
+        export_model,
+        featurize,
+        import_labels,
+        import_model,
+        pack,
+        send_files,
+        synthesize,
+    )
     from topgraft._functions import check, compare, evaluate, load, predict, resume, train, tune
 
 __all__ = [
@@ -32,6 +40,7 @@ __all__ = [
     "errors",
     "evaluate",
     "export_model",
+    "featurize",
     "import_labels",
     "import_model",
     "load",

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from model import schema
-from model.config import TrainConfig
-from model.dataset import DATASET_OPTIONS
+from model.config import DEFAULT_CHUNK, NETWORK_OPTIONS, TrainConfig
+from model.dataset import DATASET_OPTIONS, FEATURIZE_OPTIONS
+from model.dataset.listing import LayoutOptions
 from model.errors import ConfigError, DatasetError
 from model.received import quoted
 from model.registry import find_bundle
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from model.files.packing import Packed
     from model.labels.import_labels import LabelsImport
     from model.publishing.archive import Archive
+    from model.scale.featurize import FeaturizeResult
     from model.synthesis.synthesize import Synthesis
     from model.training_result import ImportResult
 
@@ -134,6 +136,58 @@ def synthesize(
         chosen_workspace(workspace),
         real,
         progress,
+    )
+
+
+def featurize(
+    source: Path,
+    out: Path,
+    *,
+    model: str = "",
+    chunk: int = DEFAULT_CHUNK,
+    overwrite: bool = False,
+    workspace: Workspace | Path | None = None,
+    progress: Progress = no_progress,
+    **options: Any,
+) -> "FeaturizeResult":
+    """Write the features of many photos as Parquet files, as the command `topgraft featurize` does.
+
+    Args:
+        source: dataset, folder, .txt file with a path on each line, or address such as `s3://bucket/photos`.
+        out: folder or address: new, or of the same call, which is then resumed.
+        model: trained model whose network is used; empty for a backbone.
+        chunk: maximum number of photos of a part.
+        overwrite: remove the features of another run first.
+        workspace, progress: see `train`.
+        options: options of `TrainConfig`: `backbone`, `image_size`, `resize` and `intensity` without `model`, those of
+            the splits, and those of the layout of a dataset.
+
+    Raises:
+        DatasetError: there are no photos, or they cannot be listed.
+        ConfigError: an option cannot be used, or `out` holds features of another call.
+        StorageError: files cannot be read or written.
+
+    Example:
+        >>> result = topgraft.featurize("data/new-photos", "features", image_size=96)
+        >>> result.photos, result.features
+        (6, 1280)
+    """
+    from model.scale.featurize import featurize as featurize_photos
+    from model.scale.network import backbone_network, model_network
+    from model.scale.source import SplitOptions
+
+    check_options(options, (*(() if model else NETWORK_OPTIONS), *FEATURIZE_OPTIONS))
+    config = schema.load(TrainConfig, options)
+    network = model_network(find_bundle(chosen_workspace(workspace), model)) if model else backbone_network(config)
+    return featurize_photos(
+        os.fspath(source),
+        os.fspath(out),
+        network,
+        SplitOptions.from_config(config),
+        layout=LayoutOptions.from_config(config),
+        max_photos=chunk,
+        overwrite=overwrite,
+        progress=progress,
     )
 
 

@@ -19,6 +19,7 @@ from model.cli.demo import demo
 from model.cli.doctor import doctor
 from model.cli.evaluation import evaluate
 from model.cli.exporting import export
+from model.cli.featurizing import featurize_command
 from model.cli.importing import import_command
 from model.cli.labels import import_labels_command
 from model.cli.models import models
@@ -87,6 +88,7 @@ for subcommand in (
     evaluate,
     compare,
     predict,
+    featurize_command,
     suggest_labels_command,
     serve,
     page,

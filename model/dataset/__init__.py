@@ -10,5 +10,7 @@ LAYOUT_OPTIONS = (
     "split_column",
     "group_column",
 )
+# Photos that cannot be read are counted, and do not end the work.
+FEATURIZE_OPTIONS = (*LAYOUT_OPTIONS, *(name for name in SPLIT_OPTIONS if name != "max_bad_fraction"))
 DATASET_OPTIONS = (*LAYOUT_OPTIONS, *SPLIT_OPTIONS)
 """Options of `TrainConfig` that control how a dataset is read and split."""

@@ -4,14 +4,12 @@ import multiprocessing
 import pickle
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper
 
 from model.dataset.images import decode_image
 from model.features.extractor import FeatureExtractor
-from model.features.onnx_session import FEATURES, IMAGE
 from model.results import InputSpec
+from tests.support.colour_network import colour_graph
 from tests.support.photos import encoded, random_image
 from tests.support.without_keras import decode_and_extract
 
@@ -21,19 +19,7 @@ SPEC = InputSpec(24, 32, "pad")
 @pytest.fixture
 def extractor() -> FeatureExtractor:
     """An extractor whose features are the mean colour."""
-    graph = helper.make_graph(
-        [
-            helper.make_node("Cast", [IMAGE], ["pixels"], to=TensorProto.FLOAT),
-            helper.make_node("ReduceMean", ["pixels"], [FEATURES], axes=[1, 2], keepdims=0),
-        ],
-        "mean colour",
-        [helper.make_tensor_value_info(IMAGE, TensorProto.UINT8, ["n", *SPEC.shape])],
-        [helper.make_tensor_value_info(FEATURES, TensorProto.FLOAT, ["n", 3])],
-    )
-    opsets = [helper.make_opsetid("", 17)]
-    content = helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
-    onnx.checker.check_model(content)
-    return FeatureExtractor(content, SPEC, threads=1)
+    return FeatureExtractor(colour_graph(SPEC), SPEC, threads=1)
 
 
 def test_features_are_float32_with_a_row_for_each_image(extractor: FeatureExtractor) -> None:

@@ -1,0 +1,301 @@
+"""Folders that chunks are read from and written to: local ones, and those of object stores by `pyarrow.fs`.
+
+A folder can be pickled. It opens its file system in the process that uses it, with the credentials of that process.
+"""
+
+import contextlib
+import functools
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from model import durable
+from model.dataset.formats import IMAGE_SUFFIXES
+from model.dataset.image_files import is_image
+from model.dataset.images import MAX_BYTES, read_content
+from model.errors import ConfigError, ImageError, ImageTooLargeError, StorageError, StorageNotFoundError
+from model.files.browsing import is_hidden
+from model.received import quoted
+from model.scale.object_stores import SCHEMES, open_store
+from model.storage.failures import failure
+
+_ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<path>.*)", re.DOTALL)
+_NOT_FOUND = "it is missing: it was removed after the photos were listed"
+
+
+class File(NamedTuple):
+    """A file: its path in its folder, with `/`, as bytes; its size in bytes; and its version, the time of change."""
+
+    name: bytes
+    size: int
+    version: str
+
+
+class Photos(Protocol):
+    """Photos that are read by their names."""
+
+    address: str
+
+    def photo(self, name: bytes) -> File:
+        """The size and version of one photo.
+
+        Raises:
+            StorageNotFoundError: it is missing.
+        """
+
+    def read_photo(self, expected: File) -> bytes:
+        """The content of a photo.
+
+        Raises:
+            ImageError: it cannot be read, or has changed.
+        """
+
+
+class Folder(Photos, Protocol):
+    """Folder of photos or of parts."""
+
+    def photos(self) -> Iterator[File]:
+        """The photos in the folder and below it, in any order."""
+
+    def names(self) -> list[str]:
+        """Names of the files directly in the folder, sorted; none if it is missing."""
+
+    def open(self, name: str) -> Any:
+        """A file of the folder for random access, as pyarrow's `NativeFile`."""
+
+    def write(self, name: str, content: bytes) -> None:
+        """Replace a file at once: a reader sees the old content or the new one."""
+
+    def remove(self, name: str) -> None:
+        """Remove a file, or a folder with all its files; nothing if it is missing."""
+
+
+def open_folder(address: str) -> Folder:
+    """The folder of an address: a local path, `file://`, or a scheme of an object store.
+
+    Raises:
+        ConfigError: another scheme.
+    """
+    found = _ADDRESS.fullmatch(address)
+    if found is None:
+        return LocalFolder(os.path.abspath(address))
+    scheme = found["scheme"].lower()
+    if scheme == "file":
+        return LocalFolder(os.path.abspath(found["path"]))
+    if scheme not in SCHEMES:
+        known = ", ".join(f"{name}://" for name in ("file", *SCHEMES))
+        raise ConfigError(f"expected a path or an address that begins with {known}, received {quoted(address)}.")
+    return StoreFolder(f"{SCHEMES[scheme]}://{found['path'].rstrip('/')}")
+
+
+class LocalFolder:
+    """Folder of a file system of this machine, or one that all machines mount at the same path."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+
+    def photos(self) -> Iterator[File]:
+        """The photos in the folder and below it; links are followed, except those that lead back to a folder above."""
+        yield from self._photos(self.address, "", frozenset())
+
+    def _photos(self, folder: str, prefix: str, parents: frozenset[str]) -> Iterator[File]:
+        real = os.path.realpath(folder)
+        if real in parents:
+            return
+        subfolders = []
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if is_hidden(entry.name):
+                    continue
+                if entry.is_dir():
+                    subfolders.append(entry.name)
+                elif is_image(Path(entry.path)):
+                    with contextlib.suppress(FileNotFoundError):
+                        yield self.photo(os.fsencode(prefix + entry.name))
+        for name in subfolders:
+            yield from self._photos(os.path.join(folder, name), f"{prefix}{name}/", parents | {real})
+
+    def photo(self, name: bytes) -> File:
+        """The size and version of one photo."""
+        try:
+            status = os.stat(self._path(name))
+        except OSError as error:
+            raise StorageNotFoundError(f"{os.fsdecode(name)}: {error.strerror or error}.") from error
+        return File(name, status.st_size, str(status.st_mtime_ns))
+
+    def read_photo(self, expected: File) -> bytes:
+        """The content of a photo; see `Folder`."""
+        path = self._path(expected.name)
+        try:
+            before = self.photo(expected.name)
+        except StorageNotFoundError as error:
+            raise ImageError(f"expected a readable file, received: {_NOT_FOUND}") from error
+        if before.size <= MAX_BYTES and before != expected:
+            raise _changed(expected, before)
+        return read_content(path)
+
+    def names(self) -> list[str]:
+        """Names of the files directly in the folder, sorted; none if it is missing."""
+        with contextlib.suppress(FileNotFoundError), os.scandir(self.address) as entries:
+            return sorted(entry.name for entry in entries if entry.is_file())
+        return []
+
+    def open(self, name: str) -> Any:
+        """A file of the folder, mapped to memory."""
+        import pyarrow
+
+        return pyarrow.memory_map(str(Path(self.address, name)))
+
+    def write(self, name: str, content: bytes) -> None:
+        """Replace a file at once; folders are created."""
+        path = Path(self.address, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        durable.write_bytes(path, content)
+
+    def remove(self, name: str) -> None:
+        """Remove a file, or a folder with all its files."""
+        path = Path(self.address, name)
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+    def _path(self, name: bytes) -> Path:
+        return Path(self.address, os.fsdecode(name))
+
+
+class StoreFolder:
+    """Folder of an object store or of HDFS, by `pyarrow.fs`.
+
+    Attributes:
+        address: the scheme, `://` and the path, which begins with the bucket or the host.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._scheme, _, self._root = address.partition("://")
+
+    @functools.cached_property
+    def _store(self) -> tuple[Any, str]:
+        """The file system, and the path of this folder in it."""
+        return open_store(self._scheme, self._root)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_store"}
+
+    def photos(self) -> Iterator[File]:
+        """The photos in the folder and below it, by their suffix; one folder at a time is in memory."""
+        filesystem, root = self._store
+        yield from self._photos(filesystem, root, "")
+
+    def _photos(self, filesystem: Any, path: str, prefix: str) -> Iterator[File]:
+        from pyarrow.fs import FileSelector, FileType
+
+        with self._failures(f"list {self.address}", prefix):
+            found = filesystem.get_file_info(FileSelector(path))
+        subfolders = []
+        for info in found:
+            if is_hidden(info.base_name):
+                continue
+            if info.type == FileType.Directory:
+                subfolders.append(info.base_name)
+            elif Path(info.base_name).suffix.lower() in IMAGE_SUFFIXES:
+                yield _file(f"{prefix}{info.base_name}".encode(), info)
+        del found
+        for name in subfolders:
+            yield from self._photos(filesystem, f"{path}/{name}", f"{prefix}{name}/")
+
+    def photo(self, name: bytes) -> File:
+        """The size and version of one photo."""
+        from pyarrow.fs import FileType
+
+        filesystem, root = self._store
+        with self._failures(f"read {self.address}", name.decode(errors="replace")):
+            info = filesystem.get_file_info(f"{root}/{name.decode()}")
+        if info.type != FileType.File:
+            raise StorageNotFoundError(f"{self.address}/{name.decode()}: no such file.")
+        return _file(name, info)
+
+    def read_photo(self, expected: File) -> bytes:
+        """The content of a photo; see `Folder`."""
+        filesystem, root = self._store
+        if expected.size > MAX_BYTES:
+            raise ImageTooLargeError(f"expected an image of at most {MAX_BYTES:,} bytes, received {expected.size:,}")
+        try:
+            with (
+                self._failures("read the photo", expected.name.decode(errors="replace")),
+                filesystem.open_input_file(f"{root}/{expected.name.decode()}") as stream,
+            ):
+                content: bytes = stream.read()
+        except StorageNotFoundError as error:
+            raise ImageError(f"expected a readable file, received: {_NOT_FOUND}") from error
+        except StorageError as error:
+            raise ImageError(f"expected a readable file, received: {error.message}") from error
+        if len(content) != expected.size:
+            raise _changed(expected, File(expected.name, len(content), expected.version))
+        return content
+
+    def names(self) -> list[str]:
+        """Names of the files directly in the folder, sorted; none if it is missing."""
+        from pyarrow.fs import FileSelector, FileType
+
+        filesystem, root = self._store
+        with self._failures(f"list {self.address}", ""):
+            found = filesystem.get_file_info(FileSelector(root, allow_not_found=True))
+        return sorted(info.base_name for info in found if info.type == FileType.File)
+
+    def open(self, name: str) -> Any:
+        """A file of the folder."""
+        filesystem, root = self._store
+        with self._failures(f"read {self.address}", name):
+            return filesystem.open_input_file(f"{root}/{name}")
+
+    def write(self, name: str, content: bytes) -> None:
+        """Upload a file at once: it appears when the upload is complete."""
+        filesystem, root = self._store
+        with self._failures(f"write {self.address}", name):
+            with filesystem.open_output_stream(f"{root}/{name}") as stream:
+                stream.write(content)
+            written = filesystem.get_file_info(f"{root}/{name}").size
+        if written != len(content):
+            raise StorageError(
+                f"{self.address}/{name}: expected {len(content):,} bytes after writing, found {written}."
+            )
+
+    def remove(self, name: str) -> None:
+        """Remove a file, or a folder with all its files."""
+        from pyarrow.fs import FileType
+
+        filesystem, root = self._store
+        with self._failures(f"remove {self.address}", name):
+            kind = filesystem.get_file_info(f"{root}/{name}").type
+            if kind == FileType.Directory:
+                filesystem.delete_dir(f"{root}/{name}")
+            elif kind == FileType.File:
+                filesystem.delete_file(f"{root}/{name}")
+
+    @contextlib.contextmanager
+    def _failures(self, action: str, name: str) -> Iterator[None]:
+        """Turn errors of pyarrow into errors of storage; retries are made by the file system itself."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise StorageNotFoundError(f"{action}: no such file or folder: {quoted(name or self.address)}.") from error
+        except OSError as error:
+            raise failure(action, [str(error)], [name, self.address]) from error
+
+
+def _file(name: bytes, info: Any) -> File:
+    return File(name, info.size, str(info.mtime_ns))
+
+
+def _changed(expected: File, found: File) -> ImageError:
+    what = (
+        f"{found.size:,} bytes instead of {expected.size:,}"
+        if found.size != expected.size
+        else "another time of change"
+    )
+    return ImageError(f"expected the file as it was when the photos were listed, received {what}: it has changed since")

@@ -1,0 +1,58 @@
+"""`topgraft featurize` from the command line."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from model.cli import main
+from tests.support.photos import write_photos
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Photos of two classes, in a workspace that is the current folder."""
+    (tmp_path / "models").mkdir()
+    monkeypatch.chdir(tmp_path)
+    return write_photos(tmp_path / "photos")
+
+
+def test_features_are_written_once(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["featurize", "photos", "out", "--image-size", "64", "--chunk", "6", "--json"]
+    assert main(command) == 0
+    first = json.loads(capsys.readouterr().out)
+    assert (first["photos"], first["features"], first["parts"], first["written"], first["classes"]) == (
+        16,
+        1280,
+        3,
+        3,
+        2,
+    )
+    assert main(command[:-1]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.splitlines() == [
+        "out: 1,280 features of 16 photos of 2 classes",
+        "  3 parts, 0 of them written now",
+    ]
+    assert "featurize 16/16 images" not in printed.out
+    assert main([*command, "--resize", "pad"]) == 2
+    assert "resize was 'squash' and is 'pad'" in json.loads(capsys.readouterr().out)["message"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "status"),
+    [
+        (["photos", "photos/out"], "expected OUT to be outside of SOURCE", 2),
+        (["none", "out"], "expected a folder of photos", 3),
+        (["photos", "out", "--model", "latest", "--backbone", "VGG16"], "--backbone: expected it without --model", 2),
+        (["photos", "out", "--model", "latest"], "expected a trained model", 4),
+        (["photos", "out", "--chunk", "0"], "Invalid value for '--chunk'", 2),
+        (["photos", "out", "--group-pattern", "("], "group_pattern", 2),
+    ],
+)
+def test_wrong_arguments_are_refused(
+    photos: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str, status: int
+) -> None:
+    assert main(["featurize", *arguments]) == status
+    assert message.lower() in capsys.readouterr().err.lower()
+    assert not Path("out").exists()

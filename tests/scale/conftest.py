@@ -1,0 +1,48 @@
+"""Fixtures of featurizing: photos, and a network that is built in milliseconds."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model.results import InputSpec
+from model.scale.featurize import FeaturizeResult, featurize
+from model.scale.network import Network
+from model.scale.parts import Done
+from model.scale.source import SplitOptions
+from model.scale.work import Job, write_chunk
+from tests.support.colour_network import colour_graph
+from tests.support.photos import write_photos
+
+SPEC = InputSpec.square(32)
+SPLITS = SplitOptions(val_fraction=0.2, test_fraction=0.2, seed=1)
+
+
+def in_this_process(job: Job, numbers: Sequence[int]) -> Iterator[Done]:
+    """Engine that works in the process of the test."""
+    for number in numbers:
+        yield write_chunk(job, number)
+
+
+@pytest.fixture(scope="session")
+def network() -> Network:
+    """A network whose features are the mean colour."""
+    return Network("colour", colour_graph(SPEC), SPEC)
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Eight photos for each of two classes."""
+    return write_photos(tmp_path / "photos")
+
+
+@pytest.fixture
+def run(network: Network, photos: Path, tmp_path: Path) -> Callable[..., FeaturizeResult]:
+    """Featurize the photos into `out`, in this process and in chunks of five unless stated otherwise."""
+
+    def featurize_photos(source: Any = photos, out: Any = tmp_path / "out", **options: Any) -> FeaturizeResult:
+        chosen = {"splits": SPLITS, "max_photos": 5, "engine": in_this_process, "network": network} | options
+        return featurize(str(source), str(out), **chosen)
+
+    return featurize_photos
