@@ -31,6 +31,34 @@ DEFAULT_TUNE_MINUTES = 5.0
 MAX_TEXT_LENGTH, MAX_PATH_LENGTH, MAX_NAME_LENGTH = 1000, 4096, 100
 
 _OF_PRETRAINED = ("learning_rate", "l2", "refit", "fine_tune", "fine_tune_epochs")
+OF_PHOTOS = (
+    "dataset",
+    "images_directory",
+    "class_level",
+    "table",
+    "image_column",
+    "label_column",
+    "split_column",
+    "group_column",
+    "backbone",
+    "weights",
+    "image_size",
+    "resize",
+    "intensity",
+    "tune_minutes",
+    "tune_backbones",
+    "fine_tune",
+    "fine_tune_epochs",
+    "fine_tune_learning_rate",
+    "augmentation",
+    "augmented_views",
+    "val_fraction",
+    "test_fraction",
+    "group_pattern",
+    "precision",
+)
+"""Options of `TrainConfig` that need the photos, or were fixed when the features were computed."""
+
 _OF_FINE_TUNING = ("fine_tune_epochs", "fine_tune_learning_rate")
 _MODEL_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{MAX_NAME_LENGTH - 1}}}")
 
@@ -83,6 +111,13 @@ class TrainConfig:
         "",
         "Folder or archive of labelled photos: a path, a name inside the data/ folder, or remote:path in a remote "
         "storage, such as rshare:photos. Empty: the data/ folder itself.",
+        max_length=MAX_PATH_LENGTH,
+    )
+    features: str = option(
+        "",
+        "Features written by topgraft featurize, instead of a dataset: a folder, a name inside the data/ folder, or an "
+        "address such as s3://bucket/features. Only the head is trained. Options of the photos and of the backbone "
+        "are those of the features. Empty: none.",
         max_length=MAX_PATH_LENGTH,
     )
     images_directory: str = option(

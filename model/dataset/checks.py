@@ -131,14 +131,16 @@ def label_conflicts(samples: Sequence[Sample], content_hashes: Sequence[str], cl
     return [f"{counted(len(conflicts), 'image')} in more than one class, of which only one can be correct: {shown}"]
 
 
-def class_warnings(dataset: Dataset) -> list[str]:
-    """Warnings about classes without images, with few images, and about class imbalance."""
-    trained = Counter(sample.label for sample in dataset.train)
-    validated = {sample.label for sample in dataset.val}
-    names = dict(enumerate(dataset.classes))
-    none = [name for label, name in names.items() if not trained[label]]
-    few = [f"{name} ({trained[label]})" for label, name in names.items() if 0 < trained[label] < FEW_IMAGES]
-    unseen = [name for label, name in names.items() if trained[label] and label not in validated]
+def class_warnings(counts: Mapping[Split, Mapping[str, int]]) -> list[str]:
+    """Warnings about classes without images, with few images, and about class imbalance.
+
+    Args:
+        counts: number of images of each class in each split.
+    """
+    trained, validated = counts["train"], counts["val"]
+    none = [name for name, images in trained.items() if not images]
+    few = [f"{name} ({images})" for name, images in trained.items() if 0 < images < FEW_IMAGES]
+    unseen = [name for name, images in trained.items() if images and not validated[name]]
     warnings = []
     if none:
         warnings.append(f"{_classes(none)} no image for training: the model cannot learn it")
@@ -146,7 +148,7 @@ def class_warnings(dataset: Dataset) -> list[str]:
         warnings.append(f"{_classes(few)} fewer than {FEW_IMAGES} images for training")
     if unseen:
         warnings.append(f"{_classes(unseen)} no image for validation")
-    largest, smallest = max(trained.values()), min(trained.values())
+    largest, smallest = max(trained.values()), min(images for images in trained.values() if images)
     if largest > IMBALANCE * smallest:
         warnings.append(
             f"the largest class has {largest:,} images for training, the smallest {smallest:,}: "

@@ -4,7 +4,7 @@ Method: the 144-bit perceptual hash of imagehash (signs of the 12 x 12 lowest fr
 transform), then a comparison of small colour thumbnails, because the hash ignores colour and brightness. See https://www.hackerfactor.com/blog/index.php?/archives/432-Looks-Like-It.html.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
 from PIL import Image
@@ -71,6 +71,15 @@ def equal_keys(keys: Sequence[Hashable]) -> np.ndarray:
     """Group equal keys: int64 of shape (n,), lowest position in the group of each key."""
     first: dict[Hashable, int] = {}
     return np.array([first.setdefault(key, position) for position, key in enumerate(keys)], dtype=np.int64)
+
+
+def together(kinds: Iterable[np.ndarray]) -> np.ndarray:
+    """Merge the groups of several kinds, one or more: int64 (n,), the group of each image."""
+    several = iter(kinds)
+    groups = next(several)
+    for group_of in several:
+        groups = join(groups, np.stack([np.arange(len(group_of)), group_of], axis=1))
+    return groups
 
 
 def join(groups: np.ndarray, pairs: np.ndarray) -> np.ndarray:

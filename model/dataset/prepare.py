@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,7 +17,7 @@ from model.dataset.listing import LayoutOptions, Listing, advice_for_names
 from model.dataset.origins import groups_by_origin, refuse_synthetic, synthetic_images, synthetic_warnings
 from model.dataset.similar_names import similar_classes
 from model.dataset.splits import split_samples
-from model.dataset.verdict import Kinship, Leakage, Rejected, Verdict, write_dataset_files
+from model.dataset.verdict import Kinship, Leakage, Rejected, Verdict, count_images, write_dataset_files
 from model.files.archives import is_archive, unpack_archive
 from model.files.packing import verify_unpacked
 from model.results import SPLITS, Dataset, Progress, Sample, Split, no_progress
@@ -74,7 +73,7 @@ def _prepare_folder(folder: Path, config: TrainConfig, progress: Progress) -> Ve
     checks.refuse_unusable(listing, rejected, inspection.samples, config.max_bad_fraction)
 
     kinships = _kinships(inspection, config.group_pattern, [listing.groups, *groups_by_origin(listing.origins)])
-    groups = _together(kinships)
+    groups = duplicates.together(kinships.values())
     synthetic = frozenset(synthetic_images(listing.origins))
     folds = _folds(listing, inspection.samples, groups, config, synthetic)
     dataset, origin = _divide(listing, inspection.samples, groups, config, folds, synthetic)
@@ -92,7 +91,7 @@ def _prepare_folder(folder: Path, config: TrainConfig, progress: Progress) -> Ve
             *([] if listing.has_splits else checks.kept_together(kinships["near"])),
             *similar_classes(dataset.classes),
             *checks.label_conflicts(inspection.samples, inspection.content_hashes, dataset.classes),
-            *checks.class_warnings(dataset),
+            *checks.class_warnings(count_images(dataset)),
             *(checks.single_group_warnings(dataset, inspection.samples, groups) if folds else ()),
             *checks.size_warnings(inspection.samples, inspection.sizes),
             *found.warnings,
@@ -130,7 +129,7 @@ def _kinships(
         if group_of
     ]
     if groups:
-        kinships["group"] = _together(dict(enumerate(duplicates.equal_keys(keys) for keys in groups)))
+        kinships["group"] = duplicates.together(map(duplicates.equal_keys, groups))
     return kinships
 
 
@@ -138,15 +137,6 @@ def _group_warnings(group_pattern: str, kinships: Mapping[Kinship, np.ndarray]) 
     if not group_pattern or len(np.unique(kinships["group"])) < len(kinships["group"]):
         return []
     return [f"group_pattern = {group_pattern!r} does not group any two images"]
-
-
-def _together(kinships: Mapping[Any, np.ndarray]) -> np.ndarray:
-    """Merge the groups of all kinds: int64 (n,), the group of each image."""
-    kinds = iter(kinships.values())
-    groups = next(kinds)
-    for group_of in kinds:
-        groups = duplicates.join(groups, np.stack([np.arange(len(group_of)), group_of], axis=1))
-    return groups
 
 
 def _folds(

@@ -12,6 +12,7 @@ from model.errors import ImageError, TopgraftError
 from model.results import InputSpec, Sample
 
 _NO_HASHES: Mapping[str, str] = {}
+_NO_FILES = "the training had the features of photos and not their files"
 
 
 class PhotoReader:
@@ -21,11 +22,12 @@ class PhotoReader:
         missing: name of each photo that was left out -> reason.
     """
 
-    def __init__(self, content_hashes: Mapping[str, str] = _NO_HASHES) -> None:
+    def __init__(self, content_hashes: Mapping[str, str] = _NO_HASHES, has_files: bool = True) -> None:
         """Args:
         content_hashes: name of a photo -> sha256 of its bytes at the start, in hexadecimal; empty: not compared.
+        has_files: whether there are files to read; else all photos are left out.
         """
-        self._content_hashes = content_hashes
+        self._content_hashes, self._has_files = content_hashes, has_files
         self.missing: dict[str, str] = {}
 
     def read(self, sample: Sample) -> bytes:
@@ -35,6 +37,8 @@ class PhotoReader:
             ImageError: the photo is missing, unreadable or changed.
             StorageError: the disk or mount stayed unavailable.
         """
+        if not self._has_files:
+            raise ImageError(_NO_FILES)
         content = read_photo(sample)
         expected = self._content_hashes.get(sample.name)
         if expected and hashlib.sha256(content).hexdigest() != expected:
@@ -81,6 +85,8 @@ class PhotoReader:
         """Sentence about the photos that were left out, and the consequence; none if there are none."""
         if not self.missing:
             return ()
+        if not self._has_files:
+            return (f"{_NO_FILES}: {consequence}",)
         name, reason = next(iter(self.missing.items()))
         photos = "a photo was" if len(self.missing) == 1 else f"{len(self.missing):,} photos were"
         return (f"{photos} gone or changed after the start of the training, such as {name} ({reason}): {consequence}",)
@@ -92,5 +98,7 @@ class PhotoReader:
 
 def evenly_spread(samples: Sequence[Sample], number: int) -> list[Sample]:
     """Select at most `number` samples, evenly spread from the first to the last."""
+    if not samples:
+        return []
     positions = np.unique(np.linspace(0, len(samples) - 1, number).astype(int))
     return [samples[position] for position in positions]

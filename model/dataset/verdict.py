@@ -70,6 +70,8 @@ class Verdict:
         values: sentence about the values of these images; empty without any.
         given: the dataset as the user gave it, if it is not the folder of the images.
         synthetic: names of synthetic images, which are in train only, and on which nothing is measured.
+        has_files: whether the files of the images can be read; else only their names and features are known.
+        all_counts: `counts` of all images, if `dataset` has only those that are drawn from features in parts.
     """
 
     dataset: Dataset
@@ -87,6 +89,8 @@ class Verdict:
     values: str = ""
     given: str = ""
     synthetic: tuple[str, ...] = ()
+    has_files: bool = True
+    all_counts: dict[Split, dict[str, int]] | None = None
 
     @property
     def synthetic_names(self) -> frozenset[str]:
@@ -120,10 +124,7 @@ class Verdict:
     @property
     def counts(self) -> dict[Split, dict[str, int]]:
         """Number of images of each class in each split; classes in label order."""
-        labels = {split: Counter(sample.label for sample in self.dataset.split(split)) for split in SPLITS}
-        return {
-            split: {name: labels[split][label] for label, name in enumerate(self.dataset.classes)} for split in SPLITS
-        }
+        return self.all_counts or count_images(self.dataset)
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -175,12 +176,13 @@ class Verdict:
         """
         dataset = self.dataset
         root = f"{fetched_from}, fetched into {dataset.root}" if fetched_from else self.given or str(dataset.root)
-        train, val, test = (f"{len(dataset.split(split)):,}" for split in SPLITS)
+        sizes_of = {split: sum(of_class.values()) for split, of_class in self.counts.items()}
+        train, val, test = (f"{sizes_of[split]:,}" for split in SPLITS)
         sizes = f"{train} for training, {val} for validation, {test} for testing"
         return [
             f"Dataset   {root}",
             f"Layout    {self.layout}",
-            f"Images    {len(dataset.samples):,} in {len(dataset.classes)} classes: {sizes}",
+            f"Images    {sum(sizes_of.values()):,} in {len(dataset.classes)} classes: {sizes}",
             *self._synthetic(),
             *self._folds(),
             *([f"Values    {self.values}"] if self.values else []),
@@ -258,6 +260,12 @@ def write_dataset_files(verdict: Verdict, directory: Path) -> None:
         lines = (f"{verdict.content_hashes[sample.name]}  {sample.name}\n" for sample in dataset.split(split))
         durable.write_text(directory / f"{split}.sha256", "".join(lines))
     durable.write_csv(directory / REJECTED, ("name", "reason"), [(item.name, item.reason) for item in verdict.rejected])
+
+
+def count_images(dataset: Dataset) -> dict[Split, dict[str, int]]:
+    """Number of images of each class in each split; classes in label order."""
+    labels = {split: Counter(sample.label for sample in dataset.split(split)) for split in SPLITS}
+    return {split: {name: labels[split][label] for label, name in enumerate(dataset.classes)} for split in SPLITS}
 
 
 def counted(number: int, thing: str) -> str:

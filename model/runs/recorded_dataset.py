@@ -1,16 +1,19 @@
 """The dataset that a training started with, recorded so that it can be resumed after photos have gone."""
 
+import contextlib
 import dataclasses
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from model import durable
 from model.backbones import find_backbone
 from model.config import TrainConfig
 from model.dataset.checks import refuse_empty_splits
+from model.dataset.given_names import errors_name
 from model.dataset.pipeline import in_threads
 from model.dataset.prepare import prepare_dataset
+from model.dataset.reading import wait_for_dataset
 from model.dataset.rereading import PhotoReader
 from model.dataset.verdict import Rejected, Verdict
 from model.errors import DatasetError
@@ -20,6 +23,9 @@ from model.received import quoted
 from model.records import record_from
 from model.results import SPLITS, Dataset, InputSpec, Progress, Sample
 from model.runs.run import Run
+from model.storage import is_remote
+from model.storage.copies import dataset_folder
+from model.workspace import Workspace
 
 _MAX_FINGERPRINT_BYTES = 1_000
 # About 400 bytes for an image.
@@ -28,6 +34,31 @@ _MAX_RECORD_BYTES = 2 * 1024**3
 _MIN_INTACT_FRACTION = 0.5
 
 log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def open_dataset(
+    run: Run, config: TrainConfig, workspace: Workspace, named: str, progress: Progress, begun_before: bool
+) -> Iterator[Verdict]:
+    """Check the dataset of a training, which can be read while the block runs; a remote one is fetched.
+
+    Args:
+        named: the dataset as given by the user, for messages.
+        begun_before: whether the training is resumed.
+
+    Raises:
+        As `check_dataset`; StorageError: the dataset stayed unavailable.
+    """
+    if begun_before and not is_remote(config.dataset):
+        wait_for_dataset(workspace.find_dataset(config.dataset))
+    user = f"the training {run.name}"
+    with dataset_folder(workspace, config.dataset, user, progress, may_be_old=begun_before) as source:
+        remote = config.dataset if is_remote(config.dataset) else ""
+        with errors_name(remote or str(source), source):
+            verdict = check_dataset(source, run, config, named, progress)
+        for line in verdict.lines(remote):
+            log.info("%s", line)
+        yield verdict
 
 
 def check_dataset(source: Path, run: Run, config: TrainConfig, named: str, progress: Progress) -> Verdict:

@@ -15,9 +15,7 @@ from model import bundle_files, durable
 from model.backbones import Backbone, find_backbone
 from model.bundle import Manifest
 from model.config import TrainConfig, ignored_options
-from model.dataset.given_names import errors_name
 from model.dataset.prepare import UNPACKED, Verdict, write_dataset_files
-from model.dataset.reading import wait_for_dataset
 from model.dataset.rereading import PhotoReader
 from model.errors import ConfigError, DatasetError, ImageError, StorageError, TopgraftError, TrainingStoppedError
 from model.evaluation.evaluate import Evaluation, evaluate_probabilities
@@ -33,13 +31,12 @@ from model.results import InputSpec, Progress, no_progress
 from model.runs import Run, finished, resume_run, start_or_resume, wait_in_queue
 from model.runs.cost_meter import CostMeter
 from model.runs.import_process import import_in_this_process
-from model.runs.recorded_dataset import check_dataset, record_dataset, without_lost_photos
+from model.runs.recorded_dataset import open_dataset, record_dataset, without_lost_photos
 from model.runs.status_file import StatusFile
 from model.runs.stopping import resume_hint, stopped_by_signals
 from model.runs.training_report import write_history, write_training_report
 from model.serving.held_out_features import write_held_out
 from model.storage import is_remote
-from model.storage.copies import dataset_folder
 from model.tracking.experiment_tracking import add_tracking
 from model.training.checkpoints import CACHED_FEATURES
 from model.training.classifier import Classifier
@@ -53,6 +50,7 @@ T = TypeVar("T")
 
 if TYPE_CHECKING:
     from model.export.model_files import Exported
+    from model.runs.feature_dataset import FeatureDataset
 
 _TUNED_ON_THE_SAME = (
     "the search selected the options on the images of cross-validation, so its accuracy is slightly optimistic"
@@ -163,8 +161,7 @@ class _Training:
         self.progress = self.meter = CostMeter(progress, run.status.seconds_used)
         self.workspace, self.held = workspace, held
         self.begun_before = run.has_begun
-        if not is_remote(config.dataset) and self.begun_before:
-            wait_for_dataset(workspace.find_dataset(config.dataset))
+        self.features: FeatureDataset | None = None
         self.deadline = Deadline.after_minutes(config.time_limit_minutes, run.status.seconds_used)
         self.bundle, self.work = run.bundle, run.work
         self.tuning: Tuning | None = None
@@ -176,7 +173,9 @@ class _Training:
 
     @property
     def source(self) -> str:
-        """Dataset as given by the user: a path, or `remote:path`."""
+        """Dataset as given by the user: a path, or `remote:path`; of features, the photos they were computed from."""
+        if self.features is not None:
+            return self.features.source
         named = self.config.dataset
         return named if is_remote(named) else str(self.workspace.find_dataset(named))
 
@@ -216,7 +215,8 @@ class _Training:
         views = views_of(self.config, len(verdict.dataset.train) / len(verdict.dataset.classes))
         if views:
             journal.views(draw_contact_sheet(data, views[0].operations, self.spec(verdict), self.config.seed))
-        classifier = fit_classifier(data, self.config, self.work, self.progress, self.deadline, journal)
+        given = None if self.features is None else self.features.given
+        classifier = fit_classifier(data, self.config, self.work, self.progress, self.deadline, journal, given)
         journal.finish(classifier.history)
         return classifier
 
@@ -234,19 +234,25 @@ class _Training:
         self.work.mkdir(exist_ok=True)
         if self.config.upload_to:
             check_upload(self.config.upload_to)
-        user = f"the training {self.run.name}"
-        copy = dataset_folder(self.workspace, self.config.dataset, user, self.progress, may_be_old=self.begun_before)
-        source = self.held.enter_context(copy)
-        named = self.config.dataset if is_remote(self.config.dataset) else ""
-        with errors_name(named or str(source), source):
-            verdict = check_dataset(source, self.run, self.config, self.source, self.progress)
-        for line in verdict.lines(named):
-            log.info("%s", line)
-        write_dataset_files(verdict, self.bundle / bundle_files.DATASET_FILES)
+        if self.config.features:
+            verdict = self.open_features()
+        else:
+            opened = open_dataset(self.run, self.config, self.workspace, self.source, self.progress, self.begun_before)
+            verdict = self.held.enter_context(opened)
+            write_dataset_files(verdict, self.bundle / bundle_files.DATASET_FILES)
         self.progress("prepare", 0, 1)
         if self.config.tune_minutes:
             verdict, _ = self.with_photos_left(verdict, self.tune)
         return verdict
+
+    def open_features(self) -> Verdict:
+        """Open the features in place of a dataset, check them, and write the lists of their photos."""
+        from model.runs.feature_dataset import open_features
+
+        self.features = open_features(self.config, self.workspace, self.run, self.progress)
+        self.config = self.features.config
+        self.features.write_files(self.bundle)
+        return self.features.verdict
 
     def with_photos_left(
         self, verdict: Verdict, act: Callable[[Verdict], T], kept: Sequence[str] = ()
@@ -292,7 +298,7 @@ class _Training:
         self.progress("export", 0, 1)
         classifier.reference.save(self.bundle / bundle_files.TRAINING_FEATURES)
         dataset, spec = verdict.dataset, self.spec(verdict)
-        exported = export_classifier(classifier, dataset.samples, spec, self.bundle)
+        exported = export_classifier(classifier, dataset.samples if verdict.has_files else (), spec, self.bundle)
         if self.config.precision == "float32":
             return exported
         from model.export.int8 import export_in_int8

@@ -50,7 +50,7 @@ def write_training_report(
     predictions.mkdir()
     for name, evaluation in content.evaluations.items():
         write_predictions(predictions / f"{name}.csv", evaluation)
-    photos = PhotoReader(verdict.content_hashes)
+    photos = PhotoReader(verdict.content_hashes, verdict.has_files)
     predictor = load_predictor(Bundle(bundle, content.manifest))
     errors = find_confident_errors(content.evaluations, predictor, photos=photos)
     content = dataclasses.replace(content, confident_errors=errors)

@@ -31,8 +31,9 @@ def restrict_paths(config: TrainConfig, workspace: Workspace) -> TrainConfig:
     import_from = config.import_from
     if import_from and "://" not in import_from and not is_remote(import_from):
         import_from = _allowed_path("import_from", import_from, workspace)
+    features = _allowed_path("features", config.features, workspace) if config.features else ""
     _check_images_directory(config.images_directory, dataset, workspace)
-    return dataclasses.replace(config, dataset=dataset, import_from=import_from)
+    return dataclasses.replace(config, dataset=dataset, features=features, import_from=import_from)
 
 
 def _allowed_path(option: str, value: str, workspace: Workspace) -> str:
@@ -46,8 +47,9 @@ def _allowed_path(option: str, value: str, workspace: Workspace) -> str:
         return str(path)
     if is_name and _is_allowed(inside, workspace):
         return str(inside)  # reported as missing, there
+    remote = "" if option == "features" else "remote:path, or "
     raise ConfigError(
-        f"{option}: expected remote:path, or a path in data/, in {PLATFORM_STORAGE} or in a folder of "
+        f"{option}: expected {remote}a path in data/, in {PLATFORM_STORAGE} or in a folder of "
         f"{DATA_ROOTS.name}, received {quoted(value)}. The operator of this service can allow further folders with "
         f"{DATA_ROOTS.name}"
     )

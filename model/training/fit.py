@@ -15,6 +15,7 @@ from model.features.extractor import extract_readable
 from model.networks.tensorflow_import import import_tensorflow
 from model.results import Progress
 from model.training.backbone import pretrained_backbone, tuned_backbone
+from model.training.batches import measuring_weights
 from model.training.checkpoints import Checkpoints, TimedCheckpoints
 from model.training.classifier import Classifier, FittedParts, calibrated_classifier
 from model.training.context import TrainingContext
@@ -30,10 +31,13 @@ from model.training.epochs import Epoch
 from model.training.fine_tuning.automatic_choice import measured_seconds_per_image
 from model.training.fine_tuning.decision import is_improvement, part_to_tune, run_fine_tuning
 from model.training.frozen_features import FrozenFeatures
+from model.training.given_features import GivenFeatures
 from model.training.head import LabelledFeatures, random_head, refit_head, train_head
 from model.training.head_candidates import Head, HeadOptions
 from model.training.journal import NO_JOURNAL, Journal
 from model.training.learning_sizes import measure_learning_curve
+from model.training.part_rows import TrainingParts
+from model.training.streamed_head import train_streamed_head
 
 if TYPE_CHECKING:
     import keras
@@ -62,6 +66,7 @@ def fit_classifier(
     progress: Progress,
     deadline: Deadline = NO_DEADLINE,
     journal: Journal = NO_JOURNAL,
+    given: GivenFeatures | None = None,
 ) -> Classifier:
     """Train a classifier: a head on frozen features, then fine-tuning and other steps that `config` asks for.
 
@@ -69,6 +74,7 @@ def fit_classifier(
         work_directory: for checkpoints and large temporary files; an interrupted training is resumed from there.
         deadline: time at which to stop with the best model so far.
         journal: records each epoch and the final features.
+        given: the features, if they are not extracted from photos.
 
     Raises:
         WeightsError, ConfigError: the backbone cannot be built.
@@ -78,15 +84,18 @@ def fit_classifier(
     if context.views:
         operations = augmentation_text(context.views[0].operations)
         log.info("augmentation: %d views of each image by %s", len(context.views), operations)
-    fitted = _fit_from_scratch(context) if config.weights == "none" else _fit_pretrained(context)
+    if given is not None and given.training_parts is not None:
+        fitted = _fit_streamed(context, given, given.training_parts)
+    else:
+        fitted = _fit_from_scratch(context) if config.weights == "none" else _fit_pretrained(context, given)
     return calibrated_classifier(context, fitted)
 
 
-def _fit_pretrained(context: TrainingContext) -> FittedParts:
+def _fit_pretrained(context: TrainingContext, given: GivenFeatures | None) -> FittedParts:
     """A head on frozen features; fine-tuned if requested and better; refitted if the backbone stayed frozen."""
     data = context.data
-    backbone = pretrained_backbone(context.backbone, context.spec)
-    features = FrozenFeatures(context, backbone.extract)
+    backbone = given.backbone if given else pretrained_backbone(context.backbone, context.spec)
+    features = FrozenFeatures(context, backbone.extract, given.features if given else None)
     train = features.for_training(data.rows("train"))
     val = features.for_validation(data.rows("val"))
     head = _train_head(context, train, val)
@@ -123,24 +132,53 @@ def _fit_from_scratch(context: TrainingContext) -> FittedParts:
     return _tuned_parts(context, network, tuned.head, tuned.head.history)
 
 
+def _fit_streamed(context: TrainingContext, given: GivenFeatures, parts: TrainingParts) -> FittedParts:
+    """A head on features that are read in parts; the images of the training data that are not in `val` only describe
+    the training images and measure the head."""
+    data, classes, options = context.data, context.classes, HeadOptions.from_config(context.config)
+    rows = data.rows("val")
+    weights = measuring_weights(data.labels[rows], classes, options.imbalance)
+    done = np.cumsum(parts.sizes).tolist()
+    head = train_streamed_head(
+        parts,
+        LabelledFeatures(given.features[rows], data.labels[rows], weights),
+        classes,
+        options,
+        context.work_directory / "rows",
+        context.report_epoch,
+        context.deadline.at_least(_MIN_SECONDS_OF_HEAD),
+        _head_checkpoints(context),
+        lambda part: context.progress("features", done[part - 1], done[-1]),
+    )
+    _warn_if_cut_short(context, head)
+    return FittedParts(given.backbone, data, given.features, head, head, head.history)
+
+
 def _train_head(context: TrainingContext, train: LabelledFeatures, val: LabelledFeatures) -> Head:
     """The head that validation chooses; one of an interrupted training is not trained again."""
-    config = context.config
     head = train_head(
         train,
         val,
         context.classes,
-        HeadOptions.from_config(config),
+        HeadOptions.from_config(context.config),
         context.report_epoch,
         context.deadline.at_least(_MIN_SECONDS_OF_HEAD),
-        TimedCheckpoints(context.work_directory / "head", 60 * config.checkpoint_minutes),
+        _head_checkpoints(context),
     )
+    _warn_if_cut_short(context, head)
+    return head
+
+
+def _head_checkpoints(context: TrainingContext) -> TimedCheckpoints:
+    return TimedCheckpoints(context.work_directory / "head", 60 * context.config.checkpoint_minutes)
+
+
+def _warn_if_cut_short(context: TrainingContext, head: Head) -> None:
     if head.cut_short:
         context.warnings.append(
-            f"the time limit ended the training of the head after epoch {len(head.history)} of {config.epochs} at "
-            "most, while it may still have become better: raise time_limit_minutes"
+            f"the time limit ended the training of the head after epoch {len(head.history)} of "
+            f"{context.config.epochs} at most, while it may still have become better: raise time_limit_minutes"
         )
-    return head
 
 
 def _cross_validate(context: TrainingContext, features: FrozenFeatures) -> CrossValidation | None:

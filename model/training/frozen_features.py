@@ -19,16 +19,17 @@ class FrozenFeatures:
         all: float32 (n, features), a row for each image of `TrainingContext.data`.
     """
 
-    def __init__(self, context: TrainingContext, extract: Extract) -> None:
+    def __init__(self, context: TrainingContext, extract: Extract, given: np.ndarray | None = None) -> None:
         """Args:
         extract: the frozen backbone.
+        given: the features, if they are known; the images then have no views.
 
         Raises:
             TrainingError: the features and their views do not fit into memory.
         """
         self._context, self._extract = context, extract
         self._cache = FeatureCache(context.backbone, context.spec, CachedCounts(context.work_directory))
-        self.all = self._extracted(np.arange(len(context.data)))
+        self.all = self._extracted(np.arange(len(context.data))) if given is None else given
         refuse_too_many_features(len(self.all), self.all.shape[1], len(context.views))
 
     def for_training(self, rows: np.ndarray) -> LabelledFeatures:

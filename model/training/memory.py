@@ -31,14 +31,18 @@ def refuse_too_many_features(images: int, features: int, views: int) -> None:
     Raises:
         TrainingError: the features do not fit; the message names the option to lower.
     """
-    needed = _COPIES_OF_FEATURES * _BYTES * images * features * (1 + views)
-    spare = spare_memory()
+    needed, spare = _feature_bytes(images, features, views), spare_memory()
     if needed > spare:
         lower = "augmented_views, or the backbone's size" if views else "the backbone's size"
         raise TrainingError(
             f"expected memory for the features of {images} images in {1 + views} views, about {_gigabytes(needed)}, "
             f"found {_gigabytes(spare)}. Lower {lower}, or give the deployment more memory."
         )
+
+
+def are_features_small(images: int, features: int) -> bool:
+    """Whether a head can be trained on features, without views, in half of the free memory."""
+    return _feature_bytes(images, features, 0) <= spare_memory() // 2
 
 
 def fine_tuning_bytes(network: "keras.Model", batch_size: int, from_scratch: bool) -> int:
@@ -62,6 +66,10 @@ def memory_remark(network: "keras.Model", batch_size: int, from_scratch: bool) -
         f"fine-tuning takes about {_gigabytes(needed)} of memory and {_gigabytes(spare)} are free: if it is killed, "
         f"lower batch_size (now {batch_size}) or image_size, or choose a smaller backbone or fine_tune = top"
     )
+
+
+def _feature_bytes(images: int, features: int, views: int) -> int:
+    return _COPIES_OF_FEATURES * _BYTES * images * features * (1 + views)
 
 
 def _layers(network: "keras.Model") -> list["keras.layers.Layer"]:

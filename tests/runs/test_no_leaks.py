@@ -19,7 +19,7 @@ from model.bundle_files import (
 )
 from model.config import TrainConfig
 from model.dataset.verdict import Verdict
-from model.runs import trainer
+from model.runs import recorded_dataset, trainer
 from model.runs.recorded_dataset import check_dataset
 from model.workspace import Workspace
 from tests.support.shapes import write_shapes
@@ -58,7 +58,7 @@ def test_permuted_test_labels_change_only_the_metrics_of_the_test_images(
             found: Verdict = change(check_dataset(*arguments))
             return found
 
-        monkeypatch.setattr(trainer, "check_dataset", changed_dataset)
+        monkeypatch.setattr(recorded_dataset, "check_dataset", changed_dataset)
         workspace = Workspace(tmp_path / name)
         workspace.models.mkdir(parents=True)
         config = TrainConfig(
