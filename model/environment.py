@@ -306,9 +306,9 @@ BLAS_THREADS = (
         "OMP_NUM_THREADS",
         TEXT,
         "",
-        "Number of OpenMP threads of NumPy and TensorFlow.",
+        "Number of OpenMP threads of NumPy and scikit-learn.",
         _PLATFORM,
-        shown="the available processors",
+        shown="1",
     ),
     Variable(
         "OPENBLAS_NUM_THREADS",
@@ -316,7 +316,7 @@ BLAS_THREADS = (
         "",
         "Number of threads of the linear algebra of NumPy.",
         _PLATFORM,
-        shown="the available processors",
+        shown="1",
     ),
 )
 ORT_DISABLE_TELEMETRY = Variable(

@@ -36,10 +36,10 @@ def available_processors(cgroup: Path = _CGROUP) -> int:
 def blas_threads() -> dict[str, str]:
     """Environment variables that limit the threads of NumPy's linear algebra; read when NumPy is imported.
 
-    Variables that are set already keep their values.
+    One thread, unless a variable is set: a training makes many small products, and handing out a part of each takes
+    longer than computing it, on a busy machine ten times as long.
     """
-    threads = str(available_processors())
-    return {variable.name: variable.read() or threads for variable in BLAS_THREADS}
+    return {variable.name: variable.read() or "1" for variable in BLAS_THREADS}
 
 
 def worker_threads(workers: int) -> int:

@@ -37,12 +37,11 @@ def test_tensorflow_takes_a_thread_for_each_processor():
     assert last_line(TENSORFLOW, NOMAD_CPU_CORES="1") == "1 1"
 
 
-def test_numpy_in_the_command_takes_a_thread_for_each_processor():
-    assert last_line(THREADS_OF_THE_COMMAND, NOMAD_CPU_CORES="1") == "1"
+def test_numpy_in_the_command_takes_one_thread():
+    assert last_line(THREADS_OF_THE_COMMAND) == "1"
 
 
 def test_thread_variables_of_the_environment_are_kept(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("NOMAD_CPU_CORES", "1")
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
     assert blas_threads() == {"OMP_NUM_THREADS": "3", "OPENBLAS_NUM_THREADS": "1"}
