@@ -1,17 +1,18 @@
 """Image features of a frozen backbone by ONNX Runtime, with no Keras and no TensorFlow on the way."""
 
 import functools
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import onnxruntime
 
-from model.dataset.pipeline import BATCH_SIZE, Transform, decoded_batches
-from model.dataset.reading import read_photo
+from model.dataset.pipeline import BATCH_SIZE, Transform, decoded, decoded_batches
+from model.dataset.reading import raise_with_path, read_photo
 from model.dataset.rereading import PhotoReader
 from model.errors import ImageError
-from model.features.onnx_session import FEATURES, IMAGE, open_session
+from model.features.onnx_session import FEATURES, IMAGE, is_on_gpu, open_session, run_each
 from model.features.out_of_memory import with_batches_that_fit
 from model.results import InputSpec, Progress, Sample
 
@@ -25,7 +26,8 @@ class FeatureExtractor:
     Attributes:
         graph: the serialised ONNX graph, with the output `features`.
         spec: the input of the network, to which images must be resized.
-        threads: CPU threads for one batch; None means all processors of the process.
+        threads: images computed at the same time on a CPU, each by one thread; None means one per processor of the
+            process.
     """
 
     def __init__(self, graph: bytes, spec: InputSpec, threads: int | None = None) -> None:
@@ -33,12 +35,19 @@ class FeatureExtractor:
 
     def __call__(self, images: np.ndarray) -> np.ndarray:
         """Features float32 (n, features) of images uint8 (n, height, width, 3)."""
-        features: np.ndarray = self._session.run([FEATURES], {IMAGE: images})[0]
-        return features
+        if self.takes_batches:
+            features: np.ndarray = self._session.run([FEATURES], {IMAGE: images})[0]
+            return features
+        return run_each(self._session, [FEATURES], images, self.threads)[0]
+
+    @property
+    def takes_batches(self) -> bool:
+        """Whether batches are faster than single images: on a GPU."""
+        return is_on_gpu(self._session)
 
     @functools.cached_property
     def _session(self) -> onnxruntime.InferenceSession:
-        return open_session(self.graph, self.threads)
+        return open_session(self.graph, threads=1)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in vars(self).items() if name != "_session"}
@@ -82,13 +91,35 @@ def feature_batches(
     transform: Transform | None = None,
     read: Callable[[Sample], bytes] = read_photo,
 ) -> Iterator[np.ndarray]:
-    """Yield the features of `extract_features` in batches: float32 (at most 8, features)."""
+    """Yield the features of `extract_features` in batches: float32 (at most 8, features).
+
+    A `FeatureExtractor` on a CPU works in the threads that decode, on one image in each.
+    """
     done = 0
-    for images in decoded_batches(samples, spec, transform=transform, read=read):
-        features = _extract_in_parts(extract, images)
-        done += len(images)
+    if isinstance(extract, FeatureExtractor) and not extract.takes_batches:
+        batches = _batches_of_single_images(extract, samples, spec, transform, read)
+    else:
+        images = decoded_batches(samples, spec, transform=transform, read=read)
+        batches = (_extract_in_parts(extract, batch) for batch in images)
+    for features in batches:
+        done += len(features)
         progress("features", done, len(samples))
         yield features
+
+
+def _batches_of_single_images(
+    extract: FeatureExtractor,
+    samples: Sequence[Sample],
+    spec: InputSpec,
+    transform: Transform | None,
+    read: Callable[[Sample], bytes],
+) -> Iterator[np.ndarray]:
+    def features_of(image: np.ndarray, sample: Sample) -> np.ndarray:
+        return extract((image if transform is None else transform(image, sample))[None])[0]
+
+    rows = decoded(samples, read, spec, extract.threads, on_error=raise_with_path, transform=features_of)
+    while batch := list(itertools.islice(rows, BATCH_SIZE)):
+        yield np.stack(batch)
 
 
 def _extract_in_parts(extract: Extract, images: np.ndarray) -> np.ndarray:

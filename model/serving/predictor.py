@@ -1,6 +1,7 @@
 """A trained model that classifies images."""
 
 import dataclasses
+import functools
 import logging
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,7 +17,15 @@ from model.dataset.images import DecodedImage, DecodedPhoto, read_content
 from model.dataset.intensity.misfit import misfit_warning
 from model.dataset.pipeline import BATCH_SIZE, decode_within_budget, decoded_photos, encoded_batches
 from model.errors import ConfigError, ImageError, ModelDamagedError
-from model.features.onnx_session import ACTIVATION_MAP, FEATURES, IMAGE, PROBABILITIES, open_session
+from model.features.onnx_session import (
+    ACTIVATION_MAP,
+    FEATURES,
+    IMAGE,
+    PROBABILITIES,
+    is_on_gpu,
+    open_session,
+    run_each,
+)
 from model.received import quoted, similar
 from model.registry import find_model
 from model.resources import is_out_of_memory
@@ -329,5 +338,19 @@ def _reference_features(bundle: Bundle) -> ReferenceFeatures | None:
 
 
 def _onnx_engine(network: bytes, threads: int | None) -> Engine:
+    """Engine of an ONNX graph; see `load_predictor`.
+
+    Without a number of threads, several images are computed by a second session, opened when they first come. With
+    one, as in a worker of the service, the one session computes them one after the other, and its memory is saved.
+    """
     session = open_session(network, threads)
-    return lambda images, *outputs: session.run(list(outputs), {IMAGE: images})
+    if is_on_gpu(session):
+        return lambda images, *outputs: session.run(list(outputs), {IMAGE: images})
+    if threads is not None:
+        return lambda images, *outputs: run_each(session, outputs, images, threads=1)
+    one_thread = functools.cache(lambda: open_session(network, threads=1))
+
+    def run(images: np.ndarray, *outputs: str) -> list[np.ndarray]:
+        return run_each(session if len(images) == 1 else one_thread(), outputs, images, threads)
+
+    return run

@@ -2,13 +2,15 @@
 
 import multiprocessing
 import pickle
+import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from model.dataset.images import decode_image
-from model.features.extractor import FeatureExtractor
-from model.results import InputSpec
+from model.features.extractor import FeatureExtractor, feature_batches
+from model.results import InputSpec, Sample
 from tests.support.colour_network import colour_graph
 from tests.support.photos import encoded, random_image
 from tests.support.without_keras import decode_and_extract
@@ -27,6 +29,39 @@ def test_features_are_float32_with_a_row_for_each_image(extractor: FeatureExtrac
     features = extractor(images)
     assert features.shape == (5, 3) and features.dtype == np.float32
     np.testing.assert_allclose(features, images.mean(axis=(1, 2)), rtol=1e-5)
+
+
+@pytest.mark.parametrize("threads", [1, 3, None])
+def test_the_features_of_an_image_do_not_depend_on_its_batch(threads: int | None) -> None:
+    extractor = FeatureExtractor(colour_graph(SPEC), SPEC, threads)
+    images = np.random.default_rng(0).integers(0, 256, (11, *SPEC.shape), np.uint8)
+    assert np.array_equal(extractor(images), np.concatenate([extractor(image[None]) for image in images]))
+
+
+def test_images_are_computed_in_the_threads_that_decode_them_in_their_order(shapes: Path, monkeypatch) -> None:
+    names: set[str] = set()
+    call = FeatureExtractor.__call__
+
+    def recorded(extractor: FeatureExtractor, images: np.ndarray) -> np.ndarray:
+        names.add(threading.current_thread().name)
+        return call(extractor, images)
+
+    monkeypatch.setattr(FeatureExtractor, "__call__", recorded)
+    samples = [Sample(path, path.name, 0) for path in sorted(shapes.rglob("*.jpg"))]
+    extractor = FeatureExtractor(colour_graph(SPEC), SPEC, threads=2)
+    done: list[int] = []
+    batches = list(feature_batches(extractor, samples, SPEC, lambda _, number, total, **__: done.append(number)))
+    assert [len(batch) for batch in batches] == [8, 8, 8, 8, 4] and done == [8, 16, 24, 32, 36]
+    assert names and all(name.startswith("topgraft-decode") for name in names)
+    pixels = np.stack([decode_image(sample.path.read_bytes(), SPEC) for sample in samples])
+    np.testing.assert_allclose(np.concatenate(batches), pixels.mean(axis=(1, 2)), rtol=1e-5)
+
+
+def test_a_gpu_takes_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    extractor = FeatureExtractor(colour_graph(SPEC), SPEC)
+    monkeypatch.setattr("model.features.extractor.is_on_gpu", lambda session: True)
+    monkeypatch.setattr("model.features.extractor.run_each", lambda *_arguments: pytest.fail("one by one"))
+    assert extractor(np.zeros((3, *SPEC.shape), np.uint8)).shape == (3, 3)
 
 
 def test_a_pickled_extractor_gives_the_same_features_without_its_session(extractor: FeatureExtractor) -> None:

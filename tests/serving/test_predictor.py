@@ -15,6 +15,7 @@ from model.results import Prediction
 from model.serving.prediction_figure import draw_prediction, overlay_activation
 from model.serving.predictor import Predictor, load_predictor
 from tests.serving.test_parity import CLASSES, _bundle, _photo, _saved
+from tests.support.small_model import NAME, write_model
 
 
 def _predictor(tmp_path) -> Predictor:
@@ -153,3 +154,13 @@ def test_the_lightness_of_the_colours_grows_with_the_activation():
     overlay = overlay_activation(image, np.linspace(0, 1, 200, dtype=np.float32)[None])
     lightness = overlay[0] @ np.array([0.2126, 0.7152, 0.0722])
     assert (np.diff(lightness) > -1.5).all() and lightness[-1] > 150 > lightness[0]
+
+
+@pytest.mark.parametrize("threads", [None, 1, 2])
+def test_the_outputs_of_an_image_do_not_depend_on_its_batch(threads: int | None, tmp_path: Path) -> None:
+    predictor = load_predictor(write_model(tmp_path / "models" / NAME), threads)
+    images = np.random.default_rng(0).integers(0, 256, (9, *predictor.spec.shape), np.uint8)
+    together = predictor.probabilities_and_features(images)
+    single = [predictor.probabilities_and_features(image[None]) for image in images]
+    for values, rows in zip(together, zip(*single, strict=True), strict=True):
+        assert np.array_equal(values, np.concatenate(rows))
