@@ -23,6 +23,9 @@ LATEST = "latest"
 DEFAULT_CHUNK = 1000
 """Photos of a chunk of `topgraft featurize`."""
 
+ENGINES = ("local", "spark")
+"""Engines of `topgraft featurize`."""
+
 NETWORK_OPTIONS = ("backbone", "image_size", "resize", "intensity")
 """Options of `TrainConfig` that a trained model decides itself."""
 

@@ -234,6 +234,24 @@ AWS_REGION = Variable(
     "AWS_REGION", TEXT, "", "Region of the buckets of `topgraft featurize`.", _STORAGE, shown="settings of AWS"
 )
 
+AWS_CHECKSUMS = Variable(
+    "AWS_REQUEST_CHECKSUM_CALCULATION",
+    TEXT,
+    "",
+    "When uploads of `topgraft featurize` carry a checksum of S3: `when_required` or `when_supported`.",
+    _STORAGE,
+    shown="when_required",
+)
+
+JAVA_HOME = Variable(
+    "JAVA_HOME",
+    TEXT,
+    "",
+    "Folder of Java for `topgraft featurize --engine spark`.",
+    _PLATFORM,
+    shown="java on the PATH",
+)
+
 MLFLOW_URI = Variable(
     "MLFLOW_TRACKING_URI",
     TEXT,
@@ -338,11 +356,11 @@ VARIABLES: tuple[Variable[Any], ...] = (
     *(TENSORBOARD, TENSORBOARD_HOST, TENSORBOARD_PORT, DEEPAAS_MODEL, WORKERS),
     PHOTO_SECONDS,
     *(MAX_TRAININGS, MAX_QUEUED),
-    *(STORAGE_SECONDS, RCLONE_CONFIG, *RSHARE, AWS_ENDPOINT, AWS_REGION),
+    *(STORAGE_SECONDS, RCLONE_CONFIG, *RSHARE, AWS_ENDPOINT, AWS_REGION, AWS_CHECKSUMS),
     *(MLFLOW_URI, MLFLOW_USER, MLFLOW_PASSWORD, MLFLOW_TOKEN, MLFLOW_EXPERIMENT, MLFLOW_SECONDS, MLFLOW_RUN),
     LABEL_STUDIO_API_KEY,
     *(NOMAD_JOB, NOMAD_JOB_ID, NOMAD_ALLOC_ID, NOMAD_CPU_CORES, NOMAD_MEMORY),
-    *(CUDA_DEVICES, *BLAS_THREADS, ORT_DISABLE_TELEMETRY, TENSORFLOW_LOG_LEVEL),
+    *(CUDA_DEVICES, *BLAS_THREADS, JAVA_HOME, ORT_DISABLE_TELEMETRY, TENSORFLOW_LOG_LEVEL),
 )
 """All variables, by section."""
 

@@ -28,6 +28,8 @@ ACTIVE_STATES: tuple[State, ...] = ("queued", "running")
 
 UNITS = {
     "check": "images",
+    "featurize": "images",
+    "pca": "parts",
     "features": "images",
     "fine_tune_inputs": "images",
     "head": "epochs",

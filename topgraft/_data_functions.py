@@ -145,6 +145,9 @@ def featurize(
     *,
     model: str = "",
     chunk: int = DEFAULT_CHUNK,
+    pca: int = 0,
+    engine: str = "local",
+    master: str = "",
     overwrite: bool = False,
     workspace: Workspace | Path | None = None,
     progress: Progress = no_progress,
@@ -157,6 +160,9 @@ def featurize(
         out: folder or address: new, or of the same call, which is then resumed.
         model: trained model whose network is used; empty for a backbone.
         chunk: maximum number of photos of a part.
+        pca: number of principal components to write, too; 0 for none.
+        engine: `local`, or `spark` for Apache Spark.
+        master: master of Spark, such as `spark://host:7077`; empty for the active session, or this machine.
         overwrite: remove the features of another run first.
         workspace, progress: see `train`.
         options: options of `TrainConfig`: `backbone`, `image_size`, `resize` and `intensity` without `model`, those of
@@ -172,6 +178,7 @@ def featurize(
         >>> result.photos, result.features
         (6, 1280)
     """
+    from model.scale.engines import started_engine
     from model.scale.featurize import featurize as featurize_photos
     from model.scale.network import backbone_network, model_network
     from model.scale.source import SplitOptions
@@ -179,16 +186,19 @@ def featurize(
     check_options(options, (*(() if model else NETWORK_OPTIONS), *FEATURIZE_OPTIONS))
     config = schema.load(TrainConfig, options)
     network = model_network(find_bundle(chosen_workspace(workspace), model)) if model else backbone_network(config)
-    return featurize_photos(
-        os.fspath(source),
-        os.fspath(out),
-        network,
-        SplitOptions.from_config(config),
-        layout=LayoutOptions.from_config(config),
-        max_photos=chunk,
-        overwrite=overwrite,
-        progress=progress,
-    )
+    with started_engine(engine, master) as run:
+        return featurize_photos(
+            os.fspath(source),
+            os.fspath(out),
+            network,
+            SplitOptions.from_config(config),
+            layout=LayoutOptions.from_config(config),
+            max_photos=chunk,
+            components=pca,
+            overwrite=overwrite,
+            engine=run,
+            progress=progress,
+        )
 
 
 def pack(folder: Path, archive: Path, *, progress: Progress = no_progress) -> "Packed":

@@ -131,12 +131,26 @@ def _machine() -> Iterator[Finding]:
     yield Finding("machine", "cores", "ok", str(available_processors()))
     yield Finding("machine", "memory", "ok", f"{available_memory() / 1e9:.1f} GB, {spare_memory() / 1e9:.1f} GB free")
     yield _gpu()
+    yield _spark()
     for program, use in (
         ("rclone", "required for remote storage only"),
         ("chromium", "required for browser tests only"),
     ):
         found = shutil.which(program)
         yield Finding("machine", program, "ok" if found else "note", found or f"not found; {use}")
+
+
+def _spark() -> Finding:
+    from model.scale.java import find_java, required_java, spark_version
+
+    pyspark, java = spark_version(), find_java()
+    found = f"pyspark {pyspark or 'not installed'}, Java {java.version if java else 'not found'}"
+    if pyspark is None:
+        return Finding("machine", "Spark", "note", f"{found}; required for featurize --engine spark only")
+    if java is None or java.version < required_java(pyspark):
+        needed = f"pyspark {pyspark} needs Java {required_java(pyspark)} or later"
+        return Finding("machine", "Spark", "note", f"{found}; {needed}: install it, or set JAVA_HOME")
+    return Finding("machine", "Spark", "ok", found)
 
 
 def _gpu() -> Finding:

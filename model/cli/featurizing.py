@@ -8,7 +8,7 @@ import click
 from model import schema
 from model.cli.options import TrainingCommand, config_options, current_workspace, json_option, workspace_option
 from model.cli.output import print_json, print_lines, progress_display
-from model.config import DEFAULT_CHUNK, NETWORK_OPTIONS, TrainConfig
+from model.config import DEFAULT_CHUNK, ENGINES, NETWORK_OPTIONS, TrainConfig
 from model.dataset import FEATURIZE_OPTIONS
 from model.registry import find_bundle
 
@@ -31,12 +31,37 @@ if TYPE_CHECKING:
     metavar="N",
     help="Maximum number of photos of a part.",
 )
+@click.option(
+    "--pca", "components", type=click.IntRange(1), metavar="K", help="Also write the first K principal components."
+)
+@click.option(
+    "--engine",
+    type=click.Choice(ENGINES),
+    default=ENGINES[0],
+    show_default=True,
+    help="Where the work is done: on this machine, or on Apache Spark.",
+)
+@click.option(
+    "--master",
+    default="",
+    metavar="URL",
+    help="Master of Spark, such as spark://HOST:7077 or yarn.  [default: that of spark-submit, or this machine]",
+)
 @click.option("--overwrite", is_flag=True, help="Remove the features of another run in OUT first.")
 @config_options(TrainConfig, only=(*NETWORK_OPTIONS, *FEATURIZE_OPTIONS))
 @json_option
 @workspace_option
 def featurize_command(
-    source: str, out: str, model: str, max_photos: int, overwrite: bool, as_json: bool, **typed: Any
+    source: str,
+    out: str,
+    model: str,
+    max_photos: int,
+    components: int | None,
+    engine: str,
+    master: str,
+    overwrite: bool,
+    as_json: bool,
+    **typed: Any,
 ) -> None:
     """Write the features of photos as Parquet files, in parts that survive an interruption.
 
@@ -48,14 +73,17 @@ def featurize_command(
     given = [name for name in NETWORK_OPTIONS if typed.get(name) is not None]
     if model and given:
         raise click.UsageError(f"--{given[0].replace('_', '-')}: expected it without --model, whose own value is used.")
+    if master and engine != "spark":
+        raise click.UsageError("--master: expected it with --engine spark only.")
     workspace = current_workspace()
     from model.dataset.listing import LayoutOptions
+    from model.scale.engines import started_engine
     from model.scale.featurize import featurize
     from model.scale.network import backbone_network, model_network
     from model.scale.source import SplitOptions
 
     network = model_network(find_bundle(workspace, model)) if model else backbone_network(config)
-    with progress_display() as progress:
+    with progress_display() as progress, started_engine(engine, master) as run:
         result = featurize(
             source,
             out,
@@ -63,7 +91,9 @@ def featurize_command(
             SplitOptions.from_config(config),
             layout=LayoutOptions.from_config(config),
             max_photos=max_photos,
+            components=components or 0,
             overwrite=overwrite,
+            engine=run,
             progress=progress,
         )
     if as_json:
@@ -78,4 +108,8 @@ def _lines(result: "FeaturizeResult") -> list[str]:
     lines.append(f"  {result.parts:,} parts, {result.written:,} of them written now")
     if result.errors:
         lines.append(f"  {result.errors:,} photos could not be read: see the column error")
+    total = 0.0
+    for number, ratio in enumerate(result.pca, 1):
+        total += ratio
+        lines.append(f"  component {number}: {100 * ratio:.2f} % of the variance, {100 * total:.2f} % together")
     return lines

@@ -29,15 +29,16 @@ from model.scale.chunks import (
 )
 from model.scale.folders import Folder, LocalFolder, open_folder
 from model.scale.local import run_locally
+from model.scale.moments import MOMENTS, PCA, PCA_CHART, PCA_FILE, write_components
 from model.scale.network import Network
-from model.scale.parts import SUCCESS, Done, is_part, present_parts
+from model.scale.parts import SUCCESS, Done, Parts, is_part, present_parts
 from model.scale.source import ListedPhotos, Source, SplitOptions, listed_photos, open_source
-from model.scale.work import Job
+from model.scale.work import Job, Task
 
 PHASE = "featurize"
 
-Engine = Callable[[Job, Sequence[int]], Iterator[Done]]
-"""Writes the parts of some chunks, and yields each as it is complete, in any order."""
+Engine = Callable[[Task, Sequence[int]], Iterator[Done]]
+"""Does the work of some numbers, and yields each as it is complete, in any order."""
 
 _DECODERS = ("pillow", "pyarrow", "imagecodecs")
 # Besides the features: path, label, checksum, and the descriptions in the file.
@@ -58,6 +59,7 @@ class FeaturizeResult:
         written: number of parts that this run has written; the others were there.
         features: number of features of a photo.
         classes: number of classes; 0 if the classes are unknown.
+        pca: explained variance of each principal component, as a fraction of the total; empty without them.
     """
 
     out: str
@@ -67,6 +69,7 @@ class FeaturizeResult:
     written: int
     features: int
     classes: int
+    pca: tuple[float, ...] = ()
 
 
 def featurize(
@@ -77,6 +80,7 @@ def featurize(
     *,
     layout: LayoutOptions | None = None,
     max_photos: int = DEFAULT_CHUNK,
+    components: int = 0,
     overwrite: bool = False,
     engine: Engine = run_locally,
     progress: Progress = no_progress,
@@ -90,6 +94,7 @@ def featurize(
         splits: options of the splits, for photos that have none.
         layout: options of the layout of a dataset.
         max_photos: maximum number of photos of a chunk.
+        components: number of principal components to write; 0 for none.
         overwrite: remove the parts of another run first.
         engine: does the work.
         progress: called with the phase `featurize`, in photos.
@@ -104,9 +109,11 @@ def featurize(
     _refuse_overlap(photos, folder)
     with listed_photos(photos, splits) as listed:
         plan = _planned(photos, listed, network, splits, max_photos)
+        if components > plan.features:
+            raise ConfigError(f"pca: expected at most {plan.features:,} components, received {components:,}.")
         _prepare(folder, plan, listed, overwrite)
     job = Job(photos.folder, folder, plan.sha256, network.extractor)
-    done = present_parts(folder, plan)
+    done = present_parts(folder, plan.chunks, plan.sha256)
     missing = [number for number in range(plan.chunks) if number not in done]
     _check_space(folder, plan, len(missing))
     if missing and done:
@@ -115,7 +122,11 @@ def featurize(
     errors = sum(part.errors for part in done.values())
     summary = {"plan_sha256": plan.sha256, "photos": plan.photos, "errors": errors, "parts": plan.chunks}
     folder.write(SUCCESS, f"{json.dumps(summary)}\n".encode())
-    return FeaturizeResult(out, plan.photos, errors, plan.chunks, len(missing), plan.features, len(plan.classes))
+    ratio: tuple[float, ...] = ()
+    if components:
+        pca = write_components(Parts(folder, plan), components, engine, progress)
+        ratio = tuple(float(value) for value in pca.ratio)
+    return FeaturizeResult(out, plan.photos, errors, plan.chunks, len(missing), plan.features, len(plan.classes), ratio)
 
 
 def _work(
@@ -183,7 +194,7 @@ def _prepare(folder: Folder, plan: Plan, photos: ListedPhotos, overwrite: bool) 
         ConfigError: the folder holds something else, or features of another plan or source.
     """
     names = folder.names()
-    others = [name for name in names if not (name in (PLAN, SUCCESS) or is_part(name))]
+    others = [name for name in names if not (name in (PLAN, SUCCESS, PCA_FILE, PCA_CHART) or is_part(name))]
     if others and PLAN not in names:
         raise ConfigError(
             f"{folder.address}: expected a new folder, or one written by topgraft featurize, found "
@@ -210,7 +221,7 @@ def _remove(folder: Folder, names: Iterable[str]) -> None:
     for name in names:
         if name not in (PLAN, SUCCESS):
             folder.remove(name)
-    for name in (LISTING, PLAN):
+    for name in (LISTING, PCA, MOMENTS, PLAN):
         folder.remove(name)
 
 

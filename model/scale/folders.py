@@ -15,12 +15,13 @@ from typing import Any, NamedTuple, Protocol
 from model import durable
 from model.dataset.formats import IMAGE_SUFFIXES
 from model.dataset.image_files import is_image
-from model.dataset.images import MAX_BYTES, read_content
+from model.dataset.images import MAX_BYTES
+from model.dataset.reading import read_photo, wait_for_dataset
 from model.errors import ConfigError, ImageError, ImageTooLargeError, StorageError, StorageNotFoundError
 from model.files.browsing import is_hidden
 from model.received import quoted
-from model.scale.object_stores import SCHEMES, open_store
-from model.storage.failures import failure
+from model.results import Sample
+from model.scale.object_stores import SCHEMES, open_store, store_error
 
 _ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<path>.*)", re.DOTALL)
 _NOT_FOUND = "it is missing: it was removed after the photos were listed"
@@ -128,14 +129,18 @@ class LocalFolder:
 
     def read_photo(self, expected: File) -> bytes:
         """The content of a photo; see `Folder`."""
-        path = self._path(expected.name)
+        path, name = self._path(expected.name), os.fsdecode(expected.name)
         try:
             before = self.photo(expected.name)
         except StorageNotFoundError as error:
-            raise ImageError(f"expected a readable file, received: {_NOT_FOUND}") from error
-        if before.size <= MAX_BYTES and before != expected:
+            # The disk or mount may be gone instead.
+            wait_for_dataset(Path(self.address))
+            if not path.exists():
+                raise ImageError(f"expected a readable file, received: {_NOT_FOUND}") from error
+            before = self.photo(expected.name)
+        if before != expected:
             raise _changed(expected, before)
-        return read_content(path)
+        return read_photo(Sample(path, path.name if os.path.isabs(name) else name, 0))
 
     def names(self) -> list[str]:
         """Names of the files directly in the folder, sorted; none if it is missing."""
@@ -267,15 +272,21 @@ class StoreFolder:
 
     def remove(self, name: str) -> None:
         """Remove a file, or a folder with all its files."""
-        from pyarrow.fs import FileType
+        from pyarrow.fs import FileSelector, FileType
 
         filesystem, root = self._store
         with self._failures(f"remove {self.address}", name):
-            kind = filesystem.get_file_info(f"{root}/{name}").type
-            if kind == FileType.Directory:
-                filesystem.delete_dir(f"{root}/{name}")
-            elif kind == FileType.File:
-                filesystem.delete_file(f"{root}/{name}")
+            found = [filesystem.get_file_info(f"{root}/{name}")]
+            if found[0].type == FileType.Directory:
+                found = filesystem.get_file_info(FileSelector(f"{root}/{name}", recursive=True))
+            paths = [info.path for info in found if info.type == FileType.File]
+            for path in paths:
+                # Arrow also creates an object for the folder of the file, which some servers refuse.
+                with contextlib.suppress(OSError):
+                    filesystem.delete_file(path)
+            left = [info.path for info in filesystem.get_file_info(paths) if info.type == FileType.File]
+        if left:
+            raise StorageError(f"{left[0]}: expected to remove the file, and it is still there. Check the permissions.")
 
     @contextlib.contextmanager
     def _failures(self, action: str, name: str) -> Iterator[None]:
@@ -285,7 +296,7 @@ class StoreFolder:
         except FileNotFoundError as error:
             raise StorageNotFoundError(f"{action}: no such file or folder: {quoted(name or self.address)}.") from error
         except OSError as error:
-            raise failure(action, [str(error)], [name, self.address]) from error
+            raise store_error(action, error) from error
 
 
 def _file(name: bytes, info: Any) -> File:

@@ -12,7 +12,7 @@ from model.errors import StorageError
 from model.resources import available_processors, spare_memory
 from model.scale.division import MAX_ENDS
 from model.scale.parts import Done
-from model.scale.work import Job
+from model.scale.work import Task
 from model.scale.worker import Worker, WorkerEndedError
 from model.scratch import scratch_folder
 
@@ -22,8 +22,8 @@ _BYTES_PER_WORKER = 600 << 20
 log = logging.getLogger(__name__)
 
 
-def run_locally(job: Job, numbers: Sequence[int], workers: int | None = None) -> Iterator[Done]:
-    """Write the parts of chunks, and yield each as it is complete, in any order.
+def run_locally(task: Task, numbers: Sequence[int], workers: int | None = None) -> Iterator[Done]:
+    """Do the work of some numbers, and yield each as it is complete, in any order.
 
     A worker that ends is replaced. A chunk that ends its worker `MAX_ENDS` times is divided.
 
@@ -38,7 +38,7 @@ def run_locally(job: Job, numbers: Sequence[int], workers: int | None = None) ->
     count = min(workers or available_processors(), len(numbers), affordable)
     with scratch_folder("chunks") as folder, contextlib.closing(_Pool(numbers)) as pool:
         job_file = folder / "job"
-        durable.write_bytes(job_file, pickle.dumps(job))
+        durable.write_bytes(job_file, pickle.dumps(task))
         for _ in range(count):
             pool.add(Worker(job_file))
         while pool.is_busy:

@@ -5,10 +5,20 @@ in no address, log or result.
 """
 
 import functools
+import os
+import re
 from typing import Any
 
-from model.environment import AWS_ENDPOINT, AWS_REGION
-from model.errors import ConfigError
+from model.addresses import redacted
+from model.environment import AWS_CHECKSUMS, AWS_ENDPOINT, AWS_REGION
+from model.errors import (
+    ConfigError,
+    StorageBusyError,
+    StorageError,
+    StorageNotFoundError,
+    StorageRefusedError,
+    StorageUnreachableError,
+)
 from model.received import quoted
 
 SCHEMES = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "hdfs": "hdfs"}
@@ -18,6 +28,32 @@ _CONNECT_SECONDS = 10.0
 # Of each request, and of a connection without data.
 _REQUEST_SECONDS = 60.0
 _MAX_ATTEMPTS = 6
+
+# Codes and words of AWS, Google and HDFS in messages of pyarrow; the first match counts.
+_ERRORS: tuple[tuple[type[StorageError], re.Pattern[str], str], ...] = (
+    (
+        StorageNotFoundError,
+        re.compile(r"NO_SUCH_BUCKET|NO_SUCH_KEY|RESOURCE_NOT_FOUND|404"),
+        "Check the name",
+    ),
+    (
+        StorageRefusedError,
+        re.compile(
+            r"ACCESS_DENIED|SIGNATURE|INVALID_ACCESS_KEY|INVALID_CLIENT_TOKEN|UNRECOGNIZED_CLIENT|EXPIRED|40[13]"
+        ),
+        "Check the credentials of this machine and the permissions of the bucket",
+    ),
+    (
+        StorageBusyError,
+        re.compile(r"SLOW_DOWN|SERVICE_UNAVAILABLE|THROTTLING|REQUEST_TIMEOUT|INTERNAL_FAILURE|50[0-4]|429"),
+        "Try again later",
+    ),
+    (
+        StorageUnreachableError,
+        re.compile(r"NETWORK_CONNECTION|[Tt]imeout|timed out|[Cc]onnect|resolve"),
+        "Check the network, and the variable AWS_ENDPOINT_URL_S3",
+    ),
+)
 
 
 def open_store(scheme: str, path: str) -> tuple[Any, str]:
@@ -36,8 +72,19 @@ def open_store(scheme: str, path: str) -> tuple[Any, str]:
     return (_s3() if scheme == "s3" else _google()), path
 
 
+def store_error(action: str, error: OSError) -> StorageError:
+    """The error of storage for one of pyarrow, with a remedy."""
+    text = " ".join(str(error).split())
+    kinds = ((kind, advice) for kind, pattern, advice in _ERRORS if pattern.search(text))
+    kind, advice = next(kinds, (StorageError, "Check the address"))
+    return kind(f"{action}: {redacted(text).rstrip('.')}. {advice}, and run the same command again.")
+
+
 @functools.cache
 def _s3() -> Any:
+    # Read when the library starts: other servers than that of Amazon refuse the trailers of the newer default.
+    if not AWS_CHECKSUMS.is_set:
+        os.environ[AWS_CHECKSUMS.name] = "when_required"
     from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem
 
     endpoint = AWS_ENDPOINT.read()

@@ -22,6 +22,8 @@ from model.scale.folders import Folder, open_folder
 
 SUCCESS = "_SUCCESS"
 _PLAN_KEY, _CHUNK_KEY = b"topgraft.plan", b"topgraft.chunk"
+# Columns with few values; others would be written twice, as a dictionary and its indices.
+_REPEATED = ["label", "split", "error"]
 _NAME = re.compile(r"part-(\d{5,})\.parquet")
 # Requests at the same time to an object store.
 _THREADS = 16
@@ -108,15 +110,17 @@ def part_name(number: int) -> str:
 
 def part_content(rows: Sequence[Row], number: int, plan_sha256: str) -> bytes:
     """Content of a part; the same rows give the same bytes."""
+    return table_content(rows_table(rows), number, plan_sha256)
+
+
+def table_content(table: Any, number: int, plan_sha256: str) -> bytes:
+    """Content of a part with any columns: a `pyarrow.Table` as Parquet."""
     import pyarrow
     import pyarrow.parquet
 
-    table = rows_table(rows)
     table = table.replace_schema_metadata({_PLAN_KEY: plan_sha256.encode(), _CHUNK_KEY: str(number).encode()})
     sink = pyarrow.BufferOutputStream()
-    pyarrow.parquet.write_table(
-        table, sink, compression="zstd", use_dictionary=["label", "split", "error"], write_page_checksum=True
-    )
+    pyarrow.parquet.write_table(table, sink, compression="zstd", use_dictionary=_REPEATED, write_page_checksum=True)
     content: bytes = sink.getvalue().to_pybytes()
     return content
 
@@ -205,7 +209,7 @@ def is_part(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-def present_parts(folder: Folder, plan: Plan) -> dict[int, Done]:
+def present_parts(folder: Folder, chunks: int, plan_sha256: str) -> dict[int, Done]:
     """The parts that are complete, by their numbers; others are missing or damaged.
 
     Raises:
@@ -213,17 +217,17 @@ def present_parts(folder: Folder, plan: Plan) -> dict[int, Done]:
     """
     present = sorted(int(found[1]) for name in folder.names() if (found := _NAME.fullmatch(name)))
     for number in present:
-        if number >= plan.chunks:
+        if number >= chunks:
             raise ConfigError(
-                f"{folder.address}/{part_name(number)}: expected {plan.chunks:,} parts. It is of another plan: "
+                f"{folder.address}/{part_name(number)}: expected {chunks:,} parts. It is of another plan: "
                 "remove it, or begin again with --overwrite."
             )
     with ThreadPoolExecutor(_THREADS) as pool:
-        described = pool.map(lambda number: _described(folder, number, plan), present)
+        described = pool.map(lambda number: _described(folder, number, plan_sha256), present)
         return {done.number: done for done in described if done is not None}
 
 
-def _described(folder: Folder, number: int, plan: Plan) -> Done | None:
+def _described(folder: Folder, number: int, plan_sha256: str) -> Done | None:
     """The photos of a part, and their errors; None for a damaged part."""
     import pyarrow
     import pyarrow.parquet
@@ -231,12 +235,12 @@ def _described(folder: Folder, number: int, plan: Plan) -> Done | None:
     name = part_name(number)
     try:
         with folder.open(name) as stream, pyarrow.parquet.ParquetFile(stream) as part:
-            _check_plan(folder, name, part, plan.sha256)
+            _check_plan(folder, name, part, plan_sha256)
             groups = [part.metadata.row_group(group) for group in range(part.num_row_groups)]
-            column = part.schema_arrow.get_field_index("error")
+            rows, column = part.metadata.num_rows, part.schema_arrow.get_field_index("error")
             # The columns before it are of one leaf each, also the list of features.
-            without = sum(group.column(column).statistics.null_count for group in groups)
-            return Done(number, part.metadata.num_rows, part.metadata.num_rows - without)
+            without = sum(group.column(column).statistics.null_count for group in groups) if column >= 0 else rows
+            return Done(number, rows, rows - without)
     except (OSError, pyarrow.ArrowException) as error:
         log.warning("%s/%s is damaged, and is written again: %s", folder.address, name, error)
         return None

@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import itertools
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 
@@ -25,9 +26,31 @@ _MAX_BYTES_AHEAD = 8 << 20
 _NOT_UTF8 = "its name is not UTF-8: rename the file"
 
 
+class Task(Protocol):
+    """Numbered work of a run, as it is sent to the processes that do it. It can be pickled.
+
+    Attributes:
+        folder: the folder that is written to.
+    """
+
+    @property
+    def folder(self) -> Folder:
+        """The folder of features."""
+
+    def write(self, number: int, divided: bool = False) -> Done:
+        """Do the work of one number.
+
+        Args:
+            divided: whether it has ended its process several times, and is to be done in child processes.
+
+        Raises:
+            StorageError: files cannot be read or written.
+        """
+
+
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """The work of a run, as it is sent to the processes that do it.
+    """The features of the photos of all chunks: a `Task`.
 
     Attributes:
         source: reads the photos.
@@ -40,6 +63,15 @@ class Job:
     folder: Folder
     plan_sha256: str
     extractor: FeatureExtractor
+
+    def write(self, number: int, divided: bool = False) -> Done:
+        """Write the part of a chunk; see `Task`."""
+        if not divided:
+            return write_chunk(self, number)
+        # It starts child processes, which import this file.
+        from model.scale.division import write_divided
+
+        return write_divided(self, number)
 
 
 def write_chunk(job: Job, number: int) -> Done:

@@ -16,7 +16,7 @@ from model.processes import describe_exit, python_command, python_environment, s
 from model.reading import parse_json
 from model.scale.chunks import read_chunk
 from model.scale.parts import part_content
-from model.scale.work import Job, extract_rows, write_chunk
+from model.scale.work import Job, Task, extract_rows
 
 
 class WorkerEndedError(Exception):
@@ -27,7 +27,7 @@ class Worker:
     """A worker process, seen from the process that started it.
 
     Args:
-        job_file: file with the pickled `Job`.
+        job_file: file with the pickled `Task`.
         niceness: increment of its niceness.
     """
 
@@ -92,24 +92,18 @@ def main(job_file: str) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    job: Job = pickle.loads(Path(job_file).read_bytes())  # nosec B301: from our parent
+    task: Task = pickle.loads(Path(job_file).read_bytes())  # nosec B301: from our parent
     for line in sys.stdin:
-        answers.write(json.dumps(_answer(job, parse_json(line))) + "\n")
+        answers.write(json.dumps(_answer(task, parse_json(line))) + "\n")
         answers.flush()
     return 0
 
 
-def _answer(job: Job, request: dict[str, Any]) -> dict[str, Any]:
+def _answer(task: Task, request: dict[str, Any]) -> dict[str, Any]:
     try:
-        if "rows" in request:
-            return _write_rows_of(job, **request)
-        if request.get("divided"):
-            from model.scale.division import write_divided
-
-            done = write_divided(job, request["number"])
-        else:
-            done = write_chunk(job, request["number"])
-        return done._asdict()
+        if isinstance(task, Job) and "rows" in request:
+            return _write_rows_of(task, **request)
+        return task.write(**request)._asdict()
     except TopgraftError as error:
         return {"error": type(error).__name__, "message": error.message}
     except OSError as error:

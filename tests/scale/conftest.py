@@ -11,7 +11,7 @@ from model.scale.featurize import FeaturizeResult, featurize
 from model.scale.network import Network
 from model.scale.parts import Done
 from model.scale.source import SplitOptions
-from model.scale.work import Job, write_chunk
+from model.scale.work import Task
 from tests.support.colour_network import colour_graph
 from tests.support.photos import write_photos
 
@@ -19,10 +19,10 @@ SPEC = InputSpec.square(32)
 SPLITS = SplitOptions(val_fraction=0.2, test_fraction=0.2, seed=1)
 
 
-def in_this_process(job: Job, numbers: Sequence[int]) -> Iterator[Done]:
+def in_this_process(task: Task, numbers: Sequence[int]) -> Iterator[Done]:
     """Engine that works in the process of the test."""
     for number in numbers:
-        yield write_chunk(job, number)
+        yield task.write(number)
 
 
 @pytest.fixture(scope="session")

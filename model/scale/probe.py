@@ -1,0 +1,39 @@
+"""Probe of the executors of Spark. It is sent by value: an executor without our package can run it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def describe_executor(_number: int) -> dict[str, Any]:
+    """Description of the executor that runs this: its host, and the versions of Python and of some packages.
+
+    Returns:
+        `host`, `python`, and `versions`: package -> version, empty if it is missing.
+    """
+    # Inside the function, because its module is not imported by the executor.
+    import importlib.metadata
+    import platform
+    import socket
+    import time
+
+    versions = {}
+    for name in ("topgraft", "numpy", "pillow", "onnxruntime", "pyarrow"):
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = ""
+    # While this task waits, the next one goes to another executor.
+    time.sleep(0.2)
+    return {"host": socket.gethostname(), "python": platform.python_version(), "versions": versions}
+
+
+def differences(driver: Mapping[str, Any], executor: Mapping[str, Any]) -> list[str]:
+    """What makes results of an executor differ from those of the driver, in words."""
+    found = []
+    if driver["python"].rpartition(".")[0] != executor["python"].rpartition(".")[0]:
+        found.append(f"Python {executor['python']} instead of {driver['python']}")
+    for name, version in driver["versions"].items():
+        other = executor["versions"].get(name, "")
+        if other != version:
+            found.append(f"{name} {other} instead of {version}" if other else f"no {name}, expected {version}")
+    return found

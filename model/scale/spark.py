@@ -1,0 +1,250 @@
+"""The Spark engine: Spark distributes the numbers of the chunks, and runs each task again where it fails.
+
+No photo passes through Spark: a task reads its photos and writes its part, with the code of the local engine.
+"""
+
+import contextlib
+import logging
+import re
+import socket
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from typing import Any
+
+from model import errors
+from model.environment import AWS_ENDPOINT, AWS_REGION, default_variables, named_variables
+from model.errors import ConfigError, StorageError
+from model.received import quoted
+from model.scale import probe
+from model.scale.division import MAX_ENDS
+from model.scale.featurize import Engine
+from model.scale.java import require_spark
+from model.scale.parts import Done
+from model.scale.work import Task
+
+# Of a task: more than a chunk may end its process, and for executors that are lost.
+_MAX_FAILURES = 8
+_SECONDS_TO_REACH = 30.0
+# Without any executor. A cluster may have to start machines.
+_SECONDS_TO_START = 300.0
+_SECONDS_BETWEEN_CHECKS = 0.2
+# Set by spark-submit, which also knows the master.
+_SUBMITTED = "PYSPARK_GATEWAY_PORT"
+_LOCAL = re.compile(r"local(?:\[(?P<cores>\d+|\*)(?:,\d+)?\])?")
+_OURS = re.compile(r"model\.errors\.(\w+): (.+)")
+_HOST = re.compile(r"\((\S+) executor")
+_PYTHONS = re.compile(r"PYTHON_VERSION_MISMATCH|different version")
+
+log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def spark_engine(master: str = "") -> Iterator[Engine]:
+    """Start Spark, check its executors, and yield the engine; a session of the caller is used and kept.
+
+    Args:
+        master: address of the cluster, such as `spark://host:7077`, `yarn` or `local[4]`; empty for that of
+            spark-submit, or all processors of this machine.
+
+    Raises:
+        ConfigError: pyspark or Java is missing, the master does not respond, or an executor has other versions.
+    """
+    require_spark()
+    from pyspark.sql import SparkSession
+
+    existing = SparkSession.getActiveSession()
+    with contextlib.ExitStack() as held:
+        if existing is None:
+            chosen = master or ("" if named_variables([_SUBMITTED]) else "local[*]")
+            _require_master(chosen)
+            session = held.enter_context(_session(chosen))
+        else:
+            session = existing
+        context = session.sparkContext
+        _check_executors(context)
+        yield lambda task, numbers: _run(context, task, numbers)
+
+
+@contextlib.contextmanager
+def _session(master: str) -> Iterator[Any]:
+    """A new session, which is stopped at the end of the block."""
+    from pyspark.sql import SparkSession
+
+    builder = SparkSession.builder.appName("topgraft featurize")
+    local = _LOCAL.fullmatch(master)
+    if local:
+        # Spark does not repeat a failed task of `local` otherwise.
+        builder = builder.master(f"local[{local['cores'] or 1},{_MAX_FAILURES}]").config("spark.ui.enabled", "false")
+    elif master:
+        builder = builder.master(master)
+    builder = builder.config("spark.task.maxFailures", str(_MAX_FAILURES))
+    builder = builder.config("spark.ui.showConsoleProgress", "false").config("spark.log.level", "ERROR")
+    # Addresses only: executors have credentials of their own.
+    for variable in (AWS_ENDPOINT, AWS_REGION):
+        if variable.is_set:
+            builder = builder.config(f"spark.executorEnv.{variable.name}", variable.raw)
+    own = {"PYSPARK_PYTHON": sys.executable, "PYSPARK_DRIVER_PYTHON": sys.executable} if local else {}
+    with default_variables(own):
+        session = builder.getOrCreate()
+        try:
+            yield session
+        finally:
+            session.stop()
+
+
+def _require_master(master: str) -> None:
+    """Check that a standalone master responds; Spark itself would wait and then report an internal error.
+
+    Raises:
+        ConfigError: none of its addresses does.
+    """
+    if not master.startswith("spark://"):
+        return
+    reasons = []
+    for address in master.removeprefix("spark://").split(","):
+        host, _, port = address.rpartition(":")
+        try:
+            with socket.create_connection((host, int(port)), _SECONDS_TO_REACH):
+                return
+        except (OSError, ValueError) as error:
+            reasons.append(f"{quoted(address)}: {getattr(error, 'strerror', None) or error}")
+    raise ConfigError(
+        f"--master: expected a Spark master that responds within {_SECONDS_TO_REACH:g} s, received "
+        f"{'; '.join(reasons)}. Check the address and the port, which is 7077 by default."
+    )
+
+
+def _check_executors(context: Any) -> None:
+    """Compare the versions of the executors with those of this process.
+
+    Raises:
+        ConfigError: an executor has other versions, or there is no executor.
+    """
+    from pyspark import cloudpickle
+
+    cloudpickle.register_pickle_by_value(probe)
+    try:
+        slots = max(1, context.defaultParallelism)
+        group = "topgraft probe"
+        job = _start(
+            context, group, lambda: context.range(slots, numSlices=slots).map(probe.describe_executor).collect()
+        )
+        found = job.result(_SECONDS_TO_START)
+    except FutureTimeoutError:
+        context.cancelJobGroup(group)
+        raise ConfigError(
+            f"expected an executor of Spark within {_SECONDS_TO_START:g} s, found none: no worker is free, or has "
+            "enough memory. Check the page of the Spark master."
+        ) from None
+    except Exception as error:
+        raise _python_differs(error) or _failure(error) from error
+    finally:
+        cloudpickle.unregister_pickle_by_value(probe)
+    driver = probe.describe_executor(0)
+    hosts = {executor["host"]: probe.differences(driver, executor) for executor in found}
+    wrong = [f"{host}: {', '.join(different)}" for host, different in sorted(hosts.items()) if different]
+    if wrong:
+        raise ConfigError(
+            "expected executors with the same packages as this process, found\n  "
+            + "\n  ".join(wrong)
+            + "\nInstall them there, or send them along: see pipelines/spark/pack.sh."
+        )
+    log.info("Spark %s: %d slots, executors on %s", context.version, slots, ", ".join(sorted(hosts)))
+
+
+def _python_differs(error: Exception) -> ConfigError | None:
+    text = str(error)
+    if not _PYTHONS.search(text):
+        return None
+    host = _HOST.search(text)
+    version = ".".join(map(str, sys.version_info[:2]))
+    return ConfigError(
+        f"expected Python {version} in the executors, as in this process, found another one on "
+        f"{host[1] if host else 'an executor'}. Set PYSPARK_PYTHON to a Python {version} that is on all machines."
+    )
+
+
+def _run(context: Any, task: Task, numbers: Sequence[int]) -> Iterator[Done]:
+    """Do the work of some numbers: one task of Spark for each."""
+    from pyspark.accumulators import AccumulatorParam
+
+    class Completed(AccumulatorParam):
+        """Parts of completed tasks: those of all tasks together."""
+
+        def zero(self, value: list[Any]) -> list[Any]:
+            return []
+
+        def addInPlace(self, value1: list[Any], value2: list[Any]) -> list[Any]:
+            value1.extend(value2)
+            return value1
+
+    sent = context.broadcast(task)
+    completed = context.accumulator([], Completed())
+    group = f"topgraft {task.folder.address}"
+
+    def work(number: int) -> None:
+        completed.add([tuple(write_part(sent.value, number))])
+
+    running = _start(context, group, lambda: context.parallelize(numbers, len(numbers)).foreach(work))
+    seen: set[int] = set()
+    try:
+        while True:
+            is_done = running.done()
+            for row in list(completed.value):
+                # A task that ran twice, by speculation or after a loss, has written the same bytes twice.
+                if row[0] not in seen:
+                    seen.add(row[0])
+                    yield Done(*row)
+            if is_done:
+                break
+            time.sleep(_SECONDS_BETWEEN_CHECKS)
+        running.result()
+    except (KeyboardInterrupt, GeneratorExit):
+        context.cancelJobGroup(group)
+        raise
+    except Exception as error:
+        raise _failure(error) from error
+    finally:
+        sent.unpersist()
+
+
+def write_part(task: Task, number: int) -> Done:
+    """Do the work of a number in a task of Spark; after `MAX_ENDS` failures it is divided.
+
+    Raises:
+        StorageError: as `Task.write`; Spark runs the task again, on another executor if there is one.
+    """
+    from pyspark import TaskContext
+
+    context = TaskContext.get()
+    attempt = context.attemptNumber() if context is not None else 0
+    return task.write(number, divided=attempt >= MAX_ENDS)
+
+
+def _start(context: Any, group: str, action: Any) -> "Future[Any]":
+    """Run an action of Spark in a thread, as a group of jobs that can be cancelled."""
+
+    def run() -> Any:
+        context.setJobGroup(group, group, interruptOnCancel=True)
+        return action()
+
+    pool = ThreadPoolExecutor(1, thread_name_prefix="topgraft-spark")
+    try:
+        return pool.submit(run)
+    finally:
+        pool.shutdown(wait=False)
+
+
+def _failure(error: Exception) -> errors.TopgraftError:
+    """An error of Spark as ours: that of the task, if there is one."""
+    text = str(error)
+    ours = _OURS.findall(text)
+    advice = "Complete parts are kept. Run the same command to resume."
+    if ours:
+        name, message = ours[-1]
+        return getattr(errors, name, StorageError)(f"{message} {advice}")
+    cause = next((line.strip() for line in text.splitlines() if "Caused by" in line or "Exception" in line), text)
+    return StorageError(f"expected the Spark job to succeed, received: {quoted(cause)[1:-1]}. {advice}")

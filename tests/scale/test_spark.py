@@ -1,0 +1,190 @@
+"""The Spark engine: what it requires, and runs on a real cluster whose executors and driver are killed."""
+
+import json
+import random
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from model.errors import ConfigError, StorageError, StorageFullError
+from model.scale import java, probe, spark
+from model.scale.engines import started_engine
+from model.scale.featurize import FeaturizeResult
+from model.scale.java import Java, find_java, require_spark, required_java
+from model.scale.network import Network
+from tests.scale.test_featurize import bytes_of
+from tests.support.photos import photo
+from tests.support.ports import free_port
+from tests.support.spark_cluster import Spark, end_group, executors, spark_cluster, spark_environment
+
+Run = Callable[..., FeaturizeResult]
+VERSION, OLD_VERSION = "4.0.2", "3.5.6"
+_SECONDS = 300.0
+
+
+@pytest.mark.parametrize(
+    ("printed", "version"),
+    [
+        ('openjdk version "17.0.15" 2025-04-15', 17),
+        ('java version "1.8.0_392"', 8),
+        ('openjdk version "21" 2023-09-19', 21),
+        ("no Java", None),
+    ],
+)
+def test_the_version_of_java_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, printed: str, version: int | None
+) -> None:
+    program = tmp_path / "bin" / "java"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\necho '{printed}' >&2\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+    found = find_java()
+    assert (found and found.version) == version
+    monkeypatch.setenv("JAVA_HOME", str(tmp_path / "missing"))
+    assert find_java() is None
+
+
+@pytest.mark.parametrize(
+    ("pyspark", "found", "message"),
+    [
+        (None, Java("java", 17), "expected pyspark for --engine spark, found none"),
+        ("4.0.2", None, "expected Java 17 or later for pyspark 4.0.2, found none"),
+        ("4.0.2", Java("/opt/java", 11), "expected Java 17 or later for pyspark 4.0.2, found Java 11: /opt/java"),
+        ("3.5.6", Java("/opt/java", 7), "expected Java 8 or later"),
+    ],
+)
+def test_what_is_missing_is_reported(
+    monkeypatch: pytest.MonkeyPatch, pyspark: str | None, found: Java | None, message: str
+) -> None:
+    monkeypatch.setattr(java, "spark_version", lambda: pyspark)
+    monkeypatch.setattr(java, "find_java", lambda: found)
+    with pytest.raises(ConfigError, match=message):
+        require_spark()
+    assert required_java("3.5.6") == 8
+
+
+def test_an_unknown_engine_is_refused() -> None:
+    with (
+        pytest.raises(ConfigError, match="engine: expected one of local, spark, received 'dask'"),
+        started_engine("dask"),
+    ):
+        pass
+
+
+def test_a_master_that_does_not_respond_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = f"spark://127.0.0.1:{free_port()}"
+    with pytest.raises(ConfigError, match="Connection refused"):
+        spark._require_master(closed)
+    with pytest.raises(ConfigError, match="--master: expected a Spark master"):
+        spark._require_master("spark://127.0.0.1")
+    monkeypatch.setattr(spark, "_SECONDS_TO_REACH", 0.2)
+    # A queue that is full answers no further connection.
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
+        port = server.getsockname()[1]
+        waiting = [socket.socket() for _ in range(3)]
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex(("127.0.0.1", port))
+        with pytest.raises(ConfigError, match="timed out"):
+            spark._require_master(f"spark://127.0.0.1:{port}")
+        for one in waiting:
+            one.close()
+
+
+def test_executors_with_other_versions_differ() -> None:
+    driver = {"python": "3.11.7", "versions": {"topgraft": "0.3.0", "numpy": "2.0.1", "pyarrow": ""}}
+    same = {"python": "3.11.2", "versions": dict(driver["versions"])}
+    assert probe.differences(driver, same) == []
+    other = {"python": "3.9.1", "versions": {"topgraft": "", "numpy": "1.26.0", "pyarrow": ""}}
+    assert probe.differences(driver, other) == [
+        "Python 3.9.1 instead of 3.11.7",
+        "no topgraft, expected 0.3.0",
+        "numpy 1.26.0 instead of 2.0.1",
+    ]
+
+
+def test_the_error_of_a_task_is_reported() -> None:
+    text = "Job aborted\nTraceback\nmodel.errors.StorageFullError: /out/part-00001: no space left.\n\tat java"
+    found = spark._failure(Exception(text))
+    assert isinstance(found, StorageFullError) and found.message.startswith("/out/part-00001: no space left.")
+    assert "same command to resume" in found.message
+    assert isinstance(spark._failure(Exception("Caused by: java.io.IOException: lost")), StorageError)
+    mismatch = "[PYTHON_VERSION_MISMATCH] ... (10.0.0.7 executor 1)"
+    assert "10.0.0.7" in str(spark._python_differs(Exception(mismatch)))
+
+
+@pytest.fixture(scope="module")
+def graph(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """File with the network."""
+    path = tmp_path_factory.mktemp("graph") / "colour.onnx"
+    path.write_bytes(network.graph)
+    return path
+
+
+@pytest.fixture(scope="module")
+def many_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Hundreds of photos: their work takes longer than the time until an executor is killed."""
+    folder = tmp_path_factory.mktemp("many")
+    for number in range(300):
+        path = folder / ("even", "odd")[number % 2] / f"{number}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(photo(number % 256, size=(640, 480)))
+    (folder / "odd" / "7.jpg").write_bytes(b"damaged")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Spark, Path]]:
+    """A cluster of two workers, and its folder."""
+    folder = tmp_path_factory.mktemp("cluster")
+    with spark_cluster(spark_environment(VERSION), folder) as running:
+        yield running, folder
+
+
+def result_of(child: "subprocess.Popen[str]") -> dict:
+    """The result that the program has printed."""
+    output, _ = child.communicate(timeout=_SECONDS)
+    assert child.returncode == 0, output
+    return json.loads(next(line for line in output.splitlines() if line.startswith("{")))
+
+
+def wait_for_parts(out: Path, count: int, child: "subprocess.Popen[str]") -> None:
+    deadline = time.monotonic() + _SECONDS
+    while len(list(out.glob("part-*"))) < count and child.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.slow
+def test_killed_executors_and_a_killed_driver_change_no_byte(
+    run: Run, graph: Path, many_photos: Path, cluster: tuple[Spark, Path], tmp_path: Path
+) -> None:
+    running, folder = cluster
+    run(source=many_photos, out=tmp_path / "expected", max_photos=3)
+    out, moments = tmp_path / "out", random.Random(1)
+    first = running.featurize(many_photos, out, graph)
+    wait_for_parts(out, moments.randrange(5, 30), first)
+    end_group(first)
+    before = len(list(out.glob("part-*")))
+    assert before < 100 and not (out / "_SUCCESS").exists()
+    second = running.featurize(many_photos, out, graph, spark_speculation="true")
+    wait_for_parts(out, before + 10, second)
+    killed = executors(folder)
+    for executor in killed[:1]:
+        executor.kill()
+    result = result_of(second)
+    assert killed and result["photos"] == 300 and result["errors"] == 1 and result["written"] <= 100 - before
+    assert bytes_of(out) == bytes_of(tmp_path / "expected")
+
+
+@pytest.mark.slow
+def test_an_older_version_of_spark_writes_the_same_bytes(run: Run, graph: Path, photos: Path, tmp_path: Path) -> None:
+    run(out=tmp_path / "expected", max_photos=3)
+    old = spark_environment(OLD_VERSION)
+    assert result_of(old.featurize(photos, tmp_path / "out", graph))["written"] == 6
+    assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "expected")
