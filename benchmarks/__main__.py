@@ -35,6 +35,7 @@ NAMES = (
     "pretrained",
     "quality",
     "comparison",
+    "labels",
     "pipeline",
     "steps",
     "attacks",
