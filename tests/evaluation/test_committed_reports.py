@@ -23,9 +23,9 @@ def headings_of(template: Path) -> list[str]:
     return [heading for heading in found if "{" not in heading]
 
 
-@pytest.mark.parametrize("name", ["traffic-signs.html", "traffic-signs-comparison.html"])
-def test_the_page_has_the_present_script_and_policy(name: str) -> None:
-    page = (REPORTS / name).read_text(encoding="utf-8")
+@pytest.mark.parametrize("path", REPORTS.glob("*.html"), ids=lambda path: path.stem)
+def test_the_page_has_the_present_script_and_policy(path: Path) -> None:
+    page = path.read_text(encoding="utf-8")
     assert page.startswith(safe_beginning()), AGAIN
     assert report_script() in page, AGAIN
     assert "/tmp" not in page and str(ROOT) not in page
@@ -45,3 +45,9 @@ def test_the_comparison_has_the_sections_of_the_present_template() -> None:
     expected = headings_of(COMPARISON)
     assert expected and [one for one in re.findall(r"<h2>(.*?)</h2>", page) if one in expected] == expected, AGAIN
     assert "Replace small-photos?" in page, AGAIN
+
+
+def test_the_report_of_real_photos_has_figures_and_no_photos() -> None:
+    page = (REPORTS / "phytoplankton-mini.html").read_text(encoding="utf-8")
+    assert "What to do next" in page and page.count("<svg") > 5, AGAIN
+    assert "data:image" not in page, AGAIN
