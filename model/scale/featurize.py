@@ -107,6 +107,7 @@ def featurize(
     folder = open_folder(out)
     photos = open_source(source, layout or LayoutOptions())
     _refuse_overlap(photos, folder)
+    folder.remove_leftovers()
     with listed_photos(photos, splits) as listed:
         plan = _planned(photos, listed, network, splits, max_photos)
         if components > plan.features:
@@ -194,8 +195,8 @@ def _prepare(folder: Folder, plan: Plan, photos: ListedPhotos, overwrite: bool) 
         ConfigError: the folder holds something else, or features of another plan or source.
     """
     names = folder.names()
-    others = [name for name in names if not (name in (PLAN, SUCCESS, PCA_FILE, PCA_CHART) or is_part(name))]
-    if others and PLAN not in names:
+    others = [] if PLAN in names else _not_ours(names, folder.subfolders())
+    if others:
         raise ConfigError(
             f"{folder.address}: expected a new folder, or one written by topgraft featurize, found "
             f"{quoted(others[0])}. Choose another one."
@@ -213,6 +214,12 @@ def _prepare(folder: Folder, plan: Plan, photos: ListedPhotos, overwrite: bool) 
         folder.write(name, content)
     # Last: a folder with a plan has the whole listing.
     folder.write(PLAN, plan.text.encode())
+
+
+def _not_ours(files: Sequence[str], subfolders: Sequence[str]) -> list[str]:
+    """Files and folders that no run has written; hidden ones are temporary files."""
+    ours = {SUCCESS, PCA_FILE, PCA_CHART, LISTING, MOMENTS, *([PCA] if PCA_FILE in files else [])}
+    return [name for name in (*files, *subfolders) if not (name in ours or name.startswith(".") or is_part(name))]
 
 
 def _remove(folder: Folder, names: Iterable[str]) -> None:

@@ -8,7 +8,7 @@ import functools
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -64,6 +64,9 @@ class Folder(Photos, Protocol):
     def names(self) -> list[str]:
         """Names of the files directly in the folder, sorted; none if it is missing."""
 
+    def subfolders(self) -> list[str]:
+        """Names of the folders directly in the folder, sorted; none if it is missing."""
+
     def open(self, name: str) -> Any:
         """A file of the folder for random access, as pyarrow's `NativeFile`."""
 
@@ -72,6 +75,9 @@ class Folder(Photos, Protocol):
 
     def remove(self, name: str) -> None:
         """Remove a file, or a folder with all its files; nothing if it is missing."""
+
+    def remove_leftovers(self) -> None:
+        """Remove the temporary files that killed processes left in the folder."""
 
 
 def open_folder(address: str) -> Folder:
@@ -144,9 +150,24 @@ class LocalFolder:
 
     def names(self) -> list[str]:
         """Names of the files directly in the folder, sorted; none if it is missing."""
-        with contextlib.suppress(FileNotFoundError), os.scandir(self.address) as entries:
-            return sorted(entry.name for entry in entries if entry.is_file())
-        return []
+        return self._entries(lambda entry: entry.is_file())
+
+    def subfolders(self) -> list[str]:
+        """Names of the folders directly in the folder, sorted; none if it is missing."""
+        return self._entries(lambda entry: entry.is_dir())
+
+    def _entries(self, is_chosen: "Callable[[os.DirEntry[str]], bool]") -> list[str]:
+        try:
+            with os.scandir(self.address) as entries:
+                return sorted(entry.name for entry in entries if is_chosen(entry))
+        except FileNotFoundError:
+            return []
+        except NotADirectoryError as error:
+            raise ConfigError(f"{self.address}: expected a folder, found a file. Choose another name.") from error
+
+    def remove_leftovers(self) -> None:
+        """Remove the temporary files that killed processes left in the folder."""
+        durable.remove_all_leftovers(Path(self.address))
 
     def open(self, name: str) -> Any:
         """A file of the folder, mapped to memory."""
@@ -245,12 +266,19 @@ class StoreFolder:
 
     def names(self) -> list[str]:
         """Names of the files directly in the folder, sorted; none if it is missing."""
+        return self._entries("File")
+
+    def subfolders(self) -> list[str]:
+        """Names of the folders directly in the folder, sorted; none if it is missing."""
+        return self._entries("Directory")
+
+    def _entries(self, kind: str) -> list[str]:
         from pyarrow.fs import FileSelector, FileType
 
         filesystem, root = self._store
         with self._failures(f"list {self.address}", ""):
             found = filesystem.get_file_info(FileSelector(root, allow_not_found=True))
-        return sorted(info.base_name for info in found if info.type == FileType.File)
+        return sorted(info.base_name for info in found if info.type == FileType[kind] and info.base_name)
 
     def open(self, name: str) -> Any:
         """A file of the folder."""
@@ -287,6 +315,9 @@ class StoreFolder:
             left = [info.path for info in filesystem.get_file_info(paths) if info.type == FileType.File]
         if left:
             raise StorageError(f"{left[0]}: expected to remove the file, and it is still there. Check the permissions.")
+
+    def remove_leftovers(self) -> None:
+        """Do nothing: an upload that was interrupted leaves no file."""
 
     @contextlib.contextmanager
     def _failures(self, action: str, name: str) -> Iterator[None]:

@@ -6,7 +6,7 @@ It needs NumPy, Pillow, ONNX Runtime and pyarrow only, and one processor.
 import dataclasses
 import hashlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -15,6 +15,7 @@ from model.dataset.images import measure_image
 from model.dataset.pipeline import BATCH_SIZE, decode_within_budget, in_threads
 from model.errors import ImageError
 from model.features.extractor import FeatureExtractor
+from model.results import InputSpec
 from model.scale.chunks import Photo, read_chunk
 from model.scale.folders import Folder, LocalFolder, Photos
 from model.scale.parts import Done, Row, part_content, part_name
@@ -93,10 +94,22 @@ def extract_rows(job: Job, photos: Sequence[Photo]) -> Iterator[Row]:
     """Rows of photos, in their order. A photo that cannot be read has a row with an error."""
     threads = 1 if isinstance(job.source, LocalFolder) else _READING_THREADS
     read = in_threads(lambda photo: (photo, _read_ahead(job, photo)), photos, threads)
-    decoded = (_decoded(job, photo, content) for photo, content in read)
+    contents = ((photo, _read(job, photo) if content is None else content) for photo, content in read)
+    yield from _rows(job.extractor, contents)
+
+
+def rows_of_contents(
+    extractor: FeatureExtractor, photos: Iterable[Photo], contents: Iterable[bytes | ImageError]
+) -> Iterator[Row]:
+    """Rows of photos whose content is in memory, or could not be read; see `extract_rows`."""
+    yield from _rows(extractor, zip(photos, contents, strict=True))
+
+
+def _rows(extractor: FeatureExtractor, photos: Iterable[tuple[Photo, bytes | ImageError]]) -> Iterator[Row]:
+    decoded = (_decoded(photo, content, extractor.spec) for photo, content in photos)
     while batch := list(itertools.islice(decoded, BATCH_SIZE)):
         whole = [pixels for _, pixels in batch if pixels is not None]
-        features = iter(job.extractor(np.stack(whole)) if whole else ())
+        features = iter(extractor(np.stack(whole)) if whole else ())
         for row, pixels in batch:
             yield row if pixels is None else row._replace(features=next(features))
 
@@ -116,14 +129,13 @@ def _read(job: Job, photo: Photo) -> bytes | ImageError:
         return error
 
 
-def _decoded(job: Job, photo: Photo, content: bytes | ImageError | None) -> tuple[Row, np.ndarray | None]:
+def _decoded(photo: Photo, content: bytes | ImageError, spec: InputSpec) -> tuple[Row, np.ndarray | None]:
     """Row of a photo without features, and its pixels; no pixels if it has an error."""
-    content = _read(job, photo) if content is None else content
     if isinstance(content, ImageError):
         return Row(photo, error=content.message), None
     digest = hashlib.sha256(content).hexdigest()
     try:
-        pixels = decode_within_budget(content, job.extractor.spec).pixels
+        pixels = decode_within_budget(content, spec).pixels
         height, width = measure_image(content)
     except ImageError as error:
         return Row(photo, sha256=digest, error=error.message), None

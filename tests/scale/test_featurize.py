@@ -68,7 +68,9 @@ def test_the_same_command_writes_nothing_more(run: Run, tmp_path: Path) -> None:
     assert bytes_of(tmp_path / "out") == before
 
 
-def test_an_interrupted_run_is_resumed_with_the_same_bytes(run: Run, tmp_path: Path) -> None:
+def test_an_interrupted_run_is_resumed_with_the_same_bytes(
+    run: Run, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     run(out=tmp_path / "whole")
 
     def interrupted(job: Job, numbers: Sequence[int]) -> Iterator[Done]:
@@ -77,6 +79,7 @@ def test_an_interrupted_run_is_resumed_with_the_same_bytes(run: Run, tmp_path: P
 
     with pytest.raises(KeyboardInterrupt):
         run(engine=interrupted)
+    assert "2 of 4 parts are complete" in caplog.text and "Run the same command to resume" in caplog.text
     with pytest.raises(DatasetError, match="expected all parts, found an interrupted run"):
         open_parts(str(tmp_path / "out"))
     assert run().written == 2
@@ -261,6 +264,21 @@ def test_a_folder_with_other_files_is_not_written_to(run: Run, tmp_path: Path) -
         with pytest.raises(ConfigError, match=r"found 'thesis.txt'"):
             run(overwrite=overwrite)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.txt"]
+    (tmp_path / "out" / "thesis.txt").unlink()
+    (tmp_path / "out" / "pca").mkdir()
+    with pytest.raises(ConfigError, match="found 'pca'"):
+        run(overwrite=True)
+    with pytest.raises(ConfigError, match="expected a folder, found a file"):
+        run(out=tmp_path / "photos" / "red" / "0.jpg", source=tmp_path / "photos" / "blue")
+
+
+def test_files_that_killed_processes_left_are_removed(run: Run, tmp_path: Path) -> None:
+    run()
+    left = tmp_path / "out" / f".part-00001.parquet.{'0' * 32}"
+    left.write_bytes(b"cut")
+    os.utime(left, (1, 1))
+    run()
+    assert not left.exists()
 
 
 def test_a_folder_of_features_inside_the_source_is_refused(run: Run, photos: Path, tmp_path: Path) -> None:

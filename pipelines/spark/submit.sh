@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Run `topgraft featurize` on a cluster with the packed environment.
+#
+#   pipelines/spark/submit.sh SOURCE OUT [OPTIONS OF topgraft featurize]
+#
+#   ARCHIVE  the packed environment, a path or an address; default: environment.tar.gz
+#   MASTER   master of Spark; default: yarn
+#   SUBMIT   further options of spark-submit, such as "--num-executors 10"
+set -euo pipefail
+
+ARCHIVE="${ARCHIVE:-environment.tar.gz}"
+MASTER="${MASTER:-yarn}"
+PACKED=./environment/bin/python
+HERE="$(cd "$(dirname "$0")" && pwd)"
+
+# The driver runs here, so that an interruption reaches it, with the environment unpacked next to this command.
+if [ ! -x environment/bin/python ]; then
+    mkdir -p environment
+    case "$ARCHIVE" in
+        s3://*) aws s3 cp "$ARCHIVE" - | tar -xz -C environment ;;
+        *) tar -xzf "$ARCHIVE" -C environment ;;
+    esac
+fi
+export PYSPARK_PYTHON="$PACKED" PYSPARK_DRIVER_PYTHON="$PACKED"
+export TOPGRAFT_CACHE="$PWD/environment/share/topgraft-cache"
+# One core for a task, 1 GB of JVM for an executor, 300 MB of Python for each of its cores.
+# shellcheck disable=SC2086
+exec spark-submit --master "$MASTER" --deploy-mode client --archives "$ARCHIVE#environment" \
+    --conf spark.task.cpus=1 --conf spark.executor.memory=1g \
+    --conf "spark.executor.memoryOverhead=$((300 * ${EXECUTOR_CORES:-4} + 384))m" \
+    --conf "spark.executor.cores=${EXECUTOR_CORES:-4}" ${SUBMIT:-} \
+    "$HERE/featurize.py" "$@" --engine spark
