@@ -46,6 +46,7 @@ NAMES = (
     "storage_faults",
     "publishing",
     "publishing_faults",
+    "spark",
 )
 PACKAGES = ("tensorflow", "keras", "onnxruntime", "pillow", "numpy", "deepaas")
 ROOT = Path(__file__).resolve().parents[1]

@@ -75,14 +75,13 @@ def featurize_command(
         raise click.UsageError(f"--{given[0].replace('_', '-')}: expected it without --model, whose own value is used.")
     if master and engine != "spark":
         raise click.UsageError("--master: expected it with --engine spark only.")
-    workspace = current_workspace()
     from model.dataset.listing import LayoutOptions
     from model.scale.engines import started_engine
     from model.scale.featurize import featurize
     from model.scale.network import backbone_network, model_network
     from model.scale.source import SplitOptions
 
-    network = model_network(find_bundle(workspace, model)) if model else backbone_network(config)
+    network = model_network(find_bundle(current_workspace(), model)) if model else backbone_network(config)
     with progress_display() as progress, started_engine(engine, master) as run:
         result = featurize(
             source,

@@ -182,12 +182,12 @@ def listing_files(chunks: Iterable[list[Photo]]) -> Iterator[tuple[str, bytes]]:
 
     left = iter(chunks)
     for number in itertools.count():
-        some = list(itertools.islice(left, _CHUNKS_PER_FILE))
-        if not some:
+        first = next(left, None)
+        if first is None:
             return
         sink = pyarrow.BufferOutputStream()
         with pyarrow.parquet.ParquetWriter(sink, _listing_schema(), compression="zstd") as writer:
-            for chunk in some:
+            for chunk in itertools.chain([first], itertools.islice(left, _CHUNKS_PER_FILE - 1)):
                 writer.write_table(_listing_table(chunk), row_group_size=len(chunk))
         yield _listing_name(number), sink.getvalue().to_pybytes()
 

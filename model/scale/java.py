@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib.metadata
+import importlib.util
 import re
 import shutil
 import subprocess
@@ -42,11 +43,16 @@ def required_java(pyspark: str) -> int:
 
 
 def spark_version() -> str | None:
-    """Version of pyspark; None if it is not installed."""
+    """Version of pyspark; None if it is missing."""
     try:
         return importlib.metadata.version("pyspark")
     except importlib.metadata.PackageNotFoundError:
-        return None
+        # spark-submit puts the Python files of its Spark on the path, which are no installed package.
+        if importlib.util.find_spec("pyspark") is None:
+            return None
+        from pyspark.version import __version__
+
+        return str(__version__)
 
 
 def require_spark() -> None:

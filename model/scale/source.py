@@ -29,7 +29,7 @@ from model.scale.folders import File, LocalFolder, Photos, StoreFolder, open_fol
 from model.scale.photo_list import LIST_SUFFIX, PhotoList
 from model.scratch import scratch_folder
 
-_GROUPED_AT_ONCE = 100_000
+_GROUPED_AT_ONCE = 20_000
 # Names of folders that are remembered to recognize classes and splits.
 _MAX_TOP_FOLDERS = 100
 

@@ -11,9 +11,9 @@ from tests.support.photos import write_photos
 
 @pytest.fixture
 def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Photos of two classes, in a workspace that is the current folder."""
-    (tmp_path / "models").mkdir()
+    """Photos of two classes in the current folder, which is no workspace."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TOPGRAFT_HOME", str(tmp_path))
     return write_photos(tmp_path / "photos")
 
 
