@@ -1,6 +1,7 @@
 """Distances of images from the training images: the threshold for unknown images, and the reference for drift."""
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 from scipy.special import stdtrit
@@ -13,23 +14,29 @@ FALSE_ALARM_RATE = 0.01
 MIN_DISTANCES = 10
 _MANY_FOLDS, _FEW_FOLDS = 20, 5
 _MANY_IMAGES = 1000
-_BLOCK = 1000
+# Distances that are computed at a time: 16 MB, and as much again for each step of the computation.
+_MAX_DISTANCES = 4_000_000
 
 
 def reference_distances(reference: ReferenceFeatures, features: np.ndarray) -> np.ndarray:
     """Distance of each image to its third nearest training image.
 
     Args:
-        features: float32 (n, features); a thousand rows at a time are compared, to limit the memory.
+        features: float32 (n, features).
 
     Returns:
         float32 (n,).
     """
     distances = np.empty(len(features), np.float32)
-    for start in range(0, len(features), _BLOCK):
-        rows = slice(start, start + _BLOCK)
+    for rows in _blocks(len(features), len(reference.vectors)):
         distances[rows] = neighbour_distances(reference.distances(features[rows]))
     return distances
+
+
+def _blocks(images: int, references: int) -> Iterator[slice]:
+    """Slices of the images whose distances from all references fit into a limited memory."""
+    size = max(1, _MAX_DISTANCES // references)
+    return (slice(start, start + size) for start in range(0, images, size))
 
 
 def out_of_fold_distances(
@@ -111,4 +118,8 @@ def describe_held_out(reference: ReferenceFeatures, features: np.ndarray, seed: 
     vectors = reference.project(features)
     components = reference.components(vectors)
     columns = [] if components is None else [components]
-    return np.column_stack([neighbour_distances(reference.projected_distances(vectors)), *columns])
+    distances = [
+        neighbour_distances(reference.projected_distances(vectors[rows]))
+        for rows in _blocks(len(vectors), len(reference.vectors))
+    ]
+    return np.column_stack([np.concatenate(distances) if distances else np.empty(0, np.float32), *columns])

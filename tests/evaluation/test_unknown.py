@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from model.evaluation import unknown
 from model.evaluation.unknown import (
     MIN_DISTANCES,
+    describe_held_out,
     distance_threshold,
     is_extrapolated,
     out_of_fold_distances,
@@ -75,3 +77,15 @@ def test_the_order_of_out_of_fold_distances_is_that_of_the_images(images):
     features[5, 0] = 1
     distances = out_of_fold_distances(features, labels, np.arange(images))
     assert distances.argmax() == 5 and not np.isnan(distances).any()
+
+
+def test_distances_are_the_same_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    features = rng.gamma(2, 1, (300, 40)).astype(np.float32)
+    reference = build_reference_features(features[:200], np.arange(200) % 4, [""] * 200)
+    at_once = reference_distances(reference, features[200:]), describe_held_out(reference, features[200:])
+    monkeypatch.setattr(unknown, "_MAX_DISTANCES", 50 * 200 + 1)
+    in_blocks = reference_distances(reference, features[200:]), describe_held_out(reference, features[200:])
+    for expected, found in zip(at_once, in_blocks, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+    assert describe_held_out(reference, features[:0]).shape == (0, at_once[1].shape[1])
