@@ -32,6 +32,7 @@ NAMES = (
     "options",
     "presets",
     "training",
+    "training_cost",
     "pretrained",
     "quality",
     "comparison",
