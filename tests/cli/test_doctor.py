@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from model.cli.doctor import _package
+from model.cli.doctor import _package, _spark
+from model.scale.java import Java
 from tests.support.command import ROOT, Run
 
 
@@ -86,3 +87,21 @@ def test_a_package_is_found_under_its_alternative_name(name: str, other: str, mo
     monkeypatch.setattr(importlib.metadata, "version", version)
     finding = _package(name, ">=2.19,<3", lambda version: version == "2.19.0")
     assert finding.status == ("problem" if name == "numpy" else "ok")
+
+
+@pytest.mark.parametrize(
+    ("pyspark", "java", "status", "detail"),
+    [
+        (None, None, "note", "pyspark not installed, Java not found; required for featurize --engine spark only"),
+        ("4.0.2", Java("java", 11), "note", "pyspark 4.0.2, Java 11; pyspark 4.0.2 needs Java 17 or later"),
+        ("4.0.2", None, "note", "Java not found; pyspark 4.0.2 needs Java 17 or later: install it, or set JAVA_HOME"),
+        ("3.5.6", Java("java", 17), "ok", "pyspark 3.5.6, Java 17"),
+    ],
+)
+def test_spark_and_java_are_reported(
+    monkeypatch: pytest.MonkeyPatch, pyspark: str | None, java: Java | None, status: str, detail: str
+) -> None:
+    monkeypatch.setattr("model.scale.java.spark_version", lambda: pyspark)
+    monkeypatch.setattr("model.scale.java.find_java", lambda: java)
+    finding = _spark()
+    assert finding.status == status and detail in finding.detail

@@ -12,7 +12,8 @@ import pytest
 
 from model.dataset.images import decode_image
 from model.errors import ConfigError, DatasetError, StorageFullError
-from model.results import SPLITS, InputSpec
+from model.features.extractor import FeatureExtractor, extract_features
+from model.results import SPLITS, InputSpec, Sample, no_progress
 from model.scale.chunks import read_plan
 from model.scale.featurize import FeaturizeResult
 from model.scale.folders import open_folder
@@ -48,6 +49,14 @@ def test_each_photo_has_a_row_with_its_features(run: Run, photos: Path, tmp_path
         assert (row["width"], row["height"], row["error"]) == (64, 48, None)
         assert row["sha256"] == hashlib.sha256(content).hexdigest()
         np.testing.assert_allclose(row["features"], decode_image(content, SPEC).mean(axis=(0, 1)), rtol=1e-5)
+
+
+def test_the_features_are_those_of_a_training(run: Run, network: Network, photos: Path, tmp_path: Path) -> None:
+    run()
+    rows = rows_of(tmp_path / "out")
+    samples = [Sample(photos / row["path"], row["path"], 0) for row in rows]
+    expected = extract_features(FeatureExtractor(network.graph, SPEC), samples, SPEC, no_progress)
+    assert np.array_equal(np.array([row["features"] for row in rows], np.float32), expected)
 
 
 def test_the_parts_are_read_with_their_plan(run: Run, tmp_path: Path) -> None:

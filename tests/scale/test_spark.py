@@ -4,9 +4,11 @@ import json
 import random
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -118,6 +120,16 @@ def test_the_error_of_a_task_is_reported() -> None:
     assert "10.0.0.7" in str(spark._python_differs(Exception(mismatch)))
 
 
+@pytest.mark.parametrize(("attempt", "divided"), [(0, False), (2, False), (3, True)])
+def test_a_task_that_has_failed_three_times_is_divided(
+    monkeypatch: pytest.MonkeyPatch, attempt: int, divided: bool
+) -> None:
+    context = SimpleNamespace(get=lambda: SimpleNamespace(attemptNumber=lambda: attempt))
+    monkeypatch.setitem(sys.modules, "pyspark", SimpleNamespace(TaskContext=context))
+    task = SimpleNamespace(write=lambda number, divided: (number, divided))
+    assert spark.write_part(task, 7) == (7, divided)
+
+
 @pytest.fixture(scope="module")
 def graph(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """File with the network."""
@@ -180,11 +192,13 @@ def test_killed_executors_and_a_killed_driver_change_no_byte(
     result = result_of(second)
     assert killed and result["photos"] == 300 and result["errors"] == 1 and result["written"] <= 100 - before
     assert bytes_of(out) == bytes_of(tmp_path / "expected")
+    assert result["table"] == {"rows": 300, "errors": 1, "features": 299}
 
 
 @pytest.mark.slow
 def test_an_older_version_of_spark_writes_the_same_bytes(run: Run, graph: Path, photos: Path, tmp_path: Path) -> None:
     run(out=tmp_path / "expected", max_photos=3)
     old = spark_environment(OLD_VERSION)
-    assert result_of(old.featurize(photos, tmp_path / "out", graph))["written"] == 6
+    result = result_of(old.featurize(photos, tmp_path / "out", graph))
+    assert result["written"] == 6 and result["table"] == {"rows": 16, "errors": 0, "features": 16}
     assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "expected")

@@ -1,6 +1,7 @@
 """Program that featurizes photos on Spark, in an environment without the other packages of Topgraft.
 
-It prints `started` when Spark is ready, and the result as JSON.
+It prints `started` when Spark is ready, and the result as JSON. It also computes features of the photos as rows of a
+table, by the function for notebooks.
 """
 
 import json
@@ -11,6 +12,7 @@ from pathlib import Path
 from model.results import InputSpec
 from model.scale.featurize import featurize
 from model.scale.network import Network
+from model.scale.notebook import featurize_udf
 from model.scale.source import SplitOptions
 from model.scale.spark import spark_engine
 
@@ -27,8 +29,21 @@ def main(source: str, out: str, master: str, graph: str, *settings: str) -> int:
     with spark_engine(master) as engine:
         print("started", flush=True)
         result = featurize(source, out, network, SplitOptions(0.2, 0.2, 1), max_photos=3, engine=engine)
-    print(json.dumps(vars(result)), flush=True)
+        rows = _rows_of_table(source, network)
+    print(json.dumps(vars(result) | {"table": rows}), flush=True)
     return 0
+
+
+def _rows_of_table(source: str, network: Network) -> dict[str, int]:
+    """Photos as rows of a table: their number, and those with an error and with features."""
+    from pyspark.sql import SparkSession
+
+    extract = featurize_udf(network.graph, network.spec)
+    session = SparkSession.getActiveSession()
+    photos = session.read.format("binaryFile").option("recursiveFileLookup", "true").load(source)
+    found = photos.select("path", "content").mapInArrow(extract, extract.schema).select("error", "features").collect()
+    errors = sum(row.error is not None for row in found)
+    return {"rows": len(found), "errors": errors, "features": sum(len(row.features or ()) == 3 for row in found)}
 
 
 if __name__ == "__main__":
