@@ -9,8 +9,8 @@
 """
 
 import functools
-from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, Protocol, cast
 
 from model.features.extractor import FeatureExtractor
 from model.results import InputSpec
@@ -24,11 +24,21 @@ _SCHEMA = "path string, features array<float>, width int, height int, sha256 str
 # Networks that a worker of Spark keeps for its next tasks.
 _MAX_NETWORKS = 2
 
-Extract = Callable[[Iterable[Any]], Iterator[Any]]
-"""From record batches with the columns `path` and `content` to record batches with the columns of the schema."""
+
+class ExtractUdf(Protocol):
+    """Function of record batches with the columns `path` and `content` to record batches with features.
+
+    Attributes:
+        schema: columns of the result, as Spark writes them.
+    """
+
+    schema: str
+
+    def __call__(self, batches: Iterable[Any]) -> Iterator[Any]:
+        """Features of the photos in the batches."""
 
 
-def featurize_udf(graph: bytes, spec: InputSpec) -> Extract:
+def featurize_udf(graph: bytes, spec: InputSpec) -> ExtractUdf:
     """Function for `DataFrame.mapInArrow` that computes the features of photos; its attribute `schema` is the result's.
 
     The function takes the columns `path` and `content`, as Spark's format `binaryFile` has them. A photo that cannot be
@@ -47,8 +57,9 @@ def featurize_udf(graph: bytes, spec: InputSpec) -> Extract:
             rows = list(rows_of_contents(extractor, photos, (content.as_py() or b"" for content in contents)))
             yield from rows_table(rows).select(_COLUMNS).to_batches()
 
-    extract.schema = _SCHEMA  # type: ignore[attr-defined]
-    return extract
+    udf = cast(ExtractUdf, extract)
+    udf.schema = _SCHEMA
+    return udf
 
 
 @functools.lru_cache(_MAX_NETWORKS)
