@@ -17,8 +17,8 @@ LITE0 = BACKBONES["EfficientNetLite0"]
 SIZE = 96
 FACES = {
     "command": "from model.cli import main; main(['train', '--dataset', {dataset!r}, '--image-size', '{size}'])",
-    "DEEPaaS": "import api; api.train(dataset={dataset!r}, image_size={size})",
-    "Python": "import topgraft; topgraft.train({dataset!r}, image_size={size})",
+    "DEEPaaS": "import api; api.train(dataset={dataset!r}, image_size={size}, fine_tune='auto')",
+    "Python": "import topgraft; topgraft.train({dataset!r}, image_size={size}, precision='int8')",
 }
 # In place of the library: it leaves a file, and cannot be imported.
 REFUSES = "import pathlib\npathlib.Path({marker!r}).touch()\nraise ImportError('a frozen head needs no such library')\n"

@@ -78,13 +78,10 @@ def choose_fine_tuning(given: Circumstances) -> Choice:
 
     The choice fits into the remaining time, or into an hour without a time limit.
     """
+    too_few = choice_for_few_images(given.train_images, given.val_images, given.classes)
+    if too_few is not None:
+        return too_few
     per_class = given.train_images / given.classes
-    if given.val_images < MIN_VAL_IMAGES:
-        return Choice(
-            "none", f"{given.val_images} validation images are too few to distinguish an improvement from chance"
-        )
-    if per_class < MIN_PER_CLASS:
-        return Choice("none", f"{per_class:.0f} training images per class are too few to train more than a head")
     budget = given.seconds_left if math.isfinite(given.seconds_left) else 60 * MINUTES_WITHOUT_LIMIT
     times = {part: MARGIN * estimated_seconds(given, part) for part in ("top", "all")}
     in_words = {part: f"may take {seconds / 60:.1f} of {budget / 60:.1f} minutes" for part, seconds in times.items()}
@@ -96,6 +93,16 @@ def choose_fine_tuning(given: Circumstances) -> Choice:
         return Choice("none", f"even its last block {in_words['top']}")
     why_not_all = f"the whole backbone {in_words['all']}" if many else "are too few for the whole backbone"
     return Choice("top", f"{images}: {why_not_all}; the last block {in_words['top']}")
+
+
+def choice_for_few_images(train_images: int, val_images: int, classes: int) -> Choice | None:
+    """Choose none for few images, whatever the hardware; None if there are enough."""
+    if val_images < MIN_VAL_IMAGES:
+        return Choice("none", f"{val_images} validation images are too few to distinguish an improvement from chance")
+    per_class = train_images / classes
+    if per_class < MIN_PER_CLASS:
+        return Choice("none", f"{per_class:.0f} training images per class are too few to train more than a head")
+    return None
 
 
 def estimated_seconds(given: Circumstances, part: str) -> float:

@@ -13,6 +13,7 @@ from model.training.context import TrainingContext
 from model.training.fine_tuning.automatic_choice import (
     Choice,
     Circumstances,
+    choice_for_few_images,
     choose_fine_tuning,
     leaving_time,
     measured_seconds_per_image,
@@ -44,15 +45,20 @@ def part_to_tune(context: TrainingContext, extract: Extract) -> "Part | None":
 
 
 def _choose(context: TrainingContext, extract: Extract) -> Choice:
+    data = context.data
+    train, val = len(data.rows("train")), len(data.rows("val"))
+    too_few = choice_for_few_images(train, val, context.classes)
+    if too_few is not None:
+        # Without TensorFlow, which is loaded only to find GPUs.
+        return too_few
     import_tensorflow()
     from model.training.fine_tuning.hardware import gpus
 
-    data = context.data
     return choose_fine_tuning(
         Circumstances(
             images=len(data),
-            train_images=len(data.rows("train")),
-            val_images=len(data.rows("val")),
+            train_images=train,
+            val_images=val,
             classes=context.classes,
             views=1 + len(context.views),
             epochs=context.config.fine_tune_epochs,
