@@ -174,6 +174,8 @@ def check_output_file(option: str, path: Path | None, suffixes: Sequence[str]) -
         )
     if is_remote(str(path)):
         require_remote(parse_place(str(path)).remote)
+    elif path.is_dir():
+        raise click.UsageError(f"{option}: expected a file, received the folder {quoted(str(path))}.")
     elif not path.absolute().parent.is_dir():
         raise click.UsageError(f"{option}: expected an existing folder, received {quoted(str(path.parent))}.")
 

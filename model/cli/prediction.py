@@ -1,5 +1,6 @@
 """`topgraft predict`: classify photos in files, folders and zips."""
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,10 @@ from model.cli.output import format_percentage, print_json, print_line, print_li
 from model.cli.saved_predictions import saved_predictions, write_predictions
 from model.config import PredictConfig, options_of
 from model.files.checksums import file_sha256
+from model.received import quoted
 from model.results import Prediction
 from model.storage.copies import local_paths, output_file
+from model.storage.places import is_remote
 
 if TYPE_CHECKING:
     from model.serving.photos import Photos
@@ -34,13 +37,19 @@ PICTURE_FORMATS = (".png",)
 
 @click.command(short_help="Classify photos.")
 @click.argument("model", metavar="MODEL")
-@click.argument("named", metavar="PATH...", nargs=-1, required=True)
+@click.argument("named", metavar="PATH...", nargs=-1)
+@click.option(
+    "--features",
+    metavar="FOLDER",
+    default="",
+    help="Predict by features that topgraft featurize has written, instead of photos; --output is then a folder.",
+)
 @config_options(PredictConfig, only=[name for name in options_of(PredictConfig) if name != "model"])
 @config_file_option
 @click.option(
     "--output",
     metavar="FILE",
-    type=PathOrRemote(dir_okay=False),
+    type=PathOrRemote(),
     help=f"Write the predictions to this file: {', '.join(TABLE_FORMATS)}.",
 )
 @click.option(
@@ -54,6 +63,7 @@ PICTURE_FORMATS = (".png",)
 def predict(
     model: str,
     named: tuple[str, ...],
+    features: str,
     config_file: Path | None,
     output: Path | None,
     picture: Path | None,
@@ -66,6 +76,13 @@ def predict(
     status is 3 if none can be read. With --output, running the same command again resumes an
     interrupted run. PATH and FILE may be remote:path.
     """
+    if bool(named) == bool(features):
+        raise click.UsageError("expected either PATH or --features.")
+    if features:
+        if picture is not None:
+            raise click.UsageError("--picture: expected photos, received --features.")
+        predict_by_features(features, resolve(PredictConfig, typed | {"model": model}, config_file), output, as_json)
+        return
     check_output_file("--output", output, TABLE_FORMATS)
     check_output_file("--picture", picture, PICTURE_FORMATS)
     config = resolve(PredictConfig, typed | {"model": model}, config_file)
@@ -102,6 +119,40 @@ def predict(
         print_json(head | {"predictions": [item.to_json() for item in predictions]})
     elif output is None:
         print_lines(line for item in predictions if item.error is None for line in prediction_lines(item))
+
+
+def predict_by_features(features: str, config: PredictConfig, output: Path | None, as_json: bool) -> None:
+    """Predict photos by their features: into a folder of parts, or to the terminal.
+
+    Raises:
+        ConfigError, DatasetError: the features cannot be read, or are of another network.
+    """
+    if output is not None and (output.suffix.lower() in TABLE_FORMATS or is_remote(str(output))):
+        raise click.UsageError(
+            f"--output: expected a folder on this machine with --features, received {quoted(str(output))}."
+        )
+    workspace = current_workspace()
+    from model.scale.parts import open_parts
+    from model.scale.scoring import FeatureScorer, write_scores
+    from model.serving.predictor import find_predictor
+
+    scorer = FeatureScorer(find_predictor(workspace, config.model), open_parts(features), config)
+    if output is not None:
+        with progress_display() as progress:
+            result = write_scores(scorer, str(output), progress)
+        if as_json:
+            print_json({"status": "OK", **dataclasses.asdict(result)})
+        else:
+            print_line(f"Wrote {result.photos:,} predictions to {output}, {result.errors:,} with an error", err=True)
+        return
+    predictions = (item for number in range(len(scorer.parts)) for item in scorer.predict(number))
+    if as_json:
+        head = {"status": "OK", "model": scorer.predictor.bundle.name, "marks": list(scorer.predictor.marks)}
+        print_json(head | {"predictions": [item.to_json() for item in predictions]})
+        return
+    for item in predictions:
+        line = prediction_lines(item) if item.error is None else [f"Not read: {item.image}: {item.error}"]
+        print_lines(line)
 
 
 def predict_to_file(

@@ -41,6 +41,12 @@ def divide_network(network: bytes) -> DividedNetwork | None:
     return DividedNetwork(_digest(model, backbone, constants), _head_graph(model, head, head_constants))
 
 
+def backbone_checksum(network: bytes) -> str:
+    """Checksum of the part from images to features, see `DividedNetwork.backbone`, of a network with any outputs."""
+    model = onnx.load_model_from_string(network)
+    return _digest(model, *_needed_for(model.graph, FEATURES))
+
+
 def _needed_for(
     graph: onnx.GraphProto, output: str, known: str = ""
 ) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:

@@ -227,11 +227,40 @@ class Predictor:
         """Yield per image: probabilities (classes,), distances (n,) from the training images, components."""
         if self.reference is None:
             return ((row, None, None) for row in self.probabilities(images))
-        probabilities, features = self.probabilities_and_features(images)
-        vectors = self.reference.project(features)
-        components = self.reference.components(vectors)
+        return self._located(self.reference, *self.probabilities_and_features(images))
+
+    def predict_features(
+        self, names: Sequence[str], probabilities: np.ndarray, features: np.ndarray, config: PredictConfig
+    ) -> Iterator[Prediction]:
+        """Predictions for images whose features and probabilities are known.
+
+        Args:
+            names: n of them.
+            probabilities: float32 (n, classes), calibrated.
+            features: float32 (n, features), of the network of this model.
+            config: see `predict_stream`.
+
+        Raises:
+            ConfigError: see `predict_stream`.
+        """
+        self._check_options(config)
+        rows: Iterable[tuple[np.ndarray, np.ndarray | None, np.ndarray | None]] = (
+            ((row, None, None) for row in probabilities)
+            if self.reference is None
+            else self._located(self.reference, probabilities, features)
+        )
+        for name, row in zip(names, rows, strict=True):
+            yield self._prediction(name, *row, config)
+
+    @staticmethod
+    def _located(
+        reference: ReferenceFeatures, probabilities: np.ndarray, features: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, np.ndarray | None, np.ndarray | None]]:
+        """Yield per image: probabilities, distances and components, as `_infer`."""
+        vectors = reference.project(features)
+        components = reference.components(vectors)
         rows = [None] * len(vectors) if components is None else components
-        return zip(probabilities, self.reference.projected_distances(vectors), rows, strict=True)
+        return zip(probabilities, reference.projected_distances(vectors), rows, strict=True)
 
     def _prediction(
         self,

@@ -68,14 +68,29 @@ def require_parquet() -> None:
 
 
 def write_parquet(stream: IO[bytes], predictions: Iterable[Prediction]) -> None:
-    """Write predictions as Parquet, a row per image, a thousand at a time.
+    """Write predictions as Parquet, see `parquet_table`, a thousand at a time."""
+    import pyarrow.parquet
+
+    rows = iter(predictions)
+    with pyarrow.parquet.ParquetWriter(stream, _parquet_schema()) as writer:
+        while some := list(itertools.islice(rows, _ROWS_AT_A_TIME)):
+            writer.write_table(parquet_table(some))
+
+
+def parquet_table(predictions: Iterable[Prediction]) -> Any:
+    """Predictions as a `pyarrow.Table`, a row per image.
 
     Columns: image, label, probability, unknown, unknown_reason, unknown_explanation, distance, uncertain,
     uncertain_explanation, second, warning, error, the lists labels and probabilities, and neighbours, a list of image,
     label and distance; null where there is no value.
     """
     import pyarrow
-    import pyarrow.parquet
+
+    return pyarrow.Table.from_pylist(list(map(_parquet_row, predictions)), _parquet_schema())
+
+
+def _parquet_schema() -> Any:
+    import pyarrow
 
     text, number = pyarrow.string(), pyarrow.float64()
     columns = {"image": text, "label": text, "probability": number, "unknown": pyarrow.bool_(), "unknown_reason": text}
@@ -84,11 +99,7 @@ def write_parquet(stream: IO[bytes], predictions: Iterable[Prediction]) -> None:
     columns |= {"labels": pyarrow.list_(text), "probabilities": pyarrow.list_(number)}
     neighbour = pyarrow.struct({"image": text, "label": text, "distance": number})
     columns |= {"neighbours": pyarrow.list_(neighbour)}
-    schema = pyarrow.schema(columns.items())
-    rows = map(_parquet_row, predictions)
-    with pyarrow.parquet.ParquetWriter(stream, schema) as writer:
-        while some := list(itertools.islice(rows, _ROWS_AT_A_TIME)):
-            writer.write_table(pyarrow.Table.from_pylist(some, schema))
+    return pyarrow.schema(columns.items())
 
 
 def _parquet_row(prediction: Prediction) -> dict[str, Any]:

@@ -137,11 +137,13 @@ def _fit_streamed(context: TrainingContext, given: GivenFeatures, parts: Trainin
     the training images and measure the head."""
     data, classes, options = context.data, context.classes, HeadOptions.from_config(context.config)
     rows = data.rows("val")
+    # A part of the array, which is not copied: the rows of a split follow each other.
+    features = given.features[rows[0] : rows[-1] + 1]
     weights = measuring_weights(data.labels[rows], classes, options.imbalance)
     done = np.cumsum(parts.sizes).tolist()
     head = train_streamed_head(
         parts,
-        LabelledFeatures(given.features[rows], data.labels[rows], weights),
+        LabelledFeatures(features, data.labels[rows], weights),
         classes,
         options,
         context.work_directory / "rows",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from model.bundle import Bundle
-from model.config import TrainConfig
+from model.config import PredictConfig, TrainConfig
 from model.errors import ConfigError, DatasetError
 from model.registry import find_bundle
 from model.runs import feature_dataset
@@ -16,6 +16,7 @@ from model.runs.trainer import train
 from model.scale.featurize import featurize
 from model.scale.network import backbone_network
 from model.scale.parts import SUCCESS, open_parts
+from model.scale.scoring import FeatureScorer
 from model.scale.source import SplitOptions
 from model.serving.predictor import load_predictor
 from model.workspace import Workspace
@@ -140,3 +141,12 @@ def test_features_of_another_network_are_refused(workspace, features, tmp_path):
     (copy / "plan.json").write_text(plan.replace(digest, "0" * 64))
     with pytest.raises(ConfigError, match="expected features of this EfficientNetLite0"):
         train(TrainConfig(features=str(copy)), workspace)
+
+
+@pytest.mark.slow
+def test_the_model_predicts_the_features_of_its_backbone(from_features, features, photos):
+    scorer = FeatureScorer(load_predictor(from_features), open_parts(str(features)), PredictConfig())
+    found = [item for number in range(len(scorer.parts)) for item in scorer.predict(number) if item.error is None]
+    expected = scorer.predictor.predict([photos / item.image for item in found])
+    assert [item.labels for item in found] == [item.labels for item in expected]
+    assert [item.probabilities for item in found] == [pytest.approx(item.probabilities, abs=1e-5) for item in expected]

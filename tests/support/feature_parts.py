@@ -23,6 +23,7 @@ class SyntheticParts:
         classes: number of classes.
         noise: fraction of rows with another label.
         sorted_by_class: whether each part has one true class, instead of all of them.
+        seed: random seed of the rows; the classes are the same for all seeds.
     """
 
     rows: int
@@ -31,6 +32,7 @@ class SyntheticParts:
     classes: int = 4
     noise: float = 0.1
     sorted_by_class: bool = True
+    seed: int = 1
 
     @property
     def sizes(self) -> np.ndarray:
@@ -39,7 +41,7 @@ class SyntheticParts:
 
     def read(self, part: int) -> tuple[np.ndarray, np.ndarray]:
         """Features float32 (rows, features) and labels int (rows,) of a part."""
-        rng = np.random.default_rng((1, part))
+        rng = np.random.default_rng((self.seed, part))
         true = rng.integers(0, self.classes, self.rows)
         if self.sorted_by_class:
             true[:] = part * self.classes // self.parts

@@ -1,0 +1,156 @@
+"""Predictions of a trained model for features that are in parts, without their photos."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from model.backbones import find_backbone
+from model.bundle_files import MANIFEST, ONNX_MODEL
+from model.config import PredictConfig
+from model.errors import ConfigError
+from model.features.divided_network import backbone_checksum, divide_network
+from model.features.onnx_session import FEATURES, PROBABILITIES, open_session
+from model.files.checksums import file_sha256
+from model.networks.converted_backbone import converted_backbone
+from model.results import Prediction, Progress, no_progress
+from model.scale.folders import open_folder
+from model.scale.parts import SUCCESS, Parts, features_matrix, is_part, part_name, present_parts, table_content
+from model.serving.predictor import Predictor
+from model.serving.table import parquet_table
+
+PHASE = "predict"
+# Distances from 20,000 training photos take 20 MB.
+_ROWS_AT_ONCE = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class ScoringResult:
+    """Result of predictions for features in parts.
+
+    Attributes:
+        model: name of the model.
+        out: the folder of predictions.
+        photos: number of photos.
+        errors: number of photos without features, which have an error.
+        parts: number of parts.
+        written: number of parts that this run has written; the others were there.
+    """
+
+    model: str
+    out: str
+    photos: int
+    errors: int
+    parts: int
+    written: int
+
+
+class FeatureScorer:
+    """A trained model that predicts photos by their features.
+
+    Raises:
+        ConfigError: the features are not those of the network of the model.
+    """
+
+    def __init__(self, predictor: Predictor, parts: Parts, config: PredictConfig) -> None:
+        self.predictor, self.parts, self.config = predictor, parts, config
+        self.manifest_sha256 = file_sha256(predictor.bundle.directory / MANIFEST)
+        self._head = open_session(self._checked_head(), predictor.threads)
+
+    @property
+    def sha256(self) -> str:
+        """Checksum of everything that the predictions depend on: the features, the model and the options."""
+        options = {name: value for name, value in vars(self.config).items() if name != "model"}
+        content = [self.parts.plan.sha256, self.manifest_sha256, options]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+    def predict(self, number: int) -> list[Prediction]:
+        """Predictions for the photos of a part, in their order; one without features has an error.
+
+        Raises:
+            DatasetError: the part is missing or damaged.
+        """
+        table = self.parts.read(number, ("path", "features", "error"))
+        features, rows = features_matrix(table)
+        names, errors = table["path"].to_pylist(), table["error"].to_pylist()
+        predicted = self._predicted([names[row] for row in rows.tolist()], features)
+        whole = set(rows.tolist())
+        return [
+            next(predicted) if row in whole else Prediction(name, error=error)
+            for row, (name, error) in enumerate(zip(names, errors, strict=True))
+        ]
+
+    def _predicted(self, names: Sequence[str], features: np.ndarray) -> Iterator[Prediction]:
+        for start in range(0, len(names), _ROWS_AT_ONCE):
+            rows = slice(start, start + _ROWS_AT_ONCE)
+            [probabilities] = self._head.run([PROBABILITIES], {FEATURES: features[rows]})
+            yield from self.predictor.predict_features(names[rows], probabilities, features[rows], self.config)
+
+    def _checked_head(self) -> bytes:
+        """The part of the network from features to probabilities."""
+        bundle, plan = self.predictor.bundle, self.parts.plan
+        network = bundle.read_file(ONNX_MODEL) if bundle.manifest.engine == "onnx" else b""
+        divided = divide_network(network) if network else None
+        if divided is None:
+            raise ConfigError(
+                f"{bundle.name}: expected a model in ONNX whose predictions follow from its features. Predict the "
+                "photos instead."
+            )
+        if plan.manifest_sha256:
+            same = plan.manifest_sha256 == self.manifest_sha256
+        else:
+            graph = converted_backbone(find_backbone(plan.network), plan.image_size)
+            same = (
+                hashlib.sha256(graph).hexdigest() == plan.graph_sha256 and backbone_checksum(graph) == divided.backbone
+            )
+        if not same or plan.input_spec != self.predictor.spec:
+            raise ConfigError(
+                f"{self.parts.folder.address}: expected features of the network of {bundle.name}, found those of "
+                f"{plan.network}, of {plan.image_size} pixels, resize {plan.resize}. Run topgraft featurize with "
+                f"--model {bundle.name}."
+            )
+        return divided.head
+
+
+def write_scores(scorer: FeatureScorer, out: str, progress: Progress = no_progress) -> ScoringResult:
+    """Write predictions as Parquet parts, one for each part of the features; the same run again resumes it.
+
+    The columns are those of `model.serving.table.parquet_table`, model and manifest_sha256.
+
+    Args:
+        out: new folder or address, or one of the same run.
+        progress: called with the phase `predict`, in photos.
+
+    Raises:
+        ConfigError: `out` is the folder of the features, or holds something else, or other predictions.
+    """
+    folder, parts = open_folder(out), scorer.parts
+    others = [name for name in folder.names() if not (name == SUCCESS or is_part(name))]
+    if others:
+        raise ConfigError(
+            f"{folder.address}: expected a new folder, or one of predictions, found {others[0]}. Choose another one."
+        )
+    digest = scorer.sha256
+    done = present_parts(folder, len(parts), digest)
+    written = 0
+    for number in range(len(parts)):
+        if number not in done:
+            folder.write(part_name(number), _part(scorer, number, digest))
+            written += 1
+        progress(PHASE, min((number + 1) * parts.plan.photos // len(parts), parts.plan.photos), parts.plan.photos)
+    done = present_parts(folder, len(parts), digest)
+    errors = sum(part.errors for part in done.values())
+    summary = {"photos": parts.plan.photos, "errors": errors, "parts": len(parts)}
+    folder.write(SUCCESS, f"{json.dumps(summary)}\n".encode())
+    return ScoringResult(scorer.predictor.bundle.name, out, parts.plan.photos, errors, len(parts), written)
+
+
+def _part(scorer: FeatureScorer, number: int, digest: str) -> bytes:
+    import pyarrow
+
+    table = parquet_table(scorer.predict(number))
+    for name, value in (("model", scorer.predictor.bundle.name), ("manifest_sha256", scorer.manifest_sha256)):
+        table = table.append_column(name, pyarrow.array([value] * len(table), pyarrow.string()))
+    return table_content(table, number, digest)
