@@ -26,6 +26,7 @@ NAMES = (
     "report",
     "drift",
     "head",
+    "streamed_head",
     "real_data",
     "small_data",
     "synthesis",
