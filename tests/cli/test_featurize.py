@@ -3,10 +3,16 @@
 import json
 from pathlib import Path
 
+import pyarrow.parquet
 import pytest
 
+from model.bundle import open_bundle
 from model.cli import main
+from model.dataset.images import decode_image
+from model.features.extractor import FeatureExtractor
+from model.files.checksums import file_sha256
 from tests.support.photos import write_photos
+from tests.support.small_model import write_small_model
 
 
 @pytest.fixture
@@ -56,3 +62,23 @@ def test_wrong_arguments_are_refused(
     assert main(["featurize", *arguments]) == status
     assert message.lower() in capsys.readouterr().err.lower()
     assert not Path("out").exists()
+
+
+def test_the_network_of_a_model_gives_its_own_features(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_small_model(Path("models") / "colours")
+    assert main(["featurize", "photos", "out", "--model", "colours", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["features"] == 3
+    plan = json.loads(Path("out/plan.json").read_text(encoding="utf-8"))
+    bundle = open_bundle(Path("models") / "colours")
+    assert (plan["network"], plan["image_size"], plan["resize"]) == ("colours", 8, "squash")
+    assert plan["manifest_sha256"] == file_sha256(bundle.directory / "manifest.json")
+    assert plan["graph_sha256"] == bundle.manifest.files["model.onnx"].sha256
+    [part] = Path("out").glob("part-*")
+    row = pyarrow.parquet.read_table(part).to_pylist()[0]
+    image = decode_image((photos / row["path"]).read_bytes(), bundle.manifest.input_spec)
+    features = FeatureExtractor(bundle.read_file("model.onnx"), bundle.manifest.input_spec)(image[None])[0]
+    assert row["features"] == features.tolist()
+    manifest = Path("models/colours/manifest.json")
+    manifest.write_text(manifest.read_text(encoding="utf-8").replace('"onnx",\n', '"keras",\n'), encoding="utf-8")
+    assert main(["featurize", "photos", "out", "--model", "colours"]) == 2
+    assert "expected a model in ONNX" in capsys.readouterr().err
