@@ -12,7 +12,7 @@ from model.config import PredictConfig, TrainConfig
 from model.errors import ConfigError, DatasetError
 from model.registry import find_bundle
 from model.runs import feature_dataset
-from model.runs.trainer import train
+from model.runs.trainer import resume, train
 from model.scale.featurize import featurize
 from model.scale.network import backbone_network
 from model.scale.parts import SUCCESS, open_parts
@@ -150,3 +150,23 @@ def test_the_model_predicts_the_features_of_its_backbone(from_features, features
     expected = scorer.predictor.predict([photos / item.image for item in found])
     assert [item.labels for item in found] == [item.labels for item in expected]
     assert [item.probabilities for item in found] == [pytest.approx(item.probabilities, abs=1e-5) for item in expected]
+
+
+@pytest.mark.slow
+def test_an_interrupted_training_in_parts_is_resumed_to_the_same_head(workspace, features, monkeypatch):
+    monkeypatch.setattr(feature_dataset, "are_features_small", lambda rows, features: False)
+    options = TrainConfig(features=str(features), epochs=8, batch_size=1, checkpoint_minutes=0.0)
+    train(dataclasses.replace(options, name="whole"), workspace)
+
+    def interrupt(phase: str, done: int, total: int, /, **metrics: float) -> None:
+        if phase == "head" and done == 5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(dataclasses.replace(options, name="resumed"), workspace, interrupt)
+    # The machine may have more free memory now.
+    monkeypatch.undo()
+    resume("resumed", workspace)
+    whole, resumed = (find_bundle(workspace, name) for name in ("whole", "resumed"))
+    assert _figures(resumed, "seconds") == _figures(whole, "seconds")
+    assert resumed.manifest.metrics == whole.manifest.metrics
