@@ -14,6 +14,7 @@ from pathlib import Path
 from model.environment import KERAS_HOME
 from model.environment_variable import Variable, unset_if_empty
 from model.errors import ConfigError
+from model.reading import with_path
 
 log = logging.getLogger(__name__)
 
@@ -90,8 +91,8 @@ def _replacement(variable: Variable[Path], folder: Path) -> Path:
         replacement = _private_folder() / variable.name.lower()
     except OSError as error:
         raise ConfigError(
-            f"{folder} cannot be written to, and there is no temporary folder: {error}. Set {variable.name} to a "
-            "folder that can be written to, and TMPDIR for temporary files."
+            f"{folder} cannot be written to, and there is no temporary folder: {with_path(error)}. "
+            f"Set {variable.name} to a folder that can be written to, and TMPDIR for temporary files."
         ) from error
     log.warning(
         "%s cannot be written to; %s is used, and may be removed at a restart. Set %s to a folder that lasts.",

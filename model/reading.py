@@ -88,6 +88,12 @@ def without_number(error: Exception) -> str:
     return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
 
 
+def with_path(error: OSError) -> str:
+    """Text of an error for a message that does not name the file: the reason without its number, and the path."""
+    place = f": {quoted(os.fsdecode(error.filename))}" if isinstance(error.filename, (str, bytes)) else ""
+    return without_number(error) + place
+
+
 class NoRegularFileError(OSError):
     """A folder, pipe, socket or device in the place of a file."""
 

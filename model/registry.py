@@ -23,7 +23,7 @@ from model.errors import ConfigError, ModelDamagedError, ModelError, ModelNotFou
 from model.manifest_migration import read_manifest
 from model.measurements import leading_summary
 from model.promotion import promoted_models
-from model.reading import UnreadableError, read_json
+from model.reading import UnreadableError, read_json, without_number
 from model.received import quoted
 from model.training_cost import TrainingCost
 from model.workspace import Workspace
@@ -297,6 +297,7 @@ def _read(directory: Path, stamp: Stamp) -> RegisteredModel:
     except ModelDamagedError as error:
         summary["problem"] = error.message
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        summary["problem"] = f"its manifest.json cannot be read ({error!r}): train or download it again, or remove it"
+        reason = f"{type(error).__name__}: {without_number(error)}"
+        summary["problem"] = f"its manifest.json cannot be read ({reason}): train or download it again, or remove it"
     time = order_time(directory, summary["created"], stamp[0]) if "created" in summary else _UNKNOWN_TIME
     return RegisteredModel(directory, stamp, time, files, to_json(summary), version)

@@ -19,6 +19,7 @@ from types import FrameType
 
 from model.errors import ConfigError
 from model.processes import describe_exit, start_child
+from model.reading import without_number
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +81,7 @@ class Address:
                 pass
         except (OSError, OverflowError) as error:
             raise ConfigError(
-                f"port {self.port} of {self.host}: expected a free port, received: {error}. "
+                f"port {self.port} of {self.host}: expected a free port, received: {without_number(error)}. "
                 "Is the service running already? Stop it, or choose another port: --port N."
             ) from error
 

@@ -156,3 +156,29 @@ def test_the_check_sees_what_is_forbidden(tmp_path: Path, monkeypatch: pytest.Mo
     path.write_text("\n".join(lines))
     monkeypatch.setattr("tests.test_shown.ROOT", tmp_path)
     assert sorted({line.split(":")[1] for line in writings(path)}) == [str(line) for line in range(1, 9)]
+
+
+SYSTEM_ERRORS = {
+    "OSError",
+    "PermissionError",
+    "FileNotFoundError",
+    "FileExistsError",
+    "ConnectionError",
+    "TimeoutError",
+}
+
+
+def numbered_messages(path: Path) -> Iterator[str]:
+    """Places where a message contains the text of a system error, which begins with its number: `[Errno 13]`."""
+    for handler in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(handler, ast.ExceptHandler) or handler.type is None:
+            continue
+        caught = {node.id for node in ast.walk(handler.type) if isinstance(node, ast.Name)}
+        for node in ast.walk(handler) if caught & SYSTEM_ERRORS else ():
+            shown = node.value if isinstance(node, ast.FormattedValue) else None
+            if isinstance(shown, ast.Name) and shown.id == handler.name:
+                yield f"{path.relative_to(ROOT)}:{shown.lineno}: write without_number(...) or with_path(...)"
+
+
+def test_no_message_contains_the_number_of_a_system_error() -> None:
+    assert [line for path in SOURCES for line in numbered_messages(path)] == []

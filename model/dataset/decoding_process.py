@@ -22,7 +22,7 @@ from model.dataset.intensity.value_distribution import ValueDistribution
 from model.environment import PHOTO_SECONDS
 from model.errors import ImageError, ImageTooSlowError
 from model.processes import describe_exit, is_stopped, processor_seconds, python_command, python_environment
-from model.reading import parse_json
+from model.reading import parse_json, without_number
 from model.resources import available_processors
 from model.results import InputSpec
 from model.waiting import wait_until
@@ -199,7 +199,7 @@ class DecodingProcesses:
             return DecodingProcess(self._max_bytes)
         except OSError as error:
             # Too many processes or open files, or too little memory: not the fault of the photo.
-            raise MemoryError(f"no process can be started to decode a photo: {error}") from error
+            raise MemoryError(f"no process can be started to decode a photo: {without_number(error)}") from error
 
     @contextlib.contextmanager
     def _place(self) -> Iterator[None]:

@@ -30,7 +30,7 @@ from model.pipelines.sending import sender_of
 from model.pipelines.steps import ParameterValue, Pipeline, Step
 from model.pipelines.unchanged import require_extra, run_if_changed
 from model.provenance import utc_now
-from model.reading import without_number
+from model.reading import with_path, without_number
 from model.received import did_you_mean, quoted
 from model.storage.places import is_remote
 
@@ -264,8 +264,7 @@ class _Runner:
         try:
             return [self._manifests.write(path) for path in paths]
         except OSError as error:
-            place = f": {quoted(str(error.filename))}" if error.filename else ""
-            raise StepError(f"step {step.name}: an input cannot be read: {without_number(error)}{place}") from error
+            raise StepError(f"step {step.name}: an input cannot be read: {with_path(error)}") from error
 
     def _written_outputs(self, step: Step) -> dict[str, str] | None:
         """Checksums of the outputs; None if one is missing or empty."""

@@ -12,6 +12,7 @@ from model.config import TrainConfig
 from model.errors import ConfigError, StorageError
 from model.locks import FileLock
 from model.provenance import utc_now
+from model.reading import with_path
 from model.received import quoted
 from model.results import TrainingStatus
 from model.runs.listing import interrupted_trainings, is_published
@@ -72,7 +73,7 @@ def start_run(config: TrainConfig, workspace: Workspace, policy: QueuePolicy | N
         except OSError as error:
             shutil.rmtree(directory, ignore_errors=True)
             raise StorageError(
-                f"{workspace.running}: expected a writable folder, received: {error}. Free some space."
+                f"{workspace.running}: expected a writable folder, received: {with_path(error)}. Free some space."
             ) from error
         return run
 

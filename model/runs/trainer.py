@@ -27,6 +27,7 @@ from model.measurements import Measurement
 from model.provenance import installed_versions, write_job
 from model.publishing.card import model_card
 from model.publishing.upload import add_upload, check_upload
+from model.reading import with_path
 from model.results import InputSpec, Progress, no_progress
 from model.runs import Run, finished, resume_run, start_or_resume, wait_in_queue
 from model.runs.cost_meter import CostMeter
@@ -132,7 +133,7 @@ def _started(run: Run, config: TrainConfig, workspace: Workspace, progress: Prog
         except OSError as error:
             free = shutil.disk_usage(run.directory).free / 1e9
             failure = StorageError(
-                f"training {run.name}: could not read or write: {error}. Only {free:.1f} GB are free in "
+                f"training {run.name}: could not read or write: {with_path(error)}. Only {free:.1f} GB are free in "
                 f"{run.destination.parent}. Free some space, or check the disk. {resume_hint(run.name)}"
             )
             status.end("failed", failure.message, failure)

@@ -19,6 +19,7 @@ from model.errors import (
     StorageRefusedError,
     StorageUnreachableError,
 )
+from model.reading import without_number
 from model.received import quoted
 
 SCHEMES = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs", "hdfs": "hdfs"}
@@ -118,6 +119,7 @@ def _hdfs(host: str) -> Any:
         return HadoopFileSystem(name, int(port or 8020))
     except (OSError, ValueError) as error:
         raise ConfigError(
-            f"hdfs://{host}: expected the library libhdfs and a server that responds, received: {error}. Set "
-            "HADOOP_HOME and CLASSPATH, or copy the photos to an object store."
+            f"hdfs://{host}: expected the library libhdfs and a server that responds, "
+            f"received: {without_number(error)}. "
+            "Set HADOOP_HOME and CLASSPATH, or copy the photos to an object store."
         ) from error

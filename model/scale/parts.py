@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from model.errors import ConfigError, DatasetError
+from model.reading import without_number
 from model.received import quoted
 from model.scale.chunks import Photo, Plan, read_plan
 from model.scale.folders import Folder, open_folder
@@ -178,8 +179,8 @@ def read_part(folder: Folder, number: int, plan_sha256: str, columns: Sequence[s
             return part.read(columns=columns)
     except (OSError, pyarrow.ArrowException) as error:
         raise DatasetError(
-            f"{folder.address}/{name}: expected a part of topgraft featurize, received: {error}. Remove it, and run "
-            "topgraft featurize again."
+            f"{folder.address}/{name}: expected a part of topgraft featurize, received: {without_number(error)}. "
+            "Remove it, and run topgraft featurize again."
         ) from error
 
 
