@@ -22,7 +22,7 @@ CHECK_INSTALLED := $(VENV)/.installed-check
 PYTEST = $(BIN)/python $(if $(COVERAGE),-m coverage run) -m pytest -n 2 --dist worksteal --durations=25
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: demo serve test test-slow coverage benchmarks check install clean help
+.PHONY: demo serve test test-slow coverage benchmarks check check-types check-others install clean help
 .DELETE_ON_ERROR:
 
 help:
@@ -48,10 +48,15 @@ coverage: $(TEST_INSTALLED)
 benchmarks: $(TEST_INSTALLED)
 	$(BIN)/python -m benchmarks
 
-check: $(CHECK_INSTALLED)
+# Types take as long as all others together: make -j 2 check.
+check: check-types check-others
+
+check-types: $(CHECK_INSTALLED)
+	$(BIN)/mypy
+
+check-others: $(CHECK_INSTALLED)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
 	$(BIN)/hadolint Dockerfile .sqa/Dockerfile
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive api model topgraft
 	$(BIN)/python -m pytest tests/test_floors.py
