@@ -173,7 +173,6 @@ from model.dataset.images import decode_in_this_process
 from model.resources import release_free_memory
 from model.results import InputSpec
 import imagecodecs, pillow_heif, tifffile
-from tests.support.slowness import slowness
 
 def peak():
     fields = dict(line.split(":") for line in open("/proc/self/status"))
@@ -272,7 +271,8 @@ def test_no_format_takes_more_memory_than_estimated(large_images: Path, side: in
     )
     assert ran.returncode == 0, ran.stderr
     spec = InputSpec.square(side) if side else None
-    slack = 8_000_000
+    # The system counts pages for each processor, and adds them up late.
+    slack = 10_000_000
     for name, taken in json.loads(ran.stdout).items():
         if name == "warm":
             continue

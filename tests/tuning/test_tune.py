@@ -112,7 +112,13 @@ def test_test_images_are_never_used_and_the_search_is_deterministic(verdict, tun
     poisoned = tuple(Sample(Path("/nowhere"), test.name, (test.label + 1) % 3) for test in dataset.test)
     assert poisoned
     other_verdict = dataclasses.replace(verdict, dataset=dataclasses.replace(dataset, test=poisoned))
-    tune(other_verdict.training_data, dataclasses.replace(QUICK, tune_minutes=0.07), tmp_path, no_progress)
+
+    def stop(_phase: str, _done: int, _total: int, /, **metrics: float) -> None:
+        if metrics["trials"] == 8:
+            raise Interruption
+
+    with pytest.raises(Interruption):
+        tune(other_verdict.training_data, dataclasses.replace(QUICK, tune_minutes=5), tmp_path, stop)
     again, first = Trials(tmp_path / "tune").done, tuned[1].done
     of_head = [trial for trial in again if trial.asked is not None]
     assert of_head, "there was no time for what is compared"
