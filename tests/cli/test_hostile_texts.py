@@ -112,6 +112,8 @@ COMMANDS = {
     "pipeline list": ("pipeline", "list"),
     "pipeline run": ("pipeline", "run", f"no{HOSTILE}"),
     "pipeline export": ("pipeline", "export", f"no{HOSTILE}", "--format", HOSTILE),
+    "featurize": ("featurize", "{home}/data/classes", "{home}/features", "--model", "evil"),
+    "featurize nothing": ("featurize", f"no{HOSTILE}", "{home}/features"),
     "evaluate": ("evaluate", "evil", "classes"),
     "evaluate page": ("evaluate", "turned", "labelled", "--report", "{home}/report.html"),
     "compare": ("compare", "turned", "worse", "labelled", "--output", "{home}/comparison"),
@@ -222,6 +224,7 @@ def test_a_command_writes_visible_characters_to_files_of_any_encoding(
     for page in home.rglob("*.html"):
         assert not FORBIDDEN.search(page.read_text(encoding="utf-8")), page
     assert command[0] != "compare" or "no" in command[2] or (home / "comparison" / "comparison.html").exists()
+    assert command[0] != "featurize" or "no" in command[1] or (home / "features" / "_SUCCESS").exists(), shown
 
 
 def _content(stream: io.TextIOWrapper) -> str:
