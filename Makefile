@@ -1,6 +1,6 @@
 # make demo     install into .venv, train on synthetic photos, classify one
 # make serve    Swagger UI at http://127.0.0.1:5000/ui
-# make test     run the fast tests; make test-slow: the slow ones
+# make test     run the fast tests; make test-slow: the slow ones; make test-systems: those with other systems
 # make check    check format, style, types, security and imports between packages
 # make coverage   show the coverage by package recorded by make test COVERAGE=1
 # make benchmarks   run all benchmarks and update docs/benchmarks.md
@@ -22,7 +22,7 @@ CHECK_INSTALLED := $(VENV)/.installed-check
 PYTEST = $(BIN)/python $(if $(COVERAGE),-m coverage run) -m pytest -n 2 --dist worksteal --durations=25
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: demo serve test test-slow coverage benchmarks check check-types check-others install clean help
+.PHONY: demo serve test test-slow test-systems coverage benchmarks check check-types check-others install clean help
 .DELETE_ON_ERROR:
 
 help:
@@ -39,7 +39,11 @@ test: $(TEST_INSTALLED)
 	$(PYTEST)
 
 test-slow: $(TEST_INSTALLED)
-	$(PYTEST) -m "slow or browser"
+	$(PYTEST) -m "(slow or browser) and not system"
+
+# Label Studio, Elyra and Spark, which are installed into environments of their own.
+test-systems: $(TEST_INSTALLED)
+	$(PYTEST) -m system
 
 coverage: $(TEST_INSTALLED)
 	$(BIN)/python -m coverage combine --quiet

@@ -49,7 +49,7 @@ OTHER_PROJECTS = (
 )
 MILLISECONDS_FOR_A_PAGE = 60_000
 
-pytestmark = [pytest.mark.slow, pytest.mark.browser]
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.system]
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from tests.pipelines.small_pipeline import write_pipeline
 from tests.support.elyra_commands import Command, Result, run_elyra, runtime_folder
 from tests.support.storage_servers import ACCESS_KEY, BUCKET, SECRET_KEY, s3_server
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.system]
 
 BOOTSTRAPPER = "https://intranet.example.org/bootstrapper.py"
 REQUIREMENTS = "https://intranet.example.org/requirements.txt"

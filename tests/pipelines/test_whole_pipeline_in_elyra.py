@@ -12,7 +12,7 @@ from tests.labels.label_studio_tasks import boxed_tasks, write_cutouts
 from tests.support.caches import new_cache
 from tests.support.elyra_commands import Command, run_elyra
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.system]
 
 PHOTOS = 24
 

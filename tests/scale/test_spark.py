@@ -173,6 +173,7 @@ def wait_for_parts(out: Path, count: int, child: "subprocess.Popen[str]") -> Non
 
 
 @pytest.mark.slow
+@pytest.mark.system
 def test_killed_executors_and_a_killed_driver_change_no_byte(
     run: Run, graph: Path, many_photos: Path, cluster: tuple[Spark, Path], tmp_path: Path
 ) -> None:
@@ -196,6 +197,7 @@ def test_killed_executors_and_a_killed_driver_change_no_byte(
 
 
 @pytest.mark.slow
+@pytest.mark.system
 def test_an_older_version_of_spark_writes_the_same_bytes(run: Run, graph: Path, photos: Path, tmp_path: Path) -> None:
     run(out=tmp_path / "expected", max_photos=3)
     old = spark_environment(OLD_VERSION)
