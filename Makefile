@@ -18,8 +18,8 @@ VENV_BUILT := $(VENV)/.built
 RUN_INSTALLED := $(VENV)/.installed
 TEST_INSTALLED := $(VENV)/.installed-test
 CHECK_INSTALLED := $(VENV)/.installed-check
-# Two processes: tests of trainings need memory, and spend much of their time waiting.
-PYTEST = $(BIN)/python $(if $(COVERAGE),-m coverage run) -m pytest -n 2 --dist worksteal --durations=25
+# More processes than processors: many tests wait for servers and other processes.
+PYTEST = $(BIN)/python $(if $(COVERAGE),-m coverage run) -m pytest -n 3 --dist worksteal --durations=25
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 .PHONY: demo serve test test-slow test-systems coverage benchmarks check check-types check-others install clean help
