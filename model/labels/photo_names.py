@@ -18,6 +18,15 @@ _UPLOAD_PREFIX = re.compile(r"[0-9a-f]{8}-")
 # Parameters of pre-signed addresses of S3, Google Cloud, Azure and others.
 _SIGNATURES = ("signature", "token")
 _SECRETS = ("sig", "auth", "key", "apikey", "api_key", "jwt")
+# Parameters that a signature is made with: they change whenever an address is signed again.
+_SIGNED_WITH = ("x-amz-", "x-goog-", "x-oss-", "q-")
+_SIGNED_BY = (
+    *("expires", "policy", "key-pair-id", "accesskeyid", "awsaccesskeyid", "ossaccesskeyid", "googleaccessid"),
+    *("sv", "st", "se", "sr", "sp", "sip", "spr", "ss", "srt", "sdd"),
+    *("skoid", "sktid", "skt", "ske", "sks", "skv", "saoid", "suoid", "scid"),
+)
+OBJECT_ADDRESSES = ("s3://", "gs://", "azure-blob://")
+"""Beginnings of the addresses of objects in remote storage, whose keys are written as they are, without escapes."""
 _RESOLVED = re.compile(r"/(?:tasks|projects)/\d+/resolve/")
 
 
@@ -36,11 +45,17 @@ class PhotoFiles:
 
     def find(self, address: str) -> tuple[str, ...]:
         """Files that an address may stand for, relative to the folder: one, none, or several if it is ambiguous."""
-        for name in possible_names(address):
+        names = possible_names(address)
+        upload = _name_of_upload(names[0])
+        found: tuple[str, ...] = ()
+        for name in names:
             if found := self._index.find(name, Search()):
-                return found
-        stored = _without_prefix(posixpath.basename(possible_names(address)[0]))
-        return tuple(sorted(self._by_stored_name.get(stored, ())))
+                break
+        if found and name != upload:
+            return found
+        # The name of an upload may be that of a file, and the stored name of others.
+        stored = posixpath.basename(upload) or _without_prefix(posixpath.basename(names[0]))
+        return tuple(sorted({*found, *self._by_stored_name.get(stored, ())}))
 
 
 def possible_names(address: str) -> list[str]:
@@ -50,29 +65,53 @@ def possible_names(address: str) -> list[str]:
     (`/data/local-files/?d=folder/name.jpg`), objects of remote storage (`s3://bucket/name.jpg`, also inside
     `/tasks/1/resolve/?fileuri=...`), pages of other hosts, and plain paths.
     """
-    path = source_of(address)
-    parts = urlsplit(path) if "://" in path else None
-    name = unquote(parts.path).lstrip("/") if parts is not None else path
+    name = path_of(address)
     # A file name may itself contain % and be written without escapes.
     names = [name, unquote(name)]
-    if posixpath.basename(posixpath.dirname(posixpath.dirname(name))) == "upload":
-        folder, last = posixpath.split(unquote(name))
-        names.append(posixpath.join(folder, _without_prefix(last)))
+    if upload := _name_of_upload(name):
+        names.append(upload)
     return list(dict.fromkeys(names))
 
 
-def without_signature(address: str) -> str:
-    """An address without what grants access to the photo: user and password, and the query if it has a signature.
+def path_of(address: str) -> str:
+    """Path of a photo in its address: the key of an object, the path of a URL without escapes, else the address."""
+    source = source_of(address)
+    if source.startswith(OBJECT_ADDRESSES):
+        return source.partition("://")[2].partition("/")[2]
+    return unquote(urlsplit(source).path).lstrip("/") if "://" in source else source
 
-    Any other query, which may be what names the photo, is kept.
+
+def _name_of_upload(name: str) -> str:
+    """Path of a file uploaded to Label Studio, without what is written before its name; empty if it is no upload."""
+    folder, last = posixpath.split(unquote(name))
+    is_upload = posixpath.basename(posixpath.dirname(folder)) == "upload"
+    return posixpath.join(folder, _without_prefix(last)) if is_upload else ""
+
+
+def without_signature(address: str) -> str:
+    """An address without what grants access to the photo: user and password, and a signature or token in its query.
+
+    All else of the query, which may be what names the photo, is kept.
     """
     if not is_url(address):
         return address
-    names = [name.lower() for name in parse_qs(urlsplit(address).query, keep_blank_values=True)]
-    if any(name.endswith(_SIGNATURES) or name in _SECRETS for name in names):
-        return without_credentials(address)
     path, separator, query = address.partition("?")
-    return without_credentials(path) + separator + query
+    parameters = query.partition("#")[0].split("&")
+    names = [unquote(parameter.partition("=")[0]).lower() for parameter in parameters]
+    if not any(map(_is_secret, names)):
+        return without_credentials(path) + separator + query
+    kept = [
+        parameter
+        for name, parameter in zip(names, parameters, strict=True)
+        if not (_is_secret(name) or name.startswith(_SIGNED_WITH) or name in _SIGNED_BY)
+    ]
+    shown = without_credentials(address)
+    return f"{shown}?{'&'.join(kept)}" if any(kept) else shown
+
+
+def _is_secret(name: str) -> bool:
+    """Whether a parameter of a query grants access, by its name in lower case."""
+    return name.endswith(_SIGNATURES) or name in _SECRETS
 
 
 def source_of(address: str) -> str:

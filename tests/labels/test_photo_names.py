@@ -24,6 +24,10 @@ def files(folder: Path, *names: str) -> PhotoFiles:
         ("http://localhost:8080/data/local-files/?d=photos/photo%20one.jpg", "photo one.jpg"),
         ("s3://bucket/site a/a b.jpg", "site a/a b.jpg"),
         ("s3://bucket/site a/a b.jpg", "a b.jpg"),
+        ("s3://bucket/photo #1.jpg", "photo #1.jpg"),
+        ("gs://bucket/site/a?b.jpg", "a?b.jpg"),
+        ("azure-blob://container/a%20b.jpg", "a%20b.jpg"),
+        ("azure-blob://container/a%20b.jpg", "a b.jpg"),
         ("/tasks/5/resolve/?fileuri=czM6Ly9idWNrZXQvYSBiLmpwZw==", "a b.jpg"),
         ("https://example.org/photos/a%20b.jpg?signature=x", "a b.jpg"),
         ("photos\\site\\a.jpg", "a.jpg"),
@@ -37,8 +41,12 @@ def test_an_address_finds_its_file(tmp_path: Path, address: str, name: str) -> N
 
 
 def test_two_uploads_of_one_stored_name_are_both_found(tmp_path: Path) -> None:
-    photos = files(tmp_path, "a b.jpg", "a_b.jpg", "c/a_b.jpg")
-    assert photos.find("/data/upload/1/0a1b2c3d-a_b.jpg") == ("a_b.jpg",)
+    photos = files(tmp_path / "names", "a b.jpg", "a_b.jpg")
+    assert photos.find("/data/upload/1/0a1b2c3d-a_b.jpg") == ("a b.jpg", "a_b.jpg")
+    assert photos.find("/data/upload/1/a_b.jpg") == ("a b.jpg", "a_b.jpg")
+    assert photos.find("s3://bucket/a_b.jpg") == ("a_b.jpg",)
+    stored = files(tmp_path / "stored", "a b.jpg", "a_b.jpg", "0a1b2c3d-a_b.jpg")
+    assert stored.find("/data/upload/1/0a1b2c3d-a_b.jpg") == ("0a1b2c3d-a_b.jpg",)
     both = files(tmp_path / "both", "a (b).jpg", "a [b].jpg")
     assert both.find("/data/upload/1/0a1b2c3d-a_b.jpg") == ("a (b).jpg", "a [b].jpg")
 
@@ -64,13 +72,18 @@ def test_stored_names_are_those_of_label_studio() -> None:
 def test_an_object_in_an_address_of_label_studio_is_its_source() -> None:
     assert source_of("/tasks/5/resolve/?fileuri=czM6Ly9idWNrZXQvYSBiLmpwZw") == "s3://bucket/a b.jpg"
     assert source_of("/tasks/5/resolve/?fileuri=%%%") == "/tasks/5/resolve/?fileuri=%%%"
-    assert possible_names("s3://bucket/a%20b.jpg") == ["a b.jpg"]
+    assert possible_names("s3://bucket/a%20b.jpg") == ["a%20b.jpg", "a b.jpg"]
 
 
 @pytest.mark.parametrize(
     ("address", "shown"),
     [
-        ("https://b.s3.org/a b.png?versionId=3&X-Amz-Signature=secret&X-Amz-Date=1", "https://b.s3.org/a b.png"),
+        (
+            "https://b.s3.org/a b.png?versionId=3&X-Amz-Signature=secret&X-Amz-Date=1",
+            "https://b.s3.org/a b.png?versionId=3",
+        ),
+        ("https://host/photo?id=5&token=secret", "https://host/photo?id=5"),
+        ("https://host/photo?Access_Token=secret&id=6&sp=1#top", "https://host/photo?id=6"),
         ("https://storage.org/a.png?X-Goog-Signature=secret", "https://storage.org/a.png"),
         ("https://x.blob.org/a.png?sv=2020&sig=secret%3D", "https://x.blob.org/a.png"),
         ("https://d.cloudfront.net/a.png?Expires=1&Signature=secret&Key-Pair-Id=2", "https://d.cloudfront.net/a.png"),
