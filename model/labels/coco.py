@@ -1,7 +1,7 @@
 """Tasks of a COCO file, as CVAT, Roboflow, VGG Image Annotator and Label Studio write them."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from model.errors import DatasetError
@@ -41,14 +41,13 @@ class _Reader:
         self.content, self.split = content, split
         self.left_out: Counter[str] = Counter()
         self.unusable: list[tuple[str, str, str]] = []
-        self.name_of = {
-            _required(one, "id", "category"): str(_required(one, "name", "category")) for one in content["categories"]
-        }
+        categories = _by_id(content["categories"], "category", "name")
+        self.name_of = {key: str(entry["name"]) for key, entry in categories}
         if not content["images"]:
             raise DatasetError("expected images, found none")
 
     def read(self) -> Labels:
-        photos = {_required(photo, "id", "image"): photo for photo in self.content["images"]}
+        photos = dict(_by_id(self.content["images"], "image", "file_name"))
         regions: dict[Any, list[Region]] = {key: [] for key in photos}
         for entry in self.content["annotations"]:
             key = _required(entry, "image_id", "annotation")
@@ -136,6 +135,23 @@ def _photo_size(photo: Mapping[str, Any]) -> tuple[int, int]:
     if not isinstance(width, int) or not isinstance(height, int) or width < 1 or height < 1:
         raise ValueError(f"expected the width and height of the image, found {quoted(width)} and {quoted(height)}")
     return width, height
+
+
+def _by_id(entries: Sequence[Any], kind: str, named_by: str) -> Iterator[tuple[Any, Any]]:
+    """Identifiers of images or categories, and the entries.
+
+    Raises:
+        DatasetError: two different ones have the same identifier, as in files that were joined by hand.
+    """
+    names: dict[str, Any] = {}
+    for entry in entries:
+        key, name = _required(entry, "id", kind), _required(entry, named_by, kind)
+        if names.setdefault(str(key), name) != name:
+            raise DatasetError(
+                f"expected one {kind} with the id {quoted(key)}, found two: {quoted(names[str(key)])} and "
+                f"{quoted(name)}. Give each its own id"
+            )
+        yield key, entry
 
 
 def _required(entry: Any, key: str, kind: str) -> Any:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from model.dataset.formats import IMAGE_SUFFIXES
 from model.errors import DatasetError
 from model.files.browsing import name_some
+from model.labels.photo_names import OBJECT_ADDRESSES, path_of, without_signature
 from model.labels.regions import Annotation, Box, Labels, Region, Task
 from model.received import quoted
 
@@ -21,7 +22,7 @@ _SHAPES = ("rectangle", "polygon", "ellipse")
 _WHOLE_PHOTO = "choices"
 # Addresses of photos that Label Studio stores, or passes on from remote storage.
 _OWN_ADDRESSES = ("/data/upload/", "/data/local-files/", "/tasks/", "/storage-data/")
-_STORAGES = ("s3", "gs", "azure-blob", "http", "https")
+_STORAGES = (*OBJECT_ADDRESSES, "http://", "https://")
 _OTHER_MEDIA = (".mp3", ".wav", ".ogg", ".flac", ".mp4", ".webm", ".mov", ".txt", ".csv", ".html", ".pdf", ".json")
 
 
@@ -33,7 +34,8 @@ def read_tasks(content: Sequence[Any], control: str = "") -> Labels:
         control: name of the labelling control to read; empty if all labels belong to one.
 
     Raises:
-        DatasetError: no tasks, tasks without photos, or labels of several controls; the message names them.
+        DatasetError: no tasks, tasks without photos, different photos of one task, or labels of several controls; the
+            message names them.
     """
     if not content:
         raise DatasetError("expected tasks, found none: the project is empty")
@@ -43,29 +45,64 @@ def read_tasks(content: Sequence[Any], control: str = "") -> Labels:
                 f"entry {number}: expected a task with its `data`, received {quoted(task)}. Export the project as "
                 "JSON; JSON_MIN lacks what the crops need"
             )
-    return _Reader(_chosen_control(content, control)).read(content)
+    joined = _joined(content)
+    return _Reader(_chosen_control(joined, control)).read(joined)
 
 
 def tasks_of_files(content: Iterable[Any]) -> list[dict[str, Any]]:
-    """Tasks of a target storage, which has a file for each annotation with its task inside.
+    """Entries of a target storage, which has a file for each annotation with its task inside.
 
     Args:
         content: the content of the files.
 
+    Returns:
+        a task for each file; `read_tasks` joins those of one identifier.
+
     Raises:
         DatasetError: a file is neither an annotation with its task nor a task.
     """
-    tasks: dict[str, dict[str, Any]] = {}
+    tasks: list[dict[str, Any]] = []
     for item in content:
         if is_task(item):
-            tasks.setdefault(str(item.get("id", "")), {"annotations": []} | item)
-            continue
-        if not is_stored_annotation(item):
+            tasks.append(item)
+        elif is_stored_annotation(item):
+            annotation = {name: value for name, value in item.items() if name != "task"}
+            tasks.append({**item["task"], "annotations": [annotation]})
+        else:
             raise DatasetError(f"expected an annotation with its `task`, received {quoted(item)}")
-        task = item["task"]
-        entry = tasks.setdefault(str(task.get("id", "")), {**task, "annotations": []})
-        entry["annotations"].append({name: value for name, value in item.items() if name != "task"})
+    return tasks
+
+
+def _joined(content: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Tasks, those of one identifier as one task with the annotations of all.
+
+    A task without an identifier gets its position, from 1 on.
+
+    Raises:
+        DatasetError: tasks of one identifier have different photos, as those of two projects or servers do.
+    """
+    tasks: dict[str, Mapping[str, Any]] = {}
+    for number, task in enumerate(content, start=1):
+        key = task.get("id")
+        name = str(number if key is None else key)
+        first = tasks.get(name)
+        if first is None:
+            tasks[name] = {**task, "id": name}
+            continue
+        photos = [sorted(map(without_signature, _addresses(one["data"]).values())) for one in (first, task)]
+        if photos[0] != photos[1]:
+            raise DatasetError(
+                f"expected one task {quoted(name)}, found two with different photos: {_shown(photos[0])} and "
+                f"{_shown(photos[1])}. Import each project into its own folder"
+            )
+        entries = _entries(first)
+        added = [entry for entry in _entries(task) if entry not in entries]
+        tasks[name] = {**first, "annotations": [*entries, *added]}
     return list(tasks.values())
+
+
+def _shown(photos: Sequence[str]) -> str:
+    return name_some([quoted(photo) for photo in photos]) or "none"
 
 
 def is_stored_annotation(content: Any) -> bool:
@@ -81,14 +118,19 @@ def is_task(content: Any) -> bool:
 
 def annotations_of(task: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Annotations of a task, those that are no prediction and not cancelled."""
+    return [
+        entry
+        for entry in _entries(task)
+        if isinstance(entry, dict) and not (entry.get("was_cancelled") or entry.get("skipped"))
+    ]
+
+
+def _entries(task: Mapping[str, Any]) -> list[Any]:
+    """All annotations of a task as they are written, also cancelled ones."""
     entries = task.get("annotations", task.get("completions")) or []
     if not isinstance(entries, list):
         raise DatasetError(f"task {quoted(task.get('id'))}: expected a list of annotations, received {quoted(entries)}")
-    return [
-        entry
-        for entry in entries
-        if isinstance(entry, dict) and not (entry.get("was_cancelled") or entry.get("skipped"))
-    ]
+    return entries
 
 
 def _chosen_control(content: Sequence[Any], control: str) -> str:
@@ -137,11 +179,11 @@ class _Reader:
         self.unusable: list[tuple[str, str, str]] = []
 
     def read(self, content: Sequence[Mapping[str, Any]]) -> Labels:
-        tasks = [self._task(entry, number) for number, entry in enumerate(content, start=1)]
+        tasks = [self._task(entry) for entry in content]
         return Labels(tuple(tasks), dict(self.left_out), tuple(self.unusable))
 
-    def _task(self, entry: Mapping[str, Any], number: int) -> Task:
-        name = str(entry.get("id", number))
+    def _task(self, entry: Mapping[str, Any]) -> Task:
+        name = str(entry["id"])
         self._count_cancelled(entry)
         annotations = annotations_of(entry)
         shown = {str(item.get("to_name", "")) for one in annotations for item in items_of(one) if self._is_read(item)}
@@ -150,8 +192,7 @@ class _Reader:
         return Task(name, address, read, str(entry.get("updated_at", "")))
 
     def _count_cancelled(self, entry: Mapping[str, Any]) -> None:
-        every = entry.get("annotations", entry.get("completions")) or []
-        cancelled = len(every) - len(annotations_of(entry))
+        cancelled = len(_entries(entry)) - len(annotations_of(entry))
         predictions = entry.get("predictions")
         self.left_out += Counter({"cancelled annotations": cancelled})
         self.left_out += Counter({"predictions": len(predictions) if isinstance(predictions, list) else 0})
@@ -286,12 +327,15 @@ def _photo_address(data: Mapping[str, Any], shown: set[str], task: str) -> str:
     """Address of the photo among the data of a task.
 
     Args:
-        shown: names of the objects that the labels belong to.
+        shown: names of the objects that the labels belong to; none for a task without labels.
+
+    Returns:
+        the address; empty if there are several and no label belongs to one of them.
 
     Raises:
         DatasetError: there is none, or several.
     """
-    addresses = {key: value for key, value in data.items() if isinstance(value, str) and _may_be_photo(value)}
+    addresses = _addresses(data)
     chosen = [key for key in addresses if key in shown] or list(addresses)
     if len(chosen) == 1:
         return addresses[chosen[0]]
@@ -302,16 +346,29 @@ def _photo_address(data: Mapping[str, Any], shown: set[str], task: str) -> str:
         )
     if "image" in chosen:
         return addresses["image"]
-    raise DatasetError(f"task {task}: expected one photo, received several: {name_some(chosen)}")
+    if not shown:
+        return ""
+    raise DatasetError(
+        f"task {task}: expected one photo, received several: {name_some(chosen)}, and the labels belong to "
+        f"{name_some(sorted(map(quoted, shown)))}. Keep the photo that was annotated in the data of the tasks, or give "
+        "it this name"
+    )
+
+
+def _addresses(data: Mapping[str, Any]) -> dict[str, str]:
+    """Key -> address, of the data of a task that may be photos."""
+    return {key: value for key, value in data.items() if isinstance(value, str) and _may_be_photo(value)}
 
 
 def _may_be_photo(address: str) -> bool:
+    is_plain = "://" not in address and not address.startswith("/")
     try:
-        parts = urlsplit(address)
+        # Names of files and keys of objects may contain ? and #.
+        path = path_of(address) if is_plain or address.startswith(OBJECT_ADDRESSES) else urlsplit(address).path
     except ValueError:
         return False
-    suffix = posixpath.splitext(parts.path)[1].lower()
+    suffix = posixpath.splitext(path)[1].lower()
     if suffix in IMAGE_SUFFIXES:
         return True
-    is_address = parts.scheme in _STORAGES or any(parts.path.startswith(start) for start in _OWN_ADDRESSES)
+    is_address = address.lower().startswith(_STORAGES) or path.startswith(_OWN_ADDRESSES)
     return is_address and suffix not in _OTHER_MEDIA

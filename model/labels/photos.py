@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from model.dataset.images import read_content
+from model.errors import DatasetError
 from model.labels.photo_names import PhotoFiles
 from model.labels.regions import Task
 
@@ -36,12 +37,21 @@ class Photos(Protocol):
 
 
 class LocalPhotos:
-    """Photos in a folder of this machine."""
+    """Photos in a folder of this machine.
+
+    Raises:
+        DatasetError: it is no folder.
+    """
 
     is_lasting: bool = False
     connections: int | None = None
 
     def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise DatasetError(
+                f"{folder}: expected the folder of the photos, found {'a file' if folder.exists() else 'nothing'}. "
+                "Unpack an archive, and name its folder"
+            )
         self._files = PhotoFiles(folder)
 
     def find(self, task: Task) -> tuple[str, ...]:

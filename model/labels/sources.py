@@ -23,6 +23,7 @@ from model.storage.copies import local_paths
 _MAX_BYTES = 1 << 27
 _WHAT_TO_EXPORT = "Export JSON from Label Studio, or COCO from other tools"
 _EXPECTED = "expected the JSON of Label Studio, the files of its target storage, or COCO"
+_ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".xz", ".bz2", ".zst", ".7z", ".rar")
 # What other exports are known by: the end of a file name, and the name of the format.
 _OTHER_FORMATS = {
     ".csv": "a CSV table",
@@ -111,7 +112,7 @@ def _read_storage(
 
 
 def _read_exports(folder: Path, exports: Sequence[tuple[Path, Any]], control: str) -> Labels:
-    """One export, or a COCO file for each split in a folder of its name, as Roboflow writes them."""
+    """One export, or a COCO file for each split: in a folder of its name, as Roboflow writes them, or named by it."""
     if len(exports) == 1:
         with _naming(exports[0][0]):
             return _read_content(exports[0][1], control)
@@ -119,10 +120,14 @@ def _read_exports(folder: Path, exports: Sequence[tuple[Path, Any]], control: st
     names = name_some([path.relative_to(folder).as_posix() for path, _ in exports])
     if None in split_of.values() or not all(is_coco(content) for _, content in exports):
         raise DatasetError(f"{folder}: expected one file of labels, found {names}. Name one of them")
+    files_in_folder = Counter(path.parent for path, _ in exports)
     parts = []
     for path, content in exports:
+        # Files in one folder may number their photos alike.
+        own = path.parent if files_in_folder[path.parent] == 1 else path
         with _naming(path):
-            parts.append(_of_folder(read_coco(content, split_of[path]), path.parent.relative_to(folder)))
+            labels = read_coco(content, split_of[path])
+        parts.append(_named_by_file(labels, own.relative_to(folder), path.parent.relative_to(folder)))
     return _joined(parts)
 
 
@@ -139,11 +144,12 @@ def _joined(parts: Sequence[Labels]) -> Labels:
     )
 
 
-def _of_folder(labels: Labels, folder: Path) -> Labels:
-    """Labels whose tasks and photos are named with the folder that they are in."""
-    name = folder.as_posix()
+def _named_by_file(labels: Labels, file: Path, folder: Path) -> Labels:
+    """Labels whose tasks are named with the file or folder of their own, and photos with the folder they are in."""
+    name = file.as_posix()
     tasks = [
-        dataclasses.replace(task, name=f"{name}/{task.name}", address=f"{name}/{task.address}") for task in labels.tasks
+        dataclasses.replace(task, name=f"{name}/{task.name}", address=f"{folder.as_posix()}/{task.address}")
+        for task in labels.tasks
     ]
     unusable = [(f"{name}/{task}", region, reason) for task, region, reason in labels.unusable]
     return dataclasses.replace(labels, tasks=tuple(tasks), unusable=tuple(unusable))
@@ -166,7 +172,11 @@ def _read(path: Path) -> Any:
     try:
         return read_json(path, _MAX_BYTES)
     except UnreadableError as error:
-        raise DatasetError(f"{path}: {_EXPECTED}, received no JSON that can be read: {error}") from error
+        if path.name.lower().endswith(_ARCHIVES):
+            raise DatasetError(f"{path}: {_EXPECTED}, received an archive. Unpack it, and name its folder") from error
+        raise DatasetError(
+            f"{path}: {_EXPECTED}, received no JSON that can be read: {error}. {_WHAT_TO_EXPORT}"
+        ) from error
 
 
 def _describe(content: Any) -> str:

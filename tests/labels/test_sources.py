@@ -8,7 +8,7 @@ import pytest
 
 from model.errors import DatasetError
 from model.labels.regions import Box, Labels, Region
-from model.labels.sources import read_labels
+from model.labels.sources import labels_in_files, read_labels
 from tests.labels.label_studio_tasks import annotation, box_item, choice_item, task
 
 
@@ -175,6 +175,54 @@ def test_coco_files_in_folders_of_splits_are_read_together(tmp_path: Path) -> No
     ]
 
 
+def test_coco_files_of_splits_in_one_folder_keep_their_photos_apart(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        photo = {"id": 1, "file_name": f"{split}.png", "width": 200, "height": 100}
+        read(tmp_path, coco(images=[photo]), name=f"annotations/instances_{split}.json")
+    assert [(one.name, one.address, one.split) for one in read_labels(tmp_path).tasks] == [
+        ("annotations/instances_train.json/1", "annotations/train.png", "train"),
+        ("annotations/instances_val.json/1", "annotations/val.png", "val"),
+    ]
+
+
+def test_tasks_of_one_identifier_are_one_task(tmp_path: Path) -> None:
+    first, again = annotation(box_item("cat"), by=1), annotation(box_item("dog"), name=2, by=2)
+    labels = read(tmp_path, [task(5, first), task(6, first), task(5, first, again, image=task(5)["data"]["image"])])
+    assert [(one.name, len(one.annotations)) for one in labels.tasks] == [("5", 2), ("6", 1)]
+    signed = [
+        task(5, one, image=f"https://host/a.png?signature={at}") for at, one in enumerate((first, again), start=1)
+    ]
+    assert [(one.name, len(one.annotations)) for one in read(tmp_path, signed).tasks] == [("5", 2)]
+
+
+@pytest.mark.parametrize("missing", [{}, {"id": None}])
+def test_tasks_without_identifiers_are_different_tasks(tmp_path: Path, missing: dict[str, Any]) -> None:
+    tasks = [task(number, annotation(box_item())) for number in (1, 2)]
+    content = [{key: value for key, value in one.items() if key != "id"} | missing for one in tasks]
+    labels = read(tmp_path, content)
+    assert [(one.name, one.address[-5:]) for one in labels.tasks] == [("1", "1.png"), ("2", "2.png")]
+
+
+def test_annotations_of_two_projects_with_equal_identifiers_are_refused(tmp_path: Path) -> None:
+    for number in (1, 2):
+        inside = {"id": 7, "data": {"image": f"s3://bucket/{number}.png"}}
+        (tmp_path / str(number)).write_text(json.dumps(annotation(box_item(), name=number) | {"task": inside}))
+    with pytest.raises(DatasetError, match=r"expected one task '7', found two .*1\.png.*2\.png.* into its own folder"):
+        read_labels(tmp_path)
+
+
+def test_a_task_without_labels_needs_no_photo(tmp_path: Path) -> None:
+    both = {"left": "a.png", "right": "b.png"}
+    labels = read(tmp_path, [task(1, annotation(), data=both), task(2, annotation(box_item()))])
+    assert [one.address for one in labels.tasks] == ["", "/data/upload/1/0a1b2c3d-photo_2.png"]
+
+
+@pytest.mark.parametrize("address", ["photo #1.png", "a?b.png", "s3://bucket/photo #1.png"])
+def test_a_name_with_other_characters_is_a_photo(tmp_path: Path, address: str) -> None:
+    [one] = read(tmp_path, [task(1, data={"file": address, "text": "s3://bucket/text #1.txt"})]).tasks
+    assert one.address == address
+
+
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
@@ -187,7 +235,13 @@ def test_coco_files_in_folders_of_splits_are_read_together(tmp_path: Path) -> No
         ),
         ({"hello": 1}, "received an object with 'hello'. Export JSON"),
         ("text", "received 'text'. Export JSON"),
-        ([task(1, data={"left": "a.png", "right": "b.png"})], "expected one photo, received several: left, right"),
+        (
+            [task(1, annotation(box_item()), data={"left": "a.png", "right": "b.png"})],
+            "expected one photo, received several: left, right, and the labels belong to 'image'. Keep the photo",
+        ),
+        ([task(1), task(2), task(1, image="b.png")], "expected one task '1', found two with different photos"),
+        (coco(images=coco()["images"] * 2 + [coco()["images"][0] | {"file_name": "b.png"}]), "one image with the id 1"),
+        (coco(categories=[{"id": 1, "name": "cat"}, {"id": "1", "name": "dog"}]), "one category with the id '1'"),
         (coco(images=[]), "expected images, found none"),
         (coco(annotations=[{"id": 1, "image_id": 9, "category_id": 1}]), "expected the id of an image, received 9"),
         (coco(categories=[{"id": 1}]), "expected each category to have 'name'"),
@@ -205,7 +259,8 @@ def test_a_source_without_labels_of_photos_is_refused(tmp_path: Path, content: A
         ("export.csv", "image,label\na.png,cat\n", "received a CSV table"),
         ("a.xml", "<annotation/>", "Pascal VOC"),
         ("labels.txt", "0 .5 .5 .1 .1", "YOLO"),
-        ("export.json", "<html>Log in</html>", "no JSON that can be read"),
+        ("export.json", "<html>Log in</html>", "no JSON that can be read.* Export JSON"),
+        ("export.zip", "PK", "received an archive. Unpack it, and name its folder"),
         ("export.json", "[" * 100_000, "no JSON that can be read"),
     ],
 )
@@ -228,3 +283,13 @@ def test_several_exports_in_a_folder_are_refused(tmp_path: Path) -> None:
         read(tmp_path, [task(1, annotation(box_item()))], name=name)
     with pytest.raises(DatasetError, match=r"expected one file of labels, found one\.json, two\.json"):
         read_labels(tmp_path)
+
+
+def test_a_file_is_no_folder_of_photos(tmp_path: Path) -> None:
+    read(tmp_path, [task(1, annotation(box_item()))])
+    (tmp_path / "photos.zip").write_bytes(b"PK")
+    with (
+        pytest.raises(DatasetError, match=r"photos\.zip: expected the folder of the photos, found a file\. Unpack"),
+        labels_in_files(str(tmp_path / "export.json"), str(tmp_path / "photos.zip")),
+    ):
+        pass
