@@ -1,6 +1,7 @@
 """`topgraft import-labels`: labelled photos from Label Studio or COCO files as a dataset."""
 
 import contextlib
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -169,7 +170,8 @@ def _on_server(
     """The labels of a project on a server, and its photos, on the server or in a folder."""
     from model.labels.label_studio import read_tasks
     from model.labels.photos import LocalPhotos
-    from model.labels.server import LabelStudio, ServerPhotos, read_token
+    from model.labels.server import LabelStudio, read_token
+    from model.labels.server_photos import ServerPhotos
     from model.labels.server_tasks import current_tasks
     from model.storage.copies import local_paths
 
@@ -192,11 +194,13 @@ def _lines(result: "LabelsImport") -> list[str]:
     if result.not_read:
         not_read = [f"{count:,} {kind}" for kind, count in result.not_read.items()]
         lines.append(f"  not read: {name_some(not_read)}")
-    if len(result.annotators) > 1:
+    if len(result.annotators) > 1 or result.disagreements:
+        people = f"{len(result.annotators)} annotators" if len(result.annotators) > 1 else "annotators without a name"
         kappa = f", Cohen's kappa {result.kappa:.2f} of {result.compared:,} pairs" if result.kappa is not None else ""
         lines.append(
-            f"  {len(result.annotators)} annotators: {result.disagreements:,} objects labelled differently, "
+            f"  {people}: {result.disagreements:,} objects labelled differently, "
             f"{result.ties:,} of them left out{kappa}"
         )
-    lines.append(f"Check {result.dataset}/contact-sheet.jpg and {result.dataset}/boxes/, then: topgraft train")
+    train = f"topgraft train --dataset {shlex.quote(result.dataset)}"
+    lines.append(f"Check {result.dataset}/contact-sheet.jpg and {result.dataset}/boxes/, then: {train}")
     return lines

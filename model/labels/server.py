@@ -1,16 +1,17 @@
 """A Label Studio server: its tasks and photos over HTTP."""
 
-import base64
 import contextlib
 import logging
-import posixpath
+import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
+from model.addresses import redacted, without_credentials
 from model.dataset.images import MAX_BYTES
 from model.environment import LABEL_STUDIO_API_KEY
 from model.errors import (
@@ -24,8 +25,6 @@ from model.errors import (
     StorageRefusedError,
     StorageUnreachableError,
 )
-from model.labels.photo_names import source_of
-from model.labels.regions import Task
 from model.reading import UnreadableError, parse_json, read_option_file, unreadable, without_number
 from model.received import quoted
 from model.storage.failures import with_retries
@@ -43,9 +42,12 @@ _MAX_TOKEN_BYTES = 1 << 14
 _TASKS_PER_PAGE = 500
 # Their identifiers are part of the address of a request.
 _TASKS_PER_EXPORT = 200
-_OBJECT_ADDRESSES = ("s3://", "gs://", "azure-blob://")
+# What Label Studio stores, also where an address names the server by another host name.
+_STORED = re.compile(r"/data/(?:upload/\d+/[0-9a-f]{8}-.+|local-files/?)$")
 _REDIRECTS = (301, 302, 303, 307, 308)
 _NO_CONTENT = 204
+# Of another host in a row, after which no more of its photos are requested.
+_MAX_FAILURES = 5
 _MAX_DETAIL_BYTES = 1 << 16
 
 log = logging.getLogger(__name__)
@@ -73,12 +75,19 @@ def read_token(file: Path | None) -> str:
     return token
 
 
+class _OtherHostError(StorageUnreachableError):
+    """Another host than the server, with a photo, does not answer."""
+
+
 class LabelStudio:
     """Requests to one server, as the user of an access token.
 
     Args:
         url: address of the server, such as `http://localhost:8080`.
         token: legacy token, or personal access token; the latter is exchanged for a short-lived one and renewed.
+
+    Raises:
+        ConfigError: it is no such address, or has a user or a password.
     """
 
     def __init__(self, url: str, token: str) -> None:
@@ -87,9 +96,16 @@ class LabelStudio:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigError(
-                f"--url: expected the address of a server, such as http://host:8080, received {quoted(url)}"
+                "--url: expected the address of a server, such as http://host:8080, received "
+                f"{quoted(without_credentials(url))}"
+            )
+        if "@" in url:
+            raise ConfigError(
+                "--url: expected an address without user and password, received "
+                f"{quoted(without_credentials(url))}. An access token is all that the server needs"
             )
         self.url = url.rstrip("/")
+        self._failures: Counter[str] = Counter()
         self._origin = parts.scheme, parts.netloc
         self._token = token
         self._is_personal = token.count(".") == 2
@@ -163,13 +179,29 @@ class LabelStudio:
     def read(self, address: str) -> bytes:
         """Content of a photo by its address on the server, or on another.
 
-        The token is sent to this server only. Objects of remote storage are reached through the server.
+        The token is sent to this server only. Objects of remote storage are reached through the server. Another host
+        that does not answer is no longer asked after five failures in a row.
 
         Raises:
-            ImageError: there is no such photo, or it is too large.
+            ImageError: there is no such photo, it is too large, or another host refuses it or does not answer.
             StorageError: the server does not answer, or refuses the token.
         """
-        return with_retries(lambda: self._read_photo(urljoin(f"{self.url}/", address)))
+        url = self._photo_url(address)
+        try:
+            return with_retries(lambda: self._read_photo(url))
+        except _OtherHostError as error:
+            raise ImageError(error.message) from error
+
+    def _photo_url(self, address: str) -> str:
+        """URL of a photo by its address, which may lack the path that the server is below, or have another host."""
+        parts = urlsplit(address)
+        if not parts.netloc:
+            is_whole = address.startswith(f"{urlsplit(self.url).path}/")
+            return urljoin(self.url, address) if is_whole else f"{self.url}/{address.lstrip('/')}"
+        found = None if parts[:2] == self._origin else _STORED.search(parts.path)
+        if found is None:
+            return urljoin(self.url, address)
+        return self.url + parts._replace(scheme="", netloc="", path=found[0]).geturl()
 
     def get(self, path: str) -> Any:
         """The JSON at a path of the server, such as `/api/projects/1/`.
@@ -229,7 +261,7 @@ class LabelStudio:
 
     def _read_photo(self, url: str) -> bytes:
         try:
-            with self._answer(url) as answer:
+            with self._answer(url, is_photo=True) as answer:
                 if "html" in answer.headers.get("Content-Type", ""):
                     raise ImageError(f"{_shown(url)}: expected a photo, received a web page")
                 return _limited(answer, MAX_BYTES)
@@ -237,23 +269,39 @@ class LabelStudio:
             raise ImageError(error.message) from error
 
     @contextlib.contextmanager
-    def _answer(self, url: str) -> "Iterator[requests.Response]":
-        """The answer to a GET request, after redirects; the token goes to the server's own addresses only."""
+    def _answer(self, url: str, is_photo: bool = False) -> "Iterator[requests.Response]":
+        """The answer to a GET request, after redirects; the token goes to the server's own addresses only.
+
+        Args:
+            is_photo: whether a photo is requested, which other hosts may have.
+        """
         import requests
 
+        is_own = True
         try:
             for _ in range(_MAX_REDIRECTS):
                 is_own = urlsplit(url)[:2] == self._origin
                 headers = self._authorization() if is_own else {}
+                self._check_answers(url)
                 with self._request("GET", url, headers) as answer:
                     if answer.status_code not in _REDIRECTS:
-                        self._refuse(answer, url)
+                        self._refuse(answer, url, is_own or not is_photo)
                         yield answer
+                        self._failures.pop(urlsplit(url).netloc, None)
                         return
                     url = urljoin(url, answer.headers.get("Location", ""))
         except requests.RequestException as error:
-            raise StorageUnreachableError(f"{_shown(url)}: no answer: {quoted(str(error))[1:-1]}") from error
+            message = f"{_shown(url)}: no answer: {quoted(redacted(str(error)))[1:-1]}"
+            if is_own or not is_photo:
+                raise StorageUnreachableError(message) from error
+            self._failures[urlsplit(url).netloc] += 1
+            raise _OtherHostError(message) from error
         raise StorageError(f"{_shown(url)}: expected an answer, received more than {_MAX_REDIRECTS} redirects")
+
+    def _check_answers(self, url: str) -> None:
+        """Raise an error if another host has failed too often in a row."""
+        if self._failures[urlsplit(url).netloc] >= _MAX_FAILURES:
+            raise ImageError(f"{_shown(url)}: not requested: its host did not answer {_MAX_FAILURES} times in a row")
 
     def _request(self, method: str, url: str, headers: Mapping[str, str], content: Any = None) -> "requests.Response":
         """Send a request, with JSON if there is content; redirects are not followed, and the answer is not yet read."""
@@ -288,12 +336,18 @@ class LabelStudio:
         except UnreadableError as error:
             raise StorageError(f"{self.url}: expected an access token, received no such answer") from error
 
-    def _refuse(self, answer: "requests.Response", url: str) -> None:
-        """Raise the error of a status that is none of success."""
+    def _refuse(self, answer: "requests.Response", url: str, is_own: bool = True) -> None:
+        """Raise the error of a status that is none of success.
+
+        Args:
+            is_own: whether the server answered; else another host that has a photo, and did not get the token.
+        """
         status = answer.status_code
         if status < 300:
             return
         shown = _shown(url)
+        if not is_own and 400 <= status < 500 and status not in (404, 429):
+            raise ImageError(f"{shown}: the storage refuses the photo ({status}), requested without the token")
         if status in (401, 403):
             raise StorageRefusedError(
                 f"{shown}: the server refuses the access token ({status}). Check it on the page Account & Settings, "
@@ -304,33 +358,10 @@ class LabelStudio:
         if status == 429 or status >= 500:
             raise StorageBusyError(f"{shown}: the server is overloaded or failing ({status})")
         detail = _detail(answer) if status == 400 else ""
-        raise StorageError(f"{shown}: expected an answer, received status {status}{detail}")
-
-
-class ServerPhotos:
-    """Photos of the tasks of a Label Studio server."""
-
-    is_lasting = True
-    connections: int | None = 4
-
-    def __init__(self, server: LabelStudio) -> None:
-        self._server = server
-
-    def find(self, task: Task) -> tuple[str, ...]:
-        """The address to request: that of the task, or for an object of remote storage the server's own for it."""
-        address = task.address
-        if address.startswith(_OBJECT_ADDRESSES):
-            encoded = base64.urlsafe_b64encode(address.encode()).decode()
-            return (f"/tasks/{task.name}/resolve/?fileuri={encoded}",)
-        return (address,)
-
-    def suffix(self, name: str) -> str:
-        """Ending of the file name of a photo."""
-        return posixpath.splitext(urlsplit(source_of(name)).path)[1].lower()
-
-    def read(self, name: str) -> bytes:
-        """Content of a photo; see `LabelStudio.read`."""
-        return self._server.read(name)
+        raise StorageError(
+            f"{shown}: expected an answer, received status {status}{detail}. Check the address and the version of the "
+            "server"
+        )
 
 
 def _limited(answer: "requests.Response", most: int) -> bytes:

@@ -10,7 +10,8 @@ from model.files.browsing import name_some
 from model.labels.candidates import MADE_BY, Candidate, candidate_of
 from model.labels.controls import Control, choose_control
 from model.labels.crops import CropOptions
-from model.labels.server import LabelStudio, ServerPhotos
+from model.labels.server import LabelStudio
+from model.labels.server_photos import ServerPhotos
 from model.labels.server_predictions import TASKS_PER_PAGE, Stored, replace_predictions, stored_predictions
 from model.labels.suggestions import NoSuggestion, Suggestion, suggest
 from model.labels.suspected import SuspectedLabels

@@ -39,6 +39,13 @@ def test_the_answer_states_what_was_left_out(run: Run, workspace: Path) -> None:
     assert "1 labels or photos gave no image: rejected.csv" in made.stdout
     assert "not read: 1 cancelled annotations" in made.stdout
     assert "2 annotators: 1 objects labelled differently, 1 of them left out" in made.stdout
+    assert made.stdout.endswith("then: topgraft train --dataset made\n")
+    for one in tasks:
+        for entry in one["annotations"]:
+            del entry["completed_by"]
+    export.write_text(json.dumps(tasks))
+    unnamed = run("import-labels", export, "made", "--images", "labelled/photos")
+    assert "annotators without a name: 1 objects labelled differently, 1 of them left out" in unnamed.stdout
 
 
 def test_a_source_that_cannot_be_read_is_exit_status_3(run: Run, workspace: Path) -> None:

@@ -20,7 +20,8 @@ from model.labels.crops import CropOptions
 from model.labels.cutting import SplitOptions
 from model.labels.import_labels import ImportOptions, LabelsImport, import_labels
 from model.labels.label_studio import read_tasks
-from model.labels.server import LabelStudio, ServerPhotos, read_token
+from model.labels.server import LabelStudio, read_token
+from model.labels.server_photos import ServerPhotos
 from model.labels.server_tasks import current_tasks
 from model.storage import failures
 from tests.labels.label_studio_server import LEGACY_TOKEN, PERSONAL_TOKEN, Project, label_studio, served
@@ -98,11 +99,72 @@ def test_an_object_of_remote_storage_is_requested_without_the_token(tmp_path: Pa
             photos = ServerPhotos(LabelStudio(address, LEGACY_TOKEN))
             [name] = photos.find(read_tasks([task(7, image="s3://bucket/a b.png")]).tasks[0])
             assert name.startswith("/tasks/7/resolve/?fileuri=") and photos.suffix(name) == ".png"
-            with pytest.raises(StorageRefusedError) as caught:
+            with pytest.raises(ImageError, match=r"refuses the photo \(401\), requested without") as caught:
                 photos.read(name)
     assert project.requests == [(name, f"Token {LEGACY_TOKEN}")]
     assert storage.requests == [("/bucket/a%20b.png?signature=secret", "")]
     assert "secret" not in caught.value.message
+
+
+def test_photos_of_a_host_that_does_not_answer_are_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with label_studio(Project([])) as silent:
+        pass
+    tasks = boxed_tasks(tmp_path / "photos", 8)
+    project = served(tasks, tmp_path / "photos")
+    for one in (tasks[1], tasks[4]):
+        one["data"]["image"] = f"{silent}/photo_{one['id']}.png?signature=secret"
+    with label_studio(project) as address:
+        result = imported(address, tmp_path / "made")
+        server = LabelStudio(address, LEGACY_TOKEN)
+        reasons = []
+        monkeypatch.setattr(failures, "SECONDS_BETWEEN_TRIES", (0.0,) * 4)
+        for _ in range(2):
+            with pytest.raises(ImageError) as caught:
+                server.read(f"{silent}/a.png?signature=secret")
+            reasons.append(caught.value.message)
+    assert (result.new, result.left_out) == (6, 2)
+    listed = (tmp_path / "made" / "rejected.csv").read_text() + "".join(reasons)
+    assert "no answer" in listed and "secret" not in listed
+    assert "its host did not answer 5 times in a row" in reasons[1]
+
+
+def test_uploads_named_by_another_host_name_are_read_from_the_server(tmp_path: Path) -> None:
+    upload, local = "/data/upload/1/0a1b2c3d-a b.png", "/data/local-files/"
+    project = Project([], {upload: b"upload", local: b"local", "/data/upload/a.png": b"other"})
+    with label_studio(project) as address:
+        server = LabelStudio(address, LEGACY_TOKEN)
+        assert server.read("http://other.invalid:8080/data/upload/1/0a1b2c3d-a%20b.png") == b"upload"
+        assert server.read("http://other.invalid/data/local-files/?d=x.png") == b"local"
+        assert server._photo_url("http://other.invalid/data/upload/a.png") == "http://other.invalid/data/upload/a.png"
+    assert project.requests[-1][0] == "/data/local-files/?d=x.png"
+
+
+@pytest.mark.parametrize(
+    ("address", "path"),
+    [
+        ("/data/upload/1/0a1b2c3d-a.png", "/label-studio/data/upload/1/0a1b2c3d-a.png"),
+        ("/label-studio/data/upload/1/0a1b2c3d-a.png", "/label-studio/data/upload/1/0a1b2c3d-a.png"),
+        ("s3://bucket/a.png", "/label-studio/tasks/7/resolve/?fileuri=czM6Ly9idWNrZXQvYS5wbmc="),
+        ("http://other.invalid/data/local-files/?d=a.png", "/label-studio/data/local-files/?d=a.png"),
+    ],
+)
+def test_a_server_below_a_path_is_asked_below_it(address: str, path: str) -> None:
+    server = LabelStudio("https://host/label-studio/", LEGACY_TOKEN)
+    [name] = ServerPhotos(server).find(read_tasks([task(7, image=address)]).tasks[0])
+    assert server._photo_url(name) == f"https://host{path}"
+
+
+def test_the_ending_of_an_object_is_that_of_its_key() -> None:
+    photos = ServerPhotos(LabelStudio("https://host", LEGACY_TOKEN))
+    [name] = photos.find(read_tasks([task(7, image="s3://bucket/photo #1.PNG")]).tasks[0])
+    assert photos.suffix(name) == ".png"
+
+
+def test_an_address_with_a_password_is_refused() -> None:
+    for address in ("https://me:secret@host", "https://me:sec/ret@host", "ftp://me:secret@host"):
+        with pytest.raises(ConfigError, match="--url: expected") as caught:
+            LabelStudio(address, LEGACY_TOKEN)
+        assert "sec" not in caught.value.message
 
 
 def test_a_photo_that_is_missing_on_the_server_is_listed(tmp_path: Path) -> None:
