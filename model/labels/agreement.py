@@ -58,6 +58,7 @@ class Agreement:
             None if no two people labelled the same object, or all gave the same label.
         compared: number of pairs of labels that kappa is about.
         annotators: people whose annotations were read, sorted.
+        earlier: number of annotations that a later one by the same person replaces.
     """
 
     chosen: dict[str, tuple[Chosen, ...]]
@@ -65,6 +66,7 @@ class Agreement:
     kappa: float | None
     compared: int
     annotators: tuple[str, ...]
+    earlier: int = 0
 
 
 def agree(tasks: Sequence[Task], annotator: str = "") -> Agreement:
@@ -83,16 +85,18 @@ def agree(tasks: Sequence[Task], annotator: str = "") -> Agreement:
     people = sorted({annotation.annotator for task in tasks for annotation in task.annotations})
     if annotator and annotator not in people:
         raise DatasetError(f"expected annotations by {quoted(annotator)}, found those by {name_some(people) or 'none'}")
-    chosen, disagreements, pairs = {}, [], []
+    chosen, disagreements, pairs, earlier = {}, [], [], 0
     for task in tasks:
         by_person = _last_by_person(task, annotator)
+        earlier += sum(annotator in ("", one.annotator) for one in task.annotations) - len(by_person)
         objects = _objects(by_person)
         taken = [_choose(task, one, by_person) for one in objects]
         chosen[task.name] = tuple(choice for choice, _ in taken if choice is not None)
         disagreements += [disagreement for _, disagreement in taken if disagreement is not None]
         pairs += [pair for one in objects for pair in _pairs(one)]
     kappa = cohens_kappa(pairs)
-    return Agreement(chosen, tuple(disagreements), kappa, len(pairs), tuple([annotator] if annotator else people))
+    annotators = tuple([annotator] if annotator else people)
+    return Agreement(chosen, tuple(disagreements), kappa, len(pairs), annotators, earlier)
 
 
 def cohens_kappa(pairs: Iterable[tuple[str, str, str, str]]) -> float | None:

@@ -23,7 +23,8 @@ class CropOptions:
 
     Attributes:
         margin: added on each side, as a fraction of the width and height of the box; 0 or more.
-        min_side: minimum width and height of a box in pixels, without its margin; smaller ones are left out.
+        min_side: minimum width and height in pixels of a box, and of its part inside the photo, without its margin;
+            smaller ones are left out.
         straighten: rotate the content of a rotated box upright; otherwise the upright box around it is cut out.
     """
 
@@ -61,6 +62,12 @@ def cut(
     inside = _clipped(rectangle.outer(), width, height)
     if min(inside.width, inside.height) < 1:
         raise UnusableRegionError(f"expected a box inside the photo of {width} x {height} pixels, received one outside")
+    # Percentages of whole pixels are rounded: 7.999999999 is 8.
+    if min(inside.width, inside.height) < options.min_side - 1e-6:
+        raise UnusableRegionError(
+            f"expected a box of at least {options.min_side} pixels a side inside the photo, received "
+            f"{inside.width:.0f} x {inside.height:.0f} pixels"
+        )
     widened = rectangle.widened(options.margin)
     if rectangle.rotation % 360 and options.straighten:
         return _straightened(pixels, widened), rectangle

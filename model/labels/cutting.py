@@ -132,10 +132,16 @@ def import_crops(
     )
 
 
-def split_crops(crops: Sequence[Crop], former: Former, options: SplitOptions) -> dict[str, Split]:
+def split_crops(
+    crops: Sequence[Crop], hashes: Mapping[str, str], former: Former, options: SplitOptions
+) -> dict[str, Split]:
     """Split the images so that all of a photo, or of a group of photos, are in one split.
 
-    Splits that the source states are kept, and those of the former import.
+    Splits that the source states are kept, and those of the former import. Photos with the same content, such as a file
+    that was uploaded twice, get one split otherwise.
+
+    Args:
+        hashes: address of a photo -> sha256 of its file.
 
     Returns:
         file name of each image -> its split.
@@ -146,18 +152,25 @@ def split_crops(crops: Sequence[Crop], former: Former, options: SplitOptions) ->
         split = crop.task.split or former.splits.get(crop.task.photo)
         if split is not None:
             known.setdefault(group, split)
-    new = [crop for crop in crops if _group(crop) not in known]
+    joined = _joined_groups(crops, hashes)
+    known_of_joined: dict[str, Split] = {}
+    for group, split in known.items():
+        known_of_joined.setdefault(joined[group], split)
+    new = [crop for crop in crops if joined[_group(crop)] not in known_of_joined]
     classes = sorted({crop.label for crop in new})
     fractions: dict[Split, float] = {"val": options.val_fraction, "test": options.test_fraction}
     rows = split_rows(
         [crop.name for crop in new],
         [classes.index(crop.label) for crop in new],
-        [_group(crop) for crop in new],
+        [joined[_group(crop)] for crop in new],
         fractions,
         options.seed,
     )
     split_of = {new[row].name: split for split in SPLITS for row in rows[split]}
-    return {crop.name: split_of.get(crop.name) or known[_group(crop)] for crop in crops}
+    return {
+        crop.name: split_of.get(crop.name) or known.get(_group(crop)) or known_of_joined[joined[_group(crop)]]
+        for crop in crops
+    }
 
 
 def count_by_split(crops: Sequence[Crop], split_of: Mapping[str, Split]) -> dict[Split, dict[str, int]]:
@@ -170,6 +183,23 @@ def count_by_split(crops: Sequence[Crop], split_of: Mapping[str, Split]) -> dict
 
 def _group(crop: Crop) -> str:
     return crop.task.group or crop.task.photo
+
+
+def _joined_groups(crops: Sequence[Crop], hashes: Mapping[str, str]) -> dict[str, str]:
+    """Group -> the first of the groups that have photos of the same content, directly or through others."""
+    first: dict[str, str] = {}
+
+    def first_of(group: str) -> str:
+        while first.setdefault(group, group) != group:
+            group = first[group]
+        return group
+
+    group_of: dict[str, str] = {}
+    for crop in crops:
+        own = first_of(_group(crop))
+        other = first_of(group_of.setdefault(hashes[crop.task.photo], own))
+        first[own] = other
+    return {group: first_of(group) for group in list(first)}
 
 
 def _find_photos(tasks: Sequence[Task], photos: Photos) -> dict[str, str]:
@@ -258,8 +288,11 @@ class _Cutter:
         suffix = self.photos.suffix(name) if is_whole else ".png"
         place = f"{task.name}:{task.photo}"
         file = crop_name(place, photo.digest, chosen.region, chosen.label, self.options, suffix)
-        if file in self.former.crops and self.former.keep(f"{IMAGES}/{file}", self.target):
-            return Crop(file, chosen.label, task, chosen, self.former.crops[file], False)
+        is_new = file not in self.former.crops
+        if not is_new and (is_whole or self._was_checked()):
+            if self.former.keep(f"{IMAGES}/{file}", self.target):
+                return Crop(file, chosen.label, task, chosen, self.former.crops[file], False)
+            is_new = True
         pixels = photo.pixels
         if chosen.region.box is None:
             content, rectangle = photo.content, _WHOLE_PHOTO
@@ -267,7 +300,11 @@ class _Cutter:
             crop, rectangle = cut(pixels, chosen.region.box, chosen.region.photo_size, self.options)
             content = encode_crop(crop)
         (self.target / IMAGES / file).write_bytes(content)
-        return Crop(file, chosen.label, task, chosen, rectangle, True)
+        return Crop(file, chosen.label, task, chosen, rectangle, is_new)
+
+    def _was_checked(self) -> bool:
+        """Whether the former import left out all boxes that are too small for this one."""
+        return self.former.options is not None and self.former.options.min_side >= self.options.min_side
 
 
 class _Photo:

@@ -10,11 +10,12 @@ from model.dataset.listing import DATASET_FILES, IMAGES
 from model.dataset.lists import write_lists
 from model.dataset.origins import ORIGIN
 from model.errors import DatasetError
-from model.files.browsing import name_some
+from model.files.browsing import has_hidden_part, name_some
 from model.files.folder_replacement import replaced_folder
 from model.labels.agreement import Agreement, Disagreement, agree
 from model.labels.crops import CropOptions
 from model.labels.cutting import (
+    BOXES,
     Crop,
     Imported,
     LeftOut,
@@ -24,7 +25,7 @@ from model.labels.cutting import (
     import_crops,
     split_crops,
 )
-from model.labels.former import Former, read_former
+from model.labels.former import RECORD, Former, read_former
 from model.labels.photos import Photos
 from model.labels.pictures import SHEET, SHEET_COLUMNS, draw_sheet
 from model.labels.regions import Labels
@@ -32,6 +33,7 @@ from model.results import SPLITS, Progress, Split, no_progress
 
 LEFT_OUT, DISAGREEMENTS = "rejected.csv", "disagreements.csv"
 
+_WRITTEN = frozenset((IMAGES, DATASET_FILES, BOXES, ORIGIN, LEFT_OUT, DISAGREEMENTS, SHEET, RECORD))
 _ORIGIN_COLUMNS = (
     *("image", "class", "split", "photo", "task", "annotation", "region", "annotator"),
     *("x", "y", "width", "height", "rotation", "updated_at"),
@@ -66,7 +68,7 @@ class LabelsImport:
             had alone.
         changed: whether the images, their classes or their splits differ from the former import.
         left_out: number of rows in rejected.csv.
-        not_read: what the source has besides labels -> number.
+        not_read: what the source has besides labels, or labels that do not count -> number.
         disagreements: number of objects that people labelled differently; `ties`: of those that were left out.
         kappa: agreement of the people, see `model.labels.agreement.Agreement`; `compared`: number of pairs of labels.
         annotators: people whose annotations were read.
@@ -119,10 +121,11 @@ def import_labels(
         progress: called with the phase `import_labels`.
 
     Raises:
-        DatasetError: the source has no usable label, or the folder holds something else.
+        DatasetError: the source has no usable label, or the folder holds something that no import has written.
         StorageError: the photos cannot be read at the moment.
     """
     former = read_former(directory)
+    _refuse_other_files(former)
     agreement = agree(labels.tasks, options.annotator)
     if not any(agreement.chosen.values()):
         raise DatasetError(f"{source}: expected labelled photos, found {_describe_unlabelled(labels, agreement)}")
@@ -134,12 +137,31 @@ def import_labels(
                 f"{source}: expected labels that give images, found {len(imported.left_out):,} that give none, such as "
                 f"task {first.task}: {first.reason}"
             )
-        split_of = split_crops(imported.crops, former, options.splits)
+        split_of = split_crops(imported.crops, imported.hashes, former, options.splits)
         _write(target, imported, split_of, agreement)
         splits = {crop.task.photo: split_of[crop.name] for crop in imported.crops}
         rectangles = {crop.name: crop.rectangle for crop in imported.crops}
         Former(target, source, dict(imported.hashes), splits, rectangles, options.crops).write()
     return _result(source, labels, directory, former, imported, split_of, agreement)
+
+
+def _refuse_other_files(former: Former) -> None:
+    """Refuse files that no import has written, because the folder is replaced; hidden ones are not counted.
+
+    Raises:
+        DatasetError: there are some; the message names them.
+    """
+    if not former.crops:
+        return
+    images = former.directory / IMAGES
+    found = [path.name for path in former.directory.iterdir() if path.name not in _WRITTEN]
+    if images.is_dir():
+        found += [f"{IMAGES}/{path.name}" for path in images.iterdir() if path.name not in former.crops]
+    if others := sorted(name for name in found if not has_hidden_part(name)):
+        raise DatasetError(
+            f"{former.directory}: expected the files of an import, which are replaced, found others too: "
+            f"{name_some(others)}. Move them to another folder"
+        )
 
 
 def _write(target: Path, imported: Imported, split_of: Mapping[str, Split], agreement: Agreement) -> None:
@@ -211,9 +233,9 @@ def _result(
         new=new,
         unchanged=len(names) - new,
         withdrawn=withdrawn,
-        changed=bool(new or withdrawn),
+        changed=bool(new or withdrawn or _has_moved(imported.crops, split_of, former)),
         left_out=len(imported.left_out),
-        not_read=dict(labels.left_out),
+        not_read=_not_read(labels, agreement),
         disagreements=len(agreement.disagreements),
         ties=sum(not one.outcome for one in agreement.disagreements),
         kappa=agreement.kappa,
@@ -221,6 +243,16 @@ def _result(
         annotators=agreement.annotators,
         warnings=(*labels.warnings, *_warnings(images)),
     )
+
+
+def _has_moved(crops: Iterable[Crop], split_of: Mapping[str, Split], former: Former) -> bool:
+    """Whether an image of the former import is in another split now."""
+    return any(not crop.is_new and former.splits.get(crop.task.photo) != split_of[crop.name] for crop in crops)
+
+
+def _not_read(labels: Labels, agreement: Agreement) -> dict[str, int]:
+    earlier = {"earlier annotations of the same person": agreement.earlier} if agreement.earlier else {}
+    return {**labels.left_out, **earlier}
 
 
 def _warnings(images: Mapping[Split, Mapping[str, int]]) -> list[str]:
@@ -233,7 +265,7 @@ def _warnings(images: Mapping[Split, Mapping[str, int]]) -> list[str]:
 
 def _describe_unlabelled(labels: Labels, agreement: Agreement) -> str:
     parts = [f"{len(labels.tasks):,} tasks, {sum(bool(one.annotations) for one in labels.tasks):,} with an annotation"]
-    parts += [f"{count:,} {kind}" for kind, count in labels.left_out.items()]
+    parts += [f"{count:,} {kind}" for kind, count in _not_read(labels, agreement).items()]
     if labels.unusable:
         parts.append(f"{len(labels.unusable):,} regions that give no label, such as {labels.unusable[0][2]}")
     if agreement.disagreements:

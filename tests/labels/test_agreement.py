@@ -64,7 +64,9 @@ def test_two_boxes_of_one_person_are_two_objects() -> None:
 
 def test_the_last_annotation_of_a_person_counts() -> None:
     first, last = labelled("a", ("cat", None), updated="2026-01-01"), labelled("a", ("dog", None), updated="2026-02-01")
-    assert labels(last, first)[0] == ["dog"]
+    chosen, found = labels(last, first, labelled("b", ("dog", None)), labelled("b", ("dog", None)))
+    assert (chosen, found.earlier) == (["dog"], 2)
+    assert labels(last, first, *[labelled("b", ("dog", None))] * 2, annotator="a")[1].earlier == 1
 
 
 def test_one_annotator_can_be_read_alone() -> None:

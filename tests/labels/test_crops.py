@@ -98,9 +98,16 @@ def test_a_photo_in_another_size_but_the_same_proportions_is_the_photo() -> None
     [
         (Box(0.1, 0.1, 0.01, 0.5), (320, 240), "at least 8 pixels a side, received 3 x 120 pixels"),
         (Box(1.2, 0.1, 0.3, 0.3), (320, 240), "inside the photo of 320 x 240 pixels, received one outside"),
+        (Box(-0.29, 0.1, 0.3, 0.3), (320, 240), "at least 8 pixels a side inside the photo, received 3 x 72 pixels"),
         (Box(0.1, 0.1, 0.3, 0.3), (240, 320), "of 240 x 320 pixels, received one of 320 x 240"),
     ],
 )
 def test_a_box_without_an_image_is_reported(box: Box, size: tuple[int, int], reason: str) -> None:
     with pytest.raises(UnusableRegionError, match=reason):
         cut(photo(), box, size, NO_MARGIN)
+
+
+def test_a_box_of_just_the_minimum_is_cut_out() -> None:
+    for place in range(1, 300, 7):
+        crop, _ = cut(photo(), Box(place / 320, place / 400, 8 / 320, 8 / 240), SIZE, NO_MARGIN)
+        assert min(crop.shape[:2]) >= 8

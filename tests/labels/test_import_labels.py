@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,37 @@ def test_all_images_of_a_photo_are_in_one_split(tmp_path: Path) -> None:
     assert {split for found in splits.values() for split in found} == set(SPLITS)
 
 
+def test_photos_of_one_content_are_in_one_split(tmp_path: Path) -> None:
+    tasks = boxed_tasks(tmp_path / "photos", 12)
+    imported(export(tmp_path, tasks), tmp_path / "photos", tmp_path / "made")
+    before = {row["photo"]: row["split"] for row in rows(tmp_path / "made" / "origin.csv")}
+    for at in range(1, 25):
+        original = tmp_path / "photos" / f"photo {(at - 1) % 12 + 1}.png"
+        shutil.copy(original, tmp_path / "photos" / f"photo {100 + at}.png")
+        tasks.append(task(100 + at, annotation(box_item("cat" if at % 2 else "dog"))))
+    imported(export(tmp_path, tasks), tmp_path / "photos", tmp_path / "made")
+    after = {row["photo"]: row["split"] for row in rows(tmp_path / "made" / "origin.csv")}
+    name = "/data/upload/1/0a1b2c3d-photo_{}.png".format
+    assert len(after) == 36 and before.items() <= after.items()
+    assert all(after[name(at)] == after[name(100 + at)] == after[name(112 + at)] for at in range(1, 13))
+    new = export(tmp_path, tasks[12:])
+    imported(new, tmp_path / "photos", tmp_path / "other")
+    split_of = {row["photo"]: row["split"] for row in rows(tmp_path / "other" / "origin.csv")}
+    assert all(split_of[name(100 + at)] == split_of[name(112 + at)] for at in range(1, 13))
+    assert set(split_of.values()) == set(SPLITS)
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "images/mine.png"])
+def test_files_of_the_user_are_not_deleted_by_a_repeated_import(tmp_path: Path, name: str) -> None:
+    source = export(tmp_path, boxed_tasks(tmp_path / "photos", 4))
+    imported(source, tmp_path / "photos", tmp_path / "made")
+    (tmp_path / "made" / ".hidden").write_bytes(b"")
+    (tmp_path / "made" / name).write_bytes(b"mine")
+    with pytest.raises(DatasetError, match=rf"found others too: {name}\. Move them to another folder"):
+        imported(source, tmp_path / "photos", tmp_path / "made")
+    assert (tmp_path / "made" / name).read_bytes() == b"mine"
+
+
 def test_labels_of_whole_photos_keep_the_files(tmp_path: Path) -> None:
     boxed_tasks(tmp_path / "photos", 4)
     tasks = [task(number, annotation(choice_item("cat" if number % 2 else "dog"))) for number in range(1, 5)]
@@ -138,6 +170,55 @@ def test_straightening_changes_turned_boxes_only(tmp_path: Path) -> None:
     imported(source, tmp_path / "photos", tmp_path / "made")
     result = imported(source, tmp_path / "photos", tmp_path / "made", straighten=True)
     assert (result.new, result.unchanged) == (1, 5)
+
+
+def test_the_minimum_side_applies_to_images_of_the_former_import(tmp_path: Path) -> None:
+    tasks = boxed_tasks(tmp_path / "photos", 6)
+    tasks[0]["annotations"][0]["result"] = [box_item(width=5, height=5)]
+    source = export(tmp_path, tasks)
+    imported(source, tmp_path / "photos", tmp_path / "made")
+    result = imported(source, tmp_path / "photos", tmp_path / "made", min_side=20)
+    assert (result.new, result.unchanged, result.withdrawn, result.left_out) == (0, 5, 1, 1)
+    assert "at least 20 pixels a side, received 16 x 12" in (tmp_path / "made" / "rejected.csv").read_text()
+    again = imported(source, tmp_path / "photos", tmp_path / "made", min_side=20)
+    assert (again.unchanged, again.changed) == (5, False)
+
+
+def test_an_import_whose_splits_differ_has_changed(tmp_path: Path) -> None:
+    boxed_tasks(tmp_path / "photos", 12)
+    photos = [{"id": at, "file_name": f"photo {at}.png", "width": 320, "height": 240} for at in range(1, 13)]
+    boxes = [{"id": at, "image_id": at, "category_id": at % 2, "bbox": [80, 60, 80, 60]} for at in range(1, 13)]
+    content = {"images": photos, "annotations": boxes, "categories": [{"id": 0, "name": "a"}, {"id": 1, "name": "b"}]}
+    source = tmp_path / "coco.json"
+    source.write_text(json.dumps(content))
+    imported(source, tmp_path / "photos", tmp_path / "made")
+    for photo in photos:
+        photo["extra"] = {"name": "one"}
+    source.write_text(json.dumps(content))
+    result = imported(source, tmp_path / "photos", tmp_path / "made")
+    assert (result.new, result.withdrawn, result.changed) == (0, 0, True)
+    assert not imported(source, tmp_path / "photos", tmp_path / "made").changed
+
+
+def test_coco_files_of_one_folder_give_the_boxes_of_their_own_photos(tmp_path: Path) -> None:
+    for number, split in enumerate(("train", "val")):
+        left = 80 + 40 * number
+        write_photo(tmp_path / "coco" / f"{split}.png", number, (left, 60, left + 80, 120))
+        photo = {"id": 1, "file_name": f"{split}.png", "width": 320, "height": 240}
+        box = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [left, 60, 80, 60]}
+        content = {"images": [photo], "annotations": [box], "categories": [{"id": 1, "name": split}]}
+        (tmp_path / "coco" / f"instances_{split}.json").write_text(json.dumps(content))
+    imported(tmp_path / "coco", tmp_path / "coco", tmp_path / "made", margin=0.0)
+    found = {row["class"]: (row["split"], row["photo"]) for row in rows(tmp_path / "made" / "origin.csv")}
+    assert found == {split: (split, f"./{split}.png") for split in ("train", "val")}
+    assert all(np.asarray(Image.open(path)).min() == 255 for path in (tmp_path / "made" / "images").iterdir())
+
+
+def test_earlier_annotations_of_a_person_are_counted(tmp_path: Path) -> None:
+    tasks = boxed_tasks(tmp_path / "photos", 8)
+    tasks[0]["annotations"].append(annotation(box_item("dog"), name=2))
+    result = imported(export(tmp_path, tasks), tmp_path / "photos", tmp_path / "made")
+    assert result.not_read == {"earlier annotations of the same person": 1}
 
 
 def test_what_gives_no_image_is_listed(tmp_path: Path) -> None:
