@@ -54,8 +54,8 @@ _DATASET_OPTIONS = tuple(name for name in DATASET_OPTIONS if name != "seed")
     "--margin",
     type=click.FloatRange(0, 2),
     metavar="FRACTION",
-    help="Cut each photo to its object, with this margin.  [default: 0.1 if the photos of --dataset are crops of "
-    "import-labels, otherwise the whole scene]",
+    help="Cut each photo to its object, with this margin.  [default: that of the photos of --dataset if they are "
+    "crops of import-labels, otherwise the whole scene]",
 )
 @click.option(
     "--whole", is_flag=True, help="Paste cut-outs without transparency as rectangles, instead of refusing them."

@@ -13,11 +13,14 @@ from model.dataset.verdict import Verdict
 from model.errors import DatasetError
 from model.files.browsing import name_some
 from model.files.new_files import link_or_copy
+from model.labels.former import recorded_options
 from model.labels.photo_names import possible_names, stored_name
 from model.results import SPLITS, Sample, Split
 from model.synthesis.cutouts import Cutout
 from model.synthesis.writing import SyntheticPhoto
 
+# Of import-labels, whose former versions did not record it.
+_CROP_MARGIN = 0.1
 _MEASURED_ON: tuple[Split, ...] = ("val", "test")
 
 
@@ -59,6 +62,16 @@ class RealPhotos:
     def are_crops(self) -> bool:
         """Whether most of the training photos were cut out of photos, as `origin.csv` says."""
         return 2 * len(self.crop_heights) > len(self.samples("train"))
+
+    @property
+    def crop_margin(self) -> float:
+        """Margin that the photos were cut out with, as the record of their import says; 0.1 without a record.
+
+        Raises:
+            DatasetError: the record is damaged.
+        """
+        recorded = None if self._verdict is None else recorded_options(_folder(self._verdict.dataset.root))
+        return _CROP_MARGIN if recorded is None else recorded.margin
 
     @property
     def crop_heights(self) -> np.ndarray:
@@ -162,8 +175,7 @@ class RealPhotos:
 def _real_origins(verdict: Verdict) -> dict[str, Origin]:
     root = verdict.dataset.root
     names = {sample.name for sample in verdict.dataset.samples}
-    folder = next((folder for folder in (root, *root.parents) if (folder / DATASET_FILES).is_dir()), root)
-    origins = read_origins(folder, root, names)
+    origins = read_origins(_folder(root), root, names)
     if verdict.synthetic:
         raise DatasetError(
             f"{verdict.given or root}: expected a dataset of real photos, found {len(verdict.synthetic):,} synthetic "
@@ -176,6 +188,11 @@ def _real_origins(verdict: Verdict) -> dict[str, Origin]:
             "them"
         )
     return origins
+
+
+def _folder(images: Path) -> Path:
+    """Folder of a dataset by that of its images."""
+    return next((folder for folder in (images, *images.parents) if (folder / DATASET_FILES).is_dir()), images)
 
 
 def _photos_of_cutouts(folder: Path) -> dict[str, str]:

@@ -34,7 +34,6 @@ RECORD = "synthesis.json"
 """File in the dataset with the options it was made with; the command replaces only folders that have it."""
 
 DEFAULT_COUNT = 100
-CROP_MARGIN = 0.1
 MAX_MARGIN = 2
 
 _USER = "topgraft synthesize"
@@ -56,7 +55,7 @@ class SynthesisOptions:
         seed: fixes all random choices; 0 or more.
         fill: add as many photos as a class has fewer training photos than the largest class of the real dataset.
         margin: photos are cut to their object with this fraction of its width and height on each side; None keeps the
-            whole scene, or cuts with 0.1 if the real photos are crops of `topgraft import-labels`.
+            whole scene, or cuts with the margin of the real photos if they are crops of `topgraft import-labels`.
         whole: accept cut-outs without transparency, which are pasted as rectangles.
 
     Raises:
@@ -175,7 +174,7 @@ class _Job:
         self.found, self.held_out = found, held_out
         self.classes = photos.classes or tuple(cutouts)
         self.counts = self._counts()
-        self.margin = CROP_MARGIN if options.margin is None and photos.are_crops else options.margin
+        self.margin = photos.crop_margin if options.margin is None and photos.are_crops else options.margin
 
     def write(self, cutouts: str, backgrounds: str, directory: Path, progress: Progress) -> Synthesis:
         self._require_room(directory)

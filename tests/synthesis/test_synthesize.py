@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from model.errors import ConfigError, DatasetError, StorageFullError
 from model.synthesis import synthesize as module
 from model.synthesis.synthesize import Synthesis, SynthesisOptions, synthesize
 from model.workspace import Workspace
+from tests.labels.label_studio_tasks import boxed_tasks, imported
 from tests.synthesis.cutout_files import content_of, origins_of, photo_bytes, write_cutouts, write_real
 
 
@@ -223,3 +225,14 @@ def test_classes_without_cutouts_are_named(tmp_path: Path) -> None:
     result = make(tmp_path, real=write_real(tmp_path / "real"))
     assert result.synthetic == {"red": 3}
     assert result.warnings == ("classes without cut-outs, which got no synthetic photos: blue",)
+
+
+@pytest.mark.parametrize(("is_recorded", "margin"), [(True, 0.3), (False, 0.1)])
+def test_photos_are_cut_with_the_margin_of_the_real_ones(tmp_path: Path, is_recorded: bool, margin: float) -> None:
+    (tmp_path / "export.json").write_text(json.dumps(boxed_tasks(tmp_path / "photos")))
+    imported(tmp_path / "export.json", tmp_path / "photos", tmp_path / "real", margin=0.3)
+    if not is_recorded:
+        (tmp_path / "real" / "import.json").unlink()
+    write_cutouts(tmp_path / "cutouts", ("cat", "dog"))
+    assert make(tmp_path, real=tmp_path / "real", count=1).margin == margin
+    assert make(tmp_path, real=tmp_path / "real", count=1, margin=0.2).margin == 0.2
