@@ -24,11 +24,11 @@ from model.received import quoted
 def export_command(name: str, form: str, output: Path | None, check: bool, as_json: bool) -> None:
     """Write a pipeline as a file for Elyra, or as documents for Argo Workflows.
 
-    The same pipeline gives the same bytes. Elyra finds the notebooks only if the file is in the
-    folder of the pipeline.
+    The same pipeline gives the same bytes. Only a file that this command wrote is replaced. Elyra
+    finds the notebooks only if the file is in the folder of the pipeline.
     """
     from model import durable
-    from model.pipelines.exports import export_text, exported_file, is_current
+    from model.pipelines.exports import check_own, export_text, exported_file, is_current
     from model.pipelines.pipeline_file import find_pipeline, read_pipeline
 
     found = read_pipeline(find_pipeline(name))
@@ -36,6 +36,7 @@ def export_command(name: str, form: str, output: Path | None, check: bool, as_js
     text = export_text(found, form)
     current = is_current(path, text)
     if not check and not current:
+        check_own(path, form)
         durable.write_text(path, text)
     if as_json:
         print_json({"pipeline": found.name, "to": form, "file": str(path), "changed": not current})

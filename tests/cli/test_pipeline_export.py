@@ -46,6 +46,15 @@ def test_another_file_is_written(run: Run, folder: Path, tmp_path: Path) -> None
     assert not (folder / "small.pipeline").exists()
 
 
+@pytest.mark.parametrize("form", FILES)
+def test_a_file_of_the_user_is_not_replaced(run: Run, folder: Path, form: str) -> None:
+    source = folder / "pipeline.yaml"
+    before = source.read_bytes()
+    refused = run("pipeline", "export", folder, "--to", form, "--output", source)
+    assert (refused.returncode, source.read_bytes()) == (2, before)
+    assert f"one written by topgraft pipeline export --to {form}, found another one. Name another" in refused.stderr
+
+
 def test_what_elyra_cannot_run_is_refused_and_nothing_is_written(run: Run, tmp_path: Path) -> None:
     write_pipeline(tmp_path / "small", [{"name": "one", "outputs": ["one.html"]}])
     refused = run("pipeline", "export", tmp_path / "small", "--to", "elyra")

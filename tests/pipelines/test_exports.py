@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from model.pipelines.exports import FORMS, export_text, exported_file, is_current
+from model.errors import ConfigError
+from model.pipelines.exports import FORMS, check_own, export_text, exported_file, is_current
 from model.pipelines.pipeline_file import included_pipelines, read_pipeline
 from tests.pipelines.small_pipeline import write_pipeline
 
@@ -36,3 +37,18 @@ def test_a_changed_or_missing_file_is_not_current(tmp_path: Path, form: str) -> 
     assert is_current(path, text)
     path.write_text(text.replace("one", "two"))
     assert not is_current(path, text)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_only_exports_are_replaced(tmp_path: Path, form: str) -> None:
+    pipeline = write_pipeline(tmp_path, [{"name": "one"}], description="Eine Pipeline für Prüfungen.")
+    path = tmp_path / "exported"
+    for content in (None, "", export_text(pipeline, form)):
+        if content is not None:
+            path.write_text(content)
+        check_own(path, form)
+    other = next(one for one in FORMS if one != form)
+    for content in ("name: mine\n", export_text(pipeline, other)):
+        path.write_text(content)
+        with pytest.raises(ConfigError, match="found another one"):
+            check_own(path, form)
