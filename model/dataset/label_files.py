@@ -1,6 +1,7 @@
 """Files of labels in forms that are not read as tables, named with what to do: JSON of annotation tools, MATLAB ..."""
 
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def describe_unread(path: Path) -> str:
     if not kind and suffix in (".xml", ".yaml", ".yml"):
         return ""
     if kind in (_COCO, _LABEL_STUDIO):
-        return f"{path}: not read: {kind}. Make a dataset of it: topgraft import-labels {path} DIR"
+        return f"{path}: not read: {kind}. Make a dataset of it: topgraft import-labels {shlex.quote(str(path))} DIR"
     return f"{path}: not read: {kind}. {_WRITE_TABLE}" if kind else f"{path}: not read: {_SAVE_TABLE}"
 
 
