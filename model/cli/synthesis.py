@@ -1,5 +1,6 @@
 """`topgraft synthesize`: synthetic photos from cut-outs."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,6 +125,6 @@ def _lines(result: "Synthesis") -> list[str]:
         real = ", ".join(f"{result.real[split].get(label, 0):,} {split}" for split in SPLITS if result.real)
         made = f"{result.synthetic.get(label, 0):,} synthetic"
         lines.append(f"  {label}: {f'{real} real; ' if real else ''}{made} train")
-    following = f", then: topgraft train --dataset {result.dataset}" if result.real else ""
+    following = f", then: topgraft train --dataset {shlex.quote(result.dataset)}" if result.real else ""
     lines.append(f"Check {result.dataset}/contact-sheet.jpg{following}")
     return lines

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from model.dataset.label_files import describe_unread
 from model.dataset.layouts import find_layout
 from tests.support.tables import FLAT, FOLDERS, LABELS, labelled, refusal, write
 
@@ -90,3 +91,9 @@ def test_brackets_alone_are_no_json(tmp_path: Path, label: str) -> None:
         ["filename,label", *(f"{name}.jpg,{label if value == 'ash' else value}" for name, value in LABELS.items())]
     )
     assert set(find_layout(write(tmp_path, *FLAT, labels_csv=rows)).classes) == {label, "birch"}
+
+
+def test_the_advice_quotes_a_path_with_blanks(tmp_path: Path) -> None:
+    path = tmp_path / "my export.json"
+    path.write_text('{"images": [{"file_name": "a.png"}]}')
+    assert describe_unread(path).endswith(f"topgraft import-labels '{path}' DIR")
