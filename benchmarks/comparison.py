@@ -2,9 +2,10 @@
 
 How: simulated pairs of models with a given probability that exactly one of them predicts a photo correctly. Of 1,000
 pairs of equal models, those are counted that the comparison calls better; of 1,000 pairs with a difference, those whose
-95 % interval contains it. The cost is that of comparing two models with
-EfficientNet-Lite0, of which one is a copy with another head or with other weights of the backbone, on photos of the
-demo dataset, and of evaluating one of them, in turn in the same process. All of them check the dataset first.
+95 % interval contains it. Macro metrics are compared where one of two classes is rare.
+The cost is that of comparing two models with EfficientNet-Lite0, of which one is a copy with another head or with other
+weights of the backbone, on photos of the demo dataset, and of evaluating one of them, in turn in the same process. All
+of them check the dataset first.
 
 Depends on: nothing. `--quick` runs a tenth of the pairs and of the photos.
 """
@@ -29,9 +30,10 @@ from model.bundle import Bundle, open_bundle, write_manifest
 from model.bundle_files import ONNX_MODEL
 from model.config import TrainConfig
 from model.evaluation.comparison import compare_models
-from model.evaluation.comparison.result import verdict_of
+from model.evaluation.comparison.result import METRIC_NAMES, verdict_of
 from model.evaluation.comparison.statistics import PairedDifference, paired_difference
 from model.evaluation.dataset_evaluation import evaluate_on_dataset
+from model.measurements import COMPARED_METRICS
 from model.registry import find_bundle
 from model.runs.trainer import train
 from model.workspace import Workspace
@@ -39,6 +41,7 @@ from model.workspace import Workspace
 PHOTOS = 100
 PAIRS = 1000
 EQUAL = (0.04, 0.1, 0.2, 0.3)
+RARE, RARE_EQUAL = 10, 0.2
 DIFFERENT = ((0.1, 0.1), (0.13, 0.08), (0.2, 0.1), (0.3, 0.15))
 PHOTOS_PER_CLASS = 125
 ROUNDS = 3
@@ -51,7 +54,9 @@ def main(arguments: list[str]) -> None:
     part = 10 if "--quick" in arguments else 1
     pairs = PAIRS // part
     header = [f"equal models, {PHOTOS} photos", f"called better, of {pairs} pairs", "goal"]
-    print(markdown_table(header, [_equal(fraction, pairs) for fraction in EQUAL]))
+    rows = [_equal(fraction, pairs) for fraction in EQUAL]
+    rows += [_equal(RARE_EQUAL, pairs, metric, RARE) for metric in COMPARED_METRICS if metric != "accuracy"]
+    print(markdown_table(header, rows))
     print()
     header = [f"models that differ, {PHOTOS} photos", f"interval contains it, of {pairs} pairs", "goal"]
     print(markdown_table(header, [_different(fractions, pairs) for fractions in DIFFERENT]))
@@ -59,10 +64,12 @@ def main(arguments: list[str]) -> None:
     print(markdown_table(*_costs(PHOTOS_PER_CLASS // part)))
 
 
-def _equal(fraction: float, pairs: int) -> list[str]:
-    found = [_simulated(fraction / 2, fraction / 2, seed) for seed in range(pairs)]
+def _equal(fraction: float, pairs: int, metric: str = "accuracy", rare: int = 0) -> list[str]:
+    found = [_simulated(fraction / 2, fraction / 2, seed, metric, rare) for seed in range(pairs)]
     better = sum(verdict_of(one, one.p_value) == "better" for one in found) / pairs
     name = f"{100 * fraction:.0f} % of the photos predicted correctly by exactly one"
+    if rare:
+        name += f", {rare} photos of a rare class: {METRIC_NAMES[metric]}"
     return [name, f"{100 * better:.1f} %", verdict("at most 5 %", better <= 0.05)]
 
 
@@ -74,11 +81,13 @@ def _different(fractions: tuple[float, float], pairs: int) -> list[str]:
     return [name, f"{100 * inside:.1f} %", verdict("93 to 97 %", 0.93 <= inside <= 0.97)]
 
 
-def _simulated(fixed: float, broken: float, seed: int) -> PairedDifference:
-    """Difference between two models on photos of one class, drawn with these probabilities."""
-    counts = np.random.default_rng(seed).multinomial(PHOTOS, [fixed, broken, 1 - fixed - broken])
-    base, new = np.repeat([1, 0, 0], counts), np.repeat([0, 1, 0], counts)
-    return paired_difference(np.zeros(PHOTOS, int), base, new, 2, seed=seed)
+def _simulated(fixed: float, broken: float, seed: int, metric: str = "accuracy", rare: int = 0) -> PairedDifference:
+    """Difference between two models on photos drawn with these probabilities, `rare` of them of a second class."""
+    generator = np.random.default_rng(seed)
+    counts = generator.multinomial(PHOTOS, [fixed, broken, 1 - fixed - broken])
+    labels = generator.permutation(np.arange(PHOTOS) < rare).astype(int)
+    base, new = (np.where(np.repeat(wrong, counts), 1 - labels, labels) for wrong in ([1, 0, 0], [0, 1, 0]))
+    return paired_difference(labels, base, new, 2, metric, seed=seed)
 
 
 def _costs(photos_per_class: int) -> tuple[list[str], list[list[str]]]:

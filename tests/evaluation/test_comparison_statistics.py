@@ -5,14 +5,8 @@ import pytest
 from scipy import stats
 from sklearn.metrics import balanced_accuracy_score, f1_score
 
-from model.evaluation.comparison import statistics
-from model.evaluation.comparison.statistics import (
-    PairedDifference,
-    holm,
-    images_needed,
-    paired_difference,
-    sign_test,
-)
+from model.evaluation.comparison.statistics import PairedDifference, images_needed, paired_difference, sign_test
+from model.evaluation.significance import SIGNIFICANCE, holm
 from model.measurements import COMPARED_METRICS
 
 
@@ -98,6 +92,53 @@ def test_models_without_a_difference_have_an_interval_wider_than_zero() -> None:
     assert -1 <= one.interval[0] < one.interval[1] == 1
 
 
+@pytest.mark.parametrize("changed", [1, 2, 3])
+def test_a_few_images_in_one_direction_have_an_interval_on_both_sides_of_zero(changed: int) -> None:
+    fixed, broken = compare(changed, 0, 90, 10 - changed), compare(0, changed, 90, 10 - changed)
+    assert fixed.interval[0] < 0 < fixed.interval[1]
+    assert broken.interval == pytest.approx((-fixed.interval[1], -fixed.interval[0]), abs=0.011)
+    # As many images that were never broken: 0 to 3.7 %.
+    assert fixed.interval[0] == pytest.approx(changed / 100 - 0.037, abs=1e-3)
+    # With images in both directions, the resamples show both.
+    assert compare(changed + 6, 1, 80, 13 - changed).interval[0] > 0.01
+
+
+MACRO = [metric for metric in COMPARED_METRICS if metric != "accuracy"]
+
+
+@pytest.mark.parametrize("metric", MACRO)
+def test_a_few_images_of_a_rare_class_are_no_evidence(metric: str) -> None:
+    labels = np.repeat([0, 1], [96, 4])
+    found = paired_difference(labels, np.zeros(100, int), labels, 2, metric)
+    # All four images exchanged, or none, of 16 exchanges.
+    assert found.difference > 0.4 and found.p_value == pytest.approx(2 / 16)
+    more = np.repeat([0, 1], [90, 10])
+    assert paired_difference(more, np.zeros(100, int), more, 2, metric).p_value == pytest.approx(2 / 1024)
+
+
+@pytest.mark.parametrize(("fixed", "broken"), [(6, 0), (1, 7), (4, 4), (0, 0), (20, 8)])
+def test_the_permutation_test_of_one_class_is_that_of_mcnemar(fixed: int, broken: int) -> None:
+    labels, base, new = predictions(fixed, broken, 60, 10)
+    found = paired_difference(labels, base, new, 2, "balanced_accuracy")
+    assert found.p_value == pytest.approx(sign_test(labels, base, new), abs=1e-9 if fixed + broken < 12 else 0.015)
+
+
+@pytest.mark.parametrize("metric", MACRO)
+def test_drawn_exchanges_agree_with_all_of_them(metric: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(5)
+    labels = rng.integers(0, 3, 60)
+    base, new = labels.copy(), labels.copy()
+    base[:7] = (labels[:7] + 1) % 3
+    new[5:9] = (labels[5:9] + 2) % 3
+    exact = paired_difference(labels, base, new, 3, metric).p_value
+    copies = [np.repeat(values, 4) for values in (labels, base, new)]
+    assert paired_difference(*copies, 3, metric, np.repeat(np.arange(60), 4)).p_value == pytest.approx(exact)
+    monkeypatch.setattr("model.evaluation.comparison.statistics._MAX_CHUNK", 500)
+    assert paired_difference(labels, base, new, 3, metric).p_value == exact
+    monkeypatch.setattr("model.evaluation.comparison.statistics._MAX_EXACT", 0)
+    assert paired_difference(labels, base, new, 3, metric).p_value == pytest.approx(exact, abs=0.04)
+
+
 def test_the_correction_of_holm_has_known_values() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert holm([0.6, 0.9]) == pytest.approx([1.0, 1.0])
@@ -117,7 +158,7 @@ def test_so_many_images_detect_the_difference_with_the_stated_power() -> None:
     detected = 0
     for _ in range(500):
         fixed, broken, _ = rng.multinomial(images, [0.15, 0.05, 0.8])
-        detected += stats.binomtest(int(fixed), int(fixed + broken)).pvalue < statistics.SIGNIFICANCE
+        detected += stats.binomtest(int(fixed), int(fixed + broken)).pvalue < SIGNIFICANCE
     # The exact test needs slightly more images than the approximation.
     assert 0.72 < detected / 500 < 0.88
 
@@ -130,7 +171,7 @@ def test_of_equal_models_few_are_called_better() -> None:
     for run in range(1000):
         fixed, broken, _ = rng.multinomial(100, [discordant / 2, discordant / 2, 1 - discordant])
         found = compare(fixed, broken, 95 - fixed - broken, 5, seed=run)
-        better += found.interval[0] > 0 and found.p_value < statistics.SIGNIFICANCE
+        better += found.interval[0] > 0 and found.p_value < SIGNIFICANCE
     assert better <= 50
 
 

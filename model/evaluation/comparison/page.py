@@ -8,9 +8,10 @@ from model.evaluation import charts
 from model.evaluation.comparison.changed_photos import ChangedPhoto, find_changed, read_changed
 from model.evaluation.comparison.gate import Photos
 from model.evaluation.comparison.result import METRIC_NAMES, ClassDifference, Comparison, Pair
-from model.evaluation.comparison.statistics import SIGNIFICANCE
 from model.evaluation.report.render import render_page, template_environment
 from model.evaluation.report.sections.errors import data_uri
+from model.evaluation.significance import SIGNIFICANCE
+from model.files.browsing import name_some
 from model.results import Sample
 from model.serving.predictor import Predictor
 

@@ -7,7 +7,8 @@ import numpy as np
 
 from model.evaluation.comparison.gate import Gate, Photos
 from model.evaluation.comparison.result import ClassDifference, ModelAnswers, Pair, Row
-from model.evaluation.comparison.statistics import holm, paired_difference, sign_test
+from model.evaluation.comparison.statistics import paired_difference, sign_test
+from model.evaluation.significance import holm
 from model.measurements import fraction_interval
 
 

@@ -10,8 +10,9 @@ from model import durable
 from model.dataset.verdict import Rejected, counted
 from model.evaluation.comparison.gate import Gate, Photos
 from model.evaluation.comparison.photos import ComparedPhotos
-from model.evaluation.comparison.statistics import SIGNIFICANCE, PairedDifference, images_needed
+from model.evaluation.comparison.statistics import PairedDifference, images_needed
 from model.evaluation.metrics import ReliabilityBin
+from model.evaluation.significance import SIGNIFICANCE
 
 Verdict = Literal["better", "worse", "undecided"]
 
@@ -298,10 +299,10 @@ class Comparison:
 
 
 def _row_json(row: Row) -> dict[str, Any]:
-    return dataclasses.asdict(row.difference) | {
-        "base_unknown": row.base_unknown,
-        "new_unknown": row.new_unknown,
-    }
+    content = dataclasses.asdict(row.difference) | {"base_unknown": row.base_unknown, "new_unknown": row.new_unknown}
+    # Internal: only the number of photos needed is computed from it.
+    del content["units"]
+    return content
 
 
 def _class_json(row: ClassDifference) -> dict[str, Any]:

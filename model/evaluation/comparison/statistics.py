@@ -6,21 +6,23 @@ both models share. Differences are those of the new model minus the base model.
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 from scipy import sparse, stats
 
 from model.evaluation.metrics import ClassCounts, balanced_accuracy, macro_f1
 from model.evaluation.resampling import PERCENTILES, resample
+from model.evaluation.significance import SIGNIFICANCE, sign_p_value
 from model.measurements import wilson_interval
-
-SIGNIFICANCE = 0.05
-"""A difference is significant if chance alone makes one as large in fewer than this fraction of cases."""
 
 POWER = 0.8
 RESAMPLES = 2000
 _MAX_CHUNK = 1_000_000
+# All exchanges of so many predictions are no more than are drawn for more of them.
+_MAX_EXACT = 11
+# Sums of the same terms in another order differ in the last digits.
+_TIE = 1e-9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,9 +34,10 @@ class PairedDifference:
         base, new: the metric of each model, in [0, 1].
         difference: `new` minus `base`, in [-1, 1].
         interval: its 95 % interval, by the paired bootstrap with 2,000 resamples.
-        p_value: probability of a difference as large by chance alone: exact test of McNemar for the accuracy, else of
-            the bootstrap; two-sided.
+        p_value: probability of a difference as large by chance alone: exact test of McNemar for the accuracy, else a
+            permutation test; two-sided.
         fixed, broken: images that only the new model, or only the base model, predicts correctly.
+        units: number of independent units: groups, or images without groups.
     """
 
     images: int
@@ -45,6 +48,7 @@ class PairedDifference:
     p_value: float
     fixed: int
     broken: int
+    units: int
 
     @property
     def discordant(self) -> float:
@@ -82,8 +86,8 @@ def paired_difference(
 
     The images are resampled, and both models are measured on each resample (Efron and Tibshirani, 1993): what is hard
     for one model is mostly hard for the other and cancels out of the difference. With groups, whole groups are
-    resampled. If all resamples have the same difference, they show no chance: the interval is then as wide as that of
-    a fraction without any success.
+    resampled. If no image is broken, no resample shows how many could be: the interval then reaches as far below the
+    difference as that of a fraction without any success does above 0. The same holds for fixed images.
 
     Args:
         labels: int (n,), the true classes; at least one.
@@ -105,9 +109,11 @@ def paired_difference(
         ]
     )
     fixed, broken = int(((new == labels) & (base != labels)).sum()), int(((new != labels) & (base == labels)).sum())
-    exact = sign_test(labels, base, new, groups) if metric == "accuracy" else _bootstrap_p_value(resampled)
-    interval = _interval(difference, resampled, int(cells.counts.sum()))
-    return PairedDifference(len(labels), base_value, new_value, difference, interval, exact, fixed, broken)
+    is_accuracy = metric == "accuracy"
+    p_value = sign_test(labels, base, new, groups) if is_accuracy else _permutation_test(metric, cells, classes, seed)
+    units = int(cells.counts.sum())
+    interval = _interval(difference, resampled, units, fixed, broken)
+    return PairedDifference(len(labels), base_value, new_value, difference, interval, p_value, fixed, broken, units)
 
 
 def sign_test(labels: np.ndarray, base: np.ndarray, new: np.ndarray, groups: np.ndarray | None = None) -> float:
@@ -118,16 +124,7 @@ def sign_test(labels: np.ndarray, base: np.ndarray, new: np.ndarray, groups: np.
     gained = (new == labels).astype(int) - (base == labels).astype(int)
     if groups is not None:
         gained = np.bincount(np.unique(groups, return_inverse=True)[1], weights=gained)
-    wins, losses = int((gained > 0).sum()), int((gained < 0).sum())
-    return float(stats.binomtest(wins, wins + losses, 0.5).pvalue) if wins + losses else 1.0
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values corrected for the number of tests (Holm, 1979): any of them below 0.05 by chance in 5 % of cases."""
-    order = np.argsort(p_values, kind="stable")
-    corrected = np.empty(len(p_values))
-    corrected[order] = np.maximum.accumulate(np.asarray(p_values)[order] * np.arange(len(p_values), 0, -1))
-    return np.minimum(corrected, 1.0).tolist()
+    return sign_p_value(gained)
 
 
 def images_needed(discordant: float, difference: float, power: float = POWER) -> int:
@@ -161,9 +158,15 @@ def _grouped(labels: np.ndarray, base: np.ndarray, new: np.ndarray, groups: np.n
 def _weights(cells: _Cells, seed: int) -> Iterator[np.ndarray]:
     """How often each row occurs in each resample: (resamples, rows), a bounded number of resamples at a time."""
     generator = np.random.default_rng(seed)
+    for numbers in _chunks(RESAMPLES, cells):
+        yield resample(cells.counts, generator, len(numbers))[:, cells.unit_of]
+
+
+def _chunks(resamples: int, cells: _Cells) -> Iterator[np.ndarray]:
+    """Numbers of the resamples from 0, as many at a time as keep the weights of all rows small."""
     size = max(1, _MAX_CHUNK // len(cells.labels))
-    for start in range(0, RESAMPLES, size):
-        yield resample(cells.counts, generator, min(size, RESAMPLES - start))[:, cells.unit_of]
+    for start in range(0, resamples, size):
+        yield np.arange(start, min(start + size, resamples))
 
 
 def _metric(metric: str, labels: np.ndarray, predicted: np.ndarray, classes: int, weights: np.ndarray) -> np.ndarray:
@@ -188,16 +191,59 @@ def _by_class(class_of: np.ndarray, classes: int, weights: np.ndarray) -> np.nda
     return sums
 
 
-def _interval(difference: float, resampled: np.ndarray, units: int) -> tuple[float, float]:
-    """95 % percentile bootstrap interval of a difference, which it contains."""
-    if np.ptp(resampled) == 0:
-        _, margin = wilson_interval(0, units)
-        return max(difference - margin, -1.0), min(difference + margin, 1.0)
-    low, high = np.percentile(resampled, PERCENTILES)
-    return min(float(low), difference), max(float(high), difference)
+def _interval(difference: float, resampled: np.ndarray, units: int, fixed: int, broken: int) -> tuple[float, float]:
+    """95 % percentile bootstrap interval of a difference, which it contains, widened on a side that no image shows."""
+    low, high = (float(limit) for limit in np.percentile(resampled, PERCENTILES))
+    low, high = min(low, difference), max(high, difference)
+    _, margin = wilson_interval(0, units)
+    is_constant = np.ptp(resampled) == 0
+    if broken == 0 or is_constant:
+        low = min(low, difference - margin)
+    if fixed == 0 or is_constant:
+        high = max(high, difference + margin)
+    return max(low, -1.0), min(high, 1.0)
 
 
-def _bootstrap_p_value(resampled: np.ndarray) -> float:
-    """Two-sided p-value of the hypothesis that the difference is 0."""
-    below, above = (1 + int((resampled <= 0).sum())), (1 + int((resampled >= 0).sum()))
-    return min(1.0, 2 * min(below, above) / (len(resampled) + 1))
+def _permutation_test(metric: str, cells: _Cells, classes: int, seed: int) -> float:
+    """Two-sided p-value of the hypothesis that the models are exchangeable, by exchanging their predictions.
+
+    Of a few units that the models predict differently all exchanges are tried, of more 2,000 are drawn.
+    """
+    differing = np.unique(cells.unit_of[cells.base != cells.new])
+    units = np.repeat(differing, cells.counts[differing])
+    is_exact = len(units) <= _MAX_EXACT
+    chunks = _all_exchanges(cells, units) if is_exact else _drawn_exchanges(cells, seed)
+    observed = abs(_exchanged_difference(metric, cells, classes, np.zeros((1, len(cells.counts))))[0])
+    found = np.concatenate([np.abs(_exchanged_difference(metric, cells, classes, exchanged)) for exchanged in chunks])
+    as_large = int((found >= observed - _TIE).sum())
+    return as_large / len(found) if is_exact else (1 + as_large) / (1 + len(found))
+
+
+def _all_exchanges(cells: _Cells, units: np.ndarray) -> Iterator[np.ndarray]:
+    """How many images or groups of each unit are exchanged in every possible exchange: (draws, units) at a time.
+
+    Args:
+        units: int (n,), the unit of each image or group that may be exchanged.
+    """
+    members = units[:, None] == np.arange(len(cells.counts))
+    for numbers in _chunks(2 ** len(units), cells):
+        yield (numbers[:, None] >> np.arange(len(units)) & 1) @ members
+
+
+def _drawn_exchanges(cells: _Cells, seed: int) -> Iterator[np.ndarray]:
+    """How many images or groups of each unit are exchanged by chance: (draws, units) at a time."""
+    generator = np.random.default_rng(seed)
+    for numbers in _chunks(RESAMPLES, cells):
+        yield generator.binomial(cells.counts, 0.5, size=(len(numbers), len(cells.counts)))
+
+
+def _exchanged_difference(metric: str, cells: _Cells, classes: int, exchanged: np.ndarray) -> np.ndarray:
+    """Difference of the models, float (draws,), after exchanging so many images of each unit: (draws, units)."""
+    kept, exchanged = (cells.counts - exchanged)[:, cells.unit_of], exchanged[:, cells.unit_of]
+    labels, predicted = np.tile(cells.labels, 2), np.concatenate([cells.new, cells.base])
+    new, base = (
+        _metric(metric, labels, predicted, classes, np.concatenate(weights, axis=1))
+        for weights in ((kept, exchanged), (exchanged, kept))
+    )
+    difference: np.ndarray = new - base
+    return difference
