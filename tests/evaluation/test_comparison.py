@@ -76,6 +76,24 @@ def test_a_difference_that_enough_photos_do_not_show_needs_no_more() -> None:
     assert pair.sentence.endswith("points of accuracy (95 % interval -0.4 to 0.4).")
 
 
+def _needed(sentence: str) -> int:
+    found = re.search(r"about ([\d,]+) photos are needed", sentence)
+    return int(found[1].replace(",", "")) if found else 0
+
+
+def test_the_photos_needed_count_groups_and_are_those_of_the_accuracy() -> None:
+    true = ["a"] * 100
+    base = answering("old", "ab", ["b"] * 10 + ["a"] * 90)
+    new = answering("new", "ab", ["b"] * 5 + ["a"] * 90 + ["b"] * 5)
+    single = compare_pair(base, new, true, None, Gate())
+    grouped = compare_pair(base, new, true, np.arange(100) // 5, Gate())
+    assert _needed(single.sentence) > 100
+    assert _needed(grouped.sentence) == pytest.approx(5 * _needed(single.sentence), rel=0.05)
+    for metric in ("balanced_accuracy", "macro_f1"):
+        sentence = compare_pair(base, new, true, None, Gate(metric=metric)).sentence
+        assert "No difference" in sentence and sentence.endswith(").")
+
+
 @pytest.mark.parametrize("wrong", [{"metric": "f2"}, {"on": "new"}, {"max_regression": -0.1}, {"confident": True}])
 def test_a_gate_without_a_meaning_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="expected"):

@@ -150,7 +150,9 @@ class Pair:
 
     def _photos_needed(self) -> str:
         detectable = self.gate.max_regression or _DETECTABLE
-        needed = images_needed(self.difference.discordant, detectable)
+        # A group counts once, however many photos it has.
+        photos_per_unit = self.difference.images / self.difference.units
+        needed = images_needed(self.difference.discordant, detectable) * photos_per_unit
         if needed <= self.difference.images:
             return ""
         rounded = int(float(f"{needed:.2g}"))
