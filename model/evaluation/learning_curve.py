@@ -6,6 +6,7 @@ import functools
 import numpy as np
 
 from model.evaluation.resampling import PERCENTILES, RESAMPLES, resample
+from model.evaluation.significance import SIGNIFICANCE, holm, sign_p_value
 from model.measurements import effective_fraction, fraction_interval
 
 FRACTIONS = (1 / 8, 1 / 4, 1 / 2)
@@ -60,16 +61,31 @@ class LearningCurve:
     def class_gains(self) -> tuple["ClassGain", ...]:
         """The classes that were measured on a few photos at least, by their gain, largest first."""
         # Several sections need them, and they take a second for 10,000 photos.
+        measured = [
+            (label, images)
+            for label in range(len(self.classes))
+            if (images := int((self.labels == label).sum())) >= _MIN_OF_CLASS
+        ]
+        p_values = holm([sign_p_value(self._gains[self.labels == label]) for label, _ in measured])
         found = []
-        for label, name in enumerate(self.classes):
-            images = int((self.labels == label).sum())
-            if images >= _MIN_OF_CLASS:
-                recalls, (gain, interval) = self.accuracy(label), self.gain(label)
-                found.append(ClassGain(name, images, recalls[-2][0], *recalls[-1], gain, interval))
+        for (label, images), p_value in zip(measured, p_values, strict=True):
+            recalls, (gain, interval) = self.accuracy(label), self.gain(label)
+            found.append(ClassGain(self.classes[label], images, recalls[-2][0], *recalls[-1], gain, interval, p_value))
         return tuple(sorted(found, key=lambda row: (-row.gain, row.recall)))
 
+    @property
+    def is_beyond_chance(self) -> bool:
+        """Whether all classes together gained beyond chance: by the interval of the gain, and by a sign test."""
+        return self.gain()[1][0] > 0 and sign_p_value(self._gains) < SIGNIFICANCE
+
+    @property
+    def _gains(self) -> np.ndarray:
+        """Gain of each measured photo, float (n,): its accuracy with all photos minus that with half of them."""
+        gains: np.ndarray = self.correct[-1] - self.correct[-2]
+        return gains
+
     def _gain(self, photos: np.ndarray) -> tuple[float, tuple[float, float]]:
-        chosen = (self.correct[-1] - self.correct[-2])[photos]
+        chosen = self._gains[photos]
         drawn = resample(np.ones(len(chosen), int), 0, RESAMPLES) @ chosen / len(chosen)
         mean = float(chosen.mean())
         low, high = mean + (np.percentile(drawn, PERCENTILES) - mean) / np.sqrt(effective_fraction(self.folds))
@@ -78,7 +94,10 @@ class LearningCurve:
 
 @dataclasses.dataclass(frozen=True)
 class ClassGain:
-    """What more photos did for one class: recall with half and with all photos, and the gain with its interval."""
+    """What more photos did for one class: recall with half and with all photos, and the gain with its interval.
+
+    `p_value` is that of the sign test of the gain, corrected for the number of classes (Holm).
+    """
 
     name: str
     images: int
@@ -87,11 +106,12 @@ class ClassGain:
     recall_interval: tuple[float, float]
     gain: float
     gain_interval: tuple[float, float]
+    p_value: float
 
     @property
     def is_beyond_chance(self) -> bool:
-        """Whether the interval of the gain is above 0."""
-        return self.gain_interval[0] > 0
+        """Whether the class gained beyond chance: by the interval of the gain, and by the test."""
+        return self.gain_interval[0] > 0 and self.p_value < SIGNIFICANCE
 
 
 def collect_advice(curve: LearningCurve) -> str:
@@ -99,7 +119,7 @@ def collect_advice(curve: LearningCurve) -> str:
 
     A class whose own gain may be chance is named where all classes together gained beyond chance, with that doubt.
     """
-    all_gained = curve.gain()[1][0] > 0
+    all_gained = curve.is_beyond_chance
     collect = [
         row
         for row in curve.class_gains

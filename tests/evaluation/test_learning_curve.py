@@ -62,6 +62,25 @@ def test_only_classes_whose_own_gain_may_be_chance_are_doubted(gains: dict[str, 
     assert rows == {name: gain > 0.1 for name, gain in gains.items()}
 
 
+def test_three_photos_of_five_are_no_gain_beyond_chance() -> None:
+    # The bootstrap excludes 0; a sign test of three photos does not.
+    few = _curve({"a": 0.2}, {"a": 0.8}, images=5)
+    assert few.gain()[1][0] > 0 and not few.class_gains[0].is_beyond_chance
+    assert collect_advice(few) == ""
+    half, whole = (np.concatenate([np.arange(5) < few, np.arange(50) < many]) for few, many in ((1, 25), (4, 40)))
+    correct = np.array([half, half, half, whole], float)
+    curve = LearningCurve(("a", "b"), (1, 2, 4, 8), np.repeat([0, 1], [5, 50]), correct, "test photos")
+    assert {row.name: row.is_beyond_chance for row in curve.class_gains} == {"a": False, "b": True}
+    assert collect_advice(curve).endswith("though for a the photos measured are too few to exclude chance.")
+
+
+def test_gains_of_several_classes_are_corrected_for_their_number() -> None:
+    half, whole = dict.fromkeys("abcdef", 0.5), dict.fromkeys("abcdef", 0.5) | {"a": 0.8}
+    # Six of 20 photos: p is 0.03, and 0.19 for the best of six classes.
+    assert not _curve(half, whole, images=20).class_gains[0].is_beyond_chance
+    assert _curve({"a": 0.5}, {"a": 0.8}, images=20).class_gains[0].is_beyond_chance
+
+
 def test_no_class_is_named_for_a_gain_that_may_be_chance() -> None:
     curve = _curve({"a": 0.6, "b": 0.8}, {"a": 0.8, "b": 0.6}, images=5)
     assert "No class can be named" in " ".join(advice(curve)) and "Collect" not in " ".join(advice(curve))
