@@ -4,13 +4,16 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from model.evaluation.contact_photos import contact_photos
 from model.evaluation.evaluate import evaluate_probabilities
 from model.evaluation.photo_map import draw_map, principal_components
 from model.evaluation.photo_map_chart import MapPoint, map_chart
 from model.evaluation.photo_study import study_photos
+from model.evaluation.report.sections import uncertain
 from tests.evaluation.study_photos import photo_features
+from tests.evaluation.test_report import _content
 
 
 def test_a_photo_is_not_its_own_neighbour() -> None:
@@ -103,3 +106,17 @@ def test_a_photo_that_was_learned_from_is_not_its_own_neighbour_where_a_model_is
     training = {sample.name: dataclasses.replace(sample) for sample in photos.samples}
     for row, found in enumerate(dataclasses.replace(photos, training=training).neighbours(range(120))):
         assert len(found) == 3 and photos.samples[row].name not in [near.sample.name for near in found]
+
+
+@pytest.mark.parametrize("classes", [1, 2, 3])
+def test_the_first_of_equal_classes_is_the_predicted_one_of_an_uncertain_photo(classes: int) -> None:
+    photos = photo_features(40, classes)
+    probabilities = np.full((40, classes), 1 / classes, np.float32)
+    evaluation = evaluate_probabilities(photos.classes, photos.samples, probabilities)
+    study = study_photos(photos, evaluation, labels_off="few photos")
+    content = dataclasses.replace(_content(photos.classes), evaluations={"test": evaluation}, study=study)
+    found = uncertain.values(content)
+    assert found is not None
+    for photo in found["photos"]:
+        assert [name for name, _ in photo["answers"]] == list(photos.classes[:2])
+        assert photo["is_correct"] == (photo["true"] == "class0")

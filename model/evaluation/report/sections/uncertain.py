@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from model.evaluation.report.content import ReportContent
 from model.results import Sample
 
@@ -14,14 +16,15 @@ def values(content: ReportContent) -> dict[str, Any] | None:
     photos = []
     for row in content.study.uncertain:
         probabilities, sample = evaluation.probabilities[row], evaluation.samples[row]
-        first, second = probabilities.argsort()[::-1][:2].tolist()
+        # Among equal probabilities, the first class is the predicted one; a model may have one class only.
+        best = np.argsort(-probabilities, kind="stable")[:2].tolist()
         photos.append(
             {
                 "name": sample.name,
                 "id": content.thumbnail_ids.get(sample.name),
                 "true": evaluation.classes[sample.label],
-                "is_correct": first == sample.label,
-                "answers": [(evaluation.classes[label], float(probabilities[label])) for label in (first, second)],
+                "is_correct": best[0] == sample.label,
+                "answers": [(evaluation.classes[label], float(probabilities[label])) for label in best],
                 "neighbours": neighbours_of(content, sample.name),
             }
         )
