@@ -5,6 +5,7 @@ dash, a position or a number shows the same. Lengths are in SVG units. All text 
 """
 
 import dataclasses
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -33,7 +34,7 @@ class Svg(str):
 
 @dataclasses.dataclass(frozen=True)
 class Series:
-    """Line of a chart: points (x, y); non-finite points are left out. One without a name is not in the legend."""
+    """Line of a chart: points (x, y), interrupted at non-finite ones. One without a name is not in the legend."""
 
     name: str
     points: Sequence[tuple[float, float]]
@@ -79,15 +80,16 @@ class _Plot:
             self._text(x, self.height - self.bottom + 17, _tick(value, percent[0]), anchor="middle")
 
     def line(self, series: Series) -> None:
-        points = [self.project(x, y) for x, y in series.points if math.isfinite(x) and math.isfinite(y)]
-        if not points:
-            return
         dash = ' stroke-dasharray="5 4"' if series.dashed else ""
-        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
         style = f'stroke="{series.colour}" stroke-width="{series.width:g}"{dash}'
-        self.parts.append(f'<polyline points="{path}" fill="none" stroke-linejoin="round" {style}/>')
-        if len(points) == 1:
-            self.dot(*points[0], 3, series.colour)
+        for is_finite, run in itertools.groupby(series.points, key=lambda point: all(map(math.isfinite, point))):
+            if not is_finite:
+                continue
+            points = [self.project(x, y) for x, y in run]
+            path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+            self.parts.append(f'<polyline points="{path}" fill="none" stroke-linejoin="round" {style}/>')
+            if len(points) == 1:
+                self.dot(*points[0], 3, series.colour)
 
     def dot(self, x: float, y: float, radius: float, colour: str, tooltip: str = "", attributes: str = "") -> None:
         title = f"<title>{escape(tooltip)}</title>" if tooltip else ""

@@ -296,6 +296,15 @@ def test_a_report_has_visible_characters_only() -> None:
         assert text.count(printable(name)) >= 3
 
 
+def test_a_line_is_interrupted_where_a_value_is_missing() -> None:
+    points = [(float(x), float(y)) for x, y in ((1, 0.5), (2, 0.6), (3, np.nan), (4, np.inf), (5, 0.7), (6, 0.8))]
+    chart = charts.line_chart("loss", [charts.Series("loss", points, charts.BLUE)], "epoch")
+    assert [len(line.split()) for line in re.findall(r'<polyline points="([^"]*)"', chart)] == [2, 2]
+    single = charts.line_chart("loss", [charts.Series("loss", points[1:4], charts.BLUE)], "epoch")
+    assert single.count("<circle") == 1
+    assert "<polyline" not in charts.line_chart("loss", [charts.Series("loss", points[2:4], charts.BLUE)], "epoch")
+
+
 def test_the_confusion_matrix_names_both_classes_of_a_cell() -> None:
     svg = charts.confusion_chart([[3, 1], [0, 0]], ("yeast & co", "alga"))
     assert "1 of 4 yeast &amp; co predicted as alga" in svg
