@@ -4,6 +4,7 @@ import dataclasses
 import os
 import pathlib
 from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Literal
 
 from model import errors, schema
@@ -12,6 +13,7 @@ from model.dataset import DATASET_OPTIONS
 from model.presets import changed_options, train_config
 from model.registry import find_bundle
 from model.results import Prediction, Progress, no_progress
+from model.storage.places import is_remote
 from model.training_result import TrainingResult
 from model.workspace import Workspace, find_workspace
 
@@ -238,7 +240,7 @@ def evaluate(
     Args:
         model: the name of a model, or `latest`.
         dataset: a folder or archive, a name inside `data/`, or `remote:path`.
-        report: HTML file to write the report to, as after a training; None for none.
+        report: HTML file to write the report to, as after a training, or `remote:path`; None for none.
         workspace, progress: see `train`.
         options: options of `TrainConfig` that determine how the dataset is read and split, such as `test_fraction=0.2`.
 
@@ -252,11 +254,13 @@ def evaluate(
         ('all', 6)
     """
     from model.evaluation.dataset_evaluation import evaluate_on_dataset
+    from model.storage.copies import output_file
 
     check_options(options, DATASET_OPTIONS)
     found = chosen_workspace(workspace)
-    page = None if report is None else pathlib.Path(report)
-    return evaluate_on_dataset(find_bundle(found, model), os.fspath(dataset), found, options, progress, page)
+    bundle = find_bundle(found, model)
+    with nullcontext() if report is None else output_file(_where(report)) as page:
+        return evaluate_on_dataset(bundle, os.fspath(dataset), found, options, progress, page)
 
 
 def compare(
@@ -287,7 +291,8 @@ def compare(
         max_regression: difference of the metric, in [0, 1], that a new model may lose; `result.is_kept` says whether
             all keep it. None for no limit.
         confident: apply the limit to the lower end of the 95 % interval of the difference.
-        output: existing folder for comparison.html, comparison.json and changed.csv; None for none.
+        output: folder for comparison.html, comparison.json and changed.csv, or `remote:path`; created if it does not
+            exist. None for none.
         workspace, progress: see `train`.
         options: options of `TrainConfig` that determine how the dataset is read and split, such as `test_fraction=0.2`.
 
@@ -304,20 +309,15 @@ def compare(
         'shapes'
     """
     from model.evaluation.comparison import Gate, compare_models
+    from model.storage.copies import output_folder
 
     check_options(options, DATASET_OPTIONS)
     found = chosen_workspace(workspace)
     names = [new] if isinstance(new, str) else list(new)
-    return compare_models(
-        find_bundle(found, base),
-        [find_bundle(found, name) for name in names],
-        os.fspath(dataset),
-        found,
-        Gate(metric, on, max_regression, confident),
-        options,
-        progress,
-        None if output is None else pathlib.Path(output),
-    )
+    gate = Gate(metric, on, max_regression, confident)
+    first, others = find_bundle(found, base), [find_bundle(found, name) for name in names]
+    with nullcontext() if output is None else output_folder(_where(output), progress) as folder:
+        return compare_models(first, others, os.fspath(dataset), found, gate, options, progress, folder)
 
 
 def check_options(options: Mapping[str, Any], known: Iterable[str]) -> None:
@@ -330,6 +330,12 @@ def _train_config(dataset: Path, config: TrainConfig | None, options: Mapping[st
     """Options in order of precedence: `dataset` and `options`, `config`, the preset, the defaults."""
     given = changed_options(dataclasses.asdict(config)) if config is not None else {}
     return train_config(given, options, {"dataset": os.fspath(dataset)})
+
+
+def _where(path: Path) -> pathlib.Path:
+    """Where to write: `remote:path`, or a local path, absolute so that `./a:b` is not taken for a remote one."""
+    text = os.fspath(path)
+    return pathlib.Path(text) if is_remote(text) else pathlib.Path(text).absolute()
 
 
 def chosen_workspace(workspace: Workspace | Path | None) -> Workspace:

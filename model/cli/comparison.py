@@ -1,5 +1,7 @@
 """`topgraft compare`: compare models on the same photos."""
 
+import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
     from model.evaluation.comparison import Comparison, Gate
 
+# File systems allow 255 bytes, of which a digest and a temporary name need some.
+_MAX_NAME_BYTES = 180
 
 metric_option = click.option(
     "--metric",
@@ -104,8 +108,13 @@ def compare(
 
 
 def comparison_folder(workspace: Workspace, base: Bundle, new: Sequence[Bundle]) -> Path:
-    """Default folder of the files of a comparison."""
-    return workspace.root / "comparisons" / f"{'+'.join(bundle.name for bundle in new)}-{base.name}"
+    """Default folder of the files of a comparison; a name that file systems refuse is shortened."""
+    name = f"{'+'.join(bundle.name for bundle in new)}-{base.name}"
+    encoded = os.fsencode(name)
+    if len(encoded) > _MAX_NAME_BYTES:
+        digest = hashlib.sha256(encoded).hexdigest()[:16]
+        name = f"{encoded[:_MAX_NAME_BYTES].decode(errors='ignore')}-{digest}"
+    return workspace.root / "comparisons" / name
 
 
 def write_comparison(
@@ -123,8 +132,7 @@ def write_comparison(
 
     with progress_display() as progress, output_folder(folder, progress) as local:
         comparison = compare_models(base, new, dataset, workspace, gate, options, progress, local, decide)
-    if comparison.pairs:
-        print_line(f"Wrote the comparison to {folder}", err=True)
+    print_line(f"Wrote the comparison to {folder}", err=True)
     return comparison
 
 

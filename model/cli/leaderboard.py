@@ -108,6 +108,7 @@ def _ranked(bundle: Bundle) -> Ranked:
 
     manifest, cost = bundle.manifest, read_cost(bundle)
     measured = manifest.accuracy
+    [milliseconds] = milliseconds_of([load_predictor(bundle)])
     network = manifest.files.get(served_network(manifest.engine))
     return Ranked(
         name=bundle.name,
@@ -119,5 +120,5 @@ def _ranked(bundle: Bundle) -> Ranked:
         seconds=cost.seconds,
         energy_joules=cost.energy_joules,
         megabytes=0.0 if network is None else network.size / 1e6,
-        ms_per_photo=milliseconds_of(load_predictor(bundle)),
+        ms_per_photo=milliseconds,
     )

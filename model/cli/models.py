@@ -5,13 +5,16 @@ import sys
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from model.cli import leaderboard as leaderboards
 from model.cli.comparison import confident_option, max_regression_option, metric_option
-from model.cli.options import PathOrRemote, current_workspace, json_option, workspace_option
+from model.cli.options import PathOrRemote, config_options, current_workspace, json_option, workspace_option
 from model.cli.output import accuracy_line, confirm, print_json, print_line, print_lines
 from model.cli.promoting import promote_if_better
 from model.cli.trainings import cancel_training, training_line, training_row, watch_training
+from model.config import TrainConfig
+from model.dataset import DATASET_OPTIONS
 from model.errors import ConfigError, ModelDamagedError
 from model.measurements import PHOTOS_OF
 from model.promotion import promote, roll_back
@@ -106,6 +109,7 @@ def show_model(name: str, as_json: bool) -> None:
 @metric_option
 @max_regression_option
 @confident_option
+@config_options(TrainConfig, only=DATASET_OPTIONS)
 @click.option("--output", metavar="DIR", type=PathOrRemote(), help="Folder for the files of the comparison.")
 @json_option
 @workspace_option
@@ -127,8 +131,11 @@ def promote_model(names: tuple[str, ...], if_better: str | None, as_json: bool, 
     if len(bundles) > 1:
         raise click.UsageError("expected one MODEL, or --if-better DATASET to promote the best of several.")
     [bundle] = bundles
-    if any(options[option] for option in ("max_regression", "confident", "output")):
-        raise click.UsageError("expected --if-better DATASET together with options of a comparison.")
+    context = click.get_current_context()
+    # Also those that are typed with the value of their default.
+    if typed := [name for name in options if context.get_parameter_source(name) == ParameterSource.COMMANDLINE]:
+        given = ", ".join(f"--{name.replace('_', '-')}" for name in typed)
+        raise click.UsageError(f"{given}: expected together with --if-better DATASET, received without it.")
     promote(workspace, bundle.name)
     print_line(f"latest is now {bundle.name}. Undo with: topgraft models rollback", err=True)
     if as_json:

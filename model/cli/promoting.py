@@ -27,6 +27,7 @@ def promote_if_better(
     max_regression: float | None,
     confident: bool,
     output: Path | None,
+    **options: Any,
 ) -> None:
     """Promote the best of `models` if it is better than the latest model, else exit with status 6.
 
@@ -36,6 +37,7 @@ def promote_if_better(
         as_json: print the decision and the comparison as JSON.
         metric, max_regression, confident: see `model.evaluation.comparison.Gate`.
         output: folder for the files of the comparison; None for the default folder.
+        options: `model.dataset.DATASET_OPTIONS`, as the user typed them.
     """
     names = [one.name for one in models]
     base = _base(workspace, names)
@@ -44,18 +46,19 @@ def promote_if_better(
         return
     if base is not None and base.name in names:
         print_line(f"{base.name} is promoted already.", err=True)
-        _report(base.name, True, "", None, as_json)
-        return
+        if len(models) == 1:
+            _report(base.name, True, "", None, as_json)
+            return
     from model.evaluation.comparison import Gate
     from model.evaluation.comparison.promoting import decide_promotion, promotion_comparison
 
     first = base or models[0]
-    new = [one for one in models if one is not first]
+    new = [one for one in models if one.name != first.name]
     # The limit needs a value for --confident to apply to.
     gate = Gate(metric, "all", 0.0 if confident and max_regression is None else max_regression, confident)
     folder = output or comparison_folder(workspace, first, new)
     compared = write_comparison(
-        first, new, dataset, workspace, gate, {}, folder, lambda comparison: decide_promotion(comparison).sentence
+        first, new, dataset, workspace, gate, options, folder, lambda comparison: decide_promotion(comparison).sentence
     )
     if not compared.pairs:
         decision, promoted = compared.sentences[0], ""

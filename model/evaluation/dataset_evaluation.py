@@ -13,7 +13,7 @@ from model.bundle import Bundle
 from model.config import TrainConfig
 from model.dataset import SPLIT_OPTIONS
 from model.dataset.checked import checked_dataset
-from model.dataset.verdict import Rejected
+from model.dataset.verdict import Rejected, counted
 from model.evaluation.dataset_report import photos_with_features, write_dataset_report
 from model.evaluation.evaluate import Evaluation, evaluate_predicted, prediction_rows, write_predictions
 from model.evaluation.learned_photos import is_training_dataset
@@ -75,7 +75,8 @@ class OtherPhotos:
         if not images:
             return ""
         classes = name_some([f"{name} ({count})" for name, count in self.counts.items()], 20)
-        text = f"{images} of classes that the model does not know are in none of the metrics: {classes}"
+        which = f"{counted(images, 'photo')} of classes that the model does not know"
+        text = f"{which} {'is' if images == 1 else 'are'} in none of the metrics: {classes}"
         if marked is None:
             return f"{text}; the model marks no photo unknown"
         share = with_interval(marked / images, fraction_interval(marked, images))

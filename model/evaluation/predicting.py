@@ -94,26 +94,21 @@ def predict_samples(
     return PredictedSamples(tuple(read), by_model, tuple(errors))
 
 
-def milliseconds_per_image(predictors: Sequence[Predictor], image_of: Sequence[np.ndarray], runs: int) -> list[float]:
-    """Median time in milliseconds that each model takes for one decoded image; the models take turns.
+def milliseconds_of(predictors: Sequence[Predictor], runs: int = _TIMED_RUNS) -> list[float]:
+    """Median time in milliseconds that each model takes for one decoded image, a grey one, on this machine now.
 
     Args:
-        image_of: an input of each model, uint8 (height, width, 3).
+        predictors: one model or several, which take turns.
         runs: number of runs of each model, after one that is not counted.
     """
+    images = [np.full(predictor.spec.shape, 127, np.uint8) for predictor in predictors]
     seconds: list[list[float]] = [[] for _ in predictors]
     for _ in range(runs + 1):
-        for predictor, image, taken in zip(predictors, image_of, seconds, strict=True):
+        for predictor, image, taken in zip(predictors, images, seconds, strict=True):
             started = time.perf_counter()
             predictor.probabilities(image[None])
             taken.append(time.perf_counter() - started)
     return [1000 * float(np.median(taken[1:])) for taken in seconds]
-
-
-def milliseconds_of(predictor: Predictor) -> float:
-    """Median time in milliseconds that a model takes for one decoded image, a grey one, on this machine now."""
-    [milliseconds] = milliseconds_per_image([predictor], [np.full(predictor.spec.shape, 127, np.uint8)], _TIMED_RUNS)
-    return milliseconds
 
 
 def decoded_for(predictors: Iterable[Predictor], path: Path) -> dict[InputSpec, np.ndarray]:

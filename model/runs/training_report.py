@@ -61,4 +61,5 @@ def write_training_report(
     content = with_thumbnails(content, photos)
     write_report(bundle / bundle_files.REPORT, content)
     write_report_figures(bundle / bundle_files.LOGS, content)
-    return milliseconds_of(predictor)
+    [milliseconds] = milliseconds_of([predictor])
+    return milliseconds

@@ -115,7 +115,9 @@ def test_a_model_is_not_compared_with_itself(workspace: Workspace, capsys: pytes
         answer = compare(capsys, "good", other, "photos", "--max-regression", "0")
         assert answer["comparisons"] == [] and answer["best"] == "good" and answer["kept"] is True
         assert "there is nothing to compare" in answer["sentences"][0]
-    assert list((workspace.root / "comparisons").iterdir()) == []
+        folder = workspace.root / "comparisons" / f"{other}-good"
+        assert [path.name for path in folder.iterdir()] == ["comparison.json"]
+        assert json.loads((folder / "comparison.json").read_text()) == answer
     answer = compare(capsys, "good", "good", "red", "red", "photos")
     assert [pair["new"] for pair in answer["comparisons"]] == ["red"]
     assert "nothing to compare" in answer["sentences"][0]
@@ -127,6 +129,7 @@ def test_models_without_a_common_class_are_refused_with_both_lists(
     write_colour_model(workspace.models, "others", classes=("cyan", "pink", "gold"))
     message = compare(capsys, "good", "others", "photos", status=2)["message"]
     assert "red, green, blue" in message and "cyan, pink, gold" in message
+    assert "Classes are matched by name: train others again with the names of good" in message
 
 
 def test_a_damaged_or_missing_model_exits_with_4(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:
@@ -181,6 +184,8 @@ def test_without_other_photos_those_that_chose_the_options_are_used_with_a_warni
     rewrite(bundle, {"dataset_files/train.sha256": train, "dataset_files/val.sha256": val})
     answer = compare(capsys, "trained", "good", "photos")
     assert (answer["split"], answer["images"]) == ("val", 6)
+    # Those of the split are compared, so only the others are left out.
+    assert answer["left_out"]["learned"] == {"images": 30, "by_model": {"trained": 30, "good": 0}}
     assert any("too optimistic" in warning for warning in answer["warnings"])
     # The better model is not recommended: it may be better only on these photos.
     assert answer["comparisons"][0]["verdict"] == "better" and answer["best"] == "trained"
@@ -219,6 +224,9 @@ def test_photos_of_a_class_that_no_model_knows_are_counted(
     answer = compare(capsys, "red", "good", "four")
     assert answer["left_out"]["unknown_classes"] == {"images": 6, "counts": {"gray": 6}}
     assert answer["images"] == 18
+    write_colours(workspace.data / "strange", 6, ("gray", "pink"), seed=2)
+    message = compare(capsys, "red", "good", "strange", status=3)["message"]
+    assert "knows (blue, green, red)" in message and "found only photos of other classes: gray (6), pink (6)" in message
 
 
 def test_a_dataset_without_photos_of_shared_classes_is_refused(
@@ -226,7 +234,8 @@ def test_a_dataset_without_photos_of_shared_classes_is_refused(
 ) -> None:
     write_colour_model(workspace.models, "warm", classes=("red", "pink", "gold"))
     write_colours(workspace.data / "cold", 6, ("green", "blue"), seed=2)
-    assert "of classes that both models know" in compare(capsys, "warm", "good", "cold", status=3)["message"]
+    message = compare(capsys, "warm", "good", "cold", status=3)["message"]
+    assert "of classes that both models know" in message and "--on all" in message
     assert compare(capsys, "warm", "good", "cold", "--on", "all")["comparisons"][0]["rows"].keys() == {"new", "all"}
 
 
@@ -243,6 +252,23 @@ def test_several_new_models_are_corrected_for_their_number(
     sentence = answer["comparisons"][0]["sentence"]
     assert sentence.startswith("No difference between green and red can be detected on 36 photos")
     assert "to detect 2 points, about" in sentence
+
+
+def test_the_folder_of_models_with_long_names_has_a_name_that_file_systems_allow(
+    workspace: Workspace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [letter * 100 for letter in "abc"]
+    for label, name in enumerate(names):
+        write_colour_model(workspace.models, name, always=label)
+    compare(capsys, *names, "photos")
+    compare(capsys, names[0], names[2], names[1], "photos")
+    folders = list((workspace.root / "comparisons").iterdir())
+    assert len(folders) == 2 and all(len(folder.name) < 200 for folder in folders)
+    assert {path.name for folder in folders for path in folder.iterdir()} == {
+        "comparison.html",
+        "comparison.json",
+        "changed.csv",
+    }
 
 
 def test_unreadable_photos_are_listed(workspace: Workspace, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import topgraft
 from model.cli.command import main
 from model.evaluation.comparison import compare_models
 from model.manifest_migration import FORMAT_VERSION
@@ -42,11 +43,21 @@ def test_the_files_are_uploaded_to_remote_storage(
         assert {path.name for path in folder.iterdir()} == FILES
         assert json.loads((folder / "comparison.json").read_text()) == answer
         assert answer["sentences"][0] in (folder / "comparison.html").read_text()
-        # A model that is compared with itself has no files.
         assert main(["compare", "good", "good", "photos", "--output", "rshare:results/same"]) == 0
-        assert not (stored / "results" / "same").exists()
+        assert [path.name for path in (stored / "results" / "same").iterdir()] == ["comparison.json"]
+        topgraft.compare("red", "good", "photos", output="rshare:results/python")
+        assert {path.name for path in (stored / "results" / "python").iterdir()} == FILES
+        topgraft.evaluate("good", "photos", report="rshare:results/report.html")
+        assert (stored / "results" / "report.html").is_file()
     assert main(["compare", "red", "good", "photos", "--output", "rshare:results/second"]) == 5
     assert not (workspace.root / "comparisons").exists()
+
+
+def test_a_function_creates_the_folder_of_its_files(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(workspace.root)
+    for output in (workspace.root / "new" / "folder", "./local:folder"):
+        topgraft.compare("red", "good", "photos", output=output)
+        assert {path.name for path in Path(output).iterdir()} == FILES
 
 
 @pytest.mark.parametrize("version", range(1, FORMAT_VERSION + 1))
@@ -85,3 +96,16 @@ def test_photos_that_moved_meanwhile_are_listed_and_the_rest_is_compared(workspa
     assert "2 photos not read" in page and "green/3.png" in page
     with open(output / "changed.csv", newline="") as stream:
         assert len(list(csv.DictReader(stream))) == 14
+
+
+def test_photos_that_moved_after_their_predictions_are_compared_all_the_same(workspace: Workspace) -> None:
+    def progress(phase: str, done: int, total: int, /, **metrics: float) -> None:
+        if phase == "evaluate" and done == total:
+            (workspace.data / "photos").rename(workspace.root / "moved")
+
+    output = workspace.root / "output"
+    output.mkdir()
+    bundles = [find_bundle(workspace, name) for name in ("red", "good")]
+    found = compare_models(bundles[0], bundles[1:], "photos", workspace, progress=progress, output=output)
+    assert found.pairs[0].difference.fixed == 16 and all(model.milliseconds > 0 for model in found.models.values())
+    assert "16 photos could not be read again" in (output / "comparison.html").read_text()

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import topgraft
 from model.bundle_files import ONNX_MODEL
 from model.cli.command import main
 from model.errors import ConfigError
@@ -160,6 +161,20 @@ def test_a_model_is_not_promoted_by_photos_that_it_was_tuned_on(
     assert page.index(answer["decision"]) < page.index("too optimistic") < page.index("<h2>The models")
 
 
+def test_a_model_without_a_record_of_its_photos_is_not_promoted_by_its_own_dataset(
+    compared: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workspace = Workspace(compared.parent)
+    fingerprint = topgraft.check("photos", workspace=workspace).fingerprint
+    rewrite(write_colour_model(compared, "c"), dataset={"fingerprint": fingerprint})
+    assert main(["models", "promote", "a"]) == 0
+    answer = promote_if_better(capsys, "c", status=6)
+    assert "c was trained on this dataset, and did not record which" in answer["decision"]
+    assert (answer["comparison"]["best"], latest(compared)) == ("a", "a")
+    # Another model may be promoted by the same photos.
+    assert promote_if_better(capsys, "c", "b")["latest"] == "b"
+
+
 def test_a_better_model_that_loses_on_shared_classes_is_not_promoted(
     compared: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -217,8 +232,45 @@ def test_several_models_are_promoted_after_a_comparison_only(compared: Path) -> 
     assert main(["models", "promote", "a", "b"]) == 2
 
 
-def test_options_of_a_comparison_need_a_dataset(compared: Path) -> None:
-    assert main(["models", "promote", "b", "--max-regression", "0.1"]) == 2
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--max-regression", "0.1"),
+        ("--max-regression", "0"),
+        ("--metric", "macro_f1"),
+        ("--metric", "accuracy"),
+        ("--confident",),
+        ("--output", "folder"),
+        ("--table", "photos.csv"),
+    ],
+)
+def test_options_of_a_comparison_need_a_dataset(
+    compared: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...]
+) -> None:
+    assert main(["models", "promote", "b", *options]) == 2
+    assert f"{options[0]}: expected together with --if-better DATASET" in capsys.readouterr().err
+    assert not (compared / PROMOTED).exists()
+
+
+def test_the_dataset_of_a_comparison_is_read_with_its_options(
+    compared: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = compared.parent / "data" / "photos"
+    rows = [f"{path.relative_to(photos)},{path.parent.name}" for path in sorted(photos.rglob("*.png"))]
+    (photos / "list.csv").write_text("\n".join(["file,class", *rows[:30]]) + "\n")
+    assert main(["models", "promote", "a"]) == 0
+    answer = promote_if_better(capsys, "b", "--table", "list.csv", "--image-column", "file", "--label-column", "class")
+    assert (answer["latest"], answer["comparison"]["images"]) == ("b", 30)
+
+
+def test_other_models_are_compared_with_one_that_is_promoted_already(
+    compared: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_colour_model(compared, "c")
+    assert main(["models", "promote", "a"]) == 0
+    answer = promote_if_better(capsys, "a", "c")
+    assert (answer["latest"], answer["comparison"]["base"], latest(compared)) == ("c", "a", "c")
+    assert "nothing to compare" in promote_if_better(capsys, "c", "b", status=6)["decision"]
 
 
 def test_a_history_with_more_than_this_version_knows_is_read(compared: Path) -> None:

@@ -163,7 +163,7 @@ def test_photos_of_unknown_classes_are_counted_and_in_none_of_the_metrics(
     marked = [row["unknown"] for row in rows].count("true") if rows[0]["unknown"] else None
     assert others["marked_unknown"] == marked
     assert (
-        "4 of classes that the model does not know are in none of the metrics: green (4)"
+        "4 photos of classes that the model does not know are in none of the metrics: green (4)"
         in ask(trained, "evaluate", "colors", "strange").stdout
     )
 

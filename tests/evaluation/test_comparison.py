@@ -183,6 +183,7 @@ def test_a_photo_that_is_gone_is_left_out_of_the_page(tmp_path: Path) -> None:
     samples[0].path.unlink()
     page = render_comparison(comparison, predictors, samples)
     assert page.count("<img") == 6 and "3 photos fixed by new" in page
+    assert page.count("1 photo could not be read again.") == 1
 
 
 def test_the_best_model_keeps_the_limit_and_is_better_beyond_chance(tmp_path: Path) -> None:

@@ -71,13 +71,17 @@ def read_changed(
     rows: Sequence[int],
     predictors: tuple[Predictor, Predictor],
     samples: Sequence[Sample],
-) -> list[ChangedPhoto]:
-    """Read the photos of these rows again; those that cannot be read any more are left out.
+) -> tuple[list[ChangedPhoto], int]:
+    """Read the photos of these rows again.
 
     Args:
         predictors: the base model and the new model.
         samples: the compared photos, in the order of `comparison.names`.
+
+    Returns:
+        The first photos, and the number of those before them that could not be read again.
     """
+    unreadable = 0
     found: list[ChangedPhoto] = []
     for row in rows:
         if len(found) == MAX_PHOTOS:
@@ -85,11 +89,12 @@ def read_changed(
         try:
             views = decoded_for(predictors, samples[row].path)
         except (ImageError, StorageError, OSError):
+            unreadable += 1
             continue
         answers = [_answer(comparison, predictor, views[predictor.spec], row) for predictor in predictors]
         image = views[predictors[0].spec]
         found.append(ChangedPhoto(comparison.names[row], comparison.true_of[row], image, *answers))
-    return found
+    return found, unreadable
 
 
 def _answer(comparison: Comparison, predictor: Predictor, image: np.ndarray, row: int) -> ModelAnswer:

@@ -27,6 +27,11 @@ def write_files(
     """
     durable.write_csv(directory / CHANGED, CHANGED_COLUMNS, changed_rows(comparison))
     durable.write_text(directory / PAGE, render_comparison(comparison, predictors, samples))
+    write_result(directory, comparison)
+
+
+def write_result(directory: Path, comparison: Comparison) -> None:
+    """Write the numbers of a comparison into an existing folder, as described by docs/comparison.schema.json."""
     durable.write_json(directory / RESULT, comparison.to_json())
 
 

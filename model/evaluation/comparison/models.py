@@ -10,12 +10,12 @@ import numpy as np
 from model.bundle import Bundle
 from model.bundle_files import served_network
 from model.dataset.checked import checked_dataset
-from model.dataset.verdict import Verdict
+from model.dataset.verdict import Verdict, counted
 from model.errors import ConfigError, DatasetError
-from model.evaluation.comparison.files import write_files
+from model.evaluation.comparison.files import write_files, write_result
 from model.evaluation.comparison.gate import Gate
 from model.evaluation.comparison.pairs import NamedAnswers, compare_pair, corrected
-from model.evaluation.comparison.photos import select_compared
+from model.evaluation.comparison.photos import ComparedPhotos, select_compared
 from model.evaluation.comparison.result import PHOTOS_IN_WORDS, ComparedModel, Comparison, ModelAnswers
 from model.evaluation.dataset_evaluation import evaluation_config
 from model.evaluation.marks import marked_unknown
@@ -23,8 +23,7 @@ from model.evaluation.metrics import expected_calibration_error, reliability
 from model.evaluation.predicting import (
     ImagePredictions,
     PredictedSamples,
-    decoded_for,
-    milliseconds_per_image,
+    milliseconds_of,
     predict_samples,
 )
 from model.files.browsing import name_some
@@ -58,7 +57,8 @@ def compare_models(
         gate: metric, photos and limit; by default the accuracy on photos of classes that both models know.
         options: `model.dataset.DATASET_OPTIONS` of `TrainConfig`; the others are those of the first new model.
         progress: called with the phases `check` and `evaluate`, in images.
-        output: existing folder to write comparison.html, comparison.json and changed.csv to; None for none.
+        output: existing folder to write comparison.html, comparison.json and changed.csv to, of which there is
+            comparison.json only if all models are the base model; None for none.
         decide: returns the `decision` of the comparison, which the files state.
 
     Raises:
@@ -72,7 +72,10 @@ def compare_models(
     same = tuple(name for name, bundle in distinct.items() if is_same_model(base, bundle))
     bundles = [base, *(bundle for name, bundle in distinct.items() if name not in same)]
     if len(bundles) == 1:
-        return Comparison(base.name, place, gate, same=same)
+        comparison = Comparison(base.name, place, gate, same=same)
+        if output is not None:
+            write_result(output, comparison)
+        return comparison
     for bundle in bundles[1:]:
         _require_shared_class(base, bundle)
     predictors = [load_predictor(bundle) for bundle in bundles]
@@ -80,7 +83,7 @@ def compare_models(
     with checked_dataset(config, workspace, f"topgraft compare {base.name}", progress) as verdict:
         photos = select_compared(bundles, verdict)
         predicted = predict_samples(predictors, photos.samples, progress)
-        comparison = _compared(predictors, predicted, verdict, gate)
+        comparison = _compared(predictors, predicted, verdict, gate, photos)
         comparison = dataclasses.replace(
             comparison,
             dataset=place,
@@ -105,17 +108,18 @@ def _require_shared_class(base: Bundle, new: Bundle) -> None:
     if not set(base.manifest.classes) & set(new.manifest.classes):
         raise ConfigError(
             f"expected models with a class in common, received {base.name} with "
-            f"{name_some(base.manifest.classes, 20)}, and {new.name} with {name_some(new.manifest.classes, 20)}."
+            f"{name_some(base.manifest.classes, 20)}, and {new.name} with {name_some(new.manifest.classes, 20)}. "
+            f"Classes are matched by name: train {new.name} again with the names of {base.name}, or choose another "
+            "base model."
         )
 
 
-def _compared(predictors: Sequence[Predictor], predicted: PredictedSamples, verdict: Verdict, gate: Gate) -> Comparison:
+def _compared(
+    predictors: Sequence[Predictor], predicted: PredictedSamples, verdict: Verdict, gate: Gate, photos: ComparedPhotos
+) -> Comparison:
     """The comparison, without what it left out."""
     if not predicted.samples:
-        raise DatasetError(
-            f"expected at least one readable photo of a class that a model knows, found none: "
-            f"{len(predicted.errors)} cannot be read."
-        )
+        raise DatasetError(_no_photos(predicted, photos, predictors))
     true_of = tuple(verdict.dataset.classes[sample.label] for sample in predicted.samples)
     group_of = np.array([verdict.groups[sample.name] for sample in predicted.samples])
     groups = group_of if len(np.unique(group_of)) < len(group_of) else None
@@ -127,9 +131,10 @@ def _compared(predictors: Sequence[Predictor], predicted: PredictedSamples, verd
         if gate.on not in pair.rows:
             raise DatasetError(
                 f"expected photos {PHOTOS_IN_WORDS[gate.on]}, {pair.base} and {pair.new}; found none among "
-                f"{len(true_of)}, of the classes {name_some(sorted(set(true_of)), 20)}."
+                f"{len(true_of)}, of the classes {name_some(sorted(set(true_of)), 20)}. Add photos of these classes, "
+                "or compare the models on all photos (--on all)."
             )
-    milliseconds = _milliseconds(predictors, predicted)
+    milliseconds = milliseconds_of(predictors, _TIMED_RUNS)
     common = set.intersection(*(set(model.classes) for model in named))
     models = [
         _model(*values, true_of, common) for values in zip(predictors, predicted.by_model, milliseconds, strict=True)
@@ -147,6 +152,19 @@ def _compared(predictors: Sequence[Predictor], predicted: PredictedSamples, verd
     )
 
 
+def _no_photos(predicted: PredictedSamples, photos: ComparedPhotos, predictors: Sequence[Predictor]) -> str:
+    """Message of an error: there is no photo that the models can be compared on, and why."""
+    known = sorted({name for predictor in predictors for name in predictor.bundle.manifest.classes})
+    found = [f"{counted(len(predicted.errors), 'photo')} that cannot be read"] if predicted.errors else []
+    if unknown := photos.unknown_classes:
+        classes = name_some([f"{name} ({count})" for name, count in unknown.items()], 20)
+        found.append(f"photos of other classes: {classes}")
+    return (
+        f"expected readable photos of classes that a model knows ({name_some(known, 20)}), found only "
+        f"{' and '.join(found)}. Rename the classes, or compare the models on another dataset."
+    )
+
+
 def _named(predictor: Predictor, predictions: ImagePredictions) -> NamedAnswers:
     manifest = predictor.bundle.manifest
     labels = predictions.probabilities.argmax(axis=1)
@@ -156,11 +174,6 @@ def _named(predictor: Predictor, predictions: ImagePredictions) -> NamedAnswers:
         marked_unknown(predictions.distances, manifest.thresholds),
     )
     return NamedAnswers(predictor.bundle.name, manifest.classes, answers)
-
-
-def _milliseconds(predictors: Sequence[Predictor], predicted: PredictedSamples) -> list[float]:
-    views = decoded_for(predictors, predicted.samples[0].path)
-    return milliseconds_per_image(predictors, [views[predictor.spec] for predictor in predictors], _TIMED_RUNS)
 
 
 def _model(

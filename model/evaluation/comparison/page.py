@@ -66,7 +66,13 @@ def _recommendation(comparison: Comparison) -> str:
         return f"Yes, by {comparison.best}: it is better beyond chance.{_other_speed(comparison)}"
     if all(pair.verdict == "worse" for pair in comparison.pairs):
         return f"No: {comparison.base} is better beyond chance."
-    if any(pair.verdict == "better" for pair in comparison.pairs):
+    better = [pair.new for pair in comparison.pairs if pair.verdict == "better"]
+    if unrecorded := [name for name in better if not comparison.can_favour(name)]:
+        return (
+            f"This cannot be said from these photos: {name_some(unrecorded, 20)} was trained on this dataset, and did "
+            "not record which of its photos it learned from. Compare the models on new photos."
+        )
+    if better:
         return "No: the better model loses more than the limit allows."
     return "Not by this evidence: no model is better beyond chance."
 
@@ -86,6 +92,7 @@ def _pair(
     changed = {
         kind: find_changed(comparison, pair, is_fixed) for kind, is_fixed in (("fixed", True), ("broken", False))
     }
+    read = {kind: read_changed(comparison, pair, rows, predictors, samples) for kind, rows in changed.items()}
     return {
         "pair": pair,
         "rows": [
@@ -97,10 +104,8 @@ def _pair(
         "first_classes": _sorted(pair.per_class)[:_MAX_CLASSES],
         "other_classes": _sorted(pair.per_class)[_MAX_CLASSES:],
         "counts": {kind: len(rows) for kind, rows in changed.items()},
-        "changed": {
-            kind: [_photo(photo) for photo in read_changed(comparison, pair, rows, predictors, samples)]
-            for kind, rows in changed.items()
-        },
+        "changed": {kind: [_photo(photo) for photo in photos] for kind, (photos, _) in read.items()},
+        "unreadable": {kind: number for kind, (_, number) in read.items()},
     }
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from model.bundle import Bundle
 from model.dataset.verdict import Verdict, counted
 from model.errors import DatasetError
-from model.evaluation.learned_photos import learned_names, learned_unknown
+from model.evaluation.learned_photos import is_training_dataset, learned_names, learned_unknown
 from model.evaluation.selection import real_photos
 from model.results import Sample
 
@@ -24,6 +24,7 @@ class ComparedPhotos:
         left_out: photos that were left out because a model learned from them, each counted once.
         unknown_classes: photos of classes that no model knows, by class; they are left out.
         warnings: sentences that qualify the result.
+        unrecorded: models that were trained on this dataset, and did not record which of its photos they learned from.
     """
 
     split: str
@@ -32,6 +33,7 @@ class ComparedPhotos:
     left_out: int
     unknown_classes: Mapping[str, int]
     warnings: tuple[str, ...]
+    unrecorded: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """What was left out, as plain JSON types."""
@@ -59,11 +61,12 @@ def select_compared(bundles: Sequence[Bundle], verdict: Verdict) -> ComparedPhot
     split = "test" if has_test else "all"
     samples, remarks = real_photos(dataset.test if has_test else dataset.samples, verdict)
     learned = {bundle.name: learned_names(bundle, verdict) for bundle in bundles}
-    warnings = [*(learned_unknown(name) for name, names in learned.items() if names is None), *remarks]
-    chosen = _without(samples, [names for names in learned.values() if names is not None])
+    unrecorded = [bundle for bundle in bundles if learned[bundle.name] is None]
+    warnings = [*(learned_unknown(bundle.name) for bundle in unrecorded), *remarks]
+    chosen = _without(samples, learned)
     if not chosen:
-        weights = [learned_names(bundle, verdict, ("train",)) or frozenset() for bundle in bundles]
-        chosen, split = _without(samples, weights), "val"
+        learned = {bundle.name: learned_names(bundle, verdict, ("train",)) for bundle in bundles}
+        chosen, split = _without(samples, learned), "val"
         warnings.append(
             "a model was trained or tuned on these photos, so its result is too optimistic: compare the models on new "
             "photos"
@@ -82,8 +85,10 @@ def select_compared(bundles: Sequence[Bundle], verdict: Verdict) -> ComparedPhot
         len(samples) - len(chosen),
         dict(sorted(others.items())),
         tuple(warnings),
+        tuple(bundle.name for bundle in unrecorded if is_training_dataset(bundle, verdict)),
     )
 
 
-def _without(samples: Sequence[Sample], learned: Sequence[Collection[str]]) -> list[Sample]:
-    return [sample for sample in samples if not any(sample.name in names for names in learned)]
+def _without(samples: Sequence[Sample], learned: Mapping[str, Collection[str] | None]) -> list[Sample]:
+    """The photos that no model learned from, by the photos of each model; None where they are not recorded."""
+    return [sample for sample in samples if not any(sample.name in (names or ()) for names in learned.values())]

@@ -1,7 +1,7 @@
 """Result of a comparison: differences by kind of photo and by class, the limit, and the conclusion as a sentence."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -149,6 +149,9 @@ class Pair:
         }
 
     def _photos_needed(self) -> str:
+        """The number of photos as a part of the sentence; empty if it is reached, or unknown for the metric."""
+        if self.gate.metric != "accuracy":
+            return ""
         detectable = self.gate.max_regression or _DETECTABLE
         # A group counts once, however many photos it has.
         photos_per_unit = self.difference.images / self.difference.units
@@ -249,15 +252,24 @@ class Comparison:
 
         Always the base model on photos that cannot decide it.
         """
-        if not self.is_decidable:
-            return self.base
-        better = [pair for pair in self.pairs if pair.verdict == "better" and pair.is_kept is not False]
+        better = [
+            pair
+            for pair in self.pairs
+            if pair.verdict == "better" and pair.is_kept is not False and self.can_favour(pair.new)
+        ]
         return max(better, key=lambda pair: pair.difference.difference).new if better else self.base
 
     @property
     def is_decidable(self) -> bool:
         """Whether the photos can show which model is better: no model was trained or tuned on them."""
         return self.photos is None or self.photos.split != "val"
+
+    def can_favour(self, new: str) -> bool:
+        """Whether the photos can show that a new model is better: it was not trained or tuned on them.
+
+        Not for a model that was trained on this dataset without a record of which photos it learned from.
+        """
+        return self.is_decidable and (self.photos is None or new not in self.photos.unrecorded)
 
     @property
     def is_kept(self) -> bool:
@@ -316,8 +328,3 @@ def _model_json(model: ComparedModel) -> dict[str, Any]:
     content = dataclasses.asdict(model)
     del content["reliability"]
     return content
-
-
-def names_of(pairs: Sequence[Pair]) -> str:
-    """Names of the new models, for a file name."""
-    return "+".join(pair.new for pair in pairs)
