@@ -175,6 +175,17 @@ def test_the_table_of_classes_is_sorted_by_a_column(page: "playwright.Page") -> 
     assert column() == sorted(column(), reverse=True)
 
 
+def test_fractions_are_sorted_as_numbers_and_missing_ones_first(page: "playwright.Page") -> None:
+    values = ["0.9", "", "0.8571428571428571", "1.0"]
+    rows = "table.sortable tbody tr"
+    page.eval_on_selector_all(
+        rows, "(rows, values) => rows.forEach((row, index) => { row.cells[2].dataset.v = values[index]; })", values
+    )
+    page.locator("table.sortable thead button").nth(2).click()
+    found = page.eval_on_selector_all(rows, "rows => rows.map(row => row.cells[2].dataset.v)")
+    assert found == ["", "0.8571428571428571", "0.9", "1.0"]
+
+
 def test_scripts_of_others_do_not_run(browser: "playwright.Browser", content: ReportContent, tmp_path: Path) -> None:
     foreign = '<script>document.title="owned"</script><img alt="" src="data:," onerror="document.title=\'owned\'">'
     source = render_report(content).replace("<main>", f"<main>{foreign}")

@@ -159,6 +159,13 @@ for (const map of all("svg.map")) {
 
 // Tables that can be sorted by a column.
 
+// Comparing texts would compare the digits after a decimal point as whole numbers: .9 before .842.
+const isNumber = (text) => text !== "" && Number.isFinite(Number(text));
+function compareValues(one, other) {
+  if (isNumber(one) && isNumber(other)) return Number(one) - Number(other);
+  return one.localeCompare(other, undefined, { numeric: true });
+}
+
 for (const table of all("table.sortable")) {
   const [body] = table.tBodies;
   all("th", table.tHead).forEach((head, column) => {
@@ -169,8 +176,7 @@ for (const table of all("table.sortable")) {
       all("th", table.tHead).forEach((other) => other.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", ascending ? "ascending" : "descending");
       const value = (row) => row.cells[column].dataset.v ?? row.cells[column].textContent.trim();
-      const compare = (one, other) => one.localeCompare(other, undefined, { numeric: true });
-      const rows = [...body.rows].sort((one, other) => compare(value(one), value(other)));
+      const rows = [...body.rows].sort((one, other) => compareValues(value(one), value(other)));
       body.append(...(ascending ? rows : rows.reverse()));
     });
   });
