@@ -16,7 +16,7 @@ from model.config import LATEST, PREDICT_DEFAULTS, PredictConfig
 from model.dataset.images import DecodedImage, DecodedPhoto, read_content
 from model.dataset.intensity.misfit import misfit_warning
 from model.dataset.pipeline import BATCH_SIZE, decode_within_budget, decoded_photos, encoded_batches
-from model.errors import ConfigError, ImageError, ModelDamagedError
+from model.errors import ImageError, ModelDamagedError
 from model.features.onnx_session import (
     ACTIVATION_MAP,
     FEATURES,
@@ -26,14 +26,13 @@ from model.features.onnx_session import (
     open_session,
     run_each,
 )
-from model.received import quoted, similar
 from model.registry import find_model
 from model.resources import is_out_of_memory
-from model.results import Neighbour, Prediction
+from model.results import Prediction
 from model.schema import load
 from model.serving.inputs import ImageContent, ImageInput, is_one_image, named_image, named_images
-from model.serving.judgement import judge
 from model.serving.keras_engine import keras_engine
+from model.serving.prediction_rules import PredictionRules
 from model.serving.reference_features import ReferenceFeatures, neighbour_distances, read_reference_features
 from model.workspace import Workspace
 
@@ -107,6 +106,11 @@ class Predictor:
         return None if self.reference is None else neighbour_distances(self.reference.distances(features))
 
     @property
+    def rules(self) -> PredictionRules:
+        """The predictions of this model for probabilities and features."""
+        return _rules(self.bundle, self.reference)
+
+    @property
     def marks(self) -> tuple[str, ...]:
         """Marks that this model can set: `unknown`, `uncertain`, both or neither."""
         thresholds = self.bundle.manifest.thresholds
@@ -124,14 +128,7 @@ class Predictor:
         Raises:
             ConfigError: there is no such class.
         """
-        classes = self.bundle.manifest.classes
-        if name not in classes:
-            near = similar(name, classes, cutoff=0.4) or classes[:8]
-            raise ConfigError(
-                f"explain_class: expected one of the {len(classes)} classes of {self.bundle.name}, such as "
-                f"{', '.join(near)}; received {quoted(name)}."
-            )
-        return classes.index(name)
+        return self.rules.class_index(name)
 
     @overload
     def predict(self, images: ImageInput, config: PredictConfig = ..., **options: Any) -> Prediction: ...
@@ -173,7 +170,7 @@ class Predictor:
         config = load(PredictConfig, dataclasses.asdict(config), options)
         if not is_one_image(images):
             return list(self.predict_stream(named_images(cast(Iterable[ImageInput], images)), config))
-        self._check_options(config)
+        self.rules.check_options(config)
         name, content = named_image(images, "image")
         try:
             photo = self._decode(content)
@@ -203,7 +200,7 @@ class Predictor:
             ConfigError: an option names a class that the model does not have, or requires reference features and the
                 model has none.
         """
-        self._check_options(config)
+        self.rules.check_options(config)
         for batch in encoded_batches(images, batch_size):
             # A single image needs no thread.
             threads = 1 if len(batch) == 1 else self.threads
@@ -214,20 +211,22 @@ class Predictor:
         self, names: Sequence[str], photos: Sequence[DecodedPhoto | Prediction], config: PredictConfig
     ) -> Iterator[Prediction]:
         """Predict the decoded photos; a failed one is passed on as its prediction with the error."""
-        decodable = [photo.pixels for photo in photos if isinstance(photo, DecodedPhoto)]
-        rows = self._infer(np.stack(decodable)) if decodable else iter(())
-        for name, photo in zip(names, photos, strict=True):
+        pairs = zip(names, photos, strict=True)
+        decodable = [(name, photo.pixels) for name, photo in pairs if isinstance(photo, DecodedPhoto)]
+        predicted = self._infer(decodable, config) if decodable else iter(())
+        for photo in photos:
             if isinstance(photo, Prediction):
                 yield photo
                 continue
             warning = misfit_warning(photo.values, self.spec.intensity)
-            yield dataclasses.replace(self._prediction(name, *next(rows), config), warning=warning)
+            yield dataclasses.replace(next(predicted), warning=warning)
 
-    def _infer(self, images: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray | None, np.ndarray | None]]:
-        """Yield per image: probabilities (classes,), distances (n,) from the training images, components."""
+    def _infer(self, images: Sequence[tuple[str, np.ndarray]], config: PredictConfig) -> Iterator[Prediction]:
+        """Predictions for decoded images with their names."""
+        names, pixels = [name for name, _ in images], np.stack([pixels for _, pixels in images])
         if self.reference is None:
-            return ((row, None, None) for row in self.probabilities(images))
-        return self._located(self.reference, *self.probabilities_and_features(images))
+            return self.rules.predictions(names, self.probabilities(pixels), None, config)
+        return self.rules.predictions(names, *self.probabilities_and_features(pixels), config)
 
     def predict_features(
         self, names: Sequence[str], probabilities: np.ndarray, features: np.ndarray, config: PredictConfig
@@ -243,74 +242,8 @@ class Predictor:
         Raises:
             ConfigError: see `predict_stream`.
         """
-        self._check_options(config)
-        rows: Iterable[tuple[np.ndarray, np.ndarray | None, np.ndarray | None]] = (
-            ((row, None, None) for row in probabilities)
-            if self.reference is None
-            else self._located(self.reference, probabilities, features)
-        )
-        for name, row in zip(names, rows, strict=True):
-            yield self._prediction(name, *row, config)
-
-    @staticmethod
-    def _located(
-        reference: ReferenceFeatures, probabilities: np.ndarray, features: np.ndarray
-    ) -> Iterator[tuple[np.ndarray, np.ndarray | None, np.ndarray | None]]:
-        """Yield per image: probabilities, distances and components, as `_infer`."""
-        vectors = reference.project(features)
-        components = reference.components(vectors)
-        rows = [None] * len(vectors) if components is None else components
-        return zip(probabilities, reference.projected_distances(vectors), rows, strict=True)
-
-    def _prediction(
-        self,
-        name: str,
-        probabilities: np.ndarray,
-        distances: np.ndarray | None,
-        components: np.ndarray | None,
-        config: PredictConfig,
-    ) -> Prediction:
-        manifest = self.bundle.manifest
-        order = np.argsort(-probabilities, kind="stable")
-        ranked = [manifest.classes[index] for index in order]
-        labels = tuple(ranked[: config.top_k])
-        values = tuple(float(probabilities[index]) for index in order[: config.top_k])
-        distance = None if distances is None else float(neighbour_distances(distances[None])[0])
-        judgement = judge(labels[0], values[0], distance, manifest.thresholds, config)
-        return Prediction(
-            name,
-            labels,
-            values,
-            unknown=judgement.unknown,
-            unknown_reason="features" if judgement.unknown else "",
-            unknown_explanation=judgement.explanation if judgement.unknown else "",
-            distance=distance,
-            neighbours=self._neighbours(distances, config.neighbours),
-            components=None if components is None else tuple(components.tolist()),
-            uncertain=judgement.uncertain,
-            uncertain_explanation=judgement.explanation if judgement.uncertain else "",
-            second=ranked[1] if judgement.uncertain and len(ranked) > 1 else "",
-        )
-
-    def _neighbours(self, distances: np.ndarray | None, count: int) -> tuple[Neighbour, ...] | None:
-        if self.reference is None or distances is None or not count:
-            return None
-        classes = self.bundle.manifest.classes
-        return tuple(
-            Neighbour(self.reference.names[row], classes[self.reference.labels[row]], float(distances[row]))
-            for row in np.argsort(distances, kind="stable")[:count]
-        )
-
-    def _check_options(self, config: PredictConfig) -> None:
-        if config.explain_class:
-            self.class_index(config.explain_class)
-        needs_reference = {"neighbours": config.neighbours > 0, "unknown_distance": config.unknown_distance is not None}
-        option = next((name for name, is_set in needs_reference.items() if is_set), "")
-        if option and self.reference is None:
-            raise ConfigError(
-                f"{option}: expected a model with reference features; {self.bundle.name} has none: it was imported "
-                f"or trained by an older version. Omit {option}, or train the model again."
-            )
+        self.rules.check_options(config)
+        return self.rules.predictions(names, probabilities, features, config)
 
 
 def _content(image: tuple[str, ImageContent]) -> bytes | DecodedImage:
@@ -351,6 +284,19 @@ def load_predictor(bundle: Bundle, threads: int | None = None) -> Predictor:
             f"the model {bundle.name} in {bundle.directory} cannot be loaded: {error}. Train or download it again."
         ) from error
     return Predictor(bundle, engine, _reference_features(bundle), threads)
+
+
+def prediction_rules(bundle: Bundle) -> PredictionRules:
+    """The predictions of a model for probabilities and features, without its network.
+
+    Raises:
+        ModelDamagedError: its file of reference features is missing or changed, or cannot be read.
+    """
+    return _rules(bundle, _reference_features(bundle))
+
+
+def _rules(bundle: Bundle, reference: ReferenceFeatures | None) -> PredictionRules:
+    return PredictionRules(bundle.name, bundle.manifest.classes, bundle.manifest.thresholds, reference)
 
 
 def _reference_features(bundle: Bundle) -> ReferenceFeatures | None:
