@@ -56,6 +56,7 @@ class Plan:
         image_size, resize, intensity: see `model.bundle.Manifest`.
         versions: versions of topgraft and of the libraries that decode and compute.
         format: version of the format of plan and parts.
+        prediction: options of the predictions, if the parts hold predictions; empty if they hold features.
     """
 
     source: str
@@ -75,6 +76,7 @@ class Plan:
     intensity: Intensity
     versions: Mapping[str, str]
     format: int = FORMAT
+    prediction: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def input_spec(self) -> InputSpec:
@@ -84,7 +86,11 @@ class Plan:
     @property
     def text(self) -> str:
         """Content of `plan.json`."""
-        return durable.json_text(dataclasses.asdict(self))
+        values = dataclasses.asdict(self)
+        if not self.prediction:
+            # The checksum of a plan of features stays that of earlier versions.
+            del values["prediction"]
+        return durable.json_text(values)
 
     @property
     def sha256(self) -> str:
@@ -110,8 +116,8 @@ def read_plan(folder: Folder) -> Plan | None:
             plan.input_spec  # noqa: B018 - an invalid resize mode or range is found now
     except (UnreadableError, ConfigError) as error:
         raise DatasetError(
-            f"{folder.address}/{PLAN}: expected the plan of topgraft featurize, received: {describe(error)}. Run it "
-            "again with --overwrite."
+            f"{folder.address}/{PLAN}: expected the plan of topgraft featurize or predict, received: "
+            f"{describe(error)}. Run it again with --overwrite."
         ) from error
     if plan.format != FORMAT:
         raise DatasetError(

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from model.config import ENGINES
 from model.errors import ConfigError
 from model.received import quoted
-from model.scale.featurize import Engine
+from model.scale.chunk_run import Engine
 from model.scale.local import run_locally
 
 

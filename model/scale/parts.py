@@ -82,12 +82,17 @@ def open_parts(address: str) -> Parts:
     """The parts in a folder of features.
 
     Raises:
-        DatasetError: the folder holds no features, or its run is not complete.
+        DatasetError: the folder holds no features, or predictions, or its run is not complete.
     """
     folder = open_folder(address)
     plan = read_plan(folder)
     if plan is None:
         raise DatasetError(f"{quoted(address)}: expected a folder written by topgraft featurize, found no plan.json.")
+    if plan.prediction:
+        raise DatasetError(
+            f"{quoted(address)}: expected features, found predictions of {plan.network}. Choose a folder written by "
+            "topgraft featurize."
+        )
     if SUCCESS not in folder.names():
         raise DatasetError(
             f"{quoted(address)}: expected all parts, found an interrupted run. Run the same topgraft featurize again "

@@ -19,8 +19,8 @@ from model.environment import AWS_ENDPOINT, AWS_REGION, default_variables, named
 from model.errors import ConfigError, StorageError
 from model.received import quoted
 from model.scale import probe
+from model.scale.chunk_run import Engine
 from model.scale.division import MAX_ENDS
-from model.scale.featurize import Engine
 from model.scale.java import require_spark
 from model.scale.parts import Done
 from model.scale.work import Task
@@ -73,7 +73,7 @@ def _session(master: str) -> Iterator[Any]:
     """A new session, which is stopped at the end of the block."""
     from pyspark.sql import SparkSession
 
-    builder = SparkSession.builder.appName("topgraft featurize")
+    builder = SparkSession.builder.appName("topgraft")
     local = _LOCAL.fullmatch(master)
     if local:
         # Spark does not repeat a failed task of `local` otherwise.

@@ -65,6 +65,10 @@ class Job:
     plan_sha256: str
     extractor: FeatureExtractor
 
+    def content(self, rows: Sequence[Row], number: int) -> bytes:
+        """Content of the part of a chunk, from the rows of its photos."""
+        return part_content(rows, number, self.plan_sha256)
+
     def write(self, number: int, divided: bool = False) -> Done:
         """Write the part of a chunk; see `Task`."""
         if not divided:
@@ -86,7 +90,7 @@ def write_chunk(job: Job, number: int) -> Done:
 
 def write_rows(job: Job, number: int, rows: Sequence[Row]) -> Done:
     """Write the part of a chunk whose rows are known."""
-    job.folder.write(part_name(number), part_content(rows, number, job.plan_sha256))
+    job.folder.write(part_name(number), job.content(rows, number))
     return Done(number, len(rows), sum(row.error is not None for row in rows))
 
 
