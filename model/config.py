@@ -21,10 +21,10 @@ NO_PRESET = "none"
 PRESETS = (NO_PRESET, "quick", "balanced", "best", "plankton", "imbalanced")
 LATEST = "latest"
 DEFAULT_CHUNK = 1000
-"""Photos of a chunk of `topgraft featurize`."""
+"""Photos of a chunk of `topgraft featurize` and `topgraft predict`."""
 
 ENGINES = ("local", "spark")
-"""Engines of `topgraft featurize`."""
+"""Engines of `topgraft featurize` and `topgraft predict`."""
 
 NETWORK_OPTIONS = ("backbone", "image_size", "resize", "intensity")
 """Options of `TrainConfig` that a trained model decides itself."""

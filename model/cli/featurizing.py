@@ -6,9 +6,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from model import schema
-from model.cli.options import TrainingCommand, config_options, current_workspace, json_option, workspace_option
+from model.cli.options import (
+    TrainingCommand,
+    check_engine_options,
+    config_options,
+    current_workspace,
+    engine_options,
+    json_option,
+    workspace_option,
+)
 from model.cli.output import print_json, print_lines, progress_display
-from model.config import DEFAULT_CHUNK, ENGINES, NETWORK_OPTIONS, TrainConfig
+from model.config import ENGINES, NETWORK_OPTIONS, TrainConfig
 from model.dataset import FEATURIZE_OPTIONS
 from model.registry import find_bundle
 
@@ -23,31 +31,9 @@ if TYPE_CHECKING:
     "--model", default="", metavar="MODEL", help="Trained model whose network is used, instead of a backbone."
 )
 @click.option(
-    "--chunk",
-    "max_photos",
-    type=click.IntRange(1, 100_000),
-    default=DEFAULT_CHUNK,
-    show_default=True,
-    metavar="N",
-    help="Maximum number of photos of a part.",
-)
-@click.option(
     "--pca", "components", type=click.IntRange(1), metavar="K", help="Also write the first K principal components."
 )
-@click.option(
-    "--engine",
-    type=click.Choice(ENGINES),
-    default=ENGINES[0],
-    show_default=True,
-    help="Where the work is done: on this machine, or on Apache Spark.",
-)
-@click.option(
-    "--master",
-    default="",
-    metavar="URL",
-    help="Master of Spark, such as spark://HOST:7077 or yarn.  [default: that of spark-submit, or this machine]",
-)
-@click.option("--overwrite", is_flag=True, help="Remove the features of another run in OUT first.")
+@engine_options("Where the work is done: on this machine, or on Apache Spark.", ENGINES[0])
 @config_options(TrainConfig, only=(*NETWORK_OPTIONS, *FEATURIZE_OPTIONS))
 @json_option
 @workspace_option
@@ -73,8 +59,7 @@ def featurize_command(
     given = [name for name in NETWORK_OPTIONS if typed.get(name) is not None]
     if model and given:
         raise click.UsageError(f"--{given[0].replace('_', '-')}: expected it without --model, whose own value is used.")
-    if master and engine != "spark":
-        raise click.UsageError("--master: expected it with --engine spark only.")
+    check_engine_options(engine, master)
     from model.dataset.listing import LayoutOptions
     from model.scale.engines import started_engine
     from model.scale.featurize import featurize

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from model import schema
-from model.config import RENAMED_OPTIONS, OptionInfo, options_of
+from model.config import DEFAULT_CHUNK, ENGINES, RENAMED_OPTIONS, OptionInfo, options_of
 from model.presets import preset_options
 from model.received import quoted
 from model.scratch import remove_leftovers
@@ -31,6 +32,14 @@ class PathOrRemote(click.Path):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Convert to a `Path`; a local path is checked by `click.Path`."""
         return Path(value) if is_remote(str(value)) else _unmistakable(super().convert(value, param, ctx))
+
+
+class OutputPlace(PathOrRemote):
+    """`PathOrRemote`, or an address such as `s3://bucket/folder`, which stays a text."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Convert to a `Path`, unless it is an address."""
+        return value if "://" in str(value) else super().convert(value, param, ctx)
 
 
 class FileToRead(PathOrRemote):
@@ -101,6 +110,58 @@ config_file_option = click.option(
     type=FileToRead(),
     help="YAML file of options, one per line, such as `epochs: 50`. The command line overrides it.",
 )
+
+
+def engine_options(purpose: str, default: str | None = None) -> Callable[[Command], Command]:
+    """Decorate a command with the options of work in chunks: `max_photos`, `engine`, `master` and `overwrite`.
+
+    Args:
+        purpose: help text of `--engine`.
+        default: the engine without this option.
+    """
+    options = (
+        click.option(
+            "--engine", type=click.Choice(ENGINES), default=default, show_default=default is not None, help=purpose
+        ),
+        click.option(
+            "--master",
+            default="",
+            metavar="URL",
+            help="Master of Spark, such as spark://HOST:7077 or yarn.  [default: that of spark-submit, or this "
+            "machine]",
+        ),
+        click.option(
+            "--chunk",
+            "max_photos",
+            type=click.IntRange(1, 100_000),
+            default=DEFAULT_CHUNK,
+            show_default=True,
+            metavar="N",
+            help="Maximum number of photos of a part.",
+        ),
+        click.option("--overwrite", is_flag=True, help="Remove the parts of another run first."),
+    )
+
+    def decorate(command: Command) -> Command:
+        for decorator in reversed(options):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+def check_engine_options(engine: str | None, master: str) -> None:
+    """Check that the options of `engine_options` are typed with an engine that uses them.
+
+    Raises:
+        UsageError: one of them has no effect.
+    """
+    source = click.get_current_context().get_parameter_source
+    for name, flag in (("max_photos", "--chunk"), ("overwrite", "--overwrite")):
+        if engine is None and source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{flag}: expected it with --engine only.")
+    if master and engine != "spark":
+        raise click.UsageError("--master: expected it with --engine spark only.")
 
 
 def current_workspace() -> Workspace:

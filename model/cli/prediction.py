@@ -9,25 +9,30 @@ import click
 from model import durable
 from model.bundle_files import MANIFEST
 from model.cli.options import (
+    OutputPlace,
     PathOrRemote,
+    check_engine_options,
     check_output_file,
     config_file_option,
     config_options,
     current_workspace,
+    engine_options,
     json_option,
     resolve,
     workspace_option,
 )
 from model.cli.output import format_percentage, print_json, print_line, print_lines, progress_display
 from model.cli.saved_predictions import saved_predictions, write_predictions
-from model.config import PredictConfig, options_of
+from model.config import PredictConfig, TrainConfig, options_of
 from model.files.checksums import file_sha256
 from model.received import quoted
+from model.registry import find_bundle
 from model.results import Prediction
 from model.storage.copies import local_paths, output_file
 from model.storage.places import is_remote
 
 if TYPE_CHECKING:
+    from model.scale.scoring_work import ScoringResult
     from model.serving.photos import Photos
     from model.serving.predictor import Predictor
 
@@ -44,12 +49,16 @@ PICTURE_FORMATS = (".png",)
     default="",
     help="Predict by features that topgraft featurize has written, instead of photos; --output is then a folder.",
 )
+@engine_options(
+    "Predict many photos in parts, on this machine or on Apache Spark. PATH is then one SOURCE of topgraft featurize, "
+    "and --output a folder or an address."
+)
 @config_options(PredictConfig, only=[name for name in options_of(PredictConfig) if name != "model"])
 @config_file_option
 @click.option(
     "--output",
     metavar="FILE",
-    type=PathOrRemote(),
+    type=OutputPlace(),
     help=f"Write the predictions to this file: {', '.join(TABLE_FORMATS)}.",
 )
 @click.option(
@@ -64,8 +73,12 @@ def predict(
     model: str,
     named: tuple[str, ...],
     features: str,
+    engine: str | None,
+    master: str,
+    max_photos: int,
+    overwrite: bool,
     config_file: Path | None,
-    output: Path | None,
+    output: Path | str | None,
     picture: Path | None,
     as_json: bool,
     **typed: Any,
@@ -74,18 +87,36 @@ def predict(
 
     MODEL is the name of a trained model, or latest. Photos that cannot be read are listed; the exit
     status is 3 if none can be read. With --output, running the same command again resumes an
-    interrupted run. PATH and FILE may be remote:path.
+    interrupted run. PATH and FILE may be remote:path. With --engine, a photo that cannot be read is a
+    row with an error.
     """
     if bool(named) == bool(features):
         raise click.UsageError("expected either PATH or --features.")
-    if features:
-        if picture is not None:
-            raise click.UsageError("--picture: expected photos, received --features.")
-        predict_by_features(features, resolve(PredictConfig, typed | {"model": model}, config_file), output, as_json)
+    check_engine_options(engine, master)
+    if engine or features:
+        folder = folder_of_parts(named, features, engine, output, picture)
+        config = resolve(PredictConfig, typed | {"model": model}, config_file)
+        if engine is None:
+            predict_by_features(features, config, folder, as_json)
+        else:
+            show_result(predict_in_parts(named[0], folder, config, engine, master, max_photos, overwrite), as_json)
         return
+    if isinstance(output, str):
+        raise click.UsageError(f"--output: expected a file, received {quoted(output)}. An address needs --engine.")
     check_output_file("--output", output, TABLE_FORMATS)
     check_output_file("--picture", picture, PICTURE_FORMATS)
-    config = resolve(PredictConfig, typed | {"model": model}, config_file)
+    predict_paths(named, resolve(PredictConfig, typed | {"model": model}, config_file), output, picture, as_json)
+
+
+def predict_paths(
+    named: tuple[str, ...], config: PredictConfig, output: Path | None, picture: Path | None, as_json: bool
+) -> None:
+    """Classify photos into a file or to the terminal, and draw the first prediction.
+
+    Raises:
+        ConfigError: the interrupted run of the file had another model or other options.
+        ImageError: no photo can be read.
+    """
     workspace = current_workspace()
     with progress_display() as progress:
         copies = local_paths(named, f"topgraft predict {config.model}", progress)
@@ -121,29 +152,81 @@ def predict(
         print_lines(line for item in predictions if item.error is None for line in prediction_lines(item))
 
 
-def predict_by_features(features: str, config: PredictConfig, output: Path | None, as_json: bool) -> None:
-    """Predict photos by their features: into a folder of parts, or to the terminal.
+def folder_of_parts(
+    named: tuple[str, ...], features: str, engine: str | None, output: Path | str | None, picture: Path | None
+) -> str:
+    """The folder or address of `--output` for parts, with `--features` or `--engine`; empty if there is none.
+
+    Raises:
+        UsageError: it is a file or in remote storage, or the arguments do not fit together.
+    """
+    option = "--engine" if engine else "--features"
+    if engine and features:
+        raise click.UsageError("--engine: expected PATH, received --features.")
+    if picture is not None:
+        raise click.UsageError(f"--picture: expected photos without --engine, received {option}.")
+    place = "" if output is None else str(output)
+    if place.lower().endswith(TABLE_FORMATS) or is_remote(place):
+        raise click.UsageError(
+            f"--output: expected a folder on this machine, or an address such as s3://bucket/folder, with {option}, "
+            f"received {quoted(place)}."
+        )
+    if engine and (len(named) != 1 or not place):
+        raise click.UsageError("--engine: expected one PATH and --output.")
+    return place
+
+
+def predict_in_parts(
+    source: str, out: str, config: PredictConfig, engine: str, master: str, max_photos: int, overwrite: bool
+) -> "ScoringResult":
+    """Predict the photos of a source into parts in a folder; see `model.scale.photo_scoring.score_photos`.
+
+    Raises:
+        ConfigError, DatasetError: the photos cannot be listed, or the folder holds something else.
+    """
+    bundle = find_bundle(current_workspace(), config.model)
+    from model.scale.chunk_run import RunOptions
+    from model.scale.engines import started_engine
+    from model.scale.network import model_network
+    from model.scale.photo_scoring import PhotoScorer, score_photos
+    from model.scale.source import SplitOptions
+    from model.serving.predictor import prediction_rules
+
+    scorer = PhotoScorer(model_network(bundle), prediction_rules(bundle), config)
+    # The listing has a split for each photo, which predictions do not use.
+    splits = SplitOptions.from_config(TrainConfig())
+    with progress_display() as progress, started_engine(engine, master) as run:
+        options = RunOptions(splits, max_photos=max_photos, overwrite=overwrite, engine=run, progress=progress)
+        return score_photos(source, out, scorer, options)
+
+
+def show_result(result: "ScoringResult", as_json: bool) -> None:
+    """Show how many predictions were written in parts."""
+    if as_json:
+        print_json({"status": "OK", **dataclasses.asdict(result)})
+    else:
+        print_line(f"Wrote {result.photos:,} predictions to {result.out}, {result.errors:,} with an error", err=True)
+
+
+def predict_by_features(features: str, config: PredictConfig, out: str, as_json: bool) -> None:
+    """Predict photos by their features: into parts in a folder, or to the terminal.
+
+    Args:
+        out: the folder; empty for the terminal.
 
     Raises:
         ConfigError, DatasetError: the features cannot be read, or are of another network.
     """
-    if output is not None and (output.suffix.lower() in TABLE_FORMATS or is_remote(str(output))):
-        raise click.UsageError(
-            f"--output: expected a folder on this machine with --features, received {quoted(str(output))}."
-        )
     workspace = current_workspace()
     from model.scale.parts import open_parts
     from model.scale.scoring import FeatureScorer, write_scores
     from model.serving.predictor import find_predictor
 
     scorer = FeatureScorer(find_predictor(workspace, config.model), open_parts(features), config)
-    if output is not None:
+    if out:
         with progress_display() as progress:
-            result = write_scores(scorer, str(output), progress)
-        if as_json:
-            print_json({"status": "OK", **dataclasses.asdict(result)})
-        else:
-            print_line(f"Wrote {result.photos:,} predictions to {output}, {result.errors:,} with an error", err=True)
+            result = write_scores(scorer, out, progress)
+        show_result(result, as_json)
         return
     predictions = (item for number in range(len(scorer.parts)) for item in scorer.predict(number))
     if as_json:

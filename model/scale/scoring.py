@@ -1,6 +1,5 @@
 """Predictions of a trained model for features that are in parts, without their photos."""
 
-import dataclasses
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
@@ -17,34 +16,9 @@ from model.files.checksums import file_sha256
 from model.networks.converted_backbone import converted_backbone
 from model.results import Prediction, Progress, no_progress
 from model.scale.folders import open_folder
-from model.scale.parts import SUCCESS, Parts, features_matrix, is_part, part_name, present_parts, table_content
+from model.scale.parts import SUCCESS, Parts, features_matrix, is_part, part_name, present_parts
+from model.scale.scoring_work import PHASE, ROWS_AT_ONCE, ScoringResult, options_of_predictions, predictions_content
 from model.serving.predictor import Predictor
-from model.serving.table import parquet_table
-
-PHASE = "predict"
-# Distances from 20,000 training photos take 20 MB.
-_ROWS_AT_ONCE = 256
-
-
-@dataclasses.dataclass(frozen=True)
-class ScoringResult:
-    """Result of predictions for features in parts.
-
-    Attributes:
-        model: name of the model.
-        out: the folder of predictions.
-        photos: number of photos.
-        errors: number of photos without features, which have an error.
-        parts: number of parts.
-        written: number of parts that this run has written; the others were there.
-    """
-
-    model: str
-    out: str
-    photos: int
-    errors: int
-    parts: int
-    written: int
 
 
 class FeatureScorer:
@@ -62,8 +36,7 @@ class FeatureScorer:
     @property
     def sha256(self) -> str:
         """Checksum of everything that the predictions depend on: the features, the model and the options."""
-        options = {name: value for name, value in vars(self.config).items() if name != "model"}
-        content = [self.parts.plan.sha256, self.manifest_sha256, options]
+        content = [self.parts.plan.sha256, self.manifest_sha256, options_of_predictions(self.config)]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def predict(self, number: int) -> list[Prediction]:
@@ -83,8 +56,8 @@ class FeatureScorer:
         ]
 
     def _predicted(self, names: Sequence[str], features: np.ndarray) -> Iterator[Prediction]:
-        for start in range(0, len(names), _ROWS_AT_ONCE):
-            rows = slice(start, start + _ROWS_AT_ONCE)
+        for start in range(0, len(names), ROWS_AT_ONCE):
+            rows = slice(start, start + ROWS_AT_ONCE)
             [probabilities] = self._head.run([PROBABILITIES], {FEATURES: features[rows]})
             yield from self.predictor.predict_features(names[rows], probabilities, features[rows], self.config)
 
@@ -117,7 +90,7 @@ class FeatureScorer:
 def write_scores(scorer: FeatureScorer, out: str, progress: Progress = no_progress) -> ScoringResult:
     """Write predictions as Parquet parts, one for each part of the features; the same run again resumes it.
 
-    The columns are those of `model.serving.table.parquet_table`, model and manifest_sha256.
+    Their columns: see `model.scale.scoring_work.predictions_content`.
 
     Args:
         out: new folder or address, or one of the same run.
@@ -126,8 +99,8 @@ def write_scores(scorer: FeatureScorer, out: str, progress: Progress = no_progre
     Raises:
         ConfigError: `out` is the folder of the features, or holds something else, or other predictions.
     """
-    folder, parts = open_folder(out), scorer.parts
-    others = [name for name in folder.names() if not (name == SUCCESS or is_part(name))]
+    folder, parts, name = open_folder(out), scorer.parts, scorer.predictor.bundle.name
+    others = [file for file in folder.names() if not (file == SUCCESS or is_part(file))]
     if others:
         raise ConfigError(
             f"{folder.address}: expected a new folder, or one of predictions, found {others[0]}. Choose another one."
@@ -137,20 +110,12 @@ def write_scores(scorer: FeatureScorer, out: str, progress: Progress = no_progre
     written = 0
     for number in range(len(parts)):
         if number not in done:
-            folder.write(part_name(number), _part(scorer, number, digest))
+            content = predictions_content(scorer.predict(number), name, scorer.manifest_sha256, number, digest)
+            folder.write(part_name(number), content)
             written += 1
         progress(PHASE, min((number + 1) * parts.plan.photos // len(parts), parts.plan.photos), parts.plan.photos)
     done = present_parts(folder, len(parts), digest)
     errors = sum(part.errors for part in done.values())
     summary = {"photos": parts.plan.photos, "errors": errors, "parts": len(parts)}
     folder.write(SUCCESS, f"{json.dumps(summary)}\n".encode())
-    return ScoringResult(scorer.predictor.bundle.name, out, parts.plan.photos, errors, len(parts), written)
-
-
-def _part(scorer: FeatureScorer, number: int, digest: str) -> bytes:
-    import pyarrow
-
-    table = parquet_table(scorer.predict(number))
-    for name, value in (("model", scorer.predictor.bundle.name), ("manifest_sha256", scorer.manifest_sha256)):
-        table = table.append_column(name, pyarrow.array([value] * len(table), pyarrow.string()))
-    return table_content(table, number, digest)
+    return ScoringResult(name, out, parts.plan.photos, errors, len(parts), written)

@@ -156,7 +156,7 @@ def test_a_photo_that_kills_real_processes_is_a_row(
 def test_the_code_of_a_chunk_imports_few_libraries() -> None:
     code = (
         "import sys; before = set(sys.modules)\n"
-        "import model.scale.work, model.scale.worker, model.scale.division\n"
+        "import model.scale.work, model.scale.scoring_work, model.scale.worker, model.scale.division\n"
         "print(*{name.partition('.')[0] for name in set(sys.modules) - before} - sys.stdlib_module_names)"
     )
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pyarrow.parquet
 import pytest
 
@@ -22,14 +21,6 @@ from tests.support.small_model import NAME, write_small_model
 
 Run = Callable[..., FeaturizeResult]
 CONFIG = PredictConfig(top_k=2)
-
-
-@pytest.fixture
-def bundle(workspace: Workspace) -> Bundle:
-    """A model with reference features, whose network answers the mean colour."""
-    colours = np.random.default_rng(0).uniform(0, 255, (40, 3))
-    write_small_model(workspace.models / NAME, learned_colours=colours)
-    return open_bundle(workspace.models / NAME)
 
 
 @pytest.fixture

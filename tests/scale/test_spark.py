@@ -1,6 +1,7 @@
 """The Spark engine: what it requires, and runs on a real cluster whose executors and driver are killed."""
 
 import json
+import pickle
 import random
 import socket
 import subprocess
@@ -12,12 +13,18 @@ from types import SimpleNamespace
 
 import pytest
 
+from model.bundle import Bundle
+from model.config import PredictConfig
 from model.errors import ConfigError, StorageError, StorageFullError
 from model.scale import java, probe, spark
+from model.scale.chunk_run import RunOptions
 from model.scale.engines import started_engine
 from model.scale.featurize import FeaturizeResult
 from model.scale.java import Java, find_java, require_spark, required_java
-from model.scale.network import Network
+from model.scale.network import Network, model_network
+from model.scale.photo_scoring import PhotoScorer, score_photos
+from model.serving.predictor import prediction_rules
+from tests.scale.conftest import SPLITS, in_this_process
 from tests.scale.test_featurize import bytes_of
 from tests.support.photos import photo
 from tests.support.ports import free_port
@@ -198,9 +205,16 @@ def test_killed_executors_and_a_killed_driver_change_no_byte(
 
 @pytest.mark.slow
 @pytest.mark.system
-def test_an_older_version_of_spark_writes_the_same_bytes(run: Run, graph: Path, photos: Path, tmp_path: Path) -> None:
+def test_an_older_version_of_spark_writes_the_same_bytes(
+    run: Run, graph: Path, photos: Path, bundle: Bundle, tmp_path: Path
+) -> None:
     run(out=tmp_path / "expected", max_photos=3)
+    scorer = PhotoScorer(model_network(bundle), prediction_rules(bundle), PredictConfig(neighbours=2))
+    options = RunOptions(SPLITS, max_photos=3, engine=in_this_process)
+    score_photos(str(photos), str(tmp_path / "expected-scores"), scorer, options)
+    (tmp_path / "scorer").write_bytes(pickle.dumps(scorer))
     old = spark_environment(OLD_VERSION)
-    result = result_of(old.featurize(photos, tmp_path / "out", graph))
+    result = result_of(old.featurize(photos, tmp_path / "out", graph, tmp_path / "scorer"))
     assert result["written"] == 6 and result["table"] == {"rows": 16, "errors": 0, "features": 16}
+    assert bytes_of(tmp_path / "out-scores") == bytes_of(tmp_path / "expected-scores")
     assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "expected")

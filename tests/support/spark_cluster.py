@@ -41,11 +41,14 @@ class Spark:
         variables = {"PYSPARK_PYTHON": python, "PYSPARK_DRIVER_PYTHON": python, "SPARK_LOCAL_IP": "127.0.0.1"}
         return {**os.environ, **variables, "PYTHONPATH": str(ROOT)}
 
-    def featurize(self, source: Path | str, out: Path | str, graph: Path, **options: str) -> "subprocess.Popen[str]":
+    def featurize(
+        self, source: Path | str, out: Path | str, graph: Path, scorer: Path | str = "", **options: str
+    ) -> "subprocess.Popen[str]":
         """Start `tests/support/spark_run.py`; `options` are settings of Spark with _ in place of the dots."""
         settings = [f"{name.replace('_', '.')}={value}" for name, value in options.items()]
+        command = (self.programs / "python", "-m", "tests.support.spark_run")
         return subprocess.Popen(
-            [self.programs / "python", "-m", "tests.support.spark_run", source, out, self.master, graph, *settings],
+            [*command, source, out, self.master, graph, scorer, *settings],
             env=self.variables,
             cwd=ROOT,
             stdout=subprocess.PIPE,

@@ -1,24 +1,27 @@
 """Program that featurizes photos on Spark, in an environment without the other packages of Topgraft.
 
 It prints `started` when Spark is ready, and the result as JSON. It also computes features of the photos as rows of a
-table, by the function for notebooks.
+table, by the function for notebooks, and writes predictions to `OUT-scores` if there is a model.
 """
 
 import json
 import logging
+import pickle
 import sys
 from pathlib import Path
 
 from model.results import InputSpec
+from model.scale.chunk_run import RunOptions
 from model.scale.featurize import featurize
 from model.scale.network import Network
 from model.scale.notebook import featurize_udf
+from model.scale.photo_scoring import score_photos
 from model.scale.source import SplitOptions
 from model.scale.spark import spark_engine
 
 
-def main(source: str, out: str, master: str, graph: str, *settings: str) -> int:
-    """Featurize with the network in a file, in chunks of three photos."""
+def main(source: str, out: str, master: str, graph: str, scorer: str, *settings: str) -> int:
+    """Featurize with the network in a file, in chunks of three photos, and predict by a pickled `PhotoScorer`."""
     import os
 
     arguments = " ".join(f"--conf {setting}" for setting in settings)
@@ -28,7 +31,11 @@ def main(source: str, out: str, master: str, graph: str, *settings: str) -> int:
     network = Network("colour", Path(graph).read_bytes(), spec)
     with spark_engine(master) as engine:
         print("started", flush=True)
-        result = featurize(source, out, network, SplitOptions(0.2, 0.2, 1), max_photos=3, engine=engine)
+        splits = SplitOptions(0.2, 0.2, 1)
+        result = featurize(source, out, network, splits, max_photos=3, engine=engine)
+        if scorer:
+            model = pickle.loads(Path(scorer).read_bytes())
+            score_photos(source, f"{out}-scores", model, RunOptions(splits, max_photos=3, engine=engine))
         rows = _rows_of_table(source, network)
     print(json.dumps(vars(result) | {"table": rows}), flush=True)
     return 0
