@@ -80,9 +80,22 @@ def _read_report(page: "playwright.Page", server: Server) -> None:
         assert page.locator("svg").count() > 2
         assert page.evaluate("getComputedStyle(document.querySelector('main')).maxWidth") == "1040px"
         assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
-        looks.append(page.screenshot(full_page=True))
+        looks.append(_settled_screenshot(page))
     assert looks[0] == looks[1]
     assert logged == []
+
+
+def _settled_screenshot(page: "playwright.Page") -> bytes:
+    """A screenshot of the whole page, once two in a row are equal."""
+    page.mouse.move(0, 0)
+    taken = [page.screenshot(full_page=True)]
+
+    def is_settled() -> bool:
+        taken.append(page.screenshot(full_page=True))
+        return taken[-1] == taken[-2]
+
+    wait_until(is_settled, seconds=30)
+    return taken[-1]
 
 
 def test_train_on_real_photos_then_predict_a_test_photo(page: "playwright.Page") -> None:
