@@ -22,6 +22,7 @@ from model.files.browsing import is_hidden
 from model.received import quoted
 from model.results import Sample
 from model.scale.object_stores import SCHEMES, open_store, store_error
+from model.serving.table import require_parquet
 
 _ADDRESS = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<path>.*)", re.DOTALL)
 _NOT_FOUND = "it is missing: it was removed after the photos were listed"
@@ -84,8 +85,9 @@ def open_folder(address: str) -> Folder:
     """The folder of an address: a local path, `file://`, or a scheme of an object store.
 
     Raises:
-        ConfigError: another scheme.
+        ConfigError: another scheme, or pyarrow is not installed.
     """
+    require_parquet("pyarrow for parts in Parquet and for object stores")
     found = _ADDRESS.fullmatch(address)
     if found is None:
         return LocalFolder(os.path.abspath(address))

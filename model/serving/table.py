@@ -54,17 +54,17 @@ def _filled(row: list[Any], columns: int) -> list[Any]:
     return row + [""] * (columns - len(row))
 
 
-def require_parquet() -> None:
-    """Check, before any work is done, that Parquet can be written.
+def require_parquet(purpose: str = ".csv or .jsonl, or for .parquet pyarrow") -> None:
+    """Check, before any work is done, that Parquet can be read and written.
+
+    Args:
+        purpose: what is expected, in the message.
 
     Raises:
         ConfigError: pyarrow is not installed.
     """
     if importlib.util.find_spec("pyarrow") is None:
-        raise ConfigError(
-            "pyarrow is required to write .parquet files and is not installed. "
-            "Install it (pip install 'topgraft[parquet]'), or choose .csv or .jsonl."
-        )
+        raise ConfigError(f"expected {purpose}, found no pyarrow. Run: pip install 'topgraft[parquet]'")
 
 
 def write_parquet(stream: IO[bytes], predictions: Iterable[Prediction]) -> None:

@@ -46,6 +46,33 @@ def test_features_are_written_once(photos: Path, capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.parametrize(
+    "command",
+    [
+        ("featurize", "photos", "out"),
+        ("featurize", "s3://bucket/photos", "out"),
+        ("train", "--features", "out"),
+        ("predict", "small", "--features", "out"),
+        ("predict", "small", "photos", "--engine", "local", "--output", "scores"),
+    ],
+    ids=" ".join,
+)
+def test_what_to_install_is_stated_where_pyarrow_is_missing(
+    command: tuple[str, ...],
+    photos: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_small_model(photos.parent / "models" / "small")
+    (photos.parent / "out").mkdir()
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert main([*command]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("Error: ") and error.endswith("Run: pip install 'topgraft[parquet]'")
+    assert sorted(path.name for path in photos.parent.iterdir() if path.name != "models") == ["out", "photos"]
+    assert not list((photos.parent / "out").iterdir())
+
+
+@pytest.mark.parametrize(
     ("arguments", "message", "status"),
     [
         (["photos", "photos/out"], "expected OUT to be outside of SOURCE", 2),
