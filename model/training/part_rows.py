@@ -4,6 +4,7 @@ The index of all photos is in memory, 13 bytes for each. Features are read a par
 """
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -52,7 +53,7 @@ class PartRows:
         """Class names in label order."""
         return self.parts.plan.classes
 
-    @property
+    @functools.cached_property
     def counts(self) -> dict[Split, dict[str, int]]:
         """Number of labelled photos of each class in each split; classes in label order."""
         total = np.zeros((len(SPLITS), len(self.classes)), int)
