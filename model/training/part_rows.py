@@ -89,17 +89,20 @@ class PartRows:
             drawn: which, see `drawn`.
             progress: reports the phase `features`, in photos.
         """
-        found = [part for part, chosen in enumerate(drawn) if chosen.any()]
-        total = sum(int(chosen.sum()) for chosen in drawn)
-        splits = np.concatenate([self.splits[part][drawn[part]] for part in found])
+        labels, splits = (
+            np.concatenate([values[chosen] for values, chosen in zip(of_parts, drawn, strict=True)])
+            for of_parts in (self.labels, self.splits)
+        )
+        total = len(labels)
         # Rows of train come first, then those of val and test.
+        order = np.argsort(splits, kind="stable")
         place = np.empty(total, int)
-        place[np.argsort(splits, kind="stable")] = np.arange(total)
+        place[order] = np.arange(total)
         features = np.empty((total, self.parts.plan.features), np.float32)
-        labels = np.concatenate([self.labels[part][drawn[part]] for part in found]).astype(np.int64)
         names, checksums, done = [""] * total, [""] * total, 0
-        for part in found:
-            rows = np.flatnonzero(drawn[part])
+        for part, rows in enumerate(map(np.flatnonzero, drawn)):
+            if not len(rows):
+                continue
             table = self.parts.read(part, ("path", "sha256", "features"))
             places = place[done : done + len(rows)].tolist()
             features[places] = _features_of(table, rows)
@@ -107,8 +110,7 @@ class PartRows:
                 names[at], checksums[at] = table["path"][row].as_py(), table["sha256"][row].as_py()
             done += len(rows)
             progress("features", done, total)
-        order = np.argsort(place)
-        return ReadRows(tuple(names), tuple(checksums), labels[order], splits[order], features)
+        return ReadRows(tuple(names), tuple(checksums), labels[order].astype(np.int64), splits[order], features)
 
     def write_lists(self, directory: Path) -> None:
         """Write the lists and checksums of all labelled photos, as `model.dataset.verdict.write_dataset_files`."""
