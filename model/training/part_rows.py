@@ -16,9 +16,8 @@ from model import durable
 from model.dataset.listing import is_listable
 from model.dataset.verdict import LEARNED_SPLITS, Rejected
 from model.errors import DatasetError
-from model.received import quoted
 from model.results import SPLITS, Progress, Split, no_progress
-from model.scale.parts import Parts, features_matrix
+from model.scale.parts import Parts, features_matrix, part_name
 from model.training.row_windows import Window
 
 _COLUMNS = ("path", "label", "split", "sha256", "error")
@@ -105,7 +104,7 @@ class PartRows:
                 continue
             table = self.parts.read(part, ("path", "sha256", "features"))
             places = place[done : done + len(rows)].tolist()
-            features[places] = _features_of(table, rows)
+            features[places] = _features_of(self.parts, part, table, rows)
             for at, row in zip(places, rows.tolist(), strict=True):
                 names[at], checksums[at] = table["path"][row].as_py(), table["sha256"][row].as_py()
             done += len(rows)
@@ -175,7 +174,8 @@ class TrainingParts:
         """Features float32 (n, features) and class indices int (n,) of the training photos of a part."""
         number = self._used[part]
         rows = np.flatnonzero(self._drawn[number])
-        features = _features_of(self._rows.parts.read(number, ("features",)), rows)
+        parts = self._rows.parts
+        features = _features_of(parts, number, parts.read(number, ("features",)), rows)
         return features, self._rows.labels[number][rows]
 
 
@@ -233,12 +233,13 @@ def _key(name: str) -> int:
     return int.from_bytes(hashlib.sha256(f"drawn\n{name}".encode()).digest()[:8], "big")
 
 
-def _features_of(table: Any, rows: np.ndarray) -> np.ndarray:
-    """Features float32 (n, features) of some rows of a part."""
+def _features_of(parts: Parts, part: int, table: Any, rows: np.ndarray) -> np.ndarray:
+    """Features float32 (n, features) of some rows of a part, read as `table`."""
     features, readable = features_matrix(table)
-    if len(readable) == len(table):
-        return features[rows]
-    found = np.searchsorted(readable, rows)
-    if len(rows) and (found.max() >= len(readable) or not np.array_equal(readable[found], rows)):
-        raise DatasetError(f"expected features of all photos without an error, found none in row {quoted(str(rows))}.")
-    return features[found]
+    missing = np.setdiff1d(rows, readable)
+    if len(missing):
+        raise DatasetError(
+            f"{parts.folder.address}/{part_name(part)}: expected features of all photos without an error, found none "
+            f"in row {missing[0]}. Remove it, and run topgraft featurize again."
+        )
+    return features[np.searchsorted(readable, rows)]

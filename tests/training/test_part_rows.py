@@ -4,13 +4,15 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from model import durable
+from model.errors import DatasetError
 from model.intensity import FULL
 from model.scale.chunks import Photo, Plan
 from model.scale.folders import File, LocalFolder
 from model.scale.parts import Parts, Row, part_content, part_name
-from model.training.part_rows import index_rows
+from model.training.part_rows import TrainingParts, index_rows
 
 PLAN = Plan(
     source="/nowhere",
@@ -66,3 +68,11 @@ def test_an_index_without_any_usable_photo_reads_none(tmp_path):
     assert len(rows.rejected) == 8 and rows.size() == 0
     found = rows.read(rows.drawn({"train": 1}))
     assert not found.names and found.features.shape == (0, 3) and not len(found.labels) and not len(found.splits)
+
+
+def test_a_photo_without_features_and_error_is_named_with_its_part_and_what_to_do(tmp_path):
+    rows = index_rows(_write(tmp_path, without_features=frozenset({7})))
+    parts = TrainingParts(rows)
+    assert parts.sizes.tolist() == [2, 2] and parts.read(0)[0][:, 0].tolist() == [0, 3]
+    with pytest.raises(DatasetError, match=r"part-00001\.parquet: expected .*row 3\. Remove it, and run topgraft"):
+        parts.read(1)
