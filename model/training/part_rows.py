@@ -200,8 +200,9 @@ def index_rows(parts: Parts, progress: Progress = no_progress) -> PartRows:
     unlabelled, done, digest = 0, 0, hashlib.sha256()
     for part in range(len(parts)):
         table = parts.read(part, _COLUMNS)
+        names, classes, split_names, checksums, errors = (table[column].to_pylist() for column in _COLUMNS)
         found = np.full(len(table), _UNUSED, np.int32)
-        for row, (name, label, checksum, error) in enumerate(_texts(table, "path", "label", "sha256", "error")):
+        for row, (name, label, checksum, error) in enumerate(zip(names, classes, checksums, errors, strict=True)):
             error = error or ("" if is_listable(name) else _UNLISTABLE)
             if error:
                 rejected.append(Rejected(name, error))
@@ -211,8 +212,8 @@ def index_rows(parts: Parts, progress: Progress = no_progress) -> PartRows:
                 found[row] = class_of[label]
                 digest.update(f"{name}\t{label}\t{checksum}\n".encode())
         labels.append(found)
-        splits.append(np.array([SPLITS.index(split) for (split,) in _texts(table, "split")], np.int8))
-        keys.append(np.array([_key(name) for (name,) in _texts(table, "path")], np.uint64))
+        splits.append(np.array([SPLITS.index(split) for split in split_names], np.int8))
+        keys.append(np.array([_key(name) for name in names], np.uint64))
         done += len(table)
         progress("check", done, plan.photos)
     return PartRows(
@@ -222,10 +223,6 @@ def index_rows(parts: Parts, progress: Progress = no_progress) -> PartRows:
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:
     durable.replace_file(path, lambda file: file.writelines(line.encode() for line in lines))
-
-
-def _texts(table: Any, *names: str) -> Iterator[tuple[Any, ...]]:
-    return zip(*(table[name].to_pylist() for name in names), strict=True)
 
 
 def _key(name: str) -> int:
