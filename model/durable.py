@@ -46,6 +46,17 @@ def replace_file(
     sync_directory(path.parent)
 
 
+def replace_files(paths: Sequence[Path], write: Callable[[Sequence[IO[bytes]]], object]) -> None:
+    """`replace_file` for several files that are written at the same time, as streams in the order of `paths`.
+
+    If `write` raises, all files keep their content.
+    """
+    if not paths:
+        write(())
+        return
+    replace_file(paths[0], lambda stream: replace_files(paths[1:], lambda others: write((stream, *others))))
+
+
 def _create_temporary(path: Path) -> tuple[Path, IO[bytes]]:
     """A new temporary file in the folder of `path`, locked as long as it is open."""
     while True:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import itertools
 import os
 import posixpath
 import re
@@ -67,7 +68,12 @@ def write_lists(directory: Path, classes: Iterable[str], splits: Mapping[Split, 
     """
     write_classes(directory, classes)
     for split, images in splits.items():
-        durable.write_text(directory / f"{split}.txt", "".join(f"{name} {label}\n" for name, label in images))
+        durable.write_text(directory / f"{split}.txt", "".join(itertools.starmap(list_line, images)))
+
+
+def list_line(name: str, label: int) -> str:
+    """Line of an image in the list of a split, with its path and its label."""
+    return f"{name} {label}\n"
 
 
 def write_classes(directory: Path, classes: Iterable[str]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from model import durable
 from model.dataset.lists import write_lists
+from model.files.checksums import checksum_line
 from model.intensity import FULL, Intensity
 from model.results import SPLITS, Dataset, Split, labels_of
 from model.shown import printable
@@ -257,7 +258,7 @@ def write_dataset_files(verdict: Verdict, directory: Path) -> None:
     splits = {split: ((sample.name, sample.label) for sample in dataset.split(split)) for split in SPLITS}
     write_lists(directory, dataset.classes, splits)
     for split in LEARNED_SPLITS:
-        lines = (f"{verdict.content_hashes[sample.name]}  {sample.name}\n" for sample in dataset.split(split))
+        lines = (checksum_line(verdict.content_hashes[sample.name], sample.name) for sample in dataset.split(split))
         durable.write_text(directory / f"{split}.sha256", "".join(lines))
     durable.write_csv(directory / REJECTED, ("name", "reason"), [(item.name, item.reason) for item in verdict.rejected])
 

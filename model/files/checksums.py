@@ -29,6 +29,11 @@ def file_checksum(path: Path, algorithm: str) -> str:
     return digest.hexdigest()
 
 
+def checksum_line(sha256: str, name: str) -> str:
+    """Line of a checksum file for a file, as `sha256sum` writes it."""
+    return f"{sha256}  {name}\n"
+
+
 @contextlib.contextmanager
 def replaced_checksum_file(path: Path, content: bytes) -> Iterator[None]:
     """Replace a checksum file, while the file that it is of is replaced in the block.

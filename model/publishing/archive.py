@@ -22,7 +22,7 @@ from model import durable
 from model.bundle import Bundle, FileRecord, file_record
 from model.bundle_files import MANIFEST, MODEL_CARD
 from model.errors import ArchiveError
-from model.files.checksums import replaced_checksum_file
+from model.files.checksums import checksum_line, replaced_checksum_file
 from model.publishing.card import model_card
 from model.reading import UnreadableError, read_regular
 
@@ -86,7 +86,7 @@ def rename_archive(archive: Archive, name: str) -> Archive:
 
 
 def _checksum_line(sha256: str, path: Path) -> bytes:
-    return f"{sha256}  {path.name}\n".encode()
+    return checksum_line(sha256, path.name).encode()
 
 
 def _content(bundle: Bundle) -> dict[str, Path | bytes]:

@@ -6,16 +6,18 @@ The index of all photos is in memory, 13 bytes for each. Features are read a par
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from model import durable
 from model.dataset.listing import is_listable
+from model.dataset.lists import list_line
 from model.dataset.verdict import LEARNED_SPLITS, Rejected
 from model.errors import DatasetError
+from model.files.checksums import checksum_line
 from model.results import SPLITS, Progress, Split, no_progress
 from model.scale.parts import Parts, features_matrix, part_name
 from model.training.row_windows import Window
@@ -113,21 +115,26 @@ class PartRows:
 
     def write_lists(self, directory: Path) -> None:
         """Write the lists and checksums of all labelled photos, as `model.dataset.verdict.write_dataset_files`."""
-        for split in SPLITS:
-            lines = (f"{name} {label}\n" for name, label, _ in self._listed(split))
-            _write_lines(directory / f"{split}.txt", lines)
-        for split in LEARNED_SPLITS:
-            lines = (f"{checksum}  {name}\n" for name, _, checksum in self._listed(split))
-            _write_lines(directory / f"{split}.sha256", lines)
+        names = [f"{split}.txt" for split in SPLITS] + [f"{split}.sha256" for split in LEARNED_SPLITS]
 
-    def _listed(self, split: Split) -> Iterator[tuple[str, int, str]]:
-        """Path, label and checksum of the labelled photos of a split."""
+        def write(streams: Sequence[IO[bytes]]) -> None:
+            stream_of = dict(zip(names, streams, strict=True))
+            for name, label, split, checksum in self._labelled():
+                stream_of[f"{split}.txt"].write(list_line(name, label).encode())
+                if split in LEARNED_SPLITS:
+                    stream_of[f"{split}.sha256"].write(checksum_line(checksum, name).encode())
+
+        durable.replace_files([directory / name for name in names], write)
+
+    def _labelled(self) -> Iterator[tuple[str, int, Split, str]]:
+        """Path, label, split and checksum of all labelled photos."""
         for part, (labels, splits) in enumerate(zip(self.labels, self.splits, strict=True)):
-            rows = np.flatnonzero((labels >= 0) & (splits == SPLITS.index(split)))
+            rows = np.flatnonzero(labels >= 0)
             if len(rows):
                 table = self.parts.read(part, ("path", "sha256")).take(rows)
                 names, checksums = table["path"].to_pylist(), table["sha256"].to_pylist()
-                yield from zip(names, labels[rows].tolist(), checksums, strict=True)
+                of_rows = [SPLITS[position] for position in splits[rows].tolist()]
+                yield from zip(names, labels[rows].tolist(), of_rows, checksums, strict=True)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -219,10 +226,6 @@ def index_rows(parts: Parts, progress: Progress = no_progress) -> PartRows:
     return PartRows(
         *(parts, tuple(labels), tuple(splits), tuple(keys), tuple(rejected), unlabelled, digest.hexdigest())
     )
-
-
-def _write_lines(path: Path, lines: Iterable[str]) -> None:
-    durable.replace_file(path, lambda file: file.writelines(line.encode() for line in lines))
 
 
 def _key(name: str) -> int:

@@ -1,6 +1,7 @@
 """The index of a folder of features: which photos are learned from, and how often their parts are read."""
 
 import hashlib
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,20 @@ def _write(folder: Path, error: str | None = None, without_features: frozenset[i
     return Parts(LocalFolder(str(folder)), PLAN)
 
 
+@pytest.fixture
+def reads(monkeypatch) -> Counter[int]:
+    """How often each part has been read."""
+    found: Counter[int] = Counter()
+    read = Parts.read
+
+    def counted(parts: Parts, number: int, *columns: object) -> object:
+        found[number] += 1
+        return read(parts, number, *columns)
+
+    monkeypatch.setattr(Parts, "read", counted)
+    return found
+
+
 def test_photos_are_read_by_split_in_their_order(tmp_path):
     rows = index_rows(_write(tmp_path))
     found = rows.read(rows.drawn({}))
@@ -61,6 +76,20 @@ def test_photos_are_read_by_split_in_their_order(tmp_path):
     assert found.labels.tolist() == [0, 1, 0, 1, 1, 1, 0, 0] and found.splits.tolist() == [0, 0, 0, 0, 1, 1, 2, 2]
     assert rows.counts == {"train": {"a": 2, "b": 2}, "val": {"a": 0, "b": 2}, "test": {"a": 2, "b": 0}}
     assert [rows.size(), rows.size("train"), rows.size("val", "test")] == [8, 4, 4]
+
+
+def test_the_lists_of_all_splits_are_written_in_one_pass_over_the_parts(tmp_path, reads):
+    (tmp_path / "parts").mkdir()
+    rows = index_rows(_write(tmp_path / "parts"))
+    reads.clear()
+    rows.write_lists(tmp_path)
+    assert reads == {0: 1, 1: 1}
+    assert (tmp_path / "train.txt").read_text() == "0.jpg 0\n3.jpg 1\n4.jpg 0\n7.jpg 1\n"
+    assert (tmp_path / "val.txt").read_text() == "1.jpg 1\n5.jpg 1\n"
+    assert (tmp_path / "test.txt").read_text() == "2.jpg 0\n6.jpg 0\n"
+    assert (tmp_path / "val.sha256").read_text() == "".join(f"{_sha256(name)}  {name}\n" for name in ("1.jpg", "5.jpg"))
+    assert len((tmp_path / "train.sha256").read_text().splitlines()) == 4
+    assert not (tmp_path / "test.sha256").exists()
 
 
 def test_an_index_without_any_usable_photo_reads_none(tmp_path):
