@@ -7,26 +7,16 @@ the process of the benchmark, so its time is part of the time of the clock, but 
 
 import os
 import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
-from typing import NamedTuple
 
 from benchmarks.tables import markdown_table
 from tests.labels.label_studio_server import LEGACY_TOKEN, label_studio, served
 from tests.labels.label_studio_tasks import boxed_tasks
 from tests.support.command import COMMAND
+from tests.support.processes import Cost, run_measured
 
 TASKS = 1000
-
-
-class _Import(NamedTuple):
-    """Seconds of the clock and of the processor, and peak memory in bytes."""
-
-    seconds: float
-    processor: float
-    memory: int
 
 
 def main() -> None:
@@ -38,27 +28,21 @@ def main() -> None:
     print(markdown_table(["1,000 tasks", "time", "for a hundred photos", "processor time", "peak memory"], rows))
 
 
-def _import(address: str, root: Path) -> _Import:
+def _import(address: str, root: Path) -> Cost:
     """Import the labels of the server into a folder of `root`."""
     arguments = ["import-labels", "--url", address, "--project", "1", str(root / "dataset"), "--workspace", str(root)]
     environment = {**os.environ, "LABEL_STUDIO_API_KEY": LEGACY_TOKEN, "TOPGRAFT_CACHE": str(root / "cache")}
     (root / "models").mkdir(exist_ok=True)
-    start = time.perf_counter()
-    process = subprocess.Popen([*COMMAND, *arguments], env=environment, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.perf_counter() - start
-    if os.waitstatus_to_exitcode(status):
-        sys.exit("expected the import to succeed, see the message above")
-    return _Import(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
+    return run_measured([*COMMAND, *arguments], env=environment, stdout=subprocess.DEVNULL)
 
 
-def _row(name: str, measured: _Import) -> list[str]:
+def _row(name: str, measured: Cost) -> list[str]:
     return [
         name,
         f"{measured.seconds:.1f} s",
         f"{100 * measured.seconds / TASKS:.2f} s",
         f"{measured.processor:.1f} s",
-        f"{measured.memory / 1e6:.0f} MB",
+        f"{measured.memory:.0f} MB",
     ]
 
 

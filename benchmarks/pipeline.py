@@ -9,20 +9,17 @@ Depends on: the datasets folder beside the checkout; without it, nothing is meas
 
 import json
 import os
-import resource
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 from benchmarks.real_data import LEGO
 from benchmarks.tables import markdown_table, verdict
 from model.measurements import with_interval
+from tests.support.command import COMMAND
+from tests.support.processes import Cost, run_measured
 
 _GOAL, _GOAL_AGAIN = 480, 10
-_COMMAND = (sys.executable, "-c", "import sys; from model.cli import main; sys.exit(main())")
 
 
 def main() -> None:
@@ -33,12 +30,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory)
         (root / "models").mkdir()
-        first, seconds, processor = _run(root)
-        _, seconds_again, processor_again = _run(root)
+        first, cost = _run(root)
+        _, again = _run(root)
         compared = json.loads((root / "runs" / "traffic-signs" / "comparison" / "comparison.json").read_text())
     rows = [[f"step {step['name']}", f"{step['seconds']:.0f} s", "", ""] for step in first["steps"]]
-    rows.append(["whole pipeline", f"{seconds:.0f} s", f"{processor:.0f} s", _verdict(seconds, _GOAL)])
-    rows.append(["again", f"{seconds_again:.1f} s", f"{processor_again:.1f} s", _verdict(seconds_again, _GOAL_AGAIN)])
+    rows.append(["whole pipeline", f"{cost.seconds:.0f} s", f"{cost.processor:.0f} s", _verdict(cost.seconds, _GOAL)])
+    rows.append(["again", f"{again.seconds:.1f} s", f"{again.processor:.1f} s", _verdict(again.seconds, _GOAL_AGAIN)])
     print(markdown_table(["lego-signs", "time", "processor time", "goal"], rows))
     print()
     print(markdown_table(["model", "accuracy", "test photos"], _accuracies(compared)))
@@ -46,23 +43,19 @@ def main() -> None:
     print(*compared["sentences"], sep="\n")
 
 
-def _run(root: Path) -> tuple[dict[str, Any], float, float]:
-    """Run the pipeline; the content of run.json, and seconds of the clock and of the processor."""
+def _run(root: Path) -> tuple[dict[str, Any], Cost]:
+    """Run the pipeline; the content of run.json, and the cost."""
     given = {
         "labels": LEGO / "annotations.json",
         "images": LEGO / "images",
         "cutouts": LEGO / "cutouts",
     }
     parameters = [text for name, path in given.items() for text in ("-p", f"{name}={path}")]
-    before, clock = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    ran = subprocess.run(
-        [*_COMMAND, "pipeline", "run", "traffic-signs", "--json", "--workspace", str(root), *parameters],
-        env={**os.environ, "TOPGRAFT_CACHE": str(root / "cache")},
-        stdout=subprocess.PIPE,
-        check=True,
-    )
-    seconds, after = time.perf_counter() - clock, resource.getrusage(resource.RUSAGE_CHILDREN)
-    return json.loads(ran.stdout), seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    command = [*COMMAND, "pipeline", "run", "traffic-signs", "--json", "--workspace", str(root), *parameters]
+    with tempfile.TemporaryFile() as answer:
+        cost = run_measured(command, env={**os.environ, "TOPGRAFT_CACHE": str(root / "cache")}, stdout=answer)
+        answer.seek(0)
+        return json.load(answer), cost
 
 
 def _verdict(seconds: float, goal: int) -> str:

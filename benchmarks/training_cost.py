@@ -10,7 +10,6 @@ Depends on: the processors. Processor times rise when other programs run, on bot
 """
 
 import argparse
-import dataclasses
 import os
 import shutil
 import statistics
@@ -25,21 +24,12 @@ from benchmarks.tables import markdown_table, median_and_range, times, verdict
 from benchmarks.training import BACKBONE, EPOCHS, IMAGE_SIZE, PHOTOS_PER_CLASS, train_with_keras, write_sixteen_photos
 from model.backbones import find_backbone
 from model.results import InputSpec, Sample, no_progress
-from tests.support.processes import MEGABYTE, in_fresh_process, program
+from tests.support.processes import Cost, in_fresh_process, program, run_measured
 from tests.support.shapes import write_shapes
 
 REPEATS = 3
 GROWTH = (1_000, 4_000)
 SHAPES = 3
-
-
-@dataclasses.dataclass(frozen=True)
-class Cost:
-    """Processor time and wall time in seconds, and peak memory in MB, of a process."""
-
-    processor: float
-    seconds: float
-    memory: float
 
 
 def main() -> None:
@@ -78,13 +68,7 @@ def run_command(root: Path, dataset: str, *options: str) -> Cost:
     """Train by the command, without features in the cache."""
     shutil.rmtree(root / "cache" / "features", ignore_errors=True)
     command = [program("topgraft"), "train", "--dataset", dataset, "--workspace", str(root), "--json", *options]
-    started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    if status:
-        raise RuntimeError(f"{' '.join(command)} ended with status {os.waitstatus_to_exitcode(status)}")
-    memory = used.ru_maxrss * 1024 / MEGABYTE
-    return Cost(used.ru_utime + used.ru_stime, time.perf_counter() - started, memory)
+    return run_measured(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def decode_and_run(dataset: Path) -> Cost:
@@ -99,7 +83,7 @@ def decode_and_run(dataset: Path) -> Cost:
     extract_features(extract, samples[:8], spec, no_progress)
     started, processor = time.perf_counter(), time.process_time()
     extract_features(extract, samples, spec, no_progress)
-    return Cost(time.process_time() - processor, time.perf_counter() - started, peak_megabytes())
+    return Cost(time.perf_counter() - started, time.process_time() - processor, peak_megabytes())
 
 
 def _growth(root: Path, images: int) -> Cost:

@@ -2,7 +2,6 @@
 
 import os
 import re
-import resource
 import subprocess
 import sys
 
@@ -12,6 +11,7 @@ from click.testing import CliRunner
 from model.cli.command import topgraft
 from model.config import BASIC_OPTIONS, TrainConfig, options_of
 from tests.support.command import COMMAND, ROOT, Run
+from tests.support.processes import run_measured
 from tests.support.subcommands import leaves
 from tests.test_floors import HEAVY
 
@@ -28,12 +28,9 @@ def test_help_is_fast(subcommand: tuple[str, ...]) -> None:
 
 
 def _processor_seconds(command: list[str]) -> float:
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     # Coverage would count as well.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-    subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return run_measured(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL).processor
 
 
 def test_help_imports_nothing_heavy() -> None:

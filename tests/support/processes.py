@@ -1,6 +1,7 @@
 """Running things in processes of their own, and how much memory those take."""
 
 import contextlib
+import dataclasses
 import multiprocessing
 import os
 import re
@@ -8,10 +9,11 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psutil
 
@@ -32,6 +34,34 @@ def in_fresh_process(function: Callable[..., Result], *arguments: object) -> Res
     """The result of a module-level function, called in a new interpreter."""
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(function, *arguments).result()
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """Wall time and processor time in seconds, and peak memory in MB, of a process."""
+
+    seconds: float
+    processor: float
+    memory: float
+
+
+def run_measured(command: Sequence[str | Path], **options: Any) -> Cost:
+    """The cost of a command, including the processes that it has waited for; its peak is that of the largest of them.
+
+    Args:
+        options: those of `subprocess.Popen`; without pipes, which are not read.
+
+    Raises:
+        CalledProcessError: it fails.
+    """
+    started = time.perf_counter()
+    process = subprocess.Popen(command, **options)
+    _, status, used = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - started
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command)
+    return Cost(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss * 1024 / MEGABYTE)
 
 
 def stop_with_children(process: "subprocess.Popen[bytes]") -> None:
