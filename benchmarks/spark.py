@@ -55,6 +55,11 @@ class Cost:
     jvm: float
     memory: float
 
+    @property
+    def processor(self) -> float:
+        """Processor seconds of both."""
+        return self.python + self.jvm
+
 
 def main() -> None:
     """Print the table."""
@@ -71,21 +76,18 @@ def main() -> None:
     base = costs["local engine, 1 worker"]
     for way, cost in costs.items():
         milliseconds = (1000 * seconds / PHOTOS for seconds in (cost.python, cost.jvm))
-        rate = PHOTOS / (cost.python + cost.jvm) / (PHOTOS / (base.python + base.jvm))
         rows.append([way, f"{cost.wall:.0f} s", *(f"{value:.1f} ms" for value in milliseconds)])
-        rows[-1] += [f"{cost.memory / 1e6:.0f} MB", f"{rate:.2f}"]
+        rows[-1] += [f"{cost.memory / 1e6:.0f} MB", f"{base.processor / cost.processor:.2f}"]
     header = [
         f"{PHOTOS:,} photos",
         "wall",
         "Python, ms of processor a photo",
         "JVM, ms",
         "memory of a worker",
-        "photos",
+        "photos per processor second, local = 1",
     ]
-    header[-1] = "photos per processor second, local = 1"
     print(markdown_table(header, rows))
-    chunks = costs["Spark, 1 slot"]
-    fraction = (base.python + base.jvm) / (chunks.python + chunks.jvm)
+    fraction = base.processor / costs["Spark, 1 slot"].processor
     decided = fraction >= GOAL if PHOTOS >= 10_000 else None
     print()
     print(
