@@ -108,6 +108,8 @@ def _compare(held_out: "np.ndarray", sent: "np.ndarray") -> tuple[DriftTest, ...
     import numpy as np
     from scipy.stats import ks_2samp
 
+    from model.evaluation.significance import holm
+
     found = [ks_2samp(values, reference) for values, reference in zip(sent.T, held_out.T, strict=True)]
     corrected = holm([float(result.pvalue) for result in found])
     names = ["distance", *(f"axis {number}" for number in range(1, len(found)))]
@@ -118,15 +120,6 @@ def _compare(held_out: "np.ndarray", sent: "np.ndarray") -> tuple[DriftTest, ...
             names, found, corrected, medians, held_out_medians, strict=True
         )
     )
-
-
-def holm(p_values: list[float]) -> list[float]:
-    """Holm's correction of n p-values, in the same order: the smallest times n, the next times n - 1, and so on."""
-    corrected, largest = [0.0] * len(p_values), 0.0
-    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
-        corrected[place] = largest
-    return corrected
 
 
 def _reason(strongest: DriftTest, drifted: bool) -> str:

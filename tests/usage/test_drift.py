@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.bundle import FEATURE_SCALE
+from model.evaluation.significance import holm
 from model.evaluation.unknown import describe_held_out
 from model.serving.reference_features import ReferenceFeatures, build_reference_features
-from model.usage.drift import MIN_HELD_OUT, MIN_PHOTOS, SIGNIFICANCE_LEVEL, Drift, holm, judge_drift
+from model.usage.drift import MIN_HELD_OUT, MIN_PHOTOS, SIGNIFICANCE_LEVEL, Drift, judge_drift
 from model.usage.sample import MAX_ROWS, Sample
 
 FEATURES = 200
