@@ -1,7 +1,7 @@
 """Distances of images from the training images: the threshold for unknown images, and the reference for drift."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import numpy as np
 from scipy.special import stdtrit
@@ -27,16 +27,24 @@ def reference_distances(reference: ReferenceFeatures, features: np.ndarray) -> n
     Returns:
         float32 (n,).
     """
-    distances = np.empty(len(features), np.float32)
-    for rows in _blocks(len(features), len(reference.vectors)):
-        distances[rows] = neighbour_distances(reference.distances(features[rows]))
+    return _in_blocks(reference, features, reference.distances)
+
+
+def _in_blocks(
+    reference: ReferenceFeatures, images: np.ndarray, distances_of: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
+    """Distance of each image to its third nearest training image, float32 (n,), in a limited memory.
+
+    Args:
+        images: n rows, as many of which at a time are given to `distances_of` as the memory allows.
+        distances_of: returns the distances of m rows from all training images, (m, references).
+    """
+    size = max(1, _MAX_DISTANCES // len(reference.vectors))
+    distances = np.empty(len(images), np.float32)
+    for start in range(0, len(images), size):
+        rows = slice(start, start + size)
+        distances[rows] = neighbour_distances(distances_of(images[rows]))
     return distances
-
-
-def _blocks(images: int, references: int) -> Iterator[slice]:
-    """Slices of the images whose distances from all references fit into a limited memory."""
-    size = max(1, _MAX_DISTANCES // references)
-    return (slice(start, start + size) for start in range(0, images, size))
 
 
 def out_of_fold_distances(
@@ -118,8 +126,4 @@ def describe_held_out(reference: ReferenceFeatures, features: np.ndarray, seed: 
     vectors = reference.project(features)
     components = reference.components(vectors)
     columns = [] if components is None else [components]
-    distances = [
-        neighbour_distances(reference.projected_distances(vectors[rows]))
-        for rows in _blocks(len(vectors), len(reference.vectors))
-    ]
-    return np.column_stack([np.concatenate(distances) if distances else np.empty(0, np.float32), *columns])
+    return np.column_stack([_in_blocks(reference, vectors, reference.projected_distances), *columns])
