@@ -246,7 +246,9 @@ class LabelStudio:
                 self._refuse(answer, url)
                 return None if answer.status_code == _NO_CONTENT else self._parsed(answer)
         except requests.RequestException as error:
-            raise StorageUnreachableError(f"{_shown(url)}: no answer: {quoted(str(error))[1:-1]}") from error
+            raise StorageUnreachableError(
+                f"{without_credentials(url)}: no answer: {quoted(str(error))[1:-1]}"
+            ) from error
 
     def _parsed(self, answer: "requests.Response") -> Any:
         """The JSON of an answer."""
@@ -263,7 +265,7 @@ class LabelStudio:
         try:
             with self._answer(url, is_photo=True) as answer:
                 if "html" in answer.headers.get("Content-Type", ""):
-                    raise ImageError(f"{_shown(url)}: expected a photo, received a web page")
+                    raise ImageError(f"{without_credentials(url)}: expected a photo, received a web page")
                 return _limited(answer, MAX_BYTES)
         except StorageNotFoundError as error:
             raise ImageError(error.message) from error
@@ -291,17 +293,20 @@ class LabelStudio:
                         return
                     url = urljoin(url, answer.headers.get("Location", ""))
         except requests.RequestException as error:
-            message = f"{_shown(url)}: no answer: {quoted(redacted(str(error)))[1:-1]}"
+            message = f"{without_credentials(url)}: no answer: {quoted(redacted(str(error)))[1:-1]}"
             if is_own or not is_photo:
                 raise StorageUnreachableError(message) from error
             self._failures[urlsplit(url).netloc] += 1
             raise _OtherHostError(message) from error
-        raise StorageError(f"{_shown(url)}: expected an answer, received more than {_MAX_REDIRECTS} redirects")
+        raise StorageError(
+            f"{without_credentials(url)}: expected an answer, received more than {_MAX_REDIRECTS} redirects"
+        )
 
     def _check_answers(self, url: str) -> None:
         """Raise an error if another host has failed too often in a row."""
         if self._failures[urlsplit(url).netloc] >= _MAX_FAILURES:
-            raise ImageError(f"{_shown(url)}: not requested: its host did not answer {_MAX_FAILURES} times in a row")
+            shown = without_credentials(url)
+            raise ImageError(f"{shown}: not requested: its host did not answer {_MAX_FAILURES} times in a row")
 
     def _request(self, method: str, url: str, headers: Mapping[str, str], content: Any = None) -> "requests.Response":
         """Send a request, with JSON if there is content; redirects are not followed, and the answer is not yet read."""
@@ -345,7 +350,7 @@ class LabelStudio:
         status = answer.status_code
         if status < 300:
             return
-        shown = _shown(url)
+        shown = without_credentials(url)
         if not is_own and 400 <= status < 500 and status not in (404, 429):
             raise ImageError(f"{shown}: the storage refuses the photo ({status}), requested without the token")
         if status in (401, 403):
@@ -371,15 +376,12 @@ def _limited(answer: "requests.Response", most: int) -> bytes:
         blocks.append(block)
         size += len(block)
         if size > most:
-            raise ImageTooLargeError(f"{_shown(answer.url)}: expected at most {most:,} bytes, received more")
+            raise ImageTooLargeError(
+                f"{without_credentials(answer.url)}: expected at most {most:,} bytes, received more"
+            )
     return b"".join(blocks)
 
 
 def _detail(answer: "requests.Response") -> str:
     """What a server states about a request that it refuses."""
     return f": {quoted(next(answer.iter_content(_MAX_DETAIL_BYTES), b'').decode(errors='replace'))}"
-
-
-def _shown(url: str) -> str:
-    """An address for a message, without the signature in its query."""
-    return urlsplit(url)._replace(query="", fragment="").geturl()

@@ -167,6 +167,14 @@ def test_an_address_with_a_password_is_refused() -> None:
         assert "sec" not in caught.value.message
 
 
+def test_a_password_in_the_address_of_a_photo_is_not_shown() -> None:
+    with label_studio(Project([])) as address:
+        server = LabelStudio(address, LEGACY_TOKEN)
+        with pytest.raises(ImageError, match=r"a\.png: the storage refuses the photo") as caught:
+            server.read(address.replace("//", "//me:secret@") + "/a.png?signature=secret")
+    assert "secret" not in caught.value.message
+
+
 def test_a_photo_that_is_missing_on_the_server_is_listed(tmp_path: Path) -> None:
     project = served(boxed_tasks(tmp_path / "photos"), tmp_path / "photos")
     del project.photos[project.tasks[2]["data"]["image"]]
