@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
-from model.addresses import redacted, without_credentials
+from model.addresses import without_credentials
 from model.dataset.images import MAX_BYTES
 from model.environment import LABEL_STUDIO_API_KEY
 from model.errors import (
@@ -25,7 +25,7 @@ from model.errors import (
     StorageRefusedError,
     StorageUnreachableError,
 )
-from model.reading import UnreadableError, parse_json, read_option_file, unreadable, without_number
+from model.reading import UnreadableError, describe, parse_json, read_option_file, unreadable, without_number
 from model.received import quoted
 from model.storage.failures import with_retries
 
@@ -293,11 +293,10 @@ class LabelStudio:
                         return
                     url = urljoin(url, answer.headers.get("Location", ""))
         except requests.RequestException as error:
-            message = f"{without_credentials(url)}: no answer: {quoted(redacted(str(error)))[1:-1]}"
             if is_own or not is_photo:
-                raise StorageUnreachableError(message) from error
+                raise StorageUnreachableError(_no_answer(url, error)) from error
             self._failures[urlsplit(url).netloc] += 1
-            raise _OtherHostError(message) from error
+            raise _OtherHostError(_no_answer(url, error)) from error
         raise StorageError(
             f"{without_credentials(url)}: expected an answer, received more than {_MAX_REDIRECTS} redirects"
         )
@@ -380,6 +379,11 @@ def _limited(answer: "requests.Response", most: int) -> bytes:
                 f"{without_credentials(answer.url)}: expected at most {most:,} bytes, received more"
             )
     return b"".join(blocks)
+
+
+def _no_answer(url: str, error: Exception) -> str:
+    """Message about a request without an answer."""
+    return f"{without_credentials(url)}: no answer: {describe(error)}"
 
 
 def _detail(answer: "requests.Response") -> str:
