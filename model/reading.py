@@ -88,9 +88,10 @@ def without_number(error: Exception) -> str:
     return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
 
 
-def with_path(error: OSError) -> str:
-    """Text of an error for a message that does not name the file: the reason without its number, and the path."""
-    place = f": {quoted(os.fsdecode(error.filename))}" if isinstance(error.filename, (str, bytes)) else ""
+def with_path(error: Exception) -> str:
+    """Text of an error for a message that does not name the file: of an OSError, the reason and the path."""
+    name = error.filename if isinstance(error, OSError) else None
+    place = f": {quoted(os.fsdecode(name))}" if isinstance(name, (str, bytes)) else ""
     return without_number(error) + place
 
 

@@ -9,7 +9,7 @@ from model.bundle import Bundle
 from model.errors import StorageBusyError, StorageError, StorageUnreachableError, TopgraftError
 from model.publishing.archive import CHECKSUM_SUFFIX, SUFFIX, Archive, write_archive
 from model.publishing.public_link import SharedFiles
-from model.reading import without_number
+from model.reading import with_path
 from model.registry import find_bundle
 from model.results import Progress, no_progress
 from model.scratch import scratch_folder
@@ -127,7 +127,8 @@ def add_upload(
     try:
         uploaded = push_model(find_bundle(workspace, result.model), where, progress)
     except (TopgraftError, OSError) as error:
-        warning = f"The upload failed: {without_number(error)} The model is complete. To upload it later: {command}"
+        reason = with_path(error).rstrip(".")
+        warning = f"The upload failed: {reason}. The model is complete. To upload it later: {command}"
         log.warning("%s", warning)
         return result.with_warning(warning)
     except BaseException:

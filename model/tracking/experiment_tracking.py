@@ -22,7 +22,7 @@ from model.addresses import without_credentials
 from model.errors import ConfigError, TopgraftError, TrackingError
 from model.processes import describe_exit, python_command, python_environment, start_child
 from model.provenance import write_run
-from model.reading import UnreadableError, describe, read_json, without_number
+from model.reading import UnreadableError, describe, read_json, with_path
 from model.records import record_from
 from model.results import Progress, no_progress
 from model.scratch import scratch_folder
@@ -150,7 +150,8 @@ def add_tracking(result: TrainingResult, progress: Progress = no_progress) -> Tr
         outcome = log_model(directory, server)
         progress("mlflow", 1, 1)
     except (TopgraftError, OSError) as error:
-        warning = f"{without_number(error)} The model is complete. To log it later: {_how_to_log(directory)}"
+        reason = with_path(error).rstrip(".")
+        warning = f"{reason}. The model is complete. To log it later: {_how_to_log(directory)}"
         log.warning("%s", warning)
         return result.with_warning(warning)
     except BaseException:

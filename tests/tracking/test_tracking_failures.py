@@ -1,6 +1,7 @@
 """Experiment tracking without a server, and with one that fails, hangs or is something else: a warning at most."""
 
 import base64
+import errno
 import os
 import signal
 import socket
@@ -127,6 +128,15 @@ def test_a_refusal_of_the_server_is_a_warning_with_the_remedy(
 def test_a_missing_client_library_is_a_warning(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mlflow", None)
     assert "topgraft[mlflow]" in warning_of(finished, "http://127.0.0.1:1", monkeypatch)
+
+
+def test_a_full_disk_is_a_warning_with_the_file(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/tmp/run.json")
+
+    monkeypatch.setattr("model.tracking.experiment_tracking.log_model", fail)
+    warning = warning_of(finished, "http://127.0.0.1:1", monkeypatch)
+    assert warning.startswith("No space left on device: '/tmp/run.json'. The model is complete.")
 
 
 @pytest.mark.parametrize("address", ["htp://me:hunter2@example.org", "127.0.0.1:5000", "sqlite:///x.db", "http://"])
