@@ -87,11 +87,13 @@ def featurize_command(
 
 
 def _lines(result: "FeaturizeResult") -> list[str]:
+    from model.dataset.verdict import counted
+
     classes = f" of {result.classes:,} classes" if result.classes else ""
-    lines = [f"{result.out}: {result.features:,} features of {result.photos:,} photos{classes}"]
-    lines.append(f"  {result.parts:,} parts, {result.written:,} of them written now")
+    lines = [f"{result.out}: {result.features:,} features of {counted(result.photos, 'photo')}{classes}"]
+    lines.append(f"  {counted(result.parts, 'part')}, {result.written:,} of them written now")
     if result.errors:
-        lines.append(f"  {result.errors:,} photos could not be read: see the column error")
+        lines.append(f"  {counted(result.errors, 'photo')} could not be read: see the column error")
     total = 0.0
     for number, ratio in enumerate(result.pca, 1):
         total += ratio

@@ -13,7 +13,7 @@ from model.bundle_files import DATASET_FILES
 from model.config import OF_PHOTOS, TrainConfig, non_default_options
 from model.dataset import checks, duplicates
 from model.dataset.group_pattern import group_keys
-from model.dataset.verdict import Kinship, Verdict, count_images, write_dataset_files
+from model.dataset.verdict import Kinship, Verdict, count_images, counted, write_dataset_files
 from model.errors import ConfigError, DatasetError
 from model.results import SPLITS, Dataset, Progress, Sample, Split
 from model.runs.run import Run
@@ -183,7 +183,7 @@ def _verdict(rows: PartRows, read: ReadRows, config: TrainConfig, streamed: bool
             *checks.class_warnings(counts),
         ),
         fingerprint=rows.fingerprint,
-        layout=f"features of {rows.parts.plan.network} in {len(rows.parts):,} parts, with their splits",
+        layout=f"features of {rows.parts.plan.network} in {counted(len(rows.parts), 'part')}, with their splits",
         has_splits=True,
         content_hashes=dict(zip(read.names, read.content_hashes, strict=True)),
         folds=folds if folds > 1 else 0,
