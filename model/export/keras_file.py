@@ -23,9 +23,7 @@ from model import durable
 from model.errors import ExportError
 from model.features.onnx_session import PROBABILITIES
 from model.reading import parse_json
-from model.serving.keras_engine import HEAD
-
-TEMPERATURE = "temperature"
+from model.serving.keras_engine import HEAD, TEMPERATURE
 
 _CONFIGURATION = "config.json"
 _METADATA = "metadata.json"

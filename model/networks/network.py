@@ -11,7 +11,7 @@ import numpy as np
 from keras import layers
 
 from model.features.onnx_session import FEATURES, PROBABILITIES
-from model.serving.keras_engine import HEAD
+from model.serving.keras_engine import HEAD, TEMPERATURE
 
 
 def build_classifier(backbone: keras.Model, kernel: np.ndarray, bias: np.ndarray, temperature: float) -> keras.Model:
@@ -30,7 +30,7 @@ def build_classifier(backbone: keras.Model, kernel: np.ndarray, bias: np.ndarray
     head = layers.Dense(kernel.shape[1], name=HEAD, dtype="float32")
     logits = head(features)
     head.set_weights([kernel, bias])
-    calibrated = layers.Rescaling(1 / temperature, name="temperature", dtype="float32")(logits)
+    calibrated = layers.Rescaling(1 / temperature, name=TEMPERATURE, dtype="float32")(logits)
     probabilities = layers.Softmax(name=PROBABILITIES, dtype="float32")(calibrated)
     return keras.Model(backbone.input, probabilities, name=f"{backbone.name}_classifier")
 

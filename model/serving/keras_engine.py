@@ -13,7 +13,8 @@ from model.features.onnx_session import ACTIVATION_MAP, FEATURES, PROBABILITIES
 if TYPE_CHECKING:
     import keras
 
-HEAD = "head"
+HEAD, TEMPERATURE = "head", "temperature"
+"""Names of layers after the backbone, see `model.networks.network.build_classifier`."""
 
 # Computed together: a request for one of them mostly needs the other as well, at no extra cost.
 _PREDICTION = (PROBABILITIES, FEATURES)
