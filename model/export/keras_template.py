@@ -6,6 +6,7 @@ import hashlib
 import io
 import logging
 import zipfile
+from pathlib import Path
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from model.files.checksums import cached_content
 from model.networks.converted_backbone import backbone_cache
 from model.networks.tensorflow_import import import_tensorflow
 from model.provenance import installed_version
+from model.reading import describe
 from model.results import InputSpec
 from model.scratch import scratch_folder
 
@@ -65,7 +67,8 @@ def keras_template(backbone: Backbone, image_size: int, graph: bytes) -> KerasTe
         graph: the backbone in ONNX.
 
     Raises:
-        ExportError: Keras loads another network from a copy of the template than the one described.
+        ExportError: Keras loads another network from a copy of the template than the one described, or its format is
+            another one.
     """
     key = f"keras-{installed_version('keras')}-{hashlib.sha256(graph).hexdigest()[:16]}-v{_FORMAT}"
     path = backbone_cache() / f"{backbone.name}-imagenet-{image_size}-{key}.checked-keras"
@@ -76,8 +79,6 @@ def keras_template(backbone: Backbone, image_size: int, graph: bytes) -> KerasTe
 def _make(backbone: Backbone, image_size: int) -> bytes:
     """A file .keras with the reference images and features as a further entry."""
     import_tensorflow()
-    import keras
-
     from model.networks.network import build_classifier
     from model.networks.pretrained import build_backbone
 
@@ -90,17 +91,35 @@ def _make(backbone: Backbone, image_size: int) -> bytes:
         path = folder / KERAS_MODEL
         build_classifier(network, kernel[:, :2], bias[:2], 1.0).save(path)
         content = path.read_bytes()
-        # Proof for this version of Keras that the head can be replaced in its file.
-        written = KerasFile.read(path).with_head(kernel, bias, 1.5)
-        written.write(path)
-        loaded = keras.models.load_model(path, compile=False, safe_mode=True)
+        try:
+            features = _replace_head(path, kernel, bias, images)
+        except (KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
+            raise ExportError(
+                f"expected Keras {installed_version('keras')} to write and read the known format, received: "
+                f"{describe(error)}"
+            ) from error
+    log.info("saved %s in the format of Keras", backbone.name)
+    return _with_reference(content, images, features)
+
+
+def _replace_head(path: Path, kernel: np.ndarray, bias: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """Features of images by Keras, after the proof that its installed version loads a file with a replaced head.
+
+    Raises:
+        ExportError: it loads another head.
+        KeyError, TypeError, ValueError, zipfile.BadZipFile: the format is another one.
+    """
+    import keras
+
+    written = KerasFile.read(path).with_head(kernel, bias, 1.5)
+    written.write(path)
+    loaded = keras.models.load_model(path, compile=False, safe_mode=True)
     both = keras.Model(loaded.input, [loaded.get_layer(FEATURES).output, loaded.output])
     features, probabilities = (np.asarray(output) for output in both.predict_on_batch(images))
     difference = float(np.abs(written.probabilities(features) - probabilities).max())
     if difference > _MAX_DIFFERENCE:
         raise ExportError(f"expected Keras to load the head that was written, found a difference of {difference:.2g}")
-    log.info("saved %s in the format of Keras", backbone.name)
-    return _with_reference(content, images, features)
+    return features
 
 
 def _with_reference(content: bytes, images: np.ndarray, features: np.ndarray) -> bytes:

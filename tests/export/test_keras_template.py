@@ -122,6 +122,32 @@ def test_a_format_that_keras_reads_otherwise_is_noticed_when_the_template_is_mad
         keras_template(TINY, SPEC.height, graph)
 
 
+def _weights_elsewhere(file: KerasFile) -> KerasFile:
+    stream = io.BytesIO(file.weights)
+    with h5py.File(stream, "r+") as weights:
+        weights.move("layers", "variables")
+    return dataclasses.replace(file, weights=stream.getvalue())
+
+
+def _layers_elsewhere(file: KerasFile) -> KerasFile:
+    return dataclasses.replace(file, configuration={"layers": file.configuration["config"]["layers"]})
+
+
+def _unusable_configuration(file: KerasFile) -> KerasFile:
+    changed = {name: value for name, value in file.configuration.items() if name != "class_name"}
+    return dataclasses.replace(file, configuration=changed)
+
+
+@pytest.mark.parametrize("change", [_weights_elsewhere, _layers_elsewhere, _unusable_configuration])
+def test_another_format_of_keras_is_an_error_of_the_export(change, graph, monkeypatch, tmp_path):
+    monkeypatch.setenv("TOPGRAFT_CACHE", str(tmp_path))
+    read = KerasFile.read
+    monkeypatch.setattr(KerasFile, "read", lambda source: change(read(source)))
+    with pytest.raises(ExportError, match=r"expected Keras .* to write and read the known format, received: "):
+        keras_template(TINY, SPEC.height, graph)
+    assert not list(tmp_path.rglob("*.checked-keras"))
+
+
 def _classifier(backbone: UsedBackbone) -> Classifier:
     kernel, bias = _head(3)
     empty = dict.fromkeys(field.name for field in dataclasses.fields(Classifier))
