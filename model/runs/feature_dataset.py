@@ -16,6 +16,7 @@ from model.dataset.group_pattern import group_keys
 from model.dataset.verdict import Kinship, Verdict, count_images, counted, write_dataset_files
 from model.errors import ConfigError, DatasetError
 from model.results import SPLITS, Dataset, Progress, Sample, Split
+from model.runs.recorded_dataset import recorded_fingerprint
 from model.runs.run import Run
 from model.scale.parts import Parts, open_parts
 from model.serving.reference_features import MAX_IMAGES
@@ -86,7 +87,7 @@ def open_features(config: TrainConfig, workspace: Workspace, run: Run, progress:
     """
     refuse_photo_options(config)
     parts = open_parts(features_address(config, workspace))
-    if run.passed_checks and run.fingerprint.read_text(encoding="utf-8") != parts.plan.sha256:
+    if run.passed_checks and recorded_fingerprint(run) != parts.plan.sha256:
         raise DatasetError(
             f"{parts.folder.address}: expected the features that the training {run.name} started with, found those of "
             f"another plan. Remove it and train again: topgraft models remove {run.name}"

@@ -80,7 +80,7 @@ def check_dataset(source: Path, run: Run, config: TrainConfig, named: str, progr
         return verdict
     try:
         verdict = prepare_dataset(source, config, run.work, progress)
-        if _fingerprint(run.fingerprint) == verdict.fingerprint:
+        if recorded_fingerprint(run) == verdict.fingerprint:
             return verdict
     except DatasetError as error:
         refusal = error
@@ -94,8 +94,9 @@ def check_dataset(source: Path, run: Run, config: TrainConfig, named: str, progr
     return resumed
 
 
-def _fingerprint(path: Path) -> str:
-    """Content of the file; empty if it cannot be read."""
+def recorded_fingerprint(run: Run) -> str:
+    """Fingerprint of the dataset that a training started with; empty if it cannot be read."""
+    path = run.fingerprint
     try:
         return read_regular(path, _MAX_FINGERPRINT_BYTES).decode(errors="replace")
     except (OSError, UnreadableError) as error:

@@ -11,7 +11,9 @@ from model.bundle import Bundle
 from model.config import PredictConfig, TrainConfig
 from model.errors import ConfigError, DatasetError
 from model.registry import find_bundle
+from model.results import no_progress
 from model.runs import feature_dataset
+from model.runs.starting import start_run
 from model.runs.trainer import resume, train
 from model.scale.featurize import featurize
 from model.scale.network import backbone_network
@@ -132,6 +134,14 @@ def test_an_interrupted_run_and_parts_of_another_plan_are_refused(workspace, fea
     (copy / "plan.json").write_text(plan.replace('"squash"', '"pad"'))
     with pytest.raises(ConfigError, match="another plan"):
         train(TrainConfig(features=str(copy)), workspace)
+
+
+def test_features_of_an_unknown_training_are_refused(workspace, features):
+    run = start_run(TrainConfig(features=str(features), name="begun"), workspace)
+    run.work.mkdir()
+    run.fingerprint.write_bytes(b"\xff damaged")
+    with run.lock, pytest.raises(DatasetError, match="training begun started with, found those of another plan"):
+        feature_dataset.open_features(TrainConfig(features=str(features)), workspace, run, no_progress)
 
 
 def test_features_of_another_network_are_refused(workspace, features, tmp_path):
