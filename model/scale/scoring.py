@@ -25,13 +25,15 @@ class FeatureScorer:
     """A trained model that predicts photos by their features.
 
     Raises:
-        ConfigError: the features are not those of the network of the model.
+        ConfigError: the features are not those of the network of the model, or it cannot predict with the options.
     """
 
     def __init__(self, predictor: Predictor, parts: Parts, config: PredictConfig) -> None:
         self.predictor, self.parts, self.config = predictor, parts, config
+        self._rules = predictor.rules
         self.manifest_sha256 = file_sha256(predictor.bundle.directory / MANIFEST)
         self._head = open_session(self._checked_head(), predictor.threads)
+        self._rules.check_options(config)
 
     @property
     def sha256(self) -> str:
@@ -59,7 +61,7 @@ class FeatureScorer:
         for start in range(0, len(names), ROWS_AT_ONCE):
             rows = slice(start, start + ROWS_AT_ONCE)
             [probabilities] = self._head.run([PROBABILITIES], {FEATURES: features[rows]})
-            yield from self.predictor.predict_features(names[rows], probabilities, features[rows], self.config)
+            yield from self._rules.predictions(names[rows], probabilities, features[rows], self.config)
 
     def _checked_head(self) -> bytes:
         """The part of the network from features to probabilities."""

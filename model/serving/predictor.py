@@ -228,23 +228,6 @@ class Predictor:
             return self.rules.predictions(names, self.probabilities(pixels), None, config)
         return self.rules.predictions(names, *self.probabilities_and_features(pixels), config)
 
-    def predict_features(
-        self, names: Sequence[str], probabilities: np.ndarray, features: np.ndarray, config: PredictConfig
-    ) -> Iterator[Prediction]:
-        """Predictions for images whose features and probabilities are known.
-
-        Args:
-            names: n of them.
-            probabilities: float32 (n, classes), calibrated.
-            features: float32 (n, features), of the network of this model.
-            config: see `predict_stream`.
-
-        Raises:
-            ConfigError: see `predict_stream`.
-        """
-        self.rules.check_options(config)
-        return self.rules.predictions(names, probabilities, features, config)
-
 
 def _content(image: tuple[str, ImageContent]) -> bytes | DecodedImage:
     content = image[1]

@@ -74,6 +74,11 @@ def test_features_of_another_network_are_refused(bundle: Bundle, scorer: Feature
         FeatureScorer(load_predictor(open_bundle(workspace.models / "other")), scorer.parts, CONFIG)
 
 
+def test_options_that_the_model_cannot_fulfil_are_refused_before_any_part(scorer: FeatureScorer) -> None:
+    with pytest.raises(ConfigError, match="explain_class: expected one of the"):
+        FeatureScorer(scorer.predictor, scorer.parts, PredictConfig(explain_class="no such class"))
+
+
 def test_the_command_predicts_features(
     scorer: FeatureScorer, workspace: Workspace, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
