@@ -12,7 +12,7 @@ import pytest
 from model.bundle import Bundle, Manifest
 from model.errors import ConfigError
 from model.evaluation.comparison.gate import Gate
-from model.evaluation.comparison.page import render_comparison
+from model.evaluation.comparison.page import _recommendation, render_comparison
 from model.evaluation.comparison.pairs import NamedAnswers, compare_pair, corrected
 from model.evaluation.comparison.photos import ComparedPhotos
 from model.evaluation.comparison.result import ComparedModel, Comparison, ModelAnswers, Pair
@@ -218,6 +218,20 @@ def test_the_page_says_whether_to_replace_the_base_model(tmp_path: Path, base: s
     assert page.count("seen before") == 1 and page.index("<h2>Photos") < page.index("<li>few photos.</li>")
     decided = dataclasses.replace(found[0], decision="new is promoted.")
     assert "Replace old?" not in render_comparison(decided, *found[1:])
+
+
+def test_the_page_names_each_better_model_that_did_not_record_its_photos(tmp_path: Path) -> None:
+    found = comparison_of(tmp_path, ("a", "b"), ["a"] * 40, "b" * 40, "a" * 40)
+    assert found[0].photos is not None
+    unrecorded = dataclasses.replace(
+        found[0],
+        photos=dataclasses.replace(found[0].photos, unrecorded=("new", "newer")),
+        pairs=(*found[0].pairs, dataclasses.replace(found[0].pairs[0], new="newer")),
+    )
+    doubts = [f"{name} was trained on this dataset, and did not record which of its" for name in ("new", "newer")]
+    assert unrecorded.best == "old" and not unrecorded.doubt("other") and not found[0].doubt("new")
+    text = _recommendation(unrecorded)
+    assert all(text.count(doubt) == 1 for doubt in doubts) and text.endswith("Compare the models on new photos.")
 
 
 @pytest.mark.parametrize(

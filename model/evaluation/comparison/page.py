@@ -11,7 +11,6 @@ from model.evaluation.comparison.result import METRIC_NAMES, ClassDifference, Co
 from model.evaluation.report.render import render_page, template_environment
 from model.evaluation.report.sections.errors import data_uri
 from model.evaluation.significance import SIGNIFICANCE
-from model.files.browsing import name_some
 from model.results import Sample
 from model.serving.predictor import Predictor
 
@@ -58,23 +57,21 @@ def _recommendation(comparison: Comparison) -> str:
     if not comparison.pairs:
         return ""
     if not comparison.is_decidable:
-        return (
-            "This cannot be said from these photos: a model was trained or tuned on them. Compare the models on new "
-            "photos."
-        )
+        return _undecided([comparison.doubt(comparison.pairs[0].new)])
     if comparison.best != comparison.base:
         return f"Yes, by {comparison.best}: it is better beyond chance.{_other_speed(comparison)}"
     if all(pair.verdict == "worse" for pair in comparison.pairs):
         return f"No: {comparison.base} is better beyond chance."
     better = [pair.new for pair in comparison.pairs if pair.verdict == "better"]
-    if unrecorded := [name for name in better if not comparison.can_favour(name)]:
-        return (
-            f"This cannot be said from these photos: {name_some(unrecorded, 20)} was trained on this dataset, and did "
-            "not record which of its photos it learned from. Compare the models on new photos."
-        )
+    if doubts := [doubt for name in better if (doubt := comparison.doubt(name))]:
+        return _undecided(doubts)
     if better:
         return "No: the better model loses more than the limit allows."
     return "Not by this evidence: no model is better beyond chance."
+
+
+def _undecided(doubts: Sequence[str]) -> str:
+    return f"This cannot be said from these photos: {'; '.join(doubts)}. Compare the models on new photos."
 
 
 def _other_speed(comparison: Comparison) -> str:

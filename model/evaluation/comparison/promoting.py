@@ -42,11 +42,8 @@ def _problem(comparison: Comparison, pair: Pair) -> str:
     """Why a new model is not promoted; empty if it may be."""
     overall, shared = pair.rows["all"].difference, pair.rows.get("shared")
     limit = Gate(comparison.gate.metric, "shared", comparison.gate.max_regression or 0.0, comparison.gate.confident)
-    if not comparison.can_favour(pair.new):
-        reason = "a model was trained or tuned on them"
-        if comparison.is_decidable:
-            reason = f"{pair.new} was trained on this dataset, and did not record which of its photos it learned from"
-        return f"this cannot be decided on these photos, because {reason}. Compare the models on new photos"
+    if doubt := comparison.doubt(pair.new):
+        return f"this cannot be decided on these photos, because {doubt}. Compare the models on new photos"
     # The verdict of the pair is that of all photos, with p corrected for the number of models.
     if pair.verdict != "better":
         return f"it is not better beyond chance, {_described(comparison, overall, 'all')}"

@@ -255,7 +255,7 @@ class Comparison:
         better = [
             pair
             for pair in self.pairs
-            if pair.verdict == "better" and pair.is_kept is not False and self.can_favour(pair.new)
+            if pair.verdict == "better" and pair.is_kept is not False and not self.doubt(pair.new)
         ]
         return max(better, key=lambda pair: pair.difference.difference).new if better else self.base
 
@@ -264,12 +264,13 @@ class Comparison:
         """Whether the photos can show which model is better: no model was trained or tuned on them."""
         return self.photos is None or self.photos.split != "val"
 
-    def can_favour(self, new: str) -> bool:
-        """Whether the photos can show that a new model is better: it was not trained or tuned on them.
-
-        Not for a model that was trained on this dataset without a record of which photos it learned from.
-        """
-        return self.is_decidable and (self.photos is None or new not in self.photos.unrecorded)
+    def doubt(self, new: str) -> str:
+        """Why the photos cannot show that a new model is better, as a part of a sentence; empty if they can."""
+        if not self.is_decidable:
+            return "a model was trained or tuned on them"
+        if self.photos is not None and new in self.photos.unrecorded:
+            return f"{new} was trained on this dataset, and did not record which of its photos it learned from"
+        return ""
 
     @property
     def is_kept(self) -> bool:
