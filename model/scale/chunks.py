@@ -162,7 +162,7 @@ class ListingDigest:
 
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
-        self.photos = self.bytes = 0
+        self.photos = 0
         self.classes: set[str] = set()
 
     def added(self, photo: Photo) -> Photo:
@@ -171,7 +171,6 @@ class ListingDigest:
         values = (photo.file.name, photo.file.size, photo.file.version, label, photo.split)
         self._digest.update(repr(values).encode())
         self.photos += 1
-        self.bytes += photo.file.size
         if photo.label is not None:
             self.classes.add(photo.label)
         return photo

@@ -8,7 +8,7 @@ plan.
 import dataclasses
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -250,9 +250,3 @@ def _described(folder: Folder, number: int, plan_sha256: str) -> Done | None:
     except (OSError, pyarrow.ArrowException) as error:
         log.warning("%s/%s is damaged, and is written again: %s", folder.address, name, error)
         return None
-
-
-def iterate_parts(parts: Parts, columns: Sequence[str] | None = None) -> Iterator[Any]:
-    """All parts in order, as `pyarrow.Table`."""
-    for number in range(len(parts)):
-        yield parts.read(number, columns)

@@ -28,23 +28,16 @@ class Worker:
 
     Args:
         job_file: file with the pickled `Task`.
-        niceness: increment of its niceness.
     """
 
-    def __init__(self, job_file: Path, niceness: int = 0) -> None:
+    def __init__(self, job_file: Path) -> None:
         self._process: subprocess.Popen[bytes] = start_child(
             python_command(__name__, job_file),
-            niceness,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             # One thread: the processes share the processors.
             env=python_environment(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1"),
         )
-
-    @property
-    def pid(self) -> int:
-        """Process ID."""
-        return self._process.pid
 
     def fileno(self) -> int:
         """Descriptor that can be read when there is an answer, or the worker has ended."""

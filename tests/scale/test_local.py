@@ -31,7 +31,7 @@ class WorkerInThisProcess:
 
     requests: ClassVar[Counter[int]] = Counter()
 
-    def __init__(self, job_file: Path, niceness: int = 0) -> None:
+    def __init__(self, job_file: Path) -> None:
         self._job = pickle.loads(job_file.read_bytes())
         self._readable, self._writable = os.pipe()
 
