@@ -15,7 +15,16 @@ from model.errors import DatasetError
 from model.files.arrays import read_arrays
 from model.results import Progress, no_progress
 from model.scale.folders import Folder, open_folder
-from model.scale.parts import SUCCESS, Done, Parts, features_matrix, part_name, present_parts, table_content
+from model.scale.parts import (
+    SUCCESS,
+    Done,
+    Parts,
+    features_matrix,
+    part_name,
+    present_parts,
+    table_content,
+    vectors_column,
+)
 from model.scale.pca_chart import draw_components
 from model.scale.work import Task
 
@@ -160,18 +169,13 @@ class ProjectionTask:
 
     def write(self, number: int, divided: bool = False) -> Done:
         """Write path, label, split and coordinates of the photos of a part."""
-        import pyarrow
-
         table = self.parts.read(number, ["path", "label", "split", "features"])
         features, whole = features_matrix(table)
-        coordinates = self.pca.project(features).reshape(-1) if len(whole) else np.empty(0, np.float32)
-        lengths = np.zeros(len(table), np.int64)
-        lengths[whole] = len(self.pca.components)
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-        column = pyarrow.ListArray.from_arrays(
-            pyarrow.array(offsets), pyarrow.array(coordinates), mask=pyarrow.array(lengths == 0)
-        )
-        table = table.drop_columns(["features"]).append_column(PCA, column)
+        coordinates: list[np.ndarray | None] = [None] * len(table)
+        if len(whole):
+            for row, values in zip(whole.tolist(), self.pca.project(features), strict=True):
+                coordinates[row] = values
+        table = table.drop_columns(["features"]).append_column(PCA, vectors_column(coordinates))
         self.folder.write(part_name(number), table_content(table, number, self.sha256))
         return Done(number, len(table), len(table) - len(whole))
 

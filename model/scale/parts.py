@@ -135,18 +135,11 @@ def rows_table(rows: Sequence[Row]) -> Any:
     """Rows as a `pyarrow.Table` with the columns of a part."""
     import pyarrow
 
-    whole = [row.features for row in rows if row.features is not None]
-    lengths = [0 if row.features is None else len(row.features) for row in rows]
-    features = pyarrow.ListArray.from_arrays(
-        pyarrow.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)),
-        pyarrow.array(np.concatenate(whole) if whole else np.empty(0, np.float32), pyarrow.float32()),
-        mask=pyarrow.array([row.features is None for row in rows], pyarrow.bool_()),
-    )
     values: dict[str, Any] = {
         "path": [row.photo.name for row in rows],
         "label": [row.photo.label for row in rows],
         "split": [row.photo.split for row in rows],
-        "features": features,
+        "features": vectors_column([row.features for row in rows]),
         "width": [row.width for row in rows],
         "height": [row.height for row in rows],
         "sha256": [row.sha256 for row in rows],
@@ -159,6 +152,19 @@ def rows_table(rows: Sequence[Row]) -> Any:
             for name, column in values.items()
         ],
         schema=schema,
+    )
+
+
+def vectors_column(vectors: Sequence[np.ndarray | None]) -> Any:
+    """A column of lists of float32, as a `pyarrow.ListArray`; None is null."""
+    import pyarrow
+
+    whole = [vector for vector in vectors if vector is not None]
+    lengths = [0 if vector is None else len(vector) for vector in vectors]
+    return pyarrow.ListArray.from_arrays(
+        pyarrow.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)),
+        pyarrow.array(np.concatenate(whole) if whole else np.empty(0, np.float32), pyarrow.float32()),
+        mask=pyarrow.array([vector is None for vector in vectors], pyarrow.bool_()),
     )
 
 
