@@ -202,7 +202,8 @@ def _prepare(folder: Folder, plan: Plan, photos: ListedPhotos, overwrite: bool, 
         )
     if overwrite:
         _remove(folder, names)
-    elif PLAN in names and (old := read_plan(folder)) is not None:
+    elif PLAN in names:
+        old = read_plan(folder)
         if old == plan:
             return
         raise ConfigError(

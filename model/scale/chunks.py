@@ -98,14 +98,12 @@ class Plan:
         return hashlib.sha256(self.text.encode()).hexdigest()
 
 
-def read_plan(folder: Folder) -> Plan | None:
-    """The plan in a folder of features; None if there is none.
+def read_plan(folder: Folder) -> Plan:
+    """The plan in a folder that has one.
 
     Raises:
         DatasetError: the file is no plan, or one of a newer version.
     """
-    if PLAN not in folder.names():
-        return None
     with folder.open(PLAN) as stream:
         content = stream.read()
     try:

@@ -18,7 +18,7 @@ import numpy as np
 from model.errors import ConfigError, DatasetError
 from model.reading import without_number
 from model.received import quoted
-from model.scale.chunks import Photo, Plan, read_plan
+from model.scale.chunks import PLAN, Photo, Plan, read_plan
 from model.scale.folders import Folder, open_folder
 
 SUCCESS = "_SUCCESS"
@@ -85,15 +85,16 @@ def open_parts(address: str) -> Parts:
         DatasetError: the folder holds no features, or predictions, or its run is not complete.
     """
     folder = open_folder(address)
-    plan = read_plan(folder)
-    if plan is None:
+    names = folder.names()
+    if PLAN not in names:
         raise DatasetError(f"{quoted(address)}: expected a folder written by topgraft featurize, found no plan.json.")
+    plan = read_plan(folder)
     if plan.prediction:
         raise DatasetError(
             f"{quoted(address)}: expected features, found predictions of {plan.network}. Choose a folder written by "
             "topgraft featurize."
         )
-    if SUCCESS not in folder.names():
+    if SUCCESS not in names:
         raise DatasetError(
             f"{quoted(address)}: expected all parts, found an interrupted run. Run the same topgraft featurize again "
             "to resume it."
