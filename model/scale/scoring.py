@@ -16,7 +16,7 @@ from model.files.checksums import file_sha256
 from model.networks.converted_backbone import converted_backbone
 from model.results import Prediction, Progress, no_progress
 from model.scale.folders import open_folder
-from model.scale.parts import SUCCESS, Parts, features_matrix, is_part, part_name, present_parts
+from model.scale.parts import SUCCESS, Done, Parts, features_matrix, is_part, part_name, present_parts
 from model.scale.scoring_work import PHASE, ROWS_AT_ONCE, ScoringResult, options_of_predictions, predictions_content
 from model.serving.predictor import Predictor
 
@@ -109,14 +109,14 @@ def write_scores(scorer: FeatureScorer, out: str, progress: Progress = no_progre
         )
     digest = scorer.sha256
     done = present_parts(folder, len(parts), digest)
-    written = 0
+    written = len(parts) - len(done)
     for number in range(len(parts)):
         if number not in done:
-            content = predictions_content(scorer.predict(number), name, scorer.manifest_sha256, number, digest)
+            predictions = scorer.predict(number)
+            content = predictions_content(predictions, name, scorer.manifest_sha256, number, digest)
             folder.write(part_name(number), content)
-            written += 1
+            done[number] = Done(number, len(predictions), sum(item.error is not None for item in predictions))
         progress(PHASE, min((number + 1) * parts.plan.photos // len(parts), parts.plan.photos), parts.plan.photos)
-    done = present_parts(folder, len(parts), digest)
     errors = sum(part.errors for part in done.values())
     summary = {"photos": parts.plan.photos, "errors": errors, "parts": len(parts)}
     folder.write(SUCCESS, f"{json.dumps(summary)}\n".encode())
