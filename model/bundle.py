@@ -143,6 +143,11 @@ class Bundle:
         """Bytes of all files that the manifest lists."""
         return sum(record.size for record in self.manifest.files.values())
 
+    @property
+    def manifest_sha256(self) -> str:
+        """Checksum of the manifest file, and by its records of all files."""
+        return file_sha256(self.directory / MANIFEST)
+
     def verify(self) -> None:
         """Read every file and compare it with the manifest.
 

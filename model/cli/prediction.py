@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from model import durable
-from model.bundle_files import MANIFEST
 from model.cli.options import (
     OutputPlace,
     PathOrRemote,
@@ -24,7 +23,6 @@ from model.cli.options import (
 from model.cli.output import format_percentage, print_json, print_line, print_lines, progress_display
 from model.cli.saved_predictions import saved_predictions, write_predictions
 from model.config import PredictConfig, TrainConfig, options_of
-from model.files.checksums import file_sha256
 from model.received import quoted
 from model.registry import find_bundle
 from model.results import Prediction
@@ -247,11 +245,11 @@ def predict_to_file(
         ConfigError: the interrupted run had another model or other options.
         ImageError: no photo can be read.
     """
+    from model.scale.scoring_work import options_of_predictions
     from model.serving.photos import predict_photos, refuse_unreadable
 
-    options = {name: value for name, value in vars(config).items() if name != "model"}
-    manifest = file_sha256(predictor.bundle.directory / MANIFEST)
-    run = {"model": predictor.bundle.name, "manifest_sha256": manifest, **options}
+    run = {"model": predictor.bundle.name, "manifest_sha256": predictor.bundle.manifest_sha256}
+    run |= options_of_predictions(config)
     with saved_predictions(output, run) as saved, progress_display() as progress:
         photos.answered = saved.images.copy()
         for prediction in predict_photos(predictor, photos, config, progress):

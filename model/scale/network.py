@@ -7,12 +7,11 @@ import numpy as np
 
 from model.backbones import find_backbone
 from model.bundle import Bundle
-from model.bundle_files import MANIFEST, ONNX_MODEL
+from model.bundle_files import ONNX_MODEL
 from model.config import TrainConfig
 from model.errors import ConfigError
 from model.features.extractor import FeatureExtractor
 from model.features.onnx_session import FEATURES, open_session
-from model.files.checksums import file_sha256
 from model.intensity import FULL, parse_intensity
 from model.networks.converted_backbone import converted_backbone
 from model.results import InputSpec
@@ -79,5 +78,4 @@ def model_network(bundle: Bundle) -> Network:
             f"{bundle.name}: expected a model in ONNX; it is served by Keras, because its conversion differed. Use "
             "--backbone instead."
         )
-    checksum = file_sha256(bundle.directory / MANIFEST)
-    return Network(bundle.name, bundle.read_file(ONNX_MODEL), bundle.manifest.input_spec, checksum)
+    return Network(bundle.name, bundle.read_file(ONNX_MODEL), bundle.manifest.input_spec, bundle.manifest_sha256)

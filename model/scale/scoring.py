@@ -7,12 +7,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from model.backbones import find_backbone
-from model.bundle_files import MANIFEST, ONNX_MODEL
+from model.bundle_files import ONNX_MODEL
 from model.config import PredictConfig
 from model.errors import ConfigError
 from model.features.divided_network import backbone_checksum, divide_network
 from model.features.onnx_session import FEATURES, PROBABILITIES, open_session
-from model.files.checksums import file_sha256
 from model.networks.converted_backbone import converted_backbone
 from model.results import Prediction, Progress, no_progress
 from model.scale.folders import open_folder
@@ -31,7 +30,7 @@ class FeatureScorer:
     def __init__(self, predictor: Predictor, parts: Parts, config: PredictConfig) -> None:
         self.predictor, self.parts, self.config = predictor, parts, config
         self._rules = predictor.rules
-        self.manifest_sha256 = file_sha256(predictor.bundle.directory / MANIFEST)
+        self.manifest_sha256 = predictor.bundle.manifest_sha256
         self._head = open_session(self._checked_head(), predictor.threads)
         self._rules.check_options(config)
 

@@ -19,7 +19,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.validation import MAX_METRICS_PER_BATCH, MAX_PARAMS_TAGS_PER_BATCH
 
 from model.addresses import redacted
-from model.bundle import Bundle, Manifest, file_record, open_bundle
+from model.bundle import Bundle, Manifest, open_bundle
 from model.bundle_files import MANIFEST, PREDICTIONS, REPORT, RESULTS
 from model.errors import TrackingError
 from model.shown import printable
@@ -96,7 +96,7 @@ class _ModelLogging:
 
     def find_run(self, experiment: str) -> Run:
         """Run of this model: an existing one, otherwise a new one."""
-        identity = file_record(self.bundle.directory / MANIFEST).sha256
+        identity = self.bundle.manifest_sha256
         begun = self.client.search_runs([experiment], f"tags.`{_IDENTITY}` = '{identity}'", max_results=1)
         if not begun:
             tags = run_tags(self.manifest, self.server) | {_IDENTITY: identity}
