@@ -178,7 +178,7 @@ def _planned(
         network=network.name,
         manifest_sha256=network.manifest_sha256,
         graph_sha256=network.sha256,
-        features=network.count_features(),
+        features=network.features,
         image_size=network.spec.height,
         resize=network.spec.resize,
         intensity=network.spec.intensity,

@@ -73,8 +73,8 @@ def featurize(
         ConfigError: `out` is inside the source, or holds something else, or features of another plan or source.
         StorageError: the source cannot be read, or `out` cannot be written.
     """
-    if components and components > (features := network.count_features()):
-        raise ConfigError(f"pca: expected at most {features:,} components, received {components:,}.")
+    if components and components > network.features:
+        raise ConfigError(f"pca: expected at most {network.features:,} components, received {components:,}.")
     kind = RowKind(
         PHASE,
         lambda photos, folder, sha256: Job(photos, folder, sha256, network.extractor),

@@ -1,6 +1,7 @@
 """The network of a run: a pretrained backbone, or that of a trained model."""
 
 import dataclasses
+import functools
 import hashlib
 
 import numpy as np
@@ -43,7 +44,8 @@ class Network:
         """Extractor with one thread, for a process of its own."""
         return FeatureExtractor(self.graph, self.spec, threads=1)
 
-    def count_features(self) -> int:
+    @functools.cached_property
+    def features(self) -> int:
         """Number of features of a photo.
 
         Raises:
