@@ -1,7 +1,6 @@
 """Java and pyspark on this machine."""
 
 import dataclasses
-import importlib.metadata
 import importlib.util
 import re
 import shutil
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from model.environment import JAVA_HOME
 from model.errors import ConfigError
+from model.provenance import installed_version
 
 _VERSION = re.compile(r'version "(?:1\.)?(\d+)[^"]*"')
 _SECONDS = 60.0
@@ -44,15 +44,13 @@ def required_java(pyspark: str) -> int:
 
 def spark_version() -> str | None:
     """Version of pyspark; None if it is missing."""
-    try:
-        return importlib.metadata.version("pyspark")
-    except importlib.metadata.PackageNotFoundError:
-        # spark-submit puts the Python files of its Spark on the path, which are no installed package.
-        if importlib.util.find_spec("pyspark") is None:
-            return None
-        from pyspark.version import __version__
+    installed = installed_version("pyspark")
+    # spark-submit puts the Python files of its Spark on the path, which are no installed package.
+    if installed is not None or importlib.util.find_spec("pyspark") is None:
+        return installed
+    from pyspark.version import __version__
 
-        return str(__version__)
+    return str(__version__)
 
 
 def require_spark() -> None:
