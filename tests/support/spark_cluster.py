@@ -77,35 +77,26 @@ def spark_cluster(spark: Spark, folder: Path, workers: int = 2, variables: Mappi
         variables: more environment variables of the workers.
     """
     [home] = spark.programs.parent.glob("lib/python*/site-packages/pyspark")
-    start = [home / "bin" / "spark-class", "org.apache.spark.deploy"]
+    spark_class = str(home / "bin" / "spark-class")
     environment = {**spark.variables, "SPARK_HOME": str(home), "SPARK_WORKER_DIR": str(folder / "work"), **variables}
     port, page = free_port(), free_port()
     with contextlib.ExitStack() as held:
 
-        def run(role: str, *arguments: object) -> None:
-            with open(folder / f"{role}-{len(list(folder.iterdir()))}.log", "w") as log:
-                command = [str(start[0]), f"{start[1]}.{role}.{role.capitalize()}", *map(str, arguments)]
+        def run(role: str, *arguments: object) -> Path:
+            """Start a process, and return its log."""
+            file = folder / f"{role}-{len(list(folder.iterdir()))}.log"
+            with open(file, "w") as log:
+                command = [spark_class, f"org.apache.spark.deploy.{role}.{role.capitalize()}", *map(str, arguments)]
                 process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
             held.callback(end_group, process)
+            return file
 
         run("master", "-h", "127.0.0.1", "-p", port, "--webui-port", page)
         wait_until(lambda: is_listening(port), _SECONDS)
         for _ in range(workers):
-            log = [*folder.glob("worker-*.log")]
-            run(
-                "worker",
-                "-h",
-                "127.0.0.1",
-                "-c",
-                1,
-                "-m",
-                "1g",
-                "--webui-port",
-                free_port(),
-                f"spark://127.0.0.1:{port}",
-            )
-            [own] = {*folder.glob("worker-*.log")} - {*log}
-            wait_until(lambda own=own: "Successfully registered" in own.read_text(), _SECONDS)
+            arguments = ("-h", "127.0.0.1", "-c", 1, "-m", "1g", "--webui-port", free_port())
+            log = run("worker", *arguments, f"spark://127.0.0.1:{port}")
+            wait_until(lambda log=log: "Successfully registered" in log.read_text(), _SECONDS)
         yield dataclasses.replace(spark, master=f"spark://127.0.0.1:{port}")
 
 
