@@ -20,7 +20,9 @@ TEST_INSTALLED := $(VENV)/.installed-test
 CHECK_INSTALLED := $(VENV)/.installed-check
 # More processes than processors: many tests wait for servers and other processes.
 # Where CI is set, pytest compares unequal files byte by byte, which may take hours.
-PYTEST = env -u CI -u BUILD_NUMBER $(BIN)/python $(if $(COVERAGE),-m coverage run) -m pytest -n 3 --dist worksteal --durations=25
+# The profile of hypothesis draws the same inputs each time, without a time limit for each.
+PYTEST = env -u CI -u BUILD_NUMBER $(BIN)/python $(if $(COVERAGE),-m coverage run) -m pytest \
+	-n 3 --dist worksteal --durations=25 --hypothesis-profile ci
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 .PHONY: demo serve test test-slow test-systems coverage benchmarks check check-types check-others install clean help

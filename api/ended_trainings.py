@@ -26,8 +26,10 @@ def trainings_of(worker: int | None) -> list[Process]:
 
         with contextlib.suppress(psutil.Error):
             for child in psutil.Process(worker).children():
-                if process.__name__ in child.cmdline():
-                    found.append(Process.from_pid(child.pid))
+                # One that has ended has no command line; those after it may run.
+                with contextlib.suppress(psutil.Error):
+                    if process.__name__ in child.cmdline():
+                        found.append(Process.from_pid(child.pid))
     return found
 
 

@@ -36,7 +36,7 @@ from model.registry import find_bundle, model_names
 from model.runs import interrupted_trainings
 from model.synthesis.composition import write_demo_dataset
 from model.workspace import Workspace, cache_directory
-from tests.support.processes import program
+from tests.support.processes import processes_below, program
 
 NAME = "model"
 DATASET = "signs"
@@ -268,9 +268,8 @@ def _hide_photos(training: psutil.Popen, workspace: Workspace) -> bool:
 
 def _kill_child(server: Server, uuid: str) -> None:
     """Kill the child with SIGKILL, as the system does when memory runs out."""
-    for child in server.process.children(recursive=True):
-        if "model.runs.process" in " ".join(child.cmdline()):
-            child.kill()
+    for child in processes_below(server.process, "model.runs.process"):
+        child.kill()
 
 
 def _delete(server: Server, uuid: str) -> None:

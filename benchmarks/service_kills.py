@@ -11,6 +11,7 @@ import psutil
 
 from benchmarks.load import LOST, PATIENCE, Kind, answer
 from benchmarks.server import Server
+from tests.support.processes import processes_below
 
 REPEATS = 3
 SECONDS_TO_BE_BACK = 10.0
@@ -116,8 +117,8 @@ def _main_process(server: Server) -> psutil.Process:
 
 def _workers(server: Server) -> list[psutil.Process]:
     """Workers, the busiest first; another child of the main process is Python's resource tracker."""
-    children = _main_process(server).children()
-    loads = [(child.cpu_percent(0.2), child) for child in children if "spawn_main" in " ".join(child.cmdline())]
+    children = processes_below(_main_process(server), "spawn_main")
+    loads = [(child.cpu_percent(0.2), child) for child in children]
     return [worker for _, worker in sorted(loads, key=lambda pair: -pair[0])]
 
 

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from model.augmentation import OPERATIONS, PRESETS, Operation, augmentation_text, parse_augmentation
 from model.errors import ConfigError
+from model.received import quoted
 
 MANY = 10_000
 
@@ -30,7 +31,7 @@ def test_any_text_is_parsed_or_quoted_in_the_error(text: str) -> None:
         read = parse_augmentation(text, MANY)
     except ConfigError as error:
         assert error.message.startswith("augmentation: ")
-        assert repr(text) in error.message
+        assert f"Received: {quoted(text)}." in error.message
     else:
         for operation in read:
             info = OPERATIONS[operation.name]

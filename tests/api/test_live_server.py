@@ -18,7 +18,7 @@ from model.runs import unfinished_trainings
 from model.workspace import Workspace
 from tests.support.deepaas_server import Server, environment, make_workspace, running_server
 from tests.support.photos import photo
-from tests.support.processes import program
+from tests.support.processes import processes_below, program
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.slow
@@ -193,7 +193,7 @@ def test_a_training_killed_for_lack_of_memory_names_the_options_to_lower(
     assert trained["status"] == "done", trained
     uuid = server.start_training(name="hungry", **ENDLESS)
     wait_until(lambda: _phase(server, "hungry") not in (None, "start"), seconds=120)
-    [child] = [one for one in server.process.children(recursive=True) if "model.runs.process" in _command_line(one)]
+    [child] = processes_below(server.process, "model.runs.process")
     child.kill()
     over = server.wait_for_training(uuid)
     assert over["status"] == "error"
@@ -219,8 +219,7 @@ def test_a_restarted_service_resumes_interrupted_trainings(tmp_path: Path) -> No
         wait_until(lambda: _phase(after, "batch") == "fine_tune", seconds=300)
         [again] = after.metadata()["trainings"]
         assert (again["name"], again["state"], again["automatic_starts"]) == ("batch", "running", 1)
-        children = after.process.children(recursive=True)
-        assert len([child for child in children if "model.runs.process" in child.cmdline()]) == 1
+        [training] = processes_below(after.process, "model.runs.process")
         # No request waits for it: deleting another training, which kills a worker, leaves it alone.
         for worker in after.workers():
             worker.kill()
@@ -231,18 +230,11 @@ def test_a_restarted_service_resumes_interrupted_trainings(tmp_path: Path) -> No
         )
         assert cancelled.returncode == 0
         assert [one["state"] for one in after.metadata()["trainings"]] == ["cancelled"]
-        assert not [child for child in children if "model.runs.process" in _command_line(child)]
+        assert not _is_alive(training)
 
 
 def _phase(server: Server, name: str) -> str | None:
     return next((one["phase"] for one in server.metadata()["trainings"] if one["name"] == name), None)
-
-
-def _command_line(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline() if _is_alive(process) else []
-    except psutil.Error:
-        return []
 
 
 def _is_alive(process: psutil.Process) -> bool:

@@ -15,10 +15,11 @@ from model.errors import ModelError
 from model.importing import limited_process
 from model.importing.limited_process import check_in_child
 from model.processes import answer_parent, limit_memory, read_answer
+from tests.support.processes import processes_below
 
 
 def _checks() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if "limited_process" in " ".join(child.cmdline())]
+    return processes_below(psutil.Process(), "limited_process")
 
 
 def test_a_check_that_takes_too_long_is_ended_with_its_process(
