@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -21,6 +22,9 @@ _MADE_BY_SYSTEMS = frozenset(
         # other file servers and file systems
         *("~snapshot", "lost+found", "_gsdata_"),
     }
+)
+_HIDDEN_AND_MADE_BY_SYSTEMS = re.compile(
+    r"\.(DS_Store|_.*|directory|fuse_hidden.*|ipynb_checkpoints|nfs.*|snapshot|Trash.*)", re.DOTALL
 )
 # Upper case only: `recycler` may be a class.
 _RECYCLE_BIN_OF_OLD_WINDOWS = "RECYCLER"
@@ -83,7 +87,16 @@ def is_hidden(name: str) -> bool:
 
     Folders of notebooks, version control and snapshots (`.ipynb_checkpoints`, `.git`, `.snapshot`) are hidden.
     """
-    return name.startswith(".") or name == _RECYCLE_BIN_OF_OLD_WINDOWS or name.lower() in _MADE_BY_SYSTEMS
+    return name.startswith(".") or _is_made_by_system(name)
+
+
+def is_made_by_system(name: str) -> bool:
+    """Whether systems or notebooks add a file or folder of this name on their own, and it is no loss."""
+    return _is_made_by_system(name) or _HIDDEN_AND_MADE_BY_SYSTEMS.fullmatch(name) is not None
+
+
+def _is_made_by_system(name: str) -> bool:
+    return name == _RECYCLE_BIN_OF_OLD_WINDOWS or name.lower() in _MADE_BY_SYSTEMS
 
 
 def names_of_hidden_files() -> dict[str, list[str]]:

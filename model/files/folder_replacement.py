@@ -6,12 +6,13 @@ import errno
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from model import durable
 from model.errors import DatasetError
-from model.files.browsing import describe_content
+from model.files.browsing import describe_content, is_made_by_system, name_some
+from model.files.checksums import file_sha256
 from model.locks import mark_used
 
 _AT_FDCWD = -100
@@ -72,6 +73,58 @@ def check_replaceable(directory: Path, record: str, command: str, advice: str = 
         found = describe_content(directory) if directory.is_dir() else "a file"
         raise DatasetError(f"{directory}: expected a new folder, or one written by {command}, found {found}. {advice}")
     return True
+
+
+def file_checksums(folder: Path) -> dict[str, str]:
+    """Path with `/` -> SHA-256 of each file in a folder; a record of them is what `check_own_files` needs."""
+    return {name: file_sha256(folder / name) for name in sorted(_entries(folder)) if not name.endswith("/")}
+
+
+def check_own_files(directory: Path, written: Mapping[str, str], record: str) -> None:
+    """Check that replacing a folder loses nothing of the user: it has only files that its command wrote, unchanged.
+
+    Files that are missing, hard links to other files, and what systems add on their own are accepted.
+
+    Args:
+        written: path with `/` -> SHA-256 of each file as it was written; an empty one if it is not known.
+        record: file of the record, which is not in `written`.
+
+    Raises:
+        DatasetError: the folder has other files, or changed ones; the message names them.
+    """
+    entries = sorted(name for name in _entries(directory) if name != record)
+    others = [name for name in entries if name not in written]
+    changed = [name for name in entries if written.get(name) and _is_changed(directory / name, written[name])]
+    if others:
+        raise DatasetError(
+            f"{directory}: expected the files of a former run, which are replaced, found others too: "
+            f"{name_some(others)}. Move them to another folder"
+        )
+    if changed:
+        raise DatasetError(
+            f"{directory}: expected the files of a former run, which are replaced, found some that were changed since: "
+            f"{name_some(changed)}. Move them to another folder to keep the changes, or delete them"
+        )
+
+
+def _is_changed(path: Path, sha256: str) -> bool:
+    if path.is_symlink():
+        return True
+    # The content of a hard link is kept under its other names.
+    return path.stat().st_nlink == 1 and file_sha256(path) != sha256
+
+
+def _entries(folder: Path) -> Iterator[str]:
+    """Paths of all files with `/`, and with a final `/` of links to folders and of hidden folders."""
+    for parent, names, files in os.walk(folder):
+        start = Path(parent).relative_to(folder)
+        for name in list(names):
+            is_opaque = name.startswith(".") or os.path.islink(os.path.join(parent, name))
+            if is_opaque or is_made_by_system(name):
+                names.remove(name)
+            if is_opaque and not is_made_by_system(name):
+                yield f"{(start / name).as_posix()}/"
+        yield from ((start / name).as_posix() for name in files if not is_made_by_system(name))
 
 
 def _put(staging: Path, target: Path) -> None:

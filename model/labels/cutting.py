@@ -19,7 +19,7 @@ from model.files.browsing import name_some
 from model.labels.agreement import Agreement, Chosen
 from model.labels.classes import classes_of
 from model.labels.crops import CropOptions, UnusableRegionError, crop_name, cut, encode_crop, file_stem
-from model.labels.former import Former
+from model.labels.former import BOXES, Former
 from model.labels.photos import Photos
 from model.labels.pictures import draw_boxes
 from model.labels.regions import Labels, Rectangle, Task
@@ -27,9 +27,6 @@ from model.received import quoted
 from model.results import SPLITS, Progress, Split
 
 PHASE = "import_labels"
-BOXES = "boxes"
-"""Folder of photos that are drawn with their boxes."""
-
 _PHOTOS_DRAWN = 20
 
 _WHOLE_PHOTO = Rectangle(0.0, 0.0, 0.0, 0.0)

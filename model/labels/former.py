@@ -5,18 +5,26 @@ import dataclasses
 from pathlib import Path
 
 from model import durable
+from model.dataset.listing import DATASET_FILES, IMAGES
+from model.dataset.origins import ORIGIN
 from model.errors import DatasetError
-from model.files.folder_replacement import check_replaceable
+from model.files.folder_replacement import check_own_files, check_replaceable, file_checksums
 from model.files.new_files import link_or_copy
 from model.labels.crops import CropOptions
+from model.labels.pictures import SHEET
 from model.labels.regions import Rectangle
 from model.reading import UnreadableError, read_json, unreadable
 from model.results import SPLITS, Split
+
+BOXES, LEFT_OUT, DISAGREEMENTS = "boxes", "rejected.csv", "disagreements.csv"
+"""In the dataset: folder of photos that are drawn with their boxes, and two tables."""
 
 RECORD = "import.json"
 """File in the dataset with what the next import needs."""
 
 _FORMAT = 1
+# Files and folders in the dataset, besides the record.
+_WRITTEN = frozenset((IMAGES, DATASET_FILES, BOXES, ORIGIN, LEFT_OUT, DISAGREEMENTS, SHEET))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +38,7 @@ class Former:
         splits: address of a photo -> its split.
         crops: file name of a crop -> its box in the photo, without the margin.
         options: how the crops were cut out; None if it is not recorded.
+        files: path with `/` -> SHA-256 of each file that the import wrote; None if it is not recorded, or not yet.
     """
 
     directory: Path
@@ -38,9 +47,10 @@ class Former:
     splits: dict[str, Split] = dataclasses.field(default_factory=dict)
     crops: dict[str, Rectangle] = dataclasses.field(default_factory=dict)
     options: CropOptions | None = None
+    files: dict[str, str] | None = None
 
     def write(self) -> None:
-        """Write the record into its folder."""
+        """Write the record into its folder, which has all other files already."""
         content: dict[str, object] = {
             "format": _FORMAT,
             "source": self.source,
@@ -49,10 +59,30 @@ class Former:
                 for address, digest in sorted(self.hashes.items())
             },
             "crops": {name: list(rectangle) for name, rectangle in sorted(self.crops.items())},
+            "files": file_checksums(self.directory),
         }
         if self.options is not None:
             content["options"] = dataclasses.asdict(self.options)
         durable.write_json(self.directory / RECORD, content)
+
+    def check_own_files(self) -> None:
+        """Check that the folder has no file that an import has not written as it is, because the folder is replaced.
+
+        Raises:
+            DatasetError: it has; the message names the files.
+        """
+        if self.crops:
+            check_own_files(self.directory, self._names() if self.files is None else self.files, RECORD)
+
+    def _names(self) -> dict[str, str]:
+        """Names that an import gives, with unknown content: earlier versions did not record it."""
+        crops = {f"{IMAGES}/{name}" for name in self.crops}
+        paths = (path.relative_to(self.directory).as_posix() for path in self.directory.rglob("*"))
+        return {
+            name: ""
+            for name in paths
+            if name in crops or (name.partition("/")[0] in _WRITTEN and not name.startswith(f"{IMAGES}/"))
+        }
 
     def keep(self, name: str, target: Path) -> bool:
         """Put a file of the former dataset into the folder of the new one, as a second name of it or a copy.
@@ -102,9 +132,12 @@ def recorded_options(dataset: Path) -> CropOptions | None:
 def _parse(directory: Path, content: dict[str, object]) -> Former:
     if content["format"] != _FORMAT:
         raise UnreadableError(f"expected format {_FORMAT}, received {content['format']!r}")
-    photos, crops, options = content["photos"], content["crops"], content.get("options")
-    if not isinstance(photos, dict) or not isinstance(crops, dict) or not isinstance(options, dict | None):
-        raise UnreadableError("expected photos, crops and options")
+    photos, crops = content["photos"], content["crops"]
+    options, files = content.get("options"), content.get("files")
+    if not isinstance(photos, dict) or not isinstance(crops, dict):
+        raise UnreadableError("expected photos and crops")
+    if not isinstance(options, dict | None) or not isinstance(files, dict | None):
+        raise UnreadableError("expected options and files")
     splits = {address: photo["split"] for address, photo in photos.items() if photo["split"] in SPLITS}
     return Former(
         directory,
@@ -115,4 +148,5 @@ def _parse(directory: Path, content: dict[str, object]) -> Former:
         None
         if options is None
         else CropOptions(float(options["margin"]), int(options["min_side"]), bool(options["straighten"])),
+        None if files is None else {str(name): str(digest) for name, digest in files.items()},
     )

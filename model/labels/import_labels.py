@@ -10,12 +10,11 @@ from model.dataset.listing import DATASET_FILES, IMAGES
 from model.dataset.lists import write_lists
 from model.dataset.origins import ORIGIN
 from model.errors import DatasetError
-from model.files.browsing import has_hidden_part, name_some
+from model.files.browsing import name_some
 from model.files.folder_replacement import replaced_folder
 from model.labels.agreement import Agreement, Disagreement, agree
 from model.labels.crops import CropOptions
 from model.labels.cutting import (
-    BOXES,
     Crop,
     Imported,
     LeftOut,
@@ -25,15 +24,12 @@ from model.labels.cutting import (
     import_crops,
     split_crops,
 )
-from model.labels.former import RECORD, Former, read_former
+from model.labels.former import DISAGREEMENTS, LEFT_OUT, Former, read_former
 from model.labels.photos import Photos
 from model.labels.pictures import SHEET, SHEET_COLUMNS, draw_sheet
 from model.labels.regions import Labels
 from model.results import SPLITS, Progress, Split, no_progress
 
-LEFT_OUT, DISAGREEMENTS = "rejected.csv", "disagreements.csv"
-
-_WRITTEN = frozenset((IMAGES, DATASET_FILES, BOXES, ORIGIN, LEFT_OUT, DISAGREEMENTS, SHEET, RECORD))
 _ORIGIN_COLUMNS = (
     *("image", "class", "split", "photo", "task", "annotation", "region", "annotator"),
     *("x", "y", "width", "height", "rotation", "updated_at"),
@@ -121,11 +117,12 @@ def import_labels(
         progress: called with the phase `import_labels`.
 
     Raises:
-        DatasetError: the source has no usable label, or the folder holds something that no import has written.
+        DatasetError: the source has no usable label, or the folder holds something that no import has written, or not
+            in this form.
         StorageError: the photos cannot be read at the moment.
     """
     former = read_former(directory)
-    _refuse_other_files(former)
+    former.check_own_files()
     agreement = agree(labels.tasks, options.annotator)
     if not any(agreement.chosen.values()):
         raise DatasetError(f"{source}: expected labelled photos, found {_describe_unlabelled(labels, agreement)}")
@@ -143,25 +140,6 @@ def import_labels(
         rectangles = {crop.name: crop.rectangle for crop in imported.crops}
         Former(target, source, dict(imported.hashes), splits, rectangles, options.crops).write()
     return _result(source, labels, directory, former, imported, split_of, agreement)
-
-
-def _refuse_other_files(former: Former) -> None:
-    """Refuse files that no import has written, because the folder is replaced; hidden ones are not counted.
-
-    Raises:
-        DatasetError: there are some; the message names them.
-    """
-    if not former.crops:
-        return
-    images = former.directory / IMAGES
-    found = [path.name for path in former.directory.iterdir() if path.name not in _WRITTEN]
-    if images.is_dir():
-        found += [f"{IMAGES}/{path.name}" for path in images.iterdir() if path.name not in former.crops]
-    if others := sorted(name for name in found if not has_hidden_part(name)):
-        raise DatasetError(
-            f"{former.directory}: expected the files of an import, which are replaced, found others too: "
-            f"{name_some(others)}. Move them to another folder"
-        )
 
 
 def _write(target: Path, imported: Imported, split_of: Mapping[str, Split], agreement: Agreement) -> None:

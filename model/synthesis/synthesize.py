@@ -18,9 +18,10 @@ from model.dataset.lists import write_lists
 from model.dataset.origins import ORIGIN, YES
 from model.errors import ConfigError, DatasetError, StorageFullError
 from model.files.browsing import name_some
-from model.files.folder_replacement import check_replaceable, replaced_folder
+from model.files.folder_replacement import check_own_files, check_replaceable, file_checksums, replaced_folder
 from model.home import nearest_existing
 from model.labels.pictures import SHEET, SHEET_COLUMNS, draw_sheet
+from model.reading import UnreadableError, read_json, unreadable
 from model.results import SPLITS, Progress, Split, no_progress
 from model.storage.copies import local_paths
 from model.storage.places import is_remote
@@ -134,11 +135,12 @@ def synthesize(
         progress: called with the phases `check`, `cutouts`, `backgrounds` and `synthesize`.
 
     Raises:
-        DatasetError: an input cannot be used, or the folder holds something else.
+        DatasetError: an input cannot be used, or the folder holds something that no synthesis has written, or not in
+            this form.
         ConfigError: the options contradict each other, or a video needs a library that is not installed.
         StorageFullError: the disk is too small.
     """
-    check_replaceable(directory, RECORD, _USER, _ADVICE_ON_FOLDER)
+    _check_folder(directory)
     is_drawn = backgrounds == PROCEDURAL
     with contextlib.ExitStack() as held:
         paths = held.enter_context(local_paths([cutouts, *([] if is_drawn else [backgrounds])], _USER, progress))
@@ -184,7 +186,8 @@ class _Job:
             durable.write_csv(target / ORIGIN, self._columns(), self._origins(written))
             (target / SHEET).write_bytes(draw_sheet(self._shown(target)))
             inputs = {"cutouts": cutouts, "backgrounds": backgrounds, "dataset": self.photos.given}
-            durable.write_json(target / RECORD, {"format": 1, **inputs, **dataclasses.asdict(self.options)})
+            record = {"format": 1, **inputs, **dataclasses.asdict(self.options), "files": file_checksums(target)}
+            durable.write_json(target / RECORD, record)
         return self._result(directory)
 
     def _counts(self) -> dict[str, int]:
@@ -303,6 +306,26 @@ class _Job:
         only = [label for label in self.counts if not real.get(label) and trained[label]]
         if only:
             yield f"classes with synthetic training photos only: {name_some(only)}"
+
+
+def _check_folder(directory: Path) -> None:
+    """Check that a folder may be replaced: it is new, or has only files that a former synthesis wrote.
+
+    Raises:
+        DatasetError: it has others, or changed ones, or its record is damaged.
+    """
+    if not check_replaceable(directory, RECORD, _USER, _ADVICE_ON_FOLDER):
+        return
+    try:
+        with unreadable():
+            record = read_json(directory / RECORD, file_names=True)
+            files = {str(name): str(digest) for name, digest in record["files"].items()}
+    except UnreadableError as error:
+        raise DatasetError(
+            f"{directory / RECORD}: expected the record of a synthesis, received a damaged one: {error}. Move the "
+            "folder away, and run the command again"
+        ) from error
+    check_own_files(directory, files, RECORD)
 
 
 def _check_source(given: str, local: Path, directory: Path) -> None:

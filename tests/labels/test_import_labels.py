@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -107,15 +108,51 @@ def test_photos_of_one_content_are_in_one_split(tmp_path: Path) -> None:
     assert set(split_of.values()) == set(SPLITS)
 
 
-@pytest.mark.parametrize("name", ["notes.txt", "images/mine.png"])
+@pytest.mark.parametrize(
+    "name", ["notes.txt", "images/mine.png", "boxes/mine.jpg", "dataset_files/more.txt", ".git/config"]
+)
 def test_files_of_the_user_are_not_deleted_by_a_repeated_import(tmp_path: Path, name: str) -> None:
     source = export(tmp_path, boxed_tasks(tmp_path / "photos", 4))
     imported(source, tmp_path / "photos", tmp_path / "made")
-    (tmp_path / "made" / ".hidden").write_bytes(b"")
+    (tmp_path / "made" / ".DS_Store").write_bytes(b"")
+    imported(source, tmp_path / "photos", tmp_path / "made")
+    (tmp_path / "made" / name).parent.mkdir(exist_ok=True)
     (tmp_path / "made" / name).write_bytes(b"mine")
-    with pytest.raises(DatasetError, match=rf"found others too: {name}\. Move them to another folder"):
+    shown = name.replace("/config", "/")
+    with pytest.raises(DatasetError, match=rf"found others too: {shown}\. Move them to another folder"):
         imported(source, tmp_path / "photos", tmp_path / "made")
     assert (tmp_path / "made" / name).read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("pattern", ["images/*.png", "boxes/*.jpg", "origin.csv", "dataset_files/train.txt"])
+def test_files_that_the_user_changed_are_not_replaced_by_a_repeated_import(tmp_path: Path, pattern: str) -> None:
+    source = export(tmp_path, boxed_tasks(tmp_path / "photos", 4))
+    imported(source, tmp_path / "photos", tmp_path / "made")
+    path = next((tmp_path / "made").glob(pattern))
+    path.write_bytes(path.read_bytes() + b"edited")
+    before = content(tmp_path / "made")
+    name = re.escape(path.relative_to(tmp_path / "made").as_posix())
+    with pytest.raises(DatasetError, match=rf"changed since: {name}\. Move them to another folder"):
+        imported(source, tmp_path / "photos", tmp_path / "made")
+    assert content(tmp_path / "made") == before
+    path.rename(tmp_path / "kept")
+    imported(source, tmp_path / "photos", tmp_path / "made")
+    assert path.is_file()
+
+
+def test_a_record_without_the_content_of_files_refuses_other_files_only(tmp_path: Path) -> None:
+    source = export(tmp_path, boxed_tasks(tmp_path / "photos", 4))
+    imported(source, tmp_path / "photos", tmp_path / "made")
+    record = tmp_path / "made" / "import.json"
+    record.write_text(
+        json.dumps({key: value for key, value in json.loads(record.read_text()).items() if key != "files"})
+    )
+    (tmp_path / "made" / "images" / "mine.png").write_bytes(b"mine")
+    with pytest.raises(DatasetError, match=r"found others too: images/mine\.png\."):
+        imported(source, tmp_path / "photos", tmp_path / "made")
+    (tmp_path / "made" / "images" / "mine.png").unlink()
+    assert not imported(source, tmp_path / "photos", tmp_path / "made").changed
+    assert "files" in json.loads(record.read_text())
 
 
 def test_labels_of_whole_photos_keep_the_files(tmp_path: Path) -> None:

@@ -157,6 +157,52 @@ def test_a_second_synthesis_replaces_the_first(tmp_path: Path, cutouts: Path) ->
     assert len(list((tmp_path / "made" / "images").rglob("*.jpg"))) == 4
 
 
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("notes.txt", "found others too"),
+        ("images/synthetic/red/mine.jpg", "found others too"),
+        (".git/config", "found others too"),
+        ("images/synthetic/red/000000.jpg", "changed since"),
+        ("origin.csv", "changed since"),
+        ("dataset_files/train.txt", "changed since"),
+    ],
+)
+def test_files_that_the_user_added_or_changed_are_not_replaced(
+    tmp_path: Path, cutouts: Path, name: str, reason: str
+) -> None:
+    make(tmp_path)
+    path = tmp_path / "made" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(b"mine")
+    before = content_of(tmp_path / "made")
+    with pytest.raises(DatasetError, match=rf"{reason}: {name.replace('/config', '/')}\. Move them to another folder"):
+        make(tmp_path)
+    assert content_of(tmp_path / "made") == before
+    path.rename(tmp_path / "kept")
+    if name == ".git/config":
+        path.parent.rmdir()
+    make(tmp_path)
+    assert (tmp_path / "kept").read_bytes() == b"mine"
+
+
+def test_a_real_photo_that_was_changed_since_is_linked_again(tmp_path: Path, cutouts: Path) -> None:
+    real = write_real(tmp_path / "real")
+    make(tmp_path, real=real)
+    photo = next((real / "images").rglob("*.png"))
+    photo.write_bytes(photo_bytes((10, 200, 30), 99))
+    make(tmp_path, real=real)
+    assert (tmp_path / "made" / photo.relative_to(real)).read_bytes() == photo.read_bytes()
+
+
+@pytest.mark.parametrize("record", ["[]", "{}", '{"files": 3}', "[" * 100_000])
+def test_a_damaged_record_is_reported(tmp_path: Path, cutouts: Path, record: str) -> None:
+    make(tmp_path)
+    (tmp_path / "made" / "synthesis.json").write_text(record)
+    with pytest.raises(DatasetError, match=r"synthesis\.json: expected the record of a synthesis, received a damaged"):
+        make(tmp_path)
+
+
 @pytest.mark.parametrize("failing", ["draw_sheet", "write_lists"])
 def test_a_failure_midway_keeps_the_former_dataset(
     tmp_path: Path, cutouts: Path, monkeypatch: pytest.MonkeyPatch, failing: str
