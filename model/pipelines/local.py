@@ -143,7 +143,10 @@ def run_pipeline(
         own_files = OwnFiles(folder, state_folder / "written.json")
         own_files.check([RUN_FILE, *(name for step in chosen for name in written_files(step))])
         manifests = _manifests(state_folder)
-        sender = sender_of(pipeline, values, folder, state_folder / "sent.json", manifests)
+        # Each pod of a cluster runs one step in a new folder, also when it is tried again.
+        keeps_others = not only
+        sent = state_folder / "sent.json"
+        sender = sender_of(pipeline, values, chosen, folder, sent, manifests, keeps_others)
         if sender is not None:
             run.destination = sender.destination
         own_files.add([RUN_FILE])

@@ -1,17 +1,19 @@
 """Outputs and executed notebooks sent to the folder that a parameter of the pipeline names.
 
-What was sent is remembered with its checksum: the same command sends only what is missing or has changed.
+What was sent is remembered with its checksum: the same command sends only what is missing or has changed. An object
+of the same name that no run in the working folder has sent is not replaced.
 """
 
 import contextlib
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from model import durable
 from model.environment import default_variables
-from model.errors import StorageBusyError, StorageError, StorageUnreachableError
+from model.errors import ConfigError, StorageBusyError, StorageError, StorageUnreachableError
+from model.files.browsing import name_some
 from model.pipelines.manifests import Manifests
 from model.pipelines.own_files import executed_name
 from model.pipelines.parameters import Value
@@ -28,8 +30,10 @@ class Sender:
     """Sends files of a run to one folder. After an error nothing more is sent.
 
     Args:
+        steps: the steps of the run.
         folder: working folder of the run.
         state: file that remembers what was sent; may not exist.
+        keeps_others: refuse to replace what no run in the folder has sent.
         environment: variables for the storage, of those that are not set.
 
     Attributes:
@@ -37,7 +41,8 @@ class Sender:
         error: of the first file that could not be sent; None if there is none.
 
     Raises:
-        ConfigError: the destination is an address, or has no bucket.
+        ConfigError: the destination is an address, has no bucket, or has files of others with the names of those to
+            send.
         StorageError: the storage refuses the user, or the bucket does not exist; an unreachable one is only logged.
     """
 
@@ -45,15 +50,18 @@ class Sender:
         self,
         delivery: Delivery,
         destination: str,
+        steps: Sequence[Step],
         folder: Path,
         state: Path,
         manifests: Manifests,
         environment: Mapping[str, str],
+        keeps_others: bool,
     ) -> None:
         self.destination = destination
         self.error: StorageError | None = None
         self._delivery, self._folder, self._state, self._manifests = delivery, folder, state, manifests
         self._environment = environment
+        self._keeps_others = keeps_others
         self._sent = _read_state(state)
         self._opened: tuple[Storage, dict[str, Entry]] | None = None
         with default_variables(environment):
@@ -61,6 +69,10 @@ class Sender:
                 self._opened = open_destination(destination)
             except (StorageBusyError, StorageUnreachableError) as error:
                 log.warning("%s The steps run, and their outputs are kept in %s.", error.message, folder)
+        if self._opened is not None and (
+            others := self._others(name for step in steps for name, _ in self._files(step))
+        ):
+            raise ConfigError(self._refusal(others))
 
     def send(self, step: Step) -> list[str]:
         """Send what a complete step has written, unless it is there already; names in the destination.
@@ -73,10 +85,15 @@ class Sender:
         with default_variables(self._environment):
             try:
                 storage, present = self._opened = self._opened or open_destination(self.destination)
-                for name, path in self._files(step):
+                files = [(name, path) for name, path in self._files(step) if path.exists()]
+                if others := self._others(name for name, _ in files):
+                    raise StorageError(self._refusal(others))
+                for name, path in files:
                     if not self._is_there(present.get(name), name, path):
+                        # Saved before: after a kill the object may be there.
+                        self._remember(name, "")
                         storage.push(path, name)
-                        self._remember(name, path)
+                        self._remember(name, self._manifests.content(path).sha256)
                         names.append(name)
             except StorageError as error:
                 self.error = error
@@ -95,30 +112,47 @@ class Sender:
             ) from self.error
 
     def _files(self, step: Step) -> Iterator[tuple[str, Path]]:
+        """Name in the destination, and path, of each file of a step that is sent."""
         for output in self._delivery.outputs:
             if output in step.outputs:
                 yield PurePosixPath(output).name, self._folder / output
-        notebook = executed_name(step)
-        if (self._folder / notebook).is_file():
-            yield notebook, self._folder / notebook
+        yield executed_name(step), self._folder / executed_name(step)
+
+    def _others(self, names: Iterable[str]) -> list[str]:
+        """Those of the names that the destination has, and that were not sent by a run in the working folder."""
+        if self._opened is None or not self._keeps_others:
+            return []
+        return [name for name in names if name in self._opened[1] and name not in self._sent_there()]
+
+    def _refusal(self, others: Sequence[str]) -> str:
+        return (
+            f"{self.destination} already has {name_some(others)}, which no run in {self._folder} has sent and this run "
+            "would replace. Move it, or name another destination."
+        )
+
+    def _sent_there(self) -> dict[str, str]:
+        """Name -> sha256 of what was sent to the destination; empty while a file is sent."""
+        return self._sent.setdefault(self.destination, {})
 
     def _is_there(self, entry: Entry | None, name: str, path: Path) -> bool:
         content = self._manifests.content(path)
-        return (
-            entry is not None
-            and entry.size == content.size
-            and self._sent.get(self.destination, {}).get(name) == content.sha256
-        )
+        return entry is not None and entry.size == content.size and self._sent_there().get(name) == content.sha256
 
-    def _remember(self, name: str, path: Path) -> None:
-        self._sent.setdefault(self.destination, {})[name] = self._manifests.content(path).sha256
+    def _remember(self, name: str, sha256: str) -> None:
+        self._sent_there()[name] = sha256
         durable.write_json(self._state, self._sent)
 
 
 def sender_of(
-    pipeline: Pipeline, values: Mapping[str, Value], folder: Path, state: Path, manifests: Manifests
+    pipeline: Pipeline,
+    values: Mapping[str, Value],
+    steps: Sequence[Step],
+    folder: Path,
+    state: Path,
+    manifests: Manifests,
+    keeps_others: bool,
 ) -> Sender | None:
-    """The sender of a run; None if nothing is to be sent.
+    """The sender of a run of some steps; None if nothing is to be sent. See `Sender`.
 
     Raises:
         StorageError, ConfigError: as `Sender`.
@@ -130,7 +164,7 @@ def sender_of(
     if not is_remote(destination) and ADDRESS not in destination:
         destination = os.path.abspath(os.path.expanduser(destination))
     environment = next(dict(step.environment) for step in pipeline.steps if delivery.parameter in step.parameters)
-    return Sender(delivery, destination, folder, state, manifests, environment)
+    return Sender(delivery, destination, steps, folder, state, manifests, environment, keeps_others)
 
 
 def _read_state(state: Path) -> dict[str, dict[str, str]]:

@@ -110,6 +110,51 @@ def test_wrong_keys_and_a_missing_bucket_are_reported_before_a_step_runs(
     assert logged(file) == [] and not (working_folder(file) / "run.json").exists() and stored(server) == []
 
 
+@pytest.mark.parametrize("name", ["results.csv", "comparison.html", "notebooks/learn.ipynb"])
+def test_a_file_of_others_at_the_destination_is_kept_and_the_run_refused(file: Path, name: str) -> None:
+    other = file.parent / "copies" / name
+    other.parent.mkdir(parents=True)
+    other.write_text("of others")
+    (file.parent / "copies" / "notes.txt").write_text("not replaced")
+    with pytest.raises(ConfigError, match=rf"copies already has {name}, which no run in .*/run has sent.* Move it, or"):
+        run(file, str(file.parent / "copies"))
+    assert logged(file) == [] and other.read_text() == "of others"
+
+
+@pytest.mark.slow  # kernels of Jupyter
+def test_what_a_killed_run_was_sending_is_sent_again_and_pods_replace_it(file: Path) -> None:
+    target = file.parent / "copies"
+    run(file, str(target))
+    state = working_folder(file) / ".steps" / "sent.json"
+    names = json.loads(state.read_text())
+    names[str(target)]["results.csv"] = ""
+    state.write_text(json.dumps(names))
+    (target / "results.csv").write_text("r")
+    assert sent(run(file, str(target))) == [["results.csv"], []]
+    # A pod that is tried again has no such state.
+    state.unlink()
+    pipeline, given = read_pipeline(file), {"destination": str(target)}
+    with pytest.raises(ConfigError, match="already has comparison"):
+        run_pipeline(pipeline, given, working_folder(file), file.parent, start="compare")
+    result = run_pipeline(pipeline, given, working_folder(file), file.parent, only="compare")
+    assert sent(result) == [[], ["comparison.html", "notebooks/compare.ipynb"]]
+
+
+@pytest.mark.slow  # a server, kernels of Jupyter
+def test_remote_storage_that_is_reached_late_and_has_a_file_of_others_keeps_it(
+    file: Path, server: StorageServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = server.folder / BUCKET / "ann" / "first run"
+    folder.mkdir(parents=True)
+    (folder / "results.csv").write_text("of others")
+    with FaultyProxy(server) as proxy:
+        use(server, monkeypatch, endpoint=proxy.url)
+        proxy.faults.append(Fault("GET", "status", status=503, times=4))
+        with pytest.raises(StorageError, match=r"already has results\.csv.* The steps are complete"):
+            run(file)
+    assert stored(server) == ["results.csv"] and (folder / "results.csv").read_text() == "of others"
+
+
 @pytest.mark.slow  # a server, kernels of Jupyter
 def test_remote_storage_that_goes_away_or_is_full_gets_the_rest_by_the_same_command(
     file: Path, server: StorageServer, monkeypatch: pytest.MonkeyPatch
