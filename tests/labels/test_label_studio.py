@@ -218,7 +218,7 @@ def street_with_signs(signs: Sequence[str]) -> tuple[bytes, list[dict[str, Any]]
     """A drawn photo, and a box of each of its signs, all labelled as the first."""
     rng = np.random.default_rng(7)
     height, width, side = 400, 640, 110
-    scene = Image.fromarray(draw_background((height, width), rng))
+    scene = Image.fromarray(draw_background((height, width), rng).astype(np.uint8))
     items = []
     for number, sign in enumerate(signs):
         left, top = 60 + number * 200, 90 + 50 * (number % 2)
