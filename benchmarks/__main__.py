@@ -16,6 +16,7 @@ from pathlib import Path
 
 NAMES = (
     "serving",
+    "serving_cost",
     "latency",
     "threads",
     "robustness",

@@ -1,17 +1,27 @@
 """Concurrent clients that send requests to a running server."""
 
+import contextlib
 import dataclasses
+import http.client
 import statistics
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
 
 import numpy as np
 
-from benchmarks.server import Server, Upload, send
+from benchmarks.server import Upload, send
 
 # With fewer responses, the 99th percentile is merely the slowest one.
 MIN_FOR_P99 = 100
+
+
+class Connects(Protocol):
+    """A running server, or several that share the clients."""
+
+    def connection(self) -> "contextlib.closing[http.client.HTTPConnection]":
+        """A connection for several requests, as a context manager."""
 
 
 @dataclasses.dataclass
@@ -47,7 +57,7 @@ def pooled(parts: Iterable[Answers]) -> Answers:
 
 
 def ask(
-    server: Server, upload: Upload, clients: int, seconds: float, min_answers: int = 0, max_seconds: float = 60.0
+    server: Connects, upload: Upload, clients: int, seconds: float, min_answers: int = 0, max_seconds: float = 60.0
 ) -> Answers:
     """Run one round: send for `seconds`, then until there are `min_answers` answers, for at most `max_seconds`."""
     taken: list[float] = []
