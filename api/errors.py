@@ -13,6 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from model import errors
+from model.reading import with_path
 from model.received import quoted
 from model.shown import printable_text
 
@@ -147,4 +148,6 @@ def as_http_errors() -> Iterator[None]:
         raise TryAgain("the server has too little memory at the moment. Send less at a time, or try again.") from error
     except Exception as error:
         log.exception("unexpected error")
-        raise InternalError(f"unexpected error, please report it with the server's log: {quoted(error)}") from error
+        raise InternalError(
+            "unexpected error, please report it with the server's log: " + quoted(with_path(error))
+        ) from error

@@ -23,6 +23,7 @@ from api.public_addresses import find_addresses
 from api.temporary import FULL
 from model.addresses import redacted, without_credentials
 from model.errors import FetchError, FetchTooLargeError
+from model.reading import without_number
 from model.received import MAX_QUOTED, quoted
 from model.shown import printable
 from model.waiting import wait_for_task
@@ -155,7 +156,7 @@ def _get(target: URL, stream: IO[bytes], limits: FetchLimits, deadline: float) -
             raise  # from the stream, not from the connection
         if time.monotonic() >= deadline:
             raise FetchError(f"url: expected the photo within {limits.seconds:g} s, {host} was slower.") from error
-        received = _printable(getattr(error, "message", "") or str(error) or type(error).__name__)
+        received = _printable(getattr(error, "message", "") or without_number(error) or type(error).__name__)
         raise FetchError(f"url: expected an answer from {host}, received: {received}.") from error
 
 

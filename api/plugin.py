@@ -41,6 +41,7 @@ from model.config import LATEST, PredictConfig, TrainConfig, non_default_options
 from model.durable import to_json
 from model.errors import ImageError, NothingTrainedError, TopgraftError, TrainingError
 from model.presets import changed_options, train_config
+from model.reading import with_path
 from model.received import quoted
 from model.registry import RegisteredModel
 from model.results import Prediction, TrainingStatus
@@ -84,7 +85,7 @@ def get_metadata() -> dict[str, Any]:
             described["usage"] = USAGE_READER.summary(workspace, REGISTRY)
     except (TopgraftError, OSError) as error:
         empty: dict[str, Any] = {"models": [], "latest": None, "latest_promoted": False, "warnings": []}
-        described |= empty | {"trainings": [], "problem": str(error)}
+        described |= empty | {"trainings": [], "problem": with_path(error)}
     return to_json(described)
 
 
@@ -158,7 +159,9 @@ def train(**options: Any) -> dict[str, Any]:
     except Exception as error:
         # An exception of another library may not be picklable, and the worker would never respond again.
         log.exception("the training failed")
-        raise TrainingError(f"the training failed, please report it with the server's log: {quoted(error)}") from error
+        raise TrainingError(
+            "the training failed, please report it with the server's log: " + quoted(with_path(error))
+        ) from error
 
 
 def predict(

@@ -7,6 +7,7 @@ import threading
 import time
 
 from model.errors import FetchError
+from model.reading import without_number
 from model.waiting import wait_until
 
 log = logging.getLogger(__name__)
@@ -118,7 +119,7 @@ def _resolve(host: str, port: int, deadline: float) -> list[str]:
         try:
             records = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
-            log.info("url: %s cannot be found: %s", host, error)
+            log.info("url: %s cannot be found: %s", host, without_number(error))
         else:
             found.extend(dict.fromkeys(str(record[4][0]) for record in records))
 

@@ -13,6 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from api.errors import TryAgain
+from model.reading import with_path
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ def explain_temporary_errors() -> Iterator[None]:
             raise TryAgain(
                 f"{error.strerror}: the server cannot open another file at the moment. Try again."
             ) from error
-        log.error("the content of a request cannot be stored in the temporary folder: %s", error)
+        log.error("the content of a request cannot be stored in the temporary folder: %s", with_path(error))
         folder = tempfile.tempdir or "the temporary folder of the server"
         raise TryAgain(
             f"the content of the request cannot be stored in {folder}: {error.strerror or error}. Send less, or try "

@@ -30,6 +30,7 @@ from api.worker import Worker, WorkerDied, WorkerDiedIdle, start_worker
 from api.worker_process import Warm
 from model.environment import WORKER_SECONDS
 from model.errors import TrainingStoppedError
+from model.reading import with_path
 from model.resources import release_free_memory
 
 log = logging.getLogger(__name__)
@@ -233,7 +234,7 @@ class WorkerPool:
             worker = self._start_and_watch()
         except (OSError, RuntimeError) as error:
             # Too many open files, processes or threads, or too little memory: temporary conditions.
-            log.warning("a worker cannot be started and will be started again in a moment: %s", error)
+            log.warning("a worker cannot be started and will be started again in a moment: %s", with_path(error))
             self._loop.call_later(_SECONDS_BEFORE_RESTART, self._start)
             return
         self._alive.add(worker)

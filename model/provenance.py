@@ -14,7 +14,7 @@ from pathlib import Path
 
 from model import __version__, durable, environment
 from model.bundle_files import MLFLOW_RUN, PROVENANCE
-from model.reading import read_json
+from model.reading import read_json, without_number
 
 _OF_THE_JOB = {"nomad_job": environment.NOMAD_JOB_ID, "nomad_allocation": environment.NOMAD_ALLOC_ID}
 _LARGEST = 100_000
@@ -43,7 +43,7 @@ def write_run(directory: Path, run: Mapping[str, str]) -> None:
     try:
         durable.write_json(directory / MLFLOW_RUN, dict(run))
     except OSError as error:
-        log.warning("%s: the run in MLflow cannot be stored: %s", directory / MLFLOW_RUN, error)
+        log.warning("%s: the run in MLflow cannot be stored: %s", directory / MLFLOW_RUN, without_number(error))
 
 
 def provenance_of(directory: Path) -> dict[str, str]:

@@ -158,27 +158,40 @@ def test_the_check_sees_what_is_forbidden(tmp_path: Path, monkeypatch: pytest.Mo
     assert sorted({line.split(":")[1] for line in writings(path)}) == [str(line) for line in range(1, 9)]
 
 
-SYSTEM_ERRORS = {
-    "OSError",
-    "PermissionError",
-    "FileNotFoundError",
-    "FileExistsError",
-    "ConnectionError",
-    "TimeoutError",
-}
+# Of these, and of tuples of errors under a name, one may be a system error.
+SYSTEM_ERRORS = re.compile(
+    r"(OS|Permission|FileNotFound|FileExists|Connection|Timeout|IsADirectory|NotADirectory|BlockingIO|BrokenPipe)Error"
+    r"|Exception|BaseException|_?[A-Z_]*[A-Z]"
+)
+LOGGED = re.compile(r"log\.(debug|info|warning|error|critical)|warnings\.warn|str|repr|quoted")
 
 
 def numbered_messages(path: Path) -> Iterator[str]:
-    """Places where a message contains the text of a system error, which begins with its number: `[Errno 13]`."""
+    """Places where a message or a log line contains the text of a system error, which begins with `[Errno 13]`."""
     for handler in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if not isinstance(handler, ast.ExceptHandler) or handler.type is None:
             continue
-        caught = {node.id for node in ast.walk(handler.type) if isinstance(node, ast.Name)}
-        for node in ast.walk(handler) if caught & SYSTEM_ERRORS else ():
-            shown = node.value if isinstance(node, ast.FormattedValue) else None
-            if isinstance(shown, ast.Name) and shown.id == handler.name:
-                yield f"{path.relative_to(ROOT)}:{shown.lineno}: write without_number(...) or with_path(...)"
+        caught = [node.id for node in ast.walk(handler.type) if isinstance(node, ast.Name)]
+        for node in ast.walk(handler) if any(map(SYSTEM_ERRORS.fullmatch, caught)) else ():
+            # `!r` writes the class with its arguments.
+            is_text = isinstance(node, ast.FormattedValue) and node.conversion != ord("r")
+            shown: list[ast.expr] = [node.value] if is_text else []  # type: ignore[attr-defined]
+            if isinstance(node, ast.Call) and LOGGED.fullmatch(ast.unparse(node.func)):
+                shown = node.args
+            if any(isinstance(one, ast.Name) and one.id == handler.name for one in shown):
+                yield f"{path.relative_to(ROOT)}:{node.lineno}: write without_number(...) or with_path(...)"  # type: ignore[attr-defined]
 
 
-def test_no_message_contains_the_number_of_a_system_error() -> None:
+def test_no_message_and_no_log_line_contains_the_number_of_a_system_error() -> None:
     assert [line for path in SOURCES for line in numbered_messages(path)] == []
+
+
+def test_the_check_sees_the_numbers_of_system_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    uses = (
+        *("raise DatasetError(f'{error}')", "log.warning('%s', error)", "x = str(error)", "warnings.warn(error)"),
+        *("log.info('%s', without_number(error))", "raise ValueError from error", "x = error.strerror"),
+    )
+    path = tmp_path / "wrong.py"
+    path.write_text("".join(f"try:\n    f()\nexcept (OSError, ValueError) as error:\n    {use}\n" for use in uses))
+    monkeypatch.setattr("tests.test_shown.ROOT", tmp_path)
+    assert [line.split(":")[1] for line in numbered_messages(path)] == ["4", "8", "12", "16"]

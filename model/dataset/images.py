@@ -28,6 +28,7 @@ from model.dataset.intensity.gray_levels import reduce_photo
 from model.dataset.intensity.value_distribution import ValueDistribution
 from model.errors import ImageError, ImageNotSupportedError, ImageTooLargeError
 from model.intensity import FULL, Intensity
+from model.reading import without_number
 from model.results import InputSpec
 
 MAX_BYTES = 512 * 1024 * 1024
@@ -162,7 +163,7 @@ def fit_photo(image: DecodedImage, spec: InputSpec) -> DecodedPhoto:
         raise
     # As in `decode_photo`.
     except Exception as error:
-        raise ImageError(f"expected a PIL image that can be decoded, received: {error}") from error
+        raise ImageError(f"expected a PIL image that can be decoded, received: {without_number(error)}") from error
 
 
 def read_image(path: Path, spec: InputSpec | None = None) -> np.ndarray:

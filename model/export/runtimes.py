@@ -14,6 +14,7 @@ from model.bundle import Bundle
 from model.bundle_files import KERAS_MODEL, ONNX_MODEL
 from model.errors import ExportError, ModelError
 from model.features.onnx_session import IMAGE, PROBABILITIES, open_session
+from model.reading import with_path
 
 Write = Callable[[Bundle, Path], None]
 Run = Callable[[Path, np.ndarray], np.ndarray]
@@ -84,7 +85,7 @@ def write_litert(bundle: Bundle, path: Path) -> None:
             path.write_bytes(converter.convert())
         # A missing counterpart is reported by exceptions of several classes.
         except Exception as error:
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            reason = (with_path(error).strip().splitlines() or [type(error).__name__])[0]
             raise ExportError(f"{bundle.name} cannot be converted to LiteRT: {reason}") from error
 
 

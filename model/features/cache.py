@@ -16,6 +16,7 @@ from model.errors import ImageError
 from model.features.extractor import Extract, feature_batches
 from model.features.views import View, view_transform
 from model.intensity import FULL
+from model.reading import without_number
 from model.results import InputSpec, Progress, Sample
 from model.workspace import cache_directory
 
@@ -156,7 +157,9 @@ class FeatureCache:
                 connection.executemany("INSERT OR REPLACE INTO features VALUES (?, ?)", rows)
         except (OSError, sqlite3.Error) as error:
             log.warning(
-                "features could not be saved in %s (%s); set TOPGRAFT_CACHE to use another folder", self.path, error
+                "features could not be saved in %s (%s); set TOPGRAFT_CACHE to use another folder",
+                self.path,
+                without_number(error),
             )
             return False
         return True

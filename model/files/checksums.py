@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from model import durable
-from model.reading import UnreadableError, read_regular
+from model.reading import UnreadableError, read_regular, without_number
 
 _BLOCK = 1 << 20
 _DIGEST_BYTES = 32
@@ -78,7 +78,7 @@ def cached_content(path: Path, make: Callable[[], bytes], description: str) -> b
             path.parent.mkdir(parents=True, exist_ok=True)
             durable.write_bytes(path, with_checksum(content))
         except OSError as error:
-            log.warning("%s could not be saved in %s: %s", description, path, error)
+            log.warning("%s could not be saved in %s: %s", description, path, without_number(error))
     return content
 
 

@@ -13,6 +13,7 @@ from onnx import helper
 
 from model.errors import ModelError
 from model.features.onnx_session import IMAGE
+from model.reading import without_number
 from model.received import quoted
 
 MAX_OPERATIONS = 2 * 10**12
@@ -107,7 +108,8 @@ def _infer_shapes(model: onnx.ModelProto, name: str, image_size: int) -> dict[st
         )
     except Exception as error:
         raise ModelError(
-            f"{name}: expected a consistent graph for images of {image_size} pixels, received: {quoted(str(error))}"
+            f"{name}: expected a consistent graph for images of {image_size} pixels, received: "
+            + quoted(without_number(error))
         ) from error
     known = [*inferred.graph.input, *inferred.graph.value_info, *inferred.graph.output]
     shapes = {value.name: shape for value in known if (shape := _fixed_shape(value)) is not None}

@@ -22,7 +22,7 @@ from model.files.arrays import read_arrays
 from model.files.browsing import name_some
 from model.importing.untrusted_keras import check_untrusted_network
 from model.importing.untrusted_onnx import check_untrusted_graph
-from model.reading import UnreadableError, read_regular
+from model.reading import UnreadableError, read_regular, with_path
 from model.received import quoted
 from model.serving.predictor import load_predictor
 from model.serving.reference_features import MAX_ARRAY_BYTES, read_reference_features
@@ -136,7 +136,7 @@ def _check_predictions(bundle: Bundle) -> None:
         answers = predictor.probabilities(np.stack([predictor.decode(photo) for photo in photos]))
     # ONNX Runtime and Keras raise classes of their own for a graph of other shapes.
     except Exception as error:
-        raise ModelError(f"{bundle.name}: expected a model that can predict, received: {error}") from error
+        raise ModelError(f"{bundle.name}: expected a model that can predict, received: {with_path(error)}") from error
     expected = (len(photos), len(bundle.manifest.classes))
     if answers.shape != expected or not np.allclose(answers.sum(axis=1), 1, atol=1e-3):
         raise ModelError(f"{bundle.name}: expected probabilities {expected}, received {answers.shape}: {answers[:1]}")

@@ -14,7 +14,7 @@ import onnx
 
 from model.errors import ModelError
 from model.importing.network_cost import check_cost
-from model.reading import read_regular
+from model.reading import read_regular, without_number
 from model.received import quoted
 
 OPERATORS = frozenset(
@@ -59,7 +59,7 @@ def check_untrusted_graph(path: Path, image_size: int) -> None:
     # The parser of protobuf raises classes of its own.
     except Exception as error:
         raise ModelError(
-            f"{path.name}: expected an ONNX graph, received: {quoted(str(error))}. Download the model again."
+            f"{path.name}: expected an ONNX graph, received: {quoted(without_number(error))}. Download the model again."
         ) from error
     problems = list(dict.fromkeys(_problems(model)))
     if problems:

@@ -8,7 +8,7 @@ from typing import Any
 from model import durable
 from model.labels.label_studio import is_task
 from model.labels.server import LabelStudio
-from model.reading import UnreadableError, read_json
+from model.reading import UnreadableError, read_json, without_number
 from model.workspace import cache_directory
 
 _MAX_BYTES = 1 << 27
@@ -30,7 +30,7 @@ def current_tasks(server: LabelStudio, project: int) -> list[dict[str, Any]]:
         path.parent.mkdir(parents=True, exist_ok=True)
         durable.write_json(path, tasks)
     except OSError as error:
-        log.warning("%s: the tasks could not be kept for the next import: %s", path, error)
+        log.warning("%s: the tasks could not be kept for the next import: %s", path, without_number(error))
     return tasks
 
 

@@ -14,6 +14,7 @@ from model.backbones import Backbone
 from model.errors import ConfigError, WeightsError
 from model.networks import efficientnet_lite
 from model.networks.keras_weights import weights_directory
+from model.reading import with_path
 
 _IMAGENET_MEAN = np.array([0.485, 0.456, 0.406])
 _IMAGENET_DEVIATION = np.array([0.229, 0.224, 0.225])
@@ -90,9 +91,9 @@ def _application(backbone: Backbone, image_size: int, weights: str) -> keras.Mod
             f"backbone {backbone.name} with image_size {image_size}: {error} Try image_size {backbone.image_size}."
         ) from error
     except Exception as error:
-        if "URL fetch failure" not in str(error):
+        if "URL fetch failure" not in with_path(error):
             raise
-        raise WeightsError(_how_to_place_weights(backbone, str(error))) from error
+        raise WeightsError(_how_to_place_weights(backbone, with_path(error))) from error
 
 
 def _how_to_place_weights(backbone: Backbone, failure: str) -> str:

@@ -23,7 +23,7 @@ from model.files.rendering import docker_string, render
 from model.provenance import provenance_of, utc_today
 from model.publishing.card import accuracy_sentence, model_card, summary_of
 from model.publishing.child_options import ChildOptions, check_options, check_weights, read_sample
-from model.reading import UnreadableError, describe, read_json, unreadable
+from model.reading import UnreadableError, describe, read_json, unreadable, with_path
 from model.serving.predictor import load_predictor
 from model.shown import one_line
 
@@ -250,7 +250,7 @@ def _initialise(directory: Path) -> None:
         command = [shutil.which("git") or "git", "init", "--quiet", "--initial-branch=main"]
         subprocess.run(command, cwd=directory, check=True, capture_output=True, text=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        reason = getattr(error, "stderr", "") or str(error)
+        reason = getattr(error, "stderr", "") or with_path(error)
         raise ConfigError(
             f"git: expected to make {directory} a repository, received: {redacted(reason.strip())}."
         ) from error

@@ -116,7 +116,7 @@ def read_recorded(path: Path) -> Verdict | None:
         _check_consistency(verdict)
         return verdict
     except (OSError, UnreadableError) as error:
-        log.info("the recorded dataset %s is not used: %r", path, error)
+        log.info("the recorded dataset %s is not used: %s", path, describe(error))
         return None
 
 

@@ -143,7 +143,7 @@ def _started(run: Run, config: TrainConfig, workspace: Workspace, progress: Prog
             raise
         except Exception as error:
             # Such as a lost GPU: the training can be resumed.
-            status.end("failed", f"{error} {resume_hint(run.name)}", error)
+            status.end("failed", f"{with_path(error)} {resume_hint(run.name)}", error)
             raise
 
 

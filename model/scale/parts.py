@@ -255,5 +255,5 @@ def _described(folder: Folder, number: int, plan_sha256: str) -> Done | None:
             without = sum(group.column(column).statistics.null_count for group in groups) if column >= 0 else rows
             return Done(number, rows, rows - without)
     except (OSError, pyarrow.ArrowException) as error:
-        log.warning("%s/%s is damaged, and is written again: %s", folder.address, name, error)
+        log.warning("%s/%s is damaged, and is written again: %s", folder.address, name, without_number(error))
         return None

@@ -13,6 +13,7 @@ from model.errors import ArchiveError, ImageError
 from model.files.archive_limits import DATASET_LIMITS
 from model.files.archives import count_zip_files, iter_zip_images
 from model.files.browsing import name_some
+from model.reading import without_number
 from model.results import Prediction, Progress, no_progress
 from model.serving.photo_files import find_photo_files, is_zip
 from model.serving.predictor import Predictor
@@ -54,7 +55,7 @@ class Photos:
             except (ArchiveError, ImageError) as error:
                 self._leave_out(name, error.message)
             except OSError as error:
-                self._leave_out(name, error.strerror or str(error))
+                self._leave_out(name, without_number(error))
 
     def __len__(self) -> int:
         """Estimated number of photos; those in a zip are counted by its table of contents."""

@@ -26,6 +26,7 @@ from model.features.onnx_session import (
     open_session,
     run_each,
 )
+from model.reading import with_path
 from model.registry import find_model
 from model.resources import is_out_of_memory
 from model.results import Prediction
@@ -262,9 +263,10 @@ def load_predictor(bundle: Bundle, threads: int | None = None) -> Predictor:
         engine = keras_engine(bundle) if network is None else _onnx_engine(network, threads)
     except Exception as error:
         if is_out_of_memory(error):
-            raise MemoryError(f"{bundle.name} cannot be loaded: {error}") from error
+            raise MemoryError(f"{bundle.name} cannot be loaded: {with_path(error)}") from error
         raise ModelDamagedError(
-            f"the model {bundle.name} in {bundle.directory} cannot be loaded: {error}. Train or download it again."
+            f"the model {bundle.name} in {bundle.directory} cannot be loaded: {with_path(error)}. "
+            "Train or download it again."
         ) from error
     return Predictor(bundle, engine, _reference_features(bundle), threads)
 

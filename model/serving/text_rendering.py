@@ -18,6 +18,7 @@ from typing import Literal, NamedTuple
 
 from PIL import Image, ImageDraw, ImageFont
 
+from model.reading import without_number
 from model.shown import one_line, without_middle
 
 Colour = tuple[int, int, int]
@@ -245,5 +246,5 @@ def _character_map(font: Path) -> Callable[[int], int] | None:
         glyph_index: Callable[[int], int] = freetype.Face(str(font)).get_char_index
         return glyph_index
     except (OSError, ValueError, freetype.FT_Exception) as error:
-        log.info("the font %s cannot be used: %s", font, error)
+        log.info("the font %s cannot be used: %s", font, without_number(error))
         return None

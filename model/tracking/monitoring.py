@@ -9,6 +9,7 @@ from pathlib import Path
 
 from model.environment import TENSORBOARD_HOST, TENSORBOARD_PORT
 from model.processes import start_child
+from model.reading import with_path
 from model.supervisor import Address
 
 log = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ def tensorboard_url(models: Path) -> str | None:
     try:
         recorded = manager.get_all()
     except OSError as error:
-        log.debug("the addresses of TensorBoard cannot be read: %s", error)
+        log.debug("the addresses of TensorBoard cannot be read: %s", with_path(error))
         return None
     ports = [one.port for one in recorded if one.logdir == str(models) and psutil.pid_exists(one.pid)]
     return Address(TENSORBOARD_HOST.read(), ports[-1], "/").url if ports else None

@@ -17,6 +17,7 @@ from typing import Protocol
 
 import numpy as np
 
+from model.reading import without_number
 from model.training.head_candidates import SMALLEST_SCALE, Scaling
 
 WINDOW_ROWS = 65_536
@@ -130,7 +131,7 @@ def _first_pass(
                         opened.enter_context(stored.writing())
                     stored.write(part, features, labels)
                 except OSError as error:
-                    log.warning("%s: %s. The parts are read again for each epoch", stored.path, error)
+                    log.warning("%s: %s. The parts are read again for each epoch", stored.path, without_number(error))
                     stored = None
             on_part(part + 1)
     rows = max(int(counts.sum()), 1)

@@ -15,6 +15,7 @@ from model import durable
 from model.errors import ModelError, TopgraftError
 from model.processes import answer_parent, run_child
 from model.provenance import utc_now, utc_today
+from model.reading import with_path
 from model.usage.drift import MIN_PHOTOS, judge_drift
 from model.usage.record import Record
 from model.usage.store import DRIFT, ModelVersion, UsageStore, days_before, model_version
@@ -99,7 +100,7 @@ class DriftChecks:
         try:
             self._check(self._workspace.models / version.model)
         except (TopgraftError, OSError) as error:
-            log.warning("the drift of %s could not be checked: %s", version.model, error)
+            log.warning("the drift of %s could not be checked: %s", version.model, with_path(error))
             pause = SECONDS_BETWEEN_CHECKS
         self._not_before[version] = time.monotonic() + pause
 

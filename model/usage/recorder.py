@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from model.provenance import utc_today
+from model.reading import with_path
 from model.usage.drift_check import DriftChecks, check_in_child
 from model.usage.record import Record
 from model.usage.store import NO_MODEL, ModelVersion, UsageStore
@@ -69,9 +70,9 @@ class Recorder:
             with self._lock:
                 self._new.setdefault((version, day), Record()).merge(record)
             self._any_new.set()
-            if str(error) != self._problem:
-                log.warning("usage counts cannot be written yet: %s", error)
-            self._problem = str(error)
+            if with_path(error) != self._problem:
+                log.warning("usage counts cannot be written yet: %s", with_path(error))
+            self._problem = with_path(error)
         else:
             self._problem = ""
 
