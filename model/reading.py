@@ -21,9 +21,12 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, NoReturn
+from typing import TYPE_CHECKING, Any, BinaryIO, NoReturn
 
 from model.received import quoted
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsRead
 
 MAX_JSON_BYTES = 64 * 1024**2
 """Size up to which JSON is read unless the caller states another one."""
@@ -83,12 +86,12 @@ def describe(error: BaseException) -> str:
     return quoted(str(error) or type(error).__name__)[1:-1]
 
 
-def without_number(error: Exception) -> str:
+def without_number(error: BaseException) -> str:
     """Text of an error for a message that names the file: of an OSError, the reason without its number and the path."""
     return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
 
 
-def with_path(error: Exception) -> str:
+def with_path(error: BaseException) -> str:
     """Text of an error for a message that does not name the file: of an OSError, the reason and the path."""
     name = error.filename if isinstance(error, OSError) else None
     place = f": {quoted(os.fsdecode(name))}" if isinstance(name, (str, bytes)) else ""
@@ -138,9 +141,18 @@ def read_regular(path: Path, max_bytes: int) -> bytes:
             size = os.fstat(stream.fileno()).st_size
             if size > max_bytes:
                 raise UnreadableError(f"expected at most {max_bytes:,} bytes, found {size:,}")
-            content = stream.read(max_bytes + 1)
+            return read_stream(stream, max_bytes)
     except NoRegularFileError as error:
         raise UnreadableError(f"expected a regular file, found {error.strerror}") from error
+
+
+def read_stream(stream: "SupportsRead[bytes]", max_bytes: int) -> bytes:
+    """Content of an open file, a member of an archive or a file of an object store.
+
+    Raises:
+        UnreadableError: it is larger than `max_bytes`, whatever its header states.
+    """
+    content = stream.read(max_bytes + 1)
     if len(content) > max_bytes:
         raise UnreadableError(f"expected at most {max_bytes:,} bytes, found more")
     return content

@@ -17,9 +17,22 @@ MAX_DECODING_BYTES = 320_000_000
 A worker of the service takes about 250 MB besides: 600 MB in all.
 """
 
+MAX_CONTENT_BYTES = 512 * 1024 * 1024
+"""Maximum size of a file with an image, and of all such files that the threads of a process hold at the same time."""
+
 # A baseline JPEG of 24 megapixels takes a quarter of a second on one processor.
 QUICK_WORK = 25_000_000
 QUICK_BYTES = 32 * 1024 * 1024
+
+
+def check_content(size: int) -> None:
+    """Check the size of a file in bytes.
+
+    Raises:
+        ImageTooLargeError: it is more than `MAX_CONTENT_BYTES`.
+    """
+    if size > MAX_CONTENT_BYTES:
+        raise ImageTooLargeError(f"expected an image of at most {MAX_CONTENT_BYTES:,} bytes, received {size:,}")
 
 
 def check_size(width: int, height: int) -> None:

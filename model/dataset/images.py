@@ -18,20 +18,21 @@ from model.dataset.decoding_process import DecodingProcesses
 from model.dataset.fitting import fit_pixels, full_pixels, smallest_size, transparent_image
 from model.dataset.formats import FORMAT_NAMES, SIGNATURE_BYTES, find_format, find_unsupported
 from model.dataset.image_limits import (
+    MAX_CONTENT_BYTES,
     MAX_DECODING_BYTES,
     QUICK_BYTES,
     QUICK_WORK,
+    check_content,
     check_memory,
     check_size,
 )
 from model.dataset.intensity.gray_levels import reduce_photo
 from model.dataset.intensity.value_distribution import ValueDistribution
+from model.dataset.memory_budget import reserve_content
 from model.errors import ImageError, ImageNotSupportedError, ImageTooLargeError
 from model.intensity import FULL, Intensity
 from model.reading import without_number
 from model.results import InputSpec
-
-MAX_BYTES = 512 * 1024 * 1024
 
 # The resized channels, the RGB image, its bytes, and the array.
 _BYTES_PER_INPUT_PIXEL = 14
@@ -43,7 +44,7 @@ _SPECIAL_FILES = {
     stat.S_IFBLK: "a device",
 }
 # Memory of a decoding process: the largest file and its decoded image, twice; an outer net for wrong estimates.
-_MAX_PROCESS_BYTES = 2 * (MAX_BYTES + MAX_DECODING_BYTES)
+_MAX_PROCESS_BYTES = 2 * (MAX_CONTENT_BYTES + MAX_DECODING_BYTES)
 
 DecodedImage = Image.Image | np.ndarray
 """A PIL image, or an array uint8 RGB of shape (height, width, 3)."""
@@ -170,7 +171,7 @@ def read_image(path: Path, spec: InputSpec | None = None) -> np.ndarray:
     """Decode an image file as `decode_image` does; messages of errors begin with `path`.
 
     Raises:
-        ImageTooLargeError: more than `MAX_BYTES` bytes, or as `decode_photo`.
+        ImageTooLargeError: more than `MAX_CONTENT_BYTES` bytes, or as `decode_photo`.
         ImageError: the file does not exist, or is no image, or a damaged one.
     """
     try:
@@ -183,8 +184,8 @@ def read_content(path: Path) -> bytes:
     """Read the bytes of an image file.
 
     Raises:
-        ImageTooLargeError: the file has more than `MAX_BYTES` bytes.
-        ImageError: the file cannot be read.
+        ImageTooLargeError: the file has more than `MAX_CONTENT_BYTES` bytes.
+        ImageError: the file cannot be read, or as `read_bytes`.
     """
     try:
         return read_bytes(path)
@@ -195,17 +196,44 @@ def read_content(path: Path) -> bytes:
 def read_bytes(path: Path) -> bytes:
     """Read the bytes of an image file, raising the error of the operating system if that fails.
 
+    A large file whose first bytes are not those of an image, or of one that is too large to decode, is not read whole.
+
     Raises:
-        ImageTooLargeError: the file has more than `MAX_BYTES` bytes.
-        ImageError: it is a named pipe, a socket or a device, which is not opened.
+        ImageTooLargeError: the file has more than `MAX_CONTENT_BYTES` bytes, or takes too much memory to decode.
+        ImageError: it is a named pipe, a socket or a device, which is not opened; or it is large, and no image.
         OSError: the file cannot be read.
     """
     status = path.stat()
     if kind := _SPECIAL_FILES.get(stat.S_IFMT(status.st_mode)):
         raise ImageError(f"expected a regular file, received {kind}. Save its content to a file")
-    if status.st_size > MAX_BYTES:
-        raise ImageTooLargeError(f"expected an image of at most {MAX_BYTES:,} bytes, received {status.st_size:,}")
-    return path.read_bytes()
+    check_content(status.st_size)
+    with open(path, "rb") as stream:
+        head = stream.read(min(status.st_size, QUICK_BYTES) + 1)
+        if len(head) > status.st_size:
+            # It has grown, or its file system does not know the size.
+            head += stream.read(QUICK_BYTES + 1 - len(head))
+        if len(head) <= QUICK_BYTES:
+            return head
+        _check_head(head, status.st_size)
+        reserve_content(status.st_size)
+        content = head + stream.read(max(status.st_size, len(head)) - len(head) + 1)
+        if len(content) > status.st_size:
+            raise ImageError(f"expected a file of {status.st_size:,} bytes, received more: it is still being written")
+    return content
+
+
+def _check_head(head: bytes, size: int) -> None:
+    """Refuse a large file by its beginning, if that suffices; otherwise the whole file is needed to say what it is."""
+    if find_format(head) is None:
+        raise _unknown(head, size)
+    try:
+        source = _open(head)
+    except (MemoryError, ImageTooLargeError):
+        raise
+    # Headers of some formats are at the end, and decoders raise any exception for a file that is cut.
+    except Exception:
+        return
+    check_memory(source.format, source.width, source.height, source.memory((1, 1)))
 
 
 def measure_image(content: bytes) -> tuple[int, int]:
@@ -279,7 +307,7 @@ def _open(content: bytes) -> ImageSource:
     _ignore_notices_of_decoders()
     found = find_format(content)
     if found is None:
-        raise _unknown(content)
+        raise _unknown(content, len(content))
     source = found.open(content)
     check_size(source.width, source.height)
     return source
@@ -309,7 +337,8 @@ def _translated(content: bytes, error: Exception) -> Exception:
     return ImageError(f"expected an image ({FORMAT_NAMES}), received a damaged {name}: {reason}")
 
 
-def _unknown(content: bytes) -> ImageError:
+def _unknown(content: bytes, size: int) -> ImageError:
+    """The error for content without the signature of an image, of which `content` is the beginning."""
     expected = f"expected an image ({FORMAT_NAMES})"
     if not content:
         return ImageError(f"{expected}, received an empty file")
@@ -319,4 +348,4 @@ def _unknown(content: bytes) -> ImageError:
     beginning = content[:SIGNATURE_BYTES].decode("utf-8", errors="replace").strip("\ufeff\ufffd")
     if beginning.isprintable() or all(char.isprintable() or char.isspace() for char in beginning):
         return ImageError(f"{expected}, received text beginning with {' '.join(beginning.split())[:40]!r}")
-    return ImageError(f"{expected}, received {len(content):,} bytes beginning with {content[:8].hex(' ')}")
+    return ImageError(f"{expected}, received {size:,} bytes beginning with {content[:8].hex(' ')}")

@@ -5,23 +5,20 @@ and the results waiting to be returned in order.
 """
 
 import collections
-import contextlib
 import contextvars
 import itertools
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NoReturn, TypeVar
 
 import numpy as np
 
-from model.dataset.image_limits import MAX_DECODING_BYTES
 from model.dataset.images import DecodedImage, DecodedPhoto, decode_photo, decoding_cost, fit_photo
+from model.dataset.memory_budget import MemoryBudget, with_limited_content
 from model.dataset.reading import raise_with_path, read_photo
 from model.errors import ImageError
-from model.resources import available_memory, available_processors, release_free_memory
+from model.resources import available_memory, available_processors
 from model.results import InputSpec, Sample
-from model.waiting import wait_until
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -36,8 +33,6 @@ _BYTES_PER_THREAD = 250_000_000
 # Decoded results waiting for in order, per thread: it bounds memory.
 _RESULTS_PER_THREAD = 4
 _MAX_ENCODED_BYTES = 64 * 1024 * 1024
-# Memory that the decoder frees of a smaller image is soon used again.
-_LARGE_IMAGE = 64_000_000
 
 Transform = Callable[[np.ndarray, Sample], np.ndarray]
 """From a decoded image uint8 (height, width, 3) and its sample to an image of the same shape and dtype."""
@@ -144,6 +139,7 @@ def in_threads(work: Callable[[Item], Result], items: Iterable[Item], threads: i
         threads: the maximum number; None means one per processor of this process. There are fewer if memory is
             small. With 1 the work is done in the calling thread.
     """
+    work = with_limited_content(work)
     if threads == 1:
         yield from map(work, items)
         return
@@ -161,35 +157,6 @@ def in_threads(work: Callable[[Item], Result], items: Iterable[Item], threads: i
         finally:
             for result in waiting:
                 result.cancel()
-
-
-class MemoryBudget:
-    """Limits the memory that threads take for decoding at the same time to that of the largest image allowed."""
-
-    def __init__(self, total: int = MAX_DECODING_BYTES) -> None:
-        self._free = self._total = total
-        self._changed = threading.Condition()
-
-    @contextlib.contextmanager
-    def reserve(self, memory: int) -> Iterator[None]:
-        """Wait until so many bytes are free in the budget, and take them from it inside the block."""
-        memory = min(memory, self._total)
-        wait_until(lambda seconds: self._take(memory, seconds))
-        try:
-            yield
-        finally:
-            if memory > _LARGE_IMAGE:
-                release_free_memory()
-            with self._changed:
-                self._free += memory
-                self._changed.notify_all()
-
-    def _take(self, memory: int, seconds: float) -> bool:
-        with self._changed:
-            if not self._changed.wait_for(lambda: self._free >= memory, seconds):
-                return False
-            self._free -= memory
-            return True
 
 
 _BUDGET = MemoryBudget()

@@ -42,7 +42,7 @@ def read_photo(sample: Sample) -> bytes:
     """Read the bytes of a photo; retry for two minutes while its disk or mount is unavailable.
 
     Raises:
-        ImageTooLargeError: the file has more than `model.dataset.images.MAX_BYTES` bytes.
+        ImageTooLargeError: the file has more than `MAX_CONTENT_BYTES` bytes.
         ImageError: the file is missing or not readable, while the folder of the dataset is available.
         StorageError: the disk or mount stayed unavailable.
     """

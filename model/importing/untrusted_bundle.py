@@ -22,11 +22,13 @@ from model.files.arrays import read_arrays
 from model.files.browsing import name_some
 from model.importing.untrusted_keras import check_untrusted_network
 from model.importing.untrusted_onnx import check_untrusted_graph
-from model.reading import UnreadableError, read_regular, with_path
+from model.reading import UnreadableError, read_regular, with_path, without_number
 from model.received import quoted
 from model.serving.predictor import load_predictor
 from model.serving.reference_features import MAX_ARRAY_BYTES, read_reference_features
 
+_MAX_SETTINGS_BYTES = 1 << 20
+_MAX_REPORT_BYTES = 1 << 26
 _LEADS_ELSEWHERE = re.compile(rb"[/\\\\]|\.\.")
 
 
@@ -107,9 +109,16 @@ def _check_arrays(path: Path) -> None:
         raise ModelError(f"{path.name}: expected arrays of numbers, received: {error}. It is not imported.") from error
 
 
+def _read(path: Path, max_bytes: int) -> bytes:
+    try:
+        return read_regular(path, max_bytes)
+    except (OSError, UnreadableError) as error:
+        raise ModelError(f"{path.name}: {without_number(error)}. It is not imported.") from error
+
+
 def _check_settings_of_tensorboard(path: Path) -> None:
     """Check that TensorBoard, which serves the files named in these settings, finds them in the same folder."""
-    if _LEADS_ELSEWHERE.search(path.read_bytes()):
+    if _LEADS_ELSEWHERE.search(_read(path, _MAX_SETTINGS_BYTES)):
         raise ModelError(f"{path.name}: expected names of files in the same folder, found a path to another one.")
 
 
@@ -118,7 +127,7 @@ def _without_unsafe_report(bundle: Bundle) -> Bundle:
     if bundle_files.REPORT not in bundle.manifest.files:
         return bundle
     report = bundle.directory / bundle_files.REPORT
-    content = report.read_bytes()
+    content = _read(report, _MAX_REPORT_BYTES)
     safe = made_safe(content)
     if safe == content:
         return bundle

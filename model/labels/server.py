@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
 from model.addresses import without_credentials
-from model.dataset.images import MAX_BYTES
+from model.dataset.image_limits import MAX_CONTENT_BYTES
 from model.environment import LABEL_STUDIO_API_KEY
 from model.errors import (
     ConfigError,
@@ -266,7 +266,7 @@ class LabelStudio:
             with self._answer(url, is_photo=True) as answer:
                 if "html" in answer.headers.get("Content-Type", ""):
                     raise ImageError(f"{without_credentials(url)}: expected a photo, received a web page")
-                return _limited(answer, MAX_BYTES)
+                return _limited(answer, MAX_CONTENT_BYTES)
         except StorageNotFoundError as error:
             raise ImageError(error.message) from error
 

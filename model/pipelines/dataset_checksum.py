@@ -15,7 +15,7 @@ from model import durable
 from model.dataset.listing import DATASET_FILES, IMAGES
 from model.files.checksums import file_sha256
 from model.files.packing import INDEX
-from model.reading import UnreadableError, parse_json, unreadable
+from model.reading import MAX_JSON_BYTES, UnreadableError, parse_json, read_stream, unreadable
 
 _COUNTED = (f"{IMAGES}/", f"{DATASET_FILES}/")
 
@@ -39,9 +39,10 @@ def _index(path: Path) -> list[tuple[str, str]]:
     try:
         with unreadable(), tarfile.open(path) as tar:
             content = tar.extractfile(INDEX)
-            return (
-                [] if content is None else [(one["name"], one["sha256"]) for one in parse_json(content.read())["files"]]
-            )
+            if content is None:
+                return []
+            rows = parse_json(read_stream(content, MAX_JSON_BYTES))["files"]
+            return [(one["name"], one["sha256"]) for one in rows]
     except (UnreadableError, tarfile.TarError):
         return []
 

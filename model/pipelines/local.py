@@ -240,9 +240,7 @@ class _Runner:
             )
         except BaseException as error:
             record.state = "failed"
-            record.error = (
-                error.message if isinstance(error, TopgraftError) else with_path(error) or type(error).__name__
-            )
+            record.error = with_path(error) or type(error).__name__
             record.seconds = round(time.perf_counter() - clock, 1)
             raise
         record.state = "done" if has_run else "unchanged"

@@ -13,6 +13,7 @@ from typing import Any
 import requests
 from requests.auth import HTTPBasicAuth
 
+from model.answers import read_answer
 from model.errors import (
     ConfigError,
     StorageBusyError,
@@ -24,6 +25,8 @@ from model.errors import (
 )
 from model.files.composition import composed
 from model.provenance import utc_today
+from model.reading import UnreadableError, parse_json, unreadable
+from model.received import quoted
 from model.storage.failures import with_retries
 from model.storage.places import Place
 from model.storage.settings import WebDavAccount
@@ -143,19 +146,23 @@ class SharedFiles:
                 auth=HTTPBasicAuth(self._account.user.encode(), self._account.password.encode()),
                 timeout=_SECONDS,
                 allow_redirects=False,
+                stream=True,
             )
+            content = read_answer(answer)
         except requests.RequestException as error:
             raise StorageUnreachableError(
                 f"public link: expected a response from {self.address}, received {type(error).__name__}. Check "
                 "that the server can be reached."
             ) from error
         if answer.status_code != 200:
-            raise _refusal(answer, method)
+            raise _refusal(answer, content, method)
         try:
-            return answer.json()["ocs"]["data"]
-        except (ValueError, KeyError, TypeError) as error:
+            with unreadable():
+                return parse_json(content)["ocs"]["data"]
+        except UnreadableError as error:
+            received = quoted(content.decode(errors="replace"))
             raise StorageError(
-                f"public link: expected JSON of the share API of {self.address}, received {answer.text[:100]!r}. "
+                f"public link: expected JSON of the share API of {self.address}, received {received}. "
                 "Check that this is a Nextcloud with sharing enabled."
             ) from error
 
@@ -169,8 +176,8 @@ def _end_of(share: Mapping[str, Any]) -> str:
     return str(share.get("expiration") or "")[:10]
 
 
-def _refusal(answer: requests.Response, method: str) -> StorageError | ConfigError:
-    reason = f"public link: the server answered {answer.status_code}: {_message(answer)}."
+def _refusal(answer: requests.Response, content: bytes, method: str) -> StorageError | ConfigError:
+    reason = f"public link: the server answered {answer.status_code}: {_message(content) or answer.reason}."
     status = answer.status_code
     if status in (401, 403):
         return StorageRefusedError(
@@ -183,8 +190,9 @@ def _refusal(answer: requests.Response, method: str) -> StorageError | ConfigErr
     return ConfigError(f"{reason} Choose another --expires or password, or check what this server allows.")
 
 
-def _message(answer: requests.Response) -> str:
-    """Message of the server: in JSON, or in XML if the user is unknown."""
-    found = re.search(r'"message"\s*:\s*"((?:[^"\\]|\\.)*)"|<message>(.*?)</message>', answer.text, re.DOTALL)
+def _message(content: bytes) -> str:
+    """Message of the server: in JSON, or in XML if the user is unknown; empty if there is none."""
+    text = content.decode(errors="replace")
+    found = re.search(r'"message"\s*:\s*"((?:[^"\\]|\\.)*)"|<message>(.*?)</message>', text, re.DOTALL)
     words = next((group for group in found.groups() if group), "") if found else ""
-    return " ".join(words.split())[:300].rstrip(".") or answer.reason
+    return " ".join(words.split())[:300].rstrip(".")

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from model import durable
 from model.errors import ConfigError, DatasetError
 from model.intensity import Intensity, read_intensity
-from model.reading import UnreadableError, describe, parse_json, unreadable
+from model.reading import MAX_JSON_BYTES, UnreadableError, describe, parse_json, read_stream, unreadable
 from model.received import quoted
 from model.results import InputSpec, Split
 from model.scale.folders import File, Folder
@@ -104,11 +104,9 @@ def read_plan(folder: Folder) -> Plan:
     Raises:
         DatasetError: the file is no plan, or one of a newer version.
     """
-    with folder.open(PLAN) as stream:
-        content = stream.read()
     try:
-        with unreadable():
-            found = parse_json(content)
+        with unreadable(), folder.open(PLAN) as stream:
+            found = parse_json(read_stream(stream, MAX_JSON_BYTES))
             intensity = read_intensity(found["intensity"])
             plan = Plan(**found | {"classes": tuple(found["classes"]), "intensity": intensity})
             plan.input_spec  # noqa: B018 - an invalid resize mode or range is found now

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple, Protocol
 from model import durable
 from model.dataset.formats import IMAGE_SUFFIXES
 from model.dataset.image_files import is_image
-from model.dataset.images import MAX_BYTES
+from model.dataset.image_limits import check_content
 from model.dataset.reading import read_photo, wait_for_dataset
-from model.errors import ConfigError, ImageError, ImageTooLargeError, StorageError, StorageNotFoundError
+from model.errors import ConfigError, ImageError, StorageError, StorageNotFoundError
 from model.files.browsing import is_hidden
 from model.received import quoted
 from model.results import Sample
@@ -250,14 +250,13 @@ class StoreFolder:
     def read_photo(self, expected: File) -> bytes:
         """The content of a photo; see `Folder`."""
         filesystem, root = self._store
-        if expected.size > MAX_BYTES:
-            raise ImageTooLargeError(f"expected an image of at most {MAX_BYTES:,} bytes, received {expected.size:,}")
+        check_content(expected.size)
         try:
             with (
                 self._failures("read the photo", expected.name.decode(errors="replace")),
                 filesystem.open_input_file(f"{root}/{expected.name.decode()}") as stream,
             ):
-                content: bytes = stream.read()
+                content: bytes = stream.read(expected.size + 1)
         except StorageNotFoundError as error:
             raise ImageError(f"expected a readable file, received: {_NOT_FOUND}") from error
         except StorageError as error:

@@ -13,6 +13,7 @@ import numpy as np
 
 from model.errors import DatasetError
 from model.files.arrays import read_arrays
+from model.reading import read_stream
 from model.results import Progress, no_progress
 from model.scale.folders import Folder, open_folder
 from model.scale.parts import (
@@ -224,8 +225,7 @@ def write_components(
 
 def _content(folder: Folder, name: str) -> bytes:
     with folder.open(name) as stream:
-        content: bytes = stream.read()
-    return content
+        return read_stream(stream, _MAX_BYTES)
 
 
 def _moments_name(group: int) -> str:

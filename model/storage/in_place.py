@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO
 
+from model.answers import read_answer
 from model.errors import StorageNotFoundError, StorageRequestTooLargeError
 from model.files.checksums import file_checksum
 from model.storage import webdav
@@ -57,9 +58,9 @@ def _has_status_page(base: str) -> bool:
     import requests
 
     try:
-        answer = requests.get(f"{base}/status.php", timeout=_SECONDS_FOR_STATUS, allow_redirects=False)
-        return answer.status_code == 200 and "versionstring" in answer.json()
-    except (requests.RequestException, ValueError):
+        answer = requests.get(f"{base}/status.php", timeout=_SECONDS_FOR_STATUS, allow_redirects=False, stream=True)
+        return answer.status_code == 200 and b'"versionstring"' in read_answer(answer)
+    except requests.RequestException:
         return False
 
 

@@ -48,6 +48,8 @@ _UPLOADING = ".uploading"
 _SECONDS_UNTIL_REMOVED = 24 * 3600.0
 _UNGUARDED = "Do not upload to the same path from two commands at the same time."
 _TRIES = 2
+# Two checksums with their file names.
+_MAX_CHECKSUM_BYTES = 1 << 16
 
 log = logging.getLogger(__name__)
 
@@ -185,14 +187,22 @@ class _Upload:
 
     def read_checksum(self) -> bytes | None:
         """Content of the remote checksum file; None if there is none."""
-        action = f"read {self.checksum_place}"
+        place, action = self.checksum_place, f"read {self.checksum_place}"
+        limit = _MAX_CHECKSUM_BYTES + 1
         if self.settings["type"] == "webdav":
             account = account_of(self.place.remote, self.settings)
-            return with_retries(lambda: webdav.read(account, self.checksum_place.path, action))
-        try:
-            return run_with_retries(action, ["cat", str(self.checksum_place)])
-        except StorageNotFoundError:
-            return None
+            content = with_retries(lambda: webdav.read(account, place.path, action, limit))
+        else:
+            try:
+                content = run_with_retries(action, ["cat", "--head", str(limit), str(place)])
+            except StorageNotFoundError:
+                return None
+        if content is not None and len(content) > _MAX_CHECKSUM_BYTES:
+            raise StorageError(
+                f"{place}: expected a checksum file of at most {_MAX_CHECKSUM_BYTES:,} bytes, found a larger file. "
+                "Remove it, or choose another name."
+            )
+        return content
 
     def write_checksum(self, content: bytes) -> None:
         """Replace the checksum file by one request, which changes nothing if it fails."""

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
+from model.answers import read_answer
 from model.environment import STORAGE_SECONDS
 from model.errors import StorageError, StorageNotFoundError
 from model.storage.failures import failure
@@ -45,13 +46,13 @@ def move_over(account: WebDavAccount, path: str, new_path: str, action: str) -> 
     send(account, "MOVE", address_of(account, path), action, headers)
 
 
-def read(account: WebDavAccount, path: str, action: str) -> bytes | None:
-    """Content of a small file; None if there is none."""
+def read(account: WebDavAccount, path: str, action: str, max_bytes: int) -> bytes | None:
+    """Content of a file, of at most so many bytes of its beginning; None if there is none."""
     try:
         with request(account, "GET", path, {}, action) as answer:
             if answer.status_code not in _DONE:
                 raise refusal(action, answer)
-            return answer.content
+            return read_answer(answer, max_bytes)
     except StorageNotFoundError:
         return None
 
@@ -68,7 +69,7 @@ def current_user(account: WebDavAccount, action: str) -> str:
     with _request(account, "PROPFIND", account.url, headers, action, _ASK_PRINCIPAL) as answer:
         if answer.status_code == 401:
             raise refusal(action, answer)
-        found = _PRINCIPAL.search(answer.content) if answer.status_code == 207 else None
+        found = _PRINCIPAL.search(read_answer(answer)) if answer.status_code == 207 else None
     return urllib.parse.unquote(found["user"].decode()) if found else ""
 
 

@@ -19,6 +19,7 @@ import requests
 
 from model import durable, environment
 from model.addresses import without_credentials
+from model.answers import read_answer
 from model.errors import ConfigError, TopgraftError, TrackingError
 from model.processes import describe_exit, python_command, python_environment, start_child
 from model.provenance import write_run
@@ -198,10 +199,9 @@ def check_server(server: TrackingServer) -> str:
             auth=(server.user, server.password) if server.user else None,
             headers={"Authorization": f"Bearer {token}"} if token else None,
             timeout=_SECONDS_TO_CHECK,
+            stream=True,
         )
-        known = answer.ok or answer.json().get("error_code") == "RESOURCE_DOES_NOT_EXIST"
-    except requests.JSONDecodeError:
-        known = False
+        known = answer.ok or b'"RESOURCE_DOES_NOT_EXIST"' in read_answer(answer)
     except requests.RequestException as error:
         return f"{server.address} cannot be reached ({type(error).__name__}). {_UNREACHABLE}"
     return "" if known else f"{server.address} answers {answer.status_code}. {_advice(answer.status_code)}"

@@ -15,7 +15,8 @@ from PIL import Image
 
 from model.dataset import pipeline
 from model.dataset.images import decode_image
-from model.dataset.pipeline import MemoryBudget, encoded_batches
+from model.dataset.memory_budget import MemoryBudget
+from model.dataset.pipeline import encoded_batches
 from model.errors import ImageError
 from model.results import InputSpec, Sample
 from tests.support.photos import photo
