@@ -55,8 +55,8 @@ def unbounded_reads(path: Path) -> Iterator[int]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             # Environment variables and readers of other objects have such a method, too.
-            of = ast.unparse(node.func.value).rpartition(".")[2]
-            is_stream = of.lower() == of and not of.endswith(("variable", ")"))
+            owner = ast.unparse(node.func.value).rpartition(".")[2]
+            is_stream = owner.islower() and not owner.endswith(("variable", ")"))
             if node.func.attr in ("read_bytes", "read_text") or (
                 node.func.attr in ("read", "readall") and not node.args and not node.keywords and is_stream
             ):

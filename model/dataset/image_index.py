@@ -2,6 +2,7 @@
 
 import dataclasses
 import posixpath
+import re
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 
@@ -15,6 +16,8 @@ from model.results import Split
 _MAX_PARTS = 20
 # So many files of one name are not worth a search for each row.
 _MAX_NARROWED = 1000
+# A file name without folders: no end of it is left to be searched in the folders.
+_PLAIN = re.compile(r"(?!\.)[^/\\]+\Z")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +42,7 @@ class ImageIndex:
 
     def __init__(self, names: Iterable[str]) -> None:
         self.names = frozenset(names)
+        self._without_folder: dict[tuple[str, Search], tuple[str, ...]] = {}
 
     @cached_property
     def folders(self) -> frozenset[str]:
@@ -53,24 +57,45 @@ class ImageIndex:
         for folder in search.folders:
             if folder and f"{folder}/{written}" in self.names:
                 return (f"{folder}/{written}",)
-        name = posixpath.normpath(written.replace("\\", "/")) if written else ""
-        if not name or name.endswith("/") or name in (".", ".."):
+        is_plain = bool(_PLAIN.match(written))
+        name = written if is_plain or not written else posixpath.normpath(written.replace("\\", "/"))
+        last = name.rpartition("/")[2]
+        # First of all, because a long table may name a million missing images.
+        found = self._by_stem.get(_key(_stem(last)))
+        if found is None or last in ("", ".", ".."):
             return ()
+        if is_plain:
+            return self._by_last_part(found, name, search)
         for end in path_ends(name):
             for folder in search.folders:
                 path = f"{folder}/{end}" if folder else end
                 if path in self.names:
                     return (path,)
-        return self._by_last_part(name, search)
+        return self._by_last_part(found, name, search)
 
-    def _by_last_part(self, name: str, search: Search) -> tuple[str, ...]:
-        last = posixpath.basename(name)
-        key = _key(last)
-        entry = self._by_stem.get(_key(_stem(last)), [])
-        found = [entry] if isinstance(entry, str) else entry
-        if _stem(last) != last:
-            found = [path for path in found if _key(posixpath.basename(path)) == key]
-        return tuple(_narrowed(found, name, search) if 1 < len(found) <= _MAX_NARROWED else found)
+    def _by_last_part(self, of_stem: str | list[str], name: str, search: Search) -> tuple[str, ...]:
+        """Of the images with the stem of a name those that it may stand for."""
+        folders, _, last = name.rpartition("/")
+        if isinstance(of_stem, str):
+            return tuple(_with_ending([of_stem], last))
+        # Without images in a folder of that name, the folders in the name decide nothing.
+        folder = posixpath.basename(folders)
+        near = self._by_folder.get((_key(_stem(last)), _key(folder))) if folder else None
+        near = _with_ending(near or (), last)
+        if near:
+            return _narrowed(near, name, search)
+        if (last, search) not in self._without_folder:
+            self._without_folder[last, search] = _narrowed(_with_ending(of_stem, last), last, search)
+        return self._without_folder[last, search]
+
+    @cached_property
+    def _by_folder(self) -> dict[tuple[str, str], list[str]]:
+        """Stem and last folder in lower case -> images of a stem that several have."""
+        by_folder: dict[tuple[str, str], list[str]] = {}
+        for stem, paths in self._by_stem.items():
+            for path in paths if isinstance(paths, list) else ():
+                by_folder.setdefault((stem, _key(posixpath.basename(posixpath.dirname(path)))), []).append(path)
+        return by_folder
 
     @cached_property
     def _by_stem(self) -> dict[str, str | list[str]]:
@@ -93,8 +118,16 @@ def path_ends(path: str) -> list[str]:
     return ["/".join(parts[at:]) for at in range(max(0, len(parts) - _MAX_PARTS), len(parts))]
 
 
-def _narrowed(found: Sequence[str], name: str, search: Search) -> Sequence[str]:
+def _with_ending(paths: Sequence[str], last: str) -> Sequence[str]:
+    """Images whose ending is that of a file name; all, if it is written without an ending."""
+    key = _key(last)
+    return [path for path in paths if _key(posixpath.basename(path)) == key] if _stem(last) != last else paths
+
+
+def _narrowed(found: Sequence[str], name: str, search: Search) -> tuple[str, ...]:
     """Of several images those that agree with the name in more respects: folders, case, split."""
+    if not 1 < len(found) <= _MAX_NARROWED:
+        return tuple(found)
     for best in (
         _with_longest_end(found, name),
         [path for path in found if posixpath.basename(path) == posixpath.basename(name)],
@@ -104,14 +137,15 @@ def _narrowed(found: Sequence[str], name: str, search: Search) -> Sequence[str]:
     ):
         chosen = frozenset(best)
         found = [path for path in found if path in chosen] or found
-    return sorted(found)
+    return tuple(sorted(found))
 
 
 def _with_longest_end(found: Sequence[str], name: str) -> list[str]:
     """Images whose path has the most folders in common with the name, counted from the end."""
     parts = [_key(part) for part in name.split("/")[:-1]][::-1]
     common = {path: _common(parts, [_key(part) for part in path.split("/")[:-1]][::-1]) for path in found}
-    return [path for path, count in common.items() if count == max(common.values())]
+    longest = max(common.values())
+    return [path for path, count in common.items() if count == longest]
 
 
 def _common(first: Sequence[str], second: Sequence[str]) -> int:
@@ -128,5 +162,6 @@ def _key(text: str) -> str:
 
 
 def _stem(name: str) -> str:
-    stem, suffix = posixpath.splitext(name)
-    return stem if suffix.lower() in IMAGE_SUFFIXES else name
+    # As `posixpath.splitext`, which takes several times as long.
+    stem, _, suffix = name.rpartition(".")
+    return stem if stem.strip(".") and f".{suffix.lower()}" in IMAGE_SUFFIXES else name

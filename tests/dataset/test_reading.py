@@ -3,6 +3,7 @@
 import errno
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -78,16 +79,16 @@ def test_a_single_missing_photo_is_rejected_at_once(samples: list[Sample], clock
 def test_an_io_error_of_the_mount_is_retried_then_raised(
     samples: list[Sample], clock: Clock, monkeypatch: pytest.MonkeyPatch, number: int
 ):
-    read_bytes, failures = Path.read_bytes, [2]
+    failures = [2]
 
-    def unsteady(path: Path) -> bytes:
+    def unsteady(path: Path, mode: str) -> IO[bytes]:
         failures[0] -= 1
         if failures[0] >= 0:
             raise OSError(number, "of the mount")
-        return read_bytes(path)
+        return open(path, mode)
 
-    monkeypatch.setattr(Path, "read_bytes", unsteady)
-    assert read_photo(samples[0]) == read_bytes(samples[0].path)
+    monkeypatch.setattr("model.dataset.images.open", unsteady, raising=False)
+    assert read_photo(samples[0]) == samples[0].path.read_bytes()
     assert clock.waited == 3
     failures[0] = 100
     with pytest.raises(StorageError, match="of the mount"):
