@@ -80,8 +80,7 @@ class ImageIndex:
             return tuple(_with_ending([of_stem], last))
         # Without images in a folder of that name, the folders in the name decide nothing.
         folder = posixpath.basename(folders)
-        near = self._by_folder.get((_key(_stem(last)), _key(folder))) if folder else None
-        near = _with_ending(near or (), last)
+        near = _with_ending(self._by_folder.get((_key(_stem(last)), _key(folder)), ()) if folder else (), last)
         if near:
             return _narrowed(near, name, search)
         if (last, search) not in self._without_folder:
