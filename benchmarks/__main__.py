@@ -27,6 +27,7 @@ NAMES = (
     "report",
     "drift",
     "head",
+    "head_by_size",
     "streamed_head",
     "real_data",
     "small_data",

@@ -1,8 +1,9 @@
 """Training the head: our NumPy against a Dense layer in Keras, on the same features.
 
-How: EfficientNet-Lite0's features of the demo dataset, computed once and not timed. Each method trains for 30 epochs in
-batches of 32 and evaluates the validation images after each epoch; the median excludes the first epoch, in which Keras
-compiles. Topgraft trains four L2 strengths at once, as in a training, and then one alone; Keras trains one.
+How: EfficientNet-Lite0's features of the demo dataset, computed once and not timed. Each method trains for 30 epochs
+and evaluates the validation images after each epoch; the median excludes the first epoch, in which Keras compiles.
+Keras takes batches of 32; an epoch of Topgraft is one step of L-BFGS on all images. Topgraft trains four L2 strengths
+side by side, as in a training, and then a single one; Keras trains one.
 
 Depends on: the size of the head and of a batch. The more computation a step has, the less the overhead of a framework
 matters.
@@ -25,8 +26,8 @@ from model.networks.converted_backbone import converted_backbone
 from model.networks.tensorflow_import import import_tensorflow
 from model.results import SPLITS, InputSpec, no_progress
 from model.synthesis.composition import write_demo_dataset
-from model.training.head import LabelledFeatures, train_head
-from model.training.head_candidates import HeadOptions
+from model.training.head import train_head
+from model.training.head_candidates import HeadOptions, LabelledFeatures
 
 EPOCHS = 30
 BATCH_SIZE = 32
@@ -51,7 +52,7 @@ def main() -> None:
     ways = {
         "Keras: Dense, Adam, `model.fit`": keras,
         "topgraft, one L2 strength": _train_with_numpy(splits, classes, 1e-4),
-        "topgraft, four at once (the default)": _train_with_numpy(splits, classes, None),
+        "topgraft, four side by side (the default)": _train_with_numpy(splits, classes, None),
     }
     rows = [
         [name, f"{way.milliseconds:.1f} ms", times(keras.milliseconds / way.milliseconds), f"{way.accuracy:.3f}"]

@@ -32,8 +32,7 @@ from model.intensity import FULL, Intensity, IntensityRange
 from model.networks.converted_backbone import converted_backbone
 from model.results import InputSpec, Sample, no_progress
 from model.training.cross_validation import FoldPlan, cross_validate
-from model.training.head import LabelledFeatures
-from model.training.head_candidates import HeadOptions
+from model.training.head_candidates import HeadOptions, LabelledFeatures
 
 SEEDS = (0, 1, 2)
 L2 = 1e-4

@@ -38,8 +38,8 @@ from model.resources import peak_memory
 from model.results import Sample, Split
 from model.serving.reference_features import build_reference_features
 from model.training.cross_validation import settled_out_of_fold
-from model.training.head import LabelledFeatures, train_head
-from model.training.head_candidates import HeadOptions
+from model.training.head import train_head
+from model.training.head_candidates import HeadOptions, LabelledFeatures
 
 PREDICTIONS, CLASSES, FEATURES = 10_000, 200, 1280
 MAX_SECONDS, MAX_MEMORY, MAX_SIZE = 60, 1_000_000_000, 5_000_000

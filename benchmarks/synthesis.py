@@ -39,8 +39,8 @@ from model.intensity import FULL
 from model.results import InputSpec, Sample, Split, no_progress
 from model.synthesis.synthesize import SynthesisOptions, synthesize
 from model.training.backbone import pretrained_backbone
-from model.training.head import LabelledFeatures, refit_head, train_head
-from model.training.head_candidates import HeadOptions
+from model.training.head import refit_head, train_head
+from model.training.head_candidates import HeadOptions, LabelledFeatures
 from model.workspace import Workspace
 
 PER_CLASS = (5, 10, None)

@@ -35,8 +35,8 @@ from model.evaluation.marks import count_marks, judge_all
 from model.evaluation.unknown import distance_threshold, out_of_fold_distances, reference_distances
 from model.results import labels_of
 from model.serving.reference_features import build_reference_features, neighbour_distances
-from model.training.head import LabelledFeatures, train_head
-from model.training.head_candidates import Head, HeadOptions
+from model.training.head import train_head
+from model.training.head_candidates import Head, HeadOptions, LabelledFeatures
 
 COMPARED = (5, 20)
 COMPARED_DRAWS = 2

@@ -233,8 +233,19 @@ class TrainConfig:
         15, "Epochs without improvement of stop_on after which training stops early.", minimum=1, maximum=10_000
     )
     stop_on: str = option("val_loss", "Validation metric that selects the best epoch.", choices=STOP_ON)
-    batch_size: int = option(32, "Images per batch.", minimum=1, maximum=4096)
-    learning_rate: float = option(1.0, "Learning rate of the head.", minimum=1e-6, maximum=100.0)
+    batch_size: int = option(
+        32,
+        "Images per batch in fine-tuning, and in minibatches of the head (with mixup, with very many classes, or with "
+        "features in parts; otherwise an epoch is a step of L-BFGS on all images).",
+        minimum=1,
+        maximum=4096,
+    )
+    learning_rate: float = option(
+        1.0,
+        "Learning rate of the head: the length of its steps, relative to the full step of L-BFGS.",
+        minimum=1e-6,
+        maximum=100.0,
+    )
     l2: float | None = option(
         None,
         "L2 regularization strength of the head. Empty: selected on validation images.",

@@ -70,3 +70,15 @@ class TrainingData:
             splits={split: np.flatnonzero(np.isin(rows, members)) for split, members in self.splits.items()},
             source=tuple(self.source[row] for row in chosen),
         )
+
+
+def take_rows(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Some rows of an array; rows that follow each other, such as those of a split, are not copied.
+
+    Args:
+        values: (n, ...).
+        rows: int (k,).
+    """
+    if len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
+        return values[rows[0] : rows[0] + len(rows)]
+    return values[rows]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.special import softmax
 
-from model.dataset.training_data import TrainingData
+from model.dataset.training_data import TrainingData, take_rows
 from model.evaluation.calibration import fit_temperature
 from model.evaluation.learning_curve import LearningCurve
 from model.evaluation.marks import fit_thresholds
@@ -126,7 +126,7 @@ def calibrated_classifier(context: TrainingContext, fitted: FittedParts) -> Clas
         context.journal.features(features)
     train = data.rows("train")
     names = [data.names[row] for row in train.tolist()]
-    reference = build_reference_features(features[train], data.labels[train], names, seed)
+    reference = build_reference_features(take_rows(features, train), data.labels[train], names, seed)
     distances = _distances(fitted, reference, seed)
     calibrating, labels, logits = _calibration_set(fitted)
     temperature = fit_temperature(logits, labels)
@@ -147,7 +147,7 @@ def calibrated_classifier(context: TrainingContext, fitted: FittedParts) -> Clas
         temperature=temperature,
         thresholds=thresholds,
         reference=reference,
-        held_out=describe_held_out(reference, features[data.rows("val", "test")], seed),
+        held_out=describe_held_out(reference, take_rows(features, data.rows("val", "test")), seed),
         history=fitted.history,
         predictions=_predictions(fitted, temperature, distances),
         photos=_photo_features(fitted, temperature, reference),
@@ -161,13 +161,13 @@ def _distances(fitted: FittedParts, reference: ReferenceFeatures, seed: int) -> 
     """Distances of the images of each measurement from reference features that do not contain them."""
     data, features = fitted.data, fitted.features
     distances: dict[Measurement, np.ndarray] = {
-        "val": reference_distances(reference, features[data.rows("val")]),
-        "test": reference_distances(reference, features[data.rows("test")]),
+        "val": reference_distances(reference, take_rows(features, data.rows("val"))),
+        "test": reference_distances(reference, take_rows(features, data.rows("test"))),
     }
     if fitted.is_frozen:
         train = data.rows("train")
         real = data.is_real[train]
-        unseen = out_of_fold_distances(features[train], data.labels[train], data.groups[train], seed, real)
+        unseen = out_of_fold_distances(take_rows(features, train), data.labels[train], data.groups[train], seed, real)
         distances["cross_validation"] = np.concatenate([unseen[real], distances["val"]])
     return distances
 
@@ -180,7 +180,7 @@ def _calibration_set(fitted: FittedParts) -> tuple[Measurement, np.ndarray, np.n
         real = data.is_real[rows]
         return "cross_validation", data.labels[rows[real]], fitted.out_of_fold[real]
     rows = data.rows("val")
-    return "val", data.labels[rows], fitted.chosen.logits(fitted.features[rows])
+    return "val", data.labels[rows], fitted.chosen.logits(take_rows(fitted.features, rows))
 
 
 def _predictions(
@@ -190,8 +190,8 @@ def _predictions(
     data, features, found = fitted.data, fitted.features, fitted.cross_validation
     samples: dict[Measurement, tuple[Sample, ...]] = {"val": data.samples("val"), "test": data.samples("test")}
     logits: dict[Measurement, np.ndarray] = {
-        "val": fitted.chosen.logits(features[data.rows("val")]),
-        "test": fitted.final.logits(features[data.rows("test")]),
+        "val": fitted.chosen.logits(take_rows(features, data.rows("val"))),
+        "test": fitted.final.logits(take_rows(features, data.rows("test"))),
     }
     if found is not None:
         rows = data.rows("train", "val")
@@ -214,7 +214,7 @@ def _photo_features(fitted: FittedParts, temperature: float, reference: Referenc
         logits[data.rows("train")] = fitted.train_logits
     heads: dict[Split, Head] = {"val": fitted.chosen, "test": fitted.final}
     for split, head in heads.items():
-        logits[data.rows(split)] = head.logits(features[data.rows(split)])
+        logits[data.rows(split)] = head.logits(take_rows(features, data.rows(split)))
     split_of: list[Split] = ["train"] * len(data)
     for split in heads:
         for row in data.rows(split).tolist():

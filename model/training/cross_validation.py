@@ -18,8 +18,8 @@ from model.results import Split
 from model.training.batches import learning_weights, measuring_weights
 from model.training.checkpoints import Checkpoints
 from model.training.deadline import NO_DEADLINE, Deadline
-from model.training.head import LabelledFeatures, refit_head, train_head
-from model.training.head_candidates import Head, HeadOptions
+from model.training.head import refit_head, train_head
+from model.training.head_candidates import Head, HeadOptions, LabelledFeatures
 
 CALIBRATION_FOLDS = 5
 

@@ -10,7 +10,7 @@ import numpy as np
 from model.augmentation import augmentation_text
 from model.config import TrainConfig
 from model.dataset.rereading import PhotoReader
-from model.dataset.training_data import TrainingData
+from model.dataset.training_data import TrainingData, take_rows
 from model.features.extractor import extract_readable
 from model.networks.tensorflow_import import import_tensorflow
 from model.results import Progress
@@ -32,8 +32,8 @@ from model.training.fine_tuning.automatic_choice import measured_seconds_per_ima
 from model.training.fine_tuning.decision import is_improvement, part_to_tune, run_fine_tuning
 from model.training.frozen_features import FrozenFeatures
 from model.training.given_features import GivenFeatures
-from model.training.head import LabelledFeatures, random_head, refit_head, train_head
-from model.training.head_candidates import Head, HeadOptions
+from model.training.head import random_head, refit_head, train_head
+from model.training.head_candidates import Head, HeadOptions, LabelledFeatures
 from model.training.journal import NO_JOURNAL, Journal
 from model.training.learning_sizes import measure_learning_curve
 from model.training.part_rows import TrainingParts
@@ -137,8 +137,7 @@ def _fit_streamed(context: TrainingContext, given: GivenFeatures, parts: Trainin
     the training images and measure the head."""
     data, classes, options = context.data, context.classes, HeadOptions.from_config(context.config)
     rows = data.rows("val")
-    # A part of the array, which is not copied: the rows of a split follow each other.
-    features = given.features[rows[0] : rows[-1] + 1]
+    features = take_rows(given.features, rows)
     weights = measuring_weights(data.labels[rows], classes, options.imbalance)
     done = np.cumsum(parts.sizes).tolist()
     head = train_streamed_head(

@@ -2,13 +2,14 @@
 
 import numpy as np
 
+from model.dataset.training_data import take_rows
 from model.features.cache import FeatureCache
 from model.features.extractor import Extract
 from model.features.views import View
 from model.training.batches import learning_weights, measuring_weights
 from model.training.checkpoints import CachedCounts
 from model.training.context import TrainingContext
-from model.training.head import LabelledFeatures
+from model.training.head_candidates import LabelledFeatures
 from model.training.memory import refuse_too_many_features
 
 
@@ -37,13 +38,13 @@ class FrozenFeatures:
         context, labels = self._context, self._context.data.labels[rows]
         views = tuple(self._extracted(rows, view) for view in context.views)
         weights = learning_weights(labels, context.classes, context.config.imbalance)
-        return LabelledFeatures(self.all[rows], labels, weights, views)
+        return LabelledFeatures(take_rows(self.all, rows), labels, weights, views)
 
     def for_validation(self, rows: np.ndarray) -> LabelledFeatures:
         """Images to measure on."""
         labels = self._context.data.labels[rows]
         weights = measuring_weights(labels, self._context.classes, self._context.config.imbalance)
-        return LabelledFeatures(self.all[rows], labels, weights)
+        return LabelledFeatures(take_rows(self.all, rows), labels, weights)
 
     def _extracted(self, rows: np.ndarray, view: View | None = None) -> np.ndarray:
         data = self._context.data

@@ -1,14 +1,11 @@
 """The head: softmax regression on cached features, several L2 strengths side by side.
 
-A head has few weights and its features are in memory, so an epoch takes milliseconds in NumPy; a
-training framework's step costs more than the arithmetic. Minibatches, stochastic gradient descent with
-Nesterov momentum (Sutskever et al., 2013), and the L2 penalty as a proximal step, which is stable
-at any strength. Features are centred and divided by one number, so that their mean squared norm
-is 1 and one learning rate suits all backbones; this is folded into the weights at the end, so the
-result is one plain dense layer. Dividing each feature by its own deviation, or Adam, which does
-much the same to the gradient, costs one to three points of accuracy on small sets.
-
-`model.training.head_candidates` has the weights of the strengths and their steps.
+A head has few weights and its features are in memory, so an epoch takes milliseconds in NumPy; a training framework's
+step costs more than the arithmetic. It is trained by L-BFGS on all images at once
+(`model.training.full_batch_candidates`). Minibatches (`model.training.minibatch_candidates`) remain for what L-BFGS
+cannot do: mixup, which draws new images in every epoch; heads whose gradients it could not keep in memory; and
+features that are larger than memory (`model.training.streamed_head`). The method depends only on the options and on
+the size of the head, so that all heads of a training, such as those of the folds, are trained by the same.
 """
 
 import dataclasses
@@ -19,33 +16,25 @@ from model.training.batches import ArrayInputs, TrainBatches, log_priors
 from model.training.checkpoints import TimedCheckpoints
 from model.training.deadline import NO_DEADLINE, Deadline
 from model.training.epochs import measure
+from model.training.full_batch_candidates import FullBatchCandidates, scaled_with_views
 from model.training.head_candidates import (
-    SMALLEST_SCALE,
     Candidates,
     Head,
     HeadOptions,
+    LabelledFeatures,
     OnEpoch,
-    Scaling,
     no_report,
     train_candidates,
 )
+from model.training.minibatch_candidates import BATCHES_IN_ONE, MinibatchCandidates
+
+# L-BFGS keeps twenty times the weights of each L2 strength: at most 480 MB.
+_MAX_WEIGHTS = 1_500_000
 
 
-@dataclasses.dataclass(frozen=True)
-class LabelledFeatures:
-    """Features, labels and weights of the images of a split.
-
-    Attributes:
-        features: float32 (n, features).
-        labels: int (n,).
-        weights: float (n,), of mean 1.
-        views: features float32 (n, features) of each augmented view of the same images.
-    """
-
-    features: np.ndarray
-    labels: np.ndarray
-    weights: np.ndarray
-    views: tuple[np.ndarray, ...] = ()
+def is_full_batch(features: int, classes: int, options: HeadOptions) -> bool:
+    """Whether a head of this size is trained by L-BFGS, else in minibatches."""
+    return not options.mixup and features * classes <= _MAX_WEIGHTS
 
 
 def train_head(
@@ -70,13 +59,14 @@ def train_head(
     Raises:
         TrainingError: the loss is not finite from the first epoch on.
     """
-    return train_candidates(_Search(train, val, classes, options), on_epoch, deadline, checkpoints)
+    return train_candidates(_candidates(train, val, classes, options), on_epoch, deadline, checkpoints)
 
 
 def refit_head(data: LabelledFeatures, classes: int, chosen: Head, options: HeadOptions) -> Head:
     """Train on more data, with the L2 strength and the number of epochs that were best for `chosen`."""
     settled = dataclasses.replace(options, l2=chosen.l2, epochs=chosen.best_epoch)
-    search = _Search(data, data, classes, settled)
+    nothing = LabelledFeatures(data.features[:0], data.labels[:0], data.weights[:0])
+    search = _candidates(data, nothing, classes, settled)
     for epoch in range(1, settled.epochs + 1):
         search.run_epoch(epoch)
     kernel, bias = search.scaling.folded(search.kernel[0], search.bias[0, 0])
@@ -90,21 +80,25 @@ def random_head(features: int, classes: int, seed: int) -> Head:
     return Head(kernel, np.zeros(classes, np.float32), 0.0, 0, ())
 
 
-class _Search(Candidates):
-    """Candidates that are trained on features in memory."""
+def _candidates(train: LabelledFeatures, val: LabelledFeatures, classes: int, options: HeadOptions) -> Candidates:
+    full_batch = is_full_batch(train.features.shape[1], classes, options)
+    return (FullBatchCandidates if full_batch else _ArrayCandidates)(train, val, classes, options)
+
+
+class _ArrayCandidates(MinibatchCandidates):
+    """Candidates that are trained in minibatches of features in memory."""
 
     def __init__(self, train: LabelledFeatures, val: LabelledFeatures, classes: int, options: HeadOptions) -> None:
-        self.train, self.val = train, val
+        self._train, self._val = train, val
         adjusted = options.imbalance == "logit_adjustment"
         adjustment = log_priors(train.labels, classes) if adjusted else np.zeros(classes, np.float32)
-        mean = train.features.mean(axis=0)
-        scaling = Scaling(mean, _root_mean_squared_norm(train.features - mean))
+        scaling, inputs = scaled_with_views(train)
         super().__init__(scaling, adjustment, options)
-        self.inputs, self.val_inputs = scaling.scaled(train.features), scaling.scaled(val.features)
-        views = np.stack([self.inputs, *map(scaling.scaled, train.views)]) if train.views else self.inputs[None]
-        self.batches = TrainBatches(
-            ArrayInputs(views), train.labels, train.weights, classes, options, options.batch_size
-        )
+        views = inputs.reshape(-1, *train.features.shape)
+        self._inputs, self._val_inputs = views[0], scaling.scaled(val.features)
+        is_large = train.features.shape[1] * classes > _MAX_WEIGHTS
+        size = options.batch_size * (BATCHES_IN_ONE if is_large else 1)
+        self._batches = TrainBatches(ArrayInputs(views), train.labels, train.weights, classes, options, size)
         self._val_logits = np.zeros((len(self.strengths), len(val.labels), classes), np.float32)
 
     @property
@@ -115,19 +109,14 @@ class _Search(Candidates):
 
     def run_epoch(self, epoch: int) -> None:
         """Train all candidates on the batches of an epoch."""
-        for inputs, targets, weights in self.batches.epoch(epoch):
+        for inputs, targets, weights in self._batches.epoch(epoch):
             self.step(inputs, targets, weights)
 
     def measure(self, epoch: int, seconds: float) -> None:
         """Evaluate every candidate after an epoch and keep the weights of those that improved."""
-        logits = self.inputs @ self.kernel + self.bias + self.adjustment
-        self._val_logits = self.val_inputs @ self.kernel + self.bias
+        self._val_logits = self._val_inputs @ self.kernel + self.bias
         for candidate in range(len(self.strengths)):
-            train = measure(logits[candidate], self.train.labels, self.train.weights)
-            val = measure(self._val_logits[candidate], self.val.labels, self.val.weights)
+            logits = self._inputs @ self.kernel[candidate] + (self.bias[candidate] + self.adjustment)
+            train = measure(logits, self._train.labels, self._train.weights)
+            val = measure(self._val_logits[candidate], self._val.labels, self._val.weights)
             self.keep(candidate, epoch, train, val, seconds)
-
-
-def _root_mean_squared_norm(features: np.ndarray) -> np.float32:
-    """A number above zero, even if all features are equal."""
-    return np.float32(max(np.sqrt((features**2).sum(axis=1).mean()), SMALLEST_SCALE))

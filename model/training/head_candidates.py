@@ -1,7 +1,9 @@
 """Candidates for a head: one for each L2 strength, trained side by side on the same batches, independently.
 
 The weights of all candidates are one array with a leading axis. `model.training.head` trains them on features in
-memory, `model.training.streamed_head` on features that are read in parts.
+memory, `model.training.streamed_head` on features that are read in parts. Features are centred and divided by one
+number, so that their mean squared norm is 1 and one learning rate suits all backbones; this is folded into the weights
+at the end, so the result is one plain dense layer.
 """
 
 import dataclasses
@@ -10,7 +12,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from scipy.special import softmax
 
 from model.config import TrainConfig
 from model.errors import TrainingError
@@ -20,8 +21,9 @@ from model.training.epochs import Epoch, Measured, score
 
 L2_CANDIDATES = (1e-5, 1e-4, 1e-3, 1e-2)
 SMALLEST_SCALE = 1e-6
-_MOMENTUM = 0.9
-_CHANGING = ("kernel", "bias", "kernel_momentum", "bias_momentum", "best_epoch")
+FULL_BATCH, MINIBATCHES = "full batch", "minibatches"
+MOMENTUM = 0.9
+"""Of minibatches. It makes the gradient 1 / (1 - MOMENTUM) times as strong as the L2 penalty beside it."""
 
 OnEpoch = Callable[[Epoch, np.ndarray | None], None]
 """Called after each epoch with the row of the leading candidate, and its logits float32 (n, classes) of the validation
@@ -30,6 +32,23 @@ images; None instead of logits for an epoch before an interruption."""
 
 def no_report(row: Epoch, val_logits: np.ndarray | None) -> None:
     """`OnEpoch` that reports nothing."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelledFeatures:
+    """Features, labels and weights of the images of a split.
+
+    Attributes:
+        features: float32 (n, features).
+        labels: int (n,).
+        weights: float (n,), of mean 1.
+        views: features float32 (n, features) of each augmented view of the same images.
+    """
+
+    features: np.ndarray
+    labels: np.ndarray
+    weights: np.ndarray
+    views: tuple[np.ndarray, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +118,9 @@ class Scaling:
 
     def scaled(self, features: np.ndarray) -> np.ndarray:
         """Scaled features float32 (n, features) of features (n, features)."""
-        return ((features - self.mean) / self.scale).astype(np.float32)
+        scaled = np.subtract(features, self.mean, dtype=np.float32)
+        scaled *= 1 / self.scale
+        return scaled
 
     def folded(self, kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Kernel and bias float32 (classes,) for unscaled features, from those for scaled ones."""
@@ -108,14 +129,19 @@ class Scaling:
 
 
 class Candidates:
-    """Weights and momentum of all candidates, and the best weights of each so far.
+    """Weights of all candidates, and the best weights of each so far.
 
     Attributes:
+        method: how they are trained; a checkpoint of another method is of no use.
+        changing: names of the arrays that epochs change.
         strengths: float32 (candidates,), the L2 strengths.
         kernel: float32 (candidates, features, classes), for scaled features.
         bias: float32 (candidates, 1, classes).
         adjustment: float32 (classes,), added to the logits in training.
     """
+
+    method = ""
+    changing: tuple[str, ...] = ("kernel", "bias", "best_epoch")
 
     def __init__(self, scaling: Scaling, adjustment: np.ndarray, options: HeadOptions) -> None:
         self.scaling, self.adjustment, self.options = scaling, adjustment, options
@@ -123,7 +149,6 @@ class Candidates:
         self.strengths = np.array(strengths, np.float32)
         self.kernel = np.zeros((len(strengths), len(scaling.mean), len(adjustment)), np.float32)
         self.bias = np.zeros((len(strengths), 1, len(adjustment)), np.float32)
-        self.kernel_momentum, self.bias_momentum = np.zeros_like(self.kernel), np.zeros_like(self.bias)
         self.best_score = [(np.inf, np.inf) for _ in strengths]
         self.best_epoch = np.zeros(len(strengths), int)
         self.best = [(self.kernel[0].copy(), self.bias[0].copy()) for _ in strengths]
@@ -160,15 +185,15 @@ class Candidates:
 
     def state(self) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """State for `restore`, as arrays and plain JSON values; an epoch depends on this state and its number only."""
-        arrays = {name: getattr(self, name) for name in _CHANGING}
+        arrays = {name: getattr(self, name) for name in self.changing}
         arrays |= {f"best_kernel_{number}": kernel for number, (kernel, _) in enumerate(self.best)}
         arrays |= {f"best_bias_{number}": bias for number, (_, bias) in enumerate(self.best)}
         history = [[dataclasses.asdict(row) for row in rows] for rows in self.history]
-        return arrays, {"history": history, "cut_short": self.cut_short}
+        return arrays, {"method": self.method, "history": history, "cut_short": self.cut_short}
 
     def restore(self, arrays: Mapping[str, np.ndarray], state: Mapping[str, Any]) -> None:
         """Restore the state that `state` returned."""
-        for name in _CHANGING:
+        for name in self.changing:
             getattr(self, name)[...] = arrays[name]
         numbers = range(len(self.strengths))
         self.best = [(arrays[f"best_kernel_{number}"], arrays[f"best_bias_{number}"]) for number in numbers]
@@ -213,26 +238,14 @@ class Candidates:
             self.cut_short,
         )
 
-    def step(self, inputs: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> None:
-        """One step of all candidates on a batch: see `model.training.batches.Batch`."""
-        error = softmax(inputs @ self.kernel + self.bias + self.adjustment, axis=-1) - targets
-        error *= (weights / len(weights))[None, :, None]
-        self.descend(self.kernel, self.kernel_momentum, inputs.T @ error)
-        self.descend(self.bias, self.bias_momentum, error.sum(axis=1, keepdims=True))
-        self.kernel /= (1 + self.options.learning_rate * self.strengths)[:, None, None]
-
-    def descend(self, values: np.ndarray, momentum: np.ndarray, gradient: np.ndarray) -> None:
-        """Change weights, and their momentum, in place by a gradient of the same shape."""
-        momentum *= _MOMENTUM
-        momentum += gradient
-        values -= self.options.learning_rate * (gradient + _MOMENTUM * momentum)
-
 
 def train_candidates(
     search: Candidates, on_epoch: OnEpoch, deadline: Deadline, checkpoints: TimedCheckpoints | None
 ) -> Head:
     """Train candidates and return the best one at its best epoch: see `model.training.head.train_head`."""
-    if checkpoints is not None and (found := checkpoints.latest()) is not None:
+    found = None if checkpoints is None else checkpoints.latest()
+    # Older versions had minibatches only.
+    if found is not None and found[1].get("method", MINIBATCHES) == search.method:
         search.restore(*found)
         for row in search.history[search.leader]:
             on_epoch(row, None)

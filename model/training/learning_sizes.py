@@ -9,10 +9,10 @@ from model.dataset.training_data import TrainingData
 from model.evaluation.learning_curve import DRAWS, FRACTIONS, MIN_PHOTOS, LearningCurve
 from model.training.batches import learning_weights
 from model.training.cross_validation import CALIBRATION_FOLDS, fold_of_each
-from model.training.head import LabelledFeatures, refit_head
-from model.training.head_candidates import Head, HeadOptions
+from model.training.head import is_full_batch, refit_head
+from model.training.head_candidates import Head, HeadOptions, LabelledFeatures
 
-# Fewer photos make fewer steps of an epoch: so many are run at least, or as many as with all photos.
+# Fewer photos make fewer minibatches of an epoch: so many are run at least, or as many as with all photos.
 _MIN_STEPS = 600
 _MIN_HELD_OUT = 60
 
@@ -122,8 +122,11 @@ class _Heads:
         return refit_head(images, classes, chosen, self._options)
 
     def _epochs(self, photos: int) -> int:
-        """Number of epochs on a part: that of the head, or more while its steps are few."""
+        """Number of epochs on a part: that of the head, or more while its minibatches are few."""
         batch, epochs = self._options.batch_size, max(self._head.best_epoch, 1)
+        features, classes = self._head.kernel.shape
+        if is_full_batch(features, classes, self._options):
+            return epochs
         steps, all_steps = math.ceil(photos / batch), math.ceil((len(self._train) + len(self._synthetic)) / batch)
         enough = min(_MIN_STEPS, epochs * all_steps)
         return max(epochs, math.ceil(enough / steps))

@@ -18,20 +18,19 @@ from model.training.batches import ArrayInputs, Batch, TrainBatches, class_weigh
 from model.training.checkpoints import TimedCheckpoints
 from model.training.deadline import NO_DEADLINE, Deadline
 from model.training.epochs import Measured, measure
-from model.training.head import LabelledFeatures
 from model.training.head_candidates import (
-    Candidates,
     Head,
     HeadOptions,
+    LabelledFeatures,
     OnEpoch,
     Scaling,
     no_report,
     train_candidates,
 )
+from model.training.minibatch_candidates import BATCHES_IN_ONE, MinibatchCandidates
 from model.training.prefetch import Prefetched
 from model.training.row_windows import WINDOW_ROWS, Measures, RowParts, RowWindows, Window, open_windows
 
-_BATCHES_IN_ONE = 8
 _SMALLEST_PROBABILITY = 1e-30
 
 
@@ -84,7 +83,7 @@ class _WindowInputs(ArrayInputs):
         return taken
 
 
-class _StreamedSearch(Candidates):
+class _StreamedSearch(MinibatchCandidates):
     """Candidates that are trained on rows in windows.
 
     The kernels of all candidates are one matrix (features, candidates x classes), by which one product gives all
@@ -155,7 +154,7 @@ class _StreamedSearch(Candidates):
         seed = int(np.random.default_rng((self.options.seed, epoch, number)).integers(2**31))
         options = dataclasses.replace(self.options, seed=seed)
         inputs = _WindowInputs(features, self.scaling)
-        size = _BATCHES_IN_ONE * self.options.batch_size
+        size = BATCHES_IN_ONE * self.options.batch_size
         return TrainBatches(inputs, labels, self._weights[labels], len(self._weights), options, size).epoch(epoch)
 
 

@@ -13,8 +13,7 @@ from model.evaluation.calibration import fit_temperature
 from model.evaluation.metrics import cross_entropies
 from model.evaluation.paired import ScoredPredictions
 from model.training.cross_validation import FoldPlan, cross_validate
-from model.training.head import LabelledFeatures
-from model.training.head_candidates import HeadOptions
+from model.training.head_candidates import HeadOptions, LabelledFeatures
 
 
 def predict_out_of_fold(

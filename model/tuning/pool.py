@@ -17,7 +17,7 @@ from model.features.extractor import Extract, FeatureExtractor
 from model.features.views import View, views_of
 from model.networks.converted_backbone import converted_backbone, is_converted
 from model.results import InputSpec
-from model.training.head import LabelledFeatures
+from model.training.head_candidates import LabelledFeatures
 from model.tuning.trials import MeasuredBackbone
 
 # More images hardly change which option is better, but take longer.

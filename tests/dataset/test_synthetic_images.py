@@ -15,8 +15,7 @@ from model.errors import DatasetError
 from model.evaluation.learning_curve import FRACTIONS
 from model.evaluation.unknown import out_of_fold_distances
 from model.training.cross_validation import FoldPlan, cross_validate, settled_out_of_fold
-from model.training.head import LabelledFeatures
-from model.training.head_candidates import HeadOptions
+from model.training.head_candidates import HeadOptions, LabelledFeatures
 from model.training.learning_sizes import measure_learning_curve
 from model.tuning.out_of_fold import predict_out_of_fold
 from model.tuning.pool import Pool

@@ -9,8 +9,8 @@ from model.dataset.training_data import TrainingData
 from model.evaluation.learning_curve import LearningCurve, advice, collect_advice
 from model.results import Sample
 from model.training.cross_validation import settled_out_of_fold
-from model.training.head import LabelledFeatures, train_head
-from model.training.head_candidates import Head, HeadOptions
+from model.training.head import train_head
+from model.training.head_candidates import Head, HeadOptions, LabelledFeatures
 from model.training.learning_sizes import measure_learning_curve
 from tests.evaluation.study_photos import photo_features
 

@@ -19,8 +19,8 @@ from model.results import InputSpec
 from model.synthesis.backgrounds import draw_background
 from model.synthesis.composition import Box, ComposedPhoto, Variation, compose_photo
 from model.synthesis.traffic_signs import SIGNS, draw_sign
-from model.training.head import LabelledFeatures, train_head
-from model.training.head_candidates import HeadOptions
+from model.training.head import train_head
+from model.training.head_candidates import HeadOptions, LabelledFeatures
 
 CLASSES = tuple(SIGNS)
 SIZE = 240, 320

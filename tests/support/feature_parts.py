@@ -6,7 +6,7 @@ import math
 import numpy as np
 from scipy.special import ndtri
 
-from model.training.head import LabelledFeatures
+from model.training.head_candidates import LabelledFeatures
 
 
 @dataclasses.dataclass(frozen=True)

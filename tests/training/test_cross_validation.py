@@ -15,8 +15,8 @@ from model.results import Sample
 from model.runs.trainer import train
 from model.training.cross_validation import CrossValidation, FoldPlan, cross_validate, settled_out_of_fold
 from model.training.deadline import Deadline
-from model.training.head import LabelledFeatures, train_head
-from model.training.head_candidates import HeadOptions
+from model.training.head import train_head
+from model.training.head_candidates import HeadOptions, LabelledFeatures
 from model.workspace import Workspace
 from tests.support.shapes import CLASSES
 

@@ -5,17 +5,25 @@ import math
 
 import numpy as np
 import pytest
-from scipy.special import softmax
+from scipy.special import log_softmax, softmax
 
 from model.errors import TrainingError
 from model.training.batches import balanced_weights
 from model.training.checkpoints import TimedCheckpoints
 from model.training.deadline import Deadline
 from model.training.epochs import Epoch, cross_entropy
-from model.training.head import LabelledFeatures, refit_head, train_head
-from model.training.head_candidates import HeadOptions
+from model.training.head import refit_head, train_head
+from model.training.head_candidates import HeadOptions, LabelledFeatures
 
 OPTIONS = HeadOptions(epochs=60, patience=15, batch_size=16, learning_rate=1.0, l2=None, seed=0)
+
+
+@pytest.fixture(params=["full batch", "minibatches"], autouse=True)
+def method(request, monkeypatch) -> str:
+    """Both methods; the size of the head decides."""
+    if request.param == "minibatches":
+        monkeypatch.setattr("model.training.head._MAX_WEIGHTS", 0)
+    return request.param
 
 
 def _blobs(count: int, seed: int, classes: int = 3, features: int = 20, spread: float = 1.0) -> LabelledFeatures:
@@ -58,9 +66,34 @@ def test_early_stopping_keeps_the_best_epoch():
 
 def test_validation_chooses_a_stronger_penalty_for_noisier_data():
     def chosen(spread: float) -> float:
-        return train_head(_blobs(60, 1, spread=spread), _blobs(400, 2, spread=spread), 3, OPTIONS).l2
+        train, val = (_blobs(count, count, features=100, spread=spread) for count in (60, 400))
+        return train_head(train, val, 3, OPTIONS).l2
 
-    assert chosen(6.0) > chosen(0.3)
+    assert chosen(8.0) > chosen(0.3)
+
+
+@pytest.mark.parametrize("method", ["full batch"], indirect=True)
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_full_batches_reach_the_minimum_that_scikit_learn_finds(smoothing):
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    train, l2 = _blobs(300, 1, spread=3.0), 1e-2
+    head = train_head(train, train, 3, HeadOptions(200, 200, 16, 1.0, l2, 0, label_smoothing=smoothing))
+    centred = train.features - train.features.mean(axis=0)
+    scale = np.sqrt((centred**2).sum(axis=1).mean())
+    # Images of all classes with the weights of their smoothed targets, and ten times the penalty beside momentum.
+    weights = np.repeat(np.full(3, smoothing / 3)[None], 300, axis=0)
+    weights[np.arange(300), train.labels] += 1 - smoothing
+    reference = linear_model.LogisticRegression(C=1 / (300 * l2 * 0.1), max_iter=1000, tol=1e-8).fit(
+        np.repeat(centred / scale, 3, axis=0), np.tile(np.arange(3), 300), weights.ravel()
+    )
+
+    def objective(logits: np.ndarray, kernel: np.ndarray) -> float:
+        losses = -(weights * log_softmax(logits, axis=-1)).sum(axis=1)
+        return losses.mean() + 0.5 * 0.1 * l2 * (kernel**2).sum()
+
+    found = objective(head.logits(train.features), head.kernel * scale)
+    least = objective(reference.decision_function(centred / scale), reference.coef_)
+    assert found == pytest.approx(least, rel=0.005)
 
 
 @pytest.mark.parametrize("l2", [0.0, 1.0, 10.0])
@@ -180,12 +213,14 @@ def test_a_head_stopped_by_the_time_limit_is_marked():
     assert not train_head(train, val, 3, OPTIONS).cut_short
 
 
-def test_a_head_is_resumed_from_its_last_checkpoint_to_the_same_result(tmp_path):
-    train, val = _blobs(60, 1), _blobs(30, 2)
+@pytest.mark.parametrize("last", [5, 17])
+def test_a_head_is_resumed_from_its_last_checkpoint_to_the_same_result(tmp_path, last):
+    train, val = _blobs(60, 1, spread=2.0), _blobs(30, 2, spread=2.0)
     expected = train_head(train, val, 3, OPTIONS)
+    assert len(expected.history) > last
 
     def stop(row: Epoch, val_logits: np.ndarray | None) -> None:
-        if row.epoch == 5:
+        if row.epoch == last:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -196,10 +231,28 @@ def test_a_head_is_resumed_from_its_last_checkpoint_to_the_same_result(tmp_path)
         reported.append((row.epoch, val_logits is None))
 
     resumed = train_head(train, val, 3, OPTIONS, on_epoch, checkpoints=TimedCheckpoints(tmp_path, 0.0))
-    assert reported == [(epoch, epoch < 5) for epoch in range(1, len(expected.history) + 1)]
+    assert reported == [(epoch, epoch < last) for epoch in range(1, len(expected.history) + 1)]
     assert np.array_equal(resumed.kernel, expected.kernel) and np.array_equal(resumed.bias, expected.bias)
     assert (resumed.l2, resumed.best_epoch) == (expected.l2, expected.best_epoch)
     files = sorted(path.name for path in tmp_path.iterdir())
     again = train_head(train, val, 3, OPTIONS, deadline=_OverAt(1), checkpoints=TimedCheckpoints(tmp_path, 0.0))
     assert np.array_equal(again.kernel, expected.kernel) and not again.cut_short
     assert sorted(path.name for path in tmp_path.iterdir()) == files
+
+
+def test_a_checkpoint_of_the_other_method_is_not_used(tmp_path, method, monkeypatch):
+    train, val = _blobs(60, 1), _blobs(30, 2)
+    expected = train_head(train, val, 3, OPTIONS)
+    monkeypatch.setattr("model.training.head._MAX_WEIGHTS", 0 if method == "full batch" else 1_000_000)
+    train_head(train, val, 3, OPTIONS, checkpoints=TimedCheckpoints(tmp_path, 0.0))
+    monkeypatch.setattr("model.training.head._MAX_WEIGHTS", 1_000_000 if method == "full batch" else 0)
+    again = train_head(train, val, 3, OPTIONS, checkpoints=TimedCheckpoints(tmp_path, 0.0))
+    assert np.array_equal(again.kernel, expected.kernel)
+
+
+@pytest.mark.parametrize("options", [{"imbalance": "sampling"}, {"label_smoothing": 0.1}, {"l2": 0.0}])
+def test_views_count_as_images_that_are_not_measured(options):
+    train, val = _blobs(60, 1), _blobs(30, 2)
+    with_views = dataclasses.replace(train, views=(train.features, train.features))
+    plain, viewed = (train_head(data, val, 3, dataclasses.replace(OPTIONS, **options)) for data in (train, with_views))
+    assert viewed.best.loss == pytest.approx(plain.best.loss, rel=0.05, abs=1e-3)

@@ -20,8 +20,7 @@ from model.training.fine_tuning.automatic_choice import (
     saved_choice,
     seconds_to_finish,
 )
-from model.training.head import LabelledFeatures
-from model.training.head_candidates import Head
+from model.training.head_candidates import Head, LabelledFeatures
 from model.training.memory import memory_remark
 
 if TYPE_CHECKING:
