@@ -34,6 +34,8 @@ SHRINKAGE = 0.3
 FIRST_AXES = 4
 CLASS_AXES = 8
 _FEW_IMAGES = 32
+# Rows that are projected or multiplied at a time.
+_BLOCK = 4096
 _SMALLEST_EIGENVALUE = 1e-8
 _SMALLEST_VARIANCE = 1e-12
 
@@ -87,7 +89,11 @@ class ReferenceFeatures:
 
     def project(self, features: np.ndarray) -> np.ndarray:
         """Features float32 (m, features) projected on the axes: float32 (m, axes + 1)."""
-        return _project(_normalize(features, self.power), self.axes)
+        vectors = np.empty((len(features), len(self.axes) + 1), np.float32)
+        for start in range(0, len(features), _BLOCK):
+            rows = slice(start, start + _BLOCK)
+            vectors[rows] = _project(_normalize(features[rows], self.power), self.axes)
+        return vectors
 
     def projected_distances(self, vectors: np.ndarray) -> np.ndarray:
         """Distances, see `distances`, of vectors returned by `project`."""
@@ -181,10 +187,14 @@ def _principal_axes(vectors: np.ndarray) -> np.ndarray:
     """Principal axes of vectors (n, features), around 0 and not around their mean."""
     images, features = vectors.shape
     # The smaller of the two products has the same eigenvalues; in double precision, as it squares small ones.
-    exact = vectors.astype(np.float64)
-    values, found = np.linalg.eigh(exact @ exact.T if images < features else exact.T @ exact)
+    is_few = images < features
+    product = np.zeros((min(images, features),) * 2)
+    for start in range(0, images, images if is_few else _BLOCK):
+        exact = vectors[start : start + (images if is_few else _BLOCK)].astype(np.float64)
+        product += exact @ exact.T if is_few else exact.T @ exact
+    values, found = np.linalg.eigh(product)
     chosen = np.flatnonzero(values > _SMALLEST_EIGENVALUE * values[-1])[::-1][:MAX_AXES]
-    axes = found.T[chosen] if images >= features else (found[:, chosen] / np.sqrt(values[chosen])).T @ exact
+    axes = (found[:, chosen] / np.sqrt(values[chosen])).T @ exact if is_few else found.T[chosen]
     return np.ascontiguousarray(axes, np.float32)
 
 
@@ -225,10 +235,12 @@ def _directions(vectors: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 def _normalize(features: np.ndarray, power: float = 1.0) -> np.ndarray:
     """Vectors of length 1, float32, of features (n, features) raised to a power; negative ones keep their sign."""
-    values = np.asarray(features, np.float32)
+    values = np.array(features, np.float32)
     if power != 1.0:
-        values = np.sign(values) * np.abs(values) ** np.float32(power)
-    return values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
+        np.power(np.abs(values), np.float32(power), out=values)
+        np.copysign(values, features, out=values)
+    values /= np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-12)
+    return values
 
 
 def _products(rows: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Reference features: distances equal those of the full features, neighbours are in order, damage is reported."""
 
 import dataclasses
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -253,3 +254,17 @@ def test_a_damaged_reference_features_file_is_a_damaged_model(tmp_path):
     listed = Bundle(bundle.directory, write_manifest(bundle.directory, bundle.manifest))
     with pytest.raises(ModelDamagedError, match=TRAINING_FEATURES):
         _reference_features(listed)
+
+
+def test_projecting_many_images_takes_less_memory_than_their_features():
+    rng = np.random.default_rng(0)
+    reference = build_reference_features(rng.random((20, 256), np.float32), np.arange(20) % 2, [""] * 20)
+    features = rng.random((40_000, 256), np.float32)
+    tracemalloc.start()
+    try:
+        vectors = reference.project(features)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < vectors.nbytes + features.nbytes / 2
+    assert vectors[-1:] == pytest.approx(reference.project(features[-1:]), abs=1e-5)
