@@ -1,12 +1,12 @@
 """Presets: predefined sets of options in YAML files in `presets/`, named in `model.config.PRESETS`."""
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from model import schema
 from model.config import NO_PRESET, PRESETS, TrainConfig, options_of
+from model.data_files import data_folders
 from model.errors import ConfigError
 from model.received import quoted
 
@@ -41,7 +41,7 @@ def preset_path(name: str) -> Path:
     Raises:
         ConfigError: the file does not exist.
     """
-    places = [Path(__file__).resolve().parent.parent / "presets", Path(sys.prefix) / "share" / "topgraft" / "presets"]
+    places = data_folders("presets")
     for place in places:
         if (place / f"{name}.yaml").is_file():
             return place / f"{name}.yaml"

@@ -3,12 +3,12 @@
 import dataclasses
 import keyword
 import re
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import TypeVar
 
+from model.data_files import data_folders
 from model.errors import ConfigError
 from model.files.browsing import name_some
 from model.pipelines.automation import NOTEBOOKS, RUN_FILE, read_delivery, read_promotion, read_retraining
@@ -118,13 +118,9 @@ def find_pipeline(name: str) -> Path:
 
 def included_pipelines() -> dict[str, Path]:
     """Pipelines of Topgraft by name: of the checkout of an editable installation, else of the installed package."""
-    places = _places()
+    places = data_folders("pipelines")
     found = {_name_in(path): path for place in reversed(places) for path in place.glob(f"*/{PIPELINE_FILE}")}
     return dict(sorted(found.items()))
-
-
-def _places() -> list[Path]:
-    return [Path(__file__).resolve().parents[2] / "pipelines", Path(sys.prefix) / "share" / "topgraft" / "pipelines"]
 
 
 def _name_in(file: Path) -> str:

@@ -9,7 +9,6 @@ import logging
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from model import durable
 from model.addresses import redacted
 from model.backbones import BACKBONES
 from model.bundle import Bundle
+from model.data_files import data_folders
 from model.errors import ConfigError
 from model.files.checksums import file_sha256
 from model.files.rendering import docker_string, render
@@ -170,8 +170,7 @@ def templates() -> Path:
     Raises:
         ConfigError: neither exists.
     """
-    checkout = Path(__file__).resolve().parents[2] / "docker" / "child"
-    places = [checkout, Path(sys.prefix) / "share" / "topgraft" / "child"]
+    places = data_folders("child", "docker/child")
     for place in places:
         if (place / LICENSE).is_file():
             return place

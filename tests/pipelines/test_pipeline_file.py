@@ -264,6 +264,6 @@ def test_an_included_pipeline_is_found_by_the_name_in_its_file(tmp_path: Path, m
         (tmp_path / name / "pipeline.yaml").write_text(content)
     write_notebook(tmp_path / "signs" / "first.ipynb", "")
     file = write_pipeline_file(tmp_path / "signs", PARAMETERS, [FIRST])
-    monkeypatch.setattr(pipeline_file, "_places", lambda: [tmp_path])
+    monkeypatch.setattr(pipeline_file, "data_folders", lambda name: [tmp_path])
     assert included_pipelines() == {"damaged": tmp_path / "damaged" / "pipeline.yaml", "small": file}
     assert find_pipeline("small") == file
