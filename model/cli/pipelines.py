@@ -1,5 +1,7 @@
 """`topgraft pipeline`: run the steps of a pipeline on this machine."""
 
+import itertools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,18 +31,17 @@ def pipeline() -> None:
 @pipeline.command("list")
 @json_option
 def list_command(as_json: bool) -> None:
-    """List the pipelines of Topgraft."""
+    """List the pipelines of Topgraft: folder, steps with their outputs, parameters with their defaults.
+
+    Copy the folder of a pipeline to change it: a file pipeline.yaml is run by its path.
+    """
     from model.pipelines.pipeline_file import included_pipelines, read_pipeline
 
     found = [read_pipeline(file) for file in included_pipelines().values()]
     if as_json:
         print_json({"pipelines": [_described(one) for one in found]})
         return
-    for one in found:
-        print_line(f"{one.name}: {one.description}")
-        print_line(f"  steps: {', '.join(step.name for step in one.steps)}")
-        parameters = ", ".join(f"{each.name}={'' if each.default is None else each.default}" for each in one.parameters)
-        print_line(f"  parameters: {parameters}")
+    print_lines(itertools.chain.from_iterable(map(_listed, found)))
 
 
 @pipeline.command("run")
@@ -132,6 +133,17 @@ def _lines(result: "PipelineRun", run_file: Path) -> list[str]:
         *([f"  sent to {result.destination}"] if result.destination else []),
         f"  details in {run_file}",
     ]
+
+
+def _listed(one: "Pipeline") -> Iterator[str]:
+    yield f"{one.name}: {one.description}"
+    yield f"  folder: {one.file.parent}"
+    yield "  steps:"
+    for step in one.steps:
+        yield f"    {step.name}: {step.notebook} writes {', '.join(step.outputs) or 'nothing'}"
+    yield "  parameters:"
+    for each in one.parameters:
+        yield f"    {each.name}={'' if each.default is None else each.default}: {each.description}"
 
 
 def _described(one: "Pipeline") -> dict[str, object]:

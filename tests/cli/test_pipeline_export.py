@@ -1,4 +1,4 @@
-"""`topgraft pipeline export` writes files of Elyra and Argo Workflows, or checks that they are current."""
+"""`topgraft pipeline export` writes or checks files of Elyra and Argo Workflows; `topgraft pipeline list`."""
 
 import json
 from pathlib import Path
@@ -34,6 +34,15 @@ def test_a_check_fails_until_the_file_is_written_and_after_a_change(run: Run, fo
     assert (differs.returncode, json.loads(differs.stdout)["changed"]) == (6, True)
     assert f"{path} differs from {source}" in differs.stderr
     assert "image:1" in path.read_text()
+
+
+def test_pipelines_are_listed_with_their_folders_steps_and_parameters(run: Run) -> None:
+    lines = run("pipeline", "list").stdout.splitlines()
+    assert lines[0].startswith("traffic-signs: Labelled photos")
+    folder = Path(lines[1].removeprefix("  folder: "))
+    assert (folder / "pipeline.yaml").is_file() and (folder / "comparison.ipynb").is_file()
+    assert "    synthetic-data: synthetic-data.ipynb writes training.tar" in lines
+    assert "    epochs=10: Maximum epochs for the head." in lines
 
 
 def test_another_file_is_written(run: Run, folder: Path, tmp_path: Path) -> None:
