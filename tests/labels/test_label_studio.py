@@ -26,6 +26,7 @@ from tests.support.browser import running_chromium
 from tests.support.command import Run
 from tests.support.photos import encoded
 from tests.support.small_model import write_model
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -88,8 +89,8 @@ def predictions(server: RealLabelStudio, project: int) -> dict[int, list[dict[st
     return {task["id"]: task["predictions"] for task in server.tasks(project)}
 
 
-def open_task(page: "Page", server: RealLabelStudio, project: int, task: int) -> set[str]:
-    """Log in and open a task; the labels of its regions, each of which the page may show twice."""
+def open_task(page: "Page", server: RealLabelStudio, project: int, task: int, labels: set[str]) -> None:
+    """Log in, open a task, and wait until the page shows the labels of its regions, which it draws several times."""
     page.set_default_timeout(MILLISECONDS_FOR_A_PAGE)
     page.goto(f"{server.address}/user/login/")
     page.locator("input[name=email]").fill(USER)
@@ -98,13 +99,12 @@ def open_task(page: "Page", server: RealLabelStudio, project: int, task: int) ->
     page.wait_for_url(re.compile(r"^(?!.*/login).*$"), wait_until="commit")
     page.goto(f"{server.address}/projects/{project}/data?task={task}", wait_until="domcontentloaded")
     regions = page.locator(".lsf-outliner-item .lsf-labels-list")
-    regions.first.wait_for()
-    return set(regions.all_inner_texts())
+    wait_until(lambda: set(regions.all_inner_texts()) == labels, MILLISECONDS_FOR_A_PAGE / 1000)
 
 
 def accept(page: "Page", server: RealLabelStudio, project: int, task: int, label: str) -> None:
     """Open a task, and submit the suggestion that the page shows."""
-    assert open_task(page, server, project, task) == {label}
+    open_task(page, server, project, task, {label})
     assert page.locator(".lsf-annotation-button__name", has_text="topgraft").count() == 1
     with page.expect_response(re.compile(rf"/api/tasks/{task}/annotations")) as answered:
         page.get_by_role("button", name="Submit").click()
@@ -245,7 +245,9 @@ def test_the_screenshot_of_the_documentation(run: Run, workspace: Path, label_st
     [task] = label_studio.upload(project, {"street.png": content}).values()
     detected = {"task": task, "model_version": "detector", "score": 0.5, "result": items}
     label_studio.request("POST", "/api/predictions/", json=detected)
-    written(run, "suggest-labels", "signs", "--url", label_studio.address, "--project", project)
-    with running_chromium() as browser, browser.new_page(viewport={"width": 1100, "height": 700}) as page:
-        assert open_task(page, label_studio, project, task) == set(signs)
+    source = ("--url", label_studio.address, "--project", project)
+    # As in the photos that the model was trained on, there is some background around a sign.
+    written(run, "suggest-labels", "signs", *source, "--margin", 0.3)
+    with running_chromium() as browser, browser.new_page(viewport={"width": 1400, "height": 700}) as page:
+        open_task(page, label_studio, project, task, set(signs))
         page.screenshot(path=Path(os.environ["TOPGRAFT_SCREENSHOTS"]) / "suggestion.png")
