@@ -24,6 +24,7 @@ ENV LANG=C.UTF-8 \
     TF_CPP_MIN_LOG_LEVEL=3 \
     ORT_DISABLE_TELEMETRY=1 \
     TOPGRAFT_HOME=/srv/topgraft \
+    TOPGRAFT_BACKBONES=/srv/topgraft/models/.backbones \
     TOPGRAFT_TENSORBOARD_HOST=0.0.0.0 \
     RCLONE_CONFIG=/srv/.rclone/rclone.conf \
     DEEPAAS_V2_MODEL=topgraft \

@@ -4,11 +4,12 @@
 set -eu
 
 # The platform sets unused variables to an empty value.
-for name in TOPGRAFT_HOME DEEPAAS_V2_MODEL RCLONE_CONFIG TOPGRAFT_TENSORBOARD_HOST OS_DEFAULT__WORKERS; do
+for name in TOPGRAFT_HOME TOPGRAFT_BACKBONES DEEPAAS_V2_MODEL RCLONE_CONFIG TOPGRAFT_TENSORBOARD_HOST OS_DEFAULT__WORKERS; do
     eval "value=\${$name:-}"
     [ -n "$value" ] || unset "$name"
 done
 export TOPGRAFT_HOME="${TOPGRAFT_HOME:-/srv/topgraft}"
+export TOPGRAFT_BACKBONES="${TOPGRAFT_BACKBONES:-$TOPGRAFT_HOME/models/.backbones}"
 export DEEPAAS_V2_MODEL="${DEEPAAS_V2_MODEL:-topgraft}"
 export RCLONE_CONFIG="${RCLONE_CONFIG:-/srv/.rclone/rclone.conf}"
 export TOPGRAFT_TENSORBOARD_HOST="${TOPGRAFT_TENSORBOARD_HOST:-0.0.0.0}"

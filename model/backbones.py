@@ -1,16 +1,17 @@
 """Table of backbones: name, input and source of each. To add a backbone, add a row.
 
 The table needs no Keras, so that Swagger, `--help` and messages can read it; `model.networks.pretrained` builds the
-networks.
+networks. Backbones that the user added are found beside those of the table: `model.added_backbones`.
 """
 
 import dataclasses
 from typing import Literal
 
+from model.added_backbones import AddedBackbone, OwnScaling, added_backbones, find_added
 from model.errors import ConfigError
 from model.received import quoted, similar
 
-Scaling = Literal["lite", "tf", "torch", "caffe", "built_in"]
+Scaling = Literal["lite", "tf", "torch", "caffe", "built_in"] | OwnScaling
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,15 +23,22 @@ class Backbone:
         image_size: height and width in pixels of the images that its weights were trained with.
         scaling: scaling of pixels in [0, 255] to its input: `lite` (x - 127) / 128; `tf` x / 127.5 - 1;
             `torch` x / 255 normalised by the ImageNet mean and deviation; `caffe` BGR minus the
-            ImageNet mean; `built_in` none, the network contains its scaling.
+            ImageNet mean; `built_in` none, the network contains its scaling. Of an added one, see `OwnScaling`.
         embedded: whether its weights are installed with Topgraft; otherwise keras.applications downloads them on
             first use.
+        added: its record if the user added it; None for a row of the table.
     """
 
     name: str
     image_size: int
     scaling: Scaling
     embedded: bool = False
+    added: AddedBackbone | None = None
+
+    @property
+    def key(self) -> str:
+        """Name and weights, for the names of files of the cache."""
+        return f"{self.name}-imagenet" if self.added is None else f"{self.name}-{self.added.sha256[:16]}"
 
 
 def _family(scaling: Scaling, embedded: bool = False, **sizes: int) -> tuple[Backbone, ...]:
@@ -64,6 +72,11 @@ _ROWS = (
 BACKBONES: dict[str, Backbone] = {row.name: row for row in _ROWS}
 
 
+def backbone_names() -> tuple[str, ...]:
+    """Values of the option `backbone`: those of the table, then the added ones."""
+    return (*BACKBONES, *(record.name for record in added_backbones()))
+
+
 def find_backbones(names: str) -> tuple[Backbone, ...]:
     """Find the rows of a comma-separated list of names, without duplicates; none for an empty text.
 
@@ -82,7 +95,10 @@ def find_backbone(name: str) -> Backbone:
     """
     if name in BACKBONES:
         return BACKBONES[name]
-    by_lower_case = {known.lower(): known for known in BACKBONES}
+    record = find_added(name)
+    if record is not None:
+        return Backbone(record.name, record.image_size, record.scaling, added=record)
+    by_lower_case = {known.lower(): known for known in backbone_names()}
     near = similar(name.lower(), by_lower_case, cutoff=0.4)
-    offered = ", ".join(by_lower_case[known] for known in near) or ", ".join(BACKBONES)
+    offered = ", ".join(by_lower_case[known] for known in near) or ", ".join(by_lower_case.values())
     raise ConfigError(f"backbone: expected a known network, received {quoted(name)}. Did you mean: {offered}?")

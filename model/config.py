@@ -7,9 +7,10 @@ Swagger, the command line, configuration files and the documentation are derived
 import dataclasses
 import functools
 import re
+from collections.abc import Callable
 from typing import Any
 
-from model.backbones import BACKBONES
+from model.backbones import BACKBONES, backbone_names
 
 RESIZE_MODES = ("squash", "pad", "crop")
 WEIGHTS = ("imagenet", "none")
@@ -74,6 +75,7 @@ class OptionInfo:
         help: one or two sentences, shown in Swagger, in `--help` and in the documentation.
         minimum, maximum: inclusive bounds of a number, in the unit of the option.
         choices: the allowed values; None if any value is allowed.
+        find_choices: finds all allowed values when they are needed; those beyond `choices` may change.
         max_length: maximum number of characters of a text; None for other types.
         advanced: whether most users leave the option at its default; see `BASIC_OPTIONS`.
     """
@@ -84,6 +86,7 @@ class OptionInfo:
     choices: tuple[str, ...] | None = None
     max_length: int | None = None
     advanced: bool = False
+    find_choices: Callable[[], tuple[str, ...]] | None = None
 
     @property
     def description(self) -> str:
@@ -99,10 +102,12 @@ def option(
     maximum: float | None = None,
     choices: tuple[str, ...] | None = None,
     max_length: int = MAX_TEXT_LENGTH,
+    find_choices: Callable[[], tuple[str, ...]] | None = None,
 ) -> Any:
     """Dataclass field with an `OptionInfo` in its metadata; `max_length` applies to texts only."""
-    length = (max(map(len, choices)) if choices else max_length) if isinstance(default, str) else None
-    info = OptionInfo(help, minimum, maximum, choices, length)
+    is_closed = choices is not None and find_choices is None
+    length = (max(map(len, choices or ())) if is_closed else max_length) if isinstance(default, str) else None
+    info = OptionInfo(help, minimum, maximum, choices, length, find_choices=find_choices)
     return dataclasses.field(default=default, metadata={"option": info})
 
 
@@ -194,8 +199,10 @@ class TrainConfig:
     backbone: str = option(
         "EfficientNetLite0",
         "Pretrained network that extracts the features. The weights of the EfficientNetLite networks are installed; "
-        "those of the others are downloaded on first use.",
+        "those of the others are downloaded on first use. Networks of your own: topgraft backbones add.",
         choices=tuple(BACKBONES),
+        find_choices=backbone_names,
+        max_length=MAX_NAME_LENGTH,
     )
     weights: str = option(
         "imagenet",

@@ -48,6 +48,13 @@ CACHE = Variable(
     "Cache of converted backbones, features and copies of remote datasets.",
     _FOLDERS,
 )
+BACKBONES_FOLDER = Variable(
+    "TOPGRAFT_BACKBONES",
+    PATH,
+    Path("~/.local/share/topgraft/backbones"),
+    "Folder of the backbones that `topgraft backbones add` has added.",
+    _FOLDERS,
+)
 KERAS_HOME = Variable(
     "KERAS_HOME",
     PATH,
@@ -350,7 +357,7 @@ TENSORFLOW_LOG_LEVEL = Variable(
 )
 
 VARIABLES: tuple[Variable[Any], ...] = (
-    *(HOME, CACHE, KERAS_HOME),
+    *(HOME, CACHE, BACKBONES_FOLDER, KERAS_HOME),
     *(MODELS_IN_MEMORY, WORKER_THREADS, MAX_UPLOAD, ALLOW_PRIVATE_URLS, URL_PORTS, SERVICE_URL, PAGE_URL),
     *(ALLOWED_HOSTS, TRUSTED_PROXIES, DATA_ROOTS, WORKER_SECONDS, MONITOR),
     *(TENSORBOARD, TENSORBOARD_HOST, TENSORBOARD_PORT, DEEPAAS_MODEL, WORKERS),

@@ -9,14 +9,14 @@ import logging
 import re
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from marshmallow import Schema, ValidationError, fields, validate
 
 from model.augmentation import parse_augmentation
-from model.backbones import find_backbones
+from model.backbones import find_backbone, find_backbones
 from model.config import LATEST, RENAMED_OPTIONS, OptionInfo, TrainConfig, is_model_name, options_of
 from model.errors import ConfigError
 from model.intensity import parse_intensity
@@ -161,7 +161,21 @@ def log_resolved(config: Any, *layers: tuple[str, Mapping[str, Any]]) -> None:
 
 
 class _OneOf(validate.OneOf):
-    """OneOf whose message suggests similar choices if there are many."""
+    """OneOf whose message suggests similar choices if there are many.
+
+    Args:
+        find: finds all choices; those that have appeared since are allowed as well.
+    """
+
+    def __init__(self, choices: Sequence[str], find: Callable[[], tuple[str, ...]] | None) -> None:
+        super().__init__(choices if find is None else find())
+        self._find = find
+
+    def __call__(self, value: Any) -> Any:
+        """Check a value."""
+        if self._find is not None and value not in self.choices:
+            self.choices = self._find()
+        return super().__call__(value)
 
     def _format_error(self, value: Any) -> str:
         by_lower_case = {str(choice).lower(): str(choice) for choice in self.choices}
@@ -181,7 +195,7 @@ def _field(hint: Any, default: Any, info: OptionInfo) -> fields.Field:
     elif info.choices is not None:
         described["maxLength"] = info.max_length
     if info.choices is not None:
-        checks.append(_OneOf(list(info.choices)))
+        checks.append(_OneOf(info.choices, info.find_choices))
     if info.minimum is not None or info.maximum is not None:
         checks.append(validate.Range(min=info.minimum, max=info.maximum))
     return _FIELD_OF_TYPE[plain](load_default=default, allow_none=optional, validate=checks, metadata=described)
@@ -240,6 +254,7 @@ def _problems_beyond_types(config_class: type, values: Mapping[str, Any]) -> lis
             find_backbones(values["tune_backbones"])
         except ConfigError as error:
             problems.append(f"tune_backbones: {error.message}")
+        problems += _problems_of_added_backbone(values)
         if values["tune_minutes"] is not None and values["weights"] == "none":
             problems.append("tune_minutes: expected weights = imagenet, because the search needs pretrained features.")
         if values["val_fraction"] + values["test_fraction"] > 0.8:
@@ -247,4 +262,25 @@ def _problems_beyond_types(config_class: type, values: Mapping[str, Any]) -> lis
                 f"val_fraction and test_fraction: expected at most 0.8 together, to leave images for training. "
                 f"Received: {values['val_fraction']} and {values['test_fraction']}."
             )
+    return problems
+
+
+def _problems_of_added_backbone(values: Mapping[str, Any]) -> list[str]:
+    """Problems of options that need a network in Keras, or images of another size."""
+    try:
+        backbone = find_backbone(values["backbone"])
+    except ConfigError as error:
+        # It was removed since.
+        return [error.message]
+    if backbone.added is None:
+        return []
+    problems = []
+    if values["fine_tune"] in ("top", "all"):
+        problems.append(f"fine_tune: expected none or auto, because {backbone.name} is a network in ONNX")
+    if values["weights"] == "none":
+        problems.append(f"weights: expected imagenet, because {backbone.name} has the weights it was added with")
+    if values["image_size"] not in (None, backbone.image_size):
+        problems.append(
+            f"image_size: expected {backbone.image_size}, that of {backbone.name}, received {values['image_size']}"
+        )
     return problems

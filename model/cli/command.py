@@ -13,6 +13,7 @@ import click
 
 from model import __version__
 from model.addresses import redacted
+from model.cli.backbones import backbones
 from model.cli.comparison import compare
 from model.cli.datasets import check
 from model.cli.demo import demo
@@ -79,6 +80,7 @@ for subcommand in (
     train,
     tune,
     resume,
+    backbones,
     import_command,
     export,
     pull,

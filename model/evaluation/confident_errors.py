@@ -106,8 +106,15 @@ def _with_occlusion(errors: Sequence[ConfidentError], predictor: Predictor) -> I
             continue
         label = classes.index(error.predicted)
         effects = occlusion_map(predictor, error.image, label)
-        agree = maps_agree(predictor.activation_maps(error.image)[..., label], effects)
-        yield dataclasses.replace(error, occlusion=overlay_activation(error.image, effects), maps_agree=agree)
+        activation, overlay = (
+            predictor.activation_maps(error.image)[..., label],
+            overlay_activation(error.image, effects),
+        )
+        if activation.size == 1:
+            # The features have no positions: this is the only map.
+            yield dataclasses.replace(error, overlay=overlay)
+        else:
+            yield dataclasses.replace(error, occlusion=overlay, maps_agree=maps_agree(activation, effects))
         longest = max(longest, time.perf_counter() - before)
 
 

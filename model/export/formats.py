@@ -73,6 +73,11 @@ def export_form(bundle: Bundle, name: str, directory: Path) -> ExportedForm:
             f"{directory}: expected a new folder, found an existing one. Remove it, or choose another with --output."
         )
     bundle.verify()
+    if name != "onnx" and KERAS_MODEL not in bundle.manifest.files:
+        raise ModelError(
+            f"{bundle.name}: expected a model with {KERAS_MODEL} for the format {name}, found one of the network "
+            f"{bundle.manifest.backbone}, which was added in ONNX. Use the format onnx."
+        )
     form = FORMS[name]
     staging = directory.with_name(f".{directory.name}.{uuid.uuid4().hex}")
     staging.mkdir(parents=True)

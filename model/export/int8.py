@@ -13,7 +13,7 @@ from model.dataset.rereading import PhotoReader
 from model.evaluation.marks import widen_distance
 from model.evaluation.unknown import describe_held_out, reference_distances
 from model.export.model_files import Exported
-from model.features.onnx_session import FEATURES, IMAGE, open_session
+from model.features.onnx_session import FEATURES, open_session, run_each
 from model.networks.quantization import quantize
 from model.results import Dataset, InputSpec, Sample, labels_of
 from model.training.classifier import Classifier, Predictions
@@ -127,11 +127,11 @@ def _features(
     graphs: Sequence[Path | bytes], samples: Sequence[Sample], spec: InputSpec, photos: PhotoReader
 ) -> tuple[tuple[Sample, ...], list[np.ndarray]]:
     """The samples that can be read, and their features by each graph: float32 (samples read, features)."""
-    sessions = [open_session(graph) for graph in graphs]
+    sessions = [open_session(graph, threads=1) for graph in graphs]
     read: list[Sample] = []
     found: list[list[np.ndarray]] = [[] for _ in graphs]
     for batch, images in photos.batches(samples, spec, _BATCH_SIZE):
         read += batch
         for session, rows in zip(sessions, found, strict=True):
-            rows.append(session.run([FEATURES], {IMAGE: images})[0])
+            rows.append(run_each(session, [FEATURES], images, threads=None)[0])
     return tuple(read), [np.concatenate(rows) if rows else np.empty((0, 0), np.float32) for rows in found]

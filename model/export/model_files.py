@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from scipy.special import softmax
 
 from model import durable
 from model.bundle_files import KERAS_MODEL, ONNX_MODEL
@@ -17,7 +18,7 @@ from model.errors import ExportError
 from model.export.comparison_photos import draw_photos
 from model.export.keras_file import KerasFile
 from model.export.keras_template import KerasTemplate, keras_template
-from model.features.onnx_session import FEATURES, IMAGE, PROBABILITIES, open_session
+from model.features.onnx_session import FEATURES, IMAGE, PROBABILITIES, open_session, run_each
 from model.networks.onnx_head import attach_head
 from model.networks.tensorflow_import import import_tensorflow
 from model.results import InputSpec, Sample
@@ -50,12 +51,16 @@ def export_classifier(classifier: Classifier, samples: Sequence[Sample], spec: I
     """Write model.keras and model.onnx into `directory` and compare their probabilities on real images.
 
     If they differ by 1e-4 or more, model.onnx is removed and the model is served by Keras. With a pretrained backbone
-    that stayed frozen, Keras is not loaded: see `model.export.keras_template`.
+    that stayed frozen, Keras is not loaded: see `model.export.keras_template`. With a backbone that was added in ONNX
+    there is no model.keras, and model.onnx is compared with the head as it was trained.
 
     Args:
         samples: samples from which the images of the comparison are taken, evenly spread.
         spec: input of the network.
     """
+    pretrained = classifier.backbone.pretrained
+    if pretrained is not None and pretrained.added is not None:
+        return _export_in_onnx(classifier, samples, spec, directory)
     template = _template(classifier, spec)
     if template is None:
         _write_by_keras(classifier, directory)
@@ -64,14 +69,37 @@ def export_classifier(classifier: Classifier, samples: Sequence[Sample], spec: I
         template.file.with_head(*head).write(directory / KERAS_MODEL)
     if classifier.backbone.graph is None:
         return Exported("keras", {"images": 0}, (f"It is served by Keras: {classifier.backbone.remark}",))
-    graph = attach_head(
-        onnx.load_from_string(classifier.backbone.graph), classifier.kernel, classifier.bias, classifier.temperature
-    )
-    durable.write_bytes(directory / ONNX_MODEL, graph.SerializeToString())
+    _write_onnx(classifier, classifier.backbone.graph, directory)
     images, warnings = _comparison_images(samples, spec)
     compare = compare_engines if template is None else functools.partial(_compare_by_template, template)
     exported = compare(directory, images)
     return dataclasses.replace(exported, warnings=(*exported.warnings, *warnings))
+
+
+def _write_onnx(classifier: Classifier, graph: bytes, directory: Path) -> None:
+    model = attach_head(onnx.load_from_string(graph), classifier.kernel, classifier.bias, classifier.temperature)
+    durable.write_bytes(directory / ONNX_MODEL, model.SerializeToString())
+
+
+def _export_in_onnx(classifier: Classifier, samples: Sequence[Sample], spec: InputSpec, directory: Path) -> Exported:
+    """Write model.onnx and compare its probabilities with those of the head in NumPy, on the same features.
+
+    Raises:
+        ExportError: they differ by 1e-4 or more.
+    """
+    if classifier.backbone.graph is None:
+        raise AssertionError("a backbone that was added is in ONNX")
+    _write_onnx(classifier, classifier.backbone.graph, directory)
+    images, warnings = _comparison_images(samples, spec)
+    by_onnx, features = run_each(open_session(directory / ONNX_MODEL), [PROBABILITIES, FEATURES], images, threads=1)
+    logits = (features.astype(np.float64) @ classifier.kernel + classifier.bias) / classifier.temperature
+    difference = float(np.abs(softmax(logits, axis=1) - by_onnx).max())
+    if difference >= PARITY_LIMIT:
+        raise ExportError(
+            f"{directory / ONNX_MODEL}: expected probabilities within {PARITY_LIMIT} of the trained head, found a "
+            f"difference of {difference:.2g}"
+        )
+    return Exported("onnx", {"max_difference": difference, "images": len(images)}, warnings)
 
 
 def _template(classifier: Classifier, spec: InputSpec) -> KerasTemplate | None:

@@ -13,7 +13,7 @@ import numpy as np
 from model.bundle import Bundle
 from model.bundle_files import KERAS_MODEL, ONNX_MODEL
 from model.errors import ExportError, ModelError
-from model.features.onnx_session import IMAGE, PROBABILITIES, open_session
+from model.features.onnx_session import PROBABILITIES, open_session, run_each
 from model.reading import with_path
 
 Write = Callable[[Bundle, Path], None]
@@ -40,8 +40,7 @@ def write_onnx(bundle: Bundle, path: Path) -> None:
 
 def run_onnx(path: Path, images: np.ndarray) -> np.ndarray:
     """Probabilities computed by ONNX Runtime."""
-    probabilities: np.ndarray = open_session(path).run([PROBABILITIES], {IMAGE: images})[0]
-    return probabilities
+    return run_each(open_session(path, threads=1), [PROBABILITIES], images, threads=None)[0]
 
 
 def write_keras(bundle: Bundle, path: Path) -> None:

@@ -35,7 +35,7 @@ class FeatureCache:
         """Args:
         on_saved: called each time features are safe on disk, with their kind and the number of images that have them.
         """
-        key = f"{backbone.name}-imagenet-{spec.height}-{spec.resize}-v{_CACHE_FORMAT}"
+        key = f"{backbone.key}-{spec.height}-{spec.resize}-v{_CACHE_FORMAT}"
         if spec.intensity != FULL:
             key += f"-intensity-{spec.intensity}"
         self.path = cache_directory() / "features" / f"{key}.sqlite"

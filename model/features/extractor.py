@@ -12,7 +12,7 @@ from model.dataset.pipeline import BATCH_SIZE, Transform, decoded, decoded_batch
 from model.dataset.reading import raise_with_path, read_photo
 from model.dataset.rereading import PhotoReader
 from model.errors import ImageError
-from model.features.onnx_session import FEATURES, IMAGE, is_on_gpu, open_session, run_each
+from model.features.onnx_session import FEATURES, IMAGE, open_session, run_each, takes_batches
 from model.features.out_of_memory import with_batches_that_fit
 from model.results import InputSpec, Progress, Sample
 
@@ -42,8 +42,8 @@ class FeatureExtractor:
 
     @property
     def takes_batches(self) -> bool:
-        """Whether batches are faster than single images: on a GPU."""
-        return is_on_gpu(self._session)
+        """Whether batches are faster than single images: see `model.features.onnx_session.takes_batches`."""
+        return takes_batches(self._session)
 
     @functools.cached_property
     def _session(self) -> onnxruntime.InferenceSession:

@@ -45,6 +45,11 @@ def is_on_gpu(session: onnxruntime.InferenceSession) -> bool:
     return session.get_providers()[0] != "CPUExecutionProvider"
 
 
+def takes_batches(session: onnxruntime.InferenceSession) -> bool:
+    """Whether batches are faster than single images: on a GPU, of a network for any number of images."""
+    return is_on_gpu(session) and not isinstance(session.get_inputs()[0].shape[0], int)
+
+
 def run_each(
     session: onnxruntime.InferenceSession, outputs: Sequence[str], images: np.ndarray, threads: int | None
 ) -> list[np.ndarray]:

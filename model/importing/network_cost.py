@@ -5,8 +5,9 @@ A few bytes can describe an endless computation: a convolution repeated a thousa
 """
 
 import dataclasses
+import itertools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import onnx
 from onnx import helper
@@ -87,9 +88,22 @@ def _operations(node: onnx.NodeProto, shapes: Mapping[str, Shape]) -> int:
     if node.op_type in ("Gemm", "MatMul") and inputs[0]:
         # Either side may be transposed: the longer one is an upper bound.
         return outputs * max(inputs[0][-2:])
+    if node.op_type == "Einsum":
+        return _operations_of_einsum(node, inputs)
     if node.op_type in _WINDOWS:
         return outputs * math.prod(_integers(node, "kernel_shape"))
     return outputs + sum(map(math.prod, inputs))
+
+
+def _operations_of_einsum(node: onnx.NodeProto, inputs: Sequence[Shape]) -> int:
+    """Product of the sizes of all indices; an ellipsis stands for all that its operand has left."""
+    equation = next((one.s.decode("ascii", "replace") for one in node.attribute if one.name == "equation"), "")
+    operands = equation.split("->")[0].replace(" ", "").split(",")
+    pairs = zip(operands, inputs, strict=False)
+    sizes = dict(itertools.chain.from_iterable(zip(indices, shape, strict=False) for indices, shape in pairs))
+    if "." in equation or len(operands) != len(inputs):
+        return math.prod(math.prod(shape) for shape in inputs)
+    return math.prod(sizes.values())
 
 
 def _integers(node: onnx.NodeProto, name: str) -> list[int]:

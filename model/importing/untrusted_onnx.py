@@ -7,7 +7,7 @@ before they run: `model.importing.network_cost`.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import onnx
@@ -26,10 +26,20 @@ OPERATORS = frozenset(
     | {"Slice", "Softplus", "Softsign", "Split", "Sqrt", "Squeeze", "Sub", "Sum", "Tanh", "Transpose", "Unsqueeze"}
     # The layers that are attached to them.
     | {"Gemm", "Greater", "Softmax"}
+    # Backbones that users add.
+    | {"Abs", "BatchNormalization", "Ceil", "Cos", "DepthToSpace", "Einsum", "Equal", "Floor", "Gather", "Gelu"}
+    | {"GlobalLpPool", "GroupNormalization", "Less", "Log", "LogSoftmax", "LpNormalization", "Mish", "Not", "ReduceL2"}
+    | {"ReduceMin", "Round", "Sign", "Sin", "SpaceToDepth", "Where"}
     # int8.
     | {"DequantizeLinear", "QuantizeLinear"}
 )
 """Operators of imported graphs, all of the standard domain."""
+
+CONSTANTS = frozenset(
+    {"And", "Constant", "ConstantOfShape", "Expand", "GreaterOrEqual", "LessOrEqual", "Mod", "Or", "Range", "Shape"}
+    | {"Size", "Tile", "Trilu"}
+)
+"""Operators of networks as other programs export them, whose results are constants for one image."""
 
 _DOMAINS = frozenset({"", "ai.onnx"})
 _MAX_NODES = 20_000
@@ -54,14 +64,8 @@ def check_untrusted_graph(path: Path, image_size: int) -> None:
     Raises:
         ModelError: the graph contains anything else, or the file is not an ONNX graph.
     """
-    try:
-        model = onnx.load_model_from_string(read_regular(path, _MAX_BYTES))
-    # The parser of protobuf raises classes of its own.
-    except Exception as error:
-        raise ModelError(
-            f"{path.name}: expected an ONNX graph, received: {quoted(without_number(error))}. Download the model again."
-        ) from error
-    problems = list(dict.fromkeys(_problems(model)))
+    model = read_graph(path)
+    problems = list(dict.fromkeys(problems_of(model, OPERATORS)))
     if problems:
         raise ModelError(
             f"{path.name}: expected a self-contained graph of the operators that Topgraft exports, found "
@@ -71,7 +75,23 @@ def check_untrusted_graph(path: Path, image_size: int) -> None:
     check_cost(model, path.name, image_size)
 
 
-def _problems(model: onnx.ModelProto) -> Iterator[str]:
+def read_graph(path: Path) -> onnx.ModelProto:
+    """Read an ONNX graph without the files that it names.
+
+    Raises:
+        ModelError: the file is not an ONNX graph.
+    """
+    try:
+        return onnx.load_model_from_string(read_regular(path, _MAX_BYTES))
+    # The parser of protobuf raises classes of its own.
+    except Exception as error:
+        raise ModelError(
+            f"{path.name}: expected an ONNX graph, received: {quoted(without_number(error))}. Download the model again."
+        ) from error
+
+
+def problems_of(model: onnx.ModelProto, operators: Collection[str]) -> Iterator[str]:
+    """What a graph contains beyond its own tensors and the given operators, as noun phrases."""
     graph = model.graph
     if model.functions or model.training_info:
         yield "functions or training steps of its own"
@@ -85,7 +105,7 @@ def _problems(model: onnx.ModelProto) -> Iterator[str]:
         return
     tensors = [*graph.initializer]
     for node in graph.node:
-        if node.domain not in _DOMAINS or node.op_type not in OPERATORS:
+        if node.domain not in _DOMAINS or node.op_type not in operators:
             name = ".".join((node.domain or "ai.onnx", node.op_type))
             yield f"the operator {quoted(name)}"
         for attribute in node.attribute:

@@ -1,8 +1,10 @@
-"""Pretrained backbones in ONNX, converted once and kept in the cache."""
+"""Pretrained backbones in ONNX: converted once and kept in the cache, or added by the user."""
 
 from pathlib import Path
 
+from model.added_backbones import added_network
 from model.backbones import Backbone
+from model.errors import ConfigError
 from model.files.checksums import cached_content
 from model.networks.tensorflow_import import import_tensorflow
 from model.workspace import cache_directory
@@ -11,12 +13,20 @@ _GRAPH_FORMAT = 2
 
 
 def converted_backbone(backbone: Backbone, image_size: int) -> bytes:
-    """The backbone with ImageNet weights in ONNX, from the cache; converted if it is missing there or damaged.
+    """The backbone with its pretrained weights in ONNX, from the cache; converted if it is missing there or damaged.
+
+    One that was added is returned as it was.
 
     Raises:
-        ConfigError, WeightsError: it cannot be built.
+        ConfigError, WeightsError: it cannot be built, or takes no images of this size.
         ExportError: it cannot be converted.
     """
+    if backbone.added is not None:
+        if image_size != backbone.image_size:
+            raise ConfigError(
+                f"image_size: expected {backbone.image_size}, that of {backbone.name}, received {image_size}"
+            )
+        return added_network(backbone.added)
 
     def convert() -> bytes:
         import_tensorflow()
@@ -30,8 +40,8 @@ def converted_backbone(backbone: Backbone, image_size: int) -> bytes:
 
 
 def is_converted(backbone: Backbone, image_size: int) -> bool:
-    """Whether the backbone is in the cache, so that it need not be converted."""
-    return _graph_file(backbone, image_size).is_file()
+    """Whether the backbone need not be converted: it is in the cache, or was added."""
+    return backbone.added is not None or _graph_file(backbone, image_size).is_file()
 
 
 def backbone_cache() -> Path:
@@ -40,4 +50,4 @@ def backbone_cache() -> Path:
 
 
 def _graph_file(backbone: Backbone, image_size: int) -> Path:
-    return backbone_cache() / f"{backbone.name}-imagenet-{image_size}-v{_GRAPH_FORMAT}.checked-onnx"
+    return backbone_cache() / f"{backbone.key}-{image_size}-v{_GRAPH_FORMAT}.checked-onnx"

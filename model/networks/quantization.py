@@ -15,7 +15,6 @@ import onnx
 from model.features.onnx_session import IMAGE
 from model.scratch import scratch_folder
 
-_IMAGES_PER_STEP = 8
 _QUANTIZED = ["Conv", "Clip", "Relu", "Add", "Mul", "GlobalAveragePool", "MaxPool"]
 _EXCLUDED = {"Gemm", "MatMul", "Softmax"}
 
@@ -56,15 +55,11 @@ def quantize(graph: Path, images: np.ndarray) -> bytes:
 
 
 class _Calibration:
-    """Calibration images in small batches, in the form that ONNX Runtime reads."""
+    """Calibration images one by one, in the form that ONNX Runtime reads: some networks take no more at a time."""
 
     def __init__(self, images: np.ndarray) -> None:
-        self._steps = self._batches(images)
+        self._steps: Iterator[dict[str, np.ndarray]] = ({IMAGE: image[None]} for image in images)
 
     def get_next(self) -> dict[str, np.ndarray] | None:
-        """The next batch, or None after the last."""
+        """The next image, or None after the last."""
         return next(self._steps, None)
-
-    def _batches(self, images: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
-        for start in range(0, len(images), _IMAGES_PER_STEP):
-            yield {IMAGE: images[start : start + _IMAGES_PER_STEP]}

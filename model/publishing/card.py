@@ -77,6 +77,7 @@ def card_values(manifest: Manifest, about: About = NO_DESCRIPTION) -> dict[str, 
         "counts": counts,
         "totals": {split: sum(of_class.values()) for split, of_class in counts.items()},
         "dataset": PurePath(str(manifest.dataset.get("path", ""))).name,
+        "added": manifest.train_config.get("added_backbone"),
         "imported": manifest.train_config.get("imported"),
         "intensity": describe_intensity(manifest.intensity),
     }

@@ -375,7 +375,7 @@ class _Training:
             image_size=spec.height,
             resize=spec.resize,
             scaling=self.backbone.scaling,
-            train_config=dataclasses.asdict(self.config),
+            train_config=dataclasses.asdict(self.config) | self._origin_of_weights(),
             dataset={
                 "path": self.source,
                 "layout": verdict.layout,
@@ -394,6 +394,11 @@ class _Training:
             precision=exported.precision,
             intensity=spec.intensity,
         )
+
+    def _origin_of_weights(self) -> dict[str, Any]:
+        """Where the weights of a backbone come from that the user added, for the card of the model."""
+        added = self.backbone.added
+        return {} if added is None else {"added_backbone": {"source": added.source, "license": added.license}}
 
 
 def _without_matrix(metrics: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,6 +34,15 @@ def occlusion_map(predictor: Predictor, image: np.ndarray, label: int) -> np.nda
     return (log_odds[0] - log_odds[1:]).reshape(CELLS, CELLS).astype(np.float32)
 
 
+def explain(predictor: Predictor, image: np.ndarray, label: int) -> np.ndarray:
+    """Regions of an image that speak for a class: float32 (map_height, map_width).
+
+    The class activation map; the occlusion map for a network whose features have no positions.
+    """
+    activation = predictor.activation_maps(image)[..., label]
+    return activation if activation.size > 1 else occlusion_map(predictor, image, label)
+
+
 def maps_agree(activation: np.ndarray, occlusion: np.ndarray) -> bool:
     """Whether covering the most active region, or one next to it, has an effect close to the largest.
 

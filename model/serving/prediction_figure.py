@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 
 from model.dataset.images import decode_image, measure_image
 from model.results import InputSpec, Prediction
+from model.serving.occlusion import explain
 from model.serving.predictor import Predictor
 from model.serving.text_rendering import Colour, draw_text
 
@@ -50,7 +51,7 @@ def draw_prediction(predictor: Predictor, content: bytes, prediction: Prediction
     shown = _shown_size(*measure_image(content))
     photo = decode_image(content, InputSpec(*shown, intensity=predictor.spec.intensity))
     network_input = predictor.decode(content)
-    activation = predictor.activation_maps(network_input)[..., index]
+    activation = explain(predictor, network_input, index)
     # A squashed photo can be shown undistorted: the map stretches with it.
     background = photo if predictor.bundle.manifest.resize == "squash" else network_input
     figure = Image.new("RGB", _SIZE, "white")
@@ -74,11 +75,14 @@ def overlay_activation(image: np.ndarray, activation: np.ndarray) -> np.ndarray:
 
     Args:
         image: uint8 (height, width, 3).
-        activation: float (map_height, map_width); negative activation is not shown.
+        activation: float (map_height, map_width); negative activation is not shown, and neither is a map of one
+            position.
 
     Returns:
         uint8 (height, width, 3).
     """
+    if activation.size == 1:
+        return image
     positive = np.maximum(activation, 0).astype(np.float32)
     scaled = positive / max(float(positive.max()), 1e-9)
     height, width = image.shape[:2]

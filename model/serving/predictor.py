@@ -22,9 +22,9 @@ from model.features.onnx_session import (
     FEATURES,
     IMAGE,
     PROBABILITIES,
-    is_on_gpu,
     open_session,
     run_each,
+    takes_batches,
 )
 from model.reading import with_path
 from model.registry import find_model
@@ -304,7 +304,7 @@ def _onnx_engine(network: bytes, threads: int | None) -> Engine:
     one, as in a worker of the service, the one session computes them one after the other, and its memory is saved.
     """
     session = open_session(network, threads)
-    if is_on_gpu(session):
+    if takes_batches(session):
         return lambda images, *outputs: session.run(list(outputs), {IMAGE: images})
     if threads is not None:
         return lambda images, *outputs: run_each(session, outputs, images, threads=1)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from model.backbones import Backbone
-from model.errors import ExportError
+from model.errors import ConfigError, ExportError
 from model.features.extractor import Extract, FeatureExtractor
 from model.networks.converted_backbone import converted_backbone
 from model.networks.tensorflow_import import import_tensorflow
@@ -29,7 +29,7 @@ class UsedBackbone:
         graph: it as a serialised ONNX graph; None if it cannot be converted.
         extract: from images to features, by the fastest engine.
         remark: reason why there is no graph; empty otherwise.
-        pretrained: its row of the table if it has ImageNet weights, and None if its weights were trained further.
+        pretrained: the backbone if it has its pretrained weights, and None if they were trained further.
     """
 
     network: Callable[[], "keras.Model"]
@@ -40,13 +40,15 @@ class UsedBackbone:
 
 
 def pretrained_backbone(backbone: Backbone, spec: InputSpec) -> UsedBackbone:
-    """A backbone with ImageNet weights, converted to ONNX if possible.
+    """A backbone with its pretrained weights, converted to ONNX if possible.
 
     Raises:
         WeightsError, ConfigError: the backbone cannot be built.
     """
 
     def build() -> "keras.Model":
+        if backbone.added is not None:
+            raise ConfigError(f"{backbone.name}: expected a network in Keras to train, found one in ONNX")
         import_tensorflow()
         from model.networks.pretrained import build_backbone
 

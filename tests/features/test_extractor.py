@@ -59,7 +59,7 @@ def test_images_are_computed_in_the_threads_that_decode_them_in_their_order(shap
 
 def test_a_gpu_takes_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     extractor = FeatureExtractor(colour_graph(SPEC), SPEC)
-    monkeypatch.setattr("model.features.extractor.is_on_gpu", lambda session: True)
+    monkeypatch.setattr("model.features.extractor.takes_batches", lambda session: True)
     monkeypatch.setattr("model.features.extractor.run_each", lambda *_arguments: pytest.fail("one by one"))
     assert extractor(np.zeros((3, *SPEC.shape), np.uint8)).shape == (3, 3)
 

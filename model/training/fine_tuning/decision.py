@@ -36,6 +36,10 @@ def part_to_tune(context: TrainingContext, extract: Extract) -> "Part | None":
         extract: the frozen backbone; its speed determines the choice of `fine_tune = auto`.
     """
     requested: Any = context.config.fine_tune
+    if context.backbone.added is not None:
+        if requested == "auto":
+            context.remark(f"fine_tune = auto chose none: {context.backbone.name} is a network in ONNX")
+        return None
     if requested == "auto":
         choice = saved_choice(context.work_directory / "fine_tune.json", lambda: _choose(context, extract))
         context.remark(f"fine_tune = auto chose {choice.fine_tune}: {choice.reason}")

@@ -10,7 +10,7 @@ from model.presets import changed_options
 from model.training_cost import energy_in_words
 
 # Options that say where something is, and nothing about the training.
-_NAMES = ("dataset", "name", "upload_to", "resume", "queue", "auto_resume")
+_NAMES = ("dataset", "name", "added_backbone", "upload_to", "resume", "queue", "auto_resume")
 
 
 def values(content: ReportContent) -> dict[str, Any]:

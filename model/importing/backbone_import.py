@@ -1,0 +1,92 @@
+"""Adding a feature network in ONNX to the backbones of this machine, and removing it."""
+
+import dataclasses
+import hashlib
+import os
+import uuid
+from pathlib import Path
+
+from model import durable
+from model.added_backbones import NETWORK, RECORD, AddedBackbone, backbones_folder, find_added
+from model.backbones import BACKBONES
+from model.config import MAX_TEXT_LENGTH, is_model_name
+from model.errors import ConfigError, StorageError
+from model.importing.untrusted_backbone import adapt_in_child
+from model.networks.feature_network import FeatureNetworkOptions
+from model.reading import with_path
+from model.received import quoted
+from model.scratch import scratch_folder
+
+
+def add_backbone(file: Path, name: str, options: FeatureNetworkOptions, license: str = "") -> AddedBackbone:
+    """Add a feature network to the backbones of this machine.
+
+    It is self-contained and consists of standard operators only; its input is one image, float32, float16 or uint8,
+    (n, 3, height, width) or (n, height, width, 3). Adding the same network again changes nothing.
+
+    Args:
+        file: an ONNX file.
+        name: value of the option `backbone` that selects it; at most 100 letters, digits, `.`, `-` and `_`.
+        license: license of its weights, for the card of models; at most 1,000 characters.
+
+    Raises:
+        ConfigError: an option does not fit, or another backbone has this name.
+        ModelError: the file is no such network, or checking it takes too long or too much memory.
+        StorageError: it cannot be saved.
+    """
+    _check_name(name)
+    if len(license) > MAX_TEXT_LENGTH:
+        raise ConfigError(f"license: expected at most {MAX_TEXT_LENGTH:,} characters, received {len(license):,}")
+    with scratch_folder("backbone") as work:
+        adapted = adapt_in_child(file, options, work)
+    sha256 = hashlib.sha256(adapted.content).hexdigest()
+    record = AddedBackbone(name, adapted.image_size, options.scaling, adapted.features, sha256, file.name, license)
+    present = find_added(name)
+    if present is not None and present.sha256 != record.sha256:
+        raise ConfigError(
+            f"name: expected a new name, found that of a backbone made from {quoted(present.source)}. "
+            f"Choose another, or remove it: topgraft backbones remove {name}"
+        )
+    _save(record, adapted.content)
+    return record
+
+
+def _check_name(name: str) -> None:
+    if not is_model_name(name):
+        raise ConfigError(
+            f"name: expected at most 100 letters, digits, '.', '-' or '_', beginning with a letter or digit, received "
+            f"{quoted(name)}"
+        )
+    taken = {known.lower(): known for known in BACKBONES}
+    if name.lower() in taken:
+        raise ConfigError(f"name: expected a new name, received that of a known network: {taken[name.lower()]}")
+
+
+def _save(record: AddedBackbone, content: bytes) -> None:
+    """Write the network first and its record last: a backbone with a record is complete."""
+    folder = backbones_folder() / record.name
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        durable.write_bytes(folder / NETWORK, content)
+        durable.write_json(folder / RECORD, dataclasses.asdict(record))
+    except OSError as error:
+        raise StorageError(f"backbone {record.name}: could not be saved: {with_path(error)}") from error
+
+
+def remove_backbone(name: str) -> None:
+    """Remove an added backbone. Models that were trained with it contain its network and need it no more.
+
+    Raises:
+        ConfigError: no backbone of this name was added.
+        StorageError: it cannot be removed.
+    """
+    record = find_added(name)
+    if record is None:
+        raise ConfigError(f"name: expected an added backbone, received {quoted(name)}. See topgraft backbones list")
+    folder = backbones_folder() / name
+    removed = folder.with_name(f".{name}.{uuid.uuid4().hex}")
+    try:
+        os.rename(folder, removed)
+        durable.remove_unused_folder(removed)
+    except OSError as error:
+        raise StorageError(f"backbone {name}: could not be removed: {with_path(error)}") from error
