@@ -40,6 +40,11 @@ def learned_names(bundle: Bundle, verdict: Verdict, splits: Sequence[str] = LEAR
     return frozenset(line.rpartition(" ")[0] for file in listed for line in _lines(bundle, file))
 
 
+def records_photos(bundle: Bundle) -> bool:
+    """Whether a model recorded the photos that it learned from: their checksums, or their names."""
+    return f"{bundle_files.DATASET_FILES}/{LEARNED_SPLITS[0]}.txt" in bundle.manifest.files
+
+
 def learned_unknown(name: str) -> str:
     """Warning about photos evaluated with a model that did not record its training photos."""
     return f"no checksums of the training photos of {name} are recorded: photos that it learned from may be among these"

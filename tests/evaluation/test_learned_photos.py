@@ -161,3 +161,19 @@ def test_a_model_that_recorded_no_training_photos_is_measured_with_a_warning(wor
     assert result.split == ("test" if own else "all")
     comparison = compare_models(bundle, [write_colour_model(workspace.models, "new", always=1)], "photos", workspace)
     assert sentence in comparison.warnings
+    doubt = "own was trained on this dataset, and did not record which of its photos it learned from"
+    assert any(doubt in text for text in comparison.sentences) is own
+    assert any(doubt in text for text in comparison.to_json()["sentences"]) is own
+    # As `evaluate` does, the splits of its training are made again.
+    assert set(comparison.names) == measured(result)
+    assert (len(comparison.names) < 36) is own
+
+
+def test_other_splits_than_those_of_the_training_leave_no_photos_out(workspace: Workspace) -> None:
+    bundle = trained(workspace)
+    shutil.rmtree(bundle.directory / "dataset_files")
+    bundle = rewrite(bundle)
+    new = write_colour_model(workspace.models, "new", always=1)
+    comparison = compare_models(bundle, [new], "photos", workspace, options={"seed": 1})
+    assert len(comparison.names) == 36
+    assert any("its result may be too optimistic" in text for text in comparison.sentences)

@@ -18,6 +18,7 @@ from model.evaluation.comparison.pairs import NamedAnswers, compare_pair, correc
 from model.evaluation.comparison.photos import ComparedPhotos, select_compared
 from model.evaluation.comparison.result import PHOTOS_IN_WORDS, ComparedModel, Comparison, ModelAnswers
 from model.evaluation.dataset_evaluation import evaluation_config
+from model.evaluation.learned_photos import records_photos
 from model.evaluation.marks import marked_unknown
 from model.evaluation.metrics import expected_calibration_error, reliability
 from model.evaluation.predicting import (
@@ -55,7 +56,8 @@ def compare_models(
     Args:
         dataset: a path, a name inside data/, or `remote:path`.
         gate: metric, photos and limit; by default the accuracy on photos of classes that both models know.
-        options: `model.dataset.DATASET_OPTIONS` of `TrainConfig`; the others are those of the first new model.
+        options: `model.dataset.DATASET_OPTIONS` of `TrainConfig`; the others are those of the first new model, or of
+            one that did not record its training photos, so that its splits are made again.
         progress: called with the phases `check` and `evaluate`, in images.
         output: existing folder to write comparison.html, comparison.json and changed.csv to, of which there is
             comparison.json only if all models are the base model; None for none.
@@ -79,9 +81,9 @@ def compare_models(
     for bundle in bundles[1:]:
         _require_shared_class(base, bundle)
     predictors = [load_predictor(bundle) for bundle in bundles]
-    config = evaluation_config(bundles[1], dataset, options or {})
+    config = evaluation_config(_model_of_the_splits(bundles), dataset, options or {})
     with checked_dataset(config, workspace, f"topgraft compare {base.name}", progress) as verdict:
-        photos = select_compared(bundles, verdict)
+        photos = select_compared(bundles, verdict, config)
         predicted = predict_samples(predictors, photos.samples, progress)
         comparison = _compared(predictors, predicted, verdict, gate, photos)
         comparison = dataclasses.replace(
@@ -96,6 +98,11 @@ def compare_models(
         if output is not None:
             write_files(output, comparison, predictors, predicted.samples)
     return comparison
+
+
+def _model_of_the_splits(bundles: Sequence[Bundle]) -> Bundle:
+    """The model whose options divide the dataset; `bundles` begins with the base model."""
+    return next((bundle for bundle in bundles if not records_photos(bundle)), bundles[1])
 
 
 def is_same_model(base: Bundle, new: Bundle) -> bool:

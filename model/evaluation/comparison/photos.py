@@ -6,7 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from model.bundle import Bundle
-from model.dataset.verdict import Verdict, counted
+from model.config import TrainConfig
+from model.dataset import SPLIT_OPTIONS
+from model.dataset.verdict import LEARNED_SPLITS, Verdict, counted
 from model.errors import DatasetError
 from model.evaluation.learned_photos import is_training_dataset, learned_names, learned_unknown
 from model.evaluation.selection import real_photos
@@ -43,15 +45,16 @@ class ComparedPhotos:
         }
 
 
-def select_compared(bundles: Sequence[Bundle], verdict: Verdict) -> ComparedPhotos:
+def select_compared(bundles: Sequence[Bundle], verdict: Verdict, config: TrainConfig) -> ComparedPhotos:
     """The photos that `evaluate` would choose, without those that one of the models learned from.
 
     A photo is recognized by the checksum of its content, whatever its path is; for a model that recorded no checksums,
-    by its path in the dataset that the model was trained on. If all photos were learned from, those are chosen that no
-    model computed its weights from, with a warning.
+    by its path in the dataset that the model was trained on; or else by the splits that its options make of it again.
+    If all photos were learned from, those are chosen that no model computed its weights from, with a warning.
 
     Args:
         bundles: the models.
+        config: the options that made the splits of `verdict`.
 
     Raises:
         DatasetError: no photos are left.
@@ -63,6 +66,10 @@ def select_compared(bundles: Sequence[Bundle], verdict: Verdict) -> ComparedPhot
     learned = {bundle.name: learned_names(bundle, verdict) for bundle in bundles}
     unrecorded = [bundle for bundle in bundles if learned[bundle.name] is None]
     warnings = [*(learned_unknown(bundle.name) for bundle in unrecorded), *remarks]
+    for bundle in unrecorded:
+        if _has_splits_of_training(bundle, verdict, config):
+            learned[bundle.name] = frozenset(sample.name for part in LEARNED_SPLITS for sample in dataset.split(part))
+            warnings.append(f"{bundle.name}: the photos of the splits that its options make again are left out")
     chosen = _without(samples, learned)
     if not chosen:
         learned = {bundle.name: learned_names(bundle, verdict, ("train",)) for bundle in bundles}
@@ -86,6 +93,17 @@ def select_compared(bundles: Sequence[Bundle], verdict: Verdict) -> ComparedPhot
         dict(sorted(others.items())),
         tuple(warnings),
         tuple(bundle.name for bundle in unrecorded if is_training_dataset(bundle, verdict)),
+    )
+
+
+def _has_splits_of_training(bundle: Bundle, verdict: Verdict, config: TrainConfig) -> bool:
+    """Whether the splits are those that the training of a model has made: of the same photos, by the same options."""
+    manifest = bundle.manifest
+    of_training = {name: manifest.train_config.get(name, getattr(config, name)) for name in SPLIT_OPTIONS}
+    return (
+        is_training_dataset(bundle, verdict)
+        and of_training == {name: getattr(config, name) for name in SPLIT_OPTIONS}
+        and manifest.dataset.get("folds", 0) == config.folds
     )
 
 

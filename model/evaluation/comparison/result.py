@@ -269,7 +269,7 @@ class Comparison:
         if not self.is_decidable:
             return "a model was trained or tuned on them"
         if self.photos is not None and new in self.photos.unrecorded:
-            return f"{new} was trained on this dataset, and did not record which of its photos it learned from"
+            return _unrecorded(new)
         return ""
 
     @property
@@ -280,14 +280,18 @@ class Comparison:
 
     @property
     def sentences(self) -> tuple[str, ...]:
-        """The conclusions, one for each new model."""
+        """The conclusions, one for each new model, and one for each model whose photos are not known."""
         same = tuple(
             f"{name} is {self.base} itself: there is nothing to compare."
             if name == self.base
             else f"{name} has the same files as {self.base}: there is nothing to compare."
             for name in self.same
         )
-        return (*same, *(pair.sentence for pair in self.pairs))
+        caveats = tuple(
+            f"{_unrecorded(name)}: its result may be too optimistic."
+            for name in (self.photos.unrecorded if self.photos else ())
+        )
+        return (*same, *(pair.sentence for pair in self.pairs), *caveats)
 
     def to_json(self) -> dict[str, Any]:
         """The comparison as plain JSON types: `comparison.json`, described by docs/comparison.schema.json."""
@@ -329,3 +333,7 @@ def _model_json(model: ComparedModel) -> dict[str, Any]:
     content = dataclasses.asdict(model)
     del content["reliability"]
     return content
+
+
+def _unrecorded(name: str) -> str:
+    return f"{name} was trained on this dataset, and did not record which of its photos it learned from"
