@@ -175,22 +175,27 @@ def reliability_diagram(before: Sequence[ReliabilityBin], after: Sequence[Reliab
 def coverage_chart(probabilities: np.ndarray, labels: np.ndarray, threshold: float | None) -> Svg:
     """Accuracy by coverage: accuracy of the most confident predictions by their fraction; marks a threshold if set."""
     confidence = probabilities.max(axis=1)
-    order = np.argsort(-confidence, kind="stable")
-    correct = (probabilities.argmax(axis=1) == labels)[order]
-    kept = np.arange(1, len(labels) + 1)
-    accuracy = np.cumsum(correct) / kept
-    # A few hundred points look the same as thousands.
-    shown = np.unique(np.linspace(0, len(labels) - 1, 300).astype(int))
-    points = list(zip((kept / len(labels))[shown].tolist(), accuracy[shown].tolist(), strict=True))
-    y_range = (math.floor(float(accuracy.min()) * 10) / 10, 1.0)
+    series = coverage_series(probabilities, labels)
+    y_range = (math.floor(min(accuracy for _, accuracy in series.points) * 10) / 10, 1.0)
     plot = _Plot((0, 1), y_range, "coverage: fraction of photos accepted", "Accuracy by coverage")
     plot.grid(_ticks(0, 1), _ticks(*y_range), percent=(True, True))
-    series = Series("accuracy of accepted predictions", points, BLUE)
     plot.line(series)
     if threshold is not None:
         plot.mark(Mark(float((confidence >= threshold).mean()), "threshold"))
     plot.legend([series])
     return plot.svg()
+
+
+def coverage_series(probabilities: np.ndarray, labels: np.ndarray) -> Series:
+    """Accuracy of the most confident predictions by their fraction; `probabilities` (n, classes), `labels` (n,)."""
+    order = np.argsort(-probabilities.max(axis=1), kind="stable")
+    correct = (probabilities.argmax(axis=1) == labels)[order]
+    kept = np.arange(1, len(labels) + 1)
+    accuracy = np.cumsum(correct) / kept
+    # A few hundred points look the same as thousands; the lowest accuracy is one of them.
+    shown = np.unique([*np.linspace(0, len(labels) - 1, 300).astype(int), accuracy.argmin()])
+    points = list(zip((kept / len(labels))[shown].tolist(), accuracy[shown].tolist(), strict=True))
+    return Series("accuracy of accepted predictions", points, BLUE)
 
 
 def interval_bar(value: float, low: float, high: float) -> Svg:

@@ -8,15 +8,19 @@ from markupsafe import escape
 from model.evaluation.charts import Svg
 
 # Okabe and Ito (2008) without yellow, which is too pale on white.
-_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7A8288")
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#7A8288")
+"""Colours of the classes, in label order and then again."""
+
 _WIDTH, _HEIGHT, _MARGIN = 960, 600, 14
 # Circle, square, triangle and diamond of the same area, around (0, 0).
-_SHAPES = (
+_SYMBOLS = (
     "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0",
     "M-3.5-3.5h7v7h-7z",
     "M0-5L4.8 3.4H-4.8z",
     "M0-5L5 0L0 5L-5 0z",
 )
+SHAPES = len(_SYMBOLS)
+"""Number of shapes: classes have all colours of the first shape, then of the second, and so on."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +37,7 @@ class MapPoint:
 
 def map_chart(points: Sequence[MapPoint]) -> Svg:
     """The map; errors are drawn last, above the others."""
-    shapes = "".join(f'<path id="shape{number}" d="{path}"/>' for number, path in enumerate(_SHAPES))
+    shapes = "".join(f'<path id="shape{number}" d="{path}"/>' for number, path in enumerate(_SYMBOLS))
     drawn = "".join(_point(point) for point in sorted(points, key=lambda point: point.is_error))
     return Svg(
         f'<svg class="map" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="Map of the photos">'
@@ -61,6 +65,6 @@ def _point(point: MapPoint) -> str:
 
 
 def _symbol(label: int) -> str:
-    colour = _COLOURS[label % len(_COLOURS)]
-    shape = label // len(_COLOURS) % len(_SHAPES)
+    colour = COLOURS[label % len(COLOURS)]
+    shape = label // len(COLOURS) % SHAPES
     return f'<use href="#shape{shape}" fill="{colour}"/>'

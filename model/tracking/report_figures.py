@@ -1,4 +1,4 @@
-"""Figures of the report for TensorBoard and notebooks: confusion matrix, calibration and explained errors.
+"""Figures of the report for TensorBoard and notebooks: confusion matrix, calibration, coverage, errors, curve and map.
 
 They show the same photos, predictions and maps as report.html.
 """
@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from model.evaluation.charts import BLUE, GRAY, ORANGE, shorten
+from model.evaluation.charts import BLUE, GRAY, ORANGE, coverage_series, shorten
 from model.evaluation.confident_errors import ConfidentError
 from model.evaluation.metrics import ReliabilityBin, reliability
 from model.evaluation.report.content import ReportContent
+from model.evaluation.report.sections import more_photos, photo_map
 from model.evaluation.report.sections.calibration import DIAGRAM_BINS
 from model.tracking.epoch_figures import TILE, draw_confusion_matrix
+from model.tracking.line_figures import draw_line_chart, draw_photo_map
 from model.tracking.tensorboard_log import EventFile
 
 REPORT = "report"
@@ -40,8 +42,19 @@ def write_report_figures(logs: Path, content: ReportContent) -> None:
         f"reliability/{content.measurement}": draw_reliability_diagram(
             reliability(evaluation.probabilities, evaluation.labels, DIAGRAM_BINS)
         ),
+        f"coverage/{content.measurement}": draw_line_chart(
+            [coverage_series(evaluation.probabilities, evaluation.labels)],
+            "coverage: fraction of photos accepted",
+            "Accuracy by coverage",
+            percent_x=True,
+        ),
         "most_confident_errors": draw_explained_errors(content.confident_errors),
     }
+    if content.study is not None and content.study.curve is not None:
+        series = more_photos.curve_series(content.study.curve)
+        figures["learning_curve"] = draw_line_chart(series, more_photos.X_LABEL, more_photos.TITLE)
+    if points := photo_map.map_points(content):
+        figures["photo_map"] = draw_photo_map(points, evaluation.classes[: photo_map.MAX_LEGEND])
     file = EventFile(logs / REPORT)
     file.add_images(0, figures)
     file.close()

@@ -166,7 +166,8 @@ def test_a_model_without_a_record_of_its_photos_is_not_promoted_by_its_own_datas
 ) -> None:
     workspace = Workspace(compared.parent)
     fingerprint = topgraft.check("photos", workspace=workspace).fingerprint
-    rewrite(write_colour_model(compared, "c"), dataset={"fingerprint": fingerprint}, train_config={"test_fraction": 0.5})
+    of_training = {"dataset": {"fingerprint": fingerprint}, "train_config": {"test_fraction": 0.5}}
+    rewrite(write_colour_model(compared, "c"), **of_training)
     assert main(["models", "promote", "a"]) == 0
     answer = promote_if_better(capsys, "c", status=6)
     assert "c was trained on this dataset, and did not record which" in answer["decision"]

@@ -6,6 +6,7 @@ from model.evaluation import charts
 from model.evaluation.learning_curve import MIN_PHOTOS, LearningCurve, advice, collect_advice
 from model.evaluation.report.content import ReportContent
 
+TITLE, X_LABEL = "Accuracy by number of training photos", "training photos"
 _MAX_ROWS = 12
 
 
@@ -39,10 +40,14 @@ def values(content: ReportContent) -> dict[str, Any] | None:
 
 
 def _chart(curve: LearningCurve) -> charts.Svg:
+    return charts.line_chart(TITLE, curve_series(curve), X_LABEL, percent=True)
+
+
+def curve_series(curve: LearningCurve) -> list[charts.Series]:
+    """Accuracy by number of training photos, and its interval."""
     points = [(photos, *measured) for photos, measured in zip(curve.photos, curve.accuracy(), strict=True)]
-    series = [
+    return [
         charts.Series("accuracy", [(x, value) for x, value, _ in points], charts.BLUE),
         charts.Series("95 % interval", [(x, limits[0]) for x, _, limits in points], charts.GRAY, dashed=True, width=1),
         charts.Series("", [(x, limits[1]) for x, _, limits in points], charts.GRAY, dashed=True, width=1),
     ]
-    return charts.line_chart("Accuracy by number of training photos", series, "training photos", percent=True)

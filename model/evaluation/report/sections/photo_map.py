@@ -13,6 +13,20 @@ def values(content: ReportContent) -> dict[str, Any] | None:
     """Values of photo_map.html.jinja; None without a map."""
     if content.study is None or content.study.map is None:
         return None
+    photos, points = content.study.photos, map_points(content)
+    return {
+        "map": map_chart(points),
+        "legend": legend(photos.classes[:MAX_LEGEND]),
+        "more_classes": max(0, len(photos.classes) - MAX_LEGEND),
+        "shown": len(points),
+        "all": len(photos.samples),
+    }
+
+
+def map_points(content: ReportContent) -> list[MapPoint]:
+    """The photos of the map; none without a map."""
+    if content.study is None or content.study.map is None:
+        return []
     photos, places = content.study.photos, content.study.map
     evaluation = content.evaluation
     predicted = {
@@ -29,13 +43,7 @@ def values(content: ReportContent) -> dict[str, Any] | None:
         points.append(
             MapPoint(x, y, sample.label, answer != sample.label, text, content.thumbnail_ids.get(sample.name, ""))
         )
-    return {
-        "map": map_chart(points),
-        "legend": legend(photos.classes[:MAX_LEGEND]),
-        "more_classes": max(0, len(photos.classes) - MAX_LEGEND),
-        "shown": len(points),
-        "all": len(photos.samples),
-    }
+    return points
 
 
 def photos_to_show(content: ReportContent) -> list[Sample]:
