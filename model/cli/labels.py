@@ -176,7 +176,8 @@ def _on_server(
     from model.storage.copies import local_paths
 
     server = LabelStudio(url, read_token(token_file))
-    labels = read_tasks(current_tasks(server, project), control)
+    tasks, photo_keys = current_tasks(server, project)
+    labels = read_tasks(tasks, control, photo_keys)
     with local_paths([str(images)] if images is not None else [], "topgraft import-labels", progress) as local:
         yield labels, LocalPhotos(local.paths[0]) if images is not None else ServerPhotos(server)
 

@@ -3,39 +3,39 @@
 Its own exports to YOLO, Pascal VOC and COCO lose the rotation of a box, and JSON_MIN its frame: only JSON is faithful.
 """
 
-import posixpath
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlsplit
 
-from model.dataset.formats import IMAGE_SUFFIXES
+from model.dataset.listing import Problems, describe_problems
 from model.errors import DatasetError
 from model.files.browsing import name_some
-from model.labels.photo_names import OBJECT_ADDRESSES, path_of, without_signature
+from model.labels.photo_names import without_signature
 from model.labels.regions import Annotation, Box, Labels, Region, Task
+from model.labels.task_photos import photo_addresses, photo_of_labels
 from model.received import quoted
 
 _LABELS = ("rectanglelabels", "polygonlabels", "ellipselabels", "labels", "choices")
 # Shapes without labels, which another item of the same region has.
 _SHAPES = ("rectangle", "polygon", "ellipse")
 _WHOLE_PHOTO = "choices"
-# Addresses of photos that Label Studio stores, or passes on from remote storage.
-_OWN_ADDRESSES = ("/data/upload/", "/data/local-files/", "/tasks/", "/storage-data/")
-_STORAGES = (*OBJECT_ADDRESSES, "http://", "https://")
-_OTHER_MEDIA = (".mp3", ".wav", ".ogg", ".flac", ".mp4", ".webm", ".mov", ".txt", ".csv", ".html", ".pdf", ".json")
 
 
-def read_tasks(content: Sequence[Any], control: str = "") -> Labels:
+def read_tasks(
+    content: Sequence[Any], control: str = "", photo_keys: Mapping[str, str] = MappingProxyType({})
+) -> Labels:
     """Read tasks with their annotations; predictions and cancelled annotations are not read.
 
     Args:
         content: tasks of an export, with `annotations` or, in old ones, `completions`.
         control: name of the labelling control to read; empty if all labels belong to one.
+        photo_keys: name of a photo in the labelling configuration -> key of its address in the data of a task; only
+            needed for tasks of several photos.
 
     Raises:
-        DatasetError: no tasks, tasks without photos, different photos of one task, or labels of several controls; the
-            message names them.
+        DatasetError: no tasks, tasks without photos, or of several photos with labels that may be of each, different
+            photos of one task, or labels of several controls; the message names them.
     """
     if not content:
         raise DatasetError("expected tasks, found none: the project is empty")
@@ -46,7 +46,7 @@ def read_tasks(content: Sequence[Any], control: str = "") -> Labels:
                 "JSON; JSON_MIN lacks what the crops need"
             )
     joined = _joined(content)
-    return _Reader(_chosen_control(joined, control)).read(joined)
+    return _Reader(_chosen_control(joined, control), photo_keys).read(joined)
 
 
 def tasks_of_files(content: Iterable[Any]) -> list[dict[str, Any]]:
@@ -89,7 +89,7 @@ def _joined(content: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         if first is None:
             tasks[name] = {**task, "id": name}
             continue
-        photos = [sorted(map(without_signature, _addresses(one["data"]).values())) for one in (first, task)]
+        photos = [sorted(map(without_signature, photo_addresses(one["data"]).values())) for one in (first, task)]
         if photos[0] != photos[1]:
             raise DatasetError(
                 f"expected one task {quoted(name)}, found two with different photos: {_shown(photos[0])} and "
@@ -173,13 +173,16 @@ def _is_of_text(value: Mapping[str, Any]) -> bool:
 class _Reader:
     """Reads the labels of one control."""
 
-    def __init__(self, control: str) -> None:
-        self.control = control
+    def __init__(self, control: str, photo_keys: Mapping[str, str]) -> None:
+        self.control, self.photo_keys = control, photo_keys
+        self.problems = Problems()
         self.left_out: Counter[str] = Counter()
         self.unusable: list[tuple[str, str, str]] = []
 
     def read(self, content: Sequence[Mapping[str, Any]]) -> Labels:
         tasks = [self._task(entry) for entry in content]
+        if self.problems:
+            raise DatasetError(describe_problems(self.problems))
         return Labels(tuple(tasks), dict(self.left_out), tuple(self.unusable))
 
     def _task(self, entry: Mapping[str, Any]) -> Task:
@@ -187,7 +190,11 @@ class _Reader:
         self._count_cancelled(entry)
         annotations = annotations_of(entry)
         shown = {str(item.get("to_name", "")) for one in annotations for item in items_of(one) if self._is_read(item)}
-        address = _photo_address(entry["data"], shown, name)
+        address = ""
+        try:
+            address = photo_of_labels(entry["data"], shown, self.photo_keys)
+        except ValueError as error:
+            self.problems.add(f"task {name}: {error}")
         read = tuple(self._annotation(one, name, at) for at, one in enumerate(annotations, start=1))
         return Task(name, address, read, str(entry.get("updated_at", "")))
 
@@ -321,54 +328,3 @@ def _annotator(entry: Mapping[str, Any]) -> str:
     if isinstance(by, dict):
         by = by.get("email") or by.get("id") or ""
     return str("" if by is None else by).strip()
-
-
-def _photo_address(data: Mapping[str, Any], shown: set[str], task: str) -> str:
-    """Address of the photo among the data of a task.
-
-    Args:
-        shown: names of the objects that the labels belong to; none for a task without labels.
-
-    Returns:
-        the address; empty if there are several and no label belongs to one of them.
-
-    Raises:
-        DatasetError: there is none, or several.
-    """
-    addresses = _addresses(data)
-    chosen = [key for key in addresses if key in shown] or list(addresses)
-    if len(chosen) == 1:
-        return addresses[chosen[0]]
-    if not chosen:
-        raise DatasetError(
-            f"task {task}: expected the address of a photo, received data with {name_some(sorted(map(str, data)))}. "
-            "Labels of texts, recordings and videos are not read"
-        )
-    if "image" in chosen:
-        return addresses["image"]
-    if not shown:
-        return ""
-    raise DatasetError(
-        f"task {task}: expected one photo, received several: {name_some(chosen)}, and the labels belong to "
-        f"{name_some(sorted(map(quoted, shown)))}. Keep the photo that was annotated in the data of the tasks, or give "
-        "it this name"
-    )
-
-
-def _addresses(data: Mapping[str, Any]) -> dict[str, str]:
-    """Key -> address, of the data of a task that may be photos."""
-    return {key: value for key, value in data.items() if isinstance(value, str) and _may_be_photo(value)}
-
-
-def _may_be_photo(address: str) -> bool:
-    is_plain = "://" not in address and not address.startswith("/")
-    try:
-        # Names of files and keys of objects may contain ? and #.
-        path = path_of(address) if is_plain or address.startswith(OBJECT_ADDRESSES) else urlsplit(address).path
-    except ValueError:
-        return False
-    suffix = posixpath.splitext(path)[1].lower()
-    if suffix in IMAGE_SUFFIXES:
-        return True
-    is_address = address.lower().startswith(_STORAGES) or path.startswith(_OWN_ADDRESSES)
-    return is_address and suffix not in _OTHER_MEDIA

@@ -8,6 +8,7 @@ from typing import Any
 from model import durable
 from model.labels.label_studio import is_task
 from model.labels.server import LabelStudio
+from model.labels.task_photos import photo_keys
 from model.reading import UnreadableError, read_json, without_number
 from model.workspace import cache_directory
 
@@ -16,14 +17,14 @@ _MAX_BYTES = 1 << 27
 log = logging.getLogger(__name__)
 
 
-def current_tasks(server: LabelStudio, project: int) -> list[dict[str, Any]]:
-    """The annotated tasks of a project; those of the last request are kept in the cache.
+def current_tasks(server: LabelStudio, project: int) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """The annotated tasks of a project, and its `photo_keys`; tasks of the last request are kept in the cache.
 
     Raises:
         DatasetError: the project has no labelling configuration for photos.
         StorageError: the server cannot be read; the cache is unchanged.
     """
-    server.project(project)
+    keys = photo_keys(server.project(project))
     path = _cached_path(server.url, project)
     tasks = server.tasks(project, _read(path))
     try:
@@ -31,7 +32,7 @@ def current_tasks(server: LabelStudio, project: int) -> list[dict[str, Any]]:
         durable.write_json(path, tasks)
     except OSError as error:
         log.warning("%s: the tasks could not be kept for the next import: %s", path, without_number(error))
-    return tasks
+    return tasks, keys
 
 
 def _cached_path(url: str, project: int) -> Path:

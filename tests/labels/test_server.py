@@ -38,7 +38,8 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def imported(address: str, target: Path, token: str = LEGACY_TOKEN) -> LabelsImport:
     server = LabelStudio(address, token)
-    labels = read_tasks(current_tasks(server, 1))
+    tasks, photo_keys = current_tasks(server, 1)
+    labels = read_tasks(tasks, photo_keys=photo_keys)
     options = ImportOptions(CropOptions(), SplitOptions())
     return import_labels(address, labels, ServerPhotos(server), target, options)
 
@@ -65,6 +66,18 @@ def test_only_changed_tasks_and_their_photos_are_requested_again(tmp_path: Path)
     assert (result.new, result.unchanged, result.withdrawn) == (1, 11, 1)
     assert [path.count("ids") for path in project.asked("/api/projects/1/export")] == [1]
     assert project.asked("/data/") == [changed["data"]["image"]]
+
+
+def test_the_configuration_states_the_photo_of_tasks_of_several(tmp_path: Path) -> None:
+    tasks = boxed_tasks(tmp_path / "photos")
+    project = served(tasks, tmp_path / "photos")
+    for one in tasks:
+        one["data"] = {"before": "/data/upload/1/missing.png", "after": one["data"]["image"]}
+        one["annotations"][0]["result"][0]["to_name"] = "second"
+    photo = {"type": "Image", "value": "after"}
+    project.configuration = {"label": {"type": "RectangleLabels", "to_name": ["second"], "inputs": [photo]}}
+    with label_studio(project) as address:
+        assert imported(address, tmp_path / "made").new == 12
 
 
 def test_a_personal_token_is_renewed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
