@@ -42,18 +42,20 @@ class _Reader:
         self.left_out: Counter[str] = Counter()
         self.unusable: list[tuple[str, str, str]] = []
         categories = _by_id(content["categories"], "category", "name")
-        self.name_of = {key: str(entry["name"]) for key, entry in categories}
+        self.name_of = {str(key): str(entry["name"]) for key, entry in categories}
         if not content["images"]:
             raise DatasetError("expected images, found none")
 
     def read(self) -> Labels:
-        photos = dict(_by_id(self.content["images"], "image", "file_name"))
-        regions: dict[Any, list[Region]] = {key: [] for key in photos}
+        # VGG Image Annotator may write an identifier as a number in one place and as text in another.
+        photos = {str(key): photo for key, photo in _by_id(self.content["images"], "image", "file_name")}
+        regions: dict[str, list[Region]] = {key: [] for key in photos}
         for entry in self.content["annotations"]:
-            key = _required(entry, "image_id", "annotation")
+            given = _required(entry, "image_id", "annotation")
+            key = str(given)
             if key not in photos:
                 raise DatasetError(
-                    f"annotation {quoted(entry.get('id'))}: expected the id of an image, received {quoted(key)}"
+                    f"annotation {quoted(entry.get('id'))}: expected the id of an image, received {quoted(given)}"
                 )
             region = self._region(entry, photos[key])
             regions[key] += [region] if region is not None else []
@@ -61,8 +63,8 @@ class _Reader:
         warnings = (_ROTATED_BOXES,) if _is_of_label_studio(self.content) else ()
         return Labels(tasks, dict(self.left_out), tuple(self.unusable), warnings)
 
-    def _task(self, key: Any, photo: Mapping[str, Any], regions: Sequence[Region]) -> Task:
-        name, updated = str(key), str(photo.get("date_captured") or "")
+    def _task(self, name: str, photo: Mapping[str, Any], regions: Sequence[Region]) -> Task:
+        updated = str(photo.get("date_captured") or "")
         address = str(_required(photo, "file_name", "image"))
         extra = photo.get("extra")
         group = str(extra.get("name") or "") if isinstance(extra, dict) else ""
@@ -84,10 +86,9 @@ class _Reader:
 
     def _label(self, entry: Mapping[str, Any]) -> str:
         key = entry.get("category_id")
-        if not isinstance(key, (int, str)) or key not in self.name_of:
-            known = name_some([quoted(one) for one in self.name_of])
-            raise ValueError(f"expected the id of a category ({known}), received {quoted(key)}")
-        return self.name_of[key]
+        if not isinstance(key, (int, str)) or str(key) not in self.name_of:
+            raise ValueError(f"expected the id of a category ({name_some(list(self.name_of))}), received {quoted(key)}")
+        return self.name_of[str(key)]
 
 
 def _box(entry: Mapping[str, Any], photo_width: int, photo_height: int) -> Box:
@@ -114,7 +115,9 @@ def _box(entry: Mapping[str, Any], photo_width: int, photo_height: int) -> Box:
 
 
 def _around(segmentation: Any) -> list[float]:
-    outlines = [_numbers(one) for one in segmentation] if isinstance(segmentation, list) else []
+    # VGG Image Annotator writes one outline without the list around it.
+    flat = _numbers(segmentation)
+    outlines = [flat] if flat else [_numbers(one) for one in segmentation] if isinstance(segmentation, list) else []
     points = [number for outline in outlines for number in outline]
     if len(points) < 6 or len(points) % 2:
         raise ValueError("expected a box (`bbox`) or an outline (`segmentation`), found neither")

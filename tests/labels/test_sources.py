@@ -66,6 +66,12 @@ def test_each_kind_of_label_has_its_box(tmp_path: Path, kind: str, value: dict[s
         assert region.box.rectangle(1, 1) == pytest.approx(box.rectangle(1, 1))
 
 
+@pytest.mark.parametrize("turned", [90, 180, -90])
+def test_a_photo_that_is_turned_on_the_page_has_the_box_of_the_photo_as_it_is(tmp_path: Path, turned: int) -> None:
+    [region] = regions(read(tmp_path, [task(1, annotation(box_item() | {"image_rotation": turned}))]))
+    assert region.box == Box(0.25, 0.25, 0.25, 0.25) and region.photo_size == (320, 240)
+
+
 def test_a_shape_with_its_label_in_another_item_is_read_once(tmp_path: Path) -> None:
     shape = {"id": "a", "type": "rectangle", "from_name": "r", "value": {"x": 10, "y": 20, "width": 30, "height": 40}}
     label = shape | {"type": "labels", "from_name": "x", "value": shape["value"] | {"labels": ["cat"]}}
@@ -78,11 +84,13 @@ def test_a_shape_with_its_label_in_another_item_is_read_once(tmp_path: Path) -> 
 def test_what_is_no_label_of_an_image_is_counted(tmp_path: Path) -> None:
     brush = {"id": "b", "type": "brushlabels", "from_name": "brush", "value": {"brushlabels": ["cat"], "rle": [1]}}
     point = {"id": "k", "type": "keypointlabels", "from_name": "key", "value": {"x": 1, "y": 1}}
+    video = {"id": "v", "type": "videorectangle", "from_name": "video", "value": {"sequence": [], "labels": ["cat"]}}
     cancelled = annotation(box_item(), name=9) | {"was_cancelled": True}
-    one = task(1, annotation(box_item(), brush, point), cancelled, predictions=[{"result": [box_item("dog")]}])
+    one = task(1, annotation(box_item(), brush, point, video), cancelled, predictions=[{"result": [box_item("dog")]}])
     labels = read(tmp_path, [one])
     assert [region.labels for region in regions(labels)] == [("cat",)]
-    assert labels.left_out == {"cancelled annotations": 1, "predictions": 1, "brushlabels": 1, "keypointlabels": 1}
+    kinds = ("cancelled annotations", "predictions", "brushlabels", "keypointlabels", "videorectangle")
+    assert labels.left_out == dict.fromkeys(kinds, 1)
 
 
 @pytest.mark.parametrize(
@@ -159,6 +167,27 @@ def test_an_outline_of_coco_without_a_box_gives_the_box_around_it(tmp_path: Path
     assert region.box.rectangle(200, 100) == pytest.approx((20, 10, 40, 50, 0))
 
 
+def test_an_export_of_vgg_image_annotator_is_read(tmp_path: Path) -> None:
+    tool = "VGG Image Annotator (http://www.robots.ox.ac.uk/~vgg/software/via/)"
+    information = {"version": "1.0", "description": f"VIA project exported to COCO format using {tool}"}
+    photo = {"id": "3", "width": 200, "height": 100, "file_name": "a.png", "license": 0, "date_captured": ""}
+    rectangle = {"segmentation": [20, 10, 60, 10, 60, 60, 20, 60], "area": 2000, "bbox": [20, 10, 40, 50], "iscrowd": 0}
+    found = [
+        rectangle | {"id": 1, "image_id": 3, "category_id": 1},
+        rectangle | {"id": 2, "image_id": "3", "category_id": "1", "bbox": []},
+        rectangle | {"id": 3, "image_id": "3", "category_id": 1, "segmentation": [5, 5], "bbox": [5, 5, 0, 0]},
+    ]
+    names = [{"supercategory": "type", "id": 1, "name": "cat"}]
+    labels = read(tmp_path, {"info": information, "images": [photo], "annotations": found, "categories": names})
+    assert [region.name for region in regions(labels)] == ["1", "2"]
+    for region in regions(labels):
+        assert region.labels == ("cat",) and region.box is not None
+        assert region.box.rectangle(200, 100) == pytest.approx((20, 10, 40, 50, 0))
+    assert [(name, why) for _, name, why in labels.unusable] == [
+        ("3", "expected a box with a width and a height, received 0 x 0 pixels")
+    ]
+
+
 def test_coco_of_label_studio_warns_of_turned_boxes(tmp_path: Path) -> None:
     labels = read(tmp_path, coco(info={"contributor": "Label Studio"}))
     assert labels.warnings and "rotated boxes are wrong" in labels.warnings[0]
@@ -217,6 +246,37 @@ def test_a_task_without_labels_needs_no_photo(tmp_path: Path) -> None:
     assert [one.address for one in labels.tasks] == ["", "/data/upload/1/0a1b2c3d-photo_2.png"]
 
 
+def two_photos(number: int, *shown: str, **data: str) -> dict[str, Any]:
+    """A task of two photos, with a box in each of those shown."""
+    boxes = [box_item(name=f"r{at}") | {"to_name": name} for at, name in enumerate(shown)]
+    return task(number, annotation(*boxes), data={"left": "a.png", "right": "b.png"} | data)
+
+
+@pytest.mark.parametrize(
+    ("shown", "data", "address"),
+    [
+        ("right", {}, "b.png"),
+        ("photo", {"right": "words"}, "a.png"),
+        ("photo", {"image": "c.png", "left": "https://host/page", "right": "words"}, "c.png"),
+    ],
+)
+def test_a_task_of_several_photos_has_the_one_that_its_labels_name(
+    tmp_path: Path, shown: str, data: dict[str, str], address: str
+) -> None:
+    assert [one.address for one in read(tmp_path, [two_photos(1, shown, **data)]).tasks] == [address]
+
+
+def test_all_tasks_whose_photo_is_not_known_are_listed(tmp_path: Path) -> None:
+    content = [two_photos(1, "second"), two_photos(2, "right"), two_photos(3, "left", "right")]
+    content.append(two_photos(4, "second", image="c.png"))
+    with pytest.raises(DatasetError) as caught:
+        read(tmp_path, content)
+    one, three, four = caught.value.message.splitlines()[1:]
+    assert "task 1: expected one photo, received several: left, right, and the labels belong to 'second'" in one
+    assert "task 3: expected labels of one photo, received some of several: 'left', 'right'" in three
+    assert "task 4: expected one photo, received several: left, right, image" in four
+
+
 @pytest.mark.parametrize("address", ["photo #1.png", "a?b.png", "s3://bucket/photo #1.png"])
 def test_a_name_with_other_characters_is_a_photo(tmp_path: Path, address: str) -> None:
     [one] = read(tmp_path, [task(1, data={"file": address, "text": "s3://bucket/text #1.txt"})]).tasks
@@ -237,7 +297,7 @@ def test_a_name_with_other_characters_is_a_photo(tmp_path: Path, address: str) -
         ("text", "received 'text'. Export JSON"),
         (
             [task(1, annotation(box_item()), data={"left": "a.png", "right": "b.png"})],
-            "expected one photo, received several: left, right, and the labels belong to 'image'. Keep the photo",
+            r"task 1: expected one photo, received several: left, right, and .* to 'image'\. Import from the server",
         ),
         ([task(1), task(2), task(1, image="b.png")], "expected one task '1', found two with different photos"),
         (coco(images=coco()["images"] * 2 + [coco()["images"][0] | {"file_name": "b.png"}]), "one image with the id 1"),
