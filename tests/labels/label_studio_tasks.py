@@ -1,5 +1,6 @@
 """Tasks as Label Studio exports them, and photos for them."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,18 @@ def boxed_tasks(folder: Path, count: int = 12) -> list[dict[str, Any]]:
     for number in range(1, count + 1):
         write_photo(folder / f"photo {number}.png", number)
     return [task(number, annotation(box_item("cat" if number % 2 else "dog"))) for number in range(1, count + 1)]
+
+
+def export(folder: Path, tasks: list[dict[str, Any]]) -> Path:
+    """Write tasks as the file of an export; its path."""
+    path = folder / "export.json"
+    path.write_text(json.dumps(tasks), encoding="utf-8")
+    return path
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Path in a folder -> content of the file."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def write_cutouts(folder: Path, classes: tuple[str, str] = ("cat", "dog")) -> None:

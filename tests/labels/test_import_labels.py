@@ -2,11 +2,8 @@
 
 import csv
 import json
-import os
-import re
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,32 +11,24 @@ from PIL import Image
 
 from model.dataset.layouts import find_layout
 from model.errors import DatasetError
-from model.files.folder_replacement import replaced_folder
 from model.results import SPLITS
 from tests.labels.label_studio_tasks import (
     annotation,
     box_item,
     boxed_tasks,
     choice_item,
+    content,
+    export,
     imported,
     task,
     write_photo,
 )
-
-
-def export(folder: Path, tasks: list[dict[str, Any]]) -> Path:
-    path = folder / "export.json"
-    path.write_text(json.dumps(tasks), encoding="utf-8")
-    return path
+from tests.support.photos import encoded
 
 
 def rows(path: Path) -> list[dict[str, str]]:
     with open(path, encoding="utf-8", newline="") as stream:
         return list(csv.DictReader(stream))
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_the_boxes_of_an_export_become_a_dataset(tmp_path: Path) -> None:
@@ -106,53 +95,6 @@ def test_photos_of_one_content_are_in_one_split(tmp_path: Path) -> None:
     split_of = {row["photo"]: row["split"] for row in rows(tmp_path / "other" / "origin.csv")}
     assert all(split_of[name(100 + at)] == split_of[name(112 + at)] for at in range(1, 13))
     assert set(split_of.values()) == set(SPLITS)
-
-
-@pytest.mark.parametrize(
-    "name", ["notes.txt", "images/mine.png", "boxes/mine.jpg", "dataset_files/more.txt", ".git/config"]
-)
-def test_files_of_the_user_are_not_deleted_by_a_repeated_import(tmp_path: Path, name: str) -> None:
-    source = export(tmp_path, boxed_tasks(tmp_path / "photos", 4))
-    imported(source, tmp_path / "photos", tmp_path / "made")
-    (tmp_path / "made" / ".DS_Store").write_bytes(b"")
-    imported(source, tmp_path / "photos", tmp_path / "made")
-    (tmp_path / "made" / name).parent.mkdir(exist_ok=True)
-    (tmp_path / "made" / name).write_bytes(b"mine")
-    shown = name.replace("/config", "/")
-    with pytest.raises(DatasetError, match=rf"found others too: {shown}\. Move them to another folder"):
-        imported(source, tmp_path / "photos", tmp_path / "made")
-    assert (tmp_path / "made" / name).read_bytes() == b"mine"
-
-
-@pytest.mark.parametrize("pattern", ["images/*.png", "boxes/*.jpg", "origin.csv", "dataset_files/train.txt"])
-def test_files_that_the_user_changed_are_not_replaced_by_a_repeated_import(tmp_path: Path, pattern: str) -> None:
-    source = export(tmp_path, boxed_tasks(tmp_path / "photos", 4))
-    imported(source, tmp_path / "photos", tmp_path / "made")
-    path = next((tmp_path / "made").glob(pattern))
-    path.write_bytes(path.read_bytes() + b"edited")
-    before = content(tmp_path / "made")
-    name = re.escape(path.relative_to(tmp_path / "made").as_posix())
-    with pytest.raises(DatasetError, match=rf"changed since: {name}\. Move them to another folder"):
-        imported(source, tmp_path / "photos", tmp_path / "made")
-    assert content(tmp_path / "made") == before
-    path.rename(tmp_path / "kept")
-    imported(source, tmp_path / "photos", tmp_path / "made")
-    assert path.is_file()
-
-
-def test_a_record_without_the_content_of_files_refuses_other_files_only(tmp_path: Path) -> None:
-    source = export(tmp_path, boxed_tasks(tmp_path / "photos", 4))
-    imported(source, tmp_path / "photos", tmp_path / "made")
-    record = tmp_path / "made" / "import.json"
-    record.write_text(
-        json.dumps({key: value for key, value in json.loads(record.read_text()).items() if key != "files"})
-    )
-    (tmp_path / "made" / "images" / "mine.png").write_bytes(b"mine")
-    with pytest.raises(DatasetError, match=r"found others too: images/mine\.png\."):
-        imported(source, tmp_path / "photos", tmp_path / "made")
-    (tmp_path / "made" / "images" / "mine.png").unlink()
-    assert not imported(source, tmp_path / "photos", tmp_path / "made").changed
-    assert "files" in json.loads(record.read_text())
 
 
 def test_labels_of_whole_photos_keep_the_files(tmp_path: Path) -> None:
@@ -251,6 +193,29 @@ def test_coco_files_of_one_folder_give_the_boxes_of_their_own_photos(tmp_path: P
     assert all(np.asarray(Image.open(path)).min() == 255 for path in (tmp_path / "made" / "images").iterdir())
 
 
+def test_copies_of_a_photo_by_roboflow_are_in_one_split_and_its_category_without_boxes_is_no_class(
+    tmp_path: Path,
+) -> None:
+    photos, boxes = [], []
+    for number in range(24):
+        name = f"photo-{number // 3}_jpg.rf.{number}.png"
+        write_photo(tmp_path / "coco" / name, number)
+        source = {"name": f"photo-{number // 3}.jpg"}
+        photos.append({"id": number, "file_name": name, "width": 320, "height": 240, "extra": source})
+        label = 1 + number // 3 % 2
+        boxes.append({"id": number, "image_id": number, "category_id": label, "bbox": [80, 60, 80, 60]})
+    names = [{"id": at, "name": name, "supercategory": "none"} for at, name in enumerate(("animals", "cat", "dog"))]
+    content = {"images": photos, "annotations": boxes, "categories": names}
+    (tmp_path / "coco" / "_annotations.coco.json").write_text(json.dumps(content))
+    imported(tmp_path / "coco", tmp_path / "coco", tmp_path / "made")
+    assert find_layout(tmp_path / "made").classes == ("cat", "dog")
+    splits: dict[str, set[str]] = {}
+    for row in rows(tmp_path / "made" / "origin.csv"):
+        splits.setdefault(row["photo"].partition("_")[0], set()).add(row["split"])
+    assert len(splits) == 8 and all(len(found) == 1 for found in splits.values())
+    assert {split for found in splits.values() for split in found} == set(SPLITS)
+
+
 def test_earlier_annotations_of_a_person_are_counted(tmp_path: Path) -> None:
     tasks = boxed_tasks(tmp_path / "photos", 8)
     tasks[0]["annotations"].append(annotation(box_item("dog"), name=2))
@@ -262,13 +227,17 @@ def test_what_gives_no_image_is_listed(tmp_path: Path) -> None:
     tasks = boxed_tasks(tmp_path / "photos", 8)
     tasks[0]["annotations"][0]["result"] = [box_item(width=1), box_item("dog", "r2"), box_item("cat", "r3", x=None)]
     tasks[1]["data"]["image"] = "missing.png"
+    tasks[3]["data"]["image"] = "cut.jpg"
+    noise = np.random.default_rng(1).integers(0, 256, (240, 320, 3), np.uint8)
+    (tmp_path / "photos" / "cut.jpg").write_bytes(encoded(Image.fromarray(noise), "JPEG")[:20_000])
     (tmp_path / "photos" / "photo 3.png").write_bytes(b"\x89PNG\r\n\x1a\n cut")
     result = imported(export(tmp_path, tasks), tmp_path / "photos", tmp_path / "made")
     listed = {(row["task"], row["region"]): row["reason"] for row in rows(tmp_path / "made" / "rejected.csv")}
-    assert result.left_out == len(listed) == 4
+    assert result.left_out == len(listed) == 5
     assert "at least 8 pixels a side" in listed["1", "r1"]
     assert "expected the photo in the folder of the photos" in listed["2", ""]
     assert "damaged PNG" in listed["3", ""]
+    assert "truncated" in listed["4", ""]
 
 
 def test_disagreements_are_listed(tmp_path: Path) -> None:
@@ -328,43 +297,3 @@ def test_tasks_without_labels_are_described(tmp_path: Path) -> None:
     tasks = [task(1), task(2, annotation())]
     with pytest.raises(DatasetError, match="expected labelled photos, found 2 tasks, 1 with an annotation"):
         imported(export(tmp_path, tasks), tmp_path, tmp_path / "made")
-
-
-def test_a_folder_with_other_content_is_not_replaced(tmp_path: Path) -> None:
-    source = export(tmp_path, boxed_tasks(tmp_path / "photos", 4))
-    with pytest.raises(DatasetError, match="expected a new folder, or one written by topgraft import-labels, found"):
-        imported(source, tmp_path / "photos", tmp_path / "photos")
-    assert len(list((tmp_path / "photos").iterdir())) == 4
-
-
-@pytest.mark.parametrize("record", ["[]", '{"format": 2}', "[" * 100_000, '{"format": 1, "photos": 3, "crops": {}}'])
-def test_a_damaged_record_is_reported(tmp_path: Path, record: str) -> None:
-    source = export(tmp_path, boxed_tasks(tmp_path / "photos", 4))
-    imported(source, tmp_path / "photos", tmp_path / "made")
-    (tmp_path / "made" / "import.json").write_text(record)
-    with pytest.raises(DatasetError, match=r"import\.json: expected the record of an import, received a damaged one"):
-        imported(source, tmp_path / "photos", tmp_path / "made")
-
-
-def test_an_import_that_fails_leaves_the_former_dataset(tmp_path: Path) -> None:
-    source = export(tmp_path, boxed_tasks(tmp_path / "photos", 6))
-    imported(source, tmp_path / "photos", tmp_path / "made")
-    before = content(tmp_path / "made")
-    with pytest.raises(ZeroDivisionError), replaced_folder(tmp_path / "made") as new:
-        (new / "half").write_text("half")
-        raise ZeroDivisionError
-    assert content(tmp_path / "made") == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["export.json", "made", "photos"]
-
-
-def test_the_folder_of_a_killed_import_is_removed_by_the_next(tmp_path: Path) -> None:
-    source = export(tmp_path, boxed_tasks(tmp_path / "photos", 6))
-    process = os.fork()
-    if not process:
-        with replaced_folder(tmp_path / "made") as new:
-            (new / "half").write_text("half")
-            os.kill(os.getpid(), 9)
-    os.waitpid(process, 0)
-    assert len([path for path in tmp_path.iterdir() if path.name.startswith(".made.")]) == 1
-    imported(source, tmp_path / "photos", tmp_path / "made")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["export.json", "made", "photos"]
