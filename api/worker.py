@@ -5,7 +5,6 @@ import dataclasses
 import logging
 import multiprocessing
 import pickle  # nosec B403: only between the processes of a service
-import threading
 from collections.abc import Callable
 from multiprocessing.context import SpawnProcess
 from typing import Any
@@ -20,6 +19,7 @@ log = logging.getLogger(__name__)
 
 # The system reports the exit status of a process shortly after its pipe closes.
 _SECONDS_TO_EXIT = 1.0
+_SECONDS_BETWEEN_EXIT_CHECKS = 0.005
 # Calls that wait for other processes in one worker, besides the one that it executes.
 _MAX_WAITING = 8
 _SECONDS_TO_CANCEL = 15.0
@@ -67,7 +67,7 @@ class Worker:
         on_free: called when the worker becomes free for another call.
 
     Raises:
-        RuntimeError: no thread can be started.
+        OSError: the pipe cannot be watched.
     """
 
     def __init__(self, process: SpawnProcess, connection: WorkerConnection) -> None:
@@ -78,9 +78,8 @@ class Worker:
         self._end_reason: str | None = None
         self._kill_reason = ""
         self._stopped = 0.0
-        self._joining = threading.Lock()
         self._connection = connection
-        self._connection.open(self._receive, self.describe_exit, self._end)
+        self._connection.open(self._receive, lambda: self.when_exited(self._end))
 
     @property
     def is_free(self) -> bool:
@@ -154,12 +153,13 @@ class Worker:
         """Terminate the process (SIGTERM); a training is recorded as interrupted, and usage counts are saved."""
         self.process.terminate()
 
-    def describe_exit(self) -> str:
-        """Describe how the process ended, such as "ended with status 1"; waits up to a second for its exit."""
-        # Only one thread at a time can wait for a process.
-        with self._joining:
-            self.process.join(_SECONDS_TO_EXIT)
-            return self._kill_reason or describe_exit(self.process.exitcode)
+    def when_exited(self, use: Callable[[str], None], seconds: float = _SECONDS_TO_EXIT) -> None:
+        """Call a function with how the process ended, such as "ended with status 1", within a second."""
+        if self.process.exitcode is None and seconds > 0:
+            pause = _SECONDS_BETWEEN_EXIT_CHECKS
+            self._loop.call_later(pause, self.when_exited, use, seconds - pause)
+        else:
+            use(self._kill_reason or describe_exit(self.process.exitcode))
 
     def _receive(self, message: Message) -> None:
         pending = self._pending.get(message.number)
@@ -194,7 +194,6 @@ def start_worker(warm: Warm | None, workers: int = 1) -> Worker:
 
     Raises:
         OSError: no process can be started.
-        RuntimeError: no thread can be started.
     """
     context = multiprocessing.get_context("spawn")
     pipe, process_end = context.Pipe()
@@ -205,7 +204,7 @@ def start_worker(warm: Warm | None, workers: int = 1) -> Worker:
         process.start()
     try:
         return Worker(process, WorkerConnection(pipe))
-    except RuntimeError:
+    except OSError:
         process.kill()
         raise
 

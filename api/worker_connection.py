@@ -1,21 +1,20 @@
 """The pipe of a worker process in the server, which sends and receives without blocking the event loop."""
 
 import asyncio
-import contextlib
-import queue
-import threading
+import os
 from collections.abc import Callable
 from multiprocessing.connection import Connection
-from typing import Any
 
-from api.worker_messages import Message
+from api.worker_messages import Message, MessageBuffer, framed
+
+_BLOCK = 1 << 18
 
 
 class WorkerConnection:
-    """Sends messages to a worker process in order, and passes its messages to the event loop.
+    """Sends messages to a worker process in order, and passes on its messages, all in the event loop.
 
-    Two threads per worker: a worker that does not read blocks neither the server nor cancellation of the
-    requests of others.
+    What the pipe cannot take at once waits in memory: a worker that does not read blocks neither the server nor the
+    cancellation of the requests of others. Threads would do the same, but each message would wait for a turn of two.
 
     Args:
         pipe: the server's end of the pipe.
@@ -24,48 +23,56 @@ class WorkerConnection:
     def __init__(self, pipe: Connection) -> None:
         self._pipe = pipe
         self._loop = asyncio.get_running_loop()
-        self._outgoing: queue.SimpleQueue[Message | None] = queue.SimpleQueue()
+        self._received = MessageBuffer()
+        self._unsent = bytearray()
+        self._is_writing = False
 
-    def open(self, receive: Callable[[Message], None], ended: Callable[[], str], end: Callable[[str], None]) -> None:
-        """Start to send and receive.
+    def open(self, receive: Callable[[Message], None], end: Callable[[], None]) -> None:
+        """Start to receive.
 
         Args:
-            receive: called in the event loop with each message of the worker.
-            ended: called in a thread once the pipe is closed; may wait for the exit of the process and describes it.
-            end: called in the event loop with this description, after the last message.
+            receive: called with each message of the worker.
+            end: called once the pipe is closed, after the last message.
 
         Raises:
-            RuntimeError: no thread can be started.
+            OSError: the pipe cannot be watched.
         """
-        threading.Thread(target=self._send_all, daemon=True, name="sends to a worker").start()
-        arguments = (receive, ended, end)
-        try:
-            threading.Thread(
-                target=self._receive_all, args=arguments, daemon=True, name="receives from a worker"
-            ).start()
-        except RuntimeError:
-            self._outgoing.put(None)
-            raise
+        os.set_blocking(self._pipe.fileno(), False)
+        self._loop.add_reader(self._pipe.fileno(), self._read, receive, end)
 
     def send(self, message: Message) -> None:
         """Send a message after those sent before; it is dropped if the worker has ended."""
-        self._outgoing.put(message)
+        if self._pipe.closed:
+            return
+        self._unsent += framed(message)
+        if not self._is_writing:
+            self._write()
 
-    def _send_all(self) -> None:
-        with contextlib.suppress(OSError):
-            while (message := self._outgoing.get()) is not None:
-                self._pipe.send(message)
+    def _write(self) -> None:
+        try:
+            del self._unsent[: os.write(self._pipe.fileno(), self._unsent)]
+        except BlockingIOError:
+            pass
+        except OSError:  # the worker has ended, which `_read` notices
+            self._unsent.clear()
+        if bool(self._unsent) != self._is_writing:
+            self._is_writing = not self._is_writing
+            if self._is_writing:
+                self._loop.add_writer(self._pipe.fileno(), self._write)
+            else:
+                self._loop.remove_writer(self._pipe.fileno())
 
-    def _receive_all(
-        self, receive: Callable[[Message], None], ended: Callable[[], str], end: Callable[[str], None]
-    ) -> None:
-        with contextlib.suppress(EOFError, OSError):
-            while True:
-                self._post(receive, self._pipe.recv())
-        self._outgoing.put(None)
-        self._post(end, ended())
-
-    def _post(self, function: Callable[[Any], None], argument: Any) -> None:
-        # The event loop may have stopped in the meantime.
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(function, argument)
+    def _read(self, receive: Callable[[Message], None], end: Callable[[], None]) -> None:
+        try:
+            block = os.read(self._pipe.fileno(), _BLOCK)
+        except BlockingIOError:
+            return
+        except OSError:
+            block = b""
+        for message in self._received.add(block):
+            receive(message)
+        if not block:
+            self._loop.remove_reader(self._pipe.fileno())
+            self._loop.remove_writer(self._pipe.fileno())
+            self._pipe.close()
+            end()

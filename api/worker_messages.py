@@ -1,6 +1,11 @@
 """Messages between the server and a worker process. Each carries the number of the request that it belongs to."""
 
+import pickle  # nosec B403: only between the processes of a service
+import struct
+from collections.abc import Iterator
 from typing import NamedTuple
+
+_LENGTH = struct.Struct("!Q")
 
 
 class Call(NamedTuple):
@@ -48,3 +53,28 @@ class Answer(NamedTuple):
 
 
 Message = Call | Cancel | Started | Progress | Waiting | Answer
+
+
+def framed(message: Message) -> bytes:
+    """A message as it is sent: its length, then its content."""
+    content = pickle.dumps(message)
+    return _LENGTH.pack(len(content)) + content
+
+
+class MessageBuffer:
+    """The beginning of a message that has not been received completely."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+
+    def add(self, block: bytes) -> Iterator[Message]:
+        """Add received bytes, and yield the messages that are complete."""
+        self._bytes += block
+        while len(self._bytes) >= _LENGTH.size:
+            [length] = _LENGTH.unpack_from(self._bytes)
+            end = _LENGTH.size + length
+            if len(self._bytes) < end:
+                return
+            content = bytes(self._bytes[_LENGTH.size : end])
+            del self._bytes[:end]
+            yield pickle.loads(content)  # nosec B301: from our own process

@@ -232,8 +232,8 @@ class WorkerPool:
             return
         try:
             worker = self._start_and_watch()
-        except (OSError, RuntimeError) as error:
-            # Too many open files, processes or threads, or too little memory: temporary conditions.
+        except OSError as error:
+            # Too many open files or processes, or too little memory: temporary conditions.
             log.warning("a worker cannot be started and will be started again in a moment: %s", with_path(error))
             self._loop.call_later(_SECONDS_BEFORE_RESTART, self._start)
             return
@@ -253,7 +253,7 @@ class WorkerPool:
 
     def _replace(self, worker: Worker) -> None:
         self._remove(worker)
-        log.warning("worker %s %s; starting a new one", worker.process.pid, worker.describe_exit())
+        worker.when_exited(lambda end: log.warning("worker %s %s; starting a new one", worker.process.pid, end))
         self._loop.call_later(_SECONDS_BEFORE_RESTART, self._start)
 
     def _remove(self, worker: Worker) -> None:

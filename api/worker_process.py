@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any
 
 from api.errors import InternalError
-from api.worker_messages import Answer, Call, Message, Progress, Started, Waiting
+from api.worker_messages import Answer, Call, Message, MessageBuffer, Progress, Started, Waiting, framed
 from api.worker_state import CANCELLATION, MODEL_CACHE, USAGE
 from model.waiting import on_waiting
 
@@ -22,6 +22,7 @@ from model.waiting import on_waiting
 SECONDS_TO_SAVE = 1.5
 _SECONDS_FOR_SIGNAL_HANDLER = 0.2
 _SECONDS_BETWEEN_REPORTS = 0.5
+_BLOCK = 1 << 18
 
 Warm = Callable[[], Any]
 
@@ -74,14 +75,16 @@ class SigtermHandler:
 
 
 class _Server:
-    """The server, as seen from the worker process. A thread receives messages while a call is executed.
+    """The server, as seen from the worker process. A thread receives messages while calls are executed.
 
     Args:
         pipe: the worker's end of the pipe.
+        execute: starts a call that is not exclusive in another thread; returns whether it could.
     """
 
-    def __init__(self, pipe: Connection) -> None:
+    def __init__(self, pipe: Connection, execute: Callable[[Call], bool]) -> None:
         self._pipe = pipe
+        self._execute = execute
         self._calls: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
         self._cancelled: dict[int, threading.Event] = {}
         self._has_ended = False
@@ -89,7 +92,7 @@ class _Server:
         threading.Thread(target=self._receive_all, daemon=True, name="receives calls").start()
 
     def calls(self) -> Iterator[Call]:
-        """Calls in their order, until the server ends."""
+        """Calls for the main thread in their order, until the server ends."""
         return iter(self._calls.get, None)
 
     def is_cancelled(self, number: int) -> bool:
@@ -101,20 +104,55 @@ class _Server:
         if isinstance(message, Answer):
             # From here on a cancellation of this call is too late.
             del self._cancelled[message.number]
+        content = memoryview(framed(message))
         with self._sending:
-            self._pipe.send(message)
+            while content:
+                content = content[os.write(self._pipe.fileno(), content) :]
 
     def _receive_all(self) -> None:
-        with contextlib.suppress(EOFError, OSError):
-            while True:
-                message = self._pipe.recv()
-                if isinstance(message, Call):
-                    self._cancelled[message.number] = threading.Event()
-                    self._calls.put(message)
-                elif (cancelled := self._cancelled.get(message.number)) is not None:
-                    cancelled.set()
+        messages = MessageBuffer()
+        with contextlib.suppress(OSError):
+            while block := os.read(self._pipe.fileno(), _BLOCK):
+                for message in messages.add(block):
+                    self._receive(message)
         self._has_ended = True
         self._calls.put(None)
+
+    def _receive(self, message: Message) -> None:
+        if isinstance(message, Call):
+            self._cancelled[message.number] = threading.Event()
+            if message.exclusive or not self._execute(message):
+                self._calls.put(message)
+        elif (cancelled := self._cancelled.get(message.number)) is not None:
+            cancelled.set()
+
+
+class _Threads:
+    """Threads that execute calls. A thread that is done takes the next call: starting one takes longer.
+
+    Args:
+        execute: function of a call.
+    """
+
+    def __init__(self, execute: Callable[[Call], None]) -> None:
+        self._execute = execute
+        self._calls: queue.SimpleQueue[Call] = queue.SimpleQueue()
+        self._idle = threading.Semaphore(0)
+
+    def start(self, call: Call) -> bool:
+        """Execute a call in a thread of its own; return whether there is one."""
+        if not self._idle.acquire(blocking=False):
+            try:
+                threading.Thread(target=self._work, daemon=True, name="executes requests").start()
+            except RuntimeError:  # no thread can be started
+                return False
+        self._calls.put(call)
+        return True
+
+    def _work(self) -> None:
+        while True:
+            self._execute(self._calls.get())
+            self._idle.release()
 
 
 class _Report:
@@ -148,7 +186,8 @@ class _Report:
 def work(pipe: Connection, warm: Warm | None, workers: int) -> None:
     """Main function of a worker process: execute calls until the server ends.
 
-    Exclusive calls are executed in the main thread, where a training receives signals, others in a thread each.
+    Exclusive calls are executed in the main thread, where a training receives signals, others in a thread each. The
+    first call must be exclusive: it waits until the process is warm.
 
     Args:
         pipe: the worker's end of the pipe; see `api.worker_messages`.
@@ -157,7 +196,6 @@ def work(pipe: Connection, warm: Warm | None, workers: int) -> None:
     """
     sigterm = SigtermHandler(USAGE.write)
     MODEL_CACHE.workers = workers
-    server = _Server(pipe)
 
     def answer(call: Call) -> None:
         with contextlib.suppress(OSError):  # the server has ended
@@ -169,20 +207,12 @@ def work(pipe: Connection, warm: Warm | None, workers: int) -> None:
                 content = _execute(call.content)
             server.send(Answer(call.number, content))
 
+    server = _Server(pipe, _Threads(answer).start)
     with contextlib.suppress(KeyboardInterrupt):
         if warm is not None:
             warm()
         for call in server.calls():
-            if call.exclusive or not _started_thread(answer, call):
-                answer(call)
-
-
-def _started_thread(function: Callable[[Call], None], call: Call) -> bool:
-    try:
-        threading.Thread(target=function, args=(call,), daemon=True, name=f"request {call.number}").start()
-    except RuntimeError:  # no thread can be started
-        return False
-    return True
+            answer(call)
 
 
 def _execute(content: bytes) -> bytes:

@@ -259,6 +259,7 @@ PARSERS: dict[str, tuple[str, ...]] = {
     "pickle.load": (),
     "pickle.loads": (
         "api/worker.py",
+        "api/worker_messages.py",
         "api/worker_process.py",
         "model/dataset/decoding_child.py",
         "model/scale/worker.py",

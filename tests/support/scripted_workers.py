@@ -26,9 +26,6 @@ class ScriptedProcess:
 
     terminate = kill
 
-    def join(self, seconds: float) -> None:
-        """As of a process that has ended."""
-
     def exit(self, code: int) -> None:
         if self.exitcode is None:
             self.exitcode = code
@@ -55,8 +52,8 @@ class ScriptedWorker:
         self.on_message: Callable[[Message], None] = lambda message: None
         self.worker = Worker(self.process, self)
 
-    def open(self, receive: Callable[[Message], None], ended: Callable[[], str], end: Callable[[str], None]) -> None:
-        self._receive, self._ended, self._end = receive, ended, end
+    def open(self, receive: Callable[[Message], None], end: Callable[[], None]) -> None:
+        self._receive, self._end = receive, end
 
     def send(self, message: Message) -> None:
         if self.process.exitcode is not None:
@@ -84,4 +81,4 @@ class ScriptedWorker:
 
     def end(self) -> None:
         """Close the pipe of a process that has ended."""
-        self._end(self._ended())
+        self._end()
