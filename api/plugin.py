@@ -170,7 +170,7 @@ def predict(
     """Classify an image, or each image of a zip archive.
 
     Args:
-        image: DEEPaaS's `UploadedFile`.
+        image: `api.temporary.SentFile`, or DEEPaaS's `UploadedFile`.
         url: an http, https or data URI.
         accept: a content type of `api.responses.ACCEPTED_TYPES`; any other means JSON.
         options: options of `PredictConfig`.

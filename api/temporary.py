@@ -1,11 +1,14 @@
-"""Uploads in the temporary folder of the server, and the errors if that is full or missing."""
+"""Uploads on their way to a worker: in memory or in the temporary folder, and the errors if that is full or missing."""
 
 import contextlib
+import dataclasses
 import errno
 import functools
 import logging
+import os
 import shutil
 import tempfile
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,47 @@ log = logging.getLogger(__name__)
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Error numbers of the system if there is no space for a file."""
 
+# Larger uploads are files: copying them through the pipe of a worker takes longer than opening a file.
+_MAX_IN_MEMORY = 1 << 18
+# Of all uploads in memory that wait for a worker or its answer; further ones are files.
+_MAX_ALL_IN_MEMORY = 32 << 20
+
 Function = Callable[..., Any]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class SentFile:
+    """A small upload, which travels to the worker with the call.
+
+    Attributes:
+        original_filename: the name given by the client.
+    """
+
+    content: bytes
+    original_filename: str
+
+
+class _UploadMemory:
+    """Bytes of the uploads in memory; they are free again when nothing refers to an upload any more."""
+
+    def __init__(self) -> None:
+        self._taken = 0
+
+    def read(self, field: web.FileField) -> SentFile | None:
+        """Read an upload into memory and close the field's own file; None if it is large, or memory is taken."""
+        field.file.seek(0, os.SEEK_END)
+        size = field.file.tell()
+        field.file.seek(0)
+        if size > _MAX_IN_MEMORY or self._taken + size > _MAX_ALL_IN_MEMORY:
+            return None
+        sent = SentFile(field.file.read(), field.filename)
+        field.file.close()
+        self._taken += size
+        weakref.finalize(sent, self._free, size)
+        return sent
+
+    def _free(self, size: int) -> None:
+        self._taken -= size
 
 
 @contextlib.contextmanager
@@ -42,20 +85,25 @@ def explain_temporary_errors() -> Iterator[None]:
 
 
 def passing_files(predict: Function, uploaded_file: Function) -> Function:
-    """Wrap DEEPaaS's `predict` so that it receives files instead of form fields.
+    """Wrap DEEPaaS's `predict` so that it receives small uploads as `SentFile` and others as files, not as form fields.
 
-    DEEPaaS would write the files itself: with the whole content in memory, and without deleting an incomplete file
+    DEEPaaS would write all to files itself: with the whole content in memory, and without deleting an incomplete file
     when the disk is full.
 
     Args:
         uploaded_file: the class `UploadedFile` of DEEPaaS.
     """
+    memory = _UploadMemory()
 
     @functools.wraps(predict)
     def predict_with_files(**options: Any) -> Any:
         with contextlib.ExitStack() as on_error:
             for name, value in options.items():
-                if isinstance(value, web.FileField):
+                if not isinstance(value, web.FileField):
+                    continue
+                if (sent := memory.read(value)) is not None:
+                    options[name] = sent
+                else:
                     path = _write_file(value)
                     on_error.callback(path.unlink, missing_ok=True)
                     options[name] = uploaded_file(value.name, str(path), value.content_type, value.filename)

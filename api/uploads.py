@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import io
 import os
 import tempfile
 import threading
@@ -11,7 +12,7 @@ from typing import IO, Any
 
 from api.errors import BadRequest, TooLarge, TryAgain
 from api.fetch import FetchLimits, fetch
-from api.temporary import explain_temporary_errors
+from api.temporary import SentFile, explain_temporary_errors
 from model import environment
 from model.files.archive_limits import ArchiveLimits
 from model.files.archives import count_zip_files, iter_zip_images
@@ -49,10 +50,10 @@ class Photos:
 
 @contextlib.contextmanager
 def open_photos(image: Any, url: str | None) -> Iterator[Photos]:
-    """Open the images of a request; the temporary file of DEEPaaS is unlinked at once.
+    """Open the images of a request; the temporary file of a large upload is unlinked at once.
 
     Args:
-        image: DEEPaaS's `UploadedFile`, or any other value of the file field.
+        image: a `SentFile`, DEEPaaS's `UploadedFile`, or any other value of the file field.
         url: an http, https or data URI.
 
     Raises:
@@ -62,8 +63,10 @@ def open_photos(image: Any, url: str | None) -> Iterator[Photos]:
         FetchError, ArchiveError: see `api.fetch.fetch` and `iter_zip_images`.
     """
     with contextlib.ExitStack() as streams:
-        upload = None
-        if isinstance(getattr(image, "filename", None), str):
+        upload: IO[bytes] | None = None
+        if isinstance(image, SentFile):
+            upload = io.BytesIO(image.content)
+        elif isinstance(getattr(image, "filename", None), str):
             upload = streams.enter_context(_open_and_unlink(Path(image.filename)))
         elif image:
             raise BadRequest("image: expected an uploaded file, received text. Send a multipart form.")

@@ -22,6 +22,8 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.slow
 
 PHOTO = photo(size=(64, 48))
+# A file while it waits; smaller uploads wait in memory.
+LARGE = PHOTO + bytes(1 << 19)
 # Far below the time that the zips take.
 SECONDS = 15.0
 
@@ -111,7 +113,7 @@ def test_a_stopped_server_answers_pending_requests_and_leaves_no_upload(
     server: Server, scratch: Path, long_work: bytes
 ) -> None:
     with _all_busy(server, scratch, long_work) as clients, ThreadPoolExecutor(3) as others:
-        waiting = [others.submit(server.predict, PHOTO) for _ in range(3)]
+        waiting = [others.submit(server.predict, LARGE) for _ in range(3)]
         wait_until(lambda: len(list(scratch.iterdir())) == 3, SECONDS)
         server.process.send_signal(signal.SIGTERM)
         answers = [answer.result(SECONDS) for answer in waiting]

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import contextlib
 import io
+import pickle
 import resource
 import shutil
 import subprocess
@@ -20,7 +21,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from api.errors import Unavailable
 from api.fetch import FetchLimits
 from api.incoming import check_request
-from api.temporary import passing_files
+from api.temporary import SentFile, passing_files
 from api.uploads import open_photos
 from tests.support.deepaas_server import running_server
 from tests.support.photos import photo
@@ -140,16 +141,37 @@ def test_a_missing_upload_folder_is_reported(tmp_path: Path, monkeypatch: pytest
         pytest.fail("it was opened")
 
 
-def test_what_fits_is_handed_on_as_deepaas_does_and_its_field_takes_no_more_room(
+def test_a_large_upload_is_handed_on_as_deepaas_does_and_its_field_takes_no_more_room(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    field = _field(PHOTO)
+    field = _field(bytes(LARGE))
     options = passing_files(lambda **given: given, UploadedFile)(image=field, top_k=3)
     [path] = tmp_path.iterdir()
     assert options == {"image": UploadedFile("image", str(path), "image/jpeg", "a.jpg"), "top_k": 3}
-    assert path.read_bytes() == PHOTO and path.stat().st_mode & 0o077 == 0
+    assert path.read_bytes() == bytes(LARGE) and path.stat().st_mode & 0o077 == 0
     assert field.file.closed
+
+
+def test_a_small_upload_is_handed_on_in_memory_without_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    field = _field(PHOTO)
+    image = passing_files(lambda **given: given, UploadedFile)(image=field)["image"]
+    assert (image.content, image.original_filename, list(tmp_path.iterdir())) == (PHOTO, "a.jpg", [])
+    assert field.file.closed
+    with open_photos(pickle.loads(pickle.dumps(image)), None) as photos:
+        assert (photos.single, photos.name) == (PHOTO, "a.jpg")
+
+
+def test_uploads_that_wait_take_limited_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr("api.temporary._MAX_ALL_IN_MEMORY", 2 * len(PHOTO))
+    predict = passing_files(lambda image: image, UploadedFile)
+    waiting = [predict(image=_field(PHOTO)) for _ in range(3)]
+    assert [isinstance(image, SentFile) for image in waiting] == [True, True, False]
+    assert Path(waiting[2].filename).read_bytes() == PHOTO
+    del waiting[0]
+    assert isinstance(predict(image=_field(PHOTO)), SentFile)
 
 
 @pytest.mark.slow  # a whole server
