@@ -8,6 +8,7 @@ import functools
 import itertools
 import json
 import re
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -63,6 +64,25 @@ async def check_arguments(request: web.Request, handler: Handler) -> web.StreamR
         if listed := list(dict.fromkeys(problems)):
             raise BadRequest("\n".join(listed[:_MAX_LISTED]))
     return await handler(request)
+
+
+def reuse_argument_schemas() -> None:
+    """Let DEEPaaS parse all requests with one schema of each action; it would create one for each request."""
+    module = sys.modules.get("webargs.aiohttpparser")
+    if module is None or hasattr(module.parser, "topgraft_schemas"):
+        return
+    create = module.parser._get_schema
+    schemas: dict[Any, Any] = {}
+
+    def get_schema(arguments: Any, request: web.Request) -> Any:
+        if not isinstance(arguments, type):
+            return create(arguments, request)
+        if arguments not in schemas:
+            schemas[arguments] = create(arguments, request)
+        return schemas[arguments]
+
+    module.parser.topgraft_schemas = schemas
+    module.parser._get_schema = get_schema
 
 
 def _arguments(request: web.Request) -> frozenset[str]:

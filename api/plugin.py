@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from marshmallow import fields
 
 import model
+from api.arguments import reuse_argument_schemas
 from api.errors import as_http_errors, limited
 from api.incoming import guard_server
 from api.reports import add_report_route
@@ -124,6 +125,7 @@ def get_predict_args() -> dict[str, fields.Field]:
     add_report_route()
     set_service_url()
     install_worker_pool()
+    reuse_argument_schemas()
     return predict_fields()
 
 
