@@ -41,7 +41,7 @@ def fit_pixels(pixels: Pixels, orientation: int, spec: InputSpec) -> np.ndarray:
     """
     target = _target(orientation, spec)
     if (rgb := _direct(pixels)) is not None:
-        fitted = _fit(rgb, target, spec.resize).convert("RGB")
+        fitted = _rgb(_fit(rgb, target, spec.resize))
     else:
         # `map` keeps no channel while the next one is made.
         channels = list(map(lambda channel: _fit(channel, target, spec.resize), _channels(pixels)))
@@ -52,7 +52,7 @@ def fit_pixels(pixels: Pixels, orientation: int, spec: InputSpec) -> np.ndarray:
 def full_pixels(pixels: Pixels, orientation: int) -> np.ndarray:
     """Pixels of 8 bits as uint8 RGB of their own size, upright and writable. Transparent parts become white."""
     if (rgb := _direct(pixels)) is not None:
-        image = rgb if rgb.mode == "RGB" else rgb.convert("RGB")
+        image = _rgb(rgb)
     else:
         channels = list(_channels(pixels))
         image = Image.merge("RGB", channels * (3 // len(channels)))
@@ -82,6 +82,11 @@ def _direct(pixels: Pixels) -> Image.Image | None:
             return None
         return color.convert("L" if color.mode == "1" else "RGB")
     return Image.fromarray(np.ascontiguousarray(color)) if color.ndim == 2 and pixels.alpha is None else None
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    # `convert` copies an image of the same mode.
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
 def _channels(pixels: Pixels) -> Iterator[Image.Image]:

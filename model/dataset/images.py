@@ -63,12 +63,37 @@ class DecodedPhoto:
     values: ValueDistribution | None
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class OpenedPhoto:
+    """A photo whose header has been read and checked; no pixel is decoded yet.
+
+    Attributes:
+        cost: what `decode` takes.
+    """
+
+    cost: "DecodingCost"
+    _content: bytes
+    _spec: InputSpec | None
+    _max_memory: int
+    _source: ImageSource
+    _target: tuple[int, int] | None
+
+    def decode(self) -> DecodedPhoto:
+        """Decode the photo as `decode_photo` does; at most once."""
+        if not self.cost.is_quick:
+            return DecodedPhoto(*_decoding_processes().decode(self._content, self._spec, self._max_memory))
+        try:
+            return _decode(self._source, self._target, self._spec)
+        except Exception as error:
+            raise _translated(self._content, error) from error
+
+
 class DecodingCost(NamedTuple):
     """Cost of decoding a photo.
 
     Attributes:
-        memory: maximum bytes besides the file; 0 for content that is refused.
-        is_quick: whether the content is decoded or refused in well under a second.
+        memory: maximum bytes besides the file.
+        is_quick: whether the content is decoded in well under a second.
     """
 
     memory: int
@@ -103,14 +128,22 @@ def decode_photo(
         ImageNotSupportedError: a whole file of a kind that is not read; the message names it.
         ImageError: not an image, or a damaged one; the message describes the content.
     """
+    return open_photo(content, spec, max_memory).decode()
+
+
+def open_photo(content: bytes, spec: InputSpec | None = None, max_memory: int = MAX_DECODING_BYTES) -> OpenedPhoto:
+    """Read and check the header of an image that will be decoded.
+
+    Raises:
+        ImageTooLargeError, ImageNotSupportedError, ImageError: see `decode_photo`.
+    """
     try:
         source = _open(content)
-        target = _checked_target(source, spec, max_memory)
-        if _is_quick(content, source):
-            return _decode(source, target, spec)
+        memory, target = _memory_and_target(source, spec)
+        check_memory(source.format, source.width, source.height, memory, max_memory)
     except Exception as error:
         raise _translated(content, error) from error
-    return DecodedPhoto(*_decoding_processes().decode(content, spec, max_memory))
+    return OpenedPhoto(DecodingCost(memory, _is_quick(content, source)), content, spec, max_memory, source, target)
 
 
 def decode_in_this_process(content: bytes, spec: InputSpec | None, max_memory: int) -> DecodedPhoto:
@@ -248,19 +281,6 @@ def measure_image(content: bytes) -> tuple[int, int]:
         return height, width
     except Exception as error:
         raise _translated(content, error) from error
-
-
-def decoding_cost(content: bytes, spec: InputSpec | None = None) -> DecodingCost:
-    """Estimate by the header what `decode_photo` takes."""
-    try:
-        source = _open(content)
-        memory, _ = _memory_and_target(source, spec)
-    except MemoryError:
-        raise
-    # As in `decode_photo`.
-    except Exception:
-        return DecodingCost(0, is_quick=True)
-    return DecodingCost(memory if memory <= MAX_DECODING_BYTES else 0, _is_quick(content, source))
 
 
 def _is_quick(content: bytes, source: ImageSource) -> bool:

@@ -13,7 +13,7 @@ from typing import NoReturn, TypeVar
 
 import numpy as np
 
-from model.dataset.images import DecodedImage, DecodedPhoto, decode_photo, decoding_cost, fit_photo
+from model.dataset.images import DecodedImage, DecodedPhoto, fit_photo, open_photo
 from model.dataset.memory_budget import MemoryBudget, with_limited_content
 from model.dataset.reading import raise_with_path, read_photo
 from model.errors import ImageError
@@ -168,6 +168,6 @@ def decode_within_budget(content: bytes | DecodedImage, spec: InputSpec) -> Deco
     """Decode a photo once the memory budget, which all threads share, has room for it; see `decode_photo`."""
     if not isinstance(content, bytes):
         return fit_photo(content, spec)
-    cost = decoding_cost(content, spec)
-    with (_BUDGET if cost.is_quick else _SLOW_BUDGET).reserve(cost.memory):
-        return decode_photo(content, spec)
+    photo = open_photo(content, spec)
+    with (_BUDGET if photo.cost.is_quick else _SLOW_BUDGET).reserve(photo.cost.memory):
+        return photo.decode()

@@ -41,10 +41,10 @@ FILES: Mapping[str, bytes] = {
 _DECODE_ALL = """
 import sys
 from pathlib import Path
-from model.dataset.images import decode_image, decoding_cost, measure_image, read_image
+from model.dataset.images import decode_image, measure_image, open_photo, read_image
 from model.results import InputSpec
 for path in sorted(Path(sys.argv[1]).iterdir()):
-    read_image(path, InputSpec.square(64)), measure_image(path.read_bytes()), decoding_cost(path.read_bytes())
+    read_image(path, InputSpec.square(64)), measure_image(path.read_bytes()), open_photo(path.read_bytes())
 """
 
 

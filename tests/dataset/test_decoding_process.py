@@ -17,7 +17,7 @@ from PIL import Image
 
 from model.dataset import decoding_process, images, pipeline
 from model.dataset.image_limits import MAX_DECODING_BYTES
-from model.dataset.images import decode_in_this_process, decode_photo, decoding_cost, measure_image
+from model.dataset.images import decode_in_this_process, decode_photo, measure_image, open_photo
 from model.errors import ImageError, ImageTooLargeError, ImageTooSlowError
 from model.results import InputSpec
 from tests.support.photos import encoded, photo, random_image
@@ -66,7 +66,7 @@ def test_a_large_photo_of_any_format_has_a_time_limit(
     file_format: str, processes: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = large(file_format)
-    assert not decoding_cost(content).is_quick
+    assert not open_photo(content, SPEC).cost.is_quick
     decoded = decode_photo(content, SPEC).pixels
     assert np.array_equal(decoded, decode_in_this_process(content, SPEC, MAX_DECODING_BYTES).pixels)
     [child] = _children()
@@ -122,7 +122,7 @@ def test_a_structure_that_takes_long_to_read_is_bounded(
 ) -> None:
     monkeypatch.setenv("TOPGRAFT_PHOTO_SECONDS", "1")
     content = HEADERS[kind]()
-    for work in (measure_image, decoding_cost, decode_photo):
+    for work in (measure_image, open_photo, decode_photo):
         start = time.process_time()
         with contextlib.suppress(ImageError):
             work(content)

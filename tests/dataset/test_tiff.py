@@ -10,7 +10,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from model.dataset.images import decode_image, decoding_cost, measure_image
+from model.dataset.images import decode_image, measure_image, open_photo
 from model.errors import ImageError, ImageNotSupportedError, ImageTooLargeError
 from model.results import InputSpec
 from tests.support import tiff_files
@@ -93,7 +93,7 @@ def test_every_depth_is_decoded_in_all_layouts_orders_and_compressions(name: str
         # 16-bit values are cut to their high byte.
         assert difference.max() <= 1, kind
         assert measure_image(content) == (HEIGHT, WIDTH)
-        assert decoding_cost(content).is_quick == (kind.compression != LZMA), kind
+        assert open_photo(content).cost.is_quick == (kind.compression != LZMA), kind
 
 
 @pytest.mark.parametrize(("name", "bits"), DEPTHS)
