@@ -1,7 +1,8 @@
-"""Backbones that were added to this machine: feature networks in ONNX that the user brought.
+"""Backbones that the user added to this machine: feature networks in ONNX, and other weights of known networks.
 
-<TOPGRAFT_BACKBONES>/<name>/network.onnx    from pixels to features, as `model.networks.feature_network` adapts it
-<TOPGRAFT_BACKBONES>/<name>/backbone.json   its record
+<TOPGRAFT_BACKBONES>/<name>/network.onnx         from pixels to features, as `model.networks.feature_network` adapts it
+<TOPGRAFT_BACKBONES>/<name>/network.weights.h5   instead of it, weights of a network of the table in `model.backbones`
+<TOPGRAFT_BACKBONES>/<name>/backbone.json        its record
 """
 
 import dataclasses
@@ -17,6 +18,7 @@ from model.reading import UnreadableError, read_json, read_regular, with_path
 from model.records import record_from
 
 NETWORK = "network.onnx"
+WEIGHTS = "network.weights.h5"
 RECORD = "backbone.json"
 MAX_NETWORK_BYTES = 2 * 1024**3
 """Maximum size of a network, the limit of the format."""
@@ -37,21 +39,28 @@ class AddedBackbone:
 
     Attributes:
         name: value of the option `backbone`.
-        image_size: height and width of its images in pixels; it takes no others.
+        image_size: height and width of its images in pixels; a network in ONNX takes no others.
         scaling: scaling of the pixels.
         features: number of values for an image.
-        sha256: of the network, in hexadecimal.
+        sha256: of its file, in hexadecimal.
         source: name of the file it was made from.
         license: license of its weights, as an SPDX identifier or a text; empty if unknown.
+        architecture: the network of the table that its weights are for; empty for a network in ONNX.
     """
 
     name: str
     image_size: int
-    scaling: OwnScaling
+    scaling: str
     features: int
     sha256: str
     source: str
     license: str = ""
+    architecture: str = ""
+
+    @property
+    def path(self) -> Path:
+        """File of the network or of its weights."""
+        return backbones_folder() / self.name / (WEIGHTS if self.architecture else NETWORK)
 
 
 def backbones_folder() -> Path:
@@ -73,13 +82,13 @@ def find_added(name: str) -> AddedBackbone | None:
     return next((record for record in added_backbones() if record.name == name), None)
 
 
-def added_network(backbone: AddedBackbone) -> bytes:
-    """The ONNX graph of an added backbone.
+def added_content(backbone: AddedBackbone) -> bytes:
+    """Content of the file of an added backbone.
 
     Raises:
         WeightsError: its file is missing or changed.
     """
-    path = backbones_folder() / backbone.name / NETWORK
+    path = backbone.path
     try:
         content = read_regular(path, MAX_NETWORK_BYTES)
     except (OSError, UnreadableError) as error:

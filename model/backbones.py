@@ -5,13 +5,15 @@ networks. Backbones that the user added are found beside those of the table: `mo
 """
 
 import dataclasses
+import typing
 from typing import Literal
 
 from model.added_backbones import AddedBackbone, OwnScaling, added_backbones, find_added
 from model.errors import ConfigError
 from model.received import quoted, similar
 
-Scaling = Literal["lite", "tf", "torch", "caffe", "built_in"] | OwnScaling
+TableScaling = Literal["lite", "tf", "torch", "caffe", "built_in"]
+Scaling = TableScaling | OwnScaling
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +36,11 @@ class Backbone:
     scaling: Scaling
     embedded: bool = False
     added: AddedBackbone | None = None
+
+    @property
+    def is_in_onnx(self) -> bool:
+        """Whether it is a network in ONNX that the user added, which Keras cannot train."""
+        return self.added is not None and not self.added.architecture
 
     @property
     def key(self) -> str:
@@ -97,7 +104,8 @@ def find_backbone(name: str) -> Backbone:
         return BACKBONES[name]
     record = find_added(name)
     if record is not None:
-        return Backbone(record.name, record.image_size, record.scaling, added=record)
+        scaling = typing.cast(Scaling, record.scaling)
+        return Backbone(record.name, record.image_size, scaling, added=record)
     by_lower_case = {known.lower(): known for known in backbone_names()}
     near = similar(name.lower(), by_lower_case, cutoff=0.4)
     offered = ", ".join(by_lower_case[known] for known in near) or ", ".join(by_lower_case.values())

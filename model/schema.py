@@ -275,10 +275,12 @@ def _problems_of_added_backbone(values: Mapping[str, Any]) -> list[str]:
     if backbone.added is None:
         return []
     problems = []
-    if values["fine_tune"] in ("top", "all"):
-        problems.append(f"fine_tune: expected none or auto, because {backbone.name} is a network in ONNX")
     if values["weights"] == "none":
         problems.append(f"weights: expected imagenet, because {backbone.name} has the weights it was added with")
+    if not backbone.is_in_onnx:
+        return problems
+    if values["fine_tune"] in ("top", "all"):
+        problems.append(f"fine_tune: expected none or auto, because {backbone.name} is a network in ONNX")
     if values["image_size"] not in (None, backbone.image_size):
         problems.append(
             f"image_size: expected {backbone.image_size}, that of {backbone.name}, received {values['image_size']}"

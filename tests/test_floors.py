@@ -266,7 +266,11 @@ PARSERS: dict[str, tuple[str, ...]] = {
     ),
     "pickle.Unpickler": (),
     "np.load": ("model/training/checkpoints.py", "model/training/fine_tuning/input_store.py"),
-    "h5py.File": ("model/export/keras_file.py", "model/importing/untrusted_keras.py"),
+    "h5py.File": (
+        "model/export/keras_file.py",
+        "model/importing/untrusted_backbone.py",
+        "model/importing/untrusted_keras.py",
+    ),
     "csv.reader": ("model/dataset/tables/files.py", "model/tables.py"),
     "csv.DictReader": (),
     "tarfile.open": (

@@ -74,6 +74,12 @@ def list_command(as_json: bool) -> None:
     help="Features of a vision transformer that returns a sequence: the mean over the photo, or the first, its class "
     "token.",
 )
+@click.option(
+    "--architecture",
+    default="",
+    metavar="TEXT",
+    help="Network that the weights in FILE are for, such as EfficientNetB0, if FILE is not a network in ONNX.",
+)
 @click.option("--license", default="", metavar="TEXT", help="License of its weights, for the card of your models.")
 @json_option
 def add_command(
@@ -83,6 +89,7 @@ def add_command(
     scaling: OwnScaling,
     image_size: int | None,
     pooling: typing.Any,
+    architecture: str,
     license: str,
     as_json: bool,
 ) -> None:
@@ -91,19 +98,24 @@ def add_command(
     FILE is one file with all weights. It is checked in a process of its own, and treated as data,
     never as code. Train with --backbone NAME afterwards; the network becomes a part of each model.
 
-    FILE may also be weights that topgraft backbones fetch has downloaded on another machine, under
-    the same name, such as convnext_tiny_notop.h5.
+    With --architecture, FILE has other weights of a network of the list, without its top, as Keras
+    saves them (.weights.h5 or .h5). FILE may also be the ImageNet weights that topgraft backbones
+    fetch has downloaded on another machine, under the same name, such as convnext_tiny_notop.h5.
     """
     if not file.is_file():
         raise ConfigError(f"{file}: expected a file, found none")
-    if file.suffix == ".h5":
+    if file.suffix == ".h5" and not architecture:
         _place(file)
         return
-    from model.importing.backbone_import import add_backbone
+    from model.importing.backbone_import import add_backbone, add_weights
     from model.networks.feature_network import FeatureNetworkOptions
 
     options = FeatureNetworkOptions(features_output, scaling, image_size, pooling)
-    record = add_backbone(file, name or file.stem, options, license)
+    name = name or file.stem.removesuffix(".weights")
+    if architecture:
+        record = add_weights(file, name, architecture, license)
+    else:
+        record = add_backbone(file, name, options, license)
     if as_json:
         print_json(dataclasses.asdict(record))
         return

@@ -71,7 +71,7 @@ def keras_template(backbone: Backbone, image_size: int, graph: bytes) -> KerasTe
             another one.
     """
     key = f"keras-{installed_version('keras')}-{hashlib.sha256(graph).hexdigest()[:16]}-v{_FORMAT}"
-    path = backbone_cache() / f"{backbone.name}-imagenet-{image_size}-{key}.checked-keras"
+    path = backbone_cache() / f"{backbone.key}-{image_size}-{key}.checked-keras"
     make = functools.partial(_make, backbone, image_size)
     return KerasTemplate.from_bytes(cached_content(path, make, "the Keras model of the backbone"))
 

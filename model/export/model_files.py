@@ -59,7 +59,7 @@ def export_classifier(classifier: Classifier, samples: Sequence[Sample], spec: I
         spec: input of the network.
     """
     pretrained = classifier.backbone.pretrained
-    if pretrained is not None and pretrained.added is not None:
+    if pretrained is not None and pretrained.is_in_onnx:
         return _export_in_onnx(classifier, samples, spec, directory)
     template = _template(classifier, spec)
     if template is None:

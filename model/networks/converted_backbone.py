@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from model.added_backbones import added_network
+from model.added_backbones import added_content
 from model.backbones import Backbone
 from model.errors import ConfigError
 from model.files.checksums import cached_content
@@ -15,18 +15,18 @@ _GRAPH_FORMAT = 2
 def converted_backbone(backbone: Backbone, image_size: int) -> bytes:
     """The backbone with its pretrained weights in ONNX, from the cache; converted if it is missing there or damaged.
 
-    One that was added is returned as it was.
+    One that was added in ONNX is returned as it was.
 
     Raises:
         ConfigError, WeightsError: it cannot be built, or takes no images of this size.
         ExportError: it cannot be converted.
     """
-    if backbone.added is not None:
+    if backbone.added is not None and backbone.is_in_onnx:
         if image_size != backbone.image_size:
             raise ConfigError(
                 f"image_size: expected {backbone.image_size}, that of {backbone.name}, received {image_size}"
             )
-        return added_network(backbone.added)
+        return added_content(backbone.added)
 
     def convert() -> bytes:
         import_tensorflow()
@@ -40,8 +40,8 @@ def converted_backbone(backbone: Backbone, image_size: int) -> bytes:
 
 
 def is_converted(backbone: Backbone, image_size: int) -> bool:
-    """Whether the backbone need not be converted: it is in the cache, or was added."""
-    return backbone.added is not None or _graph_file(backbone, image_size).is_file()
+    """Whether the backbone need not be converted: it is in the cache, or was added in ONNX."""
+    return backbone.is_in_onnx or _graph_file(backbone, image_size).is_file()
 
 
 def backbone_cache() -> Path:

@@ -10,7 +10,8 @@ import keras
 import numpy as np
 from keras import layers
 
-from model.backbones import Backbone
+from model.added_backbones import added_content
+from model.backbones import BACKBONES, Backbone
 from model.errors import ConfigError, WeightsError
 from model.networks import efficientnet_lite
 from model.networks.keras_weights import weights_directory
@@ -28,9 +29,9 @@ def build_backbone(backbone: Backbone, image_size: int, weights: str, seed: int 
     """Build a functional model from pixels to features, including the scaling of pixels.
 
     Args:
-        backbone: a row of the table.
+        backbone: a row of the table, or weights for one that were added.
         image_size: height and width of its input, in pixels.
-        weights: `imagenet`, or `none` for random ones.
+        weights: `imagenet`, which are those that were added of such a backbone, or `none` for random ones.
         seed: fixes the random ones.
 
     Returns:
@@ -44,10 +45,20 @@ def build_backbone(backbone: Backbone, image_size: int, weights: str, seed: int 
     """
     keras.utils.set_random_seed(seed)
     pixels = keras.Input((image_size, image_size, 3), dtype="uint8", name="image")
-    build = _embedded if backbone.embedded else _application
-    network = build(backbone, image_size, weights)
+    network = _network(backbone, image_size, weights)
     network.name = backbone.name
     return keras.Model(pixels, network(_scale(pixels, backbone)), name=f"{backbone.name}_from_pixels")
+
+
+def _network(backbone: Backbone, image_size: int, weights: str) -> keras.Model:
+    if backbone.added is not None and backbone.added.architecture:
+        network = _network(BACKBONES[backbone.added.architecture], image_size, "none")
+        # The content is verified; Keras reads it again, from the file.
+        added_content(backbone.added)
+        network.load_weights(backbone.added.path)
+        return network
+    build = _embedded if backbone.embedded else _application
+    return build(backbone, image_size, weights)
 
 
 def _scale(pixels: keras.KerasTensor, backbone: Backbone) -> keras.KerasTensor:

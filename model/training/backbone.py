@@ -47,7 +47,7 @@ def pretrained_backbone(backbone: Backbone, spec: InputSpec) -> UsedBackbone:
     """
 
     def build() -> "keras.Model":
-        if backbone.added is not None:
+        if backbone.is_in_onnx:
             raise ConfigError(f"{backbone.name}: expected a network in Keras to train, found one in ONNX")
         import_tensorflow()
         from model.networks.pretrained import build_backbone

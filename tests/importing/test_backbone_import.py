@@ -9,7 +9,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper
 
-from model.added_backbones import added_backbones, added_network, find_added
+from model.added_backbones import added_backbones, added_content, find_added
 from model.errors import ConfigError, ModelError, WeightsError
 from model.features.onnx_session import FEATURE_MAP, FEATURES, IMAGE, open_session
 from model.importing.backbone_import import add_backbone, remove_backbone
@@ -253,6 +253,6 @@ def test_a_changed_network_is_not_used(tmp_path: Path) -> None:
     record = add_backbone(_write(convolutional(), tmp_path), "mine", FeatureNetworkOptions("pooled"))
     (tmp_path / "backbones" / "mine" / "network.onnx").write_bytes(transformer().SerializeToString())
     with pytest.raises(WeightsError, match="expected a file with the SHA-256"):
-        added_network(record)
+        added_content(record)
     (tmp_path / "backbones" / "mine" / "backbone.json").write_text('{"name": "mine", "image_size": "large"}')
     assert added_backbones() == ()

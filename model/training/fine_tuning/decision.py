@@ -36,7 +36,7 @@ def part_to_tune(context: TrainingContext, extract: Extract) -> "Part | None":
         extract: the frozen backbone; its speed determines the choice of `fine_tune = auto`.
     """
     requested: Any = context.config.fine_tune
-    if context.backbone.added is not None:
+    if context.backbone.is_in_onnx:
         if requested == "auto":
             context.remark(f"fine_tune = auto chose none: {context.backbone.name} is a network in ONNX")
         return None
