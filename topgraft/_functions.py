@@ -240,7 +240,8 @@ def evaluate(
     Args:
         model: the name of a model, or `latest`.
         dataset: a folder or archive, a name inside `data/`, or `remote:path`.
-        report: HTML file to write the report to, as after a training, or `remote:path`; None for none.
+        report: HTML file to write the report to, as after a training, or `remote:path`; None for none. All suspected
+            label errors are beside it, in a file with the ending `.label_issues.csv`.
         workspace, progress: see `train`.
         options: options of `TrainConfig` that determine how the dataset is read and split, such as `test_fraction=0.2`.
 
@@ -253,14 +254,13 @@ def evaluate(
         >>> result.split, result.metrics["images"]
         ('all', 6)
     """
-    from model.evaluation.dataset_evaluation import evaluate_on_dataset
-    from model.storage.copies import output_file
+    from model.evaluation.dataset_evaluation import evaluate_on_dataset, report_files
 
     check_options(options, DATASET_OPTIONS)
     found = chosen_workspace(workspace)
     bundle = find_bundle(found, model)
-    with nullcontext() if report is None else output_file(_where(report)) as page:
-        return evaluate_on_dataset(bundle, os.fspath(dataset), found, options, progress, page)
+    with report_files(None if report is None else _where(report)) as files:
+        return evaluate_on_dataset(bundle, os.fspath(dataset), found, options, progress, *files)
 
 
 def compare(

@@ -1,6 +1,5 @@
 """`topgraft evaluate`: measure a model on labelled photos."""
 
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +42,7 @@ _COLUMN = 30
     "--report",
     metavar="FILE.html",
     type=PathOrRemote(dir_okay=False),
-    help="Write the report of these photos, as after a training.",
+    help="Write the report of these photos, as after a training, and beside it all suspected label errors.",
 )
 @click.option(
     "--min-accuracy",
@@ -73,10 +72,10 @@ def evaluate(
     check_output_file("--report", report, (".html",))
     workspace = current_workspace()
     bundle = find_bundle(workspace, model)
-    from model.evaluation.dataset_evaluation import evaluate_on_dataset
+    from model.evaluation.dataset_evaluation import evaluate_on_dataset, report_files
 
-    with progress_display() as progress, output_file(report) if report else nullcontext() as page:
-        result = evaluate_on_dataset(bundle, dataset, workspace, typed, progress, page)
+    with progress_display() as progress, report_files(report) as files:
+        result = evaluate_on_dataset(bundle, dataset, workspace, typed, progress, *files)
     if report is not None:
         print_line(f"Wrote the report to {report}", err=True)
     if output is not None:

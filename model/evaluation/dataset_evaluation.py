@@ -2,7 +2,8 @@
 
 import dataclasses
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from model.dataset.checked import checked_dataset
 from model.dataset.verdict import Rejected, counted
 from model.evaluation.dataset_report import photos_with_features, write_dataset_report
 from model.evaluation.evaluate import Evaluation, evaluate_predicted, prediction_rows, write_predictions
+from model.evaluation.label_issues import label_issues_beside
 from model.evaluation.learned_photos import is_training_dataset
 from model.evaluation.marks import marked_unknown
 from model.evaluation.predicting import ImagePredictions, PredictedSamples, predict_samples
@@ -26,6 +28,7 @@ from model.measurements import fraction_interval, with_interval
 from model.results import Progress, Sample, no_progress
 from model.serving.predictor import load_predictor
 from model.storage import is_remote
+from model.storage.copies import output_file
 from model.workspace import Workspace
 
 
@@ -147,6 +150,7 @@ def evaluate_on_dataset(
     options: Mapping[str, Any] | None = None,
     progress: Progress = no_progress,
     report: Path | None = None,
+    label_issues: Path | None = None,
 ) -> EvaluationResult:
     """Measure a trained model on the test split of a dataset, or on all its images if it has no splits.
 
@@ -159,6 +163,7 @@ def evaluate_on_dataset(
             same dataset has the same splits.
         progress: called with the phases `check` and `evaluate`, in images.
         report: file to write the report to, as one HTML page; None for none.
+        label_issues: file to write all suspected label errors of the report to; by default beside it.
 
     Raises:
         ConfigError: an option has a value that cannot be used.
@@ -196,8 +201,24 @@ def evaluate_on_dataset(
             )
             # Of another dataset, the model learned from none of the splits.
             leakage = verdict.leakage if is_training_dataset(bundle, verdict) else ()
-            write_dataset_report(report, predictor, evaluation, evaluated, verdict.rejected, leakage, remarks, features)
+            write_dataset_report(
+                report, predictor, evaluation, evaluated, verdict.rejected, leakage, remarks, features, label_issues
+            )
     return result
+
+
+@contextmanager
+def report_files(report: Path | None) -> Iterator[tuple[Path, ...]]:
+    """Local paths of a report and of the file beside it, as the last arguments of `evaluate_on_dataset`.
+
+    Args:
+        report: HTML file, or `remote:path`, to which both are uploaded when the block ends; None: there are no paths.
+    """
+    if report is None:
+        yield ()
+        return
+    with output_file(report) as page, output_file(label_issues_beside(report)) as label_issues:
+        yield page, label_issues
 
 
 def evaluation_config(bundle: Bundle, dataset: str, options: Mapping[str, Any]) -> TrainConfig:

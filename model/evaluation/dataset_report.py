@@ -15,6 +15,7 @@ from model.dataset.verdict import Leakage, Rejected, Verdict
 from model.errors import ConfigError, ModelDamagedError
 from model.evaluation.confident_errors import find_confident_errors
 from model.evaluation.evaluate import Evaluation
+from model.evaluation.label_issues import label_issues_beside, write_label_issues
 from model.evaluation.learned_photos import is_training_dataset
 from model.evaluation.photo_features import PhotoFeatures
 from model.evaluation.photo_study import study_photos
@@ -40,6 +41,7 @@ def write_dataset_report(
     leakage: Sequence[Leakage],
     warnings: Sequence[str],
     features: PhotoFeatures | None = None,
+    label_issues: Path | None = None,
 ) -> None:
     """Write the report of a model that was evaluated on a dataset; the images must still be readable.
 
@@ -53,6 +55,7 @@ def write_dataset_report(
         leakage: images that splits have in common.
         warnings: sentences about the dataset and the selection of images.
         features: from `photos_with_features`.
+        label_issues: file to write all suspected label errors to, if labels are checked; by default beside the report.
     """
     measurement: Measurement = "val" if dataset.split == "val" else "test"
     evaluations = {measurement: evaluation}
@@ -63,6 +66,10 @@ def write_dataset_report(
         names = [error.name for error in errors]
         labels_off = "" if dataset.out_of_sample else _LEARNED
         study = study_photos(features, evaluation, errors=names, of_training=False, labels_off=labels_off)
+        if not study.label_check.off:
+            file = label_issues or label_issues_beside(path)
+            write_label_issues(file, study.label_check, dataset.split)
+            dataset = dataclasses.replace(dataset, label_issues=file.name)
     content = ReportContent(
         bundle.manifest,
         evaluations,

@@ -54,6 +54,11 @@ class LabelCheck:
     off: str = ""
 
 
+def label_issues_beside(report: Path) -> Path:
+    """File of the suspected label errors of a report, beside it; both may be `remote:path`."""
+    return report.with_suffix(".label_issues.csv")
+
+
 def check_labels(photos: PhotoFeatures) -> LabelCheck:
     """Search the photos that have out-of-sample probabilities for label errors."""
     rows = np.flatnonzero(np.isfinite(photos.probabilities).all(axis=1))
@@ -98,7 +103,13 @@ def suspected_labels(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarra
     return suspected
 
 
-def write_label_issues(path: Path, check: LabelCheck) -> None:
-    """Write a row per suspected label: image, split, given, suggested, quality."""
-    rows = ((one.sample.name, one.split, one.given, one.suggested, f"{one.quality:.4f}") for one in check.issues)
+def write_label_issues(path: Path, check: LabelCheck, split: str = "") -> None:
+    """Write a row per suspected label: image, split, given, suggested, quality.
+
+    Args:
+        split: of all photos; empty for the split of each.
+    """
+    rows = (
+        (one.sample.name, split or one.split, one.given, one.suggested, f"{one.quality:.4f}") for one in check.issues
+    )
     durable.write_csv(path, HEADER, rows)

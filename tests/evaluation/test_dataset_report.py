@@ -1,5 +1,6 @@
 """Report of a model on another dataset: what the features of the evaluated photos show, and what is left out."""
 
+import csv
 import dataclasses
 import re
 import shutil
@@ -37,7 +38,7 @@ def test_the_sections_that_need_features_are_those_of_the_evaluated_photos(works
     headings = re.findall(r"<h2>(.*?)</h2>", page)
     for heading in ("Most uncertain photos", "Suspected label errors", "Map of the photos", "Variety of each class"):
         assert heading in headings, headings
-    assert "36 evaluated photos" in page and "label_issues.csv" not in page
+    assert "36 evaluated photos" in page and not (workspace.root / "label_issues.csv").exists()
     assert page.count("<use href=") >= 36
     # Neighbours are training photos, of which only names and classes are known.
     assert re.search(r"[0-9]+\.jpg", page)
@@ -50,6 +51,31 @@ def test_a_model_without_reference_features_has_none_of_them(workspace: Workspac
     evaluate_on_dataset(write_colour_model(workspace.models, "bare"), "photos", workspace, report=page)
     content = page.read_text(encoding="utf-8")
     assert "<h2>Confusion matrix</h2>" in content and "Most uncertain photos" not in content
+    missing = "the features of the training photos are not recorded, as of an imported model"
+    assert f"Labels were not checked: {missing}" in content and f"Not measured: {missing}" in content
+    assert not list(workspace.root.glob("*.csv"))
+
+
+def test_all_suspected_labels_are_in_a_file_beside_the_page(workspace: Workspace) -> None:
+    write_colours(workspace.data / "wrong", 100)
+    colours = ("red", "green", "blue")
+    # More than the page shows.
+    for given, true in zip(colours, (*colours[1:], colours[0]), strict=True):
+        for number in range(25):
+            (workspace.data / "wrong" / true / f"{number}.png").rename(
+                workspace.data / "wrong" / given / f"{true}-{number}.png"
+            )
+    page = workspace.root / "pages" / "wrong.html"
+    page.parent.mkdir()
+    bundle = write_colour_model(workspace.models, "known", learned_colours=COLOURS)
+    evaluate_on_dataset(bundle, "wrong", workspace, report=page)
+    with open(page.with_name("wrong.label_issues.csv"), newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert {row["split"] for row in rows} == {"all"}
+    assert len(rows) > 50 and all(Path(row["image"]).name.startswith(f"{row['suggested']}-") for row in rows)
+    text = " ".join(page.read_text(encoding="utf-8").split())
+    assert "All are in wrong.label_issues.csv." in text
+    assert f"{len(rows) - 40} more, in wrong.label_issues.csv" in text
 
 
 def test_neighbours_are_shown_where_the_training_photos_are_at_hand(workspace: Workspace) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from model.bundle import Manifest
+from model.bundle_files import LABEL_ISSUES
 from model.dataset.verdict import Leakage, Rejected
 from model.errors import DatasetError
 from model.evaluation.confident_errors import ConfidentError
@@ -16,6 +17,9 @@ from model.evaluation.learned_photos import LearnedFrom
 from model.evaluation.photo_study import PhotoStudy
 from model.measurements import MEASUREMENTS, PHOTOS_OF, Measurement, leading_measurement
 from model.training_cost import TrainingCost
+
+NO_FEATURES = "the features of the training photos are not recorded, as of an imported model"
+"""Why the sections that need features are missing."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,6 +33,7 @@ class EvaluatedDataset:
         learned_from: which of the evaluated photos the model learned from.
         learned: photos of the split that were left out because the model learned from them.
         others: photos of classes that the model does not know, which are in none of the metrics.
+        label_issues: name of the file with all suspected label errors, beside the report; empty without one.
     """
 
     name: str
@@ -37,6 +42,7 @@ class EvaluatedDataset:
     learned_from: LearnedFrom = "none"
     learned: int = 0
     others: int = 0
+    label_issues: str = ""
 
     @property
     def out_of_sample(self) -> bool:
@@ -120,6 +126,11 @@ class ReportContent:
     def learned_from_scratch(self) -> bool:
         """Whether the network began with random weights: it has no features that do not depend on training photos."""
         return self.manifest.train_config.get("weights") == "none"
+
+    @property
+    def label_issues(self) -> str:
+        """Path of the file with all suspected label errors; empty without one."""
+        return LABEL_ISSUES if self.evaluated is None else self.evaluated.label_issues
 
     @functools.cached_property
     def thumbnail_ids(self) -> dict[str, str]:

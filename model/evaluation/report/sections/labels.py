@@ -4,17 +4,17 @@ from collections import Counter
 from typing import Any
 
 from model.evaluation.label_issues import LabelIssue
-from model.evaluation.report.content import ReportContent
+from model.evaluation.report.content import NO_FEATURES, ReportContent
 from model.results import Sample
 
 MAX_SHOWN = 40
 _PHOTOS_OF = {"train": "training", "val": "validation", "test": "test"}
 
 
-def values(content: ReportContent) -> dict[str, Any] | None:
-    """Values of labels.html.jinja; None if the features of the photos are unknown."""
+def values(content: ReportContent) -> dict[str, Any]:
+    """Values of labels.html.jinja."""
     if content.study is None:
-        return None
+        return {"off": NO_FEATURES, "of_training": False}
     check, of_training = content.study.label_check, content.study.of_training
     parts = [f"{count:,} {_PHOTOS_OF[split] if of_training else 'evaluated'}" for split, count in check.checked.items()]
     return {
@@ -22,6 +22,7 @@ def values(content: ReportContent) -> dict[str, Any] | None:
         "checked": f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else "".join(parts),
         "count": len(check.issues),
         "issues": [_row(content, issue) for issue in check.issues[:MAX_SHOWN]],
+        "file": content.label_issues,
         "train_checked": "train" in check.checked,
         "of_training": of_training,
         "unknown": content.evaluated is not None and content.evaluated.learned_from == "unknown",

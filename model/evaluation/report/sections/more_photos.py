@@ -4,16 +4,16 @@ from typing import Any
 
 from model.evaluation import charts
 from model.evaluation.learning_curve import MIN_PHOTOS, LearningCurve, advice, collect_advice
-from model.evaluation.report.content import ReportContent
+from model.evaluation.report.content import NO_FEATURES, ReportContent
 
 TITLE, X_LABEL = "Accuracy by number of training photos", "training photos"
 _MAX_ROWS = 12
 
 
-def values(content: ReportContent) -> dict[str, Any] | None:
-    """Values of more_photos.html.jinja; None if the features of the photos are unknown."""
+def values(content: ReportContent) -> dict[str, Any]:
+    """Values of more_photos.html.jinja."""
     if content.study is None:
-        return None
+        return {"off": NO_FEATURES}
     curve = content.study.curve
     if not content.study.of_training:
         return {"off": "this needs the training photos, which the report of the training shows"}
