@@ -270,6 +270,26 @@ def test_a_thousand_classes_are_shown_in_a_matrix_of_those_with_the_most_errors(
     assert all(f"species {index}:" in page.text for index in range(1000))
 
 
+@pytest.mark.parametrize("length", [10, 200])
+def test_a_report_of_very_many_photos_lists_the_errors_and_counts_the_others(length: int) -> None:
+    found = _evaluation(("a", "b", "c"), images=40_000, wrong=300)
+    samples = [dataclasses.replace(sample, name=f"{sample.name:\u00e4>{length}}") for sample in found.samples]
+    evaluation = evaluate_probabilities(found.classes, samples, found.probabilities)
+    source = render_report(
+        dataclasses.replace(_content(("a", "b", "c")), evaluations={"test": evaluation}, uncalibrated={})
+    )
+    # Thumbnails and figures take the rest of 5 MB.
+    assert len(source.encode()) < 1_500_000
+    listed = source.count("<li data-c=")
+    incorrect = evaluation.probabilities.argmax(axis=1) != evaluation.labels
+    assert all(samples[row].name in source for row in np.flatnonzero(incorrect).tolist())
+    assert f"{listed:,} of the photos are listed, the errors first; all are in predictions/test.csv." in source
+    more = sum(int(count.replace(",", "")) for count in re.findall(r"<li>and ([0-9,]+) more</li>", source))
+    assert listed + more == 40_000
+    [counts] = re.findall(r'data-correct="([0-9: ]*)"', source)
+    assert sum(int(pair.partition(":")[2]) for pair in counts.split()) == more
+
+
 def test_the_fine_tuning_phase_is_marked() -> None:
     assert "fine-tune" in render_report(_everything(("a", "b", "c")))
 

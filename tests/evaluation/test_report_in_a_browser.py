@@ -160,6 +160,31 @@ def test_the_slider_agrees_with_the_evaluation(
     assert f"{counts['uncertain']} photos to review" in text
 
 
+@pytest.mark.parametrize("threshold", [0.0, 0.45, 0.613, 0.7, 1.0])
+def test_the_slider_counts_photos_that_the_page_does_not_list(
+    browser: "playwright.Browser",
+    content: ReportContent,
+    threshold: float,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    whole, path = render_report(content), tmp_path / "report.html"
+    monkeypatch.setattr("model.evaluation.report.sections.photos.MAX_LISTED_BYTES", 1000)
+    shown = []
+    for source in (whole, render_report(content)):
+        path.write_text(source, encoding="utf-8")
+        page = browser.new_page()
+        page.goto(path.as_uri())
+        page.locator("#explorer input").fill(str(threshold))
+        shown.append(page.locator("#explorer output").inner_text())
+        listed = page.locator(".cell [data-c]").count()
+        page.locator('a[href="#cell-0-0"]').first.click()
+        note = "photos are listed, the errors first; all are in predictions/test.csv."
+        assert (note.replace("photos are", "the photos are") in page.locator("dialog").inner_text()) is (listed < 40)
+        page.close()
+    assert shown[0] == shown[1] and 9 <= listed < 40
+
+
 def test_the_table_of_classes_is_sorted_by_a_column(page: "playwright.Page") -> None:
     def column() -> list[float]:
         return [

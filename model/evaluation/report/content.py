@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from model.bundle import Manifest
-from model.bundle_files import LABEL_ISSUES
+from model.bundle_files import LABEL_ISSUES, PREDICTIONS
 from model.dataset.verdict import Leakage, Rejected
 from model.errors import DatasetError
 from model.evaluation.confident_errors import ConfidentError
@@ -131,6 +131,13 @@ class ReportContent:
     def label_issues(self) -> str:
         """Path of the file with all suspected label errors; empty without one."""
         return LABEL_ISSUES if self.evaluated is None else self.evaluated.label_issues
+
+    @property
+    def predictions_file(self) -> str:
+        """Where a reader finds the predictions of all photos."""
+        if self.evaluated is None:
+            return f"{PREDICTIONS}/{self.measurement}.csv"
+        return "the file that topgraft evaluate writes with --output"
 
     @functools.cached_property
     def thumbnail_ids(self) -> dict[str, str]:

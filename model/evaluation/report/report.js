@@ -29,7 +29,9 @@ function show(heading, groups) {
     copy.removeAttribute("id");
     return copy;
   }));
-  if (!groups.length) shown.append(element("p", {}, "No photos."));
+  const incomplete = document.getElementById("unlisted");
+  if (incomplete) shown.append(element("p", {}, incomplete.textContent));
+  else if (!groups.length) shown.append(element("p", {}, "No photos."));
   dialog.showModal();
   title.focus();
 }
@@ -189,22 +191,34 @@ function confidenceOf(item) {
   return Math.fround(Number(item.dataset.c));
 }
 
+function unlisted(counts, correct) {
+  // Photos that are not on the page, by the highest position of the slider that accepts them.
+  return (counts || "").split(" ").filter(Boolean).map((text) => {
+    const [step, count] = text.split(":").map(Number);
+    return { confidence: step / 1000, correct, count };
+  });
+}
+
+const total = (photos) => photos.reduce((sum, photo) => sum + photo.count, 0);
+
 const explorer = document.getElementById("explorer");
 if (explorer) {
+  const { correct: right, incorrect: wrong } = document.getElementById("photo-lists").dataset;
   const photos = all(".cell [data-c]").map((item) => {
     const cell = item.closest(".cell").dataset;
-    return { confidence: confidenceOf(item), correct: cell.true === cell.predicted };
-  });
+    return { confidence: confidenceOf(item), correct: cell.true === cell.predicted, count: 1 };
+  }).concat(unlisted(right, true), unlisted(wrong, false));
+  const every = total(photos);
   const slider = explorer.querySelector("input");
   const result = explorer.querySelector("output");
   const update = () => {
     const threshold = Number(slider.value);
     const accepted = photos.filter((photo) => photo.confidence >= threshold);
-    const correct = accepted.filter((photo) => photo.correct).length;
-    const accuracy = accepted.length ? percent(correct / accepted.length) : "–";
-    result.value = `Threshold ${threshold.toFixed(3)}: coverage ${percent(accepted.length / photos.length)} `
-      + `(${number(accepted.length)} of ${number(photos.length)} photos), accuracy of these ${accuracy}, `
-      + `${number(photos.length - accepted.length)} photos to review by hand.`;
+    const count = total(accepted), correct = total(accepted.filter((photo) => photo.correct));
+    const accuracy = count ? percent(correct / count) : "–";
+    result.value = `Threshold ${threshold.toFixed(3)}: coverage ${percent(count / every)} `
+      + `(${number(count)} of ${number(every)} photos), accuracy of these ${accuracy}, `
+      + `${number(every - count)} photos to review by hand.`;
   };
   slider.addEventListener("input", update);
   explorer.hidden = false;
