@@ -172,7 +172,7 @@ def predict(
     """Classify an image, or each image of a zip archive.
 
     Args:
-        image: `api.temporary.SentFile`, or DEEPaaS's `UploadedFile`.
+        image: `SentFile` or `UploadedFile` of `api.temporary`; from `deepaas-cli`, its own `UploadedFile`.
         url: an http, https or data URI.
         accept: a content type of `api.responses.ACCEPTED_TYPES`; any other means JSON.
         options: options of `PredictConfig`.

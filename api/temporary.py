@@ -11,7 +11,7 @@ import tempfile
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiohttp import web
 
@@ -40,6 +40,15 @@ class SentFile:
     """
 
     content: bytes
+    original_filename: str
+
+
+class UploadedFile(NamedTuple):
+    """An upload in a temporary file: the fields of DEEPaaS's class of this name, which workers need not import."""
+
+    name: str
+    filename: str
+    content_type: str
     original_filename: str
 
 
@@ -84,14 +93,11 @@ def explain_temporary_errors() -> Iterator[None]:
         ) from error
 
 
-def passing_files(predict: Function, uploaded_file: Function) -> Function:
-    """Wrap DEEPaaS's `predict` so that it receives small uploads as `SentFile` and others as files, not as form fields.
+def passing_files(predict: Function) -> Function:
+    """Wrap DEEPaaS's `predict` so that it receives a `SentFile` for a small upload, an `UploadedFile` for a large one.
 
     DEEPaaS would write all to files itself: with the whole content in memory, and without deleting an incomplete file
     when the disk is full.
-
-    Args:
-        uploaded_file: the class `UploadedFile` of DEEPaaS.
     """
     memory = _UploadMemory()
 
@@ -106,7 +112,7 @@ def passing_files(predict: Function, uploaded_file: Function) -> Function:
                 else:
                     path = _write_file(value)
                     on_error.callback(path.unlink, missing_ok=True)
-                    options[name] = uploaded_file(value.name, str(path), value.content_type, value.filename)
+                    options[name] = UploadedFile(value.name, str(path), value.content_type, value.filename)
             result = predict(**options)
             on_error.pop_all()
         return result

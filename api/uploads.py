@@ -53,7 +53,7 @@ def open_photos(image: Any, url: str | None) -> Iterator[Photos]:
     """Open the images of a request; the temporary file of a large upload is unlinked at once.
 
     Args:
-        image: a `SentFile`, DEEPaaS's `UploadedFile`, or any other value of the file field.
+        image: a `SentFile`, an `UploadedFile`, also of DEEPaaS, or any other value of the file field.
         url: an http, https or data URI.
 
     Raises:

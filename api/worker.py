@@ -1,11 +1,14 @@
 """A worker process of the service as the server sees it: calls by number, their answers, and its end."""
 
 import asyncio
+import contextlib
 import dataclasses
 import logging
 import multiprocessing
 import pickle  # nosec B403: only between the processes of a service
-from collections.abc import Callable
+import sys
+import types
+from collections.abc import Callable, Iterator
 from multiprocessing.context import SpawnProcess
 from typing import Any
 
@@ -201,12 +204,24 @@ def start_worker(warm: Warm | None, workers: int = 1) -> Worker:
     with process_end:
         # Not a daemon: daemons may not have child processes.
         process = context.Process(target=work, args=(process_end, warm, workers), daemon=False)
-        process.start()
+        with _without_main_module():
+            process.start()
     try:
         return Worker(process, WorkerConnection(pipe))
     except OSError:
         process.kill()
         raise
+
+
+@contextlib.contextmanager
+def _without_main_module() -> Iterator[None]:
+    """Start processes inside without importing the program of the server, whose modules take memory in each."""
+    main, program = sys.modules["__main__"], types.ModuleType("__main__")
+    sys.modules["__main__"] = program
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _settle(future: "asyncio.Future[Any]", content: bytes) -> None:

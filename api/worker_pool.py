@@ -266,6 +266,14 @@ def _warmed_up() -> None:
     """The first call to each worker: it returns when the worker has started and is warm."""
 
 
+def _call(function: Function, **options: Any) -> Any:
+    """Call `predict` in a worker, in place of a function of DEEPaaS for which the worker would import all of it.
+
+    That one also turns open files into their names; our answers are none.
+    """
+    return function(**options)
+
+
 def install_worker_pool() -> None:
     """Replace the pool of DEEPaaS in this process with a `WorkerPool`, if a server is starting in it."""
     wrapper_module = sys.modules.get("deepaas.model.v2.wrapper")
@@ -278,9 +286,9 @@ def install_worker_pool() -> None:
         if type(pool) is not getattr(wrapper_module, "CancellablePool", None):
             log.warning("unknown version of DEEPaaS, its own pool is used: restart the service if a worker is killed")
             continue
-        predict = wrapper_module.ModelWrapper.predict_wrap
-        wrapper.predict = passing_files(wrapper.predict, wrapper_module.UploadedFile)
-        wrapper._executor = WorkerPool(len(pool._free), wrapper.model_obj.warm, cancellable=predict)
+        wrapper.predict_wrap = _call
+        wrapper.predict = passing_files(wrapper.predict)
+        wrapper._executor = WorkerPool(len(pool._free), wrapper.model_obj.warm, cancellable=_call)
         wrapper._app.on_shutdown.append(wrapper._executor.refuse_waiting)
         # The answers are our own, and tests compare them with the schema.
         wrapper.validate_response = lambda response: True

@@ -36,6 +36,9 @@ def open_session(graph: Path | bytes, threads: int | None = None) -> onnxruntime
     providers = [name for name in preferred if name in onnxruntime.get_available_providers()]
     source = graph if isinstance(graph, bytes) else str(graph)
     session = onnxruntime.InferenceSession(source, options, providers=providers)
+    if not is_on_gpu(session):
+        # ONNX Runtime keeps the content for the day when a GPU fails.
+        session._model_bytes = None
     release_free_memory()
     return session
 

@@ -15,13 +15,12 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientSession, web
-from deepaas.model.v2.wrapper import UploadedFile
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from api.errors import Unavailable
 from api.fetch import FetchLimits
 from api.incoming import check_request
-from api.temporary import SentFile, passing_files
+from api.temporary import SentFile, UploadedFile, passing_files
 from api.uploads import open_photos
 from tests.support.deepaas_server import running_server
 from tests.support.photos import photo
@@ -107,7 +106,7 @@ def _field(content: bytes, name: str = "image") -> web.FileField:
 
 
 def test_a_full_disk_while_copying_uploads_is_reported(scratch: Path) -> None:
-    predict = passing_files(lambda **options: pytest.fail("it was called"), UploadedFile)
+    predict = passing_files(lambda **options: pytest.fail("it was called"))
     with pytest.raises(Unavailable, match="cannot be stored in"):
         predict(other=_field(b"fits", "other"), image=_field(bytes(LARGE)))
 
@@ -146,7 +145,7 @@ def test_a_large_upload_is_handed_on_as_deepaas_does_and_its_field_takes_no_more
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     field = _field(bytes(LARGE))
-    options = passing_files(lambda **given: given, UploadedFile)(image=field, top_k=3)
+    options = passing_files(lambda **given: given)(image=field, top_k=3)
     [path] = tmp_path.iterdir()
     assert options == {"image": UploadedFile("image", str(path), "image/jpeg", "a.jpg"), "top_k": 3}
     assert path.read_bytes() == bytes(LARGE) and path.stat().st_mode & 0o077 == 0
@@ -156,7 +155,7 @@ def test_a_large_upload_is_handed_on_as_deepaas_does_and_its_field_takes_no_more
 def test_a_small_upload_is_handed_on_in_memory_without_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     field = _field(PHOTO)
-    image = passing_files(lambda **given: given, UploadedFile)(image=field)["image"]
+    image = passing_files(lambda **given: given)(image=field)["image"]
     assert (image.content, image.original_filename, list(tmp_path.iterdir())) == (PHOTO, "a.jpg", [])
     assert field.file.closed
     with open_photos(pickle.loads(pickle.dumps(image)), None) as photos:
@@ -166,7 +165,7 @@ def test_a_small_upload_is_handed_on_in_memory_without_a_file(tmp_path: Path, mo
 def test_uploads_that_wait_take_limited_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.setattr("api.temporary._MAX_ALL_IN_MEMORY", 2 * len(PHOTO))
-    predict = passing_files(lambda image: image, UploadedFile)
+    predict = passing_files(lambda image: image)
     waiting = [predict(image=_field(PHOTO)) for _ in range(3)]
     assert [isinstance(image, SentFile) for image in waiting] == [True, True, False]
     assert Path(waiting[2].filename).read_bytes() == PHOTO

@@ -23,6 +23,7 @@ from deepaas.model.v2 import wrapper
 
 from api import worker_pool
 from api.errors import BadRequest, InternalError, TryAgain
+from api.temporary import UploadedFile
 from api.worker import start_worker
 from api.worker_pool import WorkerPool, install_worker_pool
 from api.worker_state import CANCELLATION, MODEL_CACHE
@@ -118,6 +119,19 @@ def test_results_and_errors_of_a_worker_are_returned() -> None:
 
 def how_many_workers() -> int:
     return MODEL_CACHE.workers
+
+
+def test_a_worker_does_not_import_the_server() -> None:
+    async def ask() -> None:
+        workers = WorkerPool(1, list)
+        try:
+            loaded = (await workers.apply(eval, "list(__import__('sys').modules)"))["output"]
+        finally:
+            workers.shutdown()
+        assert "api" in loaded
+        assert not {"deepaas", "oslo_config", "webargs", "pytest"} & set(loaded)
+
+    asyncio.run(asyncio.wait_for(ask(), 60))
 
 
 def test_a_worker_and_its_replacement_know_the_number_of_workers() -> None:
@@ -361,6 +375,8 @@ def test_the_patched_parts_of_deepaas_are_unchanged() -> None:
     taken = re.search(r"UploadedFile\((.*?)\)", inspect.getsource(wrapper.ModelWrapper.predict), re.DOTALL)
     assert taken is not None
     assert re.findall(r"(\w+)=", taken[1]) == ["name", "filename", "content_type", "original_filename"]
+    assert UploadedFile._fields == wrapper.UploadedFile._fields
+    assert "self.predict_wrap, self.model_obj.predict" in inspect.getsource(wrapper.ModelWrapper.predict)
     assert "isinstance(val, web.FileField)" in inspect.getsource(wrapper.ModelWrapper.predict)
     uses = re.findall(r"self\._executor\b(.*)", inspect.getsource(wrapper.ModelWrapper))
     assert uses == [" = self._init_executor()", ".shutdown()", ".apply(fn))"]
