@@ -185,7 +185,7 @@ def predict(
     """
     configure_logging()
     with USAGE.request(accept) as request, as_http_errors(), open_photos(image, url) as photos:
-        config = load(PredictConfig, options)
+        config = _predict_config(options)
         CANCELLATION.check()
         predictor, warnings = MODEL_CACHE.find(service_workspace(), config.model)
         CANCELLATION.check()
@@ -194,6 +194,19 @@ def predict(
         if photos.single is None:
             predictions = log_progress(predictions, photos.name, photos.total)
         return renderer(accept)(Answer(predictor, predictions, photos.single, config, warnings))
+
+
+def _predict_config(options: dict[str, Any]) -> PredictConfig:
+    try:
+        return _known_config(**options)
+    except TypeError:  # a value that cannot be a key, which is invalid
+        return load(PredictConfig, options)
+
+
+@functools.lru_cache(maxsize=64, typed=True)
+def _known_config(**options: Any) -> PredictConfig:
+    """Options of a request: most requests have the same, and validating them takes longer than finding them."""
+    return load(PredictConfig, options)
 
 
 def _predictions(predictor: "Predictor", photos: Photos, config: PredictConfig) -> Iterator[Prediction]:

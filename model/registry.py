@@ -6,6 +6,7 @@ or damaged are skipped with a warning.
 
 import dataclasses
 import datetime
+import functools
 import logging
 import os
 import re
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from model.bundle import Bundle, open_bundle, version_of
-from model.bundle_files import MANIFEST, TRAINING_COST, served_network
+from model.bundle_files import KERAS_MODEL, MANIFEST, ONNX_MODEL, TRAINING_COST, TRAINING_FEATURES, served_network
 from model.config import LATEST, is_model_name
 from model.creation import order_time
 from model.durable import to_json
@@ -29,6 +30,7 @@ from model.training_cost import TrainingCost
 from model.workspace import Workspace
 
 _MAX_COST_BYTES = 10_000
+_SERVED = (ONNX_MODEL, KERAS_MODEL, TRAINING_FEATURES)
 # Models whose time cannot be read come first: none of them becomes `latest` before another one.
 _UNKNOWN_TIME = datetime.datetime.min.replace(tzinfo=datetime.timezone.utc)
 
@@ -40,7 +42,7 @@ Stamp = tuple[int, int, int]
 """Modification time in nanoseconds, size and inode of a file: at least one changes when the file is replaced."""
 
 State = tuple[Stamp | None, ...]
-"""The stamps of all files of a model, None for a missing file."""
+"""The stamps of files of a model, None for a missing file."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,9 +71,16 @@ class RegisteredModel:
         return self.directory.name
 
     def state(self) -> State:
-        """The current stamps of its files, the manifest first."""
+        """The current stamps of the manifest, the folder and the files that predictions are made with, in this order.
+
+        The folder changes when another file in it is replaced or removed.
+        """
         # Called with each request: paths as text take a third of the time.
-        return tuple(_stamp(f"{self.directory}/{name}") for name in (MANIFEST, *self.files))
+        return tuple(_stamp(f"{self.directory}/{name}") for name in self._stamped)
+
+    @functools.cached_property
+    def _stamped(self) -> tuple[str, ...]:
+        return (MANIFEST, "", *(name for name in _SERVED if name in self.files))
 
     def open(self) -> Bundle:
         """Open the model.

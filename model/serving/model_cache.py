@@ -54,7 +54,7 @@ class _Damaged:
 class ModelCache:
     """A least-recently-used cache of at most TOPGRAFT_MODELS_IN_MEMORY models. Safe to use from several threads.
 
-    A model whose files were replaced, damaged or removed is not served from memory.
+    A model is not served from memory once its folder has changed, or a file that predictions are made with.
 
     Attributes:
         workers: number of worker processes that load models and share the processors.
