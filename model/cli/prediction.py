@@ -127,8 +127,7 @@ def predict_paths(
         require_parquet()
     photos = Photos(paths.paths, paths.name_of)
     predictor = find_predictor(workspace, config.model)
-    head = {"status": "OK", "model": predictor.bundle.name, "marks": list(predictor.marks)}
-    head["unknown_judged_by"] = list(predictor.judged_by)
+    head = answer_head(predictor)
     if output is not None:
         with output_file(output) as local:
             predictions = predict_to_file(predictor, photos, config, local, head)
@@ -228,12 +227,17 @@ def predict_by_features(features: str, config: PredictConfig, out: str, as_json:
         return
     predictions = (item for number in range(len(scorer.parts)) for item in scorer.predict(number))
     if as_json:
-        head = {"status": "OK", "model": scorer.predictor.bundle.name, "marks": list(scorer.predictor.marks)}
-        print_json(head | {"predictions": [item.to_json() for item in predictions]})
+        print_json(answer_head(scorer.predictor) | {"predictions": [item.to_json() for item in predictions]})
         return
     for item in predictions:
         line = prediction_lines(item) if item.error is None else [f"Not read: {item.image}: {item.error}"]
         print_lines(line)
+
+
+def answer_head(predictor: "Predictor") -> dict[str, Any]:
+    """What the answer in JSON states before the predictions."""
+    head = {"status": "OK", "model": predictor.bundle.name, "marks": list(predictor.marks)}
+    return head | {"unknown_judged_by": list(predictor.judged_by)}
 
 
 def predict_to_file(

@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
-# Run `topgraft featurize` on a cluster with the packed environment.
+# Run `topgraft featurize` or `topgraft predict` on a cluster with the packed environment.
 #
 #   pipelines/spark/submit.sh SOURCE OUT [OPTIONS OF topgraft featurize]
+#   COMMAND=predict pipelines/spark/submit.sh MODEL SOURCE --output OUT [OPTIONS OF topgraft predict]
 #
+#   COMMAND  featurize or predict; default: featurize
 #   ARCHIVE  the packed environment, a path or an address; default: environment.tar.gz
 #   MASTER   master of Spark; default: yarn
 #   SUBMIT   further options of spark-submit, such as "--num-executors 10"
 set -euo pipefail
 
+COMMAND="${COMMAND:-featurize}"
 ARCHIVE="${ARCHIVE:-environment.tar.gz}"
 MASTER="${MASTER:-yarn}"
 PACKED=./environment/bin/python
@@ -29,4 +32,4 @@ exec spark-submit --master "$MASTER" --deploy-mode client --archives "$ARCHIVE#e
     --conf spark.task.cpus=1 --conf spark.executor.memory=1g \
     --conf "spark.executor.memoryOverhead=$((300 * ${EXECUTOR_CORES:-4} + 384))m" \
     --conf "spark.executor.cores=${EXECUTOR_CORES:-4}" ${SUBMIT:-} \
-    "$HERE/featurize.py" "$@" --engine spark
+    "$HERE/$COMMAND.py" "$@" --engine spark

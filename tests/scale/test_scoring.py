@@ -88,5 +88,8 @@ def test_the_command_predicts_features(
     assert main(options) == 0
     shown = capsys.readouterr().out
     assert shown.count("\n") == 17 and "Not read: red/broken.jpg" in shown
+    assert main([*options, "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert len(answer["predictions"]) == 17 and answer["unknown_judged_by"] == list(scorer.predictor.judged_by)
     for wrong in (["photo.jpg"], ["--output", "table.csv"], ["--picture", "photo.png"]):
         assert main([*options, *wrong]) == 2

@@ -3,6 +3,7 @@
 import json
 import pickle
 import random
+import shutil
 import socket
 import subprocess
 import sys
@@ -25,10 +26,11 @@ from model.scale.network import Network, model_network
 from model.scale.photo_scoring import PhotoScorer, score_photos
 from model.serving.predictor import prediction_rules
 from tests.scale.conftest import SPLITS, in_this_process
-from tests.scale.test_featurize import bytes_of
+from tests.scale.test_featurize import bytes_of, rows_of
 from tests.support.photos import photo
 from tests.support.ports import free_port
 from tests.support.spark_cluster import Spark, end_group, executors, spark_cluster, spark_environment
+from tests.support.storage_servers import ACCESS_KEY, BUCKET, SECRET_KEY, s3_server
 
 Run = Callable[..., FeaturizeResult]
 VERSION, OLD_VERSION = "4.0.2", "3.5.6"
@@ -218,3 +220,22 @@ def test_an_older_version_of_spark_writes_the_same_bytes(
     assert result["written"] == 6 and result["table"] == {"rows": 16, "errors": 0, "features": 16}
     assert bytes_of(tmp_path / "out-scores") == bytes_of(tmp_path / "expected-scores")
     assert bytes_of(tmp_path / "out") == bytes_of(tmp_path / "expected")
+
+
+@pytest.mark.slow
+@pytest.mark.system
+def test_photos_and_parts_in_s3_on_spark(
+    run: Run, graph: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(out=tmp_path / "expected", max_photos=3)
+    shutil.copytree(photos, tmp_path / "s3" / BUCKET / "photos")
+    with s3_server(tmp_path / "s3") as server:
+        variables = {"AWS_ENDPOINT_URL_S3": server.url, "AWS_REGION": "us-east-1"}
+        variables |= {"AWS_ACCESS_KEY_ID": ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": SECRET_KEY}
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        child = spark_environment(VERSION).featurize(f"s3://{BUCKET}/photos", f"s3://{BUCKET}/out", graph)
+        output, _ = child.communicate(timeout=_SECONDS)
+        assert child.returncode == 0, output
+    assert SECRET_KEY not in output
+    assert rows_of(tmp_path / "s3" / BUCKET / "out") == rows_of(tmp_path / "expected")

@@ -36,7 +36,8 @@ def main(source: str, out: str, master: str, graph: str, scorer: str, *settings:
         if scorer:
             model = pickle.loads(Path(scorer).read_bytes())
             score_photos(source, f"{out}-scores", model, RunOptions(splits, max_photos=3, engine=engine))
-        rows = _rows_of_table(source, network)
+        # Spark reads object stores by connectors of its own.
+        rows = {} if "://" in source else _rows_of_table(source, network)
     print(json.dumps(vars(result) | {"table": rows}), flush=True)
     return 0
 
