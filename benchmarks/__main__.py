@@ -51,6 +51,7 @@ NAMES = (
     "publishing",
     "publishing_faults",
     "spark",
+    "listing",
 )
 PACKAGES = ("tensorflow", "keras", "onnxruntime", "pillow", "numpy", "deepaas")
 ROOT = Path(__file__).resolve().parents[1]
