@@ -26,7 +26,7 @@ from model.reading import describe
 from model.results import InputSpec
 from model.scratch import scratch_folder
 
-_FORMAT = 1
+_FORMAT = 2
 _IMAGES = 4
 _REFERENCE = "reference.npz"
 # Between Keras and the reader of its file, for the same features.

@@ -17,6 +17,9 @@ from model.serving.keras_engine import HEAD, TEMPERATURE
 def build_classifier(backbone: keras.Model, kernel: np.ndarray, bias: np.ndarray, temperature: float) -> keras.Model:
     """Build the complete classifier.
 
+    Its BatchNormalization layers are frozen, so that their statistics stay when it is loaded and trained further: `fit`
+    of Keras 3 trains those of a network that was called with `training=False`.
+
     Args:
         backbone: from uint8 images to a feature map (`model.networks.pretrained`).
         kernel: float32 (features, classes) of the head.
@@ -26,6 +29,7 @@ def build_classifier(backbone: keras.Model, kernel: np.ndarray, bias: np.ndarray
     Returns:
         A model from uint8 (n, height, width, 3) in [0, 255] to float32 probabilities (n, classes).
     """
+    freeze_batch_normalization(backbone)
     features = layers.GlobalAveragePooling2D(name=FEATURES, dtype="float32")(backbone.output)
     head = layers.Dense(kernel.shape[1], name=HEAD, dtype="float32")
     logits = head(features)
