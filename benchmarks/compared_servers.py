@@ -22,6 +22,9 @@ from tests.support.ports import free_port
 from tests.support.processes import program, stop_with_children, tree_megabytes, tree_processor_seconds
 from tests.support.separate_environments import separate_environment
 
+MODEL = "signs"
+"""Name of the model that all servers serve."""
+
 _LITSERVE = ("litserve==0.2.19", "python-multipart==0.0.34")
 _BENTOML = ("bentoml==1.4.40",)
 # Packages that decode and predict: of the versions of this environment.
@@ -108,9 +111,9 @@ def constant_home(directory: Path) -> Path:
 
 def train(home: Path, precision: str) -> Path:
     """Train a model unless it is there, and return its folder."""
-    model = home / "models" / "signs"
+    model = home / "models" / MODEL
     if not model.exists():
-        command = [program("topgraft"), "train", "--dataset", "signs", "--name", "signs", "--workspace", str(home)]
+        command = [program("topgraft"), "train", "--dataset", "signs", "--name", MODEL, "--workspace", str(home)]
         subprocess.run([*command, "--precision", precision, "--json"], check=True, stdout=subprocess.DEVNULL)
     return model
 
