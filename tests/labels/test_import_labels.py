@@ -216,6 +216,23 @@ def test_copies_of_a_photo_by_roboflow_are_in_one_split_and_its_category_without
     assert {split for found in splits.values() for split in found} == set(SPLITS)
 
 
+def test_copies_of_a_photo_in_the_folders_of_two_splits_are_in_one(tmp_path: Path) -> None:
+    for split in ("train", "valid"):
+        write_photo(tmp_path / "coco" / split / "a.png", len(split))
+        write_photo(tmp_path / "coco" / split / "own.png", 10 * len(split))
+        photos = [
+            {"id": at, "file_name": name, "width": 320, "height": 240} for at, name in enumerate(("a.png", "own.png"))
+        ]
+        photos[0]["extra"] = {"name": "source.jpg"}
+        boxes = [{"id": at, "image_id": at, "category_id": at, "bbox": [80, 60, 80, 60]} for at in range(2)]
+        names = [{"id": 0, "name": "cat"}, {"id": 1, "name": "dog"}]
+        content = {"images": photos, "annotations": boxes, "categories": names}
+        (tmp_path / "coco" / split / "_annotations.coco.json").write_text(json.dumps(content))
+    imported(tmp_path / "coco", tmp_path / "coco", tmp_path / "made")
+    found = {row["photo"]: row["split"] for row in rows(tmp_path / "made" / "origin.csv")}
+    assert found == {"train/a.png": "train", "valid/a.png": "train", "train/own.png": "train", "valid/own.png": "val"}
+
+
 def test_earlier_annotations_of_a_person_are_counted(tmp_path: Path) -> None:
     tasks = boxed_tasks(tmp_path / "photos", 8)
     tasks[0]["annotations"].append(annotation(box_item("dog"), name=2))
