@@ -105,7 +105,7 @@ def open_task(page: "Page", server: RealLabelStudio, project: int, task: int, la
 def accept(page: "Page", server: RealLabelStudio, project: int, task: int, label: str) -> None:
     """Open a task, and submit the suggestion that the page shows."""
     open_task(page, server, project, task, {label})
-    assert page.locator(".lsf-annotation-button__name", has_text="topgraft").count() == 1
+    page.locator(".lsf-annotation-button__name", has_text="topgraft").wait_for()
     with page.expect_response(re.compile(rf"/api/tasks/{task}/annotations")) as answered:
         page.get_by_role("button", name="Submit").click()
     assert answered.value.status == 201
