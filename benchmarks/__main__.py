@@ -51,6 +51,7 @@ NAMES = (
     "publishing",
     "publishing_faults",
     "spark",
+    "spark_kills",
     "listing",
 )
 PACKAGES = ("tensorflow", "keras", "onnxruntime", "pillow", "numpy", "deepaas")

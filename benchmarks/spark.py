@@ -22,6 +22,7 @@ import psutil
 
 from benchmarks.photos import CLASSES, write_photos
 from benchmarks.tables import markdown_table, verdict
+from model.scale.java import require_spark
 from tests.support.processes import program
 
 PHOTOS = int(os.environ.get("BENCHMARK_PHOTOS", "20000"))
@@ -63,6 +64,7 @@ class Cost:
 
 def main() -> None:
     """Print the table."""
+    require_spark()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _draw(folder / "photos")

@@ -1,13 +1,10 @@
 """The Spark engine: what it requires, and runs on a real cluster whose executors and driver are killed."""
 
-import json
 import pickle
 import random
 import shutil
 import socket
-import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,9 +24,9 @@ from model.scale.photo_scoring import PhotoScorer, score_photos
 from model.serving.predictor import prediction_rules
 from tests.scale.conftest import SPLITS, in_this_process
 from tests.scale.test_featurize import bytes_of, rows_of
-from tests.support.photos import photo
 from tests.support.ports import free_port
-from tests.support.spark_cluster import Spark, end_group, executors, spark_cluster, spark_environment
+from tests.support.spark_cluster import Spark, spark_cluster, spark_environment
+from tests.support.spark_kills import CHUNKS, PHOTOS, kill_drivers, kill_executors, result_of, write_many_photos
 from tests.support.storage_servers import ACCESS_KEY, BUCKET, SECRET_KEY, s3_server
 
 Run = Callable[..., FeaturizeResult]
@@ -149,14 +146,8 @@ def graph(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def many_photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Hundreds of photos: their work takes longer than the time until an executor is killed."""
-    folder = tmp_path_factory.mktemp("many")
-    for number in range(180):
-        path = folder / ("even", "odd")[number % 2] / f"{number}.jpg"
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(photo(number % 256, size=(640, 480)))
-    (folder / "odd" / "7.jpg").write_bytes(b"damaged")
-    return folder
+    """Photos whose work takes longer than the time until an executor is killed."""
+    return write_many_photos(tmp_path_factory.mktemp("many"))
 
 
 @pytest.fixture(scope="module")
@@ -167,20 +158,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Spark, P
         yield running, folder
 
 
-def result_of(child: "subprocess.Popen[str]") -> dict:
-    """The result that the program has printed."""
-    output, _ = child.communicate(timeout=_SECONDS)
-    assert child.returncode == 0, output
-    return json.loads(next(line for line in output.splitlines() if line.startswith("{")))
-
-
-def wait_for_parts(out: Path, count: int, child: "subprocess.Popen[str]") -> None:
-    deadline = time.monotonic() + _SECONDS
-    while len(list(out.glob("part-*"))) < count and child.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 @pytest.mark.slow
 @pytest.mark.system
 def test_killed_executors_and_a_killed_driver_change_no_byte(
@@ -189,18 +166,10 @@ def test_killed_executors_and_a_killed_driver_change_no_byte(
     running, folder = cluster
     run(source=many_photos, out=tmp_path / "expected", max_photos=3)
     out, moments = tmp_path / "out", random.Random(1)
-    first = running.featurize(many_photos, out, graph)
-    wait_for_parts(out, moments.randrange(5, 25), first)
-    end_group(first)
-    before = len(list(out.glob("part-*")))
-    assert before < 60 and not (out / "_SUCCESS").exists()
-    second = running.featurize(many_photos, out, graph, spark_speculation="true")
-    wait_for_parts(out, before + 10, second)
-    killed = executors(folder)
-    for executor in killed[:1]:
-        executor.kill()
-    result = result_of(second)
-    assert killed and result["photos"] == 180 and result["errors"] == 1 and result["written"] <= 60 - before
+    before = kill_drivers(running, many_photos, out, graph, 2, moments)
+    assert 0 < before < CHUNKS and not (out / "_SUCCESS").exists()
+    killed, result = kill_executors(running, folder, many_photos, out, graph, 2, moments)
+    assert killed and result["photos"] == PHOTOS and result["errors"] == 1 and result["written"] <= CHUNKS - before
     assert bytes_of(out) == bytes_of(tmp_path / "expected")
     assert result["table"] == {"rows": 180, "errors": 1, "features": 179}
 
