@@ -42,15 +42,32 @@ def permuted(verdict: Verdict) -> Verdict:
     return dataclasses.replace(verdict, dataset=dataclasses.replace(verdict.dataset, test=changed))
 
 
+def with_own_splits(photos: Path) -> Path:
+    """Move a quarter of the photos of each class to a test split, and a quarter to a validation split."""
+    for path in sorted(photos.rglob("*.jpg")):
+        split = {0: "test", 1: "val"}.get(int(path.stem) % 4, "train")
+        target = photos / split / path.parent.name / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(target)
+    for folder in photos.iterdir():
+        if not any(folder.iterdir()):
+            folder.rmdir()
+    return photos
+
+
 @pytest.mark.parametrize(
     "options",
-    [{}, pytest.param({"fine_tune": "top", "backbone": "EfficientNetLite0"}, marks=pytest.mark.slow)],
-    ids=["head", "fine-tuned"],
+    [
+        {},
+        pytest.param({"folds": 3}, marks=pytest.mark.slow),
+        pytest.param({"fine_tune": "top", "backbone": "EfficientNetLite0"}, marks=pytest.mark.slow),
+    ],
+    ids=["head", "folds", "fine-tuned"],
 )
 def test_permuted_test_labels_change_only_the_metrics_of_the_test_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
 ) -> None:
-    photos = write_shapes(tmp_path / "photos", 12)
+    photos = with_own_splits(write_shapes(tmp_path / "photos", 12))
     manifests, trained = [], []
     for name, change in (("true", lambda verdict: verdict), ("permuted", permuted)):
 
@@ -61,9 +78,7 @@ def test_permuted_test_labels_change_only_the_metrics_of_the_test_images(
         monkeypatch.setattr(recorded_dataset, "check_dataset", changed_dataset)
         workspace = Workspace(tmp_path / name)
         workspace.models.mkdir(parents=True)
-        config = TrainConfig(
-            dataset=str(photos), name="m", folds=0, test_fraction=0.3, image_size=64, epochs=6, **options
-        )
+        config = TrainConfig(**{"folds": 0, "image_size": 64, "epochs": 6} | options, dataset=str(photos), name="m")
         trainer.train(config, workspace)
         trained.append(workspace)
         manifests.append(json.loads((workspace.models / "m" / MANIFEST).read_text(encoding="utf-8")))
