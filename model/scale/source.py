@@ -154,6 +154,8 @@ def listed_photos(source: Source, options: SplitOptions) -> "Iterator[ListedPhot
     ):
         table.execute("PRAGMA synchronous = OFF")
         table.execute("PRAGMA journal_mode = OFF")
+        # In KiB: with the default of 2 MB, each of many names in a random order reads and writes a page.
+        table.execute("PRAGMA cache_size = -262144")
         # WITHOUT ROWID stores the rows in the order of their names.
         table.execute(
             "CREATE TABLE photos (name BLOB PRIMARY KEY, size INTEGER, version TEXT, label TEXT, split TEXT) "
