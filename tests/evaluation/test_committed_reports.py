@@ -14,7 +14,7 @@ SECTIONS = ROOT / "model" / "evaluation" / "report" / "sections"
 COMPARISON = ROOT / "model" / "evaluation" / "comparison" / "comparison.html.jinja"
 # The demo dataset has no search for options, and its photos are no problem of the dataset section.
 WITHOUT = {"Hyperparameter search"}
-AGAIN = "write it again: python docs/write_reports.py"
+AGAIN = "write it again: python -m docs.write_reports"
 
 
 def headings_of(template: Path) -> list[str]:
