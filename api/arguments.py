@@ -69,9 +69,10 @@ async def check_arguments(request: web.Request, handler: Handler) -> web.StreamR
 def reuse_argument_schemas() -> None:
     """Let DEEPaaS parse all requests with one schema of each action; it would create one for each request."""
     module = sys.modules.get("webargs.aiohttpparser")
-    if module is None or hasattr(module.parser, "topgraft_schemas"):
+    # A version of webargs without this method creates them as before.
+    create = None if module is None else getattr(module.parser, "_get_schema", None)
+    if module is None or create is None or hasattr(module.parser, "topgraft_schemas"):
         return
-    create = module.parser._get_schema
     schemas: dict[Any, Any] = {}
 
     def get_schema(arguments: Any, request: web.Request) -> Any:

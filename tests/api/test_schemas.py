@@ -6,9 +6,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from aiohttp.test_utils import make_mocked_request
 from marshmallow import Schema, ValidationError, fields
+from webargs import aiohttpparser
+from webargs.aiohttpparser import AIOHTTPParser
 
 import api
+from api.arguments import reuse_argument_schemas
 from api.schemas import NeighbourSchema, PredictionSchema, predict_fields
 from model.config import BASIC_OPTIONS, RENAMED_OPTIONS, PredictConfig, TrainConfig, options_of
 from model.dataset.formats import FORMAT_NAMES
@@ -144,3 +148,16 @@ def test_the_training_form_begins_with_the_basic_options() -> None:
 
 def test_no_option_of_a_prediction_is_advanced() -> None:
     assert not any("Advanced" in field.metadata["description"] for field in api.get_predict_args().values())
+
+
+def test_one_schema_of_each_action_serves_all_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    parser = AIOHTTPParser()
+    monkeypatch.setattr(aiohttpparser, "parser", parser)
+    arguments = Schema.from_dict({"name": fields.Str()})
+    request = make_mocked_request("GET", "/")
+    assert parser._get_schema(arguments, request) is not parser._get_schema(arguments, request)
+    reuse_argument_schemas()
+    reuse_argument_schemas()
+    assert parser._get_schema(arguments, request) is parser._get_schema(arguments, request)
+    other = Schema.from_dict({"name": fields.Int()})
+    assert parser._get_schema(other, request) is not parser._get_schema(arguments, request)
