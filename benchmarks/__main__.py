@@ -31,6 +31,7 @@ NAMES = (
     "streamed_head",
     "real_data",
     "small_data",
+    "few_photos",
     "synthesis",
     "options",
     "presets",
