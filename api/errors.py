@@ -149,5 +149,6 @@ def as_http_errors() -> Iterator[None]:
     except Exception as error:
         log.exception("unexpected error")
         raise InternalError(
-            "unexpected error, please report it with the server's log: " + quoted(with_path(error))
+            "unexpected error, please report it with the server's log: "
+            + quoted(f"{type(error).__name__}: {with_path(error)}")
         ) from error

@@ -180,10 +180,10 @@ def _of_topgraft(classifier: Classifier, photos: LabelledPhotos) -> Measured:
 
 def _of_logistic_regression(classifier: Classifier, photos: LabelledPhotos, seed: int) -> Measured:
     """The regression on the photos that the classifier was trained on, on the same features."""
-    of = classifier.photos
-    labels = np.array([sample.label for sample in of.samples])
-    test = np.array([split == "test" for split in of.splits])
-    features = of.features - of.features[~test].mean(axis=0)
+    known = classifier.photos
+    labels = np.array([sample.label for sample in known.samples])
+    test = np.array([split == "test" for split in known.splits])
+    features = known.features - known.features[~test].mean(axis=0)
     features = features / np.sqrt((features[~test] ** 2).sum(axis=1).mean())
     folds = int(min(5, np.bincount(labels[~test]).min()))
     regression = LogisticRegressionCV(
@@ -192,7 +192,7 @@ def _of_logistic_regression(classifier: Classifier, photos: LabelledPhotos, seed
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         regression.fit(features[~test], labels[~test])
-    samples = [sample for sample, held_out in zip(of.samples, test, strict=True) if held_out]
+    samples = [sample for sample, held_out in zip(known.samples, test, strict=True) if held_out]
     return _measured(samples, regression.predict_proba(features[test]).astype(np.float32), photos)
 
 

@@ -105,7 +105,7 @@ def add_command(
     if not file.is_file():
         raise ConfigError(f"{file}: expected a file, found none")
     if file.suffix == ".h5" and not architecture:
-        _place(file)
+        _place(file, as_json)
         return
     from model.importing.backbone_import import add_backbone, add_weights
     from model.networks.feature_network import FeatureNetworkOptions
@@ -126,26 +126,34 @@ def add_command(
     print_line(f"Train with it: topgraft train --backbone {record.name}")
 
 
-def _place(file: Path) -> None:
+def _place(file: Path, as_json: bool) -> None:
     from model.networks.fetched_weights import place_weights
 
     backbone, path = place_weights(file)
-    print_line(f"The weights of {backbone.name} are in {path}")
+    if as_json:
+        print_json({"name": backbone.name, "weights": str(path)})
+    else:
+        print_line(f"The weights of {backbone.name} are in {path}")
 
 
 @backbones.command("remove")
 @click.argument("name")
-def remove_command(name: str) -> None:
+@json_option
+def remove_command(name: str, as_json: bool) -> None:
     """Remove a network that you added. Models trained with it go on working."""
     from model.importing.backbone_import import remove_backbone
 
     remove_backbone(name)
-    print_line(f"Removed {name}")
+    if as_json:
+        print_json({"removed": name})
+    else:
+        print_line(f"Removed {name}")
 
 
 @backbones.command("fetch")
 @click.argument("name")
-def fetch_command(name: str) -> None:
+@json_option
+def fetch_command(name: str, as_json: bool) -> None:
     """Download the weights of a network now, instead of on first use.
 
     The file can be copied to a machine without a network: topgraft backbones add FILE.
@@ -154,6 +162,9 @@ def fetch_command(name: str) -> None:
 
     backbone = find_backbone(name)
     file = fetch_weights(backbone)
+    if as_json:
+        print_json({"name": backbone.name, "weights": None if file is None else str(file)})
+        return
     print_line(f"The weights of {backbone.name} are " + ("on this machine" if file is None else f"in {file}"))
 
 

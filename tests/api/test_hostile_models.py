@@ -140,13 +140,15 @@ REFUSED = (
     ("publish", "odd", "--to", "cloud:models"),
     ("child-module", "odd", "--weights-url", "https://127.0.0.1/odd", "--sha256", "0" * 64, "--out", "{new}"),
 )
-# Names of trainings and of pipelines, the counters of a model, and what it is removed by.
+# Names of trainings, pipelines and backbones, the counters of a model, and what it is removed by.
 NOT_OF_MODELS = (
     "resume",
     "monitor",
     "models remove",
     "models cancel",
     "models watch",
+    "backbones fetch",
+    "backbones remove",
     "pipeline run",
     "pipeline export",
 )

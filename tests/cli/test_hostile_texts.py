@@ -53,6 +53,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     damaged = home / "models" / HOSTILE.replace("/", "")
     damaged.mkdir()
     (damaged / "manifest.json").write_text(json.dumps({"format": HOSTILE}))
+    (home / "backbones" / "evil").mkdir(parents=True)
+    record = {"image_size": 32, "scaling": HOSTILE, "features": 9, "sha256": HOSTILE}
+    record |= {"name": "evil", "source": HOSTILE, "license": HOSTILE}
+    (home / "backbones" / "evil" / "backbone.json").write_text(json.dumps(record))
     _write_photos(home / "photos")
     for number, name in enumerate((HOSTILE.replace("/", ""), "b", "c")):
         _write_photos(home / "data" / "classes" / name, 3 * number)
@@ -128,6 +132,12 @@ COMMANDS = {
     "import-labels nothing": ("import-labels", f"no{HOSTILE}", "{home}/cut"),
     "suggest-labels": ("suggest-labels", "evil", "--url", HOSTILE, "--project", "1"),
     "suggest-labels nothing": ("suggest-labels", f"no{HOSTILE}", "--url", "http://127.0.0.1:9", "--project", "1"),
+    "backbones list": ("backbones", "list"),
+    "backbones add": ("backbones", "add", f"{{home}}/photos/broken {HOSTILE.replace('/', '')}.jpg", "--name", HOSTILE),
+    "backbones add nothing": ("backbones", "add", f"no{HOSTILE}"),
+    "backbones add badly": ("backbones", "add", "{home}/data/coco.json", "--features-output", HOSTILE),
+    "backbones fetch": ("backbones", "fetch", f"no{HOSTILE}"),
+    "backbones remove": ("backbones", "remove", f"no{HOSTILE}"),
     "check": ("check", "classes"),
     "check nothing": ("check", f"no{HOSTILE}"),
     "train nothing": ("train", "--dataset", f"no{HOSTILE}"),
@@ -164,6 +174,7 @@ def test_every_command_is_tried() -> None:
 def in_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(home)
     monkeypatch.setenv("TOPGRAFT_HOME", str(home))
+    monkeypatch.setenv("TOPGRAFT_BACKBONES", str(home / "backbones"))
     monkeypatch.setenv("LABEL_STUDIO_API_KEY", "token")
     monkeypatch.setenv("RCLONE_CONFIG_CLOUD_TYPE", "webdav")
     monkeypatch.setenv("RCLONE_CONFIG_CLOUD_URL", "http://127.0.0.1:9/remote.php/dav/files/user")
