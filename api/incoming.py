@@ -105,7 +105,7 @@ MIDDLEWARES = (
 
 
 async def _receive(request: web.Request, share: BodyShare) -> None:
-    """Read the form or JSON, which the request caches; a body of another type is left to the handler."""
+    """Read the form, JSON or other body, which the request caches."""
     kind, read = ("JSON", _read_json) if _is_json(request) else ("a form", _read_form)
     try:
         with _release_files_of_errors():
@@ -133,7 +133,8 @@ async def _read_json(request: web.Request, share: BodyShare) -> None:
 async def _read_form(request: web.Request, share: BodyShare) -> None:
     if request.content_type == "multipart/form-data" and request.method == "POST":
         await read_form(request, min(request.client_max_size, MAX_CHARACTERS + _FORM_OVERHEAD), share)
-    elif request.content_type == "application/x-www-form-urlencoded":
+    elif request.body_exists:
+        # Of a form without files, or of a type that is refused later.
         await read_body(request, share)
     await request.post()
 
