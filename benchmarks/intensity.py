@@ -190,7 +190,7 @@ def _accuracy(photos: LabelledPhotos, intensity: Intensity) -> str:
     accuracies = []
     for seed in SEEDS:
         options = HeadOptions.from_config(TrainConfig(seed=seed, l2=L2))
-        found = cross_validate(data, images, FoldPlan(FOLDS, 0.15, seed, True), options)
+        found = cross_validate(data, images, FoldPlan(FOLDS, seed), options)
         if found is None:
             raise AssertionError("cross-validation without a deadline has a result")
         accuracies.append(float((found.logits.argmax(axis=1) == labels).mean()))

@@ -1,27 +1,30 @@
-"""Cross-validation of a head on cached features: an unbiased accuracy for datasets too small for a test split.
+"""Cross-validation of a head on cached features: an accuracy for datasets too small for a test split.
 
-Every image is predicted by a head that was not trained on it, nor on its duplicates and its group (Stone, 1974).
-Within each fold the L2 strength and the epoch are chosen on validation images split from the fold's training images,
-as in a training, so that the head has no information on the held-out images.
+Every image is predicted by a head that was not trained on it, nor on its duplicates and its group (Stone, 1974). The L2
+strength and the number of epochs are those that are best for all folds together: one image in each class, which is what
+a few images leave for validation, would choose by chance. They are two numbers chosen on all images, from some hundred
+pairs along smooth curves, so that the estimate is hardly optimistic; choosing them within each fold would cost the
+final head the images that choose.
 """
 
 import dataclasses
-import statistics
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from model.dataset.splits import split_rows, stratified_folds
+from model.dataset.splits import stratified_folds
 from model.dataset.training_data import TrainingData
-from model.results import Split
 from model.training.batches import learning_weights, measuring_weights
 from model.training.checkpoints import Checkpoints
 from model.training.deadline import NO_DEADLINE, Deadline
-from model.training.head import refit_head, train_head
-from model.training.head_candidates import Head, HeadOptions, LabelledFeatures
+from model.training.epochs import score_of
+from model.training.head import refit_head, train_curves
+from model.training.head_candidates import L2_CANDIDATES, Head, HeadOptions, LabelledFeatures
 
 CALIBRATION_FOLDS = 5
+
+_Curves = list[list[tuple[float, float, float]]]
+"""For each L2 strength and epoch: loss, accuracy and macro-F1 of held-out images."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,26 +33,22 @@ class FoldPlan:
 
     Attributes:
         folds: the number of folds, 2 or more.
-        val_fraction: fraction of the training images of each fold that is used for validation.
         seed: fixes which images go where.
-        refit: whether a head is trained again on training and validation images together.
     """
 
     folds: int
-    val_fraction: float
     seed: int
-    refit: bool
 
 
 @dataclasses.dataclass(frozen=True)
 class CrossValidation:
-    """Out-of-fold predictions, and the settings that the folds chose.
+    """Out-of-fold predictions, and the settings that the folds chose together.
 
     Attributes:
         logits: float32 (n, classes), of each image by a head that was not trained on it; NaN for synthetic images,
             on which nothing is measured.
-        l2: median of the L2 strengths that the folds chose.
-        epochs: median of the numbers of epochs that they chose.
+        l2: the L2 strength.
+        epochs: the number of epochs.
     """
 
     logits: np.ndarray
@@ -83,22 +82,51 @@ def cross_validate(
     """
     classes = len(data.classes)
     fold_of, real = fold_of_each(data, plan.folds, plan.seed), data.is_real
+    folds = np.unique(fold_of[real])
     found = None if checkpoints is None else checkpoints.latest()
-    logits = np.full((len(data), classes), np.nan, np.float32) if found is None else found[0]["logits"]
-    chosen: dict[str, list[Any]] = {"l2": [], "epochs": []} if found is None else found[1]
-    done_before = len(chosen["l2"])
-    for done, fold in enumerate(np.unique(fold_of[real])[done_before:], start=done_before + 1):
+    # Older versions chose within each fold.
+    curves: list[_Curves] = [] if found is None else found[1].get("curves", [])
+    for fold in folds[len(curves) :]:
         if deadline.is_over():
             return None
-        held_out = (fold_of == fold) & real
-        head = _fit(data, images, np.flatnonzero(fold_of != fold), plan, options)
-        logits[held_out] = head.logits(images.features[held_out])
-        chosen["l2"].append(head.l2)
-        chosen["epochs"].append(head.best_epoch)
+        curves.append(_curves(images, fold_of != fold, (fold_of == fold) & real, classes, options))
         if checkpoints is not None:
-            checkpoints.save({"logits": logits}, chosen)
-        on_fold(done)
-    return CrossValidation(logits, statistics.median_low(chosen["l2"]), statistics.median_low(chosen["epochs"]))
+            checkpoints.save({}, {"curves": curves})
+        on_fold(len(curves))
+    sizes = [int(((fold_of == fold) & real).sum()) for fold in folds]
+    settled = _best_for_all(curves, sizes, options)
+    logits = _out_of_fold(images, fold_of, real, settled, classes, options)
+    return CrossValidation(logits, settled.l2, settled.best_epoch)
+
+
+def _curves(
+    images: LabelledFeatures, training: np.ndarray, held_out: np.ndarray, classes: int, options: HeadOptions
+) -> _Curves:
+    """Metrics of the held-out images after each epoch, for each L2 strength."""
+    train = _training(images, np.flatnonzero(training), classes, options)
+    return train_curves(train, _validation(images, np.flatnonzero(held_out), classes, options), classes, options)
+
+
+def _best_for_all(curves: Sequence[_Curves], sizes: Sequence[int], options: HeadOptions) -> Head:
+    """The L2 strength and the number of epochs whose mean over all images is best; a head without weights."""
+    longest = max(len(of_strength) for of_fold in curves for of_strength in of_fold)
+    # A fold that has stopped stays as it was.
+    padded = [
+        [[*of_strength, *[of_strength[-1]] * (longest - len(of_strength))] for of_strength in of_fold]
+        for of_fold in curves
+    ]
+    means = np.average(np.array(padded), axis=0, weights=sizes)
+    reached = [
+        [score_of(loss, accuracy, macro_f1, options.stop_on) for loss, accuracy, macro_f1 in of_strength]
+        for of_strength in means.tolist()
+    ]
+    strength, epoch = min(
+        ((strength, epoch) for strength in range(len(means)) for epoch in range(longest)),
+        key=lambda place: reached[place[0]][place[1]],
+    )
+    strengths = L2_CANDIDATES if options.l2 is None else (options.l2,)
+    nothing = np.zeros((0, 0), np.float32)
+    return Head(nothing, nothing[0:0], strengths[strength], epoch + 1, ())
 
 
 def settled_out_of_fold(
@@ -121,14 +149,19 @@ def settled_out_of_fold(
     Raises:
         TrainingError: a head diverged.
     """
-    classes, real = len(data.classes), data.is_real
     fold_of = fold_of_each(data, CALIBRATION_FOLDS, seed)
-    logits = np.full((len(data), classes), np.nan, np.float32)
+    return _out_of_fold(images, fold_of, data.is_real, chosen, len(data.classes), options)
+
+
+def _out_of_fold(
+    images: LabelledFeatures, fold_of: np.ndarray, real: np.ndarray, chosen: Head, classes: int, options: HeadOptions
+) -> np.ndarray:
+    """Logits float32 (n, classes) of real images by heads with the settings of `chosen`; NaN for the others."""
+    logits = np.full((len(fold_of), classes), np.nan, np.float32)
     for fold in np.unique(fold_of[real]):
         held_out = (fold_of == fold) & real
-        rows = np.flatnonzero(fold_of != fold)
-        head = refit_head(_training(images, rows, classes, options), classes, chosen, options)
-        logits[held_out] = head.logits(images.features[held_out])
+        train = _training(images, np.flatnonzero(fold_of != fold), classes, options)
+        logits[held_out] = refit_head(train, classes, chosen, options).logits(images.features[held_out])
     return logits
 
 
@@ -136,29 +169,6 @@ def fold_of_each(data: TrainingData, folds: int, seed: int) -> np.ndarray:
     """Fold of each image, int (n,); see `model.dataset.splits.stratified_folds`."""
     labels, groups = data.labels.tolist(), data.groups.tolist()
     return np.array(stratified_folds(data.names, labels, groups, folds, seed, data.synthetic))
-
-
-def _fit(
-    data: TrainingData,
-    images: LabelledFeatures,
-    rows: np.ndarray,
-    plan: FoldPlan,
-    options: HeadOptions,
-) -> Head:
-    """Train a head on the images at `rows`, by the same procedure as on a complete dataset."""
-    classes, left = len(data.classes), data.select(rows)
-    fractions: dict[Split, float] = {"val": plan.val_fraction}
-    labels, groups = left.labels.tolist(), left.groups.tolist()
-    divided = split_rows(left.names, labels, groups, fractions, plan.seed, left.synthetic)
-    # If no class has images to spare, validation uses the training images.
-    train_rows, val_rows = rows[divided["train"]], rows[divided["val"] or np.flatnonzero(left.is_real)]
-    chosen = train_head(
-        _training(images, train_rows, classes, options),
-        _validation(images, val_rows, classes, options),
-        classes,
-        options,
-    )
-    return refit_head(_training(images, rows, classes, options), classes, chosen, options) if plan.refit else chosen
 
 
 def _training(images: LabelledFeatures, rows: np.ndarray, classes: int, options: HeadOptions) -> LabelledFeatures:

@@ -78,11 +78,14 @@ def score(epoch: Epoch, stop_on: str) -> tuple[float, float]:
     Returns:
         infinity if val_loss is not finite.
     """
-    if not math.isfinite(epoch.val_loss):
+    return score_of(epoch.val_loss, epoch.val_accuracy, epoch.val_macro_f1, stop_on)
+
+
+def score_of(val_loss: float, val_accuracy: float, val_macro_f1: float, stop_on: str) -> tuple[float, float]:
+    """`score` of an epoch with these metrics."""
+    if not math.isfinite(val_loss):
         return math.inf, math.inf
-    if stop_on == "val_loss":
-        return epoch.val_loss, epoch.val_loss
-    return -float(getattr(epoch, stop_on)), epoch.val_loss
+    return {"val_loss": val_loss, "val_accuracy": -val_accuracy, "val_macro_f1": -val_macro_f1}[stop_on], val_loss
 
 
 def cross_entropy(logits: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> float:

@@ -188,7 +188,7 @@ def _cross_validate(context: TrainingContext, features: FrozenFeatures) -> Cross
     return cross_validate(
         data.select(rows),
         features.for_training(rows),
-        FoldPlan(data.folds, config.val_fraction, config.seed, config.refit),
+        FoldPlan(data.folds, config.seed),
         HeadOptions.from_config(config),
         lambda done: context.progress("cross_validation", done, data.folds),
         context.deadline,

@@ -62,6 +62,19 @@ def train_head(
     return train_candidates(_candidates(train, val, classes, options), on_epoch, deadline, checkpoints)
 
 
+def train_curves(
+    train: LabelledFeatures, val: LabelledFeatures, classes: int, options: HeadOptions
+) -> list[list[tuple[float, float, float]]]:
+    """Loss, accuracy and macro-F1 of `val` after each epoch, for each L2 strength; `train_head` without its head.
+
+    Raises:
+        TrainingError: the loss is not finite from the first epoch on.
+    """
+    search = _candidates(train, val, classes, options)
+    train_candidates(search, no_report, NO_DEADLINE, None)
+    return [[(row.val_loss, row.val_accuracy, row.val_macro_f1) for row in rows] for rows in search.history]
+
+
 def refit_head(data: LabelledFeatures, classes: int, chosen: Head, options: HeadOptions) -> Head:
     """Train on more data, with the L2 strength and the number of epochs that were best for `chosen`."""
     settled = dataclasses.replace(options, l2=chosen.l2, epochs=chosen.best_epoch)

@@ -257,4 +257,4 @@ def _plans(config: TrainConfig, images: int) -> tuple[FoldPlan, ...]:
         )
     folds = min(FOLDS, images)
     repeats = _REPEATS if images < _FEW_IMAGES else 1
-    return tuple(FoldPlan(folds, config.val_fraction, config.seed + repeat, config.refit) for repeat in range(repeats))
+    return tuple(FoldPlan(folds, config.seed + repeat) for repeat in range(repeats))

@@ -163,7 +163,7 @@ def test_cross_validation_measures_real_images_only(measured: tuple) -> None:
     rows = data.rows("train", "val")
     chosen, images = data.select(rows), LabelledFeatures(features[rows], data.labels[rows], np.ones(len(rows)))
     options = HeadOptions.from_config(TrainConfig(epochs=5))
-    plan = FoldPlan(4, 0.15, 0, refit=True)
+    plan = FoldPlan(4, 0)
     found = cross_validate(chosen, images, plan, options)
     assert found is not None
     assert np.isfinite(found.logits).all(axis=1).tolist() == chosen.is_real.tolist()

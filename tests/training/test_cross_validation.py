@@ -38,7 +38,7 @@ def _blobs(labels: np.ndarray, seed: int, spread: float = 1.5) -> LabelledFeatur
 
 def _run(images: LabelledFeatures, groups: np.ndarray | None = None, seed: int = 0) -> CrossValidation:
     data = _data(images.labels, groups)
-    found = cross_validate(data, images, FoldPlan(5, 0.15, seed, refit=True), OPTIONS)
+    found = cross_validate(data, images, FoldPlan(5, seed), OPTIONS)
     assert found is not None
     return found
 
@@ -125,7 +125,7 @@ def test_a_class_of_one_image_is_predicted_incorrectly_without_an_error():
 
 def test_a_passed_deadline_gives_no_partial_result():
     images = _blobs(np.tile(np.arange(3), 8), 3)
-    plan = FoldPlan(5, 0.15, 0, True)
+    plan = FoldPlan(5, 0)
     assert cross_validate(_data(images.labels), images, plan, OPTIONS, deadline=Deadline.after_minutes(0)) is None
 
 
