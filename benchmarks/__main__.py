@@ -52,6 +52,7 @@ NAMES = (
     "publishing",
     "publishing_faults",
     "spark",
+    "spark_commands",
     "spark_kills",
     "listing",
 )

@@ -67,7 +67,7 @@ def main() -> None:
     require_spark()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _draw(folder / "photos")
+        draw(folder / "photos")
         ways = _ways(folder)
         # The conversion of the backbone is not part of the measurement.
         subprocess.run([program("topgraft"), "featurize", folder / "photos" / CLASSES[0], folder / "warm"], check=True)
@@ -129,7 +129,8 @@ def _ways(folder: Path) -> dict[str, list[str]]:
     return ways
 
 
-def _draw(folder: Path) -> None:
+def draw(folder: Path) -> None:
+    """Draw the photos, in a folder for each class."""
     drawn = max(1, min(PHOTOS, DRAWN) // len(CLASSES))
     write_photos(folder, range(drawn), 240, 320)
     originals = sorted(folder.rglob("*.jpg"))

@@ -29,17 +29,19 @@ class Spark:
     Attributes:
         programs: its folder of programs.
         master: address of its cluster, or `local[2]`.
+        packages: folders of packages that come before those of the environment.
     """
 
     programs: Path
     master: str
+    packages: tuple[Path, ...] = (ROOT,)
 
     @property
     def variables(self) -> dict[str, str]:
         """Environment variables of the driver and the workers."""
         python = str(self.programs / "python")
         variables = {"PYSPARK_PYTHON": python, "PYSPARK_DRIVER_PYTHON": python, "SPARK_LOCAL_IP": "127.0.0.1"}
-        return {**os.environ, **variables, "PYTHONPATH": str(ROOT)}
+        return {**os.environ, **variables, "PYTHONPATH": os.pathsep.join(map(str, self.packages))}
 
     def featurize(
         self, source: Path | str, out: Path | str, graph: Path, scorer: Path | str = "", **options: str
@@ -76,7 +78,8 @@ def spark_cluster(spark: Spark, folder: Path, workers: int = 2, variables: Mappi
     Args:
         variables: more environment variables of the workers.
     """
-    [home] = spark.programs.parent.glob("lib/python*/site-packages/pyspark")
+    installed = (*spark.programs.parent.glob("lib/python*/site-packages"), *spark.packages)
+    [home] = (path / "pyspark" for path in installed if (path / "pyspark").is_dir())
     spark_class = str(home / "bin" / "spark-class")
     environment = {**spark.variables, "SPARK_HOME": str(home), "SPARK_WORKER_DIR": str(folder / "work"), **variables}
     port, page = free_port(), free_port()
