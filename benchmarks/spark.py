@@ -70,7 +70,8 @@ def main() -> None:
         draw(folder / "photos")
         ways = _ways(folder)
         # The conversion of the backbone is not part of the measurement.
-        subprocess.run([program("topgraft"), "featurize", folder / "photos" / CLASSES[0], folder / "warm"], check=True)
+        warm = [program("topgraft"), "featurize", folder / "photos" / CLASSES[0], folder / "warm"]
+        subprocess.run(warm, check=True, stdout=subprocess.DEVNULL)
         costs = {way: measure(command) for way, command in ways.items()}
         parts = [sorted((folder / out).glob("part-*")) for out in ("local-1", "spark-1")]
         same = [path.read_bytes() for path in parts[0]] == [path.read_bytes() for path in parts[1]]
