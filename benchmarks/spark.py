@@ -70,7 +70,7 @@ def main() -> None:
         draw(folder / "photos")
         ways = _ways(folder)
         # The conversion of the backbone is not part of the measurement.
-        warm = [program("topgraft"), "featurize", folder / "photos" / CLASSES[0], folder / "warm"]
+        warm = [program("topgraft"), "featurize", str(folder / "photos" / CLASSES[0]), str(folder / "warm")]
         subprocess.run(warm, check=True, stdout=subprocess.DEVNULL)
         costs = {way: measure(command) for way, command in ways.items()}
         parts = [sorted((folder / out).glob("part-*")) for out in ("local-1", "spark-1")]

@@ -37,7 +37,7 @@ def main() -> None:
         seconds = {version: _measure(folder, version) for version in VERSIONS}
         parts = [[path.read_bytes() for path in sorted(_features(folder, one).glob("part-*"))] for one in VERSIONS]
         predicted = [_rows(_predictions(folder, version)) for version in VERSIONS]
-    steps = dict.fromkeys(step for of_version in seconds.values() for step in of_version)
+    steps = dict.fromkeys(step for steps_of_one in seconds.values() for step in steps_of_one)
     rows = [[step, *(f"{seconds[version][step]:.0f} s" for version in VERSIONS)] for step in steps]
     print(markdown_table([f"{PHOTOS:,} photos, 2 processors", *(f"Spark {version}" for version in VERSIONS)], rows))
     print(f"\n- both versions write the same features: {verdict('the same bytes', parts[0] == parts[1])}")
@@ -49,10 +49,10 @@ def _measure(folder: Path, version: str) -> dict[str, float]:
     packages = folder / f"pyspark-{version}"
     install = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(packages), f"pyspark=={version}"]
     subprocess.run(install, check=True)
-    here = Spark(Path(sys.executable).parent, "", (packages, ROOT))
+    installed = Spark(Path(sys.executable).parent, "", (packages, ROOT))
     model, features, photos = f"model-{version}", _features(folder, version), folder / "photos"
     (folder / f"cluster-{version}").mkdir()
-    with spark_cluster(here, folder / f"cluster-{version}") as spark:
+    with spark_cluster(installed, folder / f"cluster-{version}") as spark:
         engine = ("--engine", "spark", "--master", spark.master)
         commands: Mapping[str, tuple[object, ...]] = {
             f"featurize, {COMPONENTS} components": ("featurize", photos, features, *engine, "--pca", COMPONENTS),
