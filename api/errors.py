@@ -13,7 +13,7 @@ from typing import Any
 from aiohttp import web
 
 from model import errors
-from model.reading import with_path
+from model.reading import with_class
 from model.received import quoted
 from model.shown import printable_text
 
@@ -149,6 +149,5 @@ def as_http_errors() -> Iterator[None]:
     except Exception as error:
         log.exception("unexpected error")
         raise InternalError(
-            "unexpected error, please report it with the server's log: "
-            + quoted(f"{type(error).__name__}: {with_path(error)}")
+            "unexpected error, please report it with the server's log: " + quoted(with_class(error))
         ) from error

@@ -25,7 +25,7 @@ from api.training_list import limit_trainings
 from model import environment
 from model.errors import TopgraftError, TrainingStoppedError
 from model.logs import protect_logs
-from model.reading import with_path
+from model.reading import with_class
 from model.received import quoted
 from model.web.connections import limit_connections
 from model.web.origins import origin_check
@@ -119,7 +119,7 @@ async def _receive(request: web.Request, share: BodyShare) -> None:
         raise  # a full disk is not the client's fault
     except Exception as error:
         # aiohttp raises many classes of errors for malformed bodies; some quote the whole body.
-        reason = f"{type(error).__name__}: {with_path(error)}"[:_MAX_REASON_CHARACTERS]
+        reason = with_class(error)[:_MAX_REASON_CHARACTERS]
         raise BadRequest(f"expected {kind} that can be read, received: {reason}") from error
 
 

@@ -42,7 +42,7 @@ from model.config import LATEST, PredictConfig, TrainConfig, non_default_options
 from model.durable import to_json
 from model.errors import ImageError, NothingTrainedError, TopgraftError, TrainingError
 from model.presets import changed_options, train_config
-from model.reading import with_path
+from model.reading import with_class, with_path
 from model.received import quoted
 from model.registry import RegisteredModel
 from model.results import Prediction, TrainingStatus
@@ -162,7 +162,7 @@ def train(**options: Any) -> dict[str, Any]:
         # An exception of another library may not be picklable, and the worker would never respond again.
         log.exception("the training failed")
         raise TrainingError(
-            "the training failed, please report it with the server's log: " + quoted(with_path(error))
+            "the training failed, please report it with the server's log: " + quoted(with_class(error))
         ) from error
 
 

@@ -98,6 +98,11 @@ def with_path(error: BaseException) -> str:
     return without_number(error) + place
 
 
+def with_class(error: Exception) -> str:
+    """Text of an unexpected error for a message: its class and `with_path`."""
+    return f"{type(error).__name__}: {with_path(error)}"
+
+
 class NoRegularFileError(OSError):
     """A folder, pipe, socket or device in the place of a file."""
 

@@ -39,7 +39,7 @@ from model.cli.training import resume, train
 from model.cli.tuning import tune
 from model.errors import TopgraftError
 from model.home import prepare_home
-from model.reading import with_path
+from model.reading import with_class
 from model.received import MAX_QUOTED
 from model.resources import blas_threads
 from model.sharing import ownership_hint
@@ -143,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _failed(given, message, EXIT_STORAGE)
         print_text(redacted(traceback.format_exc().rstrip("\n")), err=True)
         print_line("This is an internal error of topgraft. Please report it with the traceback above.", err=True)
-        return _failed(given, f"unexpected {type(error).__name__}: {with_path(error)}", EXIT_FAULT)
+        return _failed(given, f"unexpected {with_class(error)}", EXIT_FAULT)
 
 
 def _shorten(error: click.ClickException) -> None:

@@ -227,7 +227,7 @@ def _with_batch(model: onnx.ModelProto, batch: int | str, size: int) -> onnx.Mod
 
 def _shape_of_one(model: onnx.ModelProto, size: int) -> tuple[int, ...]:
     """Shape of the output of the network for one image."""
-    [values] = _run(model, _images(1, size), [_RAW])
+    [values] = _outputs(model, _RAW, _images(1, size))
     if values.ndim not in (2, 3, 4) or len(values) != 1:
         raise ModelError(
             "expected features (n, features), (n, positions, features), or a map of them, found an output of the shape "
@@ -303,10 +303,10 @@ def takes_batches(model: onnx.ModelProto) -> bool:
     """Whether the features of an image do not depend on the others in its batch."""
     images = _images(2, image_size_of(model))
     try:
-        [together] = _run(model, images, [FEATURES])
-        one_by_one = np.concatenate([_run(model, image[None], [FEATURES])[0] for image in images])
+        together, *singly = _outputs(model, FEATURES, images, *(image[None] for image in images))
     except ModelError:
         return False
+    one_by_one = np.concatenate(singly)
     return together.shape == one_by_one.shape and np.allclose(together, one_by_one, rtol=1e-3, atol=1e-4)
 
 
@@ -316,7 +316,7 @@ def count_features(model: onnx.ModelProto) -> int:
     Raises:
         ModelError: they are not, or cannot be computed.
     """
-    first, second = (_run(model, image[None], [FEATURES])[0] for image in _images(2, image_size_of(model)))
+    first, second = _outputs(model, FEATURES, *(image[None] for image in _images(2, image_size_of(model))))
     count = int(first.shape[-1])
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
         raise ModelError("expected finite features, found some that are not: check the scaling")
@@ -331,15 +331,14 @@ def _images(count: int, size: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, size, size, 3), np.uint8)
 
 
-def _run(model: onnx.ModelProto, images: np.ndarray, outputs: list[str]) -> list[np.ndarray]:
+def _outputs(model: onnx.ModelProto, name: str, *batches: np.ndarray) -> list[np.ndarray]:
+    """An output for each of some batches of images."""
     try:
-        results: list[np.ndarray] = open_session(model.SerializeToString()).run(outputs, {IMAGE: images})
+        session = open_session(model.SerializeToString())
+        return [session.run([name], {IMAGE: images})[0] for images in batches]
     # ONNX Runtime raises classes of its own.
     except Exception as error:
-        raise ModelError(
-            f"expected a network that can be computed, received: {quoted(without_number(error))}"
-        ) from error
-    return results
+        raise ModelError(f"expected a network that can run, received: {quoted(without_number(error))}") from error
 
 
 def _type_name(element_type: int) -> str:

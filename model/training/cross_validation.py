@@ -18,7 +18,7 @@ from model.training.batches import learning_weights, measuring_weights
 from model.training.checkpoints import Checkpoints
 from model.training.deadline import NO_DEADLINE, Deadline
 from model.training.epochs import score_of
-from model.training.head import refit_head, train_curves
+from model.training.head import train_curves, train_settled
 from model.training.head_candidates import L2_CANDIDATES, Head, HeadOptions, LabelledFeatures
 
 CALIBRATION_FOLDS = 5
@@ -94,9 +94,9 @@ def cross_validate(
             checkpoints.save({}, {"curves": curves})
         on_fold(len(curves))
     sizes = [int(((fold_of == fold) & real).sum()) for fold in folds]
-    settled = _best_for_all(curves, sizes, options)
-    logits = _out_of_fold(images, fold_of, real, settled, classes, options)
-    return CrossValidation(logits, settled.l2, settled.best_epoch)
+    l2, epochs = _best_for_all(curves, sizes, options)
+    settled = dataclasses.replace(options, l2=l2, epochs=epochs)
+    return CrossValidation(_out_of_fold(images, fold_of, real, settled, classes), l2, epochs)
 
 
 def _curves(
@@ -107,8 +107,8 @@ def _curves(
     return train_curves(train, _validation(images, np.flatnonzero(held_out), classes, options), classes, options)
 
 
-def _best_for_all(curves: Sequence[_Curves], sizes: Sequence[int], options: HeadOptions) -> Head:
-    """The L2 strength and the number of epochs whose mean over all images is best; a head without weights."""
+def _best_for_all(curves: Sequence[_Curves], sizes: Sequence[int], options: HeadOptions) -> tuple[float, int]:
+    """The L2 strength and the number of epochs whose mean over all images is best."""
     longest = max(len(of_strength) for of_fold in curves for of_strength in of_fold)
     # A fold that has stopped stays as it was.
     padded = [
@@ -125,8 +125,7 @@ def _best_for_all(curves: Sequence[_Curves], sizes: Sequence[int], options: Head
         key=lambda place: reached[place[0]][place[1]],
     )
     strengths = L2_CANDIDATES if options.l2 is None else (options.l2,)
-    nothing = np.zeros((0, 0), np.float32)
-    return Head(nothing, nothing[0:0], strengths[strength], epoch + 1, ())
+    return strengths[strength], epoch + 1
 
 
 def settled_out_of_fold(
@@ -150,18 +149,19 @@ def settled_out_of_fold(
         TrainingError: a head diverged.
     """
     fold_of = fold_of_each(data, CALIBRATION_FOLDS, seed)
-    return _out_of_fold(images, fold_of, data.is_real, chosen, len(data.classes), options)
+    settled = dataclasses.replace(options, l2=chosen.l2, epochs=chosen.best_epoch)
+    return _out_of_fold(images, fold_of, data.is_real, settled, len(data.classes))
 
 
 def _out_of_fold(
-    images: LabelledFeatures, fold_of: np.ndarray, real: np.ndarray, chosen: Head, classes: int, options: HeadOptions
+    images: LabelledFeatures, fold_of: np.ndarray, real: np.ndarray, settled: HeadOptions, classes: int
 ) -> np.ndarray:
-    """Logits float32 (n, classes) of real images by heads with the settings of `chosen`; NaN for the others."""
+    """Logits float32 (n, classes) of real images by heads with these settings; NaN for the others."""
     logits = np.full((len(fold_of), classes), np.nan, np.float32)
     for fold in np.unique(fold_of[real]):
         held_out = (fold_of == fold) & real
-        train = _training(images, np.flatnonzero(fold_of != fold), classes, options)
-        logits[held_out] = refit_head(train, classes, chosen, options).logits(images.features[held_out])
+        train = _training(images, np.flatnonzero(fold_of != fold), classes, settled)
+        logits[held_out] = train_settled(train, classes, settled).logits(images.features[held_out])
     return logits
 
 

@@ -77,13 +77,18 @@ def train_curves(
 
 def refit_head(data: LabelledFeatures, classes: int, chosen: Head, options: HeadOptions) -> Head:
     """Train on more data, with the L2 strength and the number of epochs that were best for `chosen`."""
-    settled = dataclasses.replace(options, l2=chosen.l2, epochs=chosen.best_epoch)
+    trained = train_settled(data, classes, dataclasses.replace(options, l2=chosen.l2, epochs=chosen.best_epoch))
+    return dataclasses.replace(chosen, kernel=trained.kernel, bias=trained.bias)
+
+
+def train_settled(data: LabelledFeatures, classes: int, settled: HeadOptions) -> Head:
+    """Train for all epochs of `settled` with its L2 strength; nothing is chosen or measured."""
     nothing = LabelledFeatures(data.features[:0], data.labels[:0], data.weights[:0])
     search = _candidates(data, nothing, classes, settled)
     for epoch in range(1, settled.epochs + 1):
         search.run_epoch(epoch)
     kernel, bias = search.scaling.folded(search.kernel[0], search.bias[0, 0])
-    return dataclasses.replace(chosen, kernel=kernel, bias=bias)
+    return Head(kernel, bias, float(search.strengths[0]), settled.epochs, ())
 
 
 def random_head(features: int, classes: int, seed: int) -> Head:
