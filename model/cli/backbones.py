@@ -31,16 +31,12 @@ def list_command(as_json: bool) -> None:
     """
     from model.added_backbones import added_backbones
 
-    added = added_backbones()
-    rows = [*_of_table(), *((one.name, str(one.image_size), "added", one.license) for one in added)]
+    rows = [*_of_table(), *(dataclasses.asdict(one) | {"weights": "added"} for one in added_backbones())]
     if as_json:
-        listed = [dict(zip(("name", "image_size", "weights"), row[:3], strict=True)) for row in rows[: len(BACKBONES)]]
-        print_json(
-            [one | {"image_size": int(one["image_size"])} for one in listed]
-            + [dataclasses.asdict(one) | {"weights": "added"} for one in added]
-        )
+        print_json(rows)
     else:
-        print_lines(_columns([("name", "size", "weights", "license"), *rows]))
+        shown = [(row["name"], str(row["image_size"]), row["weights"], row.get("license", "")) for row in rows]
+        print_lines(_columns([("name", "size", "weights", "license"), *shown]))
 
 
 @backbones.command("add")
@@ -168,7 +164,7 @@ def fetch_command(name: str, as_json: bool) -> None:
     print_line(f"The weights of {backbone.name} are " + ("on this machine" if file is None else f"in {file}"))
 
 
-def _of_table() -> Iterable[_Row]:
+def _of_table() -> Iterable[dict[str, typing.Any]]:
     from model.networks.keras_weights import weights_file
 
     for backbone in BACKBONES.values():
@@ -176,7 +172,7 @@ def _of_table() -> Iterable[_Row]:
             weights = "installed"
         else:
             weights = "on this machine" if weights_file(backbone).is_file() else "downloaded on first use"
-        yield backbone.name, str(backbone.image_size), weights, ""
+        yield {"name": backbone.name, "image_size": backbone.image_size, "weights": weights}
 
 
 def _columns(rows: list[_Row]) -> Iterable[str]:

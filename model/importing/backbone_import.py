@@ -2,12 +2,11 @@
 
 import dataclasses
 import hashlib
-import os
-import uuid
+import shutil
 from pathlib import Path
 
 from model import durable
-from model.added_backbones import RECORD, AddedBackbone, backbones_folder, find_added
+from model.added_backbones import RECORD, AddedBackbone, find_added
 from model.backbones import BACKBONES, find_backbone
 from model.config import MAX_TEXT_LENGTH, is_model_name
 from model.errors import ConfigError, StorageError
@@ -95,7 +94,7 @@ def _check_name(name: str, license: str) -> None:
 
 def _save(record: AddedBackbone, content: bytes) -> None:
     """Write the network first and its record last: a backbone with a record is complete."""
-    folder = backbones_folder() / record.name
+    folder = record.path.parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
         durable.write_bytes(record.path, content)
@@ -114,10 +113,10 @@ def remove_backbone(name: str) -> None:
     record = find_added(name)
     if record is None:
         raise ConfigError(f"name: expected an added backbone, received {quoted(name)}. See topgraft backbones list")
-    folder = backbones_folder() / name
-    removed = folder.with_name(f".{name}.{uuid.uuid4().hex}")
+    folder = record.path.parent
     try:
-        os.rename(folder, removed)
-        durable.remove_unused_folder(removed)
+        # Without its record it is no backbone any more.
+        (folder / RECORD).unlink()
+        shutil.rmtree(folder)
     except OSError as error:
         raise StorageError(f"backbone {name}: could not be removed: {with_path(error)}") from error
