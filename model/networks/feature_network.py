@@ -16,6 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from model.added_backbones import OwnScaling
 from model.errors import ConfigError, ModelError
 from model.features.onnx_session import FEATURE_MAP, FEATURES, IMAGE, open_session
+from model.networks.scaling import factor_and_offset
 from model.reading import without_number
 from model.received import listed, quoted
 
@@ -23,11 +24,6 @@ Pooling = Literal["mean", "first"]
 """Features of a network that returns a sequence, as a vision transformer does: the mean over the positions of the
 image, or the first of the sequence, which is the class token."""
 
-_MEANS = {
-    "torch": ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
-    # https://github.com/openai/CLIP/blob/main/clip/clip.py
-    "clip": ([0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]),
-}
 # Operators whose axes are an input and not an attribute.
 _OLDEST_OPSET = 13
 _REDUCE_MEAN_WITH_INPUT = 18
@@ -187,10 +183,11 @@ def _scaling_nodes(graph: onnx.GraphProto, found: _Input, scaling: OwnScaling, n
     if found.element_type != TensorProto.UINT8:
         yield helper.make_node("Cast", [IMAGE], ["scaling/pixels"], to=TensorProto.FLOAT)
         last = "scaling/pixels"
-        factor, offset = _factor_and_offset(scaling)
-        for operator, values in (("Mul", factor), ("Add", offset)):
+        factor, offset = factor_and_offset(scaling)
+        for operator, value in (("Mul", factor), ("Add", offset)):
             constant, result = f"scaling/{operator.lower()}", f"scaling/after_{operator.lower()}"
-            graph.initializer.append(numpy_helper.from_array(values.astype(np.float32), constant))
+            by_channel = np.full(3, value, np.float32)
+            graph.initializer.append(numpy_helper.from_array(by_channel, constant))
             yield helper.make_node(operator, [last, constant], [result])
             last = result
         if found.element_type == TensorProto.FLOAT16:
@@ -200,20 +197,6 @@ def _scaling_nodes(graph: onnx.GraphProto, found: _Input, scaling: OwnScaling, n
         yield helper.make_node("Transpose", [last], [name], perm=[0, 3, 1, 2])
     else:
         yield helper.make_node("Identity", [last], [name])
-
-
-def _factor_and_offset(scaling: OwnScaling) -> tuple[np.ndarray, np.ndarray]:
-    """Factor and offset of each channel, of pixels in [0, 255]."""
-    one, zero = np.ones(3), np.zeros(3)
-    if scaling in _MEANS:
-        mean, deviation = (np.array(values) for values in _MEANS[scaling])
-        return one / (255 * deviation), -mean / deviation
-    return {
-        "lite": (one / 128, zero - 127 / 128),
-        "tf": (one / 127.5, zero - 1),
-        "unit": (one / 255, zero),
-        "none": (one, zero),
-    }[scaling]
 
 
 def _with_batch(model: onnx.ModelProto, batch: int | str, size: int) -> onnx.ModelProto:

@@ -15,10 +15,9 @@ from model.backbones import BACKBONES, Backbone
 from model.errors import ConfigError, WeightsError
 from model.networks import efficientnet_lite
 from model.networks.keras_weights import weights_directory
+from model.networks.scaling import factor_and_offset
 from model.reading import with_path
 
-_IMAGENET_MEAN = np.array([0.485, 0.456, 0.406])
-_IMAGENET_DEVIATION = np.array([0.229, 0.224, 0.225])
 _CAFFE_MEAN_BGR = np.array([103.939, 116.779, 123.68])
 
 # Keras stores these two files under other names than those in their addresses.
@@ -63,16 +62,10 @@ def _network(backbone: Backbone, image_size: int, weights: str) -> keras.Model:
 
 def _scale(pixels: keras.KerasTensor, backbone: Backbone) -> keras.KerasTensor:
     """Scaling as built-in layers, so that a saved model can be loaded without Topgraft."""
-    if backbone.scaling == "lite":
-        return layers.Rescaling(1 / 128, -127 / 128, name="scaling")(pixels)
-    if backbone.scaling == "tf":
-        return layers.Rescaling(1 / 127.5, -1.0, name="scaling")(pixels)
-    if backbone.scaling == "torch":
-        scale, offset = 1 / (255 * _IMAGENET_DEVIATION), -_IMAGENET_MEAN / _IMAGENET_DEVIATION
-        return layers.Rescaling(scale.tolist(), offset.tolist(), name="scaling")(pixels)
+    if backbone.scaling != "caffe":
+        factor, offset = (np.asarray(value).tolist() for value in factor_and_offset(backbone.scaling))
+        return layers.Rescaling(factor, offset, name="scaling")(pixels)
     as_float = layers.Rescaling(1.0, name="scaling")(pixels)
-    if backbone.scaling == "built_in":
-        return as_float
     swap = layers.Conv2D(3, 1, use_bias=False, trainable=False, name="rgb_to_bgr")
     swapped = swap(as_float)
     swap.set_weights([np.eye(3, dtype="float32")[::-1].reshape(1, 1, 3, 3)])
