@@ -1,4 +1,4 @@
-"""Kills of nine commands at random moments: nothing may be lost, and nothing may be left after the next command.
+"""Kills of ten commands at random moments: nothing may be lost, and nothing may be left after the next command.
 
 How: each command is run twice undisturbed, then killed (`kill -9`) again and again at random moments between its first
 action and its usual end, always from the same state; one that had ended before is not counted. After each kill, all
@@ -23,7 +23,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.attacks.scene import DATASET, IMPORTED, MODEL, NEW, SMALL, Expected, Scene, expected_of, scene_in
+from benchmarks.attacks.scene import DATASET, HEAD, IMPORTED, MODEL, NEW, SMALL, Expected, Scene, expected_of, scene_in
 from benchmarks.tables import markdown_table, verdict
 from tests.support.kills import TRIES_FOR_A_KILL
 
@@ -135,11 +135,15 @@ def _again(*command: str) -> Callable[[Scene], Command]:
     return lambda scene: command
 
 
-def _resumed(scene: Scene) -> Command:
-    """Command that completes the training."""
-    if scene.is_interrupted(NEW):
-        return ("resume", NEW)
-    return ("models", "list") if NEW in scene.names() else _TRAIN
+def _resumed(train: Command) -> Callable[[Scene], Command]:
+    """Command that completes a training."""
+
+    def command(scene: Scene) -> Command:
+        if scene.is_interrupted(NEW):
+            return ("resume", NEW)
+        return ("models", "list") if NEW in scene.names() else train
+
+    return command
 
 
 def _imported(scene: Scene) -> Command:
@@ -147,18 +151,23 @@ def _imported(scene: Scene) -> Command:
     return ("models", "list") if IMPORTED in scene.names() else _IMPORT
 
 
-def _interrupt_a_training(scene: Scene) -> None:
+def _interrupted(train: Command) -> Callable[[Scene], None]:
     """Kill a training once it has a checkpoint."""
-    process = scene.start(*_TRAIN)
-    while not any((scene.workspace.running / NEW).rglob("*.ckpt")) and process.poll() is None:
-        time.sleep(0.01)
-    process.kill()
-    process.wait()
-    if not scene.ends() or not scene.is_interrupted(NEW):
-        raise RuntimeError("expected an interrupted training with a checkpoint")
+
+    def prepare(scene: Scene) -> None:
+        _without_the_interrupted_training(scene)
+        process = scene.start(*train)
+        while not any((scene.workspace.running / NEW).rglob("*.ckpt")) and process.poll() is None:
+            time.sleep(0.001)
+        process.kill()
+        process.wait()
+        if not scene.ends() or not scene.is_interrupted(NEW):
+            raise RuntimeError("expected an interrupted training with a checkpoint")
+
+    return prepare
 
 
-_TRAIN = ("train", "--name", NEW, *SMALL)
+_TRAIN_HEAD, _TRAIN_ALL = ("train", "--name", NEW, *HEAD), ("train", "--name", NEW, *SMALL)
 _IMPORT = ("import", f"{MODEL}.tar.xz", "--name", IMPORTED)
 
 
@@ -173,8 +182,10 @@ def _without_the_interrupted_training(scene: Scene) -> None:
 
 
 VICTIMS = (
-    Victim("train", _TRAIN, _resumed),
-    Victim("resume", ("resume", NEW), _resumed, _interrupt_a_training),
+    Victim("train", _TRAIN_HEAD, _resumed(_TRAIN_HEAD)),
+    Victim("resume", ("resume", NEW), _resumed(_TRAIN_HEAD), _interrupted(_TRAIN_HEAD)),
+    Victim("train all layers", _TRAIN_ALL, _resumed(_TRAIN_ALL), _without_the_interrupted_training),
+    Victim("resume all layers", ("resume", NEW), _resumed(_TRAIN_ALL), _interrupted(_TRAIN_ALL)),
     Victim("import", _IMPORT, _imported, _without_the_interrupted_training),
     _victim("export", "export", MODEL, "--output", "again.tar.xz"),
     _victim("push to Nextcloud", "push", MODEL, "rshare:models"),
