@@ -10,6 +10,7 @@ from typing import Any, Literal
 from model.environment_variable import (
     CORES,
     FOLDERS,
+    GIGABYTES,
     HOSTS,
     MEGABYTES,
     NETWORKS,
@@ -30,7 +31,7 @@ from model.environment_variable import (
 
 WEB_PORTS = frozenset((80, 443))
 
-_FOLDERS, _SERVICE, _PHOTOS, _TRAINING = "Folders", "Service", "Photos", "Training"
+_FOLDERS, _SERVICE, _STUDIO, _PHOTOS, _TRAINING = "Folders", "Service", "Studio", "Photos", "Training"
 _STORAGE, _MLFLOW, _LABELS, _PLATFORM = "Remote storage", "MLflow", "Label Studio", "Platform and libraries"
 
 HOME: Variable[Path | None] = Variable(
@@ -174,6 +175,24 @@ WORKERS = Variable(
     "Number of workers of `deepaas-run` without `--workers`; 2 in the Docker image.",
     _SERVICE,
     shown="1",
+)
+
+STUDIO_PASSWORD = Variable(
+    "TOPGRAFT_STUDIO_PASSWORD",
+    SECRET,
+    "",
+    "Password of the [studio](studio.md#other-computers), for other computers.",
+    _STUDIO,
+    shown="the studio opens by the link that it prints",
+    secret=True,
+)
+STUDIO_MAX_BYTES: Variable[int | None] = Variable(
+    "TOPGRAFT_STUDIO_MAX_GB",
+    GIGABYTES,
+    None,
+    "Maximum size of `data/` in gigabytes (2^30 bytes): the studio accepts no photos beyond it.",
+    _STUDIO,
+    shown="the free space of the disk",
 )
 
 PHOTO_SECONDS = Variable(
@@ -361,6 +380,7 @@ VARIABLES: tuple[Variable[Any], ...] = (
     *(MODELS_IN_MEMORY, WORKER_THREADS, MAX_UPLOAD, ALLOW_PRIVATE_URLS, URL_PORTS, SERVICE_URL, PAGE_URL),
     *(ALLOWED_HOSTS, TRUSTED_PROXIES, DATA_ROOTS, WORKER_SECONDS, MONITOR),
     *(TENSORBOARD, TENSORBOARD_HOST, TENSORBOARD_PORT, DEEPAAS_MODEL, WORKERS),
+    *(STUDIO_PASSWORD, STUDIO_MAX_BYTES),
     PHOTO_SECONDS,
     *(MAX_TRAININGS, MAX_QUEUED),
     *(STORAGE_SECONDS, RCLONE_CONFIG, *RSHARE, AWS_ENDPOINT, AWS_REGION, AWS_CHECKSUMS),

@@ -19,7 +19,7 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
-_MEBIBYTE = 1 << 20
+_MEBIBYTE, _GIBIBYTE = 1 << 20, 1 << 30
 _HOST = re.compile(r"(https?://)?(?P<name>\*|(\*\.)?[a-z0-9_-][a-z0-9._-]*|\[[0-9a-f:.]+\])(:(?P<port>[0-9]+))?/?")
 
 log = logging.getLogger(__name__)
@@ -124,7 +124,7 @@ def _parse_positive(text: str) -> int:
     return number
 
 
-def _parse_seconds(text: str) -> float:
+def _parse_positive_number(text: str) -> float:
     seconds = float(text)
     if not 0 < seconds < math.inf:
         raise ValueError(text)
@@ -196,7 +196,10 @@ YES_OR_NO = Kind("yes or no", "1 or 0 (or true, yes, on, false, no, off)", _pars
 WHOLE_NUMBER = Kind("whole number", "a whole number from 0", _parse_whole_number)
 POSITIVE = Kind("whole number", "a whole number from 1", _parse_positive)
 MEGABYTES = Kind("megabytes", "a number of megabytes from 1", lambda text: _parse_positive(text) * _MEBIBYTE)
-SECONDS = Kind("seconds", "a number of seconds above 0", _parse_seconds)
+GIGABYTES = Kind(
+    "gigabytes", "a number of gigabytes above 0", lambda text: int(_parse_positive_number(text) * _GIBIBYTE)
+)
+SECONDS = Kind("seconds", "a number of seconds above 0", _parse_positive_number)
 PORT = Kind("port", "a port from 1 to 65535", _parse_port)
 PORTS = Kind("ports", "ports such as 80,443,8443", lambda text: frozenset(map(_parse_port, text.split(","))))
 HOSTS = Kind("hosts", "host names such as photos.example.org,*.example.org:8443", _parse_hosts)

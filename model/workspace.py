@@ -4,6 +4,7 @@
 <root>/models/<name>/    one complete trained model each
 <root>/models/.running/  running and interrupted trainings
 <root>/models/.monitor/  usage statistics of the service, if enabled
+<root>/models/.studio/   files of the studio, such as the key of its sessions
 """
 
 import dataclasses
@@ -17,6 +18,7 @@ from model.received import quoted
 
 RUNNING = ".running"
 MONITOR = ".monitor"
+STUDIO = ".studio"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +46,11 @@ class Workspace:
     def monitor(self) -> Path:
         """Usage statistics of the service."""
         return self.models / MONITOR
+
+    @property
+    def studio(self) -> Path:
+        """Files of the studio."""
+        return self.models / STUDIO
 
     def find_dataset(self, dataset: str) -> Path:
         """Path of the option `dataset`: empty is `data/`; a name inside `data/` takes precedence.

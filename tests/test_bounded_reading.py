@@ -30,7 +30,6 @@ OWN = {
     "model/networks/quantization.py": "written by ONNX Runtime in this process",
     "model/networks/tensorflow_import.py": "messages of TensorFlow",
     "model/networks/torch_weights.py": "files of an installed package",
-    "model/page/server.py": "files of this package",
     "model/pipelines/exports.py": "the exported pipeline",
     "model/pipelines/unchanged.py": "was read with a limit before",
     "model/processes.py": "processes of the system",
@@ -44,7 +43,9 @@ OWN = {
     "model/storage/local.py": "checksum files of this package",
     "model/storage/uploading.py": "checksum files of this package",
     "model/synthesis/synthesize.py": "photos that were written before",
+    "model/studio/bodies.py": "aiohttp limits the body",
     "model/tracking/experiment_tracking.py": "the log of a child process",
+    "model/web/static_files.py": "files of this package",
 }
 
 ANSWERS = ("answer.content", "answer.text", "answer.json", "response.content", "response.text", "response.json")

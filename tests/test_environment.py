@@ -23,6 +23,7 @@ TEXTS: dict[str, tuple[str, Any, tuple[str, ...]]] = {
     "yes or no": ("TRUE", True, ("2", "maybe", "none")),
     "whole number": (" 7 ", 7, ("-1", "1.5", "many")),
     "megabytes": ("20", 20 << 20, ("0", "-1", "1GB")),
+    "gigabytes": ("0.5", 1 << 29, ("much", "0", "-1", "nan", "5GB")),
     "seconds": ("0.5", 0.5, ("soon", "0", "-1", "nan", "inf")),
     "port": ("8080", 8080, ("0", "65536", "http")),
     "ports": ("80, 9000", frozenset({80, 9000}), ("0", "web", "80,", "80;443")),

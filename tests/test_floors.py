@@ -40,6 +40,7 @@ ROOMS = (
     "model.pipelines",
     "model.usage",
     "model.page",
+    "model.studio",
     "model.cli",
     "api",
     "topgraft",
@@ -160,9 +161,9 @@ def test_no_module_of_ours_is_imported_by_a_string() -> None:
     assert [line for path in MODULES.values() for line in imports_by_string(path)] == []
 
 
-# Programs started as child processes with `python -m`, and the package of the static files of the web page.
+# Programs started as child processes with `python -m`, and the packages of static files.
 NAMED_BY_STRINGS = {
-    *("model.dataset.decoding_child", "model.tracking.mlflow_run", "model.page"),
+    *("model.dataset.decoding_child", "model.tracking.mlflow_run", "model.page", "model.studio"),
     *("model.pipelines.step_process", "model.pipelines.kernel"),
 }
 

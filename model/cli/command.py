@@ -33,6 +33,7 @@ from model.cli.prediction import predict
 from model.cli.publishing import child_module, publish
 from model.cli.serve import serve
 from model.cli.storage import pack, pull, push
+from model.cli.studio import studio
 from model.cli.suggestions import suggest_labels_command
 from model.cli.synthesis import synthesize_command
 from model.cli.training import resume, train
@@ -95,6 +96,7 @@ for subcommand in (
     suggest_labels_command,
     serve,
     page,
+    studio,
     pipeline,
     models,
     monitor,

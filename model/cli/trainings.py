@@ -1,7 +1,5 @@
 """Unfinished trainings, usually of other processes: show, watch and cancel them."""
 
-import os
-import signal
 import time
 from typing import Any
 
@@ -9,16 +7,12 @@ import click
 
 from model.cli.options import current_workspace, json_option, workspace_option
 from model.cli.output import print_json, print_line, progress_display
-from model.errors import ConfigError, TrainingError, TrainingStoppedError
-from model.processes import Process
-from model.received import quoted
+from model.errors import TrainingError, TrainingStoppedError
 from model.registry import find_bundle
 from model.results import ACTIVE_STATES, TrainingStatus
-from model.runs import process_of, unfinished_trainings
-from model.workspace import Workspace
+from model.runs.cancelling import cancel, find_training
 
 _SECONDS_BETWEEN_CHECKS = 0.5
-_SECONDS_TO_CANCEL = 5.0
 
 
 def training_row(status: TrainingStatus) -> dict[str, Any]:
@@ -50,7 +44,7 @@ def watch_training(name: str) -> None:
     """Show the progress of a training of another process, such as the service, until it ends."""
     workspace = current_workspace()
     with progress_display() as progress:
-        while (status := _status(workspace, name)) is not None and status.state in ACTIVE_STATES:
+        while (status := find_training(workspace, name)) is not None and status.state in ACTIVE_STATES:
             if status.state == "queued":
                 progress(f"queued, position {status.place}", 0, 1)
             else:
@@ -71,44 +65,11 @@ def watch_training(name: str) -> None:
 @workspace_option
 def cancel_training(name: str, as_json: bool) -> None:
     """Cancel a running or queued training of another process within five seconds; it can be resumed."""
-    workspace = current_workspace()
-    deadline = time.monotonic() + _SECONDS_TO_CANCEL
-    process = Process.from_pid(_pid(workspace, name, deadline))
-    os.kill(process.pid, signal.SIGTERM)
-    if process.outlives(deadline - time.monotonic()):
-        raise TrainingError(f"{name}: the process is still running {_SECONDS_TO_CANCEL:.0f} s after SIGTERM.")
-    status = _status(workspace, name)
-    if status is None:
-        bundle = find_bundle(workspace, name)
-        raise TrainingError(f"{name} finished before it could be cancelled: {bundle.directory}")
+    status = cancel(current_workspace(), name)
     if as_json:
         print_json(training_row(status))
     else:
         print_line(f"{name}  {training_line(status)}")
-
-
-def _pid(workspace: Workspace, name: str, deadline: float) -> int:
-    """Process id of a running or queued training; waits for the id of one that is starting."""
-    while True:
-        status = _status(workspace, name)
-        if status is None or status.state not in ACTIVE_STATES:
-            active = [one.name for one in unfinished_trainings(workspace) if one.state in ACTIVE_STATES]
-            raise ConfigError(
-                f"cancel: expected the name of a running or queued training, received {quoted(name)}. Available: "
-                f"{', '.join(active) or 'none'}."
-            )
-        pid = process_of(workspace, status)
-        if pid is not None:
-            return pid
-        if time.monotonic() > deadline:
-            raise ConfigError(
-                f"cancel: the process of {name} is not on this machine or in this container. Cancel it where it runs."
-            )
-        time.sleep(0.05)
-
-
-def _status(workspace: Workspace, name: str) -> TrainingStatus | None:
-    return next((status for status in unfinished_trainings(workspace) if status.name == name), None)
 
 
 def _rate(status: TrainingStatus) -> str:

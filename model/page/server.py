@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import AsyncIterator, Callable, Collection
-from importlib import resources
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -14,6 +13,7 @@ from model.page.service import ANSWER_TYPES, Answer, Service, connected, failure
 from model.received import MAX_QUOTED, quoted
 from model.web.connections import limit_connections
 from model.web.origins import origin_check
+from model.web.static_files import add_file, packaged_files, security_headers
 
 # The limit of the service for one image.
 MAX_IMAGE_BYTES = 128 << 20
@@ -21,35 +21,7 @@ OPTIONS = ("model", "top_k")
 MAX_NAME_CHARACTERS = 200
 CHUNK_BYTES = 1 << 16
 
-CONTENT_TYPES = {
-    ".html": "text/html",
-    ".css": "text/css",
-    ".js": "text/javascript",
-    ".svg": "image/svg+xml",
-}
-# Only scripts of the page run, no data is sent to other servers, and no text is interpreted as HTML.
-CONTENT_SECURITY_POLICY = "; ".join(
-    [
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' blob:",
-        "connect-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-        "require-trusted-types-for 'script'",
-        "trusted-types 'none'",
-    ]
-)
-HEADERS = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "no-cache",
-}
+HEADERS = security_headers()
 
 SERVICE = web.AppKey("service", Service)
 
@@ -102,7 +74,7 @@ def make_app(api: str, own_names: Collection[str] = ()) -> web.Application:
     app.on_response_prepare.append(_add_headers)
     limit_connections(app)
     for name, content in page_files().items():
-        app.router.add_get("/" if name == "index.html" else f"/{name}", _file(content, _content_type(name)))
+        add_file(app, "/" if name == "index.html" else f"/{name}", content)
     app.router.add_get("/api/model", _model, allow_head=False)
     app.router.add_post("/api/predict", _predict)
     return app
@@ -172,21 +144,6 @@ async def _add_headers(_request: web.Request, response: web.StreamResponse) -> N
 
 
 def page_files() -> dict[str, bytes]:
-    """Name and content of each file of the page: those in static/, and the names of hidden files as a script."""
-    folder = resources.files("model.page") / "static"
+    """Path and content of each file of the page: those in static/, and the names of hidden files as a script."""
     names = json.dumps(names_of_hidden_files(), indent=2)
-    return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()} | {
-        "hidden_names.js": f"export const hiddenNames = {names};\n".encode()
-    }
-
-
-def _content_type(name: str) -> str:
-    return CONTENT_TYPES[name[name.rindex(".") :]]
-
-
-def _file(content: bytes, content_type: str) -> Handler:
-    async def respond(_request: web.Request) -> web.StreamResponse:
-        charset = None if content_type == "image/svg+xml" else "utf-8"
-        return web.Response(body=content, content_type=content_type, charset=charset)
-
-    return respond
+    return packaged_files("model.page") | {"hidden_names.js": f"export const hiddenNames = {names};\n".encode()}

@@ -1,5 +1,6 @@
-"""Protection of the web servers, shared by the service and the web page.
+"""Protection of the web servers, shared by the service, the web page and the studio.
 
-origins.py      the name of the server in a request, and the page that sent it
-connections.py  time limits and a bound on open connections
+origins.py       the name of the server in a request, and the page that sent it
+connections.py   time limits and a bound on open connections
+static_files.py  static files, and the headers of all responses
 """

@@ -82,13 +82,18 @@ def _requested_host(request: web.Request) -> str | None:
     """Host of a request; for a connection from a trusted proxy, the one that the proxy was asked for."""
     hosts = request.headers.getall(hdrs.HOST, [])
     forwarded = request.headers.getall(hdrs.X_FORWARDED_HOST, [])
-    if forwarded and _is_trusted_proxy(request.remote):
+    if forwarded and is_trusted_proxy(request.remote):
         return forwarded[-1].rpartition(",")[2]
     # A client without the header is no browser. Several are ambiguous.
     return None if not hosts else hosts[0] if len(hosts) == 1 else ", ".join(hosts)
 
 
-def _is_trusted_proxy(remote: str | None) -> bool:
+def is_trusted_proxy(remote: str | None) -> bool:
+    """Whether a connection comes from a reverse proxy of TOPGRAFT_TRUSTED_PROXIES.
+
+    Args:
+        remote: address of the client.
+    """
     try:
         address = ipaddress.ip_address((remote or "").partition("%")[0])
     except ValueError:

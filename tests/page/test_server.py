@@ -17,6 +17,7 @@ from model.errors import ConfigError
 from model.page import server, service
 from model.page.server import make_app
 from model.page.service import checked_url
+from model.web.static_files import CONTENT_TYPES
 from tests.support.ports import free_port
 
 STATIC = Path(str(resources.files("model.page") / "static"))
@@ -97,7 +98,12 @@ async def a_page() -> AsyncIterator[tuple[Page, Service]]:
 
 @page_test
 async def test_the_page_and_its_files_are_served(page: Page, behind: Service) -> None:
-    for path, content_type in [("/", "text/html"), ("/page.css", "text/css"), ("/queue.js", "text/javascript")]:
+    for path, content_type in [
+        ("/", "text/html"),
+        ("/page.css", "text/css"),
+        ("/base.css", "text/css"),
+        ("/queue.js", "text/javascript"),
+    ]:
         response = await page.get(path)
         assert (response.status, response.content_type) == (200, content_type)
     assert (await (await page.get("/")).read()) == (STATIC / "index.html").read_bytes()
@@ -339,12 +345,12 @@ def test_the_page_has_no_external_references_and_writes_no_html() -> None:
 
 
 def test_every_file_of_the_page_can_be_served() -> None:
-    assert {path.suffix for path in STATIC.iterdir()} <= set(server.CONTENT_TYPES)
+    assert {path.suffix for path in STATIC.iterdir()} <= set(CONTENT_TYPES)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_text_has_enough_contrast(scheme: str) -> None:
-    blocks = re.findall(r":root \{(.*?)\}", (STATIC / "page.css").read_text(encoding="utf-8"), re.S)
+    blocks = re.findall(r":root \{(.*?)\}", (STATIC / "base.css").read_text(encoding="utf-8"), re.S)
     colours = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{3,6});", blocks[scheme == "dark"]))
     on_any_ground = [
         (text, ground) for text in ("ink", "soft") for ground in ("ground", "card", "pale", "wash", "warm")

@@ -1,0 +1,89 @@
+"""Datasets, models and trainings of a workspace, as the pages of the studio show them."""
+
+import dataclasses
+import functools
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from model import durable, environment
+from model.dataset.image_files import is_image
+from model.files.browsing import folders_in, is_hidden
+from model.registry import Registry
+from model.results import TrainingStatus
+from model.runs import unfinished_trainings
+from model.workspace import Workspace
+
+_MAX_DEPTH = 4
+"""Folders below a dataset that are counted: `train/class/` is one of two."""
+
+_REGISTRY = Registry()
+
+
+def overview(workspace: Workspace) -> dict[str, Any]:
+    """Everything that the pages show at once; reads the disk."""
+    return {
+        "workspace": str(workspace.root),
+        "datasets": [dataset_row(path) for path in dataset_folders(workspace)],
+        "models": model_rows(workspace),
+        "trainings": training_rows(workspace),
+        "quota": quota(workspace),
+    }
+
+
+def dataset_folders(workspace: Workspace) -> list[Path]:
+    """The folders in `data/`, by name, without hidden ones."""
+    return folders_in(workspace.data) if workspace.data.is_dir() else []
+
+
+def dataset_row(path: Path) -> dict[str, Any]:
+    """Name of a dataset, and its numbers of folders with photos and of photos."""
+    counts = [count for count in _photos_by_folder(path, _MAX_DEPTH) if count]
+    return {"name": path.name, "classes": len(counts), "photos": sum(counts)}
+
+
+def model_rows(workspace: Workspace) -> list[dict[str, Any]]:
+    """The models, newest first, each with its summary and whether it is the latest."""
+    latest = _REGISTRY.latest(workspace)
+    models = reversed(_REGISTRY.models(workspace))
+    return [model.summary | {"latest": model.name == latest.name} for model in models]
+
+
+def training_rows(workspace: Workspace) -> list[dict[str, Any]]:
+    """Running, queued and interrupted trainings, in this order."""
+    return [_training_row(status) for status in unfinished_trainings(workspace)]
+
+
+def quota(workspace: Workspace) -> dict[str, int | None]:
+    """Free bytes of the disk of `data/`, and the maximum size of `data/` if it is limited."""
+    return {"free": shutil.disk_usage(workspace.root).free, "limit": environment.STUDIO_MAX_BYTES.read()}
+
+
+def _training_row(status: TrainingStatus) -> dict[str, Any]:
+    row: dict[str, Any] = durable.to_json(dataclasses.asdict(status))
+    return row
+
+
+def _photos_by_folder(folder: Path, depth: int) -> list[int]:
+    try:
+        photos, folders = _entries(folder, folder.stat().st_mtime_ns)
+    except OSError:
+        return []
+    below = [_photos_by_folder(folder / name, depth - 1) for name in folders] if depth else []
+    return [photos, *(count for counts in below for count in counts)]
+
+
+@functools.lru_cache(10_000)
+def _entries(folder: Path, _modified: int) -> tuple[int, tuple[str, ...]]:
+    """Number of photos in a folder, and its subfolders; the time of a folder changes with its entries."""
+    photos, folders = 0, []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if is_hidden(entry.name):
+                continue
+            if entry.is_dir():
+                folders.append(entry.name)
+            else:
+                photos += is_image(Path(entry.path))
+    return photos, tuple(folders)

@@ -1,0 +1,95 @@
+"""The work of `topgraft studio`: its server, and the DEEPaaS service as a child process."""
+
+import contextlib
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import webbrowser
+from collections.abc import Callable, Iterator
+
+from model.environment import named_variables
+from model.processes import python_environment, start_child
+from model.runs.auto_resume import resume_interrupted
+from model.studio.access import Access
+from model.studio.exposure import Exposure
+from model.studio.server import make_app, run
+from model.supervisor import Address
+from model.workspace import Workspace
+
+SERVICE_LOG = "service.log"
+"""Output of the service, in the folder of the studio; replaced at each start."""
+
+_SECONDS_TO_STOP = 10.0
+# The main function of the command, without its path: the environment may not be activated.
+_COMMAND = (sys.executable, "-c", "import sys; from model.cli import main; sys.exit(main())")
+
+log = logging.getLogger(__name__)
+
+
+def start(
+    workspace: Workspace, exposure: Exposure, password: str, open_browser: bool, show: Callable[[str], None]
+) -> None:
+    """Run the studio until the process receives SIGINT or SIGTERM.
+
+    Args:
+        show: called with the address, which contains a one-time token, once the studio can be opened.
+
+    Raises:
+        ConfigError: it may not or cannot listen on its address.
+    """
+    exposure.check()
+    address = Address(exposure.host, exposure.port, "/")
+    address.check_free()
+    for folder in (workspace.data, workspace.studio):
+        folder.mkdir(parents=True, exist_ok=True)
+    access = Access(workspace, exposure.port, password)
+
+    def announce() -> None:
+        # Behind the #, browsers send it to no server: it is in no log.
+        link = f"{address.url}#token={access.new_token()}"
+        show(link)
+        if open_browser and _has_browser():
+            threading.Thread(target=webbrowser.open, args=(link,), daemon=True).start()
+
+    with _running_service(workspace) as service:
+        resume_interrupted(workspace)
+        run(make_app(workspace, exposure, access, service), exposure, announce)
+
+
+@contextlib.contextmanager
+def _running_service(workspace: Workspace) -> Iterator[str]:
+    """Address of the DEEPaaS service of this workspace, which ends with the block or this process."""
+    port = _free_port()
+    command = [*_COMMAND, "--workspace", str(workspace.root), "serve", "--port", str(port)]
+    # Its own session: Ctrl-C in the terminal is for the studio, which then stops it.
+    with open(workspace.studio / SERVICE_LOG, "wb") as output:
+        child = start_child(
+            command,
+            number=signal.SIGTERM,
+            env=python_environment(),
+            start_new_session=True,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        child.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(_SECONDS_TO_STOP)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def _has_browser() -> bool:
+    """Whether there is a graphical browser; a text browser would occupy the terminal."""
+    return bool(named_variables(("DISPLAY", "WAYLAND_DISPLAY")))

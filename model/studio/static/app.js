@@ -1,0 +1,112 @@
+// The application: texts, session, navigation between the views, and what they share.
+
+import { element, replace } from "./elements.js";
+import { Events } from "./events.js";
+import { watchKeys } from "./keys.js";
+import { request, session } from "./request.js";
+import { openSession, signIn } from "./sign_in.js";
+import { State } from "./state.js";
+import { chooseLanguage, duration, language, LANGUAGES, loadTexts, number, text } from "./texts.js";
+import { VIEWS } from "./views.js";
+
+const state = new State();
+const events = new Events((found) => state.update(found));
+const main = document.querySelector("#main");
+const context = { request, events, state, text, number, duration, announce, navigate, address, argument: "" };
+
+let leave = () => {};
+let shown = { name: "", argument: "" };
+let visits = 0;
+
+async function start() {
+  await loadTexts();
+  document.querySelector("#skip").textContent = text("app.skip");
+  document.querySelector("#views").setAttribute("aria-label", text("app.views"));
+  drawTools();
+  session.required = askForSession;
+  if (!(await openSession())) return askForSession();
+  state.subscribe(drawNotices);
+  events.on("state", (found) => state.update(found));
+  events.on("training", (trainings) => state.update({ trainings }));
+  events.start();
+  state.update(await request.get("/api/state"));
+  window.addEventListener("hashchange", show);
+  watchKeys(context, VIEWS);
+  await show();
+}
+
+/** Shows the view that the address names: #training/photos. */
+async function show() {
+  const [name, ...rest] = decodeURIComponent(location.hash.slice(1)).split("/");
+  const view = VIEWS.find((one) => one.name === name) ?? VIEWS[0];
+  const argument = rest.join("/") || state.chosen[view.of];
+  if (name === "main") return main.focus();
+  if (view.name === shown.name && argument === shown.argument) return;
+  shown = { name: view.name, argument };
+  state.choose({ [view.of]: argument });
+  drawNavigation(view.name);
+  const visit = ++visits;
+  leave();
+  leave = () => {};
+  main.dataset.view = view.name;
+  delete main.dataset.keys;
+  replace(main);
+  const { view: module } = await view.load();
+  if (visit !== visits) return;
+  document.title = `${text(`${view.name}.title`)} · Topgraft`;
+  leave = module.mount(main, { ...context, argument }) ?? (() => {});
+  announce(text(`${view.name}.title`));
+}
+
+/** Goes to a view, with the name of a dataset or model. */
+function navigate(name, argument = "") {
+  location.hash = address(name, argument).slice(1);
+}
+
+/** The address of a view for links. */
+function address(name, argument = "") {
+  return argument ? `#${name}/${encodeURIComponent(argument)}` : `#${name}`;
+}
+
+/** Says a sentence to users of screen readers. */
+function announce(sentence) {
+  document.querySelector("#live").textContent = sentence;
+}
+
+function drawNavigation(current) {
+  const link = ({ name }) =>
+    element("a", { href: address(name), "aria-current": name === current ? "page" : null }, text(`${name}.name`));
+  replace(document.querySelector("#views"), VIEWS.map(link));
+}
+
+function drawTools() {
+  const options = Object.entries(LANGUAGES).map(([name, label]) =>
+    element("option", { value: name, selected: name === language, lang: name }, label),
+  );
+  const choice = element("select", { "aria-label": text("app.language"), onchange: (event) => chooseLanguage(event.target.value) }, options);
+  const keys = element("button.plain", { type: "button", id: "show-keys", "aria-label": text("app.keys"), title: text("app.keys") }, "?");
+  replace(document.querySelector("#tools"), choice, keys);
+}
+
+/** What concerns all views: no connection, and who else reaches the studio. */
+function drawNotices({ exposure }) {
+  const notices = [];
+  if (!state.online) notices.push(element("p.notice", { role: "alert" }, text("app.offline")));
+  if (exposure && !exposure.local) {
+    const kind = exposure.password ? "app.exposed_password" : "app.exposed_proxy";
+    notices.push(element("p.notice", {}, text(kind, { address: exposure.address })));
+  }
+  const drawn = document.querySelector("#notices");
+  const sentences = notices.map((notice) => notice.textContent).join();
+  if (drawn.dataset.shown !== sentences) replace(drawn, notices);
+  drawn.dataset.shown = sentences;
+}
+
+function askForSession() {
+  events.stop();
+  leave();
+  leave = () => {};
+  signIn(main);
+}
+
+start();

@@ -1,0 +1,53 @@
+// Requests to the studio's own server. Errors have a message for the user.
+
+/** An answer that is an error; `status` is 0 if the server does not answer. */
+export class RequestError extends Error {
+  constructor(message, status) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/** Called when the server requires a session; set by the application. */
+export const session = { required: () => {} };
+
+/**
+ * Sends a request and returns the JSON of the answer, or the answer itself with `raw`.
+ * @param {string} path - such as "/api/state".
+ * @param {object} [options] - method, body (an object as JSON; a Blob or FormData as it is), signal, headers, raw.
+ */
+export async function send(path, { method = "GET", body, signal, headers = {}, raw = false } = {}) {
+  const isJson = body !== undefined && !(body instanceof Blob) && !(body instanceof FormData) && !(body instanceof ArrayBuffer);
+  let answer;
+  try {
+    answer = await fetch(path, {
+      method,
+      signal,
+      credentials: "same-origin",
+      headers: isJson ? { "Content-Type": "application/json", ...headers } : headers,
+      body: isJson ? JSON.stringify(body) : body,
+    });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new RequestError("", 0);
+  }
+  if (answer.status === 401 && path !== "/api/session") session.required();
+  if (!answer.ok) throw new RequestError(await message(answer), answer.status);
+  return raw ? answer : answer.json();
+}
+
+export const request = {
+  get: (path, options) => send(path, options),
+  post: (path, body = {}, options) => send(path, { ...options, method: "POST", body }),
+  put: (path, body = {}, options) => send(path, { ...options, method: "PUT", body }),
+  delete: (path, options) => send(path, { ...options, method: "DELETE" }),
+  raw: (path, options) => send(path, { ...options, raw: true }),
+};
+
+async function message(answer) {
+  try {
+    return String((await answer.json()).message ?? answer.status);
+  } catch {
+    return String(answer.status);
+  }
+}
