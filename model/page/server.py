@@ -1,7 +1,6 @@
 """The web server of the page: static files, and two requests that are forwarded to the DEEPaaS service."""
 
 import json
-import re
 from collections.abc import AsyncIterator, Callable, Collection
 
 from aiohttp import web
@@ -9,17 +8,11 @@ from aiohttp.typedefs import Handler
 
 from model.errors import ConfigError
 from model.files.browsing import names_of_hidden_files
-from model.page.service import ANSWER_TYPES, Answer, Service, connected, failure
-from model.received import MAX_QUOTED, quoted
+from model.page.forwarding import as_response, forward_metadata, forward_prediction
+from model.page.service import Service, connected, failure
 from model.web.connections import limit_connections
 from model.web.origins import origin_check
 from model.web.static_files import add_file, packaged_files, security_headers
-
-# The limit of the service for one image.
-MAX_IMAGE_BYTES = 128 << 20
-OPTIONS = ("model", "top_k")
-MAX_NAME_CHARACTERS = 200
-CHUNK_BYTES = 1 << 16
 
 HEADERS = security_headers()
 
@@ -81,52 +74,11 @@ def make_app(api: str, own_names: Collection[str] = ()) -> web.Application:
 
 
 async def _model(request: web.Request) -> web.Response:
-    response = _response(await request.app[SERVICE].metadata())
-    response.headers["Topgraft-Service"] = request.app[SERVICE].address
-    response.headers["Topgraft-Max-Image-Bytes"] = str(MAX_IMAGE_BYTES)
-    return response
+    return await forward_metadata(request.app[SERVICE])
 
 
 async def _predict(request: web.Request) -> web.Response:
-    """Forward an image: the body is its content, the query its `name` and the options."""
-    if refusal := _refusal(request):
-        return _response(refusal)
-    options = {name: request.query[name] for name in OPTIONS if name in request.query}
-    name = _plain_name(request.query.get("name", ""))
-    image = request.content.iter_chunked(CHUNK_BYTES)
-    return _response(await request.app[SERVICE].predict(image, name, options, request.headers["Accept"]))
-
-
-def _refusal(request: web.Request) -> Answer | None:
-    """The error for a request that is not forwarded; None for a valid one."""
-    if unknown := sorted(set(request.query) - {"name", *OPTIONS}):
-        return failure(400, f"expected only name, {' and '.join(OPTIONS)} in the query, received {quoted(unknown[0])}.")
-    # Pages of other sites could send other types without a preflight request.
-    if request.content_type != "application/octet-stream":
-        return failure(
-            415, f"expected a body of type application/octet-stream, received {request.content_type[:MAX_QUOTED]}."
-        )
-    if request.headers.get("Accept") not in ANSWER_TYPES:
-        return failure(
-            406, f"accept: expected {' or '.join(ANSWER_TYPES)}, received {quoted(request.headers.get('Accept'))}."
-        )
-    if request.content_length is None:
-        return failure(411, "expected a Content-Length, received none.")
-    if request.content_length > MAX_IMAGE_BYTES:
-        return failure(413, f"expected an image of at most {MAX_IMAGE_BYTES >> 20} MB, received a larger one.")
-    return None
-
-
-def _plain_name(name: str) -> str:
-    """The file name of an image without folders, and without characters that end a form header field."""
-    return (
-        re.sub(r'[\x00-\x1f\x7f";]', "_", name.replace("\\", "/").rpartition("/")[2])[-MAX_NAME_CHARACTERS:] or "photo"
-    )
-
-
-def _response(answer: Answer) -> web.Response:
-    headers = {"Retry-After": answer.retry_after} if answer.retry_after else {}
-    return web.Response(status=answer.status, body=answer.body, content_type=answer.content_type, headers=headers)
+    return await forward_prediction(request, request.app[SERVICE])
 
 
 @web.middleware
@@ -134,7 +86,7 @@ async def _same_origin_only(request: web.Request, handler: Handler) -> web.Strea
     # Browsers send the origin of a request; "none" is an address typed by the user.
     cross_origin = request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none")
     if cross_origin and request.path.startswith("/api/"):
-        return _response(failure(403, "expected a request from the page itself, received one from another site."))
+        return as_response(failure(403, "expected a request from the page itself, received one from another site."))
     return await handler(request)
 
 

@@ -14,7 +14,7 @@ from aiohttp import FormData, web
 from aiohttp.test_utils import TestClient, TestServer
 
 from model.errors import ConfigError
-from model.page import server, service
+from model.page import forwarding, service
 from model.page.server import make_app
 from model.page.service import checked_url
 from model.web.static_files import CONTENT_TYPES
@@ -137,12 +137,12 @@ async def test_every_response_forbids_external_scripts_and_sniffing(page: Page, 
 
 @page_test
 async def test_a_photo_is_forwarded_unchanged(page: Page, behind: Service) -> None:
-    query = {"name": "été 🦠.jpg", "model": "pets", "top_k": "3"}
+    query = {"name": "été 🦠.jpg", "model": "pets", "top_k": "3", "neighbours": "2"}
     response = await page.post("/api/predict", params=query, data=PHOTO, headers=HEADERS)
     assert (await response.json())["status"] == "OK"
     [seen] = behind.seen
     assert seen.path == "/v2/models/topgraft/predict/"
-    assert seen.query == {"model": "pets", "top_k": "3"}
+    assert seen.query == {"model": "pets", "top_k": "3", "neighbours": "2"}
     assert seen.accept == "application/json"
     assert seen.fields == [("image", "été 🦠.jpg", PHOTO)]
 
@@ -194,7 +194,7 @@ async def _endless() -> AsyncIterator[bytes]:
 @page_test
 async def test_a_photo_that_is_too_large_is_refused_by_its_length(page: Page, behind: Service) -> None:
     reader, writer = await asyncio.open_connection(page.host, page.port)
-    length = server.MAX_IMAGE_BYTES + 1
+    length = forwarding.MAX_IMAGE_BYTES + 1
     head = f"POST /api/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n"
     writer.write((head + "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items()) + "\r\n").encode())
     assert b"413" in await reader.readline()

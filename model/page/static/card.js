@@ -1,5 +1,6 @@
 // The card of a photo. Texts are set as text, never as HTML: names and classes may contain any characters.
 
+import { bars, percent } from "./bars.js";
 import { isolated, printable } from "./shown.js";
 
 const STATES = {
@@ -46,7 +47,7 @@ export class Card {
     const summary = mark(answer) ? explain(answer) : `Confidence ${confidence}`;
     this.#part(".summary").textContent = answer.warning ? `${summary} Warning: ${printable(answer.warning)}.` : summary;
     this.#part(".show-heat").setAttribute("aria-label", `Heat map of ${printable(this.photo.name)}`);
-    this.#part(".bars").replaceChildren(...answer.labels.map((name, rank) => bar(name, answer.probabilities[rank])));
+    this.#part(".bars").replaceChildren(...bars(answer));
   }
 
   #part(selector) {
@@ -64,10 +65,6 @@ export function describe({ name: exactName, answer, error }) {
   return `${name}: ${printable(answer.labels[0])}, ${percent(answer.probabilities[0])}.${warning}`;
 }
 
-export function percent(fraction) {
-  return fraction > 0 && fraction < 0.0005 ? "<0.1 %" : `${(100 * fraction).toFixed(1)} %`;
-}
-
 // The mark of a prediction: "unknown", "uncertain" or "".
 export function mark(answer) {
   if (answer?.unknown) return "unknown";
@@ -83,12 +80,4 @@ function explain(answer) {
 // The two most probable classes: "cat or dog".
 function between({ labels, second }) {
   return second ? `${isolated(labels[0])} or ${isolated(second)}` : printable(labels[0]);
-}
-
-function bar(label, probability) {
-  const item = document.getElementById("bar").content.firstElementChild.cloneNode(true);
-  item.querySelector(".label").textContent = printable(label);
-  item.querySelector(".probability").textContent = percent(probability);
-  item.querySelector(".meter span").style.setProperty("--fraction", `${100 * probability}%`);
-  return item;
 }

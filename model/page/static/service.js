@@ -28,8 +28,10 @@ export async function fetchModels() {
 }
 
 // The prediction for a photo: {model, labels, probabilities, unknown, uncertain}.
-export async function classify(photo, model, topK, signal) {
-  const response = await predict(photo, model, topK, "application/json", signal);
+//
+// neighbours: number of similar training photos to list.
+export async function classify(photo, model, topK, signal, neighbours = 0) {
+  const response = await predict(photo, { model, top_k: topK, neighbours }, "application/json", signal);
   const answer = await response.json();
   const [prediction, ...others] = answer.predictions;
   if (others.length) throw new ServiceError("This is an archive. Unpack it and drop its folder.", { status: 415 });
@@ -39,12 +41,12 @@ export async function classify(photo, model, topK, signal) {
 
 // A PNG with the heat map of a photo.
 export async function heatMap(photo, model, topK, signal) {
-  const response = await predict(photo, model, topK, "image/png", signal);
+  const response = await predict(photo, { model, top_k: topK }, "image/png", signal);
   return response.blob();
 }
 
-function predict(photo, model, topK, accept, signal) {
-  const query = new URLSearchParams({ name: photo.file.name, model, top_k: topK });
+function predict(photo, options, accept, signal) {
+  const query = new URLSearchParams({ name: photo.file.name, ...options });
   const headers = { Accept: accept, "Content-Type": "application/octet-stream" };
   return send(`api/predict?${query}`, { method: "POST", body: photo.file, headers, signal });
 }
