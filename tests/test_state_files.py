@@ -24,7 +24,7 @@ from model.manifest_migration import read_manifest
 from model.promotion import HistoryEntry, read_history
 from model.provenance import provenance_of
 from model.publishing.child_module import WRITTEN, _written_before
-from model.publishing.publish import _recorded_child
+from model.publishing.record import read_record
 from model.reading import UnreadableError, parse_json
 from model.results import Dataset, Neighbour, Prediction, Sample, TrainingStatus
 from model.runs.listing import interrupted_trainings
@@ -146,7 +146,7 @@ READERS = {
     "time of an import": Reader("imported.json", {"time": "2026-01-01T00:00:00"}, lambda path: _imported(path.parent)),
     "job": Reader(PROVENANCE, {"nomad_job": "x"}, lambda path: provenance_of(path.parent)),
     "run": Reader(MLFLOW_RUN, {"run_id": "x"}, lambda path: provenance_of(path.parent)),
-    "publication": Reader("publication.json", {"child": "x"}, lambda path: _recorded_child(path.parent)),
+    "publication": Reader("publication.json", {"child": "x"}, lambda path: read_record(path.parent)),
     "child module": Reader(WRITTEN, {"README.md": ["0" * 64]}, lambda path: _written_before(path.parent), True),
     "fine-tuning": Reader(
         "choice.json",

@@ -21,6 +21,7 @@ from model.publishing.archive import SUFFIX, Archive, rename_archive, write_arch
 from model.publishing.child_module import ChildModule, check_child_module, slug_of, write_child_module
 from model.publishing.child_options import ChildOptions, is_safe_address
 from model.publishing.public_link import PublicLink, SharedFiles
+from model.publishing.record import RECORD, PublicationRecord, publication_folder, read_record, write_record
 from model.publishing.upload import (
     has_other_published,
     require_space_for,
@@ -28,15 +29,12 @@ from model.publishing.upload import (
     sent_checksum,
     withdraw_checksum,
 )
-from model.reading import UnreadableError, read_json, unreadable
 from model.received import quoted
 from model.results import Progress, no_progress
 from model.storage import Place, open_storage, parse_place, webdav_account
 from model.storage.download import download
 from model.workspace import Workspace
 
-PUBLISHED = "published"
-RECORD = "publication.json"
 _LOCK = ".lock"
 _PROOF = ".proof-"
 # Of the sha256, in the name of a version.
@@ -91,11 +89,18 @@ class Publication:
 
 
 def publish(
-    bundle: Bundle, workspace: Workspace, options: PublishOptions, progress: Progress = no_progress
+    bundle: Bundle,
+    workspace: Workspace,
+    options: PublishOptions,
+    progress: Progress = no_progress,
+    on_step: Callable[[int], object] = lambda number: None,
 ) -> Publication:
     """Publish a model: pack, upload, link, check the link, write the child module.
 
     Each step first checks whether it is done, so publishing can be repeated after any failure.
+
+    Args:
+        on_step: called before each step with its number in `plan`, from 1.
 
     Raises:
         ConfigError, StorageSettingsError: the options, or the settings of the remote storage, cannot be used.
@@ -109,7 +114,8 @@ def publish(
         # Only now: another command may have written a child module while this one waited.
         run.out = _child_folder(bundle, run.folder, options)
         _remove_leftovers(run.folder, run.place.name)
-        for step in STEPS:
+        for number, step in enumerate(STEPS, start=1):
+            on_step(number)
             step.run(run)
     return run.publication()
 
@@ -145,7 +151,7 @@ class _Run:
         self.bundle, self.options, self.progress = bundle, options, progress
         self.place = parse_place(options.to) / f"{bundle.name}{SUFFIX}"
         self.shared = SharedFiles(webdav_account(self.place.remote))
-        self.folder = workspace.root / PUBLISHED / bundle.name
+        self.folder = publication_folder(workspace, bundle.name)
         self.out = _child_folder(bundle, self.folder, options)
         self.sent = False
         self.previous: Place | None = None
@@ -222,10 +228,10 @@ class _Run:
             # Another publication has replaced the archive: the checksum of this one must not stay next to it.
             withdraw_checksum(self.archive, self.storage)
             raise
-        link, sha256 = self.link, self.archive.sha256
-        record = {"place": str(self.place), "link": link.url, "expires": link.expires, "sha256": sha256}
+        link, child = self.link, _named_from(self.folder, self.out)
         # Written before the child module, so that a repetition after a kill continues in the same folder.
-        durable.write_json(self.folder / RECORD, record | {"child": _named_from(self.folder, self.out)})
+        record = PublicationRecord(str(self.place), link.url, link.expires, self.archive.sha256, child)
+        write_record(self.folder, record)
 
     def describe_child_module(self) -> str:
         return f"write the repository of the child module: {self.out}"
@@ -321,12 +327,8 @@ def _child_folder(bundle: Bundle, folder: Path, options: PublishOptions) -> Path
 
 def _recorded_child(folder: Path) -> Path | None:
     """Folder of the child module of the previous publication; None if none is recorded."""
-    try:
-        with unreadable():
-            named = read_json(folder / RECORD)["child"]
-            return folder / named if named else None
-    except (OSError, UnreadableError):
-        return None
+    record = read_record(folder)
+    return folder / record.child if record is not None and record.child else None
 
 
 def _named_from(folder: Path, out: Path) -> str:

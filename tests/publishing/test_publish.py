@@ -30,7 +30,8 @@ from model.publishing.card import About
 from model.publishing.child_module import WRITTEN
 from model.publishing.child_options import ChildOptions
 from model.publishing.public_link import SharedFiles
-from model.publishing.publish import RECORD, PublishOptions, plan, publish
+from model.publishing.publish import PublishOptions, plan, publish
+from model.publishing.record import RECORD
 from model.publishing.upload import push_model
 from model.registry import find_bundle
 from model.storage import WebDavAccount, failures, parse_place, rclone_queries
@@ -77,7 +78,9 @@ def a_month_from_now() -> str:
 def test_publishing_uploads_links_verifies_writes_the_child_module_and_is_repeatable(
     cloud: Nextcloud, published: Bundle, workspace: Workspace
 ) -> None:
-    first = publish(published, workspace, OPTIONS)
+    begun: list[int] = []
+    first = publish(published, workspace, OPTIONS, on_step=begun.append)
+    assert begun == list(range(1, len(plan(published, workspace, OPTIONS)) + 1))
     assert first.sent and first.link.is_new
     assert first.link.url == f"{cloud.url}/s/{TOKEN}/download"
     sent = cloud.root / SHARED[1:]

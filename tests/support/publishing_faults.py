@@ -16,7 +16,8 @@ from model.bundle import file_record, write_manifest
 from model.errors import TopgraftError
 from model.publishing.archive import CHECKSUM_SUFFIX
 from model.publishing.child_module import WRITTEN
-from model.publishing.publish import PUBLISHED, PublishOptions, publish
+from model.publishing.publish import PublishOptions, publish
+from model.publishing.record import PUBLISHED
 from model.registry import find_bundle
 from model.workspace import Workspace
 from tests.support.command import ROOT
