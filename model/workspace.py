@@ -8,7 +8,9 @@
 """
 
 import dataclasses
+import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from model.environment import CACHE, HOME
@@ -19,6 +21,9 @@ from model.received import quoted
 RUNNING = ".running"
 MONITOR = ".monitor"
 STUDIO = ".studio"
+
+# File systems allow 255 bytes, of which a digest and a temporary name need some.
+_MAX_NAME_BYTES = 180
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +56,15 @@ class Workspace:
     def studio(self) -> Path:
         """Files of the studio."""
         return self.models / STUDIO
+
+    def comparison_folder(self, base: str, new: Sequence[str]) -> Path:
+        """Default folder of a comparison of models with these names; a name that file systems refuse is shortened."""
+        name = f"{'+'.join(new)}-{base}"
+        encoded = os.fsencode(name)
+        if len(encoded) > _MAX_NAME_BYTES:
+            digest = hashlib.sha256(encoded).hexdigest()[:16]
+            name = f"{encoded[:_MAX_NAME_BYTES].decode(errors='ignore')}-{digest}"
+        return self.root / "comparisons" / name
 
     def find_dataset(self, dataset: str) -> Path:
         """Path of the option `dataset`: empty is `data/`; a name inside `data/` takes precedence.

@@ -1,7 +1,5 @@
 """`topgraft compare`: compare models on the same photos."""
 
-import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,9 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from model.evaluation.comparison import Comparison, Gate
-
-# File systems allow 255 bytes, of which a digest and a temporary name need some.
-_MAX_NAME_BYTES = 180
 
 metric_option = click.option(
     "--metric",
@@ -91,7 +86,7 @@ def compare(
     from model.evaluation.comparison import Gate
 
     gate = Gate(metric, on, max_regression, confident)  # type: ignore[arg-type]
-    folder = output or comparison_folder(workspace, base, new)
+    folder = output or workspace.comparison_folder(base.name, [bundle.name for bundle in new])
     comparison = write_comparison(base, new, named[-1], workspace, gate, typed, folder)
     if as_json:
         print_json(comparison.to_json())
@@ -105,16 +100,6 @@ def compare(
         )
         print_line(reason, err=True)
         click.get_current_context().exit(EXIT_LIMIT)
-
-
-def comparison_folder(workspace: Workspace, base: Bundle, new: Sequence[Bundle]) -> Path:
-    """Default folder of the files of a comparison; a name that file systems refuse is shortened."""
-    name = f"{'+'.join(bundle.name for bundle in new)}-{base.name}"
-    encoded = os.fsencode(name)
-    if len(encoded) > _MAX_NAME_BYTES:
-        digest = hashlib.sha256(encoded).hexdigest()[:16]
-        name = f"{encoded[:_MAX_NAME_BYTES].decode(errors='ignore')}-{digest}"
-    return workspace.root / "comparisons" / name
 
 
 def write_comparison(

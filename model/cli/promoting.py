@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from model.bundle import Bundle
-from model.cli.comparison import comparison_folder, comparison_lines, write_comparison
+from model.cli.comparison import comparison_lines, write_comparison
 from model.cli.output import EXIT_LIMIT, print_json, print_line, print_lines
 from model.errors import ModelDamagedError
 from model.promotion import PromotionComparison, promote
@@ -56,7 +56,7 @@ def promote_if_better(
     new = [one for one in models if one.name != first.name]
     # The limit needs a value for --confident to apply to.
     gate = Gate(metric, "all", 0.0 if confident and max_regression is None else max_regression, confident)
-    folder = output or comparison_folder(workspace, first, new)
+    folder = output or workspace.comparison_folder(first.name, [bundle.name for bundle in new])
     compared = write_comparison(
         first, new, dataset, workspace, gate, options, folder, lambda comparison: decide_promotion(comparison).sentence
     )

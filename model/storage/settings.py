@@ -104,6 +104,17 @@ def remote_settings(remote: str) -> dict[str, str]:
     return named if is_complete else _in_file(remote) | named
 
 
+def remote_names() -> list[str]:
+    """Names of the configured remotes, those of the environment and of the file; without any of their settings.
+
+    Raises:
+        StorageSettingsError: rclone is missing, or its configuration cannot be read.
+    """
+    prepare_environment()
+    listed = _rclone("listremotes").decode(errors="replace").splitlines()
+    return sorted(line.removesuffix(":") for line in listed)
+
+
 def how_to_configure(remote: str) -> str:
     """Instructions to configure a remote, for a message."""
     prefix = _prefix(remote)
@@ -157,9 +168,20 @@ def wrong_url(settings: dict[str, str]) -> str:
 
 
 def _in_file(remote: str) -> dict[str, str]:
+    dumped = _rclone("config", "dump")
+    try:
+        with unreadable():
+            found = parse_json(dumped).get(remote, {})
+            return {name: str(value) for name, value in found.items() if value != ""}
+    except UnreadableError as error:
+        raise failure("read rclone's settings", [f"its configuration cannot be used: {error}"]) from error
+
+
+def _rclone(*arguments: str) -> bytes:
+    """Output of a command of rclone that reads its configuration."""
     # The password of an encrypted configuration comes from RCLONE_CONFIG_PASS; rclone must not ask for it.
     completed = subprocess.run(
-        [rclone_program(), "config", "dump"],
+        [rclone_program(), *arguments],
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=_SECONDS_FOR_SETTINGS,
@@ -167,12 +189,7 @@ def _in_file(remote: str) -> dict[str, str]:
     )
     if completed.returncode != 0:
         raise failure("read rclone's settings", ["failed to load config", completed.stderr.decode(errors="replace")])
-    try:
-        with unreadable():
-            found = parse_json(completed.stdout).get(remote, {})
-            return {name: str(value) for name, value in found.items() if value != ""}
-    except UnreadableError as error:
-        raise failure("read rclone's settings", [f"its configuration cannot be used: {error}"]) from error
+    return completed.stdout
 
 
 def _in_environment(remote: str) -> dict[str, str]:

@@ -14,6 +14,7 @@ from model.errors import StorageSettingsError, StorageUnreachableError
 from model.storage import open_storage, webdav_account
 from model.storage.diagnosis import Check, check_remote
 from model.storage.rclone_process import run_rclone
+from model.storage.settings import remote_names
 from tests.support.command import topgraft
 from tests.support.storage_servers import BUCKET, PASSWORD, USER, Fault, FaultyProxy, StorageServer, use
 from tests.support.waiting import wait_until
@@ -34,6 +35,21 @@ def test_a_working_remote_passes_the_check(webdav: StorageServer) -> None:
     checks = {check.name: check for check in found("rshare:")}
     assert all(check.works for check in checks.values())
     assert "photos/" in checks["path"].detail and set(checks) == {"rclone", "settings", "path", "space"}
+
+
+def test_remotes_of_the_environment_and_of_the_file_are_named_without_their_settings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "rclone.conf").write_text("[disk]\ntype = local\n")
+    monkeypatch.setenv("RCLONE_CONFIG", str(tmp_path / "rclone.conf"))
+    monkeypatch.setenv("RCLONE_CONFIG_CLOUD_TYPE", "webdav")
+    monkeypatch.setenv("RCLONE_CONFIG_CLOUD_PASS", "secret")
+    names = remote_names()
+    assert {"cloud", "disk"} <= set(names)
+    assert not any("secret" in name or ":" in name for name in names)
+    (tmp_path / "rclone.conf").write_text("not a configuration [")
+    with pytest.raises(StorageSettingsError):
+        remote_names()
 
 
 def test_missing_rclone_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -34,9 +34,13 @@ def safe_beginning() -> str:
 
 
 @functools.cache
-def response_policy() -> str:
-    """As a server states it: in addition, the report has an origin of its own and cannot be shown in another page."""
-    others = ["base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'", "sandbox allow-scripts"]
+def response_policy(frame_ancestors: str = "'none'") -> str:
+    """As a server states it: in addition, the report has an origin of its own.
+
+    Args:
+        frame_ancestors: the pages that may show the report in a frame: `'none'`, or `'self'` for those of the server.
+    """
+    others = ["base-uri 'none'", "form-action 'none'", f"frame-ancestors {frame_ancestors}", "sandbox allow-scripts"]
     return "; ".join([content_security_policy(), *others])
 
 
