@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from model.cli.output import accuracy_line, format_percentage, print_lines, table_console
+from model.dataset.verdict import counted
 from model.marks import marks_line
 from model.measurements import PHOTOS_OF, Measurement, leading_measurement, measured_accuracies
 from model.training_result import ImportResult, TrainingResult, Tuning
@@ -48,7 +49,8 @@ def show_tuning(tuning: Tuning) -> None:
     console.print(_table(tuning))
     for backbone, reason in tuning.left_out.items():
         console.print(f"Not tried: {backbone}: {reason}")
-    console.print(f"{tuning.trials} candidates on {tuning.images} images in {tuning.seconds:.0f} s. {tuning.reason}")
+    tried = f"{counted(tuning.trials, 'candidate')} on {counted(tuning.images, 'image')}"
+    console.print(f"{tried} in {tuning.seconds:.0f} s. {tuning.reason}")
 
 
 def _table(tuning: Tuning) -> Any:
