@@ -1,5 +1,7 @@
 """Run the benchmarks and write their tables into docs/benchmarks.md: `python -m benchmarks [NAME ...]`.
 
+The table of `overview` is in README.md.
+
 Each runs in a process of its own. On two processors most take between half a minute and a quarter of an hour; `faults`,
 `robustness`, `attacks.kills` and `attacks.load` take most of an hour each, and `quality` takes one to two hours. A
 table is written between its markers; the text around them is kept. Names select the benchmarks to run.
@@ -15,6 +17,7 @@ import sys
 from pathlib import Path
 
 NAMES = (
+    "overview",
     "serving",
     "serving_cost",
     "latency",
@@ -58,7 +61,7 @@ NAMES = (
 )
 PACKAGES = ("tensorflow", "keras", "onnxruntime", "pillow", "numpy", "deepaas")
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "benchmarks.md"
+PAGE, README = ROOT / "docs" / "benchmarks.md", ROOT / "README.md"
 
 
 def main(names: list[str]) -> int:
@@ -73,18 +76,18 @@ def main(names: list[str]) -> int:
             continue
         tables = finished.stdout.decode().strip()
         print(f"{name}\n\n{tables}\n", flush=True)
-        _replace(name, f"{tables}\n\n{_machine()}")
+        _replace(README if name == "overview" else PAGE, name, f"{tables}\n\n{_machine()}")
     return failed
 
 
-def _replace(name: str, content: str) -> None:
-    """Put `content` between the markers of `name` in the page."""
-    page = PAGE.read_text(encoding="utf-8")
+def _replace(path: Path, name: str, content: str) -> None:
+    """Put `content` between the markers of `name` in a page."""
+    page = path.read_text(encoding="utf-8")
     begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
     pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
     if not pattern.search(page):
-        sys.exit(f"{PAGE}: expected the markers {begin} and {end}, found them not. Add them where the table belongs.")
-    PAGE.write_text(pattern.sub(lambda _: f"{begin}\n{content}\n{end}", page), encoding="utf-8")
+        sys.exit(f"{path}: expected the markers {begin} and {end}, found them not. Add them where the table belongs.")
+    path.write_text(pattern.sub(lambda _: f"{begin}\n{content}\n{end}", page), encoding="utf-8")
 
 
 def _machine() -> str:

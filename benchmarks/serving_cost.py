@@ -95,28 +95,30 @@ def main() -> None:
     given = parser.parse_args()
     with contextlib.ExitStack() as stack:
         directory = given.folder or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        starts = _servers(directory)
+        starts = servers_of(directory)
         starts = {name: starts[name] for name in given.servers or starts}
         results = {name: Measured({n: Answers() for n in CLIENTS}, {n: [] for n in CLIENTS}) for name in starts}
         if not given.without_memory:
             for name, start in starts.items():
-                results[name].memory = _memory(start)
+                results[name].memory = memory_by_load(start)
         servers = {name: stack.enter_context(start()) for name, start in starts.items()}
-        networks = _networks(directory)
-        _measure(servers, results, networks, given.rounds, given.seconds)
+        networks = networks_in(directory)
+        measure(servers, results, networks, given.rounds, given.seconds)
     print(_table(results))
     if goals := _goals(results, networks):
         print()
         print("\n".join(f"- {goal}" for goal in goals))
 
 
-def _networks(directory: Path) -> Networks:
+def networks_in(directory: Path) -> Networks:
+    """The trained networks without a server."""
     folders = {"": directory / "float32", INT8: directory / "int8"}
     threads = available_processors()
     return {end: (Network(home / "models" / MODEL, threads), []) for end, home in folders.items()}
 
 
-def _servers(directory: Path) -> dict[str, Start]:
+def servers_of(directory: Path) -> dict[str, Start]:
+    """What starts each server, with models that are trained in the folder unless they are there."""
     homes = {precision: directory / precision for precision in ("float32", "int8")}
     for home in homes.values():
         (home / "models").mkdir(parents=True, exist_ok=True)
@@ -140,7 +142,7 @@ def _photo(height: int, width: int) -> bytes:
     return draw_photo("stop", 1000, height, width, Variation(jpeg_quality=(90, 90)))
 
 
-def _memory(start: Start) -> list[tuple[float, float]]:
+def memory_by_load(start: Start) -> list[tuple[float, float]]:
     """PSS and RSS of a server that runs without the others: ready, after small photos, after large ones."""
     with start() as server:
         found = [server.megabytes()]
@@ -150,7 +152,8 @@ def _memory(start: Start) -> list[tuple[float, float]]:
         return found
 
 
-def _measure(servers: Mapping[str, Running], results: Results, networks: Networks, rounds: int, seconds: float) -> None:
+def measure(servers: Mapping[str, Running], results: Results, networks: Networks, rounds: int, seconds: float) -> None:
+    """Ask the running servers in turn, and add what was measured to `results` and `networks`."""
     photo = _photo(400, 500)
     uploads = {name: server.upload(photo) for name, server in servers.items()}
     for name, server in servers.items():
