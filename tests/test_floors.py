@@ -27,6 +27,7 @@ ROOMS = (
     "model.serving",
     "model.evaluation",
     "model.labels",
+    "model.curation",
     "model.synthesis",
     "model.networks",
     "model.scale",

@@ -1,0 +1,410 @@
+"""Receiving many photos, which goes on after a broken connection, and after the server was killed.
+
+The client sends a plan with the path and size of each file, then the contents one after another, in as few requests as
+it likes. What has arrived is on the disk: whole files are in the dataset, by an entry of its journal; of others the
+received part is kept. The same plan continues the same upload.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from model import durable
+from model.curation import journal
+from model.curation.arrivals import Arrival, Refused, arrivals_of
+from model.curation.changes import ADD_PHOTOS, check_editable
+from model.curation.journal import Entry, Step, locked
+from model.curation.names import usable_class_name
+from model.curation.places import INCOMING, UNLABELLED, class_names
+from model.curation.plans import Names
+from model.curation.space import check_space, full_disk
+from model.errors import ConfigError, DatasetError
+from model.locks import exclusive
+from model.reading import UnreadableError, parse_json, read_json
+from model.received import quoted
+from model.shown import printable
+
+MAX_FILES = 200_000
+MAX_PATH_CHARACTERS = 1000
+
+_PLAN = "plan.json"
+_FOLDER_PREFIX = "upload-"
+_UNGUARDED = "Do not send the same files in two windows"
+_STATE = "All photos that have arrived are whole, and the upload can be resumed"
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a client is going to send.
+
+    Attributes:
+        files: path, relative to what was chosen, and size in bytes of each file, in the order of sending.
+        class_name: class of all files; None: the folders of each file name its class.
+    """
+
+    files: tuple[tuple[str, int], ...]
+    class_name: str | None
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(size for _, size in self.files)
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """How much of an upload has arrived.
+
+    Attributes:
+        upload: its identifier.
+        files, arrived: number of files of the plan, and of those that have arrived whole.
+        added, same: number of photos that are in the dataset now, and of those that were there before.
+        size, received: bytes of the plan, and of those that have arrived.
+        refused: files that are not in the dataset, with the reason.
+        missing: ranges of positions, first and last, of files that have not arrived whole.
+        parts: position -> bytes that have arrived, of files that have arrived in part.
+        class_name: class of the plan.
+    """
+
+    upload: str
+    files: int
+    arrived: int
+    added: int
+    same: int
+    size: int
+    received: int
+    refused: tuple[Refused, ...]
+    missing: tuple[tuple[int, int], ...]
+    parts: dict[int, int]
+    class_name: str | None
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything has arrived."""
+        return self.arrived == self.files
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON types."""
+        return dataclasses.asdict(self) | {"complete": self.is_complete}
+
+
+def plan_from_json(content: object) -> Plan:
+    """A plan from JSON: `files`, pairs of path and size, and `class_name`.
+
+    Raises:
+        ConfigError: it is something else, or has too many files.
+    """
+    files = content.get("files") if isinstance(content, dict) else None
+    class_name = content.get("class_name") if isinstance(content, dict) else None
+    if not isinstance(files, list) or not files or not isinstance(class_name, str | None):
+        raise ConfigError("expected a plan with files, one or more, and class_name")
+    if len(files) > MAX_FILES:
+        raise ConfigError(f"expected at most {MAX_FILES:,} files at a time, received {len(files):,}. Send some later")
+    for file in files:
+        if not _is_file(file):
+            raise ConfigError(f"expected files as pairs of a path and a size in bytes, received {quoted(file)}")
+    return Plan(tuple((path, size) for path, size in files), class_name)
+
+
+def _is_file(file: object) -> bool:
+    match file:
+        case [str(path), int(size)]:
+            return 0 < len(path) <= MAX_PATH_CHARACTERS and size >= 0 and not isinstance(size, bool)
+    return False
+
+
+def open_upload(dataset: Path, plan: Plan, max_bytes: int | None = None) -> Progress:
+    """Begin an upload, or continue the one of the same plan.
+
+    Args:
+        max_bytes: maximum size of all datasets, see `model.curation.space.check_space`.
+
+    Raises:
+        DatasetError: the dataset is no folder per class, or the name of the class is not accepted.
+        StorageFullError: the photos do not fit.
+    """
+    check_editable(dataset)
+    if plan.class_name:
+        usable_class_name(plan.class_name, class_names(dataset))
+    text = json.dumps(dataclasses.asdict(plan))
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    with locked(dataset):
+        begun = sorted((dataset / INCOMING).glob(f"{_FOLDER_PREFIX}{digest}-*/{_PLAN}"))
+        if begun:
+            upload = begun[0].parent.name
+        else:
+            check_space(dataset, plan.size, max_bytes)
+            upload = f"{_FOLDER_PREFIX}{digest}-{uuid.uuid4().hex[:8]}"
+            with full_disk(dataset, "Nothing was received"):
+                (dataset / INCOMING / upload).mkdir(parents=True)
+                durable.write_text(dataset / INCOMING / upload / _PLAN, text)
+    # What a killed server received whole, but did not check.
+    settle(dataset, upload)
+    return progress(dataset, upload)
+
+
+def receive(dataset: Path, upload: str, first: int, offset: int) -> "Receiver":
+    """Receiver of the contents of files, from the file `first` on, which continues at byte `offset`.
+
+    Raises:
+        ConfigError: there is no such upload, or another part of it is expected.
+    """
+    plan = _plan(dataset, upload)
+    if not 0 <= first < len(plan.files) or not 0 <= offset <= plan.files[first][1]:
+        raise ConfigError(f"expected a position in the files of the upload, received {first}, byte {offset}")
+    return Receiver(dataset, upload, plan, first, offset)
+
+
+class Receiver:
+    """Writes received blocks to files, one file after another.
+
+    Close it in any case: what has arrived is kept. Blocks may be of any length and are written at once.
+    """
+
+    def __init__(self, dataset: Path, upload: str, plan: Plan, first: int, offset: int) -> None:
+        self._dataset, self._upload, self._plan = dataset, upload, plan
+        self._position, self._start = first, offset
+        self._first = first
+        self._known = _arrived(dataset, upload)
+        self._stream: IO[bytes] | None = None
+        self._left = 0
+
+    def write(self, block: bytes) -> None:
+        """Write a block.
+
+        Raises:
+            ConfigError: more arrives than was planned, or the file does not continue where its part ends.
+            StorageFullError: no space is left; what has arrived is kept.
+        """
+        view = memoryview(block)
+        with full_disk(self._dataset, _STATE):
+            while len(view):
+                if self._stream is None:
+                    self._open()
+                taken = view[: self._left]
+                assert self._stream is not None
+                self._stream.write(taken)
+                self._left -= len(taken)
+                view = view[len(taken) :]
+                if not self._left:
+                    self._next()
+
+    def close(self) -> Collection[int]:
+        """Close the file that is open; return the positions of the files that have been written."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+        return range(self._first, min(self._position + 1, len(self._plan.files)))
+
+    def _open(self) -> None:
+        while self._position < len(self._plan.files) and self._plan.files[self._position][1] == 0:
+            self._position += 1
+        if self._position >= len(self._plan.files):
+            raise ConfigError("expected the contents of the planned files, received more")
+        path, size = self._plan.files[self._position]
+        part = _part(self._dataset, self._upload, self._position)
+        here = size if self._position in self._known else part.stat().st_size if part.exists() else 0
+        if here != self._start or here == size:
+            raise ConfigError(
+                f"expected {printable(path)} from byte {here} of {size} on, received it from byte {self._start}: ask "
+                "what has arrived, and continue there"
+            )
+        # Unbuffered: after a kill, each block that was written is there.
+        self._stream = open(part, "ab", buffering=0)  # noqa: SIM115
+        self._left = size - here
+
+    def _next(self) -> None:
+        assert self._stream is not None
+        self._stream.close()
+        self._stream = None
+        self._position += 1
+        self._start = 0
+
+
+def settle(dataset: Path, upload: str, positions: Collection[int] | None = None) -> None:
+    """Check files that have arrived whole, and put the photos among them into the dataset.
+
+    Args:
+        positions: which files; None for all.
+
+    Raises:
+        StorageError: the disk is full; nothing is lost.
+    """
+    plan = _plan(dataset, upload)
+    folder = dataset / INCOMING / upload
+    asked = range(len(plan.files)) if positions is None else positions
+    with full_disk(dataset, _STATE), exclusive(folder, _UNGUARDED):
+        whole = _whole(dataset, upload, plan, asked)
+        parts = [(position, plan.files[position][0], _part(dataset, upload, position)) for position in whole]
+        arrivals = list(arrivals_of(parts, folder, plan.class_name))
+        if arrivals:
+            with locked(dataset):
+                journal.write(dataset, _entry(dataset, upload, arrivals))
+        for position in whole:
+            _part(dataset, upload, position).unlink(missing_ok=True)
+            shutil.rmtree(folder / f"{position}-unpacked", ignore_errors=True)
+        if len(_arrived(dataset, upload)) == len(plan.files):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _whole(dataset: Path, upload: str, plan: Plan, positions: Collection[int]) -> list[int]:
+    """Positions, of these, of the files that have arrived whole and are not in the journal."""
+    known = _arrived(dataset, upload)
+    left = [position for position in positions if position not in known]
+    for position in left:
+        if plan.files[position][1] == 0:
+            # An empty file has no bytes by which it arrives.
+            _part(dataset, upload, position).touch()
+    return [position for position in left if _part_size(dataset, upload, position) == plan.files[position][1]]
+
+
+def _entry(dataset: Path, upload: str, arrivals: Sequence[Arrival]) -> Entry:
+    """Entry that adds photos to the dataset, and states which files are refused."""
+    names = Names(dataset)
+    known = class_names(dataset)
+    steps: list[Step] = []
+    refused, same = [], 0
+    for arrival in arrivals:
+        if arrival.reason:
+            refused.append((arrival.path, arrival.reason))
+            continue
+        try:
+            target = usable_class_name(arrival.class_name, known) if arrival.class_name else ""
+        except DatasetError as error:
+            refused.append((arrival.path, error.message))
+            continue
+        if target and target not in known:
+            known.append(target)
+            steps.append(("", target))
+        folder = target or UNLABELLED
+        if _is_there(arrival.file, dataset / folder / arrival.name):
+            same += 1
+            continue
+        steps.append((os.path.relpath(arrival.file, dataset), names.take(folder, arrival.name)))
+    positions = sorted({arrival.position for arrival in arrivals})
+    details = {"upload": upload, "files": positions, "refused": refused, "same": same}
+    return Entry(0, "", ADD_PHOTOS, details, steps=tuple(steps), group=upload)
+
+
+def _is_there(file: Path, other: Path) -> bool:
+    """Whether a file of this name and content is in the folder already."""
+    if not other.is_file() or other.stat().st_size != file.stat().st_size:
+        return False
+    with open(file, "rb") as one, open(other, "rb") as two:
+        while block := one.read(1 << 20):
+            if block != two.read(len(block)):
+                return False
+    return True
+
+
+def progress(dataset: Path, upload: str) -> Progress:
+    """How much of an upload has arrived; also of one that is complete.
+
+    Raises:
+        ConfigError: there is no such upload.
+    """
+    of_upload = _entries(dataset, upload)
+    arrived = {position for entry in of_upload for position in entry.details["files"]}
+    refused = tuple(Refused(*one) for entry in of_upload for one in entry.details["refused"])
+    same = sum(entry.details["same"] for entry in of_upload)
+    added = sum(bool(source and target) for entry in of_upload for source, target in entry.steps)
+    try:
+        plan = _plan(dataset, upload)
+    except ConfigError:
+        if not of_upload:
+            raise
+        files = len(arrived)
+        return Progress(upload, files, files, added, same, 0, 0, refused, (), {}, None)
+    sizes = {position: _part_size(dataset, upload, position) for position in _parts(dataset, upload)}
+    parts = {position: size for position, size in sorted(sizes.items()) if position not in arrived}
+    received = sum(plan.files[position][1] for position in arrived) + sum(parts.values())
+    missing = tuple(_ranges(position for position in range(len(plan.files)) if position not in arrived))
+    counts = (len(plan.files), len(arrived), added, same, plan.size, received)
+    return Progress(upload, *counts, refused, missing, parts, plan.class_name)
+
+
+def unfinished(dataset: Path) -> list[Progress]:
+    """Uploads of which files are missing."""
+    folders = sorted((dataset / INCOMING).glob(f"{_FOLDER_PREFIX}*/{_PLAN}"))
+    return [progress(dataset, plan.parent.name) for plan in folders]
+
+
+def give_up(dataset: Path, upload: str) -> None:
+    """End an upload: what has arrived whole stays in the dataset, parts of files are removed."""
+    _plan(dataset, upload)
+    with locked(dataset):
+        shutil.rmtree(dataset / INCOMING / upload, ignore_errors=True)
+
+
+def _plan(dataset: Path, upload: str) -> Plan:
+    if not upload.startswith(_FOLDER_PREFIX) or not upload.replace("-", "").isalnum():
+        raise ConfigError(f"expected an upload of this dataset, received {quoted(upload)}")
+    path = dataset / INCOMING / upload / _PLAN
+    if not path.is_file():
+        raise ConfigError(f"expected an upload that is not complete, received {quoted(upload)}: begin it again")
+    return _read_plan(path)
+
+
+@functools.lru_cache(maxsize=4)
+def _read_plan(path: Path) -> Plan:
+    """Plan of an upload, which never changes."""
+    try:
+        return plan_from_json(read_json(path, file_names=True))
+    except (OSError, UnreadableError, ConfigError) as error:
+        raise ConfigError(f"{path}: expected the plan of an upload, received a damaged one: begin it again") from error
+
+
+def _entries(dataset: Path, upload: str) -> list[Entry]:
+    known = journal.entries(dataset)
+    undone = {number for entry in known for number in entry.undoes}
+    return [entry for entry in known if entry.group == upload and entry.number not in undone]
+
+
+def _arrived(dataset: Path, upload: str) -> set[int]:
+    return {position for entry in _entries(dataset, upload) for position in entry.details["files"]}
+
+
+def _part(dataset: Path, upload: str, position: int) -> Path:
+    return dataset / INCOMING / upload / f"{position}.part"
+
+
+def _part_size(dataset: Path, upload: str, position: int) -> int:
+    try:
+        return _part(dataset, upload, position).stat().st_size
+    except FileNotFoundError:
+        return -1
+
+
+def _parts(dataset: Path, upload: str) -> list[int]:
+    return [int(part.stem) for part in (dataset / INCOMING / upload).glob("*.part")]
+
+
+def _ranges(positions: Iterator[int]) -> Iterator[tuple[int, int]]:
+    first = last = -2
+    for position in positions:
+        if position != last + 1:
+            if last >= 0:
+                yield first, last
+            first = position
+        last = position
+    if last >= 0:
+        yield first, last
+
+
+def parse_plan(body: bytes) -> Plan:
+    """A plan from the body of a request.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    try:
+        return plan_from_json(parse_json(body))
+    except UnreadableError as error:
+        raise ConfigError(f"expected a plan as JSON, received something else: {error}") from error
