@@ -207,7 +207,7 @@ def _entries(dataset: Path) -> list[Entry]:
     if status.st_size > known.size:
         with open(journal, "rb") as stream:
             stream.seek(known.size)
-            added = stream.read()
+            added = stream.read(status.st_size - known.size)
         whole = added[: added.rfind(b"\n") + 1]
         for line in whole.splitlines():
             _add(journal, known.entries, line)

@@ -12,6 +12,7 @@ from model import durable
 from model.dataset.images import measure_image, read_content
 from model.dataset.pipeline import decode_within_budget
 from model.files.checksums import verified_content, with_checksum
+from model.reading import UnreadableError, read_regular
 from model.results import InputSpec
 from model.workspace import cache_directory
 
@@ -23,6 +24,7 @@ MAX_CACHE_BYTES = 512 * 1024**2
 
 _SPEC = InputSpec.square(SIDE, "crop", intensity="photo")
 _QUALITY = 80
+_MAX_BYTES = 1 << 20
 # Listing the whole cache takes longer than writing to it.
 _WRITTEN_BETWEEN_CHECKS = 2000
 _written = itertools.count(1)
@@ -92,6 +94,6 @@ def _cache_path(photo: Path) -> Path:
 
 def _read(cached: Path) -> bytes | None:
     try:
-        return verified_content(cached.read_bytes())
-    except OSError:
+        return verified_content(read_regular(cached, _MAX_BYTES))
+    except (OSError, UnreadableError):
         return None

@@ -210,15 +210,15 @@ class Receiver:
             raise ConfigError("expected the contents of the planned files, received more")
         path, size = self._plan.files[self._position]
         part = _part(self._dataset, self._upload, self._position)
-        here = size if self._position in self._known else part.stat().st_size if part.exists() else 0
-        if here != self._start or here == size:
+        written = size if self._position in self._known else part.stat().st_size if part.exists() else 0
+        if written != self._start or written == size:
             raise ConfigError(
-                f"expected {printable(path)} from byte {here} of {size} on, received it from byte {self._start}: ask "
+                f"expected {printable(path)} from byte {written} of {size} on, received it from byte {self._start}: ask "
                 "what has arrived, and continue there"
             )
         # Unbuffered: after a kill, each block that was written is there.
         self._stream = open(part, "ab", buffering=0)  # noqa: SIM115
-        self._left = size - here
+        self._left = size - written
 
     def _next(self) -> None:
         assert self._stream is not None
@@ -336,8 +336,8 @@ def unfinished(dataset: Path) -> list[Progress]:
     return [progress(dataset, plan.parent.name) for plan in folders]
 
 
-def give_up(dataset: Path, upload: str) -> None:
-    """End an upload: what has arrived whole stays in the dataset, parts of files are removed."""
+def cancel(dataset: Path, upload: str) -> None:
+    """Cancel an upload: what has arrived whole stays in the dataset, parts of files are removed."""
     _plan(dataset, upload)
     with locked(dataset):
         shutil.rmtree(dataset / INCOMING / upload, ignore_errors=True)

@@ -12,7 +12,7 @@ from model.curation.places import CURATION, INCOMING, UNLABELLED, read_contents
 from model.curation.uploads import (
     Plan,
     Progress,
-    give_up,
+    cancel,
     open_upload,
     parse_plan,
     progress,
@@ -169,18 +169,18 @@ def test_an_upload_is_named_by_its_identifier(dataset: Path, upload: str) -> Non
     for act in (
         lambda: receive(dataset, upload, 0, 0),
         lambda: progress(dataset, upload),
-        lambda: give_up(dataset, upload),
+        lambda: cancel(dataset, upload),
     ):
         with pytest.raises(ConfigError, match="expected an upload"):
             act()
 
 
-def test_an_upload_that_is_given_up_keeps_what_has_arrived(dataset: Path) -> None:
+def test_an_upload_that_is_cancelled_keeps_what_has_arrived(dataset: Path) -> None:
     begun = open_upload(dataset, plan_of(PHOTOS))
     receiver = receive(dataset, begun.upload, 0, 0)
     receiver.write(next(iter(PHOTOS.values())) + b"\xff\xd8")
     settle(dataset, begun.upload, receiver.close())
-    give_up(dataset, begun.upload)
+    cancel(dataset, begun.upload)
     assert not list((dataset / INCOMING).iterdir()) and read_contents(dataset).classes == {"elm": ["elm/0.jpg"]}
 
 
