@@ -213,8 +213,8 @@ class Receiver:
         written = size if self._position in self._known else part.stat().st_size if part.exists() else 0
         if written != self._start or written == size:
             raise ConfigError(
-                f"expected {printable(path)} from byte {written} of {size} on, received it from byte {self._start}: ask "
-                "what has arrived, and continue there"
+                f"expected {printable(path)} from byte {written} of {size} on, received it from byte {self._start}: "
+                "ask what has arrived, and continue from that byte"
             )
         # Unbuffered: after a kill, each block that was written is there.
         self._stream = open(part, "ab", buffering=0)  # noqa: SIM115
