@@ -25,7 +25,14 @@ _MAX_IMAGE_SIZE = 4096
 _MAX_COUNT = 10**12
 _MAX_PROBLEMS = 5
 _SHA256 = re.compile("[0-9a-f]{64}")
-_FRACTIONS = ("accuracy", "macro_f1", "balanced_accuracy", "expected_calibration_error", "accepted_accuracy")
+_FRACTIONS = (
+    "accuracy",
+    "macro_f1",
+    "balanced_accuracy",
+    "calibration_error",
+    "expected_calibration_error",
+    "accepted_accuracy",
+)
 _MEASURED_TOGETHER = (("unknown", "images"), ("uncertain", "images"), ("accepted_accuracy", "accepted"))
 """Measurements that are shown together with another one."""
 _COUNTS = ("images", "unknown", "uncertain", "accepted")

@@ -1,5 +1,7 @@
 """Calibration: temperature scaling, and the confidence below which a prediction is uncertain."""
 
+import math
+
 import numpy as np
 from scipy.special import softmax
 
@@ -7,15 +9,18 @@ TEMPERATURE_RANGE = (0.25, 10.0)
 TARGET_ACCURACY = 0.95
 MIN_FOR_THRESHOLD = 20
 MIN_PER_CLASS = 50
+# Standard deviation of log T among models whose temperature is known: of few photos, the prior decides.
+_SPREAD = 0.2
 _BISECTIONS = 40
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """Temperature by which logits are divided before softmax (Guo et al., 2017).
 
-    It minimises the cross-entropy on validation images. As in Platt (1999), the target of the true class is
-    (n + 1) / (n + 2) instead of 1, and the other classes share the rest: otherwise a few images, all predicted
-    correctly, would ask for infinite confidence. For many images this makes no difference.
+    It minimises the cross-entropy on validation images, with a normal prior on its logarithm around 0, so that a
+    temperature far from 1 needs many images. As in Platt (1999), the target of the true class is (n + 1) / (n + 2)
+    instead of 1, and the other classes share the rest: otherwise a few images, all predicted correctly, would ask for
+    more confidence than their number supports. For many images neither makes a difference.
 
     Args:
         logits: float (n, classes), two classes or more, of images that the weights were not trained on.
@@ -39,9 +44,9 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     target = (1 - smoothing) * of_true_class + smoothing * of_others
 
     def slope(sharpness: float) -> float:
-        """Derivative of the cross-entropy by 1 / temperature, in which it is convex."""
+        """Derivative by 1 / temperature of the cross-entropy, which is convex in it, and of the prior."""
         expected = (softmax(sharpness * values, axis=1) * values).sum(axis=1)
-        return float((expected - target).mean())
+        return float((expected - target).mean() + math.log(sharpness) / (sharpness * images * _SPREAD**2))
 
     low, high = 1 / TEMPERATURE_RANGE[1], 1 / TEMPERATURE_RANGE[0]
     for _ in range(_BISECTIONS):

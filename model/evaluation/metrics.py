@@ -49,8 +49,8 @@ def evaluate_predictions(
         `balanced_accuracy`: mean recall of the classes that occur among the true classes.
         `<metric>_interval`: [low, high] of each of these four, 95 %: by Wilson's score for fractions, by bootstrap
         for means over classes; see `model.evaluation.resampling`.
-        `expected_calibration_error`, `expected_calibration_error_interval`: see the functions
-        `expected_calibration_error` and `calibration_error_interval`.
+        `calibration_error`, `expected_calibration_error`, `expected_calibration_error_interval`: see the functions
+        `calibration_error`, `expected_calibration_error` and `calibration_error_interval`.
         `per_class`: for each class, in order: `class`, `precision`, `recall`, `f1`, each with its `<metric>_interval`
         (None where nothing was measured), `support` and `predicted`, the images of the class and those predicted as
         it. The precision of a class that was never predicted and the recall of a class without images are 0.
@@ -75,6 +75,7 @@ def evaluate_predictions(
         "macro_f1_interval": list(bootstrap_interval(matrix, macro_f1, folds=folds)),
         "balanced_accuracy": float(balanced_accuracy(counts)),
         "balanced_accuracy_interval": list(bootstrap_interval(matrix, balanced_accuracy, folds=folds)),
+        "calibration_error": calibration_error(probabilities, labels),
         "expected_calibration_error": expected_calibration_error(probabilities, labels),
         "expected_calibration_error_interval": list(calibration_error_interval(probabilities, labels, folds=folds)),
         "per_class": _per_class(matrix, classes, folds),
@@ -181,6 +182,21 @@ def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray, bi
     return sum(group.images * abs(group.accuracy - group.confidence) for group in groups) / len(labels)
 
 
+def calibration_error(probabilities: np.ndarray, labels: np.ndarray, bins: int = CALIBRATION_BINS) -> float:
+    """Expected calibration error without the part that chance adds, in [0, 1].
+
+    The accuracy of the few images of a bin differs from their confidence by chance even if the model is calibrated.
+    The variance of this difference is subtracted from its square in each bin, as in the debiased estimator of Kumar et
+    al. (2019). It is at most the `expected_calibration_error`, and nearly equal to it for many images.
+    """
+    confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
+    bin_of = _bin_of(confidence, bins)
+    differences, variances = (
+        np.bincount(bin_of, values, minlength=bins) for values in (correct - confidence, confidence * (1 - confidence))
+    )
+    return float(np.sqrt(np.maximum(differences**2 - variances, 0.0)).sum() / len(labels))
+
+
 def calibration_error_interval(
     probabilities: np.ndarray, labels: np.ndarray, bins: int = CALIBRATION_BINS, seed: int = 0, folds: int = 0
 ) -> tuple[float, float]:
@@ -188,19 +204,20 @@ def calibration_error_interval(
 
     Chance adds to this error: that of the images is larger on average than that of the model, as that of a resample is
     larger than that of the images. Twice the mean difference is subtracted from the resamples, so that the interval is
-    one of the error of the model.
+    one of the error of the model. It always contains the `calibration_error`.
 
     Args:
         seed: the same seed gives the same interval.
         folds: see `model.measurements.effective_fraction`.
     """
     value = expected_calibration_error(probabilities, labels, bins)
+    corrected = calibration_error(probabilities, labels, bins)
     confidence, correct = probabilities.max(axis=1), probabilities.argmax(axis=1) == labels
     images = len(labels)
     if correct.all() or not correct.any():
         # Resamples would have the same accuracy, as if it were certain.
         low, high = fraction_interval(int(correct.sum()), images, folds)
-        return max(0.0, value - (high - low)), min(1.0, value + (high - low))
+        return min(max(0.0, value - (high - low)), corrected), min(1.0, value + (high - low))
     differences = np.zeros((images, bins))
     differences[np.arange(images), _bin_of(confidence, bins)] = (correct - confidence) / images
     generator = np.random.default_rng(seed)
@@ -208,7 +225,7 @@ def calibration_error_interval(
     sizes = [min(size, RESAMPLES - start) for start in range(0, RESAMPLES, size)]
     drawn = (resample(np.ones(images, np.int64), generator, count) for count in sizes)
     errors = np.concatenate([np.abs(counts @ differences).sum(axis=1) for counts in drawn])
-    return percentile_interval(value, errors - 2 * (errors.mean() - value), effective_fraction(folds))
+    return percentile_interval(corrected, errors - 2 * (errors.mean() - value), effective_fraction(folds))
 
 
 def _bin_of(confidence: np.ndarray, bins: int) -> np.ndarray:

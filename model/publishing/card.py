@@ -84,8 +84,9 @@ def card_values(manifest: Manifest, about: About = NO_DESCRIPTION) -> dict[str, 
 
 
 def _calibration_error(metrics: Mapping[str, Any]) -> str:
-    """The expected calibration error with its interval; empty if it was not measured."""
-    error = metrics.get("expected_calibration_error")
+    """The calibration error with its interval; empty if it was not measured."""
+    # Older models have the uncorrected error only.
+    error = metrics.get("calibration_error", metrics.get("expected_calibration_error"))
     return "" if error is None else with_interval(error, metrics.get("expected_calibration_error_interval"))
 
 

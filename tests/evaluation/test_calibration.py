@@ -46,16 +46,28 @@ def test_a_few_correct_predictions_do_not_give_a_confident_temperature(images: i
     labels = np.arange(images) % 3
     probabilities = softmax(np.eye(3)[labels] / fit_temperature(np.eye(3)[labels], labels), axis=-1)
     assert TEMPERATURE_RANGE[0] <= fit_temperature(np.eye(3)[labels], labels) <= TEMPERATURE_RANGE[1]
-    assert probabilities.max() == pytest.approx((images + 1) / (images + 2))
+    at_temperature_one = softmax(np.eye(3), axis=-1).max()
+    assert at_temperature_one < probabilities.max() < (images + 1) / (images + 2)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 3.0])
+def test_the_fewer_the_images_the_nearer_to_one_is_the_temperature(temperature: float) -> None:
+    fitted = [
+        np.log([fit_temperature(*_draw(images, 6, temperature, seed)) for seed in range(20)]).mean()
+        for images in (4, 40, 4000)
+    ]
+    distances = np.abs(fitted)
+    assert distances[0] < distances[1] / 1.5 and distances[1] < distances[2]
+    assert distances[2] == pytest.approx(abs(np.log(temperature)), rel=0.05)
 
 
 def test_the_temperature_stays_in_its_range() -> None:
-    labels = np.zeros(200, int)
-    always_incorrect = np.tile([0.0, 5.0], (200, 1))
-    always_correct = np.tile([0.01, 0.0], (200, 1))
+    labels = np.zeros(20_000, int)
+    always_incorrect = np.tile([0.0, 5.0], (20_000, 1))
+    always_correct = np.tile([0.1, 0.0], (20_000, 1))
     assert fit_temperature(always_incorrect, labels) == pytest.approx(TEMPERATURE_RANGE[1])
     assert fit_temperature(always_correct, labels) == pytest.approx(TEMPERATURE_RANGE[0])
-    assert fit_temperature(np.full((200, 2), 1e30), labels) > 0
+    assert fit_temperature(np.full((20_000, 2), 1e30), labels) > 0
 
 
 def test_without_images_the_temperature_is_one() -> None:

@@ -13,6 +13,7 @@ from model.evaluation.metrics import (
     ClassCounts,
     balanced_accuracy,
     bootstrap_interval,
+    calibration_error,
     calibration_error_interval,
     confusion_matrix,
     cross_entropies,
@@ -189,6 +190,20 @@ def _drawn(images: int, temperature: float, rng: np.random.Generator) -> tuple[n
     return softmax(logits / temperature, axis=1), (right.cumsum(axis=1) > rng.random((images, 1))).argmax(axis=1)
 
 
+@pytest.mark.parametrize("temperature", [1.0, 0.6])
+def test_chance_adds_little_to_the_corrected_calibration_error(temperature: float) -> None:
+    rng = np.random.default_rng(0)
+    true = expected_calibration_error(*_drawn(200_000, temperature, rng))
+    drawn = [_drawn(60, temperature, rng) for _ in range(60)]
+    corrected = np.mean([calibration_error(*each) for each in drawn])
+    plain = np.mean([expected_calibration_error(*each) for each in drawn])
+    assert abs(corrected - true) < 0.6 * (plain - true)
+    assert all(calibration_error(*each) <= expected_calibration_error(*each) for each in drawn)
+    assert calibration_error(*_drawn(200_000, 0.6, rng)) == pytest.approx(
+        expected_calibration_error(*_drawn(200_000, 0.6, rng)), rel=0.05
+    )
+
+
 def test_the_interval_of_the_calibration_error_contains_that_of_the_model() -> None:
     rng = np.random.default_rng(0)
     error = expected_calibration_error(*_drawn(100_000, 0.6, rng))
@@ -203,7 +218,8 @@ def test_the_interval_of_the_calibration_error_contains_that_of_the_model() -> N
 def test_equal_predictions_make_no_calibration_error_certain(images: int, label: int) -> None:
     probabilities = np.tile(np.array([[0.9, 0.1]]), (images, 1))
     low, high = calibration_error_interval(probabilities, np.full(images, label))
-    assert 0 <= low <= expected_calibration_error(probabilities, np.full(images, label)) <= high <= 1
+    plain = expected_calibration_error(probabilities, np.full(images, label))
+    assert 0 <= low <= calibration_error(probabilities, np.full(images, label)) <= plain <= high <= 1
     assert high - low > 0.05
 
 

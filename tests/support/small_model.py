@@ -123,6 +123,7 @@ def measured() -> dict[str, object]:
         "macro_f1": 0.85,
         "macro_f1_interval": [0.71, 0.93],
         "balanced_accuracy": 0.8,
+        "calibration_error": 0.024,
         "expected_calibration_error": 0.031,
         "expected_calibration_error_interval": [0.012, 0.064],
         "per_class": rows,

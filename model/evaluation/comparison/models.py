@@ -20,7 +20,7 @@ from model.evaluation.comparison.result import PHOTOS_IN_WORDS, ComparedModel, C
 from model.evaluation.dataset_evaluation import evaluation_config
 from model.evaluation.learned_photos import records_photos
 from model.evaluation.marks import marked_unknown
-from model.evaluation.metrics import expected_calibration_error, reliability
+from model.evaluation.metrics import calibration_error, reliability
 from model.evaluation.predicting import (
     ImagePredictions,
     PredictedSamples,
@@ -205,5 +205,5 @@ def _model(
         (network.size if network else 0) / 1e6,
         milliseconds,
         tuple(reliability(probabilities, labels, _BINS)) if len(labels) else (),
-        expected_calibration_error(probabilities, labels) if len(labels) else None,
+        calibration_error(probabilities, labels) if len(labels) else None,
     )

@@ -197,7 +197,7 @@ class ComparedModel:
         milliseconds: median time for one decoded photo, with all models in turn on this machine.
         reliability: predictions grouped by confidence, on the photos of classes that all models know, or else of those
             that this model knows.
-        calibration_error: expected calibration error on the same photos; None if there are none.
+        calibration_error: calibration error on the same photos; None if there are none.
     """
 
     name: str

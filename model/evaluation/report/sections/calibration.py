@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from model.evaluation import charts
-from model.evaluation.metrics import expected_calibration_error, reliability
+from model.evaluation.metrics import calibration_error, reliability
 from model.evaluation.report.content import ReportContent
 from model.marks import mark_sentences, marks_line
 from model.measurements import with_interval
@@ -23,11 +23,12 @@ def values(content: ReportContent) -> dict[str, Any]:
     thresholds = content.manifest.thresholds
     return {
         "temperature": content.manifest.temperature,
-        "error_before": None if before is None else expected_calibration_error(before, labels),
+        "error_before": None if before is None else calibration_error(before, labels),
         "error": with_interval(
-            evaluation.metrics["expected_calibration_error"],
+            evaluation.metrics["calibration_error"],
             evaluation.metrics.get("expected_calibration_error_interval"),
         ),
+        "uncorrected": evaluation.metrics["expected_calibration_error"],
         "diagram": charts.reliability_diagram(
             [] if before is None else reliability(before, labels, DIAGRAM_BINS),
             reliability(probabilities, labels, DIAGRAM_BINS),
