@@ -11,7 +11,7 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from model import durable
@@ -22,6 +22,8 @@ _FOLDER = re.compile(r"topgraft-[a-z]+-[a-z0-9_]{8}")
 # TensorFlow writes the code that it generates into files, which it removes at the end of the process.
 _GENERATED_CODE = re.compile(r"__autograph_generated_file.+\.py")
 _TENSORFLOW = b"tensorflow"
+# In the order of `tempfile`.
+_TEMPORARY_FOLDER = ("TMPDIR", "TEMP", "TMP")
 _ARCHIVE_BEING_WRITTEN = re.compile(r"\..+\.(tar|tar\.xz|sha256)\.[0-9a-f]{32}")
 
 
@@ -70,7 +72,7 @@ def _create(purpose: str) -> tuple[Path, int]:
 
 
 def _remove_generated_code(folder: Path) -> None:
-    """Remove files of generated code that are older than each process of this user that has loaded TensorFlow."""
+    """Remove files of generated code that are older than each process that has loaded TensorFlow and writes here."""
     files = []
     for path in _entries(folder):
         if _GENERATED_CODE.fullmatch(path.name):
@@ -78,20 +80,34 @@ def _remove_generated_code(folder: Path) -> None:
                 status = path.lstat()
                 files += [(path, status.st_mtime)] * (status.st_uid == os.getuid() and stat.S_ISREG(status.st_mode))
     if files:
-        first_start = min(_starts_of_tensorflow_processes(), default=time.time())
+        first_start = min(_starts_of_tensorflow_processes(folder), default=time.time())
         for path, modified in files:
             if modified < first_start:
                 path.unlink(missing_ok=True)
 
 
-def _starts_of_tensorflow_processes() -> Iterator[float]:
-    """Start times, in seconds since 1970, of the processes of this user that have loaded TensorFlow."""
+def _starts_of_tensorflow_processes(temporary: Path) -> Iterator[float]:
+    """Start times, in seconds since 1970, of the processes of this user that have loaded TensorFlow.
+
+    Args:
+        temporary: the folder for temporary files; processes that use another one are left out.
+    """
     import psutil
 
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            if process.uids().real == os.getuid() and _TENSORFLOW in Path(f"/proc/{process.pid}/maps").read_bytes():
+            if (
+                process.uids().real == os.getuid()
+                and _TENSORFLOW in Path(f"/proc/{process.pid}/maps").read_bytes()
+                and _writes_to(temporary, process.environ())
+            ):
                 yield process.create_time()
+
+
+def _writes_to(temporary: Path, environment: Mapping[str, str]) -> bool:
+    """Whether a process with this environment has its temporary files in a folder, as far as its environment says."""
+    named = next((environment[name] for name in _TEMPORARY_FOLDER if environment.get(name)), "/tmp")  # nosec B108
+    return not os.path.isabs(named) or os.path.realpath(named) == os.path.realpath(temporary)
 
 
 def _folders_written_to(workspace: Workspace) -> Iterator[Path]:

@@ -1,5 +1,6 @@
 """Temporary folders and files of killed processes are removed, and those of living ones are kept."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -131,17 +132,36 @@ def test_other_files_and_links_are_kept(temporary: Path, tmp_path: Path) -> None
     assert len(list(temporary.iterdir())) == 4 and (tmp_path / "mine").is_dir()
 
 
-def test_generated_code_of_ended_processes_is_removed(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from model import scratch
-
+def test_generated_code_is_removed_unless_a_process_may_have_written_it(temporary: Path, tmp_path: Path) -> None:
+    library = tmp_path / "libtensorflow.so"
+    library.write_bytes(b"x")
     old, new = temporary / "__autograph_generated_fileab12.py", temporary / "__autograph_generated_filecd34.py"
-    for path, modified in ((old, 1_000.0), (new, 3_000.0)):
-        path.write_text("def tf__call(): pass")
-        os.utime(path, (modified, modified))
-    monkeypatch.setattr(scratch, "_starts_of_tensorflow_processes", lambda: iter([2_000.0]))
-    remove_leftovers()
-    assert list(temporary.iterdir()) == [new]
-    monkeypatch.undo()
+    for folder, remaining in ((temporary, [new]), (tmp_path, [])):
+        with _process_that_has_loaded(library, folder):
+            old.write_text("def tf__call(): pass")
+            new.write_text("def tf__call(): pass")
+            os.utime(old, (1_000.0, 1_000.0))
+            remove_leftovers()
+            assert list(temporary.iterdir()) == remaining
+
+
+@contextlib.contextmanager
+def _process_that_has_loaded(library: Path, temporary: Path) -> Iterator[None]:
+    code = """
+import mmap, sys
+with open(sys.argv[1], "r+b") as library:
+    mapped = mmap.mmap(library.fileno(), 0)
+    print(flush=True)
+    sys.stdin.read()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code, library],
+        env=os.environ | {"TMPDIR": str(temporary)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"\n"
+        yield
 
 
 def test_a_folder_is_removed_at_the_end_and_after_an_error(temporary: Path) -> None:
