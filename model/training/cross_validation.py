@@ -1,10 +1,13 @@
-"""Cross-validation of a head on cached features: an accuracy for datasets too small for a test split.
+"""Cross-validation of a head on cached features: an accuracy without a test split, and the settings of the head.
 
 Every image is predicted by a head that was not trained on it, nor on its duplicates and its group (Stone, 1974). The L2
-strength and the number of epochs are those that are best for all folds together: one image in each class, which is what
-a few images leave for validation, would choose by chance. They are two numbers chosen on all images, from some hundred
-pairs along smooth curves, so that the estimate is hardly optimistic; choosing them within each fold would cost the
-final head the images that choose.
+strength is the one that is best for all folds together: one image in each class, which is what a few images leave for
+validation, would choose by chance. It is one number chosen on all images, from a few along a smooth curve, so that the
+estimate is hardly optimistic; choosing it within each fold would cost the final head the images that choose.
+
+L-BFGS trains each candidate until it has converged: stopping early as well regularises twice, and the best of some
+hundred pairs of strength and epoch is chosen by chance more often than the best of a few strengths. Minibatches do not
+converge within the epochs of a training; their number of epochs is chosen with the strength.
 """
 
 import dataclasses
@@ -18,8 +21,8 @@ from model.training.batches import learning_weights, measuring_weights
 from model.training.checkpoints import Checkpoints
 from model.training.deadline import NO_DEADLINE, Deadline
 from model.training.epochs import score_of
-from model.training.head import train_curves, train_settled
-from model.training.head_candidates import L2_CANDIDATES, Head, HeadOptions, LabelledFeatures
+from model.training.head import is_full_batch, train_curves, train_settled
+from model.training.head_candidates import Head, HeadOptions, LabelledFeatures
 
 CALIBRATION_FOLDS = 5
 
@@ -47,7 +50,8 @@ class CrossValidation:
     Attributes:
         logits: float32 (n, classes), of each image by a head that was not trained on it; NaN for synthetic images,
             on which nothing is measured.
-        l2: the L2 strength.
+        l2: the L2 strength of a head that is trained on all images: lower than in the folds, because more images need
+            less of it.
         epochs: the number of epochs.
     """
 
@@ -81,30 +85,36 @@ def cross_validate(
         TrainingError: a head diverged.
     """
     classes = len(data.classes)
+    if is_full_batch(images.features.shape[1], classes, options):
+        options = dataclasses.replace(options, until_converged=True)
     fold_of, real = fold_of_each(data, plan.folds, plan.seed), data.is_real
     folds = np.unique(fold_of[real])
     found = None if checkpoints is None else checkpoints.latest()
-    # Older versions chose within each fold.
-    curves: list[_Curves] = [] if found is None else found[1].get("curves", [])
+    # Older versions, with another key, chose by other strengths and epochs.
+    curves: list[_Curves] = [] if found is None else found[1].get("measured", [])
     for fold in folds[len(curves) :]:
         if deadline.is_over():
             return None
         curves.append(_curves(images, fold_of != fold, (fold_of == fold) & real, classes, options))
         if checkpoints is not None:
-            checkpoints.save({}, {"curves": curves})
+            checkpoints.save({}, {"measured": curves})
         on_fold(len(curves))
     sizes = [int(((fold_of == fold) & real).sum()) for fold in folds]
     l2, epochs = _best_for_all(curves, sizes, options)
     settled = dataclasses.replace(options, l2=l2, epochs=epochs)
-    return CrossValidation(_out_of_fold(images, fold_of, real, settled, classes), l2, epochs)
+    trained_on = np.mean([(fold_of != fold).mean() for fold in folds])
+    l2_of_all = l2 if options.l2 is not None else l2 * float(trained_on)
+    return CrossValidation(_out_of_fold(images, fold_of, real, settled, classes), l2_of_all, epochs)
 
 
 def _curves(
     images: LabelledFeatures, training: np.ndarray, held_out: np.ndarray, classes: int, options: HeadOptions
 ) -> _Curves:
-    """Metrics of the held-out images after each epoch, for each L2 strength."""
+    """Metrics of the held-out images for each L2 strength: after each epoch, or of the converged head only."""
     train = _training(images, np.flatnonzero(training), classes, options)
-    return train_curves(train, _validation(images, np.flatnonzero(held_out), classes, options), classes, options)
+    val = _validation(images, np.flatnonzero(held_out), classes, options)
+    curves = train_curves(train, val, classes, options)
+    return [of_strength[-1:] for of_strength in curves] if options.until_converged else curves
 
 
 def _best_for_all(curves: Sequence[_Curves], sizes: Sequence[int], options: HeadOptions) -> tuple[float, int]:
@@ -124,8 +134,7 @@ def _best_for_all(curves: Sequence[_Curves], sizes: Sequence[int], options: Head
         ((strength, epoch) for strength in range(len(means)) for epoch in range(longest)),
         key=lambda place: reached[place[0]][place[1]],
     )
-    strengths = L2_CANDIDATES if options.l2 is None else (options.l2,)
-    return strengths[strength], epoch + 1
+    return options.strengths[strength], options.epochs if options.until_converged else epoch + 1
 
 
 def settled_out_of_fold(

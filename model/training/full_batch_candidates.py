@@ -5,8 +5,8 @@ product of all features with the weights and one back, and some fifty of them re
 which changes every weight. An epoch is one iteration, in which every image is used once, as in an epoch of minibatches.
 So early stopping, time limit, checkpoints and the history of epochs mean the same for both. There is no randomness.
 
-Every candidate has its own line search and pairs. A candidate stops once its gradient has nearly vanished, and one that
-does not lead stops after `patience` epochs without improvement.
+Every candidate has its own line search and pairs. A candidate stops once its gradient has nearly vanished. With early
+stopping, one that does not lead also stops after `patience` epochs without improvement.
 """
 
 import dataclasses
@@ -82,7 +82,7 @@ class FullBatchCandidates(Candidates):
             self.keep(candidate, epoch, self._found[candidate].measured, val, seconds)
             if self.leader == candidate:
                 self._val_logits = logits
-        late = epoch - self.best_epoch >= self.options.patience
+        late = epoch - self.best_epoch >= self.options.max_epochs_without_improvement
         late[self.leader] = False
         self.stopped |= late
 

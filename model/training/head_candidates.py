@@ -20,6 +20,11 @@ from model.training.deadline import Deadline
 from model.training.epochs import Epoch, Measured, score
 
 L2_CANDIDATES = (1e-5, 1e-4, 1e-3, 1e-2)
+"""L2 strengths with early stopping, which regularises too."""
+
+L2_OF_CONVERGED = (1e-5, 1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 10.0)
+"""L2 strengths without early stopping: few photos need strong ones."""
+
 SMALLEST_SCALE = 1e-6
 FULL_BATCH, MINIBATCHES = "full batch", "minibatches"
 MOMENTUM = 0.9
@@ -53,7 +58,12 @@ class LabelledFeatures:
 
 @dataclasses.dataclass(frozen=True)
 class HeadOptions:
-    """Options of the training of a head; `model.config.TrainConfig` states their meaning and bounds."""
+    """Options of the training of a head; `model.config.TrainConfig` states the meaning and bounds of the others.
+
+    Attributes:
+        until_converged: whether each candidate is trained until its gradient has nearly vanished, or for all epochs,
+            instead of stopping early; L-BFGS only.
+    """
 
     epochs: int
     patience: int
@@ -65,11 +75,25 @@ class HeadOptions:
     label_smoothing: float = 0.0
     mixup: float = 0.0
     stop_on: str = "val_loss"
+    until_converged: bool = False
 
     @classmethod
     def from_config(cls, config: TrainConfig) -> "HeadOptions":
         """The options of a training that concern its head."""
-        return cls(**{field.name: getattr(config, field.name) for field in dataclasses.fields(cls)})
+        known = vars(config)
+        return cls(**{field.name: known[field.name] for field in dataclasses.fields(cls) if field.name in known})
+
+    @property
+    def strengths(self) -> tuple[float, ...]:
+        """The L2 strengths of the candidates."""
+        if self.l2 is not None:
+            return (self.l2,)
+        return L2_OF_CONVERGED if self.until_converged else L2_CANDIDATES
+
+    @property
+    def max_epochs_without_improvement(self) -> int:
+        """The number of epochs without improvement after which a candidate stops."""
+        return self.epochs if self.until_converged else self.patience
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,7 +169,7 @@ class Candidates:
 
     def __init__(self, scaling: Scaling, adjustment: np.ndarray, options: HeadOptions) -> None:
         self.scaling, self.adjustment, self.options = scaling, adjustment, options
-        strengths = L2_CANDIDATES if options.l2 is None else (options.l2,)
+        strengths = options.strengths
         self.strengths = np.array(strengths, np.float32)
         self.kernel = np.zeros((len(strengths), len(scaling.mean), len(adjustment)), np.float32)
         self.bias = np.zeros((len(strengths), 1, len(adjustment)), np.float32)
@@ -178,7 +202,7 @@ class Candidates:
         done = self.epochs_done
         if not done or self.cut_short:
             return self.cut_short
-        if done >= self.options.epochs or done - self.best_epoch.max() >= self.options.patience:
+        if done >= self.options.epochs or done - self.best_epoch.max() >= self.options.max_epochs_without_improvement:
             return True
         self.cut_short = deadline.is_over()
         return self.cut_short

@@ -16,7 +16,7 @@ from model.runs.trainer import train
 from model.training.cross_validation import CrossValidation, FoldPlan, cross_validate, settled_out_of_fold
 from model.training.deadline import Deadline
 from model.training.head import train_head
-from model.training.head_candidates import HeadOptions, LabelledFeatures
+from model.training.head_candidates import L2_OF_CONVERGED, HeadOptions, LabelledFeatures
 from model.workspace import Workspace
 from tests.support.shapes import CLASSES
 
@@ -115,6 +115,30 @@ def test_every_image_has_a_prediction_and_the_seed_makes_it_deterministic():
     first, second = _run(images), _run(images)
     assert np.array_equal(first.logits, second.logits) and (first.l2, first.epochs) == (second.l2, second.epochs)
     assert (np.abs(first.logits).sum(axis=1) > 0).all() and first.epochs >= 1
+
+
+def test_heads_of_folds_converge_and_that_of_all_images_gets_less_l2():
+    images = _blobs(np.tile(np.arange(3), 8), 3, spread=3.0)
+    found = _run(images)
+    assert found.epochs == OPTIONS.epochs
+    assert any(found.l2 == pytest.approx(strength * 0.8) for strength in L2_OF_CONVERGED)
+    given = cross_validate(_data(images.labels), images, FoldPlan(5, 0), dataclasses.replace(OPTIONS, l2=0.5))
+    assert given is not None and given.l2 == 0.5
+
+
+def test_minibatches_are_stopped_at_the_epoch_that_is_best_for_all_folds():
+    images = _blobs(np.tile(np.arange(3), 8), 3, spread=3.0)
+    options = dataclasses.replace(OPTIONS, mixup=0.2)
+    found = cross_validate(_data(images.labels), images, FoldPlan(3, 0), options)
+    assert found is not None and 1 <= found.epochs < options.epochs and found.l2 < 1e-2
+
+
+def test_few_noisy_images_get_a_strong_l2_and_many_a_weak_one():
+    strengths = [
+        np.mean([_run(_blobs(np.tile(np.arange(3), count), seed, spread=2.0)).l2 for seed in range(2)])
+        for count in (3, 60)
+    ]
+    assert strengths[0] > 10 * strengths[1]
 
 
 def test_a_class_of_one_image_is_predicted_incorrectly_without_an_error():
