@@ -164,7 +164,13 @@ def test_no_module_of_ours_is_imported_by_a_string() -> None:
 
 # Programs started as child processes with `python -m`, and the packages of static files.
 NAMED_BY_STRINGS = {
-    *("model.dataset.decoding_child", "model.tracking.mlflow_run", "model.page", "model.studio"),
+    *(
+        "model.dataset.decoding_child",
+        "model.curation.verdict_process",
+        "model.tracking.mlflow_run",
+        "model.page",
+        "model.studio",
+    ),
     *("model.pipelines.step_process", "model.pipelines.kernel"),
 }
 

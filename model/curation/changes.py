@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import os
+import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -17,6 +18,7 @@ from model.curation.space import full_disk
 from model.errors import DatasetError
 
 _BLOCK = 1 << 20
+_NEW = "new-"
 _NAME_OF_KIND = {kind: name for name, kind in KINDS.items()}
 UNDO, ADD_PHOTOS = "undo", "add_photos"
 
@@ -176,10 +178,8 @@ def _receive(dataset: Path, source: Path) -> str:
     folder = dataset / INCOMING
     with full_disk(dataset, "Nothing was added"):
         folder.mkdir(parents=True, exist_ok=True)
-        for left in folder.glob("new-*"):
-            # The lock is held: its process has ended before it was written in the journal.
-            left.unlink()
-        target = folder / f"new-{uuid.uuid4().hex}"
+        remove_orphans(dataset)
+        target = folder / f"{_NEW}{uuid.uuid4().hex}"
         try:
             with open(source, "rb") as read, open(target, "xb") as written:
                 while block := read.read(_BLOCK):
@@ -192,8 +192,26 @@ def _receive(dataset: Path, source: Path) -> str:
     return f"{INCOMING}/{target.name}"
 
 
+def remove_orphans(dataset: Path) -> None:
+    """Remove copies that killed processes did not write in the journal; the lock of the dataset must be held."""
+    for left in (dataset / INCOMING).glob(f"{_NEW}*"):
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+
+def new_folder(dataset: Path) -> Path:
+    """A new folder for copies that the next entry of the journal moves; the lock of the dataset must be held."""
+    remove_orphans(dataset)
+    folder = dataset / INCOMING / f"{_NEW}{uuid.uuid4().hex}"
+    folder.mkdir(parents=True)
+    return folder
+
+
 def _applied(dataset: Path, entry: Entry, steps: Iterable[Step]) -> Applied:
-    made = journal.write(dataset, dataclasses.replace(entry, steps=tuple(steps)))
+    return to_applied(journal.write(dataset, dataclasses.replace(entry, steps=tuple(steps))))
+
+
+def to_applied(made: Entry) -> Applied:
+    """The outcome of an entry whose steps were made."""
     skipped = set(made.skipped)
     photos = {
         source: target for at, (source, target) in enumerate(made.steps) if source and target and at not in skipped
