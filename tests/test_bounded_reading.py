@@ -43,7 +43,6 @@ OWN = {
     "model/storage/local.py": "checksum files of this package",
     "model/storage/uploading.py": "checksum files of this package",
     "model/synthesis/synthesize.py": "photos that were written before",
-    "model/studio/bodies.py": "aiohttp limits the body",
     "model/tracking/experiment_tracking.py": "the log of a child process",
     "model/web/static_files.py": "files of this package",
 }

@@ -12,18 +12,16 @@ from model.errors import ConfigError, TopgraftError
 from model.page.server import page_files
 from model.page.service import connected
 from model.studio.access import Access
+from model.studio.bodies import MAX_BODY_BYTES
 from model.studio.events import Events
 from model.studio.exposure import Exposure
 from model.studio.keys import ACCESS, EVENTS, EXPOSURE, SERVICE, WORKSPACE
-from model.studio.routes import session, training, workspace
+from model.studio.routes import photos, session, training, uploads, workspace
 from model.studio.watching import watch
 from model.web.connections import limit_connections
 from model.web.origins import is_trusted_proxy, origin_check
 from model.web.static_files import CONTENT_SECURITY_POLICY, add_file, packaged_files, security_headers
 from model.workspace import Workspace
-
-MAX_BODY_BYTES = 1 << 20
-"""Maximum size of the body of a request, besides uploads, which are read in chunks."""
 
 # The report of a model is shown in a frame.
 HEADERS = security_headers(CONTENT_SECURITY_POLICY | {"frame-src": "'self'"})
@@ -75,7 +73,7 @@ def make_app(home: Workspace, exposure: Exposure, access: Access, service: str) 
         add_file(app, "/" if name == "index.html" else f"/{name}", content)
     for name, content in page_files().items():
         add_file(app, f"/page/{name}", content)
-    for routes in (session, workspace, training):
+    for routes in (session, workspace, photos, uploads, training):
         routes.add_routes(app)
     return app
 

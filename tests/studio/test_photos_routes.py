@@ -1,0 +1,207 @@
+"""Requests of the view *Photos*: changes, uploads, the verdict, and the memory of the server."""
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import requests
+
+from model.curation import changes
+from model.curation.places import CURATION
+from model.curation.plans import MovePhotos
+from tests.support.photos import encoded, photo, random_image, write_photos
+from tests.support.studio_server import Studio, running_studio
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.slow
+
+MAX_MEMORY = 200e6
+
+
+class Client:
+    """A session that sends requests below one address."""
+
+    def __init__(self, studio: Studio) -> None:
+        self._session, self._url = studio.session(), studio.url
+
+    def get(self, path: str, status: int = 200, **options: Any) -> Any:
+        return self._answer(self._session.get(self._url + path, timeout=30, **options), status)
+
+    def post(self, path: str, body: object, status: int = 200) -> Any:
+        return self._answer(self._session.post(self._url + path, json=body, timeout=30), status)
+
+    def put(self, path: str, content: Any, status: int = 200) -> Any:
+        headers = {"Content-Type": "application/octet-stream"}
+        return self._answer(self._session.put(self._url + path, data=content, headers=headers, timeout=30), status)
+
+    def delete(self, path: str) -> Any:
+        return self._answer(self._session.delete(self._url + path, timeout=30), 200)
+
+    @staticmethod
+    def _answer(answer: requests.Response, status: int) -> Any:
+        assert answer.status_code == status, answer.text
+        return answer.json() if answer.headers["Content-Type"].startswith("application/json") else answer.content
+
+
+@pytest.fixture(scope="module")
+def client(studio: Studio) -> Client:
+    return Client(studio)
+
+
+@pytest.fixture
+def dataset(studio: Studio, request: pytest.FixtureRequest) -> Path:
+    return write_photos(studio.home / "data" / request.node.name.partition("[")[0])
+
+
+def verdict(client: Client, name: str) -> dict[str, Any]:
+    def current() -> Any:
+        described = client.get(f"api/datasets/{name}")
+        found = client.get(f"api/datasets/{name}/check")["verdict"]
+        return found if found and found["version"] == described["version"] else None
+
+    found: dict[str, Any] = wait_until(current, 30)
+    return found
+
+
+def test_a_dataset_is_created_and_described(client: Client, studio: Studio) -> None:
+    assert client.post("api/datasets", {"name": " Leaves "}, 201) == {"name": "Leaves"}
+    assert client.get("api/datasets/Leaves")["classes"] == []
+    for name in ("leaves", "../x", "<script>", ""):
+        assert "Choose another name" in client.post("api/datasets", {"name": name}, 422)["message"]
+    client.post("api/datasets", {"name": 5}, 400)
+    for name in ("none", "..", "%2e%2e", "Leaves%2f..", CURATION):
+        client.get(f"api/datasets/{name}/photos", 404 if name == ".." else 422)
+    assert not (studio.home / "x").exists()
+
+
+def test_photos_are_listed_shown_moved_and_changes_undone(client: Client, dataset: Path) -> None:
+    path = f"api/datasets/{dataset.name}"
+    listed = client.get(f"{path}/photos", params={"class": "red", "offset": 2, "limit": 3})
+    assert listed == {"total": 8, "photos": ["red/2.jpg", "red/3.jpg", "red/4.jpg"]}
+    for kind in ("thumbnail", "photo"):
+        assert client.get(f"{path}/{kind}", params={"photo": "red/2.jpg"}).startswith(b"\xff\xd8")
+        for name in ("../x.jpg", "red", "", f"{CURATION}/journal.jsonl", "/etc/passwd"):
+            client.get(f"{path}/{kind}", 422, params={"photo": name})
+    moved = client.post(f"{path}/changes", {"kind": "move_photos", "photos": ["red/2.jpg"], "to": ""})
+    assert moved["photos"] == {"red/2.jpg": f"{CURATION}/unlabelled/2.jpg"}
+    assert client.get(f"{path}/photos", params={"kind": "unlabelled"})["total"] == 1
+    described = client.get(path)
+    assert described["unlabelled"] == 1 and described["undo"]["kind"] == "move_photos"
+    client.post(f"{path}/undo", {})
+    assert client.get(path)["unlabelled"] == 0
+    rows = client.get(f"{path}/changes")
+    assert [row["kind"] for row in rows] == ["undo", "move_photos"] and rows[1]["by"] == "studio"
+    client.post(f"{path}/undo", {}, 422)
+    client.post(f"{path}/changes", {"kind": "explode"}, 400)
+
+
+def test_an_upload_in_pieces_becomes_photos(client: Client, studio: Studio) -> None:
+    client.post("api/datasets", {"name": "sent"}, 201)
+    contents = [encoded(random_image(number)) for number in range(4)] + [b"no photo"]
+    names = ["elm/0.jpg", "elm/1.jpg", "oak/2.jpg", "oak/3.jpg", "oak/notes.txt"]
+    plan = {"files": [[name, len(content)] for name, content in zip(names, contents, strict=True)], "class_name": None}
+    begun = client.post("api/datasets/sent/uploads", plan)
+    path = f"api/datasets/sent/uploads/{begun['upload']}"
+    client.put(f"{path}?first=0&offset=0", contents[0] + contents[1][:10])
+    found = client.get(path)
+    assert (found["arrived"], found["missing"], found["parts"]) == (1, [[1, 4]], {"1": 10})
+    assert [one["upload"] for one in client.get("api/datasets/sent/uploads")] == [begun["upload"]]
+    client.put(f"{path}?first=1&offset=5", b"x", 400)
+    client.put(f"{path}?first=x&offset=0", b"x", 400)
+    done = client.put(f"{path}?first=1&offset=10", contents[1][10:] + b"".join(contents[2:]))
+    assert done["complete"] and done["added"] == 4 and done["refusals"] == 1
+    assert "no photo" in done["refused"][0]["reason"]
+    assert (studio.home / "data" / "sent" / "oak" / "2.jpg").read_bytes() == contents[2]
+    client.post("api/datasets/sent/uploads", {"files": []}, 400)
+
+
+def test_a_connection_that_breaks_keeps_what_has_arrived(client: Client, dataset: Path) -> None:
+    path = f"api/datasets/{dataset.name}/uploads"
+    content = encoded(random_image(50))
+    plan = {"files": [["new.jpg", len(content)], ["more.jpg", len(content)]], "class_name": "red"}
+    upload = client.post(path, plan)["upload"]
+
+    def breaking() -> Iterator[bytes]:
+        yield content + content[:100]
+        raise ConnectionError("unplugged")
+
+    with pytest.raises((requests.ConnectionError, ConnectionError)):
+        client.put(f"{path}/{upload}?first=0&offset=0", breaking())
+    found = wait_until(lambda: (one := client.get(f"{path}/{upload}"))["arrived"] == 1 and one, 10)
+    part = found["parts"].get("1", 0)
+    done = client.put(f"{path}/{upload}?first=1&offset={part}", content[part:])
+    assert done["complete"] and (dataset / "red" / "more.jpg").read_bytes() == content
+
+
+def test_the_verdict_follows_changes_of_any_program(client: Client, dataset: Path) -> None:
+    assert verdict(client, dataset.name)["ready"]
+    (dataset / "red" / "broken.jpg").write_bytes(photo(1)[:100])
+    found = verdict(client, dataset.name)
+    assert [name for name, _ in found["unreadable"]] == ["red/broken.jpg"]
+    client.post(f"api/datasets/{dataset.name}/changes", {"kind": "remove_class", "name": "red"})
+    assert verdict(client, dataset.name)["missing"] == "classes"
+
+
+def test_two_pages_see_each_others_changes(client: Client, studio: Studio, dataset: Path) -> None:
+    client.get(f"api/datasets/{dataset.name}")
+    with studio.session().get(f"{studio.url}api/events", stream=True, timeout=30) as events:
+        client.get(f"api/datasets/{dataset.name}")
+        lines = events.iter_lines()
+        verdict(client, dataset.name)
+        changes.change(dataset, MovePhotos(("red/0.jpg",), "blue"))
+        for line in lines:
+            if line == b"event: dataset":
+                assert json.loads(next(lines).partition(b": ")[2])["name"] == dataset.name
+                break
+
+
+def test_another_dataset_is_imported(client: Client, dataset: Path) -> None:
+    client.post("api/datasets", {"name": "copy"}, 201)
+    applied = client.post("api/datasets/copy/imports", {"source": dataset.name})
+    assert len(applied["photos"]) == 16
+    for source in ("/etc", "../x", ".", ""):
+        assert "expected a dataset" in client.post("api/datasets/copy/imports", {"source": source}, 400)["message"]
+
+
+def test_a_server_that_is_killed_while_receiving_goes_on_after_its_restart(tmp_path: Path) -> None:
+    content = encoded(random_image(3))
+    files = {"files": [[f"elm/{number}.jpg", len(content)] for number in range(3)], "class_name": None}
+    with running_studio(tmp_path) as studio:
+        client = Client(studio)
+        client.post("api/datasets", {"name": "sent"}, 201)
+        upload = client.post("api/datasets/sent/uploads", files)["upload"]
+
+        def killing() -> Iterator[bytes]:
+            yield content + b"\xff\xd8"
+            studio.process.send_signal(signal.SIGKILL)
+            studio.process.wait()
+            yield content
+
+        with pytest.raises(requests.ConnectionError):
+            client.put(f"api/datasets/sent/uploads/{upload}?first=0&offset=0", killing())
+    with running_studio(tmp_path) as studio:
+        client = Client(studio)
+        begun = client.post("api/datasets/sent/uploads", files)
+        assert begun["upload"] == upload
+        [[first, _last]] = begun["missing"]
+        part = begun["parts"].get(str(first), 0)
+        rest = (content * 3)[first * len(content) + part :]
+        assert client.put(f"api/datasets/sent/uploads/{upload}?first={first}&offset={part}", rest)["complete"]
+        assert sorted(path.name for path in (tmp_path / "data" / "sent" / "elm").iterdir()) == [
+            "0.jpg",
+            "1.jpg",
+            "2.jpg",
+        ]
+
+
+def test_the_server_stays_small(client: Client, studio: Studio, dataset: Path) -> None:
+    for number in range(8):
+        client.get(f"api/datasets/{dataset.name}/thumbnail", params={"photo": f"red/{number}.jpg"})
+    verdict(client, dataset.name)
+    maps = Path(f"/proc/{studio.process.pid}/maps").read_text()
+    assert not [name for name in ("tensorflow", "onnxruntime", "pandas", "sklearn") if f"/{name}/" in maps]
+    assert psutil.Process(studio.process.pid).memory_info().rss < MAX_MEMORY
