@@ -1,5 +1,6 @@
 """Requests of the view *Photos*: changes, uploads, the verdict, and the memory of the server."""
 
+import contextlib
 import http.client
 import json
 import signal
@@ -8,9 +9,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
 import psutil
 import pytest
 import requests
+from PIL import Image
 
 from model.curation import changes
 from model.curation.places import CURATION
@@ -43,11 +46,14 @@ class Client:
     def delete(self, path: str) -> Any:
         return self._answer(self._session.delete(self._url + path, timeout=30), 200)
 
-    def break_off(self, path: str, headers: dict[str, str], content: bytes) -> None:
-        """Begin to send a body, and close the connection in the middle of it."""
+    @contextlib.contextmanager
+    def sending(self, path: str, content: bytes, length: int) -> Iterator[None]:
+        """Begin to send a body of this length, and close the connection at the end of the block."""
         cookies = "; ".join(f"{cookie.name}={cookie.value}" for cookie in self._session.cookies)
+        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(length), "Cookie": cookies}
         connection = http.client.HTTPConnection(urlsplit(self._url).netloc, timeout=30)
-        connection.request("PUT", f"/{path}", headers=headers | {"Cookie": cookies}, body=content)
+        connection.request("PUT", f"/{path}", headers=headers, body=content)
+        yield
         connection.close()
 
     @staticmethod
@@ -130,16 +136,16 @@ def test_an_upload_in_pieces_becomes_photos(client: Client, studio: Studio) -> N
 
 def test_a_connection_that_breaks_keeps_what_has_arrived(client: Client, dataset: Path) -> None:
     path = f"api/datasets/{dataset.name}/uploads"
-    content = encoded(random_image(50))
-    plan = {"files": [["new.jpg", len(content)], ["more.jpg", len(content)]], "class_name": "red"}
+    pixels = np.random.default_rng(5).integers(0, 256, (700, 700, 3), dtype=np.uint8)
+    content = encoded(Image.fromarray(pixels), "PNG")
+    plan = {"files": [["new.png", len(content)], ["more.png", len(content)]], "class_name": "red"}
     upload = client.post(path, plan)["upload"]
-
-    headers = {"Content-Type": "application/octet-stream", "Content-Length": str(2 * len(content))}
-    client.break_off(f"{path}/{upload}?first=0&offset=0", headers, content + content[:100])
+    with client.sending(f"{path}/{upload}?first=0&offset=0", content + content[:100], 2 * len(content)):
+        wait_until(lambda: client.get(f"{path}/{upload}")["received"], 10)
     found = wait_until(lambda: (one := client.get(f"{path}/{upload}"))["arrived"] == 1 and one, 10)
-    part = found["parts"].get("1", 0)
-    done = client.put(f"{path}/{upload}?first=1&offset={part}", content[part:])
-    assert done["complete"] and (dataset / "red" / "more.jpg").read_bytes() == content
+    assert found["parts"] == {"1": 100}
+    done = client.put(f"{path}/{upload}?first=1&offset=100", content[100:])
+    assert done["complete"] and (dataset / "red" / "more.png").read_bytes() == content
 
 
 def test_the_verdict_follows_changes_of_any_program(client: Client, dataset: Path) -> None:
