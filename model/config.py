@@ -32,6 +32,12 @@ NETWORK_OPTIONS = ("backbone", "image_size", "resize", "intensity")
 
 DEFAULT_TUNE_MINUTES = 5.0
 
+MAX_CROSS_VALIDATED = 3000
+"""Images up to which a head on a frozen backbone is cross-validated by default: folds of more take minutes."""
+
+FEW_FOR_A_TEST = 20
+"""Images per class below which a dataset is cross-validated by default even with fine_tune = auto."""
+
 MAX_TEXT_LENGTH, MAX_PATH_LENGTH, MAX_NAME_LENGTH = 1000, 4096, 100
 
 _OF_PRETRAINED = ("learning_rate", "l2", "refit", "fine_tune", "fine_tune_epochs")
@@ -331,8 +337,8 @@ class TrainConfig:
     folds: int | None = option(
         None,
         "Number of cross-validation folds, to estimate the accuracy of a head on a frozen backbone without a test "
-        "split. Empty: up to 10 if there are fewer than 20 images per class and fine_tune is none or auto; otherwise "
-        "off. 0 or 1: off.",
+        f"split. Empty: up to 10 with at most {MAX_CROSS_VALIDATED:,} images if fine_tune is none, or with fewer than "
+        f"{FEW_FOR_A_TEST} images per class if it is auto; otherwise off. 0 or 1: off, with a test split instead.",
         minimum=0,
         maximum=100,
     )

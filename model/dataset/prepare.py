@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from model.config import TrainConfig
+from model.config import FEW_FOR_A_TEST, MAX_CROSS_VALIDATED, TrainConfig
 from model.dataset import checks, duplicates
 from model.dataset.given_names import errors_name, verdict_named
 from model.dataset.group_pattern import group_keys
@@ -28,8 +28,6 @@ __all__ = ["Leakage", "Rejected", "Verdict", "prepare_dataset", "write_dataset_f
 MAX_FOLDS = 10
 # With more images, more folds take time without improving the estimate.
 MANY_IMAGES, FOLDS_OF_MANY = 500, 5
-# With fewer images per class on average, the result of a test split is meaningless.
-FEW_FOR_A_TEST = 20
 
 UNPACKED = "unpacked"
 """Folder of an unpacked archive, in the work directory."""
@@ -148,8 +146,8 @@ def _folds(
     folds = config.folds
     if folds is None:
         per_class = len(groups) / len(listing.classes)
-        is_small = per_class < FEW_FOR_A_TEST and config.fine_tune in ("none", "auto")
-        folds = _automatic_folds(len(groups), per_class) if is_small else 0
+        few = {"none": len(groups) <= MAX_CROSS_VALIDATED, "auto": per_class < FEW_FOR_A_TEST}
+        folds = _automatic_folds(len(groups), per_class) if few.get(config.fine_tune) else 0
     # Random weights have no pretrained features: each fold would be a complete training.
     folds = 0 if config.weights == "none" else min(folds, len(np.unique(groups)))
     return folds if folds > 1 else 0
@@ -176,7 +174,7 @@ def _divide(
     splits = {split: tuple(sample for sample in listing.splits[split] if sample.name in group_of) for split in SPLITS}
     origin = "splits of the dataset"
     if not listing.has_splits:
-        # Folds give a better estimate than two or three test images per class, which can then be used for training.
+        # Folds give a better estimate than a test split, whose images can then be used for training.
         fractions: dict[Split, float] = {"val": config.val_fraction, "test": 0.0 if folds else config.test_fraction}
         groups_of_samples = [group_of[sample.name] for sample in samples]
         splits = split_samples(samples, groups_of_samples, fractions, config.seed, synthetic)

@@ -171,14 +171,21 @@ def test_few_images_are_cross_validated_instead_of_tested(shapes, tmp_path, chan
     assert any("cross-validation" in line for line in verdict.lines()) == bool(folds)
 
 
-def test_many_images_get_a_test_split(shapes, tmp_path):
+@pytest.mark.parametrize(
+    ("fine_tune", "limit", "folds"),
+    [("none", 10_000, 10), ("none", 60, 0), ("auto", 10_000, 0), ("top", 10_000, 0), ("all", 10_000, 0)],
+)
+def test_a_frozen_head_is_cross_validated_up_to_a_number_of_images(
+    shapes, tmp_path, monkeypatch, fine_tune, limit, folds
+):
     for name in CLASSES:
         (tmp_path / "many" / name).mkdir(parents=True)
         for copy in range(2):
             for photo in (shapes / name).iterdir():
                 shutil.copy(photo, tmp_path / "many" / name / f"{copy}{photo.name}")
-    verdict = prepare_dataset(tmp_path / "many", TrainConfig(), tmp_path)
-    assert verdict.folds == 0 and verdict.dataset.test
+    monkeypatch.setattr("model.dataset.prepare.MAX_CROSS_VALIDATED", limit)
+    verdict = prepare_dataset(tmp_path / "many", TrainConfig(fine_tune=fine_tune), tmp_path)
+    assert (verdict.folds, bool(verdict.dataset.test)) == (folds, not folds)
 
 
 def test_a_test_split_of_the_dataset_is_kept(shapes, tmp_path):
