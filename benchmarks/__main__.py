@@ -38,6 +38,7 @@ NAMES = (
     "synthesis",
     "options",
     "presets",
+    "choices",
     "training",
     "training_cost",
     "pretrained",

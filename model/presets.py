@@ -41,12 +41,25 @@ def preset_path(name: str) -> Path:
     Raises:
         ConfigError: the file does not exist.
     """
+    return _find_file(f"{name}.yaml")
+
+
+def measured_path() -> Path:
+    """File of what the choices of the studio cost and gain, as `benchmarks.choices` has measured it.
+
+    Raises:
+        ConfigError: the file does not exist.
+    """
+    return _find_file("measured.json")
+
+
+def _find_file(name: str) -> Path:
     places = data_folders("presets")
     for place in places:
-        if (place / f"{name}.yaml").is_file():
-            return place / f"{name}.yaml"
+        if (place / name).is_file():
+            return place / name
     raise ConfigError(
-        f"preset {name}: expected {name}.yaml in {' or '.join(map(str, places))}, found none. Install topgraft again."
+        f"presets: expected {name} in {' or '.join(map(str, places))}, found none. Install topgraft again."
     )
 
 

@@ -4,6 +4,8 @@
         status.json   its state and progress (`model.results.TrainingStatus`)
         config.json   all its options
         lock          held by the training process (`model.locks`): it has ended if the lock is free
+        curves.jsonl  the metrics of each epoch (`model.runs.curves`)
+        log.txt       the log, if it runs in a child process
         work/         checkpoints and other files that a resumed training reuses
         bundle/       the model being written; renamed to models/<name>/ at the end
 
@@ -21,13 +23,14 @@ from model.runs.listing import (
 )
 from model.runs.queue import wait_in_queue
 from model.runs.resumption import finished, runs_to_resume
-from model.runs.run import BUNDLE, CONFIG, LOCK, STATUS, WORK, Run, read_config
+from model.runs.run import BUNDLE, CONFIG, LOCK, LOG, STATUS, WORK, Run, read_config
 from model.runs.starting import adopt, resume_run, start_import, start_or_resume, start_run
 
 __all__ = [
     "BUNDLE",
     "CONFIG",
     "LOCK",
+    "LOG",
     "STATUS",
     "WORK",
     "Run",

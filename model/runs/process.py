@@ -24,13 +24,14 @@ from model.logs import protect_logs
 from model.processes import Process, answer_parent, lower_priority, python_command, python_environment, read_answer
 from model.resources import blas_threads
 from model.results import State
-from model.runs import Run, adopt, finished, start_or_resume
+from model.runs import LOG, Run, adopt, finished, start_or_resume
 from model.runs.import_process import import_in_child
 from model.runs.stopping import SECONDS_TO_STOP, resume_hint, watch
 from model.training_result import TrainingResult
 from model.workspace import Workspace
 
 _NICENESS = 5
+_LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _SECONDS_TO_END = SECONDS_TO_STOP + 1
 
 log = logging.getLogger(__name__)
@@ -79,7 +80,11 @@ def main(directory: str, lock_descriptor: str, service: str, service_start: str,
     run, config = adopt(Path(directory), int(lock_descriptor))
     watch(run, Process(int(service), int(service_start)), int(worker) or None)
     _yield_to_the_service()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=logging.INFO, format=_LOG_FORMAT)
+    # The log of the service is for its operator; this one for the users of the training.
+    own_log = logging.FileHandler(run.directory / LOG)
+    own_log.setFormatter(logging.Formatter(_LOG_FORMAT))
+    logging.getLogger().addHandler(own_log)
     protect_logs()
 
     def train() -> dict[str, Any]:

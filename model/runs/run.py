@@ -22,6 +22,7 @@ from model.workspace import Workspace
 STATUS = "status.json"
 CONFIG = "config.json"
 LOCK = "lock"
+LOG = "log.txt"
 BUNDLE = "bundle"
 WORK = "work"
 

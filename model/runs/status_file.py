@@ -7,6 +7,7 @@ import time
 
 from model.results import UNITS, Progress, State
 from model.runs import Run
+from model.runs.curves import CurveWriter
 
 _SECONDS_BETWEEN_WRITINGS = 0.5
 
@@ -16,6 +17,7 @@ class StatusFile:
 
     def __init__(self, run: Run, progress: Progress) -> None:
         self._run, self._progress = run, progress
+        self._curves = CurveWriter(run.directory)
         run.write_status(dataclasses.replace(run.status, pid=os.getpid()))
         self._status = run.status
         self._begun = self._phase_start = self._written = time.monotonic()
@@ -46,8 +48,10 @@ class StatusFile:
             metrics=metrics,
             seconds_used=self._used_before + moment - self._begun,
         )
+        self._curves.add(phase, done, metrics)
         if done == total or moment - self._written > _SECONDS_BETWEEN_WRITINGS:
             self._run.write_status(self._status)
+            self._curves.flush()
             self._written = moment
         self._progress(phase, done, total, **metrics | self._status.pace)
 

@@ -11,8 +11,9 @@ from model import durable, environment
 from model.dataset.image_files import is_image
 from model.files.browsing import folders_in, is_hidden
 from model.registry import Registry
-from model.results import TrainingStatus
+from model.results import ACTIVE_STATES, TrainingStatus
 from model.runs import unfinished_trainings
+from model.studio.refusals import refused_trainings
 from model.workspace import Workspace
 
 _MAX_DEPTH = 4
@@ -23,11 +24,13 @@ _REGISTRY = Registry()
 
 def overview(workspace: Workspace) -> dict[str, Any]:
     """Everything that the pages show at once; reads the disk."""
+    # Before the models: a training that ends in between is in both, not in none.
+    trainings = training_rows(workspace)
     return {
         "workspace": str(workspace.root),
         "datasets": [dataset_row(path) for path in dataset_folders(workspace)],
         "models": model_rows(workspace),
-        "trainings": training_rows(workspace),
+        "trainings": trainings,
         "quota": quota(workspace),
     }
 
@@ -51,8 +54,14 @@ def model_rows(workspace: Workspace) -> list[dict[str, Any]]:
 
 
 def training_rows(workspace: Workspace) -> list[dict[str, Any]]:
-    """Running, queued and interrupted trainings, in this order."""
-    return [_training_row(status) for status in unfinished_trainings(workspace)]
+    """Running, queued and interrupted trainings, in this order; then those that were refused.
+
+    `resumable`: whether a training that is neither running nor queued can be resumed.
+    """
+    unfinished = unfinished_trainings(workspace)
+    names = [status.name for status in unfinished]
+    refused = [status for status in refused_trainings(workspace) if status.name not in names]
+    return [_training_row(status, True) for status in unfinished] + [_training_row(status, False) for status in refused]
 
 
 def quota(workspace: Workspace) -> dict[str, int | None]:
@@ -60,9 +69,9 @@ def quota(workspace: Workspace) -> dict[str, int | None]:
     return {"free": shutil.disk_usage(workspace.root).free, "limit": environment.STUDIO_MAX_BYTES.read()}
 
 
-def _training_row(status: TrainingStatus) -> dict[str, Any]:
+def _training_row(status: TrainingStatus, is_resumable: bool) -> dict[str, Any]:
     row: dict[str, Any] = durable.to_json(dataclasses.asdict(status))
-    return row
+    return row | {"resumable": is_resumable and status.state not in ACTIVE_STATES}
 
 
 def _photos_by_folder(folder: Path, depth: int) -> list[int]:

@@ -27,12 +27,19 @@ async function start() {
   if (!(await openSession())) return askForSession();
   state.subscribe(drawNotices);
   events.on("state", (found) => state.update(found));
-  events.on("training", (trainings) => state.update({ trainings }));
+  events.on("training", receiveTrainings);
   events.start();
   state.update(await request.get("/api/state"));
   window.addEventListener("hashchange", show);
   watchKeys(context, VIEWS);
   await show();
+}
+
+/** A training that is no longer listed has become a model: both changes are shown at once. */
+async function receiveTrainings(trainings) {
+  const names = trainings.map(({ name }) => name);
+  const isGone = state.current?.trainings?.some(({ name }) => !names.includes(name));
+  state.update(isGone ? await request.get("/api/state").catch(() => null) : { trainings });
 }
 
 /** Shows the view that the address names: #training/photos. */

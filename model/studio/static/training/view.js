@@ -1,31 +1,111 @@
-// The view Training: starts trainings, and shows those that run, wait or were interrupted.
+// The view Training: one button, three choices and more options; below, the trainings and the newest models.
 
-import { button, element, replace } from "../elements.js";
+import { element, replace } from "../elements.js";
+import { choiceCards } from "./choices.js";
+import { optionsForm } from "./options.js";
+import { TrainingList } from "./list.js";
 
 export const view = {
   name: "training",
 
   mount(main, context) {
     const { text, state, request } = context;
-    const choice = element("select", { name: "dataset" });
+    const dataset = element("select", { name: "dataset", id: "dataset", onchange: () => choose(dataset.value) });
+    const notice = element("p.notice", { role: "alert", hidden: true });
+    const choices = element("div.choices", { role: "radiogroup", "aria-label": text("training.choice"), onchange: showOptions });
+    const more = element("details.more-options", {}, element("summary", {}, text("training.more_options")));
+    const start = element("button.main.start", { type: "submit" }, text("training.start"));
     const form = element(
-      "form.row",
-      { onsubmit: (event) => start(event, context) },
-      element("label.field.grow", {}, text("training.dataset"), choice),
-      element("button.main", {}, text("training.start")),
+      "form.new-training",
+      { onsubmit: submit, novalidate: true },
+      element("label.field.grow", {}, text("training.dataset"), dataset),
+      choices,
+      more,
+      notice,
+      element("div.row", {}, start, element("span.soft", {}, text("training.goes_on"))),
     );
-    const list = element("ul");
-    replace(main, element("h1", {}, text("training.title")), form, list);
-    return state.subscribe(({ datasets = [], trainings = [] }) => {
-      const chosen = choice.value || context.argument;
-      replace(choice, datasets.map(({ name, photos }) => element("option", { value: name, selected: name === chosen }, `${name}: ${text("training.photos", { count: photos })}`)));
-      replace(list, trainings.map((training) => element("li", {}, `${training.name}: ${training.state} ${training.phase} ${training.epoch}/${training.epochs} ${training.message}`,
-        button(text("training.cancel"), () => request.post(`/api/trainings/${encodeURIComponent(training.name)}/cancel`)))));
+    const empty = element(
+      "p.notice",
+      { hidden: true },
+      element("span", {}, text("training.no_photos")),
+      element("a.plain", { href: context.address("photos") }, text("training.add_photos")),
+    );
+    const list = new TrainingList(context);
+    replace(main, element("h1", {}, text("training.title")), element("p.lead", {}, text("training.lead")), empty, form, list.element);
+
+    let options = null;
+    let offered = [];
+    let shownDataset = "";
+
+    async function choose(name) {
+      shownDataset = name;
+      state.choose({ dataset: name });
+      const found = await request.get(`/api/training-options?dataset=${encodeURIComponent(name)}`).catch(show);
+      if (!found || name !== shownDataset) return;
+      const chosen = new FormData(form).get("preset");
+      offered = found.choices;
+      replace(choices, choiceCards(context, offered, chosen));
+      if (!options) {
+        options = optionsForm(context, found.groups);
+        more.append(options.element);
+      }
+      showOptions();
+    }
+
+    function showOptions() {
+      const chosen = new FormData(form).get("preset");
+      options?.setChoice(offered.find(({ name }) => name === chosen)?.options ?? {});
+    }
+
+    async function submit(event) {
+      event.preventDefault();
+      notice.hidden = true;
+      const wrong = options?.firstInvalid();
+      if (wrong) {
+        more.open = true;
+        return wrong.reportValidity();
+      }
+      start.disabled = true;
+      try {
+        const preset = new FormData(form).get("preset");
+        const { name } = await request.post("/api/trainings", { dataset: dataset.value, preset, ...options?.values() });
+        list.follow(name);
+        context.announce(text("training.started", { name }));
+        state.update({ trainings: await request.get("/api/trainings") });
+      } catch (error) {
+        show(error);
+      } finally {
+        start.disabled = false;
+      }
+    }
+
+    function show(error) {
+      notice.textContent = error.message || text("app.offline");
+      notice.hidden = false;
+    }
+
+    const unsubscribe = state.subscribe((current) => {
+      const names = current.datasets.map(({ name }) => name);
+      const chosen = names.includes(dataset.value) ? dataset.value : names.includes(context.argument) ? context.argument : names[0];
+      drawDatasets(dataset, current.datasets, chosen, text);
+      empty.hidden = names.length > 0;
+      form.hidden = names.length === 0;
+      if (chosen && chosen !== shownDataset) choose(chosen);
+      list.draw(current);
     });
+    return () => {
+      unsubscribe();
+      list.end();
+    };
   },
 };
 
-async function start(event, { request }) {
-  event.preventDefault();
-  await request.post("/api/trainings", { dataset: event.target.elements.dataset.value, preset: "quick" });
+function drawDatasets(select, datasets, chosen, text) {
+  const labels = datasets.map(({ name, photos, classes }) => {
+    const counts = [text("training.photos", { count: photos }), text("training.classes", { count: classes })];
+    return [name, `${name}: ${counts.join(", ")}`];
+  });
+  if (select.dataset.shown === JSON.stringify(labels)) return;
+  select.dataset.shown = JSON.stringify(labels);
+  replace(select, labels.map(([name, label]) => element("option", { value: name, selected: name === chosen }, label)));
 }

@@ -1,0 +1,62 @@
+"""The form of the options of a training, and the three choices with what was measured."""
+
+import dataclasses
+import json
+
+import pytest
+
+from model.bundle import write_manifest
+from model.bundle_files import TRAINING_COST
+from model.config import TrainConfig
+from model.presets import measured_path, train_config
+from model.studio.choices import CHOICES, choices
+from model.studio.training_options import GROUPS, NOT_IN_FORM, option_groups
+from model.workspace import Workspace
+from tests.support.command import ROOT
+from tests.support.small_model import write_model
+
+
+def test_every_option_is_in_one_group() -> None:
+    grouped = [name for names in GROUPS.values() for name in names]
+    assert sorted([*grouped, *NOT_IN_FORM]) == sorted(field.name for field in dataclasses.fields(TrainConfig))
+
+
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_every_group_and_choice_has_a_name(language: str) -> None:
+    texts = json.loads((ROOT / "model" / "studio" / "static" / "texts" / f"{language}.json").read_text())
+    keys = [f"training.group_{group}" for group in GROUPS] + [f"training.choice_{choice}" for choice in CHOICES]
+    assert [key for key in keys if key not in texts] == []
+
+
+def test_a_field_has_what_a_form_needs() -> None:
+    fields = {field["name"]: field for group in option_groups() for field in group["fields"]}
+    size = fields["image_size"]
+    assert (size["type"], size["optional"], size["minimum"], size["maximum"]) == ("int", True, 32, 1024)
+    assert fields["epochs"]["help"].startswith("Maximum epochs") and not fields["epochs"]["optional"]
+    assert "EfficientNetLite0" in fields["backbone"]["choices"]
+    assert json.dumps(option_groups())
+
+
+def test_a_choice_shows_the_benchmark_until_it_was_trained_here(tmp_path) -> None:
+    measured = json.loads(measured_path().read_text())
+    for row in choices(Workspace(tmp_path), "photos"):
+        assert row["here"] is None
+        assert row["benchmark"].items() >= measured["choices"][row["name"]].items()
+
+
+def test_earlier_trainings_count_for_their_dataset_and_their_choice_only(tmp_path) -> None:
+    workspace = Workspace(tmp_path)
+
+    def trained(name: str, seconds: float, dataset: str, **options: object) -> None:
+        config = dataclasses.asdict(train_config({"preset": "quick", "name": name, **options}))
+        bundle = write_model(workspace.models / name, train_config=config, dataset={"path": f"/data/{dataset}"})
+        (bundle.directory / TRAINING_COST).write_text(json.dumps({"seconds": seconds}))
+        write_manifest(bundle.directory, bundle.manifest)
+
+    trained("a", 4.0, "photos")
+    trained("b", 8.0, "photos")
+    trained("other-photos", 100.0, "birds")
+    trained("other-options", 100.0, "photos", epochs=3)
+    found = {row["name"]: row["here"] for row in choices(workspace, "photos")}
+    assert (found["quick"]["trainings"], found["quick"]["seconds"]) == (2, 6.0)
+    assert (found["balanced"], found["best"]) == (None, None)
