@@ -43,6 +43,7 @@ OWN = {
     "model/storage/local.py": "checksum files of this package",
     "model/storage/uploading.py": "checksum files of this package",
     "model/synthesis/synthesize.py": "photos that were written before",
+    "model/studio/tasks.py": "between the server and its child process",
     "model/tracking/experiment_tracking.py": "the log of a child process",
     "model/web/static_files.py": "files of this package",
 }

@@ -295,6 +295,7 @@ PARSERS: dict[str, tuple[str, ...]] = {
         "model/files/arrays.py",
         "model/files/zip_members.py",
         "model/importing/untrusted_keras.py",
+        "model/studio/work.py",
     ),
 }
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from model.publishing.archive import Archive
 
 ARCHIVE = "archive"
-# Those of `model.export`, which needs TensorFlow.
+# Those of `model.export`, which the description of the command does not load.
 FORMATS = (ARCHIVE, "onnx", "saved_model", "litert", "keras")
 
 
@@ -93,9 +93,6 @@ def _export_form(bundle: Bundle, form: str, output: Path | None) -> dict[str, An
             f"--output: expected a folder on this machine for {form}, received {quoted(str(output))}. Only the archive "
             "can be written to remote storage."
         )
-    from model.networks.tensorflow_import import import_tensorflow
-
-    import_tensorflow()
     from model.export.formats import export_form
 
     exported = export_form(bundle, form, output or Path(f"{bundle.name}-{form}"))

@@ -19,6 +19,7 @@ from model.export.comparison_photos import find_photos
 from model.export.model_files import PARITY_LIMIT
 from model.export.runtimes import Run, Write
 from model.export.usage_program import PROGRAM, usage_program
+from model.networks.tensorflow_import import import_tensorflow
 from model.serving.predictor import load_predictor
 from model.shown import printable
 
@@ -78,6 +79,8 @@ def export_form(bundle: Bundle, name: str, directory: Path) -> ExportedForm:
             f"{bundle.name}: expected a model with {KERAS_MODEL} for the format {name}, found one of the network "
             f"{bundle.manifest.backbone}, which was added in ONNX. Use the format onnx."
         )
+    if name != "onnx":
+        import_tensorflow()
     form = FORMS[name]
     staging = directory.with_name(f".{directory.name}.{uuid.uuid4().hex}")
     staging.mkdir(parents=True)

@@ -1,13 +1,15 @@
-"""Export formats: functions that write a model in each format, and that run it for the comparison."""
+"""Export formats: functions that write a model in each format, and that run it for the comparison.
+
+TensorFlow is imported by those that need it.
+"""
 
 import shutil
 import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
 
 from model.bundle import Bundle
@@ -15,6 +17,9 @@ from model.bundle_files import KERAS_MODEL, ONNX_MODEL
 from model.errors import ExportError, ModelError
 from model.features.onnx_session import PROBABILITIES, open_session, run_each
 from model.reading import with_path
+
+if TYPE_CHECKING:
+    import keras
 
 Write = Callable[[Bundle, Path], None]
 Run = Callable[[Path, np.ndarray], np.ndarray]
@@ -50,6 +55,8 @@ def write_keras(bundle: Bundle, path: Path) -> None:
 
 def run_keras(path: Path, images: np.ndarray) -> np.ndarray:
     """Probabilities computed by Keras."""
+    import keras
+
     network = keras.models.load_model(path, compile=False, safe_mode=True)
     return np.asarray(network.predict_on_batch(images))
 
@@ -112,5 +119,7 @@ def _interpreter(path: Path) -> Any:
         return tf.lite.Interpreter(model_path=str(path))
 
 
-def _load(bundle: Bundle) -> keras.Model:
+def _load(bundle: Bundle) -> "keras.Model":
+    import keras
+
     return keras.models.load_model(bundle.directory / KERAS_MODEL, compile=False, safe_mode=True)

@@ -15,8 +15,9 @@ from model.studio.access import Access
 from model.studio.bodies import MAX_BODY_BYTES
 from model.studio.events import Events
 from model.studio.exposure import Exposure
-from model.studio.keys import ACCESS, EVENTS, EXPOSURE, SERVICE, WORKSPACE
-from model.studio.routes import photos, session, training, uploads, workspace
+from model.studio.keys import ACCESS, EVENTS, EXPOSURE, SERVICE, TASKS, WORKSPACE
+from model.studio.routes import photos, result, session, sharing, training, trial, uploads, workspace
+from model.studio.tasks import Tasks
 from model.studio.watching import watch
 from model.web.connections import limit_connections
 from model.web.origins import is_trusted_proxy, origin_check
@@ -61,10 +62,12 @@ def make_app(home: Workspace, exposure: Exposure, access: Access, service: str) 
 
     async def end_streams(app: web.Application) -> None:
         app[EVENTS].close()
+        app[TASKS].close()
 
     middlewares = [_errors_as_messages, _only_by_proxy, origin_check({exposure.host}), _session_required]
     app = web.Application(middlewares=middlewares, client_max_size=MAX_BODY_BYTES)
     app[WORKSPACE], app[EVENTS], app[ACCESS], app[EXPOSURE] = home, Events(), access, exposure
+    app[TASKS] = Tasks(home, lambda task: app[EVENTS].send("task", task))
     app.cleanup_ctx.extend((connect, watch))
     app.on_shutdown.append(end_streams)
     app.on_response_prepare.append(_add_headers)
@@ -73,7 +76,7 @@ def make_app(home: Workspace, exposure: Exposure, access: Access, service: str) 
         add_file(app, "/" if name == "index.html" else f"/{name}", content)
     for name, content in page_files().items():
         add_file(app, f"/page/{name}", content)
-    for routes in (session, workspace, photos, uploads, training):
+    for routes in (session, workspace, photos, uploads, training, result, trial, sharing):
         routes.add_routes(app)
     return app
 

@@ -2,4 +2,7 @@
 
 export const VIEWS = [
   { name: "training", of: "dataset", load: () => import("./training/view.js") },
+  { name: "result", of: "model", load: () => import("./result/view.js") },
+  { name: "try", of: "model", load: () => import("./trial/view.js") },
+  { name: "share", of: "model", load: () => import("./sharing/view.js") },
 ];

@@ -1,0 +1,35 @@
+"""Fields of the requests of views: texts, and the user."""
+
+import getpass
+from collections.abc import Mapping
+from typing import Any
+
+from model.errors import ConfigError
+from model.received import quoted
+
+_MAX_CHARACTERS = 1000
+
+
+def text_of(fields: Mapping[str, Any], name: str, required: bool = True) -> str:
+    """The text of a field, without blanks around it; empty if it is missing.
+
+    Raises:
+        ConfigError: it is no text, longer than 1000 characters, or missing although `required`.
+    """
+    value = fields.get(name, "")
+    if not isinstance(value, str) or len(value) > _MAX_CHARACTERS or (required and not value.strip()):
+        raise ConfigError(f"{name}: expected a text of at most {_MAX_CHARACTERS} characters, received {quoted(value)}")
+    return value.strip()
+
+
+def user_of(fields: Mapping[str, Any]) -> str:
+    """Who sent a request: the name in the field `by`, else that of the user who runs the studio."""
+    return text_of(fields, "by", required=False) or _own_name()
+
+
+def _own_name() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        # A container may run under a number without a name.
+        return ""

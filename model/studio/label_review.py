@@ -1,0 +1,123 @@
+"""Review of suspected label errors: those that a training found, and what was decided about each."""
+
+import contextlib
+import dataclasses
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from model.bundle import Bundle
+from model.bundle_files import LABEL_ISSUES
+from model.curation.places import checked_photo
+from model.dataset.listing import IMAGES
+from model.errors import DatasetError, ModelDamagedError
+from model.provenance import utc_now
+from model.reading import UnreadableError, describe, parse_json, read_lines, unreadable
+from model.tables import read_rows
+from model.workspace import Workspace
+
+_MAX_BYTES = 256 * 1024**2
+
+State = Literal["open", "kept", "changed"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Suspicion:
+    """A photo whose label may be wrong.
+
+    Attributes:
+        photo: its path relative to the dataset.
+        given, suggested: class names: the label, and the class that the model finds.
+        quality: probability of the given class by a model that was not trained on the photo, in [0, 1].
+        state: `kept` if the user confirmed the label; `changed` if the photo is no longer there with this label.
+    """
+
+    photo: str
+    given: str
+    suggested: str
+    quality: float
+    state: State
+
+
+def suspected_labels(workspace: Workspace, bundle: Bundle, dataset: Path | None) -> list[Suspicion]:
+    """Suspected label errors of the training of a model, lowest quality first; none if labels were not checked.
+
+    Args:
+        dataset: folder of the dataset; None if there is none any more: all of them count as changed.
+
+    Raises:
+        ModelDamagedError: the file of the model was changed, or is no such table.
+    """
+    if LABEL_ISSUES not in bundle.manifest.files:
+        return []
+    table = io.TextIOWrapper(io.BytesIO(bundle.read_file(LABEL_ISSUES)), "utf-8-sig", newline="")
+    kept = _confirmed(workspace, dataset)
+    try:
+        with unreadable():
+            return [_suspicion(row, dataset, kept) for row in read_rows(table)]
+    except UnreadableError as error:
+        raise ModelDamagedError(
+            f"{bundle.name}: expected the table of suspected labels in {LABEL_ISSUES}, received: {describe(error)}. "
+            "Train the model again"
+        ) from error
+
+
+def confirm_label(workspace: Workspace, dataset: Path, photo: str, label: str, by: str, model: str) -> None:
+    """Record that the label of a photo is correct, although a model suspects it.
+
+    Args:
+        photo: path relative to the dataset.
+        by: who decided.
+        model: the model that suspected the label.
+
+    Raises:
+        DatasetError: there is no such photo.
+    """
+    checked_photo(dataset, photo)
+    entry = {"time": utc_now("seconds"), "photo": photo, "label": label, "by": by, "model": model}
+    path = _record(workspace, dataset)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "ab") as stream:
+        stream.write(json.dumps(entry).encode() + b"\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _suspicion(row: dict[str, Any], dataset: Path | None, kept: set[tuple[str, str]]) -> Suspicion:
+    found = None if dataset is None else _photo_of(dataset, row["image"])
+    state: State = "changed" if found is None else "kept" if (found, row["given"]) in kept else "open"
+    return Suspicion(found or row["image"], row["given"], row["suggested"], float(row["quality"]), state)
+
+
+def _photo_of(dataset: Path, name: str) -> str | None:
+    """Path of a photo relative to the dataset, by its name in a training; the photos of lists are in `images/`."""
+    for path in (name, f"{IMAGES}/{name}"):
+        with contextlib.suppress(DatasetError):
+            checked_photo(dataset, path)
+            return path
+    return None
+
+
+def _confirmed(workspace: Workspace, dataset: Path | None) -> set[tuple[str, str]]:
+    """Path and label of each photo whose label was confirmed."""
+    if dataset is None:
+        return set()
+    try:
+        lines = read_lines(_record(workspace, dataset), _MAX_BYTES)
+    except (OSError, UnreadableError):
+        return set()
+    confirmed = set()
+    for line in lines:
+        try:
+            entry = parse_json(line, file_names=True)
+            confirmed.add((str(entry["photo"]), str(entry["label"])))
+        except (UnreadableError, LookupError, TypeError):
+            # The last line of a killed process.
+            continue
+    return confirmed
+
+
+def _record(workspace: Workspace, dataset: Path) -> Path:
+    return workspace.studio / "confirmed_labels" / f"{dataset.name}.jsonl"

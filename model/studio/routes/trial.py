@@ -1,0 +1,131 @@
+"""Requests of the view *Try it*: predictions, corrections, and photos without a label in the order to sort them."""
+
+import asyncio
+import dataclasses
+from pathlib import Path
+
+from aiohttp import web
+
+from model.config import LATEST
+from model.curation.changes import add_photo, relabel
+from model.curation.places import checked_photo
+from model.curation.thumbnails import thumbnail
+from model.errors import ConfigError, ModelError
+from model.page.forwarding import (
+    CHUNK_BYTES,
+    as_response,
+    forward_metadata,
+    forward_prediction,
+    image_problem,
+    plain_name,
+)
+from model.registry import find_bundle
+from model.scratch import scratch_folder
+from model.studio.bodies import json_body
+from model.studio.datasets import WATCHED, contents, find_dataset, requested_dataset
+from model.studio.fields import text_of, user_of
+from model.studio.files import predictions_path
+from model.studio.keys import SERVICE, TASKS, WORKSPACE
+from model.studio.sorting import SortingQueue, read_predictions, sorting_queue
+from model.workspace import Workspace
+
+_MAX_LISTED = 200
+
+
+def add_routes(app: web.Application) -> None:
+    """Add the routes of predictions, corrections and sorting."""
+    app.router.add_get("/api/model", _models)
+    app.router.add_post("/api/predict", _predict)
+    app.router.add_post("/api/corrections", _correct)
+    app.router.add_get("/api/datasets/{dataset}/unlabelled", _unlabelled)
+    app.router.add_post("/api/datasets/{dataset}/unlabelled/predictions", _predict_unlabelled)
+
+
+async def _models(request: web.Request) -> web.Response:
+    return await forward_metadata(request.app[SERVICE])
+
+
+async def _predict(request: web.Request) -> web.Response:
+    return await forward_prediction(request, request.app[SERVICE])
+
+
+async def _correct(request: web.Request) -> web.Response:
+    """Give a photo its class: one of the dataset (JSON), or a new one (its content, and the rest in the query)."""
+    if request.content_type == "application/json":
+        body = await json_body(request)
+        photo, names = text_of(body, "photo"), {name: text_of(body, name) for name in ("dataset", "class", "model")}
+        dataset = await asyncio.to_thread(find_dataset, request.app[WORKSPACE], names["dataset"])
+        applied = await asyncio.to_thread(relabel, dataset, photo, names["class"], user_of(body), names["model"])
+        request.app[WATCHED].changed()
+        return web.json_response(applied.to_json())
+    if problem := image_problem(request):
+        return as_response(problem)
+    return await _add(request)
+
+
+async def _add(request: web.Request) -> web.Response:
+    query = {name: request.query.get(name, "") for name in ("dataset", "class", "model", "name", "by")}
+    if not query["class"]:
+        raise ConfigError("class: expected the class of the photo, received nothing")
+    dataset = await asyncio.to_thread(find_dataset, request.app[WORKSPACE], query["dataset"])
+    with scratch_folder("studio") as folder:
+        received = folder / "photo"
+        with open(received, "wb") as stream:
+            async for chunk in request.content.iter_chunked(CHUNK_BYTES):
+                await asyncio.to_thread(stream.write, chunk)
+        await asyncio.to_thread(thumbnail, received)  # raises ImageError for a file that is no photo
+        name = plain_name(query["name"])
+        applied = await asyncio.to_thread(
+            add_photo, dataset, query["class"], received, user_of(query), query["model"], name
+        )
+    request.app[WATCHED].changed()
+    return web.json_response(applied.to_json(), status=201)
+
+
+async def _unlabelled(request: web.Request) -> web.Response:
+    """Photos without a label, the least certain first, as far as there are predictions by `model`."""
+    dataset = requested_dataset(request)
+    queue, task = await asyncio.to_thread(_queue, request.app[WORKSPACE], dataset, request.query.get("model", LATEST))
+    running = request.app[TASKS].find(task)
+    return web.json_response(
+        {
+            "total": len(queue.photos),
+            "predicted": queue.predicted,
+            "photos": [dataclasses.asdict(one) for one in queue.photos[:_MAX_LISTED]],
+            "task": running and running.to_json(),
+        }
+    )
+
+
+def _queue(workspace: Workspace, dataset: Path, model: str) -> tuple[SortingQueue, str]:
+    photos = contents(dataset).unlabelled
+    try:
+        bundle = find_bundle(workspace, model)
+    except ModelError:
+        # Without a model, photos are sorted in the order of their names.
+        return sorting_queue(workspace, None, dataset.name, photos), ""
+    return sorting_queue(workspace, bundle, dataset.name, photos), _task_key(dataset, bundle.name)
+
+
+async def _predict_unlabelled(request: web.Request) -> web.Response:
+    """Predict the photos that have no prediction yet, in the background."""
+    model = text_of(await json_body(request), "model")
+    dataset = requested_dataset(request)
+
+    def missing() -> tuple[str, str, list[tuple[str, str]]]:
+        bundle = find_bundle(request.app[WORKSPACE], model)
+        output = predictions_path(request.app[WORKSPACE], bundle, dataset.name)
+        known = read_predictions(output)
+        photos = [name for name in contents(dataset).unlabelled if name not in known]
+        return bundle.name, str(output), [(name, str(checked_photo(dataset, name))) for name in photos]
+
+    name, output, photos = await asyncio.to_thread(missing)
+    if not photos:
+        return web.json_response(None)
+    arguments = {"model": name, "photos": photos, "output": output}
+    task = request.app[TASKS].start(_task_key(dataset, name), "predict", arguments)
+    return web.json_response(task.to_json(), status=202)
+
+
+def _task_key(dataset: Path, model: str) -> str:
+    return f"predict/{dataset.name}/{model}"

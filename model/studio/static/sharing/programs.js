@@ -1,0 +1,34 @@
+// Programs that use the model through the service of this studio, to copy.
+
+import { button, element, replace } from "../elements.js";
+import { messageOf, modelPath, problem } from "../models.js";
+
+const LANGUAGES = { curl: "curl", python: "Python" };
+
+/** Draws the programs; returns what ends the view. */
+export function drawPrograms(parent, model, context) {
+  const { text, request } = context;
+  const programs = element("div.programs");
+  replace(parent, element("h2", {}, text("share.programs")), element("p.soft", {}, text("share.programs_lead")), programs);
+  request.get(modelPath(model, "/snippets")).then(
+    (found) => replace(programs, Object.keys(LANGUAGES).map((name) => program(name, found[name], context))),
+    (error) => replace(programs, problem(messageOf(error, context))),
+  );
+  return () => {};
+}
+
+function program(name, source, { text, announce }) {
+  const code = element("pre", { tabindex: "0", role: "group", "aria-label": LANGUAGES[name], dataset: { program: name } }, source);
+  const copy = async ({ target }) => {
+    try {
+      await navigator.clipboard.writeText(source);
+      target.textContent = text("share.copied");
+      announce(text("share.copied"));
+    } catch {
+      // Browsers without https, or without permission: the text is selected, to be copied by the keyboard.
+      getSelection().selectAllChildren(code);
+      announce(text("share.selected"));
+    }
+  };
+  return element("figure", {}, element("figcaption.row", {}, element("strong", {}, LANGUAGES[name]), button(text("share.copy"), copy)), code);
+}

@@ -1,0 +1,146 @@
+// The photos that are sorted: decisions are sent in their order while the next photo is already shown.
+
+import { addressOfPhoto } from "../photos.js";
+
+const PRELOADED = 4;
+const MIN_KNOWN = 20;
+const MILLISECONDS_BETWEEN_LOADS = 1500;
+
+export class SortingQueue {
+  #request;
+  #dataset;
+  #model;
+  #photos = [];
+  #decided = new Set();
+  #images = new Map();
+  #sending = Promise.resolve();
+  #loading = null;
+  #loadedAt = -Infinity;
+  total = 0;
+  sorted = 0;
+  #skipped = 0;
+
+  constructor(request, dataset, model) {
+    this.#request = request;
+    this.#dataset = dataset;
+    this.#model = model;
+  }
+
+  get #path() {
+    return `/api/datasets/${encodeURIComponent(this.#dataset)}`;
+  }
+
+  get current() {
+    return this.#photos[0];
+  }
+
+  /** Number of photos that have no label yet, without those that were skipped. */
+  get left() {
+    return Math.max(this.#photos.length, this.total - this.#waiting - this.#skipped);
+  }
+
+  // Decided here, and still without a label when the server was asked.
+  #waiting = 0;
+
+  /** Asks which photos have no label; the one that is shown stays the first. */
+  load() {
+    const wait = this.#loadedAt + MILLISECONDS_BETWEEN_LOADS - performance.now();
+    this.#loading ??= new Promise((resolve) => setTimeout(resolve, Math.max(0, wait)))
+      .then(() => this.#load())
+      .finally(() => {
+        this.#loading = null;
+        this.#loadedAt = performance.now();
+      });
+    return this.#loading;
+  }
+
+  async #load() {
+    const found = await this.#request.get(`${this.#path}/unlabelled?${new URLSearchParams({ model: this.#model, order: "uncertain" })}`);
+    const shown = this.current?.photo;
+    this.total = found.total;
+    this.#waiting = 0;
+    const left = found.photos.filter(({ photo }) => !this.#decided.has(photo));
+    const kept = left.find(({ photo }) => photo === shown);
+    this.#photos = kept ? [kept, ...left.filter((one) => one !== kept)] : left;
+    this.#preload();
+  }
+
+  /** Predicts the photos in the background. */
+  predict() {
+    return this.#request.post(`${this.#path}/unlabelled/predictions`, { model: this.#model });
+  }
+
+  /**
+   * The classes to choose from, each with its key: the same key for the same class where there is one for each; else
+   * the most probable ones.
+   */
+  choices(classes, keys) {
+    const { labels, probabilities } = this.current;
+    const names = classes.length <= keys ? classes : (labels.length ? labels : classes).slice(0, keys);
+    return names.map((name, index) => ({ name, key: String(index + 1), probability: labels.includes(name) ? probabilities[labels.indexOf(name)] : undefined }));
+  }
+
+  /** The photo that is shown, as an image that is loaded already. */
+  image() {
+    return this.#image(this.current.photo);
+  }
+
+  /** Gives the photo that is shown its class; the promise fails if the server refuses, and the photo comes back. */
+  choose(name) {
+    const chosen = this.#photos.shift();
+    this.#decided.add(chosen.photo);
+    this.sorted += 1;
+    this.#waiting += 1;
+    this.#next();
+    const body = { dataset: this.#dataset, photo: chosen.photo, class: name, model: this.#model };
+    const sent = this.#sending.then(() => this.#request.post("/api/corrections", body));
+    this.#sending = sent.catch(() => {
+      this.#decided.delete(chosen.photo);
+      this.#photos.unshift(chosen);
+      this.sorted -= 1;
+      this.#waiting -= 1;
+    });
+    return sent;
+  }
+
+  skip() {
+    const { photo } = this.#photos.shift();
+    this.#decided.add(photo);
+    this.#skipped += 1;
+    this.#next();
+  }
+
+  /** Takes back the last decision, after all have arrived. */
+  async undo() {
+    await this.#sending;
+    const { photos } = await this.#request.post(`${this.#path}/undo`);
+    this.sorted -= 1;
+    for (const photo of Object.values(photos ?? {})) this.#decided.delete(photo);
+    this.#loadedAt = -Infinity;
+    await this.load();
+    const back = this.#photos.findIndex(({ photo }) => Object.values(photos ?? {}).includes(photo));
+    if (back > 0) this.#photos.unshift(...this.#photos.splice(back, 1));
+  }
+
+  #next() {
+    this.#preload();
+    if (this.#photos.length < MIN_KNOWN && this.total > this.#photos.length) this.load().catch(() => {});
+  }
+
+  #preload() {
+    const near = this.#photos.slice(0, PRELOADED).map(({ photo }) => photo);
+    for (const photo of this.#images.keys()) if (!near.includes(photo)) this.#images.delete(photo);
+    near.forEach((photo) => this.#image(photo));
+  }
+
+  #image(photo) {
+    if (!this.#images.has(photo)) {
+      const image = new Image();
+      image.src = addressOfPhoto(this.#dataset, photo);
+      // Decoded before it is shown.
+      image.decode().catch(() => {});
+      this.#images.set(photo, image);
+    }
+    return this.#images.get(photo);
+  }
+}
