@@ -8,11 +8,29 @@ export function photosOfInput(input) {
   return photos.every((photo) => photo.name === photo.file.name) ? photos : inFolder(photos);
 }
 
+// All files but hidden ones: the studio lists those that are no photos, with the reason.
+export function filesOfInput(input) {
+  const files = [...input.files].map((file) => ({ file, name: file.webkitRelativePath || file.name }));
+  input.value = "";
+  return files.filter(({ name }) => !isHidden(name));
+}
+
+export async function filesOfDrop(transfer) {
+  const entries = entriesOf(transfer);
+  const files = [];
+  for (const entry of entries) files.push(...(await photosBelow(entry, "")));
+  return files.filter(({ name }) => !isHidden(name));
+}
+
+// The entries are no longer available after the first await.
+function entriesOf(transfer) {
+  const files = [...transfer.items].filter((item) => item.kind === "file");
+  return files.map((item) => item.webkitGetAsEntry()).filter(Boolean);
+}
+
 export async function photosOfDrop(transfer) {
-  // The entries are no longer available after the first await.
-  const entries = [...transfer.items].filter((item) => item.kind === "file").map((item) => item.webkitGetAsEntry());
   const photos = [];
-  for (const entry of entries.filter(Boolean)) {
+  for (const entry of entriesOf(transfer)) {
     const found = await photosBelow(entry, "");
     photos.push(...(entry.isDirectory ? inFolder(found) : found));
   }

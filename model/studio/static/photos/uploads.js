@@ -1,0 +1,82 @@
+// Uploads of this tab: they go on while other views are shown.
+
+import { sendFiles } from "./sending.js";
+
+/** An upload: `state` is sending, waiting, done, failed or cancelled. */
+class Upload {
+  progress = null;
+  state = "sending";
+  message = "";
+  #control = new AbortController();
+
+  constructor(dataset, files, className) {
+    Object.assign(this, { dataset, files, className, size: files.reduce((sum, { file }) => sum + file.size, 0), began: Date.now() });
+  }
+
+  async run() {
+    this.state = "sending";
+    this.#control = new AbortController();
+    try {
+      this.progress = await sendFiles(this.dataset, this.files, this.className, {
+        signal: this.#control.signal,
+        onprogress: (progress) => this.#change("sending", progress),
+        onwaiting: () => this.#change("waiting", this.progress),
+      });
+      this.#change("done", this.progress);
+    } catch (error) {
+      this.message = error.message;
+      this.#change(error.name === "AbortError" ? "cancelled" : "failed", this.progress);
+    }
+  }
+
+  cancel() {
+    this.#control.abort();
+  }
+
+  get isActive() {
+    return this.state === "sending" || this.state === "waiting";
+  }
+
+  /** Seconds until the end, at the pace so far; null at the beginning. */
+  get secondsLeft() {
+    const received = this.progress?.received ?? 0;
+    const seconds = (Date.now() - this.began) / 1000;
+    return received && seconds > 2 ? (seconds * (this.size - received)) / received : null;
+  }
+
+  #change(state, progress) {
+    Object.assign(this, { state, progress });
+    uploads.changed(this);
+  }
+}
+
+export const uploads = {
+  all: [],
+  listeners: new Set(),
+
+  start(dataset, files, className) {
+    const upload = new Upload(dataset, files, className);
+    this.all.push(upload);
+    this.changed(upload);
+    upload.run();
+    return upload;
+  },
+
+  remove(upload) {
+    this.all = this.all.filter((one) => one !== upload);
+    this.changed(upload);
+  },
+
+  changed(upload) {
+    for (const listener of [...this.listeners]) listener(upload);
+  },
+
+  on(listener) {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  },
+};
+
+window.addEventListener("beforeunload", (event) => {
+  if (uploads.all.some((upload) => upload.isActive)) event.preventDefault();
+});
