@@ -1,4 +1,4 @@
-// The verdict beside the photos: what a training would meet, and which photos to look at.
+// The verdict beside the photos: what a training would meet, and the photos that it concerns.
 
 import { element, replace } from "../elements.js";
 
