@@ -1,4 +1,5 @@
-# The service: Swagger UI on port 5000, TensorBoard on 6006, an IDE on 8888 if `deep-start` starts one.
+# The service: Swagger UI on port 5000, TensorBoard on 6006, an IDE on 8888 if `deep-start` starts one; the studio on
+# 8090 if `topgraft studio --host 0.0.0.0` is the command.
 #
 #   docker build -t topgraft .
 #   docker run -p 5000:5000 -v "$PWD/data:/srv/topgraft/data" -v "$PWD/models:/srv/topgraft/models" topgraft
@@ -74,7 +75,7 @@ LABEL org.opencontainers.image.title="topgraft" \
       org.opencontainers.image.base.name="docker.io/tensorflow/tensorflow:${tag}" \
       topgraft.branch="${branch}"
 
-EXPOSE 5000 6006 8888
+EXPOSE 5000 6006 8090 8888
 
 HEALTHCHECK --interval=30s --timeout=10s --start-period=60s \
     CMD ["curl", "--fail", "--silent", "--output", "/dev/null", "http://127.0.0.1:5000/v2/models/"]

@@ -1,4 +1,5 @@
 # make demo     install into .venv, train on synthetic photos, classify one
+# make studio   train and use models in the browser, at http://127.0.0.1:8090
 # make serve    Swagger UI at http://127.0.0.1:5000/ui
 # make test     run the fast tests; make test-slow: the slow ones; make test-systems: those with other systems
 # make check    check format, style, types, security and imports between packages
@@ -25,14 +26,17 @@ PYTEST = env -u CI -u BUILD_NUMBER $(BIN)/python $(if $(COVERAGE),-m coverage ru
 	-n 3 --dist worksteal --durations=25 --hypothesis-profile ci
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
-.PHONY: demo serve test test-slow test-systems coverage benchmarks check check-types check-others install clean help
+.PHONY: demo studio serve test test-slow test-systems coverage benchmarks check check-types check-others install clean help
 .DELETE_ON_ERROR:
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -8
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -9
 
 demo: $(RUN_INSTALLED)
 	$(BIN)/topgraft demo
+
+studio: $(RUN_INSTALLED)
+	$(BIN)/topgraft studio
 
 serve: $(RUN_INSTALLED)
 	$(BIN)/topgraft serve --host $(HOST) --port $(PORT) --workers $(WORKERS)
