@@ -46,8 +46,9 @@ def _train(page: "Page") -> None:
     page.get_by_text("More options").click()
     page.get_by_role("button", name="Train", exact=True).click()
     page.wait_for_selector(".training polyline")
+    page.set_viewport_size(SIZE | {"height": 1130})
     _take(page, "training")
-    playwright.expect(page.locator(".sentence")).to_contain_text("trained", timeout=_MILLISECONDS)
+    playwright.expect(page.locator(".training-state")).to_contain_text("trained", timeout=_MILLISECONDS)
 
 
 def _take(page: "Page", view: str) -> None:

@@ -104,7 +104,7 @@ def test_a_model_is_trained_with_the_keyboard_only(visit: Visit) -> None:
     page.keyboard.press("Enter")
     card = page.locator(".training")
     expect(card.locator(".steps")).to_be_visible()
-    expect(card.locator(".sentence")).to_contain_text("The model is trained", timeout=60_000)
+    expect(card.locator(".training-state")).to_contain_text("The model is trained", timeout=60_000)
     expect(card.locator("polyline")).to_have_count(3)
     expect(page.locator("#live")).to_contain_text("trained")
     expect(card.get_by_role("link", name="Show the result")).to_be_visible()
@@ -136,7 +136,7 @@ def test_two_tabs_show_the_same_training(visit: Visit) -> None:
     start_quick(one, "in-two-tabs")
     for page in (one, other):
         card = page.locator(".training", has_text="in-two-tabs")
-        expect(card.locator(".sentence")).to_contain_text("The model is trained", timeout=60_000)
+        expect(card.locator(".training-state")).to_contain_text("The model is trained", timeout=60_000)
 
 
 def test_a_page_without_events_asks_for_the_state(visit: Visit) -> None:
@@ -193,6 +193,18 @@ def test_the_keys_are_listed(visit: Visit) -> None:
     expect(dialog).to_contain_text("start the training")
     page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
+
+
+def test_a_link_for_another_browser_is_made_on_the_page(browser: "Browser", visit: Visit) -> None:
+    page = visit.open("training/shapes")
+    page.get_by_role("button", name="Keyboard shortcuts").click()
+    page.get_by_role("button", name="Open in another browser").click()
+    link = page.get_by_label("This link opens the studio once").input_value()
+    context = browser.new_context()
+    other = context.new_page()
+    other.goto(link)
+    expect(other.locator("h1")).to_have_text("Train a model")
+    context.close()
 
 
 @pytest.mark.parametrize("options", [PHONE, DESKTOP, WIDE], ids=["phone", "desktop", "wide"])

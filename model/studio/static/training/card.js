@@ -27,7 +27,7 @@ export class TrainingCard {
     const { text } = context;
     this.path = `/api/trainings/${encodeURIComponent(name)}`;
     this.heading = element("h2", {}, name);
-    this.sentence = element("p.sentence");
+    this.sentence = element("p.training-state");
     this.steps = element("ol.steps", { "aria-label": text("training.steps") });
     this.bar = element("progress", { "aria-label": text("training.progress"), max: 1, value: 0 });
     this.message = element("p.message", { hidden: true });
