@@ -204,7 +204,7 @@ def test_the_compose_file_is_valid_and_consistent() -> None:
     compose = read_yaml("docker/compose.yaml")
     jsonschema.Draft202012Validator(COMPOSE).validate(compose)
     services = compose["services"]
-    assert set(services) == {"topgraft", "tensorboard", "nextcloud", "mlflow"}
+    assert set(services) == {"topgraft", "studio", "tensorboard", "nextcloud", "mlflow"}
     ports = [port.split(":")[1] for service in services.values() for port in service.get("ports", ())]
     assert sorted(ports) == sorted(set(ports)), "two services on one port"
     named = {mount.split(":")[0] for service in services.values() for mount in service.get("volumes", ())}
@@ -215,6 +215,13 @@ def test_the_compose_file_is_valid_and_consistent() -> None:
     for service in services.values():
         assert set(service.get("depends_on", ())) <= set(services)
         assert service.get("network_mode", "service:topgraft").partition(":")[2] in services
+    # All are bound to this machine: the passwords are public.
+    published = [port for service in services.values() for port in service.get("ports", ())]
+    assert [port for port in published if not port.startswith("127.0.0.1:")] == []
+    assert (
+        services["studio"]["ports"] == ["127.0.0.1:8090:8090"]
+        and "EXPOSE 5000 6006 8090" in (ROOT / "Dockerfile").read_text()
+    )
     port = re.search(r"--port=(\d+)", " ".join(services["mlflow"]["command"]))
     assert port and services["topgraft"]["environment"]["MLFLOW_TRACKING_URI"] == f"http://mlflow:{port.group(1)}"
 
