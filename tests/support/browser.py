@@ -19,12 +19,12 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 
 
 @contextlib.contextmanager
-def running_chromium() -> "Iterator[Browser]":
-    """A browser without a window; skips the test where Chromium is not installed."""
+def running_chromium(*flags: str) -> "Iterator[Browser]":
+    """A browser without a window, with further flags; skips the test where Chromium is not installed."""
     if not CHROMIUM.exists():
         pytest.skip(f"{CHROMIUM} is not installed")
     with playwright.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+        browser = driver.chromium.launch(executable_path=str(CHROMIUM), args=[*FLAGS, *flags])
         try:
             yield browser
         finally:

@@ -12,7 +12,7 @@ export function drawPublication(parent, model, context) {
   const { text, request, announce } = context;
   const remotes = element("datalist", { id: "remotes" });
   const notice = element("div", {});
-  const steps = element("ol.steps", {});
+  const steps = element("ol.publish-steps", {});
   const result = element("div.published", {});
   const publish = button(text("share.publish"), () => send("/publication"), { disabled: true, class: "main" });
   const form = drawForm();

@@ -21,16 +21,26 @@ export function drawSorting(parent, model, context) {
   let message = "";
 
   async function load() {
+    const before = queue.current;
     try {
       await queue.load();
       parent.hidden = !queue.total && !queue.sorted;
       if (!open) drawClosed();
-      else if (!queue.current || !parent.querySelector(".unsorted")) draw();
-      else drawCounts();
+      else if (isSame(before, queue.current) || isTyping()) drawCounts();
+      else draw();
     } catch (error) {
       message = messageOf(error, context);
       if (open) draw();
     }
+  }
+
+  /** Whether the photo that is shown has no new suggestion. */
+  function isSame(before, now) {
+    return before?.photo === now?.photo && before?.labels.length === now?.labels.length;
+  }
+
+  function isTyping() {
+    return Boolean(parent.querySelector("input:focus")?.value);
   }
 
   function drawClosed() {
@@ -68,7 +78,7 @@ export function drawSorting(parent, model, context) {
         "div.unsorted",
         {},
         element("div.photo", {}, image),
-        element("div.choices", {}, choices.map(choice), other(), element("div.row", {}, button([element("kbd", {}, "S"), text("result.skip")], skip), undoButton(), button(text("try.sort_stop"), stop))),
+        element("div.sort-classes", {}, choices.map(choice), other(), element("div.row", {}, button([element("kbd", {}, "S"), text("result.skip")], skip), undoButton(), button(text("try.sort_stop"), stop))),
       ),
       message && problem(message),
     );
@@ -84,10 +94,10 @@ export function drawSorting(parent, model, context) {
     counts.textContent = `${text("try.left", { count: queue.left })} · ${text("try.sorted", { count: queue.sorted })}${pace}`;
   }
 
-  function choice({ name, probability, key }, index) {
-    const label = [element("kbd", {}, index === 0 && queue.current.labels.length ? `${key} ↵` : key), element("bdi", {}, name)];
+  function choice({ name, probability, key }) {
+    const label = [element("kbd", {}, name === queue.current.labels[0] ? `${key} ↵` : key), element("bdi", {}, name)];
     const share = probability === undefined ? null : element("span.probability", {}, context.number(probability, { style: "percent" }));
-    return element("button.plain.choice", { type: "button", onclick: () => choose(name), style: { "--fraction": `${100 * (probability ?? 0)}%` } }, label, share);
+    return element("button.plain.sort-class", { type: "button", onclick: () => choose(name), style: { "--fraction": `${100 * (probability ?? 0)}%` } }, label, share);
   }
 
   function other() {

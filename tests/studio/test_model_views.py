@@ -1,0 +1,251 @@
+"""The views Result, Try it and Share in a real browser, with the keyboard, on a phone, in the dark and in French."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from model.curation.changes import add_photo, changes
+from model.curation.places import UNLABELLED, photos_in
+from model.registry import Registry
+from model.workspace import Workspace
+from tests.studio.conftest import ModelStudio
+from tests.support.axe import installed_axe
+from tests.support.browser import playwright, running_chromium
+from tests.support.nextcloud_server import FOLDER, NAME, TOKEN
+from tests.support.photos import encoded, random_image
+from tests.support.studio_models import BLUE, DATASET, HURT, ISSUES
+from tests.support.waiting import answers, wait_until
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+CAMERA = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+PHONE = {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True}
+MIN_TOUCH_TARGET = 44
+SMALL_TARGETS = f"""() => [...document.querySelectorAll("main button, main select, main a.plain, main input")]
+  .map((found) => [found.textContent || found.name, found.getBoundingClientRect()])
+  .filter(([, box]) => box.height > 0 && box.height < {MIN_TOUCH_TARGET - 0.5}).map(([name]) => name)"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[playwright.Browser]":
+    with running_chromium(*CAMERA) as running:
+        yield running
+
+
+@pytest.fixture
+def page(browser: "playwright.Browser", models: ModelStudio, request: Any) -> "Iterator[playwright.Page]":
+    """A page of the studio with a session, whose scripts report no error."""
+    context = browser.new_context(**{"bypass_csp": False} | getattr(request, "param", {}))
+    url = models.studio.url
+    context.add_cookies([{"name": one.name, "value": one.value or "", "url": url} for one in models.client.cookies])
+    context.set_default_timeout(20_000)
+    opened = context.new_page()
+    problems: list[str] = []
+    addresses: set[str] = set()
+    opened.on("pageerror", lambda error: problems.append(str(error)))
+    opened.on("console", lambda one: problems.append(one.text) if is_complaint(one) else None)
+    opened.on("request", lambda one: addresses.add(one.url))
+    yield opened
+    assert problems == []
+    assert all(urlsplit(one).scheme in ("blob", "data") or one.startswith(url) for one in addresses)
+    context.close()
+
+
+def is_complaint(message: "playwright.ConsoleMessage") -> bool:
+    return message.type == "error" and "Failed to load resource" not in message.text
+
+
+@pytest.fixture(scope="module")
+def service(models: ModelStudio) -> str:
+    """The address of the service, which answers."""
+    address = models.get("api/state").json()["service"]["address"]
+    wait_until(lambda: answers(f"{address}/v2/models/topgraft/"), 90, models.studio.process)
+    return str(address)
+
+
+def show(page: "playwright.Page", models: ModelStudio, view: str, model: str = NAME) -> None:
+    page.goto(f"{models.studio.url}#{view}/{model}")
+    page.locator("main h1").wait_for()
+
+
+def dataset(models: ModelStudio) -> Path:
+    return models.studio.home / "data" / DATASET
+
+
+def file(name: str, content: bytes) -> dict[str, Any]:
+    return {"name": name, "mimeType": "image/png", "buffer": content}
+
+
+def test_suspected_labels_are_decided_by_one_key_each(page: "playwright.Page", models: ModelStudio) -> None:
+    show(page, models, "result")
+    page.get_by_text("Expect 88 of 100 new photos to be right, between 74 and 95").wait_for()
+    playwright.expect(page.frame_locator(".report iframe").locator("body")).to_have_text("All of it.")
+    (first, given, suggested), (second, kept, _), _ = ISSUES
+    page.get_by_text(f"The label is {given}. The model finds {suggested}.").wait_for()
+    page.keyboard.press("c")
+    page.get_by_text(f"The label is {kept}.").wait_for()
+    moved = dataset(models) / suggested / Path(first).name
+    assert not (dataset(models) / first).exists()
+    page.keyboard.press("k")
+    page.get_by_text("1 corrected, 1 kept.").wait_for()
+    playwright.expect(page.get_by_role("button", name="Train again")).to_be_enabled()
+    entry = changes(dataset(models))[0]
+    assert entry.model == NAME and entry.by and entry.details["to"] == suggested
+    assert (dataset(models) / second).is_file() and moved.parent.is_dir()
+    page.keyboard.press("u")
+    page.get_by_text(f"The label is {given}.").wait_for()
+    assert (dataset(models) / first).is_file()
+
+
+def test_a_label_that_another_tab_has_changed_is_explained(page: "playwright.Page", models: ModelStudio) -> None:
+    show(page, models, "result")
+    photo, given, suggested = ISSUES[0]
+    page.get_by_text(f"The label is {given}.").wait_for()
+    other = models.post("api/corrections", dataset=DATASET, photo=photo, model=NAME, **{"class": suggested})
+    assert other.ok
+    page.keyboard.press("c")
+    page.get_by_text("It may have been moved meanwhile").wait_for()
+    assert models.post(f"api/datasets/{DATASET}/undo").ok
+
+
+def test_a_model_is_chosen_and_that_is_undone(page: "playwright.Page", models: ModelStudio) -> None:
+    show(page, models, "result", BLUE)
+    page.get_by_role("button", name="Use this one").click()
+    page.get_by_text("This model is used for predictions.").wait_for()
+    assert Registry().latest(Workspace(models.studio.home)).name == BLUE
+    page.get_by_role("button", name="Undo the last choice").click()
+    page.get_by_role("button", name="Use this one").wait_for()
+    page.get_by_label("Compare with").select_option(NAME)
+    page.get_by_role("button", name="Compare", exact=True).click()
+    page.frame_locator("iframe[title='Models side by side']").locator("h1").wait_for(timeout=60_000)
+
+
+def test_models_that_are_damaged_or_deleted_are_explained(page: "playwright.Page", models: ModelStudio) -> None:
+    show(page, models, "result", HURT)
+    page.get_by_text("is damaged").first.wait_for()
+    doomed = models.studio.home / "models" / "doomed"
+    shutil.copytree(models.studio.home / "models" / BLUE, doomed)
+    show(page, models, "share", "doomed")
+    page.get_by_text("curl -F").wait_for()
+    shutil.rmtree(doomed)
+    page.get_by_text("There is no model doomed any more").wait_for()
+
+
+def test_a_tried_photo_is_confirmed_or_corrected(page: "playwright.Page", models: ModelStudio, service: str) -> None:
+    content = (dataset(models) / "green" / "5.png").read_bytes()
+    show(page, models, "try")
+    page.set_input_files("input[type=file]", [file("leaf.png", content)])
+    page.get_by_role("heading", name="green").wait_for()
+    page.get_by_role("button", name="Right: ⁨green⁩").click()
+    page.locator("main").get_by_text("Added to green.").wait_for()
+    assert (dataset(models) / "green" / "leaf.png").read_bytes() == content
+    page.get_by_role("button", name="Undo").click()
+    page.get_by_label("Wrong, it is").fill("blue")
+    page.keyboard.press("Enter")
+    page.locator("main").get_by_text("Added to blue.").wait_for()
+    assert (dataset(models) / "blue" / "leaf.png").is_file()
+    assert not (dataset(models) / "green" / "leaf.png").exists()
+    assert changes(dataset(models))[0].model == NAME
+    page.get_by_role("button", name="Where it looked").click()
+    page.locator("#heat-image").wait_for()
+    page.keyboard.press("Escape")
+
+
+def test_a_file_that_is_no_photo_and_a_refused_class_are_explained(
+    page: "playwright.Page", models: ModelStudio, service: str
+) -> None:
+    show(page, models, "try")
+    page.set_input_files("input[type=file]", [file("text.png", b"no photo")])
+    page.locator(".answer .notice").wait_for()
+    page.set_input_files("input[type=file]", [file("noise.png", encoded(random_image(5), "PNG"))])
+    page.get_by_label("Wrong, it is").fill("../<script>")
+    page.keyboard.press("Enter")
+    page.get_by_text("Choose another name").wait_for()
+    assert page.get_by_label("Wrong, it is").is_visible()
+
+
+def test_the_camera_answers_live_and_takes_photos(page: "playwright.Page", models: ModelStudio, service: str) -> None:
+    show(page, models, "try")
+    page.get_by_role("button", name="Camera").click()
+    page.locator(".live .bars li").first.wait_for()
+    page.get_by_role("button", name="Take a photo").click()
+    page.locator(".answer .best").wait_for()
+    page.get_by_role("button", name="Camera").click()
+    assert page.locator(".live").is_hidden()
+
+
+def test_photos_are_sorted_by_keys_alone(
+    page: "playwright.Page", models: ModelStudio, service: str, tmp_path: Path
+) -> None:
+    for seed in range(6):
+        source = tmp_path / f"{seed}.png"
+        source.write_bytes(encoded(random_image(seed), "PNG"))
+        add_photo(dataset(models), "", source)
+    before = {name: len(photos_in(dataset(models), name)) for name in ("red", "green")}
+    show(page, models, "try")
+    page.get_by_role("button", name="Start sorting").press("Enter")
+    page.locator(".sort-class kbd", has_text="↵").wait_for()
+    for key in ("1", "1", "2", "s"):
+        page.keyboard.press(key)
+    page.get_by_text("3 sorted").wait_for()
+    page.keyboard.press("u")
+    page.get_by_text("2 sorted").wait_for()
+    page.keyboard.press("1")
+    page.get_by_text("3 sorted").wait_for()
+    wait_until(lambda: len(photos_in(dataset(models), "red")) == before["red"] + 3, 20)
+    assert len(photos_in(dataset(models), "green")) == before["green"]
+    assert len(photos_in(dataset(models), UNLABELLED)) == 3
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="Start sorting").wait_for()
+
+
+def test_a_model_is_downloaded_and_published_from_the_page(page: "playwright.Page", models: ModelStudio) -> None:
+    show(page, models, "share")
+    page.get_by_role("button", name="Prepare Archive").press("Enter")
+    link = page.locator('[data-format="archive"] a')
+    link.wait_for()
+    with page.expect_download() as download:
+        link.click()
+    assert download.value.suggested_filename == f"{NAME}.tar.xz"
+    page.get_by_role("button", name="Prepare Keras").click()
+    page.locator('[data-format="keras"] .notice').wait_for()
+
+    page.get_by_label("Folder in your storage").fill(f"rshare:{FOLDER}")
+    page.get_by_label("Title", exact=True).fill("Colours")
+    page.get_by_role("button", name="Check and show the steps").click()
+    playwright.expect(page.locator(".publish-steps li")).to_have_count(5)
+    page.get_by_role("button", name="Publish", exact=True).click()
+    page.get_by_role("link", name=f"/s/{TOKEN}/download").wait_for()
+    playwright.expect(page.locator('.publish-steps [data-state="done"]')).to_have_count(5)
+    page.reload()
+    page.get_by_role("link", name=f"/s/{TOKEN}/download").wait_for()
+
+
+@pytest.mark.parametrize("page", [PHONE | {"locale": "fr"}], indirect=True)
+def test_a_phone_in_french_shows_every_view_without_scrolling_sideways(
+    page: "playwright.Page", models: ModelStudio
+) -> None:
+    for view, title in (("result", "attendre"), ("try", "Essayer"), ("share", "Partager")):
+        show(page, models, view)
+        page.get_by_role("heading", name=title).first.wait_for()
+        page.locator("main .panel:visible, main .drop").first.wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, view
+        assert page.evaluate(SMALL_TARGETS) == [], view
+
+
+@pytest.mark.parametrize("page", [{"bypass_csp": True}, {"bypass_csp": True, "color_scheme": "dark"}], indirect=True)
+def test_no_view_breaks_a_serious_rule_of_accessibility(
+    page: "playwright.Page", models: ModelStudio, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    axe = installed_axe(tmp_path_factory.mktemp("axe"))
+    for view in ("result", "try", "share"):
+        show(page, models, view)
+        page.locator("main .panel:visible, main .drop").first.wait_for()
+        page.add_script_tag(path=str(axe))
+        found = page.evaluate("axe.run(document, {iframes: false}).then(result => result.violations)")
+        serious = [rule for rule in found if rule["impact"] in ("serious", "critical")]
+        assert [(rule["id"], rule["nodes"][0]["html"]) for rule in serious] == [], view
