@@ -25,7 +25,10 @@ from model.web.static_files import CONTENT_SECURITY_POLICY, add_file, packaged_f
 from model.workspace import Workspace
 
 # The report of a model is shown in a frame.
-HEADERS = security_headers(CONTENT_SECURITY_POLICY | {"frame-src": "'self'"})
+HEADERS = security_headers(CONTENT_SECURITY_POLICY | {"frame-src": "'self'"}) | {
+    # The view *Try it* takes photos with the camera.
+    "Permissions-Policy": "camera=(self), microphone=(), geolocation=()"
+}
 
 # The first class that an error belongs to decides.
 _STATUSES: tuple[tuple[type[TopgraftError], int], ...] = (

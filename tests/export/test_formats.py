@@ -20,6 +20,7 @@ from model.storage.copies import cached_copy_path
 from model.storage.pulling import pull
 from model.synthesis.composition import write_demo_dataset
 from model.workspace import Workspace
+from tests.support.command import ROOT
 from tests.support.imgclas_models import CLASSES, small_backbone, with_head, write_folder
 from tests.support.small_model import write_model
 
@@ -72,6 +73,21 @@ def test_a_format_with_different_predictions_is_not_written(
     with pytest.raises(ModelError, match="Nothing was written"):
         export_form(bundle, "onnx", tmp_path / "onnx")
     assert not (tmp_path / "onnx").exists() and list(tmp_path.glob(".onnx*")) == []
+
+
+WITHOUT_TENSORFLOW = """
+import pathlib, sys
+from model.bundle import open_bundle
+from model.export.formats import export_form
+source, target = map(pathlib.Path, sys.argv[1:])
+export_form(open_bundle(source), "onnx", target)
+print({"tensorflow", "keras"} & set(sys.modules))
+"""
+
+
+def test_onnx_is_exported_without_tensorflow(bundle: Bundle, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", WITHOUT_TENSORFLOW, str(bundle.directory), str(tmp_path / "onnx")]
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout == "set()\n"
 
 
 def test_an_existing_folder_is_not_overwritten(bundle: Bundle, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from model.registry import Registry, find_bundle
 from model.workspace import Workspace
 from tests.studio.conftest import ModelStudio
 from tests.support.nextcloud_server import NAME
+from tests.support.small_model import write_model
 from tests.support.studio_models import BLUE, DATASET, HURT, ISSUES
 
 pytestmark = pytest.mark.slow
@@ -94,3 +95,14 @@ def test_a_model_that_is_deleted_meanwhile_is_missing_in_every_request(models: M
     shutil.rmtree(models_folder / "short-lived")
     assert models.get("api/models/short-lived").status_code == 404
     assert models.post("api/models/short-lived/use").status_code == 404
+
+
+def test_a_model_whose_dataset_was_removed_shows_all_but_its_photos(models: ModelStudio) -> None:
+    about = {"path": str(models.studio.home / "data" / "removed"), "counts": {}, "fingerprint": ""}
+    write_model(models.studio.home / "models" / "orphan", dataset=about)
+    found = models.get("api/models/orphan").json()
+    assert found["accuracy"] and found["dataset"] == {"name": "", "path": about["path"], "exists": False}
+    assert models.get("api/models/orphan/label-issues").json()["issues"] == []
+    refused = models.post("api/models/orphan/label-issues/confirmed", photo="red/0.png", label="red")
+    assert refused.status_code == 422 and "removed" in refused.json()["message"]
+    shutil.rmtree(models.studio.home / "models" / "orphan")

@@ -43,6 +43,11 @@ def test_a_photo_is_predicted_by_the_service_as_on_the_page(models: ModelStudio)
     assert {model["name"] for model in models.get("api/model").json()["models"]} >= {NAME}
 
 
+def test_the_page_may_use_the_camera_and_nothing_else(models: ModelStudio) -> None:
+    policy = models.get("").headers["Permissions-Policy"]
+    assert policy == "camera=(self), microphone=(), geolocation=()"
+
+
 def test_a_tried_photo_joins_its_class_with_who_and_by_which_model(models: ModelStudio) -> None:
     content = encoded(random_image(1), "PNG")
     assert add(models, content).status_code == 201
