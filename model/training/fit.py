@@ -111,13 +111,18 @@ def _fit_pretrained(context: TrainingContext, given: GivenFeatures | None) -> Fi
             if found:
                 context.warnings.append(_TUNED_IS_NOT_CROSS_VALIDATED)
             parts = _tuned_parts(context, network, tuned.head, history)
-            return _with_checks(context, parts, features, head, None if found is None else found.logits)
+            return _with_checks(context, parts, features, head, found, None if found is None else found.logits)
     if data.folds and found is None:
         context.warnings.append(_NO_TIME_TO_CROSS_VALIDATE)
+    if found is not None and found.whitened:
+        context.remark(
+            f"the head was trained on features that are whitened within the classes: a loss of {found.loss:.3f} in "
+            f"cross-validation, against {found.plain_loss:.3f} without"
+        )
     final = _refit(context, features, head, found)
     out_of_fold = _out_of_fold(context, features, final) if found is None else found.logits
     parts = FittedParts(backbone, data, features.all, head, final, history, found, out_of_fold)
-    return _with_checks(context, parts, features, head, out_of_fold)
+    return _with_checks(context, parts, features, head, found, out_of_fold)
 
 
 def _fit_from_scratch(context: TrainingContext) -> FittedParts:
@@ -213,11 +218,14 @@ def _with_checks(
     parts: FittedParts,
     features: FrozenFeatures,
     head: Head,
+    found: CrossValidation | None,
     out_of_fold: np.ndarray | None,
 ) -> FittedParts:
     """The parts with predictions of frozen heads, by which labels are checked and the need for images is measured.
 
     Args:
+        head: trained on the images of `train`.
+        found: settings for the heads on fewer images; None for those of `head`.
         out_of_fold: float32 (k, classes), logits of the training images, followed by any others; None to compute them.
     """
     if context.deadline.is_over():
@@ -228,6 +236,9 @@ def _with_checks(
         # Without augmented views, which would take several times as long.
         images = features.for_validation(rows)
         out_of_fold = settled_out_of_fold(data.select(rows), images, head, options, context.config.seed)
+    if found is not None:
+        head, options = found.settled(head, options)
+        head = refit_head(features.for_validation(rows), context.classes, head, options)
     curve = measure_learning_curve(data, features.all, head, options, out_of_fold)
     if out_of_fold is None:
         return dataclasses.replace(parts, curve=curve)
@@ -244,9 +255,11 @@ def _refit(context: TrainingContext, features: FrozenFeatures, head: Head, found
         context.warnings.append(_NO_TIME_TO_REFIT)
         return head
     both = features.for_training(context.data.rows("train", "val"))
-    # Several folds choose better than the few validation images of one split.
-    settled = head if found is None else dataclasses.replace(head, l2=found.l2, best_epoch=found.epochs)
-    return refit_head(both, context.classes, settled, HeadOptions.from_config(context.config))
+    options = HeadOptions.from_config(context.config)
+    if found is not None:
+        # Several folds choose better than the few validation images of one split.
+        head, options = found.settled(head, options)
+    return refit_head(both, context.classes, head, options)
 
 
 def _tuned_parts(

@@ -28,6 +28,7 @@ from model.training.head_candidates import (
     Scaling,
 )
 from model.training.quasi_newton import CurvaturePairs
+from model.training.whitening import whitening_map
 
 # Rows of a block: its logits stay in the cache of the processor.
 _BLOCK = 4096
@@ -47,7 +48,7 @@ class FullBatchCandidates(Candidates):
     def __init__(self, train: LabelledFeatures, val: LabelledFeatures, classes: int, options: HeadOptions) -> None:
         adjusted = options.imbalance == "logit_adjustment"
         adjustment = log_priors(train.labels, classes) if adjusted else np.zeros(classes, np.float32)
-        scaling, inputs = scaled_with_views(train)
+        scaling, inputs = scaled_with_views(train, options.whitened)
         super().__init__(scaling, adjustment, options)
         self.stopped = np.zeros(len(self.strengths), bool)
         self._objective = _Objective(inputs, train, adjustment, options)
@@ -189,15 +190,19 @@ class _Objective:
         return (slice(start, start + _BLOCK) for start in range(0, len(self._inputs), _BLOCK))
 
 
-def scaled_with_views(train: LabelledFeatures) -> tuple[Scaling, np.ndarray]:
-    """Scaling of the images, and their scaled features followed by those of each view: float32 (n, features)."""
+def scaled_with_views(train: LabelledFeatures, whitened: bool = False) -> tuple[Scaling, np.ndarray]:
+    """Scaling of the images, and their scaled features followed by those of each view: float32 (n, width)."""
     mean = train.features.mean(axis=0)
     inputs = np.concatenate([train.features, *train.views])
     inputs -= mean
+    whitening = None
+    if whitened:
+        whitening = whitening_map(inputs, np.tile(train.labels, 1 + len(train.views)))
+        inputs = inputs @ whitening
     images = inputs[: len(train.features)]
     # A number above zero, even if all features are equal.
     norm = np.sqrt(np.einsum("ij,ij->i", images, images).mean(dtype=np.float64))
-    scaling = Scaling(mean, np.float32(max(norm, SMALLEST_SCALE)))
+    scaling = Scaling(mean, np.float32(max(norm, SMALLEST_SCALE)), whitening)
     inputs *= 1 / scaling.scale
     return scaling, inputs
 

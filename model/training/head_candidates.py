@@ -63,6 +63,7 @@ class HeadOptions:
     Attributes:
         until_converged: whether each candidate is trained until its gradient has nearly vanished, or for all epochs,
             instead of stopping early; L-BFGS only.
+        whitened: whether the features are whitened first (`model.training.whitening`); L-BFGS only.
     """
 
     epochs: int
@@ -76,6 +77,7 @@ class HeadOptions:
     mixup: float = 0.0
     stop_on: str = "val_loss"
     until_converged: bool = False
+    whitened: bool = False
 
     @classmethod
     def from_config(cls, config: TrainConfig) -> "HeadOptions":
@@ -135,20 +137,31 @@ class Scaling:
     Attributes:
         mean: float32 (features,).
         scale: root of the mean squared norm of the centred features, above 0.
+        whitening: float32 (features, k), applied to centred features before the division; None for none.
     """
 
     mean: np.ndarray
     scale: np.float32
+    whitening: np.ndarray | None = None
+
+    @property
+    def width(self) -> int:
+        """The number of scaled features."""
+        return len(self.mean) if self.whitening is None else self.whitening.shape[1]
 
     def scaled(self, features: np.ndarray) -> np.ndarray:
-        """Scaled features float32 (n, features) of features (n, features)."""
+        """Scaled features float32 (n, width) of features (n, features)."""
         scaled = np.subtract(features, self.mean, dtype=np.float32)
+        if self.whitening is not None:
+            scaled = scaled @ self.whitening
         scaled *= 1 / self.scale
         return scaled
 
     def folded(self, kernel: np.ndarray, bias: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Kernel and bias float32 (classes,) for unscaled features, from those for scaled ones."""
         kernel = kernel / self.scale
+        if self.whitening is not None:
+            kernel = self.whitening @ kernel
         return kernel, bias - self.mean @ kernel
 
 
@@ -171,7 +184,7 @@ class Candidates:
         self.scaling, self.adjustment, self.options = scaling, adjustment, options
         strengths = options.strengths
         self.strengths = np.array(strengths, np.float32)
-        self.kernel = np.zeros((len(strengths), len(scaling.mean), len(adjustment)), np.float32)
+        self.kernel = np.zeros((len(strengths), scaling.width, len(adjustment)), np.float32)
         self.bias = np.zeros((len(strengths), 1, len(adjustment)), np.float32)
         self.best_score = [(np.inf, np.inf) for _ in strengths]
         self.best_epoch = np.zeros(len(strengths), int)

@@ -15,8 +15,8 @@ from model.results import Sample
 from model.runs.trainer import train
 from model.training.cross_validation import CrossValidation, FoldPlan, cross_validate, settled_out_of_fold
 from model.training.deadline import Deadline
-from model.training.head import train_head
-from model.training.head_candidates import L2_OF_CONVERGED, HeadOptions, LabelledFeatures
+from model.training.head import refit_head, train_head
+from model.training.head_candidates import L2_OF_CONVERGED, Head, HeadOptions, LabelledFeatures
 from model.workspace import Workspace
 from tests.support.shapes import CLASSES
 
@@ -78,11 +78,8 @@ def test_the_accuracy_equals_that_on_new_images():
 
 
 def _head_of_all(images: LabelledFeatures, found: CrossValidation):
-    from model.training.head import refit_head
-    from model.training.head_candidates import Head
-
-    settled = Head(np.zeros((20, 3), np.float32), np.zeros(3, np.float32), found.l2, found.epochs, ())
-    return refit_head(images, 3, settled, OPTIONS)
+    settled, options = found.settled(Head(np.zeros((20, 3)), np.zeros(3), 0.0, 0, ()), OPTIONS)
+    return refit_head(images, 3, settled, options)
 
 
 def test_settled_folds_predict_like_new_images_without_learning_from_them():
@@ -124,6 +121,34 @@ def test_heads_of_folds_converge_and_that_of_all_images_gets_less_l2():
     assert any(found.l2 == pytest.approx(strength * 0.8) for strength in L2_OF_CONVERGED)
     given = cross_validate(_data(images.labels), images, FoldPlan(5, 0), dataclasses.replace(OPTIONS, l2=0.5))
     assert given is not None and given.l2 == 0.5
+
+
+def _along_noise(labels: np.ndarray, seed: int) -> LabelledFeatures:
+    """Images of a class that differ by much along a few directions, which do not separate the classes."""
+    features = _blobs(labels, seed, spread=0.8).features
+    features[:, :6] += np.random.default_rng(seed + 100).normal(0, 20.0, (len(labels), 6))
+    return LabelledFeatures(features, labels, np.ones(len(labels), np.float32))
+
+
+def test_features_are_whitened_where_the_folds_find_it_better():
+    labels, many = np.tile(np.arange(3), 10), np.tile(np.arange(3), 500)
+    images, new = _along_noise(labels, 0), _along_noise(many, 9)
+    found = _run(images)
+    assert found.whitened and found.loss < found.plain_loss
+    chosen, options = found.settled(Head(np.zeros((20, 3)), np.zeros(3), 0.0, 0, ()), OPTIONS)
+    plain = dataclasses.replace(options, whitened=False)
+    whitened_accuracy, plain_accuracy = (
+        float((refit_head(images, 3, chosen, each).logits(new.features).argmax(axis=1) == many).mean())
+        for each in (options, plain)
+    )
+    assert whitened_accuracy > plain_accuracy + 0.05
+    assert whitened_accuracy == pytest.approx(_accuracy(found, labels), abs=0.15)
+
+
+def test_two_images_of_a_class_are_not_whitened():
+    images = _along_noise(np.tile(np.arange(3), 2), 0)
+    found = cross_validate(_data(images.labels), images, FoldPlan(2, 0), OPTIONS)
+    assert found is not None and not found.whitened and found.loss == found.plain_loss
 
 
 def test_minibatches_are_stopped_at_the_epoch_that_is_best_for_all_folds():
