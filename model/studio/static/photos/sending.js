@@ -47,14 +47,13 @@ function isPassing(status) {
 
 async function sendRest(path, files, progress, signal, onprogress) {
   const batches = batchesOf(files, progress);
-  const arrived = new Set();
   let latest = progress;
   const work = async () => {
     for (let batch = batches.shift(); batch; batch = batches.shift()) {
       for (const [query, body] of piecesOf(files, batch)) {
         const found = await request.put(`${path}?${query}`, body, { signal, headers: { "Content-Type": "application/octet-stream" } });
-        if (found.arrived >= latest.arrived && found.received >= latest.received) onprogress((latest = found));
-        arrived.add(batch.first);
+        // Answers may overtake each other; the one that is complete is the last.
+        if (found.complete || (!latest.complete && found.arrived >= latest.arrived)) onprogress((latest = found));
       }
     }
   };

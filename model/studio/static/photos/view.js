@@ -90,7 +90,7 @@ class Photos {
   /** Another state of the workspace: the list of datasets, and the first one if none is chosen. */
   #update({ datasets }) {
     if (!datasets) return;
-    if (!datasets.some(({ name }) => name === this.name) && !this.#dataset) this.name = datasets[0]?.name ?? "";
+    this.name ||= datasets[0]?.name ?? "";
     const counts = JSON.stringify(datasets.find(({ name }) => name === this.name) ?? null);
     this.#drawHead(datasets);
     if (counts !== this.#counts) {
@@ -111,8 +111,17 @@ class Photos {
         if (verdict) this.#judge({ verdict, checking: false });
       }
     } catch (error) {
-      if (error.status !== 0) this.#complain(error);
+      if (error.status === 422) this.#goElsewhere();
+      else if (error.status !== 0) this.#complain(error);
     }
+  }
+
+  /** The dataset has been renamed or deleted by another program: show the first one. */
+  #goElsewhere() {
+    const [first] = (this.context.state.current?.datasets ?? []).filter(({ name }) => name !== this.name);
+    this.context.state.choose({ dataset: "" });
+    if (first) this.context.navigate("photos", first.name);
+    else this.#draw();
   }
 
   async #show(source, keepsPlace = false) {
