@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import subprocess
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,7 +24,7 @@ from model.dataset.checks import FEW_IMAGES, IMBALANCE, size_warnings
 from model.dataset.inspection import inspect_images
 from model.dataset.similar_names import similar_classes
 from model.errors import DatasetError
-from model.processes import run_child
+from model.processes import python_command, python_environment, read_answer, start_child
 from model.reading import UnreadableError, read_json
 from model.results import Sample, no_progress
 from model.workspace import cache_directory
@@ -72,20 +73,26 @@ class LiveVerdict:
         return dataclasses.asdict(self) | {"ready": not self.missing and not self.problem}
 
 
-def verdict_in_child(dataset: Path) -> dict[str, Any]:
-    """`check_dataset` in a process of its own, with low priority: this one stays small and responsive.
+def start_check(dataset: Path) -> "subprocess.Popen[bytes]":
+    """Start `check_dataset` in a process of its own, with low priority: this one stays small and responsive.
+
+    The process ends with the thread that calls this function. Its output is for `read_verdict`.
+    """
+    command = python_command("model.curation.verdict_process", dataset)
+    return start_child(command, _NICENESS, stdout=subprocess.PIPE, env=python_environment())
+
+
+def read_verdict(dataset: Path, output: bytes) -> dict[str, Any]:
+    """Verdict that a process of `start_check` has written, as JSON types.
 
     Raises:
-        DatasetError: there is no such dataset.
+        DatasetError: there is no such dataset, or the process has ended without a verdict.
     """
-    found: dict[str, Any] = run_child(
-        "model.curation.verdict_process",
-        dataset,
-        task=f"check of {dataset.name}",
-        failure=DatasetError,
-        niceness=_NICENESS,
-    )
-    return found
+    try:
+        verdict: dict[str, Any] = read_answer(output)
+    except ValueError:
+        raise DatasetError(f"{dataset.name}: the check ended without a verdict. See the log above") from None
+    return verdict
 
 
 def check_dataset(dataset: Path) -> LiveVerdict:

@@ -1,4 +1,4 @@
-"""Main program of the child process that checks a dataset for `model.curation.verdict.verdict_in_child`."""
+"""Main program of the child process that checks a dataset for `model.curation.verdict.start_check`."""
 
 import sys
 from pathlib import Path

@@ -15,7 +15,7 @@ from model.curation import journal
 from model.curation.changes import undoable
 from model.curation.places import Contents, read_contents, version_of
 from model.curation.uploads import unfinished
-from model.curation.verdict import verdict_in_child
+from model.curation.verdict import read_verdict, start_check
 from model.errors import DatasetError, TopgraftError
 from model.received import quoted
 from model.studio.events import Events
@@ -23,8 +23,8 @@ from model.studio.keys import WORKSPACE
 from model.studio.overview import dataset_folders
 from model.workspace import Workspace
 
-SECONDS_BETWEEN_CHECKS = 0.5
-SECONDS_WITHOUT_CHANGE = 0.8
+SECONDS_BETWEEN_CHECKS = 0.3
+SECONDS_WITHOUT_CHANGE = 0.4
 """A dataset is checked when it has not changed for so long."""
 SECONDS_UNTIL_UNUSED = 600.0
 """A dataset that no page asked for so long is not watched any more."""
@@ -150,8 +150,7 @@ class WatchedDatasets:
         version = self._versions[name]
         self._events.send("check", {"name": name, "checking": True, "verdict": self.verdict(name)})
         try:
-            dataset = find_dataset(self._workspace, name)
-            verdict = await asyncio.to_thread(verdict_in_child, dataset)
+            verdict = await _verdict(find_dataset(self._workspace, name))
         except TopgraftError as error:
             verdict = {"version": version, "problem": error.message, "ready": False}
         except Exception:
@@ -161,6 +160,16 @@ class WatchedDatasets:
         self._checked[name] = verdict | {"version": version}
         self._events.send("check", {"name": name, "checking": False, "verdict": verdict})
         self._wake.set()
+
+
+async def _verdict(dataset: Path) -> dict[str, Any]:
+    """Check a dataset in a process that ends when this task is cancelled: the server does not wait for it."""
+    child = start_check(dataset)
+    try:
+        output, _ = await asyncio.to_thread(child.communicate)
+    finally:
+        child.kill()
+    return read_verdict(dataset, output)
 
 
 WATCHED = web.AppKey("watched", WatchedDatasets)

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from model.config import TrainConfig
 from model.curation import changes, thumbnails, verdict
 from model.curation.places import CURATION
 from model.curation.plans import MovePhotos, RemovePhotos
-from model.curation.verdict import check_dataset, verdict_in_child
+from model.curation.verdict import check_dataset, read_verdict, start_check
 from model.dataset.prepare import prepare_dataset
 from model.errors import DatasetError, ImageError
 from tests.support.photos import encoded, photo, random_image, write_photos
@@ -20,6 +21,11 @@ from tests.support.photos import encoded, photo, random_image, write_photos
 @pytest.fixture
 def dataset(tmp_path: Path) -> Path:
     return write_photos(tmp_path / "colours")
+
+
+def verdict_in_child(dataset: Path) -> dict[str, Any]:
+    with start_check(dataset) as child:
+        return read_verdict(dataset, child.communicate()[0])
 
 
 def test_a_good_dataset_is_ready(dataset: Path) -> None:
@@ -116,6 +122,8 @@ def test_a_dataset_of_another_layout_is_checked_too(tmp_path: Path) -> None:
     assert found.classes == {"blue": 16, "red": 16} and found.counts["duplicates"] == 16
     with pytest.raises(DatasetError, match="expected the folder of a dataset"):
         verdict_in_child(tmp_path / "none")
+    with pytest.raises(DatasetError, match="without a verdict"):
+        read_verdict(tmp_path, b"")
 
 
 def test_a_thumbnail_is_small_and_kept(dataset: Path, tmp_path: Path, empty_cache: Path) -> None:

@@ -8,12 +8,14 @@ const SHOWN = 5;
  * Draws the verdict.
  * @param {Element} panel - where.
  * @param {object} found - `verdict`, `checking`.
- * @param {object} options - `text`, `address(photo)`, `onphoto(photo)` shows a photo, `ontrain()`.
+ * @param {object} options - `text`, `address(photo)`, `onphoto(photo)` shows a photo, `ontrain()`; `mayTrain` says
+ *   whether a training can be started before the first verdict: it checks the photos itself.
  */
 export function drawVerdict(panel, { verdict, checking }, options) {
   const { text } = options;
   const state = checking || !verdict ? element("p.soft", { role: "status" }, text("photos.checking")) : null;
-  if (!verdict) return replace(panel, heading(text), state);
+  const train = element("button.main", { type: "button", onclick: options.ontrain }, text("photos.train"));
+  if (!verdict) return replace(panel, heading(text), state, options.mayTrain ? train : null);
   const ready = verdict.ready;
   replace(
     panel,
@@ -21,7 +23,7 @@ export function drawVerdict(panel, { verdict, checking }, options) {
     element("p.conclusion", { dataset: { ready: String(ready) } }, text(conclusionOf(verdict))),
     verdict.problem ? element("p.soft", {}, verdict.problem) : null,
     state,
-    ready ? element("button.main", { type: "button", onclick: options.ontrain }, text("photos.train")) : null,
+    ready ? train : null,
     findingsOf(verdict, options),
   );
 }

@@ -159,6 +159,7 @@ class Photos {
       address: (photo) => this.#address("thumbnail", photo),
       onphoto: (photo) => this.#goTo(photo),
       ontrain: () => this.context.navigate("training", this.name),
+      mayTrain: sources.filter(({ kind, photos }) => kind === "class" && photos > 1).length > 1 && !this.#isReceiving(),
     });
   }
 
@@ -231,6 +232,10 @@ class Photos {
       onremove: (upload) => uploads.remove(upload),
       oncancel: ({ upload }) => this.context.request.delete(this.actions.path(`/uploads/${upload}`)).then(() => this.#read()),
     });
+  }
+
+  #isReceiving() {
+    return uploads.all.some((upload) => upload.dataset === this.name && upload.isActive);
   }
 
   #uploadChanged(upload) {
