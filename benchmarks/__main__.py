@@ -39,6 +39,7 @@ NAMES = (
     "options",
     "presets",
     "choices",
+    "studio",
     "studio_sorting",
     "training",
     "training_cost",

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 import webbrowser
 from collections.abc import Callable, Iterator
 
@@ -22,6 +23,9 @@ from model.workspace import Workspace
 
 SERVICE_LOG = "service.log"
 """Output of the service, in the folder of the studio; replaced at each start."""
+
+SECONDS_FOR_THREADS = 3.0
+"""How long the studio waits for its own work when it is stopped."""
 
 _SECONDS_TO_STOP = 10.0
 # The main function of the command, without its path: the environment may not be activated.
@@ -58,6 +62,22 @@ def start(
     with _running_service(workspace) as service:
         resume_interrupted(workspace)
         run(make_app(workspace, exposure, access, service), exposure, announce)
+    leave()
+
+
+def leave(seconds: float = SECONDS_FOR_THREADS) -> None:
+    """End this process if work in threads, such as the check of many photos, does not end within `seconds`.
+
+    Python would wait for it. What it leaves is what a killed studio leaves: the next one continues.
+    """
+    deadline = time.monotonic() + seconds
+    working = [one for one in threading.enumerate() if one is not threading.current_thread() and not one.daemon]
+    for thread in working:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    if any(thread.is_alive() for thread in working):
+        log.info("work in the studio was interrupted; its next start continues it")
+        logging.shutdown()
+        os._exit(0)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,8 @@
 """The server of the studio: its files, its headers, and data for sessions only."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 import requests
@@ -30,3 +32,14 @@ def test_the_state_of_an_empty_workspace(studio: Studio) -> None:
 def test_each_language_has_the_same_texts(language: str) -> None:
     english, other = (json.loads((STATIC / "texts" / f"{name}.json").read_text()) for name in ("en", language))
     assert list(other) == list(english)
+
+
+def test_a_studio_is_stopped_while_a_thread_works() -> None:
+    """Python itself would wait for the thread, such as one that checks 10,000 photos."""
+    code = (
+        "import concurrent.futures, time\n"
+        "from model.studio.starting import leave\n"
+        "concurrent.futures.ThreadPoolExecutor().submit(time.sleep, 600)\n"
+        "leave(0.1)\n"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60, check=False).returncode == 0

@@ -91,7 +91,7 @@ function drawTools() {
     element("option", { value: name, selected: name === language, lang: name }, label),
   );
   const choice = element("select", { "aria-label": text("app.language"), onchange: (event) => chooseLanguage(event.target.value) }, options);
-  const keys = element("button.plain", { type: "button", id: "show-keys", "aria-label": text("app.keys"), title: text("app.keys") }, "?");
+  const keys = element("button.plain", { type: "button", id: "show-keys", hidden: true, "aria-label": text("app.keys"), title: text("app.keys") }, "?");
   replace(document.querySelector("#tools"), choice, keys);
 }
 

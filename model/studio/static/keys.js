@@ -21,7 +21,9 @@ export function watchKeys(context, views) {
     );
     dialog.showModal();
   };
-  document.querySelector("#show-keys").addEventListener("click", open);
+  const shows = document.querySelector("#show-keys");
+  shows.addEventListener("click", open);
+  shows.hidden = false;
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target) || document.querySelector("dialog[open]")) return;
     const view = views[Number(event.key) - 1];
