@@ -7,8 +7,10 @@ export function bars({ labels, probabilities }) {
   return labels.map((label, rank) => bar(label, probabilities[rank]));
 }
 
+/** A percentage with one digit, in the language of the page. */
 export function percent(fraction) {
-  return fraction > 0 && fraction < 0.0005 ? "<0.1 %" : `${(100 * fraction).toFixed(1)} %`;
+  const digits = new Intl.NumberFormat(globalThis.document?.documentElement.lang || "en", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+  return fraction > 0 && fraction < 0.0005 ? `<${digits.format(0.1)} %` : `${digits.format(100 * fraction)} %`;
 }
 
 function bar(label, probability) {

@@ -49,7 +49,12 @@ export function problem(message) {
 
 /** The message of an error of a request. */
 export function messageOf(error, { text }) {
-  return error.status === 0 || !error.message ? text("app.offline") : error.message.charAt(0).toUpperCase() + error.message.slice(1);
+  return error.status === 0 || !error.message ? text("app.offline") : sentence(error.message);
+}
+
+/** A text that begins with a capital letter. */
+export function sentence(message) {
+  return message.charAt(0).toUpperCase() + message.slice(1);
 }
 
 /** The path of a request about a model. */

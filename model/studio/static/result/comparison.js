@@ -1,7 +1,7 @@
 // Two models side by side: on the same photos, with the page of the comparison.
 
 import { button, element, replace } from "../elements.js";
-import { messageOf, problem } from "../models.js";
+import { messageOf, problem, sentence } from "../models.js";
 import { watchTasks } from "../tasks.js";
 
 /** Draws the choice of another model; returns what ends the view. */
@@ -64,7 +64,7 @@ function compared({ base, new: newer, sentences, has_page: hasPage, warnings }, 
   const address = `/api/comparisons/${encodeURIComponent(base)}/${encodeURIComponent(newer)}`;
   return [
     sentences.map((one) => element("p.sentence.small", {}, one)),
-    warnings.map((one) => element("p.soft", {}, one)),
+    warnings.map((one) => element("p.soft", {}, `${sentence(one)}.`)),
     hasPage && element("iframe", { src: address, sandbox: "allow-scripts", title: text("result.side_by_side") }),
   ];
 }
