@@ -4,11 +4,12 @@ import contextlib
 import hashlib
 import io
 import itertools
+import os
+import uuid
 from pathlib import Path
 
 from PIL import Image
 
-from model import durable
 from model.dataset.images import measure_image, read_content
 from model.dataset.pipeline import decode_within_budget
 from model.files.checksums import verified_content, with_checksum
@@ -42,10 +43,7 @@ def thumbnail(photo: Path) -> bytes:
     content = _encoded(read_content(photo), _SPEC)
     # Without a cache the preview is made again each time.
     with contextlib.suppress(OSError):
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        durable.write_bytes(cached, with_checksum(content))
-        if next(_written) % _WRITTEN_BETWEEN_CHECKS == 0:
-            limit_cache(cached.parent.parent)
+        _write(cached, with_checksum(content))
     return content
 
 
@@ -90,6 +88,16 @@ def _cache_path(photo: Path) -> Path:
         key = hashlib.sha256(identity.encode()).hexdigest()
         return cache_directory() / "thumbnails" / key[:2] / f"{key}.jpg"
     return cache_directory() / "thumbnails" / "00" / "missing.jpg"
+
+
+def _write(cached: Path, content: bytes) -> None:
+    """Replace a file of the cache. It is not flushed to the disk: a damaged one is noticed by its checksum."""
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    temporary = cached.with_name(f".{cached.name}.{uuid.uuid4().hex}")
+    temporary.write_bytes(content)
+    os.replace(temporary, cached)
+    if next(_written) % _WRITTEN_BETWEEN_CHECKS == 0:
+        limit_cache(cached.parent.parent)
 
 
 def _read(cached: Path) -> bytes | None:

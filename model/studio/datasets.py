@@ -64,7 +64,8 @@ def description(dataset: Path) -> dict[str, Any]:
     """What a page shows of a dataset, besides its photos."""
     version = version_of(dataset)
     content = contents_at(dataset, version)
-    last = undoable(journal.entries(dataset))
+    entries = journal.entries(dataset)
+    last = undoable(entries)
     return {
         "name": dataset.name,
         "version": version,
@@ -76,6 +77,7 @@ def description(dataset: Path) -> dict[str, Any]:
         "unlabelled": len(content.unlabelled),
         "removed": len(content.removed),
         "undo": {"kind": last[0].kind, "details": dict(last[0].details)} if last else None,
+        "changes": len(entries),
         "uploads": [upload.to_json() for upload in unfinished(dataset)],
     }
 

@@ -147,7 +147,9 @@ def test_photos_are_changed_by_the_keyboard_only(visit: Visit, dataset: Path) ->
     page.locator("dialog.large-photo img").wait_for()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Escape")
-    assert len(changes.changes(dataset)) == 4
+    page.get_by_role("button", name="History").press("Enter")
+    page.locator("dialog.history li", has_text="3 photos moved").wait_for()
+    assert page.locator("dialog.history li").count() == len(changes.changes(dataset)) == 4
 
 
 def test_classes_are_added_renamed_merged_and_removed(visit: Visit, dataset: Path) -> None:
@@ -176,6 +178,16 @@ def test_classes_are_added_renamed_merged_and_removed(visit: Visit, dataset: Pat
     assert list(read_contents(dataset).classes) == ["red"]
 
 
+def drop_on(page: Any, path: Path, target: Any) -> None:
+    """Drag a folder of the disk onto an element, as a user does."""
+    box = target.bounding_box()
+    place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+    devtools = page.context.new_cdp_session(page)
+    data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        devtools.send("Input.dispatchDragEvent", {"type": kind, **place, "data": data})
+
+
 def test_photos_and_files_are_dropped_on_a_class(visit: Visit, dataset: Path, tmp_path: Path) -> None:
     page = visit.page
     visit.open("red")
@@ -183,6 +195,12 @@ def test_photos_and_files_are_dropped_on_a_class(visit: Visit, dataset: Path, tm
     page.locator(".cell").nth(3).click(modifiers=["Shift"])
     page.drag_and_drop("#photo-1", ".class-card[data-key='class blue']")
     visit.counts(blue=12, red=4)
+    folder = tmp_path / "more oaks"
+    folder.mkdir()
+    for number in range(2):
+        (folder / f"{number}.jpg").write_bytes(encoded(random_image(90 + number)))
+    drop_on(page, folder, page.locator(".class-card[data-key='class blue']"))
+    visit.counts(blue=14)
     packed = zip_of(**{f"{number}.jpg": encoded(random_image(70 + number)) for number in range(3)})
     (tmp_path / "more.zip").write_bytes(packed)
     page.set_input_files("input[type=file]:not([webkitdirectory])", tmp_path / "more.zip")

@@ -1,6 +1,6 @@
 // What the user can do with a dataset: each is one request, and is said to users of screen readers.
 
-import { ask } from "./dialogs.js";
+import { ask, showHistory } from "./dialogs.js";
 import { uploads } from "./uploads.js";
 
 /** The actions of a view; `current` says which dataset and source it shows, `done` reads the dataset again. */
@@ -15,17 +15,19 @@ export class Actions {
   }
 
   /** Makes a change; its error is shown in the view. */
-  async change(change) {
-    try {
-      await this.#send("/changes", change);
-    } catch (error) {
-      this.failed(error);
-    }
+  change(change) {
+    return this.#try("/changes", change);
   }
 
-  async undo() {
+  undo() {
+    return this.#try("/undo", {});
+  }
+
+  /** Shows who changed what, and when. */
+  async history() {
+    const { request, text } = this.context;
     try {
-      await this.#send("/undo", {});
+      showHistory(await request.get(this.path("/changes")), text);
     } catch (error) {
       this.failed(error);
     }
@@ -112,6 +114,16 @@ export class Actions {
       } catch (error) {
         if (error.status !== 422 || number > 9) throw error;
       }
+    }
+  }
+
+  /** Sends a change. A refused one may be of a dataset that has changed meanwhile: it is read again. */
+  async #try(path, body) {
+    try {
+      await this.#send(path, body);
+    } catch (error) {
+      this.failed(error);
+      if (error.status) await this.done();
     }
   }
 

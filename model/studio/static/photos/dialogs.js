@@ -1,4 +1,4 @@
-// Questions in a dialog: a name, a choice, and a photo in full size.
+// Dialogs: questions for a name or a choice, the history, and a photo in full size.
 
 import { element } from "../elements.js";
 
@@ -46,6 +46,28 @@ export function ask({ title, label, accept, cancel, value = "", choices, hint, w
       field.focus();
     }
   }
+}
+
+/** Shows the changes of a dataset, the last one first. */
+export function showHistory(changes, text) {
+  const moment = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
+  const row = ({ at, kind, steps, model, undoes }) =>
+    element(
+      "li",
+      {},
+      element("strong", {}, text(undoes.length ? "photos.done_undo" : `photos.done_${kind}`, { count: steps })),
+      element("p.soft", {}, moment.format(new Date(at)), model ? ` · ${text("photos.by_model", { model })}` : ""),
+    );
+  const dialog = element(
+    "dialog.history",
+    { "aria-labelledby": "history-title" },
+    element("h2", { id: "history-title" }, text("photos.history")),
+    element("ol", { tabindex: "0", "aria-labelledby": "history-title" }, changes.map(row)),
+    element("form", { method: "dialog" }, element("button.main", {}, text("app.close"))),
+  );
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
 }
 
 /** Shows a photo in full size; the arrow keys go to its neighbours. */

@@ -167,7 +167,7 @@ class Photos {
     const { text, actions } = this;
     const names = datasets.map(({ name }) => name);
     const { undo, editable } = this.#dataset ?? {};
-    const key = JSON.stringify([names, this.name, editable, undo]);
+    const key = JSON.stringify([names, this.name, editable, undo, this.#dataset?.changes > 0]);
     if (this.head.dataset.key === key) return;
     this.head.dataset.key = key;
     const described = undo ? text(`photos.undo_${undo.kind}`) : "";
@@ -178,6 +178,7 @@ class Photos {
       button(text("photos.new_dataset"), () => actions.newDataset()),
       editable ? button(text("photos.import"), () => actions.import()) : null,
       undo ? button(text("photos.undo"), () => actions.undo(), { title: described, "aria-label": `${text("photos.undo")}: ${described}` }) : null,
+      editable && this.#dataset.changes ? button(text("photos.history"), () => actions.history()) : null,
     );
   }
 
