@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from model.curation.names import class_of_path, file_name
 from model.curation.thumbnails import thumbnail
 from model.dataset.image_files import is_image
 from model.errors import ArchiveError, ImageError
+from model.files.archive_limits import DATASET_LIMITS
 from model.files.archives import is_archive, unpack_archive
 from model.files.browsing import files_below, has_hidden_part
 from model.resources import available_processors
@@ -46,18 +47,21 @@ class Arrival:
     reason: str = ""
 
 
-def arrivals_of(parts: Sequence[tuple[int, str, Path]], folder: Path, class_name: str | None) -> Iterator[Arrival]:
+def arrivals_of(
+    parts: Sequence[tuple[int, str, Path]], folder: Path, class_name: str | None, room: Callable[[], int]
+) -> Iterator[Arrival]:
     """Check files, in threads; a good one is on disk (fsync) then, and its thumbnail in the cache.
 
     Args:
         parts: position, path and file of each.
         folder: where archives are unpacked.
         class_name: class of all files; None: their folders name it.
+        room: returns how many bytes an archive may unpack to.
     """
     files: list[Arrival] = []
     for position, path, file in parts:
         if is_archive(file) and not is_image(file):
-            yield from _members(position, path, file, folder, class_name, files)
+            yield from _members(position, path, file, folder / f"{position}-unpacked", class_name, room(), files)
         else:
             files.append(_arrival(position, path, file, class_name))
     with ThreadPoolExecutor(available_processors()) as threads:
@@ -65,13 +69,19 @@ def arrivals_of(parts: Sequence[tuple[int, str, Path]], folder: Path, class_name
 
 
 def _members(
-    position: int, path: str, file: Path, folder: Path, class_name: str | None, files: list[Arrival]
+    position: int,
+    path: str,
+    file: Path,
+    unpacked: Path,
+    class_name: str | None,
+    max_bytes: int,
+    files: list[Arrival],
 ) -> Iterator[Arrival]:
     """Unpack an archive and add its files to `files`; yield the archive as refused if it cannot be unpacked."""
-    unpacked = folder / f"{position}-unpacked"
     shutil.rmtree(unpacked, ignore_errors=True)
+    limits = dataclasses.replace(DATASET_LIMITS, total_bytes=min(DATASET_LIMITS.total_bytes, max_bytes))
     try:
-        unpack_archive(file, unpacked)
+        unpack_archive(file, unpacked, limits)
     except ArchiveError as error:
         reason = error.message.replace(str(file), printable(path)).replace(str(unpacked), "the dataset")
         yield Arrival(position, path, file, "", "", reason)

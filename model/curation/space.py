@@ -63,6 +63,14 @@ def check_space(dataset: Path, size: int, max_bytes: int | None) -> None:
         )
 
 
+def bytes_left(dataset: Path, max_bytes: int | None) -> int:
+    """Bytes that may be added to a dataset; 0 or more. `max_bytes` as in `check_space`."""
+    left = shutil.disk_usage(dataset).free - _RESERVE
+    if max_bytes is not None:
+        left = min(left, max_bytes - bytes_below(dataset.parent))
+    return max(0, left)
+
+
 def bytes_below(folder: Path) -> int:
     """Size of all files in a folder and below, in bytes."""
     total = 0

@@ -24,7 +24,7 @@ from model.curation.journal import Entry, Step, locked
 from model.curation.names import usable_class_name
 from model.curation.places import INCOMING, UNLABELLED, class_names
 from model.curation.plans import Names
-from model.curation.space import check_space, full_disk
+from model.curation.space import bytes_left, check_space, full_disk
 from model.errors import ConfigError, DatasetError
 from model.locks import exclusive
 from model.reading import UnreadableError, parse_json, read_json
@@ -146,7 +146,7 @@ def open_upload(dataset: Path, plan: Plan, max_bytes: int | None = None) -> Prog
                 (dataset / INCOMING / upload).mkdir(parents=True)
                 durable.write_text(dataset / INCOMING / upload / _PLAN, text)
     # What a killed server received whole, but did not check.
-    settle(dataset, upload)
+    settle(dataset, upload, max_bytes=max_bytes)
     return progress(dataset, upload)
 
 
@@ -228,11 +228,12 @@ class Receiver:
         self._start = 0
 
 
-def settle(dataset: Path, upload: str, positions: Collection[int] | None = None) -> None:
+def settle(dataset: Path, upload: str, positions: Collection[int] | None = None, max_bytes: int | None = None) -> None:
     """Check files that have arrived whole, and put the photos among them into the dataset.
 
     Args:
         positions: which files; None for all.
+        max_bytes: as in `open_upload`; an archive that unpacks to more is refused.
 
     Raises:
         StorageError: the disk is full; nothing is lost.
@@ -243,7 +244,7 @@ def settle(dataset: Path, upload: str, positions: Collection[int] | None = None)
     with full_disk(dataset, _STATE), exclusive(folder, _UNGUARDED):
         whole = _whole(dataset, upload, plan, asked)
         parts = [(position, plan.files[position][0], _part(dataset, upload, position)) for position in whole]
-        arrivals = list(arrivals_of(parts, folder, plan.class_name))
+        arrivals = list(arrivals_of(parts, folder, plan.class_name, lambda: bytes_left(dataset, max_bytes)))
         if arrivals:
             with locked(dataset):
                 journal.write(dataset, _entry(dataset, upload, arrivals))

@@ -1,7 +1,9 @@
 """Uploads of many files: resumed, checked as they arrive, and never lost in silence."""
 
 import errno
+import io
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +135,20 @@ def test_a_zip_is_unpacked_safely_and_its_folders_are_classes(dataset: Path) -> 
     assert str(dataset) not in str(reasons)
     assert {path: (dataset / path).read_bytes() for path in PHOTOS} == PHOTOS
     assert not (dataset.parent / "x.jpg").exists()
+
+
+def test_an_archive_that_unpacks_beyond_the_limit_is_refused(dataset: Path) -> None:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("elm/large.bmp", photo(form="BMP", size=(600, 600)))
+    packed = stream.getvalue()
+    begun = open_upload(dataset, plan_of({"a.zip": packed}), max_bytes=100_000)
+    receiver = receive(dataset, begun.upload, 0, 0)
+    receiver.write(packed)
+    settle(dataset, begun.upload, receiver.close(), max_bytes=100_000)
+    [refused] = progress(dataset, begun.upload).refused
+    assert "bytes when unpacked" in refused.reason and read_contents(dataset).classes == {}
+    assert send(dataset, {"a.zip": packed}).added == 1
 
 
 def test_an_upload_is_undone_as_a_whole_and_its_photos_are_kept(dataset: Path) -> None:

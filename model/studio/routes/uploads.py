@@ -105,7 +105,7 @@ async def _in_thread(receiver: Receiver, block: bytes) -> None:
 
 def _end(dataset: Path, upload: str, receiver: Receiver) -> None:
     positions: Collection[int] = receiver.close()
-    settle(dataset, upload, positions)
+    settle(dataset, upload, positions, environment.STUDIO_MAX_BYTES.read())
 
 
 async def _cancel(request: web.Request) -> web.Response:
