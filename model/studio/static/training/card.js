@@ -108,7 +108,7 @@ export class TrainingCard {
         this.element.remove();
       };
       return [
-        element("a.plain.main", { href: address("result", this.name) }, text("training.show_result")),
+        element("a.main", { href: address("result", this.name) }, text("training.show_result")),
         element("a.plain", { href: address("try", this.name) }, text("training.try_it")),
         button(text("app.close"), close),
       ];
