@@ -117,7 +117,10 @@ class WatchedDatasets:
                 with contextlib.suppress(asyncio.TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), SECONDS_BETWEEN_CHECKS if self._used else None)
                 self._wake.clear()
-                await self._report_changes()
+                try:
+                    await self._report_changes()
+                except Exception:
+                    log.exception("the datasets could not be watched")
                 if (checks is None or checks.done()) and (name := self._next_unchecked()):
                     checks = asyncio.create_task(self._check(name))
         finally:

@@ -51,13 +51,15 @@ export function ask({ title, label, accept, cancel, value = "", choices, hint, w
 /** Shows the changes of a dataset, the last one first. */
 export function showHistory(changes, text) {
   const moment = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "short" });
-  const row = ({ at, kind, steps, model, undoes }) =>
-    element(
+  const row = ({ at, kind, steps, by, model, undoes }) => {
+    const facts = [moment.format(new Date(at)), by, model && text("photos.by_model", { model })];
+    return element(
       "li",
       {},
       element("strong", {}, text(undoes.length ? "photos.done_undo" : `photos.done_${kind}`, { count: steps })),
-      element("p.soft", {}, moment.format(new Date(at)), model ? ` · ${text("photos.by_model", { model })}` : ""),
+      element("p.soft", {}, facts.filter(Boolean).join(" · ")),
     );
+  };
   const dialog = element(
     "dialog.history",
     { "aria-labelledby": "history-title" },
