@@ -1,15 +1,20 @@
 """Pretrained backbones in ONNX: converted once and kept in the cache, or added by the user."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from model.added_backbones import added_content
 from model.backbones import Backbone
 from model.errors import ConfigError
 from model.files.checksums import cached_content
+from model.locks import exclusive
 from model.networks.tensorflow_import import import_tensorflow
 from model.workspace import cache_directory
 
 _GRAPH_FORMAT = 2
+_UNGUARDED = "Processes that need the same backbone for the first time may all convert it."
+_WAITING = "waiting for another process that converts the backbone {}"
 
 
 def converted_backbone(backbone: Backbone, image_size: int) -> bytes:
@@ -36,7 +41,22 @@ def converted_backbone(backbone: Backbone, image_size: int) -> bytes:
         graph: bytes = convert_backbone(build_backbone(backbone, image_size, "imagenet")).SerializeToString()
         return graph
 
-    return cached_content(_graph_file(backbone, image_size), convert, "the converted backbone")
+    with contextlib.ExitStack() as held:
+        if not is_converted(backbone, image_size):
+            held.enter_context(_conversion(backbone, image_size))
+        return cached_content(_graph_file(backbone, image_size), convert, "the converted backbone")
+
+
+@contextlib.contextmanager
+def _conversion(backbone: Backbone, image_size: int) -> Iterator[None]:
+    """Wait for another process that converts the same backbone: both would take twice as long."""
+    path = _graph_file(backbone, image_size).with_suffix(".lock")
+    with contextlib.ExitStack() as held:
+        # A cache that cannot be written to is no reason to fail.
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            held.enter_context(exclusive(path, _UNGUARDED, message=_WAITING.format(backbone.name)))
+        yield
 
 
 def is_converted(backbone: Backbone, image_size: int) -> bool:

@@ -7,6 +7,7 @@ events.py     events for the open pages, as server-sent events
 watching.py   changes of the workspace by any process, reported as events
 overview.py   datasets, models and trainings of the workspace
 tasks.py      long work in child processes; work.py is what they do
+preparation.py  backbones converted before the first training
 starting.py   the work of the command `topgraft studio`
 routes/       requests of the views; a thin layer over the library
 

@@ -17,6 +17,7 @@ from model.processes import python_environment, start_child
 from model.runs.auto_resume import resume_interrupted
 from model.studio.access import Access
 from model.studio.exposure import Exposure
+from model.studio.preparation import prepare
 from model.studio.server import make_app, run
 from model.supervisor import Address
 from model.workspace import Workspace
@@ -61,6 +62,7 @@ def start(
 
     with _running_service(workspace) as service:
         resume_interrupted(workspace)
+        prepare(workspace)
         run(make_app(workspace, exposure, access, service), exposure, announce)
     leave()
 

@@ -2,14 +2,19 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 
 import pytest
 
+from model.backbones import find_backbone
 from model.bundle import write_manifest
 from model.bundle_files import TRAINING_COST
 from model.config import TrainConfig
+from model.networks.converted_backbone import converted_backbone
 from model.presets import measured_path, train_config
 from model.studio.choices import CHOICES, choices
+from model.studio.preparation import inputs
 from model.studio.training_options import GROUPS, NOT_IN_FORM, option_groups
 from model.workspace import Workspace
 from tests.support.command import ROOT
@@ -60,3 +65,16 @@ def test_earlier_trainings_count_for_their_dataset_and_their_choice_only(tmp_pat
     found = {row["name"]: row["here"] for row in choices(workspace, "photos")}
     assert (found["quick"]["trainings"], found["quick"]["seconds"]) == (2, 6.0)
     assert (found["balanced"], found["best"]) == (None, None)
+
+
+def test_the_backbones_of_the_choices_are_converted_before_the_first_training() -> None:
+    assert inputs() == [("EfficientNetLite0", 160), ("EfficientNetLite0", 224)]
+
+
+def test_nothing_is_converted_twice() -> None:
+    """The cache of tests holds both backbones, once a test has trained with them."""
+    for name, size in inputs():
+        converted_backbone(find_backbone(name), size)
+    code = "import sys; from model.studio.preparation import main; main(); print('tensorflow' in sys.modules)"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ran.stdout == "False\n"
