@@ -35,6 +35,9 @@ def main() -> None:
             for view, complete in VIEWS.items():
                 page = visit.open(f"{view}/{DATASET if view == 'photos' else MODEL}")
                 page.wait_for_selector(f"main :is({complete})")
+                if view == "try":
+                    page.set_input_files("main input[type=file]", next((home / "data" / DATASET).rglob("*.jpg")))
+                    page.wait_for_selector(".similar img")
                 page.wait_for_timeout(_MILLISECONDS_TO_DRAW)
                 _take(page, view)
 

@@ -11,10 +11,10 @@ from typing import Any, Literal
 from model.bundle import Bundle
 from model.bundle_files import LABEL_ISSUES
 from model.curation.places import checked_photo
-from model.dataset.listing import IMAGES
 from model.errors import DatasetError, ModelDamagedError
 from model.provenance import utc_now
 from model.reading import UnreadableError, describe, parse_json, read_lines, unreadable
+from model.studio.model_view import photo_folder
 from model.tables import read_rows
 from model.workspace import Workspace
 
@@ -54,9 +54,10 @@ def suspected_labels(workspace: Workspace, bundle: Bundle, dataset: Path | None)
         return []
     table = io.TextIOWrapper(io.BytesIO(bundle.read_file(LABEL_ISSUES)), "utf-8-sig", newline="")
     kept = _confirmed(workspace, dataset)
+    folder = "" if dataset is None else photo_folder(dataset, bundle.manifest.train_config)
     try:
         with unreadable():
-            return [_suspicion(row, dataset, kept) for row in read_rows(table)]
+            return [_suspicion(row, dataset, folder, kept) for row in read_rows(table)]
     except UnreadableError as error:
         raise ModelDamagedError(
             f"{bundle.name}: expected the table of suspected labels in {LABEL_ISSUES}, received: {describe(error)}. "
@@ -85,18 +86,17 @@ def confirm_label(workspace: Workspace, dataset: Path, photo: str, label: str, b
         os.fsync(stream.fileno())
 
 
-def _suspicion(row: dict[str, Any], dataset: Path | None, kept: set[tuple[str, str]]) -> Suspicion:
-    found = None if dataset is None else _photo_of(dataset, row["image"])
+def _suspicion(row: dict[str, Any], dataset: Path | None, folder: str, kept: set[tuple[str, str]]) -> Suspicion:
+    found = None if dataset is None else _existing(dataset, folder + row["image"])
     state: State = "changed" if found is None else "kept" if (found, row["given"]) in kept else "open"
     return Suspicion(found or row["image"], row["given"], row["suggested"], float(row["quality"]), state)
 
 
-def _photo_of(dataset: Path, name: str) -> str | None:
-    """Path of a photo relative to the dataset, by its name in a training; the photos of lists are in `images/`."""
-    for path in (name, f"{IMAGES}/{name}"):
-        with contextlib.suppress(DatasetError):
-            checked_photo(dataset, path)
-            return path
+def _existing(dataset: Path, photo: str) -> str | None:
+    """The path of a photo; None if there is none at it."""
+    with contextlib.suppress(DatasetError):
+        checked_photo(dataset, photo)
+        return photo
     return None
 
 

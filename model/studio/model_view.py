@@ -9,6 +9,8 @@ from typing import Any
 from model.bundle import Bundle
 from model.bundle_files import LABEL_ISSUES, REPORT
 from model.config import TrainConfig
+from model.curation.places import is_editable
+from model.dataset.listing import DATASET_FILES, IMAGES
 from model.durable import to_json
 from model.errors import ModelError
 from model.promotion import promoted_models
@@ -26,7 +28,8 @@ def describe_model(workspace: Workspace, bundle: Bundle) -> dict[str, Any]:
     Returns:
         `accuracy`: the expected accuracy on new photos with its 95 % interval, images and measurement, or None.
         `weakest`: classes with the lowest F1, each with its recall, its interval, and its numbers of photos.
-        `dataset`: name inside `data/`, empty for one elsewhere; its path, and whether it exists.
+        `dataset`: name inside `data/`, empty for one elsewhere; its path, whether it exists and can be changed, and
+            what precedes the names of its photos in their paths (`photo_folder`).
         `options`: options of the training that differ from their defaults, to train again.
         `latest`, `promoted`: whether predictions use this model, and whether because it was promoted.
         `can_undo`: whether a promotion can be undone.
@@ -49,6 +52,8 @@ def describe_model(workspace: Workspace, bundle: Bundle) -> dict[str, Any]:
                 "name": dataset_name(workspace, dataset),
                 "path": str(manifest.dataset.get("path") or ""),
                 "exists": dataset is not None,
+                "editable": dataset is not None and is_editable(dataset),
+                "photos": "" if dataset is None else photo_folder(dataset, manifest.train_config),
             },
             "options": _options(manifest.train_config),
             "latest": latest.name == bundle.name,
@@ -72,6 +77,17 @@ def dataset_name(workspace: Workspace, dataset: Path | None) -> str:
     """Name of a dataset directly inside `data/`; empty for one elsewhere."""
     is_inside = dataset is not None and dataset.parent.resolve() == workspace.data.resolve()
     return dataset.name if dataset is not None and is_inside else ""
+
+
+def photo_folder(dataset: Path, options: Mapping[str, Any]) -> str:
+    """What precedes the name that a training gives a photo in its path below the dataset, such as `images/`.
+
+    Args:
+        options: those of the training.
+    """
+    if not (dataset / DATASET_FILES).is_dir():
+        return ""
+    return f"{str(options.get('images_directory') or IMAGES).strip('/')}/"
 
 
 def find_report(bundle: Bundle) -> Path:

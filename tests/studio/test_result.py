@@ -4,8 +4,13 @@ import shutil
 
 import pytest
 
+from model import durable
+from model.bundle import write_manifest
+from model.bundle_files import LABEL_ISSUES
 from model.config import TrainConfig
+from model.evaluation.label_issues import HEADER
 from model.registry import Registry, find_bundle
+from model.synthesis.composition import write_demo_dataset
 from model.workspace import Workspace
 from tests.studio.conftest import ModelStudio
 from tests.support.nextcloud_server import NAME
@@ -101,8 +106,26 @@ def test_a_model_whose_dataset_was_removed_shows_all_but_its_photos(models: Mode
     about = {"path": str(models.studio.home / "data" / "removed"), "counts": {}, "fingerprint": ""}
     write_model(models.studio.home / "models" / "orphan", dataset=about)
     found = models.get("api/models/orphan").json()
-    assert found["accuracy"] and found["dataset"] == {"name": "", "path": about["path"], "exists": False}
+    expected = {"name": "", "path": about["path"], "exists": False, "editable": False, "photos": ""}
+    assert found["accuracy"] and found["dataset"] == expected
     assert models.get("api/models/orphan/label-issues").json()["issues"] == []
     refused = models.post("api/models/orphan/label-issues/confirmed", photo="red/0.png", label="red")
     assert refused.status_code == 422 and "removed" in refused.json()["message"]
     shutil.rmtree(models.studio.home / "models" / "orphan")
+
+
+def test_photos_of_lists_are_found_in_their_folder(models: ModelStudio) -> None:
+    lists = models.studio.home / "data" / "lists"
+    write_demo_dataset(lists, 3)
+    directory = models.studio.home / "models" / "listed"
+    bundle = write_model(directory, dataset={"path": str(lists), "counts": {}, "fingerprint": ""})
+    photo = next((lists / "images" / "stop").iterdir())
+    durable.write_csv(directory / LABEL_ISSUES, HEADER, [(f"stop/{photo.name}", "train", "stop", "yield", "0.1")])
+    write_manifest(directory, bundle.manifest)
+    dataset = models.get("api/models/listed").json()["dataset"]
+    assert (dataset["name"], dataset["editable"], dataset["photos"]) == ("lists", False, "images/")
+    found = models.get("api/models/listed/label-issues").json()
+    [issue] = found["issues"]
+    assert (issue["photo"], issue["state"], found["editable"]) == (f"images/stop/{photo.name}", "open", False)
+    assert models.get(f"api/datasets/lists/thumbnail?photo={issue['photo']}").ok
+    shutil.rmtree(directory)

@@ -81,13 +81,13 @@ export class Answer {
 
   #similar({ neighbours = [] }) {
     const { text } = this.context;
-    const dataset = this.context.described()?.dataset.name;
+    const dataset = this.context.described()?.dataset;
     if (!neighbours.length) return null;
     const one = ({ image, label }) =>
       element(
         "li",
         {},
-        dataset && element("img", { src: addressOfThumbnail(dataset, image), alt: "", loading: "lazy", onerror: ({ target }) => target.remove() }),
+        dataset?.name && element("img", { src: addressOfThumbnail(dataset.name, dataset.photos + image), alt: "", loading: "lazy", onerror: ({ target }) => target.remove() }),
         element("bdi", {}, printable(label)),
       );
     return [element("h4", {}, text("try.similar")), element("ul.similar", {}, neighbours.map(one))];
@@ -99,6 +99,7 @@ export class Answer {
     const described = this.context.described();
     if (!described) return null;
     if (!described.dataset.name) return element("p.soft", {}, text("try.no_dataset"));
+    if (!described.dataset.editable) return element("p.soft", {}, text("result.not_editable"));
     const id = `classes-${crypto.randomUUID()}`;
     const known = described.classes.filter((name) => name !== labels[0]);
     const parent = element("div.correction", {});
