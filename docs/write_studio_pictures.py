@@ -27,7 +27,10 @@ def main() -> None:
     """Train a model in the studio, and take a picture of each view."""
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
-        write_demo_dataset(home / "data" / DATASET)
+        write_demo_dataset(home / "demo")
+        (home / "data").mkdir()
+        # A folder for each class, which the studio can change.
+        (home / "demo" / "images").rename(home / "data" / DATASET)
         with running_studio(home) as studio, running_chromium() as browser:
             visit = Visit(browser, studio, viewport=SIZE, device_scale_factor=1)
             visit.context.set_default_timeout(_MILLISECONDS)
