@@ -15,6 +15,7 @@ Depends on: ../shared/datasets beside the checkout for the real photos; without 
 import dataclasses
 import os
 import statistics
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
@@ -66,7 +67,7 @@ def main() -> None:
             for per_class in PER_CLASS_OF_MANY if len(photos.classes) >= MANY_CLASSES else PER_CLASS:
                 row = _row(name, photos, per_class)
                 if row:
-                    print(*row, sep=" | ", flush=True)
+                    print(*row, sep=" | ", file=sys.stderr, flush=True)
                     rows.append(row)
     header = [
         "photos per class",

@@ -78,10 +78,17 @@ _ROWS = (
 
 BACKBONES: dict[str, Backbone] = {row.name: row for row in _ROWS}
 
+DEFAULT = "EfficientNetLite0"
+
+AUTO = "auto"
+"""Value of the option `backbone` that a training replaces by the embedded backbone that suits the photos best."""
+
+EMBEDDED = tuple(row.name for row in _ROWS if row.embedded)
+
 
 def backbone_names() -> tuple[str, ...]:
-    """Values of the option `backbone`: those of the table, then the added ones."""
-    return (*BACKBONES, *(record.name for record in added_backbones()))
+    """Values of the option `backbone`: `AUTO`, those of the table, then the added ones."""
+    return (AUTO, *BACKBONES, *(record.name for record in added_backbones()))
 
 
 def find_backbones(names: str) -> tuple[Backbone, ...]:
@@ -95,11 +102,13 @@ def find_backbones(names: str) -> tuple[Backbone, ...]:
 
 
 def find_backbone(name: str) -> Backbone:
-    """Find the row of a name.
+    """Find the row of a name; of `AUTO`, the default one, which is used until one is chosen.
 
     Raises:
         ConfigError: the name is unknown; the message suggests similar names.
     """
+    if name == AUTO:
+        return BACKBONES[DEFAULT]
     if name in BACKBONES:
         return BACKBONES[name]
     record = find_added(name)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from model.backbones import BACKBONES, backbone_names
+from model.backbones import AUTO, BACKBONES, DEFAULT, backbone_names
 
 RESIZE_MODES = ("squash", "pad", "crop")
 WEIGHTS = ("imagenet", "none")
@@ -203,10 +203,11 @@ class TrainConfig:
         choices=PRESETS,
     )
     backbone: str = option(
-        "EfficientNetLite0",
+        DEFAULT,
         "Pretrained network that extracts the features. The weights of the EfficientNetLite networks are installed; "
-        "those of the others are downloaded on first use. Networks of your own: topgraft backbones add.",
-        choices=tuple(BACKBONES),
+        "those of the others are downloaded on first use. auto: the installed one that is best in cross-validation, "
+        "tried for up to a minute. Networks of your own: topgraft backbones add.",
+        choices=(AUTO, *BACKBONES),
         find_choices=backbone_names,
         max_length=MAX_NAME_LENGTH,
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from model import durable
 from model.added_backbones import RECORD, AddedBackbone, find_added
-from model.backbones import BACKBONES, find_backbone
+from model.backbones import AUTO, BACKBONES, find_backbone
 from model.config import MAX_TEXT_LENGTH, is_model_name
 from model.errors import ConfigError, StorageError
 from model.importing.untrusted_backbone import AdaptedNetwork, adapt_in_child, check_weights_in_child
@@ -85,9 +85,9 @@ def _check_name(name: str, license: str) -> None:
             f"name: expected at most 100 letters, digits, '.', '-' or '_', beginning with a letter or digit, received "
             f"{quoted(name)}"
         )
-    taken = {known.lower(): known for known in BACKBONES}
+    taken = {known.lower(): known for known in (AUTO, *BACKBONES)}
     if name.lower() in taken:
-        raise ConfigError(f"name: expected a new name, received that of a known network: {taken[name.lower()]}")
+        raise ConfigError(f"name: expected a new name, received a known one: {taken[name.lower()]}")
     if len(license) > MAX_TEXT_LENGTH:
         raise ConfigError(f"license: expected at most {MAX_TEXT_LENGTH:,} characters, received {len(license):,}")
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from model import bundle as bundles
 from model import bundle_files, durable
-from model.backbones import Backbone, find_backbone
+from model.backbones import AUTO, Backbone, find_backbone
 from model.bundle import Manifest
 from model.config import TrainConfig, ignored_options
 from model.dataset.prepare import UNPACKED, Verdict, write_dataset_files
@@ -244,6 +244,10 @@ class _Training:
         self.progress("prepare", 0, 1)
         if self.config.tune_minutes:
             verdict, _ = self.with_photos_left(verdict, self.tune)
+        elif self.config.backbone == AUTO and self.config.weights == "none":
+            self.config = dataclasses.replace(self.config, backbone=self.backbone.name)
+        elif self.config.backbone == AUTO:
+            verdict, _ = self.with_photos_left(verdict, self.choose_backbone)
         return verdict
 
     def open_features(self) -> Verdict:
@@ -287,7 +291,17 @@ class _Training:
         """Search a backbone and options, and write the candidates to tuning.json."""
         from model.tuning.search import tune
 
-        self.tuning = tune(verdict.training_data, self.config, self.work, self.progress, self.deadline)
+        self.use(tune(verdict.training_data, self.config, self.work, self.progress, self.deadline))
+
+    def choose_backbone(self, verdict: Verdict) -> None:
+        """Search a backbone only, for backbone = auto."""
+        from model.tuning.search import choose_backbone
+
+        self.use(choose_backbone(verdict.training_data, self.config, self.work, self.progress, self.deadline))
+
+    def use(self, tuning: Tuning) -> None:
+        """Train with the options of a search, and write its candidates to tuning.json."""
+        self.tuning = tuning
         log.info("tuning: %s", self.tuning.reason)
         self.config = self.tuning.config
         durable.write_json(self.bundle / bundle_files.TUNING, self.tuning.to_json())

@@ -65,7 +65,8 @@ def backbone_network(config: TrainConfig) -> Network:
     intensity = parse_intensity(config.intensity)
     # What `auto` finds depends on the training photos, which are not known.
     spec = InputSpec.from_config(config, FULL if intensity == "auto" else intensity)
-    return Network(config.backbone, converted_backbone(find_backbone(config.backbone), spec.height), spec)
+    backbone = find_backbone(config.backbone)
+    return Network(backbone.name, converted_backbone(backbone, spec.height), spec)
 
 
 def model_network(bundle: Bundle) -> Network:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from model.backbones import find_backbones
+from model.backbones import AUTO, DEFAULT, EMBEDDED, find_backbones
 from model.config import RESIZE_MODES, TrainConfig, non_default_options
 from model.dataset.training_data import TrainingData
 from model.errors import ConfigError, DatasetError, ExportError, WeightsError
@@ -35,6 +35,7 @@ from model.tuning.table import rows_of
 from model.tuning.trials import TRIALS, Trial, Trials
 
 FOLDS = 5
+MINUTES_TO_CHOOSE_BACKBONE = 1.0
 _MIN_IMAGES = 3
 # With few images the result depends on the folds: it is averaged over several divisions.
 _REPEATS = 3
@@ -73,6 +74,25 @@ def tune(
     return search.tuning()
 
 
+def choose_backbone(
+    data: TrainingData,
+    config: TrainConfig,
+    work_directory: Path,
+    progress: Progress,
+    deadline: Deadline = NO_DEADLINE,
+) -> Tuning:
+    """Choose the embedded backbone whose features suit the images best, for backbone = auto; see `tune`.
+
+    Those whose features would take longer than about a minute are left out. The default one is always tried.
+    """
+    tried = dataclasses.replace(
+        config, backbone=DEFAULT, tune_minutes=MINUTES_TO_CHOOSE_BACKBONE, tune_backbones=",".join(EMBEDDED)
+    )
+    search = _Search(data, tried, work_directory, progress, deadline)
+    search.run(only_backbones=True)
+    return search.tuning()
+
+
 class _Search:
     """One search: the images, the trials so far, and the remaining time."""
 
@@ -102,13 +122,16 @@ class _Search:
         """Seconds used so far, including those before interruptions."""
         return self.used_before + time.monotonic() - self.started
 
-    def run(self) -> None:
-        """Run trials until the budget is used."""
+    def run(self, only_backbones: bool = False) -> None:
+        """Run trials until the budget is used, or all backbones are tried."""
         if self.trials.finished:
             return
-        if all(trial.asked is None for trial in self.trials.done):
-            self.try_all_features()
-        self.try_head_options()
+        if only_backbones:
+            self.try_backbones()
+        else:
+            if all(trial.asked is None for trial in self.trials.done):
+                self.try_all_features()
+            self.try_head_options()
         self.trials.finished = True
         self.trials.save(self.used)
 
@@ -237,10 +260,9 @@ def _backbones_to_try(config: TrainConfig) -> tuple[str, ...]:
     named = tuple(backbone.name for backbone in find_backbones(config.tune_backbones))
     if named:
         return named
-    if "backbone" not in _left_at_default(config):
+    if config.backbone not in (AUTO, DEFAULT):
         return (config.backbone,)
-    others = (backbone.name for backbone in ready_backbones() if backbone.name != config.backbone)
-    return (config.backbone, *others)
+    return (DEFAULT, *(backbone.name for backbone in ready_backbones() if backbone.name != DEFAULT))
 
 
 def _left_at_default(config: TrainConfig) -> set[str]:
