@@ -106,3 +106,8 @@ def _is_harmless(found: re.Match[str]) -> bool:
 
 def _is_joined(char: str) -> bool:
     return char > "\x7f" and unicodedata.category(char) in _JOINED
+
+
+def counted(number: int, thing: str) -> str:
+    """`1 image`, `2,000 images`."""
+    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"

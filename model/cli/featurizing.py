@@ -87,7 +87,7 @@ def featurize_command(
 
 
 def _lines(result: "FeaturizeResult") -> list[str]:
-    from model.dataset.verdict import counted
+    from model.shown import counted
 
     classes = f" of {result.classes:,} classes" if result.classes else ""
     lines = [f"{result.out}: {result.features:,} features of {counted(result.photos, 'photo')}{classes}"]

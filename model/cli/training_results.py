@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from model.cli.output import accuracy_line, format_percentage, print_lines, table_console
-from model.dataset.verdict import counted
 from model.marks import marks_line
 from model.measurements import PHOTOS_OF, Measurement, leading_measurement, measured_accuracies
+from model.shown import counted
 from model.training_result import ImportResult, TrainingResult, Tuning
 
 

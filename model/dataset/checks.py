@@ -6,9 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from model.dataset.listing import Listing, describe_problems
-from model.dataset.verdict import Kinship, Leakage, Rejected, counted
+from model.dataset.verdict import Kinship, Leakage, Rejected
 from model.errors import DatasetError
 from model.results import SPLITS, Dataset, Sample, Split
+from model.shown import counted
 
 # With fewer training images, the accuracy of a class is left to chance.
 FEW_IMAGES = 10

@@ -11,7 +11,7 @@ from model.dataset.lists import write_lists
 from model.files.checksums import checksum_line
 from model.intensity import FULL, Intensity
 from model.results import SPLITS, Dataset, Split, labels_of
-from model.shown import printable
+from model.shown import counted, printable
 
 if TYPE_CHECKING:
     from model.dataset.training_data import TrainingData
@@ -267,11 +267,6 @@ def count_images(dataset: Dataset) -> dict[Split, dict[str, int]]:
     """Number of images of each class in each split; classes in label order."""
     labels = {split: Counter(sample.label for sample in dataset.split(split)) for split in SPLITS}
     return {split: {name: labels[split][label] for label, name in enumerate(dataset.classes)} for split in SPLITS}
-
-
-def counted(number: int, thing: str) -> str:
-    """`1 image`, `2,000 images`."""
-    return f"{number:,} {thing}" if number == 1 else f"{number:,} {thing}s"
 
 
 def _first(lines: Iterable[str]) -> list[str]:

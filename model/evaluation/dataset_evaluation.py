@@ -14,7 +14,7 @@ from model.bundle import Bundle
 from model.config import TrainConfig
 from model.dataset import SPLIT_OPTIONS
 from model.dataset.checked import checked_dataset
-from model.dataset.verdict import Rejected, counted
+from model.dataset.verdict import Rejected
 from model.evaluation.dataset_report import photos_with_features, write_dataset_report
 from model.evaluation.evaluate import Evaluation, evaluate_predicted, prediction_rows, write_predictions
 from model.evaluation.label_issues import label_issues_beside
@@ -27,6 +27,7 @@ from model.files.browsing import name_some
 from model.measurements import fraction_interval, with_interval
 from model.results import Progress, Sample, no_progress
 from model.serving.predictor import load_predictor
+from model.shown import counted
 from model.storage import is_remote
 from model.storage.copies import output_file
 from model.workspace import Workspace

@@ -13,13 +13,14 @@ from model.bundle_files import DATASET_FILES
 from model.config import OF_PHOTOS, TrainConfig, non_default_options
 from model.dataset import checks, duplicates
 from model.dataset.group_pattern import group_keys
-from model.dataset.verdict import Kinship, Verdict, count_images, counted, write_dataset_files
+from model.dataset.verdict import Kinship, Verdict, count_images, write_dataset_files
 from model.errors import ConfigError, DatasetError
 from model.results import SPLITS, Dataset, Progress, Sample, Split
 from model.runs.recorded_dataset import recorded_fingerprint
 from model.runs.run import Run
 from model.scale.parts import Parts, open_parts
 from model.serving.reference_features import MAX_IMAGES
+from model.shown import counted
 from model.training.backbone import UsedBackbone, pretrained_backbone
 from model.training.given_features import GivenFeatures
 from model.training.memory import are_features_small

@@ -9,9 +9,9 @@ import numpy as np
 from model.dataset.intensity.misfit import MIN_LEVELS, Misfit, find_misfit
 from model.dataset.intensity.range import extent, have_different_units, range_of
 from model.dataset.intensity.value_distribution import ValueDistribution
-from model.dataset.verdict import counted
 from model.intensity import AUTO, FULL, Intensity, IntensityRange, parse_intensity, span
 from model.results import Sample
+from model.shown import counted
 
 _NAMES = {"uint16": "16-bit", "int16": "signed 16-bit", "uint32": "32-bit", "int32": "signed 32-bit"}
 _SHOWN = 5

@@ -10,7 +10,7 @@ import numpy as np
 from model.bundle import Bundle
 from model.bundle_files import served_network
 from model.dataset.checked import checked_dataset
-from model.dataset.verdict import Verdict, counted
+from model.dataset.verdict import Verdict
 from model.errors import ConfigError, DatasetError
 from model.evaluation.comparison.files import write_files, write_result
 from model.evaluation.comparison.gate import Gate
@@ -30,6 +30,7 @@ from model.evaluation.predicting import (
 from model.files.browsing import name_some
 from model.results import Progress, no_progress
 from model.serving.predictor import Predictor, load_predictor
+from model.shown import counted
 from model.storage import is_remote
 from model.workspace import Workspace
 

@@ -8,11 +8,12 @@ from typing import Any
 from model.bundle import Bundle
 from model.config import TrainConfig
 from model.dataset import SPLIT_OPTIONS
-from model.dataset.verdict import LEARNED_SPLITS, Verdict, counted
+from model.dataset.verdict import LEARNED_SPLITS, Verdict
 from model.errors import DatasetError
 from model.evaluation.learned_photos import is_training_dataset, learned_names, learned_unknown
 from model.evaluation.selection import real_photos
 from model.results import Sample
+from model.shown import counted
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,12 +7,13 @@ from typing import Any, Literal
 import numpy as np
 
 from model import durable
-from model.dataset.verdict import Rejected, counted
+from model.dataset.verdict import Rejected
 from model.evaluation.comparison.gate import Gate, Photos
 from model.evaluation.comparison.photos import ComparedPhotos
 from model.evaluation.comparison.statistics import PairedDifference, images_needed
 from model.evaluation.metrics import ReliabilityBin
 from model.evaluation.significance import SIGNIFICANCE
+from model.shown import counted
 
 Verdict = Literal["better", "worse", "undecided"]
 
