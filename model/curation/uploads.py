@@ -25,37 +25,17 @@ from model.curation.names import usable_class_name
 from model.curation.places import INCOMING, UNLABELLED, class_names
 from model.curation.plans import Names
 from model.curation.space import bytes_left, check_space, full_disk
+from model.curation.upload_plan import Plan, plan_from_json
 from model.errors import ConfigError, DatasetError
 from model.locks import exclusive
-from model.reading import UnreadableError, parse_json, read_json
+from model.reading import UnreadableError, read_json
 from model.received import quoted
 from model.shown import printable
-
-MAX_FILES = 200_000
-MAX_PATH_CHARACTERS = 1000
 
 _PLAN = "plan.json"
 _FOLDER_PREFIX = "upload-"
 _UNGUARDED = "Do not send the same files in two windows"
 _STATE = "All photos that have arrived are whole, and the upload can be resumed"
-
-
-@dataclasses.dataclass(frozen=True)
-class Plan:
-    """What a client is going to send.
-
-    Attributes:
-        files: path, relative to what was chosen, and size in bytes of each file, in the order of sending.
-        class_name: class of all files; None: the folders of each file name its class.
-    """
-
-    files: tuple[tuple[str, int], ...]
-    class_name: str | None
-
-    @property
-    def size(self) -> int:
-        """Bytes of all files."""
-        return sum(size for _, size in self.files)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,31 +73,6 @@ class Progress:
     def to_json(self) -> dict[str, Any]:
         """As JSON types."""
         return dataclasses.asdict(self) | {"complete": self.is_complete}
-
-
-def plan_from_json(content: object) -> Plan:
-    """A plan from JSON: `files`, pairs of path and size, and `class_name`.
-
-    Raises:
-        ConfigError: it is something else, or has too many files.
-    """
-    files = content.get("files") if isinstance(content, dict) else None
-    class_name = content.get("class_name") if isinstance(content, dict) else None
-    if not isinstance(files, list) or not files or not isinstance(class_name, str | None):
-        raise ConfigError("expected a plan with files, one or more, and class_name")
-    if len(files) > MAX_FILES:
-        raise ConfigError(f"expected at most {MAX_FILES:,} files at a time, received {len(files):,}. Send some later")
-    for file in files:
-        if not _is_file(file):
-            raise ConfigError(f"expected files as pairs of a path and a size in bytes, received {quoted(file)}")
-    return Plan(tuple((path, size) for path, size in files), class_name)
-
-
-def _is_file(file: object) -> bool:
-    match file:
-        case [str(path), int(size)]:
-            return 0 < len(path) <= MAX_PATH_CHARACTERS and size >= 0 and not isinstance(size, bool)
-    return False
 
 
 def open_upload(dataset: Path, plan: Plan, max_bytes: int | None = None) -> Progress:
@@ -397,15 +352,3 @@ def _ranges(positions: Iterator[int]) -> Iterator[tuple[int, int]]:
         last = position
     if last >= 0:
         yield first, last
-
-
-def parse_plan(body: bytes) -> Plan:
-    """A plan from the body of a request.
-
-    Raises:
-        ConfigError: it is none.
-    """
-    try:
-        return plan_from_json(parse_json(body))
-    except UnreadableError as error:
-        raise ConfigError(f"expected a plan as JSON, received something else: {error}") from error

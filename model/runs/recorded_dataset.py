@@ -3,20 +3,22 @@
 import contextlib
 import dataclasses
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from model import durable
 from model.backbones import find_backbone
+from model.bundle_files import DATASET_FILES
 from model.config import TrainConfig
 from model.dataset.checks import refuse_empty_splits
 from model.dataset.given_names import errors_name
 from model.dataset.pipeline import in_threads
-from model.dataset.prepare import prepare_dataset
+from model.dataset.prepare import UNPACKED, prepare_dataset
 from model.dataset.reading import wait_for_dataset
 from model.dataset.rereading import PhotoReader
-from model.dataset.verdict import Rejected, Verdict
-from model.errors import DatasetError
+from model.dataset.verdict import Rejected, Verdict, write_dataset_files
+from model.errors import DatasetError, ImageError
 from model.features.cache import FeatureCache
 from model.reading import UnreadableError, describe, read_json, read_regular
 from model.received import quoted
@@ -25,6 +27,7 @@ from model.results import SPLITS, Dataset, InputSpec, Progress, Sample
 from model.runs.run import Run
 from model.storage import is_remote
 from model.storage.copies import dataset_folder
+from model.training.checkpoints import CACHED_FEATURES
 from model.workspace import Workspace
 
 _MAX_FINGERPRINT_BYTES = 1_000
@@ -34,6 +37,8 @@ _MAX_RECORD_BYTES = 2 * 1024**3
 _MIN_INTACT_FRACTION = 0.5
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 @contextlib.contextmanager
@@ -144,6 +149,35 @@ def dataset_to_resume(recorded: Verdict, config: TrainConfig) -> Verdict | None:
         return None
     warnings = photos.warnings("their cached features are used")
     return dataclasses.replace(recorded, warnings=(*recorded.warnings, *warnings))
+
+
+def with_photos_left(
+    run: Run, config: TrainConfig, verdict: Verdict, act: Callable[[Verdict], T], kept: Sequence[str] = ()
+) -> tuple[Verdict, T]:
+    """Carry out a step of a run; if a photo was lost meanwhile, begin it again without all that were lost.
+
+    Args:
+        act: the step.
+        kept: entries of the folder `work` that do not depend on each photo.
+
+    Returns:
+        The dataset that the step was carried out with, and its result.
+
+    Raises:
+        ImageError, DatasetError: an intact photo cannot be read, or too many photos are lost.
+    """
+    while True:
+        try:
+            return verdict, act(verdict)
+        except ImageError:
+            remaining = without_lost_photos(verdict, config)
+            if remaining is None:
+                raise
+        log.warning("%s", remaining.warnings[-1])
+        verdict = remaining
+        run.forget_learning((run.fingerprint.name, UNPACKED, CACHED_FEATURES, *kept))
+        record_dataset(run.dataset_record, verdict)
+        write_dataset_files(verdict, run.bundle / DATASET_FILES)
 
 
 def without_lost_photos(verdict: Verdict, config: TrainConfig) -> Verdict | None:

@@ -7,17 +7,17 @@ import contextlib
 import dataclasses
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from model import bundle as bundles
 from model import bundle_files, durable
 from model.backbones import AUTO, Backbone, find_backbone
 from model.bundle import Manifest
 from model.config import TrainConfig, ignored_options
-from model.dataset.prepare import UNPACKED, Verdict, write_dataset_files
+from model.dataset.prepare import Verdict, write_dataset_files
 from model.dataset.rereading import PhotoReader
-from model.errors import ConfigError, DatasetError, ImageError, StorageError, TopgraftError, TrainingStoppedError
+from model.errors import ConfigError, DatasetError, StorageError, TopgraftError, TrainingStoppedError
 from model.evaluation.evaluate import Evaluation, evaluate_probabilities
 from model.evaluation.report.content import ReportContent
 from model.features.contact_sheet import draw_contact_sheet
@@ -32,22 +32,19 @@ from model.results import InputSpec, Progress, no_progress
 from model.runs import Run, finished, resume_run, start_or_resume, wait_in_queue
 from model.runs.cost_meter import CostMeter
 from model.runs.import_process import import_in_this_process
-from model.runs.recorded_dataset import open_dataset, record_dataset, without_lost_photos
+from model.runs.recorded_dataset import open_dataset, with_photos_left
 from model.runs.status_file import StatusFile
 from model.runs.stopping import resume_hint, stopped_by_signals
 from model.runs.training_report import write_history, write_training_report
 from model.serving.held_out_features import write_held_out
 from model.storage import is_remote
 from model.tracking.experiment_tracking import add_tracking
-from model.training.checkpoints import CACHED_FEATURES
 from model.training.classifier import Classifier
 from model.training.deadline import Deadline
 from model.training.fit import fit_classifier
 from model.training_result import TrainingResult, Tuning, TuningResult, summarize
 from model.tuning.trials import TRIALS
 from model.workspace import Workspace
-
-T = TypeVar("T")
 
 if TYPE_CHECKING:
     from model.export.model_files import Exported
@@ -186,7 +183,7 @@ class _Training:
 
     def carry_out(self) -> TrainingResult:
         """Check, fit, export, evaluate and report; write the manifest last."""
-        verdict, classifier = self.with_photos_left(self.prepare(), self.fit, (TRIALS,))
+        verdict, classifier = with_photos_left(self.run, self.config, self.prepare(), self.fit, (TRIALS,))
         exported = self.export(verdict, classifier)
         classifier = self.as_served(verdict, classifier, exported)
         write_history(self.bundle, classifier.history)
@@ -243,11 +240,11 @@ class _Training:
             write_dataset_files(verdict, self.bundle / bundle_files.DATASET_FILES)
         self.progress("prepare", 0, 1)
         if self.config.tune_minutes:
-            verdict, _ = self.with_photos_left(verdict, self.tune)
+            verdict, _ = with_photos_left(self.run, self.config, verdict, self.tune)
         elif self.config.backbone == AUTO and self.config.weights == "none":
             self.config = dataclasses.replace(self.config, backbone=self.backbone.name)
         elif self.config.backbone == AUTO:
-            verdict, _ = self.with_photos_left(verdict, self.choose_backbone)
+            verdict, _ = with_photos_left(self.run, self.config, verdict, self.choose_backbone)
         return verdict
 
     def open_features(self) -> Verdict:
@@ -258,34 +255,6 @@ class _Training:
         self.config = self.features.config
         self.features.write_files(self.bundle)
         return self.features.verdict
-
-    def with_photos_left(
-        self, verdict: Verdict, act: Callable[[Verdict], T], kept: Sequence[str] = ()
-    ) -> tuple[Verdict, T]:
-        """Carry out a step; if it needs a photo that was lost meanwhile, begin it again without all that were lost.
-
-        Args:
-            act: the step.
-            kept: entries of the folder `work` that do not depend on each photo.
-
-        Returns:
-            The dataset that the step was carried out with, and its result.
-
-        Raises:
-            ImageError, DatasetError: an intact photo cannot be read, or too many photos are lost.
-        """
-        while True:
-            try:
-                return verdict, act(verdict)
-            except ImageError:
-                remaining = without_lost_photos(verdict, self.config)
-                if remaining is None:
-                    raise
-            log.warning("%s", remaining.warnings[-1])
-            verdict = remaining
-            self.run.forget_learning((self.run.fingerprint.name, UNPACKED, CACHED_FEATURES, *kept))
-            record_dataset(self.run.dataset_record, verdict)
-            write_dataset_files(verdict, self.bundle / bundle_files.DATASET_FILES)
 
     def tune(self, verdict: Verdict) -> None:
         """Search a backbone and options, and write the candidates to tuning.json."""

@@ -14,7 +14,8 @@ from pathlib import Path
 from model.curation import changes
 from model.curation.places import read_contents
 from model.curation.plans import AddClass, Change, MergeClasses, MovePhotos, RemoveClass, RemovePhotos, RenameClass
-from model.curation.uploads import Plan, open_upload, progress, receive, settle
+from model.curation.upload_plan import Plan
+from model.curation.uploads import open_upload, progress, receive, settle
 from model.errors import DatasetError
 
 BLOCK = 700

@@ -11,12 +11,11 @@ import pytest
 
 from model.curation import changes, space
 from model.curation.places import CURATION, INCOMING, UNLABELLED, read_contents
+from model.curation.upload_plan import Plan, parse_plan
 from model.curation.uploads import (
-    Plan,
     Progress,
     cancel,
     open_upload,
-    parse_plan,
     progress,
     receive,
     settle,

@@ -9,12 +9,12 @@ from typing import Any
 from aiohttp import web
 
 from model import environment
+from model.curation.upload_plan import parse_plan
 from model.curation.uploads import (
     Progress,
     Receiver,
     cancel,
     open_upload,
-    parse_plan,
     progress,
     receive,
     settle,
