@@ -1,6 +1,6 @@
 """Take the pictures of the studio in docs/images/ again, with the photos of the demo. It takes about a minute.
 
-Run it after changing the studio. It needs Chromium, as the tests in a browser do.
+Run `python -m docs.write_studio_pictures` after changing the studio. It needs Chromium, as the tests in a browser do.
 """
 
 import tempfile
