@@ -107,11 +107,14 @@ def add_photo(dataset: Path, class_name: str, source: Path, by: str = "", model:
             (dataset / received).unlink(missing_ok=True)
 
 
-def undo(dataset: Path, by: str = "") -> Applied:
+def undo(dataset: Path, by: str = "", number: int | None = None) -> Applied:
     """Take back the last change that was not taken back yet; all of an upload at once.
 
+    Args:
+        number: of the change to take back, which must be the last one; None for whichever is.
+
     Raises:
-        DatasetError: there is none.
+        DatasetError: there is none, or another change was made after that one.
         StorageError: as `change`.
     """
     with _editable(dataset):
@@ -119,6 +122,11 @@ def undo(dataset: Path, by: str = "") -> Applied:
         if not last:
             raise DatasetError(f"{dataset.name}: expected a change to undo, there is none")
         numbers = tuple(entry.number for entry in last)
+        if number is not None and number not in numbers:
+            raise DatasetError(
+                f"{dataset.name}: expected change {number} to be the last one, found change {numbers[0]}, which was "
+                "made by another page or program. See the history of the dataset in the view Photos"
+            )
         entry = Entry(0, "", UNDO, {"kind": last[0].kind, "details": dict(last[0].details)}, by, undoes=numbers)
         return _applied(dataset, entry, steps_back(dataset, last))
 

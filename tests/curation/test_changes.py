@@ -106,6 +106,17 @@ def test_folders_and_other_files_of_a_class_move_with_it(dataset: Path) -> None:
     assert contents(dataset) == before
 
 
+def test_a_change_is_not_undone_in_place_of_another_one(dataset: Path) -> None:
+    mine = changes.change(dataset, RemovePhotos(("blue/0.jpg",)), by="ana").entry.number
+    changes.change(dataset, MovePhotos(("red/1.jpg",), ""), by="ben")
+    before = contents(dataset)
+    with pytest.raises(DatasetError, match="found change 2"):
+        changes.undo(dataset, number=mine)
+    assert contents(dataset) == before
+    changes.undo(dataset, number=mine + 1)
+    assert changes.undo(dataset, number=mine).photos
+
+
 def test_removed_and_unlabelled_photos_are_in_no_training(dataset: Path, tmp_path: Path) -> None:
     changes.change(dataset, RemovePhotos(("blue/0.jpg",)))
     changes.change(dataset, MovePhotos(("red/1.jpg",), ""))

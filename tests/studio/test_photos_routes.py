@@ -18,6 +18,7 @@ from PIL import Image
 from model.curation import changes
 from model.curation.places import CURATION
 from model.curation.plans import MovePhotos
+from model.studio.fields import user_of
 from tests.support.photos import encoded, photo, random_image, write_photos
 from tests.support.studio_server import Studio, running_studio
 from tests.support.waiting import wait_until
@@ -106,10 +107,12 @@ def test_photos_are_listed_shown_moved_and_changes_undone(client: Client, datase
     assert client.get(f"{path}/photos", params={"kind": "unlabelled"})["total"] == 1
     described = client.get(path)
     assert described["unlabelled"] == 1 and described["undo"]["kind"] == "move_photos"
-    client.post(f"{path}/undo", {})
+    number = described["undo"]["number"]
+    client.post(f"{path}/undo?number={number + 1}", {}, 422)
+    client.post(f"{path}/undo?number={number}", {})
     assert client.get(path)["unlabelled"] == 0
     rows = client.get(f"{path}/changes")
-    assert [row["kind"] for row in rows] == ["undo", "move_photos"] and rows[1]["by"] == "studio"
+    assert [row["kind"] for row in rows] == ["undo", "move_photos"] and rows[1]["by"] == user_of({})
     client.post(f"{path}/undo", {}, 422)
     client.post(f"{path}/changes", {"kind": "explode"}, 400)
 

@@ -27,6 +27,7 @@ from model.studio.datasets import (
     requested_dataset,
     watch_datasets,
 )
+from model.studio.fields import user_of
 from model.studio.keys import EVENTS, WORKSPACE
 from model.studio.overview import dataset_folders, dataset_row
 
@@ -114,11 +115,12 @@ async def _changes(request: web.Request) -> web.Response:
 async def _change(request: web.Request) -> web.Response:
     dataset = requested_dataset(request)
     requested = change_from_json(await json_body(request, _MAX_BODY_BYTES))
-    return await _applied(request, changes.change, dataset, requested, _user())
+    return await _applied(request, changes.change, dataset, requested, user_of({}))
 
 
 async def _undo(request: web.Request) -> web.Response:
-    return await _applied(request, changes.undo, requested_dataset(request), _user())
+    number = _number(request, "number", 0) or None
+    return await _applied(request, changes.undo, requested_dataset(request), user_of({}), number)
 
 
 async def _import(request: web.Request) -> web.Response:
@@ -133,7 +135,7 @@ async def _import(request: web.Request) -> web.Response:
     def progress(phase: str, done: int, total: int | None = None, *_more: Any) -> None:
         request.app[EVENTS].send("upload", {"dataset": dataset.name, "phase": phase, "done": done, "total": total})
 
-    return await _applied(request, import_dataset, dataset, source, workspace, _user(), limit, progress)
+    return await _applied(request, import_dataset, dataset, source, workspace, user_of({}), limit, progress)
 
 
 async def _check(request: web.Request) -> web.Response:
@@ -145,11 +147,6 @@ async def _applied(request: web.Request, work: Any, *arguments: Any) -> web.Resp
     applied: changes.Applied = await asyncio.to_thread(work, *arguments)
     request.app[WATCHED].changed()
     return web.json_response(applied.to_json())
-
-
-def _user() -> str:
-    """Who changes datasets: sessions have no names."""
-    return "studio"
 
 
 def _is_below(path: Path, folder: Path) -> bool:

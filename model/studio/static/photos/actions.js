@@ -19,8 +19,9 @@ export class Actions {
     return this.#try("/changes", change);
   }
 
-  undo() {
-    return this.#try("/undo", {});
+  /** Takes back the last change, unless another one was made after it. */
+  undo(number) {
+    return this.#try(`/undo?number=${number}`, {});
   }
 
   /** Shows who changed what, and when. */

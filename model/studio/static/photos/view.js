@@ -177,7 +177,7 @@ class Photos {
       names.length ? element("label.field", {}, text("photos.dataset"), this.choice) : null,
       button(text("photos.new_dataset"), () => actions.newDataset()),
       editable ? button(text("photos.import"), () => actions.import()) : null,
-      undo ? button(text("photos.undo"), () => actions.undo(), { title: described, "aria-label": `${text("photos.undo")}: ${described}` }) : null,
+      undo ? button(text("photos.undo"), () => actions.undo(undo.number), { title: described, "aria-label": `${text("photos.undo")}: ${described}` }) : null,
       editable && this.#dataset.changes ? button(text("photos.history"), () => actions.history()) : null,
     );
   }
@@ -276,7 +276,7 @@ class Photos {
     const isTyping = event.target.matches?.("input, textarea, select") || document.querySelector("dialog[open]");
     if (event.key !== "z" || !(event.ctrlKey || event.metaKey) || event.shiftKey || isTyping || !this.#dataset?.undo) return;
     event.preventDefault();
-    this.actions.undo();
+    this.actions.undo(this.#dataset.undo.number);
   }
 
   #over(event) {

@@ -18,6 +18,7 @@ export function drawLabels(parent, model, context) {
 
 class Review {
   #done = { corrected: 0, kept: 0 };
+  #numbers = [];
   #busy = false;
   #position = 0;
 
@@ -75,7 +76,8 @@ class Review {
   async undo() {
     if (!this.#done.corrected || this.#busy) return;
     await this.#send(async ({ request }) => {
-      await request.post(`/api/datasets/${encodeURIComponent(this.dataset)}/undo`);
+      await request.post(`/api/datasets/${encodeURIComponent(this.dataset)}/undo?number=${this.#numbers.at(-1)}`);
+      this.#numbers.pop();
       this.#done.corrected -= 1;
       this.#position = 0;
       const found = await request.get(modelPath(this.model.name, "/label-issues"));
@@ -85,7 +87,8 @@ class Review {
 
   #decide(kind, path, body, said) {
     return this.#send(async ({ request }) => {
-      await request.post(path, body);
+      const { number } = await request.post(path, body);
+      if (kind === "corrected") this.#numbers.push(number);
       this.#done[kind] += 1;
       this.issues.splice(this.#position, 1);
     }, said);

@@ -122,8 +122,8 @@ export class Answer {
     const query = new URLSearchParams({ dataset: dataset.name, class: name, model, name: this.photo.file.name });
     replace(parent, element("p.soft", {}, text("try.adding")));
     try {
-      await request.post(`/api/corrections?${query}`, this.photo.file, { headers: { "Content-Type": "application/octet-stream" } });
-      const undo = button(text("result.undo_label"), () => this.#undo(parent, before, dataset.name));
+      const { number } = await request.post(`/api/corrections?${query}`, this.photo.file, { headers: { "Content-Type": "application/octet-stream" } });
+      const undo = button(text("result.undo_label"), () => this.#undo(parent, before, dataset.name, number));
       replace(parent, element("p.row", {}, element("span.badge", {}, text("try.added", { name })), undo));
       announce(text("try.added", { name }));
       undo.focus();
@@ -132,9 +132,9 @@ export class Answer {
     }
   }
 
-  async #undo(parent, before, dataset) {
+  async #undo(parent, before, dataset, number) {
     try {
-      await this.context.request.post(`/api/datasets/${encodeURIComponent(dataset)}/undo`);
+      await this.context.request.post(`/api/datasets/${encodeURIComponent(dataset)}/undo?number=${number}`);
       replace(parent, before);
       this.context.announce(this.context.text("result.undone"));
     } catch (error) {

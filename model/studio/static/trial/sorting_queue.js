@@ -14,6 +14,7 @@ export class SortingQueue {
   #decided = new Set();
   #images = new Map();
   #sending = Promise.resolve();
+  #numbers = [];
   #loading = null;
   #loadedAt = -Infinity;
   total = 0;
@@ -93,7 +94,10 @@ export class SortingQueue {
     this.#waiting += 1;
     this.#next();
     const body = { dataset: this.#dataset, photo: chosen.photo, class: name, model: this.#model };
-    const sent = this.#sending.then(() => this.#request.post("/api/corrections", body));
+    const sent = this.#sending.then(async () => {
+      const { number } = await this.#request.post("/api/corrections", body);
+      this.#numbers.push(number);
+    });
     this.#sending = sent.catch(() => {
       this.#decided.delete(chosen.photo);
       this.#photos.unshift(chosen);
@@ -113,7 +117,8 @@ export class SortingQueue {
   /** Takes back the last decision, after all have arrived. */
   async undo() {
     await this.#sending;
-    const { photos } = await this.#request.post(`${this.#path}/undo`);
+    const { photos } = await this.#request.post(`${this.#path}/undo?number=${this.#numbers.at(-1)}`);
+    this.#numbers.pop();
     this.sorted -= 1;
     for (const photo of Object.values(photos ?? {})) this.#decided.delete(photo);
     this.#loadedAt = -Infinity;
