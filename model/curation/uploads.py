@@ -141,15 +141,15 @@ class Receiver:
         view = memoryview(block)
         with full_disk(self._dataset, _STATE):
             while len(view):
-                if self._stream is None:
-                    self._open()
-                taken = view[: self._left]
-                assert self._stream is not None
-                self._stream.write(taken)
-                self._left -= len(taken)
-                view = view[len(taken) :]
+                stream = self._stream = self._stream or self._open()
+                # On a disk that is nearly full, less is written.
+                written = stream.write(view[: self._left])
+                self._left -= written
+                view = view[written:]
                 if not self._left:
-                    self._next()
+                    stream.close()
+                    self._stream = None
+                    self._position, self._start = self._position + 1, 0
 
     def close(self) -> Collection[int]:
         """Close the file that is open; return the positions of the files that have been written."""
@@ -158,7 +158,7 @@ class Receiver:
             self._stream = None
         return range(self._first, min(self._position + 1, len(self._plan.files)))
 
-    def _open(self) -> None:
+    def _open(self) -> IO[bytes]:
         while self._position < len(self._plan.files) and self._plan.files[self._position][1] == 0:
             self._position += 1
         if self._position >= len(self._plan.files):
@@ -172,15 +172,9 @@ class Receiver:
                 "ask what has arrived, and continue from that byte"
             )
         # Unbuffered: after a kill, each block that was written is there.
-        self._stream = open(part, "ab", buffering=0)  # noqa: SIM115
+        stream = open(part, "ab", buffering=0)  # noqa: SIM115
         self._left = size - written
-
-    def _next(self) -> None:
-        assert self._stream is not None
-        self._stream.close()
-        self._stream = None
-        self._position += 1
-        self._start = 0
+        return stream
 
 
 def settle(dataset: Path, upload: str, positions: Collection[int] | None = None, max_bytes: int | None = None) -> None:

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 class Access:
     """One-time links, the password, and the cookies of sessions."""
 
-    def __init__(self, workspace: Workspace, port: int, password: str = "") -> None:
+    def __init__(self, workspace: Workspace, port: int, password: str) -> None:
         """Args:
         port: port of the studio: browsers send a cookie to every port of a host.
         password: opens a session; empty for none. Sessions end when it changes.

@@ -230,17 +230,17 @@ def test_photos_that_do_not_fit_on_the_disk_are_refused_before_they_are_sent(dat
 
 
 class _FullDisk:
-    """A stream of a disk without space after so many bytes."""
+    """An unbuffered stream of a disk without space after so many bytes: it writes what fits, then fails."""
 
     def __init__(self, stream: Any, left: int) -> None:
         self._stream, self._left = stream, left
 
     def write(self, content: bytes) -> int:
+        if not self._left:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         taken = content[: self._left]
         self._stream.write(taken)
         self._left -= len(taken)
-        if len(taken) < len(content):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return len(taken)
 
     def close(self) -> None:
@@ -254,8 +254,7 @@ def test_on_a_full_disk_what_came_is_whole_and_the_upload_goes_on_later(
     begun = open_upload(dataset, plan_of(PHOTOS))
     receiver = receive(dataset, begun.upload, 0, 0)
     receiver.write(contents[0])
-    receiver._open()
-    receiver._stream = _FullDisk(receiver._stream, 50)  # type: ignore[assignment]
+    receiver._stream = _FullDisk(receiver._open(), 50)  # type: ignore[assignment]
     with pytest.raises(StorageFullError, match="Free some space, then try again") as raised:
         receiver.write(contents[1])
     assert "All photos that have arrived are whole" in raised.value.message

@@ -145,28 +145,28 @@ def test_a_session_outlasts_the_server_but_not_its_time(tmp_path, monkeypatch: p
     from aiohttp.test_utils import make_mocked_request
 
     response = web.Response()
-    first = Access(Workspace(tmp_path), 1)
+    first = Access(Workspace(tmp_path), 1, "")
     first.open_session(response, is_encrypted=False)
     header = {"Cookie": response.cookies[first.cookie].OutputString().partition(";")[0]}
     request = make_mocked_request("GET", "/", headers=header)
-    assert Access(Workspace(tmp_path), 1).has_session(request)
+    assert Access(Workspace(tmp_path), 1, "").has_session(request)
     assert not Access(Workspace(tmp_path), 1, "a password").has_session(request)
-    assert not Access(Workspace(tmp_path), 2).has_session(request)
+    assert not Access(Workspace(tmp_path), 2, "").has_session(request)
     end = time.time() + SECONDS_OF_A_SESSION + 1
     monkeypatch.setattr(time, "time", lambda: end)
-    assert not Access(Workspace(tmp_path), 1).has_session(request)
+    assert not Access(Workspace(tmp_path), 1, "").has_session(request)
 
 
 def test_a_key_that_others_can_read_is_not_used(tmp_path) -> None:
     from aiohttp import web
     from aiohttp.test_utils import make_mocked_request
 
-    first = Access(Workspace(tmp_path), 1)
+    first = Access(Workspace(tmp_path), 1, "")
     (tmp_path / "models" / ".studio" / "session_key").chmod(0o644)
     response = web.Response()
     first.open_session(response, is_encrypted=False)
     header = {"Cookie": response.cookies[first.cookie].OutputString().partition(";")[0]}
-    assert not Access(Workspace(tmp_path), 1).has_session(make_mocked_request("GET", "/", headers=header))
+    assert not Access(Workspace(tmp_path), 1, "").has_session(make_mocked_request("GET", "/", headers=header))
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
