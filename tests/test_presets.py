@@ -18,7 +18,7 @@ NAMES = [name for name in PRESETS if name != NO_PRESET]
 
 
 def test_every_preset_has_a_file_and_every_file_is_a_preset():
-    assert sorted(path.stem for path in (ROOT / "presets").iterdir()) == sorted(NAMES)
+    assert sorted(path.stem for path in (ROOT / "presets").glob("*.yaml")) == sorted(NAMES)
 
 
 @pytest.mark.parametrize("name", NAMES)

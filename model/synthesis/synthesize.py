@@ -152,7 +152,9 @@ def synthesize(
         if real is not None:
             if not is_remote(real.dataset):
                 _check_apart(workspace.find_dataset(real.dataset), directory)
-            verdict = held.enter_context(checked_dataset(real, workspace, _USER, progress))
+            # Without folds a dataset without splits gets a test split, which later datasets share.
+            with_test = dataclasses.replace(real, folds=0)
+            verdict = held.enter_context(checked_dataset(with_test, workspace, _USER, progress))
         photos = RealPhotos(verdict, paths.paths[0])
         read = read_cutouts(paths.paths[0], photos.classes, options.whole, progress)
         kept, held_out = photos.without_held_out(read)

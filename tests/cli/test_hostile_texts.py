@@ -160,6 +160,7 @@ COMMANDS = {
     "pack": ("pack", f"no{HOSTILE}"),
     "serve": ("serve", "--port", HOSTILE),
     "page": ("page", "--api", HOSTILE),
+    "studio": ("studio", "--no-browser", "--port", HOSTILE),
     "no command": (HOSTILE,),
     "no option": ("models", f"--{HOSTILE}"),
 }

@@ -344,6 +344,7 @@ def test_a_search_is_shown_with_its_choice_and_the_candidates_not_tried() -> Non
     tuning = {
         "trials": 2,
         "images": 24,
+        "seconds": 12.4,
         "reason": "Better beyond noise.",
         "rows": [
             {**row, "backbone": "EfficientNetLite0", "options": {}, "chosen": False},

@@ -229,7 +229,7 @@ def test_options_that_do_not_fit_name_what_does(options: FeatureNetworkOptions, 
     [
         ("../up", "expected at most 100 letters"),
         ("", "expected"),
-        ("efficientnetlite0", "known network: EfficientNetL"),
+        ("efficientnetlite0", "known one: EfficientNetLite0"),
     ],
 )
 def test_names_that_cannot_be_used_are_refused(name: str, message: str, tmp_path: Path) -> None:
