@@ -7,6 +7,7 @@ entry that is not done: the next change does its steps first. A line that was no
 import contextlib
 import dataclasses
 import datetime
+import errno
 import json
 import os
 import threading
@@ -23,6 +24,8 @@ from model.locks import exclusive
 from model.reading import UnreadableError, parse_json
 
 SECONDS_TO_WAIT = 30.0
+# A full disk, or one that fails or cannot be written to: the steps are made when it is well again.
+_PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 _UNGUARDED = "Do not change the dataset by two programs at the same time"
 
 Step = tuple[str, str]
@@ -159,21 +162,31 @@ def _move(dataset: Path, step: Step) -> bool:
     """Make a step; False if it is not possible and was not made before."""
     source, target = step
     if not source:
-        (dataset / target).mkdir(parents=True, exist_ok=True)
+        try:
+            (dataset / target).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            return _never(error)
         return True
     if not target:
         # Another program may have put a file there, or removed the folder.
         with contextlib.suppress(OSError):
             (dataset / source).rmdir()
         return True
-    (dataset / target).parent.mkdir(parents=True, exist_ok=True)
     try:
+        (dataset / target).parent.mkdir(parents=True, exist_ok=True)
         rename_new(dataset / source, dataset / target)
-    except FileExistsError:
-        return False
     except FileNotFoundError:
         return os.path.lexists(dataset / target)
+    except OSError as error:
+        return _never(error)
     return True
+
+
+def _never(error: OSError) -> bool:
+    """False for a step that is not possible, and would stop every later change; raises what may pass."""
+    if error.errno in _PASSING:
+        raise error
+    return False
 
 
 def _append(dataset: Path, line: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ from model.received import quoted
 MAX_NAME_BYTES = 120
 """Maximum length of a name in UTF-8: file systems allow 255, and a number may be added."""
 
+_MAX_FILE_NAME_BYTES = 255
 _FORBIDDEN = r'<>:"/\\|?*'
 _UNUSABLE = re.compile(rf"[{_FORBIDDEN}\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _RESERVED_BY_WINDOWS = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
@@ -107,9 +108,15 @@ def free_name(name: str, taken: Collection[str]) -> str:
     found = _NUMBERED.fullmatch(stem)
     number = int(found["number"]) + 1 if found else 2
     stem = found["stem"] if found else stem
-    while (other := f"{stem} ({number}){dot}{suffix}").lower() in taken:
+    while (other := _fitting(stem, f" ({number}){dot}{suffix}")).lower() in taken:
         number += 1
     return other
+
+
+def _fitting(stem: str, ending: str) -> str:
+    """Name of a stem that is shortened until the whole name is possible."""
+    size = _MAX_FILE_NAME_BYTES - len(ending.encode("utf-8", "surrogateescape"))
+    return stem.encode("utf-8", "surrogateescape")[:size].decode("utf-8", "ignore") + ending
 
 
 def class_of_path(path: str) -> str:

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import threading
 import uuid
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -35,6 +36,7 @@ from model.shown import printable
 _PLAN = "plan.json"
 _FOLDER_PREFIX = "upload-"
 _UNGUARDED = "Do not send the same files in two windows"
+_appending = threading.Lock()
 _STATE = "All photos that have arrived are whole, and the upload can be resumed"
 
 
@@ -129,7 +131,7 @@ class Receiver:
         self._first = first
         self._known = _arrived(dataset, upload)
         self._stream: IO[bytes] | None = None
-        self._left = 0
+        self._left = self._size = 0
 
     def write(self, block: bytes) -> None:
         """Write a block.
@@ -142,14 +144,25 @@ class Receiver:
         with full_disk(self._dataset, _STATE):
             while len(view):
                 stream = self._stream = self._stream or self._open()
-                # On a disk that is nearly full, less is written.
-                written = stream.write(view[: self._left])
+                written = self._append(stream, view[: self._left])
                 self._left -= written
                 view = view[written:]
                 if not self._left:
                     stream.close()
                     self._stream = None
                     self._position, self._start = self._position + 1, 0
+
+    def _append(self, stream: IO[bytes], block: memoryview) -> int:
+        """Write a block; return how much of it was written, which is less on a disk that is nearly full.
+
+        A connection that broke may still have a block when another one continues its file, or has completed it.
+        """
+        with _appending:
+            if _part_size(self._dataset, self._upload, self._position) != self._size:
+                raise ConfigError("another connection continues this file: ask what has arrived, and continue there")
+            written = stream.write(block)
+        self._size += written
+        return written
 
     def close(self) -> Collection[int]:
         """Close the file that is open; return the positions of the files that have been written."""
@@ -173,7 +186,7 @@ class Receiver:
             )
         # Unbuffered: after a kill, each block that was written is there.
         stream = open(part, "ab", buffering=0)  # noqa: SIM115
-        self._left = size - written
+        self._left, self._size = size - written, written
         return stream
 
 
@@ -194,14 +207,24 @@ def settle(dataset: Path, upload: str, positions: Collection[int] | None = None,
         whole = _whole(dataset, upload, plan, asked)
         parts = [(position, plan.files[position][0], _part(dataset, upload, position)) for position in whole]
         arrivals = list(arrivals_of(parts, folder, plan.class_name, lambda: bytes_left(dataset, max_bytes)))
-        if arrivals:
-            with locked(dataset):
+        # Also without arrivals: the lock completes the entry of a killed process, which needs its files.
+        with locked(dataset):
+            if arrivals:
                 journal.write(dataset, _entry(dataset, upload, arrivals))
+            left = {dataset / source for source in _unplaced(dataset, upload)}
         for position in whole:
-            _part(dataset, upload, position).unlink(missing_ok=True)
-            shutil.rmtree(folder / f"{position}-unpacked", ignore_errors=True)
-        if len(_arrived(dataset, upload)) == len(plan.files):
+            part, unpacked = _part(dataset, upload, position), folder / f"{position}-unpacked"
+            if part not in left and not any(file.is_relative_to(unpacked) for file in left):
+                part.unlink(missing_ok=True)
+                shutil.rmtree(unpacked, ignore_errors=True)
+        if len(_arrived(dataset, upload)) == len(plan.files) and not left:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unplaced(dataset: Path, upload: str) -> list[str]:
+    """Received files, relative to the dataset, whose place in it could not be written."""
+    sources = (entry.steps[step][0] for entry in _entries(dataset, upload) for step in entry.skipped)
+    return [source for source in sources if source]
 
 
 def _whole(dataset: Path, upload: str, plan: Plan, positions: Collection[int]) -> list[int]:
@@ -264,7 +287,9 @@ def progress(dataset: Path, upload: str) -> Progress:
     arrived = {position for entry in of_upload for position in entry.details["files"]}
     refused = tuple(Refused(*one) for entry in of_upload for one in entry.details["refused"])
     same = sum(entry.details["same"] for entry in of_upload)
-    added = sum(bool(source and target) for entry in of_upload for source, target in entry.steps)
+    unplaced = _unplaced(dataset, upload)
+    refused += tuple(Refused(name, "its place in the dataset cannot be written; the file is kept") for name in unplaced)
+    added = sum(bool(source and target) for entry in of_upload for source, target in entry.steps) - len(unplaced)
     try:
         plan = _plan(dataset, upload)
     except ConfigError:

@@ -101,12 +101,13 @@ class Access:
     def has_session(self, request: web.Request) -> bool:
         """Whether a request has the cookie of a session that has not ended."""
         value, _, signature = request.cookies.get(self.cookie, "").rpartition(".")
-        if not hmac.compare_digest(signature.encode(), self._signature(value).encode()):
+        received, expected = (text.encode(errors="surrogateescape") for text in (signature, self._signature(value)))
+        if not hmac.compare_digest(received, expected):
             return False
         return int(value.partition(".")[0]) > time.time()
 
     def _signature(self, value: str) -> str:
-        return hmac.new(self._key, value.encode(), "sha256").hexdigest()
+        return hmac.new(self._key, value.encode(errors="surrogateescape"), "sha256").hexdigest()
 
 
 def _digest(token: str) -> str:

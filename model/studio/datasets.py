@@ -76,7 +76,7 @@ def description(dataset: Path) -> dict[str, Any]:
         ],
         "unlabelled": len(content.unlabelled),
         "removed": len(content.removed),
-        "undo": {"number": last[0].number, "kind": last[0].kind, "details": dict(last[0].details)} if last else None,
+        "undo": {"number": last[0].number, "kind": last[0].kind} if last else None,
         "changes": len(entries),
         "uploads": [upload.to_json() for upload in unfinished(dataset)],
     }

@@ -2,19 +2,20 @@
 
 import dataclasses
 import stat
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 from model.bundle import Bundle
 from model.bundle_files import LABEL_ISSUES, REPORT
 from model.config import TrainConfig
-from model.curation.places import is_editable
+from model.curation.places import class_names, is_editable
 from model.dataset.listing import DATASET_FILES, IMAGES
 from model.durable import to_json
-from model.errors import ModelError
+from model.errors import ConfigError, ModelError
 from model.promotion import promoted_models
 from model.registry import Registry
+from model.storage.allowed_folders import restrict_paths
 from model.workspace import Workspace
 
 _MAX_WEAKEST = 5
@@ -66,11 +67,31 @@ def describe_model(workspace: Workspace, bundle: Bundle) -> dict[str, Any]:
 
 
 def dataset_of(workspace: Workspace, bundle: Bundle) -> Path | None:
-    """Folder of the dataset that a model was trained on; None if there is none on this machine any more."""
+    """Folder of the dataset that a model was trained on; None if there is none on this machine any more.
+
+    The model may come from elsewhere: its path counts only inside the folders that trainings may read, and a dataset of
+    the same name only if it has a class of the model.
+    """
     recorded = Path(str(bundle.manifest.dataset.get("path") or ""))
-    # A workspace may have been moved: then the dataset of the same name is the one.
-    places = (recorded, workspace.data / recorded.name)
-    return next((path for path in places if recorded.name and path.is_absolute() and path.is_dir()), None)
+    if not recorded.name or not recorded.is_absolute():
+        return None
+    if _is_allowed(recorded, workspace) and recorded.is_dir():
+        return recorded
+    # A workspace may have been moved.
+    same_name = workspace.data / recorded.name
+    return same_name if same_name.is_dir() and _shares_classes(same_name, bundle.manifest.classes) else None
+
+
+def _is_allowed(path: Path, workspace: Workspace) -> bool:
+    try:
+        restrict_paths(TrainConfig(dataset=str(path)), workspace)
+    except ConfigError:
+        return False
+    return True
+
+
+def _shares_classes(dataset: Path, classes: Collection[str]) -> bool:
+    return (dataset / DATASET_FILES).is_dir() or not set(class_names(dataset)).isdisjoint(classes)
 
 
 def dataset_name(workspace: Workspace, dataset: Path | None) -> str:

@@ -106,6 +106,24 @@ def test_folders_and_other_files_of_a_class_move_with_it(dataset: Path) -> None:
     assert contents(dataset) == before
 
 
+def test_a_step_that_is_not_possible_stops_no_later_change(dataset: Path) -> None:
+    (dataset / "red" / "deep" / "x").mkdir(parents=True)
+    (dataset / "red" / "deep" / "x" / "1.jpg").write_bytes((dataset / "red" / "0.jpg").read_bytes())
+    (dataset / "blue" / "deep").write_text("a file where the other class has a folder")
+    before = sorted(path.read_bytes() for path in dataset.rglob("*.jpg"))
+    changes.change(dataset, MergeClasses(("red",), "blue"))
+    changes.change(dataset, RemovePhotos(("blue/0.jpg",)))
+    assert sorted(path.read_bytes() for path in dataset.rglob("*.jpg")) == before
+
+
+def test_a_name_of_the_maximum_length_is_numbered(dataset: Path) -> None:
+    name = f"{'n' * 251}.jpg"
+    for label in ("red", "blue"):
+        (dataset / label / name).write_bytes((dataset / label / "0.jpg").read_bytes())
+    moved = changes.change(dataset, MovePhotos((f"red/{name}",), "blue"))
+    assert moved.photos == {f"red/{name}": f"blue/{'n' * 247} (2).jpg"}
+
+
 def test_a_change_is_not_undone_in_place_of_another_one(dataset: Path) -> None:
     mine = changes.change(dataset, RemovePhotos(("blue/0.jpg",)), by="ana").entry.number
     changes.change(dataset, MovePhotos(("red/1.jpg",), ""), by="ben")

@@ -229,6 +229,43 @@ def test_photos_that_do_not_fit_on_the_disk_are_refused_before_they_are_sent(dat
         open_upload(dataset, Plan((("a.jpg", 10**18),), None))
 
 
+def test_a_connection_that_broke_adds_nothing_to_a_file_that_another_one_continues(dataset: Path) -> None:
+    path, content = next(iter(PHOTOS.items()))
+    begun = open_upload(dataset, plan_of({path: content}))
+    broken = receive(dataset, begun.upload, 0, 0)
+    broken.write(content[:10])
+    resumed = receive(dataset, begun.upload, 0, 10)
+    resumed.write(content[10:20])
+    with pytest.raises(ConfigError, match="another connection"):
+        broken.write(content[10:20])
+    resumed.write(content[20:])
+    settle(dataset, begun.upload, resumed.close())
+    with pytest.raises(ConfigError, match="another connection"):
+        broken.write(content[10:20])
+    broken.close()
+    assert (dataset / path).read_bytes() == content
+
+
+def test_a_change_that_a_full_disk_interrupted_keeps_the_photos_until_it_is_made(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, content = next(iter(PHOTOS.items()))
+    begun = open_upload(dataset, plan_of({path: content}))
+    receiver = receive(dataset, begun.upload, 0, 0)
+    receiver.write(content)
+    arrived = receiver.close()
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("model.curation.journal.rename_new", full)
+        with pytest.raises(StorageFullError):
+            settle(dataset, begun.upload, arrived)
+    settle(dataset, begun.upload, arrived)
+    assert (dataset / path).read_bytes() == content
+
+
 class _FullDisk:
     """An unbuffered stream of a disk without space after so many bytes: it writes what fits, then fails."""
 

@@ -1,8 +1,10 @@
 """Attacks on the studio: without a session, with a forged one, from other sites, and by a name of another site."""
 
+import http.client
 import json
 import re
 import time
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -101,6 +103,17 @@ def test_a_form_of_another_site_changes_nothing(studio: Studio) -> None:
             f"{studio.url}api/trainings", data=body, headers={"Content-Type": kind}, cookies=cookie(studio), timeout=10
         )
         assert answer.status_code == 400, kind
+
+
+def test_a_cookie_of_any_bytes_opens_no_session(studio: Studio) -> None:
+    [name] = cookie(studio)
+    for value in (b"a.\xff", b"\xff.a", b".", b"9" * 5000 + b".", b"1.\xf0\x28."):
+        connection = http.client.HTTPConnection("127.0.0.1", urlsplit(studio.url).port, timeout=10)
+        connection.putrequest("GET", "/api/state")
+        connection.putheader("Cookie", f"{name}=".encode() + value)
+        connection.endheaders()
+        assert connection.getresponse().status == 401, value
+        connection.close()
 
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8090", "a b"])

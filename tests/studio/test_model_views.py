@@ -202,7 +202,7 @@ def test_a_model_is_downloaded_and_published_from_the_page(page: "playwright.Pag
     page.get_by_label("Folder in your storage").fill(f"rshare:{FOLDER}")
     page.get_by_label("Title", exact=True).fill("Colours")
     page.get_by_role("button", name="Check and show the steps").click()
-    playwright.expect(page.locator(".publish-steps li")).to_have_count(5)
+    playwright.expect(page.locator(".publish-steps li")).to_have_count(5, timeout=30_000)
     page.get_by_role("button", name="Publish", exact=True).click()
     page.get_by_role("link", name=f"/s/{TOKEN}/download").wait_for()
     playwright.expect(page.locator('.publish-steps [data-state="done"]')).to_have_count(5)

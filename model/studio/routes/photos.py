@@ -128,6 +128,8 @@ async def _import(request: web.Request) -> web.Response:
     dataset = requested_dataset(request)
     source = _text(await json_body(request), "source")
     workspace = request.app[WORKSPACE]
+    if not is_remote(source) and (workspace.data / source).resolve() == dataset.resolve():
+        raise ConfigError(f"expected another dataset to import, received {quoted(source)} itself")
     if not is_remote(source) and not _is_below(workspace.data / source, workspace.data):
         raise ConfigError(f"expected a dataset in {workspace.data}, or remote:path, received {quoted(source)}")
     limit = environment.STUDIO_MAX_BYTES.read()

@@ -5,12 +5,13 @@ import dataclasses
 
 from aiohttp import web
 
-from model.config import is_model_name
+from model.config import TrainConfig, is_model_name
 from model.curation.places import is_editable
 from model.errors import ConfigError, DatasetError, ModelNotFoundError
 from model.evaluation.report.policy import response_policy
 from model.promotion import promote, roll_back
 from model.registry import find_bundle
+from model.storage.allowed_folders import restrict_paths
 from model.studio.bodies import json_body
 from model.studio.fields import text_of, user_of
 from model.studio.keys import TASKS, WORKSPACE
@@ -106,7 +107,8 @@ async def _compare(request: web.Request) -> web.Response:
     base, new, dataset = (text_of(body, name) for name in ("base", "new", "dataset"))
     if base == new:
         raise ConfigError(f"expected two models, received {base} twice. Choose another one")
-    arguments = {"base": base, "new": new, "dataset": dataset}
+    allowed = await asyncio.to_thread(restrict_paths, TrainConfig(dataset=dataset), request.app[WORKSPACE])
+    arguments = {"base": base, "new": new, "dataset": allowed.dataset}
     task = request.app[TASKS].start(f"compare/{base}/{new}", "compare", arguments)
     return web.json_response(task.to_json(), status=202)
 

@@ -6,9 +6,11 @@ from pathlib import Path
 
 from aiohttp import web
 
+from model import environment
 from model.config import LATEST
 from model.curation.changes import add_photo, relabel
 from model.curation.places import checked_photo
+from model.curation.space import check_space
 from model.curation.thumbnails import thumbnail
 from model.errors import ConfigError, ModelError
 from model.page.forwarding import (
@@ -74,6 +76,8 @@ async def _add(request: web.Request) -> web.Response:
             async for chunk in request.content.iter_chunked(CHUNK_BYTES):
                 await asyncio.to_thread(stream.write, chunk)
         await asyncio.to_thread(thumbnail, received)  # raises ImageError for a file that is no photo
+        size, limit = received.stat().st_size, environment.STUDIO_MAX_BYTES.read()
+        await asyncio.to_thread(check_space, dataset, size, limit)
         name = plain_name(query["name"])
         applied = await asyncio.to_thread(
             add_photo, dataset, query["class"], received, user_of(query), query["model"], name
