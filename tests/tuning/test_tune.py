@@ -30,7 +30,7 @@ from model.tuning.pool import NoTimeError, Pool
 from model.tuning.search import tune
 from model.tuning.trials import MeasuredBackbone, Trial, Trials
 
-SECONDS = 8
+SECONDS = 16
 QUICK = TrainConfig(
     tune_minutes=SECONDS / 60,
     tune_backbones="EfficientNetLite0",
