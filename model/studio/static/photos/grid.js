@@ -4,7 +4,7 @@ import { element } from "../elements.js";
 
 const CELL = 100;
 const GAP = 8;
-const ROWS_AROUND = 4;
+const ROWS_AROUND = 2;
 
 /** A list of thumbnails; `selected` is a set of paths. */
 export class Grid {
@@ -14,6 +14,7 @@ export class Grid {
   #active = 0;
   #anchor = 0;
   #columns = 1;
+  #size = 0;
   #frame = 0;
   #observer;
 
@@ -89,6 +90,8 @@ export class Grid {
     const columns = Math.max(1, Math.floor((width + GAP) / (CELL + GAP)));
     const size = (width - (columns - 1) * GAP) / columns;
     const row = size + GAP;
+    const isMoved = size !== this.#size || columns !== this.#columns;
+    this.#size = size;
     this.#columns = columns;
     this.content.style.height = `${Math.ceil(this.photos.length / columns) * row}px`;
     const first = Math.max(0, Math.floor(this.list.scrollTop / row) - ROWS_AROUND) * columns;
@@ -100,12 +103,19 @@ export class Grid {
         this.#cells.delete(index);
       }
     }
+    const added = document.createDocumentFragment();
     for (let index = first; index < last; index++) {
       let cell = this.#cells.get(index);
-      if (!cell) this.#cells.set(index, (cell = this.#cell(index)));
+      const isNew = !cell;
+      if (isNew) {
+        this.#cells.set(index, (cell = this.#cell(index)));
+        added.append(cell);
+      }
+      if (!isNew && !isMoved) continue;
       cell.style.width = cell.style.height = `${size}px`;
       cell.style.transform = `translate(${(index % columns) * row}px, ${Math.floor(index / columns) * row}px)`;
     }
+    this.content.append(added);
     this.#mark();
   }
 
@@ -128,13 +138,13 @@ export class Grid {
       },
       image,
     );
-    this.content.append(cell);
     return cell;
   }
 
   #mark() {
     for (const [index, cell] of this.#cells) {
-      cell.setAttribute("aria-selected", String(this.selected.has(this.photos[index])));
+      const selected = String(this.selected.has(this.photos[index]));
+      if (cell.getAttribute("aria-selected") !== selected) cell.setAttribute("aria-selected", selected);
       cell.classList.toggle("active", index === this.#active);
     }
     const active = this.#cells.get(this.#active);
